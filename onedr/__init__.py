@@ -1,0 +1,1 @@
+"""OneDR: disaster recovery for OpenNebula clouds whose disks live on Ceph."""

@@ -1,0 +1,1 @@
+"""What oned calls: driver data decoded, answers in oned's form. One module per action group."""

@@ -1,0 +1,166 @@
+"""Words shared by every layer: frozen data, no behaviour that touches the outside world."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from onedr.template import Pairs
+
+MIB = 1024 * 1024
+INDEX_STRIDE = 1_000_000_000  # image ids of site n begin at n times this (DESIGN §3, P42)
+
+
+class Mode(str, Enum):
+    """How RBD mirrors an image (CEPH-FACTS §0 says what each is good for)."""
+
+    JOURNAL = "JOURNAL"
+    SNAPSHOT = "SNAPSHOT"
+
+
+class Role(str, Enum):
+    """The part a datastore plays at this site (DESIGN §1)."""
+
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+    UNPROTECTED = "unprotected"
+
+
+class State(str, Enum):
+    """Named states of a datastore, shown in DR_STATE (DESIGN §6)."""
+
+    UNPROTECTED = "UNPROTECTED"
+    PROTECTING = "PROTECTING"
+    PROTECTED = "PROTECTED"
+    DEGRADED = "DEGRADED"
+    STANDBY = "STANDBY"
+    FAILING_OVER = "FAILING_OVER"
+    ACTIVE_UNPROTECTED = "ACTIVE_UNPROTECTED"
+    SPLIT_BRAIN = "SPLIT_BRAIN"
+    INTERRUPTED = "INTERRUPTED"
+
+
+class Peer(str, Enum):
+    """What a probe of the peer's Ceph monitors showed."""
+
+    ANSWERS = "answers"
+    GONE = "gone"  # every known monitor address refused the connection
+    UNKNOWN = "unknown"  # no address known, or no answer in time: dead and cut off look the same
+
+
+@dataclass(frozen=True)
+class CephAccess:
+    """How to reach a pool: datastore attributes POOL_NAME, CEPH_USER, CEPH_CONF, CEPH_KEY (a key file), EC_POOL_NAME."""
+
+    pool: str
+    user: str = ""
+    conf: str = ""
+    keyfile: str = ""
+    data_pool: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The DR_ attributes of a datastore, validated (see policy.settings)."""
+
+    protect: bool = False
+    mode: Mode = Mode.JOURNAL
+    rpo_s: int = 900
+    schedule: str = ""
+    flatten_clones: bool = False
+    site: str = ""
+    site_index: int = 0
+    network_map: tuple[tuple[str, str], ...] = ()
+    peer: CephAccess | None = None
+
+
+@dataclass(frozen=True)
+class ImageName:
+    """An RBD image of OpenNebula: `pool` and `name` as in SOURCE `pool/name`."""
+
+    pool: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.pool}/{self.name}"
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """What an OpenNebula image is made of (key `onedr.image`)."""
+
+    image_id: int
+    name: str
+    type: int
+    persistent: bool
+    size_mib: int
+    owner: str
+    group: str
+    permissions: str  # nine digits 0/1: owner, group, other x use, manage, admin
+    datastore: str
+    template: Pairs = ()
+    snapshots: Pairs = ()
+
+
+@dataclass(frozen=True)
+class DiskRef:
+    """A disk of a VM: `rbd` is its image when it is an RBD image of ours, else None and `reason` says why."""
+
+    disk_id: int
+    rbd: str | None
+    image_id: int | None
+    image_name: str
+    clone: bool
+    protected: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class VmRecord:
+    """What is needed to start a VM elsewhere (key `onedr.vm`)."""
+
+    vm_id: int
+    name: str
+    owner: str
+    group: str
+    permissions: str
+    state: str
+    template: Pairs
+    user_template: Pairs
+    disks: tuple[DiskRef, ...]
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A record as it lies on an image: where and when it was written, and in which order."""
+
+    schema: int
+    site: str
+    mon_host: str
+    generation: int
+    written_at: float  # seconds since the epoch, clock of the writing site
+    body: ImageRecord | VmRecord
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A time mark (key `onedr.mark`): everything written to the image before `at` is in every copy that carries it."""
+
+    at: float  # seconds since the epoch, clock of the primary site
+    replaying: bool  # written when the copy was seen replaying; before that a mark may overtake the data
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """One mirrored image at this site, read from the image itself (DESIGN §6 rule 11)."""
+
+    name: str
+    rbd_id: str
+    size: int  # bytes
+    mode: Mode | None  # None: not mirrored
+    primary: bool
+    complete: bool
+    recovery_point: float | None
+    parent: str | None = None
+    vm: Envelope | None = None
+    image: Envelope | None = None
+    problems: tuple[str, ...] = field(default=())

@@ -1,0 +1,49 @@
+"""RBD image names: OpenNebula's own, shifted by the site's index so that two sites never collide (DESIGN §3, P42)."""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from onedr.model import INDEX_STRIDE
+
+_IMAGE = re.compile(r"one-(\d+)")
+_CLONE = re.compile(r"(one-\d+)-(\d+)-(\d+)")
+_VOLATILE = re.compile(r"one-sys-(\d+)-(\d+)")
+BASE_SNAPSHOT = "snap"  # the protected snapshot VM disks are cloned from, as in the stock driver
+
+
+@dataclass(frozen=True)
+class VmDisk:
+    """The VM and disk id that a clone's or volatile disk's name carries."""
+
+    vm_id: int
+    disk_id: int
+
+
+def image(image_id: int, site_index: int) -> str:
+    """Name of an OpenNebula image's RBD image; site 0 keeps the stock names."""
+    return f"one-{site_index * INDEX_STRIDE + image_id}"
+
+
+def vm_disk(source: str, vm_id: int, disk_id: int) -> str:
+    """Name of a VM's clone of `source`; oned builds the same text itself (ONED-FACTS §1.12)."""
+    return f"{source}-{vm_id}-{disk_id}"
+
+
+def volatile(vm_id: int, disk_id: int) -> str:
+    """Name of a volatile disk."""
+    return f"one-sys-{vm_id}-{disk_id}"
+
+
+def parse_vm_disk(name: str) -> VmDisk | None:
+    """The VM disk that `name` belongs to, or None for an image."""
+    match = _CLONE.fullmatch(name)
+    if match:
+        return VmDisk(int(match[2]), int(match[3]))
+    match = _VOLATILE.fullmatch(name)
+    return VmDisk(int(match[1]), int(match[2])) if match else None
+
+
+def is_ours(name: str) -> bool:
+    """True for a name that OpenNebula or OneDR gives; anything else in a pool is left alone."""
+    return bool(_IMAGE.fullmatch(name) or _CLONE.fullmatch(name) or _VOLATILE.fullmatch(name))

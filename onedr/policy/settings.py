@@ -1,0 +1,104 @@
+"""The DR_ attributes of a datastore: validated together, every problem reported at once (DESIGN §5)."""
+from __future__ import annotations
+
+import re
+
+from onedr import template
+from onedr.errors import InputError
+from onedr.model import CephAccess, Mode, Settings
+from onedr.template import Pairs
+
+_DURATION = re.compile(r"(\d+)\s*([smhd]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_MAX_INDEX = 2  # 2 * 10^9 + an id still fits OpenNebula's 32-bit ids
+
+
+def duration(text: str) -> int:
+    """Seconds of `90`, `15m`, `1h`. Raises ValueError."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    if not match:
+        raise ValueError(f"{text!r} is not a duration such as 90s, 15m or 1h")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def network_map(text: str) -> tuple[tuple[str, str], ...]:
+    """`netA=netB, lan=dr-lan` as pairs (network there, network here). Raises ValueError."""
+    pairs = []
+    for entry in filter(None, (part.strip() for part in re.split(r"[,;\n]", text))):
+        there, separator, here = (word.strip() for word in entry.partition("="))
+        if not (separator and there and here):
+            raise ValueError(f"{entry!r} is not of the form network-there=network-here")
+        pairs.append((there, here))
+    return tuple(pairs)
+
+
+def yes_no(text: str) -> bool:
+    """OpenNebula's YES/NO. Raises ValueError for anything else."""
+    word = text.strip().upper()
+    if word not in ("YES", "NO"):
+        raise ValueError(f"{text!r} is neither YES nor NO")
+    return word == "YES"
+
+
+def _index(text: str) -> int:
+    index = int(text) if text.isdigit() else -1
+    if not 0 <= index <= _MAX_INDEX:
+        raise ValueError(f"{text!r} is not a site index (0, 1 or 2)")
+    return index
+
+
+def _clones(text: str) -> bool:
+    word = text.upper()
+    if word not in ("PARENT", "FLATTEN"):
+        raise ValueError(f"{text!r} is neither PARENT nor FLATTEN")
+    return word == "FLATTEN"
+
+
+def _schedule(text: str) -> str:
+    if duration(text) < 60:
+        raise ValueError(f"{text!r} is less than a minute, the least a Ceph schedule takes (CEPH-FACTS §7)")
+    return text
+
+
+_READERS = {
+    "DR_PROTECT": ("protect", yes_no),
+    "DR_MODE": ("mode", lambda text: Mode(text.upper())),
+    "DR_RPO": ("rpo_s", duration),
+    "DR_SCHEDULE": ("schedule", _schedule),
+    "DR_CLONES": ("flatten_clones", _clones),
+    "DR_SITE_INDEX": ("site_index", _index),
+    "DR_NETWORK_MAP": ("network_map", network_map),
+}
+
+
+def read(attributes: Pairs, datastore: str) -> Settings:
+    """Settings of the datastore named `datastore` from its template.
+
+    Raises InputError that names every bad attribute at once.
+    """
+    values: dict[str, object] = {"site": template.get(attributes, "DR_SITE"), "peer": _peer(attributes)}
+    problems = []
+    for key, (name, reader) in _READERS.items():
+        text = template.get(attributes, key)
+        if not text:
+            continue
+        try:
+            values[name] = reader(text)
+        except ValueError as error:
+            problems.append(f"{key}: {error}")
+    if problems:
+        raise InputError(f"Datastore {datastore}: {'; '.join(problems)}. Correct it with onedatastore update {datastore}.")
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _peer(attributes: Pairs) -> CephAccess | None:
+    conf = template.get(attributes, "DR_PEER_CEPH_CONF")
+    if not conf:
+        return None
+    pool = template.get(attributes, "POOL_NAME")
+    return CephAccess(pool, template.get(attributes, "DR_PEER_CEPH_USER"), conf)
+
+
+def wants_protection(settings: Settings, *templates: Pairs) -> bool:
+    """The datastore's DR_PROTECT, unless an image or VM says NO for itself (its own template, then its VM's)."""
+    return settings.protect and all(template.get(own, "DR_PROTECT").upper() != "NO" for own in templates)

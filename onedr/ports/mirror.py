@@ -1,0 +1,120 @@
+"""RBD mirroring of single images: enable, look, promote, demote. Roles and completeness are read from the image itself."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import rados
+import rbd
+
+from onedr.errors import StorageError
+from onedr.model import CephAccess, Mode
+from onedr.ports.ceph import Pool
+
+_MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
+_PRIMARY_SNAPSHOTS = (rbd.RBD_SNAP_MIRROR_STATE_PRIMARY, rbd.RBD_SNAP_MIRROR_STATE_PRIMARY_DEMOTED)
+REPLAYING = 4  # mirror_image_get_status()['state'], CEPH-FACTS §5
+
+
+def mode(image: rbd.Image) -> Mode | None:
+    """How the image is mirrored; None when it is not."""
+    if image.mirror_image_get_info()["state"] != rbd.RBD_MIRROR_IMAGE_ENABLED:
+        return None
+    number = image.mirror_image_get_mode()
+    return next(known for known, value in _MODES.items() if value == number)
+
+
+def is_primary(image: rbd.Image) -> bool:
+    """True when this site's copy may be written (also for an image that is not mirrored)."""
+    info = image.mirror_image_get_info()
+    return bool(info["primary"]) or info["state"] != rbd.RBD_MIRROR_IMAGE_ENABLED
+
+
+def enable(image: rbd.Image, wanted: Mode) -> None:
+    """Mirror the image; done already is done. Reads back."""
+    if mode(image) is None:
+        image.mirror_image_enable(_MODES[wanted])
+    if mode(image) is None:
+        raise StorageError(f"RBD image {image.get_name()} is not mirrored although Ceph accepted it; see rbd mirror image status.")
+
+
+def pool_ready(pool: Pool) -> str | None:
+    """None when images of the pool can be mirrored one by one, else what is missing."""
+    if pool.rbd.mirror_mode_get(pool.io) != rbd.RBD_MIRROR_MODE_IMAGE:
+        return f"pool {pool.access.pool} does not mirror per image: rbd mirror pool enable {pool.access.pool} image"
+    if not list(pool.rbd.mirror_peer_list(pool.io)):
+        return f"pool {pool.access.pool} has no peer: rbd mirror pool peer bootstrap create/import"
+    return None
+
+
+def mirror_snapshots(image: rbd.Image) -> list[dict[str, object]]:
+    """Mirror snapshots, oldest first: `complete`, `primary`, `time` (seconds since the epoch, clock of this cluster)."""
+    found = []
+    for snapshot in image.list_snaps():
+        if snapshot.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR:
+            state = snapshot["mirror"]
+            found.append({
+                "complete": bool(state.get("complete")),
+                "primary": state["state"] in _PRIMARY_SNAPSHOTS,
+                "time": image.get_snap_timestamp(snapshot["id"]).timestamp(),
+            })
+    return found
+
+
+def remote_replaying(image: rbd.Image) -> bool:
+    """Did the peer's rbd-mirror report that its copy replays? A hint: up to 30 s old (CEPH-FACTS §0.9)."""
+    status = image.mirror_image_get_status()
+    return any(remote.get("up") and remote.get("state") == REPLAYING for remote in status.get("remote_statuses", []))
+
+
+def blocklist_replayers(pool: Pool, names: Iterable[str], seconds: int = 60) -> list[str]:
+    """Cut the local rbd-mirror off from the non-primary images in `names`: the recipe after which forced promotion
+    never hung (CEPH-FACTS §4). Returns the addresses cut off.
+    """
+    addresses: set[str] = set()
+    for name in names:
+        with pool.image(name, read_only=True) as image:
+            if is_primary(image):
+                continue  # a promoted image's watcher may be a running VM
+            addresses.update(str(watcher["addr"]) for watcher in image.watchers_list())
+    for address in sorted(addresses):
+        pool.mon(prefix="osd blocklist", blocklistop="add", addr=address, expire=float(seconds))
+    return sorted(addresses)
+
+
+def peers(pool: Pool) -> list[str]:
+    """Ids of the pool's mirror peers."""
+    return [str(peer["uuid"]) for peer in pool.rbd.mirror_peer_list(pool.io)]
+
+
+def peer_key(pool: Pool, peer_id: str) -> tuple[str, str] | None:
+    """(monitor hosts, key) of client.rbd-mirror-peer at the peer, kept by Ceph when the peer was joined.
+
+    None when our user may not read it: `profile rbd` may not, `profile rbd-mirror` (mon) may.
+    """
+    try:
+        found = pool.rbd.mirror_peer_get_attributes(pool.io, peer_id)
+    except (rbd.ImageNotFound, rbd.PermissionError):
+        return None
+    if not found.get("mon_host") or not found.get("key"):
+        return None
+    return str(found["mon_host"]), str(found["key"])
+
+
+def connect_peer(mon_host: str, key: str, limit_s: float) -> rados.Rados:
+    """A connection to the peer's cluster with the key Ceph holds for mirroring. Raises rados.Error."""
+    conf = {
+        "mon_host": mon_host, "key": key, "client_mount_timeout": str(limit_s), "rados_osd_op_timeout": str(limit_s),
+        "rados_mon_op_timeout": str(limit_s), "log_to_stderr": "false", "err_to_stderr": "false", "keyring": "/dev/null",
+    }
+    cluster = rados.Rados(name="client.rbd-mirror-peer", conf=conf)
+    cluster.connect(timeout=limit_s)
+    return cluster
+
+
+def add_schedule(pool: Pool, name: str, interval: str) -> None:
+    """Let Ceph make mirror snapshots of an image every `interval` (60 s at the least)."""
+    command = {"prefix": "rbd mirror snapshot schedule add", "level_spec": f"{pool.access.pool}/{name}", "interval": interval, "format": "json"}
+    code, _, text = pool.cluster.mgr_command(json.dumps(command), b"")
+    if code:
+        raise StorageError(f"Ceph refused the mirror snapshot schedule {interval} of {name}: {text or code}")
