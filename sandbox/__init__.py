@@ -1,1 +1,1 @@
-"""The two-site bed: two real Ceph clusters, two stand-in front-ends, real guests. Never imported by onedr/."""
+"""The two-site bed: two real Ceph clusters, stand-in front-ends, real guests. Never imported by onedr/."""

@@ -1,6 +1,7 @@
-"""Where everything of a bed lies: one base folder, two sites, each with its Ceph cluster and front-end tree."""
+"""Where everything of a bed lies: one base folder, two sites, each with Ceph cluster and front-end tree."""
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ SITE_NAMES = ("site-a", "site-b")
 POOL = "one"
 REPO = Path(__file__).resolve().parent.parent
 DEFAULT_BASE = Path(os.environ.get("SANDBOX_BASE", REPO / ".sandbox"))
+ALLOCATION = "network.json"
+"""File in the base folder: which addresses and namespaces the bed was given (see network.py)."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Site:
         """File `oneadmin:password`, mode 0600."""
         return self.one_location / "var" / ".one" / "one_auth"
 
+    @property
+    def guests(self) -> Path:
+        """Folder with one folder per VM: console log, QMP socket, pid file."""
+        return self.folder / "vm"
+
     def environment(self) -> dict[str, str]:
         """What a process of this site (front-end, driver, CLI) gets on top of PATH."""
         return {
@@ -55,3 +63,31 @@ class Site:
             "CEPH_CONF": str(self.ceph_conf),
             "SANDBOX_SITE": str(self.folder),
         }
+
+
+def addresses(slot: int) -> dict[str, str]:
+    """The addresses of bed number `slot`: of each site by name, and of the root namespace as `root`.
+
+    198.18.0.0/15 is set aside for test networks (RFC 2544); each bed takes one /24 of 198.18.
+    """
+    sites = {name: f"198.18.{slot}.{11 + index}" for index, name in enumerate(SITE_NAMES)}
+    return {**sites, "root": f"198.18.{slot}.1"}
+
+
+def sites_of_slot(base: Path, slot: int) -> dict[str, Site]:
+    """The sites of bed number `slot` under `base`."""
+    given = addresses(slot)
+    return {
+        name: Site(name, index, base, given[name], f"onedr-{slot}-{name[-1]}")
+        for index, name in enumerate(SITE_NAMES)
+    }
+
+
+def load_sites(base: Path) -> dict[str, Site]:
+    """The sites of the bed that was set up under `base`, by name.
+
+    Raises FileNotFoundError when there is no bed.
+    """
+    base = base.resolve()
+    slot = json.loads((base / ALLOCATION).read_text())["slot"]
+    return sites_of_slot(base, slot)

@@ -1,0 +1,4 @@
+"""`python -m sandbox`."""
+from sandbox.cli import main
+
+main(prog_name="sandbox")

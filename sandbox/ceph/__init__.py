@@ -1,0 +1,1 @@
+"""The Ceph cluster of a site: files, daemons, mirror peers."""

@@ -1,0 +1,36 @@
+"""The keyring of a cluster, written before the first daemon starts, so that no `ceph auth` call is needed."""
+from __future__ import annotations
+
+import base64
+import os
+import struct
+import time
+from pathlib import Path
+
+# What lets a client of `profile rbd` read where the peer is (rbd_mirror_peer_get_attributes): the
+# monitor keeps address and key of a peer below this prefix of its config-key store.
+PEER_ATTRIBUTES = 'allow command \\"config-key get\\" with key prefix rbd/mirror/peer/'
+
+CAPS = {
+    "mon.": {"mon": "allow *"},
+    "client.admin": {"mon": "allow *", "osd": "allow *", "mgr": "allow *", "mds": "allow *"},
+    "client.oneadmin": {"mon": f"profile rbd, {PEER_ATTRIBUTES}", "osd": "profile rbd", "mgr": "profile rbd"},
+    "client.rbd-mirror.a": {"mon": "profile rbd-mirror", "osd": "profile rbd", "mgr": "profile rbd"},
+    "mgr.x": {"mon": "allow profile mgr", "osd": "allow *", "mds": "allow *"},
+    "osd.0": {"mon": "allow profile osd", "osd": "allow *", "mgr": "allow profile osd"},
+}
+
+
+def new_key() -> str:
+    """A fresh cephx secret: type 1, creation time, length, 16 random bytes, in base64."""
+    now = time.time()
+    head = struct.pack("<HIIH", 1, int(now), int(now % 1 * 1e9), 16)
+    return base64.b64encode(head + os.urandom(16)).decode()
+
+
+def write_keyring(path: Path) -> None:
+    """Write a keyring with a new key for each name in CAPS, mode 0600."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+        for name, caps in CAPS.items():
+            f.write(f"[{name}]\n\tkey = {new_key()}\n")
+            f.writelines(f'\tcaps {service} = "{cap}"\n' for service, cap in caps.items())

@@ -1,0 +1,79 @@
+"""The front-end of a site: its tree, the project's drivers in it, the stand-in oned and its hook process."""
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from sandbox import processes
+from sandbox.layout import REPO, Site
+from sandbox.network import inside
+from sandbox.waiting import SandboxError, until
+
+PORT = 2633
+COMMANDS = {"frontend": "sandbox.frontend", "hooks": "sandbox.frontend.hookd"}
+INSTALLER = REPO / "install.sh"
+
+
+def available(module: str = "sandbox.frontend.tree") -> bool:
+    """Whether a program of the stand-in front-end is part of this checkout."""
+    try:
+        found = importlib.util.find_spec(module)
+        if found is not None and found.submodule_search_locations is not None:
+            found = importlib.util.find_spec(f"{module}.__main__")
+        return found is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def prepare(site: Site) -> None:
+    """Make the front-end's tree and install the drivers into it with the project's own installer."""
+    if not available():
+        print(f"{site.name}: no stand-in front-end in this checkout, skipped", file=sys.stderr)
+        return
+    site.one_location.mkdir(parents=True, exist_ok=True)
+    _call(site, [sys.executable, "-m", "sandbox.frontend.tree", "--location", str(site.one_location)])
+    if not INSTALLER.exists():
+        print(f"{site.name}: no {INSTALLER}, drivers not installed", file=sys.stderr)
+        return
+    _call(site, [str(INSTALLER)])
+
+
+def start(site: Site, daemon: str) -> None:
+    """Start one of COMMANDS unless it runs; the front-end is waited for until its port answers."""
+    module = COMMANDS[daemon]
+    if not available(module):
+        return
+    argv = [sys.executable, "-m", module, "--location", str(site.one_location)]
+    if daemon == "frontend":
+        argv += ["--listen", f"{site.address}:{PORT}"]
+    pid = processes.start(site, daemon, argv, _python())
+    if daemon == "frontend":
+        until(f"the front-end of {site.name}", lambda: _answers(site, pid), 30)
+
+
+def _answers(site: Site, pid: int) -> bool:
+    if not processes.belongs(pid, site):
+        raise SandboxError(f"the front-end of {site.name} ended at once, see {site.folder}/frontend.out")
+    try:
+        socket.create_connection((site.address, PORT), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _python() -> dict[str, str]:
+    """The environment in which this checkout's modules are found, in front of what was set."""
+    path = [str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])]
+    commands = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    return {"PYTHONPATH": os.pathsep.join(path), "PATH": os.pathsep.join(commands)}
+
+
+def _call(site: Site, argv: list[str], limit_s: float = 180) -> None:
+    env = {**os.environ, **site.environment(), **_python()}
+    done = subprocess.run(inside(site, argv), env=env, capture_output=True, text=True, timeout=limit_s)
+    if done.returncode:
+        raise SandboxError(f"{site.name}: {' '.join(argv)}: {(done.stderr or done.stdout).strip()[-800:]}")
