@@ -83,7 +83,12 @@ def cut(sites: dict[str, Site]) -> None:
     rules = f"""
 table inet cut
 delete table inet cut
-table inet cut {{ chain in {{ type filter hook input priority 0; iifname "{LINE}" drop; }} }}
+table inet cut {{
+  chain in {{
+    type filter hook input priority 0
+    iifname "{LINE}" drop
+  }}
+}}
 """
     for site in sites.values():
         _run(["nft", "-f", "-"], site, rules)
