@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from onedr.setup.problem import SetupProblem
+from onedr.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -54,25 +55,25 @@ def apply(text: bytes, splices: Sequence[Splice]) -> bytes:
 
 
 def parse(text: bytes, lens: str, where: str, load_path: str = "") -> tuple[Node, ...]:
-    """The entries of `text`, or a SetupProblem with the line that does not fit the grammar."""
+    """The entries of `text`, or an InputError with the line that does not fit the grammar."""
     try:
         import augeas
     except ImportError as error:
-        raise SetupProblem(
+        raise InputError(
             f"Python cannot load augeas ({error}). Install it: apt install python3-augeas"
         ) from error
     if b"\0" in text:
         line = text[: text.index(b"\0")].count(b"\n") + 1
-        raise SetupProblem(f"{where}, line {line}: a NUL byte. The file is damaged; restore it first.")
+        raise InputError(f"{where}, line {line}: a NUL byte. The file is damaged; restore it first.")
     flags = augeas.Augeas.NO_MODL_AUTOLOAD | augeas.Augeas.ENABLE_SPAN
     engine = augeas.Augeas(root="/", loadpath=load_path or None, flags=flags)
     engine.set("/text", _plain(text))
     try:
         engine.text_store(lens, "/text", "/parsed")
     except ValueError:
-        raise SetupProblem(_why(engine, text, where)) from None
+        raise InputError(_why(engine, text, where)) from None
     if engine.match("/augeas/text/parsed/error"):
-        raise SetupProblem(_why(engine, text, where))
+        raise InputError(_why(engine, text, where))
     return _children(engine, "/parsed", text)
 
 
@@ -82,13 +83,13 @@ def _plain(text: bytes) -> str:
     return masked if masked.endswith("\n") else masked + "\n"
 
 
-def _children(engine: object, path: str, text: bytes) -> tuple[Node, ...]:
+def _children(engine: Any, path: str, text: bytes) -> tuple[Node, ...]:
     nodes = []
-    for match in engine.match(f"{path}/*"):  # type: ignore[attr-defined]
+    for match in engine.match(f"{path}/*"):
         name = re.sub(r"\[\d+\]$", "", match.rsplit("/", 1)[1])
         if name.startswith("#"):
             continue
-        span = engine.span(match)  # type: ignore[attr-defined]
+        span = engine.span(match)
         value_start, value_end, start, end = span[3:7]
         value = _unquoted(text[value_start:value_end].decode(errors="replace"))
         children = _children(engine, match, text)
@@ -102,15 +103,15 @@ def _unquoted(value: str) -> str:
     return value
 
 
-def _why(engine: object, text: bytes, where: str) -> str:
+def _why(engine: Any, text: bytes, where: str) -> str:
     def of(name: str) -> str:
-        return engine.get(f"/augeas/text/parsed/error/{name}") or ""  # type: ignore[attr-defined]
+        return engine.get(f"/augeas/text/parsed/error/{name}") or ""
 
     line = of("line")
     if not line:
         lens_error = " ".join(
-            engine.get(m) or ""  # type: ignore[attr-defined]
-            for m in engine.match("/augeas//error/message")  # type: ignore[attr-defined]
+            engine.get(m) or ""
+            for m in engine.match("/augeas//error/message")
         )
         return f"{where} could not be read: {lens_error or 'augeas gave no reason'}."
     # The value may be a password, so only the name of the entry is shown.

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from onedr.setup.problem import SetupProblem
+from onedr.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Paths:
             return cls(Path("/etc/one"), Path("/var/lib/one"), Path("/usr/lib/one"), Path("/usr/bin"))
         root = Path(location)
         if not root.is_absolute():
-            raise SetupProblem(f"ONE_LOCATION is {location!r}: it must be an absolute path.")
+            raise InputError(f"ONE_LOCATION is {location!r}: it must be an absolute path.")
         return cls(root / "etc", root / "var", root / "lib", root / "bin")
 
     @property
@@ -59,7 +59,7 @@ class Paths:
         """Refuse a tree in which no OpenNebula lives."""
         for path, kind in ((self.oned_conf, "file"), (self.remotes, "folder")):
             if not (path.is_file() if kind == "file" else path.is_dir()):
-                raise SetupProblem(
+                raise InputError(
                     f"There is no {kind} {path}: no OpenNebula front-end is installed here."
                     " Install it first, or set ONE_LOCATION to the folder of a self-contained one."
                 )

@@ -1,0 +1,52 @@
+"""`python -m onedr.setup install|uninstall|hooks`: what install.sh calls once there is an interpreter."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from onedr.errors import OneDRError
+from onedr.setup import steps
+from onedr.setup.paths import Paths
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m onedr.setup", description=__doc__)
+    parser.add_argument("step", choices=("preflight", "install", "uninstall", "hooks"))
+    parser.add_argument("--source", type=Path, required=True, help="OneDR's source tree")
+    parser.add_argument("--python", type=Path, required=True, help="the interpreter the drivers shall run with")
+    parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
+    parser.add_argument("--force", action="store_true", help="uninstall although a datastore may use ceph_dr")
+    return parser
+
+
+def main() -> int:
+    given = arguments().parse_args()
+    # Drivers run as oneadmin whatever umask the administrator's shell has.
+    os.umask(0o022)
+    try:
+        place = steps.Place(Paths.from_environment(os.environ), given.source.resolve(), given.python)
+        if given.step == "preflight":
+            return steps.preflight(place)
+        if given.step == "install":
+            return steps.install(place, given.dry_run)
+        if given.step == "hooks":
+            return steps.hooks_only(place)
+        return steps.uninstall(place, given.dry_run, given.force)
+    except OneDRError as error:
+        print(f"install.sh: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        place_of_error = error.filename or "a file"
+        print(
+            f"install.sh: {place_of_error}: {error.strerror}. Run this as root, or as the user who owns the"
+            " front-end's folders; running it again completes what was begun.",
+            file=sys.stderr,
+        )
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""Laying files down and taking them away, with a record of what is ours.
+
+The record (`lib/onedr/installed.json`) has the digest of each file as we wrote it, so that a later run knows
+what it may replace or remove: a file of an earlier release goes, configuration an administrator edited stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onedr.errors import InputError, RefusedError
+from onedr.setup.tree import Item
+
+
+@dataclass
+class Manifest:
+    """Path -> digest of what was laid down, and the folders made for it."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing to do on disk: copy, link, remove, or keep (with the reason)."""
+
+    verb: str
+    path: Path
+    item: Item | None = None
+
+    def __str__(self) -> str:
+        arrow = f" -> {self.item.target}" if self.item and self.item.target else ""
+        return f"{self.verb:7}{self.path}{arrow}"
+
+
+def load(path: Path) -> Manifest:
+    """The record of an earlier run; an empty one when there was none."""
+    if not path.exists():
+        return Manifest()
+    try:
+        raw = json.loads(path.read_text())
+        return Manifest({str(k): str(v) for k, v in raw["files"].items()}, [str(f) for f in raw["folders"]])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error}). Remove it, then run install.sh again.") from error
+
+
+def to_install(items: Iterable[Item], manifest: Manifest) -> list[Change]:
+    """What is to be done so that exactly `items` are there."""
+    wanted = {str(i.path): i for i in items}
+    changes = [_for_item(item, manifest.files.get(path)) for path, item in wanted.items()]
+    stale = [_for_removal(Path(p), digest) for p, digest in manifest.files.items() if p not in wanted]
+    return [c for c in (*changes, *stale) if c]
+
+
+def to_remove(manifest: Manifest) -> list[Change]:
+    """What is to be done so that nothing of ours is left."""
+    return [c for c in (_for_removal(Path(p), d) for p, d in manifest.files.items()) if c]
+
+
+def _for_item(item: Item, recorded: str | None) -> Change | None:
+    held = _held(item.path)
+    if held == _digest(item):
+        return None
+    if held and _is_configuration(item.path) and held != recorded:
+        return Change("keep", item.path, item)
+    if held and recorded is None and item.path.parent.name == "bin":
+        raise RefusedError(
+            f"{item.path} exists and is not ours. Move it away, or remove the package it belongs to, then run this again."
+        )
+    return Change("link" if item.target else "copy", item.path, item)
+
+
+def _for_removal(path: Path, recorded: str) -> Change | None:
+    held = _held(path)
+    if not held:
+        return None
+    return Change("keep" if _is_configuration(path) and held != recorded else "remove", path)
+
+
+def _is_configuration(path: Path) -> bool:
+    """Below remotes/etc: the administrator's from the day it was laid down."""
+    parts = path.parts
+    return any(pair == ("remotes", "etc") for pair in zip(parts, parts[1:]))
+
+
+def _digest(item: Item) -> str:
+    if item.target:
+        return f"-> {item.target}"
+    return f"{hashlib.sha256(item.content).hexdigest()} {_mode(item):o}"
+
+
+def _mode(item: Item) -> int:
+    return 0o755 if item.executable else 0o644
+
+
+def _held(path: Path) -> str:
+    """The digest of what is there now; empty when nothing is."""
+    if path.is_symlink():
+        return f"-> {os.readlink(path)}"
+    if not path.exists():
+        return ""
+    if path.is_dir():
+        raise RefusedError(f"{path} is a folder, a file of OneDR belongs there. Move it away, then run this again.")
+    return f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mode & 0o777:o}"
+
+
+def carry_out(
+    changes: Iterable[Change], items: Iterable[Item], manifest: Manifest, where: Path, owner: Path
+) -> None:
+    """Do it, then record it. Files get the owner of `owner` when we run as root."""
+    for change in changes:
+        if change.verb == "keep":
+            continue
+        if change.item is None:
+            change.path.unlink()
+            continue
+        _make_folder(change.path.parent, manifest, owner)
+        _lay(change.item, owner)
+    manifest.files = {str(i.path): _digest(i) for i in items}
+    if manifest.files:
+        _make_folder(where.parent, manifest, owner)
+        text = json.dumps({"files": manifest.files, "folders": sorted(manifest.folders)}, indent=1) + "\n"
+        _lay(Item(where, text.encode()), owner)
+        return
+    where.unlink(missing_ok=True)
+    for folder in sorted(manifest.folders, reverse=True):
+        if os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)
+
+
+def _make_folder(folder: Path, manifest: Manifest, owner: Path) -> None:
+    if folder.exists():
+        return
+    _make_folder(folder.parent, manifest, owner)
+    folder.mkdir(mode=0o755)
+    _give(folder, owner)
+    manifest.folders.append(str(folder))
+
+
+def _lay(item: Item, owner: Path) -> None:
+    """Write beside, then rename: whoever runs the old file meanwhile keeps the old one."""
+    beside = item.path.with_name(f".{item.path.name}.onedr-new")
+    beside.unlink(missing_ok=True)
+    if item.target:
+        beside.symlink_to(item.target)
+    else:
+        beside.write_bytes(item.content)
+        beside.chmod(_mode(item))
+    _give(beside, owner)
+    beside.replace(item.path)
+
+
+def _give(path: Path, owner: Path) -> None:
+    if os.geteuid() == 0:
+        held = owner.stat()
+        os.chown(path, held.st_uid, held.st_gid, follow_symlinks=False)

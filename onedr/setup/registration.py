@@ -1,0 +1,90 @@
+"""The front-end's two configuration files: read, compare, write with a backup."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from onedr.setup import execrc, oned_conf
+from onedr.setup.paths import Paths
+
+BACKUP = ".onedr-backup"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A configuration file before and after."""
+
+    path: Path
+    before: bytes
+    after: bytes
+
+    @property
+    def changed(self) -> bool:
+        return self.before != self.after
+
+    def diff(self) -> str:
+        before, after = (t.decode(errors="replace").splitlines(True) for t in (self.before, self.after))
+        return "".join(difflib.unified_diff(before, after, str(self.path), f"{self.path} (new)"))
+
+
+def to_register(paths: Paths, lenses: Path) -> list[Edit]:
+    """What `ceph_dr` needs in both files. Raises before anything is written when one cannot be read."""
+    conf = paths.oned_conf.read_bytes()
+    edits = [Edit(paths.oned_conf, conf, oned_conf.register(conf, str(paths.oned_conf), str(lenses)))]
+    if paths.vmm_execrc.exists():
+        rc = paths.vmm_execrc.read_bytes()
+        edits.append(Edit(paths.vmm_execrc, rc, execrc.register(rc, str(paths.vmm_execrc))))
+    return edits
+
+
+def to_unregister(paths: Paths, lenses: Path) -> list[Edit]:
+    conf = paths.oned_conf.read_bytes()
+    edits = [Edit(paths.oned_conf, conf, oned_conf.unregister(conf, str(paths.oned_conf), str(lenses)))]
+    if paths.vmm_execrc.exists():
+        rc = paths.vmm_execrc.read_bytes()
+        edits.append(Edit(paths.vmm_execrc, rc, execrc.unregister(rc, str(paths.vmm_execrc))))
+    return edits
+
+
+def write(edit: Edit) -> None:
+    """Write the file whole, keeping its owner and mode, after a backup that is made once and never replaced."""
+    if not edit.changed:
+        return
+    backup = edit.path.with_name(edit.path.name + BACKUP)
+    if not backup.exists():
+        _write_like(backup, edit.before, edit.path)
+    # A linked oned.conf stays a link: the file it leads to is the one to change.
+    real = edit.path.resolve()
+    _write_like(real, edit.after, real)
+
+
+def drop_backup(edit: Edit) -> Path | None:
+    """Remove the backup when the file is again what it was; otherwise return where it was kept."""
+    backup = edit.path.with_name(edit.path.name + BACKUP)
+    if not backup.exists():
+        return None
+    if backup.read_bytes() != edit.after:
+        return backup
+    backup.unlink()
+    return None
+
+
+def _write_like(path: Path, content: bytes, model: Path) -> None:
+    held = model.stat()
+    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(beside, held.st_mode & 0o7777)
+        if os.geteuid() == 0:
+            os.chown(beside, held.st_uid, held.st_gid)
+        os.replace(beside, path)
+    except OSError:
+        os.unlink(beside)
+        raise

@@ -1,0 +1,121 @@
+"""What belongs on disk: the project's own files, and links to the stock driver for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from onedr.errors import InputError, RefusedError
+from onedr.setup import stock
+from onedr.setup.oned_conf import DRIVER
+from onedr.setup.paths import Paths
+
+# Linux takes at most 127 bytes of a first line before 5.1, and ends the interpreter's name at a blank.
+LONGEST_INTERPRETER = 120
+PLACEHOLDER = b"#!/usr/bin/env python3\n"
+LAUNCHER = """#!{python}
+import sys
+
+from onedr.cli import main
+
+sys.exit(main())
+"""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file or link to be; `target` is set for a link."""
+
+    path: Path
+    content: bytes = b""
+    executable: bool = False
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class StockLink:
+    """An action left to the stock driver, for the report."""
+
+    action: str
+    caution: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    items: tuple[Item, ...]
+    linked: tuple[StockLink, ...]
+
+
+def layout(source: Path, paths: Paths, python: Path) -> Layout:
+    """Everything OneDR wants below the front-end's folders."""
+    _check_interpreter(python)
+    remotes = paths.remotes
+    own = [
+        *_copies(source / "drivers/datastore" / DRIVER, remotes / "datastore" / DRIVER, python),
+        *_copies(source / "drivers/tm" / DRIVER, remotes / "tm" / DRIVER, python),
+        *_copies(source / "hooks" / DRIVER, paths.hooks / DRIVER, python),
+        *_copies(source / "remotes", remotes, python),
+    ]
+    if not own:
+        raise InputError(f"{source} has no drivers: it is not OneDR's source tree.")
+    taken = {item.path for item in own}
+    links = [pair for pair in _stock_links(remotes) if pair[0].path not in taken]
+    items = (*own, *(item for item, _ in links), _command(paths, python))
+    _check_real_folders(items, remotes)
+    return Layout(items, tuple(link for _, link in links))
+
+
+def _check_interpreter(python: Path) -> None:
+    if not python.is_absolute() or " " in str(python) or len(str(python)) > LONGEST_INTERPRETER:
+        raise InputError(
+            f"The interpreter {str(python)!r} cannot stand in a script's first line: it must be an absolute path"
+            f" without blanks, at most {LONGEST_INTERPRETER} characters. Choose another with --python."
+        )
+
+
+def _copies(source: Path, target: Path, python: Path) -> Iterator[Item]:
+    for file in sorted(source.rglob("*")):
+        parts = file.relative_to(source).parts
+        if not file.is_file() or any(p.startswith(".") or p == "__pycache__" for p in parts):
+            continue
+        content = file.read_bytes()
+        if content.startswith(PLACEHOLDER):
+            content = b"#!" + bytes(python) + b"\n" + content[len(PLACEHOLDER) :]
+        yield Item(target.joinpath(*parts), content, executable=content.startswith(b"#!"))
+
+
+def _stock_links(remotes: Path) -> Iterator[tuple[Item, StockLink]]:
+    """A link for every file of the stock driver, the checkpoint scripts of the hypervisors included."""
+    for kind in ("datastore", "tm"):
+        for file in _files(remotes / kind / "ceph"):
+            item = Item(remotes / kind / DRIVER / file.name, target=f"../ceph/{file.name}")
+            yield item, StockLink(f"{kind}/{file.name}", stock.caution(file.name))
+    for file in sorted((remotes / "vmm").glob("*/*.ceph")):
+        item = Item(file.with_suffix(f".{DRIVER}"), target=file.name)
+        yield item, StockLink(f"vmm/{file.parent.name}/{item.path.name}", stock.caution(file.name))
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith("."))
+
+
+def _command(paths: Paths, python: Path) -> Item:
+    """`onedr` on the administrator's path: pip's console script, or our own where pip made none."""
+    script = python.parent / "onedr"
+    if script.exists() or not python.exists():
+        return Item(paths.bin / "onedr", target=str(script))
+    return Item(paths.bin / "onedr", LAUNCHER.format(python=python).encode(), executable=True)
+
+
+def _check_real_folders(items: tuple[Item, ...], remotes: Path) -> None:
+    """Refuse to write through a linked folder: `tm/ceph_dr -> ceph` would overwrite the stock driver."""
+    for folder in sorted({i.path.parent for i in items if i.path.is_relative_to(remotes)}):
+        real = remotes.resolve() / folder.relative_to(remotes)
+        if folder.exists() and folder.resolve() != real:
+            raise RefusedError(
+                f"{folder} leads to {folder.resolve()}: files written there would replace those of another driver."
+                " Remove the link, then run this again."
+            )
