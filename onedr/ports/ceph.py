@@ -98,10 +98,12 @@ def _cluster(access: CephAccess, limit_s: float, operation_limit_s: float) -> ra
         options["keyfile"] = access.keyfile
     where = f"Ceph as user {access.user or 'admin'} with {access.conf or 'the default configuration'}"
     try:
-        cluster = rados.Rados(name=f"client.{access.user or 'admin'}", conffile=access.conf or rados.Rados.DEFAULT_CONF_FILES, conf=options)
+        conffile = access.conf or rados.Rados.DEFAULT_CONF_FILES
+        cluster = rados.Rados(name=f"client.{access.user or 'admin'}", conffile=conffile, conf=options)
         cluster.connect(timeout=limit_s)
     except rados.ObjectNotFound as error:
-        raise InputError(f"Cannot reach {where}: configuration or key not found. Check CEPH_CONF, CEPH_USER and CEPH_KEY.") from error
+        hint = "configuration or key not found. Check CEPH_CONF, CEPH_USER and CEPH_KEY."
+        raise InputError(f"Cannot reach {where}: {hint}") from error
     except rados.Error as error:
         raise StorageError(f"Cannot reach {where} within {limit_s:g} s: {error}. Is the cluster up?") from error
     return cluster

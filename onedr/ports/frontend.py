@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import http.client
 import xmlrpc.client
-from typing import Any, Union
+from typing import Any
 
 from lxml import etree
 
@@ -28,7 +28,7 @@ class _Transport(xmlrpc.client.Transport):
         super().__init__()
         self._limit_s = limit_s
 
-    def make_connection(self, host: Union[str, tuple[str, dict[str, str]]]) -> http.client.HTTPConnection:
+    def make_connection(self, host: str | tuple[str, dict[str, str]]) -> http.client.HTTPConnection:
         connection = super().make_connection(host)
         connection.timeout = self._limit_s
         return connection
@@ -39,7 +39,7 @@ class _SafeTransport(xmlrpc.client.SafeTransport):
         super().__init__()
         self._limit_s = limit_s
 
-    def make_connection(self, host: Union[str, tuple[str, dict[str, str]]]) -> http.client.HTTPSConnection:
+    def make_connection(self, host: str | tuple[str, dict[str, str]]) -> http.client.HTTPSConnection:
         connection = super().make_connection(host)
         connection.timeout = self._limit_s
         return connection
@@ -134,7 +134,7 @@ class FrontEnd:
         self.call("vm.update", vm_id, template.to_xml(attributes), APPEND)
 
     def allocate_image(self, description: Pairs, datastore_id: int) -> int:
-        """Register an image; with SOURCE oned calls no driver (ONED-FACTS §1.1). The capacity check is skipped: the data is there."""
+        """Register an image; with SOURCE no driver is called (ONED-FACTS §1.1). No capacity check: the data is there."""
         return int(self.call("image.allocate", template.to_xml(description), datastore_id, True))
 
     def allocate_vm(self, description: Pairs) -> int:

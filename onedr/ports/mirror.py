@@ -8,7 +8,7 @@ import rados
 import rbd
 
 from onedr.errors import StorageError
-from onedr.model import CephAccess, Mode
+from onedr.model import Mode
 from onedr.ports.ceph import Pool
 
 _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
@@ -35,7 +35,7 @@ def enable(image: rbd.Image, wanted: Mode) -> None:
     if mode(image) is None:
         image.mirror_image_enable(_MODES[wanted])
     if mode(image) is None:
-        raise StorageError(f"RBD image {image.get_name()} is not mirrored although Ceph accepted it; see rbd mirror image status.")
+        raise StorageError(f"RBD image {image.get_name()} is not mirrored although Ceph accepted it: rbd mirror image status.")
 
 
 def pool_ready(pool: Pool) -> str | None:
@@ -114,7 +114,8 @@ def connect_peer(mon_host: str, key: str, limit_s: float) -> rados.Rados:
 
 def add_schedule(pool: Pool, name: str, interval: str) -> None:
     """Let Ceph make mirror snapshots of an image every `interval` (60 s at the least)."""
-    command = {"prefix": "rbd mirror snapshot schedule add", "level_spec": f"{pool.access.pool}/{name}", "interval": interval, "format": "json"}
+    spec = {"level_spec": f"{pool.access.pool}/{name}", "interval": interval, "format": "json"}
+    command = {"prefix": "rbd mirror snapshot schedule add", **spec}
     code, _, text = pool.cluster.mgr_command(json.dumps(command), b"")
     if code:
         raise StorageError(f"Ceph refused the mirror snapshot schedule {interval} of {name}: {text or code}")

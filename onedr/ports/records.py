@@ -59,7 +59,8 @@ def decode(key: str, values: dict[str, str]) -> Envelope | None:
         if hashlib.sha256(body).hexdigest() != head["sha256"]:
             raise RecordError(f"record {key} is damaged: its checksum differs")
         decoded = _vm_body(json.loads(body)) if key == VM_KEY else _image_body(json.loads(body))
-        return Envelope(head["schema"], head["site"], head["mon_host"], int(head["generation"]), float(head["written_at"]), decoded)
+        generation, written_at = int(head["generation"]), float(head["written_at"])
+        return Envelope(SCHEMA, head["site"], head["mon_host"], generation, written_at, decoded)
     except (KeyError, TypeError, ValueError, zlib.error, binascii.Error) as error:
         raise RecordError(f"record {key} is damaged: {error!r}") from error
 
@@ -78,7 +79,8 @@ def _body_json(body: ImageRecord | VmRecord) -> bytes:
 
 def _vm_body(data: dict[str, Any]) -> VmRecord:
     disks = tuple(DiskRef(**disk) for disk in data.pop("disks"))
-    return VmRecord(**{**data, "disks": disks, "template": freeze(data["template"]), "user_template": freeze(data["user_template"])})
+    templates = {key: freeze(data[key]) for key in ("template", "user_template")}
+    return VmRecord(**{**data, **templates, "disks": disks})
 
 
 def _image_body(data: dict[str, Any]) -> ImageRecord:

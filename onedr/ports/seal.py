@@ -1,6 +1,7 @@
 """Sealing of secrets in records with a key both sites hold; the key file is checked for its mode (P47)."""
 from __future__ import annotations
 
+import base64
 import json
 import stat
 from pathlib import Path
@@ -8,30 +9,39 @@ from pathlib import Path
 from onedr.errors import RecordError
 from onedr.template import Pairs, freeze
 
+KEY_BYTES = 64
+
 
 def load_key(path: Path) -> bytes | None:
-    """The key, or None when there is none. Raises RecordError for one that others may read."""
+    """The key (file: base64 of 64 bytes), or None when there is none. Raises RecordError for a bad one or one others may read."""
     try:
         status = path.stat()
     except FileNotFoundError:
         return None
     if stat.S_IMODE(status.st_mode) & 0o077:
         raise RecordError(f"Record key {path} may be read by others; chmod 600 {path}")
-    return path.read_bytes().strip()
+    try:
+        key = base64.b64decode(path.read_bytes().strip(), validate=True)
+    except ValueError as error:
+        raise RecordError(f"Record key {path} is not base64; make it anew on both sites") from error
+    if len(key) != KEY_BYTES:
+        raise RecordError(f"Record key {path} holds {len(key)} bytes instead of {KEY_BYTES}; make it anew on both sites")
+    return key
 
 
 def seal(key: bytes, secrets: Pairs) -> str:
-    """Encrypt attributes (Fernet: AES-128-CBC with HMAC-SHA256)."""
-    from cryptography.fernet import Fernet  # only sites with a key pay for the import
+    """Encrypt attributes (AES-SIV, RFC 5297: the same secrets give the same text, so an unchanged record stays unchanged)."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # only sites with a key pay for the import
 
-    return Fernet(key).encrypt(json.dumps(secrets).encode()).decode()
+    return base64.b64encode(AESSIV(key).encrypt(json.dumps(secrets).encode(), None)).decode()
 
 
 def unseal(key: bytes, sealed: str) -> Pairs:
     """Decrypt what `seal` made. Raises RecordError for another key or a damaged text."""
-    from cryptography.fernet import Fernet, InvalidToken
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
     try:
-        return freeze(json.loads(Fernet(key).decrypt(sealed.encode())))  # type: ignore[return-value]
-    except InvalidToken as error:
+        return freeze(json.loads(AESSIV(key).decrypt(base64.b64decode(sealed, validate=True), None)))  # type: ignore[return-value]
+    except (InvalidTag, ValueError) as error:
         raise RecordError("sealed secrets do not open with this site's record key; copy the peer's record.key") from error

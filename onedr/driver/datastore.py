@@ -1,0 +1,163 @@
+"""Datastore driver actions on images: cp, mkfs, clone, rm, stat, monitor (argv and answers: ONED-FACTS §2)."""
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import rbd
+
+from onedr import names, parse, template
+from onedr.driver import decode, staging
+from onedr.driver.decode import ActionData
+from onedr.errors import InputError, OneDRError
+from onedr.model import MIB
+from onedr.ops import removal, wake
+from onedr.ops.protect import protect
+from onedr.ops.record import record_image
+from onedr.policy.settings import wants_protection
+from onedr.ports import ceph, images, process
+from onedr.ports.access import moves_to_trash
+from onedr.ports.ceph import Pool
+
+_FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs")  # SUPPORTED_FS of the stock datastore.conf
+_MKFS_LIMIT_S = 3600
+
+
+def _input() -> ActionData:
+    return decode.action_data(sys.stdin.read())
+
+
+def cp(arguments: list[str]) -> str:
+    """Copy PATH into the pool. Answers `pool/image raw`."""
+    data = _input()
+    image = data.wanted_image()
+    with _new_image(data, arguments) as (pool, name), staging.raw_file(image, data.attributes) as path:
+        _make(pool, data, name, lambda: images.import_file(pool, name, path))
+        return f"{pool.access.pool}/{name} raw"
+
+
+def mkfs(arguments: list[str]) -> str:
+    """An empty image of SIZE MiB, with a file system when FS is set. Answers `pool/image`; oned takes all of it."""
+    data = _input()
+    image = data.wanted_image()
+    size = parse.integer(image, "SIZE") * MIB
+    file_system = image.findtext("FS") or ""
+    with _new_image(data, arguments) as (pool, name):
+        if image.findtext("FORMAT") != "save_as":  # cpds makes it
+            with _file_system(file_system, size, data) as path:
+                _make(pool, data, name, lambda: make_blank(pool, name, size, path))
+        return f"{pool.access.pool}/{name}"
+
+
+def clone(arguments: list[str]) -> str:
+    """A full copy of the image whose SOURCE is in PATH. Answers `pool/image raw`."""
+    data = _input()
+    source = parse.source(data.wanted_image().findtext("PATH") or "")
+    with _new_image(data, arguments) as (pool, name):
+        if source.pool != pool.access.pool:
+            raise InputError(f"Cannot clone {source}: it lies in another pool than {pool.access.pool}.")
+        if not pool.exists(source.name):
+            raise InputError(f"Cannot clone {source}: there is no such RBD image.")
+        _make(pool, data, name, lambda: images.copy(pool, source.name, name))
+        return f"{pool.access.pool}/{name} raw"
+
+
+def rm(arguments: list[str]) -> str:
+    """Remove an image, or refuse where that would harm (P7); the reason is also written on the image."""
+    decode.words(arguments, "IMAGE_ID")
+    data = _input()
+    removal.remove_image(data.wanted_image(), data.access, data.settings, moves_to_trash(data.attributes))
+    return ""
+
+
+def stat(arguments: list[str]) -> str:
+    """Size in MiB, rounded up, of what PATH names."""
+    decode.words(arguments, "REQUEST_ID")
+    data = _input()
+    size = staging.virtual_size(data.wanted_image(), data.attributes)
+    return str(-(-size // MIB))
+
+
+def monitor(arguments: list[str]) -> str:
+    """USED_MB, TOTAL_MB, FREE_MB of the pool, as the stock driver counts them; also wakes reconcile."""
+    decode.words(arguments, "DATASTORE_ID")
+    data = _input()
+    with ceph.connect(data.access) as pool:
+        answer = usage(pool)
+    if data.settings.protect:
+        wake.keeper(data.datastore_id)
+    return answer
+
+
+def usage(pool: Pool) -> str:
+    """The monitor answer for a pool; a quota counts as its free space when it is the smaller."""
+    pools = pool.mon(prefix="df", detail="detail")["pools"]
+    found = next((entry["stats"] for entry in pools if entry["name"] == pool.access.pool), None)
+    if found is None:
+        raise InputError(f"Ceph's df does not list pool {pool.access.pool!r}.")
+    used = int(found.get("stored") or found["bytes_used"])
+    free = int(found["max_avail"])
+    if found.get("quota_bytes"):
+        free = min(free, int(found["quota_bytes"]))
+    return f"USED_MB={used // MIB}\nTOTAL_MB={(used + free) // MIB}\nFREE_MB={free // MIB}"
+
+
+@contextmanager
+def _new_image(data: ActionData, arguments: list[str]) -> Iterator[tuple[Pool, str]]:
+    image_id = parse.count(decode.words(arguments, "IMAGE_ID")[0], "IMAGE_ID")
+    name = names.image(image_id, data.settings.site_index)
+    with ceph.connect(data.access) as pool:
+        yield pool, name
+
+
+def _make(pool: Pool, data: ActionData, name: str, action: Callable[[], None]) -> None:
+    image = data.wanted_image()
+    with images.making(pool, name, f"image {parse.integer(image, 'ID')}"):
+        action()
+    own = image.find("TEMPLATE")
+    if not wants_protection(data.settings, () if own is None else template.from_element(own)):
+        return
+    try:
+        record_image(pool, data.settings, name, image, time.time())
+    except (rbd.Error, OneDRError) as error:
+        print(f"WARN: record of {name} not written, reconcile will: {error}", file=sys.stderr)
+    reason = protect(pool, name, data.settings)
+    if reason:
+        print(f"WARN: {name} is not protected yet: {reason}", file=sys.stderr)
+    wake.keeper(data.datastore_id)
+
+
+def make_blank(pool: Pool, name: str, size: int, formatted: Path | None) -> None:
+    """An empty image of `size` bytes, or one with the file system in `formatted`."""
+    if formatted is None:
+        images.create(pool, name, size)
+    else:
+        images.import_file(pool, name, formatted)
+
+
+@contextmanager
+def _file_system(kind: str, size: int, data: ActionData) -> Iterator[Path | None]:
+    if not kind:
+        yield None
+        return
+    with formatted_file(kind, size, staging.staging_folder(data.attributes)) as path:
+        yield path
+
+
+@contextmanager
+def formatted_file(kind: str, size: int, folder: Path) -> Iterator[Path]:
+    """A sparse file of `size` bytes with a file system (or `swap`) in it, removed afterwards. Raises InputError."""
+    commands = {"xfs": ["mkfs.xfs", "-q", "-f"], "swap": ["mkswap", "-q", "-L", "swap"]}
+    if kind not in (*_FILE_SYSTEMS, "swap"):
+        raise InputError(f"Unsupported file system type: {kind}. Supported types are: {','.join(_FILE_SYSTEMS)}")
+    with tempfile.TemporaryDirectory(prefix="onedr-", dir=folder) as scratch:
+        path = Path(scratch) / "disk"
+        with path.open("wb") as file:
+            file.truncate(size)
+        command = commands.get(kind, ["mkfs", "-t", kind, "-F", "-q"])
+        process.run([*command, str(path)], _MKFS_LIMIT_S, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+        yield path

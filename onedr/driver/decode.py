@@ -1,0 +1,100 @@
+"""Driver data as oned sends it: base64 of `<DS_DRIVER_ACTION_DATA>` on standard input (ONED-FACTS §2)."""
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+
+from lxml import etree
+
+from onedr import parse, template
+from onedr.errors import InputError
+from onedr.model import CephAccess, Settings
+from onedr.policy import settings as policy
+from onedr.ports.access import ceph_access
+from onedr.template import Pairs
+
+_DISK = re.compile(r"disk\.(\d+)")
+
+
+@dataclass(frozen=True)
+class ActionData:
+    """One decoded call. `image` is None for actions on a datastore (monitor, DR actions)."""
+
+    root: etree._Element
+    datastore: etree._Element
+    image: etree._Element | None
+
+    @property
+    def datastore_id(self) -> int:
+        return parse.integer(self.datastore, "ID")
+
+    @property
+    def datastore_name(self) -> str:
+        return self.datastore.findtext("NAME") or f"datastore {self.datastore.findtext('ID')}"
+
+    @property
+    def attributes(self) -> Pairs:
+        """The datastore's template."""
+        found = self.datastore.find("TEMPLATE")
+        return () if found is None else template.from_element(found)
+
+    @property
+    def access(self) -> CephAccess:
+        return ceph_access(self.attributes)
+
+    @property
+    def settings(self) -> Settings:
+        return policy.read(self.attributes, self.datastore_name)
+
+    def wanted_image(self) -> etree._Element:
+        """The image; InputError when the call carries none."""
+        if self.image is None:
+            raise InputError("The driver data holds no IMAGE; this action works on an image.")
+        return self.image
+
+
+def action_data(text: str) -> ActionData:
+    """Decode standard input. Raises InputError for garbled base64, XML with entities, or a wrong document."""
+    try:
+        root = template.parse_xml(base64.b64decode("".join(text.split()), validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise InputError(f"The driver data on standard input cannot be read: {error}") from error
+    datastore = root.find("DATASTORE")
+    if root.tag != "DS_DRIVER_ACTION_DATA" or datastore is None:
+        raise InputError(f"The driver data is <{root.tag}> without a DATASTORE, not <DS_DRIVER_ACTION_DATA>.")
+    return ActionData(root, datastore, root.find("IMAGE"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A TM argument `host:path`; `disk_id` None for the VM's folder."""
+
+    host: str
+    path: str
+    disk_id: int | None
+
+
+def place(text: str) -> Place:
+    """`host:/…/datastores/<ds>/<vm>[/disk.N]`. Raises InputError."""
+    host, separator, path = text.partition(":")
+    if not separator or not host or host.startswith("-") or not path.startswith("/"):
+        raise InputError(f"{text!r} is not of the form host:/path.")
+    match = _DISK.fullmatch(path.rstrip("/").rsplit("/", 1)[-1])
+    return Place(host, path, int(match[1]) if match else None)
+
+
+def disk_id(text: str) -> int:
+    """The disk id of a place that must be a disk. Raises InputError."""
+    found = place(text).disk_id
+    if found is None:
+        raise InputError(f"{text!r} does not end in disk.<number>.")
+    return found
+
+
+def words(arguments: list[str], *names: str) -> list[str]:
+    """Exactly as many arguments as `names`. Raises InputError that says which are missing."""
+    if len(arguments) < len(names):
+        raise InputError(f"Missing argument {names[len(arguments)]}; expected: {' '.join(names)}.")
+    return arguments[: len(names)]

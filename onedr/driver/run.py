@@ -1,0 +1,40 @@
+"""The border to oned: run one action, answer on stdout, or one plain line on stderr and exit code 1 (ONED-FACTS §2)."""
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import rados
+import rbd
+
+from onedr.errors import OneDRError
+
+Action = Callable[[list[str]], str]
+
+
+def run(action: Action) -> NoReturn:
+    """Run `action` with the process's arguments and end the process the way oned expects.
+
+    Unexpected errors end here too: the user gets one line, oned.log the traceback (lines `DEBUG: ` go to the
+    log only, ONED-FACTS §2).
+    """
+    try:
+        answer = action(sys.argv[1:])
+    except OneDRError as error:
+        _fail(str(error))
+    except (rados.Error, rbd.Error) as error:
+        _fail(f"Ceph: {error}")
+    except Exception as error:  # noqa: BLE001 the process ends here
+        for line in traceback.format_exc().splitlines():
+            print(f"DEBUG: {line}", file=sys.stderr)
+        _fail(f"OneDR failed unexpectedly ({type(error).__name__}: {error}); the traceback is in oned.log.")
+    if answer:
+        print(answer)
+    sys.exit(0)
+
+
+def _fail(message: str) -> NoReturn:
+    print(" ".join(message.split()), file=sys.stderr)
+    sys.exit(1)

@@ -1,0 +1,95 @@
+"""Write the definitions of images and VMs onto the disks they belong to (DESIGN §4)."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import rbd
+from lxml import etree
+
+from onedr import template
+from onedr.errors import OneDRError
+from onedr.model import Envelope, ImageRecord, Mode, Settings, VmRecord
+from onedr.policy import definition, secrets
+from onedr.ports import mirror, records, seal
+from onedr.ports.ceph import Pool
+from onedr.ports.places import places
+
+SEALED = "ONEDR_SEALED"  # secrets, encrypted; part of a record's template
+WITHHELD = "ONEDR_WITHHELD"  # names of secrets left out because this site has no record key
+
+
+def sealed(attributes: template.Pairs, key: bytes | None) -> template.Pairs:
+    """The template with its secrets encrypted, or left out and named when there is no key: never in plain."""
+    kept, found = secrets.split(attributes)
+    if not found:
+        return attributes
+    if key is None:
+        return (*kept, (WITHHELD, ",".join(place for place, _ in found)))
+    return (*kept, (SEALED, seal.seal(key, found)))
+
+
+def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: float) -> Envelope:
+    """A record ready to be written. Its generation is the writing time in microseconds: later is higher, without a counter."""
+    return Envelope(
+        schema=records.SCHEMA, site=settings.site or pool.fsid(), mon_host=pool.mon_host(), generation=int(now * 1e6),
+        written_at=now, body=body,
+    )
+
+
+def record_image(pool: Pool, settings: Settings, name: str, element: etree._Element, now: float) -> bool:
+    """Write an image's record onto its RBD image. Returns whether it had changed."""
+    body = definition.image_record(element)
+    with pool.image(name) as image:
+        return _put(image, records.IMAGE_KEY, envelope(pool, settings, body, now))
+
+
+def record_vm(
+    pool: Pool, settings: Settings, element: etree._Element, protected_datastores: Mapping[int, object], now: float
+) -> dict[str, str]:
+    """Write a VM's record onto each of its protected disks in this pool.
+
+    Returns what happened per disk: `written`, `unchanged`, or the error's sentence. One bad disk never stops the rest.
+    """
+    body = definition.vm_record(element, protected_datastores.keys())
+    key = seal.load_key(places().record_key)
+    body = replace(body, template=sealed(body.template, key), user_template=sealed(body.user_template, key))
+    written = envelope(pool, settings, body, now)
+    results = {}
+    for disk in body.disks:
+        pool_name, _, name = (disk.rbd or "").partition("/")
+        if not disk.protected or pool_name != pool.access.pool:
+            continue
+        try:
+            with pool.image(name) as image:
+                if not mirror.is_primary(image):
+                    results[name] = "is the peer's copy; its record is written there"
+                    continue
+                results[name] = "written" if _put(image, records.VM_KEY, written) else "unchanged"
+        except (rbd.Error, OneDRError) as error:
+            results[name] = str(error)
+    return results
+
+
+def forget_vm(pool: Pool, name: str, vm_id: int) -> bool:
+    """Take a VM's record off a disk that it no longer has. Returns whether there was one of this VM."""
+    with pool.image(name) as image:
+        found = records.decode(records.VM_KEY, records.metadata(image))
+        if found is None or not isinstance(found.body, VmRecord) or found.body.vm_id != vm_id or not mirror.is_primary(image):
+            return False
+        removed = records.remove(image, records.VM_KEY)
+        _publish(image)
+        return removed
+
+
+def _put(image: rbd.Image, key: str, written: Envelope) -> bool:
+    changed = records.write(image, key, written)
+    if changed:
+        _publish(image)
+    return changed
+
+
+def _publish(image: rbd.Image) -> None:
+    """In snapshot mode metadata travels with the next mirror snapshot only (CEPH-FACTS §3): make it now."""
+    if mirror.mode(image) is Mode.SNAPSHOT:
+        image.mirror_image_create_snapshot()

@@ -1,0 +1,80 @@
+"""Removing an image, and the cases in which that is refused because data would be lost (P7, DESIGN §5)."""
+from __future__ import annotations
+
+import rbd
+from lxml import etree
+
+from onedr import parse, template
+from onedr.errors import FrontEndError, OneDRError, RefusedError
+from onedr.model import CephAccess, ImageRecord, Settings
+from onedr.policy.removal import RemovalFacts, refusal
+from onedr.ports import ceph, images, mirror, records
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd
+
+
+def remove_image(image: etree._Element, access: CephAccess, settings: Settings, trash: bool) -> None:
+    """Remove `<IMAGE>`'s RBD image. Raises RefusedError, whose sentence is then also the image's DR_MESSAGE."""
+    text = image.findtext("SOURCE") or ""
+    if not text or text == "-":
+        return  # its creation failed: there is nothing
+    source = parse.source(text)
+    image_id = parse.integer(image, "ID")
+    with ceph.connect(CephAccess(source.pool, access.user, access.conf, access.keyfile)) as pool:
+        if not pool.exists(source.name):
+            return
+        try:
+            reason = refusal(_facts(pool, source.name, image, settings))
+            if reason:
+                raise RefusedError(f"Image {image_id} ({source}) is not removed: {reason}")
+            if trash:
+                images.move_to_trash(pool, source.name)
+            else:
+                images.remove(pool, source.name)
+        except RefusedError as error:
+            _tell(image_id, str(error))
+            raise
+
+
+def _facts(pool: Pool, name: str, image: etree._Element, settings: Settings) -> RemovalFacts:
+    with pool.image(name, read_only=True) as opened:
+        mirrored = mirror.mode(opened) is not None
+        primary = mirror.is_primary(opened)
+        try:
+            record = records.decode(records.IMAGE_KEY, records.metadata(opened))
+            vm_record = records.decode(records.VM_KEY, records.metadata(opened))
+        except OneDRError:
+            record = vm_record = None
+        replaying = mirrored and primary and _peer_copy(opened)
+    origin = record or vm_record
+    own = image.find("TEMPLATE")
+    return RemovalFacts(
+        mirrored=mirrored, primary=primary, peer_copy=replaying,
+        from_peer=origin is not None and origin.site not in (settings.site, pool.fsid()),
+        origin=origin.site if origin else "",
+        record_is_image=record is not None and isinstance(record.body, ImageRecord),
+        children=tuple(images.children(pool, name)),
+        same_source=tuple(_others(str(image.findtext("SOURCE")), parse.integer(image, "ID"))),
+        unprotected_by_user=own is not None and template.get(template.from_element(own), "DR_PROTECT").upper() == "NO",
+    )
+
+
+def _peer_copy(image: rbd.Image) -> bool:
+    try:
+        return mirror.remote_replaying(image)
+    except rbd.Error:
+        return False  # unknown counts as no copy: the removal is refused
+
+
+def _others(source: str, image_id: int) -> list[str]:
+    return [
+        f"{other.findtext('ID')} ({other.findtext('NAME')})" for other in FrontEnd().images()
+        if other.findtext("SOURCE") == source and other.findtext("ID") != str(image_id)
+    ]
+
+
+def _tell(image_id: int, message: str) -> None:
+    try:
+        FrontEnd(limit_s=5).update_image(image_id, (("DR_MESSAGE", message),))
+    except FrontEndError:
+        return  # the driver's own answer still carries the reason

@@ -1,0 +1,185 @@
+"""Making and removing RBD images. Nothing is ever reused that was not made by the same call (DESIGN §3)."""
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import rbd
+
+from onedr import names
+from onedr.errors import ForeignImageError, RefusedError, StorageError
+from onedr.model import MIB
+from onedr.ports import mirror
+from onedr.ports.ceph import Pool
+
+MADE_KEY = "onedr.made"  # who made an image: {"fsid", "what"}
+_CHUNK = 4 * MIB
+_RM_LIMIT_S = 30
+_RM_PAUSE_S = 0.5
+
+
+def maker(pool: Pool, name: str) -> dict[str, str]:
+    """Who made an image: `fsid` of the making cluster and `what` it was made for; empty when OneDR did not make it."""
+    with pool.image(name, read_only=True) as image:
+        values = dict(image.metadata_list())
+    return dict(json.loads(values[MADE_KEY])) if MADE_KEY in values else {}
+
+
+def is_mine(pool: Pool, name: str, what: str) -> bool:
+    """Was the image made at this site for exactly this?"""
+    return maker(pool, name) == {"fsid": pool.fsid(), "what": what}
+
+
+@contextmanager
+def making(pool: Pool, name: str, what: str) -> Iterator[None]:
+    """Claim `name`, which must be free; whatever fails inside leaves no image behind.
+
+    Raises ForeignImageError that names the owner of an image already there.
+    """
+    if pool.exists(name):
+        raise _foreign(pool, name)
+    try:
+        yield
+        with pool.image(name) as image:
+            image.metadata_set(MADE_KEY, json.dumps({"fsid": pool.fsid(), "what": what}))
+    except rbd.ImageExists as error:  # made by somebody else since we looked
+        raise _foreign(pool, name) from error
+    except BaseException:
+        remove(pool, name)
+        raise
+
+
+def _foreign(pool: Pool, name: str) -> ForeignImageError:
+    owner = maker(pool, name)
+    elsewhere = " of another site" if owner and owner["fsid"] != pool.fsid() else ""
+    return ForeignImageError(
+        f"RBD image {pool.access.pool}/{name} exists already and belongs to {owner.get('what') or 'nobody OneDR knows'}"
+        f"{elsewhere}; it is left untouched. Check DR_SITE_INDEX of both sites, or remove it by hand if it is an orphan."
+    )
+
+
+def create(pool: Pool, name: str, size: int) -> None:
+    """An empty image of `size` bytes, its data in EC_POOL_NAME when set."""
+    pool.rbd.create(pool.io, name, size, old_format=False, data_pool=pool.access.data_pool or None)
+
+
+def import_file(pool: Pool, name: str, path: Path) -> None:
+    """An image with the bytes of a raw file; blocks of zeros are not written."""
+    zeros = bytes(_CHUNK)
+    create(pool, name, path.stat().st_size)
+    with pool.image(name) as image, path.open("rb") as file:
+        offset = 0
+        while chunk := file.read(_CHUNK):
+            if chunk != zeros[: len(chunk)]:
+                image.write(chunk, offset)
+            offset += len(chunk)
+        image.flush()
+
+
+def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> None:
+    """A full copy of an image (or of one of its snapshots), without OneDR's metadata, which `rbd copy` copies too."""
+    with pool.image(source, read_only=True) as image:
+        if snapshot is not None:
+            image.set_snap(snapshot)
+        image.copy(pool.io, target, data_pool=pool.access.data_pool or None)
+    with pool.image(target) as image:
+        for key, _ in list(image.metadata_list()):
+            if str(key).startswith("onedr."):
+                image.metadata_remove(key)
+
+
+def clone(pool: Pool, source: str, target: str) -> None:
+    """A thin clone of `source`'s protected snapshot @snap, which is made when missing."""
+    ensure_base_snapshot(pool, source)
+    pool.rbd.clone(pool.io, source, names.BASE_SNAPSHOT, pool.io, target, data_pool=pool.access.data_pool or None)
+
+
+def ensure_base_snapshot(pool: Pool, name: str) -> None:
+    """Make and protect @snap unless it is there; two VMs may do so at once."""
+    with pool.image(name) as image:
+        if names.BASE_SNAPSHOT not in _snapshots(image):
+            with suppress(rbd.ImageExists):  # another VM's clone was quicker
+                image.create_snap(names.BASE_SNAPSHOT)
+        if not image.is_protected_snap(names.BASE_SNAPSHOT):
+            with suppress(rbd.ImageBusy):
+                image.protect_snap(names.BASE_SNAPSHOT)
+
+
+def drop_base_snapshot(pool: Pool, name: str) -> bool:
+    """Remove @snap if no clone uses it. Returns whether it is gone."""
+    with pool.image(name) as image:
+        if names.BASE_SNAPSHOT not in _snapshots(image):
+            return True
+        return _drop_snapshot(image, names.BASE_SNAPSHOT)
+
+
+def _drop_snapshot(image: rbd.Image, snapshot: str) -> bool:
+    if image.is_protected_snap(snapshot):
+        try:
+            image.unprotect_snap(snapshot)
+        except rbd.ImageBusy:
+            return False
+    image.remove_snap(snapshot)
+    return True
+
+
+def _snapshots(image: rbd.Image) -> list[str]:
+    return [
+        str(snapshot["name"]) for snapshot in image.list_snaps()
+        if snapshot.get("namespace", rbd.RBD_SNAP_NAMESPACE_TYPE_USER) == rbd.RBD_SNAP_NAMESPACE_TYPE_USER
+    ]
+
+
+def children(pool: Pool, name: str) -> list[str]:
+    """Clones of any snapshot of the image, as pool/name."""
+    with pool.image(name, read_only=True) as image:
+        return sorted(f"{child['pool']}/{child['image']}" for child in image.list_children2() if not child.get("trash"))
+
+
+def remove(pool: Pool, name: str) -> None:
+    """Remove an image with its snapshots; one that is gone already is done.
+
+    Raises RefusedError when clones or a running VM use it. During the first copy rbd-mirror holds a snapshot of its
+    own, so removal is tried again for a while (CEPH-FACTS §2).
+    """
+    try:
+        used_by = children(pool, name)
+        if used_by:
+            raise RefusedError(f"RBD image {pool.access.pool}/{name} is the base of {', '.join(used_by)}; remove these first.")
+        with pool.image(name) as image:
+            for snapshot in _snapshots(image):
+                if not snapshot.startswith(".rbd-mirror"):
+                    _drop_snapshot(image, snapshot)
+            if mirror.mode(image) is not None:
+                image.mirror_image_disable(True)  # ends a copy under way, which would hold the image
+        _retry_while_busy(lambda: pool.rbd.remove(pool.io, name), f"{pool.access.pool}/{name}")
+    except rbd.ImageNotFound:
+        return
+
+
+def _retry_while_busy(action: Callable[[], None], what: str) -> None:
+    end = time.monotonic() + _RM_LIMIT_S
+    while True:
+        try:
+            action()
+            return
+        except (rbd.ImageBusy, rbd.ImageHasSnapshots) as error:
+            if time.monotonic() > end:
+                message = f"RBD image {what} is still in use after {_RM_LIMIT_S} s ({error}); is a VM using it?"
+                raise StorageError(message) from error
+            time.sleep(_RM_PAUSE_S)
+
+
+def move_to_trash(pool: Pool, name: str) -> None:
+    """CEPH_TRASH=yes: flatten and keep in Ceph's trash; mirroring ends (P8)."""
+    try:
+        with pool.image(name) as image:
+            if mirror.mode(image) is not None:
+                image.mirror_image_disable(True)
+            image.flatten()
+        pool.rbd.trash_move(pool.io, name, 0)
+    except rbd.ImageNotFound:
+        return
