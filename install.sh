@@ -74,8 +74,13 @@ make_environment() {
         "$SYSTEM_PYTHON" -m venv --system-site-packages "$VENV" ||
             die "no virtual environment could be made in $VENV. Install what makes one: apt install python3-venv"
     fi
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "$SOURCE" ||
-        die "OneDR could not be installed into $VENV (pip's reason is above). Run this again when it is removed."
+    # From a copy: pip builds inside the tree it is given, which may be read-only, or another site's install.
+    COPY=$(mktemp -d)
+    trap 'rm -rf -- "$COPY"' EXIT
+    cp -r "$SOURCE"/{onedr,setup.cfg,pyproject.toml} "$COPY"
+    [ ! -f "$SOURCE/README.md" ] || cp "$SOURCE/README.md" "$COPY"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "$COPY" ||
+        die "OneDR could not be installed into $VENV (pip's reason is above). Run this again when that is mended."
 }
 
 if [ -n "$PYTHON" ]; then

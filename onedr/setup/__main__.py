@@ -33,11 +33,15 @@ def main() -> int:
         if given.step == "install":
             return steps.install(place, given.dry_run)
         if given.step == "hooks":
-            return steps.hooks_only(place)
+            return steps.hooks_only(place, given.dry_run)
         return steps.uninstall(place, given.dry_run, given.force)
     except OneDRError as error:
         print(f"install.sh: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:
+        # `install.sh --dry-run | head` is not a fault.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         place_of_error = error.filename or "a file"
         print(

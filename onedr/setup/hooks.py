@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import xmlrpc.client
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,22 +57,14 @@ class Hook:
         )
 
 
-@dataclass
-class Outcome:
-    """What became of each hook, by name."""
+@dataclass(frozen=True)
+class Step:
+    """What is to be done with one hook: create, update, replace, delete, or nothing. `held` is what oned has."""
 
-    created: list[str]
-    updated: list[str]
-    unchanged: list[str]
-    removed: list[str]
-    unsupported: list[str]
-
-    def __str__(self) -> str:
-        counts = {k: len(v) for k, v in vars(self).items() if v and k != "unsupported"}
-        text = "Hooks: " + (", ".join(f"{n} {k}" for k, n in counts.items()) or "none") + "."
-        if self.unsupported:
-            text += " This oned does not know the call of: " + ", ".join(self.unsupported) + "."
-        return text
+    verb: str
+    name: str
+    hook: Hook | None = None
+    held: Any = None
 
 
 def load(folder: Path, hooks_folder: Path, lenses: Path) -> list[Hook]:
@@ -118,25 +111,15 @@ def answered(what: str) -> Iterator[None]:
         raise FrontEndError(f"oned did not answer when asked to {what} ({type(error).__name__}).") from error
 
 
-def register(server: Any, hooks: list[Hook]) -> Outcome:
-    """Create what is missing, update what differs, remove what an earlier release had."""
-    outcome = Outcome([], [], [], [], [])
+def compare(server: Any, hooks: list[Hook]) -> list[Step]:
+    """What makes oned have exactly `hooks` of ours; none means that all of ours go."""
     held = _held(server)
-    for hook in hooks:
-        _register_one(server, hook, held.pop(hook.name, None), outcome)
-    _delete(server, held, outcome)
-    return outcome
-
-
-def unregister(server: Any) -> Outcome:
-    """Remove every hook of ours."""
-    outcome = Outcome([], [], [], [], [])
-    _delete(server, _held(server), outcome)
-    return outcome
+    steps = [_for_hook(hook, held.pop(hook.name, None)) for hook in hooks]
+    return [*steps, *(Step("delete", name, held=other) for name, other in held.items())]
 
 
 def _held(server: Any) -> dict[str, Any]:
-    """Our hooks in oned: by name, and by command, so that a hook somebody else named onedr-… is safe."""
+    """Our hooks in oned: by name and by command, so that a hook somebody else named onedr-... is safe."""
     with answered("list the hooks"):
         pool = server.hookpool.info(-2, -1, -1)
     return {
@@ -146,33 +129,47 @@ def _held(server: Any) -> dict[str, Any]:
     }
 
 
-def _register_one(server: Any, hook: Hook, held: Any, outcome: Outcome) -> None:
-    if held is not None and hook.is_held_by(held):
-        outcome.unchanged.append(hook.name)
-        return
-    if held is not None and hook.is_kind_of(held):
-        with answered(f"update the hook {hook.name}"):
-            server.hook.update(held.ID, hook.text(NOT_KEPT), APPEND)
-        outcome.updated.append(hook.name)
-        return
-    if held is not None:
-        _delete(server, {hook.name: held}, outcome)
+def _for_hook(hook: Hook, held: Any) -> Step:
+    if held is None:
+        return Step("create", hook.name, hook)
+    if hook.is_held_by(held):
+        return Step("keep", hook.name, hook, held)
+    return Step("update" if hook.is_kind_of(held) else "replace", hook.name, hook, held)
+
+
+def carry_out(server: Any, steps: list[Step]) -> list[str]:
+    """Do it; returns the hooks whose API call this release of oned does not have."""
+    unsupported = []
+    for step in steps:
+        if step.hook and step.verb == "update":
+            with answered(f"update the hook {step.name}"):
+                server.hook.update(step.held.ID, step.hook.text(NOT_KEPT), APPEND)
+        if step.verb in ("delete", "replace"):
+            with answered(f"delete the hook {step.name}"):
+                server.hook.delete(step.held.ID)
+        if step.hook and step.verb in ("create", "replace") and not _create(server, step.hook):
+            unsupported.append(step.name)
+    return unsupported
+
+
+def _create(server: Any, hook: Hook) -> bool:
     try:
         with answered(f"create the hook {hook.name}"):
             server.hook.allocate(hook.text())
     except FrontEndError as error:
         if "does not exist or is not supported" not in str(error):
             raise
-        outcome.unsupported.append(hook.name)
-        return
-    outcome.created.append(hook.name)
+        return False
+    return True
 
 
-def _delete(server: Any, held: Mapping[str, Any], outcome: Outcome) -> None:
-    for name, hook in held.items():
-        with answered(f"delete the hook {name}"):
-            server.hook.delete(hook.ID)
-        outcome.removed.append(name)
+def summary(steps: list[Step], unsupported: list[str]) -> str:
+    """One line: how many of each verb, and what this oned does not know."""
+    counts = Counter(step.verb for step in steps)
+    text = "Hooks: " + (", ".join(f"{n} to {verb}" for verb, n in sorted(counts.items())) or "none") + "."
+    if unsupported:
+        text += " This oned does not have the calls of " + ", ".join(unsupported) + "."
+    return text
 
 
 def datastores_in_use(server: Any) -> list[str]:

@@ -112,34 +112,52 @@ def _held(path: Path) -> str:
 def carry_out(
     changes: Iterable[Change], items: Iterable[Item], manifest: Manifest, where: Path, owner: Path
 ) -> None:
-    """Do it, then record it. Files get the owner of `owner` when we run as root."""
+    """Record what is about to be laid down, do it, record what is left. As root, files get the owner of `owner`."""
+    wanted = {str(item.path): _digest(item) for item in items}
+    if wanted:
+        for folder in _missing([*(Path(p).parent for p in wanted), where.parent]):
+            folder.mkdir(mode=0o755)
+            _give(folder, owner)
+            manifest.folders.append(str(folder))
+        _save(Manifest({**wanted, **manifest.files}, manifest.folders), where, owner)
     for change in changes:
-        if change.verb == "keep":
-            continue
-        if change.item is None:
+        if change.item is None and change.verb == "remove":
             change.path.unlink()
-            continue
-        _make_folder(change.path.parent, manifest, owner)
-        _lay(change.item, owner)
-    manifest.files = {str(i.path): _digest(i) for i in items}
-    if manifest.files:
-        _make_folder(where.parent, manifest, owner)
-        text = json.dumps({"files": manifest.files, "folders": sorted(manifest.folders)}, indent=1) + "\n"
-        _lay(Item(where, text.encode()), owner)
+        elif change.item is not None and change.verb != "keep":
+            _lay(change.item, owner)
+    manifest.files = wanted
+    manifest.folders = _without_empty(manifest.folders)
+    if wanted:
+        _save(manifest, where, owner)
         return
     where.unlink(missing_ok=True)
-    for folder in sorted(manifest.folders, reverse=True):
+    _without_empty(manifest.folders)
+
+
+def _missing(folders: Iterable[Path]) -> list[Path]:
+    """The folders that do not exist yet, the outer ones first."""
+    absent = set()
+    for folder in folders:
+        while not folder.exists():
+            absent.add(folder)
+            folder = folder.parent
+    return sorted(absent)
+
+
+def _without_empty(folders: Iterable[str]) -> list[str]:
+    """Remove those of our folders that are empty, the inner ones first, and return the others."""
+    kept = []
+    for folder in sorted(folders, reverse=True):
         if os.path.isdir(folder) and not os.listdir(folder):
             os.rmdir(folder)
+        elif os.path.isdir(folder):
+            kept.append(folder)
+    return sorted(kept)
 
 
-def _make_folder(folder: Path, manifest: Manifest, owner: Path) -> None:
-    if folder.exists():
-        return
-    _make_folder(folder.parent, manifest, owner)
-    folder.mkdir(mode=0o755)
-    _give(folder, owner)
-    manifest.folders.append(str(folder))
+def _save(manifest: Manifest, where: Path, owner: Path) -> None:
+    text = json.dumps({"files": manifest.files, "folders": sorted(manifest.folders)}, indent=1) + "\n"
+    _lay(Item(where, text.encode()), owner)
 
 
 def _lay(item: Item, owner: Path) -> None:

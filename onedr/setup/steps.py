@@ -44,7 +44,7 @@ class Plan:
 def _plan(place: Place) -> Plan:
     place.paths.require_opennebula()
     edits = registration.to_register(place.paths, place.lenses)
-    hooks.load(place.templates, place.paths.hooks, place.lenses)
+    _templates(place)
     wanted = layout(place.source, place.paths, place.python)
     record = manifest.load(place.paths.manifest)
     changes = manifest.to_install(wanted.items, record)
@@ -79,28 +79,38 @@ def install(place: Place, dry_run: bool) -> int:
     if dry_run:
         _show(plan.changes, plan.edits)
         _report_links(plan.layout)
-        return 0
+        return _hooks_if_oned_answers(place, dry_run)
     paths = place.paths
     manifest.carry_out(plan.changes, plan.layout.items, plan.manifest, paths.manifest, paths.remotes)
     for edit in plan.edits:
         registration.write(edit)
     _report(place, plan)
+    return _hooks_if_oned_answers(place, dry_run)
+
+
+def _hooks_if_oned_answers(place: Place, dry_run: bool) -> int:
     try:
-        print(_register_hooks(place))
+        _set_hooks(place, _templates(place), dry_run)
     except FrontEndError as error:
         print(f"Hooks: not created. {error}\nRun `install.sh --hooks` once oned runs.")
     return 0
 
 
-def hooks_only(place: Place) -> int:
+def hooks_only(place: Place, dry_run: bool) -> int:
     place.paths.require_opennebula()
-    print(_register_hooks(place))
+    _set_hooks(place, _templates(place), dry_run)
     return 0
 
 
-def _register_hooks(place: Place) -> hooks.Outcome:
-    wanted = hooks.load(place.templates, place.paths.hooks, place.lenses)
-    return hooks.register(hooks.connect(place.paths, os.environ), wanted)
+def _templates(place: Place) -> list[hooks.Hook]:
+    return hooks.load(place.templates, place.paths.hooks, place.lenses)
+
+
+def _set_hooks(place: Place, wanted: list[hooks.Hook], dry_run: bool) -> None:
+    server = hooks.connect(place.paths, os.environ)
+    found = hooks.compare(server, wanted)
+    unsupported = [] if dry_run else hooks.carry_out(server, found)
+    print(hooks.summary(found, unsupported))
 
 
 def uninstall(place: Place, dry_run: bool, force: bool) -> int:
@@ -147,7 +157,7 @@ def _check_unused(place: Place, force: bool) -> None:
 
 def _remove_hooks(place: Place, force: bool) -> None:
     try:
-        print(hooks.unregister(hooks.connect(place.paths, os.environ)))
+        _set_hooks(place, [], dry_run=False)
     except FrontEndError as error:
         if not force:
             raise
