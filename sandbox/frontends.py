@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sandbox import processes
 from sandbox.layout import REPO, Site
-from sandbox.network import inside
+from sandbox.network import NAMESPACES, inside
 from sandbox.waiting import SandboxError, until
 
 PORT = 2633
@@ -36,10 +36,22 @@ def prepare(site: Site) -> None:
         return
     site.one_location.mkdir(parents=True, exist_ok=True)
     _call(site, [sys.executable, "-m", "sandbox.frontend.tree", "--location", str(site.one_location)])
+    write_vmm_conf(site)
     if not INSTALLER.exists():
         print(f"{site.name}: no {INSTALLER}, drivers not installed", file=sys.stderr)
         return
     _call(site, [str(INSTALLER)])
+
+
+def write_vmm_conf(site: Site) -> None:
+    """Tell the VMM drivers about the site, also below a front-end that scrubs the environment."""
+    conf = {
+        "SANDBOX_REPO": REPO, "SANDBOX_SITE": site.folder, "SANDBOX_NETNS": NAMESPACES / site.netns,
+        "CEPH_CONF": site.ceph_conf, "CEPH_USER": "oneadmin",
+    }
+    etc = site.one_location / "etc"
+    etc.mkdir(parents=True, exist_ok=True)
+    (etc / "sandbox-vmm.conf").write_text("".join(f"{name}={value}\n" for name, value in conf.items()))
 
 
 def start(site: Site, daemon: str) -> None:

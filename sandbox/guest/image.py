@@ -1,0 +1,118 @@
+"""The guest's kernel and initramfs, made from Debian's cloud kernel and busybox; no boot loader, nothing installed.
+
+Both are kept in a cache folder by version, because unpacking takes seconds and a bed is made often.
+"""
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.waiting import SandboxError
+
+CACHE = Path(os.environ.get("SANDBOX_CACHE", Path.home() / ".cache" / "onedr-sandbox"))
+KERNEL_PACKAGE = "linux-image-cloud-amd64"
+BUSYBOX = Path("/bin/busybox")
+INIT = Path(__file__).with_name("init.sh")
+# In the order of their dependencies. Disks; then the power button as an input device.
+MODULES = (
+    "drivers/virtio/virtio_ring.ko",
+    "drivers/virtio/virtio.ko",
+    "drivers/virtio/virtio_pci_legacy_dev.ko",
+    "drivers/virtio/virtio_pci_modern_dev.ko",
+    "drivers/virtio/virtio_pci.ko",
+    "drivers/block/virtio_blk.ko",
+    "drivers/input/evdev.ko",
+    "drivers/acpi/button.ko",
+)
+
+
+@dataclass(frozen=True)
+class BootFiles:
+    kernel: Path
+    initramfs: Path
+
+
+def boot_files(cache: Path = CACHE) -> BootFiles:
+    """The files that a guest boots from, made on the first call (needs Debian's archive then).
+
+    Raises SandboxError when the kernel cannot be had or busybox-static is missing.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        kernel = _newest(cache) or _download(cache)
+        return BootFiles(kernel / "vmlinuz", _initramfs(kernel))
+
+
+def _newest(cache: Path) -> Path | None:
+    kernels = sorted(cache.glob("linux-image-*/vmlinuz"), key=lambda p: p.stat().st_mtime)
+    return kernels[-1].parent if kernels else None
+
+
+def _download(cache: Path) -> Path:
+    package = _kernel_package()
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        # apt-get checks the package against the archive's signed list.
+        _call(["apt-get", "download", package], Path(scratch))
+        deb = next(Path(scratch).glob("*.deb"))
+        _call(["dpkg-deb", "-x", str(deb), "tree"], Path(scratch))
+        tree, made = Path(scratch) / "tree", Path(scratch) / "made"
+        (made / "modules").mkdir(parents=True)
+        shutil.copy(next((tree / "boot").glob("vmlinuz-*")), made / "vmlinuz")
+        root = next((tree / "lib" / "modules").iterdir()) / "kernel"
+        for module in MODULES:
+            shutil.copy(root / module, made / "modules")
+        target = cache / package
+        made.rename(target)
+    return target
+
+
+def _kernel_package() -> str:
+    pattern = re.compile(r"Depends: (linux-image-\S+-cloud-amd64)")
+    found = pattern.search(_call(["apt-cache", "depends", KERNEL_PACKAGE], check=False))
+    if found is None:
+        _call(["apt-get", "update"])
+        found = pattern.search(_call(["apt-cache", "depends", KERNEL_PACKAGE]))
+    if found is None:
+        raise SandboxError(f"apt knows no kernel package behind {KERNEL_PACKAGE}")
+    return found[1]
+
+
+def _initramfs(kernel: Path) -> Path:
+    if not BUSYBOX.exists():
+        raise SandboxError(f"no {BUSYBOX}: apt-get install busybox-static")
+    contents = BUSYBOX.read_bytes() + INIT.read_bytes() + repr(MODULES).encode()
+    target = kernel / f"initramfs-{hashlib.sha256(contents).hexdigest()[:16]}.cpio"
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=kernel) as scratch:
+        root = Path(scratch) / "root"
+        for folder in ("bin", "dev", "proc", "sys"):
+            (root / folder).mkdir(parents=True)
+        shutil.copy(BUSYBOX, root / "bin" / "busybox")
+        shutil.copy(INIT, root / "init")
+        (root / "init").chmod(0o755)
+        shutil.copytree(kernel / "modules", root / "modules")
+        (root / "modules" / "order").write_text("".join(f"{Path(m).name}\n" for m in MODULES))
+        names = "\n".join(str(p.relative_to(root)) for p in sorted(root.rglob("*")))
+        packed = Path(scratch) / "packed"
+        _call(["cpio", "--quiet", "-o", "-H", "newc", "-F", str(packed)], root, names)
+        packed.rename(target)
+    return target
+
+
+def _call(argv: list[str], cwd: Path | None = None, text: str = "", check: bool = True) -> str:
+    try:
+        done = subprocess.run(argv, cwd=cwd, input=text, capture_output=True, text=True, timeout=300)
+    except (FileNotFoundError, subprocess.TimeoutExpired) as e:
+        raise SandboxError(f"{' '.join(argv)}: {e}") from e
+    if check and done.returncode:
+        raise SandboxError(f"{' '.join(argv)}: {done.stderr.strip()[-500:]}")
+    return done.stdout
