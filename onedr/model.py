@@ -134,7 +134,8 @@ class Envelope:
     """A record as it lies on an image: where and when it was written, and in which order."""
 
     schema: int
-    site: str
+    site: str  # the writing site's name, for people
+    fsid: str  # its Ceph cluster: which site it really is
     mon_host: str
     generation: int
     written_at: float  # seconds since the epoch, clock of the writing site

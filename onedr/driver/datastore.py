@@ -70,7 +70,7 @@ def rm(arguments: list[str]) -> str:
     """Remove an image, or refuse where that would harm (P7); the reason is also written on the image."""
     decode.words(arguments, "IMAGE_ID")
     data = _input()
-    removal.remove_image(data.wanted_image(), data.access, data.settings, moves_to_trash(data.attributes))
+    removal.remove_image(data.wanted_image(), data.access, moves_to_trash(data.attributes))
     return ""
 
 

@@ -32,8 +32,8 @@ def sealed(attributes: template.Pairs, key: bytes | None) -> template.Pairs:
 def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: float) -> Envelope:
     """A record ready to be written. Its generation is the writing time in microseconds: later is higher, without a counter."""
     return Envelope(
-        schema=records.SCHEMA, site=settings.site or pool.fsid(), mon_host=pool.mon_host(), generation=int(now * 1e6),
-        written_at=now, body=body,
+        schema=records.SCHEMA, site=settings.site or pool.fsid()[:8], fsid=pool.fsid(), mon_host=pool.mon_host(),
+        generation=int(now * 1e6), written_at=now, body=body,
     )
 
 

@@ -6,14 +6,14 @@ from lxml import etree
 
 from onedr import parse, template
 from onedr.errors import FrontEndError, OneDRError, RefusedError
-from onedr.model import CephAccess, ImageRecord, Settings
+from onedr.model import CephAccess
 from onedr.policy.removal import RemovalFacts, refusal
 from onedr.ports import ceph, images, mirror, records
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 
 
-def remove_image(image: etree._Element, access: CephAccess, settings: Settings, trash: bool) -> None:
+def remove_image(image: etree._Element, access: CephAccess, trash: bool) -> None:
     """Remove `<IMAGE>`'s RBD image. Raises RefusedError, whose sentence is then also the image's DR_MESSAGE."""
     text = image.findtext("SOURCE") or ""
     if not text or text == "-":
@@ -24,7 +24,7 @@ def remove_image(image: etree._Element, access: CephAccess, settings: Settings, 
         if not pool.exists(source.name):
             return
         try:
-            reason = refusal(_facts(pool, source.name, image, settings))
+            reason = refusal(_facts(pool, source.name, image))
             if reason:
                 raise RefusedError(f"Image {image_id} ({source}) is not removed: {reason}")
             if trash:
@@ -36,7 +36,7 @@ def remove_image(image: etree._Element, access: CephAccess, settings: Settings, 
             raise
 
 
-def _facts(pool: Pool, name: str, image: etree._Element, settings: Settings) -> RemovalFacts:
+def _facts(pool: Pool, name: str, image: etree._Element) -> RemovalFacts:
     with pool.image(name, read_only=True) as opened:
         mirrored = mirror.mode(opened) is not None
         primary = mirror.is_primary(opened)
@@ -50,9 +50,8 @@ def _facts(pool: Pool, name: str, image: etree._Element, settings: Settings) -> 
     own = image.find("TEMPLATE")
     return RemovalFacts(
         mirrored=mirrored, primary=primary, peer_copy=replaying,
-        from_peer=origin is not None and origin.site not in (settings.site, pool.fsid()),
+        from_peer=origin is not None and origin.fsid != pool.fsid(),
         origin=origin.site if origin else "",
-        record_is_image=record is not None and isinstance(record.body, ImageRecord),
         children=tuple(images.children(pool, name)),
         same_source=tuple(_others(str(image.findtext("SOURCE")), parse.integer(image, "ID"))),
         unprotected_by_user=own is not None and template.get(template.from_element(own), "DR_PROTECT").upper() == "NO",

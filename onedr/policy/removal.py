@@ -13,7 +13,6 @@ class RemovalFacts:
     peer_copy: bool  # the peer's rbd-mirror reports that it holds a replaying copy
     from_peer: bool  # its record was written at the other site
     origin: str
-    record_is_image: bool
     children: tuple[str, ...]
     same_source: tuple[str, ...]
     unprotected_by_user: bool  # DR_PROTECT=NO on the image itself

@@ -1,7 +1,7 @@
 """Records on images: VM and image definitions as RBD image metadata, which mirroring carries to the peer (DESIGN §4).
 
 On the image, key `onedr.vm` (or `onedr.image`) holds one line of JSON:
-`{"schema", "site", "mon_host", "generation", "written_at", "sha256", "parts", "body"}`; `body` is base64 of zlib of the
+`{"schema", "site", "fsid", "mon_host", "generation", "written_at", "sha256", "parts", "body"}`; `body` is base64 of zlib of the
 JSON body, and the rest of a long one lies in `onedr.vm.part1` ... A value stays at 60 KiB or less: 16 MiB aborts
 the process in journal mode (CEPH-FACTS §0.8).
 """
@@ -37,8 +37,8 @@ def encode(envelope: Envelope) -> list[str]:
     room = VALUE_LIMIT - 1024  # the head's own fields
     pieces = [packed[start : start + room] for start in range(0, len(packed), room)]
     head = {
-        "schema": envelope.schema, "site": envelope.site, "mon_host": envelope.mon_host, "generation": envelope.generation,
-        "written_at": envelope.written_at, "sha256": hashlib.sha256(body).hexdigest(), "parts": len(pieces), "body": pieces[0],
+        "schema": envelope.schema, "site": envelope.site, "fsid": envelope.fsid, "mon_host": envelope.mon_host,
+        "generation": envelope.generation, "written_at": envelope.written_at, "sha256": hashlib.sha256(body).hexdigest(), "parts": len(pieces), "body": pieces[0],
     }
     return [json.dumps(head), *pieces[1:]]
 
@@ -60,7 +60,7 @@ def decode(key: str, values: dict[str, str]) -> Envelope | None:
             raise RecordError(f"record {key} is damaged: its checksum differs")
         decoded = _vm_body(json.loads(body)) if key == VM_KEY else _image_body(json.loads(body))
         generation, written_at = int(head["generation"]), float(head["written_at"])
-        return Envelope(SCHEMA, head["site"], head["mon_host"], generation, written_at, decoded)
+        return Envelope(SCHEMA, head["site"], head["fsid"], head["mon_host"], generation, written_at, decoded)
     except (KeyError, TypeError, ValueError, zlib.error, binascii.Error) as error:
         raise RecordError(f"record {key} is damaged: {error!r}") from error
 
@@ -118,7 +118,7 @@ def _same_body(key: str, present: dict[str, str], envelope: Envelope) -> bool:
         there = decode(key, present)
     except RecordError:
         return False  # a damaged record is replaced
-    return there is not None and there.body == envelope.body and there.site == envelope.site
+    return there is not None and (there.body, there.fsid, there.mon_host) == (envelope.body, envelope.fsid, envelope.mon_host)
 
 
 def remove(image: rbd.Image, key: str) -> bool:

@@ -1,0 +1,74 @@
+"""Facts of every image of a pool at this site, read from the images themselves."""
+from __future__ import annotations
+
+import rbd
+
+from onedr import names
+from onedr.errors import OneDRError, RecordError
+from onedr.model import Envelope, ImageFacts, Mode, Settings
+from onedr.ops import parallel
+from onedr.ops.protect import PROBLEM_KEY, parent_of
+from onedr.policy import recovery
+from onedr.policy.settings import duration
+from onedr.ports import mirror, records
+from onedr.ports.ceph import Pool
+
+_LIMIT_S = 30
+_THREADS = 32
+
+
+def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
+    """Facts of every image with a name of ours; an image that cannot be read is listed with the problem."""
+    wanted = [name for name in pool.names() if names.is_ours(name)]
+    results = parallel.each(wanted, lambda name: image_facts(pool, name, settings), _LIMIT_S, _THREADS)
+    facts = []
+    for name, result in results.items():
+        if isinstance(result, OneDRError):
+            facts.append(ImageFacts(name, "", 0, None, False, False, None, problems=(f"cannot be read: {result}",)))
+        elif result is not None:
+            facts.append(result)
+    return facts
+
+
+def image_facts(pool: Pool, name: str, settings: Settings) -> ImageFacts | None:
+    """Facts of one image; None when it is gone."""
+    try:
+        with pool.image(name, read_only=True) as image:
+            return _facts(image, name, settings)
+    except rbd.ImageNotFound:
+        return None
+
+
+def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
+    mode = mirror.mode(image)
+    primary = mirror.is_primary(image)
+    everything = {str(key): str(value) for key, value in image.metadata_list()}
+    problems = []
+    vm, vm_problem = _record(records.VM_KEY, everything)
+    own, own_problem = _record(records.IMAGE_KEY, everything)
+    problems += [problem for problem in (vm_problem, own_problem) if problem]
+    if primary and PROBLEM_KEY in everything:
+        problems.append(everything[PROBLEM_KEY])
+    point = recovery.Point(False, None)
+    if mode is not None and not primary:
+        try:
+            mark = records.read_mark(everything)
+        except RecordError as error:
+            mark = None
+            problems.append(str(error))
+        snapshots = mirror.mirror_snapshots(image) if mode is Mode.SNAPSHOT else []
+        interval_s = duration(settings.schedule) if settings.schedule else 0
+        carries = any(key.startswith("onedr.") for key in everything)
+        point = recovery.point(mode, carries, mark, snapshots, interval_s)
+    parent = parent_of(image)
+    return ImageFacts(
+        name=name, rbd_id=str(image.id()), size=int(image.size()), mode=mode, primary=primary, complete=point.complete,
+        recovery_point=point.at, parent=parent[1] if parent else None, vm=vm, image=own, problems=tuple(problems),
+    )
+
+
+def _record(key: str, values: dict[str, str]) -> tuple[Envelope | None, str]:
+    try:
+        return records.decode(key, values), ""
+    except RecordError as error:
+        return None, str(error)

@@ -1,0 +1,227 @@
+"""Failover decided: facts and a request in, a refusal or ordered steps out. Pure (DESIGN §6).
+
+The order is what makes an interruption harmless: the peer is fenced before anything is promoted, an image is promoted
+before it is registered, a VM is created on hold before it is started. Every prefix of a plan leaves each image with at
+most one primary by our hand, and planning again from new facts yields exactly what is missing.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from onedr import template
+from onedr.model import ImageFacts, ImageRecord, Peer
+from onedr.policy import inventory
+from onedr.policy.inventory import VmItem
+
+RUNS_AT_SOURCE = ("ACTIVE", "PENDING")  # a VM in another state was not meant to run
+
+
+class Kind(str, Enum):
+    """What a step does. In this order."""
+
+    FENCE = "fence"  # demote the image at the peer
+    CUT = "cut off rbd-mirror"
+    PROMOTE = "promote"
+    REGISTER = "register"  # an RBD image as an OpenNebula image
+    CREATE = "create"  # a VM, on hold
+    START = "start"
+
+
+LIMITS_S = {Kind.FENCE: 30, Kind.CUT: 30, Kind.PROMOTE: 120, Kind.REGISTER: 60, Kind.CREATE: 60, Kind.START: 180}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do to one target: an image's name, or a VM's origin."""
+
+    kind: Kind
+    target: str
+    text: str
+
+    @property
+    def limit_s(self) -> int:
+        return LIMITS_S[self.kind]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the operator asked for. `vms`: names or ids at the peer; empty means all."""
+
+    confirm: str = ""
+    vms: tuple[str, ...] = ()
+    start: bool = True
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A VM at this site that carries DR_ORIGIN."""
+
+    vm_id: int
+    state: str
+    start_pending: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the decision rests on. `here` is this cluster's id."""
+
+    datastore: str
+    here: str
+    protected: bool
+    images: tuple[ImageFacts, ...]
+    peer: Peer
+    peer_detail: str
+    can_fence: bool
+    registered: frozenset[str] = frozenset()  # names of RBD images that are OpenNebula images here
+    recovered: Mapping[str, Recovered] = field(default_factory=dict)  # by origin
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`refusal` and no steps, or steps in order; `left_out` says why an item is not part of it."""
+
+    refusal: str = ""
+    steps: tuple[Step, ...] = ()
+    vms: tuple[VmItem, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan(facts: Facts, request: Request) -> Plan:
+    """Decide."""
+    vms = [item for item in inventory.vms(facts.images, facts.here) if _chosen(item, request.vms)]
+    refusal = _refusal(facts, request, vms)
+    if refusal:
+        return Plan(refusal, vms=tuple(vms))
+    left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
+    good = [item for item in vms if not item.obstacles]
+    images = _images_to_take(facts, request, good)
+    left_out.update(_incomplete(facts, images))
+    usable = [image for image in images if image.name not in left_out]
+    steps = [*_storage_steps(facts, usable), *_frontend_steps(facts, request, usable, good)]
+    if not steps and not left_out:
+        return Plan(f"There is nothing left to do: everything of the peer that lies in {facts.datastore} is active here already.")
+    return Plan("", tuple(steps), tuple(vms), left_out)
+
+
+def _chosen(item: VmItem, wanted: tuple[str, ...]) -> bool:
+    return not wanted or item.record.name in wanted or str(item.record.vm_id) in wanted
+
+
+def _refusal(facts: Facts, request: Request, vms: list[VmItem]) -> str:
+    if not facts.protected:
+        return f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing); there is nothing to fail over."
+    if request.confirm and request.confirm != facts.datastore:
+        return f"The confirmation {request.confirm!r} is not this datastore's name; type {facts.datastore}."
+    from_peer = [image for image in facts.images if _from_peer(image, facts.here)]
+    if not from_peer and not facts.recovered:
+        return f"Nothing in {facts.datastore} came from a peer: this site is the primary, or no copy has arrived yet. See onedr status."
+    if request.vms and not vms:
+        return f"No record of VM {', '.join(request.vms)} has arrived here. See onedr status."
+    waiting = any(not image.primary for image in from_peer)
+    confirmed = request.confirm == facts.datastore
+    if waiting and facts.peer is Peer.ANSWERS and not confirmed:
+        return (
+            f"The peer's Ceph still answers ({facts.peer_detail}). If the peer shall really lose its role, confirm with "
+            f"DR_CONFIRM={facts.datastore}: its images are then demoted first."
+        )
+    if waiting and facts.peer is Peer.ANSWERS and not facts.can_fence:
+        return (
+            f"The peer's Ceph answers ({facts.peer_detail}) and cannot be fenced from here: both sites would be primary. Give this "
+            f"datastore's CEPH_USER the cap mon 'profile rbd-mirror' or set DR_PEER_CEPH_CONF; see docs/failover.md."
+        )
+    if waiting and facts.peer is Peer.UNKNOWN and not confirmed:
+        return (
+            f"Whether the peer still runs is not known ({facts.peer_detail}). Make sure that it is down or cut off from its "
+            f"clients, then confirm with DR_CONFIRM={facts.datastore}."
+        )
+    return ""
+
+
+def _from_peer(image: ImageFacts, here: str) -> bool:
+    if image.mode is None:
+        return False
+    records = [record for record in (image.image, image.vm) if record is not None]
+    return not image.primary or any(record.fsid != here for record in records)
+
+
+def _images_to_take(facts: Facts, request: Request, vms: Iterable[VmItem]) -> list[ImageFacts]:
+    wanted = {image.name: image for item in vms for image in item.images}
+    if not request.vms:
+        wanted.update({image.name: image for image in facts.images if _from_peer(image, facts.here)})
+    by_name = {image.name: image for image in facts.images}
+    for image in list(wanted.values()):
+        parent = image.parent
+        while parent in by_name and parent not in wanted:  # a clone is read through its parent
+            wanted[parent] = by_name[parent]
+            parent = by_name[parent].parent
+    return [image for image in wanted.values() if image.mode is not None]
+
+
+def _incomplete(facts: Facts, images: Iterable[ImageFacts]) -> dict[str, str]:
+    return {
+        image.name: "its first copy never completed; promoting it would give a broken disk (P3)"
+        for image in images if not image.primary and not image.complete
+    }
+
+
+def _storage_steps(facts: Facts, images: list[ImageFacts]) -> list[Step]:
+    waiting = [image for image in images if not image.primary]
+    if not waiting:
+        return []
+    steps = []
+    if facts.peer is Peer.ANSWERS:
+        steps += [Step(Kind.FENCE, image.name, f"demote {image.name} at the peer") for image in waiting]
+    else:
+        steps.append(Step(Kind.CUT, facts.datastore, "cut the local rbd-mirror off, so that promotion cannot hang"))
+    return steps + [Step(Kind.PROMOTE, image.name, f"promote {image.name}") for image in waiting]
+
+
+def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vms: list[VmItem]) -> list[Step]:
+    disks = {image.name for item in vms for image in item.images}
+    steps = [
+        Step(Kind.REGISTER, image.name, f"register {image.name} as an image")
+        for image in images
+        if image.name not in facts.registered and (image.name in disks or _is_image(image))
+    ]
+    fresh = [item for item in vms if item.origin not in facts.recovered]
+    steps += [Step(Kind.CREATE, item.origin, f"create VM {item.record.name} on hold") for item in fresh]
+    to_start = [item for item in by_priority(fresh) if wants_start(item, request)]
+    waiting = [item for item in by_priority(vms) if item.origin in facts.recovered and facts.recovered[item.origin].start_pending]
+    steps += [Step(Kind.START, item.origin, f"start VM {item.record.name}") for item in (*waiting, *to_start)]
+    named = {step.target for step in steps if step.kind is Kind.START}
+    steps += [
+        Step(Kind.START, origin, f"start VM {found.vm_id}, created by an interrupted run")
+        for origin, found in facts.recovered.items() if found.start_pending and origin not in named and not request.vms
+    ]
+    return steps
+
+
+def _is_image(image: ImageFacts) -> bool:
+    return image.image is not None and isinstance(image.image.body, ImageRecord)
+
+
+def wants_start(item: VmItem, request: Request) -> bool:
+    """A VM runs here if it ran there, and nobody said DR_START=NO."""
+    return (
+        request.start
+        and item.record.state in RUNS_AT_SOURCE
+        and template.get(item.record.user_template, "DR_START").upper() != "NO"
+    )
+
+
+def priority(item: VmItem) -> int:
+    """DR_PRIORITY 1 (first) to 5; 3 when absent or not a number of that range."""
+    text = template.get(item.record.user_template, "DR_PRIORITY", "3")
+    return int(text) if text in ("1", "2", "3", "4", "5") else 3
+
+
+def by_priority(vms: Iterable[VmItem]) -> list[VmItem]:
+    """VMs in the order in which they start."""
+    return sorted(vms, key=lambda item: (priority(item), item.record.name))
+
+
+def expected_loss_s(recovery_point: float | None, now: float) -> float | None:
+    """Seconds of writes that may be missing, at most; None when not known."""
+    return None if recovery_point is None else max(0.0, now - recovery_point)

@@ -1,0 +1,69 @@
+"""What the images of a pool amount to: the peer's VMs that could be started here, and what stands in the way."""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from onedr.model import Envelope, ImageFacts, ImageRecord, VmRecord
+
+
+@dataclass(frozen=True)
+class VmItem:
+    """A VM found in records: its newest record, the images of its protected disks here, and what stands in its way."""
+
+    origin: str  # `<cluster id>:<vm id>`, what a recovered VM is recognised by
+    envelope: Envelope
+    record: VmRecord
+    images: tuple[ImageFacts, ...]
+    obstacles: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def recovery_point(self) -> float | None:
+        """The oldest recovery point of its disks; None when one of them is not known."""
+        points = [image.recovery_point for image in self.images]
+        return min(points) if points and None not in points else None  # type: ignore[type-var]
+
+
+def vms(images: Iterable[ImageFacts], here: str) -> list[VmItem]:
+    """The VMs of other clusters than `here` (a Ceph cluster's id), by newest record; ordered by name and origin."""
+    by_name = {image.name: image for image in images}
+    newest: dict[str, Envelope] = {}
+    for image in by_name.values():
+        if image.vm is None or image.vm.fsid == here or not isinstance(image.vm.body, VmRecord):
+            continue
+        origin = f"{image.vm.fsid}:{image.vm.body.vm_id}"
+        if origin not in newest or image.vm.generation > newest[origin].generation:
+            newest[origin] = image.vm
+    items = [_item(origin, envelope, by_name) for origin, envelope in newest.items()]
+    return sorted(items, key=lambda item: (item.record.name, item.origin))
+
+
+def _item(origin: str, envelope: Envelope, by_name: dict[str, ImageFacts]) -> VmItem:
+    record = envelope.body
+    assert isinstance(record, VmRecord)
+    found: list[ImageFacts] = []
+    obstacles: list[str] = []
+    warnings: list[str] = []
+    for disk in record.disks:
+        name = (disk.rbd or "").rpartition("/")[2]
+        if not disk.protected:
+            text = f"disk {disk.disk_id} ({disk.image_name or 'volatile'}) has no copy: {disk.reason}"
+            (obstacles if disk.rbd else warnings).append(text)
+        elif name not in by_name:
+            obstacles.append(f"disk {disk.disk_id} ({name}) has no copy here: its mirroring had not begun")
+        else:
+            image = by_name[name]
+            found.append(image)
+            if not image.primary and not image.complete:
+                obstacles.append(f"the copy of disk {disk.disk_id} ({name}) never completed")
+            obstacles.extend(f"disk {disk.disk_id} ({name}): {problem}" for problem in image.problems)
+    return VmItem(origin, envelope, record, tuple(found), tuple(obstacles), tuple(warnings))
+
+
+def loose_images(images: Iterable[ImageFacts], here: str) -> list[ImageFacts]:
+    """Images of other sites that OpenNebula knew as images there (not VM clones): they are registered here."""
+    return [
+        image for image in images
+        if image.image is not None and image.image.fsid != here and isinstance(image.image.body, ImageRecord)
+    ]
