@@ -28,6 +28,13 @@ from sandbox.waiting import SandboxError, until
 
 DAEMONS = (*cluster.COMMANDS, *frontends.COMMANDS)
 
+PROGRAMS = {
+    "ceph-mon": "ceph-mon", "ceph-mgr": "ceph-mgr", "ceph-osd": "ceph-osd", "rbd-mirror": "rbd-mirror",
+    "monmaptool": "ceph-base", "ip": "iproute2", "nft": "nftables", "nsenter": "util-linux",
+    "qemu-system-x86_64": "qemu-system-x86", "cpio": "cpio",
+}
+"""What a bed runs, and the Debian package that has it."""
+
 
 class Bed:
     """The bed under a base folder; nothing runs until `up`. Errors are SandboxError."""
@@ -48,7 +55,7 @@ class Bed:
 
         Returns when both clusters serve I/O and rbd-mirror has reported to its own cluster.
         """
-        self.base.mkdir(parents=True, exist_ok=True)
+        _check_machine()
         with self._lock():
             slot = network.claim(self.base)
             every = sites_of_slot(self.base, slot)
@@ -136,9 +143,9 @@ class Bed:
         found: dict[str, dict[str, Any]] = {}
         for site in self.sites.values():
             pids = {daemon: processes.running(site, daemon) for daemon in DAEMONS}
-            guests = sum(1 for _ in site.guests.glob("*/pid")) if site.guests.exists() else 0
+            guests = [pid for pid in map(_read_pid, site.guests.glob("*/pid")) if processes.belongs(pid, site)]
             found[site.name] = {
-                "address": site.address, "netns": site.netns, "daemons": pids, "guests": guests,
+                "address": site.address, "netns": site.netns, "daemons": pids, "guests": len(guests),
                 "cut": network.is_cut(site),
             }
         return found
@@ -171,12 +178,28 @@ class Bed:
                 os.close(fd)
 
 
+def _read_pid(file: Path) -> int:
+    try:
+        return int(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
 def _same(fd: int, path: Path) -> bool:
     """False when a `down` removed the folder while this process waited for the lock."""
     try:
         return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _check_machine() -> None:
+    """SandboxError, naming the packages, when this machine cannot carry a bed."""
+    if os.geteuid() != 0:
+        raise SandboxError("network namespaces need root: run as root")
+    absent = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+    if absent:
+        raise SandboxError(f"not installed: apt-get install --no-install-recommends {' '.join(absent)}")
 
 
 def _merged(site: Site, env: Mapping[str, str] | None) -> dict[str, str]:

@@ -54,6 +54,10 @@ class Site:
         """Folder with one folder per VM: console log, QMP socket, pid file."""
         return self.folder / "vm"
 
+    def console(self, vm_id: int) -> Path:
+        """Console log of a VM's guest, appended over its boots (sandbox/guest/ledger.py reads it)."""
+        return self.guests / str(vm_id) / "console.log"
+
     def environment(self) -> dict[str, str]:
         """What a process of this site (front-end, driver, CLI) gets on top of PATH."""
         return {

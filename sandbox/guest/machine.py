@@ -76,8 +76,11 @@ class Machine:
         slots = _read_slots(checkpoint.with_name(checkpoint.name + ".json"))
         self._launch(slots, ["-incoming", f"exec:cat '{checkpoint}'"])
         try:
-            until(f"{self.name} to go on from {checkpoint}", lambda: self.state() == "running", limit_s)
-        except TimedOut:
+            loading = ("inmigrate", "prelaunch")
+            until(f"{self.name} to read {checkpoint}", lambda: self.state() not in loading, limit_s)
+            with self.qmp() as qmp:
+                qmp.call("cont")  # it was saved stopped
+        except SandboxError:
             self.kill()
             raise
         checkpoint.unlink()
