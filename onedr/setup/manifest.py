@@ -115,16 +115,19 @@ def carry_out(
     """Record what is about to be laid down, do it, record what is left. As root, files get the owner of `owner`."""
     wanted = {str(item.path): _digest(item) for item in items}
     if wanted:
-        for folder in _missing([*(Path(p).parent for p in wanted), where.parent]):
-            folder.mkdir(mode=0o755)
-            _give(folder, owner)
-            manifest.folders.append(str(folder))
-        _save(Manifest({**wanted, **manifest.files}, manifest.folders), where, owner)
+        absent = _missing([*(Path(p).parent for p in wanted), where.parent])
+        intended = Manifest({**wanted, **manifest.files}, [*manifest.folders, *map(str, absent)])
+        _make(_missing([where.parent]), owner)
+        _save(intended, where, owner)
+        _make(absent, owner)
+        manifest.folders = intended.folders
     for change in changes:
         if change.item is None and change.verb == "remove":
             change.path.unlink()
         elif change.item is not None and change.verb != "keep":
             _lay(change.item, owner)
+    for path in manifest.files:
+        _beside(Path(path)).unlink(missing_ok=True)  # of a run that was cut off
     manifest.files = wanted
     manifest.folders = _without_empty(manifest.folders)
     if wanted:
@@ -142,6 +145,13 @@ def _missing(folders: Iterable[Path]) -> list[Path]:
             absent.add(folder)
             folder = folder.parent
     return sorted(absent)
+
+
+def _make(folders: Iterable[Path], owner: Path) -> None:
+    for folder in folders:
+        if not folder.exists():
+            folder.mkdir(mode=0o755)
+            _give(folder, owner)
 
 
 def _without_empty(folders: Iterable[str]) -> list[str]:
@@ -162,7 +172,7 @@ def _save(manifest: Manifest, where: Path, owner: Path) -> None:
 
 def _lay(item: Item, owner: Path) -> None:
     """Write beside, then rename: whoever runs the old file meanwhile keeps the old one."""
-    beside = item.path.with_name(f".{item.path.name}.onedr-new")
+    beside = _beside(item.path)
     beside.unlink(missing_ok=True)
     if item.target:
         beside.symlink_to(item.target)
@@ -171,6 +181,10 @@ def _lay(item: Item, owner: Path) -> None:
         beside.chmod(_mode(item))
     _give(beside, owner)
     beside.replace(item.path)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.onedr-new")
 
 
 def _give(path: Path, owner: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,17 +73,16 @@ def drop_backup(edit: Edit) -> Path | None:
 
 
 def _write_like(path: Path, content: bytes, model: Path) -> None:
+    """Write `path` in one go, with the owner and the mode of `model`."""
     held = model.stat()
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, held.st_mode & 0o7777)
-        if os.geteuid() == 0:
-            os.chown(beside, held.st_uid, held.st_gid)
-        os.replace(beside, path)
-    except OSError:
-        os.unlink(beside)
-        raise
+    beside = path.with_name(f".{path.name}.onedr-new")
+    # The file may hold the data base's password: nobody else may read it, not even for a moment.
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    if os.geteuid() == 0:
+        os.chown(beside, held.st_uid, held.st_gid)
+    os.chmod(beside, held.st_mode & 0o7777)
+    os.replace(beside, path)

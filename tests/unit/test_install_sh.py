@@ -1,0 +1,321 @@
+"""install.sh in a self-contained tree: what it lays down, that twice is once, and the way back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from onedr.setup import manifest, steps
+from onedr.setup.paths import Paths
+from onedr.setup.tree import Item
+
+ROOT = Path(__file__).parents[2]
+CONF = """\
+# by hand
+TM_MAD = [ EXECUTABLE = "one_tm", ARGUMENTS = "-t 15 -d ssh,ceph" ]
+DATASTORE_MAD = [ EXECUTABLE = "one_datastore", ARGUMENTS = "-t 15 -d fs,ceph -s ssh,ceph" ]
+DB = [ BACKEND = "mysql", PASSWD = "hush-hush" ]
+INHERIT_DATASTORE_ATTR = "CEPH_HOST"
+TM_MAD_CONF = [ NAME = "ceph", LN_TARGET = "NONE" ]
+DS_MAD_CONF = [ NAME = "ceph" ]
+"""
+RC = 'LIVE_DISK_SNAPSHOTS="kvm-ceph kvm-ssh"\n'
+STOCK_TM = ("clone", "clone.ssh", "context", "delete", "mkswap", "mv", "premigrate", "snap_revert", "brand_new")
+STOCK_DS = ("ceph_utils.sh", "cp", "export", "rm", "snap_flatten")
+CEPH_DR = ("datastore/ceph_dr", "tm/ceph_dr", "hooks/ceph_dr")
+
+
+def put(path: Path, text: str, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Path:
+    """A front-end's tree with a small stock ceph driver."""
+    tree = tmp_path / "one"
+    put(tree / "etc/oned.conf", CONF, 0o640)
+    put(tree / "etc/vmm_exec/vmm_execrc", RC)
+    for action in STOCK_TM:
+        put(tree / "var/remotes/tm/ceph" / action, f"#!/bin/sh\necho stock {action}\n", 0o755)
+    for action in STOCK_DS:
+        put(tree / "var/remotes/datastore/ceph" / action, f"#!/bin/sh\necho stock {action}\n", 0o755)
+    put(tree / "var/remotes/vmm/kvm/save.ceph", "#!/bin/sh\n", 0o755)
+    return tree
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """This project's installer with a few drivers of the test's own."""
+    tree = tmp_path / "source"
+    put(tree / "drivers/datastore/ceph_dr/cp", '#!/usr/bin/env python3\nprint("ours")\n', 0o755)
+    put(tree / "drivers/datastore/ceph_dr/rm", "#!/bin/sh\necho ours\n", 0o755)
+    put(tree / "drivers/tm/ceph_dr/clone", '#!/usr/bin/env python3\nprint("ours")\n', 0o755)
+    put(tree / "drivers/tm/ceph_dr/__pycache__/clone.pyc", "no")
+    put(tree / "hooks/ceph_dr/vm", '#!/usr/bin/env python3\nprint("ours")\n', 0o755)
+    put(tree / "remotes/etc/datastore/ceph_dr/onedr.conf", "# defaults\n")
+    shutil.copytree(ROOT / "hooks/ceph_dr/templates", tree / "hooks/ceph_dr/templates")
+    shutil.copytree(ROOT / "share", tree / "share")
+    (tree / "onedr").symlink_to(ROOT / "onedr")
+    shutil.copy(ROOT / "install.sh", tree)
+    return tree
+
+
+def install(source: Path, one: Path, *options: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "ONE_LOCATION": str(one),
+        # Nothing listens here: oned does not run.
+        "ONE_XMLRPC": "http://127.0.0.1:1/RPC2",
+        "PATH": os.environ["PATH"],
+        "HOME": str(one),
+    }
+    command = [str(source / "install.sh"), "--python", python, *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def done(source: Path, one: Path, *options: str) -> str:
+    result = install(source, one, *options)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def snapshot(tree: Path) -> dict[str, str]:
+    """Every path below a tree with its kind, mode and content."""
+    found = {}
+    for path in sorted(tree.rglob("*")):
+        if path.is_symlink():
+            held = f"-> {os.readlink(path)}"
+        elif path.is_dir():
+            held = "folder"
+        else:
+            held = f"{path.stat().st_mode & 0o777:o} {path.read_bytes()!r}"
+        found[str(path.relative_to(tree))] = held
+    return found
+
+
+# -- what is laid down --------------------------------------------------------------------------------
+
+
+def test_own_actions_run_with_the_chosen_interpreter(source: Path, one: Path) -> None:
+    done(source, one)
+    for action in ("datastore/ceph_dr/cp", "tm/ceph_dr/clone", "hooks/ceph_dr/vm"):
+        file = one / "var/remotes" / action
+        assert file.read_text().splitlines()[0] == f"#!{sys.executable}"
+        assert file.stat().st_mode & 0o777 == 0o755
+        assert subprocess.run([file], capture_output=True, text=True).stdout == "ours\n"
+    assert (one / "var/remotes/datastore/ceph_dr/rm").read_text().startswith("#!/bin/sh")
+    assert (one / "var/remotes/etc/datastore/ceph_dr/onedr.conf").stat().st_mode & 0o777 == 0o644
+    assert not (one / "var/remotes/tm/ceph_dr/__pycache__").exists()
+
+
+def test_the_rest_is_linked_and_named(source: Path, one: Path) -> None:
+    said = done(source, one)
+    for action in set(STOCK_TM) - {"clone"}:
+        assert os.readlink(one / "var/remotes/tm/ceph_dr" / action) == f"../ceph/{action}"
+        assert f"tm/{action}" in said
+    for action in set(STOCK_DS) - {"cp", "rm"}:
+        assert os.readlink(one / "var/remotes/datastore/ceph_dr" / action) == f"../ceph/{action}"
+    assert os.readlink(one / "var/remotes/vmm/kvm/save.ceph_dr") == "save.ceph"
+    assert "tm/snap_revert: puts a new, unmirrored image under the disk's name (P9)" in said
+    assert "tm/brand_new: is not known to this release of OneDR" in said
+
+
+def test_the_command_is_on_the_path(source: Path, one: Path) -> None:
+    done(source, one)
+    assert (one / "bin/onedr").exists()
+    assert os.access(one / "bin/onedr", os.X_OK)
+
+
+def test_registration_keeps_mode_and_backs_up_once(source: Path, one: Path) -> None:
+    done(source, one)
+    conf = one / "etc/oned.conf"
+    assert conf.stat().st_mode & 0o777 == 0o640
+    assert '-d ssh,ceph,ceph_dr"' in conf.read_text()
+    assert 'kvm-ceph_dr"' in (one / "etc/vmm_exec/vmm_execrc").read_text()
+    backup = one / "etc/oned.conf.onedr-backup"
+    assert (backup.read_text(), backup.stat().st_mode & 0o777) == (CONF, 0o640)
+    conf.write_text(CONF + "MORE = 1\n")
+    done(source, one)
+    assert backup.read_text() == CONF
+
+
+def test_a_linked_oned_conf_stays_a_link(source: Path, one: Path) -> None:
+    (one / "etc/oned.conf").rename(one / "etc/real.conf")
+    (one / "etc/oned.conf").symlink_to("real.conf")
+    done(source, one)
+    assert os.readlink(one / "etc/oned.conf") == "real.conf"
+    assert "ceph_dr" in (one / "etc/real.conf").read_text()
+
+
+def test_without_oned_it_says_how_to_make_the_hooks(source: Path, one: Path) -> None:
+    put(one / "var/.one/one_auth", "oneadmin:hush-hush\n", 0o600)
+    result = install(source, one)
+    assert result.returncode == 0
+    assert "oned did not answer" in result.stdout and "install.sh --hooks" in result.stdout
+    assert "hush" not in result.stdout + result.stderr
+    assert install(source, one, "--hooks").returncode == 4
+
+
+# -- twice, newer, dry ---------------------------------------------------------------------------------
+
+
+def test_twice_is_once(source: Path, one: Path) -> None:
+    done(source, one)
+    once = snapshot(one)
+    assert "0 of them new or changed" in done(source, one)
+    assert snapshot(one) == once
+    assert "Nothing to change." in done(source, one, "--dry-run")
+
+
+def test_a_dry_run_shows_and_changes_nothing(source: Path, one: Path) -> None:
+    before = snapshot(one)
+    said = done(source, one, "--dry-run")
+    assert snapshot(one) == before
+    assert f"copy   {one}/var/remotes/tm/ceph_dr/clone\n" in said
+    assert f"link   {one}/var/remotes/tm/ceph_dr/mv -> ../ceph/mv\n" in said
+    assert '+INHERIT_DATASTORE_ATTR  = "DR_PROTECT"' in said
+
+
+def test_a_newer_release_replaces_and_removes(source: Path, one: Path) -> None:
+    done(source, one)
+    tm = one / "var/remotes/tm"
+    (source / "drivers/datastore/ceph_dr/rm").rename(source / "drivers/datastore/ceph_dr/new")
+    put(source / "drivers/tm/ceph_dr/mv", "#!/bin/sh\necho native\n", 0o755)
+    (tm / "ceph/premigrate").unlink()
+    done(source, one)
+    assert os.readlink(one / "var/remotes/datastore/ceph_dr/rm") == "../ceph/rm"
+    assert (one / "var/remotes/datastore/ceph_dr/new").exists()
+    assert not (tm / "ceph_dr/mv").is_symlink()
+    assert (tm / "ceph/mv").read_text() == "#!/bin/sh\necho stock mv\n"
+    assert not (tm / "ceph_dr/premigrate").is_symlink()
+
+
+def test_edited_configuration_and_foreign_files_stay(source: Path, one: Path) -> None:
+    done(source, one)
+    edited = one / "var/remotes/etc/datastore/ceph_dr/onedr.conf"
+    edited.write_text("# mine\n")
+    put(one / "var/remotes/tm/ceph_dr/theirs", "x")
+    put(source / "remotes/etc/datastore/ceph_dr/onedr.conf", "# newer defaults\n")
+    assert f"Kept {edited}: it was edited." in done(source, one)
+    done(source, one)
+    assert edited.read_text() == "# mine\n"
+    assert f"Kept {edited}: it was edited." in done(source, one, "--uninstall", "--force")
+    assert edited.exists() and (one / "var/remotes/tm/ceph_dr/theirs").exists()
+
+
+@pytest.mark.parametrize("writes", [1, 2, 7, 20, 49])
+def test_a_run_that_was_cut_off_is_completed_and_undone(
+    source: Path, one: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    (one / "bin").mkdir()
+    before = snapshot(one)
+    lay, left = manifest._lay, iter(range(writes))
+
+    def cut_off(item: Item, owner: Path) -> None:
+        if next(left, None) is None:
+            manifest._beside(item.path).write_text("half")
+            raise KeyboardInterrupt
+        lay(item, owner)
+
+    monkeypatch.setattr(manifest, "_lay", cut_off)
+    place = steps.Place(Paths.from_environment({"ONE_LOCATION": str(one)}), source, Path(sys.executable))
+    with pytest.raises(KeyboardInterrupt):
+        steps.install(place, dry_run=False)
+    cut = snapshot(one)
+    assert cut["etc/oned.conf"] == before["etc/oned.conf"]
+    done(source, one, "--uninstall", "--force")
+    assert snapshot(one) == before
+    done(source, one)
+    assert "0 of them new or changed" in done(source, one)
+    assert not [path for path in snapshot(one) if path.endswith("onedr-new")]
+
+
+# -- refusals ----------------------------------------------------------------------------------------
+
+
+def refused(source: Path, one: Path, *options: str) -> str:
+    """The reason of a run that changed nothing."""
+    before = snapshot(one)
+    result = install(source, one, *options)
+    assert result.returncode != 0
+    assert snapshot(one) == before
+    assert result.stderr.startswith("install.sh: ")
+    return result.stderr
+
+
+def test_a_broken_oned_conf_is_refused_untouched(source: Path, one: Path) -> None:
+    (one / "etc/oned.conf").write_text(CONF.replace('"mysql",', '"mysql"'))
+    reason = refused(source, one)
+    assert f"{one}/etc/oned.conf, line 4:" in reason
+    assert "hush" not in reason
+
+
+def test_a_tree_without_opennebula_is_refused(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no OpenNebula front-end is installed here" in refused(source, tmp_path / "empty")
+
+
+def test_a_linked_driver_folder_is_refused(source: Path, one: Path) -> None:
+    (one / "var/remotes/tm/ceph_dr").symlink_to("ceph")
+    assert "another driver" in refused(source, one)
+
+
+def test_a_foreign_command_is_refused(source: Path, one: Path) -> None:
+    put(one / "bin/onedr", "theirs")
+    assert "is not ours" in refused(source, one)
+
+
+def test_an_interpreter_without_the_library_is_refused(source: Path, one: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    put(bare, '#!/bin/sh\ncase "$*" in *"import rbd") exit 1 ;; esac\n', 0o755)
+    result = install(source, one, python=str(bare))
+    assert result.returncode == 1
+    assert "cannot import rbd. Install it (apt install python3-rbd)" in result.stderr
+
+
+def test_unknown_options_and_missing_interpreters_are_refused(source: Path, one: Path) -> None:
+    assert "unknown option --nope" in install(source, one, "--nope").stderr
+    assert "no such interpreter" in install(source, one, python="/nonexistent").stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_missing_rights_are_named_before_anything_is_done(source: Path, one: Path) -> None:
+    (one / "etc").chmod(0o555)
+    try:
+        assert f"No right to write to {one}/etc" in refused(source, one)
+    finally:
+        (one / "etc").chmod(0o755)
+
+
+# -- the way back ------------------------------------------------------------------------------------
+
+
+def test_uninstall_leaves_no_trace(source: Path, one: Path) -> None:
+    (one / "bin").mkdir()
+    (one / "lib").mkdir()
+    before = snapshot(one)
+    done(source, one)
+    for folder in CEPH_DR:
+        assert (one / "var/remotes" / folder).is_dir()
+    done(source, one, "--uninstall", "--force")
+    assert snapshot(one) == before
+
+
+def test_uninstall_without_an_answer_of_oned_is_refused(source: Path, one: Path) -> None:
+    done(source, one)
+    assert "could not be told" in refused(source, one, "--uninstall")
+
+
+def test_uninstall_keeps_the_backup_when_others_changed_the_file(source: Path, one: Path) -> None:
+    done(source, one)
+    conf = one / "etc/oned.conf"
+    conf.write_text(conf.read_text() + "MORE = 1\n")
+    assert "Kept" in done(source, one, "--uninstall", "--force")
+    assert conf.read_text() == CONF + "MORE = 1\n"
+    assert (one / "etc/oned.conf.onedr-backup").exists()

@@ -1,0 +1,193 @@
+"""The hooks: what the templates say, and that a second registration changes nothing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pyone
+import pytest
+
+from onedr.errors import FrontEndError, InputError
+from onedr.setup import hooks
+from onedr.setup.lens import parse
+from onedr.setup.oned_conf import LENS
+from onedr.setup.paths import Paths
+
+ROOT = Path(__file__).parents[2]
+LENSES = ROOT / "share/augeas"
+TEMPLATES = ROOT / "hooks/ceph_dr/templates"
+FOLDER = Path("/one/var/remotes/hooks")
+
+
+class FakeOned:
+    """As much of oned as hooks need: what it keeps of a template is src/hm/Hook.cc:insert."""
+
+    def __init__(self, unsupported: str = "") -> None:
+        self.hooks: dict[int, Any] = {}
+        self.calls: list[str] = []
+        self.unsupported = unsupported
+        self.hookpool = SimpleNamespace(info=lambda *_: SimpleNamespace(HOOK=list(self.hooks.values())))
+        self.hook = SimpleNamespace(allocate=self.allocate, update=self.update, delete=self.delete)
+
+    @staticmethod
+    def attributes(text: str) -> dict[str, str]:
+        return {node.name: node.value for node in parse(text.encode(), LENS, "template", str(LENSES))}
+
+    def allocate(self, text: str) -> int:
+        template = self.attributes(text)
+        if self.unsupported and template.get("CALL") == self.unsupported:
+            raise pyone.OneInternalException(
+                f"[one.hook.allocate] API call does not exist or is not supported: {self.unsupported}"
+            )
+        name, kind = template.pop("NAME"), template.pop("TYPE")
+        template.pop("ON", None)
+        template["REMOTE"] = template["REMOTE"].upper()
+        oid = max(self.hooks, default=-1) + 1
+        self.hooks[oid] = SimpleNamespace(ID=oid, NAME=name, TYPE=kind, TEMPLATE=template)
+        self.calls.append(f"allocate {name}")
+        return oid
+
+    def update(self, oid: int, text: str, append: int) -> int:
+        assert append == 1
+        self.hooks[oid].TEMPLATE.update(self.attributes(text))
+        self.calls.append(f"update {self.hooks[oid].NAME}")
+        return oid
+
+    def delete(self, oid: int) -> int:
+        self.calls.append(f"delete {self.hooks.pop(oid).NAME}")
+        return oid
+
+
+def wanted() -> list[hooks.Hook]:
+    return hooks.load(TEMPLATES, FOLDER, LENSES)
+
+
+def register(oned: FakeOned) -> list[str]:
+    oned.calls.clear()
+    return hooks.carry_out(oned, hooks.compare(oned, wanted()))
+
+
+# -- the templates ------------------------------------------------------------------------------------
+
+
+def test_each_template_says_what_the_executable_needs() -> None:
+    for hook in wanted():
+        held = hook.attributes
+        resource = hook.name.split("-")[1]
+        assert held["COMMAND"] == f"{FOLDER}/ceph_dr/{resource}"
+        # Objects beyond 128 KiB do not fit into an argument (ONED-FACTS §4).
+        assert held["ARGUMENTS_STDIN"] == "yes"
+        # A hook that hangs on a dead Ceph would hold one of onehem's ten places for ever.
+        assert int(held["TIMEOUT"]) > 0
+        if held["TYPE"] == "api":
+            assert held["CALL"].startswith(f"one.{resource}.")
+            assert held["ARGUMENTS"] == f"{held['CALL']} $API"
+        else:
+            assert (held["RESOURCE"], held["ARGUMENTS"]) == (resource.upper(), "state $TEMPLATE")
+
+
+def test_every_event_of_the_design_has_its_hook() -> None:
+    names = {hook.name.removeprefix("onedr-") for hook in wanted()}
+    assert {"image-ready", "image-used", "image-rename", "image-persistent", "datastore-update"} <= names
+    assert {"vm-running", "vm-poweroff", "vm-suspended", "vm-stopped", "vm-undeployed", "vm-done"} <= names
+    assert {"vm-attach", "vm-attachnic", "vm-detachnic", "vm-resize", "vm-update", "vm-rename"} <= names
+    assert {"vm-chown", "vm-diskresize", "vm-disksnapshotrevert", "vm-updateconf"} <= names
+
+
+def test_a_name_stands_once_and_is_that_of_the_file() -> None:
+    files = {f"onedr-{file.stem}" for file in TEMPLATES.glob("*.hook")}
+    assert sorted(hook.name for hook in wanted()) == sorted(files)
+
+
+def test_a_command_with_a_blank_is_refused() -> None:
+    with pytest.raises(InputError, match="blanks or shell characters"):
+        hooks.load(TEMPLATES, Path("/one two/hooks"), LENSES)
+
+
+# -- registration -------------------------------------------------------------------------------------
+
+
+def test_twice_is_once() -> None:
+    oned = FakeOned()
+    assert register(oned) == []
+    assert len(oned.hooks) == len(wanted())
+    register(oned)
+    assert oned.calls == []
+
+
+def test_what_differs_is_updated_and_what_is_gone_is_deleted() -> None:
+    oned = FakeOned()
+    register(oned)
+    by_name = {hook.NAME: hook for hook in oned.hooks.values()}
+    by_name["onedr-vm-rename"].TEMPLATE["COMMAND"] = "/old/ceph_dr/vm"
+    by_name["onedr-vm-rename"].TEMPLATE["PRIORITY"] = "kept"
+    by_name["onedr-vm-done"].TYPE = "api"
+    by_name["onedr-vm-hold"].NAME = "onedr-vm-frozen"
+    register(oned)
+    assert sorted(oned.calls) == [
+        "allocate onedr-vm-done",
+        "allocate onedr-vm-hold",
+        "delete onedr-vm-done",
+        "delete onedr-vm-frozen",
+        "update onedr-vm-rename",
+    ]
+    assert by_name["onedr-vm-rename"].TEMPLATE["PRIORITY"] == "kept"
+
+
+def test_hooks_of_others_are_left_alone() -> None:
+    oned = FakeOned()
+    oned.hooks[7] = SimpleNamespace(ID=7, NAME="onedr-mine", TYPE="api", TEMPLATE={"COMMAND": "/x/mine"})
+    oned.hooks[8] = SimpleNamespace(ID=8, NAME="other", TYPE="api", TEMPLATE={"COMMAND": "/x/ceph_dr/vm"})
+    register(oned)
+    hooks.carry_out(oned, hooks.compare(oned, []))
+    assert sorted(oned.hooks) == [7, 8]
+
+
+def test_a_call_this_release_lacks_is_named_and_the_rest_made() -> None:
+    oned = FakeOned(unsupported="one.vm.updatenic")
+    assert register(oned) == ["onedr-vm-updatenic"]
+    assert len(oned.hooks) == len(wanted()) - 1
+    assert "onedr-vm-updatenic" in hooks.summary(hooks.compare(oned, wanted()), ["onedr-vm-updatenic"])
+
+
+def test_another_error_of_oned_is_told_as_it_is() -> None:
+    def no(text: str) -> int:
+        raise pyone.OneAuthorizationException("[one.hook.allocate] Not authorized")
+
+    oned = FakeOned()
+    oned.hook.allocate = no
+    with pytest.raises(FrontEndError, match=r"create the hook .*Not authorized"):
+        register(oned)
+
+
+# -- asking the front-end -----------------------------------------------------------------------------
+
+
+def test_datastores_in_use() -> None:
+    stores = [
+        SimpleNamespace(ID=1, NAME="default", DS_MAD="fs", TM_MAD="ssh"),
+        SimpleNamespace(ID=100, NAME="gold", DS_MAD="ceph_dr", TM_MAD="ceph_dr"),
+        SimpleNamespace(ID=101, NAME="system", DS_MAD="-", TM_MAD="ceph_dr"),
+    ]
+    oned = SimpleNamespace(datastorepool=SimpleNamespace(info=lambda: SimpleNamespace(DATASTORE=stores)))
+    assert hooks.datastores_in_use(oned) == ["100 (gold)", "101 (system)"]
+
+
+def test_credentials_are_looked_for_where_opennebula_keeps_them(tmp_path: Path) -> None:
+    paths = Paths.from_environment({"ONE_LOCATION": str(tmp_path)})
+    with pytest.raises(FrontEndError, match=re.escape(f"{tmp_path}/var/.one/one_auth")):
+        hooks.connect(paths, {"HOME": "/nonexistent"})
+    with pytest.raises(FrontEndError, match="looked for /nowhere"):
+        hooks.connect(paths, {"ONE_AUTH": "/nowhere"})
+
+
+def test_paths_of_a_packaged_front_end() -> None:
+    paths = Paths.from_environment({})
+    assert str(paths.remotes) == "/var/lib/one/remotes"
+    assert str(paths.vmm_execrc) == "/etc/one/vmm_exec/vmm_execrc"
+    assert str(paths.manifest) == "/usr/lib/one/onedr/installed.json"
+    with pytest.raises(InputError, match="absolute"):
+        Paths.from_environment({"ONE_LOCATION": "here"})
