@@ -61,6 +61,7 @@ class Recovered:
     vm_id: int
     state: str
     start_pending: bool
+    finished: bool  # False: its creation was interrupted before owner and permissions were set
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def plan(facts: Facts, request: Request) -> Plan:
     usable = [image for image in images if image.name not in left_out]
     steps = [*_storage_steps(facts, usable), *_frontend_steps(facts, request, usable, good)]
     if not steps and not left_out:
-        return Plan(f"There is nothing left to do: everything of the peer that lies in {facts.datastore} is active here already.")
+        return Plan(f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already.")
     return Plan("", tuple(steps), tuple(vms), left_out)
 
 
@@ -116,7 +117,10 @@ def _refusal(facts: Facts, request: Request, vms: list[VmItem]) -> str:
         return f"The confirmation {request.confirm!r} is not this datastore's name; type {facts.datastore}."
     from_peer = [image for image in facts.images if _from_peer(image, facts.here)]
     if not from_peer and not facts.recovered:
-        return f"Nothing in {facts.datastore} came from a peer: this site is the primary, or no copy has arrived yet. See onedr status."
+        return (
+            f"Nothing in {facts.datastore} came from a peer: this site is the primary, or no copy has arrived yet. "
+            f"See onedr status."
+        )
     if request.vms and not vms:
         return f"No record of VM {', '.join(request.vms)} has arrived here. See onedr status."
     waiting = any(not image.primary for image in from_peer)
@@ -128,8 +132,8 @@ def _refusal(facts: Facts, request: Request, vms: list[VmItem]) -> str:
         )
     if waiting and facts.peer is Peer.ANSWERS and not facts.can_fence:
         return (
-            f"The peer's Ceph answers ({facts.peer_detail}) and cannot be fenced from here: both sites would be primary. Give this "
-            f"datastore's CEPH_USER the cap mon 'profile rbd-mirror' or set DR_PEER_CEPH_CONF; see docs/failover.md."
+            f"The peer's Ceph answers ({facts.peer_detail}) and cannot be fenced from here: both sites would be primary. "
+            f"Give CEPH_USER the cap mon 'profile rbd-mirror' or set DR_PEER_CEPH_CONF; see docs/failover.md."
         )
     if waiting and facts.peer is Peer.UNKNOWN and not confirmed:
         return (
@@ -185,11 +189,10 @@ def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vm
         for image in images
         if image.name not in facts.registered and (image.name in disks or _is_image(image))
     ]
-    fresh = [item for item in vms if item.origin not in facts.recovered]
+    fresh = [item for item in vms if item.origin not in facts.recovered or not facts.recovered[item.origin].finished]
     steps += [Step(Kind.CREATE, item.origin, f"create VM {item.record.name} on hold") for item in fresh]
     to_start = [item for item in by_priority(fresh) if wants_start(item, request)]
-    waiting = [item for item in by_priority(vms) if item.origin in facts.recovered and facts.recovered[item.origin].start_pending]
-    steps += [Step(Kind.START, item.origin, f"start VM {item.record.name}") for item in (*waiting, *to_start)]
+    steps += [Step(Kind.START, item.origin, f"start VM {item.record.name}") for item in to_start]
     named = {step.target for step in steps if step.kind is Kind.START}
     steps += [
         Step(Kind.START, origin, f"start VM {found.vm_id}, created by an interrupted run")

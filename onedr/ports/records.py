@@ -38,7 +38,8 @@ def encode(envelope: Envelope) -> list[str]:
     pieces = [packed[start : start + room] for start in range(0, len(packed), room)]
     head = {
         "schema": envelope.schema, "site": envelope.site, "fsid": envelope.fsid, "mon_host": envelope.mon_host,
-        "generation": envelope.generation, "written_at": envelope.written_at, "sha256": hashlib.sha256(body).hexdigest(), "parts": len(pieces), "body": pieces[0],
+        "generation": envelope.generation, "written_at": envelope.written_at,
+        "sha256": hashlib.sha256(body).hexdigest(), "parts": len(pieces), "body": pieces[0],
     }
     return [json.dumps(head), *pieces[1:]]
 

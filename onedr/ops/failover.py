@@ -1,0 +1,267 @@
+"""Disaster failover: gather facts, let policy plan, execute phase by phase, journal, read back, say how it ended."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from onedr.errors import OneDRError, RefusedError
+from onedr.model import CephAccess, Peer, Settings, State
+from onedr.ops import gather, parallel, peer, recreate, storage
+from onedr.policy import failover as policy
+from onedr.policy.failover import Facts, Kind, Plan, Request, Step
+from onedr.policy.inventory import VmItem
+from onedr.ports import ceph, journal, mirror
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd
+
+Emit = Callable[[dict[str, Any]], None]
+_THREADS = {Kind.PROMOTE: 100, Kind.FENCE: 32, Kind.REGISTER: 4, Kind.CREATE: 4, Kind.START: 32}
+
+
+@dataclass(frozen=True)
+class Target:
+    """The datastore to act on."""
+
+    datastore_id: int
+    name: str
+    access: CephAccess
+    settings: Settings
+
+
+@dataclass
+class Outcome:
+    """How a run ended. `failed`: item -> why."""
+
+    state: State
+    message: str
+    done: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def failover(target: Target, request: Request, dry_run: bool, emit: Emit, frontend: FrontEnd) -> Outcome | None:
+    """Take over. Events go to `emit`; returns None after a dry run.
+
+    Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
+    """
+    with ceph.connect(target.access) as pool:
+        if dry_run:
+            facts, sight = _facts(pool, target, frontend)
+            emit(describe(policy.plan(facts, request), facts, request, time.time()))
+            return None
+        with journal.Run(pool, "failover") as run:
+            return _Failover(pool, target, request, emit, frontend, run).execute()
+
+
+def _facts(pool: Pool, target: Target, frontend: FrontEnd) -> tuple[Facts, peer.Sight]:
+    images = gather.all_images(pool, target.settings)
+    sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
+    site = recreate.survey(frontend, target.datastore_id, target.access.pool, target.settings)
+    facts = Facts(
+        datastore=target.name, here=pool.fsid(), protected=target.settings.protect, images=tuple(images), peer=sight.peer,
+        peer_detail=sight.detail, can_fence=sight.can_connect,
+        registered=frozenset(site.images.keys() - site.half_images), recovered=recreate.recovered(frontend),
+    )
+    return facts, sight
+
+
+def describe(plan: Plan, facts: Facts, request: Request, now: float) -> dict[str, Any]:
+    """The plan as an event: what a person sees before the button is pressed (DESIGN §6 rule 4)."""
+    return {
+        "event": "plan",
+        "datastore": facts.datastore,
+        "peer": {"state": facts.peer.value, "detail": facts.peer_detail},
+        "refusal": plan.refusal,
+        "vms": [_describe_vm(item, plan, request, now) for item in plan.vms],
+        "images": [
+            {"image": image.name, "recovery_point": image.recovery_point, "complete": image.complete, "primary": image.primary}
+            for image in facts.images
+        ],
+        "steps": [{"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps],
+        "left_out": dict(plan.left_out),
+    }
+
+
+def _describe_vm(item: VmItem, plan: Plan, request: Request, now: float) -> dict[str, Any]:
+    return {
+        "origin": item.origin, "name": item.record.name, "site": item.envelope.site, "vm": item.record.vm_id,
+        "state_there": item.record.state, "recovery_point": item.recovery_point,
+        "expected_loss_s": policy.expected_loss_s(item.recovery_point, now),
+        "starts": policy.wants_start(item, request) and item.origin not in plan.left_out,
+        "disks": [image.name for image in item.images], "left_out": plan.left_out.get(item.origin, ""),
+        "warnings": list(item.warnings),
+    }
+
+
+class _Failover:
+    """One run. Phases in the order of Kind; a failed item takes what depends on it out, never the others."""
+
+    def __init__(self, pool: Pool, target: Target, request: Request, emit: Emit, frontend: FrontEnd, run: journal.Run):
+        self.pool, self.target, self.request, self.emit, self.frontend, self.run = pool, target, request, emit, frontend, run
+        self.began = time.time()
+        self.outcome = Outcome(State.ACTIVE_UNPROTECTED, "")
+        self.log: dict[str, Any] = {"run": run.id, "verb": run.verb, "owner": journal.me(), "began": self.began, "steps": []}
+
+    def execute(self) -> Outcome:
+        self.facts, self.sight = _facts(self.pool, self.target, self.frontend)
+        self.plan = policy.plan(self.facts, self.request)
+        described = describe(self.plan, self.facts, self.request, self.began)
+        self.emit(described)
+        if self.plan.refusal:
+            self._journal(result="REFUSED", message=self.plan.refusal)
+            raise RefusedError(self.plan.refusal)
+        self.log["plan"] = described
+        self._journal(result="RUNNING")
+        self._tell(State.FAILING_OVER, f"Failover runs since {_clock(self.began)}: {len(self.plan.steps)} steps.")
+        self.items = {item.origin: item for item in self.plan.vms}
+        self.images = {image.name: image for image in self.facts.images}
+        self.outcome.failed.update(self.plan.left_out)
+        self.site = recreate.survey(self.frontend, self.target.datastore_id, self.target.access.pool, self.target.settings)
+        self.vm_ids = {origin: found.vm_id for origin, found in self.facts.recovered.items()}
+        self.site.half_vms = {o: found.vm_id for o, found in self.facts.recovered.items() if not found.finished}
+        for kind in Kind:
+            self._phase(kind, [step for step in self.plan.steps if step.kind is kind])
+        return self._finish()
+
+    def _phase(self, kind: Kind, steps: list[Step]) -> None:
+        ready = [step for step in steps if self._possible(step)]
+        if not ready:
+            return
+        self._tell(State.FAILING_OVER, f"Failover: {kind.value} {len(ready)} of {len(self.plan.steps)} steps.")
+        if kind is Kind.FENCE:
+            results = self._fence(ready)
+        elif kind is Kind.START:
+            results = self._start_by_priority(ready)
+        else:
+            results = self._do(ready)
+        self.log["steps"].append({"kind": kind.value, "at": time.time(), "results": {k: str(v) for k, v in results.items()}})
+        self._journal(result="RUNNING")
+
+    def _do(self, steps: Iterable[Step]) -> dict[str, str | OneDRError]:
+        ordered = {step.target: step for step in steps}
+        kind = next(iter(ordered.values())).kind
+        action = {
+            Kind.CUT: self._cut, Kind.PROMOTE: self._promote, Kind.REGISTER: self._register, Kind.CREATE: self._create,
+            Kind.START: self._start,
+        }[kind]
+
+        def one(name: str) -> str:
+            begun = time.monotonic()
+            try:
+                done = action(name)
+            except OneDRError as error:
+                self._step_event(ordered[name], "failed", str(error), begun)
+                raise
+            self._step_event(ordered[name], "done", done, begun)
+            return done
+
+        results = parallel.each(ordered, one, policy.LIMITS_S[kind], _THREADS.get(kind, 1))
+        for name, result in results.items():
+            if isinstance(result, OneDRError):
+                self.outcome.failed.setdefault(name, f"{kind.value}: {result}")
+            else:
+                self.outcome.done[name] = result
+        return results
+
+    def _step_event(self, step: Step, result: str, detail: str, begun: float) -> None:
+        self.emit({
+            "event": "step", "kind": step.kind.value, "target": step.target, "text": step.text, "result": result,
+            "detail": detail, "seconds": round(time.monotonic() - begun, 3),
+        })
+
+    def _possible(self, step: Step) -> bool:
+        """Is everything the step rests on done? What failed before is named already."""
+        if step.kind in (Kind.CREATE, Kind.START) and step.target in self.items:
+            needed = [image.name for image in self.items[step.target].images]
+            bad = next((name for name in needed if name in self.outcome.failed), None)
+            if bad:
+                self.outcome.failed.setdefault(step.target, f"its disk {bad}: {self.outcome.failed[bad]}")
+        return step.target not in self.outcome.failed
+
+    def _fence(self, steps: list[Step]) -> dict[str, str | OneDRError]:
+        names = [step.target for step in steps]
+        try:
+            with peer.connect(self.sight, self.target.access.pool) as there:
+                results = parallel.each(names, lambda name: peer.fence(there, name), policy.LIMITS_S[Kind.FENCE], 32)
+        except OneDRError as error:
+            results = dict.fromkeys(names, error)  # nothing is promoted that could not be fenced
+        answers: dict[str, str | OneDRError] = {}
+        for name, result in results.items():
+            answers[name] = result if isinstance(result, OneDRError) else "demoted at the peer"
+            if isinstance(result, OneDRError):
+                self.outcome.failed[name] = f"fence: {result}"
+            self.emit({
+                "event": "step", "kind": Kind.FENCE.value, "target": name, "text": f"demote {name} at the peer", "seconds": 0,
+                "result": "failed" if name in self.outcome.failed else "done", "detail": str(answers[name]),
+            })
+        storage.wait_for_demotion(self.pool, {name for name in names if name not in self.outcome.failed})
+        return answers
+
+    def _cut(self, _: str) -> str:
+        names = [step.target for step in self.plan.steps if step.kind is Kind.PROMOTE]
+        addresses = mirror.blocklist_replayers(self.pool, names)
+        return f"{len(addresses)} address(es) of rbd-mirror blocklisted for 60 s"
+
+    def _promote(self, name: str) -> str:
+        return storage.promote(self.pool, name, self.facts.peer is Peer.ANSWERS)
+
+    def _register(self, name: str) -> str:
+        owner = next((item for item in self.items.values() if name in {image.name for image in item.images}), None)
+        return recreate.register(self.site, self.images[name], owner)
+
+    def _create(self, origin: str) -> str:
+        item = self.items[origin]
+        made = recreate.create(self.site, item, policy.wants_start(item, self.request))
+        self.vm_ids[origin] = int(made.rpartition(" ")[2])
+        return made
+
+    def _start(self, origin: str) -> str:
+        return recreate.start(self.site, self.vm_ids[origin], policy.LIMITS_S[Kind.START] - 10)
+
+    def _start_by_priority(self, steps: list[Step]) -> dict[str, str | OneDRError]:
+        groups: dict[int, list[Step]] = {}
+        for step in steps:
+            item = self.items.get(step.target)
+            groups.setdefault(policy.priority(item) if item else 3, []).append(step)
+        results: dict[str, str | OneDRError] = {}
+        for _, group in sorted(groups.items()):
+            results.update(self._do(group))
+        return results
+
+    def _finish(self) -> Outcome:
+        vms = [step.target for step in self.plan.steps if step.kind in (Kind.CREATE, Kind.START)]
+        vms += [origin for origin in self.plan.left_out if origin in self.items]
+        bad = sorted({origin for origin in vms if origin in self.outcome.failed})
+        good = len(set(vms)) - len(bad)
+        names = ", ".join(self.items[origin].record.name if origin in self.items else origin for origin in bad)
+        ended = time.time()
+        text = f"This site took over at {_clock(ended)} in {ended - self.began:.0f} s: {good} VM(s) recovered"
+        if self.outcome.failed:
+            text += f", {len(bad)} not ({names})" if bad else ""
+            text += f"; {len(self.outcome.failed)} item(s) failed: onedr history shows why, onedr failover goes on with them."
+        else:
+            text += ". There is no copy at the peer until it is back and reprotected."
+        self.outcome.message = text
+        self.log["warnings"] = self.site.warnings
+        self._journal(result="PARTIAL" if self.outcome.failed else "DONE", message=text)
+        self._tell(State.ACTIVE_UNPROTECTED, text)
+        self.emit({
+            "event": "verdict", "state": self.outcome.state.value, "message": text, "seconds": round(ended - self.began, 3),
+            "done": self.outcome.done, "failed": self.outcome.failed, "warnings": self.site.warnings,
+            "vms": {origin: self.vm_ids[origin] for origin in vms if origin in self.vm_ids},
+        })
+        return self.outcome
+
+    def _journal(self, result: str, message: str = "") -> None:
+        self.log.update(result=result, message=message, updated=time.time(), failed=self.outcome.failed, done=self.outcome.done)
+        self.run.save(self.log)
+
+    def _tell(self, state: State, message: str) -> None:
+        attributes = (("DR_STATE", state.value), ("DR_ROLE", "primary"), ("DR_MESSAGE", message))
+        self.frontend.update_datastore(self.target.datastore_id, attributes)
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
+

@@ -1,0 +1,81 @@
+"""The peer's Ceph: is it there, and a connection to it for fencing."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import rados
+import rbd
+
+from onedr.errors import OneDRError, StorageError
+from onedr.model import CephAccess, Envelope, Peer, Settings
+from onedr.ports import ceph, mirror, probe
+from onedr.ports.ceph import Pool
+
+LIMIT_S = 3.0  # of every single remote call
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What is seen of the peer; `key` opens its cluster (None: not allowed to read it, or none configured)."""
+
+    peer: Peer
+    detail: str
+    mon_host: str = ""
+    key: str | None = None
+    configured: CephAccess | None = None
+
+    @property
+    def can_connect(self) -> bool:
+        return bool(self.configured or (self.key and self.mon_host))
+
+
+def look(pool: Pool, settings: Settings, records: Iterable[Envelope | None]) -> Sight:
+    """Look at the peer: its addresses come from Ceph's own peer entry or from the newest record it wrote."""
+    mon_host, key = _from_ceph(pool)
+    if not mon_host:
+        written = [record for record in records if record is not None and record.fsid != pool.fsid()]
+        mon_host = max(written, key=lambda record: record.generation).mon_host if written else ""
+    found, detail = probe.monitors(mon_host, LIMIT_S)
+    return Sight(found, detail, mon_host, key, settings.peer)
+
+
+def _from_ceph(pool: Pool) -> tuple[str, str | None]:
+    for peer_id in mirror.peers(pool):
+        found = mirror.peer_key(pool, peer_id)
+        if found:
+            return found
+    return "", None
+
+
+@contextmanager
+def connect(sight: Sight, pool_name: str) -> Iterator[Pool]:
+    """The peer's pool of the same name. Raises StorageError when it does not answer within the limit."""
+    if sight.configured is not None:
+        with ceph.connect(sight.configured, LIMIT_S, LIMIT_S * 10) as pool:
+            yield pool
+        return
+    try:
+        cluster = mirror.connect_peer(sight.mon_host, str(sight.key), LIMIT_S)
+    except rados.Error as error:
+        raise StorageError(f"The peer's Ceph at {sight.mon_host} does not let us in: {error}") from error
+    try:
+        with cluster.open_ioctx(pool_name) as io:
+            yield Pool(cluster, io, CephAccess(pool_name))
+    except rados.Error as error:
+        raise StorageError(f"The peer's Ceph at {sight.mon_host}: {error}") from error
+    finally:
+        cluster.shutdown()
+
+
+def fence(peer: Pool, name: str) -> None:
+    """Demote the peer's image, so that nothing can write to it there; reads back. An image not there needs no fence."""
+    try:
+        with peer.image(name) as image:
+            if mirror.is_primary(image) and mirror.mode(image) is not None:
+                image.mirror_image_demote()
+            if mirror.is_primary(image):
+                raise OneDRError(f"{name} is still primary at the peer after it was demoted")
+    except rbd.ImageNotFound:
+        return

@@ -1,0 +1,144 @@
+"""From a VM's record to the template that recreates it at this site."""
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from onedr import template
+from onedr.errors import RefusedError
+from onedr.model import VmRecord
+from onedr.template import Pairs
+
+ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: what a recovered VM is recognised by
+START_PENDING = "DR_START_PENDING"
+FINISHED = "DR_FINISHED"  # set last: what lacks it was left half-made by an interrupted run
+_DISK_KEEPS = re.compile(
+    r"TARGET|DEV_PREFIX|CACHE|IO|DISCARD|ORDER|READONLY|IOTHREAD|SERIAL|VIRTIO_BLK_QUEUES|(TOTAL|READ|WRITE)_(BYTES|IOPS)_SEC.*|SIZE_IOPS_SEC"
+)
+_VOLATILE_KEEPS = ("TYPE", "SIZE", "FORMAT", "FS", "DEV_PREFIX", "TARGET")
+_NIC_KEEPS = re.compile(r"MODEL|NAME|PARENT|SSH|RDP|FILTER|VIRTIO_QUEUES|(IN|OUT)BOUND_.*")
+_GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK_ID")
+_HANDLED = ("DISK", "NIC", "NIC_ALIAS", "CONTEXT", "GRAPHICS", "PCI", "NAME")
+_NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A virtual network of this site: its IPv4 ranges as (first address, size)."""
+
+    network_id: int
+    name: str
+    ranges: tuple[tuple[str, int], ...]
+
+    def holds(self, address: str) -> bool:
+        """Is the address in one of the ranges?"""
+        wanted = int(ipaddress.IPv4Address(address))
+        return any(0 <= wanted - int(ipaddress.IPv4Address(first)) < size for first, size in self.ranges)
+
+
+@dataclass(frozen=True)
+class Recreation:
+    """The template, and what the operator should know about it."""
+
+    template: Pairs
+    warnings: tuple[str, ...]
+
+
+def recreate(
+    record: VmRecord, origin: str, site: str, image_ids: Mapping[int, int], networks: Mapping[str, Network],
+    network_map: Mapping[str, str], start: bool,
+) -> Recreation:
+    """Build the template. `image_ids`: image here by disk id; `networks`: by name.
+
+    Raises RefusedError when a network has no counterpart here: a VM on the wrong network is worse than none (P49).
+    """
+    warnings: list[str] = []
+    built: list[tuple[str, object]] = [("NAME", record.name)]
+    for key, value in record.template:
+        if key == "GRAPHICS" and not isinstance(value, str):
+            built.append((key, _graphics(value, record.vm_id)))
+        elif key == "PCI":
+            warnings.append("PCI devices were left out: they belong to a host of the other site")
+        elif key not in _HANDLED and not key.startswith("ONEDR_"):
+            built.append((key, value))
+    for disk in template.vectors(record.template, "DISK"):
+        built += _disk(disk, image_ids)
+    for kind in ("NIC", "NIC_ALIAS"):
+        for nic in template.vectors(record.template, kind):
+            built.append((kind, _nic(nic, networks, network_map, warnings)))
+    context = next(template.vectors(record.template, "CONTEXT"), None)
+    if context is not None:
+        built.append(("CONTEXT", tuple((key, value) for key, value in context if not _GENERATED_CONTEXT.fullmatch(key))))
+    built += _user_template(record.user_template, warnings)
+    built += [(ORIGIN, origin), ("DR_ORIGIN_SITE", site), ("DR_ORIGIN_VM", str(record.vm_id))]
+    if start:
+        built.append((START_PENDING, "YES"))
+    return Recreation(tuple(built), tuple(warnings))
+
+
+def _disk(disk: Pairs, image_ids: Mapping[int, int]) -> list[tuple[str, object]]:
+    disk_id = int(template.get(disk, "DISK_ID", "0"))
+    if disk_id in image_ids:
+        kept = tuple((key, value) for key, value in disk if _DISK_KEEPS.fullmatch(key) and value)
+        return [("DISK", (("IMAGE_ID", str(image_ids[disk_id])), *kept))]
+    if template.get(disk, "SOURCE"):
+        return []  # named in the record's warnings
+    return [("DISK", tuple((key, value) for key, value in disk if key in _VOLATILE_KEEPS and value))]
+
+
+def _graphics(value: Pairs, vm_id: int) -> Pairs:
+    # The port oned chose from the VM's id there would collide with another VM's here.
+    return tuple((key, text) for key, text in value if not (key == "PORT" and text == str(5900 + vm_id)))
+
+
+def _nic(nic: Pairs, networks: Mapping[str, Network], network_map: Mapping[str, str], warnings: list[str]) -> Pairs:
+    there = template.get(nic, "NETWORK")
+    here = network_map.get(there, there)
+    network = networks.get(here)
+    if network is None:
+        raise RefusedError(
+            f"Its network {there!r} has no counterpart here: there is no virtual network {here!r}. "
+            f"Create it, or name another in DR_NETWORK_MAP ({there}=<network here>)."
+        )
+    built: list[tuple[str, object]] = [("NETWORK_ID", str(network.network_id))]
+    built += [(key, value) for key, value in nic if _NIC_KEEPS.fullmatch(key) and value]
+    address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
+    if address and network.holds(address):
+        built += [("IP", address), *([("MAC", mac)] if mac else [])]
+    elif address:
+        warnings.append(f"network {here!r} does not hold {address}: the VM gets a new address there")
+    return tuple(built)
+
+
+def _user_template(attributes: Pairs, warnings: list[str]) -> list[tuple[str, object]]:
+    kept: list[tuple[str, object]] = []
+    for key, value in attributes:
+        if key.startswith("ONEDR_") or key in (ORIGIN, START_PENDING, FINISHED, "DR_ORIGIN_SITE", "DR_ORIGIN_VM"):
+            continue
+        if key in ("SCHED_REQUIREMENTS", "SCHED_DS_REQUIREMENTS") and _NAMES_A_PLACE.search(str(value)):
+            warnings.append(f"{key} names hosts, clusters or datastores of the other site; it was kept as DR_ORIGIN_{key}")
+            key = f"DR_ORIGIN_{key}"
+        kept.append((key, value))
+    return kept
+
+
+IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK", "KERNEL", "RAMDISK", "CONTEXT")
+_IMAGE_LOCAL = ("DR_MESSAGE", "ERROR", "PATH", "MD5", "SHA1", "FS", ORIGIN, FINISHED)
+
+
+def image_type(number: int) -> str:
+    """TYPE as oned takes it."""
+    return IMAGE_TYPES[number] if 0 <= number < len(IMAGE_TYPES) else "DATABLOCK"
+
+
+def image_description(
+    name: str, kind: str, persistent: bool, source: str, size_mib: int, attributes: Pairs, origin: str
+) -> Pairs:
+    """What registers an existing RBD image (ONED-FACTS §1.1: SIZE and FORMAT are required)."""
+    return (
+        ("NAME", name), ("TYPE", kind), ("SOURCE", source), ("SIZE", str(size_mib)), ("FORMAT", "raw"),
+        ("PERSISTENT", "YES" if persistent else "NO"), (ORIGIN, origin),
+        *((key, value) for key, value in attributes if key not in _IMAGE_LOCAL),
+    )

@@ -1,0 +1,45 @@
+"""Do the peer's Ceph monitors answer? A plain TCP look: a monitor greets every caller with its banner, no key needed."""
+from __future__ import annotations
+
+import re
+import socket
+
+from onedr.model import Peer
+
+_ADDRESS = re.compile(r"v[12]:(\[[0-9a-fA-F:]+\]|[^\[\]:/,]+):(\d+)")
+_BANNER = b"ceph v"
+
+
+def addresses(mon_host: str) -> list[tuple[str, int]]:
+    """(host, port) of each monitor address in a text such as `[v2:10.0.0.1:3300,v1:10.0.0.1:6789]`."""
+    return [(host.strip("[]"), int(port)) for host, port in _ADDRESS.findall(mon_host)]
+
+
+def monitors(mon_host: str, limit_s: float) -> tuple[Peer, str]:
+    """What the peer's monitors do, and a sentence with the addresses.
+
+    ANSWERS: at least one greeted. GONE: every address refused, so its machine lives and the monitor does not.
+    UNKNOWN: silence, which a dead machine and a cut line have in common; or no address is known.
+    """
+    known = addresses(mon_host)
+    if not known:
+        return Peer.UNKNOWN, "no address of its monitors is known"
+    results = {address: _look(address, limit_s) for address in known}
+    for (host, port), result in results.items():
+        if result is Peer.ANSWERS:
+            return Peer.ANSWERS, f"monitor {host}:{port} greets"
+    places = ", ".join(sorted({host for host, _ in known}))
+    if all(result is Peer.GONE for result in results.values()):
+        return Peer.GONE, f"its monitors at {places} refuse every connection"
+    return Peer.UNKNOWN, f"no answer from its monitors at {places} within {limit_s:g} s"
+
+
+def _look(address: tuple[str, int], limit_s: float) -> Peer:
+    try:
+        with socket.create_connection(address, timeout=limit_s) as connection:
+            connection.settimeout(limit_s)
+            return Peer.ANSWERS if connection.recv(len(_BANNER)) == _BANNER else Peer.UNKNOWN
+    except ConnectionRefusedError:
+        return Peer.GONE
+    except OSError:
+        return Peer.UNKNOWN
