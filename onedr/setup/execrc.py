@@ -28,9 +28,7 @@ def register(text: bytes, where: str) -> bytes:
         return text
     inside = node.value_end - 1
     if text[inside : inside + 1] not in (b'"', b"'"):
-        raise InputError(
-            f"{where}: the value of {VARIABLE} has no quotes. Write it as {VARIABLE}=\"...\", then run this again."
-        )
+        raise InputError(f'{where}: the value of {VARIABLE} has no quotes. Write it as {VARIABLE}="...", then run this again.')
     added = "".join(f" {pair}" for pair in missing).encode()
     return _verified(apply(text, [Splice(inside, inside, added)]), where)
 

@@ -30,6 +30,7 @@ APPEND = 1
 NOT_KEPT = ("NAME", "TYPE", "ON")
 # What fixes the kind of a hook; oned cannot change these of a hook that exists.
 KIND = ("TYPE", "RESOURCE")
+DONE = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted", "keep": "unchanged"}
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,7 @@ class Hook:
 
     def is_kind_of(self, held: Any) -> bool:
         template = {**held.TEMPLATE, "TYPE": held.TYPE}
-        return all(
-            str(template.get(key) or "").casefold() == self.attributes.get(key, "").casefold() for key in KIND
-        )
+        return all(str(template.get(key) or "").casefold() == self.attributes.get(key, "").casefold() for key in KIND)
 
 
 @dataclass(frozen=True)
@@ -164,11 +163,11 @@ def _create(server: Any, hook: Hook) -> bool:
 
 
 def summary(steps: list[Step], unsupported: list[str]) -> str:
-    """One line: how many of each verb, and what this oned does not know."""
-    counts = Counter(step.verb for step in steps)
-    text = "Hooks: " + (", ".join(f"{n} to {verb}" for verb, n in sorted(counts.items())) or "none") + "."
+    """One line: how many hooks of each kind of step, and those this oned does not know."""
+    counts = Counter(DONE[step.verb] for step in steps if step.name not in unsupported)
+    text = "Hooks: " + (", ".join(f"{n} {verb}" for verb, n in sorted(counts.items())) or "none") + "."
     if unsupported:
-        text += " This oned does not have the calls of " + ", ".join(unsupported) + "."
+        text += " This release of oned does not have the calls of " + ", ".join(unsupported) + "."
     return text
 
 

@@ -59,9 +59,7 @@ def parse(text: bytes, lens: str, where: str, load_path: str = "") -> tuple[Node
     try:
         import augeas
     except ImportError as error:
-        raise InputError(
-            f"Python cannot load augeas ({error}). Install it: apt install python3-augeas"
-        ) from error
+        raise InputError(f"Python cannot load augeas ({error}). Install it: apt install python3-augeas") from error
     if b"\0" in text:
         line = text[: text.index(b"\0")].count(b"\n") + 1
         raise InputError(f"{where}, line {line}: a NUL byte. The file is damaged; restore it first.")
@@ -109,10 +107,7 @@ def _why(engine: Any, text: bytes, where: str) -> str:
 
     line = of("line")
     if not line:
-        lens_error = " ".join(
-            engine.get(m) or ""
-            for m in engine.match("/augeas//error/message")
-        )
+        lens_error = " ".join(engine.get(m) or "" for m in engine.match("/augeas//error/message"))
         return f"{where} could not be read: {lens_error or 'augeas gave no reason'}."
     # The value may be a password, so only the name of the entry is shown.
     lines = text.split(b"\n")

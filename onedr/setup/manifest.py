@@ -109,9 +109,7 @@ def _held(path: Path) -> str:
     return f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mode & 0o777:o}"
 
 
-def carry_out(
-    changes: Iterable[Change], items: Iterable[Item], manifest: Manifest, where: Path, owner: Path
-) -> None:
+def carry_out(changes: Iterable[Change], items: Iterable[Item], manifest: Manifest, where: Path, owner: Path) -> None:
     """Record what is about to be laid down, do it, record what is left. As root, files get the owner of `owner`."""
     wanted = {str(item.path): _digest(item) for item in items}
     if wanted:

@@ -79,9 +79,7 @@ def _is_ours(node: Node) -> bool:
     return node.name.upper() == INHERIT and node.value in INHERITED
 
 
-def _verified(
-    text: bytes, splices: list[Splice], before: tuple[Node, ...], where: str, lenses: str
-) -> bytes:
+def _verified(text: bytes, splices: list[Splice], before: tuple[Node, ...], where: str, lenses: str) -> bytes:
     """The spliced text, proven to parse and to differ in nothing that is not ours."""
     changed = apply(text, splices)
     after = parse(changed, LENS, f"{where} as it would be written", lenses)
@@ -129,9 +127,7 @@ def _lists(text: bytes, nodes: tuple[Node, ...], where: str, change: Change) -> 
     return splices
 
 
-def _list(
-    text: bytes, arguments: Node, where: str, option: str, optional: bool, change: Change
-) -> list[Splice]:
+def _list(text: bytes, arguments: Node, where: str, option: str, optional: bool, change: Change) -> list[Splice]:
     """The splice that changes the names behind one option, if they change."""
     raw = text[arguments.value_start : arguments.value_end].decode("latin-1")
     match = re.search(rf'(?<![^\s"])(?:{option})(?:\s+|=)?([^\s"=-][^\s"]*)', raw)
@@ -170,9 +166,7 @@ def _section(text: bytes, nodes: tuple[Node, ...], name: str) -> list[Splice]:
 
 def _rendered(name: str, attributes: Mapping[str, str]) -> bytes:
     width = max(len(k) for k in attributes)
-    lines = [
-        '    {} = "{}"'.format(k.ljust(width), v.replace('"', '\\"')) for k, v in attributes.items()
-    ]
+    lines = ['    {} = "{}"'.format(k.ljust(width), v.replace('"', '\\"')) for k, v in attributes.items()]
     return (f"{name} = [\n" + ",\n".join(lines) + "\n]").encode()
 
 
@@ -180,9 +174,7 @@ def _inherit(text: bytes, nodes: tuple[Node, ...]) -> list[Splice]:
     existing = [n for n in nodes if n.name.upper() == INHERIT]
     held = {n.value for n in existing}
     place = _line_end(text, existing[-1].end if existing else len(text))
-    return [
-        Splice(place, place, f'\n{INHERIT}  = "{name}"'.encode()) for name in INHERITED if name not in held
-    ]
+    return [Splice(place, place, f'\n{INHERIT}  = "{name}"'.encode()) for name in INHERITED if name not in held]
 
 
 def _line_end(text: bytes, position: int) -> int:

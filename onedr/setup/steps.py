@@ -110,7 +110,7 @@ def _set_hooks(place: Place, wanted: list[hooks.Hook], dry_run: bool) -> None:
     server = hooks.connect(place.paths, os.environ)
     found = hooks.compare(server, wanted)
     unsupported = [] if dry_run else hooks.carry_out(server, found)
-    print(hooks.summary(found, unsupported))
+    print(("Would be: " if dry_run else "") + hooks.summary(found, unsupported))
 
 
 def uninstall(place: Place, dry_run: bool, force: bool) -> int:
@@ -145,8 +145,7 @@ def _check_unused(place: Place, force: bool) -> None:
         if force:
             return
         raise RefusedError(
-            f"Whether a datastore uses {DRIVER} could not be told: {error}"
-            " Start oned and run this again, or add --force."
+            f"Whether a datastore uses {DRIVER} could not be told: {error} Start oned and run this again, or add --force."
         ) from error
     if used and not force:
         raise RefusedError(

@@ -92,7 +92,7 @@ def test_inherited_attributes_follow_those_that_are_there() -> None:
         b'"POOL_NAME"   # of the pool\n'
         b'INHERIT_DATASTORE_ATTR  = "DR_PROTECT"\n'
         b'INHERIT_DATASTORE_ATTR  = "DR_MODE"\n'
-        b'INHERIT_IMAGE_ATTR'
+        b"INHERIT_IMAGE_ATTR"
     ) in text
 
 
@@ -103,7 +103,7 @@ def test_only_lines_are_added_and_the_lists_changed() -> None:
 
 
 def test_long_options_and_forms_without_blank() -> None:
-    text = SMALL.replace(b"-d dummy,ssh,ceph\"", b"--tm-types=dummy,ceph\"")
+    text = SMALL.replace(b'-d dummy,ssh,ceph"', b'--tm-types=dummy,ceph"')
     text = text.replace(b"-d dummy,fs,ceph -s shared", b"-ddummy,fs,ceph --system-ds-types shared")
     changed = registered(text)
     assert b'--tm-types=dummy,ceph,ceph_dr"' in changed
@@ -157,10 +157,10 @@ def test_others_changes_survive_the_way_back() -> None:
 
 
 BLANKS = st.sampled_from(["", " ", "\t", "   "])
-GAP = st.lists(st.sampled_from(["\n", " ", "\t", "# some [ = \" , comment\n", "#\n"]), max_size=4).map("".join)
+GAP = st.lists(st.sampled_from(["\n", " ", "\t", '# some [ = " , comment\n', "#\n"]), max_size=4).map("".join)
 NAME = st.from_regex(r"\A[A-Z][A-Z0-9_]{0,12}\Z").filter(lambda n: n not in (*oned_conf.LISTS, "ARGUMENTS"))
 WORD = st.from_regex(r"\A[a-z0-9/.:*-][a-z0-9/.:\"*-]{0,10}\Z")
-QUOTED = st.text(st.sampled_from('ab ,=#[]\n\u00e9'), max_size=12).map(lambda t: f'"{t}"')
+QUOTED = st.text(st.sampled_from("ab ,=#[]\n\u00e9"), max_size=12).map(lambda t: f'"{t}"')
 VALUE = st.one_of(WORD, QUOTED, st.just('"a \\"b\\" c"'))
 PAIR = st.tuples(NAME, BLANKS, BLANKS, VALUE).map(lambda p: f"{p[0]}{p[1]}={p[2]}{p[3]}")
 VECTOR = st.tuples(NAME, GAP, st.lists(st.tuples(PAIR, GAP, GAP), max_size=4), GAP).map(
@@ -176,9 +176,7 @@ KNOWN = st.sampled_from(
 )
 EMPTY = st.tuples(NAME, BLANKS, BLANKS).map(lambda e: f"{e[0]}{e[1]}={e[2]}")
 ENTRIES = st.lists(st.tuples(st.one_of(PAIR, EMPTY, VECTOR, KNOWN), GAP), max_size=8)
-MANDATORY = (
-    'TM_MAD = [ ARGUMENTS = "-t 1 -d ceph" ]\n\nDATASTORE_MAD = [ ARGUMENTS = "-d fs,ceph -s ceph,ssh" ]\n'
-)
+MANDATORY = 'TM_MAD = [ ARGUMENTS = "-t 1 -d ceph" ]\n\nDATASTORE_MAD = [ ARGUMENTS = "-d fs,ceph -s ceph,ssh" ]\n'
 
 
 @given(ENTRIES, ENTRIES)
@@ -222,7 +220,7 @@ def test_a_refusal_shows_no_value() -> None:
     [
         (b"PORT = 2633\n", "has no TM_MAD"),
         (SMALL.replace(b" -s shared,ssh,ceph", b""), "no option -s"),
-        (SMALL.replace(b"    ARGUMENTS  = \"-t 15 -d dummy,ssh,ceph\"", b"    OTHER = 1"), "no ARGUMENTS"),
+        (SMALL.replace(b'    ARGUMENTS  = "-t 15 -d dummy,ssh,ceph"', b"    OTHER = 1"), "no ARGUMENTS"),
     ],
 )
 def test_a_file_oned_could_not_use_is_refused(text: bytes, reason: str) -> None:
@@ -263,9 +261,7 @@ def test_a_list_without_quotes_is_refused() -> None:
 
 @pytest.mark.skipif(not shutil.which("augparse"), reason="augparse is not installed (apt install augeas-tools)")
 def test_the_lens_passes_its_own_tests_and_the_type_checker() -> None:
-    done = subprocess.run(
-        ["augparse", "-I", LENSES, f"{LENSES}/tests/test_onedr_oned.aug"], capture_output=True, text=True
-    )
+    done = subprocess.run(["augparse", "-I", LENSES, f"{LENSES}/tests/test_onedr_oned.aug"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
