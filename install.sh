@@ -70,8 +70,9 @@ check_interpreter() {
 make_environment() {
     [ -x "$SYSTEM_PYTHON" ] || die "there is no $SYSTEM_PYTHON. Install it: apt install python3 python3-venv"
     setup "$SYSTEM_PYTHON" preflight
-    if [ ! -x "$VENV/bin/python" ]; then
-        "$SYSTEM_PYTHON" -m venv --system-site-packages "$VENV" ||
+    # Also replaces one that was left half-made.
+    if ! "$VENV/bin/python" -m pip --version > /dev/null 2>&1; then
+        "$SYSTEM_PYTHON" -m venv --clear --system-site-packages "$VENV" ||
             die "no virtual environment could be made in $VENV. Install what makes one: apt install python3-venv"
     fi
     # From a copy: pip builds inside the tree it is given, which may be read-only, or another site's install.

@@ -98,6 +98,8 @@ def _hooks_if_oned_answers(place: Place, dry_run: bool) -> int:
 
 def hooks_only(place: Place, dry_run: bool) -> int:
     place.paths.require_opennebula()
+    if not (place.paths.hooks / DRIVER).is_dir():
+        raise InputError(f"There is no {place.paths.hooks / DRIVER}: the hooks would call nothing. Run install.sh first.")
     _set_hooks(place, _templates(place), dry_run)
     return 0
 

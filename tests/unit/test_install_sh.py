@@ -261,6 +261,10 @@ def test_a_tree_without_opennebula_is_refused(source: Path, tmp_path: Path) -> N
     assert "no OpenNebula front-end is installed here" in refused(source, tmp_path / "empty")
 
 
+def test_hooks_without_the_files_they_call_are_refused(source: Path, one: Path) -> None:
+    assert "Run install.sh first" in refused(source, one, "--hooks")
+
+
 def test_a_linked_driver_folder_is_refused(source: Path, one: Path) -> None:
     (one / "var/remotes/tm/ceph_dr").symlink_to("ceph")
     assert "another driver" in refused(source, one)
