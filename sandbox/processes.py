@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from sandbox.layout import Site
@@ -95,11 +96,7 @@ def belongs(pid: int, site: Site) -> bool:
     if child is not None and child.poll() is not None:
         del _children[pid]
         return False
-    try:
-        environ = Path(f"/proc/{pid}/environ").read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return False
-    return f"SANDBOX_SITE={site.folder}".encode() in environ.split(b"\0")
+    return f"SANDBOX_SITE={site.folder}".encode() in _environ(pid).split(b"\0")
 
 
 def send(pid: int, site: Site, number: signal.Signals) -> None:
@@ -113,6 +110,22 @@ def send(pid: int, site: Site, number: signal.Signals) -> None:
 
 # Daemons started by this very process must be reaped by it, else they stay as zombies.
 _children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+def _environ(pid: int) -> bytes:
+    """The environment of a process, empty for one that is no more (a zombie, too) and for kernel threads."""
+    folder = Path(f"/proc/{pid}")
+    # In the midst of exec a process shows none for a moment, though it has a program.
+    for _ in range(20):
+        try:
+            environ = (folder / "environ").read_bytes()
+            if environ:
+                return environ
+            (folder / "exe").readlink()
+        except OSError:
+            return b""
+        time.sleep(0.002)
+    return b""
 
 
 def _ancestors() -> set[int]:
