@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onedr.errors import OneDRError, RefusedError
-from onedr.model import CephAccess, Peer, Settings, State
+from onedr.model import Peer, State
 from onedr.ops import gather, parallel, peer, recreate, storage
+from onedr.ops.protected import Datastore
 from onedr.policy import failover as policy
 from onedr.policy.failover import Facts, Kind, Plan, Request, Step
 from onedr.policy.inventory import VmItem
@@ -18,16 +19,6 @@ from onedr.ports.frontend import FrontEnd
 
 Emit = Callable[[dict[str, Any]], None]
 _THREADS = {Kind.PROMOTE: 100, Kind.FENCE: 32, Kind.REGISTER: 4, Kind.CREATE: 4, Kind.START: 32}
-
-
-@dataclass(frozen=True)
-class Target:
-    """The datastore to act on."""
-
-    datastore_id: int
-    name: str
-    access: CephAccess
-    settings: Settings
 
 
 @dataclass
@@ -40,7 +31,7 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def failover(target: Target, request: Request, dry_run: bool, emit: Emit, frontend: FrontEnd) -> Outcome | None:
+def failover(target: Datastore, request: Request, dry_run: bool, emit: Emit, frontend: FrontEnd) -> Outcome | None:
     """Take over. Events go to `emit`; returns None after a dry run.
 
     Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
@@ -54,7 +45,7 @@ def failover(target: Target, request: Request, dry_run: bool, emit: Emit, fronte
             return _Failover(pool, target, request, emit, frontend, run).execute()
 
 
-def _facts(pool: Pool, target: Target, frontend: FrontEnd) -> tuple[Facts, peer.Sight]:
+def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, peer.Sight]:
     images = gather.all_images(pool, target.settings)
     sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
     site = recreate.survey(frontend, target.datastore_id, target.access.pool, target.settings)
@@ -78,7 +69,9 @@ def describe(plan: Plan, facts: Facts, request: Request, now: float) -> dict[str
             {"image": image.name, "recovery_point": image.recovery_point, "complete": image.complete, "primary": image.primary}
             for image in facts.images
         ],
-        "steps": [{"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps],
+        "steps": [
+            {"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps
+        ],
         "left_out": dict(plan.left_out),
     }
 
@@ -97,7 +90,7 @@ def _describe_vm(item: VmItem, plan: Plan, request: Request, now: float) -> dict
 class _Failover:
     """One run. Phases in the order of Kind; a failed item takes what depends on it out, never the others."""
 
-    def __init__(self, pool: Pool, target: Target, request: Request, emit: Emit, frontend: FrontEnd, run: journal.Run):
+    def __init__(self, pool: Pool, target: Datastore, request: Request, emit: Emit, frontend: FrontEnd, run: journal.Run):
         self.pool, self.target, self.request, self.emit, self.frontend, self.run = pool, target, request, emit, frontend, run
         self.began = time.time()
         self.outcome = Outcome(State.ACTIVE_UNPROTECTED, "")

@@ -71,11 +71,11 @@ def record_vm(
     return results
 
 
-def forget_vm(pool: Pool, name: str, vm_id: int) -> bool:
-    """Take a VM's record off a disk that it no longer has. Returns whether there was one of this VM."""
+def forget_vm(pool: Pool, name: str) -> bool:
+    """Take the VM record of this site off an image that no VM uses. Returns whether there was one."""
     with pool.image(name) as image:
         found = records.decode(records.VM_KEY, records.metadata(image))
-        if found is None or not isinstance(found.body, VmRecord) or found.body.vm_id != vm_id or not mirror.is_primary(image):
+        if found is None or found.fsid != pool.fsid() or not mirror.is_primary(image):
             return False
         removed = records.remove(image, records.VM_KEY)
         _publish(image)

@@ -5,10 +5,11 @@ import rbd
 from lxml import etree
 
 from onedr import parse, template
-from onedr.errors import FrontEndError, OneDRError, RefusedError
+from onedr.errors import FrontEndError, RefusedError
 from onedr.model import CephAccess
 from onedr.policy.removal import RemovalFacts, refusal
-from onedr.ports import ceph, images, mirror, records
+from onedr.policy.vm_template import ORIGIN
+from onedr.ports import ceph, images, mirror
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 
@@ -40,18 +41,12 @@ def _facts(pool: Pool, name: str, image: etree._Element) -> RemovalFacts:
     with pool.image(name, read_only=True) as opened:
         mirrored = mirror.mode(opened) is not None
         primary = mirror.is_primary(opened)
-        try:
-            record = records.decode(records.IMAGE_KEY, records.metadata(opened))
-            vm_record = records.decode(records.VM_KEY, records.metadata(opened))
-        except OneDRError:
-            record = vm_record = None
         replaying = mirrored and primary and _peer_copy(opened)
-    origin = record or vm_record
     own = image.find("TEMPLATE")
+    made_at = images.maker(pool, name).get("fsid", pool.fsid())
     return RemovalFacts(
         mirrored=mirrored, primary=primary, peer_copy=replaying,
-        from_peer=origin is not None and origin.fsid != pool.fsid(),
-        origin=origin.site if origin else "",
+        from_peer=made_at != pool.fsid() or bool(image.findtext(f"TEMPLATE/{ORIGIN}")),
         children=tuple(images.children(pool, name)),
         same_source=tuple(_others(str(image.findtext("SOURCE")), parse.integer(image, "ID"))),
         unprotected_by_user=own is not None and template.get(template.from_element(own), "DR_PROTECT").upper() == "NO",

@@ -25,12 +25,12 @@ class VmItem:
         return min(points) if points and None not in points else None  # type: ignore[type-var]
 
 
-def vms(images: Iterable[ImageFacts], here: str) -> list[VmItem]:
-    """The VMs of other clusters than `here` (a Ceph cluster's id), by newest record; ordered by name and origin."""
+def vms(images: Iterable[ImageFacts], here: str, own: bool = False) -> list[VmItem]:
+    """The VMs of other clusters than `here` (a Ceph cluster's id), or with `own` those of here; by name and origin."""
     by_name = {image.name: image for image in images}
     newest: dict[str, Envelope] = {}
     for image in by_name.values():
-        if image.vm is None or image.vm.fsid == here or not isinstance(image.vm.body, VmRecord):
+        if image.vm is None or (image.vm.fsid == here) != own or not isinstance(image.vm.body, VmRecord):
             continue
         origin = f"{image.vm.fsid}:{image.vm.body.vm_id}"
         if origin not in newest or image.vm.generation > newest[origin].generation:

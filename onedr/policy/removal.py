@@ -11,8 +11,7 @@ class RemovalFacts:
     mirrored: bool
     primary: bool
     peer_copy: bool  # the peer's rbd-mirror reports that it holds a replaying copy
-    from_peer: bool  # its record was written at the other site
-    origin: str
+    from_peer: bool  # it was made at the other site and taken over
     children: tuple[str, ...]
     same_source: tuple[str, ...]
     unprotected_by_user: bool  # DR_PROTECT=NO on the image itself
@@ -29,7 +28,7 @@ def refusal(facts: RemovalFacts) -> str | None:
         return "it is this site's copy of the peer's data. Delete the image at the peer, or end its protection there."
     if facts.from_peer and not facts.peer_copy and not facts.unprotected_by_user:
         return (
-            f"it came from site {facts.origin} and holds the only good copy. "
-            f"If it shall really go, set DR_PROTECT=NO on the image first and delete it again."
+            "it was taken over from the peer and holds the only good copy. "
+            "If it shall really go, set DR_PROTECT=NO on the image first and delete it again."
         )
     return None

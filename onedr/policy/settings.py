@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from onedr import template
 from onedr.errors import InputError
@@ -10,6 +11,7 @@ from onedr.template import Pairs
 
 _DURATION = re.compile(r"(\d+)\s*([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+DEFAULT_SCHEDULE = "5m"  # of mirror snapshots, when DR_SCHEDULE says nothing
 _MAX_INDEX = 2  # 2 * 10^9 + an id still fits OpenNebula's 32-bit ids
 
 
@@ -88,7 +90,10 @@ def read(attributes: Pairs, datastore: str) -> Settings:
             problems.append(f"{key}: {error}")
     if problems:
         raise InputError(f"Datastore {datastore}: {'; '.join(problems)}. Correct it with onedatastore update {datastore}.")
-    return Settings(**values)  # type: ignore[arg-type]
+    settings = Settings(**values)  # type: ignore[arg-type]
+    if settings.mode is Mode.SNAPSHOT and not settings.schedule:
+        settings = replace(settings, schedule=DEFAULT_SCHEDULE)
+    return settings
 
 
 def _peer(attributes: Pairs) -> CephAccess | None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import rados
 import rbd
@@ -61,9 +62,17 @@ def mirror_snapshots(image: rbd.Image) -> list[dict[str, object]]:
     return found
 
 
+def replaying_at_peer(pool: Pool) -> set[str]:
+    """Names of images whose copy the peer's rbd-mirror reports as replaying. A hint: up to 30 s old (CEPH-FACTS §0.9)."""
+    return {str(status["name"]) for status in pool.rbd.mirror_image_status_list(pool.io) if _replays(status)}
+
+
 def remote_replaying(image: rbd.Image) -> bool:
-    """Did the peer's rbd-mirror report that its copy replays? A hint: up to 30 s old (CEPH-FACTS §0.9)."""
-    status = image.mirror_image_get_status()
+    """The same for one image."""
+    return _replays(image.mirror_image_get_status())
+
+
+def _replays(status: dict[str, Any]) -> bool:
     return any(remote.get("up") and remote.get("state") == REPLAYING for remote in status.get("remote_statuses", []))
 
 

@@ -94,12 +94,12 @@ def metadata(image: rbd.Image) -> dict[str, str]:
 
 
 def write(image: rbd.Image, key: str, envelope: Envelope) -> bool:
-    """Write a record if its body differs from what is there. Returns whether it was written; reads back.
+    """Write a record if its body differs from what is there and is not older. Returns whether it was written; reads back.
 
     The head goes last, so that a reader never sees a new head with old parts.
     """
     present = metadata(image)
-    if _same_body(key, present, envelope):
+    if _keeps(key, present, envelope):
         return False
     values = encode(envelope)
     names = [key, *(f"{key}.part{part}" for part in range(1, len(values)))]
@@ -109,17 +109,20 @@ def write(image: rbd.Image, key: str, envelope: Envelope) -> bool:
         if stale.startswith(f"{key}.part"):
             image.metadata_remove(stale)
     written = decode(key, metadata(image))
-    if written is None or written.body != envelope.body:
+    if written is None or (written.body != envelope.body and written.generation <= envelope.generation):
         raise RecordError(f"record {key} of {image.get_name()} was written but reads back different")
     return True
 
 
-def _same_body(key: str, present: dict[str, str], envelope: Envelope) -> bool:
+def _keeps(key: str, present: dict[str, str], envelope: Envelope) -> bool:
+    """Does what is there say the same, or more recent things? Hooks run in any order (P40)."""
     try:
         there = decode(key, present)
     except RecordError:
         return False  # a damaged record is replaced
-    return there is not None and (there.body, there.fsid, there.mon_host) == (envelope.body, envelope.fsid, envelope.mon_host)
+    if there is None or there.fsid != envelope.fsid:
+        return False
+    return there.generation > envelope.generation or (there.body, there.mon_host) == (envelope.body, envelope.mon_host)
 
 
 def remove(image: rbd.Image, key: str) -> bool:

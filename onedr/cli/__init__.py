@@ -1,0 +1,36 @@
+"""`onedr <verb>`: one file a verb, no decision here; verbs run the same driver executables as OpenNebula does."""
+from __future__ import annotations
+
+import sys
+
+import click
+
+from onedr.cli.failover import failover
+from onedr.cli.history import history
+from onedr.cli.reconcile import reconcile
+from onedr.cli.status import status
+from onedr.errors import OneDRError
+
+
+class _Plainly(click.Group):
+    """Errors end as one sentence and the error's own exit code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except OneDRError as error:
+            click.echo(str(error), err=True)
+            sys.exit(error.exit_code)
+
+
+@click.group(cls=_Plainly, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="onedr")
+def main() -> None:
+    """Disaster recovery for OpenNebula datastores on Ceph.
+
+    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 done in part.
+    """
+
+
+for verb in (status, failover, reconcile, history):
+    main.add_command(verb)

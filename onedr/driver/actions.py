@@ -1,0 +1,78 @@
+"""DR actions on a datastore: failover, status, reconcile. Called as oned calls its own (DESIGN §7); events are lines of JSON."""
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, NoReturn
+
+from onedr.driver import decode
+from onedr.driver.decode import ActionData
+from onedr.errors import FrontEndError, OneDRError, PartialError, RefusedError
+from onedr.ops import action, failover, reconcile, status
+from onedr.ops.action import Request
+from onedr.ops.protected import Datastore
+from onedr.policy import failover as policy
+from onedr.ports.frontend import FrontEnd
+
+
+def emit(event: dict[str, Any]) -> None:
+    """One event, one line. A reader that went away never stops a run (P19)."""
+    try:
+        print(json.dumps(event), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run_action(verb: str) -> NoReturn:
+    """Run one verb and end the process: 0 done, else the error's exit code, with its sentence on standard error."""
+    code = 0
+    try:
+        decode.words(sys.argv[1:], "DATASTORE_ID")
+        data = decode.action_data(sys.stdin.read())
+        _VERBS[verb](data, action.read_request(data.root, verb))
+    except OneDRError as error:
+        code = error.exit_code
+        emit({"event": "error", "kind": type(error).__name__, "message": str(error)})
+        print(error, file=sys.stderr)
+    sys.stdout.flush()
+    os._exit(code)  # a call that Ceph never answered may have left a thread behind
+
+
+def _datastore(data: ActionData) -> Datastore:
+    return Datastore(data.datastore_id, data.datastore_name, data.access, data.settings)
+
+
+def _failover(data: ActionData, request: Request) -> None:
+    frontend = FrontEnd()
+    target = _datastore(data)
+    asked = policy.Request(request.confirm, request.vms, request.start)
+    try:
+        outcome = failover.failover(target, asked, request.dry_run, emit, frontend)
+    except RefusedError as error:
+        if not request.dry_run:
+            _tell(frontend, target.datastore_id, str(error))
+        raise
+    if outcome is not None and outcome.failed:
+        raise PartialError(outcome.message)
+
+
+def _tell(frontend: FrontEnd, datastore_id: int, message: str) -> None:
+    try:
+        frontend.update_datastore(datastore_id, (("DR_MESSAGE", message),))
+    except FrontEndError as error:
+        print(f"WARN: DR_MESSAGE not written: {error}", file=sys.stderr)
+
+
+def _status(data: ActionData, _: Request) -> None:
+    emit(status.status(_datastore(data), FrontEnd()))
+
+
+def _reconcile(data: ActionData, _: Request) -> None:
+    report = reconcile.reconcile(_datastore(data), FrontEnd())
+    emit({"event": "reconcile", **report.as_dict()})
+    if report.failed:
+        raise PartialError(f"{len(report.failed)} item(s) could not be repaired; see onedr status.")
+
+
+_VERBS = {"failover": _failover, "status": _status, "reconcile": _reconcile}

@@ -1,0 +1,63 @@
+"""A datastore was created or updated: check its DR_ attributes, and start what DR_ACTION asks for."""
+from __future__ import annotations
+
+import sys
+
+from lxml import etree
+
+from onedr import template
+from onedr.errors import FrontEndError, InputError, RefusedError
+from onedr.hook import payload
+from onedr.ops import action, protected, wake
+from onedr.ports.frontend import NO_SUCH_OBJECT, FrontEnd, attributes, number
+
+
+def main(_: list[str]) -> str:
+    """Answers one line for the hook's log."""
+    event = payload.read(sys.stdin.read())
+    frontend = FrontEnd()
+    if not event.succeeded:
+        return "nothing to do"
+    if event.object_id is None:  # a new datastore, whose id cannot be trusted: look at all of ours
+        for found in frontend.datastores():
+            if found.findtext("DS_MAD") == protected.DRIVER:
+                on_datastore(frontend, found)
+        return "looked at all datastores"
+    try:
+        return on_datastore(frontend, frontend.datastore(event.object_id))
+    except FrontEndError as error:
+        if error.code == NO_SUCH_OBJECT:
+            return f"datastore {event.object_id} is gone"
+        raise
+
+
+def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
+    """One datastore as the API shows it. The event's own text is never trusted (ONED-FACTS §1.4)."""
+    pairs = attributes(element)
+    if element.findtext("DS_MAD") != protected.DRIVER:
+        return "not a datastore of ours"
+    datastore_id = number(element, "ID")
+    verb = template.get(pairs, "DR_ACTION").strip().lower()
+    try:
+        datastore = protected.from_element(element)
+        if verb:
+            request = action.Request(verb=verb, confirm=template.get(pairs, "DR_CONFIRM"))
+            _clear(frontend, datastore_id)
+            action.start_detached(element, request)
+            return f"started {verb}"
+    except (InputError, RefusedError) as error:
+        _clear(frontend, datastore_id, str(error), template.get(pairs, "DR_MESSAGE"))
+        return str(error)
+    if datastore.settings.protect and not template.get(pairs, "DR_STATE"):
+        wake.keeper(datastore_id)  # newly protected; later changes are seen by the keeper's own surveys
+    return "attributes are good"
+
+
+def _clear(frontend: FrontEnd, datastore_id: int, message: str = "", shown: str = "") -> None:
+    """Take the request off before it runs, so that it can never run twice. Our own update fires the hook again."""
+    found = attributes(frontend.datastore(datastore_id))
+    changes = [(key, "") for key in ("DR_ACTION", "DR_CONFIRM") if template.get(found, key)]
+    if message and message != shown:
+        changes.append(("DR_MESSAGE", message))
+    if changes:
+        frontend.update_datastore(datastore_id, tuple(changes))

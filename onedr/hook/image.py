@@ -1,0 +1,58 @@
+"""An image became ready, was used, renamed, given away or changed: its record follows."""
+from __future__ import annotations
+
+import sys
+import time
+
+import rbd
+
+from onedr import parse
+from onedr.errors import FrontEndError
+from onedr.hook import payload
+from onedr.ops import protected, record, wake
+from onedr.ops.protect import protect
+from onedr.policy import definition
+from onedr.policy.settings import wants_protection
+from onedr.ports import ceph, mirror
+from onedr.ports.frontend import NO_SUCH_OBJECT, FrontEnd, attributes, number
+
+_USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
+
+
+def main(_: list[str]) -> str:
+    """Answers one line for the hook's log."""
+    event = payload.read(sys.stdin.read())
+    if not event.succeeded or event.object_id is None:
+        return "nothing to do"
+    return on_image(FrontEnd(), event.object_id)
+
+
+def on_image(frontend: FrontEnd, image_id: int) -> str:
+    """Protect and record one image; a persistent one that no VM uses any more loses its VM's record."""
+    now = time.time()
+    try:
+        element = frontend.image(image_id)
+    except FrontEndError as error:
+        if error.code == NO_SUCH_OBJECT:
+            return f"image {image_id} is gone"
+        raise
+    datastore = protected.from_element(frontend.datastore(number(element, "DATASTORE_ID")))
+    if not wants_protection(datastore.settings, attributes(element)):
+        return f"image {image_id} is not protected"
+    state = definition.image_state(element)
+    if state not in _USABLE:
+        return f"image {image_id} is {state}"
+    source = parse.source(element.findtext("SOURCE") or "")
+    with ceph.connect(datastore.access) as pool:
+        try:
+            with pool.image(source.name, read_only=True) as image:
+                if not mirror.is_primary(image):
+                    return f"image {image_id} is the peer's copy"
+        except rbd.ImageNotFound:
+            return f"image {image_id} has no RBD image {source}"
+        changed = record.record_image(pool, datastore.settings, source.name, element, now)
+        if state == "READY":
+            changed |= record.forget_vm(pool, source.name)
+        reason = protect(pool, source.name, datastore.settings)
+    wake.keeper(datastore.datastore_id)
+    return f"image {image_id}: record {'written' if changed else 'unchanged'}, {reason or 'mirrored'}"

@@ -1,0 +1,52 @@
+"""What the hook manager hands over: `state BASE64` or `one.<call> BASE64` on standard input (ONED-FACTS §4).
+
+API hooks are not escaped by oned: user text may mangle or forge what comes after it. Only RESULT and the first id are
+read, both of which stand before any user text; everything else is asked from the API.
+"""
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+
+from onedr.errors import InputError
+
+_RESULT = re.compile(r"<RESULT>(\d+)</RESULT>")
+_IN = re.compile(r"<POSITION>(\d+)</POSITION>\s*<TYPE>IN</TYPE>\s*<VALUE>(\d+)</VALUE>")
+_OBJECT_ID = re.compile(r"\A\s*<(IMAGE|VM|DATASTORE)>\s*<ID>(\d+)</ID>")
+_ID_POSITION = {"one.vm.action": 3}  # its first argument is the action's name
+_NO_ID = ("one.datastore.allocate", "one.image.allocate", "one.vm.allocate")  # the new id comes after the user's text
+
+
+@dataclass(frozen=True)
+class Event:
+    """Which object to look at; `object_id` None when the payload cannot be trusted to say."""
+
+    call: str
+    object_id: int | None
+    succeeded: bool
+
+
+def read(text: str) -> Event:
+    """Decode standard input. Raises InputError for garbage."""
+    call, _, encoded = text.strip().partition(" ")
+    try:
+        document = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise InputError(f"The hook's data on standard input cannot be read: {error}") from error
+    if call == "state":
+        match = _OBJECT_ID.match(document)
+        if not match:
+            raise InputError("The hook's object has no ID where it belongs.")
+        return Event(call, int(match[2]), True)
+    result = _RESULT.search(document)
+    return Event(call, _argument_id(call, document), bool(result and result[1] == "1"))
+
+
+def _argument_id(call: str, document: str) -> int | None:
+    if call in _NO_ID:
+        return None
+    wanted = _ID_POSITION.get(call, 2)
+    match = next((found for found in _IN.finditer(document) if int(found[1]) == wanted), None)
+    return int(match[2]) if match else None

@@ -1,0 +1,47 @@
+"""What the peer holds of this site's images: looked at there when we may, else by the mirror status, which is a hint."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from onedr.errors import OneDRError
+from onedr.model import Peer, Settings
+from onedr.ops import gather, parallel, peer
+from onedr.ports import mirror
+from onedr.ports.ceph import Pool
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The peer's copy of an image. `recovery_point` None: not known."""
+
+    complete: bool
+    recovery_point: float | None
+    primary: bool = False  # the peer's image claims to be primary
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Copies by image name, and what is seen of the peer. `proven`: read from the images there, not from the status."""
+
+    by_name: Mapping[str, Copy]
+    sight: peer.Sight
+    proven: bool
+
+
+def look(pool: Pool, settings: Settings, names: Iterable[str]) -> Copies:
+    """Look at the peer's copies of `names`; every remote call is bounded, a dark peer costs seconds at the most."""
+    wanted = list(names)
+    sight = peer.look(pool, settings, ())
+    if sight.peer is Peer.ANSWERS and sight.can_connect:
+        try:
+            with peer.connect(sight, pool.access.pool) as there:
+                found = parallel.each(wanted, lambda name: gather.image_facts(there, name, settings), peer.LIMIT_S * 3, 16)
+        except OneDRError:
+            found = {}
+        if found:
+            facts = {name: fact for name, fact in found.items() if fact is not None and not isinstance(fact, OneDRError)}
+            seen = {name: Copy(fact.complete, fact.recovery_point, fact.primary) for name, fact in facts.items()}
+            return Copies(seen, sight, True)
+    replaying = mirror.replaying_at_peer(pool)
+    return Copies({name: Copy(True, None) for name in wanted if name in replaying}, sight, False)

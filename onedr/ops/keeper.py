@@ -1,0 +1,149 @@
+"""The keeper: follows first copies, sets time marks, shows the state in the datastore's attributes.
+
+One short-lived process per datastore, woken by drivers, hooks and the datastore's monitor action; it ends by itself
+after LIFE_S, when its front-end stops answering, or at once when another one is at work. `python -m onedr.ops.keeper ID`.
+"""
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import rados
+import rbd
+
+from onedr import template
+from onedr.errors import OneDRError
+from onedr.model import Mark, Role
+from onedr.ops import parallel, protected, reconcile, status
+from onedr.ops.protected import Datastore
+from onedr.ports import ceph, mirror, records
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd, attributes
+from onedr.ports.places import places
+
+LIFE_S = 330  # a little more than oned's default monitor interval, which wakes it again
+BEAT_S = 5.0  # between time marks of disks in use: what a recovery point may be too old by
+EAGER_S = 1.0  # between looks while first copies are outstanding
+SURVEY_S = 30.0  # between full turns
+_MARK_LIMIT_S = 10
+
+
+@contextmanager
+def _only_one(datastore_id: int) -> Iterator[bool]:
+    path = places().state / f"keeper-{datastore_id}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Let the one at work know that there is news: it surveys again.
+            os.utime(path.with_suffix(".news"), None) if path.with_suffix(".news").exists() else path.with_suffix(".news").touch()
+            yield False
+            return
+        yield True
+
+
+class Keeper:
+    """Keeps one datastore. `survey` and `beat` are single turns; `keep` does both until the end of its life."""
+
+    def __init__(self, pool: Pool, datastore_id: int, frontend: FrontEnd):
+        self._pool, self._id, self._frontend = pool, datastore_id, frontend
+        self._news = places().state / f"keeper-{datastore_id}.news"
+        self._complete: set[str] = set()  # copies seen replaying: their marks may be trusted
+        self._in_use: set[str] = set()
+        self._mirrored: set[str] = set()
+        self._shown: dict[str, str] = {}
+
+    def keep(self, life_s: float) -> None:
+        """Work until the life is over or this site stopped being the primary. Raises OneDRError when its world is gone."""
+        end = time.monotonic() + life_s
+        next_survey = 0.0
+        while time.monotonic() < end:
+            if time.monotonic() >= next_survey or self._has_news():
+                role = self.survey()
+                if role is not Role.PRIMARY:
+                    return
+                outstanding = self._mirrored - self._complete
+                next_survey = time.monotonic() + (EAGER_S if outstanding else SURVEY_S)
+            self.beat(self._in_use & self._complete)
+            self._wait(EAGER_S if self._mirrored - self._complete else BEAT_S)
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._has_news(peek=True):
+            time.sleep(0.2)
+
+    def _has_news(self, peek: bool = False) -> bool:
+        if not self._news.exists():
+            return False
+        if not peek:
+            self._news.unlink(missing_ok=True)
+        return True
+
+    def survey(self) -> Role:
+        """Reconcile, look at the copies, mark what completed, show the state. Returns this site's role."""
+        datastore = protected.from_element(self._frontend.datastore(self._id))
+        report = reconcile.turn(self._pool, datastore, self._frontend)
+        self._in_use, self._mirrored = report.in_use, report.mirrored
+        seen = status.view(self._pool, datastore, self._frontend)
+        complete = {name for name, copy in seen.copies.by_name.items() if copy.complete and not copy.primary}
+        fresh = (complete & self._mirrored) - self._complete
+        self._complete = complete & self._mirrored
+        self.beat(fresh | (self._complete - self._in_use))
+        self._show(datastore, seen)
+        return seen.verdict.role
+
+    def beat(self, names: Iterable[str]) -> None:
+        """Set the time mark on images whose copies replay."""
+        parallel.each(sorted(names), self._mark, _MARK_LIMIT_S, 16)
+
+    def _mark(self, name: str) -> None:
+        with self._pool.image(name) as image:
+            if mirror.is_primary(image):
+                records.write_mark(image, Mark(time.time(), True))
+
+    def _show(self, datastore: Datastore, seen: status.View) -> None:
+        verdict = seen.verdict
+        points = [status.point_of(fact, seen) for fact in seen.facts if fact.mode is not None]
+        known = [point for point in points if point is not None]
+        current = {
+            "DR_STATE": verdict.state.value, "DR_ROLE": verdict.role.value, "DR_MESSAGE": verdict.message,
+            "DR_PROTECTED": f"{verdict.safe}/{verdict.total}",
+        }
+        if known and len(known) == len(points):
+            current["DR_RECOVERY_POINT"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(known)))
+        there = attributes(self._frontend.datastore(datastore.datastore_id))
+        changed = {key: value for key, value in current.items() if template.get(there, key) != value}
+        if set(changed) - {"DR_RECOVERY_POINT"} or self._point_is_old(changed):
+            self._frontend.update_datastore(datastore.datastore_id, tuple(changed.items()))
+
+    def _point_is_old(self, changed: dict[str, str]) -> bool:
+        """A new recovery point alone is written every SURVEY_S: each update makes oned run hooks."""
+        now = time.monotonic()
+        if "DR_RECOVERY_POINT" not in changed or now - float(self._shown.get("at", "-1e9")) < SURVEY_S:
+            return False
+        self._shown["at"] = str(now)
+        return True
+
+
+def main(datastore_id: int) -> None:
+    """Keep a datastore for LIFE_S. Ends quietly, with a line in its log, when the front-end or Ceph is gone."""
+    with _only_one(datastore_id) as first:
+        if not first:
+            return
+        frontend = FrontEnd(limit_s=15)
+        try:
+            datastore = protected.from_element(frontend.datastore(datastore_id))
+            with ceph.connect(datastore.access, operation_limit_s=15) as pool:
+                Keeper(pool, datastore_id, frontend).keep(LIFE_S)
+        except (OneDRError, rados.Error, rbd.Error) as error:
+            print(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} keeper of datastore {datastore_id} ends: {error}", file=sys.stderr)
+    os._exit(0)  # a call that Ceph never answered may have left a thread behind
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,47 @@
+"""The datastores this front-end protects, by id, with what is needed to work on them."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lxml import etree
+
+from onedr.errors import InputError
+from onedr.model import CephAccess, Settings
+from onedr.policy import settings as policy
+from onedr.ports.access import ceph_access
+from onedr.ports.frontend import FrontEnd, attributes, number
+
+DRIVER = "ceph_dr"
+_IMAGE_DATASTORE = "0"
+
+
+@dataclass(frozen=True)
+class Datastore:
+    """A datastore of ours."""
+
+    datastore_id: int
+    name: str
+    access: CephAccess
+    settings: Settings
+
+
+def from_element(element: etree._Element) -> Datastore:
+    """Read one. Raises InputError that names every bad attribute."""
+    name = element.findtext("NAME") or ""
+    pairs = attributes(element)
+    return Datastore(number(element, "ID"), name, ceph_access(pairs), policy.read(pairs, name))
+
+
+def all_of(frontend: FrontEnd) -> dict[int, Datastore]:
+    """Every image datastore with driver ceph_dr and DR_PROTECT=YES; one whose attributes are bad protects nothing."""
+    found = {}
+    for element in frontend.datastores():
+        if element.findtext("DS_MAD") != DRIVER or element.findtext("TYPE") != _IMAGE_DATASTORE:
+            continue
+        try:
+            datastore = from_element(element)
+        except InputError:
+            continue  # its own hook and `onedr status` say so
+        if datastore.settings.protect:
+            found[datastore.datastore_id] = datastore
+    return found

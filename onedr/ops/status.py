@@ -1,0 +1,167 @@
+"""What a datastore's protection looks like from here. Reads only; a dark peer costs seconds at the most."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from onedr import names
+from onedr.errors import FrontEndError
+from onedr.model import ImageFacts, VmRecord
+from onedr.ops import copies, gather
+from onedr.ops.copies import Copies
+from onedr.ops.protected import Datastore
+from onedr.policy import definition, inventory, state
+from onedr.policy.settings import wants_protection
+from onedr.policy.state import Item, Verdict
+from onedr.ports import ceph, journal
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd, attributes
+
+_FAILED = ("ERROR", "LOCKED", "DELETE", "INIT")
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything a status is made of."""
+
+    facts: tuple[ImageFacts, ...]
+    copies: Copies
+    items: tuple[Item, ...]
+    verdict: Verdict
+    unprotected: dict[str, str]  # what of this datastore is not mirrored, and why
+
+
+def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
+    """The status as an event (see docs/status.md for its fields)."""
+    with ceph.connect(datastore.access) as pool:
+        seen = view(pool, datastore, frontend)
+        fsid = pool.fsid()
+    now = time.time()
+    found = seen.verdict
+    return {
+        "event": "status", "datastore": datastore.name, "state": found.state.value, "role": found.role.value,
+        "message": found.message, "protected": found.safe, "total": found.total, "mode": datastore.settings.mode.value,
+        "peer": {"state": seen.copies.sight.peer.value, "detail": seen.copies.sight.detail, "proven": seen.copies.proven},
+        "vms": _vms(seen, fsid, now),
+        "disks": [_disk(fact, seen, now) for fact in seen.facts],
+        "unprotected": [{"name": name, "reason": reason} for name, reason in sorted(seen.unprotected.items())],
+    }
+
+
+def view(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> View:
+    """Look at everything once."""
+    now = time.time()
+    facts = tuple(gather.all_images(pool, datastore.settings))
+    mirrored = tuple(fact for fact in facts if fact.mode is not None)
+    primaries = [fact.name for fact in mirrored if fact.primary]
+    seen = copies.look(pool, datastore.settings, primaries)
+    unprotected = _unprotected(datastore, frontend, facts)
+    items = tuple(_item(fact, seen, now) for fact in mirrored)
+    items += tuple(
+        Item(name, False, True, False, None, problem=reason) for name, reason in unprotected.items() if _counts(reason)
+    )
+    lease = journal.current(pool)
+    running = lease is not None and lease.alive(now)
+    last = [run for run in journal.load(pool).values() if run["result"] != "REFUSED"][-1:]
+    interrupted = bool(last and last[0]["result"] == "RUNNING" and not running)
+    verb = lease.verb if lease is not None and (running or interrupted) else ""
+    took_over = str(last[0]["message"]) if last and last[0]["result"] in ("DONE", "PARTIAL") else ""
+    judged = state.verdict(datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over)
+    return View(facts, seen, items, judged, unprotected)
+
+
+_BY_CHOICE = "says DR_PROTECT=NO"
+
+
+def _counts(reason: str) -> bool:
+    return _BY_CHOICE not in reason
+
+
+def _item(fact: ImageFacts, seen: Copies, now: float) -> Item:
+    copy = seen.by_name.get(fact.name)
+    if fact.primary:
+        complete, point = (copy.complete or copy.primary, copy.recovery_point) if copy else (False, None)
+    else:
+        complete, point = fact.complete, fact.recovery_point
+    return Item(
+        name=fact.name, mirrored=True, primary=fact.primary, copied=complete,
+        age_s=None if point is None else max(0.0, now - point), split=bool(fact.primary and copy and copy.primary),
+        problem="; ".join(fact.problems),
+    )
+
+
+def _unprotected(datastore: Datastore, frontend: FrontEnd, facts: tuple[ImageFacts, ...]) -> dict[str, str]:
+    """Images of the datastore and disks of its VMs that are not mirrored. Works without a front-end, then by Ceph alone."""
+    by_name = {fact.name: fact for fact in facts}
+    found: dict[str, str] = {}
+    try:
+        images, vms = frontend.images(), frontend.vms()
+    except FrontEndError:
+        return {fact.name: "; ".join(fact.problems) or "not mirrored" for fact in facts if fact.mode is None}
+    for image in images:
+        if image.findtext("DATASTORE_ID") != str(datastore.datastore_id):
+            continue
+        name = (image.findtext("SOURCE") or "").partition("/")[2]
+        found.update(_why(datastore, name or f"image {image.findtext('ID')}", by_name.get(name), attributes(image),
+                          definition.image_state(image)))
+    for vm in vms:
+        for disk in definition.vm_record(vm, {datastore.datastore_id}).disks:
+            name = (disk.rbd or "").rpartition("/")[2]
+            label = name or f"disk {disk.disk_id} of VM {vm.findtext('ID')}"
+            fact = by_name.get(name)
+            if not disk.protected:
+                if not name or fact is None or fact.mode is None:
+                    found[label] = f"VM {vm.findtext('ID')}: {disk.reason}"
+            elif names.parse_vm_disk(name):
+                found.update(_why(datastore, name, fact, attributes(vm, "USER_TEMPLATE"), "USED"))
+    return found
+
+
+def _why(datastore: Datastore, name: str, fact: ImageFacts | None, own: Any, image_state: str) -> dict[str, str]:
+    if fact is not None and fact.mode is not None:
+        return {}
+    if not wants_protection(datastore.settings, own):
+        return {name: f"it {_BY_CHOICE}" if datastore.settings.protect else "its datastore is not protected"}
+    if image_state in _FAILED:
+        return {name: f"image is {image_state}"}
+    if fact is None:
+        return {name: "there is no RBD image of this name"}
+    return {name: "; ".join(fact.problems) or "mirroring has not begun; onedr reconcile begins it"}
+
+
+def _vms(seen: View, fsid: str, now: float) -> list[dict[str, Any]]:
+    """The peer's VMs that could start here, and this site's own, from the records on the images."""
+    listed = []
+    for own in (False, True):
+        for item in inventory.vms(seen.facts, fsid, own):
+            points = [point_of(image, seen) for image in item.images]
+            point = None if not points or None in points else min(points)  # type: ignore[type-var]
+            listed.append({
+                "name": item.record.name, "vm": item.record.vm_id, "site": item.envelope.site, "here": own,
+                "state": item.record.state, "disks": [image.name for image in item.images], "recovery_point": point,
+                "age_s": None if point is None else round(max(0.0, now - point), 1),
+                "obstacles": list(item.obstacles) if not own else [], "warnings": list(item.warnings),
+            })
+    return listed
+
+
+def point_of(image: ImageFacts, seen: View) -> float | None:
+    """Recovery point of an image's copy: ours when we receive, the peer's when we write; None when not known."""
+    if not image.primary:
+        return image.recovery_point
+    copy = seen.copies.by_name.get(image.name)
+    return copy.recovery_point if copy else None
+
+
+def _disk(fact: ImageFacts, seen: View, now: float) -> dict[str, Any]:
+    point = point_of(fact, seen)
+    copy = seen.copies.by_name.get(fact.name)
+    owner = fact.vm.body if fact.vm else None
+    return {
+        "name": fact.name, "size": fact.size, "mode": fact.mode.value if fact.mode else None,
+        "role": "primary" if fact.primary else "secondary",
+        "complete": fact.complete if not fact.primary else bool(copy and copy.complete),
+        "recovery_point": point, "age_s": None if point is None else round(max(0.0, now - point), 1),
+        "vm": owner.vm_id if isinstance(owner, VmRecord) else None, "problems": list(fact.problems),
+    }

@@ -1,0 +1,110 @@
+"""The named state of a datastore, from its items. Pure; the table in docs/states.md is made from DESCRIPTIONS."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from onedr.model import Role, State
+
+DESCRIPTIONS = {
+    State.UNPROTECTED: "DR_PROTECT is not YES: nothing is mirrored by OneDR.",
+    State.PROTECTING: "First copies are under way; a VM is not recoverable before its disks' copies are complete.",
+    State.PROTECTED: "Every item has a complete copy at the peer, younger than DR_RPO.",
+    State.DEGRADED: "Something is not protected, or a copy is older than DR_RPO; onedr status lists what and why.",
+    State.STANDBY: "This site receives; its copies can take over.",
+    State.FAILING_OVER: "A failover runs.",
+    State.ACTIVE_UNPROTECTED: "This site took over; there is no copy at the peer.",
+    State.SPLIT_BRAIN: "Both sites hold the same image as primary. Stop the VMs of one site before anything else.",
+    State.INTERRUPTED: "A run died on the way. onedr failover goes on with it.",
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """An image or disk: is it this site's to write, has it a copy at the peer, what is wrong with it."""
+
+    name: str
+    mirrored: bool
+    primary: bool
+    copied: bool  # primary: the peer's copy is complete; secondary: ours is
+    age_s: float | None  # of the recovery point
+    split: bool = False
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """State, role, how many of how many are safe, and a sentence: what, why, what next."""
+
+    state: State
+    role: Role
+    safe: int
+    total: int
+    message: str
+
+
+Say = Callable[[State, str], Verdict]
+
+
+def verdict(protect: bool, items: Sequence[Item], rpo_s: int, run: str, interrupted: bool, took_over: str) -> Verdict:
+    """Judge. `run`: the verb of a run in progress or interrupted; `took_over`: how the last failover here ended; or empty."""
+    safe = sum(1 for item in items if item.copied and item.mirrored and not item.problem)
+    total = len(items)
+
+    role = _role(protect, items)
+
+    def say(state: State, message: str) -> Verdict:
+        return Verdict(state, role, safe, total, message)
+
+    if interrupted:
+        return say(State.INTERRUPTED, f"The last {run} died on the way. Start it again: onedr {run} goes on where it ended.")
+    if run:
+        return say(State.FAILING_OVER, f"A {run} runs.")
+    if not protect:
+        return say(State.UNPROTECTED, "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
+    split = [item.name for item in items if item.split]
+    if split:
+        return say(State.SPLIT_BRAIN, f"Primary at both sites: {_some(split)}. Stop the VMs of one site; see docs/states.md.")
+    if role is Role.SECONDARY:
+        return _standby(items, say)
+    if took_over and any(item.primary and not item.copied for item in items):
+        return say(State.ACTIVE_UNPROTECTED, took_over)
+    return _primary(items, rpo_s, say, safe, total)
+
+
+def _role(protect: bool, items: Sequence[Item]) -> Role:
+    if not protect:
+        return Role.UNPROTECTED
+    mirrored = [item for item in items if item.mirrored]
+    return Role.SECONDARY if mirrored and not any(item.primary for item in mirrored) else Role.PRIMARY
+
+
+def _standby(items: Sequence[Item], say: Say) -> Verdict:
+    waiting = [item.name for item in items if not item.copied]
+    text = "Receives from the peer; ready to take over."
+    if waiting:
+        text = f"Receives from the peer; {len(waiting)} copies are not complete yet: {_some(waiting)}."
+    return say(State.STANDBY, text)
+
+
+def _primary(items: Sequence[Item], rpo_s: int, say: Say, safe: int, total: int) -> Verdict:
+    problems = [item for item in items if item.problem or not item.mirrored]
+    late = [item.name for item in items if item.copied and item.age_s is not None and item.age_s > rpo_s]
+    if problems:
+        first = problems[0]
+        which = _some([item.name for item in problems])
+        text = f"{len(problems)} of {total} not protected: {which} ({first.problem or 'not mirrored'})."
+        return say(State.DEGRADED, f"{text} onedr status lists all.")
+    if late:
+        text = f"Older than the objective of {rpo_s} s: {_some(late)}. Is rbd-mirror running at the peer?"
+        return say(State.DEGRADED, text)
+    if safe < total:
+        waiting = [item.name for item in items if not item.copied]
+        text = f"First copies under way: {_some(waiting)}."
+        return say(State.PROTECTING, text)
+    text = f"{total} of {total} items have a complete copy at the peer."
+    return say(State.PROTECTED, text)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
