@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,12 +22,13 @@ from typing import Any
 
 import rados
 
-from sandbox import frontends, network, processes
+from sandbox import frontends as front
+from sandbox import network, processes
 from sandbox.ceph import cluster, peers
 from sandbox.layout import ALLOCATION, SITE_NAMES, Site, load_sites, sites_of_slot
 from sandbox.waiting import SandboxError, until
 
-DAEMONS = (*cluster.COMMANDS, *frontends.COMMANDS)
+DAEMONS = (*cluster.COMMANDS, *front.COMMANDS)
 
 PROGRAMS = {
     "ceph-mon": "ceph-mon", "ceph-mgr": "ceph-mgr", "ceph-osd": "ceph-osd", "rbd-mirror": "rbd-mirror",
@@ -50,7 +52,7 @@ class Bed:
         except FileNotFoundError as e:
             raise SandboxError(f"there is no bed under {self.base}: run `sandbox up` first") from e
 
-    def up(self, sites: Iterable[str] = SITE_NAMES, frontends: bool = True) -> None:
+    def up(self, sites: Iterable[str] = SITE_NAMES, *, frontends: bool = True) -> None:
         """Bring everything (or some sites) up from any state; what runs already is left as it is.
 
         Returns when both clusters serve I/O and rbd-mirror has reported to its own cluster.
@@ -66,7 +68,7 @@ class Bed:
                 peers.join(*wanted)
             _each(wanted, lambda site: cluster.start(site, "mirror"))
             if frontends:
-                _each(wanted, _up_frontend)
+                _each(wanted, front.up)
             self.wait_healthy(60, [s.name for s in wanted])
 
     def down(self) -> None:
@@ -95,8 +97,8 @@ class Bed:
         """Start one of DAEMONS (mon, mgr, osd, mirror, frontend, hooks) and wait until it serves."""
         self._known(daemon)
         where = self.sites[site]
-        if daemon in frontends.COMMANDS:
-            frontends.start(where, daemon)
+        if daemon in front.COMMANDS:
+            front.start(where, daemon)
             return
         cluster.start(where, daemon)
         if daemon == "osd":
@@ -178,6 +180,17 @@ class Bed:
                 os.close(fd)
 
 
+@contextlib.contextmanager
+def temporary(*, frontends: bool = True) -> Iterator[Bed]:
+    """A running bed in a folder of its own below /tmp (short enough for sockets), taken down in any case."""
+    made = Bed(Path(tempfile.mkdtemp(prefix="bed-", dir="/tmp")))
+    try:
+        made.up(frontends=frontends)
+        yield made
+    finally:
+        made.down()
+
+
 def _read_pid(file: Path) -> int:
     try:
         return int(file.read_text())
@@ -209,12 +222,6 @@ def _merged(site: Site, env: Mapping[str, str] | None) -> dict[str, str]:
 def _each(sites: list[Site], do: Any) -> None:
     with ThreadPoolExecutor(max(1, len(sites))) as pool:
         list(pool.map(do, sites))
-
-
-def _up_frontend(site: Site) -> None:
-    frontends.prepare(site)
-    for daemon in frontends.COMMANDS:
-        frontends.start(site, daemon)
 
 
 def _wait_site(site: Site, limit_s: float) -> None:

@@ -42,7 +42,7 @@ def main(ctx: click.Context, base: Path) -> None:
 @click.pass_obj
 def up(bed: Bed, sites: tuple[str, ...], frontends: bool) -> None:
     """Bring the bed (or some SITES) up, from any state."""
-    bed.up(sites or SITE_NAMES, frontends)
+    bed.up(sites or SITE_NAMES, frontends=frontends)
 
 
 @main.command()

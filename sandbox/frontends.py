@@ -16,6 +16,7 @@ from sandbox.waiting import SandboxError, until
 PORT = 2633
 COMMANDS = {"frontend": "sandbox.frontend", "hooks": "sandbox.frontend.hookd"}
 INSTALLER = REPO / "install.sh"
+INSTALL = (str(INSTALLER), "--python", sys.executable)  # the checkout's own environment: no pip per site
 
 
 def available(module: str = "sandbox.frontend.tree") -> bool:
@@ -29,18 +30,33 @@ def available(module: str = "sandbox.frontend.tree") -> bool:
         return False
 
 
-def prepare(site: Site) -> None:
-    """Make the front-end's tree and install the drivers into it with the project's own installer."""
+def up(site: Site) -> None:
+    """Front-end and hook process of the site, from nothing or from what a loss of power left; once."""
     if not available():
         print(f"{site.name}: no stand-in front-end in this checkout, skipped", file=sys.stderr)
         return
+    if processes.running(site, "frontend") is None:
+        prepare(site)
+        start(site, "frontend")
+        register_hooks(site)
+    start(site, "hooks")
+
+
+def prepare(site: Site) -> None:
+    """Make the front-end's tree and install the drivers into it with the project's own installer."""
     site.one_location.mkdir(parents=True, exist_ok=True)
     _call(site, [sys.executable, "-m", "sandbox.frontend.tree", "--location", str(site.one_location)])
     write_vmm_conf(site)
     if not INSTALLER.exists():
         print(f"{site.name}: no {INSTALLER}, drivers not installed", file=sys.stderr)
         return
-    _call(site, [str(INSTALLER)])
+    _call(site, [str(INSTALLER), "--python", sys.executable])
+
+
+def register_hooks(site: Site) -> None:
+    """Create the project's hooks in the running front-end."""
+    if INSTALLER.exists():
+        _call(site, [str(INSTALLER), "--hooks", "--python", sys.executable])
 
 
 def write_vmm_conf(site: Site) -> None:

@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 import rbd
 
-from conftest import made_bed
-from sandbox.bed import Bed
+from sandbox.bed import Bed, temporary
 from sandbox.ceph.cluster import connect
 from sandbox.layout import POOL, REPO, Site
 from sandbox.network import CLAIMS, NAMESPACES
@@ -156,7 +155,7 @@ def test_a_cut_line_holds_the_mirror_back_until_healed(ceph_bed: Bed):
 
 def test_two_beds_side_by_side_and_nothing_is_left(ceph_bed: Bed):
     before = pids(ceph_bed)
-    with made_bed(frontends=False) as other:
+    with temporary(frontends=False) as other:
         sites = other.sites
         assert {s.address for s in sites.values()}.isdisjoint(s.address for s in ceph_bed.sites.values())
         write(sites["site-a"], "mine", b"x")
