@@ -1,0 +1,38 @@
+# Set-up, tests and demo. Both `make test` and `make demo` do all set-up on a fresh Debian 12 (as root or with sudo).
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest
+FRONTEND ?= standin
+export FRONTEND
+
+.PHONY: setup test lint unit contract bed demo clean
+
+setup: .venv/ready
+
+# The venv sees Debian's python3-rados and python3-rbd, which are in no registry.
+.venv/ready: packages.apt setup.cfg pyproject.toml
+	./sandbox/packages
+	/usr/bin/python3 -m venv --system-site-packages .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	ln -sf ../../sandbox/sandbox .venv/bin/sandbox
+	touch $@
+
+test: lint unit contract bed
+
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+
+unit: setup
+	$(PYTEST) tests/unit
+
+contract: setup
+	$(PYTEST) tests/contract
+
+bed: setup
+	$(PYTEST) tests/bed
+
+demo: setup
+	$(PYTHON) -m sandbox.demo
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
