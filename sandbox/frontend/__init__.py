@@ -1,0 +1,1 @@
+"""A stand-in for oned: what a disaster-recovery tool sees of an OpenNebula front-end, behind real XML-RPC."""

@@ -1,0 +1,57 @@
+"""What exists in a front-end from its first start, and which kinds of objects there are."""
+from __future__ import annotations
+
+from sandbox.frontend.clusters import Cluster, SecurityGroup, Zone
+from sandbox.frontend.context import Frontend
+from sandbox.frontend.datastores import Datastore, create
+from sandbox.frontend.documents import Document
+from sandbox.frontend.errors import ApiError
+from sandbox.frontend.hooks import Hook
+from sandbox.frontend.hosts import Host
+from sandbox.frontend.images import Image
+from sandbox.frontend.objects import PoolObject
+from sandbox.frontend.templates import Template
+from sandbox.frontend.users import Group, User, digest
+from sandbox.frontend.vms import VM
+from sandbox.frontend.vmtemplates import VMTemplate
+from sandbox.frontend.vnets import VNet
+
+KINDS: list[type[PoolObject]] = [User, Group, Host, Cluster, Zone, SecurityGroup, Datastore, Image, VM, VMTemplate,
+                                 VNet, Document, Hook]
+_SHARED = [1, 1, 0, 1, 0, 0, 0, 0, 0]
+
+
+def bootstrap(frontend: Frontend) -> None:
+    """Make the first objects unless they are there."""
+    store = frontend.store
+    if store.find(User, 0) is not None:
+        return
+    name, _, password = (frontend.var / ".one" / "one_auth").read_text().strip().partition(":")
+    store.put(Group(0, name="oneadmin", users=[0]))
+    store.put(Group(1, name="users"))
+    store.put(User(store.next_id("user"), gid=0, name=name, password=digest(password), groups=[0]))
+    store.put(Cluster(0, name="default", template=Template.of(RESERVED_CPU="", RESERVED_MEM="")))
+    store.put(Zone(0, name="OpenNebula", template=Template.of(ENDPOINT=frontend.endpoint)))
+    store.put(SecurityGroup(0, name="default", permissions=[1, 1, 0, 1, 0, 0, 1, 0, 0], template=Template.of(
+        RULE=[{"PROTOCOL": "ALL", "RULE_TYPE": "OUTBOUND"}, {"PROTOCOL": "ALL", "RULE_TYPE": "INBOUND"}])))
+    for oid, (title, attributes) in enumerate(_DATASTORES):
+        _datastore(frontend, oid, title, attributes)
+
+
+_DATASTORES = (
+    ("system", {"TYPE": "SYSTEM_DS", "TM_MAD": "shared"}),
+    ("default", {"TYPE": "IMAGE_DS", "TM_MAD": "shared", "DS_MAD": "fs"}),
+    ("files", {"TYPE": "FILE_DS", "TM_MAD": "shared", "DS_MAD": "fs"}),
+)
+
+
+def _datastore(frontend: Frontend, oid: int, name: str, attributes: dict[str, str]) -> None:
+    made = Datastore(oid, name=name, permissions=list(_SHARED), clusters=[0])
+    template = Template.of(**attributes)
+    try:
+        create(made, template, frontend.config, str(frontend.datastores_path))
+    except ApiError:
+        # A tree without these drivers keeps the numbers, so that ids of others stay the same.
+        made.template, made.ds_mad, made.tm_mad = template, attributes.get("DS_MAD", "-"), attributes["TM_MAD"]
+        made.base_path = f"{frontend.datastores_path}/{oid}"
+    frontend.store.put(made)

@@ -1,0 +1,129 @@
+"""Hook objects: what they listen to, and the log of their executions."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+from xml.sax.saxutils import escape
+
+from sandbox.frontend import states
+from sandbox.frontend.errors import internal
+from sandbox.frontend.objects import PoolObject
+from sandbox.frontend.store import Store
+from sandbox.frontend.templates import Template
+
+RESOURCES = ("VM", "IMAGE", "HOST", "NET")
+Record = dict[str, Any]
+
+
+@dataclass
+class Hook(PoolObject):
+    """A hook as one.hook.allocate made it."""
+
+    KIND: ClassVar[str] = "hook"
+    ROOT: ClassVar[str] = "HOOK"
+    LABEL: ClassVar[str] = "hook"
+
+    type: str = "api"
+    log: str = ""
+    """Execution records, put in just before the object is shown."""
+
+    def to_xml(self) -> str:
+        return (f"<HOOK><ID>{self.oid}</ID><NAME>{self.name}</NAME><TYPE>{self.type}</TYPE>{self.lock_xml()}"
+                f"{self.template.to_xml()}<HOOKLOG>{self.log}</HOOKLOG></HOOK>")
+
+    def pool_xml(self) -> str:
+        return self.to_xml().replace(f"<HOOKLOG>{self.log}</HOOKLOG>", "")
+
+    def orders(self) -> Record:
+        """What the hook process needs to know of it."""
+        return {
+            "hook": self.oid,
+            "command": self.template.text("COMMAND"),
+            "words": self.template.text("ARGUMENTS"),
+            "stdin": self.template.text("ARGUMENTS_STDIN").lower() in ("yes", "true"),
+            "timeout": self.template.number("TIMEOUT"),
+            "remote": self.template.text("REMOTE").upper() == "YES",
+        }
+
+    def check_update(self, old: Template) -> None:
+        """The condition must stay valid."""
+        for name in ("CALL", "RESOURCE"):
+            if old.text(name) and not self.template.text(name):
+                self.template.put(name, old.text(name))
+        check(self.type, self.template, set())
+
+
+def key(hook: Hook) -> str:
+    """What an event must carry to fire it."""
+    template = hook.template
+    if hook.type == "api":
+        return template.text("CALL")
+    resource = template.text("RESOURCE").upper()
+    if resource != "VM":
+        return f"{resource}/{template.text('STATE')}"
+    on = template.text("ON").upper()
+    if on in ("", "CUSTOM"):
+        return f"VM/{template.text('STATE')}/{template.text('LCM_STATE')}"
+    state, lcm_state = states.HOOK_ALIASES[on]
+    return f"VM/{state}/{lcm_state}"
+
+
+def check(kind: str, template: Template, calls: set[str]) -> None:
+    """Validate a hook's template as oned does."""
+    if not template.text("COMMAND"):
+        raise internal("No COMMAND in template.")
+    if kind == "api":
+        call = template.text("CALL")
+        if calls and (call not in calls or call.endswith((".info", ".infoextended", ".infoset"))):
+            raise internal("API call does not exist or is not supported")
+        return
+    resource = template.text("RESOURCE").upper()
+    if resource not in RESOURCES:
+        raise internal(f"Invalid resource type: {template.text('RESOURCE')}")
+    if resource == "VM":
+        _check_vm(template)
+        return
+    state = template.text("STATE").upper()
+    known = {"IMAGE": states.IMAGE_HOOK_STATES, "HOST": states.HOST_STATES, "NET": states.VNET_STATES}[resource]
+    if state not in known or state == "INIT" and resource == "IMAGE":
+        raise internal(f"Invalid or unkown STATE condition: {template.text('STATE')}")
+    template.put("STATE", state)
+
+
+def _check_vm(template: Template) -> None:
+    on = template.text("ON").upper()
+    if on in states.HOOK_ALIASES:
+        return
+    if on not in ("", "CUSTOM"):
+        raise internal(f"Invalid or unkown ON condition: {template.text('ON')}")
+    for name, known in (("STATE", states.VM_STATES), ("LCM_STATE", states.LCM_STATES)):
+        value = template.text(name).upper()
+        if value not in known:
+            raise internal(f"Invalid or unkown {name} condition: {template.text(name)}")
+        template.put(name, value)
+
+
+def keep_record(store: Store, record: Record, retention: int) -> None:
+    """Store an execution record, dropping the oldest beyond the retention."""
+    hook = int(record["hook"])
+    row = store.database.execute("SELECT COALESCE(MAX(exe), -1) FROM hook_log WHERE hook = ?", (hook,)).fetchone()
+    number = int(row[0]) + 1
+    retry = "<RETRY>yes</RETRY>" if record.get("retry") else ""
+    stamp = int(time.time())
+    body = (f"<HOOK_EXECUTION_RECORD><HOOK_ID>{hook}</HOOK_ID><EXECUTION_ID>{number}</EXECUTION_ID>"
+            f"<TIMESTAMP>{stamp}</TIMESTAMP><ARGUMENTS>{escape(record['arguments'])}</ARGUMENTS>"
+            f"<EXECUTION_RESULT><COMMAND>{escape(record['command'])}</COMMAND>"
+            f"<STDIN>{escape(record['input'])}</STDIN><STDOUT>{record['stdout']}</STDOUT>"
+            f"<STDERR>{record['stderr']}</STDERR><CODE>{record['code']}</CODE></EXECUTION_RESULT>"
+            f"{retry}</HOOK_EXECUTION_RECORD>")
+    store.database.execute("INSERT INTO hook_log VALUES (?, ?, ?, ?, ?)",
+                           (hook, number, stamp, int(record["code"]), body))
+    store.database.execute("DELETE FROM hook_log WHERE hook = ? AND exe <= ?", (hook, number - retention))
+
+
+def read_log(store: Store, hook: int, exe: int | None = None) -> str:
+    """Execution records of a hook as XML."""
+    rows = store.database.execute(
+        "SELECT body FROM hook_log WHERE hook = ? AND exe = COALESCE(?, exe) ORDER BY exe", (hook, exe))
+    return "".join(body for (body,) in rows)

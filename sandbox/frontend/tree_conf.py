@@ -1,0 +1,172 @@
+"""Text of the configuration files of a new front-end tree, in oned's own grammar."""
+from __future__ import annotations
+
+_TM_SHARED = 'LN_TARGET="NONE", CLONE_TARGET="SYSTEM", SHARED="YES", DS_MIGRATE="YES"'
+
+ONED_CONF = f"""\
+# Front-end of a OneDR sandbox. The grammar is oned's; drivers are added by editing the lists and adding *_CONF lines.
+
+HOSTNAME = "127.0.0.1"
+MANAGER_TIMER = 15
+MONITORING_INTERVAL_DATASTORE = 10
+
+# Known to the stand-in only: monitor a datastore as soon as it was created, and look after guests this often.
+SANDBOX_MONITOR_NEW_DATASTORES = "YES"
+SANDBOX_POLL_SECONDS = 2
+
+DB = [ BACKEND = "sqlite" ]
+VNC_PORTS = [ START = 5900 ]
+DEFAULT_DEVICE_PREFIX = "sd"
+DEFAULT_CDROM_DEVICE_PREFIX = "hd"
+DEFAULT_IMAGE_TYPE = "OS"
+SCHED_MAX_WND_TIME = 10
+
+IM_MAD = [
+    NAME       = "kvm",
+    EXECUTABLE = "one_im_ssh",
+    ARGUMENTS  = "-r 3 -t 15 -w 90 kvm" ]
+
+IM_MAD = [
+    NAME       = "dummy",
+    EXECUTABLE = "one_im_sh",
+    ARGUMENTS  = "-r 3 -t 15 -w 90 dummy" ]
+
+# Guests of the sandbox: qemu without KVM, one process each.
+IM_MAD = [
+    NAME       = "sandbox",
+    EXECUTABLE = "one_im_sh",
+    ARGUMENTS  = "-r 3 -t 15 -w 90 dummy" ]
+
+VM_MAD = [
+    NAME          = "sandbox",
+    SUNSTONE_NAME = "Sandbox",
+    EXECUTABLE    = "one_vmm_exec",
+    ARGUMENTS     = "-t 15 -r 0 -p sandbox",
+    TYPE          = "kvm" ]
+
+VM_MAD = [
+    NAME       = "kvm",
+    EXECUTABLE = "one_vmm_exec",
+    ARGUMENTS  = "-t 15 -r 0 kvm",
+    TYPE       = "kvm" ]
+
+VM_MAD = [
+    NAME       = "dummy",
+    EXECUTABLE = "one_vmm_dummy",
+    TYPE       = "xml" ]
+
+TM_MAD = [
+    EXECUTABLE = "one_tm",
+    ARGUMENTS = "-t 15 -d dummy,shared,ssh,ceph"
+]
+
+DATASTORE_MAD = [
+    EXECUTABLE = "one_datastore",
+    ARGUMENTS  = "-t 15 -d dummy,fs,ceph -s shared,ssh,ceph"
+]
+
+HM_MAD = [
+    EXECUTABLE = "one_hm",
+    ARGUMENTS = "-p 2101 -l 2102 -b 127.0.0.1" ]
+
+HOOK_LOG_CONF = [
+    LOG_RETENTION = 20 ]
+
+DEFAULT_UMASK = 177
+
+TM_MAD_CONF = [
+    NAME = "dummy", {_TM_SHARED}
+]
+
+TM_MAD_CONF = [
+    NAME = "shared", {_TM_SHARED}
+]
+
+TM_MAD_CONF = [
+    NAME = "ssh", LN_TARGET = "SYSTEM", CLONE_TARGET = "SYSTEM", SHARED = "NO", DS_MIGRATE = "YES",
+    ALLOW_ORPHANS = "YES"
+]
+
+TM_MAD_CONF = [
+    NAME = "ceph", LN_TARGET = "NONE", CLONE_TARGET = "SELF", SHARED = "YES",
+    DS_MIGRATE = "NO", DRIVER = "raw", ALLOW_ORPHANS = "mixed",
+    TM_MAD_SYSTEM = "ssh", LN_TARGET_SSH = "SYSTEM", CLONE_TARGET_SSH = "SYSTEM", DISK_TYPE_SSH = "FILE",
+    DS_LIVE_MIGRATE = "NO", DS_MIGRATE_SNAP = "NO"
+]
+
+DS_MAD_CONF = [
+    NAME = "dummy", REQUIRED_ATTRS = "", PERSISTENT_ONLY = "NO"
+]
+
+DS_MAD_CONF = [
+    NAME = "fs", REQUIRED_ATTRS = "", PERSISTENT_ONLY = "NO", MARKETPLACE_ACTIONS = "export"
+]
+
+DS_MAD_CONF = [
+    NAME = "ceph", REQUIRED_ATTRS = "DISK_TYPE,BRIDGE_LIST", PERSISTENT_ONLY = "NO", MARKETPLACE_ACTIONS = "export"
+]
+
+DATASTORE_ENCRYPTED_ATTR = "RESTIC_PASSWORD"
+
+VM_RESTRICTED_ATTR = "CONTEXT/FILES"
+VM_RESTRICTED_ATTR = "DISK/SIZE"
+VM_RESTRICTED_ATTR = "DISK/ORIGINAL_SIZE"
+VM_RESTRICTED_ATTR = "DISK/TOTAL_BYTES_SEC"
+VM_RESTRICTED_ATTR = "DISK/TOTAL_IOPS_SEC"
+VM_RESTRICTED_ATTR = "DISK/OPENNEBULA_MANAGED"
+VM_RESTRICTED_ATTR = "NIC/MAC"
+VM_RESTRICTED_ATTR = "NIC/VLAN_ID"
+VM_RESTRICTED_ATTR = "NIC/BRIDGE"
+VM_RESTRICTED_ATTR = "NIC/FILTER"
+VM_RESTRICTED_ATTR = "CPU_COST"
+VM_RESTRICTED_ATTR = "MEMORY_COST"
+VM_RESTRICTED_ATTR = "DISK_COST"
+VM_RESTRICTED_ATTR = "EMULATOR"
+VM_RESTRICTED_ATTR = "RAW"
+VM_RESTRICTED_ATTR = "RAW/DATA"
+VM_RESTRICTED_ATTR = "USER_PRIORITY"
+
+IMAGE_RESTRICTED_ATTR = "SOURCE"
+
+USER_RESTRICTED_ATTR = "VM_USE_OPERATIONS"
+VNET_RESTRICTED_ATTR = "VN_MAD"
+VNET_RESTRICTED_ATTR = "BRIDGE"
+
+INHERIT_IMAGE_ATTR = "DISK_TYPE"
+INHERIT_IMAGE_ATTR = "SERIAL"
+
+INHERIT_DATASTORE_ATTR = "CEPH_HOST"
+INHERIT_DATASTORE_ATTR = "CEPH_SECRET"
+INHERIT_DATASTORE_ATTR = "CEPH_KEY"
+INHERIT_DATASTORE_ATTR = "CEPH_USER"
+INHERIT_DATASTORE_ATTR = "CEPH_CONF"
+INHERIT_DATASTORE_ATTR = "CEPH_TRASH"
+INHERIT_DATASTORE_ATTR = "POOL_NAME"
+INHERIT_DATASTORE_ATTR = "DISK_TYPE"
+INHERIT_DATASTORE_ATTR = "ALLOW_ORPHANS"
+INHERIT_DATASTORE_ATTR = "QCOW2_STANDALONE"
+INHERIT_DATASTORE_ATTR = "SPARSE"
+INHERIT_DATASTORE_ATTR = "PERSISTENT_SNAPSHOTS"
+"""
+
+DEFAULTRC = """\
+# Priority of the drivers oned starts.
+PRIORITY=19
+"""
+
+VMM_EXECRC = """\
+# Pairs VMM-TM that can snapshot a disk of a running VM.
+LIVE_DISK_SNAPSHOTS="kvm-qcow2 kvm-shared kvm-ceph kvm-ssh"
+"""
+
+CEPH_CONF = """\
+# Defaults of the ceph drivers; a datastore's own attributes go first.
+POOL_NAME=one
+STAGING_DIR=/var/tmp
+RBD_FORMAT=2
+"""
+
+ONEHEM_CONF = """\
+:debug_level: 2
+:concurrency: 10
+"""
