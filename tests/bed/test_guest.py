@@ -136,12 +136,17 @@ def test_it_runs_in_its_site(guest: Guest):
     assert guest.bed.status()["site-a"]["guests"] == 1
 
 
-def test_it_goes_on_after_a_kill(guest: Guest):
+@pytest.mark.parametrize("loss", ["guest", "site"])
+def test_it_goes_on_after_a_kill(guest: Guest, loss: str):
     pid = int((guest.site.guests / str(VM) / "pid").read_text())
     guest.more(records=3)
-    os.kill(pid, signal.SIGKILL)
+    if loss == "site":
+        guest.bed.kill("site-a")
+    else:
+        os.kill(pid, signal.SIGKILL)
     until("the guest to die", lambda: guest.do("poll", f"one-{VM}", "host") == "STATE=d", 10)
     before = guest.told()[-1].number
+    guest.bed.up(frontends=False)
     # Up to 30 s: Ceph waits for the watch of the dead client.
     guest.deploy()
     after = guest.more()
