@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from onedr.errors import OneDRError
 from onedr.model import Peer, Settings
@@ -37,9 +37,9 @@ def look(pool: Pool, settings: Settings, names: Iterable[str]) -> Copies:
         try:
             with peer.connect(sight, pool.access.pool) as there:
                 found = parallel.each(wanted, lambda name: gather.image_facts(there, name, settings), peer.LIMIT_S * 3, 16)
-        except OneDRError:
-            found = {}
-        if found:
+        except OneDRError as error:
+            sight = replace(sight, detail=f"{sight.detail}; its images cannot be read: {error}")
+        else:
             facts = {name: fact for name, fact in found.items() if fact is not None and not isinstance(fact, OneDRError)}
             seen = {name: Copy(fact.complete, fact.recovery_point, fact.primary) for name, fact in facts.items()}
             return Copies(seen, sight, True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import rados
 import rbd
@@ -13,7 +13,7 @@ from onedr.model import CephAccess, Envelope, Peer, Settings
 from onedr.ports import ceph, mirror, probe
 from onedr.ports.ceph import Pool
 
-LIMIT_S = 3.0  # of every single remote call
+LIMIT_S = 3  # of every single remote call; whole seconds, Ceph takes no others
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Sight:
     peer: Peer
     detail: str
     mon_host: str = ""
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     configured: CephAccess | None = None
 
     @property

@@ -66,7 +66,7 @@ class Pool:
 
 
 @contextmanager
-def connect(access: CephAccess, limit_s: float = CONNECT_LIMIT_S, operation_limit_s: float = OPERATION_LIMIT_S) -> Iterator[Pool]:
+def connect(access: CephAccess, limit_s: int = CONNECT_LIMIT_S, operation_limit_s: int = OPERATION_LIMIT_S) -> Iterator[Pool]:
     """Connect and open the pool. `limit_s` bounds the connection, `operation_limit_s` each request.
 
     Raises InputError for a pool, user or configuration file that does not exist, StorageError for a cluster
@@ -85,7 +85,7 @@ def connect(access: CephAccess, limit_s: float = CONNECT_LIMIT_S, operation_limi
         cluster.shutdown()
 
 
-def _cluster(access: CephAccess, limit_s: float, operation_limit_s: float) -> rados.Rados:
+def _cluster(access: CephAccess, limit_s: int, operation_limit_s: int) -> rados.Rados:
     options = {
         "client_mount_timeout": str(limit_s),
         "rados_mon_op_timeout": str(operation_limit_s),
@@ -105,7 +105,7 @@ def _cluster(access: CephAccess, limit_s: float, operation_limit_s: float) -> ra
         hint = "configuration or key not found. Check CEPH_CONF, CEPH_USER and CEPH_KEY."
         raise InputError(f"Cannot reach {where}: {hint}") from error
     except rados.Error as error:
-        raise StorageError(f"Cannot reach {where} within {limit_s:g} s: {error}. Is the cluster up?") from error
+        raise StorageError(f"Cannot reach {where} within {limit_s} s: {error}. Is the cluster up?") from error
     return cluster
 
 

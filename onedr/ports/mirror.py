@@ -110,7 +110,7 @@ def peer_key(pool: Pool, peer_id: str) -> tuple[str, str] | None:
     return str(found["mon_host"]), str(found["key"])
 
 
-def connect_peer(mon_host: str, key: str, limit_s: float) -> rados.Rados:
+def connect_peer(mon_host: str, key: str, limit_s: int) -> rados.Rados:
     """A connection to the peer's cluster with the key Ceph holds for mirroring. Raises rados.Error."""
     conf = {
         "mon_host": mon_host, "key": key, "client_mount_timeout": str(limit_s), "rados_osd_op_timeout": str(limit_s),

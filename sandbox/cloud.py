@@ -1,0 +1,158 @@
+"""A front-end driven as its users do: the `one*` commands for what people do, pyone for looking.
+
+Knows only an endpoint, credentials and a Ceph configuration, so that a real OpenNebula can stand in its place.
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyone
+
+from sandbox.waiting import SandboxError, until
+
+NETWORK = "lan"
+DATASTORE = "ceph-dr"
+# Ruby's client says `ID: 7`, PyPI's answers JSON with `"id": 7`, in colours.
+_ID = re.compile(r'(?:ID|"id"): (\d+)')
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_LIMIT_S = 180
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """One site's front-end. `prefix` runs a command where the site is (its network namespace)."""
+
+    name: str
+    index: int
+    endpoint: str
+    one_auth: Path
+    one_location: Path
+    ceph_conf: Path
+    ceph_user: str = "oneadmin"
+    prefix: tuple[str, ...] = ()
+    vm_mad: str = "sandbox"
+    im_mad: str = "dummy"
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def api(self) -> Any:
+        """A pyone session of oneadmin."""
+        return pyone.OneServer(self.endpoint, session=self.one_auth.read_text().strip())
+
+    @property
+    def datastore_id(self) -> int:
+        """Id of the protected image datastore (PyPI's client takes ids only)."""
+        return int(next(found.ID for found in self.api.datastorepool.info().DATASTORE if found.NAME == DATASTORE))
+
+    def run(self, *argv: str, check: bool = True, limit_s: float = _LIMIT_S) -> subprocess.CompletedProcess[str]:
+        """Run a command of the site (onevm, onedr ...). SandboxError with its output when it fails and `check` is set."""
+        tools = f"{self.one_location / 'bin'}:{Path(sys.executable).parent}"
+        env = {
+            **os.environ, **self.environment, "ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint,
+            "ONE_AUTH": str(self.one_auth), "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": "200",
+        }
+        done = subprocess.run([*self.prefix, *argv], env=env, capture_output=True, text=True, timeout=limit_s)
+        if check and done.returncode:
+            raise SandboxError(f"{self.name}: {' '.join(argv)} failed ({done.returncode}): {done.stderr or done.stdout}")
+        return done
+
+    def create(self, command: str, template: str, *options: str) -> int:
+        """`one<object> create` from a template text; the new id."""
+        with tempfile.NamedTemporaryFile("w", suffix=".tmpl") as file:
+            file.write(template)
+            file.flush()
+            return new_id(self.run(command, "create", file.name, *options).stdout)
+
+    def onedr(self, *argv: str, check: bool = True) -> dict[str, Any]:
+        """`onedr … --json`: its last event."""
+        done = self.run("onedr", *argv, "--json", check=check)
+        text = done.stdout.strip()
+        return dict(json.loads(text if text.startswith("{\n") else text.splitlines()[-1]))
+
+    def furnish(self, datastore_attributes: str = "") -> int:
+        """An empty front-end gets a host, a network and protected datastores. Returns the image datastore's id."""
+        self.run("onehost", "create", "localhost", "-i", self.im_mad, "-v", self.vm_mad)
+        ceph = (
+            f'DISK_TYPE=RBD\nPOOL_NAME=one\nCEPH_USER={self.ceph_user}\nCEPH_CONF="{self.ceph_conf}"\n'
+            f'CEPH_HOST="{self.name}"\nCEPH_SECRET="00000000-0000-0000-0000-000000000000"\nTM_MAD=ceph_dr\n'
+        )
+        self.create("onedatastore", f"NAME=ceph-dr-system\nTYPE=SYSTEM_DS\n{ceph}")
+        image_datastore = self.create(
+            "onedatastore",
+            f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
+            f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\n{datastore_attributes}",
+        )
+        self.create(
+            "onevnet",
+            f'NAME={NETWORK}\nVN_MAD=dummy\nBRIDGE=br0\nAR=[TYPE=IP4,IP="192.0.2.10",SIZE=50]\n',
+        )
+        until(f"capacity of {self.name}", lambda: self._has_capacity(image_datastore), 30)
+        return image_datastore
+
+    def _has_capacity(self, datastore_id: int) -> bool:
+        return int(self.api.datastore.info(datastore_id).FREE_MB) > 0 and int(self.api.hostpool.info().HOST[0].STATE) == 2
+
+    def wait_image(self, image_id: int, state: str = "READY", limit_s: float = 60) -> Any:
+        """Wait for an image's state; its ERROR ends the wait at once."""
+        wanted = int(pyone.IMAGE_STATES[state])
+
+        def reached() -> bool:
+            image = self.api.image.info(image_id)
+            if image.STATE == pyone.IMAGE_STATES.ERROR and wanted != image.STATE:
+                raise SandboxError(f"image {image_id} is in ERROR: {image.TEMPLATE.get('ERROR')}")
+            return bool(wanted == image.STATE)
+
+        until(f"image {image_id} {state}", reached, limit_s)
+        return self.api.image.info(image_id)
+
+    def wait_vm(self, vm_id: int, state: str = "ACTIVE", lcm: str | None = None, limit_s: float = 90) -> Any:
+        """Wait for a VM's state (ACTIVE means RUNNING unless `lcm` says otherwise)."""
+        wanted = (int(pyone.VM_STATE[state]), int(pyone.LCM_STATE[lcm or ("RUNNING" if state == "ACTIVE" else "LCM_INIT")]))
+
+        def reached() -> bool:
+            vm = self.api.vm.info(vm_id)
+            if "FAILURE" in pyone.LCM_STATE(vm.LCM_STATE).name:
+                raise SandboxError(f"VM {vm_id} is in {pyone.LCM_STATE(vm.LCM_STATE).name}: {vm.USER_TEMPLATE.get('ERROR')}")
+            return (vm.STATE, vm.LCM_STATE) == wanted
+
+        until(f"VM {vm_id} {state}", reached, limit_s)
+        return self.api.vm.info(vm_id)
+
+    def wait_datastore(self, datastore_id: int, reached: Callable[[Mapping[str, Any]], bool], limit_s: float = 120) -> Any:
+        """Wait until a datastore's attributes are as wanted; returns them."""
+        last: dict[str, Any] = {}
+
+        def look() -> bool:
+            last.clear()
+            last.update(self.api.datastore.info(datastore_id).TEMPLATE)
+            return reached(last)
+
+        try:
+            until(f"datastore {datastore_id} of {self.name}", look, limit_s)
+        except SandboxError as error:
+            seen = {key: value for key, value in last.items() if key.startswith("DR_")}
+            raise SandboxError(f"{error}; its attributes are {seen}") from error
+        return dict(last)
+
+
+def new_id(text: str) -> int:
+    """The id in the output of a `create` command."""
+    match = _ID.search(_COLOUR.sub("", text))
+    if not match:
+        raise SandboxError(f"no id in the answer {text!r}")
+    return int(match[1])
+
+
+def wall_ms() -> int:
+    """Now, in milliseconds since the epoch."""
+    return int(time.time() * 1000)

@@ -1,0 +1,285 @@
+"""`make demo`: a VM is protected by itself, its site dies, one attribute at the peer brings it back, its program goes on.
+
+Everything below OpenNebula is real: two Ceph clusters, rbd-mirror, QEMU guests. Ends with a table, and with exit code 1
+when a guest lost more than its recovery point said or any byte differs.
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rados
+import rbd
+from rich.console import Console
+from rich.table import Table
+
+from sandbox.bed import Bed
+from sandbox.cloud import DATASTORE, NETWORK, Cloud
+from sandbox.guest import ledger
+from sandbox.layout import Site
+from sandbox.waiting import SandboxError, until
+
+IMAGE_MIB = 64
+_OUT = Console(highlight=False)
+
+
+@dataclass
+class Guest:
+    """A VM of the story: `disks` are its RBD images at site A, in order."""
+
+    name: str
+    vm_id: int
+    created: float
+    disks: list[str] = field(default_factory=list)
+    copied_s: float = 0.0
+    told: list[ledger.Record] = field(default_factory=list)
+    vm_there: int = -1
+    rto_s: float = 0.0
+    kept: int = 0
+    lost: int = 0
+    lost_s: float = 0.0
+    promised_s: float = 0.0
+    equal: str = ""
+
+
+def say(text: str) -> None:
+    """One line of progress, with the seconds since the start."""
+    _OUT.print(f"[dim]{time.monotonic() - _BEGAN:6.1f} s[/dim]  {text}")
+
+
+_BEGAN = time.monotonic()
+
+
+def main() -> None:
+    """Run the story on a bed of its own, which is gone afterwards whatever happens."""
+    base = Path(os.environ.get("SANDBOX_BASE") or tempfile.mkdtemp(prefix="onedr-"))
+    bed = Bed(base)
+    try:
+        guests = story(bed)
+    except SandboxError as error:
+        _OUT.print(f"[bold red]The demo failed:[/bold red] {error}", markup=True)
+        sys.exit(1)
+    finally:
+        bed.down()
+    sys.exit(0 if report(guests) else 1)
+
+
+def cloud(site: Site) -> Cloud:
+    """The stand-in front-end of a site of the bed."""
+    return Cloud(
+        site.name, site.index, site.endpoint, site.one_auth, site.one_location, site.ceph_conf,
+        prefix=("ip", "netns", "exec", site.netns), environment=site.environment(),
+    )
+
+
+def story(bed: Bed) -> list[Guest]:
+    """The whole story; returns what became of the guests."""
+    say("Two sites come up: each a Ceph cluster, rbd-mirror and a front-end with OneDR installed by install.sh")
+    bed.up()
+    a, b = (cloud(site) for site in bed.sites.values())
+    for site in (a, b):
+        site.furnish()
+    say("An operator creates two VMs at site A with the ordinary commands; nothing is said about protection")
+    guests = [persistent(a), with_clone_and_data(a)]
+    for guest in guests:
+        a.wait_vm(guest.vm_id)
+        guest.disks = disks_of(a, guest.vm_id)
+        say(f"{guest.name} runs on {' and '.join(guest.disks)}")
+    wait_copies(a, guests)
+    wait_records(bed, guests)
+    before = b.onedr("status", DATASTORE)
+    say(f"Site B says {before['state']}: {before['message']}")
+    told = {guest.name: console(bed, "site-a", guest.vm_id) for guest in guests}
+    say("Site A dies: every daemon, its front-end and the guests get SIGKILL")
+    bed.kill("site-a")
+    for guest in guests:
+        guest.told = told_records(told[guest.name])
+    take_over(bed, b, guests)
+    for guest in guests:
+        weigh(bed, b, guest)
+    return guests
+
+
+def persistent(a: Cloud) -> Guest:
+    """A VM on one persistent image."""
+    began = time.monotonic()
+    with random_file() as path:
+        image = a.create("oneimage", f"NAME=db-disk\nTYPE=OS\nPERSISTENT=YES\nPATH={path}\nDEV_PREFIX=vd\n", "-d", str(a.datastore_id))
+        a.wait_image(image)
+    template = f'NAME=db\nCPU=0.2\nMEMORY=128\nDISK=[IMAGE_ID={image}]\nNIC=[NETWORK="{NETWORK}"]\nCONTEXT=[ROLE="db & <log>"]\n'
+    return Guest("db", a.create("onevm", template), began)
+
+
+def with_clone_and_data(a: Cloud) -> Guest:
+    """A VM on a clone of a non-persistent image, with a second, persistent disk."""
+    began = time.monotonic()
+    with random_file() as path:
+        base = a.create("oneimage", f"NAME=base\nTYPE=OS\nPATH={path}\nDEV_PREFIX=vd\n", "-d", str(a.datastore_id))
+        a.wait_image(base)
+    data = a.create("oneimage", f"NAME=data\nTYPE=DATABLOCK\nSIZE={IMAGE_MIB}\nPERSISTENT=YES\nDEV_PREFIX=vd\n", "-d", str(a.datastore_id))
+    a.wait_image(data)
+    template = (
+        f'NAME=web\nCPU=0.2\nMEMORY=128\nDISK=[IMAGE_ID={base}]\nDISK=[IMAGE_ID={data}]\nNIC=[NETWORK="{NETWORK}"]\n'
+        f'LABELS="prod,web"\nDR_PRIORITY=2\n'
+    )
+    return Guest("web", a.create("onevm", template), began)
+
+
+class random_file:
+    """A file of IMAGE_MIB random MiB below /var/tmp; the guest's ledger area is left empty."""
+
+    def __enter__(self) -> Path:
+        self._folder = tempfile.TemporaryDirectory(dir="/var/tmp", prefix="onedr-demo-")
+        path = Path(self._folder.name) / "disk.raw"
+        with path.open("wb") as file:
+            file.write(os.urandom(ledger.START))
+            file.seek(IMAGE_MIB // 2 << 20)
+            file.write(os.urandom(IMAGE_MIB // 2 << 20))
+        return path
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+
+def disks_of(site: Cloud, vm_id: int) -> list[str]:
+    """RBD names of a VM's disks, in order."""
+    found = site.api.vm.info(vm_id).TEMPLATE["DISK"]
+    names = []
+    for disk in found if isinstance(found, list) else [found]:
+        name = disk["SOURCE"].partition("/")[2]
+        names.append(f"{name}-{vm_id}-{disk['DISK_ID']}" if disk["CLONE"] == "YES" else name)
+    return names
+
+
+def wait_copies(a: Cloud, guests: list[Guest]) -> None:
+    """Wait until each disk has a complete copy at site B, and note when."""
+    def look() -> bool:
+        complete = {disk["name"] for disk in a.onedr("status", DATASTORE)["disks"] if disk["complete"]}
+        for guest in guests:
+            if not guest.copied_s and complete >= set(guest.disks):
+                guest.copied_s = time.monotonic() - guest.created
+                say(f"{guest.name} has a complete copy at site B, {guest.copied_s:.1f} s after its creation began")
+        return all(guest.copied_s for guest in guests)
+
+    until("complete copies at site B", look, 120)
+
+
+def wait_records(bed: Bed, guests: list[Guest]) -> None:
+    """Let the guests write for a moment, until a recovery point newer than now has reached site B."""
+    now = time.time()
+    b = cloud(bed.sites["site-b"])
+
+    def look() -> bool:
+        vms = {vm["name"]: vm for vm in b.onedr("status", DATASTORE)["vms"]}
+        return all((vms.get(guest.name) or {}).get("recovery_point") or now < 0 for guest in guests) and all(
+            vms[guest.name]["recovery_point"] > now for guest in guests)
+
+    until("recovery points at site B", look, 60)
+
+
+def console(bed: Bed, site: str, vm_id: int) -> Path:
+    """Console log of a guest."""
+    return bed.sites[site].guests / str(vm_id) / "console.log"
+
+
+def told_records(log: Path) -> list[ledger.Record]:
+    """What a guest said that it had fsynced, on its first disk."""
+    return ledger.read_console(log)["vda"]
+
+
+def take_over(bed: Bed, b: Cloud, guests: list[Guest]) -> None:
+    """The operator's part: look, then one attribute."""
+    plan = b.onedr("failover", DATASTORE, "--dry-run")
+    for vm in plan["vms"]:
+        say(f"Before the button: {vm['name']} would come back, losing at most {vm['expected_loss_s']:.1f} s")
+    points = {vm["name"]: vm["recovery_point"] for vm in plan["vms"]}
+    datastore_id = b.datastore_id
+    say(f'The operator at site B: onedatastore update {DATASTORE} with DR_ACTION="FAILOVER" DR_CONFIRM="{DATASTORE}"')
+    began = time.monotonic()
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(f'DR_ACTION="FAILOVER"\nDR_CONFIRM="{DATASTORE}"\n')
+        file.flush()
+        b.run("onedatastore", "update", str(datastore_id), file.name, "--append")
+    for guest in guests:
+        until(f"{guest.name} at site B", lambda guest=guest: find_vm(b, guest), 90)
+    waiting = list(guests)
+    while waiting:
+        guest = waiting.pop(0)
+        log = console(bed, "site-b", guest.vm_there)
+        if log.exists() and len(ledger.read_console(log).get("vda", [])):
+            guest.rto_s = time.monotonic() - began
+            say(f"{guest.name} writes again, {guest.rto_s:.1f} s after the command")
+        elif time.monotonic() - began > 120:
+            raise SandboxError(f"{guest.name} did not write within 120 s at site B, see {log}")
+        else:
+            waiting.append(guest)
+            time.sleep(0.05)
+    ended = b.wait_datastore(datastore_id, lambda now: now.get("DR_STATE") == "ACTIVE_UNPROTECTED", 60)
+    say(ended["DR_MESSAGE"])
+    for guest in guests:
+        guest.promised_s = guest.told[-1].time_ms / 1000 - points[guest.name]
+
+
+def find_vm(b: Cloud, guest: Guest) -> bool:
+    """Has the VM come back? Notes its id here."""
+    for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM:
+        if guest.name == vm.NAME:
+            guest.vm_there = vm.ID
+            return True
+    return False
+
+
+def weigh(bed: Bed, b: Cloud, guest: Guest) -> None:
+    """Stop the guest at site B and compare its disks with what it had been told, and with what it was made of."""
+    first_new = ledger.read_console(console(bed, "site-b", guest.vm_there))["vda"][0].number
+    b.run("onevm", "poweroff", "--hard", str(guest.vm_there))
+    b.wait_vm(guest.vm_there, "POWEROFF")
+    guest.kept = first_new - 1
+    lost = [record for record in guest.told if record.number >= first_new]
+    guest.lost = len(lost)
+    guest.lost_s = (guest.told[-1].time_ms - guest.told[guest.kept - 1].time_ms) / 1000 if lost and guest.kept else 0.0
+    site = bed.sites["site-b"]
+    sums = []
+    with rados.Rados(conffile=str(site.ceph_conf), name="client.oneadmin") as cluster, cluster.open_ioctx("one") as io:
+        for disk in guest.disks:
+            with rbd.Image(io, disk, read_only=True) as image:
+                records = ledger.read_image(image)  # raises for a hole or a damaged record
+                rest = image.read(IMAGE_MIB // 2 << 20, IMAGE_MIB // 2 << 20)
+                sums.append(f"{len(records)} records, rest {hashlib.sha256(rest).hexdigest()[:8]}")
+    guest.equal = "; ".join(sums)
+
+
+def report(guests: list[Guest]) -> bool:
+    """The table; False when a promise was broken."""
+    table = Table(title="What became of the guests", title_justify="left")
+    columns = ("guest", "create → complete copy", "RTO", "fsynced / kept", "lost", "lost at most, as promised", "disks")
+    for column in columns:
+        table.add_column(column)
+    good = True
+    for guest in guests:
+        kept_promise = guest.lost_s <= guest.promised_s + 0.5 and guest.kept > 0
+        good &= kept_promise
+        table.add_row(
+            guest.name, f"{guest.copied_s:.1f} s", f"{guest.rto_s:.1f} s", f"{len(guest.told)} / {guest.kept}",
+            f"{guest.lost} records, {guest.lost_s:.2f} s", f"{guest.promised_s:.2f} s{'' if kept_promise else ' BROKEN'}",
+            guest.equal,
+        )
+    _OUT.print(table)
+    say("Every promise was kept." if good else "[bold red]A promise was broken.[/bold red]")
+    return good
+
+
+def shown(values: Mapping[str, Any]) -> str:
+    """Attributes on one line."""
+    return ", ".join(f"{key}={value}" for key, value in values.items())
+
+
+if __name__ == "__main__":
+    main()
