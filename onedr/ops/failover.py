@@ -236,15 +236,22 @@ class _Failover:
         else:
             text += ". There is no copy at the peer until it is back and reprotected."
         self.outcome.message = text
-        self.log["warnings"] = self.site.warnings
+        warnings = {self._label(item): texts for item, texts in self.site.warnings.items()}
+        self.log["warnings"] = warnings
         self._journal(result="PARTIAL" if self.outcome.failed else "DONE", message=text)
         self._tell(State.ACTIVE_UNPROTECTED, text)
+        self.outcome.failed = {self._label(item): why for item, why in self.outcome.failed.items()}
         self.emit({
             "event": "verdict", "state": self.outcome.state.value, "message": text, "seconds": round(ended - self.began, 3),
-            "done": self.outcome.done, "failed": self.outcome.failed, "warnings": self.site.warnings,
+            "done": self.outcome.done, "failed": self.outcome.failed, "warnings": warnings,
             "vms": {origin: self.vm_ids[origin] for origin in vms if origin in self.vm_ids},
         })
         return self.outcome
+
+    def _label(self, item: str) -> str:
+        """What a person calls an item: a VM's origin is for machines."""
+        found = self.items.get(item)
+        return f"VM {found.record.name} ({found.record.vm_id} at {found.envelope.site})" if found else item
 
     def _journal(self, result: str, message: str = "") -> None:
         self.log.update(result=result, message=message, updated=time.time(), failed=self.outcome.failed, done=self.outcome.done)

@@ -6,6 +6,7 @@ the whole process), a driver starts 0.15 s sooner, and objects stay XML, the for
 from __future__ import annotations
 
 import http.client
+import threading
 import xmlrpc.client
 from typing import Any
 
@@ -46,12 +47,12 @@ class _SafeTransport(xmlrpc.client.SafeTransport):
 
 
 class FrontEnd:
-    """A session with oned. Every method raises FrontEndError with oned's own text and code."""
+    """A session with oned, for any number of threads. Every method raises FrontEndError with oned's own text and code."""
 
     def __init__(self, url: str | None = None, session: str | None = None, limit_s: float = 30):
         self.url = url or places.endpoint()
-        transport = (_SafeTransport if self.url.startswith("https") else _Transport)(limit_s)
-        self._server = xmlrpc.client.ServerProxy(self.url, transport=transport)
+        self._limit_s = limit_s
+        self._of_thread = threading.local()  # a ServerProxy holds one connection and serves one thread
         try:
             self._session = session or places.credentials()
         except OSError as error:
@@ -60,7 +61,7 @@ class FrontEnd:
     def call(self, method: str, *arguments: Any) -> Any:
         """`one.<method>`: oned's second value (id or XML text)."""
         try:
-            answer = getattr(self._server, f"one.{method}")(self._session, *arguments)
+            answer = getattr(self._server(), f"one.{method}")(self._session, *arguments)
         except xmlrpc.client.Fault as error:
             raise FrontEndError(f"[one.{method}] {error.faultString}", error.faultCode) from error
         except (OSError, xmlrpc.client.ProtocolError, http.client.HTTPException) as error:
@@ -68,6 +69,13 @@ class FrontEnd:
         if not answer[0]:
             raise FrontEndError(str(answer[1]), int(answer[2]))
         return answer[1]
+
+    def _server(self) -> xmlrpc.client.ServerProxy:
+        if not hasattr(self._of_thread, "server"):
+            transport = (_SafeTransport if self.url.startswith("https") else _Transport)(self._limit_s)
+            self._of_thread.server = xmlrpc.client.ServerProxy(self.url, transport=transport)
+        server: xmlrpc.client.ServerProxy = self._of_thread.server
+        return server
 
     def _object(self, method: str, *arguments: Any) -> etree._Element:
         text = self.call(method, *arguments)

@@ -85,16 +85,22 @@ def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> N
         if snapshot is not None:
             image.set_snap(snapshot)
         image.copy(pool.io, target, data_pool=pool.access.data_pool or None)
-    with pool.image(target) as image:
-        for key, _ in list(image.metadata_list()):
-            if str(key).startswith("onedr."):
-                image.metadata_remove(key)
+    _strip(pool, target)
 
 
 def clone(pool: Pool, source: str, target: str) -> None:
     """A thin clone of `source`'s protected snapshot @snap, which is made when missing."""
     ensure_base_snapshot(pool, source)
     pool.rbd.clone(pool.io, source, names.BASE_SNAPSHOT, pool.io, target, data_pool=pool.access.data_pool or None)
+    _strip(pool, target)
+
+
+def _strip(pool: Pool, name: str) -> None:
+    """Ceph hands an image's metadata on to its copies and clones; what OneDR wrote there is not about them."""
+    with pool.image(name) as image:
+        for key, _ in list(image.metadata_list()):
+            if "onedr." in str(key):
+                image.metadata_remove(key)
 
 
 def ensure_base_snapshot(pool: Pool, name: str) -> None:
