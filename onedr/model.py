@@ -49,7 +49,7 @@ class Peer(str, Enum):
 
 @dataclass(frozen=True)
 class CephAccess:
-    """How to reach a pool: datastore attributes POOL_NAME, CEPH_USER, CEPH_CONF, CEPH_KEY (a key file), EC_POOL_NAME."""
+    """How to reach a pool: attributes POOL_NAME, CEPH_USER, CEPH_CONF, CEPH_KEY (a key file), EC_POOL_NAME."""
 
     pool: str
     user: str = ""

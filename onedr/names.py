@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from onedr.model import INDEX_STRIDE
 
-_IMAGE = re.compile(r"one-(\d+)")
-_CLONE = re.compile(r"(one-\d+)-(\d+)-(\d+)")
-_VOLATILE = re.compile(r"one-sys-(\d+)-(\d+)")
+_IMAGE = re.compile(r"one-([0-9]{1,18})")
+_CLONE = re.compile(r"(one-[0-9]{1,18})-([0-9]{1,18})-([0-9]{1,18})")
+_VOLATILE = re.compile(r"one-sys-([0-9]{1,18})-([0-9]{1,18})")
 BASE_SNAPSHOT = "snap"  # the protected snapshot VM disks are cloned from, as in the stock driver
 
 

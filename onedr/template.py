@@ -14,7 +14,9 @@ Pairs = tuple[tuple[str, Any], ...]
 
 # No entities, no network, no huge trees: driver data and API answers are text from outside (P48).
 def _parser() -> etree.XMLParser:
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    return etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+    )
 
 
 def parse_xml(text: str | bytes) -> etree._Element:

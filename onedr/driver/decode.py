@@ -15,7 +15,7 @@ from onedr.policy import settings as policy
 from onedr.ports.access import ceph_access
 from onedr.template import Pairs
 
-_DISK = re.compile(r"disk\.(\d+)")
+_DISK = re.compile(r"disk\.([0-9]{1,9})")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import os
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +23,7 @@ from onedr.template import Pairs
 CHUNK = 4 * 1024 * 1024
 _HTTP = ("http://", "https://")
 _HTTP_LIMIT_S = 60
+_HTTP_ERRORS = (OSError, http.client.HTTPException, ValueError)  # URLError is an OSError; ValueError: a garbled address
 _CONVERT_LIMIT_S = 4 * 3600
 _HEAD = 1024 * 1024  # enough for qemu-img to know a format and its virtual size
 
@@ -73,7 +74,7 @@ def staging_folder(attributes: Pairs) -> Path:
 
 @contextmanager
 def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
-    """The image's data as a raw local file: fetched, its MD5/SHA1 verified, converted when needed. Removed afterwards."""
+    """The image's data as a raw local file: fetched, MD5/SHA1 verified, converted when needed. Removed afterwards."""
     path = image_path(image)
     with tempfile.TemporaryDirectory(prefix="onedr-", dir=staging_folder(attributes)) as folder:
         if is_http(path):
@@ -87,7 +88,8 @@ def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
         format_, _ = probe(local)
         if format_ not in ("raw", "luks"):
             converted = Path(folder) / "raw"
-            process.run(["qemu-img", "convert", "-f", format_, "-O", "raw", str(local), str(converted)], _CONVERT_LIMIT_S)
+            command = ["qemu-img", "convert", "-f", format_, "-O", "raw", str(local), str(converted)]
+            process.run(command, _CONVERT_LIMIT_S)
             local = converted
         yield local
 
@@ -102,12 +104,12 @@ def _must_be_readable(path: Path) -> None:
 def _download(url: str, to: Path) -> None:
     try:
         with urllib.request.urlopen(url, timeout=_HTTP_LIMIT_S) as answer, to.open("wb") as file:
-            expected = answer.headers.get("Content-Length")
+            expected = _length(answer)
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
-    except (urllib.error.URLError, OSError) as error:
+    except _HTTP_ERRORS as error:
         raise InputError(f"Cannot fetch {url}: {error}") from error
-    if expected is not None and to.stat().st_size != int(expected):
+    if expected is not None and to.stat().st_size != expected:
         raise InputError(f"Fetching {url} ended early: {to.stat().st_size} of {expected} bytes.")
 
 
@@ -168,7 +170,11 @@ def _fetch_head(url: str, to: Path) -> int | None:
     try:
         with urllib.request.urlopen(url, timeout=_HTTP_LIMIT_S) as answer:
             to.write_bytes(answer.read(_HEAD))
-            length = answer.headers.get("Content-Length")
-    except (urllib.error.URLError, OSError) as error:
+            return _length(answer)
+    except _HTTP_ERRORS as error:
         raise InputError(f"Cannot fetch {url}: {error}") from error
-    return int(length) if length is not None else None
+
+
+def _length(answer: http.client.HTTPResponse) -> int | None:
+    text = answer.headers.get("Content-Length")
+    return int(text) if text is not None else None

@@ -24,7 +24,7 @@ def each(
     Threads are daemons: a call that Ceph never answers is left behind when the process ends.
     """
     work: queue.SimpleQueue[Item] = queue.SimpleQueue()
-    ordered = list(items)
+    ordered = list(dict.fromkeys(items))
     for item in ordered:
         work.put(item)
     results: dict[Item, Result | OneDRError] = {}

@@ -1,7 +1,7 @@
 """OpenNebula objects as records: what of an image or VM is worth carrying to the peer."""
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from lxml import etree
 
@@ -15,9 +15,11 @@ VM_STATES = (
     "CLONING_FAILURE",
 )
 IMAGE_STATES = (
-    "INIT", "READY", "USED", "DISABLED", "LOCKED", "ERROR", "CLONE", "DELETE", "USED_PERS", "LOCKED_USED", "LOCKED_USED_PERS",
+    "INIT", "READY", "USED", "DISABLED", "LOCKED", "ERROR", "CLONE", "DELETE", "USED_PERS", "LOCKED_USED",
+    "LOCKED_USED_PERS",
 )
 CDROM = 1  # image TYPE
+_RBD_TYPES = ("RBD", "RBD_CDROM")
 # Of one site only, or changing without meaning: they would rewrite a record for nothing.
 _LOCAL_VM = {
     "AUTOMATIC_REQUIREMENTS", "AUTOMATIC_DS_REQUIREMENTS", "AUTOMATIC_NIC_REQUIREMENTS", "SECURITY_GROUP_RULE", "VMID",
@@ -35,11 +37,21 @@ def _text(element: etree._Element, path: str) -> str:
 
 
 def _int(element: etree._Element, path: str) -> int:
-    text = _text(element, path)
+    return _number(_text(element, path), f"{element.tag} has {path}")
+
+
+def _number(text: str, what: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise InputError(f"{element.tag} has {path}={text!r} where a number belongs.") from error
+        raise InputError(f"{what}={text!r} where a number belongs.") from error
+
+
+def _state(element: etree._Element, known: Sequence[str]) -> str:
+    number = _int(element, "STATE")
+    if not 0 <= number < len(known):
+        raise InputError(f"{element.tag} has STATE={number}, which this release does not know.")
+    return known[number]
 
 
 def _permissions(element: etree._Element) -> str:
@@ -55,13 +67,13 @@ def _attributes(element: etree._Element, part: str) -> Pairs:
 
 
 def image_state(element: etree._Element) -> str:
-    """Name of an image's state."""
-    return IMAGE_STATES[_int(element, "STATE")]
+    """Name of an image's state. Raises InputError for an unknown one."""
+    return _state(element, IMAGE_STATES)
 
 
 def vm_state(element: etree._Element) -> str:
-    """Name of a VM's state."""
-    return VM_STATES[_int(element, "STATE")]
+    """Name of a VM's state. Raises InputError for an unknown one."""
+    return _state(element, VM_STATES)
 
 
 def image_record(element: etree._Element) -> ImageRecord:
@@ -106,23 +118,26 @@ def _portable(key: str, value: str | Pairs) -> tuple[str, str | Pairs]:
 
 
 def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> DiskRef:
-    disk_id = int(template.get(disk, "DISK_ID", "0"))
+    disk_id = _number(template.get(disk, "DISK_ID"), f"VM {vm_id} has a disk with DISK_ID")
+    where = f"Disk {disk_id} of VM {vm_id}"
     source = template.get(disk, "SOURCE")
     image_id = template.get(disk, "IMAGE_ID")
     clone = template.get(disk, "CLONE").upper() == "YES"
     rbd: str | None = None
     reason = ""
-    if template.get(disk, "DISK_TYPE") not in ("RBD", "RBD_CDROM") and template.get(disk, "TYPE") not in ("RBD", "RBD_CDROM"):
+    if template.get(disk, "DISK_TYPE") not in _RBD_TYPES and template.get(disk, "TYPE") not in _RBD_TYPES:
         reason = "it is not an RBD disk"
     elif not source:
         reason = "it is a volatile disk, which starts empty everywhere"
     else:
         rbd = names.vm_disk(source, vm_id, disk_id) if clone else source
-        if int(template.get(disk, "DATASTORE_ID", "-1")) not in protected_datastores:
+        datastore_id = _number(template.get(disk, "DATASTORE_ID", "-1"), f"{where} has DATASTORE_ID")
+        if datastore_id not in protected_datastores:
             reason = f"its datastore {template.get(disk, 'DATASTORE')} is not protected"
         elif template.get(disk, "DR_PROTECT").upper() == "NO":
             reason = "its image says DR_PROTECT=NO"
     return DiskRef(
-        disk_id=disk_id, rbd=rbd, image_id=int(image_id) if image_id else None, image_name=template.get(disk, "IMAGE"),
+        disk_id=disk_id, rbd=rbd, image_id=_number(image_id, f"{where} has IMAGE_ID") if image_id else None,
+        image_name=template.get(disk, "IMAGE"),
         clone=clone, protected=rbd is not None and not reason, reason=reason,
     )

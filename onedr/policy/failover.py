@@ -96,11 +96,18 @@ def plan(facts: Facts, request: Request) -> Plan:
     if refusal:
         return Plan(refusal, vms=tuple(vms))
     left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
-    good = [item for item in vms if not item.obstacles]
-    images = _images_to_take(facts, request, good)
-    left_out.update(_incomplete(facts, images))
+    left_out.update(_not_found(request, vms))
+    images = _images_to_take(facts, request, [item for item in vms if not item.obstacles])
+    bad_images = _incomplete(images)
+    for item in vms:
+        reasons = [f"{image.name}: {bad_images[image.name]}" for image in item.images if image.name in bad_images]
+        if reasons and not item.obstacles:
+            left_out[item.origin] = "; ".join(reasons)
+    left_out.update(bad_images)
+    good = [item for item in vms if item.origin not in left_out]
     usable = [image for image in images if image.name not in left_out]
     steps = [*_storage_steps(facts, usable), *_frontend_steps(facts, request, usable, good)]
+    steps = [step for step in steps if step.target not in left_out]  # a VM left on hold whose disk is not to be trusted
     if not steps and not left_out:
         return Plan(f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already.")
     return Plan("", tuple(steps), tuple(vms), left_out)
@@ -112,7 +119,7 @@ def _chosen(item: VmItem, wanted: tuple[str, ...]) -> bool:
 
 def _refusal(facts: Facts, request: Request, vms: list[VmItem]) -> str:
     if not facts.protected:
-        return f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing); there is nothing to fail over."
+        return f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing): nothing to fail over."
     if request.confirm and request.confirm != facts.datastore:
         return f"The confirmation {request.confirm!r} is not this datastore's name; type {facts.datastore}."
     from_peer = [image for image in facts.images if _from_peer(image, facts.here)]
@@ -127,18 +134,19 @@ def _refusal(facts: Facts, request: Request, vms: list[VmItem]) -> str:
     confirmed = request.confirm == facts.datastore
     if waiting and facts.peer is Peer.ANSWERS and not confirmed:
         return (
-            f"The peer's Ceph still answers ({facts.peer_detail}). If the peer shall really lose its role, confirm with "
-            f"DR_CONFIRM={facts.datastore}: its images are then demoted first."
+            f"The peer's Ceph still answers ({facts.peer_detail}). If the peer shall really lose its role, "
+            f"confirm with DR_CONFIRM={facts.datastore}: its images are then demoted first."
         )
     if waiting and facts.peer is Peer.ANSWERS and not facts.can_fence:
         return (
-            f"The peer's Ceph answers ({facts.peer_detail}) and cannot be fenced from here: both sites would be primary. "
+            f"The peer's Ceph answers ({facts.peer_detail}) and cannot be fenced from here: "
+            f"both sites would be primary. "
             f"Give CEPH_USER the cap mon 'profile rbd-mirror' or set DR_PEER_CEPH_CONF; see docs/failover.md."
         )
     if waiting and facts.peer is Peer.UNKNOWN and not confirmed:
         return (
-            f"Whether the peer still runs is not known ({facts.peer_detail}). Make sure that it is down or cut off from its "
-            f"clients, then confirm with DR_CONFIRM={facts.datastore}."
+            f"Whether the peer still runs is not known ({facts.peer_detail}). Make sure that it is down or "
+            f"cut off from its clients, then confirm with DR_CONFIRM={facts.datastore}."
         )
     return ""
 
@@ -160,14 +168,30 @@ def _images_to_take(facts: Facts, request: Request, vms: Iterable[VmItem]) -> li
         while parent in by_name and parent not in wanted:  # a clone is read through its parent
             wanted[parent] = by_name[parent]
             parent = by_name[parent].parent
-    return [image for image in wanted.values() if image.mode is not None]
+    return list(wanted.values())
 
 
-def _incomplete(facts: Facts, images: Iterable[ImageFacts]) -> dict[str, str]:
-    return {
+def _not_found(request: Request, vms: list[VmItem]) -> dict[str, str]:
+    found = {name for item in vms for name in (item.record.name, str(item.record.vm_id))}
+    return {wanted: "no record of this VM has arrived here" for wanted in request.vms if wanted not in found}
+
+
+def _incomplete(images: Iterable[ImageFacts]) -> dict[str, str]:
+    """Why an image must stay as it is: its own copy, or one it is read through, never completed."""
+    images = list(images)
+    bad = {
         image.name: "its first copy never completed; promoting it would give a broken disk (P3)"
         for image in images if not image.primary and not image.complete
     }
+    grown = True
+    while grown:
+        found = {
+            image.name: f"it is read through {image.parent}, whose first copy never completed (P3)"
+            for image in images if image.name not in bad and image.parent in bad
+        }
+        bad.update(found)
+        grown = bool(found)
+    return bad
 
 
 def _storage_steps(facts: Facts, images: list[ImageFacts]) -> list[Step]:
@@ -195,10 +219,19 @@ def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vm
     steps += [Step(Kind.START, item.origin, f"start VM {item.record.name}") for item in to_start]
     named = {step.target for step in steps if step.kind is Kind.START}
     steps += [
-        Step(Kind.START, origin, f"start VM {found.vm_id}, created by an interrupted run")
-        for origin, found in facts.recovered.items() if found.start_pending and origin not in named and not request.vms
+        Step(Kind.START, origin, f"start VM {facts.recovered[origin].vm_id}, created by an interrupted run")
+        for origin in _left_on_hold(facts, request, vms) if origin not in named
     ]
     return steps
+
+
+def _left_on_hold(facts: Facts, request: Request, vms: list[VmItem]) -> list[str]:
+    """VMs that an interrupted run created and did not start; of a chosen few only those."""
+    chosen = {item.origin for item in vms}
+    return [
+        origin for origin, found in facts.recovered.items()
+        if request.start and found.start_pending and (origin in chosen or not request.vms)
+    ]
 
 
 def _is_image(image: ImageFacts) -> bool:

@@ -1,4 +1,4 @@
-"""Is a copy usable, and of which moment is it? Judged from the copy itself, never from the mirror status (DESIGN §6 rule 11)."""
+"""Is a copy usable, of which moment? Judged from the copy itself, never from the mirror status (DESIGN §6 rule 11)."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from onedr.model import Mark, Mode
 
 @dataclass(frozen=True)
 class Point:
-    """`complete`: the copy may be promoted. `at`: everything written before (epoch seconds) is in it; None when not known."""
+    """`complete`: may be promoted. `at`: everything written before (epoch seconds) is in it; None when not known."""
 
     complete: bool
     at: float | None
@@ -20,7 +20,7 @@ def point(
 ) -> Point:
     """The recovery point of a copy.
 
-    Journal mode: rbd-mirror copies image metadata at the very end of a first copy (measured: docs/measured.md), so a copy
+    Journal mode: rbd-mirror copies image metadata at the very end of a first copy (measured: docs/measured.md), so one
     that carries a record of ours is complete; its time mark counts once it was written while the copy was replaying,
     because an earlier one may have overtaken the data.
     Snapshot mode: a complete mirror snapshot says so itself, and metadata belongs to the snapshot. While another sync

@@ -15,7 +15,10 @@ def is_secret(key: str) -> bool:
 
 
 def split(attributes: Pairs) -> tuple[Pairs, Pairs]:
-    """(template without secrets, secrets). A secret's key is its place: `PASSWORD` or `3/PASSWORD` (vector, attribute)."""
+    """(template without secrets, secrets). A secret's key is its place: `PASSWORD` or `3/PASSWORD` (which, what).
+
+    In a vector whose own name says secret, every value is one.
+    """
     kept: list[tuple[str, object]] = []
     secrets: list[tuple[str, object]] = []
     for key, value in attributes:
@@ -24,8 +27,9 @@ def split(attributes: Pairs) -> tuple[Pairs, Pairs]:
             target.append((key, value))
             continue
         place = len(kept)
-        secrets += [(f"{place}/{inner}", text) for inner, text in value if is_secret(inner) and text]
-        kept.append((key, tuple((inner, text) for inner, text in value if not (is_secret(inner) and text))))
+        hidden = [bool(text) and (is_secret(key) or is_secret(inner)) for inner, text in value]
+        secrets += [(f"{place}/{inner}", text) for (inner, text), hide in zip(value, hidden) if hide]
+        kept.append((key, tuple(pair for pair, hide in zip(value, hidden) if not hide)))
     return tuple(kept), tuple(secrets)
 
 
@@ -39,5 +43,7 @@ def join(attributes: Pairs, secrets: Pairs) -> Pairs:
             vectors.setdefault(int(position), []).append((key, value))
         else:
             plain.append((place, value))
-    joined = tuple((key, (*value, *vectors[at]) if at in vectors else value) for at, (key, value) in enumerate(attributes))
+    joined = tuple(
+        (key, (*value, *vectors[at]) if at in vectors else value) for at, (key, value) in enumerate(attributes)
+    )
     return (*joined, *plain)

@@ -9,7 +9,7 @@ from onedr.errors import InputError
 from onedr.model import CephAccess, Mode, Settings
 from onedr.template import Pairs
 
-_DURATION = re.compile(r"(\d+)\s*([smhd]?)")
+_DURATION = re.compile(r"([0-9]{1,9})\s*([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 DEFAULT_SCHEDULE = "5m"  # of mirror snapshots, when DR_SCHEDULE says nothing
 _MAX_INDEX = 2  # 2 * 10^9 + an id still fits OpenNebula's 32-bit ids
@@ -43,10 +43,17 @@ def yes_no(text: str) -> bool:
 
 
 def _index(text: str) -> int:
-    index = int(text) if text.isdigit() else -1
+    index = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
     if not 0 <= index <= _MAX_INDEX:
         raise ValueError(f"{text!r} is not a site index (0, 1 or 2)")
     return index
+
+
+def _mode(text: str) -> Mode:
+    try:
+        return Mode(text.upper())
+    except ValueError:
+        raise ValueError(f"{text!r} is neither JOURNAL nor SNAPSHOT") from None
 
 
 def _clones(text: str) -> bool:
@@ -64,7 +71,7 @@ def _schedule(text: str) -> str:
 
 _READERS = {
     "DR_PROTECT": ("protect", yes_no),
-    "DR_MODE": ("mode", lambda text: Mode(text.upper())),
+    "DR_MODE": ("mode", _mode),
     "DR_RPO": ("rpo_s", duration),
     "DR_SCHEDULE": ("schedule", _schedule),
     "DR_CLONES": ("flatten_clones", _clones),
@@ -81,7 +88,7 @@ def read(attributes: Pairs, datastore: str) -> Settings:
     values: dict[str, object] = {"site": template.get(attributes, "DR_SITE"), "peer": _peer(attributes)}
     problems = []
     for key, (name, reader) in _READERS.items():
-        text = template.get(attributes, key)
+        text = template.get(attributes, key).strip()
         if not text:
             continue
         try:
@@ -89,7 +96,9 @@ def read(attributes: Pairs, datastore: str) -> Settings:
         except ValueError as error:
             problems.append(f"{key}: {error}")
     if problems:
-        raise InputError(f"Datastore {datastore}: {'; '.join(problems)}. Correct it with onedatastore update {datastore}.")
+        raise InputError(
+            f"Datastore {datastore}: {'; '.join(problems)}. Correct it with onedatastore update {datastore}."
+        )
     settings = Settings(**values)  # type: ignore[arg-type]
     if settings.mode is Mode.SNAPSHOT and not settings.schedule:
         settings = replace(settings, schedule=DEFAULT_SCHEDULE)

@@ -47,7 +47,7 @@ Say = Callable[[State, str], Verdict]
 
 
 def verdict(protect: bool, items: Sequence[Item], rpo_s: int, run: str, interrupted: bool, took_over: str) -> Verdict:
-    """Judge. `run`: the verb of a run in progress or interrupted; `took_over`: how the last failover here ended; or empty."""
+    """Judge. `run`: verb of a run in progress or interrupted; `took_over`: how the last failover here ended."""
     safe = sum(1 for item in items if item.copied and item.mirrored and not item.problem)
     total = len(items)
 
@@ -57,14 +57,16 @@ def verdict(protect: bool, items: Sequence[Item], rpo_s: int, run: str, interrup
         return Verdict(state, role, safe, total, message)
 
     if interrupted:
-        return say(State.INTERRUPTED, f"The last {run} died on the way. Start it again: onedr {run} goes on where it ended.")
+        text = f"The last {run} died on the way. Start it again: onedr {run} goes on where it ended."
+        return say(State.INTERRUPTED, text)
     if run:
         return say(State.FAILING_OVER, f"A {run} runs.")
     if not protect:
         return say(State.UNPROTECTED, "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
     split = [item.name for item in items if item.split]
     if split:
-        return say(State.SPLIT_BRAIN, f"Primary at both sites: {_some(split)}. Stop the VMs of one site; see docs/states.md.")
+        text = f"Primary at both sites: {_some(split)}. Stop the VMs of one site; see docs/states.md."
+        return say(State.SPLIT_BRAIN, text)
     if role is Role.SECONDARY:
         return _standby(items, say)
     if took_over and any(item.primary and not item.copied for item in items):

@@ -15,7 +15,8 @@ ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: what a recovered VM is recognise
 START_PENDING = "DR_START_PENDING"
 FINISHED = "DR_FINISHED"  # set last: what lacks it was left half-made by an interrupted run
 _DISK_KEEPS = re.compile(
-    r"TARGET|DEV_PREFIX|CACHE|IO|DISCARD|ORDER|READONLY|IOTHREAD|SERIAL|VIRTIO_BLK_QUEUES|(TOTAL|READ|WRITE)_(BYTES|IOPS)_SEC.*|SIZE_IOPS_SEC"
+    r"TARGET|DEV_PREFIX|CACHE|IO|DISCARD|ORDER|READONLY|IOTHREAD|SERIAL|VIRTIO_BLK_QUEUES|SIZE_IOPS_SEC"
+    r"|(TOTAL|READ|WRITE)_(BYTES|IOPS)_SEC.*"
 )
 _VOLATILE_KEEPS = ("TYPE", "SIZE", "FORMAT", "FS", "DEV_PREFIX", "TARGET")
 _NIC_KEEPS = re.compile(r"MODEL|NAME|PARENT|SSH|RDP|FILTER|VIRTIO_QUEUES|(IN|OUT)BOUND_.*")
@@ -52,8 +53,10 @@ def recreate(
 ) -> Recreation:
     """Build the template. `image_ids`: image here by disk id; `networks`: by name.
 
-    Raises RefusedError when a network has no counterpart here: a VM on the wrong network is worse than none (P49).
+    Raises RefusedError when a protected disk has no image here, or a network has no counterpart: a VM without a disk or
+    on the wrong network is worse than none (P49).
     """
+    _must_have_its_disks(record, image_ids)
     warnings: list[str] = []
     built: list[tuple[str, object]] = [("NAME", record.name)]
     for key, value in record.template:
@@ -63,19 +66,25 @@ def recreate(
             warnings.append("PCI devices were left out: they belong to a host of the other site")
         elif key not in _HANDLED and not key.startswith("ONEDR_"):
             built.append((key, value))
-    for disk in template.vectors(record.template, "DISK"):
-        built += _disk(disk, image_ids)
+    built += [made for disk in template.vectors(record.template, "DISK") for made in _disk(disk, image_ids)]
     for kind in ("NIC", "NIC_ALIAS"):
         for nic in template.vectors(record.template, kind):
             built.append((kind, _nic(nic, networks, network_map, warnings)))
     context = next(template.vectors(record.template, "CONTEXT"), None)
     if context is not None:
-        built.append(("CONTEXT", tuple((key, value) for key, value in context if not _GENERATED_CONTEXT.fullmatch(key))))
+        own = tuple((key, value) for key, value in context if not _GENERATED_CONTEXT.fullmatch(key))
+        built.append(("CONTEXT", own))
     built += _user_template(record.user_template, warnings)
     built += [(ORIGIN, origin), ("DR_ORIGIN_SITE", site), ("DR_ORIGIN_VM", str(record.vm_id))]
     if start:
         built.append((START_PENDING, "YES"))
     return Recreation(tuple(built), tuple(warnings))
+
+
+def _must_have_its_disks(record: VmRecord, image_ids: Mapping[int, int]) -> None:
+    missing = [str(disk.disk_id) for disk in record.disks if disk.protected and disk.disk_id not in image_ids]
+    if missing:
+        raise RefusedError(f"Its disk {', '.join(missing)} is no image here yet; run onedr failover again.")
 
 
 def _disk(disk: Pairs, image_ids: Mapping[int, int]) -> list[tuple[str, object]]:
@@ -118,7 +127,7 @@ def _user_template(attributes: Pairs, warnings: list[str]) -> list[tuple[str, ob
         if key.startswith("ONEDR_") or key in (ORIGIN, START_PENDING, FINISHED, "DR_ORIGIN_SITE", "DR_ORIGIN_VM"):
             continue
         if key in ("SCHED_REQUIREMENTS", "SCHED_DS_REQUIREMENTS") and _NAMES_A_PLACE.search(str(value)):
-            warnings.append(f"{key} names hosts, clusters or datastores of the other site; it was kept as DR_ORIGIN_{key}")
+            warnings.append(f"{key} names hosts, clusters or datastores of the other site; kept as DR_ORIGIN_{key}")
             key = f"DR_ORIGIN_{key}"
         kept.append((key, value))
     return kept
@@ -126,6 +135,7 @@ def _user_template(attributes: Pairs, warnings: list[str]) -> list[tuple[str, ob
 
 IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK", "KERNEL", "RAMDISK", "CONTEXT")
 _IMAGE_LOCAL = ("DR_MESSAGE", "ERROR", "PATH", "MD5", "SHA1", "FS", ORIGIN, FINISHED)
+_IMAGE_GIVEN = ("NAME", "TYPE", "SOURCE", "SIZE", "FORMAT", "PERSISTENT")  # a user's attribute must not override these
 
 
 def image_type(number: int) -> str:
@@ -140,5 +150,5 @@ def image_description(
     return (
         ("NAME", name), ("TYPE", kind), ("SOURCE", source), ("SIZE", str(size_mib)), ("FORMAT", "raw"),
         ("PERSISTENT", "YES" if persistent else "NO"), (ORIGIN, origin),
-        *((key, value) for key, value in attributes if key not in _IMAGE_LOCAL),
+        *((key, value) for key, value in attributes if key not in (*_IMAGE_LOCAL, *_IMAGE_GIVEN)),
     )

@@ -1,4 +1,4 @@
-"""Do the peer's Ceph monitors answer? A plain TCP look: a monitor greets every caller with its banner, no key needed."""
+"""Do the peer's Ceph monitors answer? A TCP look: a monitor greets every caller with its banner, no key needed."""
 from __future__ import annotations
 
 import re
@@ -6,7 +6,7 @@ import socket
 
 from onedr.model import Peer
 
-_ADDRESS = re.compile(r"v[12]:(\[[0-9a-fA-F:]+\]|[^\[\]:/,]+):(\d+)")
+_ADDRESS = re.compile(r"v[12]:(\[[0-9a-fA-F:]+\]|[^\[\]:/,]+):([0-9]{1,5})(?![0-9])")
 _BANNER = b"ceph v"
 
 
@@ -41,5 +41,5 @@ def _look(address: tuple[str, int], limit_s: float) -> Peer:
             return Peer.ANSWERS if connection.recv(len(_BANNER)) == _BANNER else Peer.UNKNOWN
     except ConnectionRefusedError:
         return Peer.GONE
-    except OSError:
+    except (OSError, OverflowError):  # no route, no answer, or a port there cannot be
         return Peer.UNKNOWN

@@ -1,9 +1,9 @@
 """Records on images: VM and image definitions as RBD image metadata, which mirroring carries to the peer (DESIGN §4).
 
 On the image, key `onedr.vm` (or `onedr.image`) holds one line of JSON:
-`{"schema", "site", "fsid", "mon_host", "generation", "written_at", "sha256", "parts", "body"}`; `body` is base64 of zlib of the
-JSON body, and the rest of a long one lies in `onedr.vm.part1` ... A value stays at 60 KiB or less: 16 MiB aborts
-the process in journal mode (CEPH-FACTS §0.8).
+`{"schema", "site", "fsid", "mon_host", "generation", "written_at", "sha256", "parts", "body"}`; `body` is base64 of
+zlib of the JSON body, and the rest of a long one lies in `onedr.vm.part1` ... A value stays at 60 KiB or less: 16 MiB
+aborts the process in journal mode (CEPH-FACTS §0.8).
 """
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ from onedr.template import freeze
 SCHEMA = 1
 VALUE_LIMIT = 60 * 1024
 BODY_LIMIT = 16 * 1024 * 1024  # of JSON; a zlib bomb ends here
+_HEAD_SLACK = 64  # for the names and punctuation of `parts` and `body`
+_DAMAGE = (
+    KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, zlib.error, binascii.Error,
+)
 VM_KEY = "onedr.vm"
 IMAGE_KEY = "onedr.image"
 MARK_KEY = "onedr.mark"
@@ -31,17 +35,24 @@ _PREFIX = "onedr."
 
 
 def encode(envelope: Envelope) -> list[str]:
-    """The values of a record, the head first, each at most VALUE_LIMIT characters."""
+    """The values of a record, the head first, each at most VALUE_LIMIT characters.
+
+    Raises RecordError for a record too large to be read back, or whose head alone is too long.
+    """
     body = _body_json(envelope.body)
+    if len(body) > BODY_LIMIT:
+        raise RecordError(f"a record of {len(body)} bytes is larger than {BODY_LIMIT}; shorten the template")
     packed = base64.b64encode(zlib.compress(body, 9)).decode()
-    room = VALUE_LIMIT - 1024  # the head's own fields
-    pieces = [packed[start : start + room] for start in range(0, len(packed), room)]
     head = {
         "schema": envelope.schema, "site": envelope.site, "fsid": envelope.fsid, "mon_host": envelope.mon_host,
         "generation": envelope.generation, "written_at": envelope.written_at,
-        "sha256": hashlib.sha256(body).hexdigest(), "parts": len(pieces), "body": pieces[0],
+        "sha256": hashlib.sha256(body).hexdigest(),
     }
-    return [json.dumps(head), *pieces[1:]]
+    room = VALUE_LIMIT - len(json.dumps(head)) - _HEAD_SLACK
+    if room < VALUE_LIMIT // 2:
+        raise RecordError("the site's name or its monitors' addresses are too long for a record; shorten DR_SITE")
+    pieces = [packed[start : start + room] for start in range(0, len(packed), room)]
+    return [json.dumps({**head, "parts": len(pieces), "body": pieces[0]}), *pieces[1:]]
 
 
 def decode(key: str, values: dict[str, str]) -> Envelope | None:
@@ -54,7 +65,8 @@ def decode(key: str, values: dict[str, str]) -> Envelope | None:
     try:
         head = json.loads(values[key])
         if head["schema"] != SCHEMA:
-            raise RecordError(f"record {key} has schema {head['schema']}, this release knows {SCHEMA}; upgrade OneDR here")
+            found = head["schema"]
+            raise RecordError(f"record {key} has schema {found}, this release knows {SCHEMA}; upgrade OneDR here")
         packed = head["body"] + "".join(values[f"{key}.part{part}"] for part in range(1, head["parts"]))
         body = _unpack(packed)
         if hashlib.sha256(body).hexdigest() != head["sha256"]:
@@ -62,7 +74,7 @@ def decode(key: str, values: dict[str, str]) -> Envelope | None:
         decoded = _vm_body(json.loads(body)) if key == VM_KEY else _image_body(json.loads(body))
         generation, written_at = int(head["generation"]), float(head["written_at"])
         return Envelope(SCHEMA, head["site"], head["fsid"], head["mon_host"], generation, written_at, decoded)
-    except (KeyError, TypeError, ValueError, zlib.error, binascii.Error) as error:
+    except _DAMAGE as error:
         raise RecordError(f"record {key} is damaged: {error!r}") from error
 
 
@@ -94,9 +106,9 @@ def metadata(image: rbd.Image) -> dict[str, str]:
 
 
 def write(image: rbd.Image, key: str, envelope: Envelope) -> bool:
-    """Write a record if its body differs from what is there and is not older. Returns whether it was written; reads back.
+    """Write a record if its body differs from what is there and is not older. Returns whether it was written.
 
-    The head goes last, so that a reader never sees a new head with old parts.
+    Reads back. The head goes last, so that a reader never sees a new head with old parts.
     """
     present = metadata(image)
     if _keeps(key, present, envelope):
@@ -145,5 +157,5 @@ def read_mark(values: dict[str, str]) -> Mark | None:
     try:
         data = json.loads(values[MARK_KEY])
         return Mark(float(data["at"]), bool(data["replaying"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         raise RecordError(f"time mark is damaged: {error!r}") from error

@@ -13,24 +13,30 @@ KEY_BYTES = 64
 
 
 def load_key(path: Path) -> bytes | None:
-    """The key (file: base64 of 64 bytes), or None when there is none. Raises RecordError for a bad one or one others may read."""
+    """The key (file: base64 of 64 bytes, lines may be wrapped), or None when there is none.
+
+    Raises RecordError for a bad one, one this user cannot read, or one others may read.
+    """
     try:
-        status = path.stat()
+        status, text = path.stat(), path.read_bytes()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise RecordError(f"Record key {path} cannot be read: {error.strerror}") from error
     if stat.S_IMODE(status.st_mode) & 0o077:
         raise RecordError(f"Record key {path} may be read by others; chmod 600 {path}")
     try:
-        key = base64.b64decode(path.read_bytes().strip(), validate=True)
+        key = base64.b64decode(b"".join(text.split()), validate=True)
     except ValueError as error:
         raise RecordError(f"Record key {path} is not base64; make it anew on both sites") from error
     if len(key) != KEY_BYTES:
-        raise RecordError(f"Record key {path} holds {len(key)} bytes instead of {KEY_BYTES}; make it anew on both sites")
+        wrong = f"holds {len(key)} bytes instead of {KEY_BYTES}"
+        raise RecordError(f"Record key {path} {wrong}; make it anew on both sites")
     return key
 
 
 def seal(key: bytes, secrets: Pairs) -> str:
-    """Encrypt attributes (AES-SIV, RFC 5297: the same secrets give the same text, so an unchanged record stays unchanged)."""
+    """Encrypt attributes (AES-SIV, RFC 5297: the same secrets give the same text, so the record stays unchanged)."""
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # only sites with a key pay for the import
 
     return base64.b64encode(AESSIV(key).encrypt(json.dumps(secrets).encode(), None)).decode()
@@ -42,6 +48,7 @@ def unseal(key: bytes, sealed: str) -> Pairs:
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
     try:
-        return freeze(json.loads(AESSIV(key).decrypt(base64.b64decode(sealed, validate=True), None)))  # type: ignore[return-value]
+        opened = json.loads(AESSIV(key).decrypt(base64.b64decode(sealed, validate=True), None))
+        return freeze(opened)  # type: ignore[return-value]
     except (InvalidTag, ValueError) as error:
-        raise RecordError("sealed secrets do not open with this site's record key; copy the peer's record.key") from error
+        raise RecordError("sealed secrets do not open with this site's key; copy the peer's record.key") from error
