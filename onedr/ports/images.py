@@ -18,7 +18,8 @@ from onedr.ports.ceph import Pool
 MADE_KEY = "onedr.made"  # who made an image: {"fsid", "what"}
 _CHUNK = 4 * MIB
 _RM_LIMIT_S = 30
-_RM_PAUSE_S = 0.5
+_RM_PAUSE_S = 0.2
+_SYNC_POINT = ".rbd-mirror"  # rbd-mirror's snapshots of a journaled image during its first copy
 
 
 def maker(pool: Pool, name: str) -> dict[str, str]:
@@ -57,7 +58,8 @@ def _foreign(pool: Pool, name: str) -> ForeignImageError:
     elsewhere = " of another site" if owner and owner["fsid"] != pool.fsid() else ""
     return ForeignImageError(
         f"RBD image {pool.access.pool}/{name} exists already and belongs to {owner.get('what') or 'nobody OneDR knows'}"
-        f"{elsewhere}; it is left untouched. Check DR_SITE_INDEX of both sites, or remove it by hand if it is an orphan."
+        f"{elsewhere}; it is left untouched. "
+        "Check DR_SITE_INDEX of both sites, or remove it by hand if it is an orphan."
     )
 
 
@@ -148,22 +150,78 @@ def children(pool: Pool, name: str) -> list[str]:
 def remove(pool: Pool, name: str) -> None:
     """Remove an image with its snapshots; one that is gone already is done.
 
-    Raises RefusedError when clones or a running VM use it. During the first copy rbd-mirror holds a snapshot of its
-    own, so removal is tried again for a while (CEPH-FACTS §2).
+    Raises RefusedError when clones use it, StorageError when a VM does: both before anything was changed here or at
+    the peer.
     """
+    where = f"{pool.access.pool}/{name}"
     try:
         used_by = children(pool, name)
         if used_by:
-            raise RefusedError(f"RBD image {pool.access.pool}/{name} is the base of {', '.join(used_by)}; remove these first.")
+            raise RefusedError(f"RBD image {where} is the base of {', '.join(used_by)}; remove these first.")
+        _wait_until_unused(pool, name)
         with pool.image(name) as image:
             for snapshot in _snapshots(image):
-                if not snapshot.startswith(".rbd-mirror"):
-                    _drop_snapshot(image, snapshot)
-            if mirror.mode(image) is not None:
-                image.mirror_image_disable(True)  # ends a copy under way, which would hold the image
-        _retry_while_busy(lambda: pool.rbd.remove(pool.io, name), f"{pool.access.pool}/{name}")
+                if not snapshot.startswith(_SYNC_POINT) and not _drop_snapshot(image, snapshot):
+                    raise StorageError(
+                        f"RBD image {where} is not removed: a clone of its snapshot {snapshot} lies in Ceph's trash. "
+                        f"Purge that first (rbd trash ls {pool.access.pool})."
+                    )
+            _unmirror(image)
+        _retry_while_busy(lambda: _remove(pool, name), where)
     except rbd.ImageNotFound:
         return
+
+
+def move_to_trash(pool: Pool, name: str) -> None:
+    """CEPH_TRASH=yes: flatten and keep in Ceph's trash; mirroring ends (P8). Raises StorageError when a VM uses it."""
+    where = f"{pool.access.pool}/{name}"
+    try:
+        _wait_until_unused(pool, name)
+        with pool.image(name) as image:
+            _unmirror(image)
+            if _has_parent(image):
+                image.flatten()
+        _retry_while_busy(lambda: pool.rbd.trash_move(pool.io, name, 0), where)
+    except rbd.ImageNotFound:
+        return
+
+
+def _has_parent(image: rbd.Image) -> bool:
+    try:
+        image.parent_info()
+    except rbd.ImageNotFound:
+        return False
+    return True
+
+
+def _unmirror(image: rbd.Image) -> None:
+    if mirror.mode(image) is not None:
+        image.mirror_image_disable(True)  # ends a copy under way, which would hold the image
+
+
+def _remove(pool: Pool, name: str) -> None:
+    """A first copy cut short leaves rbd-mirror's own snapshot behind, and nobody else would remove it."""
+    try:
+        pool.rbd.remove(pool.io, name)
+    except rbd.ImageHasSnapshots:
+        with pool.image(name) as image:
+            for snapshot in _snapshots(image):
+                if snapshot.startswith(_SYNC_POINT):
+                    _drop_snapshot(image, snapshot)
+        raise
+
+
+def _wait_until_unused(pool: Pool, name: str) -> None:
+    """A writer holds the image's lock and watches it; rbd-mirror only watches, a dead writer only holds the lock."""
+
+    def check() -> None:
+        with pool.image(name, read_only=True) as image:
+            lockers = image.list_lockers() or {}
+            owners = {str(address) for _, _, address in lockers.get("lockers", [])}
+            if owners & {str(watcher["addr"]) for watcher in image.watchers_list()}:
+                raise rbd.ImageBusy(f"locked by {', '.join(sorted(owners))}")
+
+    _retry_while_busy(check, f"{pool.access.pool}/{name}")
 
 
 def _retry_while_busy(action: Callable[[], None], what: str) -> None:
@@ -177,15 +235,3 @@ def _retry_while_busy(action: Callable[[], None], what: str) -> None:
                 message = f"RBD image {what} is still in use after {_RM_LIMIT_S} s ({error}); is a VM using it?"
                 raise StorageError(message) from error
             time.sleep(_RM_PAUSE_S)
-
-
-def move_to_trash(pool: Pool, name: str) -> None:
-    """CEPH_TRASH=yes: flatten and keep in Ceph's trash; mirroring ends (P8)."""
-    try:
-        with pool.image(name) as image:
-            if mirror.mode(image) is not None:
-                image.mirror_image_disable(True)
-            image.flatten()
-        pool.rbd.trash_move(pool.io, name, 0)
-    except rbd.ImageNotFound:
-        return
