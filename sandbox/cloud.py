@@ -18,6 +18,7 @@ from typing import Any
 
 import pyone
 
+from sandbox.layout import Site
 from sandbox.waiting import SandboxError, until
 
 NETWORK = "lan"
@@ -55,12 +56,11 @@ class Cloud:
         return int(next(found.ID for found in self.api.datastorepool.info().DATASTORE if found.NAME == DATASTORE))
 
     def run(self, *argv: str, check: bool = True, limit_s: float = _LIMIT_S) -> subprocess.CompletedProcess[str]:
-        """Run a command of the site (onevm, onedr ...). SandboxError with its output when it fails and `check` is set."""
+        """Run a command of the site (onevm, onedr ...). When it fails and `check` is set: SandboxError with its output."""
         tools = f"{self.one_location / 'bin'}:{Path(sys.executable).parent}"
-        env = {
-            **os.environ, **self.environment, "ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint,
-            "ONE_AUTH": str(self.one_auth), "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": "200",
-        }
+        own = {"ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint, "ONE_AUTH": str(self.one_auth)}
+        path = f"{tools}:{os.environ['PATH']}"
+        env = {**os.environ, **self.environment, **own, "PATH": path, "COLUMNS": "200"}
         done = subprocess.run([*self.prefix, *argv], env=env, capture_output=True, text=True, timeout=limit_s)
         if check and done.returncode:
             raise SandboxError(f"{self.name}: {' '.join(argv)} failed ({done.returncode}): {done.stderr or done.stdout}")
@@ -100,7 +100,8 @@ class Cloud:
         return image_datastore
 
     def _has_capacity(self, datastore_id: int) -> bool:
-        return int(self.api.datastore.info(datastore_id).FREE_MB) > 0 and int(self.api.hostpool.info().HOST[0].STATE) == 2
+        hosts = self.api.hostpool.info().HOST
+        return int(self.api.datastore.info(datastore_id).FREE_MB) > 0 and int(hosts[0].STATE) == 2
 
     def wait_image(self, image_id: int, state: str = "READY", limit_s: float = 60) -> Any:
         """Wait for an image's state; its ERROR ends the wait at once."""
@@ -117,13 +118,15 @@ class Cloud:
 
     def wait_vm(self, vm_id: int, state: str = "ACTIVE", lcm: str | None = None, limit_s: float = 90) -> Any:
         """Wait for a VM's state (ACTIVE means RUNNING unless `lcm` says otherwise)."""
-        wanted = (int(pyone.VM_STATE[state]), int(pyone.LCM_STATE[lcm or ("RUNNING" if state == "ACTIVE" else "LCM_INIT")]))
+        detail = lcm or ("RUNNING" if state == "ACTIVE" else "LCM_INIT")
+        wanted = (int(pyone.VM_STATE[state]), int(pyone.LCM_STATE[detail]))
 
         def reached() -> bool:
             vm = self.api.vm.info(vm_id)
-            if "FAILURE" in pyone.LCM_STATE(vm.LCM_STATE).name:
-                raise SandboxError(f"VM {vm_id} is in {pyone.LCM_STATE(vm.LCM_STATE).name}: {vm.USER_TEMPLATE.get('ERROR')}")
-            return (vm.STATE, vm.LCM_STATE) == wanted
+            now = pyone.LCM_STATE(vm.LCM_STATE).name
+            if "FAILURE" in now:
+                raise SandboxError(f"VM {vm_id} is in {now}: {vm.USER_TEMPLATE.get('ERROR')}")
+            return wanted == (vm.STATE, vm.LCM_STATE)
 
         until(f"VM {vm_id} {state}", reached, limit_s)
         return self.api.vm.info(vm_id)
@@ -143,6 +146,14 @@ class Cloud:
             seen = {key: value for key, value in last.items() if key.startswith("DR_")}
             raise SandboxError(f"{error}; its attributes are {seen}") from error
         return dict(last)
+
+
+def of_site(site: Site) -> Cloud:
+    """The stand-in front-end of a site of a bed."""
+    return Cloud(
+        site.name, site.index, site.endpoint, site.one_auth, site.one_location, site.ceph_conf,
+        prefix=("ip", "netns", "exec", site.netns), environment=site.environment(),
+    )
 
 
 def new_id(text: str) -> int:

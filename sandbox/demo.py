@@ -21,9 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from sandbox.bed import Bed
-from sandbox.cloud import DATASTORE, NETWORK, Cloud
+from sandbox.cloud import DATASTORE, NETWORK, Cloud, of_site
 from sandbox.guest import ledger
-from sandbox.layout import Site
 from sandbox.waiting import SandboxError, until
 
 IMAGE_MIB = 64
@@ -74,19 +73,11 @@ def main() -> None:
     sys.exit(0 if report(guests) else 1)
 
 
-def cloud(site: Site) -> Cloud:
-    """The stand-in front-end of a site of the bed."""
-    return Cloud(
-        site.name, site.index, site.endpoint, site.one_auth, site.one_location, site.ceph_conf,
-        prefix=("ip", "netns", "exec", site.netns), environment=site.environment(),
-    )
-
-
 def story(bed: Bed) -> list[Guest]:
     """The whole story; returns what became of the guests."""
     say("Two sites come up: each a Ceph cluster, rbd-mirror and a front-end with OneDR installed by install.sh")
     bed.up()
-    a, b = (cloud(site) for site in bed.sites.values())
+    a, b = (of_site(site) for site in bed.sites.values())
     for site in (a, b):
         site.furnish()
     say("An operator creates two VMs at site A with the ordinary commands; nothing is said about protection")
@@ -181,7 +172,7 @@ def wait_records(bed: Bed, guests: list[Guest]) -> None:
     logs = [console(bed, "site-a", guest.vm_id) for guest in guests]
     until("guests to write", lambda: all(len(ledger.read_console(log).get("vda", [])) >= 40 for log in logs), 60)
     now = time.time()
-    b = cloud(bed.sites["site-b"])
+    b = of_site(bed.sites["site-b"])
 
     def look() -> bool:
         vms = {vm["name"]: vm for vm in b.onedr("status", DATASTORE)["vms"]}
