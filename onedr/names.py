@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass
 
 from onedr.model import INDEX_STRIDE
@@ -9,6 +10,7 @@ from onedr.model import INDEX_STRIDE
 _IMAGE = re.compile(r"one-([0-9]{1,18})")
 _CLONE = re.compile(r"(one-[0-9]{1,18})-([0-9]{1,18})-([0-9]{1,18})")
 _VOLATILE = re.compile(r"one-sys-([0-9]{1,18})-([0-9]{1,18})")
+_TAKEN = INDEX_STRIDE // 2
 BASE_SNAPSHOT = "snap"  # the protected snapshot VM disks are cloned from, as in the stock driver
 
 
@@ -23,6 +25,13 @@ class VmDisk:
 def image(image_id: int, site_index: int) -> str:
     """Name of an OpenNebula image's RBD image; site 0 keeps the stock names."""
     return f"one-{site_index * INDEX_STRIDE + image_id}"
+
+
+def taken_base(name: str, site_index: int) -> str:
+    """Name at this site for a base image taken over from the peer: above all ids that OpenNebula gives here itself."""
+    match = _IMAGE.fullmatch(name)
+    number = int(match[1]) % INDEX_STRIDE if match else zlib.crc32(name.encode()) % _TAKEN
+    return f"one-{site_index * INDEX_STRIDE + _TAKEN + number}"
 
 
 def vm_disk(source: str, vm_id: int, disk_id: int) -> str:

@@ -55,10 +55,11 @@ class ActionData:
         return self.image
 
 
-def action_data(text: str) -> ActionData:
+def action_data(text: str | bytes) -> ActionData:
     """Decode standard input. Raises InputError for garbled base64, XML with entities, or a wrong document."""
     try:
-        root = template.parse_xml(base64.b64decode("".join(text.split()), validate=True))
+        data = text if isinstance(text, bytes) else text.encode()
+        root = template.parse_xml(base64.b64decode(b"".join(data.split()), validate=True))
     except (binascii.Error, ValueError) as error:
         raise InputError(f"The driver data on standard input cannot be read: {error}") from error
     datastore = root.find("DATASTORE")

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import tempfile
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +86,7 @@ def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
             local = Path(path)
             _must_be_readable(local)
         verify(local, image)
-        format_, _ = probe(local)
+        format_, _ = probe(local, path)
         if format_ not in ("raw", "luks"):
             converted = Path(folder) / "raw"
             command = ["qemu-img", "convert", "-f", format_, "-O", "raw", str(local), str(converted)]
@@ -95,7 +96,11 @@ def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
 
 
 def _must_be_readable(path: Path) -> None:
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # a name longer than any file's
+        raise InputError(f"cannot access {str(path)[:100]!r} ({error.strerror})") from error
+    if not is_file:
         raise InputError(f"cannot access {str(path)!r} (no such file)")
     if not os.access(path, os.R_OK):
         raise InputError(f"cannot access {str(path)!r} (permission denied)")
@@ -103,7 +108,7 @@ def _must_be_readable(path: Path) -> None:
 
 def _download(url: str, to: Path) -> None:
     try:
-        with urllib.request.urlopen(url, timeout=_HTTP_LIMIT_S) as answer, to.open("wb") as file:
+        with urllib.request.urlopen(_quoted(url), timeout=_HTTP_LIMIT_S) as answer, to.open("wb") as file:
             expected = _length(answer)
             while chunk := answer.read(CHUNK):
                 file.write(chunk)
@@ -111,6 +116,11 @@ def _download(url: str, to: Path) -> None:
         raise InputError(f"Cannot fetch {url}: {error}") from error
     if expected is not None and to.stat().st_size != expected:
         raise InputError(f"Fetching {url} ended early: {to.stat().st_size} of {expected} bytes.")
+
+
+def _quoted(url: str) -> str:
+    """Blanks and letters beyond ASCII escaped, as a browser does; what is escaped already stays."""
+    return urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
 
 
 def verify(path: Path, image: etree._Element) -> None:
@@ -132,19 +142,22 @@ def _digest(path: Path, algorithm: str) -> str:
     return digest.hexdigest()
 
 
-def probe(path: Path) -> tuple[str, int]:
-    """(format, virtual size in bytes) by qemu-img.
+def probe(path: Path, source: str) -> tuple[str, int]:
+    """(format, virtual size in bytes) by qemu-img of a file that came from `source`.
 
-    Raises InputError for an image that points at other files (a backing or data file would pull in any file of the
-    front-end), for an archive of increments, and for a file qemu-img cannot read.
+    Raises InputError for an image that points at other files (a backing file, data file or extent would pull in any
+    file of the front-end), for an archive of increments, and for a file qemu-img cannot read.
     """
     with path.open("rb") as file:
         if file.read(2) == b"\x1f\x8b":
-            raise InputError(f"{path} is a gzip archive; OneDR takes raw and qcow2 images.")
+            raise InputError(f"{source} is a gzip archive; OneDR takes raw and qcow2 images.")
     found = json.loads(process.run(["qemu-img", "info", "--output", "json", str(path)], _HTTP_LIMIT_S))
     extra = found.get("format-specific", {}).get("data", {})
-    if found.get("backing-filename") or extra.get("data-file") or extra.get("extents", [{}])[1:]:
-        raise InputError(f"{path} refers to other files (backing or data file); give a self-contained image.")
+    extents = {extent.get("filename") for extent in extra.get("extents", [])}  # of a VMDK; its own file is one
+    if found.get("backing-filename") or extra.get("data-file") or extents - {str(path)}:
+        raise InputError(
+            f"{source} refers to other files (backing file, data file or extent); give a self-contained image."
+        )
     return str(found["format"]), int(found["virtual-size"])
 
 
@@ -154,11 +167,11 @@ def virtual_size(image: etree._Element, attributes: Pairs) -> int:
     if not is_http(path):
         check_allowed(path, attributes)
         _must_be_readable(Path(path))
-        return probe(Path(path))[1]
+        return probe(Path(path), path)[1]
     with tempfile.TemporaryDirectory(prefix="onedr-", dir=staging_folder(attributes)) as folder:
         head = Path(folder) / "head"
         length = _fetch_head(path, head)
-        format_, size = probe(head)
+        format_, size = probe(head, path)
     if format_ not in ("raw", "luks"):
         return size
     if length is None:
@@ -168,7 +181,7 @@ def virtual_size(image: etree._Element, attributes: Pairs) -> int:
 
 def _fetch_head(url: str, to: Path) -> int | None:
     try:
-        with urllib.request.urlopen(url, timeout=_HTTP_LIMIT_S) as answer:
+        with urllib.request.urlopen(_quoted(url), timeout=_HTTP_LIMIT_S) as answer:
             to.write_bytes(answer.read(_HEAD))
             return _length(answer)
     except _HTTP_ERRORS as error:

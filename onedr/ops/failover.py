@@ -8,7 +8,8 @@ from typing import Any
 
 from onedr.errors import OneDRError, RefusedError
 from onedr.model import Peer, State
-from onedr.ops import gather, parallel, peer, recreate, storage
+from onedr.ops import gather, parallel, peer, recreate, register, storage
+from onedr.ops import site as front
 from onedr.ops.protected import Datastore
 from onedr.policy import failover as policy
 from onedr.policy.failover import Facts, Kind, Plan, Request, Step
@@ -48,11 +49,11 @@ def failover(target: Datastore, request: Request, dry_run: bool, emit: Emit, fro
 def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, peer.Sight]:
     images = gather.all_images(pool, target.settings)
     sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
-    site = recreate.survey(frontend, target.datastore_id, target.access.pool, target.settings)
+    site = front.survey(frontend, target.datastore_id, pool, target.settings)
     facts = Facts(
         datastore=target.name, here=pool.fsid(), protected=target.settings.protect, images=tuple(images), peer=sight.peer,
         peer_detail=sight.detail, can_fence=sight.can_connect,
-        registered=frozenset(site.images.keys() - site.half_images), recovered=recreate.recovered(frontend),
+        registered=frozenset(site.images.keys() - site.half_images), recovered=front.recovered(frontend),
     )
     return facts, sight
 
@@ -110,7 +111,7 @@ class _Failover:
         self.items = {item.origin: item for item in self.plan.vms}
         self.images = {image.name: image for image in self.facts.images}
         self.outcome.failed.update(self.plan.left_out)
-        self.site = recreate.survey(self.frontend, self.target.datastore_id, self.target.access.pool, self.target.settings)
+        self.site = front.survey(self.frontend, self.target.datastore_id, self.pool, self.target.settings)
         self.vm_ids = {origin: found.vm_id for origin, found in self.facts.recovered.items()}
         self.site.half_vms = {o: found.vm_id for o, found in self.facts.recovered.items() if not found.finished}
         for kind in Kind:
@@ -201,7 +202,7 @@ class _Failover:
 
     def _register(self, name: str) -> str:
         owner = next((item for item in self.items.values() if name in {image.name for image in item.images}), None)
-        return recreate.register(self.site, self.images[name], owner)
+        return register.register(self.site, self.images[name], owner)
 
     def _create(self, origin: str) -> str:
         item = self.items[origin]

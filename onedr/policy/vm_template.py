@@ -12,6 +12,7 @@ from onedr.model import VmRecord
 from onedr.template import Pairs
 
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: what a recovered VM is recognised by
+ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
 START_PENDING = "DR_START_PENDING"
 FINISHED = "DR_FINISHED"  # set last: what lacks it was left half-made by an interrupted run
 _DISK_KEEPS = re.compile(
@@ -134,7 +135,7 @@ def _user_template(attributes: Pairs, warnings: list[str]) -> list[tuple[str, ob
 
 
 IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK", "KERNEL", "RAMDISK", "CONTEXT")
-_IMAGE_LOCAL = ("DR_MESSAGE", "ERROR", "PATH", "MD5", "SHA1", "FS", ORIGIN, FINISHED)
+_IMAGE_LOCAL = ("DR_MESSAGE", "ERROR", "PATH", "MD5", "SHA1", "FS", ORIGIN, ORIGIN_SOURCE, FINISHED)
 _IMAGE_GIVEN = ("NAME", "TYPE", "SOURCE", "SIZE", "FORMAT", "PERSISTENT")  # a user's attribute must not override these
 
 

@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 import rbd
@@ -69,16 +71,25 @@ def create(pool: Pool, name: str, size: int) -> None:
 
 
 def import_file(pool: Pool, name: str, path: Path) -> None:
-    """An image with the bytes of a raw file; blocks of zeros are not written."""
+    """An image with the bytes of a raw file; blocks of zeros are not written, holes not even read."""
     zeros = bytes(_CHUNK)
     create(pool, name, path.stat().st_size)
-    with pool.image(name) as image, path.open("rb") as file:
-        offset = 0
+    with pool.image(name) as image, path.open("rb", buffering=0) as file:
+        offset = _next_data(file, 0)
         while chunk := file.read(_CHUNK):
             if chunk != zeros[: len(chunk)]:
                 image.write(chunk, offset)
-            offset += len(chunk)
+            offset = _next_data(file, offset + len(chunk))
         image.flush()
+
+
+def _next_data(file: FileIO, offset: int) -> int:
+    """Go to the block that holds the first data at or after `offset`, or to the end; returns where the file stands."""
+    try:
+        found = os.lseek(file.fileno(), offset, os.SEEK_DATA)
+    except OSError:  # ENXIO: a hole up to the end
+        return file.seek(0, os.SEEK_END)
+    return file.seek(max(offset, found - found % _CHUNK))
 
 
 def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> None:

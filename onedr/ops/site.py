@@ -1,0 +1,86 @@
+"""The front-end here, as far as a failover needs it: users, groups, networks, what is registered and recovered already."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from onedr import template
+from onedr.model import Settings
+from onedr.policy import definition, vm_template
+from onedr.policy.failover import Recovered
+from onedr.policy.vm_template import Network
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd, attributes, number
+
+
+@dataclass
+class Site:
+    """The front-end here, as far as recreating needs it: read once per run."""
+
+    frontend: FrontEnd
+    datastore_id: int
+    pool: Pool
+    here: str  # this cluster's id
+    settings: Settings
+    users: Mapping[str, int]
+    groups: Mapping[str, int]
+    networks: Mapping[str, Network]
+    images: dict[str, int] = field(default_factory=dict)  # OpenNebula image id by RBD name
+    half_images: set[str] = field(default_factory=set)  # registered by a run that was interrupted
+    half_vms: dict[str, int] = field(default_factory=dict)  # likewise, VM id by origin
+    warnings: dict[str, list[str]] = field(default_factory=dict)
+
+    def warn(self, target: str, text: str) -> None:
+        """Note something the operator should know about a target."""
+        self.warnings.setdefault(target, []).append(text)
+
+
+def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings) -> Site:
+    """Read users, groups, networks and registered images."""
+    networks = {str(found.findtext("NAME")): _network(found) for found in frontend.networks()}
+    site = Site(frontend, datastore_id, pool, pool.fsid(), settings, frontend.users(), frontend.groups(), networks)
+    for image in frontend.images():
+        source = image.findtext("SOURCE") or ""
+        if source.startswith(f"{pool.access.pool}/"):
+            # A base image stands under a local clone's name here; it is looked for under its own.
+            name = template.get(attributes(image), vm_template.ORIGIN_SOURCE) or source.partition("/")[2]
+            site.images[name] = number(image, "ID")
+            if _half_made(attributes(image)):
+                site.half_images.add(name)
+    return site
+
+
+def _half_made(pairs: template.Pairs) -> bool:
+    return bool(template.get(pairs, vm_template.ORIGIN)) and template.get(pairs, vm_template.FINISHED) != "YES"
+
+
+def _network(element: etree._Element) -> Network:
+    ranges = tuple(
+        (str(found.findtext("IP")), number(found, "SIZE")) for found in element.iterfind("AR_POOL/AR") if found.findtext("IP")
+    )
+    return Network(number(element, "ID"), str(element.findtext("NAME")), ranges)
+
+
+def recovered(frontend: FrontEnd) -> dict[str, Recovered]:
+    """VMs of this site that carry DR_ORIGIN, by origin."""
+    found = {}
+    for vm in frontend.vms():
+        user = attributes(vm, "USER_TEMPLATE")
+        origin = template.get(user, vm_template.ORIGIN)
+        if origin:
+            pending = template.get(user, vm_template.START_PENDING) == "YES"
+            found[origin] = Recovered(number(vm, "ID"), definition.vm_state(vm), pending, not _half_made(user))
+    return found
+
+
+def give(site: Site, kind: str, object_id: int, owner: str, group: str, permissions: str, target: str) -> None:
+    """Owner, group and permissions as recorded; what this site does not have stays with oneadmin, with a warning."""
+    user_id, group_id = site.users.get(owner), site.groups.get(group)
+    if user_id is None:
+        site.warn(target, f"there is no user {owner!r} here: {kind} {object_id} belongs to oneadmin")
+    if group_id is None:
+        site.warn(target, f"there is no group {group!r} here: {kind} {object_id} is in group oneadmin")
+    site.frontend.call(f"{kind}.chown", object_id, 0 if user_id is None else user_id, 0 if group_id is None else group_id)
+    site.frontend.call(f"{kind}.chmod", object_id, *(int(bit) for bit in permissions))
