@@ -76,7 +76,6 @@ def create(datastore: Datastore, template: Template, config: Config, location: s
     datastore.template = template
     kind = template.text("TYPE", "IMAGE_DS").upper()
     datastore.type = DATASTORE_TYPES.get(kind, IMAGE_DS)
-    template.put("TYPE", datastore.type_text)
     datastore.ds_mad, datastore.tm_mad = template.text("DS_MAD"), template.text("TM_MAD")
     if datastore.type == SYSTEM_DS:
         if datastore.ds_mad:

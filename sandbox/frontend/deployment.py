@@ -18,8 +18,7 @@ def write(frontend: Frontend, vm: VM) -> str:
     """Write var/vms/ID/deployment.N and give its path."""
     folder = frontend.var / "vms" / str(vm.oid)
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"deployment.{vm.deployments}"
-    vm.deployments += 1
+    path = folder / f"deployment.{vm.place.seq}"
     path.write_text(document(frontend, vm))
     return str(path)
 

@@ -88,7 +88,8 @@ def check(kind: str, template: Template, calls: set[str]) -> None:
     known = {"IMAGE": states.IMAGE_HOOK_STATES, "HOST": states.HOST_STATES, "NET": states.VNET_STATES}[resource]
     if state not in known or state == "INIT" and resource == "IMAGE":
         raise internal(f"Invalid or unkown STATE condition: {template.text('STATE')}")
-    template.put("STATE", state)
+    # Persistent images in use are known under the plain names.
+    template.put("STATE", state.replace("_PERS", ""))
 
 
 def _check_vm(template: Template) -> None:

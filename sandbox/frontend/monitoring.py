@@ -15,6 +15,7 @@ from sandbox.frontend.vms import VM
 
 LOG = logging.getLogger("ImM")
 _NUMBER = re.compile(r"^\s*(USED_MB|TOTAL_MB|FREE_MB)\s*=\s*\"?(-?\d+)")
+_GUEST = re.compile(r'ID="?(\d+)"?[^\]]*STATE="?(?:RUNNING|SUSPENDED)')
 DEFAULT_POLL_SECONDS = 2.0
 POLL = "poll"
 
@@ -89,25 +90,30 @@ def run_guests(frontend: Frontend, ended: threading.Event) -> None:
     interval = frontend.config.seconds("SANDBOX_POLL_SECONDS", DEFAULT_POLL_SECONDS)
     while not ended.wait(interval):
         with frontend.lock:
-            running = [(vm.oid, vm.place.vm_mad, vm.deploy_id, vm.place.hostname) for vm in frontend.store.all(VM)
+            running = [(vm.place.vm_mad, vm.oid, vm.place.seq) for vm in frontend.store.all(VM)
                        if vm.state_text == "RUNNING"]
-        for oid, mad, deploy_id, hostname in running:
-            script = frontend.var / "remotes" / "vmm" / mad / POLL
-            if script.exists():
-                outcome = frontend.vmm_driver.run(script, [deploy_id, hostname, str(oid), hostname])
-                if _is_off(outcome):
-                    _powered_off(frontend, oid, deploy_id)
+        for mad in {mad for mad, _, _ in running}:
+            _poll(frontend, mad, {(oid, seq) for other, oid, seq in running if other == mad})
 
 
-def _is_off(outcome: Outcome) -> bool:
-    """`poll` prints STATE=a for a running guest, STATE=d for one that is gone."""
-    return outcome.ok and "STATE=D" in outcome.stdout.upper().replace('"', "").split()
+def _poll(frontend: Frontend, mad: str, expected: set[tuple[int, int]]) -> None:
+    """`poll` without arguments prints `VM = [ ID="7", ..., STATE="RUNNING" ]` for each guest that is there."""
+    script = frontend.var / "remotes" / "vmm" / mad / POLL
+    if not script.exists():
+        return
+    outcome = frontend.vmm_driver.run(script, [])
+    if not outcome.ok:
+        return
+    alive = {int(match.group(1)) for match in _GUEST.finditer(outcome.stdout)}
+    for oid, seq in expected:
+        if oid not in alive:
+            _powered_off(frontend, oid, seq)
 
 
-def _powered_off(frontend: Frontend, oid: int, deploy_id: str) -> None:
+def _powered_off(frontend: Frontend, oid: int, seq: int) -> None:
     with frontend.lock:
         vm = frontend.store.find(VM, oid)
-        if vm is not None and vm.state_text == "RUNNING" and vm.deploy_id == deploy_id:
+        if vm is not None and vm.state_text == "RUNNING" and vm.place.seq == seq:
             logging.getLogger("VMM").info("VM %s running but monitor state is POWEROFF", oid)
             vm.note_action("monitor", None)
             settle(frontend, vm, "POWEROFF")

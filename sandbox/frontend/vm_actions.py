@@ -83,12 +83,12 @@ def _resume(frontend: Frontend, who: Caller, vm: VM, name: str) -> None:
         settle(frontend, vm, "PENDING")
         frontend.wake_scheduler.set()
     elif vm.state_name in ("POWEROFF", "SUSPENDED"):
-        old = vm.place.action
-        vm.next_record("resume", who, request_number())
-        vm.history[-2].action = old or vm.history[-2].action
+        vm.next_record("", None)
+        vm.note_action("resume", who, request_number())
         enter(frontend, vm, f"BOOT_{vm.state_name}")
     elif vm.state_text == "UNKNOWN":
-        vm.next_record("resume", who, request_number())
+        vm.next_record("", None)
+        vm.note_action("resume", who, request_number())
         enter(frontend, vm, "BOOT_UNKNOWN")
     else:
         raise _wrong_state(vm)
@@ -170,14 +170,17 @@ def migrate(frontend: Frontend, who: Caller, oid: int, host_id: int, live: bool,
     old = vm.place
     system = frontend.store.get(Datastore, old.ds_id if datastore == -1 else datastore)
     _check_migration(vm, host, system, live, old)
-    name = "live-migrate" if live and vm.state_text == "RUNNING" else "migrate"
-    vm.note_action(name, who, request_number())
+    off = vm.state_text != "RUNNING"
+    if not off:
+        vm.note_action("live-migrate" if live else "migrate", who, request_number())
     now = int(time.time())
     old.etime = now
     old.retime = old.retime or now
     give_capacity(frontend, vm)
     vm.history.append(History(old.seq + 1, host.name, host.oid, host.cluster_id, host.vm_mad, system.tm_mad,
                               system.oid, stime=now))
+    if off:
+        vm.note_action("migrate", who, request_number())
     take_capacity(frontend, vm)
     stages = {"POWEROFF": "PROLOG_MIGRATE_POWEROFF", "SUSPENDED": "PROLOG_MIGRATE_SUSPEND"}
     enter(frontend, vm, stages.get(vm.state_text, "MIGRATE" if live else "SAVE_MIGRATE"))

@@ -142,6 +142,8 @@ def attach(frontend: Frontend, who: Caller, vm: VM, disk: Vector) -> Vector:
     numbers = [int(other["DISK_ID"]) for other in vm.disks] + ([int(context["DISK_ID"])] if context else [])
     number = max(numbers, default=-1) + 1
     used = {other["TARGET"] for other in vm.disks if other.get("TARGET")} | ({context["TARGET"]} if context else set())
+    if vm.template.text("TM_MAD_SYSTEM"):
+        disk["TM_MAD_SYSTEM"] = vm.template.text("TM_MAD_SYSTEM")
     _, prefix = acquire(frontend, who, vm, disk, number, attach=True)
     if not disk.get("TARGET"):
         disk["TARGET"] = free_target(prefix or cdrom_prefix(vm), used)

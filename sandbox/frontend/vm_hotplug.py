@@ -78,13 +78,8 @@ def attach(frontend: Frontend, who: Caller, oid: int, text: str) -> int:
         made = vm_disks.attach(frontend, who, vm, dict(disk))
     except ApiError as failure:
         raise action(failure.text) from failure
-    try:
+    if transfers.is_volatile(made):
         vm_disks.fit_to_system(frontend, [made], frontend.store.get(Datastore, vm.place.ds_id))
-    except ApiError as failure:
-        vm.template["DISK"].remove(made)
-        if "IMAGE_ID" in made:
-            release_image(frontend, int(made["IMAGE_ID"]), oid)
-        raise action(failure.text) from failure
     vm.next_record("disk-attach", who, request_number())
     vm.operation = {"name": "attach", "disk": made["DISK_ID"]}
     enter(frontend, vm, name)

@@ -165,7 +165,7 @@ stage("EPILOG_UNDEPLOY", _leave, _left("UNDEPLOYED"), to_state("ACTIVE", "EPILOG
 def _migrate_live(frontend: Frontend, vm: VM) -> Plan:
     source, target = vm.history[-2].hostname, vm.place.hostname
     arguments = (source, target, vm_folder(frontend, vm), str(vm.oid), str(vm.place.ds_id))
-    data = vmm.encode(vm.to_xml())
+    data = vmm.encode(vm.driver_xml())
     mad = vm.place.tm_mad
     steps = [transfers.tm(mad, "premigrate", *arguments, stdin=data), vmm.migrate(vm, source, target),
              transfers.tm(mad, "postmigrate", *arguments, stdin=data, optional=True)]

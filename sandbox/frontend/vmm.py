@@ -109,4 +109,4 @@ def action_data(frontend: Frontend, vm: VM, disk_path: str) -> str:
     return encode(
         f"<VMM_DRIVER_ACTION_DATA><HOST>{vm.place.hostname}</HOST><MIGR_HOST/>{deployment}"
         "<LOCAL_DEPLOYMENT_FILE/><REMOTE_DEPLOYMENT_FILE/><CHECKPOINT_FILE/><TM_COMMAND/><TM_COMMAND_ROLLBACK/>"
-        f"{target}{vm.to_xml()}{datastore.to_xml() if datastore else ''}</VMM_DRIVER_ACTION_DATA>")
+        f"{target}{vm.driver_xml()}{datastore.to_xml() if datastore else ''}</VMM_DRIVER_ACTION_DATA>")

@@ -83,7 +83,6 @@ class VM(PoolObject):
     snapshots: dict[str, Snapshots] = field(default_factory=dict)
     operation: dict[str, str] = field(default_factory=dict)
     """What a hotplug state is about: name of the action, disk or NIC."""
-    deployments: int = 0
     last_poll: int = 0
 
     def __post_init__(self) -> None:
@@ -92,7 +91,14 @@ class VM(PoolObject):
                           for key, one in self.snapshots.items()}
 
     def to_xml(self) -> str:
-        records = "".join(record.to_xml(self.oid) for record in self.history)
+        return self._xml(self.history)
+
+    def driver_xml(self) -> str:
+        """What drivers get: the last history record only."""
+        return self._xml(self.history[-1:])
+
+    def _xml(self, shown: list[History]) -> str:
+        records = "".join(record.to_xml(self.oid) for record in shown)
         history = f"<HISTORY_RECORDS>{records}</HISTORY_RECORDS>" if records else "<HISTORY_RECORDS/>"
         snapshots = "".join(one.to_xml() for one in self.snapshots.values() if one.items)
         return (f"<VM>{self._head()}{self.permissions_xml()}<LAST_POLL>{self.last_poll}</LAST_POLL>"
@@ -209,9 +215,10 @@ class VM(PoolObject):
                 record.uid, record.gid, record.request_id = who.uid, who.gid, request
 
     def next_record(self, name: str, who: Caller | None, request: int = 0) -> None:
-        """Close the current record and go on in a new one at the same place."""
+        """Close the current record (for this reason, if one is given) and go on in a new one at the same place."""
         now = int(time.time())
-        self.note_action(name, who, request)
+        if name:
+            self.note_action(name, who, request)
         old = self.place
         old.etime = now
         if not old.retime:
