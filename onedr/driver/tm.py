@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import rbd
 
@@ -15,7 +15,7 @@ from onedr.driver import datastore as datastore_actions
 from onedr.driver import decode, staging
 from onedr.driver.decode import Place
 from onedr.errors import InputError, RefusedError
-from onedr.model import MIB, CephAccess, ImageName, Settings
+from onedr.model import MIB, CephAccess, ImageName
 from onedr.ops import wake
 from onedr.ops.protect import protect
 from onedr.policy import settings as policy
@@ -26,6 +26,7 @@ from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes
 from onedr.template import Pairs
 
+_DISK_PLACE = re.compile(r".*/datastores/(\d+)/\d+/disk\.\d+")
 _VM_FOLDER = re.compile(r"/.+/datastores/\d+/(\d+)/?")
 _RM_FOLDER_LIMIT_S = 120
 _CHECKPOINT = "one-sys-{vm_id}-checkpoint"
@@ -54,10 +55,22 @@ class _Disk:
             return ImageName(found.pool, names.vm_disk(found.name, self.vm_id, self.disk_id))
         return found
 
-    def connect(self, source: ImageName) -> CephAccess:
-        """Access to the pool the image lies in (SOURCE says which)."""
-        own = self.access
-        return CephAccess(source.pool, own.user, own.conf, own.keyfile, own.data_pool)
+    def connect(self, pool: str, data_pool: str = "") -> CephAccess:
+        """Access to the pool the disk lies in (SOURCE says which); new data goes to `data_pool`."""
+        return replace(self.access, pool=pool, data_pool=data_pool)
+
+
+@dataclass(frozen=True)
+class _Datastore:
+    """A datastore as oned knows it."""
+
+    datastore_id: int
+    name: str
+    attributes: Pairs
+
+    @property
+    def data_pool(self) -> str:
+        return template.get(self.attributes, "EC_POOL_NAME")
 
 
 def _disk(frontend: FrontEnd, vm_id: int, disk_id: int) -> _Disk:
@@ -68,10 +81,9 @@ def _disk(frontend: FrontEnd, vm_id: int, disk_id: int) -> _Disk:
     raise InputError(f"VM {vm_id} has no disk {disk_id}.")
 
 
-def _settings(frontend: FrontEnd, datastore_id: int) -> tuple[Settings, Pairs]:
+def _datastore(frontend: FrontEnd, datastore_id: int) -> _Datastore:
     found = frontend.datastore(datastore_id)
-    pairs = attributes(found)
-    return policy.read(pairs, found.findtext("NAME") or str(datastore_id)), pairs
+    return _Datastore(datastore_id, found.findtext("NAME") or str(datastore_id), attributes(found))
 
 
 def clone(arguments: list[str]) -> str:
@@ -82,19 +94,23 @@ def clone(arguments: list[str]) -> str:
     vm_id, datastore_id = parse.count(vm_text, "VM_ID"), parse.count(datastore_text, "DATASTORE_ID")
     frontend = FrontEnd()
     disk = _disk(frontend, vm_id, disk_id)
-    settings, pairs = _settings(frontend, datastore_id)
+    datastore = _datastore(frontend, datastore_id)
     name = names.vm_disk(source.name, vm_id, disk_id)
     what = f"disk {disk_id} of VM {vm_id}"
-    access = disk.connect(source)
-    data_pool = template.get(pairs, "EC_POOL_NAME")
-    with ceph.connect(CephAccess(access.pool, access.user, access.conf, access.keyfile, data_pool)) as pool:
+    with ceph.connect(disk.connect(source.pool, _data_pool_at(frontend, target))) as pool:
         _must_be_primary(pool, source.name)
         if not (pool.exists(name) and images.is_mine(pool, name, what)):  # as stock: a retry finds its own clone
             with images.making(pool, name, what):
                 images.clone(pool, source.name, name)
                 _grow(pool, name, disk.attributes)
-        _protect(pool, name, settings, datastore_id, disk)
+        _protect(pool, name, datastore, disk)
     return ""
+
+
+def _data_pool_at(frontend: FrontEnd, target: str) -> str:
+    """EC_POOL_NAME of the system datastore the VM lies in; as in stock, not that of the image's datastore."""
+    match = _DISK_PLACE.fullmatch(target)
+    return _datastore(frontend, int(match[1])).data_pool if match else ""
 
 
 def _grow(pool: Pool, name: str, disk: Pairs) -> None:
@@ -104,13 +120,18 @@ def _grow(pool: Pool, name: str, disk: Pairs) -> None:
             image.resize(parse.count(wanted, "SIZE") * MIB)
 
 
-def _protect(pool: Pool, name: str, settings: Settings, datastore_id: int, disk: _Disk) -> None:
+def _protect(pool: Pool, name: str, datastore: _Datastore, disk: _Disk) -> None:
+    try:
+        settings = policy.read(datastore.attributes, datastore.name)
+    except InputError as error:  # a slip in a DR_ attribute stops no VM
+        print(f"WARN: {name} is not protected yet: {error}", file=sys.stderr)
+        return
     if not wants_protection(settings, disk.attributes, disk.user_template):
         return
     reason = protect(pool, name, settings)
     if reason:
         print(f"WARN: {name} is not protected yet: {reason}", file=sys.stderr)
-    wake.keeper(datastore_id)
+    wake.keeper(datastore.datastore_id)
 
 
 def _must_be_primary(pool: Pool, name: str) -> None:
@@ -121,24 +142,24 @@ def _must_be_primary(pool: Pool, name: str) -> None:
         raise InputError(f"RBD image {pool.access.pool}/{name} does not exist.") from error
     if not primary:  # a guest would boot and then get I/O errors (CEPH-FACTS §9); and the peer may run it (P22)
         raise RefusedError(
-            f"RBD image {pool.access.pool}/{name} is the peer's copy here, not the primary: the VM must not start at this site. "
-            f"See onedr status; onedr failover makes this site the primary."
+            f"RBD image {pool.access.pool}/{name} is the peer's copy here, not the primary: the VM must not start at "
+            f"this site. See onedr status; onedr failover makes this site the primary."
         )
 
 
 def ln(arguments: list[str]) -> str:
-    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a persistent image is used as it is; an unused @snap is dropped as in stock."""
+    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a persistent image is used as it is; as in stock an unused @snap goes."""
     source_text, target, vm_text, datastore_text = decode.words(arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID")
     source = parse.source(source_text.partition(":")[2])
     disk_id = decode.disk_id(target)
     vm_id, datastore_id = parse.count(vm_text, "VM_ID"), parse.count(datastore_text, "DATASTORE_ID")
     frontend = FrontEnd()
     disk = _disk(frontend, vm_id, disk_id)
-    settings, _ = _settings(frontend, datastore_id)
-    with ceph.connect(disk.connect(source)) as pool:
+    datastore = _datastore(frontend, datastore_id)
+    with ceph.connect(disk.connect(source.pool)) as pool:
         _must_be_primary(pool, source.name)
         images.drop_base_snapshot(pool, source.name)
-        _protect(pool, source.name, settings, datastore_id, disk)
+        _protect(pool, source.name, datastore, disk)
     return ""
 
 
@@ -155,7 +176,7 @@ def delete(arguments: list[str]) -> str:
     if template.get(disk.attributes, "CLONE").upper() == "NO":
         return ""
     name = disk.rbd_name
-    with ceph.connect(disk.connect(name)) as pool:
+    with ceph.connect(disk.connect(name.pool)) as pool:
         _remove_disk(pool, name.name, disk)
         base = template.get(disk.attributes, "SOURCE")
         if base and pool.exists(parse.source(base).name):
@@ -184,8 +205,7 @@ def _delete_folder(frontend: FrontEnd, target: Place, vm_id: int, datastore_id: 
     match = _VM_FOLDER.fullmatch(target.path)
     if not match or int(match[1]) != vm_id or ".." in target.path:
         raise InputError(f"{target.path!r} is not the folder of VM {vm_id}; nothing was removed.")
-    _, pairs = _settings(frontend, datastore_id)
-    with ceph.connect(ceph_access(pairs)) as pool:
+    with ceph.connect(ceph_access(_datastore(frontend, datastore_id).attributes)) as pool:
         images.remove(pool, _CHECKPOINT.format(vm_id=vm_id))
     process.on_host(target.host, ["rm", "-rf", "--", target.path], _RM_FOLDER_LIMIT_S)
 
@@ -206,17 +226,15 @@ def cpds(arguments: list[str]) -> str:
     vm_id, datastore_id = parse.count(vm_text, "VM_ID"), parse.count(datastore_text, "DATASTORE_ID")
     frontend = FrontEnd()
     disk = _disk(frontend, vm_id, disk_id)
-    settings, pairs = _settings(frontend, datastore_id)
+    datastore = _datastore(frontend, datastore_id)
     name = disk.rbd_name
-    access = disk.connect(name)
-    if target.pool != access.pool:
+    if target.pool != name.pool:
         raise InputError(f"Cannot save {name} as {target}: it lies in another pool.")
     chosen = None if snapshot == "-1" else str(parse.count(snapshot, "SNAP_ID"))
-    data_pool = template.get(pairs, "EC_POOL_NAME")
-    with ceph.connect(CephAccess(access.pool, access.user, access.conf, access.keyfile, data_pool)) as pool:
+    with ceph.connect(disk.connect(name.pool, datastore.data_pool)) as pool:
         with images.making(pool, target.name, f"saved disk {disk_id} of VM {vm_id}"):
             images.copy(pool, name.name, target.name, chosen)
-        _protect(pool, target.name, settings, datastore_id, disk)
+        _protect(pool, target.name, datastore, disk)
     return ""
 
 
@@ -230,20 +248,21 @@ def mkimage(arguments: list[str]) -> str:
     vm_id, datastore_id = parse.count(vm_text, "VM_ID"), parse.count(datastore_text, "DATASTORE_ID")
     frontend = FrontEnd()
     disk = _disk(frontend, vm_id, disk_id)
-    settings, pairs = _settings(frontend, datastore_id)
+    datastore = _datastore(frontend, datastore_id)
     name = names.volatile(vm_id, disk_id)
     kind = "swap" if format_ == "swap" else template.get(disk.attributes, "FS")
-    with ceph.connect(disk.access) as pool:
+    with ceph.connect(disk.connect(disk.access.pool, datastore.data_pool)) as pool:
         what = f"volatile disk {disk_id} of VM {vm_id}"
         if pool.exists(name) and images.is_mine(pool, name, what):
             return ""
         with images.making(pool, name, what):
             if kind:
-                with datastore_actions.formatted_file(kind, size, staging.staging_folder(pairs)) as path:
+                folder = staging.staging_folder(datastore.attributes)
+                with datastore_actions.formatted_file(kind, size, folder) as path:
                     images.import_file(pool, name, path)
             else:
                 images.create(pool, name, size)
-        _protect(pool, name, settings, datastore_id, disk)
+        _protect(pool, name, datastore, disk)
     return ""
 
 
