@@ -70,6 +70,7 @@ class Settings:
     site: str = ""
     site_index: int = 0
     network_map: tuple[tuple[str, str], ...] = ()
+    peer_datastore: str = ""  # name of this datastore at the peer; empty: the same
     peer: CephAccess | None = None
 
 
@@ -112,6 +113,7 @@ class DiskRef:
     clone: bool
     protected: bool
     reason: str = ""
+    datastore: str = ""  # name of its datastore there
 
 
 @dataclass(frozen=True)

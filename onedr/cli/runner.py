@@ -3,27 +3,34 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from onedr.errors import FrontEndError, OneDRError, PartialError, RefusedError
 from onedr.ops import action
 from onedr.ops.action import Request
 from onedr.ports.frontend import FrontEnd
 
+_TAIL = 400
 _KINDS = {"RefusedError": RefusedError, "PartialError": PartialError}
 
 
 def events(datastore: str, request: Request) -> Iterator[dict[str, Any]]:
     """Events of the action, as they come. Raises the error that ended it."""
     element = FrontEnd().find_datastore(datastore)
-    child = subprocess.Popen(
-        [action.command(request.verb), str(element.findtext("ID"))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )
+    argv = [action.command(request.verb), str(element.findtext("ID"))]
+    with tempfile.TemporaryFile() as complaints:  # not a pipe: nobody reads it when this client is gone
+        child = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
+        )
+        yield from _read(child, action.driver_data(element, request), complaints)
+
+
+def _read(child: subprocess.Popen[bytes], data: bytes, complaints: IO[bytes]) -> Iterator[dict[str, Any]]:
     assert child.stdin is not None and child.stdout is not None
     with child.stdin as stdin:
-        stdin.write(action.driver_data(element, request))
+        stdin.write(data)
     failure: OneDRError | None = None
     for line in child.stdout:
         event = json.loads(line)
@@ -37,7 +44,9 @@ def events(datastore: str, request: Request) -> Iterator[dict[str, Any]]:
         failure.exit_code = code
         raise failure
     if code:
-        raise OneDRError(f"The action {request.verb} ended with code {code}; its driver's log is in oned.log.")
+        complaints.seek(0)
+        said = complaints.read().decode(errors="replace").strip()[-_TAIL:]
+        raise OneDRError(f"{child.args[0]} ended with code {code}: {said or 'it said nothing'}")
 
 
 def datastore_name(datastore: str) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from typing import Any, NoReturn
+
+import rados
+import rbd
 
 from onedr.driver import decode
 from onedr.driver.decode import ActionData
-from onedr.errors import FrontEndError, OneDRError, PartialError, RefusedError
+from onedr.errors import FrontEndError, OneDRError, PartialError, RefusedError, StorageError
 from onedr.ops import action, failover, reconcile, status
 from onedr.ops.action import Request
 from onedr.ops.protected import Datastore
@@ -32,11 +36,20 @@ def run_action(verb: str) -> NoReturn:
         data = decode.action_data(sys.stdin.read())
         _VERBS[verb](data, action.read_request(data.root, verb))
     except OneDRError as error:
-        code = error.exit_code
-        emit({"event": "error", "kind": type(error).__name__, "message": str(error)})
-        print(error, file=sys.stderr)
+        code = _fail(error)
+    except (rados.Error, rbd.Error) as error:
+        code = _fail(StorageError(f"Ceph: {error}"))
+    except Exception as error:  # noqa: BLE001 the process ends here
+        traceback.print_exc()
+        code = _fail(OneDRError(f"OneDR failed unexpectedly ({type(error).__name__}: {error})."))
     sys.stdout.flush()
     os._exit(code)  # a call that Ceph never answered may have left a thread behind
+
+
+def _fail(error: OneDRError) -> int:
+    emit({"event": "error", "kind": type(error).__name__, "message": str(error)})
+    print(error, file=sys.stderr)
+    return error.exit_code
 
 
 def _datastore(data: ActionData) -> Datastore:

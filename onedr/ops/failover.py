@@ -8,10 +8,11 @@ from typing import Any
 
 from onedr.errors import OneDRError, RefusedError
 from onedr.model import Peer, State
-from onedr.ops import gather, parallel, peer, recreate, register, storage
+from onedr.ops import gather, parallel, peer, protected, recreate, register, storage
 from onedr.ops import site as front
 from onedr.ops.protected import Datastore
 from onedr.policy import failover as policy
+from onedr.policy import inventory
 from onedr.policy.failover import Facts, Kind, Plan, Request, Step
 from onedr.policy.inventory import VmItem
 from onedr.ports import ceph, journal, mirror
@@ -48,6 +49,8 @@ def failover(target: Datastore, request: Request, dry_run: bool, emit: Emit, fro
 
 def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, peer.Sight]:
     images = gather.all_images(pool, target.settings)
+    if protected.shares_pool(target, frontend):
+        images = inventory.of_datastores(images, protected.names(target))
     sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
     site = front.survey(frontend, target.datastore_id, pool, target.settings)
     facts = Facts(

@@ -17,7 +17,7 @@ import rbd
 
 from onedr import template
 from onedr.errors import OneDRError
-from onedr.model import Mark, Role
+from onedr.model import Mark, Peer, Role
 from onedr.ops import parallel, protected, reconcile, status
 from onedr.ops.protected import Datastore
 from onedr.ports import ceph, mirror, records
@@ -56,21 +56,30 @@ class Keeper:
         self._complete: set[str] = set()  # copies seen replaying: their marks may be trusted
         self._in_use: set[str] = set()
         self._mirrored: set[str] = set()
-        self._shown: dict[str, str] = {}
+        self._peer_answers = False
+        self._point_shown = -SURVEY_S
 
     def keep(self, life_s: float) -> None:
         """Work until the life is over or this site stopped being the primary. Raises OneDRError when its world is gone."""
         end = time.monotonic() + life_s
-        next_survey = 0.0
+        next_survey, pause_s = 0.0, EAGER_S
         while time.monotonic() < end:
-            if time.monotonic() >= next_survey or self._has_news():
+            news = self._has_news()
+            if news or time.monotonic() >= next_survey:
+                pause_s = EAGER_S if news else pause_s
                 role = self.survey()
                 if role is not Role.PRIMARY:
                     return
-                outstanding = self._mirrored - self._complete
-                next_survey = time.monotonic() + (EAGER_S if outstanding else SURVEY_S)
+                pause_s = self._pause(pause_s)
+                next_survey = time.monotonic() + pause_s
             self.beat(self._in_use & self._complete)
-            self._wait(EAGER_S if self._mirrored - self._complete else BEAT_S)
+            self._wait(min(pause_s, BEAT_S))
+
+    def _pause(self, last_s: float) -> float:
+        """Until the next survey: short while first copies are expected soon, longer and longer when they take their time."""
+        if not self._mirrored - self._complete or not self._peer_answers:
+            return SURVEY_S
+        return min(last_s * 1.3, SURVEY_S)
 
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -90,6 +99,7 @@ class Keeper:
         report = reconcile.turn(self._pool, datastore, self._frontend)
         self._in_use, self._mirrored = report.in_use, report.mirrored
         seen = status.view(self._pool, datastore, self._frontend)
+        self._peer_answers = seen.copies.sight.peer is Peer.ANSWERS
         complete = {name for name, copy in seen.copies.by_name.items() if copy.complete and not copy.primary}
         fresh = (complete & self._mirrored) - self._complete
         self._complete = complete & self._mirrored
@@ -124,9 +134,9 @@ class Keeper:
     def _point_is_old(self, changed: dict[str, str]) -> bool:
         """A new recovery point alone is written every SURVEY_S: each update makes oned run hooks."""
         now = time.monotonic()
-        if "DR_RECOVERY_POINT" not in changed or now - float(self._shown.get("at", "-1e9")) < SURVEY_S:
+        if "DR_RECOVERY_POINT" not in changed or now - self._point_shown < SURVEY_S:
             return False
-        self._shown["at"] = str(now)
+        self._point_shown = now
         return True
 
 

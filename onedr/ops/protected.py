@@ -32,6 +32,19 @@ def from_element(element: etree._Element) -> Datastore:
     return Datastore(number(element, "ID"), name, ceph_access(pairs), policy.read(pairs, name))
 
 
+def shares_pool(datastore: Datastore, frontend: FrontEnd) -> bool:
+    """Does another protected datastore keep its images in the same pool?"""
+    return any(
+        other.access.pool == datastore.access.pool and other.datastore_id != datastore.datastore_id
+        for other in all_of(frontend).values()
+    )
+
+
+def names(datastore: Datastore) -> set[str]:
+    """What records may call this datastore: its name here, and there."""
+    return {datastore.name, datastore.settings.peer_datastore or datastore.name}
+
+
 def all_of(frontend: FrontEnd) -> dict[int, Datastore]:
     """Every image datastore with driver ceph_dr and DR_PROTECT=YES; one whose attributes are bad protects nothing."""
     found = {}

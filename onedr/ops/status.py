@@ -8,7 +8,7 @@ from typing import Any
 from onedr import names
 from onedr.errors import FrontEndError
 from onedr.model import ImageFacts, VmRecord
-from onedr.ops import copies, gather
+from onedr.ops import copies, gather, protected
 from onedr.ops.copies import Copies
 from onedr.ops.protected import Datastore
 from onedr.policy import definition, inventory, state
@@ -52,7 +52,7 @@ def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
 def view(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> View:
     """Look at everything once."""
     now = time.time()
-    facts = tuple(gather.all_images(pool, datastore.settings))
+    facts = tuple(_images(pool, datastore, frontend))
     mirrored = tuple(fact for fact in facts if fact.mode is not None)
     primaries = [fact.name for fact in mirrored if fact.primary]
     seen = copies.look(pool, datastore.settings, primaries)
@@ -69,6 +69,15 @@ def view(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> View:
     took_over = str(last[0]["message"]) if last and last[0]["result"] in ("DONE", "PARTIAL") else ""
     judged = state.verdict(datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over)
     return View(facts, seen, items, judged, unprotected)
+
+
+def _images(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> list[ImageFacts]:
+    images = gather.all_images(pool, datastore.settings)
+    try:
+        shared = protected.shares_pool(datastore, frontend)
+    except FrontEndError:
+        return images
+    return inventory.of_datastores(images, protected.names(datastore)) if shared else images
 
 
 _BY_CHOICE = "says DR_PROTECT=NO"

@@ -140,4 +140,5 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
         disk_id=disk_id, rbd=rbd, image_id=_number(image_id, f"{where} has IMAGE_ID") if image_id else None,
         image_name=template.get(disk, "IMAGE"),
         clone=clone, protected=rbd is not None and not reason, reason=reason,
+        datastore=template.get(disk, "DATASTORE"),
     )

@@ -1,9 +1,10 @@
 """What the images of a pool amount to: the peer's VMs that could be started here, and what stands in the way."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from onedr import template
 from onedr.model import Envelope, ImageFacts, ImageRecord, VmRecord
 
 
@@ -31,6 +32,8 @@ def vms(images: Iterable[ImageFacts], here: str, own: bool = False) -> list[VmIt
     newest: dict[str, Envelope] = {}
     for image in by_name.values():
         if image.vm is None or (image.vm.fsid == here) != own or not isinstance(image.vm.body, VmRecord):
+            continue
+        if template.get(image.vm.body.user_template, "DR_PROTECT").upper() == "NO":
             continue
         origin = f"{image.vm.fsid}:{image.vm.body.vm_id}"
         if origin not in newest or image.vm.generation > newest[origin].generation:
@@ -61,9 +64,21 @@ def _item(origin: str, envelope: Envelope, by_name: dict[str, ImageFacts]) -> Vm
     return VmItem(origin, envelope, record, tuple(found), tuple(obstacles), tuple(warnings))
 
 
-def loose_images(images: Iterable[ImageFacts], here: str) -> list[ImageFacts]:
-    """Images of other sites that OpenNebula knew as images there (not VM clones): they are registered here."""
-    return [
-        image for image in images
-        if image.image is not None and image.image.fsid != here and isinstance(image.image.body, ImageRecord)
-    ]
+def of_datastores(images: Iterable[ImageFacts], datastores: Collection[str]) -> list[ImageFacts]:
+    """Of a pool that several datastores share, the images that belong to one: by their records, with all disks of a VM
+    that has one there, and with parents. An image whose records say nothing belongs to every datastore.
+    """
+    by_name = {image.name: image for image in images}
+    kept: set[str] = set()
+    for image in by_name.values():
+        disks = image.vm.body.disks if image.vm is not None and isinstance(image.vm.body, VmRecord) else ()
+        own = {image.image.body.datastore} if image.image and isinstance(image.image.body, ImageRecord) else set()
+        named = own | {disk.datastore for disk in disks}
+        if not named or named & set(datastores):
+            kept.add(image.name)
+    for name in list(kept):
+        parent = by_name[name].parent
+        while parent in by_name and parent not in kept:
+            kept.add(parent)
+            parent = by_name[parent].parent
+    return [image for image in by_name.values() if image.name in kept]

@@ -85,7 +85,10 @@ def read(attributes: Pairs, datastore: str) -> Settings:
 
     Raises InputError that names every bad attribute at once.
     """
-    values: dict[str, object] = {"site": template.get(attributes, "DR_SITE"), "peer": _peer(attributes)}
+    values: dict[str, object] = {
+        "site": template.get(attributes, "DR_SITE"), "peer": _peer(attributes),
+        "peer_datastore": template.get(attributes, "DR_PEER_DATASTORE"),
+    }
     problems = []
     for key, (name, reader) in _READERS.items():
         text = template.get(attributes, key).strip()

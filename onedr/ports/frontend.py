@@ -84,13 +84,17 @@ class FrontEnd:
         except ValueError as error:
             raise FrontEndError(f"[one.{method}] answered {error}") from error
 
+    def _pool(self, method: str, tag: str, *arguments: Any) -> list[etree._Element]:
+        """Its objects; oned puts other things beside them (QUOTAS, VLAN_RULES, DEFAULT_USER_QUOTAS)."""
+        return list(self._object(method, *arguments).iterfind(tag))
+
     def datastore(self, datastore_id: int) -> etree._Element:
         """`<DATASTORE>`; secrets stay encrypted."""
         return self._object("datastore.info", datastore_id, False)
 
     def datastores(self) -> list[etree._Element]:
         """Every `<DATASTORE>`."""
-        return list(self._object("datastorepool.info"))
+        return self._pool("datastorepool.info", "DATASTORE")
 
     def find_datastore(self, name_or_id: str) -> etree._Element:
         """A datastore by id or name."""
@@ -107,7 +111,7 @@ class FrontEnd:
 
     def images(self) -> list[etree._Element]:
         """Every `<IMAGE>`."""
-        return list(self._object("imagepool.info", *_EVERYTHING))
+        return self._pool("imagepool.info", "IMAGE", *_EVERYTHING)
 
     def vm(self, vm_id: int) -> etree._Element:
         """`<VM>`, with its context's secrets in plain text (they are sealed before they leave: records)."""
@@ -115,19 +119,19 @@ class FrontEnd:
 
     def vms(self) -> list[etree._Element]:
         """Every `<VM>` that is not DONE, whole."""
-        return list(self._object("vmpool.infoextended", *_EVERYTHING, ALL_VMS_NOT_DONE, ""))
+        return self._pool("vmpool.infoextended", "VM", *_EVERYTHING, ALL_VMS_NOT_DONE, "")
 
     def networks(self) -> list[etree._Element]:
         """Every `<VNET>`."""
-        return list(self._object("vnpool.info", *_EVERYTHING))
+        return self._pool("vnpool.info", "VNET", *_EVERYTHING)
 
     def users(self) -> dict[str, int]:
         """User ids by name."""
-        return _ids(self._object("userpool.info"))
+        return _ids(self._pool("userpool.info", "USER"))
 
     def groups(self) -> dict[str, int]:
         """Group ids by name."""
-        return _ids(self._object("grouppool.info"))
+        return _ids(self._pool("grouppool.info", "GROUP"))
 
     def update_datastore(self, datastore_id: int, attributes: Pairs) -> None:
         """Set attributes, the others stay."""
@@ -150,8 +154,8 @@ class FrontEnd:
         return int(self.call("vm.allocate", template.to_xml(description), True))
 
 
-def _ids(pool: etree._Element) -> dict[str, int]:
-    return {str(item.findtext("NAME")): int(str(item.findtext("ID"))) for item in pool}
+def _ids(pool: list[etree._Element]) -> dict[str, int]:
+    return {str(item.findtext("NAME")): number(item, "ID") for item in pool}
 
 
 def number(element: etree._Element, path: str) -> int:
