@@ -46,7 +46,7 @@ def _read(child: subprocess.Popen[bytes], data: bytes, complaints: IO[bytes]) ->
     if code:
         complaints.seek(0)
         said = complaints.read().decode(errors="replace").strip()[-_TAIL:]
-        raise OneDRError(f"{child.args[0]} ended with code {code}: {said or 'it said nothing'}")
+        raise OneDRError(f"the action ended with code {code}: {said or 'it said nothing'}")
 
 
 def datastore_name(datastore: str) -> str:
