@@ -10,7 +10,7 @@ from sandbox.frontend.context import Frontend
 from sandbox.frontend.errors import ApiError, Code, TemplateError, action, internal
 from sandbox.frontend.objects import Lock, PoolObject, check_name
 from sandbox.frontend.templates import Template, parse
-from sandbox.frontend.users import ADMIN, MANAGE, USE, Caller, Group, User
+from sandbox.frontend.users import ADMIN, MANAGE, NO_QUOTAS, USE, Caller, Group, User
 
 Kind = type[PoolObject]
 ALL, MINE, MINE_AND_GROUPS, GROUP = -2, -3, -1, -4
@@ -58,7 +58,10 @@ def listing(frontend: Frontend, who: Caller, kind: Kind, which: int, start: int,
 
 def pool_xml(root: str, objects: list[PoolObject]) -> str:
     """A pool document."""
-    return f"<{root}_POOL>{''.join(obj.pool_xml() for obj in objects)}</{root}_POOL>"
+    shown = "".join(obj.pool_xml() for obj in objects)
+    if root in ("USER", "GROUP"):  # as 7.4.0: not only objects are in these pools
+        shown += f"<DEFAULT_{root}_QUOTAS>{NO_QUOTAS}</DEFAULT_{root}_QUOTAS>"
+    return f"<{root}_POOL>{shown}</{root}_POOL>"
 
 
 def add_pool(name: str, kind: Kind) -> None:

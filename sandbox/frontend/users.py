@@ -16,7 +16,7 @@ USE, MANAGE, ADMIN = "USE", "MANAGE", "ADMIN"
 _BIT = {USE: 0, MANAGE: 1, ADMIN: 2}
 # The default VDC and rules let every user of group `users` use these.
 _SHARED_KINDS = {"datastore", "vnet", "cluster", "secgroup", "zone", "host"}
-_NO_QUOTAS = "<DATASTORE_QUOTA></DATASTORE_QUOTA><NETWORK_QUOTA></NETWORK_QUOTA><VM_QUOTA></VM_QUOTA><IMAGE_QUOTA></IMAGE_QUOTA>"
+NO_QUOTAS = "<DATASTORE_QUOTA></DATASTORE_QUOTA><NETWORK_QUOTA></NETWORK_QUOTA><VM_QUOTA></VM_QUOTA><IMAGE_QUOTA></IMAGE_QUOTA>"
 
 
 @dataclass
@@ -41,10 +41,10 @@ class User(PoolObject):
                 f"{self.template.to_xml()}")
 
     def to_xml(self) -> str:
-        return (f"<USER>{self._xml()}{_NO_QUOTAS}<DEFAULT_USER_QUOTAS>{_NO_QUOTAS}</DEFAULT_USER_QUOTAS></USER>")
+        return (f"<USER>{self._xml()}{NO_QUOTAS}<DEFAULT_USER_QUOTAS>{NO_QUOTAS}</DEFAULT_USER_QUOTAS></USER>")
 
     def pool_xml(self) -> str:
-        return f"<USER>{self._xml()}</USER><QUOTAS><ID>{self.oid}</ID>{_NO_QUOTAS}</QUOTAS>"
+        return f"<USER>{self._xml()}</USER><QUOTAS><ID>{self.oid}</ID>{NO_QUOTAS}</QUOTAS>"
 
 
 @dataclass
@@ -65,10 +65,11 @@ class Group(PoolObject):
                 f"<ADMINS>{admins}</ADMINS>")
 
     def to_xml(self) -> str:
-        return f"<GROUP>{self._xml()}{_NO_QUOTAS}<DEFAULT_GROUP_QUOTAS>{_NO_QUOTAS}</DEFAULT_GROUP_QUOTAS></GROUP>"
+        return f"<GROUP>{self._xml()}{NO_QUOTAS}<DEFAULT_GROUP_QUOTAS>{NO_QUOTAS}</DEFAULT_GROUP_QUOTAS></GROUP>"
 
     def pool_xml(self) -> str:
-        return f"<GROUP>{self._xml()}</GROUP><QUOTAS><ID>{self.oid}</ID>{_NO_QUOTAS}</QUOTAS>"
+        quotas = f"<QUOTAS><ID>{self.oid}</ID>{NO_QUOTAS}</QUOTAS>"
+        return f"<GROUP>{self._xml()}</GROUP>{quotas}<VLAN_RULES><ID>{self.oid}</ID></VLAN_RULES>"
 
 
 @dataclass
