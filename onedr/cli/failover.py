@@ -28,7 +28,8 @@ def failover(
         for event in runner.events(datastore, asked):
             _print(event)
         name = runner.datastore_name(datastore)
-        confirm = click.prompt(f"This site takes over. Type the datastore's name ({name}) to go on", default="", show_default=False)
+        question = f"This site takes over. Type the datastore's name ({name}) to go on"
+        confirm = click.prompt(question, default="", show_default=False)
         if confirm != name:
             raise click.Abort
     request = Request("failover", confirm=confirm, vms=vms, start=not no_start, dry_run=dry_run)
@@ -47,8 +48,8 @@ def _plan(event: dict[str, Any]) -> None:
     out = show.console()
     out.print(f"Peer: {event['peer']['state']} ({event['peer']['detail']})")
     out.print(show.table("What comes back", ("VM", "from", "recovery point", "loss at most", "starts", "in the way"), [
-        (f"{vm['name']} ({vm['vm']})", vm["site"], show.moment(vm["recovery_point"]), show.seconds(vm["expected_loss_s"]) or "unknown",
-         "yes" if vm["starts"] else "no", vm["left_out"])
+        (f"{vm['name']} ({vm['vm']})", vm["site"], show.moment(vm["recovery_point"]),
+         show.seconds(vm["expected_loss_s"]) or "unknown", "yes" if vm["starts"] else "no", vm["left_out"])
         for vm in event["vms"]
     ]))
     if event["refusal"]:

@@ -23,7 +23,8 @@ def history(datastore: str, as_json: bool) -> None:
         return
     out = show.console()
     out.print(show.table("Runs", ("run", "began", "by", "result", "message"), [
-        (run_id, show.moment(run["began"]), run["owner"].split(":")[0], run["result"], run["message"]) for run_id, run in runs.items()
+        (run_id, show.moment(run["began"]), run["owner"].split(":")[0], run["result"], run["message"])
+        for run_id, run in runs.items()
     ]))
     for run in list(runs.values())[-1:]:
         for item, why in run["failed"].items():

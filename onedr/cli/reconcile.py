@@ -18,6 +18,7 @@ def reconcile(datastore: str, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(event))
             continue
-        click.echo(f"{len(event['mirrored'])} mirrored, {len(event['recorded'])} record(s) written, {len(event['protected'])} begun")
+        counts = (len(event["mirrored"]), len(event["recorded"]), len(event["protected"]))
+        click.echo("{} mirrored, {} record(s) written, {} begun".format(*counts))
         for name, reason in {**event["waiting"], **event["failed"]}.items():
             click.echo(f"  {name}: {reason}")
