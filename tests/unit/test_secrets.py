@@ -13,7 +13,8 @@ from onedr.template import Pairs
 
 SECRET_KEYS = ("PASSWORD", "PW", "root_password", "API_TOKEN", "SSH_PRIVATE_KEY", "CEPH_SECRET", "KEY", "VNC_PASSWD",
                "CREDENTIALS", "db_pwd")
-PUBLIC_KEYS = ("SSH_PUBLIC_KEY", "KEYMAP", "NAME", "KEYBOARD", "MONKEY", "DISK", "SSH_PUBLIC_KEYS", "PWM", "START_SCRIPT")
+PUBLIC_KEYS = ("SSH_PUBLIC_KEY", "KEYMAP", "NAME", "KEYBOARD", "MONKEY", "DISK", "SSH_PUBLIC_KEYS", "PWM",
+               "START_SCRIPT")
 ANY_KEY = st.sampled_from(SECRET_KEYS + PUBLIC_KEYS) | KEYS
 VECTOR = st.lists(st.tuples(ANY_KEY, XML_TEXT), max_size=4).map(tuple)
 TEMPLATES = st.lists(st.tuples(ANY_KEY, XML_TEXT | VECTOR), max_size=8).map(tuple)

@@ -40,7 +40,8 @@ def test_the_root_is_named_as_oned_wants_it() -> None:
     "<!DOCTYPE a><a/>",
     '<!DOCTYPE a [<!ENTITY l "lol">' + "".join(
         f'<!ENTITY l{n} "{f"&l{n - 1 if n else str()};" * 10}">' for n in range(10)) + "]><a>&l9;</a>",
-    "<a>&undeclared;</a>", "<a>", "", "no xml", "<a/><b/>", "\x00", "<a>\x01</a>", '<?xml version="1.0" encoding="x"?><a/>',
+    "<a>&undeclared;</a>", "<a>", "", "no xml", "<a/><b/>", "\x00", "<a>\x01</a>",
+    '<?xml version="1.0" encoding="x"?><a/>',
 ])
 def test_a_document_with_a_type_declaration_or_that_is_not_well_formed_is_refused(document: str) -> None:
     with pytest.raises(ValueError):

@@ -1,0 +1,415 @@
+"""Failover decided: refusals row by row, and what must hold for every plan whatever the facts are."""
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import HERE, THERE, disk, envelope, image, image_record, vm_record
+
+from onedr.model import ImageFacts, Mode, Peer, VmRecord
+from onedr.policy import failover, inventory
+from onedr.policy.failover import Facts, Kind, Plan, Recovered, Request, Step
+
+ONE_DISK = vm_record(disks=(disk(0, "one/one-1"),))
+ORIGIN = f"{THERE}:42"
+
+
+def copy_of(name: str, body: VmRecord | None = ONE_DISK, known: bool = True, **changes: Any) -> ImageFacts:
+    """A copy that carries a VM's record and, when the peer knew it as an image, the image's."""
+    return image(
+        name, vm=envelope(body) if body else None, image=envelope(image_record(name=name)) if known else None, **changes
+    )
+
+
+def facts(*images: ImageFacts, **changes: Any) -> Facts:
+    values: dict[str, Any] = {
+        "datastore": "ceph", "here": HERE, "protected": True, "peer": Peer.GONE, "peer_detail": "it refuses",
+        "can_fence": True,
+    }
+    return Facts(**{**values, **changes}, images=images)
+
+
+def steps(plan: Plan) -> list[tuple[Kind, str]]:
+    return [(step.kind, step.target) for step in plan.steps]
+
+
+WAITING = copy_of("one-1")
+TAKEN = copy_of("one-1", primary=True, complete=False)
+
+
+@pytest.mark.parametrize(("given_facts", "request_", "reason"), [
+    (facts(WAITING, protected=False), Request(), "DR_PROTECT=YES is missing"),
+    (facts(WAITING), Request(confirm="other"), "type ceph"),
+    (facts(WAITING, peer=Peer.ANSWERS), Request(confirm="Ceph"), "type ceph"),
+    (facts(), Request(), "Nothing in ceph came from a peer"),
+    (facts(image("one-1", mode=None, primary=True)), Request(), "Nothing in ceph came from a peer"),
+    (facts(image("one-1", primary=True, vm=envelope(ONE_DISK, fsid=HERE))), Request(), "Nothing in ceph came from"),
+    (facts(WAITING), Request(vms=("db",)), "No record of VM db"),
+    (facts(WAITING, peer=Peer.ANSWERS), Request(), "still answers"),
+    (facts(WAITING, peer=Peer.ANSWERS, can_fence=False), Request(confirm="ceph"), "cannot be fenced"),
+    (facts(WAITING, peer=Peer.ANSWERS, can_fence=False), Request(), "still answers"),
+    (facts(WAITING, peer=Peer.UNKNOWN), Request(), "is not known"),
+    (facts(WAITING, peer=Peer.UNKNOWN), Request(vms=("web",)), "is not known"),
+    (facts(TAKEN, registered=frozenset({"one-1"}), recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)}), Request(),
+     "nothing left to do"),
+    (facts(recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)}), Request(), "nothing left to do"),
+])
+def test_it_is_refused_with_the_reason_and_without_steps(given_facts: Facts, request_: Request, reason: str) -> None:
+    plan = failover.plan(given_facts, request_)
+    assert reason in plan.refusal
+    assert plan.steps == ()
+
+
+def test_a_refusal_still_shows_the_vms_it_is_about() -> None:
+    plan = failover.plan(facts(WAITING, peer=Peer.UNKNOWN), Request())
+    assert [item.record.name for item in plan.vms] == ["web"]
+
+
+@pytest.mark.parametrize(("peer", "first"), [
+    (Peer.GONE, (Kind.CUT, "ceph")), (Peer.UNKNOWN, (Kind.CUT, "ceph")), (Peer.ANSWERS, (Kind.FENCE, "one-1")),
+])
+def test_a_vm_comes_back_in_the_one_safe_order(peer: Peer, first: tuple[Kind, str]) -> None:
+    plan = failover.plan(facts(WAITING, peer=peer), Request(confirm="ceph"))
+    assert steps(plan) == [
+        first, (Kind.PROMOTE, "one-1"), (Kind.REGISTER, "one-1"), (Kind.CREATE, ORIGIN), (Kind.START, ORIGIN)
+    ]
+    assert plan.left_out == {}
+    assert all(step.limit_s > 0 and step.text for step in plan.steps)
+
+
+def test_the_peer_that_is_gone_needs_no_confirmation() -> None:
+    assert failover.plan(facts(WAITING), Request()).refusal == ""
+
+
+def test_when_everything_is_promoted_the_peer_is_not_asked_about_any_more() -> None:
+    for peer in Peer:
+        plan = failover.plan(facts(TAKEN, peer=peer, can_fence=False), Request())
+        assert steps(plan) == [(Kind.REGISTER, "one-1"), (Kind.CREATE, ORIGIN), (Kind.START, ORIGIN)]
+
+
+def test_a_copy_that_never_completed_is_left_out_and_the_others_are_not() -> None:
+    other = vm_record(vm_id=7, name="db", disks=(disk(0, "one/one-2"),))
+    plan = failover.plan(facts(copy_of("one-1", complete=False), copy_of("one-2", other)), Request())
+    assert {target for _, target in steps(plan)} == {"ceph", "one-2", f"{THERE}:7"}
+    assert "never completed" in plan.left_out["one-1"]
+    assert "never completed" in plan.left_out[ORIGIN]
+
+
+def test_confirmation_does_not_make_an_incomplete_copy_promotable() -> None:
+    for peer in Peer:
+        plan = failover.plan(facts(copy_of("one-1", complete=False), peer=peer), Request(confirm="ceph"))
+        assert plan.steps == ()
+        assert "one-1" in plan.left_out
+
+
+def test_a_clone_over_an_incomplete_parent_is_left_out_with_its_vm() -> None:
+    """The clone's own copy is complete, and its data is not: it is read through the parent."""
+    grandparent = copy_of("one-8", None, complete=False)
+    parent = copy_of("one-9", None, parent="one-8")
+    clone = copy_of("one-1", parent="one-9", known=False)
+    plan = failover.plan(facts(clone, parent, grandparent), Request())
+    assert plan.steps == ()
+    assert set(plan.left_out) == {"one-1", "one-9", "one-8", ORIGIN}
+    assert "one-9" in plan.left_out[ORIGIN]
+
+
+def test_the_parent_of_a_chosen_vms_clone_is_promoted_too() -> None:
+    images = (copy_of("one-1", parent="one-9", known=False), copy_of("one-9", None))
+    plan = failover.plan(facts(*images), Request(vms=("web",)))
+    assert (Kind.PROMOTE, "one-9") in steps(plan)
+
+
+def test_parents_in_a_circle_do_not_hang_it() -> None:
+    plan = failover.plan(facts(copy_of("one-1", parent="one-2"), copy_of("one-2", None, parent="one-1")), Request())
+    assert (Kind.PROMOTE, "one-2") in steps(plan)
+
+
+def test_only_the_chosen_vms_are_touched_by_name_or_id() -> None:
+    db = vm_record(vm_id=7, name="db", disks=(disk(0, "one/one-2"),))
+    for chosen in ("db", "7"):
+        plan = failover.plan(facts(copy_of("one-1"), copy_of("one-2", db)), Request(vms=(chosen,)))
+        assert {target for _, target in steps(plan)} == {"ceph", "one-2", f"{THERE}:7"}
+
+
+def test_a_chosen_vm_that_is_not_there_is_named_and_the_others_come_back() -> None:
+    plan = failover.plan(facts(WAITING), Request(vms=("web", "wbe")))
+    assert (Kind.START, ORIGIN) in steps(plan)
+    assert plan.left_out == {"wbe": "no record of this VM has arrived here"}
+
+
+def test_images_without_a_vm_are_promoted_and_registered_too() -> None:
+    plan = failover.plan(facts(copy_of("one-1", None)), Request())
+    assert steps(plan) == [(Kind.CUT, "ceph"), (Kind.PROMOTE, "one-1"), (Kind.REGISTER, "one-1")]
+
+
+def test_a_vms_clone_that_was_no_image_there_is_registered_as_its_disk() -> None:
+    plan = failover.plan(facts(copy_of("one-1", known=False)), Request())
+    assert (Kind.REGISTER, "one-1") in steps(plan)
+
+
+@pytest.mark.parametrize(("state", "user_template", "start", "starts"), [
+    ("ACTIVE", (), True, True), ("PENDING", (), True, True), ("POWEROFF", (), True, False), ("HOLD", (), True, False),
+    ("SUSPENDED", (), True, False), ("UNDEPLOYED", (), True, False), ("ACTIVE", (("DR_START", "no"),), True, False),
+    ("ACTIVE", (("DR_START", "YES"),), True, True), ("ACTIVE", (), False, False),
+])
+def test_a_vm_starts_here_if_it_ran_there_and_nobody_said_no(
+    state: str, user_template: Any, start: bool, starts: bool
+) -> None:
+    body = replace(ONE_DISK, state=state, user_template=user_template)
+    plan = failover.plan(facts(copy_of("one-1", body)), Request(start=start))
+    assert (Kind.CREATE, ORIGIN) in steps(plan)
+    assert ((Kind.START, ORIGIN) in steps(plan)) is starts
+
+
+def test_vms_start_by_priority_then_by_name() -> None:
+    wanted = [("z", "1"), ("b", "2"), ("a", ""), ("c", "3"), ("d", "many"), ("e", "0"), ("aa", "5")]
+    images = [
+        copy_of(f"one-{n}", vm_record(
+            vm_id=n, name=name, disks=(disk(0, f"one/one-{n}"),), user_template=(("DR_PRIORITY", priority),)
+        ))
+        for n, (name, priority) in enumerate(wanted)
+    ]
+    plan = failover.plan(facts(*images[::-1]), Request())
+    names = {f"{THERE}:{n}": name for n, (name, _) in enumerate(wanted)}
+    started = [names[target] for kind, target in steps(plan) if kind is Kind.START]
+    assert started == ["z", "b", "a", "c", "d", "e", "aa"]
+
+
+HALF = {ORIGIN: Recovered(5, "HOLD", start_pending=True, finished=False)}
+HELD = {ORIGIN: Recovered(5, "HOLD", start_pending=True, finished=True)}
+
+
+@pytest.mark.parametrize(("recovered", "request_", "expected"), [
+    (HALF, Request(), [Kind.CREATE, Kind.START]),
+    (HALF, Request(start=False), [Kind.CREATE]),
+    (HELD, Request(), [Kind.START]),
+    (HELD, Request(vms=("web",)), [Kind.START]),
+    (HELD, Request(start=False), []),
+])
+def test_what_an_interrupted_run_left_on_hold_is_finished(
+    recovered: dict[str, Recovered], request_: Request, expected: list[Kind]
+) -> None:
+    plan = failover.plan(facts(TAKEN, registered=frozenset({"one-1"}), recovered=recovered), request_)
+    assert [(step.kind, step.target) for step in plan.steps] == [(kind, ORIGIN) for kind in expected]
+
+
+def test_a_vm_left_on_hold_is_not_started_when_another_was_chosen() -> None:
+    db = vm_record(vm_id=7, name="db", disks=(disk(0, "one/one-2"),))
+    plan = failover.plan(facts(TAKEN, copy_of("one-2", db), recovered=HELD), Request(vms=("db",)))
+    assert ORIGIN not in {target for _, target in steps(plan)}
+
+
+def test_a_vm_left_on_hold_is_not_started_on_a_disk_that_cannot_be_trusted() -> None:
+    plan = failover.plan(facts(copy_of("one-1", complete=False), recovered=HELD), Request())
+    assert plan.steps == ()
+    assert ORIGIN in plan.left_out
+
+
+@pytest.mark.parametrize(("at", "now", "expected"), [(None, 5.0, None), (100.0, 130.5, 30.5), (100.0, 99.0, 0.0)])
+def test_the_expected_loss_is_never_negative_and_unknown_stays_unknown(
+    at: float | None, now: float, expected: float | None
+) -> None:
+    assert failover.expected_loss_s(at, now) == expected
+
+
+# --- properties -----------------------------------------------------------------------------------------------------
+
+KINDS = {
+    "copy": {"complete": True}, "incomplete": {"complete": False}, "taken": {"primary": True, "complete": False},
+    "unmirrored": {"mode": None, "primary": True, "complete": False},
+    "unreadable": {"mode": None, "complete": False, "problems": ("cannot be read: x",)},
+    "damaged": {"problems": ("record onedr.vm is damaged",)},
+}
+VM_COUNT = 3
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Facts:
+    count = draw(st.integers(0, 6))
+    owners = [draw(st.sampled_from([None, *range(VM_COUNT)])) for _ in range(count)]
+    bodies = [_body(draw, vm_id, [n for n in range(count) if owners[n] == vm_id]) for vm_id in range(VM_COUNT)]
+    images = []
+    for n, owner in enumerate(owners):
+        kind = draw(st.sampled_from(["copy", "copy", "copy", *KINDS]))
+        images.append(image(
+            f"one-{n}", **{"mode": draw(st.sampled_from(Mode)), **KINDS[kind]},
+            parent=draw(st.none() | st.integers(0, count).map("one-{}".format)),
+            vm=None if owner is None or kind == "unreadable" else envelope(bodies[owner]),
+            image=draw(st.none() | st.just(envelope(image_record()))) if kind != "unreadable" else None,
+        ))
+    recovered = st.builds(Recovered, st.integers(0, 99), st.just("HOLD"), st.booleans(), st.booleans())
+    return facts(
+        *images, protected=draw(st.integers(0, 9)) > 0, peer=draw(st.sampled_from(Peer)), can_fence=draw(st.booleans()),
+        registered=draw(st.just(frozenset()) | st.frozensets(st.integers(0, 5).map("one-{}".format))),
+        recovered=draw(st.dictionaries(st.integers(0, VM_COUNT).map(f"{THERE}:{{}}".format), recovered, max_size=2)),
+    )
+
+
+def _body(draw: st.DrawFn, vm_id: int, owned: list[int]) -> VmRecord:
+    disks = [disk(place, f"one/one-{n}") for place, n in enumerate(owned)]
+    extra = draw(st.sampled_from(["", "", "", "volatile", "unprotected", "missing"]))
+    if extra:
+        rbd = None if extra == "volatile" else "one/one-77"
+        disks.append(disk(len(disks), rbd, protected=extra == "missing", reason="said so"))
+    user = draw(st.sampled_from([(), (("DR_PRIORITY", "1"),), (("DR_START", "NO"),)]))
+    state = draw(st.sampled_from(["ACTIVE", "POWEROFF"]))
+    return vm_record(vm_id=vm_id, name=f"vm{vm_id}", disks=tuple(disks), state=state, user_template=user)
+
+
+REQUESTS = st.builds(
+    Request, confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
+    vms=st.sampled_from([(), (), (), ("vm0",), ("1", "vm2"), ("vm0", "nobody")]),
+    start=st.sampled_from([True, True, False]),
+)
+
+
+def executed(world: Facts, done: tuple[Step, ...], request: Request) -> Facts:
+    """The facts after these steps were done."""
+    images = {found.name: found for found in world.images}
+    registered, recovered = set(world.registered), dict(world.recovered)
+    items = {item.origin: item for item in inventory.vms(world.images, world.here)}
+    for step in done:
+        if step.kind is Kind.PROMOTE:
+            images[step.target] = replace(images[step.target], primary=True)
+        elif step.kind is Kind.REGISTER:
+            registered.add(step.target)
+        elif step.kind is Kind.CREATE:
+            starts = failover.wants_start(items[step.target], request)
+            recovered[step.target] = Recovered(9, "HOLD", start_pending=starts, finished=True)
+        elif step.kind is Kind.START:
+            recovered[step.target] = replace(recovered[step.target], state="ACTIVE", start_pending=False)
+    return replace(
+        world, images=tuple(images.values()), registered=frozenset(registered), recovered=recovered
+    )
+
+
+def lasting(plan: Plan) -> list[tuple[Kind, str]]:
+    """Steps that must not be done twice; demoting what is demoted and cutting off again harm nobody."""
+    return [(kind, target) for kind, target in steps(plan) if kind not in (Kind.FENCE, Kind.CUT)]
+
+
+@given(worlds(), REQUESTS)
+def test_an_image_that_is_not_complete_is_never_promoted(world: Facts, request_: Request) -> None:
+    complete = {found.name for found in world.images if found.complete and not found.primary and found.mode is not None}
+    plan = failover.plan(world, request_)
+    assert {target for kind, target in steps(plan) if kind is Kind.PROMOTE} <= complete
+
+
+@given(worlds(), REQUESTS)
+def test_nothing_is_promoted_over_a_parent_that_stays_behind(world: Facts, request_: Request) -> None:
+    images = {found.name: found for found in world.images}
+    promoted = {target for kind, target in steps(failover.plan(world, request_)) if kind is Kind.PROMOTE}
+    for name in promoted:
+        parent = images.get(images[name].parent or "")
+        assert parent is None or parent.primary or parent.name in promoted
+
+
+@given(worlds(), REQUESTS)
+def test_a_peer_that_answers_is_fenced_image_by_image_before_each_promotion(world: Facts, request_: Request) -> None:
+    world = replace(world, peer=Peer.ANSWERS)
+    found = steps(failover.plan(world, request_))
+    for at, (kind, target) in enumerate(found):
+        if kind is Kind.PROMOTE:
+            assert (Kind.FENCE, target) in found[:at]
+            assert world.can_fence
+    assert (Kind.CUT, "ceph") not in found
+
+
+@given(worlds(), REQUESTS, st.sampled_from([Peer.ANSWERS, Peer.UNKNOWN]))
+def test_without_confirmation_nothing_happens_while_the_peer_may_live(
+    world: Facts, request_: Request, peer: Peer
+) -> None:
+    plan = failover.plan(replace(world, peer=peer), replace(request_, confirm=""))
+    assert Kind.PROMOTE not in {kind for kind, _ in steps(plan)}
+    if any(not found.primary and found.mode is not None for found in world.images):
+        assert plan.steps == ()
+
+
+@given(worlds(), REQUESTS)
+def test_without_the_peer_the_line_is_cut_before_the_first_promotion(world: Facts, request_: Request) -> None:
+    found = steps(failover.plan(replace(world, peer=Peer.GONE), request_))
+    kinds = [kind for kind, _ in found]
+    assert Kind.FENCE not in kinds
+    assert kinds.count(Kind.CUT) == (Kind.PROMOTE in kinds)
+    assert Kind.PROMOTE not in kinds or kinds[0] is Kind.CUT
+
+
+@given(worlds(), REQUESTS)
+def test_a_vm_is_created_and_started_only_on_disks_that_are_promoted_and_registered(
+    world: Facts, request_: Request
+) -> None:
+    plan = failover.plan(world, request_)
+    items = {item.origin: item for item in plan.vms}
+    images = {found.name: found for found in world.images}
+    for at, (kind, target) in enumerate(steps(plan)):
+        if kind not in (Kind.CREATE, Kind.START) or target not in items:
+            continue
+        before = steps(plan)[:at]
+        assert not items[target].obstacles
+        for reference in items[target].record.disks:
+            if reference.protected:
+                name = str(reference.rbd).partition("/")[2]
+                assert images[name].primary or (Kind.PROMOTE, name) in before
+                assert name in world.registered or (Kind.REGISTER, name) in before
+        created = target in world.recovered and world.recovered[target].finished
+        assert kind is Kind.CREATE or created or (Kind.CREATE, target) in before
+
+
+@given(worlds(), REQUESTS)
+def test_no_step_comes_twice_and_kinds_keep_their_order(world: Facts, request_: Request) -> None:
+    found = steps(failover.plan(world, request_))
+    assert len(set(found)) == len(found)
+    order = list(Kind)
+    assert [order.index(kind) for kind, _ in found] == sorted(order.index(kind) for kind, _ in found)
+
+
+@given(worlds(), REQUESTS)
+def test_a_refusal_has_no_steps_and_a_plan_has_steps_or_says_who_is_left_out(world: Facts, request_: Request) -> None:
+    plan = failover.plan(world, request_)
+    assert bool(plan.refusal) != bool(plan.steps or plan.left_out)
+    assert not plan.refusal or not plan.left_out
+
+
+@given(worlds(), REQUESTS)
+def test_what_is_left_out_is_not_touched(world: Facts, request_: Request) -> None:
+    plan = failover.plan(world, request_)
+    assert not {target for _, target in steps(plan)} & set(plan.left_out)
+
+
+@settings(max_examples=150)
+@given(worlds(), REQUESTS, st.data())
+def test_an_interrupted_plan_goes_on_without_doing_anything_twice(
+    world: Facts, request_: Request, data: st.DataObject
+) -> None:
+    whole = failover.plan(world, request_)
+    done = whole.steps[: data.draw(st.integers(0, len(whole.steps)))]
+    between = executed(world, done, request_)
+    rest = failover.plan(between, request_)
+    begun = lasting(Plan(steps=done))
+    assert not set(begun) & set(lasting(rest))
+    assert set(begun) | set(lasting(rest)) == set(lasting(whole))
+    assert executed(between, rest.steps, request_) == executed(world, whole.steps, request_)
+    promoted = {target for kind, target in begun if kind is Kind.PROMOTE}
+    assert not {target for kind, target in steps(rest) if kind is Kind.FENCE} & promoted
+
+
+@given(worlds(), REQUESTS)
+def test_after_a_whole_plan_nothing_is_left_to_do(world: Facts, request_: Request) -> None:
+    end = executed(world, failover.plan(world, request_).steps, request_)
+    assert failover.plan(end, request_).steps == ()
+
+
+@given(worlds(), REQUESTS)
+def test_a_creation_that_was_cut_off_is_gone_on_with(world: Facts, request_: Request) -> None:
+    """The VM exists and its owner, permissions or mark are missing."""
+    plan = failover.plan(world, request_)
+    for at, step in enumerate(plan.steps):
+        if step.kind is Kind.CREATE:
+            made = executed(world, plan.steps[: at + 1], request_).recovered[step.target]
+            between = executed(world, plan.steps[:at], request_)
+            half = {**between.recovered, step.target: replace(made, finished=False)}
+            rest = failover.plan(replace(between, recovered=half), request_)
+            assert lasting(rest) == lasting(Plan(steps=plan.steps[at:]))

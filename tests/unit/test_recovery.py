@@ -1,0 +1,39 @@
+"""Which moment a copy is of, and whether it may be promoted: judged from the copy, and never too kindly."""
+from __future__ import annotations
+
+import pytest
+
+from onedr.model import Mark, Mode
+from onedr.policy.recovery import Point, point
+
+DONE, SYNCING = {"complete": True}, {"complete": False}
+REPLAYED, EARLY = Mark(1000.0, replaying=True), Mark(1000.0, replaying=False)
+
+
+@pytest.mark.parametrize(("carries", "mark", "expected"), [
+    (False, None, Point(False, None)),
+    (False, REPLAYED, Point(False, None)),  # a mark alone proves nothing
+    (True, None, Point(True, None)),
+    (True, EARLY, Point(True, None)),  # may have overtaken the data
+    (True, REPLAYED, Point(True, 1000.0)),
+])
+def test_journal_mode(carries: bool, mark: Mark | None, expected: Point) -> None:
+    assert point(Mode.JOURNAL, carries, mark, [DONE], 300) == expected
+
+
+@pytest.mark.parametrize(("snapshots", "mark", "interval_s", "expected"), [
+    ([], REPLAYED, 300, Point(False, None)),
+    ([SYNCING], REPLAYED, 300, Point(False, None)),
+    ([DONE], None, 300, Point(True, None)),
+    ([DONE], REPLAYED, 300, Point(True, 1000.0)),
+    ([DONE], EARLY, 300, Point(True, 1000.0)),  # metadata belongs to the snapshot, it cannot overtake
+    ([DONE, SYNCING], REPLAYED, 300, Point(True, 700.0)),  # promotion falls back one further
+    ([DONE, SYNCING], REPLAYED, 0, Point(True, None)),  # by how much is not known
+    ([DONE, SYNCING], None, 300, Point(True, None)),
+    ([SYNCING, DONE], REPLAYED, 300, Point(True, 1000.0)),
+])
+def test_snapshot_mode(
+    snapshots: list[dict[str, object]], mark: Mark | None, interval_s: int, expected: Point
+) -> None:
+    for carries in (True, False):
+        assert point(Mode.SNAPSHOT, carries, mark, snapshots, interval_s) == expected
