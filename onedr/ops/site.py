@@ -57,10 +57,11 @@ def _half_made(pairs: template.Pairs) -> bool:
 
 
 def _network(element: etree._Element) -> Network:
-    ranges = tuple(
-        (str(found.findtext("IP")), number(found, "SIZE")) for found in element.iterfind("AR_POOL/AR") if found.findtext("IP")
-    )
-    return Network(number(element, "ID"), str(element.findtext("NAME")), ranges)
+    def ranges(first: str) -> tuple[tuple[str, int], ...]:
+        found = element.findall("AR_POOL/AR")
+        return tuple((str(part.findtext(first)), number(part, "SIZE")) for part in found if part.findtext(first))
+
+    return Network(number(element, "ID"), str(element.findtext("NAME")), ranges("IP"), ranges("MAC"))
 
 
 def recovered(frontend: FrontEnd) -> dict[str, Recovered]:

@@ -28,16 +28,25 @@ _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID
 
 @dataclass(frozen=True)
 class Network:
-    """A virtual network of this site: its IPv4 ranges as (first address, size)."""
+    """A virtual network of this site: its ranges as (first IPv4 address, size), and as (first MAC, size)."""
 
     network_id: int
     name: str
     ranges: tuple[tuple[str, int], ...]
+    macs: tuple[tuple[str, int], ...] = ()
 
     def holds(self, address: str) -> bool:
         """Is the address in one of the ranges?"""
         wanted = int(ipaddress.IPv4Address(address))
         return any(0 <= wanted - int(ipaddress.IPv4Address(first)) < size for first, size in self.ranges)
+
+    def holds_mac(self, mac: str) -> bool:
+        """Is the MAC in one of the ranges?"""
+        return any(0 <= _mac(mac) - _mac(first) < size for first, size in self.macs)
+
+
+def _mac(text: str) -> int:
+    return int(text.replace(":", ""), 16)
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,9 @@ def _nic(nic: Pairs, networks: Mapping[str, Network], network_map: Mapping[str, 
     built += [(key, value) for key, value in nic if _NIC_KEEPS.fullmatch(key) and value]
     address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
     if address and network.holds(address):
-        built += [("IP", address), *([("MAC", mac)] if mac else [])]
+        built.append(("IP", address))  # never with MAC: oned 7.4.0 takes one of them, the MAC follows from the range
+    elif mac and not address and network.holds_mac(mac):
+        built.append(("MAC", mac))
     elif address:
         warnings.append(f"network {here!r} does not hold {address}: the VM gets a new address there")
     return tuple(built)

@@ -139,6 +139,8 @@ class VNet(PoolObject):
     def lease(self, nic: Vector, vm: int) -> None:
         """Give a NIC an address: the one it asks for, or the next free one."""
         ip, mac = nic.get("IP", ""), nic.get("MAC", "")
+        if ip and mac:  # as 7.4.0: one of them
+            raise internal(f"Cannot get IP/MAC lease from virtual network {self.oid}.")
         for one in self.ranges:
             index = one.find(ip, mac) if ip or mac else one.free()
             if index is None or str(index) in one.leases:
