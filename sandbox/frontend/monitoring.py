@@ -51,14 +51,13 @@ def monitor(frontend: Frontend, oid: int) -> None:
         shared = datastore.template.text("SHARED").upper() != "NO"
         system = datastore.type == SYSTEM_DS
         mad = datastore.tm_mad if system else datastore.ds_mad
-        data = action_data(datastore.to_xml(), f"<DATASTORE_LOCATION>{frontend.datastores_path}</DATASTORE_LOCATION>"
-                           "<MONITOR_VM_DISKS>0</MONITOR_VM_DISKS>")
+        place = (f"<DATASTORE_LOCATION>{frontend.datastores_path}</DATASTORE_LOCATION>"
+                 "<MONITOR_VM_DISKS>0</MONITOR_VM_DISKS>") if system else ""
+        data = action_data(datastore.to_xml(), place)
     if system and not shared:
         return
-    if system:
-        outcome = _monitor_system(frontend, mad, oid, data)
-    else:
-        outcome = run_driver(frontend, mad, "monitor", oid, data)
+    ask = _monitor_system if system else _monitor_images
+    outcome = ask(frontend, mad, oid, data)
     if not outcome.ok:
         LOG.error("Error monitoring datastore %s: %s", oid, outcome.message)
         return
@@ -66,6 +65,10 @@ def monitor(frontend: Frontend, oid: int) -> None:
         found = frontend.store.find(Datastore, oid)
         if found is not None:
             _take(frontend, found, outcome)
+
+
+def _monitor_images(frontend: Frontend, mad: str, oid: int, data: str) -> Outcome:
+    return run_driver(frontend, mad, "monitor", oid, data)
 
 
 def _monitor_system(frontend: Frontend, mad: str, oid: int, data: str) -> Outcome:

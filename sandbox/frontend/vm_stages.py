@@ -5,9 +5,10 @@ import time
 
 from sandbox.frontend import deployment, transfers, vm_create, vmm
 from sandbox.frontend.context import Frontend
+from sandbox.frontend.drivers import encode
 from sandbox.frontend.hosts import give_capacity, take_capacity
 from sandbox.frontend.images import Image
-from sandbox.frontend.plans import TRANSFER, Plan, Result
+from sandbox.frontend.plans import TRANSFER, Plan, Result, Step
 from sandbox.frontend.transfers import vm_folder
 from sandbox.frontend.vm_life import End, enter, finish, running, settle, stage, still_running, to_stage, to_state
 from sandbox.frontend.vms import VM, History
@@ -165,7 +166,7 @@ stage("EPILOG_UNDEPLOY", _leave, _left("UNDEPLOYED"), to_state("ACTIVE", "EPILOG
 def _migrate_live(frontend: Frontend, vm: VM) -> Plan:
     source, target = vm.history[-2].hostname, vm.place.hostname
     arguments = (source, target, vm_folder(frontend, vm), str(vm.oid), str(vm.place.ds_id))
-    data = vmm.encode(vm.driver_xml())
+    data = encode(vm.driver_xml())
     mad = vm.place.tm_mad
     steps = [transfers.tm(mad, "premigrate", *arguments, stdin=data), vmm.migrate(vm, source, target),
              transfers.tm(mad, "postmigrate", *arguments, stdin=data, optional=True)]
@@ -194,7 +195,7 @@ def _not_migrated(frontend: Frontend, vm: VM, result: Result) -> None:
 def _save_old_host(frontend: Frontend, vm: VM) -> Plan:
     old: History = vm.history[-2]
     file = f"{transfers.vm_folder(frontend, vm, old.ds_id)}/checkpoint"
-    step = vmm.Step("vmm", old.vm_mad, "save", (vm.deploy_id, file, old.hostname, str(vm.oid), old.hostname))
+    step = Step("vmm", old.vm_mad, "save", (vm.deploy_id, file, old.hostname, str(vm.oid), old.hostname))
     return vmm.plan(vm, "SAVE", [step])
 
 

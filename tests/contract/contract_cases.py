@@ -37,6 +37,11 @@ def case(name: str, before: Play | None = None, noise: tuple[str, ...] = (), mis
     return register
 
 
+COVERED_ELSEWHERE: dict[str, str] = {
+    "ds/image-ds-monitor": "test_drivers.py",
+    "ds/system-ds-monitor": "test_drivers.py",
+}
+
 _BACKUP = "backups are not supported by the stand-in"
 UNSUPPORTED: dict[str, str] = {
     "ds/ds-export": "marketplaces are not supported by the stand-in",

@@ -167,7 +167,7 @@ def rename(site: Site) -> None:
 
 @case("ds/img-update")
 def update(site: Site) -> None:
-    site.must("one.image.update", site.ids["cp2"], 'DR_A="1"\n', 1)
+    site.must("one.image.update", site.ids["src1dup"], 'DR_A="1"\n', 1)
 
 
 @case("ds/img-lock")

@@ -7,6 +7,7 @@ from contract_cases import case
 from contract_cases_ds import refused
 from contract_site import IMAGE_DS, SYSTEM_DS, Site, until
 
+
 def _ds(site: Site, text: str) -> list[Any]:
     return site.call("one.datastore.allocate", text, -1)
 
@@ -132,7 +133,8 @@ def ds_system_tm(site: Site) -> None:
 
 
 def restore_datastores(site: Site) -> None:
-    """Bring both datastores back to what they were."""
+    """Bring datastores and hosts back to what they were."""
+    site.must("one.host.status", 1, 0)
     site.must("one.datastore.update", 103, _without_name(SYSTEM_DS), 1)
     site.must("one.datastore.update", 102, _without_name(IMAGE_DS) + 'RESTRICTED_DIRS="/"\nSAFE_DIRS="/var/tmp"\n', 0)
     for oid in (102, 103):

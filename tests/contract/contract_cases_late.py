@@ -61,6 +61,6 @@ def switched_attach(site: Site) -> None:
     assert mads == ["recorder", "recorder", "ceph_dr"]
 
 
-@case("ds/ds-tm-switch-terminate")
+@case("ds/ds-tm-switch-terminate", before=lambda site: allocate(site, "holder", disk(site, "cp2"), hold=True) and None)
 def switched_terminate(site: Site) -> None:
     act(site, "swvm", "terminate-hard", 6)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from contract_cases import case
-from contract_cases_ds import image, refused
+from contract_cases_ds import refused
 from contract_site import Site
 
 RUNNING = (3, 3)
@@ -32,6 +32,7 @@ def create(site: Site) -> None:
     disks = (disk(site, "cp2") + disk(site, "mk1") + "DISK=[TYPE=fs,SIZE=16,FORMAT=raw]\nDISK=[TYPE=swap,SIZE=8]\n"
              + f"DISK=[IMAGE_ID={site.ids['cd1']}]\n")
     text = (f'NAME=v1\nCPU=0.1\nMEMORY=64\n{disks}NIC=[NETWORK_ID=0]\nOS=[BOOT=disk0]\n'
+            'GRAPHICS=[TYPE=VNC,LISTEN="0.0.0.0"]\n'
             f'CONTEXT=[NETWORK="YES",START_SCRIPT="echo hi"]\n{SCHED}')
     site.ids["v1"] = site.must("one.vm.allocate", text, False)
     site.wait_vm(site.ids["v1"], *RUNNING)
@@ -213,7 +214,7 @@ def system_snapshot(site: Site) -> None:
 def reboot(site: Site) -> None:
     from contract_site import until
     site.must("one.vm.action", "reboot", site.ids["v1"])
-    until("the driver rebooted", lambda: any("vmm-recvmm-reboot" in path.name and (path / "environment").exists()
+    until("the driver rebooted", lambda: any("vmm-recvmm-reboot" in path.name and (path / "complete").exists()
                                              for path in (site.var / "calls").iterdir()))
     assert site.vm_state(site.ids["v1"]) == RUNNING
 

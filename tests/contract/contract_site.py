@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pyone
+from lxml import etree
 
 from sandbox.frontend import tree
+from sandbox.frontend.states import IMAGE_STATES, LCM_STATES
 
 HERE = Path(__file__).resolve().parent
 RECORDER = HERE / "recorder"
@@ -98,8 +100,12 @@ class Call:
     name: str
     argv: list[str]
     stdin: str
-    place: str
-    environment: dict[str, str]
+    place: list[str]
+    """Folder, priority and environment, of monitor calls only."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return dict(line.split("=", 1) for line in self.place[2:] if "=" in line)
 
     @property
     def xml(self) -> str:
@@ -230,16 +236,14 @@ class Site:
 
     def xml(self, kind: str, oid: int) -> Any:
         """An object as lxml tree."""
-        from lxml import etree
         return etree.fromstring(self.must(f"one.{kind}.info", oid))
 
     def image_state(self, oid: int) -> str:
         """Name of an image's state, or GONE."""
-        from sandbox.frontend.states import IMAGE_STATES
         answer = self.call("one.image.info", oid)
         if not answer[0]:
             return "GONE"
-        number = int(self.xml("image", oid).findtext("STATE"))
+        number = int(etree.fromstring(answer[1]).findtext("STATE") or "")
         return next(name for name, value in IMAGE_STATES.items() if value == number)
 
     def wait_image(self, oid: int, state: str = "READY") -> int:
@@ -266,22 +270,20 @@ class Site:
     def settle(self) -> None:
         """All hooks of what was done before have ended: a last event passed the queue behind them."""
         self.must("one.document.rename", self.ids["barrier"], f"barrier-{time.monotonic_ns()}")
-        name = "barrier"
-        until("the barrier's hook", lambda: any(path.name.split("-", 1)[1].startswith(name) and
-                                                (path / "given").exists() for path in self._events()))
+        until("the barrier's hook", lambda: any(path.name.startswith("barrier.") for path in self._events()))
         until("all hooks ended", self._hem_is_quiet)
 
     def _events(self) -> list[Path]:
-        return sorted((self.var / "events").iterdir())
+        return [path for path in (self.var / "events").iterdir() if not path.name.startswith(".")]
 
     def take_events(self) -> list[Event]:
         """Hooks since the last time."""
         found = []
         for path in self._events():
-            label, _, data = (path / "given").read_text().partition(" ")
+            label, _, data = path.read_text().partition(" ")
             if label != "barrier":
                 found.append(Event(label, base64.b64decode(data).decode() if data else ""))
-            shutil.rmtree(path)
+            path.unlink()
         return found
 
     def take_calls(self, monitors: bool = False) -> list[Call]:
@@ -289,13 +291,11 @@ class Site:
         found = []
         for path in sorted((self.var / "calls").iterdir()):
             name = path.name.split("-", 1)[1].rsplit(".", 1)[0]
-            if name.endswith("-monitor") and not (path / "environment").exists():
+            if not (path / "complete").exists():
                 continue
             if not name.endswith("-monitor") or monitors:
-                lines = (path / "environment").read_text().splitlines()
-                environment = dict(line.split("=", 1) for line in lines if "=" in line)
-                found.append(Call(name, (path / "argv").read_text().splitlines(), (path / "stdin").read_text(),
-                                  (path / "place").read_text(), environment))
+                place = (path / "place").read_text().splitlines() if name.endswith("-monitor") else []
+                found.append(Call(name, (path / "argv").read_text().splitlines(), (path / "stdin").read_text(), place))
             shutil.rmtree(path)
         return found
 
@@ -314,7 +314,7 @@ def running_site(folder: Path) -> Iterator[Site]:
         site.close()
 
 
-IMAGE_STATES = ("READY", "USED", "DISABLED", "LOCKED", "ERROR", "DELETE", "USED_PERS")
+HOOK_IMAGE_STATES = ("READY", "USED", "DISABLED", "LOCKED", "ERROR", "DELETE", "USED_PERS")
 VM_STATES = ("PENDING", "HOLD", "STOPPED", "SUSPENDED", "DONE", "POWEROFF", "UNDEPLOYED")
 API_CALLS = (
     "one.datastore.allocate", "one.datastore.delete", "one.datastore.enable", "one.datastore.update",
@@ -333,8 +333,7 @@ def _hook(site: Site, label: str, condition: str, stdin: bool = True, argument: 
 
 def register_hooks(site: Site) -> None:
     """The hooks that were registered when the wire data were recorded."""
-    from sandbox.frontend.states import LCM_STATES
-    for state in IMAGE_STATES:
+    for state in HOOK_IMAGE_STATES:
         _hook(site, f"img-{state}", f"TYPE=state\nRESOURCE=IMAGE\nSTATE={state}\n")
     _hook(site, "imgarg-READY", "TYPE=state\nRESOURCE=IMAGE\nSTATE=READY\n", stdin=False)
     for state in VM_STATES:
