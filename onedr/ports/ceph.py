@@ -104,6 +104,9 @@ def _cluster(access: CephAccess, limit_s: int, operation_limit_s: int) -> rados.
     except rados.ObjectNotFound as error:
         hint = "configuration or key not found. Check CEPH_CONF, CEPH_USER and CEPH_KEY."
         raise InputError(f"Cannot reach {where}: {hint}") from error
+    except (rados.InvalidArgumentError, rados.PermissionDeniedError, rados.PermissionError) as error:
+        hint = "configuration or key is wrong. Check CEPH_CONF, CEPH_USER and CEPH_KEY."
+        raise InputError(f"Cannot reach {where}: {hint} ({error})") from error
     except rados.Error as error:
         raise StorageError(f"Cannot reach {where} within {limit_s} s: {error}. Is the cluster up?") from error
     return cluster

@@ -1,0 +1,307 @@
+"""The datastore actions as oned calls them, on two real clusters: data, names, answers, copies and records."""
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import driver_calls as calls
+import pytest
+import rbd
+from driver_calls import MIB, Drivers, arrives, contents, datastore, digest, facts, image, metadata, refused, succeeded
+
+from onedr.ports import records
+from sandbox.bed import Bed
+from sandbox.ceph.cluster import command, connect
+from sandbox.layout import Site
+from sandbox.waiting import until
+
+URL = "http://127.0.0.1:8099"
+SERVER = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "8099"]
+MODES = {"JOURNAL": rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, "SNAPSHOT": rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
+ODD_NAME = "a 'b' \"c\" $(touch onedr-hit) ; é 漢 <x>&amp;"
+
+
+@pytest.fixture(scope="module")
+def here(ceph_bed: Bed) -> Iterator[Drivers]:
+    """Drivers at site-a with a canned front-end; pools `one-data` for data and `plain` without mirroring."""
+    with calls.no_keeper(*ceph_bed.sites.values()):
+        with connect(ceph_bed.sites["site-a"]) as cluster:
+            for pool in ("one-data", "plain"):
+                command(cluster, prefix="osd pool create", pool=pool, pg_num=4)
+                command(cluster, prefix="osd pool application enable", pool=pool, app="rbd")
+        with calls.front_end(ceph_bed) as api:
+            yield Drivers(ceph_bed, "site-a", api)
+
+
+@pytest.fixture(scope="module")
+def site(here: Drivers) -> Site:
+    return here.site
+
+
+@pytest.fixture(scope="module")
+def there(ceph_bed: Bed) -> Site:
+    return ceph_bed.sites["site-b"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, here: Drivers) -> Iterator[Path]:
+    """A folder with image files, also served by http on loopback inside site-a."""
+    folder = tmp_path_factory.mktemp("files")
+    calls.random_file(folder / "odd", 5 * MIB + 13, seed=1)
+    calls.random_file(folder / "raw", 6 * MIB, seed=2)
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", folder / "raw", folder / "qcow2"], check=True)
+    (folder / ODD_NAME).write_bytes((folder / "raw").read_bytes())
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = here.bed.popen("site-a", [*SERVER, "-d", str(folder)], **quiet)
+    knock = [sys.executable, "-c", "import socket; socket.create_connection(('127.0.0.1', 8099), 1)"]
+    until("the http server", lambda: here.bed.run("site-a", knock, capture_output=True).returncode == 0, 20)
+    yield folder
+    server.terminate()
+    server.wait(20)
+
+
+def sha(path: Path, algorithm: str = "sha256") -> str:
+    return hashlib.new(algorithm, path.read_bytes()).hexdigest()
+
+
+def record(where: Site, name: str) -> Any:
+    """The image record that lies on the image there."""
+    found = records.decode(records.IMAGE_KEY, metadata(where, name))
+    return found and found.body
+
+
+@pytest.mark.parametrize("place", ["file", "http"])
+@pytest.mark.parametrize("name, data", [("odd", "odd"), ("raw", "raw"), ("qcow2", "raw")])
+def test_cp_brings_every_byte_of_a_file(here: Drivers, site: Site, files: Path, place: str, name: str, data: str):
+    number = 10 + 2 * ["odd", "raw", "qcow2"].index(name) + ["file", "http"].index(place)
+    path = str(files / name) if place == "file" else f"{URL}/{name}"
+    before = sorted(Path("/var/tmp").glob("onedr-*"))
+    succeeded(here.ds("cp", image(number, path), datastore(site)), f"one/one-{number} raw\n")
+    assert digest(site, f"one-{number}") == sha(files / data)
+    assert sorted(Path("/var/tmp").glob("onedr-*")) == before
+
+
+def test_cp_makes_what_the_stock_script_makes(here: Drivers, site: Site, files: Path):
+    for number, extra in ((20, {}), (21, {"EC_POOL_NAME": "one-data"})):
+        succeeded(here.ds("cp", image(number, str(files / "odd")), datastore(site, **extra)), f"one/one-{number} raw\n")
+        pool = ["--data-pool", extra["EC_POOL_NAME"]] if extra else []
+        here.rbd(*pool, "import", "--image-format", "2", str(files / "odd"), f"one/stock-{number}")
+        assert facts(site, f"one-{number}") == facts(site, f"stock-{number}")
+        assert digest(site, f"one-{number}") == digest(site, f"stock-{number}")
+    assert facts(site, "one-20")["data pool"] == "one"
+    assert facts(site, "one-21")["data pool"] == "one-data"
+
+
+def test_cp_accepts_good_checksums_and_refuses_bad_ones(here: Drivers, site: Site, files: Path):
+    good = {"MD5": sha(files / "qcow2", "md5"), "SHA1": sha(files / "qcow2", "sha1").upper()}
+    succeeded(here.ds("cp", image(25, f"{URL}/qcow2", attributes=good), datastore(site)), "one/one-25 raw\n")
+    before = contents(site)
+    for key in good:
+        bad = {**good, key: "0" * len(good[key])}
+        refused(here.ds("cp", image(26, str(files / "qcow2"), attributes=bad), datastore(site)), key, "expected 000")
+    assert contents(site) == before
+
+
+def test_cp_takes_nothing_from_restricted_folders(here: Drivers, site: Site, files: Path, tmp_path: Path):
+    link = tmp_path / "link"
+    link.symlink_to(files / "raw")
+    forbidden = datastore(site, RESTRICTED_DIRS=f"/nowhere {files}")
+    before = contents(site)
+    for path in (files / "raw", link, tmp_path / ".." / tmp_path.name / "link"):
+        refused(here.ds("cp", image(27, str(path)), forbidden), "Not allowed to copy", "restricted")
+        refused(here.ds("stat", {"PATH": str(path), "SIZE": ""}, forbidden), "Not allowed to copy")
+    refused(here.ds("cp", image(27, str(site.one_location / "etc" / "oned.conf")), datastore(site)), "Not allowed")
+    data = calls.stdin_of(image(27, str(files / "raw")), datastore(site))
+    refused(here.call("datastore", "cp", 27, stdin=data, HOME=str(files)), "Not allowed to copy")
+    assert contents(site) == before
+    safe = datastore(site, RESTRICTED_DIRS="/", SAFE_DIRS=f"/opt {files}")
+    succeeded(here.ds("cp", image(27, str(link)), safe), "one/one-27 raw\n")
+
+
+def test_names_and_paths_are_never_read_by_a_shell(here: Drivers, site: Site, files: Path):
+    protected = datastore(site, DR_PROTECT="YES", DR_SITE=ODD_NAME)
+    for number, path in ((28, str(files / ODD_NAME)), (29, f"{URL}/{ODD_NAME}")):
+        odd = image(number, path, NAME=ODD_NAME, attributes={"DESCRIPTION": ODD_NAME})
+        succeeded(here.ds("cp", odd, protected), f"one/one-{number} raw\n")
+        assert digest(site, f"one-{number}") == sha(files / "raw")
+        assert (record(site, f"one-{number}").name, record(site, f"one-{number}").template) == (
+            ODD_NAME, (("DESCRIPTION", ODD_NAME),)
+        )
+    assert not Path("/onedr-hit").exists()
+
+
+def test_key_file_and_configuration_of_the_datastore_are_used(here: Drivers, site: Site, files: Path, tmp_path: Path):
+    keys = (site.folder / "keyring").read_text()
+    (tmp_path / "key").write_text(keys.split("[client.oneadmin]")[1].split("key = ")[1].split("\n")[0])
+    lines = [line for line in site.ceph_conf.read_text().splitlines() if not line.startswith("keyring")]
+    (tmp_path / "ceph.conf").write_text("\n".join([*lines[:1], "keyring = /nowhere", *lines[1:], ""]))
+    bare = datastore(site, CEPH_CONF=str(tmp_path / "ceph.conf"))
+    refused(here.ds("cp", image(30, str(files / "raw")), bare), "CEPH_KEY")
+    keyed = datastore(site, CEPH_CONF=str(tmp_path / "ceph.conf"), CEPH_KEY=str(tmp_path / "key"))
+    succeeded(here.ds("cp", image(30, str(files / "raw")), keyed), "one/one-30 raw\n")
+    lost = datastore(site, CEPH_CONF=str(tmp_path / "ceph.conf"), CEPH_KEY=str(tmp_path / "none"))
+    refused(here.ds("cp", image(31, str(files / "raw")), lost), "CEPH_KEY")
+    unsaid = datastore(site, CEPH_CONF=None, CEPH_USER=None)  # librados' own default: the environment, as for `rbd`
+    succeeded(here.ds("cp", image(31, str(files / "raw")), unsaid), "one/one-31 raw\n")
+
+
+def test_an_image_that_has_the_name_already_is_left_alone(here: Drivers, site: Site, files: Path):
+    here.rbd("import", str(files / "odd"), "one/one-35")
+    succeeded(here.ds("mkfs", image(36), datastore(site)), "one/one-36\n")
+    before, state = contents(site), (facts(site, "one-35"), metadata(site, "one-35"), metadata(site, "one-36"))
+    for number, owner in ((35, "nobody OneDR knows"), (36, "image 36")):
+        for action, path in (("cp", str(files / "raw")), ("mkfs", ""), ("clone", "one/one-36")):
+            done = here.ds(action, image(number, path), datastore(site))
+            refused(done, f"one/one-{number} exists already", owner, "untouched")
+    assert contents(site) == before
+    assert (facts(site, "one-35"), metadata(site, "one-35"), metadata(site, "one-36")) == state
+    assert digest(site, "one-35") == sha(files / "odd")
+
+
+def test_the_second_site_names_its_images_apart(here: Drivers, site: Site):
+    shifted = datastore(site, DR_SITE_INDEX="1")
+    succeeded(here.ds("mkfs", image(37), shifted), "one/one-1000000037\n")
+    assert "one-1000000037" in contents(site)[0]
+
+
+def test_cp_killed_in_the_middle_says_so_when_it_is_run_again(here: Drivers, site: Site, tmp_path: Path):
+    (tmp_path / "big").write_bytes(os.urandom(MIB) * 128)
+    wanted = image(38, str(tmp_path / "big"))
+    with here.popen("datastore", "cp", 38) as process:
+        process.stdin.write(calls.stdin_of(wanted, datastore(site)))
+        process.stdin.close()
+        with calls.opened(site) as io:
+            until("the image to be begun", lambda: "one-38" in rbd.RBD().list(io), 30, 0.01)
+        process.kill()
+    assert process.returncode == -9
+    refused(here.ds("cp", wanted, datastore(site)), "one/one-38 exists already", "remove it by hand")
+    succeeded(here.ds("rm", image(38, SOURCE="one/one-38"), datastore(site)))
+    succeeded(here.ds("cp", wanted, datastore(site)), "one/one-38 raw\n")
+    assert digest(site, "one-38") == sha(tmp_path / "big")
+
+
+def test_cp_of_a_large_file_needs_little_memory(here: Drivers, site: Site, tmp_path: Path):
+    sparse = tmp_path / "sparse"
+    with sparse.open("wb") as file:
+        file.truncate(256 * MIB)
+        file.seek(100 * MIB + 17)
+        file.write(os.urandom(9 * MIB))
+    # A small parent in between: a child's peak counts from what its parent had at the fork.
+    measure = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=2); " \
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    wanted = calls.stdin_of(image(39, str(sparse)), datastore(site))
+    done = here.call("datastore", "cp", 39, stdin=wanted, prefix=[sys.executable, "-c", measure])
+    assert done.stderr == "one/one-39 raw\n"
+    assert int(done.stdout) < 100 * 1024  # KiB
+    assert digest(site, "one-39") == sha(sparse)
+
+
+def test_mkfs_makes_empty_images_as_the_stock_script_does(here: Drivers, site: Site):
+    for number, extra in ((40, {}), (41, {"EC_POOL_NAME": "one-data"})):
+        succeeded(here.ds("mkfs", image(number, size=16), datastore(site, **extra)), f"one/one-{number}\n")
+        pool = ["--data-pool", "one-data"] if extra else []
+        here.rbd(*pool, "create", "--image-format", "2", f"one/stock-{number}", "--size", "16")
+        assert facts(site, f"one-{number}") == facts(site, f"stock-{number}")
+        assert digest(site, f"one-{number}") == calls.sha256(bytes(16 * MIB))
+
+
+@pytest.mark.parametrize("number, kind, size, check", [
+    (42, "ext4", 24, ["e2fsck", "-fn"]), (43, "ext2", 8, ["e2fsck", "-fn"]), (44, "xfs", 320, ["xfs_repair", "-nf"]),
+])
+def test_mkfs_makes_a_sound_file_system(
+    here: Drivers, site: Site, tmp_path: Path, number: int, kind: str, size: int, check: list[str]
+):
+    succeeded(here.ds("mkfs", image(number, size=size, FS=kind, FORMAT="raw"), datastore(site)), f"one/one-{number}\n")
+    disk = tmp_path / "disk"
+    here.rbd("export", f"one/one-{number}", str(disk))
+    assert disk.stat().st_size == size * MIB
+    done = subprocess.run([*check, disk], capture_output=True, text=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    probed = subprocess.run(["blkid", "-p", "-o", "value", "-s", "TYPE", disk], capture_output=True, text=True)
+    assert probed.stdout.strip() == kind
+
+
+def test_mkfs_for_a_saved_disk_makes_nothing(here: Drivers, site: Site):
+    before = contents(site)
+    succeeded(here.ds("mkfs", image(45, FORMAT="save_as"), datastore(site)), "one/one-45\n")
+    assert contents(site) == before
+
+
+def test_clone_is_a_full_copy_as_of_the_stock_script(here: Drivers, site: Site, files: Path):
+    protected = datastore(site, DR_PROTECT="YES")
+    succeeded(here.ds("cp", image(50, str(files / "odd")), protected), "one/one-50 raw\n")
+    for number, extra in ((51, {}), (52, {"EC_POOL_NAME": "one-data"})):
+        made = here.ds("clone", image(number, "one/one-50"), datastore(site, **extra))
+        succeeded(made, f"one/one-{number} raw\n")
+        here.rbd(*(["--data-pool", "one-data"] if extra else []), "copy", "one/one-50", f"one/stock-{number}")
+        assert facts(site, f"one-{number}") == facts(site, f"stock-{number}")
+        assert facts(site, f"one-{number}")["parent"] is None
+        assert digest(site, f"one-{number}") == sha(files / "odd")
+        assert set(metadata(site, f"one-{number}")) == {"onedr.made"}
+
+
+def test_stat_answers_mebibytes_rounded_up(here: Drivers, site: Site, files: Path):
+    for name, size in (("odd", 6), ("raw", 6), ("qcow2", 6)):
+        for path in (str(files / name), f"{URL}/{name}"):
+            succeeded(here.ds("stat", {"PATH": path, "SIZE": ""}, datastore(site)), f"{size}\n")
+
+
+def test_monitor_counts_as_the_stock_script(here: Drivers, site: Site):
+    def stock() -> str:
+        with connect(site) as cluster:
+            pools = command(cluster, prefix="df", detail="detail")["pools"]
+        found = next(entry["stats"] for entry in pools if entry["name"] == "one")
+        used, free = found["stored"] or found["bytes_used"], found["max_avail"]
+        free = min(free, found["quota_bytes"]) if found["quota_bytes"] else free
+        return f"USED_MB={used // MIB}\nTOTAL_MB={(used + free) // MIB}\nFREE_MB={free // MIB}\n"
+
+    def asked(**attributes: str) -> str:
+        data = calls.stdin_of(None, datastore(site, **attributes))
+        done = here.call("datastore", "monitor", calls.DATASTORE_ID, stdin=data)
+        assert done.returncode == 0
+        return done.stdout
+
+    until("the same numbers", lambda: asked() == stock(), 20)
+    until("the same numbers in spite of a slip", lambda: asked(DR_MODE="JURNAL") == stock(), 20)
+    with connect(site) as cluster:
+        command(cluster, prefix="osd pool set-quota", pool="one", field="max_bytes", val=str(4096 * MIB))
+        until("the quota as free space", lambda: asked() == stock() and "FREE_MB=4096" in asked(), 30)
+        command(cluster, prefix="osd pool set-quota", pool="one", field="max_bytes", val="0")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_made_in_a_protected_datastore_has_a_copy_and_its_record(
+    here: Drivers, site: Site, there: Site, files: Path, mode: str
+):
+    protected = datastore(site, DR_PROTECT="YES", DR_MODE=mode)
+    base = 60 + 5 * list(MODES).index(mode)
+    succeeded(here.ds("cp", image(base, f"{URL}/qcow2"), protected), f"one/one-{base} raw\n")
+    succeeded(here.ds("mkfs", image(base + 1, size=24, FS="ext4"), protected), f"one/one-{base + 1}\n")
+    succeeded(here.ds("clone", image(base + 2, f"one/one-{base}"), protected), f"one/one-{base + 2} raw\n")
+    kept = image(base + 3, str(files / "raw"), attributes={"DR_PROTECT": "NO"})
+    succeeded(here.ds("cp", kept, protected), f"one/one-{base + 3} raw\n")
+    for number in range(base, base + 3):
+        name = f"one-{number}"
+        wanted = digest(site, name)
+        assert wanted is not None and calls.mode_of(site, name) == MODES[mode]
+        arrives(there, name, wanted)
+        for where in (site, there):
+            assert (record(where, name).image_id, record(where, name).name) == (number, f"image {number}")
+            assert (record(where, name).owner, record(where, name).permissions) == ("oneadmin", "111000000")
+    assert calls.mode_of(site, f"one-{base + 3}") is None
+    assert f"one-{base + 3}" not in contents(there)[0]
+    if mode == "SNAPSHOT":
+        assert "every 5m" in here.rbd("mirror", "snapshot", "schedule", "ls", "-p", "one", "--image", f"one-{base}")
+
+
+def test_an_image_that_cannot_be_mirrored_is_made_and_marked(here: Drivers, site: Site, files: Path):
+    done = here.ds("cp", image(70, str(files / "raw")), datastore(site, DR_PROTECT="YES", POOL_NAME="plain"))
+    assert (done.returncode, done.stdout) == (0, "plain/one-70 raw\n")
+    assert done.stderr.startswith("WARN: one-70 is not protected yet: pool plain does not mirror per image")
+    with calls.opened(site, "plain") as io, rbd.Image(io, "one-70", read_only=True) as found:
+        assert "pool plain does not mirror" in found.metadata_get(".rbd_onedr.problem")
