@@ -52,7 +52,7 @@ def to_xml(pairs: Pairs, root: str = "TEMPLATE") -> str:
 def _element(tag: str, value: Value) -> etree._Element:
     element = etree.Element(tag)
     if isinstance(value, str):
-        element.text = value
+        element.text = value or etree.CDATA("")  # oned passes over an element without any text (7.4.0)
     else:
         element.extend([_element(key, inner) for key, inner in value])
     return element

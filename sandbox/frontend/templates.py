@@ -133,17 +133,21 @@ def parse(text: str) -> Template:
     return _from_tokens(list(_tokens(text)))
 
 
+_EMPTY = "\ue000"  # stands for <![CDATA[]]>: an empty text, where no text at all is passed over (7.4.0)
+
+
 def _from_xml(text: str) -> Template:
     try:
-        root = ElementTree.fromstring(text)
+        root = ElementTree.fromstring(text.replace("<![CDATA[]]>", _EMPTY))
     except ElementTree.ParseError as failure:
         raise TemplateError("Parse error.") from failure
     made = Template()
     for child in root:
         if len(child):
-            made.add(child.tag, {part.tag.upper(): part.text or "" for part in child})
-        else:
-            made.add(child.tag, child.text or "")
+            parts = {part.tag.upper(): part.text.replace(_EMPTY, "") for part in child if part.text}
+            made.add(child.tag, parts)
+        elif child.text:
+            made.add(child.tag, child.text.replace(_EMPTY, ""))
     return made
 
 
