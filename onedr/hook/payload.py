@@ -6,7 +6,6 @@ read, both of which stand before any user text; everything else is asked from th
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 
@@ -33,7 +32,7 @@ def read(text: str) -> Event:
     call, _, encoded = text.strip().partition(" ")
     try:
         document = base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # not base64, not ASCII, not UTF-8
         raise InputError(f"The hook's data on standard input cannot be read: {error}") from error
     if call == "state":
         match = _OBJECT_ID.match(document)

@@ -18,7 +18,7 @@ import rbd
 from onedr import template
 from onedr.errors import OneDRError
 from onedr.model import Mark, Peer, Role
-from onedr.ops import parallel, protected, reconcile, status
+from onedr.ops import parallel, protected, reconcile, record, status
 from onedr.ops.protected import Datastore
 from onedr.ports import ceph, mirror, records
 from onedr.ports.ceph import Pool
@@ -104,6 +104,7 @@ class Keeper:
         fresh = (complete & self._mirrored) - self._complete
         self._complete = complete & self._mirrored
         self.beat(fresh | (self._complete - self._in_use))
+        parallel.each(sorted(fresh), self._publish, _MARK_LIMIT_S, 16)
         self._show(datastore, seen)
         return seen.verdict.role
 
@@ -115,6 +116,12 @@ class Keeper:
         with self._pool.image(name) as image:
             if mirror.is_primary(image):
                 records.write_mark(image, Mark(time.time(), True))
+
+    def _publish(self, name: str) -> None:
+        """The first mark of a copy travels at once, also in snapshot mode."""
+        with self._pool.image(name) as image:
+            if mirror.is_primary(image):
+                record.publish(image)
 
     def _show(self, datastore: Datastore, seen: status.View) -> None:
         verdict = seen.verdict

@@ -78,18 +78,18 @@ def forget_vm(pool: Pool, name: str) -> bool:
         if found is None or found.fsid != pool.fsid() or not mirror.is_primary(image):
             return False
         removed = records.remove(image, records.VM_KEY)
-        _publish(image)
+        publish(image)
         return removed
 
 
 def _put(image: rbd.Image, key: str, written: Envelope) -> bool:
     changed = records.write(image, key, written)
     if changed:
-        _publish(image)
+        publish(image)
     return changed
 
 
-def _publish(image: rbd.Image) -> None:
+def publish(image: rbd.Image) -> None:
     """In snapshot mode metadata travels with the next mirror snapshot only (CEPH-FACTS §3): make it now."""
     if mirror.mode(image) is Mode.SNAPSHOT:
         image.mirror_image_create_snapshot()

@@ -73,7 +73,7 @@ def of_datastores(images: Iterable[ImageFacts], datastores: Collection[str]) -> 
     for image in by_name.values():
         disks = image.vm.body.disks if image.vm is not None and isinstance(image.vm.body, VmRecord) else ()
         own = {image.image.body.datastore} if image.image and isinstance(image.image.body, ImageRecord) else set()
-        named = own | {disk.datastore for disk in disks}
+        named = (own | {disk.datastore for disk in disks}) - {""}  # volatile disks and older records name none
         if not named or named & set(datastores):
             kept.add(image.name)
     for name in list(kept):

@@ -43,9 +43,10 @@ DS_MAD_CONF: Mapping[str, str] = {
     "MARKETPLACE_ACTIONS": "export",
 }
 SECTIONS = {"TM_MAD_CONF": TM_MAD_CONF, "DS_MAD_CONF": DS_MAD_CONF}
-# What the drivers must know of a disk without asking for its datastore.
-INHERITED = ("DR_PROTECT", "DR_MODE")
-INHERIT = "INHERIT_DATASTORE_ATTR"
+# A disk must know what its image says of itself. Not the datastore: what a disk inherits is fixed when its VM is made,
+# and a datastore's protection may begin later.
+INHERITED = ("DR_PROTECT",)
+INHERIT = "INHERIT_IMAGE_ATTR"
 # Options of one_tm.rb and one_datastore.rb that list driver names, and whether oned's driver does without.
 LISTS: Mapping[str, Mapping[str, bool]] = {
     "TM_MAD": {"-d|--tm-types": True},

@@ -179,7 +179,7 @@ def test_a_dry_run_shows_and_changes_nothing(source: Path, one: Path) -> None:
     assert snapshot(one) == before
     assert f"copy   {one}/var/remotes/tm/ceph_dr/clone\n" in said
     assert f"link   {one}/var/remotes/tm/ceph_dr/mv -> ../ceph/mv\n" in said
-    assert '+INHERIT_DATASTORE_ATTR  = "DR_PROTECT"' in said
+    assert '+INHERIT_IMAGE_ATTR  = "DR_PROTECT"' in said
 
 
 def test_a_newer_release_replaces_and_removes(source: Path, one: Path) -> None:

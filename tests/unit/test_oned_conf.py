@@ -89,10 +89,8 @@ def test_sections_have_what_stock_ceph_has_and_serve_stock_system_datastores() -
 def test_inherited_attributes_follow_those_that_are_there() -> None:
     text = registered(SMALL)
     assert (
-        b'"POOL_NAME"   # of the pool\n'
-        b'INHERIT_DATASTORE_ATTR  = "DR_PROTECT"\n'
-        b'INHERIT_DATASTORE_ATTR  = "DR_MODE"\n'
-        b"INHERIT_IMAGE_ATTR"
+        b'INHERIT_IMAGE_ATTR      = "DISK_TYPE"\n'
+        b'INHERIT_IMAGE_ATTR  = "DR_PROTECT"\n'
     ) in text
 
 
@@ -171,7 +169,7 @@ KNOWN = st.sampled_from(
         'TM_MAD_CONF = [ NAME = "other" ]',
         'TM_MAD_CONF=[NAME="x",\n  LN_TARGET="NONE"\n\n]',
         'DS_MAD_CONF = [ NAME = "fs" ]',
-        'INHERIT_DATASTORE_ATTR = "CEPH_HOST"',
+        'INHERIT_IMAGE_ATTR = "DISK_TYPE"',
     ]
 )
 EMPTY = st.tuples(NAME, BLANKS, BLANKS).map(lambda e: f"{e[0]}{e[1]}={e[2]}")
