@@ -92,11 +92,34 @@ def test_an_unprotected_rbd_disk_is_an_obstacle_and_a_volatile_one_a_warning() -
     assert item.warnings == ("disk 2 (volatile) has no copy: it is a volatile disk",)
 
 
-def test_a_shared_pool_is_parted_by_the_datastores_in_the_records() -> None:
-    mine = image("one-3", image=envelope(image_record(datastore="gold"), fsid=HERE))
-    other = image("one-4", image=envelope(image_record(datastore="silver"), fsid=HERE))
-    unknown = image("one-5")
-    assert [kept.name for kept in inventory.of_datastores([mine, other, unknown], {"gold"})] == ["one-3", "one-5"]
+def of_ceph(*images: ImageFacts) -> list[str]:
+    return [found.name for found in inventory.of_datastores(images, {"ceph"})]
+
+
+@pytest.mark.parametrize(("found", "kept"), [
+    (image("one-1"), True),  # no record says whose it is
+    (image("one-1", image=envelope(image_record(datastore="ceph"))), True),
+    (image("one-1", image=envelope(image_record(datastore="other"))), False),
+    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="ceph"),))), True),
+    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="other"),))), False),
+    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="other"), disk(1, None)))), False),
+    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1"),))), True),  # a record from before disks named theirs
+])
+def test_an_image_belongs_to_the_datastore_its_records_name(found: ImageFacts, kept: bool) -> None:
+    assert of_ceph(found) == (["one-1"] if kept else [])
+
+
+def test_all_disks_of_a_vm_and_their_parents_come_with_the_one_that_lies_there() -> None:
+    disks = (disk(0, "one/one-1", datastore="ceph"), disk(1, "one/one-2", datastore="other"))
+    theirs = envelope(image_record(datastore="other"))
+    images = [with_vm(f"one-{n}", vm_record(disks=disks), image=theirs, parent=f"one-{n + 7}") for n in (1, 2)]
+    parents = [image("one-8", image=theirs, parent="one-10"), image("one-9", image=theirs), image("one-10", image=theirs)]
+    assert of_ceph(*images, *parents, image("one-11", image=theirs)) == ["one-1", "one-2", "one-8", "one-9", "one-10"]
+
+
+def test_a_vm_that_says_no_is_no_vm_to_recover() -> None:
+    body = vm_record(disks=WEB.disks, user_template=(("DR_PROTECT", "no"),))
+    assert inventory.vms([with_vm("one-1", body)], HERE) == []
 
 
 def test_the_mode_of_a_copy_does_not_matter_here() -> None:

@@ -34,6 +34,14 @@ def test_a_vm_disk_tells_its_vm_and_an_image_does_not(image_id: int, vm_id: int,
         assert names.is_ours(name)
 
 
+@given(IMAGE_IDS.map(lambda image_id: image_id // 2), st.permutations([0, 1, 2]))
+def test_a_base_taken_over_gets_a_name_that_no_image_made_at_any_site_has(image_id: int, sites: list[int]) -> None:
+    taken = names.taken_base(names.image(image_id, sites[0]), sites[1])
+    assert names.is_ours(taken) and names.parse_vm_disk(taken) is None
+    assert taken not in {names.image(image_id, site) for site in sites}
+    assert names.taken_base(names.image(image_id + 1, sites[0]), sites[1]) != taken
+
+
 @pytest.mark.parametrize("name", [
     "", "one", "one-", "one-x", "one-1-2", "one-1-2-3-4", "one-1-2-", "one-sys-1", "one-sys-1-2-3", "xone-1",
     "one-1.bak", "one-1\n", "One-1", "one-٣", "one--1", "vm-101-disk-0",

@@ -23,11 +23,12 @@ def test_every_attribute_is_read() -> None:
     found = read(
         DR_PROTECT="yes", DR_MODE="snapshot", DR_RPO="1h", DR_SCHEDULE="15m", DR_CLONES="Flatten", DR_SITE="north",
         DR_SITE_INDEX="2", DR_NETWORK_MAP="lan=dr-lan, web = dr web", DR_PEER_CEPH_CONF="/etc/ceph/peer.conf",
-        DR_PEER_CEPH_USER="onedr", POOL_NAME="one",
+        DR_PEER_CEPH_USER="onedr", POOL_NAME="one", DR_PEER_DATASTORE="ceph-b",
     )
     assert found == Settings(
         protect=True, mode=Mode.SNAPSHOT, rpo_s=3600, schedule="15m", flatten_clones=True, site="north", site_index=2,
-        network_map=(("lan", "dr-lan"), ("web", "dr web")), peer=CephAccess("one", "onedr", "/etc/ceph/peer.conf"),
+        network_map=(("lan", "dr-lan"), ("web", "dr web")),
+        peer=CephAccess("one", "onedr", "/etc/ceph/peer.conf"), peer_datastore="ceph-b",
     )
 
 

@@ -56,7 +56,8 @@ def test_each_situation_has_its_state_and_its_sentence(
 
 @pytest.mark.parametrize(("items", "protect", "role"), [
     ([COPY], False, Role.UNPROTECTED), ([], True, Role.PRIMARY), ([SAFE], True, Role.PRIMARY),
-    ([COPY], True, Role.SECONDARY), ([COPY, SAFE], True, Role.PRIMARY), ([COPY, item(mirrored=False)], True, Role.SECONDARY),
+    ([COPY], True, Role.SECONDARY), ([COPY, SAFE], True, Role.PRIMARY),
+    ([COPY, item(mirrored=False)], True, Role.SECONDARY),
     ([item(mirrored=False, primary=False)], True, Role.PRIMARY),
 ])
 def test_the_role_is_that_of_the_mirrored_images(items: list[Item], protect: bool, role: Role) -> None:

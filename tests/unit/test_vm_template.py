@@ -94,7 +94,7 @@ def test_networks_are_found_by_name_and_keep_the_address_they_hold() -> None:
     nics = list(template.vectors(recreate().template, "NIC"))
     assert [template.get(nic, "NETWORK_ID") for nic in nics] == ["30", "31"]
     assert [template.get(nic, "IP") for nic in nics] == ["10.1.0.13", "10.2.0.20"]
-    assert template.get(nics[0], "MAC") == "02:00:0a:01:00:0d"
+    assert template.get(nics[0], "MAC") == ""  # oned 7.4.0 takes one of IP and MAC
     assert template.get(nics[0], "NAME") == "NIC0"
     for nic in nics:
         assert not {key for key, _ in nic} & {"NETWORK", "AR_ID", "BRIDGE", "TARGET", "NIC_ID", "VN_MAD", "CLUSTER_ID"}
