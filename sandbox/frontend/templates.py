@@ -133,21 +133,21 @@ def parse(text: str) -> Template:
     return _from_tokens(list(_tokens(text)))
 
 
-_EMPTY = "\ue000"  # stands for <![CDATA[]]>: an empty text, where no text at all is passed over (7.4.0)
+_NO_TEXT = "\ue000"  # stands for <![CDATA[]]>: an empty text, where no text at all is passed over (7.4.0)
 
 
 def _from_xml(text: str) -> Template:
     try:
-        root = ElementTree.fromstring(text.replace("<![CDATA[]]>", _EMPTY))
+        root = ElementTree.fromstring(text.replace("<![CDATA[]]>", _NO_TEXT))
     except ElementTree.ParseError as failure:
         raise TemplateError("Parse error.") from failure
     made = Template()
     for child in root:
         if len(child):
-            parts = {part.tag.upper(): part.text.replace(_EMPTY, "") for part in child if part.text}
+            parts = {part.tag.upper(): part.text.replace(_NO_TEXT, "") for part in child if part.text}
             made.add(child.tag, parts)
         elif child.text:
-            made.add(child.tag, child.text.replace(_EMPTY, ""))
+            made.add(child.tag, child.text.replace(_NO_TEXT, ""))
     return made
 
 
