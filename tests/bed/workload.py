@@ -1,0 +1,163 @@
+"""What the tests of records and failover share: images and VMs made through the API, records read from the images."""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rbd
+
+from onedr.model import CephAccess, Envelope, ImageRecord, VmRecord
+from onedr.policy import definition
+from onedr.ports import ceph, mirror, records
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd
+from sandbox.cloud import Cloud
+from sandbox.guest import ledger
+from sandbox.waiting import SandboxError, until
+
+IMAGE_MIB = 32
+ARRIVES_S = 45  # limit of every wait for a record; the machine may be busy
+OFF = "CPU=0.1\nMEMORY=128\n"
+
+
+@contextmanager
+def open_pool(cloud: Cloud) -> Iterator[Pool]:
+    """The RBD pool of a site."""
+    with ceph.connect(CephAccess("one", cloud.ceph_user, str(cloud.ceph_conf))) as pool:
+        yield pool
+
+
+def frontend(cloud: Cloud) -> FrontEnd:
+    """The product's own view of a front-end."""
+    return FrontEnd(cloud.endpoint, cloud.one_auth.read_text().strip())
+
+
+def create_image(cloud: Cloud, name: str, more: str = "", persistent: bool = True, wait: bool = True) -> int:
+    """An empty image in the protected datastore."""
+    kind = "YES" if persistent else "NO"
+    text = f"NAME={name}\nTYPE=DATABLOCK\nSIZE={IMAGE_MIB}\nPERSISTENT={kind}\nDEV_PREFIX=vd\n{more}"
+    image_id = int(cloud.api.image.allocate(text, cloud.datastore_id))
+    if wait:
+        cloud.wait_image(image_id)
+    return image_id
+
+
+def create_vm(cloud: Cloud, name: str, images: list[int], more: str = "", wait: bool = True) -> int:
+    """A small VM on these images, in this order, running."""
+    disks = "".join(f"DISK=[IMAGE_ID={image}]\n" for image in images)
+    vm_id = int(cloud.api.vm.allocate(f"NAME={name}\n{OFF}{disks}{more}"))
+    if wait:
+        cloud.wait_vm(vm_id)
+    return vm_id
+
+
+def console(cloud: Cloud, vm_id: int) -> Path:
+    """Console log of a VM's guest."""
+    return Path(cloud.environment["SANDBOX_SITE"]) / "vm" / str(vm_id) / "console.log"
+
+
+def told(cloud: Cloud, vm_id: int, target: str = "vda") -> list[ledger.Record]:
+    """What a guest said that it has on its disk."""
+    return ledger.read_console(console(cloud, vm_id)).get(target, [])
+
+
+def wait_writing(cloud: Cloud, vm_id: int, more: int = 1, target: str = "vda", limit_s: float = 60) -> None:
+    """Wait until a guest has booted and written `more` records from now on."""
+    before = len(told(cloud, vm_id, target))
+    until(f"the guest of VM {vm_id} to write", lambda: len(told(cloud, vm_id, target)) >= before + more, limit_s)
+
+
+def rbd_name(cloud: Cloud, image_id: int) -> str:
+    """RBD name of an OpenNebula image."""
+    return str(cloud.api.image.info(image_id).SOURCE.partition("/")[2])
+
+
+def values_of(pool: Pool, name: str) -> dict[str, str]:
+    """All metadata of an image, OneDR's or not; empty when the image is not there (yet)."""
+    try:
+        with pool.image(name, read_only=True) as image:
+            return {str(key): str(value) for key, value in image.metadata_list()}
+    except rbd.ImageNotFound:
+        return {}
+
+
+def vm_envelope(pool: Pool, name: str) -> Envelope | None:
+    """The VM record on an image."""
+    return records.decode(records.VM_KEY, values_of(pool, name))
+
+
+def vm_record(pool: Pool, name: str) -> VmRecord | None:
+    """Its body."""
+    found = vm_envelope(pool, name)
+    return found.body if found is not None and isinstance(found.body, VmRecord) else None
+
+
+def image_record(pool: Pool, name: str) -> ImageRecord | None:
+    """The image record on an image."""
+    found = records.decode(records.IMAGE_KEY, values_of(pool, name))
+    return found.body if found is not None and isinstance(found.body, ImageRecord) else None
+
+
+def wanted_record(cloud: Cloud, vm_id: int) -> VmRecord:
+    """What the record of a VM must say now: the API's own XML, through the product's pure definition."""
+    return definition.vm_record(frontend(cloud).vm(vm_id), {cloud.datastore_id})
+
+
+def disks_of(record: VmRecord) -> list[str]:
+    """RBD names of the protected disks, in order."""
+    return [str(disk.rbd).rpartition("/")[2] for disk in record.disks if disk.protected]
+
+
+def wait_recorded(cloud: Cloud, vm_id: int, *pools: Pool) -> list[float]:
+    """Wait until each protected disk of a VM carries the VM's present definition, pool after pool.
+
+    Returns the seconds from this call to each pool's last disk.
+    """
+    began = time.monotonic()
+    taken = []
+    for pool in pools:
+        def equal(pool: Pool = pool) -> bool:
+            wanted = wanted_record(cloud, vm_id)
+            return all(vm_record(pool, name) == wanted for name in disks_of(wanted))
+
+        try:
+            until(f"the record of VM {vm_id}", equal, ARRIVES_S)
+        except SandboxError as error:
+            wanted = wanted_record(cloud, vm_id)
+            found = {name: vm_record(pool, name) for name in disks_of(wanted)}
+            raise SandboxError(f"{error}: wanted {wanted}, found {found}") from error
+        taken.append(time.monotonic() - began)
+    return taken
+
+
+def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 60) -> None:
+    """Wait until `onedr status` calls the copies of these images complete."""
+    def look() -> bool:
+        complete = {disk["name"] for disk in status(cloud)["disks"] if disk["complete"]}
+        return complete >= set(names)
+
+    until(f"complete copies of {', '.join(names)}", look, limit_s, 0.2)
+
+
+def status(cloud: Cloud) -> dict[str, Any]:
+    """`onedr status --json`."""
+    return cloud.onedr("status", str(cloud.datastore_id))
+
+
+def lock_owners(pool: Pool, name: str) -> list[Any]:
+    """Who holds an image's exclusive lock."""
+    with pool.image(name, read_only=True) as image:
+        return list(dict(image.list_lockers() or {}).get("lockers", []))
+
+
+def primaries(pool: Pool) -> dict[str, bool]:
+    """Mirror role of every mirrored image of a pool."""
+    found = {}
+    for name in pool.names():
+        with pool.image(name, read_only=True) as image:
+            if mirror.mode(image) is not None:
+                found[name] = mirror.is_primary(image)
+    return found
