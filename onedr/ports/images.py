@@ -12,7 +12,7 @@ from pathlib import Path
 import rbd
 
 from onedr import names
-from onedr.errors import ForeignImageError, RefusedError, StorageError
+from onedr.errors import ForeignImageError, InputError, RefusedError, StorageError
 from onedr.model import MIB
 from onedr.ports import mirror
 from onedr.ports.ceph import Pool
@@ -65,9 +65,17 @@ def _foreign(pool: Pool, name: str) -> ForeignImageError:
     )
 
 
+def _data_pool(pool: Pool) -> str | None:
+    """EC_POOL_NAME, None when data lies with the rest. Raises InputError for a pool that does not exist."""
+    name = pool.access.data_pool
+    if name and not pool.cluster.pool_exists(name):
+        raise InputError(f"Ceph has no pool {name!r}; correct EC_POOL_NAME of the datastore.")
+    return name or None
+
+
 def create(pool: Pool, name: str, size: int) -> None:
     """An empty image of `size` bytes, its data in EC_POOL_NAME when set."""
-    pool.rbd.create(pool.io, name, size, old_format=False, data_pool=pool.access.data_pool or None)
+    pool.rbd.create(pool.io, name, size, old_format=False, data_pool=_data_pool(pool))
 
 
 def import_file(pool: Pool, name: str, path: Path) -> None:
@@ -97,14 +105,14 @@ def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> N
     with pool.image(source, read_only=True) as image:
         if snapshot is not None:
             image.set_snap(snapshot)
-        image.copy(pool.io, target, data_pool=pool.access.data_pool or None)
+        image.copy(pool.io, target, data_pool=_data_pool(pool))
     _strip(pool, target)
 
 
 def clone(pool: Pool, source: str, target: str) -> None:
     """A thin clone of `source`'s protected snapshot @snap, which is made when missing."""
     ensure_base_snapshot(pool, source)
-    pool.rbd.clone(pool.io, source, names.BASE_SNAPSHOT, pool.io, target, data_pool=pool.access.data_pool or None)
+    pool.rbd.clone(pool.io, source, names.BASE_SNAPSHOT, pool.io, target, data_pool=_data_pool(pool))
     _strip(pool, target)
 
 

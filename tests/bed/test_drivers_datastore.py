@@ -305,3 +305,95 @@ def test_an_image_that_cannot_be_mirrored_is_made_and_marked(here: Drivers, site
     assert done.stderr.startswith("WARN: one-70 is not protected yet: pool plain does not mirror per image")
     with calls.opened(site, "plain") as io, rbd.Image(io, "one-70", read_only=True) as found:
         assert "pool plain does not mirror" in found.metadata_get(".rbd_onedr.problem")
+
+
+ENTITY = '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
+BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
+RAW_INPUT = {
+    "not base64": b"%%% garbage &&&", "not even text": b"\xff\xfe\x00\x80", "nothing": b"",
+    "cut base64": calls.encoded("<DS_DRIVER_ACTION_DATA/>")[:-7],
+    "base64 of no XML": calls.encoded("hello"), "another document": calls.encoded("<VM><ID>1</ID></VM>"),
+    "no datastore": calls.stdin_of(image(80, "/etc/hostname"), None),
+    "an external entity": calls.encoded(f"{ENTITY}<DS_DRIVER_ACTION_DATA><IMAGE><PATH>&e;</PATH></IMAGE>"
+                                        "<DATASTORE/></DS_DRIVER_ACTION_DATA>"),
+    "a bomb of entities": calls.encoded(f"{BOMB}<DS_DRIVER_ACTION_DATA><DATASTORE>&b;</DATASTORE></DS_DRIVER_ACTION_DATA>"),
+}
+
+
+@pytest.mark.parametrize("what", RAW_INPUT)
+def test_unreadable_driver_data_is_refused_and_changes_nothing(here: Drivers, site: Site, what: str):
+    before = contents(site)
+    for action in ("cp", "rm") if what == "no datastore" else ("cp",):
+        refused(here.call("datastore", action, 80, stdin=RAW_INPUT[what]), "driver data")
+    assert contents(site) == before
+
+
+def bad_files(folder: Path) -> dict[str, str]:
+    """Files that cp must not take, made in `folder`; what the refusal says."""
+    (folder / "secret").write_bytes(b"s" * 512)
+    backed = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(folder / "secret")]
+    subprocess.run([*backed, str(folder / "backed")], check=True)
+    dataful = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={folder / 'data'}"]
+    subprocess.run([*dataful, str(folder / "dataful"), "1M"], check=True)
+    (folder / "flat").write_text(
+        "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n"
+        f"RW 1 FLAT \"{folder / 'secret'}\" 0\nddb.adapterType = \"ide\"\n"
+    )
+    (folder / "archive").write_bytes(b"\x1f\x8b\x08" + bytes(600))
+    return {"backed": "refers to other files", "dataful": "refers to other files", "flat": "refers to other files",
+            "archive": "gzip archive"}
+
+
+def test_files_that_point_at_other_files_are_refused(here: Drivers, site: Site, files: Path, tmp_path: Path):
+    before = contents(site)
+    for name, words in bad_files(tmp_path).items():
+        for action in ("cp", "stat"):
+            refused(here.ds(action, image(81, str(tmp_path / name)), datastore(site)), words, str(tmp_path / name))
+    (tmp_path / "flat").rename(files / "flat")
+    refused(here.ds("cp", image(81, f"{URL}/flat"), datastore(site)), "refers to other files", f"{URL}/flat")
+    assert contents(site) == before
+
+
+@pytest.mark.parametrize("path, words", [
+    ("", "no PATH"), ("relative/path", "neither a local file"), ("file:///etc/hostname", "neither a local file"),
+    ("ftp://127.0.0.1/x", "neither a local file"), ("/nowhere/at/all", "no such file"), ("/var", "no such file"),
+    ("/" + "x" * 5000, "cannot access"), ("/etc/host\nname", "no such file"), ("--help", "neither a local file"),
+    (f"{URL}/absent", "404"), ("http://127.0.0.1:9/x", "Cannot fetch"), ("http://[::1/x", "Cannot fetch"),
+    ("http://127.0.0.1:none/x", "Cannot fetch"), ("http://", "Cannot fetch"), ("/dev/zero", "no such file"),
+])
+def test_a_path_that_leads_nowhere_is_refused(here: Drivers, site: Site, files: Path, path: str, words: str):
+    before = contents(site)
+    refused(here.ds("cp", image(82, path), datastore(site)), words)
+    refused(here.ds("stat", {"PATH": path, "SIZE": ""}, datastore(site)), words)
+    assert contents(site) == before
+
+
+@pytest.mark.parametrize("attributes, words", [
+    ({"POOL_NAME": "nosuch"}, "no pool 'nosuch'"), ({"POOL_NAME": "one; rm -rf /"}, "not a name"),
+    ({"POOL_NAME": "--help"}, "not a name"), ({"CEPH_CONF": "/nowhere.conf"}, "CEPH_CONF"),
+    ({"CEPH_USER": "nobody"}, "CEPH_USER"), ({"EC_POOL_NAME": "nosuch"}, "EC_POOL_NAME"),
+    ({"STAGING_DIR": "/nowhere"}, "STAGING_DIR"), ({"DR_MODE": "x", "DR_SITE_INDEX": "7"}, "DR_SITE_INDEX"),
+])
+def test_a_datastore_that_cannot_be_used_is_refused(here: Drivers, site: Site, files: Path, attributes: Any, words: str):
+    before = contents(site)
+    refused(here.ds("cp", image(83, str(files / "raw")), datastore(site, **attributes)), words)
+    assert contents(site) == before
+
+
+def test_missing_and_wrong_values_of_an_image_are_refused(here: Drivers, site: Site, files: Path):
+    before, usual = contents(site), datastore(site)
+    for action, changed, words in (
+        ("mkfs", {"SIZE": None}, "SIZE"), ("mkfs", {"SIZE": "-1"}, "SIZE"), ("mkfs", {"SIZE": "8; ls"}, "SIZE"),
+        ("mkfs", {"FS": "ntfs"}, "Unsupported file system"), ("mkfs", {"FS": "ext4 -E x"}, "Unsupported file system"),
+        ("mkfs", {"FS": "xfs", "SIZE": "1"}, "mkfs"), ("clone", {"PATH": "other/one-1"}, "another pool"),
+        ("clone", {"PATH": "one/one-99999"}, "no such RBD image"), ("clone", {"PATH": "one one"}, "pool/image"),
+        ("cp", {"ID": None, "PATH": str(files / "raw")}, "ID"), ("rm", {"SOURCE": "../x"}, "pool/image"),
+    ):
+        data = calls.stdin_of({**image(84), **changed}, usual)
+        refused(here.call("datastore", action, 84, stdin=data), words)
+    data = calls.stdin_of(image(84, str(files / "raw")), usual)
+    for argv in ([], ["x"], ["-1"], ["84 ; ls"], [""]):
+        refused(here.call("datastore", "cp", *argv, stdin=data), "IMAGE_ID")
+    for action in ("cp", "mkfs", "clone", "rm", "stat"):
+        refused(here.call("datastore", action, 84, stdin=calls.stdin_of(None, usual)), "no IMAGE")
+    assert contents(site) == before
