@@ -61,3 +61,5 @@ def _clear(frontend: FrontEnd, datastore_id: int, message: str = "", shown: str 
         changes.append(("DR_MESSAGE", message))
     if changes:
         frontend.update_datastore(datastore_id, tuple(changes))
+    if template.get(attributes(frontend.datastore(datastore_id)), "DR_ACTION"):
+        raise FrontEndError(f"DR_ACTION of datastore {datastore_id} cannot be taken off, so nothing is started.")
