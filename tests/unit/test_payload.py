@@ -116,7 +116,8 @@ def test_garbage_is_refused(text: str) -> None:
 
 @given(st.text(max_size=60), st.binary(max_size=60))
 def test_nothing_but_an_input_error_ever_comes_out(text: str, data: bytes) -> None:
-    for candidate in (text, f"state {base64.b64encode(data).decode()}", f"one.vm.update {base64.b64encode(data).decode()}"):
+    encoded = base64.b64encode(data).decode()
+    for candidate in (text, f"state {encoded}", f"one.vm.update {encoded}"):
         try:
             event = payload.read(candidate)
         except InputError:
