@@ -57,14 +57,24 @@ class Cloud:
 
     def run(self, *argv: str, check: bool = True, limit_s: float = _LIMIT_S) -> subprocess.CompletedProcess[str]:
         """Run a command of the site (onevm, onedr ...). When it fails and `check` is set: SandboxError with its output."""
-        tools = f"{self.one_location / 'bin'}:{Path(sys.executable).parent}"
-        own = {"ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint, "ONE_AUTH": str(self.one_auth)}
-        path = f"{tools}:{os.environ['PATH']}"
-        env = {**os.environ, **self.environment, **own, "PATH": path, "COLUMNS": "200"}
+        env = {**os.environ, **self.process_environment()}
         done = subprocess.run([*self.prefix, *argv], env=env, capture_output=True, text=True, timeout=limit_s)
         if check and done.returncode:
             raise SandboxError(f"{self.name}: {' '.join(argv)} failed ({done.returncode}): {done.stderr or done.stdout}")
         return done
+
+    def process_environment(self) -> dict[str, str]:
+        """What a user's shell at this site has set."""
+        tools = f"{self.one_location / 'bin'}:{Path(sys.executable).parent}"
+        own = {"ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint, "ONE_AUTH": str(self.one_auth)}
+        return {**self.environment, **own, "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": "200"}
+
+    def ceph_attributes(self) -> str:
+        """The attributes by which a datastore of this site reaches its pool."""
+        return (
+            f'DISK_TYPE=RBD\nPOOL_NAME=one\nCEPH_USER={self.ceph_user}\nCEPH_CONF="{self.ceph_conf}"\n'
+            f'CEPH_HOST="{self.name}"\nCEPH_SECRET="00000000-0000-0000-0000-000000000000"\n'
+        )
 
     def create(self, command: str, template: str, *options: str) -> int:
         """`one<object> create` from a template text; the new id."""
@@ -82,10 +92,7 @@ class Cloud:
     def furnish(self, datastore_attributes: str = "") -> int:
         """An empty front-end gets a host, a network and protected datastores. Returns the image datastore's id."""
         self.run("onehost", "create", "localhost", "-i", self.im_mad, "-v", self.vm_mad)
-        ceph = (
-            f'DISK_TYPE=RBD\nPOOL_NAME=one\nCEPH_USER={self.ceph_user}\nCEPH_CONF="{self.ceph_conf}"\n'
-            f'CEPH_HOST="{self.name}"\nCEPH_SECRET="00000000-0000-0000-0000-000000000000"\nTM_MAD=ceph_dr\n'
-        )
+        ceph = f"TM_MAD=ceph_dr\n{self.ceph_attributes()}"
         self.create("onedatastore", f"NAME=ceph-dr-system\nTYPE=SYSTEM_DS\n{ceph}")
         image_datastore = self.create(
             "onedatastore",

@@ -1,0 +1,106 @@
+"""Every `sh` block of the README and the pages is run, in order, as its first line says where: at both sites, at site A …"""
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.bed import Bed, temporary
+from sandbox.cloud import Cloud, of_site
+from sandbox.layout import REPO
+from sandbox.waiting import until
+
+_BLOCK = re.compile(r"^```sh\n(# at ([^\n]+)\n.*?)^```$", re.MULTILINE | re.DOTALL)
+_ANY_BLOCK = re.compile(r"^```(?!sh\n# at |$)", re.MULTILINE)
+_PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+_LIMIT_S = 240
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """(where, commands) of each block of a page."""
+    return [(where, text) for text, where in _BLOCK.findall(page.read_text())]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree, as a reader has it after cloning."""
+    folder = tmp_path_factory.mktemp("doc") / "onedr"
+    ignored = shutil.ignore_patterns(".venv", ".git", ".sandbox", "*_cache", "__pycache__", ".hypothesis", "*.egg-info")
+    shutil.copytree(REPO, folder, ignore=ignored)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clouds() -> Iterator[tuple[Bed, Cloud, Cloud]]:
+    with temporary(frontends=True) as bed:
+        a, b = (of_site(site) for site in bed.sites.values())
+        for cloud in (a, b):
+            cloud.run("onehost", "create", "localhost", "-i", cloud.im_mad, "-v", cloud.vm_mad)
+            cloud.create("onedatastore", f"NAME=sys\nTYPE=SYSTEM_DS\nTM_MAD=ceph_dr\n{cloud.ceph_attributes()}")
+        yield bed, a, b
+
+
+def run(cloud: Cloud, text: str, folder: Path) -> None:
+    """Run a block in bash as a person would, outside the site's network namespace (pip needs the way out)."""
+    env = {**os.environ, **cloud.process_environment()}
+    done = subprocess.run(["bash", "-euc", text], cwd=folder, env=env, capture_output=True, text=True, timeout=_LIMIT_S)
+    assert done.returncode == 0, f"{cloud.name}:\n{text}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_readme_leads_to_the_first_failover(clouds: tuple[Bed, Cloud, Cloud], checkout: Path) -> None:
+    bed, a, b = clouds
+    dead = False
+    for where, text in blocks(REPO / "README.md"):
+        if "dead" in where and not dead:
+            protect_something(a, b)
+            bed.kill("site-a")
+            dead = True
+        for cloud in {"both sites": (a, b), "site A": (a,)}.get(where, (b,)):
+            template = template_of(cloud)
+            (checkout / "ceph-dr.conf").write_text(template)
+            run(cloud, text, checkout)
+    assert dead
+    assert [vm.NAME for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM] == ["first"]
+
+
+def template_of(cloud: Cloud) -> str:
+    """The template that docs/attributes.md shows, with this bed's values and the README's name."""
+    shown = (REPO / "docs" / "attributes.md").read_text()
+    lines = [line.strip() for line in shown.splitlines() if re.match(r"    [A-Z_]+ = ", line)]
+    own = {"NAME": "protected", "CEPH_CONF": cloud.ceph_conf, "CEPH_USER": cloud.ceph_user, "DR_SITE": cloud.name,
+           "DR_SITE_INDEX": cloud.index, "CEPH_SECRET": "none"}
+    values = {**dict(line.split(" = ") for line in lines), **own}
+    return "".join(f"{key} = {value}\n" if '"' in str(value) else f'{key} = "{value}"\n' for key, value in values.items())
+
+
+def protect_something(a: Cloud, b: Cloud) -> None:
+    """A VM with a disk in the protected datastore, whose copy and record have arrived at site B."""
+    datastore = next(found.ID for found in a.api.datastorepool.info().DATASTORE if found.NAME == "protected")
+    image = a.create("oneimage", "NAME=disk\nTYPE=DATABLOCK\nSIZE=32\nPERSISTENT=YES\n", "-d", str(datastore))
+    a.wait_image(image)
+    vm = a.create("onevm", f"NAME=first\nCPU=0.1\nMEMORY=128\nDISK=[IMAGE_ID={image}]\n")
+    a.wait_vm(vm)
+
+    def arrived() -> bool:
+        seen = b.onedr("status", "protected")
+        return any(found["name"] == "first" and not found["obstacles"] for found in seen["vms"])
+
+    until("the VM's record and copy at site B", arrived, 90)
+
+
+def test_the_other_pages_commands_run(clouds: tuple[Bed, Cloud, Cloud], checkout: Path) -> None:
+    _, a, b = clouds
+    for page in _PAGES[1:]:
+        for where, text in blocks(page):
+            run(a if where == "site A" else b, text, checkout)
+    assert (a.one_location / "etc" / "onedr" / "record.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_command_block_escapes_the_tests() -> None:
+    for page in _PAGES:
+        assert not _ANY_BLOCK.search(page.read_text()), f"{page} has a fenced block that no test runs"
