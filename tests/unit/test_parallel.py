@@ -34,7 +34,8 @@ def test_nothing_to_do_is_done() -> None:
 
 @pytest.mark.parametrize(("error", "text"), [
     (RefusedError("not this one"), "not this one"), (rbd.ImageNotFound("gone"), "Ceph: "),
-    (rados.Error("broken"), "Ceph: "), (KeyError("x"), "unexpected KeyError: 'x'"), (AssertionError(), "unexpected AssertionError"),
+    (rados.Error("broken"), "Ceph: "), (KeyError("x"), "unexpected KeyError: 'x'"),
+    (AssertionError(), "unexpected AssertionError"),
 ])
 def test_one_that_fails_is_a_result_and_the_rest_is_done(error: Exception, text: str) -> None:
     def action(number: int) -> int:
