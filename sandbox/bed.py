@@ -115,8 +115,12 @@ class Bed:
         self._signal(site, signal.SIGSTOP)
 
     def thaw(self, site: str) -> None:
-        """Undo `freeze`."""
+        """Undo `freeze`; returns when the cluster serves again."""
         self._signal(site, signal.SIGCONT)
+        where = self.sites[site]
+        if processes.running(where, "osd") is not None:
+            with cluster.connect(where) as connection:
+                cluster.unstick(where, connection)
 
     def cut(self) -> None:
         """Cut the line between the sites, silently; the root namespace still reaches both."""

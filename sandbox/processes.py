@@ -78,8 +78,8 @@ def kill_all(site: Site, limit_s: float = 20) -> int:
         return not found
 
     until(f"every process of {site.name} to die", none_left, limit_s, 0.02)
-    for file in site.folder.glob("*.pid"):
-        file.unlink()
+    for file in (*site.folder.glob("*.pid"), *site.folder.glob("*.asok")):
+        file.unlink(missing_ok=True)
     return len(seen)
 
 

@@ -14,6 +14,7 @@ import rados
 import rbd
 
 from sandbox import processes
+from sandbox.ceph import adminsocket
 from sandbox.ceph.conf import write_conf
 from sandbox.ceph.keys import write_keyring
 from sandbox.layout import POOL, Site
@@ -78,11 +79,13 @@ def boot(site: Site) -> None:
                 command(cluster, prefix="osd new", uuid=(site.folder / "osd-uuid").read_text().strip())
             start(site, "osd")
             wait_osd(site, cluster)
+            mgr = f"the manager of {site.name}"
+            until(mgr, lambda: command(cluster, prefix="mgr dump").get("available"), 60)
+            if is_stuck(cluster):
+                unstick(site, cluster)
             _make_pool(site, cluster)
             # Only rbd_support is there; Ceph calls the other always-on modules failed.
             command(cluster, prefix="health mute", code="MGR_MODULE_ERROR", sticky=True)
-            mgr = f"the manager of {site.name}"
-            until(mgr, lambda: command(cluster, prefix="mgr dump").get("available"), 60)
     except rados.Error as e:
         raise SandboxError(f"Ceph of {site.name} does not come up: {e}; see {site.folder}/*.log") from e
 
@@ -125,6 +128,28 @@ def wait_osd(site: Site, cluster: rados.Rados, limit_s: float = 60) -> None:
         return any(o["up"] and o["public_addr"].endswith(nonce) for o in osds)
 
     until(f"the OSD of {site.name}", is_up, limit_s)
+
+
+def unstick(site: Site, cluster: rados.Rados) -> None:
+    """Let go on what waits for ever in PGs that are `laggy`; about a second, during which I/O waits.
+
+    An OSD that stood still for longer than its read lease (frozen, starved) marks a PG laggy when an
+    operation arrives before the lease was renewed, and clears the mark when a *replica* acknowledges the
+    next lease: a pool of size 1 has none. The new interval after a peering clears it.
+    """
+    command(cluster, prefix="osd down", ids=["0"])
+    # Nobody else tells it: left alone it asks for a newer map after up to 30 s.
+    adminsocket.ask(site, "osd", "osd.0", "get_latest_osdmap")
+    wait_osd(site, cluster)
+
+
+def is_stuck(cluster: rados.Rados) -> bool:
+    """Whether a PG was laggy when the manager last heard of it (up to 5 s ago)."""
+    words = {"prefix": "pg dump", "dumpcontents": ["pgs_brief"], "format": "json"}
+    rc, out, err = cluster.mgr_command(json.dumps(words), b"", 20)
+    if rc:
+        raise SandboxError(f"ceph pg dump: {err or rc}")
+    return any("laggy" in pg["state"] for pg in json.loads(out)["pg_stats"])
 
 
 def answers(site: Site, limit_s: int = 3) -> bool:

@@ -33,8 +33,9 @@ osd_pool_default_min_size = 1
 osd_pool_default_pg_num = 8
 osd_pool_default_pg_autoscale_mode = off
 osd_crush_chooseleaf_type = 0
-# Stock (0.8) keeps the PGs of a restarted OSD waiting for up to 16 s.
-osd_pool_default_read_lease_ratio = 0.05
+# A lease of 10 s (times osd_heartbeat_grace of 20). Stock 0.8 keeps the PGs of a killed and restarted OSD
+# waiting longer; a short one is left by any stall of the OSD, and see unstick() in cluster.py for that.
+osd_pool_default_read_lease_ratio = 0.5
 mon_allow_pool_size_one = true
 mon_allow_pool_delete = true
 mon_warn_on_pool_no_redundancy = false
@@ -65,6 +66,8 @@ mgr_initial_modules =
 osd_data = {d}/osd
 osd_objectstore = bluestore
 osd_fast_shutdown = true
+# unstick() marks it down; stock, it ends itself at the fifth time in ten minutes.
+osd_max_markdown_count = 1000000
 osd_class_dir = /usr/lib/x86_64-linux-gnu/rados-classes
 osd_op_num_shards = 2
 osd_op_num_threads_per_shard = 1
