@@ -1,13 +1,15 @@
 """Facts of every image of a pool at this site, read from the images themselves."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import rbd
 
 from onedr import names
 from onedr.errors import OneDRError, RecordError
-from onedr.model import Envelope, ImageFacts, Mode, Settings
+from onedr.model import Envelope, ImageFacts, ImageRecord, Mode, Settings
 from onedr.ops import parallel
-from onedr.ops.protect import PROBLEM_KEY, parent_of
+from onedr.ops.protect import PROBLEM_KEY, is_signed, parent_of
 from onedr.policy import recovery
 from onedr.policy.settings import duration
 from onedr.ports import mirror, records
@@ -27,7 +29,20 @@ def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
             facts.append(ImageFacts(name, "", 0, None, False, False, None, problems=(f"cannot be read: {result}",)))
         elif result is not None:
             facts.append(result)
-    return facts
+    return _without_inherited(facts)
+
+
+def _without_inherited(facts: list[ImageFacts]) -> list[ImageFacts]:
+    """A clone's copy keeps the parent's image record that Ceph handed on to it: that is not about the clone."""
+    of_image = {fact.name: _subject(fact.image) for fact in facts if fact.image is not None}
+    return [
+        replace(fact, image=None) if fact.image and of_image.get(fact.parent or "") == _subject(fact.image) else fact
+        for fact in facts
+    ]
+
+
+def _subject(record: Envelope) -> tuple[str, int]:
+    return record.fsid, record.body.image_id if isinstance(record.body, ImageRecord) else -1
 
 
 def image_facts(pool: Pool, name: str, settings: Settings) -> ImageFacts | None:
@@ -42,7 +57,10 @@ def image_facts(pool: Pool, name: str, settings: Settings) -> ImageFacts | None:
 def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
     mode = mirror.mode(image)
     primary = mirror.is_primary(image)
+    parent = parent_of(image)
     everything = {str(key): str(value) for key, value in image.metadata_list()}
+    if mode is Mode.JOURNAL and not primary and not is_signed(image):
+        everything = {}  # the parent's, handed on when the copy was begun
     problems = []
     vm, vm_problem = _record(records.VM_KEY, everything)
     own, own_problem = _record(records.IMAGE_KEY, everything)
@@ -60,7 +78,6 @@ def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
         interval_s = duration(settings.schedule) if settings.schedule else 0
         carries = any(key.startswith("onedr.") for key in everything)
         point = recovery.point(mode, carries, mark, snapshots, interval_s)
-    parent = parent_of(image)
     return ImageFacts(
         name=name, rbd_id=str(image.id()), size=int(image.size()), mode=mode, primary=primary, complete=point.complete,
         recovery_point=point.at, parent=parent[1] if parent else None, vm=vm, image=own, problems=tuple(problems),

@@ -10,6 +10,9 @@ from onedr.ports.ceph import Pool
 
 # Ceph does not mirror keys with this prefix (P39): a note of this site about its own copy.
 PROBLEM_KEY = ".rbd_onedr.problem"
+# On a clone: its mirroring id. The peer's rbd-mirror makes its copy by cloning the parent's copy, which hands the parent's
+# metadata on; only what comes with this key is the clone's own (docs/measured.md).
+SELF_KEY = "onedr.self"
 
 
 def protect(pool: Pool, name: str, settings: Settings) -> str | None:
@@ -30,6 +33,7 @@ def _enable(pool: Pool, name: str, settings: Settings) -> str | None:
     with pool.image(name) as image:
         parent = parent_of(image)
         if mirror.mode(image) is not None:
+            sign(image)
             return None
     if parent is not None:
         if settings.mode is Mode.SNAPSHOT or settings.flatten_clones:
@@ -42,9 +46,21 @@ def _enable(pool: Pool, name: str, settings: Settings) -> str | None:
             return f"its parent {parent[1]}: {reason}"
     with pool.image(name) as image:
         mirror.enable(image, settings.mode)
+        sign(image)
     if settings.mode is Mode.SNAPSHOT and settings.schedule:
         mirror.add_schedule(pool, name, settings.schedule)
     return None
+
+
+def is_signed(image: rbd.Image) -> bool:
+    """Does the image's metadata say that it is its own? One that stands alone needs no sign."""
+    return parent_of(image) is None or dict(image.metadata_list()).get(SELF_KEY) == mirror.global_id(image)
+
+
+def sign(image: rbd.Image) -> None:
+    """Let a mirrored clone say which it is."""
+    if not is_signed(image) and mirror.is_primary(image):
+        image.metadata_set(SELF_KEY, mirror.global_id(image))
 
 
 def parent_of(image: rbd.Image) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from onedr import names, parse
 from onedr.errors import InputError, OneDRError
 from onedr.model import Mode
 from onedr.ops import protected, record
-from onedr.ops.protect import parent_of, protect
+from onedr.ops.protect import is_signed, parent_of, protect, sign
 from onedr.ops.protected import Datastore
 from onedr.policy import definition
 from onedr.policy.settings import wants_protection
@@ -117,12 +117,16 @@ def _is_primary(pool: Pool, name: str) -> bool:
 
 def _mirror(pool: Pool, name: str, datastore: Datastore, report: Report) -> None:
     with pool.image(name, read_only=True) as image:
-        if mirror.mode(image) is not None:
-            report.mirrored.add(name)
-            return
+        mirrored, signed = mirror.mode(image) is not None, is_signed(image)
         must_flatten = parent_of(image) is not None and (
             datastore.settings.mode is Mode.SNAPSHOT or datastore.settings.flatten_clones
         )
+    if mirrored:
+        report.mirrored.add(name)
+        if not signed:
+            with pool.image(name) as image:
+                sign(image)
+        return
     if must_flatten:
         with pool.image(name) as image:
             image.flatten()

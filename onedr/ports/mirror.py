@@ -31,6 +31,11 @@ def is_primary(image: rbd.Image) -> bool:
     return bool(info["primary"]) or info["state"] != rbd.RBD_MIRROR_IMAGE_ENABLED
 
 
+def global_id(image: rbd.Image) -> str:
+    """What names a mirrored image at both sites alike."""
+    return str(image.mirror_image_get_info()["global_id"])
+
+
 def enable(image: rbd.Image, wanted: Mode) -> None:
     """Mirror the image; done already is done. Reads back."""
     if mode(image) is None:
