@@ -105,8 +105,23 @@ def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> N
     with pool.image(source, read_only=True) as image:
         if snapshot is not None:
             image.set_snap(snapshot)
-        image.copy(pool.io, target, data_pool=_data_pool(pool))
+        if snapshot is not None and _has_parent(image):
+            # Ceph 16.2.15 copies what only the parent has as zeros (`rbd copy clone@snapshot`, measured).
+            _copy_by_reading(pool, image, target)
+        else:
+            image.copy(pool.io, target, data_pool=_data_pool(pool))
     _strip(pool, target)
+
+
+def _copy_by_reading(pool: Pool, image: rbd.Image, target: str) -> None:
+    size = int(image.size())
+    create(pool, target, size)
+    with pool.image(target) as copied:
+        for offset in range(0, size, _CHUNK):
+            chunk = image.read(offset, min(_CHUNK, size - offset))
+            if any(chunk):
+                copied.write(chunk, offset)
+        copied.flush()
 
 
 def clone(pool: Pool, source: str, target: str) -> None:
