@@ -53,10 +53,12 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, pe
         images = inventory.of_datastores(images, protected.names(target))
     sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
     site = front.survey(frontend, target.datastore_id, pool, target.settings)
+    last = journal.last(pool)
     facts = Facts(
         datastore=target.name, here=pool.fsid(), protected=target.settings.protect, images=tuple(images), peer=sight.peer,
         peer_detail=sight.detail, can_fence=sight.can_connect,
         registered=frozenset(site.images.keys() - site.half_images), recovered=front.recovered(frontend),
+        interrupted=last is not None and last["result"] == "RUNNING",
     )
     return facts, sight
 
@@ -229,6 +231,7 @@ class _Failover:
     def _finish(self) -> Outcome:
         vms = [step.target for step in self.plan.steps if step.kind in (Kind.CREATE, Kind.START)]
         vms += [origin for origin in self.plan.left_out if origin in self.items]
+        vms += list(self.facts.recovered) if self.facts.interrupted else []  # by the run that did not end
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})
         good = len(set(vms)) - len(bad)
         names = ", ".join(self.items[origin].record.name if origin in self.items else origin for origin in bad)

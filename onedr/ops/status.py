@@ -63,10 +63,10 @@ def view(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> View:
     )
     lease = journal.current(pool)
     running = lease is not None and lease.alive(now)
-    last = [run for run in journal.load(pool).values() if run["result"] != "REFUSED"][-1:]
-    interrupted = bool(last and last[0]["result"] == "RUNNING" and not running)
+    last = journal.last(pool)
+    interrupted = bool(last and last["result"] == "RUNNING" and not running)
     verb = lease.verb if lease is not None and (running or interrupted) else ""
-    took_over = str(last[0]["message"]) if last and last[0]["result"] in ("DONE", "PARTIAL") else ""
+    took_over = str(last["message"]) if last and last["result"] in ("DONE", "PARTIAL") else ""
     judged = state.verdict(datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over)
     return View(facts, seen, items, judged, unprotected)
 

@@ -77,6 +77,7 @@ class Facts:
     can_fence: bool
     registered: frozenset[str] = frozenset()  # names of RBD images that are OpenNebula images here
     recovered: Mapping[str, Recovered] = field(default_factory=dict)  # by origin
+    interrupted: bool = False  # the last run did not end: another must, if only to say so
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def plan(facts: Facts, request: Request) -> Plan:
     usable = [image for image in images if image.name not in left_out]
     steps = [*_storage_steps(facts, usable), *_frontend_steps(facts, request, usable, good)]
     steps = [step for step in steps if step.target not in left_out]  # a VM left on hold whose disk is not to be trusted
-    if not steps and not left_out:
+    if not steps and not left_out and not facts.interrupted:
         return Plan(f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already.")
     return Plan("", tuple(steps), tuple(vms), left_out)
 

@@ -131,6 +131,12 @@ def load(pool: Pool) -> dict[str, dict[str, Any]]:
     return {key[len(_RUN) :]: json.loads(value) for key, value in _omap(pool, _RUN).items()}
 
 
+def last(pool: Pool) -> dict[str, Any] | None:
+    """The newest run that was not refused; `RUNNING` without a lease in force was interrupted."""
+    runs = [run for run in load(pool).values() if run["result"] != "REFUSED"]
+    return runs[-1] if runs else None
+
+
 def _omap(pool: Pool, prefix: str) -> dict[str, str]:
     with rados.ReadOpCtx() as operation:
         pairs, _ = pool.io.get_omap_vals(operation, "", prefix, _KEEP)

@@ -1,6 +1,10 @@
 """What the tests of records and failover share: images and VMs made through the API, records read from the images."""
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +14,7 @@ from typing import Any
 import rbd
 
 from onedr.model import CephAccess, Envelope, ImageRecord, VmRecord
+from onedr.ops import action
 from onedr.policy import definition
 from onedr.ports import ceph, mirror, records
 from onedr.ports.ceph import Pool
@@ -20,7 +25,7 @@ from sandbox.waiting import SandboxError, until
 
 IMAGE_MIB = 32
 ARRIVES_S = 45  # limit of every wait for a record; the machine may be busy
-OFF = "CPU=0.1\nMEMORY=128\n"
+SMALL = "CPU=0.1\nMEMORY=128\n"
 
 
 @contextmanager
@@ -48,7 +53,7 @@ def create_image(cloud: Cloud, name: str, more: str = "", persistent: bool = Tru
 def create_vm(cloud: Cloud, name: str, images: list[int], more: str = "", wait: bool = True) -> int:
     """A small VM on these images, in this order, running."""
     disks = "".join(f"DISK=[IMAGE_ID={image}]\n" for image in images)
-    vm_id = int(cloud.api.vm.allocate(f"NAME={name}\n{OFF}{disks}{more}"))
+    vm_id = int(cloud.api.vm.allocate(f"NAME={name}\n{SMALL}{disks}{more}"))
     if wait:
         cloud.wait_vm(vm_id)
     return vm_id
@@ -161,3 +166,24 @@ def primaries(pool: Pool) -> dict[str, bool]:
             if mirror.mode(image) is not None:
                 found[name] = mirror.is_primary(image)
     return found
+
+
+def last_run(cloud: Cloud) -> dict[str, Any]:
+    """The newest run in `onedr history` of a site."""
+    runs = json.loads(cloud.run("onedr", "history", str(cloud.datastore_id), "--json").stdout)
+    return dict(list(runs.values())[-1]) if runs else {}
+
+
+def start_action(cloud: Cloud, request: action.Request) -> subprocess.Popen[str]:
+    """The driver executable of an action, started as `onedr` and the hook do; its events come on `stdout`."""
+    path = cloud.one_location / "var/remotes/datastore/ceph_dr" / request.verb
+    tools = f"{cloud.one_location / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    own = {"ONE_LOCATION": str(cloud.one_location), "ONE_XMLRPC": cloud.endpoint, "ONE_AUTH": str(cloud.one_auth)}
+    child = subprocess.Popen(
+        [*cloud.prefix, str(path), str(cloud.datastore_id)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, env={**os.environ, **cloud.environment, **own, "PATH": tools},
+    )
+    assert child.stdin is not None
+    with child.stdin as stdin:
+        stdin.write(action.driver_data(frontend(cloud).datastore(cloud.datastore_id), request).decode())
+    return child

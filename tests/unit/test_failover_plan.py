@@ -63,6 +63,11 @@ def test_it_is_refused_with_the_reason_and_without_steps(given_facts: Facts, req
     assert plan.steps == ()
 
 
+def test_a_run_that_died_after_its_last_step_is_ended_by_another_without_steps() -> None:
+    plan = failover.plan(facts(recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)}, interrupted=True), Request())
+    assert (plan.refusal, plan.steps) == ("", ())
+
+
 def test_a_refusal_still_shows_the_vms_it_is_about() -> None:
     plan = failover.plan(facts(WAITING, peer=Peer.UNKNOWN), Request())
     assert [item.record.name for item in plan.vms] == ["web"]
