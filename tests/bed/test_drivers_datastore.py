@@ -171,9 +171,9 @@ def test_the_second_site_names_its_images_apart(here: Drivers, site: Site):
 
 def test_cp_killed_in_the_middle_says_so_when_it_is_run_again(here: Drivers, site: Site, tmp_path: Path):
     (tmp_path / "big").write_bytes(os.urandom(MIB) * 128)
-    wanted = image(38, str(tmp_path / "big"))
+    wanted, staged = image(38, str(tmp_path / "big")), datastore(site, STAGING_DIR=str(tmp_path))  # it leaves a folder
     with here.popen("datastore", "cp", 38) as process:
-        process.stdin.write(calls.stdin_of(wanted, datastore(site)))
+        process.stdin.write(calls.stdin_of(wanted, staged))
         process.stdin.close()
         with calls.opened(site) as io:
             until("the image to be begun", lambda: "one-38" in rbd.RBD().list(io), 30, 0.01)
