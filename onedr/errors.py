@@ -44,7 +44,11 @@ class FrontEndError(OneDRError):
 
 
 class RecordError(OneDRError):
-    """A record on an image is damaged, incomplete, or of a schema this release does not know."""
+    """A record on an image is damaged or incomplete."""
+
+
+class SchemaError(RecordError):
+    """A record is of a schema this release does not know; it must not be replaced either."""
 
 
 class PartialError(OneDRError):

@@ -11,6 +11,7 @@ from onedr import template
 from onedr.errors import OneDRError
 from onedr.model import Envelope, ImageRecord, Mode, Settings, VmRecord
 from onedr.policy import definition, secrets
+from onedr.policy.vm_template import is_half_made
 from onedr.ports import mirror, records, seal
 from onedr.ports.ceph import Pool
 from onedr.ports.places import places
@@ -40,6 +41,8 @@ def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: 
 def record_image(pool: Pool, settings: Settings, name: str, element: etree._Element, now: float) -> bool:
     """Write an image's record onto its RBD image. Returns whether it had changed."""
     body = definition.image_record(element)
+    if is_half_made(body.template):
+        return False
     with pool.image(name) as image:
         return _put(image, records.IMAGE_KEY, envelope(pool, settings, body, now))
 
@@ -52,6 +55,8 @@ def record_vm(
     Returns what happened per disk: `written`, `unchanged`, or the error's sentence. One bad disk never stops the rest.
     """
     body = definition.vm_record(element, protected_datastores.keys())
+    if is_half_made(body.user_template):
+        return {}
     key = seal.load_key(places().record_key)
     body = replace(body, template=sealed(body.template, key), user_template=sealed(body.user_template, key))
     written = envelope(pool, settings, body, now)

@@ -47,13 +47,9 @@ def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings
             # A base image stands under a local clone's name here; it is looked for under its own.
             name = template.get(attributes(image), vm_template.ORIGIN_SOURCE) or source.partition("/")[2]
             site.images[name] = number(image, "ID")
-            if _half_made(attributes(image)):
+            if vm_template.is_half_made(attributes(image)):
                 site.half_images.add(name)
     return site
-
-
-def _half_made(pairs: template.Pairs) -> bool:
-    return bool(template.get(pairs, vm_template.ORIGIN)) and template.get(pairs, vm_template.FINISHED) != "YES"
 
 
 def _network(element: etree._Element) -> Network:
@@ -72,7 +68,7 @@ def recovered(frontend: FrontEnd) -> dict[str, Recovered]:
         origin = template.get(user, vm_template.ORIGIN)
         if origin:
             pending = template.get(user, vm_template.START_PENDING) == "YES"
-            found[origin] = Recovered(number(vm, "ID"), definition.vm_state(vm), pending, not _half_made(user))
+            found[origin] = Recovered(number(vm, "ID"), definition.vm_state(vm), pending, not vm_template.is_half_made(user))
     return found
 
 

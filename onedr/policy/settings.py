@@ -25,11 +25,13 @@ def duration(text: str) -> int:
 
 def network_map(text: str) -> tuple[tuple[str, str], ...]:
     """`netA=netB, lan=dr-lan` as pairs (network there, network here). Raises ValueError."""
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for entry in filter(None, (part.strip() for part in re.split(r"[,;\n]", text))):
         there, separator, here = (word.strip() for word in entry.partition("="))
         if not (separator and there and here):
             raise ValueError(f"{entry!r} is not of the form network-there=network-here")
+        if there in dict(pairs):
+            raise ValueError(f"{there!r} is mapped twice")
         pairs.append((there, here))
     return tuple(pairs)
 
@@ -64,8 +66,8 @@ def _clones(text: str) -> bool:
 
 
 def _schedule(text: str) -> str:
-    if duration(text) < 60:
-        raise ValueError(f"{text!r} is less than a minute, the least a Ceph schedule takes (CEPH-FACTS §7)")
+    if not re.fullmatch(r"[1-9][0-9]{0,4}[mhd]", text):
+        raise ValueError(f"{text!r} is not what a Ceph schedule takes: minutes, hours or days such as 5m, 1h, 1d")
     return text
 
 

@@ -22,7 +22,8 @@ _DISK_KEEPS = re.compile(
 _VOLATILE_KEEPS = ("TYPE", "SIZE", "FORMAT", "FS", "DEV_PREFIX", "TARGET")
 _NIC_KEEPS = re.compile(r"MODEL|NAME|PARENT|SSH|RDP|FILTER|VIRTIO_QUEUES|(IN|OUT)BOUND_.*")
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK_ID")
-_HANDLED = ("DISK", "NIC", "NIC_ALIAS", "CONTEXT", "GRAPHICS", "PCI", "NAME")
+_OF_THE_SITE = {"PCI": "the device belongs to a host of the other site", "VMGROUP": "the VM group is the other site's"}
+_HANDLED = ("DISK", "NIC", "NIC_ALIAS", "CONTEXT", "GRAPHICS", "PCI", "VMGROUP", "NAME")
 _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
 
 
@@ -72,8 +73,8 @@ def recreate(
     for key, value in record.template:
         if key == "GRAPHICS" and not isinstance(value, str):
             built.append((key, _graphics(value, record.vm_id)))
-        elif key == "PCI":
-            warnings.append("PCI devices were left out: they belong to a host of the other site")
+        elif key in _OF_THE_SITE:
+            warnings.append(f"{key} was left out: {_OF_THE_SITE[key]}")
         elif key not in _HANDLED and not key.startswith("ONEDR_"):
             built.append((key, value))
     built += [made for disk in template.vectors(record.template, "DISK") for made in _disk(disk, image_ids)]
@@ -143,6 +144,11 @@ def _user_template(attributes: Pairs, warnings: list[str]) -> list[tuple[str, ob
             key = f"DR_ORIGIN_{key}"
         kept.append((key, value))
     return kept
+
+
+def is_half_made(attributes: Pairs) -> bool:
+    """Was this VM or image taken over by a run that is not through with it? Its record there is still needed."""
+    return bool(template.get(attributes, ORIGIN)) and template.get(attributes, FINISHED) != "YES"
 
 
 IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK", "KERNEL", "RAMDISK", "CONTEXT")

@@ -17,7 +17,7 @@ from typing import Any
 
 import rbd
 
-from onedr.errors import RecordError
+from onedr.errors import RecordError, SchemaError
 from onedr.model import DiskRef, Envelope, ImageRecord, Mark, VmRecord
 from onedr.template import freeze
 
@@ -66,7 +66,7 @@ def decode(key: str, values: dict[str, str]) -> Envelope | None:
         head = json.loads(values[key])
         if head["schema"] != SCHEMA:
             found = head["schema"]
-            raise RecordError(f"record {key} has schema {found}, this release knows {SCHEMA}; upgrade OneDR here")
+            raise SchemaError(f"record {key} has schema {found}, this release knows {SCHEMA}; upgrade OneDR here")
         packed = head["body"] + "".join(values[f"{key}.part{part}"] for part in range(1, head["parts"]))
         body = _unpack(packed)
         if hashlib.sha256(body).hexdigest() != head["sha256"]:
@@ -130,6 +130,8 @@ def _keeps(key: str, present: dict[str, str], envelope: Envelope) -> bool:
     """Does what is there say the same, or more recent things? Hooks run in any order (P40)."""
     try:
         there = decode(key, present)
+    except SchemaError:
+        raise  # a newer release wrote it, during an upgrade
     except RecordError:
         return False  # a damaged record is replaced
     if there is None or there.fsid != envelope.fsid:

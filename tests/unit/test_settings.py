@@ -48,7 +48,7 @@ def test_all_problems_are_told_at_once_with_the_value_and_what_would_do() -> Non
     message = str(caught.value)
     for key, value in bad.items():
         assert f"{key}: {value!r}" in message
-    for hint in ("YES nor NO", "JOURNAL nor SNAPSHOT", "PARENT nor FLATTEN", "15m", "a minute", "(0, 1 or 2)", "here"):
+    for hint in ("YES nor NO", "JOURNAL nor SNAPSHOT", "PARENT nor FLATTEN", "15m", "5m, 1h, 1d", "(0, 1 or 2)", "here"):
         assert hint in message
     assert "onedatastore update ceph" in message
 
@@ -75,9 +75,20 @@ def test_other_texts_are_no_durations(text: str) -> None:
 WORDS = st.text(st.characters(categories=("L", "N"), include_characters=" -_."), min_size=1).map(str.strip).filter(bool)
 
 
-@given(st.lists(st.tuples(WORDS, WORDS), max_size=5), st.sampled_from([",", ";", "\n", " , ", ",,"]))
+@given(st.lists(st.tuples(WORDS, WORDS), max_size=5, unique_by=lambda pair: pair[0]), st.sampled_from([",", ";", "\n", " , ", ",,"]))
 def test_a_network_map_survives_every_separator(pairs: list[tuple[str, str]], separator: str) -> None:
     assert settings.network_map(separator.join(f"{there} = {here}" for there, here in pairs)) == tuple(pairs)
+
+
+def test_a_network_mapped_twice_is_an_error() -> None:
+    with pytest.raises(ValueError, match="mapped twice"):
+        settings.network_map("a=b,a=c")
+
+
+@pytest.mark.parametrize("text", ["90", "90s", "0m", "1w", "5 m"])
+def test_a_schedule_ceph_does_not_take_is_an_error(text: str) -> None:
+    with pytest.raises(InputError, match="DR_SCHEDULE"):
+        read(DR_SCHEDULE=text)
 
 
 @pytest.mark.parametrize("text", ["a", "a=", "=b", "a=b,c", "a=b,=c"])
