@@ -150,7 +150,7 @@ def allocate(frontend: Frontend, who: Caller, name: str, im_mad: str, vm_mad: st
                 cluster=chosen.name)
     kind = (frontend.config.vm_mad(vm_mad) or {}).get("TYPE", "kvm")
     host.template = Template.of(
-        ARCH="x86_64", HOSTNAME=name, IM_MAD=im_mad, VM_MAD=vm_mad, HYPERVISOR="dummy" if vm_mad == "dummy" else kind,
+        ARCH="x86_64", HOSTNAME=name, IM_MAD=im_mad, VM_MAD=vm_mad, HYPERVISOR="dummy" if "dummy" in (im_mad, vm_mad) else kind,
         RESERVED_CPU="", RESERVED_MEM="", TOTALCPU=str(TOTAL_CPU), TOTALMEMORY=str(TOTAL_MEMORY_KB))
     frontend.store.put(host)
     who.extra = host.to_xml()

@@ -19,6 +19,7 @@ from sandbox.frontend.vms import VM, History
 
 LOG = logging.getLogger("SCH")
 LONGEST_WAIT = 1.0
+FIRST_VNC_PORT = 5900
 
 
 class NoPlace(Exception):
@@ -120,6 +121,8 @@ def deploy(frontend: Frontend, vm: VM, host: Host, system: Datastore) -> None:
     vm.history.append(History(len(vm.history), host.name, host.oid, host.cluster_id, host.vm_mad, system.tm_mad,
                               system.oid, stime=now))
     take_capacity(frontend, vm)
+    for graphics in vm.template.vectors("GRAPHICS"):
+        graphics.setdefault("PORT", str(FIRST_VNC_PORT + vm.oid))
     if reason == ACTIONS["stop"]:
         enter(frontend, vm, "PROLOG_RESUME")
     elif reason in (ACTIONS["undeploy"], ACTIONS["undeploy-hard"]):

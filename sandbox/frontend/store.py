@@ -36,10 +36,14 @@ class Store:
 
     def next_id(self, counter: str, first: int = 0) -> int:
         """A number never given before."""
-        row = self.database.execute("SELECT next FROM counters WHERE name = ?", (counter,)).fetchone()
-        number = int(row[0]) if row else first
+        number = self.peek_id(counter, first)
         self.database.execute("INSERT OR REPLACE INTO counters VALUES (?, ?)", (counter, number + 1))
         return number
+
+    def peek_id(self, counter: str, first: int = 0) -> int:
+        """The number next_id would give: an object that is refused uses none up."""
+        row = self.database.execute("SELECT next FROM counters WHERE name = ?", (counter,)).fetchone()
+        return int(row[0]) if row else first
 
     def put(self, obj: PoolObject) -> None:
         """Insert or update."""

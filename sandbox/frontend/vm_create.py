@@ -29,8 +29,7 @@ def create(frontend: Frontend, who: Caller, template: Template, hold: bool, chec
     restricted = template.restricted(frontend.config.names("VM_RESTRICTED_ATTR"))
     if restricted and not checked and not who.is_admin:
         raise unauthorized(who.uid, f"VM Template includes a restricted attribute {restricted}")
-    # The number is used up even if the VM is refused.
-    vm = VM(**owned(VM, who, frontend.store.next_id("vm")), stime=int(time.time()))
+    vm = VM(**owned(VM, who, frontend.store.peek_id("vm")), stime=int(time.time()))
     _sort_attributes(vm, template)
     vm_nics.take_leases(frontend, who, vm)
     try:
@@ -46,6 +45,7 @@ def create(frontend: Frontend, who: Caller, template: Template, hold: bool, chec
         raise
     if hold:
         vm.template.put("SUBMIT_ON_HOLD", "YES")
+    frontend.store.next_id("vm")
     frontend.store.put(vm)
     _begin(frontend, vm)
     return vm

@@ -21,7 +21,6 @@ def _now() -> int:
 # Boot: context, then the domain
 
 def _boot(frontend: Frontend, vm: VM) -> Plan:
-    _assign_port(vm)
     vm_create.fill_context(frontend, vm.uid, vm)
     vm_create.write_context(frontend, vm)
     file = deployment.write(frontend, vm)
@@ -32,12 +31,6 @@ def _restore(frontend: Frontend, vm: VM) -> Plan:
     vm_create.write_context(frontend, vm)
     deployment.write(frontend, vm)
     return vmm.plan(vm, "RESTORE", [*transfers.context(frontend, vm), vmm.restore(frontend, vm)])
-
-
-def _assign_port(vm: VM) -> None:
-    for graphics in vm.template.vectors("GRAPHICS"):
-        if not graphics.get("PORT"):
-            graphics["PORT"] = str(5900 + vm.oid)
 
 
 def _booted(frontend: Frontend, vm: VM, result: Result) -> None:

@@ -45,13 +45,15 @@ def info(frontend: Frontend, who: Caller, oid: int, extended: bool = False, decr
     if not extended:
         return found.to_xml()
     shown = VMTemplate(**{**vars(found), "template": found.template.clone()})
-    for disk in shown.template.vectors("DISK"):
+    for number, disk in enumerate(shown.template.vectors("DISK")):
+        disk["DISK_ID"] = str(number)
         _extend_disk(frontend, who, disk)
     for nic in shown.template.vectors("NIC"):
         try:
-            vm_nics.network_of(frontend, who, nic).fill_nic(nic)
+            network = vm_nics.network_of(frontend, who, nic)
         except ApiError:
             continue
+        nic |= {"NETWORK": network.name, "NETWORK_ID": str(network.oid)}
     return shown.to_xml()
 
 
@@ -78,13 +80,14 @@ def allocate(frontend: Frontend, who: Caller, text: str) -> int:
 
 
 def _keep(frontend: Frontend, who: Caller, template: Template) -> VMTemplate:
-    oid = frontend.store.next_id("vmtemplate")
+    oid = frontend.store.peek_id("vmtemplate")
     name = template.take("NAME") or f"template-{oid}"
     taken = frontend.store.by_name(VMTemplate, name, who.uid)
     if taken is not None:
         raise internal(f"NAME is already taken by TEMPLATE {taken.oid}.")
     made = VMTemplate(**shared_calls.owned(VMTemplate, who, oid), name=name, template=template,
                       regtime=int(time.time()))
+    frontend.store.next_id("vmtemplate")
     frontend.store.put(made)
     who.extra = made.to_xml()
     return made

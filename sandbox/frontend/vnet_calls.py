@@ -31,9 +31,10 @@ def allocate(frontend: Frontend, who: Caller, text: str, cluster: int = -1) -> i
     taken = frontend.store.by_name(VNet, name, who.uid)
     if taken is not None:
         raise internal(f"NAME is already taken by NET {taken.oid}.")
-    made = VNet(**shared_calls.owned(VNet, who, frontend.store.next_id("vnet")), name=name,
+    made = VNet(**shared_calls.owned(VNet, who, frontend.store.peek_id("vnet")), name=name,
                 clusters=[0 if cluster == -1 else cluster])
     vnets.make(made, template)
+    frontend.store.next_id("vnet")
     frontend.store.put(made)
     who.extra = made.to_xml()
     return made.oid

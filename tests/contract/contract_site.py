@@ -24,7 +24,7 @@ from sandbox.frontend.states import IMAGE_STATES, LCM_STATES
 HERE = Path(__file__).resolve().parent
 RECORDER = HERE / "recorder"
 LIMIT = 20.0
-OWNER = "oneadmin:contract"
+OWNER = "oneadmin:SECRET"
 
 DATASTORE_ACTIONS = ("cp", "mkfs", "clone", "rm", "stat", "monitor", "snap_delete", "snap_revert", "snap_flatten")
 TM_ACTIONS = ("clone", "ln", "mkimage", "mkswap", "context", "mvds", "cpds", "delete", "mv", "resize", "snap_create",
@@ -195,14 +195,17 @@ class Site:
         with open(self.location.parent / f"{name}.out", "ab") as out:
             self.processes[name] = subprocess.Popen(argv, stdout=out, stderr=out, cwd=HERE.parent.parent)
         if name == "frontend":
-            until("front-end listens", self._listens)
+            until("front-end answers", self._answers)
         else:
             log = self.var / "onehem.log"
             until("hook process listens", lambda: log.exists() and "listening" in log.read_text())
 
-    def _listens(self) -> bool:
-        with contextlib.closing(socket.socket()) as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+    def _answers(self) -> bool:
+        """An open port is not enough: a driver that a killed front-end was just starting may still hold it."""
+        try:
+            return bool(self.call("one.system.version")[0])
+        except OSError:
+            return False
 
     def stop(self, name: str, kill: bool = False) -> int:
         """End a process; gives its exit code."""
