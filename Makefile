@@ -4,7 +4,7 @@ PYTEST := $(PYTHON) -m pytest
 FRONTEND ?= standin
 export FRONTEND
 
-.PHONY: setup test lint unit contract bed demo clean
+.PHONY: setup test lint unit install contract bed demo clean
 
 setup: .venv/ready
 
@@ -16,7 +16,7 @@ setup: .venv/ready
 	ln -sf ../../sandbox/sandbox .venv/bin/sandbox
 	touch $@
 
-test: lint unit contract bed
+test: lint unit install contract bed
 
 lint: setup
 	.venv/bin/ruff check .
@@ -24,6 +24,9 @@ lint: setup
 
 unit: setup
 	$(PYTEST) tests/unit
+
+install: setup
+	$(PYTEST) tests/install
 
 contract: setup
 	$(PYTEST) tests/contract
