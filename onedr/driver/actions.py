@@ -33,7 +33,7 @@ def run_action(verb: str) -> NoReturn:
     code = 0
     try:
         decode.words(sys.argv[1:], "DATASTORE_ID")
-        data = decode.action_data(sys.stdin.read())
+        data = decode.action_data(sys.stdin.buffer.read())
         _VERBS[verb](data, action.read_request(data.root, verb))
     except OneDRError as error:
         code = _fail(error)

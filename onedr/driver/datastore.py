@@ -20,10 +20,9 @@ from onedr.ops.protect import protect
 from onedr.ops.record import record_image
 from onedr.policy.settings import wants_protection
 from onedr.ports import ceph, images, process
-from onedr.ports.access import moves_to_trash
+from onedr.ports.access import file_systems, moves_to_trash
 from onedr.ports.ceph import Pool
 
-_FILE_SYSTEMS = ("ext2", "ext3", "ext4", "xfs")  # SUPPORTED_FS of the stock datastore.conf
 _MKFS_LIMIT_S = 3600
 
 
@@ -157,12 +156,13 @@ def _file_system(kind: str, size: int, data: ActionData) -> Iterator[Path | None
 def formatted_file(kind: str, size: int, folder: Path) -> Iterator[Path]:
     """A sparse file of `size` bytes with a file system (or `swap`) in it, removed afterwards. Raises InputError."""
     commands = {"xfs": ["mkfs.xfs", "-q", "-f"], "swap": ["mkswap", "-q", "-L", "swap"]}
-    if kind not in (*_FILE_SYSTEMS, "swap"):
-        raise InputError(f"Unsupported file system type: {kind}. Supported types are: {','.join(_FILE_SYSTEMS)}")
+    known = file_systems()
+    if kind not in (*known, "swap"):
+        raise InputError(f"Unsupported file system type: {kind}. Supported types are: {','.join(known)}")
     with tempfile.TemporaryDirectory(prefix="onedr-", dir=folder) as scratch:
         path = Path(scratch) / "disk"
         with path.open("wb") as file:
             file.truncate(size)
         command = commands.get(kind, ["mkfs", "-t", kind, "-F", "-q"])
-        process.run([*command, str(path)], _MKFS_LIMIT_S, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+        process.run([*command, *known.get(kind, []), str(path)], _MKFS_LIMIT_S, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
         yield path

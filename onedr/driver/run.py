@@ -1,6 +1,7 @@
 """The border to oned: run one action, answer on stdout, or one plain line on stderr and exit code 1 (ONED-FACTS §2)."""
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,8 +19,9 @@ def run(action: Action) -> NoReturn:
     """Run `action` with the process's arguments and end the process the way oned expects.
 
     Unexpected errors end here too: the user gets one line, oned.log the traceback (lines `DEBUG: ` go to the
-    log only, ONED-FACTS §2).
+    log only, ONED-FACTS §2). SIGTERM ends the action as an error does: nothing half-made is left.
     """
+    signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         answer = action(sys.argv[1:])
     except OneDRError as error:
@@ -33,6 +35,10 @@ def run(action: Action) -> NoReturn:
     if answer:
         print(answer)
     sys.exit(0)
+
+
+def _on_sigterm(*_: object) -> NoReturn:
+    raise OneDRError("The action was ended by SIGTERM; what it had begun was taken back.")
 
 
 def _fail(message: str) -> NoReturn:

@@ -33,12 +33,16 @@ def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
 
 
 def _without_inherited(facts: list[ImageFacts]) -> list[ImageFacts]:
-    """A clone's copy keeps the parent's image record that Ceph handed on to it: that is not about the clone."""
+    """A clone's copy keeps the parent's image record that Ceph handed on to it: that is not about the clone.
+
+    A VM's disk is no image and has no such record of its own: it keeps the parent's even after it was flattened.
+    """
     of_image = {fact.name: _subject(fact.image) for fact in facts if fact.image is not None}
-    return [
-        replace(fact, image=None) if fact.image and of_image.get(fact.parent or "") == _subject(fact.image) else fact
-        for fact in facts
-    ]
+    return [replace(fact, image=None) if fact.image and _is_inherited(fact, fact.image, of_image) else fact for fact in facts]
+
+
+def _is_inherited(fact: ImageFacts, record: Envelope, of_image: dict[str, tuple[str, int]]) -> bool:
+    return names.parse_vm_disk(fact.name) is not None or of_image.get(fact.parent or "") == _subject(record)
 
 
 def _subject(record: Envelope) -> tuple[str, int]:

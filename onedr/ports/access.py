@@ -12,8 +12,20 @@ from onedr.template import Pairs
 
 
 def defaults() -> dict[str, str]:
-    """The stock driver's defaults (POOL_NAME, STAGING_DIR, CEPH_TRASH): shell assignments, read without a shell."""
-    path = places().remotes / "etc" / "datastore" / "ceph" / "ceph.conf"
+    """The stock driver's defaults: POOL_NAME, STAGING_DIR, CEPH_TRASH."""
+    return _assignments("ceph/ceph.conf")
+
+
+def file_systems() -> dict[str, list[str]]:
+    """Options of mkfs by file system an image may get: SUPPORTED_FS and FS_OPTS_<fs> of OpenNebula's datastore.conf."""
+    found = _assignments("datastore.conf")
+    kinds = found.get("SUPPORTED_FS", "ext2,ext3,ext4,xfs").split(",")
+    return {kind.strip(): shlex.split(found.get(f"FS_OPTS_{kind.strip()}", "")) for kind in kinds}
+
+
+def _assignments(file: str) -> dict[str, str]:
+    """Shell assignments of a file below remotes/etc/datastore, read without a shell; empty when there is none."""
+    path = places().remotes / "etc" / "datastore" / file
     found = {}
     try:
         lines = path.read_text().splitlines()
