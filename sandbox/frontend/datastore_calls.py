@@ -8,7 +8,7 @@ from sandbox.frontend.context import Frontend
 from sandbox.frontend.datastores import Datastore
 from sandbox.frontend.errors import ApiError, Code, TemplateError, action, internal, not_allocated
 from sandbox.frontend.images import Image
-from sandbox.frontend.monitoring import monitor_new
+from sandbox.frontend.monitoring import monitor
 from sandbox.frontend.objects import check_name
 from sandbox.frontend.store import FIRST_USER_ID
 from sandbox.frontend.templates import Template, parse
@@ -61,7 +61,7 @@ def allocate(frontend: Frontend, who: Caller, text: str, cluster: int = -1) -> i
     who.demand_admin("CREATE", "DATASTORE")
     made = make(frontend, who, template, cluster)
     who.extra = made.to_xml()
-    monitor_new(frontend, made)
+    frontend.background(lambda: monitor(frontend, made.oid), f"monitor {made.oid}")
     frontend.wake_scheduler.set()
     return made.oid
 

@@ -46,6 +46,7 @@ class Datastore(PoolObject):
 
     @property
     def type_text(self) -> str:
+        """Name of the type."""
         return next(name for name, number in DATASTORE_TYPES.items() if number == self.type)
 
     def available(self) -> int | None:

@@ -25,6 +25,7 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
+        """Whether it succeeded."""
         return self.code == 0
 
     @property

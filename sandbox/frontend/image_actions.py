@@ -9,28 +9,19 @@ from xml.sax.saxutils import escape
 from sandbox.frontend import images
 from sandbox.frontend.context import Frontend
 from sandbox.frontend.datastores import Datastore
-from sandbox.frontend.drivers import Outcome, encode
+from sandbox.frontend.drivers import Outcome
+from sandbox.frontend.ds_driver import action_data, run_driver
 from sandbox.frontend.errors import internal
 from sandbox.frontend.images import Image
+from sandbox.frontend.monitoring import monitor
 from sandbox.frontend.templates import Template, leading_int
 
 LOG = logging.getLogger("ImM")
 RM_FAILED = ("Error removing image from datastore. Retry the operation or manually remove image source  and run the"
              " delete --force operation to completely delete the image")
+# After these the size of a datastore is asked for at once.
+_RESIZING = ("cp", "mkfs", "clone", "rm")
 Finish = Callable[[Frontend, Image, Outcome], None]
-
-
-def action_data(*parts: str) -> str:
-    """DS_DRIVER_ACTION_DATA as it goes to a driver's standard input."""
-    return encode(f"<DS_DRIVER_ACTION_DATA>{''.join(parts)}</DS_DRIVER_ACTION_DATA>")
-
-
-def run_driver(frontend: Frontend, datastore_mad: str, action: str, argument: int, data: str) -> Outcome:
-    """Run a datastore driver's action; the driver must be in oned.conf's list."""
-    if datastore_mad not in frontend.config.options("DATASTORE_MAD").names:
-        return Outcome(255, "", f"Datastore driver '{datastore_mad}' not available")
-    script = frontend.var / "remotes" / "datastore" / datastore_mad / action
-    return frontend.datastore_driver.run(script, [str(argument)], data)
 
 
 def start(frontend: Frontend, image: Image, action: str, finish: Finish, extra: str = "") -> None:
@@ -43,8 +34,10 @@ def start(frontend: Frontend, image: Image, action: str, finish: Finish, extra: 
         outcome = run_driver(frontend, mad, action, oid, data)
         with frontend.lock:
             found = frontend.store.find(Image, oid)
-            if found is not None:
+            if found is not None and (action == "rm" or found.state != images.DELETE):
                 finish(frontend, found, outcome)
+        if action in _RESIZING:
+            monitor(frontend, datastore.oid)
     frontend.background(work, f"{action} {oid}")
 
 

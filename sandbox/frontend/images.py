@@ -66,16 +66,18 @@ class Image(PoolObject):
 
     @property
     def type_text(self) -> str:
+        """Name of the type."""
         return IMAGE_TYPE_TEXT[self.type]
 
     @property
     def state_text(self) -> str:
+        """Name of the state, as messages show it."""
         return IMAGE_STATE_TEXT[self.state]
 
     @property
     def saving(self) -> bool:
         """Whether this is the target of a disk save-as that still runs."""
-        return bool(self.template.text("SAVED_IMAGE_ID") or self.template.text("SAVED_VM_ID"))
+        return self.template.text("SAVE_AS_HOT").upper() == "YES"
 
     # What the hook bus asks of an object with states:
     def changed(self) -> bool:

@@ -9,7 +9,7 @@ from sandbox.frontend.config import DEFAULT_MONITORING_SECONDS
 from sandbox.frontend.context import Frontend
 from sandbox.frontend.datastores import SYSTEM_DS, Datastore
 from sandbox.frontend.drivers import Outcome
-from sandbox.frontend.image_actions import action_data, run_driver
+from sandbox.frontend.ds_driver import action_data, run_driver
 from sandbox.frontend.vm_life import settle
 from sandbox.frontend.vms import VM
 
@@ -33,13 +33,6 @@ def run_datastores(frontend: Frontend, ended: threading.Event) -> None:
             turn.join()
         if ended.wait(interval):
             return
-
-
-def monitor_new(frontend: Frontend, datastore: Datastore) -> None:
-    """oned leaves a new datastore to the next turn; the sandbox's oned.conf may ask for it at once."""
-    if frontend.config.template.text("SANDBOX_MONITOR_NEW_DATASTORES").upper() == "YES":
-        oid = datastore.oid
-        frontend.background(lambda: monitor(frontend, oid), f"monitor {oid}")
 
 
 def monitor(frontend: Frontend, oid: int) -> None:

@@ -10,8 +10,7 @@ HOSTNAME = "127.0.0.1"
 MANAGER_TIMER = 15
 MONITORING_INTERVAL_DATASTORE = 10
 
-# Known to the stand-in only: monitor a datastore as soon as it was created, and look after guests this often.
-SANDBOX_MONITOR_NEW_DATASTORES = "YES"
+# Known to the stand-in only: how often it looks after guests.
 SANDBOX_POLL_SECONDS = 2
 
 DB = [ BACKEND = "sqlite" ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox.frontend import shared_calls, vm_create
+from sandbox.frontend import shared_calls, vm_create, vm_disks
 from sandbox.frontend.calls import api, not_supported
 from sandbox.frontend.context import Frontend
 from sandbox.frontend.errors import ApiError, Code, action, internal, unauthorized
@@ -63,6 +63,7 @@ def updateconf(frontend: Frontend, who: Caller, oid: int, text: str, way: int = 
         if name not in given and way == 1:
             continue
         _update_section(vm, name, given.vectors(name), append=way == 1)
+    vm_disks.place_context(vm)
     vm_create.fill_context(frontend, who.uid, vm)
     frontend.save(vm)
     return oid

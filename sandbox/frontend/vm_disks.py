@@ -136,6 +136,14 @@ def _name_targets(vm: VM, queues: dict[str, list[tuple[str, Vector]]], used: set
             holder["TARGET"] = free_target(prefix, used)
 
 
+def place_context(vm: VM) -> None:
+    """Number and name for the context disk of a VM that had none."""
+    context = vm.template.vector("CONTEXT")
+    if context is not None and "DISK_ID" not in context:
+        context["DISK_ID"] = str(max((int(disk["DISK_ID"]) for disk in vm.disks), default=-1) + 1)
+        context["TARGET"] = free_target(cdrom_prefix(vm), {disk["TARGET"] for disk in vm.disks if disk.get("TARGET")})
+
+
 def attach(frontend: Frontend, who: Caller, vm: VM, disk: Vector) -> Vector:
     """One more disk for an existing VM."""
     context = vm.template.vector("CONTEXT")

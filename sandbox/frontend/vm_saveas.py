@@ -65,6 +65,8 @@ def target_made(frontend: Frontend, image: Image) -> None:
     if vm is None or disk is None:
         image_actions.fail(frontend, image, "Error saving as", None)
         return
+    image.format = disk.get("FORMAT") or disk.get("DRIVER", "raw")
+    frontend.save(image)
     away = vm.operation.get("rest") in ("UNDEPLOYED", "STOPPED")
     step = transfers.save_as(frontend, vm, disk, image.source, vm.operation.get("snapshot", "-1"), away)
     vm_id, image_id = vm.oid, image.oid
@@ -84,10 +86,7 @@ def _copied(frontend: Frontend, vm_id: int, image_id: int, result: Result) -> No
         _rest(frontend, vm)
     if image is None:
         return
-    for key in ("SAVED_IMAGE_ID", "SAVED_DISK_ID", "SAVED_VM_ID", "SAVE_AS_HOT"):
-        image.template.pop(key, None)
-    if vm is not None:
-        image.format = "raw" if image.format == "save_as" else image.format
+    image.template.pop("SAVE_AS_HOT", None)
     if result.ok:
         image.unlock()
     else:

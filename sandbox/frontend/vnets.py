@@ -23,6 +23,7 @@ class AddressRange:
 
     @property
     def size(self) -> int:
+        """Number of addresses."""
         return int(self.attributes["SIZE"])
 
     def ip(self, index: int) -> str:

@@ -34,7 +34,7 @@ def test_everything_survives_a_sigkill_of_the_front_end(mortal: Site) -> None:
     mortal.wait_vm(vm, 3, 3)
     mortal.must("one.vm.lock", vm, 4, False)
     before = {(kind, oid): mortal.must(f"one.{kind}.info", oid) for kind, oid in
-              (("vm", vm), ("image", image), ("vn", 0), ("user", 0), ("datastore", 0), ("document", 0))}
+              (("vm", vm), ("image", image), ("vn", 0), ("user", 0), ("datastore", 102), ("document", 0))}
     mortal.stop("frontend", kill=True)
     mortal.start("frontend")
     assert {key: mortal.must(f"one.{key[0]}.info", key[1]) for key in before} == before
