@@ -21,6 +21,7 @@ MADE_KEY = "onedr.made"  # who made an image: {"fsid", "what"}
 _CHUNK = 4 * MIB
 _RM_LIMIT_S = 30
 _RM_PAUSE_S = 0.2
+_SNAP_LIMIT_S = 3
 _SYNC_POINT = ".rbd-mirror"  # rbd-mirror's snapshots of a journaled image during its first copy
 
 
@@ -46,13 +47,31 @@ def making(pool: Pool, name: str, what: str) -> Iterator[None]:
         raise _foreign(pool, name)
     try:
         yield
-        with pool.image(name) as image:
-            image.metadata_set(MADE_KEY, json.dumps({"fsid": pool.fsid(), "what": what}))
+        _mark(pool, name, what)
     except rbd.ImageExists as error:  # made by somebody else since we looked
         raise _foreign(pool, name) from error
     except BaseException:
         remove(pool, name)
         raise
+
+
+def finish_clone(pool: Pool, source: str, name: str, what: str) -> bool:
+    """Take over a clone of `source` under this name that a killed run made and had no time to mark; False for anything else."""
+    with pool.image(name) as image:
+        try:
+            parent = image.parent_info()
+        except rbd.ImageNotFound:
+            return False
+    if (str(parent[0]), str(parent[1])) != (pool.access.pool, source):
+        return False
+    _strip(pool, name)
+    _mark(pool, name, what)
+    return True
+
+
+def _mark(pool: Pool, name: str, what: str) -> None:
+    with pool.image(name) as image:
+        image.metadata_set(MADE_KEY, json.dumps({"fsid": pool.fsid(), "what": what}))
 
 
 def _foreign(pool: Pool, name: str) -> ForeignImageError:
@@ -142,12 +161,27 @@ def _strip(pool: Pool, name: str) -> None:
 def ensure_base_snapshot(pool: Pool, name: str) -> None:
     """Make and protect @snap unless it is there; two VMs may do so at once."""
     with pool.image(name) as image:
+        if names.BASE_SNAPSHOT in _snapshots(image) and _is_cut_short(pool, name):
+            _drop_snapshot(image, names.BASE_SNAPSHOT)
         if names.BASE_SNAPSHOT not in _snapshots(image):
             with suppress(rbd.ImageExists):  # another VM's clone was quicker
                 image.create_snap(names.BASE_SNAPSHOT)
         if not image.is_protected_snap(names.BASE_SNAPSHOT):
             with suppress(rbd.ImageBusy):
                 image.protect_snap(names.BASE_SNAPSHOT)
+
+
+def _is_cut_short(pool: Pool, name: str) -> bool:
+    """Was @snap's making killed midway? It is listed then, but has no object map and cannot be opened ever."""
+    end = time.monotonic() + _SNAP_LIMIT_S
+    while True:
+        try:
+            with rbd.Image(pool.io, name, names.BASE_SNAPSHOT, read_only=True):
+                return False
+        except rbd.ImageNotFound:
+            if time.monotonic() > end:  # until then somebody may just be making it
+                return True
+            time.sleep(_RM_PAUSE_S)
 
 
 def drop_base_snapshot(pool: Pool, name: str) -> bool:
