@@ -20,6 +20,8 @@ from sandbox.guest.qmp import Qmp
 from sandbox.waiting import SandboxError, TimedOut, until
 
 MEMORY_MB = 128
+# The last two save a fifth of the boot.
+KERNEL_OPTIONS = "console=ttyS0 quiet nokaslr cryptomgr.notests"
 FIRST_SLOT = 8
 SLOTS = range(FIRST_SLOT, 32)
 # QEMU sets its clock chip to the whole second in which it starts, so the chip is late by the rest. It
@@ -199,7 +201,7 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "qmp").unlink(missing_ok=True)
         self._write_slots(slots)
-        argv = self._argv(slots) + extra + ["-append", f"console=ttyS0 quiet rtc_lag={_chip_lag_ms()}"]
+        argv = self._argv(slots) + extra + ["-append", f"{KERNEL_OPTIONS} rtc_lag={_chip_lag_ms()}"]
         if self.settings.netns:
             argv = ["nsenter", f"--net={self.settings.netns}", "--", *argv]
         # Daemonised, QEMU returns once disks are open and the sockets are there, or with the reason why not.
