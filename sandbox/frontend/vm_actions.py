@@ -205,19 +205,30 @@ def _check_migration(vm: VM, host: Host, system: Datastore, live: bool, old: His
 
 def delete(frontend: Frontend, vm: VM) -> None:
     """Delete a placed VM: the record goes at once, the drivers clean up behind it."""
+    active = vm.state_name == "ACTIVE"
     plan = _cleanup_plan(frontend, vm)
-    vm.enter("ACTIVE", "CLEANUP_DELETE")
-    frontend.save(vm)
-    finish(frontend, vm, failed=True)
+    if active:
+        vm.enter("ACTIVE", "CLEANUP_DELETE")
+        frontend.save(vm)
+    finish(frontend, vm, failed=active)
     frontend.background(lambda: _run_all(frontend, plan), f"cleanup {vm.oid}")
 
 
 def _cleanup_plan(frontend: Frontend, vm: VM) -> Plan:
     """Every disk is deleted, persistent ones too: nothing is moved back."""
-    steps = []
-    if vm.lcm_name in ("RUNNING", "UNKNOWN", "SHUTDOWN", "SHUTDOWN_POWEROFF", "HOTPLUG", "BOOT", "BOOT_FAILURE"):
-        steps += vmm.plan(vm, "CANCEL", [vmm.at_host(vm, "cancel", vm.deploy_id)]).steps
-    return Plan("CLEANUP", [*steps, *transfers.epilog(frontend, vm, keep=False)])
+    away = vm.state_name in ("STOPPED", "UNDEPLOYED")
+    disks = transfers.epilog(frontend, vm, keep=False, at_frontend=away)
+    if not _has_domain(vm):
+        return Plan("CLEANUP", disks)
+    return vmm.plan(vm, "CLEANUP", [vmm.at_host(vm, "cancel", vm.deploy_id), *disks])
+
+
+def _has_domain(vm: VM) -> bool:
+    """Whether a guest may be at the host in this life-cycle state."""
+    name = vm.lcm_name
+    at_rest = name.startswith(("HOTPLUG_", "DISK_")) and name.endswith(("_POWEROFF", "_SUSPENDED", "_STOPPED",
+                                                                        "_UNDEPLOYED"))
+    return vm.state_name == "ACTIVE" and not at_rest and not name.startswith(("PROLOG", "EPILOG", "CLEANUP"))
 
 
 def _run_all(frontend: Frontend, plan: Plan) -> None:

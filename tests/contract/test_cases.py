@@ -6,8 +6,8 @@ from pathlib import Path
 
 import contract_life  # noqa: F401
 import pytest
-from contract_cases import CASES, COVERED_ELSEWHERE, UNSUPPORTED, Case
-from contract_shapes import WIRE, call_name, differences, plain_argv, recorded_calls, recorded_hooks
+from contract_cases import CASES, Case
+from contract_shapes import call_name, differences, plain_argv, recorded_calls, recorded_hooks
 from contract_site import Call, Site
 
 
@@ -48,11 +48,3 @@ def _compare_data(folder: Path, call: Call, played: Case) -> None:
         assert differences(data.read_text(), call.xml, played.ignore) == [], folder
     else:
         assert call.stdin == "", folder
-
-
-def test_every_recorded_case_is_played_or_named_as_unsupported() -> None:
-    """A case nobody thought of fails here."""
-    recorded = {f"{part}/{path.name}" for part in ("ds", "vm", "errors") for path in (WIRE / part).iterdir()}
-    unsupported = {name for name in UNSUPPORTED if name.partition("/")[0] in ("ds", "vm", "errors")}
-    assert recorded == set(CASES) | unsupported | set(COVERED_ELSEWHERE)
-    assert not set(CASES) & unsupported
