@@ -42,9 +42,13 @@ def _local_base(site: Site, image: ImageFacts) -> str:
     """A clone under a name of this site: oned names VM disks after their base, and the peer's VM ids are used here too (P42)."""
     name = names.taken_base(image.name, site.settings.site_index)
     what = f"base {image.name} of the peer"
-    if not (site.pool.exists(name) and images.is_mine(site.pool, name, what)):
-        with images.making(site.pool, name, what):
-            images.clone(site.pool, image.name, name)
+    # It is there when an interrupted run made it, or was about to mark it.
+    if site.pool.exists(name) and (
+        images.is_mine(site.pool, name, what) or images.finish_clone(site.pool, image.name, name, what)
+    ):
+        return name
+    with images.making(site.pool, name, what):
+        images.clone(site.pool, image.name, name)
     return name
 
 

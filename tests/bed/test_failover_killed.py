@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import workload as w
 
 from onedr.ops.action import Request
+from onedr.ops.protect import parent_of
 from onedr.policy.failover import Kind
+from onedr.ports.ceph import Pool
 from sandbox.cloud import DATASTORE, NETWORK, Cloud
 from sandbox.waiting import until
 
@@ -40,11 +42,26 @@ def test_a_run_killed_again_and_again_ends_with_every_vm_and_image_there_once(si
         for vm in vms:
             w.wait_recorded(a, vm, there)
     w.wait_complete(a, [name for vm in vms for name in w.disks_of(w.wanted_record(a, vm))])
+    _flatten(a, b, w.disks_of(w.wanted_record(a, vms[0]))[1])
     sites.kill_a()
     killed = _kill_until_it_ends(b)
     print(f"\nended by itself after {len(killed)} kills: {killed}")
     assert killed, "the first run must have been killed for this test to say anything"
     _there_once(b, images)
+
+
+def _flatten(a: Cloud, b: Cloud, clone: str) -> None:
+    """As a user might: the copy at site B keeps the metadata of the base that it was cloned from, and no parent tells."""
+    with w.open_pool(a) as here, here.image(clone) as image:
+        image.flatten()
+    with w.open_pool(b) as there:
+        until("the flattened copy", lambda: _stands_alone(there, clone), 60, 0.2)
+        assert w.image_record(there, clone), "Ceph handed the base's record on"
+
+
+def _stands_alone(pool: Pool, name: str) -> bool:
+    with pool.image(name, read_only=True) as image:
+        return parent_of(image) is None
 
 
 def _kill_until_it_ends(b: Cloud) -> list[str]:
@@ -75,14 +92,15 @@ def _at_a_step(child: subprocess.Popen[str]) -> str:
 
 def _at_some_moment(child: subprocess.Popen[str]) -> str:
     """Kill some time after the plan was shown, wherever the run stands then."""
-    plan = next(_events(child))
+    events = _events(child)
+    plan = next(events)
     try:
         moment = _DICE.uniform(0.0, 0.8)
         code = child.wait(moment)
     except subprocess.TimeoutExpired:
         child.kill()
         return f"{moment:.2f} s after the plan of {len(plan['steps'])} steps"
-    assert code in (0, 2)
+    assert code in (0, 2), list(events)
     return ""
 
 
