@@ -86,18 +86,22 @@ def _datastore(frontend: FrontEnd, datastore_id: int) -> _Datastore:
     return _Datastore(datastore_id, found.findtext("NAME") or str(datastore_id), attributes(found))
 
 
+def _from_image(arguments: list[str], frontend: FrontEnd) -> tuple[ImageName, _Disk, _Datastore]:
+    """What `FE:SOURCE HOST:…/disk.N VM_ID DS_ID` names."""
+    source, target, vm_id, datastore_id = decode.words(arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID")
+    found = parse.source(source.partition(":")[2])
+    disk_id = decode.disk_id(target)
+    vm, datastore = parse.count(vm_id, "VM_ID"), parse.count(datastore_id, "DATASTORE_ID")
+    return found, _disk(frontend, vm, disk_id), _datastore(frontend, datastore)
+
+
 def clone(arguments: list[str]) -> str:
     """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a thin clone SOURCE-VM-DISK; mirrored, its parent first."""
-    source_text, target, vm_text, datastore_text = decode.words(arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID")
-    source = parse.source(source_text.partition(":")[2])
-    disk_id = decode.disk_id(target)
-    vm_id, datastore_id = parse.count(vm_text, "VM_ID"), parse.count(datastore_text, "DATASTORE_ID")
     frontend = FrontEnd()
-    disk = _disk(frontend, vm_id, disk_id)
-    datastore = _datastore(frontend, datastore_id)
-    name = names.vm_disk(source.name, vm_id, disk_id)
-    what = f"disk {disk_id} of VM {vm_id}"
-    with ceph.connect(disk.connect(source.pool, _data_pool_at(frontend, target))) as pool:
+    source, disk, datastore = _from_image(arguments, frontend)
+    name = names.vm_disk(source.name, disk.vm_id, disk.disk_id)
+    what = f"disk {disk.disk_id} of VM {disk.vm_id}"
+    with ceph.connect(disk.connect(source.pool, _data_pool_at(frontend, arguments[1]))) as pool:
         _must_be_primary(pool, source.name)
         if not (pool.exists(name) and images.is_mine(pool, name, what)):  # as stock: a retry finds its own clone
             with images.making(pool, name, what):
@@ -149,13 +153,7 @@ def _must_be_primary(pool: Pool, name: str) -> None:
 
 def ln(arguments: list[str]) -> str:
     """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a persistent image is used as it is; as in stock an unused @snap goes."""
-    source_text, target, vm_text, datastore_text = decode.words(arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID")
-    source = parse.source(source_text.partition(":")[2])
-    disk_id = decode.disk_id(target)
-    vm_id, datastore_id = parse.count(vm_text, "VM_ID"), parse.count(datastore_text, "DATASTORE_ID")
-    frontend = FrontEnd()
-    disk = _disk(frontend, vm_id, disk_id)
-    datastore = _datastore(frontend, datastore_id)
+    source, disk, datastore = _from_image(arguments, FrontEnd())
     with ceph.connect(disk.connect(source.pool)) as pool:
         _must_be_primary(pool, source.name)
         images.drop_base_snapshot(pool, source.name)
