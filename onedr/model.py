@@ -114,6 +114,7 @@ class DiskRef:
     protected: bool
     reason: str = ""
     datastore: str = ""  # name of its datastore there
+    shared: bool = False  # an image that several VMs may use as it is (a CDROM): it carries no VM's record
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """The front-end of a site: its tree, the project's drivers in it, the stand-in oned and its hook process."""
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
+import xmlrpc.client
 from pathlib import Path
 
 from sandbox import processes
@@ -87,10 +88,10 @@ def _answers(site: Site, pid: int) -> bool:
     if not processes.belongs(pid, site):
         raise SandboxError(f"the front-end of {site.name} ended at once, see {site.folder}/frontend.out")
     try:
-        socket.create_connection((site.address, PORT), timeout=1).close()
-    except OSError:
+        with xmlrpc.client.ServerProxy(site.endpoint) as api:
+            return bool(api.one.system.version(site.one_auth.read_text().strip()))  # type: ignore[operator]
+    except (OSError, xmlrpc.client.Error, http.client.HTTPException):
         return False
-    return True
 
 
 def _python() -> dict[str, str]:

@@ -63,7 +63,7 @@ def record_vm(
     results = {}
     for disk in body.disks:
         pool_name, _, name = (disk.rbd or "").partition("/")
-        if not disk.protected or pool_name != pool.access.pool:
+        if not disk.protected or disk.shared or pool_name != pool.access.pool:
             continue
         try:
             with pool.image(name) as image:

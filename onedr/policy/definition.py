@@ -141,4 +141,5 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
         image_name=template.get(disk, "IMAGE"),
         clone=clone, protected=rbd is not None and not reason, reason=reason,
         datastore=template.get(disk, "DATASTORE"),
+        shared=bool(source) and not clone and template.get(disk, "PERSISTENT").upper() != "YES",
     )

@@ -139,3 +139,10 @@ def test_making_a_record_leaves_the_xml_as_it_was() -> None:
     before = etree.tostring(copy.deepcopy(element))
     definition.vm_record(element, {DATASTORE})
     assert etree.tostring(element) == before
+
+
+def test_an_image_that_several_vms_may_use_as_it_is_carries_no_vms_record() -> None:
+    element = vm()
+    disk = element.findall("TEMPLATE/DISK")[1]
+    disk.remove(disk.find("PERSISTENT"))  # a CDROM: neither cloned nor persistent
+    assert [found.shared for found in definition.vm_record(element, {DATASTORE}).disks] == [False, True]

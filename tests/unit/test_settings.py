@@ -75,7 +75,10 @@ def test_other_texts_are_no_durations(text: str) -> None:
 WORDS = st.text(st.characters(categories=("L", "N"), include_characters=" -_."), min_size=1).map(str.strip).filter(bool)
 
 
-@given(st.lists(st.tuples(WORDS, WORDS), max_size=5, unique_by=lambda pair: pair[0]), st.sampled_from([",", ";", "\n", " , ", ",,"]))
+MAPS = st.lists(st.tuples(WORDS, WORDS), max_size=5, unique_by=lambda pair: pair[0])
+
+
+@given(MAPS, st.sampled_from([",", ";", "\n", " , ", ",,"]))
 def test_a_network_map_survives_every_separator(pairs: list[tuple[str, str]], separator: str) -> None:
     assert settings.network_map(separator.join(f"{there} = {here}" for there, here in pairs)) == tuple(pairs)
 
