@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 _OBJECT = 4 << 20
-_OBJECTS = 2048  # each with a little data: copying them takes seconds, writing them here hardly longer
+_OBJECTS = 8192  # each with a little data: with one at a time, copying them takes many times as long as writing them
 
 
 def fill(pool: Pool, name: str) -> None:
@@ -41,6 +41,8 @@ def test_a_copy_that_never_completed_is_refused_while_others_go_on(sites: Sites)
         w.wait_recorded(a, whole, there)
         w.wait_complete(a, [w.rbd_name(a, image) for image in (good, part)])
         sites.bed.stop("site-b", "mirror")
+        slow = ["ceph", "config", "set", "client", "rbd_concurrent_management_ops", "1"]
+        sites.bed.run("site-b", slow, check=True)
         big = w.create_image(a, "big")
         name, other = w.rbd_name(a, big), w.rbd_name(a, part)
         fill(here, name)
