@@ -13,6 +13,7 @@ from onedr.ops import protected, record, wake
 from onedr.ops.protect import protect
 from onedr.policy import definition
 from onedr.policy.settings import wants_protection
+from onedr.policy.vm_template import is_half_made
 from onedr.ports import ceph, mirror
 from onedr.ports.frontend import NO_SUCH_OBJECT, FrontEnd, attributes, number
 
@@ -39,6 +40,8 @@ def on_image(frontend: FrontEnd, image_id: int) -> str:
     datastore = protected.from_element(frontend.datastore(number(element, "DATASTORE_ID")))
     if not wants_protection(datastore.settings, attributes(element)):
         return f"image {image_id} is not protected"
+    if is_half_made(attributes(element)):
+        return f"image {image_id} is still being taken over"
     state = definition.image_state(element)
     if state not in _USABLE:
         return f"image {image_id} is {state}"

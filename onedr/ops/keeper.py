@@ -5,12 +5,10 @@ after LIFE_S, when its front-end stops answering, or at once when another one is
 """
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import rados
 import rbd
@@ -18,33 +16,17 @@ import rbd
 from onedr import template
 from onedr.errors import OneDRError
 from onedr.model import Mark, Peer, Role
-from onedr.ops import parallel, protected, reconcile, record, status
+from onedr.ops import parallel, protected, reconcile, record, status, wake
 from onedr.ops.protected import Datastore
 from onedr.ports import ceph, mirror, records
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes
-from onedr.ports.places import places
 
 LIFE_S = 330  # a little more than oned's default monitor interval, which wakes it again
 BEAT_S = 5.0  # between time marks of disks in use: what a recovery point may be too old by
-EAGER_S = 1.0  # between looks while first copies are outstanding
+EAGER_S = 1.0  # between looks while first copies are outstanding, and at the least: hooks come in storms
 SURVEY_S = 30.0  # between full turns
 _MARK_LIMIT_S = 10
-
-
-@contextmanager
-def _only_one(datastore_id: int) -> Iterator[bool]:
-    path = places().state / f"keeper-{datastore_id}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            # Let the one at work know that there is news: it surveys again.
-            os.utime(path.with_suffix(".news"), None) if path.with_suffix(".news").exists() else path.with_suffix(".news").touch()
-            yield False
-            return
-        yield True
 
 
 class Keeper:
@@ -52,7 +34,7 @@ class Keeper:
 
     def __init__(self, pool: Pool, datastore_id: int, frontend: FrontEnd):
         self._pool, self._id, self._frontend = pool, datastore_id, frontend
-        self._news = places().state / f"keeper-{datastore_id}.news"
+        self._news = wake.news(datastore_id)
         self._complete: set[str] = set()  # copies seen replaying: their marks may be trusted
         self._in_use: set[str] = set()
         self._mirrored: set[str] = set()
@@ -82,8 +64,9 @@ class Keeper:
         return min(last_s * 1.3, SURVEY_S)
 
     def _wait(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and not self._has_news(peek=True):
+        begun = time.monotonic()
+        time.sleep(EAGER_S)
+        while time.monotonic() < begun + seconds and not self._has_news(peek=True):
             time.sleep(0.2)
 
     def _has_news(self, peek: bool = False) -> bool:
@@ -149,7 +132,7 @@ class Keeper:
 
 def main(datastore_id: int) -> None:
     """Keep a datastore for LIFE_S. Ends quietly, with a line in its log, when the front-end or Ceph is gone."""
-    with _only_one(datastore_id) as first:
+    with wake.only_one(datastore_id) as first:
         if not first:
             return
         frontend = FrontEnd(limit_s=15)

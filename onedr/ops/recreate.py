@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 
 from onedr import template
-from onedr.errors import OneDRError
+from onedr.errors import FrontEndError, OneDRError
 from onedr.model import VmRecord
 from onedr.ops.site import Site, give
 from onedr.policy import definition, secrets, vm_template
@@ -32,13 +32,24 @@ def create(site: Site, item: VmItem, start: bool) -> str:
         site.warn(item.origin, warning)
     vm_id = site.half_vms.get(item.origin)
     if vm_id is None:
-        vm_id = site.frontend.allocate_vm(built.template)
+        vm_id = _allocate(site, built.template)
     give(site, "vm", vm_id, record.owner, record.group, record.permissions, item.origin)
     found = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
     if template.get(found, vm_template.ORIGIN) != item.origin:
         raise OneDRError(f"VM {vm_id} was created but does not carry its origin {item.origin}")
     site.frontend.update_vm(vm_id, ((vm_template.FINISHED, "YES"),))
     return f"VM {vm_id}"
+
+
+def _allocate(site: Site, description: template.Pairs) -> int:
+    try:
+        return site.frontend.allocate_vm(description)
+    except FrontEndError as error:
+        if "lease" not in str(error):
+            raise
+        # oned's sentence names neither the address nor what to do.
+        wanted = ", ".join(address for nic in template.vectors(description, "NIC") if (address := template.get(nic, "IP")))
+        raise OneDRError(f"{error} Is {wanted or 'its address'} taken here? onevnet show tells by whom.") from error
 
 
 def _with_secrets(site: Site, item: VmItem) -> VmRecord:

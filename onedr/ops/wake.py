@@ -1,17 +1,43 @@
 """Wake the keeper of a datastore: the background work that follows first copies and sets time marks."""
 from __future__ import annotations
 
+import fcntl
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from onedr.ports import process
 from onedr.ports.places import places
 
 
 def keeper(datastore_id: int) -> None:
-    """Start the keeper, detached; a second one ends at once when one is at work. Failing to start fails nobody's action."""
+    """Tell the keeper at work that there is news, or start one, detached. Failing to start fails nobody's action."""
     try:
-        process.detach(
-            [sys.executable, "-m", "onedr.ops.keeper", str(datastore_id)], b"", places().state / f"keeper-{datastore_id}.log"
-        )
+        with only_one(datastore_id) as free:
+            if not free:
+                news(datastore_id).touch()
+                return
+        log = places().state / f"keeper-{datastore_id}.log"
+        process.detach([sys.executable, "-m", "onedr.ops.keeper", str(datastore_id)], b"", log)
     except OSError as error:
         print(f"WARN: the keeper of datastore {datastore_id} did not start: {error}", file=sys.stderr)
+
+
+@contextmanager
+def only_one(datastore_id: int) -> Iterator[bool]:
+    """Hold the keeper's place while the block runs; False when another process holds it."""
+    path = places().state / f"keeper-{datastore_id}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def news(datastore_id: int) -> Path:
+    """The file whose presence says that something happened since the keeper last looked."""
+    return places().state / f"keeper-{datastore_id}.news"

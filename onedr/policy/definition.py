@@ -54,7 +54,8 @@ def _state(element: etree._Element, known: Sequence[str]) -> str:
     return known[number]
 
 
-def _permissions(element: etree._Element) -> str:
+def permissions(element: etree._Element) -> str:
+    """Nine digits: owner, group, other x use, manage, admin. Raises InputError."""
     found = element.find("PERMISSIONS")
     if found is None:
         raise InputError(f"{element.tag} has no PERMISSIONS.")
@@ -86,7 +87,7 @@ def image_record(element: etree._Element) -> ImageRecord:
         size_mib=_int(element, "SIZE"),
         owner=_text(element, "UNAME"),
         group=_text(element, "GNAME"),
-        permissions=_permissions(element),
+        permissions=permissions(element),
         datastore=_text(element, "DATASTORE"),
         template=template.without(_attributes(element, "TEMPLATE"), *_LOCAL_USER),
         snapshots=_attributes(element, "SNAPSHOTS"),
@@ -103,7 +104,7 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
         name=_text(element, "NAME"),
         owner=_text(element, "UNAME"),
         group=_text(element, "GNAME"),
-        permissions=_permissions(element),
+        permissions=permissions(element),
         state=vm_state(element),
         template=tuple(_portable(key, value) for key, value in attributes if key not in _LOCAL_VM),
         user_template=template.without(user, *_LOCAL_USER),
