@@ -25,6 +25,7 @@ import rados
 from sandbox import frontends as front
 from sandbox import network, processes
 from sandbox.ceph import cluster, peers
+from sandbox.guest.image import boot_files
 from sandbox.layout import ALLOCATION, SITE_NAMES, Site, load_sites, sites_of_slot
 from sandbox.waiting import SandboxError, until
 
@@ -58,6 +59,7 @@ class Bed:
         Returns when both clusters serve I/O and rbd-mirror has reported to its own cluster.
         """
         _check_machine()
+        boot_files()  # here, where Debian's archive can be reached: a site's network namespace leads nowhere
         with self._lock():
             slot = network.claim(self.base)
             every = sites_of_slot(self.base, slot)
