@@ -118,10 +118,3 @@ def _plain(what: str) -> Iterator[None]:
         yield
     except (rados.Error, rbd.Error) as error:
         raise StorageError(f"Ceph, {what}: {error}") from error
-
-
-@contextmanager
-def doing(what: str) -> Iterator[None]:
-    """Name the action that a Ceph error inside the block belongs to."""
-    with _plain(what):
-        yield

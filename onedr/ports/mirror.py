@@ -13,7 +13,6 @@ from onedr.model import Mode
 from onedr.ports.ceph import Pool
 
 _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
-_PRIMARY_SNAPSHOTS = (rbd.RBD_SNAP_MIRROR_STATE_PRIMARY, rbd.RBD_SNAP_MIRROR_STATE_PRIMARY_DEMOTED)
 REPLAYING = 4  # mirror_image_get_status()['state'], CEPH-FACTS §5
 
 
@@ -54,17 +53,11 @@ def pool_ready(pool: Pool) -> str | None:
 
 
 def mirror_snapshots(image: rbd.Image) -> list[dict[str, object]]:
-    """Mirror snapshots, oldest first: `complete`, `primary`, `time` (seconds since the epoch, clock of this cluster)."""
-    found = []
-    for snapshot in image.list_snaps():
-        if snapshot.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR:
-            state = snapshot["mirror"]
-            found.append({
-                "complete": bool(state.get("complete")),
-                "primary": state["state"] in _PRIMARY_SNAPSHOTS,
-                "time": image.get_snap_timestamp(snapshot["id"]).timestamp(),
-            })
-    return found
+    """Mirror snapshots, oldest first: is each `complete`?"""
+    return [
+        {"complete": bool(snapshot["mirror"].get("complete"))} for snapshot in image.list_snaps()
+        if snapshot.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
+    ]
 
 
 def replaying_at_peer(pool: Pool) -> set[str]:
