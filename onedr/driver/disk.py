@@ -1,0 +1,120 @@
+"""A VM's disk as oned knows it, and what every action on one asks first (argv: ONED-FACTS §3)."""
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass, replace
+
+import rbd
+
+from onedr import names, parse, template
+from onedr.driver import decode
+from onedr.errors import InputError, RefusedError
+from onedr.model import CephAccess, ImageName
+from onedr.ops import wake
+from onedr.ops.protect import protect as mirror_image
+from onedr.policy import settings as policy
+from onedr.policy.settings import wants_protection
+from onedr.ports import mirror
+from onedr.ports.access import ceph_access
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd, attributes
+from onedr.template import Pairs
+
+_DISK_PLACE = re.compile(r".*/datastores/(\d+)/\d+/disk\.\d+")
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A VM's disk as oned knows it."""
+
+    vm_id: int
+    disk_id: int
+    attributes: Pairs
+    user_template: Pairs
+
+    @property
+    def access(self) -> CephAccess:
+        return ceph_access(self.attributes)
+
+    @property
+    def rbd_name(self) -> ImageName:
+        source = template.get(self.attributes, "SOURCE")
+        if not source:
+            return ImageName(self.access.pool, names.volatile(self.vm_id, self.disk_id))
+        found = parse.source(source)
+        if template.get(self.attributes, "CLONE").upper() == "YES":
+            return ImageName(found.pool, names.vm_disk(found.name, self.vm_id, self.disk_id))
+        return found
+
+    def connect(self, pool: str, data_pool: str = "") -> CephAccess:
+        """Access to the pool the disk lies in (SOURCE says which); new data goes to `data_pool`."""
+        return replace(self.access, pool=pool, data_pool=data_pool)
+
+
+@dataclass(frozen=True)
+class Datastore:
+    """A datastore as oned knows it."""
+
+    datastore_id: int
+    name: str
+    attributes: Pairs
+
+    @property
+    def data_pool(self) -> str:
+        return template.get(self.attributes, "EC_POOL_NAME")
+
+
+def find(frontend: FrontEnd, vm_id: int, disk_id: int) -> Disk:
+    vm = frontend.vm(vm_id)
+    for disk in template.vectors(attributes(vm), "DISK"):
+        if template.get(disk, "DISK_ID") == str(disk_id):
+            return Disk(vm_id, disk_id, disk, attributes(vm, "USER_TEMPLATE"))
+    raise InputError(f"VM {vm_id} has no disk {disk_id}.")
+
+
+def datastore(frontend: FrontEnd, datastore_id: int) -> Datastore:
+    found = frontend.datastore(datastore_id)
+    return Datastore(datastore_id, found.findtext("NAME") or str(datastore_id), attributes(found))
+
+
+def from_image(arguments: list[str], frontend: FrontEnd) -> tuple[ImageName, Disk, Datastore]:
+    """What `FE:SOURCE HOST:…/disk.N VM_ID DS_ID` names."""
+    source, target, vm_id, datastore_id = decode.words(arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID")
+    found = parse.source(source.partition(":")[2])
+    disk_id = decode.disk_id(target)
+    vm, of = parse.count(vm_id, "VM_ID"), parse.count(datastore_id, "DATASTORE_ID")
+    return found, find(frontend, vm, disk_id), datastore(frontend, of)
+
+
+def data_pool_at(frontend: FrontEnd, target: str) -> str:
+    """EC_POOL_NAME of the system datastore the VM lies in; as in stock, not that of the image's datastore."""
+    match = _DISK_PLACE.fullmatch(target)
+    return datastore(frontend, int(match[1])).data_pool if match else ""
+
+
+def protect(pool: Pool, name: str, datastore: Datastore, disk: Disk) -> None:
+    try:
+        settings = policy.read(datastore.attributes, datastore.name)
+    except InputError as error:  # a slip in a DR_ attribute stops no VM
+        print(f"WARN: {name} is not protected yet: {error}", file=sys.stderr)
+        return
+    if not wants_protection(settings, disk.attributes, disk.user_template):
+        return
+    reason = mirror_image(pool, name, settings)
+    if reason:
+        print(f"WARN: {name} is not protected yet: {reason}", file=sys.stderr)
+    wake.keeper(datastore.datastore_id)
+
+
+def must_be_primary(pool: Pool, name: str) -> None:
+    try:
+        with pool.image(name, read_only=True) as image:
+            primary = mirror.is_primary(image)
+    except rbd.ImageNotFound as error:
+        raise InputError(f"RBD image {pool.access.pool}/{name} does not exist.") from error
+    if not primary:  # a guest would boot and then get I/O errors (CEPH-FACTS §9); and the peer may run it (P22)
+        raise RefusedError(
+            f"RBD image {pool.access.pool}/{name} is the peer's copy here, not the primary: the VM must not start at "
+            f"this site. See onedr status; onedr failover makes this site the primary."
+        )
