@@ -8,7 +8,7 @@ from lxml import etree
 from onedr.errors import InputError
 from onedr.model import ImageName
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SOURCE = re.compile(rf"({NAME.pattern})/({NAME.pattern})")
 
 

@@ -13,8 +13,9 @@ import rbd
 from onedr.driver import decode
 from onedr.driver.decode import ActionData
 from onedr.errors import FrontEndError, OneDRError, PartialError, RefusedError, StorageError
-from onedr.ops import action, failover, reconcile, status
+from onedr.ops import action, elsewhere, failover, reconcile, status
 from onedr.ops.action import Request
+from onedr.ops.elsewhere import HandedOver
 from onedr.ops.protected import Datastore
 from onedr.policy import failover as policy
 from onedr.ports.frontend import FrontEnd
@@ -31,10 +32,11 @@ def emit(event: dict[str, Any]) -> None:
 def run_action(verb: str) -> NoReturn:
     """Run one verb and end the process: 0 done, else the error's exit code, with its sentence on standard error."""
     code = 0
+    elsewhere.asked("onedr.driver.actions:perform", [verb, *sys.argv[1:]])
     try:
-        decode.words(sys.argv[1:], "DATASTORE_ID")
-        data = decode.action_data(sys.stdin.buffer.read())
-        _VERBS[verb](data, action.read_request(data.root, verb))
+        perform([verb, *sys.argv[1:]])
+    except HandedOver:
+        pass  # its events were shown as they came
     except OneDRError as error:
         code = _fail(error)
     except (rados.Error, rbd.Error) as error:
@@ -44,6 +46,15 @@ def run_action(verb: str) -> NoReturn:
         code = _fail(OneDRError(f"OneDR failed unexpectedly ({type(error).__name__}: {error})."))
     sys.stdout.flush()
     os._exit(code)  # a call that Ceph never answered may have left a thread behind
+
+
+def perform(words: list[str]) -> str:
+    """`VERB DATASTORE_ID`, with driver data on standard input, here or on a bridge host."""
+    verb, _ = decode.words(words, "VERB", "DATASTORE_ID")
+    data = decode.action_data(elsewhere.read_stdin())
+    elsewhere.unless_here(data.attributes)
+    _VERBS[verb](data, action.read_request(data.root, verb))
+    return ""
 
 
 def _fail(error: OneDRError) -> int:

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import rbd
@@ -13,9 +13,10 @@ import rbd
 from onedr import names, parse, template
 from onedr.driver import decode, staging
 from onedr.driver.decode import ActionData
+from onedr.driver.source import raw_data, services
 from onedr.errors import InputError, OneDRError
 from onedr.model import MIB
-from onedr.ops import removal, wake
+from onedr.ops import elsewhere, removal, wake
 from onedr.ops.protect import protect
 from onedr.ops.record import record_image
 from onedr.policy.settings import wants_protection
@@ -27,15 +28,18 @@ _MKFS_LIMIT_S = 3600
 
 
 def _input() -> ActionData:
-    return decode.action_data(sys.stdin.buffer.read())
+    """The driver data of a call that is to be done here; on a bridge's behalf nothing returns (ops.elsewhere)."""
+    data = decode.action_data(elsewhere.read_stdin())
+    with ExitStack() as staged:
+        elsewhere.unless_here(data.attributes, services(data, staged))
+    return data
 
 
 def cp(arguments: list[str]) -> str:
     """Copy PATH into the pool. Answers `pool/image raw`."""
     data = _input()
-    image = data.wanted_image()
-    with _new_image(data, arguments) as (pool, name), staging.raw_file(image, data.attributes) as path:
-        _make(pool, data, name, lambda: images.import_file(pool, name, path))
+    with _new_image(data, arguments) as (pool, name), raw_data(data) as found:
+        _make(pool, data, name, lambda: images.import_blocks(pool, name, found.size, found.blocks))
         return f"{pool.access.pool}/{name} raw"
 
 
@@ -76,7 +80,7 @@ def rm(arguments: list[str]) -> str:
 def stat(arguments: list[str]) -> str:
     """Size in MiB, rounded up, of what PATH names."""
     decode.words(arguments, "REQUEST_ID")
-    data = _input()
+    data = decode.action_data(elsewhere.read_stdin())
     size = staging.virtual_size(data.wanted_image(), data.attributes)
     return str(-(-size // MIB))
 

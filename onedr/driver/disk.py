@@ -11,7 +11,7 @@ from onedr import names, parse, template
 from onedr.driver import decode
 from onedr.errors import InputError, RefusedError
 from onedr.model import CephAccess, ImageName
-from onedr.ops import wake
+from onedr.ops import elsewhere, wake
 from onedr.ops.protect import protect as mirror_image
 from onedr.policy import settings as policy
 from onedr.policy.settings import wants_protection
@@ -74,6 +74,13 @@ def find(frontend: FrontEnd, vm_id: int, disk_id: int) -> Disk:
 
 
 def datastore(frontend: FrontEnd, datastore_id: int) -> Datastore:
+    """The datastore whose work is to be done here; on a bridge's behalf nothing returns (ops.elsewhere)."""
+    found = _read(frontend, datastore_id)
+    elsewhere.unless_here(found.attributes)
+    return found
+
+
+def _read(frontend: FrontEnd, datastore_id: int) -> Datastore:
     found = frontend.datastore(datastore_id)
     return Datastore(datastore_id, found.findtext("NAME") or str(datastore_id), attributes(found))
 
@@ -90,7 +97,7 @@ def from_image(arguments: list[str], frontend: FrontEnd) -> tuple[ImageName, Dis
 def data_pool_at(frontend: FrontEnd, target: str) -> str:
     """EC_POOL_NAME of the system datastore the VM lies in; as in stock, not that of the image's datastore."""
     match = _DISK_PLACE.fullmatch(target)
-    return datastore(frontend, int(match[1])).data_pool if match else ""
+    return _read(frontend, int(match[1])).data_pool if match else ""
 
 
 def protect(pool: Pool, name: str, datastore: Datastore, disk: Disk) -> None:

@@ -10,7 +10,9 @@ from typing import NoReturn
 import rados
 import rbd
 
-from onedr.errors import OneDRError
+from onedr.errors import OneDRError, plain
+from onedr.ops import elsewhere
+from onedr.ops.elsewhere import HandedOver
 
 Action = Callable[[list[str]], str]
 
@@ -22,8 +24,11 @@ def run(action: Action) -> NoReturn:
     log only, ONED-FACTS §2). SIGTERM ends the action as an error does: nothing half-made is left.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
+    elsewhere.asked(f"{action.__module__}:{action.__name__}", sys.argv[1:])
     try:
         answer = action(sys.argv[1:])
+    except HandedOver as done:
+        answer = done.answer
     except OneDRError as error:
         _fail(str(error))
     except (rados.Error, rbd.Error) as error:
@@ -42,5 +47,5 @@ def _on_sigterm(*_: object) -> NoReturn:
 
 
 def _fail(message: str) -> NoReturn:
-    print(" ".join(message.split()), file=sys.stderr)
+    print(plain(message), file=sys.stderr)
     sys.exit(1)

@@ -70,6 +70,7 @@ def delete(arguments: list[str]) -> str:
     disk = disks.find(frontend, vm_id, target.disk_id)
     if template.get(disk.attributes, "CLONE").upper() == "NO":
         return ""
+    disks.datastore(frontend, datastore_id)
     name = disk.rbd_name
     with ceph.connect(disk.connect(name.pool)) as pool:
         _remove_disk(pool, name.name, disk)

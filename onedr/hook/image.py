@@ -9,7 +9,7 @@ import rbd
 from onedr import parse
 from onedr.errors import FrontEndError
 from onedr.hook import payload
-from onedr.ops import protected, record, wake
+from onedr.ops import elsewhere, protected, record, wake
 from onedr.ops.protect import protect
 from onedr.policy import definition
 from onedr.policy.settings import wants_protection
@@ -45,6 +45,9 @@ def on_image(frontend: FrontEnd, image_id: int) -> str:
     state = definition.image_state(element)
     if state not in _USABLE:
         return f"image {image_id} is {state}"
+    if elsewhere.is_bridged(datastore.bridges):
+        wake.keeper(datastore.datastore_id)
+        return f"image {image_id} is left to the keeper, which works on a bridge host"
     source = parse.source(element.findtext("SOURCE") or "")
     with ceph.connect(datastore.access) as pool:
         try:

@@ -6,7 +6,7 @@ import time
 
 from onedr.errors import FrontEndError
 from onedr.hook import payload
-from onedr.ops import protected, record, wake
+from onedr.ops import elsewhere, protected, record, wake
 from onedr.policy import definition
 from onedr.policy.vm_template import is_half_made
 from onedr.ports import ceph
@@ -38,6 +38,9 @@ def on_vm(frontend: FrontEnd, vm_id: int) -> str:
     results: dict[str, str] = {}
     for datastore in datastores.values():
         if not _uses(element, datastore.datastore_id):
+            continue
+        if elsewhere.is_bridged(datastore.bridges):
+            wake.keeper(datastore.datastore_id)  # it works on a bridge host and writes the record
             continue
         with ceph.connect(datastore.access) as pool:
             results.update(record.record_vm(pool, datastore.settings, element, datastores, now))

@@ -16,7 +16,8 @@ import rbd
 from onedr import template
 from onedr.errors import OneDRError
 from onedr.model import Mark, Peer, Role
-from onedr.ops import parallel, protected, reconcile, record, status, wake
+from onedr.ops import elsewhere, parallel, protected, reconcile, record, status, wake
+from onedr.ops.elsewhere import HandedOver
 from onedr.ops.protected import Datastore
 from onedr.ports import ceph, mirror, records
 from onedr.ports.ceph import Pool
@@ -34,7 +35,6 @@ class Keeper:
 
     def __init__(self, pool: Pool, datastore_id: int, frontend: FrontEnd):
         self._pool, self._id, self._frontend = pool, datastore_id, frontend
-        self._news = wake.news(datastore_id)
         self._complete: set[str] = set()  # copies seen replaying: their marks may be trusted
         self._in_use: set[str] = set()
         self._mirrored: set[str] = set()
@@ -46,7 +46,7 @@ class Keeper:
         end = time.monotonic() + life_s
         next_survey, pause_s = 0.0, EAGER_S
         while time.monotonic() < end:
-            news = self._has_news()
+            news = wake.has_news(self._id)
             if news or time.monotonic() >= next_survey:
                 pause_s = EAGER_S if news else pause_s
                 role = self.survey()
@@ -66,15 +66,8 @@ class Keeper:
     def _wait(self, seconds: float) -> None:
         begun = time.monotonic()
         time.sleep(EAGER_S)
-        while time.monotonic() < begun + seconds and not self._has_news(peek=True):
+        while time.monotonic() < begun + seconds and not wake.has_news(self._id, peek=True):
             time.sleep(0.2)
-
-    def _has_news(self, peek: bool = False) -> bool:
-        if not self._news.exists():
-            return False
-        if not peek:
-            self._news.unlink(missing_ok=True)
-        return True
 
     def survey(self) -> Role:
         """Reconcile, look at the copies, mark what completed, show the state. Returns this site's role."""
@@ -130,16 +123,27 @@ class Keeper:
         return True
 
 
+def keep(words: list[str]) -> str:
+    """Keep the datastore of this id for LIFE_S, here or on a bridge host."""
+    datastore_id = int(words[0])
+    frontend = FrontEnd(limit_s=15)
+    element = frontend.datastore(datastore_id)
+    elsewhere.unless_here(attributes(element))
+    with ceph.connect(protected.from_element(element).access, operation_limit_s=15) as pool:
+        Keeper(pool, datastore_id, frontend).keep(LIFE_S)
+    return ""
+
+
 def main(datastore_id: int) -> None:
-    """Keep a datastore for LIFE_S. Ends quietly, with a line in its log, when the front-end or Ceph is gone."""
+    """Keep a datastore unless somebody does. Ends quietly, with a line in its log, when the front-end or Ceph is gone."""
     with wake.only_one(datastore_id) as first:
         if not first:
             return
-        frontend = FrontEnd(limit_s=15)
+        elsewhere.asked("onedr.ops.keeper:keep", [str(datastore_id)])
         try:
-            datastore = protected.from_element(frontend.datastore(datastore_id))
-            with ceph.connect(datastore.access, operation_limit_s=15) as pool:
-                Keeper(pool, datastore_id, frontend).keep(LIFE_S)
+            keep([str(datastore_id)])
+        except HandedOver:
+            pass
         except (OneDRError, rados.Error, rbd.Error) as error:
             print(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} keeper of datastore {datastore_id} ends: {error}", file=sys.stderr)
     os._exit(0)  # a call that Ceph never answered may have left a thread behind

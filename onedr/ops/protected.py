@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from onedr import template
 from onedr.errors import InputError
 from onedr.model import CephAccess, Settings
 from onedr.policy import settings as policy
@@ -23,13 +24,15 @@ class Datastore:
     name: str
     access: CephAccess
     settings: Settings
+    bridges: str = ""  # BRIDGE_LIST
 
 
 def from_element(element: etree._Element) -> Datastore:
     """Read one. Raises InputError that names every bad attribute."""
     name = element.findtext("NAME") or ""
     pairs = attributes(element)
-    return Datastore(number(element, "ID"), name, ceph_access(pairs), policy.read(pairs, name))
+    bridges = template.get(pairs, "BRIDGE_LIST")
+    return Datastore(number(element, "ID"), name, ceph_access(pairs), policy.read(pairs, name), bridges)
 
 
 def shares_pool(datastore: Datastore, frontend: FrontEnd) -> bool:

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onedr.ports import process
+from onedr.ports import bridge, process
 from onedr.ports.places import places
 
 
 def keeper(datastore_id: int) -> None:
     """Tell the keeper at work that there is news, or start one, detached. Failing to start fails nobody's action."""
+    front_end = bridge.guest()
+    if front_end is not None:
+        front_end.call("wake", datastore_id=datastore_id)
+        return
     try:
         with only_one(datastore_id) as free:
             if not free:
@@ -41,3 +45,16 @@ def only_one(datastore_id: int) -> Iterator[bool]:
 def news(datastore_id: int) -> Path:
     """The file whose presence says that something happened since the keeper last looked."""
     return places().state / f"keeper-{datastore_id}.news"
+
+
+def has_news(datastore_id: int, peek: bool = False) -> bool:
+    """Did something happen since the last look? Forgotten by the look, unless it is but a peek."""
+    front_end = bridge.guest()
+    if front_end is not None:
+        return bool(front_end.call("news", datastore_id=datastore_id, peek=peek)[0])
+    path = news(datastore_id)
+    if not path.exists():
+        return False
+    if not peek:
+        path.unlink(missing_ok=True)
+    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -98,16 +98,28 @@ def create(pool: Pool, name: str, size: int) -> None:
 
 
 def import_file(pool: Pool, name: str, path: Path) -> None:
-    """An image with the bytes of a raw file; blocks of zeros are not written, holes not even read."""
+    """An image with the bytes of a raw file."""
+    import_blocks(pool, name, path.stat().st_size, blocks_of(path))
+
+
+def import_blocks(pool: Pool, name: str, size: int, blocks: Iterable[tuple[int, bytes]]) -> None:
+    """An image of `size` bytes with these (offset, bytes) in it, zeros elsewhere."""
+    create(pool, name, size)
+    with pool.image(name) as image:
+        for offset, block in blocks:
+            image.write(block, offset)
+        image.flush()
+
+
+def blocks_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The blocks of a raw file that are not zero, with their offsets; holes are not even read."""
     zeros = bytes(_CHUNK)
-    create(pool, name, path.stat().st_size)
-    with pool.image(name) as image, path.open("rb", buffering=0) as file:
+    with path.open("rb", buffering=0) as file:
         offset = _next_data(file, 0)
         while chunk := file.read(_CHUNK):
             if chunk != zeros[: len(chunk)]:
-                image.write(chunk, offset)
+                yield offset, chunk
             offset = _next_data(file, offset + len(chunk))
-        image.flush()
 
 
 def _next_data(file: FileIO, offset: int) -> int:

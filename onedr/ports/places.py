@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+SYNCED = "ONEDR_REMOTES"  # set by remotes/onedr/bridge
+
 
 @dataclass(frozen=True)
 class Places:
@@ -12,10 +14,11 @@ class Places:
 
     etc: Path
     var: Path
+    synced: Path | None = None  # on a bridge host: the remotes that `onehost sync` laid there
 
     @property
     def remotes(self) -> Path:
-        return self.var / "remotes"
+        return self.synced or self.var / "remotes"
 
     @property
     def drivers(self) -> Path:
@@ -35,10 +38,10 @@ class Places:
 
 def places() -> Places:
     """Places from the environment oned gives its drivers and hooks."""
-    location = os.environ.get("ONE_LOCATION")
+    location, synced = os.environ.get("ONE_LOCATION"), os.environ.get(SYNCED)
     if location:
         return Places(Path(location) / "etc", Path(location) / "var")
-    return Places(Path("/etc/one"), Path("/var/lib/one"))
+    return Places(Path("/etc/one"), Path("/var/lib/one"), Path(synced) if synced else None)
 
 
 def credentials() -> str:

@@ -1,12 +1,15 @@
 """The one gate to other programs: argument lists only, a time limit, errors with program and output (P48)."""
 from __future__ import annotations
 
-import os
 import shlex
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 from onedr.errors import OneDRError
 
@@ -45,6 +48,43 @@ def detach(argv: Sequence[str], stdin: bytes, log: Path) -> int:
     return child.pid
 
 
+@dataclass(frozen=True)
+class Conversation:
+    """A running program: what it says and hears; `complaints` is the end of its standard error so far."""
+
+    reader: IO[bytes]
+    writer: IO[bytes]
+    errors: IO[bytes]
+
+    def complaints(self) -> str:
+        self.errors.seek(0)
+        return " ".join(self.errors.read().decode(errors="replace").split())[-_ERROR_TAIL:]
+
+
+@contextmanager
+def conversation(argv: Sequence[str], end_limit_s: float) -> Iterator[Conversation]:
+    """Start a program and talk with it; afterwards it hears the end of its input and has `end_limit_s` to end."""
+    import tempfile  # it and what it brings cost a driver 5 ms
+
+    with tempfile.TemporaryFile() as errors:
+        try:
+            child = subprocess.Popen(list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        except FileNotFoundError as error:
+            raise ProcessError(f"{argv[0]} is not installed on this machine.") from error
+        assert child.stdin is not None and child.stdout is not None
+        try:
+            yield Conversation(child.stdout, child.stdin, errors)
+        finally:
+            with suppress(BrokenPipeError):
+                child.stdin.close()
+            try:
+                child.wait(end_limit_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            child.stdout.close()
+
+
 def on_host(host: str, argv: Sequence[str], limit_s: float) -> str:
     """Run a program on a host as the front-end's user: here directly, elsewhere through ssh, every word quoted."""
     if is_here(host):
@@ -52,7 +92,24 @@ def on_host(host: str, argv: Sequence[str], limit_s: float) -> str:
     return run(["ssh", "-o", "BatchMode=yes", "--", host, shlex.join(argv)], limit_s)
 
 
+@lru_cache
 def is_here(host: str) -> bool:
-    """Does `host` name this machine?"""
-    names = {"localhost", "127.0.0.1", "::1", socket.gethostname(), socket.getfqdn(), os.uname().nodename}
-    return host in names
+    """Does `host`, a name or an address, name this machine?"""
+    if host in ("localhost", "127.0.0.1", "::1", socket.gethostname()):
+        return True
+    try:
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)}
+    except (OSError, UnicodeError):
+        return False  # a name nobody knows is not ours
+    return any(_is_ours(address) for address in addresses)
+
+
+def _is_ours(address: str) -> bool:
+    """The kernel talks to an address of this machine from that very address; nothing is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == address)

@@ -13,6 +13,7 @@ from onedr.setup.paths import Paths
 
 # Linux takes at most 127 bytes of a first line before 5.1, and ends the interpreter's name at a blank.
 LONGEST_INTERPRETER = 120
+BRIDGE_LIBRARY = "onedr/lib"  # what a bridge host runs; comes there by `onehost sync`
 PLACEHOLDER = b"#!/usr/bin/env python3\n"
 LAUNCHER = """#!{python}
 import sys
@@ -56,6 +57,7 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
         *_copies(source / "drivers/tm" / DRIVER, remotes / "tm" / DRIVER, python),
         *_copies(source / "hooks" / DRIVER, paths.hooks / DRIVER, python),
         *_copies(source / "remotes", remotes, python),
+        *_copies(source / "onedr", remotes / BRIDGE_LIBRARY / "onedr", python),
     ]
     if not own:
         raise InputError(f"{source} has no drivers: it is not OneDR's source tree.")

@@ -1,0 +1,62 @@
+"""An image's data as blocks: from a file of this machine, or of the front-end when this is a bridge host."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onedr.driver import staging
+from onedr.driver.decode import ActionData
+from onedr.ports import bridge, images
+from onedr.ports.bridge import Service
+
+
+@dataclass(frozen=True)
+class Data:
+    """`size` bytes; `blocks` are those that are not zero, with their offsets, in order."""
+
+    size: int
+    blocks: Iterator[tuple[int, bytes]]
+
+
+@contextmanager
+def raw_data(data: ActionData) -> Iterator[Data]:
+    """The bytes of PATH, checked and converted on the front-end, where local paths and rights are (staging.raw_file)."""
+    front_end = bridge.guest()
+    if front_end is not None:
+        size, _ = front_end.call("stage")
+        yield Data(int(size), _from_front_end(front_end))
+        return
+    with staging.raw_file(data.wanted_image(), data.attributes) as path:
+        yield of_file(path)
+
+
+def of_file(path: Path) -> Data:
+    """A raw file's."""
+    return Data(path.stat().st_size, images.blocks_of(path))
+
+
+def _from_front_end(front_end: bridge.Guest) -> Iterator[tuple[int, bytes]]:
+    while True:
+        offset, block = front_end.call("block")
+        if offset is None:
+            return
+        yield int(offset), block
+
+
+def services(data: ActionData, stack: ExitStack) -> dict[str, Service]:
+    """What a bridge host asks for while it makes an image; files live until `stack` ends."""
+    staged: list[Iterator[tuple[int, bytes]]] = []
+
+    def stage(_: dict[str, Any]) -> tuple[Any, bytes]:
+        path = stack.enter_context(staging.raw_file(data.wanted_image(), data.attributes))
+        staged.append(images.blocks_of(path))
+        return os.stat(path).st_size, b""
+
+    def block(_: dict[str, Any]) -> tuple[Any, bytes]:
+        return next(staged[-1], (None, b""))
+
+    return {"stage": stage, "block": block}

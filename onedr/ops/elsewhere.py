@@ -1,0 +1,97 @@
+"""Where the work of this process belongs: here, or on a bridge host of the datastore (BRIDGE_LIST)."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from onedr import template
+from onedr.errors import OneDRError
+from onedr.ops import wake
+from onedr.ports import bridge, ceph, seal
+from onedr.ports.access import ceph_access
+from onedr.ports.bridge import NoBridgeError, Service, Work
+from onedr.ports.frontend import FrontEnd
+from onedr.ports.places import places
+from onedr.template import Pairs
+
+_HERE_LIMIT_S = 5
+_asked: Work | None = None
+
+
+class HandedOver(Exception):
+    """The work was done on a bridge host; `answer` is its result."""
+
+    def __init__(self, answer: str):
+        super().__init__(answer)
+        self.answer = answer
+
+
+def asked(entry: str, argv: list[str]) -> None:
+    """Remember what this process was asked for, so that it can be handed over."""
+    global _asked
+    _asked = Work(entry, tuple(argv))
+
+
+def read_stdin() -> bytes:
+    """All of standard input; remembered likewise."""
+    global _asked
+    data = sys.stdin.buffer.read()
+    if _asked is not None:
+        _asked = Work(_asked.entry, _asked.argv, data)
+    return data
+
+
+def is_bridged(bridge_list: str) -> bool:
+    """Does the work of a datastore with this BRIDGE_LIST belong on another host?"""
+    return bridge.guest() is None and bool(bridge.hosts(bridge_list, 0))
+
+
+def unless_here(attributes: Pairs, more: Mapping[str, Service] | None = None) -> None:
+    """Go on when the datastore's work belongs to this machine; else do it on a bridge and raise HandedOver.
+
+    When no bridge can begin, a front-end that reaches the Ceph cluster itself goes on, with a warning. Raises NoBridgeError
+    else, and what the work raised there.
+    """
+    if bridge.guest() is not None or _asked is None:
+        return
+    turn = next((int(word) for word in _asked.argv if word.isdecimal()), 0)  # as in stock: the object's id
+    hosts = bridge.hosts(template.get(attributes, "BRIDGE_LIST"), turn)
+    if not hosts:
+        return
+    try:
+        answer = bridge.run(hosts, _asked, {**_SERVICES, **(more or {})})
+    except NoBridgeError as error:
+        _must_reach_ceph(attributes, error)
+        print(f"WARN: {error} Done from the front-end.", file=sys.stderr)
+        return
+    raise HandedOver(answer)
+
+
+def _must_reach_ceph(attributes: Pairs, error: NoBridgeError) -> None:
+    try:
+        with ceph.connect(ceph_access(attributes), _HERE_LIMIT_S, _HERE_LIMIT_S):
+            return
+    except OneDRError as own:
+        raise NoBridgeError(f"{error} The front-end does not reach it either: {own}") from own
+
+
+def _api(call: dict[str, Any]) -> tuple[Any, bytes]:
+    return FrontEnd(limit_s=call["limit_s"]).call(call["method"], *call["arguments"]), b""
+
+
+def _wake(call: dict[str, Any]) -> tuple[Any, bytes]:
+    wake.keeper(int(call["datastore_id"]))
+    return None, b""
+
+
+def _news(call: dict[str, Any]) -> tuple[Any, bytes]:
+    return wake.has_news(int(call["datastore_id"]), bool(call["peek"])), b""
+
+
+def _record_key(_: dict[str, Any]) -> tuple[Any, bytes]:
+    key = seal.load_key(places().record_key)
+    return key is not None, key or b""
+
+
+_SERVICES: Mapping[str, Service] = {"api": _api, "wake": _wake, "news": _news, "record_key": _record_key}
