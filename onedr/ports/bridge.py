@@ -22,6 +22,7 @@ from onedr.ports import process
 from onedr.ports.places import places
 
 PROTOCOL = 1
+_PYTHON = "/usr/bin/python3"  # the one that python3-rados and python3-rbd of the host's distribution are built for
 _LENGTHS = struct.Struct("!II")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
 _REMOTE_DIR = re.compile(r'^\s*SCRIPTS_REMOTE_DIR\s*=\s*"?([^"#\n]+?)"?\s*$', re.M)
@@ -104,7 +105,7 @@ def run(candidates: Sequence[str], work: Work, services: Mapping[str, Service]) 
 
 
 def _on(host: str, work: Work, services: Mapping[str, Service]) -> str:
-    command = [*_SSH, "--", host, shlex.join(["python3", f"{_remote_folder()}/onedr/bridge"])]
+    command = [*_SSH, "--", host, shlex.join([_PYTHON, f"{_remote_folder()}/onedr/bridge"])]
     with process.conversation(command, _END_LIMIT_S) as child:
         pipe = Pipe(child.reader, child.writer)
         if not _begun(pipe, work):

@@ -13,7 +13,6 @@ from onedr.setup.paths import Paths
 
 # Linux takes at most 127 bytes of a first line before 5.1, and ends the interpreter's name at a blank.
 LONGEST_INTERPRETER = 120
-BRIDGE_LIBRARY = "onedr/lib"  # what a bridge host runs; comes there by `onehost sync`
 PLACEHOLDER = b"#!/usr/bin/env python3\n"
 LAUNCHER = """#!{python}
 import sys
@@ -56,8 +55,7 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
         *_copies(source / "drivers/datastore" / DRIVER, remotes / "datastore" / DRIVER, python),
         *_copies(source / "drivers/tm" / DRIVER, remotes / "tm" / DRIVER, python),
         *_copies(source / "hooks" / DRIVER, paths.hooks / DRIVER, python),
-        *_copies(source / "remotes", remotes, python),
-        *_copies(source / "onedr", remotes / BRIDGE_LIBRARY / "onedr", python),
+        *bridge_files(source, remotes, python),
     ]
     if not own:
         raise InputError(f"{source} has no drivers: it is not OneDR's source tree.")
@@ -66,6 +64,12 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
     items = (*own, *(item for item, _ in links), _command(paths, python))
     _check_real_folders(items, remotes)
     return Layout(items, tuple(link for _, link in links))
+
+
+def bridge_files(source: Path, remotes: Path, python: Path) -> list[Item]:
+    """What `onehost sync` takes to the hosts beside the drivers: the bridge's end of the line and the library it runs."""
+    library = _copies(source / "onedr", remotes / "onedr/lib/onedr", python)
+    return [*_copies(source / "remotes", remotes, python), *library]
 
 
 def _check_interpreter(python: Path) -> None:

@@ -1,0 +1,87 @@
+"""A whole front-end that reaches Ceph only over a bridge host: images, records, first copies and status all the same."""
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import workload as w
+from bridge_host import Bridges, bridges
+
+from sandbox.bed import temporary
+from sandbox.cloud import Cloud, of_site
+from sandbox.waiting import until
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Both sites; those of `a` know Ceph only by the bridges."""
+
+    a: Cloud
+    b: Cloud
+    line: Bridges
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    folder = tmp_path_factory.mktemp("bridge")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")  # of the front-ends too
+        with temporary(frontends=True) as bed, bridges(folder, bed.sites["site-a"], ("bridge-1",)) as line:
+            a, b = (of_site(site) for site in bed.sites.values())
+            for cloud in (a, b):
+                cloud.furnish()
+            _only_by_bridge(a, line)
+            yield Ground(a, b, line)
+
+
+def _only_by_bridge(a: Cloud, line: Bridges) -> None:
+    with (a.one_location / "etc/oned.conf").open("a") as conf:
+        conf.write((line.location / "etc/oned.conf").read_text())
+    text = f'CEPH_CONF="{line.ceph_conf}"\nBRIDGE_LIST="{line.dead} bridge-1"\n'
+    a.api.datastore.update(a.datastore_id, text, 1)
+
+
+def test_an_image_is_made_recorded_and_copied(ground: Ground):
+    image_id = w.create_image(ground.a, "far", "DESCRIPTION=first\n")
+    name = w.rbd_name(ground.a, image_id)
+    w.wait_complete(ground.a, [name])
+    ground.a.api.image.update(image_id, "DESCRIPTION=second\n", 1)  # a hook's work, left to the keeper there
+    with w.open_pool(ground.b) as there:
+        def described() -> bool:
+            record = w.image_record(there, name)
+            return record is not None and dict(record.template).get("DESCRIPTION") == "second"
+
+        until("the new description at the peer", described, w.ARRIVES_S)
+    assert ground.line.logins("bridge-1") > 0
+
+
+def test_a_vm_runs_on_a_clone_and_its_record_follows(ground: Ground):
+    base = w.create_image(ground.a, "base", persistent=False)
+    vm = w.create_vm(ground.a, "far-worker", [base])
+    with w.open_pool(ground.a) as here, w.open_pool(ground.b) as there:
+        w.wait_recorded(ground.a, vm, here, there)
+        disk = f"{w.rbd_name(ground.a, base)}-{vm}-0"
+        w.wait_complete(ground.a, [disk])
+        ground.a.api.vm.action("terminate-hard", vm)
+        until("the clone to go", lambda: disk not in here.names() and disk not in there.names(), 60)
+    ground.a.wait_image(base)
+    ground.a.run("oneimage", "delete", str(base))
+
+
+def test_status_and_reconcile_show_what_the_bridge_sees(ground: Ground):
+    found = w.status(ground.a)
+    assert [disk["name"] for disk in found["disks"]] == ["one-0"]
+    done = ground.a.onedr("reconcile", str(ground.a.datastore_id))
+    assert done["mirrored"] == ["one-0"] and not done["failed"]
+
+
+def test_the_state_reaches_the_datastore(ground: Ground):
+    ground.a.wait_datastore(ground.a.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED")
+
+
+def test_the_image_goes_from_both_sites(ground: Ground):
+    ground.a.run("oneimage", "delete", "0")
+    with w.open_pool(ground.a) as here, w.open_pool(ground.b) as there:
+        until("the image to go", lambda: not here.names() and not there.names(), 60)
