@@ -1,20 +1,17 @@
 """The front-end's XML-RPC API.
 
-On the standard library's client, not pyone: every call gets a time limit of its own (pyone sets one for
-the whole process), a driver starts 0.15 s sooner, and objects stay XML, the form drivers and hooks get too.
+On a client of our own, not pyone: every call gets a time limit of its own (pyone sets one for the whole
+process), a driver starts 0.18 s sooner, and objects stay XML, the form drivers and hooks get too.
 """
 from __future__ import annotations
 
-import http.client
-import threading
-import xmlrpc.client
 from typing import Any
 
 from lxml import etree
 
 from onedr import template
 from onedr.errors import FrontEndError
-from onedr.ports import bridge, places
+from onedr.ports import bridge, places, xmlrpc
 from onedr.template import Pairs
 
 NO_SUCH_OBJECT = 1024  # ONED-FACTS §5
@@ -22,28 +19,6 @@ NOT_POSSIBLE = 2048
 APPEND = 1  # always: replacing wipes what TM_MAD brought (ONED-FACTS §1.7)
 ALL_VMS_NOT_DONE = -1
 _EVERYTHING = (-2, -1, -1)  # all owners, no range
-
-
-class _Transport(xmlrpc.client.Transport):
-    def __init__(self, limit_s: float):
-        super().__init__()
-        self._limit_s = limit_s
-
-    def make_connection(self, host: str | tuple[str, dict[str, str]]) -> http.client.HTTPConnection:
-        connection = super().make_connection(host)
-        connection.timeout = self._limit_s
-        return connection
-
-
-class _SafeTransport(xmlrpc.client.SafeTransport):
-    def __init__(self, limit_s: float):
-        super().__init__()
-        self._limit_s = limit_s
-
-    def make_connection(self, host: str | tuple[str, dict[str, str]]) -> http.client.HTTPSConnection:
-        connection = super().make_connection(host)
-        connection.timeout = self._limit_s
-        return connection
 
 
 class FrontEnd:
@@ -56,7 +31,6 @@ class FrontEnd:
             self.url = "the front-end"
             return
         self.url = url or places.endpoint()
-        self._of_thread = threading.local()  # a ServerProxy holds one connection and serves one thread
         try:
             self._session = session or places.credentials()
         except OSError as error:
@@ -67,21 +41,16 @@ class FrontEnd:
         if self._front_end is not None:
             return self._front_end.call("api", method=method, arguments=arguments, limit_s=self._limit_s)[0]
         try:
-            answer = getattr(self._server(), f"one.{method}")(self._session, *arguments)
-        except xmlrpc.client.Fault as error:
-            raise FrontEndError(f"[one.{method}] {error.faultString}", error.faultCode) from error
-        except (OSError, xmlrpc.client.ProtocolError, http.client.HTTPException) as error:
+            answer = xmlrpc.call(self.url, f"one.{method}", (self._session, *arguments), self._limit_s)
+        except xmlrpc.Fault as error:
+            raise FrontEndError(f"[one.{method}] {error.text}", error.code) from error
+        except xmlrpc.TransportError as error:
             raise FrontEndError(f"The front-end at {self.url} does not answer ({error}); is oned running there?") from error
+        if not isinstance(answer, list) or len(answer) < 3:
+            raise FrontEndError(f"[one.{method}] answered what oned never does; is {self.url} the right address?")
         if not answer[0]:
             raise FrontEndError(str(answer[1]), int(answer[2]))
         return answer[1]
-
-    def _server(self) -> xmlrpc.client.ServerProxy:
-        if not hasattr(self._of_thread, "server"):
-            transport = (_SafeTransport if self.url.startswith("https") else _Transport)(self._limit_s)
-            self._of_thread.server = xmlrpc.client.ServerProxy(self.url, transport=transport)
-        server: xmlrpc.client.ServerProxy = self._of_thread.server
-        return server
 
     def _object(self, method: str, *arguments: Any) -> etree._Element:
         text = self.call(method, *arguments)

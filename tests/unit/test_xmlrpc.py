@@ -1,0 +1,107 @@
+"""The XML-RPC client: what the standard library's client makes of recorded and made-up answers; one error for all the rest."""
+from __future__ import annotations
+
+import socket
+import threading
+import xmlrpc.client
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from xmlrpc.server import SimpleXMLRPCServer
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import XML_TEXT
+
+from onedr.ports import xmlrpc as client
+from onedr.ports.xmlrpc import Fault, TransportError
+
+RECORDED = sorted(Path(__file__).parents[1].glob("contract/wire/xmlrpc/*/response.xml"))
+
+
+@contextmanager
+def echo() -> Iterator[str]:
+    """A server of the standard library that gives back what it gets."""
+    with SimpleXMLRPCServer(("127.0.0.1", 0), logRequests=False) as server:
+        server.register_function(lambda *arguments: list(arguments), "one.echo")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/RPC2"
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def says(answer: bytes) -> Iterator[str]:
+    """A server that says these bytes to one caller, whatever he asks, and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+def test_there_are_recorded_answers() -> None:
+    assert len(RECORDED) > 50
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.parent.name)
+def test_recorded_answers_read_as_the_standard_library_reads_them(path: Path) -> None:
+    body = path.read_bytes()
+    try:
+        (wanted,), _ = xmlrpc.client.loads(body)
+    except xmlrpc.client.Fault as fault:
+        with pytest.raises(Fault) as caught:
+            client._parse(body)
+        assert (caught.value.code, caught.value.text) == (fault.faultCode, fault.faultString)
+        return
+    found = client._parse(body)
+    assert found == wanted and [type(item) for item in found] == [type(item) for item in wanted]
+
+
+@given(st.lists(st.booleans() | st.integers(-(2**31), 2**31 - 1) | XML_TEXT.map(lambda text: f"{text}<&>]]>\r\n "), max_size=5))
+def test_what_is_sent_is_what_the_standard_library_would_send(arguments: list[bool | int | str]) -> None:
+    params = "".join(f"<param><value>{client._value(argument)}</value></param>" for argument in arguments)
+    text = f"<methodCall><methodName>one.x</methodName><params>{params}</params></methodCall>"
+    assert xmlrpc.client.loads(text) == (tuple(arguments), "one.x")
+
+
+def test_a_call_goes_there_and_back() -> None:
+    with echo() as url:
+        sent = (True, 7, "ü <&> \n", "x" * 12_000_000)
+        assert client.call(url, "one.echo", sent, 20) == list(sent)
+        with pytest.raises(Fault, match="not supported"):
+            client.call(url, "one.nothing", (), 20)
+
+
+def http(body: bytes, *, status: bytes = b"200 OK", length: int | None = None) -> bytes:
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body) if length is None else length, body)
+
+
+@pytest.mark.parametrize("answer", [
+    b"", b"\0" * 100_000, b"SSH-2.0-OpenSSH\r\n\r\n", http(b"", status=b"404 Not Found"), http(b""), http(b"<a"), http(b"<a/>"),
+    http(b"<methodResponse><params><param><value><int>x</int></value></param></params></methodResponse>"),
+    http(b"<methodResponse/>", length=9_999), http(b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>'),
+])
+def test_anything_else_is_one_kind_of_error(answer: bytes) -> None:
+    with says(answer) as url, pytest.raises(TransportError) as caught:
+        client.call(url, "one.x", (), 5)
+    assert str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["", "http://", "ftp://h/", "http://h:99999/", "http://a b/", "http://\ud800/", "http://[::1"])
+def test_no_address_no_call(url: str) -> None:
+    with pytest.raises(TransportError):
+        client.call(url, "one.x", (), 1)
+
+
+def test_silence_ends_at_the_limit() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(TransportError, match="timed out"):
+        client.call(f"http://127.0.0.1:{server.getsockname()[1]}/", "one.x", (), 0.05)
