@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,7 @@ from onedr.ops import elsewhere, removal, wake
 from onedr.ops.protect import protect
 from onedr.ops.record import record_image
 from onedr.policy.settings import wants_protection
-from onedr.ports import ceph, images, process
+from onedr.ports import ceph, images, process, scratch
 from onedr.ports.access import file_systems, moves_to_trash
 from onedr.ports.ceph import Pool
 
@@ -163,8 +162,8 @@ def formatted_file(kind: str, size: int, folder: Path) -> Iterator[Path]:
     known = file_systems()
     if kind not in (*known, "swap"):
         raise InputError(f"Unsupported file system type: {kind}. Supported types are: {','.join(known)}")
-    with tempfile.TemporaryDirectory(prefix="onedr-", dir=folder) as scratch:
-        path = Path(scratch) / "disk"
+    with scratch.folder(folder) as made:
+        path = made / "disk"
         with path.open("wb") as file:
             file.truncate(size)
         command = commands.get(kind, ["mkfs", "-t", kind, "-F", "-q"])

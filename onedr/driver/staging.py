@@ -1,37 +1,49 @@
-"""Where an image's data comes from: a local file or http(s), checked before a byte reaches Ceph."""
+"""Where an image's data comes from: a local file, http(s), or what OpenNebula's downloader fetches; checked before a byte
+reaches Ceph.
+"""
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.client
-import json
 import os
-import tempfile
+import re
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from lxml import etree
 
 from onedr import template
+from onedr.driver import unpack
 from onedr.errors import InputError
-from onedr.ports import process
+from onedr.ports import process, scratch
 from onedr.ports.access import defaults
 from onedr.ports.places import places
 from onedr.template import Pairs
 
-CHUNK = 4 * 1024 * 1024
 _HTTP = ("http://", "https://")
 _HTTP_LIMIT_S = 60
 _HTTP_ERRORS = (OSError, http.client.HTTPException, ValueError)  # URLError is an OSError; ValueError: a garbled address
-_CONVERT_LIMIT_S = 4 * 3600
-_HEAD = 1024 * 1024  # enough for qemu-img to know a format and its virtual size
+_FETCH_LIMIT_S = 4 * 3600
+# Schemes of downloader.sh, 6.10 to 7.4. What follows begins with no dash (an option of ssh) and holds nothing a shell reads;
+# where it quotes the address well, a query may follow.
+_FETCHED = re.compile(
+    r"(?:s3|netapp|purefa|onebex|ssh|(?:restic|rsync)(?:\+rbd)?)://[A-Za-z0-9_.@/][A-Za-z0-9_.@/:,+=%-]*"
+    r"|(?:rbd|lxd)://[A-Za-z0-9_.@/][A-Za-z0-9_.@/:,+=%&?~-]*"
+)
 
 
 def is_http(path: str) -> bool:
     """Is PATH to be fetched?"""
     return path.startswith(_HTTP)
+
+
+def is_fetched(path: str) -> bool:
+    """Is PATH for OpenNebula's downloader? Only plain characters: it builds shell words from an address (P48)."""
+    return _FETCHED.fullmatch(path) is not None
 
 
 def check_allowed(path: str, attributes: Pairs) -> None:
@@ -60,8 +72,10 @@ def image_path(image: etree._Element) -> str:
     path = image.findtext("PATH") or ""
     if not path:
         raise InputError("The image has no PATH to copy from.")
-    if not is_http(path) and not path.startswith("/"):
-        raise InputError(f"PATH {path!r} is neither a local file nor an http(s) address; OneDR copies from these only.")
+    if not (is_http(path) or is_fetched(path) or path.startswith("/")):
+        raise InputError(
+            f"PATH {path!r} is neither a local file nor an http(s) address, nor one that OpenNebula's downloader takes."
+        )
     return path
 
 
@@ -75,24 +89,47 @@ def staging_folder(attributes: Pairs) -> Path:
 
 @contextmanager
 def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
-    """The image's data as a raw local file: fetched, MD5/SHA1 verified, converted when needed. Removed afterwards."""
+    """The image's data as a raw local file: fetched, MD5/SHA1 verified, unpacked when needed. Removed afterwards."""
     path = image_path(image)
-    with tempfile.TemporaryDirectory(prefix="onedr-", dir=staging_folder(attributes)) as folder:
-        if is_http(path):
-            local = Path(folder) / "download"
-            _download(path, local)
-        else:
-            check_allowed(path, attributes)
-            local = Path(path)
-            _must_be_readable(local)
+    with scratch.folder(staging_folder(attributes)) as folder:
+        local = _local(path, folder, image, attributes)
         verify(local, image)
-        format_, _ = probe(local, path)
-        if format_ not in ("raw", "luks"):
-            converted = Path(folder) / "raw"
-            command = ["qemu-img", "convert", "-f", format_, "-O", "raw", str(local), str(converted)]
-            process.run(command, _CONVERT_LIMIT_S)
-            local = converted
-        yield local
+        yield unpack.raw(local, path, folder, _inflates(attributes))
+
+
+def _local(path: str, folder: Path, image: etree._Element, attributes: Pairs) -> Path:
+    if is_http(path):
+        _download(path, folder / "download")
+    elif is_fetched(path):
+        secrets = {}
+        if path.startswith("s3://"):  # the downloader takes the market's key from the driver data
+            secrets["DRV_ACTION"] = base64.b64encode(etree.tostring(image.getroottree())).decode()
+        fetch(path, folder / "download", template.get(attributes, "LIMIT_TRANSFER_BW"), secrets)
+    else:
+        check_allowed(path, attributes)
+        _must_be_readable(Path(path))
+        return Path(path)
+    return folder / "download"
+
+
+def fetch(url: str, to: Path, limit_bw: str = "", secrets: Mapping[str, str] | None = None) -> None:
+    """Let OpenNebula's downloader fetch a backup's or a marketplace's address to a file, as it lies there.
+
+    Raises InputError for an address that could become a shell word (the downloader builds commands from it), ProcessError.
+    """
+    if not is_fetched(url):
+        raise InputError(f"{url!r} is not an address OneDR hands to OpenNebula's downloader.")
+    program = places().remotes / "datastore" / "downloader.sh"
+    if not program.is_file():
+        raise InputError(f"{url} needs OpenNebula's downloader, and there is no {program}.")
+    limit = ["--limit", limit_bw] if limit_bw else []
+    process.run([str(program), "--nodecomp", *limit, url, str(to)], _FETCH_LIMIT_S, env={**os.environ, **(secrets or {})})
+    if not to.is_file():
+        raise InputError(f"OpenNebula's downloader brought no file from {url}.")
+
+
+def _inflates(attributes: Pairs) -> bool:
+    return template.get(attributes, "NO_DECOMPRESS").lower() != "yes"
 
 
 def _must_be_readable(path: Path) -> None:
@@ -110,7 +147,7 @@ def _download(url: str, to: Path) -> None:
     try:
         with urllib.request.urlopen(_quoted(url), timeout=_HTTP_LIMIT_S) as answer, to.open("wb") as file:
             expected = _length(answer)
-            while chunk := answer.read(CHUNK):
+            while chunk := answer.read(unpack.CHUNK):
                 file.write(chunk)
     except _HTTP_ERRORS as error:
         raise InputError(f"Cannot fetch {url}: {error}") from error
@@ -137,43 +174,27 @@ def verify(path: Path, image: etree._Element) -> None:
 def _digest(path: Path, algorithm: str) -> str:
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(unpack.CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def probe(path: Path, source: str) -> tuple[str, int]:
-    """(format, virtual size in bytes) by qemu-img of a file that came from `source`.
-
-    Raises InputError for an image that points at other files (a backing file, data file or extent would pull in any
-    file of the front-end), for an archive of increments, and for a file qemu-img cannot read.
-    """
-    with path.open("rb") as file:
-        if file.read(2) == b"\x1f\x8b":
-            raise InputError(f"{source} is a gzip archive; OneDR takes raw and qcow2 images.")
-    found = json.loads(process.run(["qemu-img", "info", "--output", "json", str(path)], _HTTP_LIMIT_S))
-    extra = found.get("format-specific", {}).get("data", {})
-    extents = {extent.get("filename") for extent in extra.get("extents", [])}  # of a VMDK; its own file is one
-    if found.get("backing-filename") or extra.get("data-file") or extents - {str(path)}:
-        raise InputError(
-            f"{source} refers to other files (backing file, data file or extent); give a self-contained image."
-        )
-    return str(found["format"]), int(found["virtual-size"])
 
 
 def virtual_size(image: etree._Element, attributes: Pairs) -> int:
     """Bytes the image will have; for http(s) from the head of the file and Content-Length."""
     path = image_path(image)
-    if not is_http(path):
-        check_allowed(path, attributes)
-        _must_be_readable(Path(path))
-        return probe(Path(path), path)[1]
-    with tempfile.TemporaryDirectory(prefix="onedr-", dir=staging_folder(attributes)) as folder:
-        head = Path(folder) / "head"
-        length = _fetch_head(path, head)
-        format_, size = probe(head, path)
-    if format_ not in ("raw", "luks"):
-        return size
+    if is_fetched(path):  # as in stock: such addresses come with a SIZE, from marketplaces and backups
+        raise InputError(f"The size of {path} is not known before it is fetched; import it from a marketplace or a backup.")
+    with scratch.folder(staging_folder(attributes)) as folder:
+        if not is_http(path):
+            check_allowed(path, attributes)
+            _must_be_readable(Path(path))
+            return unpack.virtual_size(Path(path), path, folder, _inflates(attributes)) or 0
+        length = _fetch_head(path, folder / "head")
+        told = unpack.virtual_size(folder / "head", path, folder, _inflates(attributes), whole=False)
+        if told is not None:
+            return told
+        if unpack.is_compressed(folder / "head", _inflates(attributes)):
+            raise InputError(f"{path} is compressed and does not tell its size; decompress it, or give a qcow2 image.")
     if length is None:
         raise InputError(f"{path} does not tell its size (no Content-Length); give SIZE when creating the image.")
     return length
@@ -182,7 +203,7 @@ def virtual_size(image: etree._Element, attributes: Pairs) -> int:
 def _fetch_head(url: str, to: Path) -> int | None:
     try:
         with urllib.request.urlopen(_quoted(url), timeout=_HTTP_LIMIT_S) as answer:
-            to.write_bytes(answer.read(_HEAD))
+            to.write_bytes(answer.read(unpack.HEAD))
             return _length(answer)
     except _HTTP_ERRORS as error:
         raise InputError(f"Cannot fetch {url}: {error}") from error

@@ -1,0 +1,149 @@
+"""What a fetched file holds, as raw bytes: compressed streams, archives of increments, and every format qemu-img knows."""
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from onedr.errors import InputError
+from onedr.ports import process
+
+CHUNK = 4 * 1024 * 1024
+HEAD = 1024 * 1024  # enough for qemu-img to know a format and its virtual size
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
+_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
+_XZ_MEMORY = 256 * 1024 * 1024  # the largest window of `xz -9e` needs 65 MiB
+_TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
+_PROBE_LIMIT_S = 60
+_CONVERT_LIMIT_S = 4 * 3600
+
+
+def raw(local: Path, source: str, folder: Path, inflate: bool = True) -> Path:
+    """A raw file with the disk that `local`, come from `source`, holds; made in `folder` unless it is raw already.
+
+    `inflate` False (NO_DECOMPRESS): compressed bytes are the disk. Raises InputError.
+    """
+    kind = _compression(local)
+    if kind == "gzip" and _is_tar(local, kind):
+        from onedr.ports import rbdexport  # needed for few images, and tarfile costs every driver 3 ms
+
+        rbdexport.unpack(local, source, folder / "raw", _room(folder))
+        return folder / "raw"
+    if kind and inflate:
+        with (folder / "plain").open("wb") as file:
+            _inflate(local, kind, source, _room(folder), file)
+        local = folder / "plain"
+    format_, _ = probe(local, source)
+    if format_ in ("raw", "luks"):
+        return local
+    command = ["qemu-img", "convert", "-f", format_, "-O", "raw", str(local), str(folder / "raw")]
+    process.run(command, _CONVERT_LIMIT_S)
+    return folder / "raw"
+
+
+def virtual_size(local: Path, source: str, folder: Path, inflate: bool = True, whole: bool = True) -> int | None:
+    """Bytes of the disk in `local`; None when a head of the file (`whole` False) does not tell. Raises InputError."""
+    kind = _compression(local)
+    if kind == "gzip" and _is_tar(local, kind):
+        from onedr.ports import rbdexport
+
+        return rbdexport.size(local, source) if whole else None
+    if not (kind and inflate):
+        return _told_by_head(local, source, whole)
+    head = folder / "plain-head"
+    with _opened(local, kind) as stream:
+        head.write_bytes(_begin(stream, HEAD))
+    told = _told_by_head(head, source, whole=False)
+    if told is None and whole:
+        return _inflate(local, kind, source, _room(folder), None)
+    return told
+
+
+def is_compressed(path: Path, inflate: bool = True) -> bool:
+    """Does the disk come out of this file only by decompressing it?"""
+    kind = _compression(path)
+    return bool(kind) and (inflate or _is_tar(path, kind))
+
+
+def _told_by_head(path: Path, source: str, whole: bool) -> int | None:
+    format_, size = probe(path, source)
+    return size if whole or format_ not in ("raw", "luks") else None
+
+
+def probe(path: Path, source: str) -> tuple[str, int]:
+    """(format, virtual size in bytes) by qemu-img of a file that came from `source`.
+
+    Raises InputError for an image that points at other files (a backing file, data file or extent would pull in any
+    file of the front-end) and for a file qemu-img cannot read.
+    """
+    found = json.loads(process.run(["qemu-img", "info", "--output", "json", str(path)], _PROBE_LIMIT_S))
+    extra = found.get("format-specific", {}).get("data", {})
+    extents = {extent.get("filename") for extent in extra.get("extents", [])}  # of a VMDK; its own file is one
+    if found.get("backing-filename") or extra.get("data-file") or extents - {str(path)}:
+        raise InputError(
+            f"{source} refers to other files (backing file, data file or extent); give a self-contained image."
+        )
+    return str(found["format"]), int(found["virtual-size"])
+
+
+def _compression(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(max(map(len, _MAGIC)))
+    return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
+
+
+def _is_tar(path: Path, kind: str) -> bool:
+    with _opened(path, kind) as stream:
+        return _begin(stream, 512)[_TAR_MAGIC_AT:].startswith(_TAR_MAGIC)
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[IO[bytes]]:
+    if kind == "xz":
+        with path.open("rb") as file:
+            lzma.LZMADecompressor(memlimit=_XZ_MEMORY).decompress(file.read(CHUNK), 0)
+    opened: IO[bytes] = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}[kind](path)
+    with opened:
+        yield opened
+
+
+def _begin(stream: IO[bytes], count: int) -> bytes:
+    """The first bytes; fewer when the file is damaged or ends early, as a fetched head does."""
+    head = b""
+    with suppress(*_DAMAGED):
+        while len(head) < count and (more := stream.read(512)):
+            head += more
+    return head
+
+
+def _inflate(path: Path, kind: str, source: str, room: int, to: IO[bytes] | None) -> int:
+    """Decompress to a sparse file, or only count. Raises InputError for a damaged stream and one larger than `room` bytes."""
+    size, zeros = 0, bytes(CHUNK)
+    try:
+        with _opened(path, kind) as stream:
+            while chunk := stream.read(CHUNK):
+                size += len(chunk)
+                if size > room:
+                    raise InputError(
+                        f"{source} grows beyond the {room} bytes free in the staging folder when decompressed; "
+                        f"point STAGING_DIR to a larger place, or give a qcow2 image."
+                    )
+                if to is not None:
+                    to.seek(len(chunk), 1) if chunk == zeros[: len(chunk)] else to.write(chunk)
+    except _DAMAGED as error:
+        raise InputError(f"{source} is a damaged {kind} file: {error}") from error
+    if to is not None:
+        to.truncate(size)
+    return size
+
+
+def _room(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
