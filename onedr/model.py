@@ -130,6 +130,7 @@ class VmRecord:
     template: Pairs
     user_template: Pairs
     disks: tuple[DiskRef, ...]
+    snapshots: Pairs = ()  # one SNAPSHOTS tree per disk that has any (DISK_ID says which)
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,7 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
         template=tuple(_portable(key, value) for key, value in attributes if key not in _LOCAL_VM),
         user_template=template.without(user, *_LOCAL_USER),
         disks=tuple(_disk(disk, vm_id, protected_datastores) for disk in template.vectors(attributes, "DISK")),
+        snapshots=tuple((tree.tag, template.from_element(tree)) for tree in element.iterfind("SNAPSHOTS")),
     )
 
 

@@ -53,6 +53,14 @@ def test_a_vm_becomes_its_record() -> None:
     assert template.get(record.user_template, "MY_ATTR") == "user value <1>"
 
 
+def test_the_trees_of_disk_snapshots_are_part_of_a_vms_record() -> None:
+    tree = "<SNAPSHOTS><DISK_ID>1</DISK_ID><SNAPSHOT><ID>0</ID><NAME>a &amp; b</NAME></SNAPSHOT></SNAPSHOTS>"
+    element = vm()
+    element.append(etree.fromstring(tree))
+    record = definition.vm_record(element, {DATASTORE})
+    assert record.snapshots == (("SNAPSHOTS", (("DISK_ID", "1"), ("SNAPSHOT", (("ID", "0"), ("NAME", "a & b"))))),)
+
+
 def test_each_disk_is_named_by_the_rbd_image_that_holds_its_data() -> None:
     record = definition.vm_record(vm(), {DATASTORE})
     assert record.disks == (

@@ -30,7 +30,9 @@ def envelopes(draw: st.DrawFn) -> Envelope:
     else:
         count = draw(st.integers(0, 3))
         disks = tuple(disk(n, draw(st.none() | TEXT), image_id=draw(st.none() | number)) for n in range(count))
-        body = vm_record(**common, vm_id=draw(number), user_template=draw(PAIRS), disks=disks)
+        body = vm_record(
+            **common, vm_id=draw(number), user_template=draw(PAIRS), disks=disks, snapshots=draw(PAIRS)
+        )
     return envelope(
         body, site=draw(TEXT), fsid=draw(TEXT), mon_host=draw(TEXT), generation=draw(number),
         written_at=draw(st.floats(min_value=0, max_value=1e11)),
