@@ -93,7 +93,7 @@ def _body_json(body: ImageRecord | VmRecord) -> bytes:
 def _vm_body(data: dict[str, Any]) -> VmRecord:
     disks = tuple(DiskRef(**disk) for disk in data.pop("disks"))
     templates = {key: freeze(data[key]) for key in ("template", "user_template")}
-    templates["snapshots"] = freeze(data.get("snapshots", []))  # absent in records written before 0.2
+    templates["snapshots"] = freeze(data.get("snapshots", []))  # older records have none
     return VmRecord(**{**data, **templates, "disks": disks})
 
 
