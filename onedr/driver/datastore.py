@@ -10,14 +10,13 @@ from pathlib import Path
 import rbd
 
 from onedr import names, parse, template
-from onedr.driver import decode, staging
+from onedr.driver import decode
 from onedr.driver.decode import ActionData
 from onedr.driver.source import raw_data, services
 from onedr.errors import InputError, OneDRError
 from onedr.model import MIB
-from onedr.ops import elsewhere, removal, wake
+from onedr.ops import elsewhere, wake
 from onedr.ops.protect import protect
-from onedr.ops.record import record_image
 from onedr.policy.settings import wants_protection
 from onedr.ports import ceph, images, process, scratch
 from onedr.ports.access import file_systems, moves_to_trash
@@ -71,6 +70,8 @@ def clone(arguments: list[str]) -> str:
 def rm(arguments: list[str]) -> str:
     """Remove an image, or refuse where that would harm (P7); the reason is also written on the image."""
     decode.words(arguments, "IMAGE_ID")
+    from onedr.ops import removal
+
     data = _input()
     removal.remove_image(data.wanted_image(), data.access, moves_to_trash(data.attributes))
     return ""
@@ -80,6 +81,8 @@ def stat(arguments: list[str]) -> str:
     """Size in MiB, rounded up, of what PATH names."""
     decode.words(arguments, "REQUEST_ID")
     data = decode.action_data(elsewhere.read_stdin())
+    from onedr.driver import staging  # HTTP and checksums: 20 ms to load, for those who need them
+
     size = staging.virtual_size(data.wanted_image(), data.attributes)
     return str(-(-size // MIB))
 
@@ -128,6 +131,8 @@ def _make(pool: Pool, data: ActionData, name: str, action: Callable[[], None]) -
     own = image.find("TEMPLATE")
     if not wants_protection(data.settings, () if own is None else template.from_element(own)):
         return
+    from onedr.ops.record import record_image
+
     try:
         record_image(pool, data.settings, name, image, time.time())
     except (rbd.Error, OneDRError) as error:
@@ -151,6 +156,8 @@ def _file_system(kind: str, size: int, data: ActionData) -> Iterator[Path | None
     if not kind:
         yield None
         return
+    from onedr.driver import staging
+
     with formatted_file(kind, size, staging.staging_folder(data.attributes)) as path:
         yield path
 

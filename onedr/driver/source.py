@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onedr.driver import staging
 from onedr.driver.decode import ActionData
 from onedr.ports import bridge, images
 from onedr.ports.bridge import Service
@@ -30,6 +29,8 @@ def raw_data(data: ActionData) -> Iterator[Data]:
         size, _ = front_end.call("stage")
         yield Data(int(size), _from_front_end(front_end))
         return
+    from onedr.driver import staging  # HTTP and checksums: 20 ms to load, for those who need them
+
     with staging.raw_file(data.wanted_image(), data.attributes) as path:
         yield of_file(path)
 
@@ -52,6 +53,8 @@ def services(data: ActionData, stack: ExitStack) -> dict[str, Service]:
     staged: list[Iterator[tuple[int, bytes]]] = []
 
     def stage(_: dict[str, Any]) -> tuple[Any, bytes]:
+        from onedr.driver import staging
+
         path = stack.enter_context(staging.raw_file(data.wanted_image(), data.attributes))
         staged.append(images.blocks_of(path))
         return os.stat(path).st_size, b""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from onedr.errors import InputError, RefusedError
 from onedr.setup import stock
+from onedr.setup.interpreter import first_lines
 from onedr.setup.oned_conf import DRIVER
 from onedr.setup.paths import Paths
 
@@ -51,10 +52,11 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
     """Everything OneDR wants below the front-end's folders."""
     _check_interpreter(python)
     remotes = paths.remotes
+    beginning = first_lines(python)
     own = [
-        *_copies(source / "drivers/datastore" / DRIVER, remotes / "datastore" / DRIVER, python),
-        *_copies(source / "drivers/tm" / DRIVER, remotes / "tm" / DRIVER, python),
-        *_copies(source / "hooks" / DRIVER, paths.hooks / DRIVER, python),
+        *_copies(source / "drivers/datastore" / DRIVER, remotes / "datastore" / DRIVER, beginning),
+        *_copies(source / "drivers/tm" / DRIVER, remotes / "tm" / DRIVER, beginning),
+        *_copies(source / "hooks" / DRIVER, paths.hooks / DRIVER, beginning),
         *bridge_files(source, remotes, python),
     ]
     if not own:
@@ -68,8 +70,9 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
 
 def bridge_files(source: Path, remotes: Path, python: Path) -> list[Item]:
     """What `onehost sync` takes to the hosts beside the drivers: the bridge's end of the line and the library it runs."""
-    library = _copies(source / "onedr", remotes / "onedr/lib/onedr", python)
-    return [*_copies(source / "remotes", remotes, python), *library]
+    beginning = b"#!" + bytes(python) + b"\n"  # the hosts' folders are their own
+    library = _copies(source / "onedr", remotes / "onedr/lib/onedr", beginning)
+    return [*_copies(source / "remotes", remotes, beginning), *library]
 
 
 def _check_interpreter(python: Path) -> None:
@@ -80,14 +83,14 @@ def _check_interpreter(python: Path) -> None:
         )
 
 
-def _copies(source: Path, target: Path, python: Path) -> Iterator[Item]:
+def _copies(source: Path, target: Path, beginning: bytes) -> Iterator[Item]:
     for file in sorted(source.rglob("*")):
         parts = file.relative_to(source).parts
         if not file.is_file() or any(p.startswith(".") or p == "__pycache__" for p in parts):
             continue
         content = file.read_bytes()
         if content.startswith(PLACEHOLDER):
-            content = b"#!" + bytes(python) + b"\n" + content[len(PLACEHOLDER) :]
+            content = beginning + content[len(PLACEHOLDER) :]
         yield Item(target.joinpath(*parts), content, executable=content.startswith(b"#!"))
 
 

@@ -106,7 +106,7 @@ def test_own_actions_run_with_the_chosen_interpreter(source: Path, one: Path) ->
     done(source, one)
     for action in ("datastore/ceph_dr/cp", "tm/ceph_dr/clone", "hooks/ceph_dr/vm"):
         file = one / "var/remotes" / action
-        assert file.read_text().splitlines()[0] == f"#!{sys.executable}"
+        assert file.read_text().splitlines()[0] == f"#!{sys.executable} -IS"
         assert file.stat().st_mode & 0o777 == 0o755
         assert subprocess.run([file], capture_output=True, text=True).stdout == "ours\n"
     assert (one / "var/remotes/datastore/ceph_dr/rm").read_text().startswith("#!/bin/sh")
