@@ -61,6 +61,9 @@ def _plan(event: dict[str, Any]) -> None:
     left = {item: why for item, why in event["left_out"].items() if item not in {vm["origin"] for vm in event["vms"]}}
     for item, why in left.items():
         out.print(f"Left out: {item}: {why}")
+    for vm in event["vms"]:
+        for warning in vm["warnings"]:
+            out.print(f"Note: VM {vm['name']}: {warning}", markup=False)
 
 
 def _step(event: dict[str, Any]) -> None:

@@ -59,6 +59,7 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, pe
         peer_detail=sight.detail, can_fence=sight.can_connect,
         registered=frozenset(site.images.keys() - site.half_images), recovered=front.recovered(frontend),
         interrupted=last is not None and last["result"] == "RUNNING",
+        ground=front.ground(site, inventory.vms(images, pool.fsid())),
     )
     return facts, sight
 
@@ -89,7 +90,7 @@ def _describe_vm(item: VmItem, plan: Plan, request: Request, now: float) -> dict
         "expected_loss_s": policy.expected_loss_s(item.recovery_point, now),
         "starts": policy.wants_start(item, request) and item.origin not in plan.left_out,
         "disks": [image.name for image in item.images], "left_out": plan.left_out.get(item.origin, ""),
-        "warnings": list(item.warnings),
+        "warnings": [*item.warnings, *filter(None, [plan.warnings.get(item.origin)])],
     }
 
 

@@ -1,15 +1,17 @@
 """The front-end here, as far as a failover needs it: users, groups, networks, what is registered and recovered already."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from lxml import etree
 
 from onedr import template
 from onedr.model import Settings
-from onedr.policy import definition, vm_template
+from onedr.policy import definition, readiness, vm_template
 from onedr.policy.failover import Recovered
+from onedr.policy.inventory import VmItem
+from onedr.policy.readiness import Ground, Host
 from onedr.policy.vm_template import Network
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes, number
@@ -58,6 +60,33 @@ def _network(element: etree._Element) -> Network:
         return tuple((str(part.findtext(first)), number(part, "SIZE")) for part in found if part.findtext(first))
 
     return Network(number(element, "ID"), str(element.findtext("NAME")), ranges("IP"), ranges("MAC"))
+
+
+_HOST_IN_USE = ("1", "2")  # MONITORING_MONITORED, MONITORED: the scheduler takes these
+
+
+def ground(site: Site, items: Iterable[VmItem]) -> Ground:
+    """What this site has for these VMs of the peer: hosts with room, networks, and the addresses in them that are taken."""
+    network_map = dict(site.settings.network_map)
+    taken = {}
+    for name in readiness.networks_wanted(items, network_map) & site.networks.keys():
+        for lease in site.frontend.network(site.networks[name].network_id).iterfind("AR_POOL/AR/LEASES/LEASE"):
+            for address in filter(None, (lease.findtext("IP"), lease.findtext("MAC"))):
+                taken[(name, address)] = _holder(lease)
+    hosts = [_host(host) for host in site.frontend.hosts() if host.findtext("STATE") in _HOST_IN_USE]
+    return Ground(site.networks, network_map, taken, tuple(hosts))
+
+
+def _holder(lease: etree._Element) -> str:
+    vm = lease.findtext("VM") or ""
+    return f"VM {vm}" if vm not in ("", "-1") else "a reservation or router"
+
+
+def _host(element: etree._Element) -> Host:
+    def free(maximum: str, used: str) -> int:
+        return number(element, f"HOST_SHARE/{maximum}") - number(element, f"HOST_SHARE/{used}")
+
+    return Host(str(element.findtext("NAME")), free("MAX_CPU", "CPU_USAGE"), free("MAX_MEM", "MEM_USAGE") // 1024)
 
 
 def recovered(frontend: FrontEnd) -> dict[str, Recovered]:

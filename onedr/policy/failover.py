@@ -12,8 +12,9 @@ from enum import Enum
 
 from onedr import template
 from onedr.model import ImageFacts, ImageRecord, Peer
-from onedr.policy import inventory
+from onedr.policy import inventory, readiness
 from onedr.policy.inventory import VmItem
+from onedr.policy.readiness import Ground
 
 RUNS_AT_SOURCE = ("ACTIVE", "PENDING")  # a VM in another state was not meant to run
 
@@ -77,6 +78,7 @@ class Facts:
     can_fence: bool
     registered: frozenset[str] = frozenset()  # names of RBD images that are OpenNebula images here
     recovered: Mapping[str, Recovered] = field(default_factory=dict)  # by origin
+    ground: Ground = field(default_factory=Ground)
     interrupted: bool = False  # the last run did not end: another must, if only to say so
 
 
@@ -88,6 +90,7 @@ class Plan:
     steps: tuple[Step, ...] = ()
     vms: tuple[VmItem, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
+    warnings: Mapping[str, str] = field(default_factory=dict)  # by origin; nothing that stops a step
 
 
 def plan(facts: Facts, request: Request) -> Plan:
@@ -98,7 +101,9 @@ def plan(facts: Facts, request: Request) -> Plan:
         return Plan(refusal, vms=tuple(vms))
     left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
     left_out.update(_not_found(request, vms))
-    images = _images_to_take(facts, request, [item for item in vms if not item.obstacles])
+    fresh = by_priority(item for item in vms if not item.obstacles and item.origin not in facts.recovered)
+    left_out.update(readiness.obstacles(fresh, facts.ground))
+    images = _images_to_take(facts, request, [item for item in vms if item.origin not in left_out])
     bad_images = _incomplete(images)
     for item in vms:
         reasons = [f"{image.name}: {bad_images[image.name]}" for image in item.images if image.name in bad_images]
@@ -111,7 +116,8 @@ def plan(facts: Facts, request: Request) -> Plan:
     steps = [step for step in steps if step.target not in left_out]  # a VM left on hold whose disk is not to be trusted
     if not steps and not left_out and not facts.interrupted:
         return Plan(f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already.")
-    return Plan("", tuple(steps), tuple(vms), left_out)
+    starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
+    return Plan("", tuple(steps), tuple(vms), left_out, readiness.without_room(starting, facts.ground))
 
 
 def _chosen(item: VmItem, wanted: tuple[str, ...]) -> bool:

@@ -16,7 +16,8 @@ from onedr.template import Pairs
 
 NO_SUCH_OBJECT = 1024  # ONED-FACTS §5
 NOT_POSSIBLE = 2048
-APPEND = 1  # always: replacing wipes what TM_MAD brought (ONED-FACTS §1.7)
+REPLACE = 0
+APPEND = 1  # nearly always: replacing wipes what TM_MAD brought (ONED-FACTS §1.7)
 ALL_VMS_NOT_DONE = -1
 _EVERYTHING = (-2, -1, -1)  # all owners, no range
 
@@ -100,6 +101,14 @@ class FrontEnd:
         """Every `<VNET>`."""
         return self._pool("vnpool.info", "VNET", *_EVERYTHING)
 
+    def network(self, network_id: int) -> etree._Element:
+        """`<VNET>` with its leases, which the pool does not list."""
+        return self._object("vn.info", network_id, False)
+
+    def hosts(self) -> list[etree._Element]:
+        """Every `<HOST>`."""
+        return self._pool("hostpool.info", "HOST")
+
     def users(self) -> dict[str, int]:
         """User ids by name."""
         return _ids(self._pool("userpool.info", "USER"))
@@ -111,6 +120,10 @@ class FrontEnd:
     def update_datastore(self, datastore_id: int, attributes: Pairs) -> None:
         """Set attributes, the others stay."""
         self.call("datastore.update", datastore_id, template.to_xml(attributes), APPEND)
+
+    def replace_datastore(self, datastore_id: int, attributes: Pairs) -> None:
+        """Give a datastore exactly these attributes: the only way to remove one. DS_MAD and TM_MAD must be among them."""
+        self.call("datastore.update", datastore_id, template.to_xml(attributes), REPLACE)
 
     def update_image(self, image_id: int, attributes: Pairs) -> None:
         """Set attributes of an image, the others stay."""

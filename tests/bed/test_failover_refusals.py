@@ -11,7 +11,7 @@ import rbd
 import workload as w
 
 from onedr.ports import journal
-from sandbox.cloud import DATASTORE
+from sandbox.cloud import DATASTORE, NETWORK
 from sandbox.guest import ledger
 from sandbox.waiting import until
 
@@ -34,7 +34,7 @@ class Ground:
 @pytest.fixture(scope="module")
 def ground(sites: Sites) -> Iterator[Ground]:
     a, b = sites.a, sites.b
-    vm = w.create_vm(a, "worker", [w.create_image(a, "disk")])
+    vm = w.create_vm(a, "worker", [w.create_image(a, "disk")], f'NIC=[NETWORK="{NETWORK}",IP="192.0.2.40"]\n')
     disk = w.disks_of(w.wanted_record(a, vm))[0]
     with w.open_pool(b) as there:
         w.wait_recorded(a, vm, there)
@@ -74,6 +74,49 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(ground: Ground) -> None:
     assert [vm["name"] for vm in plan["vms"]] == ["worker"] and not plan["refusal"]
     assert plan["vms"][0]["recovery_point"] and plan["vms"][0]["expected_loss_s"] is not None
     assert [step["kind"] for step in plan["steps"]] == ["fence", "promote", "register", "create", "start"]
+
+
+def dry_run(ground: Ground) -> Any:
+    b = ground.sites.b
+    return b.onedr("failover", str(b.datastore_id), "--dry-run", "--confirm", DATASTORE)
+
+
+def test_an_address_taken_here_is_found_before_anything_is_changed(ground: Ground) -> None:
+    api = ground.sites.b.api
+    network = next(found.ID for found in api.vnpool.info(-2, -1, -1).VNET if found.NAME == NETWORK)
+    api.vn.hold(network, 'LEASES=[IP="192.0.2.40"]')
+    try:
+        plan = dry_run(ground)
+        assert "192.0.2.40" in plan["vms"][0]["left_out"] and not plan["vms"][0]["starts"]
+        assert {step["kind"] for step in plan["steps"]} == {"fence", "promote", "register"}
+    finally:
+        api.vn.release(network, 'LEASES=[IP="192.0.2.40"]')
+    assert not dry_run(ground)["left_out"]
+
+
+def test_a_missing_network_is_found_before_anything_is_changed(ground: Ground) -> None:
+    b = ground.sites.b
+    network = next(found.ID for found in b.api.vnpool.info(-2, -1, -1).VNET if found.NAME == NETWORK)
+    b.api.vn.rename(network, "elsewhere")
+    try:
+        assert f"no counterpart here: create '{NETWORK}'" in dry_run(ground)["vms"][0]["left_out"]
+        b.api.datastore.update(b.datastore_id, f'DR_NETWORK_MAP="{NETWORK}=elsewhere"', 1)
+        assert not dry_run(ground)["left_out"]
+    finally:
+        b.api.vn.rename(network, NETWORK)
+        b.api.datastore.update(b.datastore_id, "DR_NETWORK_MAP=[]", 1)
+
+
+def test_hosts_without_room_are_told_of_before_anything_is_changed(ground: Ground) -> None:
+    b = ground.sites.b
+    host = b.api.hostpool.info().HOST[0].ID
+    b.api.host.status(host, 1)  # disabled
+    try:
+        until("the host to be disabled", lambda: b.api.host.info(host).STATE == 4, 20)
+        assert any("no host here has room" in warning for warning in dry_run(ground)["vms"][0]["warnings"])
+    finally:
+        b.api.host.status(host, 0)
+    until("the host to be enabled", lambda: b.api.host.info(host).STATE == 2, 60)
 
 
 def test_it_is_refused_while_the_peers_ceph_answers(ground: Ground) -> None:
