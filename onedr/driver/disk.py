@@ -6,13 +6,14 @@ import sys
 from dataclasses import dataclass, replace
 
 import rbd
+from lxml import etree
 
 from onedr import names, parse, template
 from onedr.driver import decode
 from onedr.errors import InputError, RefusedError
 from onedr.model import CephAccess, ImageName
 from onedr.ops import elsewhere, wake
-from onedr.ops.protect import protect as mirror_image
+from onedr.ops.protect import begin
 from onedr.policy import settings as policy
 from onedr.policy.settings import wants_protection
 from onedr.ports import mirror
@@ -66,7 +67,11 @@ class Datastore:
 
 
 def find(frontend: FrontEnd, vm_id: int, disk_id: int) -> Disk:
-    vm = frontend.vm(vm_id)
+    return of_vm(frontend.vm(vm_id), vm_id, disk_id)
+
+
+def of_vm(vm: etree._Element, vm_id: int, disk_id: int) -> Disk:
+    """A disk of `<VM>`. Raises InputError."""
     for disk in template.vectors(attributes(vm), "DISK"):
         if template.get(disk, "DISK_ID") == str(disk_id):
             return Disk(vm_id, disk_id, disk, attributes(vm, "USER_TEMPLATE"))
@@ -108,9 +113,9 @@ def protect(pool: Pool, name: str, datastore: Datastore, disk: Disk) -> None:
         return
     if not wants_protection(settings, disk.attributes, disk.user_template):
         return
-    reason = mirror_image(pool, name, settings)
-    if reason:
-        print(f"WARN: {name} is not protected yet: {reason}", file=sys.stderr)
+    waiting = begin(pool, name, settings)
+    if waiting and not waiting.base:  # that its base's snapshot travels first is the normal course; the keeper goes on
+        print(f"WARN: {name} is not protected yet: {waiting.reason}", file=sys.stderr)
     wake.keeper(datastore.datastore_id)
 
 

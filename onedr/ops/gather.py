@@ -9,7 +9,7 @@ from onedr import names
 from onedr.errors import OneDRError, RecordError
 from onedr.model import Envelope, ImageFacts, ImageRecord, Mode, Settings
 from onedr.ops import parallel
-from onedr.ops.protect import PROBLEM_KEY, is_signed, parent_of
+from onedr.ops.protect import PROBLEM_KEY, nature
 from onedr.policy import recovery
 from onedr.policy.settings import duration
 from onedr.ports import mirror, records
@@ -61,11 +61,12 @@ def image_facts(pool: Pool, name: str, settings: Settings) -> ImageFacts | None:
 def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
     mode = mirror.mode(image)
     primary = mirror.is_primary(image)
-    parent = parent_of(image)
-    everything = {str(key): str(value) for key, value in image.metadata_list()}
-    if mode is Mode.JOURNAL and not primary and not is_signed(image):
-        everything = {}  # the parent's, handed on when the copy was begun
+    seen = nature(image)
+    # What is not its own is the parent's, handed on when the copy was begun.
+    everything = {} if mode is Mode.JOURNAL and not primary and not seen.signed else seen.values
     problems = []
+    if mode is Mode.SNAPSHOT and seen.parent:
+        problems.append("is a clone mirrored in snapshot mode, whose copy Ceph 16.2 damages; see docs/clones.md")
     vm, vm_problem = _record(records.VM_KEY, everything)
     own, own_problem = _record(records.IMAGE_KEY, everything)
     problems += [problem for problem in (vm_problem, own_problem) if problem]
@@ -84,7 +85,7 @@ def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
         point = recovery.point(mode, carries, mark, snapshots, interval_s)
     return ImageFacts(
         name=name, rbd_id=str(image.id()), size=int(image.size()), mode=mode, primary=primary, complete=point.complete,
-        recovery_point=point.at, parent=parent[1] if parent else None, vm=vm, image=own, problems=tuple(problems),
+        recovery_point=point.at, parent=seen.parent[1] if seen.parent else None, vm=vm, image=own, problems=tuple(problems),
     )
 
 

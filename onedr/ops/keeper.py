@@ -9,21 +9,25 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 import rados
 import rbd
 
 from onedr import template
 from onedr.errors import OneDRError
-from onedr.model import Mark, Peer, Role
-from onedr.ops import elsewhere, parallel, protected, reconcile, record, status, wake
+from onedr.model import Mark, Peer, Role, Settings
+from onedr.ops import elsewhere, flatten, parallel, protected, reconcile, record, status, wake
 from onedr.ops.elsewhere import HandedOver
+from onedr.ops.protect import note
 from onedr.ops.protected import Datastore
+from onedr.ops.reconcile import Report
 from onedr.ports import ceph, mirror, records
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes
 
 LIFE_S = 330  # a little more than oned's default monitor interval, which wakes it again
+LONGEST_S = 4 * 3600  # while disks are being flattened; what is cut short begins again where it ended
 BEAT_S = 5.0  # between time marks of disks in use: what a recovery point may be too old by
 EAGER_S = 1.0  # between looks while first copies are outstanding, and at the least: hooks come in storms
 SURVEY_S = 30.0  # between full turns
@@ -38,15 +42,27 @@ class Keeper:
         self._complete: set[str] = set()  # copies seen replaying: their marks may be trusted
         self._in_use: set[str] = set()
         self._mirrored: set[str] = set()
+        self._report = Report()
         self._peer_answers = False
         self._point_shown = -SURVEY_S
+        self._datastore: Datastore | None = None
+        self._flattener = flatten.Flattener(pool, Settings())
+        self._queue = flatten.Queue(self._flattener, flatten.place(pool, datastore_id))
+        self._flattened = 0  # how many of the queue's ends were seen
 
     def keep(self, life_s: float) -> None:
         """Work until the life is over or this site stopped being the primary. Raises OneDRError when its world is gone."""
-        end = time.monotonic() + life_s
+        try:
+            self._keep(life_s)
+        finally:
+            self._queue.stop()  # a lock left behind would hold a VM up for 30 s
+
+    def _keep(self, life_s: float) -> None:
+        begun = time.monotonic()
         next_survey, pause_s = 0.0, EAGER_S
-        while time.monotonic() < end:
-            news = wake.has_news(self._id)
+        while time.monotonic() < begun + (LONGEST_S if self._queue.busy else life_s):
+            through = self._moved_on()
+            news = wake.has_news(self._id) or through
             if news or time.monotonic() >= next_survey:
                 pause_s = EAGER_S if news else pause_s
                 role = self.survey()
@@ -55,7 +71,18 @@ class Keeper:
                 pause_s = self._pause(pause_s)
                 next_survey = time.monotonic() + pause_s
             self.beat(self._in_use & self._complete)
-            self._wait(min(pause_s, BEAT_S))
+            self._wait(EAGER_S if self._report.awaiting or self._queue.busy else min(pause_s, BEAT_S))
+
+    def _moved_on(self) -> bool:
+        """Go on with clones: mirror those whose base has arrived, flatten. Returns whether any is through."""
+        self._queue.step()
+        flatten.heed_removals(self._pool, self._queue)
+        for name, text in self._queue.running().items():
+            with suppress(rbd.ImageNotFound):
+                note(self._pool, name, text)
+        before, self._flattened = self._flattened, self._queue.finished
+        admitted = self._datastore is not None and reconcile.admit(self._pool, self._datastore, self._report)
+        return admitted or self._flattened > before
 
     def _pause(self, last_s: float) -> float:
         """Until the next survey: short while first copies are expected soon, longer and longer when they take their time."""
@@ -71,8 +98,9 @@ class Keeper:
 
     def survey(self) -> Role:
         """Reconcile, look at the copies, mark what completed, show the state. Returns this site's role."""
-        datastore = protected.from_element(self._frontend.datastore(self._id))
-        report = reconcile.turn(self._pool, datastore, self._frontend)
+        self._datastore = datastore = protected.from_element(self._frontend.datastore(self._id))
+        self._flattener.settings = datastore.settings
+        self._report = report = reconcile.turn(self._pool, datastore, self._frontend, queue=self._queue)
         self._in_use, self._mirrored = report.in_use, report.mirrored
         seen = status.view(self._pool, datastore, self._frontend)
         self._peer_answers = seen.copies.sight.peer is Peer.ANSWERS

@@ -41,6 +41,11 @@ def look(pool: Pool, settings: Settings, records: Iterable[Envelope | None]) -> 
     return Sight(found, detail, mon_host, key, settings.peer)
 
 
+def may_read(pool: Pool, settings: Settings) -> bool:
+    """May the peer's Ceph be read from here: is a way configured, or its key ours to read? Asks no one there."""
+    return settings.peer is not None or _from_ceph(pool)[1] is not None
+
+
 def _from_ceph(pool: Pool) -> tuple[str, str | None]:
     for peer_id in mirror.peers(pool):
         found = mirror.peer_key(pool, peer_id)

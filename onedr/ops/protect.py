@@ -1,10 +1,13 @@
 """Put an image under mirroring, parent first; say why when it cannot be."""
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import rbd
 
 from onedr.errors import OneDRError
 from onedr.model import Mode, Settings
+from onedr.ops import clones
 from onedr.ports import mirror
 from onedr.ports.ceph import Pool
 
@@ -16,38 +19,49 @@ PROBLEM_KEY = ".rbd_onedr.problem"
 SELF_KEY = "onedr.self"
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """Why an image is not mirrored yet. `base`: whose snapshot is awaited at the peer; `flatten`: it must be flattened."""
+
+    reason: str
+    base: str = ""
+    flatten: bool = False
+
+
 def protect(pool: Pool, name: str, settings: Settings) -> str | None:
     """Mirror the image in the datastore's mode. Returns None when it is mirrored, else the reason why not yet.
 
     Never raises for what the mirroring refuses: creating an image must not fail because of its copy (DESIGN §5). The
-    reason is noted on the image and `reconcile` tries again.
+    reason is noted on the image; the keeper and `reconcile` try again.
     """
+    found = begin(pool, name, settings)
+    return found.reason if found else None
+
+
+def begin(pool: Pool, name: str, settings: Settings, patient: bool = True) -> Waiting | None:
+    """The same, saying what is waited for. Without `patient` a clone does not wait for its base's snapshot at the peer."""
     try:
-        reason = mirror.pool_ready(pool) or _enable(pool, name, settings)
+        missing = mirror.pool_ready(pool)
+        found = Waiting(missing) if missing else _enable(pool, name, settings, patient)
     except (rbd.Error, OneDRError) as error:
-        reason = f"mirroring was refused: {error}"
+        found = Waiting(f"mirroring was refused: {error}")
     try:
-        _note(pool, name, reason)
+        note(pool, name, found.reason if found else None)
     except rbd.Error as error:
-        return reason and f"{reason} (and this could not be noted on the image: {error})"
-    return reason
+        return found and replace(found, reason=f"{found.reason} (and this could not be noted on the image: {error})")
+    return found
 
 
-def _enable(pool: Pool, name: str, settings: Settings) -> str | None:
+def _enable(pool: Pool, name: str, settings: Settings, patient: bool) -> Waiting | None:
     with pool.image(name) as image:
         parent = parent_of(image)
         if mirror.mode(image) is not None:
             sign(image)
             return None
     if parent is not None:
-        if settings.mode is Mode.SNAPSHOT or settings.flatten_clones:
-            # Snapshot mode corrupts clones at the peer (CEPH-FACTS §0.1); flattening takes long, reconcile does it.
-            return f"waits to be flattened from {'/'.join(parent)}"
-        if parent[0] != pool.access.pool:
-            return f"its parent lies in pool {parent[0]}, which this datastore does not mirror"
-        reason = _enable(pool, parent[1], settings)
-        if reason:
-            return f"its parent {parent[1]}: {reason}"
+        waiting = must_flatten(parent, settings) or _after_parent(pool, parent, settings, patient)
+        if waiting:
+            return waiting
     with pool.image(name) as image:
         mirror.enable(image, settings.mode)
         sign(image)
@@ -56,29 +70,60 @@ def _enable(pool: Pool, name: str, settings: Settings) -> str | None:
     return None
 
 
-def is_signed(image: rbd.Image) -> bool:
-    """Does the image's metadata say that it is its own? One that stands alone needs no sign."""
-    return parent_of(image) is None or dict(image.metadata_list()).get(SELF_KEY) == mirror.global_id(image)
+def must_flatten(parent: tuple[str, str, str], settings: Settings) -> Waiting | None:
+    """Snapshot mode corrupts clones at the peer (CEPH-FACTS §0.1). Flattening takes long: `ops.flatten` does it."""
+    if settings.mode is Mode.SNAPSHOT or settings.flatten_clones:
+        return Waiting(f"waits to be flattened from {'/'.join(parent[:2])}", flatten=True)
+    return None
+
+
+def _after_parent(pool: Pool, parent: tuple[str, str, str], settings: Settings, patient: bool) -> Waiting | None:
+    where, base, snapshot = parent
+    if where != pool.access.pool:
+        return Waiting(f"its parent lies in pool {where}, which this datastore does not mirror")
+    waiting = _enable(pool, base, settings, patient)
+    if waiting:
+        return replace(waiting, reason=f"its parent {base}: {waiting.reason}")
+    reason = clones.must_wait(pool, base, snapshot, settings) if patient else None
+    return Waiting(reason, base=base) if reason else None
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What one read of an image tells: its metadata, its parent, and whether the metadata are its own (`signed`)."""
+
+    values: dict[str, str]
+    parent: tuple[str, str, str] | None
+    signed: bool
+
+
+def nature(image: rbd.Image) -> Nature:
+    """Read it. An image that stands alone needs no sign."""
+    values = {str(key): str(value) for key, value in image.metadata_list()}
+    parent = parent_of(image)
+    return Nature(values, parent, parent is None or values.get(SELF_KEY) == mirror.global_id(image))
 
 
 def sign(image: rbd.Image) -> None:
     """Let a mirrored clone say which it is."""
-    if not is_signed(image) and mirror.is_primary(image):
+    if not nature(image).signed and mirror.is_primary(image):
         image.metadata_set(SELF_KEY, mirror.global_id(image))
 
 
-def parent_of(image: rbd.Image) -> tuple[str, str] | None:
-    """(pool, image) a clone was made from, None for an image that stands alone."""
+def parent_of(image: rbd.Image) -> tuple[str, str, str] | None:
+    """(pool, image, snapshot) a clone was made from, None for an image that stands alone."""
     try:
         info = image.parent_info()
     except rbd.ImageNotFound:
         return None
-    return str(info[0]), str(info[1])
+    return str(info[0]), str(info[1]), str(info[2])
 
 
-def _note(pool: Pool, name: str, reason: str | None) -> None:
+def note(pool: Pool, name: str, reason: str | None) -> None:
+    """Note on the image why it is not mirrored; None takes the note off. Writes only what differs."""
     with pool.image(name) as image:
-        if reason:
+        there = dict(image.metadata_list()).get(PROBLEM_KEY)
+        if reason and there != reason:
             image.metadata_set(PROBLEM_KEY, reason)
-        elif PROBLEM_KEY in dict(image.metadata_list()):
+        elif not reason and there is not None:
             image.metadata_remove(PROBLEM_KEY)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -12,9 +12,9 @@ from lxml import etree
 
 from onedr import names, parse
 from onedr.errors import InputError, OneDRError
-from onedr.model import Mode
-from onedr.ops import protected, record
-from onedr.ops.protect import is_signed, parent_of, protect, sign
+from onedr.ops import clones, flatten, parallel, protected, record, wake
+from onedr.ops.flatten import Queue
+from onedr.ops.protect import PROBLEM_KEY, Waiting, begin, must_flatten, nature, note, sign
 from onedr.ops.protected import Datastore
 from onedr.policy import definition
 from onedr.policy.settings import wants_protection
@@ -24,11 +24,15 @@ from onedr.ports.frontend import FrontEnd, attributes, number
 
 _USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
 _IGNORED_VMS = ("DONE", "CLONING", "CLONING_FAILURE")
+_FLATTEN_LIMIT_S = 3600
+_LIMIT_S = 30
 
 
 @dataclass
 class Report:
-    """What a turn found, by RBD image name. `in_use`: mirrored primaries of VMs that run."""
+    """What a turn found, by RBD image name. `in_use`: mirrored primaries of VMs that run; `awaiting`: clones that wait for
+    the snapshot of their base, which is named, at the peer; `to_flatten`: clones that must be flattened first.
+    """
 
     recorded: list[str] = field(default_factory=list)
     protected: list[str] = field(default_factory=list)
@@ -36,6 +40,9 @@ class Report:
     failed: dict[str, str] = field(default_factory=dict)
     mirrored: set[str] = field(default_factory=set)
     in_use: set[str] = field(default_factory=set)
+    awaiting: dict[str, str] = field(default_factory=dict)
+    to_flatten: list[str] = field(default_factory=list)
+    flattened: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -43,34 +50,89 @@ class Report:
 
 
 def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
-    """One turn over a datastore: every image and disk mirrored, every record true. One bad item never stops the rest."""
+    """One turn over a datastore: every image and disk mirrored, every record true. One bad item never stops the rest.
+
+    Flattens what must be, with the same limit as the keeper, and waits for that; what the keeper flattens is waited for too.
+    """
     with ceph.connect(datastore.access) as pool:
-        return turn(pool, datastore, frontend)
+        queue = Queue(flatten.Flattener(pool, datastore.settings), flatten.place(pool, datastore.datastore_id))
+        report = turn(pool, datastore, frontend, queue=queue)
+        admit(pool, datastore, report)
+        end = time.monotonic() + _FLATTEN_LIMIT_S
+        while queue.busy and time.monotonic() < end:
+            queue.step()
+            flatten.heed_removals(pool, queue)
+            time.sleep(0.2)
+        queue.stop()
+        for name in queue.done:
+            report.flattened.append(name)
+            _mirrored(report, name)
+        for name, reason in queue.failed().items():
+            report.failed[name] = reason
+            report.waiting.pop(name, None)
+    if report.protected:
+        wake.keeper(datastore.datastore_id)  # to follow their first copies
+    return report
 
 
-def turn(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> Report:
-    """The same on an open pool."""
+def admit(pool: Pool, datastore: Datastore, report: Report) -> bool:
+    """Mirror those clones of `report.awaiting` whose base's snapshot has arrived. Returns whether there were any."""
+    if not report.awaiting:
+        return False
+    seen = clones.look(pool, datastore.settings, sorted(set(report.awaiting.values())))
+
+    def each(name: str) -> Waiting | None:
+        # Where the peer cannot be read nobody will ever see the snapshot there: rbd-mirror tries until it works.
+        return begin(pool, name, datastore.settings, patient=report.awaiting[name] in seen)
+
+    found = False
+    for name, result in parallel.each(sorted(report.awaiting), each, _LIMIT_S, 8).items():
+        if result is None:
+            _mirrored(report, name)
+            found = True
+        else:
+            report.waiting[name] = result.reason if isinstance(result, Waiting) else str(result)
+    return found
+
+
+def _mirrored(report: Report, name: str) -> None:
+    report.waiting.pop(name, None)
+    report.awaiting.pop(name, None)
+    report.protected.append(name)
+    report.mirrored.add(name)
+
+
+def turn(
+    pool: Pool, datastore: Datastore, frontend: FrontEnd, tell: Callable[[str, Report], None] = lambda what, report: None,
+    queue: Queue | None = None,
+) -> Report:
+    """The same on an open pool. `tell` hears of each object (`image 3`, `VM 7`) when it is through.
+
+    Nothing is flattened here: clones that must be are handed to `queue`, whose owner goes on with them.
+    """
     report = Report()
     if not datastore.settings.protect:
         return report
     for image in frontend.images():
         if image.findtext("DATASTORE_ID") == str(datastore.datastore_id):
-            _each(report, f"image {image.findtext('ID')}", partial(_image, pool, datastore, image, report))
+            _each(report, f"image {image.findtext('ID')}", partial(_image, pool, datastore, image, report, queue), tell)
     datastores = protected.all_of(frontend)
     for vm in frontend.vms():
         if definition.vm_state(vm) not in _IGNORED_VMS:
-            _each(report, f"VM {vm.findtext('ID')}", partial(_vm, pool, datastore, datastores, vm, frontend, report))
+            action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue)
+            _each(report, f"VM {vm.findtext('ID')}", action, tell)
     return report
 
 
-def _each(report: Report, what: str, action: Callable[[], None]) -> None:
+def _each(report: Report, what: str, action: Callable[[], None], tell: Callable[[str, Report], None]) -> None:
     try:
         action()
     except (rbd.Error, OneDRError) as error:
         report.failed[what] = str(error)
+    tell(what, report)
 
 
-def _image(pool: Pool, datastore: Datastore, element: etree._Element, report: Report) -> None:
+def _image(pool: Pool, datastore: Datastore, element: etree._Element, report: Report, queue: Queue | None) -> None:
     state = definition.image_state(element)
     if state not in _USABLE or not wants_protection(datastore.settings, attributes(element)):
         return
@@ -82,12 +144,12 @@ def _image(pool: Pool, datastore: Datastore, element: etree._Element, report: Re
         report.recorded.append(name)
     if state == "READY" and record.forget_vm(pool, name):
         report.recorded.append(name)
-    _mirror(pool, name, datastore, report)
+    _mirror(pool, name, datastore, report, queue)
 
 
 def _vm(
     pool: Pool, datastore: Datastore, datastores: dict[int, Datastore], summary: etree._Element, frontend: FrontEnd,
-    report: Report,
+    report: Report, queue: Queue | None,
 ) -> None:
     if not any(disk.text == str(datastore.datastore_id) for disk in summary.iterfind("TEMPLATE/DISK/DATASTORE_ID")):
         return
@@ -97,7 +159,7 @@ def _vm(
         name = (disk.rbd or "").rpartition("/")[2]
         wanted = wants_protection(datastore.settings, attributes(element, "USER_TEMPLATE"))
         if disk.protected and wanted and names.parse_vm_disk(name) and pool.exists(name) and _is_primary(pool, name):
-            _mirror(pool, name, datastore, report)
+            _mirror(pool, name, datastore, report, queue)
         if disk.protected and definition.vm_state(element) == "ACTIVE" and name in report.mirrored:
             report.in_use.add(name)
     for name, result in record.record_vm(pool, datastore.settings, element, datastores, now).items():
@@ -115,24 +177,28 @@ def _is_primary(pool: Pool, name: str) -> bool:
         raise InputError(f"RBD image {pool.access.pool}/{name} does not exist") from error
 
 
-def _mirror(pool: Pool, name: str, datastore: Datastore, report: Report) -> None:
+def _mirror(pool: Pool, name: str, datastore: Datastore, report: Report, queue: Queue | None) -> None:
     with pool.image(name, read_only=True) as image:
-        mirrored, signed = mirror.mode(image) is not None, is_signed(image)
-        must_flatten = parent_of(image) is not None and (
-            datastore.settings.mode is Mode.SNAPSHOT or datastore.settings.flatten_clones
-        )
+        mirrored, seen = mirror.mode(image) is not None, nature(image)
     if mirrored:
         report.mirrored.add(name)
-        if not signed:
+        if not seen.signed:
             with pool.image(name) as image:
                 sign(image)
+        if PROBLEM_KEY in seen.values:
+            note(pool, name, None)
         return
-    if must_flatten:
-        with pool.image(name) as image:
-            image.flatten()
-    reason = protect(pool, name, datastore.settings)
-    if reason:
-        report.waiting[name] = reason
+    waiting = must_flatten(seen.parent, datastore.settings) if seen.parent and queue else None
+    if waiting and queue:
+        waiting = replace(waiting, reason=queue.want(name, waiting.reason))
+        note(pool, name, waiting.reason)
     else:
-        report.protected.append(name)
-        report.mirrored.add(name)
+        waiting = begin(pool, name, datastore.settings)
+    if waiting is None:
+        _mirrored(report, name)
+        return
+    report.waiting[name] = waiting.reason
+    if waiting.base:
+        report.awaiting[name] = waiting.base
+    if waiting.flatten:
+        report.to_flatten.append(name)

@@ -13,15 +13,18 @@ import rbd
 
 from onedr import names
 from onedr.errors import ForeignImageError, InputError, RefusedError, StorageError
-from onedr.model import MIB
+from onedr.model import MIB, Mode
 from onedr.ports import mirror
 from onedr.ports.ceph import Pool
 
+REMOVING_KEY = ".rbd_onedr.removing"  # seconds since the epoch: somebody wants to remove the image
 MADE_KEY = "onedr.made"  # who made an image: {"fsid", "what"}
 _CHUNK = 4 * MIB
 _RM_LIMIT_S = 30
 _RM_PAUSE_S = 0.2
 _SNAP_LIMIT_S = 3
+_RACE_LIMIT_S = 10
+_REMOVING_S = 60
 _SYNC_POINT = ".rbd-mirror"  # rbd-mirror's snapshots of a journaled image during its first copy
 
 
@@ -136,7 +139,7 @@ def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> N
     with pool.image(source, read_only=True) as image:
         if snapshot is not None:
             image.set_snap(snapshot)
-        if snapshot is not None and _has_parent(image):
+        if snapshot is not None and has_parent(image):
             # Ceph 16.2.15 copies what only the parent has as zeros (`rbd copy clone@snapshot`, measured).
             _copy_by_reading(pool, image, target)
         else:
@@ -157,8 +160,15 @@ def _copy_by_reading(pool: Pool, image: rbd.Image, target: str) -> None:
 
 def clone(pool: Pool, source: str, target: str) -> None:
     """A thin clone of `source`'s protected snapshot @snap, which is made when missing."""
-    ensure_base_snapshot(pool, source)
-    pool.rbd.clone(pool.io, source, names.BASE_SNAPSHOT, pool.io, target, data_pool=_data_pool(pool))
+    data_pool, end = _data_pool(pool), time.monotonic() + _RACE_LIMIT_S
+    while True:
+        try:
+            ensure_base_snapshot(pool, source)
+            pool.rbd.clone(pool.io, source, names.BASE_SNAPSHOT, pool.io, target, data_pool=data_pool)
+            break
+        except (rbd.ImageNotFound, rbd.InvalidArgument):  # @snap went with the last of the other disks at this moment
+            if time.monotonic() > end or not pool.exists(source):
+                raise
     _strip(pool, target)
 
 
@@ -170,12 +180,24 @@ def _strip(pool: Pool, name: str) -> None:
                 image.metadata_remove(key)
 
 
+def grow(pool: Pool, name: str, size: int) -> None:
+    """Make an image `size` bytes large; one that is as large already is done. Reads back."""
+    with pool.image(name) as image:
+        if image.size() >= size:
+            return
+        image.resize(size)
+        if image.size() < size:
+            raise StorageError(f"RBD image {pool.access.pool}/{name} did not grow although Ceph accepted it.")
+        if mirror.mode(image) is Mode.SNAPSHOT:
+            image.mirror_image_create_snapshot()  # the peer learns of it with the next one
+
+
 def ensure_base_snapshot(pool: Pool, name: str) -> None:
     """Make and protect @snap unless it is there; two VMs may do so at once."""
     with pool.image(name) as image:
-        if names.BASE_SNAPSHOT in _snapshots(image) and _is_cut_short(pool, name):
-            _drop_snapshot(image, names.BASE_SNAPSHOT)
-        if names.BASE_SNAPSHOT not in _snapshots(image):
+        if names.BASE_SNAPSHOT in snapshots(image) and _is_cut_short(pool, name):
+            drop_snapshot(image, names.BASE_SNAPSHOT)
+        if names.BASE_SNAPSHOT not in snapshots(image):
             with suppress(rbd.ImageExists):  # another VM's clone was quicker
                 image.create_snap(names.BASE_SNAPSHOT)
         if not image.is_protected_snap(names.BASE_SNAPSHOT):
@@ -199,22 +221,27 @@ def _is_cut_short(pool: Pool, name: str) -> bool:
 def drop_base_snapshot(pool: Pool, name: str) -> bool:
     """Remove @snap if no clone uses it. Returns whether it is gone."""
     with pool.image(name) as image:
-        if names.BASE_SNAPSHOT not in _snapshots(image):
+        if names.BASE_SNAPSHOT not in snapshots(image):
             return True
-        return _drop_snapshot(image, names.BASE_SNAPSHOT)
+        return drop_snapshot(image, names.BASE_SNAPSHOT)
 
 
-def _drop_snapshot(image: rbd.Image, snapshot: str) -> bool:
-    if image.is_protected_snap(snapshot):
-        try:
-            image.unprotect_snap(snapshot)
-        except rbd.ImageBusy:
-            return False
-    image.remove_snap(snapshot)
+def drop_snapshot(image: rbd.Image, snapshot: str) -> bool:
+    """Unprotect and remove a snapshot; others may do the same, or clone it, at once. Returns False when clones use it."""
+    try:
+        if image.is_protected_snap(snapshot):
+            with suppress(rbd.InvalidArgument):  # unprotected by somebody else meanwhile
+                image.unprotect_snap(snapshot)
+        image.remove_snap(snapshot)
+    except rbd.ImageBusy:
+        return False
+    except rbd.ImageNotFound:
+        return True
     return True
 
 
-def _snapshots(image: rbd.Image) -> list[str]:
+def snapshots(image: rbd.Image) -> list[str]:
+    """Names of an image's snapshots, mirror snapshots and those in the trash apart."""
     return [
         str(snapshot["name"]) for snapshot in image.list_snaps()
         if snapshot.get("namespace", rbd.RBD_SNAP_NAMESPACE_TYPE_USER) == rbd.RBD_SNAP_NAMESPACE_TYPE_USER
@@ -238,35 +265,67 @@ def remove(pool: Pool, name: str) -> None:
         used_by = children(pool, name)
         if used_by:
             raise RefusedError(f"RBD image {where} is the base of {', '.join(used_by)}; remove these first.")
-        _wait_until_unused(pool, name)
-        with pool.image(name) as image:
-            for snapshot in _snapshots(image):
-                if not snapshot.startswith(_SYNC_POINT) and not _drop_snapshot(image, snapshot):
-                    raise StorageError(
-                        f"RBD image {where} is not removed: a clone of its snapshot {snapshot} lies in Ceph's trash. "
-                        f"Purge that first (rbd trash ls {pool.access.pool})."
-                    )
-            _unmirror(image)
-        _retry_while_busy(lambda: _remove(pool, name), where)
+        with _announced(pool, name):
+            wait_until_unused(pool, name)
+            _prepare_removal(pool, name)
+            _retry_while_busy(lambda: _remove(pool, name), where)
     except rbd.ImageNotFound:
         return
+
+
+def _prepare_removal(pool: Pool, name: str) -> None:
+    with pool.image(name) as image:
+        for snapshot in snapshots(image):
+            if not snapshot.startswith(_SYNC_POINT) and not drop_snapshot(image, snapshot):
+                raise StorageError(
+                    f"RBD image {pool.access.pool}/{name} is not removed: a clone of its snapshot {snapshot} lies in Ceph's "
+                    f"trash. Purge that first (rbd trash ls {pool.access.pool})."
+                )
+        _unmirror(image)
+
+
+@contextmanager
+def _announced(pool: Pool, name: str) -> Iterator[None]:
+    """Tell whoever flattens the image that it shall go; taken back when it stays after all."""
+    with pool.image(name) as image:
+        told = has_parent(image) and mirror.is_primary(image)
+        if told:
+            image.metadata_set(REMOVING_KEY, str(time.time()))
+    try:
+        yield
+    except BaseException:
+        if told:
+            with suppress(rbd.Error), pool.image(name) as image:
+                image.metadata_remove(REMOVING_KEY)
+        raise
+
+
+def is_being_removed(image: rbd.Image) -> bool:
+    """Did somebody announce its removal lately?"""
+    try:
+        since = float(dict(image.metadata_list())[REMOVING_KEY])
+    except (KeyError, ValueError):
+        return False
+    return time.time() - since < _REMOVING_S
 
 
 def move_to_trash(pool: Pool, name: str) -> None:
     """CEPH_TRASH=yes: flatten and keep in Ceph's trash; mirroring ends (P8). Raises StorageError when a VM uses it."""
     where = f"{pool.access.pool}/{name}"
     try:
-        _wait_until_unused(pool, name)
-        with pool.image(name) as image:
-            _unmirror(image)
-            if _has_parent(image):
-                image.flatten()
-        _retry_while_busy(lambda: pool.rbd.trash_move(pool.io, name, 0), where)
+        with _announced(pool, name):
+            wait_until_unused(pool, name)
+            with pool.image(name) as image:
+                _unmirror(image)
+                if has_parent(image):
+                    image.flatten()
+            _retry_while_busy(lambda: pool.rbd.trash_move(pool.io, name, 0), where)
     except rbd.ImageNotFound:
         return
 
 
-def _has_parent(image: rbd.Image) -> bool:
+def has_parent(image: rbd.Image) -> bool:
+    """Is the image a clone?"""
     try:
         image.parent_info()
     except rbd.ImageNotFound:
@@ -285,14 +344,17 @@ def _remove(pool: Pool, name: str) -> None:
         pool.rbd.remove(pool.io, name)
     except rbd.ImageHasSnapshots:
         with pool.image(name) as image:
-            for snapshot in _snapshots(image):
+            for snapshot in snapshots(image):
                 if snapshot.startswith(_SYNC_POINT):
-                    _drop_snapshot(image, snapshot)
+                    drop_snapshot(image, snapshot)
         raise
 
 
-def _wait_until_unused(pool: Pool, name: str) -> None:
-    """A writer holds the image's lock and watches it; rbd-mirror only watches, a dead writer only holds the lock."""
+def wait_until_unused(pool: Pool, name: str) -> None:
+    """Raise StorageError when somebody still writes to the image after _RM_LIMIT_S.
+
+    A writer holds the image's lock and watches it; rbd-mirror only watches, a dead writer only holds the lock.
+    """
 
     def check() -> None:
         with pool.image(name, read_only=True) as image:

@@ -1,6 +1,7 @@
 """RBD mirroring of single images: enable, look, promote, demote. Roles and completeness are read from the image itself."""
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +14,8 @@ from onedr.model import Mode
 from onedr.ports.ceph import Pool
 
 _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
+# Which features an image had before it was mirrored: `<image id> <number>`. It stays at this site (P39).
+FEATURES_KEY = ".rbd_onedr.features"
 REPLAYING = 4  # mirror_image_get_status()['state'], CEPH-FACTS §5
 
 
@@ -36,11 +39,57 @@ def global_id(image: rbd.Image) -> str:
 
 
 def enable(image: rbd.Image, wanted: Mode) -> None:
-    """Mirror the image; done already is done. Reads back."""
+    """Mirror the image; done already is done, also when somebody else is doing it at this moment. Reads back."""
     if mode(image) is None:
-        image.mirror_image_enable(_MODES[wanted])
+        _note_features(image)
+        try:
+            image.mirror_image_enable(_MODES[wanted])
+        except (rbd.InvalidArgument, rbd.ImageExists, rbd.ImageBusy):  # a driver and the keeper at once
+            if mode(image) is None:
+                raise
     if mode(image) is None:
         raise StorageError(f"RBD image {image.get_name()} is not mirrored although Ceph accepted it: rbd mirror image status.")
+
+
+def _note_features(image: rbd.Image) -> None:
+    """Ceph adds an exclusive lock and a journal, also while a VM has the image open, and at the end of mirroring takes the
+    journal off (measured). What it would not leave as it was is noted for `disable`.
+    """
+    changing = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_JOURNALING
+    if image.features() & changing != rbd.RBD_FEATURE_EXCLUSIVE_LOCK and _noted_features(image) is None:
+        image.metadata_set(FEATURES_KEY, f"{image.id()} {image.features()}")
+
+
+def _noted_features(image: rbd.Image) -> int | None:
+    """A note with another id was handed on by Ceph from a clone's parent."""
+    image_id, _, features = dict(image.metadata_list()).get(FEATURES_KEY, "").partition(" ")
+    return int(features) if image_id == image.id() and features.isdecimal() else None
+
+
+def disable(pool: Pool, name: str) -> None:
+    """End the mirroring of a primary image, which deletes the peer's copy, and give it the features it had before.
+
+    Done already is done; a VM may have it open. Reads back. Raises StorageError, rbd.Error.
+    """
+    with pool.image(name) as image:
+        if mode(image) is Mode.SNAPSHOT:
+            _remove_schedules(pool, name)  # before: Ceph takes no command for the schedule of an image that is not mirrored
+        if mode(image) is not None:
+            image.mirror_image_disable(False)
+        _restore_features(image)
+        if mode(image) is not None:
+            raise StorageError(f"RBD image {name} is still mirrored although Ceph accepted its end: rbd mirror image status.")
+
+
+def _restore_features(image: rbd.Image) -> None:
+    before = _noted_features(image)
+    if before is None:
+        return
+    added = image.features() & ~before
+    if added & rbd.RBD_FEATURE_EXCLUSIVE_LOCK and not image.features() & rbd.RBD_FEATURE_OBJECT_MAP:
+        image.update_features(rbd.RBD_FEATURE_EXCLUSIVE_LOCK, False)
+    if before & ~image.features() & rbd.RBD_FEATURE_JOURNALING:
+        image.update_features(rbd.RBD_FEATURE_JOURNALING, True)
 
 
 def pool_ready(pool: Pool) -> str | None:
@@ -89,6 +138,12 @@ def blocklist_replayers(pool: Pool, names: Iterable[str], seconds: int = 60) -> 
     return sorted(addresses)
 
 
+def one_way(pool: Pool) -> bool:
+    """Does every peer only receive, or only send? Then there is no way back after a failover (P33)."""
+    both = rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
+    return all(peer.get("direction", both) != both for peer in pool.rbd.mirror_peer_list(pool.io))
+
+
 def peers(pool: Pool) -> list[str]:
     """Ids of the pool's mirror peers."""
     return [str(peer["uuid"]) for peer in pool.rbd.mirror_peer_list(pool.io)]
@@ -126,3 +181,11 @@ def add_schedule(pool: Pool, name: str, interval: str) -> None:
     code, _, text = pool.cluster.mgr_command(json.dumps(command), b"")
     if code:
         raise StorageError(f"Ceph refused the mirror snapshot schedule {interval} of {name}: {text or code}")
+
+
+def _remove_schedules(pool: Pool, name: str) -> None:
+    """All schedules of one image; none is fine. Raises StorageError."""
+    command = {"prefix": "rbd mirror snapshot schedule remove", "level_spec": f"{pool.access.pool}/{name}", "format": "json"}
+    code, _, text = pool.cluster.mgr_command(json.dumps(command), b"")
+    if code and code != -errno.ENOENT:
+        raise StorageError(f"Ceph refused to remove the mirror snapshot schedule of {name}: {text or code}")

@@ -18,6 +18,9 @@ from xmlrpc.server import SimpleXMLRPCServer
 import rados
 import rbd
 
+from onedr.model import CephAccess, Settings
+from onedr.ops import clones, protect
+from onedr.ports import ceph
 from sandbox.bed import Bed
 from sandbox.ceph.cluster import connect
 from sandbox.layout import POOL, REPO, Site, addresses
@@ -132,12 +135,12 @@ def contents(site: Site, pool: str = POOL) -> tuple[list[str], list[str]]:
         return sorted(rbd.RBD().list(io)), sorted(item["name"] for item in rbd.RBD().trash_list(io))
 
 
-def digest(site: Site, name: str) -> str | None:
-    """SHA-256 of an image's bytes; None when there is no such image."""
+def digest(site: Site, name: str, snapshot: str | None = None) -> str | None:
+    """SHA-256 of an image's bytes, now or at a snapshot; None when there is no such image or snapshot."""
     sha = hashlib.sha256()
     with opened(site) as io:
         try:
-            with rbd.Image(io, name, read_only=True) as opened_image:
+            with rbd.Image(io, name, snapshot=snapshot, read_only=True) as opened_image:
                 size = opened_image.size()
                 for offset in range(0, size, 4 * MIB):
                     sha.update(opened_image.read(offset, min(4 * MIB, size - offset)))
@@ -156,7 +159,8 @@ def facts(site: Site, name: str) -> Tree:
             parent = found.parent_info()[:3]
         except rbd.ImageNotFound:
             parent = None
-        snapshots = [(s["name"], found.is_protected_snap(s["name"])) for s in found.list_snaps()]
+        users = [s["name"] for s in found.list_snaps() if s["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_USER]
+        snapshots = [(name, found.is_protected_snap(name)) for name in users]
         return {
             "size": found.size(), "order": found.stat()["order"], "features": found.features(), "data pool": data_pool,
             "parent": parent, "snapshots": snapshots, "old": found.old_format(),
@@ -192,18 +196,20 @@ def vanishes(site: Site, name: str, limit_s: float = 60) -> None:
 
 
 class FrontEnd:
-    """An XML-RPC server that knows what the test told it. `updates` collects (call, id, text)."""
+    """An XML-RPC server that knows what the test told it. `updates` collects (call, id, text), `asked` ids of VMs."""
 
     def __init__(self, address: str):
         self.vms: dict[int, Tree] = {}
         self.datastores: dict[int, Tree] = {}
         self.images: list[Tree] = []
         self.updates: list[tuple[str, int, str]] = []
+        self.asked: list[int] = []
         self._server = SimpleXMLRPCServer((address, 0), logRequests=False)
         self.url = f"http://{address}:{self._server.server_address[1]}/RPC2"
         answers = {
-            "one.vm.info": lambda _, vm_id, *more: self._known("VM", self.vms, vm_id),
+            "one.vm.info": lambda _, vm_id, *more: self._vm(vm_id),
             "one.datastore.info": lambda _, found, *more: self._known("DATASTORE", self.datastores, found),
+            "one.image.info": lambda _, found, *more: self._known("IMAGE", {one["ID"]: one for one in self.images}, found),
             "one.imagepool.info": lambda *_: [True, text("IMAGE_POOL", {"IMAGE": self.images}), 0],
             "one.image.update": lambda _, image_id, new, *more: self._update("image", image_id, new),
         }
@@ -219,6 +225,10 @@ class FrontEnd:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+    def _vm(self, vm_id: int) -> list[Any]:
+        self.asked.append(vm_id)
+        return self._known("VM", self.vms, vm_id)
 
     def _known(self, tag: str, objects: dict[int, Tree], number: int) -> list[Any]:
         if number not in objects:
@@ -265,3 +275,17 @@ def random_file(path: Path, size: int, seed: int = 0) -> str:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def admitted(site: Site, *names: str) -> None:
+    """What the keeper does for clones that wait for the snapshot of their base, until these are mirrored."""
+    settings = Settings(protect=True)
+    with ceph.connect(CephAccess(POOL, "oneadmin", str(site.ceph_conf))) as pool:
+        for name in names:
+            def through(name: str = name) -> bool:
+                waiting = protect.begin(pool, name, settings)
+                if waiting and waiting.base:
+                    clones.look(pool, settings, [waiting.base])
+                return waiting is None
+
+            until(f"{name} to be mirrored", through, 60, 0.2)

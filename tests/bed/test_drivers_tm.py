@@ -122,6 +122,7 @@ def test_a_clone_is_mirrored_after_its_parent_and_stays_equal(
     know(here, DR_PROTECT="YES")
     vm(here, 7, of(name))
     succeeded(clone(here, name, 7))
+    calls.admitted(site, f"{name}-7-0")
     assert calls.mode_of(site, name) == calls.mode_of(site, f"{name}-7-0") == JOURNAL
     for each in (name, f"{name}-7-0"):
         arrives(there, each, digest(site, each))
@@ -189,6 +190,7 @@ def test_delete_takes_a_clone_and_its_copy_and_leaves_the_base_mirrored(
     for vm_id in (7, 8):
         vm(here, vm_id, of(name))
         succeeded(clone(here, name, vm_id))
+        calls.admitted(site, f"{name}-{vm_id}-0")
         arrives(there, f"{name}-{vm_id}-0", digest(site, name))
     succeeded(here.tm("delete", disk(7), 7, calls.DATASTORE_ID))
     calls.vanishes(site, f"{name}-7-0")

@@ -1,0 +1,44 @@
+"""A place that one process of all front-ends and hosts has at a time: a lock in RADOS that runs out unless it is kept."""
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import suppress
+
+import rados
+
+from onedr.ports.ceph import Pool
+
+_LASTS_S = 60
+_KEEP_EVERY_S = 10
+_NAME = "onedr"
+_MAY_RENEW = 1  # LIBRADOS_LOCK_FLAG_RENEW
+
+
+class Place:
+    """One place, named by the RADOS object that carries the lock. Not for use by several threads at once."""
+
+    def __init__(self, pool: Pool, what: str):
+        self._io, self._what, self._cookie = pool.io, what, uuid.uuid4().hex
+        self._kept = 0.0  # when it was last taken or kept; 0: we have it not
+
+    def take(self) -> bool:
+        """Take the place, or keep it. False when another process has it. Raises rados.Error."""
+        if self._kept and time.monotonic() - self._kept < _KEEP_EVERY_S:
+            return True
+        try:
+            self._io.lock_exclusive(self._what, _NAME, self._cookie, "OneDR", _LASTS_S, _MAY_RENEW)
+        except (rados.ObjectBusy, rados.ObjectExists):
+            self._kept = 0.0
+            return False
+        self._kept = time.monotonic()
+        return True
+
+    def leave(self) -> None:
+        """Give it back, if it is ours; nothing stays in the pool."""
+        if not self._kept:
+            return
+        self._kept = 0.0
+        with suppress(rados.ObjectNotFound):  # it ran out, and the next one has been and gone
+            self._io.unlock(self._what, _NAME, self._cookie)
+            self._io.remove_object(self._what)
