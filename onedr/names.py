@@ -10,6 +10,7 @@ from onedr.model import INDEX_STRIDE
 _IMAGE = re.compile(r"one-([0-9]{1,18})")
 _CLONE = re.compile(r"(one-[0-9]{1,18})-([0-9]{1,18})-([0-9]{1,18})")
 _VOLATILE = re.compile(r"one-sys-([0-9]{1,18})-([0-9]{1,18})")
+_LEFTOVER = re.compile(r"(one-[0-9]{1,18}(?:-[0-9]{1,18}-[0-9]{1,18})?)-[0-9]{1,9}(?::[0-9]{1,9})*")
 _TAKEN = INDEX_STRIDE // 2
 BASE_SNAPSHOT = "snap"  # the protected snapshot VM disks are cloned from, as in the stock driver
 
@@ -53,6 +54,18 @@ def parse_vm_disk(name: str) -> VmDisk | None:
     return VmDisk(int(match[1]), int(match[2])) if match else None
 
 
+def index_of(name: str) -> int | None:
+    """Index of the site by whose numbering an image's name was given; None for any other name, a VM's disk among them."""
+    match = _IMAGE.fullmatch(name)
+    return int(match[1]) // INDEX_STRIDE if match else None
+
+
+def leftover_of(name: str) -> str | None:
+    """The image whose old snapshots lie on `name`, as the stock driver's revert leaves them: `<image>-<id>:<id>…`."""
+    match = _LEFTOVER.fullmatch(name)
+    return match[1] if match else None
+
+
 def is_ours(name: str) -> bool:
     """True for a name that OpenNebula or OneDR gives; anything else in a pool is left alone."""
-    return bool(_IMAGE.fullmatch(name) or _CLONE.fullmatch(name) or _VOLATILE.fullmatch(name))
+    return bool(_IMAGE.fullmatch(name) or _CLONE.fullmatch(name) or _VOLATILE.fullmatch(name) or _LEFTOVER.fullmatch(name))

@@ -7,14 +7,13 @@ from __future__ import annotations
 import re
 
 from onedr import names, parse, template
-from onedr.driver import datastore as datastore_actions
-from onedr.driver import decode, staging
+from onedr.driver import decode
 from onedr.driver import disk as disks
 from onedr.driver.decode import Place
 from onedr.driver.disk import Disk
 from onedr.errors import InputError
 from onedr.model import MIB
-from onedr.ports import ceph, images, mirror, process
+from onedr.ports import ceph, images, mirror, process, snapshots
 from onedr.ports.access import ceph_access, moves_to_trash
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
@@ -22,6 +21,7 @@ from onedr.template import Pairs
 
 _VM_FOLDER = re.compile(r"/.+/datastores/\d+/(\d+)/?")
 _RM_FOLDER_LIMIT_S = 120
+_DISK_RESIZE = "62"  # LCM_STATE of a running VM whose disk grows
 _CHECKPOINT = "one-sys-{vm_id}-checkpoint"
 
 
@@ -81,13 +81,13 @@ def delete(arguments: list[str]) -> str:
 
 
 def _remove_disk(pool: Pool, name: str, disk: Disk) -> None:
-    if not pool.exists(name):
-        return
-    disks.must_be_primary(pool, name)
-    if moves_to_trash(disk.attributes):
-        images.move_to_trash(pool, name)
-    else:
-        images.remove(pool, name)
+    if pool.exists(name):
+        disks.must_be_primary(pool, name)
+        if moves_to_trash(disk.attributes):
+            images.move_to_trash(pool, name)
+        else:
+            images.remove(pool, name)
+    snapshots.remove_leftovers(pool, name)
 
 
 def _drop_unused_snapshot(pool: Pool, name: str) -> None:
@@ -129,7 +129,8 @@ def cpds(arguments: list[str]) -> str:
     chosen = None if snapshot == "-1" else str(parse.count(snapshot, "SNAP_ID"))
     with ceph.connect(disk.connect(name.pool, datastore.data_pool)) as pool:
         with images.making(pool, target.name, f"saved disk {disk_id} of VM {vm_id}"):
-            images.copy(pool, name.name, target.name, chosen)
+            holder = chosen and snapshots.find(pool, name.name, chosen)
+            images.copy(pool, holder or name.name, target.name, chosen)
         disks.protect(pool, target.name, datastore, disk)
     return ""
 
@@ -153,6 +154,9 @@ def mkimage(arguments: list[str]) -> str:
             return ""
         with images.making(pool, name, what):
             if kind:
+                from onedr.driver import datastore as datastore_actions  # for the few that need it: 20 ms to load
+                from onedr.driver import staging
+
                 folder = staging.staging_folder(datastore.attributes)
                 with datastore_actions.formatted_file(kind, size, folder) as path:
                     images.import_file(pool, name, path)
@@ -162,6 +166,33 @@ def mkimage(arguments: list[str]) -> str:
     return ""
 
 
+def resize(arguments: list[str]) -> str:
+    """`HOST:…/disk.N SIZE_MIB VM_ID DS_ID`: grow a disk; never shrinks. That of a running VM libvirt grows itself."""
+    target, size_text, vm_text, datastore_text = decode.words(arguments, "DISK", "SIZE", "VM_ID", "DATASTORE_ID")
+    size = parse.count(size_text, "SIZE") * MIB
+    vm_id, disk_id = parse.count(vm_text, "VM_ID"), decode.disk_id(target)
+    frontend = FrontEnd()
+    vm = frontend.vm(vm_id)
+    disk = disks.of_vm(vm, vm_id, disk_id)
+    if vm.findtext("LCM_STATE") == _DISK_RESIZE:
+        return ""
+    datastore = disks.datastore(frontend, parse.count(datastore_text, "DATASTORE_ID"))
+    name = disk.rbd_name
+    with ceph.connect(disk.connect(name.pool)) as pool:
+        disks.must_be_primary(pool, name.name)
+        images.grow(pool, name.name, size)
+        disks.protect(pool, name.name, datastore, disk)
+    return ""
+
+
+def mkswap(arguments: list[str]) -> str:
+    """`SIZE_MIB HOST:…/disk.N VM_ID DS_ID`: a volatile disk with swap in it."""
+    size, *rest = decode.words(arguments, "SIZE", "TARGET", "VM_ID", "DATASTORE_ID")
+    return mkimage([size, "swap", *rest])
+
+
 def monitor(arguments: list[str]) -> str:
     """A system datastore's usage; same answer as for an image datastore."""
+    from onedr.driver import datastore as datastore_actions
+
     return datastore_actions.monitor(arguments)

@@ -13,26 +13,31 @@ from onedr.template import Pairs
 
 def defaults() -> dict[str, str]:
     """The stock driver's defaults: POOL_NAME, STAGING_DIR, CEPH_TRASH."""
-    return _assignments("ceph/ceph.conf")
+    return _assignments("datastore/ceph/ceph.conf")
 
 
 def file_systems() -> dict[str, list[str]]:
     """Options of mkfs by file system an image may get: SUPPORTED_FS and FS_OPTS_<fs> of OpenNebula's datastore.conf."""
-    found = _assignments("datastore.conf")
+    found = _assignments("datastore/datastore.conf")
     kinds = found.get("SUPPORTED_FS", "ext2,ext3,ext4,xfs").split(",")
     return {kind.strip(): shlex.split(found.get(f"FS_OPTS_{kind.strip()}", "")) for kind in kinds}
 
 
+def hypervisor_defaults() -> dict[str, str]:
+    """Settings of the KVM driver: LIBVIRT_URI, VIRSH_TIMEOUT."""
+    return _assignments("vmm/kvm/kvmrc")
+
+
 def _assignments(file: str) -> dict[str, str]:
-    """Shell assignments of a file below remotes/etc/datastore, read without a shell; empty when there is none."""
-    path = places().remotes / "etc" / "datastore" / file
+    """Shell assignments of a file below remotes/etc, read without a shell; empty when there is none."""
+    path = places().remotes / "etc" / file
     found = {}
     try:
         lines = path.read_text().splitlines()
     except FileNotFoundError:
         return {}
     for line in lines:
-        key, separator, value = line.partition("=")
+        key, separator, value = line.strip().removeprefix("export ").partition("=")
         if separator and key.strip().isidentifier():
             words = shlex.split(value, comments=True)
             found[key.strip()] = words[0] if words else ""

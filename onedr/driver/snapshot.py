@@ -1,0 +1,182 @@
+"""Snapshots of disks: the transfer-manager's actions on VM disks, the datastore's on images (argv: ONED-FACTS §2, §3).
+
+oned calls `revert` only while no VM runs on the disk, `flatten` only on an image that none uses.
+"""
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from lxml import etree
+
+from onedr import parse, template
+from onedr.driver import decode
+from onedr.driver import disk as disks
+from onedr.driver.disk import Disk
+from onedr.errors import InputError
+from onedr.model import Mode
+from onedr.ops import elsewhere, wake
+from onedr.ops.protect import protect
+from onedr.policy.settings import wants_protection
+from onedr.ports import ceph, mirror, process, snapshots
+from onedr.ports.access import hypervisor_defaults
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd
+
+_FREEZE_LIMIT_S = 60  # stock's VIRSH_TIMEOUT
+_ANSWER_S = 10  # for the host to say that its own limit is over
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The snapshot an action is about, of an open pool's image."""
+
+    pool: Pool
+    name: str
+    snapshot: str
+
+    def publish(self) -> None:
+        """In snapshot mode the peer gets what was done with the next mirror snapshot: make it now."""
+        with self.pool.image(self.name) as image:
+            if mirror.mode(image) is Mode.SNAPSHOT:
+                image.mirror_image_create_snapshot()
+
+
+def snap_create(arguments: list[str]) -> str:
+    """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: snapshot a disk; protected, as in stock."""
+    with _disk(arguments, FrontEnd()) as target:
+        snapshots.make(target.pool, target.name, target.snapshot)
+    return ""
+
+
+def snap_create_live(arguments: list[str]) -> str:
+    """The same of a running VM's disk, its file systems frozen meanwhile where the hypervisor can do that."""
+    frontend = FrontEnd()
+    host = decode.place(decode.words(arguments, "DISK")[0]).host
+    with _disk(arguments, frontend) as target:
+        vm = frontend.vm(parse.count(arguments[2], "VM_ID"))
+        with _frozen(host, vm):
+            snapshots.make(target.pool, target.name, target.snapshot)
+    return ""
+
+
+def snap_delete(arguments: list[str]) -> str:
+    """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: remove a snapshot of a disk."""
+    with _disk(arguments, FrontEnd()) as target:
+        snapshots.delete(target.pool, target.name, target.snapshot)
+    return ""
+
+
+def snap_revert(arguments: list[str]) -> str:
+    """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: take a disk back to a snapshot."""
+    with _disk(arguments, FrontEnd()) as target:
+        snapshots.revert(target.pool, target.name, target.snapshot)
+    return ""
+
+
+def image_snap_delete(arguments: list[str]) -> str:
+    """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: remove a snapshot of an image."""
+    with _image(arguments) as target:
+        snapshots.delete(target.pool, target.name, target.snapshot)
+    return ""
+
+
+def image_snap_revert(arguments: list[str]) -> str:
+    """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: take an image back to a snapshot."""
+    with _image(arguments) as target:
+        snapshots.revert(target.pool, target.name, target.snapshot)
+    return ""
+
+
+def image_snap_flatten(arguments: list[str]) -> str:
+    """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: take an image back to a snapshot and drop all its snapshots."""
+    with _image(arguments) as target:
+        snapshots.flatten(target.pool, target.name, target.snapshot)
+    return ""
+
+
+@contextmanager
+def _disk(arguments: list[str], frontend: FrontEnd) -> Iterator[_Target]:
+    place, snapshot, vm_id, datastore_id = decode.words(arguments, "DISK", "SNAP_ID", "VM_ID", "DATASTORE_ID")
+    wanted = str(parse.count(snapshot, "SNAP_ID"))
+    disk = disks.find(frontend, parse.count(vm_id, "VM_ID"), decode.disk_id(place))
+    _must_be_rbd(disk)
+    datastore = disks.datastore(frontend, parse.count(datastore_id, "DATASTORE_ID"))
+    name = disk.rbd_name
+    with ceph.connect(disk.connect(name.pool)) as pool:
+        disks.must_be_primary(pool, name.name)
+        target = _Target(pool, name.name, wanted)
+        yield target
+        target.publish()
+        disks.protect(pool, name.name, datastore, disk)
+
+
+def _must_be_rbd(disk: Disk) -> None:
+    kind = template.get(disk.attributes, "TYPE", "RBD")
+    if kind != "RBD" or not template.get(disk.attributes, "SOURCE"):
+        what = "volatile" if kind == "RBD" else f"of type {kind}"
+        raise InputError(f"Disk {disk.disk_id} of VM {disk.vm_id} is {what}; only RBD disks of images have snapshots.")
+
+
+@contextmanager
+def _image(arguments: list[str]) -> Iterator[_Target]:
+    decode.words(arguments, "IMAGE_ID")
+    data = decode.action_data(elsewhere.read_stdin())
+    elsewhere.unless_here(data.attributes)
+    image = data.wanted_image()
+    wanted = str(parse.integer(image, "TARGET_SNAPSHOT"))
+    source = parse.source(image.findtext("SOURCE") or "")
+    with ceph.connect(replace(data.access, pool=source.pool)) as pool:
+        disks.must_be_primary(pool, source.name)
+        target = _Target(pool, source.name, wanted)
+        yield target
+        target.publish()
+        own = image.find("TEMPLATE")
+        try:
+            settings = data.settings
+        except InputError as error:  # a slip in a DR_ attribute fails no action
+            print(f"WARN: {source.name} is not protected yet: {error}", file=sys.stderr)
+            return
+        if not wants_protection(settings, () if own is None else template.from_element(own)):
+            return
+        reason = protect(pool, source.name, settings)
+        if reason:
+            print(f"WARN: {source.name} is not protected yet: {reason}", file=sys.stderr)
+        wake.keeper(data.datastore_id)
+
+
+@contextmanager
+def _frozen(host: str, vm: etree._Element) -> Iterator[None]:
+    """Hold a running guest's writes while the block runs, and let them go in any case."""
+    deploy_id = vm.findtext("DEPLOY_ID") or ""
+    history = vm.findall("HISTORY_RECORDS/HISTORY")
+    if history and history[-1].findtext("VM_MAD") == "lxc":
+        process.on_host(host, ["sudo", "lxc-freeze", "-n", deploy_id], _FREEZE_LIMIT_S)
+        try:
+            yield
+        finally:
+            process.on_host(host, ["sudo", "lxc-unfreeze", "-n", deploy_id], _FREEZE_LIMIT_S)
+        return
+    frozen = _virsh(host, "domfsfreeze", deploy_id)
+    try:
+        yield
+    finally:
+        # Also when the freeze seemed to fail: it may have come through after its time was over.
+        _virsh(host, "domfsthaw", deploy_id, quiet=not frozen)
+
+
+def _virsh(host: str, verb: str, deploy_id: str, quiet: bool = False) -> bool:
+    """As in stock a guest that cannot be frozen (no agent, no libvirt) is only crash-consistent: a warning."""
+    found = hypervisor_defaults()
+    limit = found.get("VIRSH_TIMEOUT") or str(_FREEZE_LIMIT_S)
+    uri = found.get("LIBVIRT_URI") or "qemu:///system"
+    command = ["timeout", limit, "virsh", "-c", uri, verb, "--domain", deploy_id]
+    try:
+        process.on_host(host, command, parse.count(limit, "VIRSH_TIMEOUT") + _ANSWER_S)
+    except process.ProcessError as error:
+        if not quiet:
+            print(f"WARN: {verb} of {deploy_id} on {host} failed: {error}", file=sys.stderr)
+        return False
+    return True
