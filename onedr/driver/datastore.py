@@ -73,7 +73,11 @@ def rm(arguments: list[str]) -> str:
     from onedr.ops import removal
 
     data = _input()
-    removal.remove_image(data.wanted_image(), data.access, moves_to_trash(data.attributes))
+    image = data.wanted_image()
+    if image.findtext("SOURCE") in (None, "", "-"):
+        removal.remove_unregistered(image, data.settings.site_index, data.access)
+    else:
+        removal.remove_image(image, data.access, moves_to_trash(data.attributes))
     return ""
 
 

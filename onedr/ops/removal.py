@@ -4,37 +4,48 @@ from __future__ import annotations
 import rbd
 from lxml import etree
 
-from onedr import parse, template
-from onedr.errors import FrontEndError, RefusedError
+from onedr import names, parse, template
+from onedr.errors import FrontEndError, InputError, RefusedError
 from onedr.model import CephAccess
 from onedr.policy.removal import RemovalFacts, refusal
 from onedr.policy.vm_template import ORIGIN
-from onedr.ports import ceph, images, mirror
+from onedr.ports import ceph, images, mirror, snapshots
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 
 
 def remove_image(image: etree._Element, access: CephAccess, trash: bool) -> None:
     """Remove `<IMAGE>`'s RBD image. Raises RefusedError, whose sentence is then also the image's DR_MESSAGE."""
-    text = image.findtext("SOURCE") or ""
-    if not text or text == "-":
-        return  # its creation failed: there is nothing
-    source = parse.source(text)
+    source = parse.source(image.findtext("SOURCE") or "")
     image_id = parse.integer(image, "ID")
     with ceph.connect(CephAccess(source.pool, access.user, access.conf, access.keyfile)) as pool:
-        if not pool.exists(source.name):
-            return
         try:
-            reason = refusal(_facts(pool, source.name, image))
-            if reason:
-                raise RefusedError(f"Image {image_id} ({source}) is not removed: {reason}")
-            if trash:
-                images.move_to_trash(pool, source.name)
-            else:
-                images.remove(pool, source.name)
+            if pool.exists(source.name):
+                reason = refusal(_facts(pool, source.name, image))
+                if reason:
+                    raise RefusedError(f"Image {image_id} ({source}) is not removed: {reason}")
+                if trash:
+                    images.move_to_trash(pool, source.name)
+                else:
+                    images.remove(pool, source.name)
+            snapshots.remove_leftovers(pool, source.name)
         except RefusedError as error:
             _tell(image_id, str(error))
             raise
+
+
+def remove_unregistered(image: etree._Element, site_index: int, access: CephAccess) -> None:
+    """Remove what a killed run made, or half made, for an image whose SOURCE oned never learned. Usually there is nothing."""
+    image_id = parse.integer(image, "ID")
+    name, what = names.image(image_id, site_index), f"image {image_id}"
+    try:
+        with ceph.connect(access) as pool:
+            if pool.exists(name) and images.is_mine(pool, name, what):
+                images.remove(pool, name)
+            elif pool.exists(name):
+                images.remove_unfinished(pool, name, what)
+    except InputError:
+        return  # no such pool or user: that is why its creation failed
 
 
 def _facts(pool: Pool, name: str, image: etree._Element) -> RemovalFacts:

@@ -14,7 +14,7 @@ import rbd
 from onedr import names
 from onedr.errors import ForeignImageError, InputError, RefusedError, StorageError
 from onedr.model import MIB, Mode
-from onedr.ports import mirror
+from onedr.ports import intents, mirror
 from onedr.ports.ceph import Pool
 
 REMOVING_KEY = ".rbd_onedr.removing"  # seconds since the epoch: somebody wants to remove the image
@@ -42,20 +42,36 @@ def is_mine(pool: Pool, name: str, what: str) -> bool:
 
 @contextmanager
 def making(pool: Pool, name: str, what: str) -> Iterator[None]:
-    """Claim `name`, which must be free; whatever fails inside leaves no image behind.
+    """Claim `name`, which must be free; whatever fails inside leaves no image behind, nor does a run that was killed here.
 
     Raises ForeignImageError that names the owner of an image already there.
     """
-    if pool.exists(name):
+    if pool.exists(name) and not remove_unfinished(pool, name, what):
         raise _foreign(pool, name)
+    intents.note(pool, name, {"fsid": pool.fsid(), "what": what})
     try:
         yield
         _mark(pool, name, what)
     except rbd.ImageExists as error:  # made by somebody else since we looked
+        intents.clear(pool, name)
         raise _foreign(pool, name) from error
     except BaseException:
         remove(pool, name)
+        intents.clear(pool, name)
         raise
+    intents.clear(pool, name)
+
+
+def remove_unfinished(pool: Pool, name: str, what: str) -> bool:
+    """Remove what a killed run began under this name for exactly this and did not mark; False for anything else."""
+    mine = {"fsid": pool.fsid(), "what": what}
+    if intents.of(pool, name) != mine or maker(pool, name) == mine:
+        return False
+    with pool.image(name, read_only=True) as image:
+        if mirror.mode(image) is not None:  # that comes after the mark: it is the peer's copy
+            return False
+    remove(pool, name)
+    return True
 
 
 def finish_clone(pool: Pool, source: str, name: str, what: str) -> bool:
@@ -67,13 +83,16 @@ def finish_clone(pool: Pool, source: str, name: str, what: str) -> bool:
             return False
     if (str(parent[0]), str(parent[1])) != (pool.access.pool, source):
         return False
-    _strip(pool, name)
     _mark(pool, name, what)
     return True
 
 
 def _mark(pool: Pool, name: str, what: str) -> None:
+    """Ceph hands an image's metadata on to its copies and clones; what OneDR wrote there is not about them."""
     with pool.image(name) as image:
+        for key, _ in list(image.metadata_list()):
+            if "onedr." in str(key):
+                image.metadata_remove(key)
         image.metadata_set(MADE_KEY, json.dumps({"fsid": pool.fsid(), "what": what}))
 
 
@@ -135,7 +154,7 @@ def _next_data(file: FileIO, offset: int) -> int:
 
 
 def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> None:
-    """A full copy of an image (or of one of its snapshots), without OneDR's metadata, which `rbd copy` copies too."""
+    """A full copy of an image (or of one of its snapshots), to be made inside `making`, which takes off its metadata."""
     with pool.image(source, read_only=True) as image:
         if snapshot is not None:
             image.set_snap(snapshot)
@@ -144,7 +163,6 @@ def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> N
             _copy_by_reading(pool, image, target)
         else:
             image.copy(pool.io, target, data_pool=_data_pool(pool))
-    _strip(pool, target)
 
 
 def _copy_by_reading(pool: Pool, image: rbd.Image, target: str) -> None:
@@ -159,7 +177,7 @@ def _copy_by_reading(pool: Pool, image: rbd.Image, target: str) -> None:
 
 
 def clone(pool: Pool, source: str, target: str) -> None:
-    """A thin clone of `source`'s protected snapshot @snap, which is made when missing."""
+    """A thin clone of `source`'s protected snapshot @snap, which is made when missing; to be made inside `making`."""
     data_pool, end = _data_pool(pool), time.monotonic() + _RACE_LIMIT_S
     while True:
         try:
@@ -169,15 +187,6 @@ def clone(pool: Pool, source: str, target: str) -> None:
         except (rbd.ImageNotFound, rbd.InvalidArgument):  # @snap went with the last of the other disks at this moment
             if time.monotonic() > end or not pool.exists(source):
                 raise
-    _strip(pool, target)
-
-
-def _strip(pool: Pool, name: str) -> None:
-    """Ceph hands an image's metadata on to its copies and clones; what OneDR wrote there is not about them."""
-    with pool.image(name) as image:
-        for key, _ in list(image.metadata_list()):
-            if "onedr." in str(key):
-                image.metadata_remove(key)
 
 
 def grow(pool: Pool, name: str, size: int) -> None:
