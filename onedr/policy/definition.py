@@ -119,6 +119,13 @@ def _portable(key: str, value: str | Pairs) -> tuple[str, str | Pairs]:
     return key, value
 
 
+def lies_as_file(disk: Pairs) -> bool:
+    """Is a VM's disk a file of its host? oned says so in DISK_TYPE, also of an RBD image below a system datastore with
+    TM_MAD=ssh (VirtualMachineDisks::check_tm_mad); its TYPE may still say RBD.
+    """
+    return template.get(disk, "DISK_TYPE") == "FILE"
+
+
 def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> DiskRef:
     disk_id = _number(template.get(disk, "DISK_ID"), f"VM {vm_id} has a disk with DISK_ID")
     where = f"Disk {disk_id} of VM {vm_id}"
@@ -127,7 +134,10 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
     clone = template.get(disk, "CLONE").upper() == "YES"
     rbd: str | None = None
     reason = ""
-    if template.get(disk, "DISK_TYPE") not in _RBD_TYPES and template.get(disk, "TYPE") not in _RBD_TYPES:
+    if lies_as_file(disk):
+        mine = template.get(disk, "DATASTORE_ID") in map(str, protected_datastores)
+        reason = "it lies on its host as a file while the VM exists" if mine else "it is not an RBD disk"
+    elif template.get(disk, "DISK_TYPE") not in _RBD_TYPES and template.get(disk, "TYPE") not in _RBD_TYPES:
         reason = "it is not an RBD disk"
     elif not source:
         reason = "it is a volatile disk, which starts empty everywhere"

@@ -20,12 +20,10 @@ class ProcessError(OneDRError):
     """A program failed, is missing, or did not end in time."""
 
 
-def run(argv: Sequence[str], limit_s: float, env: Mapping[str, str] | None = None) -> str:
-    """Run a program to its end and return its standard output. Raises ProcessError."""
+def run(argv: Sequence[str], limit_s: float, env: Mapping[str, str] | None = None, feed: str = "") -> str:
+    """Run a program to its end, `feed` on its standard input, and return its standard output. Raises ProcessError."""
     try:
-        done = subprocess.run(
-            list(argv), stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s, check=False, env=env, text=True
-        )
+        done = subprocess.run(list(argv), input=feed, capture_output=True, timeout=limit_s, check=False, env=env, text=True)
     except FileNotFoundError as error:
         raise ProcessError(f"{argv[0]} is not installed on this machine.") from error
     except subprocess.TimeoutExpired as error:
@@ -85,11 +83,54 @@ def conversation(argv: Sequence[str], end_limit_s: float) -> Iterator[Conversati
             child.stdout.close()
 
 
+@contextmanager
+def stream(argv: Sequence[str], limit_s: float, into: bool = False) -> Iterator[IO[bytes]]:
+    """A program's standard output, or with `into` its standard input, as bytes.
+
+    Raises ProcessError when the program fails, or did not end within `limit_s`; an error of the caller ends the program.
+    """
+    import tempfile
+    import threading
+
+    with tempfile.TemporaryFile() as errors:
+        stdin, stdout = (subprocess.PIPE, subprocess.DEVNULL) if into else (subprocess.DEVNULL, subprocess.PIPE)
+        try:
+            child = subprocess.Popen(list(argv), stdin=stdin, stdout=stdout, stderr=errors)
+        except FileNotFoundError as error:
+            raise ProcessError(f"{argv[0]} is not installed on this machine.") from error
+        clock = threading.Timer(limit_s, child.kill)
+        clock.start()
+        pipe = child.stdin if into else child.stdout
+        assert pipe is not None
+        try:
+            with suppress(BrokenPipeError):  # the program's own words say more
+                yield pipe
+                pipe.close()
+            child.wait()
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+        finally:
+            clock.cancel()
+            with suppress(BrokenPipeError):
+                pipe.close()
+        if child.returncode:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip()[-_ERROR_TAIL:]
+            raise ProcessError(f"{argv[0]} failed ({child.returncode}): {said}")
+
+
 def on_host(host: str, argv: Sequence[str], limit_s: float) -> str:
     """Run a program on a host as the front-end's user: here directly, elsewhere through ssh, every word quoted."""
+    return run(host_command(host, argv), limit_s)
+
+
+def host_command(host: str, argv: Sequence[str]) -> list[str]:
+    """The words that run a program on a host: themselves here, elsewhere through ssh, every word quoted."""
     if is_here(host):
-        return run(argv, limit_s)
-    return run(["ssh", "-o", "BatchMode=yes", "--", host, shlex.join(argv)], limit_s)
+        return list(argv)
+    return ["ssh", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", "--", host, shlex.join(argv)]
 
 
 @lru_cache

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,6 +13,8 @@ _PREFIX = "onedr-"
 @contextmanager
 def folder(below: Path) -> Iterator[Path]:
     """An empty folder, gone afterwards. Its lock says that its maker lives: the kernel lets go of it however a process ends."""
+    import shutil  # it and tempfile cost a driver 5 ms
+
     _sweep(below)
     made, lock = _locked_folder(below)
     try:
@@ -26,6 +26,8 @@ def folder(below: Path) -> Iterator[Path]:
 
 
 def _locked_folder(below: Path) -> tuple[Path, int | None]:
+    import tempfile
+
     while True:
         made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=below))
         try:
@@ -51,6 +53,8 @@ def _lock(path: Path, how: int) -> int:
 
 def _sweep(below: Path) -> None:
     """Remove folders whose maker is dead; what cannot be locked or removed is somebody else's."""
+    import shutil
+
     for left in below.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             lock = _lock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
