@@ -14,6 +14,7 @@ from sandbox.frontend.ds_driver import action_data, run_driver
 from sandbox.frontend.errors import internal
 from sandbox.frontend.images import Image
 from sandbox.frontend.monitoring import monitor
+from sandbox.frontend.snapshots import Snapshots
 from sandbox.frontend.templates import Template, leading_int
 
 LOG = logging.getLogger("ImM")
@@ -229,9 +230,9 @@ def _snapshot_done(action: str) -> Finish:
             image.snapshots.drop(number)
         elif action == "revert":
             image.snapshots.activate(number, revert=True)
+            image.size = int(image.snapshots.size_of(number))
         else:
-            image.snapshots.items.clear()
-            image.snapshots.base = -1
+            image.snapshots = Snapshots()  # oned forgets all of it, ALLOW_ORPHANS and the next number too
         image.modtime = int(time.time())
         image.unlock()
         frontend.save(image)

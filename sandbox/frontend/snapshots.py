@@ -41,6 +41,10 @@ class Snapshots:
         """A snapshot by id."""
         return next((item for item in self.items if item["ID"] == str(number)), None)
 
+    def size_of(self, number: int) -> str:
+        """MB of a snapshot, 0 for one that does not exist."""
+        return (self.find(number) or {}).get("SIZE", "0")
+
     def total_size(self) -> int:
         """MB of all snapshots."""
         return sum(int(item["SIZE"]) for item in self.items)

@@ -155,7 +155,7 @@ PRIORITY=19
 
 VMM_EXECRC = """\
 # Pairs VMM-TM that can snapshot a disk of a running VM.
-LIVE_DISK_SNAPSHOTS="kvm-qcow2 kvm-shared kvm-ceph kvm-ssh"
+LIVE_DISK_SNAPSHOTS="kvm-qcow2 kvm-shared kvm-ceph kvm-ssh sandbox-ceph"
 """
 
 CEPH_CONF = """\

@@ -5,6 +5,7 @@ from sandbox.frontend import transfers, vmm
 from sandbox.frontend.calls import api
 from sandbox.frontend.context import Frontend
 from sandbox.frontend.errors import action
+from sandbox.frontend.images import Image
 from sandbox.frontend.plans import TRANSFER, Plan, Result
 from sandbox.frontend.snapshots import Snapshots
 from sandbox.frontend.templates import Vector
@@ -81,12 +82,11 @@ def _off(frontend: Frontend, vm: VM) -> Plan:
 
 
 def _live(frontend: Frontend, vm: VM) -> Plan:
-    """Which way a live snapshot goes is decided by vmm_execrc: pairs of VMM type and TM driver."""
+    """Which way a live snapshot goes is decided by vmm_execrc: pairs of VMM driver and TM driver."""
     disk = busy_disk(vm)
-    kind = (frontend.config.vm_mad(vm.place.vm_mad) or {}).get("TYPE", "kvm")
     mad = transfers.disk_mad(vm, disk)
     verb = f"DISKSNAPSHOT{vm.operation['name'].upper()}"
-    if not vmm.is_dummy(vm) and f"{kind}-{mad}" not in frontend.config.live_disk_snapshots():
+    if not vmm.is_dummy(vm) and f"{vm.place.vm_mad}-{mad}" not in frontend.config.live_disk_snapshots():
         return Plan(f"{verb}: Cannot perform a live {verb} operation", [transfers.tm("", "none")])
     live = f"snap_{vm.operation['name']}_live" if vm.operation["name"] == "create" else "snap_delete"
     return vmm.plan(vm, verb, [transfers.on_disk(frontend, vm, disk, live, vm.operation["snapshot"])])
@@ -102,10 +102,21 @@ def _done(frontend: Frontend, vm: VM, result: Result) -> None:
         tree.activate(number, revert=False)
     elif name == "revert" and result.ok:
         tree.activate(number, revert=True)
+        disk["SIZE"] = tree.size_of(number)
     if not tree.items and not result.ok:
         vm.snapshots.pop(disk["DISK_ID"])
     _count(vm, disk)
+    _keep(frontend, disk, tree)
     back(frontend, vm, result)
+
+
+def _keep(frontend: Frontend, disk: Vector, tree: Snapshots) -> None:
+    """A persistent image has the snapshots and the size of its disk at once, not only when the VM ends."""
+    image = frontend.store.find(Image, int(disk.get("IMAGE_ID", "-1")))
+    if image is not None and disk.get("PERSISTENT") == "YES":
+        image.snapshots = tree.copy(-1)
+        image.size = int(disk["SIZE"])
+        frontend.save(image)
 
 
 def _count(vm: VM, disk: Vector) -> None:

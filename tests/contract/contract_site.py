@@ -151,7 +151,7 @@ class Site:
         text += CONF.format(name="recorder", migrate="YES") + CONF.format(name="ceph_dr", migrate="NO") + VMM_CONF
         conf.write_text(text)
         execrc = self.location / "etc" / "vmm_exec" / "vmm_execrc"
-        execrc.write_text(execrc.read_text().replace("kvm-ssh", "kvm-ssh kvm-recorder"))
+        execrc.write_text(execrc.read_text().replace("kvm-ssh", "kvm-ssh recvmm-recorder"))
         for folder in ("calls", "answers", "events"):
             (self.var / folder).mkdir()
         remotes = self.var / "remotes"
