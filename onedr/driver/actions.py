@@ -1,4 +1,4 @@
-"""DR actions on a datastore: failover, status, reconcile. Called as oned calls its own (DESIGN §7); events are lines of JSON."""
+"""DR actions on a datastore. Called as oned calls its own (DESIGN §7); events are lines of JSON."""
 from __future__ import annotations
 
 import json
@@ -13,11 +13,11 @@ import rbd
 from onedr.driver import decode
 from onedr.driver.decode import ActionData
 from onedr.errors import FrontEndError, OneDRError, PartialError, RefusedError, StorageError
-from onedr.ops import action, elsewhere, failover, reconcile, status
+from onedr.ops import action, disable, elsewhere, enable, failover, reconcile, status
 from onedr.ops.action import Request
 from onedr.ops.elsewhere import HandedOver
-from onedr.ops.protected import Datastore
-from onedr.policy import failover as policy
+from onedr.ops.protected import DRIVER, Datastore
+from onedr.policy import plan
 from onedr.ports.frontend import FrontEnd
 
 
@@ -70,7 +70,7 @@ def _datastore(data: ActionData) -> Datastore:
 def _failover(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     target = _datastore(data)
-    asked = policy.Request(request.confirm, request.vms, request.start)
+    asked = plan.Request(request.confirm, request.vms, request.start)
     try:
         outcome = failover.failover(target, asked, request.dry_run, emit, frontend)
     except RefusedError as error:
@@ -99,4 +99,22 @@ def _reconcile(data: ActionData, _: Request) -> None:
         raise PartialError(f"{len(report.failed)} item(s) could not be repaired; see onedr status.")
 
 
-_VERBS = {"failover": _failover, "status": _status, "reconcile": _reconcile}
+def _enable(data: ActionData, request: Request) -> None:
+    outcome = enable.enable(data.datastore_id, request.attributes, request.dry_run, emit, FrontEnd())
+    if outcome is not None and outcome.failed:
+        raise PartialError(f"{len(outcome.failed)} item(s) failed: {outcome.message}")
+
+
+def _disable(data: ActionData, request: Request) -> None:
+    frontend = FrontEnd()
+    try:
+        outcome = disable.disable(data.datastore_id, request.confirm, request.dry_run, emit, frontend)
+    except RefusedError as error:
+        if not request.dry_run and data.datastore.findtext("DS_MAD") == DRIVER:
+            _tell(frontend, data.datastore_id, str(error))
+        raise
+    if outcome is not None and outcome.failed:
+        raise PartialError(outcome.message)
+
+
+_VERBS = {"failover": _failover, "status": _status, "reconcile": _reconcile, "enable": _enable, "disable": _disable}

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import astuple
 from typing import Any
 
 from onedr import template
 from onedr.errors import OneDRError
 from onedr.ops import wake
-from onedr.ports import bridge, ceph, seal
+from onedr.ports import bridge, ceph, configuration, seal
 from onedr.ports.access import ceph_access
 from onedr.ports.bridge import NoBridgeError, Service, Work
 from onedr.ports.frontend import FrontEnd
@@ -89,9 +90,25 @@ def _news(call: dict[str, Any]) -> tuple[Any, bytes]:
     return wake.has_news(int(call["datastore_id"]), bool(call["peek"])), b""
 
 
+def _hold(call: dict[str, Any]) -> tuple[Any, bytes]:
+    return wake.hold(int(call["datastore_id"])), b""
+
+
+def _let_go(call: dict[str, Any]) -> tuple[Any, bytes]:
+    wake.let_go(int(call["datastore_id"]))
+    return None, b""
+
+
 def _record_key(_: dict[str, Any]) -> tuple[Any, bytes]:
     key = seal.load_key(places().record_key)
     return key is not None, key or b""
 
 
-_SERVICES: Mapping[str, Service] = {"api": _api, "wake": _wake, "news": _news, "record_key": _record_key}
+def _configuration(_: dict[str, Any]) -> tuple[Any, bytes]:
+    return astuple(configuration.load()), b""
+
+
+_SERVICES: Mapping[str, Service] = {
+    "api": _api, "wake": _wake, "news": _news, "hold": _hold, "let_go": _let_go, "record_key": _record_key,
+    "configuration": _configuration,
+}

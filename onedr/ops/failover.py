@@ -3,18 +3,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from onedr.errors import OneDRError, RefusedError
 from onedr.model import Peer, State
-from onedr.ops import gather, parallel, peer, protected, recreate, register, storage
+from onedr.ops import gather, parallel, peer, peer_site, planned, protected, recreate, register, storage
 from onedr.ops import site as front
 from onedr.ops.protected import Datastore
 from onedr.policy import failover as policy
 from onedr.policy import inventory
-from onedr.policy.failover import Facts, Kind, Plan, Request, Step
+from onedr.policy import planned as planned_policy
 from onedr.policy.inventory import VmItem
+from onedr.policy.plan import LIMITS_S, Facts, Kind, Plan, Request, Step
 from onedr.ports import ceph, journal, mirror
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
@@ -43,8 +45,8 @@ def failover(target: Datastore, request: Request, dry_run: bool, emit: Emit, fro
             facts, sight = _facts(pool, target, frontend)
             emit(describe(policy.plan(facts, request), facts, request, time.time()))
             return None
-        with journal.Run(pool, "failover") as run:
-            return _Failover(pool, target, request, emit, frontend, run).execute()
+        with journal.Run(pool, "failover") as run, ExitStack() as stack:
+            return _Failover(pool, target, request, emit, frontend, run, stack).execute()
 
 
 def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, peer.Sight]:
@@ -54,12 +56,13 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, pe
     sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
     site = front.survey(frontend, target.datastore_id, pool, target.settings)
     last = journal.last(pool)
+    there = peer_site.look(pool.access.pool) if sight.peer is Peer.ANSWERS else peer_site.PeerSite(None, None, sight.detail)
     facts = Facts(
         datastore=target.name, here=pool.fsid(), protected=target.settings.protect, images=tuple(images), peer=sight.peer,
         peer_detail=sight.detail, can_fence=sight.can_connect,
         registered=frozenset(site.images.keys() - site.half_images), recovered=front.recovered(frontend),
         interrupted=last is not None and last["result"] == "RUNNING",
-        ground=front.ground(site, inventory.vms(images, pool.fsid())),
+        ground=front.ground(site, inventory.vms(images, pool.fsid())), there=there.vms, there_detail=there.detail,
     )
     return facts, sight
 
@@ -69,7 +72,8 @@ def describe(plan: Plan, facts: Facts, request: Request, now: float) -> dict[str
     return {
         "event": "plan",
         "datastore": facts.datastore,
-        "peer": {"state": facts.peer.value, "detail": facts.peer_detail},
+        "peer": {"state": facts.peer.value, "detail": facts.peer_detail, "front_end": facts.there_detail},
+        "planned": planned_policy.is_planned(facts),
         "refusal": plan.refusal,
         "vms": [_describe_vm(item, plan, request, now) for item in plan.vms],
         "images": [
@@ -97,10 +101,13 @@ def _describe_vm(item: VmItem, plan: Plan, request: Request, now: float) -> dict
 class _Failover:
     """One run. Phases in the order of Kind; a failed item takes what depends on it out, never the others."""
 
-    def __init__(self, pool: Pool, target: Datastore, request: Request, emit: Emit, frontend: FrontEnd, run: journal.Run):
+    def __init__(self, pool: Pool, target: Datastore, request: Request, emit: Emit, frontend: FrontEnd, run: journal.Run,
+                 stack: ExitStack):
+        self.stack = stack  # closes what stays open during the run
         self.pool, self.target, self.request, self.emit, self.frontend, self.run = pool, target, request, emit, frontend, run
         self.began = time.time()
         self.outcome = Outcome(State.ACTIVE_UNPROTECTED, "")
+        self._peer_pool: Pool | None = None
         self.log: dict[str, Any] = {"run": run.id, "verb": run.verb, "owner": journal.me(), "began": self.began, "steps": []}
 
     def execute(self) -> Outcome:
@@ -122,6 +129,8 @@ class _Failover:
         self.site.half_vms = {o: found.vm_id for o, found in self.facts.recovered.items() if not found.finished}
         for kind in Kind:
             self._phase(kind, [step for step in self.plan.steps if step.kind is kind])
+            if kind in planned_policy.BEFORE_PROMOTION and self.outcome.failed and planned_policy.is_planned(self.facts):
+                return self._roll_back()
         return self._finish()
 
     def _phase(self, kind: Kind, steps: list[Step]) -> None:
@@ -142,8 +151,8 @@ class _Failover:
         ordered = {step.target: step for step in steps}
         kind = next(iter(ordered.values())).kind
         action = {
-            Kind.CUT: self._cut, Kind.PROMOTE: self._promote, Kind.REGISTER: self._register, Kind.CREATE: self._create,
-            Kind.START: self._start,
+            Kind.SYNC: self._sync, Kind.STOP: self._stop, Kind.DRAIN: self._sync, Kind.CUT: self._cut,
+            Kind.PROMOTE: self._promote, Kind.REGISTER: self._register, Kind.CREATE: self._create, Kind.START: self._start,
         }[kind]
 
         def one(name: str) -> str:
@@ -156,7 +165,7 @@ class _Failover:
             self._step_event(ordered[name], "done", done, begun)
             return done
 
-        results = parallel.each(ordered, one, policy.LIMITS_S[kind], _THREADS.get(kind, 1))
+        results = parallel.each(ordered, one, LIMITS_S[kind], _THREADS.get(kind, 1))
         for name, result in results.items():
             if isinstance(result, OneDRError):
                 self.outcome.failed.setdefault(name, f"{kind.value}: {result}")
@@ -182,8 +191,8 @@ class _Failover:
     def _fence(self, steps: list[Step]) -> dict[str, str | OneDRError]:
         names = [step.target for step in steps]
         try:
-            with peer.connect(self.sight, self.target.access.pool) as there:
-                results = parallel.each(names, lambda name: peer.fence(there, name), policy.LIMITS_S[Kind.FENCE], 32)
+            there = self._there()
+            results = parallel.each(names, lambda name: peer.fence(there, name), LIMITS_S[Kind.FENCE], 32)
         except OneDRError as error:
             results = dict.fromkeys(names, error)  # nothing is promoted that could not be fenced
         answers: dict[str, str | OneDRError] = {}
@@ -197,6 +206,38 @@ class _Failover:
             })
         storage.wait_for_demotion(self.pool, {name for name in names if name not in self.outcome.failed})
         return answers
+
+    def _there(self) -> Pool:
+        """The peer's pool, opened once."""
+        if self._peer_pool is None:
+            self._peer_pool = self.stack.enter_context(peer.connect(self.sight, self.target.access.pool))
+        return self._peer_pool
+
+    def _sync(self, name: str) -> str:
+        return planned.sync(self.pool, self._there(), name, LIMITS_S[Kind.DRAIN] - 5)
+
+    def _stop(self, vm_id: str) -> str:
+        return peer_site.hold(peer_site.frontend(), int(vm_id), LIMITS_S[Kind.STOP] - 10)
+
+    def _roll_back(self) -> Outcome:
+        """Nothing is promoted here yet: the peer gets its images and VMs back."""
+        why = "; ".join(f"{item}: {reason}" for item, reason in self.outcome.failed.items())
+        names = [step.target for step in self.plan.steps if step.kind is Kind.PROMOTE]
+        results = planned.roll_back(self.pool, self._there(), names)
+        undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
+        text = f"The move was taken back, the peer is the primary as before ({why})."
+        if undone:
+            text = f"The move failed ({why}) and could not be taken back whole ({undone}); onedr abort tries again."
+        self.outcome.message, self.outcome.state = text, State.STANDBY
+        self.log["rollback"] = {item: str(result) for item, result in results.items()}
+        self._journal(result="RUNNING" if undone else "ROLLED_BACK", message=text)
+        self.frontend.update_datastore(self.target.datastore_id, (("DR_STATE", State.STANDBY.value), ("DR_MESSAGE", text)))
+        self.emit({
+            "event": "verdict", "state": State.STANDBY.value, "message": text, "seconds": round(time.time() - self.began, 3),
+            "done": {}, "failed": {self._label(item): reason for item, reason in self.outcome.failed.items()}, "warnings": {},
+            "vms": {},
+        })
+        return self.outcome
 
     def _cut(self, _: str) -> str:
         names = [step.target for step in self.plan.steps if step.kind is Kind.PROMOTE]
@@ -217,7 +258,7 @@ class _Failover:
         return made
 
     def _start(self, origin: str) -> str:
-        return recreate.start(self.site, self.vm_ids[origin], policy.LIMITS_S[Kind.START] - 10)
+        return recreate.start(self.site, self.vm_ids[origin], LIMITS_S[Kind.START] - 10)
 
     def _start_by_priority(self, steps: list[Step]) -> dict[str, str | OneDRError]:
         groups: dict[int, list[Step]] = {}

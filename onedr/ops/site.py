@@ -9,8 +9,8 @@ from lxml import etree
 from onedr import template
 from onedr.model import Settings
 from onedr.policy import definition, readiness, vm_template
-from onedr.policy.failover import Recovered
 from onedr.policy.inventory import VmItem
+from onedr.policy.plan import Recovered
 from onedr.policy.readiness import Ground, Host
 from onedr.policy.vm_template import Network
 from onedr.ports.ceph import Pool

@@ -6,91 +6,16 @@ most one primary by our hand, and planning again from new facts yields exactly w
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Iterable
 
 from onedr import template
 from onedr.model import ImageFacts, ImageRecord, Peer
-from onedr.policy import inventory, readiness
+from onedr.policy import inventory, planned, readiness
 from onedr.policy.inventory import VmItem
-from onedr.policy.readiness import Ground
+from onedr.policy.plan import Facts, Kind, Plan, Request, Step
+from onedr.policy.vm_template import HELD
 
 RUNS_AT_SOURCE = ("ACTIVE", "PENDING")  # a VM in another state was not meant to run
-
-
-class Kind(str, Enum):
-    """What a step does. In this order."""
-
-    FENCE = "fence"  # demote the image at the peer
-    CUT = "cut off rbd-mirror"
-    PROMOTE = "promote"
-    REGISTER = "register"  # an RBD image as an OpenNebula image
-    CREATE = "create"  # a VM, on hold
-    START = "start"
-
-
-LIMITS_S = {Kind.FENCE: 30, Kind.CUT: 30, Kind.PROMOTE: 120, Kind.REGISTER: 60, Kind.CREATE: 60, Kind.START: 180}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One thing to do to one target: an image's name, or a VM's origin."""
-
-    kind: Kind
-    target: str
-    text: str
-
-    @property
-    def limit_s(self) -> int:
-        return LIMITS_S[self.kind]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the operator asked for. `vms`: names or ids at the peer; empty means all."""
-
-    confirm: str = ""
-    vms: tuple[str, ...] = ()
-    start: bool = True
-
-
-@dataclass(frozen=True)
-class Recovered:
-    """A VM at this site that carries DR_ORIGIN."""
-
-    vm_id: int
-    state: str
-    start_pending: bool
-    finished: bool  # False: its creation was interrupted before owner and permissions were set
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Everything the decision rests on. `here` is this cluster's id."""
-
-    datastore: str
-    here: str
-    protected: bool
-    images: tuple[ImageFacts, ...]
-    peer: Peer
-    peer_detail: str
-    can_fence: bool
-    registered: frozenset[str] = frozenset()  # names of RBD images that are OpenNebula images here
-    recovered: Mapping[str, Recovered] = field(default_factory=dict)  # by origin
-    ground: Ground = field(default_factory=Ground)
-    interrupted: bool = False  # the last run did not end: another must, if only to say so
-
-
-@dataclass(frozen=True)
-class Plan:
-    """`refusal` and no steps, or steps in order; `left_out` says why an item is not part of it."""
-
-    refusal: str = ""
-    steps: tuple[Step, ...] = ()
-    vms: tuple[VmItem, ...] = ()
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    warnings: Mapping[str, str] = field(default_factory=dict)  # by origin; nothing that stops a step
 
 
 def plan(facts: Facts, request: Request) -> Plan:
@@ -113,6 +38,11 @@ def plan(facts: Facts, request: Request) -> Plan:
     good = [item for item in vms if item.origin not in left_out]
     usable = [image for image in images if image.name not in left_out]
     steps = [*_storage_steps(facts, usable), *_frontend_steps(facts, request, usable, good)]
+    if planned.is_planned(facts):
+        refusal = planned.refusal(facts, usable, vms, left_out)
+        if refusal:
+            return Plan(refusal, vms=tuple(vms), left_out=left_out)
+        steps = [*planned.steps(facts, usable), *steps]
     steps = [step for step in steps if step.target not in left_out]  # a VM left on hold whose disk is not to be trusted
     if not steps and not left_out and not facts.interrupted:
         return Plan(f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already.")
@@ -139,7 +69,7 @@ def _refusal(facts: Facts, request: Request, vms: list[VmItem]) -> str:
         return f"No record of VM {', '.join(request.vms)} has arrived here. See onedr status."
     waiting = any(not image.primary for image in from_peer)
     confirmed = request.confirm == facts.datastore
-    if waiting and facts.peer is Peer.ANSWERS and not confirmed:
+    if waiting and facts.peer is Peer.ANSWERS and not confirmed and not planned.is_planned(facts):
         return (
             f"The peer's Ceph still answers ({facts.peer_detail}). If the peer shall really lose its role, "
             f"confirm with DR_CONFIRM={facts.datastore}: its images are then demoted first."
@@ -247,9 +177,10 @@ def _is_image(image: ImageFacts) -> bool:
 
 def wants_start(item: VmItem, request: Request) -> bool:
     """A VM runs here if it ran there, and nobody said DR_START=NO."""
+    state = template.get(item.record.user_template, HELD) or item.record.state  # stopped by a planned move: as it was before
     return (
         request.start
-        and item.record.state in RUNS_AT_SOURCE
+        and state in RUNS_AT_SOURCE
         and template.get(item.record.user_template, "DR_START").upper() != "NO"
     )
 

@@ -27,7 +27,7 @@ class FrontEnd:
 
     def __init__(self, url: str | None = None, session: str | None = None, limit_s: float = 30):
         self._limit_s = limit_s
-        self._front_end = bridge.guest()
+        self._front_end = None if url else bridge.guest()
         if self._front_end is not None:
             self.url = "the front-end"
             return

@@ -10,7 +10,7 @@ import workload as w
 
 from onedr.ops.action import Request
 from onedr.ops.protect import parent_of
-from onedr.policy.failover import Kind
+from onedr.policy.plan import Kind
 from onedr.ports.ceph import Pool
 from sandbox.cloud import DATASTORE, NETWORK, Cloud
 from sandbox.waiting import until

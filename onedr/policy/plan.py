@@ -1,0 +1,103 @@
+"""What a run is made of: facts, a request, and ordered steps (DESIGN §6). Data only."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from onedr.model import ImageFacts, Peer
+from onedr.policy.inventory import VmItem
+from onedr.policy.readiness import Ground
+
+
+class Kind(str, Enum):
+    """What a step does. In this order."""
+
+    SYNC = "sync"  # the copy here catches up while the peer's VMs still run
+    STOP = "stop"  # a VM at the peer, and hold it there
+    DRAIN = "drain"  # the last writes arrive
+    FENCE = "fence"  # demote the image at the peer
+    CUT = "cut off rbd-mirror"
+    PROMOTE = "promote"
+    REGISTER = "register"  # an RBD image as an OpenNebula image
+    CREATE = "create"  # a VM, on hold
+    START = "start"
+
+
+LIMITS_S = {
+    Kind.SYNC: 90, Kind.STOP: 300, Kind.DRAIN: 60, Kind.FENCE: 30, Kind.CUT: 30, Kind.PROMOTE: 120, Kind.REGISTER: 60,
+    Kind.CREATE: 60, Kind.START: 180,
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do to one target: an image's name, or a VM's origin."""
+
+    kind: Kind
+    target: str
+    text: str
+
+    @property
+    def limit_s(self) -> int:
+        return LIMITS_S[self.kind]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the operator asked for. `vms`: names or ids at the peer; empty means all."""
+
+    confirm: str = ""
+    vms: tuple[str, ...] = ()
+    start: bool = True
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A VM at this site that carries DR_ORIGIN."""
+
+    vm_id: int
+    state: str
+    start_pending: bool
+    finished: bool  # False: its creation was interrupted before owner and permissions were set
+
+
+@dataclass(frozen=True)
+class PeerVm:
+    """A VM at the peer, as its front-end shows it. `held`: the state in which a run of ours found it, empty when free."""
+
+    vm_id: int
+    name: str
+    state: str
+    held: str
+    images: frozenset[str]  # RBD names of its disks in this pool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the decision rests on. `here` is this cluster's id."""
+
+    datastore: str
+    here: str
+    protected: bool
+    images: tuple[ImageFacts, ...]
+    peer: Peer
+    peer_detail: str
+    can_fence: bool
+    registered: frozenset[str] = frozenset()  # names of RBD images that are OpenNebula images here
+    recovered: Mapping[str, Recovered] = field(default_factory=dict)  # by origin
+    ground: Ground = field(default_factory=Ground)
+    there: tuple[PeerVm, ...] | None = None  # None: the peer's front-end does not answer, or is not known
+    there_detail: str = ""
+    interrupted: bool = False  # the last run did not end: another must, if only to say so
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`refusal` and no steps, or steps in order; `left_out` says why an item is not part of it."""
+
+    refusal: str = ""
+    steps: tuple[Step, ...] = ()
+    vms: tuple[VmItem, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    warnings: Mapping[str, str] = field(default_factory=dict)  # by origin; nothing that stops a step
