@@ -5,6 +5,8 @@ import sys
 
 import click
 
+from onedr.cli.disable import disable
+from onedr.cli.enable import enable
 from onedr.cli.failover import failover
 from onedr.cli.history import history
 from onedr.cli.reconcile import reconcile
@@ -32,5 +34,5 @@ def main() -> None:
     """
 
 
-for verb in (status, failover, reconcile, history):
+for verb in (status, failover, reconcile, history, enable, disable):
     main.add_command(verb)

@@ -11,7 +11,7 @@ from onedr.errors import RefusedError
 from onedr.ports import process
 from onedr.ports.places import places
 
-VERBS = ("failover", "status", "reconcile")
+VERBS = ("failover", "status", "reconcile", "enable", "disable")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Request:
     dry_run: bool = False
     vms: tuple[str, ...] = ()
     start: bool = True
+    attributes: tuple[tuple[str, str], ...] = ()  # DR_ attributes given with it
 
 
 def command(verb: str) -> str:
@@ -46,6 +47,8 @@ def driver_data(datastore: etree._Element, request: Request) -> bytes:
         *(("VM", vm) for vm in request.vms),
     ):
         etree.SubElement(asked, tag).text = text
+    for key, value in request.attributes:
+        etree.SubElement(asked, "ATTRIBUTE", NAME=key).text = value
     return base64.b64encode(etree.tostring(root))
 
 
@@ -64,4 +67,5 @@ def read_request(root: etree._Element, verb: str) -> Request:
     return Request(
         verb=verb, confirm=asked.findtext("CONFIRM") or "", dry_run=asked.findtext("DRY_RUN") == "YES",
         vms=tuple(str(vm.text) for vm in asked.iterfind("VM") if vm.text), start=asked.findtext("START") != "NO",
+        attributes=tuple((str(found.get("NAME")), found.text or "") for found in asked.iterfind("ATTRIBUTE")),
     )

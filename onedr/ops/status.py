@@ -11,7 +11,7 @@ from onedr.model import ImageFacts, VmRecord
 from onedr.ops import copies, gather, protected
 from onedr.ops.copies import Copies
 from onedr.ops.protected import Datastore
-from onedr.policy import definition, inventory, state
+from onedr.policy import conversion, definition, inventory, state
 from onedr.policy.settings import wants_protection
 from onedr.policy.state import Item, Verdict
 from onedr.ports import ceph, journal
@@ -62,7 +62,7 @@ def view(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> View:
         Item(name, False, True, False, None, problem=reason) for name, reason in unprotected.items() if _counts(reason)
     )
     lease = journal.current(pool)
-    running = lease is not None and lease.alive(now)
+    running = lease is not None and lease.alive(now) and lease.verb not in conversion.VERBS
     last = journal.last(pool)
     interrupted = bool(last and last["result"] == "RUNNING" and not running)
     verb = lease.verb if lease is not None and (running or interrupted) else ""

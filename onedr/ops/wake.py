@@ -4,11 +4,13 @@ from __future__ import annotations
 import fcntl
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from onedr.ports import bridge, process
 from onedr.ports.places import places
+
+_held: dict[int, ExitStack] = {}
 
 
 def keeper(datastore_id: int) -> None:
@@ -40,6 +42,31 @@ def only_one(datastore_id: int) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def hold(datastore_id: int) -> bool:
+    """Take the keeper's place until `let_go` or this process's end; False when a keeper is at work."""
+    front_end = bridge.guest()
+    if front_end is not None:
+        return bool(front_end.call("hold", datastore_id=datastore_id)[0])
+    if datastore_id in _held:
+        return True
+    stack = ExitStack()
+    if not stack.enter_context(only_one(datastore_id)):
+        stack.close()
+        return False
+    _held[datastore_id] = stack
+    return True
+
+
+def let_go(datastore_id: int) -> None:
+    """Give the place that `hold` took back."""
+    front_end = bridge.guest()
+    if front_end is not None:
+        front_end.call("let_go", datastore_id=datastore_id)
+        return
+    if datastore_id in _held:
+        _held.pop(datastore_id).close()
 
 
 def news(datastore_id: int) -> Path:

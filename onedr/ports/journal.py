@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -129,6 +130,12 @@ class Run:
 def load(pool: Pool) -> dict[str, dict[str, Any]]:
     """Every run's journal by run id, oldest first; empty when there never was a run."""
     return {key[len(_RUN) :]: json.loads(value) for key, value in _omap(pool, _RUN).items()}
+
+
+def remove(pool: Pool) -> None:
+    """Remove lease and journals from the pool; gone is done."""
+    with suppress(rados.ObjectNotFound):
+        pool.io.remove_object(_OBJECT)
 
 
 def last(pool: Pool) -> dict[str, Any] | None:

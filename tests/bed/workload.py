@@ -138,18 +138,18 @@ def wait_recorded(cloud: Cloud, vm_id: int, *pools: Pool) -> list[float]:
     return taken
 
 
-def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 60) -> None:
+def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 60, datastore: int | None = None) -> None:
     """Wait until `onedr status` calls the copies of these images complete."""
     def look() -> bool:
-        complete = {disk["name"] for disk in status(cloud)["disks"] if disk["complete"]}
+        complete = {disk["name"] for disk in status(cloud, datastore)["disks"] if disk["complete"]}
         return complete >= set(names)
 
     until(f"complete copies of {', '.join(names)}", look, limit_s, 0.2)
 
 
-def status(cloud: Cloud) -> dict[str, Any]:
-    """`onedr status --json`."""
-    return cloud.onedr("status", str(cloud.datastore_id))
+def status(cloud: Cloud, datastore: int | None = None) -> dict[str, Any]:
+    """`onedr status --json` of the protected datastore, or of another one."""
+    return cloud.onedr("status", str(cloud.datastore_id if datastore is None else datastore))
 
 
 def lock_owners(pool: Pool, name: str) -> list[Any]:
@@ -174,16 +174,17 @@ def last_run(cloud: Cloud) -> dict[str, Any]:
     return dict(list(runs.values())[-1]) if runs else {}
 
 
-def start_action(cloud: Cloud, request: action.Request) -> subprocess.Popen[str]:
+def start_action(cloud: Cloud, request: action.Request, datastore: int | None = None) -> subprocess.Popen[str]:
     """The driver executable of an action, started as `onedr` and the hook do; its events come on `stdout`."""
     path = cloud.one_location / "var/remotes/datastore/ceph_dr" / request.verb
+    datastore = cloud.datastore_id if datastore is None else datastore
     tools = f"{cloud.one_location / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     own = {"ONE_LOCATION": str(cloud.one_location), "ONE_XMLRPC": cloud.endpoint, "ONE_AUTH": str(cloud.one_auth)}
     child = subprocess.Popen(
-        [*cloud.prefix, str(path), str(cloud.datastore_id)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [*cloud.prefix, str(path), str(datastore)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, env={**os.environ, **cloud.environment, **own, "PATH": tools},
     )
     assert child.stdin is not None
     with child.stdin as stdin:
-        stdin.write(action.driver_data(frontend(cloud).datastore(cloud.datastore_id), request).decode())
+        stdin.write(action.driver_data(frontend(cloud).datastore(datastore), request).decode())
     return child

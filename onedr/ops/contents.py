@@ -1,0 +1,165 @@
+"""Everything of a datastore that `enable` and `disable` work on: its images, its VMs' clones, and what Ceph says of each."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import rbd
+from lxml import etree
+
+from onedr import names, parse, template
+from onedr.errors import InputError, OneDRError, StorageError
+from onedr.model import Settings
+from onedr.ops import parallel
+from onedr.ops.protect import parent_of
+from onedr.policy import definition
+from onedr.policy.conversion import Item, Vm
+from onedr.policy.settings import wants_protection
+from onedr.policy.vm_template import ORIGIN
+from onedr.ports import images, mirror
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd, attributes, number
+
+_LIMIT_S = 30
+_THREADS = 32
+_USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
+_PREFIXES = ("onedr.", ".rbd_onedr")
+
+
+def items(pool: Pool, datastore_id: int, settings: Settings, frontend: FrontEnd) -> tuple[Item, ...]:
+    """Its images and clones, and what these are clones of; one that cannot be read is `unreadable`."""
+    listed = {item.name or item.label: item for item in (
+        *_images(pool, datastore_id, settings, frontend), *_disks(pool, datastore_id, settings, frontend))}
+    listed.update({name: item for name, item in _leftovers(pool, listed) if name not in listed})
+    known = _looked(pool, listed)
+    more = known
+    while more:
+        more = _looked(pool, {item.name: item for item in _bases(pool, more.values()) if item.name not in known})
+        known.update(more)
+    return tuple(_shared(pool, item, known) for item in known.values())
+
+
+def _looked(pool: Pool, listed: dict[str, Item]) -> dict[str, Item]:
+    here = pool.fsid()
+    looked = parallel.each(listed, lambda key: look(pool, listed[key], here), _LIMIT_S, _THREADS)
+    return {key: _unreadable(listed[key], found) if isinstance(found, OneDRError) else found for key, found in looked.items()}
+
+
+def _unreadable(item: Item, why: OneDRError) -> Item:
+    return replace(item, unreadable=True, obstacle=f"it cannot be read: {why}")
+
+
+def _leftovers(pool: Pool, listed: dict[str, Item]) -> Iterator[tuple[str, Item]]:
+    """What the stock driver's snapshot actions left of an image: its older snapshots are there."""
+    for name in pool.names():
+        owner = listed.get(names.leftover_of(name) or "")
+        if owner is not None:
+            yield name, Item(name, owner.holder, f"older snapshots of {owner.label}", wanted=owner.wanted)
+
+
+def _bases(pool: Pool, items: Iterable[Item]) -> Iterator[Item]:
+    for item in items:
+        where, _, name = item.parent.partition("/")
+        if name and where == pool.access.pool:
+            yield Item(name, item.holder, f"base of {item.label}", wanted=item.wanted)
+
+
+def _shared(pool: Pool, item: Item, known: dict[str, Item]) -> Item:
+    """A base that OpenNebula does not know as an image of the datastore may be that of others too."""
+    if not item.label.startswith("base of ") or not item.exists or item.unreadable:
+        return item
+    others = [child for child in images.children(pool, item.name) if child.partition("/")[2] not in known]
+    return replace(item, used_by=", ".join(others))
+
+
+def _images(pool: Pool, datastore_id: int, settings: Settings, frontend: FrontEnd) -> Iterator[Item]:
+    for image in frontend.images():
+        if image.findtext("DATASTORE_ID") != str(datastore_id):
+            continue
+        holder, state = f"image {image.findtext('ID')}", definition.image_state(image)
+        own = attributes(image)
+        item = Item(
+            "", holder, f"{holder} ({image.findtext('NAME')})", wanted=wants_protection(settings, own),
+            obstacle="" if state in _USABLE else f"the image is {state}", from_peer=bool(template.get(own, ORIGIN)),
+        )
+        yield _named(item, pool, image.findtext("SOURCE") or "")
+
+
+def _named(item: Item, pool: Pool, source: str) -> Item:
+    try:
+        found = parse.source(source)
+    except InputError:
+        return replace(item, exists=False, obstacle=item.obstacle or "it has no RBD image")
+    if found.pool != pool.access.pool:
+        return replace(item, name=f"{found}", exists=False, obstacle=f"it lies in pool {found.pool}, not in this datastore's")
+    return replace(item, name=found.name)
+
+
+def _disks(pool: Pool, datastore_id: int, settings: Settings, frontend: FrontEnd) -> Iterator[Item]:
+    for vm, disk in _vm_disks(datastore_id, frontend):
+        if template.get(disk, "CLONE").upper() != "YES":
+            continue  # the image itself
+        vm_id, disk_id = number(vm, "ID"), parse.count(template.get(disk, "DISK_ID"), "DISK_ID")
+        item = Item(
+            "", f"VM {vm_id}", f"disk {disk_id} of VM {vm_id} ({vm.findtext('NAME')})",
+            wanted=wants_protection(settings, disk, attributes(vm, "USER_TEMPLATE")),
+        )
+        yield _named(item, pool, names.vm_disk(template.get(disk, "SOURCE"), vm_id, disk_id))
+
+
+def _vm_disks(datastore_id: int, frontend: FrontEnd) -> Iterator[tuple[etree._Element, template.Pairs]]:
+    for vm in frontend.vms():
+        for disk in template.vectors(attributes(vm), "DISK"):
+            if template.get(disk, "DATASTORE_ID") == str(datastore_id):
+                yield vm, disk
+
+
+def vms(datastore_id: int, frontend: FrontEnd) -> tuple[Vm, ...]:
+    """VMs with disks of the datastore, once for each driver their disks were made with."""
+    found = {
+        Vm(number(vm, "ID"), str(vm.findtext("NAME")), template.get(disk, "TM_MAD")): None
+        for vm, disk in _vm_disks(datastore_id, frontend)
+    }
+    return tuple(found)
+
+
+def look(pool: Pool, item: Item, here: str) -> Item:
+    """An item with what Ceph says of it now. `here`: this cluster's id."""
+    if not item.exists:
+        return item
+    try:
+        with pool.image(item.name, read_only=True) as image:
+            values = dict(image.metadata_list())
+            parent = parent_of(image)
+            made_at = json.loads(values[images.MADE_KEY])["fsid"] if images.MADE_KEY in values else here
+            return replace(
+                item, mode=mirror.mode(image), primary=mirror.is_primary(image), size=int(image.size()),
+                parent="/".join(parent[:2]) if parent else "", traces=any(is_ours(key) for key in values),
+                from_peer=item.from_peer or made_at != here,
+            )
+    except rbd.ImageNotFound:
+        return replace(item, exists=False)
+
+
+def is_ours(key: str) -> bool:
+    """Is this a metadata key of OneDR?"""
+    return key.startswith(_PREFIXES)
+
+
+def strip(pool: Pool, name: str) -> None:
+    """Take everything of OneDR off an image: mirroring, the features that needed, metadata. Reads back; gone is done.
+
+    Raises StorageError, rbd.Error.
+    """
+    try:
+        mirror.disable(pool, name)
+        with pool.image(name) as image:
+            for key in [str(key) for key, _ in image.metadata_list() if is_ours(str(key))]:
+                image.metadata_remove(key)
+            left = [str(key) for key, _ in image.metadata_list() if is_ours(str(key))]
+    except rbd.ImageNotFound:
+        return
+    if left:
+        raise StorageError(f"RBD image {name} still carries {', '.join(left)} although Ceph accepted their removal.")
+

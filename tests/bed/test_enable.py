@@ -1,0 +1,233 @@
+"""A stock Ceph datastore with a running VM moves into protection and out again; nothing is moved, nothing stops."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import stock as s
+import workload as w
+
+from onedr.model import Mode
+from onedr.ports import journal
+from sandbox.cloud import DATASTORE
+from sandbox.waiting import until
+
+if TYPE_CHECKING:
+    from conftest import Sites
+
+
+@pytest.fixture(scope="module")
+def stock(sites: Sites) -> Iterator[s.Stock]:
+    made = s.make(sites.a)
+    yield made
+
+
+@pytest.fixture(scope="module")
+def before(stock: s.Stock) -> dict[str, Any]:
+    """The datastore and its images while they are stock."""
+    with w.open_pool(stock.cloud) as here:
+        return {"template": stock.template(), "images": s.all_outside(stock, here)}
+
+
+def now(stock: s.Stock) -> dict[str, Any]:
+    with w.open_pool(stock.cloud) as here:
+        return {"template": stock.template(), "images": s.all_outside(stock, here)}
+
+
+def results(events: list[dict[str, Any]], stock: s.Stock) -> dict[str, str]:
+    """Result of each item, by what it is."""
+    names = {name: what for what, name in stock.rbd_names().items()}
+    return {names.get(event["name"], event["name"]): event["result"] for event in events if event["event"] == "item"}
+
+
+def test_a_dry_run_tells_what_would_be_done_and_changes_nothing(stock: s.Stock, before: dict[str, Any]) -> None:
+    plan = stock.onedr("enable", "--dry-run")[0]
+    assert {item["name"]: item["what"] for item in plan["items"]} == dict.fromkeys(stock.rbd_names().values(), "act")
+    assert plan["changes"]["DS_MAD"] == plan["changes"]["TM_MAD"] == "ceph_dr"
+    assert any(f"worker ({stock.vm})" in warning for warning in plan["warnings"])
+    assert now(stock) == before
+
+
+@pytest.mark.parametrize("options, said", [
+    (("--mode", "FAST", "--rpo", "soon", "--site-index", "7"), ("DR_MODE", "DR_RPO", "DR_SITE_INDEX")),
+    (("--site-index", "1"), ("site index 1", "one-1000000000")),
+])
+def test_what_cannot_be_is_refused_before_anything_changes(
+    stock: s.Stock, before: dict[str, Any], sites: Sites, options: tuple[str, ...], said: tuple[str, ...]
+) -> None:
+    if not sites.b.api.imagepool.info(-2, -1, -1).IMAGE:
+        w.create_image(sites.b, "theirs")  # with index 1
+    refusals = stock.refusals("enable", *options)
+    assert all(word in refusals for word in said), refusals
+    assert now(stock) == before
+
+
+def test_a_name_that_the_peer_uses_itself_is_refused_with_its_name(stock: s.Stock, before: dict[str, Any], sites: Sites) -> None:
+    name = stock.rbd_names()["spare"]
+    with w.open_pool(sites.b) as there:
+        there.rbd.create(there.io, name, 1 << 20)
+        try:
+            refusals = stock.refusals("enable", "--site-index", "2")
+        finally:
+            there.rbd.remove(there.io, name)
+    assert f"same names: {name}." in refusals
+    assert now(stock) == before
+
+
+@pytest.mark.parametrize("name, said", [(s.SYSTEM, "no image datastore"), ("default", "only ceph can be protected")])
+def test_another_kind_of_datastore_is_refused(stock: s.Stock, name: str, said: str) -> None:
+    if name not in [found.NAME for found in stock.cloud.api.datastorepool.info().DATASTORE]:
+        pytest.skip(f"no datastore {name} here")
+    done = stock.cloud.run("onedr", "enable", name, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_it_is_enabled_under_a_running_vm_even_when_killed_on_the_way(stock: s.Stock, sites: Sites) -> None:
+    stock.kill_after("enable", 2, attributes=(("DR_SITE", "here"),))
+    events = stock.onedr("enable", "--rpo", "20m")
+    assert set(results(events, stock).values()) <= {"done", "waiting"}, events
+    template = stock.template()
+    assert template["object"] == ("ceph_dr", "ceph_dr")
+    assert (template["DR_SITE"], template["DR_RPO"], template["DR_PROTECT"]) == ("here", "20m", "YES")
+    assert template["NOTE"] == 'a <b> & "c"'
+    w.wait_complete(stock.cloud, list(stock.rbd_names().values()), datastore=stock.datastore_id)
+    for target in ("vda", "vdb", "vdc"):
+        w.wait_writing(stock.cloud, stock.vm, target=target)
+    with w.open_pool(stock.cloud) as here, w.open_pool(sites.b) as there:
+        assert {found["mode"] for found in s.all_outside(stock, here).values()} == {Mode.JOURNAL}
+        s.wait_at_peer(stock, there)
+        record = w.vm_record(there, stock.rbd_names()["clone"])
+        assert record is not None and record.vm_id == stock.vm
+        assert ".rbd_onedr.features" not in w.values_of(there, stock.rbd_names()["old"])
+
+
+def test_enabled_already_it_says_so_and_repairs(stock: s.Stock, sites: Sites) -> None:
+    with w.open_pool(stock.cloud) as here, here.image(stock.rbd_names()["spare"]) as image:
+        image.mirror_image_disable(False)
+    plan, *events = stock.onedr("enable")
+    assert plan["changes"] == {}
+    assert results(events, stock) == dict.fromkeys(stock.rbd_names(), "done")
+
+
+def test_a_mode_is_not_changed_under_mirrored_images(stock: s.Stock) -> None:
+    assert "another mode than SNAPSHOT" in stock.refusals("enable", "--mode", "SNAPSHOT")
+    assert stock.template()["DR_MODE"] == "JOURNAL"
+
+
+def test_new_vms_live_on_the_stock_system_datastore(stock: s.Stock, sites: Sites) -> None:
+    cloud = stock.cloud
+    stock.wait_space()
+    more = stock.create_image("more")
+    vm = stock.create_vm("new", [stock.images["base"], more])
+    w.wait_writing(cloud, vm, target="vda")
+    assert [(disk["TM_MAD"], disk["TM_MAD_SYSTEM"]) for disk in stock.disks(vm)] == [("ceph_dr", "ceph")] * 2
+    cloud.api.vm.attach(vm, f"DISK=[IMAGE_ID={stock.images['spare']}]")
+    cloud.wait_vm(vm)
+    clone = f"{w.rbd_name(cloud, stock.images['base'])}-{vm}-0"
+    with w.open_pool(cloud) as here, w.open_pool(sites.b) as there:
+        until("the new clone's copy", lambda: there.exists(clone), 60, 0.2)
+        assert w.vm_record(here, w.rbd_name(cloud, more)) is not None
+        cloud.api.vm.detach(vm, int(stock.disks(vm)[-1]["DISK_ID"]))
+        cloud.wait_image(stock.images["spare"])
+        cloud.wait_vm(vm)
+        cloud.api.vm.action("terminate-hard", vm)
+        cloud.wait_vm(vm, "DONE")
+        until("the new clone to go", lambda: not here.exists(clone) and not there.exists(clone), 60, 0.2)
+    cloud.api.image.delete(more, False)
+
+
+def test_disabling_asks_first_and_a_dry_run_changes_nothing(stock: s.Stock, sites: Sites) -> None:
+    def lasting() -> Any:
+        seen = now(stock)
+        images = {what: (found["features"], found["mode"], found["snapshots"]) for what, found in seen["images"].items()}
+        return {key: value for key, value in seen["template"].items() if not key.startswith("DR_")}, images
+
+    there = lasting()
+    plan = stock.onedr("disable", "--dry-run")[0]
+    assert {item["name"] for item in plan["items"] if item["what"] == "act"} == set(stock.rbd_names().values())
+    assert "deletes the peer's copies" in stock.refusals("disable")
+    assert lasting() == there
+
+
+def test_it_is_not_disabled_while_a_run_is_active_or_where_this_site_only_receives(stock: s.Stock) -> None:
+    spare = stock.rbd_names()["spare"]
+    with w.open_pool(stock.cloud) as here:
+        with journal.Run(here, "failover"):
+            for option in ("--yes", "--dry-run"):
+                done = stock.cloud.run("onedr", "disable", s.NAME, option, check=False)
+                assert done.returncode == 2 and "Another run is in progress" in done.stderr
+        with here.image(spare) as image:
+            image.mirror_image_demote()
+            try:
+                assert f"only receives image {stock.images['spare']} (spare)" in stock.refusals("disable", "--yes")
+            finally:
+                image.mirror_image_promote(True)
+    assert stock.template()["object"] == ("ceph_dr", "ceph_dr")
+
+
+def test_disabled_nothing_of_onedr_is_left_and_the_vm_never_stopped(stock: s.Stock, before: dict[str, Any], sites: Sites) -> None:
+    stock.kill_after("disable", 2, confirm=s.NAME)
+    assert stock.template()["object"] == ("ceph", "ceph")
+    events = stock.onedr("disable", "--yes")
+    assert events[-1]["failed"] == {} and events[-1]["waiting"] == {}, events[-1]
+    assert now(stock) == before
+    with w.open_pool(sites.b) as there:
+        assert not set(there.names()) & set(stock.rbd_names().values())
+    for target in ("vda", "vdb", "vdc"):
+        w.wait_writing(stock.cloud, stock.vm, target=target)
+    told = w.told(stock.cloud, stock.vm)
+    assert [record.number for record in told] == list(range(1, len(told) + 1)), "the guest booted once"
+    assert stock.onedr("disable", "--yes")[-1]["done"] == [], "again is done already"
+
+
+def test_disks_made_under_protection_go_on_afterwards_until_they_are_made_anew(stock: s.Stock, before: dict[str, Any]) -> None:
+    cloud, old = stock.cloud, stock.images["old"]
+
+    def attached_anew(driver: str) -> None:
+        """Detach and attach: the ordinary way to give a persistent disk the datastore's driver of now."""
+        disk = next(disk for disk in stock.disks(stock.vm) if disk["IMAGE_ID"] == str(old))
+        cloud.api.vm.detach(stock.vm, int(disk["DISK_ID"]))
+        cloud.wait_image(old)
+        cloud.wait_vm(stock.vm)
+        cloud.api.vm.attach(stock.vm, f"DISK=[IMAGE_ID={old}]")
+        cloud.wait_vm(stock.vm)
+        assert stock.disks(stock.vm)[-1]["TM_MAD"] == driver
+
+    stock.onedr("enable")
+    attached_anew("ceph_dr")
+    warned = stock.onedr("disable", "--yes")[0]["warnings"]
+    assert any(f"keep the driver ceph_dr: worker ({stock.vm})" in warning for warning in warned)
+    cloud.api.vm.action("undeploy-hard", stock.vm)
+    cloud.wait_vm(stock.vm, "UNDEPLOYED")
+    cloud.api.vm.action("resume", stock.vm)
+    cloud.wait_vm(stock.vm)
+    w.wait_writing(cloud, stock.vm, target="vdc")
+    attached_anew("ceph")
+    stock.onedr("disable", "--yes")
+    assert now(stock) == before
+
+
+def test_snapshot_mode_leaves_no_schedule_and_an_attribute_can_ask_for_the_end(stock: s.Stock, before: dict[str, Any]) -> None:
+    stock.onedr("enable", "--mode", "SNAPSHOT", "--schedule", "5m")
+    spare = stock.rbd_names()["spare"]
+    with w.open_pool(stock.cloud) as here:
+        assert s.outside(here, spare)["mode"] is Mode.SNAPSHOT
+        until("the schedule", lambda: spare in s.schedules(here), 30, 0.3)
+        stock.cloud.api.datastore.update(stock.datastore_id, f"DR_ACTION=DISABLE\nDR_CONFIRM={s.NAME}\n", 1)
+        until("the end of protection", lambda: stock.template() == before["template"], 90, 0.3)
+        assert spare not in s.schedules(here)
+    found = now(stock)["images"]
+    for seen in (found, before["images"]):
+        seen["clone"].pop("parent")  # in snapshot mode it is flattened, which cannot be taken back
+    assert found == before["images"]
+
+
+def test_what_oned_refuses_is_said_and_nothing_was_changed(sites: Sites) -> None:
+    """Without BRIDGE_LIST, which a stock datastore must have."""
+    b = sites.b
+    done = b.run("onedr", "disable", DATASTORE, "--yes", check=False)
+    assert done.returncode == 4
+    assert "Nothing was changed" in done.stderr and "BRIDGE_LIST" in done.stderr
+    assert b.api.datastore.info(b.datastore_id).TEMPLATE["DR_PROTECT"] == "YES"
