@@ -97,6 +97,10 @@ def monitor(arguments: list[str]) -> str:
     data = _input()
     with ceph.connect(data.access) as pool:
         answer = usage(pool)
+        if data.root.findtext("MONITOR_VM_DISKS") == "1":
+            from onedr.driver import vm_sizes
+
+            vm_sizes.report(pool)
     try:
         protected = data.settings.protect
     except InputError as error:  # a slip in a DR_ attribute must not make the datastore look full

@@ -62,4 +62,10 @@ def services(data: ActionData, stack: ExitStack) -> dict[str, Service]:
     def block(_: dict[str, Any]) -> tuple[Any, bytes]:
         return next(staged[-1], (None, b""))
 
-    return {"stage": stage, "block": block}
+    def vm_sizes(call: dict[str, Any]) -> tuple[Any, bytes]:
+        from onedr.driver import vm_sizes
+
+        vm_sizes.tell({int(vm): {int(disk): int(size) for disk, size in own.items()} for vm, own in call["sizes"].items()})
+        return None, b""
+
+    return {"stage": stage, "block": block, "vm_sizes": vm_sizes}

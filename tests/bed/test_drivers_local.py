@@ -1,11 +1,16 @@
 """Disks that a system datastore with TM_MAD=ssh keeps as files of the host: `*.ssh` actions on two real clusters."""
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
+import re
 import shutil
+import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 
 import driver_calls as calls
 import pytest
@@ -320,6 +325,36 @@ def test_delete_leaves_the_file_to_the_folder_and_snapshots_are_refused(here: Dr
     for action in ("snap_create", "snap_create_live", "snap_delete", "snap_revert"):
         refused(here.tm(f"{action}.ssh", f"{HOST}:{disk}", 0, 7, DATASTORE_ID), "disk type FILE")
     assert disk.read_bytes() == b"x"
+
+
+def test_sizes_of_vm_disks_are_told_to_monitord(here: Drivers, ceph_bed: Bed, site: Site, tmp_path: Path):
+    for name in ("one-90", "one-90-7-0", "one-90-7-1", "one-sys-8-2", "one-90-99-0"):
+        here.rbd("create", "--size", "64", f"one/{name}")
+    for name, offsets in {"one-90": (0,), "one-90-7-0": (0, 4, 8), "one-sys-8-2": (60,), "one-90-99-0": (0,)}.items():
+        for offset in offsets:
+            calls.write(site, name, b"x", offset * MIB)
+    here.rbd("image-meta", "set", "one/one-90-99-0", "onedr.made", '{"fsid": "of the peer", "what": "disk 0 of VM 99"}')
+    listener = [
+        "import socket; s = socket.socket(type=socket.SOCK_DGRAM)", "s.bind(('127.0.0.1', 4999))", "s.settimeout(30)",
+        "print(flush=True)", "print(s.recv(65536).decode())",
+    ]
+    conf = site.one_location / "etc/monitord.conf"
+    conf.parent.mkdir(parents=True, exist_ok=True)
+    conf.write_text('NETWORK = [\n MONITOR_ADDRESS = "auto", PORT = 4999,\n # PUBKEY = "x"\n PUBKEY = "" ]\n')
+    data = {"DATASTORE": datastore(site), "MONITOR_VM_DISKS": 1}
+    with here.bed.popen("site-a", [sys.executable, "-c", "; ".join(listener)], stdout=PIPE, text=True) as heard:
+        assert heard.stdout is not None and heard.stdout.readline() == "\n"
+        done = here.call("tm", "monitor", SYSTEM_ID, stdin=calls.encoded(calls.text("DS_DRIVER_ACTION_DATA", data)))
+        said = heard.communicate(timeout=60)[0].split()
+    assert done.returncode == 0 and done.stderr == "" and done.stdout.startswith("USED_MB=")
+    assert said[:4] == ["MONITOR_VM", "SUCCESS", "-1", "0"]
+    vms = dict(re.findall(r'VM=\[ID=(\d+), MONITOR="([^"]+)"\]', zlib.decompress(base64.b64decode(said[4])).decode()))
+    told = {vm: base64.b64decode(text).decode() for vm, text in vms.items()}
+    assert told["7"] == "DISK_SIZE = [ ID=0, SIZE=12 ] DISK_SIZE = [ ID=1, SIZE=0 ]"
+    assert told["8"] == "DISK_SIZE = [ ID=2, SIZE=4 ]" and "99" not in told
+    conf.write_text(conf.read_text().replace('PUBKEY = ""', 'PUBKEY = "/key"'))
+    warned = here.call("tm", "monitor", SYSTEM_ID, stdin=calls.encoded(calls.text("DS_DRIVER_ACTION_DATA", data)))
+    assert warned.returncode == 0 and warned.stdout == done.stdout and "WARN: monitord takes encrypted" in warned.stderr
 
 
 def test_only_a_disk_in_the_vms_own_folder_is_touched(here: Drivers, tmp_path: Path):
