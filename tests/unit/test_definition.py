@@ -94,7 +94,10 @@ def test_states_that_come_and_go_do_not_change_the_record() -> None:
     (1, {}, set(), "one/one-901", "its datastore imgrec is not protected"),
     (1, {"DR_PROTECT": "no"}, {DATASTORE}, "one/one-901", "its image says DR_PROTECT=NO"),
     (1, {"SOURCE": "", "IMAGE_ID": ""}, {DATASTORE}, None, "it is a volatile disk, which starts empty everywhere"),
-    (1, {"DISK_TYPE": "FILE", "TYPE": "FILE"}, {DATASTORE}, None, "it is not an RBD disk"),
+    (1, {"DISK_TYPE": "FILE", "TYPE": "FILE"}, set(), None, "it is not an RBD disk"),
+    (1, {"DISK_TYPE": "BLOCK", "TYPE": "BLOCK"}, {DATASTORE}, None, "it is not an RBD disk"),
+    (1, {"DISK_TYPE": "FILE", "TYPE": "FILE"}, {DATASTORE}, None, "it lies on its host as a file while the VM exists"),
+    (1, {"DISK_TYPE": "FILE", "TYPE": "RBD"}, {DATASTORE}, None, "it lies on its host as a file while the VM exists"),
     (0, {"CLONE": "no"}, {DATASTORE}, "rbd-pool/one-347", ""),
     (0, {"DISK_TYPE": "", "TYPE": "RBD_CDROM"}, {DATASTORE}, "rbd-pool/one-347-10-0", ""),
 ])
