@@ -6,7 +6,6 @@ input what to do. Frames go both ways: two lengths, a line of JSON, bytes. Nothi
 from __future__ import annotations
 
 import json
-import queue
 import re
 import shlex
 import struct
@@ -171,7 +170,7 @@ class Guest:
 
     def __init__(self, pipe: Pipe, on_end: Callable[[], None]):
         self.pipe = pipe
-        self._waiting: dict[int, queue.SimpleQueue[tuple[Head, bytes] | None]] = {}
+        self._waiting: dict[int, Any] = {}  # a queue for each caller
         self._lock = threading.Lock()
         self._next = 0
         self._on_end = on_end
@@ -179,6 +178,8 @@ class Guest:
 
     def call(self, name: str, **arguments: Any) -> tuple[Any, bytes]:
         """Ask the front-end. Raises what it raised there, StorageError when it is gone."""
+        import queue  # not for those who never work on a bridge
+
         answer: queue.SimpleQueue[tuple[Head, bytes] | None] = queue.SimpleQueue()
         with self._lock:
             self._next += 1

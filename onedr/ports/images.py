@@ -20,7 +20,7 @@ from onedr.ports.ceph import Pool
 REMOVING_KEY = ".rbd_onedr.removing"  # seconds since the epoch: somebody wants to remove the image
 MADE_KEY = "onedr.made"  # who made an image: {"fsid", "what"}
 _CHUNK = 4 * MIB
-_RM_LIMIT_S = 30
+_RM_LIMIT_S = 45  # more than Ceph goes on counting a dead client among the watchers (osd_client_watch_timeout, 30 s)
 _RM_PAUSE_S = 0.2
 _SNAP_LIMIT_S = 3
 _RACE_LIMIT_S = 10
@@ -47,28 +47,26 @@ def making(pool: Pool, name: str, what: str) -> Iterator[None]:
     Raises ForeignImageError that names the owner of an image already there.
     """
     if pool.exists(name) and not remove_unfinished(pool, name, what):
-        raise _foreign(pool, name)
+        raise _foreign(pool, name, what)
     intents.note(pool, name, {"fsid": pool.fsid(), "what": what})
     try:
         yield
         _mark(pool, name, what)
     except rbd.ImageExists as error:  # made by somebody else since we looked
         intents.clear(pool, name)
-        raise _foreign(pool, name) from error
+        raise _foreign(pool, name, what) from error
     except BaseException:
         remove(pool, name)
-        intents.clear(pool, name)
         raise
     intents.clear(pool, name)
 
 
 def remove_unfinished(pool: Pool, name: str, what: str) -> bool:
-    """Remove what a killed run began under this name for exactly this and did not mark; False for anything else."""
-    mine = {"fsid": pool.fsid(), "what": what}
-    if intents.of(pool, name) != mine or maker(pool, name) == mine:
+    """Remove what a killed run began under this name for exactly this and did not end; False for anything else."""
+    if intents.of(pool, name) != {"fsid": pool.fsid(), "what": what}:
         return False
     with pool.image(name, read_only=True) as image:
-        if mirror.mode(image) is not None:  # that comes after the mark: it is the peer's copy
+        if mirror.mode(image) is not None:  # that comes after making: it is the peer's copy
             return False
     remove(pool, name)
     return True
@@ -96,8 +94,13 @@ def _mark(pool: Pool, name: str, what: str) -> None:
         image.metadata_set(MADE_KEY, json.dumps({"fsid": pool.fsid(), "what": what}))
 
 
-def _foreign(pool: Pool, name: str) -> ForeignImageError:
+def _foreign(pool: Pool, name: str, what: str) -> ForeignImageError:
     owner = maker(pool, name)
+    if owner == {"fsid": pool.fsid(), "what": what}:
+        return ForeignImageError(
+            f"RBD image {pool.access.pool}/{name} exists already: an earlier run of this action made it for {what} and ended "
+            "without telling oned; it is left untouched. Remove it with oneimage delete --force, then create the image anew."
+        )
     elsewhere = " of another site" if owner and owner["fsid"] != pool.fsid() else ""
     return ForeignImageError(
         f"RBD image {pool.access.pool}/{name} exists already and belongs to {owner.get('what') or 'nobody OneDR knows'}"
@@ -279,7 +282,8 @@ def remove(pool: Pool, name: str) -> None:
             _prepare_removal(pool, name)
             _retry_while_busy(lambda: _remove(pool, name), where)
     except rbd.ImageNotFound:
-        return
+        pass
+    intents.clear(pool, name)
 
 
 def _prepare_removal(pool: Pool, name: str) -> None:

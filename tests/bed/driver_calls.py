@@ -185,6 +185,22 @@ def write(site: Site, name: str, data: bytes, offset: int) -> None:
         found.write(data, offset)
 
 
+def read(site: Site, name: str, offset: int, length: int) -> bytes:
+    with opened(site) as io, rbd.Image(io, name, read_only=True) as found:
+        return bytes(found.read(offset, length))
+
+
+def omap(io: rados.Ioctx, name: str) -> dict[str, bytes]:
+    """The omap of an object; empty when there is none."""
+    with rados.ReadOpCtx() as operation:
+        pairs, _ = io.get_omap_vals(operation, "", "", 10000)
+        try:
+            io.operate_read_op(operation, name)
+        except rados.ObjectNotFound:
+            return {}
+        return dict(pairs)
+
+
 def arrives(site: Site, name: str, sha256: str, limit_s: float = 60) -> None:
     """Wait until the image's bytes at the site have this digest."""
     until(f"{name} at {site.name} to be equal", lambda: digest(site, name) == sha256, limit_s, 0.2)

@@ -1,0 +1,56 @@
+"""Comes into a driver under test by PYTHONPATH: counts the calls that change something in Ceph, and ends the process after one.
+
+CALLS_KILL_AFTER=n: SIGKILL after the n-th (0: before the first); CALLS_LOG=file: one line a call.
+"""
+import os
+import signal
+import threading
+
+import rados
+import rbd
+
+CHANGES = {
+    "create", "clone", "copy", "remove", "rename", "metadata_set", "metadata_remove", "create_snap", "remove_snap",
+    "protect_snap", "unprotect_snap", "resize", "flatten", "write", "aio_write", "discard", "aio_discard", "write_zeroes",
+    "rollback_to_snap", "mirror_image_enable", "mirror_image_disable", "mirror_image_create_snapshot", "trash_move",
+    "update_features",
+}
+_KILL_AFTER = os.environ.get("CALLS_KILL_AFTER")
+_LOG = os.environ.get("CALLS_LOG")
+_lock = threading.Lock()
+_count = 0
+
+
+def _end_when(count):
+    if _KILL_AFTER is not None and count >= int(_KILL_AFTER):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _counted(name, call):
+    def counted(*arguments, **more):
+        global _count
+        with _lock:
+            _end_when(_count)
+            answer = call(*arguments, **more)
+            _count += 1
+            if _LOG:
+                with open(_LOG, "a") as log:
+                    print(name, *arguments[:2], file=log)
+            _end_when(_count)
+        return answer
+
+    return counted
+
+
+def _watched(original):
+    class Watched(original):
+        def __getattribute__(self, name):
+            found = super().__getattribute__(name)
+            return _counted(f"{original.__name__}.{name}", found) if name in CHANGES else found
+
+    return Watched
+
+
+if _KILL_AFTER is not None or _LOG:
+    rbd.Image, rbd.RBD = _watched(rbd.Image), _watched(rbd.RBD)
+    assert rados
