@@ -187,6 +187,7 @@ class Flattener:
                     if images.is_being_removed(image):
                         raise OneDRError("is not flattened: it is being removed")
                     with self._room(name, image, parent):
+                        note(self._pool, name, "is being flattened, 0 %")
                         _flatten(image, progress)
         except OneDRError as error:
             note(self._pool, name, str(error))

@@ -1,0 +1,193 @@
+"""Clones that are flattened in the background: no VM waits, every one ends protected, whatever happens on the way."""
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import driver_calls as calls
+import pytest
+import rados
+import rbd
+from cloneground import LIMIT_S, Ground, ended, ground
+from driver_calls import MIB, contents, facts, image, mode_of, refused, succeeded
+
+from onedr.model import CephAccess
+from onedr.ops.protect import PROBLEM_KEY
+from onedr.ports import ceph, usage
+from onedr.ports.lease import Place
+from sandbox.bed import Bed
+from sandbox.waiting import until
+
+
+@pytest.fixture(scope="module")
+def g(ceph_bed: Bed) -> Iterator[Ground]:
+    with ground(ceph_bed) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def fresh(g: Ground) -> Iterator[None]:
+    g.here.api.vms.clear()
+    g.here.api.images.clear()
+    g.here.api.updates.clear()
+    g.settings(DR_CLONES="FLATTEN")
+    yield
+
+
+def why(g: Ground, disk: str) -> str:
+    """Why the disk is not protected."""
+    return calls.metadata(g.site, disk).get(PROBLEM_KEY, "")
+
+
+@pytest.fixture
+def held(g: Ground) -> Iterator[Place]:
+    """Somebody else flattens of this datastore: no keeper may begin."""
+    with ceph.connect(CephAccess("one", "oneadmin", str(g.site.ceph_conf))) as pool:
+        place = Place(pool, f"onedr.flatten.{calls.DATASTORE_ID}")
+        until("the place", place.take, LIMIT_S)
+        yield place
+        place.leave()
+
+
+@pytest.mark.parametrize("attributes", [{"DR_CLONES": "FLATTEN"}, {"DR_MODE": "SNAPSHOT"}])
+def test_many_at_once_begin_before_they_are_flattened_and_end_protected(
+    g: Ground, held: Place, tmp_path: Path, attributes: dict[str, str]
+) -> None:
+    g.settings(**attributes)
+    number = 700 + len(attributes.get("DR_MODE", ""))
+    name = g.base(number, tmp_path)
+    disks = [g.vm(vm, name) for vm in range(10, 22)]
+    said = ended([g.start("clone", vm, name) for vm in range(10, 22)])  # each VM has its answer
+    assert all("waits to be flattened" in text for text in said)
+    assert {facts(g.site, disk)["parent"] for disk in disks} == {("one", name, "snap")}
+    until("the keeper to show them", lambda: g.told("waits to be flattened"), LIMIT_S)
+    assert {mode_of(g.site, disk) for disk in disks} == {None}, "not mirrored before they are flattened"
+    removed = g.here.ds("rm", g.here.api.images[0], g.here.api.datastores[calls.DATASTORE_ID])
+    refused(removed, f"it is the base of one/{disks[0]}, ", "Delete these first.")
+    held.leave()
+    g.protected(*disks)
+    for disk in disks:
+        assert facts(g.site, disk)["parent"] is facts(g.there, disk)["parent"] is None
+    until("their notes to go", lambda: not any(why(g, disk) for disk in disks), LIMIT_S)
+
+
+@pytest.fixture
+def slowly(g: Ground) -> Iterator[None]:
+    """Flattening takes many seconds, also for a keeper that is at work already: a new one takes its place."""
+    with g.slowly():
+        kill(g, signal.SIGKILL)
+        yield
+    kill(g, signal.SIGKILL)
+
+
+def kill(g: Ground, how: signal.Signals) -> None:
+    """End the keepers."""
+    keepers = g.keepers()
+    for pid in keepers:
+        os.kill(pid, how)
+    until("the keeper to die", lambda: not set(keepers) & set(g.keepers()), LIMIT_S)
+
+
+def under_way(g: Ground, disk: str) -> None:
+    """Wait until some of the disk is flattened."""
+    until("the flattening", lambda: re.fullmatch(r"is being flattened, [1-9]0 %", why(g, disk)), LIMIT_S, 0.02)
+
+
+def test_a_disk_under_way_says_so_and_can_be_deleted(g: Ground, slowly: None, tmp_path: Path) -> None:
+    name = g.slow_base(710, tmp_path)
+    g.wake()
+    g.protected(name)
+    before = (contents(g.site), contents(g.there))
+    disk = g.clone(7, name)
+    under_way(g, disk)
+    g.delete(7, name)
+    until("both sites to be clean", lambda: (contents(g.site), contents(g.there)) == before, LIMIT_S, 0.2)
+    assert facts(g.site, name)["snapshots"] == []
+
+
+def test_a_killed_keepers_work_is_begun_again(g: Ground, slowly: None, tmp_path: Path) -> None:
+    name = g.slow_base(711, tmp_path)
+    disk = g.clone(7, name)
+    under_way(g, disk)
+    kill(g, signal.SIGKILL)
+    assert facts(g.site, disk)["parent"] == ("one", name, "snap")
+    g.wake()
+    until("the flattening to end", lambda: facts(g.site, disk)["parent"] is None, 2 * LIMIT_S)
+    g.protected(disk)
+
+
+def test_a_vm_that_begins_to_write_in_the_midst_loses_nothing(g: Ground, slowly: None, tmp_path: Path) -> None:
+    """Its client takes the lock and the work; what it wrote stands, what it did not write is the base's."""
+    name = g.slow_base(712, tmp_path)
+    disk = g.clone(7, name)
+    under_way(g, disk)
+    wanted = bytearray((tmp_path / "base").read_bytes())
+    with calls.opened(g.site) as io, rbd.Image(io, disk) as writer:
+        for turn in range(32):
+            offset = (turn * 37 % 16) * MIB + 4096 * turn
+            wanted[offset : offset + 512] = block = os.urandom(512)
+            writer.write(block, offset)
+        writer.flush()
+        assert writer.is_exclusive_lock_owner(), "who writes has the lock"
+        until("the flattening to end", lambda: facts(g.site, disk)["parent"] is None, LIMIT_S)
+    assert calls.digest(g.site, disk) == calls.sha256(bytes(wanted))
+    g.protected(disk)
+
+
+def test_without_room_nothing_is_flattened_and_the_reason_is_shown(g: Ground) -> None:
+    made = g.here.ds("mkfs", image(713, size=1024), g.here.api.datastores[calls.DATASTORE_ID])
+    succeeded(made, "one/one-713\n")
+    for block in range(256):  # a little in each object: counted whole
+        calls.write(g.site, "one-713", b"x" * 512, block * 4 * MIB)
+    with ceph.connect(CephAccess("one", "oneadmin", str(g.site.ceph_conf))) as pool:
+        stored = next(int(entry["stats"]["stored"]) for entry in pool.mon(prefix="df", detail="detail")["pools"]
+                      if entry["name"] == "one")
+    quota(g, stored + 512 * MIB)
+    try:
+        disk = g.clone(7, "one-713")
+        until("the reason", lambda: why(g, disk).startswith("cannot be flattened: it needs 1024 MiB and pool one has"), LIMIT_S)
+        until("the keeper to show it", lambda: g.told("cannot be flattened: it needs 1024 MiB"), LIMIT_S)
+        assert facts(g.site, disk)["parent"] == ("one", "one-713", "snap") and mode_of(g.site, disk) is None
+    finally:
+        quota(g, 0)
+    g.protected(disk)
+
+
+def quota(g: Ground, size: int) -> None:
+    """Limit the pool, or not any more (0)."""
+    g.bed.run("site-a", ["ceph", "-n", "client.admin", "osd", "pool", "set-quota", "one", "max_bytes", str(size)],
+              check=True, capture_output=True)
+
+
+def test_room_is_what_the_base_holds(g: Ground) -> None:
+    """A large empty base needs none; a hole counts nothing."""
+    with ceph.connect(CephAccess("one", "oneadmin", str(g.site.ceph_conf))) as pool:
+        pool.rbd.create(pool.io, "sparse", 1 << 40, old_format=False)
+        with pool.image("sparse") as opened:
+            opened.write(b"x" * MIB, 5 << 30)
+            opened.create_snap("snap")
+        parent = ("one", "sparse", "snap")
+        assert (usage.held(pool, parent, 1 << 40), usage.held(pool, parent, 1 << 30)) == (4 * MIB, 0)
+        assert usage.lack(pool, "one", 4 * MIB) is None
+        assert "it needs 1048576 MiB and pool one has" in str(usage.lack(pool, "one", 1 << 40))
+        assert "does not list pool none" in str(usage.lack(pool, "none", 1))
+        with pool.image("sparse") as opened:
+            opened.remove_snap("snap")
+        pool.rbd.remove(pool.io, "sparse")
+
+
+def test_the_place_is_one_processs_until_it_gives_it_back(g: Ground) -> None:
+    access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
+    with ceph.connect(access) as pool, ceph.connect(access) as other:
+        mine, yours = Place(pool, "onedr.flatten.9"), Place(other, "onedr.flatten.9")
+        assert (mine.take(), yours.take(), mine.take()) == (True, False, True)
+        yours.leave()
+        assert not yours.take(), "what is not ours is not given back"
+        mine.leave()
+        assert yours.take() and not mine.take()
+        yours.leave()
+        with pytest.raises(rados.ObjectNotFound):
+            pool.io.stat("onedr.flatten.9")
