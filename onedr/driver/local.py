@@ -128,8 +128,9 @@ def resize(arguments: list[str]) -> str:
     return ""
 
 
-def snapshot(_: list[str]) -> str:
-    """Every snapshot action; as in stock."""
+def snapshot(arguments: list[str]) -> str:
+    """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: every snapshot action; as in stock."""
+    decode.words(arguments, "DISK", "SNAP_ID", "VM_ID", "DATASTORE_ID")
     raise RefusedError("Disk snapshots are not supported for a disk that lies on its host as a file (disk type FILE).")
 
 
@@ -178,7 +179,7 @@ def _still(vm: etree._Element, host: str) -> Iterator[None]:
         yield
     finally:
         try:
-            process.on_host(host, [*virsh, undo, domain], limit_s + 15)
+            process.on_host(host, [*virsh, undo, "--domain", domain], limit_s + 15)
         except OneDRError as error:
             raise StorageError(
                 f"VM {domain} on {host} still stands still after its disk was read: virsh {undo} {domain} there. ({error})"
@@ -190,10 +191,10 @@ def _hold(host: str, virsh: list[str], domain: str, limit_s: int) -> str:
     reasons = []
     for command, undo in (("domfsfreeze", "domfsthaw"), ("suspend", "resume")):
         try:
-            process.on_host(host, [*virsh, command, domain], limit_s + 15)
+            process.on_host(host, [*virsh, command, "--domain", domain], limit_s + 15)
             return undo
         except OneDRError as error:
             reasons.append(str(error))
         with suppress(OneDRError):  # it may have come through after its time was over
-            process.on_host(host, [*virsh, undo, domain], limit_s + 15)
+            process.on_host(host, [*virsh, undo, "--domain", domain], limit_s + 15)
     raise StorageError(f"VM {domain} on {host} could be neither frozen nor suspended: {'; '.join(reasons)}")

@@ -64,8 +64,9 @@ def restore(arguments: list[str]) -> str:
     return ""
 
 
-def refuse(_: list[str]) -> str:
-    """Datastore actions on backup images; a Ceph datastore holds none (stock has no such action either)."""
+def refuse(arguments: list[str]) -> str:
+    """`REQUEST_ID`: datastore actions on backup images; a Ceph datastore holds none (stock has no such action either)."""
+    decode.words(arguments, "REQUEST_ID")
     raise RefusedError("A Ceph datastore holds no backups: restore and flatten increments in the backup datastore they lie in.")
 
 

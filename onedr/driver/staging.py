@@ -82,7 +82,7 @@ def image_path(image: etree._Element) -> str:
 def staging_folder(attributes: Pairs) -> Path:
     """Where downloads and conversions lie while they last: STAGING_DIR, else the stock default."""
     folder = Path(template.get(attributes, "STAGING_DIR") or defaults().get("STAGING_DIR", "") or "/var/tmp")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # also for a name no folder can have
         raise InputError(f"STAGING_DIR {folder} is not a directory on this machine.")
     return folder
 

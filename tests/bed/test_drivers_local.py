@@ -235,7 +235,7 @@ class Hypervisor:
         self._log, self._broken = folder / "asked", folder / "broken"
         folder.mkdir()
         (folder / "virsh").write_text(
-            f'#!/bin/bash\necho "$3 $4" >> {self._log}\nif grep -qx "$3" {self._broken}; then echo no agent >&2; exit 1; fi\n'
+            f'#!/bin/bash\necho "$3 $5" >> {self._log}\nif grep -qx "$3" {self._broken}; then echo no agent >&2; exit 1; fi\n'
         )
         (folder / "virsh").chmod(0o755)
         self.env = {"PATH": f"{folder}:{os.environ['PATH']}"}

@@ -25,7 +25,8 @@ REPO = Path(__file__).parents[2]
 EXECUTABLES = sorted(path for path in REPO.glob("drivers/*/ceph_dr/*") if path.is_file())
 # What may reach Ceph as the name of a pool, user, image or snapshot; written down here anew, not taken from the product.
 SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
-PROGRAMS = {"ssh", "rm", "mkfs", "mkfs.xfs", "mkswap", "qemu-img"}
+PROGRAMS = {"ssh", "rm", "mkfs", "mkfs.xfs", "mkswap", "qemu-img", "mkdir", "stat", "tar", "timeout"}
+ENDS_OTHERWISE = {"tar", "timeout"}  # not with a path
 HOST = SAFE | frozenset(":@")
 
 
@@ -101,7 +102,7 @@ class World:
             host = words[words.index("--") + 1] if "--" in words else words[-2]
             if host.startswith("-") or not set(host) <= HOST:
                 self.violations.append(f"host {host!r}")
-        elif not words[-1].startswith("/"):
+        elif not words[-1].startswith("/") and words[0] not in ENDS_OTHERWISE and words[:2] != ["qemu-img", "resize"]:
             self.violations.append(f"program {words!r}")
         raise ProcessError(f"{words[0]} is not installed on this machine.")
 
@@ -165,7 +166,8 @@ def _borders(world: World) -> Iterator[None]:
             mock.patch.object(rados, "Rados", mock.Mock(side_effect=world.rados, DEFAULT_CONF_FILES="/etc/ceph/ceph.conf")), \
             mock.patch.object(rbd, "Image", world.image), mock.patch.object(rbd, "RBD", world.rbd), \
             mock.patch.object(process, "run", world.program), mock.patch.object(process, "detach", lambda *_: 1), \
-            mock.patch.object(process, "conversation", no_conversation), mock.patch("socket.getaddrinfo", no_address), \
+            mock.patch.object(process, "conversation", no_conversation), \
+            mock.patch.object(process, "stream", no_conversation), mock.patch("socket.getaddrinfo", no_address), \
             mock.patch("subprocess.Popen", no_program), mock.patch("os.posix_spawn", no_program), \
             mock.patch("socket.create_connection", no_network), mock.patch("urllib.request.urlopen", no_network), \
             mock.patch("signal.signal"), mock.patch("time.sleep"):
