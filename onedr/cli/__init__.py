@@ -7,6 +7,7 @@ import click
 
 from onedr.cli.disable import disable
 from onedr.cli.enable import enable
+from onedr.cli.failback import failback
 from onedr.cli.failover import failover
 from onedr.cli.history import history
 from onedr.cli.reconcile import reconcile
@@ -34,5 +35,5 @@ def main() -> None:
     """
 
 
-for verb in (status, failover, reconcile, history, enable, disable):
+for verb in (status, failover, failback, reconcile, history, enable, disable):
     main.add_command(verb)

@@ -26,7 +26,7 @@ def failover(
     asked = Request("failover", confirm=confirm, vms=vms, start=not no_start, dry_run=True)
     if not dry_run and not yes and not confirm and sys.stdin.isatty():
         for event in runner.events(datastore, asked):
-            _print(event)
+            print_event(event)
         name = runner.datastore_name(datastore)
         question = f"This site takes over. Type the datastore's name ({name}) to go on"
         confirm = click.prompt(question, default="", show_default=False)
@@ -37,16 +37,18 @@ def failover(
         if as_json:
             click.echo(json.dumps(event))
         else:
-            _print(event)
+            print_event(event)
 
 
-def _print(event: dict[str, Any]) -> None:
+def print_event(event: dict[str, Any]) -> None:
+    """One event of a move, for people."""
     {"plan": _plan, "step": _step, "verdict": _verdict}[event["event"]](event)
 
 
 def _plan(event: dict[str, Any]) -> None:
     out = show.console()
-    out.print(f"Peer: {event['peer']['state']} ({event['peer']['detail']})")
+    out.print(f"Peer: {event['peer']['state']} ({event['peer']['detail']}; {event['peer']['front_end']})")
+    out.print("A planned move: nothing is lost." if event["planned"] else "Not a planned move: what has not arrived is lost.")
     out.print(show.table("What comes back", ("VM", "from", "recovery point", "loss at most", "starts", "in the way"), [
         (f"{vm['name']} ({vm['vm']})", vm["site"], show.moment(vm["recovery_point"]),
          show.seconds(vm["expected_loss_s"]) or "unknown", "yes" if vm["starts"] else "no", vm["left_out"])

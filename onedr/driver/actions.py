@@ -70,7 +70,7 @@ def _datastore(data: ActionData) -> Datastore:
 def _failover(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     target = _datastore(data)
-    asked = plan.Request(request.confirm, request.vms, request.start)
+    asked = plan.Request(request.confirm, request.vms, request.start, only_planned=request.verb == "failback")
     try:
         outcome = failover.failover(target, asked, request.dry_run, emit, frontend)
     except RefusedError as error:
@@ -117,4 +117,7 @@ def _disable(data: ActionData, request: Request) -> None:
         raise PartialError(outcome.message)
 
 
-_VERBS = {"failover": _failover, "status": _status, "reconcile": _reconcile, "enable": _enable, "disable": _disable}
+_VERBS = {
+    "failover": _failover, "failback": _failover, "status": _status, "reconcile": _reconcile, "enable": _enable,
+    "disable": _disable,
+}

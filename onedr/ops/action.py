@@ -11,7 +11,7 @@ from onedr.errors import RefusedError
 from onedr.ports import process
 from onedr.ports.places import places
 
-VERBS = ("failover", "status", "reconcile", "enable", "disable")
+VERBS = ("failover", "failback", "status", "reconcile", "enable", "disable")
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from onedr.errors import OneDRError, RefusedError
 from onedr.model import Peer, State
-from onedr.ops import gather, parallel, peer, peer_site, planned, protected, recreate, register, storage
+from onedr.ops import gather, homecoming, parallel, peer, peer_site, planned, protected, recreate, register, storage
 from onedr.ops import site as front
 from onedr.ops.protected import Datastore
 from onedr.policy import failover as policy
-from onedr.policy import inventory
+from onedr.policy import inventory, returning
 from onedr.policy import planned as planned_policy
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import LIMITS_S, Facts, Kind, Plan, Request, Step
@@ -22,7 +22,7 @@ from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 
 Emit = Callable[[dict[str, Any]], None]
-_THREADS = {Kind.PROMOTE: 100, Kind.FENCE: 32, Kind.REGISTER: 4, Kind.CREATE: 4, Kind.START: 32}
+_THREADS = {Kind.PROMOTE: 100, Kind.FENCE: 32, Kind.REGISTER: 4, Kind.CREATE: 4, Kind.RETURN: 4, Kind.START: 32}
 
 
 @dataclass
@@ -45,7 +45,7 @@ def failover(target: Datastore, request: Request, dry_run: bool, emit: Emit, fro
             facts, sight = _facts(pool, target, frontend)
             emit(describe(policy.plan(facts, request), facts, request, time.time()))
             return None
-        with journal.Run(pool, "failover") as run, ExitStack() as stack:
+        with journal.Run(pool, "failback" if request.only_planned else "failover") as run, ExitStack() as stack:
             return _Failover(pool, target, request, emit, frontend, run, stack).execute()
 
 
@@ -56,11 +56,13 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, pe
     sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
     site = front.survey(frontend, target.datastore_id, pool, target.settings)
     last = journal.last(pool)
+    own_vms = frontend.vms()
     there = peer_site.look(pool.access.pool) if sight.peer is Peer.ANSWERS else peer_site.PeerSite(None, None, sight.detail)
     facts = Facts(
         datastore=target.name, here=pool.fsid(), protected=target.settings.protect, images=tuple(images), peer=sight.peer,
         peer_detail=sight.detail, can_fence=sight.can_connect,
-        registered=frozenset(site.images.keys() - site.half_images), recovered=front.recovered(frontend),
+        registered=frozenset(site.images.keys() - site.half_images), recovered=front.recovered(own_vms),
+        local=front.local(own_vms, pool),
         interrupted=last is not None and last["result"] == "RUNNING",
         ground=front.ground(site, inventory.vms(images, pool.fsid())), there=there.vms, there_detail=there.detail,
     )
@@ -108,6 +110,7 @@ class _Failover:
         self.began = time.time()
         self.outcome = Outcome(State.ACTIVE_UNPROTECTED, "")
         self._peer_pool: Pool | None = None
+        self.state = State.FAILING_BACK if request.only_planned else State.FAILING_OVER
         self.log: dict[str, Any] = {"run": run.id, "verb": run.verb, "owner": journal.me(), "began": self.began, "steps": []}
 
     def execute(self) -> Outcome:
@@ -120,9 +123,10 @@ class _Failover:
             raise RefusedError(self.plan.refusal)
         self.log["plan"] = described
         self._journal(result="RUNNING")
-        self._tell(State.FAILING_OVER, f"Failover runs since {_clock(self.began)}: {len(self.plan.steps)} steps.")
+        self._tell(self.state, f"A {self.run.verb} runs since {_clock(self.began)}: {len(self.plan.steps)} steps.")
         self.items = {item.origin: item for item in self.plan.vms}
         self.images = {image.name: image for image in self.facts.images}
+        self.homes = returning.homes(self.plan.vms, self.facts.local)
         self.outcome.failed.update(self.plan.left_out)
         self.site = front.survey(self.frontend, self.target.datastore_id, self.pool, self.target.settings)
         self.vm_ids = {origin: found.vm_id for origin, found in self.facts.recovered.items()}
@@ -137,7 +141,7 @@ class _Failover:
         ready = [step for step in steps if self._possible(step)]
         if not ready:
             return
-        self._tell(State.FAILING_OVER, f"Failover: {kind.value} {len(ready)} of {len(self.plan.steps)} steps.")
+        self._tell(self.state, f"A {self.run.verb} runs: {kind.value} {len(ready)} of {len(self.plan.steps)} steps.")
         if kind is Kind.FENCE:
             results = self._fence(ready)
         elif kind is Kind.START:
@@ -152,7 +156,8 @@ class _Failover:
         kind = next(iter(ordered.values())).kind
         action = {
             Kind.SYNC: self._sync, Kind.STOP: self._stop, Kind.DRAIN: self._sync, Kind.CUT: self._cut,
-            Kind.PROMOTE: self._promote, Kind.REGISTER: self._register, Kind.CREATE: self._create, Kind.START: self._start,
+            Kind.PROMOTE: self._promote, Kind.REGISTER: self._register, Kind.CREATE: self._create, Kind.RETURN: self._return,
+            Kind.START: self._start,
         }[kind]
 
         def one(name: str) -> str:
@@ -181,7 +186,7 @@ class _Failover:
 
     def _possible(self, step: Step) -> bool:
         """Is everything the step rests on done? What failed before is named already."""
-        if step.kind in (Kind.CREATE, Kind.START) and step.target in self.items:
+        if step.kind in (Kind.CREATE, Kind.RETURN, Kind.START) and step.target in self.items:
             needed = [image.name for image in self.items[step.target].images]
             bad = next((name for name in needed if name in self.outcome.failed), None)
             if bad:
@@ -257,7 +262,15 @@ class _Failover:
         self.vm_ids[origin] = int(made.rpartition(" ")[2])
         return made
 
+    def _return(self, origin: str) -> str:
+        item, home = self.items[origin], self.homes[origin]
+        self.vm_ids[origin] = home.vm_id
+        return homecoming.take_back(self.site, item, home, policy.wants_start(item, self.request))
+
     def _start(self, origin: str) -> str:
+        if origin in self.homes:
+            home = replace(self.homes[origin], held="ACTIVE")
+            return f"VM {home.vm_id} {peer_site.release(self.frontend, home, LIMITS_S[Kind.START] - 10)}"
         return recreate.start(self.site, self.vm_ids[origin], LIMITS_S[Kind.START] - 10)
 
     def _start_by_priority(self, steps: list[Step]) -> dict[str, str | OneDRError]:
@@ -271,7 +284,7 @@ class _Failover:
         return results
 
     def _finish(self) -> Outcome:
-        vms = [step.target for step in self.plan.steps if step.kind in (Kind.CREATE, Kind.START)]
+        vms = [step.target for step in self.plan.steps if step.kind in (Kind.CREATE, Kind.RETURN, Kind.START)]
         vms += [origin for origin in self.plan.left_out if origin in self.items]
         vms += list(self.facts.recovered) if self.facts.interrupted else []  # by the run that did not end
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})
@@ -281,7 +294,10 @@ class _Failover:
         text = f"This site took over at {_clock(ended)} in {ended - self.began:.0f} s: {good} VM(s) recovered"
         if self.outcome.failed:
             text += f", {len(bad)} not ({names})" if bad else ""
-            text += f"; {len(self.outcome.failed)} item(s) failed: onedr history shows why, onedr failover goes on with them."
+            again = f"onedr history shows why, onedr {self.run.verb} goes on with them"
+            text += f"; {len(self.outcome.failed)} item(s) failed: {again}."
+        elif planned_policy.is_planned(self.facts):
+            text += ", nothing lost. The copies go the other way now."
         else:
             text += ". There is no copy at the peer until it is back and reprotected."
         self.outcome.message = text

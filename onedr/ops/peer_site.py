@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lxml import etree
@@ -46,13 +47,21 @@ def look(pool_name: str) -> PeerSite:
         if not settings.peer_endpoint:
             return PeerSite(None, None, f"no peer.endpoint in {configuration.path()}")
         there = frontend()
-        vms = tuple(found for vm in there.vms() if (found := _vm(vm, pool_name)).images)
+        vms = tuple(on_pool(there, pool_name))
     except (FrontEndError, InputError) as error:
         return PeerSite(None, None, str(error))
     return PeerSite(there, vms, f"{settings.peer_endpoint} answers")
 
 
-def _vm(element: etree._Element, pool_name: str) -> PeerVm:
+def on_pool(frontend: FrontEnd, pool_name: str) -> Iterator[PeerVm]:
+    """VMs of a front-end that have a disk in the pool."""
+    for element in frontend.vms():
+        found = of_element(element, pool_name)
+        if found.images:
+            yield found
+
+
+def of_element(element: etree._Element, pool_name: str) -> PeerVm:
     images = set()
     for disk in definition.vm_record(element, ()).disks:
         pool, _, name = (disk.rbd or "").partition("/")

@@ -8,9 +8,10 @@ from lxml import etree
 
 from onedr import template
 from onedr.model import Settings
+from onedr.ops import peer_site
 from onedr.policy import definition, readiness, vm_template
 from onedr.policy.inventory import VmItem
-from onedr.policy.plan import Recovered
+from onedr.policy.plan import PeerVm, Recovered
 from onedr.policy.readiness import Ground, Host
 from onedr.policy.vm_template import Network
 from onedr.ports.ceph import Pool
@@ -46,11 +47,11 @@ def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings
     for image in frontend.images():
         source = image.findtext("SOURCE") or ""
         if source.startswith(f"{pool.access.pool}/"):
-            # A base image stands under a local clone's name here; it is looked for under its own.
-            name = template.get(attributes(image), vm_template.ORIGIN_SOURCE) or source.partition("/")[2]
-            site.images[name] = number(image, "ID")
+            # A base image stands under a local clone's name here; it is looked for under its own too.
+            names = {template.get(attributes(image), vm_template.ORIGIN_SOURCE), source.partition("/")[2]} - {""}
+            site.images.update(dict.fromkeys(names, number(image, "ID")))
             if vm_template.is_half_made(attributes(image)):
-                site.half_images.add(name)
+                site.half_images |= names
     return site
 
 
@@ -89,15 +90,29 @@ def _host(element: etree._Element) -> Host:
     return Host(str(element.findtext("NAME")), free("MAX_CPU", "CPU_USAGE"), free("MAX_MEM", "MEM_USAGE") // 1024)
 
 
-def recovered(frontend: FrontEnd) -> dict[str, Recovered]:
+def recovered(vms: Iterable[etree._Element]) -> dict[str, Recovered]:
     """VMs of this site that carry DR_ORIGIN, by origin."""
     found = {}
-    for vm in frontend.vms():
+    for vm in vms:
         user = attributes(vm, "USER_TEMPLATE")
         origin = template.get(user, vm_template.ORIGIN)
         if origin:
             pending = template.get(user, vm_template.START_PENDING) == "YES"
             found[origin] = Recovered(number(vm, "ID"), definition.vm_state(vm), pending, not vm_template.is_half_made(user))
+    return found
+
+
+def local(vms: Iterable[etree._Element], pool: Pool) -> dict[str, PeerVm]:
+    """VMs of this site with disks in the pool: by the origin they have at the peer's, and by the one they came with."""
+    found = {}
+    for vm in vms:
+        known = peer_site.of_element(vm, pool.access.pool)
+        if not known.images:
+            continue
+        found[f"{pool.fsid()}:{known.vm_id}"] = known
+        origin = template.get(attributes(vm, "USER_TEMPLATE"), vm_template.ORIGIN)
+        if origin:
+            found[origin] = known
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from onedr import template
 from onedr.model import ImageFacts, ImageRecord, Peer
-from onedr.policy import inventory, planned, readiness
+from onedr.policy import inventory, planned, readiness, returning
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import Facts, Kind, Plan, Request, Step
 from onedr.policy.vm_template import HELD
@@ -26,7 +26,11 @@ def plan(facts: Facts, request: Request) -> Plan:
         return Plan(refusal, vms=tuple(vms))
     left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
     left_out.update(_not_found(request, vms))
-    fresh = by_priority(item for item in vms if not item.obstacles and item.origin not in facts.recovered)
+    homes = returning.homes(vms, facts.local)
+    left_out.update({
+        item.origin: why for item in vms if item.origin in homes and (why := returning.obstacle(item, homes[item.origin]))
+    })
+    fresh = by_priority(item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *homes})
     left_out.update(readiness.obstacles(fresh, facts.ground))
     images = _images_to_take(facts, request, [item for item in vms if item.origin not in left_out])
     bad_images = _incomplete(images)
@@ -68,6 +72,9 @@ def _refusal(facts: Facts, request: Request, vms: list[VmItem]) -> str:
     if request.vms and not vms:
         return f"No record of VM {', '.join(request.vms)} has arrived here. See onedr status."
     waiting = any(not image.primary for image in from_peer)
+    if waiting and request.only_planned and not planned.is_planned(facts):
+        why = facts.there_detail if facts.peer is Peer.ANSWERS else facts.peer_detail
+        return f"The peer is not there for a move without loss ({why}). If it is really lost: onedr failover {facts.datastore}."
     confirmed = request.confirm == facts.datastore
     if waiting and facts.peer is Peer.ANSWERS and not confirmed and not planned.is_planned(facts):
         return (
@@ -144,15 +151,26 @@ def _storage_steps(facts: Facts, images: list[ImageFacts]) -> list[Step]:
 
 
 def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vms: list[VmItem]) -> list[Step]:
+    homes = returning.homes(vms, facts.local)
+    at_home = {name for home in homes.values() for name in home.images}
     disks = {image.name for item in vms for image in item.images}
     steps = [
         Step(Kind.REGISTER, image.name, f"register {image.name} as an image")
         for image in images
-        if image.name not in facts.registered and (image.name in disks or _is_image(image))
+        if image.name not in facts.registered | at_home and not returning.is_ours_there(image, facts.here)
+        and (image.name in disks or _is_image(image))
     ]
-    fresh = [item for item in vms if item.origin not in facts.recovered or not facts.recovered[item.origin].finished]
+    fresh = [
+        item for item in vms
+        if item.origin not in homes and (item.origin not in facts.recovered or not facts.recovered[item.origin].finished)
+    ]
     steps += [Step(Kind.CREATE, item.origin, f"create VM {item.record.name} on hold") for item in fresh]
-    to_start = [item for item in by_priority(fresh) if wants_start(item, request)]
+    by_name = {image.name: image for image in facts.images}
+    home = [item for item in vms if item.origin in homes and returning.waits(homes[item.origin], by_name)]
+    steps += [
+        Step(Kind.RETURN, item.origin, f"give VM {homes[item.origin].vm_id} its disks back") for item in home
+    ]
+    to_start = [item for item in by_priority([*fresh, *home]) if wants_start(item, request)]
     steps += [Step(Kind.START, item.origin, f"start VM {item.record.name}") for item in to_start]
     named = {step.target for step in steps if step.kind is Kind.START}
     steps += [
@@ -167,8 +185,13 @@ def _left_on_hold(facts: Facts, request: Request, vms: list[VmItem]) -> list[str
     chosen = {item.origin for item in vms}
     return [
         origin for origin, found in facts.recovered.items()
-        if request.start and found.start_pending and (origin in chosen or not request.vms)
+        if request.start and found.finished and found.start_pending and (origin in chosen or not request.vms)
+        and not _is_held(facts, origin)
     ]
+
+
+def _is_held(facts: Facts, origin: str) -> bool:
+    return origin in facts.local and bool(facts.local[origin].held)
 
 
 def _is_image(image: ImageFacts) -> bool:

@@ -21,12 +21,13 @@ class Kind(str, Enum):
     PROMOTE = "promote"
     REGISTER = "register"  # an RBD image as an OpenNebula image
     CREATE = "create"  # a VM, on hold
+    RETURN = "return"  # a VM that left from here takes its disks back
     START = "start"
 
 
 LIMITS_S = {
     Kind.SYNC: 90, Kind.STOP: 300, Kind.DRAIN: 60, Kind.FENCE: 30, Kind.CUT: 30, Kind.PROMOTE: 120, Kind.REGISTER: 60,
-    Kind.CREATE: 60, Kind.START: 180,
+    Kind.CREATE: 60, Kind.RETURN: 60, Kind.START: 180,
 }
 
 
@@ -50,6 +51,7 @@ class Request:
     confirm: str = ""
     vms: tuple[str, ...] = ()
     start: bool = True
+    only_planned: bool = False  # refuse rather than lose anything
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Recovered:
 
 @dataclass(frozen=True)
 class PeerVm:
-    """A VM at the peer, as its front-end shows it. `held`: the state in which a run of ours found it, empty when free."""
+    """A VM on this pool, as its front-end shows it. `held`: the state in which a run of ours found it, empty when free."""
 
     vm_id: int
     name: str
@@ -89,6 +91,7 @@ class Facts:
     ground: Ground = field(default_factory=Ground)
     there: tuple[PeerVm, ...] | None = None  # None: the peer's front-end does not answer, or is not known
     there_detail: str = ""
+    local: Mapping[str, PeerVm] = field(default_factory=dict)  # VMs here on this pool, by own origin and by DR_ORIGIN
     interrupted: bool = False  # the last run did not end: another must, if only to say so
 
 

@@ -13,6 +13,7 @@ DESCRIPTIONS = {
     State.DEGRADED: "Something is not protected, or a copy is older than DR_RPO; onedr status lists what and why.",
     State.STANDBY: "This site receives; its copies can take over.",
     State.FAILING_OVER: "A failover runs.",
+    State.FAILING_BACK: "A failback runs: the VMs come home, without loss.",
     State.ACTIVE_UNPROTECTED: "This site took over; there is no copy at the peer.",
     State.SPLIT_BRAIN: "Both sites hold the same image as primary. Stop the VMs of one site before anything else.",
     State.INTERRUPTED: "A run died on the way. onedr failover goes on with it.",
@@ -60,7 +61,7 @@ def verdict(protect: bool, items: Sequence[Item], rpo_s: int, run: str, interrup
         text = f"The last {run} died on the way. Start it again: onedr {run} goes on where it ended."
         return say(State.INTERRUPTED, text)
     if run:
-        return say(State.FAILING_OVER, f"A {run} runs.")
+        return say(State.FAILING_BACK if run == "failback" else State.FAILING_OVER, f"A {run} runs.")
     if not protect:
         return say(State.UNPROTECTED, "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
     split = [item.name for item in items if item.split]

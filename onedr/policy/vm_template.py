@@ -16,6 +16,7 @@ ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came f
 START_PENDING = "DR_START_PENDING"
 HELD = "DR_HELD"  # on a VM at the site it moved away from: the state it had; it is locked there
 FINISHED = "DR_FINISHED"  # set last: what lacks it was left half-made by an interrupted run
+MARKS = (ORIGIN, START_PENDING, FINISHED, HELD, "DR_ORIGIN_SITE", "DR_ORIGIN_VM")  # of one site's object only
 _DISK_KEEPS = re.compile(
     r"TARGET|DEV_PREFIX|CACHE|IO|DISCARD|ORDER|READONLY|IOTHREAD|SERIAL|VIRTIO_BLK_QUEUES|SIZE_IOPS_SEC"
     r"|(TOTAL|READ|WRITE)_(BYTES|IOPS)_SEC.*"
@@ -138,7 +139,7 @@ def _nic(nic: Pairs, networks: Mapping[str, Network], network_map: Mapping[str, 
 def _user_template(attributes: Pairs, warnings: list[str]) -> list[tuple[str, object]]:
     kept: list[tuple[str, object]] = []
     for key, value in attributes:
-        if key.startswith("ONEDR_") or key in (ORIGIN, START_PENDING, FINISHED, HELD, "DR_ORIGIN_SITE", "DR_ORIGIN_VM"):
+        if key.startswith("ONEDR_") or key in MARKS:
             continue
         if key in ("SCHED_REQUIREMENTS", "SCHED_DS_REQUIREMENTS") and _NAMES_A_PLACE.search(str(value)):
             warnings.append(f"{key} names hosts, clusters or datastores of the other site; kept as DR_ORIGIN_{key}")

@@ -50,6 +50,7 @@ def digest(cloud: Cloud, name: str) -> str:
 def story(sites: Sites) -> Iterator[Story]:
     a, b = sites.a, sites.b
     introduce(b, a)
+    introduce(a, b)
     made = Story(sites)
     base = w.create_image(a, "base", persistent=False)
     disk = w.create_image(a, "disk", wait=False)
@@ -187,3 +188,61 @@ def test_the_copy_goes_the_other_way_now(story: Story) -> None:
     for name in ("db", "web"):
         disk = story.disks[name][0]
         until(f"{disk} to be equal", lambda disk=disk: digest(a, disk) == digest(b, disk), 60, 0.5)
+
+
+def test_the_vms_come_home_under_their_old_ids_and_lose_nothing(story: Story) -> None:
+    a, b = story.sites.a, story.sites.b
+    away = {vm.NAME: vm.ID for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM}
+    for name in ("db", "web"):
+        b.api.vm.action("resume", away[name])
+        b.wait_vm(away[name])
+        w.wait_writing(b, away[name])
+    b.api.vm.update(away["db"], 'NOTE="changed there"\nDR_PRIORITY=1', 1)
+    created = w.create_vm(b, "new", [w.create_image(b, "new-disk")])
+    with w.open_pool(a) as here:
+        for vm in (*away.values(), created):
+            w.wait_recorded(b, vm, here)
+    w.wait_complete(b, [disk for disks in story.disks.values() for disk in disks] + w.disks_of(w.wanted_record(b, created)))
+    w.wait_writing(b, created)
+    done = a.run("onedr", "failback", str(a.datastore_id), "--yes", "--json", check=False)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    print(f"\nhome in {events[-1]['seconds']} s: {[(e['kind'], e['target'], e['seconds']) for e in events if 'kind' in e]}")
+    told = {name: w.told(b, vm)[-1] for name, vm in {**away, "new": created}.items() if name != "idle"}
+    for name in ("db", "web"):
+        a.wait_vm(story.vms[name])
+        w.wait_writing(a, story.vms[name])
+        first = next(record for record in w.told(a, story.vms[name]) if record.number > told[name].number)
+        assert first.number == told[name].number + 1, f"{name} lost records"
+    assert a.api.vm.info(story.vms["idle"]).STATE == 8 and held(story) == {"db": "", "web": "", "idle": ""}
+    assert a.api.vm.info(story.vms["db"]).USER_TEMPLATE["NOTE"] == "changed there"
+    names = [vm.NAME for vm in a.api.vmpool.infoextended(-2, -1, -1, -1).VM]
+    assert sorted(names) == ["db", "idle", "new", "web"]
+    assert sorted(image.NAME for image in a.api.imagepool.info(-2, -1, -1).IMAGE) == ["base", "disk", "idle", "new-disk"]
+    here, there = roles(story)
+    assert all(here.values()) and not any(there.values())
+
+
+def test_both_datastores_are_as_before(story: Story) -> None:
+    a, b = story.sites.a, story.sites.b
+    a.wait_datastore(a.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED", 120)
+    until("site B to stand by", lambda: w.status(b)["state"] == "STANDBY", 60)
+
+
+def test_the_way_there_and_back_can_be_gone_again(story: Story) -> None:
+    """Now both sites have objects of every VM; none is made anew."""
+    a, b = story.sites.a, story.sites.b
+    before = [sorted(vm.ID for vm in cloud.api.vmpool.infoextended(-2, -1, -1, -1).VM) for cloud in (a, b)]
+    w.wait_complete(a, list(roles(story)[0]))
+    for cloud in (b, a):
+        done = cloud.run("onedr", "failback", str(cloud.datastore_id), "--yes", "--json", check=False)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+        other = a if cloud is b else b
+        w.wait_complete(cloud, list(roles(story)[0]), 120)
+        for name in ("db", "web", "new"):
+            mine = next(vm.ID for vm in cloud.api.vmpool.infoextended(-2, -1, -1, -1).VM if name == vm.NAME)
+            theirs = next(vm.ID for vm in other.api.vmpool.infoextended(-2, -1, -1, -1).VM if name == vm.NAME)
+            cloud.wait_vm(mine)
+            assert other.api.vm.info(theirs).STATE == 8
+    after = [sorted(vm.ID for vm in cloud.api.vmpool.infoextended(-2, -1, -1, -1).VM) for cloud in (a, b)]
+    assert after == before

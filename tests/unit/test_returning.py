@@ -1,0 +1,79 @@
+"""VMs that come home take their disks back under their old ids; what cannot come as it is says why."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from samples import HERE, THERE, disk, envelope, image_record, vm_record
+from worlds import copy_of, facts, steps
+
+from onedr.model import Peer, VmRecord
+from onedr.policy import failover, inventory, returning
+from onedr.policy.plan import Facts, Kind, PeerVm, Recovered, Request
+
+AWAY = vm_record(vm_id=12, name="web", disks=(disk(0, "one/one-1"),), user_template=(("DR_ORIGIN", f"{HERE}:7"),))
+HOME = PeerVm(7, "web", "POWEROFF", "ACTIVE", frozenset({"one-1"}))
+ORIGIN = f"{THERE}:12"
+
+
+def coming(body: VmRecord = AWAY, home: PeerVm | None = HOME, **changes: object) -> Facts:
+    local = {f"{HERE}:7": home} if home else {}
+    there = (PeerVm(12, "web", "ACTIVE", "", frozenset({"one-1"})),)
+    values = {"peer": Peer.ANSWERS, "there": there, "local": local, **changes}
+    return facts(copy_of("one-1", body, known=False), **values)
+
+
+def test_a_vm_that_left_from_here_comes_back_as_itself() -> None:
+    found = steps(failover.plan(coming(), Request()))
+    assert found[-3:] == [(Kind.PROMOTE, "one-1"), (Kind.RETURN, ORIGIN), (Kind.START, ORIGIN)]
+    assert not {Kind.CREATE, Kind.REGISTER} & {kind for kind, _ in found}
+
+
+def test_one_that_did_not_run_there_is_not_started() -> None:
+    assert (Kind.START, ORIGIN) not in steps(failover.plan(coming(replace(AWAY, state="POWEROFF")), Request()))
+
+
+def test_a_vm_that_came_here_once_and_was_left_here_held_takes_its_disks_too() -> None:
+    """Its record at the peer knows nothing of here: it was made there."""
+    made_there = replace(AWAY, user_template=())
+    local = {ORIGIN: replace(HOME, vm_id=3), f"{HERE}:3": replace(HOME, vm_id=3)}
+    recovered = {ORIGIN: Recovered(3, "POWEROFF", False, True)}
+    found = steps(failover.plan(coming(made_there, local=local, recovered=recovered), Request()))
+    assert (Kind.RETURN, ORIGIN) in found and (Kind.CREATE, ORIGIN) not in found
+
+
+def test_a_vm_at_home_that_has_its_disks_is_left_alone() -> None:
+    home = {f"{HERE}:7": replace(HOME, held="", state="ACTIVE")}
+    taken = facts(copy_of("one-1", AWAY, known=False, primary=True), local=home)
+    assert not failover.plan(taken, Request()).steps
+
+
+@pytest.mark.parametrize(("home", "reason"), [
+    (replace(HOME, images=frozenset({"one-1", "one-2"})), "other disks (one-2)"),
+    (replace(HOME, images=frozenset()), "other disks (one-1)"),
+    (replace(HOME, held="", state="ACTIVE"), "is ACTIVE; power it off"),
+])
+def test_one_that_cannot_come_as_it_is_keeps_everything_where_it_is(home: PeerVm, reason: str) -> None:
+    plan = failover.plan(coming(home=home), Request())
+    assert reason in plan.refusal and not plan.steps
+
+
+def test_a_failback_wants_the_peer_alive() -> None:
+    plan = failover.plan(coming(there=None, there_detail="no peer.endpoint"), Request(confirm="ceph", only_planned=True))
+    assert "no peer.endpoint" in plan.refusal and "onedr failover" in plan.refusal and not plan.steps
+
+
+def test_what_the_peer_made_of_an_image_of_ours_is_not_registered_here_again() -> None:
+    taken = copy_of("one-1500000000", None, known=False)
+    made = image_record(name="base", template=(("DR_ORIGIN", f"{HERE}:0"),))
+    ours = replace(taken, image=envelope(made))
+    assert returning.is_ours_there(ours, HERE) and not returning.is_ours_there(taken, HERE)
+    found = steps(failover.plan(facts(ours), Request()))
+    assert (Kind.PROMOTE, "one-1500000000") in found and (Kind.REGISTER, "one-1500000000") not in found
+
+
+def test_homes_are_found_by_where_a_vm_left_from_first() -> None:
+    items = inventory.vms([copy_of("one-1", AWAY)], HERE)
+    other = replace(HOME, vm_id=9)
+    assert returning.homes(items, {f"{HERE}:7": HOME, ORIGIN: other}) == {ORIGIN: HOME}
+    assert returning.homes(items, {ORIGIN: replace(other, held="")}) == {}
