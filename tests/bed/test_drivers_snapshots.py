@@ -3,7 +3,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import driver_calls as calls
@@ -255,6 +258,38 @@ def test_a_revert_killed_midway_ends_well_and_none_begins_under_a_writer(here: D
     with again:
         assert again.wait(60) == 0
     assert equal_there(site, there, killed) == {"now": wanted, "0": wanted}
+
+
+@contextmanager
+def writer(site: Site, name: str) -> Iterator[None]:
+    """A client that holds the image and never stops writing; it must not be disturbed."""
+    stop = threading.Event()
+
+    def work() -> int:
+        count = 0
+        with calls.opened(site) as io, rbd.Image(io, name) as found:
+            while not stop.is_set():
+                count += 1
+                found.write(b"%08d" % count * 512, count * 4096 % (16 * MIB))
+        return count
+
+    with ThreadPoolExecutor(1) as threads:
+        written = threads.submit(work)
+        try:
+            yield
+        finally:
+            stop.set()
+        assert written.result() > 0
+
+
+@both_modes
+def test_a_snapshot_under_a_writer_is_the_same_at_the_peer(here: Drivers, site: Site, there: Site, mode: str):
+    name = make(here, 220 + MODES.index(mode), mode)
+    with writer(site, name):
+        for number in range(3):
+            succeeded(tm(here, "snap_create", number))
+    succeeded(tm(here, "snap_create", 3))
+    assert len(set(equal_there(site, there, name).values())) == 4  # the last is as it is now
 
 
 def stock_tree(here: Drivers, site: Site, number: int) -> tuple[str, str, Contents]:
