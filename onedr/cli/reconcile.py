@@ -20,5 +20,7 @@ def reconcile(datastore: str, as_json: bool) -> None:
             continue
         counts = (len(event["mirrored"]), len(event["recorded"]), len(event["protected"]))
         click.echo("{} mirrored, {} record(s) written, {} begun".format(*counts))
+        for name in event["flattened"]:
+            click.echo(f"  {name}: flattened")
         for name, reason in {**event["waiting"], **event["failed"]}.items():
             click.echo(f"  {name}: {reason}")

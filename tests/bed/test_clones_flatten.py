@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import rbd
 from cloneground import LIMIT_S, Ground, ended, ground
 from driver_calls import MIB, contents, facts, image, mode_of, refused, succeeded
 
-from onedr.model import CephAccess
+from onedr.model import CephAccess, Settings
+from onedr.ops import flatten
 from onedr.ops.protect import PROBLEM_KEY
-from onedr.ports import ceph, usage
+from onedr.ports import ceph, images, usage
 from onedr.ports.lease import Place
 from sandbox.bed import Bed
 from sandbox.waiting import until
@@ -106,6 +108,24 @@ def test_a_disk_under_way_says_so_and_can_be_deleted(g: Ground, slowly: None, tm
     g.delete(7, name)
     until("both sites to be clean", lambda: (contents(g.site), contents(g.there)) == before, LIMIT_S, 0.2)
     assert facts(g.site, name)["snapshots"] == []
+
+
+def test_who_removes_a_disk_ends_its_flattening(g: Ground, slowly: None, tmp_path: Path) -> None:
+    name = g.slow_base(714, tmp_path)
+    access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
+    with ceph.connect(access) as pool, ceph.connect(access) as other:
+        images.clone(pool, name, f"{name}-9-0")
+        queue = flatten.Queue(flatten.Flattener(pool, Settings(flatten_clones=True)), flatten.place(pool, 999))
+        queue.want(f"{name}-9-0", "waits")
+        queue.step()
+        until("some of it", lambda: re.search("[1-9]0 %", str(queue.running())), LIMIT_S, 0.02)
+        remover = threading.Thread(target=images.remove, args=(other, f"{name}-9-0"))
+        remover.start()
+        until("its end", lambda: flatten.heed_removals(pool, queue) or not queue.running(), LIMIT_S)
+        assert queue.done == [], "it did not come to its end by itself"
+        remover.join(LIMIT_S)
+        assert not pool.exists(f"{name}-9-0")
+        queue.stop()
 
 
 def test_a_killed_keepers_work_is_begun_again(g: Ground, slowly: None, tmp_path: Path) -> None:
