@@ -99,7 +99,7 @@ def _part_with_clones(pool: Pool, name: str, holder: str, snapshot: str) -> None
         raise RefusedError(f"Snapshot {where} is not removed: {', '.join(sorted(foreign))} is a clone of it.")
     for _, clone in clones:
         with pool.image(clone) as image:
-            image.flatten()
+            _flatten(image)
 
 
 def revert(pool: Pool, name: str, snapshot: str) -> None:
@@ -176,13 +176,20 @@ def flatten(pool: Pool, name: str, snapshot: str) -> None:
         return  # by a killed run of the same call
     revert(pool, name, snapshot)
     with pool.image(name) as image:
-        if images.has_parent(image):
-            image.flatten()
+        _flatten(image)
         image.metadata_set(FLATTENED_KEY, snapshot)
     others = {found for volume in (name, *leftovers(pool, name)) for found in _numbered(pool, volume)} - {snapshot}
     for each in (*sorted(others), snapshot):  # the wanted one last: until then the call can be repeated
         delete(pool, name, each)
     remove_leftovers(pool, name)
+
+
+def _flatten(image: rbd.Image) -> None:
+    if images.has_parent(image):
+        with suppress(rbd.InvalidArgument):  # somebody else flattened it since we looked
+            image.flatten()
+    if images.has_parent(image):
+        raise StorageError(f"RBD image {image.get_name()} still has a parent although Ceph flattened it.")
 
 
 def _flattened_to(image: rbd.Image) -> str | None:
