@@ -123,7 +123,9 @@ def fetch(url: str, to: Path, limit_bw: str = "", secrets: Mapping[str, str] | N
     if not program.is_file():
         raise InputError(f"{url} needs OpenNebula's downloader, and there is no {program}.")
     limit = ["--limit", limit_bw] if limit_bw else []
-    process.run([str(program), "--nodecomp", *limit, url, str(to)], _FETCH_LIMIT_S, env={**os.environ, **(secrets or {})})
+    # timeout(1) ends what the downloader started, too: those would hold its output open, and us.
+    command = ["timeout", "-k", "10", str(_FETCH_LIMIT_S), str(program), "--nodecomp", *limit, url, str(to)]
+    process.run(command, _FETCH_LIMIT_S + 60, env={**os.environ, **(secrets or {})})
     if not to.is_file():
         raise InputError(f"OpenNebula's downloader brought no file from {url}.")
 

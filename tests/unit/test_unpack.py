@@ -22,6 +22,7 @@ from onedr.driver import staging, unpack
 from onedr.errors import InputError, OneDRError
 from onedr.ports import scratch
 from onedr.template import Pairs
+from sandbox.waiting import until
 
 MIB = 1 << 20
 DISK = bytes(range(256)) * 4096 + bytes(5 * MIB) + b"end" + bytes(509)  # not a whole MiB
@@ -235,6 +236,15 @@ def test_a_downloader_that_fails_is_quoted(here: Path, script: str, words: str) 
     downloader(here, script)
     with pytest.raises(OneDRError, match=words):
         taken(here, ADDRESSES[0])
+
+
+def test_a_downloader_that_never_ends_is_ended_with_all_it_started(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    downloader(here, f"sleep 1000 & echo $! > {here}/pid; wait")
+    monkeypatch.setattr(staging, "_FETCH_LIMIT_S", 1)
+    with pytest.raises(OneDRError, match="failed"):
+        taken(here, ADDRESSES[0])
+    state = Path(f"/proc/{(here / 'pid').read_text().strip()}/stat")
+    until("it to end", lambda: not state.exists() or state.read_text().split()[2] == "Z", 10)  # nobody may bury it
 
 
 def test_without_a_downloader_the_address_is_refused(here: Path) -> None:
