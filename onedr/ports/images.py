@@ -23,7 +23,7 @@ _CHUNK = 4 * MIB
 _RM_LIMIT_S = 45  # more than Ceph goes on counting a dead client among the watchers (osd_client_watch_timeout, 30 s)
 _RM_PAUSE_S = 0.2
 _SNAP_LIMIT_S = 3
-_RACE_LIMIT_S = 10
+_RACE_LIMIT_S = 30
 _REMOVING_S = 60
 _SYNC_POINT = ".rbd-mirror"  # rbd-mirror's snapshots of a journaled image during its first copy
 

@@ -14,7 +14,7 @@ from driver_calls import MIB, contents, facts, mode_of, refused, succeeded
 from onedr.model import CephAccess, Mode
 from onedr.ops import clones, parallel
 from onedr.ops.protect import PROBLEM_KEY
-from onedr.ports import ceph, mirror
+from onedr.ports import ceph, images, mirror
 from sandbox.bed import Bed
 from sandbox.ceph.keys import PEER_ATTRIBUTES
 from sandbox.waiting import until
@@ -146,6 +146,27 @@ def test_clones_made_while_the_last_one_goes(g: Ground, tmp_path: Path) -> None:
     g.protected(last)
     for site in (g.site, g.there):
         assert [disk for disk in contents(site)[0] if disk.startswith(f"{name}-")] == [last]
+
+
+def test_a_bases_snapshot_comes_and_goes_under_the_making_of_clones(g: Ground) -> None:
+    """The same race, dense: three VMs at a time come and go, each drops @snap at its end when it may."""
+    access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
+
+    def work(vm: int) -> None:
+        with ceph.connect(access) as pool:
+            for turn in range(10):
+                images.clone(pool, "one-535", f"one-535-{vm}-{turn}")
+                images.remove(pool, f"one-535-{vm}-{turn}")
+                images.drop_base_snapshot(pool, "one-535")
+
+    with ceph.connect(access) as pool:
+        pool.rbd.create(pool.io, "one-535", 4 * MIB, old_format=False)
+        assert parallel.each(range(3), work, 2 * LIMIT_S) == dict.fromkeys(range(3))
+        images.drop_base_snapshot(pool, "one-535")
+        assert [name for name in pool.names() if name.startswith("one-535")] == ["one-535"]
+        with pool.image("one-535") as image:
+            assert images.snapshots(image) == []
+        images.remove(pool, "one-535")
 
 
 def test_a_driver_and_the_keeper_enable_at_once(g: Ground) -> None:
