@@ -42,9 +42,18 @@ def test_a_base_taken_over_gets_a_name_that_no_image_made_at_any_site_has(image_
     assert names.taken_base(names.image(image_id + 1, sites[0]), sites[1]) != taken
 
 
+@pytest.mark.parametrize(("name", "image"), [
+    ("one-3-1", "one-3"), ("one-3-1:2:30", "one-3"), ("one-3-13-0-1", "one-3-13-0"), ("one-3-13-0-4:5", "one-3-13-0"),
+    ("one-3", None), ("one-3-13-0", None), ("one-sys-3-1", None), ("one-sys-3-1-2", None),
+])
+def test_volumes_of_old_snapshots_tell_their_image(name: str, image: str | None) -> None:
+    assert names.leftover_of(name) == image
+    assert image is None or (names.is_ours(name) and names.parse_vm_disk(name) is None)
+
+
 @pytest.mark.parametrize("name", [
-    "", "one", "one-", "one-x", "one-1-2", "one-1-2-3-4", "one-1-2-", "one-sys-1", "one-sys-1-2-3", "xone-1",
-    "one-1.bak", "one-1\n", "One-1", "one-٣", "one--1", "vm-101-disk-0",
+    "", "one", "one-", "one-x", "one-1-2-", "one-1:2", "one-1-:2", "one-1-2:", "one-1-2-3-4-5", "one-sys-1", "one-sys-1-2-3",
+    "xone-1", "one-1.bak", "one-1\n", "One-1", "one-٣", "one--1", "vm-101-disk-0",
 ])
 def test_what_opennebula_would_not_name_so_is_not_ours(name: str) -> None:
     assert not names.is_ours(name)

@@ -1,0 +1,29 @@
+"""Nothing a user can do to a disk ends its mirroring or harms the peer's copy: journal mode. The rows are in operations.py."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import operations
+import pytest
+from operations import Ground
+
+if TYPE_CHECKING:
+    from conftest import Sites
+
+
+@pytest.fixture(scope="module")
+def ground(sites: Sites) -> Iterator[Ground]:
+    with operations.prepared(sites, "DR_MODE=JOURNAL") as made:
+        yield made
+
+
+@pytest.mark.parametrize("disk", [operations.PERSISTENT, operations.CLONE], ids=["persistent", "clone"])
+@pytest.mark.parametrize("row", operations.BY_DISK)
+def test_a_disk_stays_mirrored(ground: Ground, row: Callable[[Ground, int], None], disk: int):
+    row(ground, disk)
+
+
+@pytest.mark.parametrize("row", operations.ONCE)
+def test_an_image_stays_mirrored(ground: Ground, row: Callable[[Ground], None]):
+    row(ground)
