@@ -155,8 +155,10 @@ def clone(frontend: Frontend, image: Image) -> None:
 def _cloned(frontend: Frontend, image: Image, outcome: Outcome) -> None:
     original = image.cloning_id
     image.cloning_id = -1
-    if outcome.ok:
-        image.source = outcome.stdout.strip() or "-"
+    words = outcome.stdout.split()
+    if outcome.ok and words:
+        image.source = words[0]
+        image.format = words[1] if len(words) > 1 else image.format
         _ready(frontend, image)
         LOG.info("Image cloned and ready to use.")
     else:
