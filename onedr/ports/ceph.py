@@ -46,6 +46,12 @@ class Pool:
             "[" + ",".join(f"{a['type']}:{a['addr']}" for a in monitor["public_addrs"]["addrvec"]) + "]" for monitor in monitors
         )
 
+    def is_full(self) -> bool:
+        """Has Ceph no room left for the pool? Several of librbd's errors hide that."""
+        code, out, _ = self.cluster.mon_command('{"prefix": "df", "format": "json"}', b"", timeout=OPERATION_LIMIT_S)
+        pools = [] if code else json.loads(out)["pools"]
+        return any(entry["name"] == self.access.pool and not entry["stats"]["max_avail"] for entry in pools)
+
     def names(self) -> list[str]:
         """Names of all RBD images of the pool."""
         return list(self.rbd.list(self.io))
@@ -79,8 +85,15 @@ def connect(access: CephAccess, limit_s: int = CONNECT_LIMIT_S, operation_limit_
                 io = cluster.open_ioctx(access.pool)
             except rados.ObjectNotFound as error:
                 raise InputError(f"Ceph has no pool {access.pool!r}; correct POOL_NAME of the datastore.") from error
+            io.set_osdmap_full_try()  # a full cluster says so at once instead of letting us wait, and lets us delete
             with io:
-                yield Pool(cluster, io, access)
+                pool = Pool(cluster, io, access)
+                try:
+                    yield pool
+                except (rados.Error, rbd.Error) as error:
+                    if not pool.is_full():
+                        raise
+                    raise StorageError(f"Ceph pool {access.pool} is full: give it space, or delete something ({error}).") from error
     finally:
         cluster.shutdown()
 

@@ -34,7 +34,7 @@ from sandbox.ceph.cluster import command, connect
 from sandbox.layout import REPO, Site
 from sandbox.waiting import until
 
-MOST_POINTS = 10  # of an action that writes many blocks: the first, the last, and some between
+MOST_POINTS = 8  # of an action that writes many blocks: the first, the last, and some between
 NUMBERS = itertools.count(1000)
 BYSTANDERS = ("one-7", "one-700-7-0", "users-own")
 
@@ -139,7 +139,7 @@ def disk_action(name: str, *more: object) -> Callable[[World, int, dict[str, str
 
 
 def snapshots_of(world: World, name: str) -> list[str]:
-    return [snapshot for snapshot, _ in facts(world.site, name)["snapshots"] if snapshot != "snap"]
+    return [snapshot for snapshot, _ in facts(world.site, name)["snapshots"] if snapshot.isdecimal()]
 
 
 def disk_of(number: int) -> str:

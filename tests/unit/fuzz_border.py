@@ -77,6 +77,8 @@ class World:
         refused = mock.MagicMock()
         refused.__enter__.return_value = refused
         refused.__exit__.return_value = False
+        for method in ("get_omap_vals", "get_omap_vals_by_keys"):
+            getattr(refused, method).return_value = (iter(()), 0)
         for method in ("operate_write_op", "operate_read_op", "write_full", "remove_object", "lock_exclusive", "set_xattr"):
             getattr(refused, method).side_effect = rados.Error("refused")
         return refused
