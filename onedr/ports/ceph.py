@@ -93,7 +93,8 @@ def connect(access: CephAccess, limit_s: int = CONNECT_LIMIT_S, operation_limit_
                 except (rados.Error, rbd.Error) as error:
                     if not pool.is_full():
                         raise
-                    raise StorageError(f"Ceph pool {access.pool} is full: give it space, or delete something ({error}).") from error
+                    advice = "give it space, or delete something"
+                    raise StorageError(f"Ceph pool {access.pool} is full: {advice} ({error}).") from error
     finally:
         cluster.shutdown()
 

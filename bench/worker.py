@@ -1,0 +1,143 @@
+"""Runs inside a site: times processes from start to exit, ours and stock's in turn. Job on standard input, results on output."""
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import rados
+import rbd
+
+MIB = 1 << 20
+
+
+class Ceph:
+    """What has to be there before an action and gone after it."""
+
+    def __init__(self, conf: str):
+        self._cluster = rados.Rados(conffile=conf, name="client.oneadmin")
+        self._cluster.connect(timeout=20)
+        self._io = self._cluster.open_ioctx("one")
+
+    def create(self, name: str) -> None:
+        rbd.RBD().create(self._io, name, 8 * MIB, old_format=False)
+
+    def base(self, name: str) -> None:
+        """An image with a protected snapshot to clone from."""
+        self.create(name)
+        with rbd.Image(self._io, name) as image:
+            image.create_snap("snap")
+            image.protect_snap("snap")
+
+    def clone(self, parent: str, name: str) -> None:
+        rbd.RBD().clone(self._io, parent, "snap", self._io, name)
+
+    def mirror(self, name: str) -> None:
+        with rbd.Image(self._io, name) as image:
+            image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL)
+
+    def remove(self, name: str) -> None:
+        """The image with its snapshots, however it was left."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                with rbd.Image(self._io, name) as image:
+                    if image.mirror_image_get_info()["state"] != rbd.RBD_MIRROR_IMAGE_DISABLED:
+                        image.mirror_image_disable(True)
+                    for snapshot in list(image.list_snaps()):
+                        if image.is_protected_snap(snapshot["name"]):
+                            image.unprotect_snap(snapshot["name"])
+                        image.remove_snap(snapshot["name"])
+                rbd.RBD().remove(self._io, name)
+                return
+            except rbd.ImageNotFound:
+                return
+            except (rbd.ImageBusy, rbd.ImageHasSnapshots):
+                time.sleep(0.1)
+        sys.exit(f"{name} does not go away")
+
+
+def timed(argv: list[str], environment: dict[str, str], stdin: bytes = b"") -> tuple[float, float, int, str]:
+    """Seconds from start to exit, peak MiB, exit code, what it said on standard error."""
+    begun = time.perf_counter()
+    child = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd="/"
+    )
+    assert child.stdin is not None and child.stderr is not None
+    child.stdin.write(stdin)
+    child.stdin.close()
+    said = child.stderr.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - begun
+    child.returncode = os.waitstatus_to_exitcode(status)
+    child.stderr.close()
+    return seconds, usage.ru_maxrss / 1024, child.returncode, said.decode(errors="replace")
+
+
+def around(ceph: Ceph, steps: list[list[str]], mirrored: bool = False) -> None:
+    for verb, *names in steps:
+        getattr(ceph, verb)(*names)
+        if mirrored and verb != "remove":
+            ceph.mirror(names[-1])
+
+
+def one_case(ceph: Ceph, job: dict[str, Any], case: dict[str, Any]) -> dict[str, Any] | None:
+    executable = Path(job["drivers"]) / case["kind"] / "ceph_dr" / case["name"]
+    if not executable.is_file():
+        print(f"{case['name']}: there is no such action yet", file=sys.stderr)
+        return None
+    spent: dict[str, list[float]] = {"stock": [], "ours": [], "protected": []}
+    peak = 0.0
+    for turn in range(job["rounds"] + 1):
+        for side in spent:
+            mirrored = side == "protected"
+            around(ceph, case["before"], mirrored)
+            total = 0.0
+            if side == "stock":
+                for command in case["stock"]:
+                    program, *words = command.split()
+                    total += timed([program, "--id", "oneadmin", "--conf", job["conf"], *words], job["environment"])[0]
+            else:
+                argv = [str(case["ids"][mirrored]) if word == "DS" else word for word in case["argv"]]
+                total, memory, code, said = timed([str(executable), *argv], job["environment"], case["stdin"][mirrored].encode())
+                peak = max(peak, memory)
+                if code or "DEBUG" in said:
+                    print(f"{case['name']} ({side}) failed: {said}", file=sys.stderr)
+                    around(ceph, case["after"])
+                    return None
+            around(ceph, case["after"])
+            if turn:  # the first round warms the caches
+                spent[side].append(total * 1000)
+    medians = {side: statistics.median(values) for side, values in spent.items()}
+    return {"name": case["name"], "commands": len(case["stock"]), **medians, "peak": peak}
+
+
+def start_ups(job: dict[str, Any]) -> dict[str, float]:
+    """Medians of bare interpreters that import and end."""
+    first, *path = next(Path(job["drivers"]).glob("tm/ceph_dr/ln")).read_text().splitlines()[:4]
+    python, *flags = first[2:].split()
+    setup = "\n".join(line for line in path if line.startswith(("import sys", "sys.path")))
+    return {
+        name: 1000 * statistics.median(
+            timed([python, *flags, "-c", f"{setup}\n{code}"], job["environment"])[0] for _ in range(job["rounds"])
+        )
+        for name, code in job["start_ups"].items()
+    }
+
+
+def main() -> None:
+    job = json.load(sys.stdin)
+    os.nice(0)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ceph = Ceph(job["conf"])
+    results = [one_case(ceph, job, case) for case in job["cases"]]
+    print(json.dumps({"start_ups": start_ups(job), "cases": [row for row in results if row and row["stock"]]}))
+
+
+main()
