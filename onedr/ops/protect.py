@@ -53,11 +53,15 @@ def begin(pool: Pool, name: str, settings: Settings, patient: bool = True) -> Wa
 
 
 def _enable(pool: Pool, name: str, settings: Settings, patient: bool) -> Waiting | None:
-    with pool.image(name) as image:
+    # Read-only: many at once that opened a base to write have made librbd 16.2.15 abort (docs/measured.md).
+    with pool.image(name, read_only=True) as image:
         parent = parent_of(image)
-        if mirror.mode(image) is not None:
-            sign(image)
-            return None
+        mirrored, signed = mirror.mode(image) is not None, nature(image).signed
+    if mirrored:
+        if not signed:
+            with pool.image(name) as image:
+                sign(image)
+        return None
     if parent is not None:
         waiting = must_flatten(parent, settings) or _after_parent(pool, parent, settings, patient)
         if waiting:
