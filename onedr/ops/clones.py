@@ -40,22 +40,26 @@ def must_wait(pool: Pool, base: str, snapshot: str, settings: Settings) -> str |
 
     Nobody waits for what nobody could see: where the peer's key may not be read the answer is None. Raises rbd.Error.
     """
-    with pool.image(base) as image:
+    with pool.image(base, read_only=True) as image:
         if not mirror.is_primary(image):
             return None  # it came from the peer, with its snapshot
         current = _id_of(image, snapshot)
         values = dict(image.metadata_list())
-        note = read_note(values)
-        if note is None or (note.fsid, note.snap) != (pool.fsid(), current):
-            if current is None or not peer.may_read(pool, settings):
-                return None
-            note = BaseNote(pool.fsid(), current, time.time())
-            image.metadata_set(BASE_KEY, json.dumps(asdict(note)))
-            if mirror.mode(image) is Mode.SNAPSHOT:  # there metadata and snapshots travel with mirror snapshots only
-                image.mirror_image_create_snapshot()
-        elif values.get(THERE_KEY) == _seen(note) or time.time() - note.at > PATIENCE_S:
+    note = read_note(values)
+    if note is None or (note.fsid, note.snap) != (pool.fsid(), current):
+        if current is None or not peer.may_read(pool, settings):
             return None
+        _write_note(pool, base, BaseNote(pool.fsid(), current, time.time()))
+    elif values.get(THERE_KEY) == _seen(note) or time.time() - note.at > PATIENCE_S:
+        return None
     return f"waits until the snapshot of its base {base} is at the peer"
+
+
+def _write_note(pool: Pool, base: str, note: BaseNote) -> None:
+    with pool.image(base) as image:
+        image.metadata_set(BASE_KEY, json.dumps(asdict(note)))
+        if mirror.mode(image) is Mode.SNAPSHOT:  # there metadata and snapshots travel with mirror snapshots only
+            image.mirror_image_create_snapshot()
 
 
 def look(pool: Pool, settings: Settings, bases: Iterable[str]) -> dict[str, bool]:
