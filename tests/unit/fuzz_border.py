@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import runpy
 import socket
@@ -152,6 +153,8 @@ def _borders(world: World) -> Iterator[None]:
         world.violations.append(f"a program past the gate: {arguments!r}")
         raise FileNotFoundError("no programs here")
 
+    clock = itertools.count()  # a second passes between two looks: every wait comes to its end
+
     def no_address(*_: object, **__: object) -> None:
         raise socket.gaierror("no names here")
 
@@ -172,5 +175,5 @@ def _borders(world: World) -> Iterator[None]:
             mock.patch.object(process, "stream", no_conversation), mock.patch("socket.getaddrinfo", no_address), \
             mock.patch("subprocess.Popen", no_program), mock.patch("os.posix_spawn", no_program), \
             mock.patch("socket.create_connection", no_network), mock.patch("urllib.request.urlopen", no_network), \
-            mock.patch("signal.signal"), mock.patch("time.sleep"):
+            mock.patch("signal.signal"), mock.patch("time.sleep"), mock.patch("time.monotonic", clock.__next__):
         yield

@@ -126,14 +126,14 @@ each_action = pytest.mark.parametrize("action", EXECUTABLES, ids=lambda path: f"
 
 
 @each_action
-@settings(max_examples=12 * MORE)
+@settings(max_examples=8 * MORE)
 @given(noise=st.binary(max_size=300) | st.binary(max_size=300).map(base64.b64encode) | st.sampled_from(BROKEN))
 def test_broken_driver_data(action: Path, noise: bytes) -> None:
     is_clean(play(action, plain(action), noise, World(answers={"vm.info": "<VM", "datastore.info": BILLION})))
 
 
 @each_action
-@settings(max_examples=30 * MORE)
+@settings(max_examples=18 * MORE)
 @given(data=st.data())
 def test_hostile_arguments(action: Path, data: st.DataObject) -> None:
     argv = plain(action)
@@ -146,7 +146,7 @@ def test_hostile_arguments(action: Path, data: st.DataObject) -> None:
 
 
 @each_action
-@settings(max_examples=30 * MORE)
+@settings(max_examples=18 * MORE)
 @given(data=st.data())
 def test_hostile_attributes_of_images_disks_and_datastores(action: Path, data: st.DataObject) -> None:
     some = st.dictionaries(st.sampled_from(KEYS), WORDS, max_size=2)
