@@ -3,6 +3,8 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 FRONTEND ?= standin
 export FRONTEND
+# Two beds side by side, a test file each; there is one pair of real front-ends only.
+AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 2 --dist loadfile)
 
 .PHONY: setup test lint unit install contract bed demo clean
 
@@ -32,7 +34,7 @@ contract: setup
 	$(PYTEST) tests/contract
 
 bed: setup
-	$(PYTEST) tests/bed
+	$(PYTEST) tests/bed $(AT_ONCE)
 
 demo: setup
 	$(PYTHON) -m sandbox.demo
