@@ -16,7 +16,6 @@ from onedr.driver import decode
 from onedr.driver import disk as disks
 from onedr.driver.disk import Disk
 from onedr.errors import InputError
-from onedr.model import Mode
 from onedr.ops import elsewhere, wake
 from onedr.ops.protect import protect
 from onedr.policy.settings import wants_protection
@@ -40,8 +39,7 @@ class _Target:
     def publish(self) -> None:
         """In snapshot mode the peer gets what was done with the next mirror snapshot: make it now."""
         with self.pool.image(self.name) as image:
-            if mirror.mode(image) is Mode.SNAPSHOT:
-                image.mirror_image_create_snapshot()
+            mirror.publish(self.pool, image)
 
 
 def snap_create(arguments: list[str]) -> str:

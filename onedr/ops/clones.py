@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 import rbd
 
 from onedr.errors import OneDRError
-from onedr.model import Mode, Peer, Settings
+from onedr.model import Peer, Settings
 from onedr.ops import parallel, peer
 from onedr.ports import mirror
 from onedr.ports.ceph import Pool
@@ -58,8 +58,7 @@ def must_wait(pool: Pool, base: str, snapshot: str, settings: Settings) -> str |
 def _write_note(pool: Pool, base: str, note: BaseNote) -> None:
     with pool.image(base) as image:
         image.metadata_set(BASE_KEY, json.dumps(asdict(note)))
-        if mirror.mode(image) is Mode.SNAPSHOT:  # there metadata and snapshots travel with mirror snapshots only
-            image.mirror_image_create_snapshot()
+        mirror.publish(pool, image)
 
 
 def look(pool: Pool, settings: Settings, bases: Iterable[str]) -> dict[str, bool]:

@@ -17,7 +17,7 @@ import rbd
 from onedr import template
 from onedr.errors import OneDRError
 from onedr.model import Mark, Peer, Role, Settings
-from onedr.ops import elsewhere, flatten, parallel, protected, reconcile, record, status, wake
+from onedr.ops import elsewhere, flatten, parallel, protected, reconcile, status, wake
 from onedr.ops.elsewhere import HandedOver
 from onedr.ops.protect import note
 from onedr.ops.protected import Datastore
@@ -125,7 +125,7 @@ class Keeper:
         """The first mark of a copy travels at once, also in snapshot mode."""
         with self._pool.image(name) as image:
             if mirror.is_primary(image):
-                record.publish(image)
+                mirror.publish(self._pool, image)
 
     def _show(self, datastore: Datastore, seen: status.View) -> None:
         verdict = seen.verdict

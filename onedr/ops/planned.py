@@ -30,8 +30,7 @@ def sync(here: Pool, there: Pool, name: str, limit_s: float) -> str:
             return "is demoted there already"
         records.write_mark(image, mark)
         mode = mirror.mode(image)
-        if mode is Mode.SNAPSHOT:
-            image.mirror_image_create_snapshot()
+        mirror.publish(there, image)
     while not _arrived(here, name, mark, mode):
         if time.monotonic() - begun > limit_s:
             raise OneDRError(f"the copy of {name} did not catch up within {limit_s:g} s; is rbd-mirror running here?")

@@ -9,7 +9,7 @@ from lxml import etree
 
 from onedr import template
 from onedr.errors import OneDRError
-from onedr.model import Envelope, ImageRecord, Mode, Settings, VmRecord
+from onedr.model import Envelope, ImageRecord, Settings, VmRecord
 from onedr.policy import definition, secrets
 from onedr.policy.vm_template import is_half_made
 from onedr.ports import mirror, records, seal
@@ -44,7 +44,7 @@ def record_image(pool: Pool, settings: Settings, name: str, element: etree._Elem
     if is_half_made(body.template):
         return False
     with pool.image(name) as image:
-        return _put(image, records.IMAGE_KEY, envelope(pool, settings, body, now))
+        return _put(pool, image, records.IMAGE_KEY, envelope(pool, settings, body, now))
 
 
 def record_vm(
@@ -70,7 +70,7 @@ def record_vm(
                 if not mirror.is_primary(image):
                     results[name] = "is the peer's copy; its record is written there"
                     continue
-                results[name] = "written" if _put(image, records.VM_KEY, written) else "unchanged"
+                results[name] = "written" if _put(pool, image, records.VM_KEY, written) else "unchanged"
         except (rbd.Error, OneDRError) as error:
             results[name] = str(error)
     return results
@@ -83,18 +83,12 @@ def forget_vm(pool: Pool, name: str) -> bool:
         if found is None or found.fsid != pool.fsid() or not mirror.is_primary(image):
             return False
         removed = records.remove(image, records.VM_KEY)
-        publish(image)
+        mirror.publish(pool, image)
         return removed
 
 
-def _put(image: rbd.Image, key: str, written: Envelope) -> bool:
+def _put(pool: Pool, image: rbd.Image, key: str, written: Envelope) -> bool:
     changed = records.write(image, key, written)
     if changed:
-        publish(image)
+        mirror.publish(pool, image)
     return changed
-
-
-def publish(image: rbd.Image) -> None:
-    """In snapshot mode metadata travels with the next mirror snapshot only (CEPH-FACTS §3): make it now."""
-    if mirror.mode(image) is Mode.SNAPSHOT:
-        image.mirror_image_create_snapshot()

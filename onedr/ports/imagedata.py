@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 
 import rbd
 
-from onedr.model import Mode
 from onedr.ports import images, mirror
 from onedr.ports.ceph import Pool
 
@@ -54,14 +53,8 @@ def rewrite(pool: Pool, name: str, size: int, blocks: Iterable[tuple[int, bytes]
             end = offset + len(block)
         written += _zero(image, end, int(image.size()))
         image.flush()
-        publish(image)
+        mirror.publish(pool, image)
     return written
-
-
-def publish(image: rbd.Image) -> None:
-    """Let the peer have the image as it is now; in journal mode it does anyway."""
-    if mirror.mode(image) is Mode.SNAPSHOT:
-        image.mirror_image_create_snapshot()
 
 
 def _zero(image: rbd.Image, start: int, end: int) -> int:

@@ -13,7 +13,7 @@ import rbd
 
 from onedr import names
 from onedr.errors import ForeignImageError, InputError, RefusedError, StorageError
-from onedr.model import MIB, Mode
+from onedr.model import MIB
 from onedr.ports import intents, mirror
 from onedr.ports.ceph import Pool
 
@@ -200,8 +200,7 @@ def grow(pool: Pool, name: str, size: int) -> None:
         image.resize(size)
         if image.size() < size:
             raise StorageError(f"RBD image {pool.access.pool}/{name} did not grow although Ceph accepted it.")
-        if mirror.mode(image) is Mode.SNAPSHOT:
-            image.mirror_image_create_snapshot()  # the peer learns of it with the next one
+        mirror.publish(pool, image)
 
 
 def ensure_base_snapshot(pool: Pool, name: str) -> None:

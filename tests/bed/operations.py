@@ -13,7 +13,7 @@ import rbd
 import workload as w
 from lxml import etree
 
-from onedr.model import MIB, Mode
+from onedr.model import MIB
 from onedr.policy import definition
 from onedr.ports import mirror
 from onedr.ports.ceph import Pool
@@ -71,8 +71,7 @@ class Ground:
         with self.here.image(name) as image:
             for offset in (0, int(time.monotonic()) % 10 * MIB + 12345):
                 image.write(os.urandom(MIB), offset)
-            if mirror.mode(image) is Mode.SNAPSHOT:
-                image.mirror_image_create_snapshot()
+            mirror.publish(self.here, image)
 
 
 @contextmanager
@@ -470,8 +469,7 @@ def end_of_all(ground: Ground) -> None:
         image_id = int(image.findtext("ID"))
         ground.cloud.wait_image(image_id)
         ground.api.image.delete(image_id, False)
-    _wait(ground, "empty pools", _leftovers)
-    assert (ground.here.names(), ground.there.names()) == ([], [])
+    until("empty pools", lambda: (ground.here.names(), ground.there.names()) == ([], []), LIMIT_S)
 
 
 BY_DISK = (snapshots_while_off, grow_while_off, snapshot_and_grow_while_on, save_as, attach_and_detach)
