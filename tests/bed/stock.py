@@ -87,7 +87,7 @@ class Stock:
 def make(cloud: Cloud) -> Stock:
     """Datastores, images and a running VM: a persistent disk, a clone, and a disk with the features of old Ceph releases."""
     ceph = cloud.ceph_attributes()
-    cloud.create("onedatastore", f"NAME={SYSTEM}\nTYPE=SYSTEM_DS\nTM_MAD=ceph\n{ceph}")
+    cloud.create("onedatastore", f"NAME={SYSTEM}\nTYPE=SYSTEM_DS\nTM_MAD=ceph\nBRIDGE_LIST=localhost\n{ceph}")
     driver = "DS_MAD=ceph\nTM_MAD=ceph\nBRIDGE_LIST=localhost\n"
     stock = Stock(cloud, cloud.create("onedatastore", f'NAME={NAME}\nTYPE=IMAGE_DS\n{driver}{ceph}NOTE="a <b> & \\"c\\""\n'))
     stock.wait_space()
