@@ -156,8 +156,8 @@ def _cloned(frontend: Frontend, image: Image, outcome: Outcome) -> None:
     original = image.cloning_id
     image.cloning_id = -1
     words = outcome.stdout.split()
-    if outcome.ok and words:
-        image.source = words[0]
+    if outcome.ok:
+        image.source = words[0] if words else "-"
         image.format = words[1] if len(words) > 1 else image.format
         _ready(frontend, image)
         LOG.info("Image cloned and ready to use.")

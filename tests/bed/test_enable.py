@@ -164,7 +164,8 @@ def test_it_is_not_disabled_while_a_run_is_active_or_where_this_site_only_receiv
             try:
                 assert f"only receives image {stock.images['spare']} (spare)" in stock.refusals("disable", "--yes")
             finally:
-                image.mirror_image_promote(True)
+                image.mirror_image_promote(False)  # by force it would be a split-brain
+    w.wait_complete(stock.cloud, [spare], datastore=stock.datastore_id)
     assert stock.template()["object"] == ("ceph_dr", "ceph_dr")
 
 
