@@ -9,7 +9,7 @@ from typing import Any
 from onedr import template
 from onedr.errors import OneDRError
 from onedr.ops import wake
-from onedr.ports import bridge, ceph, configuration, seal
+from onedr.ports import bridge, ceph, seal
 from onedr.ports.access import ceph_access
 from onedr.ports.bridge import NoBridgeError, Service, Work
 from onedr.ports.frontend import FrontEnd
@@ -105,6 +105,8 @@ def _record_key(_: dict[str, Any]) -> tuple[Any, bytes]:
 
 
 def _configuration(_: dict[str, Any]) -> tuple[Any, bytes]:
+    from onedr.ports import configuration  # drivers never need it: 3 ms to load
+
     return astuple(configuration.load()), b""
 
 
