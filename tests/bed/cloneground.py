@@ -123,7 +123,7 @@ class Ground:
     def publish(self, name: str) -> None:
         """In snapshot mode what was written travels with the next mirror snapshot."""
         if calls.mode_of(self.site, name) == rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT:
-            self.here.rbd("mirror", "image", "snapshot", f"one/{name}")
+            calls.publish(self.site, name)
 
     def keepers(self) -> list[int]:
         """Processes that keep site a's datastore."""

@@ -339,7 +339,7 @@ def bad_files(folder: Path) -> dict[str, str]:
     )
     (folder / "archive").write_bytes(b"\x1f\x8b\x08" + bytes(600))
     return {"backed": "refers to other files", "dataful": "refers to other files", "flat": "refers to other files",
-            "archive": "gzip archive"}
+            "archive": "damaged gzip file"}
 
 
 def test_files_that_point_at_other_files_are_refused(here: Drivers, site: Site, files: Path, tmp_path: Path):

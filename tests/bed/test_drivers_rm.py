@@ -42,7 +42,7 @@ def made(here: Drivers, there: Site, number: int, **attributes: str) -> str:
     succeeded(here.ds("mkfs", image(number, size=8), protected(here.site, **attributes)), f"one/one-{number}\n")
     calls.write(here.site, f"one-{number}", b"data" * 1024, MIB)
     if attributes.get("DR_MODE") == "SNAPSHOT":
-        here.rbd("mirror", "image", "snapshot", f"one/one-{number}")
+        calls.publish(here.site, f"one-{number}")
     arrives(there, f"one-{number}", digest(here.site, f"one-{number}"))
     return f"one-{number}"
 

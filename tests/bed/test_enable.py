@@ -9,7 +9,7 @@ import stock as s
 import workload as w
 
 from onedr.model import Mode
-from onedr.ports import journal
+from onedr.ports import journal, mirror
 from sandbox.cloud import DATASTORE
 from sandbox.waiting import until
 
@@ -165,7 +165,11 @@ def test_it_is_not_disabled_while_a_run_is_active_or_where_this_site_only_receiv
                 assert f"only receives image {stock.images['spare']} (spare)" in stock.refusals("disable", "--yes")
             finally:
                 image.mirror_image_promote(False)  # by force it would be a split-brain
-    w.wait_complete(stock.cloud, [spare], datastore=stock.datastore_id)
+        def follows() -> bool:
+            with here.image(spare, read_only=True) as image:
+                return mirror.remote_replaying(image)
+
+        until("the peer to follow the spare image again", follows, 120, 0.5)
     assert stock.template()["object"] == ("ceph_dr", "ceph_dr")
 
 

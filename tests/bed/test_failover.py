@@ -16,6 +16,7 @@ from sandbox.waiting import until
 if TYPE_CHECKING:
     from conftest import Sites
 
+GUEST_CLOCK_S = 0.5  # an emulated guest's clock lags behind the host's on a busy machine
 NOTE = 'a <b> & "c" ünïcode'
 
 
@@ -267,5 +268,5 @@ def test_the_guests_lost_no_more_than_was_promised(story: Story) -> None:
                 promised_s = told[-1].time_ms / 1000 - story.points[name]
                 print(f"\n{name} {target}: told {len(told)}, kept {len(told) - len(lost)}, lost {lost_s:.2f} s, "
                       f"promised {promised_s:.2f} s")
-                assert len(lost) < len(told) and lost_s <= promised_s
+                assert len(lost) < len(told) and lost_s <= promised_s + GUEST_CLOCK_S
                 assert len(kept) > len(told) - len(lost), "it went on from there"
