@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "onedr-"
+_PREFIX = "onedr-staging-"  # nobody else names a folder so: what carries it and is not locked is removed
 
 
 @contextmanager
