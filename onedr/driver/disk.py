@@ -11,7 +11,7 @@ from lxml import etree
 from onedr import names, parse, template
 from onedr.driver import decode
 from onedr.errors import InputError, RefusedError
-from onedr.model import CephAccess, ImageName
+from onedr.model import MIB, CephAccess, ImageName
 from onedr.ops import elsewhere, wake
 from onedr.ops.protect import begin
 from onedr.policy import settings as policy
@@ -80,12 +80,13 @@ def of_vm(vm: etree._Element, vm_id: int, disk_id: int) -> Disk:
 
 def datastore(frontend: FrontEnd, datastore_id: int) -> Datastore:
     """The datastore whose work is to be done here; on a bridge's behalf nothing returns (ops.elsewhere)."""
-    found = _read(frontend, datastore_id)
+    found = read_datastore(frontend, datastore_id)
     elsewhere.unless_here(found.attributes)
     return found
 
 
-def _read(frontend: FrontEnd, datastore_id: int) -> Datastore:
+def read_datastore(frontend: FrontEnd, datastore_id: int) -> Datastore:
+    """The datastore as oned knows it, wherever its work belongs."""
     found = frontend.datastore(datastore_id)
     return Datastore(datastore_id, found.findtext("NAME") or str(datastore_id), attributes(found))
 
@@ -102,7 +103,7 @@ def from_image(arguments: list[str], frontend: FrontEnd) -> tuple[ImageName, Dis
 def data_pool_at(frontend: FrontEnd, target: str) -> str:
     """EC_POOL_NAME of the system datastore the VM lies in; as in stock, not that of the image's datastore."""
     match = _DISK_PLACE.fullmatch(target)
-    return _read(frontend, int(match[1])).data_pool if match else ""
+    return read_datastore(frontend, int(match[1])).data_pool if match else ""
 
 
 def protect(pool: Pool, name: str, datastore: Datastore, disk: Disk) -> None:
@@ -130,3 +131,11 @@ def must_be_primary(pool: Pool, name: str) -> None:
             f"RBD image {pool.access.pool}/{name} is the peer's copy here, not the primary: the VM must not start at "
             f"this site. See onedr status; onedr failover makes this site the primary."
         )
+
+
+def grown_bytes(attributes: Pairs) -> int:
+    """SIZE of a disk that is to be larger than its image, else 0."""
+    original, wanted = template.get(attributes, "ORIGINAL_SIZE"), template.get(attributes, "SIZE")
+    if original and wanted and parse.count(wanted, "SIZE") > parse.count(original, "ORIGINAL_SIZE"):
+        return parse.count(wanted, "SIZE") * MIB
+    return 0

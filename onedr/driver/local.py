@@ -11,18 +11,16 @@ from contextlib import contextmanager, suppress
 
 from lxml import etree
 
-from onedr import parse, template
+from onedr import parse
 from onedr.driver import decode
 from onedr.driver import disk as disks
 from onedr.driver.disk import Datastore, Disk
 from onedr.errors import InputError, OneDRError, RefusedError, StorageError
-from onedr.model import MIB
 from onedr.ports import ceph, hostfile, imagedata, images, process
 from onedr.ports.access import hypervisor_defaults
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 from onedr.ports.hostfile import HostFile
-from onedr.template import Pairs
 
 _PLACE = re.compile(r"/[^\0]*/datastores/\d+/(\d+)/disk\.\d+")
 _SAVING_LIVE, _RESIZING_LIVE = "26", "62"  # LCM_STATE HOTPLUG_SAVEAS, DISK_RESIZE
@@ -37,7 +35,7 @@ def clone(arguments: list[str]) -> str:
     target = _file(arguments[1], disk.vm_id)
     with ceph.connect(disk.connect(source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
-        _copy_out(pool, source.name, target, _wanted_bytes(disk.attributes))
+        _copy_out(pool, source.name, target, disks.grown_bytes(disk.attributes))
     return ""
 
 
@@ -72,7 +70,7 @@ def mvds(arguments: list[str]) -> str:
     with ceph.connect(disk.connect(name.pool)) as pool:
         disks.must_be_primary(pool, name.name)
         with hostfile.read(file) as content:
-            _must_fit(pool, name.name, content.size, _wanted_bytes(disk.attributes), file)
+            _must_fit(pool, name.name, content.size, disks.grown_bytes(disk.attributes), file)
             imagedata.rewrite(pool, name.name, content.size, content.blocks)
         disks.protect(pool, name.name, datastore, disk)
     hostfile.remove(file)
@@ -149,14 +147,6 @@ def _file(text: str, vm_id: int) -> HostFile:
     if not match or int(match[1]) != vm_id or ".." in place.path:
         raise InputError(f"{text!r} is not a disk in the folder of VM {vm_id}.")
     return HostFile(place.host, place.path)
-
-
-def _wanted_bytes(disk: Pairs) -> int:
-    """SIZE of a disk that is to be larger than its image, else 0."""
-    original, wanted = template.get(disk, "ORIGINAL_SIZE"), template.get(disk, "SIZE")
-    if original and wanted and parse.count(wanted, "SIZE") > parse.count(original, "ORIGINAL_SIZE"):
-        return parse.count(wanted, "SIZE") * MIB
-    return 0
 
 
 def _live_only_on_kvm(vm: etree._Element, action: str) -> None:

@@ -20,7 +20,7 @@ from lxml import etree
 from onedr import parse, template
 from onedr.driver import decode, staging, unpack
 from onedr.driver import disk as disks
-from onedr.driver.disk import Datastore, Disk
+from onedr.driver.disk import Disk
 from onedr.errors import InputError, OneDRError, PartialError, RefusedError
 from onedr.ops import elsewhere
 from onedr.policy.definition import lies_as_file
@@ -234,19 +234,14 @@ def _put_back(frontend: FrontEnd, disk: Disk, size: int, blocks: Iterator[tuple[
             for snapshot in filter(str.isdecimal, known):
                 snapshots.delete(pool, name.name, snapshot)
         if template.get(disk.attributes, "SOURCE"):
-            disks.protect(pool, name.name, _datastore(frontend, _datastore_id(disk.attributes)), disk)
+            disks.protect(pool, name.name, disks.read_datastore(frontend, _datastore_id(disk.attributes)), disk)
 
 
 def _home(frontend: FrontEnd, vm: etree._Element) -> Pairs:
     """Attributes of the datastore of the VM's first disk that has one: its bridges and staging folder serve the whole restore."""
     owned = (disk for disk in template.vectors(attributes(vm), "DISK") if template.get(disk, "DATASTORE_ID"))
     first = next(owned, None)
-    return () if first is None else _datastore(frontend, _datastore_id(first)).attributes
-
-
-def _datastore(frontend: FrontEnd, datastore_id: int) -> Datastore:
-    found = frontend.datastore(datastore_id)
-    return Datastore(datastore_id, found.findtext("NAME") or str(datastore_id), attributes(found))
+    return () if first is None else disks.read_datastore(frontend, _datastore_id(first)).attributes
 
 
 def _datastore_id(disk: Pairs) -> int:

@@ -17,7 +17,6 @@ from onedr.ports import ceph, images, mirror, process, snapshots
 from onedr.ports.access import ceph_access, moves_to_trash
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
-from onedr.template import Pairs
 
 _VM_FOLDER = re.compile(r"/.+/datastores/\d+/(\d+)/?")
 _RM_FOLDER_LIMIT_S = 120
@@ -36,16 +35,10 @@ def clone(arguments: list[str]) -> str:
         if not (pool.exists(name) and images.is_mine(pool, name, what)):  # as stock: a retry finds its own clone
             with images.making(pool, name, what):
                 images.clone(pool, source.name, name)
-                _grow(pool, name, disk.attributes)
+                if size := disks.grown_bytes(disk.attributes):
+                    images.grow(pool, name, size)
         disks.protect(pool, name, datastore, disk)
     return ""
-
-
-def _grow(pool: Pool, name: str, disk: Pairs) -> None:
-    original, wanted = template.get(disk, "ORIGINAL_SIZE"), template.get(disk, "SIZE")
-    if original and wanted and parse.count(wanted, "SIZE") > parse.count(original, "ORIGINAL_SIZE"):
-        with pool.image(name) as image:
-            image.resize(parse.count(wanted, "SIZE") * MIB)
 
 
 def ln(arguments: list[str]) -> str:

@@ -42,14 +42,14 @@ def failover(target: Datastore, request: Request, dry_run: bool, emit: Emit, fro
     """
     with ceph.connect(target.access) as pool:
         if dry_run:
-            facts, sight = _facts(pool, target, frontend)
+            facts, _, _ = _facts(pool, target, frontend)
             emit(describe(policy.plan(facts, request), facts, request, time.time()))
             return None
         with journal.Run(pool, "failback" if request.only_planned else "failover") as run, ExitStack() as stack:
             return _Failover(pool, target, request, emit, frontend, run, stack).execute()
 
 
-def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, peer.Sight]:
+def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, peer.Sight, front.Site]:
     images = gather.all_images(pool, target.settings)
     if protected.shares_pool(target, frontend):
         images = inventory.of_datastores(images, protected.names(target))
@@ -66,7 +66,7 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, pe
         interrupted=last is not None and last["result"] == "RUNNING",
         ground=front.ground(site, inventory.vms(images, pool.fsid())), there=there.vms, there_detail=there.detail,
     )
-    return facts, sight
+    return facts, sight, site
 
 
 def describe(plan: Plan, facts: Facts, request: Request, now: float) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class _Failover:
         self.log: dict[str, Any] = {"run": run.id, "verb": run.verb, "owner": journal.me(), "began": self.began, "steps": []}
 
     def execute(self) -> Outcome:
-        self.facts, self.sight = _facts(self.pool, self.target, self.frontend)
+        self.facts, self.sight, self.site = _facts(self.pool, self.target, self.frontend)
         self.plan = policy.plan(self.facts, self.request)
         described = describe(self.plan, self.facts, self.request, self.began)
         self.emit(described)
@@ -128,7 +128,6 @@ class _Failover:
         self.images = {image.name: image for image in self.facts.images}
         self.homes = returning.homes(self.plan.vms, self.facts.local)
         self.outcome.failed.update(self.plan.left_out)
-        self.site = front.survey(self.frontend, self.target.datastore_id, self.pool, self.target.settings)
         self.vm_ids = {origin: found.vm_id for origin, found in self.facts.recovered.items()}
         self.site.half_vms = {o: found.vm_id for o, found in self.facts.recovered.items() if not found.finished}
         for kind in Kind:

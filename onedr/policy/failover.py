@@ -15,8 +15,6 @@ from onedr.policy.inventory import VmItem
 from onedr.policy.plan import Facts, Kind, Plan, Request, Step
 from onedr.policy.vm_template import HELD
 
-RUNS_AT_SOURCE = ("ACTIVE", "PENDING")  # a VM in another state was not meant to run
-
 
 def plan(facts: Facts, request: Request) -> Plan:
     """Decide."""
@@ -203,7 +201,7 @@ def wants_start(item: VmItem, request: Request) -> bool:
     state = template.get(item.record.user_template, HELD) or item.record.state  # stopped by a planned move: as it was before
     return (
         request.start
-        and state in RUNS_AT_SOURCE
+        and state in planned.RUNS
         and template.get(item.record.user_template, "DR_START").upper() != "NO"
     )
 

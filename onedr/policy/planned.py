@@ -10,7 +10,7 @@ from onedr.model import ImageFacts, Peer
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import Facts, Kind, PeerVm, Step
 
-RUNS = ("ACTIVE", "PENDING")
+RUNS = ("ACTIVE", "PENDING")  # a VM in another state was not meant to run
 BEFORE_PROMOTION = (Kind.SYNC, Kind.STOP, Kind.DRAIN, Kind.FENCE)  # until these are through all can be taken back
 
 

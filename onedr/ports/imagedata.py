@@ -49,7 +49,7 @@ def rewrite(pool: Pool, name: str, size: int, blocks: Iterable[tuple[int, bytes]
             image.resize(size)
         end = 0
         for offset, block in blocks:
-            written += _zero(image, end, offset) + _differing(image, offset, block)
+            written += _zero(image, end, offset) + write_differing(image, offset, block)
             end = offset + len(block)
         written += _zero(image, end, int(image.size()))
         image.flush()
@@ -58,10 +58,11 @@ def rewrite(pool: Pool, name: str, size: int, blocks: Iterable[tuple[int, bytes]
 
 
 def _zero(image: rbd.Image, start: int, end: int) -> int:
-    return sum(_differing(image, offset, bytes(min(_CHUNK, end - offset))) for offset in range(start, end, _CHUNK))
+    return sum(write_differing(image, offset, bytes(min(_CHUNK, end - offset))) for offset in range(start, end, _CHUNK))
 
 
-def _differing(image: rbd.Image, offset: int, wanted: bytes) -> int:
+def write_differing(image: rbd.Image, offset: int, wanted: bytes) -> int:
+    """Write those grains of `wanted` that the image has otherwise. Returns bytes written."""
     there = image.read(offset, len(wanted))
     if there == wanted:
         return 0

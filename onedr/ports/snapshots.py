@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 
 import rbd
@@ -17,12 +16,11 @@ import rbd
 from onedr import names
 from onedr.errors import InputError, RefusedError, StorageError
 from onedr.model import Mode
-from onedr.ports import images, mirror
+from onedr.ports import imagedata, images, mirror
 from onedr.ports.ceph import Pool
 
 FLATTENED_KEY = "onedr.flattened"  # the snapshot a flatten went to, so that the same call again is done
 _PIECE = 2 * 1024 * 1024  # read at once; twice that for each of _THREADS is held in memory
-_BLOCK = 64 * 1024  # compared and written at once
 _THREADS = 4
 _LOCK_LIMIT_S = 30
 _PAUSE_S = 0.2
@@ -154,7 +152,7 @@ def _make_equal(image: rbd.Image, source: rbd.Image) -> None:
     def part(first: int) -> None:
         for at in range(first, size, _PIECE * _THREADS):
             if not stop.is_set():
-                _copy_piece(image, source, at, min(_PIECE, size - at))
+                imagedata.write_differing(image, at, source.read(at, min(_PIECE, size - at)))
 
     with ThreadPoolExecutor(_THREADS) as threads:
         try:
@@ -164,27 +162,6 @@ def _make_equal(image: rbd.Image, source: rbd.Image) -> None:
     image.flush()
     if image.size() > size:
         image.resize(size)
-
-
-def _copy_piece(image: rbd.Image, source: rbd.Image, at: int, length: int) -> None:
-    wanted, there = source.read(at, length), image.read(at, length)
-    if wanted == there:
-        return
-    for begin, end in _differing(wanted, there):
-        image.write(wanted[begin:end], at + begin)
-
-
-def _differing(one: bytes, other: bytes) -> Iterator[tuple[int, int]]:
-    """Where two pieces of equal length differ, in whole blocks."""
-    begin = None
-    for at in range(0, len(one), _BLOCK):
-        if one[at : at + _BLOCK] != other[at : at + _BLOCK]:
-            begin = at if begin is None else begin
-        elif begin is not None:
-            yield begin, at
-            begin = None
-    if begin is not None:
-        yield begin, len(one)
 
 
 def flatten(pool: Pool, name: str, snapshot: str) -> None:

@@ -12,10 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import driver_calls as calls
 import pytest
+from driver_calls import Drivers
 
 from sandbox.bed import Bed, temporary
 from sandbox.cloud import Cloud, of_site
+from sandbox.layout import Site
 
 REAL = os.environ.get("FRONTEND", "standin") == "real"
 
@@ -46,6 +49,25 @@ def ceph_bed() -> Iterator[Bed]:
     """Two sites without front-ends, of one test file."""
     with temporary(frontends=False) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def here(ceph_bed: Bed) -> Iterator[Drivers]:
+    """Driver executables at site-a, with a canned front-end and no keepers."""
+    with calls.no_keeper(*ceph_bed.sites.values()), calls.front_end(ceph_bed) as api:
+        yield Drivers(ceph_bed, "site-a", api)
+
+
+@pytest.fixture(scope="module")
+def site(here: Drivers) -> Site:
+    """Where they run."""
+    return here.site
+
+
+@pytest.fixture(scope="module")
+def there(ceph_bed: Bed) -> Site:
+    """The peer."""
+    return ceph_bed.sites["site-b"]
 
 
 @pytest.fixture(scope="module")

@@ -48,16 +48,6 @@ def here(ceph_bed: Bed, line: Bridges) -> Iterator[FromOutside]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def site(here: Drivers) -> Site:
-    return here.site
-
-
-@pytest.fixture(scope="module")
-def there(ceph_bed: Bed) -> Site:
-    return ceph_bed.sites["site-b"]
-
-
 def datastore(here: FromOutside, bridge_list: str = "bridge-1 bridge-2", **attributes: str) -> Tree:
     """The image datastore, told to the canned front-end too."""
     own = {"CEPH_CONF": str(here.line.ceph_conf), "BRIDGE_LIST": bridge_list, "DR_PROTECT": "YES", **attributes}

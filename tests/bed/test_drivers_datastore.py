@@ -39,11 +39,6 @@ def here(ceph_bed: Bed) -> Iterator[Drivers]:
 
 
 @pytest.fixture(scope="module")
-def site(here: Drivers) -> Site:
-    return here.site
-
-
-@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory, here: Drivers) -> Iterator[Path]:
     """A folder with image files, also served by http on loopback inside site-a."""
     folder = tmp_path_factory.mktemp("files")

@@ -26,27 +26,11 @@ MODES = {"JOURNAL": rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, "SNAPSHOT": rbd.RBD_MIRRO
 SAVING, SAVING_STOPPED, RESIZING = "26", "68", "62"
 
 
-@pytest.fixture(scope="module")
-def here(ceph_bed: Bed) -> Iterator[Drivers]:
-    with calls.no_keeper(*ceph_bed.sites.values()), calls.front_end(ceph_bed) as api:
-        yield Drivers(ceph_bed, "site-a", api)
-
-
 @pytest.fixture(autouse=True)
 def front_end(here: Drivers) -> Iterator[None]:
     know(here)
     yield
     here.api.vms.clear()
-
-
-@pytest.fixture(scope="module")
-def site(here: Drivers) -> Site:
-    return here.site
-
-
-@pytest.fixture(scope="module")
-def there(ceph_bed: Bed) -> Site:
-    return ceph_bed.sites["site-b"]
 
 
 @pytest.fixture

@@ -27,22 +27,6 @@ LS = '#!/bin/bash\necho "$@" > {0}/argv; cat > {0}/stdin; cat {0}/list\n'
 DOWNLOADER = '#!/bin/bash\n[ -e {0}/wait ] && exec tail -f /dev/null --pid=$PPID\ncp "{0}/$(basename "$2")" "$3"\n'
 
 
-@pytest.fixture(scope="module")
-def here(ceph_bed: Bed) -> Iterator[Drivers]:
-    with calls.no_keeper(*ceph_bed.sites.values()), calls.front_end(ceph_bed) as api:
-        yield Drivers(ceph_bed, "site-a", api)
-
-
-@pytest.fixture(scope="module")
-def site(here: Drivers) -> Site:
-    return here.site
-
-
-@pytest.fixture(scope="module")
-def there(ceph_bed: Bed) -> Site:
-    return ceph_bed.sites["site-b"]
-
-
 class Backup:
     """What the backup datastore holds: files in a folder, which `ls` and the downloader know."""
 

@@ -14,12 +14,6 @@ from sandbox.layout import Site
 from sandbox.waiting import until
 
 
-@pytest.fixture(scope="module")
-def here(ceph_bed: Bed) -> Iterator[Drivers]:
-    with calls.no_keeper(*ceph_bed.sites.values()), calls.front_end(ceph_bed) as api:
-        yield Drivers(ceph_bed, "site-a", api)
-
-
 @pytest.fixture
 def yonder(ceph_bed: Bed, here: Drivers) -> Drivers:
     return Drivers(ceph_bed, "site-b", here.api)

@@ -35,16 +35,6 @@ def here(ceph_bed: Bed) -> Iterator[Drivers]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def site(here: Drivers) -> Site:
-    return here.site
-
-
-@pytest.fixture(scope="module")
-def there(ceph_bed: Bed) -> Site:
-    return ceph_bed.sites["site-b"]
-
-
 def make(here: Drivers, number: int, mode: str = "", size: int = 24) -> str:
     """A mirrored image (unless `mode` is empty) that is disk 0 of the VM: full objects, a half one, and some never written."""
     protected = {"DR_PROTECT": "YES", "DR_MODE": mode} if mode else {}

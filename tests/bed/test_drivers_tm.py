@@ -38,16 +38,6 @@ def front_end(here: Drivers) -> Iterator[None]:
     here.api.vms.clear()
 
 
-@pytest.fixture(scope="module")
-def site(here: Drivers) -> Site:
-    return here.site
-
-
-@pytest.fixture(scope="module")
-def there(ceph_bed: Bed) -> Site:
-    return ceph_bed.sites["site-b"]
-
-
 def know(here: Drivers, system: dict[str, str] | None = None, **attributes: str) -> None:
     """Tell the front-end what the image datastore (and the system datastore) say."""
     here.api.datastores[calls.DATASTORE_ID] = datastore(here.site, **attributes)

@@ -20,17 +20,6 @@ LIMIT_S = 95
 
 
 @pytest.fixture(scope="module")
-def here(ceph_bed: Bed) -> Iterator[Drivers]:
-    with calls.no_keeper(*ceph_bed.sites.values()), calls.front_end(ceph_bed) as api:
-        yield Drivers(ceph_bed, "site-a", api)
-
-
-@pytest.fixture(scope="module")
-def site(here: Drivers) -> Site:
-    return here.site
-
-
-@pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hostile") / "data"
     calls.random_file(path, 8 * MIB)
