@@ -6,7 +6,7 @@ export FRONTEND
 # Two beds side by side, a test file each; there is one pair of real front-ends only.
 AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 2 --dist loadfile)
 
-.PHONY: setup test lint unit install contract bed demo clean
+.PHONY: setup test lint unit install contract bed long demo clean
 
 setup: .venv/ready
 
@@ -34,7 +34,10 @@ contract: setup
 	$(PYTEST) tests/contract
 
 bed: setup
-	$(PYTEST) tests/bed $(AT_ONCE)
+	$(PYTEST) tests/bed -m "not long" $(AT_ONCE)
+
+long: setup
+	$(PYTEST) tests/bed -m long $(AT_ONCE)
 
 demo: setup
 	$(PYTHON) -m sandbox.demo

@@ -19,9 +19,10 @@ def integer(element: etree._Element, path: str) -> int:
 
 def count(text: str, what: str) -> int:
     """A non-negative number. Raises InputError that names `what`."""
-    if not re.fullmatch(r"[0-9]{1,18}", text.strip()):
+    digits = text.strip(" \t\r\n")  # strip() alone also takes control characters that int() refuses
+    if not re.fullmatch(r"[0-9]{1,18}", digits):
         raise InputError(f"{what} is {text!r}, not a number.")
-    return int(text)
+    return int(digits)
 
 
 def source(text: str) -> ImageName:

@@ -16,7 +16,7 @@ def test_a_number_is_read_with_white_space_around_it(number: int) -> None:
     assert parse.count(f" {number}\n", "SIZE") == number
 
 
-@pytest.mark.parametrize("text", ["", " ", "-1", "+1", "1.5", "0x10", "1e3", "1 2", "1_000", "٣", "²", "9" * 19, "NaN"])
+@pytest.mark.parametrize("text", ["", " ", "-1", "+1", "1.5", "0x10", "1e3", "1 2", "1_000", "٣", "²", "9" * 19, "NaN", "0\x1f"])
 def test_what_is_not_a_plain_number_is_refused_by_name(text: str) -> None:
     with pytest.raises(InputError, match="SIZE"):
         parse.count(text, "SIZE")

@@ -1,0 +1,117 @@
+"""A run under way: its steps are done, shown and journaled one by one. A step that fails is its item's result, never the
+end of the others (DESIGN §6 rules 5 and 9).
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from onedr.errors import OneDRError, RefusedError
+from onedr.model import State
+from onedr.ops import parallel
+from onedr.policy.plan import Step
+from onedr.ports import journal
+from onedr.ports.frontend import FrontEnd
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Outcome:
+    """How a run ended. `done`: target of a step -> what came of it; `failed`: item -> why."""
+
+    state: State
+    message: str
+    done: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class Running:
+    """One run of one datastore. `state` and `role` are what the datastore shows while it lasts."""
+
+    def __init__(self, run: journal.Run, datastore_id: int, emit: Emit, frontend: FrontEnd, state: State, role: str):
+        self.run, self.datastore_id, self.emit, self.frontend = run, datastore_id, emit, frontend
+        self.outcome = Outcome(state, "")
+        self._role = role
+        self.began = time.time()
+        self.log: dict[str, Any] = {"run": run.id, "verb": run.verb, "owner": journal.me(), "began": self.began, "steps": []}
+
+    def begin(self, described: dict[str, Any], refusal: str) -> None:
+        """Show the plan and journal it. Raises RefusedError with `refusal`, which is journaled too."""
+        self.emit(described)
+        if refusal:
+            self.save("REFUSED", refusal)
+            raise RefusedError(refusal)
+        self.log["plan"] = described
+        self.total = len(described["steps"])
+        self.save("RUNNING")
+        self.tell(self.outcome.state, f"A {self.run.verb} runs since {clock(self.began)}: {self.total} steps.")
+
+    def do(self, steps: Sequence[Step], action: Callable[[str], str], threads: int = 1) -> None:
+        """Do one kind of step to many targets. Results go to `outcome`, the journal and whoever watches."""
+        if not steps:
+            return
+        kind, ordered = steps[0].kind, {step.target: step for step in steps}
+        self.tell(self.outcome.state, f"A {self.run.verb} runs: {kind.value} {len(steps)} of {self.total} steps.")
+        at = time.time()
+        seconds: dict[str, float] = {}
+
+        def one(target: str) -> str:
+            begun = time.monotonic()
+            try:
+                done = action(target)
+            except OneDRError as error:
+                seconds[target] = self._show(ordered[target], "failed", str(error), begun)
+                raise
+            seconds[target] = self._show(ordered[target], "done", done, begun)
+            return done
+
+        results = parallel.each(ordered, one, steps[0].limit_s, threads)
+        for target, result in results.items():
+            if isinstance(result, OneDRError):
+                self.outcome.failed.setdefault(target, f"{kind.value}: {result}")
+            else:
+                self.outcome.done[target] = result
+        self.log["steps"].append({
+            "kind": kind.value, "at": at, "seconds": seconds, "results": {target: str(said) for target, said in results.items()},
+        })
+        self.save("RUNNING")
+
+    def _show(self, step: Step, result: str, detail: str, begun: float) -> float:
+        seconds = round(time.monotonic() - begun, 3)
+        self.emit({
+            "event": "step", "kind": step.kind.value, "target": step.target, "text": step.text, "result": result,
+            "detail": detail, "seconds": seconds,
+        })
+        return seconds
+
+    def end(self, state: State, result: str, message: str, label: Callable[[str], str] = str, **more: Any) -> Outcome:
+        """Journal how it ended, then tell the datastore and whoever watches. `label` names a failed item for people."""
+        self.outcome.state, self.outcome.message = state, message
+        self.log.update({key: value for key, value in more.items() if key == "warnings"})
+        self.save(result, message)
+        self.tell(state, message)
+        self.outcome.failed = {label(item): why for item, why in self.outcome.failed.items()}
+        self.emit({
+            "event": "verdict", "state": state.value, "message": message, "seconds": round(time.time() - self.began, 3),
+            "done": self.outcome.done, "failed": self.outcome.failed, "warnings": {}, "vms": {}, **more,
+        })
+        return self.outcome
+
+    def save(self, result: str, message: str = "") -> None:
+        """Write the journal. Raises RefusedError when the run lost its lease."""
+        self.log.update(
+            result=result, message=message, updated=time.time(), failed=self.outcome.failed, done=self.outcome.done)
+        self.run.save(self.log)
+
+    def tell(self, state: State, message: str) -> None:
+        """Show it on the datastore."""
+        shown = (("DR_STATE", state.value), ("DR_ROLE", self._role), ("DR_MESSAGE", message))
+        self.frontend.update_datastore(self.datastore_id, shown)
+
+
+def clock(at: float) -> str:
+    """A moment for people, UTC; `at` in epoch seconds."""
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
