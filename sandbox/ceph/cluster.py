@@ -83,7 +83,7 @@ def boot(site: Site) -> None:
             until(mgr, lambda: command(cluster, prefix="mgr dump").get("available"), 60)
             if is_stuck(cluster):
                 unstick(site, cluster)
-            _make_pool(site, cluster)
+            make_pool(site, cluster)
             # Only rbd_support is there; Ceph calls the other always-on modules failed.
             command(cluster, prefix="health mute", code="MGR_MODULE_ERROR", sticky=True)
     except rados.Error as e:
@@ -167,11 +167,12 @@ def stop(site: Site) -> None:
         processes.stop(site, daemon)
 
 
-def _make_pool(site: Site, cluster: rados.Rados) -> None:
-    if not cluster.pool_exists(POOL):
-        command(cluster, prefix="osd pool create", pool=POOL, pg_num=8)
-        command(cluster, prefix="osd pool application enable", pool=POOL, app="rbd")
-    with cluster.open_ioctx(POOL) as io:
+def make_pool(site: Site, cluster: rados.Rados, pool: str = POOL) -> None:
+    """A pool whose images are mirrored one by one; there already is fine."""
+    if not cluster.pool_exists(pool):
+        command(cluster, prefix="osd pool create", pool=pool, pg_num=8)
+        command(cluster, prefix="osd pool application enable", pool=pool, app="rbd")
+    with cluster.open_ioctx(pool) as io:
         rbd.RBD().pool_init(io, False)
         if rbd.RBD().mirror_mode_get(io) == rbd.RBD_MIRROR_MODE_DISABLED:
             rbd.RBD().mirror_mode_set(io, rbd.RBD_MIRROR_MODE_IMAGE)

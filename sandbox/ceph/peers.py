@@ -10,9 +10,9 @@ from sandbox.ceph.cluster import command, connect
 from sandbox.layout import POOL, Site
 
 
-def join(first: Site, second: Site) -> None:
-    """Make each pool the mirror peer of the other, both directions, by one bootstrap token; once."""
-    with connect(first) as a, connect(second) as b, a.open_ioctx(POOL) as io_a, b.open_ioctx(POOL) as io_b:
+def join(first: Site, second: Site, pool: str = POOL) -> None:
+    """Make the pools of this name mirror peers of each other, both directions, by one bootstrap token; once."""
+    with connect(first) as a, connect(second) as b, a.open_ioctx(pool) as io_a, b.open_ioctx(pool) as io_b:
         if list(rbd.RBD().mirror_peer_list(io_b)):
             return
         token = rbd.RBD().mirror_peer_bootstrap_create(io_a)
