@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,7 +24,7 @@ _OBJECT = "onedr.run"
 _LOCK = "lock"
 _RUN = "run."
 _LEASE_S = 60
-_KEEP = 10_000
+_PAGE = 1000  # values asked for at once; an OSD hands out osd_max_omap_entries_per_request (1024) at the most
 
 
 def me() -> str:
@@ -57,7 +58,7 @@ class Lease:
 
 def current(pool: Pool) -> Lease | None:
     """The lease as it stands, in force or not; None when nobody ever ran."""
-    text = _omap(pool, "").get(_LOCK)
+    text = _omap(pool, _LOCK).get(_LOCK)
     return Lease(**json.loads(text)) if text else None
 
 
@@ -97,11 +98,16 @@ class Run:
         with self._mutex:
             self._write({f"{_RUN}{self.id}": json.dumps(entry)})
 
+    def amend(self, entry: dict[str, Any]) -> None:
+        """Write an earlier run's journal, as read: how a run ended that could not say so itself. Raises RefusedError."""
+        with self._mutex:
+            self._write({f"{_RUN}{entry['run']}": json.dumps(entry)})
+
     def _seen(self) -> str:
         with rados.WriteOpCtx() as operation:
             operation.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
             self._pool.io.operate_write_op(operation, _OBJECT)
-        return _omap(self._pool, "").get(_LOCK, "")
+        return _omap(self._pool, _LOCK).get(_LOCK, "")
 
     def _renew(self) -> None:
         self._swap(Lease(me(), self.verb, self._generation, time.time() + _LEASE_S))
@@ -140,15 +146,51 @@ def remove(pool: Pool) -> None:
 
 def last(pool: Pool) -> dict[str, Any] | None:
     """The newest run that was not refused; `RUNNING` without a lease in force was interrupted."""
-    runs = [run for run in load(pool).values() if run["result"] != "REFUSED"]
-    return runs[-1] if runs else None
+    for key in reversed(_keys(pool)):
+        run: dict[str, Any] = json.loads(_values(pool, key)[key])
+        if run["result"] != "REFUSED":
+            return run
+    return None
+
+
+def _keys(pool: Pool) -> list[str]:
+    """Keys of all runs, oldest first."""
+    found: list[str] = []
+    while True:
+        with rados.ReadOpCtx() as operation:
+            pairs, _ = pool.io.get_omap_keys(operation, found[-1] if found else _RUN, _PAGE)
+            if not _read(pool, operation):
+                return found
+            page = [str(key) for key, _ in pairs if str(key).startswith(_RUN)]
+        if not page:
+            return found
+        found += page
+
+
+def _values(pool: Pool, key: str) -> dict[str, str]:
+    with rados.ReadOpCtx() as operation:
+        pairs, _ = pool.io.get_omap_vals_by_keys(operation, (key,))
+        _read(pool, operation)
+        return {str(name): bytes(value).decode() for name, value in pairs}
 
 
 def _omap(pool: Pool, prefix: str) -> dict[str, str]:
-    with rados.ReadOpCtx() as operation:
-        pairs, _ = pool.io.get_omap_vals(operation, "", prefix, _KEEP)
-        try:
-            pool.io.operate_read_op(operation, _OBJECT)
-        except rados.ObjectNotFound:
-            return {}
-        return {str(key): bytes(value).decode() for key, value in pairs}
+    found: dict[str, str] = {}
+    while True:
+        with rados.ReadOpCtx() as operation:
+            pairs, _ = pool.io.get_omap_vals(operation, next(reversed(found), ""), prefix, _PAGE)
+            if not _read(pool, operation):
+                return found
+            page = {str(key): bytes(value).decode() for key, value in pairs}
+        if not page:
+            return found
+        found.update(page)
+
+
+def _read(pool: Pool, operation: rados.ReadOp) -> bool:
+    """Do it; False when there is no such object."""
+    try:
+        pool.io.operate_read_op(operation, _OBJECT)
+    except rados.ObjectNotFound:
+        return False
+    return True
