@@ -144,11 +144,11 @@ def remove(pool: Pool) -> None:
         pool.io.remove_object(_OBJECT)
 
 
-def last(pool: Pool) -> dict[str, Any] | None:
-    """The newest run that was not refused; `RUNNING` without a lease in force was interrupted."""
+def last(pool: Pool, ignored: Sequence[str] = ()) -> dict[str, Any] | None:
+    """The newest run that was not refused; `RUNNING` without a lease in force was interrupted. Verbs `ignored` are passed over."""
     for key in reversed(_keys(pool)):
         run: dict[str, Any] = json.loads(_values(pool, key)[key])
-        if run["result"] != "REFUSED":
+        if run["result"] != "REFUSED" and run["verb"] not in ignored:
             return run
     return None
 
