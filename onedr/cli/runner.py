@@ -4,7 +4,9 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import IO, Any
 
 from onedr.errors import FrontEndError, OneDRError, PartialError, RefusedError
@@ -19,6 +21,7 @@ _KINDS = {"RefusedError": RefusedError, "PartialError": PartialError}
 def events(datastore: str, request: Request) -> Iterator[dict[str, Any]]:
     """Events of the action, as they come. Raises the error that ended it."""
     element = FrontEnd().find_datastore(datastore)
+    request = replace(request, by=action.caller(), trigger="onedr", at=time.time())
     argv = [action.command(request.verb), str(element.findtext("ID"))]
     with tempfile.TemporaryFile() as complaints:  # not a pipe: nobody reads it when this client is gone
         child = subprocess.Popen(

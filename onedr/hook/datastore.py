@@ -41,7 +41,8 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     try:
         datastore = protected.from_element(element)
         if verb:
-            request = action.Request(verb=verb, confirm=template.get(pairs, "DR_CONFIRM"))
+            by = f"who may manage the datastore of {element.findtext('UNAME')}"  # the API tells no more
+            request = action.Request(verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION")
             _clear(frontend, datastore_id)
             action.start_detached(element, request)
             return f"started {verb}"

@@ -17,11 +17,13 @@ Result = TypeVar("Result")
 
 
 def each(
-    items: Iterable[Item], action: Callable[[Item], Result], limit_s: float, threads: int = 100
+    items: Iterable[Item], action: Callable[[Item], Result], limit_s: float, threads: int = 100,
+    watch: Callable[[int], None] = lambda through: None,
 ) -> dict[Item, Result | OneDRError]:
     """Results by item, in the order of `items`; an error, or not ending within `limit_s` of starting, is a result too.
 
-    Threads are daemons: a call that Ceph never answers is left behind when the process ends.
+    Threads are daemons: a call that Ceph never answers is left behind when the process ends. `watch` hears again and again
+    how many are through; what it raises ends the waiting.
     """
     work: queue.SimpleQueue[Item] = queue.SimpleQueue()
     ordered = list(dict.fromkeys(items))
@@ -36,6 +38,7 @@ def each(
         for item in [item for item, begun in list(started.items()) if now - begun > limit_s and item not in results]:
             results.setdefault(item, OneDRError(f"did not end within {limit_s:g} s"))
             threading.Thread(target=_worker, args=(work, action, started, results), daemon=True).start()
+        watch(len(results))
         time.sleep(0.01)
     return {item: results[item] for item in ordered}
 

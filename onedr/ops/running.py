@@ -3,19 +3,23 @@ end of the others (DESIGN §6 rules 5 and 9).
 """
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from onedr.errors import OneDRError, RefusedError
+from onedr.errors import FrontEndError, OneDRError, RefusedError
 from onedr.model import State
-from onedr.ops import parallel
+from onedr.ops import action, parallel
 from onedr.policy.plan import Step
+from onedr.policy.state import DRILLS
 from onedr.ports import journal
 from onedr.ports.frontend import FrontEnd
 
 Emit = Callable[[dict[str, Any]], None]
+_SAVE_EVERY_S = 2.0  # while steps of one kind are done: the journal and DR_PROGRESS
+_PAUSE_S = 0.2
 
 
 @dataclass
@@ -36,7 +40,13 @@ class Running:
         self.outcome = Outcome(state, "")
         self._role = role
         self.began = time.time()
-        self.log: dict[str, Any] = {"run": run.id, "verb": run.verb, "owner": journal.me(), "began": self.began, "steps": []}
+        asked = action.served()
+        self.asked_at = asked.at or self.began  # a recovery time is measured from here
+        self.log: dict[str, Any] = {
+            "run": run.id, "verb": run.verb, "owner": journal.me(), "began": self.began, **action.journaled(asked), "steps": [],
+        }
+        self.ended: dict[str, float] = {}  # `kind target` -> when it was done
+        self._saved = time.monotonic()
 
     def begin(self, described: dict[str, Any], refusal: str) -> None:
         """Show the plan and journal it. Raises RefusedError with `refusal`, which is journaled too."""
@@ -46,7 +56,10 @@ class Running:
             raise RefusedError(refusal)
         self.log["plan"] = described
         self.total = len(described["steps"])
+        before = self.run.interrupted
         self.save("RUNNING")
+        if before is not None and self.run.verb not in DRILLS:  # a drill goes on with nothing
+            self.run.amend({**before, "result": "INTERRUPTED", "then": self.run.id})
         self.tell(self.outcome.state, f"A {self.run.verb} runs since {clock(self.began)}: {self.total} steps.")
 
     def do(self, steps: Sequence[Step], action: Callable[[str], str], threads: int = 1) -> None:
@@ -54,9 +67,13 @@ class Running:
         if not steps:
             return
         kind, ordered = steps[0].kind, {step.target: step for step in steps}
-        self.tell(self.outcome.state, f"A {self.run.verb} runs: {kind.value} {len(steps)} of {self.total} steps.")
-        at = time.time()
+        entry: dict[str, Any] = {"kind": kind.value, "at": time.time(), "of": len(steps), "seconds": {}, "results": {}}
+        self.log["steps"].append(entry)
+        self.save("RUNNING")  # before the first of them: who finds this run dead knows how far it may have got
+        message = f"A {self.run.verb} runs: {kind.value} {len(steps)} of {self.total} steps."
+        self.tell(self.outcome.state, message, f"{kind.value} 0/{len(steps)}")
         seconds: dict[str, float] = {}
+        said: dict[str, str] = {}
 
         def one(target: str) -> str:
             begun = time.monotonic()
@@ -66,18 +83,35 @@ class Running:
                 seconds[target] = self._show(ordered[target], "failed", str(error), begun)
                 raise
             seconds[target] = self._show(ordered[target], "done", done, begun)
+            said[target] = done
+            self.ended[f"{kind.value} {target}"] = time.time()
             return done
 
-        results = parallel.each(ordered, one, steps[0].limit_s, threads)
+        def watch(through: int) -> None:
+            if time.monotonic() - self._saved >= _SAVE_EVERY_S:
+                entry.update(seconds=dict(seconds), results=dict(said))  # copies: the threads go on
+                self.save("RUNNING")
+                self.tell(self.outcome.state, message, f"{kind.value} {through}/{len(steps)}")
+
+        results = parallel.each(ordered, one, steps[0].limit_s, threads, watch)
         for target, result in results.items():
             if isinstance(result, OneDRError):
                 self.outcome.failed.setdefault(target, f"{kind.value}: {result}")
             else:
                 self.outcome.done[target] = result
-        self.log["steps"].append({
-            "kind": kind.value, "at": at, "seconds": seconds, "results": {target: str(said) for target, said in results.items()},
-        })
+        entry.update(seconds=dict(seconds), results={target: str(result) for target, result in results.items()})
         self.save("RUNNING")
+
+    def wait(self, seconds: float, why: str) -> None:
+        """Let time pass, with the journal kept and `why` shown. Raises RefusedError when the run lost its lease."""
+        end = time.monotonic() + seconds
+        self.log["steps"].append({"kind": "wait", "at": time.time(), "of": 1, "seconds": {why: seconds}, "results": {}})
+        self.save("RUNNING")
+        self.tell(self.outcome.state, f"A {self.run.verb} waits: {why}.", f"wait {seconds:g} s")
+        while time.monotonic() < end:
+            time.sleep(min(_PAUSE_S, max(0.0, end - time.monotonic())))
+            if time.monotonic() - self._saved >= _SAVE_EVERY_S:
+                self.save("RUNNING")
 
     def _show(self, step: Step, result: str, detail: str, begun: float) -> float:
         seconds = round(time.monotonic() - begun, 3)
@@ -102,14 +136,21 @@ class Running:
 
     def save(self, result: str, message: str = "") -> None:
         """Write the journal. Raises RefusedError when the run lost its lease."""
+        now = time.time()
         self.log.update(
-            result=result, message=message, updated=time.time(), failed=self.outcome.failed, done=self.outcome.done)
+            result=result, message=message, updated=now, took_s=round(now - self.began, 3), failed=self.outcome.failed,
+            done=self.outcome.done,
+        )
         self.run.save(self.log)
+        self._saved = time.monotonic()
 
-    def tell(self, state: State, message: str) -> None:
-        """Show it on the datastore."""
-        shown = (("DR_STATE", state.value), ("DR_ROLE", self._role), ("DR_MESSAGE", message))
-        self.frontend.update_datastore(self.datastore_id, shown)
+    def tell(self, state: State, message: str, progress: str = "") -> None:
+        """Show it on the datastore. A front-end that does not answer stops no run: the journal has it, the keeper shows it."""
+        shown = (("DR_STATE", state.value), ("DR_ROLE", self._role), ("DR_MESSAGE", message), ("DR_PROGRESS", progress))
+        try:
+            self.frontend.update_datastore(self.datastore_id, shown)
+        except FrontEndError as error:
+            print(f"WARN: the datastore does not show {state.value}: {error}", file=sys.stderr)
 
 
 def clock(at: float) -> str:

@@ -72,6 +72,7 @@ class Run:
         self._stop = threading.Event()
         self._mutex = threading.Lock()
         self._lease = ""
+        self.interrupted: dict[str, Any] | None = None  # the run before, when it died on the way
 
     def __enter__(self) -> Run:
         before = self._seen()
@@ -86,6 +87,8 @@ class Run:
         self._renew()
         self._renewer = threading.Thread(target=self._keep, daemon=True)
         self._renewer.start()
+        newest = last(self._pool)
+        self.interrupted = newest if newest is not None and newest["result"] == "RUNNING" else None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -145,7 +148,7 @@ def remove(pool: Pool) -> None:
 
 
 def last(pool: Pool, ignored: Sequence[str] = ()) -> dict[str, Any] | None:
-    """The newest run that was not refused; `RUNNING` without a lease in force was interrupted. Verbs `ignored` are passed over."""
+    """The newest run that was not refused, verbs `ignored` passed over; `RUNNING` without a lease in force was interrupted."""
     for key in reversed(_keys(pool)):
         run: dict[str, Any] = json.loads(_values(pool, key)[key])
         if run["result"] != "REFUSED" and run["verb"] not in ignored:
