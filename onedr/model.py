@@ -35,6 +35,9 @@ class State(str, Enum):
     STANDBY = "STANDBY"
     FAILING_OVER = "FAILING_OVER"
     FAILING_BACK = "FAILING_BACK"
+    DRILLING = "DRILLING"
+    RETURNED = "RETURNED"
+    REPROTECTING = "REPROTECTING"
     ACTIVE_UNPROTECTED = "ACTIVE_UNPROTECTED"
     SPLIT_BRAIN = "SPLIT_BRAIN"
     INTERRUPTED = "INTERRUPTED"
@@ -71,8 +74,11 @@ class Settings:
     site: str = ""
     site_index: int = 0
     network_map: tuple[tuple[str, str], ...] = ()
+    keep_s: int = 7 * 86400  # how long divergent copies are kept
     peer_datastore: str = ""  # name of this datastore at the peer; empty: the same
     peer: CephAccess | None = None
+    drill_network: str = ""  # virtual network here in which a drill's VMs live; empty: none, no drill
+    rto_s: int = 0  # objective for a drill's recovery time; 0: none
 
 
 @dataclass(frozen=True)
@@ -156,6 +162,17 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Term:
+    """Who made an image primary last (key `onedr.term`): of two primaries the one with the lower `number` is stale."""
+
+    number: int  # grows by one with each promotion by OneDR; -1: it is there and cannot be read
+    fsid: str  # the promoting site's Ceph cluster
+    site: str  # its name, for people
+    at: float  # seconds since the epoch
+    point: float | None  # the recovery point promoted: what was written at the other site later is missing; None: not known
+
+
+@dataclass(frozen=True)
 class ImageFacts:
     """One mirrored image at this site, read from the image itself (DESIGN §6 rule 11)."""
 
@@ -170,3 +187,5 @@ class ImageFacts:
     vm: Envelope | None = None
     image: Envelope | None = None
     problems: tuple[str, ...] = field(default=())
+    term: Term | None = None  # None: never promoted by OneDR
+    stale: bool = False  # not primary, and what was written here last never reached the peer: it cannot take over

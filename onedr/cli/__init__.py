@@ -9,6 +9,7 @@ from onedr.cli.disable import disable
 from onedr.cli.enable import enable
 from onedr.cli.failback import failback
 from onedr.cli.failover import failover
+from onedr.cli.guard import guard
 from onedr.cli.history import history
 from onedr.cli.reconcile import reconcile
 from onedr.cli.status import status
@@ -35,5 +36,5 @@ def main() -> None:
     """
 
 
-for verb in (status, failover, failback, reconcile, history, enable, disable):
+for verb in (status, failover, failback, reconcile, history, enable, disable, guard):
     main.add_command(verb)

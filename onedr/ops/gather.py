@@ -12,7 +12,7 @@ from onedr.ops import parallel
 from onedr.ops.protect import PROBLEM_KEY, nature
 from onedr.policy import recovery
 from onedr.policy.settings import duration
-from onedr.ports import mirror, records
+from onedr.ports import kept, mirror, records, terms
 from onedr.ports.ceph import Pool
 
 _LIMIT_S = 30
@@ -86,6 +86,7 @@ def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
     return ImageFacts(
         name=name, rbd_id=str(image.id()), size=int(image.size()), mode=mode, primary=primary, complete=point.complete,
         recovery_point=point.at, parent=seen.parent[1] if seen.parent else None, vm=vm, image=own, problems=tuple(problems),
+        term=terms.read(image, seen.values), stale=mode is not None and not primary and kept.snapshot_of(image) is not None,
     )
 
 

@@ -17,7 +17,7 @@ import rbd
 from onedr import template
 from onedr.errors import OneDRError
 from onedr.model import Mark, Peer, Role, Settings
-from onedr.ops import elsewhere, flatten, parallel, protected, reconcile, status, wake
+from onedr.ops import boot, elsewhere, flatten, parallel, protected, reconcile, status, wake
 from onedr.ops.elsewhere import HandedOver
 from onedr.ops.protect import note
 from onedr.ops.protected import Datastore
@@ -169,6 +169,7 @@ def main(datastore_id: int) -> None:
             return
         elsewhere.asked("onedr.ops.keeper:keep", [str(datastore_id)])
         try:
+            boot.remember(FrontEnd(limit_s=15))
             keep([str(datastore_id)])
         except HandedOver:
             pass

@@ -72,8 +72,8 @@ def of_element(element: etree._Element, pool_name: str) -> PeerVm:
     return PeerVm(number(element, "ID"), name, state, held, frozenset(images))
 
 
-def hold(there: FrontEnd, vm_id: int, limit_s: float) -> str:
-    """Stop a VM at the peer, asked first, then hard, and lock it. Reads back.
+def hold(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = _GRACE_S) -> str:
+    """Stop a VM, asked first, then hard after `grace_s`, and lock it. Reads back.
 
     What it was is noted on it before (DR_HELD), so that a later run knows that it was stopped by us.
     """
@@ -84,7 +84,7 @@ def hold(there: FrontEnd, vm_id: int, limit_s: float) -> str:
         there.update_vm(vm_id, ((HELD, state),))
     if state == "PENDING":
         there.call("vm.action", "hold", vm_id)
-    how = "was at rest" if state in _AT_REST else _power_off(there, vm_id, end)
+    how = "was at rest" if state in _AT_REST else _power_off(there, vm_id, end, grace_s)
     if there.vm(vm_id).find("LOCK") is None:
         there.call("vm.lock", vm_id, _ALL, False)
     found = there.vm(vm_id)
@@ -93,9 +93,9 @@ def hold(there: FrontEnd, vm_id: int, limit_s: float) -> str:
     return how
 
 
-def _power_off(there: FrontEnd, vm_id: int, end: float) -> str:
+def _power_off(there: FrontEnd, vm_id: int, end: float, grace_s: float) -> str:
     asked: list[str] = []
-    grace = min(time.monotonic() + _GRACE_S, end)
+    grace = min(time.monotonic() + grace_s, end)
     while time.monotonic() < end:
         element = there.vm(vm_id)
         state, lcm = definition.vm_state(element), number(element, "LCM_STATE")

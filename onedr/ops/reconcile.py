@@ -1,24 +1,26 @@
 """Repair what events missed: compare what oned knows, what Ceph holds and what the records say (DESIGN §4, P40)."""
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
+import rados
 import rbd
 from lxml import etree
 
 from onedr import names, parse
 from onedr.errors import InputError, OneDRError
-from onedr.ops import clones, flatten, parallel, protected, record, wake
+from onedr.ops import clones, flatten, guard, parallel, protected, record, wake
 from onedr.ops.flatten import Queue
 from onedr.ops.protect import PROBLEM_KEY, Waiting, begin, must_flatten, nature, note, sign
 from onedr.ops.protected import Datastore
 from onedr.policy import definition
 from onedr.policy.settings import wants_protection
-from onedr.ports import ceph, mirror
+from onedr.ports import ceph, kept, mirror
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes, number
 
@@ -43,6 +45,9 @@ class Report:
     awaiting: dict[str, str] = field(default_factory=dict)
     to_flatten: list[str] = field(default_factory=list)
     flattened: list[str] = field(default_factory=list)
+    demoted: list[str] = field(default_factory=list)  # primaries that the peer had taken over
+    held: list[str] = field(default_factory=list)  # VMs on such
+    expired: list[str] = field(default_factory=list)  # kept copies that were removed
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -113,6 +118,7 @@ def turn(
     report = Report()
     if not datastore.settings.protect:
         return report
+    _guard(pool, datastore, frontend, report)
     for image in frontend.images():
         if image.findtext("DATASTORE_ID") == str(datastore.datastore_id):
             _each(report, f"image {image.findtext('ID')}", partial(_image, pool, datastore, image, report, queue), tell)
@@ -122,6 +128,19 @@ def turn(
             action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue)
             _each(report, f"VM {vm.findtext('ID')}", action, tell)
     return report
+
+
+def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report) -> None:
+    """First of all: is this site still the one to write? And kept copies whose time is over go."""
+    try:
+        found = guard.turn(pool, datastore.settings, frontend)
+        report.demoted, report.held = found.demoted, found.held
+        report.failed.update(found.failed)
+        for text in (*found.held, *found.demoted):
+            print(f"{datastore.name}: the peer took over; held here: {text}", file=sys.stderr)
+        report.expired = kept.remove_expired(pool, time.time())
+    except (rados.Error, rbd.Error, OneDRError) as error:
+        report.failed["guard"] = str(error)
 
 
 def _each(report: Report, what: str, action: Callable[[], None], tell: Callable[[str, Report], None]) -> None:

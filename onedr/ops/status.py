@@ -12,6 +12,8 @@ from onedr.ops import copies, gather, protected
 from onedr.ops.copies import Copies
 from onedr.ops.protected import Datastore
 from onedr.policy import conversion, definition, inventory, state
+from onedr.policy.returned import Known, There, judge
+from onedr.policy.returned import Verdict as Returned
 from onedr.policy.settings import wants_protection
 from onedr.policy.state import Item, Verdict
 from onedr.ports import ceph, journal
@@ -45,6 +47,7 @@ def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
         "peer": {"state": seen.copies.sight.peer.value, "detail": seen.copies.sight.detail, "proven": seen.copies.proven},
         "vms": _vms(seen, fsid, now),
         "disks": [_disk(fact, seen, now) for fact in seen.facts],
+        **_came_back(seen),
         "unprotected": [{"name": name, "reason": reason} for name, reason in sorted(seen.unprotected.items())],
     }
 
@@ -65,8 +68,9 @@ def view(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> View:
     running = lease is not None and lease.alive(now) and lease.verb not in conversion.VERBS
     last = journal.last(pool)
     interrupted = bool(last and last["result"] == "RUNNING" and not running)
-    verb = lease.verb if lease is not None and (running or interrupted) else ""
-    took_over = str(last["message"]) if last and last["result"] in ("DONE", "PARTIAL") else ""
+    verb = lease.verb if lease is not None and running else str(last["verb"]) if last and interrupted else ""
+    moved = journal.last(pool, state.DRILLS)
+    took_over = str(moved["message"]) if moved and moved["result"] in ("DONE", "PARTIAL") else ""
     judged = state.verdict(datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over)
     return View(facts, seen, items, judged, unprotected)
 
@@ -90,14 +94,29 @@ def _counts(reason: str) -> bool:
 def _item(fact: ImageFacts, seen: Copies, now: float) -> Item:
     copy = seen.by_name.get(fact.name)
     if fact.primary:
-        complete, point = (copy.complete or copy.primary, copy.recovery_point) if copy else (False, None)
+        complete, point = (copy.complete, copy.recovery_point) if copy else (False, None)
     else:
         complete, point = fact.complete, fact.recovery_point
+    found = judged(fact, seen)
     return Item(
-        name=fact.name, mirrored=True, primary=fact.primary, copied=complete,
-        age_s=None if point is None else max(0.0, now - point), split=bool(fact.primary and copy and copy.primary),
-        problem="; ".join(fact.problems),
+        name=fact.name, mirrored=True, primary=fact.primary, copied=complete and not fact.stale,
+        age_s=None if point is None else max(0.0, now - point), split=found is Returned.SPLIT,
+        stale=fact.stale or found is Returned.STALE, problem="; ".join(fact.problems),
     )
+
+
+def _came_back(seen: View) -> dict[str, list[str]]:
+    """Of a site that came back: images that the peer took over, and those it never had. Empty for any other site."""
+    stale = [item.name for item in seen.items if item.stale]
+    only_here = [fact.name for fact in seen.facts if fact.mode and judged(fact, seen.copies) is Returned.ONLY_HERE]
+    return {"stale": stale, "only_here": only_here if stale else []}
+
+
+def judged(fact: ImageFacts, seen: Copies) -> Returned:
+    """What of the image's role here still holds."""
+    copy = seen.by_name.get(fact.name)
+    there = None if copy is None else There(copy.primary, copy.term)
+    return judge(Known(fact.primary, fact.term, seen.proven, there))
 
 
 def _unprotected(datastore: Datastore, frontend: FrontEnd, facts: tuple[ImageFacts, ...]) -> dict[str, str]:

@@ -2,35 +2,61 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import rbd
 
 from onedr.errors import OneDRError
-from onedr.ports import mirror
+from onedr.model import Term
+from onedr.ops import parallel
+from onedr.ports import mirror, terms
 from onedr.ports.ceph import Pool
 
 _PAUSE_S = 0.3
+_LOOK_LIMIT_S, _LOOKING = 20, 32  # seconds for one image, images at once
+_CUT_OFF_S = 60
 _UNFORCED_LIMIT_S = 60  # a demotion arrives within 12 s in journal mode with stock settings (CEPH-FACTS §4)
 
 
-def promote(pool: Pool, name: str, peer_demoted: bool) -> str:
-    """Make this site's copy the primary. Returns how.
+def cut_off(pool: Pool, names: Iterable[str], seconds: int = _CUT_OFF_S) -> str:
+    """Cut the local rbd-mirror off from the non-primary images in `names`: the recipe after which forced promotion never
+    hung (CEPH-FACTS §4). Returns what was done. An image that cannot be read is named; its promotion has a limit of its own.
+    """
+    seen = parallel.each(names, lambda name: mirror.replayers(pool, name), _LOOK_LIMIT_S, _LOOKING)
+    addresses = {address for found in seen.values() if not isinstance(found, OneDRError) for address in found}
+    for address in sorted(addresses):
+        mirror.blocklist(pool, address, seconds)
+    unread = [f"{name}: {found}" for name, found in seen.items() if isinstance(found, OneDRError)]
+    text = f"{len(addresses)} address(es) of rbd-mirror blocklisted for {seconds} s"
+    return "; ".join([text, *unread])
+
+
+def promote(pool: Pool, name: str, peer_demoted: bool, site: str = "", point: float | None = None) -> str:
+    """Make this site's copy the primary, and write a term one higher than the copy's (ports.terms). Returns how.
 
     Plain first. When the peer was demoted, plain promotion is tried until its demotion has arrived; otherwise forced.
+    `site`: this site's name; `point`: the copy's recovery point. Safe to repeat: a promotion that was cut short gets its term.
     """
     with pool.image(name) as image:
-        if mirror.is_primary(image):
-            return "was primary already"
-        how = _plain(image, _UNFORCED_LIMIT_S if peer_demoted else 0)
-        if how is None:
-            if peer_demoted:
-                raise OneDRError(f"the peer's demotion did not arrive within {_UNFORCED_LIMIT_S} s; does rbd-mirror run here?")
-            image.mirror_image_promote(True)
-            how = "promoted by force"
+        how = "was primary already" if mirror.is_primary(image) else _promote(image, peer_demoted)
+        before = terms.of(image)
+        if before is None or before.fsid != pool.fsid() or how != "was primary already":
+            here = pool.fsid()
+            terms.write(image, Term(terms.following(before), here, site or here[:8], time.time(), point))
     with pool.image(name, read_only=True) as image:
         if not mirror.is_primary(image):
             raise OneDRError(f"{name} is not primary although Ceph accepted its promotion")
     return how
+
+
+def _promote(image: rbd.Image, peer_demoted: bool) -> str:
+    how = _plain(image, _UNFORCED_LIMIT_S if peer_demoted else 0)
+    if how is not None:
+        return how
+    if peer_demoted:
+        raise OneDRError(f"the peer's demotion did not arrive within {_UNFORCED_LIMIT_S} s; does rbd-mirror run here?")
+    image.mirror_image_promote(True)
+    return "promoted by force"
 
 
 def _plain(image: rbd.Image, limit_s: float) -> str | None:

@@ -18,12 +18,12 @@ from onedr.policy.vm_template import HELD
 
 def plan(facts: Facts, request: Request) -> Plan:
     """Decide."""
-    vms = [item for item in inventory.vms(facts.images, facts.here) if _chosen(item, request.vms)]
+    vms = [item for item in inventory.vms(facts.images, facts.here) if chosen(item, request.vms)]
     refusal = _refusal(facts, request, vms)
     if refusal:
         return Plan(refusal, vms=tuple(vms))
     left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
-    left_out.update(_not_found(request, vms))
+    left_out.update(not_found(request, vms))
     homes = returning.homes(vms, facts.local)
     left_out.update({
         item.origin: why for item in vms if item.origin in homes and (why := returning.obstacle(item, homes[item.origin]))
@@ -52,7 +52,8 @@ def plan(facts: Facts, request: Request) -> Plan:
     return Plan("", tuple(steps), tuple(vms), left_out, readiness.without_room(starting, facts.ground))
 
 
-def _chosen(item: VmItem, wanted: tuple[str, ...]) -> bool:
+def chosen(item: VmItem, wanted: tuple[str, ...]) -> bool:
+    """Is the VM among those asked for, by name or id at the peer? Nothing asked for means all."""
     return not wanted or item.record.name in wanted or str(item.record.vm_id) in wanted
 
 
@@ -113,7 +114,8 @@ def _images_to_take(facts: Facts, request: Request, vms: Iterable[VmItem]) -> li
     return list(wanted.values())
 
 
-def _not_found(request: Request, vms: list[VmItem]) -> dict[str, str]:
+def not_found(request: Request, vms: list[VmItem]) -> dict[str, str]:
+    """VMs asked for of which nothing is known here."""
     found = {name for item in vms for name in (item.record.name, str(item.record.vm_id))}
     return {wanted: "no record of this VM has arrived here" for wanted in request.vms if wanted not in found}
 
@@ -125,6 +127,10 @@ def _incomplete(images: Iterable[ImageFacts]) -> dict[str, str]:
         image.name: "its first copy never completed; promoting it would give a broken disk (P3)"
         for image in images if not image.primary and not image.complete
     }
+    bad.update({
+        image.name: "it holds what was written here before the peer took over, and nothing since: onedr reprotect comes first"
+        for image in images if image.stale
+    })
     grown = True
     while grown:
         found = {
@@ -138,14 +144,21 @@ def _incomplete(images: Iterable[ImageFacts]) -> dict[str, str]:
 
 def _storage_steps(facts: Facts, images: list[ImageFacts]) -> list[Step]:
     waiting = [image for image in images if not image.primary]
+    cut_short = [Step(Kind.TERM, image.name, f"note that {image.name} was promoted") for image in images
+                 if image.primary and _lacks_term(image, facts.here)]
     if not waiting:
-        return []
+        return cut_short
     steps = []
     if facts.peer is Peer.ANSWERS:
         steps += [Step(Kind.FENCE, image.name, f"demote {image.name} at the peer") for image in waiting]
     else:
         steps.append(Step(Kind.CUT, facts.datastore, "cut the local rbd-mirror off, so that promotion cannot hang"))
-    return steps + [Step(Kind.PROMOTE, image.name, f"promote {image.name}") for image in waiting]
+    return [*steps, *(Step(Kind.PROMOTE, image.name, f"promote {image.name}") for image in waiting), *cut_short]
+
+
+def _lacks_term(image: ImageFacts, here: str) -> bool:
+    """Was a run killed after its promotion, before it wrote the term that tells the peer's stale primary from it?"""
+    return image.mode is not None and (image.term is None or image.term.fsid != here)
 
 
 def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vms: list[VmItem]) -> list[Step]:

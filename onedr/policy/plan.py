@@ -19,15 +19,33 @@ class Kind(str, Enum):
     FENCE = "fence"  # demote the image at the peer
     CUT = "cut off rbd-mirror"
     PROMOTE = "promote"
+    TERM = "term"  # what a promotion leaves on the image, where it was cut short
     REGISTER = "register"  # an RBD image as an OpenNebula image
     CREATE = "create"  # a VM, on hold
     RETURN = "return"  # a VM that left from here takes its disks back
     START = "start"
+    SNAPSHOT = "snapshot"  # of a drill, on the image at the peer
+    ARRIVE = "arrive"  # that snapshot, here
+    CLONE = "clone"
+    CHECK = "check"
+    PROVE = "prove"  # that replication goes on
+    TERMINATE = "terminate"  # a drill's VM
+    REMOVE = "remove"  # a drill's clone
+    DELETE = "delete"  # a drill's image
+    UNSNAP = "remove the snapshot"
+    HOLD = "hold"  # reprotect: a VM here whose disks are written at the peer
+    DEMOTE = "demote"  # a stale image here, after a snapshot of it
+    KEEP = "keep"  # what only it holds, as a copy of its own
+    RESYNC = "resync"  # let Ceph replace it by the peer's
+    AWAIT = "await"  # its new copy
 
 
 LIMITS_S = {
-    Kind.SYNC: 90, Kind.STOP: 300, Kind.DRAIN: 60, Kind.FENCE: 30, Kind.CUT: 30, Kind.PROMOTE: 120, Kind.REGISTER: 60,
-    Kind.CREATE: 60, Kind.RETURN: 60, Kind.START: 180,
+    Kind.SYNC: 90, Kind.STOP: 300, Kind.DRAIN: 60, Kind.FENCE: 30, Kind.CUT: 30, Kind.PROMOTE: 120, Kind.TERM: 60,
+    Kind.REGISTER: 60, Kind.CREATE: 60, Kind.RETURN: 60, Kind.START: 180,
+    Kind.SNAPSHOT: 60, Kind.ARRIVE: 150, Kind.CLONE: 60, Kind.CHECK: 330, Kind.PROVE: 90,
+    Kind.TERMINATE: 150, Kind.REMOVE: 90, Kind.DELETE: 90, Kind.UNSNAP: 120,
+    Kind.HOLD: 300, Kind.DEMOTE: 90, Kind.KEEP: 3600, Kind.RESYNC: 60, Kind.AWAIT: 7 * 86400,
 }
 
 

@@ -75,11 +75,18 @@ _READERS = {
     "DR_PROTECT": ("protect", yes_no),
     "DR_MODE": ("mode", _mode),
     "DR_RPO": ("rpo_s", duration),
+    "DR_RTO": ("rto_s", duration),
     "DR_SCHEDULE": ("schedule", _schedule),
+    "DR_KEEP": ("keep_s", duration),
     "DR_CLONES": ("flatten_clones", _clones),
     "DR_SITE_INDEX": ("site_index", _index),
     "DR_NETWORK_MAP": ("network_map", network_map),
 }
+
+# What `read` heeds.
+KEYS = (
+    *_READERS, "DR_SITE", "DR_PEER_DATASTORE", "DR_PEER_CEPH_CONF", "DR_PEER_CEPH_USER", "DR_DRILL_NETWORK",
+)
 
 
 def read(attributes: Pairs, datastore: str) -> Settings:
@@ -90,6 +97,7 @@ def read(attributes: Pairs, datastore: str) -> Settings:
     values: dict[str, object] = {
         "site": template.get(attributes, "DR_SITE"), "peer": _peer(attributes),
         "peer_datastore": template.get(attributes, "DR_PEER_DATASTORE"),
+        "drill_network": template.get(attributes, "DR_DRILL_NETWORK").strip(),
     }
     problems = []
     for key, (name, reader) in _READERS.items():

@@ -14,10 +14,15 @@ DESCRIPTIONS = {
     State.STANDBY: "This site receives; its copies can take over.",
     State.FAILING_OVER: "A failover runs.",
     State.FAILING_BACK: "A failback runs: the VMs come home, without loss.",
+    State.DRILLING: "A drill or its cleanup runs; protection goes on as before.",
+    State.RETURNED: "The other site took over while it was away; its images hold what never went there. Next: onedr reprotect.",
+    State.REPROTECTING: "A reprotect runs: what only this site holds is kept, then its images are copied anew.",
     State.ACTIVE_UNPROTECTED: "This site took over; there is no copy at the peer.",
     State.SPLIT_BRAIN: "Both sites hold the same image as primary. Stop the VMs of one site before anything else.",
     State.INTERRUPTED: "A run died on the way. onedr failover goes on with it.",
 }
+
+DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,8 @@ class Item:
     primary: bool
     copied: bool  # primary: the peer's copy is complete; secondary: ours is
     age_s: float | None  # of the recovery point
-    split: bool = False
+    split: bool = False  # primary at both sites, and no term says who is right
+    stale: bool = False  # the other site took over from it
     problem: str = ""
 
 
@@ -44,6 +50,7 @@ class Verdict:
     message: str
 
 
+_RUNS = {"failback": State.FAILING_BACK, "reprotect": State.REPROTECTING}
 Say = Callable[[State, str], Verdict]
 
 
@@ -57,22 +64,38 @@ def verdict(protect: bool, items: Sequence[Item], rpo_s: int, run: str, interrup
     def say(state: State, message: str) -> Verdict:
         return Verdict(state, role, safe, total, message)
 
+    if run in DRILLS:
+        return say(*_drilling(run, interrupted))
     if interrupted:
         text = f"The last {run} died on the way. Start it again: onedr {run} goes on where it ended."
         return say(State.INTERRUPTED, text)
     if run:
-        return say(State.FAILING_BACK if run == "failback" else State.FAILING_OVER, f"A {run} runs.")
+        return say(_RUNS.get(run, State.FAILING_OVER), f"A {run} runs.")
     if not protect:
         return say(State.UNPROTECTED, "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
     split = [item.name for item in items if item.split]
     if split:
-        text = f"Primary at both sites: {_some(split)}. Stop the VMs of one site; see docs/states.md."
+        text = f"Primary at both sites: {_some(split)}. Stop the VMs of one site; see docs/guard.md."
         return say(State.SPLIT_BRAIN, text)
+    stale = [item.name for item in items if item.stale]
+    if stale:
+        text = (
+            f"The other site took over while this one was away. {_some(stale)} hold what never arrived there; VMs on them are "
+            "held. onedr reprotect keeps a copy of each and makes this site the standby."
+        )
+        return say(State.RETURNED, text)
     if role is Role.SECONDARY:
         return _standby(items, say)
     if took_over and any(item.primary and not item.copied for item in items):
         return say(State.ACTIVE_UNPROTECTED, took_over)
     return _primary(items, rpo_s, say, safe, total)
+
+
+def _drilling(run: str, interrupted: bool) -> tuple[State, str]:
+    if not interrupted:
+        return State.DRILLING, f"A {run.replace('_', ' ')} runs; protection goes on as before."
+    text = "The last drill died on the way. onedr drill cleanup removes what it left; protection goes on and a failover works."
+    return State.INTERRUPTED, text
 
 
 def _role(protect: bool, items: Sequence[Item]) -> Role:

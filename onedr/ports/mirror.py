@@ -6,8 +6,9 @@ import json
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import rados
@@ -131,6 +132,24 @@ def _alone(pool: Pool, lock: str) -> Iterator[None]:
             pool.io.unlock(_PUBLISH_OBJECT, lock, cookie)
 
 
+@dataclass(frozen=True)
+class MirrorRole:
+    """A mirrored image's part; `global_id` names it at both sites alike."""
+
+    global_id: str
+    primary: bool
+
+
+def roles(pool: Pool) -> dict[str, MirrorRole]:
+    """Of all mirrored images of the pool, in one call and without opening any."""
+    names = {str(entry["id"]): str(entry["name"]) for entry in pool.rbd.list2(pool.io)}
+    return {
+        names[image_id]: MirrorRole(str(found["info"]["global_id"]), bool(found["info"]["primary"]))
+        for image_id, found in ((str(key), value) for key, value in pool.rbd.mirror_image_info_list(pool.io))
+        if image_id in names and found["info"]["state"] == rbd.RBD_MIRROR_IMAGE_ENABLED
+    }
+
+
 def pool_ready(pool: Pool) -> str | None:
     """None when images of the pool can be mirrored one by one, else what is missing."""
     if pool.rbd.mirror_mode_get(pool.io) != rbd.RBD_MIRROR_MODE_IMAGE:
@@ -162,19 +181,15 @@ def _replays(status: dict[str, Any]) -> bool:
     return any(remote.get("up") and remote.get("state") == REPLAYING for remote in status.get("remote_statuses", []))
 
 
-def blocklist_replayers(pool: Pool, names: Iterable[str], seconds: int = 60) -> list[str]:
-    """Cut the local rbd-mirror off from the non-primary images in `names`: the recipe after which forced promotion
-    never hung (CEPH-FACTS §4). Returns the addresses cut off.
-    """
-    addresses: set[str] = set()
-    for name in names:
-        with pool.image(name, read_only=True) as image:
-            if is_primary(image):
-                continue  # a promoted image's watcher may be a running VM
-            addresses.update(str(watcher["addr"]) for watcher in image.watchers_list())
-    for address in sorted(addresses):
-        pool.mon(prefix="osd blocklist", blocklistop="add", addr=address, expire=float(seconds))
-    return sorted(addresses)
+def replayers(pool: Pool, name: str) -> list[str]:
+    """Addresses of the rbd-mirror that works on an image; none of a primary, whose watcher may be a running VM."""
+    with pool.image(name, read_only=True) as image:
+        return [] if is_primary(image) else [str(watcher["addr"]) for watcher in image.watchers_list()]
+
+
+def blocklist(pool: Pool, address: str, seconds: int) -> None:
+    """Let Ceph refuse all that comes from a client's address for a while."""
+    pool.mon(prefix="osd blocklist", blocklistop="add", addr=address, expire=float(seconds))
 
 
 def one_way(pool: Pool) -> bool:

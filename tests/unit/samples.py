@@ -7,11 +7,12 @@ from typing import Any
 from hypothesis import strategies as st
 from lxml import etree
 
-from onedr.model import DiskRef, Envelope, ImageFacts, ImageRecord, Mode, VmRecord
+from onedr.model import DiskRef, Envelope, ImageFacts, ImageRecord, Mode, Term, VmRecord
 from onedr.template import Pairs, parse_xml
 
 WIRE = Path(__file__).parent / "wire"
 HERE, THERE = "fsid-here", "fsid-there"
+OUR_TERM = Term(1, HERE, "south", 1000.0, 900.0)
 
 
 def recorded(name: str) -> etree._Element:

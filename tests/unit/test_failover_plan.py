@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import HERE, THERE, disk, envelope, image, vm_record
+from samples import HERE, OUR_TERM, THERE, disk, envelope, image, vm_record
 from worlds import ONE_DISK, ORIGIN, REQUESTS, copy_of, executed, facts, lasting, steps, worlds
 
 from onedr.model import Peer
@@ -15,7 +15,7 @@ from onedr.policy import failover, planned
 from onedr.policy.plan import Facts, Kind, Plan, Recovered, Request
 
 WAITING = copy_of("one-1")
-TAKEN = copy_of("one-1", primary=True, complete=False)
+TAKEN = copy_of("one-1", primary=True, complete=False, term=OUR_TERM)
 
 
 @pytest.mark.parametrize(("given_facts", "request_", "reason"), [

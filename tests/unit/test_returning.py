@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from samples import HERE, THERE, disk, envelope, image_record, vm_record
+from samples import HERE, OUR_TERM, THERE, disk, envelope, image_record, vm_record
 from worlds import copy_of, facts, steps
 
 from onedr.model import Peer, VmRecord
@@ -44,7 +44,7 @@ def test_a_vm_that_came_here_once_and_was_left_here_held_takes_its_disks_too() -
 
 def test_a_vm_at_home_that_has_its_disks_is_left_alone() -> None:
     home = {f"{HERE}:7": replace(HOME, held="", state="ACTIVE")}
-    taken = facts(copy_of("one-1", AWAY, known=False, primary=True), local=home)
+    taken = facts(copy_of("one-1", AWAY, known=False, primary=True, term=OUR_TERM), local=home)
     assert not failover.plan(taken, Request()).steps
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
-from samples import HERE, THERE, disk, envelope, image, image_record, vm_record
+from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 
 from onedr.model import ImageFacts, Mode, Peer, VmRecord
 from onedr.policy import failover, inventory
@@ -35,7 +35,8 @@ def steps(plan: Plan) -> list[tuple[Kind, str]]:
 
 
 KINDS = {
-    "copy": {"complete": True}, "incomplete": {"complete": False}, "taken": {"primary": True, "complete": False},
+    "copy": {"complete": True}, "incomplete": {"complete": False}, "stale": {"stale": True},
+    "taken": {"primary": True, "complete": False, "term": OUR_TERM}, "cut short": {"primary": True, "complete": False},
     "unmirrored": {"mode": None, "primary": True, "complete": False},
     "unreadable": {"mode": None, "complete": False, "problems": ("cannot be read: x",)},
     "damaged": {"problems": ("record onedr.vm is damaged",)},
@@ -97,8 +98,8 @@ def executed(world: Facts, done: tuple[Step, ...], request: Request) -> Facts:
     there = {str(vm.vm_id): vm for vm in world.there or ()}
     items = {item.origin: item for item in inventory.vms(world.images, world.here)}
     for step in done:
-        if step.kind is Kind.PROMOTE:
-            images[step.target] = replace(images[step.target], primary=True)
+        if step.kind in (Kind.PROMOTE, Kind.TERM):
+            images[step.target] = replace(images[step.target], primary=True, term=OUR_TERM)
         elif step.kind is Kind.STOP:
             found = there[step.target]
             there[step.target] = replace(found, state="POWEROFF", held=found.held or found.state)
