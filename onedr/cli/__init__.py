@@ -12,6 +12,7 @@ from onedr.cli.failover import failover
 from onedr.cli.guard import guard
 from onedr.cli.history import history
 from onedr.cli.reconcile import reconcile
+from onedr.cli.resume import abort, resume
 from onedr.cli.status import status
 from onedr.errors import OneDRError
 
@@ -36,5 +37,5 @@ def main() -> None:
     """
 
 
-for verb in (status, failover, failback, reconcile, history, enable, disable, guard):
+for verb in (status, failover, failback, resume, abort, reconcile, history, enable, disable, guard):
     main.add_command(verb)

@@ -5,15 +5,17 @@ import json
 import os
 import sys
 import traceback
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import rados
 import rbd
 
+from onedr import parse, template
 from onedr.driver import decode
 from onedr.driver.decode import ActionData
-from onedr.errors import FrontEndError, OneDRError, PartialError, RefusedError, StorageError
-from onedr.ops import action, disable, elsewhere, enable, failover, reconcile, status
+from onedr.errors import FrontEndError, InputError, OneDRError, PartialError, RefusedError, StorageError
+from onedr.ops import action, disable, drill, drill_cleanup, elsewhere, enable, failover, interrupted, reconcile, status
 from onedr.ops.action import Request
 from onedr.ops.elsewhere import HandedOver
 from onedr.ops.protected import DRIVER, Datastore
@@ -53,7 +55,9 @@ def perform(words: list[str]) -> str:
     verb, _ = decode.words(words, "VERB", "DATASTORE_ID")
     data = decode.action_data(elsewhere.read_stdin())
     elsewhere.unless_here(data.attributes)
-    _VERBS[verb](data, action.read_request(data.root, verb))
+    request = action.read_request(data.root, verb)
+    action.serve(request)
+    _VERBS[verb](data, request)
     return ""
 
 
@@ -81,6 +85,29 @@ def _failover(data: ActionData, request: Request) -> None:
         raise PartialError(outcome.message)
 
 
+def _resume(data: ActionData, request: Request) -> None:
+    """Ask for the same as the interrupted run was asked for: its own verb gathers facts anew and goes on."""
+    try:
+        again = interrupted.request(_datastore(data), request.by, f"resume by {request.trigger}")
+    except RefusedError as error:
+        _tell(FrontEnd(), data.datastore_id, str(error))
+        raise
+    again = replace(again, dry_run=request.dry_run)
+    action.serve(again)
+    _VERBS[again.verb](data, again)
+
+
+def _abort(data: ActionData, request: Request) -> None:
+    frontend = FrontEnd()
+    try:
+        outcome = interrupted.abort(_datastore(data), request, emit, frontend)
+    except RefusedError as error:
+        _tell(frontend, data.datastore_id, str(error))
+        raise
+    if outcome.failed:
+        raise PartialError(outcome.message)
+
+
 def _tell(frontend: FrontEnd, datastore_id: int, message: str) -> None:
     try:
         frontend.update_datastore(datastore_id, (("DR_MESSAGE", message),))
@@ -93,7 +120,9 @@ def _status(data: ActionData, _: Request) -> None:
 
 
 def _reconcile(data: ActionData, _: Request) -> None:
-    report = reconcile.reconcile(_datastore(data), FrontEnd())
+    frontend, target = FrontEnd(), _datastore(data)
+    report = reconcile.reconcile(target, frontend)
+    frontend.update_datastore(target.datastore_id, tuple(status.look(target, frontend).items()))
     emit({"event": "reconcile", **report.as_dict()})
     if report.failed:
         raise PartialError(f"{len(report.failed)} item(s) could not be repaired; see onedr status.")
@@ -117,7 +146,30 @@ def _disable(data: ActionData, request: Request) -> None:
         raise PartialError(outcome.message)
 
 
+def _drill(data: ActionData, request: Request) -> None:
+    frontend, target = FrontEnd(), _datastore(data)
+    command = tuple(value for key, value in request.attributes if key == "COMMAND")
+    port = parse.count(template.get(request.attributes, "PORT", "0"), "PORT")
+    if not port < 1 << 16:
+        raise InputError(f"{port} is no TCP port.")
+    try:
+        checks = drill.Checks(port, command)
+        outcome = drill.drill(target, plan.Request(vms=request.vms), checks, request.dry_run, emit, frontend)
+    except RefusedError as error:
+        if not request.dry_run:
+            _tell(frontend, target.datastore_id, str(error))
+        raise
+    if outcome is not None and outcome.failed:
+        raise PartialError(outcome.message)
+
+
+def _drill_cleanup(data: ActionData, request: Request) -> None:
+    outcome = drill_cleanup.cleanup(_datastore(data), request.dry_run, emit, FrontEnd())
+    if outcome is not None and outcome.failed:
+        raise PartialError(outcome.message)
+
+
 _VERBS = {
     "failover": _failover, "failback": _failover, "status": _status, "reconcile": _reconcile, "enable": _enable,
-    "disable": _disable,
+    "disable": _disable, "drill": _drill, "drill_cleanup": _drill_cleanup, "resume": _resume, "abort": _abort,
 }

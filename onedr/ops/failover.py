@@ -18,11 +18,12 @@ from onedr.policy import inventory, returning
 from onedr.policy import planned as planned_policy
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import LIMITS_S, Facts, Kind, Plan, Request, Step
-from onedr.ports import ceph, journal, mirror
+from onedr.policy.state import DRILLS
+from onedr.ports import ceph, journal
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 
-_THREADS = {Kind.PROMOTE: 100, Kind.FENCE: 32, Kind.REGISTER: 4, Kind.CREATE: 4, Kind.RETURN: 4, Kind.START: 32}
+_THREADS = {Kind.PROMOTE: 100, Kind.TERM: 100, Kind.FENCE: 32, Kind.REGISTER: 4, Kind.CREATE: 4, Kind.RETURN: 4, Kind.START: 32}
 
 
 def failover(target: Datastore, request: Request, dry_run: bool, emit: Emit, frontend: FrontEnd) -> Outcome | None:
@@ -47,7 +48,7 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, pe
         images = inventory.of_datastores(images, protected.names(target))
     sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
     site = front.survey(frontend, target.datastore_id, pool, target.settings)
-    last = journal.last(pool)
+    last = journal.last(pool, DRILLS)
     own_vms = frontend.vms()
     there = peer_site.look(pool.access.pool) if sight.peer is Peer.ANSWERS else peer_site.PeerSite(None, None, sight.detail)
     facts = Facts(
@@ -104,18 +105,26 @@ class _Failover:
         self.facts, self.sight, self.site = _facts(self.pool, self.target, self.frontend)
         self.plan = policy.plan(self.facts, self.request)
         described = describe(self.plan, self.facts, self.request, self.running.began)
-        self.running.begin(described, self.plan.refusal)
         self.items = {item.origin: item for item in self.plan.vms}
+        self.running.log["loss"] = {vm["origin"]: self._loss(vm["origin"], vm["expected_loss_s"]) for vm in described["vms"]}
+        self.running.begin(described, self.plan.refusal)
         self.images = {image.name: image for image in self.facts.images}
         self.homes = returning.homes(self.plan.vms, self.facts.local)
         self.outcome.failed.update(self.plan.left_out)
         self.vm_ids = {origin: found.vm_id for origin, found in self.facts.recovered.items()}
         self.site.half_vms = {o: found.vm_id for o, found in self.facts.recovered.items() if not found.finished}
-        for kind in Kind:
+        for kind in self._actions():  # in the order of Kind
             self._phase(kind, [step for step in self.plan.steps if step.kind is kind and self._possible(step)])
             if kind in planned_policy.BEFORE_PROMOTION and self.outcome.failed and planned_policy.is_planned(self.facts):
                 return self._roll_back()
         return self._finish()
+
+    def _loss(self, origin: str, now: float | None) -> float | None:
+        """Seconds a VM may lose: `now` by its recovery point, none in a planned move; as said when its disks were promoted."""
+        before = (self.running.run.interrupted or {}).get("loss", {})
+        if origin in before and all(image.primary for image in self.items[origin].images):
+            return before[origin]  # type: ignore[no-any-return]
+        return 0.0 if planned_policy.is_planned(self.facts) else now
 
     def _phase(self, kind: Kind, steps: list[Step]) -> None:
         if kind in (Kind.SYNC, Kind.DRAIN, Kind.FENCE) and steps:
@@ -132,8 +141,8 @@ class _Failover:
     def _actions(self) -> dict[Kind, Callable[[str], str]]:
         return {
             Kind.SYNC: self._sync, Kind.STOP: self._stop, Kind.DRAIN: self._sync, Kind.FENCE: self._fence, Kind.CUT: self._cut,
-            Kind.PROMOTE: self._promote, Kind.REGISTER: self._register, Kind.CREATE: self._create, Kind.RETURN: self._return,
-            Kind.START: self._start,
+            Kind.PROMOTE: self._promote, Kind.TERM: self._promote, Kind.REGISTER: self._register, Kind.CREATE: self._create,
+            Kind.RETURN: self._return, Kind.START: self._start,
         }
 
     def _possible(self, step: Step) -> bool:
@@ -163,24 +172,27 @@ class _Failover:
 
     def _roll_back(self) -> Outcome:
         """Nothing is promoted here yet: the peer gets its images and VMs back."""
-        why = "; ".join(f"{item}: {reason}" for item, reason in self.outcome.failed.items())
+        why = planned.some(self.outcome.failed)
         names = [step.target for step in self.plan.steps if step.kind is Kind.PROMOTE]
-        results = planned.roll_back(self.pool, self._there(), names)
+        there = self._peer_pool or planned.way_there(self.stack, lambda: peer.connect(self.sight, self.target.access.pool))
+        logs = [self.running.log, self.running.run.interrupted or {}]
+        fenced = Kind.FENCE.value in {entry["kind"] for log in logs for entry in log.get("steps", ())}
+        results = planned.roll_back(self.pool, there, names, fenced)
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
         text = f"The move was taken back, the peer is the primary as before ({why})."
         if undone:
-            text = f"The move failed ({why}) and could not be taken back whole ({undone}); onedr abort tries again."
+            text = f"The move failed ({why}) and could not be taken back whole ({planned.some(undone)}); onedr abort tries again."
         self.running.log["rollback"] = {item: str(result) for item, result in results.items()}
         self.outcome.done.clear()
-        return self.running.end(State.STANDBY, "RUNNING" if undone else "ROLLED_BACK", text, self._label)
+        state = State.INTERRUPTED if undone else State.STANDBY
+        return self.running.end(state, "RUNNING" if undone else "ROLLED_BACK", text, self._label)
 
     def _cut(self, _: str) -> str:
-        names = [step.target for step in self.plan.steps if step.kind is Kind.PROMOTE]
-        addresses = mirror.blocklist_replayers(self.pool, names)
-        return f"{len(addresses)} address(es) of rbd-mirror blocklisted for 60 s"
+        return storage.cut_off(self.pool, [step.target for step in self.plan.steps if step.kind is Kind.PROMOTE])
 
     def _promote(self, name: str) -> str:
-        return storage.promote(self.pool, name, self.facts.peer is Peer.ANSWERS)
+        fact, site = self.images[name], self.target.settings.site
+        return storage.promote(self.pool, name, self.facts.peer is Peer.ANSWERS, site, fact.recovery_point)
 
     def _register(self, name: str) -> str:
         owner = next((item for item in self.items.values() if name in {image.name for image in item.images}), None)
@@ -217,6 +229,7 @@ class _Failover:
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})
         good = len(set(vms)) - len(bad)
         names = ", ".join(self.items[origin].record.name if origin in self.items else origin for origin in bad)
+        self.running.log["vms"] = [self._journaled(origin) for origin in dict.fromkeys(vms)]
         ended = time.time()
         text = f"This site took over at {clock(ended)} in {ended - self.running.began:.0f} s: {good} VM(s) recovered"
         if self.outcome.failed:
@@ -232,6 +245,16 @@ class _Failover:
             warnings={self._label(item): texts for item, texts in self.site.warnings.items()},
             vms={origin: self.vm_ids[origin] for origin in vms if origin in self.vm_ids},
         )
+
+    def _journaled(self, origin: str) -> dict[str, Any]:
+        """A VM for the history: `rto_s` from the command until it ran (None: it did not), `rpo_s` the loss at most."""
+        item, ran_at = self.items.get(origin), self.running.ended.get(f"{Kind.START.value} {origin}")
+        return {
+            "origin": origin, "name": item.record.name if item else "", "site": item.envelope.site if item else "",
+            "here": self.vm_ids.get(origin), "failed": self.outcome.failed.get(origin, ""),
+            "rto_s": round(ran_at - self.running.asked_at, 3) if ran_at else None,
+            "rpo_s": self.running.log["loss"].get(origin),
+        }
 
     def _label(self, item: str) -> str:
         """What a person calls an item: a VM's origin is for machines."""

@@ -128,13 +128,9 @@ class Keeper:
                 mirror.publish(self._pool, image)
 
     def _show(self, datastore: Datastore, seen: status.View) -> None:
-        verdict = seen.verdict
         points = [status.point_of(fact, seen) for fact in seen.facts if fact.mode is not None]
         known = [point for point in points if point is not None]
-        current = {
-            "DR_STATE": verdict.state.value, "DR_ROLE": verdict.role.value, "DR_MESSAGE": verdict.message,
-            "DR_PROTECTED": f"{verdict.safe}/{verdict.total}",
-        }
+        current = status.attributes_of(seen)
         if known and len(known) == len(points):
             current["DR_RECOVERY_POINT"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(known)))
         there = attributes(self._frontend.datastore(datastore.datastore_id))

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 
+import rados
 import rbd
 
 from onedr.errors import OneDRError
@@ -46,13 +48,31 @@ def _arrived(here: Pool, name: str, mark: Mark, mode: Mode | None) -> bool:
         return mode is not Mode.SNAPSHOT or bool(mirror.mirror_snapshots(image)[-1]["complete"])
 
 
-def roll_back(here: Pool, there: Pool | None, names: Iterable[str]) -> dict[str, str | OneDRError]:
+def way_there(stack: ExitStack, connect: Callable[[], AbstractContextManager[Pool]]) -> Pool | None:
+    """The peer's pool, open as long as `stack`; None when it cannot be reached."""
+    try:
+        return stack.enter_context(connect())
+    except (OneDRError, rados.Error):
+        return None
+
+
+def some(items: Mapping[str, str]) -> str:
+    """Items and why, for a sentence: the first three."""
+    told = "; ".join(f"{item}: {why}" for item, why in list(items.items())[:3])
+    return told + (f"; and {len(items) - 3} more" if len(items) > 3 else "")
+
+
+def roll_back(here: Pool, there: Pool | None, names: Sequence[str], fenced: bool) -> dict[str, str | OneDRError]:
     """Undo what a move did at the peer before its first promotion: its images primary again, then its VMs as they were.
 
-    `there` None: the peer's Ceph cannot be reached, its images stay as they are. Results by image name and `VM n at the peer`.
+    `there` None: the peer's Ceph cannot be reached; then, if it came to fencing, images may be demoted there and neither they
+    nor their VMs can be given back. Results by image name and `VM n at the peer`.
     """
     results: dict[str, str | OneDRError] = {}
-    if there is not None:
+    if there is None and fenced:
+        lost = OneDRError("the peer's Ceph cannot be reached from here, where it may be demoted now")
+        results.update(dict.fromkeys(names, lost))
+    elif there is not None:
         pool = there
         results.update(parallel.each(names, lambda name: give_back(here, pool, name, _BACK_LIMIT_S), _BACK_LIMIT_S * 2, 32))
     stuck = {name for name, result in results.items() if isinstance(result, OneDRError)}

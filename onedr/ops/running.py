@@ -43,7 +43,8 @@ class Running:
         asked = action.served()
         self.asked_at = asked.at or self.began  # a recovery time is measured from here
         self.log: dict[str, Any] = {
-            "run": run.id, "verb": run.verb, "owner": journal.me(), "began": self.began, **action.journaled(asked), "steps": [],
+            "run": run.id, "verb": run.verb, "owner": journal.me(), "began": self.began, **action.journaled(asked),
+            "since": self.asked_at, "steps": [],
         }
         self.ended: dict[str, float] = {}  # `kind target` -> when it was done
         self._saved = time.monotonic()
@@ -59,8 +60,17 @@ class Running:
         before = self.run.interrupted
         self.save("RUNNING")
         if before is not None and self.run.verb not in DRILLS:  # a drill goes on with nothing
+            self._inherit(before)
             self.run.amend({**before, "result": "INTERRUPTED", "then": self.run.id})
         self.tell(self.outcome.state, f"A {self.run.verb} runs since {clock(self.began)}: {self.total} steps.")
+
+    def _inherit(self, before: dict[str, Any]) -> None:
+        """An interrupted run of the same verb: what it did counts, from the moment it was asked for."""
+        if before["verb"] != self.run.verb:
+            return
+        self.asked_at = min(self.asked_at, float(before.get("since") or before["began"]))
+        self.log["since"] = self.asked_at
+        self.ended = dict(before.get("ended", {}))
 
     def do(self, steps: Sequence[Step], action: Callable[[str], str], threads: int = 1) -> None:
         """Do one kind of step to many targets. Results go to `outcome`, the journal and whoever watches."""
@@ -139,7 +149,7 @@ class Running:
         now = time.time()
         self.log.update(
             result=result, message=message, updated=now, took_s=round(now - self.began, 3), failed=self.outcome.failed,
-            done=self.outcome.done,
+            done=self.outcome.done, ended=dict(self.ended),
         )
         self.run.save(self.log)
         self._saved = time.monotonic()

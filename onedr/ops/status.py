@@ -66,13 +66,28 @@ def view(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> View:
     )
     lease = journal.current(pool)
     running = lease is not None and lease.alive(now) and lease.verb not in conversion.VERBS
-    last = journal.last(pool)
-    interrupted = bool(last and last["result"] == "RUNNING" and not running)
-    verb = lease.verb if lease is not None and running else str(last["verb"]) if last and interrupted else ""
     moved = journal.last(pool, state.DRILLS)
+    died = [] if running else [run for run in (moved, journal.last(pool)) if run is not None and run["result"] == "RUNNING"]
+    interrupted = bool(died)
+    verb = lease.verb if lease is not None and running else str(died[0]["verb"]) if died else ""
     took_over = str(moved["message"]) if moved and moved["result"] in ("DONE", "PARTIAL") else ""
     judged = state.verdict(datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over)
     return View(facts, seen, items, judged, unprotected)
+
+
+def look(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
+    """The same for one look, as the datastore's attributes: a run that died is found here, keeper or not."""
+    with ceph.connect(datastore.access) as pool:
+        return attributes_of(view(pool, datastore, frontend))
+
+
+def attributes_of(seen: View) -> dict[str, str]:
+    """What the datastore shows of a view, but for its recovery point."""
+    found = seen.verdict
+    return {
+        "DR_STATE": found.state.value, "DR_ROLE": found.role.value, "DR_MESSAGE": found.message,
+        "DR_PROTECTED": f"{found.safe}/{found.total}",
+    }
 
 
 def _images(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> list[ImageFacts]:

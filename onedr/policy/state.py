@@ -19,7 +19,7 @@ DESCRIPTIONS = {
     State.REPROTECTING: "A reprotect runs: what only this site holds is kept, then its images are copied anew.",
     State.ACTIVE_UNPROTECTED: "This site took over; there is no copy at the peer.",
     State.SPLIT_BRAIN: "Both sites hold the same image as primary. Stop the VMs of one site before anything else.",
-    State.INTERRUPTED: "A run died on the way. onedr failover goes on with it.",
+    State.INTERRUPTED: "A run died on the way. onedr resume goes on; onedr abort takes it back while nothing is promoted.",
 }
 
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
@@ -67,10 +67,10 @@ def verdict(protect: bool, items: Sequence[Item], rpo_s: int, run: str, interrup
     if run in DRILLS:
         return say(*_drilling(run, interrupted))
     if interrupted:
-        text = f"The last {run} died on the way. Start it again: onedr {run} goes on where it ended."
+        text = f"The last {run} died on the way. onedr resume goes on; onedr abort takes it back if it promoted nothing yet."
         return say(State.INTERRUPTED, text)
     if run:
-        return say(_RUNS.get(run, State.FAILING_OVER), f"A {run} runs.")
+        return say(_RUNS.get(run, State.FAILING_OVER), f"A{'n' if run == 'abort' else ''} {run} runs.")
     if not protect:
         return say(State.UNPROTECTED, "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
     split = [item.name for item in items if item.split]

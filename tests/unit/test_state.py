@@ -26,7 +26,8 @@ def verdict(
 
 
 @pytest.mark.parametrize(("items", "given_", "expected", "words"), [
-    ([SAFE], {"run": "failover", "interrupted": True}, State.INTERRUPTED, "onedr failover goes on"),
+    ([SAFE], {"run": "failover", "interrupted": True}, State.INTERRUPTED, "onedr resume goes on"),
+    ([SAFE], {"run": "abort"}, State.FAILING_OVER, "An abort runs"),
     ([item(split=True)], {"run": "failover", "interrupted": True}, State.INTERRUPTED, "failover"),
     ([SAFE], {"run": "failover"}, State.FAILING_OVER, "failover runs"),
     ([SAFE], {"protect": False, "run": "failover"}, State.FAILING_OVER, "failover"),

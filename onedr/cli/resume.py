@@ -1,0 +1,43 @@
+"""`onedr resume` and `onedr abort`: go on with a run that died on the way, or take it back."""
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from onedr.cli import runner
+from onedr.cli.failover import print_event
+from onedr.ops.action import Request
+
+
+@click.command()
+@click.argument("datastore")
+@click.option("--dry-run", is_flag=True, help="Show what is left to do; change nothing.")
+@click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
+@click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
+def resume(datastore: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Go on with the interrupted run of DATASTORE, as it was asked for: facts are gathered anew, nothing is done twice."""
+    if not dry_run and not yes and sys.stdin.isatty():
+        _show(datastore, Request("resume", dry_run=True), as_json=False)
+        click.confirm("The run goes on with these steps. Go on?", abort=True)
+    _show(datastore, Request("resume", dry_run=dry_run), as_json)
+
+
+@click.command()
+@click.argument("datastore")
+@click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
+@click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
+def abort(datastore: str, yes: bool, as_json: bool) -> None:
+    """Take back the interrupted run of DATASTORE, if it has promoted nothing yet: the peer gets its images and VMs back."""
+    if not yes and sys.stdin.isatty():
+        click.confirm("The peer gets back what the interrupted run took from it. Go on?", abort=True)
+    _show(datastore, Request("abort"), as_json)
+
+
+def _show(datastore: str, request: Request, as_json: bool) -> None:
+    for event in runner.events(datastore, request):
+        if as_json:
+            click.echo(json.dumps(event))
+        else:
+            print_event(event)
