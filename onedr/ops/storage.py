@@ -9,7 +9,7 @@ import rbd
 from onedr.errors import OneDRError
 from onedr.model import Term
 from onedr.ops import parallel
-from onedr.ports import mirror, terms
+from onedr.ports import kept, mirror, terms
 from onedr.ports.ceph import Pool
 
 _PAUSE_S = 0.3
@@ -31,21 +31,19 @@ def cut_off(pool: Pool, names: Iterable[str], seconds: int = _CUT_OFF_S) -> str:
     return "; ".join([text, *unread])
 
 
-def promote(pool: Pool, name: str, peer_demoted: bool, site: str = "", point: float | None = None) -> str:
-    """Make this site's copy the primary, and write a term one higher than the copy's (ports.terms). Returns how.
+def promote(pool: Pool, name: str, peer_demoted: bool, term: Term) -> str:
+    """Make this site's copy the primary and leave `term` on it (ports.terms). Returns how.
 
     Plain first. When the peer was demoted, plain promotion is tried until its demotion has arrived; otherwise forced.
-    `site`: this site's name; `point`: the copy's recovery point. Safe to repeat: a promotion that was cut short gets its term.
+    Safe to repeat: a promotion that was cut short gets its term.
     """
     with pool.image(name) as image:
-        how = "was primary already" if mirror.is_primary(image) else _promote(image, peer_demoted)
-        before = terms.of(image)
-        if before is None or before.fsid != pool.fsid() or how != "was primary already":
-            here = pool.fsid()
-            terms.write(image, Term(terms.following(before), here, site or here[:8], time.time(), point))
-    with pool.image(name, read_only=True) as image:
-        if not mirror.is_primary(image):
+        how = _promote(image, peer_demoted)
+        info = image.mirror_image_get_info()
+        if not info["primary"]:
             raise OneDRError(f"{name} is not primary although Ceph accepted its promotion")
+        kept.drop(image)
+        terms.write(image, term, str(info["global_id"]))
     return how
 
 
@@ -65,7 +63,9 @@ def _plain(image: rbd.Image, limit_s: float) -> str | None:
         try:
             image.mirror_image_promote(False)
             return "promoted"
-        except (rbd.ImageBusy, rbd.ReadOnlyImage, rbd.InvalidArgument):  # all three are seen while a demotion arrives
+        except (rbd.ImageBusy, rbd.ReadOnlyImage, rbd.InvalidArgument) as error:  # all are seen while a demotion arrives
+            if isinstance(error, rbd.InvalidArgument) and mirror.is_primary(image):
+                return "was primary already"
             if time.monotonic() >= end:
                 return None
             time.sleep(_PAUSE_S)

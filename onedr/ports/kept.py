@@ -1,7 +1,8 @@
 """Kept copies: what a site wrote that never reached its peer, saved before a resync deletes it (DESIGN §6 rule 7, P2).
 
-First a user snapshot `onedr-kept-<time>`, made while the image is still primary; then a clone `onedr-kept-<image>-<time>` of
-it, in Ceph's clone format 2, which lives on when the image itself goes to the trash (CEPH-FACTS §6, docs/measured.md).
+First a user snapshot `onedr-kept-<image id>-<time>`, made while the image is still primary; then a clone of it,
+`onedr-kept-<image>-<time>`, in Ceph's clone format 2, which lives on when the image itself goes to the trash (CEPH-FACTS §6,
+docs/measured.md). The id tells a snapshot of this very image from one that mirroring brought.
 """
 from __future__ import annotations
 
@@ -37,12 +38,23 @@ class Kept:
 
 def snapshot_of(image: rbd.Image) -> str | None:
     """The newest snapshot of what this site wrote last; None when there is none."""
-    return max((name for name in images.snapshots(image) if name.startswith(PREFIX)), default=None)
+    return max(_own(image), default=None)
+
+
+def _own(image: rbd.Image) -> list[str]:
+    return [name for name in images.snapshots(image) if name.startswith(f"{PREFIX}{image.id()}-")]
+
+
+def drop(image: rbd.Image) -> None:
+    """A primary is nobody's divergent copy: what `take` left on it goes. Clones of it live on."""
+    for name in _own(image):
+        with suppress(rbd.ImageNotFound):
+            image.remove_snap(name)
 
 
 def take(image: rbd.Image, now: float) -> str:
     """Make that snapshot of a primary. Returns its name; its time is UTC."""
-    name = f"{PREFIX}{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
+    name = f"{PREFIX}{image.id()}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
     with suppress(rbd.ImageExists):  # by a run that was killed in this very second
         image.create_snap(name)
     return name
@@ -50,7 +62,7 @@ def take(image: rbd.Image, now: float) -> str:
 
 def name_of(image: str, snapshot: str) -> str:
     """Name of the clone of a snapshot made by `take`."""
-    return f"{PREFIX}{image}-{snapshot[len(PREFIX):]}"
+    return f"{PREFIX}{image}-{snapshot.rpartition('-')[2]}"
 
 
 def keep(pool: Pool, wanted: Kept, snapshot: str | None) -> None:

@@ -172,6 +172,14 @@ def replaying_at_peer(pool: Pool) -> set[str]:
     return {str(status["name"]) for status in pool.rbd.mirror_image_status_list(pool.io) if _replays(status)}
 
 
+def split_brained(pool: Pool) -> set[str]:
+    """Names of images here that rbd-mirror calls split-brain (P14). A hint: up to 30 s old, and only while it runs."""
+    return {
+        str(status["name"]) for status in pool.rbd.mirror_image_status_list(pool.io)
+        if "split-brain" in str(status.get("description", ""))
+    }
+
+
 def remote_replaying(image: rbd.Image) -> bool:
     """The same for one image."""
     return _replays(image.mirror_image_get_status())

@@ -26,6 +26,19 @@ def lack(pool: Pool, name: str, need: int) -> str | None:
     return f"it needs {need // MIB} MiB and pool {name} has {max(0, free) // MIB} MiB free, of which {_SPARE} % stay free"
 
 
+def used(pool: Pool, name: str) -> int:
+    """Bytes that an image itself holds, by whole objects: what a copy of it takes. Raises rbd.Error."""
+    found = 0
+
+    def count(_: int, length: int, exists: bool) -> None:
+        nonlocal found
+        found += length if exists else 0
+
+    with pool.image(name, read_only=True) as image:
+        image.diff_iterate(0, int(image.size()), None, count, include_parent=False, whole_object=True)
+    return found
+
+
 def held(pool: Pool, parent: tuple[str, str, str], size: int) -> int:
     """Bytes that the first `size` bytes of a snapshot (pool, image, snapshot) hold: what flattening a clone may take."""
     where, name, snapshot = parent

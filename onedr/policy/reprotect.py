@@ -1,0 +1,146 @@
+"""Reprotect decided: a site that came back becomes the standby again. Facts in, a refusal or ordered steps out. Pure.
+
+An image is given to Ceph for a resync, which deletes it first, only when the peer is proven primary with a later term, and
+what only this site holds is kept before (DESIGN §6 rule 7, P1, P2). One that was demoted in good order replays by itself.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from onedr.model import ImageFacts
+from onedr.policy.plan import Kind, PeerVm, Step
+from onedr.policy.returned import Known, There, Verdict, judge, number
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the decision rests on. `here`, `there`: mirrored images by name; `there` None: the peer cannot be read."""
+
+    datastore: str
+    protected: bool
+    here: Mapping[str, ImageFacts]
+    there: Mapping[str, ImageFacts] | None
+    peer_detail: str
+    split_brain: frozenset[str] = frozenset()  # images that Ceph's mirror status calls so
+    vms: tuple[PeerVm, ...] = ()  # VMs here on this pool that are not held and locked yet
+    unread: Mapping[str, str] = field(default_factory=dict)  # images that could not be read, at either site
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`refusal` and no steps, or steps: HOLD, DEMOTE, KEEP for all, then RESYNC and AWAIT level by level."""
+
+    refusal: str = ""
+    steps: tuple[Step, ...] = ()
+    resync: tuple[str, ...] = ()  # images that are copied anew
+    only_here: tuple[str, ...] = ()  # the peer never had them: they stay as they are
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan(facts: Facts, confirm: str) -> Plan:
+    """Decide. `confirm`: the datastore's name gives this site up where both sites are primary and no term tells them apart."""
+    refusal = _refusal(facts, confirm)
+    if refusal:
+        return Plan(refusal)
+    there = facts.there or {}
+    verdicts = {name: _verdict(image, there.get(name)) for name, image in facts.here.items() if image.primary}
+    given_up = bool(confirm)
+    demote = {name for name, found in verdicts.items() if found is Verdict.STALE or (given_up and found is Verdict.SPLIT)}
+    stale = {name for name, image in facts.here.items() if not image.primary and (image.stale or name in facts.split_brain)}
+    left_out = dict(facts.unread)
+    for name in sorted(demote | stale):
+        why = _unproven(facts.here[name], there.get(name), given_up)
+        if why:
+            left_out[name] = why
+    for name, found in verdicts.items():
+        if found is Verdict.SPLIT and not given_up:
+            left_out[name] = (
+                f"primary at both sites, and nothing says who is right; to give this site's up: onedr reprotect "
+                f"{facts.datastore} --confirm {facts.datastore}"
+            )
+    resync = (demote | stale) - left_out.keys()
+    awaited = resync | {name for name in there if _is_awaited(facts.here.get(name), there[name])} - left_out.keys()
+    only_here = tuple(sorted(name for name, found in verdicts.items() if found is Verdict.ONLY_HERE))
+    steps = _steps(facts, demote - left_out.keys(), resync, awaited, there)
+    if not steps and not left_out and not facts.interrupted:
+        return Plan(_nothing(facts, verdicts), only_here=only_here)
+    return Plan("", tuple(steps), tuple(sorted(resync)), only_here, left_out)
+
+
+def _refusal(facts: Facts, confirm: str) -> str:
+    if not facts.protected:
+        return f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing): nothing to reprotect."
+    if confirm and confirm != facts.datastore:
+        return f"The confirmation {confirm!r} is not this datastore's name; type {facts.datastore}."
+    if facts.there is None:
+        return (
+            f"The peer's images cannot be read ({facts.peer_detail}), so nothing proves that it holds what would be deleted here."
+            " Nothing was touched; see docs/reprotect.md."
+        )
+    return ""
+
+
+def _nothing(facts: Facts, verdicts: Mapping[str, Verdict]) -> str:
+    mine = [name for name, found in verdicts.items() if found is Verdict.MINE]
+    if mine and len(mine) == len(facts.here):
+        return (
+            f"This site is the active one of {facts.datastore}: it writes all its images. Reprotect runs at the site that came "
+            "back. There is nothing to do here."
+        )
+    return f"There is nothing left to do: all that {facts.datastore} receives from its peer is a complete copy. See onedr status."
+
+
+def _verdict(here: ImageFacts, there: ImageFacts | None) -> Verdict:
+    seen = None if there is None else There(there.primary, there.term)
+    return judge(Known(here.primary, here.term, True, seen))
+
+
+def _unproven(here: ImageFacts, there: ImageFacts | None, given_up: bool) -> str:
+    """Why an image must not be resynced; empty when the peer is proven to hold the later one."""
+    if there is None or not there.primary:
+        return "the peer's image is not primary: a resync could leave no copy at all (P1)"
+    own, other = number(here.term), number(there.term)
+    if given_up or (own is not None and other is not None and own < other):
+        return ""
+    return "nothing proves that the peer's is the later one; --confirm with the datastore's name gives this one up"
+
+
+def _is_awaited(here: ImageFacts | None, there: ImageFacts) -> bool:
+    """Is the copy of the peer's primary missing, incomplete, or from before the peer took over (P5)?"""
+    if not there.primary:
+        return False
+    return here is None or (not here.primary and not is_arrived(here, there))
+
+
+def is_arrived(here: ImageFacts, there: ImageFacts) -> bool:
+    """Does the copy follow the peer's primary since that was promoted?"""
+    return here.complete and not here.stale and number(here.term) == number(there.term)
+
+
+def _steps(
+    facts: Facts, demote: set[str], resync: set[str], awaited: set[str], there: Mapping[str, ImageFacts]
+) -> list[Step]:
+    taken = resync | {name for name, image in facts.here.items() if not image.primary}
+    steps = [
+        Step(Kind.HOLD, str(vm.vm_id), f"stop VM {vm.name} ({vm.vm_id}) here and hold it")
+        for vm in facts.vms if vm.images & taken
+    ]
+    steps += [Step(Kind.DEMOTE, name, f"demote {name}") for name in sorted(demote)]
+    steps += [Step(Kind.KEEP, name, f"keep what only {name} here holds") for name in sorted(resync)]
+    for group in levels(awaited, there):
+        steps += [Step(Kind.RESYNC, name, f"let {name} be replaced by the peer's") for name in group if name in resync]
+        steps += [Step(Kind.AWAIT, name, f"wait for the new copy of {name}") for name in group]
+    return steps
+
+
+def levels(wanted: Iterable[str], there: Mapping[str, ImageFacts]) -> list[list[str]]:
+    """Bases before what is read through them: a clone's copy is made from its base's copy."""
+    left, groups = set(wanted), []
+    while left:
+        group = sorted(name for name in left if name not in there or there[name].parent not in left - {name})
+        group = group or sorted(left)  # a circle cannot be; it must not hang us either
+        groups.append(group)
+        left -= set(group)
+    return groups
