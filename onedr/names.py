@@ -11,6 +11,7 @@ _IMAGE = re.compile(r"one-([0-9]{1,18})")
 _CLONE = re.compile(r"(one-[0-9]{1,18})-([0-9]{1,18})-([0-9]{1,18})")
 _VOLATILE = re.compile(r"one-sys-([0-9]{1,18})-([0-9]{1,18})")
 _LEFTOVER = re.compile(r"(one-[0-9]{1,18}(?:-[0-9]{1,18}-[0-9]{1,18})?)-[0-9]{1,9}(?::[0-9]{1,9})*")
+_DRILL = re.compile(r"(onedr-drill-([0-9a-f]{8})-([0-9]{1,18})-[0-9]{1,18})(?:-(one-[0-9-]{1,60}))?")
 _TAKEN = INDEX_STRIDE // 2
 BASE_SNAPSHOT = "snap"  # the protected snapshot VM disks are cloned from, as in the stock driver
 
@@ -21,6 +22,16 @@ class VmDisk:
 
     vm_id: int
     disk_id: int
+
+
+@dataclass(frozen=True)
+class DrillName:
+    """What the name of a drill's snapshot or clone says. `tag` names the drill; `image` is empty for a snapshot."""
+
+    tag: str
+    cluster: str  # first 8 of the drilling site's cluster id
+    datastore_id: int  # of the drilling site
+    image: str = ""
 
 
 def image(image_id: int, site_index: int) -> str:
@@ -69,3 +80,19 @@ def leftover_of(name: str) -> str | None:
 def is_ours(name: str) -> bool:
     """True for a name that OpenNebula or OneDR gives; anything else in a pool is left alone."""
     return bool(_IMAGE.fullmatch(name) or _CLONE.fullmatch(name) or _VOLATILE.fullmatch(name) or _LEFTOVER.fullmatch(name))
+
+
+def drill(fsid: str, datastore_id: int, moment_ms: int) -> str:
+    """What a drill is called: the tag on all that it makes, and the name of its snapshots at both sites."""
+    return f"onedr-drill-{fsid[:8]}-{datastore_id}-{moment_ms}"
+
+
+def drill_clone(tag: str, name: str) -> str:
+    """Name of a drill's clone of an image: no name of OpenNebula's, so nothing takes it for a disk to protect."""
+    return f"{tag}-{name}"
+
+
+def parse_drill(name: str) -> DrillName | None:
+    """The drill that a snapshot's or clone's name belongs to; None for any other name."""
+    match = _DRILL.fullmatch(name)
+    return DrillName(match[1], match[2], int(match[3]), match[4] or "") if match else None

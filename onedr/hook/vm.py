@@ -8,7 +8,7 @@ from onedr.errors import FrontEndError
 from onedr.hook import payload
 from onedr.ops import elsewhere, protected, record, wake
 from onedr.policy import definition
-from onedr.policy.vm_template import is_half_made
+from onedr.policy.vm_template import is_half_made, is_of_drill
 from onedr.ports import ceph
 from onedr.ports.frontend import NO_SUCH_OBJECT, FrontEnd, attributes
 
@@ -32,6 +32,8 @@ def on_vm(frontend: FrontEnd, vm_id: int) -> str:
         raise
     if definition.vm_state(element) in ("DONE", "CLONING"):
         return f"VM {vm_id} is {definition.vm_state(element)}"  # its images' own hooks take the record off
+    if is_of_drill(attributes(element, "USER_TEMPLATE")):
+        return f"VM {vm_id} belongs to a drill"
     if is_half_made(attributes(element, "USER_TEMPLATE")):
         return f"VM {vm_id} is still being taken over"
     datastores = protected.all_of(frontend)

@@ -110,7 +110,21 @@ def _configuration(_: dict[str, Any]) -> tuple[Any, bytes]:
     return astuple(configuration.load()), b""
 
 
+def _keep_drill(call: dict[str, Any]) -> tuple[Any, bytes]:
+    from onedr.ops import drill_report  # drivers never need it
+
+    kept = drill_report.keep(int(call["datastore_id"]), str(call["tag"]), call["report"])
+    return [str(kept.json), str(kept.html), kept.digest], b""
+
+
+def _amend_drill(call: dict[str, Any]) -> tuple[Any, bytes]:
+    from onedr.ops import drill_report
+
+    kept = drill_report.amend(int(call["datastore_id"]), call["tags"], call["cleanup"])
+    return ([str(kept.json), str(kept.html), kept.digest] if kept else None), b""
+
+
 _SERVICES: Mapping[str, Service] = {
     "api": _api, "wake": _wake, "news": _news, "hold": _hold, "let_go": _let_go, "record_key": _record_key,
-    "configuration": _configuration,
+    "configuration": _configuration, "keep_drill": _keep_drill, "amend_drill": _amend_drill,
 }

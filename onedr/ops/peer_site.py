@@ -11,7 +11,7 @@ from onedr import template
 from onedr.errors import FrontEndError, InputError, OneDRError
 from onedr.policy import definition
 from onedr.policy.plan import PeerVm
-from onedr.policy.vm_template import HELD
+from onedr.policy.vm_template import HELD, is_of_drill
 from onedr.ports import configuration
 from onedr.ports.frontend import NOT_POSSIBLE, FrontEnd, attributes, number
 
@@ -56,6 +56,8 @@ def look(pool_name: str) -> PeerSite:
 def on_pool(frontend: FrontEnd, pool_name: str) -> Iterator[PeerVm]:
     """VMs of a front-end that have a disk in the pool."""
     for element in frontend.vms():
+        if is_of_drill(attributes(element, "USER_TEMPLATE")):
+            continue  # on clones of its own: in nobody's way
         found = of_element(element, pool_name)
         if found.images:
             yield found

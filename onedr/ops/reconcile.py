@@ -20,6 +20,7 @@ from onedr.ops.protect import PROBLEM_KEY, Waiting, begin, must_flatten, nature,
 from onedr.ops.protected import Datastore
 from onedr.policy import definition
 from onedr.policy.settings import wants_protection
+from onedr.policy.vm_template import is_of_drill
 from onedr.ports import ceph, kept, mirror
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes, number
@@ -153,7 +154,7 @@ def _each(report: Report, what: str, action: Callable[[], None], tell: Callable[
 
 def _image(pool: Pool, datastore: Datastore, element: etree._Element, report: Report, queue: Queue | None) -> None:
     state = definition.image_state(element)
-    if state not in _USABLE or not wants_protection(datastore.settings, attributes(element)):
+    if is_of_drill(attributes(element)) or state not in _USABLE or not wants_protection(datastore.settings, attributes(element)):
         return
     name = parse.source(element.findtext("SOURCE") or "").name
     if not _is_primary(pool, name):
@@ -170,6 +171,8 @@ def _vm(
     pool: Pool, datastore: Datastore, datastores: dict[int, Datastore], summary: etree._Element, frontend: FrontEnd,
     report: Report, queue: Queue | None,
 ) -> None:
+    if is_of_drill(attributes(summary, "USER_TEMPLATE")):
+        return
     if not any(disk.text == str(datastore.datastore_id) for disk in summary.iterfind("TEMPLATE/DISK/DATASTORE_ID")):
         return
     now = time.time()

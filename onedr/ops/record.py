@@ -11,7 +11,7 @@ from onedr import template
 from onedr.errors import OneDRError
 from onedr.model import Envelope, ImageRecord, Settings, VmRecord
 from onedr.policy import definition, secrets
-from onedr.policy.vm_template import is_half_made
+from onedr.policy.vm_template import is_half_made, is_of_drill
 from onedr.ports import mirror, records, seal
 from onedr.ports.ceph import Pool
 from onedr.ports.places import places
@@ -55,7 +55,7 @@ def record_vm(
     Returns what happened per disk: `written`, `unchanged`, or the error's sentence. One bad disk never stops the rest.
     """
     body = definition.vm_record(element, protected_datastores.keys())
-    if is_half_made(body.user_template):
+    if is_half_made(body.user_template) or is_of_drill(body.user_template):
         return {}
     key = seal.load_key(places().record_key)
     body = replace(body, template=sealed(body.template, key), user_template=sealed(body.user_template, key))

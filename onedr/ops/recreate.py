@@ -20,7 +20,7 @@ _PAUSE_S = 0.3
 
 def create(site: Site, item: VmItem, start: bool) -> str:
     """Recreate a VM on hold, with its owner and permissions. Reads back its origin."""
-    record = _with_secrets(site, item)
+    record = with_secrets(site, item)
     image_ids = {
         disk.disk_id: site.images[str(disk.rbd).rpartition("/")[2]]
         for disk in record.disks if disk.protected and str(disk.rbd).rpartition("/")[2] in site.images
@@ -52,7 +52,8 @@ def _allocate(site: Site, description: template.Pairs) -> int:
         raise OneDRError(f"{error} Is {wanted or 'its address'} taken here? onevnet show tells by whom.") from error
 
 
-def _with_secrets(site: Site, item: VmItem) -> VmRecord:
+def with_secrets(site: Site, item: VmItem) -> VmRecord:
+    """The VM's record with its secrets opened; what cannot be opened is left out, with a warning."""
     key = seal.load_key(places().record_key)
     parts = {}
     for part in ("template", "user_template"):

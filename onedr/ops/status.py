@@ -16,6 +16,7 @@ from onedr.policy.returned import Known, There, judge
 from onedr.policy.returned import Verdict as Returned
 from onedr.policy.settings import wants_protection
 from onedr.policy.state import Item, Verdict
+from onedr.policy.vm_template import is_of_drill
 from onedr.ports import ceph, journal
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes
@@ -139,7 +140,8 @@ def _unprotected(datastore: Datastore, frontend: FrontEnd, facts: tuple[ImageFac
     by_name = {fact.name: fact for fact in facts}
     found: dict[str, str] = {}
     try:
-        images, vms = frontend.images(), frontend.vms()
+        images = [image for image in frontend.images() if not is_of_drill(attributes(image))]
+        vms = [vm for vm in frontend.vms() if not is_of_drill(attributes(vm, "USER_TEMPLATE"))]
     except FrontEndError:
         return {fact.name: "; ".join(fact.problems) or "not mirrored" for fact in facts if fact.mode is None}
     for image in images:

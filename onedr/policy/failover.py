@@ -6,11 +6,11 @@ most one primary by our hand, and planning again from new facts yields exactly w
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from onedr import template
 from onedr.model import ImageFacts, ImageRecord, Peer
-from onedr.policy import inventory, planned, readiness, returning
+from onedr.policy import inventory, planned, readiness, returning, settings
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import Facts, Kind, Plan, Request, Step
 from onedr.policy.vm_template import HELD
@@ -49,7 +49,34 @@ def plan(facts: Facts, request: Request) -> Plan:
     if not steps and not left_out and not facts.interrupted:
         return Plan(f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already.")
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
-    return Plan("", tuple(steps), tuple(vms), left_out, readiness.without_room(starting, facts.ground))
+    started = {step.target for step in steps if step.kind is Kind.START}
+    delays, bad = _delays([item for item in good if item.origin in started], facts.delay_s)
+    warnings = _joined(readiness.without_room(starting, facts.ground), bad)
+    return Plan("", tuple(steps), tuple(vms), left_out, warnings, delays)
+
+
+def _joined(*found: Mapping[str, str]) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for texts in found:
+        for origin, text in texts.items():
+            joined[origin] = f"{joined[origin]}; {text}" if origin in joined else text
+    return joined
+
+
+def _delays(starting: Iterable[VmItem], default_s: int) -> tuple[dict[int, int], dict[str, str]]:
+    """By priority of each group but the last, the longest DR_DELAY of its VMs, if any; by origin, what is wrong with one."""
+    delays: dict[int, int] = {}
+    bad = {}
+    for item in starting:
+        text = template.get(item.record.user_template, "DR_DELAY").strip()
+        try:
+            seconds = settings.delay(text) if text else default_s
+        except ValueError as error:
+            bad[item.origin] = f"its DR_DELAY is not used: {error}"
+            seconds = default_s
+        delays[priority(item)] = max(delays.get(priority(item), 0), seconds)
+    last = max(delays, default=0)
+    return {group: seconds for group, seconds in sorted(delays.items()) if group != last and seconds}, bad
 
 
 def chosen(item: VmItem, wanted: tuple[str, ...]) -> bool:
@@ -144,16 +171,13 @@ def _incomplete(images: Iterable[ImageFacts]) -> dict[str, str]:
 
 def _storage_steps(facts: Facts, images: list[ImageFacts]) -> list[Step]:
     waiting = [image for image in images if not image.primary]
-    cut_short = [Step(Kind.TERM, image.name, f"note that {image.name} was promoted") for image in images
-                 if image.primary and _lacks_term(image, facts.here)]
-    if not waiting:
-        return cut_short
-    steps = []
-    if facts.peer is Peer.ANSWERS:
-        steps += [Step(Kind.FENCE, image.name, f"demote {image.name} at the peer") for image in waiting]
-    else:
-        steps.append(Step(Kind.CUT, facts.datastore, "cut the local rbd-mirror off, so that promotion cannot hang"))
-    return [*steps, *(Step(Kind.PROMOTE, image.name, f"promote {image.name}") for image in waiting), *cut_short]
+    steps = [Step(Kind.PROMOTE, image.name, f"promote {image.name}") for image in waiting]
+    if waiting and facts.peer is Peer.ANSWERS:
+        steps = [*(Step(Kind.FENCE, image.name, f"demote {image.name} at the peer") for image in waiting), *steps]
+    elif waiting:
+        steps.insert(0, Step(Kind.CUT, facts.datastore, "cut the local rbd-mirror off, so that promotion cannot hang"))
+    lacking = [image for image in images if not image.primary or _lacks_term(image, facts.here)]
+    return [*steps, *(Step(Kind.TERM, image.name, f"note on {image.name} that it was promoted here") for image in lacking)]
 
 
 def _lacks_term(image: ImageFacts, here: str) -> bool:

@@ -19,7 +19,7 @@ class Kind(str, Enum):
     FENCE = "fence"  # demote the image at the peer
     CUT = "cut off rbd-mirror"
     PROMOTE = "promote"
-    TERM = "term"  # what a promotion leaves on the image, where it was cut short
+    TERM = "term"  # left on a promoted image: of two primaries the one with the lower term is stale
     REGISTER = "register"  # an RBD image as an OpenNebula image
     CREATE = "create"  # a VM, on hold
     RETURN = "return"  # a VM that left from here takes its disks back
@@ -110,6 +110,7 @@ class Facts:
     there: tuple[PeerVm, ...] | None = None  # None: the peer's front-end does not answer, or is not known
     there_detail: str = ""
     local: Mapping[str, PeerVm] = field(default_factory=dict)  # VMs here on this pool, by own origin and by DR_ORIGIN
+    delay_s: int = 0  # the datastore's DR_DELAY
     interrupted: bool = False  # the last run did not end: another must, if only to say so
 
 
@@ -122,3 +123,4 @@ class Plan:
     vms: tuple[VmItem, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)  # by origin; nothing that stops a step
+    delays: Mapping[int, int] = field(default_factory=dict)  # by priority: seconds between its group and the next

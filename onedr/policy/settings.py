@@ -23,6 +23,17 @@ def duration(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+MAX_DELAY_S = 3600
+
+
+def delay(text: str) -> int:
+    """Seconds of a duration of an hour at the most. Raises ValueError."""
+    seconds = duration(text)
+    if seconds > MAX_DELAY_S:
+        raise ValueError(f"{text!r} is longer than an hour")
+    return seconds
+
+
 def network_map(text: str) -> tuple[tuple[str, str], ...]:
     """`netA=netB, lan=dr-lan` as pairs (network there, network here). Raises ValueError."""
     pairs: list[tuple[str, str]] = []
@@ -78,6 +89,7 @@ _READERS = {
     "DR_RTO": ("rto_s", duration),
     "DR_SCHEDULE": ("schedule", _schedule),
     "DR_KEEP": ("keep_s", duration),
+    "DR_DELAY": ("delay_s", delay),
     "DR_CLONES": ("flatten_clones", _clones),
     "DR_SITE_INDEX": ("site_index", _index),
     "DR_NETWORK_MAP": ("network_map", network_map),

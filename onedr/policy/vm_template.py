@@ -14,6 +14,7 @@ from onedr.template import Pairs
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: what a recovered VM is recognised by
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
 START_PENDING = "DR_START_PENDING"
+DRILL = "DR_DRILL"  # on a drill's VM or image: its tag
 HELD = "DR_HELD"  # on a VM at the site it moved away from: the state it had; it is locked there
 FINISHED = "DR_FINISHED"  # set last: what lacks it was left half-made by an interrupted run
 MARKS = (ORIGIN, START_PENDING, FINISHED, HELD, "DR_ORIGIN_SITE", "DR_ORIGIN_VM")  # of one site's object only
@@ -151,6 +152,11 @@ def _user_template(attributes: Pairs, warnings: list[str]) -> list[tuple[str, ob
 def is_half_made(attributes: Pairs) -> bool:
     """Was this VM or image taken over by a run that is not through with it? Its record there is still needed."""
     return bool(template.get(attributes, ORIGIN)) and template.get(attributes, FINISHED) != "YES"
+
+
+def is_of_drill(attributes: Pairs) -> bool:
+    """Does this VM or image belong to a drill? Nothing of it is recorded, mirrored, moved or counted."""
+    return bool(template.get(attributes, DRILL))
 
 
 IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK", "KERNEL", "RAMDISK", "CONTEXT")

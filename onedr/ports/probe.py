@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 
 from onedr.model import Peer
 
 _ADDRESS = re.compile(r"v[12]:(\[[0-9a-fA-F:]+\]|[^\[\]:/,]+):([0-9]{1,5})(?![0-9])")
 _BANNER = b"ceph v"
+_PAUSE_S = 0.5
 
 
 def addresses(mon_host: str) -> list[tuple[str, int]]:
@@ -43,3 +45,16 @@ def _look(address: tuple[str, int], limit_s: float) -> Peer:
         return Peer.GONE
     except (OSError, OverflowError):  # no route, no answer, or a port there cannot be
         return Peer.UNKNOWN
+
+
+def port(host: str, number: int, limit_s: float) -> bool:
+    """Does a TCP port take a connection, tried until the limit is over?"""
+    end = time.monotonic() + limit_s
+    while True:
+        try:
+            with socket.create_connection((host, number), timeout=max(0.5, min(5.0, end - time.monotonic()))):
+                return True
+        except (OSError, OverflowError):
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_PAUSE_S)

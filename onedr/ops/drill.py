@@ -1,0 +1,264 @@
+"""A drill: the peer's VMs are tried here on clones, apart from production, which writes on and is replicated all the while."""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import rbd
+
+from onedr import names
+from onedr.model import ImageFacts, State
+from onedr.ops import drill_cleanup, drill_objects, drill_report, gather, peer, planned, protected, recreate
+from onedr.ops import site as front
+from onedr.ops.drill_checks import Checks, Guest, check
+from onedr.ops.protected import Datastore
+from onedr.ops.running import Emit, Outcome, Running, clock
+from onedr.policy import drill as policy
+from onedr.policy import failover, inventory
+from onedr.policy.definition import CDROM
+from onedr.policy.inventory import VmItem
+from onedr.policy.plan import LIMITS_S, Kind, Plan, Request, Step
+from onedr.policy.readiness import Ground
+from onedr.ports import ceph, drills, journal
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd
+
+_THREADS = {
+    Kind.SNAPSHOT: 8, Kind.ARRIVE: 16, Kind.CLONE: 8, Kind.REGISTER: 4, Kind.CREATE: 4, Kind.START: 32, Kind.CHECK: 32,
+    Kind.PROVE: 16,
+}
+_MARGIN_S = 10
+
+
+def drill(
+    target: Datastore, request: Request, checks: Checks, dry_run: bool, emit: Emit, frontend: FrontEnd
+) -> Outcome | None:
+    """Hold a drill; its VMs stand until `drill_cleanup`. Events go to `emit`; returns None after a dry run.
+
+    Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
+    """
+    with ceph.connect(target.access) as pool:
+        if dry_run:
+            seen = _look(pool, target, frontend)
+            emit(describe(policy.plan(seen.facts, request), seen.facts, request, time.time()))
+            return None
+        with journal.Run(pool, "drill") as run, ExitStack() as stack:
+            running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, "secondary")
+            return Drill(pool, target, request, checks, running, stack).execute()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    facts: policy.Facts
+    sight: peer.Sight
+    site: front.Site
+
+
+def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
+    images = gather.all_images(pool, target.settings)
+    if protected.shares_pool(target, frontend):
+        images = inventory.of_datastores(images, protected.names(target))
+    sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
+    site = front.survey(frontend, target.datastore_id, pool, target.settings)
+    hosts = front.ground(site, ()).hosts
+    found = drill_cleanup.look(pool, target, images, frontend, None, "")
+    facts = policy.Facts(
+        datastore=target.name, here=pool.fsid(), protected=target.settings.protect, images=tuple(images), peer=sight.peer,
+        peer_detail=sight.detail, can_connect=sight.can_connect, network=target.settings.drill_network,
+        ground=Ground(site.networks, dict(target.settings.network_map), {}, hosts), standing=policy.standing(found),
+    )
+    return _Seen(facts, sight, site)
+
+
+def describe(plan: Plan, facts: policy.Facts, request: Request, now: float) -> dict[str, Any]:
+    """The plan as an event."""
+    return {
+        "event": "plan", "datastore": facts.datastore, "network": facts.network, "refusal": plan.refusal,
+        "peer": {"state": facts.peer.value, "detail": facts.peer_detail},
+        "vms": [{
+            "origin": item.origin, "name": item.record.name, "site": item.envelope.site, "vm": item.record.vm_id,
+            "recovery_point": item.recovery_point, "age_s": failover.expected_loss_s(item.recovery_point, now),
+            "starts": failover.wants_start(item, request) and item.origin not in plan.left_out,
+            "disks": [image.name for image in item.images], "left_out": plan.left_out.get(item.origin, ""),
+            "warnings": [*item.warnings, *filter(None, [plan.warnings.get(item.origin)])],
+        } for item in plan.vms],
+        "steps": [
+            {"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps
+        ],
+        "left_out": dict(plan.left_out),
+    }
+
+
+@dataclass
+class Evidence:
+    """What was seen of one drill, for its report. Images by RBD name, VMs by origin; moments in epoch seconds."""
+
+    tag: str = ""
+    snapshot_at: dict[str, float] = field(default_factory=dict)
+    clones: dict[str, str] = field(default_factory=dict)
+    before: dict[str, float | None] = field(default_factory=dict)  # recovery points
+    during: dict[str, float | None] = field(default_factory=dict)
+    after: dict[str, float | None] = field(default_factory=dict)
+    vm_ids: dict[str, int] = field(default_factory=dict)
+    places: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    running_s: dict[str, float] = field(default_factory=dict)  # since the drill began
+    passed_s: dict[str, float] = field(default_factory=dict)
+    checks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+class Drill:
+    """One run. Phases in the order of the plan's steps; a failed item takes what depends on it out, never the others."""
+
+    def __init__(
+        self, pool: Pool, target: Datastore, request: Request, checks: Checks, running: Running, stack: ExitStack
+    ):
+        self.pool, self.target, self.request, self.checks = pool, target, request, checks
+        self.running, self.stack, self.frontend, self.outcome = running, stack, running.frontend, running.outcome
+        self.evidence = Evidence()
+        self._opening = threading.Lock()
+        self._peer_pool: Pool | None = None
+        self.registered: dict[str, int] = {}
+
+    def execute(self) -> Outcome:
+        self.seen = _look(self.pool, self.target, self.frontend)
+        facts = self.seen.facts
+        self.plan = policy.plan(facts, self.request)
+        self.running.begin(describe(self.plan, facts, self.request, self.running.began), self.plan.refusal)
+        self.items = {item.origin: item for item in self.plan.vms}
+        self.images = {image.name: image for image in facts.images}
+        self.outcome.failed.update(self.plan.left_out)
+        self.evidence.tag = names.drill(facts.here, self.target.datastore_id, int(self.running.run.id.partition("-")[0]))
+        disks = [step.target for step in self.plan.steps if step.kind is Kind.SNAPSHOT]
+        self.evidence.before = {name: self.images[name].recovery_point for name in disks}
+        for kind, action in self._actions().items():
+            steps = [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
+            for group in self._by_priority(steps) if kind is Kind.START else [steps]:
+                self.running.do(group, action, _THREADS[kind])
+            if kind is Kind.START:
+                self.evidence.during = {name: self._point(name) for name in disks}
+        return self._finish()
+
+    def _actions(self) -> dict[Kind, Callable[[str], str]]:
+        return {
+            Kind.SNAPSHOT: self._snapshot, Kind.ARRIVE: self._arrive, Kind.CLONE: self._clone, Kind.REGISTER: self._register,
+            Kind.CREATE: self._create, Kind.START: self._start, Kind.CHECK: self._check, Kind.PROVE: self._prove,
+        }
+
+    def _possible(self, step: Step) -> bool:
+        item = self.items.get(step.target)
+        bad = next((image.name for image in item.images if image.name in self.outcome.failed), None) if item else None
+        if bad:
+            self.outcome.failed.setdefault(step.target, f"its disk {bad}: {self.outcome.failed[bad]}")
+        return step.target not in self.outcome.failed
+
+    @property
+    def peer_pool(self) -> Pool | None:
+        """The peer's pool, when it was opened."""
+        return self._peer_pool
+
+    def _there(self) -> Pool:
+        with self._opening:
+            if self._peer_pool is None:
+                self._peer_pool = self.stack.enter_context(peer.connect(self.seen.sight, self.target.access.pool))
+            return self._peer_pool
+
+    def _snapshot(self, name: str) -> str:
+        at = drills.snapshot(self._there(), name, self.evidence.tag)
+        self.evidence.snapshot_at[name] = at
+        return f"holds all that was written before {clock(at)}"
+
+    def _arrive(self, name: str) -> str:
+        return drills.wait_for(self.pool, name, self.evidence.tag, LIMITS_S[Kind.ARRIVE] - _MARGIN_S)
+
+    def _clone(self, name: str) -> str:
+        self.evidence.clones[name] = drills.clone(self.pool, name, self.evidence.tag)
+        return self.evidence.clones[name]
+
+    def _register(self, name: str) -> str:
+        owner = next(item for item in self.plan.vms if name in {image.name for image in item.images})
+        self.registered[name] = drill_objects.register(self.seen.site, self.evidence.tag, self.images[name], owner)
+        return f"image {self.registered[name]}"
+
+    def _create(self, origin: str) -> str:
+        network = self.seen.site.networks[self.target.settings.drill_network]
+        vm_id = drill_objects.create(self.seen.site, self.evidence.tag, self.items[origin], self.registered, network)
+        self.evidence.vm_ids[origin] = vm_id
+        self.evidence.places[origin] = drill_objects.places(self.seen.site, vm_id)
+        return f"VM {vm_id}"
+
+    def _start(self, origin: str) -> str:
+        said = recreate.start(self.seen.site, self.evidence.vm_ids[origin], LIMITS_S[Kind.START] - _MARGIN_S)
+        self.evidence.running_s[origin] = time.time() - self.running.began
+        return said
+
+    def _check(self, origin: str) -> str:
+        item, vm_id = self.items[origin], self.evidence.vm_ids[origin]
+        writable = [self.evidence.clones[image.name] for image in item.images if not _is_cdrom(image)]
+        address = drill_objects.address(self.seen.site, vm_id)
+        guest = Guest(vm_id, item.record.name, address, writable)
+        said = check(self.pool, self.frontend, guest, self.checks, self.evidence.checks.setdefault(origin, []).append)
+        self.evidence.passed_s[origin] = time.time() - self.running.began
+        return said
+
+    def _prove(self, name: str) -> str:
+        said = planned.sync(self.pool, self._there(), name, LIMITS_S[Kind.PROVE] - _MARGIN_S)
+        self.evidence.after[name] = self._point(name)
+        return f"a mark written at the peer {said}"
+
+    def _point(self, name: str) -> float | None:
+        with suppress(rbd.Error):
+            fact = gather.image_facts(self.pool, name, self.target.settings)
+            return fact.recovery_point if fact is not None else None
+        return None
+
+    def _by_priority(self, steps: list[Step]) -> list[list[Step]]:
+        groups: dict[int, list[Step]] = {}
+        for step in steps:
+            groups.setdefault(failover.priority(self.items[step.target]), []).append(step)
+        return [group for _, group in sorted(groups.items())]
+
+    def _finish(self) -> Outcome:
+        evidence, objective = self.evidence, self.target.settings.rto_s
+        wanted = [step.target for step in self.plan.steps if step.kind is Kind.CHECK]
+        passed = [origin for origin in wanted if origin in evidence.passed_s]
+        rto_s = max(evidence.passed_s[origin] for origin in wanted) if wanted and len(passed) == len(wanted) else None
+        failed = {self._label(item): why for item, why in self.outcome.failed.items()}
+        reasons = policy.verdict(failed, self._unproven(), len(wanted), rto_s, objective)
+        result = "FAILED" if reasons else "PASSED"
+        report = drill_report.build(self, result, reasons, rto_s)
+        kept = drill_report.keep(self.target.datastore_id, evidence.tag, report)
+        self.frontend.update_datastore(self.target.datastore_id, (("DR_LAST_DRILL", f"{clock(time.time())} {result}"),))
+        text = f"The drill {result} at {clock(time.time())}: {len(passed)} of {len(wanted)} VM(s) came up"
+        text += f" in {rto_s:.0f} s" if rto_s is not None else ""
+        text += f" (DR_RTO {objective} s)" if objective else ""
+        text += f"; {'; '.join(reasons[:3])}" if reasons else ""
+        text += f". Its VMs stand until onedr drill cleanup {self.target.name}; report: {kept.html}."
+        if reasons:
+            self.outcome.failed.setdefault("the drill", "; ".join(reasons))
+        return self.running.end(
+            State.STANDBY, "PARTIAL" if reasons else "DONE", text, self._label,
+            warnings={self._label(item): texts for item, texts in self.seen.site.warnings.items()}, vms=dict(evidence.vm_ids),
+            drill=result, rto_s=rto_s, report=str(kept.json), page=str(kept.html), sha256=kept.digest,
+        )
+
+    def _unproven(self) -> list[str]:
+        """Images whose replication is not shown to have gone on behind the drill's own snapshot."""
+        evidence = self.evidence
+        return [
+            name for name, at in evidence.snapshot_at.items()
+            if name not in self.outcome.failed and (evidence.after.get(name) or 0) <= max(at, evidence.before[name] or 0)
+        ]
+
+    def _label(self, item: str) -> str:
+        found: VmItem | None = self.items.get(item)
+        return f"VM {found.record.name} ({found.record.vm_id} at {found.envelope.site})" if found else item
+
+
+def _is_cdrom(image: ImageFacts) -> bool:
+    return image.image is not None and getattr(image.image.body, "type", None) == CDROM
+
+

@@ -1,0 +1,278 @@
+"""Take a drill away: all that carries its mark at this site, and its snapshots at the primary; nothing of it needs a journal."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from lxml import etree
+
+from onedr import names, template
+from onedr.errors import FrontEndError, OneDRError
+from onedr.model import ImageFacts, Peer, State
+from onedr.ops import drill_report, gather, parallel, peer, planned, protected, wake
+from onedr.ops.protected import Datastore
+from onedr.ops.running import Emit, Outcome, Running, clock
+from onedr.policy import definition, inventory, vm_template
+from onedr.policy import drill as policy
+from onedr.policy.plan import LIMITS_S, Kind, Plan
+from onedr.ports import ceph, drills, journal, mirror
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import NO_SUCH_OBJECT, NOT_POSSIBLE, FrontEnd, attributes, number
+
+_THREADS = {Kind.TERMINATE: 16, Kind.REMOVE: 8, Kind.DELETE: 8, Kind.UNSNAP: 16}
+_LOOK_LIMIT_S = 30
+_MARGIN_S = 10
+_PATIENCE_S = 60  # with a VM that cannot be terminated just now; then it is deleted from where it is stuck
+_PAUSE_S = 0.5
+_RECOVER_DELETE = 3
+
+
+def cleanup(target: Datastore, dry_run: bool, emit: Emit, frontend: FrontEnd) -> Outcome | None:
+    """Remove every drill of this datastore. Events go to `emit`; returns None after a dry run. Nothing there is done.
+
+    Raises RefusedError when another run is in progress, a drill among them.
+    """
+    with ceph.connect(target.access) as pool, ExitStack() as stack:
+        if dry_run:
+            cleaner = _Cleanup(pool, target, None, frontend, stack)
+            emit(describe(cleaner.plan(), target.name))
+            return None
+        with journal.Run(pool, "drill_cleanup") as run:
+            shown = template.get(attributes(frontend.datastore(target.datastore_id)), "DR_STATE")
+            cleaner = _Cleanup(pool, target, None, frontend, stack)
+            plan = cleaner.plan()
+            role = "secondary" if cleaner.receives else "primary"
+            cleaner.running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, role)
+            outcome = cleaner.execute(plan, _state_after(shown, cleaner.receives))
+    wake.keeper(target.datastore_id)  # shows what is so now
+    return outcome
+
+
+def _state_after(shown: str, receives: bool) -> State:
+    """What was shown before, unless it was of the drill that died; the keeper judges anew right after."""
+    if shown in State.__members__ and State[shown] not in (State.DRILLING, State.INTERRUPTED):
+        return State[shown]
+    return State.STANDBY if receives else State.DEGRADED
+
+
+def describe(plan: Plan, datastore: str) -> dict[str, Any]:
+    """The plan as an event."""
+    return {
+        "event": "plan", "datastore": datastore, "refusal": "", "vms": [], "left_out": dict(plan.left_out),
+        "steps": [
+            {"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps
+        ],
+    }
+
+
+def look(
+    pool: Pool, target: Datastore, images: Sequence[ImageFacts], frontend: FrontEnd, there: Pool | None, why: str
+) -> policy.Found:
+    """Everything that looks like a drill's. `there` None: the peer is not looked at, `why` says why not."""
+    return policy.Found(
+        pool.fsid(), target.datastore_id, tuple(_vms(frontend, pool.access.pool, target.datastore_id)),
+        tuple(_images(frontend, pool.access.pool, target.datastore_id)),
+        tuple(policy.CloneFound(found.name, found.made, found.trash) for found in drills.clones(pool)),
+        tuple(_snapshots(pool, images, there)), why,
+    )
+
+
+def _vms(frontend: FrontEnd, pool: str, datastore_id: int) -> list[policy.VmFound]:
+    found = []
+    for vm in frontend.vms():
+        tag = template.get(attributes(vm, "USER_TEMPLATE"), vm_template.DRILL)
+        if tag:
+            disks = [str(disk.rbd) for disk in definition.vm_record(vm, {datastore_id}).disks if disk.rbd]
+            mine = frozenset(disk.partition("/")[2] for disk in disks if disk.startswith(f"{pool}/"))
+            found.append(policy.VmFound(number(vm, "ID"), vm.findtext("NAME") or "", tag, mine))
+    return found
+
+
+def _images(frontend: FrontEnd, pool: str, datastore_id: int) -> list[policy.ImageFound]:
+    found = []
+    for image in frontend.images():
+        tag = template.get(attributes(image), vm_template.DRILL)
+        where, _, name = (image.findtext("SOURCE") or "").partition("/")
+        if tag and where == pool and image.findtext("DATASTORE_ID") == str(datastore_id):
+            found.append(policy.ImageFound(number(image, "ID"), image.findtext("NAME") or "", tag, name))
+    return found
+
+
+def _snapshots(pool: Pool, images: Sequence[ImageFacts], there: Pool | None) -> list[policy.SnapshotFound]:
+    primary = {image.name for image in images if image.primary}
+    here = _tags(pool, [image.name for image in images])
+    place = {found: "here" if found[0] in primary else "" for found in here}
+    if there is not None:
+        other = there
+        named = [name for name in other.names() if names.is_ours(name)]
+        roles = parallel.each(named, lambda name: _is_primary(other, name), _LOOK_LIMIT_S, 16)
+        at_peer = {name for name, role in roles.items() if role is True}
+        for found in here | _tags(other, named):
+            if found[0] in at_peer:
+                place[found] = "there"
+            else:
+                place.setdefault(found, "")
+    return [policy.SnapshotFound(image, tag, where) for (image, tag), where in sorted(place.items())]
+
+
+def _tags(pool: Pool, wanted: Sequence[str]) -> set[tuple[str, str]]:
+    results = parallel.each(wanted, lambda name: drills.tags(pool, name), _LOOK_LIMIT_S, 16)
+    return {(name, tag) for name, tags in results.items() if isinstance(tags, set) for tag in tags}
+
+
+def _is_primary(pool: Pool, name: str) -> bool:
+    with pool.image(name, read_only=True) as image:
+        return mirror.is_primary(image)
+
+
+class _Cleanup:
+    """One run. What fails is named and stays for the next one."""
+
+    running: Running
+
+    def __init__(self, pool: Pool, target: Datastore, running: Running | None, frontend: FrontEnd, stack: ExitStack):
+        self.pool, self.target, self.frontend, self.stack = pool, target, frontend, stack
+        self.there: Pool | None = None
+        self.receives = False
+        self.points: dict[str, float | None] = {}
+
+    def plan(self) -> Plan:
+        images = gather.all_images(self.pool, self.target.settings)
+        if protected.shares_pool(self.target, self.frontend):
+            images = inventory.of_datastores(images, protected.names(self.target))
+        self.receives = any(image.mode is not None and not image.primary for image in images)
+        why = self._reach_peer(images) if self.receives else ""
+        self.found = look(self.pool, self.target, images, self.frontend, self.there, why)
+        self.clones = {clone.name: drills.Clone(clone.name, clone.made, clone.trash) for clone in self.found.clones}
+        self.snapshots = {snapshot.target: snapshot for snapshot in self.found.snapshots}
+        plan = policy.cleanup(self.found)
+        return plan if not why else Plan("", plan.steps, left_out={**plan.left_out, "the peer": f"was not looked at: {why}"})
+
+    def _reach_peer(self, images: Sequence[ImageFacts]) -> str:
+        """Open the peer's pool; says why not when that fails."""
+        records = (record for image in images for record in (image.vm, image.image))
+        sight = peer.look(self.pool, self.target.settings, records)
+        if sight.peer is not Peer.ANSWERS or not sight.can_connect:
+            return sight.detail if sight.peer is not Peer.ANSWERS else "its Ceph lets nobody in from here"
+        try:
+            self.there = self.stack.enter_context(peer.connect(sight, self.target.access.pool))
+        except OneDRError as error:
+            return str(error)
+        return ""
+
+    def execute(self, plan: Plan, after: State) -> Outcome:
+        running = self.running
+        running.begin(describe(plan, self.target.name), "")
+        running.outcome.failed.update(plan.left_out)
+        actions: dict[Kind, Callable[[str], str]] = {
+            Kind.TERMINATE: self._terminate, Kind.REMOVE: self._remove, Kind.DELETE: self._delete, Kind.UNSNAP: self._unsnap,
+        }
+        for kind, action in actions.items():
+            running.do([step for step in plan.steps if step.kind is kind], action, _THREADS[kind])
+        left = dict(running.outcome.failed)
+        kept = drill_report.amend(self.target.datastore_id, sorted(self._tags()), {
+            "at": time.time(), "removed": running.outcome.done, "left": left, "recovery_points": self.points,
+        })
+        text = f"Drill cleanup at {clock(time.time())}: {len(plan.steps) - len(set(left) & self._targets(plan))} thing(s) removed"
+        text += f", left: {'; '.join(f'{item}: {why}' for item, why in list(left.items())[:3])}" if left else ", nothing left"
+        more: dict[str, Any] = {"report": str(kept.json), "page": str(kept.html), "sha256": kept.digest} if kept else {}
+        return running.end(after, "PARTIAL" if left else "DONE", f"{text}.", **more)
+
+    @staticmethod
+    def _targets(plan: Plan) -> set[str]:
+        return {step.target for step in plan.steps}
+
+    def _tags(self) -> set[str]:
+        found = [vm.tag for vm in self.found.vms] + [image.tag for image in self.found.images]
+        found += [parsed.tag for clone in self.found.clones if (parsed := names.parse_drill(clone.name))]
+        return {*found, *(snapshot.tag for snapshot in self.found.snapshots)}
+
+    def _terminate(self, target: str) -> str:
+        return terminate(self.frontend, int(target.rpartition(" ")[2]), LIMITS_S[Kind.TERMINATE] - _MARGIN_S)
+
+    def _remove(self, name: str) -> str:
+        return drills.remove_clone(self.pool, self.clones[name])
+
+    def _delete(self, target: str) -> str:
+        return delete_image(self.frontend, int(target.rpartition(" ")[2]), LIMITS_S[Kind.DELETE] - _MARGIN_S)
+
+    def _unsnap(self, target: str) -> str:
+        snapshot = self.snapshots[target]
+        if snapshot.primary == "here":
+            drills.drop_snapshot(self.pool, snapshot.image, snapshot.tag)
+            drills.wait_without(self.pool, snapshot.image, snapshot.tag, _MARGIN_S)
+            return "removed here"
+        there = self.there
+        assert there is not None
+        drills.drop_snapshot(there, snapshot.image, snapshot.tag)
+        half = LIMITS_S[Kind.UNSNAP] / 2 - _MARGIN_S
+        drills.wait_without(self.pool, snapshot.image, snapshot.tag, half)
+        said = planned.sync(self.pool, there, snapshot.image, half)
+        fact = gather.image_facts(self.pool, snapshot.image, self.target.settings)
+        self.points[snapshot.image] = fact.recovery_point if fact else None
+        return f"removed at both sites; replication goes on ({said})"
+
+
+def terminate(frontend: FrontEnd, vm_id: int, limit_s: float) -> str:
+    """End a VM at once and wait until it is DONE. Raises OneDRError that says where it stands when it is not."""
+    begun, asked = time.monotonic(), ""
+    while True:
+        vm = _or_none(frontend.vm, vm_id)
+        state = definition.vm_state(vm) if vm is not None else "DONE"
+        if state == "DONE":
+            return "is DONE"
+        waited = time.monotonic() - begun
+        if waited > limit_s:
+            lcm = vm.findtext("LCM_STATE") if vm is not None else ""
+            raise OneDRError(f"VM {vm_id} is still {state} (LCM {lcm}) after {limit_s:g} s; onevm show {vm_id}")
+        wanted = "terminate" if waited < _PATIENCE_S else "delete"
+        if asked != wanted and _asked(frontend, wanted, vm_id):
+            asked = wanted
+        time.sleep(_PAUSE_S)
+
+
+def _asked(frontend: FrontEnd, wanted: str, vm_id: int) -> bool:
+    """False when it cannot be done just now: it is tried again."""
+    try:
+        if wanted == "terminate":
+            frontend.call("vm.action", "terminate-hard", vm_id)
+        else:
+            frontend.call("vm.recover", vm_id, _RECOVER_DELETE)
+    except FrontEndError as error:
+        if error.code not in (NOT_POSSIBLE, NO_SUCH_OBJECT):
+            raise
+        return False
+    return True
+
+
+def delete_image(frontend: FrontEnd, image_id: int, limit_s: float) -> str:
+    """Delete an image whose RBD image is gone, and wait until oned has forgotten it. Raises OneDRError."""
+    end, asked = time.monotonic() + limit_s, False
+    while True:
+        image = _or_none(frontend.image, image_id)
+        if image is None:
+            return "deleted"
+        state = definition.image_state(image)
+        if state == "ERROR" and asked:
+            raise OneDRError(f"image {image_id} could not be deleted: {template.get(attributes(image), 'DR_MESSAGE') or state}")
+        if time.monotonic() > end:
+            raise OneDRError(f"image {image_id} is still {state} after {limit_s:g} s; oneimage show {image_id}")
+        if state != "DELETE" and not asked:
+            try:
+                frontend.call("image.delete", image_id, False)
+                asked = True
+            except FrontEndError as error:
+                if error.code not in (NOT_POSSIBLE, NO_SUCH_OBJECT):
+                    raise
+        time.sleep(_PAUSE_S)
+
+
+def _or_none(ask: Callable[[int], etree._Element], object_id: int) -> etree._Element | None:
+    try:
+        return ask(object_id)
+    except FrontEndError as error:
+        if error.code == NO_SUCH_OBJECT:
+            return None
+        raise

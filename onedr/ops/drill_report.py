@@ -1,0 +1,181 @@
+"""The evidence of a drill: a JSON file, the same as a page for a person, and the JSON's digest. Kept in var/onedr/drills."""
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from onedr.errors import InputError, OneDRError
+from onedr.ports import bridge, journal, places
+from onedr.ports.ceph import Pool
+
+if TYPE_CHECKING:
+    from onedr.ops.drill import Drill
+
+SCHEMA = 1
+_MODE = 0o640
+NOT_READ = "not readable"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Where a report lies, and the SHA-256 of its JSON file."""
+
+    json: Path
+    html: Path
+    digest: str
+
+
+def build(drill: Drill, result: str, reasons: Sequence[str], rto_s: float | None) -> dict[str, Any]:
+    """The report of a drill that ended. Moments are epoch seconds, durations seconds."""
+    running, settings, evidence = drill.running, drill.target.settings, drill.evidence
+    return {
+        "schema": SCHEMA, "drill": evidence.tag, "run": running.run.id, "datastore": drill.target.name,
+        "site": settings.site or drill.seen.facts.here[:8], "cluster": drill.seen.facts.here,
+        "by": {"user": _user(), "process": journal.me()}, "began": running.began, "ended": time.time(),
+        "result": result, "reasons": list(reasons), "network": settings.drill_network,
+        "asked": {"vms": list(drill.request.vms), "port": drill.checks.port, "command": list(drill.checks.command)},
+        "rto": {"measured_s": rto_s, "objective_s": settings.rto_s or None},
+        "rpo": {"objective_s": settings.rpo_s},
+        "vms": [_vm(drill, item.origin) for item in drill.plan.vms],
+        "images": [_image(drill, name) for name in evidence.before],
+        "left_out": dict(drill.plan.left_out), "failed": dict(drill.outcome.failed),
+        "warnings": {origin: list(texts) for origin, texts in drill.seen.site.warnings.items()},
+        "steps": [
+            {"kind": step["kind"], "at": step["at"], "seconds": max(step["seconds"].values(), default=0.0),
+             "items": len(step["results"])} for step in running.log["steps"]
+        ],
+        "versions": _versions(drill.pool, drill),
+        "cleanup": None,
+    }
+
+
+def _user() -> str:
+    if bridge.guest() is not None:
+        return "the front-end's"
+    return places.credentials().partition(":")[0]
+
+
+def _vm(drill: Drill, origin: str) -> dict[str, Any]:
+    item, evidence = drill.items[origin], drill.evidence
+    taken = [evidence.snapshot_at[image.name] for image in item.images if image.name in evidence.snapshot_at]
+    point = item.recovery_point
+    why = drill.outcome.failed.get(origin, "")
+    return {
+        "origin": origin, "name": item.record.name, "vm": item.record.vm_id, "site": item.envelope.site,
+        "state_there": item.record.state, "drill_vm": evidence.vm_ids.get(origin), "nics": evidence.places.get(origin, []),
+        "result": "failed" if why else "passed" if origin in evidence.passed_s else "not started", "why": why,
+        # Before the drill asked for anything: what a disaster at that moment would have cost.
+        "recovery_point_before": point, "loss_before_s": None if point is None else max(0.0, drill.running.began - point),
+        "recovery_point": min(taken) if taken and len(taken) == len(item.images) else None,
+        "disks_apart_s": max(taken) - min(taken) if taken else None,
+        "running_after_s": evidence.running_s.get(origin), "passed_after_s": evidence.passed_s.get(origin),
+        "checks": evidence.checks.get(origin, []), "disks": [image.name for image in item.images],
+    }
+
+
+def _image(drill: Drill, name: str) -> dict[str, Any]:
+    evidence = drill.evidence
+    return {
+        "image": name, "snapshot": evidence.tag if name in evidence.snapshot_at else None,
+        "snapshot_at": evidence.snapshot_at.get(name), "clone": evidence.clones.get(name),
+        "recovery_points": {
+            "before": evidence.before[name], "during": evidence.during.get(name), "after": evidence.after.get(name),
+        },
+    }
+
+
+def _versions(pool: Pool, drill: Drill) -> dict[str, str]:
+    try:
+        own = importlib.metadata.version("onedr")
+    except importlib.metadata.PackageNotFoundError:
+        own = "not installed as a package"
+    return {
+        "onedr": own, "python": platform.python_version(), "opennebula": str(drill.frontend.call("system.version")),
+        "ceph here": _ceph(pool), "ceph at the peer": _ceph(drill.peer_pool),
+    }
+
+
+def _ceph(pool: Pool | None) -> str:
+    if pool is None:
+        return NOT_READ
+    try:
+        return str(pool.mon(prefix="version")["version"])
+    except OneDRError as error:
+        return f"{NOT_READ} ({error})"
+
+
+def folder() -> Path:
+    """Where reports are kept, on the front-end that held the drill."""
+    return places.places().state / "drills"
+
+
+def keep(datastore_id: int, tag: str, report: Mapping[str, Any]) -> Kept:
+    """Write a report, replacing an earlier form of it. On a bridge host the front-end writes it. Raises OSError."""
+    front_end = bridge.guest()
+    if front_end is not None:
+        found = front_end.call("keep_drill", datastore_id=datastore_id, tag=tag, report=dict(report))[0]
+        return Kept(Path(found[0]), Path(found[1]), str(found[2]))
+    from onedr.ops import drill_page
+
+    text = json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"
+    digest = hashlib.sha256(text).hexdigest()
+    where = folder() / f"{datastore_id}-{tag}"
+    kept = Kept(where.with_suffix(".json"), where.with_suffix(".html"), digest)
+    folder().mkdir(parents=True, exist_ok=True, mode=0o750)
+    _write(kept.json, text)
+    _write(kept.html, drill_page.page(report, digest, kept.json.name))
+    _write(where.with_suffix(".json.sha256"), f"{digest}  {kept.json.name}\n".encode())
+    return kept
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all; read by owner and group only: names and addresses of VMs are in it."""
+    half = path.with_name(f".{path.name}.{os.getpid()}")
+    number = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
+    with os.fdopen(number, "wb") as file:
+        os.fchmod(number, _MODE)
+        file.write(data)
+        file.flush()
+        os.fsync(number)
+    os.replace(half, path)
+
+
+def amend(datastore_id: int, tags: Sequence[str], cleanup: Mapping[str, Any]) -> Kept | None:
+    """Add what came of the cleanup to the report of the newest of these drills; None when it has none (it was killed)."""
+    front_end = bridge.guest()
+    if front_end is not None:
+        found = front_end.call("amend_drill", datastore_id=datastore_id, tags=list(tags), cleanup=dict(cleanup))[0]
+        return Kept(Path(found[0]), Path(found[1]), str(found[2])) if found else None
+    for tag in sorted(tags, reverse=True):
+        path = folder() / f"{datastore_id}-{tag}.json"
+        if path.exists():
+            return keep(datastore_id, tag, {**_read(path), "cleanup": dict(cleanup)})
+    return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}") from error
+
+
+def last(datastore_id: int) -> tuple[dict[str, Any], Kept]:
+    """The newest report of a datastore's drills at this front-end. Raises InputError when there is none, or it was altered."""
+    found = sorted(folder().glob(f"{datastore_id}-onedr-drill-*.json"), key=lambda path: int(path.stem.rpartition("-")[2]))
+    if not found:
+        raise InputError(f"There is no report of a drill of datastore {datastore_id} in {folder()} on this front-end.")
+    path = found[-1]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    noted = path.with_suffix(".json.sha256")
+    if not noted.exists() or noted.read_text().split()[:1] != [digest]:
+        raise InputError(f"{path} is not as OneDR wrote it: its SHA-256 is {digest}, and {noted.name} says otherwise.")
+    return _read(path), Kept(path, path.with_suffix(".html"), digest)
