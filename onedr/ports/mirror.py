@@ -144,9 +144,9 @@ def roles(pool: Pool) -> dict[str, MirrorRole]:
     """Of all mirrored images of the pool, in one call and without opening any."""
     names = {str(entry["id"]): str(entry["name"]) for entry in pool.rbd.list2(pool.io)}
     return {
-        names[image_id]: MirrorRole(str(found["info"]["global_id"]), bool(found["info"]["primary"]))
+        names[image_id]: MirrorRole(str(found["global_id"]), bool(found["primary"]))
         for image_id, found in ((str(key), value) for key, value in pool.rbd.mirror_image_info_list(pool.io))
-        if image_id in names and found["info"]["state"] == rbd.RBD_MIRROR_IMAGE_ENABLED
+        if image_id in names and found["state"] == rbd.RBD_MIRROR_IMAGE_ENABLED
     }
 
 
