@@ -49,9 +49,11 @@ def _plan(event: dict[str, Any]) -> None:
     out = show.console()
     out.print(f"Peer: {event['peer']['state']} ({event['peer']['detail']}; {event['peer']['front_end']})")
     out.print("A planned move: nothing is lost." if event["planned"] else "Not a planned move: what has not arrived is lost.")
-    out.print(show.table("What comes back", ("VM", "from", "recovery point", "loss at most", "starts", "in the way"), [
+    columns = ("VM", "from", "recovery point", "loss at most", "starts", "priority", "in the way")
+    out.print(show.table("What comes back", columns, [
         (f"{vm['name']} ({vm['vm']})", vm["site"], show.moment(vm["recovery_point"]),
-         show.seconds(vm["expected_loss_s"]) or "unknown", "yes" if vm["starts"] else "no", vm["left_out"])
+         show.seconds(vm["expected_loss_s"]) or "unknown", "yes" if vm["starts"] else "no", vm["priority"],
+         vm["left_out"])
         for vm in event["vms"]
     ]))
     if event["refusal"]:
@@ -60,6 +62,8 @@ def _plan(event: dict[str, Any]) -> None:
     out.print(show.table("Steps", ("#", "step", "limit"), [
         (number, step["text"], f"{step['limit_s']} s") for number, step in enumerate(event["steps"], 1)
     ]))
+    for priority, seconds in event.get("delays", {}).items():
+        out.print(f"After the VMs of priority {priority} run: {seconds} s before the next are started.")
     left = {item: why for item, why in event["left_out"].items() if item not in {vm["origin"] for vm in event["vms"]}}
     for item, why in left.items():
         out.print(f"Left out: {item}: {why}")

@@ -23,7 +23,9 @@ from onedr.ports import ceph, journal
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 
-_THREADS = {Kind.PROMOTE: 100, Kind.TERM: 100, Kind.FENCE: 32, Kind.REGISTER: 4, Kind.CREATE: 4, Kind.RETURN: 4, Kind.START: 32}
+_THREADS = {
+    Kind.PROMOTE: 100, Kind.TERM: 100, Kind.FENCE: 32, Kind.REGISTER: 4, Kind.CREATE: 4, Kind.RETURN: 4, Kind.START: 32,
+}
 
 
 def failover(target: Datastore, request: Request, dry_run: bool, emit: Emit, frontend: FrontEnd) -> Outcome | None:
@@ -57,7 +59,8 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, pe
         registered=frozenset(site.images.keys() - site.half_images), recovered=front.recovered(own_vms),
         local=front.local(own_vms, pool),
         interrupted=last is not None and last["result"] == "RUNNING",
-        ground=front.ground(site, inventory.vms(images, pool.fsid())), there=there.vms, there_detail=there.detail,
+        delay_s=target.settings.delay_s, ground=front.ground(site, inventory.vms(images, pool.fsid())), there=there.vms,
+        there_detail=there.detail,
     )
     return facts, sight, site
 
@@ -78,7 +81,7 @@ def describe(plan: Plan, facts: Facts, request: Request, now: float) -> dict[str
         "steps": [
             {"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps
         ],
-        "left_out": dict(plan.left_out),
+        "left_out": dict(plan.left_out), "delays": {str(priority): seconds for priority, seconds in plan.delays.items()},
     }
 
 
@@ -87,7 +90,7 @@ def _describe_vm(item: VmItem, plan: Plan, request: Request, now: float) -> dict
         "origin": item.origin, "name": item.record.name, "site": item.envelope.site, "vm": item.record.vm_id,
         "state_there": item.record.state, "recovery_point": item.recovery_point,
         "expected_loss_s": policy.expected_loss_s(item.recovery_point, now),
-        "starts": policy.wants_start(item, request) and item.origin not in plan.left_out,
+        "starts": policy.wants_start(item, request) and item.origin not in plan.left_out, "priority": policy.priority(item),
         "disks": [image.name for image in item.images], "left_out": plan.left_out.get(item.origin, ""),
         "warnings": [*item.warnings, *filter(None, [plan.warnings.get(item.origin)])],
     }
@@ -133,8 +136,10 @@ class _Failover:
             except OneDRError as error:  # nothing is promoted that could not be fenced
                 self.outcome.failed.update({step.target: f"{kind.value}: {error}" for step in steps})
                 return
-        for group in self._by_priority(steps) if kind is Kind.START else [steps]:
-            self.running.do(group, self._actions()[kind], _THREADS.get(kind, 1))
+        if kind is Kind.START:
+            self._start_groups(steps)
+            return
+        self.running.do(steps, self._actions()[kind], _THREADS.get(kind, 1))
         if kind is Kind.FENCE:
             storage.wait_for_demotion(self.pool, {step.target for step in steps} - self.outcome.failed.keys())
 
@@ -215,12 +220,21 @@ class _Failover:
             return f"VM {home.vm_id} {peer_site.release(self.frontend, home, LIMITS_S[Kind.START] - 10)}"
         return recreate.start(self.site, self.vm_ids[origin], LIMITS_S[Kind.START] - 10)
 
-    def _by_priority(self, steps: list[Step]) -> list[list[Step]]:
+    def _start_groups(self, steps: list[Step]) -> None:
+        """Group by group: the next when all of the former run, failed or are out of time, and after its delay if any runs."""
+        groups = self._by_priority(steps)
+        for at, (priority, group) in enumerate(groups):
+            self.running.do(group, self._start, _THREADS[Kind.START])
+            delay = self.plan.delays.get(priority, 0)
+            if delay and at + 1 < len(groups) and any(step.target not in self.outcome.failed for step in group):
+                self.running.wait(delay, f"{delay} s between priority {priority} and {groups[at + 1][0]}")
+
+    def _by_priority(self, steps: list[Step]) -> list[tuple[int, list[Step]]]:
         groups: dict[int, list[Step]] = {}
         for step in steps:
             item = self.items.get(step.target)
             groups.setdefault(policy.priority(item) if item else 3, []).append(step)
-        return [group for _, group in sorted(groups.items())]
+        return sorted(groups.items())
 
     def _finish(self) -> Outcome:
         vms = [step.target for step in self.plan.steps if step.kind in (Kind.CREATE, Kind.RETURN, Kind.START)]

@@ -18,7 +18,7 @@ from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 
 # Verbs that gather facts anew and go on, when asked for the same again.
-RESUMED = ("failover", "failback")
+RESUMED = ("failover", "failback", "reprotect")
 _MOVES = ("failover", "failback")  # verbs that can be taken back before their first promotion
 _AT_THE_PEER = {kind.value for kind in (Kind.SYNC, Kind.STOP, Kind.DRAIN, Kind.FENCE)}
 
