@@ -6,12 +6,15 @@ import sys
 import click
 
 from onedr.cli.disable import disable
+from onedr.cli.drill import drill
 from onedr.cli.enable import enable
 from onedr.cli.failback import failback
 from onedr.cli.failover import failover
 from onedr.cli.guard import guard
 from onedr.cli.history import history
+from onedr.cli.kept import kept
 from onedr.cli.reconcile import reconcile
+from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, resume
 from onedr.cli.status import status
 from onedr.errors import OneDRError
@@ -37,5 +40,5 @@ def main() -> None:
     """
 
 
-for verb in (status, failover, failback, resume, abort, reconcile, history, enable, disable, guard):
+for verb in (status, failover, failback, resume, abort, reconcile, history, enable, disable, guard, reprotect, kept, drill):
     main.add_command(verb)

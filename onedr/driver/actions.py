@@ -15,7 +15,20 @@ from onedr import parse, template
 from onedr.driver import decode
 from onedr.driver.decode import ActionData
 from onedr.errors import FrontEndError, InputError, OneDRError, PartialError, RefusedError, StorageError
-from onedr.ops import action, disable, drill, drill_cleanup, elsewhere, enable, failover, interrupted, reconcile, status
+from onedr.ops import (
+    action,
+    disable,
+    drill,
+    drill_checks,
+    drill_cleanup,
+    elsewhere,
+    enable,
+    failover,
+    interrupted,
+    reconcile,
+    reprotect,
+    status,
+)
 from onedr.ops.action import Request
 from onedr.ops.elsewhere import HandedOver
 from onedr.ops.protected import DRIVER, Datastore
@@ -115,6 +128,18 @@ def _tell(frontend: FrontEnd, datastore_id: int, message: str) -> None:
         print(f"WARN: DR_MESSAGE not written: {error}", file=sys.stderr)
 
 
+def _reprotect(data: ActionData, request: Request) -> None:
+    frontend = FrontEnd()
+    try:
+        outcome = reprotect.reprotect(_datastore(data), request.confirm, request.dry_run, emit, frontend)
+    except RefusedError as error:
+        if not request.dry_run:
+            _tell(frontend, data.datastore_id, str(error))
+        raise
+    if outcome is not None and outcome.failed:
+        raise PartialError(outcome.message)
+
+
 def _status(data: ActionData, _: Request) -> None:
     emit(status.status(_datastore(data), FrontEnd()))
 
@@ -153,7 +178,7 @@ def _drill(data: ActionData, request: Request) -> None:
     if not port < 1 << 16:
         raise InputError(f"{port} is no TCP port.")
     try:
-        checks = drill.Checks(port, command)
+        checks = drill_checks.Checks(port, command)
         outcome = drill.drill(target, plan.Request(vms=request.vms), checks, request.dry_run, emit, frontend)
     except RefusedError as error:
         if not request.dry_run:
@@ -171,5 +196,6 @@ def _drill_cleanup(data: ActionData, request: Request) -> None:
 
 _VERBS = {
     "failover": _failover, "failback": _failover, "status": _status, "reconcile": _reconcile, "enable": _enable,
-    "disable": _disable, "drill": _drill, "drill_cleanup": _drill_cleanup, "resume": _resume, "abort": _abort,
+    "disable": _disable,
+    "reprotect": _reprotect, "drill": _drill, "drill_cleanup": _drill_cleanup, "resume": _resume, "abort": _abort,
 }

@@ -16,7 +16,8 @@ from onedr.errors import RefusedError
 from onedr.ports import process
 from onedr.ports.places import places
 
-VERBS = ("resume", "abort", "failover", "failback", "status", "reconcile", "enable", "disable")
+VERBS = ("resume", "abort", "failover", "failback", "reprotect", "status", "reconcile", "enable", "disable",
+         "drill", "drill_cleanup")
 
 
 _current: list[Request] = []  # of this process: a driver executable serves one request

@@ -1,0 +1,344 @@
+"""A drill at site B while site A goes on: its VMs come up on clones, apart, and afterwards nothing of it is left (issue 4, point 7)."""
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import workload as w
+
+from onedr import names
+from onedr.ops.action import Request
+from onedr.ports.ceph import Pool
+from sandbox.cloud import DATASTORE, NETWORK, Cloud
+from sandbox.guest import ledger
+from sandbox.waiting import until
+
+if TYPE_CHECKING:
+    from conftest import Sites
+
+DRILL_NETWORK = "fire-drill"
+PORT = 8022
+
+
+@dataclass
+class Story:
+    """Site A with two writing VMs and one that is off; what site B was like before, during and after the drill."""
+
+    sites: Sites
+    vms: dict[str, int] = field(default_factory=dict)
+    disks: dict[str, list[str]] = field(default_factory=dict)
+    before: Any = None
+    told_before: int = 0
+    refused_early: str = ""
+    dry: dict[str, Any] = field(default_factory=dict)
+    after_dry: Any = None
+    verdict: dict[str, Any] = field(default_factory=dict)
+    ended: float = 0.0
+    drilled: dict[str, Any] = field(default_factory=dict)  # drill's VMs by name
+    ledgers: dict[str, dict[str, list[ledger.Record]]] = field(default_factory=dict)  # on each clone, by the image it is of
+    report: dict[str, Any] = field(default_factory=dict)
+    page: str = ""
+    status: dict[str, Any] = field(default_factory=dict)
+    second: str = ""
+    datastore: dict[str, Any] = field(default_factory=dict)
+    cleanup: dict[str, Any] = field(default_factory=dict)
+    after: Any = None
+
+
+def site_as_it_is(cloud: Cloud) -> Any:
+    """All that a drill might leave behind: RBD images with snapshots, trash, VMs, images, leases."""
+    api = cloud.api
+    with w.open_pool(cloud) as pool:
+        snapshots = {name: snapshots_of(pool, name) for name in pool.names()}
+        trash = [entry["name"] for entry in pool.rbd.trash_list(pool.io)]
+    vms = sorted((vm.ID, vm.NAME) for vm in api.vmpool.infoextended(-2, -1, -1, -1).VM)
+    images = sorted((image.ID, image.NAME, image.STATE) for image in api.imagepool.info(-2, -1, -1).IMAGE)
+    leases = {net.NAME: net.USED_LEASES for net in api.vnpool.info(-2, -1, -1).VNET}
+    return snapshots, trash, vms, images, leases
+
+
+def snapshots_of(pool: Pool, name: str) -> list[str]:
+    """User snapshots and those in the trash for a clone's sake; mirror snapshots come and go by themselves."""
+    with pool.image(name, read_only=True) as image:
+        return sorted(str(snap["name"]) for snap in image.list_snaps() if snap.get("namespace") != 3)
+
+
+def prepare(story: Story) -> None:
+    a, b = story.sites.a, story.sites.b
+    images = {name: w.create_image(a, name, wait=False) for name in ("db-disk", "idle-disk")}
+    images["base"] = w.create_image(a, "base", persistent=False, wait=False)
+    for image in images.values():
+        a.wait_image(image)
+    nic = f'NIC=[NETWORK="{NETWORK}"]\n'
+    story.vms["db"] = w.create_vm(a, "db", [images["db-disk"]], f"{nic}DR_PRIORITY=1\n", wait=False)
+    story.vms["web"] = w.create_vm(a, "web", [images["base"]], f'{nic}NOTE="a <b> & c"\nCONTEXT=[NETWORK="YES"]\n', wait=False)
+    story.vms["idle"] = w.create_vm(a, "idle", [images["idle-disk"]], wait=False)
+    for vm in story.vms.values():
+        a.wait_vm(vm)
+    a.api.vm.action("poweroff-hard", story.vms["idle"])
+    a.wait_vm(story.vms["idle"], "POWEROFF")
+    # Addresses of the loopback, where the test can listen in the guests' stead.
+    b.api.vn.allocate(f'NAME={DRILL_NETWORK}\nVN_MAD=dummy\nBRIDGE=br9\nAR=[TYPE=IP4,IP="127.0.9.10",SIZE=20]\n', -1)
+    with w.open_pool(b) as there:
+        for name, vm in story.vms.items():
+            w.wait_recorded(a, vm, there)
+            story.disks[name] = w.disks_of(w.wanted_record(a, vm))
+    w.wait_complete(a, [disk for disks in story.disks.values() for disk in disks])
+    for name in ("db", "web"):
+        w.wait_writing(a, story.vms[name], 5)
+
+
+def listener(cloud: Cloud) -> Any:
+    """Something that takes connections on every address of the site, as a guest's service would on its own."""
+    import subprocess
+    import sys
+
+    code = f"import socket; s = socket.create_server(('', {PORT})); print('up', flush=True)\nwhile True: s.accept()[0].close()"
+    child = subprocess.Popen([*cloud.prefix, sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None and child.stdout.readline() == "up\n"
+    return child
+
+
+@pytest.fixture(scope="module")
+def story(sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+    """The whole drill, to the end of its cleanup."""
+    told, b = Story(sites), sites.b
+    prepare(told)
+    told.refused_early = b.run("onedr", "drill", "start", DATASTORE, check=False).stderr
+    b.api.datastore.update(b.datastore_id, f'DR_DRILL_NETWORK="{DRILL_NETWORK}"\nDR_RTO="120s"', 1)
+    told.before = {cloud.name: site_as_it_is(cloud) for cloud in (sites.a, b)}
+    told.told_before = len(w.told(sites.a, told.vms["db"]))
+    told.dry = b.onedr("drill", "start", DATASTORE, "--dry-run")
+    told.after_dry = {cloud.name: site_as_it_is(cloud) for cloud in (sites.a, b)}
+    said = tmp_path_factory.mktemp("drill") / "said"
+    program = tmp_path_factory.mktemp("program") / "check it"
+    program.write_text(f'#!/bin/sh\necho "$ONEDR_VM_NAME $ONEDR_VM_IP $1" | tee -a {said}\n')
+    program.chmod(0o755)
+    service = listener(b)
+    try:
+        told.verdict = b.onedr(
+            "drill", "start", DATASTORE, "--port", str(PORT), "--command", f"'{program}' '$(id) ; x'", check=False
+        )
+    finally:
+        service.kill()
+        service.wait()
+    told.ended = time.time()
+    look_at_what_stands(told)
+    told.cleanup = b.onedr("drill", "cleanup", DATASTORE, check=False)
+    told.after = {cloud.name: site_as_it_is(cloud) for cloud in (sites.a, b)}
+    told.report = b.onedr("drill", "report", DATASTORE)
+    told.page = Path(told.report["files"]["page"]).read_text()
+    yield told
+
+
+def look_at_what_stands(told: Story) -> None:
+    a, b = told.sites.a, told.sites.b
+    pool = b.api.vmpool.infoextended(-2, -1, -1, -1).VM
+    told.drilled = {vm.NAME: b.api.vm.info(vm.ID) for vm in pool}
+    for name in ("drill-db", "drill-web"):
+        w.wait_writing(b, told.drilled[name].ID, 3)
+    w.wait_writing(a, told.vms["db"], 3)
+    with w.open_pool(b) as opened:
+        for name in opened.names():
+            found = names.parse_drill(name)
+            if found:
+                with opened.image(name, read_only=True) as image:
+                    snapshot = ledger.read_image(image)
+                with opened.image(found.image, read_only=True) as image:
+                    told.ledgers[found.image] = {"clone": snapshot, "copy": ledger.read_image(image)}
+    b.run("onedr", "reconcile", DATASTORE)
+    told.status = w.status(b)
+    told.datastore = dict(b.api.datastore.info(b.datastore_id).TEMPLATE)
+    told.second = b.run("onedr", "drill", "start", DATASTORE, check=False).stderr
+
+
+def test_without_a_network_of_its_own_there_is_no_drill(story: Story) -> None:
+    assert "set DR_DRILL_NETWORK" in story.refused_early
+
+
+def test_a_dry_run_shows_the_steps_and_changes_nothing(story: Story) -> None:
+    assert story.after_dry == story.before
+    kinds = [step["kind"] for step in story.dry["steps"]]
+    assert sorted(set(kinds), key=kinds.index) == ["snapshot", "arrive", "clone", "register", "create", "start", "check", "prove"]
+
+
+def test_the_drill_passes_and_says_so_on_the_datastore(story: Story) -> None:
+    assert story.verdict["drill"] == "PASSED", story.verdict
+    assert story.verdict["state"] == story.datastore["DR_STATE"] == "STANDBY"
+    assert story.datastore["DR_LAST_DRILL"].endswith(" PASSED")
+
+
+def test_its_vms_are_marked_and_in_the_drill_network_with_addresses_of_their_own(story: Story) -> None:
+    assert set(story.drilled) == {"drill-db", "drill-web", "drill-idle"}
+    tags = {vm.USER_TEMPLATE["DR_DRILL"] for vm in story.drilled.values()}
+    assert len(tags) == 1 and names.parse_drill(tags.pop())
+    for name in ("db", "web"):
+        here, there = story.drilled[f"drill-{name}"], story.sites.a.api.vm.info(story.vms[name])
+        assert here.USER_TEMPLATE["DR_PROTECT"] == "NO"
+        assert here.TEMPLATE["NIC"]["NETWORK"] == DRILL_NETWORK
+        assert here.TEMPLATE["NIC"]["IP"].startswith("127.0.9.")
+        assert here.TEMPLATE["NIC"]["MAC"] != there.TEMPLATE["NIC"]["MAC"]
+    assert story.drilled["drill-web"].USER_TEMPLATE["NOTE"] == "a <b> & c"
+
+
+def test_a_vm_that_was_off_is_made_and_not_started(story: Story) -> None:
+    assert not story.drilled["drill-idle"].HISTORY_RECORDS.HISTORY
+
+
+def test_a_guest_goes_on_from_the_snapshot_and_production_does_not_see_it(story: Story) -> None:
+    """Up to the snapshot both ledgers are one; behind it each guest wrote its own."""
+    for name in ("db", "web"):
+        found = story.ledgers[story.disks[name][0]]
+        clone, copy = found["clone"], found["copy"]
+        common = sum(1 for one, other in zip(clone, copy) if one == other)
+        assert common >= 5, "what production had written is there"
+        assert clone[:common] == copy[:common]
+        assert len(clone) > common, "the drill's guest wrote on its clone"
+        assert len(copy) > common, "production wrote on, and it arrived"
+
+
+def test_what_production_acknowledged_before_the_snapshot_is_in_the_clone(story: Story) -> None:
+    told = w.told(story.sites.a, story.vms["db"])
+    disk = story.disks["db"][0]
+    at = next(image["snapshot_at"] for image in story.report["images"] if image["image"] == disk)
+    had = {(record.number, record.time_ms) for record in story.ledgers[disk]["clone"]}
+    assert [record for record in told if record.time_ms < (at - 1) * 1000 and (record.number, record.time_ms) not in had] == []
+
+
+def test_the_recovery_points_advanced(story: Story) -> None:
+    for image in story.report["images"]:
+        points = image["recovery_points"]
+        assert points["before"] <= points["during"]
+        assert image["snapshot_at"] < points["after"] and points["before"] < points["after"]
+        assert story.report["cleanup"]["recovery_points"][image["image"]] > points["after"]
+
+
+def test_production_went_on_and_its_copies_are_equal(story: Story) -> None:
+    a, b = story.sites.a, story.sites.b
+    assert len(w.told(a, story.vms["db"])) > story.told_before
+    for name in ("db", "web"):
+        a.api.vm.action("poweroff-hard", story.vms[name])
+        a.wait_vm(story.vms[name], "POWEROFF")
+    with w.open_pool(a) as here, w.open_pool(b) as there:
+        for disk in (disk for disks in story.disks.values() for disk in disks):
+            until(f"{disk} equal", lambda disk=disk: digest(here, disk) == digest(there, disk), 60, 0.5)  # type: ignore[misc]
+        assert all(w.primaries(here).values())
+        assert not any(w.primaries(there).values())
+
+
+def digest(pool: Pool, name: str) -> str:
+    with pool.image(name, read_only=True) as image:
+        return hashlib.sha256(image.read(0, image.size())).hexdigest()
+
+
+def test_the_status_neither_counts_nor_mirrors_what_is_the_drills(story: Story) -> None:
+    assert story.status["state"] == "STANDBY"
+    assert not [entry for entry in story.status["unprotected"] if "drill" in entry["name"]]
+    assert {disk["name"] for disk in story.status["disks"]} == set(story.before["site-b"][0])
+    assert {vm["name"] for vm in story.status["vms"]} == {"db", "web", "idle"}
+
+
+def test_a_second_drill_waits_for_the_cleanup_of_the_first(story: Story) -> None:
+    assert f"onedr drill cleanup {DATASTORE}" in story.second
+
+
+def test_the_report_has_times_checks_and_their_evidence(story: Story) -> None:
+    report = story.report
+    assert (report["result"], report["reasons"], report["datastore"]) == ("PASSED", [], DATASTORE)
+    assert 0 < report["rto"]["measured_s"] <= report["rto"]["objective_s"] == 120
+    found = {vm["name"]: vm for vm in report["vms"]}
+    assert {name: vm["result"] for name, vm in found.items()} == {"db": "passed", "web": "passed", "idle": "not started"}
+    for name in ("db", "web"):
+        checks = {check["check"]: check for check in found[name]["checks"]}
+        assert {check["result"] for check in checks.values()} == {"passed"}
+        assert "its own" not in checks["runs"]["evidence"] and "wrote to its disk" in checks["guest boots"]["evidence"]
+        address = found[name]["nics"][0]["ip"]
+        assert f"{address}:{PORT} takes connections" in checks[f"port {PORT}"]["evidence"]
+        said = next(check["evidence"] for kind, check in checks.items() if kind.startswith("command"))
+        assert f"{name} {address} $(id) ; x" in said, "its words went through no shell"
+    assert all(report["versions"].values())
+
+
+def test_the_page_is_whole_escaped_and_names_the_digest_of_the_json(story: Story) -> None:
+    files = story.report["files"]
+    assert files["sha256"] == hashlib.sha256(Path(files["json"]).read_bytes()).hexdigest()
+    assert files["sha256"] in story.page and "<script" not in story.page and "http" not in story.page.replace("http-equiv", "")
+    for text in ("Result: PASSED", DRILL_NETWORK, "db (", "recovery point", "nothing of the drill is left"):
+        assert text in story.page, text
+    for kind in ("json", "page"):
+        assert Path(files[kind]).stat().st_mode & 0o777 == 0o640
+
+
+def test_an_altered_report_is_not_shown(story: Story) -> None:
+    path = Path(story.report["files"]["json"])
+    whole = path.read_text()
+    try:
+        path.write_text(whole.replace("PASSED", "PASSES"))
+        assert "is not as OneDR wrote it" in story.sites.b.run("onedr", "drill", "report", DATASTORE, check=False).stderr
+    finally:
+        path.write_text(whole)
+
+
+def test_the_cleanup_leaves_both_sites_exactly_as_they_were(story: Story) -> None:
+    assert story.cleanup["failed"] == {}, story.cleanup
+    assert story.after == story.before
+
+
+def test_the_cleanup_of_nothing_is_done(story: Story) -> None:
+    again = story.sites.b.onedr("drill", "cleanup", DATASTORE)
+    assert "nothing left" in again["message"] and again["done"] == {}
+
+
+def test_a_drill_killed_midway_is_cleaned_up(story: Story) -> None:
+    """After the first clone: snapshots at the peer, and whatever this site had by then."""
+    sites = story.sites
+    child = w.start_action(sites.b, Request("drill"))
+    assert child.stdout is not None
+    for line in child.stdout:
+        event = json.loads(line)
+        if event.get("kind") == "create":
+            break
+    child.kill()
+    child.wait()
+    assert w.status(sites.b)["state"] == "INTERRUPTED"
+    assert site_as_it_is(sites.b) != story.before["site-b"]
+    ended = sites.b.onedr("drill", "cleanup", DATASTORE)
+    assert ended["failed"] == {} and ended["state"] == "STANDBY"
+    assert {cloud.name: site_as_it_is(cloud) for cloud in (sites.a, sites.b)} == story.before
+    until("the state", lambda: w.status(sites.b)["state"] == "STANDBY", 30)
+
+
+def test_a_failover_is_not_in_the_way_of_a_standing_drill(story: Story) -> None:
+    """Site A dies with the drill's VMs up: production comes back beside them, and the drill is cleaned up afterwards."""
+    sites, b = story.sites, story.sites.b
+    for name in ("db", "web"):
+        sites.a.api.vm.action("resume", story.vms[name])
+        sites.a.wait_vm(story.vms[name])
+    until("the VMs are known as running", lambda: running_there(b) == {"db", "web"}, 60, 0.5)
+    assert b.onedr("drill", "start", DATASTORE)["drill"] == "PASSED"
+    sites.kill_a()
+    ended = b.onedr("failover", DATASTORE, "--confirm", DATASTORE)
+    assert ended["failed"] == {} and ended["state"] == "ACTIVE_UNPROTECTED", ended
+    up = {vm.NAME: vm.ID for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM}
+    assert set(up) == {"db", "web", "idle", "drill-db", "drill-web", "drill-idle"}
+    for name in ("db", "web", "drill-db"):
+        w.wait_writing(b, up[name])
+    cleaned = b.onedr("drill", "cleanup", DATASTORE)
+    assert cleaned["failed"] == {}, cleaned
+    assert {vm.NAME for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM} == {"db", "web", "idle"}
+    with w.open_pool(b) as pool:
+        assert not [name for name in pool.names() if names.parse_drill(name)]
+        assert not [snap for name in pool.names() for snap in snapshots_of(pool, name) if names.parse_drill(snap)]
+        assert all(w.primaries(pool).values())
+    w.wait_writing(b, up["db"])
+    assert w.status(b)["state"] == "ACTIVE_UNPROTECTED"
+
+
+def running_there(b: Cloud) -> set[str]:
+    return {vm["name"] for vm in w.status(b)["vms"] if vm["state"] == "ACTIVE"}
