@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from onedr.errors import OneDRError
-from onedr.model import Peer, State
+from onedr.model import Peer, State, Term
 from onedr.ops import gather, homecoming, peer, peer_site, planned, protected, recreate, register, storage
 from onedr.ops import site as front
 from onedr.ops.protected import Datastore
@@ -19,7 +19,7 @@ from onedr.policy import planned as planned_policy
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import LIMITS_S, Facts, Kind, Plan, Request, Step
 from onedr.policy.state import DRILLS
-from onedr.ports import ceph, journal
+from onedr.ports import ceph, journal, terms
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 
@@ -146,7 +146,7 @@ class _Failover:
     def _actions(self) -> dict[Kind, Callable[[str], str]]:
         return {
             Kind.SYNC: self._sync, Kind.STOP: self._stop, Kind.DRAIN: self._sync, Kind.FENCE: self._fence, Kind.CUT: self._cut,
-            Kind.PROMOTE: self._promote, Kind.TERM: self._promote, Kind.REGISTER: self._register, Kind.CREATE: self._create,
+            Kind.PROMOTE: self._promote, Kind.TERM: self._leave_term, Kind.REGISTER: self._register, Kind.CREATE: self._create,
             Kind.RETURN: self._return, Kind.START: self._start,
         }
 
@@ -196,8 +196,12 @@ class _Failover:
         return storage.cut_off(self.pool, [step.target for step in self.plan.steps if step.kind is Kind.PROMOTE])
 
     def _promote(self, name: str) -> str:
-        fact, site = self.images[name], self.target.settings.site
-        return storage.promote(self.pool, name, self.facts.peer is Peer.ANSWERS, site, fact.recovery_point)
+        return storage.promote(self.pool, name, self.facts.peer is Peer.ANSWERS)
+
+    def _leave_term(self, name: str) -> str:
+        fact, here, site = self.images[name], self.facts.here, self.target.settings.site
+        term = Term(terms.following(fact.term), here, site or here[:8], time.time(), fact.recovery_point)
+        return storage.leave_term(self.pool, name, term)
 
     def _register(self, name: str) -> str:
         owner = next((item for item in self.items.values() if name in {image.name for image in item.images}), None)

@@ -31,20 +31,24 @@ def cut_off(pool: Pool, names: Iterable[str], seconds: int = _CUT_OFF_S) -> str:
     return "; ".join([text, *unread])
 
 
-def promote(pool: Pool, name: str, peer_demoted: bool, term: Term) -> str:
-    """Make this site's copy the primary and leave `term` on it (ports.terms). Returns how.
+def promote(pool: Pool, name: str, peer_demoted: bool) -> str:
+    """Make this site's copy the primary. Returns how.
 
     Plain first. When the peer was demoted, plain promotion is tried until its demotion has arrived; otherwise forced.
-    Safe to repeat: a promotion that was cut short gets its term.
     """
     with pool.image(name) as image:
         how = _promote(image, peer_demoted)
-        info = image.mirror_image_get_info()
-        if not info["primary"]:
+        if not mirror.is_primary(image):
             raise OneDRError(f"{name} is not primary although Ceph accepted its promotion")
-        kept.drop(image)
-        terms.write(image, term, str(info["global_id"]))
     return how
+
+
+def leave_term(pool: Pool, name: str, term: Term) -> str:
+    """Leave a promoted image's term on it (ports.terms). Apart from the promotion: it costs more than that does."""
+    with pool.image(name) as image:
+        kept.drop(image)
+        terms.write(image, term)
+    return f"term {term.number}"
 
 
 def _promote(image: rbd.Image, peer_demoted: bool) -> str:

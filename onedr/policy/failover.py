@@ -16,6 +16,9 @@ from onedr.policy.plan import Facts, Kind, Plan, Request, Step
 from onedr.policy.vm_template import HELD
 
 
+_ORDER = {kind: number for number, kind in enumerate(Kind)}
+
+
 def plan(facts: Facts, request: Request) -> Plan:
     """Decide."""
     vms = [item for item in inventory.vms(facts.images, facts.here) if chosen(item, request.vms)]
@@ -25,8 +28,10 @@ def plan(facts: Facts, request: Request) -> Plan:
     left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
     left_out.update(not_found(request, vms))
     homes = returning.homes(vms, facts.local)
+    known = {image.name: image for image in facts.images}
     left_out.update({
-        item.origin: why for item in vms if item.origin in homes and (why := returning.obstacle(item, homes[item.origin]))
+        item.origin: why for item in vms
+        if item.origin in homes and (why := returning.obstacle(item, homes[item.origin], known, facts.here))
     })
     fresh = by_priority(item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *homes})
     left_out.update(readiness.obstacles(fresh, facts.ground))
@@ -44,7 +49,8 @@ def plan(facts: Facts, request: Request) -> Plan:
         refusal = planned.refusal(facts, usable, vms, left_out)
         if refusal:
             return Plan(refusal, vms=tuple(vms), left_out=left_out)
-        steps = [*planned.steps(facts, usable), *steps]
+        steps = [*planned.steps(facts, usable), *steps, *_left_behind(facts, request, vms)]
+        steps.sort(key=lambda step: _ORDER[step.kind])
     steps = [step for step in steps if step.target not in left_out]  # a VM left on hold whose disk is not to be trusted
     if not steps and not left_out and not facts.interrupted:
         return Plan(f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already.")
@@ -187,7 +193,7 @@ def _lacks_term(image: ImageFacts, here: str) -> bool:
 
 def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vms: list[VmItem]) -> list[Step]:
     homes = returning.homes(vms, facts.local)
-    at_home = {name for home in homes.values() for name in home.images}
+    at_home = {name for vm in facts.local.values() for name in vm.images}
     disks = {image.name for item in vms for image in item.images}
     steps = [
         Step(Kind.REGISTER, image.name, f"register {image.name} as an image")
@@ -213,6 +219,17 @@ def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vm
         for origin in _left_on_hold(facts, request, vms) if origin not in named
     ]
     return steps
+
+
+def _left_behind(facts: Facts, request: Request, vms: list[VmItem]) -> list[Step]:
+    """VMs here that wait for something the other site has no more: they are told of, and no run waits for them any longer."""
+    if request.vms:
+        return []
+    found = returning.left_behind(facts.local, vms, facts.there or ())
+    return [
+        Step(Kind.RETURN, f"{facts.here}:{vm_id}", f"keep VM {vm.name} ({vm_id}) locked: the other site has it no more")
+        for vm_id, vm in sorted(found.items())
+    ]
 
 
 def _left_on_hold(facts: Facts, request: Request, vms: list[VmItem]) -> list[str]:

@@ -42,7 +42,7 @@ class Kind(str, Enum):
 
 LIMITS_S = {
     Kind.SYNC: 90, Kind.STOP: 300, Kind.DRAIN: 60, Kind.FENCE: 30, Kind.CUT: 30, Kind.PROMOTE: 120, Kind.TERM: 60,
-    Kind.REGISTER: 60, Kind.CREATE: 60, Kind.RETURN: 60, Kind.START: 180,
+    Kind.REGISTER: 60, Kind.CREATE: 60, Kind.RETURN: 240, Kind.START: 180,
     Kind.SNAPSHOT: 60, Kind.ARRIVE: 150, Kind.CLONE: 60, Kind.CHECK: 330, Kind.PROVE: 90,
     Kind.TERMINATE: 150, Kind.REMOVE: 90, Kind.DELETE: 90, Kind.UNSNAP: 120,
     Kind.HOLD: 300, Kind.DEMOTE: 90, Kind.KEEP: 3600, Kind.RESYNC: 60, Kind.AWAIT: 7 * 86400,
@@ -91,6 +91,7 @@ class PeerVm:
     state: str
     held: str
     images: frozenset[str]  # RBD names of its disks in this pool
+    clones: frozenset[str] = frozenset()  # those of them that go when they are unplugged
 
 
 @dataclass(frozen=True)

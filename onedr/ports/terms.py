@@ -44,10 +44,11 @@ def of(image: rbd.Image) -> Term | None:
     return read(image, {str(key): str(value) for key, value in image.metadata_list()})
 
 
-def write(image: rbd.Image, term: Term, global_id: str) -> None:
-    """Set it on a primary whose mirroring id is `global_id`. Reads back. Raises RecordError."""
+def write(image: rbd.Image, term: Term) -> None:
+    """Set it on a primary. Reads back. Raises RecordError."""
     text = json.dumps({
-        "term": term.number, "fsid": term.fsid, "site": term.site, "at": round(term.at, 3), "point": term.point, "id": global_id,
+        "term": term.number, "fsid": term.fsid, "site": term.site, "at": round(term.at, 3), "point": term.point,
+        "id": mirror.global_id(image),
     })
     image.metadata_set(KEY, text)
     if image.metadata_get(KEY) != text:

@@ -73,7 +73,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(ground: Ground) -> None:
     assert world(ground.sites) == before
     assert [vm["name"] for vm in plan["vms"]] == ["worker"] and not plan["refusal"]
     assert plan["vms"][0]["recovery_point"] and plan["vms"][0]["expected_loss_s"] is not None
-    assert [step["kind"] for step in plan["steps"]] == ["fence", "promote", "register", "create", "start"]
+    assert [step["kind"] for step in plan["steps"]] == ["fence", "promote", "term", "register", "create", "start"]
 
 
 def dry_run(ground: Ground) -> Any:
@@ -88,7 +88,7 @@ def test_an_address_taken_here_is_found_before_anything_is_changed(ground: Groun
     try:
         plan = dry_run(ground)
         assert "192.0.2.40" in plan["vms"][0]["left_out"] and not plan["vms"][0]["starts"]
-        assert {step["kind"] for step in plan["steps"]} == {"fence", "promote", "register"}
+        assert {step["kind"] for step in plan["steps"]} == {"fence", "promote", "term", "register"}
     finally:
         api.vn.release(network, 'LEASES=[IP="192.0.2.40"]')
     assert not dry_run(ground)["left_out"]

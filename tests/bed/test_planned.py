@@ -91,7 +91,7 @@ def test_a_dry_run_says_that_it_is_planned_and_what_stops_there(story: Story) ->
     assert plan["planned"] and not plan["refusal"] and not plan["left_out"]
     kinds = [step["kind"] for step in plan["steps"]]
     assert sorted(set(kinds), key=kinds.index) == [
-        "sync", "stop", "drain", "fence", "promote", "register", "create", "start",
+        "sync", "stop", "drain", "fence", "promote", "term", "register", "create", "start",
     ]
     assert kinds.count("stop") == 3 and kinds.count("start") == 2
     assert held(story) == {"db": "", "web": "", "idle": ""}

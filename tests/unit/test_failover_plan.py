@@ -57,7 +57,7 @@ def test_a_refusal_still_shows_the_vms_it_is_about() -> None:
 def test_a_vm_comes_back_in_the_one_safe_order(peer: Peer, first: tuple[Kind, str]) -> None:
     plan = failover.plan(facts(WAITING, peer=peer), Request(confirm="ceph"))
     assert steps(plan) == [
-        first, (Kind.PROMOTE, "one-1"), (Kind.REGISTER, "one-1"), (Kind.CREATE, ORIGIN), (Kind.START, ORIGIN)
+        first, (Kind.PROMOTE, "one-1"), (Kind.TERM, "one-1"), (Kind.REGISTER, "one-1"), (Kind.CREATE, ORIGIN), (Kind.START, ORIGIN)
     ]
     assert plan.left_out == {}
     assert all(step.limit_s > 0 and step.text for step in plan.steps)
@@ -125,7 +125,7 @@ def test_a_chosen_vm_that_is_not_there_is_named_and_the_others_come_back() -> No
 
 def test_images_without_a_vm_are_promoted_and_registered_too() -> None:
     plan = failover.plan(facts(copy_of("one-1", None)), Request())
-    assert steps(plan) == [(Kind.CUT, "ceph"), (Kind.PROMOTE, "one-1"), (Kind.REGISTER, "one-1")]
+    assert steps(plan) == [(Kind.CUT, "ceph"), (Kind.PROMOTE, "one-1"), (Kind.TERM, "one-1"), (Kind.REGISTER, "one-1")]
 
 
 def test_a_vms_clone_that_was_no_image_there_is_registered_as_its_disk() -> None:

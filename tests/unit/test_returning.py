@@ -25,7 +25,7 @@ def coming(body: VmRecord = AWAY, home: PeerVm | None = HOME, **changes: object)
 
 def test_a_vm_that_left_from_here_comes_back_as_itself() -> None:
     found = steps(failover.plan(coming(), Request()))
-    assert found[-3:] == [(Kind.PROMOTE, "one-1"), (Kind.RETURN, ORIGIN), (Kind.START, ORIGIN)]
+    assert found[-4:] == [(Kind.PROMOTE, "one-1"), (Kind.TERM, "one-1"), (Kind.RETURN, ORIGIN), (Kind.START, ORIGIN)]
     assert not {Kind.CREATE, Kind.REGISTER} & {kind for kind, _ in found}
 
 

@@ -98,8 +98,10 @@ def executed(world: Facts, done: tuple[Step, ...], request: Request) -> Facts:
     there = {str(vm.vm_id): vm for vm in world.there or ()}
     items = {item.origin: item for item in inventory.vms(world.images, world.here)}
     for step in done:
-        if step.kind in (Kind.PROMOTE, Kind.TERM):
-            images[step.target] = replace(images[step.target], primary=True, term=OUR_TERM)
+        if step.kind is Kind.PROMOTE:
+            images[step.target] = replace(images[step.target], primary=True)
+        elif step.kind is Kind.TERM:
+            images[step.target] = replace(images[step.target], term=OUR_TERM)
         elif step.kind is Kind.STOP:
             found = there[step.target]
             there[step.target] = replace(found, state="POWEROFF", held=found.held or found.state)

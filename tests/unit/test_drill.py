@@ -1,0 +1,246 @@
+"""A drill decided: refusals row by row, and what must hold for every plan and every cleanup whatever is found."""
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import HERE, THERE
+from worlds import ONE_DISK, ORIGIN, REQUESTS, copy_of, worlds
+
+from onedr import names, template
+from onedr.model import ImageFacts, Peer
+from onedr.ops import drill_page
+from onedr.policy import drill
+from onedr.policy.drill import CloneFound, Facts, Found, ImageFound, SnapshotFound, VmFound
+from onedr.policy.plan import Kind, Request
+from onedr.policy.readiness import Ground, Host
+from onedr.policy.vm_template import Network
+
+DRILLS = Network(9, "drills", (("203.0.113.0", 64),), (("02:00:cb:00:71:00", 64),))
+LAN = Network(1, "lan", (("192.0.2.0", 64),), (("02:00:c0:00:02:00", 64),))
+GROUND = Ground({"drills": DRILLS, "lan": LAN})
+NIC = (("NETWORK", "lan"), ("IP", "192.0.2.7"), ("MAC", "02:00:c0:00:02:07"), ("MODEL", "virtio"))
+WITH_NIC = replace(ONE_DISK, template=(*ONE_DISK.template, ("NIC", NIC)))
+TAG = names.drill(HERE, 100, 1763840000000)
+
+
+def facts(*images: ImageFacts, **changes: Any) -> Facts:
+    values: dict[str, Any] = {
+        "datastore": "ceph", "here": HERE, "protected": True, "peer": Peer.ANSWERS, "peer_detail": "it greets",
+        "can_connect": True, "network": "drills", "ground": GROUND,
+    }
+    return Facts(**{**values, **changes}, images=images)
+
+
+COPY = copy_of("one-1", WITH_NIC)
+
+
+@pytest.mark.parametrize(("given_facts", "reason"), [
+    (facts(COPY, protected=False), "DR_PROTECT=YES is missing"),
+    (facts(), "runs at the secondary"),
+    (facts(copy_of("one-1", primary=True)), "runs at the secondary"),
+    (facts(COPY, standing=("VM drill-web (3)",)), "onedr drill cleanup ceph"),
+    (facts(COPY, network=""), "set DR_DRILL_NETWORK"),
+    (facts(COPY, network="gone"), "there is no virtual network of this name"),
+    (facts(COPY, network="lan"), "after a failover VM web would live there"),
+    (facts(COPY, ground=replace(GROUND, network_map={"lan": "drills"})), "after a failover VM web would live there"),
+    (facts(COPY, ground=Ground({"drills": replace(DRILLS, ranges=(("192.0.2.0", 64),)), "lan": LAN})), "holds 192.0.2.7"),
+    (facts(COPY, ground=Ground({"drills": replace(DRILLS, macs=LAN.macs), "lan": LAN})), "holds 02:00:c0:00:02:07"),
+    (facts(COPY, peer=Peer.GONE), "does not answer"),
+    (facts(COPY, peer=Peer.UNKNOWN), "does not answer"),
+    (facts(COPY, can_connect=False), "lets nobody in"),
+    (facts(copy_of("one-1", complete=False)), "never completed"),
+    (facts(copy_of("one-1", stale=True)), "is stale"),
+    (facts(copy_of("one-1", parent="one-9"), copy_of("one-9", None, complete=False)), "first copy of one-9 never completed"),
+])
+def test_it_is_refused_with_the_reason_and_without_steps(given_facts: Facts, reason: str) -> None:
+    plan = drill.plan(given_facts, Request())
+    assert reason in plan.refusal
+    assert plan.steps == ()
+
+
+def test_the_steps_of_one_vm_in_their_order() -> None:
+    plan = drill.plan(facts(COPY), Request())
+    assert [(step.kind, step.target) for step in plan.steps] == [
+        (Kind.SNAPSHOT, "one-1"), (Kind.ARRIVE, "one-1"), (Kind.CLONE, "one-1"), (Kind.REGISTER, "one-1"), (Kind.CREATE, ORIGIN),
+        (Kind.START, ORIGIN), (Kind.CHECK, ORIGIN), (Kind.PROVE, "one-1"),
+    ]
+
+
+def test_a_vm_that_did_not_run_is_made_and_not_started() -> None:
+    off = replace(WITH_NIC, state="POWEROFF")
+    assert {step.kind for step in drill.plan(facts(copy_of("one-1", off)), Request()).steps}.isdisjoint({Kind.START, Kind.CHECK})
+
+
+def test_a_vm_nobody_knows_is_left_out_and_the_others_are_tried() -> None:
+    plan = drill.plan(facts(COPY), Request(vms=("web", "wbe")))
+    assert plan.steps and "wbe" in plan.left_out
+
+
+def test_no_room_is_told_and_stops_nothing() -> None:
+    plan = drill.plan(facts(COPY, ground=replace(GROUND, hosts=(Host("h", 0, 0),))), Request())
+    assert plan.steps and "no host here has room" in plan.warnings[ORIGIN]
+
+
+def test_the_record_of_a_drills_vm_has_nothing_of_productions_place() -> None:
+    user = (("DR_PROTECT", "YES"), ("DR_DRILL", "forged"), ("NOTE", "x"))
+    own = (("CPU", "1"), ("NIC", NIC), ("NIC_ALIAS", (*NIC, ("PARENT", "NIC0"))), ("SCHED_ACTION", (("ACTION", "terminate"),)))
+    made = drill.record_of(replace(WITH_NIC, template=own, user_template=user), "drills")
+    assert made.name == "drill-web"
+    assert made.template == (
+        ("CPU", "1"), ("NIC", (("MODEL", "virtio"), ("NETWORK", "drills"))),
+        ("NIC_ALIAS", (("MODEL", "virtio"), ("PARENT", "NIC0"), ("NETWORK", "drills"))),
+    )
+    assert made.user_template == (("NOTE", "x"),)
+
+
+def test_a_long_name_stays_within_what_oned_takes() -> None:
+    assert len(drill.vm_name("x" * 128)) == 128
+
+
+@given(worlds(), REQUESTS)
+def test_a_plan_names_a_mirrored_image_only_to_be_snapshotted_cloned_and_watched(world: Any, request_: Request) -> None:
+    """Never to be written, promoted, demoted, removed: whatever the facts are."""
+    given_facts = facts(*world.images, protected=world.protected, peer=world.peer, can_connect=world.can_fence)
+    plan = drill.plan(given_facts, request_)
+    harmless = {Kind.SNAPSHOT, Kind.ARRIVE, Kind.CLONE, Kind.REGISTER, Kind.PROVE}
+    by_name = {image.name: image for image in world.images}
+    assert {step.kind for step in plan.steps} <= harmless | {Kind.CREATE, Kind.START, Kind.CHECK}
+    assert {step.kind for step in plan.steps if step.target in by_name} <= harmless
+    for step in plan.steps:
+        if step.kind is Kind.SNAPSHOT:
+            found = by_name[step.target]
+            assert found.mode is not None and not found.primary and found.complete, "only complete copies of the peer's"
+
+
+@given(worlds(), REQUESTS)
+def test_a_vm_is_made_only_of_clones_of_all_its_disks(world: Any, request_: Request) -> None:
+    plan = drill.plan(facts(*world.images), request_)
+    cloned = {step.target for step in plan.steps if step.kind is Kind.REGISTER}
+    items = {item.origin: item for item in plan.vms}
+    for step in plan.steps:
+        if step.kind is Kind.CREATE:
+            item = items[step.target]
+            assert {image.name for image in item.images} <= cloned and item.images
+            assert not {str(found.rbd).partition("/")[2] for found in item.record.disks if found.protected} - cloned
+    assert bool(plan.refusal) != bool(plan.steps)
+
+
+OTHER = names.drill(THERE, 100, 1763840000000)
+ELSEWHERE = names.drill(HERE, 101, 1763840000000)
+TAGS = st.sampled_from([TAG, names.drill(HERE, 100, 5), OTHER, ELSEWHERE, "", "forged", "onedr-drill-x"])
+NAMES = st.builds(names.drill_clone, TAGS, st.sampled_from(["one-1", "one-1-2-0", "one-7"])) | st.sampled_from(["one-1", "one-sys-1-0"])
+FOUND = st.builds(
+    Found, st.just(HERE), st.just(100),
+    st.lists(st.builds(VmFound, st.integers(0, 9), st.just("x"), TAGS, st.frozensets(NAMES, max_size=3)), max_size=4).map(tuple),
+    st.lists(st.builds(ImageFound, st.integers(0, 9), st.just("x"), TAGS, NAMES), max_size=4).map(tuple),
+    st.lists(st.builds(CloneFound, NAMES, st.booleans()), max_size=4).map(tuple),
+    st.lists(st.builds(
+        SnapshotFound, st.sampled_from(["one-1", "one-2"]), TAGS | st.sampled_from(["0", "snap"]), st.sampled_from(["", "here", "there"])
+    ), max_size=4).map(tuple),
+    st.sampled_from(["", "it is silent"]),
+)
+
+
+@given(FOUND)
+def test_cleanup_removes_only_what_carries_the_mark_of_this_sites_drills(found: Found) -> None:
+    def own(name: str) -> bool:
+        parsed = names.parse_drill(name)
+        return parsed is not None and parsed.cluster == HERE[:8] and parsed.datastore_id == 100
+
+    plan = drill.cleanup(found)
+    vms = {f"VM {vm.vm_id}": vm for vm in reversed(found.vms)}
+    for step in plan.steps:
+        if step.kind is Kind.TERMINATE:
+            candidates = [vm for vm in found.vms if f"VM {vm.vm_id}" == step.target]
+            assert any(own(vm.tag) and any(name.startswith(f"{vm.tag}-") for name in vm.disks) for vm in candidates), vms
+        elif step.kind is Kind.DELETE:
+            candidates_ = [image for image in found.images if f"image {image.image_id}" == step.target]
+            assert any(own(image.tag) and image.rbd.startswith(f"{image.tag}-") for image in candidates_)
+        elif step.kind is Kind.REMOVE:
+            assert own(step.target) and any(clone.made for clone in found.clones if clone.name == step.target)
+        else:
+            image, _, tag = step.target.partition("@")
+            assert step.kind is Kind.UNSNAP and names.parse_drill(tag)
+            places = {snapshot.primary for snapshot in found.snapshots if (snapshot.image, snapshot.tag) == (image, tag)}
+            assert places & ({"here", "there"} if own(tag) else {"here"})
+
+
+@given(FOUND)
+def test_what_is_its_own_is_removed_or_named(found: Found) -> None:
+    plan = drill.cleanup(found)
+    named = {step.target for step in plan.steps} | set(plan.left_out)
+    for vm in found.vms:
+        parsed = [names.parse_drill(name) for name in vm.disks]
+        if vm.tag == TAG and any(one is not None and one.tag == TAG for one in parsed):
+            assert f"VM {vm.vm_id}" in named
+    assert {clone.name for clone in found.clones if clone.name.startswith(f"{TAG}-")} <= named
+    assert {snapshot.target for snapshot in found.snapshots if snapshot.tag == TAG} <= named
+
+
+def test_a_snapshot_whose_primary_is_not_seen_is_left_with_the_reason() -> None:
+    found = Found(HERE, 100, snapshots=(SnapshotFound("one-1", TAG, ""),), peer_detail="it is silent")
+    plan = drill.cleanup(found)
+    assert plan.steps == () and "it is silent" in plan.left_out[f"one-1@{TAG}"]
+
+
+def test_what_a_dead_secondary_left_is_removed_at_the_primary() -> None:
+    plan = drill.cleanup(Found(HERE, 100, snapshots=(SnapshotFound("one-1", OTHER, "here"),)))
+    assert [(step.kind, step.target) for step in plan.steps] == [(Kind.UNSNAP, f"one-1@{OTHER}")]
+
+
+def test_another_drill_is_refused_for_what_is_ones_own_and_not_for_others() -> None:
+    vm = VmFound(3, "drill-web", TAG, frozenset({names.drill_clone(TAG, "one-1")}))
+    forged = VmFound(4, "web", TAG, frozenset({"one-1"}))
+    found = Found(HERE, 100, (vm, forged), snapshots=(SnapshotFound("one-1", OTHER, ""), SnapshotFound("one-1", TAG, "")))
+    assert drill.standing(found) == ("VM drill-web (3)", f"one-1@{TAG}")
+
+
+@pytest.mark.parametrize(("given_verdict", "expected"), [
+    (({}, (), 2, 30.0, 60), []),
+    (({}, (), 2, 30.0, 0), []),
+    (({"VM web": "no disk"}, (), 2, None, 60), ["VM web: no disk"]),
+    (({}, (), 2, 90.0, 60), ["the recovery took 90 s, the objective DR_RTO is 60 s"]),
+    (({}, ("one-1",), 2, 30.0, 0), ["one-1: its recovery point did not advance during the drill"]),
+    (({}, (), 0, None, 60), ["no VM was started: none of them ran at the peer"]),
+])
+def test_the_verdict_names_each_reason(given_verdict: Any, expected: list[str]) -> None:
+    assert drill.verdict(*given_verdict) == expected
+
+
+def test_names_of_drills_go_there_and_back_and_nothing_else_is_one() -> None:
+    fsid = "0ad1c9f2-aaaa-bbbb-cccc-000000000000"
+    tag = names.drill(fsid, 100, 1763840000000)
+    assert names.parse_drill(tag) == names.DrillName(tag, "0ad1c9f2", 100)
+    assert names.parse_drill(names.drill_clone(tag, "one-1-2-0")) == names.DrillName(tag, "0ad1c9f2", 100, "one-1-2-0")
+    assert not names.is_ours(names.drill_clone(tag, "one-1")), "nothing mirrors or recovers it"
+    for other in ("one-1", "snap", "0", "onedr-drill", f"{tag}-", f"{tag}-sys", f"x{tag}", tag.upper()):
+        assert names.parse_drill(other) is None
+
+
+REPORT: dict[str, Any] = {
+    "drill": TAG, "datastore": "<script>alert(1)</script>", "site": "b & c", "cluster": HERE, "began": 0.0, "ended": 9.0,
+    "by": {"user": "\u0000oneadmin", "process": "host:1:2"}, "result": "FAILED", "reasons": ['VM "x": <b>'], "network": "drills",
+    "asked": {"vms": [], "port": 22, "command": ["a", "<i>"]}, "rto": {"measured_s": None, "objective_s": None},
+    "rpo": {"objective_s": 900}, "failed": {"VM x": "</table>"}, "warnings": {}, "steps": [], "versions": {"ceph": "16"}, "cleanup": None,
+    "vms": [{
+        "name": "<img src=x>", "vm": 1, "site": "a", "drill_vm": None, "nics": [], "recovery_point": None, "loss_before_s": None,
+        "running_after_s": None, "passed_after_s": None, "result": "failed", "why": "&", "checks": [
+            {"check": "runs", "result": "failed", "at": 1.0, "seconds": 1.0, "evidence": "\x1b[31m</td>"}],
+    }],
+    "images": [{"image": "one-1", "snapshot_at": None, "recovery_points": {"before": None, "during": None, "after": None}}],
+}
+
+
+def test_nothing_a_user_wrote_becomes_part_of_the_page() -> None:
+    page = drill_page.page(REPORT, "d" * 64, "x.json").decode()
+    for evil in ("<script>", "<img", "<b>", "<i>", "</table></td>", "\x1b", "\x00"):
+        assert evil not in page, evil
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "Not yet: the drill's VMs stand." in page
+    root = template.parse_xml(page.partition("\n")[2].replace('<meta charset="utf-8">', ""))
+    assert root.tag == "html"
+
+
