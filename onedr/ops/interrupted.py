@@ -13,6 +13,7 @@ from onedr.ops import action, gather, peer, planned
 from onedr.ops.protected import Datastore
 from onedr.ops.running import Emit, Outcome, Running, clock
 from onedr.policy.plan import Kind
+from onedr.policy.state import DRILLS
 from onedr.ports import ceph, journal, mirror
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
@@ -39,6 +40,8 @@ def find(target: Datastore) -> dict[str, Any]:
 def request(target: Datastore, by: str, trigger: str) -> action.Request:
     """What the interrupted run was asked for. Raises RefusedError when there is none, or it is not one to go on with."""
     last = find(target)
+    if last["verb"] in DRILLS:
+        raise RefusedError(f"The interrupted run is a drill's: onedr drill cleanup {target.name} removes what it left.")
     if last["verb"] not in RESUMED:
         raise RefusedError(f"The interrupted run is a {last['verb']}, which is not resumed; onedr {last['verb']} starts it anew.")
     return action.asked_again(last, by, trigger)
@@ -54,6 +57,8 @@ def abort(target: Datastore, asked: action.Request, emit: Emit, frontend: FrontE
         last = run.interrupted
         if last is None:
             return _nothing(pool, emit)
+        if last["verb"] in DRILLS:
+            raise RefusedError(f"The interrupted run is a drill's: onedr drill cleanup {target.name} removes what it left.")
         if last["verb"] not in _MOVES:
             raise RefusedError(f"The interrupted run is a {last['verb']}, which cannot be aborted; onedr resume goes on with it.")
         names = _not_promoted(pool, last)

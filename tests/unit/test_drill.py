@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import HERE, THERE
+from samples import HERE
 from worlds import ONE_DISK, ORIGIN, REQUESTS, copy_of, worlds
 
 from onedr import names, template
@@ -24,7 +24,8 @@ LAN = Network(1, "lan", (("192.0.2.0", 64),), (("02:00:c0:00:02:00", 64),))
 GROUND = Ground({"drills": DRILLS, "lan": LAN})
 NIC = (("NETWORK", "lan"), ("IP", "192.0.2.7"), ("MAC", "02:00:c0:00:02:07"), ("MODEL", "virtio"))
 WITH_NIC = replace(ONE_DISK, template=(*ONE_DISK.template, ("NIC", NIC)))
-TAG = names.drill(HERE, 100, 1763840000000)
+MINE, THEIRS = "0ad1c9f2-1111-4111-8111-111111111111", "beefcafe-1111-4111-8111-111111111111"
+TAG = names.drill(MINE, 100, 1763840000000)
 
 
 def facts(*images: ImageFacts, **changes: Any) -> Facts:
@@ -129,17 +130,19 @@ def test_a_vm_is_made_only_of_clones_of_all_its_disks(world: Any, request_: Requ
     assert bool(plan.refusal) != bool(plan.steps)
 
 
-OTHER = names.drill(THERE, 100, 1763840000000)
-ELSEWHERE = names.drill(HERE, 101, 1763840000000)
-TAGS = st.sampled_from([TAG, names.drill(HERE, 100, 5), OTHER, ELSEWHERE, "", "forged", "onedr-drill-x"])
-NAMES = st.builds(names.drill_clone, TAGS, st.sampled_from(["one-1", "one-1-2-0", "one-7"])) | st.sampled_from(["one-1", "one-sys-1-0"])
+OTHER = names.drill(THEIRS, 100, 1763840000000)
+ELSEWHERE = names.drill(MINE, 101, 1763840000000)
+TAGS = st.sampled_from([TAG, names.drill(MINE, 100, 5), OTHER, ELSEWHERE, "", "forged", "onedr-drill-x"])
+CLONES = st.builds(names.drill_clone, TAGS, st.sampled_from(["one-1", "one-1-2-0", "one-7"]))
+NAMES = CLONES | st.sampled_from(["one-1", "one-sys-1-0"])
+SNAPSHOTS = TAGS | st.sampled_from(["0", "snap"])
 FOUND = st.builds(
-    Found, st.just(HERE), st.just(100),
+    Found, st.just(MINE), st.just(100),
     st.lists(st.builds(VmFound, st.integers(0, 9), st.just("x"), TAGS, st.frozensets(NAMES, max_size=3)), max_size=4).map(tuple),
     st.lists(st.builds(ImageFound, st.integers(0, 9), st.just("x"), TAGS, NAMES), max_size=4).map(tuple),
     st.lists(st.builds(CloneFound, NAMES, st.booleans()), max_size=4).map(tuple),
     st.lists(st.builds(
-        SnapshotFound, st.sampled_from(["one-1", "one-2"]), TAGS | st.sampled_from(["0", "snap"]), st.sampled_from(["", "here", "there"])
+        SnapshotFound, st.sampled_from(["one-1", "one-2"]), SNAPSHOTS, st.sampled_from(["", "here", "there"])
     ), max_size=4).map(tuple),
     st.sampled_from(["", "it is silent"]),
 )
@@ -149,7 +152,7 @@ FOUND = st.builds(
 def test_cleanup_removes_only_what_carries_the_mark_of_this_sites_drills(found: Found) -> None:
     def own(name: str) -> bool:
         parsed = names.parse_drill(name)
-        return parsed is not None and parsed.cluster == HERE[:8] and parsed.datastore_id == 100
+        return parsed is not None and parsed.cluster == MINE[:8] and parsed.datastore_id == 100
 
     plan = drill.cleanup(found)
     vms = {f"VM {vm.vm_id}": vm for vm in reversed(found.vms)}
@@ -182,20 +185,20 @@ def test_what_is_its_own_is_removed_or_named(found: Found) -> None:
 
 
 def test_a_snapshot_whose_primary_is_not_seen_is_left_with_the_reason() -> None:
-    found = Found(HERE, 100, snapshots=(SnapshotFound("one-1", TAG, ""),), peer_detail="it is silent")
+    found = Found(MINE, 100, snapshots=(SnapshotFound("one-1", TAG, ""),), peer_detail="it is silent")
     plan = drill.cleanup(found)
     assert plan.steps == () and "it is silent" in plan.left_out[f"one-1@{TAG}"]
 
 
 def test_what_a_dead_secondary_left_is_removed_at_the_primary() -> None:
-    plan = drill.cleanup(Found(HERE, 100, snapshots=(SnapshotFound("one-1", OTHER, "here"),)))
+    plan = drill.cleanup(Found(MINE, 100, snapshots=(SnapshotFound("one-1", OTHER, "here"),)))
     assert [(step.kind, step.target) for step in plan.steps] == [(Kind.UNSNAP, f"one-1@{OTHER}")]
 
 
 def test_another_drill_is_refused_for_what_is_ones_own_and_not_for_others() -> None:
     vm = VmFound(3, "drill-web", TAG, frozenset({names.drill_clone(TAG, "one-1")}))
     forged = VmFound(4, "web", TAG, frozenset({"one-1"}))
-    found = Found(HERE, 100, (vm, forged), snapshots=(SnapshotFound("one-1", OTHER, ""), SnapshotFound("one-1", TAG, "")))
+    found = Found(MINE, 100, (vm, forged), snapshots=(SnapshotFound("one-1", OTHER, ""), SnapshotFound("one-1", TAG, "")))
     assert drill.standing(found) == ("VM drill-web (3)", f"one-1@{TAG}")
 
 
@@ -225,7 +228,8 @@ REPORT: dict[str, Any] = {
     "drill": TAG, "datastore": "<script>alert(1)</script>", "site": "b & c", "cluster": HERE, "began": 0.0, "ended": 9.0,
     "by": {"user": "\u0000oneadmin", "process": "host:1:2"}, "result": "FAILED", "reasons": ['VM "x": <b>'], "network": "drills",
     "asked": {"vms": [], "port": 22, "command": ["a", "<i>"]}, "rto": {"measured_s": None, "objective_s": None},
-    "rpo": {"objective_s": 900}, "failed": {"VM x": "</table>"}, "warnings": {}, "steps": [], "versions": {"ceph": "16"}, "cleanup": None,
+    "rpo": {"objective_s": 900}, "failed": {"VM x": "</table>"}, "warnings": {}, "steps": [], "versions": {"ceph": "16"},
+    "cleanup": None,
     "vms": [{
         "name": "<img src=x>", "vm": 1, "site": "a", "drill_vm": None, "nics": [], "recovery_point": None, "loss_before_s": None,
         "running_after_s": None, "passed_after_s": None, "result": "failed", "why": "&", "checks": [
