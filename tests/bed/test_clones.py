@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import driver_calls as calls
 import pytest
@@ -148,20 +150,29 @@ def test_clones_made_while_the_last_one_goes(g: Ground, tmp_path: Path) -> None:
         assert [disk for disk in contents(site)[0] if disk.startswith(f"{name}-")] == [last]
 
 
+COME_AND_GO = """
+import sys
+from onedr.model import CephAccess
+from onedr.ports import ceph, images
+with ceph.connect(CephAccess("one", "oneadmin", sys.argv[1])) as pool:
+    for turn in range(10):
+        name = f"one-535-{sys.argv[2]}-{turn}"
+        images.clone(pool, "one-535", name)
+        images.remove(pool, name)
+        images.drop_base_snapshot(pool, "one-535")
+"""
+
+
 def test_a_bases_snapshot_comes_and_goes_under_the_making_of_clones(g: Ground) -> None:
-    """The same race, dense: three VMs at a time come and go, each drops @snap at its end when it may."""
+    """The same race, dense: three VMs at a time come and go, each drops @snap at its end when it may.
+
+    A process each, as drivers are: in one, librbd 16.2 aborted in one run of forty (docs/measured.md).
+    """
     access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
-
-    def work(vm: int) -> None:
-        with ceph.connect(access) as pool:
-            for turn in range(10):
-                images.clone(pool, "one-535", f"one-535-{vm}-{turn}")
-                images.remove(pool, f"one-535-{vm}-{turn}")
-                images.drop_base_snapshot(pool, "one-535")
-
     with ceph.connect(access) as pool:
         pool.rbd.create(pool.io, "one-535", 4 * MIB, old_format=False)
-        assert parallel.each(range(3), work, 2 * LIMIT_S) == dict.fromkeys(range(3))
+        words = [sys.executable, "-c", COME_AND_GO, str(g.site.ceph_conf)]
+        ended([Popen([*words, str(vm)], stdout=PIPE, stderr=PIPE) for vm in range(3)])
         images.drop_base_snapshot(pool, "one-535")
         assert [name for name in pool.names() if name.startswith("one-535")] == ["one-535"]
         with pool.image("one-535") as image:
