@@ -71,7 +71,7 @@ def _boots(pool: Pool, guest: Guest) -> str:
         for name in guest.clones:
             written = drills.own_bytes(pool, name)
             if written:
-                return f"the guest wrote to its disk: {written} bytes of {name} are its own since it was cloned"
+                return f"the guest wrote to its disk: {written} bytes in objects of its own since {name} was cloned"
         if time.monotonic() > end:
             raise OneDRError(f"the guest wrote nothing to {', '.join(guest.clones)} within {_BOOT_LIMIT_S} s")
         time.sleep(_PAUSE_S)

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from onedr import names
 from onedr.errors import FrontEndError
-from onedr.model import ImageFacts, VmRecord
+from onedr.model import ImageFacts, State, VmRecord
 from onedr.ops import copies, gather, protected
 from onedr.ops.copies import Copies
 from onedr.ops.protected import Datastore
@@ -67,12 +67,14 @@ def view(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> View:
     )
     lease = journal.current(pool)
     running = lease is not None and lease.alive(now) and lease.verb not in conversion.VERBS
-    moved = journal.last(pool, state.DRILLS)
-    died = [] if running else [run for run in (moved, journal.last(pool)) if run is not None and run["result"] == "RUNNING"]
+    moved, newest = journal.last(pool, state.DRILLS), journal.last(pool)
+    died = [] if running else [run for run in (moved, newest) if run is not None and run["result"] == "RUNNING"]
     interrupted = bool(died)
     verb = lease.verb if lease is not None and running else str(died[0]["verb"]) if died else ""
     took_over = str(moved["message"]) if moved and moved["result"] in ("DONE", "PARTIAL") else ""
     judged = state.verdict(datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over)
+    if newest and newest["verb"] == "drill" and newest["result"] in ("DONE", "PARTIAL") and judged.state is State.STANDBY:
+        judged = replace(judged, message=f"{judged.message} A drill's VMs stand; onedr drill cleanup takes them away.")
     return View(facts, seen, items, judged, unprotected)
 
 
@@ -122,9 +124,10 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> Item:
 
 
 def _came_back(seen: View) -> dict[str, list[str]]:
-    """Of a site that came back: images that the peer took over, and those it never had. Empty for any other site."""
+    """Of a site that came back: images that the peer took over, and those it never did. Empty for any other site."""
     stale = [item.name for item in seen.items if item.stale]
-    only_here = [fact.name for fact in seen.facts if fact.mode and judged(fact, seen.copies) is Returned.ONLY_HERE]
+    own = (Returned.ONLY_HERE, Returned.MINE)
+    only_here = [fact.name for fact in seen.facts if fact.mode and judged(fact, seen.copies) in own]
     return {"stale": stale, "only_here": only_here if stale else []}
 
 

@@ -19,6 +19,7 @@ _BLOCK = re.compile(r"^```sh\n(# at ([^\n]+)\n.*?)^```$", re.MULTILINE | re.DOTA
 _ANY_BLOCK = re.compile(r"^```(?!sh\n# at |$)", re.MULTILINE)
 _PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 _MOVING = REPO / "docs" / "enable.md"
+_DRILL = REPO / "docs" / "drill.md"
 _LIMIT_S = 240
 
 
@@ -74,6 +75,8 @@ def test_the_readme_leads_to_the_first_failover(clouds: tuple[Bed, Cloud, Cloud]
     for where, text in blocks(REPO / "README.md"):
         if "dead" in where and not dead:
             protect_something(a, b)
+            for _, drill in blocks(_DRILL):
+                run(b, drill, checkout)
             bed.kill("site-a")
             dead = True
         for cloud in {"both sites": (a, b), "site A": (a,)}.get(where, (b,)):
@@ -111,7 +114,7 @@ def protect_something(a: Cloud, b: Cloud) -> None:
 
 def test_the_other_pages_commands_run(clouds: tuple[Bed, Cloud, Cloud], checkout: Path) -> None:
     _, a, b = clouds
-    for page in [page for page in _PAGES[1:] if page != _MOVING]:
+    for page in [page for page in _PAGES[1:] if page not in (_MOVING, _DRILL)]:
         for where, text in blocks(page):
             run(a if where == "site A" else b, text, checkout)
     assert (a.one_location / "etc" / "onedr" / "record.key").stat().st_mode & 0o777 == 0o600
