@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from onedr.errors import OneDRError
+from onedr.errors import FrontEndError, OneDRError
 from onedr.model import Peer, State, Term
 from onedr.ops import gather, homecoming, peer, peer_site, planned, protected, recreate, register, storage
 from onedr.ops import site as front
@@ -214,9 +214,11 @@ class _Failover:
         return made
 
     def _return(self, origin: str) -> str:
+        if origin not in self.items:
+            return homecoming.leave(self.site, self.facts.local[origin].vm_id, origin)
         item, home = self.items[origin], self.homes[origin]
         self.vm_ids[origin] = home.vm_id
-        return homecoming.take_back(self.site, item, home, policy.wants_start(item, self.request))
+        return homecoming.take_back(self.site, item, home, policy.wants_start(item, self.request), self.images)
 
     def _start(self, origin: str) -> str:
         if origin in self.homes:
@@ -241,7 +243,13 @@ class _Failover:
         return sorted(groups.items())
 
     def _finish(self) -> Outcome:
+        if planned_policy.is_planned(self.facts) and not self.request.vms and not self.outcome.failed:
+            try:
+                homecoming.follow_images(self.site, self.images)
+            except FrontEndError as error:
+                self.site.warn(self.facts.datastore, f"images changed or deleted at the other site are not followed: {error}")
         vms = [step.target for step in self.plan.steps if step.kind in (Kind.CREATE, Kind.RETURN, Kind.START)]
+        vms = [origin for origin in vms if origin in self.items or origin in self.facts.recovered]
         vms += [origin for origin in self.plan.left_out if origin in self.items]
         vms += list(self.facts.recovered) if self.facts.interrupted else []  # by the run that did not end
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})

@@ -64,14 +64,15 @@ def on_pool(frontend: FrontEnd, pool_name: str) -> Iterator[PeerVm]:
 
 
 def of_element(element: etree._Element, pool_name: str) -> PeerVm:
-    images = set()
+    images, clones = set(), set()
     for disk in definition.vm_record(element, ()).disks:
         pool, _, name = (disk.rbd or "").partition("/")
         if pool == pool_name:
             images.add(name)
+            clones |= {name} if disk.clone else set()
     held = template.get(attributes(element, "USER_TEMPLATE"), HELD)
     state, name = definition.vm_state(element), element.findtext("NAME") or ""
-    return PeerVm(number(element, "ID"), name, state, held, frozenset(images))
+    return PeerVm(number(element, "ID"), name, state, held, frozenset(images), frozenset(clones))
 
 
 def hold(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = _GRACE_S) -> str:

@@ -15,7 +15,6 @@ from onedr.policy.inventory import VmItem
 from onedr.policy.plan import Facts, Kind, Plan, Request, Step
 from onedr.policy.vm_template import HELD
 
-
 _ORDER = {kind: number for number, kind in enumerate(Kind)}
 
 

@@ -82,8 +82,8 @@ def recreate(
             built.append((key, value))
     built += [made for disk in template.vectors(record.template, "DISK") for made in _disk(disk, image_ids)]
     for kind in ("NIC", "NIC_ALIAS"):
-        for nic in template.vectors(record.template, kind):
-            built.append((kind, _nic(nic, networks, network_map, warnings)))
+        for found in template.vectors(record.template, kind):
+            built.append((kind, nic(found, networks, network_map, warnings)))
     context = next(template.vectors(record.template, "CONTEXT"), None)
     if context is not None:
         own = tuple((key, value) for key, value in context if not _GENERATED_CONTEXT.fullmatch(key))
@@ -104,11 +104,15 @@ def _must_have_its_disks(record: VmRecord, image_ids: Mapping[int, int]) -> None
 def _disk(disk: Pairs, image_ids: Mapping[int, int]) -> list[tuple[str, object]]:
     disk_id = int(template.get(disk, "DISK_ID", "0"))
     if disk_id in image_ids:
-        kept = tuple((key, value) for key, value in disk if _DISK_KEEPS.fullmatch(key) and value)
-        return [("DISK", (("IMAGE_ID", str(image_ids[disk_id])), *kept))]
+        return [("DISK", (("IMAGE_ID", str(image_ids[disk_id])), *disk_settings(disk)))]
     if template.get(disk, "SOURCE"):
         return []  # named in the record's warnings
     return [("DISK", tuple((key, value) for key, value in disk if key in _VOLATILE_KEEPS and value))]
+
+
+def disk_settings(disk: Pairs) -> Pairs:
+    """What of a disk goes along with its image: target, cache, limits and the like."""
+    return tuple((key, value) for key, value in disk if _DISK_KEEPS.fullmatch(key) and value)
 
 
 def _graphics(value: Pairs, vm_id: int) -> Pairs:
@@ -116,8 +120,9 @@ def _graphics(value: Pairs, vm_id: int) -> Pairs:
     return tuple((key, text) for key, text in value if not (key == "PORT" and text == str(5900 + vm_id)))
 
 
-def _nic(nic: Pairs, networks: Mapping[str, Network], network_map: Mapping[str, str], warnings: list[str]) -> Pairs:
-    there = template.get(nic, "NETWORK")
+def nic(found: Pairs, networks: Mapping[str, Network], network_map: Mapping[str, str], warnings: list[str]) -> Pairs:
+    """A NIC of the other site as it is asked for here. Raises RefusedError when its network has no counterpart."""
+    there = template.get(found, "NETWORK")
     here = network_map.get(there, there)
     network = networks.get(here)
     if network is None:
@@ -126,8 +131,8 @@ def _nic(nic: Pairs, networks: Mapping[str, Network], network_map: Mapping[str, 
             f"Create it, or name another in DR_NETWORK_MAP ({there}=<network here>)."
         )
     built: list[tuple[str, object]] = [("NETWORK_ID", str(network.network_id))]
-    built += [(key, value) for key, value in nic if _NIC_KEEPS.fullmatch(key) and value]
-    address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
+    built += [(key, value) for key, value in found if _NIC_KEEPS.fullmatch(key) and value]
+    address, mac = template.get(found, "IP"), template.get(found, "MAC")
     if address and network.holds(address):
         built.append(("IP", address))  # never with MAC: oned 7.4.0 takes one of them, the MAC follows from the range
     elif mac and not address and network.holds_mac(mac):
@@ -169,6 +174,11 @@ def image_type(number: int) -> str:
     return IMAGE_TYPES[number] if 0 <= number < len(IMAGE_TYPES) else "DATABLOCK"
 
 
+def portable_image(attributes: Pairs) -> Pairs:
+    """A user's own attributes of an image, without those of one site's object."""
+    return tuple((key, value) for key, value in attributes if key not in (*_IMAGE_LOCAL, *_IMAGE_GIVEN))
+
+
 def image_description(
     name: str, kind: str, persistent: bool, source: str, size_mib: int, attributes: Pairs, origin: str
 ) -> Pairs:
@@ -176,5 +186,5 @@ def image_description(
     return (
         ("NAME", name), ("TYPE", kind), ("SOURCE", source), ("SIZE", str(size_mib)), ("FORMAT", "raw"),
         ("PERSISTENT", "YES" if persistent else "NO"), (ORIGIN, origin),
-        *((key, value) for key, value in attributes if key not in (*_IMAGE_LOCAL, *_IMAGE_GIVEN)),
+        *portable_image(attributes),
     )

@@ -133,6 +133,10 @@ class FrontEnd:
         """Set user-template attributes of a VM, the others stay."""
         self.call("vm.update", vm_id, template.to_xml(attributes), APPEND)
 
+    def replace_vm(self, vm_id: int, attributes: Pairs) -> None:
+        """Give a VM exactly these user-template attributes: the only way to remove one."""
+        self.call("vm.update", vm_id, template.to_xml(attributes), REPLACE)
+
     def allocate_image(self, description: Pairs, datastore_id: int) -> int:
         """Register an image; with SOURCE no driver is called (ONED-FACTS §1.1). No capacity check: the data is there."""
         return int(self.call("image.allocate", template.to_xml(description), datastore_id, True))
