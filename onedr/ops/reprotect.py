@@ -250,7 +250,7 @@ class _Reprotect:
         if copies:
             text += f"; what only it held of {len(copies)} is kept, see onedr kept"
         if self.plan.only_here:
-            text += f"; {len(self.plan.only_here)} image(s) that the peer never had stay as they are"
+            text += f"; {len(self.plan.only_here)} image(s) that the peer never took over stay this site's"
         if not self.outcome.failed:
             return self.running.end(State.STANDBY, "DONE", f"{text}.", only_here=list(self.plan.only_here))
         text += f"; {len(self.outcome.failed)} item(s) failed: onedr history shows why, onedr reprotect goes on with them."

@@ -35,7 +35,7 @@ class Plan:
     refusal: str = ""
     steps: tuple[Step, ...] = ()
     resync: tuple[str, ...] = ()  # images that are copied anew
-    only_here: tuple[str, ...] = ()  # the peer never had them: they stay as they are
+    only_here: tuple[str, ...] = ()  # the peer never took them over: they stay this site's
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -62,7 +62,7 @@ def plan(facts: Facts, confirm: str) -> Plan:
             )
     resync = (demote | stale) - left_out.keys()
     awaited = resync | {name for name in there if _is_awaited(facts.here.get(name), there[name])} - left_out.keys()
-    only_here = tuple(sorted(name for name, found in verdicts.items() if found is Verdict.ONLY_HERE))
+    only_here = tuple(sorted(name for name, found in verdicts.items() if found in (Verdict.ONLY_HERE, Verdict.MINE)))
     steps = _steps(facts, demote - left_out.keys(), resync, awaited, there)
     if not steps and not left_out and not facts.interrupted:
         return Plan(_nothing(facts, verdicts), only_here=only_here)
@@ -84,9 +84,9 @@ def _refusal(facts: Facts, confirm: str) -> str:
 
 def _nothing(facts: Facts, verdicts: Mapping[str, Verdict]) -> str:
     mine = [name for name, found in verdicts.items() if found is Verdict.MINE]
-    if mine and len(mine) == len(facts.here):
+    if 2 * len(mine) > len(facts.here):
         return (
-            f"This site is the active one of {facts.datastore}: it writes all its images. Reprotect runs at the site that came "
+            f"This site is the active one of {facts.datastore}: it writes the images. Reprotect runs at the site that came "
             "back. There is nothing to do here."
         )
     return f"There is nothing left to do: all that {facts.datastore} receives from its peer is a complete copy. See onedr status."

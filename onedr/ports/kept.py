@@ -106,14 +106,11 @@ def every(pool: Pool) -> list[Kept]:
 
 
 def remove(pool: Pool, name: str) -> None:
-    """Remove a kept copy, and what was held for it in the trash. Raises InputError for a name that is none."""
+    """Remove a kept copy. The image that a resync replaced and the copy held in the trash is then removed by rbd-mirror, which
+    put it there, within half a minute (docs/measured.md). Raises InputError for a name that is none.
+    """
     if of(pool, name) is None:
         raise InputError(f"There is no kept copy {name!r} in pool {pool.access.pool}; onedr kept lists them.")
-    with pool.image(name, read_only=True) as image:
-        try:
-            parent = dict(image.get_parent_image_spec())
-        except rbd.ImageNotFound:
-            parent = {}
     end = time.monotonic() + _BUSY_LIMIT_S
     while True:
         try:
@@ -125,14 +122,6 @@ def remove(pool: Pool, name: str) -> None:
             if time.monotonic() > end:
                 raise StorageError(f"Kept copy {name} is still in use after {_BUSY_LIMIT_S} s; unmap it, then repeat.") from error
             time.sleep(0.5)
-    _empty_trash(pool, str(parent.get("image_id", "")))
-
-
-def _empty_trash(pool: Pool, image_id: str) -> None:
-    """The image that a resync replaced. While another clone needs it, it stays; rbd-mirror removes what we may not."""
-    if image_id and image_id in {entry["id"] for entry in pool.rbd.trash_list(pool.io)}:
-        with suppress(rbd.Error):
-            pool.rbd.trash_remove(pool.io, image_id, True)
 
 
 def remove_expired(pool: Pool, now: float) -> list[str]:
