@@ -34,10 +34,10 @@ contract: setup
 	$(PYTEST) tests/contract
 
 bed: setup
-	$(PYTEST) tests/bed -m "not long" $(AT_ONCE)
+	$(PYTEST) tests/bed tests/faults -m "not long" $(AT_ONCE)
 
 long: setup
-	$(PYTEST) tests/bed -m long $(AT_ONCE)
+	$(PYTEST) tests/bed tests/faults -m long $(AT_ONCE)
 
 demo: setup
 	$(PYTHON) -m sandbox.demo

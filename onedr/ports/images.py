@@ -15,6 +15,7 @@ from onedr import names
 from onedr.errors import ForeignImageError, InputError, RefusedError, StorageError
 from onedr.model import MIB
 from onedr.ports import intents, mirror
+from onedr.ports.alone import alone
 from onedr.ports.ceph import Pool
 
 REMOVING_KEY = ".rbd_onedr.removing"  # seconds since the epoch: somebody wants to remove the image
@@ -209,7 +210,7 @@ def ensure_base_snapshot(pool: Pool, name: str) -> None:
         there = names.BASE_SNAPSHOT in snapshots(image) and image.is_protected_snap(names.BASE_SNAPSHOT)
     if there and not _is_cut_short(pool, name):
         return
-    with pool.image(name) as image:
+    with alone(pool, name, "snapshotting"), pool.image(name) as image:
         if names.BASE_SNAPSHOT in snapshots(image) and _is_cut_short(pool, name):
             drop_snapshot(image, names.BASE_SNAPSHOT)
         if names.BASE_SNAPSHOT not in snapshots(image):
@@ -234,11 +235,14 @@ def _is_cut_short(pool: Pool, name: str) -> bool:
 
 
 def drop_base_snapshot(pool: Pool, name: str) -> bool:
-    """Remove @snap if no clone uses it. Returns whether it is gone."""
-    with pool.image(name) as image:
+    """Remove @snap if no clone uses it. Returns whether it is gone. Open for writing only to write: docs/measured.md."""
+    with pool.image(name, read_only=True) as image:
         if names.BASE_SNAPSHOT not in snapshots(image):
             return True
-        return drop_snapshot(image, names.BASE_SNAPSHOT)
+    if children(pool, name):
+        return False
+    with alone(pool, name, "snapshotting"), pool.image(name) as image:
+        return names.BASE_SNAPSHOT not in snapshots(image) or drop_snapshot(image, names.BASE_SNAPSHOT)
 
 
 def drop_snapshot(image: rbd.Image, snapshot: str) -> bool:

@@ -3,11 +3,6 @@ from __future__ import annotations
 
 import errno
 import json
-import time
-import uuid
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +11,12 @@ import rbd
 
 from onedr.errors import StorageError
 from onedr.model import Mode
+from onedr.ports.alone import alone
 from onedr.ports.ceph import Pool
 
 _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
 # Which features an image had before it was mirrored: `<image id> <number>`. It stays at this site (P39).
 FEATURES_KEY = ".rbd_onedr.features"
-_PUBLISH_OBJECT = "onedr.publishing"
-_PUBLISH_LOCKS = 64  # names of locks on that object, shared by all images
-_PUBLISH_LASTS_S, _PUBLISH_LIMIT_S, _PUBLISH_PAUSE_S = 20, 40, 0.05
 REPLAYING = 4  # mirror_image_get_status()['state'], CEPH-FACTS §5
 
 
@@ -108,28 +101,8 @@ def publish(pool: Pool, image: rbd.Image) -> None:
     """
     if mode(image) is not Mode.SNAPSHOT:
         return
-    with _alone(pool, f"{zlib.crc32(str(image.id()).encode()) % _PUBLISH_LOCKS}"):
+    with alone(pool, str(image.id()), "publishing"):
         image.mirror_image_create_snapshot()
-
-
-@contextmanager
-def _alone(pool: Pool, lock: str) -> Iterator[None]:
-    """Hold a lock of the pool; that of a process that died runs out."""
-    cookie, end = uuid.uuid4().hex, time.monotonic() + _PUBLISH_LIMIT_S
-    while True:
-        try:
-            pool.io.lock_exclusive(_PUBLISH_OBJECT, lock, cookie, "OneDR", _PUBLISH_LASTS_S)
-            break
-        except (rados.ObjectBusy, rados.ObjectExists) as error:
-            if time.monotonic() > end:
-                text = f"Mirror snapshots are being made by somebody else for {_PUBLISH_LIMIT_S} s; try again."
-                raise StorageError(text) from error
-            time.sleep(_PUBLISH_PAUSE_S)
-    try:
-        yield
-    finally:
-        with suppress(rados.ObjectNotFound):  # it ran out
-            pool.io.unlock(_PUBLISH_OBJECT, lock, cookie)
 
 
 @dataclass(frozen=True)
