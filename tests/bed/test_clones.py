@@ -166,7 +166,7 @@ with ceph.connect(CephAccess("one", "oneadmin", sys.argv[1])) as pool:
 def test_a_bases_snapshot_comes_and_goes_under_the_making_of_clones(g: Ground) -> None:
     """The same race, dense: three VMs at a time come and go, each drops @snap at its end when it may.
 
-    A process each, as drivers are: in one, librbd 16.2 aborted in one run of forty (docs/measured.md).
+    A process each, as drivers are. Without the lock of ports/alone.py librbd 16.2 dies now and then (docs/measured.md).
     """
     access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
     with ceph.connect(access) as pool:
