@@ -12,6 +12,8 @@ from pathlib import Path
 
 from onedr.errors import InputError
 
+_UNITS = Path("/etc/systemd/system")
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -21,13 +23,15 @@ class Paths:
     var: Path
     lib: Path
     bin: Path
+    units: Path | None = None  # systemd's, where it starts a packaged front-end
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Paths:
         """The tree `$ONE_LOCATION` names, or the system-wide one."""
         location = environment.get("ONE_LOCATION", "")
         if not location:
-            return cls(Path("/etc/one"), Path("/var/lib/one"), Path("/usr/lib/one"), Path("/usr/bin"))
+            units = _UNITS if _UNITS.is_dir() else None
+            return cls(Path("/etc/one"), Path("/var/lib/one"), Path("/usr/lib/one"), Path("/usr/bin"), units)
         root = Path(location)
         if not root.is_absolute():
             raise InputError(f"ONE_LOCATION is {location!r}: it must be an absolute path.")

@@ -13,7 +13,7 @@ from onedr.setup import hooks, manifest, registration
 from onedr.setup.manifest import Change, Manifest
 from onedr.setup.oned_conf import DRIVER
 from onedr.setup.paths import Paths
-from onedr.setup.tree import Layout, layout
+from onedr.setup.tree import GUARD, Layout, layout
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,8 @@ def _report(place: Place, plan: Plan) -> None:
     changed = [str(e.path) for e in plan.edits if e.changed]
     if changed:
         print(f"Registered in {' and '.join(changed)}. To do: restart oned.")
+    if any(c.path.name == GUARD for c in plan.changes):
+        print("OpenNebula now starts only after onedr-guard.service. To do: systemctl daemon-reload.")
     if any("vmm" in c.path.parts for c in plan.changes):
         print("New files for the hosts. To do: onehost sync --force, as oneadmin.")
 

@@ -15,6 +15,7 @@ from onedr.setup.paths import Paths
 # Linux takes at most 127 bytes of a first line before 5.1, and ends the interpreter's name at a blank.
 LONGEST_INTERPRETER = 120
 PLACEHOLDER = b"#!/usr/bin/env python3\n"
+GUARD = "onedr-guard.service"
 LAUNCHER = """#!{python}
 import sys
 
@@ -63,7 +64,7 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
         raise InputError(f"{source} has no drivers: it is not OneDR's source tree.")
     taken = {item.path for item in own}
     links = [pair for pair in _stock_links(remotes) if pair[0].path not in taken]
-    items = (*own, *(item for item, _ in links), _command(paths, python))
+    items = (*own, *(item for item, _ in links), _command(paths, python), *_guard(source, paths))
     _check_real_folders(items, remotes)
     return Layout(items, tuple(link for _, link in links))
 
@@ -117,6 +118,15 @@ def _command(paths: Paths, python: Path) -> Item:
     if script.exists() or not python.exists():
         return Item(paths.bin / "onedr", target=str(script))
     return Item(paths.bin / "onedr", LAUNCHER.format(python=python).encode(), executable=True)
+
+
+def _guard(source: Path, paths: Paths) -> list[Item]:
+    """The guard before OpenNebula (docs/guard.md), and the link that `systemctl enable` would make for its RequiredBy."""
+    file = source / "share/systemd" / GUARD
+    if paths.units is None or not file.is_file():
+        return []
+    link = paths.units / "opennebula.service.requires" / GUARD
+    return [Item(paths.units / GUARD, file.read_bytes()), Item(link, target=str(paths.units / GUARD))]
 
 
 def _check_real_folders(items: tuple[Item, ...], remotes: Path) -> None:
