@@ -163,7 +163,7 @@ class Drill:
     def _there(self) -> Pool:
         with self._opening:
             if self._peer_pool is None:
-                self._peer_pool = self.stack.enter_context(peer.connect(self.seen.sight, self.target.access.pool))
+                self._peer_pool = self.stack.enter_context(peer.connect(self.seen.sight, self.target.access.pool, peer.PATIENT_S))
             return self._peer_pool
 
     def _snapshot(self, name: str) -> str:

@@ -157,7 +157,7 @@ class _Cleanup:
         if sight.peer is not Peer.ANSWERS or not sight.can_connect:
             return sight.detail if sight.peer is not Peer.ANSWERS else "its Ceph lets nobody in from here"
         try:
-            self.there = self.stack.enter_context(peer.connect(sight, self.target.access.pool))
+            self.there = self.stack.enter_context(peer.connect(sight, self.target.access.pool, peer.PATIENT_S))
         except OneDRError as error:
             return str(error)
         return ""

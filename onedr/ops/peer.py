@@ -14,6 +14,9 @@ from onedr.ports import ceph, mirror, probe
 from onedr.ports.ceph import Pool
 
 LIMIT_S = 3  # of every single remote call; whole seconds, Ceph takes no others
+# Where images are written to beside others: telling a dead client's watch takes Ceph up to 30 s, and a limit below that
+# ended in a segmentation fault of librbd once (docs/measured.md).
+PATIENT_S = 60
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,14 @@ def _from_ceph(pool: Pool) -> tuple[str, str | None]:
 
 
 @contextmanager
-def connect(sight: Sight, pool_name: str) -> Iterator[Pool]:
+def connect(sight: Sight, pool_name: str, operation_limit_s: int = LIMIT_S) -> Iterator[Pool]:
     """The peer's pool of the same name. Raises StorageError when it does not answer within the limit."""
     if sight.configured is not None:
-        with ceph.connect(sight.configured, LIMIT_S, LIMIT_S * 10) as pool:
+        with ceph.connect(sight.configured, LIMIT_S, max(operation_limit_s, LIMIT_S * 10)) as pool:
             yield pool
         return
     try:
-        cluster = mirror.connect_peer(sight.mon_host, str(sight.key), LIMIT_S)
+        cluster = mirror.connect_peer(sight.mon_host, str(sight.key), LIMIT_S, operation_limit_s)
     except rados.Error as error:
         raise StorageError(f"The peer's Ceph at {sight.mon_host} does not let us in: {error}") from error
     try:

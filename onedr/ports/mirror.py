@@ -198,10 +198,14 @@ def peer_key(pool: Pool, peer_id: str) -> tuple[str, str] | None:
     return str(found["mon_host"]), str(found["key"])
 
 
-def connect_peer(mon_host: str, key: str, limit_s: int) -> rados.Rados:
-    """A connection to the peer's cluster with the key Ceph holds for mirroring. Raises rados.Error."""
+def connect_peer(mon_host: str, key: str, limit_s: int, operation_limit_s: int = 0) -> rados.Rados:
+    """A connection to the peer's cluster with the key Ceph holds for mirroring. `operation_limit_s` 0: as `limit_s`.
+
+    Raises rados.Error.
+    """
     conf = {
-        "mon_host": mon_host, "key": key, "client_mount_timeout": str(limit_s), "rados_osd_op_timeout": str(limit_s),
+        "mon_host": mon_host, "key": key, "client_mount_timeout": str(limit_s),
+        "rados_osd_op_timeout": str(operation_limit_s or limit_s),
         "rados_mon_op_timeout": str(limit_s), "log_to_stderr": "false", "err_to_stderr": "false", "keyring": "/dev/null",
     }
     cluster = rados.Rados(name="client.rbd-mirror-peer", conf=conf)
