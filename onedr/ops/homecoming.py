@@ -8,6 +8,7 @@ from onedr import template
 from onedr.errors import FrontEndError, OneDRError
 from onedr.model import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.ops import recreate
+from onedr.ops.peer_site import LOCKS_ALL
 from onedr.ops.site import Site, give
 from onedr.policy import definition, returning, vm_template
 from onedr.policy.inventory import VmItem
@@ -46,7 +47,7 @@ def take_back(site: Site, item: VmItem, home: PeerVm, starts: bool, images: Mapp
 
 
 def _give(site: Site, kind: str, object_id: int, record: VmRecord | ImageRecord, target: str) -> None:
-    """Owner, group and permissions of the other site; oneadmin there stands for who is missing there, and does not replace ours."""
+    """Owner, group and permissions of the other site; oneadmin there may stand for who is missing there: it replaces nobody."""
     found = site.frontend.image(object_id) if kind == "image" else site.frontend.vm(object_id)
     owner = record.owner if record.owner != _STANDS_IN else found.findtext("UNAME") or ""
     group = record.group if record.group != _STANDS_IN else found.findtext("GNAME") or ""
@@ -61,7 +62,12 @@ def leave(site: Site, vm_id: int, target: str) -> str:
     text = f"VM {vm_id} {element.findtext('NAME')} stays locked: the other site has it no more"
     text += f", and its disk {', '.join(gone)} neither" if gone else ""
     site.warn(target, f"{text}. onevm unlock {vm_id}, then terminate it, or resume it as it was left there")
+    if element.find("LOCK") is not None:
+        site.frontend.call("vm.unlock", vm_id)  # a locked VM takes no attributes, not even from oneadmin
     site.frontend.update_vm(vm_id, ((vm_template.HELD, ""),))
+    site.frontend.call("vm.lock", vm_id, LOCKS_ALL, False)
+    if site.frontend.vm(vm_id).find("LOCK") is None:
+        raise OneDRError(f"VM {vm_id} is not locked again although it was asked for; do not start it: onevm lock {vm_id} --all")
     return f"VM {vm_id} stays locked"
 
 

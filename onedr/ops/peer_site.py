@@ -16,7 +16,7 @@ from onedr.ports import configuration
 from onedr.ports.frontend import NOT_POSSIBLE, FrontEnd, attributes, number
 
 _LOOK_LIMIT_S = 10
-_ALL = 4  # level of one.vm.lock: no action at all, not even oneadmin's (ONED-FACTS §5)
+LOCKS_ALL = 4  # level of one.vm.lock: no action at all, not even oneadmin's (ONED-FACTS §5)
 _GRACE_S = 120  # a guest has this long to shut down by itself
 _PAUSE_S = 0.5
 _AT_REST = ("POWEROFF", "HOLD", "SUSPENDED", "STOPPED", "UNDEPLOYED")
@@ -89,10 +89,10 @@ def hold(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = _GRACE_S)
         there.call("vm.action", "hold", vm_id)
     how = "was at rest" if state in _AT_REST else _power_off(there, vm_id, end, grace_s)
     if there.vm(vm_id).find("LOCK") is None:
-        there.call("vm.lock", vm_id, _ALL, False)
+        there.call("vm.lock", vm_id, LOCKS_ALL, False)
     found = there.vm(vm_id)
     if definition.vm_state(found) not in _AT_REST or found.find("LOCK") is None:
-        raise OneDRError(f"VM {vm_id} at the peer is {definition.vm_state(found)} and not held although it was stopped")
+        raise OneDRError(f"VM {vm_id} is {definition.vm_state(found)} and not held although it was stopped")
     return how
 
 
@@ -105,12 +105,12 @@ def _power_off(there: FrontEnd, vm_id: int, end: float, grace_s: float) -> str:
         if state in _AT_REST:
             return ", then ".join(asked) or "stopped by itself"
         if state not in ("ACTIVE", "PENDING"):
-            raise OneDRError(f"VM {vm_id} at the peer is {state}; it can neither be stopped nor left")
+            raise OneDRError(f"VM {vm_id} is {state}; it can neither be stopped nor left")
         wanted = "poweroff-hard" if lcm == _UNKNOWN or time.monotonic() > grace else "poweroff"
         if lcm in (_RUNNING, _UNKNOWN) and wanted not in asked and _asked(there, wanted, vm_id):
             asked.append(wanted)
         time.sleep(_PAUSE_S)
-    raise OneDRError(f"VM {vm_id} at the peer did not stop in time")
+    raise OneDRError(f"VM {vm_id} did not stop in time")
 
 
 def _asked(there: FrontEnd, action: str, vm_id: int) -> bool:

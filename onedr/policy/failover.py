@@ -32,6 +32,7 @@ def plan(facts: Facts, request: Request) -> Plan:
         item.origin: why for item in vms
         if item.origin in homes and (why := returning.obstacle(item, homes[item.origin], known, facts.here))
     })
+    left_out.update(returning.held_by_others(vms, homes, facts.local))
     fresh = by_priority(item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *homes})
     left_out.update(readiness.obstacles(fresh, facts.ground))
     images = _images_to_take(facts, request, [item for item in vms if item.origin not in left_out])
@@ -192,7 +193,7 @@ def _lacks_term(image: ImageFacts, here: str) -> bool:
 
 def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vms: list[VmItem]) -> list[Step]:
     homes = returning.homes(vms, facts.local)
-    at_home = {name for vm in facts.local.values() for name in vm.images}
+    at_home = {name for home in homes.values() for name in home.images} | returning.clones_here(facts.local).keys()
     disks = {image.name for item in vms for image in item.images}
     steps = [
         Step(Kind.REGISTER, image.name, f"register {image.name} as an image")

@@ -77,6 +77,27 @@ def obstacle(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here:
     return ""
 
 
+def clones_here(local: Mapping[str, PeerVm]) -> dict[str, PeerVm]:
+    """RBD names of the clones of this site's VMs, and whose they are: they are no images here, and go with their VM."""
+    return {name: vm for vm in local.values() for name in vm.clones}
+
+
+def held_by_others(items: Iterable[VmItem], homes_: Mapping[str, PeerVm], local: Mapping[str, PeerVm]) -> dict[str, str]:
+    """By origin, VMs with a disk that is another VM's clone here: at the other site it was given from one to the other."""
+    clones = clones_here(local)
+    found = {}
+    for item in items:
+        home = homes_.get(item.origin)
+        for image in item.images:
+            owner = clones.get(image.name)
+            if owner is not None and (home is None or owner.vm_id != home.vm_id):
+                found[item.origin] = (
+                    f"its disk {image.name} is the clone of VM {owner.name} ({owner.vm_id}) here and goes with it: save it as an "
+                    f"image of its own at the other site, and use that"
+                )
+    return found
+
+
 def left_behind(local: Mapping[str, PeerVm], items: Iterable[VmItem], there: Iterable[PeerVm]) -> dict[int, PeerVm]:
     """By id, VMs held here of which the other site has nothing more: no record, and no VM there with one of their disks."""
     known = {home.vm_id for home in homes(items, local).values()}

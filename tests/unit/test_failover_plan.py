@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, vm_record
-from worlds import ONE_DISK, ORIGIN, REQUESTS, copy_of, executed, facts, lasting, steps, worlds
+from worlds import ONE_DISK, ORIGIN, REQUESTS, WORLDS, copy_of, executed, facts, lasting, steps
 
 from onedr.model import Peer
-from onedr.policy import failover, planned
+from onedr.policy import failover, planned, returning
 from onedr.policy.plan import Facts, Kind, Plan, Recovered, Request
 
 WAITING = copy_of("one-1")
@@ -198,14 +198,14 @@ def test_the_expected_loss_is_never_negative_and_unknown_stays_unknown(
     assert failover.expected_loss_s(at, now) == expected
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_an_image_that_is_not_complete_is_never_promoted(world: Facts, request_: Request) -> None:
     complete = {found.name for found in world.images if found.complete and not found.primary and found.mode is not None}
     plan = failover.plan(world, request_)
     assert {target for kind, target in steps(plan) if kind is Kind.PROMOTE} <= complete
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_nothing_is_promoted_over_a_parent_that_stays_behind(world: Facts, request_: Request) -> None:
     images = {found.name: found for found in world.images}
     promoted = {target for kind, target in steps(failover.plan(world, request_)) if kind is Kind.PROMOTE}
@@ -214,7 +214,7 @@ def test_nothing_is_promoted_over_a_parent_that_stays_behind(world: Facts, reque
         assert parent is None or parent.primary or parent.name in promoted
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_a_peer_that_answers_is_fenced_image_by_image_before_each_promotion(world: Facts, request_: Request) -> None:
     world = replace(world, peer=Peer.ANSWERS)
     found = steps(failover.plan(world, request_))
@@ -225,7 +225,7 @@ def test_a_peer_that_answers_is_fenced_image_by_image_before_each_promotion(worl
     assert (Kind.CUT, "ceph") not in found
 
 
-@given(worlds(), REQUESTS, st.sampled_from([Peer.ANSWERS, Peer.UNKNOWN]))
+@given(WORLDS, REQUESTS, st.sampled_from([Peer.ANSWERS, Peer.UNKNOWN]))
 def test_without_confirmation_nothing_happens_while_the_peer_may_live(
     world: Facts, request_: Request, peer: Peer
 ) -> None:
@@ -235,7 +235,7 @@ def test_without_confirmation_nothing_happens_while_the_peer_may_live(
         assert plan.steps == ()
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_without_the_peer_the_line_is_cut_before_the_first_promotion(world: Facts, request_: Request) -> None:
     found = steps(failover.plan(replace(world, peer=Peer.GONE), request_))
     kinds = [kind for kind, _ in found]
@@ -244,15 +244,16 @@ def test_without_the_peer_the_line_is_cut_before_the_first_promotion(world: Fact
     assert Kind.PROMOTE not in kinds or kinds[0] is Kind.CUT
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_a_vm_is_created_and_started_only_on_disks_that_are_promoted_and_registered(
     world: Facts, request_: Request
 ) -> None:
     plan = failover.plan(world, request_)
     items = {item.origin: item for item in plan.vms}
     images = {found.name: found for found in world.images}
+    at_home = {origin: home.images for origin, home in returning.homes(plan.vms, world.local).items()}
     for at, (kind, target) in enumerate(steps(plan)):
-        if kind not in (Kind.CREATE, Kind.START) or target not in items:
+        if kind not in (Kind.CREATE, Kind.RETURN, Kind.START) or target not in items:
             continue
         before = steps(plan)[:at]
         assert not items[target].obstacles
@@ -260,12 +261,13 @@ def test_a_vm_is_created_and_started_only_on_disks_that_are_promoted_and_registe
             if reference.protected:
                 name = str(reference.rbd).partition("/")[2]
                 assert images[name].primary or (Kind.PROMOTE, name) in before
-                assert name in world.registered or (Kind.REGISTER, name) in before
+                assert name in world.registered or (Kind.REGISTER, name) in before or name in at_home.get(target, ())
         created = target in world.recovered and world.recovered[target].finished
-        assert kind is Kind.CREATE or created or (Kind.CREATE, target) in before
+        made = created or {(Kind.CREATE, target), (Kind.RETURN, target)} & set(before)
+        assert kind in (Kind.CREATE, Kind.RETURN) or made
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_no_step_comes_twice_and_kinds_keep_their_order(world: Facts, request_: Request) -> None:
     found = steps(failover.plan(world, request_))
     assert len(set(found)) == len(found)
@@ -273,21 +275,21 @@ def test_no_step_comes_twice_and_kinds_keep_their_order(world: Facts, request_: 
     assert [order.index(kind) for kind, _ in found] == sorted(order.index(kind) for kind, _ in found)
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_a_refusal_has_no_steps_and_a_plan_has_steps_or_says_who_is_left_out(world: Facts, request_: Request) -> None:
     plan = failover.plan(world, request_)
     assert bool(plan.refusal) != bool(plan.steps or plan.left_out) or planned.is_planned(world)
     assert not plan.refusal or not plan.steps
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_what_is_left_out_is_not_touched(world: Facts, request_: Request) -> None:
     plan = failover.plan(world, request_)
     assert not {target for _, target in steps(plan)} & set(plan.left_out)
 
 
 @settings(max_examples=150)
-@given(worlds(), REQUESTS, st.data())
+@given(WORLDS, REQUESTS, st.data())
 def test_an_interrupted_plan_goes_on_without_doing_anything_twice(
     world: Facts, request_: Request, data: st.DataObject
 ) -> None:
@@ -306,13 +308,13 @@ def test_an_interrupted_plan_goes_on_without_doing_anything_twice(
     assert not {target for kind, target in steps(rest) if kind is Kind.FENCE} & promoted
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_after_a_whole_plan_nothing_is_left_to_do(world: Facts, request_: Request) -> None:
     end = executed(world, failover.plan(world, request_).steps, request_)
     assert failover.plan(end, request_).steps == ()
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_a_creation_that_was_cut_off_is_gone_on_with(world: Facts, request_: Request) -> None:
     """The VM exists and its owner, permissions or mark are missing."""
     plan = failover.plan(world, request_)

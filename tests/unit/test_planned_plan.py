@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from worlds import ONE_DISK, ORIGIN, REQUESTS, copy_of, facts, steps, worlds
+from worlds import ONE_DISK, ORIGIN, REQUESTS, WORLDS, copy_of, facts, moves, steps
 
 from onedr.model import Peer
-from onedr.policy import failover, planned
+from onedr.policy import failover, planned, returning
 from onedr.policy.plan import Facts, Kind, PeerVm, Request
 
 WAITING = copy_of("one-1")
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_a_planned_move_stops_every_vm_and_drains_every_disk_before_it_demotes_one(world: Facts, request_: Request) -> None:
     found = steps(failover.plan(world, request_))
     promoted = {target for kind, target in found if kind is Kind.PROMOTE}
@@ -30,7 +30,7 @@ def test_a_planned_move_stops_every_vm_and_drains_every_disk_before_it_demotes_o
             assert not running or (Kind.SYNC, name) in before
 
 
-@given(worlds(), REQUESTS)
+@given(WORLDS, REQUESTS)
 def test_a_planned_move_begins_only_when_everything_can_come(world: Facts, request_: Request) -> None:
     if not planned.is_planned(world) or any(found.primary for found in world.images):
         return
@@ -40,6 +40,50 @@ def test_a_planned_move_begins_only_when_everything_can_come(world: Facts, reque
     known = {item.record.vm_id for item in plan.vms}
     stranded = [vm for vm in world.there or () if vm.images & moved and vm.state in planned.RUNS and vm.vm_id not in known]
     assert not stranded
+
+
+@given(moves(), REQUESTS)
+def test_nothing_that_is_done_on_the_way_home_can_delete_a_disk(world: Facts, request_: Request) -> None:
+    """Unplugging a clone deletes it: only one that is gone already is unplugged."""
+    plan = failover.plan(world, request_)
+    images = {found.name: found for found in world.images}
+    homes = returning.homes(plan.vms, world.local)
+    for item in plan.vms:
+        if (Kind.RETURN, item.origin) in steps(plan):
+            home = homes[item.origin]
+            assert not returning.disks(item, home, images, world.here).unplug & home.clones & images.keys()
+
+
+@given(moves(), REQUESTS)
+def test_a_clone_of_a_vm_here_never_becomes_an_image_here(world: Facts, request_: Request) -> None:
+    """It would be deleted under that image's feet with its VM."""
+    registered = {target for kind, target in steps(failover.plan(world, request_)) if kind is Kind.REGISTER}
+    assert not registered & {name for vm in world.local.values() for name in vm.clones}
+
+
+@given(moves(), REQUESTS)
+def test_a_vm_is_started_once_and_not_while_it_runs_at_the_peer(world: Facts, request_: Request) -> None:
+    plan = failover.plan(world, request_)
+    found = steps(plan)
+    homes = returning.homes(plan.vms, world.local)
+    started = [homes[target].vm_id if target in homes else target for kind, target in found if kind is Kind.START]
+    assert len(set(started)) == len(started)
+    items = {item.origin: item for item in plan.vms}
+    for at, (kind, target) in enumerate(found):
+        if kind is Kind.START and target in items:
+            moved = {image.name for image in items[target].images if not image.primary}
+            running = [vm for vm in world.there or () if vm.images & moved and vm.state in planned.RUNS]
+            assert all((Kind.STOP, str(vm.vm_id)) in found[:at] for vm in running)
+
+
+@given(moves(), REQUESTS)
+def test_only_vms_of_which_the_other_site_has_nothing_are_left_behind(world: Facts, request_: Request) -> None:
+    plan = failover.plan(world, request_)
+    items = {item.origin for item in plan.vms}
+    used = {name for vm in world.there or () for name in vm.images}
+    for kind, target in steps(plan):
+        if kind is Kind.RETURN and target not in items:
+            assert world.local[target].held and not world.local[target].images & used
 
 
 def test_a_vm_at_the_peer_whose_record_has_not_arrived_keeps_everything_there() -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 
 from onedr.model import ImageFacts, Mode, Peer, VmRecord
-from onedr.policy import failover, inventory
+from onedr.policy import failover, inventory, returning
+from onedr.policy.inventory import VmItem
 from onedr.policy.plan import Facts, Kind, PeerVm, Plan, Recovered, Request, Step
 
 ONE_DISK = vm_record(disks=(disk(0, "one/one-1"),))
@@ -59,12 +60,55 @@ def worlds(draw: st.DrawFn) -> Facts:
             image=draw(st.none() | st.just(envelope(image_record()))) if kind != "unreadable" else None,
         ))
     recovered = st.builds(Recovered, st.integers(0, 99), st.just("HOLD"), st.booleans(), st.booleans())
+    homes = [home for body in bodies for home in _homes(draw, body)]
     return facts(
-        *images, protected=draw(st.integers(0, 9)) > 0, peer=draw(st.sampled_from(Peer)), can_fence=draw(st.booleans()),
+        *images, local={f"{HERE}:{home.vm_id}": home for home in homes}, protected=draw(st.integers(0, 9)) > 0,
+        peer=draw(st.sampled_from(Peer)), can_fence=draw(st.booleans()),
         registered=draw(st.just(frozenset()) | st.frozensets(st.integers(0, 5).map("one-{}".format))),
         recovered=draw(st.dictionaries(st.integers(0, VM_COUNT).map(f"{THERE}:{{}}".format), recovered, max_size=2)),
         there=draw(st.none() | st.just(tuple(_peer_vm(draw, body) for body in bodies))),
     )
+
+
+@st.composite
+def moves(draw: st.DrawFn) -> Facts:
+    """A peer that is alive, and mostly complete copies: worlds in which a planned move or a failback begins, or went some way."""
+    count = draw(st.integers(1, 5))
+    owners = [draw(st.sampled_from(range(VM_COUNT))) for _ in range(count)]
+    bodies = [
+        _body(draw, vm_id, [n for n in range(count) if owners[n] == vm_id], whole=True)
+        for vm_id in range(VM_COUNT) if vm_id in owners
+    ]
+    by_id = {body.vm_id: body for body in bodies}
+    images = [
+        image(f"one-{n}", vm=envelope(by_id[owner]), **KINDS[draw(st.sampled_from(["copy"] * 9 + ["taken", "incomplete"]))],
+              image=draw(st.none() | st.just(envelope(image_record()))))
+        for n, owner in enumerate(owners)
+    ]
+    homes = [home for body in bodies for home in _homes(draw, body)]
+    if draw(st.integers(0, 3)) == 0:  # one of which the other site has nothing more
+        names = frozenset(draw(st.sampled_from([{"one-77"}, {"one-0"}])))
+        homes.append(PeerVm(HOME_ID + 50, "gone", "POWEROFF", "ACTIVE", names))
+    return facts(
+        *images, local={f"{HERE}:{home.vm_id}": home for home in homes}, peer=Peer.ANSWERS,
+        registered=draw(st.just(frozenset()) | st.frozensets(st.integers(0, 5).map("one-{}".format))),
+        there=tuple(_peer_vm(draw, body) for body in bodies),
+    )
+
+
+WORLDS = st.one_of(worlds(), moves())
+HOME_ID = 100  # of VM 0 at the site that looks; its own there is 0
+
+
+def _homes(draw: st.DrawFn, body: VmRecord) -> list[PeerVm]:
+    """The VM of this site that one at the peer left from: as it was, or with other disks, or in a state it should not be in."""
+    if ("DR_ORIGIN", f"{HERE}:{HOME_ID + body.vm_id}") not in body.user_template:
+        return []
+    names = {str(found.rbd).partition("/")[2] for found in body.disks if found.rbd}
+    names ^= draw(st.sampled_from([set(), set(), set(), {"one-0"}, {"one-55"}]))
+    clones = frozenset(name for name in names if draw(st.booleans()))
+    state, held = draw(st.sampled_from([("POWEROFF", "ACTIVE")] * 3 + [("POWEROFF", ""), ("HOLD", "PENDING"), ("ACTIVE", "")]))
+    return [PeerVm(HOME_ID + body.vm_id, body.name, state, held, frozenset(names), clones)]
 
 
 def _peer_vm(draw: st.DrawFn, body: VmRecord) -> PeerVm:
@@ -73,13 +117,15 @@ def _peer_vm(draw: st.DrawFn, body: VmRecord) -> PeerVm:
     return PeerVm(body.vm_id, body.name, state, held, names)
 
 
-def _body(draw: st.DrawFn, vm_id: int, owned: list[int]) -> VmRecord:
+def _body(draw: st.DrawFn, vm_id: int, owned: list[int], whole: bool = False) -> VmRecord:
     disks = [disk(place, f"one/one-{n}") for place, n in enumerate(owned)]
-    extra = draw(st.sampled_from(["", "", "", "volatile", "unprotected", "missing"]))
+    extra = draw(st.sampled_from(["", "", "", "volatile", "unprotected", "missing"])) if not whole else ""
     if extra:
         rbd = None if extra == "volatile" else "one/one-77"
         disks.append(disk(len(disks), rbd, protected=extra == "missing", reason="said so"))
-    user = draw(st.sampled_from([(), (("DR_PRIORITY", "1"),), (("DR_START", "NO"),)]))
+    user: tuple[tuple[str, str], ...] = draw(st.sampled_from([(), (("DR_PRIORITY", "1"),), (("DR_START", "NO"),)]))
+    if draw(st.integers(0, 2)) <= whole:
+        user = (*user, ("DR_ORIGIN", f"{HERE}:{HOME_ID + vm_id}"))
     state = draw(st.sampled_from(["ACTIVE", "POWEROFF"]))
     return vm_record(vm_id=vm_id, name=f"vm{vm_id}", disks=tuple(disks), state=state, user_template=user)
 
@@ -94,9 +140,10 @@ REQUESTS = st.builds(
 def executed(world: Facts, done: tuple[Step, ...], request: Request) -> Facts:
     """The facts after these steps were done."""
     images = {found.name: found for found in world.images}
-    registered, recovered = set(world.registered), dict(world.recovered)
+    registered, recovered, local = set(world.registered), dict(world.recovered), dict(world.local)
     there = {str(vm.vm_id): vm for vm in world.there or ()}
     items = {item.origin: item for item in inventory.vms(world.images, world.here)}
+    homes = returning.homes(items.values(), world.local)
     for step in done:
         if step.kind is Kind.PROMOTE:
             images[step.target] = replace(images[step.target], primary=True)
@@ -110,15 +157,36 @@ def executed(world: Facts, done: tuple[Step, ...], request: Request) -> Facts:
         elif step.kind is Kind.CREATE:
             starts = failover.wants_start(items[step.target], request)
             recovered[step.target] = Recovered(9, "HOLD", start_pending=starts, finished=True)
+        elif step.kind is Kind.RETURN:
+            _returned(step.target, world, items, homes, local, request)
+        elif step.kind is Kind.START and step.target in homes:
+            key = f"{HERE}:{homes[step.target].vm_id}"
+            local[key] = replace(local[key], held="", state="ACTIVE")
         elif step.kind is Kind.START:
             recovered[step.target] = replace(recovered[step.target], state="ACTIVE", start_pending=False)
     return replace(
-        world, images=tuple(images.values()), registered=frozenset(registered), recovered=recovered,
+        world, images=tuple(images.values()), registered=frozenset(registered), recovered=recovered, local=local,
         there=None if world.there is None else tuple(there.values()),
     )
 
 
+def _returned(
+    target: str, world: Facts, items: dict[str, VmItem], homes: dict[str, PeerVm], local: dict[str, PeerVm], request: Request
+) -> None:
+    """The VM has its disks; it stays marked as held until it runs, unless it shall not."""
+    if target not in items:
+        local[target] = replace(local[target], held="")
+        return
+    home, images = homes[target], {found.name: found for found in world.images}
+    changes = returning.disks(items[target], home, images, world.here)
+    now = (home.images - changes.unplug) | frozenset(changes.plug)
+    held = home.held if failover.wants_start(items[target], request) else ""
+    local[f"{HERE}:{home.vm_id}"] = replace(home, images=now, held=held)
+
+
 def lasting(plan: Plan) -> list[tuple[Kind, str]]:
-    """Steps that must not be done twice; stopping what is stopped, demoting what is demoted and waiting harm nobody."""
-    again = (Kind.SYNC, Kind.STOP, Kind.DRAIN, Kind.FENCE, Kind.CUT)
+    """Steps that must not be done twice; stopping what is stopped, demoting what is demoted, giving back what is given back
+    and waiting harm nobody.
+    """
+    again = (Kind.SYNC, Kind.STOP, Kind.DRAIN, Kind.FENCE, Kind.CUT, Kind.RETURN)
     return [(kind, target) for kind, target in steps(plan) if kind not in again]
