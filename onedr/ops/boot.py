@@ -1,7 +1,7 @@
 """The guard before oned runs: which datastores there are is kept in a file, as nobody can be asked yet.
 
 `guard.json` in OneDR's state folder has what is needed to reach Ceph and the peer: attributes of the datastores, no secret
-(CEPH_KEY is a path). The keeper and every reconcile keep it true.
+(CEPH_KEY is a path). The keeper keeps it true.
 """
 from __future__ import annotations
 
@@ -57,7 +57,11 @@ def remember(frontend: FrontEnd) -> None:
         } for element in elements
     }
     path = _list()
-    if _read(path) != wanted:
+    try:
+        same = _read(path) == wanted
+    except InputError:
+        same = False
+    if not same:
         _write(path, wanted)
 
 
@@ -75,7 +79,7 @@ def _read(path: Path) -> dict[str, dict[str, object]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path} cannot be read ({error}). Remove it; onedr reconcile writes it anew once oned runs.") from error
+        raise InputError(f"{path} cannot be read ({error}). Remove it; the keeper writes it anew once oned runs.") from error
 
 
 def _write(path: Path, values: object) -> None:
@@ -96,7 +100,7 @@ def datastores() -> list[Datastore]:
             name, pairs = str(entry["name"]), tuple((str(key), str(value)) for key, value in entry["attributes"])  # type: ignore[attr-defined]
             found.append(_datastore(int(number), name, pairs))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{_list()} is damaged ({error!r}). Remove it; onedr reconcile writes it anew.") from error
+            raise InputError(f"{_list()} is damaged ({error!r}). Remove it; the keeper writes it anew once oned runs.") from error
     return found
 
 

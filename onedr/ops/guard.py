@@ -22,6 +22,7 @@ from onedr.ports.frontend import FrontEnd
 
 VERB = "guard"
 _GRACE_S = 30  # a second copy of a running VM has this long to shut down by itself
+_HOLD_LIMIT_S = 90  # a VM that is neither running nor at rest by then is tried again at the next turn
 _THREADS = 100
 
 
@@ -130,7 +131,7 @@ def _hold(found: Guarded, frontend: FrontEnd | None, vms: set[int]) -> None:
     if frontend is None or not vms:
         return
     results = parallel.each(
-        sorted(vms), lambda vm: peer_site.hold(frontend, vm, LIMITS_S[Kind.HOLD] - 10, _GRACE_S), LIMITS_S[Kind.HOLD], 16)
+        sorted(vms), lambda vm: peer_site.hold(frontend, vm, _HOLD_LIMIT_S, _GRACE_S), _HOLD_LIMIT_S * 2, 16)
     for vm, result in results.items():
         if isinstance(result, OneDRError):
             found.failed[f"VM {vm}"] = str(result)

@@ -14,6 +14,7 @@ from lxml import etree
 
 from onedr import names, parse
 from onedr.errors import InputError, OneDRError
+from onedr.model import Mode
 from onedr.ops import clones, flatten, guard, parallel, protected, record, wake
 from onedr.ops.flatten import Queue
 from onedr.ops.protect import PROBLEM_KEY, Waiting, begin, must_flatten, nature, note, sign
@@ -128,6 +129,7 @@ def turn(
         if definition.vm_state(vm) not in _IGNORED_VMS:
             action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue)
             _each(report, f"VM {vm.findtext('ID')}", action, tell)
+    _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
     return report
 
 
@@ -142,6 +144,14 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
         report.expired = kept.remove_expired(pool, time.time())
     except (rados.Error, rbd.Error, OneDRError) as error:
         report.failed["guard"] = str(error)
+
+
+def _schedule(pool: Pool, datastore: Datastore, report: Report) -> None:
+    """A schedule lives in one cluster: what was taken over from the peer has none here yet (P29)."""
+    if datastore.settings.mode is not Mode.SNAPSHOT or not report.mirrored:
+        return
+    for name in sorted(report.mirrored - mirror.scheduled(pool)):
+        mirror.add_schedule(pool, name, datastore.settings.schedule)
 
 
 def _each(report: Report, what: str, action: Callable[[], None], tell: Callable[[str, Report], None]) -> None:

@@ -50,7 +50,7 @@ class Verdict:
     message: str
 
 
-_RUNS = {"failback": State.FAILING_BACK, "reprotect": State.REPROTECTING}
+_RUNS = {"failback": State.FAILING_BACK, "reprotect": State.REPROTECTING, "guard": State.RETURNED}
 Say = Callable[[State, str], Verdict]
 
 

@@ -222,6 +222,15 @@ def add_schedule(pool: Pool, name: str, interval: str) -> None:
         raise StorageError(f"Ceph refused the mirror snapshot schedule {interval} of {name}: {text or code}")
 
 
+def scheduled(pool: Pool) -> set[str]:
+    """Names of the pool's images that have a schedule of their own in this cluster. Raises StorageError."""
+    command = {"prefix": "rbd mirror snapshot schedule list", "level_spec": f"{pool.access.pool}/", "format": "json"}
+    code, out, text = pool.cluster.mgr_command(json.dumps(command), b"")
+    if code:
+        raise StorageError(f"Ceph does not list the mirror snapshot schedules of pool {pool.access.pool}: {text or code}")
+    return {str(entry["name"]).rpartition("/")[2] for entry in json.loads(out or "{}").values()}
+
+
 def _remove_schedules(pool: Pool, name: str) -> None:
     """All schedules of one image; none is fine. Raises StorageError."""
     command = {"prefix": "rbd mirror snapshot schedule remove", "level_spec": f"{pool.access.pool}/{name}", "format": "json"}
