@@ -16,7 +16,7 @@ from onedr.driver import decode
 from onedr.driver import disk as disks
 from onedr.driver.disk import Datastore, Disk
 from onedr.errors import InputError, OneDRError, RefusedError, StorageError
-from onedr.ports import ceph, hostfile, imagedata, images, process
+from onedr.ports import base, ceph, hostfile, imagedata, images, process
 from onedr.ports.access import hypervisor_defaults
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
@@ -45,7 +45,7 @@ def ln(arguments: list[str]) -> str:
     target = _file(arguments[1], disk.vm_id)
     with ceph.connect(disk.connect(source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
-        images.drop_base_snapshot(pool, source.name)
+        base.drop_snapshot(pool, source.name)
         disks.protect(pool, source.name, datastore, disk)
         _copy_out(pool, source.name, target, 0)
     return ""

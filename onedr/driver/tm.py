@@ -13,7 +13,7 @@ from onedr.driver.decode import Place
 from onedr.driver.disk import Disk
 from onedr.errors import InputError
 from onedr.model import MIB
-from onedr.ports import ceph, images, mirror, process, snapshots
+from onedr.ports import base, ceph, images, mirror, process, snapshots
 from onedr.ports.access import ceph_access, moves_to_trash
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
@@ -34,7 +34,7 @@ def clone(arguments: list[str]) -> str:
         disks.must_be_primary(pool, source.name)
         if not (pool.exists(name) and images.is_mine(pool, name, what)):  # as stock: a retry finds its own clone
             with images.making(pool, name, what):
-                images.clone(pool, source.name, name)
+                base.clone(pool, source.name, name)
                 if size := disks.grown_bytes(disk.attributes):
                     images.grow(pool, name, size)
         disks.protect(pool, name, datastore, disk)
@@ -46,7 +46,7 @@ def ln(arguments: list[str]) -> str:
     source, disk, datastore = disks.from_image(arguments, FrontEnd())
     with ceph.connect(disk.connect(source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
-        images.drop_base_snapshot(pool, source.name)
+        base.drop_snapshot(pool, source.name)
         disks.protect(pool, source.name, datastore, disk)
     return ""
 
@@ -87,7 +87,7 @@ def _drop_unused_snapshot(pool: Pool, name: str) -> None:
     with pool.image(name, read_only=True) as image:
         primary = mirror.is_primary(image)
     if primary:
-        images.drop_base_snapshot(pool, name)
+        base.drop_snapshot(pool, name)
 
 
 def _delete_folder(frontend: FrontEnd, target: Place, vm_id: int, datastore_id: int) -> None:

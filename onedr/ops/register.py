@@ -7,7 +7,7 @@ from onedr.model import MIB, ImageFacts, ImageRecord
 from onedr.ops.site import Site, give
 from onedr.policy import vm_template
 from onedr.policy.inventory import VmItem
-from onedr.ports import images
+from onedr.ports import base, images
 
 MAX_NAME = 128
 
@@ -48,7 +48,7 @@ def _local_base(site: Site, image: ImageFacts) -> str:
     ):
         return name
     with images.making(site.pool, name, what):
-        images.clone(site.pool, image.name, name)
+        base.clone(site.pool, image.name, name)
     return name
 
 

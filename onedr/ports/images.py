@@ -11,11 +11,9 @@ from pathlib import Path
 
 import rbd
 
-from onedr import names
 from onedr.errors import ForeignImageError, InputError, RefusedError, StorageError
 from onedr.model import MIB
 from onedr.ports import intents, mirror
-from onedr.ports.alone import alone
 from onedr.ports.ceph import Pool
 
 REMOVING_KEY = ".rbd_onedr.removing"  # seconds since the epoch: somebody wants to remove the image
@@ -23,7 +21,6 @@ MADE_KEY = "onedr.made"  # who made an image: {"fsid", "what"}
 _CHUNK = 4 * MIB
 _RM_LIMIT_S = 45  # more than Ceph goes on counting a dead client among the watchers (osd_client_watch_timeout, 30 s)
 _RM_PAUSE_S = 0.2
-_SNAP_LIMIT_S = 3
 _RACE_LIMIT_S = 30
 _REMOVING_S = 60
 _SYNC_POINT = ".rbd-mirror"  # rbd-mirror's snapshots of a journaled image during its first copy
@@ -110,7 +107,7 @@ def _foreign(pool: Pool, name: str, what: str) -> ForeignImageError:
     )
 
 
-def _data_pool(pool: Pool) -> str | None:
+def data_pool(pool: Pool) -> str | None:
     """EC_POOL_NAME, None when data lies with the rest. Raises InputError for a pool that does not exist."""
     name = pool.access.data_pool
     if name and not pool.cluster.pool_exists(name):
@@ -120,7 +117,7 @@ def _data_pool(pool: Pool) -> str | None:
 
 def create(pool: Pool, name: str, size: int) -> None:
     """An empty image of `size` bytes, its data in EC_POOL_NAME when set."""
-    pool.rbd.create(pool.io, name, size, old_format=False, data_pool=_data_pool(pool))
+    pool.rbd.create(pool.io, name, size, old_format=False, data_pool=data_pool(pool))
 
 
 def import_file(pool: Pool, name: str, path: Path) -> None:
@@ -166,7 +163,7 @@ def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> N
             # Ceph 16.2.15 copies what only the parent has as zeros (`rbd copy clone@snapshot`, measured).
             _copy_by_reading(pool, image, target)
         else:
-            image.copy(pool.io, target, data_pool=_data_pool(pool))
+            image.copy(pool.io, target, data_pool=data_pool(pool))
 
 
 def _copy_by_reading(pool: Pool, image: rbd.Image, target: str) -> None:
@@ -180,19 +177,6 @@ def _copy_by_reading(pool: Pool, image: rbd.Image, target: str) -> None:
         copied.flush()
 
 
-def clone(pool: Pool, source: str, target: str) -> None:
-    """A thin clone of `source`'s protected snapshot @snap, which is made when missing; to be made inside `making`."""
-    data_pool, end = _data_pool(pool), time.monotonic() + _RACE_LIMIT_S
-    while True:
-        try:
-            ensure_base_snapshot(pool, source)
-            pool.rbd.clone(pool.io, source, names.BASE_SNAPSHOT, pool.io, target, data_pool=data_pool)
-            break
-        except (rbd.ImageNotFound, rbd.InvalidArgument):  # @snap went with the last of the other disks at this moment
-            if time.monotonic() > end or not pool.exists(source):
-                raise
-
-
 def grow(pool: Pool, name: str, size: int) -> None:
     """Make an image `size` bytes large; one that is as large already is done. Reads back."""
     with pool.image(name) as image:
@@ -202,47 +186,6 @@ def grow(pool: Pool, name: str, size: int) -> None:
         if image.size() < size:
             raise StorageError(f"RBD image {pool.access.pool}/{name} did not grow although Ceph accepted it.")
         mirror.publish(pool, image)
-
-
-def ensure_base_snapshot(pool: Pool, name: str) -> None:
-    """Make and protect @snap unless it is there; two VMs may do so at once. Open for writing only to write: docs/measured.md."""
-    with pool.image(name, read_only=True) as image:
-        there = names.BASE_SNAPSHOT in snapshots(image) and image.is_protected_snap(names.BASE_SNAPSHOT)
-    if there and not _is_cut_short(pool, name):
-        return
-    with alone(pool, name, "snapshotting"), pool.image(name) as image:
-        if names.BASE_SNAPSHOT in snapshots(image) and _is_cut_short(pool, name):
-            drop_snapshot(image, names.BASE_SNAPSHOT)
-        if names.BASE_SNAPSHOT not in snapshots(image):
-            with suppress(rbd.ImageExists):  # another VM's clone was quicker
-                image.create_snap(names.BASE_SNAPSHOT)
-        if not image.is_protected_snap(names.BASE_SNAPSHOT):
-            with suppress(rbd.ImageBusy):
-                image.protect_snap(names.BASE_SNAPSHOT)
-
-
-def _is_cut_short(pool: Pool, name: str) -> bool:
-    """Was @snap's making killed midway? It is listed then, but has no object map and cannot be opened ever."""
-    end = time.monotonic() + _SNAP_LIMIT_S
-    while True:
-        try:
-            with rbd.Image(pool.io, name, names.BASE_SNAPSHOT, read_only=True):
-                return False
-        except rbd.ImageNotFound:
-            if time.monotonic() > end:  # until then somebody may just be making it
-                return True
-            time.sleep(_RM_PAUSE_S)
-
-
-def drop_base_snapshot(pool: Pool, name: str) -> bool:
-    """Remove @snap if no clone uses it. Returns whether it is gone. Open for writing only to write: docs/measured.md."""
-    with pool.image(name, read_only=True) as image:
-        if names.BASE_SNAPSHOT not in snapshots(image):
-            return True
-    if children(pool, name):
-        return False
-    with alone(pool, name, "snapshotting"), pool.image(name) as image:
-        return names.BASE_SNAPSHOT not in snapshots(image) or drop_snapshot(image, names.BASE_SNAPSHOT)
 
 
 def drop_snapshot(image: rbd.Image, snapshot: str) -> bool:
@@ -268,9 +211,15 @@ def snapshots(image: rbd.Image) -> list[str]:
 
 
 def children(pool: Pool, name: str) -> list[str]:
-    """Clones of any snapshot of the image, as pool/name."""
+    """Clones of any snapshot of the image, as pool/name. Raises rbd.ImageNotFound when the image is gone."""
+    end = time.monotonic() + _RACE_LIMIT_S
     with pool.image(name, read_only=True) as image:
-        return sorted(f"{child['pool']}/{child['image']}" for child in image.list_children2() if not child.get("trash"))
+        while True:
+            try:
+                return sorted(f"{child['pool']}/{child['image']}" for child in image.list_children2() if not child.get("trash"))
+            except rbd.ImageNotFound as error:  # a clone that went while it was listed
+                if time.monotonic() > end:
+                    raise StorageError(f"The clones of RBD image {pool.access.pool}/{name} cannot be listed: {error}") from error
 
 
 def remove(pool: Pool, name: str) -> None:

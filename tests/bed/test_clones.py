@@ -16,7 +16,7 @@ from driver_calls import MIB, contents, facts, mode_of, refused, succeeded
 from onedr.model import CephAccess, Mode
 from onedr.ops import clones, parallel
 from onedr.ops.protect import PROBLEM_KEY
-from onedr.ports import ceph, images, mirror
+from onedr.ports import base, ceph, images, mirror
 from sandbox.bed import Bed
 from sandbox.ceph.keys import PEER_ATTRIBUTES
 from sandbox.waiting import until
@@ -153,13 +153,13 @@ def test_clones_made_while_the_last_one_goes(g: Ground, tmp_path: Path) -> None:
 COME_AND_GO = """
 import sys
 from onedr.model import CephAccess
-from onedr.ports import ceph, images
+from onedr.ports import base, ceph, images
 with ceph.connect(CephAccess("one", "oneadmin", sys.argv[1])) as pool:
     for turn in range(10):
         name = f"one-535-{sys.argv[2]}-{turn}"
-        images.clone(pool, "one-535", name)
+        base.clone(pool, "one-535", name)
         images.remove(pool, name)
-        images.drop_base_snapshot(pool, "one-535")
+        base.drop_snapshot(pool, "one-535")
 """
 
 
@@ -173,7 +173,7 @@ def test_a_bases_snapshot_comes_and_goes_under_the_making_of_clones(g: Ground) -
         pool.rbd.create(pool.io, "one-535", 4 * MIB, old_format=False)
         words = [sys.executable, "-c", COME_AND_GO, str(g.site.ceph_conf)]
         ended([Popen([*words, str(vm)], stdout=PIPE, stderr=PIPE) for vm in range(3)])
-        images.drop_base_snapshot(pool, "one-535")
+        base.drop_snapshot(pool, "one-535")
         assert [name for name in pool.names() if name.startswith("one-535")] == ["one-535"]
         with pool.image("one-535") as image:
             assert images.snapshots(image) == []

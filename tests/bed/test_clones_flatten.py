@@ -18,7 +18,7 @@ from driver_calls import MIB, contents, facts, image, mode_of, refused, succeede
 from onedr.model import CephAccess, Settings
 from onedr.ops import flatten
 from onedr.ops.protect import PROBLEM_KEY
-from onedr.ports import ceph, images, usage
+from onedr.ports import base, ceph, images, usage
 from onedr.ports.lease import Place
 from sandbox.bed import Bed
 from sandbox.waiting import until
@@ -114,7 +114,7 @@ def test_who_removes_a_disk_ends_its_flattening(g: Ground, slowly: None, tmp_pat
     name = g.slow_base(714, tmp_path)
     access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
     with ceph.connect(access) as pool, ceph.connect(access) as other:
-        images.clone(pool, name, f"{name}-9-0")
+        base.clone(pool, name, f"{name}-9-0")
         queue = flatten.Queue(flatten.Flattener(pool, Settings(flatten_clones=True)), flatten.place(pool, 999))
         queue.want(f"{name}-9-0", "waits")
         queue.step()
