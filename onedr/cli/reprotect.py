@@ -57,7 +57,7 @@ def _plan(event: dict[str, Any]) -> None:
         out.print(f"[bold]Refused:[/bold] {event['refusal']}")
         return
     out.print(show.table("Images", ("image", "VM", "kept here", "holds at most", "MiB to move"), [
-        (image["image"], image["vm"], "yes" if image["kept"] else "no, it follows by itself",
+        (image["image"], image["vm"], "yes" if image["kept"] else "no, a copy" if image["again"] else "no, it follows by itself",
          (show.seconds(image["loss_s"]) or "unknown") if image["kept"] else "", _mib(image["bytes"]))
         for image in event["images"]
     ]))

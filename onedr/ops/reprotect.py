@@ -27,6 +27,7 @@ STALL_S = 900  # a new copy that does not grow for so long is given up; the comm
 _LOOK_S = 2.0  # between looks at a copy
 _TELL_S = 10.0  # between two tellings
 _USAGE_LIMIT_S = 120
+_LOOK_LIMIT_S = 20
 _GRACE_S = 30
 _THREADS = {Kind.HOLD: 16, Kind.DEMOTE: 100, Kind.KEEP: 8, Kind.RESYNC: 32, Kind.AWAIT: 1000}
 
@@ -65,13 +66,22 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd, stack: ExitStack) 
     shared = protected.shares_pool(target, frontend)
     unread: dict[str, str] = {}
     here = _side(pool, target, shared, unread)
+    replaced = {str(entry["id"]) for entry in pool.rbd.trash_list(pool.io)}
+    clones = [name for name, image in here.items() if image.parent]
+    on_old = parallel.each(clones, lambda name: _parent_id(pool, name) in replaced, _LOOK_LIMIT_S, 16)
     last = journal.last(pool)
     return Facts(
         datastore=target.name, protected=target.settings.protect, here=here,
         there=None if there is None else _side(there, target, shared, unread), peer_detail=detail,
         split_brain=frozenset(mirror.split_brained(pool)), vms=tuple(_free_vms(pool, frontend)), unread=unread,
+        on_old_base=frozenset(name for name, found in on_old.items() if found is True),
         interrupted=last is not None and last["result"] == "RUNNING" and last["verb"] == VERB,
     ), there
+
+
+def _parent_id(pool: Pool, name: str) -> str:
+    with pool.image(name, read_only=True) as image:
+        return str(image.get_parent_image_spec()["image_id"])
 
 
 def _side(pool: Pool, target: Datastore, shared: bool, unread: dict[str, str]) -> dict[str, ImageFacts]:
@@ -96,14 +106,13 @@ def _describe(pool: Pool, there: Pool | None, facts: Facts, plan: Plan) -> dict[
     """The plan as an event: what will be kept, what it holds that the peer has not, what goes over the line."""
     moved = [step.target for step in plan.steps if step.kind is Kind.AWAIT]
     sizes = parallel.each(moved, lambda name: usage.used(there, name), _USAGE_LIMIT_S, 16) if there is not None else {}
-    resync = {step.target for step in plan.steps if step.kind is Kind.RESYNC}
     return {
         "event": "plan", "datastore": facts.datastore, "refusal": plan.refusal, "left_out": dict(plan.left_out),
         "only_here": list(plan.only_here), "peer": {"detail": facts.peer_detail},
         "images": [
             {
-                "image": name, "kept": name in resync, "vm": _vm(facts.here.get(name)),
-                "loss_s": _loss(pool, facts, name) if name in resync else None,
+                "image": name, "kept": name in plan.kept, "again": name in plan.resync, "vm": _vm(facts.here.get(name)),
+                "loss_s": _loss(pool, facts, name) if name in plan.kept else None,
                 "bytes": None if isinstance(sizes.get(name), OneDRError) else sizes.get(name),
             } for name in moved
         ],
@@ -181,7 +190,7 @@ class _Reprotect:
         with self.there.image(name, read_only=True) as image:
             if not mirror.is_primary(image):
                 raise OneDRError("the peer's image is not primary any more: a resync could leave no copy at all (P1)")
-        if not any(each.image == name for each in kept.every(self.pool)):
+        if name in self.plan.kept and not any(each.image == name for each in kept.every(self.pool)):
             raise OneDRError("what only this site holds is not kept; nothing is deleted")
         with self.pool.image(name) as image:
             if mirror.is_primary(image):
@@ -204,7 +213,7 @@ class _Reprotect:
             fact, wanted = gather.image_facts(self.pool, name, settings), gather.image_facts(self.there, name, settings)
             if wanted is None or not wanted.primary:
                 raise OneDRError("the peer's image is gone, or not primary any more")
-            if fact is not None and not fact.primary and policy.is_arrived(fact, wanted):
+            if fact is not None and not fact.primary and self._is_new(fact) and policy.is_arrived(fact, wanted):
                 self._done[name] = self._about[name]["bytes"] or 0
                 return f"complete in {time.monotonic() - begun:.0f} s"
             if not resynced and name in mirror.split_brained(self.pool):
@@ -215,6 +224,10 @@ class _Reprotect:
             if time.monotonic() - moved_at > STALL_S:
                 raise OneDRError(f"its new copy did not grow for {STALL_S} s; is rbd-mirror running here? Repeat onedr reprotect")
             time.sleep(_LOOK_S)
+
+    def _is_new(self, fact: ImageFacts) -> bool:
+        """Ceph takes a moment until it deletes what it was given for a resync."""
+        return fact.name not in self.plan.resync or fact.rbd_id != self.facts.here[fact.name].rbd_id
 
     def _progress(self, name: str, fact: ImageFacts | None) -> int:
         try:
@@ -246,7 +259,7 @@ class _Reprotect:
     def _finish(self) -> Outcome:
         waited = [name for name in self._about if name not in self.outcome.failed]
         text = f"This site stands by again: {len(waited)} copies are complete"
-        copies = [name for name in self.plan.resync if name in waited]
+        copies = [name for name in self.plan.kept if name in waited]
         if copies:
             text += f"; what only it held of {len(copies)} is kept, see onedr kept"
         if self.plan.only_here:

@@ -23,6 +23,7 @@ class Facts:
     there: Mapping[str, ImageFacts] | None
     peer_detail: str
     split_brain: frozenset[str] = frozenset()  # images that Ceph's mirror status calls so
+    on_old_base: frozenset[str] = frozenset()  # copies that are read through an image that a resync replaced
     vms: tuple[PeerVm, ...] = ()  # VMs here on this pool that are not held and locked yet
     unread: Mapping[str, str] = field(default_factory=dict)  # images that could not be read, at either site
     interrupted: bool = False
@@ -35,6 +36,7 @@ class Plan:
     refusal: str = ""
     steps: tuple[Step, ...] = ()
     resync: tuple[str, ...] = ()  # images that are copied anew
+    kept: tuple[str, ...] = ()  # those of them that hold what the peer never had
     only_here: tuple[str, ...] = ()  # the peer never took them over: they stay this site's
     left_out: Mapping[str, str] = field(default_factory=dict)
 
@@ -60,13 +62,25 @@ def plan(facts: Facts, confirm: str) -> Plan:
                 f"primary at both sites, and nothing says who is right; to give this site's up: onedr reprotect "
                 f"{facts.datastore} --confirm {facts.datastore}"
             )
-    resync = (demote | stale) - left_out.keys()
+    kept = (demote | stale) - left_out.keys()
+    resync = kept | (_read_through(facts, kept) - left_out.keys())
     awaited = resync | {name for name in there if _is_awaited(facts.here.get(name), there[name])} - left_out.keys()
     only_here = tuple(sorted(name for name, found in verdicts.items() if found in (Verdict.ONLY_HERE, Verdict.MINE)))
-    steps = _steps(facts, demote - left_out.keys(), resync, awaited, there)
+    steps = _steps(facts, demote - left_out.keys(), kept, resync, awaited)
     if not steps and not left_out and not facts.interrupted:
         return Plan(_nothing(facts, verdicts), only_here=only_here)
-    return Plan("", tuple(steps), tuple(sorted(resync)), only_here, left_out)
+    return Plan("", tuple(steps), tuple(sorted(resync)), tuple(sorted(kept)), only_here, left_out)
+
+
+def _read_through(facts: Facts, replaced: set[str]) -> set[str]:
+    """Copies of the peer's clones that are read through an image which is replaced: they would go on reading the old one."""
+    there, found = facts.there or {}, set(facts.on_old_base) & facts.here.keys()
+    while True:
+        more = {name for name, image in facts.here.items() if image.parent in replaced | found} - found - replaced
+        if not more:
+            break
+        found |= more
+    return {name for name in found - replaced if not facts.here[name].primary and name in there and there[name].primary}
 
 
 def _refusal(facts: Facts, confirm: str) -> str:
@@ -119,16 +133,15 @@ def is_arrived(here: ImageFacts, there: ImageFacts) -> bool:
     return here.complete and not here.stale and number(here.term) == number(there.term)
 
 
-def _steps(
-    facts: Facts, demote: set[str], resync: set[str], awaited: set[str], there: Mapping[str, ImageFacts]
-) -> list[Step]:
+def _steps(facts: Facts, demote: set[str], kept: set[str], resync: set[str], awaited: set[str]) -> list[Step]:
+    there = facts.there or {}
     taken = resync | {name for name, image in facts.here.items() if not image.primary}
     steps = [
         Step(Kind.HOLD, str(vm.vm_id), f"stop VM {vm.name} ({vm.vm_id}) here and hold it")
         for vm in facts.vms if vm.images & taken
     ]
     steps += [Step(Kind.DEMOTE, name, f"demote {name}") for name in sorted(demote)]
-    steps += [Step(Kind.KEEP, name, f"keep what only {name} here holds") for name in sorted(resync)]
+    steps += [Step(Kind.KEEP, name, f"keep what only {name} here holds") for name in sorted(kept)]
     for group in levels(awaited, there):
         steps += [Step(Kind.RESYNC, name, f"let {name} be replaced by the peer's") for name in group if name in resync]
         steps += [Step(Kind.AWAIT, name, f"wait for the new copy of {name}") for name in group]

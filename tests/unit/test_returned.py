@@ -66,7 +66,8 @@ def worlds(draw: st.DrawFn) -> reprotect.Facts:
     vms = [PeerVm(1, "web", "ACTIVE", "", frozenset({"one-0", "one-1"})), PeerVm(2, "db", "POWEROFF", "", frozenset({"one-3"}))]
     return reprotect.Facts(
         "ceph", draw(st.booleans()) or draw(st.booleans()), side(), draw(st.just(None) | st.builds(side)), "it answers",
-        draw(st.frozensets(st.sampled_from(NAMES), max_size=2)), tuple(draw(st.lists(st.sampled_from(vms), unique=True))),
+        draw(st.frozensets(st.sampled_from(NAMES), max_size=2)), draw(st.frozensets(st.sampled_from(NAMES), max_size=1)),
+        tuple(draw(st.lists(st.sampled_from(vms), unique=True))),
         draw(st.dictionaries(st.sampled_from(NAMES), st.just("cannot be read"), max_size=1)), draw(st.booleans()),
     )
 
@@ -83,7 +84,8 @@ def test_nothing_is_resynced_unless_the_peer_is_primary_with_a_later_term_or_the
             continue
         assert world.there is not None and world.there[step.target].primary
         here, there = number(world.here[step.target].term), number(world.there[step.target].term)
-        assert confirm == "ceph" or (here is not None and there is not None and here < there)
+        through = step.target not in reprotect.plan(world, confirm).kept and not world.here[step.target].primary
+        assert confirm == "ceph" or through or (here is not None and there is not None and here < there)
         assert step.target not in world.unread
 
 
@@ -92,7 +94,9 @@ def test_every_resync_comes_after_its_demotion_and_its_kept_copy_and_is_awaited(
     steps = [(step.kind, step.target) for step in reprotect.plan(world, confirm).steps]
     for at, (kind, name) in enumerate(steps):
         if kind is Kind.RESYNC:
-            assert (Kind.KEEP, name) in steps[:at]
+            found = world.here[name]
+            diverged = found.primary or found.stale or name in world.split_brain
+            assert not diverged or (Kind.KEEP, name) in steps[:at]
             assert not world.here[name].primary or (Kind.DEMOTE, name) in steps[:at]
             assert (Kind.AWAIT, name) in steps[at:]
             assert all(kind is not Kind.HOLD for kind, _ in steps[at:])
@@ -103,7 +107,7 @@ def test_an_image_that_follows_or_that_only_this_site_has_is_left_alone(world: r
     plan = reprotect.plan(world, confirm)
     changed = {step.target for step in plan.steps if step.kind in (Kind.DEMOTE, Kind.KEEP, Kind.RESYNC)}
     for name, found in world.here.items():
-        if not found.primary and not found.stale and name not in world.split_brain:
+        if not found.primary and not found.stale and name not in world.split_brain | world.on_old_base and not found.parent:
             assert name not in changed
         if found.primary and name not in (world.there or {}):
             assert name not in changed and (plan.refusal and not plan.only_here or name in plan.only_here)
@@ -153,6 +157,17 @@ def test_it_is_refused_with_the_reason_and_without_steps(given_facts: reprotect.
 def test_a_copy_that_was_demoted_in_good_order_is_only_awaited() -> None:
     plan = reprotect.plan(facts(image("one-1"), ACTIVE), "")
     assert [step.kind for step in plan.steps] == [Kind.AWAIT]
+
+
+def test_a_copy_that_is_read_through_a_replaced_image_is_made_anew_and_not_kept() -> None:
+    through = image("one-9", parent="one-1", term=None)
+    world = facts(STALE, ACTIVE)
+    world = replace(world, here={**world.here, "one-9": through}, there={
+        **(world.there or {}), "one-9": image("one-9", parent="one-1", primary=True, complete=False)})
+    plan = reprotect.plan(world, "")
+    assert plan.kept == ("one-1",) and plan.resync == ("one-1", "one-9")
+    again = replace(world, here={"one-1": image("one-1", term=ACTIVE.term), "one-9": through}, on_old_base=frozenset({"one-9"}))
+    assert reprotect.plan(again, "").resync == ("one-9",)
 
 
 def test_an_image_that_is_gone_for_the_moment_is_awaited() -> None:
