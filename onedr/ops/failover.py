@@ -146,8 +146,8 @@ class _Failover:
     def _actions(self) -> dict[Kind, Callable[[str], str]]:
         return {
             Kind.SYNC: self._sync, Kind.STOP: self._stop, Kind.DRAIN: self._sync, Kind.FENCE: self._fence, Kind.CUT: self._cut,
-            Kind.PROMOTE: self._promote, Kind.TERM: self._leave_term, Kind.REGISTER: self._register, Kind.CREATE: self._create,
-            Kind.RETURN: self._return, Kind.START: self._start,
+            Kind.PROMOTE: self._promote, Kind.TERM: self._leave_term, Kind.REGISTER: self._register, Kind.RETURN: self._return,
+            Kind.CREATE: self._create, Kind.START: self._start,
         }
 
     def _possible(self, step: Step) -> bool:

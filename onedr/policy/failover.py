@@ -50,7 +50,7 @@ def plan(facts: Facts, request: Request) -> Plan:
         if refusal:
             return Plan(refusal, vms=tuple(vms), left_out=left_out)
         steps = [*planned.steps(facts, usable), *steps, *_left_behind(facts, request, vms)]
-        steps.sort(key=lambda step: _ORDER[step.kind])
+    steps.sort(key=lambda step: _ORDER[step.kind])
     steps = [step for step in steps if step.target not in left_out]  # a VM left on hold whose disk is not to be trusted
     if not steps and not left_out and not facts.interrupted:
         return Plan(f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already.")

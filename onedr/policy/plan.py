@@ -21,8 +21,8 @@ class Kind(str, Enum):
     PROMOTE = "promote"
     TERM = "term"  # left on a promoted image: of two primaries the one with the lower term is stale
     REGISTER = "register"  # an RBD image as an OpenNebula image
+    RETURN = "return"  # a VM that left from here takes its disks back, and lets go of those that were given away there
     CREATE = "create"  # a VM, on hold
-    RETURN = "return"  # a VM that left from here takes its disks back
     START = "start"
     SNAPSHOT = "snapshot"  # of a drill, on the image at the peer
     ARRIVE = "arrive"  # that snapshot, here

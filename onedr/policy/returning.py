@@ -59,7 +59,9 @@ def _own_name(name: str, images: Mapping[str, ImageFacts], here: str) -> str:
 
 
 def obstacle(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> str:
-    """Why it cannot come home; empty when it can."""
+    """Why it cannot come home; empty when it can, or is there."""
+    if not waits(home, images):
+        return ""
     if home.state == "ACTIVE" and not home.held:
         return f"VM {home.vm_id} here, which it came from, is ACTIVE; power it off"
     changes = disks(item, home, images, here)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
+from test_planned import introduce
 
 from onedr.ops.action import Request
 from onedr.ports import journal
@@ -27,16 +28,6 @@ class Story:
     db: int = 0
     idle: int = 0
     disks: list[str] = field(default_factory=list)
-
-
-def introduce(here: Cloud, there: Cloud) -> None:
-    """Tell a site how to reach the other's front-end."""
-    folder = here.one_location / "etc/onedr"
-    folder.mkdir(exist_ok=True)
-    auth = folder / "peer_auth"
-    auth.write_text(there.one_auth.read_text())
-    auth.chmod(0o600)
-    (folder / "onedr.conf").write_text(f"[peer]\nendpoint = {there.endpoint}\nauth = {auth}\n")
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,8 @@ def moves(draw: st.DrawFn) -> Facts:
         homes.append(PeerVm(HOME_ID + 50, "gone", "POWEROFF", "ACTIVE", names))
     return facts(
         *images, local={f"{HERE}:{home.vm_id}": home for home in homes}, peer=Peer.ANSWERS,
-        registered=draw(st.just(frozenset()) | st.frozensets(st.integers(0, 5).map("one-{}".format))),
+        registered=draw(st.just(frozenset()) | st.frozensets(st.integers(0, 5).map("one-{}".format)))
+        | {name for home in homes for name in home.images - home.clones},
         there=tuple(_peer_vm(draw, body) for body in bodies),
     )
 

@@ -1,0 +1,203 @@
+"""Failback follows what was changed at the other site: disks, NICs, attributes, VMs and images that are no more."""
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import workload as w
+from test_planned import introduce
+
+from sandbox.cloud import NETWORK, Cloud
+from sandbox.waiting import until
+
+if TYPE_CHECKING:
+    from conftest import Sites
+
+
+@dataclass
+class Story:
+    """Ids at site A by name; what failback said."""
+
+    sites: Sites
+    images: dict[str, int] = field(default_factory=dict)
+    vms: dict[str, int] = field(default_factory=dict)
+    refused: str = ""
+    events: list[dict[str, Any]] = field(default_factory=list)
+    clone: str = ""
+    away: int = 0  # VM db at site B
+
+    def vm(self, name: str) -> Any:
+        return self.sites.a.api.vm.info(self.vms[name])
+
+    @property
+    def warnings(self) -> list[str]:
+        return [text for texts in self.events[-1]["warnings"].values() for text in texts]
+
+
+def vectors(template: Any, key: str) -> list[Any]:
+    found = template.get(key, [])
+    return found if isinstance(found, list) else [found]
+
+
+def sources(vm: Any) -> list[str]:
+    return [disk["SOURCE"].partition("/")[2] for disk in vectors(vm.TEMPLATE, "DISK")]
+
+
+def ids(cloud: Cloud, pool: str) -> dict[str, int]:
+    if pool == "vm":
+        return {vm.NAME: vm.ID for vm in cloud.api.vmpool.infoextended(-2, -1, -1, -1).VM}
+    return {image.NAME: image.ID for image in cloud.api.imagepool.info(-2, -1, -1).IMAGE}
+
+
+@pytest.fixture(scope="module")
+def story(sites: Sites) -> Iterator[Story]:
+    a, b = sites.a, sites.b
+    introduce(a, b)
+    introduce(b, a)
+    told = Story(sites)
+    for cloud in (a, b):
+        cloud.api.vn.allocate('NAME=lan2\nVN_MAD=dummy\nBRIDGE=br2\nAR=[TYPE=IP4,IP="198.51.100.10",SIZE=20]\n', -1)
+    a.api.user.allocate("dora", "password-of-dora", "core", [])
+    for name in ("db-disk", "dead-disk", "extra", "doomed", "spare"):
+        told.images[name] = w.create_image(a, name, wait=False)
+    told.images["base"] = w.create_image(a, "base", persistent=False, wait=False)
+    for image in told.images.values():
+        a.wait_image(image)
+    more = f'NIC=[NETWORK="{NETWORK}"]\nNOTE="as it was"\nOLD="taken off there"\n'
+    told.vms["db"] = w.create_vm(a, "db", [told.images["db-disk"], told.images["base"]], more, wait=False)
+    told.vms["dead"] = w.create_vm(a, "dead", [told.images["dead-disk"]], wait=False)
+    for vm in told.vms.values():
+        a.wait_vm(vm)
+    a.api.vm.chown(told.vms["db"], next(user.ID for user in a.api.userpool.info().USER if user.NAME == "dora"), -1)
+    with w.open_pool(b) as there:
+        for vm in told.vms.values():
+            w.wait_recorded(a, vm, there)
+    told.clone = w.disks_of(w.wanted_record(a, told.vms["db"]))[1]
+    w.wait_complete(a, [*(w.rbd_name(a, image) for image in told.images.values()), told.clone])
+    moved = b.run("onedr", "failover", str(b.datastore_id), "--yes", check=False)
+    assert moved.returncode == 0, moved.stdout[-3000:] + moved.stderr
+    b.wait_datastore(b.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED", 120)
+    change(told)
+    done = a.run("onedr", "failback", str(a.datastore_id), "--yes", "--json", check=False)
+    told.events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    print(f"\nhome in {told.events[-1]['seconds']} s")
+    yield told
+
+
+def change(told: Story) -> None:
+    """At site B."""
+    a, b = told.sites.a, told.sites.b
+    vms, images = ids(b, "vm"), ids(b, "image")
+    db = told.away = vms["db"]
+    b.wait_vm(db)
+    b.api.vm.detach(db, 1)
+    b.wait_vm(db)
+    b.api.vm.attach(db, f"DISK=[IMAGE_ID={images['extra']},TARGET=vdx]")
+    b.wait_vm(db)
+    with w.open_pool(a) as here:
+        w.wait_recorded(b, db, here)
+    told.refused = a.run("onedr", "failback", str(a.datastore_id), "--yes", check=False).stderr
+    b.wait_image(images["db-disk-1"])
+    b.api.image.delete(images["db-disk-1"])
+    fresh = w.create_image(b, "fresh")
+    b.api.vm.attach(db, f"DISK=[IMAGE_ID={fresh}]")
+    b.wait_vm(db)
+    b.api.vm.attachnic(db, 'NIC=[NETWORK="lan2"]')
+    b.wait_vm(db)
+    b.api.vm.detachnic(db, 0)
+    b.wait_vm(db)
+    b.api.vm.diskresize(db, 0, str(w.IMAGE_MIB + 16))
+    b.wait_vm(db)
+    kept = {key: value for key, value in b.api.vm.info(db).USER_TEMPLATE.items() if key != "OLD"}
+    b.api.vm.update(db, "".join(f'{key}="{value}"\n' for key, value in {**kept, "NOTE": "changed there"}.items()), 0)
+    b.api.vm.rename(db, "db-renamed")
+    b.api.vm.action("terminate-hard", vms["dead"])
+    b.wait_vm(vms["dead"], "DONE")
+    b.api.image.rename(images["spare"], "spare-renamed")
+    b.api.image.update(images["spare"], 'NOTE="spare, changed"', 1)
+    b.api.image.delete(images["doomed"])
+    with w.open_pool(a) as here:
+        w.wait_recorded(b, db, here)
+        gone = {told.clone, w.rbd_name(a, told.images["doomed"])}
+        until("what was deleted to be gone", lambda: not gone & set(here.names()), 60)
+        spare = w.rbd_name(a, told.images["spare"])
+        until("the renamed image's record", lambda: named(here, spare) == "spare-renamed", 60)
+        dead = w.rbd_name(a, told.images["dead-disk"])
+        until("the terminated VM's record to go", lambda: w.vm_record(here, dead) is None, 60)
+    w.wait_complete(b, [w.rbd_name(b, fresh)])
+
+
+def named(pool: Any, rbd_name: str) -> str:
+    found = w.image_record(pool, rbd_name)
+    return found.name if found else ""
+
+
+def test_a_clone_that_was_unplugged_and_lives_on_there_keeps_everything_there(story: Story) -> None:
+    assert f"{story.clone} was unplugged at the other site" in story.refused and "would delete it" in story.refused
+
+
+def test_disks_plugged_in_and_unplugged_there_are_so_here(story: Story) -> None:
+    vm = story.vm("db")
+    names = [w.rbd_name(story.sites.a, image) for image in (story.images["db-disk"], story.images["extra"])]
+    fresh = w.rbd_name(story.sites.a, ids(story.sites.a, "image")["fresh"])
+    assert sorted(w.disks_of(w.wanted_record(story.sites.a, vm.ID))) == sorted([*names, fresh])
+    assert "vdx" in [disk["TARGET"] for disk in vectors(vm.TEMPLATE, "DISK")]
+    assert {disk["IMAGE_ID"] for disk in vectors(vm.TEMPLATE, "DISK")} >= {str(story.images["extra"])}, "its own image object"
+
+
+def test_a_disk_that_grew_there_is_as_large_here(story: Story) -> None:
+    assert vectors(story.vm("db").TEMPLATE, "DISK")[0]["SIZE"] == str(w.IMAGE_MIB + 16)
+
+
+def test_nics_are_those_of_the_other_site(story: Story) -> None:
+    assert [nic["NETWORK"] for nic in vectors(story.vm("db").TEMPLATE, "NIC")] == ["lan2"]
+
+
+def test_attributes_follow_and_what_was_taken_off_is_gone(story: Story) -> None:
+    vm = story.vm("db")
+    assert vm.NAME == "db-renamed"
+    assert dict(vm.USER_TEMPLATE.items()) == {"NOTE": "changed there", "DR_HELD": vm.USER_TEMPLATE.get("DR_HELD")}
+    assert not vm.USER_TEMPLATE.get("DR_HELD")
+
+
+def test_an_owner_the_other_site_did_not_have_is_the_owner_here_again(story: Story) -> None:
+    assert story.vm("db").UNAME == "dora"
+
+
+def test_the_vm_runs_under_its_old_id_and_lost_nothing(story: Story) -> None:
+    a, b = story.sites.a, story.sites.b
+    a.wait_vm(story.vms["db"])
+    w.wait_writing(a, story.vms["db"])
+    for target in ("vda", "vdx"):
+        before = w.told(b, story.away, target)[-1]
+        first = next(record for record in w.told(a, story.vms["db"], target) if record.number > before.number)
+        assert first.number == before.number + 1, f"{target} lost records"
+    with w.open_pool(a) as here, w.open_pool(b) as there:
+        roles = w.primaries(here), w.primaries(there)
+    assert all(roles[0].values()) and not any(roles[1].values())
+
+
+def test_a_vm_terminated_there_stays_locked_and_is_named(story: Story) -> None:
+    vm = story.vm("dead")
+    assert vm.STATE == 8 and vm.LOCK and not vm.USER_TEMPLATE.get("DR_HELD")
+    assert any(f"VM {vm.ID} dead stays locked" in text and f"onevm unlock {vm.ID}" in text for text in story.warnings)
+
+
+def test_an_image_deleted_there_is_disabled_and_named(story: Story) -> None:
+    assert story.sites.a.api.image.info(story.images["doomed"]).STATE == 3
+    assert any("doomed was deleted at the other site" in text for text in story.warnings)
+
+
+def test_an_image_changed_there_is_changed_here(story: Story) -> None:
+    found = story.sites.a.api.image.info(story.images["spare"])
+    assert (found.NAME, found.TEMPLATE["NOTE"]) == ("spare-renamed", "spare, changed")
+
+
+def test_nothing_was_made_twice(story: Story) -> None:
+    assert sorted(ids(story.sites.a, "vm")) == ["db-renamed", "dead"]
+    expected = ["base", "db-disk", "dead-disk", "doomed", "extra", "fresh", "spare-renamed"]
+    assert sorted(ids(story.sites.a, "image")) == expected
