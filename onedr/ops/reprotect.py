@@ -69,6 +69,7 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd, stack: ExitStack) 
     replaced = {str(entry["id"]) for entry in pool.rbd.trash_list(pool.io)}
     clones = [name for name, image in here.items() if image.parent]
     on_old = parallel.each(clones, lambda name: _parent_id(pool, name) in replaced, _LOOK_LIMIT_S, 16)
+    unread.update({name: str(found) for name, found in on_old.items() if isinstance(found, OneDRError)})
     last = journal.last(pool)
     return Facts(
         datastore=target.name, protected=target.settings.protect, here=here,
@@ -81,7 +82,7 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd, stack: ExitStack) 
 
 def _parent_id(pool: Pool, name: str) -> str:
     with pool.image(name, read_only=True) as image:
-        return str(image.get_parent_image_spec()["image_id"])
+        return str(image.parent_id())
 
 
 def _side(pool: Pool, target: Datastore, shared: bool, unread: dict[str, str]) -> dict[str, ImageFacts]:
