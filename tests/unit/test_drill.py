@@ -55,6 +55,7 @@ COPY = copy_of("one-1", WITH_NIC)
     (facts(COPY, can_connect=False), "lets nobody in"),
     (facts(copy_of("one-1", complete=False)), "never completed"),
     (facts(copy_of("one-1", stale=True)), "is stale"),
+    (facts(copy_of("one-1", primary=True), copy_of("one-2", None)), "one-1 is written here"),
     (facts(copy_of("one-1", parent="one-9"), copy_of("one-9", None, complete=False)), "first copy of one-9 never completed"),
 ])
 def test_it_is_refused_with_the_reason_and_without_steps(given_facts: Facts, reason: str) -> None:
@@ -193,6 +194,11 @@ def test_a_snapshot_whose_primary_is_not_seen_is_left_with_the_reason() -> None:
 def test_what_a_dead_secondary_left_is_removed_at_the_primary() -> None:
     plan = drill.cleanup(Found(MINE, 100, snapshots=(SnapshotFound("one-1", OTHER, "here"),)))
     assert [(step.kind, step.target) for step in plan.steps] == [(Kind.UNSNAP, f"one-1@{OTHER}")]
+
+
+def test_what_the_peers_own_drill_has_at_the_peer_is_left_alone() -> None:
+    plan = drill.cleanup(Found(MINE, 100, snapshots=(SnapshotFound("one-1", OTHER, "there"), SnapshotFound("one-2", OTHER, ""))))
+    assert (plan.steps, plan.left_out) == ((), {})
 
 
 def test_another_drill_is_refused_for_what_is_ones_own_and_not_for_others() -> None:
