@@ -157,8 +157,15 @@ def amend(datastore_id: int, tags: Sequence[str], cleanup: Mapping[str, Any]) ->
     for tag in sorted(tags, reverse=True):
         path = folder() / f"{datastore_id}-{tag}.json"
         if path.exists():
-            return keep(datastore_id, tag, {**_read(path), "cleanup": dict(cleanup)})
+            found = _read(path)
+            return keep(datastore_id, tag, {**found, "cleanup": _joined(found.get("cleanup") or {}, cleanup)})
     return None
+
+
+def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """A cleanup that was taken up again: what each removed, and what is left now."""
+    both = {key: {**before.get(key, {}), **now.get(key, {})} for key in ("removed", "recovery_points")}
+    return {**now, **both}
 
 
 def _read(path: Path) -> dict[str, Any]:
