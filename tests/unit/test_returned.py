@@ -170,6 +170,17 @@ def test_a_copy_that_is_read_through_a_replaced_image_is_made_anew_and_not_kept(
     assert reprotect.plan(again, "").resync == ("one-9",)
 
 
+def test_what_only_this_site_holds_is_kept_before_it_is_replaced() -> None:
+    assert [step.kind for step in reprotect.plan(facts(STALE, ACTIVE), "").steps] == [Kind.KEEP, Kind.RESYNC, Kind.AWAIT]
+
+
+def test_a_stale_copy_is_not_replaced_by_one_of_the_same_term_unless_the_operator_says_so() -> None:
+    same = facts(replace(STALE, term=ACTIVE.term), ACTIVE)
+    plan = reprotect.plan(same, "")
+    assert not plan.resync and "nothing proves" in plan.left_out["one-1"]
+    assert reprotect.plan(same, "ceph").resync == ("one-1",)
+
+
 def test_an_image_that_is_gone_for_the_moment_is_awaited() -> None:
     plan = reprotect.plan(facts(None, ACTIVE), "")
     assert [step.kind for step in plan.steps] == [Kind.AWAIT]
