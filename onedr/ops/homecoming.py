@@ -214,7 +214,7 @@ def follow_images(site: Site, images: Mapping[str, ImageFacts]) -> None:
         if record is None or record.fsid == site.here or not isinstance(record.body, ImageRecord) or name not in site.images:
             continue
         try:
-            _follow(site, name, site.images[name], record.body, record.site)
+            _follow(site, name, site.images[name], record.body)
         except FrontEndError as error:
             site.warn(name, f"image {site.images[name]} does not follow what was changed at the other site: {error}")
     existing = set(site.pool.names())
@@ -230,12 +230,12 @@ def follow_images(site: Site, images: Mapping[str, ImageFacts]) -> None:
             site.frontend.call("image.enable", image_id, False)
 
 
-def _follow(site: Site, name: str, image_id: int, record: ImageRecord, there: str) -> None:
+def _follow(site: Site, name: str, image_id: int, record: ImageRecord) -> None:
     image = site.frontend.image(image_id)
     own = attributes(image)
     was = image.findtext("NAME") or ""
-    # There it may have got the site's name behind it, for its own was taken (register).
-    if was != record.name and not record.name.startswith(f"{was}-"):
+    # There it may have got our site's name behind it, for its own was taken (register).
+    if was != record.name and not record.name.startswith(f"{was}-{site.settings.site or site.here[:8]}"):
         site.frontend.call("image.rename", image_id, record.name)
     _give(site, "image", image_id, record, name)
     changed = vm_template.portable_image(record.template)

@@ -94,14 +94,15 @@ def change(told: Story) -> None:
     vms, images = ids(b, "vm"), ids(b, "image")
     db = told.away = vms["db"]
     b.wait_vm(db)
+    w.wait_writing(b, db)  # a guest that has not booted lets go of no disk
     b.api.vm.detach(db, 1)
     b.wait_vm(db)
+    b.wait_image(images["db-disk-1"])
     b.api.vm.attach(db, f"DISK=[IMAGE_ID={images['extra']},TARGET=vdx]")
     b.wait_vm(db)
     with w.open_pool(a) as here:
         w.wait_recorded(b, db, here)
     told.refused = a.run("onedr", "failback", str(a.datastore_id), "--yes", check=False).stderr
-    b.wait_image(images["db-disk-1"])
     b.api.image.delete(images["db-disk-1"])
     fresh = w.create_image(b, "fresh")
     b.api.vm.attach(db, f"DISK=[IMAGE_ID={fresh}]")
@@ -172,10 +173,9 @@ def test_the_vm_runs_under_its_old_id_and_lost_nothing(story: Story) -> None:
     a, b = story.sites.a, story.sites.b
     a.wait_vm(story.vms["db"])
     w.wait_writing(a, story.vms["db"])
-    for target in ("vda", "vdx"):
-        before = w.told(b, story.away, target)[-1]
-        first = next(record for record in w.told(a, story.vms["db"], target) if record.number > before.number)
-        assert first.number == before.number + 1, f"{target} lost records"
+    before = w.told(b, story.away)[-1]
+    first = next(record for record in w.told(a, story.vms["db"]) if record.number > before.number)
+    assert first.number == before.number + 1, "it lost records"
     with w.open_pool(a) as here, w.open_pool(b) as there:
         roles = w.primaries(here), w.primaries(there)
     assert all(roles[0].values()) and not any(roles[1].values())
