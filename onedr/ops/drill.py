@@ -18,7 +18,7 @@ from onedr.ops.drill_checks import Checks, Guest, check
 from onedr.ops.protected import Datastore
 from onedr.ops.running import Emit, Outcome, Running, clock
 from onedr.policy import drill as policy
-from onedr.policy import failover, inventory
+from onedr.policy import failover, inventory, recovery
 from onedr.policy.definition import CDROM
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import LIMITS_S, Kind, Plan, Request, Step
@@ -81,10 +81,11 @@ def describe(plan: Plan, facts: policy.Facts, request: Request, now: float) -> d
         "peer": {"state": facts.peer.value, "detail": facts.peer_detail},
         "vms": [{
             "origin": item.origin, "name": item.record.name, "site": item.envelope.site, "vm": item.record.vm_id,
-            "recovery_point": item.recovery_point, "age_s": failover.expected_loss_s(item.recovery_point, now),
+            "recovery_point": item.recovery_point, "age_s": recovery.age_s(item.recovery_point, now),
             "starts": failover.wants_start(item, request) and item.origin not in plan.left_out,
             "disks": [image.name for image in item.images], "left_out": plan.left_out.get(item.origin, ""),
-            "warnings": [*item.warnings, *filter(None, [plan.warnings.get(item.origin)])],
+            "warnings": [*item.warnings, *filter(None, [
+                plan.warnings.get(item.origin), recovery.clock_warning(item.recovery_point, now)])],
         } for item in plan.vms],
         "steps": [
             {"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps
@@ -246,11 +247,11 @@ class Drill:
         )
 
     def _unproven(self) -> list[str]:
-        """Images whose replication is not shown to have gone on behind the drill's own snapshot."""
+        """Images whose replication is not shown to have gone on: `after` comes of a mark written at the peer after the checks."""
         evidence = self.evidence
         return [
-            name for name, at in evidence.snapshot_at.items()
-            if name not in self.outcome.failed and (evidence.after.get(name) or 0) <= max(at, evidence.before[name] or 0)
+            name for name in evidence.snapshot_at
+            if name not in self.outcome.failed and (evidence.after.get(name) or 0) <= (evidence.before[name] or 0)
         ]
 
     def _label(self, item: str) -> str:

@@ -14,7 +14,7 @@ from onedr.ops import site as front
 from onedr.ops.protected import Datastore
 from onedr.ops.running import Emit, Outcome, Running, clock
 from onedr.policy import failover as policy
-from onedr.policy import inventory, returning
+from onedr.policy import inventory, recovery, returning
 from onedr.policy import planned as planned_policy
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import LIMITS_S, Facts, Kind, Plan, Request, Step
@@ -89,10 +89,11 @@ def _describe_vm(item: VmItem, plan: Plan, request: Request, now: float) -> dict
     return {
         "origin": item.origin, "name": item.record.name, "site": item.envelope.site, "vm": item.record.vm_id,
         "state_there": item.record.state, "recovery_point": item.recovery_point,
-        "expected_loss_s": policy.expected_loss_s(item.recovery_point, now),
+        "expected_loss_s": recovery.age_s(item.recovery_point, now),
         "starts": policy.wants_start(item, request) and item.origin not in plan.left_out, "priority": policy.priority(item),
         "disks": [image.name for image in item.images], "left_out": plan.left_out.get(item.origin, ""),
-        "warnings": [*item.warnings, *filter(None, [plan.warnings.get(item.origin)])],
+        "warnings": [
+            *item.warnings, *filter(None, [plan.warnings.get(item.origin), recovery.clock_warning(item.recovery_point, now)])],
     }
 
 

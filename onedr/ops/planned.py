@@ -16,6 +16,7 @@ from onedr.ports import mirror, records
 from onedr.ports.ceph import Pool
 
 _PAUSE_S = 0.3
+_NEXT_S = 0.001
 _BACK_LIMIT_S = 90
 _RUN_LIMIT_S = 120
 
@@ -26,10 +27,11 @@ def sync(here: Pool, there: Pool, name: str, limit_s: float) -> str:
     A mark written there travels behind the data (journal mode), or with a mirror snapshot (snapshot mode): records.MARK_KEY.
     """
     begun = time.monotonic()
-    mark = Mark(time.time(), True)
     with there.image(name) as image:
         if not mirror.is_primary(image):
             return "is demoted there already"
+        before = records.read_mark(records.metadata(image))
+        mark = Mark(before.at + _NEXT_S if before else time.time(), True)  # by the peer's clock, whatever ours says
         records.write_mark(image, mark)
         mode = mirror.mode(image)
         mirror.publish(there, image)

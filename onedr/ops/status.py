@@ -11,7 +11,7 @@ from onedr.model import ImageFacts, State, VmRecord
 from onedr.ops import copies, gather, protected
 from onedr.ops.copies import Copies
 from onedr.ops.protected import Datastore
-from onedr.policy import conversion, definition, inventory, state
+from onedr.policy import conversion, definition, inventory, recovery, state
 from onedr.policy.returned import Known, There, judge
 from onedr.policy.returned import Verdict as Returned
 from onedr.policy.settings import wants_protection
@@ -118,7 +118,7 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> Item:
     found = judged(fact, seen)
     return Item(
         name=fact.name, mirrored=True, primary=fact.primary, copied=complete and not fact.stale,
-        age_s=None if point is None else max(0.0, now - point), split=found is Returned.SPLIT,
+        age_s=recovery.age_s(point, now), split=found is Returned.SPLIT,
         stale=fact.stale or found is Returned.STALE, problem="; ".join(fact.problems),
     )
 
@@ -188,10 +188,15 @@ def _vms(seen: View, fsid: str, now: float) -> list[dict[str, Any]]:
             listed.append({
                 "name": item.record.name, "vm": item.record.vm_id, "site": item.envelope.site, "here": own,
                 "state": item.record.state, "disks": [image.name for image in item.images], "recovery_point": point,
-                "age_s": None if point is None else round(max(0.0, now - point), 1),
-                "obstacles": list(item.obstacles) if not own else [], "warnings": list(item.warnings),
+                "age_s": _tenths(recovery.age_s(point, now)),
+                "obstacles": list(item.obstacles) if not own else [],
+                "warnings": [*item.warnings, *filter(None, [recovery.clock_warning(point, now)])],
             })
     return listed
+
+
+def _tenths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
 
 
 def point_of(image: ImageFacts, seen: View) -> float | None:
@@ -210,6 +215,6 @@ def _disk(fact: ImageFacts, seen: View, now: float) -> dict[str, Any]:
         "name": fact.name, "size": fact.size, "mode": fact.mode.value if fact.mode else None,
         "role": "primary" if fact.primary else "secondary",
         "complete": fact.complete if not fact.primary else bool(copy and copy.complete),
-        "recovery_point": point, "age_s": None if point is None else round(max(0.0, now - point), 1),
+        "recovery_point": point, "age_s": _tenths(recovery.age_s(point, now)),
         "vm": owner.vm_id if isinstance(owner, VmRecord) else None, "problems": list(fact.problems),
     }

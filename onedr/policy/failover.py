@@ -55,8 +55,7 @@ def plan(facts: Facts, request: Request) -> Plan:
     if not steps and not left_out and not facts.interrupted:
         return Plan(f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already.")
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
-    started = {step.target for step in steps if step.kind is Kind.START}
-    delays, bad = _delays([item for item in good if item.origin in started], facts.delay_s)
+    delays, bad = _delays(good, steps, facts.delay_s)
     warnings = _joined(readiness.without_room(starting, facts.ground), bad)
     return Plan("", tuple(steps), tuple(vms), left_out, warnings, delays)
 
@@ -69,11 +68,12 @@ def _joined(*found: Mapping[str, str]) -> dict[str, str]:
     return joined
 
 
-def _delays(starting: Iterable[VmItem], default_s: int) -> tuple[dict[int, int], dict[str, str]]:
-    """By priority of each group but the last, the longest DR_DELAY of its VMs, if any; by origin, what is wrong with one."""
+def _delays(vms: Iterable[VmItem], steps: Iterable[Step], default_s: int) -> tuple[dict[int, int], dict[str, str]]:
+    """By priority of each group but the last, the longest DR_DELAY of its VMs that start; by origin, what is wrong with one."""
+    starting = {step.target for step in steps if step.kind is Kind.START}
     delays: dict[int, int] = {}
     bad = {}
-    for item in starting:
+    for item in (item for item in vms if item.origin in starting):
         text = template.get(item.record.user_template, "DR_DELAY").strip()
         try:
             seconds = settings.delay(text) if text else default_s
@@ -269,8 +269,3 @@ def priority(item: VmItem) -> int:
 def by_priority(vms: Iterable[VmItem]) -> list[VmItem]:
     """VMs in the order in which they start."""
     return sorted(vms, key=lambda item: (priority(item), item.record.name))
-
-
-def expected_loss_s(recovery_point: float | None, now: float) -> float | None:
-    """Seconds of writes that may be missing, at most; None when not known."""
-    return None if recovery_point is None else max(0.0, now - recovery_point)

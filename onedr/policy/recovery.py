@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from onedr.model import Mark, Mode
 
+AHEAD_S = 5.0  # a mark may be so far in the future before it proves that the sites' clocks differ
+
 
 @dataclass(frozen=True)
 class Point:
@@ -35,3 +37,18 @@ def point(
     if syncing and not interval_s:
         return Point(True, None)
     return Point(True, mark.at - interval_s if syncing else mark.at)
+
+
+def age_s(at: float | None, now: float) -> float | None:
+    """Seconds between a recovery point and now: what may be missing at most. None when not known.
+
+    Marks are written by the clock of the site that writes. One that lies in the future says nothing about the age.
+    """
+    return None if at is None or at > now + AHEAD_S else max(0.0, now - at)
+
+
+def clock_warning(at: float | None, now: float) -> str:
+    """A sentence when the point proves that the clocks of the sites differ; a difference the other way is not seen."""
+    if at is None or at <= now + AHEAD_S:
+        return ""
+    return f"its time marks lie {at - now:.0f} s in the future: the sites' clocks differ, what may be lost is not known (NTP?)"

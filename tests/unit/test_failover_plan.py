@@ -192,13 +192,6 @@ def test_a_vm_left_on_hold_is_not_started_on_a_disk_that_cannot_be_trusted() -> 
     assert ORIGIN in plan.left_out
 
 
-@pytest.mark.parametrize(("at", "now", "expected"), [(None, 5.0, None), (100.0, 130.5, 30.5), (100.0, 99.0, 0.0)])
-def test_the_expected_loss_is_never_negative_and_unknown_stays_unknown(
-    at: float | None, now: float, expected: float | None
-) -> None:
-    assert failover.expected_loss_s(at, now) == expected
-
-
 @given(WORLDS, REQUESTS)
 def test_an_image_that_is_not_complete_is_never_promoted(world: Facts, request_: Request) -> None:
     complete = {found.name for found in world.images if found.complete and not found.primary and found.mode is not None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 import pytest
 
 from onedr.model import Mark, Mode
+from onedr.policy import recovery
 from onedr.policy.recovery import Point, point
 
 DONE, SYNCING = {"complete": True}, {"complete": False}
@@ -37,3 +38,18 @@ def test_snapshot_mode(
 ) -> None:
     for carries in (True, False):
         assert point(Mode.SNAPSHOT, carries, mark, snapshots, interval_s) == expected
+
+
+@pytest.mark.parametrize(("at", "now", "expected"), [
+    (None, 5.0, None), (100.0, 130.5, 30.5), (100.0, 99.0, 0.0),  # clocks are never quite the same
+    (3700.0, 100.0, None),  # an hour ahead: says nothing about what is missing
+])
+def test_the_age_of_a_point_is_never_negative_and_unknown_stays_unknown(
+    at: float | None, now: float, expected: float | None
+) -> None:
+    assert recovery.age_s(at, now) == expected
+
+
+def test_a_point_in_the_future_is_said_to_be_a_matter_of_clocks() -> None:
+    assert "3600 s in the future" in recovery.clock_warning(3700.0, 100.0)
+    assert recovery.clock_warning(100.0, 99.0) == recovery.clock_warning(None, 99.0) == ""
