@@ -91,9 +91,9 @@ def _replication(report: Mapping[str, Any]) -> list[Any]:
     ) for found in report["images"]]
     head = ("disk", "snapshot", "before", "VMs started", "after the checks", "after the cleanup")
     text = (
-        "Production wrote on and was replicated: the recovery point of each copy advanced while the drill's VMs ran. After the checks, "
-        "and in the cleanup, a mark was written to each disk at the peer and seen here. A point is by the peer's clock, and never "
-        "later than what it proves."
+        "Production wrote on and was replicated: the recovery point of each copy advanced while the drill's VMs ran. After the "
+        "checks, and in the cleanup, a mark was written to each disk at the peer and seen here. A point is by the peer's clock, "
+        "and never later than what it proves."
     )
     return [E.h2("Replication during the drill: recovery points"), E.p(text, {"class": "small"}), _table(head, rows)]
 
