@@ -103,7 +103,7 @@ def change(told: Story) -> None:
     with w.open_pool(a) as here:
         w.wait_recorded(b, db, here)
     told.refused = a.run("onedr", "failback", str(a.datastore_id), "--yes", check=False).stderr
-    b.api.image.delete(images["db-disk-1"])
+    delete(b, images["db-disk-1"])
     fresh = w.create_image(b, "fresh")
     b.api.vm.attach(db, f"DISK=[IMAGE_ID={fresh}]")
     b.wait_vm(db)
@@ -120,7 +120,7 @@ def change(told: Story) -> None:
     b.wait_vm(vms["dead"], "DONE")
     b.api.image.rename(images["spare"], "spare-renamed")
     b.api.image.update(images["spare"], 'NOTE="spare, changed"', 1)
-    b.api.image.delete(images["doomed"])
+    delete(b, images["doomed"])
     with w.open_pool(a) as here:
         w.wait_recorded(b, db, here)
         gone = {told.clone, w.rbd_name(a, told.images["doomed"])}
@@ -130,6 +130,21 @@ def change(told: Story) -> None:
         dead = w.rbd_name(a, told.images["dead-disk"])
         until("the terminated VM's record to go", lambda: w.vm_record(here, dead) is None, 60)
     w.wait_complete(b, [w.rbd_name(b, fresh)])
+
+
+def delete(cloud: Cloud, image_id: int) -> None:
+    """Delete an image taken over from the peer: refused until rbd-mirror there, whose word is up to 30 s old, has a copy."""
+    def gone() -> bool:
+        if image_id not in ids(cloud, "image").values():
+            return True
+        state = cloud.api.image.info(image_id).STATE
+        if state == 5:
+            cloud.api.image.enable(image_id, True)
+        elif state == 1:
+            cloud.api.image.delete(image_id)
+        return False
+
+    until(f"image {image_id} to be deleted", gone, 90, 1)
 
 
 def named(pool: Any, rbd_name: str) -> str:
