@@ -15,6 +15,7 @@ from pathlib import Path
 import rados
 import rbd
 
+from onedr import template
 from onedr.errors import FrontEndError, InputError, OneDRError
 from onedr.ops import guard, protected
 from onedr.ops.guard import Guarded
@@ -44,25 +45,30 @@ class Answer:
 
 
 def remember(frontend: FrontEnd) -> None:
-    """Write the list anew when it changed. On a bridge host there is none."""
+    """Write the list anew when it changed. On a bridge host there is none.
+
+    A datastore whose attributes were spoilt since stays as it was: it is guarded all the same.
+    """
     if bridge.guest() is not None:
         return
-    ours = protected.all_of(frontend)
-    elements = (element for element in frontend.datastores() if int(element.findtext("ID") or -1) in ours)
-    wanted = {
-        str(element.findtext("ID")): {
-            "name": element.findtext("NAME"),
-            "attributes": [[key, value] for key, value in attributes(element)
-                           if isinstance(value, str) and (key in _PLAIN or key in policy.KEYS)],
-        } for element in elements
-    }
-    path = _list()
+    path, ours = _list(), protected.all_of(frontend)
     try:
-        same = _read(path) == wanted
+        before = _read(path)
     except InputError:
-        same = False
-    if not same:
+        before = {}
+    wanted: dict[str, dict[str, object]] = {}
+    for element in frontend.datastores():
+        number, pairs = str(element.findtext("ID")), attributes(element)
+        if int(number) in ours:
+            wanted[number] = {"name": element.findtext("NAME"), "attributes": _needed(pairs)}
+        elif number in before and element.findtext("DS_MAD") == protected.DRIVER and template.get(pairs, "DR_PROTECT") == "YES":
+            wanted[number] = before[number]
+    if wanted != before or not path.exists():
         _write(path, wanted)
+
+
+def _needed(pairs: Pairs) -> list[list[str]]:
+    return [[key, value] for key, value in pairs if isinstance(value, str) and (key in _PLAIN or key in policy.KEYS)]
 
 
 def _list() -> Path:
