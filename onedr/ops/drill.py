@@ -23,6 +23,7 @@ from onedr.policy.definition import CDROM
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import LIMITS_S, Kind, Plan, Request, Step
 from onedr.policy.readiness import Ground
+from onedr.policy.steps import listed
 from onedr.ports import ceph, drills, journal
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
@@ -87,9 +88,7 @@ def describe(plan: Plan, facts: policy.Facts, request: Request, now: float) -> d
             "warnings": [*item.warnings, *filter(None, [
                 plan.warnings.get(item.origin), recovery.clock_warning(item.recovery_point, now)])],
         } for item in plan.vms],
-        "steps": [
-            {"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps
-        ],
+        "steps": listed(plan.steps),
         "left_out": dict(plan.left_out),
     }
 

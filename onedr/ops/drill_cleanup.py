@@ -17,6 +17,7 @@ from onedr.ops.running import Emit, Outcome, Running, clock
 from onedr.policy import definition, inventory, vm_template
 from onedr.policy import drill as policy
 from onedr.policy.plan import LIMITS_S, Kind, Plan
+from onedr.policy.steps import listed
 from onedr.ports import ceph, drills, journal, mirror
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import NO_SUCH_OBJECT, NOT_POSSIBLE, FrontEnd, attributes, number
@@ -61,9 +62,7 @@ def describe(plan: Plan, datastore: str) -> dict[str, Any]:
     """The plan as an event."""
     return {
         "event": "plan", "datastore": datastore, "refusal": "", "vms": [], "left_out": dict(plan.left_out),
-        "steps": [
-            {"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps
-        ],
+        "steps": listed(plan.steps),
     }
 
 

@@ -19,6 +19,7 @@ from onedr.policy import planned as planned_policy
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import LIMITS_S, Facts, Kind, Plan, Request, Step
 from onedr.policy.state import DRILLS
+from onedr.policy.steps import listed
 from onedr.ports import ceph, journal, terms
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
@@ -78,9 +79,7 @@ def describe(plan: Plan, facts: Facts, request: Request, now: float) -> dict[str
             {"image": image.name, "recovery_point": image.recovery_point, "complete": image.complete, "primary": image.primary}
             for image in facts.images
         ],
-        "steps": [
-            {"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps
-        ],
+        "steps": listed(plan.steps),
         "left_out": dict(plan.left_out), "delays": {str(priority): seconds for priority, seconds in plan.delays.items()},
     }
 

@@ -17,6 +17,7 @@ from onedr.policy import inventory
 from onedr.policy import reprotect as policy
 from onedr.policy.plan import LIMITS_S, Kind, PeerVm
 from onedr.policy.reprotect import Facts, Plan
+from onedr.policy.steps import listed
 from onedr.ports import ceph, journal, kept, mirror, records, usage
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
@@ -117,9 +118,7 @@ def _describe(pool: Pool, there: Pool | None, facts: Facts, plan: Plan) -> dict[
                 "bytes": None if isinstance(sizes.get(name), OneDRError) else sizes.get(name),
             } for name in moved
         ],
-        "steps": [
-            {"kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s} for step in plan.steps
-        ],
+        "steps": listed(plan.steps),
     }
 
 

@@ -43,7 +43,7 @@ def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
     now = time.time()
     found = seen.verdict
     return {
-        "event": "status", "datastore": datastore.name, "state": found.state.value, "role": found.role.value,
+        "event": "status", "datastore": datastore.name, "state": found.state.value, "code": found.code, "role": found.role.value,
         "message": found.message, "protected": found.safe, "total": found.total, "mode": datastore.settings.mode.value,
         "peer": {"state": seen.copies.sight.peer.value, "detail": seen.copies.sight.detail, "proven": seen.copies.proven},
         "vms": _vms(seen, fsid, now),

@@ -22,6 +22,13 @@ DESCRIPTIONS = {
     State.INTERRUPTED: "A run died on the way. onedr resume goes on; onedr abort takes it back while nothing is promoted.",
 }
 
+# Why a datastore is in its state, for programs (`code` in onedr status --json), and the state that follows.
+CODES = {
+    "NOT_ASKED_FOR": State.UNPROTECTED, "COPYING": State.PROTECTING, "SAFE": State.PROTECTED, "NOT_PROTECTED": State.DEGRADED,
+    "LATE": State.DEGRADED, "READY": State.STANDBY, "RECEIVING": State.STANDBY, "RUNNING": State.FAILING_OVER,
+    "DRILL": State.DRILLING, "DIED": State.INTERRUPTED, "STALE": State.RETURNED, "BOTH_PRIMARY": State.SPLIT_BRAIN,
+    "TOOK_OVER": State.ACTIVE_UNPROTECTED,
+}
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
 
 
@@ -44,6 +51,7 @@ class Verdict:
     """State, role, how many of how many are safe, and a sentence: what, why, what next."""
 
     state: State
+    code: str  # why, for programs: a word of CODES
     role: Role
     safe: int
     total: int
@@ -51,7 +59,7 @@ class Verdict:
 
 
 _RUNS = {"failback": State.FAILING_BACK, "reprotect": State.REPROTECTING, "guard": State.RETURNED}
-Say = Callable[[State, str], Verdict]
+Say = Callable[[str, str], Verdict]
 
 
 def verdict(protect: bool, items: Sequence[Item], rpo_s: int, run: str, interrupted: bool, took_over: str) -> Verdict:
@@ -61,41 +69,42 @@ def verdict(protect: bool, items: Sequence[Item], rpo_s: int, run: str, interrup
 
     role = _role(protect, items)
 
-    def say(state: State, message: str) -> Verdict:
-        return Verdict(state, role, safe, total, message)
+    def say(code: str, message: str) -> Verdict:
+        state = _RUNS.get(run, State.FAILING_OVER) if code == "RUNNING" else CODES[code]
+        return Verdict(state, code, role, safe, total, message)
 
     if run in DRILLS:
         return say(*_drilling(run, interrupted))
     if interrupted:
         text = f"The last {run} died on the way. onedr resume goes on; onedr abort takes it back if it promoted nothing yet."
-        return say(State.INTERRUPTED, text)
+        return say("DIED", text)
     if run:
-        return say(_RUNS.get(run, State.FAILING_OVER), f"A{'n' if run == 'abort' else ''} {run} runs.")
+        return say("RUNNING", f"A{'n' if run == 'abort' else ''} {run} runs.")
     if not protect:
-        return say(State.UNPROTECTED, "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
+        return say("NOT_ASKED_FOR", "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
     split = [item.name for item in items if item.split]
     if split:
         text = f"Primary at both sites: {_some(split)}. Stop the VMs of one site; see docs/guard.md."
-        return say(State.SPLIT_BRAIN, text)
+        return say("BOTH_PRIMARY", text)
     stale = [item.name for item in items if item.stale]
     if stale:
         text = (
             f"The other site took over while this one was away. {_some(stale)} hold what never arrived there; VMs on them are "
             "held. onedr reprotect keeps a copy of each and makes this site the standby."
         )
-        return say(State.RETURNED, text)
+        return say("STALE", text)
     if role is Role.SECONDARY:
         return _standby(items, say)
     if took_over and any(item.primary and not item.copied for item in items):
-        return say(State.ACTIVE_UNPROTECTED, took_over)
+        return say("TOOK_OVER", took_over)
     return _primary(items, rpo_s, say, safe, total)
 
 
-def _drilling(run: str, interrupted: bool) -> tuple[State, str]:
+def _drilling(run: str, interrupted: bool) -> tuple[str, str]:
     if not interrupted:
-        return State.DRILLING, f"A {run.replace('_', ' ')} runs; protection goes on as before."
+        return "DRILL", f"A {run.replace('_', ' ')} runs; protection goes on as before."
     text = "The last drill died on the way. onedr drill cleanup removes what it left; protection goes on and a failover works."
-    return State.INTERRUPTED, text
+    return "DIED", text
 
 
 def _role(protect: bool, items: Sequence[Item]) -> Role:
@@ -107,10 +116,9 @@ def _role(protect: bool, items: Sequence[Item]) -> Role:
 
 def _standby(items: Sequence[Item], say: Say) -> Verdict:
     waiting = [item.name for item in items if not item.copied]
-    text = "Receives from the peer; ready to take over."
     if waiting:
-        text = f"Receives from the peer; {len(waiting)} copies are not complete yet: {_some(waiting)}."
-    return say(State.STANDBY, text)
+        return say("RECEIVING", f"Receives from the peer; {len(waiting)} copies are not complete yet: {_some(waiting)}.")
+    return say("READY", "Receives from the peer; ready to take over.")
 
 
 def _primary(items: Sequence[Item], rpo_s: int, say: Say, safe: int, total: int) -> Verdict:
@@ -120,16 +128,16 @@ def _primary(items: Sequence[Item], rpo_s: int, say: Say, safe: int, total: int)
         first = problems[0]
         which = _some([item.name for item in problems])
         text = f"{len(problems)} of {total} not protected: {which} ({first.problem or 'not mirrored'})."
-        return say(State.DEGRADED, f"{text} onedr status lists all.")
+        return say("NOT_PROTECTED", f"{text} onedr status lists all.")
     if late:
         text = f"Older than the objective of {rpo_s} s: {_some(late)}. Is rbd-mirror running at the peer?"
-        return say(State.DEGRADED, text)
+        return say("LATE", text)
     if safe < total:
         waiting = [item.name for item in items if not item.copied]
         text = f"First copies under way: {_some(waiting)}."
-        return say(State.PROTECTING, text)
+        return say("COPYING", text)
     text = f"{total} of {total} items have a complete copy at the peer."
-    return say(State.PROTECTED, text)
+    return say("SAFE", text)
 
 
 def _some(names: Sequence[str]) -> str:

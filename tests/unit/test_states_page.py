@@ -1,12 +1,15 @@
-"""docs/states.md is made from the same data as the verdicts."""
+"""docs/states.md and docs/steps.md are made from the same data as the verdicts and the plans."""
 from __future__ import annotations
 
 from pathlib import Path
 
 from onedr.model import State
-from onedr.policy.state import DESCRIPTIONS
+from onedr.policy.plan import LIMITS_S, Kind, Step
+from onedr.policy.state import CODES, DESCRIPTIONS
+from onedr.policy.steps import MEANINGS, listed
 
-PAGE = Path(__file__).parents[2] / "docs" / "states.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "states.md"
 
 
 def test_every_state_is_described_and_the_page_says_the_same() -> None:
@@ -14,3 +17,14 @@ def test_every_state_is_described_and_the_page_says_the_same() -> None:
     page = PAGE.read_text()
     for state, text in DESCRIPTIONS.items():
         assert f"| `{state.value}` | {text} |" in page
+    for code, state in CODES.items():
+        assert f"| `{code}` | `{state.value}` |" in page
+    assert set(CODES.values()) | {State.FAILING_BACK, State.REPROTECTING} == set(State)  # the verb that runs says these two
+
+
+def test_every_kind_of_step_is_explained_and_the_page_says_the_same() -> None:
+    assert set(MEANINGS) == set(LIMITS_S) == set(Kind)
+    page = (DOCS / "steps.md").read_text()
+    for kind, meaning in MEANINGS.items():
+        assert f"| {kind.value} | {LIMITS_S[kind]} s | {meaning.needs} | {meaning.proof} | {meaning.interrupted} |" in page
+        assert listed([Step(kind, "one-1", "text")])[0]["needs"] == meaning.needs
