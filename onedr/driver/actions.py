@@ -5,6 +5,8 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -32,6 +34,7 @@ from onedr.ops import (
 from onedr.ops.action import Request
 from onedr.ops.elsewhere import HandedOver
 from onedr.ops.protected import DRIVER, Datastore
+from onedr.ops.running import Outcome
 from onedr.policy import plan
 from onedr.ports.frontend import FrontEnd
 
@@ -85,26 +88,16 @@ def _datastore(data: ActionData) -> Datastore:
 
 
 def _failover(data: ActionData, request: Request) -> None:
-    frontend = FrontEnd()
-    target = _datastore(data)
+    frontend, target = FrontEnd(), _datastore(data)
     asked = plan.Request(request.confirm, request.vms, request.start, only_planned=request.verb == "failback")
-    try:
-        outcome = failover.failover(target, asked, request.dry_run, emit, frontend)
-    except RefusedError as error:
-        if not request.dry_run:
-            _tell(frontend, target.datastore_id, str(error))
-        raise
-    if outcome is not None and outcome.failed:
-        raise PartialError(outcome.message)
+    with _refusal_shown(frontend, data, not request.dry_run):
+        _whole(failover.failover(target, asked, request.dry_run, emit, frontend))
 
 
 def _resume(data: ActionData, request: Request) -> None:
     """Ask for the same as the interrupted run was asked for: its own verb gathers facts anew and goes on."""
-    try:
+    with _refusal_shown(FrontEnd(), data):
         again = interrupted.request(_datastore(data), request.by, f"resume by {request.trigger}")
-    except RefusedError as error:
-        _tell(FrontEnd(), data.datastore_id, str(error))
-        raise
     again = replace(again, dry_run=request.dry_run)
     action.serve(again)
     _VERBS[again.verb](data, again)
@@ -112,32 +105,34 @@ def _resume(data: ActionData, request: Request) -> None:
 
 def _abort(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
+    with _refusal_shown(frontend, data):
+        _whole(interrupted.abort(_datastore(data), request, emit, frontend))
+
+
+@contextmanager
+def _refusal_shown(frontend: FrontEnd, data: ActionData, shown: bool = True) -> Iterator[None]:
+    """A refusal is also told on the datastore, where whoever set DR_ACTION looks for it."""
     try:
-        outcome = interrupted.abort(_datastore(data), request, emit, frontend)
+        yield
     except RefusedError as error:
-        _tell(frontend, data.datastore_id, str(error))
+        if shown:
+            try:
+                frontend.update_datastore(data.datastore_id, (("DR_MESSAGE", str(error)),))
+            except FrontEndError as silent:
+                print(f"WARN: DR_MESSAGE not written: {silent}", file=sys.stderr)
         raise
-    if outcome.failed:
+
+
+def _whole(outcome: Outcome | enable.Outcome | None) -> None:
+    """Raises PartialError when something failed; None is the outcome of a dry run."""
+    if outcome is not None and outcome.failed:
         raise PartialError(outcome.message)
-
-
-def _tell(frontend: FrontEnd, datastore_id: int, message: str) -> None:
-    try:
-        frontend.update_datastore(datastore_id, (("DR_MESSAGE", message),))
-    except FrontEndError as error:
-        print(f"WARN: DR_MESSAGE not written: {error}", file=sys.stderr)
 
 
 def _reprotect(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
-    try:
-        outcome = reprotect.reprotect(_datastore(data), request.confirm, request.dry_run, emit, frontend)
-    except RefusedError as error:
-        if not request.dry_run:
-            _tell(frontend, data.datastore_id, str(error))
-        raise
-    if outcome is not None and outcome.failed:
-        raise PartialError(outcome.message)
+    with _refusal_shown(frontend, data, not request.dry_run):
+        _whole(reprotect.reprotect(_datastore(data), request.confirm, request.dry_run, emit, frontend))
 
 
 def _status(data: ActionData, _: Request) -> None:
@@ -154,21 +149,13 @@ def _reconcile(data: ActionData, _: Request) -> None:
 
 
 def _enable(data: ActionData, request: Request) -> None:
-    outcome = enable.enable(data.datastore_id, request.attributes, request.dry_run, emit, FrontEnd())
-    if outcome is not None and outcome.failed:
-        raise PartialError(f"{len(outcome.failed)} item(s) failed: {outcome.message}")
+    _whole(enable.enable(data.datastore_id, request.attributes, request.dry_run, emit, FrontEnd()))
 
 
 def _disable(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
-    try:
-        outcome = disable.disable(data.datastore_id, request.confirm, request.dry_run, emit, frontend)
-    except RefusedError as error:
-        if not request.dry_run and data.datastore.findtext("DS_MAD") == DRIVER:
-            _tell(frontend, data.datastore_id, str(error))
-        raise
-    if outcome is not None and outcome.failed:
-        raise PartialError(outcome.message)
+    with _refusal_shown(frontend, data, not request.dry_run and data.datastore.findtext("DS_MAD") == DRIVER):
+        _whole(disable.disable(data.datastore_id, request.confirm, request.dry_run, emit, frontend))
 
 
 def _drill(data: ActionData, request: Request) -> None:
@@ -177,21 +164,13 @@ def _drill(data: ActionData, request: Request) -> None:
     port = parse.count(template.get(request.attributes, "PORT", "0"), "PORT")
     if not port < 1 << 16:
         raise InputError(f"{port} is no TCP port.")
-    try:
+    with _refusal_shown(frontend, data, not request.dry_run):
         checks = drill_checks.Checks(port, command)
-        outcome = drill.drill(target, plan.Request(vms=request.vms), checks, request.dry_run, emit, frontend)
-    except RefusedError as error:
-        if not request.dry_run:
-            _tell(frontend, target.datastore_id, str(error))
-        raise
-    if outcome is not None and outcome.failed:
-        raise PartialError(outcome.message)
+        _whole(drill.drill(target, plan.Request(vms=request.vms), checks, request.dry_run, emit, frontend))
 
 
 def _drill_cleanup(data: ActionData, request: Request) -> None:
-    outcome = drill_cleanup.cleanup(_datastore(data), request.dry_run, emit, FrontEnd())
-    if outcome is not None and outcome.failed:
-        raise PartialError(outcome.message)
+    _whole(drill_cleanup.cleanup(_datastore(data), request.dry_run, emit, FrontEnd()))
 
 
 _VERBS = {
