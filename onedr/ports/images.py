@@ -44,8 +44,12 @@ def making(pool: Pool, name: str, what: str) -> Iterator[None]:
 
     Raises ForeignImageError that names the owner of an image already there.
     """
-    if pool.exists(name) and not remove_unfinished(pool, name, what):
-        raise _foreign(pool, name, what)
+    if pool.exists(name):
+        if not remove_unfinished(pool, name, what):
+            raise _foreign(pool, name, what)
+    elif intents.of(pool, name) == {"fsid": pool.fsid(), "what": what}:
+        with suppress(rbd.ImageNotFound):  # killed inside Ceph's own create: a name that is listed, and no image
+            pool.rbd.remove(pool.io, name)
     intents.note(pool, name, {"fsid": pool.fsid(), "what": what})
     try:
         yield
@@ -93,7 +97,7 @@ def _mark(pool: Pool, name: str, what: str) -> None:
 
 
 def _foreign(pool: Pool, name: str, what: str) -> ForeignImageError:
-    owner = maker(pool, name)
+    owner = maker(pool, name) if pool.exists(name) else {}
     if owner == {"fsid": pool.fsid(), "what": what}:
         return ForeignImageError(
             f"RBD image {pool.access.pool}/{name} exists already: an earlier run of this action made it for {what} and ended "

@@ -200,6 +200,7 @@ def test_a_driver_and_the_keeper_enable_at_once(g: Ground) -> None:
         calls.vanishes(g.there, f"race-{number}")
 
 
+@pytest.mark.long
 def test_where_the_peer_cannot_be_read_a_clone_does_not_wait(g: Ground, tmp_path: Path) -> None:
     """Neither without the right to (the driver knows that), nor with the peer in the dark (the keeper finds that)."""
     name = g.base(540, tmp_path)

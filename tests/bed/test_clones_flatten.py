@@ -128,6 +128,7 @@ def test_who_removes_a_disk_ends_its_flattening(g: Ground, slowly: None, tmp_pat
         queue.stop()
 
 
+@pytest.mark.long
 def test_a_killed_keepers_work_is_begun_again(g: Ground, slowly: None, tmp_path: Path) -> None:
     name = g.slow_base(711, tmp_path)
     disk = g.clone(7, name)

@@ -14,7 +14,8 @@ import pytest
 import rbd
 from driver_calls import MIB, Drivers, arrives, contents, datastore, digest, facts, image, metadata, refused, succeeded
 
-from onedr.ports import records
+from onedr.model import CephAccess
+from onedr.ports import ceph, images, intents, records
 from sandbox.bed import Bed
 from sandbox.ceph.cluster import command, connect
 from sandbox.layout import Site
@@ -159,6 +160,19 @@ def test_the_second_site_names_its_images_apart(here: Drivers, site: Site):
     shifted = datastore(site, DR_SITE_INDEX="1")
     succeeded(here.ds("mkfs", image(37), shifted), "one/one-1000000037\n")
     assert "one-1000000037" in contents(site)[0]
+
+
+def test_a_name_without_an_image_from_a_create_that_was_killed_inside_ceph_is_no_obstacle(here: Drivers, site: Site):
+    assert here.ds("mkfs", image(39), datastore(site)).returncode == 0
+    with ceph.connect(CephAccess("one", "admin", str(site.ceph_conf))) as pool:
+        maker = images.maker(pool, "one-39")
+        with pool.image("one-39") as found:
+            header = f"rbd_header.{found.id()}"
+        pool.io.remove_object(header)
+        refused(here.ds("mkfs", image(39), datastore(site)), "exists already and belongs to nobody")
+        intents.note(pool, "one-39", maker)
+        assert here.ds("mkfs", image(39), datastore(site)).returncode == 0
+        assert images.maker(pool, "one-39") == maker and pool.names().count("one-39") == 1
 
 
 def test_cp_killed_in_the_middle_begins_anew_when_it_is_run_again(here: Drivers, site: Site, tmp_path: Path):

@@ -137,6 +137,7 @@ def test_new_vms_live_on_the_stock_system_datastore(stock: s.Stock, sites: Sites
         cloud.wait_vm(vm, "DONE")
         until("the new clone to go", lambda: not here.exists(clone) and not there.exists(clone), 60, 0.2)
     cloud.api.image.delete(more, False)
+    until("the end of the image", lambda: more not in {image.ID for image in cloud.api.imagepool.info(-2, -1, -1).IMAGE}, 30)
 
 
 def test_disabling_asks_first_and_a_dry_run_changes_nothing(stock: s.Stock, sites: Sites) -> None:

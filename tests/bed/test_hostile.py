@@ -131,6 +131,7 @@ def test_a_full_cluster(here: Drivers, site: Site, data: Path):
     assert digest(site, "one-21") == calls.sha256(data.read_bytes())
 
 
+@pytest.mark.long
 def test_an_image_another_client_holds(here: Drivers, site: Site, data: Path):
     store = datastore(site)
     know(here, store)

@@ -27,6 +27,7 @@ def test_a_disk_stays_mirrored(ground: Ground, row: Callable[[Ground, int], None
     row(ground, disk)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("row", operations.ONCE)
 def test_an_image_stays_mirrored(ground: Ground, row: Callable[[Ground], None]):
     row(ground)

@@ -229,6 +229,7 @@ def test_both_datastores_are_as_before(story: Story) -> None:
     until("site B to stand by", lambda: w.status(b)["state"] == "STANDBY", 60)
 
 
+@pytest.mark.long
 def test_the_way_there_and_back_can_be_gone_again(story: Story) -> None:
     """Now both sites have objects of every VM; none is made anew."""
     a, b = story.sites.a, story.sites.b

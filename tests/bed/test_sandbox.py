@@ -137,6 +137,7 @@ def test_a_frozen_site_answers_again(ceph_bed: Bed):
     write(ceph_bed.sites["site-a"], "thawed", b"x")
 
 
+@pytest.mark.long
 def test_a_cut_line_holds_the_mirror_back_until_healed(ceph_bed: Bed):
     a, b = ceph_bed.sites.values()
     write(a, "line", b"first")
