@@ -190,7 +190,7 @@ def test_a_dry_run_says_what_is_kept_and_what_moves_and_touches_nothing(story: S
     assert plan[story.disks["db"][0]]["bytes"] > 0
     loss = plan[story.disks["db"][0]]["loss_s"]
     print(f"\nthe divergent copy of db holds {loss} s")
-    assert loss and loss > 0
+    assert loss is not None and loss >= 0  # 0: its last mark had arrived, what was written after it is less than a beat
     assert [(name, digest(a, name)) for name in story.moved] == before and not kept(a)
 
 
