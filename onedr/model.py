@@ -190,3 +190,20 @@ class ImageFacts:
     problems: tuple[str, ...] = field(default=())
     term: Term | None = None  # None: never promoted by OneDR
     stale: bool = False  # not primary, and what was written here last never reached the peer: it cannot take over
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What a probe measured of mirroring in one mode between two sites (ops.probe). None: it ended before it came to that."""
+
+    mode: Mode
+    at: float  # when it began, seconds since the epoch
+    here: str  # cluster id of the site that asked, whose images travelled first
+    there: str
+    releases: tuple[str, ...]  # of Ceph, of all daemons at both sites: `16.2.15`
+    seconds: float = 0.0
+    arrives: bool | None = None  # a first copy, and what was written later, were equal at the peer
+    discards: bool | None = None  # what was discarded was gone at the peer too
+    clones: bool | None = None  # a write into an object of a clone that only its parent held was equal at the peer
+    returns: bool | None = None  # after a change of roles what was written at the peer was equal here
+    why: str = ""  # why it ended before its end

@@ -1,0 +1,233 @@
+"""The probe: small images travel to the peer and back, and what arrived is compared. What it found is kept at both sites.
+
+Not read-only: for its time it has images of its own, `onedr-probe-…`, in both pools. They go whatever happens; those of a
+probe that was killed go with the next one.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+
+import rados
+import rbd
+
+from onedr.errors import OneDRError, RefusedError, StorageError
+from onedr.model import Mode, Peer, Proof, Settings
+from onedr.ops import peer, storage
+from onedr.ports import estate, mirror, proofs, trial
+from onedr.ports.ceph import Pool
+from onedr.ports.lease import Place
+
+Tell = Callable[[str], None]
+_STEP_LIMIT_S = 150  # with stock settings a copy begins up to 60 s after a change of roles (CEPH-FACTS §4)
+_SWEEP_LIMIT_S = 120
+_ORPHANED_S = 15  # a copy without a primary that rbd-mirror has not removed by then is removed here
+_PLACE_LIMIT_S = 75  # the place of a probe that was killed is free after 60 s
+_PAUSE_S = 0.3
+_LOCK = "onedr.probe"
+
+
+def _silent(_: str) -> None:
+    return
+
+
+def probe(pool: Pool, settings: Settings, mode: Mode | None = None, tell: Tell = _silent) -> Proof:
+    """Probe mirroring between an open pool here and the peer's of the same name. For `onedr check --probe` and `onedr setup`.
+
+    `settings`: how to reach the peer (DR_PEER_CEPH_CONF; `Settings()` takes Ceph's own peer entry, whose key our user must be
+    allowed to read), and the mode unless `mode` says another. `tell` hears a sentence when a stage begins. Takes 10 to 60 s
+    with short timers, minutes with Ceph's stock ones; each wait ends. Both pools must mirror per image, with each other.
+
+    Returns what was measured (`Proof`). A proof whose `why` is empty is complete, and kept in both pools (ports.proofs);
+    else it ended before its end, nothing is kept, and what is None is not known. All its images are gone at both sites then.
+    Raises RefusedError before anything is made: the peer cannot be read, a pool is not set up, another probe runs; and
+    StorageError after the end, when images stay behind (it names them; the next probe removes them).
+    """
+    sight = peer.look(pool, settings)
+    if sight.peer is not Peer.ANSWERS or not sight.can_connect:
+        why = sight.detail if sight.peer is not Peer.ANSWERS else f"{sight.detail}, and its key may not be read here"
+        raise RefusedError(f"Nothing is probed: the peer's Ceph must be reached from here ({why}).")
+    with peer.connect(sight, pool.access.pool, peer.PATIENT_S) as there:
+        return between(pool, there, mode or settings.mode, tell)
+
+
+def between(here: Pool, there: Pool, mode: Mode, tell: Tell = _silent) -> Proof:
+    """The same on two open pools. `there` must be open with an operation limit of peer.PATIENT_S."""
+    for pool, where in ((here, "here"), (there, "at the peer")):
+        missing = mirror.pool_ready(pool)
+        if missing:
+            raise RefusedError(f"Nothing is probed: {where}, {missing}.")
+    with _alone(here, there) as keep:
+        sweep(here, there, keep)
+        return _Probe(here, there, mode, tell, keep).run()
+
+
+@contextmanager
+def _alone(here: Pool, there: Pool) -> Iterator[Callable[[], None]]:
+    """One probe at a time between two pools, whichever site it began at. Yields what keeps the places while it lasts."""
+    pools = sorted((here, there), key=lambda pool: pool.fsid())  # both sites in the same order
+    places = [Place(pool, _LOCK) for pool in pools]
+    end = time.monotonic() + _PLACE_LIMIT_S
+    try:
+        for place in places:
+            while not place.take():
+                if time.monotonic() > end:
+                    raise RefusedError("Nothing is probed: another probe of these pools runs.")
+                time.sleep(_PAUSE_S)
+
+        def keep() -> None:
+            if not all([place.take() for place in places]):
+                raise OneDRError("another probe took over")
+
+        yield keep
+    finally:
+        for place in places:
+            with suppress(rados.Error):
+                place.leave()
+
+
+class _Probe:
+    def __init__(self, here: Pool, there: Pool, mode: Mode, tell: Tell, keep: Callable[[], None]):
+        self.here, self.there, self.mode, self.tell, self.keep = here, there, mode, tell, keep
+        self.began = time.time()
+        releases = {*estate.releases(here), *estate.releases(there)}
+        self.proof = Proof(mode, self.began, here.fsid(), there.fsid(), tuple(sorted(releases)))
+        self.count = 0
+
+    def run(self) -> Proof:
+        try:
+            self._there()
+            self._clone()
+            self._back()
+        except (OneDRError, rados.Error, rbd.Error) as error:
+            self.proof = replace(self.proof, why=str(error))
+        finally:
+            self.tell("removing the probe's images at both sites")
+            left = sweep(self.here, self.there, self.keep)
+        self.proof = replace(self.proof, seconds=round(time.time() - self.began, 1))
+        if left:
+            text = "; ".join(f"{name}: {why}" for name, why in left.items())
+            raise StorageError(f"The probe is through, but images stay ({text}); the next one removes them.")
+        if not self.proof.why:
+            proofs.keep(self.here, self.proof)
+            proofs.keep(self.there, self.proof)
+        return self.proof
+
+    def _there(self) -> None:
+        self.tell("an image travels to the peer")
+        name = self._name("plain")
+        trial.make(self.here, name, 2)
+        self._begin(name)
+        equal = self._equal(name, (0, 1))
+        trial.fill(self.here, name, (0,), 1 << 16)
+        self._follow(name)
+        self.proof = replace(self.proof, arrives=equal and self._equal(name, (0, 1)))
+        trial.discard(self.here, name, 1)
+        self._follow(name)
+        self.proof = replace(self.proof, discards=self._equal(name, (1,)))
+
+    def _clone(self) -> None:
+        self.tell("a clone is written to where only its base held data")
+        base, name = self._name("base"), self._name("clone")
+        trial.make(self.here, base, 2)
+        trial.make_clone(self.here, base, name)
+        self._begin(base)
+        self._begin(name)
+        equal = self._equal(name, (0, 1))
+        trial.fill(self.here, name, (1,), 4096)
+        for _ in range(2):  # what one mirror snapshot left out, the next may bring
+            self._follow(name)
+            if not equal or self._equal(name, (0, 1)):
+                break
+        self.proof = replace(self.proof, clones=equal and self._equal(name, (0, 1)))
+
+    def _back(self) -> None:
+        self.tell("the sites change roles, and the image travels back")
+        name = self._name("plain")
+        with self.here.image(name) as image:
+            image.mirror_image_demote()
+        for pool in (self.there, self.here):  # promoting earlier has ended in split-brain (CEPH-FACTS §0.7)
+            storage.wait_for_demotion(pool, {name})
+            self.keep()
+        storage.promote(self.there, name, True)
+        trial.fill(self.there, name, (0,), 1 << 16)
+        self._follow(name, back=True)
+        self.proof = replace(self.proof, returns=self._equal(name, (0,)))
+
+    def _name(self, what: str) -> str:
+        return trial.name_of(self.proof.here, int(self.began * 1000), what)
+
+    def _begin(self, name: str) -> None:
+        """Mirror it; returns when its first copy is there."""
+        word = self._word()
+        with self.here.image(name) as image:
+            image.metadata_set(trial.KEY, word)
+        trial.start(self.here, name, self.mode)
+        self._wait(self.there, name, word)
+
+    def _follow(self, name: str, back: bool = False) -> None:
+        """Return when all that was written to the primary before now is in the copy."""
+        word = self._word()
+        trial.sign(self.there if back else self.here, name, word)
+        self._wait(self.here if back else self.there, name, word)
+
+    def _word(self) -> str:
+        """One that no other image has: a clone's copy begins with its base's metadata (docs/measured.md)."""
+        self.count += 1
+        return f"{self.proof.here} {self.began:.3f} {self.count}"
+
+    def _wait(self, pool: Pool, name: str, word: str) -> None:
+        end = time.monotonic() + _STEP_LIMIT_S
+        while not trial.carries(pool, name, word):
+            self.keep()
+            if time.monotonic() > end:
+                where = "here" if pool is self.here else "at the peer"
+                split = "; Ceph calls it split-brain" if name in mirror.split_brained(pool) else ""
+                raise OneDRError(f"{name} did not arrive {where} within {_STEP_LIMIT_S} s; does rbd-mirror run there?{split}")
+            time.sleep(_PAUSE_S)
+
+    def _equal(self, name: str, objects: tuple[int, ...]) -> bool:
+        return trial.digest(self.here, name, objects) == trial.digest(self.there, name, objects)
+
+
+def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> dict[str, str]:
+    """Remove every probe's images at both sites, in Ceph's trash too. Returns those that stay, and why; each wait ends.
+
+    Primaries go first: rbd-mirror removes their copies. A copy that stays without a primary is removed where it lies.
+    """
+    end, alone_since = time.monotonic() + _SWEEP_LIMIT_S, time.monotonic()
+    problems: dict[str, str] = {}
+    while True:
+        pools = {"here": here, "at the peer": there}
+        found = {(where, name): pool for where, pool in pools.items() for name in trial.leftovers(pool)}
+        trash = {
+            (where, name): (pool, image_id) for where, pool in pools.items() for image_id, name in trial.in_trash(pool).items()
+        }
+        if not found and not trash:
+            return {}
+        if time.monotonic() > end:
+            return {f"{name} {where}": problems.get(name, "did not go") for where, name in [*found, *trash]}
+        with suppress(OneDRError):
+            keep()
+        primaries = {key: pool for key, pool in found.items() if trial.is_primary(pool, key[1])}
+        if primaries:
+            alone_since = time.monotonic()
+        elif time.monotonic() - alone_since > _ORPHANED_S:
+            _each(found, trial.force_out, problems)
+        _each(primaries, trial.force_out, problems)
+        for (_, name), (pool, image_id) in trash.items():
+            try:
+                pool.rbd.trash_remove(pool.io, image_id, True)
+            except (rados.Error, rbd.Error) as error:  # rbd-mirror may be at it
+                problems[name] = f"in Ceph's trash: {error}"
+        time.sleep(_PAUSE_S)
+
+
+def _each(items: dict[tuple[str, str], Pool], action: Callable[[Pool, str], None], problems: dict[str, str]) -> None:
+    for (_, name), pool in items.items():
+        try:
+            action(pool, name)
+        except (OneDRError, rados.Error, rbd.Error) as error:  # its clone's copy still lies there, or rbd-mirror has it
+            problems[name] = str(error)

@@ -1,0 +1,124 @@
+"""Images of a probe: made, filled, changed, compared with their copies, removed. Their names tell what they are.
+
+What was written is followed by a number in the image's metadata (`onedr.trial`): it reaches the copy after the data
+(docs/measured.md), so a copy that carries it is due to be compared.
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+
+import rbd
+
+from onedr.model import MIB, Mode
+from onedr.ports import images, mirror
+from onedr.ports.ceph import Pool
+
+PREFIX = "onedr-probe-"
+OBJECT_BYTES = 4 * MIB
+KEY = "onedr.trial"
+_SNAPSHOT = "probe"
+
+
+def name_of(fsid: str, moment_ms: int, what: str) -> str:
+    """Name of one image of a probe."""
+    return f"{PREFIX}{fsid[:8]}-{moment_ms}-{what}"
+
+
+def make(pool: Pool, name: str, objects: int) -> None:
+    """An image of so many full objects of random bytes."""
+    images.create(pool, name, objects * OBJECT_BYTES)
+    fill(pool, name, range(objects))
+
+
+def fill(pool: Pool, name: str, objects: Iterable[int], length: int = OBJECT_BYTES) -> None:
+    """Random bytes at the beginning of these objects of a primary."""
+    with pool.image(name) as image:
+        for number in objects:
+            image.write(os.urandom(length), number * OBJECT_BYTES)
+        image.flush()
+
+
+def make_clone(pool: Pool, base: str, name: str) -> None:
+    """A thin clone of the image, as VMs on non-persistent images have."""
+    with pool.image(base) as image:
+        image.create_snap(_SNAPSHOT)
+        image.protect_snap(_SNAPSHOT)
+    pool.rbd.clone(pool.io, base, _SNAPSHOT, pool.io, name, data_pool=images.data_pool(pool))
+
+
+def discard(pool: Pool, name: str, number: int) -> None:
+    """Discard one object of a primary."""
+    with pool.image(name) as image:
+        image.discard(number * OBJECT_BYTES, OBJECT_BYTES)
+        image.flush()
+
+
+def sign(pool: Pool, name: str, word: str) -> None:
+    """Write the number behind what was written, and let it travel."""
+    with pool.image(name) as image:
+        image.metadata_set(KEY, word)
+        mirror.publish(pool, image)
+
+
+def start(pool: Pool, name: str, mode: Mode) -> None:
+    """Mirror the image."""
+    with pool.image(name) as image:
+        mirror.enable(image, mode)
+
+
+def carries(pool: Pool, name: str, word: str) -> bool:
+    """Has a copy all that was written before `word`?"""
+    try:
+        with pool.image(name, read_only=True) as image:
+            if dict(image.metadata_list()).get(KEY) != word:
+                return False
+            if mirror.mode(image) is not Mode.SNAPSHOT:
+                return True
+            snapshots = mirror.mirror_snapshots(image)
+            return bool(snapshots and snapshots[-1]["complete"])
+    except rbd.ImageNotFound:
+        return False
+
+
+def digest(pool: Pool, name: str, objects: Iterable[int]) -> str:
+    """SHA-256 of these objects."""
+    found = hashlib.sha256()
+    with pool.image(name, read_only=True) as image:
+        for number in objects:
+            found.update(image.read(number * OBJECT_BYTES, OBJECT_BYTES))
+    return found.hexdigest()
+
+
+def leftovers(pool: Pool) -> list[str]:
+    """Images of any probe in the pool, clones first."""
+    found = [name for name in pool.names() if name.startswith(PREFIX)]
+    return sorted(found, key=lambda name: (not name.endswith("-clone"), name))
+
+
+def in_trash(pool: Pool) -> dict[str, str]:
+    """Names by id of images of any probe in Ceph's trash, where a delete delay keeps copies; clones first."""
+    found = {str(entry["id"]): str(entry["name"]) for entry in pool.rbd.trash_list(pool.io)}
+    ours = [(name, image_id) for image_id, name in found.items() if name.startswith(PREFIX)]
+    return {image_id: name for name, image_id in sorted(ours, key=lambda pair: not pair[0].endswith("-clone"))}
+
+
+def is_primary(pool: Pool, name: str) -> bool | None:
+    """True for a primary or an image that is not mirrored; None when it is gone."""
+    try:
+        with pool.image(name, read_only=True) as image:
+            return mirror.is_primary(image)
+    except rbd.ImageNotFound:
+        return None
+
+
+def force_out(pool: Pool, name: str) -> None:
+    """Remove a copy of which there is no primary any more. Raises rbd.Error while rbd-mirror has it open."""
+    try:
+        with pool.image(name) as image:
+            if mirror.mode(image) is not None:
+                image.mirror_image_disable(True)
+        images.remove(pool, name)
+    except rbd.ImageNotFound:
+        return
