@@ -2,25 +2,50 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
 from onedr.cli import runner
+from onedr.errors import OneDRError, PartialError
+from onedr.ops import protected
 from onedr.ops.action import Request
+from onedr.ports.frontend import FrontEnd
 
 
 @click.command()
-@click.argument("datastore")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def reconcile(datastore: str, as_json: bool) -> None:
-    """Mirror and record everything of DATASTORE that is not yet; safe at any time."""
+@click.argument("datastore", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per datastore.")
+def reconcile(datastore: str | None, as_json: bool) -> None:
+    """Mirror and record everything of DATASTORE that is not yet; safe at any time. Without DATASTORE: of every protected one."""
+    if datastore:
+        _one(datastore, as_json)
+        return
+    failed = []
+    for number, found in protected.all_of(FrontEnd()).items():
+        if not as_json:
+            click.echo(f"{found.name}:")
+        try:
+            _one(str(number), as_json)
+        except OneDRError as error:
+            failed.append(found.name)
+            click.echo(f"{found.name}: {error}", err=True)
+    if failed:
+        raise PartialError(f"Not reconciled: {', '.join(failed)}; the reasons are above.")
+
+
+def _one(datastore: str, as_json: bool) -> None:
     for event in runner.events(datastore, Request("reconcile")):
         if as_json:
             click.echo(json.dumps(event))
-            continue
-        counts = (len(event["mirrored"]), len(event["recorded"]), len(event["protected"]))
-        click.echo("{} mirrored, {} record(s) written, {} begun".format(*counts))
-        for name in event["flattened"]:
-            click.echo(f"  {name}: flattened")
-        for name, reason in {**event["waiting"], **event["failed"]}.items():
-            click.echo(f"  {name}: {reason}")
+        else:
+            _print(event)
+
+
+def _print(event: dict[str, Any]) -> None:
+    counts = (len(event["mirrored"]), len(event["recorded"]), len(event["protected"]))
+    click.echo("{} mirrored, {} record(s) written, {} begun".format(*counts))
+    for name in event["flattened"]:
+        click.echo(f"  {name}: flattened")
+    for name, reason in {**event["waiting"], **event["failed"]}.items():
+        click.echo(f"  {name}: {reason}")
