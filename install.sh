@@ -5,14 +5,15 @@ umask 022
 
 usage() {
     cat <<'END'
-install.sh [--dry-run] [--python PATH]      install or bring up to date
-install.sh --hooks [--python PATH]          only create or update the hooks (oned must run)
+install.sh [--dry-run] [--python PATH] [--force-version]   install or bring up to date
+install.sh --hooks [--python PATH]                         create or update the hooks; does the running oned know ceph_dr?
 install.sh --uninstall [--dry-run] [--force] [--python PATH]
 
-  --python PATH  run the drivers with this interpreter, in which onedr can be imported already;
-                 without it a virtual environment is made in LIB/onedr/venv
-  --dry-run      show what would change, change nothing
-  --force        uninstall although a datastore uses ceph_dr, or oned does not answer
+  --python PATH    run the drivers with this interpreter, in which onedr can be imported already; without it the
+                   one OneDR came with (package, wheel), else a virtual environment is made in LIB/onedr/venv
+  --dry-run        show what would change, change nothing
+  --force-version  install into a release of OpenNebula that OneDR was not made for
+  --force          uninstall although a datastore uses ceph_dr, or oned does not answer
 
 ONE_LOCATION   the folder of a self-contained front-end; unset: /etc/one, /var/lib/one, /usr/lib/one
 ONE_XMLRPC, ONE_AUTH   oned's endpoint and the file with the credentials, for the hooks
@@ -27,9 +28,9 @@ die() {
 SOURCE=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 LIB=${ONE_LOCATION:+$ONE_LOCATION/lib}
 VENV=${LIB:-/usr/lib/one}/onedr/venv
-SYSTEM_PYTHON=/usr/bin/python3
 STEP=install
 PYTHON=
+BASE=
 OPTIONS=()
 
 while [ $# -gt 0 ]; do
@@ -38,25 +39,67 @@ while [ $# -gt 0 ]; do
         --python=*) PYTHON=${1#*=} ;;
         --hooks) STEP=hooks ;;
         --uninstall) STEP=uninstall ;;
-        --dry-run | --force) OPTIONS+=("$1") ;;
+        --dry-run | --force | --force-version) OPTIONS+=("$1") ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; die "unknown option $1" ;;
     esac
     shift
 done
 
-# Runs the installer of this tree, whatever release of it the interpreter may have.
+# Runs the installer of this tree, whatever release of it the interpreter may have; an installed one has no tree.
 setup() {
-    local interpreter=$1 step=$2
+    local interpreter=$1 step=$2 path=
     shift 2
-    PYTHONPATH=$SOURCE PYTHONDONTWRITEBYTECODE=1 "$interpreter" -m onedr.setup "$step" \
+    [ ! -d "$SOURCE/onedr" ] || path=$SOURCE
+    PYTHONPATH=$path PYTHONDONTWRITEBYTECODE=1 "$interpreter" -m onedr.setup "$step" \
         --source "$SOURCE" --python "${PYTHON:-$VENV/bin/python}" "$@"
+}
+
+# Why a Python cannot be the drivers' base; nothing when it can.
+unfit() {
+    "$1" -E - 2> /dev/null <<'END' || echo "does not run"
+import importlib, sys
+missing = []
+for name in ("rados", "rbd"):
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        missing.append(name)
+version = "%d.%d" % sys.version_info[:2]
+if sys.version_info < (3, 9):
+    print("is Python " + version)
+elif sys.prefix != sys.base_prefix:
+    print("belongs to a virtual environment")
+elif missing:
+    print("(%s) cannot import %s" % (version, " and ".join(missing)))
+END
+}
+
+# Sets BASE to the first Python on the path that has Ceph's modules; says of each why not when there is none.
+find_base() {
+    local folder candidate why real seen=: reasons=
+    local -a folders
+    IFS=: read -ra folders <<< "$PATH"
+    for folder in "${folders[@]}"; do
+        for candidate in "$folder"/python3 "$folder"/python3.[0-9] "$folder"/python3.[0-9][0-9]; do
+            [ -x "$candidate" ] && [ ! -d "$candidate" ] || continue
+            real=$(readlink -f "$candidate")
+            [[ $seen != *":$real:"* ]] || continue
+            seen+=$real:
+            why=$(unfit "$candidate")
+            [ -n "$why" ] || { BASE=$candidate; return 0; }
+            reasons+=" $candidate $why;"
+        done
+    done
+    die "there is no Python for OneDR:${reasons:- none is on the path;} it needs 3.9 or newer with Ceph's own modules" \
+        "rados and rbd. Install them: apt install python3-rados python3-rbd"
 }
 
 # Says which package brings a module the drivers cannot do without.
 check_interpreter() {
     local wanted module package
-    for wanted in rados:python3-rados rbd:python3-rbd augeas:python3-augeas lxml:python3-lxml pyone:pyone onedr:onedr; do
+    "$1" -E -c 'import sys; sys.exit(sys.version_info < (3, 9))' || die "$1 is not Python 3.9 or newer. Choose another with --python."
+    for wanted in rados:python3-rados rbd:python3-rbd augeas:python3-augeas lxml:python3-lxml onedr:onedr; do
         module=${wanted%%:*} package=${wanted#*:}
         (cd / && "$1" -E -c "import $module") 2>/dev/null && continue
         case $package in
@@ -68,18 +111,16 @@ check_interpreter() {
 }
 
 make_environment() {
-    [ -x "$SYSTEM_PYTHON" ] || die "there is no $SYSTEM_PYTHON. Install it: apt install python3 python3-venv"
-    setup "$SYSTEM_PYTHON" preflight
-    # Also replaces one that was left half-made.
-    if ! "$VENV/bin/python" -m pip --version > /dev/null 2>&1; then
-        "$SYSTEM_PYTHON" -m venv --clear --system-site-packages "$VENV" ||
+    setup "$BASE" preflight "${OPTIONS[@]}"
+    # Also replaces one that was left half-made, or whose Python is gone.
+    if ! "$VENV/bin/python" -c 'import pip, rados, rbd' > /dev/null 2>&1; then
+        "$BASE" -m venv --clear --system-site-packages "$VENV" ||
             die "no virtual environment could be made in $VENV. Install what makes one: apt install python3-venv"
     fi
     # From a copy: pip builds inside the tree it is given, which may be read-only, or another site's install.
     COPY=$(mktemp -d)
     trap 'rm -rf -- "$COPY"' EXIT
-    cp -r "$SOURCE"/{onedr,setup.cfg,pyproject.toml} "$COPY"
-    [ ! -f "$SOURCE/README.md" ] || cp "$SOURCE/README.md" "$COPY"
+    cp -r "$SOURCE"/{onedr,drivers,hooks,remotes,share,install.sh,setup.cfg,pyproject.toml,README.md} "$COPY"
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "$COPY" ||
         die "OneDR could not be installed into $VENV (pip's reason is above). Run this again when that is mended."
 }
@@ -87,12 +128,17 @@ make_environment() {
 if [ -n "$PYTHON" ]; then
     [ -x "$PYTHON" ] || die "--python $PYTHON: there is no such interpreter."
     PYTHON=$(cd "$(dirname "$PYTHON")" && pwd)/$(basename "$PYTHON")
+elif [ ! -d "$SOURCE/onedr" ]; then
+    # PREFIX/share/onedr of a wheel or of the Debian package: the interpreter is PREFIX/bin/python3.
+    PYTHON=$(dirname "$(dirname "$SOURCE")")/bin/python3
+    [ -x "$PYTHON" ] || die "there is no $PYTHON, for which OneDR was installed. Name the interpreter with --python."
 fi
 
 case $STEP in
     install)
+        [ -n "$PYTHON" ] || find_base
         if [[ " ${OPTIONS[*]-} " == *" --dry-run "* ]]; then
-            setup "${PYTHON:-$SYSTEM_PYTHON}" install "${OPTIONS[@]}"
+            setup "${PYTHON:-$BASE}" install "${OPTIONS[@]}"
             exit
         fi
         [ -n "$PYTHON" ] || make_environment
@@ -101,9 +147,10 @@ case $STEP in
         ;;
     *)
         RUN=${PYTHON:-$VENV/bin/python}
-        [ -x "$RUN" ] || RUN=$SYSTEM_PYTHON
+        # Whatever is left of the environment, what it laid down can still be taken away.
+        "$RUN" -c 'import augeas' 2> /dev/null || RUN=$(command -v python3) || die "there is no python3 on the path."
         setup "$RUN" "$STEP" "${OPTIONS[@]}"
-        if [ "$STEP" = uninstall ] && [[ " ${OPTIONS[*]-} " != *" --dry-run "* ]] && [ -f "$VENV/pyvenv.cfg" ]; then
+        if [ "$STEP" = uninstall ] && [[ " ${OPTIONS[*]-} " != *" --dry-run "* ]] && [ -d "$VENV" ]; then
             rm -rf -- "$VENV"
             rmdir --ignore-fail-on-non-empty -- "$(dirname "$VENV")"
         fi

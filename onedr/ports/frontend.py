@@ -109,6 +109,18 @@ class FrontEnd:
         """Every `<HOST>`."""
         return self._pool("hostpool.info", "HOST")
 
+    def hooks(self) -> list[etree._Element]:
+        """Every `<HOOK>`."""
+        return self._pool("hookpool.info", "HOOK", *_EVERYTHING)
+
+    def release(self) -> str:
+        """The release that runs, such as 7.4.0."""
+        return str(self.call("system.version"))
+
+    def configuration(self) -> etree._Element:
+        """`<OPENNEBULA_CONFIGURATION>`: oned.conf as the running oned read it when it started; its oneadmin group only."""
+        return self._object("system.config")
+
     def users(self) -> dict[str, int]:
         """User ids by name."""
         return _ids(self._pool("userpool.info", "USER"))

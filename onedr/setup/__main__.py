@@ -19,6 +19,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--python", type=Path, required=True, help="the interpreter the drivers shall run with")
     parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
     parser.add_argument("--force", action="store_true", help="uninstall although a datastore may use ceph_dr")
+    parser.add_argument("--force-version", action="store_true", help="install into a release OneDR was not made for")
     return parser
 
 
@@ -27,7 +28,7 @@ def main() -> int:
     # Drivers run as oneadmin whatever umask the administrator's shell has.
     os.umask(0o022)
     try:
-        place = steps.Place(Paths.from_environment(os.environ), given.source.resolve(), given.python)
+        place = steps.Place(Paths.from_environment(os.environ), given.source.resolve(), given.python, given.force_version)
         if given.step == "preflight":
             return steps.preflight(place)
         if given.step == "install":

@@ -9,19 +9,22 @@ template: src/hm/Hook.cc:insert takes NAME and TYPE out, HookStateVM.cc takes ON
 from __future__ import annotations
 
 import re
-import xmlrpc.client
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from xml.parsers.expat import ExpatError
+from typing import TYPE_CHECKING
 
 from onedr.errors import FrontEndError, InputError
 from onedr.setup.lens import parse
 from onedr.setup.oned_conf import DRIVER, LENS
 from onedr.setup.paths import Paths
+
+if TYPE_CHECKING:  # it needs lxml, which a Python that only shows a dry run may lack
+    from lxml import etree
+
+    from onedr.ports.frontend import FrontEnd
 
 PREFIX = "onedr-"
 ENDPOINT = "http://localhost:2633/RPC2"
@@ -43,17 +46,23 @@ class Hook:
     def text(self, without: tuple[str, ...] = ()) -> str:
         return "".join(f'{k} = "{v}"\n' for k, v in self.attributes.items() if k not in without)
 
-    def is_held_by(self, held: Any) -> bool:
-        template = {**held.TEMPLATE, "TYPE": held.TYPE}
+    def is_held_by(self, held: Held) -> bool:
         return all(
-            str(template.get(key, "")).casefold() == value.casefold()
+            held.attributes.get(key, "").casefold() == value.casefold()
             for key, value in self.attributes.items()
             if key not in ("NAME", "ON")
         )
 
-    def is_kind_of(self, held: Any) -> bool:
-        template = {**held.TEMPLATE, "TYPE": held.TYPE}
-        return all(str(template.get(key) or "").casefold() == self.attributes.get(key, "").casefold() for key in KIND)
+    def is_kind_of(self, held: Held) -> bool:
+        return all(held.attributes.get(key, "").casefold() == self.attributes.get(key, "").casefold() for key in KIND)
+
+
+@dataclass(frozen=True)
+class Held:
+    """One hook as oned has it: its TEMPLATE, and TYPE with it."""
+
+    id: int
+    attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,7 @@ class Step:
     verb: str
     name: str
     hook: Hook | None = None
-    held: Any = None
+    held: Held | None = None
 
 
 def load(folder: Path, hooks_folder: Path, lenses: Path) -> list[Hook]:
@@ -80,55 +89,55 @@ def load(folder: Path, hooks_folder: Path, lenses: Path) -> list[Hook]:
     return hooks
 
 
-def connect(paths: Paths, environment: Mapping[str, str]) -> Any:
+def connect(paths: Paths, environment: Mapping[str, str]) -> FrontEnd:
     """A client of the front-end, by ONE_XMLRPC and the first credential file found."""
     try:
-        import pyone
+        from onedr.ports.frontend import FrontEnd
     except ImportError as error:
-        raise FrontEndError(f"Python cannot load pyone ({error}), so oned cannot be asked.") from error
+        raise FrontEndError(f"Python cannot load {error.name}, so oned cannot be asked (apt install python3-lxml).") from error
     home = Path(environment.get("HOME", "/nonexistent"))
     named = environment.get("ONE_AUTH")
     candidates = [Path(named)] if named else [paths.var / ".one/one_auth", home / ".one/one_auth"]
     for file in candidates:
         if file.is_file():
-            endpoint = environment.get("ONE_XMLRPC") or ENDPOINT
-            session = file.read_text().strip()
-            return pyone.OneServer(endpoint, session, timeout=LIMIT_S, protocol="xmlrpc")
+            return FrontEnd(environment.get("ONE_XMLRPC") or ENDPOINT, file.read_text().strip(), LIMIT_S)
     raise FrontEndError(f"There are no credentials: looked for {', '.join(map(str, candidates))}. Set ONE_AUTH.")
 
 
 @contextmanager
-def answered(what: str) -> Iterator[None]:
-    """Every way in which oned may fail to answer, as one error."""
-    import pyone
-
+def _asked_to(what: str) -> Iterator[None]:
+    """Say what oned was asked to do when it did not."""
     try:
         yield
-    except pyone.OneException as error:
-        raise FrontEndError(f"oned refused to {what}: {error}", getattr(error, "code", 0) or 0) from error
-    except (OSError, xmlrpc.client.Error, ExpatError) as error:
-        raise FrontEndError(f"oned did not answer when asked to {what} ({type(error).__name__}).") from error
+    except FrontEndError as error:
+        raise FrontEndError(f"oned did not {what}: {error}", error.code) from error
 
 
-def compare(server: Any, hooks: list[Hook]) -> list[Step]:
+def compare(frontend: FrontEnd, hooks: list[Hook]) -> list[Step]:
     """What makes oned have exactly `hooks` of ours; none means that all of ours go."""
-    held = _held(server)
+    held = _held(frontend)
     steps = [_for_hook(hook, held.pop(hook.name, None)) for hook in hooks]
     return [*steps, *(Step("delete", name, held=other) for name, other in held.items())]
 
 
-def _held(server: Any) -> dict[str, Any]:
+def _held(frontend: FrontEnd) -> dict[str, Held]:
     """Our hooks in oned: by name and by command, so that a hook somebody else named onedr-... is safe."""
-    with answered("list the hooks"):
-        pool = server.hookpool.info(-2, -1, -1)
+    with _asked_to("list the hooks"):
+        found = {str(element.findtext("NAME")): _read(element) for element in frontend.hooks()}
     return {
-        hook.NAME: hook
-        for hook in pool.HOOK
-        if hook.NAME.startswith(PREFIX) and f"/{DRIVER}/" in str(hook.TEMPLATE.get("COMMAND", ""))
+        name: hook for name, hook in found.items()
+        if name.startswith(PREFIX) and f"/{DRIVER}/" in hook.attributes.get("COMMAND", "")
     }
 
 
-def _for_hook(hook: Hook, held: Any) -> Step:
+def _read(element: etree._Element) -> Held:
+    from onedr.ports.frontend import number
+
+    template = {str(child.tag): child.text or "" for child in element.iterfind("TEMPLATE/*")}
+    return Held(number(element, "ID"), {**template, "TYPE": element.findtext("TYPE") or ""})
+
+
+def _for_hook(hook: Hook, held: Held | None) -> Step:
     if held is None:
         return Step("create", hook.name, hook)
     if hook.is_held_by(held):
@@ -136,25 +145,25 @@ def _for_hook(hook: Hook, held: Any) -> Step:
     return Step("update" if hook.is_kind_of(held) else "replace", hook.name, hook, held)
 
 
-def carry_out(server: Any, steps: list[Step]) -> list[str]:
+def carry_out(frontend: FrontEnd, steps: list[Step]) -> list[str]:
     """Do it; returns the hooks whose API call this release of oned does not have."""
     unsupported = []
     for step in steps:
-        if step.hook and step.verb == "update":
-            with answered(f"update the hook {step.name}"):
-                server.hook.update(step.held.ID, step.hook.text(NOT_KEPT), APPEND)
-        if step.verb in ("delete", "replace"):
-            with answered(f"delete the hook {step.name}"):
-                server.hook.delete(step.held.ID)
-        if step.hook and step.verb in ("create", "replace") and not _create(server, step.hook):
+        if step.hook and step.held and step.verb == "update":
+            with _asked_to(f"update the hook {step.name}"):
+                frontend.call("hook.update", step.held.id, step.hook.text(NOT_KEPT), APPEND)
+        if step.held and step.verb in ("delete", "replace"):
+            with _asked_to(f"delete the hook {step.name}"):
+                frontend.call("hook.delete", step.held.id)
+        if step.hook and step.verb in ("create", "replace") and not _create(frontend, step.hook):
             unsupported.append(step.name)
     return unsupported
 
 
-def _create(server: Any, hook: Hook) -> bool:
+def _create(frontend: FrontEnd, hook: Hook) -> bool:
     try:
-        with answered(f"create the hook {hook.name}"):
-            server.hook.allocate(hook.text())
+        with _asked_to(f"create the hook {hook.name}"):
+            frontend.call("hook.allocate", hook.text())
     except FrontEndError as error:
         if "does not exist or is not supported" not in str(error):
             raise
@@ -171,8 +180,13 @@ def summary(steps: list[Step], unsupported: list[str]) -> str:
     return text
 
 
-def datastores_in_use(server: Any) -> list[str]:
-    """The datastores of the running oned that name our driver."""
-    with answered("list the datastores"):
-        pool = server.datastorepool.info()
-    return [f"{ds.ID} ({ds.NAME})" for ds in pool.DATASTORE if DRIVER in (ds.DS_MAD, ds.TM_MAD)]
+def datastores_in_use(frontend: FrontEnd) -> list[str]:
+    """The datastores of the running oned that name our driver, and whether they are protected."""
+    with _asked_to("list the datastores"):
+        pool = frontend.datastores()
+    used = [element for element in pool if DRIVER in (element.findtext("DS_MAD"), element.findtext("TM_MAD"))]
+    return [f"{element.findtext('ID')} ({element.findtext('NAME')}{_protection(element)})" for element in used]
+
+
+def _protection(element: etree._Element) -> str:
+    return ", protected" if (element.findtext("TEMPLATE/DR_PROTECT") or "").strip().upper() == "YES" else ""

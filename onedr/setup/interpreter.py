@@ -24,6 +24,15 @@ def first_lines(python: Path) -> bytes:
     return f"#!{python} -IS\nimport sys\n\nsys.path += {folders!r}\n".encode()
 
 
+def manual(python: Path) -> bytes:
+    """The man page of `onedr`, written by the command itself; empty when that is not there yet (a dry run)."""
+    argv = [str(python), "-E", "-m", "onedr.cli.manual"]
+    try:
+        return subprocess.run(argv, cwd="/", capture_output=True, check=True, timeout=_LIMIT_S).stdout
+    except (OSError, subprocess.SubprocessError):
+        return b""
+
+
 def _asked(python: Path, *arguments: str) -> list[str] | None:
     try:
         done = subprocess.run(

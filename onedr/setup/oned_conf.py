@@ -128,10 +128,15 @@ def _lists(text: bytes, nodes: tuple[Node, ...], where: str, change: Change) -> 
     return splices
 
 
+def driver_list(arguments: str, option: str) -> re.Match[str] | None:
+    """Where in ARGUMENTS the names behind an option stand (group 1), comma-separated."""
+    return re.search(rf'(?<![^\s"])(?:{option})(?:\s+|=)?([^\s"=-][^\s"]*)', arguments)
+
+
 def _list(text: bytes, arguments: Node, where: str, option: str, optional: bool, change: Change) -> list[Splice]:
     """The splice that changes the names behind one option, if they change."""
     raw = text[arguments.value_start : arguments.value_end].decode("latin-1")
-    match = re.search(rf'(?<![^\s"])(?:{option})(?:\s+|=)?([^\s"=-][^\s"]*)', raw)
+    match = driver_list(raw, option)
     if match is None and optional:
         return []
     if match is None:

@@ -23,6 +23,7 @@ class Paths:
     var: Path
     lib: Path
     bin: Path
+    share: Path
     units: Path | None = None  # systemd's, where it starts a packaged front-end
 
     @classmethod
@@ -31,11 +32,11 @@ class Paths:
         location = environment.get("ONE_LOCATION", "")
         if not location:
             units = _UNITS if _UNITS.is_dir() else None
-            return cls(Path("/etc/one"), Path("/var/lib/one"), Path("/usr/lib/one"), Path("/usr/bin"), units)
+            return cls(Path("/etc/one"), Path("/var/lib/one"), Path("/usr/lib/one"), Path("/usr/bin"), Path("/usr/share"), units)
         root = Path(location)
         if not root.is_absolute():
             raise InputError(f"ONE_LOCATION is {location!r}: it must be an absolute path.")
-        return cls(root / "etc", root / "var", root / "lib", root / "bin")
+        return cls(root / "etc", root / "var", root / "lib", root / "bin", root / "share")
 
     @property
     def remotes(self) -> Path:

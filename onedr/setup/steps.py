@@ -7,13 +7,17 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from onedr.errors import FrontEndError, InputError, RefusedError
-from onedr.setup import hooks, manifest, registration
+from onedr.errors import FrontEndError, InputError, OneDRError, RefusedError
+from onedr.setup import hooks, manifest, registration, release, report, units, verify
 from onedr.setup.manifest import Change, Manifest
 from onedr.setup.oned_conf import DRIVER
 from onedr.setup.paths import Paths
-from onedr.setup.tree import GUARD, Layout, layout
+from onedr.setup.tree import Layout, layout
+
+if TYPE_CHECKING:
+    from onedr.ports.frontend import FrontEnd
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Place:
     paths: Paths
     source: Path
     python: Path
+    force_version: bool = False
 
     @property
     def lenses(self) -> Path:
@@ -35,6 +40,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Plan:
+    release: str
     layout: Layout
     manifest: Manifest
     changes: list[Change]
@@ -43,13 +49,14 @@ class Plan:
 
 def _plan(place: Place) -> Plan:
     place.paths.require_opennebula()
+    said = release.require_known(place.paths, place.force_version)
     edits = registration.to_register(place.paths, place.lenses)
     _templates(place)
     wanted = layout(place.source, place.paths, place.python)
     record = manifest.load(place.paths.manifest)
     changes = manifest.to_install(wanted.items, record)
     _check_writable([*(c.path for c in changes), place.paths.manifest, *(e.path for e in edits)])
-    return Plan(wanted, record, changes, edits)
+    return Plan(said, wanted, record, changes, edits)
 
 
 def _check_writable(files: Iterable[Path]) -> None:
@@ -76,31 +83,48 @@ def preflight(place: Place) -> int:
 
 def install(place: Place, dry_run: bool) -> int:
     plan = _plan(place)
+    print(plan.release)
     if dry_run:
-        _show(plan.changes, plan.edits)
-        _report_links(plan.layout)
-        return _hooks_if_oned_answers(place, dry_run)
-    paths = place.paths
-    manifest.carry_out(plan.changes, plan.layout.items, plan.manifest, paths.manifest, paths.remotes)
-    for edit in plan.edits:
-        registration.write(edit)
-    _report(place, plan)
-    return _hooks_if_oned_answers(place, dry_run)
+        report.show(plan.changes, plan.edits)
+        report.left_to_stock(plan.layout)
+    else:
+        paths = place.paths
+        manifest.carry_out(plan.changes, plan.layout.items, plan.manifest, paths.manifest, paths.remotes)
+        for edit in plan.edits:
+            registration.write(edit)
+        _read_back(place, plan.layout)
+        report.laid(paths, plan.layout, plan.changes, plan.edits)
+        _say(units.laid(plan.changes))
+    report.ceph_configuration(os.environ)
+    _ask_oned(place, dry_run)
+    return 0
 
 
-def _hooks_if_oned_answers(place: Place, dry_run: bool) -> int:
+def _read_back(place: Place, wanted: Layout) -> None:
+    """Everything promised is there. Raises OneDRError when it is not: somebody else writes here at the same time."""
+    left = manifest.to_install(wanted.items, manifest.load(place.paths.manifest))
+    undone = [str(change.path) for change in left if change.verb != "keep"]
+    undone += [str(edit.path) for edit in registration.to_register(place.paths, place.lenses) if edit.changed]
+    if undone:
+        raise OneDRError(f"Not as it was written: {', '.join(undone[:5])}. Does another install.sh run? Run this again.")
+
+
+def _ask_oned(place: Place, dry_run: bool) -> None:
     try:
-        _set_hooks(place, _templates(place), dry_run)
+        frontend = hooks.connect(place.paths, os.environ)
+        _set_hooks(frontend, _templates(place), dry_run)
+        _say(verify.running(frontend, release.installed(place.paths)))
     except FrontEndError as error:
         print(f"Hooks: not created. {error}\nRun `install.sh --hooks` once oned runs.")
-    return 0
 
 
 def hooks_only(place: Place, dry_run: bool) -> int:
     place.paths.require_opennebula()
     if not (place.paths.hooks / DRIVER).is_dir():
         raise InputError(f"There is no {place.paths.hooks / DRIVER}: the hooks would call nothing. Run install.sh first.")
-    _set_hooks(place, _templates(place), dry_run)
+    frontend = hooks.connect(place.paths, os.environ)
+    _set_hooks(frontend, _templates(place), dry_run)
+    _say(verify.running(frontend, release.installed(place.paths)))
     return 0
 
 
@@ -108,10 +132,9 @@ def _templates(place: Place) -> list[hooks.Hook]:
     return hooks.load(place.templates, place.paths.hooks, place.lenses)
 
 
-def _set_hooks(place: Place, wanted: list[hooks.Hook], dry_run: bool) -> None:
-    server = hooks.connect(place.paths, os.environ)
-    found = hooks.compare(server, wanted)
-    unsupported = [] if dry_run else hooks.carry_out(server, found)
+def _set_hooks(frontend: FrontEnd, wanted: list[hooks.Hook], dry_run: bool) -> None:
+    found = hooks.compare(frontend, wanted)
+    unsupported = [] if dry_run else hooks.carry_out(frontend, found)
     print(("Would be: " if dry_run else "") + hooks.summary(found, unsupported))
 
 
@@ -121,21 +144,21 @@ def uninstall(place: Place, dry_run: bool, force: bool) -> int:
     edits = registration.to_unregister(place.paths, place.lenses)
     changes = manifest.to_remove(record)
     if dry_run:
-        _show(changes, edits)
+        report.show(changes, edits)
         return 0
     _check_writable([*(c.path for c in changes), *(e.path for e in edits)])
     _check_unused(place, force)
     _remove_hooks(place, force)
+    _say(units.before_removal(changes))
     for edit in edits:
         registration.write(edit)
     manifest.carry_out(changes, (), record, place.paths.manifest, place.paths.remotes)
+    _say(units.removed(changes))
     for edit in edits:
-        kept = registration.drop_backup(edit)
-        if kept:
-            print(f"Kept {kept}: {edit.path} was changed since by other hands.")
-    for change in changes:
-        if change.verb == "keep":
-            print(f"Kept {change.path}: it was edited.")
+        backup = registration.drop_backup(edit)
+        if backup:
+            print(f"Kept {backup}: {edit.path} was changed since by other hands.")
+    report.kept(changes)
     print(f"OneDR is removed from {place.paths.var}. Restart oned.")
     return 0
 
@@ -152,58 +175,19 @@ def _check_unused(place: Place, force: bool) -> None:
     if used and not force:
         raise RefusedError(
             f"These datastores use {DRIVER}: {', '.join(used)}. Without it nothing on them can be created, started or"
-            " deleted. Set their TM_MAD and DS_MAD to ceph first, or add --force."
+            " deleted. End their protection first (`onedr disable`, which gives TM_MAD and DS_MAD back to ceph), or add --force."
         )
 
 
 def _remove_hooks(place: Place, force: bool) -> None:
     try:
-        _set_hooks(place, [], dry_run=False)
+        _set_hooks(hooks.connect(place.paths, os.environ), [], dry_run=False)
     except FrontEndError as error:
         if not force:
             raise
         print(f"Hooks: not removed. {error} Delete those named {hooks.PREFIX}* with onehook.", file=sys.stderr)
 
 
-# -- what the administrator reads ---------------------------------------------------------------------
-
-
-def _show(changes: list[Change], edits: list[registration.Edit]) -> None:
-    for change in changes:
-        print(change)
-    for edit in edits:
-        print(edit.diff(), end="")
-    if not changes and not any(e.changed for e in edits):
-        print("Nothing to change.")
-
-
-def _report(place: Place, plan: Plan) -> None:
-    links = [i for i in plan.layout.items if i.target]
-    print(
-        f"OneDR is in place below {place.paths.var}: {len(plan.layout.items) - len(links)} files,"
-        f" {len(links)} links, {len([c for c in plan.changes if c.verb != 'keep'])} of them new or changed."
-    )
-    for change in plan.changes:
-        if change.verb == "keep":
-            print(f"Kept {change.path}: it was edited.")
-    _report_links(plan.layout)
-    if not place.paths.vmm_execrc.exists():
-        print(f"There is no {place.paths.vmm_execrc}: snapshots of running VMs are not registered.")
-    changed = [str(e.path) for e in plan.edits if e.changed]
-    if changed:
-        print(f"Registered in {' and '.join(changed)}. To do: restart oned.")
-    if any(c.path.name == GUARD for c in plan.changes):
-        print("OpenNebula now starts only after onedr-guard.service. To do: systemctl daemon-reload.")
-    if any("vmm" in c.path.parts for c in plan.changes):
-        print("New files for the hosts. To do: onehost sync --force, as oneadmin.")
-
-
-def _report_links(found: Layout) -> None:
-    plain = [link.action for link in found.linked if not link.caution]
-    if plain:
-        print("Left to the stock ceph driver (no part in mirroring): " + " ".join(plain))
-    risky = [link for link in found.linked if link.caution]
-    if risky:
-        print("Left to the stock ceph driver; beware on a mirrored disk:")
-    for link in risky:
-        print(f"  {link.action}: {link.caution}")
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import onedr
 from onedr.errors import InputError, RefusedError
-from onedr.setup import stock
-from onedr.setup.interpreter import first_lines
+from onedr.setup import interpreter, stock
 from onedr.setup.oned_conf import DRIVER
 from onedr.setup.paths import Paths
 
@@ -16,6 +16,9 @@ from onedr.setup.paths import Paths
 LONGEST_INTERPRETER = 120
 PLACEHOLDER = b"#!/usr/bin/env python3\n"
 GUARD = "onedr-guard.service"
+TIMER = "onedr-reconcile.timer"
+# Each unit and the link that `systemctl enable` would make for it: a start of OpenNebula, or of the machine, wants it.
+UNITS = {GUARD: "opennebula.service.requires", "onedr-reconcile.service": "", TIMER: "timers.target.wants"}
 LAUNCHER = """#!{python}
 import sys
 
@@ -53,7 +56,7 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
     """Everything OneDR wants below the front-end's folders."""
     _check_interpreter(python)
     remotes = paths.remotes
-    beginning = first_lines(python)
+    beginning = interpreter.first_lines(python)
     own = [
         *_copies(source / "drivers/datastore" / DRIVER, remotes / "datastore" / DRIVER, beginning),
         *_copies(source / "drivers/tm" / DRIVER, remotes / "tm" / DRIVER, beginning),
@@ -64,7 +67,7 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
         raise InputError(f"{source} has no drivers: it is not OneDR's source tree.")
     taken = {item.path for item in own}
     links = [pair for pair in _stock_links(remotes) if pair[0].path not in taken]
-    items = (*own, *(item for item, _ in links), _command(paths, python), *_guard(source, paths))
+    items = (*own, *(item for item, _ in links), *_for_people(source, paths, python), *_units(source, paths))
     _check_real_folders(items, remotes)
     return Layout(items, tuple(link for _, link in links))
 
@@ -72,7 +75,7 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
 def bridge_files(source: Path, remotes: Path, python: Path) -> list[Item]:
     """What `onehost sync` takes to the hosts beside the drivers: the bridge's end of the line and the library it runs."""
     beginning = b"#!" + bytes(python) + b"\n"  # the hosts' folders are their own
-    library = _copies(source / "onedr", remotes / "onedr/lib/onedr", beginning)
+    library = _copies(Path(onedr.__file__).parent, remotes / "onedr/lib/onedr", beginning)
     return [*_copies(source / "remotes", remotes, beginning), *library]
 
 
@@ -112,21 +115,32 @@ def _files(folder: Path) -> list[Path]:
     return sorted(f for f in folder.iterdir() if f.is_file() and not f.name.startswith("."))
 
 
-def _command(paths: Paths, python: Path) -> Item:
-    """`onedr` on the administrator's path: pip's console script, or our own where pip made none."""
+def _for_people(source: Path, paths: Paths, python: Path) -> list[Item]:
+    """`onedr` on the administrator's path, its man page and what the shell completes; none where a package brought them."""
     script = python.parent / "onedr"
-    if script.exists() or not python.exists():
-        return Item(paths.bin / "onedr", target=str(script))
-    return Item(paths.bin / "onedr", LAUNCHER.format(python=python).encode(), executable=True)
-
-
-def _guard(source: Path, paths: Paths) -> list[Item]:
-    """The guard before OpenNebula (docs/guard.md), and the link that `systemctl enable` would make for its RequiredBy."""
-    file = source / "share/systemd" / GUARD
-    if paths.units is None or not file.is_file():
+    command = paths.bin / "onedr"
+    if script == command:
         return []
-    link = paths.units / "opennebula.service.requires" / GUARD
-    return [Item(paths.units / GUARD, file.read_bytes()), Item(link, target=str(paths.units / GUARD))]
+    completion = source / "share/bash-completion/onedr"
+    items = [Item(paths.share / "bash-completion/completions/onedr", completion.read_bytes())]
+    page = interpreter.manual(python)
+    if page:
+        items.append(Item(paths.share / "man/man1/onedr.1", page))
+    if script.exists() or not python.exists():
+        return [Item(command, target=str(script)), *items]
+    return [Item(command, LAUNCHER.format(python=python).encode(), executable=True), *items]
+
+
+def _units(source: Path, paths: Paths) -> list[Item]:
+    """The guard before OpenNebula (docs/guard.md) and the reconcile timer, enabled."""
+    if paths.units is None:
+        return []
+    items = []
+    for name, wanted_by in UNITS.items():
+        items.append(Item(paths.units / name, (source / "share/systemd" / name).read_bytes()))
+        if wanted_by:
+            items.append(Item(paths.units / wanted_by / name, target=str(paths.units / name)))
+    return items
 
 
 def _check_real_folders(items: tuple[Item, ...], remotes: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from sandbox.frontend import tree_conf
+from sandbox.frontend.fixed_calls import VERSION
 
 FOLDERS = ("etc/vmm_exec", "var/.one", "var/vms", "var/datastores", "var/remotes/datastore",
            "var/remotes/tm", "var/remotes/vmm", "var/remotes/hooks", "var/remotes/etc/datastore/ceph", "lib", "bin",
@@ -23,7 +24,7 @@ def make(location: Path, password: str = "") -> None:
         (location / folder).mkdir(parents=True, exist_ok=True)
     files = {"etc/oned.conf": tree_conf.ONED_CONF, "etc/defaultrc": tree_conf.DEFAULTRC,
              "etc/vmm_exec/vmm_execrc": tree_conf.VMM_EXECRC, "etc/onehem-server.conf": tree_conf.ONEHEM_CONF,
-             "var/remotes/etc/datastore/ceph/ceph.conf": tree_conf.CEPH_CONF}
+             "var/remotes/etc/datastore/ceph/ceph.conf": tree_conf.CEPH_CONF, "var/remotes/VERSION": f"{VERSION}\n"}
     for name, text in files.items():
         if not (location / name).exists():
             (location / name).write_text(text)

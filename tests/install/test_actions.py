@@ -47,6 +47,7 @@ INHERIT_DATASTORE_ATTR = "CEPH_HOST"
 TM_MAD_CONF = [ NAME = "ceph", LN_TARGET = "NONE" ]
 DS_MAD_CONF = [ NAME = "ceph" ]
 """, 0o640)
+    put(one / "var/remotes/VERSION", f"{request.param.stem}.0\n")
     put(one / "etc/vmm_exec/vmm_execrc", 'LIVE_DISK_SNAPSHOTS="kvm-ceph"\n')
     for name in request.param.read_text().split():
         put(one / "var/remotes" / name, f"#!/bin/sh\necho stock {name} called as $0\n", 0o755)

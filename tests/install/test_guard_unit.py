@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def paths(tree: Path, units: Path | None) -> Paths:
     (tree / "var/remotes").mkdir(parents=True, exist_ok=True)
-    return Paths(tree / "etc", tree / "var", tree / "lib", tree / "bin", units)
+    return Paths(tree / "etc", tree / "var", tree / "lib", tree / "bin", tree / "share", units)
 
 
 def test_the_unit_and_its_link_are_laid_and_taken_away(tmp_path: Path) -> None:

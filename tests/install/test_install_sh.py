@@ -42,6 +42,7 @@ def one(tmp_path: Path) -> Path:
     tree = tmp_path / "one"
     put(tree / "etc/oned.conf", CONF, 0o640)
     put(tree / "etc/vmm_exec/vmm_execrc", RC)
+    put(tree / "var/remotes/VERSION", "7.4.0\n")
     for action in STOCK_TM:
         put(tree / "var/remotes/tm/ceph" / action, f"#!/bin/sh\necho stock {action}\n", 0o755)
     for action in STOCK_DS:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+from xml.sax.saxutils import escape
 
-import pyone
 import pytest
 
 from onedr.errors import FrontEndError, InputError
+from onedr.ports.frontend import FrontEnd
 from onedr.setup import hooks
 from onedr.setup.lens import parse
 from onedr.setup.oned_conf import LENS
@@ -22,43 +22,58 @@ TEMPLATES = ROOT / "hooks/ceph_dr/templates"
 FOLDER = Path("/one/var/remotes/hooks")
 
 
-class FakeOned:
+class FakeOned(FrontEnd):
     """As much of oned as hooks need: what it keeps of a template is src/hm/Hook.cc:insert."""
 
-    def __init__(self, unsupported: str = "") -> None:
-        self.hooks: dict[int, Any] = {}
+    def __init__(self, unsupported: str = "", refusal: str = "") -> None:
+        super().__init__("http://nowhere", "user:password")
+        self.held: dict[int, dict[str, str]] = {}
+        self.stores: list[tuple[str, ...]] = []
         self.calls: list[str] = []
-        self.unsupported = unsupported
-        self.hookpool = SimpleNamespace(info=lambda *_: SimpleNamespace(HOOK=list(self.hooks.values())))
-        self.hook = SimpleNamespace(allocate=self.allocate, update=self.update, delete=self.delete)
+        self.unsupported, self.refusal = unsupported, refusal
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        return getattr(self, method.replace(".", "_"))(*arguments)
 
     @staticmethod
     def attributes(text: str) -> dict[str, str]:
         return {node.name: node.value for node in parse(text.encode(), LENS, "template", str(LENSES))}
 
-    def allocate(self, text: str) -> int:
+    def hookpool_info(self, *_: int) -> str:
+        found = ""
+        for number, hook in self.held.items():
+            template = "".join(f"<{k}>{escape(v)}</{k}>" for k, v in hook.items() if k not in ("NAME", "TYPE"))
+            own = f"<ID>{number}</ID><NAME>{hook['NAME']}</NAME><TYPE>{hook['TYPE']}</TYPE>"
+            found += f"<HOOK>{own}<TEMPLATE>{template}</TEMPLATE></HOOK>"
+        return f"<HOOK_POOL>{found}</HOOK_POOL>"
+
+    def hook_allocate(self, text: str) -> int:
         template = self.attributes(text)
+        if self.refusal:
+            raise FrontEndError(self.refusal, 256)
         if self.unsupported and template.get("CALL") == self.unsupported:
-            raise pyone.OneInternalException(
-                f"[one.hook.allocate] API call does not exist or is not supported: {self.unsupported}"
-            )
-        name, kind = template.pop("NAME"), template.pop("TYPE")
+            raise FrontEndError(f"[one.hook.allocate] API call does not exist or is not supported: {self.unsupported}", 8192)
         template.pop("ON", None)
         template["REMOTE"] = template["REMOTE"].upper()
-        oid = max(self.hooks, default=-1) + 1
-        self.hooks[oid] = SimpleNamespace(ID=oid, NAME=name, TYPE=kind, TEMPLATE=template)
-        self.calls.append(f"allocate {name}")
-        return oid
+        number = max(self.held, default=-1) + 1
+        self.held[number] = template
+        self.calls.append(f"allocate {template['NAME']}")
+        return number
 
-    def update(self, oid: int, text: str, append: int) -> int:
+    def hook_update(self, number: int, text: str, append: int) -> int:
         assert append == 1
-        self.hooks[oid].TEMPLATE.update(self.attributes(text))
-        self.calls.append(f"update {self.hooks[oid].NAME}")
-        return oid
+        self.held[number].update(self.attributes(text))
+        self.calls.append(f"update {self.held[number]['NAME']}")
+        return number
 
-    def delete(self, oid: int) -> int:
-        self.calls.append(f"delete {self.hooks.pop(oid).NAME}")
-        return oid
+    def hook_delete(self, number: int) -> int:
+        self.calls.append(f"delete {self.held.pop(number)['NAME']}")
+        return number
+
+    def datastorepool_info(self) -> str:
+        parts = ("ID", "NAME", "DS_MAD", "TM_MAD", "TEMPLATE")
+        stores = ("".join(f"<{p}>{v}</{p}>" for p, v in zip(parts, store)) for store in self.stores)
+        return f"<DATASTORE_POOL>{''.join(f'<DATASTORE>{store}</DATASTORE>' for store in stores)}</DATASTORE_POOL>"
 
 
 def wanted() -> list[hooks.Hook]:
@@ -113,7 +128,7 @@ def test_a_command_with_a_blank_is_refused() -> None:
 def test_twice_is_once() -> None:
     oned = FakeOned()
     assert register(oned) == []
-    assert len(oned.hooks) == len(wanted())
+    assert len(oned.held) == len(wanted())
     register(oned)
     assert oned.calls == []
 
@@ -121,11 +136,11 @@ def test_twice_is_once() -> None:
 def test_what_differs_is_updated_and_what_is_gone_is_deleted() -> None:
     oned = FakeOned()
     register(oned)
-    by_name = {hook.NAME: hook for hook in oned.hooks.values()}
-    by_name["onedr-vm-rename"].TEMPLATE["COMMAND"] = "/old/ceph_dr/vm"
-    by_name["onedr-vm-rename"].TEMPLATE["PRIORITY"] = "kept"
-    by_name["onedr-vm-done"].TYPE = "api"
-    by_name["onedr-vm-hold"].NAME = "onedr-vm-frozen"
+    by_name = {hook["NAME"]: hook for hook in oned.held.values()}
+    by_name["onedr-vm-rename"]["COMMAND"] = "/old/ceph_dr/vm"
+    by_name["onedr-vm-rename"]["PRIORITY"] = "kept"
+    by_name["onedr-vm-done"]["TYPE"] = "api"
+    by_name["onedr-vm-hold"]["NAME"] = "onedr-vm-frozen"
     register(oned)
     assert sorted(oned.calls) == [
         "allocate onedr-vm-done",
@@ -134,46 +149,41 @@ def test_what_differs_is_updated_and_what_is_gone_is_deleted() -> None:
         "delete onedr-vm-frozen",
         "update onedr-vm-rename",
     ]
-    assert by_name["onedr-vm-rename"].TEMPLATE["PRIORITY"] == "kept"
+    assert by_name["onedr-vm-rename"]["PRIORITY"] == "kept"
 
 
 def test_hooks_of_others_are_left_alone() -> None:
     oned = FakeOned()
-    oned.hooks[7] = SimpleNamespace(ID=7, NAME="onedr-mine", TYPE="api", TEMPLATE={"COMMAND": "/x/mine"})
-    oned.hooks[8] = SimpleNamespace(ID=8, NAME="other", TYPE="api", TEMPLATE={"COMMAND": "/x/ceph_dr/vm"})
+    oned.held[7] = {"NAME": "onedr-mine", "TYPE": "api", "COMMAND": "/x/mine"}
+    oned.held[8] = {"NAME": "other", "TYPE": "api", "COMMAND": "/x/ceph_dr/vm"}
     register(oned)
     hooks.carry_out(oned, hooks.compare(oned, []))
-    assert sorted(oned.hooks) == [7, 8]
+    assert sorted(oned.held) == [7, 8]
 
 
 def test_a_call_this_release_lacks_is_named_and_the_rest_made() -> None:
     oned = FakeOned(unsupported="one.vm.updatenic")
     assert register(oned) == ["onedr-vm-updatenic"]
-    assert len(oned.hooks) == len(wanted()) - 1
+    assert len(oned.held) == len(wanted()) - 1
     assert "onedr-vm-updatenic" in hooks.summary(hooks.compare(oned, wanted()), ["onedr-vm-updatenic"])
 
 
 def test_another_error_of_oned_is_told_as_it_is() -> None:
-    def no(text: str) -> int:
-        raise pyone.OneAuthorizationException("[one.hook.allocate] Not authorized")
-
-    oned = FakeOned()
-    oned.hook.allocate = no
-    with pytest.raises(FrontEndError, match=r"create the hook .*Not authorized"):
-        register(oned)
+    with pytest.raises(FrontEndError, match=r"create the hook onedr-.*Not authorized"):
+        register(FakeOned(refusal="[one.hook.allocate] Not authorized"))
 
 
 # -- asking the front-end -----------------------------------------------------------------------------
 
 
 def test_datastores_in_use() -> None:
-    stores = [
-        SimpleNamespace(ID=1, NAME="default", DS_MAD="fs", TM_MAD="ssh"),
-        SimpleNamespace(ID=100, NAME="gold", DS_MAD="ceph_dr", TM_MAD="ceph_dr"),
-        SimpleNamespace(ID=101, NAME="system", DS_MAD="-", TM_MAD="ceph_dr"),
+    oned = FakeOned()
+    oned.stores = [
+        ("1", "default", "fs", "ssh", ""),
+        ("100", "gold", "ceph_dr", "ceph_dr", "<DR_PROTECT>yes</DR_PROTECT>"),
+        ("101", "system", "-", "ceph_dr", ""),
     ]
-    oned = SimpleNamespace(datastorepool=SimpleNamespace(info=lambda: SimpleNamespace(DATASTORE=stores)))
-    assert hooks.datastores_in_use(oned) == ["100 (gold)", "101 (system)"]
+    assert hooks.datastores_in_use(oned) == ["100 (gold, protected)", "101 (system)"]
 
 
 def test_credentials_are_looked_for_where_opennebula_keeps_them(tmp_path: Path) -> None:
