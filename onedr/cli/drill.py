@@ -37,9 +37,9 @@ def start(
     except ValueError as error:
         raise click.BadParameter(f"{command!r} cannot be split into words: {error}") from error
     if not dry_run and not yes and sys.stdin.isatty():
-        _present(datastore, Request("drill", vms=vms, dry_run=True, attributes=asked), False)
+        runner.present(datastore, Request("drill", vms=vms, dry_run=True, attributes=asked), _VIEWS)
         click.confirm("Hold the drill", abort=True)
-    _present(datastore, Request("drill", vms=vms, dry_run=dry_run, attributes=asked), as_json)
+    runner.present(datastore, Request("drill", vms=vms, dry_run=dry_run, attributes=asked), _VIEWS, as_json)
 
 
 @drill.command()
@@ -48,7 +48,7 @@ def start(
 @click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
 def cleanup(datastore: str, dry_run: bool, as_json: bool) -> None:
     """Remove every drill of DATASTORE: VMs, images, clones, snapshots at both sites. Works after a crash, and again."""
-    _present(datastore, Request("drill_cleanup", dry_run=dry_run), as_json)
+    runner.present(datastore, Request("drill_cleanup", dry_run=dry_run), _VIEWS, as_json)
 
 
 @drill.command()
@@ -77,14 +77,6 @@ def report(datastore: str, as_json: bool) -> None:
     out.print(f"{kept.html}\n{kept.json} (SHA-256 {kept.digest})", markup=False, soft_wrap=True)
 
 
-def _present(datastore: str, request: Request, as_json: bool) -> None:
-    for event in runner.events(datastore, request):
-        if as_json:
-            click.echo(json.dumps(event))
-        else:
-            {"plan": _plan, "step": _step, "verdict": _verdict}[event["event"]](event)
-
-
 def _plan(event: dict[str, Any]) -> None:
     out = show.console()
     if event["vms"]:
@@ -93,24 +85,10 @@ def _plan(event: dict[str, Any]) -> None:
             (f"{vm['name']} ({vm['vm']})", vm["site"], show.moment(vm["recovery_point"]), show.seconds(vm["age_s"]),
              "yes" if vm["starts"] else "no", vm["left_out"]) for vm in event["vms"]
         ]))
-    if event["refusal"]:
-        out.print(f"[bold]Refused:[/bold] {event['refusal']}")
+    if show.refused(event):
         return
-    out.print(show.table("Steps", ("#", "step", "limit"), [
-        (place, step["text"], f"{step['limit_s']} s") for place, step in enumerate(event["steps"], 1)
-    ]))
-    for vm in event["vms"]:
-        for warning in vm["warnings"]:
-            out.print(f"Note: VM {vm['name']}: {warning}", markup=False)
+    show.steps(event)
+    show.notes(event)
 
 
-def _step(event: dict[str, Any]) -> None:
-    mark = "ok" if event["result"] == "done" else "FAILED"
-    show.console().print(f"  {mark:6} {event['text']}: {event['detail']} ({event['seconds']:.1f} s)", markup=False)
-
-
-def _verdict(event: dict[str, Any]) -> None:
-    out = show.console()
-    for item, why in event["failed"].items():
-        out.print(f"  FAILED {item}: {why}", markup=False)
-    out.print(event["message"], markup=False, soft_wrap=True)
+_VIEWS = {"plan": _plan, "step": show.step, "verdict": show.verdict}

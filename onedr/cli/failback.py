@@ -1,13 +1,12 @@
 """`onedr failback`: bring home what the peer runs, without loss; show the steps, ask, go."""
 from __future__ import annotations
 
-import json
 import sys
 
 import click
 
 from onedr.cli import runner
-from onedr.cli.failover import print_event
+from onedr.cli.failover import VIEWS
 from onedr.ops.action import Request
 
 
@@ -21,11 +20,6 @@ from onedr.ops.action import Request
 def failback(datastore: str, vms: tuple[str, ...], no_start: bool, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Bring home what the peer runs in DATASTORE: its VMs stop there and start here, under their old ids. Run it at home."""
     if not dry_run and not yes and sys.stdin.isatty():
-        for event in runner.events(datastore, Request("failback", vms=vms, start=not no_start, dry_run=True)):
-            print_event(event)
+        runner.present(datastore, Request("failback", vms=vms, start=not no_start, dry_run=True), VIEWS)
         click.confirm("The VMs named above stop at the peer and start here. Go on?", abort=True)
-    for event in runner.events(datastore, Request("failback", vms=vms, start=not no_start, dry_run=dry_run)):
-        if as_json:
-            click.echo(json.dumps(event))
-        else:
-            print_event(event)
+    runner.present(datastore, Request("failback", vms=vms, start=not no_start, dry_run=dry_run), VIEWS, as_json)

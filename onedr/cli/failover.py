@@ -1,7 +1,6 @@
 """`onedr failover`: show what will be lost, ask, take over, show what came of it."""
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -25,24 +24,14 @@ def failover(
     """Let this site take over DATASTORE from its dead or cut-off peer."""
     asked = Request("failover", confirm=confirm, vms=vms, start=not no_start, dry_run=True)
     if not dry_run and not yes and not confirm and sys.stdin.isatty():
-        for event in runner.events(datastore, asked):
-            print_event(event)
+        runner.present(datastore, asked, VIEWS)
         name = runner.datastore_name(datastore)
         question = f"This site takes over. Type the datastore's name ({name}) to go on"
         confirm = click.prompt(question, default="", show_default=False)
         if confirm != name:
             raise click.Abort
     request = Request("failover", confirm=confirm, vms=vms, start=not no_start, dry_run=dry_run)
-    for event in runner.events(datastore, request):
-        if as_json:
-            click.echo(json.dumps(event))
-        else:
-            print_event(event)
-
-
-def print_event(event: dict[str, Any]) -> None:
-    """One event of a move, for people."""
-    {"plan": _plan, "step": _step, "verdict": _verdict}[event["event"]](event)
+    runner.present(datastore, request, VIEWS, as_json)
 
 
 def _plan(event: dict[str, Any]) -> None:
@@ -56,32 +45,21 @@ def _plan(event: dict[str, Any]) -> None:
          vm["left_out"])
         for vm in event["vms"]
     ]))
-    if event["refusal"]:
-        out.print(f"[bold]Refused:[/bold] {event['refusal']}")
+    if show.refused(event):
         return
-    out.print(show.table("Steps", ("#", "step", "limit"), [
-        (number, step["text"], f"{step['limit_s']} s") for number, step in enumerate(event["steps"], 1)
-    ]))
+    show.steps(event)
     for priority, seconds in event.get("delays", {}).items():
         out.print(f"After the VMs of priority {priority} run: {seconds} s before the next are started.")
-    left = {item: why for item, why in event["left_out"].items() if item not in {vm["origin"] for vm in event["vms"]}}
-    for item, why in left.items():
-        out.print(f"Left out: {item}: {why}")
-    for vm in event["vms"]:
-        for warning in vm["warnings"]:
-            out.print(f"Note: VM {vm['name']}: {warning}", markup=False)
-
-
-def _step(event: dict[str, Any]) -> None:
-    mark = "ok" if event["result"] == "done" else "FAILED"
-    show.console().print(f"  {mark:6} {event['text']}: {event['detail']} ({event['seconds']:.1f} s)", markup=False)
+    in_table = {vm["origin"] for vm in event["vms"]}
+    show.left_out({item: why for item, why in event["left_out"].items() if item not in in_table})
+    show.notes(event)
 
 
 def _verdict(event: dict[str, Any]) -> None:
-    out = show.console()
     for item, warnings in event["warnings"].items():
         for warning in warnings:
-            out.print(f"  note   {item}: {warning}", markup=False)
-    for item, why in event["failed"].items():
-        out.print(f"  FAILED {item}: {why}", markup=False)
-    out.print(f"[bold]{event['state']}[/bold] {event['message']}")
+            show.console().print(f"  note   {item}: {warning}", markup=False)
+    show.verdict(event)
+
+
+VIEWS = {"plan": _plan, "step": show.step, "verdict": _verdict}  # how the events of a move look to people

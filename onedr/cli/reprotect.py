@@ -1,7 +1,6 @@
 """`onedr reprotect`: make a site that came back the standby again; show what is kept and what moves, ask, go."""
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -24,51 +23,34 @@ def reprotect(datastore: str, confirm: str, dry_run: bool, yes: bool, as_json: b
     Run it at the site that came back. Its copy of an image is deleted and comes back over the line, whole.
     """
     if not dry_run and not yes and not confirm and sys.stdin.isatty():
-        for event in runner.events(datastore, Request("reprotect", dry_run=True)):
-            _print(event)
+        runner.present(datastore, Request("reprotect", dry_run=True), _VIEWS)
         click.confirm("The images named above are replaced by the peer's. Go on?", abort=True)
-    for event in runner.events(datastore, Request("reprotect", confirm=confirm, dry_run=dry_run)):
-        if as_json:
-            click.echo(json.dumps(event))
-        else:
-            _print(event)
+    runner.present(datastore, Request("reprotect", confirm=confirm, dry_run=dry_run), _VIEWS, as_json)
 
 
-def _print(event: dict[str, Any]) -> None:
-    out = show.console()
-    if event["event"] == "plan":
-        _plan(event)
-    elif event["event"] == "step":
-        mark = "ok" if event["result"] == "done" else "FAILED"
-        out.print(f"  {mark:6} {event['text']}: {event['detail']} ({event['seconds']:.1f} s)", markup=False)
-    elif event["event"] == "progress":
-        left = f", {show.seconds(event['left_s'])} left" if event["left_s"] is not None else ""
-        out.print(f"  {event['percent']:3} %  {_mib(event['bytes'])} of {_mib(event['total'])} MiB{left}")
-    else:
-        for item, why in event["failed"].items():
-            out.print(f"  FAILED {item}: {why}", markup=False)
-        out.print(f"[bold]{event['state']}[/bold] {event['message']}")
+def _progress(event: dict[str, Any]) -> None:
+    left = f", {show.seconds(event['left_s'])} left" if event["left_s"] is not None else ""
+    show.console().print(f"  {event['percent']:3} %  {_mib(event['bytes'])} of {_mib(event['total'])} MiB{left}")
 
 
 def _plan(event: dict[str, Any]) -> None:
     out = show.console()
     out.print(f"Peer: {event['peer']['detail']}")
-    if event["refusal"]:
-        out.print(f"[bold]Refused:[/bold] {event['refusal']}")
+    if show.refused(event):
         return
     out.print(show.table("Images", ("image", "VM", "kept here", "holds at most", "MiB to move"), [
         (image["image"], image["vm"], "yes" if image["kept"] else "no, a copy" if image["again"] else "no, it follows by itself",
          (show.seconds(image["loss_s"]) or "unknown") if image["kept"] else "", _mib(image["bytes"]))
         for image in event["images"]
     ]))
-    out.print(show.table("Steps", ("#", "step", "limit"), [
-        (number, step["text"], f"{step['limit_s']} s") for number, step in enumerate(event["steps"], 1)
-    ]))
+    show.steps(event)
     for name in event["only_here"]:
         out.print(f"Only here, stays as it is: {name}", markup=False)
-    for item, why in event["left_out"].items():
-        out.print(f"Left out: {item}: {why}", markup=False)
+    show.left_out(event["left_out"])
 
 
 def _mib(count: int | None) -> str:
     return "unknown" if count is None else str(count >> 20)
+
+
+_VIEWS = {"plan": _plan, "step": show.step, "progress": _progress, "verdict": show.verdict}

@@ -1,13 +1,12 @@
 """`onedr resume` and `onedr abort`: go on with a run that died on the way, or take it back."""
 from __future__ import annotations
 
-import json
 import sys
 
 import click
 
 from onedr.cli import runner
-from onedr.cli.failover import print_event
+from onedr.cli.failover import VIEWS
 from onedr.ops.action import Request
 
 
@@ -19,9 +18,9 @@ from onedr.ops.action import Request
 def resume(datastore: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Go on with the interrupted run of DATASTORE, as it was asked for: facts are gathered anew, nothing is done twice."""
     if not dry_run and not yes and sys.stdin.isatty():
-        _show(datastore, Request("resume", dry_run=True), as_json=False)
+        runner.present(datastore, Request("resume", dry_run=True), VIEWS)
         click.confirm("The run goes on with these steps. Go on?", abort=True)
-    _show(datastore, Request("resume", dry_run=dry_run), as_json)
+    runner.present(datastore, Request("resume", dry_run=dry_run), VIEWS, as_json)
 
 
 @click.command()
@@ -32,12 +31,4 @@ def abort(datastore: str, yes: bool, as_json: bool) -> None:
     """Take back the interrupted run of DATASTORE, if it has promoted nothing yet: the peer gets its images and VMs back."""
     if not yes and sys.stdin.isatty():
         click.confirm("The peer gets back what the interrupted run took from it. Go on?", abort=True)
-    _show(datastore, Request("abort"), as_json)
-
-
-def _show(datastore: str, request: Request, as_json: bool) -> None:
-    for event in runner.events(datastore, request):
-        if as_json:
-            click.echo(json.dumps(event))
-        else:
-            print_event(event)
+    runner.present(datastore, Request("abort"), VIEWS, as_json)

@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -38,3 +39,44 @@ def seconds(value: float | None) -> str | None:
     if value < 120:
         return f"{value:.1f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def steps(event: dict[str, Any]) -> None:
+    """The ordered steps of a plan, with their limits."""
+    console().print(table("Steps", ("#", "step", "limit"), [
+        (place, step["text"], f"{step['limit_s']} s") for place, step in enumerate(event["steps"], 1)
+    ]))
+
+
+def notes(event: dict[str, Any]) -> None:
+    """What a plan warns of, by VM."""
+    for vm in event["vms"]:
+        for warning in vm["warnings"]:
+            console().print(f"Note: VM {vm['name']}: {warning}", markup=False)
+
+
+def refused(event: dict[str, Any]) -> bool:
+    """Say why a plan was refused; False when it was not."""
+    if event["refusal"]:
+        console().print(f"[bold]Refused:[/bold] {escape(event['refusal'])}")
+    return bool(event["refusal"])
+
+
+def left_out(items: Mapping[str, str]) -> None:
+    """What a plan does not touch, and why."""
+    for item, why in items.items():
+        console().print(f"Left out: {item}: {why}", markup=False)
+
+
+def step(event: dict[str, Any]) -> None:
+    """One step, done or failed."""
+    mark = "ok" if event["result"] == "done" else "FAILED"
+    console().print(f"  {mark:6} {event['text']}: {event['detail']} ({event['seconds']:.1f} s)", markup=False)
+
+
+def verdict(event: dict[str, Any]) -> None:
+    """How a run ended: what failed, the state it leaves, a sentence."""
+    out = console()
+    for item, why in event["failed"].items():
+        out.print(f"  FAILED {item}: {why}", markup=False)
+    out.print(f"[bold]{event['state']}[/bold] {escape(event['message'])}", soft_wrap=True)
