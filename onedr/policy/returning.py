@@ -28,9 +28,12 @@ def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, Pee
     return found
 
 
-def waits(home: PeerVm, images: Mapping[str, ImageFacts]) -> bool:
-    """Has it yet to take its disks back? Held, or one of them is not primary here."""
-    return bool(home.held) or any(name in images and not images[name].primary for name in home.images)
+def waits(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> bool:
+    """Has it yet to take its disks back? Held, or one of them is not primary here, or it is off and has other disks."""
+    if home.held or any(name in images and not images[name].primary for name in home.images):
+        return True
+    changes = disks(item, home, images, here)
+    return home.state == "POWEROFF" and bool(changes.plug or changes.unplug)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def _own_name(name: str, images: Mapping[str, ImageFacts], here: str) -> str:
 
 def obstacle(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> str:
     """Why it cannot come home; empty when it can, or is there."""
-    if not waits(home, images):
+    if not waits(item, home, images, here):
         return ""
     if home.state == "ACTIVE" and not home.held:
         return f"VM {home.vm_id} here, which it came from, is ACTIVE; power it off"
