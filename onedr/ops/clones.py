@@ -65,7 +65,7 @@ def look(pool: Pool, settings: Settings, bases: Iterable[str]) -> dict[str, bool
     """Is the awaited snapshot of each base at the peer? What was seen is noted on the base. A base of which the peer
     could not be asked is missing in the answer.
     """
-    sight = peer.look(pool, settings, ())
+    sight = peer.look(pool, settings)
     if sight.peer is not Peer.ANSWERS or not sight.can_connect:
         return {}
     try:

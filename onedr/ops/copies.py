@@ -33,7 +33,7 @@ class Copies:
 def look(pool: Pool, settings: Settings, names: Iterable[str]) -> Copies:
     """Look at the peer's copies of `names`; every remote call is bounded, a dark peer costs seconds at the most."""
     wanted = list(names)
-    sight = peer.look(pool, settings, ())
+    sight = peer.look(pool, settings)
     if sight.peer is Peer.ANSWERS and sight.can_connect:
         try:
             with peer.connect(sight, pool.access.pool) as there:

@@ -176,7 +176,7 @@ class _Disable:
     def _look_at_peer(self) -> None:
         """The peer removes its copies by itself; say which are still there after a while."""
         names = {item.name: item.label for item in self.plan.to_act() if item.mode is not None and item.label not in self.failed}
-        sight = peer.look(self.pool, self.settings, ())
+        sight = peer.look(self.pool, self.settings)
         if not names or sight.peer is not Peer.ANSWERS or not sight.can_connect:
             return
         end = time.monotonic() + _PEER_LIMIT_S

@@ -18,9 +18,8 @@ from onedr.ops.drill_checks import Checks, Guest, check
 from onedr.ops.protected import Datastore
 from onedr.ops.running import Emit, Outcome, Running, clock
 from onedr.policy import drill as policy
-from onedr.policy import failover, inventory, recovery
+from onedr.policy import failover, recovery
 from onedr.policy.definition import CDROM
-from onedr.policy.inventory import VmItem
 from onedr.policy.plan import LIMITS_S, Kind, Plan, Request, Step
 from onedr.policy.readiness import Ground
 from onedr.policy.steps import listed
@@ -60,10 +59,8 @@ class _Seen:
 
 
 def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
-    images = gather.all_images(pool, target.settings)
-    if protected.shares_pool(target, frontend):
-        images = inventory.of_datastores(images, protected.names(target))
-    sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
+    images = gather.of_datastore(pool, target, protected.shares_pool(target, frontend))
+    sight = peer.look(pool, target.settings, images)
     site = front.survey(frontend, target.datastore_id, pool, target.settings)
     hosts = front.ground(site, ()).hosts
     found = drill_cleanup.look(pool, target, images, frontend, None, "")
@@ -136,7 +133,8 @@ class Drill:
         self.evidence.before = {name: self.images[name].recovery_point for name in disks}
         for kind, action in self._actions().items():
             steps = [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
-            for group in self._by_priority(steps) if kind is Kind.START else [steps]:
+            groups = [group for _, group in failover.groups(steps, self.items)] if kind is Kind.START else [steps]
+            for group in groups:
                 self.running.do(group, action, _THREADS[kind])
             if kind is Kind.START:
                 self.evidence.during = {name: self._point(name) for name in disks}
@@ -215,12 +213,6 @@ class Drill:
             return fact.recovery_point if fact is not None else None
         return None
 
-    def _by_priority(self, steps: list[Step]) -> list[list[Step]]:
-        groups: dict[int, list[Step]] = {}
-        for step in steps:
-            groups.setdefault(failover.priority(self.items[step.target]), []).append(step)
-        return [group for _, group in sorted(groups.items())]
-
     def _finish(self) -> Outcome:
         evidence, objective = self.evidence, self.target.settings.rto_s
         wanted = [step.target for step in self.plan.steps if step.kind is Kind.CHECK]
@@ -254,8 +246,7 @@ class Drill:
         ]
 
     def _label(self, item: str) -> str:
-        found: VmItem | None = self.items.get(item)
-        return f"VM {found.record.name} ({found.record.vm_id} at {found.envelope.site})" if found else item
+        return self.items[item].label if item in self.items else item
 
 
 def _is_cdrom(image: ImageFacts) -> bool:

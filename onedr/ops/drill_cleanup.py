@@ -14,7 +14,7 @@ from onedr.model import ImageFacts, Peer, State
 from onedr.ops import drill_report, gather, parallel, peer, planned, protected, wake
 from onedr.ops.protected import Datastore
 from onedr.ops.running import Emit, Outcome, Running, clock
-from onedr.policy import definition, inventory, vm_template
+from onedr.policy import definition, vm_template
 from onedr.policy import drill as policy
 from onedr.policy.plan import LIMITS_S, Kind, Plan
 from onedr.policy.steps import listed
@@ -106,8 +106,8 @@ def _snapshots(pool: Pool, images: Sequence[ImageFacts], there: Pool | None) -> 
     if there is not None:
         other = there
         named = [name for name in other.names() if names.is_ours(name)]
-        roles = parallel.each(named, lambda name: _is_primary(other, name), _LOOK_LIMIT_S, 16)
-        at_peer = {name for name, role in roles.items() if role is True}
+        roles = mirror.roles(other)
+        at_peer = {name for name in named if name not in roles or roles[name].primary}
         for found in here | _tags(other, named):
             if found[0] in at_peer:
                 place[found] = "there"
@@ -119,11 +119,6 @@ def _snapshots(pool: Pool, images: Sequence[ImageFacts], there: Pool | None) -> 
 def _tags(pool: Pool, wanted: Sequence[str]) -> set[tuple[str, str]]:
     results = parallel.each(wanted, lambda name: drills.tags(pool, name), _LOOK_LIMIT_S, 16)
     return {(name, tag) for name, tags in results.items() if isinstance(tags, set) for tag in tags}
-
-
-def _is_primary(pool: Pool, name: str) -> bool:
-    with pool.image(name, read_only=True) as image:
-        return mirror.is_primary(image)
 
 
 class _Cleanup:
@@ -138,9 +133,7 @@ class _Cleanup:
         self.points: dict[str, float | None] = {}
 
     def plan(self) -> Plan:
-        images = gather.all_images(self.pool, self.target.settings)
-        if protected.shares_pool(self.target, self.frontend):
-            images = inventory.of_datastores(images, protected.names(self.target))
+        images = gather.of_datastore(self.pool, self.target, protected.shares_pool(self.target, self.frontend))
         self.receives = any(image.mode is not None and not image.primary for image in images)
         why = self._reach_peer(images) if self.receives else ""
         self.found = look(self.pool, self.target, images, self.frontend, self.there, why)
@@ -151,8 +144,7 @@ class _Cleanup:
 
     def _reach_peer(self, images: Sequence[ImageFacts]) -> str:
         """Open the peer's pool; says why not when that fails."""
-        records = (record for image in images for record in (image.vm, image.image))
-        sight = peer.look(self.pool, self.target.settings, records)
+        sight = peer.look(self.pool, self.target.settings, images)
         if sight.peer is not Peer.ANSWERS or not sight.can_connect:
             return sight.detail if sight.peer is not Peer.ANSWERS else "its Ceph lets nobody in from here"
         try:

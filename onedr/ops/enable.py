@@ -127,7 +127,7 @@ def _named(arguments: str) -> bool:
 
 def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | None]:
     """Names at the peer that are not copies, and the bytes free there; (None, None) when it cannot be read."""
-    sight = peer.look(pool, settings, ())
+    sight = peer.look(pool, settings)
     if sight.peer is not Peer.ANSWERS or not sight.can_connect:
         return None, None
     try:

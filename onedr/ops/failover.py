@@ -46,10 +46,8 @@ def failover(target: Datastore, request: Request, dry_run: bool, emit: Emit, fro
 
 
 def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, peer.Sight, front.Site]:
-    images = gather.all_images(pool, target.settings)
-    if protected.shares_pool(target, frontend):
-        images = inventory.of_datastores(images, protected.names(target))
-    sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
+    images = gather.of_datastore(pool, target, protected.shares_pool(target, frontend))
+    sight = peer.look(pool, target.settings, images)
     site = front.survey(frontend, target.datastore_id, pool, target.settings)
     last = journal.last(pool, DRILLS)
     own_vms = frontend.vms()
@@ -228,19 +226,12 @@ class _Failover:
 
     def _start_groups(self, steps: list[Step]) -> None:
         """Group by group: the next when all of the former run, failed or are out of time, and after its delay if any runs."""
-        groups = self._by_priority(steps)
+        groups = policy.groups(steps, self.items)
         for at, (priority, group) in enumerate(groups):
             self.running.do(group, self._start, _THREADS[Kind.START])
             delay = self.plan.delays.get(priority, 0)
             if delay and at + 1 < len(groups) and any(step.target not in self.outcome.failed for step in group):
                 self.running.wait(delay, f"{delay} s between priority {priority} and {groups[at + 1][0]}")
-
-    def _by_priority(self, steps: list[Step]) -> list[tuple[int, list[Step]]]:
-        groups: dict[int, list[Step]] = {}
-        for step in steps:
-            item = self.items.get(step.target)
-            groups.setdefault(policy.priority(item) if item else 3, []).append(step)
-        return sorted(groups.items())
 
     def _finish(self) -> Outcome:
         if planned_policy.is_planned(self.facts) and not self.request.vms and not self.outcome.failed:
@@ -284,5 +275,4 @@ class _Failover:
 
     def _label(self, item: str) -> str:
         """What a person calls an item: a VM's origin is for machines."""
-        found = self.items.get(item)
-        return f"VM {found.record.name} ({found.record.vm_id} at {found.envelope.site})" if found else item
+        return self.items[item].label if item in self.items else item

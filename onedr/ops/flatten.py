@@ -214,7 +214,7 @@ class Flattener:
                 del self._promised[name]
 
     def _lack_at_peer(self, need: int) -> str | None:
-        sight = peer.look(self._pool, self.settings, ())
+        sight = peer.look(self._pool, self.settings)
         if sight.peer is not Peer.ANSWERS or not sight.can_connect:
             return None  # who may not look there cannot know; its own rbd-mirror stops for lack of room
         try:

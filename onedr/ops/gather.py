@@ -8,9 +8,10 @@ import rbd
 from onedr import names
 from onedr.errors import OneDRError, RecordError
 from onedr.model import Envelope, ImageFacts, ImageRecord, Mode, Settings
-from onedr.ops import parallel
+from onedr.ops import parallel, protected
 from onedr.ops.protect import PROBLEM_KEY, nature
-from onedr.policy import recovery
+from onedr.ops.protected import Datastore
+from onedr.policy import inventory, recovery
 from onedr.policy.settings import duration
 from onedr.ports import kept, mirror, records, terms
 from onedr.ports.ceph import Pool
@@ -30,6 +31,12 @@ def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
         elif result is not None:
             facts.append(result)
     return _without_inherited(facts)
+
+
+def of_datastore(pool: Pool, datastore: Datastore, shared: bool) -> list[ImageFacts]:
+    """The same for one datastore; `shared`: others keep images in its pool (protected.shares_pool)."""
+    images = all_images(pool, datastore.settings)
+    return inventory.of_datastores(images, protected.names(datastore)) if shared else images
 
 
 def _without_inherited(facts: list[ImageFacts]) -> list[ImageFacts]:

@@ -69,7 +69,7 @@ def look(pool: Pool, settings: Settings) -> Guarded:
     found = Guarded()
     if not primaries:
         return found
-    sight = peer.look(pool, settings, ())
+    sight = peer.look(pool, settings)
     if sight.peer is not Peer.ANSWERS or not sight.can_connect:
         found.unknown = sight.detail if sight.peer is not Peer.ANSWERS else f"{sight.detail}, and its images may not be read"
     else:

@@ -107,8 +107,7 @@ def _take_back(pool: Pool, target: Datastore, running: Running, names: list[str]
     reached = {entry["kind"] for entry in last["steps"]}
     results: dict[str, str | OneDRError] = {}
     if reached & _AT_THE_PEER:
-        images = gather.all_images(pool, target.settings)
-        sight = peer.look(pool, target.settings, (record for image in images for record in (image.vm, image.image)))
+        sight = peer.look(pool, target.settings, gather.all_images(pool, target.settings))
         there = planned.way_there(stack, lambda: peer.connect(sight, pool.access.pool))
         results = planned.roll_back(pool, there, names, Kind.FENCE.value in reached)
     undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}

@@ -9,7 +9,7 @@ import rados
 import rbd
 
 from onedr.errors import OneDRError, StorageError
-from onedr.model import CephAccess, Envelope, Peer, Settings
+from onedr.model import CephAccess, ImageFacts, Peer, Settings
 from onedr.ports import ceph, mirror, probe
 from onedr.ports.ceph import Pool
 
@@ -34,10 +34,11 @@ class Sight:
         return bool(self.configured or (self.key and self.mon_host))
 
 
-def look(pool: Pool, settings: Settings, records: Iterable[Envelope | None]) -> Sight:
-    """Look at the peer: its addresses come from Ceph's own peer entry or from the newest record it wrote."""
+def look(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()) -> Sight:
+    """Look at the peer: its addresses come from Ceph's own peer entry or from the newest record it wrote on `images`."""
     mon_host, key = _from_ceph(pool)
     if not mon_host:
+        records = [record for image in images for record in (image.vm, image.image)]
         written = [record for record in records if record is not None and record.fsid != pool.fsid()]
         mon_host = max(written, key=lambda record: record.generation).mon_host if written else ""
     found, detail = probe.monitors(mon_host, LIMIT_S)

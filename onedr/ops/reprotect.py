@@ -13,7 +13,6 @@ from onedr.model import ImageFacts, Peer, State, VmRecord
 from onedr.ops import gather, guard, parallel, peer, peer_site, protected
 from onedr.ops.protected import Datastore
 from onedr.ops.running import Emit, Outcome, Running
-from onedr.policy import inventory
 from onedr.policy import reprotect as policy
 from onedr.policy.plan import LIMITS_S, Kind, PeerVm
 from onedr.policy.reprotect import Facts, Plan
@@ -55,7 +54,7 @@ def reprotect(target: Datastore, confirm: str, dry_run: bool, emit: Emit, fronte
 
 def _facts(pool: Pool, target: Datastore, frontend: FrontEnd, stack: ExitStack) -> tuple[Facts, Pool | None]:
     """Everything policy needs, and the peer's pool, which stays open as long as `stack`."""
-    sight = peer.look(pool, target.settings, ())
+    sight = peer.look(pool, target.settings)
     there, detail = None, sight.detail
     if sight.peer is Peer.ANSWERS and sight.can_connect:
         try:
@@ -87,9 +86,7 @@ def _parent_id(pool: Pool, name: str) -> str:
 
 
 def _side(pool: Pool, target: Datastore, shared: bool, unread: dict[str, str]) -> dict[str, ImageFacts]:
-    images = gather.all_images(pool, target.settings)
-    if shared:
-        images = inventory.of_datastores(images, protected.names(target))
+    images = gather.of_datastore(pool, target, shared)
     unread.update({image.name: "; ".join(image.problems) for image in images if not image.rbd_id})
     return {image.name: image for image in images if image.mode is not None and image.rbd_id}
 

@@ -94,12 +94,11 @@ def attributes_of(seen: View) -> dict[str, str]:
 
 
 def _images(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> list[ImageFacts]:
-    images = gather.all_images(pool, datastore.settings)
     try:
         shared = protected.shares_pool(datastore, frontend)
-    except FrontEndError:
-        return images
-    return inventory.of_datastores(images, protected.names(datastore)) if shared else images
+    except FrontEndError:  # a status needs no front-end: then of all of the pool
+        shared = False
+    return gather.of_datastore(pool, datastore, shared)
 
 
 _BY_CHOICE = "says DR_PROTECT=NO"

@@ -207,18 +207,18 @@ def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vm
     ]
     steps += [Step(Kind.CREATE, item.origin, f"create VM {item.record.name} on hold") for item in fresh]
     by_name = {image.name: image for image in facts.images}
-    home = [item for item in vms if item.origin in homes and returning.waits(homes[item.origin], by_name)]
+    at_home_now = [item for item in vms if item.origin in homes]
+    home = [item for item in at_home_now if returning.waits(item, homes[item.origin], by_name, facts.here)]
     steps += [
         Step(Kind.RETURN, item.origin, f"give VM {homes[item.origin].vm_id} its disks back") for item in home
     ]
-    to_start = [item for item in by_priority([*fresh, *home]) if wants_start(item, request)]
-    steps += [Step(Kind.START, item.origin, f"start VM {item.record.name}") for item in to_start]
-    named = {step.target for step in steps if step.kind is Kind.START}
-    steps += [
-        Step(Kind.START, origin, f"start VM {facts.recovered[origin].vm_id}, created by an interrupted run")
-        for origin in _left_on_hold(facts, request, vms) if origin not in named
-    ]
-    return steps
+    off = [item for item in at_home_now if item not in home and homes[item.origin].state == "POWEROFF"]  # a run died in between
+    to_start = {item.origin: f"start VM {item.record.name}" for item in (*fresh, *home, *off) if wants_start(item, request)}
+    for origin in _left_on_hold(facts, request, vms):
+        to_start.setdefault(origin, f"start VM {facts.recovered[origin].vm_id}, created by an interrupted run")
+    known = [item.origin for item in by_priority(vms) if item.origin in to_start]
+    ordered = [*known, *(origin for origin in to_start if origin not in known)]
+    return [*steps, *(Step(Kind.START, origin, to_start[origin]) for origin in ordered)]
 
 
 def _left_behind(facts: Facts, request: Request, vms: list[VmItem]) -> list[Step]:
@@ -264,6 +264,14 @@ def priority(item: VmItem) -> int:
     """DR_PRIORITY 1 (first) to 5; 3 when absent or not a number of that range."""
     text = template.get(item.record.user_template, "DR_PRIORITY", "3")
     return int(text) if text in ("1", "2", "3", "4", "5") else 3
+
+
+def groups(steps: Iterable[Step], items: Mapping[str, VmItem]) -> list[tuple[int, list[Step]]]:
+    """Steps on VMs by priority, first to start first; `items` by origin."""
+    found: dict[int, list[Step]] = {}
+    for step in steps:
+        found.setdefault(priority(items[step.target]) if step.target in items else 3, []).append(step)
+    return sorted(found.items())
 
 
 def by_priority(vms: Iterable[VmItem]) -> list[VmItem]:

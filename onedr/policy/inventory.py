@@ -20,6 +20,11 @@ class VmItem:
     warnings: tuple[str, ...]
 
     @property
+    def label(self) -> str:
+        """What a person calls it: its origin is for machines."""
+        return f"VM {self.record.name} ({self.record.vm_id} at {self.envelope.site})"
+
+    @property
     def recovery_point(self) -> float | None:
         """The oldest recovery point of its disks; None when one of them is not known."""
         points = [image.recovery_point for image in self.images]
