@@ -194,7 +194,7 @@ class _Failover:
         return storage.cut_off(self.pool, [step.target for step in self.plan.steps if step.kind is Kind.PROMOTE])
 
     def _promote(self, name: str) -> str:
-        return storage.promote(self.pool, name, self.facts.peer is Peer.ANSWERS)
+        return storage.promote(self.pool, name, self.facts.peer is Peer.ANSWERS, self.images[name].mode)
 
     def _leave_term(self, name: str) -> str:
         fact, here, site = self.images[name], self.facts.here, self.target.settings.site

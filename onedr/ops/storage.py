@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import rbd
 
 from onedr.errors import OneDRError
-from onedr.model import Term
+from onedr.model import Mode, Term
 from onedr.ops import parallel
 from onedr.ports import kept, mirror, terms
 from onedr.ports.ceph import Pool
 
 _PAUSE_S = 0.3
-_LOOK_LIMIT_S, _LOOKING = 20, 32  # seconds for one image, images at once
+_LOOK_LIMIT_S, _LOOKING, _FEW = 20, 32, 16  # seconds for one image, images at once, images looked at first
 _CUT_OFF_S = 60
 _UNFORCED_LIMIT_S = 60  # a demotion arrives within 12 s in journal mode with stock settings (CEPH-FACTS §4)
 
@@ -21,23 +21,33 @@ _UNFORCED_LIMIT_S = 60  # a demotion arrives within 12 s in journal mode with st
 def cut_off(pool: Pool, names: Iterable[str], seconds: int = _CUT_OFF_S) -> str:
     """Cut the local rbd-mirror off from the non-primary images in `names`: the recipe after which forced promotion never
     hung (CEPH-FACTS §4). Returns what was done. An image that cannot be read is named; its promotion has a limit of its own.
+
+    One daemon works on many images: where the first few images show every daemon there is, the others are not looked at.
     """
-    seen = parallel.each(names, lambda name: mirror.replayers(pool, name), _LOOK_LIMIT_S, _LOOKING)
-    addresses = {address for found in seen.values() if not isinstance(found, OneDRError) for address in found}
-    for address in sorted(addresses):
+    wanted, registered = list(names), mirror.daemons(pool)
+    addresses: dict[int, str] = {}
+    unread = []
+    for some in (wanted[:_FEW], wanted[_FEW:]):
+        if registered and registered <= addresses.keys():
+            break
+        for name, found in parallel.each(some, lambda name: mirror.replayers(pool, name), _LOOK_LIMIT_S, _LOOKING).items():
+            if isinstance(found, OneDRError):
+                unread.append(f"{name}: {found}")
+            else:
+                addresses.update(found)
+    for address in sorted(addresses.values()):
         mirror.blocklist(pool, address, seconds)
-    unread = [f"{name}: {found}" for name, found in seen.items() if isinstance(found, OneDRError)]
     text = f"{len(addresses)} address(es) of rbd-mirror blocklisted for {seconds} s"
     return "; ".join([text, *unread])
 
 
-def promote(pool: Pool, name: str, peer_demoted: bool) -> str:
-    """Make this site's copy the primary. Returns how.
+def promote(pool: Pool, name: str, peer_demoted: bool, mode: Mode | None = None) -> str:
+    """Make this site's copy the primary. Returns how. `mode`: how it is mirrored, where that is known.
 
     Plain first. When the peer was demoted, plain promotion is tried until its demotion has arrived; otherwise forced.
     """
     with pool.image(name) as image:
-        how = _promote(image, peer_demoted)
+        how = _promote(image, peer_demoted, mode)
         if not mirror.is_primary(image):
             raise OneDRError(f"{name} is not primary although Ceph accepted its promotion")
     return how
@@ -51,13 +61,20 @@ def leave_term(pool: Pool, name: str, term: Term) -> str:
     return f"term {term.number}"
 
 
-def _promote(image: rbd.Image, peer_demoted: bool) -> str:
-    how = _plain(image, _UNFORCED_LIMIT_S if peer_demoted else 0)
-    if how is not None:
-        return how
+def _promote(image: rbd.Image, peer_demoted: bool, mode: Mode | None) -> str:
+    # Forced is plain wherever plain would do, in journal mode: the demoted site follows on (docs/measured.md). No need to try.
+    if peer_demoted or mode is not Mode.JOURNAL:
+        how = _plain(image, _UNFORCED_LIMIT_S if peer_demoted else 0)
+        if how is not None:
+            return how
     if peer_demoted:
         raise OneDRError(f"the peer's demotion did not arrive within {_UNFORCED_LIMIT_S} s; does rbd-mirror run here?")
-    image.mirror_image_promote(True)
+    try:
+        image.mirror_image_promote(True)
+    except rbd.InvalidArgument:
+        if not mirror.is_primary(image):
+            raise
+        return "was primary already"
     return "promoted by force"
 
 

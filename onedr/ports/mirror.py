@@ -17,6 +17,7 @@ from onedr.ports.ceph import Pool
 _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
 # Which features an image had before it was mirrored: `<image id> <number>`. It stays at this site (P39).
 FEATURES_KEY = ".rbd_onedr.features"
+_INSTANCE, _DAEMONS = "instance_", 100
 REPLAYING = 4  # mirror_image_get_status()['state'], CEPH-FACTS §5
 
 
@@ -162,10 +163,25 @@ def _replays(status: dict[str, Any]) -> bool:
     return any(remote.get("up") and remote.get("state") == REPLAYING for remote in status.get("remote_statuses", []))
 
 
-def replayers(pool: Pool, name: str) -> list[str]:
-    """Addresses of the rbd-mirror that works on an image; none of a primary, whose watcher may be a running VM."""
+def replayers(pool: Pool, name: str) -> dict[int, str]:
+    """Client id and address of the rbd-mirror that works on an image; none of a primary, whose watcher may be a running VM."""
     with pool.image(name, read_only=True) as image:
-        return [] if is_primary(image) else [str(watcher["addr"]) for watcher in image.watchers_list()]
+        return {} if is_primary(image) else {int(watcher["id"]): str(watcher["addr"]) for watcher in image.watchers_list()}
+
+
+def daemons(pool: Pool) -> set[int]:
+    """Client ids of the rbd-mirror daemons at work on the pool, as they register themselves; one that died stays a while.
+
+    Ceph: src/tools/rbd_mirror/Instances.cc, omap of object `rbd_mirror_leader`; the ids are those of `replayers` (measured).
+    """
+    with rados.ReadOpCtx() as operation:
+        keys, _ = pool.io.get_omap_keys(operation, _INSTANCE, _DAEMONS)
+        try:
+            pool.io.operate_read_op(operation, "rbd_mirror_leader")
+        except rados.ObjectNotFound:
+            return set()  # none ever ran here
+        names = [str(key) for key, _ in keys]
+    return {int(name[len(_INSTANCE):]) for name in names if name.startswith(_INSTANCE)}
 
 
 def blocklist(pool: Pool, address: str, seconds: int) -> None:
