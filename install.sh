@@ -28,6 +28,7 @@ die() {
 SOURCE=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 LIB=${ONE_LOCATION:+$ONE_LOCATION/lib}
 VENV=${LIB:-/usr/lib/one}/onedr/venv
+SEARCH=$([ ! -d "$SOURCE/onedr" ] || echo "$SOURCE")
 STEP=install
 PYTHON=
 BASE=
@@ -48,10 +49,9 @@ done
 
 # Runs the installer of this tree, whatever release of it the interpreter may have; an installed one has no tree.
 setup() {
-    local interpreter=$1 step=$2 path=
+    local interpreter=$1 step=$2
     shift 2
-    [ ! -d "$SOURCE/onedr" ] || path=$SOURCE
-    PYTHONPATH=$path PYTHONDONTWRITEBYTECODE=1 "$interpreter" -m onedr.setup "$step" \
+    PYTHONPATH=$SEARCH PYTHONDONTWRITEBYTECODE=1 "$interpreter" -m onedr.setup "$step" \
         --source "$SOURCE" --python "${PYTHON:-$VENV/bin/python}" "$@"
 }
 
@@ -75,9 +75,9 @@ elif missing:
 END
 }
 
-# Sets BASE to the first Python on the path that has Ceph's modules; says of each why not when there is none.
-find_base() {
-    local folder candidate why real seen=: reasons=
+# Every Python on the path, once.
+pythons() {
+    local folder candidate real seen=:
     local -a folders
     IFS=: read -ra folders <<< "$PATH"
     for folder in "${folders[@]}"; do
@@ -86,13 +86,29 @@ find_base() {
             real=$(readlink -f "$candidate")
             [[ $seen != *":$real:"* ]] || continue
             seen+=$real:
-            why=$(unfit "$candidate")
-            [ -n "$why" ] || { BASE=$candidate; return 0; }
-            reasons+=" $candidate $why;"
+            echo "$candidate"
         done
     done
+}
+
+# Sets BASE to the first Python on the path that has Ceph's modules; says of each why not when there is none.
+find_base() {
+    local candidate why reasons=
+    while read -r candidate; do
+        why=$(unfit "$candidate")
+        [ -n "$why" ] || { BASE=$candidate; return 0; }
+        reasons+=" $candidate $why;"
+    done < <(pythons)
     die "there is no Python for OneDR:${reasons:- none is on the path;} it needs 3.9 or newer with Ceph's own modules" \
         "rados and rbd. Install them: apt install python3-rados python3-rbd"
+}
+
+# Sets RUN to a Python that can take away what was laid down, whatever is left of the one that laid it.
+find_runner() {
+    while read -r RUN; do
+        [ -x "$RUN" ] && PYTHONPATH=$SEARCH "$RUN" -c 'import augeas, onedr.setup' 2> /dev/null && return 0
+    done < <(echo "${PYTHON:-$VENV/bin/python}"; pythons)
+    die "no Python on the path has both OneDR and augeas. Install augeas (apt install python3-augeas), or name a Python with --python."
 }
 
 # Says which package brings a module the drivers cannot do without.
@@ -144,11 +160,11 @@ case $STEP in
         [ -n "$PYTHON" ] || make_environment
         check_interpreter "${PYTHON:-$VENV/bin/python}"
         setup "${PYTHON:-$VENV/bin/python}" install "${OPTIONS[@]}"
+        # An environment that an earlier run made, before OneDR came as a package.
+        [ -z "$PYTHON" ] || [[ $PYTHON == "$VENV"/* ]] || rm -rf -- "$VENV"
         ;;
     *)
-        RUN=${PYTHON:-$VENV/bin/python}
-        # Whatever is left of the environment, what it laid down can still be taken away.
-        "$RUN" -c 'import augeas' 2> /dev/null || RUN=$(command -v python3) || die "there is no python3 on the path."
+        find_runner
         setup "$RUN" "$STEP" "${OPTIONS[@]}"
         if [ "$STEP" = uninstall ] && [[ " ${OPTIONS[*]-} " != *" --dry-run "* ]] && [ -d "$VENV" ]; then
             rm -rf -- "$VENV"

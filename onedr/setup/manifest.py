@@ -16,10 +16,13 @@ from pathlib import Path
 from onedr.errors import InputError, RefusedError
 from onedr.setup.tree import Item
 
+# Folders of everybody's: a file there that is not as we wrote it came from somebody else, such as OneDR's own package.
+_SHARED = ("bin", "man1", "completions")
+
 
 @dataclass
 class Manifest:
-    """Path -> digest of what was laid down, and the folders made for it."""
+    """Path -> digest of what was laid down (two of them, a line each, while one replaces the other), and folders made for it."""
 
     files: dict[str, str] = field(default_factory=dict)
     folders: list[str] = field(default_factory=list)
@@ -66,7 +69,7 @@ def _for_item(item: Item, recorded: str | None) -> Change | None:
     held = _held(item.path)
     if held == _digest(item):
         return None
-    if held and _is_configuration(item.path) and held != recorded:
+    if held and _is_configuration(item.path) and not _is_ours(held, recorded):
         return Change("keep", item.path, item)
     if held and recorded is None and item.path.parent.name == "bin":
         raise RefusedError(
@@ -77,9 +80,13 @@ def _for_item(item: Item, recorded: str | None) -> Change | None:
 
 def _for_removal(path: Path, recorded: str) -> Change | None:
     held = _held(path)
-    if not held:
+    if not held or (path.parent.name in _SHARED and not _is_ours(held, recorded)):
         return None
-    return Change("keep" if _is_configuration(path) and held != recorded else "remove", path)
+    return Change("keep" if _is_configuration(path) and not _is_ours(held, recorded) else "remove", path)
+
+
+def _is_ours(held: str, recorded: str | None) -> bool:
+    return recorded is not None and held in recorded.split("\n")
 
 
 def _is_configuration(path: Path) -> bool:
@@ -114,7 +121,8 @@ def carry_out(changes: Iterable[Change], items: Iterable[Item], manifest: Manife
     wanted = {str(item.path): _digest(item) for item in items}
     if wanted:
         absent = _missing([*(Path(p).parent for p in wanted), where.parent])
-        intended = Manifest({**wanted, **manifest.files}, [*manifest.folders, *map(str, absent)])
+        known = {path: "\n".join(sorted({manifest.files.get(path, digest), digest})) for path, digest in wanted.items()}
+        intended = Manifest({**manifest.files, **known}, [*manifest.folders, *map(str, absent)])
         _make(_missing([where.parent]), owner)
         _save(intended, where, owner)
         _make(absent, owner)

@@ -51,9 +51,11 @@ def to_unregister(paths: Paths, lenses: Path) -> list[Edit]:
 
 def write(edit: Edit) -> None:
     """Write the file whole, keeping its owner and mode, after a backup that is made once and never replaced."""
+    backup = edit.path.with_name(edit.path.name + BACKUP)
+    for path in (backup, edit.path.resolve()):
+        _beside(path).unlink(missing_ok=True)  # of a run that was cut off
     if not edit.changed:
         return
-    backup = edit.path.with_name(edit.path.name + BACKUP)
     if not backup.exists():
         _write_like(backup, edit.before, edit.path)
     # A linked oned.conf stays a link: the file it leads to is the one to change.
@@ -72,10 +74,14 @@ def drop_backup(edit: Edit) -> Path | None:
     return None
 
 
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.onedr-new")
+
+
 def _write_like(path: Path, content: bytes, model: Path) -> None:
     """Write `path` in one go, with the owner and the mode of `model`."""
     held = model.stat()
-    beside = path.with_name(f".{path.name}.onedr-new")
+    beside = _beside(path)
     # The file may hold the data base's password: nobody else may read it, not even for a moment.
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "wb") as file:
