@@ -6,7 +6,7 @@ export FRONTEND
 # Two beds side by side, a test file each; there is one pair of real front-ends only.
 AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 2 --dist loadfile)
 
-.PHONY: setup test lint unit install contract bed long demo clean
+.PHONY: setup test lint unit install contract bed long demo deb clean
 
 setup: .venv/ready
 
@@ -41,6 +41,10 @@ long: setup
 
 demo: setup
 	$(PYTHON) -m sandbox.demo
+
+# build/onedr_VERSION_all.deb
+deb: setup
+	packaging/deb $(PYTHON) build
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
