@@ -207,3 +207,17 @@ class Proof:
     clones: bool | None = None  # a write into an object of a clone that only its parent held was equal at the peer
     returns: bool | None = None  # after a change of roles what was written at the peer was equal here
     why: str = ""  # why it ended before its end
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a site says of a datastore in its pool, for the other site to read (ports.cards)."""
+
+    fsid: str
+    site: str
+    site_index: int
+    datastore: str
+    mode: str
+    network_map: tuple[tuple[str, str], ...] = ()
+    key: str = ""  # fingerprint of its record key; empty: it has none
+    options: tuple[tuple[str, str], ...] = ()  # of its rbd-mirror

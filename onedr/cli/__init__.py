@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from onedr.cli.check import check
 from onedr.cli.disable import disable
 from onedr.cli.drill import drill
 from onedr.cli.enable import enable
@@ -40,5 +41,7 @@ def main() -> None:
     """
 
 
-for verb in (status, failover, failback, resume, abort, reconcile, history, enable, disable, guard, reprotect, kept, drill):
+for verb in (
+    status, check, failover, failback, resume, abort, reconcile, history, enable, disable, guard, reprotect, kept, drill,
+):
     main.add_command(verb)

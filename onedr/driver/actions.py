@@ -19,6 +19,7 @@ from onedr.driver.decode import ActionData
 from onedr.errors import FrontEndError, InputError, OneDRError, PartialError, RefusedError, StorageError
 from onedr.ops import (
     action,
+    check,
     disable,
     drill,
     drill_checks,
@@ -173,8 +174,21 @@ def _drill_cleanup(data: ActionData, request: Request) -> None:
     _whole(drill_cleanup.cleanup(_datastore(data), request.dry_run, emit, FrontEnd()))
 
 
+def _check(data: ActionData, request: Request) -> None:
+    """Read-only, but for the probe, which comes first."""
+    try:
+        target = _datastore(data)
+    except InputError as error:
+        emit({"event": "check", "datastore": data.datastore_name, "findings": [check.bad_attributes(data.datastore_name, error)]})
+        return
+    if ("PROBE", "YES") in request.attributes:
+        emit({"event": "probe", **check.probe(target, lambda text: emit({"event": "progress", "message": text}))})
+    emit({"event": "check", "datastore": target.name, "findings": check.described(check.check(target))})
+
+
 _VERBS = {
     "failover": _failover, "failback": _failover, "status": _status, "reconcile": _reconcile, "enable": _enable,
     "disable": _disable,
     "reprotect": _reprotect, "drill": _drill, "drill_cleanup": _drill_cleanup, "resume": _resume, "abort": _abort,
+    "check": _check,
 }

@@ -17,7 +17,7 @@ from onedr.ports import process
 from onedr.ports.places import places
 
 VERBS = ("resume", "abort", "failover", "failback", "reprotect", "status", "reconcile", "enable", "disable",
-         "drill", "drill_cleanup")
+         "drill", "drill_cleanup", "check")
 
 
 _current: list[Request] = []  # of this process: a driver executable serves one request

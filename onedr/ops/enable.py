@@ -92,7 +92,7 @@ def _facts(pool: Pool, element: etree._Element, asked: Pairs, frontend: FrontEnd
     need = conversion.bytes_needed(items, settings)
     return replace(
         facts, items=items, vms=contents.vms(datastore_id, frontend), one_way=mirror.one_way(pool),
-        unknown_to_oned=_unknown_to_oned(frontend), systems=_systems(element, frontend), there=there,
+        unknown_to_oned=unknown_to_oned(frontend), systems=_systems(element, frontend), there=there,
         lack=(usage.lack(pool, pool.access.data_pool or pool.access.pool, need) or "") if need else "", free_there=free_there,
     )
 
@@ -112,7 +112,7 @@ def _systems(element: etree._Element, frontend: FrontEnd) -> tuple[str, ...]:
     )
 
 
-def _unknown_to_oned(frontend: FrontEnd) -> tuple[str, ...]:
+def unknown_to_oned(frontend: FrontEnd) -> tuple[str, ...]:
     """Which lists of oned.conf do not name ceph_dr: oned accepts the driver then and fails at the first VM."""
     conf = template.parse_xml(frontend.call("system.config"))
     lists = [f"{name}/{part}" for name, part in _LISTS if not _named(conf.findtext(f"{name}/{part}") or "")]

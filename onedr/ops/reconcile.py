@@ -15,7 +15,7 @@ from lxml import etree
 from onedr import names, parse
 from onedr.errors import InputError, OneDRError
 from onedr.model import Mode
-from onedr.ops import clones, flatten, guard, parallel, protected, record, wake
+from onedr.ops import card, clones, flatten, guard, parallel, protected, record, wake
 from onedr.ops.flatten import Queue
 from onedr.ops.protect import PROBLEM_KEY, Waiting, begin, must_flatten, nature, note, sign
 from onedr.ops.protected import Datastore
@@ -130,6 +130,7 @@ def turn(
             action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue)
             _each(report, f"VM {vm.findtext('ID')}", action, tell)
     _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
+    _each(report, "card", partial(card.leave, pool, datastore), tell)
     return report
 
 

@@ -42,7 +42,7 @@ class Site:
 
 def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings) -> Site:
     """Read users, groups, networks and registered images."""
-    networks = {str(found.findtext("NAME")): _network(found) for found in frontend.networks()}
+    networks = {str(found.findtext("NAME")): network(found) for found in frontend.networks()}
     site = Site(frontend, datastore_id, pool, pool.fsid(), settings, frontend.users(), frontend.groups(), networks)
     for image in frontend.images():
         source = image.findtext("SOURCE") or ""
@@ -55,7 +55,8 @@ def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings
     return site
 
 
-def _network(element: etree._Element) -> Network:
+def network(element: etree._Element) -> Network:
+    """A `<VNET>` with its ranges."""
     def ranges(first: str) -> tuple[tuple[str, int], ...]:
         found = element.findall("AR_POOL/AR")
         return tuple((str(part.findtext(first)), number(part, "SIZE")) for part in found if part.findtext(first))
@@ -104,12 +105,17 @@ def recovered(vms: Iterable[etree._Element]) -> dict[str, Recovered]:
 
 def local(vms: Iterable[etree._Element], pool: Pool) -> dict[str, PeerVm]:
     """VMs of this site with disks in the pool: by the origin they have at the peer's, and by the one they came with."""
+    return local_of(vms, pool.access.pool, pool.fsid())
+
+
+def local_of(vms: Iterable[etree._Element], pool_name: str, fsid: str) -> dict[str, PeerVm]:
+    """The same of the site whose cluster is `fsid`."""
     found = {}
     for vm in vms:
-        known = peer_site.of_element(vm, pool.access.pool)
+        known = peer_site.of_element(vm, pool_name)
         if not known.images:
             continue
-        found[f"{pool.fsid()}:{known.vm_id}"] = known
+        found[f"{fsid}:{known.vm_id}"] = known
         origin = template.get(attributes(vm, "USER_TEMPLATE"), vm_template.ORIGIN)
         if origin:
             found[origin] = known

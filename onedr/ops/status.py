@@ -63,7 +63,7 @@ def view(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> View:
     unprotected = _unprotected(datastore, frontend, facts)
     items = tuple(_item(fact, seen, now) for fact in mirrored)
     items += tuple(
-        Item(name, False, True, False, None, problem=reason) for name, reason in unprotected.items() if _counts(reason)
+        Item(name, False, True, False, None, problem=reason) for name, reason in unprotected.items() if counts(reason)
     )
     lease = journal.current(pool)
     running = lease is not None and lease.alive(now) and lease.verb not in conversion.VERBS
@@ -104,7 +104,8 @@ def _images(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> list[ImageF
 _BY_CHOICE = "says DR_PROTECT=NO"
 
 
-def _counts(reason: str) -> bool:
+def counts(reason: str) -> bool:
+    """Is an item not protected for another reason than that nobody wants it?"""
     return _BY_CHOICE not in reason
 
 

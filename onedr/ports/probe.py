@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 import time
 
 from onedr.model import Peer
@@ -26,7 +27,7 @@ def monitors(mon_host: str, limit_s: float) -> tuple[Peer, str]:
     known = addresses(mon_host)
     if not known:
         return Peer.UNKNOWN, "no address of its monitors is known"
-    results = {address: _look(address, limit_s) for address in known}
+    results = _look_at_all(known, limit_s)
     for (host, port), result in results.items():
         if result is Peer.ANSWERS:
             return Peer.ANSWERS, f"monitor {host}:{port} greets"
@@ -34,6 +35,21 @@ def monitors(mon_host: str, limit_s: float) -> tuple[Peer, str]:
     if all(result is Peer.GONE for result in results.values()):
         return Peer.GONE, f"its monitors at {places} refuse every connection"
     return Peer.UNKNOWN, f"no answer from its monitors at {places} within {limit_s:g} s"
+
+
+def _look_at_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str, int], Peer]:
+    """All at once: silence costs the limit once, not for each."""
+    results = dict.fromkeys(known, Peer.UNKNOWN)
+
+    def look(address: tuple[str, int]) -> None:
+        results[address] = _look(address, limit_s)
+
+    threads = [threading.Thread(target=look, args=(address,), daemon=True) for address in results]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(3 * limit_s)  # a name may have several addresses
+    return results
 
 
 def _look(address: tuple[str, int], limit_s: float) -> Peer:

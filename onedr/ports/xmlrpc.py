@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import socket
+import time
 from typing import Any
 
 from lxml import etree
@@ -32,18 +33,43 @@ def call(url: str, method: str, arguments: tuple[Any, ...], limit_s: float) -> A
 
     Arguments are str, int or bool. Raises TransportError and Fault.
     """
+    params = "".join(f"<param><value>{_value(argument)}</value></param>" for argument in arguments)
+    body = f"<?xml version='1.0'?><methodCall><methodName>{method}</methodName><params>{params}</params></methodCall>"
+    _, answer = _exchange(url, body, limit_s)
+    try:
+        return _parse(answer)
+    except (UnicodeError, OverflowError) as error:
+        raise TransportError(str(error)) from error
+
+
+def clock(url: str, limit_s: float) -> tuple[float, float]:
+    """By how many seconds the server's clock is ahead of ours, at the least and at the most: its answers carry the time (`Date`)
+    in whole seconds. Raises TransportError, also when they do not.
+    """
+    import calendar  # only checks pay for it
+
+    before = time.time()
+    lines, _ = _exchange(url, "<methodCall><methodName>system.listMethods</methodName></methodCall>", limit_s)
+    after = time.time()
+    said = next((line.partition(":")[2].strip() for line in lines if line.lower().startswith("date:")), "")
+    try:
+        there = calendar.timegm(time.strptime(said, "%a, %d %b %Y %H:%M:%S GMT"))
+    except ValueError as error:
+        raise TransportError(f"its answer does not say what time it is there ({said!r})") from error
+    return there - after, there + 1 - before
+
+
+def _exchange(url: str, body: str, limit_s: float) -> tuple[list[str], bytes]:
     match = _URL.fullmatch(url)
     if not match:
         raise TransportError(f"{url!r} is no address of an XML-RPC server")
     scheme, host, port, path = match.groups()
-    params = "".join(f"<param><value>{_value(argument)}</value></param>" for argument in arguments)
-    body = f"<?xml version='1.0'?><methodCall><methodName>{method}</methodName><params>{params}</params></methodCall>"
     head = f"POST {path or '/RPC2'} HTTP/1.0\r\nHost: {host}\r\nContent-Type: text/xml\r\n"
     try:
         with _connect(scheme, host.strip("[]"), int(port or (443 if scheme == "https" else 80)), limit_s) as connection:
             data = body.encode()
             connection.sendall(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
-            return _parse(_read(connection))
+            return _read(connection)
     except (OSError, UnicodeError, OverflowError) as error:
         raise TransportError(str(error)) from error
 
@@ -66,8 +92,8 @@ def _connect(scheme: str, host: str, port: int, limit_s: float) -> socket.socket
     return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
 
 
-def _read(connection: socket.socket) -> bytes:
-    """The body of an HTTP answer."""
+def _read(connection: socket.socket) -> tuple[list[str], bytes]:
+    """Head lines and body of an HTTP answer."""
     data = b""
     while b"\r\n\r\n" not in data:
         chunk = connection.recv(_CHUNK)
@@ -89,7 +115,7 @@ def _read(connection: socket.socket) -> bytes:
         size += len(chunk)
     if expected is not None and size < expected:
         raise TransportError(f"its answer ended after {size} of {expected} bytes")
-    return b"".join(parts)
+    return lines, b"".join(parts)
 
 
 def _parse(body: bytes) -> Any:

@@ -1,0 +1,150 @@
+"""What `onedr check` looks at through the front-ends: this one, and the peer's when `onedr.conf` names it."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lxml import etree
+
+from onedr import template
+from onedr.errors import FrontEndError, InputError, OneDRError
+from onedr.model import Settings
+from onedr.ops import boot, protected
+from onedr.ops import site as front
+from onedr.ops.protected import Datastore
+from onedr.policy import settings as policy
+from onedr.policy.check_facts import SiteFacts, Target
+from onedr.policy.inventory import VmItem
+from onedr.ports import bridge, cards, configuration, places, seal, xmlrpc
+from onedr.ports.ceph import Pool
+from onedr.ports.frontend import FrontEnd, attributes, number
+
+LIMIT_S = 3.0  # of every call to a front-end
+_GUARD = Path("/etc/systemd/system/opennebula.service.requires/onedr-guard.service")  # laid by install.sh
+_HOOKS = "onedr-"
+_IMAGE_DATASTORE = "0"
+
+
+@dataclass(frozen=True)
+class PeerView:
+    """The peer's front-end, and how it calls this datastore: its DR_ settings there (None: it has none of this pool)."""
+
+    frontend: FrontEnd
+    settings: Settings | None
+
+
+def peer_front_end(datastore: Datastore) -> PeerView:
+    """Ask the peer's front-end for the datastore of the same pool. Raises OneDRError when there is none, or no answer."""
+    known = configuration.load()
+    if not known.peer_endpoint:
+        raise InputError(f"the peer's front-end is not configured (peer.endpoint in {configuration.path()})")
+    there = FrontEnd(known.peer_endpoint, known.peer_session, LIMIT_S)
+    wanted = datastore.settings.peer_datastore or datastore.name
+    found = None
+    for element in there.datastores():
+        if element.findtext("DS_MAD") == protected.DRIVER and element.findtext("TYPE") == _IMAGE_DATASTORE:
+            pairs = attributes(element)
+            if template.get(pairs, "POOL_NAME", "one") == datastore.access.pool and element.findtext("NAME") == wanted:
+                found = policy.read(pairs, wanted)
+    return PeerView(there, found)
+
+
+def clock() -> tuple[float, float]:
+    """By how much the peer's clock is ahead, at the least and at the most. Raises InputError, FrontEndError."""
+    known = configuration.load()
+    if not known.peer_endpoint:
+        raise InputError(f"the peer's front-end is not configured (peer.endpoint in {configuration.path()})")
+    try:
+        return xmlrpc.clock(known.peer_endpoint, LIMIT_S)
+    except xmlrpc.TransportError as error:
+        raise FrontEndError(f"the peer's front-end at {known.peer_endpoint} does not say what time it is ({error})") from error
+
+
+def target(frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem]) -> Target:
+    """What a site has for these VMs. `pool` gives the name only, `fsid` is that site's cluster. Raises FrontEndError."""
+    networks = {str(found.findtext("NAME")): front.network(found) for found in frontend.networks()}
+    site = front.Site(frontend, 0, pool, fsid, settings, frontend.users(), frontend.groups(), networks)
+    vms, hosts = frontend.vms(), frontend.hosts()
+    return Target(
+        ground=front.ground(site, items), users=frozenset(site.users), groups=frozenset(site.groups), fsid=fsid,
+        local=front.local_of(vms, pool.access.pool, fsid), recovered=front.recovered(vms),
+        models=_words(hosts, "KVM_CPU_MODELS"), machines=_words(hosts, "KVM_MACHINES"),
+    )
+
+
+def _words(hosts: Iterable[etree._Element], key: str) -> frozenset[str] | None:
+    """All words of an attribute that hosts report; None when none does."""
+    found = [template.get(attributes(host), key) for host in hosts]
+    return frozenset(word for text in found for word in text.split()) if any(found) else None
+
+
+def disk_drivers(frontend: FrontEnd) -> tuple[str, ...]:
+    """VM_MAD of the hosts. Raises FrontEndError."""
+    return tuple(sorted({str(host.findtext("VM_MAD")) for host in frontend.hosts()}))
+
+
+def networks(frontend: FrontEnd) -> frozenset[str]:
+    """Names of the virtual networks. Raises FrontEndError."""
+    return frozenset(str(found.findtext("NAME")) for found in frontend.networks())
+
+
+def is_guarded(datastore: Datastore) -> bool:
+    """Is the datastore on the guard's list? Raises InputError where that cannot be told."""
+    if bridge.guest() is not None:
+        raise InputError("the list lies at the front-end, this runs on a bridge host")
+    return datastore.name in {known.name for known in boot.datastores()}
+
+
+def own_key() -> str:
+    """Fingerprint of the record key; empty when there is none. Raises RecordError for a bad one."""
+    return cards.fingerprint(seal.load_key(places.places().record_key))
+
+
+def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object]) -> SiteFacts:
+    """Facts of the whole front-end; `known` makes an Unknown of what fails."""
+    sources: dict[str, Callable[[], object]] = {
+        "oned": lambda: str(frontend.call("system.version")),
+        "configuration": _configuration,
+        "key": own_key,
+        "peer_front_end": _peer_answers,
+        "hooks": lambda: _hooks(frontend),
+        "guard_unit": _GUARD.exists,
+        "datastores": lambda: tuple(_names(frontend)),
+    }
+    return replace(SiteFacts(), **{name: known(name, source) for name, source in sources.items()})  # type: ignore[arg-type]
+
+
+def _configuration() -> str:
+    configuration.load()
+    return str(configuration.path())
+
+
+def _peer_answers() -> str:
+    known = configuration.load()
+    if known.peer_endpoint:
+        FrontEnd(known.peer_endpoint, known.peer_session, LIMIT_S).call("user.info", -1)
+    return known.peer_endpoint
+
+
+def _hooks(frontend: FrontEnd) -> int:
+    pool = template.parse_xml(frontend.call("hookpool.info", -2, -1, -1))
+    return sum(1 for hook in pool.iterfind("HOOK") if (hook.findtext("NAME") or "").startswith(_HOOKS))
+
+
+def listed(frontend: FrontEnd) -> list[tuple[int, str]]:
+    """(id, name) of each datastore that says DR_PROTECT=YES, also with bad attributes. Raises FrontEndError."""
+    return [
+        (number(element, "ID"), str(element.findtext("NAME"))) for element in frontend.datastores()
+        if element.findtext("DS_MAD") == protected.DRIVER and element.findtext("TYPE") == _IMAGE_DATASTORE
+        and template.get(attributes(element), "DR_PROTECT").upper() == "YES"
+    ]
+
+
+def _names(frontend: FrontEnd) -> list[str]:
+    return [name for _, name in listed(frontend)]
+
+
+def reason(error: OneDRError) -> str:
+    """An error as the reason why something is not known."""
+    return str(error).rstrip(".")

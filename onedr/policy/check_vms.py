@@ -1,0 +1,141 @@
+"""Would each VM start at a site: its copies, networks, addresses, owners, capacity, processor, and VMs that come home."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onedr import template
+from onedr.policy import failover, inventory, readiness, returning
+from onedr.policy.check_facts import Facts, Said, Target, bad, ok, some, sure, warn
+from onedr.policy.inventory import VmItem
+from onedr.policy.plan import Request
+
+_ANY_HOST = ("host-passthrough", "host-model", "")
+
+
+def start_here(facts: Facts) -> Iterator[Said]:
+    """The peer's VMs here, after a failover."""
+    yield from _start(facts, sure(facts.start_here), False)
+
+
+def start_there(facts: Facts) -> Iterator[Said]:
+    """Our VMs at the peer."""
+    yield from _start(facts, sure(facts.start_there), True)
+
+
+def _start(facts: Facts, target: Target, own: bool) -> Iterator[Said]:
+    where = "at the peer" if own else "here"
+    items, fresh = _items(facts, target, own)
+    todo = f"onedr status {facts.datastore}" if not own else "at the peer: see its onedr check"
+    troubles = {item.origin: "; ".join(item.obstacles) for item in items if item.obstacles}
+    for origin, why in {**readiness.obstacles(fresh, target.ground), **_coming_home(facts, target, items)}.items():
+        troubles[origin] = f"{troubles[origin]}; {why}" if origin in troubles else why
+    for item in items:
+        if item.origin in troubles:
+            yield bad(f"{item.label} would not start {where}: {troubles[item.origin]}", todo)
+    if not troubles:
+        yield ok(f"{len(items)} VM(s) would start {where}" if items else f"there is no VM that would have to start {where}")
+
+
+def _items(facts: Facts, target: Target, own: bool) -> tuple[list[VmItem], list[VmItem]]:
+    """VMs that the site would have to start, and those of them that it would have to make: the others come home."""
+    items = [
+        item for item in inventory.vms(sure(facts.images), sure(facts.here.fsid), own)
+        if own or any(not image.primary for image in item.images)
+    ]
+    homes = returning.homes(items, target.local)
+    fresh = [item for item in items if item.origin not in homes and item.origin not in target.recovered]
+    return items, failover.by_priority(fresh)
+
+
+def _coming_home(facts: Facts, target: Target, items: list[VmItem]) -> dict[str, str]:
+    """Why VMs that have their home at the target cannot take their disks back (P45)."""
+    images = {image.name: image for image in sure(facts.images)}
+    homes = returning.homes(items, target.local)
+    found = {
+        item.origin: why for item in items if item.origin in homes
+        if (why := returning.obstacle(item, homes[item.origin], images, target.fsid))
+    }
+    return {**returning.held_by_others(items, homes, target.local), **found}
+
+
+def owners(facts: Facts) -> Iterator[Said]:
+    """VMs are made by oneadmin, whatever VM_RESTRICTED_ATTR says, and then given to their owner (P44)."""
+    yield from _owners(facts, sure(facts.start_here), False)
+
+
+def owners_there(facts: Facts) -> Iterator[Said]:
+    """The same of our VMs at the peer."""
+    yield from _owners(facts, sure(facts.start_there), True)
+
+
+def _owners(facts: Facts, target: Target, own: bool) -> Iterator[Said]:
+    where = "at the peer" if own else "here"
+    _, fresh = _items(facts, target, own)
+    users = sorted({item.record.owner for item in fresh} - target.users)
+    groups = sorted({item.record.group for item in fresh} - target.groups)
+    if users:
+        yield warn(f"no user {some(users)} {where}: what they own there will belong to oneadmin", f"oneuser create {users[0]} …")
+    if groups:
+        yield warn(f"no group {some(groups)} {where}: it will be oneadmin instead", f"onegroup create {groups[0]}")
+    if not users and not groups:
+        yield ok(f"owners and groups of the VMs are {where}")
+
+
+def capacity(facts: Facts) -> Iterator[Said]:
+    """Room on the hosts here for the peer's VMs."""
+    yield from _capacity(facts, sure(facts.start_here), False)
+
+
+def capacity_there(facts: Facts) -> Iterator[Said]:
+    """Room on the hosts at the peer for ours."""
+    yield from _capacity(facts, sure(facts.start_there), True)
+
+
+def _capacity(facts: Facts, target: Target, own: bool) -> Iterator[Said]:
+    where = "at the peer" if own else "here"
+    _, fresh = _items(facts, target, own)
+    starting = [item for item in fresh if failover.wants_start(item, Request())]
+    if target.ground.hosts is None:
+        yield warn(f"the capacity {where} is not known")
+        return
+    lack = readiness.without_room(starting, target.ground)
+    labels = [item.label for item in starting if item.origin in lack]
+    if labels:
+        yield warn(f"{len(labels)} of {len(starting)} VM(s) would stay PENDING {where} for lack of room: {some(labels)}",
+                   "add hosts, or stop what may rest")
+    else:
+        hosts = len(target.ground.hosts)
+        yield ok(f"{len(starting)} VM(s) have room on {hosts} host(s) {where}")
+
+
+def processors(facts: Facts) -> Iterator[Said]:
+    """CPU models and machine types that the peer's VMs ask for (P46)."""
+    target = sure(facts.start_here)
+    _, fresh = _items(facts, target, False)
+    missing = []
+    asked = 0
+    for item in fresh:
+        model = next((template.get(found, "MODEL") for found in template.vectors(item.record.template, "CPU_MODEL")), "")
+        machine = next((template.get(found, "MACHINE") for found in template.vectors(item.record.template, "OS")), "")
+        for what, wanted, there in (("CPU model", model, target.models), ("machine type", machine, target.machines)):
+            if wanted in _ANY_HOST:
+                continue
+            asked += 1
+            if there is None:
+                yield warn(f"{item.label} asks for {what} {wanted}; the hosts here do not say what they have",
+                           "onehost show <host>")
+            elif wanted not in there:
+                missing.append((item.label, what, wanted))
+    for label, what, wanted in missing:
+        yield bad(f"{label} asks for {what} {wanted}, which no host here has",
+                  f"onevm updateconf there: another {what}, or add a host")
+    if not missing and (not asked or (target.models is not None and target.machines is not None)):
+        yield ok("the hosts here have the CPU models and machine types that VMs ask for" if asked else
+                 "no VM of the peer asks for a CPU model or machine type of its own")
+
+
+def failback(facts: Facts) -> Iterator[Said]:
+    """What a planned move in either direction needs beside healthy mirroring: both front-ends."""
+    target = sure(facts.start_there)
+    number = len({vm.vm_id for vm in target.local.values()})
+    yield ok(f"the peer's front-end answers: planned moves and failback are possible ({number} VM(s) there on this pool)")

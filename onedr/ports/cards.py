@@ -1,0 +1,65 @@
+"""Cards: what each site says of its protected datastores in its own pool, for the other site to read.
+
+Omap of the object `onedr.site`: the datastore's name -> JSON of a Card. It is written by reconcile, when it changed. No secret.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict
+
+import rados
+
+from onedr.errors import StorageError
+from onedr.model import Card
+from onedr.ports.ceph import Pool
+
+OBJECT = "onedr.site"
+_MANY = 1000
+
+
+def fingerprint(key: bytes | None) -> str:
+    """What tells two record keys apart and says nothing about either; empty for none. A key is 64 random bytes."""
+    return hashlib.sha256(b"onedr record key\0" + key).hexdigest()[:32] if key else ""
+
+
+def publish(pool: Pool, card: Card) -> bool:
+    """Write it when it changed. Returns whether it did. Raises rados.Error."""
+    if read(pool).get(card.datastore) == card:
+        return False
+    with rados.WriteOpCtx() as operation:
+        pool.io.set_omap(operation, (card.datastore,), (json.dumps(asdict(card)).encode(),))
+        pool.io.operate_write_op(operation, OBJECT)
+    return True
+
+
+def withdraw(pool: Pool, datastore: str) -> None:
+    """Take a datastore's card away; the last one takes the object along. Raises rados.Error."""
+    with suppress(rados.ObjectNotFound):
+        if set(read(pool)) <= {datastore}:
+            pool.io.remove_object(OBJECT)
+            return
+        with rados.WriteOpCtx() as operation:
+            pool.io.remove_omap_keys(operation, (datastore,))
+            pool.io.operate_write_op(operation, OBJECT)
+
+
+def read(pool: Pool) -> dict[str, Card]:
+    """All cards of the pool's cluster by name of the datastore. Raises rados.Error, StorageError for one that is damaged."""
+    with rados.ReadOpCtx() as operation:
+        pairs, _ = pool.io.get_omap_vals(operation, "", "", _MANY)
+        try:
+            pool.io.operate_read_op(operation, OBJECT)
+        except rados.ObjectNotFound:
+            return {}
+        found = {str(name): bytes(value) for name, value in pairs}
+    return {name: _card(name, value) for name, value in found.items()}
+
+
+def _card(name: str, value: bytes) -> Card:
+    try:
+        data = json.loads(value)
+        return Card(**{**data, **{key: tuple(map(tuple, data[key])) for key in ("network_map", "options")}})
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"The card of datastore {name} in {OBJECT} is damaged ({error!r}); onedr reconcile there.") from error
