@@ -54,7 +54,7 @@ class World:
             if isinstance(name, str) and (not name or name[0] in "-." or not set(name) <= SAFE or len(name) > 200):
                 self.violations.append(f"{what}: {name!r}")
 
-    def call(self, _: object, method: str, *arguments: Any) -> Any:
+    def call(self, method: str, *arguments: Any) -> Any:
         """Instead of FrontEnd.call."""
         if method not in self.answers:
             raise FrontEndError(f"[one.{method}] Error getting object [{arguments}].", frontend.NO_SUCH_OBJECT)
