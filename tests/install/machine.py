@@ -30,8 +30,9 @@ read -r _
 """
 PLACES = {"etc": "/etc/one", "var": "/var/lib/one", "lib": "/usr/lib/one", "bin": "/srv/bin", "share": "/srv/share"}
 # What an installation may change; oned's own logs and data are not of it.
-WATCHED = ("etc/one", "var/lib/one/remotes", "usr/lib/one", "etc/systemd/system", "usr/share/onedr", "usr/share/man/man1",
-           "usr/share/bash-completion", "usr/bin", "usr/lib/python3/dist-packages", "usr/share/doc/onedr")
+WATCHED = ("etc/one", "var/lib/one/remotes", "usr/lib/one", "etc/systemd/system", "usr/share/onedr")
+SHARED = ("usr/bin", "usr/share/man/man1", "usr/share/bash-completion/completions", "usr/lib/python3/dist-packages",
+          "usr/share/doc")  # large; of these only what is called onedr
 
 
 class Machine:
@@ -89,14 +90,11 @@ class Machine:
 
     def snapshot(self) -> dict[str, str]:
         """Every path an installation may touch with its kind, owner, mode and content."""
-        found = {}
+        found = [path for place in SHARED for path in (self.root / place).glob("onedr*")]
         for place in WATCHED:
             for folder, folders, files in os.walk(self.root / place):
-                for name in [*files, *folders]:
-                    path = Path(folder, name)
-                    if "__pycache__" not in path.parts:
-                        found[str(path.relative_to(self.root))] = _held(path)
-        return found
+                found += [Path(folder, name) for name in [*files, *folders]]
+        return {str(path.relative_to(self.root)): _held(path) for path in found}
 
 
 def _held(path: Path) -> str:
@@ -104,7 +102,7 @@ def _held(path: Path) -> str:
     owner = f"{status.st_uid}:{status.st_gid}"
     if path.is_symlink():
         return f"{owner} -> {os.readlink(path)}"
-    content = "" if path.is_dir() or status.st_size > 1 << 20 else path.read_bytes().hex()
+    content = "" if path.is_dir() else path.read_bytes().hex()
     return f"{owner} {status.st_mode:o} {content}"
 
 
