@@ -124,9 +124,11 @@ def room(facts: Facts) -> Iterator[Said]:
             yield _room(where, cluster.room, _needed(facts, where))
 
 
-def _needed(facts: Facts, where: str) -> int:
-    """Bytes that are yet to be copied to the peer, at the least the journals."""
-    images = () if isinstance(facts.images, Unknown) else facts.images
+def _needed(facts: Facts, where: str) -> int | None:
+    """Bytes that are yet to be copied to the peer, at the least the journals; None when that cannot be told."""
+    images = facts.images
+    if isinstance(images, Unknown):
+        return None
     journals = JOURNAL_BYTES * sum(1 for image in images if image.mode is Mode.JOURNAL and image.primary)
     missing = 0
     if where != "here" and isinstance(facts.here.room, Room) and isinstance(facts.there.room, Room):
@@ -134,13 +136,15 @@ def _needed(facts: Facts, where: str) -> int:
     return max(journals, missing)
 
 
-def _room(where: str, found: Room, need: int) -> Said:
+def _room(where: str, found: Room, need: int | None) -> Said:
     todo = "give the cluster space, or delete something"
     if found.alarms:
         return bad(f"{where}: Ceph reports {', '.join(found.alarms)}", todo)
     whole = found.used + found.free
     if not found.free:
         return bad(f"{where}: the pool is full", todo)
+    if need is None:
+        return warn(f"{where}: {found.free // MIB} MiB are free; whether that is enough is not known")
     if need > found.free:
         return bad(f"{where}: {found.free // MIB} MiB are free, journals and missing copies may take {need // MIB} MiB", todo)
     if found.free * 100 < whole * SPARE:

@@ -64,8 +64,8 @@ DATASTORE: Mapping[str, Check] = {
         "replicas of the pool at both sites", "", ("here.replicas", "there.replicas"), cluster.replicas,
         partial=True),
     "ROOM": Check(
-        "room for journals, missing copies and flattened clones, no OSD nearly full", "P27, P31", ("here.room", "there.room"),
-        cluster.room, partial=True),
+        "room for journals and missing copies, no OSD nearly full", "P27, P31",
+        ("here.room", "there.room", "images"), cluster.room, partial=True),
     "CLOCK": Check("the sites' clocks agree", "P12", ("clock_s",), cluster.clock, todo="chronyc tracking, at both sites"),
     "RPO": Check(
         "the options of rbd-mirror that decide how old copies are, and for how long a deletion can be taken back", "P7, P30, P31",
@@ -82,8 +82,8 @@ DATASTORE: Mapping[str, Check] = {
     "SNAPSHOTS_KEPT": Check(
         "snapshot mode: Ceph keeps enough mirror snapshots", "P6", ("snapshots_kept",), protection.snapshots_kept),
     "TRADE": Check(
-        "what DR_MODE and DR_CLONES mean on this release, by the last probe", "P6, P26", ("proofs", "here.releases"),
-        protection.trade),
+        "what DR_MODE and DR_CLONES mean on this release, by the last probe", "P6, P26",
+        ("proofs", "here.releases", "there.releases"), protection.trade),
     "DISK_DRIVER": Check(
         "journal mode: no host opens disks by the kernel's RBD", "P32", ("disk_drivers",), protection.disk_driver),
     "SITE_INDEX": Check("the sites have different DR_SITE_INDEX", "P42", ("there.card",), protection.site_index),
