@@ -17,6 +17,7 @@ from onedr.cli.kept import kept
 from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, resume
+from onedr.cli.setup import setup, teardown
 from onedr.cli.status import status
 from onedr.errors import OneDRError
 
@@ -43,5 +44,6 @@ def main() -> None:
 
 for verb in (
     status, check, failover, failback, resume, abort, reconcile, history, enable, disable, guard, reprotect, kept, drill,
+    setup, teardown,
 ):
     main.add_command(verb)

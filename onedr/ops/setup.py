@@ -1,0 +1,163 @@
+"""`onedr setup`: look, plan, change, read back. It may be run again at any time.
+
+What is going to be changed is noted in the cluster first (ops.setup_ledger), so that a run that dies is gone on with, or
+taken back. A run needs no datastore: `onedr setup --pool` works before OpenNebula knows of the pool.
+"""
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onedr.errors import OneDRError, RefusedError, StorageError
+from onedr.ops import setup_join, setup_ledger, setup_look
+from onedr.ops.setup_hands import Hands
+from onedr.ops.setup_join import Guest
+from onedr.ops.setup_ledger import Ledger
+from onedr.policy import setup as policy
+from onedr.policy import teardown as undoing
+from onedr.policy.setup import Change, Facts, Kind, Plan, Wish
+from onedr.ports import cluster as clusters
+from onedr.ports import peering
+from onedr.ports.cluster import Admin, Cluster
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for beside the wish. `join`: path of the other site's file; `lasts_s`: how long ours is good."""
+
+    admin: Admin
+    wish: Wish
+    join: str = ""
+    lasts_s: int = 86400
+    dry_run: bool = False
+
+
+def run(asked: Asked) -> Iterator[Event]:
+    """Set this site up: an event for the plan, one for each change, a verdict. Raises OneDRError.
+
+    RefusedError with every reason when something is in the way; then nothing was changed.
+    """
+    setup_look.check_names(asked.wish)
+    with clusters.connect(asked.admin) as cluster:
+        ledger = setup_ledger.load(cluster)
+        facts, guest = setup_look.gather(cluster, asked.admin.conf, asked.wish, ledger, asked.join)
+        plan = policy.plan(facts, asked.wish)
+        yield told(plan, asked.dry_run, asked.wish.pool)
+        if plan.refusals:
+            raise RefusedError(" ".join(plan.refusals))
+        if not asked.dry_run:
+            _clear(cluster, ledger)
+            yield from _Run(cluster, ledger, asked, facts, guest).do(plan)
+            site = asked.wish.site or facts.site or ""
+            yield {"event": "verdict", "message": _verdict(plan, asked, facts, site), "changed": len(plan.changes)}
+
+
+def needs(asked: Asked) -> set[str]:
+    """What a person must still be asked: `site`, its name, and `file`, the one to write or to use."""
+    with clusters.connect(asked.admin) as cluster:
+        pool, ledger = asked.wish.pool, setup_ledger.load(cluster)
+        missing = set()
+        if not asked.wish.site and cluster.stored(peering.SITE_NAME) is None:
+            missing.add("site")
+        joined = peering.application(cluster, pool) is not None and peering.peers(cluster, pool)
+        if not joined and not (asked.wish.offer or asked.join or setup_join.waiting(cluster, ledger, pool, time.time())):
+            missing.add("file")
+        return missing
+
+
+def _clear(cluster: Cluster, ledger: Ledger) -> None:
+    """Join files that were used, or whose time is over, open nothing any more."""
+    old = setup_join.stale(cluster, ledger, time.time())
+    for join_id in old:
+        setup_join.withdraw(cluster, ledger, join_id)
+    if old:
+        ledger.save(cluster)
+
+
+def told(plan: Plan, dry_run: bool, pool: str) -> Event:
+    """The event that shows a plan."""
+    steps = [{**step(each), "cost": each.cost} for each in plan.changes]
+    refusals, notes = list(plan.refusals), list(plan.notes)
+    return {"event": "plan", "pool": pool, "dry_run": dry_run, "refusals": refusals, "steps": steps, "notes": notes}
+
+
+def step(change: Change) -> Event:
+    """A change as part of an event."""
+    return {"kind": change.kind.value, "text": change.text, "now": change.now, "then": change.then}
+
+
+def _verdict(plan: Plan, asked: Asked, facts: Facts, site: str) -> str:
+    done = f"{len(plan.changes)} change(s) made and read back." if plan.changes else "Nothing was to be changed."
+    if any(change.kind is Kind.OFFER for change in plan.changes) or (facts.offered and not facts.peers):
+        path = asked.wish.offer or facts.offered
+        return (f"{done} Take {path} to the other site by a safe way (scp), and there: onedr setup … --join "
+                f"{Path(str(path)).name}. It works once, until its time is over.")
+    if facts.invitation is not None:
+        return f"{done} Pools {asked.wish.pool} of {site} and {facts.invitation.site} mirror each other. Remove {asked.join}."
+    return done
+
+
+class _Run:
+    """Making the changes of one plan."""
+
+    def __init__(self, cluster: Cluster, ledger: Ledger, asked: Asked, facts: Facts, guest: Guest | None):
+        self.cluster, self.ledger, self.asked, self.facts, self.guest = cluster, ledger, asked, facts, guest
+        self.site = asked.wish.site or facts.site or ""
+        self.hands = Hands(cluster, asked.admin.conf, guest.record_key if guest else None)
+
+    def do(self, plan: Plan) -> Iterator[Event]:
+        if not plan.changes:
+            return
+        self.ledger.announce(plan.changes, socket.gethostname())
+        self.ledger.save(self.cluster)
+        done: list[Change] = []
+        for change in plan.changes:
+            try:
+                self._make(change)
+            except OneDRError:
+                if change.kind is Kind.PEER:
+                    self._take_back(done)
+                raise
+            done.append(change)
+            yield {"event": "step", **step(change)}
+        noted = {(each.kind, each.key) for each in self.ledger.changes}
+        self.ledger.settle({name: self.hands.read(*name) for change in done if (name := (change.kind, change.key)) in noted})
+        self.ledger.save(self.cluster)
+
+    def _make(self, change: Change) -> None:
+        wish = self.asked.wish
+        if change.kind is Kind.OFFER:
+            key = self.hands.own_record_key()
+            path = Path(wish.offer).absolute()
+            setup_join.offer(self.cluster, self.ledger, path, wish.pool, self.site, self.asked.lasts_s, key, wish.site_index)
+        elif change.kind is Kind.PEER and self.guest is not None:
+            setup_join.join(self.cluster, self.ledger, self.guest, self.site, time.time())
+        else:
+            self.hands.write(change)
+            read_back(self.hands, change)
+
+    def _take_back(self, done: list[Change]) -> None:
+        """The other site refused after all: nothing of this run stays."""
+        for change in reversed(done):
+            if change.kind not in undoing.UNTOUCHED:
+                self.hands.write(Change(change.kind, change.key, change.after, change.before, change.text))
+            self.ledger.forget(change.kind, change.key)
+        self.ledger.forget(Kind.PEER, self.asked.wish.pool)
+        self.ledger.save(self.cluster)
+
+
+def read_back(hands: Hands, change: Change) -> None:
+    """Is it as it was meant to be? Raises StorageError."""
+    found = hands.read(change.kind, change.key)
+    surprising = found is None if change.kind is Kind.KEY and change.after else found != change.after
+    if surprising and not (change.kind is Kind.SETTING and change.after is not None and policy.same_number(found, change.after)):
+        what = f"{change.kind.value} {change.key}".strip()
+        raise StorageError(
+            f"{what} is {policy.shown(change.kind, found)} after it was set to {change.then}; does somebody else change it too?"
+        )

@@ -1,0 +1,192 @@
+"""Two sites become peers: one writes a file, the other uses it. The file works once, by Ceph's own doing (ports.joinfile)."""
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onedr.errors import InputError, OneDRError, RefusedError, StorageError
+from onedr.model import Peer
+from onedr.ops.setup_hands import digest
+from onedr.ops.setup_ledger import Ledger
+from onedr.policy import caps
+from onedr.policy.setup import Invitation
+from onedr.ports import cluster as clusters
+from onedr.ports import joinfile, peering, probe
+from onedr.ports.cluster import Cluster
+from onedr.ports.joinfile import JoinFile
+
+_LOOK_S = 5
+
+
+@dataclass
+class Guest:
+    """An opened file: what it says, and what the message it opens brings."""
+
+    file: JoinFile
+    invitation: Invitation
+    token: str = field(default="", repr=False)
+    record_key: str | None = field(default=None, repr=False)
+
+
+@contextmanager
+def _bootstrapping(cluster: Cluster) -> Iterator[None]:
+    """Ceph's bootstrap takes the peer's user only with the rights it gives itself; ours are narrower, so they are lent."""
+    own = cluster.caps(caps.PEER)
+    if own is not None and own != caps.PEER_BY_CEPH:
+        cluster.set_caps(caps.PEER, caps.PEER_BY_CEPH)
+    try:
+        yield
+    finally:
+        if own is not None:
+            cluster.set_caps(caps.PEER, own)
+
+
+def offer(
+    cluster: Cluster, ledger: Ledger, path: Path, pool: str, site: str, lasts_s: int, record_key: str, site_index: int | None
+) -> float:
+    """Write the file for the other site; an earlier one for this pool is withdrawn. Returns when it expires, epoch seconds."""
+    for join_id in [join_id for join_id, entry in ledger.offers.items() if entry["pool"] == pool]:
+        withdraw(cluster, ledger, join_id)
+    with _bootstrapping(cluster):
+        token = peering.make_token(cluster, pool)
+    join_id, secret, expires = joinfile.new_id(), joinfile.new_secret(), time.time() + lasts_s
+    message = {
+        "token": token, "record_key": record_key, "site": site, "pool": pool, "fsid": cluster.fsid(), "expires": f"{expires:.0f}",
+        "site_index": "" if site_index is None else str(site_index),
+    }
+    ledger.offers[join_id] = {"pool": pool, "path": str(path), "host": socket.gethostname(), "expires": expires}
+    ledger.save(cluster)
+    cluster.store(_message(join_id), joinfile.sealed(secret, message))
+    entity = f"{caps.JOIN_PREFIX}{join_id}"
+    cluster.set_caps(entity, caps.text(caps.joiner(join_id)))
+    key = str(cluster.key(entity))
+    joinfile.write(path, JoinFile(join_id, site, pool, cluster.fsid(), cluster.mon_host(), round(expires), key, secret))
+    return expires
+
+
+def _message(join_id: str) -> str:
+    return f"onedr/join/{join_id}"
+
+
+def withdraw(cluster: Cluster, ledger: Ledger, join_id: str) -> None:
+    """Let a file open nothing any more."""
+    cluster.remove_user(f"{caps.JOIN_PREFIX}{join_id}")
+    cluster.store(_message(join_id), None)
+    del ledger.offers[join_id]
+
+
+def stale(cluster: Cluster, ledger: Ledger, now: float) -> list[str]:
+    """Files that were used, whose time is over, or that are gone from this machine."""
+    def over(join_id: str, entry: dict[str, object]) -> bool:
+        gone = entry["host"] == socket.gethostname() and not Path(str(entry["path"])).exists()
+        return gone or float(str(entry["expires"])) <= now or cluster.caps(f"{caps.JOIN_PREFIX}{join_id}") is None
+
+    return [join_id for join_id, entry in ledger.offers.items() if over(join_id, entry)]
+
+
+def waiting(cluster: Cluster, ledger: Ledger, pool: str, now: float) -> str | None:
+    """Path of this pool's file that still works."""
+    old = stale(cluster, ledger, now)
+    good = [each for join_id, each in ledger.offers.items() if each["pool"] == pool and join_id not in old]
+    return str(good[0]["path"]) if good else None
+
+
+def open_file(path: Path, ledger: Ledger, peers: list[peering.Peer], now: float) -> Guest:
+    """Read the file and what it opens, and see that the other site lets us in as its peer. Nothing is changed.
+
+    Raises InputError: no such file, changed, readable by others. RefusedError: expired, used, withdrawn, for somebody else.
+    StorageError: the other site does not answer.
+    """
+    file = joinfile.read(path)
+    joined = any(peer.hosts & peering.hosts(file.mon_host) for peer in peers)
+    again = f"Make a new one at site {file.site}: onedr setup --offer."
+    if file.expires <= now and not joined:
+        raise RefusedError(f"{path} was good until {_moment(file.expires)}. {again}")
+    _answers(file)
+    try:
+        with clusters.join(f"{caps.JOIN_PREFIX}{file.join_id}", file.key, file.mon_host, file.site) as there:
+            text = there.stored(_message(file.join_id))
+    except RefusedError as error:
+        if joined:
+            text = None
+        elif file.join_id in ledger.joined:
+            when = _moment(float(ledger.joined[file.join_id]["at"]))
+            raise RefusedError(f"{path} was used here {when}; a file works once. {again}") from error
+        else:
+            raise
+    if text is None and not joined:
+        raise RefusedError(f"{path} was used already; a file works once. {again}")
+    if text is None:
+        return Guest(file, Invitation(file.site, file.pool, file.fsid, peering.hosts(file.mon_host), None, None, used=True))
+    guest = _guest(file, joinfile.opened(file.secret, text), now)
+    with as_peer(guest) as there:
+        if peering.mode(there, file.pool) != "image":
+            raise RefusedError(f"Pool {file.pool} of site {file.site} does not mirror per image; run onedr setup there again.")
+    return guest
+
+
+def _answers(file: JoinFile) -> None:
+    found, detail = probe.monitors(file.mon_host, _LOOK_S)
+    if found is not Peer.ANSWERS:
+        raise StorageError(f"Site {file.site} cannot be reached from here: {detail}. Ceph needs ports 3300, 6789 and 6800-7300.")
+
+
+def _guest(file: JoinFile, message: dict[str, str], now: float) -> Guest:
+    if (message["site"], message["pool"], message["fsid"]) != (file.site, file.pool, file.fsid):
+        raise RefusedError(f"The file was changed since site {message['site']} wrote it. Make a new one: onedr setup --offer.")
+    if float(message["expires"]) <= now:
+        raise RefusedError(f"The file was good until {_moment(float(message['expires']))}. Make a new one: onedr setup --offer.")
+    index, key = message["site_index"], message["record_key"]
+    hosts = peering.hosts(file.mon_host)
+    invitation = Invitation(file.site, file.pool, file.fsid, hosts, digest(key) if key else None, int(index) if index else None)
+    return Guest(file, invitation, message["token"], key or None)
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
+
+
+@contextmanager
+def as_peer(guest: Guest) -> Iterator[Cluster]:
+    """The other site's cluster, as the user that will be used from now on."""
+    try:
+        token = json.loads(base64.b64decode(guest.token))
+        entity, key, mon_host = f"client.{token['client_id']}", str(token["key"]), str(token["mon_host"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("Ceph's token in the file cannot be read; make a new file with onedr setup --offer.") from error
+    with clusters.join(entity, key, mon_host, guest.file.site) as there:
+        yield there
+
+
+def join(cluster: Cluster, ledger: Ledger, guest: Guest, site: str, now: float) -> None:
+    """Become peers in both directions, and use the file up. Raises OneDRError; then no peer is left that was not there before."""
+    pool, before = guest.file.pool, {peer.uuid for peer in peering.peers(cluster, guest.file.pool)}
+    if not before:
+        try:
+            with _bootstrapping(cluster):
+                peering.use_token(cluster, pool, guest.token)
+            with as_peer(guest) as there:
+                if not any(peer.site == site and peer.both_ways for peer in peering.peers(there, pool)):
+                    text = f"Site {guest.file.site} does not know this one as peer of pool {pool} although Ceph joined them."
+                    raise StorageError(text)
+        except OneDRError:
+            peering.remove_peers(cluster, pool, before)
+            raise
+    use_up(guest)
+    ledger.joined[guest.file.join_id] = {"site": guest.file.site, "at": now}
+    ledger.save(cluster)
+
+
+def use_up(guest: Guest) -> None:
+    """Remove what the file opens, and the user it comes as: from here on Ceph itself refuses it."""
+    file = guest.file
+    entity = f"{caps.JOIN_PREFIX}{file.join_id}"
+    with clusters.join(entity, file.key, file.mon_host, file.site) as there:
+        there.store(_message(file.join_id), None)
+        there.remove_user(entity)

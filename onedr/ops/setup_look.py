@@ -1,0 +1,110 @@
+"""What `onedr setup` finds: facts for policy.setup, read as the administrator."""
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from lxml import etree
+
+from onedr import template
+from onedr.errors import InputError
+from onedr.model import Mode
+from onedr.ops import protected, setup_join
+from onedr.ops.setup_hands import key_digest
+from onedr.ops.setup_join import Guest
+from onedr.ops.setup_ledger import Ledger
+from onedr.parse import NAME
+from onedr.policy import caps
+from onedr.policy import setup as policy
+from onedr.policy.setup import Daemons, Facts, Kind, PeerSite, Wish
+from onedr.ports import keyring, peering, units
+from onedr.ports.cluster import Cluster
+from onedr.ports.frontend import FrontEnd, attributes
+from onedr.ports.places import places
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is set up: a pool, and as far as known the datastore that lives in it."""
+
+    pool: str
+    conf: str = ""
+    user: str = ""
+    keyfile: str = ""
+    data_pool: str = ""
+    site: str = ""
+    site_index: int | None = None
+    schedule: str = ""
+    datastore: protected.Datastore | None = None
+
+
+def of_datastore(name: str) -> Target:
+    """From a datastore's attributes. Raises FrontEndError, InputError."""
+    element = FrontEnd().find_datastore(name)
+    found = protected.from_element(element)
+    access, settings = found.access, found.settings
+    says = settings.protect or template.get(attributes(element), "DR_SITE_INDEX")
+    return Target(
+        access.pool, access.conf, access.user, access.keyfile, access.data_pool, settings.site,
+        settings.site_index if says else None, settings.schedule if settings.mode is Mode.SNAPSHOT else "", found,
+    )
+
+
+def check_names(wish: Wish) -> None:
+    """Names that Ceph's own commands take unquoted. Raises InputError."""
+    for what, name in (("pool", wish.pool), ("site", wish.site), ("Ceph user", wish.user), ("data pool", wish.data_pool)):
+        if name and not NAME.fullmatch(name):
+            raise InputError(f"{name!r} is no name for a {what}: letters, digits, dots, dashes and underscores only.")
+
+
+def gather(cluster: Cluster, conf: str, wish: Wish, ledger: Ledger, join: str) -> tuple[Facts, Guest | None]:
+    """Look at everything; `join`: path of the other site's file, empty: none. Raises OneDRError."""
+    pool, now = wish.pool, time.time()
+    application = peering.application(cluster, pool)
+    if application is None:
+        return Facts(cluster.fsid(), pool_there=False), None
+    found = peering.peers(cluster, pool)
+    guest = setup_join.open_file(Path(join), ledger, found, now) if join else None
+    running = _running(cluster)
+    site = wish.site or cluster.stored(peering.SITE_NAME) or ""
+    daemon = policy.daemon_user(Facts("", daemons=Daemons(running)), site)
+    users = {entity: cluster.caps(entity) for entity in (f"client.{wish.user}", daemon, caps.PEER) if not entity.endswith(".")}
+    unit = units.mirror_unit(conf, daemon) if site else ""
+    names = [setting.name for setting in policy.settings(wish)]
+    return Facts(
+        cluster.fsid(), True, application, peering.mode(cluster, pool), cluster.stored(peering.SITE_NAME),
+        tuple(PeerSite(peer.uuid, peer.site, peer.both_ways, peer.hosts) for peer in found),
+        users, {entity: _keyring(cluster, conf, entity) for entity in users if entity != caps.PEER},
+        cluster.settings(), {name: cluster.effective(daemon, name) for name in names},
+        {name: value for name in names if (value := keyring.in_file(conf, daemon, name)) is not None},
+        peering.schedule(cluster, pool) if wish.schedule else None,
+        key_digest(places().record_key), str(places().record_key),
+        Daemons(running, unit, bool(unit) and units.active(unit), units.by_hand(conf, daemon)),
+        setup_join.waiting(cluster, ledger, pool, now), tuple(sorted(ledger.pools())), _ours(ledger),
+        guest.invitation if guest else None,
+    ), guest
+
+
+def _running(cluster: Cluster) -> tuple[str, ...]:
+    """Users of the daemons that report: Ceph's own `rbd-mirror.` before an id is left out in what it reports."""
+    found = []
+    for name in cluster.mirror_daemons():
+        prefixed = f"rbd-mirror.{name}"
+        found.append(prefixed if cluster.caps(f"client.{prefixed}") is not None else name)
+    return tuple(found)
+
+
+def _keyring(cluster: Cluster, conf: str, entity: str) -> tuple[str, bool]:
+    """The file in which this machine looks for a user's key, and whether the right one is there."""
+    path, key = keyring.path_for(conf, entity), cluster.key(entity)
+    return str(path), key is not None and keyring.key_in(path, entity) == key
+
+
+def _ours(ledger: Ledger) -> frozenset[str]:
+    return frozenset(each.key for each in ledger.changes if each.kind is Kind.USER and each.before is None)
+
+
+def user_of(datastore: etree._Element) -> str:
+    """CEPH_USER of a datastore, also of one that is not ours; empty: none."""
+    return template.get(attributes(datastore), "CEPH_USER")
