@@ -139,8 +139,10 @@ def carry_out(changes: Iterable[Change], items: Iterable[Item], manifest: Manife
     if wanted:
         _save(manifest, where, owner)
         return
-    where.unlink(missing_ok=True)
-    _without_empty(manifest.folders)
+    for path in (where, _beside(where)):
+        path.unlink(missing_ok=True)
+    # The record's own folder also when a run was cut off before it could be recorded.
+    _without_empty([*manifest.folders, str(where.parent)])
 
 
 def _missing(folders: Iterable[Path]) -> list[Path]:

@@ -6,18 +6,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from onedr.errors import FrontEndError
-from onedr.ports.frontend import FrontEnd
-from sandbox.waiting import until
+from oned import ROOT, Oned
 
-ROOT = Path(__file__).parents[2]
 LAYER = """
 set -e
 mount -t tmpfs tmpfs "$1"
@@ -41,10 +37,7 @@ class Machine:
     def __init__(self, layer: subprocess.Popen[str], folder: str):
         self._enter = ["nsenter", "--target", str(layer.pid), "--mount", "chroot", f"{folder}/root"]
         self.root = Path(f"/proc/{layer.pid}/root{folder}/root")
-        with contextlib.closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.endpoint = f"http://127.0.0.1:{probe.getsockname()[1]}/RPC2"
-        self._oned: subprocess.Popen[bytes] | None = None
+        self.oned = Oned(Path("/srv/one"), self.root / "var/lib/one", self._enter)
 
     def run(self, *command: str, user: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Its output, standard error behind standard output."""
@@ -61,7 +54,7 @@ class Machine:
 
     def _environment(self, more: dict[str, str] | None = None) -> dict[str, str]:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "ONE_XMLRPC": self.endpoint, **(more or {})}
+        return {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "ONE_XMLRPC": self.oned.endpoint, **(more or {})}
 
     def make_front_end(self) -> None:
         """A system-wide front-end that belongs to oneadmin; oned does not run."""
@@ -71,22 +64,6 @@ class Machine:
             self.done("ln", "-s", place, f"/srv/one/{name}")
         self.done(sys.executable, "-m", "sandbox.frontend.tree", "--location", "/srv/one", env={"PYTHONPATH": str(ROOT)})
         self.done("chown", "-R", "oneadmin:", "/etc/one", "/var/lib/one")
-
-    def start_oned(self) -> FrontEnd:
-        """Start the stand-in, or start it anew."""
-        self.stop_oned()
-        listen = self.endpoint.removeprefix("http://").removesuffix("/RPC2")
-        argv = [*self._enter, sys.executable, "-m", "sandbox.frontend", "--location", "/srv/one", "--listen", listen]
-        self._oned = subprocess.Popen(argv, env=self._environment({"PYTHONPATH": str(ROOT)}))
-        frontend = FrontEnd(self.endpoint, (self.root / "var/lib/one/.one/one_auth").read_text().strip(), 10)
-        until("oned in the machine", lambda: _answers(frontend), 30)
-        return frontend
-
-    def stop_oned(self) -> None:
-        if self._oned is not None:
-            self._oned.terminate()
-            self._oned.wait(30)
-            self._oned = None
 
     def snapshot(self) -> dict[str, str]:
         """Every path an installation may touch with its kind, owner, mode and content."""
@@ -106,13 +83,6 @@ def _held(path: Path) -> str:
     return f"{owner} {status.st_mode:o} {content}"
 
 
-def _answers(frontend: FrontEnd) -> bool:
-    try:
-        return bool(frontend.release())
-    except FrontEndError:
-        return False
-
-
 @contextlib.contextmanager
 def machine() -> Iterator[Machine]:
     """One that is gone afterwards. Raises OSError where there is no right to make it."""
@@ -128,7 +98,7 @@ def machine() -> Iterator[Machine]:
         try:
             yield made
         finally:
-            made.stop_oned()
+            made.oned.stop()
     finally:
         layer.stdin.close()
         layer.stdout.close()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from onedr.setup import manifest, steps
 from onedr.setup.paths import Paths
-from onedr.setup.tree import Item
+from onedr.setup.release import require_known
 
 ROOT = Path(__file__).parents[2]
 CONF = """\
@@ -63,25 +63,28 @@ def source(tmp_path: Path) -> Path:
     put(tree / "remotes/etc/datastore/ceph_dr/onedr.conf", "# defaults\n")
     shutil.copytree(ROOT / "hooks/ceph_dr/templates", tree / "hooks/ceph_dr/templates")
     shutil.copytree(ROOT / "share", tree / "share")
-    (tree / "onedr").symlink_to(ROOT / "onedr")
+    shutil.copytree(ROOT / "onedr", tree / "onedr", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "install.sh", tree)
     return tree
 
 
-def install(source: Path, one: Path, *options: str, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
+def install(
+    source: Path, one: Path, *options: str, python: str = sys.executable, **more: str
+) -> subprocess.CompletedProcess[str]:
     environment = {
         "ONE_LOCATION": str(one),
         # Nothing listens here: oned does not run.
         "ONE_XMLRPC": "http://127.0.0.1:1/RPC2",
         "PATH": os.environ["PATH"],
         "HOME": str(one),
+        **more,
     }
     command = [str(source / "install.sh"), "--python", python, *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
-def done(source: Path, one: Path, *options: str) -> str:
-    result = install(source, one, *options)
+def done(source: Path, one: Path, *options: str, **more: str) -> str:
+    result = install(source, one, *options, **more)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -210,30 +213,55 @@ def test_edited_configuration_and_foreign_files_stay(source: Path, one: Path) ->
     assert edited.exists() and (one / "var/remotes/tm/ceph_dr/theirs").exists()
 
 
-@pytest.mark.parametrize("writes", [1, 2, 7, 20, 49])
-def test_a_run_that_was_cut_off_is_completed_and_undone(
-    source: Path, one: Path, monkeypatch: pytest.MonkeyPatch, writes: int
-) -> None:
-    (one / "bin").mkdir()
+# Runs the installer's module and dies by SIGKILL at the n-th time that a file of that name would be put in its place.
+KILLED = """
+import os, signal, sys
+from onedr.setup import __main__ as installer
+name, times = sys.argv.pop(1), int(sys.argv.pop(1))
+put = os.replace
+def replace(source, target):
+    global times
+    times -= os.path.basename(target) == name
+    if times == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    put(source, target)
+os.replace = replace
+installer.main()
+"""
+
+
+def killed(source: Path, one: Path, step: str, name: str, times: int) -> None:
+    argv = [sys.executable, "-c", KILLED, name, str(times), step, "--source", source, "--python", sys.executable, "--force"]
+    environment = {"ONE_LOCATION": str(one), "PYTHONPATH": str(source), "PATH": os.environ["PATH"]}
+    done = subprocess.run(argv, env=environment, capture_output=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "times"),
+    [
+        ("install", "installed.json", 1),
+        ("install", "clone", 1),
+        ("install", "oned.conf.onedr-backup", 1),
+        ("install", "oned.conf", 1),
+        ("uninstall", "oned.conf", 1),
+        ("uninstall", "vmm_execrc", 1),
+    ],
+)
+def test_a_run_that_was_killed_is_completed_and_undone(source: Path, one: Path, step: str, name: str, times: int) -> None:
+    for folder in ("bin", "lib", "share"):
+        (one / folder).mkdir()
     before = snapshot(one)
-    lay, left = manifest._lay, iter(range(writes))
-
-    def cut_off(item: Item, owner: Path) -> None:
-        if next(left, None) is None:
-            manifest._beside(item.path).write_text("half")
-            raise KeyboardInterrupt
-        lay(item, owner)
-
-    monkeypatch.setattr(manifest, "_lay", cut_off)
-    place = steps.Place(Paths.from_environment({"ONE_LOCATION": str(one)}), source, Path(sys.executable))
-    with pytest.raises(KeyboardInterrupt):
-        steps.install(place, dry_run=False)
-    cut = snapshot(one)
-    assert cut["etc/oned.conf"] == before["etc/oned.conf"]
+    if step == "uninstall":
+        done(source, one)
+    killed(source, one, step, name, times)
     done(source, one, "--uninstall", "--force")
     assert snapshot(one) == before
+    if step == "uninstall":
+        return
+    killed(source, one, step, name, times)
     done(source, one)
-    assert "0 of them new or changed" in done(source, one)
+    assert "Nothing to change." in done(source, one, "--dry-run")
     assert not [path for path in snapshot(one) if path.endswith("onedr-new")]
 
 
@@ -289,7 +317,34 @@ def test_unknown_options_and_missing_interpreters_are_refused(source: Path, one:
     assert "no such interpreter" in install(source, one, python="/nonexistent").stderr
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_unknown_release_is_refused_unless_forced(source: Path, one: Path) -> None:
+    version = one / "var/remotes/VERSION"
+    for text, told in (("7.1.80", "is OpenNebula 7.1.80"), ("8.0.0", "is OpenNebula 8.0.0"), ("6.8.3", "is OpenNebula 6.8.3")):
+        version.write_text(f"{text}\n")
+        assert f"{told}; OneDR was made for 6.10, 7.0, 7.2, 7.4." in refused(source, one)
+    version.write_text("soon\n")
+    assert "which is no release of OpenNebula" in refused(source, one, "--force-version")
+    version.unlink()
+    assert f"does not say which OpenNebula it is (there is no {version})" in refused(source, one)
+    assert "Going on, as --force-version says." in done(source, one, "--force-version")
+
+
+@pytest.mark.parametrize("release", ["6.10.5", "7.0.0", "7.0.1", "7.2.0", "7.4.0"])
+def test_known_releases_are_told(one: Path, release: str) -> None:
+    (one / "var/remotes/VERSION").write_text(f"{release}\n")
+    paths = Paths.from_environment({"ONE_LOCATION": str(one)})
+    assert require_known(paths, force=False) == f"OpenNebula {release}."
+
+
+def test_a_front_end_without_ceph_is_told_so(source: Path, one: Path, tmp_path: Path) -> None:
+    assert f"There is no {tmp_path}/ceph.conf: this front-end does not reach Ceph yet." in done(
+        source, one, "--dry-run", CEPH_CONF=f"{tmp_path}/ceph.conf"
+    )
+    put(tmp_path / "ceph.conf", "[global]\n")
+    assert "does not reach Ceph" not in done(source, one, "--dry-run", CEPH_CONF=f"{tmp_path}/ceph.conf")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere (as root: test_package.py)")
 def test_missing_rights_are_named_before_anything_is_done(source: Path, one: Path) -> None:
     (one / "etc").chmod(0o555)
     try:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from machine import ROOT, Machine, machine
+from machine import Machine, machine
+from oned import ROOT
 
 from onedr.ports.frontend import FrontEnd
 
@@ -75,7 +76,7 @@ def story(bare: Machine, package: Path) -> Story:
     do("no rights", INSTALL, user=NOBODY)
     do("dry run", INSTALL, "--dry-run")
     do("without oned", INSTALL)
-    frontend = bare.start_oned()
+    frontend = bare.oned.start()
     do("with oned", INSTALL)
     do("again", INSTALL)
     do("dry run again", INSTALL, "--dry-run")
@@ -87,9 +88,9 @@ def _protect(bare: Machine, frontend: FrontEnd, do) -> None:  # type: ignore[no-
     protected = frontend.call("datastore.allocate", PROTECTED, -1)
     do("refused", "dpkg", "--remove", "onedr")
     frontend.call("datastore.delete", protected)
-    bare.stop_oned()
+    bare.oned.stop()
     do("refused without oned", "dpkg", "--remove", "onedr")
-    bare.start_oned()
+    bare.oned.start()
     do("removed", "dpkg", "--remove", "onedr")
     do("purged", "dpkg", "--purge", "onedr")
 
