@@ -130,12 +130,12 @@ def look(pool: Pool, item: Item, here: str) -> Item:
         return item
     try:
         with pool.image(item.name, read_only=True) as image:
-            values = dict(image.metadata_list())
+            values, mode = dict(image.metadata_list()), mirror.mode(image)
             parent = parent_of(image)
             made_at = json.loads(values[images.MADE_KEY])["fsid"] if images.MADE_KEY in values else here
             return replace(
-                item, mode=mirror.mode(image), primary=mirror.is_primary(image), size=int(image.size()),
-                parent="/".join(parent[:2]) if parent else "", traces=any(is_ours(key) for key in values),
+                item, mode=mode, primary=mirror.is_primary(image), size=int(image.size()),
+                parent="/".join(parent[:2]) if parent else "", traces=any(is_ours(key) for key in values) or (mode is None and bool(mirror.sync_points(image))),
                 from_peer=item.from_peer or made_at != here,
             )
     except rbd.ImageNotFound:

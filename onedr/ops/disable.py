@@ -105,13 +105,15 @@ class _Disable:
         self.waiting: dict[str, str] = {}
         self.done: set[str] = set()
         self.settings = _settings(of_element(frontend.datastore(datastore_id)))
+        self.total = len(plan.to_act())
         self.left = {verdict.item.label: verdict.reason for verdict in plan.verdicts if verdict.what == "leave"}
 
     def execute(self) -> Outcome:
         try:
             self._to_stock()
-            self._strip_all()
+            self._strip_all(self.plan.to_act())
             self._look_at_peer()
+            self._strip_all(self._remaining())  # what rbd-mirror, which has let go only now, left of a first copy
             if not self.failed:
                 self._clean_attributes()
         finally:
@@ -136,10 +138,8 @@ class _Disable:
                 raise OneDRError(f"The keeper did not end within {_KEEPER_LIMIT_S} s; run onedr disable again.")
             time.sleep(_PAUSE_S)
 
-    def _strip_all(self) -> None:
+    def _strip_all(self, todo: list[Item]) -> None:
         """Sweeps, because a driver or hook that began before may still mirror or record something."""
-        todo = self.plan.to_act()
-        self.total = len(todo)
         for _ in range(_SWEEPS):
             if not todo:
                 return

@@ -23,7 +23,6 @@ _RM_LIMIT_S = 45  # more than Ceph goes on counting a dead client among the watc
 _RM_PAUSE_S = 0.2
 _RACE_LIMIT_S = 30
 _REMOVING_S = 60
-_SYNC_POINT = ".rbd-mirror"  # rbd-mirror's snapshots of a journaled image during its first copy
 
 
 def maker(pool: Pool, name: str) -> dict[str, str]:
@@ -248,8 +247,9 @@ def remove(pool: Pool, name: str) -> None:
 
 def _prepare_removal(pool: Pool, name: str) -> None:
     with pool.image(name) as image:
-        for snapshot in snapshots(image):
-            if not snapshot.startswith(_SYNC_POINT) and not drop_snapshot(image, snapshot):
+        passing = mirror.sync_points(image)
+        for snapshot in [found for found in snapshots(image) if found not in passing]:
+            if not drop_snapshot(image, snapshot):
                 raise StorageError(
                     f"RBD image {pool.access.pool}/{name} is not removed: a clone of its snapshot {snapshot} lies in Ceph's "
                     f"trash. Purge that first (rbd trash ls {pool.access.pool})."
@@ -317,9 +317,7 @@ def _remove(pool: Pool, name: str) -> None:
         pool.rbd.remove(pool.io, name)
     except rbd.ImageHasSnapshots:
         with pool.image(name) as image:
-            for snapshot in snapshots(image):
-                if snapshot.startswith(_SYNC_POINT):
-                    drop_snapshot(image, snapshot)
+            mirror.drop_sync_points(image)
         raise
 
 

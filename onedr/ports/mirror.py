@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from onedr.ports.ceph import Pool
 _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
 # Which features an image had before it was mirrored: `<image id> <number>`. It stays at this site (P39).
 FEATURES_KEY = ".rbd_onedr.features"
+_SYNC_POINT = ".rbd-mirror."
 _INSTANCE, _DAEMONS = "instance_", 100
 REPLAYING = 4  # mirror_image_get_status()['state'], CEPH-FACTS §5
 
@@ -78,9 +80,22 @@ def disable(pool: Pool, name: str) -> None:
             _remove_schedules(pool, name)  # before: Ceph takes no command for the schedule of an image that is not mirrored
         if mode(image) is not None:
             image.mirror_image_disable(False)
+        drop_sync_points(image)
         _restore_features(image)
         if mode(image) is not None:
             raise StorageError(f"RBD image {name} is still mirrored although Ceph accepted its end: rbd mirror image status.")
+
+
+def drop_sync_points(image: rbd.Image) -> None:
+    """Remove what a first copy that was cut short left on an image: rbd-mirror's own snapshots, which nobody else would."""
+    for name in sync_points(image):
+        with suppress(rbd.ImageNotFound):
+            image.remove_snap(name)
+
+
+def sync_points(image: rbd.Image) -> list[str]:
+    """Names of the snapshots from which rbd-mirror makes, or once made, a first copy."""
+    return [name for name in (str(snapshot["name"]) for snapshot in image.list_snaps()) if name.startswith(_SYNC_POINT)]
 
 
 def _restore_features(image: rbd.Image) -> None:
