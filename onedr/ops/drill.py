@@ -11,15 +11,14 @@ from typing import Any
 import rbd
 
 from onedr import names
-from onedr.model import ImageFacts, State
+from onedr.model import State
 from onedr.ops import drill_cleanup, drill_objects, drill_report, gather, peer, planned, protected, recreate
 from onedr.ops import site as front
 from onedr.ops.drill_checks import Checks, Guest, check
 from onedr.ops.protected import Datastore
 from onedr.ops.running import Emit, Outcome, Running, clock
 from onedr.policy import drill as policy
-from onedr.policy import failover, recovery
-from onedr.policy.definition import CDROM
+from onedr.policy import failover, inventory, recovery
 from onedr.policy.plan import LIMITS_S, Kind, Plan, Request, Step
 from onedr.policy.readiness import Ground
 from onedr.policy.steps import listed
@@ -195,7 +194,7 @@ class Drill:
 
     def _check(self, origin: str) -> str:
         item, vm_id = self.items[origin], self.evidence.vm_ids[origin]
-        writable = [self.evidence.clones[image.name] for image in item.images if not _is_cdrom(image)]
+        writable = [self.evidence.clones[image.name] for image in item.images if not inventory.is_cdrom(image)]
         address = drill_objects.address(self.seen.site, vm_id)
         guest = Guest(vm_id, item.record.name, address, writable)
         said = check(self.pool, self.frontend, guest, self.checks, self.evidence.checks.setdefault(origin, []).append)
@@ -247,9 +246,3 @@ class Drill:
 
     def _label(self, item: str) -> str:
         return self.items[item].label if item in self.items else item
-
-
-def _is_cdrom(image: ImageFacts) -> bool:
-    return image.image is not None and getattr(image.image.body, "type", None) == CDROM
-
-

@@ -12,7 +12,7 @@ from onedr import template
 from onedr.model import ImageFacts, ImageRecord, Peer
 from onedr.policy import inventory, planned, readiness, returning, settings
 from onedr.policy.inventory import VmItem
-from onedr.policy.plan import Facts, Kind, Plan, Request, Step
+from onedr.policy.plan import Facts, Kind, PeerVm, Plan, Request, Step
 from onedr.policy.vm_template import HELD
 
 _ORDER = {kind: number for number, kind in enumerate(Kind)}
@@ -36,7 +36,7 @@ def plan(facts: Facts, request: Request) -> Plan:
     fresh = by_priority(item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *homes})
     left_out.update(readiness.obstacles(fresh, facts.ground))
     images = _images_to_take(facts, request, [item for item in vms if item.origin not in left_out])
-    bad_images = _incomplete(images)
+    bad_images = _untouchable(images, facts.local)
     for item in vms:
         reasons = [f"{image.name}: {bad_images[image.name]}" for image in item.images if image.name in bad_images]
         if reasons and not item.obstacles:
@@ -153,13 +153,14 @@ def not_found(request: Request, vms: list[VmItem]) -> dict[str, str]:
     return {wanted: "no record of this VM has arrived here" for wanted in request.vms if wanted not in found}
 
 
-def _incomplete(images: Iterable[ImageFacts]) -> dict[str, str]:
-    """Why an image must stay as it is: its own copy, or one it is read through, never completed."""
+def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> dict[str, str]:
+    """Why an image must stay as it is: its own copy, or one it is read through, never completed, or a stale VM runs on it."""
     images = list(images)
     bad = {
         image.name: "its first copy never completed; promoting it would give a broken disk (P3)"
         for image in images if not image.primary and not image.complete
     }
+    bad.update(_under_stale_vms(images, local))
     bad.update({
         image.name: "it holds what was written here before the peer took over, and nothing since: onedr reprotect comes first"
         for image in images if image.stale
@@ -167,12 +168,21 @@ def _incomplete(images: Iterable[ImageFacts]) -> dict[str, str]:
     grown = True
     while grown:
         found = {
-            image.name: f"it is read through {image.parent}, whose first copy never completed (P3)"
+            image.name: f"it is read through {image.parent}, and {bad[image.parent]}"
             for image in images if image.name not in bad and image.parent in bad
         }
         bad.update(found)
         grown = bool(found)
     return bad
+
+
+def _under_stale_vms(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> dict[str, str]:
+    """A VM that still runs here on an image it has lost would go on writing with what it remembers of it, once it is promoted."""
+    waiting = {image.name for image in images if not image.primary and not inventory.is_cdrom(image)}
+    return {
+        name: f"VM {vm.name} ({vm.vm_id}) still runs on it here although the peer has taken it over: power that VM off first"
+        for vm in local.values() if vm.state == "ACTIVE" for name in vm.images & waiting
+    }
 
 
 def _storage_steps(facts: Facts, images: list[ImageFacts]) -> list[Step]:
@@ -214,7 +224,7 @@ def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vm
     ]
     off = [item for item in at_home_now if item not in home and homes[item.origin].state == "POWEROFF"]  # a run died in between
     to_start = {item.origin: f"start VM {item.record.name}" for item in (*fresh, *home, *off) if wants_start(item, request)}
-    for origin in _left_on_hold(facts, request, vms):
+    for origin in [found for found in _left_on_hold(facts, request, vms) if found not in homes]:  # of two VMs the one at home
         to_start.setdefault(origin, f"start VM {facts.recovered[origin].vm_id}, created by an interrupted run")
     known = [item.origin for item in by_priority(vms) if item.origin in to_start]
     ordered = [*known, *(origin for origin in to_start if origin not in known)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from onedr import template
 from onedr.model import Envelope, ImageFacts, ImageRecord, VmRecord
+from onedr.policy.definition import CDROM
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,11 @@ def _item(origin: str, envelope: Envelope, by_name: dict[str, ImageFacts]) -> Vm
                 obstacles.append(f"the copy of disk {disk.disk_id} ({name}) never completed")
             obstacles.extend(f"disk {disk.disk_id} ({name}): {problem}" for problem in image.problems)
     return VmItem(origin, envelope, record, tuple(found), tuple(obstacles), tuple(warnings))
+
+
+def is_cdrom(image: ImageFacts) -> bool:
+    """Does its record say so? Such an image is only read."""
+    return image.image is not None and isinstance(image.image.body, ImageRecord) and image.image.body.type == CDROM
 
 
 def of_datastores(images: Iterable[ImageFacts], datastores: Collection[str]) -> list[ImageFacts]:

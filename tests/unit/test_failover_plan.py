@@ -200,6 +200,12 @@ def test_an_image_that_is_not_complete_is_never_promoted(world: Facts, request_:
 
 
 @given(WORLDS, REQUESTS)
+def test_nothing_is_promoted_under_a_vm_that_still_runs_on_it(world: Facts, request_: Request) -> None:
+    running = {name for vm in world.local.values() if vm.state == "ACTIVE" for name in vm.images}
+    assert not {target for kind, target in steps(failover.plan(world, request_)) if kind is Kind.PROMOTE} & running
+
+
+@given(WORLDS, REQUESTS)
 def test_nothing_is_promoted_over_a_parent_that_stays_behind(world: Facts, request_: Request) -> None:
     images = {found.name: found for found in world.images}
     promoted = {target for kind, target in steps(failover.plan(world, request_)) if kind is Kind.PROMOTE}
@@ -245,7 +251,8 @@ def test_a_vm_is_created_and_started_only_on_disks_that_are_promoted_and_registe
     plan = failover.plan(world, request_)
     items = {item.origin: item for item in plan.vms}
     images = {found.name: found for found in world.images}
-    at_home = {origin: home.images for origin, home in returning.homes(plan.vms, world.local).items()}
+    homes = returning.homes(plan.vms, world.local)
+    at_home = {origin: home.images for origin, home in homes.items()}
     for at, (kind, target) in enumerate(steps(plan)):
         if kind not in (Kind.CREATE, Kind.RETURN, Kind.START) or target not in items:
             continue
@@ -257,7 +264,8 @@ def test_a_vm_is_created_and_started_only_on_disks_that_are_promoted_and_registe
                 assert images[name].primary or (Kind.PROMOTE, name) in before
                 assert name in world.registered or (Kind.REGISTER, name) in before or name in at_home.get(target, ())
         created = target in world.recovered and world.recovered[target].finished
-        made = created or {(Kind.CREATE, target), (Kind.RETURN, target)} & set(before)
+        back = target in homes and not returning.waits(items[target], homes[target], images, world.here)  # a run died after it
+        made = created or back or {(Kind.CREATE, target), (Kind.RETURN, target)} & set(before)
         assert kind in (Kind.CREATE, Kind.RETURN) or made
 
 

@@ -50,7 +50,7 @@ def test_a_vm_at_home_that_has_its_disks_is_left_alone() -> None:
 
 @pytest.mark.parametrize(("home", "reason"), [
     (replace(HOME, images=frozenset({"one-1", "one-2"}), state="HOLD"), "is HOLD: power it off"),
-    (replace(HOME, held="", state="ACTIVE"), "is ACTIVE; power it off"),
+    (replace(HOME, held="", state="ACTIVE"), "still runs on it here although the peer has taken it over"),
 ])
 def test_one_that_cannot_come_as_it_is_keeps_everything_where_it_is(home: PeerVm, reason: str) -> None:
     plan = failover.plan(coming(home=home), Request())

@@ -64,7 +64,8 @@ def worlds(draw: st.DrawFn) -> Facts:
     return facts(
         *images, local={f"{HERE}:{home.vm_id}": home for home in homes}, protected=draw(st.integers(0, 9)) > 0,
         peer=draw(st.sampled_from(Peer)), can_fence=draw(st.booleans()),
-        registered=draw(st.just(frozenset()) | st.frozensets(st.integers(0, 5).map("one-{}".format))),
+        registered=draw(st.just(frozenset()) | st.frozensets(st.integers(0, 5).map("one-{}".format)))
+        | {name for home in homes for name in home.images - home.clones},
         recovered=draw(st.dictionaries(st.integers(0, VM_COUNT).map(f"{THERE}:{{}}".format), recovered, max_size=2)),
         there=draw(st.none() | st.just(tuple(_peer_vm(draw, body) for body in bodies))),
     )
