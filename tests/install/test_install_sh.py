@@ -306,7 +306,7 @@ def test_a_foreign_command_is_refused(source: Path, one: Path) -> None:
 
 def test_an_interpreter_without_the_library_is_refused(source: Path, one: Path, tmp_path: Path) -> None:
     bare = tmp_path / "python"
-    put(bare, '#!/bin/sh\ncase "$*" in *"import rbd") exit 1 ;; esac\n', 0o755)
+    put(bare, '#!/bin/sh\ncase "$*" in *rbd*) exit 1 ;; esac\n', 0o755)
     result = install(source, one, python=str(bare))
     assert result.returncode == 1
     assert "cannot import rbd. Install it (apt install python3-rbd)" in result.stderr
