@@ -4,27 +4,27 @@ Looks go side by side; one that fails or hangs is a fact of its own, an Unknown 
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any, cast
 
 from onedr.errors import OneDRError
-from onedr.model import Card, Peer
-from onedr.names import is_ours
-from onedr.ops import check_sites, enable, parallel, peer, status
+from onedr.model import Card, Mode
+from onedr.ops import check_peer, check_sites, enable, parallel, status
 from onedr.ops import probe as probing
+from onedr.ops.check_peer import Way
 from onedr.ops.check_sites import PeerView
 from onedr.ops.protected import Datastore
 from onedr.policy import checks, inventory
-from onedr.policy.check_facts import Cluster, Facts, Finding, Known, Level, Mirrors, Peering, Replicas, Room, Unknown
+from onedr.policy.check_facts import Cluster, Facts, Finding, Known, Level, Peering, Replicas, Room, Unknown
 from onedr.ports import cards, ceph, estate, mirror, proofs
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 
-_LIMIT_S = 4.0  # of one look
+_LIMIT_S = 10.0  # of one look; what it asks has shorter limits of its own
+_MGR_LIMIT_S = 3.0  # python-rados knows none for the manager's answers
 _CEPH_LIMIT_S = 3
-_VOLATILE = "one-sys-"
 Source = Callable[[], Any]
 
 
@@ -32,15 +32,14 @@ def check(datastore: Datastore) -> list[Finding]:
     """Everything there is to say of a datastore. Never raises for what cannot be reached: that is a finding."""
     facts = Facts(datastore.name, datastore.settings)
     try:
-        with ceph.connect(datastore.access, _CEPH_LIMIT_S, _CEPH_LIMIT_S) as pool:
-            return checks.findings(_with_ceph(facts, datastore, pool))
+        with ceph.connect(datastore.access, _CEPH_LIMIT_S, _CEPH_LIMIT_S) as pool, ExitStack() as stack:
+            return checks.findings(_with_ceph(facts, datastore, pool, Way(pool, datastore, stack)))
     except OneDRError as error:
         lost = Unknown(check_sites.reason(error))
-        found = _known(_front_end_sources(datastore))
         facts = replace(
             facts, here=_dark(lost), there=_dark(lost), peer=lost, readable=lost, verdict=lost, unprotected=lost, images=lost,
             clashes=lost, schedules=lost, snapshots_kept=lost, proofs=lost, start_here=lost, start_there=lost)
-        return checks.findings(replace(facts, **found))
+        return checks.findings(replace(facts, **_known(_front_end_sources(datastore))))
 
 
 def site_check() -> list[Finding]:
@@ -63,23 +62,31 @@ def _known(sources: Mapping[str, Source]) -> dict[str, Any]:
     }
 
 
-def _with_ceph(facts: Facts, datastore: Datastore, pool: Pool) -> Facts:
+def _with_ceph(facts: Facts, datastore: Datastore, pool: Pool, way: Way) -> Facts:
+    def frontend() -> FrontEnd:
+        return FrontEnd(limit_s=check_sites.LIMIT_S)
+
     sources: dict[str, Source] = {
-        "here": lambda: _cluster(pool, datastore.name),
-        "settings_here": lambda: estate.mirror_options(pool),
-        "peer": lambda: _peer(pool, datastore),
-        "view": lambda: status.view(pool, datastore, FrontEnd(limit_s=check_sites.LIMIT_S)),
-        "schedules": lambda: frozenset(mirror.scheduled(pool)),
+        **{f"here.{name}": source for name, source in _cluster(lambda: pool, datastore.name).items()},
+        "here.settings": lambda: estate.mirror_options(pool),
+        **{f"there.{name}": source for name, source in _cluster(
+            way.there, datastore.settings.peer_datastore or datastore.name).items()},
+        "peer": way.seen,
+        "readable": way.readable,
+        "clashes": lambda: check_peer.clashes(pool, way.there()),
+        "view": lambda: status.view(pool, datastore, frontend(), way.sight),
+        "schedules": lambda: _schedules(pool, datastore),
         "snapshots_kept": lambda: int(estate.option(pool, estate.KEPT)),
         "proofs": lambda: proofs.last(pool),
         "peer_view": lambda: check_sites.peer_front_end(datastore),
         **_front_end_sources(datastore),
+        "clock_s": check_peer.Both(check_sites.clock, lambda: check_peer.clock(way.there())),
     }
+    sources["there.mirrors"] = check_peer.Both(sources["there.mirrors"], lambda: check_peer.remote_mirrors(pool))
     found = _known(sources)
-    here, view, looked, peer_view = (found.pop(name) for name in ("here", "view", "peer", "peer_view"))
-    options = found.pop("settings_here")
-    here = _dark(here) if isinstance(here, Unknown) else replace(here, settings=options)
-    facts = _with_peer(replace(replace(facts, **found), here=here), looked)
+    here, there = _cluster_of(found, "here."), _with_card_options(_cluster_of(found, "there."))
+    view, peer_view = found.pop("view"), found.pop("peer_view")
+    facts = replace(facts, **found, here=here, there=there)
     if isinstance(view, Unknown):
         return replace(facts, verdict=view, unprotected=view, images=view, start_here=view, start_there=view)
     facts = replace(
@@ -89,62 +96,23 @@ def _with_ceph(facts: Facts, datastore: Datastore, pool: Pool) -> Facts:
     return _with_targets(facts, pool, peer_view)
 
 
-def _with_peer(facts: Facts, looked: Any) -> Facts:
-    """What was seen of the peer's Ceph: (sight, cluster, clashes), each known or not."""
-    if isinstance(looked, Unknown):
-        return replace(facts, peer=looked, readable=looked, there=_dark(looked), clashes=looked)
-    sight, cluster, clashes, clock = looked
-    facts = replace(facts, peer=(sight.peer, sight.detail), readable=sight.can_connect, there=cluster, clashes=clashes)
-    return replace(facts, clock_s=clock) if isinstance(facts.clock_s, Unknown) else facts
-
-
-def _dark(why: Unknown) -> Cluster:
-    return Cluster(*[why] * len(Cluster.__dataclass_fields__))
-
-
-def _cluster(pool: Pool, card: str) -> Cluster:
-    """One site's Ceph, by an open pool; `card`: the datastore's name there."""
-    sources: dict[str, Source] = {
-        "fsid": pool.fsid,
-        "peering": lambda: Peering(*estate.peering(pool)),
-        "mirrors": lambda: _mirrors(pool),
-        "releases": lambda: estate.releases(pool),
-        "replicas": lambda: Replicas(*estate.replicas(pool)),
-        "room": lambda: Room(*estate.room(pool)),
-        "card": lambda: cards.read(pool).get(card),
+def _cluster(opened: Callable[[], Pool], card: str) -> dict[str, Source]:
+    """Looks at one site's Ceph; `card`: the datastore's name there."""
+    return {
+        "fsid": lambda: opened().fsid(),
+        "peering": lambda: Peering(*estate.peering(opened())),
+        "mirrors": lambda: check_peer.mirrors(opened()),
+        "releases": lambda: estate.releases(opened()),
+        "replicas": lambda: Replicas(*estate.replicas(opened())),
+        "room": lambda: Room(*estate.room(opened())),
+        "card": lambda: cards.read(opened()).get(card),
     }
-    return replace(Cluster(), **_known(sources))
 
 
-def _mirrors(pool: Pool) -> Mirrors:
-    own, _ = estate.reports(pool)
-    return Mirrors(estate.mirrors(pool), len(own.up) + len(own.down), len(own.up))
-
-
-def _peer(pool: Pool, datastore: Datastore) -> tuple[peer.Sight, Cluster, Known[tuple[str, ...]], Known[tuple[float, float]]]:
-    """The peer's Ceph, as far as it answers and lets us in."""
-    sight = peer.look(pool, datastore.settings)
-    if sight.peer is not Peer.ANSWERS:
-        why = Unknown(f"the peer's Ceph does not answer ({sight.detail})")
-        return sight, _dark(why), why, why
-    if not sight.can_connect:
-        why = Unknown("the peer's Ceph may not be read from here")
-        return sight, replace(_dark(why), **_known({"mirrors": lambda: _remote(pool)})), why, why
-    try:
-        with peer.connect(sight, pool.access.pool) as there:
-            sources: dict[str, Source] = {
-                "cluster": lambda: _cluster(there, datastore.settings.peer_datastore or datastore.name),
-                "clashes": lambda: _clashes(pool, there),
-                "clock": lambda: _clock(there),
-            }
-            found = _known(sources)
-    except OneDRError as error:
-        why = Unknown(check_sites.reason(error))
-        return sight, _dark(why), why, why
-    cluster = found["cluster"]
-    if isinstance(cluster, Unknown):
-        return sight, _dark(cluster), found["clashes"], found["clock"]
-    return sight, _with_card_options(cluster), found["clashes"], found["clock"]
+def _cluster_of(found: dict[str, Any], prefix: str) -> Cluster:
+    """Takes what was found of one cluster out of `found`."""
+    own = {name: found.pop(name) for name in list(found) if name.startswith(prefix)}
+    return replace(Cluster(), **{name[len(prefix):]: value for name, value in own.items()})
 
 
 def _with_card_options(cluster: Cluster) -> Cluster:
@@ -156,32 +124,17 @@ def _with_card_options(cluster: Cluster) -> Cluster:
     return replace(cluster, settings=why)
 
 
-def _remote(pool: Pool) -> Mirrors:
-    """What the peer's rbd-mirror reported here: all there is to know where the peer may not be read."""
-    _, remote = estate.reports(pool)
-    total = len(remote.up) + len(remote.down)
-    if not total:
-        raise OneDRError("the peer's Ceph may not be read from here, and no image is mirrored")
-    return Mirrors(1, total, len(remote.up))
+def _schedules(pool: Pool, datastore: Datastore) -> frozenset[str]:
+    if datastore.settings.mode is not Mode.SNAPSHOT:
+        return frozenset()
+    found = parallel.each(("",), lambda _: mirror.scheduled(pool), _MGR_LIMIT_S)[""]
+    if isinstance(found, OneDRError):
+        raise OneDRError(f"the manager does not tell its schedules: {found}")
+    return frozenset(found)
 
 
-def _clashes(pool: Pool, there: Pool) -> tuple[str, ...]:
-    """Names that both sites use for different images. Volatile disks are mirrored nowhere and may be called alike."""
-    here_roles, there_roles = mirror.roles(pool), mirror.roles(there)
-    shared = set(pool.names()) & set(there.names())
-    return tuple(sorted(
-        name for name in shared if is_ours(name) and not name.startswith(_VOLATILE)
-        and (name not in here_roles or name not in there_roles or here_roles[name].global_id != there_roles[name].global_id)
-    ))
-
-
-def _clock(there: Pool) -> tuple[float, float]:
-    """By the newest report of the peer's rbd-mirror, which is up to 31 s old."""
-    own, _ = estate.reports(there)
-    if own.newest is None:
-        raise OneDRError("nothing that the peer's Ceph says carries a time")
-    ahead = own.newest - time.time()
-    return ahead, ahead + 31
+def _dark(why: Unknown) -> Cluster:
+    return Cluster(*[why] * len(Cluster.__dataclass_fields__))
 
 
 def _front_end_sources(datastore: Datastore) -> dict[str, Source]:

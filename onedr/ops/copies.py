@@ -30,10 +30,13 @@ class Copies:
     proven: bool
 
 
-def look(pool: Pool, settings: Settings, names: Iterable[str]) -> Copies:
-    """Look at the peer's copies of `names`; every remote call is bounded, a dark peer costs seconds at the most."""
+def look(pool: Pool, settings: Settings, names: Iterable[str], sight: peer.Sight | None = None) -> Copies:
+    """Look at the peer's copies of `names`; every remote call is bounded, a dark peer costs seconds at the most.
+
+    `sight`: what is seen of the peer, where the caller has looked already.
+    """
     wanted = list(names)
-    sight = peer.look(pool, settings)
+    sight = sight or peer.look(pool, settings)
     if sight.peer is Peer.ANSWERS and sight.can_connect:
         try:
             with peer.connect(sight, pool.access.pool) as there:

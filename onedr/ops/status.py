@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from onedr import names
 from onedr.errors import FrontEndError
 from onedr.model import ImageFacts, State, VmRecord
-from onedr.ops import copies, gather, protected
+from onedr.ops import copies, gather, peer, protected
 from onedr.ops.copies import Copies
 from onedr.ops.protected import Datastore
 from onedr.policy import conversion, definition, inventory, recovery, state
@@ -53,13 +54,15 @@ def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
     }
 
 
-def view(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> View:
-    """Look at everything once."""
+def view(
+    pool: Pool, datastore: Datastore, frontend: FrontEnd, sight: Callable[[], peer.Sight | None] = lambda: None,
+) -> View:
+    """Look at everything once. `sight`: what is seen of the peer, where somebody is looking already."""
     now = time.time()
     facts = tuple(_images(pool, datastore, frontend))
     mirrored = tuple(fact for fact in facts if fact.mode is not None)
     primaries = [fact.name for fact in mirrored if fact.primary]
-    seen = copies.look(pool, datastore.settings, primaries)
+    seen = copies.look(pool, datastore.settings, primaries, sight())
     unprotected = _unprotected(datastore, frontend, facts)
     items = tuple(_item(fact, seen, now) for fact in mirrored)
     items += tuple(

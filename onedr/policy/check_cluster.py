@@ -29,7 +29,7 @@ def peer(facts: Facts) -> Iterator[Said]:
     if found is Peer.ANSWERS:
         yield ok(f"the peer's Ceph answers ({detail})")
     else:
-        todo = "bring the peer's Ceph or the line back; if the peer is lost: onedr failover there where the copies are"
+        todo = "bring its Ceph or the line back; if that site is lost and the copies are here: onedr failover"
         yield bad(f"the peer's Ceph does not answer ({detail}): nothing is copied meanwhile", todo)
 
 

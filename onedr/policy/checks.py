@@ -131,15 +131,15 @@ def findings(facts: Facts) -> list[Finding]:
 def _judged(table: Mapping[str, Check], facts: Facts | SiteFacts, subject: str) -> Iterator[Finding]:
     for code, check in table.items():
         unknown = () if check.partial else _unknown(facts, check.needs)
-        said = [Said(check.unknown, f"not known: {_what(need)}{reason}", check.todo) for need, reason in unknown]
+        said = [Said(check.unknown, f"not known: {reason}", check.todo) for reason in unknown]
         if not said:
             said = list(check.judge(facts))
         for each in said:
             yield Finding(code, each.level, each.text, each.todo, subject)
 
 
-def _unknown(facts: Facts | SiteFacts, needs: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """What is needed and not known, and why; the same reason once."""
+def _unknown(facts: Facts | SiteFacts, needs: tuple[str, ...]) -> Iterator[str]:
+    """Why what is needed is not known, each reason once."""
     reasons: set[str] = set()
     for need in needs:
         value: Any = facts
@@ -147,11 +147,7 @@ def _unknown(facts: Facts | SiteFacts, needs: tuple[str, ...]) -> Iterator[tuple
             value = getattr(value, name)
         if isinstance(value, Unknown) and value.reason not in reasons:
             reasons.add(value.reason)
-            yield need, value.reason
-
-
-def _what(need: str) -> str:
-    return {"here": "here, ", "there": "of the peer, "}.get(need.partition(".")[0], "")
+            yield value.reason
 
 
 def worst(found: list[Finding]) -> Level:

@@ -1,0 +1,138 @@
+"""The peer's Ceph, as `onedr check` sees it: the way there is looked for once and shared by all looks."""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+import rados
+import rbd
+
+from onedr.errors import OneDRError
+from onedr.model import Peer
+from onedr.names import is_ours
+from onedr.ops import peer
+from onedr.ops.protected import Datastore
+from onedr.policy.check_facts import Mirrors
+from onedr.ports import estate, mirror
+from onedr.ports.ceph import Pool
+
+_LIMIT_S = 8.0
+_REPORT_S = 31.0  # how old a report of rbd-mirror may be
+_VOLATILE = "one-sys-"
+
+
+class Way:
+    """The look at the peer, begun at once in the background. Its pool stays open as long as `stack`."""
+
+    def __init__(self, pool: Pool, datastore: Datastore, stack: ExitStack):
+        self._pool, self._datastore, self._stack = pool, datastore, stack
+        self._sight: peer.Sight | OneDRError = OneDRError(f"looking at the peer did not end within {_LIMIT_S:g} s")
+        self._there: Pool | OneDRError = self._sight
+        self._tried = False  # was there a way in?
+        self._done = threading.Event()
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def _look(self) -> None:
+        try:
+            self._sight = self._open(peer.look(self._pool, self._datastore.settings))
+        except OneDRError as error:
+            self._sight = self._there = error
+        except (rados.Error, rbd.Error) as error:
+            self._sight = self._there = OneDRError(f"Ceph: {error}")
+        finally:
+            self._done.set()
+
+    def _open(self, sight: peer.Sight) -> peer.Sight:
+        """Its pool too, when it answers. What does not let us read is not read by others either: they need not wait for it."""
+        if sight.peer is not Peer.ANSWERS:
+            self._there = OneDRError(f"the peer's Ceph does not answer ({sight.detail})")
+        elif not sight.can_connect:
+            self._there = OneDRError("the peer's Ceph may not be read from here")
+        else:
+            self._tried = True
+            try:
+                self._there = there = self._stack.enter_context(peer.connect(sight, self._pool.access.pool))
+                mirror.peers(there)
+            except (OneDRError, rados.Error, rbd.Error) as error:
+                self._there = OneDRError(f"the peer's Ceph cannot be read: {str(error).rstrip('.')}")
+                return replace(sight, key=None, configured=None)
+        return sight
+
+    def sight(self) -> peer.Sight:
+        """What is seen of the peer. Raises OneDRError."""
+        self._done.wait(_LIMIT_S)
+        if isinstance(self._sight, OneDRError):
+            raise self._sight
+        return self._sight
+
+    def seen(self) -> tuple[Peer, str]:
+        """Does the peer answer, its storage too, and a sentence. Raises OneDRError."""
+        sight = self.sight()
+        if sight.peer is Peer.ANSWERS and isinstance(self._there, OneDRError) and self._tried:
+            return Peer.UNKNOWN, f"{sight.detail}, but {self._there}"
+        return sight.peer, sight.detail
+
+    def readable(self) -> bool:
+        """May the peer's Ceph be read from here? Raises OneDRError when that cannot be told: it does not answer."""
+        if self.sight().peer is Peer.ANSWERS and not self._tried:
+            return False
+        self.there()
+        return True
+
+    def there(self) -> Pool:
+        """The peer's pool. Raises OneDRError that says why not."""
+        self._done.wait(_LIMIT_S)
+        if isinstance(self._there, OneDRError):
+            raise self._there
+        return self._there
+
+
+def mirrors(pool: Pool) -> Mirrors:
+    """A cluster's own rbd-mirror."""
+    own, _ = estate.reports(pool)
+    return Mirrors(estate.mirrors(pool), len(own.up) + len(own.down), len(own.up))
+
+
+def remote_mirrors(pool: Pool) -> Mirrors:
+    """What the peer's rbd-mirror reported here: all there is to know where the peer may not be read. Raises OneDRError."""
+    _, remote = estate.reports(pool)
+    total = len(remote.up) + len(remote.down)
+    if not total:
+        raise OneDRError("no image is mirrored, so the peer's rbd-mirror reports nothing here")
+    return Mirrors(1, total, len(remote.up))
+
+
+def clashes(here: Pool, there: Pool) -> tuple[str, ...]:
+    """Names that both sites use for different images. Volatile disks are mirrored nowhere and may be called alike."""
+    here_roles, there_roles = mirror.roles(here), mirror.roles(there)
+    shared = set(here.names()) & set(there.names())
+    return tuple(sorted(
+        name for name in shared if is_ours(name) and not name.startswith(_VOLATILE)
+        and (name not in here_roles or name not in there_roles or here_roles[name].global_id != there_roles[name].global_id)
+    ))
+
+
+def clock(there: Pool) -> tuple[float, float]:
+    """By how much the peer's clock is ahead, at the least and at the most, by the newest report of its rbd-mirror."""
+    own, _ = estate.reports(there)
+    if own.newest is None:
+        raise OneDRError("nothing that the peer's Ceph says carries a time")
+    ahead = own.newest - time.time()
+    return ahead, ahead + _REPORT_S
+
+
+@dataclass(frozen=True)
+class Both:
+    """One look, and another for when the first fails."""
+
+    first: Callable[[], object]
+    second: Callable[[], object]
+
+    def __call__(self) -> object:
+        try:
+            return self.first()
+        except (OneDRError, rados.Error, rbd.Error):
+            return self.second()
