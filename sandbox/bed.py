@@ -53,10 +53,11 @@ class Bed:
         except FileNotFoundError as e:
             raise SandboxError(f"there is no bed under {self.base}: run `sandbox up` first") from e
 
-    def up(self, sites: Iterable[str] = SITE_NAMES, *, frontends: bool = True) -> None:
+    def up(self, sites: Iterable[str] = SITE_NAMES, *, frontends: bool = True, bare: bool = False) -> None:
         """Bring everything (or some sites) up from any state; what runs already is left as it is.
 
-        Returns when both clusters serve I/O and rbd-mirror has reported to its own cluster.
+        Returns when both clusters serve I/O and rbd-mirror has reported to its own cluster. `bare`: clusters as their
+        makers leave them, with an empty pool and client.admin: nothing of mirroring, no other user, no rbd-mirror.
         """
         _check_machine()
         boot_files()  # here, where Debian's archive can be reached: a site's network namespace leads nowhere
@@ -65,13 +66,15 @@ class Bed:
             every = sites_of_slot(self.base, slot)
             network.build(slot, every)
             wanted = [every[name] for name in sites]
-            _each(wanted, cluster.boot)
-            if len(wanted) == len(every):
-                peers.join(*wanted)
-            _each(wanted, lambda site: cluster.start(site, "mirror"))
+            _each(wanted, lambda site: cluster.boot(site, bare))
+            if not bare:
+                if len(wanted) == len(every):
+                    peers.join(*wanted)
+                _each(wanted, lambda site: cluster.start(site, "mirror"))
             if frontends:
                 _each(wanted, front.up)
-            self.wait_healthy(60, [s.name for s in wanted])
+            if not bare:
+                self.wait_healthy(60, [s.name for s in wanted])
 
     def down(self) -> None:
         """End every process of the bed and remove all its files and its network; fine when nothing is up."""
@@ -187,11 +190,11 @@ class Bed:
 
 
 @contextlib.contextmanager
-def temporary(*, frontends: bool = True) -> Iterator[Bed]:
+def temporary(*, frontends: bool = True, bare: bool = False) -> Iterator[Bed]:
     """A running bed in a folder of its own below /tmp (short enough for sockets), taken down in any case."""
     made = Bed(Path(tempfile.mkdtemp(prefix="bed-", dir="/tmp")))
     try:
-        made.up(frontends=frontends)
+        made.up(frontends=frontends, bare=bare)
         yield made
     finally:
         made.down()

@@ -31,8 +31,8 @@ STOP_ORDER = ("mirror", "mgr", "osd", "mon")
 MGR_FILES = ("mgr_module.py", "mgr_util.py", "rbd_support")
 
 
-def prepare(site: Site) -> None:
-    """Make the files of the site's cluster, once: conf, keys, monitor and OSD stores."""
+def prepare(site: Site, bare: bool = False) -> None:
+    """Make the files of the site's cluster, once: conf, keys, monitor and OSD stores. `bare`: no user but the admin."""
     ready = site.folder / "ready"
     if ready.exists():
         return
@@ -40,7 +40,7 @@ def prepare(site: Site) -> None:
     for name in ("mon", "mgr", "osd", "crash", "mgr-modules"):
         (site.folder / name).mkdir(parents=True)
     write_conf(site)
-    write_keyring(site.folder / "keyring")
+    write_keyring(site.folder / "keyring", bare)
     for name in MGR_FILES:
         (site.folder / "mgr-modules" / name).symlink_to(Path("/usr/share/ceph/mgr") / name)
     fsid, osd_uuid = str(uuid.uuid4()), str(uuid.uuid4())
@@ -68,9 +68,12 @@ def start(site: Site, daemon: str) -> None:
     processes.start(site, daemon, [program, "-c", str(site.ceph_conf), "-f", *args])
 
 
-def boot(site: Site) -> None:
-    """Start the cluster but for rbd-mirror and wait until it serves the pool; errors as SandboxError."""
-    prepare(site)
+def boot(site: Site, bare: bool = False) -> None:
+    """Start the cluster but for rbd-mirror and wait until it serves the pool; errors as SandboxError.
+
+    `bare`: the pool is there and no more, neither made for RBD nor mirrored.
+    """
+    prepare(site, bare)
     start(site, "mon")
     start(site, "mgr")
     try:
@@ -83,7 +86,7 @@ def boot(site: Site) -> None:
             until(mgr, lambda: command(cluster, prefix="mgr dump").get("available"), 60)
             if is_stuck(cluster):
                 unstick(site, cluster)
-            make_pool(site, cluster)
+            make_pool(site, cluster, bare=bare)
             # Only rbd_support is there; Ceph calls the other always-on modules failed.
             command(cluster, prefix="health mute", code="MGR_MODULE_ERROR", sticky=True)
     except rados.Error as e:
@@ -167,11 +170,13 @@ def stop(site: Site) -> None:
         processes.stop(site, daemon)
 
 
-def make_pool(site: Site, cluster: rados.Rados, pool: str = POOL) -> None:
-    """A pool whose images are mirrored one by one; there already is fine."""
+def make_pool(site: Site, cluster: rados.Rados, pool: str = POOL, bare: bool = False) -> None:
+    """A pool whose images are mirrored one by one; there already is fine. `bare`: just a pool."""
     if not cluster.pool_exists(pool):
         command(cluster, prefix="osd pool create", pool=pool, pg_num=8)
-        command(cluster, prefix="osd pool application enable", pool=pool, app="rbd")
+    if bare:
+        return
+    command(cluster, prefix="osd pool application enable", pool=pool, app="rbd")
     with cluster.open_ioctx(pool) as io:
         rbd.RBD().pool_init(io, False)
         if rbd.RBD().mirror_mode_get(io) == rbd.RBD_MIRROR_MODE_DISABLED:

@@ -28,9 +28,14 @@ def new_key() -> str:
     return base64.b64encode(head + os.urandom(16)).decode()
 
 
-def write_keyring(path: Path) -> None:
-    """Write a keyring with a new key for each name in CAPS, mode 0600."""
+OUR_OWN = ("client.oneadmin", "client.rbd-mirror.a")  # whom a new cluster does not have
+
+
+def write_keyring(path: Path, bare: bool = False) -> None:
+    """Write a keyring with a new key for each name in CAPS, mode 0600; `bare`: only for whom every cluster has."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
         for name, caps in CAPS.items():
+            if bare and name in OUR_OWN:
+                continue
             f.write(f"[{name}]\n\tkey = {new_key()}\n")
             f.writelines(f'\tcaps {service} = "{cap}"\n' for service, cap in caps.items())
