@@ -57,6 +57,7 @@ def _administered(command: Any) -> Any:
 @click.option("--poll-age", type=click.FloatRange(0.1, 60), default=0.5, show_default=True, help="Seconds; lag in JOURNAL mode.")
 @click.option("--retry", callback=_span, default="5s", show_default=True, help="After which rbd-mirror tries again what failed.")
 @click.option("--delete-delay", callback=_span, default="1d", show_default=True, help="How long deleted copies stay in trash.")
+@click.option("--no-probe", is_flag=True, help="Do not send small images there and back in the end.")
 @_administered
 def setup(datastore: str | None, pool: str | None, as_json: bool, yes: bool, **given: Any) -> None:
     """Make Ceph ready to mirror the pool of DATASTORE with the other site. Run it at one site, then at the other.
@@ -71,7 +72,9 @@ def setup(datastore: str | None, pool: str | None, as_json: bool, yes: bool, **g
         given["schedule"] or target.schedule, given["poll_age"], given["retry"], given["delete_delay"], given["offer"],
         target.site_index,
     )
-    asked = Asked(_admin(target, given), wish, given["join"], given["lasts"], given["dry_run"])
+    asked = Asked(
+        _admin(target, given), wish, given["join"], given["lasts"], given["dry_run"], not given["no_probe"], target.datastore
+    )
     if sys.stdin.isatty() and not (as_json or yes):
         asked = _guided(asked)
         if not asked.dry_run:

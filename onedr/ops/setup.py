@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from onedr.errors import OneDRError, RefusedError, StorageError
-from onedr.ops import setup_join, setup_ledger, setup_look
+from onedr.model import CephAccess, Mode
+from onedr.ops import setup_join, setup_ledger, setup_look, setup_verify
+from onedr.ops.protected import Datastore
 from onedr.ops.setup_hands import Hands
 from onedr.ops.setup_join import Guest
 from onedr.ops.setup_ledger import Ledger
@@ -36,6 +38,8 @@ class Asked:
     join: str = ""
     lasts_s: int = 86400
     dry_run: bool = False
+    probe: bool = True
+    datastore: Datastore | None = None
 
 
 def run(asked: Asked) -> Iterator[Event]:
@@ -51,11 +55,25 @@ def run(asked: Asked) -> Iterator[Event]:
         yield told(plan, asked.dry_run, asked.wish.pool)
         if plan.refusals:
             raise RefusedError(" ".join(plan.refusals))
-        if not asked.dry_run:
-            _clear(cluster, ledger)
-            yield from _Run(cluster, ledger, asked, facts, guest).do(plan)
-            site = asked.wish.site or facts.site or ""
-            yield {"event": "verdict", "message": _verdict(plan, asked, facts, site), "changed": len(plan.changes)}
+        if asked.dry_run:
+            return
+        _clear(cluster, ledger)
+        yield from _Run(cluster, ledger, asked, facts, guest).do(plan)
+        if peering.peers(cluster, asked.wish.pool) and asked.probe:
+            yield from _verify(asked, facts.daemons.running or cluster.mirror_daemons())
+        site = asked.wish.site or facts.site or ""
+        yield {"event": "verdict", "message": _verdict(plan, asked, facts, site), "changed": len(plan.changes)}
+
+
+def _verify(asked: Asked, running: Sequence[str]) -> Iterator[Event]:
+    """As the datastore's user: so its rights are tried too."""
+    if not running:
+        text = "It is not proven yet that it mirrors: rbd-mirror does not run here. When it does: onedr setup again."
+        yield {"event": "note", "level": "warning", "text": text}
+        return
+    wish = asked.wish
+    access = CephAccess(wish.pool, wish.user or asked.admin.user, asked.admin.conf, wish.keyfile)
+    yield from setup_verify.verify(access, Mode.SNAPSHOT if wish.schedule else Mode.JOURNAL, asked.datastore)
 
 
 def needs(asked: Asked) -> set[str]:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 
 from onedr.errors import FrontEndError, InputError, RefusedError
+from onedr.model import CephAccess
 from onedr.ops import protected, setup, setup_join, setup_ledger, setup_look
 from onedr.ops.setup import Event
 from onedr.ops.setup_hands import Hands
@@ -12,7 +13,8 @@ from onedr.ops.setup_ledger import Ledger
 from onedr.policy import teardown as policy
 from onedr.policy.setup import Plan
 from onedr.ports import cluster as clusters
-from onedr.ports import peering
+from onedr.ports import peering, proofs
+from onedr.ports.ceph import Pool
 from onedr.ports.cluster import Admin, Cluster
 from onedr.ports.frontend import FrontEnd
 
@@ -48,6 +50,8 @@ def _undo(cluster: Cluster, ledger: Ledger, hands: Hands, plan: Plan, pool: str)
         hands.write(change)
         setup.read_back(hands, change)
         yield {"event": "step", **setup.step(change)}
+    if peering.application(cluster, pool) is not None:
+        proofs.forget(Pool(cluster.rados, cluster.pool(pool), CephAccess(pool)))
     ledger.changes = policy.left(ledger.changes, pool, socket.gethostname())
     ledger.save(cluster)
 

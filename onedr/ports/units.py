@@ -23,8 +23,10 @@ def by_hand(conf: str, entity: str) -> str:
     """What to do where this machine's systemd cannot."""
     if conf in _CONF:
         service = f"ceph-rbd-mirror@{entity.removeprefix('client.')}"
-        return f"On a machine of this site with package rbd-mirror and the keyring of {entity}: systemctl enable --now {service}."
-    return f"Start it on a machine of this site, with the keyring of {entity}: CEPH_CONF={conf} rbd-mirror -f -n {entity}."
+        start = f"systemctl enable --now {service}"
+    else:
+        start = f"CEPH_CONF={conf} rbd-mirror -f -n {entity}"
+    return f"On a machine of this site with package rbd-mirror and the key of its user (ceph auth get {entity}): {start}."
 
 
 def active(unit: str) -> bool:
