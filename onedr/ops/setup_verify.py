@@ -1,0 +1,54 @@
+"""After a set-up: does it mirror? Small images travel there and back as the datastore's own user, then every check is made."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import rados
+import rbd
+
+from onedr.errors import OneDRError, StorageError
+from onedr.model import CephAccess, Mode, Proof, Settings
+from onedr.ops import check, probe
+from onedr.ops.protected import Datastore
+from onedr.ports import ceph, proofs
+
+Event = dict[str, Any]
+
+
+def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Iterator[Event]:
+    """Notes of what was seen; `datastore`: where a protected one is there already.
+
+    A probe is made unless a complete one of this mode and Ceph was made between these sites before.
+    """
+    try:
+        with ceph.connect(access) as pool:
+            proof = proofs.last(pool).get(mode)
+            if proof is None:
+                yield _note("ok", "Small images travel to the other site and back now; up to some minutes.")
+                proof = probe.probe(pool, datastore.settings if datastore else Settings(), mode)
+            yield from _said(proof)
+    except (OneDRError, rados.Error, rbd.Error) as error:
+        yield _note("problem", f"It is not proven that it mirrors: {StorageError(str(error))}")
+    if datastore is not None and datastore.settings.protect:
+        for finding in check.check(datastore):
+            if finding.level.value != "ok":
+                yield _note(finding.level.value, f"{finding.text}{f' -> {finding.todo}' if finding.todo else ''}")
+
+
+def _note(level: str, text: str) -> Event:
+    return {"event": "note", "level": level, "text": text}
+
+
+def _said(proof: Proof) -> Iterator[Event]:
+    if proof.why:
+        yield _note("problem", f"The probe ended before its end: {proof.why}")
+    told = (
+        ("an image arrives at the other site", proof.arrives, "problem"),
+        ("it comes back after a change of roles", proof.returns, "problem"),
+        ("a clone written where only its base held data arrives", proof.clones, "warning"),
+        ("what is discarded is gone there too", proof.discards, "warning"),
+    )
+    for text, good, bad in told:
+        answer = "not known" if good is None else "yes" if good else "NO"
+        yield _note("ok" if good else bad, f"Probe, {proof.mode.value} mode: {text}: {answer}")
