@@ -1,0 +1,304 @@
+"""`onedr check`: a healthy pair has no problem; then one thing is broken at a time, for real, and exactly that is told."""
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import workload as w
+from test_planned import introduce
+
+from sandbox.cloud import DATASTORE, NETWORK, Cloud
+from sandbox.waiting import until
+
+if TYPE_CHECKING:
+    from conftest import Sites
+
+PROBLEMS = 6  # exit code
+REPORTED_S = 60  # rbd-mirror reports an image within 30 s
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `onedr check` said."""
+
+    code: int
+    worst: str
+    findings: list[dict[str, str]]
+
+    def of(self, level: str) -> set[str]:
+        return {finding["code"] for finding in self.findings if finding["level"] == level}
+
+    def text(self, code: str) -> str:
+        return " ".join(f"{finding['text']} {finding['todo']}" for finding in self.findings if finding["code"] == code)
+
+
+def check(cloud: Cloud, *argv: str) -> Checked:
+    done = cloud.run("onedr", "check", *argv, "--json", check=False)
+    assert done.returncode in (0, PROBLEMS), done.stderr
+    said = json.loads(done.stdout)
+    return Checked(done.returncode, said["worst"], said["findings"])
+
+
+@dataclass
+class Ground:
+    """A protected pair with one VM at site A; `warned`: what is warned of while it is healthy, by site."""
+
+    sites: Sites
+    vm: int
+    disks: list[str]
+    warned: dict[str, set[str]]
+
+
+def key_file(cloud: Cloud) -> Path:
+    return cloud.one_location / "etc/onedr/record.key"
+
+
+def write_key(cloud: Cloud, text: str, mode: int = 0o600) -> None:
+    key_file(cloud).write_text(text)
+    key_file(cloud).chmod(mode)
+
+
+def reconcile(cloud: Cloud) -> None:
+    """It leaves the site's card for the other."""
+    cloud.run("onedr", "reconcile", DATASTORE)
+
+
+@pytest.fixture(scope="module")
+def g(sites: Sites) -> Iterator[Ground]:
+    a, b = sites.a, sites.b
+    introduce(a, b)
+    introduce(b, a)
+    key = b64encode(os.urandom(64)).decode()
+    for cloud in (a, b):
+        write_key(cloud, key)
+    base = w.create_image(a, "base", persistent=False, wait=False)
+    disk = w.create_image(a, "disk", wait=False)
+    for image in (base, disk):
+        a.wait_image(image)
+    vm = w.create_vm(a, "one", [base, disk], f'NIC=[NETWORK="{NETWORK}"]\n')
+    for cloud in (a, b):
+        reconcile(cloud)
+    disks = w.disks_of(w.wanted_record(a, vm))
+    w.wait_complete(a, disks)
+    made = Ground(sites, vm, disks, {})
+    until("healthy sites", lambda: all(
+        "RBD_MIRROR" not in found.of("warning") | found.of("problem") for found in (check(a), check(b))), REPORTED_S, 1)
+    made.warned = {cloud.name: check(cloud).of("warning") for cloud in (a, b)}
+    yield made
+
+
+def only(g: Ground, cloud: Cloud, found: Checked, problem: str, *, also_warned: frozenset[str] = frozenset()) -> None:
+    """Exactly this problem is told, and no warning that was not there before."""
+    told = [finding for finding in found.findings if finding["level"] != "ok"]
+    assert found.of("problem") == {problem}, told
+    assert found.of("warning") - g.warned[cloud.name] <= also_warned, told
+    assert found.code == PROBLEMS and found.worst == "problem"
+
+
+def test_a_healthy_pair_has_no_problem_at_either_site(g: Ground) -> None:
+    for cloud in (g.sites.a, g.sites.b):
+        found = check(cloud)
+        assert (found.code, found.of("problem")) == (0, set()), found.findings
+        # The bed: pools of one replica, no delete delay, no systemd, hosts that report no machine types; no probe was made.
+        assert found.of("warning") <= {"POOL_SIZE", "RPO", "GUARD_UNIT", "DISK_DRIVER", "PROCESSORS", "TRADE"}, found.findings
+        assert {finding["datastore"] for finding in found.findings} == {"", DATASTORE}
+    assert "1 VM(s) would start at the peer" in check(g.sites.a, DATASTORE).text("STARTS_THERE")
+    assert "1 VM(s) would start here" in check(g.sites.b, DATASTORE).text("STARTS_HERE")
+    assert {finding["datastore"] for finding in check(g.sites.a, DATASTORE).findings} == {DATASTORE}
+
+
+def state_of(cloud: Cloud) -> Any:
+    """What a check could change: images with their metadata, snapshots and roles, and the datastore's attributes."""
+    with w.open_pool(cloud) as pool:
+        images = {}
+        for name in pool.names():
+            values = {key for key in w.values_of(pool, name) if key != "onedr.mark"}
+            with pool.image(name, read_only=True) as image:
+                images[name] = (values, [snap["name"] for snap in image.list_snaps()])
+        objects = {entry.key for entry in pool.io.list_objects() if entry.key.startswith("onedr.") and "alone" not in entry.key}
+    shown = cloud.api.datastore.info(cloud.datastore_id).TEMPLATE
+    return images, objects, {key: value for key, value in dict(shown).items() if key != "DR_RECOVERY_POINT"}
+
+
+def test_it_changes_nothing(g: Ground) -> None:
+    before = [state_of(cloud) for cloud in (g.sites.a, g.sites.b)]
+    for cloud in (g.sites.a, g.sites.b):
+        check(cloud)
+    assert [state_of(cloud) for cloud in (g.sites.a, g.sites.b)] == before
+
+
+def test_a_record_key_that_others_may_read(g: Ground) -> None:
+    a = g.sites.a
+    key_file(a).chmod(0o644)
+    try:
+        found = check(a)
+        only(g, a, found, "RECORD_KEY", also_warned=frozenset({"RECORD_KEYS"}))
+        assert "chmod 600" in found.text("RECORD_KEY")
+    finally:
+        key_file(a).chmod(0o600)
+
+
+def test_another_record_key_and_none(g: Ground) -> None:
+    a, b = g.sites.a, g.sites.b
+    key = key_file(b).read_text()
+    try:
+        write_key(b, b64encode(os.urandom(64)).decode())
+        reconcile(b)
+        only(g, a, check(a), "RECORD_KEYS")
+        assert "different record keys" in check(b, DATASTORE).text("RECORD_KEYS")
+        key_file(b).unlink()
+        reconcile(b)
+        found = check(a)
+        only(g, a, found, "RECORD_KEYS")
+        assert "the peer has no record key" in found.text("RECORD_KEYS")
+        only(g, b, check(b), "RECORD_KEYS", also_warned=frozenset({"RECORD_KEY"}))
+    finally:
+        write_key(b, key)
+        reconcile(b)
+
+
+def test_the_same_site_index(g: Ground) -> None:
+    a, b = g.sites.a, g.sites.b
+    b.api.datastore.update(b.datastore_id, f"DR_SITE_INDEX={a.index}", 1)
+    try:
+        reconcile(b)
+        for cloud in (a, b):
+            only(g, cloud, check(cloud), "SITE_INDEX")
+    finally:
+        b.api.datastore.update(b.datastore_id, f"DR_SITE_INDEX={b.index}", 1)
+        reconcile(b)
+
+
+def test_a_network_that_is_missing_at_the_peer(g: Ground) -> None:
+    a, b = g.sites.a, g.sites.b
+    network = next(net.ID for net in b.api.vnpool.info(-2, -1, -1).VNET if net.NAME == NETWORK)
+    b.api.vn.rename(network, "elsewhere")
+    try:
+        found = check(a)
+        only(g, a, found, "STARTS_THERE")
+        assert f"network '{NETWORK}' has no counterpart" in found.text("STARTS_THERE")
+        only(g, b, check(b), "STARTS_HERE")
+        b.api.datastore.update(b.datastore_id, f'DR_NETWORK_MAP="{NETWORK}=elsewhere, x=nowhere"', 1)
+        found = check(b, DATASTORE)
+        assert found.of("problem") == {"NETWORK_MAP"} and "x=nowhere" in found.text("NETWORK_MAP"), found.findings
+    finally:
+        b.api.vn.rename(network, NETWORK)
+        b.api.datastore.update(b.datastore_id, 'DR_NETWORK_MAP=""', 1)
+
+
+@contextmanager
+def direction(g: Ground, site: str, wanted: str) -> Iterator[None]:
+    def peer(*argv: str) -> str:
+        return str(g.sites.bed.run(site, ["rbd", "mirror", "pool", *argv], check=True, capture_output=True, text=True).stdout)
+
+    uuid = json.loads(peer("info", "one", "--format", "json"))["peers"][0]["uuid"]
+    peer("peer", "set", "one", uuid, "direction", wanted)
+    try:
+        yield
+    finally:
+        peer("peer", "set", "one", uuid, "direction", "rx-tx")
+
+
+def test_one_way_peering(g: Ground) -> None:
+    a, b = g.sites.a, g.sites.b
+    with direction(g, "site-a", "tx-only"):
+        found = check(a)
+        only(g, a, found, "PEERING", also_warned=frozenset({"RBD_MIRROR"}))
+        assert "here: the pool is peered one way only (tx)" in found.text("PEERING")
+        assert "at the peer: the pool is peered one way only (tx)" in check(b, DATASTORE).text("PEERING")
+
+
+def test_an_image_taken_out_of_mirroring(g: Ground) -> None:
+    a, name = g.sites.a, g.disks[1]
+    found: list[Checked] = []
+
+    def told() -> bool:
+        """A keeper may mirror it again before the check has looked."""
+        with w.open_pool(a) as pool, pool.image(name) as image:
+            image.mirror_image_disable(False)
+        found[:] = [check(a, DATASTORE)]
+        return "UNPROTECTED" in found[0].of("problem")
+
+    until("the image to be told of", told, 60, 0.1)
+    assert f"{name} is not protected" in found[0].text("UNPROTECTED")
+    assert found[0].of("problem") <= {"UNPROTECTED", "STATE", "NAMES", "STARTS_THERE"}, found[0].findings
+    reconcile(a)
+    w.wait_complete(a, [name])
+
+
+def test_a_line_that_is_cut(g: Ground) -> None:
+    a = g.sites.a
+    dark = frozenset({
+        "PEER_FRONT_END", "PEER_READ", "PEERING", "RBD_MIRROR", "RELEASES", "POOL_SIZE", "ROOM", "CLOCK", "RPO", "TRADE",
+        "SITE_INDEX", "NAMES", "RECORD_KEYS", "STARTS_THERE", "OWNERS_THERE", "CAPACITY_THERE", "FAILBACK", "STATE",
+    })
+    g.sites.bed.cut()
+    try:
+        found = check(a)
+    finally:
+        g.sites.bed.heal()
+    only(g, a, found, "PEER", also_warned=dark)
+    asked = {finding["code"] for finding in found.findings if finding["level"] == "ok"}
+    assert not asked & (dark - {"PEERING", "RBD_MIRROR", "RELEASES", "POOL_SIZE", "ROOM", "RPO", "STATE"}), "ok and not known"
+
+
+def test_a_front_end_that_is_down_is_told_and_hides_nothing_else(g: Ground) -> None:
+    a = g.sites.a
+    if g.sites.real:
+        pytest.skip("the real front-ends are not ours to stop")
+    g.sites.bed.stop("site-a", "frontend")
+    try:
+        found = check(a)
+    finally:
+        g.sites.bed.start("site-a", "frontend")
+    assert found.of("problem") == {"ONED"} and {"HOOKS", "DATASTORES"} <= found.of("warning"), found.findings
+
+
+def test_bad_attributes_are_told_and_nothing_else_of_that_datastore(g: Ground) -> None:
+    a = g.sites.a
+    a.api.datastore.update(a.datastore_id, 'DR_RPO="soon"\nDR_DELAY="2h"', 1)
+    try:
+        found = check(a)
+        own = [finding for finding in found.findings if finding["datastore"] == DATASTORE]
+        assert [finding["code"] for finding in own] == ["ATTRIBUTES"]
+        assert "DR_RPO" in own[0]["text"] and "DR_DELAY" in own[0]["text"]
+    finally:
+        a.api.datastore.update(a.datastore_id, 'DR_RPO=""\nDR_DELAY=""', 1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("site, where", [("site-b", "at the peer"), ("site-a", "here")])
+def test_an_rbd_mirror_that_was_killed(g: Ground, site: str, where: str) -> None:
+    import signal
+
+    from sandbox import processes
+
+    a, bed = g.sites.a, g.sites.bed
+    pid = processes.running(bed.sites[site], "mirror")
+    assert pid is not None
+    processes.send(pid, bed.sites[site], signal.SIGKILL)
+    try:
+        until("the dead rbd-mirror to be told of", lambda: "RBD_MIRROR" in check(a, DATASTORE).of("problem"), 90, 1)
+        found = check(a, DATASTORE)
+        assert f"{where}: " in found.text("RBD_MIRROR")
+        assert found.of("problem") <= {"RBD_MIRROR", "STATE"}, found.findings
+    finally:
+        bed.start(site, "mirror")
+    until("rbd-mirror to report again", lambda: "RBD_MIRROR" in check(a, DATASTORE).of("ok")
+          and "RBD_MIRROR" not in check(a, DATASTORE).of("problem") | check(a, DATASTORE).of("warning"), 180, 2)
+
+
+def test_a_peer_whose_ceph_is_killed(g: Ground) -> None:
+    """Last: its monitors refuse, which is told at once."""
+    a = g.sites.a
+    g.sites.bed.kill("site-b")
+    found = check(a)
+    assert found.of("problem") == {"PEER"}, found.findings
+    assert "refuse" in found.text("PEER")
