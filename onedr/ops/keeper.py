@@ -22,7 +22,7 @@ from onedr.ops.elsewhere import HandedOver
 from onedr.ops.protect import note
 from onedr.ops.protected import Datastore
 from onedr.ops.reconcile import Report
-from onedr.ports import ceph, mirror, records
+from onedr.ports import ceph, configuration, mirror, records
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes
 
@@ -47,7 +47,8 @@ class Keeper:
         self._point_shown = -SURVEY_S
         self._datastore: Datastore | None = None
         self._flattener = flatten.Flattener(pool, Settings())
-        self._queue = flatten.Queue(self._flattener, flatten.place(pool, datastore_id))
+        at_once = configuration.limits().flatten_at_once
+        self._queue = flatten.Queue(self._flattener, flatten.place(pool, datastore_id), at_once)
         self._flattened = 0  # how many of the queue's ends were seen
 
     def keep(self, life_s: float) -> None:

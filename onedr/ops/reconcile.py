@@ -22,7 +22,7 @@ from onedr.ops.protected import Datastore
 from onedr.policy import definition
 from onedr.policy.settings import wants_protection
 from onedr.policy.vm_template import is_of_drill
-from onedr.ports import ceph, kept, mirror
+from onedr.ports import ceph, configuration, kept, mirror
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes, number
 
@@ -62,7 +62,8 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
     Flattens what must be, with the same limit as the keeper, and waits for that; what the keeper flattens is waited for too.
     """
     with ceph.connect(datastore.access) as pool:
-        queue = Queue(flatten.Flattener(pool, datastore.settings), flatten.place(pool, datastore.datastore_id))
+        at_once = configuration.limits().flatten_at_once
+        queue = Queue(flatten.Flattener(pool, datastore.settings), flatten.place(pool, datastore.datastore_id), at_once)
         report = turn(pool, datastore, frontend, queue=queue)
         admit(pool, datastore, report)
         end = time.monotonic() + _FLATTEN_LIMIT_S

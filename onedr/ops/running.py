@@ -12,14 +12,15 @@ from typing import Any
 from onedr.errors import FrontEndError, OneDRError, RefusedError
 from onedr.model import State
 from onedr.ops import action, parallel
-from onedr.policy.plan import Step
+from onedr.policy.plan import Kind, Step
 from onedr.policy.state import DRILLS
-from onedr.ports import journal
+from onedr.ports import configuration, journal
 from onedr.ports.frontend import FrontEnd
 
 Emit = Callable[[dict[str, Any]], None]
 _SAVE_EVERY_S = 2.0  # while steps of one kind are done: the journal and DR_PROGRESS
 _PAUSE_S = 0.2
+_ROLE_CHANGES = (Kind.PROMOTE, Kind.FENCE, Kind.DEMOTE)
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Running:
         }
         self.ended: dict[str, float] = {}  # `kind target` -> when it was done
         self._saved = time.monotonic()
+        limits = configuration.limits()
+        self._at_once = {Kind.START: limits.starts_at_once, **dict.fromkeys(_ROLE_CHANGES, limits.role_changes_at_once)}
 
     def begin(self, described: dict[str, Any], refusal: str) -> None:
         """Show the plan and journal it. Raises RefusedError with `refusal`, which is journaled too."""
@@ -73,7 +76,7 @@ class Running:
         self.ended = dict(before.get("ended", {}))
 
     def do(self, steps: Sequence[Step], action: Callable[[str], str], threads: int = 1) -> None:
-        """Do one kind of step to many targets. Results go to `outcome`, the journal and whoever watches."""
+        """Do one kind of step to many targets, `threads` at once or fewer, as onedr.conf says. Results go to all who watch."""
         if not steps:
             return
         kind, ordered = steps[0].kind, {step.target: step for step in steps}
@@ -103,7 +106,7 @@ class Running:
                 self.save("RUNNING")
                 self.tell(self.outcome.state, message, f"{kind.value} {through}/{len(steps)}")
 
-        results = parallel.each(ordered, one, steps[0].limit_s, threads, watch)
+        results = parallel.each(ordered, one, steps[0].limit_s, min(threads, self._at_once.get(kind, threads)), watch)
         for target, result in results.items():
             if isinstance(result, OneDRError):
                 self.outcome.failed.setdefault(target, f"{kind.value}: {result}")

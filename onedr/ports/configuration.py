@@ -12,15 +12,24 @@ from onedr.ports import bridge
 from onedr.ports.places import places
 
 _ENDPOINT = re.compile(r"https?://[^\s/]+(/\S*)?")
-_KNOWN = {"peer": ("endpoint", "auth")}
+_PEER = ("endpoint", "auth")
+# From, to. The upper ends are what was tried with many images and VMs (docs/measured.md).
+_LIMITS = {"flatten_at_once": (1, 16), "role_changes_at_once": (1, 100), "starts_at_once": (1, 32)}
+_KNOWN = {"peer": _PEER, "limits": tuple(_LIMITS)}
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """`peer_endpoint` is the peer's XML-RPC address, `peer_session` its `user:password`; both empty when not set."""
+    """`peer_endpoint` is the peer's XML-RPC address, `peer_session` its `user:password`; both empty when not set.
+
+    How many at once at the most, of one datastore: clones flattened, images promoted or demoted by a run, VMs started by it.
+    """
 
     peer_endpoint: str = ""
     peer_session: str = ""
+    flatten_at_once: int = 2
+    role_changes_at_once: int = 100
+    starts_at_once: int = 32
 
 
 def path() -> Path:
@@ -29,31 +38,69 @@ def path() -> Path:
 
 
 def load() -> Configuration:
-    """The settings; all empty when there is no file. Raises InputError that names every problem and the file."""
+    """The settings; the defaults when there is no file. Raises InputError that names every problem and the file."""
     front_end = bridge.guest()
     if front_end is not None:
         return Configuration(*front_end.call("configuration")[0])
     where = path()
-    parser = configparser.ConfigParser(interpolation=None)
+    parser = configparser.ConfigParser(interpolation=None, default_section="")  # a [DEFAULT] is no section of ours
     try:
         parser.read_string(where.read_text(), str(where))
+        mode = where.stat().st_mode
     except FileNotFoundError:
         return Configuration()
     except (OSError, UnicodeError, configparser.Error) as error:
         raise InputError(f"{where} cannot be read: {error}") from error
-    problems = [
-        f"{section}.{key} is not known; known are {', '.join(f'{s}.{k}' for s, keys in _KNOWN.items() for k in keys)}"
-        for section in parser.sections() for key in parser[section] if key not in _KNOWN.get(section, ())
-    ]
-    endpoint, auth = parser.get("peer", "endpoint", fallback=""), parser.get("peer", "auth", fallback="")
-    if bool(endpoint) != bool(auth):
-        problems.append("peer.endpoint and peer.auth go together")
-    if endpoint and not _ENDPOINT.fullmatch(endpoint):
-        problems.append(f"peer.endpoint is {endpoint!r}, not an address such as http://front-end:2633/RPC2")
-    session = _session(Path(auth), problems) if auth else ""
+    problems = _unknown(parser)
+    if stat.S_IMODE(mode) & 0o022:
+        problems.append(f"others may write it (mode {stat.S_IMODE(mode):04o}), and so get the peer's password; chmod 644 it")
+    session = _peer(parser, problems)
+    limits = {name: _number(parser["limits"], name, problems) for name in _LIMITS if parser.has_option("limits", name)}
     if problems:
         raise InputError(f"{where}: {'; '.join(problems)}.")
-    return Configuration(endpoint, session)
+    return Configuration(parser.get("peer", "endpoint", fallback=""), session, **limits)
+
+
+def limits() -> Configuration:
+    """The same for who only asks how many at once: the defaults when the file has a problem.
+
+    A mistake in it must not keep a lost site's VMs down; `onedr check` and whoever asks for the peer tell it.
+    """
+    try:
+        return load()
+    except InputError:
+        return Configuration()
+
+
+def _unknown(parser: configparser.ConfigParser) -> list[str]:
+    known = ", ".join(f"{section}.{key}" for section, keys in _KNOWN.items() for key in keys)
+    found = [f"section [{section}] is not known" for section in parser.sections() if section not in _KNOWN]
+    found += [
+        f"{section}.{key} is not known" for section in parser.sections() if section in _KNOWN
+        for key in parser[section] if key not in _KNOWN[section]
+    ]
+    return [*found[:-1], f"{found[-1]} (known: {known})"] if found else []
+
+
+def _peer(parser: configparser.ConfigParser, problems: list[str]) -> str:
+    endpoint, auth = (parser.get("peer", key, fallback="") for key in _PEER)
+    if bool(endpoint) != bool(auth):
+        given, missing = _PEER if endpoint else reversed(_PEER)
+        problems.append(f"peer.{given} is set and peer.{missing} is not; they go together")
+    if endpoint and not _ENDPOINT.fullmatch(endpoint):
+        problems.append(f"peer.endpoint is {endpoint!r}, not an address such as http://front-end:2633/RPC2")
+    if auth and not Path(auth).is_absolute():
+        problems.append(f"peer.auth is {auth!r}, not the absolute path of a file")
+        return ""
+    return _session(Path(auth), problems) if auth else ""
+
+
+def _number(section: configparser.SectionProxy, name: str, problems: list[str]) -> int:
+    text, (lowest, highest) = section[name].strip(), _LIMITS[name]
+    if re.fullmatch(r"[0-9]{1,6}", text) and lowest <= int(text) <= highest:
+        return int(text)
+    problems.append(f"limits.{name} is {text!r}, not a number from {lowest} to {highest}")
+    return lowest
 
 
 def _session(file: Path, problems: list[str]) -> str:
@@ -64,7 +111,7 @@ def _session(file: Path, problems: list[str]) -> str:
         problems.append(f"peer.auth: {file} cannot be read ({error})")
         return ""
     if stat.S_IMODE(mode) & 0o077:
-        problems.append(f"peer.auth: {file} may be read by others; chmod 600 {file}")
+        problems.append(f"peer.auth: {file} may be read by others (mode {stat.S_IMODE(mode):04o}); chmod 600 {file}")
     if ":" not in text or "\n" in text:
         problems.append(f"peer.auth: {file} does not hold one line user:password")
     return text
