@@ -139,8 +139,8 @@ def carry_out(changes: Iterable[Change], items: Iterable[Item], manifest: Manife
     if wanted:
         _save(manifest, where, owner)
         return
-    for path in (where, _beside(where)):
-        path.unlink(missing_ok=True)
+    for record in (where, _beside(where)):
+        record.unlink(missing_ok=True)
     # The record's own folder also when a run was cut off before it could be recorded.
     _without_empty([*manifest.folders, str(where.parent)])
 

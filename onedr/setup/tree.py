@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import onedr
 from onedr.errors import InputError, RefusedError
 from onedr.setup import interpreter, stock
 from onedr.setup.oned_conf import DRIVER
@@ -19,6 +18,7 @@ GUARD = "onedr-guard.service"
 TIMER = "onedr-reconcile.timer"
 # Each unit and the link that `systemctl enable` would make for it: a start of OpenNebula, or of the machine, wants it.
 UNITS = {GUARD: "opennebula.service.requires", "onedr-reconcile.service": "", TIMER: "timers.target.wants"}
+_LIBRARY = Path(__file__).parents[1]
 LAUNCHER = """#!{python}
 import sys
 
@@ -75,7 +75,7 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
 def bridge_files(source: Path, remotes: Path, python: Path) -> list[Item]:
     """What `onehost sync` takes to the hosts beside the drivers: the bridge's end of the line and the library it runs."""
     beginning = b"#!" + bytes(python) + b"\n"  # the hosts' folders are their own
-    library = _copies(Path(onedr.__file__).parent, remotes / "onedr/lib/onedr", beginning)
+    library = _copies(_LIBRARY, remotes / "onedr/lib/onedr", beginning)
     return [*_copies(source / "remotes", remotes, beginning), *library]
 
 
