@@ -17,7 +17,7 @@ from onedr.policy import conversion, leaving
 from onedr.policy import settings as dr
 from onedr.policy.conversion import DRIVER, STOCK, Item, Plan
 from onedr.policy.leaving import DisableFacts
-from onedr.ports import ceph, journal
+from onedr.ports import cards, ceph, journal
 from onedr.ports.access import ceph_access
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes
@@ -195,6 +195,7 @@ class _Disable:
     def _clean_attributes(self) -> None:
         """Removing an attribute takes a replacing update, which must bring all others along (ONED-FACTS §1.7)."""
         found = of_element(self.frontend.datastore(self.datastore_id))
+        cards.withdraw(self.pool, found.name)
         bound = any(vm.driver == DRIVER for vm in contents.vms(self.datastore_id, self.frontend))
         wanted = leaving.stock_attributes(found.attributes, bound)
         if wanted != found.attributes:
