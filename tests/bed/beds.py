@@ -36,6 +36,17 @@ class Sites:
         """Site A dies: Ceph, front-end, guests, everything that carries its mark."""
         self.bed.kill("site-a")
 
+    def return_a(self, frontend: bool = True) -> None:
+        """Site A comes back after that: its Ceph; with `frontend` its front-end too."""
+        self.bed.up(frontends=frontend and not self.real)
+        if frontend and self.real:
+            subprocess.run([os.environ["FRONTEND_START"], "a"], check=True, timeout=120)
+
+    def need_a_back(self) -> None:
+        """Skip where site A's front-end cannot be started again."""
+        if self.real and not os.environ.get("FRONTEND_START"):
+            pytest.skip("FRONTEND=real needs FRONTEND_START, a program that starts site A's front-end again")
+
 
 @pytest.fixture(scope="session")
 def bed() -> Iterator[Bed]:

@@ -53,18 +53,17 @@ def fail_over(sites: Sites) -> int:
 
 
 def test_in_snapshot_mode(sites: Sites) -> None:
-    if sites.real:
-        pytest.skip("a real front-end's site is not brought up again by the bed")
+    sites.need_a_back()
     a, b = sites.a, sites.b
     for cloud in (a, b):
         cloud.api.datastore.update(cloud.datastore_id, 'DR_MODE="SNAPSHOT"\nDR_SCHEDULE="1m"', 1)
     home, disk = start(sites)
     away = fail_over(sites)
-    sites.bed.up(frontends=False)
+    sites.return_a(frontend=False)
     divergent = digest(a, disk)
     done = a.run("onedr", "guard", "--json")
     assert json.loads(done.stdout)["demoted"] == [disk]
-    sites.bed.up()
+    sites.return_a()
     assert run(a, "reprotect", "--yes")["state"] == "STANDBY"
     (kept,) = json.loads(a.run("onedr", "kept", str(a.datastore_id), "--json").stdout)
     assert digest(a, kept["name"]) == divergent
