@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -160,8 +160,11 @@ class _Failover:
     def _there(self) -> Pool:
         """The peer's pool, opened once."""
         if self._peer_pool is None:
-            self._peer_pool = self.stack.enter_context(peer.connect(self.sight, self.target.access.pool))
+            self._peer_pool = self.stack.enter_context(self._connect())
         return self._peer_pool
+
+    def _connect(self) -> AbstractContextManager[Pool]:
+        return peer.connect(self.sight, self.target.access.pool, peer.PATIENT_S)
 
     def _sync(self, name: str) -> str:
         return planned.sync(self.pool, self._there(), name, LIMITS_S[Kind.DRAIN] - 5)
@@ -177,7 +180,7 @@ class _Failover:
         """Nothing is promoted here yet: the peer gets its images and VMs back."""
         why = planned.some(self.outcome.failed)
         names = [step.target for step in self.plan.steps if step.kind is Kind.PROMOTE]
-        there = self._peer_pool or planned.way_there(self.stack, lambda: peer.connect(self.sight, self.target.access.pool))
+        there = self._peer_pool or planned.way_there(self.stack, self._connect)
         logs = [self.running.log, self.running.run.interrupted or {}]
         fenced = Kind.FENCE.value in {entry["kind"] for log in logs for entry in log.get("steps", ())}
         results = planned.roll_back(self.pool, there, names, fenced)

@@ -108,7 +108,7 @@ def _take_back(pool: Pool, target: Datastore, running: Running, names: list[str]
     results: dict[str, str | OneDRError] = {}
     if reached & _AT_THE_PEER:
         sight = peer.look(pool, target.settings, gather.all_images(pool, target.settings))
-        there = planned.way_there(stack, lambda: peer.connect(sight, pool.access.pool))
+        there = planned.way_there(stack, lambda: peer.connect(sight, pool.access.pool, peer.PATIENT_S))
         results = planned.roll_back(pool, there, names, Kind.FENCE.value in reached)
     undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
     running.log["rollback"] = {item: str(result) for item, result in results.items()}

@@ -58,7 +58,7 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd, stack: ExitStack) 
     there, detail = None, sight.detail
     if sight.peer is Peer.ANSWERS and sight.can_connect:
         try:
-            there = stack.enter_context(peer.connect(sight, pool.access.pool))
+            there = stack.enter_context(peer.connect(sight, pool.access.pool, peer.PATIENT_S))
         except OneDRError as error:
             detail = str(error)
     elif sight.peer is Peer.ANSWERS:
