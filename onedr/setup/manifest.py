@@ -90,9 +90,9 @@ def _is_ours(held: str, recorded: str | None) -> bool:
 
 
 def _is_configuration(path: Path) -> bool:
-    """Below remotes/etc: the administrator's from the day it was laid down."""
+    """Below remotes/etc, and onedr.conf: the administrator's from the day it was laid down."""
     parts = path.parts
-    return any(pair == ("remotes", "etc") for pair in zip(parts, parts[1:]))
+    return path.name == "onedr.conf" or any(pair == ("remotes", "etc") for pair in zip(parts, parts[1:]))
 
 
 def _digest(item: Item) -> str:

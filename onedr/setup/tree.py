@@ -54,6 +54,8 @@ class Layout:
 
 def layout(source: Path, paths: Paths, python: Path) -> Layout:
     """Everything OneDR wants below the front-end's folders."""
+    if not (source / "drivers/datastore" / DRIVER).is_dir():
+        raise InputError(f"{source} has no drivers: it is not OneDR's source tree.")
     _check_interpreter(python)
     remotes = paths.remotes
     beginning = interpreter.first_lines(python)
@@ -62,9 +64,8 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
         *_copies(source / "drivers/tm" / DRIVER, remotes / "tm" / DRIVER, beginning),
         *_copies(source / "hooks" / DRIVER, paths.hooks / DRIVER, beginning),
         *bridge_files(source, remotes, python),
+        Item(paths.etc / "onedr/onedr.conf", (source / "share/onedr.conf").read_bytes()),
     ]
-    if not own:
-        raise InputError(f"{source} has no drivers: it is not OneDR's source tree.")
     taken = {item.path for item in own}
     links = [pair for pair in _stock_links(remotes) if pair[0].path not in taken]
     items = (*own, *(item for item, _ in links), *_for_people(source, paths, python), *_units(source, paths))

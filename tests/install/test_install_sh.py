@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from onedr.ports import configuration
 from onedr.setup.paths import Paths
 from onedr.setup.release import require_known
 
@@ -184,6 +186,18 @@ def test_a_dry_run_shows_and_changes_nothing(source: Path, one: Path) -> None:
     assert f"copy   {one}/var/remotes/tm/ceph_dr/clone\n" in said
     assert f"link   {one}/var/remotes/tm/ceph_dr/mv -> ../ceph/mv\n" in said
     assert '+INHERIT_IMAGE_ATTR  = "DR_PROTECT"' in said
+
+
+def test_the_settings_are_a_file_that_says_what_may_be_set(source: Path, one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done(source, one)
+    file = one / "etc/onedr/onedr.conf"
+    monkeypatch.setenv("ONE_LOCATION", str(one))
+    assert configuration.path() == file and configuration.load() == configuration.Configuration()
+    text = re.sub(r"^#(\w+ = )", r"\1", file.read_text(), flags=re.MULTILINE)
+    file.write_text(text.replace("/etc/one/onedr/peer_auth", str(one / "peer_auth")))
+    put(one / "peer_auth", "oneadmin:hush", 0o600)
+    assert configuration.load() == configuration.Configuration("http://front-end-b:2633/RPC2", "oneadmin:hush")
+    assert f"Kept {file}: it was edited." in done(source, one, "--uninstall", "--force")
 
 
 def test_a_newer_release_replaces_and_removes(source: Path, one: Path) -> None:
