@@ -1,7 +1,6 @@
 """What the tests of drills share: what a site is like, to be compared before and after, and a network apart."""
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import workload as w
@@ -36,8 +35,3 @@ def snapshots_of(pool: Pool, name: str) -> list[str]:
     with pool.image(name, read_only=True) as image:
         return sorted(str(snap["name"]) for snap in image.list_snaps() if snap.get("namespace") != _MIRROR)
 
-
-def digest(pool: Pool, name: str) -> str:
-    """SHA-256 of an image's content."""
-    with pool.image(name, read_only=True) as image:
-        return hashlib.sha256(image.read(0, image.size())).hexdigest()

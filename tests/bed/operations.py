@@ -1,7 +1,6 @@
 """Everything a user can do to a disk, as rows of a table, and what must be true after each: for both mirroring modes."""
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -140,16 +139,6 @@ def held(pool: Pool, name: str) -> set[str]:
     return {str(snapshot) for snapshot in users if not str(snapshot).startswith(".")}
 
 
-def digest(pool: Pool, name: str, snapshot: str | None) -> str:
-    """SHA-256 of an image's bytes, now or at a snapshot."""
-    sha = hashlib.sha256()
-    with rbd.Image(pool.io, name, snapshot=snapshot, read_only=True) as image:
-        size = image.size()
-        for offset in range(0, size, _PIECE):
-            sha.update(image.read(offset, min(_PIECE, size - offset)))
-    return sha.hexdigest()
-
-
 def identity(pool: Pool, name: str) -> tuple[str, str]:
     with pool.image(name, read_only=True) as image:
         return str(image.id()), str(image.mirror_image_get_info()["global_id"])
@@ -229,7 +218,7 @@ def _is_written(ground: Ground, name: str) -> bool:
 
 
 def _unequal(ground: Ground, name: str, snapshot: str | None) -> str:
-    here, there = digest(ground.here, name, snapshot), digest(ground.there, name, snapshot)
+    here, there = w.digest_in(ground.here, name, snapshot), w.digest_in(ground.there, name, snapshot)
     return "" if here == there else f"{here} here, {there} there"
 
 
@@ -243,14 +232,14 @@ def snapshots_while_off(ground: Ground, disk: int) -> None:
         ground.write(name)
         made = int(ground.api.vm.disksnapshotcreate(vm, disk, ""))
         ground.at_rest(vm)
-        at[made] = digest(ground.here, name, None)
+        at[made] = w.digest_in(ground.here, name)
         return made
 
     def revert(snapshot: int) -> None:
         ground.write(name)
         ground.api.vm.disksnapshotrevert(vm, disk, snapshot)
         ground.at_rest(vm)
-        assert digest(ground.here, name, None) == at[snapshot]
+        assert w.digest_in(ground.here, name) == at[snapshot]
         settled(ground, name)
 
     first, second = create(), create()
@@ -310,17 +299,17 @@ def save_as(ground: Ground, disk: int) -> None:
     off, name = ground.vms["off"], ground.disk("off", disk)
     snapshot = int(ground.api.vm.disksnapshotcreate(off, disk, ""))
     ground.at_rest(off)
-    old = digest(ground.here, name, None)
+    old = w.digest_in(ground.here, name)
     ground.write(name)
     made = []
     for vm, state, of, wanted in (
-        ("off", "POWEROFF", -1, digest(ground.here, name, None)), ("off", "POWEROFF", snapshot, old), ("on", "ACTIVE", -1, None),
+        ("off", "POWEROFF", -1, w.digest_in(ground.here, name)), ("off", "POWEROFF", snapshot, old), ("on", "ACTIVE", -1, None),
     ):
         saved = int(ground.api.vm.disksaveas(ground.vms[vm], disk, f"saved {vm} {disk} {of}", "", of))
         ground.cloud.wait_image(saved)
         ground.at_rest(ground.vms[vm], state)
         made.append(saved)
-        assert wanted in (None, digest(ground.here, ground.image(saved), None))
+        assert wanted in (None, w.digest_in(ground.here, ground.image(saved), None))
     settled(ground, name, *map(ground.image, made))
     for image in made:
         remove(ground, image, force=image == made[0])
@@ -357,7 +346,7 @@ def clone_an_image(ground: Ground) -> None:
     ground.write(ground.image(ground.spare))
     made = int(ground.api.image.clone(ground.spare, "copy"))
     ground.cloud.wait_image(made)
-    assert digest(ground.here, ground.image(made), None) == digest(ground.here, ground.image(ground.spare), None)
+    assert w.digest_in(ground.here, ground.image(made), None) == w.digest_in(ground.here, ground.image(ground.spare), None)
     settled(ground, ground.image(made), ground.image(ground.spare))
     remove(ground, made)
 
@@ -427,7 +416,7 @@ def snapshots_of_an_image(ground: Ground) -> None:
     image = next(disk.image_id for disk in w.wanted_record(ground.cloud, vm).disks if not disk.clone)
     assert image is not None
     ids = [int(ground.api.vm.disksnapshotcreate(vm, PERSISTENT, "")) for _ in _each_off(ground, vm, name, 3)]
-    at = {snapshot: digest(ground.here, name, str(snapshot)) for snapshot in ids}
+    at = {snapshot: w.digest_in(ground.here, name, str(snapshot)) for snapshot in ids}
     ground.api.vm.action("terminate", vm)
     ground.cloud.wait_vm(vm, "DONE")
     ground.cloud.wait_image(image)
@@ -439,10 +428,10 @@ def snapshots_of_an_image(ground: Ground) -> None:
         call(image, snapshot)
         ground.cloud.wait_image(image)
         settled(ground, name)
-    assert digest(ground.here, name, str(ids[0])) == at[ids[0]]
+    assert w.digest_in(ground.here, name, str(ids[0])) == at[ids[0]]
     ground.api.image.snapshotflatten(image, ids[0])
     ground.cloud.wait_image(image)
-    assert digest(ground.here, name, None) == at[ids[0]]
+    assert w.digest_in(ground.here, name) == at[ids[0]]
     settled(ground, name)
     assert held(ground.here, name) == held(ground.there, name) == set()
 

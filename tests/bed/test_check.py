@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
-from test_planned import introduce
 
 from sandbox.cloud import DATASTORE, NETWORK, Cloud
 from sandbox.waiting import until
@@ -73,8 +72,8 @@ def reconcile(cloud: Cloud) -> None:
 @pytest.fixture(scope="module")
 def g(sites: Sites) -> Iterator[Ground]:
     a, b = sites.a, sites.b
-    introduce(a, b)
-    introduce(b, a)
+    w.introduce(a, b)
+    w.introduce(b, a)
     key = b64encode(os.urandom(64)).decode()
     for cloud in (a, b):
         write_key(cloud, key)

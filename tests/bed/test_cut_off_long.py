@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import workload as w
-from test_planned import digest
 from test_returned_long import recorded, run, start, vm_of
 
 from sandbox.cloud import DATASTORE
@@ -37,10 +36,10 @@ def test_a_site_that_was_only_cut_off_gives_way_when_the_line_is_mended(sites: S
     with w.open_pool(a) as here, w.open_pool(b) as there:
         assert not w.primaries(here)[disk] and w.primaries(there)[disk]
     w.wait_writing(b, away)
-    divergent = digest(a, disk)
+    divergent = w.digest(a, disk)
     assert run(a, "reprotect", "--yes")["state"] == "STANDBY"
     (kept,) = json.loads(a.run("onedr", "kept", str(a.datastore_id), "--json").stdout)
-    assert digest(a, kept["name"]) == divergent and kept["loss_s"] > 0
+    assert w.digest(a, kept["name"]) == divergent and kept["loss_s"] > 0
     until("a record of the VM at home", lambda: recorded(a, b, away), 120, 1)
     run(a, "failback", "--yes")
     told = w.told(b, away)[-1].number

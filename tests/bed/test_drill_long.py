@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import workload as w
-from drills import digest, make_network, site_as_it_is
+from drills import make_network, site_as_it_is
 
 from onedr import names
 from sandbox.cloud import DATASTORE
@@ -57,4 +57,4 @@ def test_a_drill_in_snapshot_mode_and_a_cleanup_that_the_peer_does_not_answer(si
     a.api.vm.action("poweroff-hard", vm)
     a.wait_vm(vm, "POWEROFF")
     with w.open_pool(a) as here, w.open_pool(b) as there:
-        until("equal copies", lambda: digest(here, disk) == digest(there, disk), 120, 1)
+        until("equal copies", lambda: w.digest_in(here, disk) == w.digest_in(there, disk), 120, 1)

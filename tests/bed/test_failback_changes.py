@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
-from test_planned import introduce
 
 from sandbox.cloud import NETWORK, Cloud
 from sandbox.waiting import until
@@ -55,8 +54,8 @@ def ids(cloud: Cloud, pool: str) -> dict[str, int]:
 @pytest.fixture(scope="module")
 def story(sites: Sites) -> Iterator[Story]:
     a, b = sites.a, sites.b
-    introduce(a, b)
-    introduce(b, a)
+    w.introduce(a, b)
+    w.introduce(b, a)
     told = Story(sites)
     for cloud in (a, b):
         cloud.api.vn.allocate('NAME=lan2\nVN_MAD=dummy\nBRIDGE=br2\nAR=[TYPE=IP4,IP="198.51.100.10",SIZE=20]\n', -1)

@@ -1,7 +1,6 @@
 """A planned move: the peer is alive, its VMs stop there and start here, not a byte is lost; what fails is taken back."""
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import workload as w
 
-from sandbox.cloud import Cloud
 from sandbox.waiting import until
 
 if TYPE_CHECKING:
@@ -28,29 +26,11 @@ class Story:
     sums: dict[str, str] = field(default_factory=dict)
 
 
-def introduce(here: Cloud, there: Cloud) -> None:
-    """Tell a site how to reach the other's front-end."""
-    folder = here.one_location / "etc/onedr"
-    folder.mkdir(exist_ok=True)
-    auth = folder / "peer_auth"
-    auth.write_text(there.one_auth.read_text())
-    auth.chmod(0o600)
-    (folder / "onedr.conf").write_text(f"[peer]\nendpoint = {there.endpoint}\nauth = {auth}\n")
-
-
-def digest(cloud: Cloud, name: str) -> str:
-    sha = hashlib.sha256()
-    with w.open_pool(cloud) as pool, pool.image(name, read_only=True) as image:
-        for offset in range(0, image.size(), 1 << 22):
-            sha.update(image.read(offset, min(1 << 22, image.size() - offset)))
-    return sha.hexdigest()
-
-
 @pytest.fixture(scope="module")
 def story(sites: Sites) -> Iterator[Story]:
     a, b = sites.a, sites.b
-    introduce(b, a)
-    introduce(a, b)
+    w.introduce(b, a)
+    w.introduce(a, b)
     made = Story(sites)
     base = w.create_image(a, "base", persistent=False)
     disk = w.create_image(a, "disk", wait=False)
@@ -187,7 +167,7 @@ def test_the_copy_goes_the_other_way_now(story: Story) -> None:
             b.wait_vm(vm.ID, "POWEROFF")
     for name in ("db", "web"):
         disk = story.disks[name][0]
-        until(f"{disk} to be equal", lambda disk=disk: digest(a, disk) == digest(b, disk), 60, 0.5)
+        until(f"{disk} to be equal", lambda disk=disk: w.digest(a, disk) == w.digest(b, disk), 60, 0.5)
 
 
 def test_the_vms_come_home_under_their_old_ids_and_lose_nothing(story: Story) -> None:

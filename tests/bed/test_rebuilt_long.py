@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 import rbd
 import workload as w
-from test_planned import introduce
 from test_returned_long import fail_over, recorded, run, start, vm_of
 
 from sandbox.ceph.cluster import connect
@@ -32,8 +31,8 @@ def test_a_site_that_was_rebuilt_empty(sites: Sites) -> None:
             rbd.RBD().mirror_peer_remove(there, peer["uuid"])
     bed.up()
     a.furnish()
-    introduce(b, a)
-    introduce(a, b)
+    w.introduce(b, a)
+    w.introduce(a, b)
     done = a.run("onedr", "reprotect", str(a.datastore_id), "--yes", check=False)
     assert done.returncode in (0, 2), done.stderr  # 2: all copies had arrived by then
     assert w.status(a)["state"] == "STANDBY" and all(disk["complete"] for disk in w.status(a)["disks"])

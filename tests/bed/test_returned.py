@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import rbd
 import workload as w
-from test_planned import digest, introduce
 
 from onedr.ops.action import Request
 from sandbox.cloud import DATASTORE, Cloud
@@ -51,8 +50,8 @@ def events_of(cloud: Cloud, *argv: str) -> tuple[int, list[dict[str, Any]], str]
 
 def prepare(story: Story) -> None:
     a, b = story.sites.a, story.sites.b
-    introduce(b, a)
-    introduce(a, b)
+    w.introduce(b, a)
+    w.introduce(a, b)
     base = w.create_image(a, "base", persistent=False)
     disk, idle = w.create_image(a, "disk", wait=False), w.create_image(a, "idle", wait=False)
     for image in (disk, idle):
@@ -105,7 +104,7 @@ def story(sites: Sites) -> Iterator[Story]:
     sites.return_a(frontend=False)
     for name in told.moved:
         replay(sites.a, name)
-    told.divergent = {name: digest(sites.a, name) for name in told.moved}
+    told.divergent = {name: w.digest(sites.a, name) for name in told.moved}
     done = sites.a.run("onedr", "guard", "--json", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     told.guarded = json.loads(done.stdout)
@@ -148,7 +147,7 @@ def test_no_client_can_write_to_an_image_there(story: Story) -> None:
     name, refused = story.disks["db"][0], (rbd.ReadOnlyImage, rbd.PermissionError)
     with w.open_pool(story.sites.a) as pool, pool.image(name) as image, pytest.raises(refused):
         image.write(b"x", 0)
-    assert digest(story.sites.a, name) == story.divergent[name]
+    assert w.digest(story.sites.a, name) == story.divergent[name]
 
 
 def test_the_datastore_says_that_it_came_back_and_what_is_next(story: Story) -> None:
@@ -179,7 +178,7 @@ def test_stale_copies_are_promoted_by_nobody(story: Story) -> None:
 
 def test_a_dry_run_says_what_is_kept_and_what_moves_and_touches_nothing(story: Story) -> None:
     a = story.sites.a
-    before = [(name, digest(a, name)) for name in story.moved]
+    before = [(name, w.digest(a, name)) for name in story.moved]
     code, events, text = events_of(a, "reprotect", "--dry-run")
     assert code == 0, text
     plan = {image["image"]: image for image in events[-1]["images"]}
@@ -190,7 +189,7 @@ def test_a_dry_run_says_what_is_kept_and_what_moves_and_touches_nothing(story: S
     loss = plan[story.disks["db"][0]]["loss_s"]
     print(f"\nthe divergent copy of db holds {loss} s")
     assert loss is not None and loss >= 0  # 0: its last mark had arrived, what was written after it is less than a beat
-    assert [(name, digest(a, name)) for name in story.moved] == before and not kept(a)
+    assert [(name, w.digest(a, name)) for name in story.moved] == before and not kept(a)
 
 
 def kept(cloud: Cloud) -> list[dict[str, Any]]:
@@ -221,7 +220,7 @@ def test_the_kept_copies_hold_what_site_a_had_when_it_died(story: Story) -> None
     found = {each["image"]: each for each in kept(story.sites.a)}
     assert sorted(found) == story.moved
     for name, each in found.items():
-        assert digest(story.sites.a, each["name"]) == story.divergent[name], name
+        assert w.digest(story.sites.a, each["name"]) == story.divergent[name], name
         assert each["expires"] - each["taken"] == 7 * 86400
         assert f"one/{each['name']}" in each["look"]
     assert found[story.disks["db"][0]]["vm"] == f"db ({story.vms['db']})"
@@ -234,8 +233,8 @@ def test_the_copies_at_site_a_are_what_site_b_writes(story: Story) -> None:
             b.api.vm.action("poweroff-hard", vm.ID)
             b.wait_vm(vm.ID, "POWEROFF")
     for name in story.moved:
-        until(f"{name} to be equal", lambda name=name: digest(a, name) == digest(b, name), 60, 0.5)
-        assert digest(a, name) != story.divergent[name] or name not in {story.disks[vm][0] for vm in ("db", "web")}
+        until(f"{name} to be equal", lambda name=name: w.digest(a, name) == w.digest(b, name), 60, 0.5)
+        assert w.digest(a, name) != story.divergent[name] or name not in {story.disks[vm][0] for vm in ("db", "web")}
 
 
 def test_a_kept_copy_goes_when_it_is_removed_or_its_time_is_over_and_leaves_nothing(story: Story) -> None:

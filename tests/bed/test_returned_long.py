@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
-from test_planned import digest, introduce
 
 from onedr.ports import mirror
 from sandbox.cloud import DATASTORE, Cloud
@@ -32,8 +31,8 @@ def vm_of(cloud: Cloud, name: str) -> int:
 def start(sites: Sites) -> tuple[int, str]:
     """One VM at site A that writes, with a complete copy at site B. Returns its id and its disk."""
     a, b = sites.a, sites.b
-    introduce(b, a)
-    introduce(a, b)
+    w.introduce(b, a)
+    w.introduce(a, b)
     vm = w.create_vm(a, "db", [w.create_image(a, "disk")])
     with w.open_pool(b) as there:
         w.wait_recorded(a, vm, there)
@@ -60,13 +59,13 @@ def test_in_snapshot_mode(sites: Sites) -> None:
     home, disk = start(sites)
     away = fail_over(sites)
     sites.return_a(frontend=False)
-    divergent = digest(a, disk)
+    divergent = w.digest(a, disk)
     done = a.run("onedr", "guard", "--json")
     assert json.loads(done.stdout)["demoted"] == [disk]
     sites.return_a()
     assert run(a, "reprotect", "--yes")["state"] == "STANDBY"
     (kept,) = json.loads(a.run("onedr", "kept", str(a.datastore_id), "--json").stdout)
-    assert digest(a, kept["name"]) == divergent
+    assert w.digest(a, kept["name"]) == divergent
     b.onedr("reconcile", str(b.datastore_id))
     with w.open_pool(b) as there:
         assert disk in mirror.scheduled(there), "its mirror snapshots are made here now"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
-from test_planned import introduce
 
 from onedr.ops.action import Request
 from onedr.ports import journal
@@ -33,7 +32,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(sites: Sites) -> Iterator[Story]:
     a, b = sites.a, sites.b
-    introduce(b, a)
+    w.introduce(b, a)
     images = [w.create_image(a, name, wait=False) for name in ("db-disk", "idle-disk")]
     for image in images:
         a.wait_image(image)

@@ -1,13 +1,15 @@
 """What the tests of records and failover share: images and VMs made through the API, records read from the images."""
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from sandbox.guest import ledger
 from sandbox.waiting import SandboxError, until
 
 IMAGE_MIB = 32
+_PIECE = 1 << 22
 ARRIVES_S = 45  # limit of every wait for a record; the machine may be busy
 SMALL = "CPU=0.1\nMEMORY=128\n"
 
@@ -150,6 +153,62 @@ def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 60, datastore
 def status(cloud: Cloud, datastore: int | None = None) -> dict[str, Any]:
     """`onedr status --json` of the protected datastore, or of another one."""
     return cloud.onedr("status", str(cloud.datastore_id if datastore is None else datastore))
+
+
+def digest(cloud: Cloud, name: str) -> str:
+    """SHA-256 of what an image holds at a site."""
+    with open_pool(cloud) as pool:
+        return digest_in(pool, name)
+
+
+def digest_in(pool: Pool, name: str, snapshot: str | None = None) -> str:
+    """The same in an open pool, now or at a snapshot."""
+    sha = hashlib.sha256()
+    with rbd.Image(pool.io, name, snapshot=snapshot, read_only=True) as image:
+        for offset in range(0, image.size(), _PIECE):
+            sha.update(image.read(offset, min(_PIECE, image.size() - offset)))
+    return sha.hexdigest()
+
+
+def introduce(here: Cloud, there: Cloud) -> None:
+    """Tell a site how to reach the other's front-end."""
+    folder = here.one_location / "etc/onedr"
+    folder.mkdir(exist_ok=True)
+    auth = folder / "peer_auth"
+    auth.write_text(there.one_auth.read_text())
+    auth.chmod(0o600)
+    (folder / "onedr.conf").write_text(f"[peer]\nendpoint = {there.endpoint}\nauth = {auth}\n")
+
+
+def guestless(cloud: Cloud) -> Cloud:
+    """The same site with a host that runs VMs without guests, where only disks and objects count; no other host is used."""
+    made = replace(cloud, vm_mad="dummy")
+    made.run("onehost", "create", "guestless", "-i", cloud.im_mad, "-v", "dummy")
+    made.run("onehost", "disable", "0")
+    return made
+
+
+def written_vms(a: Cloud, b: Cloud, names: Sequence[str], loose: Sequence[str] = ()) -> tuple[dict[str, str], dict[str, str]]:
+    """At site A a running VM on a written disk for each name, and written images without a VM; all whole at site B.
+
+    Returns the RBD names and the digests, by name.
+    """
+    images = {name: create_image(a, f"{name}-disk", wait=False) for name in (*names, *loose)}
+    disks, content = {}, {}
+    for name, image in images.items():
+        a.wait_image(image)
+        disks[name] = rbd_name(a, image)
+        with open_pool(a) as pool, pool.image(disks[name]) as opened:
+            opened.write(os.urandom(1 << 20), 5 << 20)
+        content[name] = digest(a, disks[name])
+    vms = [create_vm(a, name, [images[name]], wait=False) for name in names]
+    for vm in vms:
+        a.wait_vm(vm)
+    with open_pool(b) as there:
+        for vm in vms:
+            wait_recorded(a, vm, there)
+    wait_complete(a, list(disks.values()))
+    return disks, content
 
 
 def lock_owners(pool: Pool, name: str) -> list[Any]:

@@ -4,12 +4,11 @@ One dead site, a VM for each story, each brought back by a failover of its own (
 """
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +16,7 @@ import workload as w
 
 from onedr.ops.action import Request
 from sandbox import processes
-from sandbox.cloud import DATASTORE, Cloud
+from sandbox.cloud import DATASTORE
 from sandbox.waiting import until
 
 if TYPE_CHECKING:
@@ -47,40 +46,11 @@ class Story:
         self.sites.bed.start("site-b", daemon)
 
 
-def guestless(cloud: Cloud) -> Cloud:
-    """The same site with a host that runs VMs without guests: here only disks and objects count."""
-    made = replace(cloud, vm_mad="dummy")
-    made.run("onehost", "create", "guestless", "-i", cloud.im_mad, "-v", "dummy")
-    return made
-
-
-def digest(cloud: Cloud, name: str) -> str:
-    with w.open_pool(cloud) as pool, pool.image(name, read_only=True) as image:
-        return hashlib.sha256(image.read(0, image.size())).hexdigest()
-
-
 @pytest.fixture(scope="module")
-def story(sites: Sites) -> Iterator[Story]:
-    told = Story(sites)
-    a, b = guestless(sites.a), guestless(sites.b)
-    for cloud in (a, b):
-        cloud.run("onehost", "disable", "0")
-    images = {name: w.create_image(a, f"{name}-disk", wait=False) for name in VMS}
-    for name, image in images.items():
-        a.wait_image(image)
-        told.disks[name] = w.rbd_name(a, image)
-        with w.open_pool(a) as pool, pool.image(told.disks[name]) as opened:
-            opened.write(os.urandom(1 << 20), 5 << 20)
-        told.content[name] = digest(a, told.disks[name])
-    vms = [w.create_vm(a, name, [image], wait=False) for name, image in images.items()]
-    for vm in vms:
-        a.wait_vm(vm)
-    with w.open_pool(b) as there:
-        for vm in vms:
-            w.wait_recorded(a, vm, there)
-    w.wait_complete(a, list(told.disks.values()))
+def story(sites: Sites) -> Story:
+    disks, content = w.written_vms(w.guestless(sites.a), w.guestless(sites.b), VMS)
     sites.kill_a()
-    yield told
+    return Story(sites, content, disks)
 
 
 def failover(story: Story, name: str, at: Callable[[dict[str, Any]], bool], fault: Callable[[], None]) -> list[dict[str, Any]]:
@@ -106,7 +76,7 @@ def is_back(story: Story, name: str) -> None:
     b = story.sites.b
     found = next(vm for vm in b.api.vmpool.info(-2, -1, -1, -2).VM if name == vm.NAME)
     assert found.LCM_STATE == 3
-    assert digest(b, story.disks[name]) == story.content[name]
+    assert w.digest(b, story.disks[name]) == story.content[name]
     with w.open_pool(b) as pool:
         assert w.primaries(pool)[story.disks[name]]
 

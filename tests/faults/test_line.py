@@ -1,19 +1,15 @@
 """The line is cut at a bad moment, a front-end talks nonsense, the standby is full: nothing is lost and nothing is hidden."""
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
-from test_daemons import guestless
-from test_planned import introduce
 
 from onedr.ops.action import Request
 from sandbox.ceph.cluster import command, connect
@@ -35,30 +31,28 @@ class Story:
     disk: str = ""
 
 
-@pytest.fixture(scope="module")
-def story(sites: Sites) -> Iterator[Story]:
-    a, b = guestless(sites.a), guestless(sites.b)
-    for cloud in (a, b):
-        cloud.run("onehost", "disable", "0")
-    introduce(b, a)
+def prepare(sites: Sites) -> Story:
+    """A written disk of a running VM, whole at site B with its record."""
+    a, b = w.guestless(sites.a), w.guestless(sites.b)
     image = w.create_image(a, "data")
     made = Story(sites, w.create_vm(a, "db", [image]), w.rbd_name(a, image))
     write(a, made.disk)
     with w.open_pool(b) as there:
         w.wait_recorded(a, made.vm, there)
     w.wait_complete(a, [made.disk])
-    yield made
+    return made
+
+
+@pytest.fixture(scope="module")
+def story(sites: Sites) -> Story:
+    w.introduce(sites.b, sites.a)
+    return prepare(sites)
 
 
 def write(cloud: Cloud, name: str, mib: int = 1) -> None:
     with w.open_pool(cloud) as pool, pool.image(name) as image:
         for at in range(mib):
             image.write(os.urandom(MIB), at * MIB)
-
-
-def digest(cloud: Cloud, name: str) -> str:
-    with w.open_pool(cloud) as pool, pool.image(name, read_only=True) as image:
-        return hashlib.sha256(image.read(0, image.size())).hexdigest()
 
 
 def roles(cloud: Cloud, name: str) -> bool:
@@ -69,7 +63,7 @@ def roles(cloud: Cloud, name: str) -> bool:
 def test_a_cut_amid_a_planned_move_is_taken_back_once_the_line_is_there(story: Story) -> None:
     """The VM is stopped and held at site A when the line goes: nothing may be promoted, and later all is as it was."""
     a, b, bed = story.sites.a, story.sites.b, story.sites.bed
-    before = digest(a, story.disk)
+    before = w.digest(a, story.disk)
     child = w.start_action(b, Request("failover"))
     events: list[dict[str, Any]] = []
     try:
@@ -90,9 +84,9 @@ def test_a_cut_amid_a_planned_move_is_taken_back_once_the_line_is_there(story: S
     assert w.last_run(b)["result"] == "ABORTED"
     assert roles(a, story.disk) and not roles(b, story.disk)
     a.wait_vm(story.vm)
-    assert digest(a, story.disk) == before
+    assert w.digest(a, story.disk) == before
     write(a, story.disk, 2)
-    until("the copy to follow again", lambda: digest(b, story.disk) == digest(a, story.disk), 120, 1)
+    until("the copy to follow again", lambda: w.digest(b, story.disk) == w.digest(a, story.disk), 120, 1)
 
 
 def test_a_cut_amid_a_first_copy_leaves_it_out_of_a_failover_until_it_is_whole(story: Story) -> None:
@@ -110,7 +104,7 @@ def test_a_cut_amid_a_first_copy_leaves_it_out_of_a_failover_until_it_is_whole(s
     w.wait_complete(a, [name], 150)
     with w.open_pool(b) as there:
         w.wait_recorded(a, vm, there)
-    until("an equal copy", lambda: digest(b, name) == digest(a, name), 60, 0.5)
+    until("an equal copy", lambda: w.digest(b, name) == w.digest(a, name), 60, 0.5)
 
 
 class Nonsense(BaseHTTPRequestHandler):
@@ -151,7 +145,7 @@ def test_a_standby_without_room_is_told_of_and_catches_up_when_there_is_some(sto
         assert story.disk in status["message"] and "older than the objective" in status["message"].lower(), status["message"]
     finally:
         full(story, 0.99)
-    until("the copy", lambda: digest(b, story.disk) == digest(a, story.disk), 120, 1)
+    until("the copy", lambda: w.digest(b, story.disk) == w.digest(a, story.disk), 120, 1)
     until("site A to be content", lambda: w.status(a)["state"] == "PROTECTED", 120, 1)
 
 

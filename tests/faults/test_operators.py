@@ -6,13 +6,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
-from test_daemons import digest, guestless
 
 from onedr.ops.action import Request
 from onedr.ports import records
@@ -42,32 +40,15 @@ class Story:
         """The VM runs at site B, once, on the bytes that it had."""
         assert [vm.NAME for vm in self.sites.b.api.vmpool.info(-2, -1, -1, -2).VM].count(name) == 1
         assert self.here()[name].LCM_STATE == 3
-        assert digest(self.sites.b, self.disks[name]) == self.content[name]
+        assert w.digest(self.sites.b, self.disks[name]) == self.content[name]
 
 
 @pytest.fixture(scope="module")
-def story(sites: Sites) -> Iterator[Story]:
+def story(sites: Sites) -> Story:
     if sites.real:
         pytest.skip("front-ends are stopped here, which is the bed's own doing")
-    told = Story(sites)
-    a, b = guestless(sites.a), guestless(sites.b)
-    for cloud in (a, b):
-        cloud.run("onehost", "disable", "0")
-    images = {name: w.create_image(a, f"{name}-disk", wait=False) for name in (*VMS, "split")}
-    for name, image in images.items():
-        a.wait_image(image)
-        told.disks[name] = w.rbd_name(a, image)
-        with w.open_pool(a) as pool, pool.image(told.disks[name]) as opened:
-            opened.write(os.urandom(1 << 20), 5 << 20)
-        told.content[name] = digest(a, told.disks[name])
-    vms = [w.create_vm(a, name, [images[name]], wait=False) for name in VMS]
-    for vm in vms:
-        a.wait_vm(vm)
-    with w.open_pool(b) as there:
-        for vm in vms:
-            w.wait_recorded(a, vm, there)
-    w.wait_complete(a, list(told.disks.values()))
-    yield told
+    disks, content = w.written_vms(w.guestless(sites.a), w.guestless(sites.b), VMS, ("split",))
+    return Story(sites, content, disks)
 
 
 def roles(story: Story, name: str) -> tuple[bool, bool]:
@@ -164,6 +145,6 @@ def test_a_record_that_cannot_be_trusted_keeps_its_vm_out_and_no_other(story: St
     assert "checksum differs" in problems[story.disks["damaged"]], verdict
     assert "schema 99" in problems[story.disks["newer"]] and "upgrade" in problems[story.disks["newer"]]
     for name in ("damaged", "newer"):
-        assert digest(b, story.disks[name]) == story.content[name]
+        assert w.digest(b, story.disks[name]) == story.content[name]
         with w.open_pool(b) as pool:
             assert records.VM_KEY in w.values_of(pool, story.disks[name]), "what a later release can read is not replaced"

@@ -6,15 +6,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import workload as w
-from test_daemons import digest, guestless
-from test_line import Story, write
+from test_line import Story, prepare
 
 from onedr.model import Mark
 from onedr.ports import records
@@ -29,19 +27,10 @@ AHEAD_S = 3600
 
 
 @pytest.fixture(scope="module")
-def story(sites: Sites) -> Iterator[Story]:
+def story(sites: Sites) -> Story:
     if sites.real:
         pytest.skip("hook processes and front-ends are killed here by what the bed knows of them")
-    a, b = guestless(sites.a), guestless(sites.b)
-    for cloud in (a, b):
-        cloud.run("onehost", "disable", "0")
-    image = w.create_image(a, "data")
-    made = Story(sites, w.create_vm(a, "db", [image]), w.rbd_name(a, image))
-    write(a, made.disk)
-    with w.open_pool(b) as there:
-        w.wait_recorded(a, made.vm, there)
-    w.wait_complete(a, [made.disk])
-    yield made
+    return prepare(sites)
 
 
 def processes(cloud: Cloud, *words: str) -> list[int]:
@@ -96,7 +85,7 @@ def test_a_storm_of_hooks_some_of_which_are_killed_ends_in_the_right_record(stor
 def test_with_marks_of_a_clock_that_is_ahead_the_loss_is_unknown_and_said_so(story: Story) -> None:
     """The last one: site A dies. Its clock wrote the last mark."""
     a, b, bed = story.sites.a, story.sites.b, story.sites.bed
-    content = digest(a, story.disk)
+    content = w.digest(a, story.disk)
     for daemon in ("hooks", "frontend"):
         bed.stop("site-a", daemon)
     until("the keeper to end", lambda: not processes(a, "onedr.ops.keeper"), 120, 0.2)
@@ -111,6 +100,6 @@ def test_with_marks_of_a_clock_that_is_ahead_the_loss_is_unknown_and_said_so(sto
     assert vm["expected_loss_s"] is None
     assert any("the sites' clocks differ" in warning for warning in vm["warnings"]), vm["warnings"]
     b.run("onedr", "failover", DATASTORE, "--confirm", DATASTORE, "--yes")
-    assert digest(b, story.disk) == content
+    assert w.digest(b, story.disk) == content
     (run,) = w.last_run(b)["vms"]
     assert run["rpo_s"] is None and run["rto_s"] is not None
