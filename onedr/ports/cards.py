@@ -26,10 +26,11 @@ def fingerprint(key: bytes | None) -> str:
 
 def publish(pool: Pool, card: Card) -> bool:
     """Write it when it changed. Returns whether it did. Raises rados.Error."""
-    if read(pool).get(card.datastore) == card:
+    text = json.dumps(asdict(card)).encode()
+    if _raw(pool).get(card.datastore) == text:
         return False
     with rados.WriteOpCtx() as operation:
-        pool.io.set_omap(operation, (card.datastore,), (json.dumps(asdict(card)).encode(),))
+        pool.io.set_omap(operation, (card.datastore,), (text,))
         pool.io.operate_write_op(operation, OBJECT)
     return True
 
@@ -37,7 +38,7 @@ def publish(pool: Pool, card: Card) -> bool:
 def withdraw(pool: Pool, datastore: str) -> None:
     """Take a datastore's card away; the last one takes the object along. Raises rados.Error."""
     with suppress(rados.ObjectNotFound):
-        if set(read(pool)) <= {datastore}:
+        if set(_raw(pool)) <= {datastore}:
             pool.io.remove_object(OBJECT)
             return
         with rados.WriteOpCtx() as operation:
@@ -47,14 +48,17 @@ def withdraw(pool: Pool, datastore: str) -> None:
 
 def read(pool: Pool) -> dict[str, Card]:
     """All cards of the pool's cluster by name of the datastore. Raises rados.Error, StorageError for one that is damaged."""
+    return {name: _card(name, value) for name, value in _raw(pool).items()}
+
+
+def _raw(pool: Pool) -> dict[str, bytes]:
     with rados.ReadOpCtx() as operation:
         pairs, _ = pool.io.get_omap_vals(operation, "", "", _MANY)
         try:
             pool.io.operate_read_op(operation, OBJECT)
         except rados.ObjectNotFound:
             return {}
-        found = {str(name): bytes(value) for name, value in pairs}
-    return {name: _card(name, value) for name, value in found.items()}
+        return {str(name): bytes(value) for name, value in pairs}
 
 
 def _card(name: str, value: bytes) -> Card:

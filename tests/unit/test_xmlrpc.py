@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,3 +106,22 @@ def test_no_address_no_call(url: str) -> None:
 def test_silence_ends_at_the_limit() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(TransportError, match="timed out"):
         client.call(f"http://127.0.0.1:{server.getsockname()[1]}/", "one.x", (), 0.05)
+
+
+def test_the_servers_clock_is_known_within_a_second() -> None:
+    with echo() as url:
+        least, most = client.clock(url, 5)
+    assert -2 < least <= 0 <= most < 2
+
+
+def test_a_clock_that_is_ahead_is_told_as_such() -> None:
+    ahead = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 3600))
+    with says(f"HTTP/1.0 200 OK\r\nDate: {ahead}\r\nContent-Length: 2\r\n\r\nok".encode()) as url:
+        least, most = client.clock(url, 5)
+    assert 3590 < least <= 3600 <= most < 3602
+
+
+@pytest.mark.parametrize("date", ["", "Date: soon\r\n"])
+def test_an_answer_that_does_not_say_the_time(date: str) -> None:
+    with says(f"HTTP/1.0 200 OK\r\n{date}Content-Length: 2\r\n\r\nok".encode()) as url, pytest.raises(TransportError):
+        client.clock(url, 5)
