@@ -65,11 +65,13 @@ def target(frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items:
     """What a site has for these VMs. `pool` gives the name only, `fsid` is that site's cluster. Raises FrontEndError."""
     networks = {str(found.findtext("NAME")): front.network(found) for found in frontend.networks()}
     site = front.Site(frontend, 0, pool, fsid, settings, frontend.users(), frontend.groups(), networks)
-    vms, hosts = frontend.vms(), frontend.hosts()
+    vms, hosts, images = frontend.vms(), frontend.hosts(), frontend.images()
     return Target(
         ground=front.ground(site, items), users=frozenset(site.users), groups=frozenset(site.groups), fsid=fsid,
         local=front.local_of(vms, pool.access.pool, fsid), recovered=front.recovered(vms),
         models=_words(hosts, "KVM_CPU_MODELS"), machines=_words(hosts, "KVM_MACHINES"),
+        registered=frozenset((image.findtext("SOURCE") or "").rpartition("/")[2] for image in images),
+        image_names=frozenset((image.findtext("UNAME") or "", image.findtext("NAME") or "") for image in images),
     )
 
 

@@ -27,6 +27,7 @@ _ORPHANED_S = 15  # a copy without a primary that rbd-mirror has not removed by 
 _PLACE_LIMIT_S = 75  # the place of a probe that was killed is free after 60 s
 _PAUSE_S = 0.3
 _LOCK = "onedr.probe"
+_ALL = "whatever lies"
 
 
 def _silent(_: str) -> None:
@@ -109,7 +110,8 @@ class _Probe:
         self.proof = replace(self.proof, seconds=round(time.time() - self.began, 1))
         if left:
             text = "; ".join(f"{name}: {why}" for name, why in left.items())
-            raise StorageError(f"The probe is through, but images stay ({text}); the next one removes them.")
+            how = f"ended before its end ({self.proof.why})" if self.proof.why else "is through"
+            raise StorageError(f"The probe {how}, and images stay ({text}); the next one removes them.")
         if not self.proof.why:
             proofs.keep(self.here, self.proof)
             proofs.keep(self.there, self.proof)
@@ -193,25 +195,23 @@ class _Probe:
 
 
 def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> dict[str, str]:
-    """Remove every probe's images at both sites, in Ceph's trash too. Returns those that stay, and why; each wait ends.
+    """Remove every probe's images at both sites, in Ceph's trash too. Returns what stays, and why; each wait ends.
 
-    Primaries go first: rbd-mirror removes their copies. A copy that stays without a primary is removed where it lies.
+    Primaries go first: rbd-mirror removes their copies. A copy that stays without a primary is removed where it lies. A site
+    that does not answer is left as it is.
     """
     end, alone_since = time.monotonic() + _SWEEP_LIMIT_S, time.monotonic()
     problems: dict[str, str] = {}
+    pools = {"here": here, "at the peer": there}
     while True:
-        pools = {"here": here, "at the peer": there}
-        found = {(where, name): pool for where, pool in pools.items() for name in trial.leftovers(pool)}
-        trash = {
-            (where, name): (pool, image_id) for where, pool in pools.items() for image_id, name in trial.in_trash(pool).items()
-        }
+        found, trash = _found(pools, problems)
         if not found and not trash:
-            return {}
+            return {name: why for name, why in problems.items() if name.startswith(_ALL)}
         if time.monotonic() > end:
             return {f"{name} {where}": problems.get(name, "did not go") for where, name in [*found, *trash]}
-        with suppress(OneDRError):
+        with suppress(OneDRError, rados.Error):
             keep()
-        primaries = {key: pool for key, pool in found.items() if trial.is_primary(pool, key[1])}
+        primaries = {key: pool for key, pool in found.items() if _is_primary(pool, key[1])}
         if primaries:
             alone_since = time.monotonic()
         elif time.monotonic() - alone_since > _ORPHANED_S:
@@ -223,6 +223,32 @@ def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> d
             except (rados.Error, rbd.Error) as error:  # rbd-mirror may be at it
                 problems[name] = f"in Ceph's trash: {error}"
         time.sleep(_PAUSE_S)
+
+
+_Found = dict[tuple[str, str], Pool]
+_Trash = dict[tuple[str, str], tuple[Pool, str]]
+
+
+def _found(pools: dict[str, Pool], problems: dict[str, str]) -> tuple[_Found, _Trash]:
+    """What lies where, by site and name. A site that does not answer is taken out of `pools`: each try costs a minute."""
+    found: _Found = {}
+    trash: _Trash = {}
+    for where, pool in list(pools.items()):
+        try:
+            found.update({(where, name): pool for name in trial.leftovers(pool)})
+            trash.update({(where, name): (pool, image_id) for image_id, name in trial.in_trash(pool).items()})
+        except (rados.Error, rbd.Error) as error:
+            problems[f"{_ALL} {where}"] = f"it does not answer: {error}"
+            del pools[where]
+    return found, trash
+
+
+def _is_primary(pool: Pool, name: str) -> bool:
+    """Not known counts as no: then it is looked at again, or its site is found silent."""
+    try:
+        return bool(trial.is_primary(pool, name))
+    except (rados.Error, rbd.Error):
+        return False
 
 
 def _each(items: dict[tuple[str, str], Pool], action: Callable[[Pool, str], None], problems: dict[str, str]) -> None:

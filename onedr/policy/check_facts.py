@@ -106,7 +106,7 @@ class Cluster:
 @dataclass(frozen=True)
 class Target:
     """A site that would start VMs. `local`, `recovered`: its own VMs on the pool, as in plan.Facts; `models`, `machines`: of
-    its hosts, None when they do not tell.
+    its hosts, None when they do not tell; `registered`: RBD names that are images there; `image_names`: (owner, name) of all.
     """
 
     ground: Ground
@@ -117,6 +117,8 @@ class Target:
     recovered: Mapping[str, Recovered] = field(default_factory=dict)
     models: frozenset[str] | None = None
     machines: frozenset[str] | None = None
+    registered: frozenset[str] = frozenset()
+    image_names: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onedr.model import Mode, Proof, State
+from onedr.model import Card, Mode, Proof, State
 from onedr.policy.check_cluster import both
 from onedr.policy.check_facts import Facts, Said, Unknown, bad, ok, some, sure, warn
 
@@ -42,6 +42,10 @@ def mode(facts: Facts) -> Iterator[Said]:
                    f"onedr disable {facts.datastore}, then onedr enable: the mode changes only so")
     else:
         yield ok(f"{len(images)} image(s) are mirrored in mode {facts.settings.mode.value}")
+    card = facts.there.card
+    if isinstance(card, Card) and card.mode != facts.settings.mode.value:
+        yield warn(f"DR_MODE is {facts.settings.mode.value} here and {card.mode} at the peer: after a failover new images are "
+                   "mirrored otherwise", f"onedatastore update {facts.datastore}, at one of the sites")
 
 
 def schedules(facts: Facts) -> Iterator[Said]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onedr import template
+from onedr.model import ImageRecord
 from onedr.policy import failover, inventory, readiness, returning
 from onedr.policy.check_facts import Facts, Said, Target, bad, ok, some, sure, warn
 from onedr.policy.inventory import VmItem
@@ -106,6 +107,24 @@ def _capacity(facts: Facts, target: Target, own: bool) -> Iterator[Said]:
     else:
         hosts = len(target.ground.hosts)
         yield ok(f"{len(starting)} VM(s) have room on {hosts} host(s) {where}")
+
+
+def image_names(facts: Facts) -> Iterator[Said]:
+    """Names that images of the peer would get here: oned wants them unique for an owner, and oneadmin registers them."""
+    target = sure(facts.start_here)
+    taken = []
+    for image in sure(facts.images):
+        record = image.image
+        if record is None or record.fsid == target.fsid or image.primary or image.name in target.registered:
+            continue
+        body = record.body
+        if isinstance(body, ImageRecord) and {("oneadmin", body.name), (body.owner, body.name)} & target.image_names:
+            taken.append(body.name)
+    if taken:
+        yield warn(f"image names of the peer are taken here: {some(sorted(taken))}; a failover adds the peer's name to them",
+                   "oneimage rename, if that matters")
+    else:
+        yield ok("the names of the peer's images are free here")
 
 
 def processors(facts: Facts) -> Iterator[Said]:

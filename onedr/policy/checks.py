@@ -76,7 +76,8 @@ DATASTORE: Mapping[str, Check] = {
     "UNPROTECTED": Check(
         "what shall be mirrored is, and why not; records are sound; no clone is mirrored in snapshot mode", "P9, P26, P32",
         ("unprotected", "images"), protection.unprotected),
-    "MODE": Check("images are mirrored in the datastore's mode", "P28", ("images",), protection.mode),
+    "MODE": Check(
+        "images are mirrored in the datastore's mode, which is the same at both sites", "P28", ("images",), protection.mode),
     "SCHEDULES": Check(
         "snapshot mode: images that are primary here have a schedule", "P29, P30", ("images", "schedules"), protection.schedules),
     "SNAPSHOTS_KEPT": Check(
@@ -109,6 +110,8 @@ DATASTORE: Mapping[str, Check] = {
     "CAPACITY_THERE": Check(
         "hosts at the peer have room for ours", "", ("images", "here.fsid", "start_there"), vms.capacity_there,
         todo="onedr check at the peer says it"),
+    "IMAGE_NAMES": Check(
+        "names of the peer's images are free here", "P45", ("images", "start_here"), vms.image_names),
     "PROCESSORS": Check(
         "hosts here have the CPU models and machine types that the peer's VMs ask for", "P46",
         ("images", "here.fsid", "start_here"), vms.processors),

@@ -96,6 +96,7 @@ def snapshot_mode(**changes: Any) -> Facts:
         "settings": Settings(protect=True, mode=Mode.SNAPSHOT, schedule="5m"), "images": images,
         "schedules": frozenset({"one-5"}),
         "proofs": {Mode.SNAPSHOT: replace(PROOF, mode=Mode.SNAPSHOT, clones=False, discards=False)},
+        "there": cluster(1, card=Card(THERE, "site-1", 1, "ceph", "SNAPSHOT", key="same")),
     }
     return healthy(**{**values, **changes})
 
@@ -185,6 +186,9 @@ BROKEN: list[tuple[str, Facts, Level, str]] = [
     ("OWNERS_THERE", healthy(start_there=target(THERE, groups=frozenset())), Level.WARNING, "no group users at the peer"),
     ("CAPACITY_HERE", healthy(start_here=target(HERE, ground=Ground({"lan": LAN}, {}, {}, ()))), Level.WARNING, "1 of 1"),
     ("CAPACITY_THERE", healthy(start_there=target(THERE, ground=Ground({"lan": LAN}))), Level.WARNING, "not known"),
+    ("IMAGE_NAMES", healthy(start_here=target(HERE, image_names=frozenset({("alice", "web-os")}))), Level.WARNING, "web-os"),
+    ("MODE", healthy(there=cluster(1, card=replace(SAME_INDEX, site_index=1, mode="SNAPSHOT"))), Level.WARNING,
+     "SNAPSHOT at the peer"),
     ("PROCESSORS", healthy(images=(asking("Skylake"), PRIMARY)), Level.PROBLEM, "CPU model Skylake, which no host"),
     ("PROCESSORS", healthy(images=(asking("Skylake"), PRIMARY), start_here=target(HERE, models=None)), Level.WARNING,
      "do not say"),
