@@ -28,7 +28,7 @@ unit: setup
 	$(PYTEST) tests/unit
 
 install: setup
-	$(PYTEST) tests/install
+	$(PYTEST) tests/install --numprocesses 2 --dist loadfile
 
 contract: setup
 	$(PYTEST) tests/contract

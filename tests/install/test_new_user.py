@@ -90,7 +90,7 @@ def story(site: Site) -> Site:
     site.step("upgraded", "--hooks")
     version.write_text("7.4.0\n")
     protected = frontend.call("datastore.allocate", PROTECTED, -1)
-    site.step("before")
+    site.found["before"] = snapshot(site.location)
     site.step("refused", "--uninstall")
     frontend.call("datastore.delete", protected)
     site.step("removed", "--uninstall")
