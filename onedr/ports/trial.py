@@ -104,6 +104,25 @@ def in_trash(pool: Pool) -> dict[str, str]:
     return {image_id: name for name, image_id in sorted(ours, key=lambda pair: not pair[0].endswith("-clone"))}
 
 
+def purge(pool: Pool, image_id: str) -> bool:
+    """Remove an image from Ceph's trash, with its snapshots. Raises rbd.Error.
+
+    False: it is a copy mirrored by snapshots, which nobody may change; rbd-mirror removes it when its delay is over.
+    """
+    try:
+        pool.rbd.trash_remove(pool.io, image_id, True)
+    except rbd.ImageHasSnapshots:
+        try:
+            with rbd.Image(pool.io, image_id=image_id) as image:
+                if image.is_protected_snap(_SNAPSHOT):
+                    image.unprotect_snap(_SNAPSHOT)
+                image.remove_snap(_SNAPSHOT)
+        except rbd.ReadOnlyImage:
+            return False
+        pool.rbd.trash_remove(pool.io, image_id, True)
+    return True
+
+
 def is_primary(pool: Pool, name: str) -> bool | None:
     """True for a primary or an image that is not mirrored; None when it is gone."""
     try:
