@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
+
+from onedr.errors import InputError
 
 _LIMIT_S = 30
 _ALL = "import json, os, sys, onedr; print(json.dumps([os.path.dirname(os.path.dirname(onedr.__file__)), *sys.path]))"
@@ -25,12 +28,20 @@ def first_lines(python: Path) -> bytes:
 
 
 def manual(python: Path) -> bytes:
-    """The man page of `onedr`, written by the command itself; empty when that is not there yet (a dry run)."""
+    """The man page of `onedr`, written by the command itself; empty when that is not there yet (a dry run).
+
+    Raises InputError when the command does not run, which is the first time that anybody tries.
+    """
     argv = [str(python), "-E", "-m", "onedr.cli.manual"]
     try:
-        return subprocess.run(argv, cwd="/", capture_output=True, check=True, timeout=_LIMIT_S).stdout
+        done = subprocess.run(argv, cwd="/", capture_output=True, timeout=_LIMIT_S)
     except (OSError, subprocess.SubprocessError):
         return b""
+    reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["it gave no reason"])[-1]
+    if done.returncode and not re.search(r"No module named '?onedr\b", reason):
+        raise InputError(f"The command onedr does not run with {python} ({reason}). Install what it needs: apt install"
+                         " python3-click python3-rich, or OneDR with pip, which brings them.")
+    return done.stdout if not done.returncode else b""
 
 
 def _asked(python: Path, *arguments: str) -> list[str] | None:

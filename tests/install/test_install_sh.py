@@ -326,6 +326,16 @@ def test_an_interpreter_without_the_library_is_refused(source: Path, one: Path, 
     assert "cannot import rbd. Install it (apt install python3-rbd)" in result.stderr
 
 
+def test_an_interpreter_without_what_the_command_needs_is_refused(source: Path, one: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    lacking = 'case "$*" in *cli.manual*) echo "No module named click" >&2; exit 1 ;; esac'
+    put(bare, f'#!/bin/sh\n{lacking}\nexec {sys.executable} "$@"\n', 0o755)
+    result = install(source, one, python=str(bare))
+    assert result.returncode == 1
+    assert f"onedr does not run with {bare} (No module named click). Install what it needs" in result.stderr
+    assert not (one / "etc/oned.conf.onedr-backup").exists()
+
+
 def test_unknown_options_and_missing_interpreters_are_refused(source: Path, one: Path) -> None:
     assert "unknown option --nope" in install(source, one, "--nope").stderr
     assert "no such interpreter" in install(source, one, python="/nonexistent").stderr
