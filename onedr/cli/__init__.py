@@ -38,7 +38,7 @@ class _Plainly(click.Group):
 def main() -> None:
     """Disaster recovery for OpenNebula datastores on Ceph.
 
-    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 done in part.
+    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 done in part, 6 problems found (check).
     """
 
 
