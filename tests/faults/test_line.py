@@ -140,9 +140,9 @@ def test_a_standby_without_room_is_told_of_and_catches_up_when_there_is_some(sto
     full(story, 0.0001)
     try:
         write(a, story.disk, 4)
-        until("site A to say so", lambda: w.status(a)["state"] == "DEGRADED", 120, 1)
+        until("site A to say so", lambda: story.disk in w.status(a)["message"], 120, 1)
         status = w.status(a)
-        assert story.disk in status["message"] and "older than the objective" in status["message"].lower(), status["message"]
+        assert status["state"] == "DEGRADED" and "older than the objective" in status["message"].lower(), status["message"]
     finally:
         full(story, 0.99)
     until("the copy", lambda: w.digest(b, story.disk) == w.digest(a, story.disk), 120, 1)
