@@ -1,0 +1,309 @@
+"""`onedr setup` from two empty clusters to mirroring both ways and back, as a new user goes: one file carried once."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rbd
+
+from onedr.ports import joinfile
+from sandbox import processes
+from sandbox.bed import Bed, temporary
+from sandbox.ceph.cluster import command, connect
+from sandbox.cloud import Cloud, of_site
+from sandbox.waiting import until
+
+POOL = "one"
+USER = "oneadmin"
+
+
+@dataclass
+class Ground:
+    """Two sites with nothing of mirroring; `file`: what is carried between them."""
+
+    bed: Bed
+    a: Cloud
+    b: Cloud
+    file: Path
+
+    def onedr(self, cloud: Cloud, *argv: str, conf: str = "") -> subprocess.CompletedProcess[str]:
+        """`onedr <verb> --pool one …` at a site, inside its network."""
+        words = ["onedr", argv[0], "--pool", POOL, "--ceph-conf", conf or str(cloud.ceph_conf), *argv[1:]]
+        return self.bed.run(cloud.name, words, env=cloud.process_environment(), capture_output=True, text=True, timeout=280)
+
+    def done(self, cloud: Cloud, *argv: str) -> list[dict[str, Any]]:
+        """The same, which must succeed: its events."""
+        done = self.onedr(cloud, *argv, "--json")
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def refused(self, cloud: Cloud, code: int, *argv: str, conf: str = "") -> str:
+        """The same, which must end with this code and one plain sentence, and change nothing at that site: that sentence."""
+        before = state(self.bed, cloud)
+        done = self.onedr(cloud, *argv, conf=conf)
+        assert done.returncode == code, f"{done.returncode}: {done.stdout}{done.stderr}"
+        assert len(done.stderr.strip().splitlines()) == 1 and "Traceback" not in done.stderr, done.stderr
+        assert state(self.bed, cloud) == before
+        return done.stderr
+
+
+def state(bed: Bed, cloud: Cloud) -> dict[str, Any]:
+    """Everything of a site that setting up may change."""
+    site = bed.sites[cloud.name]
+    with connect(site) as cluster, cluster.open_ioctx(POOL) as io:
+        keys = [key for key in command(cluster, prefix="config-key ls") if not key.startswith("config-history/")]
+        record_key = cloud.one_location / "etc/onedr/record.key"
+        return {
+            "users": {user["entity"]: user["caps"] for user in command(cluster, prefix="auth ls")["auth_dump"]},
+            "settings": command(cluster, prefix="config dump"), "keys": keys,
+            "mode": rbd.RBD().mirror_mode_get(io), "peers": [peer["uuid"] for peer in rbd.RBD().mirror_peer_list(io)],
+            "keyring": (site.folder / "keyring").read_text(), "record key": record_key.exists(),
+            "objects": sorted(item.key for item in io.list_objects() if item.key.startswith("onedr")),
+        }
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    with temporary(frontends=True, bare=True) as bed:
+        a, b = (of_site(site) for site in bed.sites.values())
+        yield Ground(bed, a, b, tmp_path_factory.mktemp("carried") / "join")
+
+
+@pytest.fixture(scope="module")
+def empty(ground: Ground) -> dict[str, dict[str, Any]]:
+    """How both sites were before anything."""
+    return {cloud.name: state(ground.bed, cloud) for cloud in (ground.a, ground.b)}
+
+
+@pytest.fixture(scope="module")
+def offered(ground: Ground, empty: dict[str, Any]) -> Path:
+    """Site A is set up and wrote the file."""
+    events = ground.done(ground.a, "setup", "--site", "site-a", "--ceph-user", USER, "--offer", str(ground.file))
+    assert events[-1]["changed"] == len(events[0]["steps"]) > 9
+    return ground.file
+
+
+@pytest.fixture(scope="module")
+def joined(ground: Ground, offered: Path) -> Ground:
+    """Site B used it, and rbd-mirror runs at both."""
+    ground.done(ground.b, "setup", "--site", "site-b", "--ceph-user", USER, "--join", str(offered))
+    for cloud in (ground.a, ground.b):
+        start_mirror(ground.bed, cloud)
+    return ground
+
+
+def start_mirror(bed: Bed, cloud: Cloud) -> None:
+    """As the note of `onedr setup` says."""
+    site, entity = bed.sites[cloud.name], f"client.rbd-mirror.{cloud.name}"
+    with connect(site) as cluster:
+        key = command(cluster, prefix="auth get", entity=entity)[0]["key"]
+    keyring = site.folder / "mirror.keyring"
+    keyring.write_text(f"[{entity}]\n\tkey = {key}\n")
+    processes.start(site, "mirror", ["rbd-mirror", "-f", "-n", entity, "--keyring", str(keyring)])
+
+
+def test_without_a_configuration_a_key_or_rights_nothing_begins(ground: Ground, empty: dict[str, Any]) -> None:
+    a = ground.a
+    wanted = ("setup", "--site", "site-a", "--offer", str(ground.file))
+    assert "no readable Ceph configuration" in ground.refused(a, 1, *wanted, conf="/nowhere/ceph.conf")
+    assert "does not let client.nobody" in ground.refused(a, 2, *wanted, "--admin-user", "nobody")
+    site = ground.bed.sites[a.name]
+    with connect(site) as cluster:
+        command(cluster, prefix="auth add", entity="client.reader", caps=["mon", "allow rx", "osd", "allow *"])
+        key = command(cluster, prefix="auth get", entity="client.reader")[0]["key"]
+        keyring = site.folder / "reader.keyring"
+        keyring.write_text(f"[client.reader]\n\tkey = {key}\n")
+        try:
+            reader = ("--admin-user", "reader", "--admin-keyring", str(keyring))
+            assert "needs an administrator" in ground.refused(a, 2, *wanted, *reader)
+        finally:
+            command(cluster, prefix="auth rm", entity="client.reader")
+    assert "no pool two" in ground.refused(a, 2, "setup", "--pool", "two", "--site", "site-a")
+    assert "--site" in ground.refused(a, 2, "setup", "--offer", str(ground.file))
+    assert "no peer yet" in ground.refused(a, 2, "setup", "--site", "site-a")
+    assert not ground.file.exists()
+
+
+def test_a_dry_run_shows_every_change_and_makes_none(ground: Ground, empty: dict[str, Any]) -> None:
+    events = ground.done(ground.a, "setup", "--site", "site-a", "--ceph-user", USER, "--offer", str(ground.file), "--dry-run")
+    assert [event["event"] for event in events] == ["plan"]
+    for step in events[0]["steps"]:
+        assert step["now"] != step["then"] and step["cost"], step
+    assert state(ground.bed, ground.a) == empty["site-a"]
+    assert not ground.file.exists()
+
+
+def test_the_first_site_writes_a_file_once_and_no_secret_is_told(ground: Ground, offered: Path) -> None:
+    assert offered.stat().st_mode & 0o777 == 0o600
+    text = offered.read_bytes()
+    again = ground.done(ground.a, "setup", "--site", "site-a", "--ceph-user", USER, "--offer", str(offered))
+    assert again[0]["steps"] == [] and offered.read_bytes() == text
+    key = (ground.a.one_location / "etc/onedr/record.key").read_text().strip()
+    assert key.encode() not in text, "the file opens what holds the key, and does not hold it"
+    log = (ground.bed.sites["site-a"].folder / "cluster.log").read_text()
+    assert "auth add" in log, "the monitors' audit log is looked at"
+    file = joinfile.read(offered)
+    for secret in (key, file.secret, file.key):
+        assert secret not in log and secret not in json.dumps(again)
+
+
+def test_a_file_that_is_not_as_it_was_joins_nobody(ground: Ground, offered: Path, tmp_path: Path) -> None:
+    b, file = ground.b, joinfile.read(offered)
+
+    def attempt(code: int, content: joinfile.JoinFile | str, mode: int = 0o600) -> str:
+        copy = tmp_path / "copy"
+        if isinstance(content, str):
+            copy.write_text(content)
+        else:
+            joinfile.write(copy, content)
+        copy.chmod(mode)
+        return ground.refused(b, code, "setup", "--site", "site-b", "--ceph-user", USER, "--join", str(copy))
+
+    def changed(**fields: Any) -> joinfile.JoinFile:
+        return joinfile.JoinFile(**{**vars(file), **fields})
+
+    assert "cannot be read" in ground.refused(b, 1, "setup", "--site", "site-b", "--join", str(tmp_path / "none"))
+    assert "no file of onedr setup" in attempt(1, "hello")
+    assert "chmod 600" in attempt(1, offered.read_text(), 0o644)
+    assert "changed or damaged" in attempt(1, offered.read_text().replace("site-a", "site-c"))
+    assert "was changed" in attempt(2, changed(pool="two"))
+    assert "does not let" in attempt(2, changed(key="AQDdW2FlAAAAABAAoN0aQ6yU7e2r2k1q0V9nQg=="))
+    assert "was changed" in attempt(2, changed(secret=joinfile.new_secret()))
+    assert "was good until" in attempt(2, changed(expires=1.0))
+    assert "cannot be reached" in attempt(3, changed(mon_host="[v2:198.18.0.250:3300]"))
+    assert "this very site" in ground.refused(ground.a, 2, "setup", "--join", str(offered))
+    assert "Both sites would be called site-a" in ground.refused(b, 2, "setup", "--site", "site-a", "--join", str(offered))
+
+
+def test_a_line_that_is_cut_leaves_nothing_half_made(ground: Ground, offered: Path) -> None:
+    ground.bed.cut()
+    try:
+        said = ground.refused(ground.b, 3, "setup", "--site", "site-b", "--ceph-user", USER, "--join", str(offered))
+    finally:
+        ground.bed.heal()
+    assert "site-a cannot be reached" in said.lower()
+
+
+@pytest.mark.parametrize("after", [2, 8, 11])
+def test_a_run_that_died_is_gone_on_with(ground: Ground, offered: Path, after: int) -> None:
+    words = ["onedr", "setup", "--pool", POOL, "--ceph-conf", str(ground.b.ceph_conf), "--site", "site-b", "--ceph-user", USER,
+             "--join", str(offered), "--json", "--no-probe"]
+    with ground.bed.popen("site-b", words, env=ground.b.process_environment(), stdout=subprocess.PIPE) as child:
+        steps = 0
+        for line in child.stdout:
+            steps += json.loads(line)["event"] == "step"
+            if steps == after:
+                os.kill(child.pid, signal.SIGKILL)
+                break
+    events = ground.done(ground.b, "setup", "--site", "site-b", "--ceph-user", USER, "--join", str(offered), "--dry-run")
+    left = len(events[0]["steps"])
+    assert left <= 12 - after
+    if after == 11:
+        assert [step["kind"] for step in events[0]["steps"]] in (["peer"], [])
+
+
+def test_both_sites_mirror_each_other(joined: Ground) -> None:
+    for first, second, name in ((joined.a, joined.b, "there"), (joined.b, joined.a, "back")):
+        with connect(joined.bed.sites[first.name]) as cluster, cluster.open_ioctx(POOL) as io:
+            rbd.RBD().create(io, name, 8 << 20)
+            with rbd.Image(io, name) as image:
+                image.write(name.encode() * 1000, 0)
+                image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL)
+            with connect(joined.bed.sites[second.name]) as other, other.open_ioctx(POOL) as copies:
+                until(f"the copy of {name}", lambda copies=copies, name=name: holds(copies, name), 90)
+            with rbd.Image(io, name) as image:
+                image.mirror_image_disable(False)
+            rbd.RBD().remove(io, name)
+
+
+def holds(io: Any, name: str) -> bool:
+    try:
+        with rbd.Image(io, name, read_only=True) as image:
+            return bool(image.read(0, 100) == (name.encode() * 100)[:100])
+    except rbd.ImageNotFound:
+        return False
+
+
+def test_what_was_deleted_there_lies_in_the_trash_here(joined: Ground) -> None:
+    """The delete delay counts, so rbd-mirror heeds what the monitors say."""
+    with connect(joined.bed.sites["site-b"]) as cluster, cluster.open_ioctx(POOL) as io:
+        trash = [entry for entry in rbd.RBD().trash_list(io) if entry["name"] == "there"]
+        assert trash and (trash[0]["deferment_end_time"] - trash[0]["deletion_time"]).total_seconds() == 86400
+
+
+def test_a_second_run_changes_nothing(joined: Ground) -> None:
+    for cloud in (joined.a, joined.b):
+        before = state(joined.bed, cloud)
+        events = joined.done(cloud, "setup", "--ceph-user", USER, "--no-probe")
+        assert events[0]["steps"] == [] and events[-1]["changed"] == 0
+        assert state(joined.bed, cloud) == before
+
+
+def test_the_file_works_once(joined: Ground) -> None:
+    """Its user is gone at the site that made it, so Ceph itself refuses whoever has it."""
+    again = joined.done(joined.b, "setup", "--ceph-user", USER, "--join", str(joined.file), "--no-probe")
+    assert again[0]["steps"] == [] and "done its work" in " ".join(again[0]["notes"])
+    users = state(joined.bed, joined.a)["users"]
+    assert not [user for user in users if "onedr-join" in user]
+    assert "onedr/setup" in state(joined.bed, joined.a)["keys"]
+    assert not [key for key in state(joined.bed, joined.a)["keys"] if key.startswith("onedr/join")]
+
+
+def test_a_protected_datastore_holds_its_set_up(joined: Ground) -> None:
+    for cloud in (joined.a, joined.b):
+        cloud.furnish()
+    said = joined.refused(joined.b, 2, "teardown")
+    assert "ceph-dr is protected" in said and "onedr disable ceph-dr" in said
+    by_name = joined.b.run("onedr", "teardown", "ceph-dr", check=False)
+    assert by_name.returncode == 2 and by_name.stderr == said
+
+
+def test_an_image_made_in_opennebula_is_protected_with_these_rights(joined: Ground) -> None:
+    a = joined.a
+    a.wait_image(a.create("oneimage", "NAME=disk\nTYPE=DATABLOCK\nSIZE=16\nPERSISTENT=YES\n", "-d", str(a.datastore_id)))
+    until("its copy", lambda: a.onedr("status", "ceph-dr")["state"] == "PROTECTED", 90, 0.5)
+    assert a.onedr("status", "ceph-dr")["peer"]["proven"], "the datastore's user may read the peer's copies"
+
+
+def test_teardown_leaves_both_sites_as_they_were(joined: Ground, empty: dict[str, dict[str, Any]]) -> None:
+    a, b = joined.a, joined.b
+    for image in a.api.imagepool.info(-2, -1, -1).IMAGE:
+        a.run("oneimage", "delete", str(image.ID))
+    until("no image", lambda: not a.api.imagepool.info(-2, -1, -1).IMAGE, 60)
+    until("no copy", lambda: mirrored(joined, b) == 0, 60)
+    for cloud in (a, b):
+        cloud.api.datastore.update(cloud.datastore_id, "DR_PROTECT=NO", 1)
+    kept = joined.done(b, "teardown", "--dry-run")
+    assert any(f"client.{USER} stays" in note for note in kept[0]["notes"]), "VMs of a datastore come as that user"
+    for cloud in (a, b):
+        for found in [found.ID for found in cloud.api.datastorepool.info().DATASTORE if found.NAME.startswith("ceph-dr")]:
+            cloud.run("onedatastore", "delete", str(found))
+        until("no datastore", lambda cloud=cloud: "ceph-dr" not in cloud.run("onedatastore", "list").stdout, 30)
+    with connect(joined.bed.sites["site-b"]) as cluster:
+        command(cluster, prefix="config set", who="client.rbd-mirror", name="rbd_mirroring_delete_delay", value="7")
+    events = joined.done(b, "teardown")
+    assert any("somebody changed it since" in note for note in events[0]["notes"])
+    with connect(joined.bed.sites["site-b"]) as cluster:
+        command(cluster, prefix="config rm", who="client.rbd-mirror", name="rbd_mirroring_delete_delay")
+    joined.done(a, "teardown")
+    for cloud in (a, b):
+        after = {**state(joined.bed, cloud), "objects": []}
+        assert after == {**empty[cloud.name], "objects": []}
+    assert "changed nothing" in joined.refused(a, 1, "teardown")
+
+
+def mirrored(ground: Ground, cloud: Cloud) -> int:
+    with connect(ground.bed.sites[cloud.name]) as cluster, cluster.open_ioctx(POOL) as io:
+        return len(list(rbd.RBD().mirror_image_info_list(io)))
+
+
+def test_a_used_file_joins_nobody_after_all_was_taken_back(joined: Ground) -> None:
+    said = joined.refused(joined.b, 2, "setup", "--site", "site-b", "--ceph-user", USER, "--join", str(joined.file))
+    assert "used already, withdrawn" in said
