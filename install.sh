@@ -75,7 +75,8 @@ elif missing:
 END
 }
 
-# Every Python on the path, once.
+# Every Python on the path, once: python3 is mostly a link to python3.N beside it, and /bin to /usr/bin. That of a
+# virtual environment is a link, too, and another one than that to which it leads.
 pythons() {
     local folder candidate real seen=:
     local -a folders
@@ -83,7 +84,7 @@ pythons() {
     for folder in "${folders[@]}"; do
         for candidate in "$folder"/python3 "$folder"/python3.[0-9] "$folder"/python3.[0-9][0-9]; do
             [ -x "$candidate" ] && [ ! -d "$candidate" ] || continue
-            real=$(readlink -f "$candidate")
+            real=$(readlink -f "$folder")/$(basename "$(readlink -f "$candidate")")
             [[ $seen != *":$real:"* ]] || continue
             seen+=$real:
             echo "$candidate"

@@ -179,6 +179,12 @@ def test_the_first_fit_python_is_taken(site: Site, tmp_path: Path) -> None:
     assert said.returncode == 0, said.stdout
 
 
+def test_the_python_behind_a_virtual_environment_is_found(site: Site, tmp_path: Path) -> None:
+    inside = Path(sys.executable).parent
+    said = site.install("--dry-run", path=f"{inside}:{path_with(tmp_path)}:/usr/bin")
+    assert said.returncode == 0, said.stdout
+
+
 def test_a_chosen_python_that_is_too_old_is_refused(site: Site, tmp_path: Path) -> None:
     path = path_with(tmp_path, python3="exit 1")
     said = site.install("--python", f"{path}/python3", path=path)
