@@ -116,4 +116,6 @@ def unpacked(value: str) -> dict[str, str]:
 
 def shown(value: str | None) -> str:
     """Packed caps for people: `mon 'profile rbd' osd 'profile rbd pool=one'`."""
-    return "no such user" if value is None else " ".join(f"{service} '{cap}'" for service, cap in unpacked(value).items())
+    if value is None:
+        return "no such user"
+    return " ".join(f"{service} '{cap}'" for service, cap in unpacked(value).items()) or "no rights"

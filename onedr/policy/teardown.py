@@ -20,10 +20,12 @@ def undo(
     changes, notes = [], []
     for each in reversed(recorded):
         now = current.get((each.kind, each.key))
-        if each.kind in UNTOUCHED or each.scope not in ("", pool) or (not each.scope and others) or now == each.before:
+        if each.kind in UNTOUCHED or each.scope not in ("", pool) or (not each.scope and others):
             continue
         if each.host and each.host != host:
             notes.append(f"{each.key} is on machine {each.host}: run onedr teardown there too.")
+        elif now == each.before:
+            continue
         elif each.kind is Kind.USER and each.before is None and each.key in in_use:
             notes.append(f"User {each.key} stays: a datastore here still comes as it.")
         elif each.after is not None and now != each.after and not (each.kind is Kind.SETTING and same_number(now, each.after)):
