@@ -48,8 +48,10 @@ class Site:
         return {**index, "PATH": path, "HOME": os.environ["HOME"], "ONE_LOCATION": str(self.location),
                 "ONE_XMLRPC": self.oned.endpoint}
 
-    def install(self, *options: str, path: str = os.environ["PATH"]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([str(ROOT / "install.sh"), *options], env=self.environment(path), stdout=subprocess.PIPE,
+    def install(
+        self, *options: str, path: str = os.environ["PATH"], source: Path = ROOT
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([str(source / "install.sh"), *options], env=self.environment(path), stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=300)
 
     def step(self, name: str, *options: str) -> None:
@@ -83,6 +85,7 @@ def story(site: Site) -> Site:
     site.found["empty"] = snapshot(site.location)
     site.install_and_kill()
     site.step("installed")
+    site.said["from the wheel"] = site.install("--dry-run", source=site.location / "lib/onedr/venv/share/onedr")
     site.oned.start()
     site.step("hooks", "--hooks")
     version = site.location / "var/remotes/VERSION"
@@ -110,6 +113,14 @@ def test_its_environment_sees_cephs_modules_and_has_the_command(story: Site) -> 
     assert "share/man/man1/onedr.1" in story.found["installed"]
     page = bytes.fromhex(story.found["installed"]["share/man/man1/onedr.1"].split()[1]).decode()
     assert ".SS onedr failover" in page
+
+
+def test_the_wheel_that_pip_made_has_everything_and_can_install_itself(story: Site) -> None:
+    """Only the name of its interpreter (python3 instead of python) is another: nothing would go, so nothing is missing."""
+    said = story.said["from the wheel"]
+    assert said.returncode == 0, said.stdout
+    verbs = {line.split()[0] for line in said.stdout.splitlines() if str(story.location) in line}
+    assert "copy" in verbs and "remove" not in verbs
 
 
 def test_an_oned_that_was_not_restarted_does_not_know_the_driver(story: Site) -> None:
