@@ -62,7 +62,6 @@ def joiner(join_id: str) -> tuple[Grant, ...]:
     """The user of a join file: fetch the one sealed message, remove it, and end itself."""
     key, own = f"onedr/join/{join_id}", f"{JOIN_PREFIX}{join_id}"
     return (
-        Grant("mon", "profile simple-rados-client", "connect"),
         Grant("mon", f'allow command "config-key get" with key={key}', "fetch the sealed message"),
         Grant("mon", f'allow command "config-key rm" with key={key}', "remove it: the file works once"),
         Grant("mon", f'allow command "auth rm" with entity={own}', "end itself: the file is worthless afterwards"),
