@@ -22,8 +22,8 @@ from onedr.ports.lease import Place
 
 Tell = Callable[[str], None]
 _STEP_LIMIT_S = 150  # with stock settings a copy begins up to 60 s after a change of roles (CEPH-FACTS §4)
-_SWEEP_LIMIT_S = 120
-_ORPHANED_S = 15  # a copy without a primary that rbd-mirror has not removed by then is removed here
+_SWEEP_LIMIT_S = 180
+_ORPHANED_S = 40  # a copy without a primary that rbd-mirror has not removed by then is removed here
 _PLACE_LIMIT_S = 75  # the place of a probe that was killed is free after 60 s
 _PAUSE_S = 0.3
 _LOCK = "onedr.probe"
@@ -86,7 +86,8 @@ def _alone(here: Pool, there: Pool) -> Iterator[Callable[[], None]]:
     finally:
         for place in places:
             with suppress(rados.Error):
-                place.leave()
+                if place.take():  # one that ran out while the line was dead is taken again, so that nothing of it stays
+                    place.leave()
 
 
 class _Probe:
@@ -197,16 +198,17 @@ class _Probe:
 def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> dict[str, str]:
     """Remove every probe's images at both sites, in Ceph's trash too. Returns what stays, and why; each wait ends.
 
-    Primaries go first: rbd-mirror removes their copies. A copy that stays without a primary is removed where it lies. A site
-    that does not answer is left as it is.
+    Primaries go first: rbd-mirror removes their copies. A copy that stays without a primary is removed where it lies. While one
+    site does not answer nothing is removed: rbd-mirror holds on to a copy whose primary went meanwhile (docs/measured.md).
     """
     end, alone_since = time.monotonic() + _SWEEP_LIMIT_S, time.monotonic()
     problems: dict[str, str] = {}
     pools = {"here": here, "at the peer": there}
     while True:
         found, trash = _found(pools, problems)
-        if not found and not trash:
-            return {name: why for name, why in problems.items() if name.startswith(_ALL)}
+        silent = {name: why for name, why in problems.items() if name.startswith(_ALL)}
+        if silent or (not found and not trash):
+            return {**silent, **{f"{name} {where}": "waits for the other site" for where, name in found}}
         if time.monotonic() > end:
             return {f"{name} {where}": problems.get(name, "did not go") for where, name in [*found, *trash]}
         with suppress(OneDRError, rados.Error):
