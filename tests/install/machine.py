@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +28,7 @@ read -r _
 """
 PLACES = {"etc": "/etc/one", "var": "/var/lib/one", "lib": "/usr/lib/one", "bin": "/srv/bin", "share": "/srv/share"}
 # What an installation may change; oned's own logs and data are not of it.
-WATCHED = ("etc/one", "var/lib/one/remotes", "usr/lib/one", "etc/systemd/system", "usr/share/onedr")
+WATCHED = ("etc/one", "var/lib/one/remotes", "usr/lib/one", "etc/systemd/system", "usr/share/onedr", "srv/own")
 SHARED = ("usr/bin", "usr/share/man/man1", "usr/share/bash-completion/completions", "usr/lib/python3/dist-packages",
           "usr/share/doc")  # large; of these only what is called onedr
 
@@ -64,6 +66,19 @@ class Machine:
             self.done("ln", "-s", place, f"/srv/one/{name}")
         self.done(sys.executable, "-m", "sandbox.frontend.tree", "--location", "/srv/one", env={"PYTHONPATH": str(ROOT)})
         self.done("chown", "-R", "oneadmin:", "/etc/one", "/var/lib/one")
+
+    def lend_modules(self) -> None:
+        """What the package needs beside the modules of packages.apt may be this checkout's own, not Debian's."""
+        lent = Path(sysconfig.get_path("purelib"))
+        version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        for name in ("click", "rich", "pygments", "markdown_it", "mdurl"):
+            if (lent / name).is_dir():
+                shutil.copytree(lent / name, self.root / f"usr/local/lib/{version}/dist-packages" / name, dirs_exist_ok=True)
+
+    def make_own_tree(self, location: str, user: int) -> None:
+        """A self-contained front-end of somebody's."""
+        self.done(sys.executable, "-m", "sandbox.frontend.tree", "--location", location, env={"PYTHONPATH": str(ROOT)})
+        self.done("chown", "-R", f"{user}:{user}", location)
 
     def snapshot(self) -> dict[str, str]:
         """Every path an installation may touch with its kind, owner, mode and content."""

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,18 +61,21 @@ def story(bare: Machine, package: Path) -> Story:
     def look(point: str) -> None:
         told.found[point] = bare.snapshot()
 
-    def do(point: str, *command: str, user: int = 0) -> None:
-        # click and rich may be this checkout's own, not Debian's
-        told.said[point] = bare.run(*command, user=user, env={"PYTHONPATH": sysconfig.get_path("purelib")})
+    def do(point: str, *command: str, user: int = 0, **env: str) -> None:
+        told.said[point] = bare.run(*command, user=user, env=env)
         look(point)
 
     shutil.copy(package, bare.root / "srv/onedr.deb")
+    bare.lend_modules()
+    bare.make_own_tree("/srv/own", NOBODY)
     look("empty")
     do("unpack", "dpkg", "--install", "--force-depends", "--no-triggers", "/srv/onedr.deb")
     do("version", "/usr/bin/onedr", "--version")
     do("manual", "zcat", "/usr/share/man/man1/onedr.1.gz")
     do("listed", "dpkg", "--listfiles", "onedr")
     do("no rights", INSTALL, user=NOBODY)
+    do("owner", INSTALL, user=NOBODY, ONE_LOCATION="/srv/own")
+    do("owner removes", INSTALL, "--uninstall", "--force", user=NOBODY, ONE_LOCATION="/srv/own")
     do("dry run", INSTALL, "--dry-run")
     do("without oned", INSTALL)
     frontend = bare.oned.start()
@@ -116,12 +118,22 @@ def test_without_rights_it_says_so_and_changes_nothing(story: Story) -> None:
     assert story.new("unpack", "no rights") == set()
 
 
+def test_the_owner_of_a_self_contained_front_end_needs_no_root(story: Story) -> None:
+    for point in ("owner", "owner removes"):
+        assert story.said[point].returncode == 0, story.said[point].stdout
+    own = {path: held for path, held in story.found["owner"].items() if path.startswith("srv/own")}
+    assert "srv/own/var/remotes/datastore/ceph_dr/cp" in own and "srv/own/bin/onedr" in own
+    assert {held.split(":")[0] for held in own.values()} == {str(NOBODY)}
+    assert not [path for path in own if "systemd" in path]
+    assert story.found["owner removes"] == story.found["no rights"]
+
+
 def test_a_dry_run_prints_the_diff_and_changes_nothing(story: Story) -> None:
     said = story.said["dry run"]
     assert said.returncode == 0
     assert "--- /etc/one/oned.conf\n+++ /etc/one/oned.conf (new)\n" in said.stdout
     assert "+TM_MAD_CONF = [\n" in said.stdout and "copy   /var/lib/one/remotes/datastore/ceph_dr/cp\n" in said.stdout
-    assert story.new("no rights", "dry run") == set()
+    assert story.new("owner removes", "dry run") == set()
 
 
 def test_what_is_laid_belongs_to_oneadmin_and_units_to_root(story: Story, bare: Machine) -> None:
