@@ -1,0 +1,128 @@
+"""Files of `onedr setup` on a machine: keyrings, the join file, secrets, and rbd-mirror's unit (by a stand-in for systemctl)."""
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from onedr.errors import InputError, RefusedError
+from onedr.ports import joinfile, keyring, secretfile, units
+from onedr.ports.process import ProcessError
+
+SHARED = "# by hand\n[mon.]\n\tkey = AAA=\n\tcaps mon = \"allow *\"\n[client.x]\n\tkey = BBB=\n"
+FILE = joinfile.JoinFile("0a1b2c3d", "site-a", "one", "fsid", "[v2:10.0.0.1:3300]", 1e9, "KEY==", joinfile.new_secret())
+
+
+def test_a_users_key_comes_and_goes_and_the_others_stay(tmp_path: Path) -> None:
+    path = tmp_path / "keyring"
+    path.write_text(SHARED)
+    keyring.put(path, "client.new", "CCC=", None)
+    assert path.read_text().startswith(SHARED) and keyring.key_in(path, "client.new") == "CCC="
+    keyring.put(path, "client.x", "DDD=", None)
+    assert keyring.key_in(path, "client.x") == "DDD=" and keyring.key_in(path, "mon.") == "AAA="
+    keyring.put(path, "client.x", "BBB=", None)
+    keyring.drop(path, "client.new")
+    assert path.read_text() == SHARED
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_keyring_of_our_own_goes_with_its_last_key(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "keyring"
+    assert keyring.key_in(path, "client.x") is None
+    keyring.put(path, "client.x", "BBB=", None)
+    assert [item.name for item in path.parent.iterdir()] == ["keyring"], "nothing is left beside it"
+    keyring.drop(path, "client.x")
+    assert not path.exists()
+    keyring.drop(path, "client.x")
+
+
+def test_the_file_librados_would_look_into(tmp_path: Path) -> None:
+    conf = tmp_path / "ceph.conf"
+    conf.write_text(f"[global]\nmon_host = 127.0.0.1\nkeyring = {tmp_path}/$name.keyring,{tmp_path}/shared\n")
+    assert keyring.path_for(str(conf), "client.x") == tmp_path / "client.x.keyring"
+    (tmp_path / "shared").write_text(SHARED)
+    assert keyring.path_for(str(conf), "client.x") == tmp_path / "shared"
+    assert keyring.in_file(str(conf), "client.x", "rbd_mirroring_delete_delay") is None
+    conf.write_text("[client.x]\nrbd_mirroring_delete_delay = 7\n")
+    assert keyring.in_file(str(conf), "client.x", "rbd_mirroring_delete_delay") == "7"
+    assert keyring.in_file(str(conf), "client.y", "rbd_mirroring_delete_delay") is None
+
+
+def test_a_join_file_reads_back_and_nothing_else_does(tmp_path: Path) -> None:
+    path = tmp_path / "join"
+    joinfile.write(path, FILE)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert joinfile.read(path) == FILE
+    text = path.read_text()
+    for spoilt in (text.replace("site-a", "site-b"), text.replace("1000000000.0", "2000000000.0"), text[:-20], "[]", "null"):
+        path.write_text(spoilt)
+        with pytest.raises(InputError):
+            joinfile.read(path)
+    path.write_text(text.replace('"onedr_join": 1', '"onedr_join": 2'))
+    with pytest.raises(InputError, match="another release"):
+        joinfile.read(path)
+    path.write_text(text)
+    path.chmod(0o640)
+    with pytest.raises(InputError, match="chmod 600"):
+        joinfile.read(path)
+    assert "KEY==" not in repr(FILE) and FILE.secret not in repr(FILE)
+
+
+def test_a_message_opens_with_its_own_key_only() -> None:
+    text = joinfile.sealed(FILE.secret, {"token": "secret", "site": "site-a"})
+    assert "secret" not in text
+    assert joinfile.opened(FILE.secret, text) == {"token": "secret", "site": "site-a"}
+    for secret, message in ((joinfile.new_secret(), text), (FILE.secret, text[:-8] + "AAAAAAA="), ("AAAA", text)):
+        with pytest.raises(RefusedError):
+            joinfile.opened(secret, message)
+    assert joinfile.new_id() != joinfile.new_id() and replace(FILE, pool="two") != FILE
+
+
+def test_a_secret_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "is-a-folder"
+    folder.mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        secretfile.write(folder, "x")
+    assert [item.name for item in tmp_path.iterdir()] == ["is-a-folder"]
+
+
+@pytest.fixture
+def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in: it notes its words, keeps which units run in files, and fails when told to."""
+    calls = tmp_path / "calls"
+    script = tmp_path / "bin" / "systemctl"
+    script.parent.mkdir()
+    script.write_text(
+        f'#!/bin/sh\necho "$@" >>{calls}\nfor last; do :; done\n[ -e {tmp_path}/broken ] && {{ echo no >&2; exit 1; }}\n'
+        f'case $1 in is-*) [ -e "{tmp_path}/$1-$last" ];; restart) : >"{tmp_path}/is-active-$last";;\n'
+        f'enable) : >"{tmp_path}/is-enabled-$last";; disable) rm -f "{tmp_path}"/is-*-"$last";; esac\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(units, "_RUNS", tmp_path)
+    monkeypatch.setattr(units, "_FOLDERS", (tmp_path,))
+    (tmp_path / "ceph-rbd-mirror@.service").touch()
+    return calls
+
+
+def test_the_packaged_unit_runs_and_ends(systemctl: Path) -> None:
+    unit = units.mirror_unit("", "client.rbd-mirror.site-a")
+    assert unit == "ceph-rbd-mirror@rbd-mirror.site-a.service"
+    assert not units.active(unit)
+    units.start(unit)
+    assert units.active(unit)
+    units.stop(unit)
+    assert not units.active(unit)
+    (systemctl.parent / "broken").touch()
+    with pytest.raises(ProcessError):
+        units.start(unit)
+
+
+def test_where_there_is_no_such_unit_it_is_said_what_to_start(systemctl: Path) -> None:
+    assert units.mirror_unit("/elsewhere/ceph.conf", "client.rbd-mirror.a") == "", "the packaged unit reads /etc/ceph/ceph.conf"
+    assert "CEPH_CONF=/elsewhere/ceph.conf rbd-mirror -f -n client.rbd-mirror.a" in units.by_hand("/elsewhere/ceph.conf",
+                                                                                                 "client.rbd-mirror.a")
+    (systemctl.parent / "ceph-rbd-mirror@.service").unlink()
+    assert units.mirror_unit("", "client.rbd-mirror.a") == ""
+    assert "systemctl enable --now ceph-rbd-mirror@rbd-mirror.a" in units.by_hand("", "client.rbd-mirror.a")
