@@ -80,7 +80,8 @@ def state(facts: Facts) -> Iterator[Said]:
         yield warn(text, f"onedr status {facts.datastore}")
     else:
         yield bad(text, {
-            State.RETURNED: f"onedr reprotect {facts.datastore}", State.INTERRUPTED: f"onedr resume {facts.datastore}",
+            State.UNPROTECTED: f"onedr enable {facts.datastore}", State.RETURNED: f"onedr reprotect {facts.datastore}",
+            State.INTERRUPTED: f"onedr resume {facts.datastore}",
             State.SPLIT_BRAIN: "see docs/guard.md: stop the VMs of one site first",
         }.get(found.state, f"onedr status {facts.datastore}"))
 
