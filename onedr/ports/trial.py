@@ -114,9 +114,10 @@ def purge(pool: Pool, image_id: str) -> bool:
     except rbd.ImageHasSnapshots:
         try:
             with rbd.Image(pool.io, image_id=image_id) as image:
-                if image.is_protected_snap(_SNAPSHOT):
-                    image.unprotect_snap(_SNAPSHOT)
-                image.remove_snap(_SNAPSHOT)
+                for name in [str(snapshot["name"]) for snapshot in image.list_snaps()]:  # rbd-mirror's own among them
+                    if image.is_protected_snap(name):
+                        image.unprotect_snap(name)
+                    image.remove_snap(name)
         except rbd.ReadOnlyImage:
             return False
         pool.rbd.trash_remove(pool.io, image_id, True)
