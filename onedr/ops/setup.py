@@ -27,6 +27,7 @@ from onedr.ports import peering
 from onedr.ports.cluster import Admin, Cluster
 
 Event = dict[str, Any]
+_STARTS_S = 60
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,18 @@ def run(asked: Asked) -> Iterator[Event]:
         _clear(cluster, ledger)
         yield from _Run(cluster, ledger, asked, facts, guest).do(plan)
         if peering.peers(cluster, asked.wish.pool) and asked.probe:
-            yield from _verify(asked, facts.daemons.running or cluster.mirror_daemons())
+            started = any(change.kind is Kind.DAEMON for change in plan.changes)
+            yield from _verify(asked, _reporting(cluster, started))
         site = asked.wish.site or facts.site or ""
         yield {"event": "verdict", "message": _verdict(plan, asked, facts, site), "changed": len(plan.changes)}
+
+
+def _reporting(cluster: Cluster, started: bool) -> list[str]:
+    """The rbd-mirror daemons that report; one just started is waited for."""
+    end = time.monotonic() + (_STARTS_S if started else 0)
+    while not (found := cluster.mirror_daemons()) and time.monotonic() < end:
+        time.sleep(1)
+    return found
 
 
 def _verify(asked: Asked, running: Sequence[str]) -> Iterator[Event]:
