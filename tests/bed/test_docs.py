@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from test_setup import start_mirror
 
 from sandbox.bed import Bed, temporary
 from sandbox.cloud import Cloud, of_site
@@ -18,6 +19,7 @@ from sandbox.waiting import until
 _BLOCK = re.compile(r"^```sh\n(# at ([^\n]+)\n.*?)^```$", re.MULTILINE | re.DOTALL)
 _ANY_BLOCK = re.compile(r"^```(?!sh\n# at |$)", re.MULTILINE)
 _PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+_SETUP = REPO / "docs" / "setup.md"
 _MOVING = REPO / "docs" / "enable.md"
 _DRILL = REPO / "docs" / "drill.md"
 _LIMIT_S = 240
@@ -38,9 +40,15 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clouds() -> Iterator[tuple[Bed, Cloud, Cloud]]:
-    with temporary(frontends=True) as bed:
+def clouds(checkout: Path) -> Iterator[tuple[Bed, Cloud, Cloud]]:
+    """Two sites whose clusters were empty, set up as docs/setup.md says; the file is carried by lying in the reader's folder."""
+    with temporary(frontends=True, bare=True) as bed:
         a, b = (of_site(site) for site in bed.sites.values())
+        for where, text in blocks(_SETUP):
+            run(a if where == "site A" else b, text, checkout)
+            if "--join" in text:
+                for cloud in (a, b):
+                    start_mirror(bed, cloud)
         for cloud in (a, b):
             cloud.run("onehost", "create", "localhost", "-i", cloud.im_mad, "-v", cloud.vm_mad)
             cloud.create("onedatastore", f"NAME=sys\nTYPE=SYSTEM_DS\nTM_MAD=ceph_dr\n{cloud.ceph_attributes()}")
@@ -50,6 +58,7 @@ def clouds() -> Iterator[tuple[Bed, Cloud, Cloud]]:
 def run(cloud: Cloud, text: str, folder: Path) -> None:
     """Run a block in bash as a person would, outside the site's network namespace (pip needs the way out)."""
     env = {**os.environ, **cloud.process_environment()}
+    text = text.replace("--ceph-user libvirt", f"--ceph-user {cloud.ceph_user}")
     done = subprocess.run(["bash", "-euc", text], cwd=folder, env=env, capture_output=True, text=True, timeout=_LIMIT_S)
     assert done.returncode == 0, f"{cloud.name}:\n{text}\n{done.stdout}\n{done.stderr}"
 
@@ -114,7 +123,7 @@ def protect_something(a: Cloud, b: Cloud) -> None:
 
 def test_the_other_pages_commands_run(clouds: tuple[Bed, Cloud, Cloud], checkout: Path) -> None:
     _, a, b = clouds
-    for page in [page for page in _PAGES[1:] if page not in (_MOVING, _DRILL)]:
+    for page in [page for page in _PAGES[1:] if page not in (_SETUP, _MOVING, _DRILL)]:
         for where, text in blocks(page):
             run(a if where == "site A" else b, text, checkout)
     assert (a.one_location / "etc" / "onedr" / "record.key").stat().st_mode & 0o777 == 0o600

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from onedr.ports import joinfile
 from sandbox import processes
 from sandbox.bed import Bed, temporary
 from sandbox.ceph.cluster import command, connect
+from sandbox.ceph.peers import mirror_registered
 from sandbox.cloud import Cloud, of_site
 from sandbox.waiting import until
 
@@ -106,7 +108,10 @@ def start_mirror(bed: Bed, cloud: Cloud) -> None:
         key = command(cluster, prefix="auth get", entity=entity)[0]["key"]
     keyring = site.folder / "mirror.keyring"
     keyring.write_text(f"[{entity}]\n\tkey = {key}\n")
+    began = time.time() - 1
     processes.start(site, "mirror", ["rbd-mirror", "-f", "-n", entity, "--keyring", str(keyring)])
+    with connect(site) as cluster:
+        until(f"rbd-mirror of {site.name}", lambda: mirror_registered(cluster, began), 60)
 
 
 def test_without_a_configuration_a_key_or_rights_nothing_begins(ground: Ground, empty: dict[str, Any]) -> None:
