@@ -204,8 +204,10 @@ def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> d
     end, alone_since = time.monotonic() + _SWEEP_LIMIT_S, time.monotonic()
     problems: dict[str, str] = {}
     pools = {"here": here, "at the peer": there}
+    for_ceph: set[str] = set()  # ids of copies in the trash that rbd-mirror alone may remove, when their delay is over
     while True:
         found, trash = _found(pools, problems)
+        trash = {key: entry for key, entry in trash.items() if entry[1] not in for_ceph}
         silent = {name: why for name, why in problems.items() if name.startswith(_ALL)}
         if silent or (not found and not trash):
             return {**silent, **{f"{name} {where}": "waits for the other site" for where, name in found}}
@@ -221,7 +223,8 @@ def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> d
         _each(primaries, trial.force_out, problems)
         for (_, name), (pool, image_id) in trash.items():
             try:
-                pool.rbd.trash_remove(pool.io, image_id, True)
+                if not trial.purge(pool, image_id):  # a delete delay is set: a base lies there with its snapshot
+                    for_ceph.add(image_id)
             except (rados.Error, rbd.Error) as error:  # rbd-mirror may be at it
                 problems[name] = f"in Ceph's trash: {error}"
         time.sleep(_PAUSE_S)
