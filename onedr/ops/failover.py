@@ -18,7 +18,7 @@ from onedr.policy import inventory, recovery, returning
 from onedr.policy import planned as planned_policy
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import LIMITS_S, Facts, Kind, Plan, Request, Step
-from onedr.policy.state import DRILLS
+from onedr.policy.state import DRILLS, MOVES
 from onedr.policy.steps import listed
 from onedr.ports import ceph, journal, terms
 from onedr.ports.ceph import Pool
@@ -57,7 +57,7 @@ def _facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> tuple[Facts, pe
         peer_detail=sight.detail, can_fence=sight.can_connect,
         registered=frozenset(site.images.keys() - site.half_images), recovered=front.recovered(own_vms),
         local=front.local(own_vms, pool),
-        interrupted=last is not None and last["result"] == "RUNNING",
+        interrupted=last is not None and last["result"] == "RUNNING" and last["verb"] in MOVES,
         delay_s=target.settings.delay_s, ground=front.ground(site, inventory.vms(images, pool.fsid())), there=there.vms,
         there_detail=there.detail,
     )
@@ -110,7 +110,8 @@ class _Failover:
         self.running.log["loss"] = {vm["origin"]: self._loss(vm["origin"], vm["expected_loss_s"]) for vm in described["vms"]}
         self.running.begin(described, self.plan.refusal)
         self.images = {image.name: image for image in self.facts.images}
-        self.homes = returning.homes(self.plan.vms, self.facts.local)
+        back = returning.taken_back(self.facts.local, self.facts.images, self.facts.here)
+        self.homes = {**back, **returning.homes(self.plan.vms, self.facts.local)}
         self.outcome.failed.update(self.plan.left_out)
         self.vm_ids = {origin: found.vm_id for origin, found in self.facts.recovered.items()}
         self.site.half_vms = {o: found.vm_id for o, found in self.facts.recovered.items() if not found.finished}
@@ -224,6 +225,7 @@ class _Failover:
     def _start(self, origin: str) -> str:
         if origin in self.homes:
             home = replace(self.homes[origin], held="ACTIVE")
+            self.vm_ids[origin] = home.vm_id
             return f"VM {home.vm_id} {peer_site.release(self.frontend, home, LIMITS_S[Kind.START] - 10)}"
         return recreate.start(self.site, self.vm_ids[origin], LIMITS_S[Kind.START] - 10)
 
@@ -243,7 +245,7 @@ class _Failover:
             except FrontEndError as error:
                 self.site.warn(self.facts.datastore, f"images changed or deleted at the other site are not followed: {error}")
         vms = [step.target for step in self.plan.steps if step.kind in (Kind.CREATE, Kind.RETURN, Kind.START)]
-        vms = [origin for origin in vms if origin in self.items or origin in self.facts.recovered]
+        vms = [origin for origin in vms if origin in {*self.items, *self.homes, *self.facts.recovered}]
         vms += [origin for origin in self.plan.left_out if origin in self.items]
         vms += list(self.facts.recovered) if self.facts.interrupted else []  # by the run that did not end
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})
@@ -269,8 +271,9 @@ class _Failover:
     def _journaled(self, origin: str) -> dict[str, Any]:
         """A VM for the history: `rto_s` from the command until it ran (None: it did not), `rpo_s` the loss at most."""
         item, ran_at = self.items.get(origin), self.running.ended.get(f"{Kind.START.value} {origin}")
+        name = item.record.name if item else self.homes[origin].name if origin in self.homes else ""
         return {
-            "origin": origin, "name": item.record.name if item else "", "site": item.envelope.site if item else "",
+            "origin": origin, "name": name, "site": item.envelope.site if item else "",
             "here": self.vm_ids.get(origin), "failed": self.outcome.failed.get(origin, ""),
             "rto_s": round(ran_at - self.running.asked_at, 3) if ran_at else None,
             "rpo_s": self.running.log["loss"].get(origin),

@@ -13,14 +13,13 @@ from onedr.ops import action, gather, peer, planned
 from onedr.ops.protected import Datastore
 from onedr.ops.running import Emit, Outcome, Running, clock
 from onedr.policy.plan import Kind
-from onedr.policy.state import DRILLS
+from onedr.policy.state import DRILLS, MOVES
 from onedr.ports import ceph, journal, mirror
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd
 
 # Verbs that gather facts anew and go on, when asked for the same again.
 RESUMED = ("failover", "failback", "reprotect")
-_MOVES = ("failover", "failback")  # verbs that can be taken back before their first promotion
 _AT_THE_PEER = {kind.value for kind in (Kind.SYNC, Kind.STOP, Kind.DRAIN, Kind.FENCE)}
 
 
@@ -59,7 +58,7 @@ def abort(target: Datastore, asked: action.Request, emit: Emit, frontend: FrontE
             return _nothing(pool, emit)
         if last["verb"] in DRILLS:
             raise RefusedError(f"The interrupted run is a drill's: onedr drill cleanup {target.name} removes what it left.")
-        if last["verb"] not in _MOVES:
+        if last["verb"] not in MOVES:
             raise RefusedError(f"The interrupted run is a {last['verb']}, which cannot be aborted; onedr resume goes on with it.")
         names = _not_promoted(pool, last)
         run.id = last["run"]  # its own journal says how it ended

@@ -72,7 +72,8 @@ def of_element(element: etree._Element, pool_name: str) -> PeerVm:
             clones |= {name} if disk.clone else set()
     held = template.get(attributes(element, "USER_TEMPLATE"), HELD)
     state, name = definition.vm_state(element), element.findtext("NAME") or ""
-    return PeerVm(number(element, "ID"), name, state, held, frozenset(images), frozenset(clones))
+    locked = element.find("LOCK") is not None
+    return PeerVm(number(element, "ID"), name, state, held, frozenset(images), frozenset(clones), locked)
 
 
 def hold(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = _GRACE_S) -> str:

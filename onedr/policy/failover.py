@@ -25,7 +25,7 @@ def plan(facts: Facts, request: Request) -> Plan:
     if refusal:
         return Plan(refusal, vms=tuple(vms))
     left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
-    left_out.update(not_found(request, vms))
+    left_out.update(not_found(request, vms, _back(facts, request).values()))
     homes = returning.homes(vms, facts.local)
     known = {image.name: image for image in facts.images}
     left_out.update({
@@ -96,12 +96,13 @@ def _refusal(facts: Facts, request: Request, vms: list[VmItem]) -> str:
     if request.confirm and request.confirm != facts.datastore:
         return f"The confirmation {request.confirm!r} is not this datastore's name; type {facts.datastore}."
     from_peer = [image for image in facts.images if _from_peer(image, facts.here)]
-    if not from_peer and not facts.recovered:
+    back = _back(facts, request)
+    if not from_peer and not facts.recovered and not back and not facts.interrupted:
         return (
             f"Nothing in {facts.datastore} came from a peer: this site is the primary, or no copy has arrived yet. "
             f"See onedr status."
         )
-    if request.vms and not vms:
+    if request.vms and not vms and not back:
         return f"No record of VM {', '.join(request.vms)} has arrived here. See onedr status."
     waiting = any(not image.primary for image in from_peer)
     if waiting and request.only_planned and not planned.is_planned(facts):
@@ -147,9 +148,10 @@ def _images_to_take(facts: Facts, request: Request, vms: Iterable[VmItem]) -> li
     return list(wanted.values())
 
 
-def not_found(request: Request, vms: list[VmItem]) -> dict[str, str]:
-    """VMs asked for of which nothing is known here."""
+def not_found(request: Request, vms: list[VmItem], here: Iterable[PeerVm] = ()) -> dict[str, str]:
+    """VMs asked for of which nothing is known here; `here`: VMs of this site that are meant too."""
     found = {name for item in vms for name in (item.record.name, str(item.record.vm_id))}
+    found |= {name for vm in here for name in (vm.name, str(vm.vm_id))}
     return {wanted: "no record of this VM has arrived here" for wanted in request.vms if wanted not in found}
 
 
@@ -223,12 +225,27 @@ def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vm
         Step(Kind.RETURN, item.origin, f"give VM {homes[item.origin].vm_id} its disks back") for item in home
     ]
     off = [item for item in at_home_now if item not in home and homes[item.origin].state == "POWEROFF"]  # a run died in between
-    to_start = {item.origin: f"start VM {item.record.name}" for item in (*fresh, *home, *off) if wants_start(item, request)}
+    return [*steps, *_starts(facts, request, vms, [*fresh, *home, *off])]
+
+
+def _starts(facts: Facts, request: Request, vms: list[VmItem], ready: list[VmItem]) -> list[Step]:
+    """What starts: VMs that this run brings, and those that a run before brought and did not start; by priority."""
+    homes = returning.homes(vms, facts.local)
+    texts = {item.origin: f"start VM {item.record.name}" for item in ready if wants_start(item, request)}
     for origin in [found for found in _left_on_hold(facts, request, vms) if found not in homes]:  # of two VMs the one at home
-        to_start.setdefault(origin, f"start VM {facts.recovered[origin].vm_id}, created by an interrupted run")
-    known = [item.origin for item in by_priority(vms) if item.origin in to_start]
-    ordered = [*known, *(origin for origin in to_start if origin not in known)]
-    return [*steps, *(Step(Kind.START, origin, to_start[origin]) for origin in ordered)]
+        texts.setdefault(origin, f"start VM {facts.recovered[origin].vm_id}, created by an interrupted run")
+    at_home = {home.vm_id for home in homes.values()}
+    for origin, vm in _back(facts, request).items():
+        if request.start and vm.vm_id not in at_home and vm.held in planned.RUNS:
+            texts[origin] = f"start VM {vm.name} ({vm.vm_id}), which an interrupted run gave its disks back"
+    known = [item.origin for item in by_priority(vms) if item.origin in texts]
+    return [Step(Kind.START, origin, texts[origin]) for origin in (*known, *(found for found in texts if found not in known))]
+
+
+def _back(facts: Facts, request: Request) -> dict[str, PeerVm]:
+    """Of those asked for, the VMs that an interrupted run gave their disks back and did not start."""
+    found = returning.taken_back(facts.local, facts.images, facts.here)
+    return {origin: vm for origin, vm in found.items() if not request.vms or {vm.name, str(vm.vm_id)} & set(request.vms)}
 
 
 def _left_behind(facts: Facts, request: Request, vms: list[VmItem]) -> list[Step]:
@@ -236,6 +253,8 @@ def _left_behind(facts: Facts, request: Request, vms: list[VmItem]) -> list[Step
     if request.vms:
         return []
     found = returning.left_behind(facts.local, vms, facts.there or ())
+    for vm in _back(facts, request).values():
+        found.pop(vm.vm_id, None)
     return [
         Step(Kind.RETURN, f"{facts.here}:{vm_id}", f"keep VM {vm.name} ({vm_id}) locked: the other site has it no more")
         for vm_id, vm in sorted(found.items())

@@ -92,6 +92,7 @@ class PeerVm:
     held: str
     images: frozenset[str]  # RBD names of its disks in this pool
     clones: frozenset[str] = frozenset()  # those of them that go when they are unplugged
+    locked: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onedr import template
-from onedr.model import DiskRef, ImageFacts, ImageRecord
+from onedr.model import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import PeerVm
 from onedr.policy.vm_template import MARKS, ORIGIN, ORIGIN_SOURCE
@@ -101,6 +101,24 @@ def held_by_others(items: Iterable[VmItem], homes_: Mapping[str, PeerVm], local:
                     f"image of its own at the other site, and use that"
                 )
     return found
+
+
+def taken_back(local: Mapping[str, PeerVm], images: Iterable[ImageFacts], here: str) -> dict[str, PeerVm]:
+    """By `<here>:<id>`, VMs that have all their disks back and were not started: the run that gave them those died.
+
+    Once this site has recorded them as its own, no record of the peer's tells of them any more.
+    """
+    own = {image.name: _recorded(image, here) for image in images if image.primary}
+    return {
+        f"{here}:{vm.vm_id}": vm for vm in local.values()
+        if vm.held and not vm.locked and vm.state == "POWEROFF" and {own.get(name) for name in vm.images} == {vm.vm_id}
+    }
+
+
+def _recorded(image: ImageFacts, here: str) -> int | None:
+    """Id of the VM of this site that the image's newest record is about."""
+    found = image.vm
+    return found.body.vm_id if found is not None and found.fsid == here and isinstance(found.body, VmRecord) else None
 
 
 def left_behind(local: Mapping[str, PeerVm], items: Iterable[VmItem], there: Iterable[PeerVm]) -> dict[int, PeerVm]:

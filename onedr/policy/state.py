@@ -30,6 +30,7 @@ CODES = {
     "TOOK_OVER": State.ACTIVE_UNPROTECTED,
 }
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
+MOVES = ("failover", "failback")  # of runs that can be taken back before their first promotion
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from samples import HERE, OUR_TERM, THERE, disk, envelope, image_record, vm_record
+from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 from worlds import copy_of, facts, steps
 
 from onedr.model import Peer, VmRecord
@@ -46,6 +46,32 @@ def test_a_vm_at_home_that_has_its_disks_is_left_alone() -> None:
     home = {f"{HERE}:7": replace(HOME, held="", state="ACTIVE")}
     taken = facts(copy_of("one-1", AWAY, known=False, primary=True, term=OUR_TERM), local=home)
     assert not failover.plan(taken, Request()).steps
+
+
+OURS = image("one-1", primary=True, term=OUR_TERM, vm=envelope(replace(AWAY, vm_id=7), fsid=HERE))
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_vm_whose_run_died_before_its_start_is_started_also_when_this_site_has_recorded_it_meanwhile(interrupted: bool) -> None:
+    back = facts(OURS, local={f"{HERE}:7": HOME}, interrupted=interrupted)
+    assert steps(failover.plan(back, Request())) == [(Kind.START, f"{HERE}:7")]
+    assert steps(failover.plan(back, Request(vms=("web",)))) == [(Kind.START, f"{HERE}:7")]
+    assert not failover.plan(back, Request(start=False)).steps
+    assert not failover.plan(back, Request(vms=("other",))).steps
+
+
+@pytest.mark.parametrize("home", [
+    replace(HOME, locked=True), replace(HOME, held=""), replace(HOME, state="HOLD"), replace(HOME, vm_id=8),
+    replace(HOME, images=frozenset({"one-1", "one-2"})), replace(HOME, held="POWEROFF"),
+])
+def test_a_vm_that_waits_for_something_else_is_not(home: PeerVm) -> None:
+    assert not failover.plan(facts(OURS, local={f"{HERE}:7": home}), Request()).steps
+
+
+def test_an_interrupted_move_of_which_nothing_is_left_to_do_can_be_ended() -> None:
+    home = {f"{HERE}:7": replace(HOME, held="", state="ACTIVE")}
+    plan = failover.plan(facts(OURS, local=home, interrupted=True), Request())
+    assert (plan.refusal, plan.steps) == ("", ())
 
 
 @pytest.mark.parametrize(("home", "reason"), [

@@ -89,7 +89,7 @@ def moves(draw: st.DrawFn) -> Facts:
     homes = [home for body in bodies for home in _homes(draw, body)]
     if draw(st.integers(0, 3)) == 0:  # one of which the other site has nothing more
         names = frozenset(draw(st.sampled_from([{"one-77"}, {"one-0"}])))
-        homes.append(PeerVm(HOME_ID + 50, "gone", "POWEROFF", "ACTIVE", names))
+        homes.append(PeerVm(HOME_ID + 50, "gone", "POWEROFF", "ACTIVE", names, locked=draw(st.booleans())))
     return facts(
         *images, local={f"{HERE}:{home.vm_id}": home for home in homes}, peer=Peer.ANSWERS,
         registered=draw(st.just(frozenset()) | st.frozensets(st.integers(0, 5).map("one-{}".format)))
@@ -110,7 +110,7 @@ def _homes(draw: st.DrawFn, body: VmRecord) -> list[PeerVm]:
     names ^= draw(st.sampled_from([set(), set(), set(), {"one-0"}, {"one-55"}]))
     clones = frozenset(name for name in names if draw(st.booleans()))
     state, held = draw(st.sampled_from([("POWEROFF", "ACTIVE")] * 3 + [("POWEROFF", ""), ("HOLD", "PENDING"), ("ACTIVE", "")]))
-    return [PeerVm(HOME_ID + body.vm_id, body.name, state, held, frozenset(names), clones)]
+    return [PeerVm(HOME_ID + body.vm_id, body.name, state, held, frozenset(names), clones, locked=bool(held))]
 
 
 def _peer_vm(draw: st.DrawFn, body: VmRecord) -> PeerVm:
@@ -161,8 +161,8 @@ def executed(world: Facts, done: tuple[Step, ...], request: Request) -> Facts:
             recovered[step.target] = Recovered(9, "HOLD", start_pending=starts, finished=True)
         elif step.kind is Kind.RETURN:
             _returned(step.target, world, items, homes, local, request)
-        elif step.kind is Kind.START and step.target in homes:
-            key = f"{HERE}:{homes[step.target].vm_id}"
+        elif step.kind is Kind.START and (step.target in homes or step.target in local):
+            key = f"{HERE}:{homes[step.target].vm_id}" if step.target in homes else step.target
             local[key] = replace(local[key], held="", state="ACTIVE")
         elif step.kind is Kind.START:
             recovered[step.target] = replace(recovered[step.target], state="ACTIVE", start_pending=False)
@@ -183,7 +183,7 @@ def _returned(
     changes = returning.disks(items[target], home, images, world.here)
     now = (home.images - changes.unplug) | frozenset(changes.plug)
     held = home.held if failover.wants_start(items[target], request) else ""
-    local[f"{HERE}:{home.vm_id}"] = replace(home, images=now, held=held)
+    local[f"{HERE}:{home.vm_id}"] = replace(home, images=now, held=held, locked=False)
 
 
 def lasting(plan: Plan) -> list[tuple[Kind, str]]:
