@@ -14,6 +14,7 @@ import workload as w
 from drills import make_network, site_as_it_is
 
 from onedr.ops.action import Request
+from onedr.ports import journal
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
 
@@ -136,28 +137,40 @@ def nothing_more(cloud: Cloud) -> None:
 
 
 def test_a_drill_and_its_cleanup(story: Story) -> None:
+    """A guest that does not exist never passes its check, so the last of them is killed amid that."""
     b = story.sites.b
     before = {cloud.name: site_as_it_is(cloud) for cloud in (story.sites.a, b)}
-    kinds: list[str] = []
-    while True:
-        known = list(kinds)
-        child = w.start_action(b, Request("drill"))
-        assert child.stdout is not None
-        for line in child.stdout:
-            event = json.loads(line)
-            if event["event"] == "step" and event["kind"] not in kinds:
-                kinds.append(event["kind"])
-                child.kill()
-                break
-        child.wait(LIMIT_S)
+    for kind in ("snapshot", "arrive", "clone", "register", "create", "start", "check"):
+        kill_drill(b, kind)
         to_its_end(story, b, Request("drill_cleanup"), Request("drill_cleanup"))
-        assert {cloud.name: site_as_it_is(cloud) for cloud in (story.sites.a, b)} == before
-        if kinds == known:
-            break
-    assert {"snapshot", "arrive", "clone", "register", "create", "start"} <= set(kinds), kinds
+        assert {cloud.name: site_as_it_is(cloud) for cloud in (story.sites.a, b)} == before, kind
     assert {"terminate", "remove", "delete", "remove the snapshot"} <= set(story.killed["drill_cleanup"])
     run(story, story.sites.a)
     write(story, story.sites.a)  # replication goes on
+
+
+def kill_drill(cloud: Cloud, kind: str) -> None:
+    """Hold a drill and kill it at its first done step of a kind, or, of checks, once they are begun."""
+    child = w.start_action(cloud, Request("drill"))
+    assert child.stdout is not None
+    try:
+        for line in child.stdout:
+            event = json.loads(line)
+            if kind == "check" and event.get("kind") == "start":
+                until("the checks to begin", lambda: begun(cloud, kind), LIMIT_S, 0.1)
+                return
+            if event.get("kind") == kind:
+                return
+        raise AssertionError(f"the drill ended without a {kind}: {event}")
+    finally:
+        child.kill()
+        child.wait()
+
+
+def begun(cloud: Cloud, kind: str) -> bool:
+    """Does the journal of the run at work say that it came to steps of this kind?"""
+    with w.open_pool(cloud) as pool:
+        return any(entry["kind"] == kind for entry in (journal.last(pool) or {"steps": ()})["steps"])
 
 
 def test_a_planned_move(story: Story) -> None:
