@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from onedr.errors import OneDRError, RefusedError, StorageError
+from onedr.errors import OneDRError, PartialError, RefusedError, StorageError
 from onedr.model import CephAccess, Mode
 from onedr.ops import setup_join, setup_ledger, setup_look, setup_verify
 from onedr.ops.protected import Datastore
@@ -46,7 +46,8 @@ class Asked:
 def run(asked: Asked) -> Iterator[Event]:
     """Set this site up: an event for the plan, one for each change, a verdict. Raises OneDRError.
 
-    RefusedError with every reason when something is in the way; then nothing was changed.
+    RefusedError with every reason when something is in the way; then nothing was changed. PartialError: it was set up, and the
+    proof failed that it mirrors.
     """
     setup_look.check_names(asked.wish)
     with clusters.connect(asked.admin) as cluster:
@@ -60,11 +61,16 @@ def run(asked: Asked) -> Iterator[Event]:
             return
         _clear(cluster, ledger)
         yield from _Run(cluster, ledger, asked, facts, guest).do(plan)
+        unproven = []
         if peering.peers(cluster, asked.wish.pool) and asked.probe:
             started = any(change.kind is Kind.DAEMON for change in plan.changes)
-            yield from _verify(asked, _reporting(cluster, started))
+            for event in _verify(asked, _reporting(cluster, started)):
+                unproven += [event["text"]] if event["level"] == "unproven" else []
+                yield event
         site = asked.wish.site or facts.site or ""
         yield {"event": "verdict", "message": _verdict(plan, asked, facts, site), "changed": len(plan.changes)}
+        if unproven:
+            raise PartialError(f"Set up, but: {' '.join(unproven)} Run it again when the cause is gone.")
 
 
 def _reporting(cluster: Cluster, started: bool) -> list[str]:

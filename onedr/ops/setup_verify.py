@@ -17,9 +17,9 @@ Event = dict[str, Any]
 
 
 def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Iterator[Event]:
-    """Notes of what was seen; `datastore`: where a protected one is there already.
+    """Notes of what was seen, of level ok, warning, problem, or unproven: then it was not shown that it mirrors.
 
-    A probe is made unless a complete one of this mode and Ceph was made between these sites before.
+    A probe is made unless a complete one of this mode is kept already. `datastore`: where a protected one is there.
     """
     try:
         with ceph.connect(access) as pool:
@@ -29,7 +29,7 @@ def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Itera
                 proof = probe.probe(pool, datastore.settings if datastore else Settings(), mode)
             yield from _said(proof)
     except (OneDRError, rados.Error, rbd.Error) as error:
-        yield _note("problem", f"It is not proven that it mirrors: {StorageError(str(error))}")
+        yield _note("unproven", f"It is not proven that it mirrors: {StorageError(str(error))}")
     if datastore is not None and datastore.settings.protect:
         for finding in check.check(datastore):
             if finding.level.value != "ok":
@@ -42,10 +42,10 @@ def _note(level: str, text: str) -> Event:
 
 def _said(proof: Proof) -> Iterator[Event]:
     if proof.why:
-        yield _note("problem", f"The probe ended before its end: {proof.why}")
+        yield _note("unproven", f"The probe ended before its end: {proof.why}")
     told = (
-        ("an image arrives at the other site", proof.arrives, "problem"),
-        ("it comes back after a change of roles", proof.returns, "problem"),
+        ("an image arrives at the other site", proof.arrives, "unproven"),
+        ("it comes back after a change of roles", proof.returns, "unproven"),
         ("a clone written where only its base held data arrives", proof.clones, "warning"),
         ("what is discarded is gone there too", proof.discards, "warning"),
     )
