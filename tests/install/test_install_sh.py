@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,7 @@ TM_MAD_CONF = [ NAME = "ceph", LN_TARGET = "NONE" ]
 DS_MAD_CONF = [ NAME = "ceph" ]
 """
 RC = 'LIVE_DISK_SNAPSHOTS="kvm-ceph kvm-ssh"\n'
+PYTHON = "venv/bin/python"
 STOCK_TM = ("clone", "clone.ssh", "context", "delete", "mkswap", "mv", "premigrate", "snap_revert", "brand_new")
 STOCK_DS = ("ceph_utils.sh", "cp", "export", "rm", "snap_flatten")
 CEPH_DR = ("datastore/ceph_dr", "tm/ceph_dr", "hooks/ceph_dr")
@@ -53,9 +56,21 @@ def one(tmp_path: Path) -> Path:
     return tree
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the library, which nobody edits meanwhile, and an interpreter that has it: venv/bin/python."""
+    folder = tmp_path_factory.mktemp("library")
+    shutil.copytree(ROOT / "onedr", folder / "onedr", ignore=shutil.ignore_patterns("__pycache__"))
+    venv.create(folder / "venv", system_site_packages=True, symlinks=True)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    paths = folder / "venv/lib" / version / "site-packages/paths.pth"
+    paths.write_text(f"{folder}\n{sysconfig.get_path('purelib')}\n")
+    return folder
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """This project's installer with a few drivers of the test's own."""
+def source(tmp_path: Path, library: Path) -> Path:
+    """This project's installer with a few drivers of the test's own, and the interpreter they shall have."""
     tree = tmp_path / "source"
     put(tree / "drivers/datastore/ceph_dr/cp", '#!/usr/bin/env python3\nprint("ours")\n', 0o755)
     put(tree / "drivers/datastore/ceph_dr/rm", "#!/bin/sh\necho ours\n", 0o755)
@@ -65,13 +80,14 @@ def source(tmp_path: Path) -> Path:
     put(tree / "remotes/etc/datastore/ceph_dr/onedr.conf", "# defaults\n")
     shutil.copytree(ROOT / "hooks/ceph_dr/templates", tree / "hooks/ceph_dr/templates")
     shutil.copytree(ROOT / "share", tree / "share")
-    shutil.copytree(ROOT / "onedr", tree / "onedr", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("onedr", "venv"):
+        (tree / name).symlink_to(library / name)
     shutil.copy(ROOT / "install.sh", tree)
     return tree
 
 
 def install(
-    source: Path, one: Path, *options: str, python: str = sys.executable, **more: str
+    source: Path, one: Path, *options: str, python: str = "", **more: str
 ) -> subprocess.CompletedProcess[str]:
     environment = {
         "ONE_LOCATION": str(one),
@@ -81,7 +97,7 @@ def install(
         "HOME": str(one),
         **more,
     }
-    command = [str(source / "install.sh"), "--python", python, *options]
+    command = [str(source / "install.sh"), "--python", python or str(source / PYTHON), *options]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
@@ -112,7 +128,7 @@ def test_own_actions_run_with_the_chosen_interpreter(source: Path, one: Path) ->
     done(source, one)
     for action in ("datastore/ceph_dr/cp", "tm/ceph_dr/clone", "hooks/ceph_dr/vm"):
         file = one / "var/remotes" / action
-        assert file.read_text().splitlines()[0] == f"#!{sys.executable} -IS"
+        assert file.read_text().splitlines()[0] == f"#!{source / PYTHON} -IS"
         assert file.stat().st_mode & 0o777 == 0o755
         assert subprocess.run([file], capture_output=True, text=True).stdout == "ours\n"
     assert (one / "var/remotes/datastore/ceph_dr/rm").read_text().startswith("#!/bin/sh")
@@ -151,6 +167,16 @@ def test_registration_keeps_mode_and_backs_up_once(source: Path, one: Path) -> N
     assert backup.read_text() == CONF
 
 
+def test_another_tree_in_the_current_folder_is_not_taken(source: Path, one: Path, tmp_path: Path) -> None:
+    put(tmp_path / "onedr/setup/__main__.py", "raise SystemExit('the wrong one')")
+    for package in ("onedr", "onedr/setup"):
+        put(tmp_path / package / "__init__.py", "")
+    environment = {"ONE_LOCATION": str(one), "PATH": os.environ["PATH"], "HOME": str(one)}
+    command = [str(source / "install.sh"), "--python", str(source / PYTHON), "--dry-run"]
+    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert (said.returncode, said.stderr) == (0, "")
+
+
 def test_a_linked_oned_conf_stays_a_link(source: Path, one: Path) -> None:
     (one / "etc/oned.conf").rename(one / "etc/real.conf")
     (one / "etc/oned.conf").symlink_to("real.conf")
@@ -174,9 +200,10 @@ def test_without_oned_it_says_how_to_make_the_hooks(source: Path, one: Path) -> 
 def test_twice_is_once(source: Path, one: Path) -> None:
     done(source, one)
     once = snapshot(one)
+    changes = done(source, one, "--dry-run")
+    assert "Nothing to change." in changes, changes
     assert "0 of them new or changed" in done(source, one)
     assert snapshot(one) == once
-    assert "Nothing to change." in done(source, one, "--dry-run")
 
 
 def test_a_dry_run_shows_and_changes_nothing(source: Path, one: Path) -> None:
@@ -245,9 +272,9 @@ installer.main()
 
 
 def killed(source: Path, one: Path, step: str, name: str, times: int) -> None:
-    argv = [sys.executable, "-c", KILLED, name, str(times), step, "--source", source, "--python", sys.executable, "--force"]
+    argv = [source / PYTHON, "-c", KILLED, name, str(times), step, "--source", source, "--python", source / PYTHON, "--force"]
     environment = {"ONE_LOCATION": str(one), "PYTHONPATH": str(source), "PATH": os.environ["PATH"]}
-    done = subprocess.run(argv, env=environment, capture_output=True, timeout=60)
+    done = subprocess.run(argv, cwd="/", env=environment, capture_output=True, timeout=120)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
@@ -329,7 +356,7 @@ def test_an_interpreter_without_the_library_is_refused(source: Path, one: Path, 
 def test_an_interpreter_without_what_the_command_needs_is_refused(source: Path, one: Path, tmp_path: Path) -> None:
     bare = tmp_path / "python"
     lacking = 'case "$*" in *cli.manual*) echo "No module named click" >&2; exit 1 ;; esac'
-    put(bare, f'#!/bin/sh\n{lacking}\nexec {sys.executable} "$@"\n', 0o755)
+    put(bare, f'#!/bin/sh\n{lacking}\nexec {source / PYTHON} "$@"\n', 0o755)
     result = install(source, one, python=str(bare))
     assert result.returncode == 1
     assert f"onedr does not run with {bare} (No module named click). Install what it needs" in result.stderr
