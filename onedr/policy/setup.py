@@ -167,8 +167,8 @@ def settings(wish: Wish) -> tuple[Setting, ...]:
     """The settings that decide RPO and recovery."""
     return (
         Setting("rbd_mirror_journal_poll_age", f"{wish.poll_age_s:g}", (
-            f"copies in JOURNAL mode lag {2 * wish.poll_age_s:g} s at the most instead of 10; each mirrored image is asked for "
-            f"{1 / wish.poll_age_s:g} times a second at the other site, instead of every 5 s")),
+            f"copies in JOURNAL mode lag {2 * wish.poll_age_s:g} s at the most instead of 10; each mirrored image costs the other "
+            f"site's Ceph about {2 / wish.poll_age_s:g} small reads a second instead of 0.4")),
         Setting("rbd_mirror_image_state_check_interval", str(wish.retry_s), (
             f"what failed, or waits after a change of roles, is tried again after {wish.retry_s} s instead of 30; no load")),
         Setting("rbd_mirroring_delete_delay", str(wish.delete_delay_s), (
