@@ -194,7 +194,8 @@ def _storage_steps(facts: Facts, images: list[ImageFacts]) -> list[Step]:
         steps = [*(Step(Kind.FENCE, image.name, f"demote {image.name} at the peer") for image in waiting), *steps]
     elif waiting:
         steps.insert(0, Step(Kind.CUT, facts.datastore, "cut the local rbd-mirror off, so that promotion cannot hang"))
-    lacking = [image for image in images if not image.primary or _lacks_term(image, facts.here)]
+    cut_short = [image for image in facts.images if image.primary and image.term is not None and image not in images]
+    lacking = [image for image in (*images, *cut_short) if not image.primary or _lacks_term(image, facts.here)]
     return [*steps, *(Step(Kind.TERM, image.name, f"note on {image.name} that it was promoted here") for image in lacking)]
 
 

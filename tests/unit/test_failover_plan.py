@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from samples import HERE, OUR_TERM, THERE, disk, envelope, image, vm_record
+from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 from worlds import ONE_DISK, ORIGIN, REQUESTS, WORLDS, copy_of, executed, facts, lasting, steps
 
 from onedr.model import Peer
@@ -62,6 +62,15 @@ def test_a_vm_comes_back_in_the_one_safe_order(peer: Peer, first: tuple[Kind, st
     ]
     assert plan.left_out == {}
     assert all(step.limit_s > 0 and step.text for step in plan.steps)
+
+
+def test_an_image_of_this_site_that_was_promoted_here_without_a_term_gets_one() -> None:
+    """Its record is ours, its term is of the peer's time: a run died between the two."""
+    ours = image("one-2", primary=True, image=envelope(image_record(name="base"), fsid=HERE), term=replace(OUR_TERM, fsid=THERE))
+    plan = failover.plan(facts(WAITING, ours), Request())
+    assert (Kind.TERM, "one-2") in steps(plan)
+    assert (Kind.TERM, "one-2") not in steps(failover.plan(facts(WAITING, replace(ours, term=OUR_TERM)), Request()))
+    assert steps(failover.plan(facts(ours, interrupted=True), Request())) == [(Kind.TERM, "one-2")]
 
 
 def test_the_peer_that_is_gone_needs_no_confirmation() -> None:
