@@ -131,26 +131,28 @@ def processors(facts: Facts) -> Iterator[Said]:
     """CPU models and machine types that the peer's VMs ask for (P46)."""
     target = sure(facts.start_here)
     _, fresh = _items(facts, target, False)
-    missing = []
-    asked = 0
-    for item in fresh:
-        model = next((template.get(found, "MODEL") for found in template.vectors(item.record.template, "CPU_MODEL")), "")
-        machine = next((template.get(found, "MACHINE") for found in template.vectors(item.record.template, "OS")), "")
-        for what, wanted, there in (("CPU model", model, target.models), ("machine type", machine, target.machines)):
-            if wanted in _ANY_HOST:
-                continue
-            asked += 1
-            if there is None:
-                yield warn(f"{item.label} asks for {what} {wanted}; the hosts here do not say what they have",
-                           "onehost show <host>")
-            elif wanted not in there:
-                missing.append((item.label, what, wanted))
-    for label, what, wanted in missing:
-        yield bad(f"{label} asks for {what} {wanted}, which no host here has",
+    wanted = [(item.label, *each) for item in fresh for each in _asked(item, target)]
+    unknown = sorted({f"{what} {name}" for _, what, name, there in wanted if there is None})
+    missing = [(label, what, name) for label, what, name, there in wanted if there is not None and name not in there]
+    for label, what, name in missing:
+        yield bad(f"{label} asks for {what} {name}, which no host here has",
                   f"onevm updateconf there: another {what}, or add a host")
-    if not missing and (not asked or (target.models is not None and target.machines is not None)):
-        yield ok("the hosts here have the CPU models and machine types that VMs ask for" if asked else
+    if unknown:
+        number = len({label for label, _, _, there in wanted if there is None})
+        yield warn(f"{number} VM(s) ask for {some(unknown)}; the hosts here do not say what they have", "onehost show <host>")
+    if not missing and not unknown:
+        yield ok("the hosts here have the CPU models and machine types that VMs ask for" if wanted else
                  "no VM of the peer asks for a CPU model or machine type of its own")
+
+
+def _asked(item: VmItem, target: Target) -> Iterator[tuple[str, str, frozenset[str] | None]]:
+    """What a VM asks of a host's processor: kind, name, and what the hosts have of that kind."""
+    for what, vector, key, there in (
+        ("CPU model", "CPU_MODEL", "MODEL", target.models), ("machine type", "OS", "MACHINE", target.machines),
+    ):
+        name = next((template.get(found, key) for found in template.vectors(item.record.template, vector)), "")
+        if name not in _ANY_HOST:
+            yield what, name, there
 
 
 def failback(facts: Facts) -> Iterator[Said]:
