@@ -21,7 +21,7 @@ from onedr.ops.setup_join import Guest
 from onedr.ops.setup_ledger import Ledger
 from onedr.policy import setup as policy
 from onedr.policy import teardown as undoing
-from onedr.policy.setup import Change, Facts, Kind, Plan, Wish
+from onedr.policy.setup import Change, Facts, Kind, Plan, Recorded, Wish
 from onedr.ports import cluster as clusters
 from onedr.ports import peering
 from onedr.ports.cluster import Admin, Cluster
@@ -148,6 +148,7 @@ class _Run:
     def do(self, plan: Plan) -> Iterator[Event]:
         if not plan.changes:
             return
+        before = list(self.ledger.changes)
         self.ledger.announce(plan.changes, socket.gethostname())
         self.ledger.save(self.cluster)
         done: list[Change] = []
@@ -156,7 +157,7 @@ class _Run:
                 self._make(change)
             except OneDRError:
                 if change.kind is Kind.PEER:
-                    self._take_back(done)
+                    self._take_back(done, before)
                 raise
             done.append(change)
             yield {"event": "step", **step(change)}
@@ -176,13 +177,12 @@ class _Run:
             self.hands.write(change)
             read_back(self.hands, change)
 
-    def _take_back(self, done: list[Change]) -> None:
+    def _take_back(self, done: list[Change], before: list[Recorded]) -> None:
         """The other site refused after all: nothing of this run stays."""
         for change in reversed(done):
             if change.kind not in undoing.UNTOUCHED:
                 self.hands.write(Change(change.kind, change.key, change.after, change.before, change.text))
-            self.ledger.forget(change.kind, change.key)
-        self.ledger.forget(Kind.PEER, self.asked.wish.pool)
+        self.ledger.changes = before
         self.ledger.save(self.cluster)
 
 

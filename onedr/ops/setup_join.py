@@ -164,20 +164,33 @@ def as_peer(guest: Guest) -> Iterator[Cluster]:
         yield there
 
 
+def knows_us(cluster: Cluster, pool: str, peer: peering.Peer) -> bool | None:
+    """Has the peer this cluster as its peer? None: it does not answer, or how to reach it is not kept by Ceph."""
+    if not peer.key:
+        return None
+    try:
+        with clusters.join(caps.PEER, peer.key, peer.mon_host, peer.site) as there:
+            names = {cluster.stored(peering.SITE_NAME), cluster.fsid()}
+            return any(other.site in names for other in peering.peers(there, pool))
+    except RefusedError:
+        return False  # its users are not those of then
+    except StorageError:
+        return None
+
+
 def join(cluster: Cluster, ledger: Ledger, guest: Guest, site: str, now: float) -> None:
     """Become peers in both directions, and use the file up. Raises OneDRError; then no peer is left that was not there before."""
     pool, before = guest.file.pool, {peer.uuid for peer in peering.peers(cluster, guest.file.pool)}
-    if not before:
-        try:
-            with _bootstrapping(cluster):
-                peering.use_token(cluster, pool, guest.token)
-            with as_peer(guest) as there:
-                if not any(peer.site == site and peer.both_ways for peer in peering.peers(there, pool)):
-                    text = f"Site {guest.file.site} does not know this one as peer of pool {pool} although Ceph joined them."
-                    raise StorageError(text)
-        except OneDRError:
-            peering.remove_peers(cluster, pool, before)
-            raise
+    try:
+        with _bootstrapping(cluster):
+            peering.use_token(cluster, pool, guest.token)  # of a peer of that name it renews address and key
+        with as_peer(guest) as there:
+            if not any(peer.site == site and peer.both_ways for peer in peering.peers(there, pool)):
+                text = f"Site {guest.file.site} does not know this one as peer of pool {pool} although Ceph joined them."
+                raise StorageError(text)
+    except OneDRError:
+        peering.remove_peers(cluster, pool, before)
+        raise
     use_up(guest)
     ledger.joined[guest.file.join_id] = {"site": guest.file.site, "at": now}
     ledger.save(cluster)

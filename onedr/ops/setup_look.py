@@ -74,7 +74,7 @@ def gather(cluster: Cluster, conf: str, wish: Wish, ledger: Ledger, join: str) -
     names = [setting.name for setting in policy.settings(wish)]
     return Facts(
         cluster.fsid(), True, application, peering.mode(cluster, pool), cluster.stored(peering.SITE_NAME),
-        tuple(PeerSite(peer.uuid, peer.site, peer.both_ways, peer.hosts) for peer in found),
+        tuple(_peer(cluster, wish, peer) for peer in found),
         users, {entity: _keyring(cluster, conf, entity) for entity in users if entity != caps.PEER},
         cluster.settings(), {name: cluster.effective(daemon, name) for name in names},
         {name: value for name in names if (value := keyring.in_file(conf, daemon, name)) is not None},
@@ -86,13 +86,18 @@ def gather(cluster: Cluster, conf: str, wish: Wish, ledger: Ledger, join: str) -
     ), guest
 
 
+def _peer(cluster: Cluster, wish: Wish, peer: peering.Peer) -> PeerSite:
+    """It is asked only when that decides whether a file is needed."""
+    known = setup_join.knows_us(cluster, wish.pool, peer) if wish.offer else None
+    return PeerSite(peer.uuid, peer.site, peer.both_ways, peer.hosts, known)
+
+
 def _running(cluster: Cluster) -> tuple[str, ...]:
-    """Users of the daemons that report: Ceph's own `rbd-mirror.` before an id is left out in what it reports."""
-    found = []
-    for name in cluster.mirror_daemons():
-        prefixed = f"rbd-mirror.{name}"
-        found.append(prefixed if cluster.caps(f"client.{prefixed}") is not None else name)
-    return tuple(found)
+    """Users of the daemons that report. In what they report Ceph's own `rbd-mirror.` before an id is left out; one whose user
+    is gone has ended, Ceph shows it for another minute.
+    """
+    names = [form for name in cluster.mirror_daemons() for form in (f"rbd-mirror.{name}", name)]
+    return tuple(name for name in names if cluster.caps(f"client.{name}") is not None)
 
 
 def _keyring(cluster: Cluster, conf: str, entity: str) -> tuple[str, bool]:

@@ -63,12 +63,18 @@ class Recorded:
 
 @dataclass(frozen=True)
 class PeerSite:
-    """A mirror peer of the pool; `hosts`: addresses of its monitors, as far as known."""
+    """A mirror peer of the pool; `hosts`: addresses of its monitors, as far as known; `knows_us`: None when it was not asked."""
 
     uuid: str
     site: str
     both_ways: bool
     hosts: frozenset[str] = frozenset()
+    knows_us: bool | None = None
+
+    @property
+    def forgot(self) -> bool:
+        """It was set up anew, or torn down: a file for it is needed again."""
+        return self.knows_us is False
 
 
 @dataclass(frozen=True)
@@ -167,8 +173,8 @@ def settings(wish: Wish) -> tuple[Setting, ...]:
     """The settings that decide RPO and recovery."""
     return (
         Setting("rbd_mirror_journal_poll_age", f"{wish.poll_age_s:g}", (
-            f"copies in JOURNAL mode lag {2 * wish.poll_age_s:g} s at the most instead of 10; each mirrored image costs the other "
-            f"site's Ceph about {2 / wish.poll_age_s:g} small reads a second instead of 0.4")),
+            f"copies in JOURNAL mode lag {2 * wish.poll_age_s:g} s at the most instead of 10; each mirrored image costs the "
+            f"other site's Ceph about {2 / wish.poll_age_s:g} small reads a second instead of 0.4")),
         Setting("rbd_mirror_image_state_check_interval", str(wish.retry_s), (
             f"what failed, or waits after a change of roles, is tried again after {wish.retry_s} s instead of 30; no load")),
         Setting("rbd_mirroring_delete_delay", str(wish.delete_delay_s), (
@@ -336,7 +342,7 @@ def _together(facts: Facts, wish: Wish) -> Iterable[Change]:
         text = f"pool {wish.pool} and the one of site {there.site} become peers, in both directions; the file is used up"
         yield Change(Kind.PEER, wish.pool, joined, there.site, text, "each site's rbd-mirror reads and writes the other's pool",
                      wish.pool)
-    elif wish.offer and not facts.peers and facts.offered != wish.offer:
+    elif wish.offer and all(peer.forgot for peer in facts.peers) and facts.offered != wish.offer:
         yield Change(Kind.OFFER, wish.offer, facts.offered, wish.offer, f"{wish.offer}: the file to take to the other site",
                      "until it is used or its time is over, whoever has it can join", wish.pool)
 
@@ -366,5 +372,5 @@ def _notes(facts: Facts, wish: Wish, changes: Sequence[Change]) -> Iterable[str]
         yield f"No rbd-mirror reports at this site. {facts.daemons.hint}"
     if facts.invitation is not None and facts.invitation.used:
         yield "The file has done its work already; remove it."
-    if wish.offer and facts.peers:
+    if wish.offer and not all(peer.forgot for peer in facts.peers):
         yield f"Pool {wish.pool} has its peer {facts.peers[0].site} already: no file is needed."

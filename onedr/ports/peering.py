@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import rados
 import rbd
@@ -18,12 +18,17 @@ _RBD = rbd.RBD()
 
 @dataclass(frozen=True)
 class Peer:
-    """A mirror peer of a pool; `hosts`: addresses of its monitors."""
+    """A mirror peer of a pool; `mon_host`, `key`: how it is reached, empty when Ceph does not keep that."""
 
     uuid: str
     site: str
     both_ways: bool
-    hosts: frozenset[str]
+    mon_host: str = ""
+    key: str = field(default="", repr=False)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        return hosts(self.mon_host)
 
 
 def application(cluster: Cluster, pool: str) -> str | None:
@@ -64,11 +69,12 @@ def peers(cluster: Cluster, pool: str) -> list[Peer]:
     io, found = cluster.pool(pool), []
     for each in _RBD.mirror_peer_list(io):
         try:
-            text = _RBD.mirror_peer_get_attributes(io, each["uuid"]).get("mon_host", "")
-        except rbd.ImageNotFound:  # a peer without an address of its own: its configuration file has it
-            text = ""
+            way = _RBD.mirror_peer_get_attributes(io, each["uuid"])
+        except (rbd.ImageNotFound, rbd.PermissionError):  # its address is in a configuration file, or not ours to read
+            way = {}
         both = each.get("direction") == rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
-        found.append(Peer(str(each["uuid"]), str(each["site_name"]), both, hosts(text)))
+        address, key = str(way.get("mon_host", "")), str(way.get("key", ""))
+        found.append(Peer(str(each["uuid"]), str(each["site_name"]), both, address, key))
     return found
 
 

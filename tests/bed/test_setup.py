@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import time
@@ -196,6 +197,44 @@ def test_a_line_that_is_cut_leaves_nothing_half_made(ground: Ground, offered: Pa
     assert "site-a cannot be reached" in said.lower()
 
 
+def test_a_peer_that_refuses_at_the_last_moment_leaves_nothing(ground: Ground, offered: Path) -> None:
+    """Site A has another peer, and Ceph takes one: what was made at site B before that is taken back."""
+    with connect(ground.bed.sites["site-a"]) as cluster, cluster.open_ioctx(POOL) as io:
+        other = rbd.RBD().mirror_peer_add(io, "elsewhere", "client.rbd-mirror-peer")
+        try:
+            said = ground.refused(ground.b, 3, "setup", "--site", "site-b", "--ceph-user", USER, "--join", str(offered))
+        finally:
+            rbd.RBD().mirror_peer_remove(io, other)
+    assert "does not join pool one" in said
+
+
+def test_a_person_at_a_terminal_is_asked_for_what_is_missing(ground: Ground, offered: Path) -> None:
+    before = state(ground.bed, ground.b)
+    words = ["onedr", "setup", "--pool", POOL, "--ceph-conf", str(ground.b.ceph_conf), "--ceph-user", USER]
+    master, slave = pty.openpty()
+    with ground.bed.popen("site-b", words, env=ground.b.process_environment(), stdin=slave, stdout=slave, stderr=slave) as child:
+        os.close(slave)
+        said = answer(master, {"called": "site-b", "file of the other site": str(offered), "Make these changes?": "n"})
+        assert child.wait(30) == 1
+    assert "become peers" in said and "rbd_mirror_journal_poll_age" in said, said
+    assert state(ground.bed, ground.b) == before, "the answer was no"
+
+
+def answer(terminal: int, answers: dict[str, str]) -> str:
+    """Answer each question when it comes; all that was said."""
+    said, left = "", dict(answers)
+    while True:
+        try:
+            found = os.read(terminal, 4096)
+        except OSError:  # the program ended
+            return said
+        said += found.decode(errors="replace")
+        for question, text in list(left.items()):
+            if question in said:
+                os.write(terminal, f"{text}\n".encode())
+                del left[question]
+
+
 @pytest.mark.parametrize("after", [2, 8, 11])
 def test_a_run_that_died_is_gone_on_with(ground: Ground, offered: Path, after: int) -> None:
     words = ["onedr", "setup", "--pool", POOL, "--ceph-conf", str(ground.b.ceph_conf), "--site", "site-b", "--ceph-user", USER,
@@ -259,6 +298,21 @@ def test_the_file_works_once(joined: Ground) -> None:
     assert not [user for user in users if "onedr-join" in user]
     assert "onedr/setup" in state(joined.bed, joined.a)["keys"]
     assert not [key for key in state(joined.bed, joined.a)["keys"] if key.startswith("onedr/join")]
+
+
+def test_a_site_that_was_taken_back_alone_joins_again(joined: Ground) -> None:
+    """The first site still has its peer, asks it, and writes another file because it does not know it any more."""
+    bed, file = joined.bed, joined.file.with_name("again")
+    processes.stop(bed.sites["site-b"], "mirror")
+    joined.done(joined.b, "teardown")
+    assert not state(bed, joined.b)["peers"] and state(bed, joined.a)["peers"]
+    events = joined.done(joined.a, "setup", "--ceph-user", USER, "--offer", str(file), "--no-probe")
+    assert [step["kind"] for step in events[0]["steps"]] == ["join file"]
+    joined.done(joined.b, "setup", "--site", "site-b", "--ceph-user", USER, "--join", str(file), "--no-probe")
+    start_mirror(bed, joined.b)
+    assert len(state(bed, joined.a)["peers"]) == len(state(bed, joined.b)["peers"]) == 1
+    again = joined.done(joined.a, "setup", "--ceph-user", USER, "--offer", str(file), "--no-probe")
+    assert again[0]["steps"] == [] and "no file is needed" in " ".join(again[0]["notes"])
 
 
 def test_a_protected_datastore_holds_its_set_up(joined: Ground) -> None:
