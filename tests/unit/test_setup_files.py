@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from onedr.errors import InputError, RefusedError
+from onedr.ops import setup_join
 from onedr.ports import joinfile, keyring, secretfile, units
 from onedr.ports.process import ProcessError
 
@@ -78,6 +79,16 @@ def test_a_message_opens_with_its_own_key_only() -> None:
         with pytest.raises(RefusedError):
             joinfile.opened(secret, message)
     assert joinfile.new_id() != joinfile.new_id() and replace(FILE, pool="two") != FILE
+
+
+def test_what_the_file_says_does_not_count_where_the_sealed_message_says_otherwise() -> None:
+    says = {"token": "t", "record_key": "", "site": "site-a", "pool": "one", "fsid": "fsid", "expires": "100", "site_index": "1"}
+    assert setup_join._guest(FILE, says, 99.0).invitation.site_index == 1
+    with pytest.raises(RefusedError, match="was good until 1970-01-01 00:01:40Z"):
+        setup_join._guest(FILE, says, 101.0)
+    for key in ("site", "pool", "fsid"):
+        with pytest.raises(RefusedError, match="was changed"):
+            setup_join._guest(FILE, {**says, key: "other"}, 99.0)
 
 
 def test_a_secret_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
