@@ -82,6 +82,7 @@ def story(bare: Machine, package: Path) -> Story:
     do("with oned", INSTALL)
     do("again", INSTALL)
     do("dry run again", INSTALL, "--dry-run")
+    do("upgraded", "dpkg", "--install", "--force-depends", "--no-triggers", "/srv/onedr.deb")
     _protect(bare, frontend, do)
     return told
 
@@ -175,18 +176,25 @@ def test_twice_is_once(story: Story) -> None:
     assert "Nothing to change." in story.said["dry run again"].stdout and "unchanged" in story.said["dry run again"].stdout
 
 
+def test_an_upgrade_takes_nothing_out_and_says_what_to_do(story: Story) -> None:
+    said = story.said["upgraded"]
+    assert said.returncode == 0 and "To do: /usr/share/onedr/install.sh" in said.stdout
+    assert "To do" not in story.said["unpack"].stdout
+    assert not [path for path in story.new("dry run again", "upgraded") if path.startswith(("etc/", "var/", "usr/lib/one"))]
+
+
 def test_removal_is_refused_while_a_datastore_is_protected(story: Story) -> None:
     said = story.said["refused"]
     assert said.returncode != 0
     assert "(gold, protected)" in said.stdout and "onedr disable" in said.stdout
     assert "ceph_dr" in bytes.fromhex(story.found["refused"]["etc/one/oned.conf"].split()[2]).decode()
-    assert story.new("again", "refused") == set()
+    assert story.new("upgraded", "refused") == set()
 
 
 def test_removal_is_refused_when_oned_cannot_be_asked(story: Story) -> None:
     said = story.said["refused without oned"]
     assert said.returncode != 0 and "could not be told" in said.stdout
-    assert story.new("again", "refused without oned") == set()
+    assert story.new("upgraded", "refused without oned") == set()
 
 
 def test_removal_leaves_the_machine_as_it_was_to_the_byte(story: Story) -> None:
