@@ -47,18 +47,20 @@ class Way:
 
     def _open(self, sight: peer.Sight) -> peer.Sight:
         """Its pool too, when it answers. What does not let us read is not read by others either: they need not wait for it."""
-        if sight.peer is not Peer.ANSWERS:
-            self._there = OneDRError(f"the peer's Ceph does not answer ({sight.detail})")
-        elif not sight.can_connect:
+        if not sight.can_connect:
             self._there = OneDRError("the peer's Ceph may not be read from here")
+        elif sight.peer is not Peer.ANSWERS and sight.mon_host:
+            self._there = OneDRError(f"the peer's Ceph does not answer ({sight.detail})")
         else:
             self._tried = True
             try:
                 self._there = there = self._stack.enter_context(peer.connect(sight, self._pool.access.pool))
                 mirror.peers(there)
+                return replace(sight, peer=Peer.ANSWERS, detail=sight.detail if sight.mon_host else "it lets us in")
             except (OneDRError, rados.Error, rbd.Error) as error:
                 self._there = OneDRError(f"the peer's Ceph cannot be read: {str(error).rstrip('.')}")
-                return replace(sight, key=None, configured=None)
+                detail = sight.detail if sight.mon_host else str(error).rstrip(".")
+                return replace(sight, key=None, configured=None, detail=detail)
         return sight
 
     def sight(self) -> peer.Sight:
@@ -71,13 +73,15 @@ class Way:
     def seen(self) -> tuple[Peer, str]:
         """Does the peer answer, its storage too, and a sentence. Raises OneDRError."""
         sight = self.sight()
+        if sight.peer is not Peer.ANSWERS and not sight.mon_host and not self._tried:
+            raise OneDRError("no address of the peer's monitors is known: our user may not read the peer's entry in Ceph")
         if sight.peer is Peer.ANSWERS and isinstance(self._there, OneDRError) and self._tried:
             return Peer.UNKNOWN, f"{sight.detail}, but {self._there}"
         return sight.peer, sight.detail
 
     def readable(self) -> bool:
         """May the peer's Ceph be read from here? Raises OneDRError when that cannot be told: it does not answer."""
-        if self.sight().peer is Peer.ANSWERS and not self._tried:
+        if not self.sight().can_connect and not self._tried:
             return False
         self.there()
         return True

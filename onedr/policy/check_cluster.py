@@ -76,8 +76,8 @@ def _mirrors(where: str, found: Mirrors) -> Said:
     if not found.daemons:
         return bad(f"{where}: Ceph knows of no rbd-mirror: no copies arrive {where}", todo)
     if found.images and not found.reported:
-        return bad(f"{where}: rbd-mirror reports none of {found.images} mirrored images: it died less than a minute ago, hangs, "
-                   "or was just started", todo)
+        return warn(f"{where}: rbd-mirror reports none of {found.images} mirrored images: it died less than a minute ago, hangs, "
+                    "or it or mirroring has just begun", f"look again in half a minute; then {todo}")
     if found.reported < found.images:
         return warn(f"{where}: rbd-mirror reports {found.reported} of {found.images} mirrored images (each within 30 s)",
                     "look again in half a minute")

@@ -284,7 +284,7 @@ def test_an_rbd_mirror_that_was_killed(g: Ground, site: str, where: str) -> None
     assert pid is not None
     processes.send(pid, bed.sites[site], signal.SIGKILL)
     try:
-        until("the dead rbd-mirror to be told of", lambda: "RBD_MIRROR" in check(a, DATASTORE).of("problem"), 90, 1)
+        until("the dead rbd-mirror to be told of", lambda: "RBD_MIRROR" in check(a, DATASTORE).of("problem"), 180, 1)
         found = check(a, DATASTORE)
         assert f"{where}: " in found.text("RBD_MIRROR")
         assert found.of("problem") <= {"RBD_MIRROR", "STATE"}, found.findings

@@ -118,7 +118,7 @@ def test_with_profile_rbd_alone_what_may_not_be_read_is_told(sites: Sites, disks
     finally:
         restored = [word for pair in caps.items() for word in pair]
         sites.bed.run("site-a", ["ceph", "auth", "caps", "client.oneadmin", *restored], check=True, capture_output=True)
-    assert {"PEER_READ", "NAMES", "SITE_INDEX", "RECORD_KEYS", "TRADE"} <= found.of("warning"), found.findings
+    assert {"PEER", "PEER_READ", "NAMES", "SITE_INDEX", "RECORD_KEYS", "TRADE"} <= found.of("warning"), found.findings
     assert problems(found) == set(), found.findings
 
 

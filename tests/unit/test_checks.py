@@ -127,7 +127,7 @@ BROKEN: list[tuple[str, Facts, Level, str]] = [
     ("PEERING", healthy(here=cluster(0, peering=Peering(True, ()))), Level.PROBLEM, "no peer"),
     ("PEERING", healthy(there=cluster(1, peering=Peering(False, ("rx-tx",)))), Level.PROBLEM, "not mirror per image"),
     ("RBD_MIRROR", healthy(there=cluster(1, mirrors=Mirrors(0, 2, 0))), Level.PROBLEM, "at the peer: Ceph knows of no"),
-    ("RBD_MIRROR", healthy(here=cluster(0, mirrors=Mirrors(1, 2, 0))), Level.PROBLEM, "here: rbd-mirror reports none of 2"),
+    ("RBD_MIRROR", healthy(here=cluster(0, mirrors=Mirrors(1, 2, 0))), Level.WARNING, "here: rbd-mirror reports none of 2"),
     ("RBD_MIRROR", healthy(here=cluster(0, mirrors=Mirrors(1, 2, 1))), Level.WARNING, "1 of 2"),
     ("RELEASES", healthy(there=cluster(1, releases=OF_TWO), proofs={Mode.JOURNAL: replace(PROOF, releases=OF_TWO)}),
      Level.WARNING, "several releases"),
