@@ -24,6 +24,7 @@ _OBJECT = "onedr.run"
 _LOCK = "lock"
 _RUN = "run."
 _LEASE_S = 60
+_BRIEF, _PATIENCE_S, _PAUSE_S = ("guard",), 60, 0.5  # runs that nobody asked for, and how long who is asked for waits for them
 _PAGE = 1000  # values asked for at once; an OSD hands out osd_max_omap_entries_per_request (1024) at the most
 
 
@@ -63,7 +64,10 @@ def current(pool: Pool) -> Lease | None:
 
 
 class Run:
-    """A run that holds the lease: a context manager. Raises RefusedError when another run is in progress."""
+    """A run that holds the lease: a context manager. Raises RefusedError when another run is in progress.
+
+    A guard's turn is waited for: it comes by itself, and whoever types a command just then is not to be refused.
+    """
 
     def __init__(self, pool: Pool, verb: str):
         self._pool = pool
@@ -77,6 +81,11 @@ class Run:
     def __enter__(self) -> Run:
         before = self._seen()
         lease = Lease(**json.loads(before)) if before else None
+        end = time.monotonic() + _PATIENCE_S
+        while lease and lease.alive(time.time()) and lease.verb in _BRIEF and self.verb not in _BRIEF and time.monotonic() < end:
+            time.sleep(_PAUSE_S)
+            before = self._seen()
+            lease = Lease(**json.loads(before))
         if lease and lease.alive(time.time()):
             raise RefusedError(
                 f"Another run is in progress on this datastore: {lease.verb} by {lease.owner}. Wait for it (onedr status); "

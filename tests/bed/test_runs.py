@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import workload as w
 
 from onedr.ops.action import Request
 from onedr.ports import journal
+from onedr.ports.ceph import Pool
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
 
@@ -189,3 +191,20 @@ def test_no_run_is_ever_forgotten(story: Story) -> None:
         assert len(journal.load(pool)) == number + 1100
         newest = journal.last(pool)
     assert newest is not None and newest["run"] == before["run"]
+
+
+def test_a_guards_turn_is_waited_for(story: Story) -> None:
+    """It comes by itself, every few minutes: nobody is refused for its sake."""
+    entered = threading.Event()
+
+    def asked_for(pool: Pool) -> None:
+        with journal.Run(pool, "abort"):
+            entered.set()
+
+    with w.open_pool(story.sites.b) as pool:
+        with journal.Run(pool, "guard"):
+            waiting = threading.Thread(target=asked_for, args=(pool,))
+            waiting.start()
+            assert not entered.wait(1)
+        assert entered.wait(10)
+        waiting.join()
