@@ -117,7 +117,7 @@ def _held(path: Path) -> str:
 
 
 def carry_out(changes: Iterable[Change], items: Iterable[Item], manifest: Manifest, where: Path, owner: Path) -> None:
-    """Record what is about to be laid down, do it, record what is left. As root, files get the owner of `owner`."""
+    """Record what is about to be laid down, do it, record what is left. `owner`: the remotes (see _give)."""
     wanted = {str(item.path): _digest(item) for item in items}
     if wanted:
         absent = _missing([*(Path(p).parent for p in wanted), where.parent])
@@ -185,8 +185,9 @@ def _lay(item: Item, owner: Path) -> None:
     if item.target:
         beside.symlink_to(item.target)
     else:
-        beside.write_bytes(item.content)
-        beside.chmod(_mode(item))
+        with beside.open("xb") as file:  # x: through no link that somebody put there meanwhile
+            file.write(item.content)
+            os.fchmod(file.fileno(), _mode(item))
     _give(beside, owner)
     beside.replace(item.path)
 
@@ -196,6 +197,11 @@ def _beside(path: Path) -> Path:
 
 
 def _give(path: Path, owner: Path) -> None:
-    if os.geteuid() == 0 and "systemd" not in path.parts:  # who may change a unit is root
-        held = owner.stat()
+    """What is below remotes, and the settings, to the front-end's user; the rest to whom its folder belongs.
+
+    A record, command or unit that oneadmin may change would be a way to become root.
+    """
+    if os.geteuid() == 0:
+        own = path.is_relative_to(owner) or {"etc", "onedr"} <= set(path.parts)
+        held = (owner if own else path.parent).stat()
         os.chown(path, held.st_uid, held.st_gid, follow_symlinks=False)

@@ -141,6 +141,9 @@ def test_what_is_laid_belongs_to_oneadmin_and_units_to_root(story: Story, bare: 
     found = story.found["without oned"]
     oneadmin = bare.done("id", "-u", "oneadmin").strip()
     assert found["var/lib/one/remotes/datastore/ceph_dr/cp"].startswith(f"{oneadmin}:")
+    assert found["etc/one/onedr/onedr.conf"].startswith(f"{oneadmin}:")
+    for path in ("usr/lib/one/onedr", "usr/lib/one/onedr/installed.json"):
+        assert found[path].startswith("0:0 "), "what root reads and runs later, nobody else may change"
     assert found["etc/one/oned.conf.onedr-backup"] == story.found["empty"]["etc/one/oned.conf"]
     for unit in ("onedr-guard.service", "onedr-reconcile.service", "onedr-reconcile.timer"):
         assert found[f"etc/systemd/system/{unit}"].startswith("0:0 100644 ")
