@@ -49,7 +49,7 @@ def run(asked: Asked) -> Iterator[Event]:
     RefusedError with every reason when something is in the way; then nothing was changed. PartialError: it was set up, and the
     proof failed that it mirrors.
     """
-    setup_look.check_names(asked.wish)
+    setup_look.check_words(asked.wish)
     with clusters.connect(asked.admin) as cluster:
         ledger = setup_ledger.load(cluster)
         facts, guest = setup_look.gather(cluster, asked.admin.conf, asked.wish, ledger, asked.join)

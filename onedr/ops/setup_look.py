@@ -1,6 +1,7 @@
 """What `onedr setup` finds: facts for policy.setup, read as the administrator."""
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from onedr.ports import keyring, peering, units
 from onedr.ports.cluster import Cluster
 from onedr.ports.frontend import FrontEnd, attributes
 from onedr.ports.places import places
+
+_INTERVAL = re.compile(r"[1-9][0-9]{0,4}[mhd]")
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,10 @@ def of_datastore(name: str) -> Target:
     )
 
 
-def check_names(wish: Wish) -> None:
-    """Names that Ceph's own commands take unquoted. Raises InputError."""
+def check_words(wish: Wish) -> None:
+    """Names that Ceph's own commands take unquoted, and an interval that Ceph takes. Raises InputError, before all else."""
+    if wish.schedule and not _INTERVAL.fullmatch(wish.schedule):
+        raise InputError(f"{wish.schedule!r} is not what a Ceph schedule takes: minutes, hours or days such as 5m, 1h, 1d.")
     for what, name in (("pool", wish.pool), ("site", wish.site), ("Ceph user", wish.user), ("data pool", wish.data_pool)):
         if name and not NAME.fullmatch(name):
             raise InputError(f"{name!r} is no name for a {what}: letters, digits, dots, dashes and underscores only.")
@@ -78,7 +83,7 @@ def gather(cluster: Cluster, conf: str, wish: Wish, ledger: Ledger, join: str) -
         users, {entity: _keyring(cluster, conf, entity) for entity in users if entity != caps.PEER},
         cluster.settings(), {name: cluster.effective(daemon, name) for name in names},
         {name: value for name in names if (value := keyring.in_file(conf, daemon, name)) is not None},
-        peering.schedule(cluster, pool) if wish.schedule else None,
+        peering.schedule(cluster, pool) if wish.schedule and application else None,
         key_digest(places().record_key), str(places().record_key),
         Daemons(running, unit, bool(unit) and units.active(unit), units.by_hand(conf, daemon)),
         setup_join.waiting(cluster, ledger, pool, now), tuple(sorted(ledger.pools())), _ours(ledger),

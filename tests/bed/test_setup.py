@@ -68,8 +68,19 @@ def state(bed: Bed, cloud: Cloud) -> dict[str, Any]:
             "settings": command(cluster, prefix="config dump"), "keys": keys,
             "mode": rbd.RBD().mirror_mode_get(io), "peers": [peer["uuid"] for peer in rbd.RBD().mirror_peer_list(io)],
             "keyring": (site.folder / "keyring").read_text(), "record key": record_key.exists(),
+            "schedules": schedules(cluster),
             "objects": sorted(item.key for item in io.list_objects() if item.key.startswith("onedr")),
         }
+
+
+def schedules(cluster: Any) -> Any:
+    """What the manager has of mirror snapshot schedules of the pool."""
+    words = {"prefix": "rbd mirror snapshot schedule list", "level_spec": f"{POOL}/", "format": "json"}
+    code, out, text = cluster.mgr_command(json.dumps(words), b"")
+    if "is not an RBD pool" in text:
+        return {}
+    assert not code, text
+    return {entry["name"]: entry["schedule"] for entry in json.loads(out or "{}").values()}
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +99,8 @@ def empty(ground: Ground) -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="module")
 def offered(ground: Ground, empty: dict[str, Any]) -> Path:
     """Site A is set up and wrote the file."""
-    events = ground.done(ground.a, "setup", "--site", "site-a", "--ceph-user", USER, "--offer", str(ground.file))
+    wanted = ("--site", "site-a", "--ceph-user", USER, "--schedule", "1h")
+    events = ground.done(ground.a, "setup", *wanted, "--offer", str(ground.file))
     assert events[-1]["changed"] == len(events[0]["steps"]) > 9
     return ground.file
 
@@ -288,6 +300,16 @@ def test_a_second_run_changes_nothing(joined: Ground) -> None:
         events = joined.done(cloud, "setup", "--ceph-user", USER, "--no-probe")
         assert events[0]["steps"] == [] and events[-1]["changed"] == 0
         assert state(joined.bed, cloud) == before
+
+
+def test_a_pool_gets_its_schedule_at_each_site(joined: Ground) -> None:
+    for cloud in (joined.a, joined.b):
+        assert "what a Ceph schedule takes" in joined.refused(cloud, 1, "setup", "--schedule", "30s")
+        for wanted in ("1h", "5m", "5m"):
+            events = joined.done(cloud, "setup", "--ceph-user", USER, "--schedule", wanted, "--no-probe")
+        assert events[0]["steps"] == []
+        found = state(joined.bed, cloud)["schedules"]
+        assert [span["interval"] for span in found[f"{POOL}/"]] == ["5m"]
 
 
 def test_the_file_works_once(joined: Ground) -> None:
