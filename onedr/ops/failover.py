@@ -247,7 +247,9 @@ class _Failover:
         vms = [step.target for step in self.plan.steps if step.kind in (Kind.CREATE, Kind.RETURN, Kind.START)]
         vms = [origin for origin in vms if origin in {*self.items, *self.homes, *self.facts.recovered}]
         vms += [origin for origin in self.plan.left_out if origin in self.items]
-        vms += list(self.facts.recovered) if self.facts.interrupted else []  # by the run that did not end
+        if self.facts.interrupted:  # by the run that did not end
+            started = f"{Kind.START.value} "
+            vms += [*self.facts.recovered, *(key[len(started):] for key in self.running.ended if key.startswith(started))]
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})
         good = len(set(vms)) - len(bad)
         names = ", ".join(self.items[origin].record.name if origin in self.items else origin for origin in bad)
