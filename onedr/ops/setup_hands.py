@@ -94,7 +94,7 @@ class Hands:
             secretfile.remove(path)
             return
         text = self.record_key or base64.b64encode(os.urandom(seal.KEY_BYTES)).decode()
-        secretfile.write(path, f"{text}\n", secretfile.owner_of(path.parent))
+        secretfile.write(path, f"{text}\n", secretfile.owner_of(places().var))  # /etc/one is root's, the reader is oneadmin
 
 
     def own_record_key(self) -> str:

@@ -9,6 +9,8 @@ import pytest
 
 from onedr.errors import InputError, RefusedError
 from onedr.ops import setup_join
+from onedr.ops.setup_hands import Hands
+from onedr.policy.setup import Change, Kind
 from onedr.ports import joinfile, keyring, secretfile, units
 from onedr.ports.process import ProcessError
 
@@ -97,6 +99,26 @@ def test_a_secret_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         secretfile.write(folder, "x")
     assert [item.name for item in tmp_path.iterdir()] == ["is-a-folder"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_writes_belongs_to_the_front_ends_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`/etc/one` is root's, `/var/lib/one` is oneadmin's: it is oneadmin who must read the key."""
+    for name in ("etc", "var"):
+        (tmp_path / name).mkdir()
+    os.chown(tmp_path / "var", 12345, -1)
+    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
+    key = tmp_path / "etc/onedr/record.key"
+    hands = Hands(None, "")  # type: ignore[arg-type]
+    hands.write(Change(Kind.KEY, str(key), None, "a new one", "text"))
+    assert key.stat().st_uid == 12345 and key.stat().st_mode & 0o777 == 0o600
+    digest = hands.read(Kind.KEY, str(key))
+    assert digest and digest not in key.read_text()
+    os.chown(key, 23456, -1)
+    secretfile.write(key, key.read_text(), 12345)
+    assert key.stat().st_uid == 23456, "a file that is there keeps its owner"
+    hands.write(Change(Kind.KEY, str(key), digest, None, "text"))
+    assert hands.read(Kind.KEY, str(key)) is None
 
 
 @pytest.fixture
