@@ -69,7 +69,7 @@ def written_until_death(bed: Bed, name: str, records: int) -> int:
     return told
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=[pytest.mark.long, pytest.mark.timeout(1800)])])
 def test_the_promoted_disk_holds_an_unbroken_prefix(ceph_bed: Bed, rounds: int) -> None:
     chance = random.Random(SEED)
     print(f"\nseed {SEED}")
