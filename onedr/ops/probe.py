@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
 import rados
 import rbd
@@ -24,6 +25,7 @@ Tell = Callable[[str], None]
 _STEP_LIMIT_S = 150  # with stock settings a copy begins up to 60 s after a change of roles (CEPH-FACTS §4)
 _SWEEP_LIMIT_S = 180
 _ORPHANED_S = 40  # a copy without a primary that rbd-mirror has not removed by then is removed here
+_STRIP_LIMIT_S = 60  # so long the snapshot of a base may take to go from its copy
 _PLACE_LIMIT_S = 75  # the place of a probe that was killed is free after 60 s
 _PAUSE_S = 0.3
 _LOCK = "onedr.probe"
@@ -195,13 +197,18 @@ class _Probe:
         return trial.digest(self.here, name, objects) == trial.digest(self.there, name, objects)
 
 
+_Found = dict[tuple[str, str], Pool]
+_Trash = dict[tuple[str, str], tuple[Pool, str]]
+
+
 def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> dict[str, str]:
     """Remove every probe's images at both sites, in Ceph's trash too. Returns what stays, and why; each wait ends.
 
     Primaries go first: rbd-mirror removes their copies. A copy that stays without a primary is removed where it lies. While one
     site does not answer nothing is removed: rbd-mirror holds on to a copy whose primary went meanwhile (docs/measured.md).
     """
-    end, alone_since = time.monotonic() + _SWEEP_LIMIT_S, time.monotonic()
+    begun = alone_since = time.monotonic()
+    end = begun + _SWEEP_LIMIT_S
     problems: dict[str, str] = {}
     pools = {"here": here, "at the peer": there}
     for_ceph: set[str] = set()  # ids of copies in the trash that rbd-mirror alone may remove, when their delay is over
@@ -220,18 +227,28 @@ def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> d
             alone_since = time.monotonic()
         elif time.monotonic() - alone_since > _ORPHANED_S:
             _each(found, trial.force_out, problems)
-        _each(primaries, trial.force_out, problems)
-        for (_, name), (pool, image_id) in trash.items():
-            try:
-                if not trial.purge(pool, image_id):  # a delete delay is set: a base lies there with its snapshot
-                    for_ceph.add(image_id)
-            except (rados.Error, rbd.Error) as error:  # rbd-mirror may be at it
-                problems[name] = f"in Ceph's trash: {error}"
+        patient = time.monotonic() - begun < _STRIP_LIMIT_S
+        _each(primaries, partial(_remove, here, there, patient), problems)
+        for_ceph |= _purge(trash, problems)
         time.sleep(_PAUSE_S)
 
 
-_Found = dict[tuple[str, str], Pool]
-_Trash = dict[tuple[str, str], tuple[Pool, str]]
+def _remove(here: Pool, there: Pool, patient: bool, pool: Pool, name: str) -> None:
+    """Remove a primary; its user snapshot first, and while `patient` from its copy too."""
+    if trial.strip(pool, there if pool is here else here, name) or not patient:
+        trial.force_out(pool, name)
+
+
+def _purge(trash: _Trash, problems: dict[str, str]) -> set[str]:
+    """Remove from Ceph's trash. Returns the ids of what nobody but rbd-mirror may remove."""
+    left = set()
+    for (_, name), (pool, image_id) in trash.items():
+        try:
+            if not trial.purge(pool, image_id):  # a delete delay is set: a base lies there with its snapshot
+                left.add(image_id)
+        except (rados.Error, rbd.Error) as error:  # rbd-mirror may be at it
+            problems[name] = f"in Ceph's trash: {error}"
+    return left
 
 
 def _found(pools: dict[str, Pool], problems: dict[str, str]) -> tuple[_Found, _Trash]:

@@ -124,6 +124,23 @@ def purge(pool: Pool, image_id: str) -> bool:
     return True
 
 
+def strip(pool: Pool, other: Pool, name: str) -> bool:
+    """Take a primary's user snapshot off. Returns whether its copy has lost it too: with one a copy that a delete delay keeps in
+    the trash could not be removed from there. Raises rbd.Error.
+    """
+    with pool.image(name) as image:
+        if _SNAPSHOT in images.snapshots(image):
+            images.drop_snapshot(image, _SNAPSHOT)
+            mirror.publish(pool, image)
+        if _SNAPSHOT in images.snapshots(image):
+            return False
+    try:
+        with other.image(name, read_only=True) as copy:
+            return _SNAPSHOT not in images.snapshots(copy)
+    except rbd.ImageNotFound:
+        return True
+
+
 def is_primary(pool: Pool, name: str) -> bool | None:
     """True for a primary or an image that is not mirrored; None when it is gone."""
     try:
