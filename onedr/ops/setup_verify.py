@@ -11,7 +11,7 @@ from onedr.errors import OneDRError, StorageError
 from onedr.model import CephAccess, Mode, Proof, Settings
 from onedr.ops import check, probe
 from onedr.ops.protected import Datastore
-from onedr.ports import ceph, proofs
+from onedr.ports import ceph, estate, proofs
 
 Event = dict[str, Any]
 
@@ -19,12 +19,13 @@ Event = dict[str, Any]
 def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Iterator[Event]:
     """Notes of what was seen, of level ok, warning, problem, or unproven: then it was not shown that it mirrors.
 
-    A probe is made unless a complete one of this mode is kept already. `datastore`: where a protected one is there.
+    A probe is made unless one of this mode and of this site's release of Ceph is kept already. `datastore`: where a protected one
+    is there.
     """
     try:
         with ceph.connect(access) as pool:
             proof = proofs.last(pool).get(mode)
-            if proof is None:
+            if proof is None or set(estate.releases(pool)) - set(proof.releases):
                 yield _note("ok", "Small images travel to the other site and back now; up to some minutes.")
                 proof = probe.probe(pool, datastore.settings if datastore else Settings(), mode)
             yield from _said(proof)
