@@ -114,8 +114,8 @@ def joined(ground: Ground, offered: Path) -> Ground:
     return ground
 
 
-def start_mirror(bed: Bed, cloud: Cloud) -> None:
-    """As the note of `onedr setup` says."""
+def start_mirror(bed: Bed, cloud: Cloud, wait: bool = True) -> None:
+    """As the note of `onedr setup` says; `wait`: until it reports."""
     site, entity = bed.sites[cloud.name], f"client.rbd-mirror.{cloud.name}"
     with connect(site) as cluster:
         key = command(cluster, prefix="auth get", entity=entity)[0]["key"]
@@ -123,6 +123,8 @@ def start_mirror(bed: Bed, cloud: Cloud) -> None:
     keyring.write_text(f"[{entity}]\n\tkey = {key}\n")
     began = time.time() - 1
     processes.start(site, "mirror", ["rbd-mirror", "-f", "-n", entity, "--keyring", str(keyring)])
+    if not wait:
+        return
     with connect(site) as cluster:
         until(f"rbd-mirror of {site.name}", lambda: mirror_registered(cluster, began), 60)
 

@@ -145,7 +145,7 @@ def _removed(io: Any, name: str) -> bool:
 
 def restart(ground: Ground, cloud: Cloud) -> None:
     processes.stop(ground.bed.sites[cloud.name], "mirror")
-    start_mirror(ground.bed, cloud)
+    start_mirror(ground.bed, cloud, wait=False)  # without a right it may never report
 
 
 @pytest.mark.parametrize("grant", caps.daemon([POOL]), ids=lambda grant: grant.service)
