@@ -131,11 +131,12 @@ def look(pool: Pool, item: Item, here: str) -> Item:
     try:
         with pool.image(item.name, read_only=True) as image:
             values, mode = dict(image.metadata_list()), mirror.mode(image)
-            parent, marked = parent_of(image), mode is None and bool(mirror.sync_points(image))
+            parent = parent_of(image)
+            left = mode is None and (mirror.is_half_done(pool, image) or bool(mirror.sync_points(image)))
             made_at = json.loads(values[images.MADE_KEY])["fsid"] if images.MADE_KEY in values else here
             return replace(
                 item, mode=mode, primary=mirror.is_primary(image), size=int(image.size()),
-                parent="/".join(parent[:2]) if parent else "", traces=marked or any(is_ours(key) for key in values),
+                parent="/".join(parent[:2]) if parent else "", traces=left or any(is_ours(key) for key in values),
                 from_peer=item.from_peer or made_at != here,
             )
     except rbd.ImageNotFound:

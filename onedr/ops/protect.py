@@ -67,7 +67,7 @@ def _enable(pool: Pool, name: str, settings: Settings, patient: bool) -> Waiting
         if waiting:
             return waiting
     with pool.image(name) as image:
-        mirror.enable(image, settings.mode)
+        mirror.enable(pool, image, settings.mode)
         sign(image)
     if settings.mode is Mode.SNAPSHOT and settings.schedule:
         mirror.add_schedule(pool, name, settings.schedule)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import errno
 import json
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from onedr.ports.ceph import Pool
 _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
 # Which features an image had before it was mirrored: `<image id> <number>`. It stays at this site (P39).
 FEATURES_KEY = ".rbd_onedr.features"
+_HALF_DONE_S, _PAUSE_S = 5, 0.2
 _SYNC_POINT = ".rbd-mirror."
 _INSTANCE, _DAEMONS = "instance_", 100
 REPLAYING = 4  # mirror_image_get_status()['state'], CEPH-FACTS §5
@@ -31,6 +33,22 @@ def mode(image: rbd.Image) -> Mode | None:
     return next(known for known, value in _MODES.items() if value == number)
 
 
+def is_half_done(pool: Pool, image: rbd.Image) -> bool:
+    """Is somebody beginning or ending the mirroring, or died at it? The image counts as not mirrored, and its copy stays.
+
+    librbd says `disabled` of it; Ceph's list of mirrored images, the omap of object `rbd_mirroring`, still has it (measured).
+    """
+    if mode(image) is not None:
+        return False
+    with rados.ReadOpCtx() as operation:
+        found, _ = pool.io.get_omap_vals_by_keys(operation, (f"image_{image.id()}",))
+        try:
+            pool.io.operate_read_op(operation, "rbd_mirroring")
+        except rados.ObjectNotFound:
+            return False  # nothing of the pool was ever mirrored
+        return any(True for _ in found)
+
+
 def is_primary(image: rbd.Image) -> bool:
     """True when this site's copy may be written (also for an image that is not mirrored)."""
     info = image.mirror_image_get_info()
@@ -42,17 +60,28 @@ def global_id(image: rbd.Image) -> str:
     return str(image.mirror_image_get_info()["global_id"])
 
 
-def enable(image: rbd.Image, wanted: Mode) -> None:
+def enable(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
     """Mirror the image; done already is done, also when somebody else is doing it at this moment. Reads back."""
     if mode(image) is None:
         _note_features(image)
         try:
             image.mirror_image_enable(_MODES[wanted])
-        except (rbd.InvalidArgument, rbd.ImageExists, rbd.ImageBusy):  # a driver and the keeper at once
-            if mode(image) is None:
-                raise
+        except (rbd.InvalidArgument, rbd.ImageExists, rbd.ImageBusy):
+            _begin_anew(pool, image, wanted)
     if mode(image) is None:
         raise StorageError(f"RBD image {image.get_name()} is not mirrored although Ceph accepted it: rbd mirror image status.")
+
+
+def _begin_anew(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
+    """Ceph refused, because somebody else is at it at this moment (a driver and the keeper at once), or died at it once."""
+    end = time.monotonic() + _HALF_DONE_S
+    while (half_done := is_half_done(pool, image)) and time.monotonic() < end:
+        time.sleep(_PAUSE_S)
+    if mode(image) is not None:
+        return
+    if half_done:
+        image.mirror_image_disable(False)
+    image.mirror_image_enable(_MODES[wanted])
 
 
 def _note_features(image: rbd.Image) -> None:
@@ -78,11 +107,13 @@ def disable(pool: Pool, name: str) -> None:
     with pool.image(name) as image:
         if mode(image) is Mode.SNAPSHOT:
             _remove_schedules(pool, name)  # before: Ceph takes no command for the schedule of an image that is not mirrored
-        if mode(image) is not None:
+        if mode(image) is not None or is_half_done(pool, image):
+            if _noted_features(image) is None:  # Ceph takes the journal off last: whoever dies before that shall find what to do
+                image.metadata_set(FEATURES_KEY, f"{image.id()} {image.features() & ~rbd.RBD_FEATURE_JOURNALING}")
             image.mirror_image_disable(False)
         drop_sync_points(image)
         _restore_features(image)
-        if mode(image) is not None:
+        if mode(image) is not None or is_half_done(pool, image):
             raise StorageError(f"RBD image {name} is still mirrored although Ceph accepted its end: rbd mirror image status.")
 
 
@@ -103,6 +134,8 @@ def _restore_features(image: rbd.Image) -> None:
     if before is None:
         return
     added = image.features() & ~before
+    if added & rbd.RBD_FEATURE_JOURNALING:
+        image.update_features(rbd.RBD_FEATURE_JOURNALING, False)
     if added & rbd.RBD_FEATURE_EXCLUSIVE_LOCK and not image.features() & rbd.RBD_FEATURE_OBJECT_MAP:
         image.update_features(rbd.RBD_FEATURE_EXCLUSIVE_LOCK, False)
     if before & ~image.features() & rbd.RBD_FEATURE_JOURNALING:

@@ -65,7 +65,7 @@ def sign(pool: Pool, name: str, word: str) -> None:
 def start(pool: Pool, name: str, mode: Mode) -> None:
     """Mirror the image."""
     with pool.image(name) as image:
-        mirror.enable(image, mode)
+        mirror.enable(pool, image, mode)
 
 
 def carries(pool: Pool, name: str, word: str) -> bool:

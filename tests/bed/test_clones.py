@@ -188,8 +188,9 @@ def test_a_driver_and_the_keeper_enable_at_once(g: Ground) -> None:
             one.rbd.create(one.io, name, 8 * MIB, old_format=False)
 
             def enable(way: int, name: str = name, mode: Mode = mode) -> None:
-                with (one, other)[way % 2].image(name) as image:
-                    mirror.enable(image, mode)
+                pool = (one, other)[way % 2]
+                with pool.image(name) as image:
+                    mirror.enable(pool, image, mode)
 
             assert set(parallel.each(range(4), enable, 30).values()) == {None}
             assert mode_of(g.site, name) is not None

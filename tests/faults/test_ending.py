@@ -1,0 +1,67 @@
+"""Somebody died while Ceph ended an image's mirroring: it counts as not mirrored, and the copy stays. The next one ends that."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import rados
+import rbd
+from test_prefix import pool_of, protected
+
+from onedr.model import Mode
+from onedr.ops import contents
+from onedr.ports import mirror
+from onedr.ports.ceph import Pool
+from sandbox.waiting import until
+
+if TYPE_CHECKING:
+    from sandbox.bed import Bed
+
+STATE = 46  # where the state stands in a journaled image's entry: header of 6 bytes, length of 4, mirroring id of 36
+DISABLING, ENABLED = 0, 1
+
+
+def begin_to_end(pool: Pool, name: str) -> None:
+    """Leave the image as a `mirror_image_disable` does that is killed after its first write."""
+    with pool.image(name) as image:
+        key = f"image_{image.id()}"
+    with rados.ReadOpCtx() as read:
+        found, _ = pool.io.get_omap_vals_by_keys(read, (key,))
+        pool.io.operate_read_op(read, "rbd_mirroring")
+        ((_, value),) = list(found)
+    assert value[STATE] == ENABLED
+    with rados.WriteOpCtx() as write:
+        pool.io.set_omap(write, (key,), (value[:STATE] + bytes([DISABLING]) + value[STATE + 1:],))
+        pool.io.operate_write_op(write, "rbd_mirroring")
+
+
+@pytest.mark.parametrize("mirrored_again", [False, True])
+def test_what_was_begun_is_ended(ceph_bed: Bed, mirrored_again: bool) -> None:
+    name = f"one-{int(mirrored_again)}"
+    protected(ceph_bed, name)
+    with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-b") as there:
+        begin_to_end(pool, name)
+        with pool.image(name) as image:
+            assert mirror.mode(image) is None and mirror.is_half_done(pool, image)
+            before = image.mirror_image_get_info()["state"]
+            if mirrored_again:
+                mirror.enable(pool, image, Mode.JOURNAL)
+                assert mirror.mode(image) is Mode.JOURNAL
+                image.metadata_set("onedr.test", "again")
+                until("a copy that follows", lambda: follows(there, name), 90, 0.3)
+                return
+        assert before != rbd.RBD_MIRROR_IMAGE_ENABLED
+        contents.strip(pool, name)
+        with pool.image(name, read_only=True) as image:
+            assert mirror.mode(image) is None and not mirror.is_half_done(pool, image)
+            assert not image.features() & rbd.RBD_FEATURE_JOURNALING
+            assert not [key for key, _ in image.metadata_list() if contents.is_ours(str(key))]
+        until("the copy to go", lambda: not there.exists(name), 60, 0.3)
+
+
+def follows(there: Pool, name: str) -> bool:
+    try:
+        with there.image(name, read_only=True) as image:
+            return dict(image.metadata_list()).get("onedr.test") == "again"
+    except rbd.ImageNotFound:
+        return False
