@@ -16,7 +16,7 @@ from onedr.ports.ceph import Pool
 LIMIT_S = 3  # of every single remote call; whole seconds, Ceph takes no others
 # Where images are written to beside others: telling a dead client's watch takes Ceph up to 30 s, and a limit below that
 # ended in a segmentation fault of librbd once (docs/measured.md).
-PATIENT_S = 60
+PATIENT_S = 40
 
 
 @dataclass(frozen=True)
