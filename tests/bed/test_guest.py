@@ -136,6 +136,7 @@ def test_it_runs_in_its_site(guest: Guest):
     assert guest.bed.status()["site-a"]["guests"] == 1
 
 
+@pytest.mark.long  # every failover test kills a site too
 @pytest.mark.parametrize("loss", ["guest", "site"])
 def test_it_goes_on_after_a_kill(guest: Guest, loss: str):
     pid = int((guest.site.guests / str(VM) / "pid").read_text())
