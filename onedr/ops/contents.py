@@ -132,7 +132,7 @@ def look(pool: Pool, item: Item, here: str) -> Item:
         with pool.image(item.name, read_only=True) as image:
             values, mode = dict(image.metadata_list()), mirror.mode(image)
             parent = parent_of(image)
-            left = mode is None and (mirror.is_half_done(pool, image) or bool(mirror.sync_points(image)))
+            left = mode is None and (mirror.is_listed(pool, image) or bool(mirror.sync_points(image)))
             made_at = json.loads(values[images.MADE_KEY])["fsid"] if images.MADE_KEY in values else here
             return replace(
                 item, mode=mode, primary=mirror.is_primary(image), size=int(image.size()),

@@ -13,10 +13,10 @@ import rados
 
 from onedr.errors import StorageError
 from onedr.model import Card
+from onedr.ports import omap
 from onedr.ports.ceph import Pool
 
 OBJECT = "onedr.site"
-_MANY = 1000
 
 
 def fingerprint(key: bytes | None) -> str:
@@ -27,38 +27,24 @@ def fingerprint(key: bytes | None) -> str:
 def publish(pool: Pool, card: Card) -> bool:
     """Write it when it changed. Returns whether it did. Raises rados.Error."""
     text = json.dumps(asdict(card)).encode()
-    if _raw(pool).get(card.datastore) == text:
+    if omap.some(pool, OBJECT, (card.datastore,)).get(card.datastore) == text:
         return False
-    with rados.WriteOpCtx() as operation:
-        pool.io.set_omap(operation, (card.datastore,), (text,))
-        pool.io.operate_write_op(operation, OBJECT)
+    omap.put(pool, OBJECT, {card.datastore: text})
     return True
 
 
 def withdraw(pool: Pool, datastore: str) -> None:
     """Take a datastore's card away; the last one takes the object along. Raises rados.Error."""
     with suppress(rados.ObjectNotFound):
-        if set(_raw(pool)) <= {datastore}:
+        if set(omap.keys(pool, OBJECT, "")) <= {datastore}:
             pool.io.remove_object(OBJECT)
             return
-        with rados.WriteOpCtx() as operation:
-            pool.io.remove_omap_keys(operation, (datastore,))
-            pool.io.operate_write_op(operation, OBJECT)
+        omap.drop(pool, OBJECT, datastore)
 
 
 def read(pool: Pool) -> dict[str, Card]:
     """All cards of the pool's cluster by name of the datastore. Raises rados.Error, StorageError for one that is damaged."""
-    return {name: _card(name, value) for name, value in _raw(pool).items()}
-
-
-def _raw(pool: Pool) -> dict[str, bytes]:
-    with rados.ReadOpCtx() as operation:
-        pairs, _ = pool.io.get_omap_vals(operation, "", "", _MANY)
-        try:
-            pool.io.operate_read_op(operation, OBJECT)
-        except rados.ObjectNotFound:
-            return {}
-        return {str(name): bytes(value) for name, value in pairs}
+    return {name: _card(name, value) for name, value in omap.all_of(pool, OBJECT).items()}
 
 
 def _card(name: str, value: bytes) -> Card:

@@ -18,6 +18,7 @@ from typing import Any
 import rados
 
 from onedr.errors import RefusedError
+from onedr.ports import omap
 from onedr.ports.ceph import Pool
 
 _OBJECT = "onedr.run"
@@ -25,7 +26,6 @@ _LOCK = "lock"
 _RUN = "run."
 _LEASE_S = 60
 _BRIEF, _PATIENCE_S, _PAUSE_S = ("guard",), 60, 0.5  # runs that nobody asked for, and how long who is asked for waits for them
-_PAGE = 1000  # values asked for at once; an OSD hands out osd_max_omap_entries_per_request (1024) at the most
 
 
 def me() -> str:
@@ -59,7 +59,7 @@ class Lease:
 
 def current(pool: Pool) -> Lease | None:
     """The lease as it stands, in force or not; None when nobody ever ran."""
-    text = _omap(pool, _LOCK).get(_LOCK)
+    text = omap.some(pool, _OBJECT, (_LOCK,)).get(_LOCK)
     return Lease(**json.loads(text)) if text else None
 
 
@@ -119,7 +119,7 @@ class Run:
         with rados.WriteOpCtx() as operation:
             operation.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
             self._pool.io.operate_write_op(operation, _OBJECT)
-        return _omap(self._pool, _LOCK).get(_LOCK, "")
+        return omap.some(self._pool, _OBJECT, (_LOCK,)).get(_LOCK, b"").decode()
 
     def _renew(self) -> None:
         self._swap(Lease(me(), self.verb, self._generation, time.time() + _LEASE_S))
@@ -147,7 +147,7 @@ class Run:
 
 def load(pool: Pool) -> dict[str, dict[str, Any]]:
     """Every run's journal by run id, oldest first; empty when there never was a run."""
-    return {key[len(_RUN) :]: json.loads(value) for key, value in _omap(pool, _RUN).items()}
+    return {key[len(_RUN) :]: json.loads(value) for key, value in omap.all_of(pool, _OBJECT, _RUN).items()}
 
 
 def remove(pool: Pool) -> None:
@@ -158,51 +158,8 @@ def remove(pool: Pool) -> None:
 
 def last(pool: Pool, ignored: Sequence[str] = ()) -> dict[str, Any] | None:
     """The newest run that was not refused, verbs `ignored` passed over; `RUNNING` without a lease in force was interrupted."""
-    for key in reversed(_keys(pool)):
-        run: dict[str, Any] = json.loads(_values(pool, key)[key])
+    for key in reversed(omap.keys(pool, _OBJECT, _RUN)):
+        run: dict[str, Any] = json.loads(omap.some(pool, _OBJECT, (key,))[key])
         if run["result"] != "REFUSED" and run["verb"] not in ignored:
             return run
     return None
-
-
-def _keys(pool: Pool) -> list[str]:
-    """Keys of all runs, oldest first."""
-    found: list[str] = []
-    while True:
-        with rados.ReadOpCtx() as operation:
-            pairs, _ = pool.io.get_omap_keys(operation, found[-1] if found else _RUN, _PAGE)
-            if not _read(pool, operation):
-                return found
-            page = [str(key) for key, _ in pairs if str(key).startswith(_RUN)]
-        if not page:
-            return found
-        found += page
-
-
-def _values(pool: Pool, key: str) -> dict[str, str]:
-    with rados.ReadOpCtx() as operation:
-        pairs, _ = pool.io.get_omap_vals_by_keys(operation, (key,))
-        _read(pool, operation)
-        return {str(name): bytes(value).decode() for name, value in pairs}
-
-
-def _omap(pool: Pool, prefix: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    while True:
-        with rados.ReadOpCtx() as operation:
-            pairs, _ = pool.io.get_omap_vals(operation, next(reversed(found), ""), prefix, _PAGE)
-            if not _read(pool, operation):
-                return found
-            page = {str(key): bytes(value).decode() for key, value in pairs}
-        if not page:
-            return found
-        found.update(page)
-
-
-def _read(pool: Pool, operation: rados.ReadOp) -> bool:
-    """Do it; False when there is no such object."""
-    try:
-        pool.io.operate_read_op(operation, _OBJECT)
-    except rados.ObjectNotFound:
-        return False
-    return True

@@ -13,6 +13,7 @@ import rbd
 
 from onedr.errors import StorageError
 from onedr.model import Mode
+from onedr.ports import omap
 from onedr.ports.alone import alone
 from onedr.ports.ceph import Pool
 
@@ -21,7 +22,7 @@ _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RB
 FEATURES_KEY = ".rbd_onedr.features"
 _HALF_DONE_S, _PAUSE_S = 5, 0.2
 _SYNC_POINT = ".rbd-mirror."
-_INSTANCE, _DAEMONS = "instance_", 100
+_INSTANCE = "instance_"
 REPLAYING = 4  # mirror_image_get_status()['state'], CEPH-FACTS §5
 
 
@@ -33,20 +34,12 @@ def mode(image: rbd.Image) -> Mode | None:
     return next(known for known, value in _MODES.items() if value == number)
 
 
-def is_half_done(pool: Pool, image: rbd.Image) -> bool:
-    """Is somebody beginning or ending the mirroring, or died at it? The image counts as not mirrored, and its copy stays.
+def is_listed(pool: Pool, image: rbd.Image) -> bool:
+    """Is the image in Ceph's list of mirrored images? One that is, and has no mode, is amid the beginning or end of it.
 
-    librbd says `disabled` of it; Ceph's list of mirrored images, the omap of object `rbd_mirroring`, still has it (measured).
+    So it is also when somebody died at that: librbd then says `disabled`, and the peer keeps its copy (docs/measured.md).
     """
-    if mode(image) is not None:
-        return False
-    with rados.ReadOpCtx() as operation:
-        found, _ = pool.io.get_omap_vals_by_keys(operation, (f"image_{image.id()}",))
-        try:
-            pool.io.operate_read_op(operation, "rbd_mirroring")
-        except rados.ObjectNotFound:
-            return False  # nothing of the pool was ever mirrored
-        return any(True for _ in found)
+    return bool(omap.some(pool, "rbd_mirroring", (f"image_{image.id()}",)))
 
 
 def is_primary(image: rbd.Image) -> bool:
@@ -75,11 +68,11 @@ def enable(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
 def _begin_anew(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
     """Ceph refused, because somebody else is at it at this moment (a driver and the keeper at once), or died at it once."""
     end = time.monotonic() + _HALF_DONE_S
-    while (half_done := is_half_done(pool, image)) and time.monotonic() < end:
+    while (listed := is_listed(pool, image)) and mode(image) is None and time.monotonic() < end:
         time.sleep(_PAUSE_S)
     if mode(image) is not None:
         return
-    if half_done:
+    if listed:
         image.mirror_image_disable(False)
     image.mirror_image_enable(_MODES[wanted])
 
@@ -107,13 +100,13 @@ def disable(pool: Pool, name: str) -> None:
     with pool.image(name) as image:
         if mode(image) is Mode.SNAPSHOT:
             _remove_schedules(pool, name)  # before: Ceph takes no command for the schedule of an image that is not mirrored
-        if mode(image) is not None or is_half_done(pool, image):
+        if is_listed(pool, image):
             if _noted_features(image) is None:  # Ceph takes the journal off last: whoever dies before that shall find what to do
                 image.metadata_set(FEATURES_KEY, f"{image.id()} {image.features() & ~rbd.RBD_FEATURE_JOURNALING}")
             image.mirror_image_disable(False)
         drop_sync_points(image)
         _restore_features(image)
-        if mode(image) is not None or is_half_done(pool, image):
+        if is_listed(pool, image):
             raise StorageError(f"RBD image {name} is still mirrored although Ceph accepted its end: rbd mirror image status.")
 
 
@@ -222,14 +215,7 @@ def daemons(pool: Pool) -> set[int]:
 
     Ceph: src/tools/rbd_mirror/Instances.cc, omap of object `rbd_mirror_leader`; the ids are those of `replayers` (measured).
     """
-    with rados.ReadOpCtx() as operation:
-        keys, _ = pool.io.get_omap_keys(operation, _INSTANCE, _DAEMONS)
-        try:
-            pool.io.operate_read_op(operation, "rbd_mirror_leader")
-        except rados.ObjectNotFound:
-            return set()  # none ever ran here
-        names = [str(key) for key, _ in keys]
-    return {int(name[len(_INSTANCE):]) for name in names if name.startswith(_INSTANCE)}
+    return {int(name[len(_INSTANCE):]) for name in omap.keys(pool, "rbd_mirror_leader", _INSTANCE)}
 
 
 def blocklist(pool: Pool, address: str, seconds: int) -> None:

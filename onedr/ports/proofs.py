@@ -9,6 +9,7 @@ import rados
 
 from onedr.errors import StorageError
 from onedr.model import Mode, Proof
+from onedr.ports import omap
 from onedr.ports.ceph import Pool
 
 OBJECT = "onedr.proof"
@@ -16,22 +17,14 @@ OBJECT = "onedr.proof"
 
 def keep(pool: Pool, proof: Proof) -> None:
     """Keep it instead of the one before of that mode. Reads back. Raises rados.Error, StorageError."""
-    with rados.WriteOpCtx() as operation:
-        pool.io.set_omap(operation, (proof.mode.value,), (json.dumps(asdict(proof)).encode(),))
-        pool.io.operate_write_op(operation, OBJECT)
+    omap.put(pool, OBJECT, {proof.mode.value: json.dumps(asdict(proof)).encode()})
     if last(pool).get(proof.mode) != proof:
         raise StorageError(f"The probe's verdict was written to pool {pool.access.pool} and does not read back.")
 
 
 def last(pool: Pool) -> dict[Mode, Proof]:
     """The newest of each mode. One that cannot be read counts as none: then nothing is proven. Raises rados.Error."""
-    with rados.ReadOpCtx() as operation:
-        pairs, _ = pool.io.get_omap_vals_by_keys(operation, tuple(mode.value for mode in Mode))
-        try:
-            pool.io.operate_read_op(operation, OBJECT)
-        except rados.ObjectNotFound:
-            return {}
-        found = [_read(bytes(value)) for _, value in pairs]
+    found = [_read(value) for value in omap.some(pool, OBJECT, (mode.value for mode in Mode)).values()]
     return {proof.mode: proof for proof in found if proof is not None}
 
 

@@ -42,7 +42,7 @@ def test_what_was_begun_is_ended(ceph_bed: Bed, mirrored_again: bool) -> None:
     with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-b") as there:
         begin_to_end(pool, name)
         with pool.image(name) as image:
-            assert mirror.mode(image) is None and mirror.is_half_done(pool, image)
+            assert mirror.mode(image) is None and mirror.is_listed(pool, image)
             before = image.mirror_image_get_info()["state"]
             if mirrored_again:
                 mirror.enable(pool, image, Mode.JOURNAL)
@@ -53,7 +53,7 @@ def test_what_was_begun_is_ended(ceph_bed: Bed, mirrored_again: bool) -> None:
         assert before != rbd.RBD_MIRROR_IMAGE_ENABLED
         contents.strip(pool, name)
         with pool.image(name, read_only=True) as image:
-            assert mirror.mode(image) is None and not mirror.is_half_done(pool, image)
+            assert mirror.mode(image) is None and not mirror.is_listed(pool, image)
             assert not image.features() & rbd.RBD_FEATURE_JOURNALING
             assert not [key for key, _ in image.metadata_list() if contents.is_ours(str(key))]
         until("the copy to go", lambda: not there.exists(name), 60, 0.3)
