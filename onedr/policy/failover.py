@@ -7,6 +7,7 @@ most one primary by our hand, and planning again from new facts yields exactly w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from onedr import template
 from onedr.model import ImageFacts, ImageRecord, Peer
@@ -18,23 +19,23 @@ from onedr.policy.vm_template import HELD
 _ORDER = {kind: number for number, kind in enumerate(Kind)}
 
 
+@dataclass(frozen=True)
+class _Here:
+    """VMs of this site that a plan is about, by origin: those that come home, and those that an interrupted run brought home."""
+
+    homes: Mapping[str, PeerVm]
+    back: Mapping[str, PeerVm]
+
+
 def plan(facts: Facts, request: Request) -> Plan:
     """Decide."""
     vms = [item for item in inventory.vms(facts.images, facts.here) if chosen(item, request.vms)]
-    refusal = _refusal(facts, request, vms)
+    here = _Here(returning.homes(vms, facts.local), _back(facts, request))
+    refusal = _refusal(facts, request, vms, here.back)
     if refusal:
         return Plan(refusal, vms=tuple(vms))
-    left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
-    left_out.update(not_found(request, vms, _back(facts, request).values()))
-    homes = returning.homes(vms, facts.local)
-    known = {image.name: image for image in facts.images}
-    left_out.update({
-        item.origin: why for item in vms
-        if item.origin in homes and (why := returning.obstacle(item, homes[item.origin], known, facts.here))
-    })
-    left_out.update(returning.held_by_others(vms, homes, facts.local))
-    fresh = by_priority(item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *homes})
-    left_out.update(readiness.obstacles(fresh, facts.ground))
+    fresh = by_priority(item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *here.homes})
+    left_out = {**_not_to_come(facts, request, vms, here), **readiness.obstacles(fresh, facts.ground)}
     images = _images_to_take(facts, request, [item for item in vms if item.origin not in left_out])
     bad_images = _untouchable(images, facts.local)
     for item in vms:
@@ -44,12 +45,13 @@ def plan(facts: Facts, request: Request) -> Plan:
     left_out.update(bad_images)
     good = [item for item in vms if item.origin not in left_out]
     usable = [image for image in images if image.name not in left_out]
-    steps = [*_storage_steps(facts, usable), *_frontend_steps(facts, request, usable, good)]
+    coming = replace(here, homes={item.origin: here.homes[item.origin] for item in good if item.origin in here.homes})
+    steps = [*_storage_steps(facts, usable), *_frontend_steps(facts, request, usable, good, coming)]
     if planned.is_planned(facts):
         refusal = planned.refusal(facts, usable, vms, left_out)
         if refusal:
             return Plan(refusal, vms=tuple(vms), left_out=left_out)
-        steps = [*planned.steps(facts, usable), *steps, *_left_behind(facts, request, vms)]
+        steps = [*planned.steps(facts, usable), *steps, *_left_behind(facts, request, vms, here.back)]
     steps.sort(key=lambda step: _ORDER[step.kind])
     steps = [step for step in steps if step.target not in left_out]  # a VM left on hold whose disk is not to be trusted
     if not steps and not left_out and not facts.interrupted:
@@ -58,6 +60,18 @@ def plan(facts: Facts, request: Request) -> Plan:
     delays, bad = _delays(good, steps, facts.delay_s)
     warnings = _joined(readiness.without_room(starting, facts.ground), bad)
     return Plan("", tuple(steps), tuple(vms), left_out, warnings, delays)
+
+
+def _not_to_come(facts: Facts, request: Request, vms: list[VmItem], here: _Here) -> dict[str, str]:
+    """By origin, or as asked for: VMs that the run leaves where they are, and why."""
+    left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
+    left_out.update(not_found(request, vms, here.back.values()))
+    images = {image.name: image for image in facts.images}
+    left_out.update({
+        item.origin: why for item in vms
+        if item.origin in here.homes and (why := returning.obstacle(item, here.homes[item.origin], images, facts.here))
+    })
+    return {**left_out, **returning.held_by_others(vms, here.homes, facts.local)}
 
 
 def _joined(*found: Mapping[str, str]) -> dict[str, str]:
@@ -90,13 +104,12 @@ def chosen(item: VmItem, wanted: tuple[str, ...]) -> bool:
     return not wanted or item.record.name in wanted or str(item.record.vm_id) in wanted
 
 
-def _refusal(facts: Facts, request: Request, vms: list[VmItem]) -> str:
+def _refusal(facts: Facts, request: Request, vms: list[VmItem], back: Mapping[str, PeerVm]) -> str:
     if not facts.protected:
         return f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing): nothing to fail over."
     if request.confirm and request.confirm != facts.datastore:
         return f"The confirmation {request.confirm!r} is not this datastore's name; type {facts.datastore}."
     from_peer = [image for image in facts.images if _from_peer(image, facts.here)]
-    back = _back(facts, request)
     if not from_peer and not facts.recovered and not back and not facts.interrupted:
         return (
             f"Nothing in {facts.datastore} came from a peer: this site is the primary, or no copy has arrived yet. "
@@ -204,8 +217,8 @@ def _lacks_term(image: ImageFacts, here: str) -> bool:
     return image.mode is not None and (image.term is None or image.term.fsid != here)
 
 
-def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vms: list[VmItem]) -> list[Step]:
-    homes = returning.homes(vms, facts.local)
+def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vms: list[VmItem], here: _Here) -> list[Step]:
+    homes = here.homes
     at_home = {name for home in homes.values() for name in home.images} | returning.clones_here(facts.local).keys()
     disks = {image.name for item in vms for image in item.images}
     steps = [
@@ -226,17 +239,17 @@ def _frontend_steps(facts: Facts, request: Request, images: list[ImageFacts], vm
         Step(Kind.RETURN, item.origin, f"give VM {homes[item.origin].vm_id} its disks back") for item in home
     ]
     off = [item for item in at_home_now if item not in home and homes[item.origin].state == "POWEROFF"]  # a run died in between
-    return [*steps, *_starts(facts, request, vms, [*fresh, *home, *off])]
+    ready = [item for item in (*fresh, *home, *off) if wants_start(item, request)]
+    return [*steps, *_starts(facts, request, vms, ready, here)]
 
 
-def _starts(facts: Facts, request: Request, vms: list[VmItem], ready: list[VmItem]) -> list[Step]:
+def _starts(facts: Facts, request: Request, vms: list[VmItem], ready: list[VmItem], here: _Here) -> list[Step]:
     """What starts: VMs that this run brings, and those that a run before brought and did not start; by priority."""
-    homes = returning.homes(vms, facts.local)
-    texts = {item.origin: f"start VM {item.record.name}" for item in ready if wants_start(item, request)}
-    for origin in [found for found in _left_on_hold(facts, request, vms) if found not in homes]:  # of two VMs the one at home
+    texts = {item.origin: f"start VM {item.record.name}" for item in ready}
+    for origin in [found for found in _left_on_hold(facts, request, vms) if found not in here.homes]:  # of two the one at home
         texts.setdefault(origin, f"start VM {facts.recovered[origin].vm_id}, created by an interrupted run")
-    at_home = {home.vm_id for home in homes.values()}
-    for origin, vm in _back(facts, request).items():
+    at_home = {home.vm_id for home in here.homes.values()}
+    for origin, vm in here.back.items():
         if request.start and vm.vm_id not in at_home and vm.held in planned.RUNS:
             texts[origin] = f"start VM {vm.name} ({vm.vm_id}), which an interrupted run gave its disks back"
     known = [item.origin for item in by_priority(vms) if item.origin in texts]
@@ -249,12 +262,12 @@ def _back(facts: Facts, request: Request) -> dict[str, PeerVm]:
     return {origin: vm for origin, vm in found.items() if not request.vms or {vm.name, str(vm.vm_id)} & set(request.vms)}
 
 
-def _left_behind(facts: Facts, request: Request, vms: list[VmItem]) -> list[Step]:
+def _left_behind(facts: Facts, request: Request, vms: list[VmItem], back: Mapping[str, PeerVm]) -> list[Step]:
     """VMs here that wait for something the other site has no more: they are told of, and no run waits for them any longer."""
     if request.vms:
         return []
     found = returning.left_behind(facts.local, vms, facts.there or ())
-    for vm in _back(facts, request).values():
+    for vm in back.values():
         found.pop(vm.vm_id, None)
     return [
         Step(Kind.RETURN, f"{facts.here}:{vm_id}", f"keep VM {vm.name} ({vm_id}) locked: the other site has it no more")
