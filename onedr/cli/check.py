@@ -13,7 +13,6 @@ from onedr.errors import OneDRError
 from onedr.ops import check as ops
 from onedr.ops import check_sites
 from onedr.ops.action import Request
-from onedr.ports.frontend import FrontEnd
 
 PROBLEMS = 6  # exit code when there is a problem
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -42,7 +41,7 @@ def check(datastore: str | None, probe: bool, as_json: bool) -> None:
 def _everything() -> Findings:
     """The site and each protected datastore, side by side."""
     try:
-        datastores = check_sites.listed(FrontEnd(limit_s=check_sites.LIMIT_S))
+        datastores = check_sites.listed(check_sites.front_end())
     except OneDRError:
         datastores = []  # the site's own findings say so
     with ThreadPoolExecutor(len(datastores) + 1) as pool:

@@ -1,11 +1,9 @@
 """What `onedr enable` and `onedr disable` show: plan, a progress bar over the items, how it ended."""
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
-import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from onedr.cli import show
@@ -17,8 +15,7 @@ _MIB = 1024 * 1024
 def present(events: Iterable[dict[str, Any]], as_json: bool) -> None:
     """Show events as they come, or hand them on as lines of JSON."""
     if as_json:
-        for event in events:
-            click.echo(json.dumps(event))
+        show.present(events, {}, as_json)
         return
     out = show.console()
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()

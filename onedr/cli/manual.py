@@ -10,7 +10,8 @@ import onedr.cli
 
 _ENDING = """\
 .SH EXIT STATUS
-0 done, 1 bad input, 2 refused, 3 Ceph, 4 front\\-end, 5 done in part.
+0 done, 1 bad input, 2 refused, 3 Ceph, 4 front\\-end, 5 done in part,
+6 a check found a problem.
 .SH ENVIRONMENT
 .TP
 .B ONE_LOCATION

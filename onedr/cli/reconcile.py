@@ -1,12 +1,11 @@
 """`onedr reconcile`: repair now what hooks missed."""
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from onedr.cli import runner
+from onedr.cli import runner, show
 from onedr.errors import OneDRError, PartialError
 from onedr.ops import protected
 from onedr.ops.action import Request
@@ -35,11 +34,7 @@ def reconcile(datastore: str | None, as_json: bool) -> None:
 
 
 def _one(datastore: str, as_json: bool) -> None:
-    for event in runner.events(datastore, Request("reconcile")):
-        if as_json:
-            click.echo(json.dumps(event))
-        else:
-            _print(event)
+    show.present(runner.events(datastore, Request("reconcile")), {"reconcile": _print}, as_json)
 
 
 def _print(event: dict[str, Any]) -> None:

@@ -5,18 +5,16 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import IO, Any
 
-import click
-
+from onedr.cli import show
 from onedr.errors import FrontEndError, OneDRError, PartialError, RefusedError
 from onedr.ops import action
 from onedr.ops.action import Request
 from onedr.ports.frontend import FrontEnd
 
-Views = Mapping[str, Callable[[dict[str, Any]], None]]  # by kind of event
 _TAIL = 400
 _KINDS = {"RefusedError": RefusedError, "PartialError": PartialError}
 
@@ -33,13 +31,9 @@ def events(datastore: str, request: Request) -> Iterator[dict[str, Any]]:
         yield from _read(child, action.driver_data(element, request), complaints)
 
 
-def present(datastore: str, request: Request, views: Views, as_json: bool = False) -> None:
-    """Run the action and show its events as they come: each by the view of its kind, or as a line of JSON."""
-    for event in events(datastore, request):
-        if as_json:
-            click.echo(json.dumps(event))
-        else:
-            views[event["event"]](event)
+def present(datastore: str, request: Request, views: show.Views, as_json: bool = False) -> None:
+    """Run the action and show its events."""
+    show.present(events(datastore, request), views, as_json)
 
 
 def _read(child: subprocess.Popen[bytes], data: bytes, complaints: IO[bytes]) -> Iterator[dict[str, Any]]:

@@ -1,9 +1,7 @@
 """`onedr setup` and `onedr teardown`: mirroring between two sites, made ready at each in turn, and taken back."""
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -78,9 +76,9 @@ def setup(datastore: str | None, pool: str | None, as_json: bool, yes: bool, **g
     if sys.stdin.isatty() and not (as_json or yes):
         asked = _guided(asked)
         if not asked.dry_run:
-            _present(setting_up.run(replace(asked, dry_run=True)), False)
+            show.present(setting_up.run(replace(asked, dry_run=True)), _VIEWS)
             click.confirm("Make these changes?", abort=True)
-    _present(setting_up.run(asked), as_json)
+    show.present(setting_up.run(asked), _VIEWS, as_json)
 
 
 def _admin(target: Target, given: dict[str, Any]) -> Admin:
@@ -123,17 +121,9 @@ def teardown(datastore: str | None, pool: str | None, yes: bool, as_json: bool, 
     target = _target(datastore, pool)
     admin, dry_run = _admin(target, given), given["dry_run"]
     if sys.stdin.isatty() and not (yes or dry_run or as_json):
-        _present(taking_back.run(admin, target.pool, True), False)
+        show.present(taking_back.run(admin, target.pool, True), _VIEWS)
         click.confirm("Take these back?", abort=True)
-    _present(taking_back.run(admin, target.pool, dry_run), as_json)
-
-
-def _present(events: Iterable[dict[str, Any]], as_json: bool) -> None:
-    for event in events:
-        if as_json:
-            click.echo(json.dumps(event))
-        else:
-            {"plan": _plan, "step": _step, "note": _note, "verdict": _verdict}[event["event"]](event)
+    show.present(taking_back.run(admin, target.pool, dry_run), _VIEWS, as_json)
 
 
 def _plan(event: dict[str, Any]) -> None:
@@ -160,3 +150,6 @@ def _note(event: dict[str, Any]) -> None:
 
 def _verdict(event: dict[str, Any]) -> None:
     show.console().print(event["message"], markup=False, soft_wrap=True)
+
+
+_VIEWS = {"plan": _plan, "step": _step, "note": _note, "verdict": _verdict}

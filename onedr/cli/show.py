@@ -1,14 +1,18 @@
-"""Tables and times for people."""
+"""Events, tables and times for people."""
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import click
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+Views = Mapping[str, Callable[[dict[str, Any]], None]]  # by kind of event
 
 
 def console() -> Console:
@@ -39,6 +43,15 @@ def seconds(value: float | None) -> str | None:
     if value < 120:
         return f"{value:.1f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def present(events: Iterable[dict[str, Any]], views: Views, as_json: bool = False) -> None:
+    """Show events as they come: each by the view of its kind, or as a line of JSON."""
+    for event in events:
+        if as_json:
+            click.echo(json.dumps(event))
+        else:
+            views[event["event"]](event)
 
 
 def steps(event: dict[str, Any]) -> None:

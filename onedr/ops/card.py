@@ -26,7 +26,7 @@ def leave(pool: Pool, datastore: Datastore) -> None:
 
 def _fingerprint() -> str:
     try:
-        return cards.fingerprint(seal.load_key(places().record_key))
+        return seal.fingerprint(seal.load_key(places().record_key))
     except RecordError:
         return ""  # a key that may not be used is none; this site's own check says why
 

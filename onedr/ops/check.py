@@ -20,7 +20,6 @@ from onedr.policy import checks, inventory
 from onedr.policy.check_facts import Cluster, Facts, Finding, Known, Level, Peering, Replicas, Room, Unknown
 from onedr.ports import cards, ceph, estate, mirror, proofs
 from onedr.ports.ceph import Pool
-from onedr.ports.frontend import FrontEnd
 
 _LIMIT_S = 10.0  # of one look; what it asks has shorter limits of its own
 _MGR_LIMIT_S = 3.0  # python-rados knows none for the manager's answers
@@ -48,7 +47,7 @@ def site_check() -> list[Finding]:
         return _known({name: source})[name]
 
     try:
-        frontend = FrontEnd(limit_s=check_sites.LIMIT_S)
+        frontend = check_sites.front_end()
     except OneDRError as error:
         return [Finding("ONED", Level.PROBLEM, str(error), "set ONE_AUTH, or run it as the front-end's user")]
     return checks.site_findings(check_sites.site(frontend, known))
@@ -63,9 +62,6 @@ def _known(sources: Mapping[str, Source]) -> dict[str, Any]:
 
 
 def _with_ceph(facts: Facts, datastore: Datastore, pool: Pool, way: Way) -> Facts:
-    def frontend() -> FrontEnd:
-        return FrontEnd(limit_s=check_sites.LIMIT_S)
-
     sources: dict[str, Source] = {
         **{f"here.{name}": source for name, source in _cluster(lambda: pool, datastore.name).items()},
         "here.settings": lambda: estate.mirror_options(pool),
@@ -74,7 +70,7 @@ def _with_ceph(facts: Facts, datastore: Datastore, pool: Pool, way: Way) -> Fact
         "peer": way.seen,
         "readable": way.readable,
         "clashes": lambda: check_peer.clashes(pool, way.there()),
-        "view": lambda: status.view(pool, datastore, frontend(), way.sight),
+        "view": lambda: status.view(pool, datastore, check_sites.front_end(), way.sight),
         "schedules": lambda: _schedules(pool, datastore),
         "snapshots_kept": lambda: int(estate.option(pool, estate.KEPT)),
         "proofs": lambda: proofs.last(pool),
@@ -138,13 +134,10 @@ def _dark(why: Unknown) -> Cluster:
 
 
 def _front_end_sources(datastore: Datastore) -> dict[str, Source]:
-    def frontend() -> FrontEnd:
-        return FrontEnd(limit_s=check_sites.LIMIT_S)
-
     return {
-        "networks": lambda: check_sites.networks(frontend()),
-        "disk_drivers": lambda: check_sites.disk_drivers(frontend()),
-        "unknown_to_oned": lambda: enable.unknown_to_oned(frontend()),
+        "networks": lambda: check_sites.networks(check_sites.front_end()),
+        "disk_drivers": lambda: check_sites.disk_drivers(check_sites.front_end()),
+        "unknown_to_oned": lambda: enable.unknown_to_oned(check_sites.front_end()),
         "key": check_sites.own_key,
         "guarded": lambda: check_sites.is_guarded(datastore),
         "clock_s": check_sites.clock,
@@ -158,7 +151,7 @@ def _with_targets(facts: Facts, pool: Pool, peer_view: Known[PeerView]) -> Facts
         return facts
     sources: dict[str, Source] = {
         "start_here": lambda: check_sites.target(
-            FrontEnd(limit_s=check_sites.LIMIT_S), facts.settings, pool, fsid, inventory.vms(images, fsid)),
+            check_sites.front_end(), facts.settings, pool, fsid, inventory.vms(images, fsid)),
     }
     there = facts.there.fsid
     if not isinstance(peer_view, Unknown) and peer_view.settings is not None and not isinstance(there, Unknown):

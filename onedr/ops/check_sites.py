@@ -16,14 +16,13 @@ from onedr.ops.protected import Datastore
 from onedr.policy import settings as policy
 from onedr.policy.check_facts import SiteFacts, Target
 from onedr.policy.inventory import VmItem
-from onedr.ports import bridge, cards, configuration, places, seal, xmlrpc
+from onedr.ports import bridge, configuration, places, seal, xmlrpc
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes, number
 
-LIMIT_S = 3.0  # of every call to a front-end
+_LIMIT_S = 3.0  # of every call to a front-end
 _GUARD = Path("/etc/systemd/system/opennebula.service.requires/onedr-guard.service")  # laid by install.sh
 _HOOKS = "onedr-"
-_IMAGE_DATASTORE = "0"
 
 
 @dataclass(frozen=True)
@@ -34,29 +33,36 @@ class PeerView:
     settings: Settings | None
 
 
+def front_end() -> FrontEnd:
+    """This site's, each call with a limit. Raises FrontEndError."""
+    return FrontEnd(limit_s=_LIMIT_S)
+
+
 def peer_front_end(datastore: Datastore) -> PeerView:
     """Ask the peer's front-end for the datastore of the same pool. Raises OneDRError when there is none, or no answer."""
+    known = _peer()
+    there = FrontEnd(known.peer_endpoint, known.peer_session, _LIMIT_S)
+    wanted = datastore.settings.peer_datastore or datastore.name
+    found = None
+    for element in protected.elements(there):
+        pairs = attributes(element)
+        if template.get(pairs, "POOL_NAME", "one") == datastore.access.pool and element.findtext("NAME") == wanted:
+            found = policy.read(pairs, wanted)
+    return PeerView(there, found)
+
+
+def _peer() -> configuration.Configuration:
     known = configuration.load()
     if not known.peer_endpoint:
         raise InputError(f"the peer's front-end is not configured (peer.endpoint in {configuration.path()})")
-    there = FrontEnd(known.peer_endpoint, known.peer_session, LIMIT_S)
-    wanted = datastore.settings.peer_datastore or datastore.name
-    found = None
-    for element in there.datastores():
-        if element.findtext("DS_MAD") == protected.DRIVER and element.findtext("TYPE") == _IMAGE_DATASTORE:
-            pairs = attributes(element)
-            if template.get(pairs, "POOL_NAME", "one") == datastore.access.pool and element.findtext("NAME") == wanted:
-                found = policy.read(pairs, wanted)
-    return PeerView(there, found)
+    return known
 
 
 def clock() -> tuple[float, float]:
     """By how much the peer's clock is ahead, at the least and at the most. Raises InputError, FrontEndError."""
-    known = configuration.load()
-    if not known.peer_endpoint:
-        raise InputError(f"the peer's front-end is not configured (peer.endpoint in {configuration.path()})")
+    known = _peer()
     try:
-        return xmlrpc.clock(known.peer_endpoint, LIMIT_S)
+        return xmlrpc.clock(known.peer_endpoint, _LIMIT_S)
     except xmlrpc.TransportError as error:
         raise FrontEndError(f"the peer's front-end at {known.peer_endpoint} does not say what time it is ({error})") from error
 
@@ -100,7 +106,7 @@ def is_guarded(datastore: Datastore) -> bool:
 
 def own_key() -> str:
     """Fingerprint of the record key; empty when there is none. Raises RecordError for a bad one."""
-    return cards.fingerprint(seal.load_key(places.places().record_key))
+    return seal.fingerprint(seal.load_key(places.places().record_key))
 
 
 def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object]) -> SiteFacts:
@@ -125,7 +131,7 @@ def _configuration() -> str:
 def _peer_answers() -> str:
     known = configuration.load()
     if known.peer_endpoint:
-        FrontEnd(known.peer_endpoint, known.peer_session, LIMIT_S).call("user.info", -1)
+        FrontEnd(known.peer_endpoint, known.peer_session, _LIMIT_S).call("user.info", -1)
     return known.peer_endpoint
 
 
@@ -137,9 +143,8 @@ def _hooks(frontend: FrontEnd) -> int:
 def listed(frontend: FrontEnd) -> list[tuple[int, str]]:
     """(id, name) of each datastore that says DR_PROTECT=YES, also with bad attributes. Raises FrontEndError."""
     return [
-        (number(element, "ID"), str(element.findtext("NAME"))) for element in frontend.datastores()
-        if element.findtext("DS_MAD") == protected.DRIVER and element.findtext("TYPE") == _IMAGE_DATASTORE
-        and template.get(attributes(element), "DR_PROTECT").upper() == "YES"
+        (number(element, "ID"), str(element.findtext("NAME"))) for element in protected.elements(frontend)
+        if template.get(attributes(element), "DR_PROTECT").upper() == "YES"
     ]
 
 

@@ -48,12 +48,18 @@ def names(datastore: Datastore) -> set[str]:
     return {datastore.name, datastore.settings.peer_datastore or datastore.name}
 
 
+def elements(frontend: FrontEnd) -> list[etree._Element]:
+    """Every image datastore with driver ceph_dr, protected or not. Raises FrontEndError."""
+    return [
+        element for element in frontend.datastores()
+        if element.findtext("DS_MAD") == DRIVER and element.findtext("TYPE") == _IMAGE_DATASTORE
+    ]
+
+
 def all_of(frontend: FrontEnd) -> dict[int, Datastore]:
     """Every image datastore with driver ceph_dr and DR_PROTECT=YES; one whose attributes are bad protects nothing."""
     found = {}
-    for element in frontend.datastores():
-        if element.findtext("DS_MAD") != DRIVER or element.findtext("TYPE") != _IMAGE_DATASTORE:
-            continue
+    for element in elements(frontend):
         try:
             datastore = from_element(element)
         except InputError:

@@ -2,14 +2,12 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onedr.errors import RecordError, StorageError
+from onedr.errors import StorageError
 from onedr.policy import caps
 from onedr.policy.setup import Change, Kind
 from onedr.ports import keyring, peering, seal, secretfile, units
@@ -105,12 +103,4 @@ class Hands:
 
 def key_digest(path: Path) -> str | None:
     """What tells two record keys apart without showing one; None: there is none. Raises RecordError for a bad one."""
-    key = seal.load_key(path)
-    return None if key is None else digest(base64.b64encode(key).decode())
-
-
-def digest(key: str) -> str:
-    """The same of a key in base64. Raises RecordError."""
-    with suppress(ValueError):
-        return hashlib.sha256(base64.b64decode(key, validate=True)).hexdigest()[:16]
-    raise RecordError("The record key that the file brings is not base64; make a new file at the other site.")
+    return seal.fingerprint(seal.load_key(path)) or None

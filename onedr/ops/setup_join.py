@@ -6,18 +6,17 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from onedr.errors import InputError, OneDRError, RefusedError, StorageError
+from onedr.errors import InputError, OneDRError, RecordError, RefusedError, StorageError
 from onedr.model import Peer
-from onedr.ops.setup_hands import digest
 from onedr.ops.setup_ledger import Ledger
 from onedr.policy import caps
 from onedr.policy.setup import Invitation
 from onedr.ports import cluster as clusters
-from onedr.ports import joinfile, peering, probe
+from onedr.ports import joinfile, peering, probe, seal
 from onedr.ports.cluster import Cluster
 from onedr.ports.joinfile import JoinFile
 
@@ -144,8 +143,14 @@ def _guest(file: JoinFile, message: dict[str, str], now: float) -> Guest:
         raise RefusedError(f"The file was good until {_moment(float(message['expires']))}. Make a new one: onedr setup --offer.")
     index, key = message["site_index"], message["record_key"]
     hosts = peering.hosts(file.mon_host)
-    invitation = Invitation(file.site, file.pool, file.fsid, hosts, digest(key) if key else None, int(index) if index else None)
+    invitation = Invitation(file.site, file.pool, file.fsid, hosts, _digest(key) if key else None, int(index) if index else None)
     return Guest(file, invitation, message["token"], key or None)
+
+
+def _digest(key: str) -> str:
+    with suppress(ValueError):
+        return seal.fingerprint(base64.b64decode(key, validate=True))
+    raise RecordError("The record key that the file brings is not base64; make a new file at the other site.")
 
 
 def _moment(at: float) -> str:

@@ -4,7 +4,6 @@ Omap of the object `onedr.site`: the datastore's name -> JSON of a Card. It is w
 """
 from __future__ import annotations
 
-import hashlib
 import json
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,11 +16,6 @@ from onedr.ports import omap
 from onedr.ports.ceph import Pool
 
 OBJECT = "onedr.site"
-
-
-def fingerprint(key: bytes | None) -> str:
-    """What tells two record keys apart and says nothing about either; empty for none. A key is 64 random bytes."""
-    return hashlib.sha256(b"onedr record key\0" + key).hexdigest()[:32] if key else ""
 
 
 def publish(pool: Pool, card: Card) -> bool:

@@ -82,10 +82,11 @@ def _moment(found: object) -> float | None:
 
 def peering(pool: Pool) -> tuple[bool, tuple[str, ...]]:
     """Does the pool mirror per image, and the directions of its peers: `rx`, `tx`, `rx-tx`. Raises rbd.Error."""
-    per_image = pool.rbd.mirror_mode_get(pool.io) == rbd.RBD_MIRROR_MODE_IMAGE
-    if pool.rbd.mirror_mode_get(pool.io) == rbd.RBD_MIRROR_MODE_DISABLED:
+    mode = pool.rbd.mirror_mode_get(pool.io)
+    if mode == rbd.RBD_MIRROR_MODE_DISABLED:
         return False, ()
-    return per_image, tuple(_DIRECTIONS.get(peer.get("direction"), "rx-tx") for peer in pool.rbd.mirror_peer_list(pool.io))
+    directions = tuple(_DIRECTIONS.get(peer.get("direction"), "rx-tx") for peer in pool.rbd.mirror_peer_list(pool.io))
+    return mode == rbd.RBD_MIRROR_MODE_IMAGE, directions
 
 
 def replicas(pool: Pool) -> tuple[int, int]:

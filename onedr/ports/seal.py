@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import stat
 from pathlib import Path
@@ -38,6 +39,11 @@ def load_key(path: Path) -> bytes | None:
         wrong = f"holds {len(key)} bytes instead of {KEY_BYTES}"
         raise RecordError(f"Record key {path} {wrong}; make it anew on both sites")
     return key
+
+
+def fingerprint(key: bytes | None) -> str:
+    """What tells two record keys apart and says nothing about either; empty for none. A key is 64 random bytes."""
+    return hashlib.sha256(b"onedr record key\0" + key).hexdigest()[:32] if key else ""
 
 
 def seal(key: bytes, secrets: Pairs) -> str:

@@ -14,6 +14,7 @@ from onedr.errors import StorageError
 from onedr.ops import protected
 
 REPORT: dict[str, Any] = {
+    "event": "reconcile",
     "mirrored": ["a", "b"], "recorded": ["a"], "protected": [], "flattened": [], "waiting": {}, "failed": {},
 }
 
