@@ -22,6 +22,7 @@ from onedr.ports.ceph import Pool
 _LIMIT_S = 8.0
 _REPORT_S = 31.0  # how old a report of rbd-mirror may be
 _VOLATILE = "one-sys-"
+_SETTLE_S = 1.0  # a copy that rbd-mirror just makes or removes is not mirrored for a moment
 
 
 class Way:
@@ -111,12 +112,20 @@ def remote_mirrors(pool: Pool) -> Mirrors:
 
 def clashes(here: Pool, there: Pool) -> tuple[str, ...]:
     """Names that both sites use for different images. Volatile disks are mirrored nowhere and may be called alike."""
+    found = _clashing(here, there)
+    if found:
+        time.sleep(_SETTLE_S)
+        found &= _clashing(here, there)
+    return tuple(sorted(found))
+
+
+def _clashing(here: Pool, there: Pool) -> set[str]:
     here_roles, there_roles = mirror.roles(here), mirror.roles(there)
     shared = set(here.names()) & set(there.names())
-    return tuple(sorted(
+    return {
         name for name in shared if is_ours(name) and not name.startswith(_VOLATILE)
         and (name not in here_roles or name not in there_roles or here_roles[name].global_id != there_roles[name].global_id)
-    ))
+    }
 
 
 def clock(there: Pool) -> tuple[float, float]:

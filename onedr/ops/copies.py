@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from onedr.errors import OneDRError
-from onedr.model import Peer, Settings, Term
+from onedr.model import ImageFacts, Peer, Settings, Term
 from onedr.ops import gather, parallel, peer
 from onedr.ports import mirror
 from onedr.ports.ceph import Pool
@@ -17,7 +17,7 @@ class Copy:
 
     complete: bool
     recovery_point: float | None
-    primary: bool = False  # the peer's image claims to be primary
+    primary: bool = False  # the peer's image is mirrored and claims to be primary
     term: Term | None = None
 
 
@@ -45,8 +45,12 @@ def look(pool: Pool, settings: Settings, names: Iterable[str], sight: peer.Sight
             sight = replace(sight, detail=f"{sight.detail}; its images cannot be read: {error}")
         else:
             facts = {name: fact for name, fact in found.items() if fact is not None and not isinstance(fact, OneDRError)}
-            seen = {name: Copy(fact.complete and not fact.stale, fact.recovery_point, fact.primary, fact.term)
-                    for name, fact in facts.items()}
-            return Copies(seen, sight, True)
+            return Copies({name: _copy(fact) for name, fact in facts.items()}, sight, True)
     replaying = mirror.replaying_at_peer(pool)
     return Copies({name: Copy(True, None) for name in wanted if name in replaying}, sight, False)
+
+
+def _copy(fact: ImageFacts) -> Copy:
+    """While rbd-mirror begins or removes a copy, it is not mirrored for a moment: that is nobody's primary."""
+    primary = fact.primary and fact.mode is not None
+    return Copy(fact.complete and not fact.stale, fact.recovery_point, primary, fact.term)

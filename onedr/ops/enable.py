@@ -132,7 +132,7 @@ def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | 
         return None, None
     try:
         with peer.connect(sight, pool.access.pool) as there:
-            found = parallel.each(filter(is_ours, there.names()), lambda name: _is_own(there, name), _PEER_LIMIT_S, 16)
+            found = parallel.each(filter(is_ours, there.names()), lambda name: is_its_own(there, name), _PEER_LIMIT_S, 16)
             pools = there.mon(prefix="df")["pools"]
     except OneDRError:
         return None, None  # said in a warning: equal names are not known then
@@ -142,11 +142,13 @@ def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | 
     return frozenset(name for name, own in found.items() if own), free
 
 
-def _is_own(there: Pool, name: str) -> bool:
+def is_its_own(there: Pool, name: str) -> bool:
+    """Is there an image of this name that is no copy of ours?"""
     if not there.exists(name):
         return False
     with there.image(name, read_only=True) as image:
-        return mirror.is_primary(image)
+        on_its_way = mirror.mode(image) is None and mirror.is_listed(there, image)  # rbd-mirror removes it just now
+        return mirror.is_primary(image) and not on_its_way
 
 
 class _Enable:

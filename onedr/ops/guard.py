@@ -93,7 +93,7 @@ def _judge(found: Guarded, pool: Pool, there: Pool, primaries: dict[str, str]) -
         if not primary:
             return judge(Known(True, None, True, There(False, None)))
         with pool.image(name, read_only=True) as own, there.image(other, read_only=True) as image:
-            return judge(Known(mirror.is_primary(own), terms.of(own), True, There(mirror.is_primary(image), terms.of(image))))
+            return judge(Known(mirror.is_primary(own), terms.of(own), True, There(mirror.claims(image), terms.of(image))))
 
     for name, result in parallel.each(primaries, one, peer.LIMIT_S * 3, 16).items():
         if isinstance(result, OneDRError):

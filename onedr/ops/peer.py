@@ -82,7 +82,7 @@ def fence(peer: Pool, name: str) -> None:
     """Demote the peer's image, so that nothing can write to it there; reads back. An image not there needs no fence."""
     try:
         with peer.image(name) as image:
-            if mirror.is_primary(image) and mirror.mode(image) is not None:
+            if mirror.claims(image):
                 image.mirror_image_demote()
             if mirror.is_primary(image):
                 raise OneDRError(f"{name} is still primary at the peer after it was demoted")

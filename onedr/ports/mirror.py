@@ -48,6 +48,12 @@ def is_primary(image: rbd.Image) -> bool:
     return bool(info["primary"]) or info["state"] != rbd.RBD_MIRROR_IMAGE_ENABLED
 
 
+def claims(image: rbd.Image) -> bool:
+    """Is it mirrored, and the primary? What rbd-mirror is just making or removing is neither."""
+    info = image.mirror_image_get_info()
+    return bool(info["primary"]) and info["state"] == rbd.RBD_MIRROR_IMAGE_ENABLED
+
+
 def global_id(image: rbd.Image) -> str:
     """What names a mirrored image at both sites alike."""
     return str(image.mirror_image_get_info()["global_id"])
