@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from onedr.model import INDEX_STRIDE
 
@@ -16,16 +16,14 @@ _TAKEN = INDEX_STRIDE // 2
 BASE_SNAPSHOT = "snap"  # the protected snapshot VM disks are cloned from, as in the stock driver
 
 
-@dataclass(frozen=True)
-class VmDisk:
+class VmDisk(NamedTuple):
     """The VM and disk id that a clone's or volatile disk's name carries."""
 
     vm_id: int
     disk_id: int
 
 
-@dataclass(frozen=True)
-class DrillName:
+class DrillName(NamedTuple):
     """What the name of a drill's snapshot or clone says. `tag` names the drill; `image` is empty for a snapshot."""
 
     tag: str

@@ -5,6 +5,7 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lxml import etree
 
@@ -68,8 +69,7 @@ def action_data(text: str | bytes) -> ActionData:
     return ActionData(root, datastore, root.find("IMAGE"))
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A TM argument `host:path`; `disk_id` None for the VM's folder."""
 
     host: str

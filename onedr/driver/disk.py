@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import rbd
 from lxml import etree
@@ -25,8 +26,7 @@ from onedr.template import Pairs
 _DISK_PLACE = re.compile(r".*/datastores/(\d+)/\d+/disk\.\d+")
 
 
-@dataclass(frozen=True)
-class Disk:
+class Disk(NamedTuple):
     """A VM's disk as oned knows it."""
 
     vm_id: int
@@ -53,8 +53,7 @@ class Disk:
         return replace(self.access, pool=pool, data_pool=data_pool)
 
 
-@dataclass(frozen=True)
-class Datastore:
+class Datastore(NamedTuple):
     """A datastore as oned knows it."""
 
     datastore_id: int

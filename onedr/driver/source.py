@@ -4,17 +4,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from onedr.driver.decode import ActionData
 from onedr.ports import bridge, images
 from onedr.ports.bridge import Service
 
 
-@dataclass(frozen=True)
-class Data:
+class Data(NamedTuple):
     """`size` bytes; `blocks` are those that are not zero, with their offsets, in order."""
 
     size: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 import rados
 
 from onedr.errors import OneDRError, RecordError, StorageError
-from onedr.model import Card
+from onedr.facts import Card
 from onedr.ops.protected import Datastore
 from onedr.ports import cards, estate, seal
 from onedr.ports.ceph import Pool

@@ -10,7 +10,8 @@ from dataclasses import asdict, replace
 from typing import Any, cast
 
 from onedr.errors import OneDRError
-from onedr.model import Card, Mode
+from onedr.facts import Card
+from onedr.model import Mode
 from onedr.ops import check_peer, check_sites, enable, parallel, status
 from onedr.ops import probe as probing
 from onedr.ops.check_peer import Way

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import rbd
 
@@ -26,8 +26,7 @@ PATIENCE_S = 300  # after that a clone is mirrored all the same: rbd-mirror trie
 _LIMIT_S = 15
 
 
-@dataclass(frozen=True)
-class BaseNote:
+class BaseNote(NamedTuple):
     """Which snapshot of a base is awaited: of which cluster, its id there, since when (seconds since the epoch)."""
 
     fsid: str
@@ -57,7 +56,7 @@ def must_wait(pool: Pool, base: str, snapshot: str, settings: Settings) -> str |
 
 def _write_note(pool: Pool, base: str, note: BaseNote) -> None:
     with pool.image(base) as image:
-        image.metadata_set(BASE_KEY, json.dumps(asdict(note)))
+        image.metadata_set(BASE_KEY, json.dumps(note._asdict()))
         mirror.publish(pool, image)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from onedr.errors import OneDRError
-from onedr.model import ImageFacts, Peer, Settings, Term
+from onedr.facts import ImageFacts, Term
+from onedr.model import Peer, Settings
 from onedr.ops import gather, parallel, peer
 from onedr.ports import mirror
 from onedr.ports.ceph import Pool

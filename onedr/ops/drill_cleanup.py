@@ -10,7 +10,8 @@ from lxml import etree
 
 from onedr import names, template
 from onedr.errors import FrontEndError, OneDRError
-from onedr.model import ImageFacts, Peer, State
+from onedr.facts import ImageFacts
+from onedr.model import Peer, State
 from onedr.ops import drill_report, gather, parallel, peer, planned, protected, wake
 from onedr.ops.protected import Datastore
 from onedr.ops.running import Emit, Outcome, Running, clock

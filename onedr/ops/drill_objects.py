@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from onedr import names, template
 from onedr.errors import OneDRError
-from onedr.model import MIB, ImageFacts, ImageRecord
+from onedr.facts import ImageFacts, ImageRecord
+from onedr.model import MIB
 from onedr.ops import recreate
 from onedr.ops.register import MAX_NAME
 from onedr.ops.site import Site

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from onedr.errors import FrontEndError, OneDRError
-from onedr.model import Peer, State, Term
+from onedr.facts import Term
+from onedr.model import Peer, State
 from onedr.ops import gather, homecoming, peer, peer_site, planned, protected, recreate, register, storage
 from onedr.ops import site as front
 from onedr.ops.protected import Datastore

@@ -7,7 +7,8 @@ import rbd
 
 from onedr import names
 from onedr.errors import OneDRError, RecordError
-from onedr.model import Envelope, ImageFacts, ImageRecord, Mode, Settings
+from onedr.facts import Envelope, ImageFacts, ImageRecord
+from onedr.model import Mode, Settings
 from onedr.ops import parallel, protected
 from onedr.ops.protect import PROBLEM_KEY, nature
 from onedr.ops.protected import Datastore

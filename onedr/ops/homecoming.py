@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from onedr import template
 from onedr.errors import FrontEndError, OneDRError
-from onedr.model import DiskRef, ImageFacts, ImageRecord, VmRecord
+from onedr.facts import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.ops import recreate
 from onedr.ops.peer_site import LOCKS_ALL
 from onedr.ops.site import Site, give

@@ -16,7 +16,8 @@ import rbd
 
 from onedr import template
 from onedr.errors import OneDRError
-from onedr.model import Mark, Peer, Role, Settings
+from onedr.facts import Mark
+from onedr.model import Peer, Role, Settings
 from onedr.ops import boot, elsewhere, flatten, parallel, protected, reconcile, status, wake
 from onedr.ops.elsewhere import HandedOver
 from onedr.ops.protect import note

@@ -4,14 +4,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import rados
 import rbd
 
 from onedr.errors import OneDRError, StorageError
-from onedr.model import CephAccess, ImageFacts, Peer, Settings
+from onedr.model import CephAccess, Peer, Settings
 from onedr.ports import ceph, mirror, probe
 from onedr.ports.ceph import Pool
+
+if TYPE_CHECKING:
+    from onedr.facts import ImageFacts
 
 LIMIT_S = 3  # of every single remote call; whole seconds, Ceph takes no others
 # Where images are written to beside others: telling a dead client's watch takes Ceph up to 30 s, and a limit below that

@@ -9,7 +9,8 @@ import rados
 import rbd
 
 from onedr.errors import OneDRError
-from onedr.model import Mark, Mode
+from onedr.facts import Mark
+from onedr.model import Mode
 from onedr.ops import parallel, peer_site
 from onedr.policy import planned as policy
 from onedr.ports import mirror, records

@@ -15,7 +15,8 @@ import rados
 import rbd
 
 from onedr.errors import OneDRError, RefusedError, StorageError
-from onedr.model import Mode, Peer, Proof, Settings
+from onedr.facts import Proof
+from onedr.model import Mode, Peer, Settings
 from onedr.ops import peer, storage
 from onedr.ports import estate, mirror, proofs, trial
 from onedr.ports.ceph import Pool

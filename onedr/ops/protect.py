@@ -1,7 +1,7 @@
 """Put an image under mirroring, parent first; say why when it cannot be."""
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import rbd
 
@@ -19,8 +19,7 @@ PROBLEM_KEY = ".rbd_onedr.problem"
 SELF_KEY = "onedr.self"
 
 
-@dataclass(frozen=True)
-class Waiting:
+class Waiting(NamedTuple):
     """Why an image is not mirrored yet. `base`: whose snapshot is awaited at the peer; `flatten`: it must be flattened."""
 
     reason: str
@@ -48,7 +47,7 @@ def begin(pool: Pool, name: str, settings: Settings, patient: bool = True) -> Wa
     try:
         note(pool, name, found.reason if found else None)
     except rbd.Error as error:
-        return found and replace(found, reason=f"{found.reason} (and this could not be noted on the image: {error})")
+        return found and found._replace(reason=f"{found.reason} (and this could not be noted on the image: {error})")
     return found
 
 
@@ -87,13 +86,12 @@ def _after_parent(pool: Pool, parent: tuple[str, str, str], settings: Settings, 
         return Waiting(f"its parent lies in pool {where}, which this datastore does not mirror")
     waiting = _enable(pool, base, settings, patient)
     if waiting:
-        return replace(waiting, reason=f"its parent {base}: {waiting.reason}")
+        return waiting._replace(reason=f"its parent {base}: {waiting.reason}")
     reason = clones.must_wait(pool, base, snapshot, settings) if patient else None
     return Waiting(reason, base=base) if reason else None
 
 
-@dataclass(frozen=True)
-class Nature:
+class Nature(NamedTuple):
     """What one read of an image tells: its metadata, its parent, and whether the metadata are its own (`signed`)."""
 
     values: dict[str, str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -224,7 +224,7 @@ def _mirror(pool: Pool, name: str, datastore: Datastore, report: Report, queue: 
         return
     waiting = must_flatten(seen.parent, datastore.settings) if seen.parent and queue else None
     if waiting and queue:
-        waiting = replace(waiting, reason=queue.want(name, waiting.reason))
+        waiting = waiting._replace(reason=queue.want(name, waiting.reason))
         note(pool, name, waiting.reason)
     else:
         waiting = begin(pool, name, datastore.settings)

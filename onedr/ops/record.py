@@ -9,7 +9,8 @@ from lxml import etree
 
 from onedr import template
 from onedr.errors import OneDRError
-from onedr.model import Envelope, ImageRecord, Settings, VmRecord
+from onedr.facts import Envelope, ImageRecord, VmRecord
+from onedr.model import Settings
 from onedr.policy import definition, secrets
 from onedr.policy.vm_template import is_half_made, is_of_drill
 from onedr.ports import mirror, records, seal

@@ -5,7 +5,7 @@ import time
 
 from onedr import template
 from onedr.errors import FrontEndError, OneDRError
-from onedr.model import VmRecord
+from onedr.facts import VmRecord
 from onedr.ops.site import Site, give
 from onedr.policy import definition, secrets, vm_template
 from onedr.policy.inventory import VmItem

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from onedr import names, template
 from onedr.errors import FrontEndError, OneDRError
-from onedr.model import MIB, ImageFacts, ImageRecord
+from onedr.facts import ImageFacts, ImageRecord
+from onedr.model import MIB
 from onedr.ops.site import Site, give
 from onedr.policy import vm_template
 from onedr.policy.inventory import VmItem

@@ -9,7 +9,8 @@ from typing import Any
 import rbd
 
 from onedr.errors import OneDRError, RecordError
-from onedr.model import ImageFacts, Peer, State, VmRecord
+from onedr.facts import ImageFacts, VmRecord
+from onedr.model import Peer, State
 from onedr.ops import gather, guard, parallel, peer, peer_site, protected
 from onedr.ops.protected import Datastore
 from onedr.ops.running import Emit, Outcome, Running

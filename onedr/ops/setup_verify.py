@@ -8,7 +8,8 @@ import rados
 import rbd
 
 from onedr.errors import OneDRError, StorageError
-from onedr.model import CephAccess, Mode, Proof, Settings
+from onedr.facts import Proof
+from onedr.model import CephAccess, Mode, Settings
 from onedr.ops import check, probe
 from onedr.ops.protected import Datastore
 from onedr.ports import ceph, estate, proofs

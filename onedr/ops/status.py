@@ -8,7 +8,8 @@ from typing import Any
 
 from onedr import names
 from onedr.errors import FrontEndError
-from onedr.model import ImageFacts, State, VmRecord
+from onedr.facts import ImageFacts, VmRecord
+from onedr.model import State
 from onedr.ops import copies, gather, peer, protected
 from onedr.ops.copies import Copies
 from onedr.ops.protected import Datastore

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import rbd
 
 from onedr.errors import OneDRError
-from onedr.model import Mode, Term
+from onedr.facts import Term
+from onedr.model import Mode
 from onedr.ops import parallel
 from onedr.ports import kept, mirror, terms
 from onedr.ports.ceph import Pool

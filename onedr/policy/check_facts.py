@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar, Union
 
-from onedr.model import Card, ImageFacts, Mode, Peer, Proof, Settings
+from onedr.facts import Card, ImageFacts, Proof
+from onedr.model import Mode, Peer, Settings
 from onedr.policy.plan import PeerVm, Recovered
 from onedr.policy.readiness import Ground
 from onedr.policy.state import Verdict

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onedr.model import Card, Mode, Proof, State
+from onedr.facts import Card, Proof
+from onedr.model import Mode, State
 from onedr.policy.check_cluster import both
 from onedr.policy.check_facts import Facts, Said, Unknown, bad, ok, some, sure, warn
 

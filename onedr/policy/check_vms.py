@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onedr import template
-from onedr.model import ImageRecord
+from onedr.facts import ImageRecord
 from onedr.policy import failover, inventory, readiness, returning
 from onedr.policy.check_facts import Facts, Said, Target, bad, ok, some, sure, warn
 from onedr.policy.inventory import VmItem

@@ -7,7 +7,7 @@ from lxml import etree
 
 from onedr import names, template
 from onedr.errors import InputError
-from onedr.model import DiskRef, ImageRecord, VmRecord
+from onedr.facts import DiskRef, ImageRecord, VmRecord
 from onedr.template import Pairs
 
 VM_STATES = (

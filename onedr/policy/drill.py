@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from onedr import names, template
-from onedr.model import ImageFacts, Peer, VmRecord
+from onedr.facts import ImageFacts, VmRecord
+from onedr.model import Peer
 from onedr.policy import failover, inventory, readiness
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import Kind, Plan, Request, Step

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from onedr import template
-from onedr.model import ImageFacts, ImageRecord, Peer
+from onedr.facts import ImageFacts, ImageRecord
+from onedr.model import Peer
 from onedr.policy import inventory, planned, readiness, returning, settings
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import Facts, Kind, PeerVm, Plan, Request, Step

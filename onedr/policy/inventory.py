@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from onedr import template
-from onedr.model import Envelope, ImageFacts, ImageRecord, VmRecord
+from onedr.facts import Envelope, ImageFacts, ImageRecord, VmRecord
 from onedr.policy.definition import CDROM
 
 

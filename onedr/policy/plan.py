@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from onedr.model import ImageFacts, Peer
+from onedr.facts import ImageFacts
+from onedr.model import Peer
 from onedr.policy.inventory import VmItem
 from onedr.policy.readiness import Ground
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from onedr.model import ImageFacts, Peer
+from onedr.facts import ImageFacts
+from onedr.model import Peer
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import Facts, Kind, PeerVm, Step
 

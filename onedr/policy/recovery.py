@@ -4,7 +4,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from onedr.model import Mark, Mode
+from onedr.facts import Mark
+from onedr.model import Mode
 
 AHEAD_S = 5.0  # a mark may be so far in the future before it proves that the sites' clocks differ
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from onedr.model import ImageFacts
+from onedr.facts import ImageFacts
 from onedr.policy.plan import Kind, PeerVm, Step
 from onedr.policy.returned import Known, There, Verdict, judge, number
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from onedr.model import Term
+from onedr.facts import Term
 
 
 class Verdict(str, Enum):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onedr import template
-from onedr.model import DiskRef, ImageFacts, ImageRecord, VmRecord
+from onedr.facts import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import PeerVm
 from onedr.policy.vm_template import MARKS, ORIGIN, ORIGIN_SOURCE

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from onedr import template
 from onedr.errors import RefusedError
-from onedr.model import VmRecord
+from onedr.facts import VmRecord
 from onedr.template import Pairs
 
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: what a recovered VM is recognised by

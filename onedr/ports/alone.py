@@ -5,8 +5,8 @@ docs/measured.md).
 """
 from __future__ import annotations
 
+import os
 import time
-import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,7 +27,7 @@ def alone(pool: Pool, image: str, purpose: str) -> Iterator[None]:
 
     Raises StorageError when somebody else has it for too long.
     """
-    lock, cookie = f"{purpose}.{zlib.crc32(image.encode()) % _LOCKS}", uuid.uuid4().hex
+    lock, cookie = f"{purpose}.{zlib.crc32(image.encode()) % _LOCKS}", os.urandom(16).hex()
     end = time.monotonic() + _LIMIT_S
     while True:
         try:

@@ -12,8 +12,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from onedr import errors
 from onedr.errors import InputError, OneDRError, StorageError
@@ -38,8 +37,7 @@ class NoBridgeError(StorageError):
     """No host of BRIDGE_LIST could begin the work; nothing was done."""
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What to run: `module:function` of ours, its arguments, its standard input."""
 
     entry: str

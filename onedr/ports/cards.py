@@ -11,7 +11,7 @@ from dataclasses import asdict
 import rados
 
 from onedr.errors import StorageError
-from onedr.model import Card
+from onedr.facts import Card
 from onedr.ports import omap
 from onedr.ports.ceph import Pool
 

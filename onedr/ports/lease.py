@@ -1,8 +1,8 @@
 """A place that one process of all front-ends and hosts has at a time: a lock in RADOS that runs out unless it is kept."""
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from contextlib import suppress
 
 import rados
@@ -19,7 +19,7 @@ class Place:
     """One place, named by the RADOS object that carries the lock. Not for use by several threads at once."""
 
     def __init__(self, pool: Pool, what: str):
-        self._io, self._what, self._cookie = pool.io, what, uuid.uuid4().hex
+        self._io, self._what, self._cookie = pool.io, what, os.urandom(16).hex()
         self._kept = 0.0  # when it was last taken or kept; 0: we have it not
 
     def take(self) -> bool:

@@ -5,8 +5,7 @@ import errno
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import rados
 import rbd
@@ -153,8 +152,7 @@ def publish(pool: Pool, image: rbd.Image) -> None:
         image.mirror_image_create_snapshot()
 
 
-@dataclass(frozen=True)
-class MirrorRole:
+class MirrorRole(NamedTuple):
     """A mirrored image's part; `global_id` names it at both sites alike."""
 
     global_id: str

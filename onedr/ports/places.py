@@ -2,14 +2,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 SYNCED = "ONEDR_REMOTES"  # set by remotes/onedr/bridge
 
 
-@dataclass(frozen=True)
-class Places:
+class Places(NamedTuple):
     """Folders of the front-end this process belongs to."""
 
     etc: Path

@@ -8,7 +8,8 @@ from dataclasses import asdict
 import rados
 
 from onedr.errors import StorageError
-from onedr.model import Mode, Proof
+from onedr.facts import Proof
+from onedr.model import Mode
 from onedr.ports import omap
 from onedr.ports.ceph import Pool
 

@@ -18,7 +18,7 @@ from typing import Any
 import rbd
 
 from onedr.errors import RecordError, SchemaError
-from onedr.model import DiskRef, Envelope, ImageRecord, Mark, VmRecord
+from onedr.facts import DiskRef, Envelope, ImageRecord, Mark, VmRecord
 from onedr.template import freeze
 
 SCHEMA = 1

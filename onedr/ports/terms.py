@@ -11,7 +11,7 @@ import time
 import rbd
 
 from onedr.errors import RecordError
-from onedr.model import Term
+from onedr.facts import Term
 from onedr.ports import mirror
 
 KEY = "onedr.term"

@@ -7,7 +7,8 @@ import pytest
 import rados
 
 from onedr.errors import StorageError
-from onedr.model import Card, CephAccess, Mode, Proof
+from onedr.facts import Card, Proof
+from onedr.model import CephAccess, Mode
 from onedr.ports import cards, ceph, estate, proofs
 from sandbox.bed import Bed
 

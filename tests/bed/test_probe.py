@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from onedr.errors import RefusedError
-from onedr.model import CephAccess, Mode, Proof, Settings
+from onedr.facts import Proof
+from onedr.model import CephAccess, Mode, Settings
 from onedr.ops import probe
 from onedr.ports import ceph, estate, mirror, proofs
 from onedr.ports.ceph import Pool

@@ -15,7 +15,8 @@ from typing import Any
 
 import rbd
 
-from onedr.model import CephAccess, Envelope, ImageRecord, VmRecord
+from onedr.facts import Envelope, ImageRecord, VmRecord
+from onedr.model import CephAccess
 from onedr.ops import action
 from onedr.policy import definition
 from onedr.ports import ceph, mirror, records

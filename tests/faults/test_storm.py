@@ -14,7 +14,7 @@ import pytest
 import workload as w
 from test_line import Story, prepare
 
-from onedr.model import Mark
+from onedr.facts import Mark
 from onedr.ports import records
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 from lxml import etree
 
-from onedr.model import DiskRef, Envelope, ImageFacts, ImageRecord, Mode, Term, VmRecord
+from onedr.facts import DiskRef, Envelope, ImageFacts, ImageRecord, Term, VmRecord
+from onedr.model import Mode
 from onedr.template import Pairs, parse_xml
 
 WIRE = Path(__file__).parent / "wire"

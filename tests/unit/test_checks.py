@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import HERE, THERE, disk, envelope, image, image_record, vm_record
 
-from onedr.model import MIB, Card, ImageFacts, Mode, Peer, Proof, Role, Settings, State
+from onedr.facts import Card, ImageFacts, Proof
+from onedr.model import MIB, Mode, Peer, Role, Settings, State
 from onedr.policy import checks
 from onedr.policy.check_facts import (
     Cluster,

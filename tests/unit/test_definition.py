@@ -9,7 +9,7 @@ from samples import recorded
 
 from onedr import template
 from onedr.errors import InputError
-from onedr.model import DiskRef
+from onedr.facts import DiskRef
 from onedr.policy import definition
 
 DATASTORE = 102

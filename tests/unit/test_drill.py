@@ -11,7 +11,8 @@ from samples import HERE
 from worlds import ONE_DISK, ORIGIN, REQUESTS, copy_of, worlds
 
 from onedr import names, template
-from onedr.model import ImageFacts, Peer
+from onedr.facts import ImageFacts
+from onedr.model import Peer
 from onedr.ops import drill_page
 from onedr.policy import drill
 from onedr.policy.drill import CloneFound, Facts, Found, ImageFound, SnapshotFound, VmFound

@@ -6,7 +6,7 @@ from samples import THERE, disk, vm_record
 from worlds import copy_of, facts, steps
 
 from onedr.errors import InputError
-from onedr.model import ImageFacts
+from onedr.facts import ImageFacts
 from onedr.policy import failover, settings
 from onedr.policy.plan import Kind, Plan, Request
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from samples import HERE, disk, envelope, image_record, vm_record
 from worlds import copy_of
 
-from onedr.model import ImageFacts
+from onedr.facts import ImageFacts
 from onedr.policy import inventory, returning
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import PeerVm

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from samples import HERE, THERE, disk, envelope, image, image_record, vm_record
 
-from onedr.model import ImageFacts, Mode
+from onedr.facts import ImageFacts
+from onedr.model import Mode
 from onedr.policy import inventory
 
 WEB = vm_record(disks=(disk(0, "one/one-1"), disk(1, "one/one-2")))

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # From the ground up; a layer knows itself and what lies below.
 LAYERS = (
-    {"errors", "model", "template", "parse", "names"}, {"ports"}, {"policy"}, {"ops"},
+    {"errors", "model", "facts", "template", "parse", "names"}, {"ports"}, {"policy"}, {"ops"},
     {"cli", "driver", "hook", "setup"},
 )
 FORBIDDEN_IN_POLICY = {"ports", "ops", "cli", "driver", "hook", "setup"}

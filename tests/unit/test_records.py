@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from samples import HERE, PAIRS, disk, envelope, image_record, vm_record
 
 from onedr.errors import RecordError
-from onedr.model import Envelope, Mark
+from onedr.facts import Envelope, Mark
 from onedr.ports import records
 
 HARD_LIMIT = 64 * 1024  # of one metadata value (CEPH-FACTS §0.8)

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from onedr.model import Mark, Mode
+from onedr.facts import Mark
+from onedr.model import Mode
 from onedr.policy import recovery
 from onedr.policy.recovery import Point, point
 

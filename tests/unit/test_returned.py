@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import HERE, THERE, image
 
-from onedr.model import ImageFacts, Term
+from onedr.facts import ImageFacts, Term
 from onedr.policy import failover, reprotect
 from onedr.policy.plan import Kind, PeerVm, Request
 from onedr.policy.returned import Known, There, Verdict, judge, number

@@ -7,7 +7,8 @@ import pytest
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 from worlds import copy_of, facts, steps
 
-from onedr.model import Peer, VmRecord
+from onedr.facts import VmRecord
+from onedr.model import Peer
 from onedr.policy import failover, inventory, returning
 from onedr.policy.plan import Facts, Kind, PeerVm, Recovered, Request
 

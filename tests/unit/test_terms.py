@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onedr.model import Term
+from onedr.facts import Term
 from onedr.ports import terms
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 
-from onedr.model import ImageFacts, Mode, Peer, VmRecord
+from onedr.facts import ImageFacts, VmRecord
+from onedr.model import Mode, Peer
 from onedr.policy import failover, inventory, returning
 from onedr.policy.inventory import VmItem
 from onedr.policy.plan import Facts, Kind, PeerVm, Plan, Recovered, Request, Step
