@@ -1,4 +1,4 @@
-"""Datastore driver actions on images: cp, mkfs, clone, rm, stat, monitor (argv and answers: ONED-FACTS §2)."""
+"""Datastore driver actions on images: cp, mkfs, clone, rm, stat (argv and answers: ONED-FACTS §2)."""
 from __future__ import annotations
 
 import sys
@@ -89,39 +89,6 @@ def stat(arguments: list[str]) -> str:
 
     size = staging.virtual_size(data.wanted_image(), data.attributes)
     return str(-(-size // MIB))
-
-
-def monitor(arguments: list[str]) -> str:
-    """USED_MB, TOTAL_MB, FREE_MB of the pool, as the stock driver counts them; also wakes reconcile."""
-    decode.words(arguments, "DATASTORE_ID")
-    data = _input()
-    with ceph.connect(data.access) as pool:
-        answer = usage(pool)
-        if data.root.findtext("MONITOR_VM_DISKS") == "1":
-            from onedr.driver import vm_sizes
-
-            vm_sizes.report(pool)
-    try:
-        protected = data.settings.protect
-    except InputError as error:  # a slip in a DR_ attribute must not make the datastore look full
-        print(f"WARN: {error}", file=sys.stderr)
-        return answer
-    if protected:
-        wake.keeper(data.datastore_id)
-    return answer
-
-
-def usage(pool: Pool) -> str:
-    """The monitor answer for a pool; a quota counts as its free space when it is the smaller."""
-    pools = pool.mon(prefix="df", detail="detail")["pools"]
-    found = next((entry["stats"] for entry in pools if entry["name"] == pool.access.pool), None)
-    if found is None:
-        raise InputError(f"Ceph's df does not list pool {pool.access.pool!r}.")
-    used = int(found.get("stored") or found["bytes_used"])
-    free = int(found["max_avail"])
-    if found.get("quota_bytes"):
-        free = min(free, int(found["quota_bytes"]))
-    return f"USED_MB={used // MIB}\nTOTAL_MB={(used + free) // MIB}\nFREE_MB={free // MIB}"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Transfer-manager actions on VM disks: clone, ln, delete, mvds, cpds, mkimage, monitor (argv: ONED-FACTS §3).
+"""Transfer-manager actions on VM disks: clone, ln, delete, mvds, cpds, mkimage (argv: ONED-FACTS §3).
 
 Everything happens on the front-end in process; the host in the arguments matters only for the VM's folder.
 """
@@ -182,10 +182,3 @@ def mkswap(arguments: list[str]) -> str:
     """`SIZE_MIB HOST:…/disk.N VM_ID DS_ID`: a volatile disk with swap in it."""
     size, *rest = decode.words(arguments, "SIZE", "TARGET", "VM_ID", "DATASTORE_ID")
     return mkimage([size, "swap", *rest])
-
-
-def monitor(arguments: list[str]) -> str:
-    """A system datastore's usage; same answer as for an image datastore."""
-    from onedr.driver import datastore as datastore_actions
-
-    return datastore_actions.monitor(arguments)
