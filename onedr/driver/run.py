@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -15,15 +16,20 @@ from onedr.ops import elsewhere
 from onedr.ops.elsewhere import HandedOver
 
 Action = Callable[[list[str]], str]
+BRIEF_S = 900.0  # for actions that move no data: more than all their own waits together
 
 
-def run(action: Action) -> NoReturn:
+def run(action: Action, limit_s: float | None = None) -> NoReturn:
     """Run `action` with the process's arguments and end the process the way oned expects.
+
+    After `limit_s` it is given up: librbd 16.2 has been seen to hang for ever in the opening of an image (docs/measured.md).
 
     Unexpected errors end here too: the user gets one line, oned.log the traceback (lines `DEBUG: ` go to the
     log only, ONED-FACTS §2). SIGTERM ends the action as an error does: nothing half-made is left.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
+    if limit_s is not None:
+        _give_up_after(limit_s)
     elsewhere.asked(f"{action.__module__}:{action.__name__}", sys.argv[1:])
     try:
         answer = action(sys.argv[1:])
@@ -42,6 +48,15 @@ def run(action: Action) -> NoReturn:
     if answer:
         print(answer)
     _end(0)
+
+
+def _give_up_after(limit_s: float) -> None:
+    watch = threading.Timer(limit_s, _fail, [
+        f"Ceph did not end a call within {limit_s:g} s, so the action was given up. See ceph -s, then run it again: "
+        "what it had begun is taken up or removed."
+    ])
+    watch.daemon = True
+    watch.start()
 
 
 def _on_sigterm(*_: object) -> NoReturn:

@@ -154,6 +154,8 @@ def keep(words: list[str]) -> str:
     datastore_id = int(words[0])
     frontend = FrontEnd(limit_s=15)
     element = frontend.datastore(datastore_id)
+    if element.findtext("DS_MAD") != protected.DRIVER:
+        return ""  # woken before its protection was ended: nothing of ours may be written there any more
     elsewhere.unless_here(attributes(element))
     with ceph.connect(protected.from_element(element).access, operation_limit_s=15) as pool:
         Keeper(pool, datastore_id, frontend).keep(LIFE_S)

@@ -4,6 +4,7 @@ Every function raises StorageError (one plain sentence) for what librados and li
 """
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from onedr.model import CephAccess
 
 CONNECT_LIMIT_S = 20
 OPERATION_LIMIT_S = 60
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Pool:
@@ -91,7 +93,7 @@ def connect(access: CephAccess, limit_s: int = CONNECT_LIMIT_S, operation_limit_
                 try:
                     yield pool
                 except (rados.Error, rbd.Error) as error:
-                    if not pool.is_full():
+                    if getattr(error, "errno", None) not in _NO_SPACE and not pool.is_full():
                         raise
                     advice = "give it space, or delete something"
                     raise StorageError(f"Ceph pool {access.pool} is full: {advice} ({error}).") from error

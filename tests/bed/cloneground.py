@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, TimeoutExpired
 from typing import Any
 
 import driver_calls as calls
@@ -134,12 +134,17 @@ class Ground:
         return any(what == "datastore" and re.search(words, text) for what, _, text in self.here.api.updates)
 
 
-def ended(started: Iterable[Popen[Any]]) -> list[str]:
+def ended(started: Sequence[Popen[Any]]) -> list[str]:
     """Wait for driver actions; each succeeded. Returns what they said on standard error."""
     said = []
     for process in started:
         with process:
-            out, err = process.communicate(timeout=100)
+            try:
+                out, err = process.communicate(timeout=100)
+            except TimeoutExpired:
+                for each in started:
+                    each.kill()
+                raise
         assert (process.returncode, out) == (0, b""), err
         said.append(err.decode())
     return said

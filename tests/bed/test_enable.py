@@ -1,6 +1,7 @@
 """A stock Ceph datastore with a running VM moves into protection and out again; nothing is moved, nothing stops."""
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -229,6 +230,11 @@ def test_snapshot_mode_leaves_no_schedule_and_an_attribute_can_ask_for_the_end(s
     for seen in (found, before["images"]):
         seen["clone"].pop("parent")  # in snapshot mode it is flattened, which cannot be taken back
     assert found == before["images"]
+
+
+def test_a_keeper_that_comes_late_leaves_a_stock_datastore_alone(stock: s.Stock, before: dict[str, Any]) -> None:
+    stock.cloud.run(sys.executable, "-m", "onedr.ops.keeper", str(stock.datastore_id))
+    assert now(stock) == before
 
 
 def test_what_oned_refuses_is_said_and_nothing_was_changed(sites: Sites) -> None:
