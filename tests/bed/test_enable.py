@@ -181,8 +181,8 @@ def test_disabled_nothing_of_onedr_is_left_and_the_vm_never_stopped(stock: s.Sto
     events = stock.onedr("disable", "--yes")
     assert events[-1]["failed"] == {} and events[-1]["waiting"] == {}, events[-1]
     assert now(stock) == before
-    with w.open_pool(sites.b) as there:  # of what the killed run had stripped, nobody waited for the copies to go
-        until("the copies at the peer to go", lambda: not set(there.names()) & set(stock.rbd_names().values()), 60, 0.3)
+    with w.open_pool(sites.b) as there:  # of what the killed run had stripped, nobody waited; rbd-mirror tries every 30 s
+        until("the copies at the peer to go", lambda: not set(there.names()) & set(stock.rbd_names().values()), 150, 0.3)
     for target in ("vda", "vdb", "vdc"):
         w.wait_writing(stock.cloud, stock.vm, target=target)
     told = w.told(stock.cloud, stock.vm)
