@@ -10,7 +10,7 @@ import stock as s
 import workload as w
 
 from onedr.model import Mode
-from onedr.ports import journal, mirror
+from onedr.ports import journal
 from sandbox.cloud import DATASTORE
 from sandbox.waiting import until
 
@@ -154,7 +154,7 @@ def test_disabling_asks_first_and_a_dry_run_changes_nothing(stock: s.Stock, site
     assert lasting() == there
 
 
-def test_it_is_not_disabled_while_a_run_is_active_or_where_this_site_only_receives(stock: s.Stock) -> None:
+def test_it_is_not_disabled_while_a_run_is_active_or_where_this_site_only_receives(stock: s.Stock, sites: Sites) -> None:
     spare = stock.rbd_names()["spare"]
     with w.open_pool(stock.cloud) as here:
         with journal.Run(here, "failover"):
@@ -167,11 +167,9 @@ def test_it_is_not_disabled_while_a_run_is_active_or_where_this_site_only_receiv
                 assert f"only receives image {stock.images['spare']} (spare)" in stock.refusals("disable", "--yes")
             finally:
                 image.mirror_image_promote(False)  # by force it would be a split-brain
-        def follows() -> bool:
-            with here.image(spare, read_only=True) as image:
-                return mirror.remote_replaying(image)
-
-        until("the peer to follow the spare image again", follows, 120, 0.5)
+            image.metadata_set("onedr.test", "on")  # the status may be of before: what arrives proves it
+        with w.open_pool(sites.b) as there:
+            until("the peer to follow the spare image again", lambda: "onedr.test" in w.values_of(there, spare), 120, 0.5)
     assert stock.template()["object"] == ("ceph_dr", "ceph_dr")
 
 
