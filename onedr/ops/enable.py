@@ -147,8 +147,7 @@ def is_its_own(there: Pool, name: str) -> bool:
     if not there.exists(name):
         return False
     with there.image(name, read_only=True) as image:
-        on_its_way = mirror.mode(image) is None and mirror.is_listed(there, image)  # rbd-mirror removes it just now
-        return mirror.is_primary(image) and not on_its_way
+        return mirror.claims(image) or not mirror.is_listed(there, image)  # one that rbd-mirror just removes is still listed
 
 
 class _Enable:
