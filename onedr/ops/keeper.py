@@ -164,18 +164,29 @@ def keep(words: list[str]) -> str:
 
 def main(datastore_id: int) -> None:
     """Keep a datastore unless somebody does. Ends quietly, with a line in its log, when the front-end or Ceph is gone."""
-    with wake.only_one(datastore_id) as first:
-        if not first:
-            return
-        elsewhere.asked("onedr.ops.keeper:keep", [str(datastore_id)])
-        try:
-            boot.remember(FrontEnd(limit_s=15))
-            keep([str(datastore_id)])
-        except HandedOver:
-            pass
-        except (OneDRError, rados.Error, rbd.Error) as error:
-            print(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} keeper of datastore {datastore_id} ends: {error}", file=sys.stderr)
+    again = True
+    while again:
+        with wake.only_one(datastore_id) as first:
+            if not first:
+                return
+            wake.has_news(datastore_id)  # what was told until now is what this turn looks at
+            again = _turn(datastore_id)
+        again = again and wake.has_news(datastore_id, peek=True)  # who came while it ended found the place taken
     os._exit(0)  # a call that Ceph never answered may have left a thread behind
+
+
+def _turn(datastore_id: int) -> bool:
+    """Keep the datastore, here or on a bridge host. False when its world is gone: then the next monitor begins anew."""
+    elsewhere.asked("onedr.ops.keeper:keep", [str(datastore_id)])
+    try:
+        boot.remember(FrontEnd(limit_s=15))
+        keep([str(datastore_id)])
+    except HandedOver:
+        pass
+    except (OneDRError, rados.Error, rbd.Error) as error:
+        print(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} keeper of datastore {datastore_id} ends: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 if __name__ == "__main__":
