@@ -61,7 +61,7 @@ def global_id(image: rbd.Image) -> str:
 def enable(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
     """Mirror the image; done already is done, also when somebody else is doing it at this moment. Reads back."""
     if mode(image) is None:
-        _note_features(image)
+        _note_features(image, wanted)
         try:
             image.mirror_image_enable(_MODES[wanted])
         except (rbd.InvalidArgument, rbd.ImageExists, rbd.ImageBusy):
@@ -82,12 +82,14 @@ def _begin_anew(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
     image.mirror_image_enable(_MODES[wanted])
 
 
-def _note_features(image: rbd.Image) -> None:
+def _note_features(image: rbd.Image, wanted: Mode) -> None:
     """Ceph adds an exclusive lock and a journal, also while a VM has the image open, and at the end of mirroring takes the
-    journal off (measured). What it would not leave as it was is noted for `disable`.
+    journal off (measured). What the features were is noted for `disable`, before: whoever is killed when the journal is
+    there and the mirroring is not would else leave it for the image's own.
     """
     changing = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_JOURNALING
-    if image.features() & changing != rbd.RBD_FEATURE_EXCLUSIVE_LOCK and _noted_features(image) is None:
+    changes = wanted is Mode.JOURNAL or image.features() & changing != rbd.RBD_FEATURE_EXCLUSIVE_LOCK
+    if changes and _noted_features(image) is None:
         image.metadata_set(FEATURES_KEY, f"{image.id()} {image.features()}")
 
 

@@ -1,7 +1,7 @@
 """Somebody died while Ceph ended an image's mirroring: it counts as not mirrored, and the copy stays. The next one ends that."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import rados
@@ -70,6 +70,40 @@ def test_a_copy_that_is_just_removed_is_nobodys_primary(ceph_bed: Bed) -> None:
         assert seen.proven and not seen.by_name["one-8"].primary and not seen.by_name["one-8"].complete
         assert not enable.is_its_own(there, "one-8")
         assert enable.is_its_own(pool, "one-8"), "an image that is somebody's"
+
+
+class Killed(Exception):
+    pass
+
+
+class DiesAmid:
+    """An image whose user is killed when Ceph has added the journal and does not mirror yet."""
+
+    def __init__(self, image: rbd.Image):
+        self.image = image
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.image, name)
+
+    def mirror_image_enable(self, _: int) -> None:
+        self.image.update_features(rbd.RBD_FEATURE_JOURNALING, True)
+        raise Killed
+
+
+def test_a_journal_that_a_killed_beginning_left_goes_with_the_rest(ceph_bed: Bed) -> None:
+    with pool_of(ceph_bed, "site-a") as pool:
+        pool.rbd.create(pool.io, "one-9", 8 << 20, old_format=False)
+        with pool.image("one-9") as image:
+            before = image.features()
+            with pytest.raises(Killed):
+                mirror.enable(pool, DiesAmid(image), Mode.JOURNAL)
+            assert image.features() != before
+        with pool.image("one-9") as image:
+            mirror.enable(pool, image, Mode.JOURNAL)
+        contents.strip(pool, "one-9")
+        with pool.image("one-9", read_only=True) as image:
+            assert image.features() == before
+            assert not list(image.metadata_list())
 
 
 def follows(there: Pool, name: str) -> bool:
