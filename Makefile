@@ -3,8 +3,8 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 FRONTEND ?= standin
 export FRONTEND
-# Two beds side by side, a test file each; there is one pair of real front-ends only.
-AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 2 --dist loadfile)
+# Two beds side by side, a test file each, the slow ones first; there is one pair of real front-ends only.
+AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 2 --dist loadfile --no-loadscope-reorder)
 
 .PHONY: setup test lint unit install contract bed long demo deb clean
 
@@ -34,10 +34,10 @@ contract: setup
 	$(PYTEST) tests/contract
 
 bed: setup
-	$(PYTEST) tests/bed tests/faults -m "not long" $(AT_ONCE)
+	$(PYTEST) tests/faults tests/bed -m "not long" $(AT_ONCE)
 
 long: setup
-	$(PYTEST) tests/bed tests/faults -m long $(AT_ONCE)
+	$(PYTEST) tests/faults tests/bed -m long $(AT_ONCE)
 
 demo: setup
 	$(PYTHON) -m sandbox.demo

@@ -140,5 +140,5 @@ while :; do
     echo OFF
     poweroff -f
   fi
-  sleep 0.15
+  sleep 0.3
 done

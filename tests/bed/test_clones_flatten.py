@@ -140,6 +140,7 @@ def test_a_killed_keepers_work_is_begun_again(g: Ground, slowly: None, tmp_path:
     g.protected(disk)
 
 
+@pytest.mark.long
 def test_a_vm_that_begins_to_write_in_the_midst_loses_nothing(g: Ground, slowly: None, tmp_path: Path) -> None:
     """Its client takes the lock and the work; what it wrote stands, what it did not write is the base's."""
     name = g.slow_base(712, tmp_path)

@@ -60,6 +60,7 @@ def roles(cloud: Cloud, name: str) -> bool:
         return w.primaries(pool)[name]
 
 
+@pytest.mark.long
 def test_a_cut_amid_a_planned_move_is_taken_back_once_the_line_is_there(story: Story) -> None:
     """The VM is stopped and held at site A when the line goes: nothing may be promoted, and later all is as it was."""
     a, b, bed = story.sites.a, story.sites.b, story.sites.bed
