@@ -1,0 +1,95 @@
+"""A promotion in journal mode writes and proves itself by the journal alone; both are compared with librbd here."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import rbd
+
+from onedr.model import CephAccess, Mode
+from onedr.ops import storage
+from onedr.ports import ceph, imagejournal, mirror
+from onedr.ports.ceph import Pool
+from sandbox.waiting import until
+
+if TYPE_CHECKING:
+    from sandbox.bed import Bed
+
+MARK = "onedr.test"
+
+
+@contextmanager
+def at(bed: Bed, site: str) -> Iterator[Pool]:
+    with ceph.connect(CephAccess("one", "oneadmin", str(bed.sites[site].ceph_conf))) as pool:
+        yield pool
+
+
+def seen(pool: Pool, name: str) -> tuple[bool, bool | None]:
+    """Is it ours by librbd, and by its journal?"""
+    with pool.image(name, read_only=True) as image:
+        return mirror.is_primary(image), imagejournal.is_ours(pool, str(image.id()))
+
+
+def mirrored(here: Pool, there: Pool, name: str) -> None:
+    here.rbd.create(here.io, name, 8 << 20, old_format=False)
+    with here.image(name) as image:
+        mirror.enable(here, image, Mode.JOURNAL)
+        image.metadata_set(MARK, "1")
+
+    def arrived() -> bool:
+        try:
+            with there.image(name, read_only=True) as copy:
+                return MARK in dict(copy.metadata_list())
+        except rbd.ImageNotFound:
+            return False
+
+    until("a complete copy", arrived, 90)
+
+
+def test_the_journal_says_what_librbd_says(ceph_bed: Bed) -> None:
+    with at(ceph_bed, "site-a") as here, at(ceph_bed, "site-b") as there:
+        mirrored(here, there, "one-1")
+        assert (seen(here, "one-1"), seen(there, "one-1")) == ((True, True), (False, False))
+        assert storage.promote(there, "one-1", False, Mode.JOURNAL) == "promoted by force"
+        assert (seen(here, "one-1"), seen(there, "one-1")) == ((True, True), (True, True))
+        assert storage.promote(there, "one-1", False, Mode.JOURNAL) == "was primary already"
+        with here.image("one-1") as image:
+            image.mirror_image_demote()
+        assert seen(here, "one-1") == (False, False)
+        with there.image("one-1") as image:
+            image.write(b"x" * 512, 0)
+        here.rbd.create(here.io, "one-2", 8 << 20, old_format=False)
+        with here.image("one-2", read_only=True) as image:
+            assert imagejournal.is_ours(here, str(image.id())) is None, "it has no journal"
+
+
+class Strict(Pool):
+    """A Ceph that promotes nothing that was opened to read."""
+
+    @contextmanager
+    def image(self, name: str, read_only: bool = False) -> Iterator[Any]:
+        with super().image(name, read_only) as image:
+            yield Refusing(image) if read_only else image
+
+
+class Refusing:
+    def __init__(self, image: rbd.Image):
+        self.image = image
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.image, name)
+
+    def mirror_image_promote(self, _: bool) -> None:
+        raise rbd.ReadOnlyImage("error promoting image to primary", errno=30)
+
+
+def test_where_ceph_wants_it_opened_to_write_it_is(ceph_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    with at(ceph_bed, "site-a") as here, at(ceph_bed, "site-b") as there:
+        mirrored(here, there, "one-3")
+        monkeypatch.setattr(imagejournal, "is_ours", lambda *_: None)  # and its journal cannot be read
+        strict = Strict(there.cluster, there.io, there.access)
+        assert storage.promote(strict, "one-3", False, Mode.JOURNAL) == "promoted by force"
+        with there.image("one-3", read_only=True) as image:
+            assert mirror.claims(image)
