@@ -14,7 +14,7 @@ from onedr.ports import imagejournal, kept, mirror, terms
 from onedr.ports.ceph import Pool
 
 _PAUSE_S = 0.3
-_LOOK_LIMIT_S, _LOOKING, _FEW = 20, 32, 16  # seconds for one image, images at once, images looked at first
+_LOOK_LIMIT_S, _LOOKING, _FEW = 20, 32, 4  # seconds for one image, images at once, images looked at first
 _CUT_OFF_S = 60
 _UNFORCED_LIMIT_S = 60  # a demotion arrives within 12 s in journal mode with stock settings (CEPH-FACTS §4)
 
