@@ -11,6 +11,7 @@ from onedr.ports.ceph import Pool
 
 _LASTS_S = 60
 _KEEP_EVERY_S = 10
+_MARGIN_S = 20  # for the clocks, and for a removal that takes its time
 _NAME = "onedr"
 _MAY_RENEW = 1  # LIBRADOS_LOCK_FLAG_RENEW
 
@@ -36,9 +37,9 @@ class Place:
 
     def leave(self) -> None:
         """Give it back, if it is ours; nothing stays in the pool."""
-        if not self._kept:
-            return
+        ours = self._kept and time.monotonic() - self._kept < _LASTS_S - _MARGIN_S
         self._kept = 0.0
-        with suppress(rados.ObjectNotFound):  # it ran out, and the next one has been and gone
-            self._io.unlock(self._what, _NAME, self._cookie)
-            self._io.remove_object(self._what)
+        if ours:  # else it is about to run out, or another process has it already
+            with suppress(rados.ObjectNotFound):
+                # The lock goes with its object, in one step: who took it between an unlock and this would lose it.
+                self._io.remove_object(self._what)

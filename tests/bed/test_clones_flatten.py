@@ -61,6 +61,7 @@ def test_many_at_once_begin_before_they_are_flattened_and_end_protected(
     g.settings(**attributes)
     number = 700 + len(attributes.get("DR_MODE", ""))
     name = g.base(number, tmp_path)
+    assert held.take(), "for another minute: the base's copy may have taken long"
     disks = [g.vm(vm, name) for vm in range(10, 22)]
     said = ended([g.start("clone", vm, name) for vm in range(10, 22)])  # each VM has its answer
     assert [text for text in said if "waits to be flattened" not in text] == []

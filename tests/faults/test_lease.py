@@ -1,0 +1,51 @@
+"""The place that one process has at a time, as several hurry for it."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import rados
+from test_prefix import pool_of
+
+from onedr.ports.lease import Place
+
+if TYPE_CHECKING:
+    from sandbox.bed import Bed
+
+
+class Hurry:
+    """RADOS at which another process takes the place as soon as it is free: after each call of the one that leaves."""
+
+    def __init__(self, io: rados.Ioctx, other: Place):
+        self.io, self.other = io, other
+
+    def __getattr__(self, name: str) -> Any:
+        def then(*arguments: Any) -> Any:
+            answer = getattr(self.io, name)(*arguments)
+            self.other.take()
+            return answer
+
+        return then
+
+
+def test_one_at_a_time_and_nothing_stays(ceph_bed: Bed) -> None:
+    with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-a") as elsewhere:
+        one, two = Place(pool, "onedr.place"), Place(elsewhere, "onedr.place")
+        assert one.take() and one.take() and not two.take()
+        two.leave()
+        assert not two.take(), "who has it not cannot give it back"
+        one.leave()
+        assert two.take() and not one.take()
+        two.leave()
+        assert "onedr.place" not in {entry.key for entry in pool.io.list_objects()}
+
+
+def test_who_takes_it_while_it_is_given_back_keeps_it(ceph_bed: Bed) -> None:
+    with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-a") as second, pool_of(ceph_bed, "site-a") as third:
+        one, two, late = (Place(where, "onedr.place") for where in (pool, second, third))
+        assert one.take()
+        one._io = Hurry(pool.io, two)
+        one.leave()
+        assert not late.take(), "two has it"
+        two.leave()
+        assert late.take()
+        late.leave()
