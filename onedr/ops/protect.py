@@ -8,7 +8,7 @@ import rbd
 from onedr.errors import OneDRError
 from onedr.model import Mode, Settings
 from onedr.ops import clones
-from onedr.ports import mirror
+from onedr.ports import images, mirror
 from onedr.ports.ceph import Pool
 
 # A note of this site about an image that is not mirrored. Keys with this prefix are left out of a first copy and in
@@ -25,6 +25,11 @@ class Waiting(NamedTuple):
     reason: str
     base: str = ""
     flatten: bool = False
+
+
+# Ceph makes a clone as an image without a parent, and gives it its parent last: mirrored in between, it would be no clone
+# to whoever decides about flattening and waiting for the base.
+_HALF_MADE = Waiting("is just being made")
 
 
 def protect(pool: Pool, name: str, settings: Settings) -> str | None:
@@ -44,6 +49,8 @@ def begin(pool: Pool, name: str, settings: Settings, patient: bool = True) -> Wa
         found = Waiting(missing) if missing else _enable(pool, name, settings, patient)
     except (rbd.Error, OneDRError) as error:
         found = Waiting(f"mirroring was refused: {error}")
+    if found is _HALF_MADE:
+        return found  # nothing is written on it: who makes it goes on with it, and protects it
     try:
         note(pool, name, found.reason if found else None)
     except rbd.Error as error:
@@ -61,11 +68,15 @@ def _enable(pool: Pool, name: str, settings: Settings, patient: bool) -> Waiting
             with pool.image(name) as image:
                 sign(image)
         return None
+    if images.is_being_made(pool, name):
+        return _HALF_MADE
     if parent is not None:
         waiting = must_flatten(parent, settings) or _after_parent(pool, parent, settings, patient)
         if waiting:
             return waiting
     with pool.image(name) as image:
+        if parent_of(image) != parent:  # it was being made when we looked
+            return _HALF_MADE
         mirror.enable(pool, image, settings.mode)
         sign(image)
     if settings.mode is Mode.SNAPSHOT and settings.schedule:

@@ -73,6 +73,12 @@ def remove_unfinished(pool: Pool, name: str, what: str) -> bool:
     return True
 
 
+def is_being_made(pool: Pool, name: str) -> bool:
+    """Is the image not whole yet, or was its making killed? Raises rbd.ImageNotFound."""
+    maker_to_be = intents.of(pool, name)
+    return bool(maker_to_be) and maker(pool, name) != maker_to_be
+
+
 def finish_clone(pool: Pool, source: str, name: str, what: str) -> bool:
     """Take over a clone of `source` under this name that a killed run made and had no time to mark; False for anything else."""
     with pool.image(name) as image:

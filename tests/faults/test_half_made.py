@@ -1,0 +1,75 @@
+"""Ceph gives a clone its parent last. Who mirrors what he finds must not take it for an image that stands alone meanwhile."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import rbd
+from test_prefix import pool_of
+
+from onedr.model import Mode, Settings
+from onedr.ops.protect import begin
+from onedr.ports import base, images, mirror
+from onedr.ports.ceph import Pool
+
+if TYPE_CHECKING:
+    from sandbox.bed import Bed
+
+FLATTEN = Settings(protect=True, flatten_clones=True)
+WHAT = "disk 0 of VM 1"
+
+
+def made(pool: Pool, name: str) -> None:
+    pool.rbd.create(pool.io, name, 8 << 20, old_format=False)
+
+
+def mode_of(pool: Pool, name: str) -> Mode | None:
+    with pool.image(name, read_only=True) as image:
+        return mirror.mode(image)
+
+
+def test_what_is_being_made_is_left_alone_until_it_is_whole(ceph_bed: Bed) -> None:
+    with pool_of(ceph_bed, "site-a") as pool:
+        with images.making(pool, "one-1-1-0", WHAT):
+            made(pool, "one-1-1-0")
+            waiting = begin(pool, "one-1-1-0", FLATTEN)
+            assert waiting is not None and waiting.reason == "is just being made" and not waiting.flatten
+            assert mode_of(pool, "one-1-1-0") is None
+        assert begin(pool, "one-1-1-0", FLATTEN) is None
+        assert mode_of(pool, "one-1-1-0") is Mode.JOURNAL
+
+
+class Early(Pool):
+    """A look, the first one, at a clone that has no parent yet."""
+
+    looks = 0
+
+    @contextmanager
+    def image(self, name: str, read_only: bool = False) -> Iterator[Any]:
+        with super().image(name, read_only) as image:
+            self.looks += 1
+            yield Parentless(image) if self.looks == 1 else image
+
+
+class Parentless:
+    def __init__(self, image: rbd.Image):
+        self.image = image
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.image, name)
+
+    def parent_info(self) -> None:
+        raise rbd.ImageNotFound("no parent", errno=2)
+
+
+def test_a_clone_that_was_made_since_the_look_is_not_mirrored_as_an_image(ceph_bed: Bed) -> None:
+    """Also where the stock driver makes it, which leaves no word of what it is about to make."""
+    with pool_of(ceph_bed, "site-a") as pool:
+        made(pool, "one-2")
+        base.clone(pool, "one-2", "one-2-1-0")
+        waiting = begin(Early(pool.cluster, pool.io, pool.access), "one-2-1-0", FLATTEN)
+        assert waiting is not None and waiting.reason == "is just being made"
+        assert mode_of(pool, "one-2-1-0") is None
+        waiting = begin(pool, "one-2-1-0", FLATTEN)
+        assert waiting is not None and waiting.flatten
