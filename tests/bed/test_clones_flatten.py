@@ -160,6 +160,7 @@ def test_a_vm_that_begins_to_write_in_the_midst_loses_nothing(g: Ground, slowly:
     g.protected(disk)
 
 
+@pytest.mark.long
 def test_without_room_nothing_is_flattened_and_the_reason_is_shown(g: Ground) -> None:
     made = g.here.ds("mkfs", image(713, size=1024), g.here.api.datastores[calls.DATASTORE_ID])
     succeeded(made, "one/one-713\n")

@@ -6,6 +6,7 @@ import random
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import workload as w
 
 from onedr.ops.action import Request
@@ -22,6 +23,7 @@ _RUNS = 40
 _DICE = random.Random(20261122)
 
 
+@pytest.mark.long  # tests/faults/test_every_step.py
 def test_a_run_killed_again_and_again_ends_with_every_vm_and_image_there_once(sites: Sites) -> None:
     a, b = sites.a, sites.b
     images = {name: w.create_image(a, name, wait=False) for name in ("one", "two", "three")}

@@ -18,7 +18,10 @@ def ground(sites: Sites) -> Iterator[Ground]:
         yield made
 
 
-@pytest.mark.parametrize("disk", [operations.PERSISTENT, operations.CLONE], ids=["persistent", "clone"])
+# Of persistent disks `make test` tries the other mode.
+@pytest.mark.parametrize("disk", [
+    pytest.param(operations.PERSISTENT, id="persistent", marks=pytest.mark.long), pytest.param(operations.CLONE, id="clone"),
+])
 @pytest.mark.parametrize("row", operations.BY_DISK)
 def test_a_disk_stays_mirrored(ground: Ground, row: Callable[[Ground, int], None], disk: int):
     row(ground, disk)
