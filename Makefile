@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
 FRONTEND ?= standin
 export FRONTEND
-# Two beds side by side, a test file each, the slow ones first; there is one pair of real front-ends only.
+# Two beds side by side, a test file each, first the faults, which are slow; there is one pair of real front-ends only.
 AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 2 --dist loadfile --no-loadscope-reorder)
 
 .PHONY: setup test lint unit install contract bed long demo deb clean

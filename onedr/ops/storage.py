@@ -63,11 +63,9 @@ def _take_journal(pool: Pool, name: str) -> str:
     hundreds of images (docs/bench.md).
     """
     try:
-        with pool.image(name, read_only=True) as image:
-            image_id, how = str(image.id()), _force(image)
+        image_id, how = _forced(pool, name, read_only=True)
     except rbd.ReadOnlyImage:  # 16.2 never says so
-        with pool.image(name) as image:
-            image_id, how = str(image.id()), _force(image)
+        image_id, how = _forced(pool, name, read_only=False)
     ours = imagejournal.is_ours(pool, image_id)
     if ours is None:
         with pool.image(name, read_only=True) as image:
@@ -96,6 +94,12 @@ def _promote(image: rbd.Image, peer_demoted: bool) -> str:
     if peer_demoted:
         raise OneDRError(f"the peer's demotion did not arrive within {_UNFORCED_LIMIT_S} s; does rbd-mirror run here?")
     return _force(image)
+
+
+def _forced(pool: Pool, name: str, read_only: bool) -> tuple[str, str]:
+    """The image's id, and how."""
+    with pool.image(name, read_only) as image:
+        return str(image.id()), _force(image)
 
 
 def _force(image: rbd.Image) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import rbd
+from wrapped import Wrapped
 
 from onedr.model import CephAccess, Mode
 from onedr.ops import storage
@@ -74,13 +75,7 @@ class Strict(Pool):
             yield Refusing(image) if read_only else image
 
 
-class Refusing:
-    def __init__(self, image: rbd.Image):
-        self.image = image
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.image, name)
-
+class Refusing(Wrapped):
     def mirror_image_promote(self, _: bool) -> None:
         raise rbd.ReadOnlyImage("error promoting image to primary", errno=30)
 

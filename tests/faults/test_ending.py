@@ -1,12 +1,13 @@
 """Somebody died while Ceph ended an image's mirroring: it counts as not mirrored, and the copy stays. The next one ends that."""
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import rados
 import rbd
 from test_prefix import pool_of, protected
+from wrapped import Wrapped
 
 from onedr.model import Mode, Settings
 from onedr.ops import contents, copies, enable
@@ -76,14 +77,8 @@ class Killed(Exception):
     pass
 
 
-class DiesAmid:
+class DiesAmid(Wrapped):
     """An image whose user is killed when Ceph has added the journal and does not mirror yet."""
-
-    def __init__(self, image: rbd.Image):
-        self.image = image
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.image, name)
 
     def mirror_image_enable(self, _: int) -> None:
         self.image.update_features(rbd.RBD_FEATURE_JOURNALING, True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rbd
 from test_prefix import pool_of
+from wrapped import Wrapped
 
 from onedr.model import Mode, Settings
 from onedr.ops.protect import begin
@@ -52,13 +53,7 @@ class Early(Pool):
             yield Parentless(image) if self.looks == 1 else image
 
 
-class Parentless:
-    def __init__(self, image: rbd.Image):
-        self.image = image
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.image, name)
-
+class Parentless(Wrapped):
     def parent_info(self) -> None:
         raise rbd.ImageNotFound("no parent", errno=2)
 
