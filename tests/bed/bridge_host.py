@@ -17,7 +17,8 @@ from sandbox.network import inside
 from sandbox.waiting import until
 
 SSHD = "/usr/sbin/sshd"
-_MOUNT = 'mount --bind "$1" "$2"; shift 2; exec "$@"'  # words of a test, the names are arguments
+# words of a test, the names are arguments; sshd wants /run/sshd, which systemd makes elsewhere
+_MOUNT = 'mount --bind "$1" "$2" && mount -t tmpfs tmpfs /run && mkdir -m 755 /run/sshd && shift 2 && exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,6 @@ def bridges(folder: Path, site: Site, names: Sequence[str] = ("bridge-1", "bridg
     made.ceph_conf.parent.mkdir()
     _client(made)
     with ExitStack() as stack:
-        stack.enter_context(_privilege_folder())
         for name, port in made.ports.items():
             stack.enter_context(_sshd(made, site, name, port))
         yield made
@@ -104,20 +104,6 @@ def _client(made: Bridges) -> None:
         f'{ssh} "$@"\n'
     )
     shim.chmod(0o755)
-
-
-@contextmanager
-def _privilege_folder() -> Iterator[None]:
-    """sshd wants /run/sshd, which systemd makes elsewhere."""
-    folder = Path("/run/sshd")
-    if folder.exists():
-        yield
-        return
-    folder.mkdir(mode=0o755)
-    try:
-        yield
-    finally:
-        folder.rmdir()
 
 
 @contextmanager
