@@ -16,6 +16,7 @@ from onedr.ports.ceph import Pool
 _PAUSE_S = 0.3
 _LOOK_LIMIT_S, _LOOKING, _FEW = 20, 32, 4  # seconds for one image, images at once, images looked at first
 _CUT_OFF_S = 60
+_LET_GO_S = 20
 _UNFORCED_LIMIT_S = 60  # a demotion arrives within 12 s in journal mode with stock settings (CEPH-FACTS §4)
 
 
@@ -80,11 +81,35 @@ def _not_primary(name: str) -> OneDRError:
 
 
 def leave_term(pool: Pool, name: str, term: Term) -> str:
-    """Leave a promoted image's term on it (ports.terms). Apart from the promotion: it costs more than that does."""
-    with pool.image(name) as image:
-        kept.drop(image)
-        terms.write(image, term)
-    return f"term {term.number}"
+    """Leave a promoted image's term on it (ports.terms). Apart from the promotion: it costs more than that does.
+
+    The proof as well that the image can be written. An rbd-mirror that missed the promotion keeps the image's lock until it
+    is told of the journal once more (docs/measured.md). Raises OneDRError when it keeps it for 20 s.
+    """
+    end = time.monotonic() + _LET_GO_S
+    while True:
+        try:
+            with pool.image(name) as image:
+                kept.drop(image)
+                terms.write(image, term)
+            return f"term {term.number}"
+        except (rbd.ReadOnlyImage, rbd.PermissionError) as error:
+            if time.monotonic() > end:
+                raise _not_ours(pool, name) from error
+            imagejournal.tell(pool, _id_of(pool, name))
+            time.sleep(_PAUSE_S)
+
+
+def _id_of(pool: Pool, name: str) -> str:
+    with pool.image(name, read_only=True) as image:
+        return str(image.id())
+
+
+def _not_ours(pool: Pool, name: str) -> OneDRError:
+    with pool.image(name, read_only=True) as image:
+        primary = mirror.is_primary(image)
+    what = "keeps its lock although it is promoted" if primary else "took it back after it was promoted"
+    return OneDRError(f"{name} cannot be written: this site's rbd-mirror {what}. Restart rbd-mirror here, then run this again")
 
 
 def _promote(image: rbd.Image, peer_demoted: bool) -> str:

@@ -7,6 +7,9 @@ src/librbd/journal/Types.h; compared with librbd by tests/bed/test_promote.py).
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
+
+import rados
 
 from onedr.ports import omap
 from onedr.ports.ceph import Pool
@@ -14,11 +17,21 @@ from onedr.ports.ceph import Pool
 _TAG = struct.Struct("<BBIQQI")  # version, oldest version of a reader, length; number, class, length of the data
 _TEXT = struct.Struct("<I")
 _READER = 1
+_TOLD_MS = 5000
 
 
 def is_ours(pool: Pool, image_id: str) -> bool | None:
     """May this site write the image? None when its journal does not say so beyond doubt. Raises rados.Error."""
     return newest_is_ours(omap.all_of(pool, f"journal.{image_id}", "tag_"))
+
+
+def tell(pool: Pool, image_id: str) -> None:
+    """Tell everyone who has the journal open that it changed, as librbd does when it adds a tag; nothing is changed.
+
+    An image without a journal is left alone. Who does not answer within 5 s is not waited for. Raises rados.Error.
+    """
+    with suppress(rados.ObjectNotFound, rados.TimedOut):
+        pool.io.notify(f"journal.{image_id}", timeout_ms=_TOLD_MS)
 
 
 def newest_is_ours(tags: dict[str, bytes]) -> bool | None:

@@ -9,9 +9,11 @@ import pytest
 import rbd
 from wrapped import Wrapped
 
+from onedr.errors import OneDRError
+from onedr.facts import Term
 from onedr.model import CephAccess, Mode
 from onedr.ops import storage
-from onedr.ports import ceph, imagejournal, mirror
+from onedr.ports import ceph, imagejournal, mirror, omap, terms
 from onedr.ports.ceph import Pool
 from sandbox.waiting import until
 
@@ -34,6 +36,7 @@ def seen(pool: Pool, name: str) -> tuple[bool, bool | None]:
 
 
 def mirrored(here: Pool, there: Pool, name: str) -> None:
+    """Returns when the copy is complete and rbd-mirror follows: before, it may take a promoted copy back (docs/measured.md)."""
     here.rbd.create(here.io, name, 8 << 20, old_format=False)
     with here.image(name) as image:
         mirror.enable(here, image, Mode.JOURNAL)
@@ -42,7 +45,8 @@ def mirrored(here: Pool, there: Pool, name: str) -> None:
     def arrived() -> bool:
         try:
             with there.image(name, read_only=True) as copy:
-                return MARK in dict(copy.metadata_list())
+                replayed = omap.all_of(there, f"journal.{copy.id()}", f"tag_{1:016x}")
+                return MARK in dict(copy.metadata_list()) and bool(replayed)
         except rbd.ImageNotFound:
             return False
 
@@ -88,3 +92,37 @@ def test_where_ceph_wants_it_opened_to_write_it_is(ceph_bed: Bed, monkeypatch: p
         assert storage.promote(strict, "one-3", False, Mode.JOURNAL) == "promoted by force"
         with there.image("one-3", read_only=True) as image:
             assert mirror.claims(image)
+
+
+class Held(Pool):
+    """A Ceph whose rbd-mirror keeps the lock of a promoted image until it is told of the journal again."""
+
+    told = False
+
+    @contextmanager
+    def image(self, name: str, read_only: bool = False) -> Iterator[Any]:
+        with super().image(name, read_only) as image:
+            yield image if read_only or self.told else Locked(image)
+
+
+class Locked(Wrapped):
+    def metadata_set(self, *_: object) -> None:
+        raise rbd.ReadOnlyImage("error setting metadata", errno=30)
+
+
+def test_an_rbd_mirror_that_missed_the_promotion_is_told_again(ceph_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    with at(ceph_bed, "site-a") as here, at(ceph_bed, "site-b") as there:
+        mirrored(here, there, "one-4")
+        storage.promote(there, "one-4", False, Mode.JOURNAL)
+        held = Held(there.cluster, there.io, there.access)
+        term = Term(1, there.fsid(), "site-b", 1.0, None)
+        with monkeypatch.context() as patch:
+            patch.setattr(storage, "_LET_GO_S", 0)
+            with pytest.raises(OneDRError, match="one-4 cannot be written: .* keeps its lock although it is promoted"):
+                storage.leave_term(held, "one-4", term)
+        with there.image("one-4", read_only=True) as image:
+            journal = f"journal.{image.id()}"
+        with there.io.watch(journal, lambda *_: setattr(held, "told", True)):
+            assert storage.leave_term(held, "one-4", term) == "term 1"
+        with there.image("one-4", read_only=True) as image:
+            assert terms.of(image) == term
