@@ -17,7 +17,7 @@ from onedr.policy import definition
 from onedr.policy.conversion import Item, Vm
 from onedr.policy.settings import wants_protection
 from onedr.policy.vm_template import ORIGIN
-from onedr.ports import images, mirror
+from onedr.ports import images, intents, mirror
 from onedr.ports.ceph import Pool
 from onedr.ports.frontend import FrontEnd, attributes, number
 
@@ -155,6 +155,8 @@ def strip(pool: Pool, name: str) -> None:
     """
     try:
         mirror.disable(pool, name)
+        if not images.is_being_made(pool, name):  # without its maker's name a note that stayed behind would say it is
+            intents.clear(pool, name)
         with pool.image(name) as image:
             for key in [str(key) for key, _ in image.metadata_list() if is_ours(str(key))]:
                 image.metadata_remove(key)

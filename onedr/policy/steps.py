@@ -57,7 +57,7 @@ MEANINGS = {
     ),
     Kind.TERM: Meaning(
         "the image is primary here",
-        "the term reads back from the image",
+        "the term reads back from the image, which so can be written",
         "without it a returned peer counts as equal and nothing is demoted there by itself; onedr resume writes it",
     ),
     Kind.REGISTER: Meaning("the image is primary here", "oned shows an image with that SOURCE, READY", _GOES_ON),

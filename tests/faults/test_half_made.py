@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import rbd
 from test_prefix import pool_of
 from wrapped import Wrapped
 
 from onedr.model import Mode, Settings
+from onedr.ops import contents
 from onedr.ops.protect import begin
-from onedr.ports import base, images, mirror
+from onedr.ports import base, images, intents, mirror
 from onedr.ports.ceph import Pool
 
 if TYPE_CHECKING:
@@ -39,6 +41,19 @@ def test_what_is_being_made_is_left_alone_until_it_is_whole(ceph_bed: Bed) -> No
             assert mode_of(pool, "one-1-1-0") is None
         assert begin(pool, "one-1-1-0", FLATTEN) is None
         assert mode_of(pool, "one-1-1-0") is Mode.JOURNAL
+
+
+def test_a_note_that_stayed_behind_goes_with_the_makers_name(ceph_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The removal of the note failed; the datastore is given back to stock, and protected again later."""
+    with pool_of(ceph_bed, "site-a") as pool:
+        with monkeypatch.context() as patch:
+            patch.setattr(intents, "clear", lambda *_: None)
+            with images.making(pool, "one-3", WHAT):
+                made(pool, "one-3")
+        assert intents.of(pool, "one-3")
+        contents.strip(pool, "one-3")
+        assert begin(pool, "one-3", FLATTEN) is None
+        assert mode_of(pool, "one-3") is Mode.JOURNAL
 
 
 class Early(Pool):
