@@ -12,6 +12,7 @@ from typing import Any
 from lxml import etree
 
 _URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/:@\s]+)(?::([0-9]{1,5}))?(/\S*)?")
+_DATE = "%a, %d %b %Y %H:%M:%S GMT"  # oned 7.4 itself writes UTC for GMT
 _CHUNK = 1 << 20
 _LONGEST_HEAD = 1 << 16
 
@@ -53,7 +54,7 @@ def clock(url: str, limit_s: float) -> tuple[float, float]:
     after = time.time()
     said = next((line.partition(":")[2].strip() for line in lines if line.lower().startswith("date:")), "")
     try:
-        there = calendar.timegm(time.strptime(said, "%a, %d %b %Y %H:%M:%S GMT"))
+        there = calendar.timegm(time.strptime(said.replace("UTC", "GMT"), _DATE))
     except ValueError as error:
         raise TransportError(f"its answer does not say what time it is there ({said!r})") from error
     return there - after, there + 1 - before

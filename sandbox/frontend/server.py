@@ -61,5 +61,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The time as oned 7.4 says it: UTC for HTTP's GMT."""
+        return super().date_time_string(timestamp).replace("GMT", "UTC")
+
     def log_message(self, format: str, *args: Any) -> None:
         """Requests are logged by the dispatcher."""
