@@ -57,8 +57,8 @@ class Stock:
         return {**names, "clone": f"{names['base']}-{self.vm}-1"}
 
     def wait_space(self) -> None:
-        """oned forgets a datastore's size when its drivers change, and refuses new images until it was monitored."""
-        until("space", lambda: int(self.cloud.api.datastore.info(self.datastore_id).FREE_MB) > 0, 60, 0.2)
+        """oned forgets a datastore's size when its drivers change, and refuses new images until it was monitored (each 300 s)."""
+        until("space", lambda: int(self.cloud.api.datastore.info(self.datastore_id).FREE_MB) > 0, 330, 0.2)
 
     def onedr(self, *argv: str, code: int = 0) -> list[dict[str, Any]]:
         """`onedr <verb> stock … --json`: its events."""

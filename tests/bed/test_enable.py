@@ -118,6 +118,7 @@ def test_a_mode_is_not_changed_under_mirrored_images(stock: s.Stock) -> None:
     assert stock.template()["DR_MODE"] == "JOURNAL"
 
 
+@pytest.mark.timeout(600)  # a real oned looks at datastores each 300 s
 def test_new_vms_live_on_the_stock_system_datastore(stock: s.Stock, sites: Sites) -> None:
     cloud = stock.cloud
     stock.wait_space()
