@@ -107,6 +107,8 @@ class Keeper:
         seen = status.view(self._pool, datastore, self._frontend)
         self._peer_answers = seen.copies.sight.peer is Peer.ANSWERS
         complete = {name for name, copy in seen.copies.by_name.items() if copy.complete and not copy.primary}
+        if not self._peer_answers:  # marks go on: they tell later what only this site's disks hold
+            complete |= self._complete
         fresh = (complete & self._mirrored) - self._complete
         self._complete = complete & self._mirrored
         self.beat(fresh | (self._complete - self._in_use))
