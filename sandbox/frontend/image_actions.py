@@ -118,7 +118,9 @@ def _made(frontend: Frontend, image: Image, outcome: Outcome) -> None:
     image.source = outcome.stdout.strip() or "-"
     if image.saving:
         frontend.save(image)
-        from sandbox.frontend import vm_saveas  # the two know each other: an image can be the target of a disk
+        from sandbox.frontend import (
+            vm_saveas,  # the two know each other: an image can be the target of a disk
+        )
         vm_saveas.target_made(frontend, image)
         return
     _ready(frontend, image)

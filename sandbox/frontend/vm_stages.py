@@ -10,7 +10,17 @@ from sandbox.frontend.hosts import give_capacity, take_capacity
 from sandbox.frontend.images import Image
 from sandbox.frontend.plans import TRANSFER, Plan, Result, Step
 from sandbox.frontend.transfers import vm_folder
-from sandbox.frontend.vm_life import End, enter, finish, running, settle, stage, still_running, to_stage, to_state
+from sandbox.frontend.vm_life import (
+    End,
+    enter,
+    finish,
+    running,
+    settle,
+    stage,
+    still_running,
+    to_stage,
+    to_state,
+)
 from sandbox.frontend.vms import VM, History
 
 
