@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +149,18 @@ def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 60, datastore
         return complete >= set(names)
 
     until(f"complete copies of {', '.join(names)}", look, limit_s, 0.2)
+
+
+def wait_point(cloud: Cloud, names: Collection[str] | None = None, after: float = 0.0, limit_s: float = ARRIVES_S) -> None:
+    """Wait until a site knows a recovery point of each of these VMs, or of all its records', later than `after`.
+
+    A complete copy has none yet: the keeper sets its first time mark in its next turn, and the mark has to travel.
+    """
+    def known() -> bool:
+        points = {vm["name"]: vm["recovery_point"] or 0.0 for vm in status(cloud)["vms"]}
+        return bool(points) and all(points.get(name, 0.0) > after for name in (points if names is None else names))
+
+    until(f"recovery points at {cloud.name}", known, limit_s, 0.2)
 
 
 def status(cloud: Cloud, datastore: int | None = None) -> dict[str, Any]:
