@@ -27,6 +27,7 @@ from sandbox.guest import ledger
 from sandbox.waiting import SandboxError, until
 
 IMAGE_MIB = 32
+_DISABLED = 1  # one.host.status
 _PIECE = 1 << 22
 ARRIVES_S = 45  # limit of every wait for a record; the machine may be busy
 SMALL = "CPU=0.1\nMEMORY=128\n"
@@ -196,8 +197,8 @@ def introduce(here: Cloud, there: Cloud) -> None:
 def guestless(cloud: Cloud) -> Cloud:
     """The same site with a host that runs VMs without guests, where only disks and objects count; no other host is used."""
     made = replace(cloud, vm_mad="dummy")
-    made.run("onehost", "create", "guestless", "-i", cloud.im_mad, "-v", "dummy")
-    made.run("onehost", "disable", "0")
+    made.api.host.allocate("guestless", cloud.im_mad, "dummy", -1)
+    made.api.host.status(0, _DISABLED)
     return made
 
 
