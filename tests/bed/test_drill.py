@@ -72,6 +72,7 @@ def prepare(story: Story) -> None:
             w.wait_recorded(a, vm, there)
             story.disks[name] = w.disks_of(w.wanted_record(a, vm))
     w.wait_complete(a, [disk for disks in story.disks.values() for disk in disks])
+    w.wait_point(b, list(story.vms))
     for name in ("db", "web"):
         w.wait_writing(a, story.vms[name], 5)
 

@@ -48,6 +48,7 @@ def story(sites: Sites) -> Iterator[Story]:
             w.wait_recorded(a, vm, there)
             made.disks += w.disks_of(w.wanted_record(a, vm))
     w.wait_complete(a, made.disks)
+    w.wait_point(b, ["db", "idle"])
     w.wait_writing(a, made.db)
     yield made
 

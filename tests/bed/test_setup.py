@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import rbd
+from beds import furnish
 
 from onedr.pairing import join_file
 from sandbox import processes
@@ -340,8 +341,7 @@ def test_a_site_that_was_taken_back_alone_joins_again(joined: Ground) -> None:
 
 
 def test_a_protected_datastore_holds_its_set_up(joined: Ground) -> None:
-    for cloud in (joined.a, joined.b):
-        cloud.furnish()
+    furnish(joined.a, joined.b)
     said = joined.refused(joined.b, 2, "teardown")
     assert "ceph-dr is protected" in said and "onedr disable ceph-dr" in said
     by_name = joined.b.run("onedr", "teardown", "ceph-dr", check=False)

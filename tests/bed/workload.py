@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from sandbox.guest import ledger
 from sandbox.waiting import SandboxError, until
 
 IMAGE_MIB = 32
+_DISABLED = 1  # one.host.status
 _PIECE = 1 << 22
 ARRIVES_S = 45  # limit of every wait for a record; the machine may be busy
 SMALL = "CPU=0.1\nMEMORY=128\n"
@@ -152,6 +153,18 @@ def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 60, datastore
     until(f"complete copies of {', '.join(names)}", look, limit_s, 0.2)
 
 
+def wait_point(cloud: Cloud, names: Collection[str] | None = None, after: float = 0.0, limit_s: float = ARRIVES_S) -> None:
+    """Wait until a site knows a recovery point of each of these VMs, or of all its records', later than `after`.
+
+    A complete copy has none yet: the keeper sets its first time mark in its next turn, and the mark has to travel.
+    """
+    def known() -> bool:
+        points = {vm["name"]: vm["recovery_point"] or 0.0 for vm in status(cloud)["vms"]}
+        return bool(points) and all(points.get(name, 0.0) > after for name in (points if names is None else names))
+
+    until(f"recovery points at {cloud.name}", known, limit_s, 0.2)
+
+
 def status(cloud: Cloud, datastore: int | None = None) -> dict[str, Any]:
     """`onedr status --json` of the protected datastore, or of another one."""
     return cloud.onedr("status", str(cloud.datastore_id if datastore is None else datastore))
@@ -185,8 +198,8 @@ def introduce(here: Cloud, there: Cloud) -> None:
 def guestless(cloud: Cloud) -> Cloud:
     """The same site with a host that runs VMs without guests, where only disks and objects count; no other host is used."""
     made = replace(cloud, vm_mad="dummy")
-    made.run("onehost", "create", "guestless", "-i", cloud.im_mad, "-v", "dummy")
-    made.run("onehost", "disable", "0")
+    made.api.host.allocate("guestless", cloud.im_mad, "dummy", -1)
+    made.api.host.status(0, _DISABLED)
     return made
 
 
