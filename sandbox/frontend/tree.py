@@ -7,8 +7,7 @@ import secrets
 import shutil
 from pathlib import Path
 
-from sandbox.frontend import tree_conf
-from sandbox.frontend.fixed_calls import VERSION
+from sandbox.frontend import VERSION, tree_conf
 
 FOLDERS = ("etc/vmm_exec", "var/.one", "var/vms", "var/datastores", "var/remotes/datastore",
            "var/remotes/tm", "var/remotes/vmm", "var/remotes/hooks", "var/remotes/etc/datastore/ceph", "lib", "bin",
