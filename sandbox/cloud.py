@@ -1,6 +1,6 @@
 """A front-end driven as its users do: the `one*` commands for what people do, pyone for looking.
 
-Knows only an endpoint, credentials and a Ceph configuration, so that a real OpenNebula can stand in its place.
+Knows only an endpoint, credentials and a Ceph configuration, so that it can drive a real OpenNebula too.
 """
 from __future__ import annotations
 
@@ -53,21 +53,27 @@ class Cloud:
     @property
     def datastore_id(self) -> int:
         """Id of the protected image datastore (PyPI's client takes ids only)."""
-        return int(next(found.ID for found in self.api.datastorepool.info().DATASTORE if found.NAME == DATASTORE))
+        datastores = self.api.datastorepool.info().DATASTORE
+        return int(next(found.ID for found in datastores if found.NAME == DATASTORE))
 
-    def run(self, *argv: str, check: bool = True, limit_s: float = _LIMIT_S) -> subprocess.CompletedProcess[str]:
-        """Run a command of the site (onevm, onedr ...). When it fails and `check` is set: SandboxError with its output."""
+    def run(
+        self, *argv: str, check: bool = True, limit_s: float = _LIMIT_S
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the site (onevm, onedr ...); with `check` a failure raises SandboxError."""
         env = {**os.environ, **self.process_environment()}
         done = subprocess.run([*self.prefix, *argv], env=env, capture_output=True, text=True, timeout=limit_s)
         if check and done.returncode:
-            raise SandboxError(f"{self.name}: {' '.join(argv)} failed ({done.returncode}): {done.stderr or done.stdout}")
+            text = done.stderr or done.stdout
+            raise SandboxError(f"{self.name}: {' '.join(argv)} failed ({done.returncode}): {text}")
         return done
 
     def process_environment(self) -> dict[str, str]:
         """What a user's shell at this site has set."""
         tools = f"{self.one_location / 'bin'}:{Path(sys.executable).parent}"
-        own = {"ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint, "ONE_AUTH": str(self.one_auth)}
-        return {**self.environment, **own, "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": "200"}
+        return {
+            **self.environment, "ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint,
+            "ONE_AUTH": str(self.one_auth), "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": "200",
+        }
 
     def ceph_attributes(self) -> str:
         """The attributes by which a datastore of this site reaches its pool."""
@@ -90,13 +96,14 @@ class Cloud:
         return dict(json.loads(text if text.startswith("{\n") else text.splitlines()[-1]))
 
     def furnish(self, datastore_attributes: str = "") -> int:
-        """An empty front-end gets a host, a network and protected datastores. Returns the image datastore's id."""
+        """Give an empty front-end a host, a network, protected datastores; the id of the image datastore."""
         self.run("onehost", "create", "localhost", "-i", self.im_mad, "-v", self.vm_mad)
         ceph = f"TM_MAD=ceph_dr\n{self.ceph_attributes()}"
         self.create("onedatastore", f"NAME=ceph-dr-system\nTYPE=SYSTEM_DS\n{ceph}")
         image_datastore = self.create(
             "onedatastore",
-            f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
+            f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}'
+            'SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
             f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\n{datastore_attributes}",
         )
         self.create(
@@ -138,7 +145,9 @@ class Cloud:
         until(f"VM {vm_id} {state}", reached, limit_s)
         return self.api.vm.info(vm_id)
 
-    def wait_datastore(self, datastore_id: int, reached: Callable[[Mapping[str, Any]], bool], limit_s: float = 120) -> Any:
+    def wait_datastore(
+        self, datastore_id: int, reached: Callable[[Mapping[str, Any]], bool], limit_s: float = 120
+    ) -> Any:
         """Wait until a datastore's attributes are as wanted; returns them."""
         last: dict[str, Any] = {}
 

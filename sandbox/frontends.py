@@ -17,7 +17,6 @@ from sandbox.waiting import SandboxError, until
 PORT = 2633
 COMMANDS = {"frontend": "sandbox.frontend", "hooks": "sandbox.frontend.hooks.process"}
 INSTALLER = REPO / "install.sh"
-INSTALL = (str(INSTALLER), "--python", sys.executable)  # the checkout's own environment: no pip per site
 
 
 def available(module: str = "sandbox.frontend.tree") -> bool:

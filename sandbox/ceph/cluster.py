@@ -32,7 +32,7 @@ MGR_FILES = ("mgr_module.py", "mgr_util.py", "rbd_support")
 
 
 def prepare(site: Site, bare: bool = False) -> None:
-    """Make the files of the site's cluster, once: conf, keys, monitor and OSD stores. `bare`: no user but the admin."""
+    """Make conf, keys, monitor and OSD stores of the site's cluster, once. `bare`: only the admin user."""
     ready = site.folder / "ready"
     if ready.exists():
         return

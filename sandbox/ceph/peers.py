@@ -11,7 +11,7 @@ from sandbox.layout import POOL, Site
 
 
 def join(first: Site, second: Site, pool: str = POOL) -> None:
-    """Make the pools of this name mirror peers of each other, both directions, by one bootstrap token; once."""
+    """Make the two pools of this name mirror each other, by one bootstrap token, unless they do."""
     with connect(first) as a, connect(second) as b, a.open_ioctx(pool) as io_a, b.open_ioctx(pool) as io_b:
         if list(rbd.RBD().mirror_peer_list(io_b)):
             return

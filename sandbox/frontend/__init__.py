@@ -1,4 +1,4 @@
-"""A stand-in for oned: the part of an OpenNebula front-end that a disaster-recovery tool sees, behind real XML-RPC."""
+"""A stand-in for oned: what a disaster-recovery tool sees of an OpenNebula front-end, behind real XML-RPC."""
 
 VERSION = "7.4.0"
 """The OpenNebula release it stands in for."""

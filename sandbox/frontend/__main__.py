@@ -72,7 +72,7 @@ def main() -> None:
         with frontend.lock:
             frontend.store.close()
             logging.shutdown()
-            # Threads that wait for drivers would go on: end them with the lock held, so that none sees a closed store.
+            # Threads still wait for drivers: end them with the lock held, so that none sees a closed store.
             os._exit(0)
 
 

@@ -52,6 +52,7 @@ def _datastore(frontend: Frontend, oid: int, name: str, attributes: dict[str, st
         create(made, template, frontend.config, str(frontend.datastores_path))
     except ApiError:
         # In a tree without these drivers the datastores exist all the same, so that later ids do not change.
-        made.template, made.ds_mad, made.tm_mad = template, attributes.get("DS_MAD", "-"), attributes["TM_MAD"]
+        made.template, made.tm_mad = template, attributes["TM_MAD"]
+        made.ds_mad = attributes.get("DS_MAD", "-")
         made.base_path = f"{frontend.datastores_path}/{oid}"
     frontend.store.put(made)

@@ -1,4 +1,4 @@
-"""Running driver executables: argv, standard input, environment, and what their exit codes and output mean."""
+"""Driver executables: argv, standard input, environment, and the meaning of exit code and output."""
 from __future__ import annotations
 
 import base64
@@ -61,10 +61,10 @@ class Executor:
         if not os.access(argv[0], os.X_OK):
             return Outcome(127, "", f"sh: 1: {argv[0]}: not found")
         command = ["nice", "-n", str(self.nice), *argv] if self.nice else argv
-        # Its own session: drivers of a killed oned go on to their end.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   text=True, errors="replace", cwd=self.var, env=self.environment,
-                                   start_new_session=True)
+        # Its own session: a driver outlives a killed oned.
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            errors="replace", cwd=self.var, env=self.environment, start_new_session=True)
         try:
             out, error = process.communicate(stdin, self.timeout)
         except subprocess.TimeoutExpired:

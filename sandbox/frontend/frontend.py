@@ -1,4 +1,4 @@
-"""The front-end that all calls work on: configuration, objects, hook bus, drivers, and the lock on the objects."""
+"""The front-end that all calls work on: configuration, objects and their lock, hook bus, drivers."""
 from __future__ import annotations
 
 import logging

@@ -1,4 +1,4 @@
-"""The table of API calls and the way each one is run: authentication, errors, API hooks."""
+"""The table of API calls, and how each is run: authentication, errors, API hooks."""
 from __future__ import annotations
 
 import logging
@@ -47,7 +47,7 @@ def dispatch(frontend: Frontend, method: str, parameters: tuple[Any, ...]) -> li
         return _refusal(method, refused)
     answer = _run(frontend, method, handler, who, arguments)
     if not method.endswith(_QUIET):
-        _tell_hooks(frontend, method, parameters, answer, who)
+        _publish(frontend, method, parameters, answer, who)
     return answer
 
 
@@ -66,15 +66,18 @@ def _refusal(method: str, refused: ApiError) -> list[Any]:
     return [False, f"[{method}] {refused.text}", int(refused.code), refused.oid, REPLICATION_INDEX]
 
 
-def _tell_hooks(frontend: Frontend, method: str, parameters: tuple[Any, ...], answer: list[Any], who: Caller) -> None:
-    """The event of an API hook. Nothing is escaped: that is how oned does it."""
+def _publish(
+    frontend: Frontend, method: str, parameters: tuple[Any, ...], answer: list[Any], who: Caller
+) -> None:
+    """Publish the event for API hooks. Nothing is escaped, as in oned."""
     given = ["****", *parameters[1:]]
     outward = answer[:4]
     items = [("IN", place, _plain(value)) for place, value in enumerate(given, 1)]
     items += [("OUT", place, str(value).lower() if isinstance(value, bool) else str(value))
               for place, value in enumerate(outward, 1)]
-    xml = "".join(f"<PARAMETER><POSITION>{place}</POSITION><TYPE>{way}</TYPE><VALUE>{value}</VALUE></PARAMETER>"
-                  for way, place, value in items)
+    xml = "".join(
+        f"<PARAMETER><POSITION>{place}</POSITION><TYPE>{way}</TYPE><VALUE>{value}</VALUE></PARAMETER>"
+        for way, place, value in items)
     frontend.hooks.publish("api", method, (
         f"<HOOK_TYPE>API</HOOK_TYPE><CALL>{method}</CALL><CALL_INFO><RESULT>{int(answer[0])}</RESULT>"
         f"<PARAMETERS>{xml}</PARAMETERS><EXTRA>{who.extra if answer[0] else ''}</EXTRA></CALL_INFO>"))

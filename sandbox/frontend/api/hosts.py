@@ -34,8 +34,8 @@ def allocate(frontend: Frontend, who: Caller, name: str, im_mad: str, vm_mad: st
         raise internal(f"Cannot find vmm driver: {vm_mad}")
     if frontend.config.im_mad(im_mad) is None:
         raise internal(f"Cannot find im driver: {im_mad}")
-    host = Host(frontend.store.next_id("host"), name=name, im_mad=im_mad, vm_mad=vm_mad, cluster_id=chosen.oid,
-                cluster=chosen.name)
+    host = Host(frontend.store.next_id("host"), name=name, im_mad=im_mad, vm_mad=vm_mad,
+                cluster_id=chosen.oid, cluster=chosen.name)
     kind = (frontend.config.vm_mad(vm_mad) or {}).get("TYPE", "kvm")
     hypervisor = "dummy" if "dummy" in (im_mad, vm_mad) else kind
     host.template = Template.of(

@@ -10,6 +10,7 @@ from sandbox.frontend.objects.datastores import BACKUP_DS, IMAGE_DS, SYSTEM_DS, 
 from sandbox.frontend.objects.errors import ApiError, Code, action, internal, not_allocated, unauthorized
 from sandbox.frontend.objects.images import Image
 from sandbox.frontend.objects.snapshots import Snapshots
+from sandbox.frontend.objects.templates import Template
 from sandbox.frontend.objects.users import ADMIN, MANAGE, USE, Caller
 
 shared_calls.add_info("image", Image)
@@ -50,11 +51,11 @@ def allocate(frontend: Frontend, who: Caller, text: str, datastore_id: int, unch
 def delete(frontend: Frontend, who: Caller, oid: int, force: bool = False) -> int:
     """Delete an image: its driver decides what becomes of the data."""
     image = frontend.store.get(Image, oid)
-    locked = image.state in (images.LOCKED, images.LOCKED_USED, images.LOCKED_USED_PERS)
+    locked = image.state in images.ALL_LOCKED
     if locked and not force:
         frontend.save(image)
-        raise internal("Image locked, use --force flag to remove the image. Force delete may leave some files on"
-                       " Datastore", oid)
+        raise internal("Image locked, use --force flag to remove the image. Force delete may leave some files"
+                       " on Datastore", oid)
     who.demand(ADMIN if locked else MANAGE, image)
     if force:
         image.template.put("FORCE_DELETE", "YES")
@@ -88,9 +89,9 @@ def clone(frontend: Frontend, who: Caller, oid: int, name: str, datastore_id: in
         raise not_allocated("image", f"Cannot clone image in state: {image.state_text}")
     template = image.template.clone()
     template.pop("ERROR", None)
-    for key, value in (("NAME", name), ("TYPE", image.type_text), ("PATH", image.source), ("FORMAT", image.format),
-                       ("FS", image.fs), ("SIZE", str(image.size)), ("PERSISTENT", "YES" if persistent else "NO")):
-        template.put(key, value)
+    template.merge(Template.of(
+        NAME=name, TYPE=image.type_text, PATH=image.source, FORMAT=image.format, FS=image.fs,
+        SIZE=str(image.size), PERSISTENT="YES" if persistent else "NO"))
     made = image_create.create(frontend, who, template, datastore, cloning=image.oid)
     who.extra = ""
     return made.oid
@@ -101,14 +102,11 @@ def enable(frontend: Frontend, who: Caller, oid: int, on: bool) -> int:
     """READY and DISABLED; also the way out of ERROR."""
     image = frontend.store.get(Image, oid)
     who.demand(MANAGE, image)
-    changes = {images.DISABLED: images.READY, images.ERROR: images.READY, images.READY: images.READY} if on else {
-        images.READY: images.DISABLED, images.ERROR: images.DISABLED, images.DISABLED: images.DISABLED}
-    if image.state not in changes:
+    if image.state not in (images.READY, images.DISABLED, images.ERROR):
         verb = "enable" if on else "disable"
         raise internal(f"Could not {verb} image: Image cannot be in state {image.state_text}.")
-    if image.state != changes[image.state]:
-        image.state = changes[image.state]
-        frontend.save(image)
+    image.state = images.READY if on else images.DISABLED
+    frontend.save(image)
     return oid
 
 
@@ -126,7 +124,7 @@ def persistent(frontend: Frontend, who: Caller, oid: int, on: bool) -> int:
     if conf.get("PERSISTENT_ONLY", "NO").upper() == "YES" and not on:
         raise internal("This Datastore only accepts persistent images.")
     verb = "persistent" if on else "non-persistent"
-    if image.state in (images.USED, images.USED_PERS, images.CLONE, images.LOCKED_USED, images.LOCKED_USED_PERS):
+    if image.state in (*images.IN_USE, images.CLONE):
         raise internal(f"Could not make image {verb}: Image cannot be in state {image.state_text}.")
     if not on and image.snapshots.items:
         raise internal(f"Could not make image {verb}: Image has snapshots.")
@@ -139,7 +137,8 @@ def _snapshot_target(frontend: Frontend, who: Caller, oid: int, verb: str) -> Im
     image = frontend.store.get(Image, oid)
     who.demand(MANAGE, image)
     if image.type_text not in ("OS", "DATABLOCK"):
-        raise action("IMAGES of type KERNEL, RAMDISK, BACKUP, FILESYSTEM and CONTEXT does not have snapshots.")
+        raise action("IMAGES of type KERNEL, RAMDISK, BACKUP, FILESYSTEM and CONTEXT does not have"
+                     " snapshots.")
     if image.state != images.READY:
         raise action(f"Cannot {verb} snapshot in state {image.state_text}")
     return image

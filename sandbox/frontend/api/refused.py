@@ -10,7 +10,8 @@ from sandbox.frontend.objects.users import Caller
 
 _REFUSED = {
     "acl": "addrule delrule",
-    "cluster": "allocate delete update rename addhost delhost adddatastore deldatastore addvnet delvnet optimize",
+    "cluster": "allocate delete update rename addhost delhost adddatastore deldatastore addvnet delvnet"
+               " optimize",
     "document": "clone",
     "group": "delete update quota addadmin deladmin",
     "groupquota": "info update",
@@ -21,8 +22,9 @@ _REFUSED = {
     "template": "allocate instantiate info update delete clone rename chown chmod lock unlock",
     "user": "delete passwd chgrp addgroup delgroup enable chauth quota",
     "userquota": "info update",
-    "vm": "deploy updatenic attachpci detachpci attachsg detachsg backup backupcancel restore schedadd schedupdate"
-          " scheddelete exec retryexec cancelexec vmgroupadd vmgroupdel disksnapshotrename snapshotrevert"
+    "vm": "deploy updatenic attachpci detachpci attachsg detachsg backup backupcancel restore schedadd"
+          " schedupdate scheddelete exec retryexec cancelexec"
+          " vmgroupadd vmgroupdel disksnapshotrename snapshotrevert"
           " snapshotdelete monitoring",
     "vmgroup": "allocate info update delete",
     "vmpool": "infoset monitoring accounting showback calculateshowback",

@@ -32,8 +32,8 @@ def encode(result: Result) -> bytes:
 
 def encode_fault(fault: Fault) -> bytes:
     """A fault."""
-    return (f"{_HEAD}<fault>\n<value><struct>\n<member><name>faultCode</name>\n<value><i4>{fault.number}</i4></value>"
-            f"</member>\n<member><name>faultString</name>\n<value><string>{escape(fault.text)}</string></value>"
+    return (f"{_HEAD}<fault>\n<value><struct>\n<member><name>faultCode</name>\n"
+            f"<value><i4>{fault.number}</i4></value></member>\n<member><name>faultString</name>\n<value><string>{escape(fault.text)}</string></value>"
             "</member>\n</struct></value>\n</fault>\n</methodResponse>\n").encode()
 
 

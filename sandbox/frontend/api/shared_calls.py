@@ -1,4 +1,4 @@
-"""Calls that look alike for every kind of object: info, update, rename, chown, chmod, lock, pool listings."""
+"""Calls that every kind of object has: info, update, rename, chown, chmod, lock, pool listings."""
 from __future__ import annotations
 
 import time
@@ -48,7 +48,9 @@ def visible(who: Caller, obj: PoolObject, which: int) -> bool:
     return who.may(USE, obj)
 
 
-def listing(frontend: Frontend, who: Caller, kind: Kind, which: int, start: int, end: int) -> list[PoolObject]:
+def listing(
+    frontend: Frontend, who: Caller, kind: Kind, which: int, start: int, end: int
+) -> list[PoolObject]:
     """Objects of a pool call. A negative end is a page: `-n` objects from offset `start`."""
     found = [obj for obj in frontend.store.all(kind) if visible(who, obj, which)]
     if end < -1:
@@ -59,7 +61,7 @@ def listing(frontend: Frontend, who: Caller, kind: Kind, which: int, start: int,
 def pool_xml(root: str, objects: list[PoolObject]) -> str:
     """A pool document."""
     shown = "".join(obj.pool_xml() for obj in objects)
-    if root in ("USER", "GROUP"):  # as 7.4.0: not only objects are in these pools
+    if root in ("USER", "GROUP"):  # these pools also list default quotas
         shown += f"<DEFAULT_{root}_QUOTAS>{NO_QUOTAS}</DEFAULT_{root}_QUOTAS>"
     return f"<{root}_POOL>{shown}</{root}_POOL>"
 
@@ -166,7 +168,8 @@ def add_ownership(name: str, kind: Kind, unique: bool = True) -> None:
     @api(f"one.{name}.chmod", "iiiiiiiiii?b")
     def chmod(frontend: Frontend, who: Caller, oid: int, *bits: int) -> int:
         found = frontend.store.get(kind, oid)
-        changed = [place for place, bit in enumerate(bits[:9]) if bit in (0, 1) and bit != found.permissions[place]]
+        changed = [place for place, bit in enumerate(bits[:9])
+                   if bit in (0, 1) and bit != found.permissions[place]]
         who.demand(ADMIN if any(place % 3 == 2 or place > 5 for place in changed) else MANAGE, found)
         for bit in bits[:9]:
             if bit not in (-1, 0, 1):

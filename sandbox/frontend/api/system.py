@@ -1,4 +1,4 @@
-"""Calls about the installation: clusters, zones, access rules, version and configuration; pools that are empty."""
+"""Calls about the installation: clusters, zones, access rules, version, configuration; the empty pools."""
 from __future__ import annotations
 
 from typing import Any
@@ -59,8 +59,9 @@ def config(frontend: Frontend, who: Caller) -> str:
 @api("one.acl.info")
 def rules(frontend: Frontend, who: Caller) -> str:
     """The default access rules as text; the numbers, which oned makes of bits, are left 0."""
-    items = "".join(f"<ACL><ID>{place}</ID><USER>0</USER><RESOURCE>0</RESOURCE><RIGHTS>0</RIGHTS><ZONE>0</ZONE>"
-                    f"<STRING>{' '.join(rule)}</STRING></ACL>" for place, rule in enumerate(_RULES))
+    items = "".join(f"<ACL><ID>{place}</ID><USER>0</USER><RESOURCE>0</RESOURCE><RIGHTS>0</RIGHTS>"
+                    f"<ZONE>0</ZONE><STRING>{' '.join(rule)}</STRING></ACL>"
+                    for place, rule in enumerate(_RULES))
     return f"<ACL_POOL>{items}</ACL_POOL>"
 
 

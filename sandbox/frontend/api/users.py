@@ -35,8 +35,9 @@ def group_info(frontend: Frontend, who: Caller, oid: int, decrypt: bool = False)
 def allocate(frontend: Frontend, who: Caller, name: str, password: str, driver: str = "core") -> int:
     """A new user of group `users`."""
     who.demand_admin("CREATE", "USER")
-    if frontend.store.by_name(User, name) is not None:
-        raise internal(f"NAME is already taken by USER {_id_of(frontend, name)}.")
+    taken = frontend.store.by_name(User, name)
+    if taken is not None:
+        raise internal(f"NAME is already taken by USER {taken.oid}.")
     try:
         check_name(name)
     except ApiError as failure:
@@ -53,23 +54,21 @@ def allocate(frontend: Frontend, who: Caller, name: str, password: str, driver: 
     return user.oid
 
 
-def _id_of(frontend: Frontend, name: str) -> int:
-    found = frontend.store.by_name(User, name)
-    return found.oid if found else -1
-
-
 @api("one.user.update", "is?i")
 def update(frontend: Frontend, who: Caller, oid: int, text: str, way: int = 0) -> int:
     """Change a user's template."""
     user = frontend.store.get(User, oid)
     who.demand(MANAGE, user)
-    shared_calls.replace_template(frontend, who, user, text, way, frontend.config.names("USER_RESTRICTED_ATTR"))
+    restricted = frontend.config.names("USER_RESTRICTED_ATTR")
+    shared_calls.replace_template(frontend, who, user, text, way, restricted)
     return oid
 
 
 @api("one.user.login", "ss?ii")
-def login(frontend: Frontend, who: Caller, name: str, token: str, seconds: int = 36000, group: int = -1) -> str:
-    """A token that works like the password until it is reset; times are not kept."""
+def login(
+    frontend: Frontend, who: Caller, name: str, token: str, seconds: int = 36000, group: int = -1
+) -> str:
+    """A token that works like the password until it is reset; it does not expire."""
     user = frontend.store.by_name(User, name)
     if user is None:
         raise no_exists("user", -1)

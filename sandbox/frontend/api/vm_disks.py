@@ -95,8 +95,8 @@ def disksaveas(frontend: Frontend, who: Caller, oid: int, number: int, name: str
         template.pop(key, None)
     template.merge(Template.of(
         NAME=name, SIZE=disk["SIZE"], SAVED_IMAGE_ID=disk["IMAGE_ID"], SAVED_DISK_ID=str(number),
-        SAVED_VM_ID=str(oid), SAVE_AS_HOT="YES", TYPE=kind or original.type_text, FS=original.fs, PERSISTENT="NO",
-        FORMAT=original.format))
+        SAVED_VM_ID=str(oid), SAVE_AS_HOT="YES", TYPE=kind or original.type_text, FS=original.fs,
+        PERSISTENT="NO", FORMAT=original.format))
     disk |= {"HOTPLUG_SAVE_AS_ACTIVE": "YES", "HOTPLUG_SAVE_AS_SNAPSHOT_ID": str(snapshot)}
     resting = vm.state_text
     vm.enter("ACTIVE", saveas.STAGES[resting])

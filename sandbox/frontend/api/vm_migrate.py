@@ -50,7 +50,8 @@ def _check_migration(vm: VM, host: Host, system: Datastore, live: bool, old: His
         raise action("Host is offline, cannot use it to deploy VM")
     same_datastore = system.oid == old.ds_id
     if host.oid == old.hid and same_datastore:
-        raise action(f"VM is already running in host [{host.name}] and using system datastore [{system.oid}].")
+        raise action(f"VM is already running in host [{host.name}] and using system datastore"
+                     f" [{system.oid}].")
     if live and host.oid != old.hid and not same_datastore:
         raise action("Cannot live migrate host and datastore at the same time.")
     if not same_datastore and system.template.text("DS_MIGRATE") != "YES":

@@ -12,7 +12,9 @@ from sandbox.frontend.objects.vms import VM
 ANY_STATE, NOT_DONE = -2, -1
 
 
-def _vms(frontend: Frontend, who: Caller, which: int, start: int, end: int, state: int, query: str) -> list[VM]:
+def _vms(
+    frontend: Frontend, who: Caller, which: int, start: int, end: int, state: int, query: str
+) -> list[VM]:
     if query:
         raise internal("JSON query search is not supported by the SQL backend")
     done = VM_STATES["DONE"]
@@ -23,15 +25,18 @@ def _vms(frontend: Frontend, who: Caller, which: int, start: int, end: int, stat
 
 
 @api("one.vmpool.info", "iiii?s")
-def pool_info(frontend: Frontend, who: Caller, which: int, start: int, end: int, state: int, query: str = "") -> str:
+def pool_info(
+    frontend: Frontend, who: Caller, which: int, start: int, end: int, state: int, query: str = ""
+) -> str:
     """Short records."""
     found = _vms(frontend, who, which, start, end, state, query)
     return f"<VM_POOL>{''.join(vm.pool_xml() for vm in found)}</VM_POOL>"
 
 
 @api("one.vmpool.infoextended", "iiii?s")
-def pool_infoextended(frontend: Frontend, who: Caller, which: int, start: int, end: int, state: int,
-                      query: str = "") -> str:
+def pool_infoextended(
+    frontend: Frontend, who: Caller, which: int, start: int, end: int, state: int, query: str = ""
+) -> str:
     """Full records."""
     found = _vms(frontend, who, which, start, end, state, query)
     return f"<VM_POOL>{''.join(vm.to_xml() for vm in found)}</VM_POOL>"

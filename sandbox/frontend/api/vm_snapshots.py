@@ -25,10 +25,11 @@ def _prepare(frontend: Frontend, who: Caller, oid: int, number: int) -> tuple[VM
     return vm, disk
 
 
-def _begin(frontend: Frontend, who: Caller, vm: VM, name: str, stage_name: str, disk: Vector, number: int) -> None:
+def _begin(
+    frontend: Frontend, who: Caller, vm: VM, name: str, stage_name: str, disk: Vector, number: int
+) -> None:
     disk |= {"DISK_SNAPSHOT_ACTIVE": "YES"}
-    logged = {"create": "disk-snapshot-create", "delete": "disk-snapshot-delete", "revert": "disk-snapshot-revert"}
-    vm.next_record(logged[name], who, request_number())
+    vm.next_record(f"disk-snapshot-{name}", who, request_number())
     vm.operation = {"name": name, "disk": disk["DISK_ID"], "snapshot": str(number)}
     enter(frontend, vm, stage_name)
 

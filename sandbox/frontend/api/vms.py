@@ -13,6 +13,9 @@ from sandbox.frontend.vm.capacity import give_capacity, take_capacity
 
 UPDATE_CONF = ("OS", "FEATURES", "INPUT", "GRAPHICS", "RAW", "CONTEXT", "CPU_MODEL", "VIDEO", "BACKUP_CONFIG")
 _RESIZABLE = ("PENDING", "HOLD", "POWEROFF", "UNDEPLOYED", "CLONING")
+_CONFIGURABLE = (*_RESIZABLE, "RUNNING", "SUSPENDED", "STOPPED")
+# Attributes of a section that oned set; they stay.
+_KEPT = {"OS": ("UUID", "MACHINE"), "CONTEXT": ("DISK_ID", "TARGET")}
 
 shared_calls.add_info("vm", VM)
 shared_calls.add_rename("vm", VM, "VM", unique=False)
@@ -44,8 +47,9 @@ def updateconf(frontend: Frontend, who: Caller, oid: int, text: str, way: int = 
     """Change boot, graphics, context and the like; a running domain sees it at the next boot."""
     vm = frontend.store.get(VM, oid)
     who.demand(MANAGE, vm)
-    if vm.state_text not in ("PENDING", "HOLD", "POWEROFF", "UNDEPLOYED", "CLONING", "RUNNING", "SUSPENDED", "STOPPED"):
-        raise internal(f"Unable to update configuration: configuration cannot be updated in state {vm.state_text}")
+    if vm.state_text not in _CONFIGURABLE:
+        raise internal("Unable to update configuration: configuration cannot be updated in state"
+                       f" {vm.state_text}")
     given = shared_calls.read_template(text)
     restricted = given.restricted(frontend.config.names("VM_RESTRICTED_ATTR"))
     if restricted and not who.is_admin:
@@ -63,8 +67,7 @@ def updateconf(frontend: Frontend, who: Caller, oid: int, text: str, way: int = 
 def _update_section(vm: VM, name: str, given: list[Vector], append: bool) -> None:
     """Sections are replaced as a whole; in append mode their attributes are merged. Ids oned set stay."""
     old = vm.template.vector(name) or {}
-    kept = {key: old[key] for key in {"OS": ("UUID", "MACHINE"), "CONTEXT": ("DISK_ID", "TARGET")}.get(name, ())
-            if key in old}
+    kept = {key: old[key] for key in _KEPT.get(name, ()) if key in old}
     if append and given and name not in ("INPUT", "GRAPHICS"):
         given = [{**old, **given[0]}]
     elif append and given and name == "GRAPHICS":

@@ -45,7 +45,8 @@ def update(frontend: Frontend, who: Caller, oid: int, text: str, way: int = 0) -
     network = frontend.store.get(VNet, oid)
     who.demand(MANAGE, network)
     old = network.template.clone()
-    shared_calls.replace_template(frontend, who, network, text, way, frontend.config.names("VNET_RESTRICTED_ATTR"))
+    restricted = frontend.config.names("VNET_RESTRICTED_ATTR")
+    shared_calls.replace_template(frontend, who, network, text, way, restricted)
     for key in ("VN_MAD", "BRIDGE", "BRIDGE_TYPE", "OUTER_VLAN_ID", "PHYDEV", "VLAN_ID", "SECURITY_GROUPS"):
         if key not in network.template and key in old:
             network.template[key] = old[key]

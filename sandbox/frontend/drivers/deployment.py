@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from xml.sax.saxutils import escape, quoteattr
 
+from sandbox.frontend import VERSION
 from sandbox.frontend.drivers import transfers
 from sandbox.frontend.frontend import Frontend
 from sandbox.frontend.objects.templates import Vector, cdata
@@ -35,7 +36,8 @@ def document(frontend: Frontend, vm: VM) -> str:
     vcpu = vm.template.text("VCPU", "1")
     lines = [
         "<domain type='kvm' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>",
-        f"\t<name>one-{vm.oid}</name>", f"\t<title>{escape(vm.name)}</title>", f"\t<uuid>{os.get('UUID', '')}</uuid>",
+        f"\t<name>one-{vm.oid}</name>", f"\t<title>{escape(vm.name)}</title>",
+        f"\t<uuid>{os.get('UUID', '')}</uuid>",
         f"\t<vcpu>{cdata(vcpu)}</vcpu>", "\t<cputune>",
         f"\t\t<shares>{int(float(vm.template.text('CPU', '1')) * 1024)}</shares>", "\t</cputune>",
         f"\t<memory>{(vm.template.number('MEMORY') or 0) * 1024}</memory>", *_os(os),
@@ -44,7 +46,7 @@ def document(frontend: Frontend, vm: VM) -> str:
 
 
 def _os(os: Vector) -> list[str]:
-    attributes = "".join(f" {name}='{os[key]}'" for name, key in (("arch", "ARCH"), ("machine", "MACHINE")) if os.get(key))
+    attributes = "".join(f" {key.lower()}='{os[key]}'" for key in ("ARCH", "MACHINE") if os.get(key))
     lines = ["\t<os>", f"\t\t<type{attributes}>hvm</type>"]
     for tag, keys in (("kernel", ("KERNEL", "KERNEL_DS")), ("initrd", ("INITRD", "INITRD_DS")),
                       ("cmdline", ("KERNEL_CMD",))):
@@ -115,8 +117,9 @@ def _context_disk(frontend: Frontend, vm: VM) -> list[str]:
     if vector is None:
         return []
     path = transfers.disk_path(frontend, vm, vector["DISK_ID"])
+    bus = "sata" if vector["TARGET"].startswith("sd") else ""
     return ["\t\t<disk type='file' device='cdrom'>", f"\t\t\t<source file={quoteattr(path)}/>",
-            _target(vector["TARGET"], "sata" if vector["TARGET"].startswith("sd") else ""), "\t\t\t<readonly/>",
+            _target(vector["TARGET"], bus), "\t\t\t<readonly/>",
             "\t\t\t<driver name='qemu' type='raw' cache='none'/>", "\t\t</disk>"]
 
 
@@ -141,6 +144,8 @@ def _metadata(frontend: Frontend, vm: VM) -> list[str]:
             f"\t\t\t<one:system_datastore>{cdata(folder)}</one:system_datastore>",
             f"\t\t\t<one:name>{cdata(vm.name)}</one:name>", f"\t\t\t<one:uname>{cdata(vm.uname)}</one:uname>",
             f"\t\t\t<one:uid>{vm.uid}</one:uid>", f"\t\t\t<one:gname>{cdata(vm.gname)}</one:gname>",
-            f"\t\t\t<one:gid>{vm.gid}</one:gid>", "\t\t\t<one:opennebula_version>7.4.0</one:opennebula_version>",
+            f"\t\t\t<one:gid>{vm.gid}</one:gid>",
+            f"\t\t\t<one:opennebula_version>{VERSION}</one:opennebula_version>",
             f"\t\t\t<one:stime>{vm.stime}</one:stime>",
-            f"\t\t\t<one:deployment_time>{int(time.time())}</one:deployment_time>", "\t\t</one:vm>", "\t</metadata>"]
+            f"\t\t\t<one:deployment_time>{int(time.time())}</one:deployment_time>",
+            "\t\t</one:vm>", "\t</metadata>"]

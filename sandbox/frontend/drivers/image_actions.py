@@ -19,8 +19,8 @@ from sandbox.frontend.objects.snapshots import Snapshots
 from sandbox.frontend.objects.templates import Template, leading_int
 
 LOG = logging.getLogger("ImM")
-RM_FAILED = ("Error removing image from datastore. Retry the operation or manually remove image source  and run the"
-             " delete --force operation to completely delete the image")
+RM_FAILED = ("Error removing image from datastore. Retry the operation or manually remove image source  and"
+             " run the delete --force operation to completely delete the image")
 # After these actions the datastore is monitored at once.
 _RESIZING = ("cp", "mkfs", "clone", "rm")
 Finish = Callable[[Frontend, Image, Outcome], None]
@@ -225,8 +225,8 @@ def snapshot(frontend: Frontend, image: Image, action: str, number: int) -> None
     frontend.save(image)
 
 
-_SNAPSHOT_ERRORS = {"delete": "Error removing snapshot from image", "revert": "Error reverting image snapshot",
-                    "flatten": "Error flattening image snapshot"}
+_SNAPSHOT_ERRORS = {"delete": "Error removing snapshot from image",
+                    "revert": "Error reverting image snapshot", "flatten": "Error flattening image snapshot"}
 
 
 def _snapshot_done(action: str) -> Finish:

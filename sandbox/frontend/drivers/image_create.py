@@ -14,7 +14,9 @@ from sandbox.frontend.objects.templates import Template
 from sandbox.frontend.objects.users import Caller
 
 
-def create(frontend: Frontend, who: Caller, template: Template, datastore: Datastore, cloning: int = -1) -> Image:
+def create(
+    frontend: Frontend, who: Caller, template: Template, datastore: Datastore, cloning: int = -1
+) -> Image:
     """Make the record and start the driver."""
     name = template.take("NAME")
     _check_new(frontend, who, name, template, datastore)
@@ -52,4 +54,5 @@ def _check_new(frontend: Frontend, who: Caller, name: str, template: Template, d
         raise not_allocated("image", f"IMAGES of type KERNEL, RAMDISK and CONTEXT cannot be registered in"
                                      f" {datastore.name}: it is not a file datastore.")
     if kind not in images.FILE_TYPES and datastore.type == FILE_DS:
-        raise not_allocated("image", "FILE_DS datastores can only hold images of type KERNEL, RAMDISK and CONTEXT.")
+        raise not_allocated("image", "FILE_DS datastores can only hold images of type KERNEL, RAMDISK and"
+                                     " CONTEXT.")

@@ -21,7 +21,8 @@ def run(frontend: Frontend, ended: threading.Event) -> None:
     while True:
         with frontend.lock:
             datastores = frontend.store.all(Datastore)
-        turns = [threading.Thread(target=monitor, args=(frontend, one.oid), daemon=True) for one in datastores]
+        turns = [threading.Thread(target=monitor, args=(frontend, one.oid), daemon=True)
+                 for one in datastores]
         for turn in turns:
             turn.start()
         for turn in turns:

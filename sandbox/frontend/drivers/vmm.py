@@ -77,7 +77,8 @@ def detach_disk(frontend: Frontend, vm: VM, disk: Vector) -> Step:
 
 def resize_disk(frontend: Frontend, vm: VM, disk: Vector) -> Step:
     """Tell a running domain that a disk has grown."""
-    return at_host(vm, "resize_disk", vm.deploy_id, disk["DISK_ID"], disk["SIZE"], action_data(frontend, vm, ""))
+    return at_host(vm, "resize_disk", vm.deploy_id, disk["DISK_ID"], disk["SIZE"],
+                   action_data(frontend, vm, ""))
 
 
 def attach_nic(vm: VM, nic: Vector) -> Step:

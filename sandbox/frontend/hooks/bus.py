@@ -1,4 +1,4 @@
-"""What happens goes to the hook process: fire and forget, as oned publishes over ZeroMQ."""
+"""The event bus: events go to the hook process unacknowledged, as oned publishes over ZeroMQ."""
 from __future__ import annotations
 
 import logging
@@ -83,7 +83,7 @@ class HookBus:
     def _keep(self, record: Message) -> None:
         with self.lock:
             keep_record(self.store, record, self.retention)
-        LOG.info("Success executing Hook %s" if record["code"] == 0 else "Error executing Hook %s", record["hook"])
+        LOG.info("%s executing Hook %s", "Error" if record["code"] else "Success", record["hook"])
 
 
 def _is_dead(connection: socket.socket) -> bool:

@@ -1,4 +1,4 @@
-"""The hook process: takes events from a front-end, runs hooks, hands the records back. Forgets all when it dies."""
+"""The hook process: takes events of a front-end, runs hooks, returns records. What it holds dies with it."""
 from __future__ import annotations
 
 import argparse

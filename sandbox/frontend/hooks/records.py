@@ -13,8 +13,8 @@ Record = dict[str, Any]
 def keep_record(store: Store, record: Record, retention: int) -> None:
     """Store an execution record, dropping the oldest beyond the retention."""
     hook = int(record["hook"])
-    row = store.database.execute("SELECT COALESCE(MAX(exe), -1) FROM hook_log WHERE hook = ?", (hook,)).fetchone()
-    number = int(row[0]) + 1
+    rows = store.database.execute("SELECT COALESCE(MAX(exe), -1) FROM hook_log WHERE hook = ?", (hook,))
+    number = int(rows.fetchone()[0]) + 1
     retry = "<RETRY>yes</RETRY>" if record.get("retry") else ""
     stamp = int(time.time())
     body = (f"<HOOK_EXECUTION_RECORD><HOOK_ID>{hook}</HOOK_ID><EXECUTION_ID>{number}</EXECUTION_ID>"

@@ -21,7 +21,8 @@ class Cluster(PoolObject):
 
     def to_xml(self) -> str:
         return (f"<CLUSTER><ID>{self.oid}</ID><NAME>{self.name}</NAME>{ids_xml('HOSTS', self.hosts)}"
-                f"{ids_xml('DATASTORES', self.datastores)}{ids_xml('VNETS', self.vnets)}{self.template.to_xml()}</CLUSTER>")
+                f"{ids_xml('DATASTORES', self.datastores)}{ids_xml('VNETS', self.vnets)}"
+                f"{self.template.to_xml()}</CLUSTER>")
 
 
 @dataclass

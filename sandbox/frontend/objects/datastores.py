@@ -1,4 +1,4 @@
-"""Datastore objects: what oned.conf adds to them, what it demands, and what a disk takes from them."""
+"""Datastore objects: the attributes that oned.conf adds or demands, and those that a disk inherits."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -40,7 +40,8 @@ class Datastore(PoolObject):
         return (
             f"<DATASTORE>{self.head_xml()}<DS_MAD>{cdata(self.ds_mad)}</DS_MAD><TM_MAD>{cdata(self.tm_mad)}</TM_MAD>"
             f"<BASE_PATH>{cdata(self.base_path)}</BASE_PATH><TYPE>{self.type}</TYPE>"
-            f"<DISK_TYPE>{self.disk_type}</DISK_TYPE><STATE>{self.state}</STATE>{ids_xml('CLUSTERS', self.clusters)}"
+            f"<DISK_TYPE>{self.disk_type}</DISK_TYPE><STATE>{self.state}</STATE>"
+            f"{ids_xml('CLUSTERS', self.clusters)}"
             f"<TOTAL_MB>{self.total_mb}</TOTAL_MB><FREE_MB>{self.free_mb}</FREE_MB><USED_MB>{self.used_mb}</USED_MB>"
             f"{ids_xml('IMAGES', self.images)}{self.template.to_xml()}</DATASTORE>")
 
@@ -157,8 +158,8 @@ def _needed(conf: Vector, name: str, tm_mad: str) -> str:
 
 
 def _bad_conf(tm_mad: str) -> Exception:
-    return internal(f"Attribute shared, ln_target or clone_target in TM_MAD_CONF for {tm_mad} is missing or has wrong"
-                    " value in oned.conf")
+    return internal(f"Attribute shared, ln_target or clone_target in TM_MAD_CONF for {tm_mad} is missing or"
+                    " has wrong value in oned.conf")
 
 
 def set_disk_type(datastore: Datastore, name: str) -> None:

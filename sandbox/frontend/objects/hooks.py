@@ -81,7 +81,8 @@ def check(kind: str, template: Template, calls: set[str]) -> None:
         _check_vm(template)
         return
     state = template.text("STATE").upper()
-    known = {"IMAGE": states.IMAGE_HOOK_STATES, "HOST": states.HOST_STATES, "NET": states.VNET_STATES}[resource]
+    known = {"IMAGE": states.IMAGE_HOOK_STATES, "HOST": states.HOST_STATES,
+             "NET": states.VNET_STATES}[resource]
     if state not in known or state == "INIT" and resource == "IMAGE":
         raise internal(f"Invalid or unkown STATE condition: {template.text('STATE')}")
     # Persistent images in use are known under the plain names.

@@ -11,15 +11,15 @@ from sandbox.frontend.objects.snapshots import Snapshots
 from sandbox.frontend.objects.states import (
     DISK_TYPES,
     IMAGE_STATE_TEXT,
-    IMAGE_STATES,
     IMAGE_TYPE_TEXT,
     IMAGE_TYPES,
 )
 from sandbox.frontend.objects.templates import Template, Vector, cdata
 
-READY, USED, DISABLED, LOCKED, ERROR, CLONE, DELETE, USED_PERS, LOCKED_USED, LOCKED_USED_PERS = (
-    IMAGE_STATES[name] for name in ("READY", "USED", "DISABLED", "LOCKED", "ERROR", "CLONE", "DELETE", "USED_PERS",
-                                    "LOCKED_USED", "LOCKED_USED_PERS"))
+# The numbers of IMAGE_STATES.
+READY, USED, DISABLED, LOCKED, ERROR, CLONE, DELETE, USED_PERS, LOCKED_USED, LOCKED_USED_PERS = range(1, 11)
+IN_USE = (USED, USED_PERS, LOCKED_USED, LOCKED_USED_PERS)
+ALL_LOCKED = (LOCKED, LOCKED_USED, LOCKED_USED_PERS)
 DISK_IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK")
 SAVE_AS = "save_as"
 """FORMAT of the target of a disk save-as until the disk is copied into it."""
@@ -115,20 +115,20 @@ class Image(StatefulObject):
         shareable = self.template.text("PERSISTENT_TYPE").upper() == "SHAREABLE"
         if self.state in (USED_PERS, LOCKED_USED_PERS) and not shareable:
             raise internal(f"Cannot acquire image {self.oid}, it is persistent and already in use")
-        if self.state in (LOCKED, LOCKED_USED, LOCKED_USED_PERS) and attach:
+        if self.state in ALL_LOCKED and attach:
             raise internal(f"Cannot acquire image {self.oid}, it is locked")
         if self.state == READY:
             self.state = USED_PERS if self.persistent else USED
         elif self.state == LOCKED:
             self.state = LOCKED_USED_PERS if self.persistent else LOCKED_USED
-        elif self.state not in (USED, USED_PERS, LOCKED_USED, LOCKED_USED_PERS):
+        elif self.state not in IN_USE:
             raise internal(f"Cannot acquire image {self.oid}, it is in state: {self.state_text}")
         if vm not in self.vms:
             self.vms.append(vm)
 
     def release(self, vm: int, failed: bool) -> bool:
         """A VM gives the image back; False when it did not hold it."""
-        if self.state not in (USED, USED_PERS, LOCKED_USED, LOCKED_USED_PERS):
+        if self.state not in IN_USE:
             return False
         if vm in self.vms:
             self.vms.remove(vm)
@@ -162,7 +162,7 @@ class Image(StatefulObject):
         if self.format:
             disk |= {"DRIVER": self.format.lower(), "FORMAT": self.format.lower()}
         self._fill_access(disk)
-        if self.state in (LOCKED, LOCKED_USED, LOCKED_USED_PERS):
+        if self.state in ALL_LOCKED:
             disk["CLONING"] = "YES"
         kind = next(name for name, number in DISK_TYPES.items() if number == self.disk_type)
         disk["TYPE"] = ("RBD_CDROM" if kind == "RBD" else "CDROM") if self.type_text == "CDROM" else kind
@@ -232,6 +232,5 @@ def check_deletable(image: Image) -> None:
     """Raise while VMs or clone operations use the image."""
     if image.state == CLONE:
         raise action(f"Cannot delete image. There are {image.cloning_ops} active clone operations.")
-    if image.vms and image.state in (READY, USED, USED_PERS, LOCKED_USED, LOCKED_USED_PERS) or image.state in (
-            USED, USED_PERS, LOCKED_USED, LOCKED_USED_PERS):
+    if image.state in IN_USE or image.vms and image.state == READY:
         raise action(f"Cannot delete image. There are {len(image.vms)} VMs using it.")

@@ -23,8 +23,8 @@ _LCM_NAMES = [
 ]
 LCM_STATES = {name: number for number, name in enumerate(_LCM_NAMES) if name != "-"}
 
-IMAGE_STATES = {"INIT": 0, "READY": 1, "USED": 2, "DISABLED": 3, "LOCKED": 4, "ERROR": 5, "CLONE": 6, "DELETE": 7,
-                "USED_PERS": 8, "LOCKED_USED": 9, "LOCKED_USED_PERS": 10}
+IMAGE_STATES = {"INIT": 0, "READY": 1, "USED": 2, "DISABLED": 3, "LOCKED": 4, "ERROR": 5, "CLONE": 6,
+                "DELETE": 7, "USED_PERS": 8, "LOCKED_USED": 9, "LOCKED_USED_PERS": 10}
 # Hooks (and messages) know persistent images in use under the plain names.
 IMAGE_STATE_TEXT = {number: name.replace("_PERS", "") for name, number in IMAGE_STATES.items()}
 IMAGE_HOOK_STATES = set(IMAGE_STATES)
@@ -48,12 +48,13 @@ HOOK_ALIASES = {
 }
 
 ACTIONS = {
-    "none": 0, "migrate": 1, "live-migrate": 2, "undeploy": 5, "undeploy-hard": 6, "hold": 7, "release": 8, "stop": 9,
-    "suspend": 10, "resume": 11, "delete": 13, "delete-recreate": 14, "reboot": 15, "reboot-hard": 16, "resched": 17,
-    "unresched": 18, "poweroff": 19, "poweroff-hard": 20, "disk-attach": 21, "disk-detach": 22, "nic-attach": 23,
-    "nic-detach": 24, "disk-snapshot-create": 25, "disk-snapshot-delete": 26, "terminate": 27, "terminate-hard": 28,
-    "disk-resize": 29, "deploy": 30, "disk-snapshot-revert": 41, "recover": 42, "retry": 43, "monitor": 44,
-    "poweroff-migrate": 48, "poweroff-hard-migrate": 49,
+    "none": 0, "migrate": 1, "live-migrate": 2, "undeploy": 5, "undeploy-hard": 6, "hold": 7, "release": 8,
+    "stop": 9, "suspend": 10, "resume": 11, "delete": 13, "delete-recreate": 14, "reboot": 15,
+    "reboot-hard": 16, "resched": 17, "unresched": 18, "poweroff": 19, "poweroff-hard": 20, "disk-attach": 21,
+    "disk-detach": 22, "nic-attach": 23, "nic-detach": 24, "disk-snapshot-create": 25,
+    "disk-snapshot-delete": 26, "terminate": 27, "terminate-hard": 28, "disk-resize": 29, "deploy": 30,
+    "disk-snapshot-revert": 41, "recover": 42, "retry": 43, "monitor": 44, "poweroff-migrate": 48,
+    "poweroff-hard-migrate": 49,
 }
 
 

@@ -48,7 +48,8 @@ class Store:
     def put(self, obj: PoolObject) -> None:
         """Insert or update."""
         self._pools[obj.KIND][obj.oid] = obj
-        self.database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", (obj.KIND, obj.oid, dump(obj)))
+        row = (obj.KIND, obj.oid, dump(obj))
+        self.database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?)", row)
 
     def drop(self, obj: PoolObject) -> None:
         """Forget an object."""

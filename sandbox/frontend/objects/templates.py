@@ -72,11 +72,6 @@ class Template(dict[str, list[Value]]):
         """The leading integer of a value, as a C++ stream reads it."""
         return leading_int(self.text(key))
 
-    def is_yes(self, key: str) -> bool | None:
-        """YES or NO as a boolean; None when absent."""
-        value = self.text(key)
-        return None if not value else value.upper() in ("YES", "Y", "TRUE", "1")
-
     def merge(self, other: Template) -> None:
         """Append mode of an update: attributes of the other replace the same ones here."""
         for key, values in other.items():

@@ -1,4 +1,4 @@
-"""Users and groups: who calls, what they may do."""
+"""User and group objects; the rights of a caller."""
 from __future__ import annotations
 
 import hashlib
@@ -16,7 +16,8 @@ USE, MANAGE, ADMIN = "USE", "MANAGE", "ADMIN"
 _BIT = {USE: 0, MANAGE: 1, ADMIN: 2}
 # The default VDC and rules let every user of group `users` use these.
 _SHARED_KINDS = {"datastore", "vnet", "cluster", "secgroup", "zone", "host"}
-NO_QUOTAS = "<DATASTORE_QUOTA></DATASTORE_QUOTA><NETWORK_QUOTA></NETWORK_QUOTA><VM_QUOTA></VM_QUOTA><IMAGE_QUOTA></IMAGE_QUOTA>"
+NO_QUOTAS = ("<DATASTORE_QUOTA></DATASTORE_QUOTA><NETWORK_QUOTA></NETWORK_QUOTA><VM_QUOTA></VM_QUOTA>"
+             "<IMAGE_QUOTA></IMAGE_QUOTA>")
 
 
 @dataclass
@@ -35,13 +36,14 @@ class User(PoolObject):
 
     def _xml(self) -> str:
         groups = "".join(f"<ID>{one}</ID>" for one in sorted(self.groups))
-        return (f"<ID>{self.oid}</ID><GID>{self.gid}</GID><GROUPS>{groups}</GROUPS><GNAME>{self.gname}</GNAME>"
-                f"<NAME>{self.name}</NAME><PASSWORD>{cdata(self.password)}</PASSWORD>"
+        return (f"<ID>{self.oid}</ID><GID>{self.gid}</GID><GROUPS>{groups}</GROUPS>"
+                f"<GNAME>{self.gname}</GNAME><NAME>{self.name}</NAME><PASSWORD>{cdata(self.password)}</PASSWORD>"
                 f"<AUTH_DRIVER>{cdata(self.driver)}</AUTH_DRIVER><ENABLED>{int(self.enabled)}</ENABLED>"
                 f"{self.template.to_xml()}")
 
     def to_xml(self) -> str:
-        return (f"<USER>{self._xml()}{NO_QUOTAS}<DEFAULT_USER_QUOTAS>{NO_QUOTAS}</DEFAULT_USER_QUOTAS></USER>")
+        defaults = f"<DEFAULT_USER_QUOTAS>{NO_QUOTAS}</DEFAULT_USER_QUOTAS>"
+        return f"<USER>{self._xml()}{NO_QUOTAS}{defaults}</USER>"
 
     def pool_xml(self) -> str:
         return f"<USER>{self._xml()}</USER><QUOTAS><ID>{self.oid}</ID>{NO_QUOTAS}</QUOTAS>"
@@ -65,7 +67,8 @@ class Group(PoolObject):
                 f"<ADMINS>{admins}</ADMINS>")
 
     def to_xml(self) -> str:
-        return f"<GROUP>{self._xml()}{NO_QUOTAS}<DEFAULT_GROUP_QUOTAS>{NO_QUOTAS}</DEFAULT_GROUP_QUOTAS></GROUP>"
+        defaults = f"<DEFAULT_GROUP_QUOTAS>{NO_QUOTAS}</DEFAULT_GROUP_QUOTAS>"
+        return f"<GROUP>{self._xml()}{NO_QUOTAS}{defaults}</GROUP>"
 
     def pool_xml(self) -> str:
         quotas = f"<QUOTAS><ID>{self.oid}</ID>{NO_QUOTAS}</QUOTAS>"
@@ -74,7 +77,7 @@ class Group(PoolObject):
 
 @dataclass
 class Caller:
-    """Who makes a call, and what the call leaves for its API hook."""
+    """The user who makes a call; `extra` is what the call leaves for its API hook."""
 
     uid: int
     gid: int
@@ -111,7 +114,7 @@ class Caller:
             what = f"Not authorized to perform {operation} {_auth_name(obj.KIND)} [{obj.oid}]"
             raise unauthorized(self.uid, what)
         if obj.lock is not None and not ignore_lock and _BIT[operation] >= obj.lock.level - 1:
-            raise ApiError(Code.AUTHORIZATION, f"User [{self.uid}] : {_auth_name(obj.KIND)} is locked. [{obj.oid}].")
+            raise unauthorized(self.uid, f"{_auth_name(obj.KIND)} is locked. [{obj.oid}]")
 
     def demand_admin(self, operation: str, name: str) -> None:
         """Raise unless the caller is of group oneadmin (objects ordinary users cannot make)."""

@@ -12,11 +12,12 @@ from sandbox.frontend.objects.templates import Template, Vector, cdata
 from sandbox.frontend.objects.users import Caller
 
 LONGEST_ERROR = 100
-_SHORT_DISK = ("DISK_ID", "DATASTORE", "DATASTORE_ID", "IMAGE", "IMAGE_ID", "SIZE", "TYPE", "CLONE", "CLONE_TARGET",
-               "LN_TARGET", "DISK_SNAPSHOT_TOTAL_SIZE")
-_SHORT_NIC = ("IP", "IP6", "IP6_ULA", "IP6_GLOBAL", "MAC", "NETWORK", "NETWORK_ID", "NIC_ID", "SECURITY_GROUPS")
-_SHORT_USER = ("LABELS", "SCHED_MESSAGE", "ERROR", "SCHED_RANK", "RANK", "SCHED_REQUIREMENTS", "SCHED_DS_RANK",
-               "SCHED_DS_REQUIREMENTS", "PUBLIC_CLOUD")
+_SHORT_DISK = ("DISK_ID", "DATASTORE", "DATASTORE_ID", "IMAGE", "IMAGE_ID", "SIZE", "TYPE", "CLONE",
+               "CLONE_TARGET", "LN_TARGET", "DISK_SNAPSHOT_TOTAL_SIZE")
+_SHORT_NIC = ("IP", "IP6", "IP6_ULA", "IP6_GLOBAL", "MAC", "NETWORK", "NETWORK_ID", "NIC_ID",
+              "SECURITY_GROUPS")
+_SHORT_USER = ("LABELS", "SCHED_MESSAGE", "ERROR", "SCHED_RANK", "RANK", "SCHED_REQUIREMENTS",
+               "SCHED_DS_RANK", "SCHED_DS_REQUIREMENTS", "PUBLIC_CLOUD")
 
 
 @dataclass
@@ -126,7 +127,8 @@ class VM(StatefulObject):
             f"<VM>{self._head()}<LAST_POLL>{self.last_poll}</LAST_POLL><STATE>{self.state}</STATE>"
             f"<LCM_STATE>{self.lcm_state}</LCM_STATE>{self._times()}{lock}<TEMPLATE><CPU>{self.template.text('CPU')}"
             f"</CPU><MEMORY>{self.template.text('MEMORY')}</MEMORY><VCPU>{self.template.text('VCPU')}</VCPU>"
-            f"{_short('DISK', self.disks, _SHORT_DISK)}{_short('NIC', self.nics, _SHORT_NIC)}{graphics}</TEMPLATE>"
+            f"{_short('DISK', self.disks, _SHORT_DISK)}{_short('NIC', self.nics, _SHORT_NIC)}{graphics}"
+            "</TEMPLATE>"
             f"<MONITORING/>{f'<USER_TEMPLATE>{user_xml}</USER_TEMPLATE>' if user_xml else '<USER_TEMPLATE/>'}"
             f"{f'<HISTORY_RECORDS>{history}</HISTORY_RECORDS>' if history else '<HISTORY_RECORDS/>'}</VM>")
 
@@ -212,7 +214,7 @@ class VM(StatefulObject):
                 record.uid, record.gid, record.request_id = who.uid, who.gid, request
 
     def next_record(self, name: str, who: Caller | None, request: int = 0) -> None:
-        """Close the current record (for this reason, if one is given) and go on in a new one at the same place."""
+        """Close the current record, with the action `name` if one is given; open one at the same place."""
         now = int(time.time())
         if name:
             self.note_action(name, who, request)
@@ -220,11 +222,11 @@ class VM(StatefulObject):
         old.etime = now
         if not old.retime:
             old.retime = now
-        self.history.append(History(old.seq + 1, old.hostname, old.hid, old.cid, old.vm_mad, old.tm_mad, old.ds_id,
-                                    stime=now, rstime=now))
+        self.history.append(History(old.seq + 1, old.hostname, old.hid, old.cid, old.vm_mad, old.tm_mad,
+                                    old.ds_id, stime=now, rstime=now))
 
 
 def _short(tag: str, vectors: list[Vector], names: tuple[str, ...]) -> str:
-    return "".join(
-        f"<{tag}>{''.join(f'<{name}>{cdata(vector[name])}</{name}>' for name in names if name in vector)}</{tag}>"
-        for vector in vectors)
+    shown = ("".join(f"<{name}>{cdata(vector[name])}</{name}>" for name in names if name in vector)
+             for vector in vectors)
+    return "".join(f"<{tag}>{inner}</{tag}>" for inner in shown)

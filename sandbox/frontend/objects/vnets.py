@@ -34,8 +34,7 @@ class AddressRange:
     def mac(self, index: int) -> str:
         """MAC address of an index."""
         number = int(self.attributes["MAC"].replace(":", ""), 16) + index
-        text = f"{number:012x}"
-        return ":".join(text[place:place + 2] for place in range(0, 12, 2))
+        return _colons(f"{number:012x}")
 
     def find(self, ip: str = "", mac: str = "") -> int | None:
         """Index of an address, None when it is not of this range."""
@@ -100,8 +99,8 @@ class VNet(PoolObject):
         fields = "".join(f"<{key}>{cdata(text(key))}</{key}>" if text(key) else f"<{key}/>"
                          for key in ("PHYDEV", "VLAN_ID", "OUTER_VLAN_ID"))
         return (
-            f"<VNET>{self.head_xml()}{ids_xml('CLUSTERS', self.clusters)}<BRIDGE>{cdata(text('BRIDGE'))}</BRIDGE>"
-            f"<BRIDGE_TYPE>{cdata(text('BRIDGE_TYPE'))}</BRIDGE_TYPE><STATE>{cdata(str(self.state))}</STATE>"
+            f"<VNET>{self.head_xml()}{ids_xml('CLUSTERS', self.clusters)}"
+            f"<BRIDGE>{cdata(text('BRIDGE'))}</BRIDGE><BRIDGE_TYPE>{cdata(text('BRIDGE_TYPE'))}</BRIDGE_TYPE><STATE>{cdata(str(self.state))}</STATE>"
             f"<PREV_STATE>{cdata(str(self.state))}</PREV_STATE><PARENT_NETWORK_ID/><TEMPLATE_ID/>"
             f"<VN_MAD>{cdata(text('VN_MAD'))}</VN_MAD>{fields}<VLAN_ID_AUTOMATIC>0</VLAN_ID_AUTOMATIC>"
             f"<OUTER_VLAN_ID_AUTOMATIC>0</OUTER_VLAN_ID_AUTOMATIC><USED_LEASES>{used}</USED_LEASES>"
@@ -123,7 +122,7 @@ class VNet(PoolObject):
             raise internal("Wrong or empty IP attribute")
         if not attributes.get("MAC"):
             tail = int(ipaddress.IPv4Address(given["IP"])) if kind == "IP4" else (self.oid << 16)
-            attributes["MAC"] = "02:00:" + ":".join(f"{tail:08x}"[place:place + 2] for place in range(0, 8, 2))
+            attributes["MAC"] = "02:00:" + _colons(f"{tail:08x}")
         attributes.setdefault("SHARED", "NO")
         self.ranges.append(AddressRange(attributes))
         self.next_range += 1
@@ -131,7 +130,7 @@ class VNet(PoolObject):
     def lease(self, nic: Vector, vm: int) -> None:
         """Give a NIC an address: the one it asks for, or the next free one."""
         ip, mac = nic.get("IP", ""), nic.get("MAC", "")
-        if ip and mac:  # as 7.4.0: one of them
+        if ip and mac:
             raise internal(f"Cannot get IP/MAC lease from virtual network {self.oid}.")
         for one in self.ranges:
             index = one.find(ip, mac) if ip or mac else one.free()
@@ -182,8 +181,12 @@ class VNet(PoolObject):
         for key in ("DNS", "GATEWAY", "NETWORK_MASK", "NETWORK_ADDRESS", "GUEST_MTU", "PHYDEV", "VLAN_ID"):
             if self.template.text(key):
                 nic.setdefault(key, self.template.text(key))
-        groups = [*nic.get("SECURITY_GROUPS", "").split(","), *self.template.text("SECURITY_GROUPS", "0").split(",")]
+        groups = f"{nic.get('SECURITY_GROUPS', '')},{self.template.text('SECURITY_GROUPS', '0')}".split(",")
         nic["SECURITY_GROUPS"] = ",".join(sorted({group.strip() for group in groups if group.strip()}))
+
+
+def _colons(digits: str) -> str:
+    return ":".join(digits[place:place + 2] for place in range(0, len(digits), 2))
 
 
 def _is_ip(text: str) -> bool:

@@ -7,16 +7,14 @@ from sandbox.frontend.objects.images import Image
 from sandbox.frontend.objects.vms import VM
 from sandbox.frontend.vm.life import settle
 
-_WAITING = (images.LOCKED, images.LOCKED_USED, images.LOCKED_USED_PERS)
-
 
 def check(frontend: Frontend, vm: VM) -> None:
-    """Let a VM go on once none of its images is locked any more."""
+    """End the state CLONING of a VM when none of its images is locked any more."""
     for disk in vm.disks:
         if disk.get("CLONING") != "YES":
             continue
         image = frontend.store.find(Image, int(disk["IMAGE_ID"]))
-        if image is not None and image.state in _WAITING:
+        if image is not None and image.state in images.ALL_LOCKED:
             return
         if image is None or image.state == images.ERROR:
             settle(frontend, vm, "CLONING_FAILURE")

@@ -1,4 +1,4 @@
-"""From a template to a VM record: attributes sorted, leases and images taken, all or nothing."""
+"""From a template to a VM: attributes are sorted, leases and images taken, all or none."""
 from __future__ import annotations
 
 import time
@@ -12,10 +12,10 @@ from sandbox.frontend.objects.users import Caller
 from sandbox.frontend.objects.vms import VM
 from sandbox.frontend.vm import context, disks, nics
 
-MOVED = ("DISK", "NIC", "NIC_ALIAS", "NIC_DEFAULT", "PCI", "OS", "FEATURES", "CPU_MODEL", "TOPOLOGY", "NUMA_NODE",
-         "INPUT", "GRAPHICS", "VIDEO", "RAW", "CONTEXT", "VMGROUP", "EMULATOR", "TEMPLATE_ID", "SUBMIT_ON_HOLD",
-         "SPICE_OPTIONS", "HYPERV_OPTIONS", "TPM", "MEMORY_ENCRYPTION", "CPU_COST", "MEMORY_COST", "DISK_COST",
-         "MEMORY_MAX", "MEMORY_SLOTS", "MEMORY_RESIZE_MODE", "VCPU_MAX")
+MOVED = ("DISK", "NIC", "NIC_ALIAS", "NIC_DEFAULT", "PCI", "OS", "FEATURES", "CPU_MODEL", "TOPOLOGY",
+         "NUMA_NODE", "INPUT", "GRAPHICS", "VIDEO", "RAW", "CONTEXT", "VMGROUP", "EMULATOR", "TEMPLATE_ID",
+         "SUBMIT_ON_HOLD", "SPICE_OPTIONS", "HYPERV_OPTIONS", "TPM", "MEMORY_ENCRYPTION", "CPU_COST",
+         "MEMORY_COST", "DISK_COST", "MEMORY_MAX", "MEMORY_SLOTS", "MEMORY_RESIZE_MODE", "VCPU_MAX")
 _DROPPED = ("NAME", "TEMPLATE_NAME", "VMID", "AUTOMATIC_REQUIREMENTS", "AUTOMATIC_DS_REQUIREMENTS",
             "AUTOMATIC_NIC_REQUIREMENTS", "SECURITY_GROUP_RULE", "TM_MAD_SYSTEM")
 

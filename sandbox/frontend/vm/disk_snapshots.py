@@ -20,8 +20,8 @@ def tree_of(vm: VM, disk: Vector) -> Snapshots:
 
 
 def _off(frontend: Frontend, vm: VM) -> Plan:
-    step = transfers.on_disk(frontend, vm, busy_disk(vm), f"snap_{vm.operation['name']}", vm.operation["snapshot"])
-    return Plan(TRANSFER, [step])
+    action, number = f"snap_{vm.operation['name']}", vm.operation["snapshot"]
+    return Plan(TRANSFER, [transfers.on_disk(frontend, vm, busy_disk(vm), action, number)])
 
 
 def _live(frontend: Frontend, vm: VM) -> Plan:
@@ -54,7 +54,7 @@ def _done(frontend: Frontend, vm: VM, result: Result) -> None:
 
 
 def _keep(frontend: Frontend, disk: Vector, tree: Snapshots) -> None:
-    """A persistent image has the snapshots and the size of its disk at once, not only when the VM ends."""
+    """Give a persistent image the snapshots and the size of its disk at once, not only when the VM ends."""
     image = frontend.store.find(Image, int(disk.get("IMAGE_ID", "-1")))
     if image is not None and disk.get("PERSISTENT") == "YES":
         image.snapshots = tree.copy(-1)

@@ -16,7 +16,9 @@ INHERIT_IMAGE = "INHERIT_IMAGE_ATTR"
 _CDROM_PREFIX = {"q35": "sd"}
 
 
-def acquire(frontend: Frontend, who: Caller, vm: VM, disk: Vector, number: int, attach: bool) -> tuple[str, str]:
+def acquire(
+    frontend: Frontend, who: Caller, vm: VM, disk: Vector, number: int, attach: bool
+) -> tuple[str, str]:
     """Take the image of a disk (or check a volatile one); gives type and device prefix for the target."""
     disk["DISK_ID"] = str(number)
     image = image_of(frontend, who, disk)
@@ -32,7 +34,8 @@ def acquire(frontend: Frontend, who: Caller, vm: VM, disk: Vector, number: int, 
         raise
     prefix = image.fill_disk(disk, frontend.config.names(INHERIT_IMAGE),
                              frontend.config.default_prefix("DEFAULT_DEVICE_PREFIX"))
-    frontend.store.get(Datastore, image.datastore_id).fill_disk(disk, frontend.config.names(INHERIT_DATASTORE))
+    datastore = frontend.store.get(Datastore, image.datastore_id)
+    datastore.fill_disk(disk, frontend.config.names(INHERIT_DATASTORE))
     if disk.get("SERIAL") == "auto":
         disk["SERIAL"] = f"{vm.oid}-{number}"
     if image.snapshots.items and image.type_text in ("OS", "DATABLOCK"):
@@ -135,12 +138,16 @@ def _name_targets(vm: VM, queues: dict[str, list[tuple[str, Vector]]], used: set
             holder["TARGET"] = free_target(prefix, used)
 
 
+def _targets(holders: list[Vector]) -> set[str]:
+    return {holder["TARGET"] for holder in holders if holder.get("TARGET")}
+
+
 def place_context(vm: VM) -> None:
     """Number and name for the context disk of a VM that had none."""
     context = vm.template.vector("CONTEXT")
     if context is not None and "DISK_ID" not in context:
         context["DISK_ID"] = str(max((int(disk["DISK_ID"]) for disk in vm.disks), default=-1) + 1)
-        context["TARGET"] = free_target(cdrom_prefix(vm), {disk["TARGET"] for disk in vm.disks if disk.get("TARGET")})
+        context["TARGET"] = free_target(cdrom_prefix(vm), _targets(vm.disks))
 
 
 def attach(frontend: Frontend, who: Caller, vm: VM, disk: Vector) -> Vector:
@@ -148,7 +155,7 @@ def attach(frontend: Frontend, who: Caller, vm: VM, disk: Vector) -> Vector:
     context = vm.template.vector("CONTEXT")
     numbers = [int(other["DISK_ID"]) for other in vm.disks] + ([int(context["DISK_ID"])] if context else [])
     number = max(numbers, default=-1) + 1
-    used = {other["TARGET"] for other in vm.disks if other.get("TARGET")} | ({context["TARGET"]} if context else set())
+    used = _targets([*vm.disks, *([context] if context else [])])
     if vm.template.text("TM_MAD_SYSTEM"):
         disk["TM_MAD_SYSTEM"] = vm.template.text("TM_MAD_SYSTEM")
     _, prefix = acquire(frontend, who, vm, disk, number, attach=True)
@@ -179,7 +186,8 @@ def fit_to_system(frontend: Frontend, disks: list[Vector], system: Datastore) ->
             continue
         datastore = frontend.store.get(Datastore, int(disk["DATASTORE_ID"]))
         suffix = "_" + system.tm_mad.upper()
-        modes = {name: datastore.template.text(name + suffix) for name in ("CLONE_TARGET", "LN_TARGET", "DISK_TYPE")}
+        modes = {name: datastore.template.text(name + suffix)
+                 for name in ("CLONE_TARGET", "LN_TARGET", "DISK_TYPE")}
         if not all(modes.values()):
             raise internal(f"Image Datastore does not support transfer mode: {system.tm_mad}")
         disk |= {**modes, "TM_MAD_SYSTEM": system.tm_mad}

@@ -16,7 +16,7 @@ _GUEST = re.compile(r'ID="?(\d+)"?[^\]]*STATE="?(?:RUNNING|SUSPENDED)')
 
 
 def run(frontend: Frontend, ended: threading.Event) -> None:
-    """Every SANDBOX_POLL_SECONDS compare VMs with guests: a VM whose guest ended by itself goes to POWEROFF."""
+    """Compare VMs with guests every SANDBOX_POLL_SECONDS; a VM whose guest ended goes to POWEROFF."""
     interval = frontend.config.seconds("SANDBOX_POLL_SECONDS", DEFAULT_POLL_SECONDS)
     while not ended.wait(interval):
         with frontend.lock:
@@ -27,7 +27,7 @@ def run(frontend: Frontend, ended: threading.Event) -> None:
 
 
 def _poll(frontend: Frontend, mad: str, expected: set[tuple[int, int]]) -> None:
-    """`poll` without arguments prints `VM = [ ID="7", ..., STATE="RUNNING" ]` for each guest that is there."""
+    """`poll` without arguments prints `VM = [ ID="7", ..., STATE="RUNNING" ]` for each guest."""
     script = frontend.var / "remotes" / "vmm" / mad / POLL
     if not script.exists():
         return

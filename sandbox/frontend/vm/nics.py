@@ -11,11 +11,11 @@ from sandbox.frontend.objects.vnets import VNet
 # Variable of the guest, attribute of the NIC.
 _CONTEXT_KEYS = {
     "MAC": "MAC", "IP": "IP", "MASK": "NETWORK_MASK", "NETWORK": "NETWORK_ADDRESS", "MTU": "GUEST_MTU",
-    "METHOD": "METHOD", "METRIC": "METRIC", "DNS": "DNS", "SEARCH_DOMAIN": "SEARCH_DOMAIN", "GATEWAY": "GATEWAY",
-    "IP6": "IP6", "IP6_GATEWAY": "GATEWAY6", "IP6_METHOD": "IP6_METHOD", "IP6_METRIC": "IP6_METRIC",
-    "IP6_PREFIX_LENGTH": "PREFIX_LENGTH", "IP6_ULA": "IP6_ULA", "VLAN_ID": "VLAN_ID", "VROUTER_IP": "VROUTER_IP",
-    "VROUTER_IP6": "VROUTER_IP6", "VROUTER_MANAGEMENT": "VROUTER_MANAGEMENT", "EXTERNAL": "EXTERNAL",
-    "ROUTES": "ROUTES",
+    "METHOD": "METHOD", "METRIC": "METRIC", "DNS": "DNS", "SEARCH_DOMAIN": "SEARCH_DOMAIN",
+    "GATEWAY": "GATEWAY", "IP6": "IP6", "IP6_GATEWAY": "GATEWAY6", "IP6_METHOD": "IP6_METHOD",
+    "IP6_METRIC": "IP6_METRIC", "IP6_PREFIX_LENGTH": "PREFIX_LENGTH", "IP6_ULA": "IP6_ULA",
+    "VLAN_ID": "VLAN_ID", "VROUTER_IP": "VROUTER_IP", "VROUTER_IP6": "VROUTER_IP6",
+    "VROUTER_MANAGEMENT": "VROUTER_MANAGEMENT", "EXTERNAL": "EXTERNAL", "ROUTES": "ROUTES",
 }
 
 
@@ -36,8 +36,8 @@ def network_of(frontend: Frontend, who: Caller, nic: Vector) -> VNet:
         uid = -1 if user is None else user.oid
     found = frontend.store.by_name(VNet, name, uid)
     if found is None:
-        raise internal(f"User {who.uid} does not own a network with name: {name} . Set NETWORK_UNAME or NETWORK_UID"
-                       " of owner in NIC.")
+        raise internal(f"User {who.uid} does not own a network with name: {name} . Set NETWORK_UNAME or"
+                       " NETWORK_UID of owner in NIC.")
     return found
 
 
@@ -47,7 +47,8 @@ def connect(frontend: Frontend, who: Caller, vm: VM, nic: Vector, number: int) -
     who.demand(USE, network)
     network.lease(nic, vm.oid)
     network.fill_nic(nic)
-    nic |= {"NIC_ID": str(number), "NAME": nic.get("NAME", f"NIC{number}"), "TARGET": f"one-{vm.oid}-{number}"}
+    nic.setdefault("NAME", f"NIC{number}")
+    nic |= {"NIC_ID": str(number), "TARGET": f"one-{vm.oid}-{number}"}
     frontend.store.put(network)
 
 
@@ -68,10 +69,12 @@ def take_leases(frontend: Frontend, who: Caller, vm: VM) -> None:
 def set_security_rules(vm: VM) -> None:
     """The rules of the default group, which is the only one here."""
     vm.template.pop("SECURITY_GROUP_RULE", None)
-    for group in sorted({group for nic in vm.nics for group in nic.get("SECURITY_GROUPS", "").split(",") if group}):
+    groups = {group for nic in vm.nics for group in nic.get("SECURITY_GROUPS", "").split(",") if group}
+    for group in sorted(groups):
         for way in ("OUTBOUND", "INBOUND"):
             vm.template.add("SECURITY_GROUP_RULE", {
-                "PROTOCOL": "ALL", "RULE_TYPE": way, "SECURITY_GROUP_ID": group, "SECURITY_GROUP_NAME": "default"})
+                "PROTOCOL": "ALL", "RULE_TYPE": way, "SECURITY_GROUP_ID": group,
+                "SECURITY_GROUP_NAME": "default"})
 
 
 def release_leases(frontend: Frontend, vm: VM) -> None:

@@ -1,4 +1,4 @@
-"""The stages in which a disk is saved as an image: the empty image is made, then the TM driver copies into it."""
+"""The stages in which a disk is saved as an image: an empty image is made, then the TM driver fills it."""
 from __future__ import annotations
 
 from sandbox.frontend.drivers import image_actions, transfers
@@ -13,7 +13,8 @@ STAGES = {"RUNNING": "HOTPLUG_SAVEAS", "POWEROFF": "HOTPLUG_SAVEAS_POWEROFF",
           "SUSPENDED": "HOTPLUG_SAVEAS_SUSPENDED", "UNDEPLOYED": "HOTPLUG_SAVEAS_UNDEPLOYED",
           "STOPPED": "HOTPLUG_SAVEAS_STOPPED"}
 """From the state in which a VM rests to the stage in which its disk is saved."""
-_MARKS = ("HOTPLUG_SAVE_AS_ACTIVE", "HOTPLUG_SAVE_AS_SNAPSHOT_ID", "HOTPLUG_SAVE_AS_SOURCE", "HOTPLUG_SAVE_AS")
+_MARKS = ("HOTPLUG_SAVE_AS_ACTIVE", "HOTPLUG_SAVE_AS_SNAPSHOT_ID", "HOTPLUG_SAVE_AS_SOURCE",
+          "HOTPLUG_SAVE_AS")
 
 
 def _target_made(frontend: Frontend, image: Image) -> None:

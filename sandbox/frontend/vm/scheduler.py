@@ -119,8 +119,9 @@ def deploy(frontend: Frontend, vm: VM, host: Host, system: Datastore) -> None:
     reason = vm.place.action if vm.history else 0
     LOG.info("Deploying VM %s", vm.oid)
     now = int(time.time())
-    vm.history.append(History(len(vm.history), host.name, host.oid, host.cluster_id, host.vm_mad, system.tm_mad,
-                              system.oid, stime=now))
+    vm.history.append(History(
+        len(vm.history), host.name, host.oid, host.cluster_id, host.vm_mad, system.tm_mad, system.oid,
+        stime=now))
     take_capacity(frontend, vm)
     for graphics in vm.template.vectors("GRAPHICS"):
         graphics.setdefault("PORT", str(FIRST_VNC_PORT + vm.oid))

@@ -78,8 +78,8 @@ def _prolog_back(frontend: Frontend, vm: VM) -> Plan:
 stage("PROLOG", _prolog, _prolog_done, to_state("ACTIVE", "PROLOG_FAILURE"), "PROLOG_FAILURE")
 stage("PROLOG_RESUME", _prolog_back, to_stage("BOOT_STOPPED"), to_state("ACTIVE", "PROLOG_RESUME_FAILURE"),
       "PROLOG_RESUME_FAILURE")
-stage("PROLOG_UNDEPLOY", _prolog_back, to_stage("BOOT_UNDEPLOY"), to_state("ACTIVE", "PROLOG_UNDEPLOY_FAILURE"),
-      "PROLOG_UNDEPLOY_FAILURE")
+stage("PROLOG_UNDEPLOY", _prolog_back, to_stage("BOOT_UNDEPLOY"),
+      to_state("ACTIVE", "PROLOG_UNDEPLOY_FAILURE"), "PROLOG_UNDEPLOY_FAILURE")
 
 
 # Shutdown and save
@@ -160,7 +160,8 @@ def _left(state: str) -> End:
 
 
 stage("EPILOG", _epilog, _epilog_done, to_state("ACTIVE", "EPILOG_FAILURE"), "EPILOG_FAILURE")
-stage("EPILOG_STOP", _leave, _left("STOPPED"), to_state("ACTIVE", "EPILOG_STOP_FAILURE"), "EPILOG_STOP_FAILURE")
+stage("EPILOG_STOP", _leave, _left("STOPPED"), to_state("ACTIVE", "EPILOG_STOP_FAILURE"),
+      "EPILOG_STOP_FAILURE")
 stage("EPILOG_UNDEPLOY", _leave, _left("UNDEPLOYED"), to_state("ACTIVE", "EPILOG_UNDEPLOY_FAILURE"),
       "EPILOG_UNDEPLOY_FAILURE")
 
@@ -206,14 +207,15 @@ def _save_old_host(frontend: Frontend, vm: VM) -> Plan:
 def _move(frontend: Frontend, vm: VM) -> Plan:
     old = vm.history[-2]
     vm.place.pstime = _now()
-    return Plan(TRANSFER, transfers.move(frontend, vm, (old.hostname, old.ds_id), (vm.place.hostname, vm.place.ds_id)))
+    source, target = (old.hostname, old.ds_id), (vm.place.hostname, vm.place.ds_id)
+    return Plan(TRANSFER, transfers.move(frontend, vm, source, target))
 
 
 stage("MIGRATE", _migrate_live, _migrated, _not_migrated)
 stage("SAVE_MIGRATE", _save_old_host, to_stage("PROLOG_MIGRATE"), _not_migrated)
 stage("PROLOG_MIGRATE", _move, to_stage("BOOT_MIGRATE"), to_state("ACTIVE", "PROLOG_MIGRATE_FAILURE"),
       "PROLOG_MIGRATE_FAILURE")
-stage("PROLOG_MIGRATE_POWEROFF", _move, to_state("POWEROFF"), to_state("ACTIVE", "PROLOG_MIGRATE_POWEROFF_FAILURE"),
-      "PROLOG_MIGRATE_POWEROFF_FAILURE")
-stage("PROLOG_MIGRATE_SUSPEND", _move, to_state("SUSPENDED"), to_state("ACTIVE", "PROLOG_MIGRATE_SUSPEND_FAILURE"),
-      "PROLOG_MIGRATE_SUSPEND_FAILURE")
+stage("PROLOG_MIGRATE_POWEROFF", _move, to_state("POWEROFF"),
+      to_state("ACTIVE", "PROLOG_MIGRATE_POWEROFF_FAILURE"), "PROLOG_MIGRATE_POWEROFF_FAILURE")
+stage("PROLOG_MIGRATE_SUSPEND", _move, to_state("SUSPENDED"),
+      to_state("ACTIVE", "PROLOG_MIGRATE_SUSPEND_FAILURE"), "PROLOG_MIGRATE_SUSPEND_FAILURE")

@@ -9,11 +9,13 @@ from sandbox.frontend.vm.life import back, stage
 
 
 def _system_snapshot(frontend: Frontend, vm: VM) -> Plan:
-    return vmm.plan(vm, "SNAPSHOTCREATE", [vmm.command(vm, "snapshot_create", vm.deploy_id, vm.operation["snapshot"])])
+    step = vmm.command(vm, "snapshot_create", vm.deploy_id, vm.operation["snapshot"])
+    return vmm.plan(vm, "SNAPSHOTCREATE", [step])
 
 
 def _system_snapshot_done(frontend: Frontend, vm: VM, result: Result) -> None:
-    made = next(one for one in vm.template.vectors("SNAPSHOT") if one["SNAPSHOT_ID"] == vm.operation["snapshot"])
+    made = next(one for one in vm.template.vectors("SNAPSHOT")
+                if one["SNAPSHOT_ID"] == vm.operation["snapshot"])
     made.pop("ACTION", None)
     made["HYPERVISOR_ID"] = result.output or f"snap-{made['SNAPSHOT_ID']}"
     if not result.ok:
