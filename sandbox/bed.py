@@ -54,7 +54,7 @@ class Bed:
             raise SandboxError(f"there is no bed under {self.base}: run `sandbox up` first") from e
 
     def up(self, sites: Iterable[str] = SITE_NAMES, *, frontends: bool = True, bare: bool = False) -> None:
-        """Bring everything (or some sites) up from any state; what runs already is left as it is.
+        """Bring everything (or some sites) up from any state; what runs already stays.
 
         Returns when both clusters serve I/O and rbd-mirror has reported to its own cluster. `bare`: clusters
         with an empty pool and client.admin only: no mirroring, no other user, no rbd-mirror.

@@ -40,7 +40,7 @@ class Guest:
     created: float
     disks: list[str] = field(default_factory=list)
     copied_s: float = 0.0
-    told: list[ledger.Record] = field(default_factory=list)
+    printed: list[ledger.Record] = field(default_factory=list)
     vm_there: int = -1
     rto_s: float = 0.0
     kept: int = 0
@@ -91,11 +91,11 @@ def story(bed: Bed) -> list[Guest]:
     wait_records(bed, guests)
     before = b.onedr("status", DATASTORE)
     say(f"Site B says {before['state']}: {before['message']}")
-    told = {guest.name: console(bed, "site-a", guest.vm_id) for guest in guests}
+    printed = {guest.name: console(bed, "site-a", guest.vm_id) for guest in guests}
     say("Site A dies: every daemon, its front-end and the guests get SIGKILL")
     bed.kill("site-a")
     for guest in guests:
-        guest.told = told_records(told[guest.name])
+        guest.printed = printed_records(printed[guest.name])
     take_over(bed, b, guests)
     for guest in guests:
         weigh(bed, b, guest)
@@ -191,7 +191,7 @@ def console(bed: Bed, site: str, vm_id: int) -> Path:
     return bed.sites[site].console(vm_id)
 
 
-def told_records(log: Path) -> list[ledger.Record]:
+def printed_records(log: Path) -> list[ledger.Record]:
     """What a guest said that it had fsynced, on its first disk."""
     return ledger.read_console(log)["vda"]
 
@@ -227,7 +227,7 @@ def take_over(bed: Bed, b: Cloud, guests: list[Guest]) -> None:
     ended = b.wait_datastore(datastore_id, lambda now: now.get("DR_STATE") == "ACTIVE_UNPROTECTED", 60)
     say(ended["DR_MESSAGE"])
     for guest in guests:
-        guest.promised_s = guest.told[-1].time_ms / 1000 - points[guest.name]
+        guest.promised_s = guest.printed[-1].time_ms / 1000 - points[guest.name]
 
 
 def find_vm(b: Cloud, guest: Guest) -> bool:
@@ -245,10 +245,10 @@ def weigh(bed: Bed, b: Cloud, guest: Guest) -> None:
     b.run("onevm", "poweroff", "--hard", str(guest.vm_there))
     b.wait_vm(guest.vm_there, "POWEROFF")
     guest.kept = first_new - 1
-    lost = [record for record in guest.told if record.number >= first_new]
+    lost = [record for record in guest.printed if record.number >= first_new]
     guest.lost = len(lost)
     if lost and guest.kept:
-        guest.lost_s = (guest.told[-1].time_ms - guest.told[guest.kept - 1].time_ms) / 1000
+        guest.lost_s = (guest.printed[-1].time_ms - guest.printed[guest.kept - 1].time_ms) / 1000
     site = bed.sites["site-b"]
     connection = rados.Rados(conffile=str(site.ceph_conf), name="client.oneadmin")
     with connection as cluster, cluster.open_ioctx("one") as io:
@@ -273,7 +273,7 @@ def report(guests: list[Guest]) -> bool:
         disks = [f"{n} records, sha256 {digest[:8]}" for n, digest in zip(guest.kept_records, guest.found)]
         table.add_row(
             guest.name, f"{guest.copied_s:.1f} s", f"{guest.rto_s:.1f} s",
-            f"{len(guest.told)} / {guest.kept}",
+            f"{len(guest.printed)} / {guest.kept}",
             f"{guest.lost} records, {guest.lost_s:.2f} s",
             f"{guest.promised_s:.2f} s{'' if kept_promise else ' BROKEN'}",
             "; ".join(disks) + (" equal" if equal else " DIFFERENT"),

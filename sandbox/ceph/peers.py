@@ -22,7 +22,7 @@ def join(first: Site, second: Site, pool: str = POOL) -> None:
 def mirror_registered(cluster: rados.Rados, since: float) -> bool:
     """Whether an rbd-mirror has registered with the manager after `since` (epoch seconds).
 
-    The entry of a killed one stays for up to a minute; its start is what tells them apart.
+    The entry of a killed daemon stays for up to a minute; the start time distinguishes the two.
     """
     services = command(cluster, prefix="service dump")["services"]
     daemons = services.get("rbd-mirror", {}).get("daemons", {})

@@ -37,7 +37,7 @@ class Frontend:
 
     @property
     def datastores_path(self) -> Path:
-        """Where datastore folders lie."""
+        """The folder of the datastores."""
         return self.var / "datastores"
 
     def save(self, obj: PoolObject) -> None:

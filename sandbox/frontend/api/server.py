@@ -26,7 +26,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
         super().__init__(address, Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is no news; anything else is a defect of ours."""
+        """Log the failure of a request."""
         LOG.exception("request of %s failed", client_address)
 
 

@@ -1,1 +1,1 @@
-"""Drivers: what the datastore, TM and VMM executables are told, and what their answers mean for images."""
+"""Drivers: commands of the datastore, TM and VMM executables, and the effect of their answers on images."""

@@ -1,4 +1,4 @@
-"""Lines of oned's transfer scripts: what the TM driver is told for each disk."""
+"""Lines of oned's transfer scripts: the commands of the TM driver for each disk."""
 from __future__ import annotations
 
 from sandbox.frontend.drivers.plans import Step
@@ -106,7 +106,7 @@ def from_frontend(frontend: Frontend, vm: VM, old: History) -> list[Step]:
 
 
 def context(frontend: Frontend, vm: VM) -> list[Step]:
-    """The context disk, written anew for each boot."""
+    """The context disk; it is written for each boot."""
     vector = vm.template.vector("CONTEXT")
     if vector is None:
         return []

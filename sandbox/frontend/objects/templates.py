@@ -128,7 +128,7 @@ def parse(text: str) -> Template:
     return _from_tokens(list(_tokens(text)))
 
 
-_NO_TEXT = "\ue000"  # stands for <![CDATA[]]>: an empty text, where no text at all is passed over (7.4.0)
+_NO_TEXT = "\ue000"  # for <![CDATA[]]>: oned keeps an empty text, but skips an element without text
 
 
 def _from_xml(text: str) -> Template:

@@ -173,7 +173,7 @@ class VM(StatefulObject):
         return self.lcm_name if self.state_name == "ACTIVE" else self.state_name
 
     def enter(self, state: str, lcm_state: str = "LCM_INIT") -> None:
-        """Change the state; saving tells the hooks."""
+        """Change the state; the hooks get it when the VM is saved."""
         self.state, self.lcm_state = VM_STATES[state], LCM_STATES[lcm_state]
 
     def changed(self) -> bool:

@@ -84,7 +84,7 @@ def to_state(state: str, lcm_state: str = "LCM_INIT") -> End:
 
 
 def to_stage(name: str) -> End:
-    """An ending that goes on with another stage."""
+    """An ending that enters another stage."""
     def end(frontend: Frontend, vm: VM, result: Result) -> None:
         enter(frontend, vm, name)
     return end
@@ -100,7 +100,7 @@ def running(frontend: Frontend, vm: VM, result: Result) -> None:
 
 
 def still_running(frontend: Frontend, vm: VM, result: Result) -> None:
-    """An action on a running domain failed: it goes on."""
+    """An action on a running domain failed: it runs on."""
     vm.place.retime = vm.place.etime = 0
     vm.note_action("none", None)
     running(frontend, vm, result)
