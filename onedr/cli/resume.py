@@ -6,7 +6,7 @@ import sys
 import click
 
 from onedr.cli import run_action
-from onedr.cli.failover import VIEWS
+from onedr.cli.takeover import VIEWS
 from onedr.runs.request import Request
 
 

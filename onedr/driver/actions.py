@@ -87,7 +87,11 @@ def _datastore(data: ActionData) -> Datastore:
 def _failover(data: ActionData, request: Request) -> None:
     frontend, target = FrontEnd(), _datastore(data)
     asked = failover_facts.FailoverRequest(
-        request.confirm, request.vms, request.start, only_planned=request.verb == "failback"
+        verb=request.verb,
+        confirm=request.confirm,
+        vms=request.vms,
+        start=request.start,
+        fence_command=template.get(request.attributes, "FENCE_COMMAND").upper() != "NO",
     )
     with _refusal_shown(frontend, data, not request.dry_run):
         _whole(failover_run.failover(target, asked, request.dry_run, emit, frontend))
@@ -97,7 +101,9 @@ def _resume(data: ActionData, request: Request) -> None:
     """Ask for the same as the interrupted run was asked for: its own verb gathers facts anew and goes on."""
     with _refusal_shown(FrontEnd(), data):
         again = failover_resume.resumed_request(_datastore(data), request.by, f"resume by {request.trigger}")
-    again = replace(again, dry_run=request.dry_run)
+    # the plan that was confirmed then is not the one of now: the name stays, the digest goes
+    confirm = request.confirm or again.confirm.partition(":")[0]
+    again = replace(again, dry_run=request.dry_run, confirm=confirm)
     runs_request.serve(again)
     _VERBS[again.verb](data, again)
 
@@ -207,6 +213,7 @@ def _check(data: ActionData, request: Request) -> None:
 
 
 _VERBS = {
+    "move": _failover,
     "failover": _failover,
     "failback": _failover,
     "status": _status,

@@ -1,8 +1,9 @@
-"""What a run is made of: facts, a request, and ordered steps (DESIGN §6). Data only."""
+"""What a move or failover is made of: facts, a request, and ordered steps. Data only."""
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from onedr.failover.placement import Placement
 from onedr.model.records import ImageFacts
@@ -12,14 +13,45 @@ from onedr.replication.inventory import VmItem
 from onedr.runs.steps import Step
 
 
+class Fence(str, Enum):
+    """What makes sure that the peer cannot write to the images any more, in the order of preference."""
+
+    DEMOTE = "its images are demoted there"
+    COMMAND = "the fence command of onedr.conf"
+    VMS = "its VMs are stopped and locked through its front-end"
+    NONE = "none: only the confirmation"
+
+
 @dataclass(frozen=True)
 class FailoverRequest:
-    """What the operator asked for. `vms`: names or ids at the peer; empty means all."""
+    """What the operator asked for. `vms` and `leave`: names or ids at the peer; no `vms` means all.
 
+    `confirm`: the datastore's name, or `name:digest` with the digest of the plan that was shown.
+    `take`: images to demote although something that does not move is read through them.
+    """
+
+    verb: str = "failover"  # or `move`, or `failback`, which is a move home
     confirm: str = ""
     vms: tuple[str, ...] = ()
     start: bool = True
-    only_planned: bool = False  # refuse rather than lose anything
+    leave: tuple[str, ...] = ()
+    take: tuple[str, ...] = ()
+    fence_command: bool = True  # False: go on without it, because it cannot work
+
+    @property
+    def lossless(self) -> bool:
+        """Is it a move: everything arrives, or nothing is changed?"""
+        return self.verb != "failover"
+
+    @property
+    def confirmed(self) -> str:
+        """The name that was typed."""
+        return self.confirm.partition(":")[0]
+
+    @property
+    def digest(self) -> str:
+        """Digest of the plan that was shown; empty when the confirmation names none."""
+        return self.confirm.partition(":")[2]
 
 
 @dataclass(frozen=True)
@@ -32,7 +64,7 @@ class FailoverFacts:
     images: tuple[ImageFacts, ...]
     peer: PeerState
     peer_detail: str
-    can_fence: bool
+    can_fence: bool  # the peer's images can be demoted from here
     registered: frozenset[str] = frozenset()  # names of RBD images that are OpenNebula images here
     recovered: Mapping[str, Recovered] = field(default_factory=dict)  # by origin
     ground: Placement = field(default_factory=Placement)
@@ -41,12 +73,17 @@ class FailoverFacts:
     # VMs here on this pool, by own origin and by DR_ORIGIN
     local: Mapping[str, PeerVm] = field(default_factory=dict)
     delay_s: int = 0  # the datastore's DR_DELAY
+    osds: str = ""  # what is seen of the peer's OSDs; empty: nothing is known of them
+    fence_command: tuple[str, ...] = ()  # of onedr.conf; empty: there is none
     interrupted: bool = False  # the last run did not end: another must, if only to say so
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """`refusal` and no steps, or steps in order; `left_out` says why an item is not part of it."""
+    """A `refusal`, or steps in order; `left_out` says why an item is not part of it.
+
+    `digest` names the facts and steps: a confirmation belongs to it.
+    """
 
     refusal: str = ""
     steps: tuple[Step, ...] = ()
@@ -55,3 +92,5 @@ class RunPlan:
     warnings: Mapping[str, str] = field(default_factory=dict)  # by origin; nothing that stops a step
     # by priority: seconds between its group and the next
     delays: Mapping[int, int] = field(default_factory=dict)
+    fence: Fence = Fence.NONE
+    digest: str = ""

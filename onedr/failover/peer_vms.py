@@ -17,7 +17,7 @@ from onedr.opennebula.vms import PeerVm
 
 _LOOK_LIMIT_S = 10
 LOCKS_ALL = 4  # level of one.vm.lock: no action at all, not even oneadmin's (ONED-FACTS §5)
-_GRACE_S = 120  # a guest has this long to shut down by itself
+GRACE_S = 120  # a guest has this long to shut down by itself
 _PAUSE_S = 0.5
 _AT_REST = ("POWEROFF", "HOLD", "SUSPENDED", "STOPPED", "UNDEPLOYED")
 _RUNNING, _UNKNOWN = 3, 16  # LCM states
@@ -81,7 +81,7 @@ def of_element(element: etree._Element, pool_name: str) -> PeerVm:
     return PeerVm(number(element, "ID"), name, state, held, frozenset(images), frozenset(clones), locked)
 
 
-def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = _GRACE_S) -> str:
+def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_S) -> str:
     """Stop a VM, asked first, then hard after `grace_s`, and lock it. Reads back.
 
     What it was is noted on it before (DR_HELD), so that a later run knows that it was stopped by us.

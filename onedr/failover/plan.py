@@ -1,4 +1,4 @@
-"""Failover decided: facts and a request in, a refusal or ordered steps out. Pure (DESIGN §6).
+"""Failover decided: facts and a request in, a refusal or ordered steps out. Pure.
 
 The order is what makes an interruption harmless: the peer is fenced before anything is promoted, an image is
 promoted before it is registered, a VM is created on hold before it is started. Every prefix of a plan leaves
@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from onedr.failover import failback_plan, placement, planned_move
-from onedr.failover.facts import FailoverFacts, FailoverRequest, RunPlan
+from onedr.failover import failback_plan, fence_plan, placement, planned_move, refusal_plan
+from onedr.failover.facts import FailoverFacts, FailoverRequest, Fence, RunPlan
 from onedr.failover.start_order import by_priority, chosen, not_found, priority, wants_start
 from onedr.model import settings, template
 from onedr.model.records import ImageFacts, ImageRecord
-from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
@@ -35,47 +34,65 @@ class _Here:
 
 
 def plan_failover(facts: FailoverFacts, request: FailoverRequest) -> RunPlan:
-    """Decide."""
+    """Decide. A confirmation with a digest is good for the plan it was given to only."""
     vms = [item for item in inventory.vms(facts.images, facts.here) if chosen(item, request.vms)]
     here = _Here(failback_plan.homes(vms, facts.local), _back(facts, request))
-    refusal = _refusal(facts, request, vms, here.back)
-    if refusal:
-        return RunPlan(refusal, vms=tuple(vms))
+    refusal = refusal_plan.refusal(facts, request, vms, here.back)
+    plan = RunPlan(refusal, vms=tuple(vms)) if refusal else _plan(facts, request, vms, here)
+    return refusal_plan.as_confirmed(facts, request, plan)
+
+
+def _plan(facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], here: _Here) -> RunPlan:
     fresh = by_priority(
         item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *here.homes}
     )
     left_out = {**_not_to_come(facts, request, vms, here), **placement.blockers(fresh, facts.ground)}
     images = _images_to_take(facts, request, [item for item in vms if item.origin not in left_out])
-    bad_images = _untouchable(images, facts.local)
-    for item in vms:
-        reasons = [
-            f"{image.name}: {bad_images[image.name]}" for image in item.images if image.name in bad_images
-        ]
-        if reasons and not item.obstacles:
-            left_out[item.origin] = "; ".join(reasons)
-    left_out.update(bad_images)
+    left_out.update(_on_bad_images(_untouchable(images, facts.local), vms))
     good = [item for item in vms if item.origin not in left_out]
     usable = [image for image in images if image.name not in left_out]
-    coming = replace(
-        here, homes={item.origin: here.homes[item.origin] for item in good if item.origin in here.homes}
-    )
-    steps = [*_storage_steps(facts, usable), *_frontend_steps(facts, request, usable, good, coming)]
-    if planned_move.is_planned(facts):
+    if request.lossless:
         refusal = planned_move.refusal(facts, usable, vms, left_out)
         if refusal:
             return RunPlan(refusal, vms=tuple(vms), left_out=left_out)
-        steps = [*planned_move.steps(facts, usable), *steps, *_left_behind(facts, request, vms, here.back)]
+    coming = replace(
+        here, homes={item.origin: here.homes[item.origin] for item in good if item.origin in here.homes}
+    )
+    fence = fence_plan.choose_fence(facts, request)
+    steps = [*_promotions(facts, usable), *_frontend_steps(facts, request, usable, good, coming)]
+    steps += fence_plan.fence_steps(fence, facts, usable)
+    if request.lossless:
+        steps += [*planned_move.steps(facts, usable), *_left_behind(facts, request, vms, here.back)]
     steps.sort(key=lambda step: _ORDER[step.kind])
     # a VM left on hold whose disk is not to be trusted
     steps = [step for step in steps if step.target not in left_out]
-    if not steps and not left_out and not facts.interrupted:
-        return RunPlan(
-            f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already."
-        )
+    if not steps and not facts.interrupted:
+        return RunPlan(_nothing_to_do(facts, left_out, vms), vms=tuple(vms), left_out=left_out)
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays, bad = _delays(good, steps, facts.delay_s)
     warnings = _joined(placement.without_capacity(starting, facts.ground), bad)
-    return RunPlan("", tuple(steps), tuple(vms), left_out, warnings, delays)
+    waits = any(step.kind is StepKind.PROMOTE for step in steps)
+    return RunPlan("", tuple(steps), tuple(vms), left_out, warnings, delays, fence if waits else Fence.NONE)
+
+
+def _nothing_to_do(facts: FailoverFacts, left_out: Mapping[str, str], vms: Iterable[VmItem]) -> str:
+    if not left_out:
+        what = f"all that the peer had in {facts.datastore}"
+        return f"There is nothing left to do: {what} is active here already."
+    names = {item.origin: f"VM {item.record.name}" for item in vms}
+    reasons = [f"{names.get(item, item)}: {why}" for item, why in left_out.items()]
+    more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+    return f"Nothing can be taken over: {'; '.join(reasons[:3])}{more}. Nothing was changed."
+
+
+def _on_bad_images(bad: Mapping[str, str], vms: Iterable[VmItem]) -> dict[str, str]:
+    """Images that must stay as they are, and the VMs on them, with the reason."""
+    found = dict(bad)
+    for item in vms:
+        reasons = [f"{image.name}: {bad[image.name]}" for image in item.images if image.name in bad]
+        if reasons and not item.obstacles:
+            found[item.origin] = "; ".join(reasons)
+    return found
 
 
 def _not_to_come(
@@ -125,63 +142,13 @@ def _delays(
     return {group: seconds for group, seconds in sorted(delays.items()) if group != last and seconds}, bad
 
 
-def _refusal(
-    facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], back: Mapping[str, PeerVm]
-) -> str:
-    if not facts.protected:
-        return (
-            f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing): nothing to fail over."
-        )
-    if request.confirm and request.confirm != facts.datastore:
-        return f"The confirmation {request.confirm!r} is not this datastore's name; type {facts.datastore}."
-    from_peer = [image for image in facts.images if _from_peer(image, facts.here)]
-    if not from_peer and not facts.recovered and not back and not facts.interrupted:
-        return (
-            f"Nothing in {facts.datastore} came from a peer: this site is the primary, or no copy has "
-            "arrived yet. See onedr status."
-        )
-    if request.vms and not vms and not back:
-        return f"No record of VM {', '.join(request.vms)} has arrived here. See onedr status."
-    waiting = any(not image.primary for image in from_peer)
-    if waiting and request.only_planned and not planned_move.is_planned(facts):
-        why = facts.there_detail if facts.peer is PeerState.ANSWERS else facts.peer_detail
-        return (
-            f"The peer is not there for a move without loss ({why}). If it is really lost: onedr failover "
-            f"{facts.datastore}."
-        )
-    confirmed = request.confirm == facts.datastore
-    if waiting and facts.peer is PeerState.ANSWERS and not confirmed and not planned_move.is_planned(facts):
-        return (
-            f"The peer's Ceph still answers ({facts.peer_detail}). If the peer shall really lose its role, "
-            f"confirm with DR_CONFIRM={facts.datastore}: its images are then demoted first."
-        )
-    if waiting and facts.peer is PeerState.ANSWERS and not facts.can_fence:
-        return (
-            f"The peer's Ceph answers ({facts.peer_detail}) and cannot be fenced from here: both sites would "
-            "be primary. Give CEPH_USER the cap mon 'profile rbd-mirror' or set DR_PEER_CEPH_CONF; see "
-            "docs/failover.md."
-        )
-    if waiting and facts.peer is PeerState.UNKNOWN and not confirmed:
-        return (
-            f"Whether the peer still runs is not known ({facts.peer_detail}). Make sure that it is down or "
-            f"cut off from its clients, then confirm with DR_CONFIRM={facts.datastore}."
-        )
-    return ""
-
-
-def _from_peer(image: ImageFacts, here: str) -> bool:
-    if image.mode is None:
-        return False
-    records = [record for record in (image.image, image.vm) if record is not None]
-    return not image.primary or any(record.fsid != here for record in records)
-
-
 def _images_to_take(
     facts: FailoverFacts, request: FailoverRequest, vms: Iterable[VmItem]
 ) -> list[ImageFacts]:
     wanted = {image.name: image for item in vms for image in item.images}
     if not request.vms:
-        wanted.update({image.name: image for image in facts.images if _from_peer(image, facts.here)})
+        taken = [image for image in facts.images if refusal_plan.from_peer(image, facts.here)]
+        wanted.update({image.name: image for image in taken})
     by_name = {image.name: image for image in facts.images}
     for image in list(wanted.values()):
         parent = image.parent
@@ -197,7 +164,7 @@ def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> d
     """
     images = list(images)
     bad = {
-        image.name: "its first copy never completed; promoting it would give a broken disk (P3)"
+        image.name: "its first copy never completed; promoting it would give a broken disk"
         for image in images if not image.primary and not image.complete
     }
     bad.update(_under_stale_vms(images, local))
@@ -238,21 +205,10 @@ def _under_stale_vms(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) 
     }
 
 
-def _storage_steps(facts: FailoverFacts, images: list[ImageFacts]) -> list[Step]:
-    waiting = [image for image in images if not image.primary]
-    steps = [Step(StepKind.PROMOTE, image.name, f"promote {image.name}") for image in waiting]
-    if waiting and facts.peer is PeerState.ANSWERS:
-        steps = [
-            *(Step(StepKind.FENCE, image.name, f"demote {image.name} at the peer") for image in waiting),
-            *steps,
-        ]
-    elif waiting:
-        steps.insert(
-            0,
-            Step(
-                StepKind.CUT, facts.datastore, "cut the local rbd-mirror off, so that promotion cannot hang"
-            ),
-        )
+def _promotions(facts: FailoverFacts, images: list[ImageFacts]) -> list[Step]:
+    steps = [
+        Step(StepKind.PROMOTE, image.name, f"promote {image.name}") for image in images if not image.primary
+    ]
     cut_short = [
         image for image in facts.images if image.primary and image.term is not None and image not in images
     ]
@@ -323,7 +279,7 @@ def _starts(
         texts.setdefault(origin, f"start VM {facts.recovered[origin].vm_id}, created by an interrupted run")
     at_home = {home.vm_id for home in here.homes.values()}
     for origin, vm in here.back.items():
-        if request.start and vm.vm_id not in at_home and vm.held in planned_move.RUNS:
+        if request.start and vm.vm_id not in at_home and vm.held in fence_plan.RUNS:
             texts[origin] = f"start VM {vm.name} ({vm.vm_id}), which an interrupted run gave its disks back"
     known = [item.origin for item in by_priority(vms) if item.origin in texts]
     return [
@@ -348,7 +304,7 @@ def _left_behind(
     """VMs here that wait for something the other site has no more: they are told of, and no run waits for
     them any longer.
     """
-    if request.vms:
+    if request.vms or facts.there is None:
         return []
     found = failback_plan.left_behind(facts.local, vms, facts.there or ())
     for vm in back.values():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from onedr.failover import fence_plan
 from onedr.failover.facts import FailoverFacts
 from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState
@@ -15,13 +16,12 @@ from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
 from onedr.runs.steps import Step, StepKind
 
-RUNS = ("ACTIVE", "PENDING")  # a VM in another state was not meant to run
 # until these are through all can be taken back
-BEFORE_PROMOTION = (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE)
+BEFORE_PROMOTION = (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE_SITE, StepKind.FENCE)
 
 
-def is_planned(facts: FailoverFacts) -> bool:
-    """Does the peer answer in every way a planned move needs: its front-end, and its Ceph with a way in?"""
+def is_possible(facts: FailoverFacts) -> bool:
+    """Does the peer answer in every way a move needs: its front-end, and its Ceph with a way in?"""
     return facts.there is not None and facts.peer is PeerState.ANSWERS and facts.can_fence
 
 
@@ -38,12 +38,14 @@ def refusal(
     if left_out:
         reasons = "; ".join(f"{names.get(item, item)}: {why}" for item, why in left_out.items())
         return (
-            f"Not everything could come here: {reasons}. Nothing was touched; mend it, or choose VMs with "
+            f"Some VMs cannot start here: {reasons}. Nothing was changed. Fix the cause, or select VMs with "
             "--vm."
         )
     known = {item.record.vm_id for item in vms}
     unknown = [
-        f"{vm.name} ({vm.vm_id})" for vm in users(facts, images) if vm.vm_id not in known and vm.state in RUNS
+        f"{vm.name} ({vm.vm_id})"
+        for vm in fence_plan.users(facts, images)
+        if vm.vm_id not in known and vm.state in fence_plan.RUNS
     ]
     if unknown:
         return (
@@ -54,28 +56,22 @@ def refusal(
     return ""
 
 
-def users(facts: FailoverFacts, images: Iterable[ImageFacts]) -> list[PeerVm]:
-    """VMs at the peer with a disk among the images that wait to be promoted here."""
-    waiting = {image.name for image in images if not image.primary}
-    return [vm for vm in facts.there or () if vm.images & waiting]
-
-
 def steps(facts: FailoverFacts, images: Sequence[ImageFacts]) -> list[Step]:
     """What comes before the promotion.
 
     An image nobody uses has no writes on the way; its demotion waits for the rest.
     """
-    there = users(facts, images)
+    there = fence_plan.users(facts, images)
     in_use = sorted(
         {name for vm in there for name in vm.images} & {image.name for image in images if not image.primary}
     )
-    running = [vm for vm in there if vm.state in RUNS]
+    running = [vm for vm in there if vm.state in fence_plan.RUNS]
     catching_up = in_use if running else []
     return [
         *(Step(StepKind.SYNC, name, f"let {name} catch up") for name in catching_up),
         *(
             Step(
-                StepKind.STOP, str(vm.vm_id), f"stop VM {vm.name} ({vm.vm_id}) at the peer and hold it there"
+                StepKind.STOP, str(vm.vm_id), f"stop VM {vm.name} ({vm.vm_id}) at the peer and lock it"
             )
             for vm in there
         ),

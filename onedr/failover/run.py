@@ -1,6 +1,4 @@
-"""Disaster failover: gather facts, let policy plan, execute phase by phase, journal, read back, say how it
-ended.
-"""
+"""A move or failover under way: collect facts, plan, do the steps kind by kind, say how it ended."""
 from __future__ import annotations
 
 import time
@@ -12,6 +10,7 @@ from typing import Any
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
 from onedr.failover import (
+    collect,
     failback_plan,
     failback_vms,
     peer_vms,
@@ -20,28 +19,29 @@ from onedr.failover import (
     register_images,
     rollback,
     start_order,
-    target_site,
 )
 from onedr.failover import plan as failover_plan
 from onedr.failover import (
     promote as failover_promote,
 )
-from onedr.failover.facts import FailoverFacts, FailoverRequest, RunPlan
+from onedr.failover.describe import describe_failover
+from onedr.failover.facts import FailoverRequest, Fence
+from onedr.host import config as host_config
+from onedr.host import process
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import Epoch
-from onedr.model.types import PeerState, State
-from onedr.opennebula import datastores
+from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import epoch, image_facts, inventory, peer_ceph, recovery_point
+from onedr.replication import epoch, peer_ceph
 from onedr.replication import sync as replication_sync
-from onedr.replication.inventory import VmItem
 from onedr.runs import journal
 from onedr.runs.run import Emit, Outcome, Running, utc_text
-from onedr.runs.state import DRILLS, MOVES
-from onedr.runs.step_docs import listed
 from onedr.runs.steps import LIMITS_S, Step, StepKind
 
+_FENCES_THE_SITE = (StepKind.STOP, StepKind.FENCE_SITE)  # one failure of these leaves the peer unfenced
+_FENCE_GRACE_S = 30  # of a guest whose site's Ceph is gone: its shutdown may hang on its disks
+_SAID = 300  # characters of what the fence command said
 _THREADS = {
     StepKind.PROMOTE: 100,
     StepKind.TERM: 100,
@@ -56,103 +56,21 @@ _THREADS = {
 def failover(
     target: Datastore, request: FailoverRequest, dry_run: bool, emit: Emit, frontend: FrontEnd
 ) -> Outcome | None:
-    """Take over. Events go to `emit`; returns None after a dry run.
+    """Move here what the peer has, or take over. Events go to `emit`; returns None after a dry run, which
+    shows the plan as it would be once confirmed.
 
-    Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
+    Raises RefusedError before anything was changed, when the plan refuses or another run is in progress.
     """
     with connection.connect(target.access) as pool:
         if dry_run:
-            facts, _, _ = _facts(pool, target, frontend)
-            emit(describe_failover(failover_plan.plan_failover(facts, request), facts, request, time.time()))
+            asked = replace(request, confirm=request.confirm or target.name)
+            facts = collect.collect_facts(pool, target, frontend).facts
+            emit(describe_failover(failover_plan.plan_failover(facts, asked), facts, asked, time.time()))
             return None
-        state = State.FAILING_BACK if request.only_planned else State.FAILING_OVER
-        with (
-            journal.Run(pool, "failback" if request.only_planned else "failover") as run,
-            ExitStack() as stack,
-        ):
+        state = State.FAILING_BACK if request.verb == "failback" else State.FAILING_OVER
+        with journal.Run(pool, request.verb) as run, ExitStack() as stack:
             running = Running(run, target.datastore_id, emit, frontend, state, "primary")
             return _Failover(pool, target, request, running, stack).execute()
-
-
-def _facts(
-    pool: Pool, target: Datastore, frontend: FrontEnd
-) -> tuple[FailoverFacts, peer_ceph.PeerStatus, target_site.Site]:
-    images = image_facts.of_datastore(pool, target, datastores.shares_pool(target, frontend))
-    sight = peer_ceph.probe_peer(pool, target.settings, images)
-    site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
-    last = journal.last_run(pool, DRILLS)
-    own_vms = frontend.vms()
-    there = (
-        peer_vms.collect_peer_vms(pool.access.pool)
-        if sight.peer is PeerState.ANSWERS
-        else peer_vms.PeerVms(None, None, sight.detail)
-    )
-    facts = FailoverFacts(
-        datastore=target.name,
-        here=pool.fsid(),
-        protected=target.settings.protect,
-        images=tuple(images),
-        peer=sight.peer,
-        peer_detail=sight.detail,
-        can_fence=sight.can_connect,
-        registered=frozenset(site.images.keys() - site.half_images),
-        recovered=target_site.recovered(own_vms),
-        local=target_site.local(own_vms, pool),
-        interrupted=last is not None and last["result"] == "RUNNING" and last["verb"] in MOVES,
-        delay_s=target.settings.delay_s,
-        ground=target_site.placement_here(site, inventory.vms(images, pool.fsid())),
-        there=there.vms,
-        there_detail=there.detail,
-    )
-    return facts, sight, site
-
-
-def describe_failover(
-    plan: RunPlan, facts: FailoverFacts, request: FailoverRequest, now: float
-) -> dict[str, Any]:
-    """The plan as an event: what a person sees before the button is pressed (DESIGN §6 rule 4)."""
-    return {
-        "event": "plan",
-        "datastore": facts.datastore,
-        "peer": {"state": facts.peer.value, "detail": facts.peer_detail, "front_end": facts.there_detail},
-        "planned": planned_move.is_planned(facts),
-        "refusal": plan.refusal,
-        "vms": [_describe_vm(item, plan, request, now) for item in plan.vms],
-        "images": [
-            {
-                "image": image.name,
-                "recovery_point": image.recovery_point,
-                "complete": image.complete,
-                "primary": image.primary,
-            }
-            for image in facts.images
-        ],
-        "steps": listed(plan.steps),
-        "left_out": dict(plan.left_out),
-        "delays": {str(priority): seconds for priority, seconds in plan.delays.items()},
-    }
-
-
-def _describe_vm(item: VmItem, plan: RunPlan, request: FailoverRequest, now: float) -> dict[str, Any]:
-    return {
-        "origin": item.origin,
-        "name": item.record.name,
-        "site": item.envelope.site,
-        "vm": item.record.vm_id,
-        "state_there": item.record.state,
-        "recovery_point": item.recovery_point,
-        "expected_loss_s": recovery_point.age_s(item.recovery_point, now),
-        "starts": start_order.wants_start(item, request) and item.origin not in plan.left_out,
-        "priority": start_order.priority(item),
-        "disks": [image.name for image in item.images],
-        "left_out": plan.left_out.get(item.origin, ""),
-        "warnings": [
-            *item.warnings,
-            *filter(
-                None, [plan.warnings.get(item.origin), recovery_point.clock_warning(item.recovery_point, now)]
-            ),
-        ],
-    }
 
 
 class _Failover:
@@ -166,7 +84,8 @@ class _Failover:
         self._peer_pool: Pool | None = None
 
     def execute(self) -> Outcome:
-        self.facts, self.sight, self.site = _facts(self.pool, self.target, self.frontend)
+        collected = collect.collect_facts(self.pool, self.target, self.frontend)
+        self.facts, self.sight, self.site = collected.facts, collected.sight, collected.site
         self.plan = failover_plan.plan_failover(self.facts, self.request)
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)
         self.items = {item.origin: item for item in self.plan.vms}
@@ -182,26 +101,29 @@ class _Failover:
         self.site.half_vms = {
             o: found.vm_id for o, found in self.facts.recovered.items() if not found.finished
         }
-        for kind in self._actions():  # in the order of Kind
-            self._phase(
-                kind, [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
-            )
-            if (
-                kind in planned_move.BEFORE_PROMOTION
-                and self.outcome.failed
-                and planned_move.is_planned(self.facts)
-            ):
+        for kind in self._actions():  # in the order of StepKind
+            steps = [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
+            self._phase(kind, steps)
+            if self._must_roll_back(kind, steps):
                 return self._roll_back()
         return self._finish()
 
+    def _must_roll_back(self, kind: StepKind, steps: list[Step]) -> bool:
+        """A move that cannot be lossless any more, or a peer that is not fenced: then nothing is promoted."""
+        failed = self.outcome.failed.keys() - self.plan.left_out.keys()
+        if kind in planned_move.BEFORE_PROMOTION:
+            return bool(failed) and (self.request.lossless or kind in _FENCES_THE_SITE)
+        nothing = kind is StepKind.PROMOTE and failed >= {step.target for step in steps}
+        return bool(steps) and nothing and self.request.lossless
+
     def _loss(self, origin: str, now: float | None) -> float | None:
-        """Seconds a VM may lose: `now` by its recovery point, none in a planned move; as said when its disks
-        were promoted.
+        """Seconds a VM may lose: `now` by its recovery point, none in a move; as said when its disks were
+        promoted.
         """
         before = (self.running.run.interrupted or {}).get("loss", {})
         if origin in before and all(image.primary for image in self.items[origin].images):
             return before[origin]  # type: ignore[no-any-return]
-        return 0.0 if planned_move.is_planned(self.facts) else now
+        return 0.0 if self.request.lossless else now
 
     def _phase(self, kind: StepKind, steps: list[Step]) -> None:
         if kind in (StepKind.SYNC, StepKind.DRAIN, StepKind.FENCE) and steps:
@@ -224,6 +146,7 @@ class _Failover:
             StepKind.SYNC: self._sync,
             StepKind.STOP: self._stop,
             StepKind.DRAIN: self._sync,
+            StepKind.FENCE_SITE: self._fence_site,
             StepKind.FENCE: self._fence,
             StepKind.CUT: self._cut,
             StepKind.PROMOTE: self._promote,
@@ -256,7 +179,15 @@ class _Failover:
         return replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.DRAIN] - 5)
 
     def _stop(self, vm_id: str) -> str:
-        return peer_vms.lock_vm(peer_vms.peer_front_end(), int(vm_id), LIMITS_S[StepKind.STOP] - 10)
+        there, limit_s = peer_vms.peer_front_end(), LIMITS_S[StepKind.STOP] - 10
+        grace_s = peer_vms.GRACE_S if self.request.lossless else _FENCE_GRACE_S
+        return peer_vms.lock_vm(there, int(vm_id), limit_s, grace_s)
+
+    def _fence_site(self, _: str) -> str:
+        """The command of onedr.conf; that it ended with 0 is the evidence."""
+        limit_s = host_config.limits().fence_limit_s
+        said = " ".join(process.run_program(self.facts.fence_command, limit_s).split())[-_SAID:]
+        return f"ended with 0{f': {said}' if said else ''}"
 
     def _fence(self, name: str) -> str:
         peer_ceph.fence(self._there(), name)
@@ -266,16 +197,19 @@ class _Failover:
         """Nothing is promoted here yet: the peer gets its images and VMs back."""
         why = rollback.first_few_reasons(self.outcome.failed)
         names = [step.target for step in self.plan.steps if step.kind is StepKind.PROMOTE]
-        there = self._peer_pool or rollback.open_peer_if_reachable(self.stack, self._connect)
+        there = self._peer_pool
+        if there is None and self.plan.fence is Fence.DEMOTE:
+            there = rollback.open_peer_if_reachable(self.stack, self._connect)
         logs = [self.running.log, self.running.run.interrupted or {}]
         fenced = StepKind.FENCE.value in {entry["kind"] for log in logs for entry in log.get("steps", ())}
         results = rollback.roll_back(self.pool, there, names, fenced)
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
-        text = f"The move was taken back, the peer is the primary as before ({why})."
+        verb = self.request.verb
+        text = f"The {verb} was rolled back, the peer is the primary as before ({why})."
         if undone:
             text = (
-                f"The move failed ({why}) and could not be taken back whole "
-                f"({rollback.first_few_reasons(undone)}); onedr abort tries again."
+                f"The {verb} failed ({why}) and could not be fully rolled back "
+                f"({rollback.first_few_reasons(undone)}). Run onedr abort to retry the rollback."
             )
         self.running.log["rollback"] = {item: str(result) for item, result in results.items()}
         self.outcome.done.clear()
@@ -289,7 +223,7 @@ class _Failover:
 
     def _promote(self, name: str) -> str:
         return failover_promote.promote(
-            self.pool, name, self.facts.peer is PeerState.ANSWERS, self.images[name].mode
+            self.pool, name, self.plan.fence is Fence.DEMOTE, self.images[name].mode
         )
 
     def _leave_term(self, name: str) -> str:
@@ -341,7 +275,7 @@ class _Failover:
                 self.running.wait(delay, f"{delay} s between priority {priority} and {groups[at + 1][0]}")
 
     def _finish(self) -> Outcome:
-        if planned_move.is_planned(self.facts) and not self.request.vms and not self.outcome.failed:
+        if self.request.lossless and not self.request.vms and not self.outcome.failed:
             try:
                 failback_vms.follow_images(self.site, self.images)
             except FrontEndError as error:
@@ -375,10 +309,10 @@ class _Failover:
         )
         if self.outcome.failed:
             text += f", {len(bad)} not ({names})" if bad else ""
-            again = f"onedr history shows why, onedr {self.running.run.verb} goes on with them"
-            text += f"; {len(self.outcome.failed)} item(s) failed: {again}."
-        elif planned_move.is_planned(self.facts):
-            text += ", nothing lost. The copies go the other way now."
+            again = f"See onedr history for the reasons; rerun onedr {self.running.run.verb} to retry them"
+            text += f"; {len(self.outcome.failed)} item(s) failed. {again}."
+        elif self.request.lossless:
+            text += ", no data lost. Replication now runs in the opposite direction."
         else:
             text += ". There is no copy at the peer until it is back and reprotected."
         return self.running.end(

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from onedr.failover import planned_move
+from onedr.failover import fence_plan
 from onedr.failover.facts import FailoverRequest
 from onedr.model import template
 from onedr.opennebula.vm_template import HELD
@@ -30,7 +30,7 @@ def wants_start(item: VmItem, request: FailoverRequest) -> bool:
     state = template.get(item.record.user_template, HELD) or item.record.state
     return (
         request.start
-        and state in planned_move.RUNS
+        and state in fence_plan.RUNS
         and template.get(item.record.user_template, "DR_START").upper() != "NO"
     )
 

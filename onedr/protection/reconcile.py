@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
@@ -29,7 +30,7 @@ from onedr.opennebula.vm_template import is_of_drill
 from onedr.protection import flatten, keeper_lock, publish_site_info
 from onedr.protection.flatten import Queue
 from onedr.rejoin import guard
-from onedr.replication import clone_order, preserved_copies, write_records
+from onedr.replication import clone_order, peer_ceph, peer_osds, preserved_copies, write_records
 from onedr.replication.mirror_image import (
     PROBLEM_KEY,
     Waiting,
@@ -165,7 +166,17 @@ def turn(
             _each(report, f"VM {vm.findtext('ID')}", action, tell)
     _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
     _each(report, "card", partial(publish_site_info.publish, pool, datastore), tell)
+    _each(report, "peer", partial(_remember_peer, pool, datastore), tell)
     return report
+
+
+def _remember_peer(pool: Pool, datastore: Datastore) -> None:
+    """Where the peer's OSDs are, for the day on which its monitors do not answer."""
+    with ExitStack() as stack:
+        sight = peer_ceph.probe_peer(pool, datastore.settings)
+        there, _ = peer_ceph.open_if_reachable(sight, pool.access.pool, stack)
+        if there is not None:
+            peer_osds.remember_osds(pool, there)
 
 
 def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report) -> None:

@@ -21,7 +21,7 @@ DESCRIPTIONS = {
         "status lists what and why."
     ),
     State.STANDBY: "This site receives; its copies can take over.",
-    State.FAILING_OVER: "A failover runs.",
+    State.FAILING_OVER: "A move or failover runs.",
     State.FAILING_BACK: "A failback runs: the VMs come home, without loss.",
     State.DRILLING: "A drill or its cleanup runs; protection goes on as before.",
     State.RETURNED: (
@@ -60,7 +60,7 @@ CODES = {
     "TOOK_OVER": State.ACTIVE_UNPROTECTED,
 }
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
-MOVES = ("failover", "failback")  # of runs that can be taken back before their first promotion
+MOVES = ("move", "failover", "failback")  # of runs that can be taken back before their first promotion
 
 
 @dataclass(frozen=True)

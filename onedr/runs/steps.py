@@ -11,6 +11,7 @@ class StepKind(str, Enum):
     SYNC = "sync"  # the copy here catches up while the peer's VMs still run
     STOP = "stop"  # a VM at the peer, and hold it there
     DRAIN = "drain"  # the last writes arrive
+    FENCE_SITE = "fence the site"  # the site's own fence command
     FENCE = "fence"  # demote the image at the peer
     CUT = "cut off rbd-mirror"
     PROMOTE = "promote"
@@ -40,6 +41,7 @@ LIMITS_S = {
     StepKind.SYNC: 90,
     StepKind.STOP: 300,
     StepKind.DRAIN: 60,
+    StepKind.FENCE_SITE: 330,
     StepKind.FENCE: 30,
     StepKind.CUT: 30,
     StepKind.PROMOTE: 120,

@@ -76,7 +76,7 @@ def story(sites: Sites) -> Iterator[Story]:
             w.wait_recorded(a, vm, there)
     told.clone = w.disks_of(w.wanted_record(a, told.vms["db"]))[1]
     w.wait_complete(a, [*(w.rbd_name(a, image) for image in told.images.values()), told.clone])
-    moved = b.run("onedr", "failover", str(b.datastore_id), "--yes", check=False)
+    moved = b.run("onedr", "move", str(b.datastore_id), "--yes", check=False)
     assert moved.returncode == 0, moved.stdout[-3000:] + moved.stderr
     b.wait_datastore(b.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED", 120)
     change(told)

@@ -67,7 +67,7 @@ def held(story: Story) -> dict[str, str]:
 
 def test_a_dry_run_says_that_it_is_planned_and_what_stops_there(story: Story) -> None:
     b = story.sites.b
-    plan = b.onedr("failover", str(b.datastore_id), "--dry-run")
+    plan = b.onedr("move", str(b.datastore_id), "--dry-run")
     assert plan["planned"] and not plan["refusal"] and not plan["left_out"]
     kinds = [step["kind"] for step in plan["steps"]]
     assert sorted(set(kinds), key=kinds.index) == [
@@ -87,8 +87,8 @@ def test_a_vm_that_could_not_come_keeps_everything_where_it_is(story: Story) -> 
     story.sites.a.wait_vm(story.vms["db"])
     with w.open_pool(b) as there:
         w.wait_recorded(story.sites.a, story.vms["db"], there)
-    done = b.run("onedr", "failover", str(b.datastore_id), "--yes", check=False)
-    assert done.returncode == 2 and "Not everything could come here" in done.stderr, done.stderr
+    done = b.run("onedr", "move", str(b.datastore_id), "--yes", check=False)
+    assert done.returncode == 2 and "Some VMs cannot start here" in done.stderr, done.stderr
     assert held(story) == {"db": "", "web": "", "idle": ""} and all(roles(story)[0].values())
     number = next(disk["DISK_ID"] for disk in story.sites.a.api.vm.info(story.vms["db"]).TEMPLATE["DISK"]
                   if disk.get("IMAGE_ID") == str(extra))
@@ -106,7 +106,7 @@ def test_a_move_that_fails_before_the_first_promotion_is_taken_back(story: Story
     if story.sites.real:
         pytest.skip("freezing rbd-mirror is the bed's own doing")
     a, b = story.sites.a, story.sites.b
-    process = w.start_action(b, w.action.Request("failover"))
+    process = w.start_action(b, w.action.Request("move"))
     assert process.stdout is not None
     for line in process.stdout:
         event = json.loads(line)
@@ -117,7 +117,7 @@ def test_a_move_that_fails_before_the_first_promotion_is_taken_back(story: Story
             story.events.append(event)
     process.wait(60)
     story.sites.bed.start("site-b", "mirror")
-    assert "taken back" in story.events[-1]["message"], story.events
+    assert "rolled back" in story.events[-1]["message"], story.events
     assert held(story) == {"db": "", "web": "", "idle": ""}
     here, there = roles(story)
     assert all(here.values()) and not any(there.values())
@@ -130,7 +130,7 @@ def test_a_move_that_fails_before_the_first_promotion_is_taken_back(story: Story
 
 def test_the_move_loses_nothing(story: Story) -> None:
     a, b = story.sites.a, story.sites.b
-    done = b.run("onedr", "failover", str(b.datastore_id), "--yes", "--json", check=False)
+    done = b.run("onedr", "move", str(b.datastore_id), "--yes", "--json", check=False)
     story.events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     verdict = story.events[-1]

@@ -109,7 +109,7 @@ def test_where_nothing_is_interrupted_there_is_nothing_to_resume_or_abort(story:
 
 def test_a_planned_move_that_died_is_taken_back_and_the_peer_runs_as_before(story: Story) -> None:
     a, b = story.sites.a, story.sites.b
-    kill_at(story, Request("failover", by="olga@desk", trigger="onedr"), "stop")
+    kill_at(story, Request("move", by="olga@desk", trigger="onedr"), "stop")
     found_interrupted(story)
     assert "stop" in shown(story, "DR_PROGRESS"), "how far it got"
     said = verdict(one(story, "abort", "--yes", "--json"))
@@ -124,7 +124,7 @@ def test_a_planned_move_that_died_is_taken_back_and_the_peer_runs_as_before(stor
         assert all(w.primaries(pool)[disk] for disk in story.disks)
     assert not list(b.api.vmpool.infoextended(-2, -1, -1, -1).VM)
     run = w.last_run(b)
-    assert (run["result"], run["by"], run["verb"]) == ("ABORTED", "olga@desk", "failover")
+    assert (run["result"], run["by"], run["verb"]) == ("ABORTED", "olga@desk", "move")
     assert run["abort"]["trigger"] == "onedr" and shown(story, "DR_STATE") == "STANDBY" and not shown(story, "DR_PROGRESS")
 
 

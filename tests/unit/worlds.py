@@ -42,6 +42,14 @@ def facts(*images: ImageFacts, **changes: Any) -> FailoverFacts:
     return FailoverFacts(**{**values, **changes}, images=images)
 
 
+def confirmed(**changes: Any) -> FailoverRequest:
+    """A failover that the operator confirmed."""
+    return FailoverRequest(confirm="ceph", **changes)
+
+
+MOVE = FailoverRequest(verb="move")
+
+
 def steps(plan: RunPlan) -> list[tuple[StepKind, str]]:
     return [(step.kind, step.target) for step in plan.steps]
 
@@ -168,7 +176,8 @@ def _body(draw: st.DrawFn, vm_id: int, owned: list[int], whole: bool = False) ->
 
 
 REQUESTS = st.builds(
-    FailoverRequest, confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
+    FailoverRequest, verb=st.sampled_from(["move", "failover", "failback"]),
+    confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
     vms=st.sampled_from([(), (), (), ("vm0",), ("1", "vm2"), ("vm0", "nobody")]),
     start=st.sampled_from([True, True, False]),
 )

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from worlds import ONE_DISK, ORIGIN, REQUESTS, WORLDS, copy_of, facts, moves, steps
+from worlds import MOVE, ONE_DISK, ORIGIN, REQUESTS, WORLDS, confirmed, copy_of, facts, moves, steps
 
-from onedr.failover import failback_plan, planned_move
+from onedr.failover import failback_plan, fence_plan, planned_move
 from onedr.failover import plan as failover_plan
 from onedr.failover.facts import FailoverFacts, FailoverRequest
 from onedr.model.types import PeerState
@@ -23,7 +23,7 @@ def test_a_planned_move_stops_every_vm_and_drains_every_disk_before_it_demotes_o
 ) -> None:
     found = steps(failover_plan.plan_failover(world, request_))
     promoted = {target for kind, target in found if kind is StepKind.PROMOTE}
-    if not promoted or not planned_move.is_planned(world):
+    if not promoted or not request_.lossless:
         assert not {kind for kind, _ in found} & {StepKind.SYNC, StepKind.STOP, StepKind.DRAIN}
         return
     first_fence = [kind for kind, _ in found].index(StepKind.FENCE)
@@ -32,7 +32,7 @@ def test_a_planned_move_stops_every_vm_and_drains_every_disk_before_it_demotes_o
         for name in vm.images & promoted:
             assert (StepKind.STOP, str(vm.vm_id)) in before and (StepKind.DRAIN, name) in before
             running = any(
-                other.state in planned_move.RUNS and other.images & promoted for other in world.there or ()
+                other.state in fence_plan.RUNS and other.images & promoted for other in world.there or ()
             )
             assert not running or (StepKind.SYNC, name) in before
 
@@ -41,7 +41,7 @@ def test_a_planned_move_stops_every_vm_and_drains_every_disk_before_it_demotes_o
 def test_a_planned_move_begins_only_when_everything_can_come(
     world: FailoverFacts, request_: FailoverRequest
 ) -> None:
-    if not planned_move.is_planned(world) or any(found.primary for found in world.images):
+    if not request_.lossless or any(found.primary for found in world.images):
         return
     plan = failover_plan.plan_failover(world, request_)
     assert not plan.steps or not plan.left_out
@@ -50,7 +50,7 @@ def test_a_planned_move_begins_only_when_everything_can_come(
     stranded = [
         vm
         for vm in world.there or ()
-        if vm.images & moved and vm.state in planned_move.RUNS and vm.vm_id not in known
+        if vm.images & moved and vm.state in fence_plan.RUNS and vm.vm_id not in known
     ]
     assert not stranded
 
@@ -99,8 +99,11 @@ def test_a_vm_is_started_once_and_not_while_it_runs_at_the_peer(
     for at, (kind, target) in enumerate(found):
         if kind is StepKind.START and target in items:
             moved = {image.name for image in items[target].images if not image.primary}
-            running = [vm for vm in world.there or () if vm.images & moved and vm.state in planned_move.RUNS]
-            assert all((StepKind.STOP, str(vm.vm_id)) in found[:at] for vm in running)
+            running = [vm for vm in world.there or () if vm.images & moved and vm.state in fence_plan.RUNS]
+            demoted = {name for kind_, name in found[:at] if kind_ is StepKind.FENCE}
+            for vm in running:
+                stopped = (StepKind.STOP, str(vm.vm_id)) in found[:at]
+                assert stopped or (vm.images & moved <= demoted and not request_.lossless)
 
 
 @given(moves(), REQUESTS)
@@ -118,12 +121,12 @@ def test_only_vms_of_which_the_other_site_has_nothing_are_left_behind(
 def test_a_vm_at_the_peer_whose_record_has_not_arrived_keeps_everything_there() -> None:
     late = PeerVm(9, "new", "ACTIVE", "", frozenset({"one-1"}))
     plan = failover_plan.plan_failover(
-        facts(WAITING, peer=PeerState.ANSWERS, there=(late,)), FailoverRequest()
+        facts(WAITING, peer=PeerState.ANSWERS, there=(late,)), MOVE
     )
     assert "new (9)" in plan.refusal and not plan.steps
     off = replace(late, state="POWEROFF")
     assert failover_plan.plan_failover(
-        facts(WAITING, peer=PeerState.ANSWERS, there=(off,)), FailoverRequest()
+        facts(WAITING, peer=PeerState.ANSWERS, there=(off,)), MOVE
     ).steps
 
 
@@ -142,6 +145,6 @@ def test_only_vms_that_did_not_move_are_let_go() -> None:
 def test_a_vm_stopped_by_the_move_starts_as_it_was_before(held: str, state: str, starts: bool) -> None:
     user = (("DR_HELD", held),) if held else ()
     plan = failover_plan.plan_failover(
-        facts(copy_of("one-1", replace(ONE_DISK, state=state, user_template=user))), FailoverRequest()
+        facts(copy_of("one-1", replace(ONE_DISK, state=state, user_template=user))), confirmed()
     )
     assert ((StepKind.START, ORIGIN) in steps(plan)) is starts

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 from samples import THERE, disk, vm_record
-from worlds import copy_of, facts, steps
+from worlds import confirmed, copy_of, facts, steps
 
 from onedr.failover import plan as failover_plan
 from onedr.failover.facts import FailoverRequest, RunPlan
@@ -25,7 +25,7 @@ def vm(number: int, priority: str, delay: str = "", **changes: object) -> ImageF
 
 
 def planned(*images: ImageFacts, delay_s: int = 0, request: FailoverRequest | None = None) -> RunPlan:
-    return failover_plan.plan_failover(facts(*images, delay_s=delay_s), request or FailoverRequest())
+    return failover_plan.plan_failover(facts(*images, delay_s=delay_s), request or confirmed())
 
 
 @pytest.mark.parametrize(("images", "default", "expected"), [
@@ -52,7 +52,7 @@ def test_a_delay_that_cannot_be_read_is_named_and_the_datastores_is_taken(bad: s
 
 
 def test_nothing_is_waited_for_where_nothing_starts() -> None:
-    plan = planned(vm(1, "1", "30s"), vm(2, "2"), request=FailoverRequest(start=False))
+    plan = planned(vm(1, "1", "30s"), vm(2, "2"), request=confirmed(start=False))
     assert plan.delays == {} and StepKind.START not in {kind for kind, _ in steps(plan)}
 
 

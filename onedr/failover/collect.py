@@ -1,0 +1,58 @@
+"""The facts of a move or failover: both sites, as far as they answer."""
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from onedr.ceph.connection import Pool
+from onedr.failover import peer_vms, target_site
+from onedr.failover.facts import FailoverFacts
+from onedr.host import config as host_config
+from onedr.opennebula import datastores
+from onedr.opennebula.api import FrontEnd
+from onedr.opennebula.datastores import Datastore
+from onedr.replication import image_facts, inventory, peer_ceph, peer_osds
+from onedr.runs import journal
+from onedr.runs.state import DRILLS, MOVES
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Facts, and what they were read from: the peer's Ceph as seen, and this site's front-end."""
+
+    facts: FailoverFacts
+    sight: peer_ceph.PeerStatus
+    site: target_site.Site
+
+
+def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> Collected:
+    """Read everything once. A peer that does not answer costs seconds at the most."""
+    images = image_facts.of_datastore(pool, target, datastores.shares_pool(target, frontend))
+    sight = peer_ceph.probe_peer(pool, target.settings, images)
+    with ExitStack() as stack:
+        peer, detail = peer_ceph.open_if_reachable(sight, pool.access.pool, stack)
+        can_fence, osds = peer is not None, peer_osds.osds_seen(pool, peer)
+    site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
+    last = journal.last_run(pool, DRILLS)
+    own_vms = frontend.vms()
+    there = peer_vms.collect_peer_vms(pool.access.pool)
+    facts = FailoverFacts(
+        datastore=target.name,
+        here=pool.fsid(),
+        protected=target.settings.protect,
+        images=tuple(images),
+        peer=sight.peer,
+        peer_detail=detail,
+        can_fence=can_fence,
+        registered=frozenset(site.images.keys() - site.half_images),
+        recovered=target_site.recovered(own_vms),
+        local=target_site.local(own_vms, pool),
+        interrupted=last is not None and last["result"] == "RUNNING" and last["verb"] in MOVES,
+        delay_s=target.settings.delay_s,
+        ground=target_site.placement_here(site, inventory.vms(images, pool.fsid())),
+        there=there.vms,
+        there_detail=there.detail,
+        osds=osds,
+        fence_command=host_config.limits().fence_command,
+    )
+    return Collected(facts, sight, site)
