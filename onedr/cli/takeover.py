@@ -14,6 +14,14 @@ from onedr.runs.request import Request
 _OPTIONS = (
     click.argument("datastore"),
     click.option("--vm", "vms", multiple=True, help="Only this VM (name or id at the peer); repeatable."),
+    click.option(
+        "--leave", multiple=True, metavar="VM|IMAGE",
+        help="Leave this VM (name or id at the peer) or RBD image where it is; repeatable.",
+    ),
+    click.option(
+        "--take", multiple=True, metavar="IMAGE",
+        help="Demote this RBD image although something that does not move is read through it; repeatable.",
+    ),
     click.option("--no-start", is_flag=True, help="Start no VM."),
     click.option("--dry-run", is_flag=True, help="Show the plan and what it may lose; change nothing."),
     click.option("--yes", is_flag=True, help="Do not show the plan first, ask nothing (never skips checks)."),
@@ -31,7 +39,9 @@ def options(command: Command) -> Command:
 
 def request(verb: str, given: dict[str, Any], **more: Any) -> Request:
     """What was asked for on the command line."""
-    return Request(verb, vms=given["vms"], start=not given["no_start"], dry_run=given["dry_run"], **more)
+    asked = Request(verb, vms=given["vms"], start=not given["no_start"], dry_run=given["dry_run"], **more)
+    lists = [(key.upper(), word) for key in ("leave", "take") for word in given[key]]
+    return replace(asked, attributes=(*asked.attributes, *lists))
 
 
 def show_plan(datastore: str, asked: Request) -> dict[str, Any]:

@@ -91,10 +91,16 @@ def _failover(data: ActionData, request: Request) -> None:
         confirm=request.confirm,
         vms=request.vms,
         start=request.start,
+        leave=_given(request, "LEAVE"),
+        take=_given(request, "TAKE"),
         fence_command=template.get(request.attributes, "FENCE_COMMAND").upper() != "NO",
     )
     with _refusal_shown(frontend, data, not request.dry_run):
         _whole(failover_run.failover(target, asked, request.dry_run, emit, frontend))
+
+
+def _given(request: Request, key: str) -> tuple[str, ...]:
+    return tuple(value for name, value in request.attributes if name == key)
 
 
 def _resume(data: ActionData, request: Request) -> None:

@@ -35,6 +35,7 @@ def describe_failover(
         ],
         "steps": listed(plan.steps),
         "left_out": dict(plan.left_out),
+        "vm_delays": dict(plan.vm_delays),
         "delays": {str(priority): seconds for priority, seconds in plan.delays.items()},
     }
 

@@ -73,6 +73,10 @@ class FailoverFacts:
     # VMs here on this pool, by own origin and by DR_ORIGIN
     local: Mapping[str, PeerVm] = field(default_factory=dict)
     delay_s: int = 0  # the datastore's DR_DELAY
+    delay_max_s: int = 900  # its DR_DELAY_MAX: the most that a VM's own DR_DELAY counts for
+    # by image, the names of the clones that are read through it at the peer
+    children: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    split: frozenset[str] = frozenset()  # primary at both sites, and nothing says who is right
     osds: str = ""  # what is seen of the peer's OSDs; empty: nothing is known of them
     fence_command: tuple[str, ...] = ()  # of onedr.conf; empty: there is none
     interrupted: bool = False  # the last run did not end: another must, if only to say so
@@ -92,5 +96,6 @@ class RunPlan:
     warnings: Mapping[str, str] = field(default_factory=dict)  # by origin; nothing that stops a step
     # by priority: seconds between its group and the next
     delays: Mapping[int, int] = field(default_factory=dict)
+    vm_delays: Mapping[str, int] = field(default_factory=dict)  # by origin: seconds after its group began
     fence: Fence = Fence.NONE
     digest: str = ""

@@ -16,6 +16,11 @@ from onedr.runs.steps import Step, StepKind
 RUNS = ("ACTIVE", "PENDING")  # a VM in another state was not meant to run
 
 
+def can_move(facts: FailoverFacts) -> bool:
+    """Does the peer answer in every way a move needs: its front-end, and its Ceph with a way in?"""
+    return facts.there is not None and facts.peer is PeerState.ANSWERS and facts.can_fence
+
+
 def choose_fence(facts: FailoverFacts, request: FailoverRequest) -> Fence:
     """The best fence that is there."""
     if facts.peer is PeerState.ANSWERS and facts.can_fence:

@@ -10,10 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from onedr.failover import failback_plan, fence_plan, placement, planned_move, refusal_plan
+from onedr.failover import (
+    failback_plan,
+    fence_plan,
+    placement,
+    planned_move,
+    refusal_plan,
+    scope_plan,
+    start_order,
+)
 from onedr.failover.facts import FailoverFacts, FailoverRequest, Fence, RunPlan
-from onedr.failover.start_order import by_priority, chosen, not_found, priority, wants_start
-from onedr.model import settings, template
+from onedr.failover.start_order import by_priority, chosen, not_found, wants_start
 from onedr.model.records import ImageFacts, ImageRecord
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import inventory
@@ -21,6 +28,14 @@ from onedr.replication.inventory import VmItem
 from onedr.runs.steps import Step, StepKind
 
 _ORDER = {kind: number for number, kind in enumerate(StepKind)}
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """VMs of the peer that the run is about, and those that the operator left behind."""
+
+    vms: list[VmItem]
+    left: list[VmItem]
 
 
 @dataclass(frozen=True)
@@ -35,44 +50,65 @@ class _Here:
 
 def plan_failover(facts: FailoverFacts, request: FailoverRequest) -> RunPlan:
     """Decide. A confirmation with a digest is good for the plan it was given to only."""
-    vms = [item for item in inventory.vms(facts.images, facts.here) if chosen(item, request.vms)]
+    every = inventory.vms(facts.images, facts.here)
+    left = [item for item in every if scope_plan.is_left(item, request)]
+    vms = [item for item in every if chosen(item, request.vms) and item not in left]
     here = _Here(failback_plan.homes(vms, facts.local), _back(facts, request))
     refusal = refusal_plan.refusal(facts, request, vms, here.back)
-    plan = RunPlan(refusal, vms=tuple(vms)) if refusal else _plan(facts, request, vms, here)
+    plan = RunPlan(refusal, vms=tuple(vms)) if refusal else _plan(facts, request, _Scope(vms, left), here)
     return refusal_plan.as_confirmed(facts, request, plan)
 
 
-def _plan(facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], here: _Here) -> RunPlan:
+def _plan(facts: FailoverFacts, request: FailoverRequest, scope: _Scope, here: _Here) -> RunPlan:
+    vms = scope.vms
     fresh = by_priority(
         item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *here.homes}
     )
     left_out = {**_not_to_come(facts, request, vms, here), **placement.blockers(fresh, facts.ground)}
-    images = _images_to_take(facts, request, [item for item in vms if item.origin not in left_out])
-    left_out.update(_on_bad_images(_untouchable(images, facts.local), vms))
     good = [item for item in vms if item.origin not in left_out]
+    images = scope_plan.images_to_take(facts, request, good, scope.left)
+    left_out.update(_on_bad_images(_untouchable(images, facts.local), vms))
     usable = [image for image in images if image.name not in left_out]
-    if request.lossless:
-        refusal = planned_move.refusal(facts, usable, vms, left_out)
-        if refusal:
-            return RunPlan(refusal, vms=tuple(vms), left_out=left_out)
-    coming = replace(
-        here, homes={item.origin: here.homes[item.origin] for item in good if item.origin in here.homes}
-    )
     fence = fence_plan.choose_fence(facts, request)
-    steps = [*_promotions(facts, usable), *_frontend_steps(facts, request, usable, good, coming)]
-    steps += fence_plan.fence_steps(fence, facts, usable)
-    if request.lossless:
-        steps += [*planned_move.steps(facts, usable), *_left_behind(facts, request, vms, here.back)]
-    steps.sort(key=lambda step: _ORDER[step.kind])
-    # a VM left on hold whose disk is not to be trusted
-    steps = [step for step in steps if step.target not in left_out]
+    refusal = _out_of_scope(facts, request, fence, usable, vms, left_out)
+    if refusal:
+        return RunPlan(refusal, vms=tuple(vms), left_out=left_out)
+    steps = _steps(facts, request, fence, usable, scope, here, left_out)
     if not steps and not facts.interrupted:
         return RunPlan(_nothing_to_do(facts, left_out, vms), vms=tuple(vms), left_out=left_out)
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
-    delays, bad = _delays(good, steps, facts.delay_s)
-    warnings = _joined(placement.without_capacity(starting, facts.ground), bad)
+    delays = start_order.delays(vms, steps, facts.delay_s, facts.delay_max_s)
+    warnings = _joined(placement.without_capacity(starting, facts.ground), delays.warnings)
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
-    return RunPlan("", tuple(steps), tuple(vms), left_out, warnings, delays, fence if waits else Fence.NONE)
+    return RunPlan(
+        "", tuple(steps), tuple(vms), left_out, warnings, delays.groups, delays.vms,
+        fence if waits else Fence.NONE,
+    )
+
+
+def _out_of_scope(
+    facts: FailoverFacts, request: FailoverRequest, fence: Fence, images: list[ImageFacts],
+    vms: list[VmItem], left_out: Mapping[str, str],
+) -> str:
+    """Why the run must not begin: something could not come, or a base would be demoted under others."""
+    refusal = planned_move.refusal(facts, request, images, vms, left_out) if request.lossless else ""
+    bases = scope_plan.bases_in_use(facts, request, fence, images)
+    return refusal or scope_plan.bases_refusal(facts, request, bases)
+
+
+def _steps(
+    facts: FailoverFacts, request: FailoverRequest, fence: Fence, images: list[ImageFacts], scope: _Scope,
+    here: _Here, left_out: Mapping[str, str],
+) -> list[Step]:
+    good = [item for item in scope.vms if item.origin not in left_out]
+    homes = {item.origin: here.homes[item.origin] for item in good if item.origin in here.homes}
+    steps = [*_promotions(facts, images), *fence_plan.fence_steps(fence, facts, images)]
+    steps += _frontend_steps(facts, request, images, good, replace(here, homes=homes))
+    if request.lossless:
+        steps += [*planned_move.steps(facts, images), *_left_behind(facts, request, scope.vms, here.back)]
+    steps.sort(key=lambda step: _ORDER[step.kind])
+    # a VM left on hold whose disk is not to be trusted
+    return [step for step in steps if step.target not in left_out]
 
 
 def _nothing_to_do(facts: FailoverFacts, left_out: Mapping[str, str], vms: Iterable[VmItem]) -> str:
@@ -119,43 +155,6 @@ def _joined(*found: Mapping[str, str]) -> dict[str, str]:
         for origin, text in texts.items():
             joined[origin] = f"{joined[origin]}; {text}" if origin in joined else text
     return joined
-
-
-def _delays(
-    vms: Iterable[VmItem], steps: Iterable[Step], default_s: int
-) -> tuple[dict[int, int], dict[str, str]]:
-    """By priority of each group but the last, the longest DR_DELAY of its VMs that start; by origin, what is
-    wrong with one.
-    """
-    starting = {step.target for step in steps if step.kind is StepKind.START}
-    delays: dict[int, int] = {}
-    bad = {}
-    for item in (item for item in vms if item.origin in starting):
-        text = template.get(item.record.user_template, "DR_DELAY").strip()
-        try:
-            seconds = settings.delay(text) if text else default_s
-        except ValueError as error:
-            bad[item.origin] = f"its DR_DELAY is not used: {error}"
-            seconds = default_s
-        delays[priority(item)] = max(delays.get(priority(item), 0), seconds)
-    last = max(delays, default=0)
-    return {group: seconds for group, seconds in sorted(delays.items()) if group != last and seconds}, bad
-
-
-def _images_to_take(
-    facts: FailoverFacts, request: FailoverRequest, vms: Iterable[VmItem]
-) -> list[ImageFacts]:
-    wanted = {image.name: image for item in vms for image in item.images}
-    if not request.vms:
-        taken = [image for image in facts.images if refusal_plan.from_peer(image, facts.here)]
-        wanted.update({image.name: image for image in taken})
-    by_name = {image.name: image for image in facts.images}
-    for image in list(wanted.values()):
-        parent = image.parent
-        while parent in by_name and parent not in wanted:  # a clone is read through its parent
-            wanted[parent] = by_name[parent]
-            parent = by_name[parent].parent
-    return list(wanted.values())
 
 
 def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> dict[str, str]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from onedr.failover import fence_plan
-from onedr.failover.facts import FailoverFacts
+from onedr.failover import fence_plan, scope_plan
+from onedr.failover.facts import FailoverFacts, FailoverRequest
 from onedr.model.records import ImageFacts
-from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
 from onedr.runs.steps import Step, StepKind
@@ -20,13 +19,12 @@ from onedr.runs.steps import Step, StepKind
 BEFORE_PROMOTION = (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE_SITE, StepKind.FENCE)
 
 
-def is_possible(facts: FailoverFacts) -> bool:
-    """Does the peer answer in every way a move needs: its front-end, and its Ceph with a way in?"""
-    return facts.there is not None and facts.peer is PeerState.ANSWERS and facts.can_fence
-
-
 def refusal(
-    facts: FailoverFacts, images: Sequence[ImageFacts], vms: Sequence[VmItem], left_out: Mapping[str, str]
+    facts: FailoverFacts,
+    request: FailoverRequest,
+    images: Sequence[ImageFacts],
+    vms: Sequence[VmItem],
+    left_out: Mapping[str, str],
 ) -> str:
     """Why the move must not begin: it would stop what cannot start here.
 
@@ -34,26 +32,29 @@ def refusal(
     """
     if any(image.primary for image in images):
         return ""
-    names = {item.origin: f"VM {item.record.name}" for item in vms}
-    if left_out:
-        reasons = "; ".join(f"{names.get(item, item)}: {why}" for item, why in left_out.items())
-        return (
-            f"Some VMs cannot start here: {reasons}. Nothing was changed. Fix the cause, or select VMs with "
-            "--vm."
-        )
+    names = {item.origin: item for item in vms}
     known = {item.record.vm_id for item in vms}
-    unknown = [
-        f"{vm.name} ({vm.vm_id})"
-        for vm in fence_plan.users(facts, images)
-        if vm.vm_id not in known and vm.state in fence_plan.RUNS
+    strangers = [
+        vm for vm in fence_plan.users(facts, images)
+        if vm.vm_id not in known and vm.state in fence_plan.RUNS and not scope_plan.stays(vm, request)
     ]
-    if unknown:
-        return (
-            f"VM {', '.join(unknown)} at the peer uses a disk that would move and is not among those that "
-            "can start here: its record has not arrived, or it was not chosen. Nothing was touched; see "
-            "onedr status."
-        )
-    return ""
+    reasons = [
+        f"VM {names[item].record.name}: {why}" if item in names else f"{item}: {why}"
+        for item, why in left_out.items()
+    ]
+    reasons += [
+        f"VM {vm.name} ({vm.vm_id}) uses a disk that would move, and its record has not arrived or it was "
+        "not chosen"
+        for vm in strangers
+    ]
+    if not reasons:
+        return ""
+    found = {image.name for image in facts.images}
+    leave = [str(names[item].record.vm_id) if item in names else item for item in left_out
+             if item in names or item in found]
+    leave += [str(vm.vm_id) for vm in strangers]
+    text = f"Some VMs cannot start here: {'; '.join(reasons)}. Nothing was changed. Fix the cause"
+    return f"{text}, or leave them behind: {scope_plan.command(facts, request, tuple(leave))}"
 
 
 def steps(facts: FailoverFacts, images: Sequence[ImageFacts]) -> list[Step]:

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from onedr.failover import fence_plan, planned_move
+from onedr.failover import fence_plan
 from onedr.failover.facts import FailoverFacts, FailoverRequest, Fence, RunPlan
 from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
+from onedr.replication import split_brain
 from onedr.replication.inventory import VmItem
 
 _DIGEST_LETTERS = 12
@@ -25,6 +26,8 @@ def refusal(
         return f"Datastore {name} is not protected (DR_PROTECT=YES is missing): nothing to do."
     if request.confirm and request.confirmed != name:
         return f"The confirmation {request.confirmed!r} is not this datastore's name; type {name}."
+    if facts.split:
+        return split_brain.split_refusal(facts.split, name)
     waiting = [image for image in facts.images if from_peer(image, facts.here)]
     if not waiting and not facts.recovered and not back and not facts.interrupted:
         return (
@@ -36,7 +39,7 @@ def refusal(
     if all(image.primary for image in waiting):
         return ""
     if request.lossless:
-        return "" if planned_move.is_possible(facts) else _not_lossless(facts, waiting)
+        return "" if fence_plan.can_move(facts) else _not_lossless(facts, waiting)
     return _unconfirmed(facts, request, waiting)
 
 

@@ -82,6 +82,7 @@ class _Failover:
         self.pool, self.target, self.request, self.running, self.stack = pool, target, request, running, stack
         self.frontend, self.outcome = running.frontend, running.outcome
         self._peer_pool: Pool | None = None
+        self._late: list[tuple[float, Step]] = []  # until when each waits for its own DR_DELAY
 
     def execute(self) -> Outcome:
         collected = collect.collect_facts(self.pool, self.target, self.frontend)
@@ -265,7 +266,14 @@ class _Failover:
         """
         groups = start_order.groups(steps, self.items)
         for at, (priority, group) in enumerate(groups):
+            due = time.monotonic()
+            self._late += [
+                (due + self.plan.vm_delays[step.target], step)
+                for step in group if step.target in self.plan.vm_delays
+            ]
+            group = [step for step in group if step.target not in self.plan.vm_delays]
             self.running.do(group, self._start, _THREADS[StepKind.START])
+            self._start_late()
             delay = self.plan.delays.get(priority, 0)
             if (
                 delay
@@ -273,6 +281,17 @@ class _Failover:
                 and any(step.target not in self.outcome.failed for step in group)
             ):
                 self.running.wait(delay, f"{delay} s between priority {priority} and {groups[at + 1][0]}")
+        while self._late:
+            left_s = max(0.0, min(due for due, _ in self._late) - time.monotonic())
+            self.running.wait(left_s, f"{len(self._late)} VM(s) have a DR_DELAY of their own")
+            self._start_late()
+
+    def _start_late(self) -> None:
+        """Start the VMs whose own DR_DELAY is over."""
+        now = time.monotonic()
+        ready = [step for due, step in self._late if due <= now]
+        self._late = [(due, step) for due, step in self._late if due > now]
+        self.running.do(ready, self._start, _THREADS[StepKind.START])
 
     def _finish(self) -> Outcome:
         if self.request.lossless and not self.request.vms and not self.outcome.failed:

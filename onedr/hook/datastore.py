@@ -13,6 +13,8 @@ from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock
 from onedr.runs import request as runs_request
 
+_LISTS = ("DR_LEAVE", "DR_TAKE")  # words: VM ids and image names of a move or failover
+
 
 def main(_: list[str]) -> str:
     """Answers one line for the hook's log."""
@@ -45,7 +47,10 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
         if verb:
             by = f"who may manage the datastore of {element.findtext('UNAME')}"  # the API tells no more
             request = runs_request.Request(
-                verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION"
+                verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION",
+                attributes=tuple(
+                    (key[len("DR_"):], word) for key in _LISTS for word in template.get(pairs, key).split()
+                ),
             )
             _clear(frontend, datastore_id)
             runs_request.start_detached(element, request)
@@ -65,7 +70,7 @@ def _clear(frontend: FrontEnd, datastore_id: int, message: str = "", shown: str 
     Our own update fires the hook again.
     """
     found = attributes(frontend.datastore(datastore_id))
-    changes = [(key, "") for key in ("DR_ACTION", "DR_CONFIRM") if template.get(found, key)]
+    changes = [(key, "") for key in ("DR_ACTION", "DR_CONFIRM", *_LISTS) if template.get(found, key)]
     if message and message != shown:
         changes.append(("DR_MESSAGE", message))
     if changes:

@@ -26,6 +26,7 @@ class ImageRecord:
     datastore: str
     template: Pairs = ()
     snapshots: Pairs = ()
+    datastore_id: int = -1  # at the site that wrote the record; -1: an earlier release wrote it
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class DiskRef:
     protected: bool
     reason: str = ""
     datastore: str = ""  # name of its datastore there
+    datastore_id: int = -1  # its id there; -1: an earlier release wrote it
     shared: bool = False  # an image that several VMs may use as it is (a CDROM): it carries no VM's record
 
 

@@ -27,7 +27,7 @@ from onedr.opennebula.ceph_access import ceph_access
 from onedr.opennebula.datastores import Datastore
 from onedr.rejoin import guard
 from onedr.rejoin.guard import Guarded
-from onedr.rejoin.split_brain import Claim
+from onedr.replication.split_brain import Claim
 
 ACCEPTED_S = 900  # how long an operator's word holds: until oned is started
 _PLAIN = ("POOL_NAME", "CEPH_USER", "CEPH_CONF", "CEPH_KEY", "EC_POOL_NAME", "BRIDGE_LIST")

@@ -17,8 +17,8 @@ from onedr.failover import peer_vms
 from onedr.model.errors import FrontEndError, OneDRError, RefusedError
 from onedr.model.types import PeerState, Settings
 from onedr.opennebula.api import FrontEnd
-from onedr.rejoin.split_brain import Claim, Known, There, judge_claim
-from onedr.replication import epoch, peer_ceph, preserved_copies
+from onedr.replication import image_claims, peer_ceph, preserved_copies
+from onedr.replication.split_brain import Claim
 from onedr.runs import journal
 from onedr.runs.steps import LIMITS_S, StepKind
 
@@ -69,7 +69,7 @@ def turn(pool: Pool, settings: Settings, frontend: FrontEnd | None) -> Guarded:
 
 def look(pool: Pool, settings: Settings) -> Guarded:
     """Judge every mirrored image that is primary here. The peer is asked only when there is one."""
-    primaries = {name: role.global_id for name, role in mirroring.roles(pool).items() if role.primary}
+    primaries = [name for name, role in mirroring.roles(pool).items() if role.primary]
     found = Guarded()
     if not primaries:
         return found
@@ -91,26 +91,8 @@ def look(pool: Pool, settings: Settings) -> Guarded:
     return found
 
 
-def _judge(found: Guarded, pool: Pool, there: Pool, primaries: dict[str, str]) -> None:
-    known = {role.global_id: (name, role.primary) for name, role in mirroring.roles(there).items()}
-
-    def one(name: str) -> Claim:
-        if primaries[name] not in known:
-            return judge_claim(Known(True, None, True, None))
-        other, primary = known[primaries[name]]
-        if not primary:
-            return judge_claim(Known(True, None, True, There(False, None)))
-        with pool.image(name, read_only=True) as own, there.image(other, read_only=True) as image:
-            return judge_claim(
-                Known(
-                    mirroring.is_primary(own),
-                    epoch.epoch_of(own),
-                    True,
-                    There(mirroring.claims(image), epoch.epoch_of(image)),
-                )
-            )
-
-    for name, result in parallel.each(primaries, one, peer_ceph.LIMIT_S * 3, 16).items():
+def _judge(found: Guarded, pool: Pool, there: Pool, primaries: Iterable[str]) -> None:
+    for name, result in image_claims.read_claims(pool, there, primaries).items():
         if isinstance(result, OneDRError):
             found.failed[name] = str(result)
         found.verdicts[name] = Claim.UNKNOWN if isinstance(result, OneDRError) else result

@@ -16,7 +16,6 @@ from onedr.failover import peer_vms
 from onedr.model.errors import OneDRError, RecordError
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.types import PeerState, State
-from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vms import PeerVm
@@ -80,9 +79,8 @@ def _facts(
             detail = str(error)
     elif sight.peer is PeerState.ANSWERS:
         detail = f"{detail}, and its images may not be read; see docs/failover.md"
-    shared = datastores.shares_pool(target, frontend)
     unread: dict[str, str] = {}
-    here = _side(pool, target, shared, unread)
+    here = _side(pool, target, unread)
     replaced = {str(entry["id"]) for entry in pool.rbd.trash_list(pool.io)}
     clones = [name for name, image in here.items() if image.parent]
     on_old = parallel.each(clones, lambda name: _parent_id(pool, name) in replaced, _LOOK_LIMIT_S, 16)
@@ -92,7 +90,7 @@ def _facts(
         datastore=target.name,
         protected=target.settings.protect,
         here=here,
-        there=None if there is None else _side(there, target, shared, unread),
+        there=None if there is None else _side(there, target, unread),
         peer_detail=detail,
         split_brain=frozenset(mirroring.split_brained(pool)),
         vms=tuple(_free_vms(pool, frontend)),
@@ -107,8 +105,8 @@ def _parent_id(pool: Pool, name: str) -> str:
         return str(image.parent_id())
 
 
-def _side(pool: Pool, target: Datastore, shared: bool, unread: dict[str, str]) -> dict[str, ImageFacts]:
-    images = image_facts.of_datastore(pool, target, shared)
+def _side(pool: Pool, target: Datastore, unread: dict[str, str]) -> dict[str, ImageFacts]:
+    images = image_facts.of_datastore(pool, target)
     unread.update({image.name: "; ".join(image.problems) for image in images if not image.rbd_id})
     return {image.name: image for image in images if image.mode is not None and image.rbd_id}
 

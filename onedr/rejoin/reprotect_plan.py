@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from onedr.model.records import ImageFacts
 from onedr.opennebula.vms import PeerVm
-from onedr.rejoin.split_brain import Claim, Known, There, judge_claim, number
+from onedr.replication.split_brain import Claim, Known, There, judge_claim, number
 from onedr.runs.steps import Step, StepKind
 
 

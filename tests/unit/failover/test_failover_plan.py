@@ -22,7 +22,7 @@ from worlds import (
     steps,
 )
 
-from onedr.failover import failback_plan, fence_plan, planned_move
+from onedr.failover import failback_plan, fence_plan
 from onedr.failover import plan as failover_plan
 from onedr.failover.facts import FailoverFacts, FailoverRequest, Fence, RunPlan
 from onedr.model.types import PeerState
@@ -389,7 +389,7 @@ def test_a_move_is_lossless_or_nothing(world: FailoverFacts, request_: FailoverR
     found = steps(plan)
     assert StepKind.CUT not in {kind for kind, _ in found}
     if StepKind.PROMOTE in {kind for kind, _ in found}:
-        assert planned_move.is_possible(world) and plan.fence is Fence.DEMOTE
+        assert fence_plan.can_move(world) and plan.fence is Fence.DEMOTE
 
 
 FENCES = [

@@ -12,7 +12,7 @@ from onedr.failover import plan as failover_plan
 from onedr.model.records import Epoch, ImageFacts
 from onedr.opennebula.vms import PeerVm
 from onedr.rejoin import reprotect_plan
-from onedr.rejoin.split_brain import Claim, Known, There, judge_claim, number
+from onedr.replication.split_brain import Claim, Known, There, judge_claim, number
 from onedr.runs.steps import StepKind
 
 TERMS = st.none() | st.builds(
