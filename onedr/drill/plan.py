@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from onedr.failover import placement, start_order
-from onedr.failover.facts import FailoverRequest, RunPlan
+from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts, VmRecord
@@ -19,6 +19,7 @@ from onedr.model.types import PeerState
 from onedr.opennebula.vm_template import DRILL
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 DRILL_OF = "DR_DRILL_OF"  # on a drill's VM: origin of the VM it stands for
@@ -47,7 +48,7 @@ class DrillFacts:
     standing: tuple[str, ...] = ()
 
 
-def plan_drill(facts: DrillFacts, request: FailoverRequest) -> RunPlan:
+def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
     """Decide."""
     every = inventory.vms(facts.images, facts.here)
     vms = [item for item in every if start_order.chosen(item, request.vms)]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import workload as w
 
+from onedr.runs.request import Request
 from sandbox.waiting import until
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def test_a_move_that_fails_before_the_first_promotion_is_taken_back(story: Story
     if story.sites.real:
         pytest.skip("freezing rbd-mirror is the bed's own doing")
     a, b = story.sites.a, story.sites.b
-    process = w.start_action(b, w.action.Request("failover"))
+    process = w.start_action(b, Request("failover"))
     assert process.stdout is not None
     for line in process.stdout:
         event = json.loads(line)
