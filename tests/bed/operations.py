@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import oracle
+import pyone
 import rbd
 import workload as w
 from lxml import etree
 
 from onedr.model import MIB
-from onedr.policy import definition
 from onedr.ports import mirror
 from onedr.ports.ceph import Pool
 from sandbox.cloud import Cloud
@@ -54,8 +55,7 @@ class Ground:
 
     def disk(self, vm: str, disk_id: int) -> str:
         """RBD name of a VM's disk."""
-        disk = next(disk for disk in w.wanted_record(self.cloud, self.vms[vm]).disks if disk.disk_id == disk_id)
-        return str(disk.rbd).rpartition("/")[2]
+        return next(disk.name for disk in oracle.vm(self.cloud, self.vms[vm]).disks if disk.number == disk_id)
 
     def image(self, image_id: int) -> str:
         return w.rbd_name(self.cloud, image_id)
@@ -120,11 +120,10 @@ def expected(cloud: Cloud) -> dict[str, set[str]]:
     for summary in frontend.vms():
         vm = frontend.vm(int(summary.findtext("ID")))
         trees = {tree.findtext("DISK_ID"): tree for tree in vm.iterfind("SNAPSHOTS")}
-        for disk in definition.vm_record(vm, {cloud.datastore_id}).disks:
-            name = str(disk.rbd).rpartition("/")[2]
-            found[name] = _ids(trees.get(str(disk.disk_id)))
+        for disk in oracle.vm(cloud, int(summary.findtext("ID"))).disks:
+            found[disk.name] = _ids(trees.get(str(disk.number)))
             if disk.clone:
-                found[name.rsplit("-", 2)[0]].add("snap")
+                found[disk.name.rsplit("-", 2)[0]].add("snap")
     return found
 
 
@@ -203,13 +202,14 @@ def _leftovers(ground: Ground) -> list[str]:
 
 def _wrong_records(ground: Ground) -> list[str]:
     found = []
-    for image in w.frontend(ground.cloud).images():
-        if image.findtext("DATASTORE_ID") != str(ground.cloud.datastore_id) or definition.image_state(image) not in _USABLE:
+    for image in ground.api.imagepool.info(-2, -1, -1).IMAGE:
+        if ground.cloud.datastore_id != image.DATASTORE_ID or pyone.IMAGE_STATES(image.STATE).name not in _USABLE:
             continue
-        name, wanted = (image.findtext("SOURCE") or "").rpartition("/")[2], definition.image_record(image)
+        name, wanted = image.SOURCE.rpartition("/")[2], oracle.image(ground.cloud, image.ID)
         for site, pool in (("here", ground.here), ("there", ground.there)):
-            if w.image_record(pool, name) != wanted:
-                found.append(f"{site}: {name} says {w.image_record(pool, name)}, not {wanted}")
+            said = oracle.of_image_record(w.image_record(pool, name))
+            if said != wanted:
+                found.append(f"{site}: {name} says {said}, not {wanted}")
     return found
 
 
@@ -321,7 +321,7 @@ def attach_and_detach(ground: Ground, disk: int) -> None:
     vm = ground.vms["on"]
     ground.api.vm.attach(vm, f"DISK=[IMAGE_ID={image}]")
     ground.at_rest(vm, "ACTIVE")
-    added = max(found.disk_id for found in w.wanted_record(ground.cloud, vm).disks if found.rbd)
+    added = max(found.number for found in oracle.vm(ground.cloud, vm).disks if found.rbd)
     w.wait_writing(ground.cloud, vm, target="vdc")
     name = ground.disk("on", added)
     w.wait_complete(ground.cloud, [name], LIMIT_S)
@@ -396,7 +396,7 @@ def recover_recreate(ground: Ground) -> None:
 def recover_delete(ground: Ground) -> None:
     """The clone goes at both sites; the persistent image stays, in ERROR, and comes back."""
     vm, clone = ground.vms["doomed"], ground.disk("doomed", CLONE)
-    image = next(disk.image_id for disk in w.wanted_record(ground.cloud, vm).disks if not disk.clone)
+    image = next(disk.image for disk in oracle.vm(ground.cloud, vm).disks if not disk.clone)
     assert image is not None
     ground.api.vm.recover(vm, 3)
     ground.cloud.wait_vm(vm, "DONE")
@@ -413,7 +413,7 @@ def recover_delete(ground: Ground) -> None:
 def snapshots_of_an_image(ground: Ground) -> None:
     """The VM goes, its tree stays with the image: revert, delete, flatten there."""
     vm, name = ground.vms["off"], ground.disk("off", PERSISTENT)
-    image = next(disk.image_id for disk in w.wanted_record(ground.cloud, vm).disks if not disk.clone)
+    image = next(disk.image for disk in oracle.vm(ground.cloud, vm).disks if not disk.clone)
     assert image is not None
     ids = [int(ground.api.vm.disksnapshotcreate(vm, PERSISTENT, "")) for _ in _each_off(ground, vm, name, 3)]
     at = {snapshot: w.digest_in(ground.here, name, str(snapshot)) for snapshot in ids}

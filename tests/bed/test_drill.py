@@ -70,7 +70,7 @@ def prepare(story: Story) -> None:
     with w.open_pool(b) as there:
         for name, vm in story.vms.items():
             w.wait_recorded(a, vm, there)
-            story.disks[name] = w.disks_of(w.wanted_record(a, vm))
+            story.disks[name] = w.vm_disks(a, vm)
     w.wait_complete(a, [disk for disks in story.disks.values() for disk in disks])
     w.wait_point(b, list(story.vms))
     for name in ("db", "web"):

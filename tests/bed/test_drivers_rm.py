@@ -55,7 +55,7 @@ def told(here: Drivers, number: int, done: calls.Done) -> None:
 
 
 @pytest.mark.parametrize("mode", ["JOURNAL", "SNAPSHOT"])
-def test_a_removed_image_goes_at_both_sites(here: Drivers, yonder: Drivers, mode: str):
+def test_a_removed_image_goes_at_both_sites(here: Drivers, yonder: Drivers, mode: str) -> None:
     number = 200 + ["JOURNAL", "SNAPSHOT"].index(mode)
     name = made(here, yonder.site, number, DR_MODE=mode)
     here.rbd("snap", "create", f"one/{name}@snap")
@@ -67,14 +67,14 @@ def test_a_removed_image_goes_at_both_sites(here: Drivers, yonder: Drivers, mode
     assert here.api.updates == []
 
 
-def test_an_image_that_never_came_to_be_is_removed_at_once(here: Drivers):
+def test_an_image_that_never_came_to_be_is_removed_at_once(here: Drivers) -> None:
     before = contents(here.site)
     for source in ("", "-"):
         succeeded(here.ds("rm", image(205, SOURCE=source), protected(here.site)))
     assert contents(here.site) == before
 
 
-def test_an_image_may_go_in_the_middle_of_its_first_copy(here: Drivers, yonder: Drivers, tmp_path: Path):
+def test_an_image_may_go_in_the_middle_of_its_first_copy(here: Drivers, yonder: Drivers, tmp_path: Path) -> None:
     (tmp_path / "full").write_bytes(b"y" * 32 * MIB)
     for number in range(210, 213):
         begun = here.ds("cp", image(number, str(tmp_path / "full")), protected(here.site))
@@ -87,7 +87,7 @@ def test_an_image_may_go_in_the_middle_of_its_first_copy(here: Drivers, yonder: 
         calls.vanishes(yonder.site, f"one-{number}")
 
 
-def test_the_base_of_a_disk_is_kept(here: Drivers, yonder: Drivers):
+def test_the_base_of_a_disk_is_kept(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 220)
     here.rbd("snap", "create", f"one/{name}@snap")
     here.rbd("snap", "protect", f"one/{name}@snap")
@@ -100,7 +100,7 @@ def test_the_base_of_a_disk_is_kept(here: Drivers, yonder: Drivers):
     arrives(yonder.site, name, digest(here.site, name))
 
 
-def test_the_copy_is_not_removed_at_the_peer(here: Drivers, yonder: Drivers):
+def test_the_copy_is_not_removed_at_the_peer(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 221)
     done = rm(yonder, 221)
     refused(done, "copy of the peer's data")
@@ -108,7 +108,7 @@ def test_the_copy_is_not_removed_at_the_peer(here: Drivers, yonder: Drivers):
     arrives(yonder.site, name, digest(here.site, name))
 
 
-def test_data_that_two_images_name_is_kept(here: Drivers, yonder: Drivers):
+def test_data_that_two_images_name_is_kept(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 222)
     here.api.images.append(image(99, SOURCE=f"one/{name}", NAME="the other one"))
     done = rm(here, 222)
@@ -117,7 +117,7 @@ def test_data_that_two_images_name_is_kept(here: Drivers, yonder: Drivers):
     assert name in contents(here.site)[0] and name in contents(yonder.site)[0]
 
 
-def test_the_only_copy_of_what_was_taken_over_is_kept(here: Drivers, yonder: Drivers):
+def test_the_only_copy_of_what_was_taken_over_is_kept(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 223)
     here.bed.stop("site-a", "mirror")
     try:
@@ -147,7 +147,7 @@ def promote(site: Site, name: str) -> None:
     until(f"{name} to be promoted", accepted, 60, 0.2)
 
 
-def test_an_image_in_use_stays_whole_until_its_writer_has_left(here: Drivers, yonder: Drivers):
+def test_an_image_in_use_stays_whole_until_its_writer_has_left(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 224)
     here.api.images.append(image(224, SOURCE=f"one/{name}"))
     data = calls.stdin_of(image(224, SOURCE=f"one/{name}"), protected(here.site))
@@ -176,7 +176,7 @@ def mapped(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("mode", ["JOURNAL", "SNAPSHOT"])
-def test_the_trash_takes_images_when_the_datastore_says_so(here: Drivers, yonder: Drivers, mode: str):
+def test_the_trash_takes_images_when_the_datastore_says_so(here: Drivers, yonder: Drivers, mode: str) -> None:
     number = 230 + ["JOURNAL", "SNAPSHOT"].index(mode)
     name = made(here, yonder.site, number, DR_MODE=mode)
     succeeded(here.ds("rm", image(number, SOURCE=f"one/{name}"), protected(here.site, CEPH_TRASH="yes")))

@@ -114,7 +114,7 @@ def identity(site: Site, name: str) -> tuple[str, str]:
 
 
 @both_modes
-def test_a_tree_of_snapshots_lives_on_the_one_mirrored_image(here: Drivers, site: Site, there: Site, mode: str):
+def test_a_tree_of_snapshots_lives_on_the_one_mirrored_image(here: Drivers, site: Site, there: Site, mode: str) -> None:
     name = make(here, 200, mode) if mode == "JOURNAL" else make(here, 201, mode)
     before, names = identity(site, name), contents(site)
     at: Contents = {}
@@ -149,7 +149,7 @@ def test_a_tree_of_snapshots_lives_on_the_one_mirrored_image(here: Drivers, site
     calls.vanishes(there, name)
 
 
-def test_reverting_replaces_what_was_discarded_and_discards_what_was_written(here: Drivers, site: Site, there: Site):
+def test_reverting_replaces_what_was_discarded_and_discards_what_was_written(here: Drivers, site: Site, there: Site) -> None:
     name = make(here, 202, "JOURNAL")
     succeeded(tm(here, "snap_create", 0))
     wanted = digest(site, name)
@@ -163,7 +163,7 @@ def test_reverting_replaces_what_was_discarded_and_discards_what_was_written(her
     here.rbd("snap", "rm", f"one/{name}@0")
 
 
-def test_a_clone_goes_back_through_its_parent(here: Drivers, site: Site, there: Site):
+def test_a_clone_goes_back_through_its_parent(here: Drivers, site: Site, there: Site) -> None:
     base = make(here, 203, "JOURNAL")
     know(here, base, CLONE="YES", SIZE="24", ORIGINAL_SIZE="24")
     succeeded_or_warned(here.tm("clone", f"front:one/{base}", place(), VM, DATASTORE_ID))
@@ -186,7 +186,7 @@ def test_a_clone_goes_back_through_its_parent(here: Drivers, site: Site, there: 
     assert name not in contents(site)[0]
 
 
-def test_snapshots_of_others_stay(here: Drivers, site: Site):
+def test_snapshots_of_others_stay(here: Drivers, site: Site) -> None:
     name = make(here, 204)
     for snapshot in ("snap", "one_backup_4"):
         here.rbd("snap", "create", f"one/{name}@{snapshot}")
@@ -203,7 +203,7 @@ def test_snapshots_of_others_stay(here: Drivers, site: Site):
     assert set(content(site, name)) == {"now", "snap", "one_backup_4"}
 
 
-def test_a_killed_run_is_finished_by_the_same_call_again(here: Drivers, site: Site):
+def test_a_killed_run_is_finished_by_the_same_call_again(here: Drivers, site: Site) -> None:
     name = make(here, 205)
     here.rbd("snap", "create", f"one/{name}@0")  # killed before it was protected; the guest wrote on
     churn(site, name)
@@ -227,7 +227,7 @@ def test_a_killed_run_is_finished_by_the_same_call_again(here: Drivers, site: Si
 
 
 @pytest.mark.long
-def test_a_revert_killed_midway_ends_well_and_none_begins_under_a_writer(here: Drivers, site: Site, there: Site):
+def test_a_revert_killed_midway_ends_well_and_none_begins_under_a_writer(here: Drivers, site: Site, there: Site) -> None:
     killed, busy = make(here, 206, "SNAPSHOT", size=64), make(here, 207)
     for name in (killed, busy):
         know(here, name)
@@ -276,7 +276,7 @@ def writer(site: Site, name: str) -> Iterator[None]:
 
 
 @both_modes
-def test_a_snapshot_under_a_writer_is_the_same_at_the_peer(here: Drivers, site: Site, there: Site, mode: str):
+def test_a_snapshot_under_a_writer_is_the_same_at_the_peer(here: Drivers, site: Site, there: Site, mode: str) -> None:
     name = make(here, 220 + MODES.index(mode), mode)
     with writer(site, name):
         for number in range(3):
@@ -312,7 +312,7 @@ def protect(here: Drivers, mode: str) -> None:
     here.api.datastores[DATASTORE_ID] = datastore(here.site, DR_PROTECT="YES", DR_MODE=mode)
 
 
-def test_old_volumes_of_the_stock_driver_are_served_and_mirrored(here: Drivers, site: Site, there: Site):
+def test_old_volumes_of_the_stock_driver_are_served_and_mirrored(here: Drivers, site: Site, there: Site) -> None:
     name, old, at = stock_tree(here, site, 210)
     protect(here, "JOURNAL")
     know(here, name)
@@ -341,7 +341,7 @@ def test_old_volumes_of_the_stock_driver_are_served_and_mirrored(here: Drivers, 
 
 
 @both_modes
-def test_flattening_ends_the_stock_drivers_tree(here: Drivers, site: Site, there: Site, mode: str):
+def test_flattening_ends_the_stock_drivers_tree(here: Drivers, site: Site, there: Site, mode: str) -> None:
     name, old, at = stock_tree(here, site, 211 + MODES.index(mode))
     protect(here, mode)
     done = ds(here, "snap_flatten", name, 3)
@@ -354,7 +354,7 @@ def test_flattening_ends_the_stock_drivers_tree(here: Drivers, site: Site, there
 
 
 @pytest.mark.parametrize("trash", ["NO", "YES"])
-def test_removing_an_image_removes_its_old_volumes(here: Drivers, site: Site, trash: str):
+def test_removing_an_image_removes_its_old_volumes(here: Drivers, site: Site, trash: str) -> None:
     name, _, _ = stock_tree(here, site, 213 + ["NO", "YES"].index(trash))
     wanted = image(int(name.split("-")[1]), SOURCE=f"one/{name}")
     succeeded(here.ds("rm", wanted, datastore(site, CEPH_TRASH=trash)))
@@ -364,7 +364,7 @@ def test_removing_an_image_removes_its_old_volumes(here: Drivers, site: Site, tr
 
 
 @both_modes
-def test_resize_grows_at_both_sites_and_never_shrinks(here: Drivers, site: Site, there: Site, mode: str):
+def test_resize_grows_at_both_sites_and_never_shrinks(here: Drivers, site: Site, there: Site, mode: str) -> None:
     name = make(here, 215 + MODES.index(mode), mode)
     before = identity(site, name)
     for size in (40, 40, 24):
@@ -386,7 +386,7 @@ def fake(folder: Path, program: str, *lines: str) -> None:
     path.chmod(0o755)
 
 
-def test_a_live_snapshot_freezes_the_guest_and_always_thaws_it(here: Drivers, site: Site, tmp_path: Path):
+def test_a_live_snapshot_freezes_the_guest_and_always_thaws_it(here: Drivers, site: Site, tmp_path: Path) -> None:
     name = make(here, 217)
     here.api.vms[VM]["DEPLOY_ID"] = "one-7"
     settings = site.one_location / "var/remotes/etc/vmm/kvm"
@@ -415,7 +415,7 @@ def test_a_live_snapshot_freezes_the_guest_and_always_thaws_it(here: Drivers, si
     assert [snapshot for snapshot, _ in facts(site, name)["snapshots"]] == ["0", "1", "2"]
 
 
-def test_without_libvirt_a_live_snapshot_is_made_all_the_same(here: Drivers, site: Site, tmp_path: Path):
+def test_without_libvirt_a_live_snapshot_is_made_all_the_same(here: Drivers, site: Site, tmp_path: Path) -> None:
     name = make(here, 218)
     done = tm(here, "snap_create_live", 0)
     assert (done.returncode, done.stdout) == (0, "")
@@ -423,7 +423,7 @@ def test_without_libvirt_a_live_snapshot_is_made_all_the_same(here: Drivers, sit
     assert facts(site, name)["snapshots"] == [("0", True)]
 
 
-def test_the_peers_copy_and_other_disks_are_refused(here: Drivers, site: Site, there: Site, ceph_bed: Bed):
+def test_the_peers_copy_and_other_disks_are_refused(here: Drivers, site: Site, there: Site, ceph_bed: Bed) -> None:
     name = make(here, 219, "JOURNAL")
     succeeded(tm(here, "snap_create", 0))
     before = equal_there(site, there, name)

@@ -74,7 +74,7 @@ def story(sites: Sites) -> Iterator[Story]:
     with w.open_pool(b) as there:
         for vm in told.vms.values():
             w.wait_recorded(a, vm, there)
-    told.clone = w.disks_of(w.wanted_record(a, told.vms["db"]))[1]
+    told.clone = w.vm_disks(a, told.vms["db"])[1]
     w.wait_complete(a, [*(w.rbd_name(a, image) for image in told.images.values()), told.clone])
     moved = b.run("onedr", "failover", str(b.datastore_id), "--yes", check=False)
     assert moved.returncode == 0, moved.stdout[-3000:] + moved.stderr
@@ -159,7 +159,7 @@ def test_disks_plugged_in_and_unplugged_there_are_so_here(story: Story) -> None:
     vm = story.vm("db")
     names = [w.rbd_name(story.sites.a, image) for image in (story.images["db-disk"], story.images["extra"])]
     fresh = w.rbd_name(story.sites.a, ids(story.sites.a, "image")["fresh"])
-    assert sorted(w.disks_of(w.wanted_record(story.sites.a, vm.ID))) == sorted([*names, fresh])
+    assert sorted(w.vm_disks(story.sites.a, vm.ID)) == sorted([*names, fresh])
     assert "vdx" in [disk["TARGET"] for disk in vectors(vm.TEMPLATE, "DISK")]
     assert {disk["IMAGE_ID"] for disk in vectors(vm.TEMPLATE, "DISK")} >= {str(story.images["extra"])}, "its own image object"
 

@@ -35,7 +35,7 @@ class Ground:
 def ground(sites: Sites) -> Iterator[Ground]:
     a, b = sites.a, sites.b
     vm = w.create_vm(a, "worker", [w.create_image(a, "disk")], f'NIC=[NETWORK="{NETWORK}",IP="192.0.2.40"]\n')
-    disk = w.disks_of(w.wanted_record(a, vm))[0]
+    disk = w.vm_disks(a, vm)[0]
     with w.open_pool(b) as there:
         w.wait_recorded(a, vm, there)
     w.wait_complete(a, [disk])

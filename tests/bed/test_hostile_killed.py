@@ -245,7 +245,7 @@ CHOSEN = [action for action in ACTIONS if action.name in ("cp", "clone", "delete
 
 
 @pytest.mark.parametrize("action", ACTIONS if EVERY else CHOSEN, ids=lambda action: action.name)
-def test_killed_after_any_change_and_called_again(world: World, ceph_bed: Bed, action: Action):
+def test_killed_after_any_change_and_called_again(world: World, ceph_bed: Bed, action: Action) -> None:
     before = {name: (digest(world.site, name), calls.metadata(world.site, name)) for name in BYSTANDERS}
     count = changes(world, action)
     assert count

@@ -46,7 +46,7 @@ def story(sites: Sites) -> Iterator[Story]:
     with w.open_pool(b) as there:
         for vm in (made.db, made.idle):
             w.wait_recorded(a, vm, there)
-            made.disks += w.disks_of(w.wanted_record(a, vm))
+            made.disks += w.vm_disks(a, vm)
     w.wait_complete(a, made.disks)
     w.wait_point(b, ["db", "idle"])
     w.wait_writing(a, made.db)
