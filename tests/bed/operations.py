@@ -14,9 +14,9 @@ import rbd
 import workload as w
 from lxml import etree
 
-from onedr.model import MIB
-from onedr.ports import mirror
-from onedr.ports.ceph import Pool
+from onedr.ceph import mirroring
+from onedr.ceph.connection import Pool
+from onedr.model.types import MIB
 from sandbox.cloud import Cloud
 from sandbox.waiting import SandboxError, until
 
@@ -70,7 +70,7 @@ class Ground:
         with self.here.image(name) as image:
             for offset in (0, int(time.monotonic()) % 10 * MIB + 12345):
                 image.write(os.urandom(MIB), offset)
-            mirror.publish(self.here, image)
+            mirroring.publish_changes(self.here, image)
 
 
 @contextmanager
@@ -162,7 +162,7 @@ def settled(ground: Ground, *touched: str, renewed: tuple[str, ...] = ()) -> Non
         found = identity(ground.here, name)
         assert ground.ids.setdefault(name, found) == found, f"{name} is another RBD image now"
         with ground.here.image(name, read_only=True) as image:
-            assert mirror.mode(image) is not None
+            assert mirroring.mirror_mode(image) is not None
         assert identity(ground.there, name)[1] == found[1]
     for name in touched:
         for snapshot in (None, *sorted(held(ground.here, name) - {"snap"})):

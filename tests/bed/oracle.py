@@ -12,7 +12,7 @@ from xmlrpc.client import ServerProxy
 
 import pyone
 
-from onedr.facts import DiskRef, ImageRecord, VmRecord
+from onedr.model.records import DiskRef, ImageRecord, VmRecord
 from sandbox.cloud import Cloud
 
 Leaves = tuple[tuple[str, str], ...]

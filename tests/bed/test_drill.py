@@ -14,8 +14,8 @@ import workload as w
 from drills import NETWORK as DRILL_NETWORK
 from drills import make_network, site_as_it_is, snapshots_of
 
-from onedr import names
-from onedr.ops.action import Request
+from onedr.model import names
+from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, NETWORK, Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import until

@@ -7,7 +7,7 @@ import pytest
 import workload as w
 from drills import make_network, site_as_it_is
 
-from onedr import names
+from onedr.model import names
 from sandbox.cloud import DATASTORE
 from sandbox.waiting import until
 

@@ -10,7 +10,7 @@ import pytest
 import rbd
 import workload as w
 
-from onedr.ports import journal
+from onedr.runs import journal
 from sandbox.cloud import DATASTORE, NETWORK
 from sandbox.guest import ledger
 from sandbox.waiting import until

@@ -14,6 +14,7 @@ import pytest
 import workload as w
 from production import Production, produce
 
+from onedr.runs.request import Request
 from sandbox.cloud import Cloud
 from sandbox.guest.ledger import Record
 from sandbox.waiting import until
@@ -124,7 +125,7 @@ def taken_back(world: Production, hindered: Seen) -> Seen:
     sites = world.sites
     if sites.real:
         return look(world)  # stopping rbd-mirror is the bed's own doing
-    child = w.start_action(sites.b, w.action.Request("failover"))
+    child = w.start_action(sites.b, Request("failover"))
     assert child.stdout is not None
     events, stopped = [], False
     for line in child.stdout:

@@ -16,7 +16,7 @@ import rbd
 import workload as w
 from production import Production, produce
 
-from onedr.ops.action import Request
+from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
 

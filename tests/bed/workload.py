@@ -16,12 +16,13 @@ from typing import Any
 import oracle
 import rbd
 
-from onedr.facts import Envelope, ImageRecord, VmRecord
-from onedr.model import CephAccess
-from onedr.ops import action
-from onedr.ports import ceph, mirror, records
-from onedr.ports.ceph import Pool
-from onedr.ports.frontend import FrontEnd
+from onedr.ceph import connection, mirroring
+from onedr.ceph.connection import Pool
+from onedr.model.records import Envelope, ImageRecord, VmRecord
+from onedr.model.types import CephAccess
+from onedr.opennebula.api import FrontEnd
+from onedr.replication import records
+from onedr.runs import request as runs_request
 from sandbox.cloud import Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import SandboxError, until
@@ -36,7 +37,7 @@ SMALL = "CPU=0.1\nMEMORY=128\n"
 @contextmanager
 def open_pool(cloud: Cloud) -> Iterator[Pool]:
     """The RBD pool of a site."""
-    with ceph.connect(CephAccess("one", cloud.ceph_user, str(cloud.ceph_conf))) as pool:
+    with connection.connect(CephAccess("one", cloud.ceph_user, str(cloud.ceph_conf))) as pool:
         yield pool
 
 
@@ -254,8 +255,8 @@ def primaries(pool: Pool) -> dict[str, bool]:
     found = {}
     for name in pool.names():
         with pool.image(name, read_only=True) as image:
-            if mirror.mode(image) is not None:
-                found[name] = mirror.is_primary(image)
+            if mirroring.mirror_mode(image) is not None:
+                found[name] = mirroring.is_primary(image)
     return found
 
 
@@ -266,7 +267,7 @@ def last_run(cloud: Cloud) -> dict[str, Any]:
 
 
 def start_action(
-    cloud: Cloud, request: action.Request, datastore: int | None = None,
+    cloud: Cloud, request: runs_request.Request, datastore: int | None = None,
 ) -> subprocess.Popen[str]:
     """The driver executable of an action, started as `onedr` and the hook do; its events come on `stdout`."""
     path = cloud.one_location / "var/remotes/datastore/ceph_dr" / request.verb
@@ -282,5 +283,5 @@ def start_action(
     )
     assert child.stdin is not None
     with child.stdin as stdin:
-        stdin.write(action.driver_data(frontend(cloud).datastore(datastore), request).decode())
+        stdin.write(runs_request.driver_data(frontend(cloud).datastore(datastore), request).decode())
     return child
