@@ -118,9 +118,9 @@ def expected(cloud: Cloud) -> dict[str, set[str]]:
         if image.findtext("DATASTORE_ID") == str(cloud.datastore_id):
             found[(image.findtext("SOURCE") or "").rpartition("/")[2]] = _ids(image.find("SNAPSHOTS"))
     for summary in frontend.vms():
-        vm = frontend.vm(int(summary.findtext("ID")))
+        vm = frontend.vm(int(summary.findtext("ID") or ""))
         trees = {tree.findtext("DISK_ID"): tree for tree in vm.iterfind("SNAPSHOTS")}
-        for disk in oracle.vm(cloud, int(summary.findtext("ID"))).disks:
+        for disk in oracle.vm(cloud, int(summary.findtext("ID") or "")).disks:
             found[disk.name] = _ids(trees.get(str(disk.number)))
             if disk.clone:
                 found[disk.name.rsplit("-", 2)[0]].add("snap")
@@ -155,7 +155,7 @@ def settled(ground: Ground, *touched: str, renewed: tuple[str, ...] = ()) -> Non
     _wait(ground, "no more and no less in both pools", _leftovers)
     _wait(ground, "true records of images", _wrong_records)
     for summary in w.frontend(ground.cloud).vms():
-        w.wait_recorded(ground.cloud, int(summary.findtext("ID")), ground.here, ground.there)
+        w.wait_recorded(ground.cloud, int(summary.findtext("ID") or ""), ground.here, ground.there)
     for name in renewed:
         ground.ids.pop(name, None)
     for name in expected(ground.cloud):
@@ -455,7 +455,7 @@ def end_of_all(ground: Ground) -> None:
     for vm in ground.vms.values():
         ground.cloud.wait_vm(vm, "DONE")
     for image in w.frontend(ground.cloud).images():
-        image_id = int(image.findtext("ID"))
+        image_id = int(image.findtext("ID") or "")
         ground.cloud.wait_image(image_id)
         ground.api.image.delete(image_id, False)
     until("empty pools", lambda: (ground.here.names(), ground.there.names()) == ([], []), LIMIT_S)

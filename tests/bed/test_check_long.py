@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
@@ -54,7 +54,8 @@ def test_snapshot_mode_has_no_problem_and_is_warned_of_until_it_is_probed(sites:
 
 
 def test_an_image_without_a_schedule(sites: Sites, disks: list[str]) -> None:
-    a, found = sites.a, []
+    a = sites.a
+    found: list[Any] = []
 
     def told() -> bool:
         """A keeper may set it again before the check has looked."""

@@ -301,7 +301,7 @@ def test_production_went_on_and_its_copies_are_equal(story: Story) -> None:
     a.wait_vm(story.vms["web"], "POWEROFF")
     with w.open_pool(a) as here, w.open_pool(b) as there:
         for disk in story.disks["web"] + story.disks["idle"]:
-            until(f"{disk} equal", lambda disk=disk: w.digest_in(here, disk) == w.digest_in(there, disk), 60, 0.5)  # type: ignore[misc]
+            until(f"{disk} equal", lambda disk=disk: w.digest_in(here, disk) == w.digest_in(there, disk), 60, 0.5)
         assert all(w.primaries(here).values())
         assert not any(w.primaries(there).values())
 

@@ -192,6 +192,7 @@ def test_cp_killed_in_the_middle_begins_anew_when_it_is_run_again(here: Drivers,
     (tmp_path / "big").write_bytes(os.urandom(MIB) * 128)
     wanted, staged = image(38, str(tmp_path / "big")), datastore(site, STAGING_DIR=str(tmp_path))  # it leaves a folder
     with here.popen("datastore", "cp", 38) as process:
+        assert process.stdin is not None
         process.stdin.write(calls.stdin_of(wanted, staged))
         process.stdin.close()
         with calls.opened(site) as io:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
 import driver_calls as calls
 import pytest
@@ -234,7 +235,7 @@ class Hypervisor:
             f'#!/bin/bash\necho "$3 $5" >> {self._log}\nif grep -qx "$3" {self._broken}; then echo no agent >&2; exit 1; fi\n'
         )
         (folder / "virsh").chmod(0o755)
-        self.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+        self.env: dict[str, Any] = {"PATH": f"{folder}:{os.environ['PATH']}"}
         self.broken()
 
     def broken(self, *verbs: str) -> None:
@@ -250,7 +251,7 @@ def hypervisor(tmp_path: Path) -> Hypervisor:
     return Hypervisor(tmp_path / "hypervisor")
 
 
-def save(here: Drivers, disk: Path, number: int, snapshot: int = -1, **env: str) -> calls.Done:
+def save(here: Drivers, disk: Path, number: int, snapshot: int = -1, **env: Any) -> calls.Done:
     return here.call("tm", "cpds.ssh", f"{HOST}:{disk}", f"one/one-{number}", snapshot, 7, DATASTORE_ID, **env)
 
 

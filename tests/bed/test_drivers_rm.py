@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import driver_calls as calls
 import pytest
@@ -41,7 +42,7 @@ def made(here: Drivers, there: Site, number: int, **attributes: str) -> str:
     return f"one-{number}"
 
 
-def rm(drivers: Drivers, number: int, **more: object) -> calls.Done:
+def rm(drivers: Drivers, number: int, **more: Any) -> calls.Done:
     wanted = image(number, SOURCE=f"one/one-{number}", **more)
     drivers.api.images.append(wanted)
     return drivers.ds("rm", wanted, protected(drivers.site))
@@ -155,6 +156,7 @@ def test_an_image_in_use_stays_whole_until_its_writer_has_left(here: Drivers, yo
         with rbd.Image(io, name) as writer:
             writer.write(b"w" * 512, 0)
             process = here.popen("datastore", "rm", 224)
+            assert process.stdin is not None and process.stdout is not None and process.stderr is not None
             process.stdin.write(data)
             process.stdin.close()
             with rbd.Image(io, name, read_only=True) as looked:

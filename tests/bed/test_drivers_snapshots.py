@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import driver_calls as calls
 import pytest
@@ -81,7 +82,7 @@ def place() -> str:
     return f"localhost:/var/lib/one/datastores/{SYSTEM_ID}/{VM}/disk.0"
 
 
-def tm(here: Drivers, action: str, snapshot: object, **more: str) -> calls.Done:
+def tm(here: Drivers, action: str, snapshot: object, **more: Any) -> calls.Done:
     return here.call("tm", action, place(), snapshot, VM, DATASTORE_ID, **more)
 
 
@@ -142,9 +143,9 @@ def test_a_tree_of_snapshots_lives_on_the_one_mirrored_image(here: Drivers, site
     succeeded(tm(here, "snap_create", 2))
     at["2"] = digest(site, name)
     assert equal_there(site, there, name) == {"now": at["2"], **at}
-    for number in ("0", "2", "1"):  # smaller, larger again, and to one in between
-        succeeded(tm(here, "snap_revert", number))
-        assert equal_there(site, there, name) == {"now": at[number], **at}
+    for kept in ("0", "2", "1"):  # smaller, larger again, and to one in between
+        succeeded(tm(here, "snap_revert", kept))
+        assert equal_there(site, there, name) == {"now": at[kept], **at}
         put(site, name, (17 * MIB, MIB))
     succeeded(tm(here, "snap_create", 3))  # a branch
     at["3"] = digest(site, name)

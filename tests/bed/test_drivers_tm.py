@@ -246,11 +246,11 @@ def test_cpds_saves_a_disk_or_one_of_its_snapshots(here: Drivers, site: Site, th
         assert (facts(site, target)["parent"], facts(site, target)["data pool"]) == (None, "one-data")
         assert calls.mode_of(site, target) == JOURNAL
     before = contents(site)
-    for target, snapshot, words in (
+    for target, asked, words in (
         ("one/one-111", -1, "one/one-111 exists already"), ("plain/one-114", -1, "another pool"),
         ("one/one-114", 9, "snapshot"), ("one/one-114", "x", "SNAP_ID"),
     ):
-        refused(here.tm("cpds", disk(7), target, snapshot, 7, calls.DATASTORE_ID), words)
+        refused(here.tm("cpds", disk(7), target, asked, 7, calls.DATASTORE_ID), words)
     assert contents(site) == before
 
 

@@ -126,7 +126,7 @@ def _there_once(b: Cloud, images: dict[str, int]) -> None:
     with w.open_pool(b) as pool:
         assert all(w.primaries(pool).values())
     ended = until("a named end", lambda: _ended(w.status(b)), 60, 0.5)
-    assert ended["state"] == "ACTIVE_UNPROTECTED"
+    assert ended is not None and ended["state"] == "ACTIVE_UNPROTECTED"
 
 
 def _ended(status: dict[str, Any]) -> dict[str, Any] | None:

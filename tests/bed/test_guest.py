@@ -46,11 +46,11 @@ class Guest:
             "<source file='/nowhere/disk.2'/><target dev='sda'/></disk></devices></domain>"
         )
 
-    def call(self, action: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    def call(self, action: str, *argv: object) -> subprocess.CompletedProcess[str]:
         return self.bed.run("site-a", [str(VMM / action), *map(str, argv)], capture_output=True, text=True)
 
     def do(self, action: str, *argv: object) -> str:
-        done = self.call(action, *map(str, argv))
+        done = self.call(action, *argv)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

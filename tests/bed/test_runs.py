@@ -38,7 +38,8 @@ def story(sites: Sites) -> Iterator[Story]:
     images = [w.create_image(a, name, wait=False) for name in ("db-disk", "idle-disk")]
     for image in images:
         a.wait_image(image)
-    made = Story(sites, *(w.create_vm(a, name, [image], wait=False) for name, image in zip(("db", "idle"), images)))
+    db, idle = (w.create_vm(a, name, [image], wait=False) for name, image in zip(("db", "idle"), images))
+    made = Story(sites, db, idle)
     for vm in (made.db, made.idle):
         a.wait_vm(vm)
     a.api.vm.action("poweroff-hard", made.idle)

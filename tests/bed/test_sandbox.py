@@ -24,9 +24,9 @@ JOURNALED = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_
 CEPH = ("mon", "mgr", "osd", "mirror")
 
 
-def sandbox(bed: Bed, *argv: str, **kw: object) -> subprocess.CompletedProcess[str]:
+def sandbox(bed: Bed, *argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sandbox", "--base", str(bed.base), *argv]
-    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=120, **kw)
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=120)
 
 
 def pids(bed: Bed) -> dict[str, dict[str, int]]:
