@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element
 
 import oracle
 import pyone
@@ -118,16 +119,16 @@ def expected(cloud: Cloud) -> dict[str, set[str]]:
         if image.findtext("DATASTORE_ID") == str(cloud.datastore_id):
             found[(image.findtext("SOURCE") or "").rpartition("/")[2]] = _ids(image.find("SNAPSHOTS"))
     for summary in frontend.vms():
-        vm = frontend.vm(int(summary.findtext("ID") or ""))
+        vm = oracle.asked(cloud, "vm", int(summary.findtext("ID") or ""))
         trees = {tree.findtext("DISK_ID"): tree for tree in vm.iterfind("SNAPSHOTS")}
-        for disk in oracle.vm(cloud, int(summary.findtext("ID") or "")).disks:
+        for disk in oracle.disks(cloud, vm):
             found[disk.name] = _ids(trees.get(str(disk.number)))
             if disk.clone:
                 found[disk.name.rsplit("-", 2)[0]].add("snap")
     return found
 
 
-def _ids(tree: etree._Element | None) -> set[str]:
+def _ids(tree: etree._Element | Element | None) -> set[str]:
     return set() if tree is None else {str(snapshot.findtext("ID")) for snapshot in tree.iterfind("SNAPSHOT")}
 
 
@@ -179,7 +180,7 @@ def _wait(ground: Ground, what: str, problems: Callable[[Ground], Any]) -> None:
         return not last[0]
 
     try:
-        until(what, look, LIMIT_S, 0.2)
+        until(what, look, LIMIT_S, 0.5)
     except SandboxError as error:
         raise AssertionError(f"{error}: {last[0]}") from error
 

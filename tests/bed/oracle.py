@@ -89,21 +89,25 @@ class Image:
 
 def vm(cloud: Cloud, number: int) -> Vm:
     """What the record of a VM of this site must say now."""
-    found = _asked(cloud, "vm", number)
-    disks = [disk for disk in found.iterfind("TEMPLATE/DISK") if len(disk)]
+    found = asked(cloud, "vm", number)
     trees = ElementTree.Element("TREES")
     trees.extend(found.findall("SNAPSHOTS"))
     return Vm(
         number, *_who(found), pyone.VM_STATE(int(_text(found, "STATE"))).name,
         _leaves(found.find("TEMPLATE"), _OF_ONE_SITE, _OF_ONE_SITE_ON_DISKS),
-        _leaves(found.find("USER_TEMPLATE"), _MESSAGES), _leaves(trees),
-        tuple(_disk(disk, number, cloud.datastore_id) for disk in disks),
+        _leaves(found.find("USER_TEMPLATE"), _MESSAGES), _leaves(trees), disks(cloud, found),
     )
+
+
+def disks(cloud: Cloud, found: ElementTree.Element) -> tuple[Disk, ...]:
+    """The disks of a VM that was asked for, in order."""
+    number = int(_text(found, "ID"))
+    return tuple(_disk(disk, number, cloud.datastore_id) for disk in found.iterfind("TEMPLATE/DISK") if len(disk))
 
 
 def image(cloud: Cloud, number: int) -> Image:
     """What the record of an image of this site must say now."""
-    found = _asked(cloud, "image", number)
+    found = asked(cloud, "image", number)
     name, owner, group, permissions = _who(found)
     return Image(
         number, name, int(_text(found, "TYPE")), _text(found, "PERSISTENT") == "1", int(_text(found, "SIZE")),
@@ -145,7 +149,7 @@ def _of_disk(disk: DiskRef) -> Disk:
     )
 
 
-def _asked(cloud: Cloud, what: str, number: int) -> ElementTree.Element:
+def asked(cloud: Cloud, what: str, number: int) -> ElementTree.Element:
     """An object's XML as oned sends it. Raises AssertionError with oned's own words."""
     with ServerProxy(cloud.endpoint) as api:
         done, text, *_ = getattr(api.one, what).info(cloud.one_auth.read_text().strip(), number)

@@ -30,7 +30,7 @@ from sandbox.waiting import SandboxError, until
 IMAGE_MIB = 32
 _DISABLED = 1  # one.host.status
 _PIECE = 1 << 22
-ARRIVES_S = 45  # limit of every wait for a record; the machine may be busy
+ARRIVES_S = 90  # limit of every wait for a record; the machine may be busy
 SMALL = "CPU=0.1\nMEMORY=128\n"
 
 
@@ -144,13 +144,13 @@ def wait_recorded(cloud: Cloud, vm_id: int, *pools: Pool) -> list[float]:
     return taken
 
 
-def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 60, datastore: int | None = None) -> None:
+def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 120, datastore: int | None = None) -> None:
     """Wait until `onedr status` calls the copies of these images complete."""
     def look() -> bool:
         complete = {disk["name"] for disk in status(cloud, datastore)["disks"] if disk["complete"]}
         return complete >= set(names)
 
-    until(f"complete copies of {', '.join(names)}", look, limit_s, 0.2)
+    until(f"complete copies of {', '.join(names)}", look, limit_s, 0.5)
 
 
 def wait_point(cloud: Cloud, names: Collection[str], after: float = 0.0, limit_s: float = ARRIVES_S) -> None:
@@ -162,7 +162,7 @@ def wait_point(cloud: Cloud, names: Collection[str], after: float = 0.0, limit_s
         points = {vm["name"]: vm["recovery_point"] or 0.0 for vm in status(cloud)["vms"]}
         return all(points.get(name, 0.0) > after for name in names)
 
-    until(f"recovery points at {cloud.name}", known, limit_s, 0.2)
+    until(f"recovery points at {cloud.name}", known, limit_s, 0.5)
 
 
 def status(cloud: Cloud, datastore: int | None = None) -> dict[str, Any]:
