@@ -11,7 +11,7 @@ MANAGER_TIMER = 15
 MONITORING_INTERVAL_DATASTORE = 10
 
 # Known to the stand-in only: how often it looks after guests.
-SANDBOX_POLL_SECONDS = 2
+SANDBOX_POLL_SECONDS = 5
 
 DB = [ BACKEND = "sqlite" ]
 VNC_PORTS = [ START = 5900 ]

@@ -453,7 +453,7 @@ def with_unknowns(facts: CheckFacts, names: frozenset[str]) -> CheckFacts:
     own = {name: UNKNOWN for name in names if "." not in name}
     for site in ("here", "there"):
         gone = {name.partition(".")[2]: UNKNOWN for name in names if name.startswith(f"{site}.")}
-        own[site] = replace(getattr(facts, site), **gone)  # type: ignore[assignment]
+        own[site] = replace(getattr(facts, site), **gone)
     return replace(facts, **own)  # type: ignore[arg-type]
 
 
@@ -478,7 +478,7 @@ def test_what_is_not_known_is_never_ok_and_nothing_raises(names: frozenset[str],
 
 @given(st.frozensets(st.sampled_from([item.name for item in fields(SiteFacts)])))
 def test_the_same_of_the_site(names: frozenset[str]) -> None:
-    found = check_table.site_findings(replace(SITE_OK, **dict.fromkeys(names, UNKNOWN)))  # type: ignore[arg-type]
+    found = check_table.site_findings(replace(SITE_OK, **dict.fromkeys(names, UNKNOWN)))
     assert [finding.code for finding in found] == list(check_table.SITE)
     for code, check in check_table.SITE.items():
         (own,) = [finding for finding in found if finding.code == code]
