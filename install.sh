@@ -52,7 +52,7 @@ setup() {
     local interpreter=$1 step=$2
     shift 2
     # From the root: -m looks into the current folder first, which may be another OneDR's tree.
-    (cd / && PYTHONPATH=$SEARCH PYTHONDONTWRITEBYTECODE=1 "$interpreter" -m onedr.setup "$step" \
+    (cd / && PYTHONPATH=$SEARCH PYTHONDONTWRITEBYTECODE=1 "$interpreter" -m onedr.install "$step" \
         --source "$SOURCE" --python "${PYTHON:-$VENV/bin/python}" "$@")
 }
 
@@ -108,7 +108,7 @@ find_base() {
 # Sets RUN to a Python that can take away what was laid down, whatever is left of the one that laid it.
 find_runner() {
     while read -r RUN; do
-        [ -x "$RUN" ] && (cd / && PYTHONPATH=$SEARCH "$RUN" -c 'import augeas, onedr.setup') 2> /dev/null && return 0
+        [ -x "$RUN" ] && (cd / && PYTHONPATH=$SEARCH "$RUN" -c 'import augeas, onedr.install') 2> /dev/null && return 0
     done < <(echo "${PYTHON:-$VENV/bin/python}"; pythons)
     die "no Python on the path has both OneDR and augeas. Install augeas (apt install python3-augeas), or name a Python with --python."
 }
@@ -139,7 +139,7 @@ make_environment() {
     # From a copy: pip builds inside the tree it is given, which may be read-only, or another site's install.
     COPY=$(mktemp -d)
     trap 'rm -rf -- "$COPY"' EXIT
-    cp -r "$SOURCE"/{onedr,drivers,hooks,remotes,share,install.sh,setup.cfg,pyproject.toml,README.md} "$COPY"
+    cp -r "$SOURCE"/{onedr,drivers,hooks,remotes,share,install.sh,setup.cfg,pyproject.toml,README.md,LICENSE} "$COPY"
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "$COPY" ||
         die "OneDR could not be installed into $VENV (pip's reason is above). Run this again when that is mended."
 }

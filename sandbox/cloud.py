@@ -1,4 +1,5 @@
-"""A front-end driven as its users do: the `one*` commands for what people do, pyone for looking.
+"""A front-end driven as its users do: commands (`onedr`, `one*`) for what people do, pyone to furnish it and
+to look.
 
 Knows only an endpoint, credentials and a Ceph configuration, so that it can drive a real OpenNebula too.
 """
@@ -27,6 +28,7 @@ DATASTORE = "ceph-dr"
 _ID = re.compile(r'(?:ID|"id"): (\d+)')
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LIMIT_S = 180
+_DEFAULT_CLUSTER = -1
 
 
 @dataclass(frozen=True)
@@ -96,19 +98,25 @@ class Cloud:
         return dict(json.loads(text if text.startswith("{\n") else text.splitlines()[-1]))
 
     def furnish(self, datastore_attributes: str = "") -> int:
-        """Give an empty front-end a host, a network, protected datastores; the id of the image datastore."""
-        self.run("onehost", "create", "localhost", "-i", self.im_mad, "-v", self.vm_mad)
+        """An empty front-end gets a host, a network and protected datastores.
+
+        Returns the image datastore's id.
+        """
+        api = self.api
+        api.host.allocate("localhost", self.im_mad, self.vm_mad, _DEFAULT_CLUSTER)
         ceph = f"TM_MAD=ceph_dr\n{self.ceph_attributes()}"
-        self.create("onedatastore", f"NAME=ceph-dr-system\nTYPE=SYSTEM_DS\n{ceph}")
-        image_datastore = self.create(
-            "onedatastore",
-            f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}'
-            'SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
-            f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\n{datastore_attributes}",
+        api.datastore.allocate(f"NAME=ceph-dr-system\nTYPE=SYSTEM_DS\n{ceph}", _DEFAULT_CLUSTER)
+        image_datastore = int(
+            api.datastore.allocate(
+                f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}'
+                'SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
+                f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\n{datastore_attributes}",
+                _DEFAULT_CLUSTER,
+            )
         )
-        self.create(
-            "onevnet",
+        api.vn.allocate(
             f'NAME={NETWORK}\nVN_MAD=dummy\nBRIDGE=br0\nAR=[TYPE=IP4,IP="192.0.2.10",SIZE=50]\n',
+            _DEFAULT_CLUSTER,
         )
         until(f"capacity of {self.name}", lambda: self._has_capacity(image_datastore), 30)
         return image_datastore
