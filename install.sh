@@ -52,7 +52,7 @@ setup() {
     local interpreter=$1 step=$2
     shift 2
     # From the root: -m looks into the current folder first, which may be another OneDR's tree.
-    (cd / && PYTHONPATH=$SEARCH PYTHONDONTWRITEBYTECODE=1 "$interpreter" -m onedr.setup "$step" \
+    (cd / && PYTHONPATH=$SEARCH PYTHONDONTWRITEBYTECODE=1 "$interpreter" -m onedr.install "$step" \
         --source "$SOURCE" --python "${PYTHON:-$VENV/bin/python}" "$@")
 }
 
@@ -108,7 +108,7 @@ find_base() {
 # Sets RUN to a Python that can take away what was laid down, whatever is left of the one that laid it.
 find_runner() {
     while read -r RUN; do
-        [ -x "$RUN" ] && (cd / && PYTHONPATH=$SEARCH "$RUN" -c 'import augeas, onedr.setup') 2> /dev/null && return 0
+        [ -x "$RUN" ] && (cd / && PYTHONPATH=$SEARCH "$RUN" -c 'import augeas, onedr.install') 2> /dev/null && return 0
     done < <(echo "${PYTHON:-$VENV/bin/python}"; pythons)
     die "no Python on the path has both OneDR and augeas. Install augeas (apt install python3-augeas), or name a Python with --python."
 }

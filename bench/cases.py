@@ -1,4 +1,6 @@
-"""What is timed: each action's call as oned makes it, and what the stock driver's script runs for it (OpenNebula 7.4.0)."""
+"""What is timed: each action's call as oned makes it, and what the stock driver's script runs for it
+(OpenNebula 7.4.0).
+"""
 from __future__ import annotations
 
 import copy
@@ -22,18 +24,33 @@ OTHER = f"localhost:/var/lib/one/datastores/{SYSTEM_ID}/8/disk.0"
 
 
 def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
-    """Cases for the worker. `before` and `after` are rbd calls, not timed; `X` in names becomes the image's number."""
+    """Cases for the worker.
+
+    `before` and `after` are rbd calls, not timed; `X` in names becomes the image's number.
+    """
     plain, protected = datastore(site), datastore(site, DR_PROTECT="YES")
     for number, attributes in ((0, plain), (1, protected)):
-        api.datastores[DATASTORE_ID + 10 * number] = {**copy.deepcopy(attributes), "ID": DATASTORE_ID + 10 * number}
+        api.datastores[DATASTORE_ID + 10 * number] = {
+            **copy.deepcopy(attributes),
+            "ID": DATASTORE_ID + 10 * number,
+        }
     api.datastores[SYSTEM_ID] = {**plain, "ID": SYSTEM_ID, "NAME": "system"}
     usual = {
-        "CEPH_USER": "oneadmin", "CEPH_CONF": str(site.ceph_conf), "POOL_NAME": "one", "DISK_ID": "0", "SIZE": "8",
+        "CEPH_USER": "oneadmin",
+        "CEPH_CONF": str(site.ceph_conf),
+        "POOL_NAME": "one",
+        "DISK_ID": "0",
+        "SIZE": "8",
         "ORIGINAL_SIZE": "8",
     }
     disks = {7: {"SOURCE": "one/one-900", "CLONE": "YES"}, 8: {"SOURCE": "one/one-901", "CLONE": "NO"}}
     for vm_id, disk in disks.items():
-        api.vms[vm_id] = {"ID": vm_id, "NAME": f"vm {vm_id}", "TEMPLATE": {"DISK": {**usual, **disk}}, "USER_TEMPLATE": {}}
+        api.vms[vm_id] = {
+            "ID": vm_id,
+            "NAME": f"vm {vm_id}",
+            "TEMPLATE": {"DISK": {**usual, **disk}},
+            "USER_TEMPLATE": {},
+        }
     made = {"before": [["base", "one-900"]], "after": [["remove", "one-900-7-0"], ["remove", "one-900"]]}
     cloned = {**made, "before": [["base", "one-900"], ["clone", "one-900", "one-900-7-0"]]}
     alone = {"before": [["create", "one-901"]], "after": [["remove", "one-901"]]}
@@ -42,35 +59,84 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
         name: str, kind: str, argv: list[object], stock: list[str], around: dict[str, Any], data: bool = False
     ) -> dict[str, Any]:
         """`DS` in argv becomes the datastore's id; with `data` the driver data goes to standard input."""
-        stores = [{**store, "ID": DATASTORE_ID + 10 * number} for number, store in enumerate((plain, protected))]
+        stores = [
+            {**store, "ID": DATASTORE_ID + 10 * number} for number, store in enumerate((plain, protected))
+        ]
         stdin = [stdin_of(image(902, size=16), store) for store in stores]
         return {
-            "name": name, "kind": kind, "argv": list(map(str, argv)), "stock": stock, **around,
-            "stdin": [one.decode() for one in stdin] if data else ["", ""], "ids": [DATASTORE_ID, DATASTORE_ID + 10],
+            "name": name,
+            "kind": kind,
+            "argv": list(map(str, argv)),
+            "stock": stock,
+            **around,
+            "stdin": [one.decode() for one in stdin] if data else ["", ""],
+            "ids": [DATASTORE_ID, DATASTORE_ID + 10],
         }
 
     monitored = encoded(text("DS_DRIVER_ACTION_DATA", {"DATASTORE": {**plain, "ID": DATASTORE_ID}})).decode()
     nothing: dict[str, Any] = {"before": [], "after": []}
     return [
-        case("ln", "tm", ["front:one/one-901", OTHER, 8, "DS"], ["rbd info one/one-901", "rbd info one/one-901@snap"], alone),
-        case("clone", "tm", ["front:one/one-900", DISK, 7, "DS"], [
-            "rbd info one/one-900-7-0", "rbd info one/one-900", "rbd info one/one-900@snap", "rbd info one/one-900",
-            "rbd clone one/one-900@snap one/one-900-7-0",
-        ], made),
-        case("delete", "tm", [DISK, 7, "DS"], [
-            "rbd info one/one-900-7-0", "rbd info one/one-900-7-0", "rbd snap ls one/one-900-7-0", "rbd rm one/one-900-7-0",
-            "rbd info one/one-900", "rbd info one/one-900@snap", "rbd snap unprotect one/one-900@snap",
-            "rbd snap rm one/one-900@snap",
-        ], cloned),
-        case("snap_create", "tm", [DISK, 1, 7, "DS"], [
-            "rbd info one/one-900-7-0", "rbd snap create one/one-900-7-0@1", "rbd snap protect one/one-900-7-0@1",
-        ], cloned),
+        case(
+            "ln",
+            "tm",
+            ["front:one/one-901", OTHER, 8, "DS"],
+            ["rbd info one/one-901", "rbd info one/one-901@snap"],
+            alone,
+        ),
+        case(
+            "clone",
+            "tm",
+            ["front:one/one-900", DISK, 7, "DS"],
+            [
+                "rbd info one/one-900-7-0",
+                "rbd info one/one-900",
+                "rbd info one/one-900@snap",
+                "rbd info one/one-900",
+                "rbd clone one/one-900@snap one/one-900-7-0",
+            ],
+            made,
+        ),
+        case(
+            "delete",
+            "tm",
+            [DISK, 7, "DS"],
+            [
+                "rbd info one/one-900-7-0",
+                "rbd info one/one-900-7-0",
+                "rbd snap ls one/one-900-7-0",
+                "rbd rm one/one-900-7-0",
+                "rbd info one/one-900",
+                "rbd info one/one-900@snap",
+                "rbd snap unprotect one/one-900@snap",
+                "rbd snap rm one/one-900@snap",
+            ],
+            cloned,
+        ),
+        case(
+            "snap_create",
+            "tm",
+            [DISK, 1, 7, "DS"],
+            [
+                "rbd info one/one-900-7-0",
+                "rbd snap create one/one-900-7-0@1",
+                "rbd snap protect one/one-900-7-0@1",
+            ],
+            cloned,
+        ),
         case("resize", "tm", [DISK, 16, 7, "DS"], ["rbd resize --size 16 one/one-900-7-0"], cloned),
         {
             **case("monitor", "datastore", [DATASTORE_ID], ["ceph df detail --format xml"], nothing),
             "stdin": [monitored, monitored],
         },
-        case("mkfs", "datastore", [902], ["rbd create --image-format 2 one/one-902 --size 16"], {
-            "before": [], "after": [["remove", "one-902"]],
-        }, data=True),
+        case(
+            "mkfs",
+            "datastore",
+            [902],
+            ["rbd create --image-format 2 one/one-902 --size 16"],
+            {
+                "before": [],
+                "after": [["remove", "one-902"]],
+            },
+            data=True,
+        ),
     ]

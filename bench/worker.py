@@ -1,4 +1,7 @@
-"""Runs inside a site: times processes from start to exit, ours and stock's in turn. Job on standard input, results on output."""
+"""Runs inside a site: times processes from start to exit, ours and stock's in turn.
+
+Job on standard input, results on output.
+"""
 from __future__ import annotations
 
 import json
@@ -67,7 +70,12 @@ def timed(argv: list[str], environment: dict[str, str], stdin: bytes = b"") -> t
     """Seconds from start to exit, peak MiB, exit code, what it said on standard error."""
     begun = time.perf_counter()
     child = subprocess.Popen(
-        argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, cwd="/"
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment,
+        cwd="/",
     )
     assert child.stdin is not None and child.stderr is not None
     child.stdin.write(stdin)
@@ -102,10 +110,14 @@ def one_case(ceph: Ceph, job: dict[str, Any], case: dict[str, Any]) -> dict[str,
             if side == "stock":
                 for command in case["stock"]:
                     program, *words = command.split()
-                    total += timed([program, "--id", "oneadmin", "--conf", job["conf"], *words], job["environment"])[0]
+                    total += timed(
+                        [program, "--id", "oneadmin", "--conf", job["conf"], *words], job["environment"]
+                    )[0]
             else:
                 argv = [str(case["ids"][mirrored]) if word == "DS" else word for word in case["argv"]]
-                total, memory, code, said = timed([str(executable), *argv], job["environment"], case["stdin"][mirrored].encode())
+                total, memory, code, said = timed(
+                    [str(executable), *argv], job["environment"], case["stdin"][mirrored].encode()
+                )
                 peak = max(peak, memory)
                 if code or "DEBUG" in said:
                     print(f"{case['name']} ({side}) failed: {said}", file=sys.stderr)
@@ -124,8 +136,10 @@ def start_ups(job: dict[str, Any]) -> dict[str, float]:
     python, *flags = first[2:].split()
     setup = "\n".join(line for line in path if line.startswith(("import sys", "sys.path")))
     return {
-        name: 1000 * statistics.median(
-            timed([python, *flags, "-c", f"{setup}\n{code}"], job["environment"])[0] for _ in range(job["rounds"])
+        name: 1000
+        * statistics.median(
+            timed([python, *flags, "-c", f"{setup}\n{code}"], job["environment"])[0]
+            for _ in range(job["rounds"])
         )
         for name, code in job["start_ups"].items()
     }
@@ -137,7 +151,9 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ceph = Ceph(job["conf"])
     results = [one_case(ceph, job, case) for case in job["cases"]]
-    print(json.dumps({"start_ups": start_ups(job), "cases": [row for row in results if row and row["stock"]]}))
+    print(
+        json.dumps({"start_ups": start_ups(job), "cases": [row for row in results if row and row["stock"]]})
+    )
 
 
 main()

@@ -1,6 +1,7 @@
-"""A front-end driven as its users do: the `one*` commands for what people do, pyone for looking.
+"""A front-end driven as its users do: commands (`onedr`, `one*`) for what people do, pyone to furnish it and
+to look.
 
-Knows only an endpoint, credentials and a Ceph configuration, so that a real OpenNebula can stand in its place.
+Knows only an endpoint, credentials and a Ceph configuration, so that it can drive a real OpenNebula too.
 """
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ DATASTORE = "ceph-dr"
 _ID = re.compile(r'(?:ID|"id"): (\d+)')
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LIMIT_S = 180
+_DEFAULT_CLUSTER = -1
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,27 @@ class Cloud:
     @property
     def datastore_id(self) -> int:
         """Id of the protected image datastore (PyPI's client takes ids only)."""
-        return int(next(found.ID for found in self.api.datastorepool.info().DATASTORE if found.NAME == DATASTORE))
+        datastores = self.api.datastorepool.info().DATASTORE
+        return int(next(found.ID for found in datastores if found.NAME == DATASTORE))
 
-    def run(self, *argv: str, check: bool = True, limit_s: float = _LIMIT_S) -> subprocess.CompletedProcess[str]:
-        """Run a command of the site (onevm, onedr ...). When it fails and `check` is set: SandboxError with its output."""
+    def run(
+        self, *argv: str, check: bool = True, limit_s: float = _LIMIT_S
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the site (onevm, onedr ...); with `check` a failure raises SandboxError."""
         env = {**os.environ, **self.process_environment()}
         done = subprocess.run([*self.prefix, *argv], env=env, capture_output=True, text=True, timeout=limit_s)
         if check and done.returncode:
-            raise SandboxError(f"{self.name}: {' '.join(argv)} failed ({done.returncode}): {done.stderr or done.stdout}")
+            text = done.stderr or done.stdout
+            raise SandboxError(f"{self.name}: {' '.join(argv)} failed ({done.returncode}): {text}")
         return done
 
     def process_environment(self) -> dict[str, str]:
         """What a user's shell at this site has set."""
         tools = f"{self.one_location / 'bin'}:{Path(sys.executable).parent}"
-        own = {"ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint, "ONE_AUTH": str(self.one_auth)}
-        return {**self.environment, **own, "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": "200"}
+        return {
+            **self.environment, "ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint,
+            "ONE_AUTH": str(self.one_auth), "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": "200",
+        }
 
     def ceph_attributes(self) -> str:
         """The attributes by which a datastore of this site reaches its pool."""
@@ -90,18 +98,24 @@ class Cloud:
         return dict(json.loads(text if text.startswith("{\n") else text.splitlines()[-1]))
 
     def furnish(self, datastore_attributes: str = "") -> int:
-        """An empty front-end gets a host, a network and protected datastores. Returns the image datastore's id."""
-        self.run("onehost", "create", "localhost", "-i", self.im_mad, "-v", self.vm_mad)
+        """An empty front-end gets a host, a network and protected datastores.
+
+        Returns the image datastore's id.
+        """
+        api = self.api
+        api.host.allocate("localhost", self.im_mad, self.vm_mad, _DEFAULT_CLUSTER)
         ceph = f"TM_MAD=ceph_dr\n{self.ceph_attributes()}"
-        self.create("onedatastore", f"NAME=ceph-dr-system\nTYPE=SYSTEM_DS\n{ceph}")
-        image_datastore = self.create(
-            "onedatastore",
-            f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
-            f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\n{datastore_attributes}",
+        api.datastore.allocate(f"NAME=ceph-dr-system\nTYPE=SYSTEM_DS\n{ceph}", _DEFAULT_CLUSTER)
+        image_datastore = int(
+            api.datastore.allocate(
+                f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
+                f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\n{datastore_attributes}",
+                _DEFAULT_CLUSTER,
+            )
         )
-        self.create(
-            "onevnet",
+        api.vn.allocate(
             f'NAME={NETWORK}\nVN_MAD=dummy\nBRIDGE=br0\nAR=[TYPE=IP4,IP="192.0.2.10",SIZE=50]\n',
+            _DEFAULT_CLUSTER,
         )
         until(f"capacity of {self.name}", lambda: self._has_capacity(image_datastore), 30)
         return image_datastore
@@ -138,7 +152,9 @@ class Cloud:
         until(f"VM {vm_id} {state}", reached, limit_s)
         return self.api.vm.info(vm_id)
 
-    def wait_datastore(self, datastore_id: int, reached: Callable[[Mapping[str, Any]], bool], limit_s: float = 120) -> Any:
+    def wait_datastore(
+        self, datastore_id: int, reached: Callable[[Mapping[str, Any]], bool], limit_s: float = 120
+    ) -> Any:
         """Wait until a datastore's attributes are as wanted; returns them."""
         last: dict[str, Any] = {}
 

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class SandboxError(Exception):
-    """What a user of the bed is told: one sentence, what was tried and what stood in the way."""
+    """A message for the user of the bed, in one sentence: what was tried, and what prevented it."""
 
 
 class TimedOut(SandboxError):

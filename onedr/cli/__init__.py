@@ -1,4 +1,6 @@
-"""`onedr <verb>`: one file a verb, no decision here; verbs run the same driver executables as OpenNebula does."""
+"""`onedr <verb>`: one file a verb, no decision here; verbs run the same driver executables as OpenNebula
+does.
+"""
 from __future__ import annotations
 
 import sys
@@ -19,7 +21,7 @@ from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, resume
 from onedr.cli.setup import setup, teardown
 from onedr.cli.status import status
-from onedr.errors import OneDRError
+from onedr.model.errors import OneDRError
 
 
 class _Plainly(click.Group):
@@ -43,7 +45,21 @@ def main() -> None:
 
 
 for verb in (
-    status, check, failover, failback, resume, abort, reconcile, history, enable, disable, guard, reprotect, kept, drill,
-    setup, teardown,
+    status,
+    check,
+    failover,
+    failback,
+    resume,
+    abort,
+    reconcile,
+    history,
+    enable,
+    disable,
+    guard,
+    reprotect,
+    kept,
+    drill,
+    setup,
+    teardown,
 ):
     main.add_command(verb)

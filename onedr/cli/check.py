@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import click
 
-from onedr.cli import runner, show
-from onedr.errors import OneDRError
-from onedr.ops import check as ops
-from onedr.ops import check_sites
-from onedr.ops.action import Request
+from onedr.check import collect_front_ends
+from onedr.check import run as check_run
+from onedr.cli import output, run_action
+from onedr.model.errors import OneDRError
+from onedr.runs.request import Request
 
 PROBLEMS = 6  # exit code when there is a problem
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -21,13 +21,18 @@ Findings = list[dict[str, str]]
 
 @click.command()
 @click.argument("datastore", required=False)
-@click.option("--probe", is_flag=True, help="Not read-only: send small images there and back first, and keep what was found.")
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Not read-only: send small images there and back first, and keep what was found.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: the worst level, and every finding.")
 def check(datastore: str | None, probe: bool, as_json: bool) -> None:
-    """Look for whatever is in the way of protection, failover and failback. Reads only; works while the peer is dark.
+    """Look for whatever is in the way of protection, failover and failback. Reads only; works while the peer
+    is dark.
 
-    Of DATASTORE (name or id), or of every protected one and the site. Exit code 6: at least one problem; 0: none (there may be
-    warnings).
+    Of DATASTORE (name or id), or of every protected one and the site. Exit code 6: at least one problem; 0:
+    none (there may be warnings).
     """
     if probe and datastore is None:
         raise click.UsageError("--probe needs a datastore")
@@ -41,11 +46,11 @@ def check(datastore: str | None, probe: bool, as_json: bool) -> None:
 def _everything() -> Findings:
     """The site and each protected datastore, side by side."""
     try:
-        datastores = check_sites.listed(check_sites.front_end())
+        datastores = collect_front_ends.listed(collect_front_ends.front_end())
     except OneDRError:
         datastores = []  # the site's own findings say so
     with ThreadPoolExecutor(len(datastores) + 1) as pool:
-        site = pool.submit(lambda: ops.described(ops.site_check()))
+        site = pool.submit(lambda: check_run.described(check_run.site_check()))
         each = [pool.submit(_of_listed, str(number), name) for number, name in datastores]
         return [*site.result(), *(finding for one in each for finding in one.result())]
 
@@ -54,12 +59,20 @@ def _of_listed(number: str, name: str) -> Findings:
     try:
         return _of(number, (), True)
     except OneDRError as error:  # of one datastore: the others are looked at all the same
-        return [{"datastore": name, "code": "CHECK", "level": "problem", "text": str(error), "todo": f"onedr check {name}"}]
+        return [
+            {
+                "datastore": name,
+                "code": "CHECK",
+                "level": "problem",
+                "text": str(error),
+                "todo": f"onedr check {name}",
+            }
+        ]
 
 
 def _of(datastore: str, attributes: tuple[tuple[str, str], ...], quiet: bool) -> Findings:
     found: Findings = []
-    for event in runner.events(datastore, Request("check", attributes=attributes)):
+    for event in run_action.events(datastore, Request("check", attributes=attributes)):
         if event["event"] == "check":
             found = event["findings"]
         elif event["event"] == "progress" and not quiet:
@@ -74,7 +87,7 @@ def _print(found: Iterable[dict[str, str]], as_json: bool) -> None:
         worst = next((level for level in ("problem", "warning") if level in seen), "ok")
         click.echo(json.dumps({"worst": worst, "findings": ordered}, indent=2))
         return
-    out = show.console()
+    out = output.console()
     for finding in ordered:
         where = f"{finding['datastore']}: " if finding["datastore"] else ""
         out.print(f"[{_COLOURS[finding['level']]}]{finding['level']:8}[/] {finding['code']:15} ", end="")
@@ -82,4 +95,6 @@ def _print(found: Iterable[dict[str, str]], as_json: bool) -> None:
         if finding["todo"] and finding["level"] != "ok":
             out.print(f"{'':24} -> {finding['todo']}", markup=False, soft_wrap=True)
     levels = [finding["level"] for finding in ordered]
-    out.print(f"{levels.count('problem')} problem(s), {levels.count('warning')} warning(s), {levels.count('ok')} ok")
+    out.print(
+        f"{levels.count('problem')} problem(s), {levels.count('warning')} warning(s), {levels.count('ok')} ok"
+    )

@@ -5,25 +5,32 @@ import sys
 
 import click
 
-from onedr.cli import conversion, runner
-from onedr.ops.action import Request
+from onedr.cli import enable_output, run_action
+from onedr.runs.request import Request
 
 
 @click.command()
 @click.argument("datastore")
 @click.option("--confirm", default="", metavar="NAME", help="The datastore's name, typed.")
 @click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
-@click.option("--dry-run", is_flag=True, help="Show what would be done and what is in the way; change nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be done and what is in the way; change nothing."
+)
 @click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
 def disable(datastore: str, confirm: str, yes: bool, dry_run: bool, as_json: bool) -> None:
-    """End the protection of DATASTORE. The peer's copies are DELETED; VMs run on, and nothing of OneDR stays on the images."""
+    """End the protection of DATASTORE.
+
+    The peer's copies are DELETED; VMs run on, and nothing of OneDR stays on the images.
+    """
     if yes and not dry_run:
-        confirm = runner.datastore_name(datastore)
+        confirm = run_action.datastore_name(datastore)
     elif not dry_run and not confirm and sys.stdin.isatty():
-        conversion.present(runner.events(datastore, Request("disable", dry_run=True)), as_json=False)
-        name = runner.datastore_name(datastore)
+        enable_output.present(run_action.events(datastore, Request("disable", dry_run=True)), as_json=False)
+        name = run_action.datastore_name(datastore)
         question = f"The peer's copies are deleted. Type the datastore's name ({name}) to go on"
         confirm = click.prompt(question, default="", show_default=False)
         if confirm != name:
             raise click.Abort
-    conversion.present(runner.events(datastore, Request("disable", confirm=confirm, dry_run=dry_run)), as_json)
+    enable_output.present(
+        run_action.events(datastore, Request("disable", confirm=confirm, dry_run=dry_run)), as_json
+    )

@@ -42,8 +42,16 @@ def page() -> str:
     root = click.Context(onedr.cli.main, info_name="onedr")
     about, _, _ = cleandoc(onedr.cli.main.help or "").partition("\n\n")
     lines = [
-        '.TH ONEDR 1 "" "OneDR" "User Commands"', ".SH NAME", "onedr \\- disaster recovery for OpenNebula datastores on Ceph",
-        ".SH SYNOPSIS", ".B onedr", ".I command", "[options] [arguments]", ".SH DESCRIPTION", _text(about), ".SH COMMANDS",
+        '.TH ONEDR 1 "" "OneDR" "User Commands"',
+        ".SH NAME",
+        "onedr \\- disaster recovery for OpenNebula datastores on Ceph",
+        ".SH SYNOPSIS",
+        ".B onedr",
+        ".I command",
+        "[options] [arguments]",
+        ".SH DESCRIPTION",
+        _text(about),
+        ".SH COMMANDS",
     ]
     for context in _leaves(root):
         lines += _command(context)
@@ -76,7 +84,9 @@ def _command(context: click.Context) -> Iterator[str]:
 def _text(words: str) -> str:
     """As roff takes it: backslashes and hyphens are signs, a line may not begin with a control character."""
     escaped = words.replace("\\", "\\e").replace("-", "\\-")
-    return "\n".join(f"\\&{line}" if line[:1] in (".", "'") else line for line in map(str.strip, escaped.splitlines()))
+    return "\n".join(
+        f"\\&{line}" if line[:1] in (".", "'") else line for line in map(str.strip, escaped.splitlines())
+    )
 
 
 if __name__ == "__main__":

@@ -5,23 +5,26 @@ from typing import Any
 
 import click
 
-from onedr.cli import runner, show
-from onedr.errors import OneDRError, PartialError
-from onedr.ops import protected
-from onedr.ops.action import Request
-from onedr.ports.frontend import FrontEnd
+from onedr.cli import output, run_action
+from onedr.model.errors import OneDRError, PartialError
+from onedr.opennebula import datastores
+from onedr.opennebula.api import FrontEnd
+from onedr.runs.request import Request
 
 
 @click.command()
 @click.argument("datastore", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per datastore.")
 def reconcile(datastore: str | None, as_json: bool) -> None:
-    """Mirror and record everything of DATASTORE that is not yet; safe at any time. Without DATASTORE: of every protected one."""
+    """Mirror and record everything of DATASTORE that is not yet; safe at any time.
+
+    Without DATASTORE: of every protected one.
+    """
     if datastore:
         _one(datastore, as_json)
         return
     failed = []
-    for number, found in protected.all_of(FrontEnd()).items():
+    for number, found in datastores.all_of(FrontEnd()).items():
         if not as_json:
             click.echo(f"{found.name}:")
         try:
@@ -34,7 +37,7 @@ def reconcile(datastore: str | None, as_json: bool) -> None:
 
 
 def _one(datastore: str, as_json: bool) -> None:
-    show.present(runner.events(datastore, Request("reconcile")), {"reconcile": _print}, as_json)
+    output.present(run_action.events(datastore, Request("reconcile")), {"reconcile": _print}, as_json)
 
 
 def _print(event: dict[str, Any]) -> None:

@@ -5,9 +5,9 @@ import sys
 
 import click
 
-from onedr.cli import runner
+from onedr.cli import run_action
 from onedr.cli.failover import VIEWS
-from onedr.ops.action import Request
+from onedr.runs.request import Request
 
 
 @click.command()
@@ -16,11 +16,13 @@ from onedr.ops.action import Request
 @click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
 @click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
 def resume(datastore: str, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Go on with the interrupted run of DATASTORE, as it was asked for: facts are gathered anew, nothing is done twice."""
+    """Go on with the interrupted run of DATASTORE, as it was asked for: facts are gathered anew, nothing is
+    done twice.
+    """
     if not dry_run and not yes and sys.stdin.isatty():
-        runner.present(datastore, Request("resume", dry_run=True), VIEWS)
+        run_action.present(datastore, Request("resume", dry_run=True), VIEWS)
         click.confirm("The run goes on with these steps. Go on?", abort=True)
-    runner.present(datastore, Request("resume", dry_run=dry_run), VIEWS, as_json)
+    run_action.present(datastore, Request("resume", dry_run=dry_run), VIEWS, as_json)
 
 
 @click.command()
@@ -28,7 +30,9 @@ def resume(datastore: str, dry_run: bool, yes: bool, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
 @click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
 def abort(datastore: str, yes: bool, as_json: bool) -> None:
-    """Take back the interrupted run of DATASTORE, if it has promoted nothing yet: the peer gets its images and VMs back."""
+    """Take back the interrupted run of DATASTORE, if it has promoted nothing yet: the peer gets its images
+    and VMs back.
+    """
     if not yes and sys.stdin.isatty():
         click.confirm("The peer gets back what the interrupted run took from it. Go on?", abort=True)
-    runner.present(datastore, Request("abort"), VIEWS, as_json)
+    run_action.present(datastore, Request("abort"), VIEWS, as_json)

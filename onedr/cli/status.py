@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from onedr.cli import runner, show
-from onedr.ops.action import Request
+from onedr.cli import output, run_action
+from onedr.runs.request import Request
 
 
 @click.command()
@@ -15,7 +15,7 @@ from onedr.ops.action import Request
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
 def status(datastore: str, as_json: bool) -> None:
     """Show how DATASTORE (name or id) is protected. Reads only; works while the peer is dark."""
-    for event in runner.events(datastore, Request("status")):
+    for event in run_action.events(datastore, Request("status")):
         if as_json:
             click.echo(json.dumps(event, indent=2))
         else:
@@ -23,19 +23,54 @@ def status(datastore: str, as_json: bool) -> None:
 
 
 def _print(event: dict[str, Any]) -> None:
-    out = show.console()
+    out = output.console()
     out.print(f"[bold]{event['datastore']}[/bold]  {event['state']}  ({event['role']}, mode {event['mode']})")
     out.print(f"{event['message']}")
-    out.print(f"protected {event['protected']}/{event['total']}; peer {event['peer']['state']}: {event['peer']['detail']}")
-    out.print(show.table("VMs", ("VM", "site", "state there", "disks", "recovery point", "age", "in the way"), [
-        (f"{vm['name']} ({vm['vm']})", "here" if vm["here"] else vm["site"], vm["state"], " ".join(vm["disks"]),
-         show.moment(vm["recovery_point"]), show.seconds(vm["age_s"]), "; ".join(vm["obstacles"]))
-        for vm in event["vms"]
-    ]))
-    out.print(show.table("Disks", ("disk", "role", "mirrored", "copy", "recovery point", "age", "problems"), [
-        (disk["name"], disk["role"], disk["mode"], "complete" if disk["complete"] else "not complete",
-         show.moment(disk["recovery_point"]), show.seconds(disk["age_s"]), "; ".join(disk["problems"]))
-        for disk in event["disks"]
-    ]))
+    out.print(
+        f"protected {event['protected']}/{event['total']}; peer {event['peer']['state']}: "
+        f"{event['peer']['detail']}"
+    )
+    out.print(
+        output.table(
+            "VMs",
+            ("VM", "site", "state there", "disks", "recovery point", "age", "in the way"),
+            [
+                (
+                    f"{vm['name']} ({vm['vm']})",
+                    "here" if vm["here"] else vm["site"],
+                    vm["state"],
+                    " ".join(vm["disks"]),
+                    output.moment(vm["recovery_point"]),
+                    output.seconds(vm["age_s"]),
+                    "; ".join(vm["obstacles"]),
+                )
+                for vm in event["vms"]
+            ],
+        )
+    )
+    out.print(
+        output.table(
+            "Disks",
+            ("disk", "role", "mirrored", "copy", "recovery point", "age", "problems"),
+            [
+                (
+                    disk["name"],
+                    disk["role"],
+                    disk["mode"],
+                    "complete" if disk["complete"] else "not complete",
+                    output.moment(disk["recovery_point"]),
+                    output.seconds(disk["age_s"]),
+                    "; ".join(disk["problems"]),
+                )
+                for disk in event["disks"]
+            ],
+        )
+    )
     if event["unprotected"]:
-        out.print(show.table("Not protected", ("item", "why"), [(item["name"], item["reason"]) for item in event["unprotected"]]))
+        out.print(
+            output.table(
+                "Not protected",
+                ("item", "why"),
+                [(item["name"], item["reason"]) for item in event["unprotected"]],
+            )
+        )

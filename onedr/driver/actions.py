@@ -13,31 +13,25 @@ from typing import Any, NoReturn
 import rados
 import rbd
 
-from onedr import parse, template
-from onedr.driver import decode
+from onedr.check import run as check_run
+from onedr.drill import checks as drill_checks
+from onedr.drill import cleanup as drill_cleanup
+from onedr.drill import run as drill_run
+from onedr.driver import bridge_dispatch, decode
+from onedr.driver.bridge_dispatch import HandedOver
 from onedr.driver.decode import ActionData
-from onedr.errors import FrontEndError, InputError, OneDRError, PartialError, RefusedError, StorageError
-from onedr.ops import (
-    action,
-    check,
-    disable,
-    drill,
-    drill_checks,
-    drill_cleanup,
-    elsewhere,
-    enable,
-    failover,
-    interrupted,
-    reconcile,
-    reprotect,
-    status,
-)
-from onedr.ops.action import Request
-from onedr.ops.elsewhere import HandedOver
-from onedr.ops.protected import DRIVER, Datastore
-from onedr.ops.running import Outcome
-from onedr.policy import plan
-from onedr.ports.frontend import FrontEnd
+from onedr.failover import facts as failover_facts
+from onedr.failover import resume as failover_resume
+from onedr.failover import run as failover_run
+from onedr.model import parsing, template
+from onedr.model.errors import FrontEndError, InputError, OneDRError, PartialError, RefusedError, StorageError
+from onedr.opennebula.api import FrontEnd
+from onedr.opennebula.datastores import DRIVER, Datastore
+from onedr.protection import disable, enable, reconcile, status
+from onedr.rejoin import reprotect
+from onedr.runs import request as runs_request
+from onedr.runs.request import Request
+from onedr.runs.run import Outcome
 
 
 def emit(event: dict[str, Any]) -> None:
@@ -49,9 +43,11 @@ def emit(event: dict[str, Any]) -> None:
 
 
 def run_action(verb: str) -> NoReturn:
-    """Run one verb and end the process: 0 done, else the error's exit code, with its sentence on standard error."""
+    """Run one verb and end the process: 0 done, else the error's exit code, with its sentence on standard
+    error.
+    """
     code = 0
-    elsewhere.asked("onedr.driver.actions:perform", [verb, *sys.argv[1:]])
+    bridge_dispatch.asked("onedr.driver.actions:perform", [verb, *sys.argv[1:]])
     try:
         perform([verb, *sys.argv[1:]])
     except HandedOver:
@@ -70,10 +66,10 @@ def run_action(verb: str) -> NoReturn:
 def perform(words: list[str]) -> str:
     """`VERB DATASTORE_ID`, with driver data on standard input, here or on a bridge host."""
     verb, _ = decode.words(words, "VERB", "DATASTORE_ID")
-    data = decode.action_data(elsewhere.read_stdin())
-    elsewhere.unless_here(data.attributes)
-    request = action.read_request(data.root, verb)
-    action.serve(request)
+    data = decode.action_data(bridge_dispatch.read_stdin())
+    bridge_dispatch.unless_here(data.attributes)
+    request = runs_request.read_request(data.root, verb)
+    runs_request.serve(request)
     _VERBS[verb](data, request)
     return ""
 
@@ -90,24 +86,26 @@ def _datastore(data: ActionData) -> Datastore:
 
 def _failover(data: ActionData, request: Request) -> None:
     frontend, target = FrontEnd(), _datastore(data)
-    asked = plan.Request(request.confirm, request.vms, request.start, only_planned=request.verb == "failback")
+    asked = failover_facts.FailoverRequest(
+        request.confirm, request.vms, request.start, only_planned=request.verb == "failback"
+    )
     with _refusal_shown(frontend, data, not request.dry_run):
-        _whole(failover.failover(target, asked, request.dry_run, emit, frontend))
+        _whole(failover_run.failover(target, asked, request.dry_run, emit, frontend))
 
 
 def _resume(data: ActionData, request: Request) -> None:
     """Ask for the same as the interrupted run was asked for: its own verb gathers facts anew and goes on."""
     with _refusal_shown(FrontEnd(), data):
-        again = interrupted.request(_datastore(data), request.by, f"resume by {request.trigger}")
+        again = failover_resume.resumed_request(_datastore(data), request.by, f"resume by {request.trigger}")
     again = replace(again, dry_run=request.dry_run)
-    action.serve(again)
+    runs_request.serve(again)
     _VERBS[again.verb](data, again)
 
 
 def _abort(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     with _refusal_shown(frontend, data):
-        _whole(interrupted.abort(_datastore(data), request, emit, frontend))
+        _whole(failover_resume.abort(_datastore(data), request, emit, frontend))
 
 
 @contextmanager
@@ -124,7 +122,7 @@ def _refusal_shown(frontend: FrontEnd, data: ActionData, shown: bool = True) -> 
         raise
 
 
-def _whole(outcome: Outcome | enable.Outcome | None) -> None:
+def _whole(outcome: Outcome | enable.ConversionOutcome | None) -> None:
     """Raises PartialError when something failed; None is the outcome of a dry run."""
     if outcome is not None and outcome.failed:
         raise PartialError(outcome.message)
@@ -162,12 +160,21 @@ def _disable(data: ActionData, request: Request) -> None:
 def _drill(data: ActionData, request: Request) -> None:
     frontend, target = FrontEnd(), _datastore(data)
     command = tuple(value for key, value in request.attributes if key == "COMMAND")
-    port = parse.count(template.get(request.attributes, "PORT", "0"), "PORT")
+    port = parsing.count(template.get(request.attributes, "PORT", "0"), "PORT")
     if not port < 1 << 16:
         raise InputError(f"{port} is no TCP port.")
     with _refusal_shown(frontend, data, not request.dry_run):
         checks = drill_checks.Checks(port, command)
-        _whole(drill.drill(target, plan.Request(vms=request.vms), checks, request.dry_run, emit, frontend))
+        _whole(
+            drill_run.drill(
+                target,
+                failover_facts.FailoverRequest(vms=request.vms),
+                checks,
+                request.dry_run,
+                emit,
+                frontend,
+            )
+        )
 
 
 def _drill_cleanup(data: ActionData, request: Request) -> None:
@@ -179,16 +186,37 @@ def _check(data: ActionData, request: Request) -> None:
     try:
         target = _datastore(data)
     except InputError as error:
-        emit({"event": "check", "datastore": data.datastore_name, "findings": [check.bad_attributes(data.datastore_name, error)]})
+        emit(
+            {
+                "event": "check",
+                "datastore": data.datastore_name,
+                "findings": [check_run.bad_attributes(data.datastore_name, error)],
+            }
+        )
         return
     if ("PROBE", "YES") in request.attributes:
-        emit({"event": "probe", **check.probe(target, lambda text: emit({"event": "progress", "message": text}))})
-    emit({"event": "check", "datastore": target.name, "findings": check.described(check.check(target))})
+        emit(
+            {
+                "event": "probe",
+                **check_run.probe(target, lambda text: emit({"event": "progress", "message": text})),
+            }
+        )
+    emit(
+        {"event": "check", "datastore": target.name, "findings": check_run.described(check_run.check(target))}
+    )
 
 
 _VERBS = {
-    "failover": _failover, "failback": _failover, "status": _status, "reconcile": _reconcile, "enable": _enable,
+    "failover": _failover,
+    "failback": _failover,
+    "status": _status,
+    "reconcile": _reconcile,
+    "enable": _enable,
     "disable": _disable,
-    "reprotect": _reprotect, "drill": _drill, "drill_cleanup": _drill_cleanup, "resume": _resume, "abort": _abort,
+    "reprotect": _reprotect,
+    "drill": _drill,
+    "drill_cleanup": _drill_cleanup,
+    "resume": _resume,
+    "abort": _abort,
     "check": _check,
 }

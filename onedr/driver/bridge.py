@@ -1,6 +1,8 @@
-"""This machine as a bridge host: run one piece of work for a front-end at the other end of standard input and output.
+"""This machine as a bridge host: run one piece of work for a front-end at the other end of standard input and
+output.
 
-Started by `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (ports.bridge has the other end). Nothing is kept on this machine.
+Started by `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (ports.bridge has the other end). Nothing is kept on this
+machine.
 """
 from __future__ import annotations
 
@@ -16,12 +18,12 @@ from typing import NoReturn
 import rados
 import rbd
 
-from onedr import errors
-from onedr.errors import OneDRError, StorageError
-from onedr.ports import bridge
-from onedr.ports.bridge import Guest, Pipe
+from onedr.host import bridge
+from onedr.host.bridge import BridgeSession, Pipe
+from onedr.model import errors
+from onedr.model.errors import OneDRError, StorageError
 
-_ENTRY = re.compile(r"(onedr\.(?:driver|ops)\.[a-z_]+):([a-z_]+)")
+_ENTRY = re.compile(r"(onedr\.driver\.[a-z_]+):([a-z_]+)")
 
 
 class _Told(io.TextIOBase):
@@ -48,7 +50,7 @@ def main() -> NoReturn:
         os._exit(1)
     pipe.send({"ready": True})
     signal.signal(signal.SIGTERM, _on_sigterm)
-    bridge.join(Guest(pipe, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+    bridge.serve_session(BridgeSession(pipe, lambda: os.kill(os.getpid(), signal.SIGTERM)))
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
     sys.stdout, sys.stderr = _Told(pipe, 1), _Told(pipe, 2)
     pipe.send(_end_of(asked["entry"], list(asked["argv"])))
@@ -65,7 +67,11 @@ def _end_of(entry: str, argv: list[str]) -> bridge.Head:
     except Exception as error:  # noqa: BLE001 the process ends here
         for line in traceback.format_exc().splitlines():
             print(f"DEBUG: {line}", file=sys.stderr)
-        return {"failed": errors.to_wire(OneDRError(f"OneDR failed unexpectedly ({type(error).__name__}: {error})."))}
+        return {
+            "failed": errors.to_wire(
+                OneDRError(f"OneDR failed unexpectedly ({type(error).__name__}: {error}).")
+            )
+        }
 
 
 def _do(entry: str, argv: list[str]) -> str:

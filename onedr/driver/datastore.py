@@ -9,27 +9,30 @@ from pathlib import Path
 
 import rbd
 
-from onedr import names, parse, template
-from onedr.driver import decode
+from onedr.ceph import connection, images
+from onedr.ceph.connection import Pool
+from onedr.driver import bridge_dispatch, decode
 from onedr.driver.decode import ActionData
 from onedr.driver.source import raw_data, services
-from onedr.errors import InputError, OneDRError
-from onedr.model import MIB
-from onedr.ops import elsewhere, wake
-from onedr.ops.protect import protect
-from onedr.policy.settings import wants_protection
-from onedr.ports import ceph, images, process, scratch
-from onedr.ports.access import file_systems, moves_to_trash
-from onedr.ports.ceph import Pool
+from onedr.host import process, temp_dirs
+from onedr.model import names, parsing, template
+from onedr.model.errors import InputError, OneDRError
+from onedr.model.settings import wants_protection
+from onedr.model.types import MIB
+from onedr.opennebula.ceph_access import file_systems, moves_to_trash
+from onedr.protection import keeper_lock
+from onedr.replication.mirror_image import protect_image
 
 _MKFS_LIMIT_S = 3600
 
 
 def _input() -> ActionData:
-    """The driver data of a call that is to be done here; on a bridge's behalf nothing returns (ops.elsewhere)."""
-    data = decode.action_data(elsewhere.read_stdin())
+    """The driver data of a call that is to be done here; on a bridge's behalf nothing returns
+    (ops.elsewhere).
+    """
+    data = decode.action_data(bridge_dispatch.read_stdin())
     with ExitStack() as staged:
-        elsewhere.unless_here(data.attributes, services(data, staged))
+        bridge_dispatch.unless_here(data.attributes, services(data, staged))
     return data
 
 
@@ -42,10 +45,13 @@ def cp(arguments: list[str]) -> str:
 
 
 def mkfs(arguments: list[str]) -> str:
-    """An empty image of SIZE MiB, with a file system when FS is set. Answers `pool/image`; oned takes all of it."""
+    """An empty image of SIZE MiB, with a file system when FS is set.
+
+    Answers `pool/image`; oned takes all of it.
+    """
     data = _input()
     image = data.wanted_image()
-    size = parse.integer(image, "SIZE") * MIB
+    size = parsing.integer(image, "SIZE") * MIB
     file_system = image.findtext("FS") or ""
     with _new_image(data, arguments) as (pool, name):
         if image.findtext("FORMAT") != "save_as":  # cpds makes it
@@ -57,7 +63,7 @@ def mkfs(arguments: list[str]) -> str:
 def clone(arguments: list[str]) -> str:
     """A full copy of the image whose SOURCE is in PATH. Answers `pool/image raw`."""
     data = _input()
-    source = parse.source(data.wanted_image().findtext("PATH") or "")
+    source = parsing.source(data.wanted_image().findtext("PATH") or "")
     with _new_image(data, arguments) as (pool, name):
         if source.pool != pool.access.pool:
             raise InputError(f"Cannot clone {source}: it lies in another pool than {pool.access.pool}.")
@@ -70,21 +76,21 @@ def clone(arguments: list[str]) -> str:
 def rm(arguments: list[str]) -> str:
     """Remove an image, or refuse where that would harm (P7); the reason is also written on the image."""
     decode.words(arguments, "IMAGE_ID")
-    from onedr.ops import removal
+    from onedr.protection import delete_image
 
     data = _input()
     image = data.wanted_image()
     if image.findtext("SOURCE") in (None, "", "-"):
-        removal.remove_unregistered(image, data.settings.site_index, data.access)
+        delete_image.remove_unregistered(image, data.settings.site_index, data.access)
     else:
-        removal.remove_image(image, data.access, moves_to_trash(data.attributes))
+        delete_image.remove_image(image, data.access, moves_to_trash(data.attributes))
     return ""
 
 
 def stat(arguments: list[str]) -> str:
     """Size in MiB, rounded up, of what PATH names."""
     decode.words(arguments, "REQUEST_ID")
-    data = decode.action_data(elsewhere.read_stdin())
+    data = decode.action_data(bridge_dispatch.read_stdin())
     from onedr.driver import staging  # HTTP and checksums: 20 ms to load, for those who need them
 
     size = staging.virtual_size(data.wanted_image(), data.attributes)
@@ -93,35 +99,35 @@ def stat(arguments: list[str]) -> str:
 
 @contextmanager
 def _new_image(data: ActionData, arguments: list[str]) -> Iterator[tuple[Pool, str]]:
-    image_id = parse.count(decode.words(arguments, "IMAGE_ID")[0], "IMAGE_ID")
+    image_id = parsing.count(decode.words(arguments, "IMAGE_ID")[0], "IMAGE_ID")
     name = names.image(image_id, data.settings.site_index)
-    with ceph.connect(data.access) as pool:
+    with connection.connect(data.access) as pool:
         yield pool, name
 
 
 def _make(pool: Pool, data: ActionData, name: str, action: Callable[[], None]) -> None:
     image = data.wanted_image()
-    with images.making(pool, name, f"image {parse.integer(image, 'ID')}"):
+    with images.making(pool, name, f"image {parsing.integer(image, 'ID')}"):
         action()
     own = image.find("TEMPLATE")
     if not wants_protection(data.settings, () if own is None else template.from_element(own)):
         return
-    from onedr.ops.record import record_image
+    from onedr.replication.write_records import record_image
 
     try:
         record_image(pool, data.settings, name, image, time.time())
     except (rbd.Error, OneDRError) as error:
         print(f"WARN: record of {name} not written, reconcile will: {error}", file=sys.stderr)
-    reason = protect(pool, name, data.settings)
+    reason = protect_image(pool, name, data.settings)
     if reason:
         print(f"WARN: {name} is not protected yet: {reason}", file=sys.stderr)
-    wake.keeper(data.datastore_id)
+    keeper_lock.wake_keeper(data.datastore_id)
 
 
 def make_blank(pool: Pool, name: str, size: int, formatted: Path | None) -> None:
     """An empty image of `size` bytes, or one with the file system in `formatted`."""
     if formatted is None:
-        images.create(pool, name, size)
+        images.create_image(pool, name, size)
     else:
         images.import_file(pool, name, formatted)
 
@@ -139,15 +145,22 @@ def _file_system(kind: str, size: int, data: ActionData) -> Iterator[Path | None
 
 @contextmanager
 def formatted_file(kind: str, size: int, folder: Path) -> Iterator[Path]:
-    """A sparse file of `size` bytes with a file system (or `swap`) in it, removed afterwards. Raises InputError."""
+    """A sparse file of `size` bytes with a file system (or `swap`) in it, removed afterwards.
+
+    Raises InputError.
+    """
     commands = {"xfs": ["mkfs.xfs", "-q", "-f"], "swap": ["mkswap", "-q", "-L", "swap"]}
     known = file_systems()
     if kind not in (*known, "swap"):
         raise InputError(f"Unsupported file system type: {kind}. Supported types are: {','.join(known)}")
-    with scratch.folder(folder) as made:
+    with temp_dirs.folder(folder) as made:
         path = made / "disk"
         with path.open("wb") as file:
             file.truncate(size)
         command = commands.get(kind, ["mkfs", "-t", kind, "-F", "-q"])
-        process.run([*command, *known.get(kind, []), str(path)], _MKFS_LIMIT_S, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+        process.run_program(
+            [*command, *known.get(kind, []), str(path)],
+            _MKFS_LIMIT_S,
+            env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"},
+        )
         yield path

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from onedr import parse, template
-from onedr.errors import InputError
-from onedr.model import CephAccess, Settings
-from onedr.policy import settings as policy
-from onedr.ports.access import ceph_access
-from onedr.template import Pairs
+from onedr.model import parsing, template
+from onedr.model import settings as model_settings
+from onedr.model.errors import InputError
+from onedr.model.template import Pairs
+from onedr.model.types import CephAccess, Settings
+from onedr.opennebula.ceph_access import ceph_access
 
 _DISK = re.compile(r"disk\.([0-9]{1,9})")
 
@@ -29,7 +29,7 @@ class ActionData:
 
     @property
     def datastore_id(self) -> int:
-        return parse.integer(self.datastore, "ID")
+        return parsing.integer(self.datastore, "ID")
 
     @property
     def datastore_name(self) -> str:
@@ -47,7 +47,7 @@ class ActionData:
 
     @property
     def settings(self) -> Settings:
-        return policy.read(self.attributes, self.datastore_name)
+        return model_settings.read_settings(self.attributes, self.datastore_name)
 
     def wanted_image(self) -> etree._Element:
         """The image; InputError when the call carries none."""
@@ -69,7 +69,7 @@ def action_data(text: str | bytes) -> ActionData:
     return ActionData(root, datastore, root.find("IMAGE"))
 
 
-class Place(NamedTuple):
+class RemotePath(NamedTuple):
     """A TM argument `host:path`; `disk_id` None for the VM's folder."""
 
     host: str
@@ -77,18 +77,18 @@ class Place(NamedTuple):
     disk_id: int | None
 
 
-def place(text: str) -> Place:
+def remote_path(text: str) -> RemotePath:
     """`host:/…/datastores/<ds>/<vm>[/disk.N]`. Raises InputError."""
     host, separator, path = text.partition(":")
     if not separator or not host or host.startswith("-") or not path.startswith("/"):
         raise InputError(f"{text!r} is not of the form host:/path.")
     match = _DISK.fullmatch(path.rstrip("/").rsplit("/", 1)[-1])
-    return Place(host, path, int(match[1]) if match else None)
+    return RemotePath(host, path, int(match[1]) if match else None)
 
 
 def disk_id(text: str) -> int:
     """The disk id of a place that must be a disk. Raises InputError."""
-    found = place(text).disk_id
+    found = remote_path(text).disk_id
     if found is None:
         raise InputError(f"{text!r} does not end in disk.<number>.")
     return found

@@ -9,19 +9,19 @@ from typing import NamedTuple
 import rbd
 from lxml import etree
 
-from onedr import names, parse, template
-from onedr.driver import decode
-from onedr.errors import InputError, RefusedError
-from onedr.model import MIB, CephAccess, ImageName
-from onedr.ops import elsewhere, wake
-from onedr.ops.protect import begin
-from onedr.policy import settings as policy
-from onedr.policy.settings import wants_protection
-from onedr.ports import mirror
-from onedr.ports.access import ceph_access
-from onedr.ports.ceph import Pool
-from onedr.ports.frontend import FrontEnd, attributes
-from onedr.template import Pairs
+from onedr.ceph import mirroring
+from onedr.ceph.connection import Pool
+from onedr.driver import bridge_dispatch, decode
+from onedr.model import names, parsing, template
+from onedr.model import settings as model_settings
+from onedr.model.errors import InputError, RefusedError
+from onedr.model.settings import wants_protection
+from onedr.model.template import Pairs
+from onedr.model.types import MIB, CephAccess, ImageName
+from onedr.opennebula.api import FrontEnd, attributes
+from onedr.opennebula.ceph_access import ceph_access
+from onedr.protection import keeper_lock
+from onedr.replication.mirror_image import begin
 
 _DISK_PLACE = re.compile(r".*/datastores/(\d+)/\d+/disk\.\d+")
 
@@ -43,7 +43,7 @@ class Disk(NamedTuple):
         source = template.get(self.attributes, "SOURCE")
         if not source:
             return ImageName(self.access.pool, names.volatile(self.vm_id, self.disk_id))
-        found = parse.source(source)
+        found = parsing.source(source)
         if template.get(self.attributes, "CLONE").upper() == "YES":
             return ImageName(found.pool, names.vm_disk(found.name, self.vm_id, self.disk_id))
         return found
@@ -53,7 +53,7 @@ class Disk(NamedTuple):
         return replace(self.access, pool=pool, data_pool=data_pool)
 
 
-class Datastore(NamedTuple):
+class DriverDatastore(NamedTuple):
     """A datastore as oned knows it."""
 
     datastore_id: int
@@ -65,7 +65,7 @@ class Datastore(NamedTuple):
         return template.get(self.attributes, "EC_POOL_NAME")
 
 
-def find(frontend: FrontEnd, vm_id: int, disk_id: int) -> Disk:
+def find_disk(frontend: FrontEnd, vm_id: int, disk_id: int) -> Disk:
     return of_vm(frontend.vm(vm_id), vm_id, disk_id)
 
 
@@ -77,26 +77,26 @@ def of_vm(vm: etree._Element, vm_id: int, disk_id: int) -> Disk:
     raise InputError(f"VM {vm_id} has no disk {disk_id}.")
 
 
-def datastore(frontend: FrontEnd, datastore_id: int) -> Datastore:
+def datastore(frontend: FrontEnd, datastore_id: int) -> DriverDatastore:
     """The datastore whose work is to be done here; on a bridge's behalf nothing returns (ops.elsewhere)."""
     found = read_datastore(frontend, datastore_id)
-    elsewhere.unless_here(found.attributes)
+    bridge_dispatch.unless_here(found.attributes)
     return found
 
 
-def read_datastore(frontend: FrontEnd, datastore_id: int) -> Datastore:
+def read_datastore(frontend: FrontEnd, datastore_id: int) -> DriverDatastore:
     """The datastore as oned knows it, wherever its work belongs."""
     found = frontend.datastore(datastore_id)
-    return Datastore(datastore_id, found.findtext("NAME") or str(datastore_id), attributes(found))
+    return DriverDatastore(datastore_id, found.findtext("NAME") or str(datastore_id), attributes(found))
 
 
-def from_image(arguments: list[str], frontend: FrontEnd) -> tuple[ImageName, Disk, Datastore]:
+def from_image(arguments: list[str], frontend: FrontEnd) -> tuple[ImageName, Disk, DriverDatastore]:
     """What `FE:SOURCE HOST:…/disk.N VM_ID DS_ID` names."""
     source, target, vm_id, datastore_id = decode.words(arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID")
-    found = parse.source(source.partition(":")[2])
+    found = parsing.source(source.partition(":")[2])
     disk_id = decode.disk_id(target)
-    vm, of = parse.count(vm_id, "VM_ID"), parse.count(datastore_id, "DATASTORE_ID")
-    return found, find(frontend, vm, disk_id), datastore(frontend, of)
+    vm, of = parsing.count(vm_id, "VM_ID"), parsing.count(datastore_id, "DATASTORE_ID")
+    return found, find_disk(frontend, vm, disk_id), datastore(frontend, of)
 
 
 def data_pool_at(frontend: FrontEnd, target: str) -> str:
@@ -105,36 +105,38 @@ def data_pool_at(frontend: FrontEnd, target: str) -> str:
     return read_datastore(frontend, int(match[1])).data_pool if match else ""
 
 
-def protect(pool: Pool, name: str, datastore: Datastore, disk: Disk) -> None:
+def protect(pool: Pool, name: str, datastore: DriverDatastore, disk: Disk) -> None:
     try:
-        settings = policy.read(datastore.attributes, datastore.name)
+        settings = model_settings.read_settings(datastore.attributes, datastore.name)
     except InputError as error:  # a slip in a DR_ attribute stops no VM
         print(f"WARN: {name} is not protected yet: {error}", file=sys.stderr)
         return
     if not wants_protection(settings, disk.attributes, disk.user_template):
         return
     waiting = begin(pool, name, settings)
-    if waiting and not waiting.base:  # that its base's snapshot travels first is the normal course; the keeper goes on
+    # that its base's snapshot travels first is the normal course; the keeper goes on
+    if waiting and not waiting.base:
         print(f"WARN: {name} is not protected yet: {waiting.reason}", file=sys.stderr)
-    wake.keeper(datastore.datastore_id)
+    keeper_lock.wake_keeper(datastore.datastore_id)
 
 
 def must_be_primary(pool: Pool, name: str) -> None:
     try:
         with pool.image(name, read_only=True) as image:
-            primary = mirror.is_primary(image)
+            primary = mirroring.is_primary(image)
     except rbd.ImageNotFound as error:
         raise InputError(f"RBD image {pool.access.pool}/{name} does not exist.") from error
-    if not primary:  # a guest would boot and then get I/O errors (CEPH-FACTS §9); and the peer may run it (P22)
+    # a guest would boot and then get I/O errors (CEPH-FACTS §9); and the peer may run it (P22)
+    if not primary:
         raise RefusedError(
-            f"RBD image {pool.access.pool}/{name} is the peer's copy here, not the primary: the VM must not start at "
-            f"this site. See onedr status; onedr failover makes this site the primary."
+            f"RBD image {pool.access.pool}/{name} is the peer's copy here, not the primary: the VM must not "
+            "start at this site. See onedr status; onedr failover makes this site the primary."
         )
 
 
 def grown_bytes(attributes: Pairs) -> int:
     """SIZE of a disk that is to be larger than its image, else 0."""
     original, wanted = template.get(attributes, "ORIGINAL_SIZE"), template.get(attributes, "SIZE")
-    if original and wanted and parse.count(wanted, "SIZE") > parse.count(original, "ORIGINAL_SIZE"):
-        return parse.count(wanted, "SIZE") * MIB
+    if original and wanted and parsing.count(wanted, "SIZE") > parsing.count(original, "ORIGINAL_SIZE"):
+        return parsing.count(wanted, "SIZE") * MIB
     return 0

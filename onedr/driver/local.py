@@ -1,7 +1,9 @@
-"""Transfer-manager actions on disks that a system datastore with TM_MAD=ssh keeps as files of the host (TM_MAD_SYSTEM=ssh).
+"""Transfer-manager actions on disks that a system datastore with TM_MAD=ssh keeps as files of the host
+(TM_MAD_SYSTEM=ssh).
 
-Such a disk is not mirrored while its VM runs; a persistent one comes back into its mirrored image when the VM ends. The image
-travels through the machine this runs on, so the host needs no access to Ceph (stock runs `rbd` on the host).
+Such a disk is not mirrored while its VM runs; a persistent one comes back into its mirrored image when the VM
+ends. The image travels through the machine this runs on, so the host needs no access to Ceph (stock runs
+`rbd` on the host).
 """
 from __future__ import annotations
 
@@ -11,16 +13,18 @@ from contextlib import contextmanager, suppress
 
 from lxml import etree
 
-from onedr import parse
+from onedr.ceph import base_snapshot, connection, image_data, images
+from onedr.ceph.connection import Pool
 from onedr.driver import decode
 from onedr.driver import disk as disks
-from onedr.driver.disk import Datastore, Disk
-from onedr.errors import InputError, OneDRError, RefusedError, StorageError
-from onedr.ports import base, ceph, hostfile, imagedata, images, process
-from onedr.ports.access import hypervisor_defaults
-from onedr.ports.ceph import Pool
-from onedr.ports.frontend import FrontEnd
-from onedr.ports.hostfile import HostFile
+from onedr.driver.disk import Disk, DriverDatastore
+from onedr.host import process
+from onedr.model import parsing
+from onedr.model.errors import InputError, OneDRError, RefusedError, StorageError
+from onedr.opennebula import host_disk
+from onedr.opennebula.api import FrontEnd
+from onedr.opennebula.ceph_access import hypervisor_defaults
+from onedr.opennebula.host_disk import HostFile
 
 _PLACE = re.compile(r"/[^\0]*/datastores/\d+/(\d+)/disk\.\d+")
 _SAVING_LIVE, _RESIZING_LIVE = "26", "62"  # LCM_STATE HOTPLUG_SAVEAS, DISK_RESIZE
@@ -30,10 +34,12 @@ _SYSTEM = "ssh"
 
 
 def clone(arguments: list[str]) -> str:
-    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a copy of the image as a file of the host, grown to the disk's SIZE."""
+    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a copy of the image as a file of the host, grown to the disk's
+    SIZE.
+    """
     source, disk, _ = disks.from_image(arguments, FrontEnd())
     target = _file(arguments[1], disk.vm_id)
-    with ceph.connect(disk.connect(source.pool)) as pool:
+    with connection.connect(disk.connect(source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
         _copy_out(pool, source.name, target, disks.grown_bytes(disk.attributes))
     return ""
@@ -43,9 +49,9 @@ def ln(arguments: list[str]) -> str:
     """The same for a persistent image; as in stock an unused @snap goes. `mvds` brings it back."""
     source, disk, datastore = disks.from_image(arguments, FrontEnd())
     target = _file(arguments[1], disk.vm_id)
-    with ceph.connect(disk.connect(source.pool)) as pool:
+    with connection.connect(disk.connect(source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
-        base.drop_snapshot(pool, source.name)
+        base_snapshot.drop_base_snapshot(pool, source.name)
         disks.protect(pool, source.name, datastore, disk)
         _copy_out(pool, source.name, target, 0)
     return ""
@@ -53,27 +59,31 @@ def ln(arguments: list[str]) -> str:
 
 def _copy_out(pool: Pool, name: str, target: HostFile, at_least: int) -> None:
     with pool.image(name, read_only=True) as image:
-        areas = imagedata.areas(image)
-        data = imagedata.read_areas(image, areas)
-        hostfile.write(target, max(int(image.size()), at_least), areas, data, _SYSTEM)
+        areas = image_data.areas(image)
+        data = image_data.read_areas(image, areas)
+        host_disk.write_file(target, max(int(image.size()), at_least), areas, data, _SYSTEM)
 
 
 def mvds(arguments: list[str]) -> str:
     """`HOST:…/disk.N SOURCE VM_ID DS_ID`: the file goes back into its image, in place; then the file goes."""
-    source_text, target_text, vm_text, datastore_text = decode.words(arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID")
+    source_text, target_text, vm_text, datastore_text = decode.words(
+        arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID"
+    )
     vm, disk, datastore = _found(source_text, vm_text, datastore_text)
     file = _file(source_text, disk.vm_id)
     _live_only_on_kvm(vm, "mvds")
     if vm.findtext("HISTORY_RECORDS/HISTORY[last()]/HOSTNAME") != file.host:
-        raise RefusedError("Saving a disk that lies on its host is not supported while the VM is undeployed or stopped.")
+        raise RefusedError(
+            "Saving a disk that lies on its host is not supported while the VM is undeployed or stopped."
+        )
     name = disk.rbd_name
-    with ceph.connect(disk.connect(name.pool)) as pool:
+    with connection.connect(disk.connect(name.pool)) as pool:
         disks.must_be_primary(pool, name.name)
-        with hostfile.read(file) as content:
+        with host_disk.read_file(file) as content:
             _must_fit(pool, name.name, content.size, disks.grown_bytes(disk.attributes), file)
-            imagedata.rewrite(pool, name.name, content.size, content.blocks)
+            image_data.rewrite(pool, name.name, content.size, content.blocks)
         disks.protect(pool, name.name, datastore, disk)
-    hostfile.remove(file)
+    host_disk.remove_file(file)
     return ""
 
 
@@ -83,27 +93,36 @@ def _must_fit(pool: Pool, name: str, size: int, grown: int, file: HostFile) -> N
         now = int(image.size())
     if size < now or (size > now and size != grown):
         raise RefusedError(
-            f"{file.path} on {file.host} has {size} bytes and its image {pool.access.pool}/{name} has {now}: it is not written "
-            f"back. Find out which of them is right, then onevm recover --retry, or --success to go on without it."
+            f"{file.path} on {file.host} has {size} bytes and its image {pool.access.pool}/{name} has {now}: "
+            "it is not written back. Find out which of them is right, then onevm recover --retry, or "
+            "--success to go on without it."
         )
 
 
 def cpds(arguments: list[str]) -> str:
-    """`HOST:…/disk.N POOL/IMAGE SNAP_ID VM_ID DS_ID`: save the file as a new image; a running VM holds still meanwhile."""
+    """`HOST:…/disk.N POOL/IMAGE SNAP_ID VM_ID DS_ID`: save the file as a new image; a running VM holds still
+    meanwhile.
+    """
     source_text, target_text, snapshot, vm_text, datastore_text = decode.words(
         arguments, "SOURCE", "TARGET", "SNAP_ID", "VM_ID", "DATASTORE_ID"
     )
-    target = parse.source(target_text)
+    target = parsing.source(target_text)
     vm, disk, datastore = _found(source_text, vm_text, datastore_text)
     file = _file(source_text, disk.vm_id)
     _live_only_on_kvm(vm, "cpds")
     if vm.findtext("LCM_STATE") in _SAVING_WITHOUT_HOST:
-        raise RefusedError("Saving a disk that lies on its host is not supported while the VM is undeployed or stopped.")
+        raise RefusedError(
+            "Saving a disk that lies on its host is not supported while the VM is undeployed or stopped."
+        )
     if snapshot != "-1":
         raise RefusedError("A snapshot of a disk that lies on its host as a file cannot be saved.")
-    with ceph.connect(disk.connect(target.pool, datastore.data_pool)) as pool:
+    with connection.connect(disk.connect(target.pool, datastore.data_pool)) as pool:
         what = f"saved disk {disk.disk_id} of VM {disk.vm_id}"
-        with images.making(pool, target.name, what), _still(vm, file.host), hostfile.read(file) as content:
+        with (
+            images.making(pool, target.name, what),
+            _still(vm, file.host),
+            host_disk.read_file(file) as content,
+        ):
             images.import_blocks(pool, target.name, content.size, content.blocks)
         disks.protect(pool, target.name, datastore, disk)
     return ""
@@ -118,31 +137,35 @@ def delete(arguments: list[str]) -> str:
 def resize(arguments: list[str]) -> str:
     """`HOST:…/disk.N SIZE_MIB VM_ID`: grow the file; for a running VM the hypervisor does it."""
     target_text, size_text, vm_text = decode.words(arguments, "TARGET", "SIZE", "VM_ID")
-    size, vm_id = parse.count(size_text, "SIZE"), parse.count(vm_text, "VM_ID")
+    size, vm_id = parsing.count(size_text, "SIZE"), parsing.count(vm_text, "VM_ID")
     file = _file(target_text, vm_id)
     if FrontEnd().vm(vm_id).findtext("LCM_STATE") == _RESIZING_LIVE:
         return ""
-    process.on_host(file.host, ["qemu-img", "resize", "-q", "-f", "raw", file.path, f"{size}M"], _RESIZE_LIMIT_S)
+    process.on_host(
+        file.host, ["qemu-img", "resize", "-q", "-f", "raw", file.path, f"{size}M"], _RESIZE_LIMIT_S
+    )
     return ""
 
 
 def snapshot(arguments: list[str]) -> str:
     """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: every snapshot action; as in stock."""
     decode.words(arguments, "DISK", "SNAP_ID", "VM_ID", "DATASTORE_ID")
-    raise RefusedError("Disk snapshots are not supported for a disk that lies on its host as a file (disk type FILE).")
+    raise RefusedError(
+        "Disk snapshots are not supported for a disk that lies on its host as a file (disk type FILE)."
+    )
 
 
-def _found(place: str, vm_text: str, datastore_text: str) -> tuple[etree._Element, Disk, Datastore]:
+def _found(place: str, vm_text: str, datastore_text: str) -> tuple[etree._Element, Disk, DriverDatastore]:
     disk_id = decode.disk_id(place)
-    vm_id, datastore_id = parse.count(vm_text, "VM_ID"), parse.count(datastore_text, "DATASTORE_ID")
+    vm_id, datastore_id = parsing.count(vm_text, "VM_ID"), parsing.count(datastore_text, "DATASTORE_ID")
     frontend = FrontEnd()
-    disk, datastore = disks.find(frontend, vm_id, disk_id), disks.datastore(frontend, datastore_id)
+    disk, datastore = disks.find_disk(frontend, vm_id, disk_id), disks.datastore(frontend, datastore_id)
     return frontend.vm(vm_id), disk, datastore
 
 
 def _file(text: str, vm_id: int) -> HostFile:
     """The file a place names. Raises InputError for one that is not of this VM."""
-    place = decode.place(text)
+    place = decode.remote_path(text)
     match = _PLACE.fullmatch(place.path)
     if not match or int(match[1]) != vm_id or ".." in place.path:
         raise InputError(f"{text!r} is not a disk in the folder of VM {vm_id}.")
@@ -157,12 +180,14 @@ def _live_only_on_kvm(vm: etree._Element, action: str) -> None:
 
 @contextmanager
 def _still(vm: etree._Element, host: str) -> Iterator[None]:
-    """File systems of a running VM are frozen by its agent, else the VM is suspended; it goes on in any case."""
+    """File systems of a running VM are frozen by its agent, else the VM is suspended; it goes on in any
+    case.
+    """
     if vm.findtext("LCM_STATE") != _SAVING_LIVE:
         yield
         return
     domain, settings = vm.findtext("DEPLOY_ID") or "", hypervisor_defaults()
-    limit_s = parse.count(settings.get("VIRSH_TIMEOUT") or "60", "VIRSH_TIMEOUT")
+    limit_s = parsing.count(settings.get("VIRSH_TIMEOUT") or "60", "VIRSH_TIMEOUT")
     virsh = ["timeout", str(limit_s), "virsh", "-c", settings.get("LIBVIRT_URI") or "qemu:///system"]
     undo = _hold(host, virsh, domain, limit_s)
     try:
@@ -172,7 +197,8 @@ def _still(vm: etree._Element, host: str) -> Iterator[None]:
             process.on_host(host, [*virsh, undo, "--domain", domain], limit_s + 15)
         except OneDRError as error:
             raise StorageError(
-                f"VM {domain} on {host} still stands still after its disk was read: virsh {undo} {domain} there. ({error})"
+                f"VM {domain} on {host} still stands still after its disk was read: virsh {undo} {domain} "
+                f"there. ({error})"
             ) from error
 
 

@@ -1,22 +1,25 @@
-"""Action `monitor` of both drivers: how full the pool is. The one oned calls most, so it loads least (docs/bench.md)."""
+"""Action `monitor` of both drivers: how full the pool is.
+
+The one oned calls most, so it loads least (docs/bench.md).
+"""
 from __future__ import annotations
 
 import sys
 
-from onedr.driver import decode
-from onedr.errors import InputError
-from onedr.model import MIB
-from onedr.ops import elsewhere, wake
-from onedr.ports import ceph
-from onedr.ports.ceph import Pool
+from onedr.ceph import connection
+from onedr.ceph.connection import Pool
+from onedr.driver import bridge_dispatch, decode
+from onedr.model.errors import InputError
+from onedr.model.types import MIB
+from onedr.protection import keeper_lock
 
 
 def monitor(arguments: list[str]) -> str:
     """USED_MB, TOTAL_MB, FREE_MB of the pool, as the stock driver counts them; also wakes reconcile."""
     decode.words(arguments, "DATASTORE_ID")
-    data = decode.action_data(elsewhere.read_stdin())
-    elsewhere.unless_here(data.attributes)
-    with ceph.connect(data.access) as pool:
+    data = decode.action_data(bridge_dispatch.read_stdin())
+    bridge_dispatch.unless_here(data.attributes)
+    with connection.connect(data.access) as pool:
         answer = usage(pool)
         if data.root.findtext("MONITOR_VM_DISKS") == "1":
             from onedr.driver import vm_sizes
@@ -28,7 +31,7 @@ def monitor(arguments: list[str]) -> str:
         print(f"WARN: {error}", file=sys.stderr)
         return answer
     if protected:
-        wake.keeper(data.datastore_id)
+        keeper_lock.wake_keeper(data.datastore_id)
     return answer
 
 

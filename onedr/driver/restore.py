@@ -1,7 +1,9 @@
-"""`restore`: a powered-off VM's disks get back what a backup holds. Stock puts a new RBD image under the disk's name, which ends
-its mirroring (P9); here the content goes into the image that is there, and only what differs travels to the peer.
+"""`restore`: a powered-off VM's disks get back what a backup holds. Stock puts a new RBD image under the
+disk's name, which ends its mirroring (P9); here the content goes into the image that is there, and only what
+differs travels to the peer.
 
-What the backup holds is asked and fetched on the front-end, by OpenNebula's own `ls` and downloader; a bridge host gets blocks.
+What the backup holds is asked and fetched on the front-end, by OpenNebula's own `ls` and downloader; a bridge
+host gets blocks.
 """
 from __future__ import annotations
 
@@ -17,18 +19,18 @@ from typing import Any, Protocol
 import rbd
 from lxml import etree
 
-from onedr import parse, template
-from onedr.driver import decode, staging, unpack
+from onedr.ceph import connection, disk_snapshots, image_data, images
+from onedr.driver import bridge_dispatch, decode, staging, unpack
 from onedr.driver import disk as disks
 from onedr.driver.disk import Disk
-from onedr.errors import InputError, OneDRError, PartialError, RefusedError
-from onedr.ops import elsewhere
-from onedr.policy.definition import lies_as_file
-from onedr.ports import bridge, ceph, imagedata, images, process, scratch, snapshots
-from onedr.ports.bridge import Service
-from onedr.ports.frontend import FrontEnd, attributes
-from onedr.ports.places import places
-from onedr.template import Pairs
+from onedr.host import bridge, process, temp_dirs
+from onedr.host.bridge import Service
+from onedr.host.paths import places
+from onedr.model import parsing, template
+from onedr.model.errors import InputError, OneDRError, PartialError, RefusedError
+from onedr.model.template import Pairs
+from onedr.opennebula.api import FrontEnd, attributes
+from onedr.opennebula.objects import lies_as_file
 
 _VM_FOLDER = re.compile(r"/[^\0]*/datastores/\d+/(\d+)/?")
 _ALL = -1  # DISK_ID: every disk of the backup
@@ -46,10 +48,10 @@ def restore(arguments: list[str]) -> str:
     with ExitStack() as stack:
         home = _home(frontend, vm)
         here = _Here(wanted, vm, home, stack)
-        elsewhere.unless_here(home, here.services())
-        guest = bridge.guest()
+        bridge_dispatch.unless_here(home, here.services())
+        guest = bridge.bridge_session()
         backup: _Backup = here if guest is None else _There(guest)
-        found = [disks.find(frontend, wanted.vm_id, disk_id) for disk_id in backup.disks()]
+        found = [disks.find_disk(frontend, wanted.vm_id, disk_id) for disk_id in backup.disks()]
         for disk in found:
             _check(disk)
         failed = []
@@ -60,14 +62,21 @@ def restore(arguments: list[str]) -> str:
             except (OneDRError, rbd.Error) as error:
                 failed.append(f"disk {disk_id}: {error}")
     if failed:
-        raise PartialError(f"{len(failed)} of {len(found)} disks of VM {wanted.vm_id} were not restored: {'; '.join(failed)}")
+        raise PartialError(
+            f"{len(failed)} of {len(found)} disks of VM {wanted.vm_id} were not restored: {'; '.join(failed)}"
+        )
     return ""
 
 
 def refuse(arguments: list[str]) -> str:
-    """`REQUEST_ID`: datastore actions on backup images; a Ceph datastore holds none (stock has no such action either)."""
+    """`REQUEST_ID`: datastore actions on backup images; a Ceph datastore holds none (stock has no such
+    action either).
+    """
     decode.words(arguments, "REQUEST_ID")
-    raise RefusedError("A Ceph datastore holds no backups: restore and flatten increments in the backup datastore they lie in.")
+    raise RefusedError(
+        "A Ceph datastore holds no backups: restore and flatten increments in the backup datastore they lie "
+        "in."
+    )
 
 
 @dataclass(frozen=True)
@@ -83,14 +92,16 @@ class _Request:
 def _request(arguments: list[str]) -> _Request:
     names = ("TARGET", "VM_ID", "BACKUP_IMAGE_ID", "INCREMENT_ID", "DISK_ID")
     target, vm_text, image_text, increment, disk_text = decode.words(arguments, *names)
-    vm_id, place = parse.count(vm_text, "VM_ID"), decode.place(target)
+    vm_id, place = parsing.count(vm_text, "VM_ID"), decode.remote_path(target)
     match = _VM_FOLDER.fullmatch(place.path)
     if not match or int(match[1]) != vm_id or ".." in place.path:
         raise InputError(f"{target!r} is not the folder of VM {vm_id}.")
     if increment != "-1":
-        parse.count(increment, "INCREMENT_ID")
-    disk_id = _ALL if disk_text == str(_ALL) else parse.count(disk_text, "DISK_ID")
-    return _Request(place.host, place.path, vm_id, parse.count(image_text, "BACKUP_IMAGE_ID"), increment, disk_id)
+        parsing.count(increment, "INCREMENT_ID")
+    disk_id = _ALL if disk_text == str(_ALL) else parsing.count(disk_text, "DISK_ID")
+    return _Request(
+        place.host, place.path, vm_id, parsing.count(image_text, "BACKUP_IMAGE_ID"), increment, disk_id
+    )
 
 
 class _Backup(Protocol):
@@ -119,13 +130,17 @@ class _Here:
         """Ids of the disks to be restored. Raises InputError when the backup holds none of them."""
         frontend = FrontEnd()
         image = frontend.image(self.request.backup_id)
-        store = template.parse_xml(frontend.call("datastore.info", parse.integer(image, "DATASTORE_ID"), True))  # decrypted
+        # decrypted
+        store = template.parse_xml(
+            frontend.call("datastore.info", parsing.integer(image, "DATASTORE_ID"), True)
+        )
         self._urls = _wanted(_listed(store, self.vm, image, self.request.increment), self.request)
         return sorted(int(disk) for disk in self._urls if disk != _TPM)
 
     def stage(self) -> list[tuple[int, int]]:
-        """(disk id, bytes) of each, all fetched before anything is changed; then the VM's TPM, as in stock."""
-        folder = self.stack.enter_context(scratch.folder(staging.staging_folder(self.home)))
+        """(disk id, bytes) of each, all fetched before anything is changed; then the VM's TPM, as in stock.
+        """
+        folder = self.stack.enter_context(temp_dirs.folder(staging.staging_folder(self.home)))
         for disk, url in self._urls.items():
             own = folder / disk
             own.mkdir()
@@ -147,7 +162,9 @@ class _Here:
             return next(self._open.setdefault(disk, self.blocks(disk)), (None, b""))
 
         return {
-            "backup_disks": lambda _: (self.disks(), b""), "backup_stage": lambda _: (self.stage(), b""), "backup_block": block,
+            "backup_disks": lambda _: (self.disks(), b""),
+            "backup_stage": lambda _: (self.stage(), b""),
+            "backup_block": block,
         }
 
 
@@ -155,7 +172,7 @@ class _Here:
 class _There:
     """On a bridge host: asked of the front-end."""
 
-    front_end: bridge.Guest
+    front_end: bridge.BridgeSession
 
     def disks(self) -> list[int]:
         return [int(disk) for disk in self.front_end.call("backup_disks")[0]]
@@ -171,42 +188,66 @@ class _There:
             yield int(offset), block
 
 
-def _listed(store: etree._Element, vm: etree._Element, image: etree._Element, increment: str) -> dict[str, str]:
-    """Disk id (or `tpm`) -> address, from the backup datastore's own `ls`. Raises InputError, ProcessError."""
+def _listed(
+    store: etree._Element, vm: etree._Element, image: etree._Element, increment: str
+) -> dict[str, str]:
+    """Disk id (or `tpm`) -> address, from the backup datastore's own `ls`.
+
+    Raises InputError, ProcessError.
+    """
     driver = store.findtext("DS_MAD") or ""
-    if not parse.NAME.fullmatch(driver):
+    if not parsing.NAME.fullmatch(driver):
         raise InputError(f"Backup datastore {store.findtext('NAME')} has no usable DS_MAD ({driver!r}).")
     program = places().remotes / "datastore" / driver.lower() / "ls"
     data = etree.Element("DS_DRIVER_ACTION_DATA")
     data.extend([store, vm, image])
-    said = process.run([str(program), "-i", increment], _LIST_LIMIT_S, feed=etree.tostring(data, encoding="unicode"))
+    said = process.run_program(
+        [str(program), "-i", increment], _LIST_LIMIT_S, feed=etree.tostring(data, encoding="unicode")
+    )
     try:
         return {str(disk): str(url) for disk, url in json.loads(said).items()}
     except (ValueError, AttributeError) as error:
-        raise InputError(f"Backup datastore {store.findtext('NAME')} lists its backup unreadably: {said[:200]!r}") from error
+        raise InputError(
+            f"Backup datastore {store.findtext('NAME')} lists its backup unreadably: {said[:200]!r}"
+        ) from error
 
 
 def _wanted(listed: dict[str, str], request: _Request) -> dict[str, str]:
     """What of it is to be restored; the TPM goes with disk 0 (as in stock)."""
-    chosen = {disk: url for disk, url in listed.items() if disk.isdecimal() and request.disk_id in (_ALL, int(disk))}
+    chosen = {
+        disk: url for disk, url in listed.items() if disk.isdecimal() and request.disk_id in (_ALL, int(disk))
+    }
     if not chosen:
-        raise InputError(f"Backup image {request.backup_id} holds no disk {request.disk_id} of VM {request.vm_id}.")
+        raise InputError(
+            f"Backup image {request.backup_id} holds no disk {request.disk_id} of VM {request.vm_id}."
+        )
     if _TPM in listed and "0" in chosen:
         chosen[_TPM] = listed[_TPM]
     return chosen
 
 
 def _restore_tpm(archive: Path, request: _Request) -> None:
-    """The VM's `tpm` folder anew from a gzip tar. Raises InputError for one that would write anything else."""
+    """The VM's `tpm` folder anew from a gzip tar.
+
+    Raises InputError for one that would write anything else.
+    """
     try:
         with tarfile.open(archive, "r:gz") as packed:
             for member in packed:
-                if member.name.split("/")[0] != _TPM or ".." in member.name or not (member.isfile() or member.isdir()):
-                    raise InputError(f"The backup's TPM state holds {member.name!r}, which is not below {_TPM}/.")
+                if (
+                    member.name.split("/")[0] != _TPM
+                    or ".." in member.name
+                    or not (member.isfile() or member.isdir())
+                ):
+                    raise InputError(
+                        f"The backup's TPM state holds {member.name!r}, which is not below {_TPM}/."
+                    )
     except (tarfile.TarError, OSError, EOFError) as error:
         raise InputError(f"The backup's TPM state is damaged: {error}") from error
     process.on_host(request.host, ["rm", "-rf", "--", f"{request.folder.rstrip('/')}/{_TPM}"], _TPM_LIMIT_S)
-    command = process.host_command(request.host, ["tar", "-C", request.folder, "--no-same-owner", "-xzf", "-"])
+    command = process.host_command(
+        request.host, ["tar", "-C", request.folder, "--no-same-owner", "-xzf", "-"]
+    )
     with process.stream(command, _TPM_LIMIT_S, into=True) as pipe:
         pipe.write(archive.read_bytes())
 
@@ -214,35 +255,43 @@ def _restore_tpm(archive: Path, request: _Request) -> None:
 def _check(disk: Disk) -> None:
     """Raise before anything is fetched when the disk cannot take the backup."""
     if lies_as_file(disk.attributes):
-        raise RefusedError(f"Disk {disk.disk_id} of VM {disk.vm_id} lies on its host as a file; this action restores RBD disks.")
+        raise RefusedError(
+            f"Disk {disk.disk_id} of VM {disk.vm_id} lies on its host as a file; this action restores RBD "
+            "disks."
+        )
     name = disk.rbd_name
-    with ceph.connect(disk.connect(name.pool)) as pool:
+    with connection.connect(disk.connect(name.pool)) as pool:
         disks.must_be_primary(pool, name.name)
         images.wait_until_unused(pool, name.name)
 
 
 def _put_back(frontend: FrontEnd, disk: Disk, size: int, blocks: Iterator[tuple[int, bytes]]) -> None:
     name = disk.rbd_name
-    with ceph.connect(disk.connect(name.pool)) as pool:
-        imagedata.rewrite(pool, name.name, size, blocks)
+    with connection.connect(disk.connect(name.pool)) as pool:
+        image_data.rewrite(pool, name.name, size, blocks)
         with pool.image(name.name) as image:
             known = images.snapshots(image)
             for snapshot in known:
                 if snapshot.startswith(_INCREMENT):  # the next backup is a full one
                     images.drop_snapshot(image, snapshot)
-        if template.get(disk.attributes, "CLONE").upper() == "YES":  # oned forgets the snapshots of such a disk
+        # oned forgets the snapshots of such a disk
+        if template.get(disk.attributes, "CLONE").upper() == "YES":
             for snapshot in filter(str.isdecimal, known):
-                snapshots.delete(pool, name.name, snapshot)
+                disk_snapshots.delete_snapshot(pool, name.name, snapshot)
         if template.get(disk.attributes, "SOURCE"):
-            disks.protect(pool, name.name, disks.read_datastore(frontend, _datastore_id(disk.attributes)), disk)
+            disks.protect(
+                pool, name.name, disks.read_datastore(frontend, _datastore_id(disk.attributes)), disk
+            )
 
 
 def _home(frontend: FrontEnd, vm: etree._Element) -> Pairs:
-    """Attributes of the datastore of the VM's first disk that has one: its bridges and staging folder serve the whole restore."""
+    """Attributes of the datastore of the VM's first disk that has one: its bridges and staging folder serve
+    the whole restore.
+    """
     owned = (disk for disk in template.vectors(attributes(vm), "DISK") if template.get(disk, "DATASTORE_ID"))
     first = next(owned, None)
     return () if first is None else disks.read_datastore(frontend, _datastore_id(first)).attributes
 
 
 def _datastore_id(disk: Pairs) -> int:
-    return parse.count(template.get(disk, "DATASTORE_ID"), "DATASTORE_ID of the disk")
+    return parsing.count(template.get(disk, "DATASTORE_ID"), "DATASTORE_ID of the disk")

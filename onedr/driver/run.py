@@ -1,4 +1,6 @@
-"""The border to oned: run one action, answer on stdout, or one plain line on stderr and exit code 1 (ONED-FACTS §2)."""
+"""The border to oned: run one action, answer on stdout, or one plain line on stderr and exit code 1 (ONED-
+FACTS §2).
+"""
 from __future__ import annotations
 
 import os
@@ -11,18 +13,19 @@ from typing import NoReturn
 import rados
 import rbd
 
-from onedr.errors import OneDRError, plain
-from onedr.ops import elsewhere
-from onedr.ops.elsewhere import HandedOver
+from onedr.driver import bridge_dispatch
+from onedr.driver.bridge_dispatch import HandedOver
+from onedr.model.errors import OneDRError, plain
 
 Action = Callable[[list[str]], str]
 BRIEF_S = 900.0  # for actions that move no data: more than all their own waits together
 
 
-def run(action: Action, limit_s: float | None = None) -> NoReturn:
+def run_driver(action: Action, limit_s: float | None = None) -> NoReturn:
     """Run `action` with the process's arguments and end the process the way oned expects.
 
-    After `limit_s` it is given up: librbd 16.2 has been seen to hang for ever in the opening of an image (docs/measured.md).
+    After `limit_s` it is given up: librbd 16.2 has been seen to hang for ever in the opening of an image
+    (docs/measured.md).
 
     Unexpected errors end here too: the user gets one line, oned.log the traceback (lines `DEBUG: ` go to the
     log only, ONED-FACTS §2). SIGTERM ends the action as an error does: nothing half-made is left.
@@ -30,7 +33,7 @@ def run(action: Action, limit_s: float | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _on_sigterm)
     if limit_s is not None:
         _give_up_after(limit_s)
-    elsewhere.asked(f"{action.__module__}:{action.__name__}", sys.argv[1:])
+    bridge_dispatch.asked(f"{action.__module__}:{action.__name__}", sys.argv[1:])
     try:
         answer = action(sys.argv[1:])
     except HandedOver as done:
@@ -51,10 +54,14 @@ def run(action: Action, limit_s: float | None = None) -> NoReturn:
 
 
 def _give_up_after(limit_s: float) -> None:
-    watch = threading.Timer(limit_s, _fail, [
-        f"Ceph did not end a call within {limit_s:g} s, so the action was given up. See ceph -s, then run it again: "
-        "what it had begun is taken up or removed."
-    ])
+    watch = threading.Timer(
+        limit_s,
+        _fail,
+        [
+            f"Ceph did not end a call within {limit_s:g} s, so the action was given up. See ceph -s, then "
+            "run it again: what it had begun is taken up or removed."
+        ],
+    )
     watch.daemon = True
     watch.start()
 
@@ -69,7 +76,9 @@ def _fail(message: str) -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    """What was opened is closed by now; taking down the interpreter and Ceph's libraries would cost oned 10 ms more."""
+    """What was opened is closed by now; taking down the interpreter and Ceph's libraries would cost oned 10
+    ms more.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

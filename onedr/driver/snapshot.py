@@ -1,4 +1,5 @@
-"""Snapshots of disks: the transfer-manager's actions on VM disks, the datastore's on images (argv: ONED-FACTS §2, §3).
+"""Snapshots of disks: the transfer-manager's actions on VM disks, the datastore's on images (argv: ONED-FACTS
+§2, §3).
 
 oned calls `revert` only while no VM runs on the disk, `flatten` only on an image that none uses.
 """
@@ -11,18 +12,19 @@ from dataclasses import dataclass, replace
 
 from lxml import etree
 
-from onedr import parse, template
-from onedr.driver import decode
+from onedr.ceph import connection, disk_snapshots, mirroring
+from onedr.ceph.connection import Pool
+from onedr.driver import bridge_dispatch, decode
 from onedr.driver import disk as disks
 from onedr.driver.disk import Disk
-from onedr.errors import InputError
-from onedr.ops import elsewhere, wake
-from onedr.ops.protect import protect
-from onedr.policy.settings import wants_protection
-from onedr.ports import ceph, mirror, process, snapshots
-from onedr.ports.access import hypervisor_defaults
-from onedr.ports.ceph import Pool
-from onedr.ports.frontend import FrontEnd
+from onedr.host import process
+from onedr.model import parsing, template
+from onedr.model.errors import InputError
+from onedr.model.settings import wants_protection
+from onedr.opennebula.api import FrontEnd
+from onedr.opennebula.ceph_access import hypervisor_defaults
+from onedr.protection import keeper_lock
+from onedr.replication.mirror_image import protect_image
 
 _FREEZE_LIMIT_S = 60  # stock's VIRSH_TIMEOUT
 _ANSWER_S = 10  # for the host to say that its own limit is over
@@ -39,71 +41,71 @@ class _Target:
     def publish(self) -> None:
         """In snapshot mode the peer gets what was done with the next mirror snapshot: make it now."""
         with self.pool.image(self.name) as image:
-            mirror.publish(self.pool, image)
+            mirroring.publish_changes(self.pool, image)
 
 
 def snap_create(arguments: list[str]) -> str:
     """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: snapshot a disk; protected, as in stock."""
     with _disk(arguments, FrontEnd()) as target:
-        snapshots.make(target.pool, target.name, target.snapshot)
+        disk_snapshots.make_snapshot(target.pool, target.name, target.snapshot)
     return ""
 
 
 def snap_create_live(arguments: list[str]) -> str:
     """The same of a running VM's disk, its file systems frozen meanwhile where the hypervisor can do that."""
     frontend = FrontEnd()
-    host = decode.place(decode.words(arguments, "DISK")[0]).host
+    host = decode.remote_path(decode.words(arguments, "DISK")[0]).host
     with _disk(arguments, frontend) as target:
-        vm = frontend.vm(parse.count(arguments[2], "VM_ID"))
+        vm = frontend.vm(parsing.count(arguments[2], "VM_ID"))
         with _frozen(host, vm):
-            snapshots.make(target.pool, target.name, target.snapshot)
+            disk_snapshots.make_snapshot(target.pool, target.name, target.snapshot)
     return ""
 
 
 def snap_delete(arguments: list[str]) -> str:
     """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: remove a snapshot of a disk."""
     with _disk(arguments, FrontEnd()) as target:
-        snapshots.delete(target.pool, target.name, target.snapshot)
+        disk_snapshots.delete_snapshot(target.pool, target.name, target.snapshot)
     return ""
 
 
 def snap_revert(arguments: list[str]) -> str:
     """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: take a disk back to a snapshot."""
     with _disk(arguments, FrontEnd()) as target:
-        snapshots.revert(target.pool, target.name, target.snapshot)
+        disk_snapshots.revert_to(target.pool, target.name, target.snapshot)
     return ""
 
 
 def image_snap_delete(arguments: list[str]) -> str:
     """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: remove a snapshot of an image."""
     with _image(arguments) as target:
-        snapshots.delete(target.pool, target.name, target.snapshot)
+        disk_snapshots.delete_snapshot(target.pool, target.name, target.snapshot)
     return ""
 
 
 def image_snap_revert(arguments: list[str]) -> str:
     """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: take an image back to a snapshot."""
     with _image(arguments) as target:
-        snapshots.revert(target.pool, target.name, target.snapshot)
+        disk_snapshots.revert_to(target.pool, target.name, target.snapshot)
     return ""
 
 
 def image_snap_flatten(arguments: list[str]) -> str:
     """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: take an image back to a snapshot and drop all its snapshots."""
     with _image(arguments) as target:
-        snapshots.flatten(target.pool, target.name, target.snapshot)
+        disk_snapshots.flatten(target.pool, target.name, target.snapshot)
     return ""
 
 
 @contextmanager
 def _disk(arguments: list[str], frontend: FrontEnd) -> Iterator[_Target]:
     place, snapshot, vm_id, datastore_id = decode.words(arguments, "DISK", "SNAP_ID", "VM_ID", "DATASTORE_ID")
-    wanted = str(parse.count(snapshot, "SNAP_ID"))
-    disk = disks.find(frontend, parse.count(vm_id, "VM_ID"), decode.disk_id(place))
+    wanted = str(parsing.count(snapshot, "SNAP_ID"))
+    disk = disks.find_disk(frontend, parsing.count(vm_id, "VM_ID"), decode.disk_id(place))
     _must_be_rbd(disk)
-    datastore = disks.datastore(frontend, parse.count(datastore_id, "DATASTORE_ID"))
+    datastore = disks.datastore(frontend, parsing.count(datastore_id, "DATASTORE_ID"))
     name = disk.rbd_name
-    with ceph.connect(disk.connect(name.pool)) as pool:
+    with connection.connect(disk.connect(name.pool)) as pool:
         disks.must_be_primary(pool, name.name)
         target = _Target(pool, name.name, wanted)
         yield target
@@ -115,18 +117,20 @@ def _must_be_rbd(disk: Disk) -> None:
     kind = template.get(disk.attributes, "TYPE", "RBD")
     if kind != "RBD" or not template.get(disk.attributes, "SOURCE"):
         what = "volatile" if kind == "RBD" else f"of type {kind}"
-        raise InputError(f"Disk {disk.disk_id} of VM {disk.vm_id} is {what}; only RBD disks of images have snapshots.")
+        raise InputError(
+            f"Disk {disk.disk_id} of VM {disk.vm_id} is {what}; only RBD disks of images have snapshots."
+        )
 
 
 @contextmanager
 def _image(arguments: list[str]) -> Iterator[_Target]:
     decode.words(arguments, "IMAGE_ID")
-    data = decode.action_data(elsewhere.read_stdin())
-    elsewhere.unless_here(data.attributes)
+    data = decode.action_data(bridge_dispatch.read_stdin())
+    bridge_dispatch.unless_here(data.attributes)
     image = data.wanted_image()
-    wanted = str(parse.integer(image, "TARGET_SNAPSHOT"))
-    source = parse.source(image.findtext("SOURCE") or "")
-    with ceph.connect(replace(data.access, pool=source.pool)) as pool:
+    wanted = str(parsing.integer(image, "TARGET_SNAPSHOT"))
+    source = parsing.source(image.findtext("SOURCE") or "")
+    with connection.connect(replace(data.access, pool=source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
         target = _Target(pool, source.name, wanted)
         yield target
@@ -139,10 +143,10 @@ def _image(arguments: list[str]) -> Iterator[_Target]:
             return
         if not wants_protection(settings, () if own is None else template.from_element(own)):
             return
-        reason = protect(pool, source.name, settings)
+        reason = protect_image(pool, source.name, settings)
         if reason:
             print(f"WARN: {source.name} is not protected yet: {reason}", file=sys.stderr)
-        wake.keeper(data.datastore_id)
+        keeper_lock.wake_keeper(data.datastore_id)
 
 
 @contextmanager
@@ -166,13 +170,14 @@ def _frozen(host: str, vm: etree._Element) -> Iterator[None]:
 
 
 def _virsh(host: str, verb: str, deploy_id: str, quiet: bool = False) -> bool:
-    """As in stock a guest that cannot be frozen (no agent, no libvirt) is only crash-consistent: a warning."""
+    """As in stock a guest that cannot be frozen (no agent, no libvirt) is only crash-consistent: a warning.
+    """
     found = hypervisor_defaults()
     limit = found.get("VIRSH_TIMEOUT") or str(_FREEZE_LIMIT_S)
     uri = found.get("LIBVIRT_URI") or "qemu:///system"
     command = ["timeout", limit, "virsh", "-c", uri, verb, "--domain", deploy_id]
     try:
-        process.on_host(host, command, parse.count(limit, "VIRSH_TIMEOUT") + _ANSWER_S)
+        process.on_host(host, command, parsing.count(limit, "VIRSH_TIMEOUT") + _ANSWER_S)
     except process.ProcessError as error:
         if not quiet:
             print(f"WARN: {verb} of {deploy_id} on {host} failed: {error}", file=sys.stderr)

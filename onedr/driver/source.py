@@ -7,9 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from onedr.ceph import images
 from onedr.driver.decode import ActionData
-from onedr.ports import bridge, images
-from onedr.ports.bridge import Service
+from onedr.host import bridge
+from onedr.host.bridge import Service
 
 
 class Data(NamedTuple):
@@ -21,8 +22,10 @@ class Data(NamedTuple):
 
 @contextmanager
 def raw_data(data: ActionData) -> Iterator[Data]:
-    """The bytes of PATH, checked and converted on the front-end, where local paths and rights are (staging.raw_file)."""
-    front_end = bridge.guest()
+    """The bytes of PATH, checked and converted on the front-end, where local paths and rights are
+    (staging.raw_file).
+    """
+    front_end = bridge.bridge_session()
     if front_end is not None:
         size, _ = front_end.call("stage")
         yield Data(int(size), _from_front_end(front_end))
@@ -38,7 +41,7 @@ def of_file(path: Path) -> Data:
     return Data(path.stat().st_size, images.blocks_of(path))
 
 
-def _from_front_end(front_end: bridge.Guest) -> Iterator[tuple[int, bytes]]:
+def _from_front_end(front_end: bridge.BridgeSession) -> Iterator[tuple[int, bytes]]:
     while True:
         offset, block = front_end.call("block")
         if offset is None:
@@ -63,7 +66,12 @@ def services(data: ActionData, stack: ExitStack) -> dict[str, Service]:
     def vm_sizes(call: dict[str, Any]) -> tuple[Any, bytes]:
         from onedr.driver import vm_sizes
 
-        vm_sizes.tell({int(vm): {int(disk): int(size) for disk, size in own.items()} for vm, own in call["sizes"].items()})
+        vm_sizes.tell(
+            {
+                int(vm): {int(disk): int(size) for disk, size in own.items()}
+                for vm, own in call["sizes"].items()
+            }
+        )
         return None, b""
 
     return {"stage": stage, "block": block, "vm_sizes": vm_sizes}

@@ -1,5 +1,5 @@
-"""Where an image's data comes from: a local file, http(s), or what OpenNebula's downloader fetches; checked before a byte
-reaches Ceph.
+"""Where an image's data comes from: a local file, http(s), or what OpenNebula's downloader fetches; checked
+before a byte reaches Ceph.
 """
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from pathlib import Path
 
 from lxml import etree
 
-from onedr import template
 from onedr.driver import unpack
-from onedr.errors import InputError
-from onedr.ports import process, scratch
-from onedr.ports.access import defaults
-from onedr.ports.places import places
-from onedr.template import Pairs
+from onedr.host import process, temp_dirs
+from onedr.host.paths import places
+from onedr.model import template
+from onedr.model.errors import InputError
+from onedr.model.template import Pairs
+from onedr.opennebula.ceph_access import defaults
 
 _HTTP = ("http://", "https://")
 _HTTP_LIMIT_S = 60
-_HTTP_ERRORS = (OSError, http.client.HTTPException, ValueError)  # URLError is an OSError; ValueError: a garbled address
+# URLError is an OSError; ValueError: a garbled address
+_HTTP_ERRORS = (OSError, http.client.HTTPException, ValueError)
 _FETCH_LIMIT_S = 4 * 3600
-# Schemes of downloader.sh, 6.10 to 7.4. What follows begins with no dash (an option of ssh) and holds nothing a shell reads;
+# Schemes of downloader.sh, 6.10 to 7.4. What follows begins with no dash (an option of ssh) and holds nothing
+# a shell reads;
 # where it quotes the address well, a query may follow.
 _FETCHED = re.compile(
     r"(?:s3|netapp|purefa|onebex|ssh|(?:restic|rsync)(?:\+rbd)?)://[A-Za-z0-9_.@/][A-Za-z0-9_.@/:,+=%-]*"
@@ -42,15 +44,18 @@ def is_http(path: str) -> bool:
 
 
 def is_fetched(path: str) -> bool:
-    """Is PATH for OpenNebula's downloader? Only plain characters: it builds shell words from an address (P48)."""
+    """Is PATH for OpenNebula's downloader?
+
+    Only plain characters: it builds shell words from an address (P48).
+    """
     return _FETCHED.fullmatch(path) is not None
 
 
 def check_allowed(path: str, attributes: Pairs) -> None:
     """Raise InputError for a local path below a restricted directory and not below a safe one.
 
-    As the stock driver: OpenNebula's own folders and oneadmin's home are always restricted, SAFE_DIRS wins. Links
-    are resolved first, and whole path components are compared (stock compares text).
+    As the stock driver: OpenNebula's own folders and oneadmin's home are always restricted, SAFE_DIRS wins.
+    Links are resolved first, and whole path components are compared (stock compares text).
     """
     real = os.path.realpath(path)
     own = [str(places().var), str(places().etc), os.path.expanduser("~")]
@@ -59,7 +64,9 @@ def check_allowed(path: str, attributes: Pairs) -> None:
         return
     for folder in restricted:
         if _below(real, folder):
-            raise InputError(f"Not allowed to copy image file {path}: it lies in the restricted directory {folder}.")
+            raise InputError(
+                f"Not allowed to copy image file {path}: it lies in the restricted directory {folder}."
+            )
 
 
 def _below(path: str, folder: str) -> bool:
@@ -74,7 +81,8 @@ def image_path(image: etree._Element) -> str:
         raise InputError("The image has no PATH to copy from.")
     if not (is_http(path) or is_fetched(path) or path.startswith("/")):
         raise InputError(
-            f"PATH {path!r} is neither a local file nor an http(s) address, nor one that OpenNebula's downloader takes."
+            f"PATH {path!r} is neither a local file nor an http(s) address, nor one that OpenNebula's "
+            "downloader takes."
         )
     return path
 
@@ -89,9 +97,12 @@ def staging_folder(attributes: Pairs) -> Path:
 
 @contextmanager
 def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
-    """The image's data as a raw local file: fetched, MD5/SHA1 verified, unpacked when needed. Removed afterwards."""
+    """The image's data as a raw local file: fetched, MD5/SHA1 verified, unpacked when needed.
+
+    Removed afterwards.
+    """
     path = image_path(image)
-    with scratch.folder(staging_folder(attributes)) as folder:
+    with temp_dirs.folder(staging_folder(attributes)) as folder:
         local = _local(path, folder, image, attributes)
         verify(local, image)
         yield unpack.raw(local, path, folder, _inflates(attributes))
@@ -115,7 +126,8 @@ def _local(path: str, folder: Path, image: etree._Element, attributes: Pairs) ->
 def fetch(url: str, to: Path, limit_bw: str = "", secrets: Mapping[str, str] | None = None) -> None:
     """Let OpenNebula's downloader fetch a backup's or a marketplace's address to a file, as it lies there.
 
-    Raises InputError for an address that could become a shell word (the downloader builds commands from it), ProcessError.
+    Raises InputError for an address that could become a shell word (the downloader builds commands from it),
+    ProcessError.
     """
     if not is_fetched(url):
         raise InputError(f"{url!r} is not an address OneDR hands to OpenNebula's downloader.")
@@ -125,7 +137,7 @@ def fetch(url: str, to: Path, limit_bw: str = "", secrets: Mapping[str, str] | N
     limit = ["--limit", limit_bw] if limit_bw else []
     # timeout(1) ends what the downloader started, too: those would hold its output open, and us.
     command = ["timeout", "-k", "10", str(_FETCH_LIMIT_S), str(program), "--nodecomp", *limit, url, str(to)]
-    process.run(command, _FETCH_LIMIT_S + 60, env={**os.environ, **(secrets or {})})
+    process.run_program(command, _FETCH_LIMIT_S + 60, env={**os.environ, **(secrets or {})})
     if not to.is_file():
         raise InputError(f"OpenNebula's downloader brought no file from {url}.")
 
@@ -170,7 +182,9 @@ def verify(path: Path, image: etree._Element) -> None:
             continue
         found = _digest(path, algorithm)
         if found != wanted.strip().lower():
-            raise InputError(f"{algorithm.upper()} checksum of {image.findtext('PATH')} is {found}, expected {wanted}.")
+            raise InputError(
+                f"{algorithm.upper()} checksum of {image.findtext('PATH')} is {found}, expected {wanted}."
+            )
 
 
 def _digest(path: Path, algorithm: str) -> str:
@@ -185,8 +199,10 @@ def virtual_size(image: etree._Element, attributes: Pairs) -> int:
     """Bytes the image will have; for http(s) from the head of the file and Content-Length."""
     path = image_path(image)
     if is_fetched(path):  # as in stock: such addresses come with a SIZE, from marketplaces and backups
-        raise InputError(f"The size of {path} is not known before it is fetched; import it from a marketplace or a backup.")
-    with scratch.folder(staging_folder(attributes)) as folder:
+        raise InputError(
+            f"The size of {path} is not known before it is fetched; import it from a marketplace or a backup."
+        )
+    with temp_dirs.folder(staging_folder(attributes)) as folder:
         if not is_http(path):
             check_allowed(path, attributes)
             _must_be_readable(Path(path))
@@ -196,9 +212,13 @@ def virtual_size(image: etree._Element, attributes: Pairs) -> int:
         if told is not None:
             return told
         if unpack.is_compressed(folder / "head", _inflates(attributes)):
-            raise InputError(f"{path} is compressed and does not tell its size; decompress it, or give a qcow2 image.")
+            raise InputError(
+                f"{path} is compressed and does not tell its size; decompress it, or give a qcow2 image."
+            )
     if length is None:
-        raise InputError(f"{path} does not tell its size (no Content-Length); give SIZE when creating the image.")
+        raise InputError(
+            f"{path} does not tell its size (no Content-Length); give SIZE when creating the image."
+        )
     return length
 
 

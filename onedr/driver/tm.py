@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import re
 
-from onedr import names, parse, template
+from onedr.ceph import base_snapshot, connection, disk_snapshots, images, mirroring
+from onedr.ceph.connection import Pool
 from onedr.driver import decode
 from onedr.driver import disk as disks
-from onedr.driver.decode import Place
+from onedr.driver.decode import RemotePath
 from onedr.driver.disk import Disk
-from onedr.errors import InputError
-from onedr.model import MIB
-from onedr.ports import base, ceph, images, mirror, process, snapshots
-from onedr.ports.access import ceph_access, moves_to_trash
-from onedr.ports.ceph import Pool
-from onedr.ports.frontend import FrontEnd
+from onedr.host import process
+from onedr.model import names, parsing, template
+from onedr.model.errors import InputError
+from onedr.model.types import MIB
+from onedr.opennebula.api import FrontEnd
+from onedr.opennebula.ceph_access import ceph_access, moves_to_trash
 
 _VM_FOLDER = re.compile(r"/.+/datastores/\d+/(\d+)/?")
 _RM_FOLDER_LIMIT_S = 120
@@ -30,11 +31,12 @@ def clone(arguments: list[str]) -> str:
     source, disk, datastore = disks.from_image(arguments, frontend)
     name = names.vm_disk(source.name, disk.vm_id, disk.disk_id)
     what = f"disk {disk.disk_id} of VM {disk.vm_id}"
-    with ceph.connect(disk.connect(source.pool, disks.data_pool_at(frontend, arguments[1]))) as pool:
+    with connection.connect(disk.connect(source.pool, disks.data_pool_at(frontend, arguments[1]))) as pool:
         disks.must_be_primary(pool, source.name)
-        if not (pool.exists(name) and images.is_mine(pool, name, what)):  # as stock: a retry finds its own clone
+        # as stock: a retry finds its own clone
+        if not (pool.exists(name) and images.is_mine(pool, name, what)):
             with images.making(pool, name, what):
-                base.clone(pool, source.name, name)
+                base_snapshot.clone_from_base(pool, source.name, name)
                 if size := disks.grown_bytes(disk.attributes):
                     images.grow(pool, name, size)
         disks.protect(pool, name, datastore, disk)
@@ -42,34 +44,38 @@ def clone(arguments: list[str]) -> str:
 
 
 def ln(arguments: list[str]) -> str:
-    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a persistent image is used as it is; as in stock an unused @snap goes."""
+    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a persistent image is used as it is; as in stock an unused
+    @snap goes.
+    """
     source, disk, datastore = disks.from_image(arguments, FrontEnd())
-    with ceph.connect(disk.connect(source.pool)) as pool:
+    with connection.connect(disk.connect(source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
-        base.drop_snapshot(pool, source.name)
+        base_snapshot.drop_base_snapshot(pool, source.name)
         disks.protect(pool, source.name, datastore, disk)
     return ""
 
 
 def delete(arguments: list[str]) -> str:
-    """`HOST:…/disk.N VM_ID DS_ID`: remove a clone or volatile disk; `HOST:…/<vm>`: the VM's folder and checkpoint."""
+    """`HOST:…/disk.N VM_ID DS_ID`: remove a clone or volatile disk; `HOST:…/<vm>`: the VM's folder and
+    checkpoint.
+    """
     target_text, vm_text, datastore_text = decode.words(arguments, "TARGET", "VM_ID", "DATASTORE_ID")
-    target = decode.place(target_text)
-    vm_id, datastore_id = parse.count(vm_text, "VM_ID"), parse.count(datastore_text, "DATASTORE_ID")
+    target = decode.remote_path(target_text)
+    vm_id, datastore_id = parsing.count(vm_text, "VM_ID"), parsing.count(datastore_text, "DATASTORE_ID")
     frontend = FrontEnd()
     if target.disk_id is None:
         _delete_folder(frontend, target, vm_id, datastore_id)
         return ""
-    disk = disks.find(frontend, vm_id, target.disk_id)
+    disk = disks.find_disk(frontend, vm_id, target.disk_id)
     if template.get(disk.attributes, "CLONE").upper() == "NO":
         return ""
     disks.datastore(frontend, datastore_id)
     name = disk.rbd_name
-    with ceph.connect(disk.connect(name.pool)) as pool:
+    with connection.connect(disk.connect(name.pool)) as pool:
         _remove_disk(pool, name.name, disk)
         base = template.get(disk.attributes, "SOURCE")
-        if base and pool.exists(parse.source(base).name):
-            _drop_unused_snapshot(pool, parse.source(base).name)
+        if base and pool.exists(parsing.source(base).name):
+            _drop_unused_snapshot(pool, parsing.source(base).name)
     return ""
 
 
@@ -79,23 +85,23 @@ def _remove_disk(pool: Pool, name: str, disk: Disk) -> None:
         if moves_to_trash(disk.attributes):
             images.move_to_trash(pool, name)
         else:
-            images.remove(pool, name)
-    snapshots.remove_leftovers(pool, name)
+            images.remove_image(pool, name)
+    disk_snapshots.remove_leftovers(pool, name)
 
 
 def _drop_unused_snapshot(pool: Pool, name: str) -> None:
     with pool.image(name, read_only=True) as image:
-        primary = mirror.is_primary(image)
+        primary = mirroring.is_primary(image)
     if primary:
-        base.drop_snapshot(pool, name)
+        base_snapshot.drop_base_snapshot(pool, name)
 
 
-def _delete_folder(frontend: FrontEnd, target: Place, vm_id: int, datastore_id: int) -> None:
+def _delete_folder(frontend: FrontEnd, target: RemotePath, vm_id: int, datastore_id: int) -> None:
     match = _VM_FOLDER.fullmatch(target.path)
     if not match or int(match[1]) != vm_id or ".." in target.path:
         raise InputError(f"{target.path!r} is not the folder of VM {vm_id}; nothing was removed.")
-    with ceph.connect(ceph_access(disks.datastore(frontend, datastore_id).attributes)) as pool:
-        images.remove(pool, _CHECKPOINT.format(vm_id=vm_id))
+    with connection.connect(ceph_access(disks.datastore(frontend, datastore_id).attributes)) as pool:
+        images.remove_image(pool, _CHECKPOINT.format(vm_id=vm_id))
     process.on_host(target.host, ["rm", "-rf", "--", target.path], _RM_FOLDER_LIMIT_S)
 
 
@@ -106,23 +112,24 @@ def mvds(arguments: list[str]) -> str:
 
 
 def cpds(arguments: list[str]) -> str:
-    """`HOST:…/disk.N POOL/IMAGE SNAP_ID VM_ID DS_ID`: save a disk (or one of its snapshots) as a new image."""
+    """`HOST:…/disk.N POOL/IMAGE SNAP_ID VM_ID DS_ID`: save a disk (or one of its snapshots) as a new image.
+    """
     source, target_text, snapshot, vm_text, datastore_text = decode.words(
         arguments, "SOURCE", "TARGET", "SNAP_ID", "VM_ID", "DATASTORE_ID"
     )
     disk_id = decode.disk_id(source)
-    target = parse.source(target_text)
-    vm_id, datastore_id = parse.count(vm_text, "VM_ID"), parse.count(datastore_text, "DATASTORE_ID")
+    target = parsing.source(target_text)
+    vm_id, datastore_id = parsing.count(vm_text, "VM_ID"), parsing.count(datastore_text, "DATASTORE_ID")
     frontend = FrontEnd()
-    disk = disks.find(frontend, vm_id, disk_id)
+    disk = disks.find_disk(frontend, vm_id, disk_id)
     datastore = disks.datastore(frontend, datastore_id)
     name = disk.rbd_name
     if target.pool != name.pool:
         raise InputError(f"Cannot save {name} as {target}: it lies in another pool.")
-    chosen = None if snapshot == "-1" else str(parse.count(snapshot, "SNAP_ID"))
-    with ceph.connect(disk.connect(name.pool, datastore.data_pool)) as pool:
+    chosen = None if snapshot == "-1" else str(parsing.count(snapshot, "SNAP_ID"))
+    with connection.connect(disk.connect(name.pool, datastore.data_pool)) as pool:
         with images.making(pool, target.name, f"saved disk {disk_id} of VM {vm_id}"):
-            holder = chosen and snapshots.find(pool, name.name, chosen)
+            holder = chosen and disk_snapshots.find_snapshot(pool, name.name, chosen)
             images.copy(pool, holder or name.name, target.name, chosen)
         disks.protect(pool, target.name, datastore, disk)
     return ""
@@ -133,45 +140,51 @@ def mkimage(arguments: list[str]) -> str:
     size_text, format_, target, vm_text, datastore_text = decode.words(
         arguments, "SIZE", "FORMAT", "TARGET", "VM_ID", "DATASTORE_ID"
     )
-    size = parse.count(size_text, "SIZE") * MIB
+    size = parsing.count(size_text, "SIZE") * MIB
     disk_id = decode.disk_id(target)
-    vm_id, datastore_id = parse.count(vm_text, "VM_ID"), parse.count(datastore_text, "DATASTORE_ID")
+    vm_id, datastore_id = parsing.count(vm_text, "VM_ID"), parsing.count(datastore_text, "DATASTORE_ID")
     frontend = FrontEnd()
-    disk = disks.find(frontend, vm_id, disk_id)
+    disk = disks.find_disk(frontend, vm_id, disk_id)
     datastore = disks.datastore(frontend, datastore_id)
     name = names.volatile(vm_id, disk_id)
     kind = "swap" if format_ == "swap" else template.get(disk.attributes, "FS")
-    with ceph.connect(disk.connect(disk.access.pool, datastore.data_pool)) as pool:
+    with connection.connect(disk.connect(disk.access.pool, datastore.data_pool)) as pool:
         what = f"volatile disk {disk_id} of VM {vm_id}"
         if pool.exists(name) and images.is_mine(pool, name, what):
             return ""
         with images.making(pool, name, what):
             if kind:
-                from onedr.driver import datastore as datastore_actions  # for the few that need it: 20 ms to load
+                # for the few that need it: 20 ms to load
+                from onedr.driver import datastore as datastore_actions
                 from onedr.driver import staging
 
                 folder = staging.staging_folder(datastore.attributes)
                 with datastore_actions.formatted_file(kind, size, folder) as path:
                     images.import_file(pool, name, path)
             else:
-                images.create(pool, name, size)
+                images.create_image(pool, name, size)
         disks.protect(pool, name, datastore, disk)
     return ""
 
 
 def resize(arguments: list[str]) -> str:
-    """`HOST:…/disk.N SIZE_MIB VM_ID DS_ID`: grow a disk; never shrinks. That of a running VM libvirt grows itself."""
-    target, size_text, vm_text, datastore_text = decode.words(arguments, "DISK", "SIZE", "VM_ID", "DATASTORE_ID")
-    size = parse.count(size_text, "SIZE") * MIB
-    vm_id, disk_id = parse.count(vm_text, "VM_ID"), decode.disk_id(target)
+    """`HOST:…/disk.N SIZE_MIB VM_ID DS_ID`: grow a disk; never shrinks.
+
+    That of a running VM libvirt grows itself.
+    """
+    target, size_text, vm_text, datastore_text = decode.words(
+        arguments, "DISK", "SIZE", "VM_ID", "DATASTORE_ID"
+    )
+    size = parsing.count(size_text, "SIZE") * MIB
+    vm_id, disk_id = parsing.count(vm_text, "VM_ID"), decode.disk_id(target)
     frontend = FrontEnd()
     vm = frontend.vm(vm_id)
     disk = disks.of_vm(vm, vm_id, disk_id)
     if vm.findtext("LCM_STATE") == _DISK_RESIZE:
         return ""
-    datastore = disks.datastore(frontend, parse.count(datastore_text, "DATASTORE_ID"))
+    datastore = disks.datastore(frontend, parsing.count(datastore_text, "DATASTORE_ID"))
     name = disk.rbd_name
-    with ceph.connect(disk.connect(name.pool)) as pool:
+    with connection.connect(disk.connect(name.pool)) as pool:
         disks.must_be_primary(pool, name.name)
         images.grow(pool, name.name, size)
         disks.protect(pool, name.name, datastore, disk)

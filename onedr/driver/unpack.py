@@ -1,4 +1,6 @@
-"""What a fetched file holds, as raw bytes: compressed streams, archives of increments, and every format qemu-img knows."""
+"""What a fetched file holds, as raw bytes: compressed streams, archives of increments, and every format
+qemu-img knows.
+"""
 from __future__ import annotations
 
 import bz2
@@ -12,8 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from onedr.errors import InputError
-from onedr.ports import process
+from onedr.host import process
+from onedr.model.errors import InputError
 
 CHUNK = 4 * 1024 * 1024
 HEAD = 1024 * 1024  # enough for qemu-img to know a format and its virtual size
@@ -26,35 +28,41 @@ _CONVERT_LIMIT_S = 4 * 3600
 
 
 def raw(local: Path, source: str, folder: Path, inflate: bool = True) -> Path:
-    """A raw file with the disk that `local`, come from `source`, holds; made in `folder` unless it is raw already.
+    """A raw file with the disk that `local`, come from `source`, holds; made in `folder` unless it is raw
+    already.
 
     `inflate` False (NO_DECOMPRESS): compressed bytes are the disk. Raises InputError.
     """
     kind = _compression(local)
     if kind == "gzip" and _is_tar(local, kind):
-        from onedr.ports import rbdexport  # needed for few images, and tarfile costs every driver 3 ms
+        from onedr.ceph import export_diff  # needed for few images, and tarfile costs every driver 3 ms
 
-        rbdexport.unpack(local, source, folder / "raw", _room(folder))
+        export_diff.unpack(local, source, folder / "raw", _room(folder))
         return folder / "raw"
     if kind and inflate:
         with (folder / "plain").open("wb") as file:
             _inflate(local, kind, source, _room(folder), file)
         local = folder / "plain"
-    format_, _ = probe(local, source)
+    format_, _ = probe_format(local, source)
     if format_ in ("raw", "luks"):
         return local
     command = ["qemu-img", "convert", "-f", format_, "-O", "raw", str(local), str(folder / "raw")]
-    process.run(command, _CONVERT_LIMIT_S)
+    process.run_program(command, _CONVERT_LIMIT_S)
     return folder / "raw"
 
 
-def virtual_size(local: Path, source: str, folder: Path, inflate: bool = True, whole: bool = True) -> int | None:
-    """Bytes of the disk in `local`; None when a head of the file (`whole` False) does not tell. Raises InputError."""
+def virtual_size(
+    local: Path, source: str, folder: Path, inflate: bool = True, whole: bool = True
+) -> int | None:
+    """Bytes of the disk in `local`; None when a head of the file (`whole` False) does not tell.
+
+    Raises InputError.
+    """
     kind = _compression(local)
     if kind == "gzip" and _is_tar(local, kind):
-        from onedr.ports import rbdexport
+        from onedr.ceph import export_diff
 
-        return rbdexport.size(local, source) if whole else None
+        return export_diff.size(local, source) if whole else None
     if not (kind and inflate):
         return _told_by_head(local, source, whole)
     head = folder / "plain-head"
@@ -73,22 +81,26 @@ def is_compressed(path: Path, inflate: bool = True) -> bool:
 
 
 def _told_by_head(path: Path, source: str, whole: bool) -> int | None:
-    format_, size = probe(path, source)
+    format_, size = probe_format(path, source)
     return size if whole or format_ not in ("raw", "luks") else None
 
 
-def probe(path: Path, source: str) -> tuple[str, int]:
+def probe_format(path: Path, source: str) -> tuple[str, int]:
     """(format, virtual size in bytes) by qemu-img of a file that came from `source`.
 
-    Raises InputError for an image that points at other files (a backing file, data file or extent would pull in any
-    file of the front-end) and for a file qemu-img cannot read.
+    Raises InputError for an image that points at other files (a backing file, data file or extent would pull
+    in any file of the front-end) and for a file qemu-img cannot read.
     """
-    found = json.loads(process.run(["qemu-img", "info", "--output", "json", str(path)], _PROBE_LIMIT_S))
+    found = json.loads(
+        process.run_program(["qemu-img", "info", "--output", "json", str(path)], _PROBE_LIMIT_S)
+    )
     extra = found.get("format-specific", {}).get("data", {})
-    extents = {extent.get("filename") for extent in extra.get("extents", [])}  # of a VMDK; its own file is one
+    # of a VMDK; its own file is one
+    extents = {extent.get("filename") for extent in extra.get("extents", [])}
     if found.get("backing-filename") or extra.get("data-file") or extents - {str(path)}:
         raise InputError(
-            f"{source} refers to other files (backing file, data file or extent); give a self-contained image."
+            f"{source} refers to other files (backing file, data file or extent); give a self-contained "
+            "image."
         )
     return str(found["format"]), int(found["virtual-size"])
 
@@ -124,7 +136,10 @@ def _begin(stream: IO[bytes], count: int) -> bytes:
 
 
 def _inflate(path: Path, kind: str, source: str, room: int, to: IO[bytes] | None) -> int:
-    """Decompress to a sparse file, or only count. Raises InputError for a damaged stream and one larger than `room` bytes."""
+    """Decompress to a sparse file, or only count.
+
+    Raises InputError for a damaged stream and one larger than `room` bytes.
+    """
     size, zeros = 0, bytes(CHUNK)
     try:
         with _opened(path, kind) as stream:
@@ -132,8 +147,8 @@ def _inflate(path: Path, kind: str, source: str, room: int, to: IO[bytes] | None
                 size += len(chunk)
                 if size > room:
                     raise InputError(
-                        f"{source} grows beyond the {room} bytes free in the staging folder when decompressed; "
-                        f"point STAGING_DIR to a larger place, or give a qcow2 image."
+                        f"{source} grows beyond the {room} bytes free in the staging folder when "
+                        "decompressed; point STAGING_DIR to a larger place, or give a qcow2 image."
                     )
                 if to is not None:
                     to.seek(len(chunk), 1) if chunk == zeros[: len(chunk)] else to.write(chunk)

@@ -1,6 +1,8 @@
-"""How much room each VM's disks take, told to monitord while a system datastore is monitored (MONITOR_VM_DISKS=1, as stock 7.4).
+"""How much room each VM's disks take, told to monitord while a system datastore is monitored
+(MONITOR_VM_DISKS=1, as stock 7.4).
 
-monitord takes a datagram `MONITOR_VM SUCCESS -1 0 <base64 of zlib of VM=[ID=…, MONITOR="…"] …>` (scripts_common.sh, 7.4).
+monitord takes a datagram `MONITOR_VM SUCCESS -1 0 <base64 of zlib of VM=[ID=…, MONITOR="…"] …>`
+(scripts_common.sh, 7.4).
 """
 from __future__ import annotations
 
@@ -13,20 +15,24 @@ from collections import defaultdict
 
 import rbd
 
-from onedr import names
-from onedr.errors import InputError, OneDRError
-from onedr.model import MIB
-from onedr.ports import bridge, images, mirror
-from onedr.ports.ceph import Pool
-from onedr.ports.places import places
+from onedr.ceph import images, mirroring
+from onedr.ceph.connection import Pool
+from onedr.host import bridge
+from onedr.host.paths import places
+from onedr.model import names
+from onedr.model.errors import InputError, OneDRError
+from onedr.model.types import MIB
 
 _VMS_A_MESSAGE = 100  # well below the 64 KiB of a datagram
 Sizes = dict[int, dict[int, int]]  # VM id -> disk id -> MiB
 
 
 def report(pool: Pool) -> None:
-    """Tell monitord, from a bridge host through the front-end. What goes wrong here harms nobody's monitoring: a warning."""
-    front_end = bridge.guest()
+    """Tell monitord, from a bridge host through the front-end.
+
+    What goes wrong here harms nobody's monitoring: a warning.
+    """
+    front_end = bridge.bridge_session()
     try:
         found = sizes(pool)
         if front_end is not None:
@@ -38,7 +44,9 @@ def report(pool: Pool) -> None:
 
 
 def sizes(pool: Pool) -> Sizes:
-    """What clones and volatile disks of this site's VMs hold themselves; a copy of the peer's VM has another site's ids."""
+    """What clones and volatile disks of this site's VMs hold themselves; a copy of the peer's VM has another
+    site's ids.
+    """
     found: Sizes = defaultdict(dict)
     here = pool.fsid()
     for name in pool.names():
@@ -48,7 +56,7 @@ def sizes(pool: Pool) -> Sizes:
         try:
             if images.maker(pool, name).get("fsid", here) == here:
                 with pool.image(name, read_only=True) as image:
-                    if mirror.is_primary(image):
+                    if mirroring.is_primary(image):
                         found[disk.vm_id][disk.disk_id] = _held(image) // MIB
         except rbd.ImageNotFound:  # removed since it was listed
             continue
@@ -67,7 +75,9 @@ def _held(image: rbd.Image) -> int:
 def messages(found: Sizes) -> list[bytes]:
     """The datagrams, of as many VMs each as fit."""
     vms = sorted(found.items())
-    return [_message(dict(vms[first : first + _VMS_A_MESSAGE])) for first in range(0, len(vms), _VMS_A_MESSAGE)]
+    return [
+        _message(dict(vms[first : first + _VMS_A_MESSAGE])) for first in range(0, len(vms), _VMS_A_MESSAGE)
+    ]
 
 
 def _message(vms: Sizes) -> bytes:
@@ -79,14 +89,20 @@ def _message(vms: Sizes) -> bytes:
 
 
 def tell(found: Sizes) -> None:
-    """Send it to monitord as monitord.conf says. Raises InputError when it takes encrypted messages only; nobody answers."""
+    """Send it to monitord as monitord.conf says.
+
+    Raises InputError when it takes encrypted messages only; nobody answers.
+    """
     try:
         text = (places().etc / "monitord.conf").read_text()
     except FileNotFoundError:
         return  # as in stock: then the hosts' probes report
     text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     if _setting(text, "PUBKEY"):
-        raise InputError("monitord takes encrypted messages only (PUBKEY in monitord.conf): sizes of VM disks are not reported.")
+        raise InputError(
+            "monitord takes encrypted messages only (PUBKEY in monitord.conf): sizes of VM disks are not "
+            "reported."
+        )
     address = _setting(text, "MONITOR_ADDRESS")
     place = "127.0.0.1" if "auto" in (address or "auto") else address
     with socket.socket(socket.AF_INET6 if ":" in place else socket.AF_INET, socket.SOCK_DGRAM) as line:

@@ -5,22 +5,24 @@ import sys
 
 from lxml import etree
 
-from onedr import template
-from onedr.errors import FrontEndError, InputError, RefusedError
 from onedr.hook import payload
-from onedr.ops import action, protected, wake
-from onedr.ports.frontend import NO_SUCH_OBJECT, FrontEnd, attributes, number
+from onedr.model import template
+from onedr.model.errors import FrontEndError, InputError, RefusedError
+from onedr.opennebula import datastores
+from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
+from onedr.protection import keeper_lock
+from onedr.runs import request as runs_request
 
 
 def main(_: list[str]) -> str:
     """Answers one line for the hook's log."""
-    event = payload.read(sys.stdin.read())
+    event = payload.read_event(sys.stdin.read())
     frontend = FrontEnd()
     if not event.succeeded:
         return "nothing to do"
     if event.object_id is None:  # a new datastore, whose id cannot be trusted: look at all of ours
         for found in frontend.datastores():
-            if found.findtext("DS_MAD") == protected.DRIVER:
+            if found.findtext("DS_MAD") == datastores.DRIVER:
                 on_datastore(frontend, found)
         return "looked at all datastores"
     try:
@@ -34,28 +36,34 @@ def main(_: list[str]) -> str:
 def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     """One datastore as the API shows it. The event's own text is never trusted (ONED-FACTS §1.4)."""
     pairs = attributes(element)
-    if element.findtext("DS_MAD") != protected.DRIVER:
+    if element.findtext("DS_MAD") != datastores.DRIVER:
         return "not a datastore of ours"
     datastore_id = number(element, "ID")
     verb = template.get(pairs, "DR_ACTION").strip().lower()
     try:
-        datastore = protected.from_element(element)
+        datastore = datastores.from_element(element)
         if verb:
             by = f"who may manage the datastore of {element.findtext('UNAME')}"  # the API tells no more
-            request = action.Request(verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION")
+            request = runs_request.Request(
+                verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION"
+            )
             _clear(frontend, datastore_id)
-            action.start_detached(element, request)
+            runs_request.start_detached(element, request)
             return f"started {verb}"
     except (InputError, RefusedError) as error:
         _clear(frontend, datastore_id, str(error), template.get(pairs, "DR_MESSAGE"))
         return str(error)
     if datastore.settings.protect and not template.get(pairs, "DR_STATE"):
-        wake.keeper(datastore_id)  # newly protected; later changes are seen by the keeper's own surveys
+        # newly protected; later changes are seen by the keeper's own surveys
+        keeper_lock.wake_keeper(datastore_id)
     return "attributes are good"
 
 
 def _clear(frontend: FrontEnd, datastore_id: int, message: str = "", shown: str = "") -> None:
-    """Take the request off before it runs, so that it can never run twice. Our own update fires the hook again."""
+    """Take the request off before it runs, so that it can never run twice.
+
+    Our own update fires the hook again.
+    """
     found = attributes(frontend.datastore(datastore_id))
     changes = [(key, "") for key in ("DR_ACTION", "DR_CONFIRM") if template.get(found, key)]
     if message and message != shown:
@@ -63,4 +71,6 @@ def _clear(frontend: FrontEnd, datastore_id: int, message: str = "", shown: str 
     if changes:
         frontend.update_datastore(datastore_id, tuple(changes))
     if template.get(attributes(frontend.datastore(datastore_id)), "DR_ACTION"):
-        raise FrontEndError(f"DR_ACTION of datastore {datastore_id} cannot be taken off, so nothing is started.")
+        raise FrontEndError(
+            f"DR_ACTION of datastore {datastore_id} cannot be taken off, so nothing is started."
+        )

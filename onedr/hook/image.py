@@ -6,23 +6,26 @@ import time
 
 import rbd
 
-from onedr import parse
-from onedr.errors import FrontEndError
+from onedr.ceph import connection, mirroring
+from onedr.driver import bridge_dispatch
 from onedr.hook import payload
-from onedr.ops import elsewhere, protected, record, wake
-from onedr.ops.protect import protect
-from onedr.policy import definition
-from onedr.policy.settings import wants_protection
-from onedr.policy.vm_template import is_half_made
-from onedr.ports import ceph, mirror
-from onedr.ports.frontend import NO_SUCH_OBJECT, FrontEnd, attributes, number
+from onedr.model import parsing
+from onedr.model.errors import FrontEndError
+from onedr.model.settings import wants_protection
+from onedr.opennebula import datastores
+from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
+from onedr.opennebula.vm_template import is_half_made
+from onedr.protection import keeper_lock
+from onedr.replication import write_records
+from onedr.replication.mirror_image import protect_image
 
 _USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
 
 
 def main(_: list[str]) -> str:
     """Answers one line for the hook's log."""
-    event = payload.read(sys.stdin.read())
+    event = payload.read_event(sys.stdin.read())
     if not event.succeeded or event.object_id is None:
         return "nothing to do"
     return on_image(FrontEnd(), event.object_id)
@@ -37,28 +40,28 @@ def on_image(frontend: FrontEnd, image_id: int) -> str:
         if error.code == NO_SUCH_OBJECT:
             return f"image {image_id} is gone"
         raise
-    datastore = protected.from_element(frontend.datastore(number(element, "DATASTORE_ID")))
+    datastore = datastores.from_element(frontend.datastore(number(element, "DATASTORE_ID")))
     if not wants_protection(datastore.settings, attributes(element)):
         return f"image {image_id} is not protected"
     if is_half_made(attributes(element)):
         return f"image {image_id} is still being taken over"
-    state = definition.image_state(element)
+    state = opennebula_objects.image_state(element)
     if state not in _USABLE:
         return f"image {image_id} is {state}"
-    if elsewhere.is_bridged(datastore.bridges):
-        wake.keeper(datastore.datastore_id)
+    if bridge_dispatch.is_bridged(datastore.bridges):
+        keeper_lock.wake_keeper(datastore.datastore_id)
         return f"image {image_id} is left to the keeper, which works on a bridge host"
-    source = parse.source(element.findtext("SOURCE") or "")
-    with ceph.connect(datastore.access) as pool:
+    source = parsing.source(element.findtext("SOURCE") or "")
+    with connection.connect(datastore.access) as pool:
         try:
             with pool.image(source.name, read_only=True) as image:
-                if not mirror.is_primary(image):
+                if not mirroring.is_primary(image):
                     return f"image {image_id} is the peer's copy"
         except rbd.ImageNotFound:
             return f"image {image_id} has no RBD image {source}"
-        changed = record.record_image(pool, datastore.settings, source.name, element, now)
+        changed = write_records.record_image(pool, datastore.settings, source.name, element, now)
         if state == "READY":
-            changed |= record.forget_vm(pool, source.name)
-        reason = protect(pool, source.name, datastore.settings)
-    wake.keeper(datastore.datastore_id)
+            changed |= write_records.forget_vm(pool, source.name)
+        reason = protect_image(pool, source.name, datastore.settings)
+    keeper_lock.wake_keeper(datastore.datastore_id)
     return f"image {image_id}: record {'written' if changed else 'unchanged'}, {reason or 'mirrored'}"

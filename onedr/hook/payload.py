@@ -1,7 +1,7 @@
 """What the hook manager hands over: `state BASE64` or `one.<call> BASE64` on standard input (ONED-FACTS §4).
 
-API hooks are not escaped by oned: user text may mangle or forge what comes after it. Only RESULT and the first id are
-read, both of which stand before any user text; everything else is asked from the API.
+API hooks are not escaped by oned: user text may mangle or forge what comes after it. Only RESULT and the
+first id are read, both of which stand before any user text; everything else is asked from the API.
 """
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import base64
 import re
 from dataclasses import dataclass
 
-from onedr.errors import InputError
+from onedr.model.errors import InputError
 
 _RESULT = re.compile(r"<RESULT>(\d+)</RESULT>")
 _IN = re.compile(r"<POSITION>(\d+)</POSITION>\s*<TYPE>IN</TYPE>\s*<VALUE>(\d+)</VALUE>")
 _OBJECT_ID = re.compile(r"\A\s*<(IMAGE|VM|DATASTORE)>\s*<ID>(\d+)</ID>")
 _ID_POSITION = {"one.vm.action": 3}  # its first argument is the action's name
-_NO_ID = ("one.datastore.allocate", "one.image.allocate", "one.vm.allocate")  # the new id comes after the user's text
+# the new id comes after the user's text
+_NO_ID = ("one.datastore.allocate", "one.image.allocate", "one.vm.allocate")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Event:
     succeeded: bool
 
 
-def read(text: str) -> Event:
+def read_event(text: str) -> Event:
     """Decode standard input. Raises InputError for garbage."""
     call, _, encoded = text.strip().partition(" ")
     try:

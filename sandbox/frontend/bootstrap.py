@@ -1,22 +1,22 @@
-"""What exists in a front-end from its first start, and which kinds of objects there are."""
+"""The objects that a front-end has from its first start, and the kinds of objects there are."""
 from __future__ import annotations
 
-from sandbox.frontend.clusters import Cluster, SecurityGroup, Zone
-from sandbox.frontend.context import Frontend
-from sandbox.frontend.datastores import Datastore, create
-from sandbox.frontend.documents import Document
-from sandbox.frontend.errors import ApiError
-from sandbox.frontend.hooks import Hook
-from sandbox.frontend.hosts import Host
-from sandbox.frontend.images import Image
-from sandbox.frontend.objects import PoolObject
-from sandbox.frontend.templates import Template
-from sandbox.frontend.users import Group, User, digest
-from sandbox.frontend.vms import VM
-from sandbox.frontend.vmtemplates import VMTemplate
-from sandbox.frontend.vnets import VNet
+from sandbox.frontend.frontend import Frontend
+from sandbox.frontend.objects.clusters import Cluster, Zone
+from sandbox.frontend.objects.datastores import Datastore, create
+from sandbox.frontend.objects.documents import Document
+from sandbox.frontend.objects.errors import ApiError
+from sandbox.frontend.objects.hooks import Hook
+from sandbox.frontend.objects.hosts import Host
+from sandbox.frontend.objects.images import Image
+from sandbox.frontend.objects.pool_object import PoolObject
+from sandbox.frontend.objects.security_groups import SecurityGroup
+from sandbox.frontend.objects.templates import Template
+from sandbox.frontend.objects.users import Group, User, digest
+from sandbox.frontend.objects.vms import VM
+from sandbox.frontend.objects.vnets import VNet
 
-KINDS: list[type[PoolObject]] = [User, Group, Host, Cluster, Zone, SecurityGroup, Datastore, Image, VM, VMTemplate,
+KINDS: list[type[PoolObject]] = [User, Group, Host, Cluster, Zone, SecurityGroup, Datastore, Image, VM,
                                  VNet, Document, Hook]
 _SHARED = [1, 1, 0, 1, 0, 0, 0, 0, 0]
 
@@ -51,7 +51,8 @@ def _datastore(frontend: Frontend, oid: int, name: str, attributes: dict[str, st
     try:
         create(made, template, frontend.config, str(frontend.datastores_path))
     except ApiError:
-        # A tree without these drivers keeps the numbers, so that ids of others stay the same.
-        made.template, made.ds_mad, made.tm_mad = template, attributes.get("DS_MAD", "-"), attributes["TM_MAD"]
+        # In a tree without these drivers the datastores exist all the same, so that later ids do not change.
+        made.template, made.tm_mad = template, attributes["TM_MAD"]
+        made.ds_mad = attributes.get("DS_MAD", "-")
         made.base_path = f"{frontend.datastores_path}/{oid}"
     frontend.store.put(made)

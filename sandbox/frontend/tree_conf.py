@@ -4,7 +4,7 @@ from __future__ import annotations
 _TM_SHARED = 'LN_TARGET="NONE", CLONE_TARGET="SYSTEM", SHARED="YES", DS_MIGRATE="YES"'
 
 ONED_CONF = f"""\
-# Front-end of a OneDR sandbox. The grammar is oned's; drivers are added by editing the lists and adding *_CONF lines.
+# Front-end of a OneDR sandbox. The grammar is oned's; to add a driver, edit the lists and add *_CONF lines.
 
 HOSTNAME = "127.0.0.1"
 MANAGER_TIMER = 15
@@ -102,7 +102,8 @@ DS_MAD_CONF = [
 ]
 
 DS_MAD_CONF = [
-    NAME = "ceph", REQUIRED_ATTRS = "DISK_TYPE,BRIDGE_LIST", PERSISTENT_ONLY = "NO", MARKETPLACE_ACTIONS = "export"
+    NAME = "ceph", REQUIRED_ATTRS = "DISK_TYPE,BRIDGE_LIST", PERSISTENT_ONLY = "NO",
+    MARKETPLACE_ACTIONS = "export"
 ]
 
 DATASTORE_ENCRYPTED_ATTR = "RESTIC_PASSWORD"

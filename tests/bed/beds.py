@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,9 +90,14 @@ def sites() -> Iterator[Sites]:
         return
     with temporary(frontends=True) as made:
         a, b = (of_site(site) for site in made.sites.values())
-        for cloud in (a, b):
-            cloud.furnish()
+        furnish(a, b)
         yield Sites(made, a, b, False)
+
+
+def furnish(*clouds: Cloud) -> None:
+    """Furnish front-ends side by side: most of it is waiting for their first monitoring."""
+    with ThreadPoolExecutor(len(clouds)) as pool:
+        list(pool.map(Cloud.furnish, clouds))
 
 
 def _real_sites() -> Sites:
@@ -109,5 +115,5 @@ def _real_sites() -> Sites:
             prefix=("ip", "netns", "exec", site.netns), vm_mad=os.environ.get("VM_MAD", "sandbox"),
             im_mad=os.environ.get("IM_MAD", "dummy"), environment={"SANDBOX_SITE": str(site.folder)},
         ))
-        clouds[-1].furnish()
+    furnish(*clouds)
     return Sites(made, *clouds, True)

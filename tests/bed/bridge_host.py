@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from onedr.setup import tree
+from onedr.install import tree
 from sandbox.layout import REPO, Site
 from sandbox.network import inside
 from sandbox.waiting import until

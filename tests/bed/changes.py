@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import workload as w
 
-from onedr.ports.ceph import Pool
+from onedr.ceph.connection import Pool
 from sandbox.cloud import NETWORK, Cloud
 from sandbox.waiting import until
 

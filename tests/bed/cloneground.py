@@ -19,7 +19,7 @@ from sandbox.layout import Site
 from sandbox.waiting import until
 
 LIMIT_S = 90  # of every wait; reached only when something is broken
-_KEEPER = b"onedr.ops.keeper"
+_KEEPER = b"onedr.driver.keeper_process"
 
 
 @dataclass

@@ -5,7 +5,7 @@ from typing import Any
 
 import workload as w
 
-from onedr.ports.ceph import Pool
+from onedr.ceph.connection import Pool
 from sandbox.cloud import Cloud
 
 NETWORK = "fire-drill"

@@ -18,9 +18,10 @@ from xmlrpc.server import SimpleXMLRPCServer
 import rados
 import rbd
 
-from onedr.model import CephAccess, Settings
-from onedr.ops import clones, protect
-from onedr.ports import ceph, mirror
+from onedr.ceph import connection as ceph_connection
+from onedr.ceph import mirroring
+from onedr.model.types import CephAccess, Settings
+from onedr.replication import clone_order, mirror_image
 from sandbox.bed import Bed
 from sandbox.ceph.cluster import connect
 from sandbox.layout import POOL, REPO, Site, addresses
@@ -203,8 +204,8 @@ def omap(io: rados.Ioctx, name: str) -> dict[str, bytes]:
 
 def publish(site: Site, name: str) -> None:
     """A mirror snapshot, under the lock that the product's own take: two at once crash librbd (docs/measured.md)."""
-    with ceph.connect(CephAccess("one", "oneadmin", str(site.ceph_conf))) as pool, pool.image(name) as found:
-        mirror.publish(pool, found)
+    with ceph_connection.connect(CephAccess("one", "oneadmin", str(site.ceph_conf))) as pool, pool.image(name) as found:
+        mirroring.publish_changes(pool, found)
 
 
 def arrives(site: Site, name: str, sha256: str, limit_s: float = 60) -> None:
@@ -302,12 +303,12 @@ def sha256(data: bytes) -> str:
 def admitted(site: Site, *names: str) -> None:
     """What the keeper does for clones that wait for the snapshot of their base, until these are mirrored."""
     settings = Settings(protect=True)
-    with ceph.connect(CephAccess(POOL, "oneadmin", str(site.ceph_conf))) as pool:
+    with ceph_connection.connect(CephAccess(POOL, "oneadmin", str(site.ceph_conf))) as pool:
         for name in names:
             def through(name: str = name) -> bool:
-                waiting = protect.begin(pool, name, settings)
+                waiting = mirror_image.begin(pool, name, settings)
                 if waiting and waiting.base:
-                    clones.look(pool, settings, [waiting.base])
+                    clone_order.read_order(pool, settings, [waiting.base])
                 return waiting is None
 
             until(f"{name} to be mirrored", through, 60, 0.2)

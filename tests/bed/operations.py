@@ -12,10 +12,10 @@ import rbd
 import workload as w
 from lxml import etree
 
-from onedr.model import MIB
-from onedr.policy import definition
-from onedr.ports import mirror
-from onedr.ports.ceph import Pool
+from onedr.ceph import mirroring
+from onedr.ceph.connection import Pool
+from onedr.model.types import MIB
+from onedr.opennebula import objects as opennebula_objects
 from sandbox.cloud import Cloud
 from sandbox.waiting import SandboxError, until
 
@@ -70,7 +70,7 @@ class Ground:
         with self.here.image(name) as image:
             for offset in (0, int(time.monotonic()) % 10 * MIB + 12345):
                 image.write(os.urandom(MIB), offset)
-            mirror.publish(self.here, image)
+            mirroring.publish_changes(self.here, image)
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def expected(cloud: Cloud) -> dict[str, set[str]]:
     for summary in frontend.vms():
         vm = frontend.vm(int(summary.findtext("ID")))
         trees = {tree.findtext("DISK_ID"): tree for tree in vm.iterfind("SNAPSHOTS")}
-        for disk in definition.vm_record(vm, {cloud.datastore_id}).disks:
+        for disk in opennebula_objects.vm_record(vm, {cloud.datastore_id}).disks:
             name = str(disk.rbd).rpartition("/")[2]
             found[name] = _ids(trees.get(str(disk.disk_id)))
             if disk.clone:
@@ -163,7 +163,7 @@ def settled(ground: Ground, *touched: str, renewed: tuple[str, ...] = ()) -> Non
         found = identity(ground.here, name)
         assert ground.ids.setdefault(name, found) == found, f"{name} is another RBD image now"
         with ground.here.image(name, read_only=True) as image:
-            assert mirror.mode(image) is not None
+            assert mirroring.mirror_mode(image) is not None
         assert identity(ground.there, name)[1] == found[1]
     for name in touched:
         for snapshot in (None, *sorted(held(ground.here, name) - {"snap"})):
@@ -204,9 +204,9 @@ def _leftovers(ground: Ground) -> list[str]:
 def _wrong_records(ground: Ground) -> list[str]:
     found = []
     for image in w.frontend(ground.cloud).images():
-        if image.findtext("DATASTORE_ID") != str(ground.cloud.datastore_id) or definition.image_state(image) not in _USABLE:
+        if image.findtext("DATASTORE_ID") != str(ground.cloud.datastore_id) or opennebula_objects.image_state(image) not in _USABLE:
             continue
-        name, wanted = (image.findtext("SOURCE") or "").rpartition("/")[2], definition.image_record(image)
+        name, wanted = (image.findtext("SOURCE") or "").rpartition("/")[2], opennebula_objects.image_record(image)
         for site, pool in (("here", ground.here), ("there", ground.there)):
             if w.image_record(pool, name) != wanted:
                 found.append(f"{site}: {name} says {w.image_record(pool, name)}, not {wanted}")

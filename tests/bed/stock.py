@@ -8,9 +8,9 @@ from typing import Any
 import rbd
 import workload as w
 
-from onedr.ops import action
-from onedr.ports import mirror
-from onedr.ports.ceph import Pool
+from onedr.ceph import mirroring
+from onedr.ceph.connection import Pool
+from onedr.runs import request as runs_request
 from sandbox.cloud import Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import until
@@ -72,7 +72,7 @@ class Stock:
 
     def kill_after(self, verb: str, items: int, **asked: Any) -> None:
         """Start the verb's executable and SIGKILL it when it has told of so many items."""
-        request = action.Request(verb, **asked)
+        request = runs_request.Request(verb, **asked)
         with w.start_action(self.cloud, request, self.datastore_id) as child:
             assert child.stdout is not None
             seen = 0
@@ -113,7 +113,7 @@ def outside(pool: Pool, name: str) -> dict[str, Any]:
             parent = None
         return {
             "id": image.id(), "size": image.size(), "features": image.features(), "flags": image.flags(), "parent": parent,
-            "metadata": sorted(image.metadata_list()), "snapshots": snapshots, "mode": mirror.mode(image),
+            "metadata": sorted(image.metadata_list()), "snapshots": snapshots, "mode": mirroring.mirror_mode(image),
         }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 import workload as w
+from beds import furnish
 from bridge_host import Bridges, bridges
 
 from sandbox.bed import temporary
@@ -30,8 +31,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         patch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")  # of the front-ends too
         with temporary(frontends=True) as bed, bridges(folder, bed.sites["site-a"], ("bridge-1",)) as line:
             a, b = (of_site(site) for site in bed.sites.values())
-            for cloud in (a, b):
-                cloud.furnish()
+            furnish(a, b)
             _only_by_bridge(a, line)
             yield Ground(a, b, line)
 

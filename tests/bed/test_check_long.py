@@ -125,7 +125,7 @@ def test_with_profile_rbd_alone_what_may_not_be_read_is_told(sites: Sites, disks
 def test_after_a_failover_both_sites_say_what_comes_next(sites: Sites, disks: list[str]) -> None:
     """Last: site A is lost, site B takes over, and site A comes back."""
     a, b = sites.a, sites.b
-    until("a recovery point", lambda: all(vm["recovery_point"] for vm in w.status(b)["vms"]), LIMIT_S, 0.5)
+    w.wait_point(b, limit_s=LIMIT_S)
     sites.kill_a()
     assert problems(check(b, DATASTORE)) == {"PEER"}
     b.run("onedr", "failover", DATASTORE)

@@ -13,10 +13,10 @@ import rbd
 from cloneground import LIMIT_S, Ground, ended, ground, thin
 from driver_calls import MIB, contents, facts, mode_of, refused, succeeded
 
-from onedr.model import CephAccess, Mode
-from onedr.ops import clones, parallel
-from onedr.ops.protect import PROBLEM_KEY
-from onedr.ports import base, ceph, images, mirror
+from onedr.ceph import base_snapshot, connection, images, mirroring, parallel
+from onedr.model.types import CephAccess, Mode
+from onedr.replication import clone_order
+from onedr.replication.mirror_image import PROBLEM_KEY
 from sandbox.bed import Bed
 from sandbox.ceph.keys import PEER_ATTRIBUTES
 from sandbox.waiting import until
@@ -55,7 +55,7 @@ def test_a_clone_follows_its_bases_snapshot_and_no_vm_waits(g: Ground, tmp_path:
         assert mode_of(g.site, first) is None
         assert calls.metadata(g.site, first)[PROBLEM_KEY] == f"waits until the snapshot of its base {name} is at the peer"
         until("the keeper to say what waits", lambda: g.told(f"waits until the snapshot of its base {name}"), LIMIT_S)
-        assert mode_of(g.site, first) is None and clones.THERE_KEY not in calls.metadata(g.site, name)
+        assert mode_of(g.site, first) is None and clone_order.THERE_KEY not in calls.metadata(g.site, name)
     finally:
         g.bed.start("site-b", "mirror")
     until("the clone to be mirrored", lambda: mode_of(g.site, first) == JOURNAL, LIMIT_S)
@@ -152,14 +152,14 @@ def test_clones_made_while_the_last_one_goes(g: Ground, tmp_path: Path) -> None:
 
 COME_AND_GO = """
 import sys
-from onedr.model import CephAccess
-from onedr.ports import base, ceph, images
-with ceph.connect(CephAccess("one", "oneadmin", sys.argv[1])) as pool:
+from onedr.ceph import base_snapshot, connection, images
+from onedr.model.types import CephAccess
+with connection.connect(CephAccess("one", "oneadmin", sys.argv[1])) as pool:
     for turn in range(10):
         name = f"one-535-{sys.argv[2]}-{turn}"
-        base.clone(pool, "one-535", name)
-        images.remove(pool, name)
-        base.drop_snapshot(pool, "one-535")
+        base_snapshot.clone_from_base(pool, "one-535", name)
+        images.remove_image(pool, name)
+        base_snapshot.drop_base_snapshot(pool, "one-535")
 """
 
 
@@ -167,23 +167,23 @@ with ceph.connect(CephAccess("one", "oneadmin", sys.argv[1])) as pool:
 def test_a_bases_snapshot_comes_and_goes_under_the_making_of_clones(g: Ground) -> None:
     """The same race, dense: three VMs at a time come and go, each drops @snap at its end when it may.
 
-    A process each, as drivers are. Without the lock of ports/alone.py librbd 16.2 dies now and then (docs/measured.md).
+    A process each, as drivers are. Without the lock of onedr/ceph/image_lock.py librbd 16.2 dies now and then (docs/measured.md).
     """
     access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
-    with ceph.connect(access) as pool:
+    with connection.connect(access) as pool:
         pool.rbd.create(pool.io, "one-535", 4 * MIB, old_format=False)
         words = [sys.executable, "-c", COME_AND_GO, str(g.site.ceph_conf)]
         ended([Popen([*words, str(vm)], stdout=PIPE, stderr=PIPE) for vm in range(3)])
-        base.drop_snapshot(pool, "one-535")
+        base_snapshot.drop_base_snapshot(pool, "one-535")
         assert [name for name in pool.names() if name.startswith("one-535")] == ["one-535"]
         with pool.image("one-535") as image:
             assert images.snapshots(image) == []
-        images.remove(pool, "one-535")
+        images.remove_image(pool, "one-535")
 
 
 def test_a_driver_and_the_keeper_enable_at_once(g: Ground) -> None:
     access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
-    with ceph.connect(access) as one, ceph.connect(access) as other:
+    with connection.connect(access) as one, connection.connect(access) as other:
         for number, mode in enumerate([Mode.JOURNAL, Mode.SNAPSHOT] * 5):
             name = f"race-{number}"
             one.rbd.create(one.io, name, 8 * MIB, old_format=False)
@@ -191,7 +191,7 @@ def test_a_driver_and_the_keeper_enable_at_once(g: Ground) -> None:
             def enable(way: int, name: str = name, mode: Mode = mode) -> None:
                 pool = (one, other)[way % 2]
                 with pool.image(name) as image:
-                    mirror.enable(pool, image, mode)
+                    mirroring.enable_mirroring(pool, image, mode)
 
             assert set(parallel.each(range(4), enable, 30).values()) == {None}
             assert mode_of(g.site, name) is not None
@@ -210,7 +210,7 @@ def test_where_the_peer_cannot_be_read_a_clone_does_not_wait(g: Ground, tmp_path
     try:
         dark = g.clone(7, name)
         until("the keeper to mirror it all the same", lambda: mode_of(g.site, dark) == JOURNAL, LIMIT_S)
-        assert clones.THERE_KEY not in calls.metadata(g.site, name)
+        assert clone_order.THERE_KEY not in calls.metadata(g.site, name)
     finally:
         g.bed.heal()
     g.protected(dark)

@@ -12,9 +12,9 @@ import rbd
 from cloneground import LIMIT_S, Ground, ground
 from driver_calls import MIB, digest, facts
 
-from onedr.model import CephAccess, Settings
-from onedr.ops import gather
-from onedr.ports import ceph
+from onedr.ceph import connection
+from onedr.model.types import CephAccess, Settings
+from onedr.replication import image_facts
 from sandbox.bed import Bed
 from sandbox.layout import Site
 from sandbox.waiting import until
@@ -45,8 +45,8 @@ def newest_is_complete(here: Site, there: Site, name: str) -> bool:
 
 def problems(site: Site, name: str) -> str:
     """What OneDR finds wrong with an image."""
-    with ceph.connect(CephAccess("one", "oneadmin", str(site.ceph_conf))) as pool:
-        found = gather.image_facts(pool, name, Settings(protect=True))
+    with connection.connect(CephAccess("one", "oneadmin", str(site.ceph_conf))) as pool:
+        found = image_facts.image_facts(pool, name, Settings(protect=True))
     assert found is not None
     return "; ".join(found.problems)
 

@@ -15,11 +15,11 @@ import rbd
 from cloneground import LIMIT_S, Ground, ended, ground
 from driver_calls import MIB, contents, facts, image, mode_of, refused, succeeded
 
-from onedr.model import CephAccess, Settings
-from onedr.ops import flatten
-from onedr.ops.protect import PROBLEM_KEY
-from onedr.ports import base, ceph, images, usage
-from onedr.ports.lease import Place
+from onedr.ceph import base_snapshot, connection, images, space
+from onedr.ceph.exclusive_lock import ExclusiveLock
+from onedr.model.types import CephAccess, Settings
+from onedr.protection import flatten
+from onedr.replication.mirror_image import PROBLEM_KEY
 from sandbox.bed import Bed
 from sandbox.waiting import until
 
@@ -45,10 +45,10 @@ def why(g: Ground, disk: str) -> str:
 
 
 @pytest.fixture
-def held(g: Ground) -> Iterator[Place]:
+def held(g: Ground) -> Iterator[ExclusiveLock]:
     """Somebody else flattens of this datastore: no keeper may begin."""
-    with ceph.connect(CephAccess("one", "oneadmin", str(g.site.ceph_conf))) as pool:
-        place = Place(pool, f"onedr.flatten.{calls.DATASTORE_ID}")
+    with connection.connect(CephAccess("one", "oneadmin", str(g.site.ceph_conf))) as pool:
+        place = ExclusiveLock(pool, f"onedr.flatten.{calls.DATASTORE_ID}")
         until("the place", place.take, LIMIT_S)
         yield place
         place.leave()
@@ -56,7 +56,7 @@ def held(g: Ground) -> Iterator[Place]:
 
 @pytest.mark.parametrize("attributes", [{"DR_CLONES": "FLATTEN"}, {"DR_MODE": "SNAPSHOT"}])
 def test_many_at_once_begin_before_they_are_flattened_and_end_protected(
-    g: Ground, held: Place, tmp_path: Path, attributes: dict[str, str]
+    g: Ground, held: ExclusiveLock, tmp_path: Path, attributes: dict[str, str]
 ) -> None:
     g.settings(**attributes)
     number = 700 + len(attributes.get("DR_MODE", ""))
@@ -114,13 +114,13 @@ def test_a_disk_under_way_says_so_and_can_be_deleted(g: Ground, slowly: None, tm
 def test_who_removes_a_disk_ends_its_flattening(g: Ground, slowly: None, tmp_path: Path) -> None:
     name = g.slow_base(714, tmp_path)
     access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
-    with ceph.connect(access) as pool, ceph.connect(access) as other:
-        base.clone(pool, name, f"{name}-9-0")
-        queue = flatten.Queue(flatten.Flattener(pool, Settings(flatten_clones=True)), flatten.place(pool, 999))
+    with connection.connect(access) as pool, connection.connect(access) as other:
+        base_snapshot.clone_from_base(pool, name, f"{name}-9-0")
+        queue = flatten.Queue(flatten.Flattener(pool, Settings(flatten_clones=True)), flatten.flatten_lock(pool, 999))
         queue.want(f"{name}-9-0", "waits")
         queue.step()
         until("some of it", lambda: re.search("[1-9]0 %", str(queue.running())), LIMIT_S, 0.02)
-        remover = threading.Thread(target=images.remove, args=(other, f"{name}-9-0"))
+        remover = threading.Thread(target=images.remove_image, args=(other, f"{name}-9-0"))
         remover.start()
         until("its end", lambda: flatten.heed_removals(pool, queue) or not queue.running(), LIMIT_S)
         assert queue.done == [], "it did not come to its end by itself"
@@ -166,7 +166,7 @@ def test_without_room_nothing_is_flattened_and_the_reason_is_shown(g: Ground) ->
     succeeded(made, "one/one-713\n")
     for block in range(256):  # a little in each object: counted whole
         calls.write(g.site, "one-713", b"x" * 512, block * 4 * MIB)
-    with ceph.connect(CephAccess("one", "oneadmin", str(g.site.ceph_conf))) as pool:
+    with connection.connect(CephAccess("one", "oneadmin", str(g.site.ceph_conf))) as pool:
         stored = next(int(entry["stats"]["stored"]) for entry in pool.mon(prefix="df", detail="detail")["pools"]
                       if entry["name"] == "one")
     quota(g, stored + 512 * MIB)
@@ -188,16 +188,16 @@ def quota(g: Ground, size: int) -> None:
 
 def test_room_is_what_the_base_holds(g: Ground) -> None:
     """A large empty base needs none; a hole counts nothing."""
-    with ceph.connect(CephAccess("one", "oneadmin", str(g.site.ceph_conf))) as pool:
+    with connection.connect(CephAccess("one", "oneadmin", str(g.site.ceph_conf))) as pool:
         pool.rbd.create(pool.io, "sparse", 1 << 40, old_format=False)
         with pool.image("sparse") as opened:
             opened.write(b"x" * MIB, 5 << 30)
             opened.create_snap("snap")
         parent = ("one", "sparse", "snap")
-        assert (usage.held(pool, parent, 1 << 40), usage.held(pool, parent, 1 << 30)) == (4 * MIB, 0)
-        assert usage.lack(pool, "one", 4 * MIB) is None
-        assert "it needs 1048576 MiB and pool one has" in str(usage.lack(pool, "one", 1 << 40))
-        assert "does not list pool none" in str(usage.lack(pool, "none", 1))
+        assert (space.held(pool, parent, 1 << 40), space.held(pool, parent, 1 << 30)) == (4 * MIB, 0)
+        assert space.lack(pool, "one", 4 * MIB) is None
+        assert "it needs 1048576 MiB and pool one has" in str(space.lack(pool, "one", 1 << 40))
+        assert "does not list pool none" in str(space.lack(pool, "none", 1))
         with pool.image("sparse") as opened:
             opened.remove_snap("snap")
         pool.rbd.remove(pool.io, "sparse")
@@ -205,8 +205,8 @@ def test_room_is_what_the_base_holds(g: Ground) -> None:
 
 def test_the_place_is_one_processs_until_it_gives_it_back(g: Ground) -> None:
     access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
-    with ceph.connect(access) as pool, ceph.connect(access) as other:
-        mine, yours = Place(pool, "onedr.flatten.9"), Place(other, "onedr.flatten.9")
+    with connection.connect(access) as pool, connection.connect(access) as other:
+        mine, yours = ExclusiveLock(pool, "onedr.flatten.9"), ExclusiveLock(other, "onedr.flatten.9")
         assert (mine.take(), yours.take(), mine.take()) == (True, False, True)
         yours.leave()
         assert not yours.take(), "what is not ours is not given back"

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import workload as w
 
-from onedr.model import MIB
-from onedr.ops.protect import parent_of
-from onedr.ports import mirror
-from onedr.ports.ceph import Pool
-from onedr.ports.lease import Place
+from onedr.ceph import mirroring
+from onedr.ceph.connection import Pool
+from onedr.ceph.exclusive_lock import ExclusiveLock
+from onedr.model.types import MIB
+from onedr.replication.mirror_image import parent_of
 from sandbox.guest import ledger
 from sandbox.waiting import until
 
@@ -27,7 +27,7 @@ def test_a_running_guests_disk_is_flattened_under_it(sites: Sites) -> None:
     with w.open_pool(a) as here, w.open_pool(sites.b) as there:
         with here.image(w.rbd_name(a, base)) as image:
             image.write(os.urandom(16 * MIB), 16 * MIB)
-        place = Place(here, f"onedr.flatten.{a.datastore_id}")
+        place = ExclusiveLock(here, f"onedr.flatten.{a.datastore_id}")
         until("the place", place.take, _LIMIT_S)
         vm = w.create_vm(a, "worker", [base])
         name = w.disks_of(w.wanted_record(a, vm))[0]
@@ -48,7 +48,7 @@ def test_a_running_guests_disk_is_flattened_under_it(sites: Sites) -> None:
         until("equal data", lambda: read(here, name) == read(there, name), _LIMIT_S, 0.5)
         with here.image(name, read_only=True) as image:
             assert ledger.lost(w.told(a, vm), ledger.read_image(image)) == []
-            assert mirror.is_primary(image)
+            assert mirroring.is_primary(image)
         assert read(here, name)[16 * MIB :] == read(here, w.rbd_name(a, base))[16 * MIB :]
 
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 def test_a_site_that_was_only_cut_off_gives_way_when_the_line_is_mended(sites: Sites) -> None:
     a, b = sites.a, sites.b
     home, disk = start(sites)
-    until("a recovery point", lambda: all(vm["recovery_point"] for vm in w.status(b)["vms"]), 60, 0.5)
+    w.wait_point(b, limit_s=60)
     sites.bed.cut()
     try:
         run(b, "failover", "--confirm", DATASTORE, "--yes")

@@ -14,8 +14,8 @@ import workload as w
 from drills import NETWORK as DRILL_NETWORK
 from drills import make_network, site_as_it_is, snapshots_of
 
-from onedr import names
-from onedr.ops.action import Request
+from onedr.model import names
+from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, NETWORK, Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import until
@@ -72,6 +72,7 @@ def prepare(story: Story) -> None:
             w.wait_recorded(a, vm, there)
             story.disks[name] = w.disks_of(w.wanted_record(a, vm))
     w.wait_complete(a, [disk for disks in story.disks.values() for disk in disks])
+    w.wait_point(b, list(story.vms))
     for name in ("db", "web"):
         w.wait_writing(a, story.vms[name], 5)
 

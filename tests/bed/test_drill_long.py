@@ -7,7 +7,7 @@ import pytest
 import workload as w
 from drills import make_network, site_as_it_is
 
-from onedr import names
+from onedr.model import names
 from sandbox.cloud import DATASTORE
 from sandbox.waiting import until
 
@@ -28,6 +28,7 @@ def test_a_drill_in_snapshot_mode_and_a_cleanup_that_the_peer_does_not_answer(si
     with w.open_pool(b) as there:
         w.wait_recorded(a, vm, there)
     w.wait_complete(a, [disk])
+    w.wait_point(b, ["db"])
     w.wait_writing(a, vm, 5)
     before = {cloud.name: site_as_it_is(cloud) for cloud in (a, b)}
     assert b.onedr("drill", "start", DATASTORE)["drill"] == "PASSED"

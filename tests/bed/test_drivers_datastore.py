@@ -12,10 +12,23 @@ from typing import Any
 import driver_calls as calls
 import pytest
 import rbd
-from driver_calls import MIB, Drivers, arrives, contents, datastore, digest, facts, image, metadata, refused, succeeded
+from driver_calls import (
+    MIB,
+    Drivers,
+    arrives,
+    contents,
+    datastore,
+    digest,
+    facts,
+    image,
+    metadata,
+    refused,
+    succeeded,
+)
 
-from onedr.model import CephAccess
-from onedr.ports import ceph, images, intents, records
+from onedr.ceph import connection, images, pending_images
+from onedr.model.types import CephAccess
+from onedr.replication import records
 from sandbox.bed import Bed
 from sandbox.ceph.cluster import command, connect
 from sandbox.layout import Site
@@ -164,13 +177,13 @@ def test_the_second_site_names_its_images_apart(here: Drivers, site: Site):
 
 def test_a_name_without_an_image_from_a_create_that_was_killed_inside_ceph_is_no_obstacle(here: Drivers, site: Site):
     assert here.ds("mkfs", image(139), datastore(site)).returncode == 0
-    with ceph.connect(CephAccess("one", "admin", str(site.ceph_conf))) as pool:
+    with connection.connect(CephAccess("one", "admin", str(site.ceph_conf))) as pool:
         maker = images.maker(pool, "one-139")
         with pool.image("one-139") as found:
             header = f"rbd_header.{found.id()}"
         pool.io.remove_object(header)
         refused(here.ds("mkfs", image(139), datastore(site)), "exists already and belongs to nobody")
-        intents.note(pool, "one-139", maker)
+        pending_images.note_pending(pool, "one-139", maker)
         assert here.ds("mkfs", image(139), datastore(site)).returncode == 0
         assert images.maker(pool, "one-139") == maker and pool.names().count("one-139") == 1
 

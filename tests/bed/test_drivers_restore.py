@@ -15,7 +15,19 @@ from pathlib import Path
 import driver_calls as calls
 import pytest
 import rbd
-from driver_calls import DATASTORE_ID, MIB, SYSTEM_ID, Drivers, arrives, contents, datastore, digest, image, refused, succeeded
+from driver_calls import (
+    DATASTORE_ID,
+    MIB,
+    SYSTEM_ID,
+    Drivers,
+    arrives,
+    contents,
+    datastore,
+    digest,
+    image,
+    refused,
+    succeeded,
+)
 
 from sandbox.bed import Bed
 from sandbox.layout import Site

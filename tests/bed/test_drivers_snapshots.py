@@ -12,11 +12,23 @@ from pathlib import Path
 import driver_calls as calls
 import pytest
 import rbd
-from driver_calls import DATASTORE_ID, MIB, SYSTEM_ID, Drivers, contents, datastore, digest, facts, image, refused, succeeded
+from driver_calls import (
+    DATASTORE_ID,
+    MIB,
+    SYSTEM_ID,
+    Drivers,
+    contents,
+    datastore,
+    digest,
+    facts,
+    image,
+    refused,
+    succeeded,
+)
 
-from onedr.model import CephAccess, Settings
-from onedr.ops.protect import begin
-from onedr.ports import ceph
+from onedr.ceph import connection
+from onedr.model.types import CephAccess, Settings
+from onedr.replication.mirror_image import begin
 from sandbox.bed import Bed
 from sandbox.layout import Site
 from sandbox.waiting import until
@@ -77,7 +89,7 @@ def mirrored(here: Drivers, there: Site, name: str) -> None:
     """What the keeper does, which is out of the way here: mirror a clone once its parent's snapshot is at the peer."""
     _, base, snapshot = facts(here.site, name)["parent"]
     until(f"{base}@{snapshot} at the peer", lambda: snapshot in content(there, base), 60, 0.2)
-    with ceph.connect(CephAccess("one", "oneadmin", str(here.site.ceph_conf))) as pool:
+    with connection.connect(CephAccess("one", "oneadmin", str(here.site.ceph_conf))) as pool:
         assert begin(pool, name, Settings(protect=True), patient=False) is None
 
 

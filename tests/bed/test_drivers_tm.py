@@ -9,7 +9,19 @@ from pathlib import Path
 import driver_calls as calls
 import pytest
 import rbd
-from driver_calls import MIB, SYSTEM_ID, Drivers, arrives, contents, datastore, digest, facts, image, refused, succeeded
+from driver_calls import (
+    MIB,
+    SYSTEM_ID,
+    Drivers,
+    arrives,
+    contents,
+    datastore,
+    digest,
+    facts,
+    image,
+    refused,
+    succeeded,
+)
 
 from sandbox.bed import Bed
 from sandbox.ceph.cluster import command, connect

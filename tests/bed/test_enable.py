@@ -9,8 +9,8 @@ import pytest
 import stock as s
 import workload as w
 
-from onedr.model import Mode
-from onedr.ports import journal
+from onedr.model.types import Mode
+from onedr.runs import journal
 from sandbox.cloud import DATASTORE
 from sandbox.waiting import until
 
@@ -232,7 +232,7 @@ def test_snapshot_mode_leaves_no_schedule_and_an_attribute_can_ask_for_the_end(s
 
 
 def test_a_keeper_that_comes_late_leaves_a_stock_datastore_alone(stock: s.Stock, before: dict[str, Any]) -> None:
-    stock.cloud.run(sys.executable, "-m", "onedr.ops.keeper", str(stock.datastore_id))
+    stock.cloud.run(sys.executable, "-m", "onedr.driver.keeper_process", str(stock.datastore_id))
     assert stock.template() == before["template"]
 
 

@@ -102,13 +102,7 @@ def wait_protected(story: Story) -> None:
     for name, targets in (("db", ("vda",)), ("web", ("vda", "vdb"))):
         for target in targets:
             w.wait_writing(a, story.there[name].ID, 10, target)
-    now = time.time()
-
-    def recent() -> bool:
-        points = {vm["name"]: vm["recovery_point"] for vm in w.status(b)["vms"]}
-        return all((points.get(name) or 0) > now for name in ("db", "web"))
-
-    until("recovery points at site B", recent, 60, 0.5)
+    w.wait_point(b, ["db", "web"], after=time.time(), limit_s=60)
 
 
 def state_of(sites: Sites) -> Any:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import workload as w
 
-from onedr.ops.action import Request
-from onedr.ops.protect import parent_of
-from onedr.policy.plan import Kind
-from onedr.ports.ceph import Pool
+from onedr.ceph.connection import Pool
+from onedr.replication.mirror_image import parent_of
+from onedr.runs.request import Request
+from onedr.runs.steps import StepKind
 from sandbox.cloud import DATASTORE, NETWORK, Cloud
 from sandbox.waiting import until
 
@@ -85,7 +85,7 @@ def _kill_until_it_ends(b: Cloud) -> list[str]:
 def _at_a_step(child: subprocess.Popen[str]) -> str:
     """Kill after the first step that changes something; empty when the run ended before."""
     for event in _events(child):
-        if event["event"] == "step" and event["kind"] != Kind.CUT.value:  # the cut comes first in each run
+        if event["event"] == "step" and event["kind"] != StepKind.CUT.value:  # the cut comes first in each run
             child.kill()
             return f"{event['kind']} {event['target']}"
     assert child.wait(60) in (0, 2), "done, or nothing left to do"

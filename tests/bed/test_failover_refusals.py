@@ -10,7 +10,7 @@ import pytest
 import rbd
 import workload as w
 
-from onedr.ports import journal
+from onedr.runs import journal
 from sandbox.cloud import DATASTORE, NETWORK
 from sandbox.guest import ledger
 from sandbox.waiting import until
@@ -24,7 +24,7 @@ SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_RECOVERY_POINT", "DR_PROTECTED
 
 @dataclass
 class Ground:
-    """A VM at site A whose disk has a complete copy at site B."""
+    """A VM at site A whose disk has a complete copy and a recovery point at site B."""
 
     sites: Sites
     vm: int
@@ -39,6 +39,7 @@ def ground(sites: Sites) -> Iterator[Ground]:
     with w.open_pool(b) as there:
         w.wait_recorded(a, vm, there)
     w.wait_complete(a, [disk])
+    w.wait_point(b, ["worker"])
     w.wait_writing(a, vm)
     yield Ground(sites, vm, disk)
 

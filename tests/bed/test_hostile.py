@@ -9,7 +9,20 @@ from pathlib import Path
 import driver_calls as calls
 import pytest
 import rbd
-from driver_calls import DATASTORE_ID, MIB, SYSTEM_ID, Done, Drivers, Tree, contents, datastore, digest, image, refused, succeeded
+from driver_calls import (
+    DATASTORE_ID,
+    MIB,
+    SYSTEM_ID,
+    Done,
+    Drivers,
+    Tree,
+    contents,
+    datastore,
+    digest,
+    image,
+    refused,
+    succeeded,
+)
 
 from sandbox.bed import Bed
 from sandbox.ceph.cluster import command, connect

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from onedr.errors import RefusedError
-from onedr.facts import Proof
-from onedr.model import CephAccess, Mode, Settings
-from onedr.ops import probe
-from onedr.ports import ceph, estate, mirror, proofs
-from onedr.ports.ceph import Pool
+from onedr.ceph import cluster_info, connection, mirroring
+from onedr.ceph.connection import Pool
+from onedr.check import probe, probe_results
+from onedr.model.errors import RefusedError
+from onedr.model.records import ProbeResult
+from onedr.model.types import CephAccess, Mode, Settings
 from sandbox.bed import Bed
 from sandbox.layout import REPO, Site
 
@@ -26,21 +26,21 @@ DAMAGED = ("16.2.15",)  # releases known to damage clones in snapshot mode
 
 @contextmanager
 def opened(site: Site) -> Iterator[Pool]:
-    with ceph.connect(CephAccess("one", "oneadmin", str(site.ceph_conf))) as pool:
+    with connection.connect(CephAccess("one", "oneadmin", str(site.ceph_conf))) as pool:
         yield pool
 
 
-def measure(bed: Bed, mode: Mode, site: str = "site-a") -> tuple[Proof, list[str]]:
+def measure(bed: Bed, mode: Mode, site: str = "site-a") -> tuple[ProbeResult, list[str]]:
     stages: list[str] = []
     with opened(bed.sites[site]) as pool:
-        return probe.probe(pool, Settings(), mode, stages.append), stages
+        return probe.run_probe(pool, Settings(), mode, stages.append), stages
 
 
 def contents(site: Site) -> dict[str, Any]:
     """Images, Ceph's trash, locks and notes of the probe; the object that holds verdicts stays on purpose."""
     with opened(site) as pool:
         ours = {entry.key for entry in pool.io.list_objects() if entry.key.startswith("onedr.")}
-        stays = {proofs.OBJECT, "onedr.alone"}
+        stays = {probe_results.OBJECT, "onedr.alone"}
         return {"images": pool.names(), "trash": list(pool.rbd.trash_list(pool.io)), "objects": ours - stays}
 
 
@@ -54,11 +54,11 @@ def clean(ceph_bed: Bed) -> Iterator[None]:
     assert [contents(site) for site in ceph_bed.sites.values()] == [CLEAN, CLEAN]
 
 
-def kept(bed: Bed, mode: Mode) -> list[Proof | None]:
+def kept(bed: Bed, mode: Mode) -> list[ProbeResult | None]:
     found = []
     for site in bed.sites.values():
         with opened(site) as pool:
-            found.append(proofs.last(pool).get(mode))
+            found.append(probe_results.last_result(pool).get(mode))
     return found
 
 
@@ -67,7 +67,7 @@ def test_snapshot_mode_on_the_installed_release(ceph_bed: Bed) -> None:
     assert (proof.why, proof.arrives, proof.returns) == ("", True, True)
     assert len(stages) == 4
     with opened(ceph_bed.sites["site-a"]) as pool:
-        assert proof.releases == estate.releases(pool)
+        assert proof.releases == cluster_info.releases(pool)
     if proof.releases == DAMAGED:
         assert (proof.clones, proof.discards) == (False, False), "this release is better than it was; see docs/clones.md"
     assert kept(ceph_bed, Mode.SNAPSHOT) == [proof, proof], "both sites keep the verdict"
@@ -109,11 +109,11 @@ def environment(bed: Bed) -> dict[str, str]:
 
 PROGRAM = """
 import os, sys
-from onedr.model import CephAccess, Mode, Settings
-from onedr.ops import probe
-from onedr.ports import ceph
-with ceph.connect(CephAccess("one", "oneadmin", os.environ["PROBED"])) as pool:
-    print(probe.probe(pool, Settings(), Mode[sys.argv[1]], lambda text: print(text, flush=True)))
+from onedr.ceph import connection
+from onedr.check import probe
+from onedr.model.types import CephAccess, Mode, Settings
+with connection.connect(CephAccess("one", "oneadmin", os.environ["PROBED"])) as pool:
+    print(probe.run_probe(pool, Settings(), Mode[sys.argv[1]], lambda text: print(text, flush=True)))
 """
 
 
@@ -179,8 +179,8 @@ def test_a_pool_without_a_peer_is_refused(ceph_bed: Bed) -> None:
     """Last: the peer's pool loses its peer."""
     here, there = ceph_bed.sites.values()
     with opened(there) as pool:
-        (uuid,) = mirror.peers(pool)
+        (uuid,) = mirroring.mirror_peers(pool)
     argv = ["rbd", "mirror", "pool", "peer", "remove", "one", uuid]
     ceph_bed.run("site-b", argv, check=True, capture_output=True)
     with opened(here) as pool, pytest.raises(RefusedError, match="at the peer, pool one has no peer"):
-        probe.probe(pool, Settings())
+        probe.run_probe(pool, Settings())

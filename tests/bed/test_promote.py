@@ -9,12 +9,13 @@ import pytest
 import rbd
 from wrapped import Wrapped
 
-from onedr.errors import OneDRError
-from onedr.facts import Term
-from onedr.model import CephAccess, Mode
-from onedr.ops import storage
-from onedr.ports import ceph, imagejournal, mirror, omap, terms
-from onedr.ports.ceph import Pool
+from onedr.ceph import connection, image_journal, mirroring, omap
+from onedr.ceph.connection import Pool
+from onedr.failover import promote as failover_promote
+from onedr.model.errors import OneDRError
+from onedr.model.records import Epoch
+from onedr.model.types import CephAccess, Mode
+from onedr.replication import epoch
 from sandbox.waiting import until
 
 if TYPE_CHECKING:
@@ -25,27 +26,27 @@ MARK = "onedr.test"
 
 @contextmanager
 def at(bed: Bed, site: str) -> Iterator[Pool]:
-    with ceph.connect(CephAccess("one", "oneadmin", str(bed.sites[site].ceph_conf))) as pool:
+    with connection.connect(CephAccess("one", "oneadmin", str(bed.sites[site].ceph_conf))) as pool:
         yield pool
 
 
 def seen(pool: Pool, name: str) -> tuple[bool, bool | None]:
     """Is it ours by librbd, and by its journal?"""
     with pool.image(name, read_only=True) as image:
-        return mirror.is_primary(image), imagejournal.is_ours(pool, str(image.id()))
+        return mirroring.is_primary(image), image_journal.is_ours(pool, str(image.id()))
 
 
 def mirrored(here: Pool, there: Pool, name: str) -> None:
     """Returns when the copy is complete and rbd-mirror follows: before, it may take a promoted copy back (docs/measured.md)."""
     here.rbd.create(here.io, name, 8 << 20, old_format=False)
     with here.image(name) as image:
-        mirror.enable(here, image, Mode.JOURNAL)
+        mirroring.enable_mirroring(here, image, Mode.JOURNAL)
         image.metadata_set(MARK, "1")
 
     def arrived() -> bool:
         try:
             with there.image(name, read_only=True) as copy:
-                replayed = omap.all_of(there, f"journal.{copy.id()}", f"tag_{1:016x}")
+                replayed = omap.read_all(there, f"journal.{copy.id()}", f"tag_{1:016x}")
                 return MARK in dict(copy.metadata_list()) and bool(replayed)
         except rbd.ImageNotFound:
             return False
@@ -57,9 +58,9 @@ def test_the_journal_says_what_librbd_says(ceph_bed: Bed) -> None:
     with at(ceph_bed, "site-a") as here, at(ceph_bed, "site-b") as there:
         mirrored(here, there, "one-1")
         assert (seen(here, "one-1"), seen(there, "one-1")) == ((True, True), (False, False))
-        assert storage.promote(there, "one-1", False, Mode.JOURNAL) == "promoted by force"
+        assert failover_promote.promote(there, "one-1", False, Mode.JOURNAL) == "promoted by force"
         assert (seen(here, "one-1"), seen(there, "one-1")) == ((True, True), (True, True))
-        assert storage.promote(there, "one-1", False, Mode.JOURNAL) == "was primary already"
+        assert failover_promote.promote(there, "one-1", False, Mode.JOURNAL) == "was primary already"
         with here.image("one-1") as image:
             image.mirror_image_demote()
         assert seen(here, "one-1") == (False, False)
@@ -67,7 +68,7 @@ def test_the_journal_says_what_librbd_says(ceph_bed: Bed) -> None:
             image.write(b"x" * 512, 0)
         here.rbd.create(here.io, "one-2", 8 << 20, old_format=False)
         with here.image("one-2", read_only=True) as image:
-            assert imagejournal.is_ours(here, str(image.id())) is None, "it has no journal"
+            assert image_journal.is_ours(here, str(image.id())) is None, "it has no journal"
 
 
 class Strict(Pool):
@@ -87,11 +88,11 @@ class Refusing(Wrapped):
 def test_where_ceph_wants_it_opened_to_write_it_is(ceph_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     with at(ceph_bed, "site-a") as here, at(ceph_bed, "site-b") as there:
         mirrored(here, there, "one-3")
-        monkeypatch.setattr(imagejournal, "is_ours", lambda *_: None)  # and its journal cannot be read
+        monkeypatch.setattr(image_journal, "is_ours", lambda *_: None)  # and its journal cannot be read
         strict = Strict(there.cluster, there.io, there.access)
-        assert storage.promote(strict, "one-3", False, Mode.JOURNAL) == "promoted by force"
+        assert failover_promote.promote(strict, "one-3", False, Mode.JOURNAL) == "promoted by force"
         with there.image("one-3", read_only=True) as image:
-            assert mirror.claims(image)
+            assert mirroring.claims(image)
 
 
 class Held(Pool):
@@ -113,16 +114,16 @@ class Locked(Wrapped):
 def test_an_rbd_mirror_that_missed_the_promotion_is_told_again(ceph_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     with at(ceph_bed, "site-a") as here, at(ceph_bed, "site-b") as there:
         mirrored(here, there, "one-4")
-        storage.promote(there, "one-4", False, Mode.JOURNAL)
+        failover_promote.promote(there, "one-4", False, Mode.JOURNAL)
         held = Held(there.cluster, there.io, there.access)
-        term = Term(1, there.fsid(), "site-b", 1.0, None)
+        term = Epoch(1, there.fsid(), "site-b", 1.0, None)
         with monkeypatch.context() as patch:
-            patch.setattr(storage, "_LET_GO_S", 0)
+            patch.setattr(failover_promote, "_LET_GO_S", 0)
             with pytest.raises(OneDRError, match="one-4 cannot be written: .* keeps its lock although it is promoted"):
-                storage.leave_term(held, "one-4", term)
+                failover_promote.leave_term(held, "one-4", term)
         with there.image("one-4", read_only=True) as image:
             journal = f"journal.{image.id()}"
         with there.io.watch(journal, lambda *_: setattr(held, "told", True)):
-            assert storage.leave_term(held, "one-4", term) == "term 1"
+            assert failover_promote.leave_term(held, "one-4", term) == "term 1"
         with there.image("one-4", read_only=True) as image:
-            assert terms.of(image) == term
+            assert epoch.epoch_of(image) == term

@@ -10,10 +10,10 @@ import pytest
 import rbd
 import workload as w
 
-from onedr.model import Mode
-from onedr.policy import secrets
-from onedr.ports import mirror, seal
-from onedr.ports.ceph import Pool
+from onedr.ceph import mirroring
+from onedr.ceph.connection import Pool
+from onedr.model.types import Mode
+from onedr.replication import encryption, secrets
 from sandbox.waiting import until
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_without_a_key_secrets_stay_at_home_and_are_named(sites: Sites, pools: t
 def test_with_the_same_key_at_both_sites_secrets_are_sealed_and_open_at_the_peer(
     sites: Sites, pools: tuple[Pool, Pool],
 ) -> None:
-    text = base64.b64encode(os.urandom(seal.KEY_BYTES))
+    text = base64.b64encode(os.urandom(encryption.KEY_BYTES))
     for cloud in (sites.a, sites.b):
         path = cloud.one_location / "etc" / "onedr" / "record.key"
         path.parent.mkdir(exist_ok=True)
@@ -75,12 +75,12 @@ def test_with_the_same_key_at_both_sites_secrets_are_sealed_and_open_at_the_peer
     assert nowhere_in_plain(pools, name)
     found, wanted = w.vm_record(pools[1], name), w.wanted_record(sites.a, vm)
     assert found is not None
-    key = seal.load_key(sites.b.one_location / "etc" / "onedr" / "record.key")
+    key = encryption.load_key(sites.b.one_location / "etc" / "onedr" / "record.key")
     assert key is not None
     for part in ("template", "user_template"):
         pairs = getattr(found, part)
         sealed = next(value for at, value in pairs if at == "ONEDR_SEALED")
-        opened = secrets.join(tuple(pair for pair in pairs if pair[0] != "ONEDR_SEALED"), seal.unseal(key, sealed))
+        opened = secrets.restore_secrets(tuple(pair for pair in pairs if pair[0] != "ONEDR_SEALED"), encryption.unseal(key, sealed))
         assert _sorted(opened) == _sorted(getattr(wanted, part))
     sites.a.api.vm.action("terminate-hard", vm)
 
@@ -103,7 +103,7 @@ def test_an_image_that_says_no_is_not_mirrored_and_its_vm_names_it(sites: Sites,
 
 def mirrored(pool: Pool, name: str) -> bool:
     with pool.image(name, read_only=True) as image:
-        return mirror.mode(image) is not None
+        return mirroring.mirror_mode(image) is not None
 
 
 def test_the_clone_of_a_vm_that_says_no_is_not_mirrored(sites: Sites, pools: tuple[Pool, Pool]) -> None:
@@ -138,7 +138,7 @@ def test_in_snapshot_mode_a_clone_is_flattened_then_mirrored_and_its_record_reac
     clone = w.disks_of(w.wanted_record(a, vm))[1]
     until("the clone to be mirrored", lambda: mirrored(here, clone), 60, 0.2)
     with here.image(clone, read_only=True) as image:
-        assert mirror.mode(image) is Mode.SNAPSHOT
+        assert mirroring.mirror_mode(image) is Mode.SNAPSHOT
         with pytest.raises(rbd.ImageNotFound):
             image.parent_info()
     for name in w.disks_of(w.wanted_record(a, vm)):

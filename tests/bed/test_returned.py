@@ -12,7 +12,7 @@ import pytest
 import rbd
 import workload as w
 
-from onedr.ops.action import Request
+from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
 

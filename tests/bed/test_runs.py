@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import workload as w
 
-from onedr.ops.action import Request
-from onedr.ports import journal
-from onedr.ports.ceph import Pool
+from onedr.ceph.connection import Pool
+from onedr.runs import journal
+from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
 
@@ -48,6 +48,7 @@ def story(sites: Sites) -> Iterator[Story]:
             w.wait_recorded(a, vm, there)
             made.disks += w.disks_of(w.wanted_record(a, vm))
     w.wait_complete(a, made.disks)
+    w.wait_point(b, ["db", "idle"])
     w.wait_writing(a, made.db)
     yield made
 
@@ -86,7 +87,7 @@ def kill_at(story: Story, request: Request, kind: str) -> None:
 
 def last(cloud: Cloud) -> dict[str, Any]:
     with w.open_pool(cloud) as pool:
-        return journal.last(pool) or {"result": ""}
+        return journal.last_run(pool) or {"result": ""}
 
 
 def shown(story: Story, name: str) -> str:
@@ -183,13 +184,13 @@ def test_no_run_is_ever_forgotten(story: Story) -> None:
     b = story.sites.b
     before = w.last_run(b)
     with w.open_pool(b) as pool:
-        number = len(journal.load(pool))
+        number = len(journal.load_runs(pool))
         with journal.Run(pool, "failover") as run:
             for n in range(1100):
                 run.id = f"{n:013d}-old"
                 run.save({"run": run.id, "verb": "failover", "result": "DONE", "began": float(n)})
-        assert len(journal.load(pool)) == number + 1100
-        newest = journal.last(pool)
+        assert len(journal.load_runs(pool)) == number + 1100
+        newest = journal.last_run(pool)
     assert newest is not None and newest["run"] == before["run"]
 
 

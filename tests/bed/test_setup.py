@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 import rbd
+from beds import furnish
 
-from onedr.ports import joinfile
+from onedr.pairing import join_file
 from sandbox import processes
 from sandbox.bed import Bed, temporary
 from sandbox.ceph.cluster import command, connect
@@ -169,25 +170,25 @@ def test_the_first_site_writes_a_file_once_and_no_secret_is_told(ground: Ground,
     assert key.encode() not in text, "the file opens what holds the key, and does not hold it"
     log = (ground.bed.sites["site-a"].folder / "cluster.log").read_text()
     assert "auth add" in log, "the monitors' audit log is looked at"
-    file = joinfile.read(offered)
+    file = join_file.read_join_file(offered)
     for secret in (key, file.secret, file.key):
         assert secret not in log and secret not in json.dumps(again)
 
 
 def test_a_file_that_is_not_as_it_was_joins_nobody(ground: Ground, offered: Path, tmp_path: Path) -> None:
-    b, file = ground.b, joinfile.read(offered)
+    b, file = ground.b, join_file.read_join_file(offered)
 
-    def attempt(code: int, content: joinfile.JoinFile | str, mode: int = 0o600) -> str:
+    def attempt(code: int, content: join_file.JoinFile | str, mode: int = 0o600) -> str:
         copy = tmp_path / "copy"
         if isinstance(content, str):
             copy.write_text(content)
         else:
-            joinfile.write(copy, content)
+            join_file.write_join_file(copy, content)
         copy.chmod(mode)
         return ground.refused(b, code, "setup", "--site", "site-b", "--ceph-user", USER, "--join", str(copy))
 
-    def changed(**fields: Any) -> joinfile.JoinFile:
-        return joinfile.JoinFile(**{**vars(file), **fields})
+    def changed(**fields: Any) -> join_file.JoinFile:
+        return join_file.JoinFile(**{**vars(file), **fields})
 
     assert "cannot be read" in ground.refused(b, 1, "setup", "--site", "site-b", "--join", str(tmp_path / "none"))
     assert "no file of onedr setup" in attempt(1, "hello")
@@ -195,7 +196,7 @@ def test_a_file_that_is_not_as_it_was_joins_nobody(ground: Ground, offered: Path
     assert "changed or damaged" in attempt(1, offered.read_text().replace("site-a", "site-c"))
     assert "was changed" in attempt(2, changed(pool="two"))
     assert "does not let" in attempt(2, changed(key="AQDdW2FlAAAAABAAoN0aQ6yU7e2r2k1q0V9nQg=="))
-    assert "was changed" in attempt(2, changed(secret=joinfile.new_secret()))
+    assert "was changed" in attempt(2, changed(secret=join_file.new_secret()))
     assert "was good until" in attempt(2, changed(expires=1.0))
     assert "cannot be reached" in attempt(3, changed(mon_host="[v2:198.18.0.250:3300]"))
     assert "this very site" in ground.refused(ground.a, 2, "setup", "--join", str(offered))
@@ -340,8 +341,7 @@ def test_a_site_that_was_taken_back_alone_joins_again(joined: Ground) -> None:
 
 
 def test_a_protected_datastore_holds_its_set_up(joined: Ground) -> None:
-    for cloud in (joined.a, joined.b):
-        cloud.furnish()
+    furnish(joined.a, joined.b)
     said = joined.refused(joined.b, 2, "teardown")
     assert "ceph-dr is protected" in said and "onedr disable ceph-dr" in said
     by_name = joined.b.run("onedr", "teardown", "ceph-dr", check=False)

@@ -11,12 +11,12 @@ import pytest
 import rbd
 from test_setup import POOL, USER, Ground, start_mirror
 
-from onedr.errors import OneDRError, StorageError
-from onedr.model import CephAccess
-from onedr.ops import setup_join
-from onedr.policy import caps
-from onedr.policy.caps import Grant
-from onedr.ports import ceph, images, joinfile, mirror
+from onedr.ceph import connection, images, mirroring
+from onedr.model.errors import OneDRError, StorageError
+from onedr.model.types import CephAccess
+from onedr.pairing import ceph_caps, join_file
+from onedr.pairing import join as pairing_join
+from onedr.pairing.ceph_caps import Grant
 from sandbox import processes
 from sandbox.bed import temporary
 from sandbox.ceph.cluster import command, connect
@@ -42,7 +42,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 
 def less(grants: tuple[Grant, ...], grant: Grant) -> dict[str, str]:
     """The caps without one of them."""
-    return caps.text(each for each in grants if each != grant)
+    return ceph_caps.text(each for each in grants if each != grant)
 
 
 @contextmanager
@@ -61,46 +61,46 @@ def access(cloud: Cloud) -> CephAccess:
     return CephAccess(POOL, USER, str(cloud.ceph_conf))
 
 
-def use_the_peers_key(pool: ceph.Pool) -> None:
-    if mirror.peer_key(pool, mirror.peers(pool)[0]) is None:
+def use_the_peers_key(pool: connection.Pool) -> None:
+    if mirroring.peer_key(pool, mirroring.mirror_peers(pool)[0]) is None:
         raise StorageError("the key may not be read")
 
 
-def make_an_image(pool: ceph.Pool) -> None:
-    images.create(pool, "made", 4 << 20)
+def make_an_image(pool: connection.Pool) -> None:
+    images.create_image(pool, "made", 4 << 20)
     pool.rbd.remove(pool.io, "made")
 
 
-def schedule(pool: ceph.Pool) -> None:
+def schedule(pool: connection.Pool) -> None:
     name = f"scheduled-{time.monotonic_ns()}"
-    images.create(pool, name, 4 << 20)
+    images.create_image(pool, name, 4 << 20)
     with pool.image(name) as image:
         image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT)
     try:
-        mirror.add_schedule(pool, name, "1h")
-        mirror._remove_schedules(pool, name)
+        mirroring.add_schedule(pool, name, "1h")
+        mirroring._remove_schedules(pool, name)
     finally:
         with pool.image(name) as image:
             image.mirror_image_disable(False)
         pool.rbd.remove(pool.io, name)
 
 
-def look(pool: ceph.Pool) -> None:
+def look(pool: connection.Pool) -> None:
     pool.names()
 
 
 _FOR = {"profile rbd": look, "allow command": use_the_peers_key, "profile rbd pool=one": make_an_image}
-DATASTORE = caps.datastore_user([POOL])
+DATASTORE = ceph_caps.datastore_user([POOL])
 
 
 @pytest.mark.parametrize("grant", DATASTORE, ids=lambda grant: f"{grant.service}-{grant.text[:20]}")
 def test_the_datastores_user_needs(ground: Ground, grant: Grant) -> None:
     action = schedule if grant.service == "mgr" else next(_FOR[key] for key in _FOR if grant.text.startswith(key) and (
         key != "profile rbd" or grant.service == "mon"))
-    with ceph.connect(access(ground.a)) as pool:
+    with connection.connect(access(ground.a)) as pool:
         action(pool)
     with rights(ground, ground.a, f"client.{USER}", less(DATASTORE, grant)), \
-            pytest.raises((OneDRError, rbd.Error)), ceph.connect(access(ground.a), 5, 5) as pool:
+            pytest.raises((OneDRError, rbd.Error)), connection.connect(access(ground.a), 5, 5) as pool:
         action(pool)
 
 
@@ -148,27 +148,27 @@ def restart(ground: Ground, cloud: Cloud) -> None:
     start_mirror(ground.bed, cloud, wait=False)  # without a right it may never report
 
 
-@pytest.mark.parametrize("grant", caps.daemon([POOL]), ids=lambda grant: grant.service)
+@pytest.mark.parametrize("grant", ceph_caps.daemon([POOL]), ids=lambda grant: grant.service)
 def test_rbd_mirrors_user_needs(ground: Ground, grant: Grant) -> None:
     assert arrives(ground, _ARRIVES_S)
-    with rights(ground, ground.b, "client.rbd-mirror.site-b", less(caps.daemon([POOL]), grant)):
+    with rights(ground, ground.b, "client.rbd-mirror.site-b", less(ceph_caps.daemon([POOL]), grant)):
         restart(ground, ground.b)
         assert not arrives(ground, _NEVER_S)
     restart(ground, ground.b)
     assert arrives(ground, _ARRIVES_S)
 
 
-@pytest.mark.parametrize("grant", caps.peer([POOL]), ids=lambda grant: grant.service)
+@pytest.mark.parametrize("grant", ceph_caps.peer([POOL]), ids=lambda grant: grant.service)
 def test_the_peers_user_needs(ground: Ground, grant: Grant) -> None:
     """Site B comes to site A as this user."""
-    with rights(ground, ground.a, caps.PEER, less(caps.peer([POOL]), grant)):
+    with rights(ground, ground.a, ceph_caps.PEER, less(ceph_caps.peer([POOL]), grant)):
         restart(ground, ground.b)
         assert not arrives(ground, _NEVER_S)
     restart(ground, ground.b)
     assert arrives(ground, _ARRIVES_S)
 
 
-@pytest.mark.parametrize("number", range(len(caps.joiner("0"))))
+@pytest.mark.parametrize("number", range(len(ceph_caps.joiner("0"))))
 def test_a_join_files_user_needs(ground: Ground, tmp_path: Path, number: int) -> None:
     """Each of its rights, one after the other, on a file of another pool."""
     with connect(ground.bed.sites["site-a"]) as cluster:
@@ -177,13 +177,13 @@ def test_a_join_files_user_needs(ground: Ground, tmp_path: Path, number: int) ->
     path = tmp_path / "join"
     words = ["onedr", "setup", "--pool", "two", "--ceph-conf", str(ground.a.ceph_conf), "--offer", str(path)]
     ground.bed.run("site-a", words, env=ground.a.process_environment(), check=True, capture_output=True)
-    file = joinfile.read(path)
-    grants = caps.joiner(file.join_id)
-    entity = f"{caps.JOIN_PREFIX}{file.join_id}"
+    file = join_file.read_join_file(path)
+    grants = ceph_caps.joiner(file.join_id)
+    entity = f"{ceph_caps.JOIN_PREFIX}{file.join_id}"
 
     def use() -> None:
-        guest = setup_join.open_file(path, setup_join.Ledger(), [], time.time())
-        setup_join.use_up(guest)
+        guest = pairing_join.open_file(path, pairing_join.Ledger(), [], time.time())
+        pairing_join.use_up(guest)
 
     with rights(ground, ground.a, entity, less(grants, grants[number])), pytest.raises(OneDRError):
         use()
@@ -196,5 +196,5 @@ def test_a_user_of_one_pool_may_not_touch_another(ground: Ground) -> None:
         command(cluster, prefix="osd pool create", pool="other", pg_num=8)
         with cluster.open_ioctx("other") as io:
             rbd.RBD().pool_init(io, False)
-    with pytest.raises((OneDRError, rbd.Error)), ceph.connect(CephAccess("other", USER, str(ground.b.ceph_conf)), 5, 5) as pool:
+    with pytest.raises((OneDRError, rbd.Error)), connection.connect(CephAccess("other", USER, str(ground.b.ceph_conf)), 5, 5) as pool:
         make_an_image(pool)

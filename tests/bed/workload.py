@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,18 +15,20 @@ from typing import Any
 
 import rbd
 
-from onedr.facts import Envelope, ImageRecord, VmRecord
-from onedr.model import CephAccess
-from onedr.ops import action
-from onedr.policy import definition
-from onedr.ports import ceph, mirror, records
-from onedr.ports.ceph import Pool
-from onedr.ports.frontend import FrontEnd
+from onedr.ceph import connection, mirroring
+from onedr.ceph.connection import Pool
+from onedr.model.records import Envelope, ImageRecord, VmRecord
+from onedr.model.types import CephAccess
+from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula.api import FrontEnd
+from onedr.replication import records
+from onedr.runs import request as runs_request
 from sandbox.cloud import Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import SandboxError, until
 
 IMAGE_MIB = 32
+_DISABLED = 1  # one.host.status
 _PIECE = 1 << 22
 ARRIVES_S = 45  # limit of every wait for a record; the machine may be busy
 SMALL = "CPU=0.1\nMEMORY=128\n"
@@ -35,7 +37,7 @@ SMALL = "CPU=0.1\nMEMORY=128\n"
 @contextmanager
 def open_pool(cloud: Cloud) -> Iterator[Pool]:
     """The RBD pool of a site."""
-    with ceph.connect(CephAccess("one", cloud.ceph_user, str(cloud.ceph_conf))) as pool:
+    with connection.connect(CephAccess("one", cloud.ceph_user, str(cloud.ceph_conf))) as pool:
         yield pool
 
 
@@ -112,7 +114,7 @@ def image_record(pool: Pool, name: str) -> ImageRecord | None:
 
 def wanted_record(cloud: Cloud, vm_id: int) -> VmRecord:
     """What the record of a VM must say now: the API's own XML, through the product's pure definition."""
-    return definition.vm_record(frontend(cloud).vm(vm_id), {cloud.datastore_id})
+    return opennebula_objects.vm_record(frontend(cloud).vm(vm_id), {cloud.datastore_id})
 
 
 def disks_of(record: VmRecord) -> list[str]:
@@ -151,6 +153,18 @@ def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 60, datastore
     until(f"complete copies of {', '.join(names)}", look, limit_s, 0.2)
 
 
+def wait_point(cloud: Cloud, names: Collection[str] | None = None, after: float = 0.0, limit_s: float = ARRIVES_S) -> None:
+    """Wait until a site knows a recovery point of each of these VMs, or of all its records', later than `after`.
+
+    A complete copy has none yet: the keeper sets its first time mark in its next turn, and the mark has to travel.
+    """
+    def known() -> bool:
+        points = {vm["name"]: vm["recovery_point"] or 0.0 for vm in status(cloud)["vms"]}
+        return bool(points) and all(points.get(name, 0.0) > after for name in (points if names is None else names))
+
+    until(f"recovery points at {cloud.name}", known, limit_s, 0.2)
+
+
 def status(cloud: Cloud, datastore: int | None = None) -> dict[str, Any]:
     """`onedr status --json` of the protected datastore, or of another one."""
     return cloud.onedr("status", str(cloud.datastore_id if datastore is None else datastore))
@@ -184,8 +198,8 @@ def introduce(here: Cloud, there: Cloud) -> None:
 def guestless(cloud: Cloud) -> Cloud:
     """The same site with a host that runs VMs without guests, where only disks and objects count; no other host is used."""
     made = replace(cloud, vm_mad="dummy")
-    made.run("onehost", "create", "guestless", "-i", cloud.im_mad, "-v", "dummy")
-    made.run("onehost", "disable", "0")
+    made.api.host.allocate("guestless", cloud.im_mad, "dummy", -1)
+    made.api.host.status(0, _DISABLED)
     return made
 
 
@@ -223,8 +237,8 @@ def primaries(pool: Pool) -> dict[str, bool]:
     found = {}
     for name in pool.names():
         with pool.image(name, read_only=True) as image:
-            if mirror.mode(image) is not None:
-                found[name] = mirror.is_primary(image)
+            if mirroring.mirror_mode(image) is not None:
+                found[name] = mirroring.is_primary(image)
     return found
 
 
@@ -234,7 +248,7 @@ def last_run(cloud: Cloud) -> dict[str, Any]:
     return dict(list(runs.values())[-1]) if runs else {}
 
 
-def start_action(cloud: Cloud, request: action.Request, datastore: int | None = None) -> subprocess.Popen[str]:
+def start_action(cloud: Cloud, request: runs_request.Request, datastore: int | None = None) -> subprocess.Popen[str]:
     """The driver executable of an action, started as `onedr` and the hook do; its events come on `stdout`."""
     path = cloud.one_location / "var/remotes/datastore/ceph_dr" / request.verb
     datastore = cloud.datastore_id if datastore is None else datastore
@@ -246,5 +260,5 @@ def start_action(cloud: Cloud, request: action.Request, datastore: int | None = 
     )
     assert child.stdin is not None
     with child.stdin as stdin:
-        stdin.write(action.driver_data(frontend(cloud).datastore(datastore), request).decode())
+        stdin.write(runs_request.driver_data(frontend(cloud).datastore(datastore), request).decode())
     return child

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.frontend.errors import TemplateError
-from sandbox.frontend.expressions import BadExpression, matches
-from sandbox.frontend.templates import Template, parse
+from sandbox.frontend.objects.errors import TemplateError
+from sandbox.frontend.objects.templates import Template, parse
+from sandbox.frontend.vm.expressions import BadExpression, matches
 
 
 @pytest.mark.parametrize(("text", "expected"), [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import workload as w
 
-from onedr.ops.action import Request
+from onedr.runs.request import Request
 from sandbox import processes
 from sandbox.cloud import DATASTORE
 from sandbox.waiting import until

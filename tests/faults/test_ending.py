@@ -9,10 +9,11 @@ import rbd
 from test_prefix import pool_of, protected
 from wrapped import Wrapped
 
-from onedr.model import Mode, Settings
-from onedr.ops import contents, copies, enable
-from onedr.ports import mirror
-from onedr.ports.ceph import Pool
+from onedr.ceph import mirroring
+from onedr.ceph.connection import Pool
+from onedr.model.types import Mode, Settings
+from onedr.protection import contents, enable
+from onedr.replication import peer_copies
 from sandbox.waiting import until
 
 if TYPE_CHECKING:
@@ -43,18 +44,18 @@ def test_what_was_begun_is_ended(ceph_bed: Bed, mirrored_again: bool) -> None:
     with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-b") as there:
         begin_to_end(pool, name)
         with pool.image(name) as image:
-            assert mirror.mode(image) is None and mirror.is_listed(pool, image)
+            assert mirroring.mirror_mode(image) is None and mirroring.is_listed(pool, image)
             before = image.mirror_image_get_info()["state"]
             if mirrored_again:
-                mirror.enable(pool, image, Mode.JOURNAL)
-                assert mirror.mode(image) is Mode.JOURNAL
+                mirroring.enable_mirroring(pool, image, Mode.JOURNAL)
+                assert mirroring.mirror_mode(image) is Mode.JOURNAL
                 image.metadata_set("onedr.test", "again")
                 until("a copy that follows", lambda: follows(there, name), 90, 0.3)
                 return
         assert before != rbd.RBD_MIRROR_IMAGE_ENABLED
         contents.strip(pool, name)
         with pool.image(name, read_only=True) as image:
-            assert mirror.mode(image) is None and not mirror.is_listed(pool, image)
+            assert mirroring.mirror_mode(image) is None and not mirroring.is_listed(pool, image)
             assert not image.features() & rbd.RBD_FEATURE_JOURNALING
             assert not [key for key, _ in image.metadata_list() if contents.is_ours(str(key))]
         until("the copy to go", lambda: not there.exists(name), 60, 0.3)
@@ -66,8 +67,8 @@ def test_a_copy_that_is_just_removed_is_nobodys_primary(ceph_bed: Bed) -> None:
     with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-b") as there:
         begin_to_end(there, "one-8")
         with there.image("one-8", read_only=True) as image:
-            assert mirror.is_primary(image) and not mirror.claims(image)
-        seen = copies.look(pool, Settings(), ["one-8"])
+            assert mirroring.is_primary(image) and not mirroring.claims(image)
+        seen = peer_copies.collect_copies(pool, Settings(), ["one-8"])
         assert seen.proven and not seen.by_name["one-8"].primary and not seen.by_name["one-8"].complete
         assert not enable.is_its_own(there, "one-8")
         assert enable.is_its_own(pool, "one-8"), "an image that is somebody's"
@@ -91,10 +92,10 @@ def test_a_journal_that_a_killed_beginning_left_goes_with_the_rest(ceph_bed: Bed
         with pool.image("one-9") as image:
             before = image.features()
             with pytest.raises(Killed):
-                mirror.enable(pool, DiesAmid(image), Mode.JOURNAL)
+                mirroring.enable_mirroring(pool, DiesAmid(image), Mode.JOURNAL)
             assert image.features() != before
         with pool.image("one-9") as image:
-            mirror.enable(pool, image, Mode.JOURNAL)
+            mirroring.enable_mirroring(pool, image, Mode.JOURNAL)
         contents.strip(pool, "one-9")
         with pool.image("one-9", read_only=True) as image:
             assert image.features() == before

@@ -13,8 +13,8 @@ import pytest
 import workload as w
 from drills import make_network, site_as_it_is
 
-from onedr.ops.action import Request
-from onedr.ports import journal
+from onedr.runs import journal
+from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
 
@@ -170,7 +170,7 @@ def kill_drill(cloud: Cloud, kind: str) -> None:
 def begun(cloud: Cloud, kind: str) -> bool:
     """Does the journal of the run at work say that it came to steps of this kind?"""
     with w.open_pool(cloud) as pool:
-        return any(entry["kind"] == kind for entry in (journal.last(pool) or {"steps": ()})["steps"])
+        return any(entry["kind"] == kind for entry in (journal.last_run(pool) or {"steps": ()})["steps"])
 
 
 def test_a_planned_move(story: Story) -> None:

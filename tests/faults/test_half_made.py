@@ -10,11 +10,11 @@ import rbd
 from test_prefix import pool_of
 from wrapped import Wrapped
 
-from onedr.model import Mode, Settings
-from onedr.ops import contents
-from onedr.ops.protect import begin
-from onedr.ports import base, images, intents, mirror
-from onedr.ports.ceph import Pool
+from onedr.ceph import base_snapshot, images, mirroring, pending_images
+from onedr.ceph.connection import Pool
+from onedr.model.types import Mode, Settings
+from onedr.protection import contents
+from onedr.replication.mirror_image import begin
 
 if TYPE_CHECKING:
     from sandbox.bed import Bed
@@ -29,7 +29,7 @@ def made(pool: Pool, name: str) -> None:
 
 def mode_of(pool: Pool, name: str) -> Mode | None:
     with pool.image(name, read_only=True) as image:
-        return mirror.mode(image)
+        return mirroring.mirror_mode(image)
 
 
 def test_what_is_being_made_is_left_alone_until_it_is_whole(ceph_bed: Bed) -> None:
@@ -47,10 +47,10 @@ def test_a_note_that_stayed_behind_goes_with_the_makers_name(ceph_bed: Bed, monk
     """The removal of the note failed; the datastore is given back to stock, and protected again later."""
     with pool_of(ceph_bed, "site-a") as pool:
         with monkeypatch.context() as patch:
-            patch.setattr(intents, "clear", lambda *_: None)
+            patch.setattr(pending_images, "clear_pending", lambda *_: None)
             with images.making(pool, "one-3", WHAT):
                 made(pool, "one-3")
-        assert intents.of(pool, "one-3")
+        assert pending_images.pending_note(pool, "one-3")
         contents.strip(pool, "one-3")
         assert begin(pool, "one-3", FLATTEN) is None
         assert mode_of(pool, "one-3") is Mode.JOURNAL
@@ -77,7 +77,7 @@ def test_a_clone_that_was_made_since_the_look_is_not_mirrored_as_an_image(ceph_b
     """Also where the stock driver makes it, which leaves no word of what it is about to make."""
     with pool_of(ceph_bed, "site-a") as pool:
         made(pool, "one-2")
-        base.clone(pool, "one-2", "one-2-1-0")
+        base_snapshot.clone_from_base(pool, "one-2", "one-2-1-0")
         waiting = begin(Early(pool.cluster, pool.io, pool.access), "one-2-1-0", FLATTEN)
         assert waiting is not None and waiting.reason == "is just being made"
         assert mode_of(pool, "one-2-1-0") is None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import rados
 from test_prefix import pool_of
 
-from onedr.ports.lease import Place
+from onedr.ceph.exclusive_lock import ExclusiveLock
 
 if TYPE_CHECKING:
     from sandbox.bed import Bed
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Hurry:
     """RADOS at which another process takes the place as soon as it is free: after each call of the one that leaves."""
 
-    def __init__(self, io: rados.Ioctx, other: Place):
+    def __init__(self, io: rados.Ioctx, other: ExclusiveLock):
         self.io, self.other = io, other
 
     def __getattr__(self, name: str) -> Any:
@@ -29,7 +29,7 @@ class Hurry:
 
 def test_one_at_a_time_and_nothing_stays(ceph_bed: Bed) -> None:
     with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-a") as elsewhere:
-        one, two = Place(pool, "onedr.place"), Place(elsewhere, "onedr.place")
+        one, two = ExclusiveLock(pool, "onedr.place"), ExclusiveLock(elsewhere, "onedr.place")
         assert one.take() and one.take() and not two.take()
         two.leave()
         assert not two.take(), "who has it not cannot give it back"
@@ -41,7 +41,7 @@ def test_one_at_a_time_and_nothing_stays(ceph_bed: Bed) -> None:
 
 def test_who_takes_it_while_it_is_given_back_keeps_it(ceph_bed: Bed) -> None:
     with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-a") as second, pool_of(ceph_bed, "site-a") as third:
-        one, two, late = (Place(where, "onedr.place") for where in (pool, second, third))
+        one, two, late = (ExclusiveLock(where, "onedr.place") for where in (pool, second, third))
         assert one.take()
         one._io = Hurry(pool.io, two)
         one.leave()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import workload as w
 
-from onedr.ops.action import Request
+from onedr.runs.request import Request
 from sandbox.ceph.cluster import command, connect
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until

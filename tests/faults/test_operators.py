@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import workload as w
 
-from onedr.ops.action import Request
-from onedr.ports import records
+from onedr.replication import records
+from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE
 from sandbox.waiting import until
 

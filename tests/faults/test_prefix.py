@@ -17,10 +17,10 @@ import pytest
 import rbd
 from driver_calls import MIB
 
-from onedr.model import CephAccess
-from onedr.ops import storage
-from onedr.ports import ceph
-from onedr.ports.ceph import Pool
+from onedr.ceph import connection
+from onedr.ceph.connection import Pool
+from onedr.failover import promote as failover_promote
+from onedr.model.types import CephAccess
 from sandbox.bed import Bed
 from sandbox.guest import ledger
 from sandbox.waiting import until
@@ -32,7 +32,7 @@ SEED = random.randrange(1 << 32)
 
 @contextmanager
 def pool_of(bed: Bed, site: str) -> Iterator[Pool]:
-    with ceph.connect(CephAccess("one", "admin", str(bed.sites[site].ceph_conf))) as pool:
+    with connection.connect(CephAccess("one", "admin", str(bed.sites[site].ceph_conf))) as pool:
         yield pool
 
 
@@ -80,8 +80,8 @@ def test_the_promoted_disk_holds_an_unbroken_prefix(ceph_bed: Bed, rounds: int) 
         protected(ceph_bed, name)
         told = written_until_death(ceph_bed, name, chance.randrange(1, 600))
         with pool_of(ceph_bed, "site-b") as pool:
-            storage.cut_off(pool, [name])
-            assert storage.promote(pool, name, False) == "promoted by force"
+            failover_promote.cut_off(pool, [name])
+            assert failover_promote.promote(pool, name, False) == "promoted by force"
             with pool.image(name) as image:
                 kept = ledger.read_image(image)  # raises for a hole, a damaged record, one out of its place
         assert len(kept) <= told + 1  # the one that was flushed and had no time to be told

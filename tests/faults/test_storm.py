@@ -14,8 +14,8 @@ import pytest
 import workload as w
 from test_line import Story, prepare
 
-from onedr.facts import Mark
-from onedr.ports import records
+from onedr.model.records import Mark
+from onedr.replication import records
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
 
@@ -73,7 +73,7 @@ def test_a_storm_of_hooks_some_of_which_are_killed_ends_in_the_right_record(stor
     print(f"\n{THREADS * CALLS} changes, {len(killed)} hooks killed")
     assert killed
     until("the hooks to end", lambda: not processes(a, "hooks/ceph_dr/vm"), 120, 0.2)
-    assert len(processes(a, "onedr.ops.keeper", str(a.datastore_id))) <= 1
+    assert len(processes(a, "onedr.driver.keeper_process", str(a.datastore_id))) <= 1
     a.run("onedr", "reconcile", DATASTORE)
     with w.open_pool(a) as here, w.open_pool(b) as there:
         w.wait_recorded(a, story.vm, here, there)
@@ -88,7 +88,7 @@ def test_with_marks_of_a_clock_that_is_ahead_the_loss_is_unknown_and_said_so(sto
     content = w.digest(a, story.disk)
     for daemon in ("hooks", "frontend"):
         bed.stop("site-a", daemon)
-    until("the keeper to end", lambda: not processes(a, "onedr.ops.keeper"), 120, 0.2)
+    until("the keeper to end", lambda: not processes(a, "onedr.driver.keeper_process"), 120, 0.2)
     ahead = Mark(round(time.time(), 3) + AHEAD_S, True)
     with w.open_pool(a) as here, here.image(story.disk) as image:
         records.write_mark(image, ahead)

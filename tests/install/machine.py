@@ -1,6 +1,8 @@
-"""A machine to install into: this one, with a writable layer of its own on top (overlayfs, a mount namespace, chroot).
+"""A machine to install into: this one, with a writable layer of its own on top (overlayfs, a mount namespace,
+chroot).
 
-The front-end in it is system-wide, as a package lays it: /etc/one, /var/lib/one, /usr/lib/one, units, user oneadmin.
+The front-end in it is system-wide, as a package lays it: /etc/one, /var/lib/one, /usr/lib/one, units, user
+oneadmin.
 """
 from __future__ import annotations
 
@@ -26,11 +28,29 @@ for folder in dev proc sys; do mount --rbind /$folder root/$folder; done
 echo ready
 read -r _
 """
-PLACES = {"etc": "/etc/one", "var": "/var/lib/one", "lib": "/usr/lib/one", "bin": "/srv/bin", "share": "/srv/share"}
+PLACES = {
+    "etc": "/etc/one",
+    "var": "/var/lib/one",
+    "lib": "/usr/lib/one",
+    "bin": "/srv/bin",
+    "share": "/srv/share",
+}
 # What an installation may change; oned's own logs and data are not of it.
-WATCHED = ("etc/one", "var/lib/one/remotes", "usr/lib/one", "etc/systemd/system", "usr/share/onedr", "srv/own")
-SHARED = ("usr/bin", "usr/share/man/man1", "usr/share/bash-completion/completions", "usr/lib/python3/dist-packages",
-          "usr/share/doc")  # large; of these only what is called onedr
+WATCHED = (
+    "etc/one",
+    "var/lib/one/remotes",
+    "usr/lib/one",
+    "etc/systemd/system",
+    "usr/share/onedr",
+    "srv/own",
+)
+SHARED = (
+    "usr/bin",
+    "usr/share/man/man1",
+    "usr/share/bash-completion/completions",
+    "usr/lib/python3/dist-packages",
+    "usr/share/doc",
+)  # large; of these only what is called onedr
 
 
 class Machine:
@@ -41,12 +61,20 @@ class Machine:
         self.root = Path(f"/proc/{layer.pid}/root{folder}/root")
         self.oned = Oned(Path("/srv/one"), self.root / "var/lib/one", self._enter)
 
-    def run(self, *command: str, user: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, user: int = 0, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Its output, standard error behind standard output."""
         become = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         argv = [*self._enter, *become, *command]
-        return subprocess.run(argv, env=self._environment(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=120)
+        return subprocess.run(
+            argv,
+            env=self._environment(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+        )
 
     def done(self, *command: str, env: dict[str, str] | None = None) -> str:
         """The same, of what must succeed."""
@@ -56,7 +84,13 @@ class Machine:
 
     def _environment(self, more: dict[str, str] | None = None) -> dict[str, str]:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return {"PATH": path, "HOME": "/root", "LC_ALL": "C.UTF-8", "ONE_XMLRPC": self.oned.endpoint, **(more or {})}
+        return {
+            "PATH": path,
+            "HOME": "/root",
+            "LC_ALL": "C.UTF-8",
+            "ONE_XMLRPC": self.oned.endpoint,
+            **(more or {}),
+        }
 
     def make_front_end(self) -> None:
         """A system-wide front-end that belongs to oneadmin; oned does not run."""
@@ -64,20 +98,40 @@ class Machine:
         self.done("mkdir", "-p", "/srv/one", *PLACES.values())
         for name, place in PLACES.items():
             self.done("ln", "-s", place, f"/srv/one/{name}")
-        self.done(sys.executable, "-m", "sandbox.frontend.tree", "--location", "/srv/one", env={"PYTHONPATH": str(ROOT)})
+        self.done(
+            sys.executable,
+            "-m",
+            "sandbox.frontend.tree",
+            "--location",
+            "/srv/one",
+            env={"PYTHONPATH": str(ROOT)},
+        )
         self.done("chown", "-R", "oneadmin:", "/etc/one", "/var/lib/one")
 
     def lend_modules(self) -> None:
-        """What the package needs beside the modules of packages.apt may be this checkout's own, not Debian's."""
+        """What the package needs beside the modules of packages.apt may be this checkout's own, not
+        Debian's.
+        """
         lent = Path(sysconfig.get_path("purelib"))
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
         for name in ("click", "rich", "pygments", "markdown_it", "mdurl"):
             if (lent / name).is_dir():
-                shutil.copytree(lent / name, self.root / f"usr/local/lib/{version}/dist-packages" / name, dirs_exist_ok=True)
+                shutil.copytree(
+                    lent / name,
+                    self.root / f"usr/local/lib/{version}/dist-packages" / name,
+                    dirs_exist_ok=True,
+                )
 
     def make_own_tree(self, location: str, user: int) -> None:
         """A self-contained front-end of somebody's."""
-        self.done(sys.executable, "-m", "sandbox.frontend.tree", "--location", location, env={"PYTHONPATH": str(ROOT)})
+        self.done(
+            sys.executable,
+            "-m",
+            "sandbox.frontend.tree",
+            "--location",
+            location,
+            env={"PYTHONPATH": str(ROOT)},
+        )
         self.done("chown", "-R", f"{user}:{user}", location)
 
     def snapshot(self) -> dict[str, str]:
@@ -103,7 +157,9 @@ def machine() -> Iterator[Machine]:
     """One that is gone afterwards. Raises OSError where there is no right to make it."""
     folder = tempfile.mkdtemp(prefix="onedr-machine-")
     argv = ["unshare", "--mount", "bash", "-c", LAYER, "bash", folder]
-    layer = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    layer = subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     assert layer.stdin and layer.stdout
     try:
         said = layer.stdout.readline().strip()

@@ -9,18 +9,29 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from onedr.errors import FrontEndError
-from onedr.ports.frontend import FrontEnd
+from onedr.model.errors import FrontEndError
+from onedr.opennebula.api import FrontEnd
 from sandbox.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
 
 class Oned:
-    """oned of the tree at `location`, begun behind the words of `enter`. `seen` is where the tree's var is from here."""
+    """oned of the tree at `location`, begun behind the words of `enter`.
+
+    `seen` is where the tree's var is from here.
+    """
 
     def __init__(self, location: Path, seen: Path, enter: Sequence[str] = ()):
-        self._argv = [*enter, sys.executable, "-m", "sandbox.frontend", "--location", str(location), "--listen"]
+        self._argv = [
+            *enter,
+            sys.executable,
+            "-m",
+            "sandbox.frontend",
+            "--location",
+            str(location),
+            "--listen",
+        ]
         self._seen = seen
         self._process: subprocess.Popen[bytes] | None = None
         with contextlib.closing(socket.socket()) as probe:

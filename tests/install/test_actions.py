@@ -1,4 +1,6 @@
-"""After install.sh every action that oned calls is there, whatever OpenNebula release is below: ours, or a link to stock's."""
+"""After install.sh every action that oned calls is there, whatever OpenNebula release is below: ours, or a
+link to stock's.
+"""
 from __future__ import annotations
 
 import os
@@ -10,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from onedr.setup.stock import HARMLESS
+from onedr.install.stock import HARMLESS
 
 ROOT = Path(__file__).parents[2]
-# Names of the stock driver's files, per release (src/datastore_mad/remotes/ceph, src/tm_mad/ceph, src/vmm_mad/remotes).
+# Names of the stock driver's files, per release (src/datastore_mad/remotes/ceph, src/tm_mad/ceph,
+# src/vmm_mad/remotes).
 RELEASES = sorted((Path(__file__).parent / "stock").glob("*.txt"))
 
-# What oned 6.10 to 7.4 calls (one_datastore.rb, TransferManager.cc, one_vmm_exec.rb, market_mad; kvm: save, restore).
+# What oned 6.10 to 7.4 calls (one_datastore.rb, TransferManager.cc, one_vmm_exec.rb, market_mad; kvm: save,
+# restore).
 OURS = {
     "datastore": "cp mkfs clone rm stat monitor snap_delete snap_revert snap_flatten restore increment_flatten",
     "tm": """clone ln delete mvds cpds mkimage mkswap resize snap_create snap_create_live snap_delete snap_revert monitor restore
@@ -53,7 +57,9 @@ DS_MAD_CONF = [ NAME = "ceph" ]
         put(one / "var/remotes" / name, f"#!/bin/sh\necho stock {name} called as $0\n", 0o755)
     environment = {"ONE_LOCATION": str(one), "ONE_XMLRPC": "http://127.0.0.1:1/RPC2", "HOME": str(one)}
     command = [str(ROOT / "install.sh"), "--python", sys.executable]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return one / "var/remotes"
 
@@ -76,11 +82,14 @@ def test_every_action_is_there(remotes: Path) -> None:
         assert file.is_symlink() and os.access(file, os.X_OK), name
         stock = name.replace("ceph_dr", "ceph")
         said = subprocess.run([file], capture_output=True, text=True, check=True).stdout
-        assert said == f"stock {stock} called as {file}\n"  # with our folder's name: so it finds what lies beside it
+        # with our folder's name: so it finds what lies beside it
+        assert said == f"stock {stock} called as {file}\n"
 
 
 def test_nothing_of_stock_that_touches_a_disk_is_left(remotes: Path) -> None:
-    """Every stock action that is linked takes no part in mirroring; one that OneDR does not know is named to the admin."""
+    """Every stock action that is linked takes no part in mirroring; one that OneDR does not know is named to
+    the admin.
+    """
     folders = (remotes / kind / "ceph_dr" for kind in ("tm", "datastore"))
     linked = {file.name for folder in folders for file in folder.iterdir() if file.is_symlink()}
     assert linked <= HARMLESS
@@ -95,7 +104,9 @@ def test_the_page_of_actions_names_each() -> None:
         kind, _, actions = names.partition("/")
         shown |= {(f"{kind}/{action}", whose) for action in actions.split()}
     tables = {"ours": named(OURS), "stock": named(STOCKS)}
-    assert shown == {(name.replace("ceph_dr/", "", 1), whose) for whose, table in tables.items() for name in table}
+    assert shown == {
+        (name.replace("ceph_dr/", "", 1), whose) for whose, table in tables.items() for name in table
+    }
 
 
 def test_the_releases_are_all_here() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from onedr.ports import configuration
-from onedr.setup.paths import Paths
-from onedr.setup.release import require_known
+from onedr.host import config as host_config
+from onedr.install.paths import Paths
+from onedr.install.release import require_known
 
 ROOT = Path(__file__).parents[2]
 CONF = """\
@@ -30,7 +30,17 @@ DS_MAD_CONF = [ NAME = "ceph" ]
 """
 RC = 'LIVE_DISK_SNAPSHOTS="kvm-ceph kvm-ssh"\n'
 PYTHON = "venv/bin/python"
-STOCK_TM = ("clone", "clone.ssh", "context", "delete", "mkswap", "mv", "premigrate", "snap_revert", "brand_new")
+STOCK_TM = (
+    "clone",
+    "clone.ssh",
+    "context",
+    "delete",
+    "mkswap",
+    "mv",
+    "premigrate",
+    "snap_revert",
+    "brand_new",
+)
 STOCK_DS = ("ceph_utils.sh", "cp", "export", "rm", "snap_flatten")
 CEPH_DR = ("datastore/ceph_dr", "tm/ceph_dr", "hooks/ceph_dr")
 
@@ -58,7 +68,8 @@ def one(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the library, which nobody edits meanwhile, and an interpreter that has it: venv/bin/python."""
+    """A copy of the library, which nobody edits meanwhile, and an interpreter that has it: venv/bin/python.
+    """
     folder = tmp_path_factory.mktemp("library")
     shutil.copytree(ROOT / "onedr", folder / "onedr", ignore=shutil.ignore_patterns("__pycache__"))
     venv.create(folder / "venv", system_site_packages=True, symlinks=True)
@@ -168,8 +179,8 @@ def test_registration_keeps_mode_and_backs_up_once(source: Path, one: Path) -> N
 
 
 def test_another_tree_in_the_current_folder_is_not_taken(source: Path, one: Path, tmp_path: Path) -> None:
-    put(tmp_path / "onedr/setup/__main__.py", "raise SystemExit('the wrong one')")
-    for package in ("onedr", "onedr/setup"):
+    put(tmp_path / "onedr/install/__main__.py", "raise SystemExit('the wrong one')")
+    for package in ("onedr", "onedr/install"):
         put(tmp_path / package / "__init__.py", "")
     environment = {"ONE_LOCATION": str(one), "PATH": os.environ["PATH"], "HOME": str(one)}
     command = [str(source / "install.sh"), "--python", str(source / PYTHON), "--dry-run"]
@@ -215,15 +226,19 @@ def test_a_dry_run_shows_and_changes_nothing(source: Path, one: Path) -> None:
     assert '+INHERIT_IMAGE_ATTR  = "DR_PROTECT"' in said
 
 
-def test_the_settings_are_a_file_that_says_what_may_be_set(source: Path, one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_are_a_file_that_says_what_may_be_set(
+    source: Path, one: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done(source, one)
     file = one / "etc/onedr/onedr.conf"
     monkeypatch.setenv("ONE_LOCATION", str(one))
-    assert configuration.path() == file and configuration.load() == configuration.Configuration()
+    assert host_config.path() == file and host_config.load_config() == host_config.Configuration()
     text = re.sub(r"^#(\w+ = )", r"\1", file.read_text(), flags=re.MULTILINE)
     file.write_text(text.replace("/etc/one/onedr/peer_auth", str(one / "peer_auth")))
     put(one / "peer_auth", "oneadmin:hush", 0o600)
-    assert configuration.load() == configuration.Configuration("http://front-end-b:2633/RPC2", "oneadmin:hush")
+    assert host_config.load_config() == host_config.Configuration(
+        "http://front-end-b:2633/RPC2", "oneadmin:hush"
+    )
     assert f"Kept {file}: it was edited." in done(source, one, "--uninstall", "--force")
 
 
@@ -254,10 +269,11 @@ def test_edited_configuration_and_foreign_files_stay(source: Path, one: Path) ->
     assert edited.exists() and (one / "var/remotes/tm/ceph_dr/theirs").exists()
 
 
-# Runs the installer's module and dies by SIGKILL at the n-th time that a file of that name would be put in its place.
+# Runs the installer's module and dies by SIGKILL at the n-th time that a file of that name would be put in
+# its place.
 KILLED = """
 import os, signal, sys
-from onedr.setup import __main__ as installer
+from onedr.install import __main__ as installer
 name, times = sys.argv.pop(1), int(sys.argv.pop(1))
 put = os.replace
 def replace(source, target):
@@ -272,7 +288,19 @@ installer.main()
 
 
 def killed(source: Path, one: Path, step: str, name: str, times: int) -> None:
-    argv = [source / PYTHON, "-c", KILLED, name, str(times), step, "--source", source, "--python", source / PYTHON, "--force"]
+    argv = [
+        source / PYTHON,
+        "-c",
+        KILLED,
+        name,
+        str(times),
+        step,
+        "--source",
+        source,
+        "--python",
+        source / PYTHON,
+        "--force",
+    ]
     environment = {"ONE_LOCATION": str(one), "PYTHONPATH": str(source), "PATH": os.environ["PATH"]}
     done = subprocess.run(argv, cwd="/", env=environment, capture_output=True, timeout=120)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -289,7 +317,9 @@ def killed(source: Path, one: Path, step: str, name: str, times: int) -> None:
         ("uninstall", "vmm_execrc", 1),
     ],
 )
-def test_a_run_that_was_killed_is_completed_and_undone(source: Path, one: Path, step: str, name: str, times: int) -> None:
+def test_a_run_that_was_killed_is_completed_and_undone(
+    source: Path, one: Path, step: str, name: str, times: int
+) -> None:
     for folder in ("bin", "lib", "share"):
         (one / folder).mkdir()
     before = snapshot(one)
@@ -353,7 +383,9 @@ def test_an_interpreter_without_the_library_is_refused(source: Path, one: Path, 
     assert "cannot import rbd. Install it (apt install python3-rbd)" in result.stderr
 
 
-def test_an_interpreter_without_what_the_command_needs_is_refused(source: Path, one: Path, tmp_path: Path) -> None:
+def test_an_interpreter_without_what_the_command_needs_is_refused(
+    source: Path, one: Path, tmp_path: Path
+) -> None:
     bare = tmp_path / "python"
     lacking = 'case "$*" in *cli.manual*) echo "No module named click" >&2; exit 1 ;; esac'
     put(bare, f'#!/bin/sh\n{lacking}\nexec {source / PYTHON} "$@"\n', 0o755)
@@ -370,7 +402,11 @@ def test_unknown_options_and_missing_interpreters_are_refused(source: Path, one:
 
 def test_an_unknown_release_is_refused_unless_forced(source: Path, one: Path) -> None:
     version = one / "var/remotes/VERSION"
-    for text, told in (("7.1.80", "is OpenNebula 7.1.80"), ("8.0.0", "is OpenNebula 8.0.0"), ("6.8.3", "is OpenNebula 6.8.3")):
+    for text, told in (
+        ("7.1.80", "is OpenNebula 7.1.80"),
+        ("8.0.0", "is OpenNebula 8.0.0"),
+        ("6.8.3", "is OpenNebula 6.8.3"),
+    ):
         version.write_text(f"{text}\n")
         assert f"{told}; OneDR was made for 6.10, 7.0, 7.2, 7.4." in refused(source, one)
     version.write_text("soon\n")

@@ -30,7 +30,9 @@ def test_every_command_and_option_is_in_the_page() -> None:
     for words, command in found.items():
         assert f"\n.SS {words} " in page
         for option in command.params:
-            assert not isinstance(option, click.Option) or option.hidden or f"\n.B {option.opts[0]}" in page, (words, option.opts)
+            assert (
+                not isinstance(option, click.Option) or option.hidden or f"\n.B {option.opts[0]}" in page
+            ), (words, option.opts)
 
 
 @pytest.mark.skipif(not shutil.which("man"), reason="needs man")

@@ -1,4 +1,6 @@
-"""install.sh as somebody runs it who follows README: an OpenNebula in ONE_LOCATION whose oned runs, and this source tree."""
+"""install.sh as somebody runs it who follows README: an OpenNebula in ONE_LOCATION whose oned runs, and this
+source tree.
+"""
 from __future__ import annotations
 
 import contextlib
@@ -19,7 +21,9 @@ from sandbox.waiting import until
 
 PYTHON = "/usr/bin/python3"
 TOOLS = ("bash", "basename", "cat", "cp", "dirname", "mktemp", "readlink", "rm", "rmdir")
-PROTECTED = 'NAME="gold"\nDS_MAD="ceph_dr"\nTM_MAD="ceph_dr"\nDISK_TYPE="RBD"\nPOOL_NAME="one"\nDR_PROTECT="YES"\n'
+PROTECTED = (
+    'NAME="gold"\nDS_MAD="ceph_dr"\nTM_MAD="ceph_dr"\nDISK_TYPE="RBD"\nPOOL_NAME="one"\nDR_PROTECT="YES"\n'
+)
 OWN = ("etc", "lib", "bin", "share", "var/remotes")  # what an installation may change
 OLD = f'exec {PYTHON} -c "import sys; sys.version_info = (3, 8, 1, \'final\', 0); exec(sys.stdin.read())"'
 
@@ -51,8 +55,14 @@ class Site:
     def install(
         self, *options: str, path: str = os.environ["PATH"], source: Path = ROOT
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([str(source / "install.sh"), *options], env=self.environment(path), stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=300)
+        return subprocess.run(
+            [str(source / "install.sh"), *options],
+            env=self.environment(path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
 
     def step(self, name: str, *options: str) -> None:
         self.said[name] = self.install(*options)
@@ -60,8 +70,13 @@ class Site:
 
     def install_and_kill(self) -> None:
         """Kill it while pip fills the environment."""
-        cut = subprocess.Popen([str(ROOT / "install.sh")], env=self.environment(os.environ["PATH"]), start_new_session=True,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        cut = subprocess.Popen(
+            [str(ROOT / "install.sh")],
+            env=self.environment(os.environ["PATH"]),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         until("an environment half made", (self.location / "lib/onedr/venv/pyvenv.cfg").exists, 60, 0.01)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(cut.pid, signal.SIGKILL)
@@ -85,7 +100,9 @@ def story(site: Site) -> Site:
     site.found["empty"] = snapshot(site.location)
     site.install_and_kill()
     site.step("installed")
-    site.said["from the wheel"] = site.install("--dry-run", source=site.location / "lib/onedr/venv/share/onedr")
+    site.said["from the wheel"] = site.install(
+        "--dry-run", source=site.location / "lib/onedr/venv/share/onedr"
+    )
     site.oned.start()
     site.step("hooks", "--hooks")
     version = site.location / "var/remotes/VERSION"
@@ -116,7 +133,9 @@ def test_its_environment_sees_cephs_modules_and_has_the_command(story: Site) -> 
 
 
 def test_the_wheel_that_pip_made_has_everything_and_can_install_itself(story: Site) -> None:
-    """Only the name of its interpreter (python3 instead of python) is another: nothing would go, so nothing is missing."""
+    """Only the name of its interpreter (python3 instead of python) is another: nothing would go, so nothing
+    is missing.
+    """
     said = story.said["from the wheel"]
     assert said.returncode == 0, said.stdout
     verbs = {line.split()[0] for line in said.stdout.splitlines() if str(story.location) in line}
@@ -125,7 +144,11 @@ def test_the_wheel_that_pip_made_has_everything_and_can_install_itself(story: Si
 
 def test_an_oned_that_was_not_restarted_does_not_know_the_driver(story: Site) -> None:
     said = story.said["installed"].stdout
-    assert "The running oned does not know ceph_dr yet (TM_MAD -d, DATASTORE_MAD -d, DATASTORE_MAD -s, TM_MAD_CONF, " in said
+    assert (
+        "The running oned does not know ceph_dr yet (TM_MAD -d, DATASTORE_MAD -d, DATASTORE_MAD -s, "
+        "TM_MAD_CONF, "
+        in said
+    )
     assert "To do: restart oned." in said and " created." in said
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onedr.errors import InputError
-from onedr.setup import execrc, oned_conf, release
-from onedr.setup.lens import Node, parse
+from onedr.install import execrc, oned_conf, release
+from onedr.install.lens import Node, parse
+from onedr.model.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 LENSES = str(ROOT / "share/augeas")
@@ -51,11 +51,11 @@ DEFAULT_UMASK = 177
 
 
 def registered(text: bytes) -> bytes:
-    return oned_conf.register(text, "oned.conf", LENSES)
+    return oned_conf.register_driver(text, "oned.conf", LENSES)
 
 
 def unregistered(text: bytes) -> bytes:
-    return oned_conf.unregister(text, "oned.conf", LENSES)
+    return oned_conf.unregister_driver(text, "oned.conf", LENSES)
 
 
 def nodes(text: bytes) -> tuple[Node, ...]:
@@ -150,7 +150,8 @@ def test_others_changes_survive_the_way_back() -> None:
     changed = registered(SMALL) + b'TM_MAD_CONF = [ NAME   =  "mine" ]\n'
     changed = changed.replace(b"-d dummy,ssh,ceph,ceph_dr", b"-d dummy,ssh,ceph,ceph_dr,mine")
     assert unregistered(changed) == (
-        SMALL.replace(b"-d dummy,ssh,ceph", b"-d dummy,ssh,ceph,mine") + b'TM_MAD_CONF = [ NAME   =  "mine" ]\n'
+        SMALL.replace(b"-d dummy,ssh,ceph", b"-d dummy,ssh,ceph,mine")
+        + b'TM_MAD_CONF = [ NAME   =  "mine" ]\n'
     )
 
 
@@ -174,7 +175,9 @@ KNOWN = st.sampled_from(
 )
 EMPTY = st.tuples(NAME, BLANKS, BLANKS).map(lambda e: f"{e[0]}{e[1]}={e[2]}")
 ENTRIES = st.lists(st.tuples(st.one_of(PAIR, EMPTY, VECTOR, KNOWN), GAP), max_size=8)
-MANDATORY = 'TM_MAD = [ ARGUMENTS = "-t 1 -d ceph" ]\n\nDATASTORE_MAD = [ ARGUMENTS = "-d fs,ceph -s ceph,ssh" ]\n'
+MANDATORY = (
+    'TM_MAD = [ ARGUMENTS = "-t 1 -d ceph" ]\n\nDATASTORE_MAD = [ ARGUMENTS = "-d fs,ceph -s ceph,ssh" ]\n'
+)
 
 
 @given(ENTRIES, ENTRIES)
@@ -238,32 +241,38 @@ VNMAD_LOCAL_ACTIONS="elastic-post elastic-clean"
 
 
 def test_pairs_follow_the_stock_pairs() -> None:
-    text = execrc.register(RC, "vmm_execrc")
+    text = execrc.register_execrc(RC, "vmm_execrc")
     assert b'qemu-ssh kvm-ceph_dr qemu-ceph_dr"\n' in text
     assert b"lxc" not in text
-    assert execrc.register(text, "vmm_execrc") == text
-    assert execrc.unregister(text, "vmm_execrc") == RC
+    assert execrc.register_execrc(text, "vmm_execrc") == text
+    assert execrc.unregister_execrc(text, "vmm_execrc") == RC
 
 
 def test_a_file_without_the_variable_stays() -> None:
-    assert execrc.register(b"A=1\n", "vmm_execrc") == b"A=1\n"
+    assert execrc.register_execrc(b"A=1\n", "vmm_execrc") == b"A=1\n"
 
 
 def test_a_list_without_quotes_is_refused() -> None:
     with pytest.raises(InputError, match="no quotes"):
-        execrc.register(b"LIVE_DISK_SNAPSHOTS=kvm-ceph\n", "vmm_execrc")
+        execrc.register_execrc(b"LIVE_DISK_SNAPSHOTS=kvm-ceph\n", "vmm_execrc")
 
 
 # -- the lens, and files of real releases -------------------------------------------------------------
 
 
-@pytest.mark.skipif(not shutil.which("augparse"), reason="augparse is not installed (apt install augeas-tools)")
+@pytest.mark.skipif(
+    not shutil.which("augparse"), reason="augparse is not installed (apt install augeas-tools)"
+)
 def test_the_lens_passes_its_own_tests_and_the_type_checker() -> None:
-    done = subprocess.run(["augparse", "-I", LENSES, f"{LENSES}/tests/test_onedr_oned.aug"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["augparse", "-I", LENSES, f"{LENSES}/tests/test_onedr_oned.aug"], capture_output=True, text=True
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("file", sorted((Path(__file__).parent / "grammar").glob("*.conf")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parent / "grammar").glob("*.conf")), ids=lambda file: file.stem
+)
 def test_files_in_the_grammar_of_each_release(file: Path) -> None:
     """Read entry by entry, registered, twice as once, and back to the byte; nothing but ours differs."""
     text = file.read_bytes()
@@ -280,10 +289,14 @@ def test_files_in_the_grammar_of_each_release(file: Path) -> None:
 
 
 def test_the_releases_with_a_file_are_those_that_are_known() -> None:
-    assert sorted(file.stem for file in (Path(__file__).parent / "grammar").glob("*.conf")) == sorted(release.KNOWN)
+    assert sorted(file.stem for file in (Path(__file__).parent / "grammar").glob("*.conf")) == sorted(
+        release.KNOWN
+    )
 
 
-@pytest.mark.skipif(not SAMPLES, reason="ONED_CONF_SAMPLES names no folder with oned.conf files of real releases")
+@pytest.mark.skipif(
+    not SAMPLES, reason="ONED_CONF_SAMPLES names no folder with oned.conf files of real releases"
+)
 def test_files_of_real_releases() -> None:
     """OpenNebula's own files are not in this repository: `git show release-7.4.0:share/etc/oned.conf`."""
     files = sorted(Path(SAMPLES).glob("oned*.conf"))
@@ -295,4 +308,4 @@ def test_files_of_real_releases() -> None:
         assert unregistered(once) == text
     for file in Path(SAMPLES).glob("vmm_execrc*"):
         text = file.read_bytes()
-        assert execrc.unregister(execrc.register(text, "rc"), "rc") == text
+        assert execrc.unregister_execrc(execrc.register_execrc(text, "rc"), "rc") == text

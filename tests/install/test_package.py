@@ -1,4 +1,6 @@
-"""The Debian package on a system-wide front-end: from nothing to installed, refused while a datastore is protected, and back."""
+"""The Debian package on a system-wide front-end: from nothing to installed, refused while a datastore is
+protected, and back.
+"""
 from __future__ import annotations
 
 import importlib.metadata
@@ -14,7 +16,7 @@ import pytest
 from machine import Machine, machine
 from oned import ROOT
 
-from onedr.ports.frontend import FrontEnd
+from onedr.opennebula.api import FrontEnd
 
 INSTALL = "/usr/share/onedr/install.sh"
 VERSION = importlib.metadata.version("onedr")
@@ -23,7 +25,11 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: a mount namespace and a chroot"),
     pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs dpkg-deb"),
 ]
-PROTECTED = 'NAME="gold" DS_MAD="ceph_dr" TM_MAD="ceph_dr" DISK_TYPE="RBD" POOL_NAME="one" DR_PROTECT="YES"'.replace(" ", "\n")
+PROTECTED = (
+    'NAME="gold" DS_MAD="ceph_dr" TM_MAD="ceph_dr" DISK_TYPE="RBD" POOL_NAME="one" DR_PROTECT="YES"'.replace(
+        " ", "\n"
+    )
+)
 
 
 @dataclass
@@ -40,7 +46,12 @@ class Story:
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deb")
-    subprocess.run([str(ROOT / "packaging/deb"), sys.executable, str(folder)], check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [str(ROOT / "packaging/deb"), sys.executable, str(folder)],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     return folder / f"onedr_{VERSION}_all.deb"
 
 
@@ -101,15 +112,24 @@ def _protect(bare: Machine, frontend: FrontEnd, do) -> None:  # type: ignore[no-
 def test_unpacking_changes_nothing_of_opennebula(story: Story) -> None:
     assert story.said["unpack"].returncode == 0, story.said["unpack"].stdout
     new = story.new("empty", "unpack")
-    assert {"usr/bin/onedr", "usr/share/man/man1/onedr.1.gz", "usr/share/bash-completion/completions/onedr"} <= new
+    assert {
+        "usr/bin/onedr",
+        "usr/share/man/man1/onedr.1.gz",
+        "usr/share/bash-completion/completions/onedr",
+    } <= new
     assert not [path for path in new if path.startswith(("etc/", "var/", "usr/lib/one"))]
 
 
 def test_the_command_runs_with_debians_python(story: Story) -> None:
     assert story.said["version"].stdout == f"onedr, version {VERSION}\n"
     assert ".SS onedr failover" in story.said["manual"].stdout.replace("\\", "")
-    assert story.said["listed"].stdout.splitlines().count("/usr/lib/python3/dist-packages/onedr/cli/__init__.py") == 1
-    assert not [line for line in story.said["listed"].stdout.splitlines() if "__pycache__" in line or "/tests" in line]
+    assert (
+        story.said["listed"].stdout.splitlines().count("/usr/lib/python3/dist-packages/onedr/cli/__init__.py")
+        == 1
+    )
+    assert not [
+        line for line in story.said["listed"].stdout.splitlines() if "__pycache__" in line or "/tests" in line
+    ]
 
 
 def test_without_rights_it_says_so_and_changes_nothing(story: Story) -> None:
@@ -133,7 +153,10 @@ def test_a_dry_run_prints_the_diff_and_changes_nothing(story: Story) -> None:
     said = story.said["dry run"]
     assert said.returncode == 0
     assert "--- /etc/one/oned.conf\n+++ /etc/one/oned.conf (new)\n" in said.stdout
-    assert "+TM_MAD_CONF = [\n" in said.stdout and "copy   /var/lib/one/remotes/datastore/ceph_dr/cp\n" in said.stdout
+    assert (
+        "+TM_MAD_CONF = [\n" in said.stdout
+        and "copy   /var/lib/one/remotes/datastore/ceph_dr/cp\n" in said.stdout
+    )
     assert story.new("owner removes", "dry run") == set()
 
 
@@ -162,7 +185,11 @@ def test_it_says_what_remains_to_be_done(story: Story) -> None:
     first = story.said["without oned"].stdout
     assert story.said["without oned"].returncode == 0, first
     assert first.startswith("OpenNebula 7.4.0.\n")
-    assert "To do: restart oned" in first and "onehost sync --force" in first and "There is no /etc/ceph/ceph.conf" in first
+    assert (
+        "To do: restart oned" in first
+        and "onehost sync --force" in first
+        and "There is no /etc/ceph/ceph.conf" in first
+    )
     assert "Run `install.sh --hooks` once oned runs" in first
 
 
@@ -176,14 +203,21 @@ def test_the_running_oned_is_asked(story: Story) -> None:
 def test_twice_is_once(story: Story) -> None:
     assert story.new("with oned", "again") == set() == story.new("again", "dry run again")
     assert "0 of them new or changed" in story.said["again"].stdout
-    assert "Nothing to change." in story.said["dry run again"].stdout and "unchanged" in story.said["dry run again"].stdout
+    assert (
+        "Nothing to change." in story.said["dry run again"].stdout
+        and "unchanged" in story.said["dry run again"].stdout
+    )
 
 
 def test_an_upgrade_takes_nothing_out_and_says_what_to_do(story: Story) -> None:
     said = story.said["upgraded"]
     assert said.returncode == 0 and "To do: /usr/share/onedr/install.sh" in said.stdout
     assert "To do" not in story.said["unpack"].stdout
-    assert not [path for path in story.new("dry run again", "upgraded") if path.startswith(("etc/", "var/", "usr/lib/one"))]
+    assert not [
+        path
+        for path in story.new("dry run again", "upgraded")
+        if path.startswith(("etc/", "var/", "usr/lib/one"))
+    ]
 
 
 def test_removal_is_refused_while_a_datastore_is_protected(story: Story) -> None:
@@ -216,7 +250,9 @@ def test_systemd_takes_the_units(story: Story, bare: Machine) -> None:
     (bare.root / "usr/bin/onedr").chmod(0o755)
     (bare.root / "etc/systemd/system/opennebula.service").write_text("[Service]\nExecStart=/bin/true\n")
     units = ("onedr-guard.service", "onedr-reconcile.timer")
-    said = bare.run("systemd-analyze", "verify", "--man=no", *(f"/etc/systemd/system/{unit}" for unit in units))
+    said = bare.run(
+        "systemd-analyze", "verify", "--man=no", *(f"/etc/systemd/system/{unit}" for unit in units)
+    )
     assert not [line for line in said.stdout.splitlines() if "onedr" in line], said.stdout
 
 

@@ -9,12 +9,12 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from onedr.errors import FrontEndError, InputError
-from onedr.ports.frontend import FrontEnd
-from onedr.setup import hooks
-from onedr.setup.lens import parse
-from onedr.setup.oned_conf import LENS
-from onedr.setup.paths import Paths
+from onedr.install import hooks
+from onedr.install.lens import parse
+from onedr.install.oned_conf import LENS
+from onedr.install.paths import Paths
+from onedr.model.errors import FrontEndError, InputError
+from onedr.opennebula.api import FrontEnd
 
 ROOT = Path(__file__).parents[2]
 LENSES = ROOT / "share/augeas"
@@ -42,7 +42,9 @@ class FakeOned(FrontEnd):
     def hookpool_info(self, *_: int) -> str:
         found = ""
         for number, hook in self.held.items():
-            template = "".join(f"<{k}>{escape(v)}</{k}>" for k, v in hook.items() if k not in ("NAME", "TYPE"))
+            template = "".join(
+                f"<{k}>{escape(v)}</{k}>" for k, v in hook.items() if k not in ("NAME", "TYPE")
+            )
             own = f"<ID>{number}</ID><NAME>{hook['NAME']}</NAME><TYPE>{hook['TYPE']}</TYPE>"
             found += f"<HOOK>{own}<TEMPLATE>{template}</TEMPLATE></HOOK>"
         return f"<HOOK_POOL>{found}</HOOK_POOL>"
@@ -52,7 +54,9 @@ class FakeOned(FrontEnd):
         if self.refusal:
             raise FrontEndError(self.refusal, 256)
         if self.unsupported and template.get("CALL") == self.unsupported:
-            raise FrontEndError(f"[one.hook.allocate] API call does not exist or is not supported: {self.unsupported}", 8192)
+            raise FrontEndError(
+                f"[one.hook.allocate] API call does not exist or is not supported: {self.unsupported}", 8192
+            )
         template.pop("ON", None)
         template["REMOTE"] = template["REMOTE"].upper()
         number = max(self.held, default=-1) + 1
@@ -77,7 +81,7 @@ class FakeOned(FrontEnd):
 
 
 def wanted() -> list[hooks.Hook]:
-    return hooks.load(TEMPLATES, FOLDER, LENSES)
+    return hooks.load_hooks(TEMPLATES, FOLDER, LENSES)
 
 
 def register(oned: FakeOned) -> list[str]:
@@ -119,7 +123,7 @@ def test_a_name_stands_once_and_is_that_of_the_file() -> None:
 
 def test_a_command_with_a_blank_is_refused() -> None:
     with pytest.raises(InputError, match="blanks or shell characters"):
-        hooks.load(TEMPLATES, Path("/one two/hooks"), LENSES)
+        hooks.load_hooks(TEMPLATES, Path("/one two/hooks"), LENSES)
 
 
 # -- registration -------------------------------------------------------------------------------------
@@ -189,9 +193,9 @@ def test_datastores_in_use() -> None:
 def test_credentials_are_looked_for_where_opennebula_keeps_them(tmp_path: Path) -> None:
     paths = Paths.from_environment({"ONE_LOCATION": str(tmp_path)})
     with pytest.raises(FrontEndError, match=re.escape(f"{tmp_path}/var/.one/one_auth")):
-        hooks.connect(paths, {"HOME": "/nonexistent"})
+        hooks.connect_front_end(paths, {"HOME": "/nonexistent"})
     with pytest.raises(FrontEndError, match="looked for /nowhere"):
-        hooks.connect(paths, {"ONE_AUTH": "/nowhere"})
+        hooks.connect_front_end(paths, {"ONE_AUTH": "/nowhere"})
 
 
 def test_paths_of_a_packaged_front_end() -> None:

@@ -1,4 +1,6 @@
-"""Hypothesis for a suite that runs in seconds: fewer examples, and no time limit that a busy machine would break."""
+"""Hypothesis for a suite that runs in seconds: fewer examples, and no time limit that a busy machine would
+break.
+"""
 from __future__ import annotations
 
 from hypothesis import settings

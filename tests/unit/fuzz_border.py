@@ -1,4 +1,6 @@
-"""What stands at the drivers' border for the fuzz suite: no Ceph, no front-end, no program; names that go out are looked at."""
+"""What stands at the drivers' border for the fuzz suite: no Ceph, no front-end, no program; names that go
+out are looked at.
+"""
 from __future__ import annotations
 
 import io
@@ -18,13 +20,15 @@ from unittest import mock
 import rados
 import rbd
 
-from onedr.errors import FrontEndError
-from onedr.ports import frontend, places, process
-from onedr.ports.process import ProcessError
+from onedr.host import paths, process
+from onedr.host.process import ProcessError
+from onedr.model.errors import FrontEndError
+from onedr.opennebula import api
 
 REPO = Path(__file__).parents[2]
 EXECUTABLES = sorted(path for path in REPO.glob("drivers/*/ceph_dr/*") if path.is_file())
-# What may reach Ceph as the name of a pool, user, image or snapshot; written down here anew, not taken from the product.
+# What may reach Ceph as the name of a pool, user, image or snapshot; written down here anew, not taken from
+# the product.
 SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 PROGRAMS = {"ssh", "rm", "mkfs", "mkfs.xfs", "mkswap", "qemu-img", "mkdir", "stat", "tar", "timeout"}
 ENDS_OTHERWISE = {"tar", "timeout"}  # not with a path
@@ -51,22 +55,29 @@ class World:
 
     def name(self, what: str, *names: object) -> None:
         for name in names:
-            if isinstance(name, str) and (not name or name[0] in "-." or not set(name) <= SAFE or len(name) > 200):
+            if isinstance(name, str) and (
+                not name or name[0] in "-." or not set(name) <= SAFE or len(name) > 200
+            ):
                 self.violations.append(f"{what}: {name!r}")
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Instead of FrontEnd.call."""
         if method not in self.answers:
-            raise FrontEndError(f"[one.{method}] Error getting object [{arguments}].", frontend.NO_SUCH_OBJECT)
+            raise FrontEndError(f"[one.{method}] Error getting object [{arguments}].", api.NO_SUCH_OBJECT)
         return self.answers[method]
 
     def rados(self, name: str = "", **_: object) -> Any:
         """Instead of rados.Rados: a cluster that holds nothing, or anything, and takes nothing."""
         self.name("user", name.removeprefix("client."))
         return SimpleNamespace(
-            connect=lambda **_: None, shutdown=lambda: None, get_fsid=lambda: "fsid", open_ioctx=self.open_ioctx,
-            pool_exists=self.pool_exists, mon_command=lambda *_, **__: (-22, b"", "refused"),
-            mgr_command=lambda *_, **__: (-22, b"", "refused"), conf_set=lambda *_: None,
+            connect=lambda **_: None,
+            shutdown=lambda: None,
+            get_fsid=lambda: "fsid",
+            open_ioctx=self.open_ioctx,
+            pool_exists=self.pool_exists,
+            mon_command=lambda *_, **__: (-22, b"", "refused"),
+            mgr_command=lambda *_, **__: (-22, b"", "refused"),
+            conf_set=lambda *_: None,
         )
 
     def pool_exists(self, name: str) -> bool:
@@ -80,7 +91,14 @@ class World:
         refused.__exit__.return_value = False
         for method in ("get_omap_vals", "get_omap_vals_by_keys"):
             getattr(refused, method).return_value = (iter(()), 0)
-        for method in ("operate_write_op", "operate_read_op", "write_full", "remove_object", "lock_exclusive", "set_xattr"):
+        for method in (
+            "operate_write_op",
+            "operate_read_op",
+            "write_full",
+            "remove_object",
+            "lock_exclusive",
+            "set_xattr",
+        ):
             getattr(refused, method).side_effect = rados.Error("refused")
         return refused
 
@@ -89,7 +107,9 @@ class World:
         return _Refusing(self, "rbd")
 
     @contextmanager
-    def image(self, _: object, name: str | None = None, snapshot: str | None = None, **more: object) -> Iterator[Any]:
+    def image(
+        self, _: object, name: str | None = None, snapshot: str | None = None, **more: object
+    ) -> Iterator[Any]:
         """Instead of rbd.Image."""
         self.name("image", name, snapshot)
         if not self.images_exist:
@@ -97,7 +117,9 @@ class World:
         yield _Refusing(self, f"image {name}")
 
     def program(self, argv: Sequence[str], *_: object, **__: object) -> str:
-        """Instead of process.run: nothing starts; a word from outside must never be an option or a shell word."""
+        """Instead of process.run: nothing starts; a word from outside must never be an option or a shell
+        word.
+        """
         words = list(argv)
         if words[0] not in PROGRAMS or not all(isinstance(word, str) and "\0" not in word for word in words):
             self.violations.append(f"program {words!r}")
@@ -105,7 +127,11 @@ class World:
             host = words[words.index("--") + 1] if "--" in words else words[-2]
             if host.startswith("-") or not set(host) <= HOST:
                 self.violations.append(f"host {host!r}")
-        elif not words[-1].startswith("/") and words[0] not in ENDS_OTHERWISE and words[:2] != ["qemu-img", "resize"]:
+        elif (
+            not words[-1].startswith("/")
+            and words[0] not in ENDS_OTHERWISE
+            and words[:2] != ["qemu-img", "resize"]
+        ):
             self.violations.append(f"program {words!r}")
         raise ProcessError(f"{words[0]} is not installed on this machine.")
 
@@ -166,14 +192,25 @@ def _borders(world: World) -> Iterator[None]:
     def no_network(*arguments: object, **_: object) -> None:
         raise ConnectionRefusedError("no network here")
 
-    with mock.patch.object(frontend.FrontEnd, "call", world.call), \
-            mock.patch.object(places, "credentials", lambda: "oneadmin:x"), \
-            mock.patch.object(rados, "Rados", mock.Mock(side_effect=world.rados, DEFAULT_CONF_FILES="/etc/ceph/ceph.conf")), \
-            mock.patch.object(rbd, "Image", world.image), mock.patch.object(rbd, "RBD", world.rbd), \
-            mock.patch.object(process, "run", world.program), mock.patch.object(process, "detach", lambda *_: 1), \
-            mock.patch.object(process, "conversation", no_conversation), \
-            mock.patch.object(process, "stream", no_conversation), mock.patch("socket.getaddrinfo", no_address), \
-            mock.patch("subprocess.Popen", no_program), mock.patch("os.posix_spawn", no_program), \
-            mock.patch("socket.create_connection", no_network), mock.patch("urllib.request.urlopen", no_network), \
-            mock.patch("signal.signal"), mock.patch("time.sleep"), mock.patch("time.monotonic", clock.__next__):
+    with (
+        mock.patch.object(api.FrontEnd, "call", world.call),
+        mock.patch.object(paths, "credentials", lambda: "oneadmin:x"),
+        mock.patch.object(
+            rados, "Rados", mock.Mock(side_effect=world.rados, DEFAULT_CONF_FILES="/etc/ceph/ceph.conf")
+        ),
+        mock.patch.object(rbd, "Image", world.image),
+        mock.patch.object(rbd, "RBD", world.rbd),
+        mock.patch.object(process, "run_program", world.program),
+        mock.patch.object(process, "detach", lambda *_: 1),
+        mock.patch.object(process, "conversation", no_conversation),
+        mock.patch.object(process, "stream", no_conversation),
+        mock.patch("socket.getaddrinfo", no_address),
+        mock.patch("subprocess.Popen", no_program),
+        mock.patch("os.posix_spawn", no_program),
+        mock.patch("socket.create_connection", no_network),
+        mock.patch("urllib.request.urlopen", no_network),
+        mock.patch("signal.signal"),
+        mock.patch("time.sleep"),
+        mock.patch("time.monotonic", clock.__next__),
+    ):
         yield

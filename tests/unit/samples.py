@@ -7,13 +7,13 @@ from typing import Any
 from hypothesis import strategies as st
 from lxml import etree
 
-from onedr.facts import DiskRef, Envelope, ImageFacts, ImageRecord, Term, VmRecord
-from onedr.model import Mode
-from onedr.template import Pairs, parse_xml
+from onedr.model.records import DiskRef, Envelope, Epoch, ImageFacts, ImageRecord, VmRecord
+from onedr.model.template import Pairs, parse_xml
+from onedr.model.types import Mode
 
 WIRE = Path(__file__).parent / "wire"
 HERE, THERE = "fsid-here", "fsid-there"
-OUR_TERM = Term(1, HERE, "south", 1000.0, 900.0)
+OUR_TERM = Epoch(1, HERE, "south", 1000.0, 900.0)
 
 
 def recorded(name: str) -> etree._Element:
@@ -23,8 +23,16 @@ def recorded(name: str) -> etree._Element:
 
 def image_record(**changes: Any) -> ImageRecord:
     values: dict[str, Any] = {
-        "image_id": 7, "name": "web-os", "type": 0, "persistent": True, "size_mib": 1024, "owner": "alice",
-        "group": "users", "permissions": "110000000", "datastore": "ceph", "template": (("DEV_PREFIX", "vd"),),
+        "image_id": 7,
+        "name": "web-os",
+        "type": 0,
+        "persistent": True,
+        "size_mib": 1024,
+        "owner": "alice",
+        "group": "users",
+        "permissions": "110000000",
+        "datastore": "ceph",
+        "template": (("DEV_PREFIX", "vd"),),
         "snapshots": (),
     }
     return ImageRecord(**{**values, **changes})
@@ -40,8 +48,15 @@ def disk(disk_id: int, rbd: str | None, **changes: Any) -> DiskRef:
 
 def vm_record(**changes: Any) -> VmRecord:
     values: dict[str, Any] = {
-        "vm_id": 42, "name": "web", "owner": "alice", "group": "users", "permissions": "110000000", "state": "ACTIVE",
-        "template": (("CPU", "1"), ("MEMORY", "512")), "user_template": (), "disks": (),
+        "vm_id": 42,
+        "name": "web",
+        "owner": "alice",
+        "group": "users",
+        "permissions": "110000000",
+        "state": "ACTIVE",
+        "template": (("CPU", "1"), ("MEMORY", "512")),
+        "user_template": (),
+        "disks": (),
     }
     return VmRecord(**{**values, **changes})
 
@@ -64,8 +79,11 @@ def image(name: str, **changes: Any) -> ImageFacts:
 
 
 # Text that XML 1.0 can carry and that a parser gives back unchanged.
-XML_TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), max_size=30)
+XML_TEXT = st.text(
+    st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), max_size=30
+)
 KEYS = st.from_regex(r"[A-Z][A-Z0-9_]{0,12}", fullmatch=True)
-# A value is a text or a vector; XML cannot tell an empty vector from an empty text, so a vector has one entry or more.
+# A value is a text or a vector; XML cannot tell an empty vector from an empty text, so a vector has one entry
+# or more.
 VECTORS = st.lists(st.tuples(KEYS, XML_TEXT), min_size=1, max_size=5).map(tuple)
 PAIRS: st.SearchStrategy[Pairs] = st.lists(st.tuples(KEYS, XML_TEXT | VECTORS), max_size=6).map(tuple)

@@ -7,11 +7,14 @@ from typing import Any
 from hypothesis import strategies as st
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 
-from onedr.facts import ImageFacts, VmRecord
-from onedr.model import Mode, Peer
-from onedr.policy import failover, inventory, returning
-from onedr.policy.inventory import VmItem
-from onedr.policy.plan import Facts, Kind, PeerVm, Plan, Recovered, Request, Step
+from onedr.failover import failback_plan, start_order
+from onedr.failover.facts import FailoverFacts, FailoverRequest, RunPlan
+from onedr.model.records import ImageFacts, VmRecord
+from onedr.model.types import Mode, PeerState
+from onedr.opennebula.vms import PeerVm, Recovered
+from onedr.replication import inventory
+from onedr.replication.inventory import VmItem
+from onedr.runs.steps import Step, StepKind
 
 ONE_DISK = vm_record(disks=(disk(0, "one/one-1"),))
 ORIGIN = f"{THERE}:42"
@@ -20,25 +23,35 @@ ORIGIN = f"{THERE}:42"
 def copy_of(name: str, body: VmRecord | None = ONE_DISK, known: bool = True, **changes: Any) -> ImageFacts:
     """A copy that carries a VM's record and, when the peer knew it as an image, the image's."""
     return image(
-        name, vm=envelope(body) if body else None, image=envelope(image_record(name=name)) if known else None, **changes
+        name,
+        vm=envelope(body) if body else None,
+        image=envelope(image_record(name=name)) if known else None,
+        **changes,
     )
 
 
-def facts(*images: ImageFacts, **changes: Any) -> Facts:
+def facts(*images: ImageFacts, **changes: Any) -> FailoverFacts:
     values: dict[str, Any] = {
-        "datastore": "ceph", "here": HERE, "protected": True, "peer": Peer.GONE, "peer_detail": "it refuses",
+        "datastore": "ceph",
+        "here": HERE,
+        "protected": True,
+        "peer": PeerState.GONE,
+        "peer_detail": "it refuses",
         "can_fence": True,
     }
-    return Facts(**{**values, **changes}, images=images)
+    return FailoverFacts(**{**values, **changes}, images=images)
 
 
-def steps(plan: Plan) -> list[tuple[Kind, str]]:
+def steps(plan: RunPlan) -> list[tuple[StepKind, str]]:
     return [(step.kind, step.target) for step in plan.steps]
 
 
 KINDS = {
-    "copy": {"complete": True}, "incomplete": {"complete": False}, "stale": {"stale": True},
-    "taken": {"primary": True, "complete": False, "term": OUR_TERM}, "cut short": {"primary": True, "complete": False},
+    "copy": {"complete": True},
+    "incomplete": {"complete": False},
+    "stale": {"stale": True},
+    "taken": {"primary": True, "complete": False, "term": OUR_TERM},
+    "cut short": {"primary": True, "complete": False},
     "unmirrored": {"mode": None, "primary": True, "complete": False},
     "unreadable": {"mode": None, "complete": False, "problems": ("cannot be read: x",)},
     "damaged": {"problems": ("record onedr.vm is damaged",)},
@@ -47,10 +60,12 @@ VM_COUNT = 3
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> Facts:
+def worlds(draw: st.DrawFn) -> FailoverFacts:
     count = draw(st.integers(0, 6))
     owners = [draw(st.sampled_from([None, *range(VM_COUNT)])) for _ in range(count)]
-    bodies = [_body(draw, vm_id, [n for n in range(count) if owners[n] == vm_id]) for vm_id in range(VM_COUNT)]
+    bodies = [
+        _body(draw, vm_id, [n for n in range(count) if owners[n] == vm_id]) for vm_id in range(VM_COUNT)
+    ]
     images = []
     for n, owner in enumerate(owners):
         kind = draw(st.sampled_from(["copy", "copy", "copy", *KINDS]))
@@ -63,18 +78,25 @@ def worlds(draw: st.DrawFn) -> Facts:
     recovered = st.builds(Recovered, st.integers(0, 99), st.just("HOLD"), st.booleans(), st.booleans())
     homes = [home for body in bodies for home in _homes(draw, body)]
     return facts(
-        *images, local={f"{HERE}:{home.vm_id}": home for home in homes}, protected=draw(st.integers(0, 9)) > 0,
-        peer=draw(st.sampled_from(Peer)), can_fence=draw(st.booleans()),
+        *images,
+        local={f"{HERE}:{home.vm_id}": home for home in homes},
+        protected=draw(st.integers(0, 9)) > 0,
+        peer=draw(st.sampled_from(PeerState)),
+        can_fence=draw(st.booleans()),
         registered=draw(st.just(frozenset()) | st.frozensets(st.integers(0, 5).map("one-{}".format)))
         | {name for home in homes for name in home.images - home.clones},
-        recovered=draw(st.dictionaries(st.integers(0, VM_COUNT).map(f"{THERE}:{{}}".format), recovered, max_size=2)),
+        recovered=draw(
+            st.dictionaries(st.integers(0, VM_COUNT).map(f"{THERE}:{{}}".format), recovered, max_size=2)
+        ),
         there=draw(st.none() | st.just(tuple(_peer_vm(draw, body) for body in bodies))),
     )
 
 
 @st.composite
-def moves(draw: st.DrawFn) -> Facts:
-    """A peer that is alive, and mostly complete copies: worlds in which a planned move or a failback begins, or went some way."""
+def moves(draw: st.DrawFn) -> FailoverFacts:
+    """A peer that is alive, and mostly complete copies: worlds in which a planned move or a failback begins,
+    or went some way.
+    """
     count = draw(st.integers(1, 5))
     owners = [draw(st.sampled_from(range(VM_COUNT))) for _ in range(count)]
     bodies = [
@@ -83,8 +105,12 @@ def moves(draw: st.DrawFn) -> Facts:
     ]
     by_id = {body.vm_id: body for body in bodies}
     images = [
-        image(f"one-{n}", vm=envelope(by_id[owner]), **KINDS[draw(st.sampled_from(["copy"] * 9 + ["taken", "incomplete"]))],
-              image=draw(st.none() | st.just(envelope(image_record()))))
+        image(
+            f"one-{n}",
+            vm=envelope(by_id[owner]),
+            **KINDS[draw(st.sampled_from(["copy"] * 9 + ["taken", "incomplete"]))],
+            image=draw(st.none() | st.just(envelope(image_record()))),
+        )
         for n, owner in enumerate(owners)
     ]
     homes = [home for body in bodies for home in _homes(draw, body)]
@@ -92,7 +118,7 @@ def moves(draw: st.DrawFn) -> Facts:
         names = frozenset(draw(st.sampled_from([{"one-77"}, {"one-0"}])))
         homes.append(PeerVm(HOME_ID + 50, "gone", "POWEROFF", "ACTIVE", names, locked=draw(st.booleans())))
     return facts(
-        *images, local={f"{HERE}:{home.vm_id}": home for home in homes}, peer=Peer.ANSWERS,
+        *images, local={f"{HERE}:{home.vm_id}": home for home in homes}, peer=PeerState.ANSWERS,
         registered=draw(st.just(frozenset()) | st.frozensets(st.integers(0, 5).map("one-{}".format)))
         | {name for home in homes for name in home.images - home.clones},
         there=tuple(_peer_vm(draw, body) for body in bodies),
@@ -104,13 +130,19 @@ HOME_ID = 100  # of VM 0 at the site that looks; its own there is 0
 
 
 def _homes(draw: st.DrawFn, body: VmRecord) -> list[PeerVm]:
-    """The VM of this site that one at the peer left from: as it was, or with other disks, or in a state it should not be in."""
+    """The VM of this site that one at the peer left from: as it was, or with other disks, or in a state it
+    should not be in.
+    """
     if ("DR_ORIGIN", f"{HERE}:{HOME_ID + body.vm_id}") not in body.user_template:
         return []
     names = {str(found.rbd).partition("/")[2] for found in body.disks if found.rbd}
     names ^= draw(st.sampled_from([set(), set(), set(), {"one-0"}, {"one-55"}]))
     clones = frozenset(name for name in names if draw(st.booleans()))
-    state, held = draw(st.sampled_from([("POWEROFF", "ACTIVE")] * 3 + [("POWEROFF", ""), ("HOLD", "PENDING"), ("ACTIVE", "")]))
+    state, held = draw(
+        st.sampled_from(
+            [("POWEROFF", "ACTIVE")] * 3 + [("POWEROFF", ""), ("HOLD", "PENDING"), ("ACTIVE", "")]
+        )
+    )
     return [PeerVm(HOME_ID + body.vm_id, body.name, state, held, frozenset(names), clones, locked=bool(held))]
 
 
@@ -126,7 +158,9 @@ def _body(draw: st.DrawFn, vm_id: int, owned: list[int], whole: bool = False) ->
     if extra:
         rbd = None if extra == "volatile" else "one/one-77"
         disks.append(disk(len(disks), rbd, protected=extra == "missing", reason="said so"))
-    user: tuple[tuple[str, str], ...] = draw(st.sampled_from([(), (("DR_PRIORITY", "1"),), (("DR_START", "NO"),)]))
+    user: tuple[tuple[str, str], ...] = draw(
+        st.sampled_from([(), (("DR_PRIORITY", "1"),), (("DR_START", "NO"),)])
+    )
     if draw(st.integers(0, 2)) <= whole:
         user = (*user, ("DR_ORIGIN", f"{HERE}:{HOME_ID + vm_id}"))
     state = draw(st.sampled_from(["ACTIVE", "POWEROFF"]))
@@ -134,62 +168,71 @@ def _body(draw: st.DrawFn, vm_id: int, owned: list[int], whole: bool = False) ->
 
 
 REQUESTS = st.builds(
-    Request, confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
+    FailoverRequest, confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
     vms=st.sampled_from([(), (), (), ("vm0",), ("1", "vm2"), ("vm0", "nobody")]),
     start=st.sampled_from([True, True, False]),
 )
 
 
-def executed(world: Facts, done: tuple[Step, ...], request: Request) -> Facts:
+def executed(world: FailoverFacts, done: tuple[Step, ...], request: FailoverRequest) -> FailoverFacts:
     """The facts after these steps were done."""
     images = {found.name: found for found in world.images}
     registered, recovered, local = set(world.registered), dict(world.recovered), dict(world.local)
     there = {str(vm.vm_id): vm for vm in world.there or ()}
     items = {item.origin: item for item in inventory.vms(world.images, world.here)}
-    homes = returning.homes(items.values(), world.local)
+    homes = failback_plan.homes(items.values(), world.local)
     for step in done:
-        if step.kind is Kind.PROMOTE:
+        if step.kind is StepKind.PROMOTE:
             images[step.target] = replace(images[step.target], primary=True)
-        elif step.kind is Kind.TERM:
+        elif step.kind is StepKind.TERM:
             images[step.target] = replace(images[step.target], term=OUR_TERM)
-        elif step.kind is Kind.STOP:
+        elif step.kind is StepKind.STOP:
             found = there[step.target]
             there[step.target] = replace(found, state="POWEROFF", held=found.held or found.state)
-        elif step.kind is Kind.REGISTER:
+        elif step.kind is StepKind.REGISTER:
             registered.add(step.target)
-        elif step.kind is Kind.CREATE:
-            starts = failover.wants_start(items[step.target], request)
+        elif step.kind is StepKind.CREATE:
+            starts = start_order.wants_start(items[step.target], request)
             recovered[step.target] = Recovered(9, "HOLD", start_pending=starts, finished=True)
-        elif step.kind is Kind.RETURN:
+        elif step.kind is StepKind.RETURN:
             _returned(step.target, world, items, homes, local, request)
-        elif step.kind is Kind.START and (step.target in homes or step.target in local):
+        elif step.kind is StepKind.START and (step.target in homes or step.target in local):
             key = f"{HERE}:{homes[step.target].vm_id}" if step.target in homes else step.target
             local[key] = replace(local[key], held="", state="ACTIVE")
-        elif step.kind is Kind.START:
+        elif step.kind is StepKind.START:
             recovered[step.target] = replace(recovered[step.target], state="ACTIVE", start_pending=False)
     return replace(
-        world, images=tuple(images.values()), registered=frozenset(registered), recovered=recovered, local=local,
+        world,
+        images=tuple(images.values()),
+        registered=frozenset(registered),
+        recovered=recovered,
+        local=local,
         there=None if world.there is None else tuple(there.values()),
     )
 
 
 def _returned(
-    target: str, world: Facts, items: dict[str, VmItem], homes: dict[str, PeerVm], local: dict[str, PeerVm], request: Request
+    target: str,
+    world: FailoverFacts,
+    items: dict[str, VmItem],
+    homes: dict[str, PeerVm],
+    local: dict[str, PeerVm],
+    request: FailoverRequest,
 ) -> None:
     """The VM has its disks; it stays marked as held until it runs, unless it shall not."""
     if target not in items:
         local[target] = replace(local[target], held="")
         return
     home, images = homes[target], {found.name: found for found in world.images}
-    changes = returning.disks(items[target], home, images, world.here)
+    changes = failback_plan.disks(items[target], home, images, world.here)
     now = (home.images - changes.unplug) | frozenset(changes.plug)
-    held = home.held if failover.wants_start(items[target], request) else ""
+    held = home.held if start_order.wants_start(items[target], request) else ""
     local[f"{HERE}:{home.vm_id}"] = replace(home, images=now, held=held, locked=False)
 
 
-def lasting(plan: Plan) -> list[tuple[Kind, str]]:
-    """Steps that must not be done twice; stopping what is stopped, demoting what is demoted, giving back what is given back
-    and waiting harm nobody.
+def lasting(plan: RunPlan) -> list[tuple[StepKind, str]]:
+    """Steps that must not be done twice; stopping what is stopped, demoting what is demoted, giving back what
+    is given back and waiting harm nobody.
     """
-    again = (Kind.SYNC, Kind.STOP, Kind.DRAIN, Kind.FENCE, Kind.CUT, Kind.RETURN)
+    again = (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE, StepKind.CUT, StepKind.RETURN)
     return [(kind, target) for kind, target in steps(plan) if kind not in again]

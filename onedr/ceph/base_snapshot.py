@@ -1,0 +1,84 @@
+"""Bases: the protected snapshot @snap of an image, and the thin clones that are made of it."""
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+import rbd
+
+from onedr.ceph import images
+from onedr.ceph.connection import Pool
+from onedr.ceph.image_lock import image_lock
+from onedr.model import names
+
+_SNAP_LIMIT_S = 3
+_RACE_LIMIT_S = 30
+_PAUSE_S = 0.1
+
+
+def clone_from_base(pool: Pool, source: str, target: str) -> None:
+    """A thin clone of `source`'s protected snapshot @snap, which is made when missing; to be made inside
+    `images.making`.
+    """
+    data_pool, end = images.data_pool(pool), time.monotonic() + _RACE_LIMIT_S
+    while True:
+        try:
+            ensure_snapshot(pool, source)
+            pool.rbd.clone(pool.io, source, names.BASE_SNAPSHOT, pool.io, target, data_pool=data_pool)
+            break
+        # @snap went with the last of the other disks at this moment
+        except (rbd.ImageNotFound, rbd.InvalidArgument):
+            if time.monotonic() > end or not pool.exists(source):
+                raise
+
+
+def ensure_snapshot(pool: Pool, name: str) -> None:
+    """Make and protect @snap unless it is there; two VMs may do so at once.
+
+    Open for writing only to write: docs/measured.md.
+    """
+    with pool.image(name, read_only=True) as image:
+        there = names.BASE_SNAPSHOT in images.snapshots(image) and image.is_protected_snap(
+            names.BASE_SNAPSHOT
+        )
+    if there and not _is_cut_short(pool, name):
+        return
+    with image_lock(pool, name, "snapshotting"), pool.image(name) as image:
+        if names.BASE_SNAPSHOT in images.snapshots(image) and _is_cut_short(pool, name):
+            images.drop_snapshot(image, names.BASE_SNAPSHOT)
+        if names.BASE_SNAPSHOT not in images.snapshots(image):
+            with suppress(rbd.ImageExists):  # another VM's clone was quicker
+                image.create_snap(names.BASE_SNAPSHOT)
+        if not image.is_protected_snap(names.BASE_SNAPSHOT):
+            with suppress(rbd.ImageBusy):
+                image.protect_snap(names.BASE_SNAPSHOT)
+
+
+def _is_cut_short(pool: Pool, name: str) -> bool:
+    """Was @snap's making killed midway?
+
+    It is listed then, but has no object map and cannot be opened ever.
+    """
+    end = time.monotonic() + _SNAP_LIMIT_S
+    while True:
+        try:
+            with rbd.Image(pool.io, name, names.BASE_SNAPSHOT, read_only=True):
+                return False
+        except rbd.ImageNotFound:
+            if time.monotonic() > end:  # until then somebody may just be making it
+                return True
+            time.sleep(_PAUSE_S)
+
+
+def drop_base_snapshot(pool: Pool, name: str) -> bool:
+    """Remove @snap if no clone uses it.
+
+    Returns whether it is gone. Open for writing only to write: docs/measured.md.
+    """
+    with pool.image(name, read_only=True) as image:
+        if names.BASE_SNAPSHOT not in images.snapshots(image):
+            return True
+    with image_lock(pool, name, "snapshotting"), pool.image(name) as image:
+        return names.BASE_SNAPSHOT not in images.snapshots(image) or images.drop_snapshot(
+            image, names.BASE_SNAPSHOT
+        )

@@ -1,0 +1,196 @@
+"""What a cluster says of itself: releases, replicas, room, rbd-mirror and its options.
+
+Reads only; `profile rbd` is enough.
+"""
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import rados
+import rbd
+
+from onedr.ceph.connection import Pool
+from onedr.model.errors import StorageError
+
+_RELEASE = re.compile(r"ceph version ([0-9]+\.[0-9]+\.[0-9]+)")
+_MIRROR = "client.rbd-mirror"
+_SECTION = re.compile(rf"^\s*\[({re.escape(_MIRROR)}[^\]]*)\]", re.MULTILINE)
+_DIRECTIONS = {
+    rbd.RBD_MIRROR_PEER_DIRECTION_RX: "rx",
+    rbd.RBD_MIRROR_PEER_DIRECTION_TX: "tx",
+    rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX: "rx-tx",
+}
+_ALARMS = ("OSD_NEARFULL", "OSD_BACKFILLFULL", "OSD_FULL", "POOL_FULL", "POOL_NEAR_FULL")
+OPTIONS = (
+    "rbd_mirror_journal_poll_age",
+    "rbd_mirror_image_state_check_interval",
+    "rbd_mirroring_delete_delay",
+)
+KEPT = "rbd_mirroring_max_mirroring_snapshots"
+
+
+def versions(pool: Pool) -> dict[str, dict[str, int]]:
+    """How many daemons of each kind run each version, as Ceph says it. Raises StorageError."""
+    return dict(pool.mon(prefix="versions"))
+
+
+def releases(pool: Pool) -> tuple[str, ...]:
+    """Ceph releases of all its daemons, each once, such as `16.2.15`. Raises StorageError."""
+    found = {_release(text) for text in versions(pool)["overall"]}
+    if not found:
+        raise StorageError("Ceph does not say which releases its daemons are of.")
+    return tuple(sorted(found))
+
+
+def _release(text: str) -> str:
+    match = _RELEASE.match(text)
+    return match[1] if match else text
+
+
+def mirrors(pool: Pool) -> int:
+    """How many rbd-mirror daemons the cluster knows.
+
+    One that died stays for about a minute. Raises StorageError.
+    """
+    return sum(versions(pool).get("rbd-mirror", {}).values())
+
+
+@dataclass(frozen=True)
+class Reports:
+    """What rbd-mirror reported of a pool's images. `up`, `down`: names, of images with a report that is
+    alive, or without; `newest`: when the last report was made, by the reporting site's clock, epoch seconds
+    (None: no report).
+    """
+
+    up: frozenset[str]
+    down: frozenset[str]
+    newest: float | None
+
+
+def reports(pool: Pool) -> tuple[Reports, Reports]:
+    """The reports of this cluster's rbd-mirror, and of the peer's (those are up to 30 s old).
+
+    Raises rbd.Error.
+    """
+    own: dict[str, dict[str, Any]] = {}
+    remote: dict[str, dict[str, Any]] = {}
+    for status in pool.rbd.mirror_image_status_list(pool.io):
+        name = str(status["name"])
+        own[name] = status
+        remote[name] = max(
+            status.get("remote_statuses", []), key=lambda found: bool(found.get("up")), default={}
+        )
+    return _reports(own), _reports(remote)
+
+
+def _reports(found: dict[str, dict[str, Any]]) -> Reports:
+    up = frozenset(name for name, status in found.items() if status.get("up"))
+    moments = [moment for name in up if (moment := _moment(found[name].get("last_update"))) is not None]
+    return Reports(up, frozenset(found) - up, max(moments, default=None))
+
+
+def _moment(found: object) -> float | None:
+    return found.replace(tzinfo=timezone.utc).timestamp() if isinstance(found, datetime) else None
+
+
+def peering(pool: Pool) -> tuple[bool, tuple[str, ...]]:
+    """Does the pool mirror per image, and the directions of its peers: `rx`, `tx`, `rx-tx`.
+
+    Raises rbd.Error.
+    """
+    mode = pool.rbd.mirror_mode_get(pool.io)
+    if mode == rbd.RBD_MIRROR_MODE_DISABLED:
+        return False, ()
+    directions = tuple(
+        _DIRECTIONS.get(peer.get("direction"), "rx-tx") for peer in pool.rbd.mirror_peer_list(pool.io)
+    )
+    return mode == rbd.RBD_MIRROR_MODE_IMAGE, directions
+
+
+def replicas(pool: Pool) -> tuple[int, int]:
+    """The pool's size and min_size. Raises StorageError."""
+    every = pool.mon(prefix="osd pool ls", detail="detail")
+    found = next((each for each in every if each["pool_name"] == pool.access.pool), None)
+    if found is None:
+        raise StorageError(f"Ceph does not list pool {pool.access.pool}.")
+    return int(found["size"]), int(found["min_size"])
+
+
+def room(pool: Pool) -> tuple[int, int, tuple[str, ...]]:
+    """Bytes stored in the pool that has the data, bytes free in it (quota heeded), and alarms of space.
+
+    Raises StorageError.
+    """
+    name = pool.access.data_pool or pool.access.pool
+    stats = next(
+        (each["stats"] for each in pool.mon(prefix="df", detail="detail")["pools"] if each["name"] == name),
+        None,
+    )
+    if stats is None:
+        raise StorageError(f"Ceph's df does not list pool {name}.")
+    used, free = int(stats.get("stored") or 0), int(stats["max_avail"])
+    if stats.get("quota_bytes"):
+        free = min(free, max(0, int(stats["quota_bytes"]) - used))
+    return used, free, tuple(sorted(set(pool.mon(prefix="health")["checks"]) & set(_ALARMS)))
+
+
+def option(pool: Pool, name: str) -> str:
+    """An option as it holds for our own connection. Raises rados.Error."""
+    return str(pool.cluster.conf_get(name))
+
+
+def mirror_options(pool: Pool) -> dict[str, str]:
+    """Options of this site's rbd-mirror: from this machine's Ceph configuration, else from the cluster's,
+    else Ceph's own.
+
+    What only the ceph.conf of another machine says is not seen. Raises StorageError, rados.Error.
+    """
+    stored = {
+        (str(entry["section"]), str(entry["name"])): str(entry["value"])
+        for entry in pool.mon(prefix="config dump")
+    }
+    conf = pool.access.conf or os.environ.get("CEPH_CONF") or "/etc/ceph/ceph.conf"
+    names = _sections(conf) | {section for section, _ in stored if section.startswith(_MIRROR)} or {_MIRROR}
+    found: dict[str, str] = {}
+    for option_name in OPTIONS:
+        default = _from_file(None, _MIRROR, option_name)
+        values = set()
+        for name in sorted(names):
+            own = _from_file(conf, name, option_name)
+            values.add(own if own != default else _stored(stored, name, option_name, default))
+        found[option_name] = max(values, key=float)  # of several daemons the slowest tells
+    return found
+
+
+def _sections(conf: str) -> set[str]:
+    """Sections of rbd-mirror daemons in a configuration file of this machine."""
+    try:
+        return set(_SECTION.findall(Path(conf).read_text(errors="replace")))
+    except OSError:
+        return set()
+
+
+def _from_file(conf: str | None, name: str, option_name: str) -> str:
+    """The value by a configuration file, if it is there, and Ceph's defaults; without a connection."""
+    file = conf if conf and Path(conf).exists() else None
+    handle = rados.Rados(name=name, conffile=file, conf={"log_to_stderr": "false", "err_to_stderr": "false"})
+    return str(handle.conf_get(option_name))
+
+
+def _stored(stored: dict[tuple[str, str], str], name: str, option_name: str, default: str) -> str:
+    """As the cluster's configuration database has it: the closest section wins."""
+    parts = name.split(".")
+    sections = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+    return next(
+        (
+            stored[section, option_name]
+            for section in (*sections, "global")
+            if (section, option_name) in stored
+        ),
+        default,
+    )

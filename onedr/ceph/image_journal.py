@@ -1,0 +1,64 @@
+"""Whose a journaled image is, read from its journal: one small read, where librbd opens image and journal
+anew.
+
+Each change of hands adds a tag to the omap of `journal.<image's id>`: `tag_<number, 16 hex digits>`, whose
+data begins with the mirroring id of the site that may write, empty for this one (Ceph: Tag in
+src/cls/journal/cls_journal_types.h, TagData in src/librbd/journal/Types.h; compared with librbd by
+tests/bed/test_promote.py).
+"""
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+
+import rados
+
+from onedr.ceph import omap
+from onedr.ceph.connection import Pool
+
+# version, oldest version of a reader, length; number, class, length of the data
+_TAG = struct.Struct("<BBIQQI")
+_TEXT = struct.Struct("<I")
+_READER = 1
+_TOLD_MS = 5000
+
+
+def is_ours(pool: Pool, image_id: str) -> bool | None:
+    """May this site write the image?
+
+    None when its journal does not say so beyond doubt. Raises rados.Error.
+    """
+    return newest_is_ours(omap.read_all(pool, f"journal.{image_id}", "tag_"))
+
+
+def notify_journal(pool: Pool, image_id: str) -> None:
+    """Tell everyone who has the journal open that it changed, as librbd does when it adds a tag; nothing is
+    changed.
+
+    An image without a journal is left alone. Who does not answer within 5 s is not waited for. Raises
+    rados.Error.
+    """
+    with suppress(rados.ObjectNotFound, rados.TimedOut):
+        pool.io.notify(f"journal.{image_id}", timeout_ms=_TOLD_MS)
+
+
+def newest_is_ours(tags: dict[str, bytes]) -> bool | None:
+    """The same of its tags.
+
+    None for none, for such as only a newer Ceph can read, and for those of more than one class.
+    """
+    found = [_read(tags[key]) for key in sorted(tags)]
+    if not found or None in found or len({tag[0] for tag in found if tag is not None}) != 1:
+        return None
+    newest = found[-1]
+    return newest is not None and newest[1] == 0
+
+
+def _read(tag: bytes) -> tuple[int, int] | None:
+    """Class, and the length of the owner's id."""
+    if len(tag) < _TAG.size + _TEXT.size:
+        return None
+    _, oldest, _, _, tag_class, length = _TAG.unpack_from(tag)
+    return (
+        None if oldest > _READER or length < _TEXT.size else (tag_class, _TEXT.unpack_from(tag, _TAG.size)[0])
+    )

@@ -1,0 +1,358 @@
+"""RBD mirroring of single images: enable, look, promote, demote.
+
+Roles and completeness are read from the image itself.
+"""
+from __future__ import annotations
+
+import errno
+import json
+import time
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import rados
+import rbd
+
+from onedr.ceph import omap
+from onedr.ceph.connection import Pool
+from onedr.ceph.image_lock import image_lock
+from onedr.model.errors import StorageError
+from onedr.model.types import Mode
+
+_MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
+# Which features an image had before it was mirrored: `<image id> <number>`. It stays at this site (P39).
+FEATURES_KEY = ".rbd_onedr.features"
+_HALF_DONE_S, _PAUSE_S = 5, 0.2
+_SYNC_POINT = ".rbd-mirror."
+_INSTANCE = "instance_"
+REPLAYING = 4  # mirror_image_get_status()['state'], CEPH-FACTS §5
+
+
+def mirror_mode(image: rbd.Image) -> Mode | None:
+    """How the image is mirrored; None when it is not."""
+    if image.mirror_image_get_info()["state"] != rbd.RBD_MIRROR_IMAGE_ENABLED:
+        return None
+    number = image.mirror_image_get_mode()
+    return next(known for known, value in _MODES.items() if value == number)
+
+
+def is_listed(pool: Pool, image: rbd.Image) -> bool:
+    """Is the image in Ceph's list of mirrored images? One that is, and has no mode, is amid the beginning or
+    end of it.
+
+    So it is also when somebody died at that: librbd then says `disabled`, and the peer keeps its copy
+    (docs/measured.md).
+    """
+    return bool(omap.read_keys(pool, "rbd_mirroring", (f"image_{image.id()}",)))
+
+
+def is_primary(image: rbd.Image) -> bool:
+    """True when this site's copy may be written (also for an image that is not mirrored)."""
+    info = image.mirror_image_get_info()
+    return bool(info["primary"]) or info["state"] != rbd.RBD_MIRROR_IMAGE_ENABLED
+
+
+def claims(image: rbd.Image) -> bool:
+    """Is it mirrored, and the primary? What rbd-mirror is just making or removing is neither."""
+    info = image.mirror_image_get_info()
+    return bool(info["primary"]) and info["state"] == rbd.RBD_MIRROR_IMAGE_ENABLED
+
+
+def global_id(image: rbd.Image) -> str:
+    """What names a mirrored image at both sites alike."""
+    return str(image.mirror_image_get_info()["global_id"])
+
+
+def enable_mirroring(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
+    """Mirror the image; done already is done, also when somebody else is doing it at this moment.
+
+    Reads back.
+    """
+    if mirror_mode(image) is None:
+        _note_features(image, wanted)
+        try:
+            image.mirror_image_enable(_MODES[wanted])
+        except (rbd.InvalidArgument, rbd.ImageExists, rbd.ImageBusy):
+            _begin_anew(pool, image, wanted)
+    if mirror_mode(image) is None:
+        raise StorageError(
+            f"RBD image {image.get_name()} is not mirrored although Ceph accepted it: rbd mirror image "
+            "status."
+        )
+
+
+def _begin_anew(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
+    """Ceph refused, because somebody else is at it at this moment (a driver and the keeper at once), or died
+    at it once.
+    """
+    end = time.monotonic() + _HALF_DONE_S
+    while (listed := is_listed(pool, image)) and mirror_mode(image) is None and time.monotonic() < end:
+        time.sleep(_PAUSE_S)
+    if mirror_mode(image) is not None:
+        return
+    if listed:
+        image.mirror_image_disable(False)
+    image.mirror_image_enable(_MODES[wanted])
+
+
+def _note_features(image: rbd.Image, wanted: Mode) -> None:
+    """Ceph adds an exclusive lock and a journal, also while a VM has the image open, and at the end of
+    mirroring takes the journal off (measured). What the features were is noted for `disable`, before: whoever
+    is killed when the journal is there and the mirroring is not would else leave it for the image's own.
+    """
+    changing = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_JOURNALING
+    changes = wanted is Mode.JOURNAL or image.features() & changing != rbd.RBD_FEATURE_EXCLUSIVE_LOCK
+    if changes and _noted_features(image) is None:
+        image.metadata_set(FEATURES_KEY, f"{image.id()} {image.features()}")
+
+
+def _noted_features(image: rbd.Image) -> int | None:
+    """A note with another id was handed on by Ceph from a clone's parent."""
+    image_id, _, features = dict(image.metadata_list()).get(FEATURES_KEY, "").partition(" ")
+    return int(features) if image_id == image.id() and features.isdecimal() else None
+
+
+def disable_mirroring(pool: Pool, name: str) -> None:
+    """End the mirroring of a primary image, which deletes the peer's copy, and give it the features it had
+    before.
+
+    Done already is done; a VM may have it open. Reads back. Raises StorageError, rbd.Error.
+    """
+    with pool.image(name) as image:
+        if mirror_mode(image) is Mode.SNAPSHOT:
+            # before: Ceph takes no command for the schedule of an image that is not mirrored
+            _remove_schedules(pool, name)
+        if is_listed(pool, image):
+            # Ceph takes the journal off last: whoever dies before that shall find what to do
+            if _noted_features(image) is None:
+                image.metadata_set(
+                    FEATURES_KEY, f"{image.id()} {image.features() & ~rbd.RBD_FEATURE_JOURNALING}"
+                )
+            image.mirror_image_disable(False)
+        drop_sync_points(image)
+        _restore_features(image)
+        if is_listed(pool, image):
+            raise StorageError(
+                f"RBD image {name} is still mirrored although Ceph accepted its end: rbd mirror image status."
+            )
+
+
+def drop_sync_points(image: rbd.Image) -> None:
+    """Remove what a first copy that was cut short left on an image: rbd-mirror's own snapshots, which nobody
+    else would.
+    """
+    for name in sync_points(image):
+        with suppress(rbd.ImageNotFound):
+            image.remove_snap(name)
+
+
+def sync_points(image: rbd.Image) -> list[str]:
+    """Names of the snapshots from which rbd-mirror makes, or once made, a first copy."""
+    return [
+        name
+        for name in (str(snapshot["name"]) for snapshot in image.list_snaps())
+        if name.startswith(_SYNC_POINT)
+    ]
+
+
+def _restore_features(image: rbd.Image) -> None:
+    before = _noted_features(image)
+    if before is None:
+        return
+    added = image.features() & ~before
+    if added & rbd.RBD_FEATURE_JOURNALING:
+        image.update_features(rbd.RBD_FEATURE_JOURNALING, False)
+    if added & rbd.RBD_FEATURE_EXCLUSIVE_LOCK and not image.features() & rbd.RBD_FEATURE_OBJECT_MAP:
+        image.update_features(rbd.RBD_FEATURE_EXCLUSIVE_LOCK, False)
+    if before & ~image.features() & rbd.RBD_FEATURE_JOURNALING:
+        image.update_features(rbd.RBD_FEATURE_JOURNALING, True)
+
+
+def publish_changes(pool: Pool, image: rbd.Image) -> None:
+    """Let the peer have the image as it is now: in snapshot mode by a mirror snapshot, in journal mode it
+    does anyway.
+
+    One at a time of an image, whoever asks: two processes that make mirror snapshots of it at once end in a
+    segmentation fault of librbd (16.2.15, docs/measured.md). Raises StorageError when somebody else is at it
+    for too long.
+    """
+    if mirror_mode(image) is not Mode.SNAPSHOT:
+        return
+    with image_lock(pool, str(image.id()), "publishing"):
+        image.mirror_image_create_snapshot()
+
+
+class MirrorRole(NamedTuple):
+    """A mirrored image's part; `global_id` names it at both sites alike."""
+
+    global_id: str
+    primary: bool
+
+
+def roles(pool: Pool) -> dict[str, MirrorRole]:
+    """Of all mirrored images of the pool, in one call and without opening any."""
+    names = {str(entry["id"]): str(entry["name"]) for entry in pool.rbd.list2(pool.io)}
+    return {
+        names[image_id]: MirrorRole(str(found["global_id"]), bool(found["primary"]))
+        for image_id, found in ((str(key), value) for key, value in pool.rbd.mirror_image_info_list(pool.io))
+        if image_id in names and found["state"] == rbd.RBD_MIRROR_IMAGE_ENABLED
+    }
+
+
+def pool_ready(pool: Pool) -> str | None:
+    """None when images of the pool can be mirrored one by one, else what is missing."""
+    if pool.rbd.mirror_mode_get(pool.io) != rbd.RBD_MIRROR_MODE_IMAGE:
+        return (
+            f"pool {pool.access.pool} does not mirror per image: rbd mirror pool enable {pool.access.pool} "
+            "image"
+        )
+    if not list(pool.rbd.mirror_peer_list(pool.io)):
+        return f"pool {pool.access.pool} has no peer: rbd mirror pool peer bootstrap create/import"
+    return None
+
+
+def mirror_snapshots(image: rbd.Image) -> list[dict[str, object]]:
+    """Mirror snapshots, oldest first: is each `complete`?"""
+    return [
+        {"complete": bool(snapshot["mirror"].get("complete"))} for snapshot in image.list_snaps()
+        if snapshot.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
+    ]
+
+
+def replaying_at_peer(pool: Pool) -> set[str]:
+    """Names of images whose copy the peer's rbd-mirror reports as replaying.
+
+    A hint: up to 30 s old (CEPH-FACTS §0.9).
+    """
+    return {str(status["name"]) for status in pool.rbd.mirror_image_status_list(pool.io) if _replays(status)}
+
+
+def split_brained(pool: Pool) -> set[str]:
+    """Names of images here that rbd-mirror calls split-brain (P14).
+
+    A hint: up to 30 s old, and only while it runs.
+    """
+    return {
+        str(status["name"]) for status in pool.rbd.mirror_image_status_list(pool.io)
+        if "split-brain" in str(status.get("description", ""))
+    }
+
+
+def remote_replaying(image: rbd.Image) -> bool:
+    """The same for one image."""
+    return _replays(image.mirror_image_get_status())
+
+
+def _replays(status: dict[str, Any]) -> bool:
+    return any(
+        remote.get("up") and remote.get("state") == REPLAYING for remote in status.get("remote_statuses", [])
+    )
+
+
+def replayers(pool: Pool, name: str) -> dict[int, str]:
+    """Client id and address of the rbd-mirror that works on an image; none of a primary, whose watcher may
+    be a running VM.
+    """
+    with pool.image(name, read_only=True) as image:
+        return (
+            {}
+            if is_primary(image)
+            else {int(watcher["id"]): str(watcher["addr"]) for watcher in image.watchers_list()}
+        )
+
+
+def daemons(pool: Pool) -> set[int]:
+    """Client ids of the rbd-mirror daemons at work on the pool, as they register themselves; one that died
+    stays a while.
+
+    Ceph: src/tools/rbd_mirror/Instances.cc, omap of object `rbd_mirror_leader`; the ids are those of
+    `replayers` (measured).
+    """
+    return {int(name[len(_INSTANCE):]) for name in omap.list_keys(pool, "rbd_mirror_leader", _INSTANCE)}
+
+
+def blocklist(pool: Pool, address: str, seconds: int) -> None:
+    """Let Ceph refuse all that comes from a client's address for a while."""
+    pool.mon(prefix="osd blocklist", blocklistop="add", addr=address, expire=float(seconds))
+
+
+def one_way(pool: Pool) -> bool:
+    """Does every peer only receive, or only send? Then there is no way back after a failover (P33)."""
+    both = rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
+    return all(peer.get("direction", both) != both for peer in pool.rbd.mirror_peer_list(pool.io))
+
+
+def mirror_peers(pool: Pool) -> list[str]:
+    """Ids of the pool's mirror peers."""
+    return [str(peer["uuid"]) for peer in pool.rbd.mirror_peer_list(pool.io)]
+
+
+def peer_key(pool: Pool, peer_id: str) -> tuple[str, str] | None:
+    """(monitor hosts, key) of client.rbd-mirror-peer at the peer, kept by Ceph when the peer was joined.
+
+    None when our user may not read it: `profile rbd` may not, `profile rbd-mirror` (mon) may.
+    """
+    try:
+        found = pool.rbd.mirror_peer_get_attributes(pool.io, peer_id)
+    except (rbd.ImageNotFound, rbd.PermissionError):
+        return None
+    if not found.get("mon_host") or not found.get("key"):
+        return None
+    return str(found["mon_host"]), str(found["key"])
+
+
+def connect_peer(mon_host: str, key: str, limit_s: int, operation_limit_s: int = 0) -> rados.Rados:
+    """A connection to the peer's cluster with the key Ceph holds for mirroring. `operation_limit_s` 0: as
+    `limit_s`.
+
+    Raises rados.Error.
+    """
+    conf = {
+        "mon_host": mon_host,
+        "key": key,
+        "client_mount_timeout": str(limit_s),
+        "rados_osd_op_timeout": str(operation_limit_s or limit_s),
+        "rados_mon_op_timeout": str(limit_s),
+        "log_to_stderr": "false",
+        "err_to_stderr": "false",
+        "keyring": "/dev/null",
+    }
+    cluster = rados.Rados(name="client.rbd-mirror-peer", conf=conf)
+    cluster.connect(timeout=limit_s)
+    return cluster
+
+
+def add_schedule(pool: Pool, name: str, interval: str) -> None:
+    """Let Ceph make mirror snapshots of an image every `interval` (60 s at the least)."""
+    spec = {"level_spec": f"{pool.access.pool}/{name}", "interval": interval, "format": "json"}
+    command = {"prefix": "rbd mirror snapshot schedule add", **spec}
+    code, _, text = pool.cluster.mgr_command(json.dumps(command), b"")
+    if code:
+        raise StorageError(f"Ceph refused the mirror snapshot schedule {interval} of {name}: {text or code}")
+
+
+def scheduled(pool: Pool) -> set[str]:
+    """Names of the pool's images that have a schedule of their own in this cluster. Raises StorageError."""
+    command = {
+        "prefix": "rbd mirror snapshot schedule list",
+        "level_spec": f"{pool.access.pool}/",
+        "format": "json",
+    }
+    code, out, text = pool.cluster.mgr_command(json.dumps(command), b"")
+    if code:
+        raise StorageError(
+            f"Ceph does not list the mirror snapshot schedules of pool {pool.access.pool}: {text or code}"
+        )
+    return {str(entry["name"]).rpartition("/")[2] for entry in json.loads(out or "{}").values()}
+
+
+def _remove_schedules(pool: Pool, name: str) -> None:
+    """All schedules of one image; none is fine. Raises StorageError."""
+    command = {
+        "prefix": "rbd mirror snapshot schedule remove",
+        "level_spec": f"{pool.access.pool}/{name}",
+        "format": "json",
+    }
+    code, _, text = pool.cluster.mgr_command(json.dumps(command), b"")
+    if code and code != -errno.ENOENT:
+        raise StorageError(f"Ceph refused to remove the mirror snapshot schedule of {name}: {text or code}")

@@ -1,0 +1,79 @@
+"""Do the peer's Ceph monitors answer?
+
+A TCP look: a monitor greets every caller with its banner, no key needed.
+"""
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+
+from onedr.model.types import PeerState
+
+_ADDRESS = re.compile(r"v[12]:(\[[0-9a-fA-F:]+\]|[^\[\]:/,]+):([0-9]{1,5})(?![0-9])")
+_BANNER = b"ceph v"
+_PAUSE_S = 0.5
+
+
+def addresses(mon_host: str) -> list[tuple[str, int]]:
+    """(host, port) of each monitor address in a text such as `[v2:10.0.0.1:3300,v1:10.0.0.1:6789]`."""
+    return [(host.strip("[]"), int(port)) for host, port in _ADDRESS.findall(mon_host)]
+
+
+def monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
+    """What the peer's monitors do, and a sentence with the addresses.
+
+    ANSWERS: at least one greeted. GONE: every address refused, so its machine lives and the monitor does not.
+    UNKNOWN: silence, which a dead machine and a cut line have in common; or no address is known.
+    """
+    known = addresses(mon_host)
+    if not known:
+        return PeerState.UNKNOWN, "no address of its monitors is known"
+    results = _look_at_all(known, limit_s)
+    for (host, port), result in results.items():
+        if result is PeerState.ANSWERS:
+            return PeerState.ANSWERS, f"monitor {host}:{port} greets"
+    places = ", ".join(sorted({host for host, _ in known}))
+    if all(result is PeerState.GONE for result in results.values()):
+        return PeerState.GONE, f"its monitors at {places} refuse every connection"
+    return PeerState.UNKNOWN, f"no answer from its monitors at {places} within {limit_s:g} s"
+
+
+def _look_at_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str, int], PeerState]:
+    """All at once: silence costs the limit once, not for each."""
+    results = dict.fromkeys(known, PeerState.UNKNOWN)
+
+    def look(address: tuple[str, int]) -> None:
+        results[address] = _look(address, limit_s)
+
+    threads = [threading.Thread(target=look, args=(address,), daemon=True) for address in results]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(3 * limit_s)  # a name may have several addresses
+    return results
+
+
+def _look(address: tuple[str, int], limit_s: float) -> PeerState:
+    try:
+        with socket.create_connection(address, timeout=limit_s) as connection:
+            connection.settimeout(limit_s)
+            return PeerState.ANSWERS if connection.recv(len(_BANNER)) == _BANNER else PeerState.UNKNOWN
+    except ConnectionRefusedError:
+        return PeerState.GONE
+    except (OSError, OverflowError):  # no route, no answer, or a port there cannot be
+        return PeerState.UNKNOWN
+
+
+def port(host: str, number: int, limit_s: float) -> bool:
+    """Does a TCP port take a connection, tried until the limit is over?"""
+    end = time.monotonic() + limit_s
+    while True:
+        try:
+            with socket.create_connection((host, number), timeout=max(0.5, min(5.0, end - time.monotonic()))):
+                return True
+        except (OSError, OverflowError):
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_PAUSE_S)

@@ -1,0 +1,67 @@
+"""Do one thing to many items at once; each has a limit, one that fails or hangs never stops the rest."""
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import rados
+import rbd
+
+from onedr.model.errors import OneDRError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def each(
+    items: Iterable[Item], action: Callable[[Item], Result], limit_s: float, threads: int = 100,
+    watch: Callable[[int], None] = lambda through: None,
+) -> dict[Item, Result | OneDRError]:
+    """Results by item, in the order of `items`; an error, or not ending within `limit_s` of starting, is a
+    result too.
+
+    Threads are daemons: a call that Ceph never answers is left behind when the process ends. `watch` hears
+    again and again how many are through; what it raises ends the waiting.
+    """
+    work: queue.SimpleQueue[Item] = queue.SimpleQueue()
+    ordered = list(dict.fromkeys(items))
+    for item in ordered:
+        work.put(item)
+    results: dict[Item, Result | OneDRError] = {}
+    started: dict[Item, float] = {}
+    for _ in range(min(threads, len(ordered))):
+        threading.Thread(target=_worker, args=(work, action, started, results), daemon=True).start()
+    while len(results) < len(ordered):
+        now = time.monotonic()
+        for item in [
+            item for item, begun in list(started.items()) if now - begun > limit_s and item not in results
+        ]:
+            results.setdefault(item, OneDRError(f"did not end within {limit_s:g} s"))
+            threading.Thread(target=_worker, args=(work, action, started, results), daemon=True).start()
+        watch(len(results))
+        time.sleep(0.01)
+    return {item: results[item] for item in ordered}
+
+
+def _worker(
+    work: queue.SimpleQueue[Item], action: Callable[[Item], Result], started: dict[Item, float],
+    results: dict[Item, Result | OneDRError],
+) -> None:
+    while True:
+        try:
+            item = work.get_nowait()
+        except queue.Empty:
+            return
+        started[item] = time.monotonic()
+        try:
+            result: Result | OneDRError = action(item)
+        except OneDRError as error:
+            result = error
+        except (rados.Error, rbd.Error) as error:
+            result = OneDRError(f"Ceph: {error}")
+        except Exception as error:  # noqa: BLE001 becomes this item's result; a lost worker would hang the run
+            result = OneDRError(f"unexpected {type(error).__name__}: {error}")
+        results.setdefault(item, result)

@@ -1,0 +1,1 @@
+"""`onedr check` and its probe."""

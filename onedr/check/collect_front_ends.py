@@ -1,0 +1,188 @@
+"""What `onedr check` looks at through the front-ends: this one, and the peer's when `onedr.conf` names it."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lxml import etree
+
+from onedr.ceph.connection import Pool
+from onedr.check.facts import SiteFacts, TargetFacts
+from onedr.failover import target_site
+from onedr.host import bridge, paths
+from onedr.host import config as host_config
+from onedr.model import settings as model_settings
+from onedr.model import template
+from onedr.model.errors import FrontEndError, InputError, OneDRError
+from onedr.model.types import Settings
+from onedr.opennebula import datastores, xmlrpc
+from onedr.opennebula.api import FrontEnd, attributes, number
+from onedr.opennebula.datastores import Datastore
+from onedr.rejoin import boot_guard
+from onedr.replication import encryption
+from onedr.replication.inventory import VmItem
+
+_LIMIT_S = 3.0  # of every call to a front-end
+_GUARD = Path("/etc/systemd/system/opennebula.service.requires/onedr-guard.service")  # laid by install.sh
+_HOOKS = "onedr-"
+
+
+@dataclass(frozen=True)
+class PeerView:
+    """The peer's front-end, and how it calls this datastore: its DR_ settings there (None: it has none of
+    this pool).
+    """
+
+    frontend: FrontEnd
+    settings: Settings | None
+
+
+def front_end() -> FrontEnd:
+    """This site's, each call with a limit. Raises FrontEndError."""
+    return FrontEnd(limit_s=_LIMIT_S)
+
+
+def peer_front_end(datastore: Datastore) -> PeerView:
+    """Ask the peer's front-end for the datastore of the same pool.
+
+    Raises OneDRError when there is none, or no answer.
+    """
+    known = _peer()
+    there = FrontEnd(known.peer_endpoint, known.peer_session, _LIMIT_S)
+    wanted = datastore.settings.peer_datastore or datastore.name
+    found = None
+    for element in datastores.elements(there):
+        pairs = attributes(element)
+        if (
+            template.get(pairs, "POOL_NAME", "one") == datastore.access.pool
+            and element.findtext("NAME") == wanted
+        ):
+            found = model_settings.read_settings(pairs, wanted)
+    return PeerView(there, found)
+
+
+def _peer() -> host_config.Configuration:
+    known = host_config.load_config()
+    if not known.peer_endpoint:
+        raise InputError(f"the peer's front-end is not configured (peer.endpoint in {host_config.path()})")
+    return known
+
+
+def front_end_clock() -> tuple[float, float]:
+    """By how much the peer's clock is ahead, at the least and at the most.
+
+    Raises InputError, FrontEndError.
+    """
+    known = _peer()
+    try:
+        return xmlrpc.server_clock(known.peer_endpoint, _LIMIT_S)
+    except xmlrpc.TransportError as error:
+        raise FrontEndError(
+            f"the peer's front-end at {known.peer_endpoint} does not say what time it is ({error})"
+        ) from error
+
+
+def target(
+    frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem]
+) -> TargetFacts:
+    """What a site has for these VMs.
+
+    `pool` gives the name only, `fsid` is that site's cluster. Raises FrontEndError.
+    """
+    networks = {str(found.findtext("NAME")): target_site.network(found) for found in frontend.networks()}
+    site = target_site.Site(frontend, 0, pool, fsid, settings, frontend.users(), frontend.groups(), networks)
+    vms, hosts, images = frontend.vms(), frontend.hosts(), frontend.images()
+    return TargetFacts(
+        ground=target_site.placement_here(site, items),
+        users=frozenset(site.users),
+        groups=frozenset(site.groups),
+        fsid=fsid,
+        local=target_site.local_of(vms, pool.access.pool, fsid),
+        recovered=target_site.recovered(vms),
+        models=_words(hosts, "KVM_CPU_MODELS"),
+        machines=_words(hosts, "KVM_MACHINES"),
+        registered=frozenset((image.findtext("SOURCE") or "").rpartition("/")[2] for image in images),
+        image_names=frozenset(
+            (image.findtext("UNAME") or "", image.findtext("NAME") or "") for image in images
+        ),
+    )
+
+
+def _words(hosts: Iterable[etree._Element], key: str) -> frozenset[str] | None:
+    """All words of an attribute that hosts report; None when none does."""
+    found = [template.get(attributes(host), key) for host in hosts]
+    return frozenset(word for text in found for word in text.split()) if any(found) else None
+
+
+def disk_drivers(frontend: FrontEnd) -> tuple[str, ...]:
+    """VM_MAD of the hosts. Raises FrontEndError."""
+    return tuple(sorted({str(host.findtext("VM_MAD")) for host in frontend.hosts()}))
+
+
+def networks(frontend: FrontEnd) -> frozenset[str]:
+    """Names of the virtual networks. Raises FrontEndError."""
+    return frozenset(str(found.findtext("NAME")) for found in frontend.networks())
+
+
+def is_guarded(datastore: Datastore) -> bool:
+    """Is the datastore on the guard's list? Raises InputError where that cannot be told."""
+    if bridge.bridge_session() is not None:
+        raise InputError("the list lies at the front-end, this runs on a bridge host")
+    return datastore.name in {known.name for known in boot_guard.datastores()}
+
+
+def own_key() -> str:
+    """Fingerprint of the record key; empty when there is none. Raises RecordError for a bad one."""
+    return encryption.fingerprint(encryption.load_key(paths.places().record_key))
+
+
+def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object]) -> SiteFacts:
+    """Facts of the whole front-end; `known` makes an Unknown of what fails."""
+    sources: dict[str, Callable[[], object]] = {
+        "oned": lambda: str(frontend.call("system.version")),
+        "configuration": _configuration,
+        "key": own_key,
+        "peer_front_end": _peer_answers,
+        "hooks": lambda: _hooks(frontend),
+        "guard_unit": _GUARD.exists,
+        "datastores": lambda: tuple(_names(frontend)),
+    }
+    return replace(SiteFacts(), **{name: known(name, source) for name, source in sources.items()})  # type: ignore[arg-type]
+
+
+def _configuration() -> str:
+    host_config.load_config()
+    return str(host_config.path())
+
+
+def _peer_answers() -> str:
+    known = host_config.load_config()
+    if known.peer_endpoint:
+        FrontEnd(known.peer_endpoint, known.peer_session, _LIMIT_S).call("user.info", -1)
+    return known.peer_endpoint
+
+
+def _hooks(frontend: FrontEnd) -> int:
+    pool = template.parse_xml(frontend.call("hookpool.info", -2, -1, -1))
+    return sum(1 for hook in pool.iterfind("HOOK") if (hook.findtext("NAME") or "").startswith(_HOOKS))
+
+
+def listed(frontend: FrontEnd) -> list[tuple[int, str]]:
+    """(id, name) of each datastore that says DR_PROTECT=YES, also with bad attributes.
+
+    Raises FrontEndError.
+    """
+    return [
+        (number(element, "ID"), str(element.findtext("NAME"))) for element in datastores.elements(frontend)
+        if template.get(attributes(element), "DR_PROTECT").upper() == "YES"
+    ]
+
+
+def _names(frontend: FrontEnd) -> list[str]:
+    return [name for _, name in listed(frontend)]
+
+
+def reason(error: OneDRError) -> str:
+    """An error as the reason why something is not known."""
+    return str(error).rstrip(".")

@@ -1,0 +1,166 @@
+"""Images of a probe: made, filled, changed, compared with their copies, removed. Their names tell what they
+are.
+
+What was written is followed by a number in the image's metadata (`onedr.trial`): it reaches the copy after
+the data (docs/measured.md), so a copy that carries it is due to be compared.
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+
+import rbd
+
+from onedr.ceph import images, mirroring
+from onedr.ceph.connection import Pool
+from onedr.model.types import MIB, Mode
+
+PREFIX = "onedr-probe-"
+OBJECT_BYTES = 4 * MIB
+KEY = "onedr.trial"
+_SNAPSHOT = "probe"
+
+
+def probe_name(fsid: str, moment_ms: int, what: str) -> str:
+    """Name of one image of a probe."""
+    return f"{PREFIX}{fsid[:8]}-{moment_ms}-{what}"
+
+
+def make_probe_image(pool: Pool, name: str, objects: int) -> None:
+    """An image of so many full objects of random bytes."""
+    images.create_image(pool, name, objects * OBJECT_BYTES)
+    fill(pool, name, range(objects))
+
+
+def fill(pool: Pool, name: str, objects: Iterable[int], length: int = OBJECT_BYTES) -> None:
+    """Random bytes at the beginning of these objects of a primary."""
+    with pool.image(name) as image:
+        for number in objects:
+            image.write(os.urandom(length), number * OBJECT_BYTES)
+        image.flush()
+
+
+def make_clone(pool: Pool, base: str, name: str) -> None:
+    """A thin clone of the image, as VMs on non-persistent images have."""
+    with pool.image(base) as image:
+        image.create_snap(_SNAPSHOT)
+        image.protect_snap(_SNAPSHOT)
+    pool.rbd.clone(pool.io, base, _SNAPSHOT, pool.io, name, data_pool=images.data_pool(pool))
+
+
+def discard(pool: Pool, name: str, number: int) -> None:
+    """Discard one object of a primary."""
+    with pool.image(name) as image:
+        image.discard(number * OBJECT_BYTES, OBJECT_BYTES)
+        image.flush()
+
+
+def mark_probe(pool: Pool, name: str, word: str) -> None:
+    """Write the number behind what was written, and let it travel."""
+    with pool.image(name) as image:
+        image.metadata_set(KEY, word)
+        mirroring.publish_changes(pool, image)
+
+
+def begin_mirroring(pool: Pool, name: str, mode: Mode) -> None:
+    """Mirror the image."""
+    with pool.image(name) as image:
+        mirroring.enable_mirroring(pool, image, mode)
+
+
+def carries(pool: Pool, name: str, word: str) -> bool:
+    """Has a copy all that was written before `word`?"""
+    try:
+        with pool.image(name, read_only=True) as image:
+            if dict(image.metadata_list()).get(KEY) != word:
+                return False
+            if mirroring.mirror_mode(image) is not Mode.SNAPSHOT:
+                return True
+            snapshots = mirroring.mirror_snapshots(image)
+            return bool(snapshots and snapshots[-1]["complete"])
+    except rbd.ImageNotFound:
+        return False
+
+
+def digest(pool: Pool, name: str, objects: Iterable[int]) -> str:
+    """SHA-256 of these objects."""
+    found = hashlib.sha256()
+    with pool.image(name, read_only=True) as image:
+        for number in objects:
+            found.update(image.read(number * OBJECT_BYTES, OBJECT_BYTES))
+    return found.hexdigest()
+
+
+def leftovers(pool: Pool) -> list[str]:
+    """Images of any probe in the pool, clones first."""
+    found = [name for name in pool.names() if name.startswith(PREFIX)]
+    return sorted(found, key=lambda name: (not name.endswith("-clone"), name))
+
+
+def in_trash(pool: Pool) -> dict[str, str]:
+    """Names by id of images of any probe in Ceph's trash, where a delete delay keeps copies; clones first."""
+    found = {str(entry["id"]): str(entry["name"]) for entry in pool.rbd.trash_list(pool.io)}
+    ours = [(name, image_id) for image_id, name in found.items() if name.startswith(PREFIX)]
+    return {
+        image_id: name for name, image_id in sorted(ours, key=lambda pair: not pair[0].endswith("-clone"))
+    }
+
+
+def purge(pool: Pool, image_id: str) -> bool:
+    """Remove an image from Ceph's trash, with its snapshots. Raises rbd.Error.
+
+    False: it is a copy mirrored by snapshots, which nobody may change; rbd-mirror removes it when its delay
+    is over.
+    """
+    try:
+        pool.rbd.trash_remove(pool.io, image_id, True)
+    except rbd.ImageHasSnapshots:
+        try:
+            with rbd.Image(pool.io, image_id=image_id) as image:
+                # rbd-mirror's own among them
+                for name in [str(snapshot["name"]) for snapshot in image.list_snaps()]:
+                    if image.is_protected_snap(name):
+                        image.unprotect_snap(name)
+                    image.remove_snap(name)
+        except rbd.ReadOnlyImage:
+            return False
+        pool.rbd.trash_remove(pool.io, image_id, True)
+    return True
+
+
+def strip(pool: Pool, other: Pool, name: str) -> bool:
+    """Take a primary's user snapshot off. Returns whether its copy has lost it too: with one a copy that a
+    delete delay keeps in the trash could not be removed from there. Raises rbd.Error.
+    """
+    with pool.image(name) as image:
+        if _SNAPSHOT in images.snapshots(image):
+            images.drop_snapshot(image, _SNAPSHOT)
+            mirroring.publish_changes(pool, image)
+        if _SNAPSHOT in images.snapshots(image):
+            return False
+    try:
+        with other.image(name, read_only=True) as copy:
+            return _SNAPSHOT not in images.snapshots(copy)
+    except rbd.ImageNotFound:
+        return True
+
+
+def is_primary(pool: Pool, name: str) -> bool | None:
+    """True for a primary or an image that is not mirrored; None when it is gone."""
+    try:
+        with pool.image(name, read_only=True) as image:
+            return mirroring.is_primary(image)
+    except rbd.ImageNotFound:
+        return None
+
+
+def force_out(pool: Pool, name: str) -> None:
+    """Remove a copy of which there is no primary any more. Raises rbd.Error while rbd-mirror has it open."""
+    try:
+        with pool.image(name) as image:
+            if mirroring.mirror_mode(image) is not None:
+                image.mirror_image_disable(True)
+        images.remove_image(pool, name)
+    except rbd.ImageNotFound:
+        return

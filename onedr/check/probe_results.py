@@ -1,0 +1,52 @@
+"""Verdicts of probes, kept in the pool of each site: omap of the object `onedr.proof`, mode -> JSON of a
+Proof.
+"""
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import asdict
+
+import rados
+
+from onedr.ceph import omap
+from onedr.ceph.connection import Pool
+from onedr.model.errors import StorageError
+from onedr.model.records import ProbeResult
+from onedr.model.types import Mode
+
+OBJECT = "onedr.proof"
+
+
+def save_result(pool: Pool, proof: ProbeResult) -> None:
+    """Keep it instead of the one before of that mode. Reads back. Raises rados.Error, StorageError."""
+    omap.write_keys(pool, OBJECT, {proof.mode.value: json.dumps(asdict(proof)).encode()})
+    if last_result(pool).get(proof.mode) != proof:
+        raise StorageError(
+            f"The probe's verdict was written to pool {pool.access.pool} and does not read back."
+        )
+
+
+def last_result(pool: Pool) -> dict[Mode, ProbeResult]:
+    """The newest of each mode.
+
+    One that cannot be read counts as none: then nothing is proven. Raises rados.Error.
+    """
+    found = [_read(value) for value in omap.read_keys(pool, OBJECT, (mode.value for mode in Mode)).values()]
+    return {proof.mode: proof for proof in found if proof is not None}
+
+
+def _read(value: bytes) -> ProbeResult | None:
+    try:
+        data = json.loads(value)
+        return ProbeResult(
+            **{**data, "mode": Mode(data["mode"]), "releases": tuple(map(str, data["releases"]))}
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def forget_results(pool: Pool) -> None:
+    """Take all verdicts out of the pool. Raises rados.Error."""
+    with suppress(rados.ObjectNotFound):
+        pool.io.remove_object(OBJECT)

@@ -1,0 +1,62 @@
+"""Checks of the whole front-end."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onedr.check.facts import CheckResult, SiteFacts, first_few, known, ok, warn
+
+
+def oned(facts: SiteFacts) -> Iterator[CheckResult]:
+    yield ok(f"oned {known(facts.oned)} answers")
+
+
+def configuration(facts: SiteFacts) -> Iterator[CheckResult]:
+    yield ok(f"{known(facts.configuration)} is in order")
+
+
+def record_key(facts: SiteFacts) -> Iterator[CheckResult]:
+    if known(facts.key):
+        yield ok(f"the record key is there, for its owner only (fingerprint {known(facts.key)[:8]})")
+    else:
+        yield warn("there is no record key: secrets of VMs are left out of records",
+                   "docs/records.md: make one, copy it to the peer")
+
+
+def peer_front_end(facts: SiteFacts) -> Iterator[CheckResult]:
+    endpoint = known(facts.peer_front_end)
+    if endpoint:
+        yield ok(f"the peer's front-end answers ({endpoint})")
+    else:
+        yield warn(
+            "the peer's front-end is not configured: no planned moves, and whether VMs would start there is "
+            "not known",
+            "docs/configuration.md: peer.endpoint and peer.auth",
+        )
+
+
+def hooks(facts: SiteFacts) -> Iterator[CheckResult]:
+    number = known(facts.hooks)
+    if number:
+        yield ok(f"oned has {number} hooks of OneDR")
+    else:
+        yield warn("oned has none of OneDR's hooks: changes are recorded by the keeper only, up to 30 s late",
+                   "install.sh --hooks")
+
+
+def guard_unit(facts: SiteFacts) -> Iterator[CheckResult]:
+    if known(facts.guard_unit):
+        yield ok("OpenNebula starts only after onedr-guard.service")
+    else:
+        yield warn(
+            "systemd does not run the guard before OpenNebula here: a returned site may start VMs that run "
+            "at the peer",
+            "start oned by: onedr guard --wait 300 && …",
+        )
+
+
+def datastores(facts: SiteFacts) -> Iterator[CheckResult]:
+    found = known(facts.datastores)
+    if found:
+        yield ok(f"{len(found)} datastore(s) are protected: {first_few(found)}")
+    else:
+        yield warn("no datastore is protected", "onedr enable <datastore>")

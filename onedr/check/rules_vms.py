@@ -1,0 +1,202 @@
+"""Would each VM start at a site: its copies, networks, addresses, owners, capacity, processor, and VMs that
+come home.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onedr.check.facts import CheckFacts, CheckResult, TargetFacts, first_few, known, ok, problem, warn
+from onedr.failover import failback_plan, placement, start_order
+from onedr.failover.facts import FailoverRequest
+from onedr.model import template
+from onedr.model.records import ImageRecord
+from onedr.replication import inventory
+from onedr.replication.inventory import VmItem
+
+_ANY_HOST = ("host-passthrough", "host-model", "")
+
+
+def start_here(facts: CheckFacts) -> Iterator[CheckResult]:
+    """The peer's VMs here, after a failover."""
+    yield from _start(facts, known(facts.start_here), False)
+
+
+def start_there(facts: CheckFacts) -> Iterator[CheckResult]:
+    """Our VMs at the peer."""
+    yield from _start(facts, known(facts.start_there), True)
+
+
+def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
+    where = "at the peer" if own else "here"
+    items, fresh = _items(facts, target, own)
+    todo = f"onedr status {facts.datastore}" if not own else "at the peer: see its onedr check"
+    troubles = {item.origin: "; ".join(item.obstacles) for item in items if item.obstacles}
+    for origin, why in {
+        **placement.blockers(fresh, target.ground),
+        **_coming_home(facts, target, items),
+    }.items():
+        troubles[origin] = f"{troubles[origin]}; {why}" if origin in troubles else why
+    for item in items:
+        if item.origin in troubles:
+            yield problem(f"{item.label} would not start {where}: {troubles[item.origin]}", todo)
+    if not troubles:
+        yield ok(
+            f"{len(items)} VM(s) would start {where}"
+            if items
+            else f"there is no VM that would have to start {where}"
+        )
+
+
+def _items(facts: CheckFacts, target: TargetFacts, own: bool) -> tuple[list[VmItem], list[VmItem]]:
+    """VMs that the site would have to start, and those of them that it would have to make: the others come
+    home.
+    """
+    items = [
+        item for item in inventory.vms(known(facts.images), known(facts.here.fsid), own)
+        if own or any(not image.primary for image in item.images)
+    ]
+    homes = failback_plan.homes(items, target.local)
+    fresh = [item for item in items if item.origin not in homes and item.origin not in target.recovered]
+    return items, start_order.by_priority(fresh)
+
+
+def _coming_home(facts: CheckFacts, target: TargetFacts, items: list[VmItem]) -> dict[str, str]:
+    """Why VMs that have their home at the target cannot take their disks back (P45)."""
+    images = {image.name: image for image in known(facts.images)}
+    homes = failback_plan.homes(items, target.local)
+    found = {
+        item.origin: why for item in items if item.origin in homes
+        if (why := failback_plan.obstacle(item, homes[item.origin], images, target.fsid))
+    }
+    return {**failback_plan.held_by_others(items, homes, target.local), **found}
+
+
+def owners(facts: CheckFacts) -> Iterator[CheckResult]:
+    """VMs are made by oneadmin, whatever VM_RESTRICTED_ATTR says, and then given to their owner (P44)."""
+    yield from _owners(facts, known(facts.start_here), False)
+
+
+def owners_there(facts: CheckFacts) -> Iterator[CheckResult]:
+    """The same of our VMs at the peer."""
+    yield from _owners(facts, known(facts.start_there), True)
+
+
+def _owners(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
+    where = "at the peer" if own else "here"
+    _, fresh = _items(facts, target, own)
+    users = sorted({item.record.owner for item in fresh} - target.users)
+    groups = sorted({item.record.group for item in fresh} - target.groups)
+    if users:
+        yield warn(
+            f"no user {first_few(users)} {where}: what they own there will belong to oneadmin",
+            f"oneuser create {users[0]} …",
+        )
+    if groups:
+        yield warn(
+            f"no group {first_few(groups)} {where}: it will be oneadmin instead",
+            f"onegroup create {groups[0]}",
+        )
+    if not users and not groups:
+        yield ok(f"owners and groups of the VMs are {where}")
+
+
+def capacity(facts: CheckFacts) -> Iterator[CheckResult]:
+    """Room on the hosts here for the peer's VMs."""
+    yield from _capacity(facts, known(facts.start_here), False)
+
+
+def capacity_there(facts: CheckFacts) -> Iterator[CheckResult]:
+    """Room on the hosts at the peer for ours."""
+    yield from _capacity(facts, known(facts.start_there), True)
+
+
+def _capacity(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
+    where = "at the peer" if own else "here"
+    _, fresh = _items(facts, target, own)
+    starting = [item for item in fresh if start_order.wants_start(item, FailoverRequest())]
+    if target.ground.hosts is None:
+        yield warn(f"the capacity {where} is not known")
+        return
+    lack = placement.without_capacity(starting, target.ground)
+    labels = [item.label for item in starting if item.origin in lack]
+    if labels:
+        yield warn(
+            f"{len(labels)} of {len(starting)} VM(s) would stay PENDING {where} for lack of room: "
+            f"{first_few(labels)}",
+            "add hosts, or stop what may rest",
+        )
+    else:
+        hosts = len(target.ground.hosts)
+        yield ok(f"{len(starting)} VM(s) have room on {hosts} host(s) {where}")
+
+
+def image_names(facts: CheckFacts) -> Iterator[CheckResult]:
+    """Names that images of the peer would get here: oned wants them unique for an owner, and oneadmin
+    registers them.
+    """
+    target = known(facts.start_here)
+    taken = []
+    for image in known(facts.images):
+        record = image.image
+        if record is None or record.fsid == target.fsid or image.primary or image.name in target.registered:
+            continue
+        body = record.body
+        if (
+            isinstance(body, ImageRecord)
+            and {("oneadmin", body.name), (body.owner, body.name)} & target.image_names
+        ):
+            taken.append(body.name)
+    if taken:
+        yield warn(
+            f"image names of the peer are taken here: {first_few(sorted(taken))}; a failover adds the "
+            "peer's name to them",
+            "oneimage rename, if that matters",
+        )
+    else:
+        yield ok("the names of the peer's images are free here")
+
+
+def processors(facts: CheckFacts) -> Iterator[CheckResult]:
+    """CPU models and machine types that the peer's VMs ask for (P46)."""
+    target = known(facts.start_here)
+    _, fresh = _items(facts, target, False)
+    wanted = [(item.label, *each) for item in fresh for each in _asked(item, target)]
+    unknown = sorted({f"{what} {name}" for _, what, name, there in wanted if there is None})
+    missing = [
+        (label, what, name) for label, what, name, there in wanted if there is not None and name not in there
+    ]
+    for label, what, name in missing:
+        yield problem(f"{label} asks for {what} {name}, which no host here has",
+                  f"onevm updateconf there: another {what}, or add a host")
+    if unknown:
+        number = len({label for label, _, _, there in wanted if there is None})
+        yield warn(
+            f"{number} VM(s) ask for {first_few(unknown)}; the hosts here do not say what they have",
+            "onehost show <host>",
+        )
+    if not missing and not unknown:
+        yield ok("the hosts here have the CPU models and machine types that VMs ask for" if wanted else
+                 "no VM of the peer asks for a CPU model or machine type of its own")
+
+
+def _asked(item: VmItem, target: TargetFacts) -> Iterator[tuple[str, str, frozenset[str] | None]]:
+    """What a VM asks of a host's processor: kind, name, and what the hosts have of that kind."""
+    for what, vector, key, there in (
+        ("CPU model", "CPU_MODEL", "MODEL", target.models),
+        ("machine type", "OS", "MACHINE", target.machines),
+    ):
+        name = next(
+            (template.get(found, key) for found in template.vectors(item.record.template, vector)), ""
+        )
+        if name not in _ANY_HOST:
+            yield what, name, there
+
+
+def failback(facts: CheckFacts) -> Iterator[CheckResult]:
+    """What a planned move in either direction needs beside healthy mirroring: both front-ends."""
+    target = known(facts.start_there)
+    number = len({vm.vm_id for vm in target.local.values()})
+    yield ok(
+        f"the peer's front-end answers: planned moves and failback are possible ({number} VM(s) there on "
+        "this pool)"
+    )

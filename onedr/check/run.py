@@ -1,0 +1,246 @@
+"""`onedr check`: look at everything at once, each look with a limit, and let policy judge. Changes nothing.
+
+Looks go side by side; one that fails or hangs is a fact of its own, an Unknown with the reason.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from typing import Any, cast
+
+from onedr.ceph import cluster_info, connection, mirroring, parallel
+from onedr.ceph.connection import Pool
+from onedr.check import collect_front_ends, collect_peer, probe_results
+from onedr.check import probe as check_probe
+from onedr.check import table as check_table
+from onedr.check.collect_front_ends import PeerView
+from onedr.check.collect_peer import Way
+from onedr.check.facts import (
+    CheckFacts,
+    ClusterFacts,
+    Finding,
+    Known,
+    Level,
+    Peering,
+    Replicas,
+    Room,
+    Unknown,
+)
+from onedr.model.errors import OneDRError
+from onedr.model.records import SiteInfo
+from onedr.model.types import Mode
+from onedr.opennebula.datastores import Datastore
+from onedr.protection import enable, status
+from onedr.replication import inventory, site_info
+
+_LIMIT_S = 10.0  # of one look; what it asks has shorter limits of its own
+_MGR_LIMIT_S = 3.0  # python-rados knows none for the manager's answers
+_CEPH_LIMIT_S = 3
+Source = Callable[[], Any]
+
+
+def check(datastore: Datastore) -> list[Finding]:
+    """Everything there is to say of a datastore.
+
+    Never raises for what cannot be reached: that is a finding.
+    """
+    facts = CheckFacts(datastore.name, datastore.settings)
+    try:
+        with connection.connect(datastore.access, _CEPH_LIMIT_S, _CEPH_LIMIT_S) as pool, ExitStack() as stack:
+            return check_table.findings(_with_ceph(facts, datastore, pool, Way(pool, datastore, stack)))
+    except OneDRError as error:
+        lost = Unknown(collect_front_ends.reason(error))
+        facts = replace(
+            facts,
+            here=_dark(lost),
+            there=_dark(lost),
+            peer=lost,
+            readable=lost,
+            verdict=lost,
+            unprotected=lost,
+            images=lost,
+            clashes=lost,
+            schedules=lost,
+            snapshots_kept=lost,
+            proofs=lost,
+            start_here=lost,
+            start_there=lost,
+        )
+        return check_table.findings(replace(facts, **_known(_front_end_sources(datastore))))
+
+
+def site_check() -> list[Finding]:
+    """Everything there is to say of the front-end as a whole."""
+    def known(name: str, source: Source) -> object:
+        return _known({name: source})[name]
+
+    try:
+        frontend = collect_front_ends.front_end()
+    except OneDRError as error:
+        return [Finding("ONED", Level.PROBLEM, str(error), "set ONE_AUTH, or run it as the front-end's user")]
+    return check_table.site_findings(collect_front_ends.site(frontend, known))
+
+
+def _known(sources: Mapping[str, Source]) -> dict[str, Any]:
+    """All looks side by side; what fails, or does not end within the limit, is an Unknown."""
+    found = parallel.each(sources, lambda name: sources[name](), _LIMIT_S, len(sources))
+    return {
+        name: Unknown(collect_front_ends.reason(value)) if isinstance(value, OneDRError) else value
+        for name, value in found.items()
+    }
+
+
+def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: Way) -> CheckFacts:
+    sources: dict[str, Source] = {
+        **{f"here.{name}": source for name, source in _cluster(lambda: pool, datastore.name).items()},
+        "here.settings": lambda: cluster_info.mirror_options(pool),
+        **{
+            f"there.{name}": source
+            for name, source in _cluster(
+                way.there, datastore.settings.peer_datastore or datastore.name
+            ).items()
+        },
+        "peer": way.seen,
+        "readable": way.readable,
+        "clashes": lambda: collect_peer.clashes(pool, way.there()),
+        "view": lambda: status.view(pool, datastore, collect_front_ends.front_end(), way.sight),
+        "schedules": lambda: _schedules(pool, datastore),
+        "snapshots_kept": lambda: int(cluster_info.option(pool, cluster_info.KEPT)),
+        "proofs": lambda: probe_results.last_result(pool),
+        "peer_view": lambda: collect_front_ends.peer_front_end(datastore),
+        **_front_end_sources(datastore),
+        "clock_s": collect_peer.Both(
+            collect_front_ends.front_end_clock, lambda: collect_peer.peer_clock(way.there())
+        ),
+    }
+    sources["there.mirrors"] = collect_peer.Both(
+        sources["there.mirrors"], lambda: collect_peer.remote_mirrors(pool)
+    )
+    found = _known(sources)
+    here, there = _cluster_of(found, "here."), _with_card_options(_cluster_of(found, "there."))
+    view, peer_view = found.pop("view"), found.pop("peer_view")
+    facts = replace(facts, **found, here=here, there=there)
+    if isinstance(view, Unknown):
+        return replace(facts, verdict=view, unprotected=view, images=view, start_here=view, start_there=view)
+    facts = replace(
+        facts, verdict=view.verdict, images=view.facts,
+        unprotected={name: why for name, why in view.unprotected.items() if status.counts(why)},
+    )
+    return _with_targets(facts, pool, peer_view)
+
+
+def _cluster(opened: Callable[[], Pool], card: str) -> dict[str, Source]:
+    """Looks at one site's Ceph; `card`: the datastore's name there."""
+    return {
+        "fsid": lambda: opened().fsid(),
+        "peering": lambda: Peering(*cluster_info.peering(opened())),
+        "mirrors": lambda: collect_peer.mirrors(opened()),
+        "releases": lambda: cluster_info.releases(opened()),
+        "replicas": lambda: Replicas(*cluster_info.replicas(opened())),
+        "room": lambda: Room(*cluster_info.room(opened())),
+        "card": lambda: site_info.read_site_info(opened()).get(card),
+    }
+
+
+def _cluster_of(found: dict[str, Any], prefix: str) -> ClusterFacts:
+    """Takes what was found of one cluster out of `found`."""
+    own = {name: found.pop(name) for name in list(found) if name.startswith(prefix)}
+    return replace(ClusterFacts(), **{name[len(prefix):]: value for name, value in own.items()})
+
+
+def _with_card_options(cluster: ClusterFacts) -> ClusterFacts:
+    """The options of its rbd-mirror as the peer sees them itself: its configuration files are not seen from
+    here.
+    """
+    card = cluster.card
+    if isinstance(card, SiteInfo):
+        return replace(cluster, settings=dict(card.options))
+    why = card if isinstance(card, Unknown) else Unknown("it has left no word of itself in its pool yet")
+    return replace(cluster, settings=why)
+
+
+def _schedules(pool: Pool, datastore: Datastore) -> frozenset[str]:
+    if datastore.settings.mode is not Mode.SNAPSHOT:
+        return frozenset()
+    found = parallel.each(("",), lambda _: mirroring.scheduled(pool), _MGR_LIMIT_S)[""]
+    if isinstance(found, OneDRError):
+        raise OneDRError(f"the manager does not tell its schedules: {found}")
+    return frozenset(found)
+
+
+def _dark(why: Unknown) -> ClusterFacts:
+    return ClusterFacts(*[why] * len(ClusterFacts.__dataclass_fields__))
+
+
+def _front_end_sources(datastore: Datastore) -> dict[str, Source]:
+    return {
+        "networks": lambda: collect_front_ends.networks(collect_front_ends.front_end()),
+        "disk_drivers": lambda: collect_front_ends.disk_drivers(collect_front_ends.front_end()),
+        "unknown_to_oned": lambda: enable.unknown_to_oned(collect_front_ends.front_end()),
+        "key": collect_front_ends.own_key,
+        "guarded": lambda: collect_front_ends.is_guarded(datastore),
+        "clock_s": collect_front_ends.front_end_clock,
+    }
+
+
+def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> CheckFacts:
+    """What each site has for the other's VMs."""
+    images, fsid = facts.images, facts.here.fsid
+    if isinstance(images, Unknown) or isinstance(fsid, Unknown):
+        return facts
+    sources: dict[str, Source] = {
+        "start_here": lambda: collect_front_ends.target(
+            collect_front_ends.front_end(), facts.settings, pool, fsid, inventory.vms(images, fsid)),
+    }
+    there = facts.there.fsid
+    if (
+        not isinstance(peer_view, Unknown)
+        and peer_view.settings is not None
+        and not isinstance(there, Unknown)
+    ):
+        settings, view = peer_view.settings, peer_view
+        sources["start_there"] = lambda: collect_front_ends.target(
+            view.frontend, settings, pool, there, inventory.vms(images, fsid, own=True))
+    facts = replace(facts, **_known(sources))
+    if "start_there" in sources:
+        return facts
+    if isinstance(peer_view, Unknown):
+        return replace(facts, start_there=peer_view)
+    if peer_view.settings is None:
+        why = (
+            "the peer's front-end has no protected datastore "
+            f"{facts.settings.peer_datastore or facts.datastore} of this pool"
+        )
+        return replace(facts, start_there=Unknown(why))
+    return replace(facts, start_there=cast(Unknown, there))
+
+
+def probe(datastore: Datastore, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Send small images to the peer and back (ops.probe); what was found, as an event. Raises OneDRError."""
+    with connection.connect(datastore.access) as pool:
+        proof = check_probe.run_probe(pool, datastore.settings, tell=tell)
+    if proof.why:
+        raise OneDRError(f"The probe ended before its end: {proof.why}. Nothing of it stays.")
+    return {**asdict(proof), "mode": proof.mode.value}
+
+
+def described(found: Iterable[Finding]) -> list[dict[str, str]]:
+    """Findings as plain data."""
+    return [
+        {
+            "datastore": one.subject,
+            "code": one.code,
+            "level": one.level.value,
+            "text": one.text,
+            "todo": one.todo,
+        }
+        for one in found
+    ]
+
+
+def bad_attributes(datastore: str, error: OneDRError) -> dict[str, str]:
+    """The finding of a datastore whose attributes cannot be used: nothing else can be said of it."""
+    return described(
+        [Finding("ATTRIBUTES", Level.PROBLEM, str(error), f"onedatastore update {datastore}", datastore)]
+    )[0]

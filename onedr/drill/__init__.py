@@ -1,0 +1,1 @@
+"""Drills: the protected VMs started at the secondary from clones."""

@@ -1,0 +1,116 @@
+"""Is a drill's VM usable? It runs, its guest boots, and what the operator asked for: a port, a command."""
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from onedr.ceph import monitor_ping
+from onedr.ceph.connection import Pool
+from onedr.drill import rbd_clones
+from onedr.host import process
+from onedr.model.errors import OneDRError
+from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula.api import FrontEnd, number
+
+_BOOT_LIMIT_S = 180
+_PORT_LIMIT_S = 60
+_COMMAND_LIMIT_S = 60
+_PAUSE_S = 0.3
+_RUNNING = ("ACTIVE", 3)
+_TAIL = 400  # characters of what a command says
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What is asked of each VM beside running and booting.
+
+    `port` 0: none; `command`: program and arguments, no shell.
+    """
+
+    port: int = 0
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DrillGuest:
+    """A drill's VM: its id, name and address here, the production VM's name, and its clones that can be
+    written.
+    """
+
+    vm_id: int
+    name: str
+    address: str
+    clones: Sequence[str]
+
+
+def run_checks(
+    pool: Pool, frontend: FrontEnd, guest: DrillGuest, checks: Checks, note: Callable[[dict[str, Any]], None]
+) -> str:
+    """Do every check, each result to `note` with seconds and evidence.
+
+    Raises OneDRError that names those that failed.
+    """
+    todo: list[tuple[str, Callable[[], str]]] = [("guest boots", lambda: _boots(pool, guest))]
+    if checks.port:
+        todo.append((f"port {checks.port}", lambda: _port(guest, checks.port)))
+    if checks.command:
+        todo.append((f"command {checks.command[0]}", lambda: _command(guest, checks.command)))
+    todo.append(("runs", lambda: _runs(frontend, guest.vm_id)))
+    failed = []
+    for name, action in todo:
+        begun = time.monotonic()
+        try:
+            result, evidence = "passed", action()
+        except OneDRError as error:
+            result, evidence = "failed", str(error)
+            failed.append(f"{name}: {error}")
+        seconds = round(time.monotonic() - begun, 3)
+        note({"check": name, "result": result, "evidence": evidence, "seconds": seconds, "at": time.time()})
+    if failed:
+        raise OneDRError("; ".join(failed))
+    return ", ".join(name for name, _ in todo)
+
+
+def _boots(pool: Pool, guest: DrillGuest) -> str:
+    """The sign that needs no agent in the guest: it wrote to its disk, which a firmware or a boot loader
+    does not do.
+    """
+    if not guest.clones:
+        raise OneDRError("it has no disk to write to, so that booting cannot be seen")
+    end = time.monotonic() + _BOOT_LIMIT_S
+    while True:
+        for name in guest.clones:
+            written = rbd_clones.own_bytes(pool, name)
+            if written:
+                return (
+                    f"the guest wrote to its disk: {written} bytes in objects of its own since {name} was "
+                    "cloned"
+                )
+        if time.monotonic() > end:
+            raise OneDRError(f"the guest wrote nothing to {', '.join(guest.clones)} within {_BOOT_LIMIT_S} s")
+        time.sleep(_PAUSE_S)
+
+
+def _port(guest: DrillGuest, port: int) -> str:
+    if not guest.address:
+        raise OneDRError("the VM has no IPv4 address in the drill network")
+    if not monitor_ping.port(guest.address, port, _PORT_LIMIT_S):
+        raise OneDRError(f"{guest.address}:{port} took no connection within {_PORT_LIMIT_S} s")
+    return f"{guest.address}:{port} takes connections"
+
+
+def _command(guest: DrillGuest, command: Sequence[str]) -> str:
+    own = {"ONEDR_VM_NAME": guest.name, "ONEDR_VM_ID": str(guest.vm_id), "ONEDR_VM_IP": guest.address}
+    said = process.run_program(command, _COMMAND_LIMIT_S, {**os.environ, **own})
+    return f"ended with 0: {' '.join(said.split())[-_TAIL:] or 'it said nothing'}"
+
+
+def _runs(frontend: FrontEnd, vm_id: int) -> str:
+    vm = frontend.vm(vm_id)
+    state = opennebula_objects.vm_state(vm), number(vm, "LCM_STATE")
+    if state != _RUNNING:
+        raise OneDRError(f"VM {vm_id} is {state[0]} (LCM {state[1]}) after the checks; onevm show {vm_id}")
+    return f"VM {vm_id} is RUNNING on {vm.findtext('HISTORY_RECORDS/HISTORY[last()]/HOSTNAME')}"

@@ -1,0 +1,362 @@
+"""A drill decided: which VMs of the peer can be tried here, in which steps; and what is left of one to
+remove. Pure.
+
+A drill writes nothing of the primary's data and changes no role (DESIGN §6 rule 10): its only mark at the
+primary is one user snapshot on each disk, and everything it makes here carries its tag (names.drill). Cleanup
+goes by what is found with that tag, not by a journal, so that it works after any crash.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from onedr.failover import placement, start_order
+from onedr.failover.facts import FailoverRequest, RunPlan
+from onedr.failover.placement import Placement
+from onedr.model import names, template
+from onedr.model.records import ImageFacts, VmRecord
+from onedr.model.types import PeerState
+from onedr.opennebula.vm_template import DRILL
+from onedr.replication import inventory
+from onedr.replication.inventory import VmItem
+from onedr.runs.steps import Step, StepKind
+
+DRILL_OF = "DR_DRILL_OF"  # on a drill's VM: origin of the VM it stands for
+# What would act on its own, or belongs to the production VM alone.
+_NOT_OF_A_DRILL = ("SCHED_ACTION", "BACKUP_CONFIG", "NIC_DEFAULT")
+_OF_THE_USER = ("DR_PROTECT", DRILL, DRILL_OF)
+_NIC_PLACE = ("NETWORK", "NETWORK_ID", "NETWORK_UNAME", "NETWORK_UID", "IP", "IP6", "MAC", "EXTERNAL_IP")
+
+
+@dataclass(frozen=True)
+class DrillFacts:
+    """What the decision rests on.
+
+    `network`: DR_DRILL_NETWORK; `standing`: what is left of an earlier drill.
+    """
+
+    datastore: str
+    here: str
+    protected: bool
+    images: tuple[ImageFacts, ...]
+    peer: PeerState
+    peer_detail: str
+    can_connect: bool
+    network: str = ""
+    ground: Placement = field(default_factory=Placement)
+    standing: tuple[str, ...] = ()
+
+
+def plan_drill(facts: DrillFacts, request: FailoverRequest) -> RunPlan:
+    """Decide."""
+    every = inventory.vms(facts.images, facts.here)
+    vms = [item for item in every if start_order.chosen(item, request.vms)]
+    refusal = _refusal(facts, every)
+    if refusal:
+        return RunPlan(refusal, vms=tuple(vms))
+    left_out = start_order.not_found(request, vms)
+    left_out.update({item.origin: why for item in vms if (why := _obstacle(item, facts.images))})
+    good = start_order.by_priority(item for item in vms if item.origin not in left_out)
+    if not good:
+        reasons = "; ".join(left_out.values()) or "there is no VM of the peer on it"
+        return RunPlan(
+            f"Nothing of {facts.datastore} can be tried: {reasons}.", vms=tuple(vms), left_out=left_out
+        )
+    starting = [item for item in good if start_order.wants_start(item, request)]
+    return RunPlan(
+        "",
+        tuple(_steps(good, starting)),
+        tuple(vms),
+        left_out,
+        placement.without_capacity(starting, facts.ground),
+    )
+
+
+def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
+    if not facts.protected:
+        return (
+            f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing): there is nothing to "
+            "try."
+        )
+    if not any(image.mode is not None and not image.primary for image in facts.images):
+        return (
+            f"No copy of the peer's is here: a drill runs at the secondary site of {facts.datastore}. See "
+            "onedr status."
+        )
+    if facts.standing:
+        some = ", ".join(facts.standing[:3]) + (" …" if len(facts.standing) > 3 else "")
+        return f"An earlier drill is not cleaned up ({some}). First: onedr drill cleanup {facts.datastore}."
+    if not facts.network:
+        return (
+            "A drill's VMs need a network of their own: set DR_DRILL_NETWORK of the datastore to a virtual "
+            "network here."
+        )
+    if facts.network not in facts.ground.networks:
+        return (
+            f"DR_DRILL_NETWORK={facts.network}: there is no virtual network of this name here. Create it, or "
+            "name another."
+        )
+    meets = _meets_production(facts, vms)
+    if meets:
+        return (
+            f"DR_DRILL_NETWORK={facts.network} is not apart from production: {meets}. Give drills a network "
+            "of their own."
+        )
+    if facts.peer is not PeerState.ANSWERS:
+        return (
+            f"The peer's Ceph does not answer ({facts.peer_detail}); a drill needs one snapshot of each disk "
+            f"there. If the peer is lost, this is no drill: onedr failover {facts.datastore}."
+        )
+    if not facts.can_connect:
+        return (
+            f"The peer's Ceph answers ({facts.peer_detail}) and lets nobody in from here. Give CEPH_USER the "
+            "cap to read the peer's key, or set DR_PEER_CEPH_CONF; see docs/failover.md."
+        )
+    return ""
+
+
+def _meets_production(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
+    """Is the drill network one that a failover would use, or could it hand out an address or MAC of
+    production?
+    """
+    network = facts.ground.networks[facts.network]
+    for item in vms:
+        if facts.network in placement.networks_wanted([item], facts.ground.network_map):
+            return f"after a failover VM {item.record.name} would live there"
+        for nic in nics(item.record):
+            address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
+            if address and network.holds(address):
+                return f"its range holds {address}, the address of VM {item.record.name}"
+            if mac and network.holds_mac(mac):
+                return f"its range holds {mac}, a MAC of VM {item.record.name}"
+    return ""
+
+
+def nics(record: VmRecord) -> Iterable[template.Pairs]:
+    """NICs and aliases of a VM."""
+    for kind in ("NIC", "NIC_ALIAS"):
+        yield from template.vectors(record.template, kind)
+
+
+def _obstacle(item: VmItem, images: Iterable[ImageFacts]) -> str:
+    if item.obstacles:
+        return "; ".join(item.obstacles)
+    if not item.images:
+        return f"VM {item.record.name} has no protected disk here"
+    by_name = {image.name: image for image in images}
+    for image in item.images:
+        if image.mode is None or image.primary:
+            return f"its disk {image.name} is written here, it is no copy of the peer's"
+        bad = next(
+            (found for found in _chain(image, by_name) if not found.primary and not found.complete), None
+        )
+        if bad is not None:
+            return f"the first copy of {bad.name} never completed"
+        if image.stale:
+            return f"the copy {image.name} is stale: onedr reprotect comes first"
+    return ""
+
+
+def _chain(image: ImageFacts, by_name: Mapping[str, ImageFacts]) -> list[ImageFacts]:
+    """The image and all it is read through."""
+    found = [image]
+    while found[-1].parent in by_name and by_name[str(found[-1].parent)] not in found:
+        found.append(by_name[str(found[-1].parent)])
+    return found
+
+
+def _steps(vms: Sequence[VmItem], starting: Sequence[VmItem]) -> list[Step]:
+    disks = list(dict.fromkeys(image.name for item in vms for image in item.images))
+    return [
+        *(Step(StepKind.SNAPSHOT, name, f"snapshot {name} at the peer") for name in disks),
+        *(Step(StepKind.ARRIVE, name, f"wait for that snapshot of {name} here") for name in disks),
+        *(Step(StepKind.CLONE, name, f"clone {name} from it") for name in disks),
+        *(Step(StepKind.REGISTER, name, f"register the clone of {name} as an image") for name in disks),
+        *(
+            Step(StepKind.CREATE, item.origin, f"create VM {vm_name(item.record.name)} on hold")
+            for item in vms
+        ),
+        *(Step(StepKind.START, item.origin, f"start VM {vm_name(item.record.name)}") for item in starting),
+        *(Step(StepKind.CHECK, item.origin, f"check VM {vm_name(item.record.name)}") for item in starting),
+        *(Step(StepKind.PROVE, name, f"prove that {name} is still replicated") for name in disks),
+    ]
+
+
+def vm_name(name: str) -> str:
+    """What a drill's VM is called; oned takes 128 characters."""
+    return f"drill-{name}"[:128]
+
+
+def record_of(record: VmRecord, network: str) -> VmRecord:
+    """A VM's record as its drill's VM shall be: its name marked, each NIC in the drill network, nothing that
+    acts alone.
+    """
+    built: list[tuple[str, object]] = []
+    for key, value in record.template:
+        if key in _NOT_OF_A_DRILL:
+            continue
+        if key in ("NIC", "NIC_ALIAS") and not isinstance(value, str):
+            value = (*template.without(value, *_NIC_PLACE), ("NETWORK", network))
+        built.append((key, value))
+    user = template.without(record.user_template, *_OF_THE_USER, *_NOT_OF_A_DRILL)
+    return replace(record, name=vm_name(record.name), template=tuple(built), user_template=user)
+
+
+@dataclass(frozen=True)
+class VmFound:
+    """A VM here with DR_DRILL. `disks`: RBD names of its disks in the datastore's pool."""
+
+    vm_id: int
+    name: str
+    tag: str
+    disks: frozenset[str]
+
+
+@dataclass(frozen=True)
+class ImageFound:
+    """An OpenNebula image of the datastore with DR_DRILL. `rbd`: name of its RBD image."""
+
+    image_id: int
+    name: str
+    tag: str
+    rbd: str
+
+
+@dataclass(frozen=True)
+class CloneFound:
+    """An RBD image with a drill clone's name.
+
+    `made`: it says itself that this site made it for that; `trash`: its id there.
+    """
+
+    name: str
+    made: bool
+    trash: str = ""
+
+
+@dataclass(frozen=True)
+class SnapshotFound:
+    """A drill's snapshot.
+
+    `primary`: where it may be removed, `here` or `there`; empty: neither site is primary, or not seen.
+    """
+
+    image: str
+    tag: str
+    primary: str
+
+    @property
+    def target(self) -> str:
+        return f"{self.image}@{self.tag}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """All that looks like a drill's of this datastore. `here` is this cluster's id."""
+
+    here: str
+    datastore_id: int
+    vms: tuple[VmFound, ...] = ()
+    images: tuple[ImageFound, ...] = ()
+    clones: tuple[CloneFound, ...] = ()
+    snapshots: tuple[SnapshotFound, ...] = ()
+    peer_detail: str = ""  # why the peer was not looked at; empty: it was
+
+
+def standing(found: Found) -> tuple[str, ...]:
+    """What of it another drill would stumble over: all that is this site's own."""
+    own = [f"VM {vm.name} ({vm.vm_id})" for vm in found.vms if _own_vm(found, vm)]
+    own += [f"image {image.name} ({image.image_id})" for image in found.images if _own(found, image.tag)]
+    own += [clone.name for clone in found.clones if _own(found, clone.name)]
+    return (*own, *(snapshot.target for snapshot in found.snapshots if _own(found, snapshot.tag)))
+
+
+def _own(found: Found, name: str) -> bool:
+    parsed = names.parse_drill(name)
+    return parsed is not None and (parsed.cluster, parsed.datastore_id) == (
+        found.here[:8],
+        found.datastore_id,
+    )
+
+
+def _own_vm(found: Found, vm: VmFound) -> bool:
+    """The attribute alone may have been typed or copied by a user: a drill's VM also lives on that drill's
+    clones.
+    """
+    tags = {parsed.tag for disk in vm.disks if (parsed := names.parse_drill(disk))}
+    return _own(found, vm.tag) and vm.tag in tags
+
+
+def _own_image(found: Found, image: ImageFound) -> bool:
+    parsed = names.parse_drill(image.rbd)
+    return _own(found, image.tag) and parsed is not None and parsed.tag == image.tag
+
+
+def _peers(found: Found, snapshot: SnapshotFound) -> bool:
+    """At the primary, was it made for a drill of the other site?
+
+    It lives on clones there, which do not need it any more.
+    """
+    parsed = names.parse_drill(snapshot.tag)
+    return snapshot.primary == "here" and parsed is not None and parsed.cluster != found.here[:8]
+
+
+def plan_cleanup(found: Found) -> RunPlan:
+    """Ordered removal of all that carries the mark of this site's drills, and of snapshots that a dead
+    peer's drill left here.
+    """
+    vms = [vm for vm in found.vms if _own_vm(found, vm)]
+    images = [image for image in found.images if _own_image(found, image)]
+    clones = [clone for clone in found.clones if _own(found, clone.name) and clone.made]
+    wanted = [
+        snapshot for snapshot in found.snapshots if _own(found, snapshot.tag) or _peers(found, snapshot)
+    ]
+    snapshots = [snapshot for snapshot in wanted if snapshot.primary]
+    left_out = {
+        clone.name: (
+            "it has the name of a drill's clone, but no note says that OneDR made it; "
+            "look at it and remove it by hand"
+        )
+        for clone in found.clones
+        if _own(found, clone.name) and not clone.made
+    }
+    why = found.peer_detail or "neither site is its primary just now"
+    left_out.update(
+        {
+            snapshot.target: (
+                f"the snapshot stays at the peer ({why}); onedr drill cleanup again when "
+                "that is mended"
+            )
+            for snapshot in wanted
+            if not snapshot.primary
+        }
+    )
+    steps = [
+        *(Step(StepKind.TERMINATE, f"VM {vm.vm_id}", f"terminate VM {vm.name} ({vm.vm_id})") for vm in vms),
+        *(Step(StepKind.REMOVE, clone.name, f"remove the clone {clone.name}") for clone in clones),
+        *(
+            Step(StepKind.DELETE, f"image {image.image_id}", f"delete image {image.name} ({image.image_id})")
+            for image in images
+        ),
+        *(Step(StepKind.UNSNAP, s.target, f"remove the snapshot {s.target} {_where(s)}") for s in snapshots),
+    ]
+    return RunPlan("", tuple(steps), left_out=left_out)
+
+
+def _where(snapshot: SnapshotFound) -> str:
+    return "here" if snapshot.primary == "here" else "at the peer"
+
+
+def drill_verdict(
+    failed: Mapping[str, str], unproven: Iterable[str], started: int, rto_s: float | None, objective_s: int
+) -> list[str]:
+    """Why a drill did not pass; empty when it did.
+
+    `rto_s` None: not all that was to start passed its checks.
+    """
+    reasons = [f"{item}: {why}" for item, why in failed.items()]
+    if not started and not failed:
+        reasons.append("no VM was started: none of them ran at the peer")
+    if objective_s and rto_s is not None and rto_s > objective_s:
+        reasons.append(f"the recovery took {rto_s:.0f} s, the objective DR_RTO is {objective_s} s")
+    return reasons + [f"{name}: its recovery point did not advance during the drill" for name in unproven]

@@ -1,0 +1,181 @@
+"""What a drill does to RBD images: a user snapshot at the primary, a clone of its copy here, and taking both
+away.
+"""
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import rbd
+
+from onedr.ceph import images, mirroring, pending_images
+from onedr.ceph.connection import Pool
+from onedr.model import names
+from onedr.model.errors import OneDRError
+from onedr.model.types import Mode
+
+_PAUSE_S = 0.2
+_TRASH = 2  # RBD_SNAP_NAMESPACE_TYPE_TRASH: a snapshot that is gone but for its clones
+
+
+def take_snapshot(there: Pool, name: str, tag: str) -> float:
+    """Snapshot the primary image at the peer. Returns a moment (epoch seconds) before which every
+    acknowledged write is in it.
+
+    The lock is left with the VM, which makes the snapshot for us: at the peer's journal, and so here, the
+    snapshot stands behind each write before it. Raises OneDRError when the image is not primary there;
+    rbd.Error.
+    """
+    with there.image(name) as image:
+        if not mirroring.is_primary(image):
+            raise OneDRError(f"{name} is not primary at the peer")
+        at = time.time()
+        image.create_snap(tag)
+        mirroring.publish_changes(there, image)
+        if tag not in images.snapshots(image):
+            raise OneDRError(f"{name} has no snapshot {tag} at the peer although Ceph made it")
+    return at
+
+
+def wait_for(here: Pool, name: str, tag: str, limit_s: float) -> str:
+    """Wait until the snapshot and its data are in the copy here.
+
+    Returns how long that took. Raises OneDRError.
+    """
+    begun = time.monotonic()
+    while not _arrived(here, name, tag):
+        if time.monotonic() - begun > limit_s:
+            raise OneDRError(
+                f"the snapshot of {name} did not arrive within {limit_s:g} s; is rbd-mirror running here?"
+            )
+        time.sleep(_PAUSE_S)
+    return f"arrived in {time.monotonic() - begun:.1f} s"
+
+
+def _arrived(here: Pool, name: str, tag: str) -> bool:
+    """Replay makes a journaled snapshot behind the writes before it. A sync of snapshot mode makes it first
+    and fills it then: it is whole when a mirror snapshot that came after it is complete.
+    """
+    with here.image(name, read_only=True) as image:
+        found = {str(snap["name"]): snap for snap in image.list_snaps() if snap.get("namespace") in (None, 0)}
+        if tag not in found:
+            return False
+        if mirroring.mirror_mode(image) is not Mode.SNAPSHOT:
+            return True
+        own = int(found[tag]["id"])
+        return any(
+            int(snap["id"]) > own and snap["mirror"].get("complete") for snap in image.list_snaps()
+            if snap.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
+        )
+
+
+def make_clone(pool: Pool, name: str, tag: str) -> str:
+    """A thin, unmirrored clone of the copy at the drill's snapshot, marked as the drill's. Returns its name.
+
+    Format 2: it needs no protected snapshot, and outlives the snapshot's removal at the peer (CEPH-FACTS §6).
+    """
+    target = names.drill_clone(tag, name)
+    pool.cluster.conf_set("rbd_default_clone_format", "2")
+    with images.making(pool, target, tag):
+        pool.rbd.clone(pool.io, name, tag, pool.io, target, data_pool=pool.access.data_pool or None)
+    with pool.image(target, read_only=True) as image:
+        if mirroring.mirror_mode(image) is not None:
+            raise OneDRError(f"{target} is mirrored although it is a drill's; onedr drill cleanup removes it")
+    return target
+
+
+def own_bytes(pool: Pool, name: str) -> int:
+    """Bytes of the objects that a clone has of its own: what was written to it since it was made."""
+    found = 0
+
+    def count(_: int, length: int, exists: bool) -> None:
+        nonlocal found
+        found += length if exists else 0
+
+    with pool.image(name, read_only=True) as image:
+        image.diff_iterate(0, image.size(), None, count, include_parent=False, whole_object=True)
+    return found
+
+
+@dataclass(frozen=True)
+class Clone:
+    """An RBD image with a drill clone's name; `made`: its own note says so; `trash`: its id in Ceph's trash.
+    """
+
+    name: str
+    made: bool
+    trash: str = ""
+
+
+def clones(pool: Pool) -> list[Clone]:
+    """Every clone of a drill in the pool, half-made and trashed ones too."""
+    found = []
+    for name in pool.names():
+        parsed = names.parse_drill(name)
+        if parsed is not None and parsed.image:
+            with suppress(rbd.ImageNotFound):
+                note = {"fsid": pool.fsid(), "what": parsed.tag}
+                found.append(
+                    Clone(name, note in (images.maker(pool, name), pending_images.pending_note(pool, name)))
+                )
+    for entry in pool.rbd.trash_list(pool.io):
+        parsed = names.parse_drill(str(entry["name"]))
+        if parsed is not None and parsed.image:
+            found.append(Clone(str(entry["name"]), True, str(entry["id"])))
+    return found
+
+
+def remove_clone(pool: Pool, found: Clone) -> str:
+    """Remove a clone; gone is done. Reads back. Raises StorageError while a VM has it open."""
+    if found.trash:
+        with suppress(rbd.ImageNotFound):
+            pool.rbd.trash_remove(pool.io, found.trash, True)
+        return "removed from Ceph's trash"
+    images.remove_image(pool, found.name)
+    if pool.exists(found.name):
+        raise OneDRError(f"{found.name} is still there although Ceph accepted its removal")
+    return "removed"
+
+
+def tags(pool: Pool, name: str) -> set[str]:
+    """Tags of the drills that have a snapshot on an image, those in the trash for their clones' sake too."""
+    try:
+        with pool.image(name, read_only=True) as image:
+            found = {_name(snap) for snap in image.list_snaps()}
+    except rbd.ImageNotFound:
+        return set()
+    return {tag for tag in found if names.parse_drill(tag)}
+
+
+def _name(snap: dict[str, object]) -> str:
+    trash = snap.get("trash")
+    if snap.get("namespace") == _TRASH and isinstance(trash, dict):
+        return str(trash.get("original_name"))
+    return str(snap["name"])
+
+
+def drop_drill_snapshot(pool: Pool, name: str, tag: str) -> None:
+    """Remove a drill's snapshot where the image is primary, and let the copy know.
+
+    Gone is done. Raises rbd.Error, OneDRError.
+    """
+    try:
+        with pool.image(name) as image:
+            if tag in images.snapshots(image):
+                if not images.drop_snapshot(image, tag):
+                    raise OneDRError(f"{name}@{tag} is not removed: a clone uses it")
+                mirroring.publish_changes(pool, image)
+    except rbd.ImageNotFound:
+        return
+
+
+def wait_without(pool: Pool, name: str, tag: str, limit_s: float) -> None:
+    """Wait until the copy of an image has lost a drill's snapshot too. Raises OneDRError."""
+    end = time.monotonic() + limit_s
+    while tag in tags(pool, name):
+        if time.monotonic() > end:
+            raise OneDRError(
+                f"{name}@{tag} is removed at the primary and did not go from the copy within {limit_s:g} s"
+            )
+        time.sleep(_PAUSE_S)

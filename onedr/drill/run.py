@@ -1,0 +1,337 @@
+"""A drill: the peer's VMs are tried here on clones, apart from production, which writes on and is replicated
+all the while.
+"""
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import rbd
+
+from onedr.ceph import connection
+from onedr.ceph.connection import Pool
+from onedr.drill import leftovers, rbd_clones
+from onedr.drill import plan as drill_plan
+from onedr.drill import report as drill_report
+from onedr.drill import vms as drill_vms
+from onedr.drill.checks import Checks, DrillGuest, run_checks
+from onedr.drill.evidence import Evidence
+from onedr.failover import recreate_vms, start_order, target_site
+from onedr.failover.facts import FailoverRequest, RunPlan
+from onedr.failover.placement import Placement
+from onedr.model import names
+from onedr.model.types import State
+from onedr.opennebula import datastores
+from onedr.opennebula.api import FrontEnd
+from onedr.opennebula.datastores import Datastore
+from onedr.replication import image_facts, inventory, peer_ceph, recovery_point
+from onedr.replication import sync as replication_sync
+from onedr.runs import journal
+from onedr.runs.run import Emit, Outcome, Running, utc_text
+from onedr.runs.step_docs import listed
+from onedr.runs.steps import LIMITS_S, Step, StepKind
+
+_THREADS = {
+    StepKind.SNAPSHOT: 8,
+    StepKind.ARRIVE: 16,
+    StepKind.CLONE: 8,
+    StepKind.REGISTER: 4,
+    StepKind.CREATE: 4,
+    StepKind.START: 32,
+    StepKind.CHECK: 32,
+    StepKind.PROVE: 16,
+}
+_MARGIN_S = 10
+
+
+def drill(
+    target: Datastore, request: FailoverRequest, checks: Checks, dry_run: bool, emit: Emit, frontend: FrontEnd
+) -> Outcome | None:
+    """Hold a drill; its VMs stand until `drill_cleanup`. Events go to `emit`; returns None after a dry run.
+
+    Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
+    """
+    with connection.connect(target.access) as pool:
+        if dry_run:
+            seen = _look(pool, target, frontend)
+            emit(describe_drill(drill_plan.plan_drill(seen.facts, request), seen.facts, request, time.time()))
+            return None
+        with journal.Run(pool, "drill") as run, ExitStack() as stack:
+            running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, "secondary")
+            return Drill(pool, target, request, checks, running, stack).execute()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    facts: drill_plan.DrillFacts
+    sight: peer_ceph.PeerStatus
+    site: target_site.Site
+
+
+def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
+    images = image_facts.of_datastore(pool, target, datastores.shares_pool(target, frontend))
+    sight = peer_ceph.probe_peer(pool, target.settings, images)
+    site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
+    hosts = target_site.placement_here(site, ()).hosts
+    found = leftovers.find_leftovers(pool, target, images, frontend, None, "")
+    facts = drill_plan.DrillFacts(
+        datastore=target.name,
+        here=pool.fsid(),
+        protected=target.settings.protect,
+        images=tuple(images),
+        peer=sight.peer,
+        peer_detail=sight.detail,
+        can_connect=sight.can_connect,
+        network=target.settings.drill_network,
+        ground=Placement(site.networks, dict(target.settings.network_map), {}, hosts),
+        standing=drill_plan.standing(found),
+    )
+    return _Seen(facts, sight, site)
+
+
+def describe_drill(
+    plan: RunPlan, facts: drill_plan.DrillFacts, request: FailoverRequest, now: float
+) -> dict[str, Any]:
+    """The plan as an event."""
+    return {
+        "event": "plan",
+        "datastore": facts.datastore,
+        "network": facts.network,
+        "refusal": plan.refusal,
+        "peer": {"state": facts.peer.value, "detail": facts.peer_detail},
+        "vms": [
+            {
+                "origin": item.origin,
+                "name": item.record.name,
+                "site": item.envelope.site,
+                "vm": item.record.vm_id,
+                "recovery_point": item.recovery_point,
+                "age_s": recovery_point.age_s(item.recovery_point, now),
+                "starts": start_order.wants_start(item, request) and item.origin not in plan.left_out,
+                "disks": [image.name for image in item.images],
+                "left_out": plan.left_out.get(item.origin, ""),
+                "warnings": [
+                    *item.warnings,
+                    *filter(
+                        None,
+                        [
+                            plan.warnings.get(item.origin),
+                            recovery_point.clock_warning(item.recovery_point, now),
+                        ],
+                    ),
+                ],
+            }
+            for item in plan.vms
+        ],
+        "steps": listed(plan.steps),
+        "left_out": dict(plan.left_out),
+    }
+
+
+class Drill:
+    """One run.
+
+    Phases in the order of the plan's steps; a failed item takes what depends on it out, never the others.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        target: Datastore,
+        request: FailoverRequest,
+        checks: Checks,
+        running: Running,
+        stack: ExitStack,
+    ):
+        self.pool, self.target, self.request, self.checks = pool, target, request, checks
+        self.running, self.stack, self.frontend, self.outcome = (
+            running,
+            stack,
+            running.frontend,
+            running.outcome,
+        )
+        self.evidence = Evidence()
+        self._opening = threading.Lock()
+        self._peer_pool: Pool | None = None
+        self.registered: dict[str, int] = {}
+
+    def execute(self) -> Outcome:
+        self.seen = _look(self.pool, self.target, self.frontend)
+        facts = self.seen.facts
+        self.plan = drill_plan.plan_drill(facts, self.request)
+        self.running.begin(
+            describe_drill(self.plan, facts, self.request, self.running.began), self.plan.refusal
+        )
+        self.items = {item.origin: item for item in self.plan.vms}
+        self.images = {image.name: image for image in facts.images}
+        self.outcome.failed.update(self.plan.left_out)
+        self.evidence.tag = names.drill(
+            facts.here, self.target.datastore_id, int(self.running.run.id.partition("-")[0])
+        )
+        disks = [step.target for step in self.plan.steps if step.kind is StepKind.SNAPSHOT]
+        self.evidence.before = {name: self.images[name].recovery_point for name in disks}
+        for kind, action in self._actions().items():
+            steps = [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
+            groups = (
+                [group for _, group in start_order.groups(steps, self.items)]
+                if kind is StepKind.START
+                else [steps]
+            )
+            for group in groups:
+                self.running.do(group, action, _THREADS[kind])
+            if kind is StepKind.START:
+                self.evidence.during = {name: self._point(name) for name in disks}
+        return self._finish()
+
+    def _actions(self) -> dict[StepKind, Callable[[str], str]]:
+        return {
+            StepKind.SNAPSHOT: self._snapshot,
+            StepKind.ARRIVE: self._arrive,
+            StepKind.CLONE: self._clone,
+            StepKind.REGISTER: self._register,
+            StepKind.CREATE: self._create,
+            StepKind.START: self._start,
+            StepKind.CHECK: self._check,
+            StepKind.PROVE: self._prove,
+        }
+
+    def _possible(self, step: Step) -> bool:
+        item = self.items.get(step.target)
+        bad = (
+            next((image.name for image in item.images if image.name in self.outcome.failed), None)
+            if item
+            else None
+        )
+        if bad:
+            self.outcome.failed.setdefault(step.target, f"its disk {bad}: {self.outcome.failed[bad]}")
+        return step.target not in self.outcome.failed
+
+    def _there(self) -> Pool:
+        with self._opening:
+            if self._peer_pool is None:
+                self._peer_pool = self.stack.enter_context(
+                    peer_ceph.open_peer(self.seen.sight, self.target.access.pool, peer_ceph.PATIENT_S)
+                )
+            return self._peer_pool
+
+    def _snapshot(self, name: str) -> str:
+        at = rbd_clones.take_snapshot(self._there(), name, self.evidence.tag)
+        self.evidence.snapshot_at[name] = at
+        return f"holds all that was written before {utc_text(at)}"
+
+    def _arrive(self, name: str) -> str:
+        return rbd_clones.wait_for(self.pool, name, self.evidence.tag, LIMITS_S[StepKind.ARRIVE] - _MARGIN_S)
+
+    def _clone(self, name: str) -> str:
+        self.evidence.clones[name] = rbd_clones.make_clone(self.pool, name, self.evidence.tag)
+        return self.evidence.clones[name]
+
+    def _register(self, name: str) -> str:
+        owner = next(item for item in self.plan.vms if name in {image.name for image in item.images})
+        self.registered[name] = drill_vms.register_clone(
+            self.seen.site, self.evidence.tag, self.images[name], owner
+        )
+        return f"image {self.registered[name]}"
+
+    def _create(self, origin: str) -> str:
+        network = self.seen.site.networks[self.target.settings.drill_network]
+        vm_id = drill_vms.create_drill_vm(
+            self.seen.site, self.evidence.tag, self.items[origin], self.registered, network
+        )
+        self.evidence.vm_ids[origin] = vm_id
+        self.evidence.places[origin] = drill_vms.nic_places(self.seen.site, vm_id)
+        return f"VM {vm_id}"
+
+    def _start(self, origin: str) -> str:
+        said = recreate_vms.start_vm(
+            self.seen.site, self.evidence.vm_ids[origin], LIMITS_S[StepKind.START] - _MARGIN_S
+        )
+        self.evidence.running_s[origin] = time.time() - self.running.began
+        return said
+
+    def _check(self, origin: str) -> str:
+        item, vm_id = self.items[origin], self.evidence.vm_ids[origin]
+        writable = [
+            self.evidence.clones[image.name] for image in item.images if not inventory.is_cdrom(image)
+        ]
+        address = drill_vms.vm_address(self.seen.site, vm_id)
+        guest = DrillGuest(vm_id, item.record.name, address, writable)
+        said = run_checks(
+            self.pool, self.frontend, guest, self.checks, self.evidence.checks.setdefault(origin, []).append
+        )
+        self.evidence.passed_s[origin] = time.time() - self.running.began
+        return said
+
+    def _prove(self, name: str) -> str:
+        said = replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.PROVE] - _MARGIN_S)
+        self.evidence.after[name] = self._point(name)
+        return f"a mark written at the peer {said}"
+
+    def _point(self, name: str) -> float | None:
+        with suppress(rbd.Error):
+            fact = image_facts.image_facts(self.pool, name, self.target.settings)
+            return fact.recovery_point if fact is not None else None
+        return None
+
+    def _finish(self) -> Outcome:
+        evidence, objective = self.evidence, self.target.settings.rto_s
+        wanted = [step.target for step in self.plan.steps if step.kind is StepKind.CHECK]
+        passed = [origin for origin in wanted if origin in evidence.passed_s]
+        rto_s = (
+            max(evidence.passed_s[origin] for origin in wanted)
+            if wanted and len(passed) == len(wanted)
+            else None
+        )
+        failed = {self._label(item): why for item, why in self.outcome.failed.items()}
+        reasons = drill_plan.drill_verdict(failed, self._unproven(), len(wanted), rto_s, objective)
+        result = "FAILED" if reasons else "PASSED"
+        report = drill_report.build_report(self._described(), result, reasons, rto_s)
+        kept = drill_report.save_report(self.target.datastore_id, evidence.tag, report)
+        self.frontend.update_datastore(
+            self.target.datastore_id, (("DR_LAST_DRILL", f"{utc_text(time.time())} {result}"),)
+        )
+        text = f"The drill {result} at {utc_text(time.time())}: {len(passed)} of {len(wanted)} VM(s) came up"
+        text += f" in {rto_s:.0f} s" if rto_s is not None else ""
+        text += f" (DR_RTO {objective} s)" if objective else ""
+        text += f"; {'; '.join(reasons[:3])}" if reasons else ""
+        text += f". Its VMs stand until onedr drill cleanup {self.target.name}; report: {kept.html}."
+        if reasons:
+            self.outcome.failed.setdefault("the drill", "; ".join(reasons))
+        return self.running.end(
+            State.STANDBY,
+            "PARTIAL" if reasons else "DONE",
+            text,
+            self._label,
+            warnings={self._label(item): texts for item, texts in self.seen.site.warnings.items()},
+            vms=dict(evidence.vm_ids),
+            drill=result,
+            rto_s=rto_s,
+            report=str(kept.json),
+            page=str(kept.html),
+            sha256=kept.digest,
+        )
+
+    def _described(self) -> drill_report.DrillRun:
+        return drill_report.DrillRun(
+            self.running, self.target, self.request, self.checks, self.seen.facts, self.plan, self.evidence,
+            self.seen.site.warnings, self.pool, self._peer_pool,
+        )
+
+    def _unproven(self) -> list[str]:
+        """Images whose replication is not shown to have gone on: `after` comes of a mark written at the peer
+        after the checks.
+        """
+        evidence = self.evidence
+        return [
+            name
+            for name in evidence.snapshot_at
+            if name not in self.outcome.failed
+            and (evidence.after.get(name) or 0) <= (evidence.before[name] or 0)
+        ]
+
+    def _label(self, item: str) -> str:
+        return self.items[item].label if item in self.items else item

@@ -1,0 +1,101 @@
+"""A drill's images and VMs at this site: marked, apart from production, and read back before anything is
+started.
+"""
+from __future__ import annotations
+
+from onedr.drill import plan as drill_plan
+from onedr.failover import recreate_vms
+from onedr.failover.register_images import MAX_NAME
+from onedr.failover.target_site import Site
+from onedr.model import names, template
+from onedr.model.errors import OneDRError
+from onedr.model.records import ImageFacts, ImageRecord
+from onedr.model.types import MIB
+from onedr.opennebula import vm_template
+from onedr.opennebula.api import attributes
+from onedr.opennebula.objects import CDROM
+from onedr.opennebula.vm_template import Network
+from onedr.replication.inventory import VmItem
+
+# of a VM that was recovered
+_ORIGIN = (vm_template.ORIGIN, "DR_ORIGIN_SITE", "DR_ORIGIN_VM", vm_template.START_PENDING)
+
+
+def register_clone(site: Site, tag: str, image: ImageFacts, owner: VmItem) -> int:
+    """Register the clone of a copy as an image: of its own type, persistent (the VM uses it as it is).
+
+    Returns its id.
+    """
+    disk = next(disk for disk in owner.record.disks if (disk.rbd or "").endswith(f"/{image.name}"))
+    body = image.image.body if image.image is not None else None
+    kind = "OS" if disk.disk_id == 0 else "DATABLOCK"
+    own: template.Pairs = ()
+    if isinstance(body, ImageRecord):
+        kind, own = (
+            vm_template.image_type(body.type),
+            template.without(body.template, "DR_PROTECT", vm_template.DRILL),
+        )
+    shared = kind == vm_template.image_type(CDROM)  # oned lets several VMs have one
+    name = f"drill-{owner.record.name}-{owner.record.vm_id}-disk-{disk.disk_id}"[:MAX_NAME]
+    source = f"{site.pool.access.pool}/{names.drill_clone(tag, image.name)}"
+    described = vm_template.image_description(name, kind, not shared, source, -(-image.size // MIB), own, "")
+    mark = (("DR_PROTECT", "NO"), (vm_template.DRILL, tag))
+    return site.frontend.allocate_image((*template.without(described, *_ORIGIN), *mark), site.datastore_id)
+
+
+def create_drill_vm(site: Site, tag: str, item: VmItem, images: dict[str, int], network: Network) -> int:
+    """Create a drill's VM on hold. `images`: the drill's image ids by RBD name of the disk they stand for.
+    Returns its id.
+
+    Reads back its mark and its place: raises OneDRError when a NIC is elsewhere, or has an address of
+    production's.
+    """
+    record = drill_plan.record_of(recreate_vms.with_secrets(site, item), network.name)
+    image_ids = {
+        disk.disk_id: images[name] for disk in record.disks
+        if disk.protected and (name := str(disk.rbd).rpartition("/")[2]) in images
+    }
+    apart = {network.name: Network(network.network_id, network.name, ())}  # no range: no address is asked for
+    built = vm_template.recreate(record, item.origin, item.envelope.site, image_ids, apart, {}, False)
+    for warning in (*built.warnings, *item.warnings):
+        site.warn(item.origin, warning)
+    mark = (("DR_PROTECT", "NO"), (vm_template.DRILL, tag), (drill_plan.DRILL_OF, item.origin))
+    vm_id = site.frontend.allocate_vm((*template.without(built.template, *_ORIGIN), *mark))
+    _read_back(site, tag, item, vm_id, network)
+    return vm_id
+
+
+def _read_back(site: Site, tag: str, item: VmItem, vm_id: int, network: Network) -> None:
+    vm = site.frontend.vm(vm_id)
+    if template.get(attributes(vm, "USER_TEMPLATE"), vm_template.DRILL) != tag:
+        raise OneDRError(
+            f"VM {vm_id} was created and does not carry its mark {vm_template.DRILL}={tag}; remove it by hand"
+        )
+    of_production = {
+        template.get(nic, key) for nic in drill_plan.nics(item.record) for key in ("IP", "MAC")
+    } - {""}
+    for kind in ("NIC", "NIC_ALIAS"):
+        for nic in template.vectors(attributes(vm), kind):
+            if template.get(nic, "NETWORK_ID") != str(network.network_id):
+                raise OneDRError(
+                    f"VM {vm_id} has a NIC in network {template.get(nic, 'NETWORK')}, not in {network.name}"
+                )
+            same = {template.get(nic, "IP"), template.get(nic, "MAC")} & of_production
+            if same:
+                raise OneDRError(
+                    f"VM {vm_id} was given {', '.join(same)}, which is production's; it is not started"
+                )
+
+
+def vm_address(site: Site, vm_id: int) -> str:
+    """The first IPv4 address of a VM here; empty when it has none."""
+    found = (template.get(nic, "IP") for nic in template.vectors(attributes(site.frontend.vm(vm_id)), "NIC"))
+    return next(filter(None, found), "")
+
+
+def nic_places(site: Site, vm_id: int) -> list[dict[str, str]]:
+    """Network, address and MAC of each NIC of a VM here."""
+    return [
+        {key.lower(): template.get(nic, key) for key in ("NETWORK", "IP", "MAC")}
+        for nic in template.vectors(attributes(site.frontend.vm(vm_id)), "NIC")
+    ]

@@ -1,0 +1,73 @@
+"""The keeper's process: `python -m onedr.driver.keeper_process ID`."""
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import rados
+import rbd
+
+from onedr.ceph import connection
+from onedr.driver import bridge_dispatch
+from onedr.driver.bridge_dispatch import HandedOver
+from onedr.model.errors import OneDRError
+from onedr.opennebula import datastores
+from onedr.opennebula.api import FrontEnd, attributes
+from onedr.protection import keeper_lock
+from onedr.protection.keeper import LIFE_S, Keeper
+from onedr.rejoin import boot_guard
+
+
+def keep(words: list[str]) -> str:
+    """Keep the datastore of this id for LIFE_S, here or on a bridge host."""
+    datastore_id = int(words[0])
+    frontend = FrontEnd(limit_s=15)
+    element = frontend.datastore(datastore_id)
+    if element.findtext("DS_MAD") != datastores.DRIVER:
+        return ""  # woken before its protection was ended: nothing of ours may be written there any more
+    bridge_dispatch.unless_here(attributes(element))
+    with connection.connect(datastores.from_element(element).access, operation_limit_s=15) as pool:
+        Keeper(pool, datastore_id, frontend).keep(LIFE_S)
+    return ""
+
+
+def main(datastore_id: int) -> None:
+    """Keep a datastore unless somebody does.
+
+    Ends quietly, with a line in its log, when the front-end or Ceph is gone.
+    """
+    again = True
+    while again:
+        with keeper_lock.only_one(datastore_id) as first:
+            if not first:
+                return
+            keeper_lock.has_news(datastore_id)  # what was told until now is what this turn looks at
+            again = _turn(datastore_id)
+        # who came while it ended found the place taken
+        again = again and keeper_lock.has_news(datastore_id, peek=True)
+    os._exit(0)  # a call that Ceph never answered may have left a thread behind
+
+
+def _turn(datastore_id: int) -> bool:
+    """Keep the datastore, here or on a bridge host.
+
+    False when its world is gone: then the next monitor begins anew.
+    """
+    bridge_dispatch.asked("onedr.driver.keeper_process:keep", [str(datastore_id)])
+    try:
+        boot_guard.remember(FrontEnd(limit_s=15))
+        keep([str(datastore_id)])
+    except HandedOver:
+        pass
+    except (OneDRError, rados.Error, rbd.Error) as error:
+        print(
+            f"{time.strftime('%Y-%m-%dT%H:%M:%S')} keeper of datastore {datastore_id} ends: {error}",
+            file=sys.stderr,
+        )
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""Failover, planned move, failback and resume."""

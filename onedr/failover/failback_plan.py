@@ -1,0 +1,273 @@
+"""VMs that come home: the site they left still has their objects, which take their disks back under their old
+ids (P45).
+
+What was changed of them at the other site comes along. Nothing here may destroy data: a clone is only
+unplugged where its RBD image is gone already, for unplugging it would delete it at both sites.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from onedr.model import template
+from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
+from onedr.model.template import Pairs
+from onedr.opennebula.vm_template import MARKS, ORIGIN, ORIGIN_SOURCE
+from onedr.opennebula.vms import PeerVm
+from onedr.replication.inventory import VmItem
+
+
+def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, PeerVm]:
+    """By origin of the item, the VM of this site that it is: it left from here, or it came here once and was
+    left here, held.
+    """
+    found = {}
+    for item in items:
+        left = local.get(template.get(item.record.user_template, ORIGIN))
+        came = local.get(item.origin)
+        home = left if left is not None else came if came is not None and came.held else None
+        if home is not None:
+            found[item.origin] = home
+    return found
+
+
+def waits(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> bool:
+    """Has it yet to take its disks back?
+
+    Held, or one of them is not primary here, or it is off and has other disks.
+    """
+    if home.held or any(name in images and not images[name].primary for name in home.images):
+        return True
+    changes = disks(item, home, images, here)
+    return home.state == "POWEROFF" and bool(changes.plug or changes.unplug)
+
+
+@dataclass(frozen=True)
+class Disks:
+    """What has to change of a VM's disks here: by RBD name here, those to plug in (as the record has them),
+    those to unplug.
+    """
+
+    plug: Mapping[str, DiskRef]
+    unplug: frozenset[str]
+
+
+def disks(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> Disks:
+    """The disks of a VM at home against those it has at the other site."""
+    there = {
+        _own_name(str(disk.rbd).rpartition("/")[2], images, here): disk
+        for disk in item.record.disks
+        if disk.protected
+    }
+    plug = {name: disk for name, disk in there.items() if name not in home.images}
+    return Disks(plug, frozenset(home.images - there.keys()))
+
+
+def _own_name(name: str, images: Mapping[str, ImageFacts], here: str) -> str:
+    """Name here of an image that a VM there uses as it is (a CDROM), where the peer had taken over a base of
+    ours.
+    """
+    image = images.get(name)
+    if image is None or not is_ours_there(image, here):
+        return name
+    body = image.image.body if image.image else None
+    source = template.get(body.template, ORIGIN_SOURCE) if isinstance(body, ImageRecord) else ""
+    return source or name
+
+
+def obstacle(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> str:
+    """Why it cannot come home; empty when it can, or is there."""
+    if not waits(item, home, images, here):
+        return ""
+    if home.state == "ACTIVE" and not home.held:
+        return f"VM {home.vm_id} here, which it came from, is ACTIVE; power it off"
+    changes = disks(item, home, images, here)
+    if not changes.plug and not changes.unplug:
+        return ""
+    if home.state != "POWEROFF":
+        names = ", ".join(sorted({*changes.plug, *changes.unplug}))
+        return (
+            f"its disks were changed at the other site ({names}) and VM {home.vm_id} here is {home.state}: "
+            "power it off first"
+        )
+    for name in sorted(changes.unplug & home.clones):
+        if name in images:
+            return (
+                f"its disk {name} was unplugged at the other site and exists there as an image; unplugging "
+                f"it from VM {home.vm_id} here would delete it. Plug it in again there, or save what you "
+                "need and delete that image there"
+            )
+    return ""
+
+
+def clones_here(local: Mapping[str, PeerVm]) -> dict[str, PeerVm]:
+    """RBD names of the clones of this site's VMs, and whose they are: they are no images here, and go with
+    their VM.
+    """
+    return {name: vm for vm in local.values() for name in vm.clones}
+
+
+def held_by_others(
+    items: Iterable[VmItem], homes_: Mapping[str, PeerVm], local: Mapping[str, PeerVm]
+) -> dict[str, str]:
+    """By origin, VMs with a disk that is another VM's clone here: at the other site it was given from one to
+    the other.
+    """
+    clones = clones_here(local)
+    found = {}
+    for item in items:
+        home = homes_.get(item.origin)
+        for image in item.images:
+            owner = clones.get(image.name)
+            if owner is not None and (home is None or owner.vm_id != home.vm_id):
+                found[item.origin] = (
+                    f"its disk {image.name} is the clone of VM {owner.name} ({owner.vm_id}) here and goes "
+                    "with it: save it as an image of its own at the other site, and use that"
+                )
+    return found
+
+
+def taken_back(local: Mapping[str, PeerVm], images: Iterable[ImageFacts], here: str) -> dict[str, PeerVm]:
+    """By `<here>:<id>`, VMs that have all their disks back and were not started: the run that gave them those
+    died.
+
+    Once this site has recorded them as its own, no record of the peer's tells of them any more.
+    """
+    own = {image.name: _recorded(image, here) for image in images if image.primary}
+    return {
+        f"{here}:{vm.vm_id}": vm
+        for vm in local.values()
+        if vm.held
+        and not vm.locked
+        and vm.state == "POWEROFF"
+        and {own.get(name) for name in vm.images} == {vm.vm_id}
+    }
+
+
+def _recorded(image: ImageFacts, here: str) -> int | None:
+    """Id of the VM of this site that the image's newest record is about."""
+    found = image.vm
+    return (
+        found.body.vm_id
+        if found is not None and found.fsid == here and isinstance(found.body, VmRecord)
+        else None
+    )
+
+
+def left_behind(
+    local: Mapping[str, PeerVm], items: Iterable[VmItem], there: Iterable[PeerVm]
+) -> dict[int, PeerVm]:
+    """By id, VMs held here of which the other site has nothing more: no record, and no VM there with one of
+    their disks.
+    """
+    known = {home.vm_id for home in homes(items, local).values()}
+    used = {name for vm in there for name in vm.images}
+    return {
+        vm.vm_id: vm for vm in local.values()
+        if vm.held and vm.state == "POWEROFF" and vm.vm_id not in known and not vm.images & used
+    }
+
+
+def is_ours_there(image: ImageFacts, here: str) -> bool:
+    """Is this an image that the peer made of one of ours (a base it took over)?
+
+    It is registered here under its own name.
+    """
+    body = image.image.body if image.image else None
+    return isinstance(body, ImageRecord) and template.get(body.template, ORIGIN).startswith(f"{here}:")
+
+
+_OF_HERE = (*MARKS, "ERROR", "DR_MESSAGE", "SCHED_MESSAGE")
+_RENAMED = "DR_ORIGIN_"  # what named hosts or clusters of here was put aside there under this
+
+
+def user_attributes(own: Pairs, there: Pairs, complete: bool) -> Pairs | None:
+    """The user attributes a VM shall have here: those of the other site, and what is of this site only. None:
+    they are so.
+
+    Not `complete` (secrets could not be read): what is missing there stays here.
+    """
+    put_aside = {key[len(_RENAMED):] for key, _ in there if key.startswith(_RENAMED)}
+
+    def is_ours(key: str) -> bool:
+        return key in _OF_HERE or key in put_aside or key.startswith((_RENAMED, "ONEDR_"))
+
+    followed = tuple(pair for pair in there if not is_ours(pair[0]))
+    names = {key for key, _ in followed}
+    kept = tuple((key, value) for key, value in own if is_ours(key) or (not complete and key not in names))
+    wanted = (*kept, *followed)
+    return None if sorted(map(repr, own)) == sorted(map(repr, wanted)) else wanted
+
+
+@dataclass(frozen=True)
+class Nics:
+    """What has to change of a VM's NICs here: NICs of the record to plug in, NIC_IDs to unplug; or why
+    nothing is changed.
+    """
+
+    plug: tuple[Pairs, ...] = ()
+    unplug: tuple[int, ...] = ()
+    unclear: str = ""
+
+
+def nics(own: Pairs, there: Pairs, networks: Iterable[str], network_map: Mapping[str, str]) -> Nics:
+    """NICs of a VM at home (`own`) against those it has at the other site. The same NIC has the same address
+    or MAC, whatever its network is called there; else one on the same network counts. Where a network there
+    has no counterpart all stay.
+    """
+    mine, theirs = list(template.vectors(own, "NIC")), list(template.vectors(there, "NIC"))
+    for same in (
+        _same_address,
+        lambda nic, other: _network(nic) == network_map.get(_network(other), _network(other)),
+    ):
+        for other in list(theirs):
+            found = next((nic for nic in mine if same(nic, other)), None)
+            if found is not None:
+                mine.remove(found)
+                theirs.remove(other)
+    if not mine and not theirs:
+        return Nics()
+    unknown = {
+        _network(nic) for nic in theirs if network_map.get(_network(nic), _network(nic)) not in set(networks)
+    }
+    if unknown:
+        return Nics(
+            unclear=(
+                f"network {', '.join(sorted(unknown))} of the other site has no counterpart "
+                "here (DR_NETWORK_MAP)"
+            )
+        )
+    if any(True for pairs in (own, there) for _ in template.vectors(pairs, "NIC_ALIAS")):
+        return Nics(unclear="it has NIC aliases")
+    return Nics(tuple(theirs), tuple(int(template.get(nic, "NIC_ID", "-1")) for nic in mine))
+
+
+def _network(nic: Pairs) -> str:
+    return template.get(nic, "NETWORK")
+
+
+def _same_address(nic: Pairs, other: Pairs) -> bool:
+    return any(
+        template.get(nic, key) and template.get(nic, key) == template.get(other, key) for key in ("IP", "MAC")
+    )
+
+
+def grown(own: Pairs, there: Pairs, pairs_of: Sequence[tuple[int, int]]) -> dict[int, int]:
+    """By disk id here: MiB it has at the other site, of disks that are larger there.
+
+    `pairs_of`: (disk id here, there).
+    """
+    sizes_here, sizes_there = _sizes(own), _sizes(there)
+    return {
+        mine: sizes_there[other] for mine, other in pairs_of
+        if sizes_there.get(other, 0) > sizes_here.get(mine, 0) > 0
+    }
+
+
+def _sizes(pairs: Pairs) -> dict[int, int]:
+    found = {}
+    for disk in template.vectors(pairs, "DISK"):
+        number, size = template.get(disk, "DISK_ID"), template.get(disk, "SIZE")
+        if number.isdigit() and size.isdigit():
+            found[int(number)] = int(size)
+    return found

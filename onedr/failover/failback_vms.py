@@ -1,0 +1,307 @@
+"""A VM that left from here takes its disks back: its own object goes on, with what was changed at the other
+site.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from onedr.failover import failback_plan, recreate_vms
+from onedr.failover.peer_vms import LOCKS_ALL
+from onedr.failover.target_site import Site, give
+from onedr.host.paths import places
+from onedr.model import template
+from onedr.model.errors import FrontEndError, OneDRError
+from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
+from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula import vm_template
+from onedr.opennebula.api import attributes, number
+from onedr.opennebula.vms import PeerVm
+from onedr.replication import encryption
+from onedr.replication.inventory import VmItem
+
+_CAPACITY = ("CPU", "VCPU", "MEMORY")
+_SETTLES_S = 60
+_PAUSE_S = 0.3
+_STANDS_IN = "oneadmin"  # gets what belongs to a user or group that a site does not have (site.give)
+
+
+def return_vm(site: Site, item: VmItem, home: PeerVm, starts: bool, images: Mapping[str, ImageFacts]) -> str:
+    """Unlock it and bring it up to date: name, owner, permissions, disks, NICs, user attributes, capacity.
+    Reads back.
+
+    It stays marked as held until it runs, or until here when it shall not: a run that dies in between finds
+    it again.
+    """
+    vm_id, frontend = home.vm_id, site.frontend
+    if frontend.vm(vm_id).find("LOCK") is not None:
+        frontend.call("vm.unlock", vm_id)
+    record = recreate_vms.with_secrets(site, item)
+    if frontend.vm(vm_id).findtext("NAME") != record.name:
+        frontend.call("vm.rename", vm_id, record.name)
+    _give(site, "vm", vm_id, record, item.origin)
+    changed = _disks(site, item, home, images)
+    changed += _nics(site, item, vm_id)
+    _user_attributes(site, item, record, vm_id)
+    _capacity(site, record, vm_id, item.origin)
+    if not starts:
+        frontend.update_vm(vm_id, ((vm_template.HELD, ""),))
+    if frontend.vm(vm_id).find("LOCK") is not None:
+        raise OneDRError(f"VM {vm_id} is still locked although it was unlocked; onevm unlock {vm_id}")
+    return f"VM {vm_id} has its disks back" + (f": {', '.join(changed)}" if changed else "")
+
+
+def _give(site: Site, kind: str, object_id: int, record: VmRecord | ImageRecord, target: str) -> None:
+    """Owner, group and permissions of the other site; oneadmin there may stand for who is missing there: it
+    replaces nobody.
+    """
+    found = site.frontend.image(object_id) if kind == "image" else site.frontend.vm(object_id)
+    owner = record.owner if record.owner != _STANDS_IN else found.findtext("UNAME") or ""
+    group = record.group if record.group != _STANDS_IN else found.findtext("GNAME") or ""
+    give(site, kind, object_id, owner, group, record.permissions, target)
+
+
+def release_vm(site: Site, vm_id: int, target: str) -> str:
+    """A VM the other site has no more: it stays locked and is no longer waited for; what to do with it is
+    the operator's.
+    """
+    element = site.frontend.vm(vm_id)
+    names = [
+        str(disk.rbd).rpartition("/")[2]
+        for disk in opennebula_objects.vm_record(element, ()).disks
+        if disk.rbd
+    ]
+    gone = [name for name in names if not site.pool.exists(name)]
+    text = f"VM {vm_id} {element.findtext('NAME')} stays locked: the other site has it no more"
+    text += f", and its disk {', '.join(gone)} neither" if gone else ""
+    site.warn(target, f"{text}. onevm unlock {vm_id}, then terminate it, or resume it as it was left there")
+    if element.find("LOCK") is not None:
+        site.frontend.call("vm.unlock", vm_id)  # a locked VM takes no attributes, not even from oneadmin
+    site.frontend.update_vm(vm_id, ((vm_template.HELD, ""),))
+    site.frontend.call("vm.lock", vm_id, LOCKS_ALL, False)
+    if site.frontend.vm(vm_id).find("LOCK") is None:
+        raise OneDRError(
+            f"VM {vm_id} is not locked again although it was asked for; do not start it: onevm lock {vm_id} "
+            "--all"
+        )
+    return f"VM {vm_id} stays locked"
+
+
+def _disks(site: Site, item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts]) -> list[str]:
+    """Unplug and plug in what differs, grow what is larger there. Returns what was done."""
+    changes = failback_plan.disks(item, home, images, site.here)
+    vm_id, frontend = home.vm_id, site.frontend
+    for name in sorted(changes.unplug):
+        mine = _by_name(site, vm_id)
+        if name not in mine:
+            continue  # by a run before
+        if mine[name].clone and site.pool.exists(name):
+            raise OneDRError(
+                f"disk {name} of VM {vm_id} is not unplugged: that would delete it, and it exists at the "
+                "other site"
+            )
+        frontend.call("vm.detach", vm_id, mine[name].disk_id)
+        _settled(site, vm_id)
+    for name, disk in sorted(changes.plug.items(), key=lambda pair: pair[1].disk_id):
+        if name not in _by_name(site, vm_id):
+            _plug(site, item, vm_id, name, disk)
+    if set(_by_name(site, vm_id)) != (home.images - changes.unplug) | set(changes.plug):
+        raise OneDRError(
+            f"VM {vm_id} has disks {', '.join(sorted(_by_name(site, vm_id)))}, not those of the other site"
+        )
+    return [
+        *(f"{name} unplugged" for name in sorted(changes.unplug)),
+        *(f"{name} plugged in" for name in sorted(changes.plug)),
+        *_grow(site, item, vm_id),
+    ]
+
+
+def _by_name(site: Site, vm_id: int) -> dict[str, DiskRef]:
+    """Disks a VM here has in the pool, by RBD name."""
+    disks = opennebula_objects.vm_record(site.frontend.vm(vm_id), ()).disks
+    return {
+        str(disk.rbd).rpartition("/")[2]: disk
+        for disk in disks
+        if (disk.rbd or "").startswith(f"{site.pool.access.pool}/")
+    }
+
+
+def _plug(site: Site, item: VmItem, vm_id: int, name: str, disk: DiskRef) -> None:
+    image_id = site.images.get(name)
+    if image_id is None:
+        raise OneDRError(f"its disk {name}, plugged in at the other site, is no image here yet; repeat")
+    _usable(site, image_id)
+    pairs = next(
+        (found for found in template.vectors(item.record.template, "DISK")
+         if template.get(found, "DISK_ID", "0") == str(disk.disk_id)), ())
+    taken = {template.get(found, "TARGET") for key in ("DISK", "CONTEXT")
+             for found in template.vectors(attributes(site.frontend.vm(vm_id)), key)}
+    kept = vm_template.disk_settings(pairs)
+    if template.get(kept, "TARGET") in taken:
+        kept = template.without(kept, "TARGET")
+    site.frontend.call("vm.attach", vm_id, template.to_xml((("DISK", (("IMAGE_ID", str(image_id)), *kept)),)))
+    _settled(site, vm_id)
+    if name not in _by_name(site, vm_id):
+        raise OneDRError(
+            f"VM {vm_id} has not got disk {name} (image {image_id}) although it was plugged in; onevm show "
+            f"{vm_id}"
+        )
+
+
+def _usable(site: Site, image_id: int) -> None:
+    """Wait until another VM here has let go of an image."""
+    end = time.monotonic() + _SETTLES_S
+    while opennebula_objects.image_state(site.frontend.image(image_id)) != "READY":
+        if time.monotonic() > end:
+            raise OneDRError(
+                f"image {image_id} is in use here or in no good state; oneimage show {image_id} tells"
+            )
+        time.sleep(_PAUSE_S)
+
+
+def _grow(site: Site, item: VmItem, vm_id: int) -> list[str]:
+    """oned's own idea of the size of disks that grew at the other site; their RBD images are as large
+    already.
+    """
+    own = attributes(site.frontend.vm(vm_id))
+    there = {str(disk.rbd).rpartition("/")[2]: disk.disk_id for disk in item.record.disks}
+    pairs = [(disk.disk_id, there[name]) for name, disk in _by_name(site, vm_id).items() if name in there]
+    done = []
+    for disk_id, size in failback_plan.grown(own, item.record.template, pairs).items():
+        site.frontend.call("vm.diskresize", vm_id, disk_id, str(size))
+        _settled(site, vm_id)
+        done.append(f"disk {disk_id} has {size} MiB")
+    return done
+
+
+def _settled(site: Site, vm_id: int) -> None:
+    """Wait until oned is through with a change of a VM that is powered off."""
+    end = time.monotonic() + _SETTLES_S
+    while True:
+        vm = site.frontend.vm(vm_id)
+        state, lcm = opennebula_objects.vm_state(vm), number(vm, "LCM_STATE")
+        if (state, lcm) == ("POWEROFF", 0):
+            return
+        if time.monotonic() > end or state != "ACTIVE":
+            raise OneDRError(
+                f"VM {vm_id} is {state} (LCM {lcm}) after a change of its disks or NICs; onevm show {vm_id}"
+            )
+        time.sleep(_PAUSE_S)
+
+
+def _nics(site: Site, item: VmItem, vm_id: int) -> list[str]:
+    vm = site.frontend.vm(vm_id)
+    network_map = dict(site.settings.network_map)
+    changes = failback_plan.nics(attributes(vm), item.record.template, site.networks, network_map)
+    if changes.unclear:
+        site.warn(
+            item.origin,
+            f"its NICs were changed at the other site; VM {vm_id} keeps those it had here: {changes.unclear}",
+        )
+    elif (changes.plug or changes.unplug) and opennebula_objects.vm_state(vm) != "POWEROFF":
+        site.warn(
+            item.origin,
+            f"its NICs were changed at the other site; VM {vm_id} keeps its own: it is not powered off",
+        )
+        return []
+    for nic_id in changes.unplug:
+        site.frontend.call("vm.detachnic", vm_id, nic_id)
+        _settled(site, vm_id)
+    for nic in changes.plug:
+        warnings: list[str] = []
+        built = vm_template.nic(nic, site.networks, network_map, warnings)
+        site.frontend.call("vm.attachnic", vm_id, template.to_xml((("NIC", built),)))
+        _settled(site, vm_id)
+        for text in warnings:
+            site.warn(item.origin, text)
+    left = failback_plan.nics(
+        attributes(site.frontend.vm(vm_id)), item.record.template, site.networks, network_map
+    )
+    if not changes.unclear and (left.plug or left.unplug):
+        raise OneDRError(
+            f"VM {vm_id} has not the NICs it had at the other site although they were changed; onevm show "
+            f"{vm_id}"
+        )
+    return [
+        *(f"NIC {nic_id} unplugged" for nic_id in changes.unplug),
+        *(f"NIC on {template.get(nic, 'NETWORK')} plugged in" for nic in changes.plug),
+    ]
+
+
+def _user_attributes(site: Site, item: VmItem, record: VmRecord, vm_id: int) -> None:
+    """As they are at the other site, what was taken off there too; what could not be read is left as it is
+    here.
+    """
+    recorded = item.record.user_template
+    opened = (
+        not template.get(recorded, "ONEDR_SEALED") or encryption.load_key(places().record_key) is not None
+    )
+    complete = opened and not template.get(recorded, "ONEDR_WITHHELD")
+    wanted = failback_plan.user_attributes(
+        attributes(site.frontend.vm(vm_id), "USER_TEMPLATE"), record.user_template, complete
+    )
+    if wanted is not None:
+        site.frontend.replace_vm(vm_id, wanted)
+
+
+def _capacity(site: Site, record: VmRecord, vm_id: int, origin: str) -> None:
+    vm = site.frontend.vm(vm_id)
+    own = attributes(vm)
+    wanted = tuple(
+        (key, template.get(record.template, key)) for key in _CAPACITY if template.get(record.template, key)
+    )
+    if all(template.get(own, key) == value for key, value in wanted):
+        return
+    if opennebula_objects.vm_state(vm) not in ("POWEROFF", "UNDEPLOYED"):
+        state = opennebula_objects.vm_state(vm)
+        site.warn(
+            origin, f"its capacity was changed at the other site; VM {vm_id} keeps its own, for it is {state}"
+        )
+        return
+    site.frontend.call("vm.resize", vm_id, template.to_xml(wanted), False)
+
+
+def follow_images(site: Site, images: Mapping[str, ImageFacts]) -> None:
+    """Images of this site that were changed or deleted at the other: the changed ones follow, the deleted
+    ones are named and disabled. What cannot be followed is a warning of that image: its data is here.
+    """
+    for name, fact in images.items():
+        record = fact.image
+        if (
+            record is None
+            or record.fsid == site.here
+            or not isinstance(record.body, ImageRecord)
+            or name not in site.images
+        ):
+            continue
+        try:
+            _follow(site, name, site.images[name], record.body)
+        except FrontEndError as error:
+            site.warn(
+                name, f"image {site.images[name]} does not follow what was changed at the other site: {error}"
+            )
+    existing = set(site.pool.names())
+    for image in site.frontend.images():
+        pool, _, name = (image.findtext("SOURCE") or "").partition("/")
+        ours = image.findtext("DATASTORE_ID") == str(site.datastore_id) and pool == site.pool.access.pool
+        if not ours or name in existing or opennebula_objects.image_state(image) not in ("READY", "DISABLED"):
+            continue
+        image_id = number(image, "ID")
+        text = f"image {image_id} {image.findtext('NAME')} was deleted at the other site, {name} is gone"
+        site.warn(name, f"{text}: it is disabled here; oneimage delete {image_id}")
+        if opennebula_objects.image_state(image) == "READY":
+            site.frontend.call("image.enable", image_id, False)
+
+
+def _follow(site: Site, name: str, image_id: int, record: ImageRecord) -> None:
+    image = site.frontend.image(image_id)
+    own = attributes(image)
+    was = image.findtext("NAME") or ""
+    # There it may have got our site's name behind it, for its own was taken (register).
+    if was != record.name and not record.name.startswith(f"{was}-{site.settings.site or site.here[:8]}"):
+        site.frontend.call("image.rename", image_id, record.name)
+    _give(site, "image", image_id, record, name)
+    changed = vm_template.portable_image(record.template)
+    missing = tuple(pair for pair in changed if pair not in own)
+    if missing:
+        site.frontend.update_image(image_id, missing)

@@ -1,0 +1,155 @@
+"""The peer's front-end: which of its VMs use our pool, stopping and holding them, letting them go again."""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lxml import etree
+
+from onedr.host import config as host_config
+from onedr.model import template
+from onedr.model.errors import FrontEndError, InputError, OneDRError
+from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula.api import NOT_POSSIBLE, FrontEnd, attributes, number
+from onedr.opennebula.vm_template import HELD, is_of_drill
+from onedr.opennebula.vms import PeerVm
+
+_LOOK_LIMIT_S = 10
+LOCKS_ALL = 4  # level of one.vm.lock: no action at all, not even oneadmin's (ONED-FACTS §5)
+_GRACE_S = 120  # a guest has this long to shut down by itself
+_PAUSE_S = 0.5
+_AT_REST = ("POWEROFF", "HOLD", "SUSPENDED", "STOPPED", "UNDEPLOYED")
+_RUNNING, _UNKNOWN = 3, 16  # LCM states
+
+
+@dataclass(frozen=True)
+class PeerVms:
+    """The peer's front-end when it answers (`frontend`), its VMs on the pool (None when it does not), and
+    why not.
+    """
+
+    frontend: FrontEnd | None
+    vms: tuple[PeerVm, ...] | None
+    detail: str
+
+
+def peer_front_end() -> FrontEnd:
+    """The peer's front-end. Raises InputError when none is configured."""
+    settings = host_config.load_config()
+    if not settings.peer_endpoint:
+        raise InputError(
+            "The peer's front-end is not known: set endpoint and auth in section [peer] of "
+            f"{host_config.path()}."
+        )
+    return FrontEnd(settings.peer_endpoint, settings.peer_session, _LOOK_LIMIT_S)
+
+
+def collect_peer_vms(pool_name: str) -> PeerVms:
+    """Ask the peer's front-end, as `onedr.conf` names it, for the VMs with disks in the pool."""
+    try:
+        settings = host_config.load_config()
+        if not settings.peer_endpoint:
+            return PeerVms(None, None, f"no peer.endpoint in {host_config.path()}")
+        there = peer_front_end()
+        vms = tuple(on_pool(there, pool_name))
+    except (FrontEndError, InputError) as error:
+        return PeerVms(None, None, str(error))
+    return PeerVms(there, vms, f"{settings.peer_endpoint} answers")
+
+
+def on_pool(frontend: FrontEnd, pool_name: str) -> Iterator[PeerVm]:
+    """VMs of a front-end that have a disk in the pool."""
+    for element in frontend.vms():
+        if is_of_drill(attributes(element, "USER_TEMPLATE")):
+            continue  # on clones of its own: in nobody's way
+        found = of_element(element, pool_name)
+        if found.images:
+            yield found
+
+
+def of_element(element: etree._Element, pool_name: str) -> PeerVm:
+    images, clones = set(), set()
+    for disk in opennebula_objects.vm_record(element, ()).disks:
+        pool, _, name = (disk.rbd or "").partition("/")
+        if pool == pool_name:
+            images.add(name)
+            clones |= {name} if disk.clone else set()
+    held = template.get(attributes(element, "USER_TEMPLATE"), HELD)
+    state, name = opennebula_objects.vm_state(element), element.findtext("NAME") or ""
+    locked = element.find("LOCK") is not None
+    return PeerVm(number(element, "ID"), name, state, held, frozenset(images), frozenset(clones), locked)
+
+
+def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = _GRACE_S) -> str:
+    """Stop a VM, asked first, then hard after `grace_s`, and lock it. Reads back.
+
+    What it was is noted on it before (DR_HELD), so that a later run knows that it was stopped by us.
+    """
+    end = time.monotonic() + limit_s
+    element = there.vm(vm_id)
+    state = opennebula_objects.vm_state(element)
+    if not template.get(attributes(element, "USER_TEMPLATE"), HELD):
+        there.update_vm(vm_id, ((HELD, state),))
+    if state == "PENDING":
+        there.call("vm.action", "hold", vm_id)
+    how = "was at rest" if state in _AT_REST else _power_off(there, vm_id, end, grace_s)
+    if there.vm(vm_id).find("LOCK") is None:
+        there.call("vm.lock", vm_id, LOCKS_ALL, False)
+    found = there.vm(vm_id)
+    if opennebula_objects.vm_state(found) not in _AT_REST or found.find("LOCK") is None:
+        raise OneDRError(
+            f"VM {vm_id} is {opennebula_objects.vm_state(found)} and not held although it was stopped"
+        )
+    return how
+
+
+def _power_off(there: FrontEnd, vm_id: int, end: float, grace_s: float) -> str:
+    asked: list[str] = []
+    grace = min(time.monotonic() + grace_s, end)
+    while time.monotonic() < end:
+        element = there.vm(vm_id)
+        state, lcm = opennebula_objects.vm_state(element), number(element, "LCM_STATE")
+        if state in _AT_REST:
+            return ", then ".join(asked) or "stopped by itself"
+        if state not in ("ACTIVE", "PENDING"):
+            raise OneDRError(f"VM {vm_id} is {state}; it can neither be stopped nor left")
+        wanted = "poweroff-hard" if lcm == _UNKNOWN or time.monotonic() > grace else "poweroff"
+        if lcm in (_RUNNING, _UNKNOWN) and wanted not in asked and _asked(there, wanted, vm_id):
+            asked.append(wanted)
+        time.sleep(_PAUSE_S)
+    raise OneDRError(f"VM {vm_id} did not stop in time")
+
+
+def _asked(there: FrontEnd, action: str, vm_id: int) -> bool:
+    try:
+        there.call("vm.action", action, vm_id)
+    except FrontEndError as error:
+        if error.code != NOT_POSSIBLE:
+            raise
+        return False  # it was just changing its state; asked again
+    return True
+
+
+def unlock_vm(there: FrontEnd, vm: PeerVm, limit_s: float) -> str:
+    """Take the hold off and let it be what it was. Reads back."""
+    if there.vm(vm.vm_id).find("LOCK") is not None:
+        there.call("vm.unlock", vm.vm_id)
+    if vm.held == "PENDING":
+        there.call("vm.action", "release", vm.vm_id)
+    elif vm.held == "ACTIVE":
+        _resume(there, vm.vm_id, time.monotonic() + limit_s)
+    there.update_vm(vm.vm_id, ((HELD, ""),))
+    return f"is {vm.held} again"
+
+
+def _resume(there: FrontEnd, vm_id: int, end: float) -> None:
+    while time.monotonic() < end:
+        element = there.vm(vm_id)
+        state = opennebula_objects.vm_state(element), number(element, "LCM_STATE")
+        if state == ("ACTIVE", _RUNNING):
+            return
+        if state[0] == "POWEROFF":
+            _asked(there, "resume", vm_id)
+        time.sleep(_PAUSE_S)
+    raise OneDRError(f"VM {vm_id} at the peer did not run again in time; onevm show {vm_id} there tells why")

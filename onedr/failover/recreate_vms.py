@@ -1,0 +1,112 @@
+"""Recreate the peer's VMs here and start them; each step reads back what it promised."""
+from __future__ import annotations
+
+import time
+
+from onedr.failover.target_site import Site, give
+from onedr.host.paths import places
+from onedr.model import template
+from onedr.model.errors import FrontEndError, OneDRError
+from onedr.model.records import VmRecord
+from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula import vm_template
+from onedr.opennebula.api import attributes, number
+from onedr.replication import encryption, secrets
+from onedr.replication.inventory import VmItem
+
+_RUNNING = ("ACTIVE", 3)
+_FAILURES = {14: "FAILURE", 36: "BOOT_FAILURE", 39: "PROLOG_FAILURE"}
+_PAUSE_S = 0.3
+
+
+def create_vm(site: Site, item: VmItem, start: bool) -> str:
+    """Recreate a VM on hold, with its owner and permissions. Reads back its origin."""
+    record = with_secrets(site, item)
+    image_ids = {
+        disk.disk_id: site.images[str(disk.rbd).rpartition("/")[2]]
+        for disk in record.disks if disk.protected and str(disk.rbd).rpartition("/")[2] in site.images
+    }
+    built = vm_template.recreate(
+        record,
+        item.origin,
+        item.envelope.site,
+        image_ids,
+        site.networks,
+        dict(site.settings.network_map),
+        start,
+    )
+    for warning in (*built.warnings, *item.warnings):
+        site.warn(item.origin, warning)
+    vm_id = site.half_vms.get(item.origin)
+    if vm_id is None:
+        vm_id = _allocate(site, built.template)
+    give(site, "vm", vm_id, record.owner, record.group, record.permissions, item.origin)
+    found = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
+    if template.get(found, vm_template.ORIGIN) != item.origin:
+        raise OneDRError(f"VM {vm_id} was created but does not carry its origin {item.origin}")
+    site.frontend.update_vm(vm_id, ((vm_template.FINISHED, "YES"),))
+    return f"VM {vm_id}"
+
+
+def _allocate(site: Site, description: template.Pairs) -> int:
+    try:
+        return site.frontend.allocate_vm(description)
+    except FrontEndError as error:
+        if "lease" not in str(error):
+            raise
+        # oned's sentence names neither the address nor what to do.
+        wanted = ", ".join(
+            address for nic in template.vectors(description, "NIC") if (address := template.get(nic, "IP"))
+        )
+        raise OneDRError(
+            f"{error} Is {wanted or 'its address'} taken here? onevnet show tells by whom."
+        ) from error
+
+
+def with_secrets(site: Site, item: VmItem) -> VmRecord:
+    """The VM's record with its secrets opened; what cannot be opened is left out, with a warning."""
+    key = encryption.load_key(places().record_key)
+    parts = {}
+    for part in ("template", "user_template"):
+        pairs = getattr(item.record, part)
+        sealed, withheld = template.get(pairs, "ONEDR_SEALED"), template.get(pairs, "ONEDR_WITHHELD")
+        clean = template.without(pairs, "ONEDR_SEALED", "ONEDR_WITHHELD")
+        if withheld:
+            site.warn(item.origin, f"secrets were not recorded, the peer has no record key: {withheld}")
+        if sealed and key is None:
+            site.warn(
+                item.origin, f"secrets cannot be opened: there is no record key at {places().record_key}"
+            )
+        parts[part] = (
+            secrets.restore_secrets(clean, encryption.unseal(key, sealed)) if sealed and key else clean
+        )
+    return VmRecord(**{**item.record.__dict__, **parts})
+
+
+def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
+    """Release a VM from hold and wait until it runs.
+
+    Raises OneDRError that says where it stands when it does not.
+    """
+    vm = site.frontend.vm(vm_id)
+    if opennebula_objects.vm_state(vm) == "HOLD":
+        site.frontend.call("vm.action", "release", vm_id)
+    site.frontend.update_vm(vm_id, ((vm_template.START_PENDING, "NO"),))
+    end = time.monotonic() + limit_s
+    while True:
+        vm = site.frontend.vm(vm_id)
+        state, lcm = opennebula_objects.vm_state(vm), number(vm, "LCM_STATE")
+        if (state, lcm) == _RUNNING:
+            return f"VM {vm_id} runs on {vm.findtext('HISTORY_RECORDS/HISTORY[last()]/HOSTNAME')}"
+        reason = template.get(attributes(vm, "USER_TEMPLATE"), "ERROR") or template.get(
+            attributes(vm, "USER_TEMPLATE"), "SCHED_MESSAGE")
+        if lcm in _FAILURES or state in ("DONE", "FAILED"):
+            raise OneDRError(
+                f"VM {vm_id} did not start: {_FAILURES.get(lcm, state)} {reason}; onevm show {vm_id}"
+            )
+        if time.monotonic() > end:
+            raise OneDRError(
+                f"VM {vm_id} is still {state} after {limit_s:g} s; is a host free? {reason} onevm show "
+                f"{vm_id}"
+            )
+        time.sleep(_PAUSE_S)

@@ -1,0 +1,101 @@
+"""The steps of a planned move that are taken at the peer, and taking them back."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+
+import rados
+import rbd
+
+from onedr.ceph import mirroring, parallel
+from onedr.ceph.connection import Pool
+from onedr.failover import peer_vms, planned_move
+from onedr.model.errors import OneDRError
+
+_PAUSE_S = 0.3
+_BACK_LIMIT_S = 90
+_RUN_LIMIT_S = 120
+
+
+def open_peer_if_reachable(
+    stack: ExitStack, connect: Callable[[], AbstractContextManager[Pool]]
+) -> Pool | None:
+    """The peer's pool, open as long as `stack`; None when it cannot be reached."""
+    try:
+        return stack.enter_context(connect())
+    except (OneDRError, rados.Error):
+        return None
+
+
+def first_few_reasons(items: Mapping[str, str]) -> str:
+    """Items and why, for a sentence: the first three."""
+    told = "; ".join(f"{item}: {why}" for item, why in list(items.items())[:3])
+    return told + (f"; and {len(items) - 3} more" if len(items) > 3 else "")
+
+
+def roll_back(
+    here: Pool, there: Pool | None, names: Sequence[str], fenced: bool
+) -> dict[str, str | OneDRError]:
+    """Undo what a move did at the peer before its first promotion: its images primary again, then its VMs as
+    they were.
+
+    `there` None: the peer's Ceph cannot be reached; then, if it came to fencing, images may be demoted there
+    and neither they nor their VMs can be given back. Results by image name and `VM n at the peer`.
+    """
+    results: dict[str, str | OneDRError] = {}
+    if there is None and fenced:
+        lost = OneDRError("the peer's Ceph cannot be reached from here, where it may be demoted now")
+        results.update(dict.fromkeys(names, lost))
+    elif there is not None:
+        pool = there
+        results.update(
+            parallel.each(
+                names, lambda name: return_image(here, pool, name, _BACK_LIMIT_S), _BACK_LIMIT_S * 2, 32
+            )
+        )
+    stuck = {name for name, result in results.items() if isinstance(result, OneDRError)}
+    site = peer_vms.collect_peer_vms(here.access.pool)
+    if site.frontend is None or site.vms is None:
+        return {**results, "the VMs at the peer": OneDRError(f"its front-end does not answer: {site.detail}")}
+    frontend = site.frontend
+    held = {
+        f"VM {vm.vm_id} at the peer": vm
+        for vm in planned_move.to_release(site.vms, {*stuck, *_primary_here(here, names)})
+    }
+    released = parallel.each(
+        held, lambda label: peer_vms.unlock_vm(frontend, held[label], _RUN_LIMIT_S), _RUN_LIMIT_S * 2, 16
+    )
+    return {**results, **released}
+
+
+def _primary_here(here: Pool, names: Iterable[str]) -> set[str]:
+    found = set()
+    for name in names:
+        with here.image(name, read_only=True) as image:
+            if mirroring.is_primary(image):
+                found.add(name)
+    return found
+
+
+def return_image(here: Pool, there: Pool, name: str, limit_s: float) -> str:
+    """Make the peer's image primary again after its demotion; refused when ours is. Reads back."""
+    with here.image(name, read_only=True) as image:
+        if mirroring.is_primary(image):
+            raise OneDRError(f"{name} is primary here already; it is not given back")
+    end = time.monotonic() + limit_s
+    with there.image(name) as image:
+        if mirroring.is_primary(image):
+            return "is primary there"
+        while True:
+            try:
+                image.mirror_image_promote(False)
+                break
+            except (rbd.ImageBusy, rbd.ReadOnlyImage, rbd.InvalidArgument) as error:
+                if time.monotonic() > end:
+                    raise OneDRError(f"{name} could not be promoted at the peer again: {error}") from error
+                time.sleep(_PAUSE_S)
+    with there.image(name, read_only=True) as image:
+        if not mirroring.is_primary(image):
+            raise OneDRError(f"{name} is not primary at the peer although Ceph accepted its promotion there")
+    return "is primary there again"

@@ -1,0 +1,54 @@
+"""Which VMs a run is about, and in which order they start. Pure."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from onedr.failover import planned_move
+from onedr.failover.facts import FailoverRequest
+from onedr.model import template
+from onedr.opennebula.vm_template import HELD
+from onedr.opennebula.vms import PeerVm
+from onedr.replication.inventory import VmItem
+from onedr.runs.steps import Step
+
+
+def chosen(item: VmItem, wanted: tuple[str, ...]) -> bool:
+    """Is the VM among those asked for, by name or id at the peer? Nothing asked for means all."""
+    return not wanted or item.record.name in wanted or str(item.record.vm_id) in wanted
+
+
+def not_found(request: FailoverRequest, vms: list[VmItem], here: Iterable[PeerVm] = ()) -> dict[str, str]:
+    """VMs asked for of which nothing is known here; `here`: VMs of this site that are meant too."""
+    found = {name for item in vms for name in (item.record.name, str(item.record.vm_id))}
+    found |= {name for vm in here for name in (vm.name, str(vm.vm_id))}
+    return {wanted: "no record of this VM has arrived here" for wanted in request.vms if wanted not in found}
+
+
+def wants_start(item: VmItem, request: FailoverRequest) -> bool:
+    """A VM runs here if it ran there, and nobody said DR_START=NO."""
+    # stopped by a planned move: as it was before
+    state = template.get(item.record.user_template, HELD) or item.record.state
+    return (
+        request.start
+        and state in planned_move.RUNS
+        and template.get(item.record.user_template, "DR_START").upper() != "NO"
+    )
+
+
+def priority(item: VmItem) -> int:
+    """DR_PRIORITY 1 (first) to 5; 3 when absent or not a number of that range."""
+    text = template.get(item.record.user_template, "DR_PRIORITY", "3")
+    return int(text) if text in ("1", "2", "3", "4", "5") else 3
+
+
+def groups(steps: Iterable[Step], items: Mapping[str, VmItem]) -> list[tuple[int, list[Step]]]:
+    """Steps on VMs by priority, first to start first; `items` by origin."""
+    found: dict[int, list[Step]] = {}
+    for step in steps:
+        found.setdefault(priority(items[step.target]) if step.target in items else 3, []).append(step)
+    return sorted(found.items())
+
+
+def by_priority(vms: Iterable[VmItem]) -> list[VmItem]:
+    """VMs in the order in which they start."""
+    return sorted(vms, key=lambda item: (priority(item), item.record.name))

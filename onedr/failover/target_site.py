@@ -1,0 +1,162 @@
+"""The front-end here, as far as a failover needs it: users, groups, networks, what is registered and
+recovered already.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from lxml import etree
+
+from onedr.ceph.connection import Pool
+from onedr.failover import peer_vms, placement
+from onedr.failover.placement import Host, Placement
+from onedr.model import template
+from onedr.model.types import Settings
+from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula import vm_template
+from onedr.opennebula.api import FrontEnd, attributes, number
+from onedr.opennebula.vm_template import Network
+from onedr.opennebula.vms import PeerVm, Recovered
+from onedr.replication.inventory import VmItem
+
+
+@dataclass
+class Site:
+    """The front-end here, as far as recreating needs it: read once per run."""
+
+    frontend: FrontEnd
+    datastore_id: int
+    pool: Pool
+    here: str  # this cluster's id
+    settings: Settings
+    users: Mapping[str, int]
+    groups: Mapping[str, int]
+    networks: Mapping[str, Network]
+    images: dict[str, int] = field(default_factory=dict)  # OpenNebula image id by RBD name
+    half_images: set[str] = field(default_factory=set)  # registered by a run that was interrupted
+    half_vms: dict[str, int] = field(default_factory=dict)  # likewise, VM id by origin
+    warnings: dict[str, list[str]] = field(default_factory=dict)
+
+    def warn(self, target: str, text: str) -> None:
+        """Note something the operator should know about a target."""
+        self.warnings.setdefault(target, []).append(text)
+
+
+def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings) -> Site:
+    """Read users, groups, networks and registered images."""
+    networks = {str(found.findtext("NAME")): network(found) for found in frontend.networks()}
+    site = Site(
+        frontend, datastore_id, pool, pool.fsid(), settings, frontend.users(), frontend.groups(), networks
+    )
+    for image in frontend.images():
+        source = image.findtext("SOURCE") or ""
+        if source.startswith(f"{pool.access.pool}/"):
+            # A base image stands under a local clone's name here; it is looked for under its own too.
+            names = {template.get(attributes(image), vm_template.ORIGIN_SOURCE), source.partition("/")[2]} - {
+                ""
+            }
+            site.images.update(dict.fromkeys(names, number(image, "ID")))
+            if vm_template.is_half_made(attributes(image)):
+                site.half_images |= names
+    return site
+
+
+def network(element: etree._Element) -> Network:
+    """A `<VNET>` with its ranges."""
+    def ranges(first: str) -> tuple[tuple[str, int], ...]:
+        found = element.findall("AR_POOL/AR")
+        return tuple(
+            (str(part.findtext(first)), number(part, "SIZE")) for part in found if part.findtext(first)
+        )
+
+    return Network(number(element, "ID"), str(element.findtext("NAME")), ranges("IP"), ranges("MAC"))
+
+
+_HOST_IN_USE = ("1", "2")  # MONITORING_MONITORED, MONITORED: the scheduler takes these
+
+
+def placement_here(site: Site, items: Iterable[VmItem]) -> Placement:
+    """What this site has for these VMs of the peer: hosts with room, networks, and the addresses in them
+    that are taken.
+    """
+    network_map = dict(site.settings.network_map)
+    taken = {}
+    for name in placement.networks_wanted(items, network_map) & site.networks.keys():
+        for lease in site.frontend.network(site.networks[name].network_id).iterfind(
+            "AR_POOL/AR/LEASES/LEASE"
+        ):
+            for address in filter(None, (lease.findtext("IP"), lease.findtext("MAC"))):
+                taken[(name, address)] = _holder(lease)
+    hosts = [_host(host) for host in site.frontend.hosts() if host.findtext("STATE") in _HOST_IN_USE]
+    return Placement(site.networks, network_map, taken, tuple(hosts))
+
+
+def _holder(lease: etree._Element) -> str:
+    vm = lease.findtext("VM") or ""
+    return f"VM {vm}" if vm not in ("", "-1") else "a reservation or router"
+
+
+def _host(element: etree._Element) -> Host:
+    def free(maximum: str, used: str) -> int:
+        return number(element, f"HOST_SHARE/{maximum}") - number(element, f"HOST_SHARE/{used}")
+
+    return Host(
+        str(element.findtext("NAME")), free("MAX_CPU", "CPU_USAGE"), free("MAX_MEM", "MEM_USAGE") // 1024
+    )
+
+
+def recovered(vms: Iterable[etree._Element]) -> dict[str, Recovered]:
+    """VMs of this site that carry DR_ORIGIN, by origin."""
+    found = {}
+    for vm in vms:
+        user = attributes(vm, "USER_TEMPLATE")
+        origin = template.get(user, vm_template.ORIGIN)
+        if origin:
+            pending = template.get(user, vm_template.START_PENDING) == "YES"
+            found[origin] = Recovered(
+                number(vm, "ID"), opennebula_objects.vm_state(vm), pending, not vm_template.is_half_made(user)
+            )
+    return found
+
+
+def local(vms: Iterable[etree._Element], pool: Pool) -> dict[str, PeerVm]:
+    """VMs of this site with disks in the pool: by the origin they have at the peer's, and by the one they
+    came with.
+    """
+    return local_of(vms, pool.access.pool, pool.fsid())
+
+
+def local_of(vms: Iterable[etree._Element], pool_name: str, fsid: str) -> dict[str, PeerVm]:
+    """The same of the site whose cluster is `fsid`."""
+    found = {}
+    for vm in vms:
+        known = peer_vms.of_element(vm, pool_name)
+        if not known.images:
+            continue
+        found[f"{fsid}:{known.vm_id}"] = known
+        origin = template.get(attributes(vm, "USER_TEMPLATE"), vm_template.ORIGIN)
+        if origin:
+            found[origin] = known
+    return found
+
+
+def give(
+    site: Site, kind: str, object_id: int, owner: str, group: str, permissions: str, target: str
+) -> None:
+    """Owner, group and permissions as recorded; what this site does not have stays with oneadmin, with a
+    warning.
+    """
+    user_id, group_id = site.users.get(owner), site.groups.get(group)
+    if user_id is None:
+        site.warn(target, f"there is no user {owner!r} here: {kind} {object_id} belongs to oneadmin")
+    if group_id is None:
+        site.warn(target, f"there is no group {group!r} here: {kind} {object_id} is in group oneadmin")
+    wanted = (user_id or 0, group_id or 0)
+    found = site.frontend.image(object_id) if kind == "image" else site.frontend.vm(object_id)
+    # What is so already is left alone: each call makes oned run hooks, on a night when many objects come at
+    # once.
+    if (number(found, "UID"), number(found, "GID")) != wanted:
+        site.frontend.call(f"{kind}.chown", object_id, *wanted)
+    if opennebula_objects.permissions(found) != permissions:
+        site.frontend.call(f"{kind}.chmod", object_id, *(int(bit) for bit in permissions))

@@ -1,0 +1,233 @@
+"""Work on a bridge host: the same code there, and through one pipe this front-end's API and files
+(BRIDGE_LIST).
+
+The front-end starts `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (laid there by `onehost sync`) through ssh and says
+on its standard input what to do. Frames go both ways: two lengths, a line of JSON, bytes. Nothing of the work
+is ever a shell word.
+"""
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import struct
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, NamedTuple
+
+from onedr.host import process
+from onedr.host.paths import places
+from onedr.model import errors
+from onedr.model.errors import InputError, OneDRError, StorageError
+
+PROTOCOL = 2
+# the one that python3-rados and python3-rbd of the host's distribution are built for
+_PYTHON = "/usr/bin/python3"
+_LENGTHS = struct.Struct("!II")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
+_REMOTE_DIR = re.compile(r'^\s*SCRIPTS_REMOTE_DIR\s*=\s*"?([^"#\n]+?)"?\s*$', re.M)
+_SSH = (
+    "ssh",
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "ConnectTimeout=10",
+    "-o",
+    "ServerAliveInterval=15",
+    "-o",
+    "ServerAliveCountMax=4",
+)
+_END_LIMIT_S = 10
+_TAIL = 300
+Head = dict[str, Any]
+Service = Callable[[Head], "tuple[Any, bytes]"]
+
+
+class NoBridgeError(StorageError):
+    """No host of BRIDGE_LIST could begin the work; nothing was done."""
+
+
+class Work(NamedTuple):
+    """What to run: `module:function` of ours, its arguments, its standard input."""
+
+    entry: str
+    argv: tuple[str, ...]
+    stdin: bytes = b""
+
+
+class Pipe:
+    """One end of the line; sending is safe from any thread."""
+
+    def __init__(self, reader: IO[bytes], writer: IO[bytes]):
+        self._reader, self._writer, self._lock = reader, writer, threading.Lock()
+
+    def send(self, head: Head, body: bytes = b"") -> None:
+        """Raises OSError when the other end is gone."""
+        text = json.dumps(head).encode()
+        with self._lock:
+            self._writer.write(_LENGTHS.pack(len(text), len(body)) + text + body)
+            self._writer.flush()
+
+    def receive(self) -> tuple[Head, bytes] | None:
+        """The next frame; None at the end of the line."""
+        lengths = self._reader.read(_LENGTHS.size)
+        if len(lengths) < _LENGTHS.size:
+            return None
+        text_length, body_length = _LENGTHS.unpack(lengths)
+        text, body = self._reader.read(text_length), self._reader.read(body_length)
+        if len(text) < text_length or len(body) < body_length:
+            return None
+        return json.loads(text), body
+
+
+def hosts(bridge_list: str, turn: int) -> list[str]:
+    """The bridges to try, in order; empty when the list is, or names this machine: then the work belongs
+    here.
+
+    Round robin by `turn` as in stock (get_destination_host: id modulo the number of hosts). Raises InputError
+    for a name that no host can have.
+    """
+    names = bridge_list.split()
+    for name in names:
+        if not _HOST.fullmatch(name):
+            raise InputError(
+                f"BRIDGE_LIST names {name!r}, which is no host; correct it with onedatastore update."
+            )
+    if not names or any(process.is_here(name) for name in names):
+        return []
+    first = turn % len(names)
+    return names[first:] + names[:first]
+
+
+def run_on_bridge(candidates: Sequence[str], work: Work, services: Mapping[str, Service]) -> str:
+    """Run the work on the first of `candidates` that can begin it; answers its result.
+
+    What the work prints there is printed here. Raises NoBridgeError when none could begin, else what the work
+    raised; work that was begun is never begun again elsewhere.
+    """
+    dead = []
+    for host in candidates:
+        try:
+            return _on(host, work, services)
+        except NoBridgeError as error:
+            dead.append(f"{host}: {error}")
+    raise NoBridgeError(f"No host of BRIDGE_LIST can work for this datastore ({'; '.join(dead)}).")
+
+
+def _on(host: str, work: Work, services: Mapping[str, Service]) -> str:
+    command = [*_SSH, "--", host, shlex.join([_PYTHON, f"{_remote_folder()}/onedr/bridge"])]
+    with process.conversation(command, _END_LIMIT_S) as child:
+        pipe = Pipe(child.reader, child.writer)
+        if not _begun(pipe, work):
+            raise NoBridgeError(_why(child.complaints()))
+        return _serve(host, pipe, services)
+
+
+def _remote_folder() -> str:
+    """Where `onehost sync` puts the remotes: SCRIPTS_REMOTE_DIR of oned.conf."""
+    try:
+        found = _REMOTE_DIR.search((places().etc / "oned.conf").read_text())
+    except FileNotFoundError:
+        found = None
+    return found[1] if found else "/var/tmp/one"
+
+
+def _begun(pipe: Pipe, work: Work) -> bool:
+    try:
+        pipe.send({"protocol": PROTOCOL, "entry": work.entry, "argv": work.argv}, work.stdin)
+    except OSError:
+        return False
+    first = pipe.receive()
+    if first is not None and "refused" in first[0]:
+        raise NoBridgeError(first[0]["refused"])
+    return first is not None
+
+
+def _why(text: str) -> str:
+    last = " ".join(text.split())[-_TAIL:] or "ssh ended without a word"
+    if "can't open file" in last:
+        return f"OneDR's code is not there ({last}); run onehost sync --force"
+    return last
+
+
+def _serve(host: str, pipe: Pipe, services: Mapping[str, Service]) -> str:
+    while True:
+        frame = pipe.receive()
+        if frame is None:
+            raise StorageError(
+                f"The line to bridge host {host} broke during the work; look at the result, then repeat it."
+            )
+        head, _ = frame
+        if "out" in head:
+            stream = sys.stdout if head["out"] == 1 else sys.stderr
+            print(head["text"], end="", file=stream, flush=True)
+        elif "call" in head:
+            _answer(pipe, head, services)
+        elif "failed" in head:
+            raise errors.from_wire(head["failed"])
+        else:
+            return str(head["done"])
+
+
+def _answer(pipe: Pipe, head: Head, services: Mapping[str, Service]) -> None:
+    try:
+        value, body = services[head["call"]](head["with"])
+    except OneDRError as error:
+        pipe.send({"id": head["id"], "failed": errors.to_wire(error)})
+    else:
+        pipe.send({"id": head["id"], "value": value}, body)
+
+
+class BridgeSession:
+    """This process on a bridge host: its calls go back through the pipe to the front-end, from any thread."""
+
+    def __init__(self, pipe: Pipe, on_end: Callable[[], None]):
+        self.pipe = pipe
+        self._waiting: dict[int, Any] = {}  # a queue for each caller
+        self._lock = threading.Lock()
+        self._next = 0
+        self._on_end = on_end
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def call(self, name: str, **arguments: Any) -> tuple[Any, bytes]:
+        """Ask the front-end. Raises what it raised there, StorageError when it is gone."""
+        import queue  # not for those who never work on a bridge
+
+        answer: queue.SimpleQueue[tuple[Head, bytes] | None] = queue.SimpleQueue()
+        with self._lock:
+            self._next += 1
+            number = self._next
+            self._waiting[number] = answer
+        self.pipe.send({"call": name, "id": number, "with": arguments})
+        frame = answer.get()
+        if frame is None:
+            raise StorageError("The front-end that asked for this work is gone.")
+        head, body = frame
+        if "failed" in head:
+            raise errors.from_wire(head["failed"])
+        return head["value"], body
+
+    def _read(self) -> None:
+        while (frame := self.pipe.receive()) is not None:
+            with self._lock:
+                waiting = self._waiting.pop(frame[0]["id"])
+            waiting.put(frame)
+        with self._lock:
+            for waiting in self._waiting.values():
+                waiting.put(None)
+        self._on_end()
+
+
+_guest: BridgeSession | None = None
+
+
+def serve_session(guest: BridgeSession) -> None:
+    """From now on this process works for a front-end elsewhere."""
+    global _guest
+    _guest = guest
+
+
+def bridge_session() -> BridgeSession | None:
+    """Set on a bridge host, None on a front-end."""
+    return _guest

@@ -1,0 +1,135 @@
+"""This site's own settings, `etc/onedr/onedr.conf` (INI): what is not a datastore attribute.
+
+See docs/configuration.md.
+"""
+from __future__ import annotations
+
+import configparser
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from onedr.host import bridge
+from onedr.host.paths import places
+from onedr.model.errors import InputError
+
+_ENDPOINT = re.compile(r"https?://[^\s/]+(/\S*)?")
+_PEER = ("endpoint", "auth")
+# From, to. The upper ends are what was tried with many images and VMs (docs/measured.md).
+_LIMITS = {"flatten_at_once": (1, 16), "role_changes_at_once": (1, 100), "starts_at_once": (1, 32)}
+_KNOWN = {"peer": _PEER, "limits": tuple(_LIMITS)}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """`peer_endpoint` is the peer's XML-RPC address, `peer_session` its `user:password`; both empty when not
+    set.
+
+    How many at once at the most, of one datastore: clones flattened, images promoted or demoted by a run, VMs
+    started by it.
+    """
+
+    peer_endpoint: str = ""
+    peer_session: str = ""
+    flatten_at_once: int = 2
+    role_changes_at_once: int = 100
+    starts_at_once: int = 32
+
+
+def path() -> Path:
+    """Where the file belongs."""
+    return places().etc / "onedr" / "onedr.conf"
+
+
+def load_config() -> Configuration:
+    """The settings; the defaults when there is no file.
+
+    Raises InputError that names every problem and the file.
+    """
+    front_end = bridge.bridge_session()
+    if front_end is not None:
+        return Configuration(*front_end.call("configuration")[0])
+    where = path()
+    # a [DEFAULT] is no section of ours
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    try:
+        parser.read_string(where.read_text(), str(where))
+        mode = where.stat().st_mode
+    except FileNotFoundError:
+        return Configuration()
+    except (OSError, UnicodeError, configparser.Error) as error:
+        raise InputError(f"{where} cannot be read: {error}") from error
+    problems = _unknown(parser)
+    if stat.S_IMODE(mode) & 0o022:
+        problems.append(
+            f"others may write it (mode {stat.S_IMODE(mode):04o}), and so get the peer's password; chmod 644 "
+            "it"
+        )
+    session = _peer(parser, problems)
+    limits = {
+        name: _number(parser["limits"], name, problems)
+        for name in _LIMITS
+        if parser.has_option("limits", name)
+    }
+    if problems:
+        raise InputError(f"{where}: {'; '.join(problems)}.")
+    return Configuration(parser.get("peer", "endpoint", fallback=""), session, **limits)
+
+
+def limits() -> Configuration:
+    """The same for who only asks how many at once: the defaults when the file has a problem.
+
+    A mistake in it must not keep a lost site's VMs down; `onedr check` and whoever asks for the peer tell it.
+    """
+    try:
+        return load_config()
+    except InputError:
+        return Configuration()
+
+
+def _unknown(parser: configparser.ConfigParser) -> list[str]:
+    known = ", ".join(f"{section}.{key}" for section, keys in _KNOWN.items() for key in keys)
+    found = [f"section [{section}] is not known" for section in parser.sections() if section not in _KNOWN]
+    found += [
+        f"{section}.{key} is not known" for section in parser.sections() if section in _KNOWN
+        for key in parser[section] if key not in _KNOWN[section]
+    ]
+    return [*found[:-1], f"{found[-1]} (known: {known})"] if found else []
+
+
+def _peer(parser: configparser.ConfigParser, problems: list[str]) -> str:
+    endpoint, auth = (parser.get("peer", key, fallback="") for key in _PEER)
+    if bool(endpoint) != bool(auth):
+        given, missing = _PEER if endpoint else reversed(_PEER)
+        problems.append(f"peer.{given} is set and peer.{missing} is not; they go together")
+    if endpoint and not _ENDPOINT.fullmatch(endpoint):
+        problems.append(f"peer.endpoint is {endpoint!r}, not an address such as http://front-end:2633/RPC2")
+    if auth and not Path(auth).is_absolute():
+        problems.append(f"peer.auth is {auth!r}, not the absolute path of a file")
+        return ""
+    return _session(Path(auth), problems) if auth else ""
+
+
+def _number(section: configparser.SectionProxy, name: str, problems: list[str]) -> int:
+    text, (lowest, highest) = section[name].strip(), _LIMITS[name]
+    if re.fullmatch(r"[0-9]{1,6}", text) and lowest <= int(text) <= highest:
+        return int(text)
+    problems.append(f"limits.{name} is {text!r}, not a number from {lowest} to {highest}")
+    return lowest
+
+
+def _session(file: Path, problems: list[str]) -> str:
+    """The credentials in a file that only its owner may read (P47)."""
+    try:
+        mode, text = file.stat().st_mode, file.read_text().strip()
+    except (OSError, UnicodeError) as error:
+        problems.append(f"peer.auth: {file} cannot be read ({error})")
+        return ""
+    if stat.S_IMODE(mode) & 0o077:
+        problems.append(
+            f"peer.auth: {file} may be read by others (mode {stat.S_IMODE(mode):04o}); chmod 600 {file}"
+        )
+    if ":" not in text or "\n" in text:
+        problems.append(f"peer.auth: {file} does not hold one line user:password")
+    return text

@@ -1,0 +1,182 @@
+"""The one gate to other programs: argument lists only, a time limit, errors with program and output (P48).
+
+What starts programs is imported where it is done: most drivers start none, and it costs them 8 ms.
+"""
+from __future__ import annotations
+
+import shlex
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from onedr.model.errors import OneDRError
+
+_ERROR_TAIL = 400
+
+
+class ProcessError(OneDRError):
+    """A program failed, is missing, or did not end in time."""
+
+
+def run_program(
+    argv: Sequence[str], limit_s: float, env: Mapping[str, str] | None = None, feed: str = ""
+) -> str:
+    """Run a program to its end, `feed` on its standard input, and return its standard output.
+
+    Raises ProcessError.
+    """
+    import subprocess
+
+    try:
+        done = subprocess.run(
+            list(argv), input=feed, capture_output=True, timeout=limit_s, check=False, env=env, text=True
+        )
+    except FileNotFoundError as error:
+        raise ProcessError(f"{argv[0]} is not installed on this machine.") from error
+    except subprocess.TimeoutExpired as error:
+        raise ProcessError(f"{argv[0]} did not end within {limit_s:g} s.") from error
+    if done.returncode:
+        raise ProcessError(f"{argv[0]} failed ({done.returncode}): {done.stderr.strip()[-_ERROR_TAIL:]}")
+    return done.stdout
+
+
+def detach(argv: Sequence[str], stdin: bytes, log: Path) -> int:
+    """Start a program that outlives this process, its output appended to `log`. Returns its pid."""
+    import subprocess
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd="/",
+            close_fds=True,
+        )
+    assert child.stdin is not None
+    with child.stdin as pipe:
+        pipe.write(stdin)
+    return child.pid
+
+
+class Conversation(NamedTuple):
+    """A running program: what it says and hears; `complaints` is the end of its standard error so far."""
+
+    reader: IO[bytes]
+    writer: IO[bytes]
+    errors: IO[bytes]
+
+    def complaints(self) -> str:
+        self.errors.seek(0)
+        return " ".join(self.errors.read().decode(errors="replace").split())[-_ERROR_TAIL:]
+
+
+@contextmanager
+def conversation(argv: Sequence[str], end_limit_s: float) -> Iterator[Conversation]:
+    """Start a program and talk with it; afterwards it hears the end of its input and has `end_limit_s` to
+    end.
+    """
+    import subprocess
+    import tempfile
+
+    with tempfile.TemporaryFile() as errors:
+        try:
+            child = subprocess.Popen(list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        except FileNotFoundError as error:
+            raise ProcessError(f"{argv[0]} is not installed on this machine.") from error
+        assert child.stdin is not None and child.stdout is not None
+        try:
+            yield Conversation(child.stdout, child.stdin, errors)
+        finally:
+            with suppress(BrokenPipeError):
+                child.stdin.close()
+            try:
+                child.wait(end_limit_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            child.stdout.close()
+
+
+@contextmanager
+def stream(argv: Sequence[str], limit_s: float, into: bool = False) -> Iterator[IO[bytes]]:
+    """A program's standard output, or with `into` its standard input, as bytes.
+
+    Raises ProcessError when the program fails, or did not end within `limit_s`; an error of the caller ends
+    the program.
+    """
+    import subprocess
+    import tempfile
+    import threading
+
+    with tempfile.TemporaryFile() as errors:
+        stdin, stdout = (
+            (subprocess.PIPE, subprocess.DEVNULL) if into else (subprocess.DEVNULL, subprocess.PIPE)
+        )
+        try:
+            child = subprocess.Popen(list(argv), stdin=stdin, stdout=stdout, stderr=errors)
+        except FileNotFoundError as error:
+            raise ProcessError(f"{argv[0]} is not installed on this machine.") from error
+        clock = threading.Timer(limit_s, child.kill)
+        clock.start()
+        pipe = child.stdin if into else child.stdout
+        assert pipe is not None
+        try:
+            with suppress(BrokenPipeError):  # the program's own words say more
+                yield pipe
+                pipe.close()
+            child.wait()
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+        finally:
+            clock.cancel()
+            with suppress(BrokenPipeError):
+                pipe.close()
+        if child.returncode:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip()[-_ERROR_TAIL:]
+            raise ProcessError(f"{argv[0]} failed ({child.returncode}): {said}")
+
+
+def on_host(host: str, argv: Sequence[str], limit_s: float) -> str:
+    """Run a program on a host as the front-end's user: here directly, elsewhere through ssh, every word
+    quoted.
+    """
+    return run_program(host_command(host, argv), limit_s)
+
+
+def host_command(host: str, argv: Sequence[str]) -> list[str]:
+    """The words that run a program on a host: themselves here, elsewhere through ssh, every word quoted."""
+    if is_here(host):
+        return list(argv)
+    return ["ssh", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", "--", host, shlex.join(argv)]
+
+
+@lru_cache
+def is_here(host: str) -> bool:
+    """Does `host`, a name or an address, name this machine?"""
+    if host in ("localhost", "127.0.0.1", "::1", socket.gethostname()):
+        return True
+    try:
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)}
+    except (OSError, UnicodeError):
+        return False  # a name nobody knows is not ours
+    return any(_is_ours(address) for address in addresses)
+
+
+def _is_ours(address: str) -> bool:
+    """The kernel talks to an address of this machine from that very address; nothing is sent."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))
+        except OSError:
+            return False
+        return bool(probe.getsockname()[0] == address)

@@ -1,0 +1,59 @@
+"""rbd-mirror as a service of this machine: the packaged unit ceph-rbd-mirror@.service, where systemd is."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from onedr.host import process
+from onedr.host.process import ProcessError
+
+_RUNS = Path("/run/systemd/system")  # sd_booted(3)
+_TEMPLATE = "ceph-rbd-mirror@.service"
+_FOLDERS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
+_CONF = ("", "/etc/ceph/ceph.conf")  # the one that unit reads
+_LIMIT_S = 90
+
+
+def mirror_unit(conf: str, entity: str) -> str:
+    """The unit that runs rbd-mirror as this user here; empty: there is no systemd, no rbd-mirror, or it
+    reads another cluster.
+    """
+    packaged = any((folder / _TEMPLATE).exists() for folder in _FOLDERS)
+    return (
+        f"ceph-rbd-mirror@{entity.removeprefix('client.')}.service"
+        if _RUNS.is_dir() and packaged and conf in _CONF
+        else ""
+    )
+
+
+def by_hand(conf: str, entity: str) -> str:
+    """What to do where this machine's systemd cannot."""
+    if conf in _CONF:
+        service = f"ceph-rbd-mirror@{entity.removeprefix('client.')}"
+        start = f"systemctl enable --now {service}"
+    else:
+        start = f"CEPH_CONF={conf} rbd-mirror -f -n {entity}"
+    return (
+        "On a machine of this site with package rbd-mirror and the key of its user (ceph auth get "
+        f"{entity}): {start}."
+    )
+
+
+def is_active(unit: str) -> bool:
+    """Does it run, and will it after a reboot?"""
+    try:
+        process.run_program(["systemctl", "is-active", "--quiet", unit], _LIMIT_S)
+        process.run_program(["systemctl", "is-enabled", "--quiet", unit], _LIMIT_S)
+    except ProcessError:
+        return False
+    return True
+
+
+def start_unit(unit: str) -> None:
+    """Run it now and after each reboot; one that runs is restarted. Raises ProcessError."""
+    process.run_program(["systemctl", "enable", "--quiet", unit], _LIMIT_S)
+    process.run_program(["systemctl", "restart", unit], _LIMIT_S)
+
+
+def stop_unit(unit: str) -> None:
+    """End it for good. Raises ProcessError."""
+    process.run_program(["systemctl", "disable", "--now", "--quiet", unit], _LIMIT_S)

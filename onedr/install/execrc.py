@@ -1,0 +1,57 @@
+"""Registering `ceph_dr` in vmm_exec/vmm_execrc: which drivers can take a snapshot of a running VM's disk.
+
+Without it oned answers "Cannot perform a live DISKSNAPSHOTCREATE operation" (ONED-FACTS §7). A hypervisor
+gets our pair when its stock `ceph` pair is there: 6.10 and 7.0 have no lxc-ceph, so lxc-ceph_dr would be a
+lie. The grammar is that of a shell's variable file, for which augeas has a lens.
+"""
+
+from __future__ import annotations
+
+from onedr.install.lens import Node, Splice, apply, parse
+from onedr.install.oned_conf import DRIVER
+from onedr.model.errors import InputError
+
+LENS = "Shellvars.lns"
+VARIABLE = "LIVE_DISK_SNAPSHOTS"
+STOCK = "-ceph"
+
+
+def register_execrc(text: bytes, where: str) -> bytes:
+    """The file with a `<hypervisor>-ceph_dr` for every `<hypervisor>-ceph`."""
+    node = _variable(text, where)
+    if node is None:
+        return text
+    words = node.value.split()
+    pairs = [w[: -len(STOCK)] + f"-{DRIVER}" for w in words if w.endswith(STOCK)]
+    missing = [p for p in pairs if p not in words]
+    if not missing:
+        return text
+    inside = node.value_end - 1
+    if text[inside : inside + 1] not in (b'"', b"'"):
+        raise InputError(
+            f"{where}: the value of {VARIABLE} has no quotes. "
+            f'Write it as {VARIABLE}="...", then run this again.'
+        )
+    added = "".join(f" {pair}" for pair in missing).encode()
+    return _verified(apply(text, [Splice(inside, inside, added)]), where)
+
+
+def unregister_execrc(text: bytes, where: str) -> bytes:
+    """The file without our pairs."""
+    node = _variable(text, where)
+    if node is None:
+        return text
+    changed = text[node.value_start : node.value_end]
+    for word in node.value.split():
+        if word.endswith(f"-{DRIVER}"):
+            changed = changed.replace(f" {word}".encode(), b"", 1)
+    return _verified(apply(text, [Splice(node.value_start, node.value_end, changed)]), where)
+
+
+def _variable(text: bytes, where: str) -> Node | None:
+    return next((n for n in parse(text, LENS, where) if n.name == VARIABLE), None)
+
+
+def _verified(text: bytes, where: str) -> bytes:
+    parse(text, LENS, f"{where} as it would be written")
+    return text

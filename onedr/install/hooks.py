@@ -1,0 +1,209 @@
+"""Creating OneDR's hooks in the running oned, and removing them.
+
+The templates (`hooks/ceph_dr/templates/*.hook`) are in oned's own template grammar, so `onehook create` takes
+them too. Here COMMAND becomes an absolute path: the default hook folder of a self-contained install has a
+typing error in it (ONED-FACTS §4, last line). NAME is what makes a second run an update. What oned keeps of a
+template: src/hm/Hook.cc:insert takes NAME and TYPE out, HookStateVM.cc takes ON out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from onedr.install.lens import parse
+from onedr.install.oned_conf import DRIVER, LENS
+from onedr.install.paths import Paths
+from onedr.model.errors import FrontEndError, InputError
+
+if TYPE_CHECKING:  # it needs lxml, which a Python that only shows a dry run may lack
+    from lxml import etree
+
+    from onedr.opennebula.api import FrontEnd
+
+PREFIX = "onedr-"
+ENDPOINT = "http://localhost:2633/RPC2"
+LIMIT_S = 30
+APPEND = 1
+NOT_KEPT = ("NAME", "TYPE", "ON")
+# What fixes the kind of a hook; oned cannot change these of a hook that exists.
+KIND = ("TYPE", "RESOURCE")
+DONE = {
+    "create": "created",
+    "update": "updated",
+    "replace": "replaced",
+    "delete": "deleted",
+    "keep": "unchanged",
+}
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One hook as it should be."""
+
+    name: str
+    attributes: Mapping[str, str]
+
+    def text(self, without: tuple[str, ...] = ()) -> str:
+        return "".join(f'{k} = "{v}"\n' for k, v in self.attributes.items() if k not in without)
+
+    def is_held_by(self, held: Held) -> bool:
+        return all(
+            held.attributes.get(key, "").casefold() == value.casefold()
+            for key, value in self.attributes.items()
+            if key not in ("NAME", "ON")
+        )
+
+    def is_kind_of(self, held: Held) -> bool:
+        return all(
+            held.attributes.get(key, "").casefold() == self.attributes.get(key, "").casefold() for key in KIND
+        )
+
+
+@dataclass(frozen=True)
+class Held:
+    """One hook as oned has it: its TEMPLATE, and TYPE with it."""
+
+    id: int
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class HookStep:
+    """What is to be done with one hook: create, update, replace, delete, or nothing.
+
+    `held` is what oned has.
+    """
+
+    verb: str
+    name: str
+    hook: Hook | None = None
+    held: Held | None = None
+
+
+def load_hooks(folder: Path, hooks_folder: Path, lenses: Path) -> list[Hook]:
+    """The templates of a folder, with their commands as absolute paths."""
+    hooks = []
+    for file in sorted(folder.glob("*.hook")):
+        nodes = parse(file.read_bytes(), LENS, str(file), str(lenses))
+        attributes = {node.name.upper(): node.value for node in nodes}
+        command = str(hooks_folder / attributes.get("COMMAND", ""))
+        # onehem hands a command with any shell character in it to a shell (ONED-FACTS §4).
+        if not re.fullmatch(r"[\w./+@:-]+", command):
+            raise InputError(f"{file}: the command {command!r} has blanks or shell characters in its path.")
+        hooks.append(Hook(attributes["NAME"], {**attributes, "COMMAND": command}))
+    return hooks
+
+
+def connect_front_end(paths: Paths, environment: Mapping[str, str]) -> FrontEnd:
+    """A client of the front-end, by ONE_XMLRPC and the first credential file found."""
+    try:
+        from onedr.opennebula.api import FrontEnd
+    except ImportError as error:
+        raise FrontEndError(
+            f"Python cannot load {error.name}, so oned cannot be asked (apt install python3-lxml)."
+        ) from error
+    home = Path(environment.get("HOME", "/nonexistent"))
+    named = environment.get("ONE_AUTH")
+    candidates = [Path(named)] if named else [paths.var / ".one/one_auth", home / ".one/one_auth"]
+    for file in candidates:
+        if file.is_file():
+            return FrontEnd(environment.get("ONE_XMLRPC") or ENDPOINT, file.read_text().strip(), LIMIT_S)
+    raise FrontEndError(
+        f"There are no credentials: looked for {', '.join(map(str, candidates))}. Set ONE_AUTH."
+    )
+
+
+@contextmanager
+def _asked_to(what: str) -> Iterator[None]:
+    """Say what oned was asked to do when it did not."""
+    try:
+        yield
+    except FrontEndError as error:
+        raise FrontEndError(f"oned did not {what}: {error}", error.code) from error
+
+
+def compare(frontend: FrontEnd, hooks: list[Hook]) -> list[HookStep]:
+    """What makes oned have exactly `hooks` of ours; none means that all of ours go."""
+    held = _held(frontend)
+    steps = [_for_hook(hook, held.pop(hook.name, None)) for hook in hooks]
+    return [*steps, *(HookStep("delete", name, held=other) for name, other in held.items())]
+
+
+def _held(frontend: FrontEnd) -> dict[str, Held]:
+    """Our hooks in oned: by name and by command, so that a hook somebody else named onedr-... is safe."""
+    with _asked_to("list the hooks"):
+        found = {str(element.findtext("NAME")): _read(element) for element in frontend.hooks()}
+    return {
+        name: hook for name, hook in found.items()
+        if name.startswith(PREFIX) and f"/{DRIVER}/" in hook.attributes.get("COMMAND", "")
+    }
+
+
+def _read(element: etree._Element) -> Held:
+    from onedr.opennebula.api import number
+
+    template = {str(child.tag): child.text or "" for child in element.iterfind("TEMPLATE/*")}
+    return Held(number(element, "ID"), {**template, "TYPE": element.findtext("TYPE") or ""})
+
+
+def _for_hook(hook: Hook, held: Held | None) -> HookStep:
+    if held is None:
+        return HookStep("create", hook.name, hook)
+    if hook.is_held_by(held):
+        return HookStep("keep", hook.name, hook, held)
+    return HookStep("update" if hook.is_kind_of(held) else "replace", hook.name, hook, held)
+
+
+def carry_out(frontend: FrontEnd, steps: list[HookStep]) -> list[str]:
+    """Do it; returns the hooks whose API call this release of oned does not have."""
+    unsupported = []
+    for step in steps:
+        if step.hook and step.held and step.verb == "update":
+            with _asked_to(f"update the hook {step.name}"):
+                frontend.call("hook.update", step.held.id, step.hook.text(NOT_KEPT), APPEND)
+        if step.held and step.verb in ("delete", "replace"):
+            with _asked_to(f"delete the hook {step.name}"):
+                frontend.call("hook.delete", step.held.id)
+        if step.hook and step.verb in ("create", "replace") and not _create(frontend, step.hook):
+            unsupported.append(step.name)
+    return unsupported
+
+
+def _create(frontend: FrontEnd, hook: Hook) -> bool:
+    try:
+        with _asked_to(f"create the hook {hook.name}"):
+            frontend.call("hook.allocate", hook.text())
+    except FrontEndError as error:
+        if "does not exist or is not supported" not in str(error):
+            raise
+        return False
+    return True
+
+
+def summary(steps: list[HookStep], unsupported: list[str]) -> str:
+    """One line: how many hooks of each kind of step, and those this oned does not know."""
+    counts = Counter(DONE[step.verb] for step in steps if step.name not in unsupported)
+    text = "Hooks: " + (", ".join(f"{n} {verb}" for verb, n in sorted(counts.items())) or "none") + "."
+    if unsupported:
+        text += " This release of oned does not have the calls of " + ", ".join(unsupported) + "."
+    return text
+
+
+def datastores_in_use(frontend: FrontEnd) -> list[str]:
+    """The datastores of the running oned that name our driver, and whether they are protected."""
+    with _asked_to("list the datastores"):
+        pool = frontend.datastores()
+    used = [element for element in pool if DRIVER in (element.findtext("DS_MAD"), element.findtext("TM_MAD"))]
+    return [
+        f"{element.findtext('ID')} ({element.findtext('NAME')}{_protection(element)})" for element in used
+    ]
+
+
+def _protection(element: etree._Element) -> str:
+    return ", protected" if (element.findtext("TEMPLATE/DR_PROTECT") or "").strip().upper() == "YES" else ""

@@ -1,0 +1,218 @@
+"""Laying files down and taking them away, with a record of what is ours.
+
+The record (`lib/onedr/installed.json`) has the digest of each file as we wrote it, so that a later run knows
+what it may replace or remove: a file of an earlier release goes, configuration an administrator edited stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onedr.install.tree import TreeItem
+from onedr.model.errors import InputError, RefusedError
+
+# Folders of everybody's: a file there that is not as we wrote it came from somebody else, such as OneDR's own
+# package.
+_SHARED = ("bin", "man1", "completions")
+
+
+@dataclass
+class Manifest:
+    """Path -> digest of what was laid down (two of them, a line each, while one replaces the other), and
+    folders made for it.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    folders: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One thing to do on disk: copy, link, remove, or keep (with the reason)."""
+
+    verb: str
+    path: Path
+    item: TreeItem | None = None
+
+    def __str__(self) -> str:
+        arrow = f" -> {self.item.target}" if self.item and self.item.target else ""
+        return f"{self.verb:7}{self.path}{arrow}"
+
+
+def load_manifest(path: Path) -> Manifest:
+    """The record of an earlier run; an empty one when there was none."""
+    if not path.exists():
+        return Manifest()
+    try:
+        raw = json.loads(path.read_text())
+        return Manifest({str(k): str(v) for k, v in raw["files"].items()}, [str(f) for f in raw["folders"]])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error}). Remove it, then run install.sh again.") from error
+
+
+def to_install(items: Iterable[TreeItem], manifest: Manifest) -> list[FileChange]:
+    """What is to be done so that exactly `items` are there."""
+    wanted = {str(i.path): i for i in items}
+    changes = [_for_item(item, manifest.files.get(path)) for path, item in wanted.items()]
+    stale = [_for_removal(Path(p), digest) for p, digest in manifest.files.items() if p not in wanted]
+    return [c for c in (*changes, *stale) if c]
+
+
+def to_remove(manifest: Manifest) -> list[FileChange]:
+    """What is to be done so that nothing of ours is left."""
+    return [c for c in (_for_removal(Path(p), d) for p, d in manifest.files.items()) if c]
+
+
+def _for_item(item: TreeItem, recorded: str | None) -> FileChange | None:
+    held = _held(item.path)
+    if held == _digest(item):
+        return None
+    if held and _is_configuration(item.path) and not _is_ours(held, recorded):
+        return FileChange("keep", item.path, item)
+    if held and recorded is None and item.path.parent.name == "bin":
+        raise RefusedError(
+            f"{item.path} exists and is not ours. Move it away, or remove the package it belongs to, then "
+            "run this again."
+        )
+    return FileChange("link" if item.target else "copy", item.path, item)
+
+
+def _for_removal(path: Path, recorded: str) -> FileChange | None:
+    held = _held(path)
+    if not held or (path.parent.name in _SHARED and not _is_ours(held, recorded)):
+        return None
+    return FileChange("keep" if _is_configuration(path) and not _is_ours(held, recorded) else "remove", path)
+
+
+def _is_ours(held: str, recorded: str | None) -> bool:
+    return recorded is not None and held in recorded.split("\n")
+
+
+def _is_configuration(path: Path) -> bool:
+    """Below remotes/etc, and onedr.conf: the administrator's from the day it was laid down."""
+    parts = path.parts
+    return path.name == "onedr.conf" or any(pair == ("remotes", "etc") for pair in zip(parts, parts[1:]))
+
+
+def _digest(item: TreeItem) -> str:
+    if item.target:
+        return f"-> {item.target}"
+    return f"{hashlib.sha256(item.content).hexdigest()} {_mode(item):o}"
+
+
+def _mode(item: TreeItem) -> int:
+    return 0o755 if item.executable else 0o644
+
+
+def _held(path: Path) -> str:
+    """The digest of what is there now; empty when nothing is."""
+    if path.is_symlink():
+        return f"-> {os.readlink(path)}"
+    if not path.exists():
+        return ""
+    if path.is_dir():
+        raise RefusedError(
+            f"{path} is a folder, a file of OneDR belongs there. Move it away, then run this again."
+        )
+    return f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mode & 0o777:o}"
+
+
+def carry_out(
+    changes: Iterable[FileChange], items: Iterable[TreeItem], manifest: Manifest, where: Path, owner: Path
+) -> None:
+    """Record what is about to be laid down, do it, record what is left. `owner`: the remotes (see _give)."""
+    wanted = {str(item.path): _digest(item) for item in items}
+    if wanted:
+        absent = _missing([*(Path(p).parent for p in wanted), where.parent])
+        known = {
+            path: "\n".join(sorted({manifest.files.get(path, digest), digest}))
+            for path, digest in wanted.items()
+        }
+        intended = Manifest({**manifest.files, **known}, [*manifest.folders, *map(str, absent)])
+        _make(_missing([where.parent]), owner)
+        _save(intended, where, owner)
+        _make(absent, owner)
+        manifest.folders = intended.folders
+    for change in changes:
+        if change.item is None and change.verb == "remove":
+            change.path.unlink()
+        elif change.item is not None and change.verb != "keep":
+            _lay(change.item, owner)
+    for path in manifest.files:
+        _beside(Path(path)).unlink(missing_ok=True)  # of a run that was cut off
+    manifest.files = wanted
+    manifest.folders = _without_empty(manifest.folders)
+    if wanted:
+        _save(manifest, where, owner)
+        return
+    for record in (where, _beside(where)):
+        record.unlink(missing_ok=True)
+    # The record's own folder also when a run was cut off before it could be recorded.
+    _without_empty([*manifest.folders, str(where.parent)])
+
+
+def _missing(folders: Iterable[Path]) -> list[Path]:
+    """The folders that do not exist yet, the outer ones first."""
+    absent = set()
+    for folder in folders:
+        while not folder.exists():
+            absent.add(folder)
+            folder = folder.parent
+    return sorted(absent)
+
+
+def _make(folders: Iterable[Path], owner: Path) -> None:
+    for folder in folders:
+        if not folder.exists():
+            folder.mkdir(mode=0o755)
+            _give(folder, owner)
+
+
+def _without_empty(folders: Iterable[str]) -> list[str]:
+    """Remove those of our folders that are empty, the inner ones first, and return the others."""
+    kept = []
+    for folder in sorted(folders, reverse=True):
+        if os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)
+        elif os.path.isdir(folder):
+            kept.append(folder)
+    return sorted(kept)
+
+
+def _save(manifest: Manifest, where: Path, owner: Path) -> None:
+    text = json.dumps({"files": manifest.files, "folders": sorted(manifest.folders)}, indent=1) + "\n"
+    _lay(TreeItem(where, text.encode()), owner)
+
+
+def _lay(item: TreeItem, owner: Path) -> None:
+    """Write beside, then rename: whoever runs the old file meanwhile keeps the old one."""
+    beside = _beside(item.path)
+    beside.unlink(missing_ok=True)
+    if item.target:
+        beside.symlink_to(item.target)
+    else:
+        with beside.open("xb") as file:  # x: through no link that somebody put there meanwhile
+            file.write(item.content)
+            os.fchmod(file.fileno(), _mode(item))
+    _give(beside, owner)
+    beside.replace(item.path)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.onedr-new")
+
+
+def _give(path: Path, owner: Path) -> None:
+    """What is below remotes, and the settings, to the front-end's user; the rest to whom its folder belongs.
+
+    A record, command or unit that oneadmin may change would be a way to become root.
+    """
+    if os.geteuid() == 0:
+        own = path.is_relative_to(owner) or {"etc", "onedr"} <= set(path.parts)
+        held = (owner if own else path.parent).stat()
+        os.chown(path, held.st_uid, held.st_gid, follow_symlinks=False)

@@ -1,0 +1,209 @@
+"""Registering `ceph_dr` in oned.conf, and taking it out again, byte by byte.
+
+What is needed and why: ONED-FACTS §7. The values of TM_MAD_CONF are those of the stock `ceph`
+(OpenNebula 7.4.0 share/etc/oned.conf:1186; 6.10 and 7.0 know no DS_LIVE_MIGRATE and DS_MIGRATE_SNAP and
+ignore them), plus what lets a stock `ceph` system datastore serve our images
+(src/vm/VirtualMachineDisk.cc:1968 check_tm_mad). BRIDGE_LIST is not required: the drivers speak to Ceph
+themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from onedr.install.lens import Node, Splice, apply, parse
+from onedr.model.errors import InputError
+
+DRIVER = "ceph_dr"
+LENS = "Onedr_Oned.lns"
+
+TM_MAD_CONF: Mapping[str, str] = {
+    "NAME": DRIVER,
+    "LN_TARGET": "NONE",
+    "CLONE_TARGET": "SELF",
+    "SHARED": "YES",
+    "DRIVER": "raw",
+    "ALLOW_ORPHANS": "mixed",
+    "TM_MAD_SYSTEM": "ssh,ceph",
+    "LN_TARGET_SSH": "SYSTEM",
+    "CLONE_TARGET_SSH": "SYSTEM",
+    "DISK_TYPE_SSH": "FILE",
+    "LN_TARGET_CEPH": "NONE",
+    "CLONE_TARGET_CEPH": "SELF",
+    "DISK_TYPE_CEPH": "RBD",
+    "DS_MIGRATE": "NO",
+    "DS_LIVE_MIGRATE": "NO",
+    "DS_MIGRATE_SNAP": "NO",
+}
+DS_MAD_CONF: Mapping[str, str] = {
+    "NAME": DRIVER,
+    "REQUIRED_ATTRS": "DISK_TYPE",
+    "PERSISTENT_ONLY": "NO",
+    "MARKETPLACE_ACTIONS": "export",
+}
+SECTIONS = {"TM_MAD_CONF": TM_MAD_CONF, "DS_MAD_CONF": DS_MAD_CONF}
+# A disk must know what its image says of itself. Not the datastore: what a disk inherits is fixed when its VM
+# is made,
+# and a datastore's protection may begin later.
+INHERITED = ("DR_PROTECT",)
+INHERIT = "INHERIT_IMAGE_ATTR"
+# Options of one_tm.rb and one_datastore.rb that list driver names, and whether oned's driver does without.
+LISTS: Mapping[str, Mapping[str, bool]] = {
+    "TM_MAD": {"-d|--tm-types": True},
+    "DATASTORE_MAD": {"-d|--ds-types": True, "-s|--system-ds-types": False},
+}
+Change = Callable[[list[str]], list[str]]
+
+
+def register_driver(text: bytes, where: str, lenses: str) -> bytes:
+    """oned.conf with `ceph_dr` in it; the same bytes if it is there already."""
+    nodes = parse(text, LENS, where, lenses)
+    splices = [
+        *_lists(text, nodes, where, _with_driver),
+        *(splice for name in SECTIONS for splice in _section(text, nodes, name)),
+        *_inherit(text, nodes),
+    ]
+    return _verified(text, splices, nodes, where, lenses)
+
+
+def unregister_driver(text: bytes, where: str, lenses: str) -> bytes:
+    """oned.conf without `ceph_dr`."""
+    nodes = parse(text, LENS, where, lenses)
+    gone = [n for n in nodes if _is_ours(n)]
+    splices = [*_lists(text, nodes, where, _without_driver), *(_removal(text, node) for node in gone)]
+    return _verified(text, splices, nodes, where, lenses)
+
+
+def _is_ours(node: Node) -> bool:
+    if node.name.upper() in SECTIONS:
+        return node.text_of("NAME") == DRIVER
+    return node.name.upper() == INHERIT and node.value in INHERITED
+
+
+def _verified(text: bytes, splices: list[Splice], before: tuple[Node, ...], where: str, lenses: str) -> bytes:
+    """The spliced text, proven to parse and to differ in nothing that is not ours."""
+    changed = apply(text, splices)
+    after = parse(changed, LENS, f"{where} as it would be written", lenses)
+    if _others(before) != _others(after):
+        raise InputError(
+            f"{where}: adding or removing {DRIVER} would change other entries, which is a fault of this"
+            " installer. Nothing was changed. Please report it together with the file."
+        )
+    return changed
+
+
+def _others(nodes: tuple[Node, ...]) -> list[object]:
+    def plain(node: Node) -> object:
+        value = node.value
+        if node.name.upper() == "ARGUMENTS":
+            value = re.sub(rf",{DRIVER}\b|\b{DRIVER},", "", value)
+        return (node.name, value, [plain(c) for c in node.children])
+
+    return [plain(node) for node in nodes if not _is_ours(node)]
+
+
+# -- the -d and -s lists ------------------------------------------------------------------------------
+
+
+def _with_driver(names: list[str]) -> list[str]:
+    return names if DRIVER in names else [*names, DRIVER]
+
+
+def _without_driver(names: list[str]) -> list[str]:
+    return [n for n in names if n != DRIVER]
+
+
+def _lists(text: bytes, nodes: tuple[Node, ...], where: str, change: Change) -> list[Splice]:
+    splices = []
+    for section, options in LISTS.items():
+        found = [n for n in nodes if n.name.upper() == section]
+        if not found:
+            raise InputError(
+                f"{where} has no {section}: oned would not start with it. Restore the file first."
+            )
+        for node in found:
+            arguments = node.child("ARGUMENTS")
+            if arguments is None:
+                raise InputError(f"{where}: {section} has no ARGUMENTS. Restore the file first.")
+            for option, optional in options.items():
+                splices += _list(
+                    text, arguments, f"{where}: ARGUMENTS of {section}", option, optional, change
+                )
+    return splices
+
+
+def driver_list(arguments: str, option: str) -> re.Match[str] | None:
+    """Where in ARGUMENTS the names behind an option stand (group 1), comma-separated."""
+    return re.search(rf'(?<![^\s"])(?:{option})(?:\s+|=)?([^\s"=-][^\s"]*)', arguments)
+
+
+def _list(
+    text: bytes, arguments: Node, where: str, option: str, optional: bool, change: Change
+) -> list[Splice]:
+    """The splice that changes the names behind one option, if they change."""
+    raw = text[arguments.value_start : arguments.value_end].decode("latin-1")
+    match = driver_list(raw, option)
+    if match is None and optional:
+        return []
+    if match is None:
+        raise InputError(
+            f"{where} has no option {option.split('|')[0]}, so the driver takes its built-in list"
+            " (shared,ssh,ceph). Write that list out, then run this again."
+        )
+    names = match[1].split(",")
+    new = change(names)
+    if new == names:
+        return []
+    start = arguments.value_start
+    return [Splice(start + match.start(1), start + match.end(1), ",".join(new).encode("latin-1"))]
+
+
+# -- sections and inherited attributes ----------------------------------------------------------------
+
+
+def _section(text: bytes, nodes: tuple[Node, ...], name: str) -> list[Splice]:
+    """Add our section behind the last of its kind, or bring an existing one up to date."""
+    wanted = SECTIONS[name]
+    same_kind = [n for n in nodes if n.name.upper() == name]
+    ours = next((n for n in same_kind if n.text_of("NAME") == DRIVER), None)
+    if ours is None:
+        place = _line_end(text, same_kind[-1].end if same_kind else len(text))
+        return [Splice(place, place, b"\n\n" + _rendered(name, wanted))]
+    held = {c.name.upper(): c.value for c in ours.children}
+    if all(held.get(k) == v for k, v in wanted.items()):
+        return []
+    extra = {k: v for k, v in held.items() if k not in wanted}
+    return [Splice(ours.start, ours.end, _rendered(name, {**wanted, **extra}))]
+
+
+def _rendered(name: str, attributes: Mapping[str, str]) -> bytes:
+    width = max(len(k) for k in attributes)
+    lines = ['    {} = "{}"'.format(k.ljust(width), v.replace('"', '\\"')) for k, v in attributes.items()]
+    return (f"{name} = [\n" + ",\n".join(lines) + "\n]").encode()
+
+
+def _inherit(text: bytes, nodes: tuple[Node, ...]) -> list[Splice]:
+    existing = [n for n in nodes if n.name.upper() == INHERIT]
+    held = {n.value for n in existing}
+    place = _line_end(text, existing[-1].end if existing else len(text))
+    return [
+        Splice(place, place, f'\n{INHERIT}  = "{name}"'.encode()) for name in INHERITED if name not in held
+    ]
+
+
+def _line_end(text: bytes, position: int) -> int:
+    """The end of the line on which something ends, so that a comment behind it stays with it."""
+    if position == len(text):
+        return position - 1 if text.endswith(b"\n") else position
+    newline = text.find(b"\n", position)
+    return len(text) if newline < 0 else newline
+
+
+def _removal(text: bytes, node: Node) -> Splice:
+    """Take out an entry together with the line ends written in front of it."""
+    breaks = 2 if node.name.upper() in SECTIONS else 1
+    start = node.start
+    while breaks and text[start - 1 : start] == b"\n":
+        start, breaks = start - 1, breaks - 1
+    return Splice(start, node.end, b"")

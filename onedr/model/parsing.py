@@ -1,0 +1,33 @@
+"""Texts from outside, read strictly: numbers, SOURCE, names."""
+from __future__ import annotations
+
+import re
+
+from lxml import etree
+
+from onedr.model.errors import InputError
+from onedr.model.types import ImageName
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SOURCE = re.compile(rf"({NAME.pattern})/({NAME.pattern})")
+
+
+def integer(element: etree._Element, path: str) -> int:
+    """A non-negative number below `element`. Raises InputError."""
+    return count(element.findtext(path) or "", f"{element.tag}/{path}")
+
+
+def count(text: str, what: str) -> int:
+    """A non-negative number. Raises InputError that names `what`."""
+    digits = text.strip(" \t\r\n")  # strip() alone also takes control characters that int() refuses
+    if not re.fullmatch(r"[0-9]{1,18}", digits):
+        raise InputError(f"{what} is {text!r}, not a number.")
+    return int(digits)
+
+
+def source(text: str) -> ImageName:
+    """SOURCE `pool/image`. Raises InputError."""
+    match = _SOURCE.fullmatch(text.strip())
+    if not match:
+        raise InputError(f"SOURCE {text!r} is not of the form pool/image.")
+    return ImageName(match[1], match[2])

@@ -1,0 +1,151 @@
+"""What lies on images and in pools, as written and read: records, marks, terms, cards; frozen data, as in
+`model`.
+
+Apart from it because most drivers do without, and each of these classes costs them half a millisecond.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from onedr.model.template import Pairs
+from onedr.model.types import Mode
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """What an OpenNebula image is made of (key `onedr.image`)."""
+
+    image_id: int
+    name: str
+    type: int
+    persistent: bool
+    size_mib: int
+    owner: str
+    group: str
+    permissions: str  # nine digits 0/1: owner, group, other x use, manage, admin
+    datastore: str
+    template: Pairs = ()
+    snapshots: Pairs = ()
+
+
+@dataclass(frozen=True)
+class DiskRef:
+    """A disk of a VM: `rbd` is its image when it is an RBD image of ours, else None and `reason` says why."""
+
+    disk_id: int
+    rbd: str | None
+    image_id: int | None
+    image_name: str
+    clone: bool
+    protected: bool
+    reason: str = ""
+    datastore: str = ""  # name of its datastore there
+    shared: bool = False  # an image that several VMs may use as it is (a CDROM): it carries no VM's record
+
+
+@dataclass(frozen=True)
+class VmRecord:
+    """What is needed to start a VM elsewhere (key `onedr.vm`)."""
+
+    vm_id: int
+    name: str
+    owner: str
+    group: str
+    permissions: str
+    state: str
+    template: Pairs
+    user_template: Pairs
+    disks: tuple[DiskRef, ...]
+    snapshots: Pairs = ()  # one SNAPSHOTS tree per disk that has any (DISK_ID says which)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A record as it lies on an image: where and when it was written, and in which order."""
+
+    schema: int
+    site: str  # the writing site's name, for people
+    fsid: str  # its Ceph cluster: which site it really is
+    mon_host: str
+    generation: int
+    written_at: float  # seconds since the epoch, clock of the writing site
+    body: ImageRecord | VmRecord
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A time mark (key `onedr.mark`): everything written to the image before `at` is in every copy that
+    carries it.
+    """
+
+    at: float  # seconds since the epoch, clock of the primary site
+    replaying: bool  # written when the copy was seen replaying; before that a mark may overtake the data
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Who made an image primary last (key `onedr.term`): of two primaries the one with the lower `number` is
+    stale.
+    """
+
+    number: int  # grows by one with each promotion by OneDR; -1: it is there and cannot be read
+    fsid: str  # the promoting site's Ceph cluster
+    site: str  # its name, for people
+    at: float  # seconds since the epoch
+    # the recovery point promoted: what was written at the other site later is missing; None: not known
+    point: float | None
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """One mirrored image at this site, read from the image itself (DESIGN §6 rule 11)."""
+
+    name: str
+    rbd_id: str
+    size: int  # bytes
+    mode: Mode | None  # None: not mirrored
+    primary: bool
+    complete: bool
+    recovery_point: float | None
+    parent: str | None = None
+    vm: Envelope | None = None
+    image: Envelope | None = None
+    problems: tuple[str, ...] = field(default=())
+    term: Epoch | None = None  # None: never promoted by OneDR
+    # not primary, and what was written here last never reached the peer: it cannot take over
+    stale: bool = False
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What a probe measured of mirroring in one mode between two sites (ops.probe).
+
+    None: it ended before it came to that.
+    """
+
+    mode: Mode
+    at: float  # when it began, seconds since the epoch
+    here: str  # cluster id of the site that asked, whose images travelled first
+    there: str
+    releases: tuple[str, ...]  # of Ceph, of all daemons at both sites: `16.2.15`
+    seconds: float = 0.0
+    arrives: bool | None = None  # a first copy, and what was written later, were equal at the peer
+    discards: bool | None = None  # what was discarded was gone at the peer too
+    # a write into an object of a clone that only its parent held was equal at the peer
+    clones: bool | None = None
+    returns: bool | None = None  # after a change of roles what was written at the peer was equal here
+    why: str = ""  # why it ended before its end
+
+
+@dataclass(frozen=True)
+class SiteInfo:
+    """What a site says of a datastore in its pool, for the other site to read (ports.cards)."""
+
+    fsid: str
+    site: str
+    site_index: int
+    datastore: str
+    mode: str
+    network_map: tuple[tuple[str, str], ...] = ()
+    key: str = ""  # fingerprint of its record key; empty: it has none
+    options: tuple[tuple[str, str], ...] = ()  # of its rbd-mirror

@@ -1,0 +1,147 @@
+"""The DR_ attributes of a datastore: validated together, every problem reported at once (DESIGN §5)."""
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from onedr.model import template
+from onedr.model.errors import InputError
+from onedr.model.template import Pairs
+from onedr.model.types import CephAccess, Mode, Settings
+
+_DURATION = re.compile(r"([0-9]{1,9})\s*([smhd]?)")
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+DEFAULT_SCHEDULE = "5m"  # of mirror snapshots, when DR_SCHEDULE says nothing
+_MAX_INDEX = 2  # 2 * 10^9 + an id still fits OpenNebula's 32-bit ids
+
+
+def duration(text: str) -> int:
+    """Seconds of `90`, `15m`, `1h`. Raises ValueError."""
+    match = _DURATION.fullmatch(text.strip().lower())
+    if not match:
+        raise ValueError(f"{text!r} is not a duration such as 90s, 15m or 1h")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+MAX_DELAY_S = 3600
+
+
+def delay(text: str) -> int:
+    """Seconds of a duration of an hour at the most. Raises ValueError."""
+    seconds = duration(text)
+    if seconds > MAX_DELAY_S:
+        raise ValueError(f"{text!r} is longer than an hour")
+    return seconds
+
+
+def network_map(text: str) -> tuple[tuple[str, str], ...]:
+    """`netA=netB, lan=dr-lan` as pairs (network there, network here). Raises ValueError."""
+    pairs: list[tuple[str, str]] = []
+    for entry in filter(None, (part.strip() for part in re.split(r"[,;\n]", text))):
+        there, separator, here = (word.strip() for word in entry.partition("="))
+        if not (separator and there and here):
+            raise ValueError(f"{entry!r} is not of the form network-there=network-here")
+        if there in dict(pairs):
+            raise ValueError(f"{there!r} is mapped twice")
+        pairs.append((there, here))
+    return tuple(pairs)
+
+
+def yes_no(text: str) -> bool:
+    """OpenNebula's YES/NO. Raises ValueError for anything else."""
+    word = text.strip().upper()
+    if word not in ("YES", "NO"):
+        raise ValueError(f"{text!r} is neither YES nor NO")
+    return word == "YES"
+
+
+def _index(text: str) -> int:
+    index = int(text) if re.fullmatch(r"[0-9]{1,9}", text) else -1
+    if not 0 <= index <= _MAX_INDEX:
+        raise ValueError(f"{text!r} is not a site index (0, 1 or 2)")
+    return index
+
+
+def _mode(text: str) -> Mode:
+    try:
+        return Mode(text.upper())
+    except ValueError:
+        raise ValueError(f"{text!r} is neither JOURNAL nor SNAPSHOT") from None
+
+
+def _clones(text: str) -> bool:
+    word = text.upper()
+    if word not in ("PARENT", "FLATTEN"):
+        raise ValueError(f"{text!r} is neither PARENT nor FLATTEN")
+    return word == "FLATTEN"
+
+
+def _schedule(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,4}[mhd]", text):
+        raise ValueError(
+            f"{text!r} is not what a Ceph schedule takes: minutes, hours or days such as 5m, 1h, 1d"
+        )
+    return text
+
+
+_READERS = {
+    "DR_PROTECT": ("protect", yes_no),
+    "DR_MODE": ("mode", _mode),
+    "DR_RPO": ("rpo_s", duration),
+    "DR_RTO": ("rto_s", duration),
+    "DR_SCHEDULE": ("schedule", _schedule),
+    "DR_KEEP": ("keep_s", duration),
+    "DR_DELAY": ("delay_s", delay),
+    "DR_CLONES": ("flatten_clones", _clones),
+    "DR_SITE_INDEX": ("site_index", _index),
+    "DR_NETWORK_MAP": ("network_map", network_map),
+}
+
+# What `read` heeds.
+KEYS = (
+    *_READERS, "DR_SITE", "DR_PEER_DATASTORE", "DR_PEER_CEPH_CONF", "DR_PEER_CEPH_USER", "DR_DRILL_NETWORK",
+)
+
+
+def read_settings(attributes: Pairs, datastore: str) -> Settings:
+    """Settings of the datastore named `datastore` from its template.
+
+    Raises InputError that names every bad attribute at once.
+    """
+    values: dict[str, object] = {
+        "site": template.get(attributes, "DR_SITE"), "peer": _peer(attributes),
+        "peer_datastore": template.get(attributes, "DR_PEER_DATASTORE"),
+        "drill_network": template.get(attributes, "DR_DRILL_NETWORK").strip(),
+    }
+    problems = []
+    for key, (name, reader) in _READERS.items():
+        text = template.get(attributes, key).strip()
+        if not text:
+            continue
+        try:
+            values[name] = reader(text)
+        except ValueError as error:
+            problems.append(f"{key}: {error}")
+    if problems:
+        raise InputError(
+            f"Datastore {datastore}: {'; '.join(problems)}. Correct it with onedatastore update {datastore}."
+        )
+    settings = Settings(**values)  # type: ignore[arg-type]
+    if settings.mode is Mode.SNAPSHOT and not settings.schedule:
+        settings = replace(settings, schedule=DEFAULT_SCHEDULE)
+    return settings
+
+
+def _peer(attributes: Pairs) -> CephAccess | None:
+    conf = template.get(attributes, "DR_PEER_CEPH_CONF")
+    if not conf:
+        return None
+    pool = template.get(attributes, "POOL_NAME")
+    return CephAccess(pool, template.get(attributes, "DR_PEER_CEPH_USER"), conf)
+
+
+def wants_protection(settings: Settings, *templates: Pairs) -> bool:
+    """The datastore's DR_PROTECT, unless an image or VM says NO for itself (its own template, then its
+    VM's).
+    """
+    return settings.protect and all(template.get(own, "DR_PROTECT").upper() != "NO" for own in templates)

@@ -1,0 +1,73 @@
+"""The datastores this front-end protects, by id, with what is needed to work on them."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lxml import etree
+
+from onedr.model import settings as model_settings
+from onedr.model import template
+from onedr.model.errors import InputError
+from onedr.model.types import CephAccess, Settings
+from onedr.opennebula.api import FrontEnd, attributes, number
+from onedr.opennebula.ceph_access import ceph_access
+
+DRIVER = "ceph_dr"
+_IMAGE_DATASTORE = "0"
+
+
+@dataclass(frozen=True)
+class Datastore:
+    """A datastore of ours."""
+
+    datastore_id: int
+    name: str
+    access: CephAccess
+    settings: Settings
+    bridges: str = ""  # BRIDGE_LIST
+
+
+def from_element(element: etree._Element) -> Datastore:
+    """Read one. Raises InputError that names every bad attribute."""
+    name = element.findtext("NAME") or ""
+    pairs = attributes(element)
+    bridges = template.get(pairs, "BRIDGE_LIST")
+    return Datastore(
+        number(element, "ID"), name, ceph_access(pairs), model_settings.read_settings(pairs, name), bridges
+    )
+
+
+def shares_pool(datastore: Datastore, frontend: FrontEnd) -> bool:
+    """Does another protected datastore keep its images in the same pool?"""
+    return any(
+        other.access.pool == datastore.access.pool and other.datastore_id != datastore.datastore_id
+        for other in all_of(frontend).values()
+    )
+
+
+def names(datastore: Datastore) -> set[str]:
+    """What records may call this datastore: its name here, and there."""
+    return {datastore.name, datastore.settings.peer_datastore or datastore.name}
+
+
+def elements(frontend: FrontEnd) -> list[etree._Element]:
+    """Every image datastore with driver ceph_dr, protected or not. Raises FrontEndError."""
+    return [
+        element for element in frontend.datastores()
+        if element.findtext("DS_MAD") == DRIVER and element.findtext("TYPE") == _IMAGE_DATASTORE
+    ]
+
+
+def all_of(frontend: FrontEnd) -> dict[int, Datastore]:
+    """Every image datastore with driver ceph_dr and DR_PROTECT=YES; one whose attributes are bad protects
+    nothing.
+    """
+    found = {}
+    for element in elements(frontend):
+        try:
+            datastore = from_element(element)
+        except InputError:
+            continue  # its own hook and `onedr status` say so
+        if datastore.settings.protect:
+            found[datastore.datastore_id] = datastore
+    return found

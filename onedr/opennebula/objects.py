@@ -1,0 +1,191 @@
+"""OpenNebula objects as records: what of an image or VM is worth carrying to the peer."""
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from lxml import etree
+
+from onedr.model import names, template
+from onedr.model.errors import InputError
+from onedr.model.records import DiskRef, ImageRecord, VmRecord
+from onedr.model.template import Pairs
+
+VM_STATES = (
+    "INIT",
+    "PENDING",
+    "HOLD",
+    "ACTIVE",
+    "STOPPED",
+    "SUSPENDED",
+    "DONE",
+    "FAILED",
+    "POWEROFF",
+    "UNDEPLOYED",
+    "CLONING",
+    "CLONING_FAILURE",
+)
+IMAGE_STATES = (
+    "INIT", "READY", "USED", "DISABLED", "LOCKED", "ERROR", "CLONE", "DELETE", "USED_PERS", "LOCKED_USED",
+    "LOCKED_USED_PERS",
+)
+CDROM = 1  # image TYPE
+_RBD_TYPES = ("RBD", "RBD_CDROM")
+# Of one site only, or changing without meaning: they would rewrite a record for nothing.
+_LOCAL_VM = {
+    "AUTOMATIC_REQUIREMENTS",
+    "AUTOMATIC_DS_REQUIREMENTS",
+    "AUTOMATIC_NIC_REQUIREMENTS",
+    "SECURITY_GROUP_RULE",
+    "VMID",
+    "TM_MAD_SYSTEM",
+    "TEMPLATE_ID",
+    "SUBMIT_ON_HOLD",
+    "SNAPSHOT",
+}
+_LOCAL_DISK = {
+    "CEPH_CONF",
+    "CEPH_HOST",
+    "CEPH_KEY",
+    "CEPH_SECRET",
+    "CEPH_USER",
+    "CLONE_TARGET",
+    "CLUSTER_ID",
+    "DATASTORE_ID",
+    "DISK_SNAPSHOT_TOTAL_SIZE",
+    "IMAGE_STATE",
+    "LN_TARGET",
+    "TM_MAD",
+    "TM_MAD_SYSTEM",
+    "MONITOR",
+}
+_LOCAL_USER = {"ERROR", "DR_MESSAGE"}
+
+
+def _text(element: etree._Element, path: str) -> str:
+    return element.findtext(path) or ""
+
+
+def _int(element: etree._Element, path: str) -> int:
+    return _number(_text(element, path), f"{element.tag} has {path}")
+
+
+def _number(text: str, what: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InputError(f"{what}={text!r} where a number belongs.") from error
+
+
+def _state(element: etree._Element, known: Sequence[str]) -> str:
+    number = _int(element, "STATE")
+    if not 0 <= number < len(known):
+        raise InputError(f"{element.tag} has STATE={number}, which this release does not know.")
+    return known[number]
+
+
+def permissions(element: etree._Element) -> str:
+    """Nine digits: owner, group, other x use, manage, admin. Raises InputError."""
+    found = element.find("PERMISSIONS")
+    if found is None:
+        raise InputError(f"{element.tag} has no PERMISSIONS.")
+    return "".join(_text(found, f"{who}_{right}") for who in ("OWNER", "GROUP", "OTHER") for right in "UMA")
+
+
+def _attributes(element: etree._Element, part: str) -> Pairs:
+    found = element.find(part)
+    return () if found is None else template.from_element(found)
+
+
+def image_state(element: etree._Element) -> str:
+    """Name of an image's state. Raises InputError for an unknown one."""
+    return _state(element, IMAGE_STATES)
+
+
+def vm_state(element: etree._Element) -> str:
+    """Name of a VM's state. Raises InputError for an unknown one."""
+    return _state(element, VM_STATES)
+
+
+def image_record(element: etree._Element) -> ImageRecord:
+    """An `<IMAGE>` (from the API or from driver data) as a record.
+
+    Raises InputError for an incomplete one.
+    """
+    return ImageRecord(
+        image_id=_int(element, "ID"),
+        name=_text(element, "NAME"),
+        type=_int(element, "TYPE"),
+        persistent=_text(element, "PERSISTENT") == "1",
+        size_mib=_int(element, "SIZE"),
+        owner=_text(element, "UNAME"),
+        group=_text(element, "GNAME"),
+        permissions=permissions(element),
+        datastore=_text(element, "DATASTORE"),
+        template=template.without(_attributes(element, "TEMPLATE"), *_LOCAL_USER),
+        snapshots=_attributes(element, "SNAPSHOTS"),
+    )
+
+
+def vm_record(element: etree._Element, protected_datastores: Collection[int]) -> VmRecord:
+    """A `<VM>` as a record; disks of `protected_datastores` (ids) count as protected. Raises InputError."""
+    attributes = _attributes(element, "TEMPLATE")
+    vm_id = _int(element, "ID")
+    user = _attributes(element, "USER_TEMPLATE")
+    return VmRecord(
+        vm_id=vm_id,
+        name=_text(element, "NAME"),
+        owner=_text(element, "UNAME"),
+        group=_text(element, "GNAME"),
+        permissions=permissions(element),
+        state=vm_state(element),
+        template=tuple(_portable(key, value) for key, value in attributes if key not in _LOCAL_VM),
+        user_template=template.without(user, *_LOCAL_USER),
+        disks=tuple(
+            _disk(disk, vm_id, protected_datastores) for disk in template.vectors(attributes, "DISK")
+        ),
+        snapshots=tuple((tree.tag, template.from_element(tree)) for tree in element.iterfind("SNAPSHOTS")),
+    )
+
+
+def _portable(key: str, value: str | Pairs) -> tuple[str, str | Pairs]:
+    if key == "DISK" and not isinstance(value, str):
+        return key, template.without(value, *_LOCAL_DISK)
+    return key, value
+
+
+def lies_as_file(disk: Pairs) -> bool:
+    """Is a VM's disk a file of its host? oned says so in DISK_TYPE, also of an RBD image below a system
+    datastore with TM_MAD=ssh (VirtualMachineDisks::check_tm_mad); its TYPE may still say RBD.
+    """
+    return template.get(disk, "DISK_TYPE") == "FILE"
+
+
+def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> DiskRef:
+    disk_id = _number(template.get(disk, "DISK_ID"), f"VM {vm_id} has a disk with DISK_ID")
+    where = f"Disk {disk_id} of VM {vm_id}"
+    source = template.get(disk, "SOURCE")
+    image_id = template.get(disk, "IMAGE_ID")
+    clone = template.get(disk, "CLONE").upper() == "YES"
+    rbd: str | None = None
+    reason = ""
+    if lies_as_file(disk):
+        mine = template.get(disk, "DATASTORE_ID") in map(str, protected_datastores)
+        reason = "it lies on its host as a file while the VM exists" if mine else "it is not an RBD disk"
+    elif template.get(disk, "DISK_TYPE") not in _RBD_TYPES and template.get(disk, "TYPE") not in _RBD_TYPES:
+        reason = "it is not an RBD disk"
+    elif not source:
+        reason = "it is a volatile disk, which starts empty everywhere"
+    else:
+        rbd = names.vm_disk(source, vm_id, disk_id) if clone else source
+        datastore_id = _number(template.get(disk, "DATASTORE_ID", "-1"), f"{where} has DATASTORE_ID")
+        if datastore_id not in protected_datastores:
+            reason = f"its datastore {template.get(disk, 'DATASTORE')} is not protected"
+        elif template.get(disk, "DR_PROTECT").upper() == "NO":
+            reason = "its image says DR_PROTECT=NO"
+    return DiskRef(
+        disk_id=disk_id, rbd=rbd, image_id=_number(image_id, f"{where} has IMAGE_ID") if image_id else None,
+        image_name=template.get(disk, "IMAGE"),
+        clone=clone, protected=rbd is not None and not reason, reason=reason,
+        datastore=template.get(disk, "DATASTORE"),
+        shared=bool(source) and not clone and template.get(disk, "PERSISTENT").upper() != "YES",
+    )

@@ -1,0 +1,30 @@
+"""VMs of a site as a run sees them."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """A VM at this site that carries DR_ORIGIN."""
+
+    vm_id: int
+    state: str
+    start_pending: bool
+    finished: bool  # False: its creation was interrupted before owner and permissions were set
+
+
+@dataclass(frozen=True)
+class PeerVm:
+    """A VM on this pool, as its front-end shows it.
+
+    `held`: the state in which a run of ours found it, empty when free.
+    """
+
+    vm_id: int
+    name: str
+    state: str
+    held: str
+    images: frozenset[str]  # RBD names of its disks in this pool
+    clones: frozenset[str] = frozenset()  # those of them that go when they are unplugged
+    locked: bool = False

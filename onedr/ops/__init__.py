@@ -1,1 +1,0 @@
-"""Doing: protect, record, reconcile, fail over. Steps are executed and journaled here, decided in policy."""

@@ -1,0 +1,1 @@
+"""`onedr setup` and `onedr teardown`: pairing two pools."""

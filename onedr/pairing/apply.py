@@ -1,0 +1,130 @@
+"""Reading and writing each kind of thing that `onedr setup` changes.
+
+A value is text; None: it is not there.
+"""
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onedr.ceph import keyring, pool_mirroring
+from onedr.ceph.admin import Cluster
+from onedr.host import secret_file, systemd
+from onedr.host.paths import places
+from onedr.model.errors import StorageError
+from onedr.pairing import ceph_caps
+from onedr.pairing.plan import Change, ChangeKind
+from onedr.replication import encryption
+
+PEER_ID_KEY = "rbd/mirror/peer_client_id"  # where Ceph notes as whom peers come
+_KEEPS_ITS_KEY = "its key"
+
+
+@dataclass
+class ChangeApplier:
+    """On one cluster and this machine.
+
+    `record_key`: what the other site's file brought, base64; None: a new one is made.
+    """
+
+    cluster: Cluster
+    conf: str
+    record_key: str | None = field(default=None, repr=False)
+
+    def read(self, kind: ChangeKind, key: str) -> str | None:
+        """The value now."""
+        readers: dict[ChangeKind, Callable[[str], str | None]] = {
+            ChangeKind.POOL: lambda pool: pool_mirroring.application(self.cluster, pool) or None,
+            ChangeKind.MIRRORING: lambda pool: pool_mirroring.pool_mode(self.cluster, pool),
+            ChangeKind.SITE: lambda _: self.cluster.stored(pool_mirroring.SITE_NAME),
+            ChangeKind.USER: lambda entity: ceph_caps.packed(self.cluster.caps(entity)),
+            ChangeKind.KEYRING: self._keyring,
+            ChangeKind.SETTING: lambda words: self.cluster.settings().get(
+                (words.partition(" ")[0], words.partition(" ")[2])
+            ),
+            ChangeKind.SCHEDULE: lambda pool: pool_mirroring.schedule(self.cluster, pool),
+            ChangeKind.KEY: lambda path: key_digest(Path(path)),
+            ChangeKind.PEER: lambda pool: (
+                ",".join(sorted(peer.uuid for peer in pool_mirroring.pool_peers(self.cluster, pool))) or None
+            ),
+            ChangeKind.DAEMON: lambda unit: "running" if systemd.is_active(unit) else None,
+        }
+        return readers[kind](key)
+
+    def _keyring(self, key: str) -> str | None:
+        entity, _, path = key.partition(" ")
+        found = keyring.key_in(Path(path), entity)
+        return _KEEPS_ITS_KEY if found is not None and found == self.cluster.key(entity) else None
+
+    def write(self, change: Change) -> None:
+        """Give it the value after the change. Peers and join files are made elsewhere (ops.setup_join)."""
+        {
+            ChangeKind.POOL: lambda: pool_mirroring.initialise(self.cluster, change.key),
+            ChangeKind.MIRRORING: lambda: pool_mirroring.set_mode(
+                self.cluster, change.key, change.after or "disabled"
+            ),
+            ChangeKind.SITE: lambda: pool_mirroring.set_site(self.cluster, change.after),
+            ChangeKind.USER: lambda: self._write_user(change),
+            ChangeKind.KEYRING: lambda: self._write_keyring(change),
+            ChangeKind.SETTING: lambda: self._write_setting(change),
+            ChangeKind.SCHEDULE: lambda: pool_mirroring.set_schedule(self.cluster, change.key, change.after),
+            ChangeKind.KEY: lambda: self._write_key(change),
+            ChangeKind.PEER: lambda: pool_mirroring.remove_peers(
+                self.cluster, change.key, (change.after or "").split(",")
+            ),
+            ChangeKind.DAEMON: lambda: (
+                systemd.start_unit(change.key) if change.after else systemd.stop_unit(change.key)
+            ),
+        }[change.kind]()
+
+    def _write_setting(self, change: Change) -> None:
+        who, _, name = change.key.partition(" ")
+        self.cluster.set_setting(who, name, change.after)
+
+    def _write_user(self, change: Change) -> None:
+        if change.after is not None:
+            self.cluster.set_caps(change.key, ceph_caps.unpacked(change.after))
+            return
+        self.cluster.remove_user(change.key)
+        if change.key == ceph_caps.PEER and self.cluster.stored(PEER_ID_KEY) == ceph_caps.PEER.removeprefix(
+            "client."
+        ):
+            self.cluster.store(PEER_ID_KEY, None)
+
+    def _write_keyring(self, change: Change) -> None:
+        entity, _, path = change.key.partition(" ")
+        if change.after is None:
+            keyring.drop_key(Path(path), entity)
+            return
+        key = self.cluster.key(entity)
+        if key is None:
+            raise StorageError(f"Ceph has no user {entity} whose key could be written to {path}.")
+        for_daemon = entity.startswith(ceph_caps.DAEMON_PREFIX)
+        owner = secret_file.user_id("ceph") if for_daemon else secret_file.owner_of(places().var)
+        keyring.put_key(Path(path), entity, key, owner)
+
+    def _write_key(self, change: Change) -> None:
+        path = Path(change.key)
+        if change.after is None:
+            secret_file.remove_secret(path)
+            return
+        text = self.record_key or base64.b64encode(os.urandom(encryption.KEY_BYTES)).decode()
+        # /etc/one is root's, the reader is oneadmin
+        secret_file.write_secret(path, f"{text}\n", secret_file.owner_of(places().var))
+
+
+    def own_record_key(self) -> str:
+        """This site's record key in base64; empty: there is none."""
+        key = encryption.load_key(places().record_key)
+        return "" if key is None else base64.b64encode(key).decode()
+
+
+def key_digest(path: Path) -> str | None:
+    """What tells two record keys apart without showing one; None: there is none.
+
+    Raises RecordError for a bad one.
+    """
+    return encryption.fingerprint(encryption.load_key(path)) or None

@@ -1,0 +1,287 @@
+"""Two sites become peers: one writes a file, the other uses it.
+
+The file works once, by Ceph's own doing (ports.joinfile).
+"""
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from onedr.ceph import admin as ceph_admin
+from onedr.ceph import monitor_ping, pool_mirroring
+from onedr.ceph.admin import Cluster
+from onedr.model.errors import InputError, OneDRError, RecordError, RefusedError, StorageError
+from onedr.model.types import PeerState
+from onedr.pairing import ceph_caps, join_file
+from onedr.pairing.join_file import JoinFile
+from onedr.pairing.plan import JoinOffer
+from onedr.pairing.undo_log import UndoLog
+from onedr.replication import encryption
+
+_LOOK_S = 5
+
+
+@dataclass
+class JoinSession:
+    """An opened file: what it says, and what the message it opens brings."""
+
+    file: JoinFile
+    invitation: JoinOffer
+    token: str = field(default="", repr=False)
+    record_key: str | None = field(default=None, repr=False)
+
+
+@contextmanager
+def _bootstrapping(cluster: Cluster) -> Iterator[None]:
+    """Ceph's bootstrap takes the peer's user only with the rights it gives itself; ours are narrower, so
+    they are lent.
+    """
+    own = cluster.caps(ceph_caps.PEER)
+    if own is not None and own != ceph_caps.PEER_BY_CEPH:
+        cluster.set_caps(ceph_caps.PEER, ceph_caps.PEER_BY_CEPH)
+    try:
+        yield
+    finally:
+        if own is not None:
+            cluster.set_caps(ceph_caps.PEER, own)
+
+
+def offer(
+    cluster: Cluster,
+    ledger: UndoLog,
+    path: Path,
+    pool: str,
+    site: str,
+    lasts_s: int,
+    record_key: str,
+    site_index: int | None,
+) -> float:
+    """Write the file for the other site; an earlier one for this pool is withdrawn.
+
+    Returns when it expires, epoch seconds.
+    """
+    for join_id in [join_id for join_id, entry in ledger.offers.items() if entry["pool"] == pool]:
+        withdraw(cluster, ledger, join_id)
+    with _bootstrapping(cluster):
+        token = pool_mirroring.make_token(cluster, pool)
+    join_id, secret, expires = join_file.new_id(), join_file.new_secret(), time.time() + lasts_s
+    message = {
+        "token": token,
+        "record_key": record_key,
+        "site": site,
+        "pool": pool,
+        "fsid": cluster.fsid(),
+        "expires": f"{expires:.0f}",
+        "site_index": "" if site_index is None else str(site_index),
+    }
+    ledger.offers[join_id] = {
+        "pool": pool,
+        "path": str(path),
+        "host": socket.gethostname(),
+        "expires": expires,
+    }
+    ledger.save(cluster)
+    cluster.store(_message(join_id), join_file.sealed(secret, message))
+    entity = f"{ceph_caps.JOIN_PREFIX}{join_id}"
+    cluster.set_caps(entity, ceph_caps.text(ceph_caps.joiner(join_id)))
+    key = str(cluster.key(entity))
+    join_file.write_join_file(
+        path, JoinFile(join_id, site, pool, cluster.fsid(), cluster.mon_host(), round(expires), key, secret)
+    )
+    return expires
+
+
+def _message(join_id: str) -> str:
+    return f"onedr/join/{join_id}"
+
+
+def withdraw(cluster: Cluster, ledger: UndoLog, join_id: str) -> None:
+    """Let a file open nothing any more."""
+    cluster.remove_user(f"{ceph_caps.JOIN_PREFIX}{join_id}")
+    cluster.store(_message(join_id), None)
+    del ledger.offers[join_id]
+
+
+def stale(cluster: Cluster, ledger: UndoLog, now: float) -> list[str]:
+    """Files that were used, whose time is over, or that are gone from this machine."""
+    def over(join_id: str, entry: dict[str, object]) -> bool:
+        gone = entry["host"] == socket.gethostname() and not Path(str(entry["path"])).exists()
+        return (
+            gone
+            or float(str(entry["expires"])) <= now
+            or cluster.caps(f"{ceph_caps.JOIN_PREFIX}{join_id}") is None
+        )
+
+    return [join_id for join_id, entry in ledger.offers.items() if over(join_id, entry)]
+
+
+def waiting(cluster: Cluster, ledger: UndoLog, pool: str, now: float) -> str | None:
+    """Path of this pool's file that still works."""
+    old = stale(cluster, ledger, now)
+    good = [each for join_id, each in ledger.offers.items() if each["pool"] == pool and join_id not in old]
+    return str(good[0]["path"]) if good else None
+
+
+def open_file(path: Path, ledger: UndoLog, peers: list[pool_mirroring.PoolPeer], now: float) -> JoinSession:
+    """Read the file and what it opens, and see that the other site lets us in as its peer. Nothing is
+    changed.
+
+    Raises InputError: no such file, changed, readable by others. RefusedError: expired, used, withdrawn, for
+    somebody else. StorageError: the other site does not answer.
+    """
+    file = join_file.read_join_file(path)
+    joined = any(peer.hosts & pool_mirroring.monitor_hosts(file.mon_host) for peer in peers)
+    again = f"Make a new one at site {file.site}: onedr setup --offer."
+    if file.expires <= now and not joined:
+        raise RefusedError(f"{path} was good until {_moment(file.expires)}. {again}")
+    _answers(file)
+    try:
+        with ceph_admin.join(
+            f"{ceph_caps.JOIN_PREFIX}{file.join_id}", file.key, file.mon_host, file.site
+        ) as there:
+            text = there.stored(_message(file.join_id))
+    except RefusedError as error:
+        if joined:
+            text = None
+        elif file.join_id in ledger.joined:
+            when = _moment(float(ledger.joined[file.join_id]["at"]))
+            raise RefusedError(f"{path} was used here {when}; a file works once. {again}") from error
+        else:
+            raise
+    if text is None and not joined:
+        raise RefusedError(f"{path} was used already; a file works once. {again}")
+    if text is None:
+        return JoinSession(
+            file,
+            JoinOffer(
+                file.site,
+                file.pool,
+                file.fsid,
+                pool_mirroring.monitor_hosts(file.mon_host),
+                None,
+                None,
+                used=True,
+            ),
+        )
+    guest = _guest(file, join_file.opened(file.secret, text), now)
+    with as_peer(guest) as there:
+        if pool_mirroring.pool_mode(there, file.pool) != "image":
+            raise RefusedError(
+                f"Pool {file.pool} of site {file.site} does not mirror per image; run onedr setup there "
+                "again."
+            )
+    return guest
+
+
+def _answers(file: JoinFile) -> None:
+    found, detail = monitor_ping.monitors(file.mon_host, _LOOK_S)
+    if found is not PeerState.ANSWERS:
+        raise StorageError(
+            f"Site {file.site} cannot be reached from here: {detail}. Ceph needs ports 3300, 6789 and "
+            "6800-7300."
+        )
+
+
+def _guest(file: JoinFile, message: dict[str, str], now: float) -> JoinSession:
+    if (message["site"], message["pool"], message["fsid"]) != (file.site, file.pool, file.fsid):
+        raise RefusedError(
+            f"The file was changed since site {message['site']} wrote it. Make a new one: onedr setup "
+            "--offer."
+        )
+    if float(message["expires"]) <= now:
+        raise RefusedError(
+            f"The file was good until {_moment(float(message['expires']))}. Make a new one: onedr setup "
+            "--offer."
+        )
+    index, key = message["site_index"], message["record_key"]
+    hosts = pool_mirroring.monitor_hosts(file.mon_host)
+    invitation = JoinOffer(
+        file.site, file.pool, file.fsid, hosts, _digest(key) if key else None, int(index) if index else None
+    )
+    return JoinSession(file, invitation, message["token"], key or None)
+
+
+def _digest(key: str) -> str:
+    with suppress(ValueError):
+        return encryption.fingerprint(base64.b64decode(key, validate=True))
+    raise RecordError("The record key that the file brings is not base64; make a new file at the other site.")
+
+
+def _moment(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
+
+
+@contextmanager
+def as_peer(guest: JoinSession) -> Iterator[Cluster]:
+    """The other site's cluster, as the user that will be used from now on."""
+    try:
+        token = json.loads(base64.b64decode(guest.token))
+        entity, key, mon_host = f"client.{token['client_id']}", str(token["key"]), str(token["mon_host"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            "Ceph's token in the file cannot be read; make a new file with onedr setup --offer."
+        ) from error
+    with ceph_admin.join(entity, key, mon_host, guest.file.site) as there:
+        yield there
+
+
+def knows_us(cluster: Cluster, pool: str, peer: pool_mirroring.PoolPeer) -> bool | None:
+    """Has the peer this cluster as its peer?
+
+    None: it does not answer, or how to reach it is not kept by Ceph.
+    """
+    if not peer.key:
+        return None
+    try:
+        with ceph_admin.join(ceph_caps.PEER, peer.key, peer.mon_host, peer.site) as there:
+            names = {cluster.stored(pool_mirroring.SITE_NAME), cluster.fsid()}
+            return any(other.site in names for other in pool_mirroring.pool_peers(there, pool))
+    except RefusedError:
+        return False  # its users are not those of then
+    except StorageError:
+        return None
+
+
+def join_site(cluster: Cluster, ledger: UndoLog, guest: JoinSession, site: str, now: float) -> None:
+    """Become peers in both directions, and use the file up.
+
+    Raises OneDRError; then no peer is left that was not there before.
+    """
+    pool, before = (
+        guest.file.pool,
+        {peer.uuid for peer in pool_mirroring.pool_peers(cluster, guest.file.pool)},
+    )
+    try:
+        with _bootstrapping(cluster):
+            # of a peer of that name it renews address and key
+            pool_mirroring.use_token(cluster, pool, guest.token)
+        with as_peer(guest) as there:
+            if not any(
+                peer.site == site and peer.both_ways for peer in pool_mirroring.pool_peers(there, pool)
+            ):
+                text = (
+                    f"Site {guest.file.site} does not know this one as peer of pool {pool} although Ceph "
+                    "joined them."
+                )
+                raise StorageError(text)
+    except OneDRError:
+        pool_mirroring.remove_peers(cluster, pool, before)
+        raise
+    use_up(guest)
+    ledger.joined[guest.file.join_id] = {"site": guest.file.site, "at": now}
+    ledger.save(cluster)
+
+
+def use_up(guest: JoinSession) -> None:
+    """Remove what the file opens, and the user it comes as: from here on Ceph itself refuses it."""
+    file = guest.file
+    entity = f"{ceph_caps.JOIN_PREFIX}{file.join_id}"
+    with ceph_admin.join(entity, file.key, file.mon_host, file.site) as there:
+        there.store(_message(file.join_id), None)
+        there.remove_user(entity)

@@ -1,0 +1,251 @@
+"""`onedr setup`: look, plan, change, read back. It may be run again at any time.
+
+What is going to be changed is noted in the cluster first (ops.setup_ledger), so that a run that dies is gone
+on with, or taken back. A run needs no datastore: `onedr setup --pool` works before OpenNebula knows of the
+pool.
+"""
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from onedr.ceph import admin as ceph_admin
+from onedr.ceph import pool_mirroring
+from onedr.ceph.admin import Admin, Cluster
+from onedr.model.errors import OneDRError, PartialError, RefusedError, StorageError
+from onedr.model.types import CephAccess, Mode
+from onedr.opennebula.datastores import Datastore
+from onedr.pairing import collect as pairing_collect
+from onedr.pairing import join as pairing_join
+from onedr.pairing import plan as pairing_plan
+from onedr.pairing import teardown_plan, undo_log
+from onedr.pairing import verify as pairing_verify
+from onedr.pairing.apply import ChangeApplier
+from onedr.pairing.join import JoinSession
+from onedr.pairing.plan import Change, ChangeKind, DesiredState, PairingFacts, PairingPlan, Recorded
+from onedr.pairing.undo_log import UndoLog
+
+Event = dict[str, Any]
+_STARTS_S = 60
+
+
+@dataclass(frozen=True)
+class SetupRequest:
+    """What was asked for beside the wish.
+
+    `join`: path of the other site's file; `lasts_s`: how long ours is good.
+    """
+
+    admin: Admin
+    wish: DesiredState
+    join: str = ""
+    lasts_s: int = 86400
+    dry_run: bool = False
+    probe: bool = True
+    datastore: Datastore | None = None
+
+
+def run_setup(asked: SetupRequest) -> Iterator[Event]:
+    """Set this site up: an event for the plan, one for each change, a verdict. Raises OneDRError.
+
+    RefusedError with every reason when something is in the way; then nothing was changed. PartialError: it
+    was set up, and the proof failed that it mirrors.
+    """
+    pairing_collect.check_words(asked.wish)
+    with ceph_admin.connect_admin(asked.admin) as cluster:
+        ledger = undo_log.load_undo_log(cluster)
+        facts, guest = pairing_collect.gather(cluster, asked.admin.conf, asked.wish, ledger, asked.join)
+        plan = pairing_plan.plan_setup(facts, asked.wish)
+        yield told(plan, asked.dry_run, asked.wish.pool)
+        if plan.refusals:
+            raise RefusedError(" ".join(plan.refusals))
+        if asked.dry_run:
+            return
+        _clear(cluster, ledger)
+        yield from _Run(cluster, ledger, asked, facts, guest).do(plan)
+        unproven = []
+        if pool_mirroring.pool_peers(cluster, asked.wish.pool) and asked.probe:
+            started = any(change.kind is ChangeKind.DAEMON for change in plan.changes)
+            for event in _verify(asked, _reporting(cluster, started)):
+                unproven += [event["text"]] if event["level"] == "unproven" else []
+                yield event
+        site = asked.wish.site or facts.site or ""
+        yield {
+            "event": "verdict",
+            "message": _verdict(plan, asked, facts, site),
+            "changed": len(plan.changes),
+        }
+        if unproven:
+            raise PartialError(f"Set up, but: {' '.join(unproven)} Run it again when the cause is gone.")
+
+
+def _reporting(cluster: Cluster, started: bool) -> list[str]:
+    """The rbd-mirror daemons that report; one just started is waited for."""
+    end = time.monotonic() + (_STARTS_S if started else 0)
+    while not (found := cluster.mirror_daemons()) and time.monotonic() < end:
+        time.sleep(1)
+    return found
+
+
+def _verify(asked: SetupRequest, running: Sequence[str]) -> Iterator[Event]:
+    """As the datastore's user: so its rights are tried too."""
+    if not running:
+        text = (
+            "It is not proven yet that it mirrors: rbd-mirror does not run here. When it does: onedr setup "
+            "again."
+        )
+        yield {"event": "note", "level": "warning", "text": text}
+        return
+    wish = asked.wish
+    access = CephAccess(wish.pool, wish.user or asked.admin.user, asked.admin.conf, wish.keyfile)
+    yield from pairing_verify.verify(
+        access, Mode.SNAPSHOT if wish.schedule else Mode.JOURNAL, asked.datastore
+    )
+
+
+def needs(asked: SetupRequest) -> set[str]:
+    """What a person must still be asked: `site`, its name, and `file`, the one to write or to use."""
+    with ceph_admin.connect_admin(asked.admin) as cluster:
+        pool, ledger = asked.wish.pool, undo_log.load_undo_log(cluster)
+        missing = set()
+        if not asked.wish.site and cluster.stored(pool_mirroring.SITE_NAME) is None:
+            missing.add("site")
+        joined = pool_mirroring.application(cluster, pool) is not None and pool_mirroring.pool_peers(
+            cluster, pool
+        )
+        if not joined and not (
+            asked.wish.offer or asked.join or pairing_join.waiting(cluster, ledger, pool, time.time())
+        ):
+            missing.add("file")
+        return missing
+
+
+def _clear(cluster: Cluster, ledger: UndoLog) -> None:
+    """Join files that were used, or whose time is over, open nothing any more."""
+    old = pairing_join.stale(cluster, ledger, time.time())
+    for join_id in old:
+        pairing_join.withdraw(cluster, ledger, join_id)
+    if old:
+        ledger.save(cluster)
+
+
+def told(plan: PairingPlan, dry_run: bool, pool: str) -> Event:
+    """The event that shows a plan."""
+    steps = [{**step(each), "cost": each.cost} for each in plan.changes]
+    refusals, notes = list(plan.refusals), list(plan.notes)
+    return {
+        "event": "plan",
+        "pool": pool,
+        "dry_run": dry_run,
+        "refusals": refusals,
+        "steps": steps,
+        "notes": notes,
+    }
+
+
+def step(change: Change) -> Event:
+    """A change as part of an event."""
+    return {"kind": change.kind.value, "text": change.text, "now": change.now, "then": change.then}
+
+
+def _verdict(plan: PairingPlan, asked: SetupRequest, facts: PairingFacts, site: str) -> str:
+    done = (
+        f"{len(plan.changes)} change(s) made and read back." if plan.changes else "Nothing was to be changed."
+    )
+    if any(change.kind is ChangeKind.OFFER for change in plan.changes) or (facts.offered and not facts.peers):
+        path = asked.wish.offer or facts.offered
+        return (f"{done} Take {path} to the other site by a safe way (scp), and there: onedr setup … --join "
+                f"{Path(str(path)).name}. It works once, until its time is over.")
+    if facts.invitation is not None:
+        return (
+            f"{done} Pools {asked.wish.pool} of {site} and {facts.invitation.site} mirror each other. Remove "
+            f"{asked.join}."
+        )
+    return done
+
+
+class _Run:
+    """Making the changes of one plan."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        ledger: UndoLog,
+        asked: SetupRequest,
+        facts: PairingFacts,
+        guest: JoinSession | None,
+    ):
+        self.cluster, self.ledger, self.asked, self.facts, self.guest = cluster, ledger, asked, facts, guest
+        self.site = asked.wish.site or facts.site or ""
+        self.hands = ChangeApplier(cluster, asked.admin.conf, guest.record_key if guest else None)
+
+    def do(self, plan: PairingPlan) -> Iterator[Event]:
+        if not plan.changes:
+            return
+        before = list(self.ledger.changes)
+        self.ledger.announce(plan.changes, socket.gethostname())
+        self.ledger.save(self.cluster)
+        done: list[Change] = []
+        for change in plan.changes:
+            try:
+                self._make(change)
+            except OneDRError:
+                if change.kind is ChangeKind.PEER:
+                    self._take_back(done, before)
+                raise
+            done.append(change)
+            yield {"event": "step", **step(change)}
+        noted = {(each.kind, each.key) for each in self.ledger.changes}
+        self.ledger.settle(
+            {name: self.hands.read(*name) for change in done if (name := (change.kind, change.key)) in noted}
+        )
+        self.ledger.save(self.cluster)
+
+    def _make(self, change: Change) -> None:
+        wish = self.asked.wish
+        if change.kind is ChangeKind.OFFER:
+            key = self.hands.own_record_key()
+            path = Path(wish.offer).absolute()
+            pairing_join.offer(
+                self.cluster,
+                self.ledger,
+                path,
+                wish.pool,
+                self.site,
+                self.asked.lasts_s,
+                key,
+                wish.site_index,
+            )
+        elif change.kind is ChangeKind.PEER and self.guest is not None:
+            pairing_join.join_site(self.cluster, self.ledger, self.guest, self.site, time.time())
+        else:
+            self.hands.write(change)
+            read_back(self.hands, change)
+
+    def _take_back(self, done: list[Change], before: list[Recorded]) -> None:
+        """The other site refused after all: nothing of this run stays."""
+        for change in reversed(done):
+            if change.kind not in teardown_plan.UNTOUCHED:
+                self.hands.write(Change(change.kind, change.key, change.after, change.before, change.text))
+        self.ledger.changes = before
+        self.ledger.save(self.cluster)
+
+
+def read_back(hands: ChangeApplier, change: Change) -> None:
+    """Is it as it was meant to be? Raises StorageError."""
+    found = hands.read(change.kind, change.key)
+    surprising = found is None if change.kind is ChangeKind.KEY and change.after else found != change.after
+    if surprising and not (
+        change.kind is ChangeKind.SETTING
+        and change.after is not None
+        and pairing_plan.same_number(found, change.after)
+    ):
+        what = f"{change.kind.value} {change.key}".strip()
+        raise StorageError(
+            f"{what} is {pairing_plan.shown(change.kind, found)} after it was set to {change.then}; does "
+            "somebody else change it too?"
+        )

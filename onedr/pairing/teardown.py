@@ -1,0 +1,107 @@
+"""`onedr teardown`: what `onedr setup` changed at this site is taken back, and nothing else.
+
+It may be run again at any time.
+"""
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+from onedr.ceph import admin as ceph_admin
+from onedr.ceph import pool_mirroring
+from onedr.ceph.admin import Admin, Cluster
+from onedr.ceph.connection import Pool
+from onedr.check import probe_results
+from onedr.model.errors import FrontEndError, InputError, RefusedError
+from onedr.model.types import CephAccess
+from onedr.opennebula import datastores
+from onedr.opennebula.api import FrontEnd
+from onedr.pairing import collect as pairing_collect
+from onedr.pairing import join as pairing_join
+from onedr.pairing import run as pairing_run
+from onedr.pairing import teardown_plan, undo_log
+from onedr.pairing.apply import ChangeApplier
+from onedr.pairing.plan import PairingPlan
+from onedr.pairing.run import Event
+from onedr.pairing.undo_log import UndoLog
+
+
+def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
+    """Take back what `onedr setup` changed for a pool at this site.
+
+    Raises RefusedError while something there is protected.
+    """
+    with ceph_admin.connect_admin(admin) as cluster:
+        ledger = undo_log.load_undo_log(cluster)
+        if pool not in ledger.pools() and not any(entry["pool"] == pool for entry in ledger.offers.values()):
+            known = ", ".join(sorted(ledger.pools())) or "none"
+            raise InputError(
+                f"onedr setup changed nothing for pool {pool} in this cluster (for these it did: {known})."
+            )
+        _refuse_protected(cluster, pool)
+        hands = ChangeApplier(cluster, admin.conf)
+        host = socket.gethostname()
+        here = [each for each in ledger.changes if not each.host or each.host == host]
+        current = {(each.kind, each.key): hands.read(each.kind, each.key) for each in here}
+        plan = teardown_plan.undo(ledger.changes, current, pool, host, _in_use())
+        yield pairing_run.told(plan, dry_run, pool)
+        if dry_run:
+            return
+        yield from _undo(cluster, ledger, hands, plan, pool)
+        running = cluster.mirror_daemons()
+        more = (
+            f" rbd-mirror ({', '.join(running)}) reports still: end it."
+            if running and not ledger.changes
+            else ""
+        )
+        text = (
+            f"{len(plan.changes)} change(s) taken back.{more} The other site has its own: onedr teardown "
+            "there."
+        )
+        yield {"event": "verdict", "message": text, "changed": len(plan.changes)}
+
+
+def _undo(
+    cluster: Cluster, ledger: UndoLog, hands: ChangeApplier, plan: PairingPlan, pool: str
+) -> Iterator[Event]:
+    for join_id in [join_id for join_id, entry in ledger.offers.items() if entry["pool"] == pool]:
+        pairing_join.withdraw(cluster, ledger, join_id)
+        ledger.save(cluster)
+    for change in plan.changes:
+        hands.write(change)
+        pairing_run.read_back(hands, change)
+        yield {"event": "step", **pairing_run.step(change)}
+    if pool_mirroring.application(cluster, pool) is not None:
+        probe_results.forget_results(Pool(cluster.rados, cluster.pool(pool), CephAccess(pool)))
+    ledger.changes = teardown_plan.left(ledger.changes, pool, socket.gethostname())
+    ledger.save(cluster)
+
+
+def _refuse_protected(cluster: Cluster, pool: str) -> None:
+    try:
+        named = sorted(
+            each.name for each in datastores.all_of(FrontEnd()).values() if each.access.pool == pool
+        )
+    except FrontEndError as error:
+        text = (
+            f"Nothing is taken back: whether a datastore in pool {pool} is protected is not known ({error})"
+        )
+        raise RefusedError(text) from error
+    if named:
+        text = (
+            f"Nothing is taken back: {', '.join(named)} is protected in pool {pool}. First: onedr disable "
+            f"{named[0]}."
+        )
+        raise RefusedError(text)
+    count = pool_mirroring.mirrored(cluster, pool) if pool_mirroring.application(cluster, pool) else 0
+    if count:
+        raise RefusedError(
+            f"Nothing is taken back: {count} image(s) of pool {pool} are mirrored still, or copies of the "
+            "other site's: first disable the datastore at the site that writes them."
+        )
+
+
+def _in_use() -> set[str]:
+    """Ceph users as which datastores of this front-end come."""
+    found = [pairing_collect.user_of(element) for element in FrontEnd().datastores()]
+    return {f"client.{user}" for user in found if user}

@@ -1,1 +1,0 @@
-"""Pure decisions: facts in, verdicts and ordered steps out. No I/O, no clock, no randomness."""

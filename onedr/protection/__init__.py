@@ -1,0 +1,1 @@
+"""Day to day: enable, disable, reconcile, keeper, status, flatten, delete."""

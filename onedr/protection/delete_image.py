@@ -1,0 +1,94 @@
+"""Removing an image, and the cases in which that is refused because data would be lost (P7, DESIGN §5)."""
+from __future__ import annotations
+
+import rbd
+from lxml import etree
+
+from onedr.ceph import connection, disk_snapshots, images, mirroring
+from onedr.ceph.connection import Pool
+from onedr.model import names, parsing, template
+from onedr.model.errors import FrontEndError, InputError, RefusedError
+from onedr.model.types import CephAccess
+from onedr.opennebula.api import FrontEnd
+from onedr.opennebula.vm_template import ORIGIN
+from onedr.protection.delete_rules import RemovalFacts, refusal
+
+
+def remove_image(image: etree._Element, access: CephAccess, trash: bool) -> None:
+    """Remove `<IMAGE>`'s RBD image.
+
+    Raises RefusedError, whose sentence is then also the image's DR_MESSAGE.
+    """
+    source = parsing.source(image.findtext("SOURCE") or "")
+    image_id = parsing.integer(image, "ID")
+    with connection.connect(CephAccess(source.pool, access.user, access.conf, access.keyfile)) as pool:
+        try:
+            if pool.exists(source.name):
+                reason = refusal(_facts(pool, source.name, image))
+                if reason:
+                    raise RefusedError(f"Image {image_id} ({source}) is not removed: {reason}")
+                if trash:
+                    images.move_to_trash(pool, source.name)
+                else:
+                    images.remove_image(pool, source.name)
+            disk_snapshots.remove_leftovers(pool, source.name)
+        except RefusedError as error:
+            _tell(image_id, str(error))
+            raise
+
+
+def remove_unregistered(image: etree._Element, site_index: int, access: CephAccess) -> None:
+    """Remove what a killed run made, or half made, for an image whose SOURCE oned never learned.
+
+    Usually there is nothing.
+    """
+    image_id = parsing.integer(image, "ID")
+    name, what = names.image(image_id, site_index), f"image {image_id}"
+    try:
+        with connection.connect(access) as pool:
+            if pool.exists(name) and images.is_mine(pool, name, what):
+                images.remove_image(pool, name)
+            elif pool.exists(name):
+                images.remove_unfinished(pool, name, what)
+    except InputError:
+        return  # no such pool or user: that is why its creation failed
+
+
+def _facts(pool: Pool, name: str, image: etree._Element) -> RemovalFacts:
+    with pool.image(name, read_only=True) as opened:
+        mirrored = mirroring.mirror_mode(opened) is not None
+        primary = mirroring.is_primary(opened)
+        replaying = mirrored and primary and _peer_copy(opened)
+    own = image.find("TEMPLATE")
+    made_at = images.maker(pool, name).get("fsid", pool.fsid())
+    return RemovalFacts(
+        mirrored=mirrored,
+        primary=primary,
+        peer_copy=replaying,
+        from_peer=made_at != pool.fsid() or bool(image.findtext(f"TEMPLATE/{ORIGIN}")),
+        children=tuple(images.children(pool, name)),
+        same_source=tuple(_others(str(image.findtext("SOURCE")), parsing.integer(image, "ID"))),
+        unprotected_by_user=own is not None
+        and template.get(template.from_element(own), "DR_PROTECT").upper() == "NO",
+    )
+
+
+def _peer_copy(image: rbd.Image) -> bool:
+    try:
+        return mirroring.remote_replaying(image)
+    except rbd.Error:
+        return False  # unknown counts as no copy: the removal is refused
+
+
+def _others(source: str, image_id: int) -> list[str]:
+    return [
+        f"{other.findtext('ID')} ({other.findtext('NAME')})" for other in FrontEnd().images()
+        if other.findtext("SOURCE") == source and other.findtext("ID") != str(image_id)
+    ]
+
+
+def _tell(image_id: int, message: str) -> None:
+    try:
+        FrontEnd(limit_s=5).update_image(image_id, (("DR_MESSAGE", message),))
+    except FrontEndError:
+        return  # the driver's own answer still carries the reason

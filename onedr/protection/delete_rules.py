@@ -1,0 +1,40 @@
+"""May an image be removed? Only where no good copy is lost by it (P7)."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RemovalFacts:
+    """What is known of an RBD image when its removal is asked."""
+
+    mirrored: bool
+    primary: bool
+    peer_copy: bool  # the peer's rbd-mirror reports that it holds a replaying copy
+    from_peer: bool  # it was made at the other site and taken over
+    children: tuple[str, ...]
+    same_source: tuple[str, ...]
+    unprotected_by_user: bool  # DR_PROTECT=NO on the image itself
+
+
+def refusal(facts: RemovalFacts) -> str | None:
+    """None when the image may go, else why not and what to do."""
+    if facts.same_source:
+        others = ", ".join(facts.same_source)
+        return (
+            f"image {others} has the same SOURCE; its data would go too. Keep this entry, or delete that one "
+            "first."
+        )
+    if facts.children:
+        return f"it is the base of {', '.join(facts.children)}. Delete these first."
+    if facts.mirrored and not facts.primary:
+        return (
+            "it is this site's copy of the peer's data. Delete the image at the peer, or end its protection "
+            "there."
+        )
+    if facts.from_peer and not facts.peer_copy and not facts.unprotected_by_user:
+        return (
+            "it was taken over from the peer and holds the only good copy. "
+            "If it shall really go, set DR_PROTECT=NO on the image first and delete it again."
+        )
+    return None

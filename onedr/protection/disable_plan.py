@@ -1,0 +1,166 @@
+"""Moving a datastore out of protection: what is in the way, what is done in which order, what is to know.
+
+Pure.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from onedr.model.template import Pairs
+from onedr.protection.enable_plan import (
+    CEPH_MODE,
+    DRIVER,
+    STOCK,
+    ConversionItem,
+    ConversionPlan,
+    DatastoreFacts,
+    ItemVerdict,
+    Vm,
+    first_few,
+)
+
+
+@dataclass(frozen=True)
+class DisableFacts:
+    """Everything `disable` decides on."""
+
+    datastore: DatastoreFacts
+    confirm: str
+    dry_run: bool
+    items: tuple[ConversionItem, ...] = ()
+    vms: tuple[Vm, ...] = ()
+    interrupted: str = ""  # verb of a run that died on the way
+    peer_proven: bool = False  # the peer's copies were seen there
+
+
+def disable_plan(facts: DisableFacts) -> ConversionPlan:
+    """What disabling does, or why it is refused: every reason at once."""
+    datastore = facts.datastore
+    verdicts = disable_verdicts(facts.items)
+    acting = [verdict.item for verdict in verdicts if verdict.what == "act"]
+    mirrored = [item for item in acting if item.mode]
+    refusals = datastore.refusals() + _unsafe(facts)
+    if not refusals and not facts.dry_run and facts.confirm != datastore.name:
+        refusals.append(
+            f"Disabling deletes the peer's copies of {len(mirrored)} image(s) and disk(s). Confirm it with "
+            f"the datastore's name: --confirm {datastore.name} (or DR_CONFIRM)."
+        )
+    if refusals:
+        return ConversionPlan(tuple(refusals), (), (), (), verdicts)
+    ours = [str(vm) for vm in facts.vms if vm.driver == DRIVER]
+    warnings = (
+        []
+        if facts.peer_proven or not mirrored
+        else [
+            "The peer's images cannot be read: it removes its copies when its rbd-mirror hears of it; look "
+            "there afterwards."
+        ]
+    )
+    if ours:
+        warnings.append(
+            f"Disks made while it was protected keep the driver ceph_dr: {first_few(ours)}. Leave OneDR's "
+            "drivers installed until these VMs are gone or their disks made anew."
+        )
+    changes = _stock_changes(datastore)
+    steps = (
+        ("It is a stock datastore already.",)
+        if not changes and not acting
+        else (
+            "Set DR_PROTECT=NO and the drivers ceph in one update; wait until the keeper has ended.",
+            f"End the mirroring of {len(mirrored)} image(s) and disk(s), clones before their bases: the "
+            f"peer's copies are deleted. Take features and metadata off {len(acting)}.",
+            "Remove the DR_ attributes.",
+        )
+    )
+    return ConversionPlan((), tuple(warnings), changes, steps, verdicts)
+
+
+def _stock_changes(datastore: DatastoreFacts) -> Pairs:
+    drivers = (("DS_MAD", datastore.ds_mad), ("TM_MAD", datastore.tm_mad))
+    changed = tuple((key, STOCK) for key, there in drivers if there != STOCK)
+    if not changed and not any(key.startswith("DR_") for key, _ in datastore.attributes):
+        return ()
+    message = "It is being disabled. If that ended on the way, run onedr disable again."
+    return (
+        *changed,
+        ("DR_PROTECT", "NO"),
+        ("DR_STATE", "UNPROTECTED"),
+        ("DR_ROLE", "unprotected"),
+        ("DR_MESSAGE", message),
+    )
+
+
+def disable_verdicts(items: Iterable[ConversionItem]) -> tuple[ItemVerdict, ...]:
+    """What becomes of each item: `done` is one on which nothing of OneDR is."""
+    return tuple(ItemVerdict(item, *_disable_verdict(item)) for item in items)
+
+
+def _disable_verdict(item: ConversionItem) -> tuple[str, str]:
+    if item.unreadable:
+        return "act", item.obstacle
+    if not item.exists:
+        return "leave", "there is no RBD image of this name"
+    if not item.primary:
+        return "leave", "it is the peer's copy here"
+    if item.used_by:
+        return "leave", f"other images are clones of it: {item.used_by}"
+    if item.obstacle and not (item.mode or item.traces):
+        return "leave", item.obstacle
+    return ("act", "") if item.mode or item.traces else ("done", "nothing of OneDR is on it")
+
+
+def _unsafe(facts: DisableFacts) -> list[str]:
+    found = []
+    if facts.interrupted:
+        found.append(
+            f"The last {facts.interrupted} died on the way. Finish it first: onedr {facts.interrupted}."
+        )
+    unknown = [f"{item.label}: {item.obstacle}" for item in facts.items if item.unreadable]
+    if unknown:
+        found.append(
+            f"What is on these images is not known: {first_few(unknown)}. Repair or delete them first."
+        )
+    split = [item.label for item in facts.items if item.split]
+    if split:
+        found.append(
+            f"Primary at both sites: {first_few(split)}. Settle which copy is the good one first; see "
+            "docs/states.md."
+        )
+    theirs = [item.label for item in facts.items if item.mode and not item.primary]
+    if theirs:
+        found.append(
+            f"This site only receives {first_few(theirs)}: end the protection at the peer, which is their "
+            "primary."
+        )
+    ours = [item for item in facts.items if item.mode and item.primary]
+    only = [item.label for item in ours if item.from_peer and item.wanted and not item.copied]
+    if only:
+        found.append(
+            f"Taken over from the peer, and the peer has no complete copy: {first_few(only)}. Disabling "
+            "would end the way back; wait until there is one, or set DR_PROTECT=NO on these images first."
+        )
+    return found
+
+
+def children_first(items: Iterable[ConversionItem], pool: str) -> list[list[ConversionItem]]:
+    """Groups to be worked on one after the other: no item is in a later group than what it is a clone of."""
+    by_name = {f"{pool}/{item.name}": item for item in items}
+
+    def depth(item: ConversionItem, seen: tuple[str, ...] = ()) -> int:
+        parent = by_name.get(item.parent)
+        return 0 if parent is None or item.name in seen else 1 + depth(parent, (*seen, item.name))
+
+    groups: dict[int, list[ConversionItem]] = {}
+    for item in by_name.values():
+        groups.setdefault(depth(item), []).append(item)
+    return [groups[level] for level in sorted(groups, reverse=True)]
+
+
+def stock_attributes(attributes: Pairs, keep_ceph_mode: bool) -> Pairs:
+    """A datastore's attributes without OneDR's. `keep_ceph_mode`: some VM's disks still have the driver
+    ceph_dr, and could not be deployed on a stock `ceph` system datastore without these (ONED-FACTS §7,
+    check_tm_mad).
+    """
+    ours = () if keep_ceph_mode else tuple(key for key, _ in CEPH_MODE)
+    return tuple((key, value) for key, value in attributes if not key.startswith("DR_") and key not in ours)

@@ -1,0 +1,293 @@
+"""`enable`: a stock Ceph datastore with running VMs becomes protected; nothing moves, nothing stops.
+
+Safe to run again.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lxml import etree
+
+from onedr.ceph import connection, mirroring, parallel, space
+from onedr.ceph.connection import Pool
+from onedr.model import template
+from onedr.model.errors import FrontEndError, OneDRError, RefusedError, StorageError
+from onedr.model.names import is_ours
+from onedr.model.template import Pairs
+from onedr.model.types import PeerState, Settings
+from onedr.opennebula import datastores
+from onedr.opennebula.api import FrontEnd, attributes, number
+from onedr.opennebula.ceph_access import ceph_access
+from onedr.protection import contents, enable_plan, keeper_lock, reconcile
+from onedr.protection.enable_plan import ConversionItem, ConversionPlan
+from onedr.replication import peer_ceph
+from onedr.replication.mirror_image import note_problem, parent_of
+from onedr.runs import journal
+
+Emit = Callable[[dict[str, Any]], None]
+_PEER_LIMIT_S = 10
+_SYSTEM_DATASTORE = "1"
+_LISTS = (("TM_MAD", "ARGUMENTS"), ("DATASTORE_MAD", "ARGUMENTS"))
+
+
+@dataclass(frozen=True)
+class ConversionOutcome:
+    """How it ended; `failed` and `waiting` by item."""
+
+    message: str
+    failed: dict[str, str]
+    waiting: dict[str, str]
+
+
+def enable(
+    datastore_id: int, asked: Pairs, dry_run: bool, emit: Emit, frontend: FrontEnd
+) -> ConversionOutcome | None:
+    """Protect a datastore with the DR_ attributes `asked`. Events go to `emit`; returns None after a dry run.
+
+    Raises RefusedError before anything was changed when something is in the way, FrontEndError when oned
+    refuses the drivers.
+    """
+    element = frontend.datastore(datastore_id)
+    refusals = datastore_facts(element).refusals()
+    if refusals:
+        raise RefusedError(" ".join(refusals))
+    with connection.connect(ceph_access(attributes(element))) as pool:
+        plan = enable_plan.enable_plan(_facts(pool, element, asked, frontend))
+        emit(describe_conversion(plan, str(element.findtext("NAME"))))
+        if plan.refusals:
+            raise RefusedError(" ".join(plan.refusals))
+        if dry_run:
+            return None
+        with journal.Run(pool, "enable"):
+            return _Enable(pool, datastore_id, plan, emit, frontend).execute()
+
+
+def datastore_facts(element: etree._Element) -> enable_plan.DatastoreFacts:
+    """A datastore as policy sees it."""
+    return enable_plan.DatastoreFacts(
+        str(element.findtext("NAME")), str(element.findtext("TYPE")), str(element.findtext("DS_MAD")),
+        str(element.findtext("TM_MAD")), attributes(element),
+    )
+
+
+def describe_conversion(plan: ConversionPlan, name: str) -> dict[str, Any]:
+    """The plan as an event: what a person sees before anything is changed."""
+    return {
+        "event": "plan",
+        "datastore": name,
+        "refusals": list(plan.refusals),
+        "warnings": list(plan.warnings),
+        "changes": dict(plan.changes),
+        "steps": list(plan.steps),
+        "items": [
+            {
+                "name": verdict.item.name,
+                "label": verdict.item.label,
+                "size": verdict.item.size,
+                "what": verdict.what,
+                "reason": verdict.reason,
+            }
+            for verdict in plan.verdicts
+        ],
+    }
+
+
+def _facts(pool: Pool, element: etree._Element, asked: Pairs, frontend: FrontEnd) -> enable_plan.EnableFacts:
+    datastore, datastore_id = datastore_facts(element), number(element, "ID")
+    facts = enable_plan.EnableFacts(datastore, asked, pool_problem=mirroring.pool_ready(pool) or "")
+    refused = enable_plan.enable_plan(replace(facts, systems=(enable_plan.DRIVER,))).refusals
+    if refused:  # not a datastore to look into, or attributes that say nothing: all that is known by now
+        return facts
+    settings = enable_plan.settings_of(datastore, asked)
+    items = tuple(
+        replace(item, held=_held(pool, item))
+        if enable_plan.flattens(settings) and item.parent and item.primary
+        else item
+        for item in contents.items(pool, datastore_id, settings, frontend)
+    )
+    there, free_there = _peer(pool, settings)
+    need = enable_plan.bytes_needed(items, settings)
+    return replace(
+        facts,
+        items=items,
+        vms=contents.vms(datastore_id, frontend),
+        one_way=mirroring.one_way(pool),
+        unknown_to_oned=unknown_to_oned(frontend),
+        systems=_systems(element, frontend),
+        there=there,
+        lack=(space.lack(pool, pool.access.data_pool or pool.access.pool, need) or "") if need else "",
+        free_there=free_there,
+    )
+
+
+def _held(pool: Pool, item: ConversionItem) -> int:
+    with pool.image(item.name, read_only=True) as image:
+        parent = parent_of(image)
+        return space.held(pool, parent, int(image.size())) if parent else 0
+
+
+def _systems(element: etree._Element, frontend: FrontEnd) -> tuple[str, ...]:
+    """TM_MAD of the system datastores that share a cluster with it."""
+    clusters = {cluster.text for cluster in element.iterfind("CLUSTERS/ID")}
+    return tuple(
+        str(other.findtext("TM_MAD"))
+        for other in frontend.datastores()
+        if other.findtext("TYPE") == _SYSTEM_DATASTORE
+        and clusters & {found.text for found in other.iterfind("CLUSTERS/ID")}
+    )
+
+
+def unknown_to_oned(frontend: FrontEnd) -> tuple[str, ...]:
+    """Which lists of oned.conf do not name ceph_dr: oned accepts the driver then and fails at the first VM.
+    """
+    conf = template.parse_xml(frontend.call("system.config"))
+    lists = [f"{name}/{part}" for name, part in _LISTS if not _named(conf.findtext(f"{name}/{part}") or "")]
+    sections = [name for name in ("TM_MAD_CONF", "DS_MAD_CONF") if enable_plan.DRIVER not in
+                {found.text for found in conf.iterfind(f"{name}/NAME")}]
+    return (*lists, *sections)
+
+
+def _named(arguments: str) -> bool:
+    return any(enable_plan.DRIVER in word.split(",") for word in arguments.split())
+
+
+def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | None]:
+    """Names at the peer that are not copies, and the bytes free there; (None, None) when it cannot be read.
+    """
+    sight = peer_ceph.probe_peer(pool, settings)
+    if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
+        return None, None
+    try:
+        with peer_ceph.open_peer(sight, pool.access.pool) as there:
+            found = parallel.each(
+                filter(is_ours, there.names()), lambda name: is_its_own(there, name), _PEER_LIMIT_S, 16
+            )
+            pools = there.mon(prefix="df")["pools"]
+    except OneDRError:
+        return None, None  # said in a warning: equal names are not known then
+    if any(isinstance(own, OneDRError) for own in found.values()):
+        return None, None
+    free = next(
+        (int(entry["stats"]["max_avail"]) for entry in pools if entry["name"] == pool.access.pool), None
+    )
+    return frozenset(name for name, own in found.items() if own), free
+
+
+def is_its_own(there: Pool, name: str) -> bool:
+    """Is there an image of this name that is no copy of ours?"""
+    if not there.exists(name):
+        return False
+    with there.image(name, read_only=True) as image:
+        # one that rbd-mirror just removes is still listed
+        return mirroring.claims(image) or not mirroring.is_listed(there, image)
+
+
+class _Enable:
+    """One run. Each object is read back from Ceph after reconcile was at it."""
+
+    def __init__(self, pool: Pool, datastore_id: int, plan: ConversionPlan, emit: Emit, frontend: FrontEnd):
+        self.pool, self.datastore_id, self.plan, self.emit, self.frontend = (
+            pool,
+            datastore_id,
+            plan,
+            emit,
+            frontend,
+        )
+        self.items = [verdict.item for verdict in plan.verdicts]
+        self.results: dict[str, tuple[str, str]] = {}  # item's label -> result, why
+        self.here = pool.fsid()
+
+    def execute(self) -> ConversionOutcome:
+        # a keeper that begins now would do the same at the same time; one at work does no harm
+        keeper_lock.pause_keeper(self.datastore_id)
+        try:
+            datastore = self._update()
+            self.items = list(contents.items(self.pool, self.datastore_id, datastore.settings, self.frontend))
+            report = reconcile.turn(self.pool, datastore, self.frontend, self._through)
+            for item in self.items:
+                result, _ = self.results.get(item.label, ("", ""))
+                # came meanwhile; its VM's record failed
+                if not result or (result == "done" and item.name in report.failed):
+                    self._tell(item, report)
+        finally:
+            keeper_lock.resume_keeper(self.datastore_id)
+            keeper_lock.wake_keeper(self.datastore_id)
+        return self._finish(report)
+
+    def _update(self) -> datastores.Datastore:
+        """One update, so that there is no datastore half enabled; read back."""
+        if self.plan.changes:
+            try:
+                self.frontend.update_datastore(self.datastore_id, self.plan.changes)
+            except FrontEndError as error:
+                message = f"Nothing was changed: oned refuses to make it a ceph_dr datastore. {error}"
+                raise FrontEndError(message, error.code) from error
+        element = self.frontend.datastore(self.datastore_id)
+        found = attributes(element)
+        missing = [key for key, value in self.plan.changes if template.get(found, key) != value]
+        if missing or not datastore_facts(element).enabled:
+            what = ", ".join(missing) or "the drivers"
+            raise StorageError(f"oned accepted the update, but {what} did not change; see oned.log.")
+        return datastores.from_element(element)
+
+    def _through(self, holder: str, report: reconcile.Report) -> None:
+        for item in self.items:
+            if item.holder == holder:
+                self._tell(item, report)
+
+    def _tell(self, item: ConversionItem, report: reconcile.Report) -> None:
+        result, why = self._result(item, report)
+        self.results[item.label] = (result, why)
+        self.emit({
+            "event": "item", "name": item.name, "label": item.label, "result": result, "detail": why,
+            "number": len(self.results), "total": len(self.items),
+        })
+
+    def _result(self, item: ConversionItem, report: reconcile.Report) -> tuple[str, str]:
+        seen = contents.collect_contents(self.pool, item, self.here)
+        verdict = next(found for found in enable_plan.enable_verdicts([seen]))
+        failure = report.failed.get(item.name) or report.failed.get(item.holder)
+        if failure and verdict.what != "leave":
+            return "failed", failure
+        if verdict.what == "done":
+            if item.name in report.waiting:  # a keeper was quicker, so that our own try was refused
+                note_problem(self.pool, item.name, None)
+            return "done", "mirrored"
+        if verdict.what == "act":
+            reason = report.waiting.get(item.name)
+            return (
+                ("waiting", reason)
+                if reason
+                else ("failed", "its mirroring did not begin; onedr reconcile tries again")
+            )
+        return {"wait": "waiting", "leave": "left out"}[verdict.what], verdict.reason
+
+    def _finish(self, report: reconcile.Report) -> ConversionOutcome:
+        def those(wanted: str) -> dict[str, str]:
+            return {label: why for label, (result, why) in self.results.items() if result == wanted}
+
+        labels = {item.name for item in self.items} | {item.holder for item in self.items}
+        failed = {
+            **those("failed"),
+            **{what: why for what, why in report.failed.items() if what not in labels},
+        }
+        waiting, left, done = those("waiting"), those("left out"), those("done")
+        text = (
+            f"{len(done)} of {len(self.results)} mirrored, {len(waiting)} waiting, {len(failed)} failed, "
+            f"{len(left)} left out."
+        )
+        text += " The keeper goes on with the rest and follows the first copies: onedr status."
+        self.emit(
+            {
+                "event": "verdict",
+                "message": text,
+                "done": sorted(done),
+                "waiting": waiting,
+                "failed": failed,
+                "left_out": left,
+                "warnings": list(self.plan.warnings),
+            }
+        )
+        return ConversionOutcome(text, failed, waiting)

@@ -1,0 +1,158 @@
+"""The keeper: follows first copies, sets time marks, shows the state in the datastore's attributes.
+
+One short-lived process per datastore, woken by drivers, hooks and the datastore's monitor action; it ends by
+itself after LIFE_S, when its front-end stops answering, or at once when another one is at work. Its process:
+`onedr.driver.keeper_process`.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+import rbd
+
+from onedr.ceph import mirroring, parallel
+from onedr.ceph.connection import Pool
+from onedr.host import config as host_config
+from onedr.model import template
+from onedr.model.records import Mark
+from onedr.model.types import PeerState, Role, Settings
+from onedr.opennebula import datastores
+from onedr.opennebula.api import FrontEnd, attributes
+from onedr.opennebula.datastores import Datastore
+from onedr.protection import flatten, keeper_lock, reconcile, status
+from onedr.protection.reconcile import Report
+from onedr.replication import records
+from onedr.replication.mirror_image import note_problem
+
+LIFE_S = 330  # a little more than oned's default monitor interval, which wakes it again
+LONGEST_S = 4 * 3600  # while disks are being flattened; what is cut short begins again where it ended
+BEAT_S = 5.0  # between time marks of disks in use: what a recovery point may be too old by
+EAGER_S = 1.0  # between looks while first copies are outstanding, and at the least: hooks come in storms
+SURVEY_S = 30.0  # between full turns
+_MARK_LIMIT_S = 10
+
+
+class Keeper:
+    """Keeps one datastore.
+
+    `survey` and `beat` are single turns; `keep` does both until the end of its life.
+    """
+
+    def __init__(self, pool: Pool, datastore_id: int, frontend: FrontEnd):
+        self._pool, self._id, self._frontend = pool, datastore_id, frontend
+        self._complete: set[str] = set()  # copies seen replaying: their marks may be trusted
+        self._in_use: set[str] = set()
+        self._mirrored: set[str] = set()
+        self._report = Report()
+        self._peer_answers = False
+        self._point_shown = -SURVEY_S
+        self._datastore: Datastore | None = None
+        self._flattener = flatten.Flattener(pool, Settings())
+        at_once = host_config.limits().flatten_at_once
+        self._queue = flatten.Queue(self._flattener, flatten.flatten_lock(pool, datastore_id), at_once)
+        self._flattened = 0  # how many of the queue's ends were seen
+
+    def keep(self, life_s: float) -> None:
+        """Work until the life is over or this site stopped being the primary.
+
+        Raises OneDRError when its world is gone.
+        """
+        try:
+            self._keep(life_s)
+        finally:
+            self._queue.stop()  # a lock left behind would hold a VM up for 30 s
+
+    def _keep(self, life_s: float) -> None:
+        begun = time.monotonic()
+        next_survey, pause_s = 0.0, EAGER_S
+        while time.monotonic() < begun + (LONGEST_S if self._queue.busy else life_s):
+            through = self._moved_on()
+            news = keeper_lock.has_news(self._id) or through
+            if news or time.monotonic() >= next_survey:
+                pause_s = EAGER_S if news else pause_s
+                role = self.survey()
+                if role is not Role.PRIMARY:
+                    return
+                pause_s = self._pause(pause_s)
+                next_survey = time.monotonic() + pause_s
+            self.beat(self._in_use & self._complete)
+            self._wait(EAGER_S if self._report.awaiting or self._queue.busy else min(pause_s, BEAT_S))
+
+    def _moved_on(self) -> bool:
+        """Go on with clones: mirror those whose base has arrived, flatten. Returns whether any is through."""
+        self._queue.step()
+        flatten.heed_removals(self._pool, self._queue)
+        for name, text in self._queue.running().items():
+            with suppress(rbd.ImageNotFound):
+                note_problem(self._pool, name, text)
+        before, self._flattened = self._flattened, self._queue.finished
+        admitted = self._datastore is not None and reconcile.admit(self._pool, self._datastore, self._report)
+        return admitted or self._flattened > before
+
+    def _pause(self, last_s: float) -> float:
+        """Until the next survey: short while first copies are expected soon, longer and longer when they
+        take their time.
+        """
+        if not self._mirrored - self._complete or not self._peer_answers:
+            return SURVEY_S
+        return min(last_s * 1.3, SURVEY_S)
+
+    def _wait(self, seconds: float) -> None:
+        begun = time.monotonic()
+        time.sleep(EAGER_S)
+        while time.monotonic() < begun + seconds and not keeper_lock.has_news(self._id, peek=True):
+            time.sleep(0.2)
+
+    def survey(self) -> Role:
+        """Reconcile, look at the copies, mark what completed, show the state. Returns this site's role."""
+        self._datastore = datastore = datastores.from_element(self._frontend.datastore(self._id))
+        self._flattener.settings = datastore.settings
+        self._report = report = reconcile.turn(self._pool, datastore, self._frontend, queue=self._queue)
+        self._in_use, self._mirrored = report.in_use, report.mirrored
+        seen = status.view(self._pool, datastore, self._frontend)
+        self._peer_answers = seen.copies.sight.peer is PeerState.ANSWERS
+        complete = {name for name, copy in seen.copies.by_name.items() if copy.complete and not copy.primary}
+        if not self._peer_answers:  # marks go on: they tell later what only this site's disks hold
+            complete |= self._complete
+        fresh = (complete & self._mirrored) - self._complete
+        self._complete = complete & self._mirrored
+        self.beat(fresh | (self._complete - self._in_use))
+        parallel.each(sorted(fresh), self._publish, _MARK_LIMIT_S, 16)
+        self._show(datastore, seen)
+        return seen.verdict.role
+
+    def beat(self, names: Iterable[str]) -> None:
+        """Set the time mark on images whose copies replay."""
+        parallel.each(sorted(names), self._mark, _MARK_LIMIT_S, 16)
+
+    def _mark(self, name: str) -> None:
+        with self._pool.image(name) as image:
+            if mirroring.is_primary(image):
+                records.write_mark(image, Mark(time.time(), True))
+
+    def _publish(self, name: str) -> None:
+        """The first mark of a copy travels at once, also in snapshot mode."""
+        with self._pool.image(name) as image:
+            if mirroring.is_primary(image):
+                mirroring.publish_changes(self._pool, image)
+
+    def _show(self, datastore: Datastore, seen: status.View) -> None:
+        points = [status.point_of(fact, seen) for fact in seen.facts if fact.mode is not None]
+        known = [point for point in points if point is not None]
+        current = status.attributes_of(seen)
+        if known and len(known) == len(points):
+            current["DR_RECOVERY_POINT"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(known)))
+        there = attributes(self._frontend.datastore(datastore.datastore_id))
+        changed = {key: value for key, value in current.items() if template.get(there, key) != value}
+        if set(changed) - {"DR_RECOVERY_POINT"} or self._point_is_old(changed):
+            self._frontend.update_datastore(datastore.datastore_id, tuple(changed.items()))
+
+    def _point_is_old(self, changed: dict[str, str]) -> bool:
+        """A new recovery point alone is written every SURVEY_S: each update makes oned run hooks."""
+        now = time.monotonic()
+        if "DR_RECOVERY_POINT" not in changed or now - self._point_shown < SURVEY_S:
+            return False
+        self._point_shown = now
+        return True

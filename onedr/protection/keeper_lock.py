@@ -1,0 +1,90 @@
+"""Wake the keeper of a datastore: the background work that follows first copies and sets time marks."""
+from __future__ import annotations
+
+import fcntl
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from onedr.host import bridge, process
+from onedr.host.paths import places
+
+_held: dict[int, ExitStack] = {}
+
+
+def wake_keeper(datastore_id: int) -> None:
+    """Tell the keeper at work that there is news, or start one, detached.
+
+    Failing to start fails nobody's action.
+    """
+    front_end = bridge.bridge_session()
+    if front_end is not None:
+        front_end.call("wake", datastore_id=datastore_id)
+        return
+    try:
+        with only_one(datastore_id) as free:
+            if not free:
+                news(datastore_id).touch()
+                return
+        log = places().state / f"keeper-{datastore_id}.log"
+        process.detach([sys.executable, "-m", "onedr.driver.keeper_process", str(datastore_id)], b"", log)
+    except OSError as error:
+        print(f"WARN: the keeper of datastore {datastore_id} did not start: {error}", file=sys.stderr)
+
+
+@contextmanager
+def only_one(datastore_id: int) -> Iterator[bool]:
+    """Hold the keeper's place while the block runs; False when another process holds it."""
+    path = places().state / f"keeper-{datastore_id}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def pause_keeper(datastore_id: int) -> bool:
+    """Take the keeper's place until `let_go` or this process's end; False when a keeper is at work."""
+    front_end = bridge.bridge_session()
+    if front_end is not None:
+        return bool(front_end.call("hold", datastore_id=datastore_id)[0])
+    if datastore_id in _held:
+        return True
+    stack = ExitStack()
+    if not stack.enter_context(only_one(datastore_id)):
+        stack.close()
+        return False
+    _held[datastore_id] = stack
+    return True
+
+
+def resume_keeper(datastore_id: int) -> None:
+    """Give the place that `hold` took back."""
+    front_end = bridge.bridge_session()
+    if front_end is not None:
+        front_end.call("let_go", datastore_id=datastore_id)
+        return
+    if datastore_id in _held:
+        _held.pop(datastore_id).close()
+
+
+def news(datastore_id: int) -> Path:
+    """The file whose presence says that something happened since the keeper last looked."""
+    return places().state / f"keeper-{datastore_id}.news"
+
+
+def has_news(datastore_id: int, peek: bool = False) -> bool:
+    """Did something happen since the last look? Forgotten by the look, unless it is but a peek."""
+    front_end = bridge.bridge_session()
+    if front_end is not None:
+        return bool(front_end.call("news", datastore_id=datastore_id, peek=peek)[0])
+    path = news(datastore_id)
+    if not path.exists():
+        return False
+    if not peek:
+        path.unlink(missing_ok=True)
+    return True

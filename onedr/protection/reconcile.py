@@ -1,0 +1,290 @@
+"""Repair what events missed: compare what oned knows, what Ceph holds and what the records say (DESIGN §4,
+P40).
+"""
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any
+
+import rados
+import rbd
+from lxml import etree
+
+from onedr.ceph import connection, mirroring, parallel
+from onedr.ceph.connection import Pool
+from onedr.host import config as host_config
+from onedr.model import names, parsing
+from onedr.model.errors import InputError, OneDRError
+from onedr.model.settings import wants_protection
+from onedr.model.types import Mode
+from onedr.opennebula import datastores as opennebula_datastores
+from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula.api import FrontEnd, attributes, number
+from onedr.opennebula.datastores import Datastore
+from onedr.opennebula.vm_template import is_of_drill
+from onedr.protection import flatten, keeper_lock, publish_site_info
+from onedr.protection.flatten import Queue
+from onedr.rejoin import guard
+from onedr.replication import clone_order, preserved_copies, write_records
+from onedr.replication.mirror_image import (
+    PROBLEM_KEY,
+    Waiting,
+    begin,
+    mirror_identity,
+    must_flatten,
+    note_problem,
+    sign_identity,
+)
+
+_USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
+_IGNORED_VMS = ("DONE", "CLONING", "CLONING_FAILURE")
+_FLATTEN_LIMIT_S = 3600
+_LIMIT_S = 30
+
+
+@dataclass
+class Report:
+    """What a turn found, by RBD image name. `in_use`: mirrored primaries of VMs that run; `awaiting`: clones
+    that wait for the snapshot of their base, which is named, at the peer; `to_flatten`: clones that must be
+    flattened first.
+    """
+
+    recorded: list[str] = field(default_factory=list)
+    protected: list[str] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    mirrored: set[str] = field(default_factory=set)
+    in_use: set[str] = field(default_factory=set)
+    awaiting: dict[str, str] = field(default_factory=dict)
+    to_flatten: list[str] = field(default_factory=list)
+    flattened: list[str] = field(default_factory=list)
+    demoted: list[str] = field(default_factory=list)  # primaries that the peer had taken over
+    held: list[str] = field(default_factory=list)  # VMs on such
+    expired: list[str] = field(default_factory=list)  # kept copies that were removed
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "mirrored": sorted(self.mirrored), "in_use": sorted(self.in_use)}
+
+
+def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
+    """One turn over a datastore: every image and disk mirrored, every record true. One bad item never stops
+    the rest.
+
+    Flattens what must be, with the same limit as the keeper, and waits for that; what the keeper flattens is
+    waited for too.
+    """
+    with connection.connect(datastore.access) as pool:
+        at_once = host_config.limits().flatten_at_once
+        queue = Queue(
+            flatten.Flattener(pool, datastore.settings),
+            flatten.flatten_lock(pool, datastore.datastore_id),
+            at_once,
+        )
+        report = turn(pool, datastore, frontend, queue=queue)
+        admit(pool, datastore, report)
+        end = time.monotonic() + _FLATTEN_LIMIT_S
+        while queue.busy and time.monotonic() < end:
+            queue.step()
+            flatten.heed_removals(pool, queue)
+            time.sleep(0.2)
+        queue.stop()
+        for name in queue.done:
+            report.flattened.append(name)
+            _mirrored(report, name)
+        for name, reason in queue.failed().items():
+            report.failed[name] = reason
+            report.waiting.pop(name, None)
+    if report.protected:
+        keeper_lock.wake_keeper(datastore.datastore_id)  # to follow their first copies
+    return report
+
+
+def admit(pool: Pool, datastore: Datastore, report: Report) -> bool:
+    """Mirror those clones of `report.awaiting` whose base's snapshot has arrived.
+
+    Returns whether there were any.
+    """
+    if not report.awaiting:
+        return False
+    seen = clone_order.read_order(pool, datastore.settings, sorted(set(report.awaiting.values())))
+
+    def each(name: str) -> Waiting | None:
+        # Where the peer cannot be read nobody will ever see the snapshot there: rbd-mirror tries until it
+        # works.
+        return begin(pool, name, datastore.settings, patient=report.awaiting[name] in seen)
+
+    found = False
+    for name, result in parallel.each(sorted(report.awaiting), each, _LIMIT_S, 8).items():
+        if result is None:
+            _mirrored(report, name)
+            found = True
+        else:
+            report.waiting[name] = result.reason if isinstance(result, Waiting) else str(result)
+    return found
+
+
+def _mirrored(report: Report, name: str) -> None:
+    report.waiting.pop(name, None)
+    report.awaiting.pop(name, None)
+    report.protected.append(name)
+    report.mirrored.add(name)
+
+
+def turn(
+    pool: Pool,
+    datastore: Datastore,
+    frontend: FrontEnd,
+    tell: Callable[[str, Report], None] = lambda what, report: None,
+    queue: Queue | None = None,
+) -> Report:
+    """The same on an open pool. `tell` hears of each object (`image 3`, `VM 7`) when it is through.
+
+    Nothing is flattened here: clones that must be are handed to `queue`, whose owner goes on with them.
+    """
+    report = Report()
+    if not datastore.settings.protect:
+        return report
+    _guard(pool, datastore, frontend, report)
+    for image in frontend.images():
+        if image.findtext("DATASTORE_ID") == str(datastore.datastore_id):
+            _each(
+                report,
+                f"image {image.findtext('ID')}",
+                partial(_image, pool, datastore, image, report, queue),
+                tell,
+            )
+    datastores = opennebula_datastores.all_of(frontend)
+    for vm in frontend.vms():
+        if opennebula_objects.vm_state(vm) not in _IGNORED_VMS:
+            action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue)
+            _each(report, f"VM {vm.findtext('ID')}", action, tell)
+    _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
+    _each(report, "card", partial(publish_site_info.publish, pool, datastore), tell)
+    return report
+
+
+def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report) -> None:
+    """First of all: is this site still the one to write? And kept copies whose time is over go."""
+    try:
+        found = guard.turn(pool, datastore.settings, frontend)
+        report.demoted, report.held = found.demoted, found.held
+        report.failed.update(found.failed)
+        for text in (*found.held, *found.demoted):
+            print(f"{datastore.name}: the peer took over; held here: {text}", file=sys.stderr)
+        report.expired = preserved_copies.remove_expired(pool, time.time())
+    except (rados.Error, rbd.Error, OneDRError) as error:
+        report.failed["guard"] = str(error)
+
+
+def _schedule(pool: Pool, datastore: Datastore, report: Report) -> None:
+    """A schedule lives in one cluster: what was taken over from the peer has none here yet (P29)."""
+    if datastore.settings.mode is not Mode.SNAPSHOT or not report.mirrored:
+        return
+    for name in sorted(report.mirrored - mirroring.scheduled(pool)):
+        mirroring.add_schedule(pool, name, datastore.settings.schedule)
+
+
+def _each(report: Report, what: str, action: Callable[[], None], tell: Callable[[str, Report], None]) -> None:
+    try:
+        action()
+    except (rbd.Error, OneDRError) as error:
+        report.failed[what] = str(error)
+    tell(what, report)
+
+
+def _image(
+    pool: Pool, datastore: Datastore, element: etree._Element, report: Report, queue: Queue | None
+) -> None:
+    state = opennebula_objects.image_state(element)
+    if (
+        is_of_drill(attributes(element))
+        or state not in _USABLE
+        or not wants_protection(datastore.settings, attributes(element))
+    ):
+        return
+    name = parsing.source(element.findtext("SOURCE") or "").name
+    if not _is_primary(pool, name):
+        return
+    now = time.time()
+    if write_records.record_image(pool, datastore.settings, name, element, now):
+        report.recorded.append(name)
+    if state == "READY" and write_records.forget_vm(pool, name):
+        report.recorded.append(name)
+    _mirror(pool, name, datastore, report, queue)
+
+
+def _vm(
+    pool: Pool,
+    datastore: Datastore,
+    datastores: dict[int, Datastore],
+    summary: etree._Element,
+    frontend: FrontEnd,
+    report: Report,
+    queue: Queue | None,
+) -> None:
+    if is_of_drill(attributes(summary, "USER_TEMPLATE")):
+        return
+    if not any(
+        disk.text == str(datastore.datastore_id) for disk in summary.iterfind("TEMPLATE/DISK/DATASTORE_ID")
+    ):
+        return
+    now = time.time()
+    element = frontend.vm(number(summary, "ID"))  # with its secrets, as the hook sees it
+    for disk in opennebula_objects.vm_record(element, {datastore.datastore_id}).disks:
+        name = (disk.rbd or "").rpartition("/")[2]
+        wanted = wants_protection(datastore.settings, attributes(element, "USER_TEMPLATE"))
+        if (
+            disk.protected
+            and wanted
+            and names.parse_vm_disk(name)
+            and pool.exists(name)
+            and _is_primary(pool, name)
+        ):
+            _mirror(pool, name, datastore, report, queue)
+        if disk.protected and opennebula_objects.vm_state(element) == "ACTIVE" and name in report.mirrored:
+            report.in_use.add(name)
+    for name, result in write_records.record_vm(pool, datastore.settings, element, datastores, now).items():
+        if result == "written":
+            report.recorded.append(name)
+        elif result != "unchanged" and not result.startswith("is the peer's"):
+            report.failed[name] = result
+
+
+def _is_primary(pool: Pool, name: str) -> bool:
+    try:
+        with pool.image(name, read_only=True) as image:
+            return mirroring.is_primary(image)
+    except rbd.ImageNotFound as error:
+        raise InputError(f"RBD image {pool.access.pool}/{name} does not exist") from error
+
+
+def _mirror(pool: Pool, name: str, datastore: Datastore, report: Report, queue: Queue | None) -> None:
+    with pool.image(name, read_only=True) as image:
+        mirrored, seen = mirroring.mirror_mode(image) is not None, mirror_identity(image)
+    if mirrored:
+        report.mirrored.add(name)
+        if not seen.signed:
+            with pool.image(name) as image:
+                sign_identity(image)
+        if PROBLEM_KEY in seen.values:
+            note_problem(pool, name, None)
+        return
+    waiting = must_flatten(seen.parent, datastore.settings) if seen.parent and queue else None
+    if waiting and queue:
+        waiting = waiting._replace(reason=queue.want(name, waiting.reason))
+        note_problem(pool, name, waiting.reason)
+    else:
+        waiting = begin(pool, name, datastore.settings)
+    if waiting is None:
+        _mirrored(report, name)
+        return
+    report.waiting[name] = waiting.reason
+    if waiting.base:
+        report.awaiting[name] = waiting.base
+    if waiting.flatten:
+        report.to_flatten.append(name)

@@ -1,0 +1,281 @@
+"""What a datastore's protection looks like from here. Reads only; a dark peer costs seconds at the most."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from onedr.ceph import connection
+from onedr.ceph.connection import Pool
+from onedr.model import names
+from onedr.model.errors import FrontEndError
+from onedr.model.records import ImageFacts, VmRecord
+from onedr.model.settings import wants_protection
+from onedr.model.types import State
+from onedr.opennebula import datastores
+from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula.api import FrontEnd, attributes
+from onedr.opennebula.datastores import Datastore
+from onedr.opennebula.vm_template import is_of_drill
+from onedr.protection import enable_plan
+from onedr.rejoin.split_brain import Claim as Returned
+from onedr.rejoin.split_brain import Known, There, judge_claim
+from onedr.replication import image_facts, inventory, peer_ceph, peer_copies, recovery_point
+from onedr.replication.peer_copies import Copies
+from onedr.runs import journal
+from onedr.runs import state as runs_state
+from onedr.runs.state import ImageState, StateVerdict
+
+_FAILED = ("ERROR", "LOCKED", "DELETE", "INIT")
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything a status is made of."""
+
+    facts: tuple[ImageFacts, ...]
+    copies: Copies
+    items: tuple[ImageState, ...]
+    verdict: StateVerdict
+    unprotected: dict[str, str]  # what of this datastore is not mirrored, and why
+
+
+def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
+    """The status as an event (see docs/status.md for its fields)."""
+    with connection.connect(datastore.access) as pool:
+        seen = view(pool, datastore, frontend)
+        fsid = pool.fsid()
+    now = time.time()
+    found = seen.verdict
+    return {
+        "event": "status",
+        "datastore": datastore.name,
+        "state": found.state.value,
+        "code": found.code,
+        "role": found.role.value,
+        "message": found.message,
+        "protected": found.safe,
+        "total": found.total,
+        "mode": datastore.settings.mode.value,
+        "peer": {
+            "state": seen.copies.sight.peer.value,
+            "detail": seen.copies.sight.detail,
+            "proven": seen.copies.proven,
+        },
+        "vms": _vms(seen, fsid, now),
+        "disks": [_disk(fact, seen, now) for fact in seen.facts],
+        **_came_back(seen),
+        "unprotected": [
+            {"name": name, "reason": reason} for name, reason in sorted(seen.unprotected.items())
+        ],
+    }
+
+
+def view(
+    pool: Pool,
+    datastore: Datastore,
+    frontend: FrontEnd,
+    sight: Callable[[], peer_ceph.PeerStatus | None] = lambda: None,
+) -> View:
+    """Look at everything once. `sight`: what is seen of the peer, where somebody is looking already."""
+    now = time.time()
+    facts = tuple(_images(pool, datastore, frontend))
+    mirrored = tuple(fact for fact in facts if fact.mode is not None)
+    primaries = [fact.name for fact in mirrored if fact.primary]
+    seen = peer_copies.collect_copies(pool, datastore.settings, primaries, sight())
+    unprotected = _unprotected(datastore, frontend, facts)
+    items = tuple(_item(fact, seen, now) for fact in mirrored)
+    items += tuple(
+        ImageState(name, False, True, False, None, problem=reason)
+        for name, reason in unprotected.items()
+        if counts(reason)
+    )
+    lease = journal.current_lease(pool)
+    running = lease is not None and lease.alive(now) and lease.verb not in enable_plan.VERBS
+    moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
+    died = (
+        [] if running else [run for run in (moved, newest) if run is not None and run["result"] == "RUNNING"]
+    )
+    interrupted = bool(died)
+    verb = lease.verb if lease is not None and running else str(died[0]["verb"]) if died else ""
+    took_over = str(moved["message"]) if moved and moved["result"] in ("DONE", "PARTIAL") else ""
+    judged = runs_state.judge_state(
+        datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over
+    )
+    if (
+        newest
+        and newest["verb"] == "drill"
+        and newest["result"] in ("DONE", "PARTIAL")
+        and judged.state is State.STANDBY
+    ):
+        judged = replace(
+            judged, message=f"{judged.message} A drill's VMs stand; onedr drill cleanup takes them away."
+        )
+    return View(facts, seen, items, judged, unprotected)
+
+
+def look(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
+    """The same for one look, as the datastore's attributes: a run that died is found here, keeper or not."""
+    with connection.connect(datastore.access) as pool:
+        return attributes_of(view(pool, datastore, frontend))
+
+
+def attributes_of(seen: View) -> dict[str, str]:
+    """What the datastore shows of a view, but for its recovery point."""
+    found = seen.verdict
+    return {
+        "DR_STATE": found.state.value, "DR_ROLE": found.role.value, "DR_MESSAGE": found.message,
+        "DR_PROTECTED": f"{found.safe}/{found.total}",
+    }
+
+
+def _images(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> list[ImageFacts]:
+    try:
+        shared = datastores.shares_pool(datastore, frontend)
+    except FrontEndError:  # a status needs no front-end: then of all of the pool
+        shared = False
+    return image_facts.of_datastore(pool, datastore, shared)
+
+
+_BY_CHOICE = "says DR_PROTECT=NO"
+
+
+def counts(reason: str) -> bool:
+    """Is an item not protected for another reason than that nobody wants it?"""
+    return _BY_CHOICE not in reason
+
+
+def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
+    copy = seen.by_name.get(fact.name)
+    if fact.primary:
+        complete, point = (copy.complete, copy.recovery_point) if copy else (False, None)
+    else:
+        complete, point = fact.complete, fact.recovery_point
+    found = judged(fact, seen)
+    return ImageState(
+        name=fact.name, mirrored=True, primary=fact.primary, copied=complete and not fact.stale,
+        age_s=recovery_point.age_s(point, now), split=found is Returned.SPLIT,
+        stale=fact.stale or found is Returned.STALE, problem="; ".join(fact.problems),
+    )
+
+
+def _came_back(seen: View) -> dict[str, list[str]]:
+    """Of a site that came back: images that the peer took over, and those it never did.
+
+    Empty for any other site.
+    """
+    stale = [item.name for item in seen.items if item.stale]
+    own = (Returned.ONLY_HERE, Returned.MINE)
+    only_here = [fact.name for fact in seen.facts if fact.mode and judged(fact, seen.copies) in own]
+    return {"stale": stale, "only_here": only_here if stale else []}
+
+
+def judged(fact: ImageFacts, seen: Copies) -> Returned:
+    """What of the image's role here still holds."""
+    copy = seen.by_name.get(fact.name)
+    there = None if copy is None else There(copy.primary, copy.term)
+    return judge_claim(Known(fact.primary, fact.term, seen.proven, there))
+
+
+def _unprotected(datastore: Datastore, frontend: FrontEnd, facts: tuple[ImageFacts, ...]) -> dict[str, str]:
+    """Images of the datastore and disks of its VMs that are not mirrored.
+
+    Works without a front-end, then by Ceph alone.
+    """
+    by_name = {fact.name: fact for fact in facts}
+    found: dict[str, str] = {}
+    try:
+        images = [image for image in frontend.images() if not is_of_drill(attributes(image))]
+        vms = [vm for vm in frontend.vms() if not is_of_drill(attributes(vm, "USER_TEMPLATE"))]
+    except FrontEndError:
+        return {fact.name: "; ".join(fact.problems) or "not mirrored" for fact in facts if fact.mode is None}
+    for image in images:
+        if image.findtext("DATASTORE_ID") != str(datastore.datastore_id):
+            continue
+        name = (image.findtext("SOURCE") or "").partition("/")[2]
+        found.update(
+            _why(
+                datastore,
+                name or f"image {image.findtext('ID')}",
+                by_name.get(name),
+                attributes(image),
+                opennebula_objects.image_state(image),
+            )
+        )
+    for vm in vms:
+        for disk in opennebula_objects.vm_record(vm, {datastore.datastore_id}).disks:
+            name = (disk.rbd or "").rpartition("/")[2]
+            label = name or f"disk {disk.disk_id} of VM {vm.findtext('ID')}"
+            fact = by_name.get(name)
+            if not disk.protected:
+                if not name or fact is None or fact.mode is None:
+                    found[label] = f"VM {vm.findtext('ID')}: {disk.reason}"
+            elif names.parse_vm_disk(name):
+                found.update(_why(datastore, name, fact, attributes(vm, "USER_TEMPLATE"), "USED"))
+    return found
+
+
+def _why(
+    datastore: Datastore, name: str, fact: ImageFacts | None, own: Any, image_state: str
+) -> dict[str, str]:
+    if fact is not None and fact.mode is not None:
+        return {}
+    if not wants_protection(datastore.settings, own):
+        return {name: f"it {_BY_CHOICE}" if datastore.settings.protect else "its datastore is not protected"}
+    if image_state in _FAILED:
+        return {name: f"image is {image_state}"}
+    if fact is None:
+        return {name: "there is no RBD image of this name"}
+    return {name: "; ".join(fact.problems) or "mirroring has not begun; onedr reconcile begins it"}
+
+
+def _vms(seen: View, fsid: str, now: float) -> list[dict[str, Any]]:
+    """The peer's VMs that could start here, and this site's own, from the records on the images."""
+    listed = []
+    for own in (False, True):
+        for item in inventory.vms(seen.facts, fsid, own):
+            points = [point_of(image, seen) for image in item.images]
+            point = None if not points or None in points else min(points)  # type: ignore[type-var]
+            listed.append(
+                {
+                    "name": item.record.name,
+                    "vm": item.record.vm_id,
+                    "site": item.envelope.site,
+                    "here": own,
+                    "state": item.record.state,
+                    "disks": [image.name for image in item.images],
+                    "recovery_point": point,
+                    "age_s": _tenths(recovery_point.age_s(point, now)),
+                    "obstacles": list(item.obstacles) if not own else [],
+                    "warnings": [*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])],
+                }
+            )
+    return listed
+
+
+def _tenths(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def point_of(image: ImageFacts, seen: View) -> float | None:
+    """Recovery point of an image's copy: ours when we receive, the peer's when we write; None when not
+    known.
+    """
+    if not image.primary:
+        return image.recovery_point
+    copy = seen.copies.by_name.get(image.name)
+    return copy.recovery_point if copy else None
+
+
+def _disk(fact: ImageFacts, seen: View, now: float) -> dict[str, Any]:
+    point = point_of(fact, seen)
+    copy = seen.copies.by_name.get(fact.name)
+    owner = fact.vm.body if fact.vm else None
+    return {
+        "name": fact.name, "size": fact.size, "mode": fact.mode.value if fact.mode else None,
+        "role": "primary" if fact.primary else "secondary",
+        "complete": fact.complete if not fact.primary else bool(copy and copy.complete),
+        "recovery_point": point, "age_s": _tenths(recovery_point.age_s(point, now)),
+        "vm": owner.vm_id if isinstance(owner, VmRecord) else None, "problems": list(fact.problems),
+    }

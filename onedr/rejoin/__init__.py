@@ -1,0 +1,1 @@
+"""The site that comes back: split-brain, guard, reprotect."""

@@ -1,0 +1,190 @@
+"""The guard of a returned site: ask the peer before anything here is believed (DESIGN §6 rule 8, P22).
+
+Images that the peer took over are saved by a snapshot and demoted, VMs on them are stopped, held and locked.
+It changes nothing of an image while the peer cannot be read.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import rbd
+
+from onedr.ceph import mirroring, parallel
+from onedr.ceph.connection import Pool
+from onedr.failover import peer_vms
+from onedr.model.errors import FrontEndError, OneDRError, RefusedError
+from onedr.model.types import PeerState, Settings
+from onedr.opennebula.api import FrontEnd
+from onedr.rejoin.split_brain import Claim, Known, There, judge_claim
+from onedr.replication import epoch, peer_ceph, preserved_copies
+from onedr.runs import journal
+from onedr.runs.steps import LIMITS_S, StepKind
+
+VERB = "guard"
+_GRACE_S = 30  # a second copy of a running VM has this long to shut down by itself
+_HOLD_LIMIT_S = 90  # a VM that is neither running nor at rest by then is tried again at the next turn
+_THREADS = 100
+
+
+@dataclass
+class Guarded:
+    """What a turn found and did: verdict by image, `demoted` images, `held` VMs, `failed` items with the
+    reason.
+
+    `unknown`: why the peer could not be asked; empty when it could, or when nothing here is primary.
+    """
+
+    verdicts: dict[str, Claim] = field(default_factory=dict)
+    unknown: str = ""
+    demoted: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def of(self, verdict: Claim) -> list[str]:
+        """Images judged so."""
+        return sorted(name for name, found in self.verdicts.items() if found is verdict)
+
+
+def turn(pool: Pool, settings: Settings, frontend: FrontEnd | None) -> Guarded:
+    """Look, and do what must be done. Without a front-end, or when it does not answer, only images are dealt
+    with.
+
+    While a run of a failover, failback, … is in progress, roles are its business: nothing is done.
+    """
+    found = look(pool, settings)
+    vms = _wrong_vms(pool, frontend)
+    if not found.of(Claim.STALE) and not vms:
+        return found
+    try:
+        with journal.Run(pool, VERB):
+            found = look(pool, settings)
+            _hold(found, frontend, {*vms, *_users(pool, frontend, found.of(Claim.STALE))})
+            _demote(pool, found)
+    except RefusedError as error:
+        found.failed["this datastore"] = f"not guarded now: {error}"
+    return found
+
+
+def look(pool: Pool, settings: Settings) -> Guarded:
+    """Judge every mirrored image that is primary here. The peer is asked only when there is one."""
+    primaries = {name: role.global_id for name, role in mirroring.roles(pool).items() if role.primary}
+    found = Guarded()
+    if not primaries:
+        return found
+    sight = peer_ceph.probe_peer(pool, settings)
+    if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
+        found.unknown = (
+            sight.detail
+            if sight.peer is not PeerState.ANSWERS
+            else f"{sight.detail}, and its images may not be read"
+        )
+    else:
+        try:
+            with peer_ceph.open_peer(sight, pool.access.pool) as there:
+                _judge(found, pool, there, primaries)
+        except OneDRError as error:
+            found.unknown = f"{sight.detail}; its images cannot be read: {error}"
+    if found.unknown:
+        found.verdicts = dict.fromkeys(primaries, Claim.UNKNOWN)
+    return found
+
+
+def _judge(found: Guarded, pool: Pool, there: Pool, primaries: dict[str, str]) -> None:
+    known = {role.global_id: (name, role.primary) for name, role in mirroring.roles(there).items()}
+
+    def one(name: str) -> Claim:
+        if primaries[name] not in known:
+            return judge_claim(Known(True, None, True, None))
+        other, primary = known[primaries[name]]
+        if not primary:
+            return judge_claim(Known(True, None, True, There(False, None)))
+        with pool.image(name, read_only=True) as own, there.image(other, read_only=True) as image:
+            return judge_claim(
+                Known(
+                    mirroring.is_primary(own),
+                    epoch.epoch_of(own),
+                    True,
+                    There(mirroring.claims(image), epoch.epoch_of(image)),
+                )
+            )
+
+    for name, result in parallel.each(primaries, one, peer_ceph.LIMIT_S * 3, 16).items():
+        if isinstance(result, OneDRError):
+            found.failed[name] = str(result)
+        found.verdicts[name] = Claim.UNKNOWN if isinstance(result, OneDRError) else result
+
+
+def _users(pool: Pool, frontend: FrontEnd | None, images: Iterable[str]) -> set[int]:
+    """VMs here with one of these disks."""
+    wanted = set(images)
+    if frontend is None or not wanted:
+        return set()
+    try:
+        return {vm.vm_id for vm in peer_vms.on_pool(frontend, pool.access.pool) if vm.images & wanted}
+    except FrontEndError:
+        return set()  # oned does not run (yet): the next reconcile holds them
+
+
+def _wrong_vms(pool: Pool, frontend: FrontEnd | None) -> set[int]:
+    """VMs that could start, or run, on a disk that is not this site's to write."""
+    if frontend is None:
+        return set()
+    copies = {name for name, role in mirroring.roles(pool).items() if not role.primary}
+    if not copies:
+        return set()
+    try:
+        elements = frontend.vms()
+    except FrontEndError:
+        return set()
+    seen = [
+        (peer_vms.of_element(element, pool.access.pool), element.find("LOCK") is not None)
+        for element in elements
+    ]
+    return {vm.vm_id for vm, locked in seen if vm.images & copies and not (vm.held and locked)}
+
+
+def _hold(found: Guarded, frontend: FrontEnd | None, vms: set[int]) -> None:
+    if frontend is None or not vms:
+        return
+    results = parallel.each(
+        sorted(vms), lambda vm: peer_vms.lock_vm(frontend, vm, _HOLD_LIMIT_S, _GRACE_S), _HOLD_LIMIT_S * 2, 16
+    )
+    for vm, result in results.items():
+        if isinstance(result, OneDRError):
+            found.failed[f"VM {vm}"] = str(result)
+        else:
+            found.held.append(f"VM {vm}")
+
+
+def _demote(pool: Pool, found: Guarded) -> None:
+    results = parallel.each(
+        found.of(Claim.STALE), lambda name: demote(pool, name), LIMITS_S[StepKind.DEMOTE], _THREADS
+    )
+    for name, result in results.items():
+        if isinstance(result, OneDRError):
+            found.failed[name] = str(result)
+        else:
+            found.demoted.append(name)
+
+
+def demote(pool: Pool, name: str) -> str:
+    """Save what the image holds by a snapshot, then make it a copy. Reads back. A snapshot that fails does
+    not stop it.
+
+    The caller has proven that the peer is primary with a higher term, or the operator gave this site up.
+    """
+    problem = ""
+    with pool.image(name) as image:
+        if not mirroring.is_primary(image):
+            return "is demoted already"
+        try:
+            preserved_copies.take(image, time.time())
+        except rbd.Error as error:  # a second writer is worse; reprotect makes a full copy then
+            problem = f", without a snapshot ({error})"
+        image.mirror_image_demote()
+    with pool.image(name, read_only=True) as image:
+        if mirroring.is_primary(image):
+            raise OneDRError(f"{name} is still primary although Ceph accepted its demotion")
+    return f"demoted{problem}"

@@ -1,0 +1,67 @@
+"""This site may have come back after the other took over: what of each image's role here still holds. Pure
+(DESIGN §6 rule 8).
+
+Both sites judge by the same rule, and it is symmetric: of two primaries only the one with the lower term is
+stale, so the two never give up the same image both, and neither does while anything is not known.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from onedr.model.records import Epoch
+
+
+class Claim(str, Enum):
+    """What becomes of an image here."""
+
+    MINE = "mine"  # this site writes it
+    COPY = "copy"  # this site receives it
+    STALE = "stale"  # primary at both sites, and the other one took over later: to be demoted here
+    ONLY_HERE = "only here"  # the peer never had it
+    SPLIT = "split"  # primary at both sites, and nothing says who is right: the operator decides
+    UNKNOWN = "unknown"  # the peer cannot be read
+
+
+@dataclass(frozen=True)
+class There:
+    """The peer's image of that name, read there."""
+
+    primary: bool
+    term: Epoch | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """One mirrored image.
+
+    `readable`: the peer answered; `there` None then means that it has no such image.
+    """
+
+    primary: bool
+    term: Epoch | None
+    readable: bool
+    there: There | None
+
+
+def judge_claim(known: Known) -> Claim:
+    """Decide for one image."""
+    if not known.primary:
+        return Claim.COPY
+    if not known.readable:
+        return Claim.UNKNOWN
+    if known.there is None:
+        return Claim.ONLY_HERE
+    if not known.there.primary:
+        return Claim.MINE
+    here, there = number(known.term), number(known.there.term)
+    if here is None or there is None or here == there:
+        return Claim.SPLIT
+    return Claim.STALE if here < there else Claim.MINE
+
+
+def number(term: Epoch | None) -> int | None:
+    """0 for an image never promoted by OneDR; None for a term that cannot be read."""
+    if term is None:
+        return 0
+    return term.number if term.number >= 0 else None

@@ -1,0 +1,1 @@
+"""What travels with an image, and how far its copy is. No verbs."""

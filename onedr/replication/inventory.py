@@ -1,0 +1,111 @@
+"""What the images of a pool amount to: the peer's VMs that could be started here, and what stands in the
+way.
+"""
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from onedr.model import template
+from onedr.model.records import Envelope, ImageFacts, ImageRecord, VmRecord
+from onedr.opennebula.objects import CDROM
+
+
+@dataclass(frozen=True)
+class VmItem:
+    """A VM found in records: its newest record, the images of its protected disks here, and what stands in
+    its way.
+    """
+
+    origin: str  # `<cluster id>:<vm id>`, what a recovered VM is recognised by
+    envelope: Envelope
+    record: VmRecord
+    images: tuple[ImageFacts, ...]
+    obstacles: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: its origin is for machines."""
+        return f"VM {self.record.name} ({self.record.vm_id} at {self.envelope.site})"
+
+    @property
+    def recovery_point(self) -> float | None:
+        """The oldest recovery point of its disks; None when one of them is not known."""
+        points = [image.recovery_point for image in self.images]
+        return min(points) if points and None not in points else None  # type: ignore[type-var]
+
+
+def vms(images: Iterable[ImageFacts], here: str, own: bool = False) -> list[VmItem]:
+    """The VMs of other clusters than `here` (a Ceph cluster's id), or with `own` those of here; by name and
+    origin.
+    """
+    by_name = {image.name: image for image in images}
+    newest: dict[str, Envelope] = {}
+    for image in by_name.values():
+        if image.vm is None or (image.vm.fsid == here) != own or not isinstance(image.vm.body, VmRecord):
+            continue
+        if template.get(image.vm.body.user_template, "DR_PROTECT").upper() == "NO":
+            continue
+        origin = f"{image.vm.fsid}:{image.vm.body.vm_id}"
+        if origin not in newest or image.vm.generation > newest[origin].generation:
+            newest[origin] = image.vm
+    items = [_item(origin, envelope, by_name) for origin, envelope in newest.items()]
+    return sorted(items, key=lambda item: (item.record.name, item.origin))
+
+
+def _item(origin: str, envelope: Envelope, by_name: dict[str, ImageFacts]) -> VmItem:
+    record = envelope.body
+    assert isinstance(record, VmRecord)
+    found: list[ImageFacts] = []
+    obstacles: list[str] = []
+    warnings: list[str] = []
+    for disk in record.disks:
+        name = (disk.rbd or "").rpartition("/")[2]
+        if not disk.protected:
+            text = f"disk {disk.disk_id} ({disk.image_name or 'volatile'}) has no copy: {disk.reason}"
+            (obstacles if disk.rbd else warnings).append(text)
+        elif name not in by_name:
+            obstacles.append(f"disk {disk.disk_id} ({name}) has no copy here: its mirroring had not begun")
+        else:
+            image = by_name[name]
+            found.append(image)
+            if not image.primary and not image.complete:
+                obstacles.append(f"the copy of disk {disk.disk_id} ({name}) never completed")
+            obstacles.extend(f"disk {disk.disk_id} ({name}): {problem}" for problem in image.problems)
+    return VmItem(origin, envelope, record, tuple(found), tuple(obstacles), tuple(warnings))
+
+
+def is_cdrom(image: ImageFacts) -> bool:
+    """Does its record say so? Such an image is only read."""
+    return (
+        image.image is not None
+        and isinstance(image.image.body, ImageRecord)
+        and image.image.body.type == CDROM
+    )
+
+
+def of_datastores(images: Iterable[ImageFacts], datastores: Collection[str]) -> list[ImageFacts]:
+    """Of a pool that several datastores share, the images that belong to one: by their records, with all
+    disks of a VM that has one there, and with parents. An image whose records say nothing belongs to every
+    datastore.
+    """
+    by_name = {image.name: image for image in images}
+    kept: set[str] = set()
+    for image in by_name.values():
+        disks = image.vm.body.disks if image.vm is not None and isinstance(image.vm.body, VmRecord) else ()
+        own = (
+            {image.image.body.datastore}
+            if image.image and isinstance(image.image.body, ImageRecord)
+            else set()
+        )
+        # volatile disks and older records name none
+        named = (own | {disk.datastore for disk in disks}) - {""}
+        if not named or named & set(datastores):
+            kept.add(image.name)
+    for name in list(kept):
+        parent = by_name[name].parent
+        while parent in by_name and parent not in kept:
+            kept.add(parent)
+            parent = by_name[parent].parent
+    return [image for image in by_name.values() if image.name in kept]

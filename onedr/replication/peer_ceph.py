@@ -1,0 +1,104 @@
+"""The peer's Ceph: is it there, and a connection to it for fencing."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import rados
+import rbd
+
+from onedr.ceph import connection, mirroring, monitor_ping
+from onedr.ceph.connection import Pool
+from onedr.model.errors import OneDRError, StorageError
+from onedr.model.types import CephAccess, PeerState, Settings
+
+if TYPE_CHECKING:
+    from onedr.model.records import ImageFacts
+
+LIMIT_S = 3  # of every single remote call; whole seconds, Ceph takes no others
+# Where images are written to beside others: telling a dead client's watch takes Ceph up to 30 s, and a limit
+# below that
+# ended in a segmentation fault of librbd once (docs/measured.md).
+PATIENT_S = 40
+
+
+@dataclass(frozen=True)
+class PeerStatus:
+    """What is seen of the peer; `key` opens its cluster (None: not allowed to read it, or none configured).
+    """
+
+    peer: PeerState
+    detail: str
+    mon_host: str = ""
+    key: str | None = field(default=None, repr=False)
+    configured: CephAccess | None = None
+
+    @property
+    def can_connect(self) -> bool:
+        return bool(self.configured or (self.key and self.mon_host))
+
+
+def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()) -> PeerStatus:
+    """Look at the peer: its addresses come from Ceph's own peer entry or from the newest record it wrote on
+    `images`.
+    """
+    mon_host, key = _from_ceph(pool)
+    if not mon_host:
+        records = [record for image in images for record in (image.vm, image.image)]
+        written = [record for record in records if record is not None and record.fsid != pool.fsid()]
+        mon_host = max(written, key=lambda record: record.generation).mon_host if written else ""
+    found, detail = monitor_ping.monitors(mon_host, LIMIT_S)
+    return PeerStatus(found, detail, mon_host, key, settings.peer)
+
+
+def may_read(pool: Pool, settings: Settings) -> bool:
+    """May the peer's Ceph be read from here: is a way configured, or its key ours to read?
+
+    Asks no one there.
+    """
+    return settings.peer is not None or _from_ceph(pool)[1] is not None
+
+
+def _from_ceph(pool: Pool) -> tuple[str, str | None]:
+    for peer_id in mirroring.mirror_peers(pool):
+        found = mirroring.peer_key(pool, peer_id)
+        if found:
+            return found
+    return "", None
+
+
+@contextmanager
+def open_peer(sight: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_S) -> Iterator[Pool]:
+    """The peer's pool of the same name. Raises StorageError when it does not answer within the limit."""
+    if sight.configured is not None:
+        with connection.connect(sight.configured, LIMIT_S, max(operation_limit_s, LIMIT_S * 10)) as pool:
+            yield pool
+        return
+    try:
+        cluster = mirroring.connect_peer(sight.mon_host, str(sight.key), LIMIT_S, operation_limit_s)
+    except rados.Error as error:
+        raise StorageError(f"The peer's Ceph at {sight.mon_host} does not let us in: {error}") from error
+    try:
+        with cluster.open_ioctx(pool_name) as io:
+            yield Pool(cluster, io, CephAccess(pool_name))
+    except rados.Error as error:
+        raise StorageError(f"The peer's Ceph at {sight.mon_host}: {error}") from error
+    finally:
+        cluster.shutdown()
+
+
+def fence(peer: Pool, name: str) -> None:
+    """Demote the peer's image, so that nothing can write to it there; reads back.
+
+    An image not there needs no fence.
+    """
+    try:
+        with peer.image(name) as image:
+            if mirroring.claims(image):
+                image.mirror_image_demote()
+            if mirroring.is_primary(image):
+                raise OneDRError(f"{name} is still primary at the peer after it was demoted")
+    except rbd.ImageNotFound:
+        return

@@ -1,0 +1,52 @@
+"""Which template attributes are secrets, and how they are taken out of a template and put back (P47)."""
+from __future__ import annotations
+
+import re
+
+from onedr.model.template import Pairs
+
+_SECRET = re.compile(r"PASSW|SECRET|TOKEN|PRIVATE|CREDENTIAL|(^|_)(KEY|PW|PWD)$")
+_PUBLIC = re.compile(r"PUBLIC|KEYMAP")
+
+
+def is_secret(key: str) -> bool:
+    """Does an attribute's name say that its value must not be read by others?"""
+    return bool(_SECRET.search(key.upper())) and not _PUBLIC.search(key.upper())
+
+
+def split_secrets(attributes: Pairs) -> tuple[Pairs, Pairs]:
+    """(template without secrets, secrets). A secret's key is its place: `PASSWORD` or `3/PASSWORD` (which,
+    what).
+
+    In a vector whose own name says secret, every value is one.
+    """
+    kept: list[tuple[str, object]] = []
+    secrets: list[tuple[str, object]] = []
+    for key, value in attributes:
+        if isinstance(value, str):
+            target = secrets if is_secret(key) and value else kept
+            target.append((key, value))
+            continue
+        place = len(kept)
+        hidden = [bool(text) and (is_secret(key) or is_secret(inner)) for inner, text in value]
+        secrets += [(f"{place}/{inner}", text) for (inner, text), hide in zip(value, hidden) if hide]
+        kept.append((key, tuple(pair for pair, hide in zip(value, hidden) if not hide)))
+    return tuple(kept), tuple(secrets)
+
+
+def restore_secrets(attributes: Pairs, secrets: Pairs) -> Pairs:
+    """Put secrets back where `split` took them from (order within a vector is not kept, it has no meaning).
+    """
+    vectors: dict[int, list[tuple[str, object]]] = {}
+    plain = []
+    for place, value in secrets:
+        position, separator, key = place.rpartition("/")
+        if separator:
+            vectors.setdefault(int(position), []).append((key, value))
+        else:
+            plain.append((place, value))
+    joined = tuple(
+        (key, (*value, *vectors[at]) if at in vectors else value)
+        for at, (key, value) in enumerate(attributes)
+    )
+    return (*joined, *plain)

@@ -1,0 +1,111 @@
+"""Write the definitions of images and VMs onto the disks they belong to (DESIGN §4)."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import rbd
+from lxml import etree
+
+from onedr.ceph import mirroring
+from onedr.ceph.connection import Pool
+from onedr.host.paths import places
+from onedr.model import template
+from onedr.model.errors import OneDRError
+from onedr.model.records import Envelope, ImageRecord, VmRecord
+from onedr.model.types import Settings
+from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula.vm_template import is_half_made, is_of_drill
+from onedr.replication import encryption, records, secrets
+
+SEALED = "ONEDR_SEALED"  # secrets, encrypted; part of a record's template
+WITHHELD = "ONEDR_WITHHELD"  # names of secrets left out because this site has no record key
+
+
+def seal_record(attributes: template.Pairs, key: bytes | None) -> template.Pairs:
+    """The template with its secrets encrypted, or left out and named when there is no key: never in plain."""
+    kept, found = secrets.split_secrets(attributes)
+    if not found:
+        return attributes
+    if key is None:
+        return (*kept, (WITHHELD, ",".join(place for place, _ in found)))
+    return (*kept, (SEALED, encryption.seal(key, found)))
+
+
+def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: float) -> Envelope:
+    """A record ready to be written.
+
+    Its generation is the writing time in microseconds: later is higher, without a counter.
+    """
+    return Envelope(
+        schema=records.SCHEMA,
+        site=settings.site or pool.fsid()[:8],
+        fsid=pool.fsid(),
+        mon_host=pool.mon_host(),
+        generation=int(now * 1e6),
+        written_at=now,
+        body=body,
+    )
+
+
+def record_image(pool: Pool, settings: Settings, name: str, element: etree._Element, now: float) -> bool:
+    """Write an image's record onto its RBD image. Returns whether it had changed."""
+    body = opennebula_objects.image_record(element)
+    if is_half_made(body.template):
+        return False
+    with pool.image(name) as image:
+        return _put(pool, image, records.IMAGE_KEY, envelope(pool, settings, body, now))
+
+
+def record_vm(
+    pool: Pool,
+    settings: Settings,
+    element: etree._Element,
+    protected_datastores: Mapping[int, object],
+    now: float,
+) -> dict[str, str]:
+    """Write a VM's record onto each of its protected disks in this pool.
+
+    Returns what happened per disk: `written`, `unchanged`, or the error's sentence. One bad disk never stops
+    the rest.
+    """
+    body = opennebula_objects.vm_record(element, protected_datastores.keys())
+    if is_half_made(body.user_template) or is_of_drill(body.user_template):
+        return {}
+    key = encryption.load_key(places().record_key)
+    body = replace(
+        body, template=seal_record(body.template, key), user_template=seal_record(body.user_template, key)
+    )
+    written = envelope(pool, settings, body, now)
+    results = {}
+    for disk in body.disks:
+        pool_name, _, name = (disk.rbd or "").partition("/")
+        if not disk.protected or disk.shared or pool_name != pool.access.pool:
+            continue
+        try:
+            with pool.image(name) as image:
+                if not mirroring.is_primary(image):
+                    results[name] = "is the peer's copy; its record is written there"
+                    continue
+                results[name] = "written" if _put(pool, image, records.VM_KEY, written) else "unchanged"
+        except (rbd.Error, OneDRError) as error:
+            results[name] = str(error)
+    return results
+
+
+def forget_vm(pool: Pool, name: str) -> bool:
+    """Take the VM record of this site off an image that no VM uses. Returns whether there was one."""
+    with pool.image(name) as image:
+        found = records.decode(records.VM_KEY, records.metadata(image))
+        if found is None or found.fsid != pool.fsid() or not mirroring.is_primary(image):
+            return False
+        removed = records.remove_records(image, records.VM_KEY)
+        mirroring.publish_changes(pool, image)
+        return removed
+
+
+def _put(pool: Pool, image: rbd.Image, key: str, written: Envelope) -> bool:
+    changed = records.write_record(image, key, written)
+    if changed:
+        mirroring.publish_changes(pool, image)
+    return changed

@@ -1,0 +1,1 @@
+"""One engine for every journaled run: request, steps, journal, history, state."""

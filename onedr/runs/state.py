@@ -1,0 +1,190 @@
+"""The named state of a datastore, from its items.
+
+Pure; the table in docs/states.md is made from DESCRIPTIONS.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from onedr.model.types import Role, State
+
+DESCRIPTIONS = {
+    State.UNPROTECTED: "DR_PROTECT is not YES: nothing is mirrored by OneDR.",
+    State.PROTECTING: (
+        "First copies are under way; a VM is not recoverable before its disks' "
+        "copies are complete."
+    ),
+    State.PROTECTED: "Every item has a complete copy at the peer, younger than DR_RPO.",
+    State.DEGRADED: (
+        "Something is not protected, or a copy is older than DR_RPO; onedr "
+        "status lists what and why."
+    ),
+    State.STANDBY: "This site receives; its copies can take over.",
+    State.FAILING_OVER: "A failover runs.",
+    State.FAILING_BACK: "A failback runs: the VMs come home, without loss.",
+    State.DRILLING: "A drill or its cleanup runs; protection goes on as before.",
+    State.RETURNED: (
+        "The other site took over while it was away; its images hold what "
+        "never went there. Next: onedr reprotect."
+    ),
+    State.REPROTECTING: (
+        "A reprotect runs: what only this site holds is kept, then its images "
+        "are copied anew."
+    ),
+    State.ACTIVE_UNPROTECTED: "This site took over; there is no copy at the peer.",
+    State.SPLIT_BRAIN: (
+        "Both sites hold the same image as primary. Stop the VMs of one site "
+        "before anything else."
+    ),
+    State.INTERRUPTED: (
+        "A run died on the way. onedr resume goes on; onedr abort takes it "
+        "back while nothing is promoted."
+    ),
+}
+
+# Why a datastore is in its state, for programs (`code` in onedr status --json), and the state that follows.
+CODES = {
+    "NOT_ASKED_FOR": State.UNPROTECTED,
+    "COPYING": State.PROTECTING,
+    "SAFE": State.PROTECTED,
+    "NOT_PROTECTED": State.DEGRADED,
+    "LATE": State.DEGRADED,
+    "READY": State.STANDBY,
+    "RECEIVING": State.STANDBY,
+    "RUNNING": State.FAILING_OVER,
+    "DRILL": State.DRILLING,
+    "DIED": State.INTERRUPTED,
+    "STALE": State.RETURNED,
+    "BOTH_PRIMARY": State.SPLIT_BRAIN,
+    "TOOK_OVER": State.ACTIVE_UNPROTECTED,
+}
+DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
+MOVES = ("failover", "failback")  # of runs that can be taken back before their first promotion
+
+
+@dataclass(frozen=True)
+class ImageState:
+    """An image or disk: is it this site's to write, has it a copy at the peer, what is wrong with it."""
+
+    name: str
+    mirrored: bool
+    primary: bool
+    copied: bool  # primary: the peer's copy is complete; secondary: ours is
+    age_s: float | None  # of the recovery point
+    split: bool = False  # primary at both sites, and no term says who is right
+    stale: bool = False  # the other site took over from it
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class StateVerdict:
+    """State, role, how many of how many are safe, and a sentence: what, why, what next."""
+
+    state: State
+    code: str  # why, for programs: a word of CODES
+    role: Role
+    safe: int
+    total: int
+    message: str
+
+
+_RUNS = {"failback": State.FAILING_BACK, "reprotect": State.REPROTECTING, "guard": State.RETURNED}
+Say = Callable[[str, str], StateVerdict]
+
+
+def judge_state(
+    protect: bool, items: Sequence[ImageState], rpo_s: int, run: str, interrupted: bool, took_over: str
+) -> StateVerdict:
+    """Judge.
+
+    `run`: verb of a run in progress or interrupted; `took_over`: how the last failover here ended.
+    """
+    safe = sum(1 for item in items if item.copied and item.mirrored and not item.problem)
+    total = len(items)
+
+    role = _role(protect, items)
+
+    def say(code: str, message: str) -> StateVerdict:
+        state = _RUNS.get(run, State.FAILING_OVER) if code == "RUNNING" else CODES[code]
+        return StateVerdict(state, code, role, safe, total, message)
+
+    if run in DRILLS:
+        return say(*_drilling(run, interrupted))
+    if interrupted:
+        text = (
+            f"The last {run} died on the way. onedr resume goes on; onedr abort takes it back if it promoted "
+            "nothing yet."
+        )
+        return say("DIED", text)
+    if run:
+        return say("RUNNING", f"A{'n' if run == 'abort' else ''} {run} runs.")
+    if not protect:
+        return say("NOT_ASKED_FOR", "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
+    split = [item.name for item in items if item.split]
+    if split:
+        text = f"Primary at both sites: {_some(split)}. Stop the VMs of one site; see docs/guard.md."
+        return say("BOTH_PRIMARY", text)
+    stale = [item.name for item in items if item.stale]
+    if stale:
+        text = (
+            f"The other site took over while this one was away. {_some(stale)} hold what never arrived "
+            "there; VMs on them are held. onedr reprotect keeps a copy of each and makes this site the "
+            "standby."
+        )
+        return say("STALE", text)
+    if role is Role.SECONDARY:
+        return _standby(items, say)
+    if took_over and any(item.primary and not item.copied for item in items):
+        return say("TOOK_OVER", took_over)
+    return _primary(items, rpo_s, say, safe, total)
+
+
+def _drilling(run: str, interrupted: bool) -> tuple[str, str]:
+    if not interrupted:
+        return "DRILL", f"A {run.replace('_', ' ')} runs; protection goes on as before."
+    text = (
+        "The last drill died on the way. onedr drill cleanup removes what it left; protection goes on and a "
+        "failover works."
+    )
+    return "DIED", text
+
+
+def _role(protect: bool, items: Sequence[ImageState]) -> Role:
+    if not protect:
+        return Role.UNPROTECTED
+    mirrored = [item for item in items if item.mirrored]
+    return Role.SECONDARY if mirrored and not any(item.primary for item in mirrored) else Role.PRIMARY
+
+
+def _standby(items: Sequence[ImageState], say: Say) -> StateVerdict:
+    waiting = [item.name for item in items if not item.copied]
+    if waiting:
+        return say(
+            "RECEIVING",
+            f"Receives from the peer; {len(waiting)} copies are not complete yet: {_some(waiting)}.",
+        )
+    return say("READY", "Receives from the peer; ready to take over.")
+
+
+def _primary(items: Sequence[ImageState], rpo_s: int, say: Say, safe: int, total: int) -> StateVerdict:
+    problems = [item for item in items if item.problem or not item.mirrored]
+    late = [item.name for item in items if item.copied and item.age_s is not None and item.age_s > rpo_s]
+    if problems:
+        first = problems[0]
+        which = _some([item.name for item in problems])
+        text = f"{len(problems)} of {total} not protected: {which} ({first.problem or 'not mirrored'})."
+        return say("NOT_PROTECTED", f"{text} onedr status lists all.")
+    if late:
+        text = f"Older than the objective of {rpo_s} s: {_some(late)}. Is rbd-mirror running at the peer?"
+        return say("LATE", text)
+    if safe < total:
+        waiting = [item.name for item in items if not item.copied]
+        text = f"First copies under way: {_some(waiting)}."
+        return say("COPYING", text)
+    text = f"{total} of {total} items have a complete copy at the peer."
+    return say("SAFE", text)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

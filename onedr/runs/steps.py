@@ -1,0 +1,78 @@
+"""The steps that runs are made of: what kinds there are, and how long one may take."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class StepKind(str, Enum):
+    """What a step does. In this order."""
+
+    SYNC = "sync"  # the copy here catches up while the peer's VMs still run
+    STOP = "stop"  # a VM at the peer, and hold it there
+    DRAIN = "drain"  # the last writes arrive
+    FENCE = "fence"  # demote the image at the peer
+    CUT = "cut off rbd-mirror"
+    PROMOTE = "promote"
+    TERM = "term"  # left on a promoted image: of two primaries the one with the lower term is stale
+    REGISTER = "register"  # an RBD image as an OpenNebula image
+    # a VM that left from here takes its disks back, and lets go of those that were given away there
+    RETURN = "return"
+    CREATE = "create"  # a VM, on hold
+    START = "start"
+    SNAPSHOT = "snapshot"  # of a drill, on the image at the peer
+    ARRIVE = "arrive"  # that snapshot, here
+    CLONE = "clone"
+    CHECK = "check"
+    PROVE = "prove"  # that replication goes on
+    TERMINATE = "terminate"  # a drill's VM
+    REMOVE = "remove"  # a drill's clone
+    DELETE = "delete"  # a drill's image
+    UNSNAP = "remove the snapshot"
+    HOLD = "hold"  # reprotect: a VM here whose disks are written at the peer
+    DEMOTE = "demote"  # a stale image here, after a snapshot of it
+    KEEP = "keep"  # what only it holds, as a copy of its own
+    RESYNC = "resync"  # let Ceph replace it by the peer's
+    AWAIT = "await"  # its new copy
+
+
+LIMITS_S = {
+    StepKind.SYNC: 90,
+    StepKind.STOP: 300,
+    StepKind.DRAIN: 60,
+    StepKind.FENCE: 30,
+    StepKind.CUT: 30,
+    StepKind.PROMOTE: 120,
+    StepKind.TERM: 60,
+    StepKind.REGISTER: 60,
+    StepKind.CREATE: 60,
+    StepKind.RETURN: 240,
+    StepKind.START: 180,
+    StepKind.SNAPSHOT: 60,
+    StepKind.ARRIVE: 150,
+    StepKind.CLONE: 60,
+    StepKind.CHECK: 330,
+    StepKind.PROVE: 90,
+    StepKind.TERMINATE: 150,
+    StepKind.REMOVE: 90,
+    StepKind.DELETE: 90,
+    StepKind.UNSNAP: 120,
+    StepKind.HOLD: 300,
+    StepKind.DEMOTE: 90,
+    StepKind.KEEP: 3600,
+    StepKind.RESYNC: 60,
+    StepKind.AWAIT: 7 * 86400,
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do to one target: an image's name, or a VM's origin."""
+
+    kind: StepKind
+    target: str
+    text: str
+
+    @property
+    def limit_s(self) -> int:
+        return LIMITS_S[self.kind]

@@ -1,5 +1,0 @@
-"""Putting OneDR into an OpenNebula front-end and taking it out again.
-
-`install.sh` prepares an interpreter and calls `python -m onedr.setup`; everything that
-decides or writes is here, so that it can be tested without a shell.
-"""

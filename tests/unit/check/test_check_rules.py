@@ -1,0 +1,510 @@
+"""Checks: facts in, findings out.
+
+Nothing is ok that nobody knows; each single fault gives its own finding.
+"""
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import HERE, THERE, disk, envelope, image, image_record, vm_record
+
+from onedr.check import table as check_table
+from onedr.check.facts import (
+    CheckFacts,
+    ClusterFacts,
+    Finding,
+    Level,
+    Mirrors,
+    Peering,
+    Replicas,
+    Room,
+    SiteFacts,
+    TargetFacts,
+    Unknown,
+)
+from onedr.failover.placement import Host, Placement
+from onedr.model.records import ImageFacts, ProbeResult, SiteInfo
+from onedr.model.types import MIB, Mode, PeerState, Role, Settings, State
+from onedr.opennebula.vm_template import Network
+from onedr.opennebula.vms import PeerVm
+from onedr.runs.state import StateVerdict
+
+PAGE = Path(__file__).parents[3] / "docs" / "checks.md"
+OPTIONS = {
+    "rbd_mirror_journal_poll_age": "0.5",
+    "rbd_mirror_image_state_check_interval": "5",
+    "rbd_mirroring_delete_delay": "86400",
+}
+PROOF = ProbeResult(Mode.JOURNAL, 900.0, HERE, THERE, ("16.2.15",), 18.0, True, True, True, True)
+LAN = Network(3, "lan", (("192.0.2.10", 50),))
+NIC = ("NIC", (("NETWORK", "lan"), ("IP", "192.0.2.11")))
+THEIRS = vm_record(disks=(disk(0, "one/one-1"),), template=(("CPU", "1"), ("MEMORY", "512"), NIC))
+OURS = vm_record(
+    vm_id=7, name="ours", disks=(disk(0, "one/one-5"),), template=(("CPU", "1"), ("MEMORY", "512"), NIC)
+)
+COPY = image("one-1", vm=envelope(THEIRS), image=envelope(image_record()))
+PRIMARY = image("one-5", primary=True, complete=False, vm=envelope(OURS, fsid=HERE))
+
+
+def cluster(index: int, **changes: Any) -> ClusterFacts:
+    fsid = THERE if index else HERE
+    values: dict[str, Any] = {
+        "fsid": fsid,
+        "peering": Peering(True, ("rx-tx",)),
+        "mirrors": Mirrors(1, 2, 2),
+        "releases": ("16.2.15",),
+        "replicas": Replicas(3, 2),
+        "room": Room(100 * MIB, 9000 * MIB),
+        "settings": OPTIONS,
+        "card": SiteInfo(fsid, f"site-{index}", index, "ceph", "JOURNAL", key="same"),
+    }
+    return ClusterFacts(**{**values, **changes})
+
+
+def target(fsid: str, **changes: Any) -> TargetFacts:
+    ground = Placement({"lan": LAN}, {}, {}, (Host("host", 800, 16000),))
+    values: dict[str, Any] = {
+        "ground": ground, "users": frozenset({"alice"}), "groups": frozenset({"users"}), "fsid": fsid,
+        "models": frozenset({"Nehalem"}), "machines": frozenset({"q35"}),
+    }
+    return TargetFacts(**{**values, **changes})
+
+
+def healthy(**changes: Any) -> CheckFacts:
+    values: dict[str, Any] = {
+        "settings": Settings(protect=True, site="site-0"),
+        "here": cluster(0),
+        "there": cluster(1),
+        "peer": (PeerState.ANSWERS, "it greets"),
+        "readable": True,
+        "verdict": StateVerdict(State.PROTECTED, "SAFE", Role.PRIMARY, 2, 2, "All is well."),
+        "unprotected": {},
+        "images": (COPY, PRIMARY),
+        "clashes": (),
+        "schedules": frozenset(),
+        "snapshots_kept": 5,
+        "clock_s": (-0.5, 0.6),
+        "proofs": {Mode.JOURNAL: PROOF},
+        "networks": frozenset({"lan"}),
+        "disk_drivers": ("kvm",),
+        "unknown_to_oned": (),
+        "key": "same",
+        "guarded": True,
+        "start_here": target(HERE),
+        "start_there": target(THERE),
+    }
+    return CheckFacts("ceph", **{**values, **changes})
+
+
+def not_ok(found: list[Finding]) -> dict[str, list[Finding]]:
+    codes: dict[str, list[Finding]] = {}
+    for finding in found:
+        if finding.level is not Level.OK:
+            codes.setdefault(finding.code, []).append(finding)
+    return codes
+
+
+def test_a_healthy_pair_is_ok_in_every_check() -> None:
+    found = check_table.findings(healthy())
+    assert not_ok(found) == {}
+    assert {finding.code for finding in found} == set(check_table.DATASTORE)
+    assert {finding.subject for finding in found} == {"ceph"}
+    assert check_table.worst(found) is Level.OK
+
+
+def snapshot_mode(**changes: Any) -> CheckFacts:
+    images = (replace(PRIMARY, mode=Mode.SNAPSHOT),)
+    values: dict[str, Any] = {
+        "settings": Settings(protect=True, mode=Mode.SNAPSHOT, schedule="5m"), "images": images,
+        "schedules": frozenset({"one-5"}),
+        "proofs": {Mode.SNAPSHOT: replace(PROOF, mode=Mode.SNAPSHOT, clones=False, discards=False)},
+        "there": cluster(1, card=SiteInfo(THERE, "site-1", 1, "ceph", "SNAPSHOT", key="same")),
+    }
+    return healthy(**{**values, **changes})
+
+
+def test_snapshot_mode_on_a_release_that_damages_clones_is_ok_for_they_are_flattened() -> None:
+    found = check_table.findings(snapshot_mode())
+    assert not_ok(found) == {}
+    (trade,) = [finding.text for finding in found if finding.code == "TRADE"]
+    assert (
+        "flattened first" in trade
+        and "copies of clones are damaged" in trade
+        and "discards do not arrive" in trade
+    )
+
+
+def asking(model: str) -> ImageFacts:
+    wanted = replace(THEIRS, template=(*THEIRS.template, ("CPU_MODEL", (("MODEL", model),))))
+    return replace(COPY, vm=envelope(wanted))
+
+
+def at_home(state: str) -> dict[str, PeerVm]:
+    return {f"{THERE}:42": PeerVm(9, "web", state, "ACTIVE", frozenset({"one-1", "one-77"}), frozenset())}
+
+
+OF_TWO = ("16.2.15", "17.2.7")
+NO_CARD_KEY, SAME_INDEX = (
+    SiteInfo(THERE, "site-1", index, "ceph", "JOURNAL", key=key) for index, key in ((1, ""), (0, "same"))
+)
+BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
+    ("PEER", healthy(peer=(PeerState.UNKNOWN, "silence")), Level.PROBLEM, "silence"),
+    ("PEER_READ", healthy(readable=False), Level.WARNING, "may not be read"),
+    (
+        "PEERING",
+        healthy(here=cluster(0, peering=Peering(True, ("rx",)))),
+        Level.PROBLEM,
+        "here: the pool is peered one way",
+    ),
+    (
+        "PEERING",
+        healthy(there=cluster(1, peering=Peering(True, ("tx",)))),
+        Level.PROBLEM,
+        "at the peer: the pool is peered one",
+    ),
+    ("PEERING", healthy(here=cluster(0, peering=Peering(True, ()))), Level.PROBLEM, "no peer"),
+    (
+        "PEERING",
+        healthy(there=cluster(1, peering=Peering(False, ("rx-tx",)))),
+        Level.PROBLEM,
+        "not mirror per image",
+    ),
+    (
+        "RBD_MIRROR",
+        healthy(there=cluster(1, mirrors=Mirrors(0, 2, 0))),
+        Level.PROBLEM,
+        "at the peer: Ceph knows of no",
+    ),
+    (
+        "RBD_MIRROR",
+        healthy(here=cluster(0, mirrors=Mirrors(1, 2, 0))),
+        Level.WARNING,
+        "here: rbd-mirror reports none of 2",
+    ),
+    ("RBD_MIRROR", healthy(here=cluster(0, mirrors=Mirrors(1, 2, 1))), Level.WARNING, "1 of 2"),
+    (
+        "RELEASES",
+        healthy(there=cluster(1, releases=OF_TWO), proofs={Mode.JOURNAL: replace(PROOF, releases=OF_TWO)}),
+        Level.WARNING,
+        "several releases",
+    ),
+    (
+        "POOL_SIZE",
+        healthy(there=cluster(1, replicas=Replicas(2, 1))),
+        Level.WARNING,
+        "size 3 (min 2) here and 2 (min 1)",
+    ),
+    (
+        "POOL_SIZE",
+        healthy(here=cluster(0, replicas=Replicas(1, 1)), there=cluster(1, replicas=Replicas(1, 1))),
+        Level.WARNING,
+        "the loss of one disk",
+    ),
+    ("ROOM", healthy(there=cluster(1, room=Room(0, 0))), Level.PROBLEM, "at the peer: the pool is full"),
+    (
+        "ROOM",
+        healthy(here=cluster(0, room=Room(9, 9000 * MIB, ("OSD_NEARFULL",)))),
+        Level.PROBLEM,
+        "OSD_NEARFULL",
+    ),
+    (
+        "ROOM",
+        healthy(
+            here=cluster(0, room=Room(900 * MIB, 90 * MIB)), there=cluster(1, room=Room(900 * MIB, 900 * MIB))
+        ),
+        Level.WARNING,
+        "only 9 %",
+    ),
+    ("ROOM", healthy(here=cluster(0, room=Room(0, 20 * MIB))), Level.PROBLEM, "may take 64 MiB"),
+    (
+        "ROOM",
+        healthy(
+            here=cluster(0, room=Room(9000 * MIB, 9000 * MIB)), there=cluster(1, room=Room(0, 8000 * MIB))
+        ),
+        Level.PROBLEM,
+        "may take 9000 MiB",
+    ),
+    ("CLOCK", healthy(clock_s=(40.0, 41.0)), Level.PROBLEM, "40 s or more ahead"),
+    ("CLOCK", healthy(clock_s=(-60.0, -31.0)), Level.PROBLEM, "31 s or more behind"),
+    ("CLOCK", healthy(clock_s=(-20.0, 11.0)), Level.WARNING, "no better is known"),
+    (
+        "RPO",
+        healthy(there=cluster(1, settings={**OPTIONS, "rbd_mirror_journal_poll_age": "5.000000"})),
+        Level.WARNING,
+        "lag up to 10 s",
+    ),
+    (
+        "RPO",
+        healthy(there=cluster(1, settings={**OPTIONS, "rbd_mirroring_delete_delay": "0"})),
+        Level.WARNING,
+        "gone here at once",
+    ),
+    ("RPO", healthy(here=cluster(0, settings={})), Level.WARNING, "cannot be told"),
+    (
+        "STATE",
+        healthy(verdict=StateVerdict(State.SPLIT_BRAIN, "BOTH_PRIMARY", Role.PRIMARY, 0, 1, "Both.")),
+        Level.PROBLEM,
+        "SPLIT_BRAIN",
+    ),
+    (
+        "STATE",
+        healthy(verdict=StateVerdict(State.DEGRADED, "LATE", Role.PRIMARY, 0, 1, "Late.")),
+        Level.PROBLEM,
+        "Late.",
+    ),
+    (
+        "STATE",
+        healthy(verdict=StateVerdict(State.PROTECTING, "COPYING", Role.PRIMARY, 0, 1, "Wait.")),
+        Level.WARNING,
+        "Wait.",
+    ),
+    (
+        "UNPROTECTED",
+        healthy(unprotected={"one-9": "mirroring has not begun"}),
+        Level.PROBLEM,
+        "one-9 is not protected: mirr",
+    ),
+    (
+        "UNPROTECTED",
+        healthy(images=(image("one-6", primary=True, problems=("is a clone mirrored in snapshot mode",)),)),
+        Level.PROBLEM,
+        "one-6: is a clone mirrored in snapshot mode",
+    ),
+    (
+        "MODE",
+        healthy(images=(COPY, replace(PRIMARY, mode=Mode.SNAPSHOT))),
+        Level.WARNING,
+        "mode than DR_MODE=JOURNAL: one-5",
+    ),
+    (
+        "SCHEDULES",
+        snapshot_mode(schedules=frozenset()),
+        Level.PROBLEM,
+        "no schedule of mirror snapshots here for one-5",
+    ),
+    ("SNAPSHOTS_KEPT", snapshot_mode(snapshots_kept=3), Level.WARNING, "keeps 3"),
+    ("TRADE", healthy(proofs={}), Level.WARNING, "never probed"),
+    (
+        "TRADE",
+        healthy(proofs={Mode.JOURNAL: replace(PROOF, releases=("15.2.1",))}),
+        Level.WARNING,
+        "not on 16.2.15",
+    ),
+    (
+        "TRADE",
+        healthy(proofs={Mode.JOURNAL: replace(PROOF, clones=False)}),
+        Level.PROBLEM,
+        "copies of clones damaged",
+    ),
+    (
+        "TRADE",
+        healthy(proofs={Mode.JOURNAL: replace(PROOF, arrives=False)}),
+        Level.PROBLEM,
+        "did not travel there",
+    ),
+    (
+        "TRADE",
+        healthy(proofs={Mode.JOURNAL: replace(PROOF, returns=False)}),
+        Level.PROBLEM,
+        "did not travel back",
+    ),
+    ("DISK_DRIVER", healthy(disk_drivers=("firecracker", "kvm")), Level.WARNING, "firecracker"),
+    ("SITE_INDEX", healthy(there=cluster(1, card=SAME_INDEX)), Level.PROBLEM, "both sites have"),
+    ("NAMES", healthy(clashes=("one-3",)), Level.PROBLEM, "one-3"),
+    ("RECORD_KEYS", healthy(key="other"), Level.PROBLEM, "different record keys"),
+    ("RECORD_KEYS", healthy(key=""), Level.PROBLEM, "this site has no record key"),
+    ("RECORD_KEYS", healthy(there=cluster(1, card=NO_CARD_KEY)), Level.PROBLEM, "the peer has no record key"),
+    (
+        "NETWORK_MAP",
+        healthy(settings=Settings(protect=True, network_map=(("x", "gone"),))),
+        Level.PROBLEM,
+        "x=gone",
+    ),
+    (
+        "NETWORK_MAP",
+        healthy(settings=Settings(protect=True, drill_network="gone")),
+        Level.PROBLEM,
+        "DR_DRILL_NETWORK=gone",
+    ),
+    ("DRIVERS", healthy(unknown_to_oned=("TM_MAD/ARGUMENTS",)), Level.PROBLEM, "TM_MAD/ARGUMENTS"),
+    ("GUARD", healthy(guarded=False), Level.PROBLEM, "does not know this datastore"),
+    (
+        "STARTS_HERE",
+        healthy(start_here=target(HERE, ground=Placement({}, {}, {}, (Host("h", 800, 16000),)))),
+        Level.PROBLEM,
+        "network 'lan' has no counterpart",
+    ),
+    (
+        "STARTS_HERE",
+        healthy(
+            start_here=target(
+                HERE,
+                ground=Placement({"lan": LAN}, {}, {("lan", "192.0.2.11"): "VM 3"}, (Host("h", 800, 16000),)),
+            )
+        ),
+        Level.PROBLEM,
+        "belongs to VM 3",
+    ),
+    (
+        "STARTS_HERE",
+        healthy(images=(replace(COPY, complete=False), PRIMARY)),
+        Level.PROBLEM,
+        "never completed",
+    ),
+    (
+        "STARTS_HERE",
+        healthy(start_here=target(HERE, local=at_home("ACTIVE"))),
+        Level.PROBLEM,
+        "power it off first",
+    ),
+    (
+        "STARTS_THERE",
+        healthy(start_there=target(THERE, ground=Placement({}, {}, {}, (Host("h", 800, 16000),)))),
+        Level.PROBLEM,
+        "VM ours (7",
+    ),
+    ("OWNERS_HERE", healthy(start_here=target(HERE, users=frozenset())), Level.WARNING, "no user alice here"),
+    (
+        "OWNERS_THERE",
+        healthy(start_there=target(THERE, groups=frozenset())),
+        Level.WARNING,
+        "no group users at the peer",
+    ),
+    (
+        "CAPACITY_HERE",
+        healthy(start_here=target(HERE, ground=Placement({"lan": LAN}, {}, {}, ()))),
+        Level.WARNING,
+        "1 of 1",
+    ),
+    (
+        "CAPACITY_THERE",
+        healthy(start_there=target(THERE, ground=Placement({"lan": LAN}))),
+        Level.WARNING,
+        "not known",
+    ),
+    (
+        "IMAGE_NAMES",
+        healthy(start_here=target(HERE, image_names=frozenset({("alice", "web-os")}))),
+        Level.WARNING,
+        "web-os",
+    ),
+    (
+        "MODE",
+        healthy(there=cluster(1, card=replace(SAME_INDEX, site_index=1, mode="SNAPSHOT"))),
+        Level.WARNING,
+        "SNAPSHOT at the peer",
+    ),
+    (
+        "PROCESSORS",
+        healthy(images=(asking("Skylake"), PRIMARY)),
+        Level.PROBLEM,
+        "CPU model Skylake, which no host",
+    ),
+    (
+        "PROCESSORS",
+        healthy(images=(asking("Skylake"), PRIMARY), start_here=target(HERE, models=None)),
+        Level.WARNING,
+        "do not say",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "code, facts, level, text", BROKEN, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_one_fault_gives_its_finding_and_no_other(
+    code: str, facts: CheckFacts, level: Level, text: str
+) -> None:
+    found = not_ok(check_table.findings(facts))
+    assert set(found) == {code}
+    assert all(finding.level is level and finding.text.isprintable() for finding in found[code])
+    assert any(text in finding.text for finding in found[code]), found
+
+
+def test_every_check_has_a_fault_that_it_finds() -> None:
+    """CEPH and FAILBACK say only whether something answers: what does not is not known, which is tested
+    below.
+    """
+    assert set(check_table.DATASTORE) == {code for code, *_ in BROKEN} | {"CEPH", "FAILBACK"}
+
+
+def test_two_problems_are_both_told() -> None:
+    found = not_ok(
+        check_table.findings(healthy(clashes=("one-3",), guarded=False, peer=(PeerState.GONE, "it refuses")))
+    )
+    assert set(found) == {"NAMES", "GUARD", "PEER"}
+
+
+UNKNOWN = Unknown("the moon is in the way")
+SITE_OK = SiteFacts(
+    "7.4.0", "/etc/one/onedr/onedr.conf", "abcdef123456", "http://b:2633/RPC2", 31, True, ("ceph",)
+)
+PLAIN = [
+    item.name for item in fields(CheckFacts) if item.name not in ("datastore", "settings", "here", "there")
+]
+
+
+def with_unknowns(facts: CheckFacts, names: frozenset[str]) -> CheckFacts:
+    own = {name: UNKNOWN for name in names if "." not in name}
+    for site in ("here", "there"):
+        gone = {name.partition(".")[2]: UNKNOWN for name in names if name.startswith(f"{site}.")}
+        own[site] = replace(getattr(facts, site), **gone)  # type: ignore[assignment]
+    return replace(facts, **own)  # type: ignore[arg-type]
+
+
+ALL = [*PLAIN, *(f"{site}.{item.name}" for site in ("here", "there") for item in fields(ClusterFacts))]
+
+
+@settings(max_examples=400)
+@given(
+    st.frozensets(st.sampled_from(ALL)),
+    st.sampled_from([healthy(), snapshot_mode(), *(facts for _, facts, _, _ in BROKEN)]),
+)
+def test_what_is_not_known_is_never_ok_and_nothing_raises(names: frozenset[str], facts: CheckFacts) -> None:
+    found = check_table.findings(with_unknowns(facts, names))
+    assert {finding.code for finding in found} == set(check_table.DATASTORE)
+    for code, check in check_table.DATASTORE.items():
+        if names & set(check.needs):
+            own = [finding for finding in found if finding.code == code]
+            assert any(
+                finding.level is not Level.OK and UNKNOWN.reason in finding.text for finding in own
+            ) or (check_table.worst(own) is not Level.OK), (code, own)
+
+
+@given(st.frozensets(st.sampled_from([item.name for item in fields(SiteFacts)])))
+def test_the_same_of_the_site(names: frozenset[str]) -> None:
+    found = check_table.site_findings(replace(SITE_OK, **dict.fromkeys(names, UNKNOWN)))  # type: ignore[arg-type]
+    assert [finding.code for finding in found] == list(check_table.SITE)
+    for code, check in check_table.SITE.items():
+        (own,) = [finding for finding in found if finding.code == code]
+        assert (own.level is Level.OK) == (not names & set(check.needs)), own
+
+
+@pytest.mark.parametrize("change, code", [
+    ({"key": ""}, "RECORD_KEY"), ({"peer_front_end": ""}, "PEER_FRONT_END"), ({"hooks": 0}, "HOOKS"),
+    ({"guard_unit": False}, "GUARD_UNIT"), ({"datastores": ()}, "DATASTORES"),
+])
+def test_what_the_site_lacks_is_a_warning(change: dict[str, Any], code: str) -> None:
+    found = not_ok(check_table.site_findings(replace(SITE_OK, **change)))
+    assert {name: [finding.level for finding in each] for name, each in found.items()} == {
+        code: [Level.WARNING]
+    }
+
+
+def test_the_page_says_the_same_as_the_table() -> None:
+    page = PAGE.read_text()
+    for code, check in {**check_table.SITE, **check_table.DATASTORE}.items():
+        assert f"| `{code}` | {check.what} | {check.unknown.value} | {check.pitfalls or '-'} |" in page
+    assert f"| `ATTRIBUTES` | {check_table.ATTRIBUTES} |" in page
+    assert page.count("\n| `") == len(check_table.SITE) + len(check_table.DATASTORE) + 1
+    told = {
+        pitfall
+        for check in (*check_table.SITE.values(), *check_table.DATASTORE.values())
+        for pitfall in check.pitfalls.split(", ")
+    }
+    assert told >= {"P6", "P22", *(f"P{number}" for number in (*range(26, 34), *range(42, 47)))}

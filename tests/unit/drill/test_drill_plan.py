@@ -1,0 +1,367 @@
+"""A drill decided: refusals row by row, and what must hold for every plan and every cleanup whatever is
+found.
+"""
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import HERE
+from worlds import ONE_DISK, ORIGIN, REQUESTS, copy_of, worlds
+
+from onedr.drill import plan as drill_plan
+from onedr.drill import report_html
+from onedr.drill.plan import CloneFound, DrillFacts, Found, ImageFound, SnapshotFound, VmFound
+from onedr.failover.facts import FailoverRequest
+from onedr.failover.placement import Host, Placement
+from onedr.model import names, template
+from onedr.model.records import ImageFacts
+from onedr.model.types import PeerState
+from onedr.opennebula.vm_template import Network
+from onedr.runs.steps import StepKind
+
+DRILLS = Network(9, "drills", (("203.0.113.0", 64),), (("02:00:cb:00:71:00", 64),))
+LAN = Network(1, "lan", (("192.0.2.0", 64),), (("02:00:c0:00:02:00", 64),))
+GROUND = Placement({"drills": DRILLS, "lan": LAN})
+NIC = (("NETWORK", "lan"), ("IP", "192.0.2.7"), ("MAC", "02:00:c0:00:02:07"), ("MODEL", "virtio"))
+WITH_NIC = replace(ONE_DISK, template=(*ONE_DISK.template, ("NIC", NIC)))
+MINE, THEIRS = "0ad1c9f2-1111-4111-8111-111111111111", "beefcafe-1111-4111-8111-111111111111"
+TAG = names.drill(MINE, 100, 1763840000000)
+
+
+def facts(*images: ImageFacts, **changes: Any) -> DrillFacts:
+    values: dict[str, Any] = {
+        "datastore": "ceph",
+        "here": HERE,
+        "protected": True,
+        "peer": PeerState.ANSWERS,
+        "peer_detail": "it greets",
+        "can_connect": True,
+        "network": "drills",
+        "ground": GROUND,
+    }
+    return DrillFacts(**{**values, **changes}, images=images)
+
+
+COPY = copy_of("one-1", WITH_NIC)
+
+
+@pytest.mark.parametrize(
+    ("given_facts", "reason"),
+    [
+        (facts(COPY, protected=False), "DR_PROTECT=YES is missing"),
+        (facts(), "runs at the secondary"),
+        (facts(copy_of("one-1", primary=True)), "runs at the secondary"),
+        (facts(COPY, standing=("VM drill-web (3)",)), "onedr drill cleanup ceph"),
+        (facts(COPY, network=""), "set DR_DRILL_NETWORK"),
+        (facts(COPY, network="gone"), "there is no virtual network of this name"),
+        (facts(COPY, network="lan"), "after a failover VM web would live there"),
+        (
+            facts(COPY, ground=replace(GROUND, network_map={"lan": "drills"})),
+            "after a failover VM web would live there",
+        ),
+        (
+            facts(
+                COPY, ground=Placement({"drills": replace(DRILLS, ranges=(("192.0.2.0", 64),)), "lan": LAN})
+            ),
+            "holds 192.0.2.7",
+        ),
+        (
+            facts(COPY, ground=Placement({"drills": replace(DRILLS, macs=LAN.macs), "lan": LAN})),
+            "holds 02:00:c0:00:02:07",
+        ),
+        (facts(COPY, peer=PeerState.GONE), "does not answer"),
+        (facts(COPY, peer=PeerState.UNKNOWN), "does not answer"),
+        (facts(COPY, can_connect=False), "lets nobody in"),
+        (facts(copy_of("one-1", complete=False)), "never completed"),
+        (facts(copy_of("one-1", stale=True)), "is stale"),
+        (facts(copy_of("one-1", primary=True), copy_of("one-2", None)), "one-1 is written here"),
+        (
+            facts(copy_of("one-1", parent="one-9"), copy_of("one-9", None, complete=False)),
+            "first copy of one-9 never completed",
+        ),
+    ],
+)
+def test_it_is_refused_with_the_reason_and_without_steps(given_facts: DrillFacts, reason: str) -> None:
+    plan = drill_plan.plan_drill(given_facts, FailoverRequest())
+    assert reason in plan.refusal
+    assert plan.steps == ()
+
+
+def test_the_steps_of_one_vm_in_their_order() -> None:
+    plan = drill_plan.plan_drill(facts(COPY), FailoverRequest())
+    assert [(step.kind, step.target) for step in plan.steps] == [
+        (StepKind.SNAPSHOT, "one-1"),
+        (StepKind.ARRIVE, "one-1"),
+        (StepKind.CLONE, "one-1"),
+        (StepKind.REGISTER, "one-1"),
+        (StepKind.CREATE, ORIGIN),
+        (StepKind.START, ORIGIN),
+        (StepKind.CHECK, ORIGIN),
+        (StepKind.PROVE, "one-1"),
+    ]
+
+
+def test_a_vm_that_did_not_run_is_made_and_not_started() -> None:
+    off = replace(WITH_NIC, state="POWEROFF")
+    assert {
+        step.kind for step in drill_plan.plan_drill(facts(copy_of("one-1", off)), FailoverRequest()).steps
+    }.isdisjoint({StepKind.START, StepKind.CHECK})
+
+
+def test_a_vm_nobody_knows_is_left_out_and_the_others_are_tried() -> None:
+    plan = drill_plan.plan_drill(facts(COPY), FailoverRequest(vms=("web", "wbe")))
+    assert plan.steps and "wbe" in plan.left_out
+
+
+def test_no_room_is_told_and_stops_nothing() -> None:
+    plan = drill_plan.plan_drill(
+        facts(COPY, ground=replace(GROUND, hosts=(Host("h", 0, 0),))), FailoverRequest()
+    )
+    assert plan.steps and "no host here has room" in plan.warnings[ORIGIN]
+
+
+def test_the_record_of_a_drills_vm_has_nothing_of_productions_place() -> None:
+    user = (("DR_PROTECT", "YES"), ("DR_DRILL", "forged"), ("NOTE", "x"))
+    own = (
+        ("CPU", "1"),
+        ("NIC", NIC),
+        ("NIC_ALIAS", (*NIC, ("PARENT", "NIC0"))),
+        ("SCHED_ACTION", (("ACTION", "terminate"),)),
+    )
+    made = drill_plan.record_of(replace(WITH_NIC, template=own, user_template=user), "drills")
+    assert made.name == "drill-web"
+    assert made.template == (
+        ("CPU", "1"), ("NIC", (("MODEL", "virtio"), ("NETWORK", "drills"))),
+        ("NIC_ALIAS", (("MODEL", "virtio"), ("PARENT", "NIC0"), ("NETWORK", "drills"))),
+    )
+    assert made.user_template == (("NOTE", "x"),)
+
+
+def test_a_long_name_stays_within_what_oned_takes() -> None:
+    assert len(drill_plan.vm_name("x" * 128)) == 128
+
+
+@given(worlds(), REQUESTS)
+def test_a_plan_names_a_mirrored_image_only_to_be_snapshotted_cloned_and_watched(
+    world: Any, request_: FailoverRequest
+) -> None:
+    """Never to be written, promoted, demoted, removed: whatever the facts are."""
+    given_facts = facts(
+        *world.images, protected=world.protected, peer=world.peer, can_connect=world.can_fence
+    )
+    plan = drill_plan.plan_drill(given_facts, request_)
+    harmless = {StepKind.SNAPSHOT, StepKind.ARRIVE, StepKind.CLONE, StepKind.REGISTER, StepKind.PROVE}
+    by_name = {image.name: image for image in world.images}
+    assert {step.kind for step in plan.steps} <= harmless | {StepKind.CREATE, StepKind.START, StepKind.CHECK}
+    assert {step.kind for step in plan.steps if step.target in by_name} <= harmless
+    for step in plan.steps:
+        if step.kind is StepKind.SNAPSHOT:
+            found = by_name[step.target]
+            assert found.mode is not None and not found.primary and found.complete, (
+                "only complete copies of the peer's"
+            )
+
+
+@given(worlds(), REQUESTS)
+def test_a_vm_is_made_only_of_clones_of_all_its_disks(world: Any, request_: FailoverRequest) -> None:
+    plan = drill_plan.plan_drill(facts(*world.images), request_)
+    cloned = {step.target for step in plan.steps if step.kind is StepKind.REGISTER}
+    items = {item.origin: item for item in plan.vms}
+    for step in plan.steps:
+        if step.kind is StepKind.CREATE:
+            item = items[step.target]
+            assert {image.name for image in item.images} <= cloned and item.images
+            assert (
+                not {str(found.rbd).partition("/")[2] for found in item.record.disks if found.protected}
+                - cloned
+            )
+    assert bool(plan.refusal) != bool(plan.steps)
+
+
+OTHER = names.drill(THEIRS, 100, 1763840000000)
+ELSEWHERE = names.drill(MINE, 101, 1763840000000)
+TAGS = st.sampled_from([TAG, names.drill(MINE, 100, 5), OTHER, ELSEWHERE, "", "forged", "onedr-drill-x"])
+CLONES = st.builds(names.drill_clone, TAGS, st.sampled_from(["one-1", "one-1-2-0", "one-7"]))
+NAMES = CLONES | st.sampled_from(["one-1", "one-sys-1-0"])
+SNAPSHOTS = TAGS | st.sampled_from(["0", "snap"])
+FOUND = st.builds(
+    Found,
+    st.just(MINE),
+    st.just(100),
+    st.lists(
+        st.builds(VmFound, st.integers(0, 9), st.just("x"), TAGS, st.frozensets(NAMES, max_size=3)),
+        max_size=4,
+    ).map(tuple),
+    st.lists(st.builds(ImageFound, st.integers(0, 9), st.just("x"), TAGS, NAMES), max_size=4).map(tuple),
+    st.lists(st.builds(CloneFound, NAMES, st.booleans()), max_size=4).map(tuple),
+    st.lists(
+        st.builds(
+            SnapshotFound,
+            st.sampled_from(["one-1", "one-2"]),
+            SNAPSHOTS,
+            st.sampled_from(["", "here", "there"]),
+        ),
+        max_size=4,
+    ).map(tuple),
+    st.sampled_from(["", "it is silent"]),
+)
+
+
+@given(FOUND)
+def test_cleanup_removes_only_what_carries_the_mark_of_this_sites_drills(found: Found) -> None:
+    def own(name: str) -> bool:
+        parsed = names.parse_drill(name)
+        return parsed is not None and parsed.cluster == MINE[:8] and parsed.datastore_id == 100
+
+    plan = drill_plan.plan_cleanup(found)
+    vms = {f"VM {vm.vm_id}": vm for vm in reversed(found.vms)}
+    for step in plan.steps:
+        if step.kind is StepKind.TERMINATE:
+            candidates = [vm for vm in found.vms if f"VM {vm.vm_id}" == step.target]
+            assert any(
+                own(vm.tag) and any(name.startswith(f"{vm.tag}-") for name in vm.disks) for vm in candidates
+            ), vms
+        elif step.kind is StepKind.DELETE:
+            candidates_ = [image for image in found.images if f"image {image.image_id}" == step.target]
+            assert any(own(image.tag) and image.rbd.startswith(f"{image.tag}-") for image in candidates_)
+        elif step.kind is StepKind.REMOVE:
+            assert own(step.target) and any(clone.made for clone in found.clones if clone.name == step.target)
+        else:
+            image, _, tag = step.target.partition("@")
+            assert step.kind is StepKind.UNSNAP and names.parse_drill(tag)
+            places = {
+                snapshot.primary
+                for snapshot in found.snapshots
+                if (snapshot.image, snapshot.tag) == (image, tag)
+            }
+            assert places & ({"here", "there"} if own(tag) else {"here"})
+
+
+@given(FOUND)
+def test_what_is_its_own_is_removed_or_named(found: Found) -> None:
+    plan = drill_plan.plan_cleanup(found)
+    named = {step.target for step in plan.steps} | set(plan.left_out)
+    for vm in found.vms:
+        parsed = [names.parse_drill(name) for name in vm.disks]
+        if vm.tag == TAG and any(one is not None and one.tag == TAG for one in parsed):
+            assert f"VM {vm.vm_id}" in named
+    assert {clone.name for clone in found.clones if clone.name.startswith(f"{TAG}-")} <= named
+    assert {snapshot.target for snapshot in found.snapshots if snapshot.tag == TAG} <= named
+
+
+def test_a_snapshot_whose_primary_is_not_seen_is_left_with_the_reason() -> None:
+    found = Found(MINE, 100, snapshots=(SnapshotFound("one-1", TAG, ""),), peer_detail="it is silent")
+    plan = drill_plan.plan_cleanup(found)
+    assert plan.steps == () and "it is silent" in plan.left_out[f"one-1@{TAG}"]
+
+
+def test_what_a_dead_secondary_left_is_removed_at_the_primary() -> None:
+    plan = drill_plan.plan_cleanup(Found(MINE, 100, snapshots=(SnapshotFound("one-1", OTHER, "here"),)))
+    assert [(step.kind, step.target) for step in plan.steps] == [(StepKind.UNSNAP, f"one-1@{OTHER}")]
+
+
+def test_what_the_peers_own_drill_has_at_the_peer_is_left_alone() -> None:
+    plan = drill_plan.plan_cleanup(
+        Found(
+            MINE, 100, snapshots=(SnapshotFound("one-1", OTHER, "there"), SnapshotFound("one-2", OTHER, ""))
+        )
+    )
+    assert (plan.steps, plan.left_out) == ((), {})
+
+
+def test_another_drill_is_refused_for_what_is_ones_own_and_not_for_others() -> None:
+    vm = VmFound(3, "drill-web", TAG, frozenset({names.drill_clone(TAG, "one-1")}))
+    forged = VmFound(4, "web", TAG, frozenset({"one-1"}))
+    found = Found(
+        MINE,
+        100,
+        (vm, forged),
+        snapshots=(SnapshotFound("one-1", OTHER, ""), SnapshotFound("one-1", TAG, "")),
+    )
+    assert drill_plan.standing(found) == ("VM drill-web (3)", f"one-1@{TAG}")
+
+
+@pytest.mark.parametrize(("given_verdict", "expected"), [
+    (({}, (), 2, 30.0, 60), []),
+    (({}, (), 2, 30.0, 0), []),
+    (({"VM web": "no disk"}, (), 2, None, 60), ["VM web: no disk"]),
+    (({}, (), 2, 90.0, 60), ["the recovery took 90 s, the objective DR_RTO is 60 s"]),
+    (({}, ("one-1",), 2, 30.0, 0), ["one-1: its recovery point did not advance during the drill"]),
+    (({}, (), 0, None, 60), ["no VM was started: none of them ran at the peer"]),
+])
+def test_the_verdict_names_each_reason(given_verdict: Any, expected: list[str]) -> None:
+    assert drill_plan.drill_verdict(*given_verdict) == expected
+
+
+def test_names_of_drills_go_there_and_back_and_nothing_else_is_one() -> None:
+    fsid = "0ad1c9f2-aaaa-bbbb-cccc-000000000000"
+    tag = names.drill(fsid, 100, 1763840000000)
+    assert names.parse_drill(tag) == names.DrillName(tag, "0ad1c9f2", 100)
+    assert names.parse_drill(names.drill_clone(tag, "one-1-2-0")) == names.DrillName(
+        tag, "0ad1c9f2", 100, "one-1-2-0"
+    )
+    assert not names.is_ours(names.drill_clone(tag, "one-1")), "nothing mirrors or recovers it"
+    for other in ("one-1", "snap", "0", "onedr-drill", f"{tag}-", f"{tag}-sys", f"x{tag}", tag.upper()):
+        assert names.parse_drill(other) is None
+
+
+REPORT: dict[str, Any] = {
+    "drill": TAG,
+    "datastore": "<script>alert(1)</script>",
+    "site": "b & c",
+    "cluster": HERE,
+    "began": 0.0,
+    "ended": 9.0,
+    "by": {"user": "\u0000oneadmin", "process": "host:1:2"},
+    "result": "FAILED",
+    "reasons": ['VM "x": <b>'],
+    "network": "drills",
+    "asked": {"vms": [], "port": 22, "command": ["a", "<i>"]},
+    "rto": {"measured_s": None, "objective_s": None},
+    "rpo": {"objective_s": 900},
+    "failed": {"VM x": "</table>"},
+    "warnings": {},
+    "steps": [],
+    "versions": {"ceph": "16"},
+    "cleanup": None,
+    "vms": [
+        {
+            "name": "<img src=x>",
+            "vm": 1,
+            "site": "a",
+            "drill_vm": None,
+            "nics": [],
+            "recovery_point": None,
+            "loss_before_s": None,
+            "running_after_s": None,
+            "passed_after_s": None,
+            "result": "failed",
+            "why": "&",
+            "checks": [
+                {"check": "runs", "result": "failed", "at": 1.0, "seconds": 1.0, "evidence": "\x1b[31m</td>"}
+            ],
+        }
+    ],
+    "images": [
+        {
+            "image": "one-1",
+            "snapshot_at": None,
+            "recovery_points": {"before": None, "during": None, "after": None},
+        }
+    ],
+}
+
+
+def test_nothing_a_user_wrote_becomes_part_of_the_page() -> None:
+    page = report_html.page(REPORT, "d" * 64, "x.json").decode()
+    for evil in ("<script>", "<img", "<b>", "<i>", "</table></td>", "\x1b", "\x00"):
+        assert evil not in page, evil
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "Not yet: the drill's VMs stand." in page
+    root = template.parse_xml(page.partition("\n")[2].replace('<meta charset="utf-8">', ""))
+    assert root.tag == "html"
+
+

@@ -1,0 +1,96 @@
+"""What this site does not have, or has already: users, groups and names, each with a warning (P44, P45)."""
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lxml import etree
+from samples import HERE, envelope, image, image_record
+
+from onedr.ceph.connection import Pool
+from onedr.failover import register_images
+from onedr.failover.target_site import Site, give
+from onedr.model.errors import FrontEndError, OneDRError
+from onedr.model.types import CephAccess, Settings
+
+
+class Here:
+    """A front-end with some users, groups and image names."""
+
+    def __init__(self, *taken: str):
+        self.taken, self.made, self.calls = set(taken), [], []  # type: ignore[var-annotated]
+
+    def allocate_image(self, description: Any, datastore_id: int) -> int:
+        name = dict(description)["NAME"]
+        if name in self.taken:
+            raise FrontEndError(
+                f"[one.image.allocate] Error allocating a new image. NAME is already taken by IMAGE 3: {name}"
+            )
+        self.made.append(name)
+        return 9
+
+    def call(self, method: str, *arguments: Any) -> None:
+        self.calls.append((method, *arguments))
+
+    def update_image(self, image_id: int, attributes: Any) -> None:
+        self.calls.append(("image.update", image_id))
+
+    def image(self, image_id: int) -> etree._Element:
+        bits = "".join(
+            f"<{who}_{right}>0</{who}_{right}>" for who in ("OWNER", "GROUP", "OTHER") for right in "UMA"
+        )
+        return etree.fromstring(
+            f"<IMAGE><ID>9</ID><UID>0</UID><GID>0</GID><PERMISSIONS>{bits}</PERMISSIONS></IMAGE>"
+        )
+
+
+def site(frontend: Here) -> Site:
+    pool = Pool(None, None, CephAccess("one"))  # type: ignore[arg-type]
+    users, groups = {"oneadmin": 0, "alice": 2}, {"oneadmin": 0, "users": 1}
+    return Site(frontend, 100, pool, HERE, Settings(), users, groups, {})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("owner", "group", "owned", "warned"),
+    [
+        ("alice", "users", (2, 1), []),
+        ("erik", "users", (0, 1), ["no user 'erik'"]),
+        ("alice", "night", (2, 0), ["no group 'night'"]),
+        ("erik", "night", None, ["no user 'erik'", "no group 'night'"]),
+    ],
+)
+def test_whom_this_site_does_not_have_oneadmin_stands_in_for(
+    owner: str, group: str, owned: Any, warned: list[str]
+) -> None:
+    here = Here()
+    found = site(here)
+    give(found, "image", 9, owner, group, "0" * 9, "one-1")
+    assert here.calls == ([("image.chown", 9, *owned)] if owned else [])
+    warnings = found.warnings.get("one-1", [])
+    assert len(warnings) == len(warned) and all(part in text for part, text in zip(warned, warnings))
+
+
+@pytest.mark.parametrize(
+    ("taken", "name"),
+    [
+        ([], "data"),
+        (["data"], "data-north"),
+        (["data", "data-north"], "data-north-2"),
+    ],
+)
+def test_a_name_that_is_taken_gets_the_sites_name_behind_it_and_that_is_said(
+    taken: list[str], name: str
+) -> None:
+    here = Here(*taken)
+    found = site(here)
+    copy = image("one-1", image=envelope(image_record(name="data", persistent=True)))
+    register_images.register_image(found, copy, None)
+    assert here.made == [name]
+    assert any("was taken" in text for text in found.warnings.get("one-1", [])) is bool(taken)
+
+
+def test_when_no_such_name_is_free_it_is_said_what_to_do() -> None:
+    here = Here("data", "data-north", *(f"data-north-{n}" for n in range(2, 10)))
+    copy = image("one-1", image=envelope(image_record(name="data", persistent=True)))
+    with pytest.raises(OneDRError, match="rename one of yours"):
+        register_images.register_image(site(here), copy, None)

@@ -1,0 +1,110 @@
+"""The named state of a datastore: the worst thing is said first, with a name and a next step."""
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onedr.model.types import Role, State
+from onedr.runs import state as runs_state
+from onedr.runs.state import ImageState, StateVerdict
+
+
+def item(name: str = "one-1", **changes: Any) -> ImageState:
+    return ImageState(
+        **{"name": name, "mirrored": True, "primary": True, "copied": True, "age_s": 5.0, **changes}
+    )
+
+
+SAFE, COPY = item(), item(primary=False)
+
+
+def verdict(
+    *items: ImageState, protect: bool = True, run: str = "", interrupted: bool = False, took_over: str = ""
+) -> StateVerdict:
+    return runs_state.judge_state(protect, items, 900, run, interrupted, took_over)
+
+
+@pytest.mark.parametrize(
+    ("items", "given_", "expected", "words"),
+    [
+        ([SAFE], {"run": "failover", "interrupted": True}, State.INTERRUPTED, "onedr resume goes on"),
+        ([SAFE], {"run": "abort"}, State.FAILING_OVER, "An abort runs"),
+        ([item(split=True)], {"run": "failover", "interrupted": True}, State.INTERRUPTED, "failover"),
+        ([SAFE], {"run": "failover"}, State.FAILING_OVER, "failover runs"),
+        ([SAFE], {"protect": False, "run": "failover"}, State.FAILING_OVER, "failover"),
+        ([SAFE], {"protect": False}, State.UNPROTECTED, "DR_PROTECT=YES"),
+        ([SAFE, item("one-2", split=True, problem="x")], {}, State.SPLIT_BRAIN, "one-2"),
+        ([item(primary=False, split=True)], {}, State.SPLIT_BRAIN, "one-1"),
+        ([COPY], {}, State.STANDBY, "ready to take over"),
+        (
+            [COPY, item("one-2", primary=False, copied=False)],
+            {},
+            State.STANDBY,
+            "1 copies are not complete yet: one-2",
+        ),
+        ([item(copied=False)], {"took_over": "It took over."}, State.ACTIVE_UNPROTECTED, "It took over."),
+        ([SAFE], {"took_over": "It took over."}, State.PROTECTED, "1 of 1"),
+        ([item(problem="no peer"), item("one-2", copied=False)], {}, State.DEGRADED, "one-1 (no peer)"),
+        ([item(mirrored=False)], {}, State.DEGRADED, "one-1 (not mirrored)"),
+        ([SAFE, item("one-2", age_s=901.0)], {}, State.DEGRADED, "objective of 900 s: one-2"),
+        ([item(age_s=900.0)], {}, State.PROTECTED, "1 of 1"),
+        ([item(age_s=None)], {}, State.PROTECTED, "1 of 1"),
+        ([SAFE, item("one-2", copied=False, age_s=5000.0)], {}, State.PROTECTING, "one-2"),
+        ([SAFE, item("one-2")], {}, State.PROTECTED, "2 of 2"),
+        ([], {}, State.PROTECTED, "0 of 0"),
+    ],
+)
+def test_each_situation_has_its_state_and_its_sentence(
+    items: list[ImageState], given_: dict[str, Any], expected: State, words: str
+) -> None:
+    found = verdict(*items, **given_)
+    assert found.state is expected
+    assert words in found.message
+
+
+@pytest.mark.parametrize(("items", "protect", "role"), [
+    ([COPY], False, Role.UNPROTECTED), ([], True, Role.PRIMARY), ([SAFE], True, Role.PRIMARY),
+    ([COPY], True, Role.SECONDARY), ([COPY, SAFE], True, Role.PRIMARY),
+    ([COPY, item(mirrored=False)], True, Role.SECONDARY),
+    ([item(mirrored=False, primary=False)], True, Role.PRIMARY),
+])
+def test_the_role_is_that_of_the_mirrored_images(items: list[ImageState], protect: bool, role: Role) -> None:
+    assert verdict(*items, protect=protect).role is role
+
+
+def test_only_what_is_mirrored_copied_and_without_a_problem_counts_as_safe() -> None:
+    found = verdict(SAFE, item(copied=False), item(mirrored=False), item(problem="x"), item(age_s=None))
+    assert (found.safe, found.total) == (2, 5)
+
+
+def test_many_names_are_cut_short_with_their_number() -> None:
+    found = verdict(*(item(f"one-{n}", problem="x") for n in range(10)))
+    assert "10 of 10 not protected: one-0, one-1, one-2 and 7 more" in found.message
+
+
+ITEMS = st.builds(
+    ImageState, st.sampled_from(["one-1", "one-2"]), st.booleans(), st.booleans(), st.booleans(),
+    st.none() | st.floats(0, 2000), st.booleans(), st.sampled_from(["", "it is broken"]),
+)
+
+
+@given(
+    st.lists(ITEMS, max_size=5), st.booleans(), st.sampled_from(["", "failover"]), st.booleans(),
+    st.sampled_from(["", "Took."]),
+)
+def test_protected_is_said_only_when_every_item_is_safe_and_young(
+    items: list[ImageState], protect: bool, run: str, interrupted: bool, took_over: str
+) -> None:
+    found = runs_state.judge_state(protect, items, 900, run, interrupted, took_over)
+    assert found.message
+    if found.state is State.PROTECTED:
+        assert found.safe == found.total == len(items)
+        assert all(each.age_s is None or each.age_s <= 900 for each in items)
+        assert not any(each.split for each in items)
+
+
+def test_every_state_has_a_description_for_its_page() -> None:
+    assert set(runs_state.DESCRIPTIONS) == set(State)
