@@ -26,7 +26,8 @@ from onedr.model.types import Mode, PeerState, Settings
 from onedr.replication import peer_ceph
 
 Tell = Callable[[str], None]
-_STEP_LIMIT_S = 150  # with stock settings a copy begins up to 60 s after a change of roles (CEPH-FACTS §4)
+# with stock settings a copy begins up to 60 s after a change of roles (docs/ceph-facts.md C14)
+_STEP_LIMIT_S = 150
 _SWEEP_LIMIT_S = 180
 _ORPHANED_S = 40  # a copy without a primary that rbd-mirror has not removed by then is removed here
 _STRIP_LIMIT_S = 60  # so long the snapshot of a base may take to go from its copy
@@ -168,7 +169,8 @@ class _Probe:
         name = self._name("plain")
         with self.here.image(name) as image:
             image.mirror_image_demote()
-        for pool in (self.there, self.here):  # promoting earlier has ended in split-brain (CEPH-FACTS §0.7)
+        # promoting earlier has ended in split-brain (docs/ceph-facts.md C18)
+        for pool in (self.there, self.here):
             failover_promote.wait_for_demotion(pool, {name})
             self.keep()
         failover_promote.promote(self.there, name, True)

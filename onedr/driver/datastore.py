@@ -1,4 +1,6 @@
-"""Datastore driver actions on images: cp, mkfs, clone, rm, stat (argv and answers: ONED-FACTS §2)."""
+"""Datastore driver actions on images: cp, mkfs, clone, rm, stat (argv and answers: docs/opennebula-facts.md
+O11, O12).
+"""
 from __future__ import annotations
 
 import sys
@@ -74,7 +76,7 @@ def clone(arguments: list[str]) -> str:
 
 
 def rm(arguments: list[str]) -> str:
-    """Remove an image, or refuse where that would harm (P7); the reason is also written on the image."""
+    """Remove an image, or refuse where that would harm; the reason is also written on the image."""
     decode.words(arguments, "IMAGE_ID")
     from onedr.protection import delete_image
 

@@ -98,7 +98,9 @@ class Epoch:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """One mirrored image at this site, read from the image itself (DESIGN §6 rule 11)."""
+    """One mirrored image at this site, read from the image itself (docs/design.md, "The mirror status is a
+    hint").
+    """
 
     name: str
     rbd_id: str
