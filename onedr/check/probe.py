@@ -51,10 +51,10 @@ def run_probe(pool: Pool, settings: Settings, mode: Mode | None = None, tell: Te
     pools must mirror per image, with each other.
 
     Returns what was measured (`Proof`). A proof whose `why` is empty is complete, and kept in both pools
-    (ports.proofs); else it ended before its end, nothing is kept, and what is None is not known. All its
-    images are gone at both sites then. Raises RefusedError before anything is made: the peer cannot be read,
-    a pool is not set up, another probe runs; and StorageError after the end, when images stay behind (it
-    names them; the next probe removes them).
+    (check.probe_results); else it ended before its end, nothing is kept, and what is None is not known. All
+    its images are gone at both sites then. Raises RefusedError before anything is made: the peer cannot be
+    read, a pool is not set up, another probe runs; and StorageError after the end, when images stay behind
+    (it names them; the next probe removes them).
     """
     sight = peer_ceph.probe_peer(pool, settings)
     if sight.peer is not PeerState.ANSWERS or not sight.can_connect:

@@ -30,7 +30,7 @@ _MKFS_LIMIT_S = 3600
 
 def _input() -> ActionData:
     """The driver data of a call that is to be done here; on a bridge's behalf nothing returns
-    (ops.elsewhere).
+    (driver.bridge_dispatch).
     """
     data = decode.action_data(bridge_dispatch.read_stdin())
     with ExitStack() as staged:

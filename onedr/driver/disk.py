@@ -79,7 +79,9 @@ def of_vm(vm: etree._Element, vm_id: int, disk_id: int) -> Disk:
 
 
 def datastore(frontend: FrontEnd, datastore_id: int) -> DriverDatastore:
-    """The datastore whose work is to be done here; on a bridge's behalf nothing returns (ops.elsewhere)."""
+    """The datastore whose work is to be done here; on a bridge's behalf nothing returns
+    (driver.bridge_dispatch).
+    """
     found = read_datastore(frontend, datastore_id)
     bridge_dispatch.unless_here(found.attributes)
     return found

@@ -90,8 +90,8 @@ def _not_primary(name: str) -> OneDRError:
 
 
 def leave_term(pool: Pool, name: str, term: Epoch) -> str:
-    """Leave a promoted image's term on it (ports.terms). Apart from the promotion: it costs more than that
-    does.
+    """Leave a promoted image's term on it (replication.epoch). Apart from the promotion: it costs more than
+    that does.
 
     The proof as well that the image can be written. An rbd-mirror that missed the promotion keeps the image's
     lock until it is told of the journal once more (docs/measured.md). Raises OneDRError when it keeps it for

@@ -64,7 +64,7 @@ class CephAccess:
 
 @dataclass(frozen=True)
 class Settings:
-    """The DR_ attributes of a datastore, validated (see policy.settings)."""
+    """The DR_ attributes of a datastore, validated (see model.settings)."""
 
     protect: bool = False
     mode: Mode = Mode.JOURNAL

@@ -101,7 +101,7 @@ def _enable(pool: Pool, name: str, settings: Settings, patient: bool) -> Waiting
 def must_flatten(parent: tuple[str, str, str], settings: Settings) -> Waiting | None:
     """Snapshot mode corrupts clones at the peer (docs/ceph-facts.md C1).
 
-    Flattening takes long: `ops.flatten` does it.
+    Flattening takes long: `protection.flatten` does it.
     """
     if settings.mode is Mode.SNAPSHOT or settings.flatten_clones:
         return Waiting(f"waits to be flattened from {'/'.join(parent[:2])}", flatten=True)
