@@ -56,7 +56,7 @@ VM: Mapping[str, Rule] = {
     "DISK": _mapped("the image of the same data here; ids are given anew, in order"),
     "NIC": _mapped("the network of the same name, or DR_NETWORK_MAP"),
     "NIC_ALIAS": _mapped("the network of the same name, or DR_NETWORK_MAP; on the same NIC"),
-    "CONTEXT": _mapped("values as oned had resolved them; FILES_DS by the images' names"),
+    "CONTEXT": _mapped("values as oned had resolved them, without FILES and FILES_DS, which is said"),
     "GRAPHICS": _mapped("PORT is chosen by oned"),
     "NUMA_NODE": _mapped("in MiB, of a pinned topology; oned makes the others"),
     "TPM": _mapped("the device is there and empty: its state is a file of the host"),
