@@ -10,7 +10,7 @@ from onedr.opennebula import attributes
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import GROUP_NAMES
 
-OF_THE_RECORDING = {"DR_ID"}  # that front-end's own INHERIT_DATASTORE_ATTR
+OF_THE_RECORDING = {"DR_ID", "DR_MODE"}  # that front-end's own INHERIT_DATASTORE_ATTR
 PAGE = Path(__file__).parents[3] / "docs" / "fidelity.md"
 SECTIONS = {
     "VM": attributes.VM, "DISK": attributes.DISK, "NIC, NIC_ALIAS": attributes.NIC,
