@@ -93,7 +93,7 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
             "A drill's VMs need a network of their own: set DR_DRILL_NETWORK of the datastore to a virtual "
             "network here."
         )
-    if facts.network not in facts.ground.networks:
+    if facts.network not in facts.ground.counterparts.networks:
         return (
             f"DR_DRILL_NETWORK={facts.network}: there is no virtual network of this name here. Create it, or "
             "name another."
@@ -121,9 +121,9 @@ def _meets_production(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
     """Is the drill network one that a failover would use, or could it hand out an address or MAC of
     production?
     """
-    network = facts.ground.networks[facts.network]
+    network = facts.ground.counterparts.networks[facts.network]
     for item in vms:
-        if facts.network in placement.networks_wanted([item], facts.ground.network_map):
+        if facts.network in placement.networks_wanted([item], facts.ground.counterparts.network_map):
             return f"after a failover VM {item.record.name} would live there"
         for nic in nics(item.record):
             address, mac = template.get(nic, "IP"), template.get(nic, "MAC")

@@ -76,7 +76,10 @@ def plan_failover(facts: FailoverFacts, request: Request) -> RunPlan:
         )
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays, bad = _delays(good, steps, facts.delay_s)
-    warnings = _joined(placement.without_capacity(starting, facts.ground), bad)
+    created = [item for item in fresh if item.origin not in left_out]
+    warnings = _joined(
+        placement.differences(created, facts.ground), placement.without_capacity(starting, facts.ground), bad
+    )
     return RunPlan("", tuple(steps), tuple(vms), left_out, warnings, delays)
 
 
