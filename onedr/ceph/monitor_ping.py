@@ -6,11 +6,11 @@ is a hint that it does not run; it is no evidence that its site is dead.
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Iterable
 
 from onedr.ceph.mon_host import addresses as mon_host_addresses
+from onedr.host import threads
 from onedr.model.types import PeerState
 
 _BANNER = b"ceph v"
@@ -49,10 +49,7 @@ def _look_at_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str
     def look(address: tuple[str, int]) -> None:
         results[address] = _look(address, limit_s)
 
-    threads = [threading.Thread(target=look, args=(address,), daemon=True) for address in results]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    for thread in [threads.start(look, address) for address in results]:
         thread.join(3 * limit_s)  # a name may have several addresses
     return results
 

@@ -9,23 +9,29 @@ from typing import Any
 import click
 
 from onedr.cli import output, run_action
+from onedr.model.errors import RefusedError
+from onedr.runs.events import StepEvent, VerdictEvent
+from onedr.runs.plan_events import FailoverPlanEvent
 from onedr.runs.request import Request
 
 _OPTIONS = (
     click.argument("datastore"),
-    click.option("--vm", "vms", multiple=True, help="Only this VM (name or id at the peer); repeatable."),
+    click.option(
+        "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
+    ),
     click.option(
         "--leave", multiple=True, metavar="VM|IMAGE",
-        help="Leave this VM (name or id at the peer) or RBD image where it is; repeatable.",
+        help="Leave this VM (name or id at the peer) or RBD image where it is. Can be repeated.",
     ),
     click.option(
         "--take", multiple=True, metavar="IMAGE",
-        help="Demote this RBD image although something that does not move is read through it; repeatable.",
+        help="Demote this RBD image although something that does not move is read through it. Can be "
+        "repeated.",
     ),
-    click.option("--no-start", is_flag=True, help="Start no VM."),
-    click.option("--dry-run", is_flag=True, help="Show the plan and what it may lose; change nothing."),
-    click.option("--yes", is_flag=True, help="Do not show the plan first, ask nothing (never skips checks)."),
-    click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON."),
+    click.option("--no-start", is_flag=True, help="Start none of the VMs."),
+    click.option("--dry-run", is_flag=True, help="Show the plan and what it may lose. Change nothing."),
+    click.option("--yes", is_flag=True, help="Do not ask. The checks are still made."),
+    click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON."),
 )
 Command = Callable[..., None]
 
@@ -44,15 +50,15 @@ def request(verb: str, given: dict[str, Any], **more: Any) -> Request:
     return replace(asked, attributes=(*asked.attributes, *lists))
 
 
-def show_plan(datastore: str, asked: Request) -> dict[str, Any]:
-    """Show the plan as it would be once confirmed; its event. A refusal ends the command."""
-    shown: dict[str, Any] = {}
+def show_plan(datastore: str, asked: Request) -> FailoverPlanEvent:
+    """Show the plan as it would be once confirmed. A refusal ends the command."""
+    shown = None
     for event in run_action.events(datastore, replace(asked, dry_run=True)):
-        if event["event"] == "plan":
+        if isinstance(event, FailoverPlanEvent):
             shown = event
         output.present([event], VIEWS)
-    if shown.get("refusal"):
-        sys.exit(2)
+    if shown is None or shown.refusal:
+        sys.exit(RefusedError.exit_code)
     return shown
 
 
@@ -61,49 +67,41 @@ def ask(datastore: str, asked: Request, question: str, typed: bool) -> Request:
     is the datastore's name, not y.
     """
     plan = show_plan(datastore, asked)
-    name = plan["datastore"]
+    name = plan.datastore
     if typed:
-        answer = click.prompt(f"{question} Type the datastore's name ({name}) to go on", default="",
-                              show_default=False)
-        if answer != name:
+        text = f"{question} Type the datastore's name ({name}) to continue"
+        if click.prompt(text, default="", show_default=False) != name:
             raise click.Abort
     else:
         click.confirm(question, abort=True)
-    return replace(asked, confirm=f"{name}:{plan['digest']}")
+    return replace(asked, confirm=f"{name}:{plan.digest}")
 
 
-def _plan(event: dict[str, Any]) -> None:
+def _plan(event: FailoverPlanEvent) -> None:
     out = output.console()
-    out.print(event["seen"], markup=False)
-    out.print(
-        "A move: nothing is lost."
-        if event["planned"]
-        else f"A failover: what has not arrived here is lost. Fence: {event['fence']}.", markup=False
-    )
-    columns = ("VM", "from", "recovery point", "loss at most", "starts", "priority", "in the way")
-    out.print(output.table("What comes here", columns, [
-        (f"{vm['name']} ({vm['vm']})", vm["site"], output.moment(vm["recovery_point"]),
-         "none" if event["planned"] else output.seconds(vm["expected_loss_s"]) or "unknown",
-         "yes" if vm["starts"] else "no", vm["priority"], vm["left_out"])
-        for vm in event["vms"]
+    out.print(event.seen, markup=False)
+    what = "Move: no data will be lost."
+    if not event.planned:
+        what = f"Failover: writes not yet replicated will be lost. Fence: {event.fence}."
+    out.print(what, markup=False)
+    columns = ("VM", "from", "recovery point", "loss at most", "starts", "priority", "blocked by")
+    out.print(output.table("VMs", columns, [
+        (f"{vm.name} ({vm.vm})", vm.site, output.moment(vm.recovery_point),
+         "none" if event.planned else output.seconds(vm.expected_loss_s) or "unknown",
+         "yes" if vm.starts else "no", vm.priority, vm.left_out)
+        for vm in event.vms
     ]))
-    refused = output.refused(event)
-    if event["steps"]:
-        output.steps(event)
-        for priority, seconds in event.get("delays", {}).items():
-            out.print(f"After the VMs of priority {priority} run: {seconds} s before the next are started.")
-    in_table = {vm["origin"] for vm in event["vms"]}
-    output.left_out({item: why for item, why in event["left_out"].items() if item not in in_table})
+    refused = output.refused(event.refusal)
+    if event.steps:
+        output.steps(event.steps)
+        for priority, seconds in event.delays.items():
+            out.print(f"After the VMs of priority {priority} run: wait {seconds} s before starting the next.")
+    in_table = {vm.origin for vm in event.vms}
+    output.left_out({item: why for item, why in event.left_out.items() if item not in in_table})
     output.notes(event)
     if not refused:
-        out.print(f"Confirmation of this plan: {event['datastore']}:{event['digest']}", markup=False)
+        out.print(f"Confirmation of this plan: {event.datastore}:{event.digest}", markup=False)
 
 
-def _verdict(event: dict[str, Any]) -> None:
-    for item, warnings in event["warnings"].items():
-        for warning in warnings:
-            output.console().print(f"  note   {item}: {warning}", markup=False)
-    output.verdict(event)
-
-
-VIEWS = {"plan": _plan, "step": output.step, "verdict": _verdict}  # how the events of a move look to people
+# how the events of a move, failover, failback, resume or abort look to people
+VIEWS: output.Views = {FailoverPlanEvent: _plan, StepEvent: output.step, VerdictEvent: output.verdict}

@@ -56,7 +56,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> Collecte
         registered=frozenset(site.images.keys() - site.half_images),
         recovered=target_site.recovered(own_vms),
         local=target_site.local(own_vms, pool),
-        interrupted=last is not None and last["result"] == "RUNNING" and last["verb"] in MOVES,
+        interrupted=last is not None and last.interrupted and last.verb in MOVES,
         delay_s=target.settings.delay_s,
         delay_max_s=target.settings.delay_max_s,
         children=children,

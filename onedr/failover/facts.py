@@ -1,4 +1,4 @@
-"""What a move or failover is made of: facts, a request, and ordered steps. Data only."""
+"""What a move or failover is made of: facts and ordered steps. Data only."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -20,38 +20,6 @@ class Fence(str, Enum):
     COMMAND = "the fence command of onedr.conf"
     VMS = "its VMs are stopped and locked through its front-end"
     NONE = "none: only the confirmation"
-
-
-@dataclass(frozen=True)
-class FailoverRequest:
-    """What the operator asked for. `vms` and `leave`: names or ids at the peer; no `vms` means all.
-
-    `confirm`: the datastore's name, or `name:digest` with the digest of the plan that was shown.
-    `take`: images to demote although something that does not move is read through them.
-    """
-
-    verb: str = "failover"  # or `move`, or `failback`, which is a move home
-    confirm: str = ""
-    vms: tuple[str, ...] = ()
-    start: bool = True
-    leave: tuple[str, ...] = ()
-    take: tuple[str, ...] = ()
-    fence_command: bool = True  # False: go on without it, because it cannot work
-
-    @property
-    def lossless(self) -> bool:
-        """Is it a move: everything arrives, or nothing is changed?"""
-        return self.verb != "failover"
-
-    @property
-    def confirmed(self) -> str:
-        """The name that was typed."""
-        return self.confirm.partition(":")[0]
-
-    @property
-    def digest(self) -> str:
-        """Digest of the plan that was shown; empty when the confirmation names none."""
-        return self.confirm.partition(":")[2]
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from onedr.failover.facts import FailoverFacts, FailoverRequest, Fence
+from onedr.failover.facts import FailoverFacts, Fence
 from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 RUNS = ("ACTIVE", "PENDING")  # a VM in another state was not meant to run
@@ -21,7 +22,7 @@ def can_move(facts: FailoverFacts) -> bool:
     return facts.there is not None and facts.peer is PeerState.ANSWERS and facts.can_fence
 
 
-def choose_fence(facts: FailoverFacts, request: FailoverRequest) -> Fence:
+def choose_fence(facts: FailoverFacts, request: Request) -> Fence:
     """The best fence that is there."""
     if facts.peer is PeerState.ANSWERS and facts.can_fence:
         return Fence.DEMOTE

@@ -19,12 +19,13 @@ from onedr.failover import (
     scope_plan,
     start_order,
 )
-from onedr.failover.facts import FailoverFacts, FailoverRequest, Fence, RunPlan
+from onedr.failover.facts import FailoverFacts, Fence, RunPlan
 from onedr.failover.start_order import by_priority, chosen, not_found, wants_start
 from onedr.model.records import ImageFacts, ImageRecord
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 _ORDER = {kind: number for number, kind in enumerate(StepKind)}
@@ -48,7 +49,7 @@ class _Here:
     back: Mapping[str, PeerVm]
 
 
-def plan_failover(facts: FailoverFacts, request: FailoverRequest) -> RunPlan:
+def plan_failover(facts: FailoverFacts, request: Request) -> RunPlan:
     """Decide. A confirmation with a digest is good for the plan it was given to only."""
     every = inventory.vms(facts.images, facts.here)
     left = [item for item in every if scope_plan.is_left(item, request)]
@@ -59,7 +60,7 @@ def plan_failover(facts: FailoverFacts, request: FailoverRequest) -> RunPlan:
     return refusal_plan.as_confirmed(facts, request, plan)
 
 
-def _plan(facts: FailoverFacts, request: FailoverRequest, scope: _Scope, here: _Here) -> RunPlan:
+def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) -> RunPlan:
     vms = scope.vms
     fresh = by_priority(
         item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *here.homes}
@@ -78,7 +79,11 @@ def _plan(facts: FailoverFacts, request: FailoverRequest, scope: _Scope, here: _
         return RunPlan(_nothing_to_do(facts, left_out, vms), vms=tuple(vms), left_out=left_out)
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays = start_order.delays(vms, steps, facts.delay_s, facts.delay_max_s)
-    warnings = _joined(placement.without_capacity(starting, facts.ground), delays.warnings)
+    created = [item for item in fresh if item.origin not in left_out]
+    warnings = _joined(
+        placement.differences(created, facts.ground), placement.without_capacity(starting, facts.ground),
+        delays.warnings,
+    )
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
     return RunPlan(
         "", tuple(steps), tuple(vms), left_out, warnings, delays.groups, delays.vms,
@@ -87,7 +92,7 @@ def _plan(facts: FailoverFacts, request: FailoverRequest, scope: _Scope, here: _
 
 
 def _out_of_scope(
-    facts: FailoverFacts, request: FailoverRequest, fence: Fence, images: list[ImageFacts],
+    facts: FailoverFacts, request: Request, fence: Fence, images: list[ImageFacts],
     vms: list[VmItem], left_out: Mapping[str, str],
 ) -> str:
     """Why the run must not begin: something could not come, or a base would be demoted under others."""
@@ -97,7 +102,7 @@ def _out_of_scope(
 
 
 def _steps(
-    facts: FailoverFacts, request: FailoverRequest, fence: Fence, images: list[ImageFacts], scope: _Scope,
+    facts: FailoverFacts, request: Request, fence: Fence, images: list[ImageFacts], scope: _Scope,
     here: _Here, left_out: Mapping[str, str],
 ) -> list[Step]:
     good = [item for item in scope.vms if item.origin not in left_out]
@@ -132,7 +137,7 @@ def _on_bad_images(bad: Mapping[str, str], vms: Iterable[VmItem]) -> dict[str, s
 
 
 def _not_to_come(
-    facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], here: _Here
+    facts: FailoverFacts, request: Request, vms: list[VmItem], here: _Here
 ) -> dict[str, str]:
     """By origin, or as asked for: VMs that the run leaves where they are, and why."""
     left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
@@ -231,7 +236,7 @@ def _lacks_term(image: ImageFacts, here: str) -> bool:
 
 
 def _frontend_steps(
-    facts: FailoverFacts, request: FailoverRequest, images: list[ImageFacts], vms: list[VmItem], here: _Here
+    facts: FailoverFacts, request: Request, images: list[ImageFacts], vms: list[VmItem], here: _Here
 ) -> list[Step]:
     homes = here.homes
     at_home = {name for home in homes.values() for name in home.images} | failback_plan.clones_here(
@@ -267,7 +272,7 @@ def _frontend_steps(
 
 
 def _starts(
-    facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], ready: list[VmItem], here: _Here
+    facts: FailoverFacts, request: Request, vms: list[VmItem], ready: list[VmItem], here: _Here
 ) -> list[Step]:
     """What starts: VMs that this run brings, and those that a run before brought and did not start; by
     priority.
@@ -287,7 +292,7 @@ def _starts(
     ]
 
 
-def _back(facts: FailoverFacts, request: FailoverRequest) -> dict[str, PeerVm]:
+def _back(facts: FailoverFacts, request: Request) -> dict[str, PeerVm]:
     """Of those asked for, the VMs that an interrupted run gave their disks back and did not start."""
     found = failback_plan.taken_back(facts.local, facts.images, facts.here)
     return {
@@ -298,7 +303,7 @@ def _back(facts: FailoverFacts, request: FailoverRequest) -> dict[str, PeerVm]:
 
 
 def _left_behind(
-    facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], back: Mapping[str, PeerVm]
+    facts: FailoverFacts, request: Request, vms: list[VmItem], back: Mapping[str, PeerVm]
 ) -> list[Step]:
     """VMs here that wait for something the other site has no more: they are told of, and no run waits for
     them any longer.
@@ -318,7 +323,7 @@ def _left_behind(
     ]
 
 
-def _left_on_hold(facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem]) -> list[str]:
+def _left_on_hold(facts: FailoverFacts, request: Request, vms: list[VmItem]) -> list[str]:
     """VMs that an interrupted run created and did not start; of a chosen few only those."""
     chosen = {item.origin for item in vms}
     return [

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from onedr.failover import fence_plan, scope_plan
-from onedr.failover.facts import FailoverFacts, FailoverRequest
+from onedr.failover.facts import FailoverFacts
 from onedr.model.records import ImageFacts
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 # until these are through all can be taken back
@@ -21,7 +22,7 @@ BEFORE_PROMOTION = (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE
 
 def refusal(
     facts: FailoverFacts,
-    request: FailoverRequest,
+    request: Request,
     images: Sequence[ImageFacts],
     vms: Sequence[VmItem],
     left_out: Mapping[str, str],

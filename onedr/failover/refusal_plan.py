@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from onedr.failover import fence_plan
-from onedr.failover.facts import FailoverFacts, FailoverRequest, Fence, RunPlan
+from onedr.failover.facts import FailoverFacts, Fence, RunPlan
 from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import split_brain
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 
 _DIGEST_LETTERS = 12
 
 
 def refusal(
-    facts: FailoverFacts, request: FailoverRequest, vms: Sequence[VmItem], back: Mapping[str, PeerVm]
+    facts: FailoverFacts, request: Request, vms: Sequence[VmItem], back: Mapping[str, PeerVm]
 ) -> str:
     """Why nothing may be done, whatever the plan would be; empty when it may."""
     name = facts.datastore
@@ -50,7 +51,7 @@ def _not_lossless(facts: FailoverFacts, images: Sequence[ImageFacts]) -> str:
     )
 
 
-def _unconfirmed(facts: FailoverFacts, request: FailoverRequest, images: Sequence[ImageFacts]) -> str:
+def _unconfirmed(facts: FailoverFacts, request: Request, images: Sequence[ImageFacts]) -> str:
     fence = fence_plan.choose_fence(facts, request)
     if request.confirmed != facts.datastore:
         return (
@@ -97,7 +98,7 @@ def digest(facts: FailoverFacts, plan: RunPlan) -> str:
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:_DIGEST_LETTERS]
 
 
-def as_confirmed(facts: FailoverFacts, request: FailoverRequest, plan: RunPlan) -> RunPlan:
+def as_confirmed(facts: FailoverFacts, request: Request, plan: RunPlan) -> RunPlan:
     """The plan with its digest; refused when another plan was shown to whoever confirmed."""
     plan = replace(plan, digest=digest(facts, plan))
     if not request.digest or request.digest == plan.digest:

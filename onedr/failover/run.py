@@ -5,9 +5,8 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from typing import Any
 
-from onedr.ceph import connection
+from onedr.ceph import connection, mirroring
 from onedr.ceph.connection import Pool
 from onedr.failover import (
     collect,
@@ -25,7 +24,8 @@ from onedr.failover import (
     promote as failover_promote,
 )
 from onedr.failover.describe import describe_failover
-from onedr.failover.facts import FailoverRequest, Fence
+from onedr.failover.facts import Fence
+from onedr.failover.verdict import RunEnd, judge_end
 from onedr.host import config as host_config
 from onedr.host import process
 from onedr.model.errors import FrontEndError, OneDRError
@@ -36,7 +36,10 @@ from onedr.opennebula.datastores import Datastore
 from onedr.replication import epoch, peer_ceph
 from onedr.replication import sync as replication_sync
 from onedr.runs import journal
-from onedr.runs.run import Emit, Outcome, Running, utc_text
+from onedr.runs.events import Emit, VerdictEvent
+from onedr.runs.journal_entry import VmOutcome, started_steps
+from onedr.runs.request import Request
+from onedr.runs.run import Outcome, Running, utc_text
 from onedr.runs.steps import LIMITS_S, Step, StepKind
 
 _FENCES_THE_SITE = (StepKind.STOP, StepKind.FENCE_SITE)  # one failure of these leaves the peer unfenced
@@ -53,23 +56,21 @@ _THREADS = {
 }
 
 
-def failover(
-    target: Datastore, request: FailoverRequest, dry_run: bool, emit: Emit, frontend: FrontEnd
-) -> Outcome | None:
+def failover(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd) -> Outcome | None:
     """Move here what the peer has, or take over. Events go to `emit`; returns None after a dry run, which
     shows the plan as it would be once confirmed.
 
     Raises RefusedError before anything was changed, when the plan refuses or another run is in progress.
     """
     with connection.connect(target.access) as pool:
-        if dry_run:
+        if request.dry_run:
             asked = replace(request, confirm=request.confirm or target.name)
             facts = collect.collect_facts(pool, target, frontend).facts
             emit(describe_failover(failover_plan.plan_failover(facts, asked), facts, asked, time.time()))
             return None
         state = State.FAILING_BACK if request.verb == "failback" else State.FAILING_OVER
         with journal.Run(pool, request.verb) as run, ExitStack() as stack:
-            running = Running(run, target.datastore_id, emit, frontend, state, "primary")
+            running = Running(run, target.datastore_id, request, emit, frontend, state, "primary")
             return _Failover(pool, target, request, running, stack).execute()
 
 
@@ -77,7 +78,7 @@ class _Failover:
     """One run. Phases in the order of Kind; a failed item takes what depends on it out, never the others."""
 
     def __init__(
-        self, pool: Pool, target: Datastore, request: FailoverRequest, running: Running, stack: ExitStack
+        self, pool: Pool, target: Datastore, request: Request, running: Running, stack: ExitStack
     ):
         self.pool, self.target, self.request, self.running, self.stack = pool, target, request, running, stack
         self.frontend, self.outcome = running.frontend, running.outcome
@@ -90,10 +91,8 @@ class _Failover:
         self.plan = failover_plan.plan_failover(self.facts, self.request)
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)
         self.items = {item.origin: item for item in self.plan.vms}
-        self.running.log["loss"] = {
-            vm["origin"]: self._loss(vm["origin"], vm["expected_loss_s"]) for vm in described["vms"]
-        }
-        self.running.begin(described, self.plan.refusal)
+        self.running.log.loss = {vm.origin: self._loss(vm.origin, vm.expected_loss_s) for vm in described.vms}
+        self.running.begin(described)
         self.images = {image.name: image for image in self.facts.images}
         back = failback_plan.taken_back(self.facts.local, self.facts.images, self.facts.here)
         self.homes = {**back, **failback_plan.homes(self.plan.vms, self.facts.local)}
@@ -121,9 +120,10 @@ class _Failover:
         """Seconds a VM may lose: `now` by its recovery point, none in a move; as said when its disks were
         promoted.
         """
-        before = (self.running.run.interrupted or {}).get("loss", {})
+        interrupted = self.running.run.interrupted
+        before = interrupted.loss if interrupted else {}
         if origin in before and all(image.primary for image in self.items[origin].images):
-            return before[origin]  # type: ignore[no-any-return]
+            return before[origin]
         return 0.0 if self.request.lossless else now
 
     def _phase(self, kind: StepKind, steps: list[Step]) -> None:
@@ -201,8 +201,7 @@ class _Failover:
         there = self._peer_pool
         if there is None and self.plan.fence is Fence.DEMOTE:
             there = rollback.open_peer_if_reachable(self.stack, self._connect)
-        logs = [self.running.log, self.running.run.interrupted or {}]
-        fenced = StepKind.FENCE.value in {entry["kind"] for log in logs for entry in log.get("steps", ())}
+        fenced = StepKind.FENCE.value in started_steps([self.running.log, self.running.run.interrupted])
         results = rollback.roll_back(self.pool, there, names, fenced)
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
         verb = self.request.verb
@@ -212,10 +211,11 @@ class _Failover:
                 f"The {verb} failed ({why}) and could not be fully rolled back "
                 f"({rollback.first_few_reasons(undone)}). Run onedr abort to retry the rollback."
             )
-        self.running.log["rollback"] = {item: str(result) for item, result in results.items()}
+        self.running.log.rollback = {item: str(result) for item, result in results.items()}
         self.outcome.done.clear()
         state = State.INTERRUPTED if undone else State.STANDBY
-        return self.running.end(state, "RUNNING" if undone else "ROLLED_BACK", text, self._label)
+        result = "RUNNING" if undone else "ROLLED_BACK"
+        return self.running.end(state, result, VerdictEvent(text), self._label)
 
     def _cut(self, _: str) -> str:
         return failover_promote.cut_off(
@@ -295,63 +295,56 @@ class _Failover:
 
     def _finish(self) -> Outcome:
         if self.request.lossless and not self.request.vms and not self.outcome.failed:
-            try:
-                failback_vms.follow_images(self.site, self.images)
-            except FrontEndError as error:
-                self.site.warn(
-                    self.facts.datastore,
-                    f"images changed or deleted at the other site are not followed: {error}",
-                )
-        vms = [
-            step.target
-            for step in self.plan.steps
-            if step.kind in (StepKind.CREATE, StepKind.RETURN, StepKind.START)
-        ]
-        vms = [origin for origin in vms if origin in {*self.items, *self.homes, *self.facts.recovered}]
-        vms += [origin for origin in self.plan.left_out if origin in self.items]
-        if self.facts.interrupted:  # by the run that did not end
-            started = f"{StepKind.START.value} "
-            vms += [
-                *self.facts.recovered,
-                *(key[len(started) :] for key in self.running.ended if key.startswith(started)),
-            ]
+            self._follow_images()
+        vms = self._vms()
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})
-        good = len(set(vms)) - len(bad)
-        names = ", ".join(
-            self.items[origin].record.name if origin in self.items else origin for origin in bad
-        )
-        self.running.log["vms"] = [self._journaled(origin) for origin in dict.fromkeys(vms)]
-        ended = time.time()
-        text = (
-            f"This site took over at {utc_text(ended)} in {ended - self.running.began:.0f} s: {good} VM(s) "
-            "recovered"
-        )
-        if self.outcome.failed:
-            text += f", {len(bad)} not ({names})" if bad else ""
-            again = f"See onedr history for the reasons; rerun onedr {self.running.run.verb} to retry them"
-            text += f"; {len(self.outcome.failed)} item(s) failed. {again}."
-        elif self.request.lossless:
-            text += ", no data lost. Replication now runs in the opposite direction."
-        else:
-            text += ". There is no copy at the peer until it is back and reprotected."
-        return self.running.end(
-            State.ACTIVE_UNPROTECTED, "PARTIAL" if self.outcome.failed else "DONE", text, self._label,
-            warnings={self._label(item): texts for item, texts in self.site.warnings.items()},
+        self.running.log.vms = tuple(self._journaled(origin) for origin in dict.fromkeys(vms))
+        own, ended = mirroring.roles(self.pool), time.time()
+        state, result, text = judge_end(RunEnd(
+            self.request.verb, self.request.lossless, utc_text(ended), ended - self.running.began,
+            active=sum(1 for name in self.images if name in own and own[name].primary),
+            recovered=len(set(vms)) - len(bad),
+            lacking=tuple(self.items[item].record.name if item in self.items else item for item in bad),
+            failed=len(self.outcome.failed),
+        ))
+        verdict = VerdictEvent(
+            text,
+            warnings={self._label(item): tuple(texts) for item, texts in self.site.warnings.items()},
             vms={origin: self.vm_ids[origin] for origin in vms if origin in self.vm_ids},
         )
+        return self.running.end(state, result, verdict, self._label)
 
-    def _journaled(self, origin: str) -> dict[str, Any]:
+    def _follow_images(self) -> None:
+        try:
+            failback_vms.follow_images(self.site, self.images)
+        except FrontEndError as error:
+            text = f"images changed or deleted at the other site are not followed: {error}"
+            self.site.warn(self.facts.datastore, text)
+
+    def _vms(self) -> list[str]:
+        """Origins of the VMs that this run was about, and those of the interrupted one it continued."""
+        kinds = (StepKind.CREATE, StepKind.RETURN, StepKind.START)
+        vms = [step.target for step in self.plan.steps if step.kind in kinds]
+        vms = [origin for origin in vms if origin in {*self.items, *self.homes, *self.facts.recovered}]
+        vms += [origin for origin in self.plan.left_out if origin in self.items]
+        if self.facts.interrupted:
+            started = f"{StepKind.START.value} "
+            ended = [key[len(started) :] for key in self.running.ended if key.startswith(started)]
+            vms += [*self.facts.recovered, *ended]
+        return vms
+
+    def _journaled(self, origin: str) -> VmOutcome:
         """A VM for the history: `rto_s` from the command until it ran (None: it did not), `rpo_s` the loss
         at most.
         """
         item, ran_at = self.items.get(origin), self.running.ended.get(f"{StepKind.START.value} {origin}")
         name = item.record.name if item else self.homes[origin].name if origin in self.homes else ""
-        return {
-            "origin": origin, "name": name, "site": item.envelope.site if item else "",
-            "here": self.vm_ids.get(origin), "failed": self.outcome.failed.get(origin, ""),
-            "rto_s": round(ran_at - self.running.asked_at, 3) if ran_at else None,
-            "rpo_s": self.running.log["loss"].get(origin),
-        }
+        return VmOutcome(
+            origin=origin, name=name, site=item.envelope.site if item else "",
+            here=self.vm_ids.get(origin), failed=self.outcome.failed.get(origin, ""),
+            rto_s=round(ran_at - self.running.asked_at, 3) if ran_at else None,
+            rpo_s=self.running.log.loss.get(origin),
+        )
 
     def _label(self, item: str) -> str:
         """What a person calls an item: a VM's origin is for machines."""

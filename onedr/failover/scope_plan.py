@@ -5,24 +5,25 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
 from onedr.failover import refusal_plan
-from onedr.failover.facts import FailoverFacts, FailoverRequest, Fence
+from onedr.failover.facts import FailoverFacts, Fence
 from onedr.model.records import ImageFacts
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 
 
-def is_left(item: VmItem, request: FailoverRequest) -> bool:
+def is_left(item: VmItem, request: Request) -> bool:
     """Did the operator leave this VM behind, by its name or id at the peer?"""
     return bool({item.record.name, str(item.record.vm_id)} & set(request.leave))
 
 
-def stays(vm: PeerVm, request: FailoverRequest) -> bool:
+def stays(vm: PeerVm, request: Request) -> bool:
     """The same for a VM as the peer's front-end shows it."""
     return bool({vm.name, str(vm.vm_id)} & set(request.leave))
 
 
 def images_to_take(
-    facts: FailoverFacts, request: FailoverRequest, vms: Iterable[VmItem], left: Iterable[VmItem]
+    facts: FailoverFacts, request: Request, vms: Iterable[VmItem], left: Iterable[VmItem]
 ) -> list[ImageFacts]:
     """The images of these VMs with all that they are read through; and without `vms` asked for, every other
     image of the datastore that came from the peer and is not left behind.
@@ -43,7 +44,7 @@ def images_to_take(
     return list(wanted.values())
 
 
-def _left_names(facts: FailoverFacts, request: FailoverRequest, left: Iterable[VmItem]) -> set[str]:
+def _left_names(facts: FailoverFacts, request: Request, left: Iterable[VmItem]) -> set[str]:
     """Images of VMs left behind, images left by name, and bases that only those are read through."""
     names = {image.name for item in left for image in item.images} | set(request.leave)
     names |= {name for vm in facts.there or () if stays(vm, request) for name in vm.images}
@@ -58,7 +59,7 @@ def readers(facts: FailoverFacts, name: str) -> frozenset[str]:
 
 
 def bases_in_use(
-    facts: FailoverFacts, request: FailoverRequest, fence: Fence, images: Sequence[ImageFacts]
+    facts: FailoverFacts, request: Request, fence: Fence, images: Sequence[ImageFacts]
 ) -> dict[str, str]:
     """By image that would be demoted at the peer: what there is read through it and does not come along."""
     if fence is not Fence.DEMOTE:
@@ -73,7 +74,7 @@ def bases_in_use(
     return found
 
 
-def bases_refusal(facts: FailoverFacts, request: FailoverRequest, bases: Mapping[str, str]) -> str:
+def bases_refusal(facts: FailoverFacts, request: Request, bases: Mapping[str, str]) -> str:
     """Why nothing is done; empty when no base is in the way."""
     if not bases:
         return ""
@@ -86,7 +87,7 @@ def bases_refusal(facts: FailoverFacts, request: FailoverRequest, bases: Mapping
 
 
 def command(
-    facts: FailoverFacts, request: FailoverRequest, leave: tuple[str, ...] = (), take: tuple[str, ...] = ()
+    facts: FailoverFacts, request: Request, leave: tuple[str, ...] = (), take: tuple[str, ...] = ()
 ) -> str:
     """The command line that asks for the same, with more left behind or taken."""
     words = ["onedr", request.verb, facts.datastore]

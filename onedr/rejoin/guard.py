@@ -1,4 +1,4 @@
-"""The guard of a returned site: ask the peer before anything here is believed (DESIGN §6 rule 8, P22).
+"""The guard of a returned site: ask the peer before anything here is believed (docs/guard.md).
 
 Images that the peer took over are saved by a snapshot and demoted, VMs on them are stopped, held and locked.
 It changes nothing of an image while the peer cannot be read.
@@ -41,6 +41,7 @@ class Guarded:
     demoted: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    busy: str = ""  # another run holds the lease: it, or the next turn, does what must be done
 
     def of(self, verdict: Claim) -> list[str]:
         """Images judged so."""
@@ -63,6 +64,8 @@ def turn(pool: Pool, settings: Settings, frontend: FrontEnd | None) -> Guarded:
             _hold(found, frontend, {*vms, *_users(pool, frontend, found.of(Claim.STALE))})
             _demote(pool, found)
     except RefusedError as error:
+        found = look(pool, settings)  # the other one may have done it meanwhile
+        found.busy = str(error)
         found.failed["this datastore"] = f"not guarded now: {error}"
     return found
 

@@ -92,15 +92,8 @@ def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
         problems.append(everything[PROBLEM_KEY])
     point = recovery_point.Point(False, None)
     if mode is not None and not primary:
-        try:
-            mark = records.read_mark(everything)
-        except RecordError as error:
-            mark = None
-            problems.append(str(error))
-        snapshots = mirroring.mirror_snapshots(image) if mode is Mode.SNAPSHOT else []
-        interval_s = duration(settings.schedule) if settings.schedule else 0
-        carries = any(key.startswith("onedr.") for key in everything)
-        point = recovery_point.point(mode, carries, mark, snapshots, interval_s)
+        point, bad_mark = _point(image, mode, everything, settings)
+        problems += [bad_mark] if bad_mark else []
     return ImageFacts(
         name=name,
         rbd_id=str(image.id()),
@@ -116,6 +109,21 @@ def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
         term=epoch.read_epoch(image, seen.values),
         stale=mode is not None and not primary and preserved_copies.snapshot_of(image) is not None,
     )
+
+
+def _point(
+    image: rbd.Image, mode: Mode, values: dict[str, str], settings: Settings
+) -> tuple[recovery_point.Point, str]:
+    """Of a copy: whether it is complete and its recovery point, and what is wrong with its time mark."""
+    mark, problem = None, ""
+    try:
+        mark = records.read_mark(values)
+    except RecordError as error:
+        problem = str(error)
+    snapshots = mirroring.mirror_snapshots(image) if mode is Mode.SNAPSHOT else []
+    interval_s = duration(settings.schedule) if settings.schedule else 0
+    carries = any(key.startswith("onedr.") for key in values)
+    return recovery_point.point(mode, carries, mark, snapshots, interval_s), problem
 
 
 def _record(key: str, values: dict[str, str]) -> tuple[Envelope | None, str]:

@@ -12,7 +12,7 @@ import rbd
 from onedr.ceph import connection, mirroring, mon_host, monitor_ping
 from onedr.ceph.connection import Pool
 from onedr.ceph.mirroring import PeerAccess
-from onedr.model.errors import OneDRError, StorageError
+from onedr.model.errors import OneDRError, PeerUnreachableError
 from onedr.model.types import CephAccess, PeerState, Settings
 
 if TYPE_CHECKING:
@@ -91,17 +91,17 @@ def open_peer(sight: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_
             yield pool
         return
     if sight.access is None:
-        raise StorageError("The peer's Ceph cannot be opened: our Ceph user may not read its key.")
+        raise PeerUnreachableError("The peer's Ceph cannot be opened: our Ceph user may not read its key.")
     where = f"The peer's Ceph{f' at {sight.access.mon_host}' if sight.access.mon_host else ''}"
     try:
         cluster = mirroring.connect_peer(sight.access, LIMIT_S, operation_limit_s)
     except rados.Error as error:
-        raise StorageError(f"{where} does not let us in: {error}") from error
+        raise PeerUnreachableError(f"{where} refuses access: {error}") from error
     try:
         with cluster.open_ioctx(pool_name) as io:
             yield Pool(cluster, io, CephAccess(pool_name))
     except rados.Error as error:
-        raise StorageError(f"{where}: {error}") from error
+        raise PeerUnreachableError(f"{where}: {error}") from error
     finally:
         cluster.shutdown()
 

@@ -9,11 +9,12 @@ from worlds import MOVE, confirmed, copy_of, facts, steps
 
 from onedr.failover import failback_plan
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverFacts, FailoverRequest
+from onedr.failover.facts import FailoverFacts
 from onedr.model.records import VmRecord
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication import inventory
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 AWAY = vm_record(
@@ -106,7 +107,7 @@ def test_one_that_cannot_come_as_it_is_keeps_everything_where_it_is(home: PeerVm
 def test_a_failback_wants_the_peer_alive() -> None:
     plan = failover_plan.plan_failover(
         coming(there=None, there_detail="no peer.endpoint"),
-        FailoverRequest(confirm="ceph", verb="failback"),
+        Request("failover", confirm="ceph", verb="failback"),
     )
     assert "no peer.endpoint" in plan.refusal and "onedr failover" in plan.refusal and not plan.steps
 

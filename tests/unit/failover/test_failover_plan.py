@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 from worlds import (
@@ -24,9 +24,10 @@ from worlds import (
 
 from onedr.failover import failback_plan, fence_plan
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverFacts, FailoverRequest, Fence, RunPlan
+from onedr.failover.facts import FailoverFacts, Fence, RunPlan
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm, Recovered
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 WAITING = copy_of("one-1")
@@ -37,49 +38,49 @@ TAKEN = copy_of("one-1", primary=True, complete=False, term=OUR_TERM)
 @pytest.mark.parametrize(
     ("given_facts", "request_", "reason"),
     [
-        (facts(WAITING, protected=False), FailoverRequest(), "DR_PROTECT=YES is missing"),
-        (facts(WAITING), FailoverRequest(confirm="other"), "type ceph"),
-        (facts(WAITING, peer=PeerState.ANSWERS), FailoverRequest(confirm="Ceph"), "type ceph"),
-        (facts(), FailoverRequest(), "Nothing to take over in ceph"),
+        (facts(WAITING, protected=False), Request("failover"), "DR_PROTECT=YES is missing"),
+        (facts(WAITING), Request("failover", confirm="other"), "type ceph"),
+        (facts(WAITING, peer=PeerState.ANSWERS), Request("failover", confirm="Ceph"), "type ceph"),
+        (facts(), Request("failover"), "Nothing to take over in ceph"),
         (
             facts(image("one-1", mode=None, primary=True)),
-            FailoverRequest(),
+            Request("failover"),
             "Nothing to take over in ceph",
         ),
         (
             facts(image("one-1", primary=True, vm=envelope(ONE_DISK, fsid=HERE))),
-            FailoverRequest(),
+            Request("failover"),
             "Nothing to take over in ceph",
         ),
-        (facts(WAITING), FailoverRequest(vms=("db",)), "No record of VM db"),
-        (facts(WAITING), FailoverRequest(), "must be confirmed"),
-        (facts(WAITING, peer=PeerState.ANSWERS), FailoverRequest(), "must be confirmed"),
+        (facts(WAITING), Request("failover", vms=("db",)), "No record of VM db"),
+        (facts(WAITING), Request("failover"), "must be confirmed"),
+        (facts(WAITING, peer=PeerState.ANSWERS), Request("failover"), "must be confirmed"),
         (
             facts(WAITING, peer=PeerState.ANSWERS, can_fence=False),
-            FailoverRequest(confirm="ceph"),
+            Request("failover", confirm="ceph"),
             "cannot be fenced",
         ),
-        (facts(WAITING, peer=PeerState.UNKNOWN), FailoverRequest(), "must be confirmed"),
-        (facts(WAITING, peer=PeerState.UNKNOWN), FailoverRequest(vms=("web",)), "must be confirmed"),
-        (facts(WAITING), FailoverRequest(verb="move", confirm="ceph"), "without loss is not possible"),
+        (facts(WAITING, peer=PeerState.UNKNOWN), Request("failover"), "must be confirmed"),
+        (facts(WAITING, peer=PeerState.UNKNOWN), Request("failover", vms=("web",)), "must be confirmed"),
+        (facts(WAITING), Request("move", confirm="ceph"), "without loss is not possible"),
         (
             facts(
                 TAKEN,
                 registered=frozenset({"one-1"}),
                 recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)},
             ),
-            FailoverRequest(),
+            Request("failover"),
             "nothing left to do",
         ),
         (
             facts(recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)}),
-            FailoverRequest(),
+            Request("failover"),
             "nothing left to do",
         ),
     ],
 )
 def test_it_is_refused_with_the_reason_and_without_steps(
-    given_facts: FailoverFacts, request_: FailoverRequest, reason: str
+    given_facts: FailoverFacts, request_: Request, reason: str
 ) -> None:
     plan = failover_plan.plan_failover(given_facts, request_)
     assert reason in plan.refusal
@@ -107,7 +108,7 @@ def test_a_refusal_still_shows_the_vms_it_is_about() -> None:
     ],
 )
 def test_a_vm_comes_back_in_the_one_safe_order(peer: PeerState, first: tuple[StepKind, str]) -> None:
-    plan = failover_plan.plan_failover(facts(WAITING, peer=peer), FailoverRequest(confirm="ceph"))
+    plan = failover_plan.plan_failover(facts(WAITING, peer=peer), Request("failover", confirm="ceph"))
     assert steps(plan) == [
         first, (StepKind.PROMOTE, "one-1"), (StepKind.TERM, "one-1"), (StepKind.REGISTER, "one-1"),
         (StepKind.CREATE, ORIGIN), (StepKind.START, ORIGIN),
@@ -157,7 +158,7 @@ def test_a_copy_that_never_completed_is_left_out_and_the_others_are_not() -> Non
 def test_confirmation_does_not_make_an_incomplete_copy_promotable() -> None:
     for peer in PeerState:
         plan = failover_plan.plan_failover(
-            facts(copy_of("one-1", complete=False), peer=peer), FailoverRequest(confirm="ceph")
+            facts(copy_of("one-1", complete=False), peer=peer), Request("failover", confirm="ceph")
         )
         assert plan.steps == ()
         assert "one-1" in plan.left_out
@@ -266,7 +267,7 @@ HELD = {ORIGIN: Recovered(5, "HOLD", start_pending=True, finished=True)}
     (HELD, confirmed(start=False), []),
 ])
 def test_what_an_interrupted_run_left_on_hold_is_finished(
-    recovered: dict[str, Recovered], request_: FailoverRequest, expected: list[StepKind]
+    recovered: dict[str, Recovered], request_: Request, expected: list[StepKind]
 ) -> None:
     plan = failover_plan.plan_failover(
         facts(TAKEN, registered=frozenset({"one-1"}), recovered=recovered), request_
@@ -292,7 +293,7 @@ def test_a_vm_left_on_hold_is_not_started_on_a_disk_that_cannot_be_trusted() -> 
 
 @given(WORLDS, REQUESTS)
 def test_an_image_that_is_not_complete_is_never_promoted(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     complete = {
         found.name
@@ -305,7 +306,7 @@ def test_an_image_that_is_not_complete_is_never_promoted(
 
 @given(WORLDS, REQUESTS)
 def test_nothing_is_promoted_under_a_vm_that_still_runs_on_it(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     running = {name for vm in world.local.values() if vm.state == "ACTIVE" for name in vm.images}
     assert (
@@ -320,7 +321,7 @@ def test_nothing_is_promoted_under_a_vm_that_still_runs_on_it(
 
 @given(WORLDS, REQUESTS)
 def test_nothing_is_promoted_over_a_parent_that_stays_behind(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     images = {found.name: found for found in world.images}
     promoted = {
@@ -335,7 +336,7 @@ def test_nothing_is_promoted_over_a_parent_that_stays_behind(
 
 @given(WORLDS, REQUESTS)
 def test_a_peer_that_answers_is_fenced_image_by_image_before_each_promotion(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     world = replace(world, peer=PeerState.ANSWERS, can_fence=True)
     found = steps(failover_plan.plan_failover(world, request_))
@@ -347,7 +348,7 @@ def test_a_peer_that_answers_is_fenced_image_by_image_before_each_promotion(
 
 @given(WORLDS, REQUESTS, st.sampled_from(PeerState))
 def test_without_confirmation_a_failover_takes_nothing(
-    world: FailoverFacts, request_: FailoverRequest, peer: PeerState
+    world: FailoverFacts, request_: Request, peer: PeerState
 ) -> None:
     unconfirmed = replace(request_, verb="failover", confirm="")
     plan = failover_plan.plan_failover(replace(world, peer=peer), unconfirmed)
@@ -358,7 +359,7 @@ def test_without_confirmation_a_failover_takes_nothing(
 
 @given(WORLDS, REQUESTS)
 def test_without_the_peer_the_line_is_cut_before_the_first_promotion(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     found = steps(failover_plan.plan_failover(replace(world, peer=PeerState.GONE), request_))
     kinds = [kind for kind, _ in found]
@@ -369,7 +370,7 @@ def test_without_the_peer_the_line_is_cut_before_the_first_promotion(
 
 @given(WORLDS, REQUESTS, st.sampled_from(PeerState))
 def test_what_runs_at_the_peer_is_fenced_before_anything_is_promoted(
-    world: FailoverFacts, request_: FailoverRequest, peer: PeerState
+    world: FailoverFacts, request_: Request, peer: PeerState
 ) -> None:
     """A refused connection is no evidence: a front-end that shows a VM on these disks is believed."""
     world = replace(world, peer=peer)
@@ -384,7 +385,7 @@ def test_what_runs_at_the_peer_is_fenced_before_anything_is_promoted(
 
 
 @given(WORLDS, REQUESTS)
-def test_a_move_is_lossless_or_nothing(world: FailoverFacts, request_: FailoverRequest) -> None:
+def test_a_move_is_lossless_or_nothing(world: FailoverFacts, request_: Request) -> None:
     plan = failover_plan.plan_failover(world, replace(request_, verb="move"))
     found = steps(plan)
     assert StepKind.CUT not in {kind for kind, _ in found}
@@ -409,12 +410,12 @@ def test_the_best_fence_there_is_is_in_the_plan(world: FailoverFacts, fence: Fen
 
 def test_a_fence_command_that_cannot_work_can_be_left_out() -> None:
     world = facts(WAITING, fence_command=("/bin/fence",))
-    assert failover_plan.plan_failover(world, confirmed(fence_command=False)).fence is Fence.NONE
+    assert failover_plan.plan_failover(world, confirmed(attributes=(("FENCE_COMMAND", "NO"),))).fence is Fence.NONE
 
 
 def test_the_refusal_tells_what_is_seen_of_the_peer() -> None:
     world = facts(WAITING, there=(VM_THERE,), osds="2 of the 3 OSDs last seen there answer")
-    refusal = failover_plan.plan_failover(world, FailoverRequest()).refusal
+    refusal = failover_plan.plan_failover(world, Request("failover")).refusal
     for words in ("it refuses", "2 of the 3 OSDs", "shows web (42) running on these disks", "DR_CONFIRM=ceph"):
         assert words in refusal
 
@@ -422,7 +423,7 @@ def test_the_refusal_tells_what_is_seen_of_the_peer() -> None:
 def test_a_confirmation_is_good_for_the_plan_that_was_shown_only() -> None:
     world = facts(WAITING)
     shown = failover_plan.plan_failover(world, confirmed()).digest
-    good = FailoverRequest(confirm=f"ceph:{shown}")
+    good = Request("failover", confirm=f"ceph:{shown}")
     assert failover_plan.plan_failover(world, good).steps
     later = replace(WAITING, recovery_point=950.0)  # grows by itself
     assert failover_plan.plan_failover(facts(later), good).steps
@@ -446,7 +447,7 @@ def test_a_move_confirmed_while_the_peers_front_end_answered_does_not_become_a_f
 
 @given(WORLDS, REQUESTS, WORLDS)
 def test_a_digest_of_other_facts_confirms_nothing(
-    world: FailoverFacts, request_: FailoverRequest, other: FailoverFacts
+    world: FailoverFacts, request_: Request, other: FailoverFacts
 ) -> None:
     shown = failover_plan.plan_failover(other, replace(request_, confirm="ceph"))
     plan = failover_plan.plan_failover(world, replace(request_, confirm=f"ceph:{shown.digest}"))
@@ -455,7 +456,7 @@ def test_a_digest_of_other_facts_confirms_nothing(
 
 @given(WORLDS, REQUESTS)
 def test_a_vm_is_created_and_started_only_on_disks_that_are_promoted_and_registered(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     plan = failover_plan.plan_failover(world, request_)
     items = {item.origin: item for item in plan.vms}
@@ -485,7 +486,7 @@ def test_a_vm_is_created_and_started_only_on_disks_that_are_promoted_and_registe
 
 @given(WORLDS, REQUESTS)
 def test_no_step_comes_twice_and_kinds_keep_their_order(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     found = steps(failover_plan.plan_failover(world, request_))
     assert len(set(found)) == len(found)
@@ -495,22 +496,21 @@ def test_no_step_comes_twice_and_kinds_keep_their_order(
 
 @given(WORLDS, REQUESTS)
 def test_a_plan_is_a_refusal_or_has_steps(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     plan = failover_plan.plan_failover(world, request_)
     assert bool(plan.refusal) != bool(plan.steps)
 
 
 @given(WORLDS, REQUESTS)
-def test_what_is_left_out_is_not_touched(world: FailoverFacts, request_: FailoverRequest) -> None:
+def test_what_is_left_out_is_not_touched(world: FailoverFacts, request_: Request) -> None:
     plan = failover_plan.plan_failover(world, request_)
     assert not {target for _, target in steps(plan)} & set(plan.left_out)
 
 
-@settings(max_examples=150)
 @given(WORLDS, REQUESTS, st.data())
 def test_an_interrupted_plan_goes_on_without_doing_anything_twice(
-    world: FailoverFacts, request_: FailoverRequest, data: st.DataObject
+    world: FailoverFacts, request_: Request, data: st.DataObject
 ) -> None:
     whole = failover_plan.plan_failover(world, request_)
     done = whole.steps[: data.draw(st.integers(0, len(whole.steps)))]
@@ -538,13 +538,13 @@ def test_an_interrupted_plan_goes_on_without_doing_anything_twice(
 
 
 @given(WORLDS, REQUESTS)
-def test_after_a_whole_plan_nothing_is_left_to_do(world: FailoverFacts, request_: FailoverRequest) -> None:
+def test_after_a_whole_plan_nothing_is_left_to_do(world: FailoverFacts, request_: Request) -> None:
     end = executed(world, failover_plan.plan_failover(world, request_).steps, request_)
     assert failover_plan.plan_failover(end, request_).steps == ()
 
 
 @given(WORLDS, REQUESTS)
-def test_a_creation_that_was_cut_off_is_gone_on_with(world: FailoverFacts, request_: FailoverRequest) -> None:
+def test_a_creation_that_was_cut_off_is_gone_on_with(world: FailoverFacts, request_: Request) -> None:
     """The VM exists and its owner, permissions or mark are missing."""
     plan = failover_plan.plan_failover(world, request_)
     for at, step in enumerate(plan.steps):

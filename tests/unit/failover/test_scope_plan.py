@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import THERE, disk, vm_record
-from worlds import MOVE, REQUESTS, WORLDS, confirmed, copy_of, facts, steps
+from worlds import MOVE, REQUESTS, WORLDS, but, confirmed, copy_of, facts, steps
 
 from onedr.failover import plan as failover_plan
 from onedr.failover import scope_plan
-from onedr.failover.facts import FailoverFacts, FailoverRequest, Fence
+from onedr.failover.facts import FailoverFacts, Fence
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 WEB = vm_record(vm_id=1, name="web", disks=(disk(0, "one/one-7-1-0"),))
@@ -33,7 +34,7 @@ def alive(*images: object, **changes: object) -> FailoverFacts:
     return facts(*(images or (BASE, *CLONES)), **values)  # type: ignore[arg-type]
 
 
-def fenced(world: FailoverFacts, request: FailoverRequest) -> set[str]:
+def fenced(world: FailoverFacts, request: Request) -> set[str]:
     plan = failover_plan.plan_failover(world, request)
     return {target for kind, target in steps(plan) if kind is StepKind.FENCE}
 
@@ -42,7 +43,7 @@ BOTH_VERBS = pytest.mark.parametrize("request_", [MOVE, confirmed()], ids=["move
 
 
 @BOTH_VERBS
-def test_a_base_moves_with_all_that_is_read_through_it(request_: FailoverRequest) -> None:
+def test_a_base_moves_with_all_that_is_read_through_it(request_: Request) -> None:
     children = {"one-7": frozenset({"one-7-1-0", "one-7-2-0"})}
     assert fenced(alive(children=children), request_) == {"one-7", "one-7-1-0", "one-7-2-0"}
 
@@ -53,7 +54,7 @@ def test_a_base_moves_with_all_that_is_read_through_it(request_: FailoverRequest
     alive(BASE, *CLONES, copy_of("one-7-9-0", None, known=False, parent="one-7", primary=True)),
 ], ids=["a clone that has no copy", "one that is written here"])
 def test_a_base_is_never_demoted_unasked_under_what_does_not_come(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     images = {image.name for image in world.images}
     if "one-7-9-0" in images:
@@ -61,7 +62,7 @@ def test_a_base_is_never_demoted_unasked_under_what_does_not_come(
     plan = failover_plan.plan_failover(world, request_)
     assert not plan.steps and "one-7-9-0" in plan.refusal
     assert f"onedr {request_.verb} ceph --take one-7" in plan.refusal
-    assert "one-7" in fenced(world, replace(request_, take=("one-7",)))
+    assert "one-7" in fenced(world, but(request_, take=("one-7",)))
 
 
 def test_a_clone_whose_copy_is_not_complete_keeps_its_base_there() -> None:
@@ -73,7 +74,7 @@ def test_a_clone_whose_copy_is_not_complete_keeps_its_base_there() -> None:
 def test_of_a_chosen_few_the_others_keep_the_base_there() -> None:
     plan = failover_plan.plan_failover(alive(), replace(MOVE, vms=("web",)))
     assert "--vm web --take one-7" in plan.refusal
-    found = fenced(alive(), replace(MOVE, vms=("web",), take=("one-7",)))
+    found = fenced(alive(), but(replace(MOVE, vms=("web",)), take=("one-7",)))
     assert found == {"one-7", "one-7-1-0"}
 
 
@@ -98,7 +99,7 @@ def test_a_vm_that_cannot_come_is_named_with_the_command_that_leaves_it() -> Non
 
 @pytest.mark.parametrize("leave", [("3",), ("late one",)])
 def test_a_vm_left_behind_keeps_its_disks_and_runs_on(leave: tuple[str, ...]) -> None:
-    plan = failover_plan.plan_failover(MIXED, replace(MOVE, leave=leave))
+    plan = failover_plan.plan_failover(MIXED, but(MOVE, leave=leave))
     assert not plan.refusal and not plan.left_out
     assert {target for kind, target in steps(plan) if kind is StepKind.FENCE} == {"one-4"}
     assert {target for kind, target in steps(plan) if kind is StepKind.STOP} == {"4"}
@@ -109,12 +110,12 @@ def test_one_whose_record_has_not_arrived_can_be_left_too() -> None:
     world = alive(copy_of("one-4", SOUND), copy_of("one-9", None), there=(*MIXED.there[:1], stranger))  # type: ignore[index]
     refused = failover_plan.plan_failover(world, MOVE)
     assert "--leave 9" in refused.refusal
-    assert fenced(world, replace(MOVE, leave=("9",))) == {"one-4"}
+    assert fenced(world, but(MOVE, leave=("9",))) == {"one-4"}
 
 
 def test_a_base_that_only_left_vms_are_read_through_stays_with_them() -> None:
     world = alive(BASE, *CLONES, copy_of("one-4", SOUND), there=())
-    assert fenced(world, replace(MOVE, leave=("web", "db"))) == {"one-4"}
+    assert fenced(world, but(MOVE, leave=("web", "db"))) == {"one-4"}
 
 
 def test_the_command_quotes_what_a_shell_would_read() -> None:
@@ -126,7 +127,7 @@ def test_the_command_quotes_what_a_shell_would_read() -> None:
     st.integers(0, 5).map("one-{}".format), st.frozensets(st.sampled_from(["one-0", "one-1", "one-88"])), max_size=3,
 ))
 def test_whatever_is_read_through_a_demoted_image_comes_along_or_was_asked_for(
-    world: FailoverFacts, request_: FailoverRequest, children: dict[str, frozenset[str]]
+    world: FailoverFacts, request_: Request, children: dict[str, frozenset[str]]
 ) -> None:
     world = replace(world, children=children)
     plan = failover_plan.plan_failover(world, request_)
@@ -139,9 +140,9 @@ def test_whatever_is_read_through_a_demoted_image_comes_along_or_was_asked_for(
 
 @given(WORLDS, REQUESTS, st.sampled_from([("vm0",), ("1",), ("one-0",), ("vm0", "vm1", "vm2")]))
 def test_what_is_left_is_not_touched(
-    world: FailoverFacts, request_: FailoverRequest, leave: tuple[str, ...]
+    world: FailoverFacts, request_: Request, leave: tuple[str, ...]
 ) -> None:
-    plan = failover_plan.plan_failover(world, replace(request_, leave=leave))
+    plan = failover_plan.plan_failover(world, but(request_, leave=leave))
     left = {f"{THERE}:{number}" for number in range(3) if {f"vm{number}", str(number)} & set(leave)}
     kinds = (StepKind.CREATE, StepKind.RETURN)
     assert not left & {target for kind, target in steps(plan) if kind in kinds}

@@ -6,10 +6,11 @@ from samples import THERE, disk, vm_record
 from worlds import confirmed, copy_of, facts, steps
 
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverRequest, RunPlan
+from onedr.failover.facts import RunPlan
 from onedr.model import settings
 from onedr.model.errors import InputError
 from onedr.model.records import ImageFacts
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 
@@ -24,7 +25,7 @@ def vm(number: int, priority: str, delay: str = "", **changes: object) -> ImageF
     return copy_of(f"one-{number}", body)
 
 
-def planned(*images: ImageFacts, delay_s: int = 0, request: FailoverRequest | None = None) -> RunPlan:
+def planned(*images: ImageFacts, delay_s: int = 0, request: Request | None = None) -> RunPlan:
     return failover_plan.plan_failover(facts(*images, delay_s=delay_s), request or confirmed())
 
 
