@@ -151,7 +151,7 @@ def _not_to_come(
             and (why := failback_plan.obstacle(item, here.homes[item.origin], images, facts.here))
         }
     )
-    return {**left_out, **failback_plan.held_by_others(vms, here.homes, facts.local)}
+    return {**left_out, **failback_plan.clones_of_others(vms, here.homes, facts.local)}
 
 
 def _joined(*found: Mapping[str, str]) -> dict[str, str]:
@@ -283,7 +283,7 @@ def _starts(
         texts.setdefault(origin, f"start VM {facts.recovered[origin].vm_id}, created by an interrupted run")
     at_home = {home.vm_id for home in here.homes.values()}
     for origin, vm in here.back.items():
-        if request.start and vm.vm_id not in at_home and vm.held in fence_plan.RUNS:
+        if request.start and vm.vm_id not in at_home and vm.locked_state in fence_plan.RUNS:
             texts[origin] = f"start VM {vm.name} ({vm.vm_id}), which an interrupted run gave its disks back"
     known = [item.origin for item in by_priority(vms) if item.origin in texts]
     return [
@@ -329,12 +329,12 @@ def _left_on_hold(facts: FailoverFacts, request: Request, vms: list[VmItem]) -> 
     return [
         origin for origin, found in facts.recovered.items()
         if request.start and found.finished and found.start_pending and (origin in chosen or not request.vms)
-        and not _is_held(facts, origin)
+        and not _is_locked(facts, origin)
     ]
 
 
-def _is_held(facts: FailoverFacts, origin: str) -> bool:
-    return origin in facts.local and bool(facts.local[origin].held)
+def _is_locked(facts: FailoverFacts, origin: str) -> bool:
+    return origin in facts.local and bool(facts.local[origin].locked_state)
 
 
 def _is_image(image: ImageFacts) -> bool:

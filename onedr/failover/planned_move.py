@@ -1,7 +1,7 @@
 """A planned move: the peer is alive and willing, so nothing is lost, and everything can be taken back until
 the first promotion.
 
-Its VMs are stopped and held there, the last writes arrive, its images are demoted; then it goes on as a
+Its VMs are stopped and locked there, the last writes arrive, its images are demoted; then it goes on as a
 failover does.
 """
 from __future__ import annotations
@@ -82,6 +82,6 @@ def steps(facts: FailoverFacts, images: Sequence[ImageFacts]) -> list[Step]:
 
 
 def to_release(there: Iterable[PeerVm], moved: Iterable[str]) -> list[PeerVm]:
-    """VMs that a run of ours holds at the peer and that did not move: none of their disks is primary here."""
+    """VMs that a run of ours locked at the peer and that did not move: no disk of theirs is primary here."""
     here = set(moved)
-    return [vm for vm in there if vm.held and not vm.images & here]
+    return [vm for vm in there if vm.locked_state and not vm.images & here]

@@ -255,7 +255,7 @@ class _Failover:
 
     def _start(self, origin: str) -> str:
         if origin in self.homes:
-            home = replace(self.homes[origin], held="ACTIVE")
+            home = replace(self.homes[origin], locked_state="ACTIVE")
             self.vm_ids[origin] = home.vm_id
             return f"VM {home.vm_id} {peer_vms.unlock_vm(self.frontend, home, LIMITS_S[StepKind.START] - 10)}"
         return recreate_vms.start_vm(self.site, self.vm_ids[origin], LIMITS_S[StepKind.START] - 10)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from onedr.failover import fence_plan
 from onedr.model import settings, template
-from onedr.opennebula.vm_template import HELD
+from onedr.opennebula.vm_template import locked_state
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request
@@ -28,7 +28,7 @@ def not_found(request: Request, vms: list[VmItem], here: Iterable[PeerVm] = ()) 
 def wants_start(item: VmItem, request: Request) -> bool:
     """A VM runs here if it ran there, and nobody said DR_START=NO."""
     # stopped by a planned move: as it was before
-    state = template.get(item.record.user_template, HELD) or item.record.state
+    state = locked_state(item.record.user_template) or item.record.state
     return (
         request.start
         and state in fence_plan.RUNS

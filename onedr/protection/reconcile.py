@@ -64,7 +64,7 @@ class Report:
     to_flatten: list[str] = field(default_factory=list)
     flattened: list[str] = field(default_factory=list)
     demoted: list[str] = field(default_factory=list)  # primaries that the peer had taken over
-    held: list[str] = field(default_factory=list)  # VMs on such
+    locked: list[str] = field(default_factory=list)  # VMs on such
     expired: list[str] = field(default_factory=list)  # kept copies that were removed
 
     def as_event(self) -> ReconcileEvent:
@@ -73,7 +73,7 @@ class Report:
             recorded=tuple(self.recorded), protected=tuple(self.protected), waiting=self.waiting,
             failed=self.failed, mirrored=tuple(sorted(self.mirrored)), in_use=tuple(sorted(self.in_use)),
             awaiting=self.awaiting, to_flatten=tuple(self.to_flatten), flattened=tuple(self.flattened),
-            demoted=tuple(self.demoted), held=tuple(self.held), expired=tuple(self.expired),
+            demoted=tuple(self.demoted), locked=tuple(self.locked), expired=tuple(self.expired),
         )
 
 
@@ -188,10 +188,10 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
     """First of all: is this site still the one to write? And kept copies whose time is over go."""
     try:
         found = guard.turn(pool, datastore.settings, frontend)
-        report.demoted, report.held = found.demoted, found.held
+        report.demoted, report.locked = found.demoted, found.locked
         report.failed.update(found.failed)
-        for text in (*found.held, *found.demoted):
-            print(f"{datastore.name}: the peer took over; held here: {text}", file=sys.stderr)
+        for text in (*found.locked, *found.demoted):
+            print(f"{datastore.name}: the peer took over; demoted or locked here: {text}", file=sys.stderr)
         report.expired = preserved_copies.remove_expired(pool, time.time())
     except (rados.Error, rbd.Error, OneDRError) as error:
         report.failed["guard"] = str(error)

@@ -1,6 +1,6 @@
 """The guard of a returned site: ask the peer before anything here is believed (docs/guard.md).
 
-Images that the peer took over are saved by a snapshot and demoted, VMs on them are stopped, held and locked.
+Images that the peer took over are saved by a snapshot and demoted, VMs on them are stopped and locked.
 It changes nothing of an image while the peer cannot be read.
 """
 from __future__ import annotations
@@ -24,13 +24,13 @@ from onedr.runs.steps import LIMITS_S, StepKind
 
 VERB = "guard"
 _GRACE_S = 30  # a second copy of a running VM has this long to shut down by itself
-_HOLD_LIMIT_S = 90  # a VM that is neither running nor at rest by then is tried again at the next turn
+_LOCK_LIMIT_S = 90  # a VM that is neither running nor at rest by then is tried again at the next turn
 _THREADS = 100
 
 
 @dataclass
 class Guarded:
-    """What a turn found and did: verdict by image, `demoted` images, `held` VMs, `failed` items with the
+    """What a turn found and did: verdict by image, `demoted` images, `locked` VMs, `failed` items with the
     reason.
 
     `unknown`: why the peer could not be asked; empty when it could, or when nothing here is primary.
@@ -39,7 +39,7 @@ class Guarded:
     verdicts: dict[str, Claim] = field(default_factory=dict)
     unknown: str = ""
     demoted: list[str] = field(default_factory=list)
-    held: list[str] = field(default_factory=list)
+    locked: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     busy: str = ""  # another run holds the lease: it, or the next turn, does what must be done
 
@@ -61,7 +61,7 @@ def turn(pool: Pool, settings: Settings, frontend: FrontEnd | None) -> Guarded:
     try:
         with journal.Run(pool, VERB):
             found = look(pool, settings)
-            _hold(found, frontend, {*vms, *_users(pool, frontend, found.of(Claim.STALE))})
+            _lock_vms(found, frontend, {*vms, *_users(pool, frontend, found.of(Claim.STALE))})
             _demote(pool, found)
     except RefusedError as error:
         found = look(pool, settings)  # the other one may have done it meanwhile
@@ -109,7 +109,7 @@ def _users(pool: Pool, frontend: FrontEnd | None, images: Iterable[str]) -> set[
     try:
         return {vm.vm_id for vm in peer_vms.on_pool(frontend, pool.access.pool) if vm.images & wanted}
     except FrontEndError:
-        return set()  # oned does not run (yet): the next reconcile holds them
+        return set()  # oned does not run (yet): the next reconcile locks them
 
 
 def _wrong_vms(pool: Pool, frontend: FrontEnd | None) -> set[int]:
@@ -127,20 +127,20 @@ def _wrong_vms(pool: Pool, frontend: FrontEnd | None) -> set[int]:
         (peer_vms.of_element(element, pool.access.pool), element.find("LOCK") is not None)
         for element in elements
     ]
-    return {vm.vm_id for vm, locked in seen if vm.images & copies and not (vm.held and locked)}
+    return {vm.vm_id for vm, locked in seen if vm.images & copies and not (vm.locked_state and locked)}
 
 
-def _hold(found: Guarded, frontend: FrontEnd | None, vms: set[int]) -> None:
+def _lock_vms(found: Guarded, frontend: FrontEnd | None, vms: set[int]) -> None:
     if frontend is None or not vms:
         return
     results = parallel.each(
-        sorted(vms), lambda vm: peer_vms.lock_vm(frontend, vm, _HOLD_LIMIT_S, _GRACE_S), _HOLD_LIMIT_S * 2, 16
+        sorted(vms), lambda vm: peer_vms.lock_vm(frontend, vm, _LOCK_LIMIT_S, _GRACE_S), _LOCK_LIMIT_S * 2, 16
     )
     for vm, result in results.items():
         if isinstance(result, OneDRError):
             found.failed[f"VM {vm}"] = str(result)
         else:
-            found.held.append(f"VM {vm}")
+            found.locked.append(f"VM {vm}")
 
 
 def _demote(pool: Pool, found: Guarded) -> None:

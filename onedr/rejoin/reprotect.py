@@ -37,7 +37,7 @@ _USAGE_LIMIT_S = 120
 _LOOK_LIMIT_S = 20
 _GRACE_S = 30
 _THREADS = {
-    StepKind.HOLD: 16,
+    StepKind.LOCK: 16,
     StepKind.DEMOTE: 100,
     StepKind.KEEP: 8,
     StepKind.RESYNC: 32,
@@ -113,11 +113,11 @@ def _side(pool: Pool, target: Datastore, unread: dict[str, str]) -> dict[str, Im
 
 
 def _free_vms(pool: Pool, frontend: FrontEnd) -> list[PeerVm]:
-    """VMs here on the pool that are not held and locked."""
+    """VMs here on the pool that are not locked yet."""
     found = []
     for element in frontend.vms():
         vm = peer_vms.of_element(element, pool.access.pool)
-        if vm.images and not (vm.held and element.find("LOCK") is not None):
+        if vm.images and not (vm.locked_state and element.find("LOCK") is not None):
             found.append(vm)
     return found
 
@@ -199,7 +199,7 @@ class _Reprotect:
     def execute(self) -> Outcome:
         self.outcome.failed.update(self.plan.left_out)
         actions = {
-            StepKind.HOLD: self._hold,
+            StepKind.LOCK: self._lock_vm,
             StepKind.DEMOTE: lambda name: guard.demote(self.pool, name),
             StepKind.KEEP: self._keep,
             StepKind.RESYNC: self._resync,
@@ -215,9 +215,9 @@ class _Reprotect:
             steps = steps[end:]
         return self._finish()
 
-    def _hold(self, vm_id: str) -> str:
+    def _lock_vm(self, vm_id: str) -> str:
         """A VM that cannot be stopped does not keep its disks from being demoted: that ends its writes."""
-        return peer_vms.lock_vm(self.running.frontend, int(vm_id), LIMITS_S[StepKind.HOLD] - 10, _GRACE_S)
+        return peer_vms.lock_vm(self.running.frontend, int(vm_id), LIMITS_S[StepKind.LOCK] - 10, _GRACE_S)
 
     def _keep(self, name: str) -> str:
         now = time.time()

@@ -33,7 +33,7 @@ MEANINGS = {
     ),
     StepKind.STOP: Meaning(
         "of a move: everything that moves can start here; of a failover: the peer's Ceph cannot be reached",
-        "the VM at the peer is at rest, marked DR_HELD and locked",
+        "the VM at the peer is at rest, marked DR_LOCKED_STATE and locked",
         _MOVE_BACK,
     ),
     StepKind.DRAIN: Meaning(
@@ -105,7 +105,7 @@ MEANINGS = {
     StepKind.UNSNAP: Meaning(
         "no clone uses the snapshot", "Ceph shows it no more, here and at the peer", _CLEANUP
     ),
-    StepKind.HOLD: Meaning(
+    StepKind.LOCK: Meaning(
         "a disk of the VM is the peer's to write", "the VM is at rest and locked", _GOES_ON
     ),
     StepKind.DEMOTE: Meaning(

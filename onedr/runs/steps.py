@@ -9,7 +9,7 @@ class StepKind(str, Enum):
     """What a step does. In this order."""
 
     SYNC = "sync"  # the copy here catches up while the peer's VMs still run
-    STOP = "stop"  # a VM at the peer, and hold it there
+    STOP = "stop"  # a VM at the peer, and lock it there
     DRAIN = "drain"  # the last writes arrive
     FENCE_SITE = "fence the site"  # the site's own fence command
     FENCE = "fence"  # demote the image at the peer
@@ -30,7 +30,7 @@ class StepKind(str, Enum):
     REMOVE = "remove"  # a drill's clone
     DELETE = "delete"  # a drill's image
     UNSNAP = "remove the snapshot"
-    HOLD = "hold"  # reprotect: a VM here whose disks are written at the peer
+    LOCK = "lock"  # reprotect: a VM here whose disks are written at the peer
     DEMOTE = "demote"  # a stale image here, after a snapshot of it
     KEEP = "keep"  # what only it holds, as a copy of its own
     RESYNC = "resync"  # let Ceph replace it by the peer's
@@ -59,7 +59,7 @@ LIMITS_S = {
     StepKind.REMOVE: 90,
     StepKind.DELETE: 90,
     StepKind.UNSNAP: 120,
-    StepKind.HOLD: 300,
+    StepKind.LOCK: 300,
     StepKind.DEMOTE: 90,
     StepKind.KEEP: 3600,
     StepKind.RESYNC: 60,

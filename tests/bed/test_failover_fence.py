@@ -138,7 +138,7 @@ def test_stopped_monitors_are_no_dead_site(ground: Ground) -> None:
         conf.write_text(f"{before}[fence]\ncommand = [\"{command}\"]\n")
         done = b.run("onedr", "failover", DATASTORE, "--confirm", DATASTORE, "--json", check=False)
         assert done.returncode != 0
-        assert "failed (3)" in events_of(done)[-2]["message"], done.stdout
+        assert "failed (3)" in events_of(done)[-1]["message"], done.stdout
         assert not ground.taken()
     finally:
         conf.write_text(before)

@@ -57,7 +57,7 @@ def look(world: Production, done: CompletedProcess[str] | None = None) -> Seen:
     if done is not None:
         seen.events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     found = {name: a.api.vm.info(vm) for name, vm in world.vms.items()}
-    seen.held = {name: str(vm.USER_TEMPLATE.get("DR_HELD") or "") for name, vm in found.items()}
+    seen.held = {name: str(vm.USER_TEMPLATE.get("DR_LOCKED_STATE") or "") for name, vm in found.items()}
     seen.here, seen.there = states(a), states(b)
     seen.images = sorted(image.NAME for image in a.api.imagepool.info(-2, -1, -1).IMAGE)
     seen.host = b.api.hostpool.info().HOST[0].STATE

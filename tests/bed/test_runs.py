@@ -184,7 +184,7 @@ def test_a_planned_move_that_died_is_taken_back_and_the_peer_runs_as_before(
     assert run["abort"]["trigger"] == "onedr" and moving.after["DR_STATE"] == "STANDBY"
     assert not moving.after.get("DR_PROGRESS")
     assert moving.vms["idle"].STATE == POWEROFF
-    assert not [name for name, vm in moving.vms.items() if vm.USER_TEMPLATE.get("DR_HELD") or vm.LOCK]
+    assert not [name for name, vm in moving.vms.items() if vm.USER_TEMPLATE.get("DR_LOCKED_STATE") or vm.LOCK]
 
 
 def test_a_second_abort_harms_nobody(again: Again) -> None:

@@ -204,7 +204,7 @@ def executed(world: FailoverFacts, done: tuple[Step, ...], request: Request) -> 
             images[step.target] = replace(images[step.target], term=OUR_TERM)
         elif step.kind is StepKind.STOP:
             found = there[step.target]
-            there[step.target] = replace(found, state="POWEROFF", held=found.held or found.state)
+            there[step.target] = replace(found, state="POWEROFF", locked_state=found.locked_state or found.state)
         elif step.kind is StepKind.REGISTER:
             registered.add(step.target)
         elif step.kind is StepKind.CREATE:
@@ -214,7 +214,7 @@ def executed(world: FailoverFacts, done: tuple[Step, ...], request: Request) -> 
             _returned(step.target, world, items, homes, local, request)
         elif step.kind is StepKind.START and (step.target in homes or step.target in local):
             key = f"{HERE}:{homes[step.target].vm_id}" if step.target in homes else step.target
-            local[key] = replace(local[key], held="", state="ACTIVE")
+            local[key] = replace(local[key], locked_state="", state="ACTIVE")
         elif step.kind is StepKind.START:
             recovered[step.target] = replace(recovered[step.target], state="ACTIVE", start_pending=False)
     return replace(
@@ -237,13 +237,13 @@ def _returned(
 ) -> None:
     """The VM has its disks; it stays marked as held until it runs, unless it shall not."""
     if target not in items:
-        local[target] = replace(local[target], held="")
+        local[target] = replace(local[target], locked_state="")
         return
     home, images = homes[target], {found.name: found for found in world.images}
     changes = failback_plan.disks(items[target], home, images, world.here)
     now = (home.images - changes.unplug) | frozenset(changes.plug)
-    held = home.held if start_order.wants_start(items[target], request) else ""
-    local[f"{HERE}:{home.vm_id}"] = replace(home, images=now, held=held, locked=False)
+    held = home.locked_state if start_order.wants_start(items[target], request) else ""
+    local[f"{HERE}:{home.vm_id}"] = replace(home, images=now, locked_state=held, locked=False)
 
 
 def lasting(plan: RunPlan) -> list[tuple[StepKind, str]]:

@@ -60,7 +60,7 @@ def test_a_vm_that_came_here_once_and_was_left_here_held_takes_its_disks_too() -
 
 
 def test_a_vm_at_home_that_has_its_disks_is_left_alone() -> None:
-    home = {f"{HERE}:7": replace(HOME, held="", state="ACTIVE")}
+    home = {f"{HERE}:7": replace(HOME, locked_state="", state="ACTIVE")}
     taken = facts(copy_of("one-1", AWAY, known=False, primary=True, term=OUR_TERM), local=home)
     assert not failover_plan.plan_failover(taken, MOVE).steps
 
@@ -82,22 +82,22 @@ def test_a_vm_whose_run_died_before_its_start_is_started_also_when_this_site_has
 
 
 @pytest.mark.parametrize("home", [
-    replace(HOME, locked=True), replace(HOME, held=""), replace(HOME, state="HOLD"), replace(HOME, vm_id=8),
-    replace(HOME, images=frozenset({"one-1", "one-2"})), replace(HOME, held="POWEROFF"),
+    replace(HOME, locked=True), replace(HOME, locked_state=""), replace(HOME, state="HOLD"), replace(HOME, vm_id=8),
+    replace(HOME, images=frozenset({"one-1", "one-2"})), replace(HOME, locked_state="POWEROFF"),
 ])
 def test_a_vm_that_waits_for_something_else_is_not(home: PeerVm) -> None:
     assert not failover_plan.plan_failover(facts(OURS, local={f"{HERE}:7": home}), MOVE).steps
 
 
 def test_an_interrupted_move_of_which_nothing_is_left_to_do_can_be_ended() -> None:
-    home = {f"{HERE}:7": replace(HOME, held="", state="ACTIVE")}
+    home = {f"{HERE}:7": replace(HOME, locked_state="", state="ACTIVE")}
     plan = failover_plan.plan_failover(facts(OURS, local=home, interrupted=True), MOVE)
     assert (plan.refusal, plan.steps) == ("", ())
 
 
 @pytest.mark.parametrize(("home", "reason"), [
     (replace(HOME, images=frozenset({"one-1", "one-2"}), state="HOLD"), "is HOLD: power it off"),
-    (replace(HOME, held="", state="ACTIVE"), "still runs on it here although the peer has taken it over"),
+    (replace(HOME, locked_state="", state="ACTIVE"), "still runs on it here although the peer has taken it over"),
 ])
 def test_one_that_cannot_come_as_it_is_keeps_everything_where_it_is(home: PeerVm, reason: str) -> None:
     plan = failover_plan.plan_failover(coming(home=home), MOVE)
@@ -107,7 +107,7 @@ def test_one_that_cannot_come_as_it_is_keeps_everything_where_it_is(home: PeerVm
 def test_a_failback_wants_the_peer_alive() -> None:
     plan = failover_plan.plan_failover(
         coming(there=None, there_detail="no peer.endpoint"),
-        Request("failover", confirm="ceph", verb="failback"),
+        Request("failback", confirm="ceph"),
     )
     assert "no peer.endpoint" in plan.refusal and "onedr failover" in plan.refusal and not plan.steps
 
@@ -128,4 +128,4 @@ def test_homes_are_found_by_where_a_vm_left_from_first() -> None:
     items = inventory.vms([copy_of("one-1", AWAY)], HERE)
     other = replace(HOME, vm_id=9)
     assert failback_plan.homes(items, {f"{HERE}:7": HOME, ORIGIN: other}) == {ORIGIN: HOME}
-    assert failback_plan.homes(items, {ORIGIN: replace(other, held="")}) == {}
+    assert failback_plan.homes(items, {ORIGIN: replace(other, locked_state="")}) == {}

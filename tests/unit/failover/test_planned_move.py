@@ -116,7 +116,7 @@ def test_only_vms_of_which_the_other_site_has_nothing_are_left_behind(
     used = {name for vm in world.there or () for name in vm.images}
     for kind, target in steps(plan):
         if kind is StepKind.RETURN and target not in items:
-            assert world.local[target].held and not world.local[target].images & used
+            assert world.local[target].locked_state and not world.local[target].images & used
 
 
 def test_a_vm_at_the_peer_whose_record_has_not_arrived_keeps_everything_there() -> None:
@@ -140,11 +140,14 @@ def test_only_vms_that_did_not_move_are_let_go() -> None:
     assert planned_move.to_release((stays, moved, free), {"one-2"}) == [stays]
 
 
-@pytest.mark.parametrize(("held", "state", "starts"), [
+@pytest.mark.parametrize("key", ["DR_LOCKED_STATE", "DR_HELD"], ids=["", "of an earlier release"])
+@pytest.mark.parametrize(("before", "state", "starts"), [
     ("ACTIVE", "POWEROFF", True), ("POWEROFF", "POWEROFF", False), ("", "ACTIVE", True),
 ])
-def test_a_vm_stopped_by_the_move_starts_as_it_was_before(held: str, state: str, starts: bool) -> None:
-    user = (("DR_HELD", held),) if held else ()
+def test_a_vm_stopped_by_the_move_starts_as_it_was_before(
+    before: str, state: str, starts: bool, key: str
+) -> None:
+    user = ((key, before),) if before else ()
     plan = failover_plan.plan_failover(
         facts(copy_of("one-1", replace(ONE_DISK, state=state, user_template=user))), confirmed()
     )

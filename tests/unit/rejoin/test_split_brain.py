@@ -130,7 +130,7 @@ def test_every_resync_comes_after_its_demotion_and_its_kept_copy_and_is_awaited(
             assert not diverged or (StepKind.KEEP, name) in steps[:at]
             assert not world.here[name].primary or (StepKind.DEMOTE, name) in steps[:at]
             assert (StepKind.AWAIT, name) in steps[at:]
-            assert all(kind is not StepKind.HOLD for kind, _ in steps[at:])
+            assert all(kind is not StepKind.LOCK for kind, _ in steps[at:])
 
 
 @given(worlds(), CONFIRMED)
