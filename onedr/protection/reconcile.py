@@ -39,6 +39,7 @@ from onedr.replication.mirror_image import (
     note_problem,
     sign_identity,
 )
+from onedr.replication.split_brain import Claim
 from onedr.runs.answer_events import ReconcileEvent
 
 _USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
@@ -64,6 +65,7 @@ class Report:
     to_flatten: list[str] = field(default_factory=list)
     flattened: list[str] = field(default_factory=list)
     demoted: list[str] = field(default_factory=list)  # primaries that the peer had taken over
+    split: set[str] = field(default_factory=set)  # primary at both sites: nothing of them is touched
     locked: list[str] = field(default_factory=list)  # VMs on such
     expired: list[str] = field(default_factory=list)  # kept copies that were removed
 
@@ -190,6 +192,9 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
         found = guard.turn(pool, datastore.settings, frontend)
         report.demoted, report.locked = found.demoted, found.locked
         report.failed.update(found.failed)
+        report.split = set(found.of(Claim.SPLIT))
+        for name in report.split:
+            report.failed[name] = "primary at both sites, and nothing says who is right; see docs/guard.md"
         for text in (*found.locked, *found.demoted):
             print(f"{datastore.name}: the peer took over; demoted or locked here: {text}", file=sys.stderr)
         report.expired = preserved_copies.remove_expired(pool, time.time())
@@ -226,7 +231,7 @@ def _image(
     ):
         return
     name = parsing.source(element.findtext("SOURCE") or "").name
-    if not _is_primary(pool, name):
+    if name in report.split or not _is_primary(pool, name):
         return
     now = time.time()
     if write_records.record_image(pool, datastore.settings, name, element, now):
@@ -253,7 +258,10 @@ def _vm(
         return
     now = time.time()
     element = frontend.vm(number(summary, "ID"))  # with its secrets, as the hook sees it
-    for disk in opennebula_objects.vm_record(element, {datastore.datastore_id}).disks:
+    disks = opennebula_objects.vm_record(element, {datastore.datastore_id}).disks
+    if {(disk.rbd or "").rpartition("/")[2] for disk in disks} & report.split:
+        return
+    for disk in disks:
         name = (disk.rbd or "").rpartition("/")[2]
         wanted = wants_protection(datastore.settings, attributes(element, "USER_TEMPLATE"))
         if (
