@@ -1,9 +1,10 @@
 """A drill decided: which VMs of the peer can be tried here, in which steps; and what is left of one to
 remove. Pure.
 
-A drill writes nothing of the primary's data and changes no role (DESIGN §6 rule 10): its only mark at the
-primary is one user snapshot on each disk, and everything it makes here carries its tag (names.drill). Cleanup
-goes by what is found with that tag, not by a journal, so that it works after any crash.
+A drill writes nothing of the primary's data and changes no role (docs/design.md, "A drill changes nothing in
+production"): its only mark at the primary is one user snapshot on each disk, and everything it makes here
+carries its tag (names.drill). Cleanup goes by what is found with that tag, not by a journal, so that it works
+after any crash.
 """
 from __future__ import annotations
 
@@ -92,7 +93,7 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
             "A drill's VMs need a network of their own: set DR_DRILL_NETWORK of the datastore to a virtual "
             "network here."
         )
-    if facts.network not in facts.ground.networks:
+    if facts.network not in facts.ground.counterparts.networks:
         return (
             f"DR_DRILL_NETWORK={facts.network}: there is no virtual network of this name here. Create it, or "
             "name another."
@@ -120,9 +121,9 @@ def _meets_production(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
     """Is the drill network one that a failover would use, or could it hand out an address or MAC of
     production?
     """
-    network = facts.ground.networks[facts.network]
+    network = facts.ground.counterparts.networks[facts.network]
     for item in vms:
-        if facts.network in placement.networks_wanted([item], facts.ground.network_map):
+        if facts.network in placement.networks_wanted([item], facts.ground.counterparts.network_map):
             return f"after a failover VM {item.record.name} would live there"
         for nic in nics(item.record):
             address, mac = template.get(nic, "IP"), template.get(nic, "MAC")

@@ -90,7 +90,7 @@ def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
         peer_detail=sight.detail,
         can_connect=sight.can_connect,
         network=target.settings.drill_network,
-        ground=Placement(site.networks, dict(target.settings.network_map), {}, hosts),
+        ground=Placement(site.counterparts, {}, hosts),
         standing=drill_plan.standing(found),
     )
     return _Seen(facts, sight, site)
@@ -231,7 +231,7 @@ class Drill:
         return f"image {self.registered[name]}"
 
     def _create(self, origin: str) -> str:
-        network = self.seen.site.networks[self.target.settings.drill_network]
+        network = self.seen.site.counterparts.networks[self.target.settings.drill_network]
         vm_id = drill_vms.create_drill_vm(
             self.seen.site, self.evidence.tag, self.items[origin], self.registered, network
         )

@@ -1,4 +1,5 @@
-"""Failover decided: facts and a request in, a refusal or ordered steps out. Pure (DESIGN §6).
+"""Failover decided: facts and a request in, a refusal or ordered steps out. Pure (docs/design.md, "Rules of
+failover").
 
 The order is what makes an interruption harmless: the peer is fenced before anything is promoted, an image is
 promoted before it is registered, a VM is created on hold before it is started. Every prefix of a plan leaves
@@ -75,7 +76,10 @@ def plan_failover(facts: FailoverFacts, request: Request) -> RunPlan:
         )
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays, bad = _delays(good, steps, facts.delay_s)
-    warnings = _joined(placement.without_capacity(starting, facts.ground), bad)
+    created = [item for item in fresh if item.origin not in left_out]
+    warnings = _joined(
+        placement.differences(created, facts.ground), placement.without_capacity(starting, facts.ground), bad
+    )
     return RunPlan("", tuple(steps), tuple(vms), left_out, warnings, delays)
 
 
@@ -198,7 +202,7 @@ def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> d
     """
     images = list(images)
     bad = {
-        image.name: "its first copy never completed; promoting it would give a broken disk (P3)"
+        image.name: "its first copy never completed; promoting it would give a broken disk"
         for image in images if not image.primary and not image.complete
     }
     bad.update(_under_stale_vms(images, local))

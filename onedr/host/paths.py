@@ -1,5 +1,5 @@
-"""Where an OpenNebula front-end keeps things: self-contained below ONE_LOCATION, else system-wide (ONED-
-FACTS head).
+"""Where an OpenNebula front-end keeps things: self-contained below ONE_LOCATION, else system-wide
+(docs/opennebula-facts.md O32).
 """
 from __future__ import annotations
 

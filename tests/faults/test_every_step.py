@@ -48,7 +48,7 @@ def story(sites: Sites) -> Iterator[Story]:
     for name, image in images.items():
         a.wait_image(image)
         told.vms[name] = w.create_vm(a, name, [image])
-        told.disks[name] = w.disks_of(w.wanted_record(a, told.vms[name]))[0]
+        told.disks[name] = w.vm_disks(a, told.vms[name])[0]
     with w.open_pool(b) as there_pool:
         for vm in told.vms.values():
             w.wait_recorded(a, vm, there_pool)

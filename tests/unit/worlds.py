@@ -47,7 +47,7 @@ def steps(plan: RunPlan) -> list[tuple[StepKind, str]]:
     return [(step.kind, step.target) for step in plan.steps]
 
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "copy": {"complete": True},
     "incomplete": {"complete": False},
     "stale": {"stale": True},

@@ -19,13 +19,14 @@ from onedr.failover.placement import Host, Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState
-from onedr.opennebula.vm_template import Network
+from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
-DRILLS = Network(9, "drills", (("203.0.113.0", 64),), (("02:00:cb:00:71:00", 64),))
-LAN = Network(1, "lan", (("192.0.2.0", 64),), (("02:00:c0:00:02:00", 64),))
-GROUND = Placement({"drills": DRILLS, "lan": LAN})
+DRILLS = Network(9, "drills", (Range("203.0.113.0", "02:00:cb:00:71:00", 64),))
+LAN = Network(1, "lan", (Range("192.0.2.0", "02:00:c0:00:02:00", 64),))
+NETWORKS = {"drills": DRILLS, "lan": LAN}
+GROUND = Placement(Counterparts(NETWORKS))
 NIC = (("NETWORK", "lan"), ("IP", "192.0.2.7"), ("MAC", "02:00:c0:00:02:07"), ("MODEL", "virtio"))
 WITH_NIC = replace(ONE_DISK, template=(*ONE_DISK.template, ("NIC", NIC)))
 MINE, THEIRS = "0ad1c9f2-1111-4111-8111-111111111111", "beefcafe-1111-4111-8111-111111111111"
@@ -60,17 +61,21 @@ COPY = copy_of("one-1", WITH_NIC)
         (facts(COPY, network="gone"), "there is no virtual network of this name"),
         (facts(COPY, network="lan"), "after a failover VM web would live there"),
         (
-            facts(COPY, ground=replace(GROUND, network_map={"lan": "drills"})),
+            facts(COPY, ground=Placement(Counterparts(NETWORKS, {"lan": "drills"}))),
             "after a failover VM web would live there",
         ),
         (
             facts(
-                COPY, ground=Placement({"drills": replace(DRILLS, ranges=(("192.0.2.0", 64),)), "lan": LAN})
+                COPY, ground=Placement(
+                    Counterparts({**NETWORKS, "drills": replace(DRILLS, ranges=(Range("192.0.2.0", "", 64),))})
+                )
             ),
             "holds 192.0.2.7",
         ),
         (
-            facts(COPY, ground=Placement({"drills": replace(DRILLS, macs=LAN.macs), "lan": LAN})),
+            facts(COPY, ground=Placement(
+                    Counterparts({**NETWORKS, "drills": replace(DRILLS, ranges=(replace(LAN.ranges[0], ip=""),))})
+                )),
             "holds 02:00:c0:00:02:07",
         ),
         (facts(COPY, peer=PeerState.GONE), "does not answer"),

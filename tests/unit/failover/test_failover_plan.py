@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 from worlds import ONE_DISK, ORIGIN, REQUESTS, WORLDS, copy_of, executed, facts, lasting, steps
@@ -413,7 +413,6 @@ def test_what_is_left_out_is_not_touched(world: FailoverFacts, request_: Request
     assert not {target for _, target in steps(plan)} & set(plan.left_out)
 
 
-@settings(max_examples=150)
 @given(WORLDS, REQUESTS, st.data())
 def test_an_interrupted_plan_goes_on_without_doing_anything_twice(
     world: FailoverFacts, request_: Request, data: st.DataObject
