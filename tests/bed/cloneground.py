@@ -18,7 +18,7 @@ from sandbox.bed import Bed
 from sandbox.layout import Site
 from sandbox.waiting import until
 
-LIMIT_S = 90  # of every wait; reached only when something is broken
+LIMIT_S = 180  # of every wait; reached only when something is broken
 _KEEPER = b"onedr.driver.keeper_process"
 
 

@@ -14,7 +14,6 @@ from sandbox.bed import temporary
 from sandbox.cloud import Cloud, of_site
 from sandbox.waiting import until
 
-
 LIMIT_S = 180  # of every wait; other beds may be at work on this machine
 
 
