@@ -1,4 +1,6 @@
-"""The site dies while a first copy is under way: that copy is refused, and what rests on it; the others go on (P3)."""
+"""The site dies while a first copy is under way: that copy is refused, and what rests on it; the others go
+on.
+"""
 from __future__ import annotations
 
 import json

@@ -1,4 +1,6 @@
-"""What a failover refuses, with the reason and without a trace; and what it does to a peer that is alive (DESIGN §6)."""
+"""What a failover refuses, with the reason and without a trace; and what it does to a peer that is alive
+(docs/design.md, "Rules of failover").
+"""
 from __future__ import annotations
 
 import json

@@ -17,6 +17,7 @@ from production import Production, produce
 
 from onedr.ceph.connection import Pool
 from onedr.runs import journal
+from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
@@ -76,7 +77,8 @@ def kill_at(b: Cloud, request: Request, kind: str, target: str = "") -> None:
 
 def last(cloud: Cloud) -> dict[str, Any]:
     with w.open_pool(cloud) as pool:
-        return journal.last_run(pool) or {"result": ""}
+        found = journal.last_run(pool)
+    return found.to_json() if found is not None else {"result": ""}
 
 
 def attributes(b: Cloud) -> dict[str, str]:
@@ -234,10 +236,10 @@ def test_no_run_is_ever_forgotten(world: Production, resumed: Interrupted) -> No
         with journal.Run(pool, "failover") as run:
             for n in range(1100):
                 run.id = f"{n:013d}-old"
-                run.save({"run": run.id, "verb": "failover", "result": "DONE", "began": float(n)})
+                run.save(JournalEntry(run.id, "failover", journal.me(), float(n), result="DONE"))
         assert len(journal.load_runs(pool)) == number + 1100
         newest = journal.last_run(pool)
-    assert newest is not None and newest["run"] == before["run"]
+    assert newest is not None and newest.run == before["run"]
 
 
 def test_a_guards_turn_is_waited_for(world: Production) -> None:

@@ -18,11 +18,12 @@ import rbd
 
 from onedr.ceph import connection, mirroring
 from onedr.ceph.connection import Pool
+from onedr.driver.start_action import driver_data
 from onedr.model.records import Envelope, ImageRecord, VmRecord
 from onedr.model.types import CephAccess
 from onedr.opennebula.api import FrontEnd
 from onedr.replication import records
-from onedr.runs import request as runs_request
+from onedr.runs.request import Request
 from sandbox.cloud import Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import SandboxError, until
@@ -266,9 +267,7 @@ def last_run(cloud: Cloud) -> dict[str, Any]:
     return dict(list(runs.values())[-1]) if runs else {}
 
 
-def start_action(
-    cloud: Cloud, request: runs_request.Request, datastore: int | None = None,
-) -> subprocess.Popen[str]:
+def start_action(cloud: Cloud, request: Request, datastore: int | None = None) -> subprocess.Popen[str]:
     """The driver executable of an action, started as `onedr` and the hook do; its events come on `stdout`."""
     path = cloud.one_location / "var/remotes/datastore/ceph_dr" / request.verb
     datastore = cloud.datastore_id if datastore is None else datastore
@@ -283,5 +282,5 @@ def start_action(
     )
     assert child.stdin is not None
     with child.stdin as stdin:
-        stdin.write(runs_request.driver_data(frontend(cloud).datastore(datastore), request).decode())
+        stdin.write(driver_data(frontend(cloud).datastore(datastore), request).decode())
     return child

@@ -170,7 +170,8 @@ def kill_drill(cloud: Cloud, kind: str) -> None:
 def begun(cloud: Cloud, kind: str) -> bool:
     """Does the journal of the run at work say that it came to steps of this kind?"""
     with w.open_pool(cloud) as pool:
-        return any(entry["kind"] == kind for entry in (journal.last_run(pool) or {"steps": ()})["steps"])
+        run = journal.last_run(pool)
+    return run is not None and kind in run.kinds
 
 
 def test_a_planned_move(story: Story) -> None:

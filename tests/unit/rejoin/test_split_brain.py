@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from samples import HERE, THERE, image
 
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverRequest
 from onedr.model.records import Epoch, ImageFacts
 from onedr.opennebula.vms import PeerVm
 from onedr.rejoin import reprotect_plan
 from onedr.rejoin.split_brain import Claim, Known, There, judge_claim, number
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 TERMS = st.none() | st.builds(
@@ -268,5 +268,5 @@ def test_a_stale_copy_is_never_promoted_by_a_failover() -> None:
     from worlds import copy_of
     from worlds import facts as failover_facts
 
-    plan = failover_plan.plan_failover(failover_facts(copy_of("one-1", stale=True)), FailoverRequest())
+    plan = failover_plan.plan_failover(failover_facts(copy_of("one-1", stale=True)), Request("failover"))
     assert not plan.steps and "onedr reprotect" in plan.left_out["one-1"]

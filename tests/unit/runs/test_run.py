@@ -10,6 +10,7 @@ import pytest
 from onedr.ceph import parallel
 from onedr.model.types import State
 from onedr.runs import run as runs_run
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 
@@ -30,7 +31,7 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         (tmp_path / "etc/onedr/onedr.conf").write_text(conf)
         run: Any = SimpleNamespace(id="r", verb="failover", save=lambda log: None)
         frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
-        made = runs_run.Running(run, 1, lambda event: None, frontend, State.FAILING_OVER, "primary")
+        made = runs_run.Running(run, 1, Request("failover"), lambda event: None, frontend, State.FAILING_OVER, "primary")
         made.total = 1
         made.do([Step(kind, "x", "x")], str, 32)
         return taken.pop()
