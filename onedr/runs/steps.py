@@ -15,9 +15,9 @@ class StepKind(str, Enum):
     FENCE = "fence"  # demote the image at the peer
     CUT = "cut off rbd-mirror"
     PROMOTE = "promote"
-    TERM = "term"  # left on a promoted image: of two primaries the one with the lower term is stale
+    TERM = "term"  # the epoch of a promoted image: of two primaries the one with the lower epoch is stale
     REGISTER = "register"  # an RBD image as an OpenNebula image
-    # a VM that left from here takes its disks back, and lets go of those that were given away there
+    # a VM that moved away gets its disks back, and releases those it got there
     RETURN = "return"
     CREATE = "create"  # a VM, on hold
     START = "start"
@@ -25,14 +25,14 @@ class StepKind(str, Enum):
     ARRIVE = "arrive"  # that snapshot, here
     CLONE = "clone"
     CHECK = "check"
-    PROVE = "prove"  # that replication goes on
+    PROVE = "prove"  # that replication continues
     TERMINATE = "terminate"  # a drill's VM
     REMOVE = "remove"  # a drill's clone
     DELETE = "delete"  # a drill's image
     UNSNAP = "remove the snapshot"
     LOCK = "lock"  # reprotect: a VM here whose disks are written at the peer
     DEMOTE = "demote"  # a stale image here, after a snapshot of it
-    KEEP = "keep"  # what only it holds, as a copy of its own
+    KEEP = "keep"  # preserve what only it has
     RESYNC = "resync"  # let Ceph replace it by the peer's
     AWAIT = "await"  # its new copy
 
