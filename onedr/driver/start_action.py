@@ -18,8 +18,8 @@ from onedr.model.errors import RefusedError
 from onedr.runs.request import Request
 
 VERBS = (
-    "resume", "abort", "failover", "failback", "reprotect", "status", "reconcile", "enable", "disable",
-    "drill", "drill_cleanup", "drill_report", "check", "history", "kept",
+    "resume", "abort", "move", "failover", "failback", "reprotect", "status", "reconcile", "enable",
+    "disable", "drill", "drill_cleanup", "drill_report", "check", "history", "kept",
 )
 
 
