@@ -109,12 +109,7 @@ def judge_state(
     if run in DRILLS:
         return say(*_drilling(run, interrupted))
     if interrupted:
-        text = (
-            f"The last {run} was interrupted. Run onedr resume to continue it, or onedr abort to roll it "
-            "back "
-            "(only before the first promotion)."
-        )
-        return say("DIED", text)
+        return say("DIED", _DIED.format(run=run))
     if run:
         return say("RUNNING", f"{run} in progress.")
     if not protect:
@@ -125,19 +120,22 @@ def judge_state(
         return say("BOTH_PRIMARY", text)
     stale = [item.name for item in items if item.stale]
     if stale:
-        text = (
-            f"The other site took over while this one was down. {_some(stale)} contain writes that were "
-            "never "
-            "replicated; VMs using them are locked. Run onedr reprotect: it preserves a copy of each and "
-            "makes "
-            "this site the standby."
-        )
-        return say("STALE", text)
+        return say("STALE", _STALE.format(images=_some(stale)))
     if role is Role.SECONDARY:
         return _standby(items, say)
     if took_over and any(item.primary and not item.copied for item in items):
         return say("TOOK_OVER", took_over)
     return _primary(items, rpo_s, say, safe, total)
+
+
+_DIED = (
+    "The last {run} was interrupted. Run onedr resume to continue it, or onedr abort to roll it back (only "
+    "before the first promotion)."
+)
+_STALE = (
+    "The other site took over while this one was down. {images} contain writes that were never replicated; VMs "
+    "using them are locked. Run onedr reprotect: it preserves a copy of each and makes this site the standby."
+)
 
 
 def _drilling(run: str, interrupted: bool) -> tuple[str, str]:
