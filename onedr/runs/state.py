@@ -133,8 +133,9 @@ _DIED = (
     "before the first promotion)."
 )
 _STALE = (
-    "The other site took over while this one was down. {images} contain writes that were never replicated; VMs "
-    "using them are locked. Run onedr reprotect: it preserves a copy of each and makes this site the standby."
+    "The other site took over while this one was down. {images} contain writes that were never replicated; "
+    "VMs using them are locked. Run onedr reprotect: it preserves a copy of each and makes this site the "
+    "standby."
 )
 
 
