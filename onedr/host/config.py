@@ -89,7 +89,7 @@ def load_config() -> Configuration:
 def limits() -> Configuration:
     """The same for who only asks how many at once: the defaults when the file has a problem.
 
-    A mistake in it must not keep a lost site's VMs down; `onedr check` and whoever asks for the peer tell it.
+    A mistake in it must not keep a lost site's VMs down; `onedr check` and every look at the peer report it.
     """
     try:
         return load_config()

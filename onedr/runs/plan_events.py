@@ -64,15 +64,15 @@ class FailoverPlanEvent(Event):
     verb: str = "failover"
     refusal: str = ""
     planned: bool = False
-    fence: str = ""
-    seen: str = ""
-    digest: str = ""
     peer: PeerShown = nested(PeerShown, default=PeerShown(""))
     vms: tuple[FailoverVm, ...] = nested(FailoverVm, default=())
     images: tuple[FailoverImage, ...] = nested(FailoverImage, default=())
     steps: tuple[StepShown, ...] = nested(StepShown, default=())
     left_out: Mapping[str, str] = field(default_factory=dict)
     delays: Mapping[str, int] = field(default_factory=dict)
+    fence: str = ""
+    seen: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)

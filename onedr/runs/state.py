@@ -20,7 +20,7 @@ DESCRIPTIONS = {
     ),
     State.STANDBY: "This site receives replicas and can take over.",
     State.FAILING_OVER: "A move or failover is in progress.",
-    State.FAILING_BACK: "A failback is in progress: the VMs return without loss.",
+    State.FAILING_BACK: "A failback is in progress: the VMs move home without loss.",
     State.DRILLING: "A drill or its cleanup is in progress. Protection continues.",
     State.RETURNED: (
         "The other site took over while this one was down. Images here contain writes that were never "

@@ -227,6 +227,14 @@ def test_the_history_tells_recovery_time_and_loss_of_each_vm(world: Production, 
     assert "There is no run" in one(world, "history", "17", code=1).stderr
 
 
+def test_the_log_names_the_run_its_steps_and_its_end(world: Production, resumed: Interrupted) -> None:
+    told = (world.sites.b.one_location / "var/onedr/onedr.log").read_text().splitlines()
+    own = [line.partition(f" run={resumed.run['run']} ds={DATASTORE} verb=resume ")[2] for line in told]
+    own = [text for text in own if text]
+    assert own[0].startswith("begins, ") and own[-1].startswith("ends DONE: ")
+    assert sum(text.startswith("start ") for text in own) == 1, "db's; idle was not to start"
+
+
 def test_no_run_is_ever_forgotten(world: Production, resumed: Interrupted) -> None:
     """An OSD hands out 1024 values at a time."""
     b = world.sites.b
