@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import click
 
@@ -16,19 +17,27 @@ from onedr.runs.request import Request
     "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
 )
 @click.option("--no-start", is_flag=True, help="Give the VMs their disks back; start none of them.")
+@run_action.ACCEPT_UNSIGNED
 @click.option("--dry-run", is_flag=True, help="Show the steps. Change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def failback(
-    datastore: str, vms: tuple[str, ...], no_start: bool, dry_run: bool, yes: bool, as_json: bool
+    datastore: str,
+    vms: tuple[str, ...],
+    no_start: bool,
+    accept_unsigned: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Return the VMs of DATASTORE from the peer to this site.
 
     They stop at the peer and start here under their old ids. Run it at the VMs' home site.
     """
-    if not dry_run and not yes and sys.stdin.isatty():
-        run_action.present(datastore, Request("failback", vms=vms, start=not no_start, dry_run=True), VIEWS)
-        click.confirm("The VMs named above stop at the peer and start here. Continue?", abort=True)
-    run_action.present(
-        datastore, Request("failback", vms=vms, start=not no_start, dry_run=dry_run), VIEWS, as_json
+    asked = Request(
+        "failback", vms=vms, start=not no_start, accept_unsigned=accept_unsigned, dry_run=True
     )
+    if not dry_run and not yes and sys.stdin.isatty():
+        run_action.present(datastore, asked, VIEWS)
+        click.confirm("The VMs named above stop at the peer and start here. Continue?", abort=True)
+    run_action.present(datastore, replace(asked, dry_run=dry_run), VIEWS, as_json)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import click
 
@@ -23,6 +24,7 @@ from onedr.runs.request import Request
     "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
 )
 @click.option("--no-start", is_flag=True, help="Create the VMs on hold; start none of them.")
+@run_action.ACCEPT_UNSIGNED
 @click.option(
     "--dry-run", is_flag=True, help="Show recovery points, expected loss and steps. Change nothing."
 )
@@ -33,6 +35,7 @@ def failover(
     confirm: str,
     vms: tuple[str, ...],
     no_start: bool,
+    accept_unsigned: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -42,7 +45,9 @@ def failover(
     With both sites alive this is a planned move, which loses nothing. With the peer down it is a disaster
     failover: writes not yet replicated are lost.
     """
-    asked = Request("failover", confirm=confirm, vms=vms, start=not no_start, dry_run=True)
+    asked = Request(
+        "failover", confirm=confirm, vms=vms, start=not no_start, accept_unsigned=accept_unsigned, dry_run=True
+    )
     if not dry_run and not yes and not confirm and sys.stdin.isatty():
         run_action.present(datastore, asked, VIEWS)
         name = run_action.datastore_name(datastore)
@@ -50,8 +55,7 @@ def failover(
         confirm = click.prompt(question, default="", show_default=False)
         if confirm != name:
             raise click.Abort
-    request = Request("failover", confirm=confirm, vms=vms, start=not no_start, dry_run=dry_run)
-    run_action.present(datastore, request, VIEWS, as_json)
+    run_action.present(datastore, replace(asked, confirm=confirm, dry_run=dry_run), VIEWS, as_json)
 
 
 def _plan(event: FailoverPlanEvent) -> None:

@@ -50,6 +50,13 @@ _KINDS: Mapping[str, type[Event]] = {
 }
 
 
+ACCEPT_UNSIGNED = click.option(
+    "--accept-unsigned",
+    is_flag=True,
+    help="Believe records too that are unsigned, forged or dated ahead. Look at them first: --dry-run.",
+)
+
+
 def read_event(data: Json) -> Event:
     """An event from its line of JSON. Raises KeyError for an unknown kind."""
     kind = _PLANS[data["verb"]] if data["event"] == "plan" else _KINDS[data["event"]]

@@ -38,7 +38,8 @@ class _Here:
 
 def plan_failover(facts: FailoverFacts, request: Request) -> RunPlan:
     """Decide."""
-    vms = [item for item in inventory.vms(facts.images, facts.here) if chosen(item, request.vms)]
+    known = inventory.vms(facts.images, facts.here, accept_unsigned=request.accept_unsigned)
+    vms = [item for item in known if chosen(item, request.vms)]
     here = _Here(failback_plan.homes(vms, facts.local), _back(facts, request))
     refusal = _refusal(facts, request, vms, here.back)
     if refusal:
@@ -48,14 +49,14 @@ def plan_failover(facts: FailoverFacts, request: Request) -> RunPlan:
     )
     left_out = {**_not_to_come(facts, request, vms, here), **placement.blockers(fresh, facts.ground)}
     images = _images_to_take(facts, request, [item for item in vms if item.origin not in left_out])
-    bad_images = _untouchable(images, facts.local)
+    bad_images = _untouchable(images, facts.local, _in_doubt(facts, request, images))
     for item in vms:
         reasons = [
             f"{image.name}: {bad_images[image.name]}" for image in item.images if image.name in bad_images
         ]
         if reasons and not item.obstacles:
             left_out[item.origin] = "; ".join(reasons)
-    left_out.update(bad_images)
+    left_out.update({**bad_images, **_vms_not_known(facts, request, images, known)})
     good = [item for item in vms if item.origin not in left_out]
     usable = [image for image in images if image.name not in left_out]
     coming = replace(
@@ -196,7 +197,32 @@ def _images_to_take(
     return list(wanted.values())
 
 
-def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> dict[str, str]:
+def _in_doubt(facts: FailoverFacts, request: Request, images: Iterable[ImageFacts]) -> dict[str, str]:
+    """Images that would be taken for what a record in doubt says, without the operator's word."""
+    return {
+        image.name: why
+        for image in images
+        if not request.accept_unsigned and not (image.primary and image.name in facts.registered)
+        and (why := inventory.doubt_of("its record", image.image))
+    }
+
+
+def _vms_not_known(
+    facts: FailoverFacts, request: Request, images: Iterable[ImageFacts], known: Iterable[VmItem]
+) -> dict[str, str]:
+    """Of the images, those of a VM of which no record can be used: the disk comes, and the VM is said."""
+    covered = {image.name for item in known for image in item.images}
+    return {
+        f"the VM of {image.name}": image.bad_vm or inventory.doubt_of("its record", image.vm)
+        for image in images
+        if image.name not in covered and not request.vms and image.name not in facts.registered
+        and (image.bad_vm or (image.vm is not None and image.vm.doubt and not request.accept_unsigned))
+    }
+
+
+def _untouchable(
+    images: Iterable[ImageFacts], local: Mapping[str, PeerVm], in_doubt: Mapping[str, str]
+) -> dict[str, str]:
     """Why an image must stay as it is: its own copy, or one it is read through, never completed, or a stale
     VM runs on it.
     """
@@ -205,6 +231,7 @@ def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> d
         image.name: "its first copy never completed; promoting it would give a broken disk"
         for image in images if not image.primary and not image.complete
     }
+    bad.update(in_doubt)
     bad.update(_under_stale_vms(images, local))
     bad.update(
         {

@@ -47,7 +47,8 @@ def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()
     mon_host, key = _from_ceph(pool)
     if not mon_host:
         records = [record for image in images for record in (image.vm, image.image)]
-        written = [record for record in records if record is not None and record.fsid != pool.fsid()]
+        here = pool.fsid()
+        written = [record for record in records if record and record.fsid != here and not record.doubt]
         mon_host = max(written, key=lambda record: record.generation).mon_host if written else ""
     found, detail = monitor_ping.monitors(mon_host, LIMIT_S)
     return PeerStatus(found, detail, mon_host, key, settings.peer)
