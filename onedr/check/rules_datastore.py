@@ -234,8 +234,8 @@ def record_keys(facts: CheckFacts) -> Iterator[CheckResult]:
                       "records are not believed here",
                   "copy etc/onedr/record.key there, mode 0600")
     elif not own and card.key:
-        yield problem("this site has no record key, the peer has: VMs come up here without their secrets, and "
-                      "forged records are believed",
+        yield problem("this site has no record key, the peer has: VMs come up here without their secrets, "
+                      "and forged records are believed",
                   "copy etc/onedr/record.key from the peer, mode 0600")
     elif own:
         yield problem("the sites have different record keys: sealed secrets do not open at the other, and "

@@ -46,7 +46,8 @@ def failover(
     failover: writes not yet replicated are lost.
     """
     asked = Request(
-        "failover", confirm=confirm, vms=vms, start=not no_start, accept_unsigned=accept_unsigned, dry_run=True
+        "failover", confirm=confirm, vms=vms, start=not no_start, accept_unsigned=accept_unsigned,
+        dry_run=True,
     )
     if not dry_run and not yes and not confirm and sys.stdin.isatty():
         run_action.present(datastore, asked, VIEWS)
