@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from onedr.model.records import DiskRef, ImageRecord, VmRecord
@@ -151,9 +151,11 @@ def image(data: Any) -> ImageRecord:
 def _checked(kind: type, checks: Mapping[str, Check], data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ValueError(f"{kind.__name__} is no object")
-    unknown = data.keys() - {one.name for one in fields(kind)}
-    if unknown:
-        raise ValueError(f"{kind.__name__} has the unknown field {min(unknown)!r:.80}")
+    unknown = data.keys() - checks.keys()
+    missing = {one.name for one in fields(kind) if one.default is MISSING} - data.keys()
+    if unknown or missing:
+        raise ValueError(f"{kind.__name__} has the unknown field {min(unknown)!r:.80}" if unknown else
+                         f"{kind.__name__} lacks {', '.join(sorted(missing))}")
     return {name: _field(name, checks[name], value) for name, value in data.items()}
 
 
