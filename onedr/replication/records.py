@@ -50,6 +50,7 @@ _DOUBTS = {
     Proof.FORGED: "its signature does not fit: it was changed or copied from another image, or the sites' "
     "record keys differ",
 }
+_SINCE_LEDGER = ("origin", "stands_for")  # left out when empty: earlier releases do not know them
 
 
 def encode(envelope: Envelope, signer: Signer | None = None) -> list[str]:
@@ -135,7 +136,8 @@ def _unpack(packed: str) -> bytes:
 
 
 def _body_json(body: ImageRecord | VmRecord) -> bytes:
-    return json.dumps(asdict(body), sort_keys=True, separators=(",", ":")).encode()
+    fields = {key: value for key, value in asdict(body).items() if value or key not in _SINCE_LEDGER}
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
 def metadata(image: rbd.Image) -> dict[str, str]:
