@@ -14,7 +14,8 @@ from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock
 from onedr.runs.request import Request
 
-_REQUEST = ("DR_ACTION", "DR_CONFIRM", "DR_ACCEPT_UNSIGNED")
+_WORD = "DR_ACCEPT_UNSIGNED"
+_REQUEST = ("DR_ACTION", "DR_CONFIRM", _WORD)
 
 
 def main(_: list[str]) -> str:
@@ -51,7 +52,7 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
             by = f"a manager of {element.findtext('UNAME')}'s datastore"  # the API tells no more
             request = Request(
                 verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION",
-                accept_unsigned=template.get(pairs, "DR_ACCEPT_UNSIGNED").strip().upper() == "YES",
+                accept_unsigned=template.get(pairs, _WORD).strip().upper() == "YES",
             )
             _clear(frontend, datastore_id)
             start_action.start_detached(element, request)
@@ -59,6 +60,8 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     except (InputError, RefusedError) as error:
         _clear(frontend, datastore_id, str(error), template.get(pairs, "DR_MESSAGE"))
         return str(error)
+    if template.get(pairs, _WORD):  # a word given without an action must not count for a later one
+        frontend.update_datastore(datastore_id, ((_WORD, ""),))
     if datastore.settings.protect and not template.get(pairs, "DR_STATE"):
         # newly protected; later changes are seen by the keeper's own surveys
         keeper_lock.wake_keeper(datastore_id)

@@ -55,9 +55,8 @@ class FrontEnd:
 
     def update_datastore(self, _: int, changes: tuple[tuple[str, str], ...]) -> None:
         for key, value in changes:
-            found = self.element.find(f"TEMPLATE/{key}")
-            found = etree.SubElement(self.element.find("TEMPLATE"), key) if found is None else found
-            found.text = value
+            for found in self.element.iterfind(f"TEMPLATE/{key}"):
+                found.text = value
 
 
 @pytest.mark.parametrize(("word", "accepted"), [("YES", True), ("yes", True), ("NO", False), ("TRUE", False), (None, False)])
@@ -72,3 +71,11 @@ def test_dr_accept_unsigned_is_the_word_for_one_action(
     assert [request.accept_unsigned for request in started] == [accepted]
     left = from_element(frontend.element.find("TEMPLATE"))
     assert not any(get(left, key) for key in ("DR_ACTION", "DR_CONFIRM", "DR_ACCEPT_UNSIGNED"))
+
+
+def test_a_word_without_an_action_does_not_wait_for_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datastore_hook.keeper_lock, "wake_keeper", lambda _: None)
+    frontend: Any = FrontEnd("<DR_CONFIRM>ceph</DR_CONFIRM><DR_ACCEPT_UNSIGNED>YES</DR_ACCEPT_UNSIGNED>")
+    datastore_hook.on_datastore(frontend, frontend.element)
+    left = from_element(frontend.element.find("TEMPLATE"))
+    assert (get(left, "DR_ACCEPT_UNSIGNED"), get(left, "DR_CONFIRM")) == ("", "ceph")

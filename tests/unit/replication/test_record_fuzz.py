@@ -199,7 +199,7 @@ def test_a_field_of_another_type_is_named(field: str, value: Any) -> None:
 
 def with_field(field: str, value: Any) -> dict[str, Any]:
     """The VM with a field of its own, or of its first disk, replaced."""
-    body = plain(VM)
+    body: dict[str, Any] = plain(VM)
     (body["disks"][0] if field in body["disks"][0] else body)[field] = value
     return body
 
