@@ -117,17 +117,10 @@ def _facts(image: rbd.Image, name: str, settings: Settings, by: Reader) -> Image
     problems += [problem for problem in (vm_problem, own_problem) if problem]
     if primary and PROBLEM_KEY in everything:
         problems.append(everything[PROBLEM_KEY])
-    point = recovery_point.Point(False, None)
+    point, mark_problem = recovery_point.Point(False, None), ""
     if mode is not None and not primary:
-        try:
-            mark = records.read_mark(everything)
-        except RecordError as error:
-            mark = None
-            problems.append(str(error))
-        snapshots = mirroring.mirror_snapshots(image) if mode is Mode.SNAPSHOT else []
-        interval_s = duration(settings.schedule) if settings.schedule else 0
-        carries = any(key.startswith("onedr.") for key in everything)
-        point = recovery_point.point(mode, carries, mark, snapshots, interval_s)
+        point, mark_problem = _point(image, mode, everything, settings)
+    problems += [mark_problem] if mark_problem else []
     return ImageFacts(
         name=name,
         rbd_id=str(image.id()),
@@ -144,6 +137,21 @@ def _facts(image: rbd.Image, name: str, settings: Settings, by: Reader) -> Image
         stale=mode is not None and not primary and preserved_copies.snapshot_of(image) is not None,
         bad_vm=vm_problem,
     )
+
+
+def _point(
+    image: rbd.Image, mode: Mode, values: dict[str, str], settings: Settings
+) -> tuple[recovery_point.Point, str]:
+    """The recovery point of a copy, and what is wrong with its time mark."""
+    mark, problem = None, ""
+    try:
+        mark = records.read_mark(values)
+    except RecordError as error:
+        problem = str(error)
+    snapshots = mirroring.mirror_snapshots(image) if mode is Mode.SNAPSHOT else []
+    interval_s = duration(settings.schedule) if settings.schedule else 0
+    carries = any(key.startswith("onedr.") for key in values)
+    return recovery_point.point(mode, carries, mark, snapshots, interval_s), problem
 
 
 def _record(

@@ -74,7 +74,7 @@ def test_dr_accept_unsigned_is_the_word_for_one_action(
 
 
 def test_a_word_without_an_action_does_not_wait_for_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datastore_hook.keeper_lock, "wake_keeper", lambda _: None)
+    monkeypatch.setattr("onedr.protection.keeper_lock.wake_keeper", lambda _: None)
     frontend: Any = FrontEnd("<DR_CONFIRM>ceph</DR_CONFIRM><DR_ACCEPT_UNSIGNED>YES</DR_ACCEPT_UNSIGNED>")
     datastore_hook.on_datastore(frontend, frontend.element)
     left = from_element(frontend.element.find("TEMPLATE"))

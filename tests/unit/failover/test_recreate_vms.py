@@ -13,7 +13,6 @@ from onedr.failover import recreate_vms
 from onedr.model.errors import RecordError
 from onedr.model.records import Proof, VmRecord
 from onedr.model.template import Pairs
-from onedr.replication import encryption
 from onedr.replication.inventory import VmItem
 from onedr.replication.write_records import seal_record
 
