@@ -4,7 +4,6 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-import onedr
 from onedr.model.errors import OneDRError, all_errors
 
 _HEAD = """\
@@ -23,7 +22,7 @@ This page is made from the code: `python -m onedr.cli.error_docs`.
 
 def load_all() -> None:
     """Import every module, so that every class of error is known."""
-    for module in pkgutil.walk_packages(onedr.__path__, "onedr."):
+    for module in pkgutil.walk_packages(importlib.import_module("onedr").__path__, "onedr."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
 

@@ -37,7 +37,8 @@ from onedr.runs.request import Request
 
 _TAIL = 400
 _PLANS: Mapping[str, type[Event]] = {
-    "failover": FailoverPlanEvent, "failback": FailoverPlanEvent, "drill": DrillPlanEvent,
+    "move": FailoverPlanEvent, "failover": FailoverPlanEvent, "failback": FailoverPlanEvent,
+    "drill": DrillPlanEvent,
     "drill_cleanup": DrillPlanEvent, "reprotect": ReprotectPlanEvent, "enable": ConversionPlanEvent,
     "disable": ConversionPlanEvent,
 }
@@ -48,13 +49,6 @@ _KINDS: Mapping[str, type[Event]] = {
         CheckEvent, ProbeEvent, HistoryEvent, KeptEvent, DrillReportEvent,
     )
 }
-
-
-ACCEPT_UNSIGNED = click.option(
-    "--accept-unsigned",
-    is_flag=True,
-    help="Believe records too that are unsigned, forged or dated ahead. Look at them first: --dry-run.",
-)
 
 
 def read_event(data: Json) -> Event:

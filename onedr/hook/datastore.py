@@ -15,7 +15,7 @@ from onedr.protection import keeper_lock
 from onedr.runs.request import Request
 
 _WORD = "DR_ACCEPT_UNSIGNED"
-_REQUEST = ("DR_ACTION", "DR_CONFIRM", _WORD)
+_LISTS = ("DR_LEAVE", "DR_TAKE")  # words: VM ids and image names of a move or failover
 
 
 def main(_: list[str]) -> str:
@@ -53,6 +53,9 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
             request = Request(
                 verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION",
                 accept_unsigned=template.get(pairs, _WORD).strip().upper() == "YES",
+                attributes=tuple(
+                    (key[len("DR_"):], word) for key in _LISTS for word in template.get(pairs, key).split()
+                ),
             )
             _clear(frontend, datastore_id)
             start_action.start_detached(element, request)
@@ -74,7 +77,7 @@ def _clear(frontend: FrontEnd, datastore_id: int, message: str = "", shown: str 
     Our own update fires the hook again.
     """
     found = attributes(frontend.datastore(datastore_id))
-    changes = [(key, "") for key in _REQUEST if template.get(found, key)]
+    changes = [(key, "") for key in ("DR_ACTION", "DR_CONFIRM", _WORD, *_LISTS) if template.get(found, key)]
     if message and message != shown:
         changes.append(("DR_MESSAGE", message))
     if changes:

@@ -29,6 +29,7 @@ class ImageRecord:
     snapshots: Pairs = ()
     origin: str = ""  # of an image that was taken over: `<cluster id>:<image id>` where it came from
     stands_for: str = ""  # RBD name there, when it has another here
+    datastore_id: int = -1  # at the site that wrote the record; -1: an earlier release wrote it
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class DiskRef:
     protected: bool
     reason: str = ""
     datastore: str = ""  # name of its datastore there
+    datastore_id: int = -1  # its id there; -1: an earlier release wrote it
     shared: bool = False  # an image that several VMs may use as it is (a CDROM): it carries no VM's record
 
 

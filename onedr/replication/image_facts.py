@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,7 +16,6 @@ from onedr.model.errors import OneDRError, RecordError
 from onedr.model.records import Envelope, ImageFacts, ImageRecord
 from onedr.model.settings import duration
 from onedr.model.types import Mode, Settings
-from onedr.opennebula import datastores
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import (
     encryption,
@@ -65,10 +65,12 @@ def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
     return _without_inherited(facts)
 
 
-def of_datastore(pool: Pool, datastore: Datastore, shared: bool) -> list[ImageFacts]:
-    """The same for one datastore; `shared`: others keep images in its pool (protected.shares_pool)."""
+def of_datastore(pool: Pool, datastore: Datastore, known: Collection[str] = ()) -> list[ImageFacts]:
+    """The same for one datastore. `known`: names of which the front-end here says that they lie in it."""
     images = all_images(pool, datastore.settings)
-    return inventory.of_datastores(images, datastores.names(datastore)) if shared else images
+    peer_name = datastore.settings.peer_datastore or datastore.name
+    own = inventory.Owner(pool.fsid(), datastore.datastore_id, datastore.name, peer_name)
+    return inventory.of_datastore(images, own, known)
 
 
 def _without_inherited(facts: list[ImageFacts]) -> list[ImageFacts]:

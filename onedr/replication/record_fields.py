@@ -111,21 +111,22 @@ def _disks(value: Any) -> tuple[DiskRef, ...]:
     return tuple(DiskRef(**_checked(DiskRef, _DISK, one)) for one in value)
 
 
-_NAME, _ID = _text(_MAX_NAME), _number(0, _MAX_ID)
+_NAME, _ID, _ID_OR_NONE = _text(_MAX_NAME), _number(0, _MAX_ID), _number(-1, _MAX_ID)
 _OWNED: Mapping[str, Check] = {
     "name": _NAME, "owner": _NAME, "group": _NAME, "template": pairs, "snapshots": pairs,
     "permissions": _like(_PERMISSIONS, "nine digits 0 or 1"), "origin": _NAME,
 }
 _DISK: Mapping[str, Check] = {
     "disk_id": _ID, "rbd": _or_none(_NAME), "image_id": _or_none(_ID), "image_name": _NAME, "clone": _truth,
-    "protected": _truth, "reason": _NAME, "datastore": _NAME, "shared": _truth,
+    "protected": _truth, "reason": _NAME, "datastore": _NAME, "datastore_id": _ID_OR_NONE,
+    "shared": _truth,
 }
 _VM: Mapping[str, Check] = {
     **_OWNED, "vm_id": _ID, "state": _state, "user_template": pairs, "disks": _disks,
 }
 _IMAGE: Mapping[str, Check] = {
     **_OWNED, "image_id": _ID, "type": _number(0, _MAX_TYPE), "persistent": _truth,
-    "size_mib": _number(0, _MAX_MIB), "datastore": _NAME, "stands_for": _NAME,
+    "size_mib": _number(0, _MAX_MIB), "datastore": _NAME, "datastore_id": _ID_OR_NONE, "stands_for": _NAME,
 }
 _HEAD: Mapping[str, Check] = {
     "site": _NAME, "fsid": _like(_FSID, "the id of a cluster"), "mon_host": _text(_MAX_NAME * 8),

@@ -133,7 +133,7 @@ def all_end_with_a_verdict(images: tuple[ImageFacts, ...]) -> None:
     assert found.refusal or found.steps or found.left_out
     for own in (False, True):
         inventory.vms(images, HERE, own)
-    inventory.of_datastores(images, {"ceph"})
+    inventory.of_datastore(images, inventory.Owner(HERE, 100, "ceph", "ceph"))
 
 
 @pytest.mark.parametrize("by", [None, SIGNER], ids=["without a key", "with a key"])
