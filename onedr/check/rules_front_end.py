@@ -18,7 +18,8 @@ def record_key(facts: SiteFacts) -> Iterator[CheckResult]:
     if known(facts.key):
         yield ok(f"the record key is there, for its owner only (fingerprint {known(facts.key)[:8]})")
     else:
-        yield warn("there is no record key: secrets of VMs are left out of records",
+        yield warn("there is no record key: secrets of VMs are left out of records, and forged records are "
+                   "believed",
                    "docs/records.md: make one, copy it to the peer")
 
 

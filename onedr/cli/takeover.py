@@ -28,6 +28,10 @@ _OPTIONS = (
         help="Demote this RBD image although something that does not move is read through it. Can be "
         "repeated.",
     ),
+    click.option(
+        "--accept-unsigned", is_flag=True,
+        help="Believe records too that are unsigned, forged or dated ahead. Look first: --dry-run.",
+    ),
     click.option("--no-start", is_flag=True, help="Start none of the VMs."),
     click.option("--dry-run", is_flag=True, help="Show the plan and what it may lose. Change nothing."),
     click.option("--yes", is_flag=True, help="Do not ask. The checks are still made."),
@@ -45,7 +49,10 @@ def options(command: Command) -> Command:
 
 def request(verb: str, given: dict[str, Any], **more: Any) -> Request:
     """What was asked for on the command line."""
-    asked = Request(verb, vms=given["vms"], start=not given["no_start"], dry_run=given["dry_run"], **more)
+    asked = Request(
+        verb, vms=given["vms"], start=not given["no_start"], dry_run=given["dry_run"],
+        accept_unsigned=given["accept_unsigned"], **more,
+    )
     lists = [(key.upper(), word) for key in ("leave", "take") for word in given[key]]
     return replace(asked, attributes=(*asked.attributes, *lists))
 

@@ -6,6 +6,7 @@ unplugged where its RBD image is gone already, for unplugging it would delete it
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from onedr.model.template import Pairs
 from onedr.opennebula.vm_template import MARKS
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
+
+_PLAIN = re.compile("[0-9]{1,18}")  # str.isdigit also takes what int() does not
 
 
 def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, PeerVm]:
@@ -270,6 +273,6 @@ def _sizes(pairs: Pairs) -> dict[int, int]:
     found = {}
     for disk in template.vectors(pairs, "DISK"):
         number, size = template.get(disk, "DISK_ID"), template.get(disk, "SIZE")
-        if number.isdigit() and size.isdigit():
+        if _PLAIN.fullmatch(number) and _PLAIN.fullmatch(size):
             found[int(number)] = int(size)
     return found

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from onedr.failover import (
+    doubt_plan,
     failback_plan,
     fence_plan,
     placement,
@@ -33,10 +34,11 @@ _ORDER = {kind: number for number, kind in enumerate(StepKind)}
 
 @dataclass(frozen=True)
 class _Scope:
-    """VMs of the peer that the run is about, and those that the operator left behind."""
+    """VMs of the peer that the run is about, those that the operator left behind, and all that are known."""
 
     vms: list[VmItem]
     left: list[VmItem]
+    every: list[VmItem]
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,13 @@ class _Here:
 
 def plan_failover(facts: FailoverFacts, request: Request) -> RunPlan:
     """Decide. A confirmation with a digest is good for the plan it was given to only."""
-    every = inventory.vms(facts.images, facts.here)
+    every = inventory.vms(facts.images, facts.here, accept_unsigned=request.accept_unsigned)
     left = [item for item in every if scope_plan.is_left(item, request)]
     vms = [item for item in every if chosen(item, request.vms) and item not in left]
     here = _Here(failback_plan.homes(vms, facts.local), _back(facts, request))
     refusal = refusal_plan.refusal(facts, request, vms, here.back)
-    plan = RunPlan(refusal, vms=tuple(vms)) if refusal else _plan(facts, request, _Scope(vms, left), here)
+    scope = _Scope(vms, left, every)
+    plan = RunPlan(refusal, vms=tuple(vms)) if refusal else _plan(facts, request, scope, here)
     return refusal_plan.as_confirmed(facts, request, plan)
 
 
@@ -68,7 +71,9 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     left_out = {**_not_to_come(facts, request, vms, here), **placement.blockers(fresh, facts.ground)}
     good = [item for item in vms if item.origin not in left_out]
     images = scope_plan.images_to_take(facts, request, good, scope.left)
-    left_out.update(_on_bad_images(_untouchable(images, facts.local), vms))
+    in_doubt = doubt_plan.images(facts, request, images)
+    left_out.update(_on_bad_images(_untouchable(images, facts.local, in_doubt), vms))
+    left_out.update(doubt_plan.vms_not_known(facts, request, images, scope.every))
     usable = [image for image in images if image.name not in left_out]
     fence = fence_plan.choose_fence(facts, request)
     refusal = _out_of_scope(facts, request, fence, usable, vms, left_out)
@@ -162,7 +167,9 @@ def _joined(*found: Mapping[str, str]) -> dict[str, str]:
     return joined
 
 
-def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> dict[str, str]:
+def _untouchable(
+    images: Iterable[ImageFacts], local: Mapping[str, PeerVm], in_doubt: Mapping[str, str]
+) -> dict[str, str]:
     """Why an image must stay as it is: its own copy, or one it is read through, never completed, or a stale
     VM runs on it.
     """
@@ -171,6 +178,7 @@ def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> d
         image.name: "its first copy never completed; promoting it would give a broken disk"
         for image in images if not image.primary and not image.complete
     }
+    bad.update(in_doubt)
     bad.update(_under_stale_vms(images, local))
     bad.update(
         {

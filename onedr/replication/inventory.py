@@ -3,7 +3,7 @@ way.
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from onedr.model import template
@@ -36,43 +36,75 @@ class VmItem:
         return min(points) if points and None not in points else None  # type: ignore[type-var]
 
 
-def vms(images: Iterable[ImageFacts], here: str, own: bool = False) -> list[VmItem]:
+def vms(
+    images: Iterable[ImageFacts], here: str, own: bool = False, accept_unsigned: bool = False
+) -> list[VmItem]:
     """The VMs of other clusters than `here` (a Ceph cluster's id), or with `own` those of here; by name and
     origin.
+
+    Of several records of a VM the one counts that nothing speaks against, and of those the newest. One that
+    is in doubt is an obstacle, with `accept_unsigned` (the operator's word) a warning.
     """
     by_name = {image.name: image for image in images}
-    newest: dict[str, Envelope] = {}
+    found: dict[str, dict[str, Envelope]] = {}
     for image in by_name.values():
         if image.vm is None or (image.vm.fsid == here) != own or not isinstance(image.vm.body, VmRecord):
             continue
-        if template.get(image.vm.body.user_template, "DR_PROTECT").upper() == "NO":
-            continue
-        origin = f"{image.vm.fsid}:{image.vm.body.vm_id}"
-        if origin not in newest or image.vm.generation > newest[origin].generation:
-            newest[origin] = image.vm
-    items = [_item(origin, envelope, by_name) for origin, envelope in newest.items()]
+        found.setdefault(f"{image.vm.fsid}:{image.vm.body.vm_id}", {})[image.name] = image.vm
+    items = []
+    for origin, written in found.items():
+        best = max(written.values(), key=lambda record: (not record.doubt, record.generation))
+        if best.doubt or not _says_no(best):
+            items.append(_item(origin, best, by_name, accept_unsigned, _others(best, written)))
     return sorted(items, key=lambda item: (item.record.name, item.origin))
 
 
-def _item(origin: str, envelope: Envelope, by_name: dict[str, ImageFacts]) -> VmItem:
+def _says_no(envelope: Envelope) -> bool:
+    body = envelope.body
+    return isinstance(body, VmRecord) and template.get(body.user_template, "DR_PROTECT").upper() == "NO"
+
+
+def _others(best: Envelope, written: Mapping[str, Envelope]) -> list[str]:
+    """What the VM's other disks say otherwise, and is passed over."""
+    return [
+        f"the record on {name} is passed over: {record.doubt or 'it is older and says otherwise'}"
+        for name, record in sorted(written.items())
+        if record is not best and (record.doubt != best.doubt or record.body != best.body)
+    ]
+
+
+def doubt_of(what: str, envelope: Envelope | None) -> str:
+    """Why only the operator's word makes a record count, with what to type; empty for one that counts."""
+    if envelope is None or not envelope.doubt:
+        return ""
+    return f"{what} is not used: {envelope.doubt}. If it is to be believed: --accept-unsigned"
+
+
+def _item(
+    origin: str, envelope: Envelope, by_name: Mapping[str, ImageFacts], accept: bool, others: list[str]
+) -> VmItem:
     record = envelope.body
     assert isinstance(record, VmRecord)
     found: list[ImageFacts] = []
     obstacles: list[str] = []
-    warnings: list[str] = []
+    warnings: list[str] = [*others]
+    doubts = [doubt_of("its record", envelope)]
     for disk in record.disks:
         name = (disk.rbd or "").rpartition("/")[2]
+        where = f"disk {disk.disk_id} ({name})"
         if not disk.protected:
             text = f"disk {disk.disk_id} ({disk.image_name or 'volatile'}) has no copy: {disk.reason}"
             (obstacles if disk.rbd else warnings).append(text)
         elif name not in by_name:
-            obstacles.append(f"disk {disk.disk_id} ({name}) has no copy here: its mirroring had not begun")
+            obstacles.append(f"{where} has no copy here: its mirroring had not begun")
         else:
             image = by_name[name]
             found.append(image)
             if not image.primary and not image.complete:
-                obstacles.append(f"the copy of disk {disk.disk_id} ({name}) never completed")
-            obstacles.extend(f"disk {disk.disk_id} ({name}): {problem}" for problem in image.problems)
+                obstacles.append(f"the copy of {where} never completed")
+            obstacles.extend(f"{where}: {problem}" for problem in image.problems)
+            doubts.append(doubt_of(f"{where}: the record of its image", image.image))
+    (warnings if accept else obstacles).extend(filter(None, doubts))
     return VmItem(origin, envelope, record, tuple(found), tuple(obstacles), tuple(warnings))
 
 

@@ -62,7 +62,8 @@ def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()
 
 def _from_records(pool: Pool, images: Iterable[ImageFacts]) -> str:
     records = [record for image in images for record in (image.vm, image.image)]
-    written = [record for record in records if record is not None and record.fsid != pool.fsid()]
+    here = pool.fsid()
+    written = [record for record in records if record and record.fsid != here and not record.doubt]
     return max(written, key=lambda record: record.generation).mon_host if written else ""
 
 

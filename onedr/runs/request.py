@@ -16,6 +16,7 @@ class Request:
     dry_run: bool = False
     vms: tuple[str, ...] = ()
     start: bool = True
+    accept_unsigned: bool = False  # recover also what a record says that is in doubt (docs/records.md)
     attributes: tuple[tuple[str, str], ...] = ()  # DR_ attributes and options of the verb
     by: str = ""  # a user of this machine, or the datastore's owner
     trigger: str = ""  # onedr, DR_ACTION, driver

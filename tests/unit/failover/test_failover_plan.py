@@ -25,6 +25,7 @@ from worlds import (
 from onedr.failover import failback_plan, fence_plan
 from onedr.failover import plan as failover_plan
 from onedr.failover.facts import FailoverFacts, Fence, RunPlan
+from onedr.model.records import Proof
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.runs.request import Request
@@ -554,3 +555,43 @@ def test_a_creation_that_was_cut_off_is_gone_on_with(world: FailoverFacts, reque
             half = {**between.recovered, step.target: replace(made, finished=False)}
             rest = failover_plan.plan_failover(replace(between, recovered=half), request_)
             assert lasting(rest) == lasting(RunPlan(steps=plan.steps[at:]))
+
+
+UNSIGNED: dict[str, Any] = {"proof": Proof.UNSIGNED, "doubt": "it is not signed"}
+
+
+@pytest.mark.parametrize("own", [
+    {"vm": envelope(ONE_DISK, **UNSIGNED)}, {"image": envelope(image_record(name="one-1"), **UNSIGNED)},
+], ids=["the VM's record", "the image's record"])
+def test_a_record_in_doubt_is_recovered_by_the_operators_word_only(own: dict[str, Any]) -> None:
+    given_facts = facts(replace(WAITING, **own))
+    silent = failover_plan.plan_failover(given_facts, confirmed())
+    assert "it is not signed" in silent.left_out[ORIGIN]
+    assert not {StepKind.CREATE, StepKind.START} & {step.kind for step in silent.steps}
+    said = failover_plan.plan_failover(given_facts, confirmed(accept_unsigned=True))
+    assert said.left_out == {} and (StepKind.CREATE, ORIGIN) in steps(said)
+    assert "it is not signed" in str(said.vms[0].warnings)
+
+
+def test_an_image_whose_own_record_is_in_doubt_stays_as_it_is_and_what_is_read_through_it() -> None:
+    base = image("one-9", image=envelope(image_record(), **UNSIGNED))
+    plan = failover_plan.plan_failover(facts(base, replace(WAITING, parent="one-9")), confirmed())
+    assert set(plan.left_out) == {"one-9", "one-1", ORIGIN} and plan.steps == ()
+
+
+@pytest.mark.parametrize("bad", [
+    {"bad_vm": "record onedr.vm is damaged", "problems": ("record onedr.vm is damaged",)},
+    {"vm": envelope(vm_record(vm_id=8, name="theirs"), fsid=HERE, **UNSIGNED)},
+], ids=["damaged", "of another site"])
+def test_a_vm_of_which_no_record_can_be_used_is_said_and_the_others_come(bad: dict[str, Any]) -> None:
+    given_facts = facts(WAITING, replace(copy_of("one-2", None), **bad))
+    plan = failover_plan.plan_failover(given_facts, confirmed())
+    assert set(plan.left_out) == {"the VM of one-2"}
+    assert {(StepKind.CREATE, ORIGIN), (StepKind.PROMOTE, "one-2")} <= set(steps(plan))
+
+
+def test_a_planned_move_does_not_begin_while_a_record_is_in_doubt() -> None:
+    given_facts = facts(
+        replace(WAITING, vm=envelope(ONE_DISK, **UNSIGNED)), peer=PeerState.ANSWERS, there=()
+    )
+    assert "it is not signed" in failover_plan.plan_failover(given_facts, MOVE).refusal
