@@ -17,6 +17,7 @@ from onedr.cli.failover import failover
 from onedr.cli.guard import guard
 from onedr.cli.history import history
 from onedr.cli.kept import kept
+from onedr.cli.move import move
 from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, resume
@@ -59,6 +60,7 @@ def main() -> None:
 for verb in (
     status,
     check,
+    move,
     failover,
     failback,
     resume,

@@ -6,8 +6,8 @@ import sys
 import click
 
 from onedr.cli import output, run_action
-from onedr.cli.failover import VIEWS as FAILOVER_VIEWS
 from onedr.cli.reprotect import VIEWS as REPROTECT_VIEWS
+from onedr.cli.takeover import VIEWS as FAILOVER_VIEWS
 from onedr.runs.request import Request
 
 _VIEWS: output.Views = {**REPROTECT_VIEWS, **FAILOVER_VIEWS}  # of any run that can be resumed

@@ -37,7 +37,8 @@ from onedr.runs.request import Request
 
 _TAIL = 400
 _PLANS: Mapping[str, type[Event]] = {
-    "failover": FailoverPlanEvent, "failback": FailoverPlanEvent, "drill": DrillPlanEvent,
+    "move": FailoverPlanEvent, "failover": FailoverPlanEvent, "failback": FailoverPlanEvent,
+    "drill": DrillPlanEvent,
     "drill_cleanup": DrillPlanEvent, "reprotect": ReprotectPlanEvent, "enable": ConversionPlanEvent,
     "disable": ConversionPlanEvent,
 }

@@ -21,7 +21,6 @@ from onedr.model import names, template
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState, State
-from onedr.opennebula import datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, NOT_POSSIBLE, FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
@@ -93,9 +92,7 @@ class _Cleanup:
         self.points: dict[str, float | None] = {}
 
     def plan(self) -> RunPlan:
-        images = image_facts.of_datastore(
-            self.pool, self.target, datastores.shares_pool(self.target, self.frontend)
-        )
+        images = image_facts.of_datastore(self.pool, self.target)
         self.receives = any(image.mode is not None and not image.primary for image in images)
         why = self._reach_peer(images) if self.receives else ""
         self.found = find_leftovers(self.pool, self.target, images, self.frontend, self.there, why)

@@ -24,10 +24,9 @@ from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names
 from onedr.model.types import State
-from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import image_facts, inventory, peer_ceph, recovery_point
+from onedr.replication import image_claims, image_facts, inventory, peer_ceph, recovery_point
 from onedr.replication import sync as replication_sync
 from onedr.replication.inventory import VmItem
 from onedr.runs import journal
@@ -76,8 +75,11 @@ class _Seen:
 
 
 def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
-    images = image_facts.of_datastore(pool, target, datastores.shares_pool(target, frontend))
+    images = image_facts.of_datastore(pool, target)
     sight = peer_ceph.probe_peer(pool, target.settings, images)
+    with ExitStack() as stack:
+        peer, _ = peer_ceph.open_if_reachable(sight, pool.access.pool, stack)
+        split = image_claims.split_images(pool, peer, [image.name for image in images])
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
     hosts = target_site.placement_here(site, ()).hosts
     found = leftovers.find_leftovers(pool, target, images, frontend, None, "")
@@ -92,6 +94,7 @@ def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
         network=target.settings.drill_network,
         ground=Placement(site.counterparts, {}, hosts),
         standing=drill_plan.standing(found),
+        split=split,
     )
     return _Seen(facts, sight, site)
 

@@ -124,7 +124,9 @@ def _resume(data: ActionData, request: Request) -> None:
     """Repeat the interrupted run's request: its verb gathers facts again and continues."""
     with _refusal_shown(FrontEnd(), data):
         again = failover_resume.resumed_request(_datastore(data), request.by, f"resume by {request.trigger}")
-    _VERBS[again.verb](data, replace(again, dry_run=request.dry_run))
+    # the plan that was confirmed then is not the one of now: the name stays, the digest goes
+    confirm = request.confirm or again.confirmed
+    _VERBS[again.verb](data, replace(again, dry_run=request.dry_run, confirm=confirm))
 
 
 def _abort(data: ActionData, request: Request) -> None:
@@ -244,6 +246,7 @@ def _check(data: ActionData, request: Request) -> None:
 
 
 _VERBS = {
+    "move": _failover,
     "failover": _failover,
     "failback": _failover,
     "status": _status,

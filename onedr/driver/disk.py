@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from lxml import etree
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
 from onedr.driver import bridge_dispatch, decode
+from onedr.host import log
 from onedr.model import names, parsing, template
 from onedr.model import settings as model_settings
 from onedr.model.errors import InputError, RefusedError
@@ -112,14 +112,14 @@ def protect(pool: Pool, name: str, datastore: DriverDatastore, disk: Disk) -> No
     try:
         settings = model_settings.read_settings(datastore.attributes, datastore.name)
     except InputError as error:  # a slip in a DR_ attribute stops no VM
-        print(f"WARN: {name} is not protected yet: {error}", file=sys.stderr)
+        log.warn_oned(f"{name} is not protected yet: {error}")
         return
     if not wants_protection(settings, disk.attributes, disk.user_template):
         return
     waiting = begin(pool, name, settings)
     # that its base's snapshot travels first is the normal course; the keeper goes on
     if waiting and not waiting.base:
-        print(f"WARN: {name} is not protected yet: {waiting.reason}", file=sys.stderr)
+        log.warn_oned(f"{name} is not protected yet: {waiting.reason}")
     keeper_lock.wake_keeper(datastore.datastore_id)
 
 

@@ -18,8 +18,8 @@ from onedr.model.errors import RefusedError
 from onedr.runs.request import Request
 
 VERBS = (
-    "resume", "abort", "failover", "failback", "reprotect", "status", "reconcile", "enable", "disable",
-    "drill", "drill_cleanup", "drill_report", "check", "history", "kept",
+    "resume", "abort", "move", "failover", "failback", "reprotect", "status", "reconcile", "enable",
+    "disable", "drill", "drill_cleanup", "drill_report", "check", "history", "kept",
 )
 
 
@@ -39,7 +39,7 @@ def command(verb: str) -> str:
 
 
 def driver_data(datastore: etree._Element, request: Request) -> bytes:
-    """What goes on the executable's standard input."""
+    """What the executable reads from its standard input."""
     root = etree.Element("DS_DRIVER_ACTION_DATA")
     root.append(copy.deepcopy(datastore))
     asked = etree.SubElement(root, "DR_REQUEST")

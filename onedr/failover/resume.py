@@ -23,7 +23,7 @@ from onedr.runs.state import DRILLS, MOVES
 from onedr.runs.steps import StepKind
 
 # Verbs that gather facts anew and go on, when asked for the same again.
-RESUMED = ("failover", "failback", "reprotect")
+RESUMED = ("move", "failover", "failback", "reprotect")
 _AT_THE_PEER = {kind.value for kind in (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE)}
 
 

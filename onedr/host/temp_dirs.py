@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "onedr-staging-"  # nobody else names a folder so: what carries it and is not locked is removed
+_PREFIX = "onedr-staging-"  # ours alone: an unlocked folder of this name is removed
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def _lock(path: Path, how: int) -> int:
 
 
 def _sweep(below: Path) -> None:
-    """Remove folders whose maker is dead; what cannot be locked or removed is somebody else's."""
+    """Remove folders whose process has ended; what cannot be locked or removed is another process's."""
     import shutil
 
     for left in below.glob(f"{_PREFIX}*"):

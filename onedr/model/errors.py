@@ -81,7 +81,7 @@ class LeaseLostError(RefusedError):
     """This run's lease was taken over by another run."""
 
     word = "lease-lost"
-    meaning = "The run stood still so long that another run took over its lease; it changes nothing any more."
+    meaning = "The run was suspended so long that another run took over its lease. It stopped."
     todo = "See `onedr status` and `onedr history`."
 
 

@@ -26,6 +26,9 @@ class ImageRecord:
     datastore: str
     template: Pairs = ()
     snapshots: Pairs = ()
+    origin: str = ""  # of an image that was taken over: `<cluster id>:<image id>` where it came from
+    stands_for: str = ""  # RBD name there, when it has another here
+    datastore_id: int = -1  # at the site that wrote the record; -1: an earlier release wrote it
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class DiskRef:
     protected: bool
     reason: str = ""
     datastore: str = ""  # name of its datastore there
+    datastore_id: int = -1  # its id there; -1: an earlier release wrote it
     shared: bool = False  # an image that several VMs may use as it is (a CDROM): it carries no VM's record
 
 
@@ -57,6 +61,7 @@ class VmRecord:
     user_template: Pairs
     disks: tuple[DiskRef, ...]
     snapshots: Pairs = ()  # one SNAPSHOTS tree per disk that has any (DISK_ID says which)
+    origin: str = ""  # of a VM that was recovered: `<cluster id>:<vm id>` where it came from
 
 
 @dataclass(frozen=True)

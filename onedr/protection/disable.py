@@ -35,7 +35,7 @@ from onedr.protection.enable import (
     describe_conversion,
 )
 from onedr.protection.enable_plan import DRIVER, STOCK, ConversionItem, ConversionPlan
-from onedr.replication import peer_ceph, peer_copies, site_info
+from onedr.replication import peer_ceph, peer_copies, peer_osds, site_info
 from onedr.runs import journal
 from onedr.runs.events import Emit, ItemEvent
 from onedr.runs.request import Request
@@ -129,7 +129,10 @@ def _forget_runs(pool: Pool, frontend: FrontEnd) -> None:
         other for other in frontend.datastores()
         if other.findtext("DS_MAD") == DRIVER and ceph_access(attributes(other)).pool == pool.access.pool
     ]
-    if not others and not journal.load_runs(pool):
+    if others:
+        return
+    peer_osds.forget_osds(pool)
+    if not journal.load_runs(pool):
         journal.remove_journals(pool)
 
 

@@ -15,6 +15,7 @@ import rbd
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.host import config as host_config
+from onedr.host import log
 from onedr.model import template
 from onedr.model.records import Mark
 from onedr.model.types import PeerState, Role, Settings
@@ -148,6 +149,8 @@ class Keeper:
         changed = {key: value for key, value in current.items() if template.get(there, key) != value}
         if set(changed) - {"DR_RECOVERY_POINT"} or self._point_is_old(changed):
             self._frontend.update_datastore(datastore.datastore_id, tuple(changed.items()))
+        if "DR_STATE" in changed:
+            log.info(f"{changed['DR_STATE']}: {current.get('DR_MESSAGE', '')}")
 
     def _point_is_old(self, changed: dict[str, str]) -> bool:
         """A new recovery point alone is written every SURVEY_S: each update makes oned run hooks."""

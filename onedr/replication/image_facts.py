@@ -1,6 +1,7 @@
 """Facts of every image of a pool at this site, read from the images themselves."""
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import rbd
@@ -12,7 +13,6 @@ from onedr.model.errors import OneDRError, RecordError
 from onedr.model.records import Envelope, ImageFacts, ImageRecord
 from onedr.model.settings import duration
 from onedr.model.types import Mode, Settings
-from onedr.opennebula import datastores
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import epoch, inventory, preserved_copies, records, recovery_point
 from onedr.replication.mirror_image import PROBLEM_KEY, mirror_identity
@@ -36,10 +36,12 @@ def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
     return _without_inherited(facts)
 
 
-def of_datastore(pool: Pool, datastore: Datastore, shared: bool) -> list[ImageFacts]:
-    """The same for one datastore; `shared`: others keep images in its pool (protected.shares_pool)."""
+def of_datastore(pool: Pool, datastore: Datastore, known: Collection[str] = ()) -> list[ImageFacts]:
+    """The same for one datastore. `known`: names of which the front-end here says that they lie in it."""
     images = all_images(pool, datastore.settings)
-    return inventory.of_datastores(images, datastores.names(datastore)) if shared else images
+    peer_name = datastore.settings.peer_datastore or datastore.name
+    own = inventory.Owner(pool.fsid(), datastore.datastore_id, datastore.name, peer_name)
+    return inventory.of_datastore(images, own, known)
 
 
 def _without_inherited(facts: list[ImageFacts]) -> list[ImageFacts]:
@@ -90,15 +92,8 @@ def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
         problems.append(everything[PROBLEM_KEY])
     point = recovery_point.Point(False, None)
     if mode is not None and not primary:
-        try:
-            mark = records.read_mark(everything)
-        except RecordError as error:
-            mark = None
-            problems.append(str(error))
-        snapshots = mirroring.mirror_snapshots(image) if mode is Mode.SNAPSHOT else []
-        interval_s = duration(settings.schedule) if settings.schedule else 0
-        carries = any(key.startswith("onedr.") for key in everything)
-        point = recovery_point.point(mode, carries, mark, snapshots, interval_s)
+        point, bad_mark = _point(image, mode, everything, settings)
+        problems += [bad_mark] if bad_mark else []
     return ImageFacts(
         name=name,
         rbd_id=str(image.id()),
@@ -114,6 +109,21 @@ def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
         term=epoch.read_epoch(image, seen.values),
         stale=mode is not None and not primary and preserved_copies.snapshot_of(image) is not None,
     )
+
+
+def _point(
+    image: rbd.Image, mode: Mode, values: dict[str, str], settings: Settings
+) -> tuple[recovery_point.Point, str]:
+    """Of a copy: whether it is complete and its recovery point, and what is wrong with its time mark."""
+    mark, problem = None, ""
+    try:
+        mark = records.read_mark(values)
+    except RecordError as error:
+        problem = str(error)
+    snapshots = mirroring.mirror_snapshots(image) if mode is Mode.SNAPSHOT else []
+    interval_s = duration(settings.schedule) if settings.schedule else 0
+    carries = any(key.startswith("onedr.") for key in values)
+    return recovery_point.point(mode, carries, mark, snapshots, interval_s), problem
 
 
 def _record(key: str, values: dict[str, str]) -> tuple[Envelope | None, str]:

@@ -85,27 +85,63 @@ def is_cdrom(image: ImageFacts) -> bool:
     )
 
 
-def of_datastores(images: Iterable[ImageFacts], datastores: Collection[str]) -> list[ImageFacts]:
-    """Of a pool that several datastores share, the images that belong to one: by their records, with all
-    disks of a VM that has one there, and with parents. An image whose records say nothing belongs to every
-    datastore.
+@dataclass(frozen=True)
+class Owner:
+    """A datastore of this site: the cluster's id, its id and name here, and its name at the peer."""
+
+    here: str
+    datastore_id: int
+    name: str
+    peer_name: str
+
+
+def of_datastore(
+    images: Iterable[ImageFacts], owner: Owner, known: Collection[str] = ()
+) -> list[ImageFacts]:
+    """Of the images of a pool, those that belong to a datastore: by their records, never by the pool.
+
+    With all disks of a VM that has one there, and with what they are read through. An image of which no
+    record says anything belongs to it when the front-end says so (`known`), or when no record in the pool
+    names another datastore.
     """
     by_name = {image.name: image for image in images}
-    kept: set[str] = set()
-    for image in by_name.values():
-        disks = image.vm.body.disks if image.vm is not None and isinstance(image.vm.body, VmRecord) else ()
-        own = (
-            {image.image.body.datastore}
-            if image.image and isinstance(image.image.body, ImageRecord)
-            else set()
-        )
-        # volatile disks and older records name none
-        named = (own | {disk.datastore for disk in disks}) - {""}
-        if not named or named & set(datastores):
-            kept.add(image.name)
+    said = {image.name: _is_of(image, owner) for image in by_name.values()}
+    alone = False not in said.values()
+    kept = {name for name, mine in said.items() if mine or name in known or (mine is None and alone)}
+    vm_ids = {_vm(by_name[name]) for name in kept} - {None}
+    kept |= {name for name, image in by_name.items() if _vm(image) in vm_ids}
     for name in list(kept):
         parent = by_name[name].parent
         while parent in by_name and parent not in kept:
             kept.add(parent)
             parent = by_name[parent].parent
     return [image for image in by_name.values() if image.name in kept]
+
+
+def _vm(image: ImageFacts) -> tuple[str, int] | None:
+    """The VM whose disk it is, by cluster and id."""
+    found = image.vm
+    return (found.fsid, found.body.vm_id) if found and isinstance(found.body, VmRecord) else None
+
+
+def _is_of(image: ImageFacts, owner: Owner) -> bool | None:
+    """Do its records name the datastore? None: they name none at all."""
+    named = []
+    if image.image is not None and isinstance(image.image.body, ImageRecord):
+        named.append((image.image.fsid, image.image.body.datastore_id, image.image.body.datastore))
+    if image.vm is not None and isinstance(image.vm.body, VmRecord):
+        named += [
+            (image.vm.fsid, disk.datastore_id, disk.datastore)
+            for disk in image.vm.body.disks
+            if (disk.rbd or "").rpartition("/")[2] == image.name and disk.datastore
+        ]
+    if not named:
+        return None
+    return any(_names(owner, *each) for each in named)
+
+
+def _names(owner: Owner, fsid: str, datastore_id: int, name: str) -> bool:
+    """A record of this site names its datastore by the id, which stays; the peer's by the name there."""
+    if fsid != owner.here:
+        return name == owner.peer_name
+    return datastore_id == owner.datastore_id if datastore_id >= 0 else name == owner.name

@@ -84,7 +84,7 @@ class ReconcileEvent(Event):
     to_flatten: tuple[str, ...] = ()
     flattened: tuple[str, ...] = ()
     demoted: tuple[str, ...] = ()
-    held: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()
 
 

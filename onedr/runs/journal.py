@@ -28,7 +28,7 @@ _OBJECT = "onedr.run"
 _LOCK = "lock"
 _RUN = "run."
 _LEASE_S = 60
-# runs that nobody asked for, and how long who is asked for waits for them
+# verbs of automatic runs, and how long other runs wait for them
 _BRIEF, _PATIENCE_S, _PAUSE_S = ("guard",), 60, 0.5
 
 
@@ -63,7 +63,7 @@ class Lease:
 
 
 def current_lease(pool: Pool) -> Lease | None:
-    """The lease as it stands, in force or not; None when nobody ever ran."""
+    """The lease, in force or not; None when there never was a run."""
     text = omap.read_keys(pool, _OBJECT, (_LOCK,)).get(_LOCK)
     return Lease(**json.loads(text)) if text else None
 
@@ -71,8 +71,7 @@ def current_lease(pool: Pool) -> Lease | None:
 class Run:
     """A run that holds the lease: a context manager. Raises RefusedError when another run is in progress.
 
-    A guard's turn is waited for: it comes by itself, and whoever types a command just then is not to be
-    refused.
+    A guard's turn is waited for: it is automatic, and must not refuse a command that is typed meanwhile.
     """
 
     def __init__(self, pool: Pool, verb: str):

@@ -38,6 +38,7 @@ class FailoverVm:
     disks: tuple[str, ...]
     left_out: str
     warnings: tuple[str, ...]
+    delay_s: int = 0  # its own DR_DELAY
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,20 @@ class FailoverImage:
 
 @dataclass(frozen=True)
 class FailoverPlanEvent(Event):
-    """The plan of a failover or failback. `planned`: nothing is lost. `delays`: seconds by priority."""
+    """The plan of a move, failback or failover. `planned`: nothing is lost. `delays`: seconds by priority.
+
+    `seen`: what is seen of the peer, a sentence. `digest`: a confirmation `name:digest` is good for this plan
+    only.
+    """
 
     event: ClassVar[str] = "plan"
     datastore: str
     verb: str = "failover"
     refusal: str = ""
     planned: bool = False
+    fence: str = ""
+    seen: str = ""
+    digest: str = ""
     peer: PeerShown = nested(PeerShown, default=PeerShown(""))
     vms: tuple[FailoverVm, ...] = nested(FailoverVm, default=())
     images: tuple[FailoverImage, ...] = nested(FailoverImage, default=())

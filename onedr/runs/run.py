@@ -105,7 +105,7 @@ class Running:
         kind, ordered = steps[0].kind, {step.target: step for step in steps}
         entry = StepsDone(kind.value, time.time(), len(steps))
         self.log.steps.append(entry)
-        # before the first of them: whoever finds this run dead knows how far it may have got
+        # before the first of them: an interrupted run shows how far it may have got
         self.save("RUNNING")
         message = f"{self.run.verb} in progress: {kind.value}, {len(steps)} of {self.total} steps."
         self.tell(self.outcome.state, message, f"{kind.value} 0/{len(steps)}")
@@ -173,7 +173,7 @@ class Running:
     def end(
         self, state: State, result: str, verdict: VerdictEvent, label: Callable[[str], str] = str
     ) -> Outcome:
-        """Journal how it ended, then tell the datastore and whoever watches.
+        """Journal how it ended, then show it on the datastore and to the reader of events.
 
         `verdict` holds the message and what only this verb has to say; `label` names a failed item.
         """

@@ -307,7 +307,7 @@ def test_the_guard_demotes_what_the_peer_took_over_before_the_front_end_runs(
 
 def test_the_vms_that_the_front_end_believes_running_are_stopped_and_held(held: Held) -> None:
     for name, vm in held.vms.items():
-        assert vm.USER_TEMPLATE.get("DR_HELD") and vm.LOCK is not None, name
+        assert vm.USER_TEMPLATE.get("DR_LOCKED_STATE") and vm.LOCK is not None, name
         assert held.resumed[name] == POWEROFF, "it is locked"
 
 

@@ -123,7 +123,7 @@ def nothing(world: Production) -> tuple[str, str]:
 def moving(world: Production, nothing: Any) -> Interrupted:
     """A planned move dies after it stopped a VM, and is aborted."""
     a, b = world.sites.a, world.sites.b
-    kill_at(b, Request("failover", by="olga@desk", trigger="onedr"), "stop")
+    kill_at(b, Request("move", by="olga@desk", trigger="onedr"), "stop")
     seen = end(world, find_interrupted(world), "abort")
     with w.open_pool(a) as pool:
         seen.primary_here = w.primaries(pool)
@@ -180,11 +180,11 @@ def test_a_planned_move_that_died_is_taken_back_and_the_peer_runs_as_before(
     said, run = moving.verdict, moving.run
     assert said["state"] == "STANDBY" and "aborted" in said["message"] and not said["failed"]
     assert all(moving.primary_here[disk] for disk in world.all_disks) and not moving.there
-    assert (run["result"], run["by"], run["verb"]) == ("ABORTED", "olga@desk", "failover")
+    assert (run["result"], run["by"], run["verb"]) == ("ABORTED", "olga@desk", "move")
     assert run["abort"]["trigger"] == "onedr" and moving.after["DR_STATE"] == "STANDBY"
     assert not moving.after.get("DR_PROGRESS")
     assert moving.vms["idle"].STATE == POWEROFF
-    assert not [name for name, vm in moving.vms.items() if vm.USER_TEMPLATE.get("DR_HELD") or vm.LOCK]
+    assert not [name for name, vm in moving.vms.items() if vm.USER_TEMPLATE.get("DR_LOCKED_STATE") or vm.LOCK]
 
 
 def test_a_second_abort_harms_nobody(again: Again) -> None:
@@ -225,6 +225,14 @@ def test_the_history_tells_recovery_time_and_loss_of_each_vm(world: Production, 
     detail = one(world, "history", run["run"]).stdout
     assert "start" in detail and "runs on" in detail and "resume by onedr" in detail
     assert "There is no run" in one(world, "history", "17", code=1).stderr
+
+
+def test_the_log_names_the_run_its_steps_and_its_end(world: Production, resumed: Interrupted) -> None:
+    told = (world.sites.b.one_location / "var/onedr/onedr.log").read_text().splitlines()
+    own = [line.partition(f" run={resumed.run['run']} ds={DATASTORE} verb=resume ")[2] for line in told]
+    own = [text for text in own if text]
+    assert own[0].startswith("begins, ") and own[-1].startswith("ends DONE: ")
+    assert sum(text.startswith("start ") for text in own) == 1, "db's; idle was not to start"
 
 
 def test_no_run_is_ever_forgotten(world: Production, resumed: Interrupted) -> None:

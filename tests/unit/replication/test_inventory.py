@@ -110,26 +110,48 @@ def test_an_unprotected_rbd_disk_is_an_obstacle_and_a_volatile_one_a_warning() -
     assert item.warnings == ("disk 2 (volatile) has no copy: it is a volatile disk",)
 
 
-def of_ceph(*images: ImageFacts) -> list[str]:
-    return [found.name for found in inventory.of_datastores(images, {"ceph"})]
+CEPH = inventory.Owner(HERE, 100, "ceph", "ceph-there")
+OTHER = image("one-99", image=envelope(image_record(datastore="other")))
+
+
+def of_ceph(*images: ImageFacts, known: tuple[str, ...] = ()) -> list[str]:
+    return [found.name for found in inventory.of_datastore(images, CEPH, known)]
+
+
+def ours(**changes: Any) -> dict[str, Any]:
+    """A record that this site wrote."""
+    return {"image": envelope(image_record(**changes), fsid=HERE)}
 
 
 @pytest.mark.parametrize(("found", "kept"), [
-    (image("one-1"), True),  # no record says whose it is
-    (image("one-1", image=envelope(image_record(datastore="ceph"))), True),
-    (image("one-1", image=envelope(image_record(datastore="other"))), False),
-    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="ceph"),))), True),
+    (image("one-1", image=envelope(image_record(datastore="ceph-there"))), True),
+    (image("one-1", image=envelope(image_record(datastore="ceph-there", datastore_id=7))), True),
+    (image("one-1", image=envelope(image_record(datastore="ceph", datastore_id=100))), False),
+    (image("one-1", **ours(datastore="ceph", datastore_id=100)), True),
+    (image("one-1", **ours(datastore="renamed since", datastore_id=100)), True),
+    (image("one-1", **ours(datastore="ceph", datastore_id=101)), False),
+    (image("one-1", **ours(datastore="ceph")), True),  # written by an earlier release
+    (image("one-1", **ours(datastore="other")), False),
+    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="ceph-there"),))), True),
     (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="other"),))), False),
-    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="other"), disk(1, None)))), False),
-    # a record from before disks named theirs
-    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1"),))), True),
+    (with_vm("one-1", vm_record(disks=(
+        disk(0, "one/one-1", datastore="other"), disk(1, None, datastore="ceph-there")))), False),
 ])
 def test_an_image_belongs_to_the_datastore_its_records_name(found: ImageFacts, kept: bool) -> None:
     assert of_ceph(found) == (["one-1"] if kept else [])
 
 
+@pytest.mark.parametrize("found", [
+    image("one-1"), with_vm("one-1", vm_record(disks=(disk(0, "one/one-1"),))),
+])
+def test_what_no_record_names_is_ours_only_where_there_is_no_other_datastore(found: ImageFacts) -> None:
+    assert of_ceph(found) == ["one-1"]
+    assert of_ceph(found, OTHER) == []
+    assert of_ceph(found, OTHER, known=("one-1",)) == ["one-1"]
+
+
 def test_all_disks_of_a_vm_and_their_parents_come_with_the_one_that_lies_there() -> None:
-    disks = (disk(0, "one/one-1", datastore="ceph"), disk(1, "one/one-2", datastore="other"))
+    disks = (disk(0, "one/one-1", datastore="ceph-there"), disk(1, "one/one-2", datastore="other"))
     theirs = envelope(image_record(datastore="other"))
     images = [
         with_vm(f"one-{n}", vm_record(disks=disks), image=theirs, parent=f"one-{n + 7}") for n in (1, 2)
