@@ -14,6 +14,7 @@ from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.runs import history as runs_history
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 
 
 @click.command()
@@ -29,7 +30,7 @@ def history(datastore: str, run: str | None, as_json: bool) -> None:
     """
     with connection.connect(datastores.from_element(FrontEnd().find_datastore(datastore)).access) as pool:
         runs = journal.load_runs(pool)
-        lease = journal.current_lease(pool)
+        lease = runs_lease.current_lease(pool)
     alive = lease is not None and lease.alive(time.time())
     in_progress = next(reversed(runs), "") if alive else ""
     shown = {

@@ -16,6 +16,7 @@ from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import image_facts, peer_ceph
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs import request as runs_request
 from onedr.runs.run import Emit, Outcome, Running, utc_text
 from onedr.runs.state import DRILLS, MOVES
@@ -32,7 +33,7 @@ def find_interrupted(target: Datastore) -> dict[str, Any]:
     Raises RefusedError when there is none, or a run is in progress.
     """
     with connection.connect(target.access) as pool:
-        lease = journal.current_lease(pool)
+        lease = runs_lease.current_lease(pool)
         if lease is not None and lease.alive(time.time()):
             raise RefusedError(
                 f"A run is in progress: {lease.verb} by {lease.owner}. Nothing is interrupted; see onedr "

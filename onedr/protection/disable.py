@@ -25,6 +25,7 @@ from onedr.protection.enable import ConversionOutcome, Emit, datastore_facts, de
 from onedr.protection.enable_plan import DRIVER, STOCK, ConversionItem, ConversionPlan
 from onedr.replication import peer_ceph, peer_copies, site_info
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 
 _STRIP_LIMIT_S = 120
 _STRIP_THREADS = 32
@@ -93,7 +94,7 @@ def _settings(datastore: enable_plan.DatastoreFacts) -> Settings:
 
 
 def _refuse_while_running(pool: Pool) -> None:
-    lease = journal.current_lease(pool)
+    lease = runs_lease.current_lease(pool)
     if lease is not None and lease.alive(time.time()):
         raise RefusedError(
             f"Another run is in progress on this datastore: {lease.verb} by {lease.owner}. Wait for it."

@@ -24,6 +24,7 @@ from onedr.rejoin.split_brain import Known, There, judge_claim
 from onedr.replication import image_facts, inventory, peer_ceph, peer_copies, recovery_point
 from onedr.replication.peer_copies import Copies
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs import state as runs_state
 from onedr.runs.state import ImageState, StateVerdict
 
@@ -91,7 +92,7 @@ def view(
         for name, reason in unprotected.items()
         if counts(reason)
     )
-    lease = journal.current_lease(pool)
+    lease = runs_lease.current_lease(pool)
     running = lease is not None and lease.alive(now) and lease.verb not in enable_plan.VERBS
     moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
     died = (

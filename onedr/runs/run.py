@@ -15,6 +15,7 @@ from onedr.model.errors import FrontEndError, OneDRError, RefusedError
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs import request as runs_request
 from onedr.runs.state import DRILLS
 from onedr.runs.steps import Step, StepKind
@@ -50,7 +51,7 @@ class Running:
         self.log: dict[str, Any] = {
             "run": run.id,
             "verb": run.verb,
-            "owner": journal.me(),
+            "owner": runs_lease.me(),
             "began": self.began,
             **runs_request.journaled(asked),
             "since": self.asked_at,

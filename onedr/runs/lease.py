@@ -1,0 +1,147 @@
+"""The lease on a pool's runs in RADOS: one run at a time.
+
+Key `lock` of the omap of object `onedr.run`. Every write of a run compares it first, in the same operation: a
+run that lost it can write nothing more (DESIGN §6 rule 9).
+"""
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from dataclasses import asdict, dataclass
+
+import rados
+
+from onedr.ceph import omap
+from onedr.ceph.connection import Pool
+from onedr.model.errors import RefusedError
+
+OBJECT = "onedr.run"
+_LOCK = "lock"
+_LEASE_S = 60
+# runs that nobody asked for, and how long who is asked for waits for them
+_BRIEF, _PATIENCE_S, _PAUSE_S = ("guard",), 60, 0.5
+
+
+def me() -> str:
+    """This process as owner: host, pid, and the pid's start time, so that a reused pid is not taken for it.
+    """
+    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def _started(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[19]
+    except FileNotFoundError:
+        return "gone"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Who runs what until when (epoch seconds). `generation` grows with every owner."""
+
+    owner: str
+    verb: str
+    generation: int
+    until: float
+
+    def alive(self, now: float) -> bool:
+        """Is it in force? An owner on this machine that has ended has lost it at once."""
+        host, pid, started = self.owner.rsplit(":", 2)
+        ended = host == socket.gethostname() and _started(int(pid)) != started
+        return now < self.until and not ended
+
+
+def current_lease(pool: Pool) -> Lease | None:
+    """The lease as it stands, in force or not; None when nobody ever ran."""
+    text = omap.read_keys(pool, OBJECT, (_LOCK,)).get(_LOCK)
+    return Lease(**json.loads(text)) if text else None
+
+
+class HeldLease:
+    """The lease of one run on one pool: a context manager. Raises RefusedError when another run is in
+    progress.
+
+    A guard's turn is waited for: it comes by itself, and whoever types a command just then is not to be
+    refused.
+    """
+
+    def __init__(self, pool: Pool, verb: str):
+        self._pool = pool
+        self._verb = verb
+        self._stop = threading.Event()
+        self._mutex = threading.Lock()
+        self._lease = ""
+
+    def __enter__(self) -> HeldLease:
+        before = self._seen()
+        lease = Lease(**json.loads(before)) if before else None
+        end = time.monotonic() + _PATIENCE_S
+        while (
+            lease
+            and lease.alive(time.time())
+            and lease.verb in _BRIEF
+            and self._verb not in _BRIEF
+            and time.monotonic() < end
+        ):
+            time.sleep(_PAUSE_S)
+            before = self._seen()
+            lease = Lease(**json.loads(before))
+        if lease and lease.alive(time.time()):
+            raise RefusedError(
+                f"Another run is in progress on this datastore: {lease.verb} by {lease.owner}. Wait for it "
+                "(onedr status); if its machine died, it may be taken over in "
+                f"{max(1, int(lease.until - time.time()))} s."
+            )
+        self._generation = (lease.generation if lease else 0) + 1
+        self._lease = before
+        self._renew()
+        self._renewer = threading.Thread(target=self._keep, daemon=True)
+        self._renewer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._renewer.join()
+        self._swap(Lease(me(), self._verb, self._generation, 0.0))
+
+    def write(self, values: dict[str, str]) -> None:
+        """Set keys of the object's omap. Raises RefusedError when the lease was lost."""
+        with self._mutex:
+            self._write(values)
+
+    def _seen(self) -> str:
+        with rados.WriteOpCtx() as operation:
+            operation.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
+            self._pool.io.operate_write_op(operation, OBJECT)
+        return omap.read_keys(self._pool, OBJECT, (_LOCK,)).get(_LOCK, b"").decode()
+
+    def _renew(self) -> None:
+        self._swap(Lease(me(), self._verb, self._generation, time.time() + _LEASE_S))
+
+    def _keep(self) -> None:
+        while not self._stop.wait(_LEASE_S / 4):
+            self._renew()
+
+    def _swap(self, lease: Lease) -> None:
+        text = json.dumps(asdict(lease))
+        with self._mutex:
+            self._write({_LOCK: text})
+            self._lease = text
+
+    def _write(self, values: dict[str, str]) -> None:
+        with rados.WriteOpCtx() as operation:
+            operation.omap_cmp(_LOCK, self._lease)
+            self._pool.io.set_omap(
+                operation, tuple(values), tuple(value.encode() for value in values.values())
+            )
+            try:
+                self._pool.io.operate_write_op(operation, OBJECT)
+            except rados.OSError as error:
+                message = (
+                    f"This run lost its lease on the datastore to another one ({error}); see onedr status."
+                )
+                raise RefusedError(message) from error
