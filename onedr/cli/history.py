@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import click
@@ -30,9 +29,8 @@ def history(datastore: str, run: str | None, as_json: bool) -> None:
     """
     with connection.connect(datastores.from_element(FrontEnd().find_datastore(datastore)).access) as pool:
         runs = journal.load_runs(pool)
-        lease = runs_lease.current_lease(pool)
-    alive = lease is not None and lease.alive(time.time())
-    in_progress = next(reversed(runs), "") if alive else ""
+        lease = runs_lease.in_force(pool)
+    in_progress = lease.run or next(reversed(runs), "") if lease is not None else ""
     shown = {
         name: {**entry, "result": runs_history.result(entry, in_progress)} for name, entry in runs.items()
     }

@@ -26,9 +26,8 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, NOT_POSSIBLE, FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import keeper_lock
-from onedr.replication import image_facts, peer_ceph
+from onedr.replication import both_sites, image_facts, peer_ceph
 from onedr.replication import sync as replication_sync
-from onedr.runs import journal
 from onedr.runs.run import Emit, Outcome, Running, utc_text
 from onedr.runs.step_docs import listed
 from onedr.runs.steps import LIMITS_S, StepKind
@@ -51,7 +50,7 @@ def cleanup(target: Datastore, dry_run: bool, emit: Emit, frontend: FrontEnd) ->
             cleaner = _Cleanup(pool, target, None, frontend, stack)
             emit(describe_cleanup(cleaner.plan(), target.name))
             return None
-        with journal.Run(pool, "drill_cleanup") as run:
+        with both_sites.begin_run(pool, target.settings, "drill_cleanup", target.name) as run:
             shown = template.get(attributes(frontend.datastore(target.datastore_id)), "DR_STATE")
             cleaner = _Cleanup(pool, target, None, frontend, stack)
             plan = cleaner.plan()

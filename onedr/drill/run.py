@@ -28,9 +28,8 @@ from onedr.model.types import State
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import image_facts, inventory, peer_ceph, recovery_point
+from onedr.replication import both_sites, image_facts, inventory, peer_ceph, recovery_point
 from onedr.replication import sync as replication_sync
-from onedr.runs import journal
 from onedr.runs.run import Emit, Outcome, Running, utc_text
 from onedr.runs.step_docs import listed
 from onedr.runs.steps import LIMITS_S, Step, StepKind
@@ -60,7 +59,7 @@ def drill(
             seen = _look(pool, target, frontend)
             emit(describe_drill(drill_plan.plan_drill(seen.facts, request), seen.facts, request, time.time()))
             return None
-        with journal.Run(pool, "drill") as run, ExitStack() as stack:
+        with both_sites.begin_run(pool, target.settings, "drill", target.name) as run, ExitStack() as stack:
             running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, "secondary")
             return Drill(pool, target, request, checks, running, stack).execute()
 

@@ -1,7 +1,6 @@
 """A run that died on the way: found, gone on with, or taken back."""
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from typing import Any
 
@@ -14,7 +13,7 @@ from onedr.model.errors import OneDRError, RefusedError
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import image_facts, peer_ceph
+from onedr.replication import both_sites, image_facts, peer_ceph
 from onedr.runs import journal
 from onedr.runs import lease as runs_lease
 from onedr.runs import request as runs_request
@@ -33,10 +32,10 @@ def find_interrupted(target: Datastore) -> dict[str, Any]:
     Raises RefusedError when there is none, or a run is in progress.
     """
     with connection.connect(target.access) as pool:
-        lease = runs_lease.current_lease(pool)
-        if lease is not None and lease.alive(time.time()):
+        lease = runs_lease.in_force(pool)
+        if lease is not None:
             raise RefusedError(
-                f"A run is in progress: {lease.verb} by {lease.owner}. Nothing is interrupted; see onedr "
+                f"A run is in progress: {runs_lease.describe(lease)}. Nothing is interrupted; see onedr "
                 "status."
             )
         last = journal.last_run(pool)
@@ -73,7 +72,11 @@ def abort(target: Datastore, asked: runs_request.Request, emit: Emit, frontend: 
     whole stays interrupted, and another abort tries again. Raises RefusedError when something was promoted,
     or nothing is interrupted.
     """
-    with connection.connect(target.access) as pool, journal.Run(pool, "abort") as run, ExitStack() as stack:
+    with (
+        connection.connect(target.access) as pool,
+        both_sites.begin_run(pool, target.settings, "abort", target.name) as run,
+        ExitStack() as stack,
+    ):
         last = run.interrupted
         if last is None:
             return _nothing(pool, emit)

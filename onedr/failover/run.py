@@ -33,7 +33,7 @@ from onedr.model.types import PeerState, State
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import epoch, image_facts, inventory, peer_ceph, recovery_point
+from onedr.replication import both_sites, epoch, image_facts, inventory, peer_ceph, recovery_point
 from onedr.replication import sync as replication_sync
 from onedr.replication.inventory import VmItem
 from onedr.runs import journal
@@ -67,7 +67,9 @@ def failover(
             return None
         state = State.FAILING_BACK if request.only_planned else State.FAILING_OVER
         with (
-            journal.Run(pool, "failback" if request.only_planned else "failover") as run,
+            both_sites.begin_run(
+                pool, target.settings, "failback" if request.only_planned else "failover", target.name
+            ) as run,
             ExitStack() as stack,
         ):
             running = Running(run, target.datastore_id, emit, frontend, state, "primary")

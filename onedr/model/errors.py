@@ -67,6 +67,18 @@ class PartialError(OneDRError):
     exit_code = 5
 
 
+class InterruptedRunError(OneDRError):
+    """A run ended before its end: its process was ended, it lost its lease, or it was asked to stop."""
+
+    exit_code = 7
+
+
+class StillRunningError(OneDRError):
+    """This client left; the run goes on without it."""
+
+    exit_code = 8
+
+
 def to_wire(error: OneDRError) -> dict[str, object]:
     """An error as JSON, for the line to a bridge host."""
     return {"kind": type(error).__name__, "message": str(error), "code": getattr(error, "code", None)}

@@ -51,7 +51,7 @@ def disable(
             _refuse_while_running(pool)
             _planned(pool, datastore_id, confirm, True, emit, frontend)
             return None
-        with journal.Run(pool, "disable"):
+        with journal.Run(pool, "disable"):  # whoever runs at the peer holds this site's lease too
             plan = _planned(pool, datastore_id, confirm, False, emit, frontend)
             outcome = _Disable(pool, datastore_id, plan, emit, frontend).execute()
         if not outcome.failed:
@@ -94,10 +94,10 @@ def _settings(datastore: enable_plan.DatastoreFacts) -> Settings:
 
 
 def _refuse_while_running(pool: Pool) -> None:
-    lease = runs_lease.current_lease(pool)
-    if lease is not None and lease.alive(time.time()):
+    lease = runs_lease.in_force(pool)
+    if lease is not None:
         raise RefusedError(
-            f"Another run is in progress on this datastore: {lease.verb} by {lease.owner}. Wait for it."
+            f"Another run is in progress on this datastore: {runs_lease.describe(lease)}. Wait for it."
         )
 
 

@@ -92,14 +92,15 @@ def view(
         for name, reason in unprotected.items()
         if counts(reason)
     )
-    lease = runs_lease.current_lease(pool)
-    running = lease is not None and lease.alive(now) and lease.verb not in enable_plan.VERBS
+    lease = runs_lease.in_force(pool)
+    own = lease if lease is not None and lease.home in ("", pool.fsid()) else None  # not the other site's
+    running = own is not None and own.verb not in enable_plan.VERBS
     moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
     died = (
         [] if running else [run for run in (moved, newest) if run is not None and run["result"] == "RUNNING"]
     )
     interrupted = bool(died)
-    verb = lease.verb if lease is not None and running else str(died[0]["verb"]) if died else ""
+    verb = own.verb if own is not None and running else str(died[0]["verb"]) if died else ""
     took_over = str(moved["message"]) if moved and moved["result"] in ("DONE", "PARTIAL") else ""
     judged = runs_state.judge_state(
         datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over

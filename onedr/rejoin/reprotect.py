@@ -22,7 +22,7 @@ from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vms import PeerVm
 from onedr.rejoin import guard, reprotect_plan
 from onedr.rejoin.reprotect_plan import ReprotectFacts, ReprotectPlan
-from onedr.replication import image_facts, peer_ceph, preserved_copies, records
+from onedr.replication import both_sites, image_facts, peer_ceph, preserved_copies, records
 from onedr.replication.preserved_copies import PreservedCopy
 from onedr.runs import journal
 from onedr.runs.run import Emit, Outcome, Running
@@ -57,7 +57,7 @@ def reprotect(
             facts, there = _facts(pool, target, frontend, stack)
             emit(_describe(pool, there, facts, reprotect_plan.plan_reprotect(facts, confirm)))
             return None
-        with journal.Run(pool, VERB) as run:
+        with both_sites.begin_run(pool, target.settings, VERB, target.name) as run:
             running = Running(run, target.datastore_id, emit, frontend, State.REPROTECTING, "secondary")
             facts, there = _facts(pool, target, frontend, stack)
             plan = reprotect_plan.plan_reprotect(facts, confirm)

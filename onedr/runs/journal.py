@@ -1,53 +1,134 @@
 """The journal of a datastore's runs in RADOS, which outlives the front-end.
 
-Keys `run.<id>` of the omap that holds the lease; written only while the lease is held.
+Keys `run.<id>` of the omap that holds the lease; written only while the lease is held. The peer's pool gets
+a small note of the run, key `note`, under its own lease.
 """
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
+from onedr.model.errors import InterruptedRunError
 from onedr.runs import lease as runs_lease
+from onedr.runs.lease import HeldLease, Times
 
 _RUN = "run."
 
 
-class Run:
-    """A run that holds the lease: a context manager. Raises RefusedError when another run is in progress."""
+class RunStoppedError(InterruptedRunError):
+    """This run was asked to stop, or lost sight of the peer where it needs it. It may still take things back.
+    """
 
-    def __init__(self, pool: Pool, verb: str):
+
+class Run:
+    """A run that holds the lease here and, with `peer`, in the peer's pool: a context manager.
+
+    `alone`: why it does not hold the peer's; empty when it does. `peer_needed`: must it stop when the peer
+    cannot be reached any more? Raises RefusedError when another run is in progress at either site.
+    """
+
+    def __init__(
+        self, pool: Pool, verb: str, peer: Pool | None = None, alone: str = "", *, site: str = "",
+        datastore: str = "", times: Times = runs_lease.TIMES,
+    ):
         self._pool = pool
         self.verb = verb
         self.id = f"{int(time.time() * 1000)}-{verb}"
-        self._held = runs_lease.HeldLease(pool, verb)
+        self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore)
+        self.alone, self.peer_needed = alone, True
+        self._here = HeldLease(pool, self._claim, times)
+        self._there: HeldLease | None = None
+        if peer is not None and peer.fsid() != pool.fsid():
+            self._there = HeldLease(peer, self._claim, times)
+        self._order = [self._here, *filter(None, [self._there])]
+        if peer is not None and peer.fsid() < pool.fsid():
+            self._order.reverse()  # by cluster id at both sites, so that two runs cannot wait for each other
+        self._stack = ExitStack()
         self.interrupted: dict[str, Any] | None = None  # the run before, when it died on the way
 
     def __enter__(self) -> Run:
-        self._held.__enter__()
-        newest = last_run(self._pool)
-        self.interrupted = newest if newest is not None and newest["result"] == "RUNNING" else None
+        with ExitStack() as taken:
+            for held in self._order:
+                try:
+                    taken.enter_context(held)
+                except rados.Error as error:
+                    if held is self._here:
+                        raise
+                    self._there, self.alone = None, f"the peer's pool does not take it: {error}"
+            newest = last_run(self._pool)
+            self.interrupted = newest if newest is not None and newest["result"] == "RUNNING" else None
+            self._stack = taken.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._held.__exit__(*error)
+        self._stack.close()
+
+    @property
+    def cancelled_by(self) -> str:
+        """Who asked this run to stop, at either site; empty when nobody did."""
+        return self._here.cancelled_by or (self._there.cancelled_by if self._there else "")
+
+    def look(self) -> None:
+        """See at once, and not only with the next renewal, whether this run was asked to stop."""
+        self._here.look()
+        if self._there is not None and not self._there.trouble:
+            with suppress(rados.Error):  # `check` judges whether the peer is there
+                self._there.look()
+
+    def check(self) -> None:
+        """May the next step be taken? Raises LeaseLostError, or RunStoppedError when it should not be."""
+        self.check_leases()
+        if self.cancelled_by:
+            raise RunStoppedError(f"{self.cancelled_by} asked the {self.verb} to stop.")
+
+    def check_leases(self) -> None:
+        """Raises LeaseLostError when another run took the lease at either site, RunStoppedError when the peer
+        is out of reach and needed. Where it is not needed the run goes on with this site's lease, for good.
+        """
+        self._here.check()
+        there = self._there
+        if there is None:
+            return
+        if there.taken:
+            there.check()
+        if not there.trusted:
+            why = f"the peer's Ceph cannot be reached any more ({there.trouble})"
+            if self.peer_needed:
+                raise RunStoppedError(f"The {self.verb} stopped before its next step: {why}.")
+            self.alone, self._there = why, None
+            there.give_up()
 
     def save(self, entry: dict[str, Any]) -> None:
-        """Write the run's journal. Raises RefusedError when the lease was lost."""
-        self._held.write({f"{_RUN}{self.id}": json.dumps(entry)})
+        """Write the run's journal, and a note of it at the peer. Raises LeaseLostError."""
+        self._here.write({f"{_RUN}{self.id}": json.dumps(entry)})
+        there = self._there
+        if there is None or there.trouble:
+            return
+        told = ("began", "result", "message", "updated")
+        note: dict[str, Any] = {key: entry[key] for key in told if key in entry}
+        claim = self._claim
+        note.update(
+            run=self.id, verb=self.verb, by=claim.by, host=claim.host, site=claim.site,
+            datastore=claim.datastore,
+        )
+        try:
+            there.write({runs_lease.NOTE: json.dumps(note)})
+        except rados.Error as error:  # it is tried again with the next renewal; `check` judges
+            there.trouble = str(error)
 
     def amend(self, entry: dict[str, Any]) -> None:
         """Write an earlier run's journal, as read: how a run ended that could not say so itself.
 
-        Raises RefusedError.
+        Raises LeaseLostError.
         """
-        self._held.write({f"{_RUN}{entry['run']}": json.dumps(entry)})
+        self._here.write({f"{_RUN}{entry['run']}": json.dumps(entry)})
 
 
 def load_runs(pool: Pool) -> dict[str, dict[str, Any]]:

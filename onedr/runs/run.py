@@ -7,11 +7,11 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from onedr.ceph import parallel
 from onedr.host import config as host_config
-from onedr.model.errors import FrontEndError, OneDRError, RefusedError
+from onedr.model.errors import FrontEndError, InterruptedRunError, OneDRError, RefusedError
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.runs import journal
@@ -93,18 +93,16 @@ class Running:
     def do(self, steps: Sequence[Step], action: Callable[[str], str], threads: int = 1) -> None:
         """Do one kind of step to many targets, `threads` at once or fewer, as onedr.conf says.
 
-        Results go to all who watch.
+        Results go to all who watch. Raises RunStoppedError, LeaseLostError: what was not begun by then is
+        not done.
         """
         if not steps:
             return
+        self.run.look()
+        self.run.check()
         kind, ordered = steps[0].kind, {step.target: step for step in steps}
-        entry: dict[str, Any] = {
-            "kind": kind.value,
-            "at": time.time(),
-            "of": len(steps),
-            "seconds": {},
-            "results": {},
-        }
+        entry: dict[str, Any] = {"kind": kind.value, "at": time.time(), "of": len(steps)}
+        entry.update(seconds={}, results={})
         self.log["steps"].append(entry)
         # before the first of them: who finds this run dead knows how far it may have got
         self.save("RUNNING")
@@ -114,15 +112,11 @@ class Running:
         said: dict[str, str] = {}
 
         def one(target: str) -> str:
-            begun = time.monotonic()
-            try:
-                done = action(target)
-            except OneDRError as error:
-                seconds[target] = self._show(ordered[target], "failed", str(error), begun)
-                raise
-            seconds[target] = self._show(ordered[target], "done", done, begun)
+            self.run.check()
+            done, seconds[target] = self._timed(ordered[target], action)
+            if isinstance(done, OneDRError):
+                raise done
             said[target] = done
-            self.ended[f"{kind.value} {target}"] = time.time()
             return done
 
         def watch(through: int) -> None:
@@ -131,23 +125,44 @@ class Running:
                 self.save("RUNNING")
                 self.tell(self.outcome.state, message, f"{kind.value} {through}/{len(steps)}")
 
-        results = parallel.each(
-            ordered, one, steps[0].limit_s, min(threads, self._at_once.get(kind, threads)), watch
-        )
+        at_once = min(threads, self._at_once.get(kind, threads))
+        results = parallel.each(ordered, one, steps[0].limit_s, at_once, watch)
+        stopped = self._sort_out(kind, results)
+        entry.update(seconds=dict(seconds), results={target: str(said) for target, said in results.items()})
+        self.save("RUNNING")
+        if stopped:
+            raise stopped[0]
+
+    def _timed(self, step: Step, action: Callable[[str], str]) -> tuple[str | OneDRError, float]:
+        """What came of a step, shown to all who watch, and its seconds."""
+        begun = time.monotonic()
+        try:
+            done = action(step.target)
+        except OneDRError as error:
+            return error, self._show(step, "failed", str(error), begun)
+        seconds = self._show(step, "done", done, begun)
+        self.ended[f"{step.kind.value} {step.target}"] = time.time()
+        return done, seconds
+
+    def _sort_out(
+        self, kind: StepKind, results: dict[str, str | OneDRError]
+    ) -> list[InterruptedRunError]:
+        """Sort results into done and failed. What was not begun because the run must stop is neither."""
+        stopped = []
         for target, result in results.items():
-            if isinstance(result, OneDRError):
+            if isinstance(result, InterruptedRunError):
+                stopped.append(result)
+                results[target] = "not done: the run stopped"
+            elif isinstance(result, OneDRError):
                 self.outcome.failed.setdefault(target, f"{kind.value}: {result}")
             else:
                 self.outcome.done[target] = result
-        entry.update(
-            seconds=dict(seconds), results={target: str(result) for target, result in results.items()}
-        )
-        self.save("RUNNING")
+        return stopped
 
     def wait(self, seconds: float, why: str) -> None:
         """Let time pass, with the journal kept and `why` shown.
 
-        Raises RefusedError when the run lost its lease.
+        Raises RunStoppedError, LeaseLostError.
         """
         end = time.monotonic() + seconds
         self.log["steps"].append(
@@ -156,6 +171,7 @@ class Running:
         self.save("RUNNING")
         self.tell(self.outcome.state, f"A {self.run.verb} waits: {why}.", f"wait {seconds:g} s")
         while time.monotonic() < end:
+            self.run.check()
             time.sleep(min(_PAUSE_S, max(0.0, end - time.monotonic())))
             if time.monotonic() - self._saved >= _SAVE_EVERY_S:
                 self.save("RUNNING")
@@ -183,7 +199,10 @@ class Running:
         `label` names a failed item for people.
         """
         self.outcome.state, self.outcome.message = state, message
-        self.log.update({key: value for key, value in more.items() if key == "warnings"})
+        warnings = dict(more.pop("warnings", {}))
+        if self.run.alone:
+            warnings["the lease"] = [f"it was held at this site only: {self.run.alone}"]
+        self.log["warnings"] = warnings
         self.save(result, message)
         self.tell(state, message)
         self.outcome.failed = {label(item): why for item, why in self.outcome.failed.items()}
@@ -195,15 +214,24 @@ class Running:
                 "seconds": round(time.time() - self.began, 3),
                 "done": self.outcome.done,
                 "failed": self.outcome.failed,
-                "warnings": {},
+                "warnings": warnings,
                 "vms": {},
                 **more,
             }
         )
         return self.outcome
 
+    def interrupt(self, stopped: InterruptedRunError, label: Callable[[str], str] = str) -> NoReturn:
+        """End as INTERRUPTED, saying what is left. Raises InterruptedRunError."""
+        left = max(0, self.total - len(self.outcome.done) - len(self.outcome.failed))
+        again = "onedr drill cleanup" if self.run.verb in DRILLS else "onedr resume"
+        text = f"{stopped} {left} of {self.total} steps are left; {again} goes on."
+        self.outcome.failed.setdefault("the run", str(stopped))
+        self.end(State.INTERRUPTED, "RUNNING", text, label)
+        raise InterruptedRunError(text) from stopped
+
     def save(self, result: str, message: str = "") -> None:
-        """Write the journal. Raises RefusedError when the run lost its lease."""
+        """Write the journal. Raises LeaseLostError when the run lost its lease at either site."""
         now = time.time()
         self.log.update(
             result=result,

@@ -24,7 +24,9 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def asked(kind: StepKind, conf: str) -> int:
         (tmp_path / "etc/onedr/onedr.conf").write_text(conf)
-        run: Any = SimpleNamespace(id="r", verb="failover", save=lambda log: None)
+        run: Any = SimpleNamespace(
+            id="r", verb="failover", alone="", save=lambda log: None, look=lambda: None, check=lambda: None
+        )
         frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
         made = runs_run.Running(run, 1, lambda event: None, frontend, State.FAILING_OVER, "primary")
         made.total = 1
