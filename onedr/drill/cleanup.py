@@ -18,7 +18,7 @@ from onedr.drill import report as drill_report
 from onedr.drill.leftovers import find_leftovers
 from onedr.failover.facts import RunPlan
 from onedr.model import names, template
-from onedr.model.errors import FrontEndError, OneDRError
+from onedr.model.errors import FrontEndError, OneDRError, RunStoppedError
 from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState, State
 from onedr.opennebula import datastores
@@ -55,8 +55,12 @@ def cleanup(target: Datastore, dry_run: bool, emit: Emit, frontend: FrontEnd) ->
             cleaner = _Cleanup(pool, target, None, frontend, stack)
             plan = cleaner.plan()
             role = "secondary" if cleaner.receives else "primary"
+            run.peer_needed = False  # it changes no roles
             cleaner.running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, role)
-            outcome = cleaner.execute(plan, _state_after(shown, cleaner.receives))
+            try:
+                outcome = cleaner.execute(plan, _state_after(shown, cleaner.receives))
+            except RunStoppedError as stopped:
+                cleaner.running.interrupt(stopped)
     keeper_lock.wake_keeper(target.datastore_id)  # shows what is so now
     return outcome
 

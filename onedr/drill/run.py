@@ -24,6 +24,7 @@ from onedr.failover import recreate_vms, start_order, target_site
 from onedr.failover.facts import FailoverRequest, RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names
+from onedr.model.errors import RunStoppedError
 from onedr.model.types import State
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
@@ -60,8 +61,13 @@ def drill(
             emit(describe_drill(drill_plan.plan_drill(seen.facts, request), seen.facts, request, time.time()))
             return None
         with both_sites.begin_run(pool, target.settings, "drill", target.name) as run, ExitStack() as stack:
+            run.peer_needed = False  # it changes no roles
             running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, "secondary")
-            return Drill(pool, target, request, checks, running, stack).execute()
+            held = Drill(pool, target, request, checks, running, stack)
+            try:
+                return held.execute()
+            except RunStoppedError as stopped:
+                running.interrupt(stopped, held.label)
 
 
 @dataclass(frozen=True)
@@ -285,7 +291,7 @@ class Drill:
             if wanted and len(passed) == len(wanted)
             else None
         )
-        failed = {self._label(item): why for item, why in self.outcome.failed.items()}
+        failed = {self.label(item): why for item, why in self.outcome.failed.items()}
         reasons = drill_plan.drill_verdict(failed, self._unproven(), len(wanted), rto_s, objective)
         result = "FAILED" if reasons else "PASSED"
         report = drill_report.build_report(self._described(), result, reasons, rto_s)
@@ -304,8 +310,8 @@ class Drill:
             State.STANDBY,
             "PARTIAL" if reasons else "DONE",
             text,
-            self._label,
-            warnings={self._label(item): texts for item, texts in self.seen.site.warnings.items()},
+            self.label,
+            warnings={self.label(item): texts for item, texts in self.seen.site.warnings.items()},
             vms=dict(evidence.vm_ids),
             drill=result,
             rto_s=rto_s,
@@ -332,5 +338,5 @@ class Drill:
             and (evidence.after.get(name) or 0) <= (evidence.before[name] or 0)
         ]
 
-    def _label(self, item: str) -> str:
+    def label(self, item: str) -> str:
         return self.items[item].label if item in self.items else item

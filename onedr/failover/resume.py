@@ -90,6 +90,7 @@ def abort(target: Datastore, asked: runs_request.Request, emit: Emit, frontend: 
                 "with it."
             )
         names = _not_promoted(pool, last)
+        run.peer_needed = False  # what it is needed for says so itself
         run.id = last["run"]  # its own journal says how it ended
         running = Running(run, target.datastore_id, emit, frontend, State.FAILING_OVER, "secondary")
         running.log = {**last, "abort": {"by": asked.by, "trigger": asked.trigger, "at": running.began}}
@@ -154,6 +155,7 @@ def _take_back(
             stack, lambda: peer_ceph.open_peer(sight, pool.access.pool, peer_ceph.PATIENT_S)
         )
         results = rollback.roll_back(pool, there, names, StepKind.FENCE.value in reached)
+    running.run.check_leases()
     undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
     running.log["rollback"] = {item: str(result) for item, result in results.items()}
     running.outcome.done.clear()

@@ -9,11 +9,15 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Any
 
+import rados
+import rbd
+
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
 from onedr.failover import (
     failback_plan,
     failback_vms,
+    final_roles,
     peer_vms,
     planned_move,
     recreate_vms,
@@ -27,7 +31,7 @@ from onedr.failover import (
     promote as failover_promote,
 )
 from onedr.failover.facts import FailoverFacts, FailoverRequest, RunPlan
-from onedr.model.errors import FrontEndError, OneDRError
+from onedr.model.errors import FrontEndError, OneDRError, RunStoppedError
 from onedr.model.records import Epoch
 from onedr.model.types import PeerState, State
 from onedr.opennebula import datastores
@@ -73,7 +77,11 @@ def failover(
             ExitStack() as stack,
         ):
             running = Running(run, target.datastore_id, emit, frontend, state, "primary")
-            return _Failover(pool, target, request, running, stack).execute()
+            work = _Failover(pool, target, request, running, stack)
+            try:
+                return work.execute()
+            except RunStoppedError as stopped:
+                return work.stop(stopped)
 
 
 def _facts(
@@ -188,6 +196,10 @@ class _Failover:
             self._phase(
                 kind, [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
             )
+            if kind is StepKind.FENCE:  # the peer cannot write any more, or is gone as the operator confirmed
+                self.running.run.peer_needed = False
+            if kind is StepKind.PROMOTE:
+                self._read_roles()
             if (
                 kind in planned_move.BEFORE_PROMOTION
                 and self.outcome.failed
@@ -195,6 +207,25 @@ class _Failover:
             ):
                 return self._roll_back()
         return self._finish()
+
+    def stop(self, stopped: RunStoppedError) -> Outcome:
+        """Before the first promotion a move is rolled back; else it is interrupted, and says what is left."""
+        if planned_move.is_planned(self.facts) and StepKind.PROMOTE.value not in self._begun():
+            self.outcome.failed["the run"] = str(stopped)
+            return self._roll_back()
+        self.running.interrupt(stopped, self._label)
+
+    def _read_roles(self) -> final_roles.FinalRoles:
+        """Of both sites, as they are now. What is wrong with an image takes its VMs out."""
+        run = self.running.run
+        if not run.alone and self._peer_pool is None:
+            self._peer_pool = rollback.open_peer_if_reachable(self.stack, self._connect)
+        steps = [step.target for step in self.plan.steps if step.kind is StepKind.PROMOTE]
+        done = [name for name in steps if name not in self.outcome.failed]
+        unreachable = run.alone or "its Ceph cannot be reached any more"
+        found = final_roles.read_roles(self.pool, self._peer_pool, unreachable, done, self.images)
+        self.outcome.failed.update(found.failures())
+        return found
 
     def _loss(self, origin: str, now: float | None) -> float | None:
         """Seconds a VM may lose: `now` by its recovery point, none in a planned move; as said when its disks
@@ -264,14 +295,17 @@ class _Failover:
         peer_ceph.fence(self._there(), name)
         return "demoted at the peer"
 
+    def _begun(self) -> set[str]:
+        """Kinds of steps that this run, or the interrupted one that it goes on with, has begun."""
+        logs = [self.running.log, self.running.run.interrupted or {}]
+        return {entry["kind"] for log in logs for entry in log.get("steps", ())}
+
     def _roll_back(self) -> Outcome:
         """Nothing is promoted here yet: the peer gets its images and VMs back."""
         why = rollback.first_few_reasons(self.outcome.failed)
         names = [step.target for step in self.plan.steps if step.kind is StepKind.PROMOTE]
         there = self._peer_pool or rollback.open_peer_if_reachable(self.stack, self._connect)
-        logs = [self.running.log, self.running.run.interrupted or {}]
-        fenced = StepKind.FENCE.value in {entry["kind"] for log in logs for entry in log.get("steps", ())}
-        results = rollback.roll_back(self.pool, there, names, fenced)
+        results = rollback.roll_back(self.pool, there, names, StepKind.FENCE.value in self._begun())
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
         text = f"The move was taken back, the peer is the primary as before ({why})."
         if undone:
@@ -296,8 +330,19 @@ class _Failover:
 
     def _leave_term(self, name: str) -> str:
         fact, here, site = self.images[name], self.facts.here, self.target.settings.site
-        term = Epoch(epoch.next_epoch(fact.term), here, site or here[:8], time.time(), fact.recovery_point)
+        number = epoch.next_epoch(fact.term, self._term_there(name))
+        term = Epoch(number, here, site or here[:8], time.time(), fact.recovery_point)
         return failover_promote.leave_term(self.pool, name, term)
+
+    def _term_there(self, name: str) -> Epoch | None:
+        """The term of the peer's image; None where it has none or cannot be read."""
+        if self._peer_pool is None:
+            return None
+        try:
+            with self._peer_pool.image(name, read_only=True) as image:
+                return epoch.epoch_of(image)
+        except (rados.Error, rbd.Error):
+            return None
 
     def _register(self, name: str) -> str:
         owner = next(
@@ -343,6 +388,7 @@ class _Failover:
                 self.running.wait(delay, f"{delay} s between priority {priority} and {groups[at + 1][0]}")
 
     def _finish(self) -> Outcome:
+        roles = self._read_roles()
         if planned_move.is_planned(self.facts) and not self.request.vms and not self.outcome.failed:
             try:
                 failback_vms.follow_images(self.site, self.images)
@@ -351,11 +397,8 @@ class _Failover:
                     self.facts.datastore,
                     f"images changed or deleted at the other site are not followed: {error}",
                 )
-        vms = [
-            step.target
-            for step in self.plan.steps
-            if step.kind in (StepKind.CREATE, StepKind.RETURN, StepKind.START)
-        ]
+        kinds = (StepKind.CREATE, StepKind.RETURN, StepKind.START)
+        vms = [step.target for step in self.plan.steps if step.kind in kinds]
         vms = [origin for origin in vms if origin in {*self.items, *self.homes, *self.facts.recovered}]
         vms += [origin for origin in self.plan.left_out if origin in self.items]
         if self.facts.interrupted:  # by the run that did not end
@@ -379,12 +422,17 @@ class _Failover:
             text += f", {len(bad)} not ({names})" if bad else ""
             again = f"onedr history shows why, onedr {self.running.run.verb} goes on with them"
             text += f"; {len(self.outcome.failed)} item(s) failed: {again}."
-        elif planned_move.is_planned(self.facts):
+        elif planned_move.is_planned(self.facts) and not roles.unread:
             text += ", nothing lost. The copies go the other way now."
+        elif planned_move.is_planned(self.facts):
+            text += f"; the peer's roles could not be read afterwards ({roles.unread}): see onedr status."
         else:
             text += ". There is no copy at the peer until it is back and reprotected."
+        state = State.ACTIVE_UNPROTECTED
+        if roles.split:
+            state, text = State.SPLIT_BRAIN, roles.warning()
         return self.running.end(
-            State.ACTIVE_UNPROTECTED, "PARTIAL" if self.outcome.failed else "DONE", text, self._label,
+            state, "PARTIAL" if self.outcome.failed else "DONE", text, self._label,
             warnings={self._label(item): texts for item, texts in self.site.warnings.items()},
             vms={origin: self.vm_ids[origin] for origin in vms if origin in self.vm_ids},
         )

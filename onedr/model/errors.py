@@ -33,6 +33,10 @@ class RefusedError(OneDRError):
     exit_code = 2
 
 
+class RunInProgressError(RefusedError):
+    """Another run holds the lease of the datastore, at this site or the other."""
+
+
 class StorageError(OneDRError):
     """Ceph answered with an error, or did not answer within the limit."""
 
@@ -71,6 +75,14 @@ class InterruptedRunError(OneDRError):
     """A run ended before its end: its process was ended, it lost its lease, or it was asked to stop."""
 
     exit_code = 7
+
+
+class LeaseLostError(InterruptedRunError):
+    """Another run took the lease, or may have: it could not be renewed. This run must change nothing more."""
+
+
+class RunStoppedError(InterruptedRunError):
+    """The run was asked to stop, or lost sight of the peer where it needs it. It may still roll back."""
 
 
 class StillRunningError(OneDRError):

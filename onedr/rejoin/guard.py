@@ -57,9 +57,10 @@ def turn(pool: Pool, settings: Settings, frontend: FrontEnd | None) -> Guarded:
     if not found.of(Claim.STALE) and not vms:
         return found
     try:
-        with both_sites.begin_run(pool, settings, VERB):
+        with both_sites.begin_run(pool, settings, VERB) as run:
             found = look(pool, settings)
             _hold(found, frontend, {*vms, *_users(pool, frontend, found.of(Claim.STALE))})
+            run.check()
             _demote(pool, found)
     except (InterruptedRunError, RefusedError) as error:
         found.failed["this datastore"] = f"not guarded now: {error}"

@@ -13,7 +13,7 @@ import rbd
 from onedr.ceph import connection, mirroring, parallel, space
 from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
-from onedr.model.errors import OneDRError, RecordError
+from onedr.model.errors import OneDRError, RecordError, RunStoppedError
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.types import PeerState, State
 from onedr.opennebula import datastores
@@ -64,7 +64,10 @@ def reprotect(
             described = _describe(pool, there, facts, plan)
             running.begin(described, plan.refusal)
             assert there is not None  # else the plan was a refusal
-            return _Reprotect(pool, there, target, facts, plan, described, running).execute()
+            try:
+                return _Reprotect(pool, there, target, facts, plan, described, running).execute()
+            except RunStoppedError as stopped:
+                running.interrupt(stopped)
 
 
 def _facts(
@@ -270,6 +273,7 @@ class _Reprotect:
         if not resynced:
             self._publish(name)
         while True:
+            self.running.run.check()
             fact, wanted = (
                 image_facts.image_facts(self.pool, name, settings),
                 image_facts.image_facts(self.there, name, settings),

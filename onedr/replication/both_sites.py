@@ -16,8 +16,8 @@ from onedr.runs import journal
 def begin_run(pool: Pool, settings: Settings, verb: str, datastore: str = "") -> Iterator[journal.Run]:
     """The run, which holds the lease as long as the context lasts. `datastore`: its name, for people.
 
-    Its `alone` says why the lease is held here only; empty when it is held at both sites. Raises RefusedError
-    when another run is in progress at either.
+    Its `alone` says why the lease is held here only; empty when it is held at both sites. Raises
+    RunInProgressError when another run is in progress at either.
     """
     with ExitStack() as stack:
         peer, alone = _open_peer(stack, pool, settings)

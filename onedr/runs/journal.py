@@ -15,23 +15,18 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.model.errors import InterruptedRunError
+from onedr.model.errors import RunStoppedError
 from onedr.runs import lease as runs_lease
 from onedr.runs.lease import HeldLease, Times
 
 _RUN = "run."
 
 
-class RunStoppedError(InterruptedRunError):
-    """This run was asked to stop, or lost sight of the peer where it needs it. It may still take things back.
-    """
-
-
 class Run:
     """A run that holds the lease here and, with `peer`, in the peer's pool: a context manager.
 
     `alone`: why it does not hold the peer's; empty when it does. `peer_needed`: must it stop when the peer
-    cannot be reached any more? Raises RefusedError when another run is in progress at either site.
+    cannot be reached any more? Raises RunInProgressError when another run is in progress at either site.
     """
 
     def __init__(

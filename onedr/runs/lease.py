@@ -20,7 +20,7 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.model.errors import InterruptedRunError, RefusedError
+from onedr.model.errors import LeaseLostError, RunInProgressError
 from onedr.runs import request as runs_request
 from onedr.runs.lease_watch import Lease, Sight, Watch, decode, encode
 
@@ -29,10 +29,6 @@ NOTE = "note"
 _LOCK, _HOLDER, _CANCEL = "lock", "holder", "cancel"
 # runs that nobody asked for, and how long who is asked for waits for them
 _BRIEF, _PATIENCE_S, _PAUSE_S = ("guard",), 60, 0.3
-
-
-class LeaseLostError(InterruptedRunError):
-    """Another run took the lease, or it could not be renewed for too long: this run must do nothing more."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +173,7 @@ def _write(
 
 
 class HeldLease:
-    """The lease of one run on one pool: a context manager. Raises RefusedError when another run is in
+    """The lease of one run on one pool: a context manager. Raises RunInProgressError when another run is in
     progress, rados.Error when the pool cannot be read or written.
 
     A guard's turn is waited for: it comes by itself, and whoever types a command just then is not to be
@@ -207,7 +203,7 @@ class HeldLease:
                 continue
             patient = lease is not None and self._waits_for(lease) and time.monotonic() < end
             if lease is not None and sight is Sight.ALIVE and not patient:
-                raise RefusedError(
+                raise RunInProgressError(
                     f"Another run is in progress on this datastore: {describe(lease)}. Wait for it "
                     "(onedr status), or ask it to stop (onedr cancel)."
                 )

@@ -138,6 +138,8 @@ class Running:
         begun = time.monotonic()
         try:
             done = action(step.target)
+        except InterruptedRunError:
+            raise
         except OneDRError as error:
             return error, self._show(step, "failed", str(error), begun)
         seconds = self._show(step, "done", done, begun)
