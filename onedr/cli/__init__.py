@@ -18,7 +18,7 @@ from onedr.cli.history import history
 from onedr.cli.kept import kept
 from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
-from onedr.cli.resume import abort, resume
+from onedr.cli.resume import abort, cancel, resume
 from onedr.cli.setup import setup, teardown
 from onedr.cli.status import status
 from onedr.model.errors import OneDRError
@@ -40,7 +40,8 @@ class _Plainly(click.Group):
 def main() -> None:
     """Disaster recovery for OpenNebula datastores on Ceph.
 
-    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 done in part, 6 problems found (check).
+    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 done in part, 6 problems found (check),
+    7 the run was interrupted, 8 Ctrl-C: the run goes on without this command.
     """
 
 
@@ -51,6 +52,7 @@ for verb in (
     failback,
     resume,
     abort,
+    cancel,
     reconcile,
     history,
     enable,

@@ -1,11 +1,13 @@
-"""`onedr resume` and `onedr abort`: go on with a run that died on the way, or take it back."""
+"""Runs that are under way or died on the way: `onedr resume` goes on, `onedr abort` takes back, `onedr cancel`
+asks a living one to stop.
+"""
 from __future__ import annotations
 
 import sys
 
 import click
 
-from onedr.cli import run_action
+from onedr.cli import output, run_action
 from onedr.cli.failover import VIEWS
 from onedr.runs.request import Request
 
@@ -36,3 +38,15 @@ def abort(datastore: str, yes: bool, as_json: bool) -> None:
     if not yes and sys.stdin.isatty():
         click.confirm("The peer gets back what the interrupted run took from it. Go on?", abort=True)
     run_action.present(datastore, Request("abort"), VIEWS, as_json)
+
+
+@click.command()
+@click.argument("datastore")
+@click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
+def cancel(datastore: str, as_json: bool) -> None:
+    """Ask the run in progress on DATASTORE, of this site or the other, to stop after the step it is in.
+
+    Before its first promotion a move is rolled back; after it the run ends as INTERRUPTED.
+    """
+    views: output.Views = {"progress": lambda event: click.echo(event["message"])}
+    run_action.present(datastore, Request("cancel"), views, as_json)

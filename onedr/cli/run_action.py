@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import IO, Any
 
 from onedr.cli import output
+from onedr.cli.follow import Follow
 from onedr.model.errors import FrontEndError, OneDRError, PartialError, RefusedError
 from onedr.opennebula.api import FrontEnd
 from onedr.runs import request as runs_request
@@ -24,11 +25,18 @@ def events(datastore: str, request: Request) -> Iterator[dict[str, Any]]:
     element = FrontEnd().find_datastore(datastore)
     request = replace(request, by=runs_request.caller(), trigger="onedr", at=time.time())
     argv = [runs_request.command(request.verb), str(element.findtext("ID"))]
-    with tempfile.TemporaryFile() as complaints:  # not a pipe: nobody reads it when this client is gone
+    with (
+        tempfile.TemporaryFile() as complaints,  # not a pipe: nobody reads it when this client is gone
+        Follow(request, str(element.findtext("NAME"))) as follow,
+    ):
         child = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
         )
-        yield from _read(child, runs_request.driver_data(element, request), complaints)
+        assert child.stdin is not None
+        with child.stdin as stdin:
+            stdin.write(runs_request.driver_data(element, request))
+        follow.begun()
+        yield from _read(child, complaints, follow)
 
 
 def present(datastore: str, request: Request, views: output.Views, as_json: bool = False) -> None:
@@ -36,10 +44,8 @@ def present(datastore: str, request: Request, views: output.Views, as_json: bool
     output.present(events(datastore, request), views, as_json)
 
 
-def _read(child: subprocess.Popen[bytes], data: bytes, complaints: IO[bytes]) -> Iterator[dict[str, Any]]:
-    assert child.stdin is not None and child.stdout is not None
-    with child.stdin as stdin:
-        stdin.write(data)
+def _read(child: subprocess.Popen[bytes], complaints: IO[bytes], follow: Follow) -> Iterator[dict[str, Any]]:
+    assert child.stdout is not None
     failure: OneDRError | None = None
     for line in child.stdout:
         event = json.loads(line)
@@ -52,6 +58,8 @@ def _read(child: subprocess.Popen[bytes], data: bytes, complaints: IO[bytes]) ->
     if failure is not None:
         failure.exit_code = code
         raise failure
+    if code < 0:
+        raise follow.killed(-code)
     if code:
         complaints.seek(0)
         said = complaints.read().decode(errors="replace").strip()[-_TAIL:]

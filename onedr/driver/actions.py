@@ -29,6 +29,7 @@ from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import DRIVER, Datastore
 from onedr.protection import disable, enable, reconcile, status
 from onedr.rejoin import reprotect
+from onedr.runs import cancel as runs_cancel
 from onedr.runs import request as runs_request
 from onedr.runs.request import Request
 from onedr.runs.run import Outcome
@@ -106,6 +107,12 @@ def _abort(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     with _refusal_shown(frontend, data):
         _whole(failover_resume.abort(_datastore(data), request, emit, frontend))
+
+
+def _cancel(data: ActionData, request: Request) -> None:
+    with _refusal_shown(FrontEnd(), data):
+        said = runs_cancel.cancel(data.access, data.datastore_name, request.by)
+    emit({"event": "progress", "message": said})
 
 
 @contextmanager
@@ -218,5 +225,6 @@ _VERBS = {
     "drill_cleanup": _drill_cleanup,
     "resume": _resume,
     "abort": _abort,
+    "cancel": _cancel,
     "check": _check,
 }

@@ -18,8 +18,8 @@ from onedr.host import process
 from onedr.host.paths import places
 from onedr.model.errors import RefusedError
 
-VERBS = ("resume", "abort", "failover", "failback", "reprotect", "status", "reconcile", "enable", "disable",
-         "drill", "drill_cleanup", "check")
+VERBS = ("resume", "abort", "cancel", "failover", "failback", "reprotect", "status", "reconcile", "enable",
+         "disable", "drill", "drill_cleanup", "check")
 
 
 _current: list[Request] = []  # of this process: a driver executable serves one request
