@@ -47,7 +47,8 @@ class Follow:
         drill = self._verb in DRILLS
         again = "onedr drill cleanup removes what it left" if drill else "onedr resume goes on with it"
         return InterruptedRunError(
-            f"The {self._verb} of {self._datastore} was interrupted: {why}. {again}, onedr history shows how far "
+            f"The {self._verb} of {self._datastore} was interrupted: {why}. {again}, onedr history shows how "
+            "far "
             "it came."
         )
 
@@ -62,5 +63,6 @@ class Follow:
         name = self._datastore
         raise StillRunningError(
             f"The {self._verb} goes on without this command. onedr history {name} shows how far it is and "
-            f"how it ends, onedr cancel {name} asks it to stop, onedr resume {name} goes on with it if it dies."
+            f"how it ends, onedr cancel {name} asks it to stop, onedr resume {name} goes on with it if it "
+            "dies."
         )

@@ -1,5 +1,5 @@
-"""Runs that are under way or died on the way: `onedr resume` goes on, `onedr abort` takes back, `onedr cancel`
-asks a living one to stop.
+"""Runs under way or dead: `onedr resume` goes on, `onedr abort` takes back, `onedr cancel` asks a living one
+to stop.
 """
 from __future__ import annotations
 

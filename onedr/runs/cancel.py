@@ -1,4 +1,4 @@
-"""Ask a run in progress to stop after the step it is in; also the other site's, which holds the lease here."""
+"""Ask a run in progress to stop; also the other site's, which holds the lease here too."""
 from __future__ import annotations
 
 from onedr.ceph import connection
