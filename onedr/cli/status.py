@@ -26,6 +26,8 @@ def _print(event: dict[str, Any]) -> None:
     out = output.console()
     out.print(f"[bold]{event['datastore']}[/bold]  {event['state']}  ({event['role']}, mode {event['mode']})")
     out.print(f"{event['message']}")
+    if event["run"]:
+        out.print(f"In progress: {event['run']['text']}", markup=False)
     out.print(
         f"protected {event['protected']}/{event['total']}; peer {event['peer']['state']}: "
         f"{event['peer']['detail']}"

@@ -29,7 +29,7 @@ from onedr.opennebula.vm_template import is_of_drill
 from onedr.protection import flatten, keeper_lock, publish_site_info
 from onedr.protection.flatten import Queue
 from onedr.rejoin import guard
-from onedr.replication import clone_order, preserved_copies, write_records
+from onedr.replication import clock, clone_order, preserved_copies, write_records
 from onedr.replication.mirror_image import (
     PROBLEM_KEY,
     Waiting,
@@ -64,7 +64,7 @@ class Report:
     flattened: list[str] = field(default_factory=list)
     demoted: list[str] = field(default_factory=list)  # primaries that the peer had taken over
     held: list[str] = field(default_factory=list)  # VMs on such
-    expired: list[str] = field(default_factory=list)  # kept copies that were removed
+    expired: list[str] = field(default_factory=list)  # kept copies that went to the trash
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -176,7 +176,10 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
         report.failed.update(found.failed)
         for text in (*found.held, *found.demoted):
             print(f"{datastore.name}: the peer took over; held here: {text}", file=sys.stderr)
-        report.expired = preserved_copies.remove_expired(pool, time.time())
+        now = time.time()
+        if clock.note_turn(pool, datastore.settings, now):
+            report.expired = preserved_copies.trash_expired(pool, now)
+            preserved_copies.empty_trash(pool, now)
     except (rados.Error, rbd.Error, OneDRError) as error:
         report.failed["guard"] = str(error)
 

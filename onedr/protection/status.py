@@ -26,6 +26,8 @@ from onedr.replication.peer_copies import Copies
 from onedr.runs import journal
 from onedr.runs import lease as runs_lease
 from onedr.runs import state as runs_state
+from onedr.runs.lease import describe
+from onedr.runs.lease_watch import Lease
 from onedr.runs.state import ImageState, StateVerdict
 
 _FAILED = ("ERROR", "LOCKED", "DELETE", "INIT")
@@ -40,6 +42,7 @@ class View:
     items: tuple[ImageState, ...]
     verdict: StateVerdict
     unprotected: dict[str, str]  # what of this datastore is not mirrored, and why
+    lease: Lease | None = None  # of the run in progress, this site's or the other's
 
 
 def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
@@ -67,6 +70,7 @@ def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
         "vms": _vms(seen, fsid, now),
         "disks": [_disk(fact, seen, now) for fact in seen.facts],
         **_came_back(seen),
+        "run": _run(seen.lease, fsid),
         "unprotected": [
             {"name": name, "reason": reason} for name, reason in sorted(seen.unprotected.items())
         ],
@@ -114,7 +118,7 @@ def view(
         judged = replace(
             judged, message=f"{judged.message} A drill's VMs stand; onedr drill cleanup takes them away."
         )
-    return View(facts, seen, items, judged, unprotected)
+    return View(facts, seen, items, judged, unprotected, lease)
 
 
 def look(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
@@ -160,6 +164,17 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
         age_s=recovery_point.age_s(point, now), split=found is Returned.SPLIT,
         stale=fact.stale or found is Returned.STALE, problem="; ".join(fact.problems),
     )
+
+
+def _run(lease: Lease | None, fsid: str) -> dict[str, Any] | None:
+    """The run in progress, for people: also the other site's, which holds the lease here."""
+    if lease is None:
+        return None
+    return {
+        "verb": lease.verb, "run": lease.run, "by": lease.by, "host": lease.host, "site": lease.site,
+        "datastore": lease.datastore, "began": lease.began, "here": lease.home in ("", fsid),
+        "text": describe(lease),
+    }
 
 
 def _came_back(seen: View) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 Omap of object `onedr.run`: `lock` is the lease, written anew with every renewal; `holder` changes with its
 owner only. Every write of a run compares `holder` in the same operation: a run that lost its lease can write
-nothing more. `cancel` asks the holder to stop; `note` says what it is at (docs/runs.md).
+nothing more. `cancel` asks the holder to stop; `note` says what it is at (docs/history.md).
 """
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ class Lease:
 
 
 _KINDS: Mapping[str, Any] = {"generation": int, "renewal": int, "released": bool, "began": (int, float)}
+_NO_MOMENT = 1e11  # epoch seconds
 # A lease that cannot be read: it is watched like any other, and taken over when nothing renews it.
 _UNREADABLE = Lease("an unknown process", "an unknown run", 0)
 
@@ -57,12 +58,16 @@ def decode(text: str) -> Lease | None:
         return None
     try:
         found = json.loads(text)
-        known = {field.name: found[field.name] for field in fields(Lease) if field.name in found}
+        names = [field.name for field in fields(Lease)]
+        known: dict[str, Any] = {name: found[name] for name in names if name in found}
         if any(not isinstance(value, _KINDS.get(name, str)) for name, value in known.items()):
             return _UNREADABLE
-        released = found["until"] == 0 if "until" in found else bool(found.get("released"))
-        return Lease(**{**known, "released": released})
-    except (ValueError, TypeError, KeyError, RecursionError):
+        if "until" in found:
+            known["released"] = found["until"] == 0
+        if not 0 <= known.get("began", 0) < _NO_MOMENT:
+            known["began"] = 0.0
+        return Lease(**known)
+    except (ValueError, TypeError, RecursionError):
         return _UNREADABLE
 
 

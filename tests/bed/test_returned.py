@@ -4,6 +4,7 @@ lost, and it becomes the standby again; then everything goes home.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 import rbd
 import workload as w
 
+from onedr.replication import preserved_copies
 from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
@@ -237,7 +239,7 @@ def test_the_copies_at_site_a_are_what_site_b_writes(story: Story) -> None:
         assert w.digest(a, name) != story.divergent[name] or name not in {story.disks[vm][0] for vm in ("db", "web")}
 
 
-def test_a_kept_copy_goes_when_it_is_removed_or_its_time_is_over_and_leaves_nothing(story: Story) -> None:
+def test_a_kept_copy_goes_when_it_is_removed_and_to_the_trash_when_its_time_is_over(story: Story) -> None:
     a = story.sites.a
     first, *rest = kept(a)
     a.run("onedr", "kept", str(a.datastore_id), "--remove", first["name"])
@@ -248,10 +250,21 @@ def test_a_kept_copy_goes_when_it_is_removed_or_its_time_is_over_and_leaves_noth
             with pool.image(each["name"]) as image:
                 values = json.loads(dict(image.metadata_list())["onedr.kept"])
                 image.metadata_set("onedr.kept", json.dumps({**values, "expires": values["taken"]}))
+    story.sites.b.onedr("reconcile", str(story.sites.b.datastore_id))  # its turn says what time it is there
     a.onedr("reconcile", str(a.datastore_id))
     assert kept(a) == []
     with w.open_pool(a) as pool:
         assert not [name for name in pool.names() if name.startswith("onedr-kept-")]
+        waiting = {str(each["name"]): each["id"] for each in pool.rbd.trash_list(pool.io) if each["source"] == "USER"}
+        assert sorted(waiting) == sorted(each["name"] for each in rest)
+        name = rest[0]["name"]
+        pool.rbd.trash_restore(pool.io, waiting[name], name)
+        assert w.digest(a, name) == story.divergent[rest[0]["image"]], "what expired is still whole"
+        assert preserved_copies.empty_trash(pool, time.time()) == [], "not before its time"
+        pool.rbd.trash_move(pool.io, name, 0)
+        assert preserved_copies.empty_trash(pool, time.time() + 1) == [name]
+        for other in rest[1:]:
+            pool.rbd.trash_remove(pool.io, waiting[other["name"]], True)
 
 
 def test_everything_goes_home_under_its_old_ids_with_what_site_b_wrote(story: Story) -> None:
