@@ -7,9 +7,13 @@ from dataclasses import dataclass
 import rados
 import rbd
 
-from onedr.ceph import mirroring
+from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
+from onedr.model.records import Epoch
+from onedr.replication import epoch
+
+_TERM_LIMIT_S, _THREADS = 10, 100
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,17 @@ def read_roles(
         return FinalRoles(lost, unread=str(error))
     mine = {name: own[name].global_id for name in names if name in own and own[name].primary}
     return FinalRoles(lost, tuple(sorted(name for name, each in mine.items() if each in primary_there)))
+
+
+def read_terms(there: Pool | None, names: Iterable[str]) -> dict[str, Epoch | None]:
+    """Terms of the peer's images by name; one that cannot be read within 10 s is left out."""
+    if there is None:
+        return {}
+    pool = there
+
+    def one(name: str) -> Epoch | None:
+        with pool.image(name, read_only=True) as image:
+            return epoch.epoch_of(image)
+
+    found = parallel.each(names, one, _TERM_LIMIT_S, _THREADS)
+    return {name: term for name, term in found.items() if not isinstance(term, OneDRError)}

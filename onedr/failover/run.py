@@ -9,9 +9,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from typing import Any
 
-import rados
-import rbd
-
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
 from onedr.failover import (
@@ -200,6 +197,8 @@ class _Failover:
                 self.running.run.peer_needed = False
             if kind is StepKind.PROMOTE:
                 self._read_roles()
+                names = [step.target for step in self.plan.steps if step.kind is StepKind.TERM]
+                self._terms_there = final_roles.read_terms(self._peer_now(), names)
             if (
                 kind in planned_move.BEFORE_PROMOTION
                 and self.outcome.failed
@@ -217,15 +216,20 @@ class _Failover:
 
     def _read_roles(self) -> final_roles.FinalRoles:
         """Of both sites, as they are now. What is wrong with an image takes its VMs out."""
-        run = self.running.run
-        if not run.alone and self._peer_pool is None:
-            self._peer_pool = rollback.open_peer_if_reachable(self.stack, self._connect)
         steps = [step.target for step in self.plan.steps if step.kind is StepKind.PROMOTE]
         done = [name for name in steps if name not in self.outcome.failed]
-        unreachable = run.alone or "its Ceph cannot be reached any more"
-        found = final_roles.read_roles(self.pool, self._peer_pool, unreachable, done, self.images)
+        unreachable = self.running.run.alone or "its Ceph cannot be reached any more"
+        found = final_roles.read_roles(self.pool, self._peer_now(), unreachable, done, self.images)
         self.outcome.failed.update(found.failures())
         return found
+
+    def _peer_now(self) -> Pool | None:
+        """The peer's pool; None when it cannot be reached: where the lease has shown that, it is not tried."""
+        if self.running.run.alone:
+            return None
+        if self._peer_pool is None:
+            self._peer_pool = rollback.open_peer_if_reachable(self.stack, self._connect)
+        return self._peer_pool
 
     def _loss(self, origin: str, now: float | None) -> float | None:
         """Seconds a VM may lose: `now` by its recovery point, none in a planned move; as said when its disks
@@ -330,19 +334,9 @@ class _Failover:
 
     def _leave_term(self, name: str) -> str:
         fact, here, site = self.images[name], self.facts.here, self.target.settings.site
-        number = epoch.next_epoch(fact.term, self._term_there(name))
+        number = epoch.next_epoch(fact.term, self._terms_there.get(name))
         term = Epoch(number, here, site or here[:8], time.time(), fact.recovery_point)
         return failover_promote.leave_term(self.pool, name, term)
-
-    def _term_there(self, name: str) -> Epoch | None:
-        """The term of the peer's image; None where it has none or cannot be read."""
-        if self._peer_pool is None:
-            return None
-        try:
-            with self._peer_pool.image(name, read_only=True) as image:
-                return epoch.epoch_of(image)
-        except (rados.Error, rbd.Error):
-            return None
 
     def _register(self, name: str) -> str:
         owner = next(
