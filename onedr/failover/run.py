@@ -224,7 +224,7 @@ class _Failover:
         return found
 
     def _peer_now(self) -> Pool | None:
-        """The peer's pool; None when it cannot be reached: where the lease has shown that, it is not tried."""
+        """The peer's pool; None when it cannot be reached. What the lease has shown is not tried again."""
         if self.running.run.alone:
             return None
         if self._peer_pool is None:
