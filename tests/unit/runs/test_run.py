@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from onedr.model.errors import InterruptedRunError, RunStoppedError
 from onedr.model.types import State
 from onedr.runs import run as runs_run
 from onedr.runs.steps import Step, StepKind
@@ -52,3 +53,42 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 )
 def test_how_many_at_once(at_once: Any, kind: StepKind, conf: str, expected: int) -> None:
     assert at_once(kind, conf) == expected
+
+
+class Stoppable:
+    """A run that is asked to stop after so many looks before a step."""
+
+    id, verb, alone, interrupted = "r", "reprotect", "", None
+
+    def __init__(self, looks: int):
+        self.left, self.saved = looks, []  # type: int, list[dict[str, Any]]
+
+    def save(self, log: dict[str, Any]) -> None:
+        self.saved.append({**log})
+
+    def look(self) -> None:
+        pass
+
+    def check(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise RunStoppedError("ada asked the reprotect to stop.")
+
+
+@pytest.mark.parametrize("looks", range(6))
+def test_a_run_that_is_asked_to_stop_begins_no_further_step_and_says_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
+    run, shown, done = Stoppable(looks), [], []  # type: Any, list[dict[str, Any]], list[str]
+    frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
+    made = runs_run.Running(run, 1, shown.append, frontend, State.REPROTECTING, "secondary")
+    steps = [Step(StepKind.KEEP, str(n), "keep it") for n in range(5)]
+    made.begin({"event": "plan", "steps": steps}, "")
+    with pytest.raises(RunStoppedError) as stopped:
+        made.do(steps, lambda target: done.append(target) or "kept", 1)
+    assert done == [step.target for step in steps[: max(0, looks - 1)]]
+    assert not made.outcome.failed, "what was not begun did not fail"
+    with pytest.raises(InterruptedRunError, match=f"{5 - len(done)} of 5 steps are left"):
+        made.interrupt(stopped.value)
+    assert shown[-1]["state"] == "INTERRUPTED" and run.saved[-1]["result"] == "RUNNING"
