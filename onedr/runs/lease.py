@@ -133,8 +133,13 @@ def ask_to_stop(pool: Pool, lease: Lease, by: str) -> bool:
 
 def read_note(pool: Pool) -> dict[str, object]:
     """What the run of the other site that came here last said of itself; empty when there was none."""
+    return _read_json(pool, NOTE)
+
+
+def _read_json(pool: Pool, key: str) -> dict[str, object]:
+    """A key's JSON object; empty when there is none, or it is damaged."""
     try:
-        found = json.loads(omap.read_keys(pool, OBJECT, (NOTE,)).get(NOTE, b"{}"))
+        found = json.loads(omap.read_keys(pool, OBJECT, (key,)).get(key, b"{}"))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
@@ -252,10 +257,9 @@ class HeldLease:
 
     def look(self) -> None:
         """See whether this run was asked to stop. Raises rados.Error."""
-        text = omap.read_keys(self._pool, OBJECT, (_CANCEL,)).get(_CANCEL)
-        asked = json.loads(text) if text else {}
+        asked = _read_json(self._pool, _CANCEL)
         if asked.get("holder") == _holder(self._claim):
-            self.cancelled_by = str(asked["by"])
+            self.cancelled_by = str(asked.get("by"))
 
     def _waits_for(self, lease: Lease) -> bool:
         return lease.verb in _BRIEF and self._claim.verb not in _BRIEF
