@@ -54,10 +54,10 @@ class Bed:
             raise SandboxError(f"there is no bed under {self.base}: run `sandbox up` first") from e
 
     def up(self, sites: Iterable[str] = SITE_NAMES, *, frontends: bool = True, bare: bool = False) -> None:
-        """Bring everything (or some sites) up from any state; what runs already is left as it is.
+        """Bring everything (or some sites) up from any state; what runs already stays.
 
-        Returns when both clusters serve I/O and rbd-mirror has reported to its own cluster. `bare`: clusters as their
-        makers leave them, with an empty pool and client.admin: nothing of mirroring, no other user, no rbd-mirror.
+        Returns when both clusters serve I/O and rbd-mirror has reported to its own cluster. `bare`: clusters
+        with an empty pool and client.admin only: no mirroring, no other user, no rbd-mirror.
         """
         _check_machine()
         boot_files()  # here, where Debian's archive can be reached: a site's network namespace leads nowhere
@@ -69,12 +69,12 @@ class Bed:
             _each(wanted, lambda site: cluster.boot(site, bare))
             if not bare:
                 if len(wanted) == len(every):
-                    peers.join(*wanted)
+                    peers.join(wanted[0], wanted[1])
                 _each(wanted, lambda site: cluster.start(site, "mirror"))
             if frontends:
                 _each(wanted, front.up)
             if not bare:
-                self.wait_healthy(60, [s.name for s in wanted])
+                self.wait_healthy(120, [s.name for s in wanted])
 
     def down(self) -> None:
         """End every process of the bed and remove all its files and its network; fine when nothing is up."""
@@ -154,7 +154,8 @@ class Bed:
         found: dict[str, dict[str, Any]] = {}
         for site in self.sites.values():
             pids = {daemon: processes.running(site, daemon) for daemon in DAEMONS}
-            guests = [pid for pid in map(_read_pid, site.guests.glob("*/pid")) if processes.belongs(pid, site)]
+            written = map(_read_pid, site.guests.glob("*/pid"))
+            guests = [pid for pid in written if processes.belongs(pid, site)]
             found[site.name] = {
                 "address": site.address, "netns": site.netns, "daemons": pids, "guests": len(guests),
                 "cut": network.is_cut(site),

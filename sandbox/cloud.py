@@ -1,6 +1,7 @@
-"""A front-end driven as its users do: commands (`onedr`, `one*`) for what people do, pyone to furnish it and to look.
+"""A front-end driven as its users do: commands (`onedr`, `one*`) for what people do, pyone to furnish it and
+to look.
 
-Knows only an endpoint, credentials and a Ceph configuration, so that a real OpenNebula can stand in its place.
+Knows only an endpoint, credentials and a Ceph configuration, so that it can drive a real OpenNebula too.
 """
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,24 +53,30 @@ class Cloud:
         """A pyone session of oneadmin."""
         return pyone.OneServer(self.endpoint, session=self.one_auth.read_text().strip())
 
-    @property
+    @cached_property
     def datastore_id(self) -> int:
         """Id of the protected image datastore (PyPI's client takes ids only)."""
-        return int(next(found.ID for found in self.api.datastorepool.info().DATASTORE if found.NAME == DATASTORE))
+        datastores = self.api.datastorepool.info().DATASTORE
+        return int(next(found.ID for found in datastores if found.NAME == DATASTORE))
 
-    def run(self, *argv: str, check: bool = True, limit_s: float = _LIMIT_S) -> subprocess.CompletedProcess[str]:
-        """Run a command of the site (onevm, onedr ...). When it fails and `check` is set: SandboxError with its output."""
+    def run(
+        self, *argv: str, check: bool = True, limit_s: float = _LIMIT_S
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the site (onevm, onedr ...); with `check` a failure raises SandboxError."""
         env = {**os.environ, **self.process_environment()}
         done = subprocess.run([*self.prefix, *argv], env=env, capture_output=True, text=True, timeout=limit_s)
         if check and done.returncode:
-            raise SandboxError(f"{self.name}: {' '.join(argv)} failed ({done.returncode}): {done.stderr or done.stdout}")
+            text = done.stderr or done.stdout
+            raise SandboxError(f"{self.name}: {' '.join(argv)} failed ({done.returncode}): {text}")
         return done
 
     def process_environment(self) -> dict[str, str]:
         """What a user's shell at this site has set."""
         tools = f"{self.one_location / 'bin'}:{Path(sys.executable).parent}"
-        own = {"ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint, "ONE_AUTH": str(self.one_auth)}
-        return {**self.environment, **own, "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": "200"}
+        return {
+            **self.environment, "ONE_LOCATION": str(self.one_location), "ONE_XMLRPC": self.endpoint,
+            "ONE_AUTH": str(self.one_auth), "PATH": f"{tools}:{os.environ['PATH']}", "COLUMNS": "200",
+        }
 
     def ceph_attributes(self) -> str:
         """The attributes by which a datastore of this site reaches its pool."""
@@ -91,26 +99,34 @@ class Cloud:
         return dict(json.loads(text if text.startswith("{\n") else text.splitlines()[-1]))
 
     def furnish(self, datastore_attributes: str = "") -> int:
-        """An empty front-end gets a host, a network and protected datastores. Returns the image datastore's id."""
+        """An empty front-end gets a host, a network and protected datastores.
+
+        Returns the image datastore's id.
+        """
         api = self.api
         api.host.allocate("localhost", self.im_mad, self.vm_mad, _DEFAULT_CLUSTER)
         ceph = f"TM_MAD=ceph_dr\n{self.ceph_attributes()}"
         api.datastore.allocate(f"NAME=ceph-dr-system\nTYPE=SYSTEM_DS\n{ceph}", _DEFAULT_CLUSTER)
-        image_datastore = int(api.datastore.allocate(
-            f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
-            f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\n{datastore_attributes}", _DEFAULT_CLUSTER,
-        ))
-        api.vn.allocate(
-            f'NAME={NETWORK}\nVN_MAD=dummy\nBRIDGE=br0\nAR=[TYPE=IP4,IP="192.0.2.10",SIZE=50]\n', _DEFAULT_CLUSTER,
+        image_datastore = int(
+            api.datastore.allocate(
+                f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}'
+                'SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
+                f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\n{datastore_attributes}",
+                _DEFAULT_CLUSTER,
+            )
         )
-        until(f"capacity of {self.name}", lambda: self._has_capacity(image_datastore), 30)
+        api.vn.allocate(
+            f'NAME={NETWORK}\nVN_MAD=dummy\nBRIDGE=br0\nAR=[TYPE=IP4,IP="192.0.2.10",SIZE=50]\n',
+            _DEFAULT_CLUSTER,
+        )
+        until(f"capacity of {self.name}", lambda: self._has_capacity(image_datastore), 90)
         return image_datastore
 
     def _has_capacity(self, datastore_id: int) -> bool:
         hosts = self.api.hostpool.info().HOST
         return int(self.api.datastore.info(datastore_id).FREE_MB) > 0 and int(hosts[0].STATE) == 2
 
-    def wait_image(self, image_id: int, state: str = "READY", limit_s: float = 60) -> Any:
+    def wait_image(self, image_id: int, state: str = "READY", limit_s: float = 120) -> Any:
         """Wait for an image's state; its ERROR ends the wait at once."""
         wanted = int(pyone.IMAGE_STATES[state])
 
@@ -123,7 +139,7 @@ class Cloud:
         until(f"image {image_id} {state}", reached, limit_s)
         return self.api.image.info(image_id)
 
-    def wait_vm(self, vm_id: int, state: str = "ACTIVE", lcm: str | None = None, limit_s: float = 90) -> Any:
+    def wait_vm(self, vm_id: int, state: str = "ACTIVE", lcm: str | None = None, limit_s: float = 180) -> Any:
         """Wait for a VM's state (ACTIVE means RUNNING unless `lcm` says otherwise)."""
         detail = lcm or ("RUNNING" if state == "ACTIVE" else "LCM_INIT")
         wanted = (int(pyone.VM_STATE[state]), int(pyone.LCM_STATE[detail]))
@@ -138,7 +154,9 @@ class Cloud:
         until(f"VM {vm_id} {state}", reached, limit_s)
         return self.api.vm.info(vm_id)
 
-    def wait_datastore(self, datastore_id: int, reached: Callable[[Mapping[str, Any]], bool], limit_s: float = 120) -> Any:
+    def wait_datastore(
+        self, datastore_id: int, reached: Callable[[Mapping[str, Any]], bool], limit_s: float = 180
+    ) -> Any:
         """Wait until a datastore's attributes are as wanted; returns them."""
         last: dict[str, Any] = {}
 

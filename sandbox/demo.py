@@ -1,7 +1,7 @@
 """`make demo`: a VM is protected by itself, its site dies, one attribute at the peer brings it back.
 
-Everything below OpenNebula is real: two Ceph clusters, rbd-mirror, QEMU guests. Ends with a table, and with exit code 1
-when a guest lost more than its recovery point said or any byte differs.
+Everything below OpenNebula is real: two Ceph clusters, rbd-mirror, QEMU guests. Ends with a table, and with
+exit code 1 when a guest lost more than its recovery point said or any byte differs.
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import rados
@@ -39,7 +40,7 @@ class Guest:
     created: float
     disks: list[str] = field(default_factory=list)
     copied_s: float = 0.0
-    told: list[ledger.Record] = field(default_factory=list)
+    printed: list[ledger.Record] = field(default_factory=list)
     vm_there: int = -1
     rto_s: float = 0.0
     kept: int = 0
@@ -75,7 +76,7 @@ def main() -> None:
 
 def story(bed: Bed) -> list[Guest]:
     """The whole story; returns what became of the guests."""
-    say("Two sites come up: each a Ceph cluster, rbd-mirror and a front-end with OneDR installed by install.sh")
+    say("Two sites come up: each a Ceph cluster, rbd-mirror and a front-end with OneDR installed")
     bed.up()
     a, b = (of_site(site) for site in bed.sites.values())
     for site in (a, b):
@@ -90,11 +91,11 @@ def story(bed: Bed) -> list[Guest]:
     wait_records(bed, guests)
     before = b.onedr("status", DATASTORE)
     say(f"Site B says {before['state']}: {before['message']}")
-    told = {guest.name: console(bed, "site-a", guest.vm_id) for guest in guests}
+    printed = {guest.name: console(bed, "site-a", guest.vm_id) for guest in guests}
     say("Site A dies: every daemon, its front-end and the guests get SIGKILL")
     bed.kill("site-a")
     for guest in guests:
-        guest.told = told_records(told[guest.name])
+        guest.printed = printed_records(printed[guest.name])
     take_over(bed, b, guests)
     for guest in guests:
         weigh(bed, b, guest)
@@ -133,7 +134,7 @@ def with_clone_and_data(a: Cloud) -> Guest:
 
 @contextmanager
 def random_file() -> Iterator[tuple[Path, str]]:
-    """A disk file whose second half is random, and that half's SHA-256; the guest's ledger area is left empty."""
+    """Write a disk file whose second half is random; the SHA-256 of that half."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="onedr-demo-") as folder:
         path = Path(folder) / "disk.raw"
         data = os.urandom(_HALF)
@@ -161,16 +162,20 @@ def wait_copies(a: Cloud, guests: list[Guest]) -> None:
         for guest in guests:
             if not guest.copied_s and complete >= set(guest.disks):
                 guest.copied_s = time.monotonic() - guest.created
-                say(f"{guest.name} has a complete copy at site B, {guest.copied_s:.1f} s after its creation began")
+                say(f"{guest.name} has a complete copy at site B after {guest.copied_s:.1f} s")
         return all(guest.copied_s for guest in guests)
 
     until("complete copies at site B", look, 120)
 
 
+def _acknowledged(log: Path) -> list[ledger.Record]:
+    return ledger.read_console(log).get("vda", [])
+
+
 def wait_records(bed: Bed, guests: list[Guest]) -> None:
-    """Let the guests write for a moment, then wait until a recovery point newer than that has reached site B."""
+    """Let the guests write for a moment, then wait until site B has a recovery point newer than that."""
     logs = [console(bed, "site-a", guest.vm_id) for guest in guests]
-    until("guests to write", lambda: all(len(ledger.read_console(log).get("vda", [])) >= 40 for log in logs), 60)
+    until("guests to write", lambda: all(len(_acknowledged(log)) >= 40 for log in logs), 60)
     now = time.time()
     b = of_site(bed.sites["site-b"])
 
@@ -186,7 +191,7 @@ def console(bed: Bed, site: str, vm_id: int) -> Path:
     return bed.sites[site].console(vm_id)
 
 
-def told_records(log: Path) -> list[ledger.Record]:
+def printed_records(log: Path) -> list[ledger.Record]:
     """What a guest said that it had fsynced, on its first disk."""
     return ledger.read_console(log)["vda"]
 
@@ -198,14 +203,15 @@ def take_over(bed: Bed, b: Cloud, guests: list[Guest]) -> None:
         say(f"Before the button: {vm['name']} would come back, losing at most {vm['expected_loss_s']:.1f} s")
     points = {vm["name"]: vm["recovery_point"] for vm in plan["vms"]}
     datastore_id = b.datastore_id
-    say(f'The operator at site B: onedatastore update {DATASTORE} with DR_ACTION="FAILOVER" DR_CONFIRM="{DATASTORE}"')
+    say(f'The operator at site B: onedatastore update {DATASTORE} with DR_ACTION="FAILOVER"'
+        f' DR_CONFIRM="{DATASTORE}"')
     began = time.monotonic()
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(f'DR_ACTION="FAILOVER"\nDR_CONFIRM="{DATASTORE}"\n')
         file.flush()
         b.run("onedatastore", "update", str(datastore_id), file.name, "--append")
     for guest in guests:
-        until(f"{guest.name} at site B", lambda guest=guest: find_vm(b, guest), 90)
+        until(f"{guest.name} at site B", partial(find_vm, b, guest), 90)
     waiting = list(guests)
     while waiting:
         guest = waiting.pop(0)
@@ -221,7 +227,7 @@ def take_over(bed: Bed, b: Cloud, guests: list[Guest]) -> None:
     ended = b.wait_datastore(datastore_id, lambda now: now.get("DR_STATE") == "ACTIVE_UNPROTECTED", 60)
     say(ended["DR_MESSAGE"])
     for guest in guests:
-        guest.promised_s = guest.told[-1].time_ms / 1000 - points[guest.name]
+        guest.promised_s = guest.printed[-1].time_ms / 1000 - points[guest.name]
 
 
 def find_vm(b: Cloud, guest: Guest) -> bool:
@@ -234,19 +240,22 @@ def find_vm(b: Cloud, guest: Guest) -> bool:
 
 
 def weigh(bed: Bed, b: Cloud, guest: Guest) -> None:
-    """Stop the guest at site B and compare its disks with what it had been told, and with what it was made of."""
+    """Stop the guest at site B; compare its disks with its acknowledged writes and its original content."""
     first_new = ledger.read_console(console(bed, "site-b", guest.vm_there))["vda"][0].number
     b.run("onevm", "poweroff", "--hard", str(guest.vm_there))
     b.wait_vm(guest.vm_there, "POWEROFF")
     guest.kept = first_new - 1
-    lost = [record for record in guest.told if record.number >= first_new]
+    lost = [record for record in guest.printed if record.number >= first_new]
     guest.lost = len(lost)
-    guest.lost_s = (guest.told[-1].time_ms - guest.told[guest.kept - 1].time_ms) / 1000 if lost and guest.kept else 0.0
+    if lost and guest.kept:
+        guest.lost_s = (guest.printed[-1].time_ms - guest.printed[guest.kept - 1].time_ms) / 1000
     site = bed.sites["site-b"]
-    with rados.Rados(conffile=str(site.ceph_conf), name="client.oneadmin") as cluster, cluster.open_ioctx("one") as io:
+    connection = rados.Rados(conffile=str(site.ceph_conf), name="client.oneadmin")
+    with connection as cluster, cluster.open_ioctx("one") as io:
         for disk in guest.disks:
             with rbd.Image(io, disk, read_only=True) as image:
-                guest.kept_records.append(len(ledger.read_image(image)))  # raises for a hole or a damaged record
+                # Raises for a hole or a damaged record.
+                guest.kept_records.append(len(ledger.read_image(image)))
                 guest.found.append(hashlib.sha256(image.read(_HALF, _HALF)).hexdigest())
 
 
@@ -263,13 +272,15 @@ def report(guests: list[Guest]) -> bool:
         good &= kept_promise and equal
         disks = [f"{n} records, sha256 {digest[:8]}" for n, digest in zip(guest.kept_records, guest.found)]
         table.add_row(
-            guest.name, f"{guest.copied_s:.1f} s", f"{guest.rto_s:.1f} s", f"{len(guest.told)} / {guest.kept}",
+            guest.name, f"{guest.copied_s:.1f} s", f"{guest.rto_s:.1f} s",
+            f"{len(guest.printed)} / {guest.kept}",
             f"{guest.lost} records, {guest.lost_s:.2f} s",
             f"{guest.promised_s:.2f} s{'' if kept_promise else ' BROKEN'}",
             "; ".join(disks) + (" equal" if equal else " DIFFERENT"),
         )
     _OUT.print(table)
-    say("Every promise was kept, every byte is there." if good else "[bold red]A promise was broken.[/bold red]")
+    say("Every promise was kept, every byte is there." if good
+        else "[bold red]A promise was broken.[/bold red]")
     return good
 
 

@@ -15,9 +15,8 @@ from sandbox.network import NAMESPACES, inside
 from sandbox.waiting import SandboxError, until
 
 PORT = 2633
-COMMANDS = {"frontend": "sandbox.frontend", "hooks": "sandbox.frontend.hookd"}
+COMMANDS = {"frontend": "sandbox.frontend", "hooks": "sandbox.frontend.hooks.process"}
 INSTALLER = REPO / "install.sh"
-INSTALL = (str(INSTALLER), "--python", sys.executable)  # the checkout's own environment: no pip per site
 
 
 def available(module: str = "sandbox.frontend.tree") -> bool:
@@ -81,7 +80,7 @@ def start(site: Site, daemon: str) -> None:
         argv += ["--listen", f"{site.address}:{PORT}"]
     pid = processes.start(site, daemon, argv, _python())
     if daemon == "frontend":
-        until(f"the front-end of {site.name}", lambda: _answers(site, pid), 30)
+        until(f"the front-end of {site.name}", lambda: _answers(site, pid), 60)
 
 
 def _answers(site: Site, pid: int) -> bool:
@@ -89,7 +88,7 @@ def _answers(site: Site, pid: int) -> bool:
         raise SandboxError(f"the front-end of {site.name} ended at once, see {site.folder}/frontend.out")
     try:
         with xmlrpc.client.ServerProxy(site.endpoint) as api:
-            return bool(api.one.system.version(site.one_auth.read_text().strip()))  # type: ignore[operator]
+            return bool(api.one.system.version(site.one_auth.read_text().strip()))
     except (OSError, xmlrpc.client.Error, http.client.HTTPException):
         return False
 

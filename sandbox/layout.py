@@ -1,4 +1,4 @@
-"""Where everything of a bed lies: one base folder, two sites, each with Ceph cluster and front-end tree."""
+"""The files of a bed: one base folder, two sites, each with a Ceph cluster and a front-end tree."""
 from __future__ import annotations
 
 import json

@@ -8,14 +8,14 @@ T = TypeVar("T")
 
 
 class SandboxError(Exception):
-    """What a user of the bed is told: one sentence, what was tried and what stood in the way."""
+    """A message for the user of the bed, in one sentence: what was tried, and what prevented it."""
 
 
 class TimedOut(SandboxError):
     """A condition did not come true within its limit."""
 
 
-def until(what: str, test: Callable[[], T], limit_s: float, every_s: float = 0.05) -> T:
+def until(what: str, test: Callable[[], T], limit_s: float, every_s: float = 0.1) -> T:
     """Call `test` until it returns something true and return that.
 
     Raises TimedOut, naming `what`, when `limit_s` seconds went by first.

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 import time
 
+from onedr.host import threads
 from onedr.model.types import PeerState
 
 _ADDRESS = re.compile(r"v[12]:(\[[0-9a-fA-F:]+\]|[^\[\]:/,]+):([0-9]{1,5})(?![0-9])")
@@ -47,10 +47,7 @@ def _look_at_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str
     def look(address: tuple[str, int]) -> None:
         results[address] = _look(address, limit_s)
 
-    threads = [threading.Thread(target=look, args=(address,), daemon=True) for address in results]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    for thread in [threads.start(look, address) for address in results]:
         thread.join(3 * limit_s)  # a name may have several addresses
     return results
 

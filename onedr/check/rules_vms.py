@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from onedr.check.facts import CheckFacts, CheckResult, TargetFacts, first_few, known, ok, problem, warn
 from onedr.failover import failback_plan, placement, start_order
-from onedr.failover.facts import FailoverRequest
 from onedr.model import template
 from onedr.model.records import ImageRecord
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 
 _ANY_HOST = ("host-passthrough", "host-model", "")
 
@@ -61,7 +61,7 @@ def _items(facts: CheckFacts, target: TargetFacts, own: bool) -> tuple[list[VmIt
 
 
 def _coming_home(facts: CheckFacts, target: TargetFacts, items: list[VmItem]) -> dict[str, str]:
-    """Why VMs that have their home at the target cannot take their disks back (P45)."""
+    """Why VMs that have their home at the target cannot take their disks back."""
     images = {image.name: image for image in known(facts.images)}
     homes = failback_plan.homes(items, target.local)
     found = {
@@ -72,7 +72,9 @@ def _coming_home(facts: CheckFacts, target: TargetFacts, items: list[VmItem]) ->
 
 
 def owners(facts: CheckFacts) -> Iterator[CheckResult]:
-    """VMs are made by oneadmin, whatever VM_RESTRICTED_ATTR says, and then given to their owner (P44)."""
+    """VMs are made by oneadmin, whatever VM_RESTRICTED_ATTR says, and then given to their owner
+    (docs/opennebula-facts.md O31).
+    """
     yield from _owners(facts, known(facts.start_here), False)
 
 
@@ -113,7 +115,7 @@ def capacity_there(facts: CheckFacts) -> Iterator[CheckResult]:
 def _capacity(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
     where = "at the peer" if own else "here"
     _, fresh = _items(facts, target, own)
-    starting = [item for item in fresh if start_order.wants_start(item, FailoverRequest())]
+    starting = [item for item in fresh if start_order.wants_start(item, Request("failover"))]
     if target.ground.hosts is None:
         yield warn(f"the capacity {where} is not known")
         return
@@ -157,7 +159,7 @@ def image_names(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def processors(facts: CheckFacts) -> Iterator[CheckResult]:
-    """CPU models and machine types that the peer's VMs ask for (P46)."""
+    """CPU models and machine types that the peer's VMs ask for."""
     target = known(facts.start_here)
     _, fresh = _items(facts, target, False)
     wanted = [(item.label, *each) for item in fresh for each in _asked(item, target)]

@@ -33,6 +33,7 @@ from onedr.model.types import Mode
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import enable, status
 from onedr.replication import inventory, site_info
+from onedr.runs.answer_events import FindingShown, ProbeEvent
 
 _LIMIT_S = 10.0  # of one look; what it asks has shorter limits of its own
 _MGR_LIMIT_S = 3.0  # python-rados knows none for the manager's answers
@@ -216,30 +217,23 @@ def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> 
     return replace(facts, start_there=cast(Unknown, there))
 
 
-def probe(datastore: Datastore, tell: Callable[[str], None]) -> dict[str, Any]:
+def probe(datastore: Datastore, tell: Callable[[str], None]) -> ProbeEvent:
     """Send small images to the peer and back (ops.probe); what was found, as an event. Raises OneDRError."""
     with connection.connect(datastore.access) as pool:
         proof = check_probe.run_probe(pool, datastore.settings, tell=tell)
     if proof.why:
         raise OneDRError(f"The probe ended before its end: {proof.why}. Nothing of it stays.")
-    return {**asdict(proof), "mode": proof.mode.value}
+    return ProbeEvent(**{**asdict(proof), "mode": proof.mode.value})
 
 
-def described(found: Iterable[Finding]) -> list[dict[str, str]]:
-    """Findings as plain data."""
-    return [
-        {
-            "datastore": one.subject,
-            "code": one.code,
-            "level": one.level.value,
-            "text": one.text,
-            "todo": one.todo,
-        }
-        for one in found
-    ]
+def described(found: Iterable[Finding]) -> tuple[FindingShown, ...]:
+    """Findings as part of an event."""
+    return tuple(
+        FindingShown(one.subject, one.code, one.level.value, one.text, one.todo) for one in found
+    )
 
 
-def bad_attributes(datastore: str, error: OneDRError) -> dict[str, str]:
+def bad_attributes(datastore: str, error: OneDRError) -> FindingShown:
     """The finding of a datastore whose attributes cannot be used: nothing else can be said of it."""
     return described(
         [Finding("ATTRIBUTES", Level.PROBLEM, str(error), f"onedatastore update {datastore}", datastore)]

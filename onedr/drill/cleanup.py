@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
+from dataclasses import replace
 
 from lxml import etree
 
@@ -28,8 +28,11 @@ from onedr.opennebula.datastores import Datastore
 from onedr.protection import keeper_lock
 from onedr.replication import both_sites, image_facts, peer_ceph
 from onedr.replication import sync as replication_sync
-from onedr.runs.run import Emit, Outcome, Running, utc_text
-from onedr.runs.step_docs import listed
+from onedr.runs.events import Emit, VerdictEvent
+from onedr.runs.plan_events import DrillPlanEvent
+from onedr.runs.request import Request
+from onedr.runs.run import Outcome, Running, utc_text
+from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import LIMITS_S, StepKind
 
 _THREADS = {StepKind.TERMINATE: 16, StepKind.REMOVE: 8, StepKind.DELETE: 8, StepKind.UNSNAP: 16}
@@ -39,24 +42,26 @@ _PAUSE_S = 0.5
 _RECOVER_DELETE = 3
 
 
-def cleanup(target: Datastore, dry_run: bool, emit: Emit, frontend: FrontEnd) -> Outcome | None:
+def cleanup(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd) -> Outcome | None:
     """Remove every drill of this datastore. Events go to `emit`; returns None after a dry run. Nothing there
     is done.
 
     Raises RefusedError when another run is in progress, a drill among them.
     """
     with connection.connect(target.access) as pool, ExitStack() as stack:
-        if dry_run:
-            cleaner = _Cleanup(pool, target, None, frontend, stack)
+        if request.dry_run:
+            cleaner = _Cleanup(pool, target, frontend, stack)
             emit(describe_cleanup(cleaner.plan(), target.name))
             return None
-        with both_sites.begin_run(pool, target.settings, "drill_cleanup", target.name) as run:
+        with both_sites.begin_run(pool, target.settings, request.verb, target.name, request.by) as run:
+            run.peer_needed = False  # it changes no roles
             shown = template.get(attributes(frontend.datastore(target.datastore_id)), "DR_STATE")
-            cleaner = _Cleanup(pool, target, None, frontend, stack)
+            cleaner = _Cleanup(pool, target, frontend, stack)
             plan = cleaner.plan()
             role = "secondary" if cleaner.receives else "primary"
-            run.peer_needed = False  # it changes no roles
-            cleaner.running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, role)
+            cleaner.running = Running(
+                run, target.datastore_id, request, emit, frontend, State.DRILLING, role
+            )
             try:
                 outcome = cleaner.execute(plan, _state_after(shown, cleaner.receives))
             except RunStoppedError as stopped:
@@ -72,12 +77,11 @@ def _state_after(shown: str, receives: bool) -> State:
     return State.STANDBY if receives else State.DEGRADED
 
 
-def describe_cleanup(plan: RunPlan, datastore: str) -> dict[str, Any]:
+def describe_cleanup(plan: RunPlan, datastore: str) -> DrillPlanEvent:
     """The plan as an event."""
-    return {
-        "event": "plan", "datastore": datastore, "refusal": "", "vms": [], "left_out": dict(plan.left_out),
-        "steps": listed(plan.steps),
-    }
+    return DrillPlanEvent(
+        datastore, "drill_cleanup", steps=shown_steps(plan.steps), left_out=dict(plan.left_out)
+    )
 
 
 class _Cleanup:
@@ -85,9 +89,7 @@ class _Cleanup:
 
     running: Running
 
-    def __init__(
-        self, pool: Pool, target: Datastore, running: Running | None, frontend: FrontEnd, stack: ExitStack
-    ):
+    def __init__(self, pool: Pool, target: Datastore, frontend: FrontEnd, stack: ExitStack):
         self.pool, self.target, self.frontend, self.stack = pool, target, frontend, stack
         self.there: Pool | None = None
         self.receives = False
@@ -128,7 +130,7 @@ class _Cleanup:
 
     def execute(self, plan: RunPlan, after: State) -> Outcome:
         running = self.running
-        running.begin(describe_cleanup(plan, self.target.name), "")
+        running.begin(describe_cleanup(plan, self.target.name))
         running.outcome.failed.update(plan.left_out)
         actions: dict[StepKind, Callable[[str], str]] = {
             StepKind.TERMINATE: self._terminate,
@@ -151,10 +153,10 @@ class _Cleanup:
             if left
             else ", nothing left"
         )
-        more: dict[str, Any] = (
-            {"report": str(kept.json), "page": str(kept.html), "sha256": kept.digest} if kept else {}
-        )
-        return running.end(after, "PARTIAL" if left else "DONE", f"{text}.", **more)
+        verdict = VerdictEvent(f"{text}.")
+        if kept:
+            verdict = replace(verdict, report=str(kept.json), page=str(kept.html), sha256=kept.digest)
+        return running.end(after, "PARTIAL" if left else "DONE", verdict)
 
     @staticmethod
     def _targets(plan: RunPlan) -> set[str]:

@@ -1,9 +1,10 @@
 """A drill decided: which VMs of the peer can be tried here, in which steps; and what is left of one to
 remove. Pure.
 
-A drill writes nothing of the primary's data and changes no role (DESIGN §6 rule 10): its only mark at the
-primary is one user snapshot on each disk, and everything it makes here carries its tag (names.drill). Cleanup
-goes by what is found with that tag, not by a journal, so that it works after any crash.
+A drill writes nothing of the primary's data and changes no role (docs/design.md, "A drill changes nothing in
+production"): its only mark at the primary is one user snapshot on each disk, and everything it makes here
+carries its tag (names.drill). Cleanup goes by what is found with that tag, not by a journal, so that it works
+after any crash.
 """
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from onedr.failover import placement, start_order
-from onedr.failover.facts import FailoverRequest, RunPlan
+from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts, VmRecord
@@ -19,6 +20,7 @@ from onedr.model.types import PeerState
 from onedr.opennebula.vm_template import DRILL
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 DRILL_OF = "DR_DRILL_OF"  # on a drill's VM: origin of the VM it stands for
@@ -47,7 +49,7 @@ class DrillFacts:
     standing: tuple[str, ...] = ()
 
 
-def plan_drill(facts: DrillFacts, request: FailoverRequest) -> RunPlan:
+def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
     """Decide."""
     every = inventory.vms(facts.images, facts.here)
     vms = [item for item in every if start_order.chosen(item, request.vms)]
@@ -91,7 +93,7 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
             "A drill's VMs need a network of their own: set DR_DRILL_NETWORK of the datastore to a virtual "
             "network here."
         )
-    if facts.network not in facts.ground.networks:
+    if facts.network not in facts.ground.counterparts.networks:
         return (
             f"DR_DRILL_NETWORK={facts.network}: there is no virtual network of this name here. Create it, or "
             "name another."
@@ -119,9 +121,9 @@ def _meets_production(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
     """Is the drill network one that a failover would use, or could it hand out an address or MAC of
     production?
     """
-    network = facts.ground.networks[facts.network]
+    network = facts.ground.counterparts.networks[facts.network]
     for item in vms:
-        if facts.network in placement.networks_wanted([item], facts.ground.network_map):
+        if facts.network in placement.networks_wanted([item], facts.ground.counterparts.network_map):
             return f"after a failover VM {item.record.name} would live there"
         for nic in nics(item.record):
             address, mac = template.get(nic, "IP"), template.get(nic, "MAC")

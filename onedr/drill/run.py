@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import rbd
 
@@ -21,7 +20,7 @@ from onedr.drill import vms as drill_vms
 from onedr.drill.checks import Checks, DrillGuest, run_checks
 from onedr.drill.evidence import Evidence
 from onedr.failover import recreate_vms, start_order, target_site
-from onedr.failover.facts import FailoverRequest, RunPlan
+from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names
 from onedr.model.errors import RunStoppedError
@@ -31,8 +30,12 @@ from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import both_sites, image_facts, inventory, peer_ceph, recovery_point
 from onedr.replication import sync as replication_sync
-from onedr.runs.run import Emit, Outcome, Running, utc_text
-from onedr.runs.step_docs import listed
+from onedr.replication.inventory import VmItem
+from onedr.runs.events import Emit, PeerShown, VerdictEvent
+from onedr.runs.plan_events import DrillPlanEvent, DrillVm
+from onedr.runs.request import Request
+from onedr.runs.run import Outcome, Running, utc_text
+from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import LIMITS_S, Step, StepKind
 
 _THREADS = {
@@ -49,20 +52,21 @@ _MARGIN_S = 10
 
 
 def drill(
-    target: Datastore, request: FailoverRequest, checks: Checks, dry_run: bool, emit: Emit, frontend: FrontEnd
+    target: Datastore, request: Request, checks: Checks, emit: Emit, frontend: FrontEnd
 ) -> Outcome | None:
     """Hold a drill; its VMs stand until `drill_cleanup`. Events go to `emit`; returns None after a dry run.
 
     Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
     """
     with connection.connect(target.access) as pool:
-        if dry_run:
+        if request.dry_run:
             seen = _look(pool, target, frontend)
             emit(describe_drill(drill_plan.plan_drill(seen.facts, request), seen.facts, request, time.time()))
             return None
-        with both_sites.begin_run(pool, target.settings, "drill", target.name) as run, ExitStack() as stack:
+        begun = both_sites.begin_run(pool, target.settings, "drill", target.name, request.by)
+        with begun as run, ExitStack() as stack:
             run.peer_needed = False  # it changes no roles
-            running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, "secondary")
+            running = Running(run, target.datastore_id, request, emit, frontend, State.DRILLING, "secondary")
             held = Drill(pool, target, request, checks, running, stack)
             try:
                 return held.execute()
@@ -92,49 +96,41 @@ def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
         peer_detail=sight.detail,
         can_connect=sight.can_connect,
         network=target.settings.drill_network,
-        ground=Placement(site.networks, dict(target.settings.network_map), {}, hosts),
+        ground=Placement(site.counterparts, {}, hosts),
         standing=drill_plan.standing(found),
     )
     return _Seen(facts, sight, site)
 
 
 def describe_drill(
-    plan: RunPlan, facts: drill_plan.DrillFacts, request: FailoverRequest, now: float
-) -> dict[str, Any]:
+    plan: RunPlan, facts: drill_plan.DrillFacts, request: Request, now: float
+) -> DrillPlanEvent:
     """The plan as an event."""
-    return {
-        "event": "plan",
-        "datastore": facts.datastore,
-        "network": facts.network,
-        "refusal": plan.refusal,
-        "peer": {"state": facts.peer.value, "detail": facts.peer_detail},
-        "vms": [
-            {
-                "origin": item.origin,
-                "name": item.record.name,
-                "site": item.envelope.site,
-                "vm": item.record.vm_id,
-                "recovery_point": item.recovery_point,
-                "age_s": recovery_point.age_s(item.recovery_point, now),
-                "starts": start_order.wants_start(item, request) and item.origin not in plan.left_out,
-                "disks": [image.name for image in item.images],
-                "left_out": plan.left_out.get(item.origin, ""),
-                "warnings": [
-                    *item.warnings,
-                    *filter(
-                        None,
-                        [
-                            plan.warnings.get(item.origin),
-                            recovery_point.clock_warning(item.recovery_point, now),
-                        ],
-                    ),
-                ],
-            }
-            for item in plan.vms
-        ],
-        "steps": listed(plan.steps),
-        "left_out": dict(plan.left_out),
-    }
+    return DrillPlanEvent(
+        datastore=facts.datastore,
+        network=facts.network,
+        refusal=plan.refusal,
+        peer=PeerShown(facts.peer_detail, facts.peer.value),
+        vms=tuple(_describe_vm(item, plan, request, now) for item in plan.vms),
+        steps=shown_steps(plan.steps),
+        left_out=dict(plan.left_out),
+    )
+
+
+def _describe_vm(item: VmItem, plan: RunPlan, request: Request, now: float) -> DrillVm:
+    more = [plan.warnings.get(item.origin), recovery_point.clock_warning(item.recovery_point, now)]
+    return DrillVm(
+        origin=item.origin,
+        name=item.record.name,
+        site=item.envelope.site,
+        vm=item.record.vm_id,
+        recovery_point=item.recovery_point,
+        age_s=recovery_point.age_s(item.recovery_point, now),
+        starts=start_order.wants_start(item, request) and item.origin not in plan.left_out,
+        disks=tuple(image.name for image in item.images),
+        left_out=plan.left_out.get(item.origin, ""),
+        warnings=(*item.warnings, *(text for text in more if text)),
+    )
 
 
 class Drill:
@@ -147,7 +143,7 @@ class Drill:
         self,
         pool: Pool,
         target: Datastore,
-        request: FailoverRequest,
+        request: Request,
         checks: Checks,
         running: Running,
         stack: ExitStack,
@@ -168,9 +164,7 @@ class Drill:
         self.seen = _look(self.pool, self.target, self.frontend)
         facts = self.seen.facts
         self.plan = drill_plan.plan_drill(facts, self.request)
-        self.running.begin(
-            describe_drill(self.plan, facts, self.request, self.running.began), self.plan.refusal
-        )
+        self.running.begin(describe_drill(self.plan, facts, self.request, self.running.began))
         self.items = {item.origin: item for item in self.plan.vms}
         self.images = {image.name: image for image in facts.images}
         self.outcome.failed.update(self.plan.left_out)
@@ -243,7 +237,7 @@ class Drill:
         return f"image {self.registered[name]}"
 
     def _create(self, origin: str) -> str:
-        network = self.seen.site.networks[self.target.settings.drill_network]
+        network = self.seen.site.counterparts.networks[self.target.settings.drill_network]
         vm_id = drill_vms.create_drill_vm(
             self.seen.site, self.evidence.tag, self.items[origin], self.registered, network
         )
@@ -306,12 +300,9 @@ class Drill:
         text += f". Its VMs stand until onedr drill cleanup {self.target.name}; report: {kept.html}."
         if reasons:
             self.outcome.failed.setdefault("the drill", "; ".join(reasons))
-        return self.running.end(
-            State.STANDBY,
-            "PARTIAL" if reasons else "DONE",
+        verdict = VerdictEvent(
             text,
-            self.label,
-            warnings={self.label(item): texts for item, texts in self.seen.site.warnings.items()},
+            warnings={self.label(item): tuple(texts) for item, texts in self.seen.site.warnings.items()},
             vms=dict(evidence.vm_ids),
             drill=result,
             rto_s=rto_s,
@@ -319,6 +310,7 @@ class Drill:
             page=str(kept.html),
             sha256=kept.digest,
         )
+        return self.running.end(State.STANDBY, "PARTIAL" if reasons else "DONE", verdict, self.label)
 
     def _described(self) -> drill_report.DrillRun:
         return drill_report.DrillRun(

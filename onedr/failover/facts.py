@@ -1,4 +1,6 @@
-"""What a run is made of: facts, a request, and ordered steps (DESIGN §6). Data only."""
+"""What a run is made of: facts, a request, and ordered steps (docs/design.md, "Rules of failover"). Data
+only.
+"""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -10,16 +12,6 @@ from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
 from onedr.runs.steps import Step
-
-
-@dataclass(frozen=True)
-class FailoverRequest:
-    """What the operator asked for. `vms`: names or ids at the peer; empty means all."""
-
-    confirm: str = ""
-    vms: tuple[str, ...] = ()
-    start: bool = True
-    only_planned: bool = False  # refuse rather than lose anything
 
 
 @dataclass(frozen=True)

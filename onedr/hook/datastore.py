@@ -5,13 +5,14 @@ import sys
 
 from lxml import etree
 
+from onedr.driver import start_action
 from onedr.hook import payload
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, RefusedError
 from onedr.opennebula import datastores
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock
-from onedr.runs import request as runs_request
+from onedr.runs.request import Request
 
 
 def main(_: list[str]) -> str:
@@ -34,7 +35,9 @@ def main(_: list[str]) -> str:
 
 
 def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
-    """One datastore as the API shows it. The event's own text is never trusted (ONED-FACTS §1.4)."""
+    """One datastore as the API shows it. The event's own text is never trusted (docs/opennebula-facts.md
+    O22).
+    """
     pairs = attributes(element)
     if element.findtext("DS_MAD") != datastores.DRIVER:
         return "not a datastore of ours"
@@ -43,12 +46,12 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     try:
         datastore = datastores.from_element(element)
         if verb:
-            by = f"who may manage the datastore of {element.findtext('UNAME')}"  # the API tells no more
-            request = runs_request.Request(
+            by = f"a manager of {element.findtext('UNAME')}'s datastore"  # the API tells no more
+            request = Request(
                 verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION"
             )
             _clear(frontend, datastore_id)
-            runs_request.start_detached(element, request)
+            start_action.start_detached(element, request)
             return f"started {verb}"
     except (InputError, RefusedError) as error:
         _clear(frontend, datastore_id, str(error), template.get(pairs, "DR_MESSAGE"))

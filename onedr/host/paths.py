@@ -1,5 +1,5 @@
-"""Where an OpenNebula front-end keeps things: self-contained below ONE_LOCATION, else system-wide (ONED-
-FACTS head).
+"""Where an OpenNebula front-end keeps things: self-contained below ONE_LOCATION, else system-wide
+(docs/opennebula-facts.md O32).
 """
 from __future__ import annotations
 
@@ -28,8 +28,14 @@ class Places(NamedTuple):
 
     @property
     def state(self) -> Path:
-        """OneDR's own files (run logs): never /tmp (P50)."""
+        """OneDR's own files, never in /tmp."""
         return self.var / "onedr"
+
+    @property
+    def log(self) -> Path:
+        """OneDR's log, where OpenNebula has its own: /var/log/one, or below ONE_LOCATION."""
+        folder = Path("/var/log/one") if self.etc == Path("/etc/one") else self.state
+        return folder / "onedr.log"
 
     @property
     def record_key(self) -> Path:

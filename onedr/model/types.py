@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from enum import Enum
 
 MIB = 1024 * 1024
-INDEX_STRIDE = 1_000_000_000  # image ids of site n begin at n times this (DESIGN §3, P42)
+# image ids of site n begin at n times this (docs/design.md, "Names and site indexes")
+INDEX_STRIDE = 1_000_000_000
 
 
 class Mode(str, Enum):
-    """How RBD mirrors an image (CEPH-FACTS §0 says what each is good for)."""
+    """How RBD mirrors an image (docs/design.md, "Modes of mirroring")."""
 
     JOURNAL = "JOURNAL"
     SNAPSHOT = "SNAPSHOT"
 
 
 class Role(str, Enum):
-    """The part a datastore plays at this site (DESIGN §1)."""
+    """The part a datastore plays at this site (docs/design.md, "Words")."""
 
     PRIMARY = "primary"
     SECONDARY = "secondary"
@@ -24,7 +25,7 @@ class Role(str, Enum):
 
 
 class State(str, Enum):
-    """Named states of a datastore, shown in DR_STATE (DESIGN §6)."""
+    """Named states of a datastore, shown in DR_STATE (docs/states.md)."""
 
     UNPROTECTED = "UNPROTECTED"
     PROTECTING = "PROTECTING"
@@ -63,7 +64,7 @@ class CephAccess:
 
 @dataclass(frozen=True)
 class Settings:
-    """The DR_ attributes of a datastore, validated (see policy.settings)."""
+    """The DR_ attributes of a datastore, validated (see model.settings)."""
 
     protect: bool = False
     mode: Mode = Mode.JOURNAL
@@ -73,6 +74,7 @@ class Settings:
     site: str = ""
     site_index: int = 0
     network_map: tuple[tuple[str, str], ...] = ()
+    security_group_map: tuple[tuple[str, str], ...] = ()
     keep_s: int = 7 * 86400  # how long divergent copies are kept
     delay_s: int = 0  # after a priority group runs, before the next starts
     peer_datastore: str = ""  # name of this datastore at the peer; empty: the same

@@ -1,6 +1,6 @@
 """`onedr setup`: look, plan, change, read back. It may be run again at any time.
 
-What is going to be changed is noted in the cluster first (ops.setup_ledger), so that a run that dies is gone
+What is going to be changed is noted in the cluster first (pairing.undo_log), so that a run that dies is gone
 on with, or taken back. A run needs no datastore: `onedr setup --pool` works before OpenNebula knows of the
 pool.
 """
@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from onedr.ceph import admin as ceph_admin
 from onedr.ceph import pool_mirroring
 from onedr.ceph.admin import Admin, Cluster
+from onedr.host import log
 from onedr.model.errors import OneDRError, PartialError, RefusedError, StorageError
 from onedr.model.types import CephAccess, Mode
 from onedr.opennebula.datastores import Datastore
@@ -28,8 +28,9 @@ from onedr.pairing.apply import ChangeApplier
 from onedr.pairing.join import JoinSession
 from onedr.pairing.plan import Change, ChangeKind, DesiredState, PairingFacts, PairingPlan, Recorded
 from onedr.pairing.undo_log import UndoLog
+from onedr.runs.events import ChangeEvent, Event, NoteEvent, VerdictEvent
+from onedr.runs.plan_events import ChangeShown, PairingPlanEvent
 
-Event = dict[str, Any]
 _STARTS_S = 60
 
 
@@ -60,7 +61,7 @@ def run_setup(asked: SetupRequest) -> Iterator[Event]:
         ledger = undo_log.load_undo_log(cluster)
         facts, guest = pairing_collect.gather(cluster, asked.admin.conf, asked.wish, ledger, asked.join)
         plan = pairing_plan.plan_setup(facts, asked.wish)
-        yield told(plan, asked.dry_run, asked.wish.pool)
+        yield describe_pairing(plan, "setup", asked.dry_run, asked.wish.pool)
         if plan.refusals:
             raise RefusedError(" ".join(plan.refusals))
         if asked.dry_run:
@@ -71,16 +72,15 @@ def run_setup(asked: SetupRequest) -> Iterator[Event]:
         if pool_mirroring.pool_peers(cluster, asked.wish.pool) and asked.probe:
             started = any(change.kind is ChangeKind.DAEMON for change in plan.changes)
             for event in _verify(asked, _reporting(cluster, started)):
-                unproven += [event["text"]] if event["level"] == "unproven" else []
+                unproven += [event.text] if event.level == "unproven" else []
                 yield event
         site = asked.wish.site or facts.site or ""
-        yield {
-            "event": "verdict",
-            "message": _verdict(plan, asked, facts, site),
-            "changed": len(plan.changes),
-        }
+        yield VerdictEvent(_verdict(plan, asked, facts, site), changed=len(plan.changes))
         if unproven:
-            raise PartialError(f"Set up, but: {' '.join(unproven)} Run it again when the cause is gone.")
+            raise PartialError(
+                f"Setup finished, but verification failed: {' '.join(unproven)} Fix the cause and run "
+                "onedr setup again."
+            )
 
 
 def _reporting(cluster: Cluster, started: bool) -> list[str]:
@@ -91,14 +91,14 @@ def _reporting(cluster: Cluster, started: bool) -> list[str]:
     return found
 
 
-def _verify(asked: SetupRequest, running: Sequence[str]) -> Iterator[Event]:
+def _verify(asked: SetupRequest, running: Sequence[str]) -> Iterator[NoteEvent]:
     """As the datastore's user: so its rights are tried too."""
     if not running:
         text = (
             "It is not proven yet that it mirrors: rbd-mirror does not run here. When it does: onedr setup "
             "again."
         )
-        yield {"event": "note", "level": "warning", "text": text}
+        yield NoteEvent("warning", text)
         return
     wish = asked.wish
     access = CephAccess(wish.pool, wish.user or asked.admin.user, asked.admin.conf, wish.keyfile)
@@ -133,23 +133,19 @@ def _clear(cluster: Cluster, ledger: UndoLog) -> None:
         ledger.save(cluster)
 
 
-def told(plan: PairingPlan, dry_run: bool, pool: str) -> Event:
-    """The event that shows a plan."""
-    steps = [{**step(each), "cost": each.cost} for each in plan.changes]
-    refusals, notes = list(plan.refusals), list(plan.notes)
-    return {
-        "event": "plan",
-        "pool": pool,
-        "dry_run": dry_run,
-        "refusals": refusals,
-        "steps": steps,
-        "notes": notes,
-    }
+def describe_pairing(plan: PairingPlan, verb: str, dry_run: bool, pool: str) -> PairingPlanEvent:
+    """The plan as an event."""
+    steps = tuple(
+        ChangeShown(change.kind.value, change.text, change.now, change.then, change.cost)
+        for change in plan.changes
+    )
+    return PairingPlanEvent(pool, verb, dry_run, tuple(plan.refusals), tuple(plan.notes), steps)
 
 
-def step(change: Change) -> Event:
-    """A change as part of an event."""
-    return {"kind": change.kind.value, "text": change.text, "now": change.now, "then": change.then}
+def change_made(change: Change) -> ChangeEvent:
+    """A change that was made and read back, as an event; logged too."""
+    log.info(f"{change.text}: {change.then}")
+    return ChangeEvent(change.kind.value, change.text, change.now, change.then)
 
 
 def _verdict(plan: PairingPlan, asked: SetupRequest, facts: PairingFacts, site: str) -> str:
@@ -198,7 +194,7 @@ class _Run:
                     self._take_back(done, before)
                 raise
             done.append(change)
-            yield {"event": "step", **step(change)}
+            yield change_made(change)
         noted = {(each.kind, each.key) for each in self.ledger.changes}
         self.ledger.settle(
             {name: self.hands.read(*name) for change in done if (name := (change.kind, change.key)) in noted}

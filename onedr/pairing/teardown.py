@@ -22,8 +22,8 @@ from onedr.pairing import run as pairing_run
 from onedr.pairing import teardown_plan, undo_log
 from onedr.pairing.apply import ChangeApplier
 from onedr.pairing.plan import PairingPlan
-from onedr.pairing.run import Event
 from onedr.pairing.undo_log import UndoLog
+from onedr.runs.events import Event, VerdictEvent
 
 
 def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
@@ -44,7 +44,7 @@ def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
         here = [each for each in ledger.changes if not each.host or each.host == host]
         current = {(each.kind, each.key): hands.read(each.kind, each.key) for each in here}
         plan = teardown_plan.undo(ledger.changes, current, pool, host, _in_use())
-        yield pairing_run.told(plan, dry_run, pool)
+        yield pairing_run.describe_pairing(plan, "teardown", dry_run, pool)
         if dry_run:
             return
         yield from _undo(cluster, ledger, hands, plan, pool)
@@ -58,7 +58,7 @@ def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
             f"{len(plan.changes)} change(s) taken back.{more} The other site has its own: onedr teardown "
             "there."
         )
-        yield {"event": "verdict", "message": text, "changed": len(plan.changes)}
+        yield VerdictEvent(text, changed=len(plan.changes))
 
 
 def _undo(
@@ -70,7 +70,7 @@ def _undo(
     for change in plan.changes:
         hands.write(change)
         pairing_run.read_back(hands, change)
-        yield {"event": "step", **pairing_run.step(change)}
+        yield pairing_run.change_made(change)
     if pool_mirroring.application(cluster, pool) is not None:
         probe_results.forget_results(Pool(cluster.rados, cluster.pool(pool), CephAccess(pool)))
     ledger.changes = teardown_plan.left(ledger.changes, pool, socket.gethostname())

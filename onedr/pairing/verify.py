@@ -5,7 +5,6 @@ Small images travel there and back as the datastore's own user, then every check
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import rados
 import rbd
@@ -17,11 +16,10 @@ from onedr.model.errors import OneDRError, StorageError
 from onedr.model.records import ProbeResult
 from onedr.model.types import CephAccess, Mode, Settings
 from onedr.opennebula.datastores import Datastore
+from onedr.runs.events import NoteEvent
 
-Event = dict[str, Any]
 
-
-def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Iterator[Event]:
+def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Iterator[NoteEvent]:
     """Notes of what was seen, of level ok, warning, problem, or unproven: then it was not shown that it
     mirrors.
 
@@ -32,26 +30,23 @@ def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Itera
         with connection.connect(access) as pool:
             proof = probe_results.last_result(pool).get(mode)
             if proof is None or set(cluster_info.releases(pool)) - set(proof.releases):
-                yield _note("ok", "Small images travel to the other site and back now; up to some minutes.")
+                text = "Small test images are replicated to the other site and back; this may take minutes."
+                yield NoteEvent("ok", text)
                 proof = probe.run_probe(pool, datastore.settings if datastore else Settings(), mode)
             yield from _said(proof)
     except (OneDRError, rados.Error, rbd.Error) as error:
-        yield _note("unproven", f"It is not proven that it mirrors: {StorageError(str(error))}")
+        yield NoteEvent("unproven", f"It is not proven that it mirrors: {StorageError(str(error))}")
     if datastore is not None and datastore.settings.protect:
         for finding in check_run.check(datastore):
             if finding.level.value != "ok":
-                yield _note(
+                yield NoteEvent(
                     finding.level.value, f"{finding.text}{f' -> {finding.todo}' if finding.todo else ''}"
                 )
 
 
-def _note(level: str, text: str) -> Event:
-    return {"event": "note", "level": level, "text": text}
-
-
-def _said(proof: ProbeResult) -> Iterator[Event]:
+def _said(proof: ProbeResult) -> Iterator[NoteEvent]:
     if proof.why:
-        yield _note("unproven", f"The probe ended before its end: {proof.why}")
+        yield NoteEvent("unproven", f"The probe ended before its end: {proof.why}")
     told = (
         ("an image arrives at the other site", proof.arrives, "unproven"),
         ("it comes back after a change of roles", proof.returns, "unproven"),
@@ -60,4 +55,4 @@ def _said(proof: ProbeResult) -> Iterator[Event]:
     )
     for text, good, bad in told:
         answer = "not known" if good is None else "yes" if good else "NO"
-        yield _note("ok" if good else bad, f"Probe, {proof.mode.value} mode: {text}: {answer}")
+        yield NoteEvent("ok" if good else bad, f"Probe, {proof.mode.value} mode: {text}: {answer}")

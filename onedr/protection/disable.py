@@ -15,17 +15,31 @@ from onedr.ceph import connection, parallel
 from onedr.ceph.connection import Pool
 from onedr.model import settings as model_settings
 from onedr.model import template
-from onedr.model.errors import FrontEndError, OneDRError, RefusedError, StorageError
+from onedr.model.errors import (
+    FrontEndError,
+    OneDRError,
+    PlanRefusedError,
+    RefusedError,
+    RunInProgressError,
+    StorageError,
+)
 from onedr.model.types import PeerState, Settings
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import contents, disable_plan, enable_plan, keeper_lock
 from onedr.protection.disable_plan import DisableFacts
-from onedr.protection.enable import ConversionOutcome, Emit, datastore_facts, describe_conversion
+from onedr.protection.enable import (
+    ConversionOutcome,
+    conversion_verdict,
+    datastore_facts,
+    describe_conversion,
+)
 from onedr.protection.enable_plan import DRIVER, STOCK, ConversionItem, ConversionPlan
 from onedr.replication import peer_ceph, peer_copies, site_info
 from onedr.runs import journal
 from onedr.runs import lease as runs_lease
+from onedr.runs.events import Emit, ItemEvent
+from onedr.runs.request import Request
 
 _STRIP_LIMIT_S = 120
 _STRIP_THREADS = 32
@@ -36,7 +50,7 @@ _PAUSE_S = 0.3
 
 
 def disable(
-    datastore_id: int, confirm: str, dry_run: bool, emit: Emit, frontend: FrontEnd
+    datastore_id: int, request: Request, emit: Emit, frontend: FrontEnd
 ) -> ConversionOutcome | None:
     """Make a datastore stock again. Events go to `emit`; returns None after a dry run.
 
@@ -47,12 +61,13 @@ def disable(
     if refusals:
         raise RefusedError(" ".join(refusals))
     with connection.connect(ceph_access(attributes(element))) as pool:
-        if dry_run:
+        if request.dry_run:
             _refuse_while_running(pool)
-            _planned(pool, datastore_id, confirm, True, emit, frontend)
+            _planned(pool, datastore_id, request, emit, frontend)
             return None
-        with journal.Run(pool, "disable"):  # whoever runs at the peer holds this site's lease too
-            plan = _planned(pool, datastore_id, confirm, False, emit, frontend)
+        # whoever runs at the peer holds this site's lease too
+        with journal.Run(pool, "disable", by=request.by):
+            plan = _planned(pool, datastore_id, request, emit, frontend)
             outcome = _Disable(pool, datastore_id, plan, emit, frontend).execute()
         if not outcome.failed:
             _forget_runs(pool, frontend)
@@ -60,7 +75,7 @@ def disable(
 
 
 def _planned(
-    pool: Pool, datastore_id: int, confirm: str, dry_run: bool, emit: Emit, frontend: FrontEnd
+    pool: Pool, datastore_id: int, request: Request, emit: Emit, frontend: FrontEnd
 ) -> ConversionPlan:
     element = frontend.datastore(datastore_id)
     datastore = datastore_facts(element)
@@ -72,17 +87,17 @@ def _planned(
     plan = disable_plan.disable_plan(
         DisableFacts(
             datastore,
-            confirm,
-            dry_run,
+            request.confirm,
+            request.dry_run,
             tuple(_with_copy(item, seen) for item in items),
             contents.vms(datastore_id, frontend),
-            interrupted=str(last["verb"]) if last is not None and last["result"] == "RUNNING" else "",
+            interrupted=last.verb if last is not None and last.interrupted else "",
             peer_proven=seen.proven,
         )
     )
-    emit(describe_conversion(plan, datastore.name))
+    emit(describe_conversion(plan, datastore.name, request.verb))
     if plan.refusals:
-        raise RefusedError(" ".join(plan.refusals))
+        raise PlanRefusedError(" ".join(plan.refusals))
     return plan
 
 
@@ -96,7 +111,7 @@ def _settings(datastore: enable_plan.DatastoreFacts) -> Settings:
 def _refuse_while_running(pool: Pool) -> None:
     lease = runs_lease.in_force(pool)
     if lease is not None:
-        raise RefusedError(
+        raise RunInProgressError(
             f"Another run is in progress on this datastore: {runs_lease.describe(lease)}. Wait for it."
         )
 
@@ -136,6 +151,7 @@ class _Disable:
         self.done: set[str] = set()
         self.settings = _settings(datastore_facts(frontend.datastore(datastore_id)))
         self.total = len(plan.to_act())
+        self.pause = keeper_lock.KeeperPause(datastore_id)
         self.left = {
             verdict.item.label: verdict.reason for verdict in plan.verdicts if verdict.what == "leave"
         }
@@ -150,7 +166,7 @@ class _Disable:
             if not self.failed:
                 self._clean_attributes()
         finally:
-            keeper_lock.resume_keeper(self.datastore_id)
+            self.pause.release()
         return self._finish()
 
     def _to_stock(self) -> None:
@@ -171,7 +187,7 @@ class _Disable:
             raise StorageError("oned accepted the update, but the drivers did not change; see oned.log.")
         end = time.monotonic() + _KEEPER_LIMIT_S
         # finding the place taken tells the keeper nothing:
-        while not keeper_lock.pause_keeper(self.datastore_id):
+        while not self.pause.take():
             keeper_lock.wake_keeper(self.datastore_id)  # this does, and it ends when it reads DR_PROTECT=NO
             if time.monotonic() > end:
                 raise OneDRError(
@@ -201,14 +217,14 @@ class _Disable:
         return failed
 
     def _strip(self, items: dict[str, ConversionItem], name: str) -> None:
-        event = {"event": "item", "name": name, "label": items[name].label, "total": self.total}
+        label = items[name].label
         try:
             contents.strip(self.pool, name)
         except (OneDRError, rados.Error, rbd.Error) as error:
-            self.emit({**event, "result": "failed", "detail": str(error), "number": len(self.done)})
+            self.emit(ItemEvent(name, label, "failed", str(error), len(self.done), self.total))
             raise
-        self.done.add(items[name].label)
-        self.emit({**event, "result": "done", "detail": "stock again", "number": len(self.done)})
+        self.done.add(label)
+        self.emit(ItemEvent(name, label, "done", "stock again", len(self.done), self.total))
 
     def _remaining(self) -> list[ConversionItem]:
         """What still carries something, of the datastore as it is now."""
@@ -240,8 +256,8 @@ class _Disable:
         self.waiting = {names[name]: why for name in left}
 
     def _clean_attributes(self) -> None:
-        """Removing an attribute takes a replacing update, which must bring all others along (ONED-FACTS
-        §1.7).
+        """Removing an attribute takes a replacing update, which must bring all others along
+        (docs/opennebula-facts.md O5).
         """
         found = datastore_facts(self.frontend.datastore(self.datastore_id))
         site_info.withdraw_site_info(self.pool, found.name)
@@ -268,15 +284,6 @@ class _Disable:
             )
         else:
             text += " The datastore is a stock Ceph datastore."
-        self.emit(
-            {
-                "event": "verdict",
-                "message": text,
-                "done": sorted(self.done),
-                "waiting": self.waiting,
-                "failed": self.failed,
-                "left_out": self.left,
-                "warnings": list(self.plan.warnings),
-            }
-        )
+        done = dict.fromkeys(self.done, "stock again")
+        self.emit(conversion_verdict(text, done, self.failed, self.waiting, self.left, self.plan))
         return ConversionOutcome(text, self.failed, self.waiting)

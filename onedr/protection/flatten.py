@@ -21,6 +21,7 @@ import rbd
 from onedr.ceph import images, mirroring, space
 from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
+from onedr.host import log, threads
 from onedr.model.errors import OneDRError, StorageError
 from onedr.model.types import PeerState, Settings
 from onedr.replication import peer_ceph
@@ -91,9 +92,7 @@ class Queue:
         if not self._place.take():
             return
         for _ in range(min(waiting, self._at_once - len(self._threads))):
-            thread = threading.Thread(target=self._work_off, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._threads.append(threads.start(self._work_off))
 
     def _work_off(self) -> None:
         while True:
@@ -129,7 +128,8 @@ class Queue:
         except (rados.Error, rbd.Error) as error:
             return f"cannot be flattened: Ceph: {error}"
         except Exception as error:  # noqa: BLE001 becomes this item's result; a lost thread would be a lost place
-            return f"cannot be flattened: unexpected {type(error).__name__}: {error}"
+            log.exception(f"flattening {name}")
+            return f"cannot be flattened: unexpected {type(error).__name__}: {error}; see {log.path()}"
         return None
 
     @property
@@ -210,7 +210,7 @@ class Flattener:
 
     @contextmanager
     def _room(self, name: str, image: rbd.Image, parent: tuple[str, str, str]) -> Iterator[None]:
-        """Both sites must have room for what the parent holds (P27); what others were promised counts as
+        """Both sites must have room for what the parent holds; what others were promised counts as
         used.
         """
         need = space.held(self._pool, parent, int(image.overlap()))

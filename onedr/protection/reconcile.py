@@ -1,14 +1,13 @@
-"""Repair what events missed: compare what oned knows, what Ceph holds and what the records say (DESIGN §4,
-P40).
+"""Repair what events missed: compare what oned knows, what Ceph holds and what the records say
+(docs/design.md, "Events are hints").
 """
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import rados
 import rbd
@@ -39,6 +38,7 @@ from onedr.replication.mirror_image import (
     note_problem,
     sign_identity,
 )
+from onedr.runs.answer_events import ReconcileEvent
 
 _USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
 _IGNORED_VMS = ("DONE", "CLONING", "CLONING_FAILURE")
@@ -66,9 +66,14 @@ class Report:
     held: list[str] = field(default_factory=list)  # VMs on such
     expired: list[str] = field(default_factory=list)  # kept copies that went to the trash
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "mirrored": sorted(self.mirrored), "in_use": sorted(self.in_use)}
+    def as_event(self) -> ReconcileEvent:
+        """For people and programs."""
+        return ReconcileEvent(
+            recorded=tuple(self.recorded), protected=tuple(self.protected), waiting=self.waiting,
+            failed=self.failed, mirrored=tuple(sorted(self.mirrored)), in_use=tuple(sorted(self.in_use)),
+            awaiting=self.awaiting, to_flatten=tuple(self.to_flatten), flattened=tuple(self.flattened),
+            demoted=tuple(self.demoted), held=tuple(self.held), expired=tuple(self.expired),
+        )
 
 
 def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
@@ -185,7 +190,9 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
 
 
 def _schedule(pool: Pool, datastore: Datastore, report: Report) -> None:
-    """A schedule lives in one cluster: what was taken over from the peer has none here yet (P29)."""
+    """A schedule lives in one cluster: what was taken over from the peer has none here yet
+    (docs/ceph-facts.md C35).
+    """
     if datastore.settings.mode is not Mode.SNAPSHOT or not report.mirrored:
         return
     for name in sorted(report.mirrored - mirroring.scheduled(pool)):

@@ -26,7 +26,8 @@ from onedr.replication.peer_copies import Copies
 from onedr.runs import journal
 from onedr.runs import lease as runs_lease
 from onedr.runs import state as runs_state
-from onedr.runs.lease import describe
+from onedr.runs.answer_events import StatusDisk, StatusEvent, StatusRun, StatusVm, UnprotectedItem
+from onedr.runs.events import PeerShown
 from onedr.runs.lease_watch import Lease
 from onedr.runs.state import ImageState, StateVerdict
 
@@ -45,36 +46,33 @@ class View:
     lease: Lease | None = None  # of the run in progress, this site's or the other's
 
 
-def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
+def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
     """The status as an event (see docs/status.md for its fields)."""
     with connection.connect(datastore.access) as pool:
         seen = view(pool, datastore, frontend)
         fsid = pool.fsid()
     now = time.time()
     found = seen.verdict
-    return {
-        "event": "status",
-        "datastore": datastore.name,
-        "state": found.state.value,
-        "code": found.code,
-        "role": found.role.value,
-        "message": found.message,
-        "protected": found.safe,
-        "total": found.total,
-        "mode": datastore.settings.mode.value,
-        "peer": {
-            "state": seen.copies.sight.peer.value,
-            "detail": seen.copies.sight.detail,
-            "proven": seen.copies.proven,
-        },
-        "vms": _vms(seen, fsid, now),
-        "disks": [_disk(fact, seen, now) for fact in seen.facts],
-        **_came_back(seen),
-        "run": _run(seen.lease, fsid),
-        "unprotected": [
-            {"name": name, "reason": reason} for name, reason in sorted(seen.unprotected.items())
-        ],
-    }
+    stale, only_here = _came_back(seen)
+    return StatusEvent(
+        datastore=datastore.name,
+        state=found.state.value,
+        code=found.code,
+        role=found.role.value,
+        message=found.message,
+        protected=found.safe,
+        total=found.total,
+        mode=datastore.settings.mode.value,
+        peer=PeerShown(
+            seen.copies.sight.detail, seen.copies.sight.peer.value, proven=seen.copies.proven
+        ),
+        vms=tuple(_vms(seen, fsid, now)),
+        disks=tuple(_disk(fact, seen, now) for fact in seen.facts),
+        stale=stale,
+        only_here=only_here,
+        unprotected=tuple(UnprotectedItem(*each) for each in sorted(seen.unprotected.items())),
+        run=_run(seen.lease, fsid),
+    )
 
 
 def view(
@@ -101,18 +99,18 @@ def view(
     running = own is not None and own.verb not in enable_plan.VERBS
     moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
     died = (
-        [] if running else [run for run in (moved, newest) if run is not None and run["result"] == "RUNNING"]
+        [] if running else [run for run in (moved, newest) if run is not None and run.interrupted]
     )
     interrupted = bool(died)
-    verb = own.verb if own is not None and running else str(died[0]["verb"]) if died else ""
-    took_over = str(moved["message"]) if moved and moved["result"] in ("DONE", "PARTIAL") else ""
+    verb = own.verb if own is not None and running else died[0].verb if died else ""
+    took_over = moved.message if moved and moved.result in ("DONE", "PARTIAL") else ""
     judged = runs_state.judge_state(
         datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over
     )
     if (
         newest
-        and newest["verb"] == "drill"
-        and newest["result"] in ("DONE", "PARTIAL")
+        and newest.verb == "drill"
+        and newest.result in ("DONE", "PARTIAL")
         and judged.state is State.STANDBY
     ):
         judged = replace(
@@ -166,26 +164,26 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
     )
 
 
-def _run(lease: Lease | None, fsid: str) -> dict[str, Any] | None:
-    """The run in progress, for people: also the other site's, which holds the lease here."""
+def _run(lease: Lease | None, fsid: str) -> StatusRun | None:
+    """The run in progress: also the other site's, which holds the lease here."""
     if lease is None:
         return None
-    return {
-        "verb": lease.verb, "run": lease.run, "by": lease.by, "host": lease.host, "site": lease.site,
-        "datastore": lease.datastore, "began": lease.began, "here": lease.home in ("", fsid),
-        "text": describe(lease),
-    }
+    return StatusRun(
+        verb=lease.verb, run=lease.run, by=lease.by, host=lease.host, site=lease.site,
+        datastore=lease.datastore, began=lease.began, here=lease.home in ("", fsid),
+        text=runs_lease.describe(lease),
+    )
 
 
-def _came_back(seen: View) -> dict[str, list[str]]:
+def _came_back(seen: View) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Of a site that came back: images that the peer took over, and those it never did.
 
     Empty for any other site.
     """
-    stale = [item.name for item in seen.items if item.stale]
+    stale = tuple(item.name for item in seen.items if item.stale)
     own = (Returned.ONLY_HERE, Returned.MINE)
-    only_here = [fact.name for fact in seen.facts if fact.mode and judged(fact, seen.copies) in own]
-    return {"stale": stale, "only_here": only_here if stale else []}
+    only_here = tuple(fact.name for fact in seen.facts if fact.mode and judged(fact, seen.copies) in own)
+    return stale, only_here if stale else ()
 
 
 def judged(fact: ImageFacts, seen: Copies) -> Returned:
@@ -247,7 +245,7 @@ def _why(
     return {name: "; ".join(fact.problems) or "mirroring has not begun; onedr reconcile begins it"}
 
 
-def _vms(seen: View, fsid: str, now: float) -> list[dict[str, Any]]:
+def _vms(seen: View, fsid: str, now: float) -> list[StatusVm]:
     """The peer's VMs that could start here, and this site's own, from the records on the images."""
     listed = []
     for own in (False, True):
@@ -255,18 +253,18 @@ def _vms(seen: View, fsid: str, now: float) -> list[dict[str, Any]]:
             points = [point_of(image, seen) for image in item.images]
             point = None if not points or None in points else min(points)  # type: ignore[type-var]
             listed.append(
-                {
-                    "name": item.record.name,
-                    "vm": item.record.vm_id,
-                    "site": item.envelope.site,
-                    "here": own,
-                    "state": item.record.state,
-                    "disks": [image.name for image in item.images],
-                    "recovery_point": point,
-                    "age_s": _tenths(recovery_point.age_s(point, now)),
-                    "obstacles": list(item.obstacles) if not own else [],
-                    "warnings": [*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])],
-                }
+                StatusVm(
+                    name=item.record.name,
+                    vm=item.record.vm_id,
+                    site=item.envelope.site,
+                    here=own,
+                    state=item.record.state,
+                    disks=tuple(image.name for image in item.images),
+                    recovery_point=point,
+                    age_s=_tenths(recovery_point.age_s(point, now)),
+                    obstacles=() if own else tuple(item.obstacles),
+                    warnings=(*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])),
+                )
             )
     return listed
 
@@ -285,14 +283,14 @@ def point_of(image: ImageFacts, seen: View) -> float | None:
     return copy.recovery_point if copy else None
 
 
-def _disk(fact: ImageFacts, seen: View, now: float) -> dict[str, Any]:
+def _disk(fact: ImageFacts, seen: View, now: float) -> StatusDisk:
     point = point_of(fact, seen)
     copy = seen.copies.by_name.get(fact.name)
     owner = fact.vm.body if fact.vm else None
-    return {
-        "name": fact.name, "size": fact.size, "mode": fact.mode.value if fact.mode else None,
-        "role": "primary" if fact.primary else "secondary",
-        "complete": fact.complete if not fact.primary else bool(copy and copy.complete),
-        "recovery_point": point, "age_s": _tenths(recovery_point.age_s(point, now)),
-        "vm": owner.vm_id if isinstance(owner, VmRecord) else None, "problems": list(fact.problems),
-    }
+    return StatusDisk(
+        name=fact.name, size=fact.size, mode=fact.mode.value if fact.mode else None,
+        role="primary" if fact.primary else "secondary",
+        complete=fact.complete if not fact.primary else bool(copy and copy.complete),
+        recovery_point=point, age_s=_tenths(recovery_point.age_s(point, now)),
+        vm=owner.vm_id if isinstance(owner, VmRecord) else None, problems=tuple(fact.problems),
+    )

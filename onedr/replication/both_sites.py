@@ -13,8 +13,11 @@ from onedr.runs import journal
 
 
 @contextmanager
-def begin_run(pool: Pool, settings: Settings, verb: str, datastore: str = "") -> Iterator[journal.Run]:
-    """The run, which holds the lease as long as the context lasts. `datastore`: its name, for people.
+def begin_run(
+    pool: Pool, settings: Settings, verb: str, datastore: str = "", by: str = ""
+) -> Iterator[journal.Run]:
+    """The run, which holds the lease as long as the context lasts. `datastore`: its name; `by`: who asked for
+    it; both for people.
 
     Its `alone` says why the lease is held here only; empty when it is held at both sites. Raises
     RunInProgressError when another run is in progress at either.
@@ -22,7 +25,8 @@ def begin_run(pool: Pool, settings: Settings, verb: str, datastore: str = "") ->
     with ExitStack() as stack:
         peer, alone = _open_peer(stack, pool, settings)
         site = settings.site or pool.fsid()[:8]
-        yield stack.enter_context(journal.Run(pool, verb, peer, alone, site=site, datastore=datastore))
+        run = journal.Run(pool, verb, peer, alone, site=site, datastore=datastore, by=by)
+        yield stack.enter_context(run)
 
 
 def _open_peer(stack: ExitStack, pool: Pool, settings: Settings) -> tuple[Pool | None, str]:

@@ -11,7 +11,7 @@ import rbd
 
 from onedr.ceph import connection, mirroring, monitor_ping
 from onedr.ceph.connection import Pool
-from onedr.model.errors import OneDRError, StorageError
+from onedr.model.errors import OneDRError, PeerUnreachableError
 from onedr.model.types import CephAccess, PeerState, Settings
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ def open_peer(sight: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_
     try:
         cluster = mirroring.connect_peer(sight.mon_host, str(sight.key), LIMIT_S, operation_limit_s)
     except rados.Error as error:
-        raise StorageError(f"The peer's Ceph at {sight.mon_host} does not let us in: {error}") from error
+        raise PeerUnreachableError(f"The peer's Ceph at {sight.mon_host} refuses access: {error}") from error
     try:
         with cluster.open_ioctx(pool_name) as io:
             yield Pool(cluster, io, CephAccess(pool_name))
     except rados.Error as error:
-        raise StorageError(f"The peer's Ceph at {sight.mon_host}: {error}") from error
+        raise PeerUnreachableError(f"The peer's Ceph at {sight.mon_host}: {error}") from error
     finally:
         cluster.shutdown()
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from typing import Any
 
 import rados
 
@@ -17,6 +16,7 @@ from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.model.errors import RunStoppedError
 from onedr.runs import lease as runs_lease
+from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease import HeldLease, Times
 
 _RUN = "run."
@@ -31,12 +31,12 @@ class Run:
 
     def __init__(
         self, pool: Pool, verb: str, peer: Pool | None = None, alone: str = "", *, site: str = "",
-        datastore: str = "", times: Times = runs_lease.TIMES,
+        datastore: str = "", by: str = "", times: Times = runs_lease.TIMES,
     ):
         self._pool = pool
         self.verb = verb
         self.id = f"{int(time.time() * 1000)}-{verb}"
-        self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore)
+        self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore, by)
         self.alone, self.peer_needed = alone, True
         self._here = HeldLease(pool, self._claim, times)
         self._there: HeldLease | None = None
@@ -46,7 +46,7 @@ class Run:
         if peer is not None and peer.fsid() < pool.fsid():
             self._order.reverse()  # by cluster id at both sites, so that two runs cannot wait for each other
         self._stack = ExitStack()
-        self.interrupted: dict[str, Any] | None = None  # the run before, when it died on the way
+        self.interrupted: JournalEntry | None = None  # the run before, when its process died
 
     def __enter__(self) -> Run:
         with ExitStack() as taken:
@@ -58,7 +58,7 @@ class Run:
                         raise
                     self._there, self.alone = None, f"the peer's pool does not take it: {error}"
             newest = last_run(self._pool)
-            self.interrupted = newest if newest is not None and newest["result"] == "RUNNING" else None
+            self.interrupted = newest if newest is not None and newest.interrupted else None
             self._stack = taken.pop_all()
         return self
 
@@ -100,36 +100,45 @@ class Run:
             self.alone, self._there = why, None
             there.give_up()
 
-    def save(self, entry: dict[str, Any]) -> None:
+    def save(self, entry: JournalEntry) -> None:
         """Write the run's journal, and a note of it at the peer. Raises LeaseLostError."""
-        self._here.write({f"{_RUN}{self.id}": json.dumps(entry)})
+        self._here.write({f"{_RUN}{self.id}": json.dumps(entry.to_json())})
         there = self._there
         if there is None or there.trouble:
             return
-        told = ("began", "result", "message", "updated")
-        note: dict[str, Any] = {key: entry[key] for key in told if key in entry}
         claim = self._claim
-        note.update(
-            run=self.id, verb=self.verb, by=claim.by, host=claim.host, site=claim.site,
-            datastore=claim.datastore,
-        )
+        note = {
+            "run": self.id, "verb": self.verb, "by": claim.by, "host": claim.host, "site": claim.site,
+            "datastore": claim.datastore, "began": entry.began, "result": entry.result,
+            "message": entry.message, "updated": entry.updated,
+        }
         try:
             there.write({runs_lease.NOTE: json.dumps(note)})
         except rados.Error as error:  # it is tried again with the next renewal; `check` judges
             there.trouble = str(error)
 
-    def amend(self, entry: dict[str, Any]) -> None:
+    def amend(self, entry: JournalEntry) -> None:
         """Write an earlier run's journal, as read: how a run ended that could not say so itself.
 
         Raises LeaseLostError.
         """
-        self._here.write({f"{_RUN}{entry['run']}": json.dumps(entry)})
+        self._here.write({f"{_RUN}{entry.run}": json.dumps(entry.to_json())})
 
 
-def load_runs(pool: Pool) -> dict[str, dict[str, Any]]:
+def load_runs(pool: Pool) -> dict[str, JournalEntry]:
     """Every run's journal by run id, oldest first; empty when there never was a run."""
-    found = omap.read_all(pool, runs_lease.OBJECT, _RUN)
-    return {key[len(_RUN) :]: json.loads(value) for key, value in found.items()}
+    return {
+        key[len(_RUN) :]: JournalEntry.from_json(json.loads(value))
+        for key, value in omap.read_all(pool, runs_lease.OBJECT, _RUN).items()
+    }
+
+
+def in_progress(pool: Pool, runs: Mapping[str, JournalEntry]) -> str:
+    """Id of the run that is in progress; empty when none is."""
+    lease = runs_lease.in_force(pool)
+    if lease is None:
+        return ""
+    return lease.run or next(reversed(list(runs)), "")  # releases before did not say
 
 
 def remove_journals(pool: Pool) -> None:
@@ -138,12 +147,12 @@ def remove_journals(pool: Pool) -> None:
         pool.io.remove_object(runs_lease.OBJECT)
 
 
-def last_run(pool: Pool, ignored: Sequence[str] = ()) -> dict[str, Any] | None:
+def last_run(pool: Pool, ignored: Sequence[str] = ()) -> JournalEntry | None:
     """The newest run that was not refused, verbs `ignored` passed over; `RUNNING` without a lease in force
     was interrupted.
     """
     for key in reversed(omap.list_keys(pool, runs_lease.OBJECT, _RUN)):
-        run: dict[str, Any] = json.loads(omap.read_keys(pool, runs_lease.OBJECT, (key,))[key])
-        if run["result"] != "REFUSED" and run["verb"] not in ignored:
+        run = JournalEntry.from_json(json.loads(omap.read_keys(pool, runs_lease.OBJECT, (key,))[key]))
+        if run.result != "REFUSED" and run.verb not in ignored:
             return run
     return None

@@ -20,8 +20,8 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
+from onedr.host import threads
 from onedr.model.errors import LeaseLostError, RunInProgressError
-from onedr.runs import request as runs_request
 from onedr.runs.lease_watch import Lease, Sight, Watch, decode, encode
 
 OBJECT = "onedr.run"
@@ -213,8 +213,7 @@ class HeldLease:
                     "(onedr status), or ask it to stop (onedr cancel)."
                 )
             time.sleep(_PAUSE_S)
-        self._renewer = threading.Thread(target=self._keep, daemon=True)
-        self._renewer.start()
+        self._renewer = threads.start(self._keep)
         return self
 
     def give_up(self) -> None:
@@ -298,12 +297,13 @@ class HeldLease:
         raise LeaseLostError(self._lost)
 
 
-def claim(verb: str, run: str, home: str, site: str = "", datastore: str = "") -> Lease:
-    """A lease for this process, as who asked for it (`request.served`) shall be named."""
-    asked = runs_request.served()
+def claim(
+    verb: str, run: str, home: str, site: str = "", datastore: str = "", by: str = ""
+) -> Lease:
+    """A lease for this process. `by`: who asked for the run."""
     return Lease(
         owner=me(), verb=verb, generation=0, machine=machine(), home=home, site=site, datastore=datastore,
-        run=run, by=asked.by or runs_request.caller(), began=time.time(),
+        run=run, by=by, began=time.time(),
     )
 
 

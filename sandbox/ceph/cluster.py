@@ -32,7 +32,7 @@ MGR_FILES = ("mgr_module.py", "mgr_util.py", "rbd_support")
 
 
 def prepare(site: Site, bare: bool = False) -> None:
-    """Make the files of the site's cluster, once: conf, keys, monitor and OSD stores. `bare`: no user but the admin."""
+    """Make conf, keys, monitor and OSD stores of the site's cluster, once. `bare`: only the admin user."""
     ready = site.folder / "ready"
     if ready.exists():
         return
@@ -134,14 +134,14 @@ def wait_osd(site: Site, cluster: rados.Rados, limit_s: float = 60) -> None:
 
 
 def unstick(site: Site, cluster: rados.Rados) -> None:
-    """Let go on what waits for ever in PGs that are `laggy`; about a second, during which I/O waits.
+    """End an endless wait in PGs that are `laggy`; takes about a second, during which I/O waits.
 
     An OSD that stood still for longer than its read lease (frozen, starved) marks a PG laggy when an
     operation arrives before the lease was renewed, and clears the mark when a *replica* acknowledges the
     next lease: a pool of size 1 has none. The new interval after a peering clears it.
     """
     command(cluster, prefix="osd down", ids=["0"])
-    # Nobody else tells it: left alone it asks for a newer map after up to 30 s.
+    # Without this the OSD asks for a newer map only after up to 30 s.
     adminsocket.ask(site, "osd", "osd.0", "get_latest_osdmap")
     wait_osd(site, cluster)
 

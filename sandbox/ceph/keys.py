@@ -32,7 +32,7 @@ OUR_OWN = ("client.oneadmin", "client.rbd-mirror.a")  # whom a new cluster does 
 
 
 def write_keyring(path: Path, bare: bool = False) -> None:
-    """Write a keyring with a new key for each name in CAPS, mode 0600; `bare`: only for whom every cluster has."""
+    """Write a keyring, mode 0600, with new keys for the names in CAPS; `bare`: only what any cluster has."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
         for name, caps in CAPS.items():
             if bare and name in OUR_OWN:

@@ -11,7 +11,7 @@ from sandbox.layout import POOL, Site
 
 
 def join(first: Site, second: Site, pool: str = POOL) -> None:
-    """Make the pools of this name mirror peers of each other, both directions, by one bootstrap token; once."""
+    """Make the two pools of this name mirror each other, by one bootstrap token, unless they do."""
     with connect(first) as a, connect(second) as b, a.open_ioctx(pool) as io_a, b.open_ioctx(pool) as io_b:
         if list(rbd.RBD().mirror_peer_list(io_b)):
             return
@@ -22,7 +22,7 @@ def join(first: Site, second: Site, pool: str = POOL) -> None:
 def mirror_registered(cluster: rados.Rados, since: float) -> bool:
     """Whether an rbd-mirror has registered with the manager after `since` (epoch seconds).
 
-    The entry of a killed one stays for up to a minute; its start is what tells them apart.
+    The entry of a killed daemon stays for up to a minute; the start time distinguishes the two.
     """
     services = command(cluster, prefix="service dump")["services"]
     daemons = services.get("rbd-mirror", {}).get("daemons", {})

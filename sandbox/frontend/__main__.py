@@ -9,34 +9,46 @@ import sys
 import threading
 from pathlib import Path
 
-from sandbox.frontend import (  # noqa: F401  (imported for the calls they register)
-    datastore_calls,
+from sandbox.frontend.api import (  # noqa: F401  (imported for the calls they register)
+    datastores,
     documents,
-    fixed_calls,
-    hook_calls,
+    hooks,
     hosts,
-    image_calls,
-    monitoring,
-    scheduler,
-    user_calls,
+    images,
+    refused,
+    security_groups,
+    system,
+    users,
     vm_actions,
-    vm_calls,
-    vm_hotplug,
-    vm_saveas,
+    vm_disks,
+    vm_migrate,
+    vm_nics,
+    vm_pools,
+    vm_recover,
     vm_snapshots,
-    vm_stages,
-    vmtemplates,
-    vnet_calls,
+    vms,
+    vnets,
 )
+from sandbox.frontend.api.server import Server
 from sandbox.frontend.bootstrap import KINDS, bootstrap
-from sandbox.frontend.context import Frontend
-from sandbox.frontend.server import Server
+from sandbox.frontend.drivers import monitoring
+from sandbox.frontend.frontend import Frontend
+from sandbox.frontend.vm import (  # noqa: F401  (imported for the stages they register)
+    disk_snapshots,
+    guests,
+    hotplug_disks,
+    hotplug_nics,
+    saveas,
+    scheduler,
+    stages,
+    system_snapshots,
+)
 
 
 def main() -> None:
     """Run a front-end."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--location", type=Path, required=True, help="ONE_LOCATION of a tree made by sandbox.frontend.tree")
+    parser.add_argument("--location", type=Path, required=True, help="a tree made by sandbox.frontend.tree")
     parser.add_argument("--listen", required=True, help="IP:PORT")
     options = parser.parse_args()
     location = options.location.resolve()
@@ -49,8 +61,8 @@ def main() -> None:
     server = Server((host, int(port)), frontend)
     frontend.hooks.start()
     ended = threading.Event()
-    for loop in (scheduler.run, monitoring.run_datastores, monitoring.run_guests):
-        threading.Thread(target=loop, args=(frontend, ended), daemon=True, name=loop.__name__).start()
+    for loop in (scheduler.run, monitoring.run, guests.run):
+        threading.Thread(target=loop, args=(frontend, ended), daemon=True, name=loop.__module__).start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     logging.getLogger("ONE").info("listening on %s", options.listen)
     try:
@@ -60,7 +72,7 @@ def main() -> None:
         with frontend.lock:
             frontend.store.close()
             logging.shutdown()
-            # Threads that wait for drivers would go on: end them with the lock held, so that none sees a closed store.
+            # Threads still wait for drivers: end them with the lock held, so that none sees a closed store.
             os._exit(0)
 
 

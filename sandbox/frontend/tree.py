@@ -7,24 +7,24 @@ import secrets
 import shutil
 from pathlib import Path
 
-from sandbox.frontend import tree_conf
-from sandbox.frontend.fixed_calls import VERSION
+from sandbox.frontend import VERSION, tree_conf
 
 FOLDERS = ("etc/vmm_exec", "var/.one", "var/vms", "var/datastores", "var/remotes/datastore",
-           "var/remotes/tm", "var/remotes/vmm", "var/remotes/hooks", "var/remotes/etc/datastore/ceph", "lib", "bin",
-           "share")
+           "var/remotes/tm", "var/remotes/vmm", "var/remotes/hooks", "var/remotes/etc/datastore/ceph", "lib",
+           "bin", "share")
 STOCK = Path(__file__).resolve().parent / "stock"
 GUEST_DRIVER = Path(__file__).resolve().parent.parent / "guest" / "vmm"
 VMM_NAME = "sandbox"
 
 
 def make(location: Path, password: str = "") -> None:
-    """Lay a tree. One that is there keeps its password and everything added to it."""
+    """Make a tree; an existing one keeps its password and everything added to it."""
     for folder in FOLDERS:
         (location / folder).mkdir(parents=True, exist_ok=True)
     files = {"etc/oned.conf": tree_conf.ONED_CONF, "etc/defaultrc": tree_conf.DEFAULTRC,
              "etc/vmm_exec/vmm_execrc": tree_conf.VMM_EXECRC, "etc/onehem-server.conf": tree_conf.ONEHEM_CONF,
-             "var/remotes/etc/datastore/ceph/ceph.conf": tree_conf.CEPH_CONF, "var/remotes/VERSION": f"{VERSION}\n"}
+             "var/remotes/etc/datastore/ceph/ceph.conf": tree_conf.CEPH_CONF,
+             "var/remotes/VERSION": f"{VERSION}\n"}
     for name, text in files.items():
         if not (location / name).exists():
             (location / name).write_text(text)
@@ -43,7 +43,7 @@ def _write_auth(path: Path, password: str) -> None:
 
 
 def _copy_stock(location: Path) -> None:
-    """Stand-ins for the actions OpenNebula ships: those that do nothing on RBD, and whole drivers for the defaults."""
+    """Copy the stand-ins for actions that OpenNebula ships."""
     remotes = location / "var" / "remotes"
     for source in sorted(STOCK.rglob("*")):
         target = remotes / source.relative_to(STOCK)

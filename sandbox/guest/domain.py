@@ -1,4 +1,4 @@
-"""What the VMM is told about a VM: the libvirt-style deployment file, and the driver data of an attach."""
+"""The data a VMM gets about a VM: the libvirt-style deployment file, and the driver data of an attach."""
 from __future__ import annotations
 
 import base64

@@ -1,4 +1,4 @@
-"""The guest's kernel and initramfs, made from Debian's cloud kernel and busybox; no boot loader, nothing installed.
+"""The guest's kernel and initramfs, made from Debian's cloud kernel and busybox; no boot loader.
 
 Both are kept in a cache folder by version, because unpacking takes seconds and a bed is made often.
 """

@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # Init of the sandbox's guest, the whole of its user space. On every virtio disk it keeps a ledger of
 # 512-byte records from byte 1 MiB on, record N at 1 MiB + (N - 1) * 512, each on the disk (fsync)
-# before it is told on the console:
+# before it is printed on the console:
 #
 #   ONEDR1 <number> <epoch ms> <tick> <crc32 of all before, hex>, padded with blanks and a newline
 #
@@ -43,8 +43,8 @@ wait_button() {
 }
 
 # now: milliseconds since the epoch. The clock chip shows whole seconds only, so the moment of boot is
-# known to lie in [lo, hi); each reading narrows that, one that contradicts it (the machine was
-# suspended, the host's clock was set) begins anew. The chip is late by rtc_lag, which the VMM knows.
+# known to be in [lo, hi); each reading narrows that. A reading that contradicts it (the machine was
+# suspended, the host's clock was set) starts over. The chip is late by rtc_lag, which the VMM knows.
 clock() {
   read -r up rest </proc/uptime
   read -r second </sys/class/rtc/rtc0/since_epoch

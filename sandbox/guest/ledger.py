@@ -18,7 +18,7 @@ _CONSOLE = re.compile(r"^REC (\S+) (\d+) (\d+) (\d+)$")
 
 @dataclass(frozen=True)
 class Record:
-    """`number` counts from 1 on each disk; `time_ms` is the guest's clock; `tick` is shared by the disks of a turn."""
+    """`number` counts from 1 on each disk; `time_ms` is the guest's clock; disks of a turn share `tick`."""
 
     number: int
     time_ms: int
@@ -41,14 +41,16 @@ def parse(ledger: bytes) -> list[Record]:
         record = decode(block)
         if record is None:
             if block.strip(b"\0"):
-                raise BrokenLedger(f"block {at // RECORD + 1} is neither empty nor a valid record: {block[:60]!r}")
+                number = at // RECORD + 1
+                raise BrokenLedger(f"block {number} is neither empty nor a valid record: {block[:60]!r}")
             break
         if record.number != len(records) + 1:
-            raise BrokenLedger(f"record {record.number} stands at the place of record {len(records) + 1}")
+            raise BrokenLedger(f"record {record.number} lies at the place of record {len(records) + 1}")
         records.append(record)
     behind = ledger.find(b"ONEDR1 ", (len(records) + 1) * RECORD)
     if behind >= 0:
-        raise BrokenLedger(f"the ledger ends after {len(records)}, but block {behind // RECORD + 1} has a record")
+        number = behind // RECORD + 1
+        raise BrokenLedger(f"the ledger ends after {len(records)}, but block {number} has a record")
     return records
 
 
@@ -77,18 +79,18 @@ def read_image(image: rbd.Image) -> list[Record]:
 
 
 def acknowledged(console: str) -> dict[str, list[Record]]:
-    """Per disk what the guest told to be on the disk, in order, over all boots in that console log."""
+    """The records that the guest printed as written, per disk, in order, over all boots in a console log."""
     found: dict[str, list[Record]] = {}
     for line in console.splitlines():
-        told = _CONSOLE.match(line.strip())
-        if told:
-            record = Record(int(told[2]), int(told[3]), int(told[4]))
-            found.setdefault(told[1], []).append(record)
+        match = _CONSOLE.match(line.strip())
+        if match:
+            record = Record(int(match[2]), int(match[3]), int(match[4]))
+            found.setdefault(match[1], []).append(record)
     return found
 
 
 def read_console(log: Path) -> dict[str, list[Record]]:
-    """`acknowledged` of a console log file; empty when the guest never wrote. A half last line is left out."""
+    """`acknowledged` of a console log file; empty when the guest never wrote. A cut last line is left out."""
     try:
         text = log.read_text(errors="replace")
     except FileNotFoundError:
@@ -96,10 +98,10 @@ def read_console(log: Path) -> dict[str, list[Record]]:
     return acknowledged(text[:text.rfind("\n") + 1])
 
 
-def lost(told: Iterable[Record], kept: list[Record]) -> list[Record]:
+def lost(printed: Iterable[Record], kept: list[Record]) -> list[Record]:
     """The acknowledged records that are not in the ledger `kept`, oldest first.
 
-    Only those of the same life count: a number that the guest wrote anew after a loss is compared by time too.
+    Only records of the same life count: a number that was written again after a loss has another time.
     """
     there = {(record.number, record.time_ms) for record in kept}
-    return [record for record in told if (record.number, record.time_ms) not in there]
+    return [record for record in printed if (record.number, record.time_ms) not in there]

@@ -103,7 +103,8 @@ class Machine:
                 return bool(status == "completed")
 
             until(f"{self.name} to be saved", ended, limit_s)
-            checkpoint.with_name(checkpoint.name + ".json").write_text((self.folder / "machine.json").read_text())
+            settings = (self.folder / "machine.json").read_text()
+            checkpoint.with_name(checkpoint.name + ".json").write_text(settings)
             qmp.call("quit")
         self._wait_gone(10)
 
@@ -226,7 +227,8 @@ class Machine:
             "-pidfile", str(self.folder / "pid"), "-daemonize",
         ]
         for slot in slots:
-            argv += ["-blockdev", json.dumps(_blockdev(slot, self.settings)), "-device", json.dumps(_device(slot))]
+            argv += ["-blockdev", json.dumps(_blockdev(slot, self.settings))]
+            argv += ["-device", json.dumps(_device(slot))]
         return argv
 
     def _write_slots(self, slots: list[Slot]) -> None:
@@ -269,7 +271,7 @@ def _blockdev(slot: Slot, settings: Settings) -> dict[str, Any]:
 
 
 def _chip_lag_ms() -> int:
-    """How late the guest's clock chip will be; waits out the end of a second so that it is not the next one's."""
+    """How late the guest's clock chip will be; waits for the next second when this one is nearly over."""
     late = time.time() * 1000 % 1000
     if late > LATEST_LAUNCH_MS:
         time.sleep((1000 - late) / 1000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from sandbox.waiting import SandboxError
@@ -32,7 +31,7 @@ class Qmp:
         self.call("qmp_capabilities")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lines.close()
         self._socket.close()
 
@@ -50,16 +49,6 @@ class Qmp:
                     return answer["return"]
         except OSError as e:
             raise SandboxError(f"{command}: {e}") from e
-
-    def wait_event(self, name: str) -> dict[str, Any]:
-        """The next event of that name; SandboxError when none comes within the limit."""
-        try:
-            while True:
-                event = self._read()
-                if event.get("event") == name:
-                    return event.get("data", {})
-        except OSError as e:
-            raise SandboxError(f"waiting for {name}: {e}") from e
 
     def _read(self) -> dict[str, Any]:
         line = self._lines.readline()

@@ -1,4 +1,4 @@
-"""One VMM action from its executable: settings from the configuration, exit code and text as oned wants them."""
+"""One VMM action: settings from the configuration; exit code and text in the form that oned expects."""
 from __future__ import annotations
 
 import contextlib

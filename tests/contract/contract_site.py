@@ -19,7 +19,7 @@ import pyone
 from lxml import etree
 
 from sandbox.frontend import tree
-from sandbox.frontend.states import IMAGE_STATES, LCM_STATES
+from sandbox.frontend.objects.states import IMAGE_STATES, LCM_STATES
 
 HERE = Path(__file__).resolve().parent
 RECORDER = HERE / "recorder"
@@ -189,7 +189,7 @@ class Site:
 
     def start(self, name: str) -> None:
         """Start `frontend` or `hookd` and wait until it serves."""
-        module = {"frontend": "sandbox.frontend", "hookd": "sandbox.frontend.hookd"}[name]
+        module = {"frontend": "sandbox.frontend", "hookd": "sandbox.frontend.hooks.process"}[name]
         argv = [sys.executable, "-m", module, "--location", str(self.location), "--listen", self.address]
         with open(self.location.parent / f"{name}.out", "ab") as out:
             self.processes[name] = subprocess.Popen(argv, stdout=out, stderr=out, cwd=HERE.parent.parent)

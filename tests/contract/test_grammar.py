@@ -1,11 +1,11 @@
-"""Templates and requirements as oned reads them (ONED-FACTS §5)."""
+"""Templates and requirements as oned reads them (docs/opennebula-facts.md O26)."""
 from __future__ import annotations
 
 import pytest
 
-from sandbox.frontend.errors import TemplateError
-from sandbox.frontend.expressions import BadExpression, matches
-from sandbox.frontend.templates import Template, parse
+from sandbox.frontend.objects.errors import TemplateError
+from sandbox.frontend.objects.templates import Template, parse
+from sandbox.frontend.vm.expressions import BadExpression, matches
 
 
 @pytest.mark.parametrize(("text", "expected"), [

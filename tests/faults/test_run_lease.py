@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from test_prefix import pool_of
@@ -18,6 +18,7 @@ from onedr.model.errors import LeaseLostError, RunInProgressError, RunStoppedErr
 from onedr.model.types import CephAccess
 from onedr.runs import cancel, journal
 from onedr.runs import lease as runs_lease
+from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease import HeldLease, Times
 from onedr.runs.lease_watch import Lease, encode
 from sandbox.waiting import until
@@ -59,15 +60,15 @@ def pools(ceph_bed: Bed) -> Iterator[Pools]:
 
 
 def run_at(here: Pool, there: Pool, verb: str, site: str) -> journal.Run:
-    return journal.Run(here, verb, there, site=site, datastore="ceph", times=QUICK)
+    return journal.Run(here, verb, there, site=site, datastore="ceph", by="ada@one", times=QUICK)
 
 
 def put(pool: Pool, text: str) -> None:
     omap.write_keys(pool, runs_lease.OBJECT, {"lock": text.encode()})
 
 
-def entry(run: journal.Run, **more: Any) -> dict[str, Any]:
-    return {"run": run.id, "verb": run.verb, "result": "RUNNING", "began": 1.0, "message": "", "updated": 2.0, **more}
+def entry(run: journal.Run, message: str = "") -> JournalEntry:
+    return JournalEntry(run.id, run.verb, runs_lease.me(), 1.0, message=message, updated=2.0)
 
 
 def test_a_run_holds_it_at_both_sites_and_the_second_is_refused_at_either(pools: Pools) -> None:
@@ -170,7 +171,7 @@ def test_whoever_lost_it_at_either_site_writes_nothing_more(pools: Pools) -> Non
             with pytest.raises(LeaseLostError):
                 run.check()
         put(stolen, encode(replace(ELSEWHERE, released=True)))
-    assert all(run["message"] == "" for run in list(journal.load_runs(pools.b).values())[1:])
+    assert all(run.message == "" for run in list(journal.load_runs(pools.b).values())[1:])
 
 
 def test_a_write_that_went_through_although_its_answer_was_lost_costs_nothing(pools: Pools) -> None:

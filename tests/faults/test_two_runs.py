@@ -19,8 +19,8 @@ import drills
 import pytest
 import workload as w
 
+from onedr.driver import start_action
 from onedr.replication import epoch
-from onedr.runs import request as runs_request
 from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
@@ -28,7 +28,7 @@ from sandbox.waiting import until
 if TYPE_CHECKING:
     from conftest import Sites
 
-MOVE = "move" if "move" in runs_request.VERBS else "failback"
+MOVE = "move" if "move" in start_action.VERBS else "failback"
 VERBS = (MOVE, "failover", "reprotect", "drill", "guard")
 VMS = ("db", "web")
 ROUNDS, LONG_ROUNDS = 4, 50

@@ -38,10 +38,10 @@ class FrontEnd:
         return etree.fromstring("<DATASTORE><ID>100</ID><NAME>ceph</NAME></DATASTORE>")
 
 run_action.FrontEnd = FrontEnd
-run_action.runs_request.command = lambda verb: "{folder}/action"
+run_action.start_action.command = lambda verb: "{folder}/action"
 try:
     for event in run_action.events("ceph", Request("{verb}")):
-        print(event["message"], flush=True)
+        print(event.message, flush=True)
 except OneDRError as error:
     print(error, flush=True)
     sys.exit(error.exit_code)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from onedr.drill import checks as drill_checks
+from onedr.drill import rbd_clones
 from onedr.drill import report as drill_report
 from onedr.drill.checks import Checks, DrillGuest
 from onedr.model.errors import InputError, OneDRError
@@ -47,7 +48,7 @@ def run(
     address: str = "127.0.0.1",
 ) -> Any:
     """(results by check, what was raised)."""
-    monkeypatch.setattr(drill_checks.rbd_clones, "own_bytes", lambda pool, name: written)
+    monkeypatch.setattr(rbd_clones, "own_bytes", lambda pool, name: written)
     seen: list[dict[str, Any]] = []
     raised = ""
     guest = DrillGuest(7, "web", address, ("clone",))

@@ -1,4 +1,4 @@
-"""What this site does not have, or has already: users, groups and names, each with a warning (P44, P45)."""
+"""What this site does not have, or has already: users, groups and names, each with a warning."""
 from __future__ import annotations
 
 from typing import Any
@@ -45,7 +45,7 @@ class Here:
 
 
 def site(frontend: Here) -> Site:
-    pool = Pool(None, None, CephAccess("one"))  # type: ignore[arg-type]
+    pool = Pool(None, None, CephAccess("one"))
     users, groups = {"oneadmin": 0, "alice": 2}, {"oneadmin": 0, "users": 1}
     return Site(frontend, 100, pool, HERE, Settings(), users, groups, {})  # type: ignore[arg-type]
 

@@ -19,7 +19,7 @@ from onedr.model.errors import RecordError
 from onedr.model.records import Envelope, Mark
 from onedr.replication import records
 
-HARD_LIMIT = 64 * 1024  # of one metadata value (CEPH-FACTS §0.8)
+HARD_LIMIT = 64 * 1024  # of one metadata value (docs/ceph-facts.md C10)
 TEXT = st.text(max_size=20)
 
 
@@ -216,7 +216,8 @@ class Image:
     """Metadata of an RBD image, with a log of what was done to it."""
 
     def __init__(self, values: dict[str, str] | None = None, lies: bool = False):
-        self.values, self.log, self.lies = dict(values or {}), [], lies
+        self.values, self.lies = dict(values or {}), lies
+        self.log: list[Any] = []
 
     def metadata_list(self) -> list[tuple[str, str]]:
         return list(self.values.items())

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+from onedr.ceph import parallel
 from onedr.model.errors import InterruptedRunError, RunStoppedError
 from onedr.model.types import State
 from onedr.runs import run as runs_run
+from onedr.runs.journal_entry import JournalEntry
+from onedr.runs.plan_events import ReprotectPlanEvent
+from onedr.runs.request import Request
+from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import Step, StepKind
 
 
@@ -19,9 +24,12 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
     (tmp_path / "etc/onedr").mkdir(parents=True)
     taken: list[int] = []
-    monkeypatch.setattr(
-        runs_run.parallel, "each", lambda items, action, limit_s, threads, watch: taken.append(threads) or {}
-    )
+
+    def each(items: Any, action: Any, limit_s: float, threads: int, watch: Any) -> dict[str, Any]:
+        taken.append(threads)
+        return {}
+
+    monkeypatch.setattr(parallel, "each", each)
 
     def asked(kind: StepKind, conf: str) -> int:
         (tmp_path / "etc/onedr/onedr.conf").write_text(conf)
@@ -29,7 +37,7 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             id="r", verb="failover", alone="", save=lambda log: None, look=lambda: None, check=lambda: None
         )
         frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
-        made = runs_run.Running(run, 1, lambda event: None, frontend, State.FAILING_OVER, "primary")
+        made = runs_run.Running(run, 1, Request("failover"), lambda event: None, frontend, State.FAILING_OVER, "primary")
         made.total = 1
         made.do([Step(kind, "x", "x")], str, 32)
         return taken.pop()
@@ -61,10 +69,11 @@ class Stoppable:
     id, verb, alone, interrupted = "r", "reprotect", "", None
 
     def __init__(self, looks: int):
-        self.left, self.saved = looks, []  # type: int, list[dict[str, Any]]
+        self.left = looks
+        self.saved: list[str] = []
 
-    def save(self, log: dict[str, Any]) -> None:
-        self.saved.append({**log})
+    def save(self, log: JournalEntry) -> None:
+        self.saved.append(log.result)
 
     def look(self) -> None:
         pass
@@ -80,15 +89,24 @@ def test_a_run_that_is_asked_to_stop_begins_no_further_step_and_says_what_is_lef
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int
 ) -> None:
     monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
-    run, shown, done = Stoppable(looks), [], []  # type: Any, list[dict[str, Any]], list[str]
+    run: Any = Stoppable(looks)
+    shown: list[Any] = []
+    done: list[str] = []
     frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
-    made = runs_run.Running(run, 1, shown.append, frontend, State.REPROTECTING, "secondary")
+    made = runs_run.Running(
+        run, 1, Request("reprotect"), shown.append, frontend, State.REPROTECTING, "secondary"
+    )
     steps = [Step(StepKind.KEEP, str(n), "keep it") for n in range(5)]
-    made.begin({"event": "plan", "steps": steps}, "")
+    made.begin(ReprotectPlanEvent("ceph", "reprotect", steps=shown_steps(steps)))
+
+    def keep(target: str) -> str:
+        done.append(target)
+        return "kept"
+
     with pytest.raises(RunStoppedError) as stopped:
-        made.do(steps, lambda target: done.append(target) or "kept", 1)
+        made.do(steps, keep, 1)
     assert done == [step.target for step in steps[: max(0, looks - 1)]]
     assert not made.outcome.failed, "what was not begun did not fail"
     with pytest.raises(InterruptedRunError, match=f"{5 - len(done)} of 5 steps are left"):
         made.interrupt(stopped.value)
-    assert shown[-1]["state"] == "INTERRUPTED" and run.saved[-1]["result"] == "RUNNING"
+    assert shown[-1].state == "INTERRUPTED" and run.saved[-1] == "RUNNING"
