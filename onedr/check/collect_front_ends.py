@@ -20,7 +20,7 @@ from onedr.opennebula import datastores, xmlrpc
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
 from onedr.rejoin import boot_guard
-from onedr.replication import encryption
+from onedr.replication import encryption, ledger
 from onedr.replication.inventory import VmItem
 
 _LIMIT_S = 3.0  # of every call to a front-end
@@ -84,24 +84,26 @@ def front_end_clock() -> tuple[float, float]:
 
 
 def target(
-    frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem]
+    frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem], own: bool
 ) -> TargetFacts:
     """What a site has for these VMs.
 
-    `pool` gives the name only, `fsid` is that site's cluster. Raises FrontEndError.
+    `own`: it is this one, and the pool's ledger is its; else `pool` gives the name only, and `fsid` is that
+    site's cluster. Raises FrontEndError.
     """
     site = target_site.Site(
         frontend, 0, pool, fsid, settings, frontend.users(), frontend.groups(),
         target_site.counterparts(frontend, settings),
     )
+    known = ledger.read_ledger(pool) if own else ledger.Ledger({}, {}, {})
     vms, hosts, images = frontend.vms(), frontend.hosts(), frontend.images()
     return TargetFacts(
         ground=target_site.placement_here(site, items),
         users=frozenset(site.users),
         groups=frozenset(site.groups),
         fsid=fsid,
-        local=target_site.local_of(vms, pool.access.pool, fsid),
-        recovered=target_site.recovered(vms),
+        local=target_site.local_of(vms, pool.access.pool, fsid, known),
+        recovered=target_site.recovered(vms, pool, known),
         models=_words(hosts, "KVM_CPU_MODELS"),
         machines=_words(hosts, "KVM_MACHINES"),
         registered=frozenset((image.findtext("SOURCE") or "").rpartition("/")[2] for image in images),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from onedr.model import template
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.model.template import Pairs
-from onedr.opennebula.vm_template import MARKS, ORIGIN, ORIGIN_SOURCE
+from onedr.opennebula.vm_template import MARKS
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
 
@@ -23,7 +23,9 @@ def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, Pee
     """
     found = {}
     for item in items:
-        left = local.get(template.get(item.record.user_template, ORIGIN))
+        left = local.get(item.record.origin)
+        if left is not None and not left.images & {image.name for image in item.images}:
+            left = None  # a VM that has none of these disks is another VM, whatever a record says
         came = local.get(item.origin)
         home = left if left is not None else came if came is not None and came.held else None
         if home is not None:
@@ -71,7 +73,7 @@ def _own_name(name: str, images: Mapping[str, ImageFacts], here: str) -> str:
     if image is None or not is_ours_there(image, here):
         return name
     body = image.image.body if image.image else None
-    source = template.get(body.template, ORIGIN_SOURCE) if isinstance(body, ImageRecord) else ""
+    source = body.stands_for if isinstance(body, ImageRecord) else ""
     return source or name
 
 
@@ -174,7 +176,7 @@ def is_ours_there(image: ImageFacts, here: str) -> bool:
     It is registered here under its own name.
     """
     body = image.image.body if image.image else None
-    return isinstance(body, ImageRecord) and template.get(body.template, ORIGIN).startswith(f"{here}:")
+    return isinstance(body, ImageRecord) and body.origin.startswith(f"{here}:")
 
 
 _OF_HERE = (*MARKS, "ERROR", "DR_MESSAGE", "SCHED_MESSAGE")

@@ -26,6 +26,8 @@ class ImageRecord:
     datastore: str
     template: Pairs = ()
     snapshots: Pairs = ()
+    origin: str = ""  # of an image that was taken over: `<cluster id>:<image id>` where it came from
+    stands_for: str = ""  # RBD name there, when it has another here
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class VmRecord:
     user_template: Pairs
     disks: tuple[DiskRef, ...]
     snapshots: Pairs = ()  # one SNAPSHOTS tree per disk that has any (DISK_ID says which)
+    origin: str = ""  # of a VM that was recovered: `<cluster id>:<vm id>` where it came from
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ VM_KEY = "onedr.vm"
 IMAGE_KEY = "onedr.image"
 MARK_KEY = "onedr.mark"
 _PREFIX = "onedr."
+_SINCE_LEDGER = ("origin", "stands_for")  # left out when empty: earlier releases do not know them
 
 
 def encode(envelope: Envelope) -> list[str]:
@@ -103,7 +104,8 @@ def _unpack(packed: str) -> bytes:
 
 
 def _body_json(body: ImageRecord | VmRecord) -> bytes:
-    return json.dumps(asdict(body), sort_keys=True, separators=(",", ":")).encode()
+    fields = {key: value for key, value in asdict(body).items() if value or key not in _SINCE_LEDGER}
+    return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
 def _vm_body(data: dict[str, Any]) -> VmRecord:

@@ -16,7 +16,7 @@ from onedr.model.records import Envelope, ImageRecord, VmRecord
 from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.vm_template import is_half_made, is_of_drill
-from onedr.replication import encryption, records, secrets
+from onedr.replication import encryption, ledger, records, secrets
 
 SEALED = "ONEDR_SEALED"  # secrets, encrypted; part of a record's template
 WITHHELD = "ONEDR_WITHHELD"  # names of secrets left out because this site has no record key
@@ -53,6 +53,10 @@ def record_image(pool: Pool, settings: Settings, name: str, element: etree._Elem
     body = opennebula_objects.image_record(element)
     if is_half_made(body.template):
         return False
+    source = (element.findtext("SOURCE") or "").partition("/")[2]
+    entry = ledger.read_entry(pool, "image", body.image_id, (source,))
+    if entry is not None:
+        body = replace(body, origin=entry.origin, stands_for=entry.stands_for)
     with pool.image(name) as image:
         return _put(pool, image, records.IMAGE_KEY, envelope(pool, settings, body, now))
 
@@ -72,6 +76,9 @@ def record_vm(
     body = opennebula_objects.vm_record(element, protected_datastores.keys())
     if is_half_made(body.user_template) or is_of_drill(body.user_template):
         return {}
+    disks = [str(disk.rbd).partition("/")[2] for disk in body.disks if disk.rbd]
+    entry = ledger.read_entry(pool, "vm", body.vm_id, disks)
+    body = replace(body, origin=entry.origin if entry else "")
     key = encryption.load_key(places().record_key)
     body = replace(
         body, template=seal_record(body.template, key), user_template=seal_record(body.user_template, key)

@@ -27,7 +27,7 @@ from onedr.runs.lease_watch import Lease, Sight, Watch, decode, encode
 OBJECT = "onedr.run"
 NOTE = "note"
 _LOCK, _HOLDER, _CANCEL = "lock", "holder", "cancel"
-# runs that nobody asked for, and how long who is asked for waits for them
+# verbs of automatic runs, and how long other runs wait for them
 _BRIEF, _PATIENCE_S, _PAUSE_S = ("guard",), 60, 0.3
 
 
@@ -181,8 +181,7 @@ class HeldLease:
     """The lease of one run on one pool: a context manager. Raises RunInProgressError when another run is in
     progress, rados.Error when the pool cannot be read or written.
 
-    A guard's turn is waited for: it comes by itself, and whoever types a command just then is not to be
-    refused.
+    A guard's turn is waited for: it is automatic, and must not refuse a command that is typed meanwhile.
     """
 
     def __init__(self, pool: Pool, claim: Lease, times: Times = TIMES):

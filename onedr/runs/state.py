@@ -12,34 +12,31 @@ from onedr.model.types import Role, State
 DESCRIPTIONS = {
     State.UNPROTECTED: "DR_PROTECT is not YES: nothing is mirrored by OneDR.",
     State.PROTECTING: (
-        "First copies are under way; a VM is not recoverable before its disks' "
-        "copies are complete."
+        "Initial sync in progress. A VM is not recoverable before the copies of its disks are complete."
     ),
     State.PROTECTED: "Every item has a complete copy at the peer, younger than DR_RPO.",
     State.DEGRADED: (
-        "Something is not protected, or a copy is older than DR_RPO; onedr "
-        "status lists what and why."
+        "Something is not protected, or a copy is older than DR_RPO. onedr status lists what and why."
     ),
-    State.STANDBY: "This site receives; its copies can take over.",
-    State.FAILING_OVER: "A failover runs.",
-    State.FAILING_BACK: "A failback runs: the VMs come home, without loss.",
-    State.DRILLING: "A drill or its cleanup runs; protection goes on as before.",
+    State.STANDBY: "This site receives replicas and can take over.",
+    State.FAILING_OVER: "A failover is in progress.",
+    State.FAILING_BACK: "A failback is in progress: the VMs return without loss.",
+    State.DRILLING: "A drill or its cleanup is in progress. Protection continues.",
     State.RETURNED: (
-        "The other site took over while it was away; its images hold what "
-        "never went there. Next: onedr reprotect."
+        "The other site took over while this one was down. Images here contain writes that were never "
+        "replicated. Next: onedr reprotect."
     ),
     State.REPROTECTING: (
-        "A reprotect runs: what only this site holds is kept, then its images "
-        "are copied anew."
+        "A reprotect is in progress: writes that only this site has are preserved, then its images are "
+        "resynchronised."
     ),
-    State.ACTIVE_UNPROTECTED: "This site took over; there is no copy at the peer.",
+    State.ACTIVE_UNPROTECTED: "This site took over. There is no copy at the peer.",
     State.SPLIT_BRAIN: (
-        "Both sites hold the same image as primary. Stop the VMs of one site "
-        "before anything else."
+        "The same image is primary at both sites. Stop the VMs of one site before anything else."
     ),
     State.INTERRUPTED: (
-        "A run died on the way. onedr resume goes on; onedr abort takes it "
-        "back while nothing is promoted."
+        "A run was interrupted. Run onedr resume to continue it, or onedr abort to roll it back (only before "
+        "the first promotion)."
     ),
 }
 
@@ -96,7 +93,7 @@ Say = Callable[[str, str], StateVerdict]
 def judge_state(
     protect: bool, items: Sequence[ImageState], rpo_s: int, run: str, interrupted: bool, took_over: str
 ) -> StateVerdict:
-    """Judge.
+    """The state of a datastore.
 
     `run`: verb of a run in progress or interrupted; `took_over`: how the last failover here ended.
     """
@@ -113,12 +110,13 @@ def judge_state(
         return say(*_drilling(run, interrupted))
     if interrupted:
         text = (
-            f"The last {run} died on the way. onedr resume goes on; onedr abort takes it back if it promoted "
-            "nothing yet."
+            f"The last {run} was interrupted. Run onedr resume to continue it, or onedr abort to roll it "
+            "back "
+            "(only before the first promotion)."
         )
         return say("DIED", text)
     if run:
-        return say("RUNNING", f"A{'n' if run == 'abort' else ''} {run} runs.")
+        return say("RUNNING", f"{run} in progress.")
     if not protect:
         return say("NOT_ASKED_FOR", "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
     split = [item.name for item in items if item.split]
@@ -128,9 +126,11 @@ def judge_state(
     stale = [item.name for item in items if item.stale]
     if stale:
         text = (
-            f"The other site took over while this one was away. {_some(stale)} hold what never arrived "
-            "there; VMs on them are held. onedr reprotect keeps a copy of each and makes this site the "
-            "standby."
+            f"The other site took over while this one was down. {_some(stale)} contain writes that were "
+            "never "
+            "replicated; VMs using them are locked. Run onedr reprotect: it preserves a copy of each and "
+            "makes "
+            "this site the standby."
         )
         return say("STALE", text)
     if role is Role.SECONDARY:
@@ -142,10 +142,11 @@ def judge_state(
 
 def _drilling(run: str, interrupted: bool) -> tuple[str, str]:
     if not interrupted:
-        return "DRILL", f"A {run.replace('_', ' ')} runs; protection goes on as before."
+        return "DRILL", f"{run.replace('_', ' ')} in progress. Protection continues."
     text = (
-        "The last drill died on the way. onedr drill cleanup removes what it left; protection goes on and a "
-        "failover works."
+        "The last drill was interrupted. Run onedr drill cleanup to remove what it left. Protection "
+        "continues, "
+        "and a failover works."
     )
     return "DIED", text
 
@@ -162,9 +163,9 @@ def _standby(items: Sequence[ImageState], say: Say) -> StateVerdict:
     if waiting:
         return say(
             "RECEIVING",
-            f"Receives from the peer; {len(waiting)} copies are not complete yet: {_some(waiting)}.",
+            f"Receives replicas from the peer; {len(waiting)} copies are not complete yet: {_some(waiting)}.",
         )
-    return say("READY", "Receives from the peer; ready to take over.")
+    return say("READY", "Receives replicas from the peer; ready to take over.")
 
 
 def _primary(items: Sequence[ImageState], rpo_s: int, say: Say, safe: int, total: int) -> StateVerdict:
@@ -176,11 +177,11 @@ def _primary(items: Sequence[ImageState], rpo_s: int, say: Say, safe: int, total
         text = f"{len(problems)} of {total} not protected: {which} ({first.problem or 'not mirrored'})."
         return say("NOT_PROTECTED", f"{text} onedr status lists all.")
     if late:
-        text = f"Older than the objective of {rpo_s} s: {_some(late)}. Is rbd-mirror running at the peer?"
+        text = f"Older than the objective of {rpo_s} s: {_some(late)}. Does rbd-mirror run at the peer?"
         return say("LATE", text)
     if safe < total:
         waiting = [item.name for item in items if not item.copied]
-        text = f"First copies under way: {_some(waiting)}."
+        text = f"Initial sync in progress: {_some(waiting)}."
         return say("COPYING", text)
     text = f"{total} of {total} items have a complete copy at the peer."
     return say("SAFE", text)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 pytestmark = pytest.mark.long
-LIMIT_S = 90
+LIMIT_S = 180
 
 
 @pytest.fixture(scope="module")

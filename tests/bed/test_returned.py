@@ -25,7 +25,7 @@ from sandbox.waiting import until
 if TYPE_CHECKING:
     from conftest import Sites
 
-LIMIT_S = 120
+LIMIT_S = 180
 WRITERS = ("db", "web")
 POWEROFF = 8  # state of a VM
 WEEK_S = 7 * 86400

@@ -57,8 +57,8 @@ def verdict(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def kill_at(b: Cloud, request: Request, kind: str) -> None:
-    """SIGKILL for a run once its first step of a kind is done; `journaled`: once it is in the journal."""
+def kill_at(b: Cloud, request: Request, kind: str, target: str = "") -> None:
+    """SIGKILL for a run once a step of a kind, of this target, is done; `journaled`: once it is in the journal."""
     child = w.start_action(b, request)
     assert child.stdout is not None
     try:
@@ -67,7 +67,7 @@ def kill_at(b: Cloud, request: Request, kind: str) -> None:
             if kind == "journaled" and event["event"] == "plan":
                 until("its journal", lambda: last(b)["result"] == "RUNNING", 30, 0.01)
                 break
-            if event["event"] == "step" and event["kind"] == kind:
+            if event["event"] == "step" and event["kind"] == kind and target in ("", event["target"]):
                 break
         else:
             raise AssertionError(f"the run ended by itself, without a {kind}")
@@ -160,8 +160,8 @@ def lost(world: Production, again: Again) -> Interrupted:
 
 @pytest.fixture(scope="module")
 def resumed(world: Production, lost: Interrupted) -> Interrupted:
-    """A failover dies after a promotion, cannot be aborted, and is resumed; db writes at site B."""
-    kill_at(world.sites.b, Request("failover", confirm=DATASTORE), "promote")
+    """A failover dies after db's disk was promoted, cannot be aborted, and is resumed; db writes at site B."""
+    kill_at(world.sites.b, Request("failover", confirm=DATASTORE), "promote", world.disks["db"][0])
     seen = find_interrupted(world)
     seen.refused = one(world, "abort", "--yes", code=2).stderr
     end(world, seen, "resume")

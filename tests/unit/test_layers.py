@@ -103,7 +103,7 @@ ONEDR = sources("onedr")
 def test_imports_go_downward_only_and_never_sideways(path: Path) -> None:
     own = package(module_of(path))
     for module in imports(path):
-        if module.split(".")[0] == "onedr" and package(module) != own:
+        if module.startswith("onedr.") and package(module) != own:
             assert own and rank(package(module)) < rank(own), f"{name_of(path)} imports {module}"
 
 

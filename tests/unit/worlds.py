@@ -134,7 +134,7 @@ def _homes(draw: st.DrawFn, body: VmRecord) -> list[PeerVm]:
     """The VM of this site that one at the peer left from: as it was, or with other disks, or in a state it
     should not be in.
     """
-    if ("DR_ORIGIN", f"{HERE}:{HOME_ID + body.vm_id}") not in body.user_template:
+    if body.origin != f"{HERE}:{HOME_ID + body.vm_id}":
         return []
     names = {str(found.rbd).partition("/")[2] for found in body.disks if found.rbd}
     names ^= draw(st.sampled_from([set(), set(), set(), {"one-0"}, {"one-55"}]))
@@ -162,10 +162,11 @@ def _body(draw: st.DrawFn, vm_id: int, owned: list[int], whole: bool = False) ->
     user: tuple[tuple[str, str], ...] = draw(
         st.sampled_from([(), (("DR_PRIORITY", "1"),), (("DR_START", "NO"),)])
     )
-    if draw(st.integers(0, 2)) <= whole:
-        user = (*user, ("DR_ORIGIN", f"{HERE}:{HOME_ID + vm_id}"))
+    origin = f"{HERE}:{HOME_ID + vm_id}" if draw(st.integers(0, 2)) <= whole else ""
     state = draw(st.sampled_from(["ACTIVE", "POWEROFF"]))
-    return vm_record(vm_id=vm_id, name=f"vm{vm_id}", disks=tuple(disks), state=state, user_template=user)
+    return vm_record(
+        vm_id=vm_id, name=f"vm{vm_id}", disks=tuple(disks), state=state, user_template=user, origin=origin,
+    )
 
 
 REQUESTS = st.builds(

@@ -47,7 +47,7 @@ def test_disks_are_compared_by_their_rbd_images(
 
 def test_a_cdrom_whose_base_the_peer_took_over_is_ours() -> None:
     found, images = item("one-1", "one-1500000009")
-    made = image_record(name="iso", template=(("DR_ORIGIN", f"{HERE}:9"), ("DR_ORIGIN_SOURCE", "one-9")))
+    made = image_record(name="iso", origin=f"{HERE}:9", stands_for="one-9")
     images["one-1500000009"] = replace(images["one-1500000009"], image=envelope(made))
     changes = failback_plan.disks(found, replace(HOME, images=frozenset({"one-1", "one-9"})), images, HERE)
     assert not changes.plug and not changes.unplug

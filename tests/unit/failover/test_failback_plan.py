@@ -18,7 +18,7 @@ from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 AWAY = vm_record(
-    vm_id=12, name="web", disks=(disk(0, "one/one-1"),), user_template=(("DR_ORIGIN", f"{HERE}:7"),)
+    vm_id=12, name="web", disks=(disk(0, "one/one-1"),), origin=f"{HERE}:7"
 )
 HOME = PeerVm(7, "web", "POWEROFF", "ACTIVE", frozenset({"one-1"}))
 ORIGIN = f"{THERE}:12"
@@ -114,7 +114,7 @@ def test_a_failback_wants_the_peer_alive() -> None:
 
 def test_what_the_peer_made_of_an_image_of_ours_is_not_registered_here_again() -> None:
     taken = copy_of("one-1500000000", None, known=False)
-    made = image_record(name="base", template=(("DR_ORIGIN", f"{HERE}:0"),))
+    made = image_record(name="base", origin=f"{HERE}:0")
     ours = replace(taken, image=envelope(made))
     assert failback_plan.is_ours_there(ours, HERE) and not failback_plan.is_ours_there(taken, HERE)
     found = steps(failover_plan.plan_failover(facts(ours), Request("failover")))

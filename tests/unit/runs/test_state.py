@@ -30,10 +30,10 @@ def verdict(
 @pytest.mark.parametrize(
     ("items", "given_", "expected", "words"),
     [
-        ([SAFE], {"run": "failover", "interrupted": True}, State.INTERRUPTED, "onedr resume goes on"),
-        ([SAFE], {"run": "abort"}, State.FAILING_OVER, "An abort runs"),
+        ([SAFE], {"run": "failover", "interrupted": True}, State.INTERRUPTED, "onedr resume to continue"),
+        ([SAFE], {"run": "abort"}, State.FAILING_OVER, "abort in progress"),
         ([item(split=True)], {"run": "failover", "interrupted": True}, State.INTERRUPTED, "failover"),
-        ([SAFE], {"run": "failover"}, State.FAILING_OVER, "failover runs"),
+        ([SAFE], {"run": "failover"}, State.FAILING_OVER, "failover in progress"),
         ([SAFE], {"protect": False, "run": "failover"}, State.FAILING_OVER, "failover"),
         ([SAFE], {"protect": False}, State.UNPROTECTED, "DR_PROTECT=YES"),
         ([SAFE, item("one-2", split=True, problem="x")], {}, State.SPLIT_BRAIN, "one-2"),
