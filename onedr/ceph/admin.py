@@ -17,6 +17,7 @@ from typing import Any
 import rados
 import rbd
 
+from onedr.ceph.connection import mon_host_of
 from onedr.model.errors import InputError, RefusedError, StorageError
 
 LIMIT_S = 10
@@ -89,11 +90,7 @@ class Cluster:
 
     def mon_host(self) -> str:
         """Monitor addresses as a client needs them."""
-        monitors = self.mon("mon dump")["mons"]
-        return ",".join(
-            "[" + ",".join(f"{a['type']}:{a['addr']}" for a in monitor["public_addrs"]["addrvec"]) + "]"
-            for monitor in monitors
-        )
+        return mon_host_of(self.mon("mon dump"))
 
     def pool(self, name: str) -> rados.Ioctx:
         """An open pool. Raises rados.ObjectNotFound."""

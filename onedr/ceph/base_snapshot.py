@@ -1,7 +1,6 @@
 """Bases: the protected snapshot @snap of an image, and the thin clones that are made of it."""
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 import rbd
@@ -9,6 +8,7 @@ import rbd
 from onedr.ceph import images
 from onedr.ceph.connection import Pool
 from onedr.ceph.image_lock import image_lock
+from onedr.host.waiting import attempts, wait_until
 from onedr.model import names
 
 _SNAP_LIMIT_S = 3
@@ -20,15 +20,15 @@ def clone_from_base(pool: Pool, source: str, target: str) -> None:
     """A thin clone of `source`'s protected snapshot @snap, which is made when missing; to be made inside
     `images.making`.
     """
-    data_pool, end = images.data_pool(pool), time.monotonic() + _RACE_LIMIT_S
-    while True:
+    data_pool = images.data_pool(pool)
+    for last in attempts(_RACE_LIMIT_S, 0):
         try:
             ensure_snapshot(pool, source)
             pool.rbd.clone(pool.io, source, names.BASE_SNAPSHOT, pool.io, target, data_pool=data_pool)
-            break
-        # @snap went with the last of the other disks at this moment
+            return
+        # @snap was removed at this moment, together with the last of the other clones
         except (rbd.ImageNotFound, rbd.InvalidArgument):
-            if time.monotonic() > end or not pool.exists(source):
+            if last or not pool.exists(source):
                 raise
 
 
@@ -59,15 +59,14 @@ def _is_cut_short(pool: Pool, name: str) -> bool:
 
     It is listed then, but has no object map and cannot be opened ever.
     """
-    end = time.monotonic() + _SNAP_LIMIT_S
-    while True:
+    def opens() -> bool:
         try:
             with rbd.Image(pool.io, name, names.BASE_SNAPSHOT, read_only=True):
-                return False
-        except rbd.ImageNotFound:
-            if time.monotonic() > end:  # until then somebody may just be making it
                 return True
-            time.sleep(_PAUSE_S)
+        except rbd.ImageNotFound:  # another process may be creating it now
+            return False
+
+    return not wait_until(opens, _SNAP_LIMIT_S, _PAUSE_S)
 
 
 def drop_base_snapshot(pool: Pool, name: str) -> bool:

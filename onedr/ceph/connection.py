@@ -45,11 +45,7 @@ class Pool:
 
     def mon_host(self) -> str:
         """Monitor addresses as a client needs them, from the monitor map."""
-        monitors = self.mon(prefix="mon dump")["mons"]
-        return ",".join(
-            "[" + ",".join(f"{a['type']}:{a['addr']}" for a in monitor["public_addrs"]["addrvec"]) + "]"
-            for monitor in monitors
-        )
+        return mon_host_of(self.mon(prefix="mon dump"))
 
     def is_full(self) -> bool:
         """Has Ceph no room left for the pool? Several of librbd's errors hide that."""
@@ -76,6 +72,14 @@ class Pool:
         """Open an image; rbd.ImageNotFound passes through, for callers to whom absence is an answer."""
         with rbd.Image(self.io, name, read_only=read_only) as image:
             yield image
+
+
+def mon_host_of(monitor_map: Any) -> str:
+    """The option mon_host of a client, from the answer to `mon dump`."""
+    return ",".join(
+        "[" + ",".join(f"{a['type']}:{a['addr']}" for a in monitor["public_addrs"]["addrvec"]) + "]"
+        for monitor in monitor_map["mons"]
+    )
 
 
 @contextmanager

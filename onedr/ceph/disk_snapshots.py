@@ -9,13 +9,13 @@ else's and stay (backup, rbd-mirror, @snap).
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 
 import rbd
 
 from onedr.ceph import image_data, images, mirroring
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import attempts
 from onedr.model import names
 from onedr.model.errors import InputError, RefusedError, StorageError
 from onedr.model.types import Mode
@@ -146,16 +146,14 @@ def _roll_back(image: rbd.Image, snapshot: str) -> None:
     """Ceph's own. Unlike other requests it is not handed to a client that has the lock just then (to set a
     time mark), but refused as if the image was read-only; a write of no bytes takes the lock.
     """
-    end = time.monotonic() + _LOCK_LIMIT_S
-    while True:
+    for last in attempts(_LOCK_LIMIT_S, _PAUSE_S):
         image.write(b"", 0)
         try:
             image.rollback_to_snap(snapshot)
             return
         except rbd.ReadOnlyImage:
-            if time.monotonic() > end:
+            if last:
                 raise
-            time.sleep(_PAUSE_S)
 
 
 def _make_equal(image: rbd.Image, source: rbd.Image) -> None:
@@ -266,10 +264,10 @@ def remove_leftovers(pool: Pool, name: str) -> None:
                 f"{', '.join(waiting)} with old snapshots of {name} stays: there are clones of it."
             )
         for volume in free:
-            with pool.image(volume, read_only=True) as image:
-                if not mirroring.is_primary(image):
-                    raise RefusedError(
-                        f"{volume} with old snapshots of {name} stays: it is the peer's copy here."
-                    )
+            if not mirroring.is_primary_image(pool, volume):
+                raise RefusedError(
+                    f"{volume}, which holds old snapshots of {name}, is not removed: it is a copy of the "
+                    "peer's."
+                )
             images.remove_image(pool, volume)
         waiting = [volume for volume in waiting if volume not in free]

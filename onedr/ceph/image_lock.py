@@ -6,7 +6,6 @@ then (16.2.15, docs/measured.md).
 from __future__ import annotations
 
 import os
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +13,7 @@ from contextlib import contextmanager, suppress
 import rados
 
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import attempts
 from onedr.model.errors import StorageError
 
 _OBJECT = "onedr.alone"
@@ -29,19 +29,16 @@ def image_lock(pool: Pool, image: str, purpose: str) -> Iterator[None]:
     Raises StorageError when somebody else has it for too long.
     """
     lock, cookie = f"{purpose}.{zlib.crc32(image.encode()) % _LOCKS}", os.urandom(16).hex()
-    end = time.monotonic() + _LIMIT_S
-    while True:
+    for last in attempts(_LIMIT_S, _PAUSE_S):
         try:
             pool.io.lock_exclusive(_OBJECT, lock, cookie, "OneDR", _LASTS_S)
             break
         except (rados.ObjectBusy, rados.ObjectExists) as error:
-            if time.monotonic() > end:
-                text = (
-                    f"Somebody else is {purpose} RBD image {pool.access.pool}/{image} for {_LIMIT_S} s; try "
-                    "again."
-                )
-                raise StorageError(text) from error
-            time.sleep(_PAUSE_S)
+            if last:
+                raise StorageError(
+                    f"RBD image {pool.access.pool}/{image} has been locked by another process that is "
+                    f"{purpose} it for {_LIMIT_S} s; try again."
+                ) from error
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ import rbd
 
 from onedr.ceph import mirroring, pending_images
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import attempts
 from onedr.model.errors import ForeignImageError, InputError, RefusedError, StorageError
 from onedr.model.types import MIB
 
@@ -239,20 +240,20 @@ def snapshots(image: rbd.Image) -> list[str]:
 
 def children(pool: Pool, name: str) -> list[str]:
     """Clones of any snapshot of the image, as pool/name. Raises rbd.ImageNotFound when the image is gone."""
-    end = time.monotonic() + _RACE_LIMIT_S
     with pool.image(name, read_only=True) as image:
-        while True:
+        for last in attempts(_RACE_LIMIT_S, 0):
             try:
                 return sorted(
                     f"{child['pool']}/{child['image']}"
                     for child in image.list_children2()
                     if not child.get("trash")
                 )
-            except rbd.ImageNotFound as error:  # a clone that went while it was listed
-                if time.monotonic() > end:
+            except rbd.ImageNotFound as error:  # a clone was removed while it was listed
+                if last:
                     raise StorageError(
                         f"The clones of RBD image {pool.access.pool}/{name} cannot be listed: {error}"
                     ) from error
+    raise AssertionError("the last attempt returns or raises")
 
 
 def remove_image(pool: Pool, name: str) -> None:
@@ -372,15 +373,12 @@ def wait_until_unused(pool: Pool, name: str) -> None:
 
 
 def _retry_while_busy(action: Callable[[], None], what: str) -> None:
-    end = time.monotonic() + _RM_LIMIT_S
-    while True:
+    for last in attempts(_RM_LIMIT_S, _RM_PAUSE_S):
         try:
             action()
             return
         except (rbd.ImageBusy, rbd.ImageHasSnapshots) as error:
-            if time.monotonic() > end:
-                message = (
+            if last:
+                raise StorageError(
                     f"RBD image {what} is still in use after {_RM_LIMIT_S} s ({error}); is a VM using it?"
-                )
-                raise StorageError(message) from error
-            time.sleep(_RM_PAUSE_S)
+                ) from error

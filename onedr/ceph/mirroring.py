@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import json
-import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import rbd
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.image_lock import image_lock
+from onedr.host.waiting import wait_until
 from onedr.model.errors import StorageError
 from onedr.model.types import Mode
 
@@ -52,6 +52,15 @@ def is_primary(image: rbd.Image) -> bool:
     return bool(info["primary"]) or info["state"] != rbd.RBD_MIRROR_IMAGE_ENABLED
 
 
+def is_primary_image(pool: Pool, name: str) -> bool | None:
+    """`is_primary` of the image of this name; None when there is no such image."""
+    try:
+        with pool.image(name, read_only=True) as image:
+            return is_primary(image)
+    except rbd.ImageNotFound:
+        return None
+
+
 def claims(image: rbd.Image) -> bool:
     """Is it mirrored, and the primary? What rbd-mirror is just making or removing is neither."""
     info = image.mirror_image_get_info()
@@ -85,12 +94,12 @@ def _begin_anew(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
     """Ceph refused, because somebody else is at it at this moment (a driver and the keeper at once), or died
     at it once.
     """
-    end = time.monotonic() + _HALF_DONE_S
-    while (listed := is_listed(pool, image)) and mirror_mode(image) is None and time.monotonic() < end:
-        time.sleep(_PAUSE_S)
+    wait_until(
+        lambda: not is_listed(pool, image) or mirror_mode(image) is not None, _HALF_DONE_S, _PAUSE_S
+    )
     if mirror_mode(image) is not None:
         return
-    if listed:
+    if is_listed(pool, image):
         image.mirror_image_disable(False)
     image.mirror_image_enable(_MODES[wanted])
 

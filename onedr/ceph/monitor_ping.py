@@ -7,8 +7,8 @@ from __future__ import annotations
 import re
 import socket
 import threading
-import time
 
+from onedr.host.waiting import wait_until
 from onedr.model.types import PeerState
 
 _ADDRESS = re.compile(r"v[12]:(\[[0-9a-fA-F:]+\]|[^\[\]:/,]+):([0-9]{1,5})(?![0-9])")
@@ -68,12 +68,11 @@ def _look(address: tuple[str, int], limit_s: float) -> PeerState:
 
 def port(host: str, number: int, limit_s: float) -> bool:
     """Does a TCP port take a connection, tried until the limit is over?"""
-    end = time.monotonic() + limit_s
-    while True:
+    def connects() -> bool:
         try:
-            with socket.create_connection((host, number), timeout=max(0.5, min(5.0, end - time.monotonic()))):
+            with socket.create_connection((host, number), timeout=max(0.5, min(5.0, limit_s))):
                 return True
         except (OSError, OverflowError):
-            if time.monotonic() >= end:
-                return False
-            time.sleep(_PAUSE_S)
+            return False
+
+    return wait_until(connects, limit_s, _PAUSE_S)

@@ -15,7 +15,7 @@ from onedr.host import config as host_config
 from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, OneDRError
-from onedr.model.types import Settings
+from onedr.model.types import HOOK_PREFIX, Settings
 from onedr.opennebula import datastores, xmlrpc
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
@@ -25,7 +25,7 @@ from onedr.replication.inventory import VmItem
 
 _LIMIT_S = 3.0  # of every call to a front-end
 _GUARD = Path("/etc/systemd/system/opennebula.service.requires/onedr-guard.service")  # laid by install.sh
-_HOOKS = "onedr-"
+
 
 
 @dataclass(frozen=True)
@@ -134,13 +134,13 @@ def is_guarded(datastore: Datastore) -> bool:
 
 def own_key() -> str:
     """Fingerprint of the record key; empty when there is none. Raises RecordError for a bad one."""
-    return encryption.fingerprint(encryption.load_key(paths.places().record_key))
+    return encryption.fingerprint(encryption.load_key(paths.front_end_paths().record_key))
 
 
 def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object]) -> SiteFacts:
     """Facts of the whole front-end; `known` makes an Unknown of what fails."""
     sources: dict[str, Callable[[], object]] = {
-        "oned": lambda: str(frontend.call("system.version")),
+        "oned": frontend.release,
         "configuration": _configuration,
         "key": own_key,
         "peer_front_end": _peer_answers,
@@ -164,8 +164,7 @@ def _peer_answers() -> str:
 
 
 def _hooks(frontend: FrontEnd) -> int:
-    pool = template.parse_xml(frontend.call("hookpool.info", -2, -1, -1))
-    return sum(1 for hook in pool.iterfind("HOOK") if (hook.findtext("NAME") or "").startswith(_HOOKS))
+    return sum(1 for hook in frontend.hooks() if (hook.findtext("NAME") or "").startswith(HOOK_PREFIX))
 
 
 def listed(frontend: FrontEnd) -> list[tuple[int, str]]:

@@ -4,7 +4,7 @@ Each fact is known, or `Unknown` with the reason: nothing is well by default.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar, Union
@@ -192,7 +192,3 @@ def problem(text: str, todo: str = "") -> CheckResult:
     """Protection or a failover suffers."""
     return CheckResult(Level.PROBLEM, text, todo)
 
-
-def first_few(names: Sequence[str]) -> str:
-    """The first three of them."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

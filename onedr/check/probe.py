@@ -20,9 +20,10 @@ from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
 from onedr.check import probe_images, probe_results
 from onedr.failover import promote as failover_promote
+from onedr.host.waiting import attempts, wait_until
 from onedr.model.errors import OneDRError, RefusedError, StorageError
 from onedr.model.records import ProbeResult
-from onedr.model.types import Mode, PeerState, Settings
+from onedr.model.types import Mode, Settings
 from onedr.replication import peer_ceph
 
 Tell = Callable[[str], None]
@@ -30,7 +31,7 @@ _STEP_LIMIT_S = 150  # with stock settings a copy begins up to 60 s after a chan
 _SWEEP_LIMIT_S = 180
 _ORPHANED_S = 40  # a copy without a primary that rbd-mirror has not removed by then is removed here
 _STRIP_LIMIT_S = 60  # so long the snapshot of a base may take to go from its copy
-_PLACE_LIMIT_S = 75  # the place of a probe that was killed is free after 60 s
+_LOCK_LIMIT_S = 75  # the place of a probe that was killed is free after 60 s
 _PAUSE_S = 0.3
 _LOCK = "onedr.probe"
 _ALL = "whatever lies"
@@ -55,15 +56,12 @@ def run_probe(pool: Pool, settings: Settings, mode: Mode | None = None, tell: Te
     a pool is not set up, another probe runs; and StorageError after the end, when images stay behind (it
     names them; the next probe removes them).
     """
-    sight = peer_ceph.probe_peer(pool, settings)
-    if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
-        why = (
-            sight.detail
-            if sight.peer is not PeerState.ANSWERS
-            else f"{sight.detail}, and its key may not be read here"
+    status = peer_ceph.probe_peer(pool, settings)
+    if status.refusal:
+        raise RefusedError(
+            f"Nothing is probed: the peer's Ceph must be reached from here ({status.refusal})."
         )
-        raise RefusedError(f"Nothing is probed: the peer's Ceph must be reached from here ({why}).")
-    with peer_ceph.open_peer(sight, pool.access.pool, peer_ceph.PATIENT_S) as there:
+    with peer_ceph.open_peer(status, pool.access.pool, peer_ceph.PATIENT_S) as there:
         return between(pool, there, mode or settings.mode, tell)
 
 
@@ -85,26 +83,23 @@ def _alone(here: Pool, there: Pool) -> Iterator[Callable[[], None]]:
     Yields what keeps the places while it lasts.
     """
     pools = sorted((here, there), key=lambda pool: pool.fsid())  # both sites in the same order
-    places = [ExclusiveLock(pool, _LOCK) for pool in pools]
-    end = time.monotonic() + _PLACE_LIMIT_S
+    locks = [ExclusiveLock(pool, _LOCK) for pool in pools]
     try:
-        for place in places:
-            while not place.take():
-                if time.monotonic() > end:
-                    raise RefusedError("Nothing is probed: another probe of these pools runs.")
-                time.sleep(_PAUSE_S)
+        for lock in locks:
+            if not wait_until(lock.take, _LOCK_LIMIT_S, _PAUSE_S):
+                raise RefusedError("Nothing is probed: another probe of these pools runs.")
 
         def keep() -> None:
-            if not all([place.take() for place in places]):
+            if not all([lock.take() for lock in locks]):
                 raise OneDRError("another probe took over")
 
         yield keep
     finally:
-        for place in places:
+        for lock in locks:
             with suppress(rados.Error):
                 # one that ran out while the line was dead is taken again, so that nothing of it stays
-                if place.take():
-                    place.leave()
+                if lock.take():
+                    lock.leave()
 
 
 class _Probe:
@@ -199,17 +194,15 @@ class _Probe:
         return f"{self.proof.here} {self.began:.3f} {self.count}"
 
     def _wait(self, pool: Pool, name: str, word: str) -> None:
-        end = time.monotonic() + _STEP_LIMIT_S
-        while not probe_images.carries(pool, name, word):
+        for _ in attempts(_STEP_LIMIT_S, _PAUSE_S):
+            if probe_images.carries(pool, name, word):
+                return
             self.keep()
-            if time.monotonic() > end:
-                where = "here" if pool is self.here else "at the peer"
-                split = "; Ceph calls it split-brain" if name in mirroring.split_brained(pool) else ""
-                raise OneDRError(
-                    f"{name} did not arrive {where} within {_STEP_LIMIT_S} s; does rbd-mirror run "
-                    f"there?{split}"
-                )
-            time.sleep(_PAUSE_S)
+        where = "here" if pool is self.here else "at the peer"
+        split = "; Ceph calls it split-brain" if name in mirroring.split_brained(pool) else ""
+        raise OneDRError(
+            f"{name} did not arrive {where} within {_STEP_LIMIT_S} s; does rbd-mirror run there?{split}"
+        )
 
     def _equal(self, name: str, objects: tuple[int, ...]) -> bool:
         return probe_images.digest(self.here, name, objects) == probe_images.digest(self.there, name, objects)
@@ -228,18 +221,17 @@ def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> d
     went meanwhile (docs/measured.md).
     """
     begun = alone_since = time.monotonic()
-    end = begun + _SWEEP_LIMIT_S
     problems: dict[str, str] = {}
     pools = {"here": here, "at the peer": there}
     # ids of copies in the trash that rbd-mirror alone may remove, when their delay is over
     for_ceph: set[str] = set()
-    while True:
+    for last in attempts(_SWEEP_LIMIT_S, _PAUSE_S):
         found, trash = _found(pools, problems)
         trash = {key: entry for key, entry in trash.items() if entry[1] not in for_ceph}
         silent = {name: why for name, why in problems.items() if name.startswith(_ALL)}
         if silent or (not found and not trash):
             return {**silent, **{f"{name} {where}": "waits for the other site" for where, name in found}}
-        if time.monotonic() > end:
+        if last:
             return {f"{name} {where}": problems.get(name, "did not go") for where, name in [*found, *trash]}
         with suppress(OneDRError, rados.Error):
             keep()
@@ -251,7 +243,7 @@ def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> d
         patient = time.monotonic() - begun < _STRIP_LIMIT_S
         _each(primaries, partial(_remove, here, there, patient), problems)
         for_ceph |= _purge(trash, problems)
-        time.sleep(_PAUSE_S)
+    raise AssertionError("the last attempt returns")
 
 
 def _remove(here: Pool, there: Pool, patient: bool, pool: Pool, name: str) -> None:
@@ -293,9 +285,9 @@ def _found(pools: dict[str, Pool], problems: dict[str, str]) -> tuple[_Found, _T
 
 
 def _is_primary(pool: Pool, name: str) -> bool:
-    """Not known counts as no: then it is looked at again, or its site is found silent."""
+    """Unknown counts as no: the next turn reads it again, or finds that its site does not answer."""
     try:
-        return bool(probe_images.is_primary(pool, name))
+        return bool(mirroring.is_primary_image(pool, name))
     except (rados.Error, rbd.Error):
         return False
 

@@ -146,14 +146,6 @@ def strip(pool: Pool, other: Pool, name: str) -> bool:
         return True
 
 
-def is_primary(pool: Pool, name: str) -> bool | None:
-    """True for a primary or an image that is not mirrored; None when it is gone."""
-    try:
-        with pool.image(name, read_only=True) as image:
-            return mirroring.is_primary(image)
-    except rbd.ImageNotFound:
-        return None
-
 
 def force_out(pool: Pool, name: str) -> None:
     """Remove a copy of which there is no primary any more. Raises rbd.Error while rbd-mirror has it open."""

@@ -21,10 +21,11 @@ from onedr.check.facts import (
     warn,
 )
 from onedr.model.types import MIB, Mode, PeerState
+from onedr.protection.enable_plan import JOURNAL_BYTES
 
 CLOCK_S = 5.0  # as recovery.AHEAD_S
 SPARE = 10  # percent of a pool that should stay free
-JOURNAL_BYTES = 64 * MIB  # of an image's journal while the peer keeps up
+
 STOCK_POLL_S, STOCK_RETRY_S = 5.0, 30.0
 POLL, RETRY, DELAY = (
     "rbd_mirror_journal_poll_age", "rbd_mirror_image_state_check_interval", "rbd_mirroring_delete_delay",

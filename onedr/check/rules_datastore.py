@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onedr.check.facts import CheckFacts, CheckResult, Unknown, first_few, known, ok, problem, warn
+from onedr.check.facts import CheckFacts, CheckResult, Unknown, known, ok, problem, warn
 from onedr.check.rules_cluster import both
 from onedr.model.records import ProbeResult, SiteInfo
+from onedr.model.text import first_few
 from onedr.model.types import Mode, State
 
 KEPT_WELL = 5  # rbd_mirroring_max_mirroring_snapshots since Ceph 17 (P6)

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onedr.check.facts import CheckResult, SiteFacts, first_few, known, ok, warn
+from onedr.check.facts import CheckResult, SiteFacts, known, ok, warn
+from onedr.model.text import first_few
 
 
 def oned(facts: SiteFacts) -> Iterator[CheckResult]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onedr.check.facts import CheckFacts, CheckResult, TargetFacts, first_few, known, ok, problem, warn
+from onedr.check.facts import CheckFacts, CheckResult, TargetFacts, known, ok, problem, warn
 from onedr.failover import failback_plan, placement, start_order
 from onedr.failover.facts import FailoverRequest
 from onedr.model import template
 from onedr.model.records import ImageRecord
+from onedr.model.text import first_few
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
 

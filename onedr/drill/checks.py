@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onedr.ceph import monitor_ping
+from onedr.ceph import monitor_ping, space
 from onedr.ceph.connection import Pool
-from onedr.drill import rbd_clones
 from onedr.host import process
+from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, number
@@ -80,18 +80,15 @@ def _boots(pool: Pool, guest: DrillGuest) -> str:
     """
     if not guest.clones:
         raise OneDRError("it has no disk to write to, so that booting cannot be seen")
-    end = time.monotonic() + _BOOT_LIMIT_S
-    while True:
+    for _ in attempts(_BOOT_LIMIT_S, _PAUSE_S):
         for name in guest.clones:
-            written = rbd_clones.own_bytes(pool, name)
+            written = space.own_bytes(pool, name)
             if written:
                 return (
                     f"the guest wrote to its disk: {written} bytes in objects of its own since {name} was "
                     "cloned"
                 )
-        if time.monotonic() > end:
-            raise OneDRError(f"the guest wrote nothing to {', '.join(guest.clones)} within {_BOOT_LIMIT_S} s")
-        time.sleep(_PAUSE_S)
+    raise OneDRError(f"the guest wrote nothing to {', '.join(guest.clones)} within {_BOOT_LIMIT_S} s")
 
 
 def _port(guest: DrillGuest, port: int) -> str:

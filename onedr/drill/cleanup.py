@@ -17,10 +17,12 @@ from onedr.drill import rbd_clones
 from onedr.drill import report as drill_report
 from onedr.drill.leftovers import find_leftovers
 from onedr.failover.facts import RunPlan
+from onedr.host.waiting import attempts
 from onedr.model import names, template
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import ImageFacts
-from onedr.model.types import PeerState, State
+from onedr.model.text import first_few
+from onedr.model.types import State
 from onedr.opennebula import datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, NOT_POSSIBLE, FrontEnd, attributes
@@ -28,6 +30,7 @@ from onedr.opennebula.datastores import Datastore
 from onedr.protection import keeper_lock
 from onedr.replication import image_facts, peer_ceph
 from onedr.replication import sync as replication_sync
+from onedr.replication.peer_ceph import Unreachable
 from onedr.runs import journal
 from onedr.runs.run import Emit, Outcome, Running, utc_text
 from onedr.runs.step_docs import listed
@@ -109,18 +112,14 @@ class _Cleanup:
         )
 
     def _reach_peer(self, images: Sequence[ImageFacts]) -> str:
-        """Open the peer's pool; says why not when that fails."""
-        sight = peer_ceph.probe_peer(self.pool, self.target.settings, images)
-        if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
-            return (
-                sight.detail if sight.peer is not PeerState.ANSWERS else "its Ceph lets nobody in from here"
-            )
-        try:
-            self.there = self.stack.enter_context(
-                peer_ceph.open_peer(sight, self.target.access.pool, peer_ceph.PATIENT_S)
-            )
-        except OneDRError as error:
-            return str(error)
+        """Open the peer's pool. Returns why that is not possible; empty when it is open."""
+        status = peer_ceph.probe_peer(self.pool, self.target.settings, images)
+        opened = self.stack.enter_context(
+            peer_ceph.peer_pool(status, self.target.access.pool, peer_ceph.PATIENT_S)
+        )
+        if isinstance(opened, Unreachable):
+            return opened.reason
+        self.there = opened
         return ""
 
     def execute(self, plan: RunPlan, after: State) -> Outcome:
@@ -143,11 +142,8 @@ class _Cleanup:
             f"Drill cleanup at {utc_text(time.time())}: "
             f"{len(plan.steps) - len(set(left) & self._targets(plan))} thing(s) removed"
         )
-        text += (
-            f", left: {'; '.join(f'{item}: {why}' for item, why in list(left.items())[:3])}"
-            if left
-            else ", nothing left"
-        )
+        reasons = [f"{item}: {why}" for item, why in left.items()]
+        text += f", left: {first_few(reasons, separator='; ')}" if left else ", nothing left"
         more: dict[str, Any] = (
             {"report": str(kept.json), "page": str(kept.html), "sha256": kept.digest} if kept else {}
         )
@@ -197,26 +193,21 @@ def terminate(frontend: FrontEnd, vm_id: int, limit_s: float) -> str:
 
     Raises OneDRError that says where it stands when it is not.
     """
-    begun, asked = time.monotonic(), ""
-    while True:
+    begun, requested = time.monotonic(), ""
+    state = lcm = ""
+    for _ in attempts(limit_s, _PAUSE_S):
         vm = _or_none(frontend.vm, vm_id)
-        state = opennebula_objects.vm_state(vm) if vm is not None else "DONE"
-        if state == "DONE":
+        if vm is None or opennebula_objects.vm_state(vm) == "DONE":
             return "is DONE"
-        waited = time.monotonic() - begun
-        if waited > limit_s:
-            lcm = vm.findtext("LCM_STATE") if vm is not None else ""
-            raise OneDRError(
-                f"VM {vm_id} is still {state} (LCM {lcm}) after {limit_s:g} s; onevm show {vm_id}"
-            )
-        wanted = "terminate" if waited < _PATIENCE_S else "delete"
-        if asked != wanted and _asked(frontend, wanted, vm_id):
-            asked = wanted
-        time.sleep(_PAUSE_S)
+        state, lcm = opennebula_objects.vm_state(vm), vm.findtext("LCM_STATE") or ""
+        wanted = "terminate" if time.monotonic() - begun < _PATIENCE_S else "delete"
+        if requested != wanted and _request(frontend, wanted, vm_id):
+            requested = wanted
+    raise OneDRError(f"VM {vm_id} is still {state} (LCM {lcm}) after {limit_s:g} s; onevm show {vm_id}")
 
 
-def _asked(frontend: FrontEnd, wanted: str, vm_id: int) -> bool:
-    """False when it cannot be done just now: it is tried again."""
+def _request(frontend: FrontEnd, wanted: str, vm_id: int) -> bool:
+    """False when oned cannot do it in the VM's current state: the caller tries again."""
     try:
         if wanted == "terminate":
             frontend.call("vm.action", "terminate-hard", vm_id)
@@ -231,29 +222,25 @@ def _asked(frontend: FrontEnd, wanted: str, vm_id: int) -> bool:
 
 def delete_image(frontend: FrontEnd, image_id: int, limit_s: float) -> str:
     """Delete an image whose RBD image is gone, and wait until oned has forgotten it. Raises OneDRError."""
-    end, asked = time.monotonic() + limit_s, False
-    while True:
+    state, requested = "", False
+    for _ in attempts(limit_s, _PAUSE_S):
         image = _or_none(frontend.image, image_id)
         if image is None:
             return "deleted"
         state = opennebula_objects.image_state(image)
-        if state == "ERROR" and asked:
+        if state == "ERROR" and requested:
             raise OneDRError(
                 f"image {image_id} could not be deleted: "
                 f"{template.get(attributes(image), 'DR_MESSAGE') or state}"
             )
-        if time.monotonic() > end:
-            raise OneDRError(
-                f"image {image_id} is still {state} after {limit_s:g} s; oneimage show {image_id}"
-            )
-        if state != "DELETE" and not asked:
+        if state != "DELETE" and not requested:
             try:
                 frontend.call("image.delete", image_id, False)
-                asked = True
+                requested = True
             except FrontEndError as error:
                 if error.code not in (NOT_POSSIBLE, NO_SUCH_OBJECT):
                     raise
-        time.sleep(_PAUSE_S)
+    raise OneDRError(f"image {image_id} is still {state} after {limit_s:g} s; oneimage show {image_id}")
 
 
 def _or_none(ask: Callable[[int], etree._Element], object_id: int) -> etree._Element | None:

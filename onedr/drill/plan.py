@@ -15,6 +15,7 @@ from onedr.failover.facts import FailoverRequest, RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts, VmRecord
+from onedr.model.text import first_few
 from onedr.model.types import PeerState
 from onedr.opennebula.vm_template import DRILL
 from onedr.replication import inventory
@@ -84,8 +85,10 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
             "onedr status."
         )
     if facts.standing:
-        some = ", ".join(facts.standing[:3]) + (" …" if len(facts.standing) > 3 else "")
-        return f"An earlier drill is not cleaned up ({some}). First: onedr drill cleanup {facts.datastore}."
+        return (
+            f"An earlier drill has not been cleaned up ({first_few(facts.standing)}). First run: onedr drill "
+            f"cleanup {facts.datastore}."
+        )
     if not facts.network:
         return (
             "A drill's VMs need a network of their own: set DR_DRILL_NETWORK of the datastore to a virtual "

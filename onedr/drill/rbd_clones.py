@@ -11,6 +11,7 @@ import rbd
 
 from onedr.ceph import images, mirroring, pending_images
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import wait_until
 from onedr.model import names
 from onedr.model.errors import OneDRError
 from onedr.model.types import Mode
@@ -44,12 +45,10 @@ def wait_for(here: Pool, name: str, tag: str, limit_s: float) -> str:
     Returns how long that took. Raises OneDRError.
     """
     begun = time.monotonic()
-    while not _arrived(here, name, tag):
-        if time.monotonic() - begun > limit_s:
-            raise OneDRError(
-                f"the snapshot of {name} did not arrive within {limit_s:g} s; is rbd-mirror running here?"
-            )
-        time.sleep(_PAUSE_S)
+    if not wait_until(lambda: _arrived(here, name, tag), limit_s, _PAUSE_S):
+        raise OneDRError(
+            f"the snapshot of {name} did not arrive within {limit_s:g} s; is rbd-mirror running here?"
+        )
     return f"arrived in {time.monotonic() - begun:.1f} s"
 
 
@@ -84,18 +83,6 @@ def make_clone(pool: Pool, name: str, tag: str) -> str:
             raise OneDRError(f"{target} is mirrored although it is a drill's; onedr drill cleanup removes it")
     return target
 
-
-def own_bytes(pool: Pool, name: str) -> int:
-    """Bytes of the objects that a clone has of its own: what was written to it since it was made."""
-    found = 0
-
-    def count(_: int, length: int, exists: bool) -> None:
-        nonlocal found
-        found += length if exists else 0
-
-    with pool.image(name, read_only=True) as image:
-        image.diff_iterate(0, image.size(), None, count, include_parent=False, whole_object=True)
-    return found
 
 
 @dataclass(frozen=True)
@@ -172,10 +159,8 @@ def drop_drill_snapshot(pool: Pool, name: str, tag: str) -> None:
 
 def wait_without(pool: Pool, name: str, tag: str, limit_s: float) -> None:
     """Wait until the copy of an image has lost a drill's snapshot too. Raises OneDRError."""
-    end = time.monotonic() + limit_s
-    while tag in tags(pool, name):
-        if time.monotonic() > end:
-            raise OneDRError(
-                f"{name}@{tag} is removed at the primary and did not go from the copy within {limit_s:g} s"
-            )
-        time.sleep(_PAUSE_S)
+    if not wait_until(lambda: tag not in tags(pool, name), limit_s, _PAUSE_S):
+        raise OneDRError(
+            f"{name}@{tag} was removed at the primary but is still on the copy after {limit_s:g} s; "
+            "is rbd-mirror running here?"
+        )

@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from onedr.drill.checks import Checks
 from onedr.drill.evidence import Evidence
 from onedr.failover.facts import FailoverRequest, RunPlan
 from onedr.host import bridge, paths
+from onedr.host.atomic_file import write_atomically
 from onedr.model.errors import InputError, OneDRError
 from onedr.opennebula.datastores import Datastore
 from onedr.replication.inventory import VmItem
@@ -28,7 +28,7 @@ from onedr.runs import journal
 from onedr.runs.run import Running
 
 SCHEMA = 1
-_MODE = 0o640
+_MODE = 0o640  # readable by owner and group only: names and addresses of VMs are in a report
 NOT_READ = "not readable"
 
 
@@ -155,7 +155,7 @@ def _versions(pool: Pool, drill: DrillRun) -> dict[str, str]:
     return {
         "onedr": own,
         "python": platform.python_version(),
-        "opennebula": str(drill.running.frontend.call("system.version")),
+        "opennebula": drill.running.frontend.release(),
         "ceph here": _ceph(pool),
         "ceph at the peer": _ceph(drill.peer_pool),
     }
@@ -172,7 +172,7 @@ def _ceph(pool: Pool | None) -> str:
 
 def report_folder() -> Path:
     """Where reports are kept, on the front-end that held the drill."""
-    return paths.places().state / "drills"
+    return paths.front_end_paths().state / "drills"
 
 
 def save_report(datastore_id: int, tag: str, report: Mapping[str, Any]) -> SavedReport:
@@ -191,22 +191,12 @@ def save_report(datastore_id: int, tag: str, report: Mapping[str, Any]) -> Saved
     where = report_folder() / f"{datastore_id}-{tag}"
     kept = SavedReport(where.with_suffix(".json"), where.with_suffix(".html"), digest)
     report_folder().mkdir(parents=True, exist_ok=True, mode=0o750)
-    _write(kept.json, text)
-    _write(kept.html, report_html.page(report, digest, kept.json.name))
-    _write(where.with_suffix(".json.sha256"), f"{digest}  {kept.json.name}\n".encode())
+    write_atomically(kept.json, text, _MODE)
+    write_atomically(kept.html, report_html.page(report, digest, kept.json.name), _MODE)
+    write_atomically(
+        where.with_suffix(".json.sha256"), f"{digest}  {kept.json.name}\n".encode(), _MODE
+    )
     return kept
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all; read by owner and group only: names and addresses of VMs are in it."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    number = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-    with os.fdopen(number, "wb") as file:
-        os.fchmod(number, _MODE)
-        file.write(data)
-        file.flush()
-        os.fsync(number)
-    os.replace(half, path)
 
 
 def amend(datastore_id: int, tags: Sequence[str], cleanup: Mapping[str, Any]) -> SavedReport | None:

@@ -4,12 +4,13 @@ All text goes through lxml, which escapes it.
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lxml import etree
 from lxml.builder import E  # type: ignore[import-not-found]
+
+from onedr.runs.run import utc_text
 
 _STYLE = """
 body { font: 11pt/1.45 Georgia, "Times New Roman", serif; color: #111;
@@ -201,7 +202,7 @@ def _text(value: object) -> str:
 
 
 def _moment(at: float | None) -> str:
-    return "-" if at is None else time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
+    return "-" if at is None else utc_text(at)
 
 
 def _seconds(value: float | None) -> str:

@@ -24,6 +24,7 @@ from onedr.failover import recreate_vms, start_order, target_site
 from onedr.failover.facts import FailoverRequest, RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names
+from onedr.model.text import first_few
 from onedr.model.types import State
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
@@ -297,7 +298,7 @@ class Drill:
         text = f"The drill {result} at {utc_text(time.time())}: {len(passed)} of {len(wanted)} VM(s) came up"
         text += f" in {rto_s:.0f} s" if rto_s is not None else ""
         text += f" (DR_RTO {objective} s)" if objective else ""
-        text += f"; {'; '.join(reasons[:3])}" if reasons else ""
+        text += f"; {first_few(reasons, separator='; ')}" if reasons else ""
         text += f". Its VMs stand until onedr drill cleanup {self.target.name}; report: {kept.html}."
         if reasons:
             self.outcome.failed.setdefault("the drill", "; ".join(reasons))

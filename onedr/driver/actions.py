@@ -25,8 +25,9 @@ from onedr.failover import resume as failover_resume
 from onedr.failover import run as failover_run
 from onedr.model import parsing, template
 from onedr.model.errors import FrontEndError, InputError, OneDRError, PartialError, RefusedError, StorageError
+from onedr.model.types import DRIVER
 from onedr.opennebula.api import FrontEnd
-from onedr.opennebula.datastores import DRIVER, Datastore
+from onedr.opennebula.datastores import Datastore
 from onedr.protection import disable, enable, reconcile, status
 from onedr.rejoin import reprotect
 from onedr.runs import request as runs_request

@@ -6,7 +6,6 @@ import sys
 from dataclasses import replace
 from typing import NamedTuple
 
-import rbd
 from lxml import etree
 
 from onedr.ceph import mirroring
@@ -121,11 +120,9 @@ def protect(pool: Pool, name: str, datastore: DriverDatastore, disk: Disk) -> No
 
 
 def must_be_primary(pool: Pool, name: str) -> None:
-    try:
-        with pool.image(name, read_only=True) as image:
-            primary = mirroring.is_primary(image)
-    except rbd.ImageNotFound as error:
-        raise InputError(f"RBD image {pool.access.pool}/{name} does not exist.") from error
+    primary = mirroring.is_primary_image(pool, name)
+    if primary is None:
+        raise InputError(f"RBD image {pool.access.pool}/{name} does not exist.")
     # a guest would boot and then get I/O errors (CEPH-FACTS §9); and the peer may run it (P22)
     if not primary:
         raise RefusedError(

@@ -12,6 +12,7 @@ from onedr.ceph import connection
 from onedr.driver import bridge_dispatch
 from onedr.driver.bridge_dispatch import HandedOver
 from onedr.model.errors import OneDRError
+from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.protection import keeper_lock
@@ -24,7 +25,7 @@ def keep(words: list[str]) -> str:
     datastore_id = int(words[0])
     frontend = FrontEnd(limit_s=15)
     element = frontend.datastore(datastore_id)
-    if element.findtext("DS_MAD") != datastores.DRIVER:
+    if element.findtext("DS_MAD") != DRIVER:
         return ""  # woken before its protection was ended: nothing of ours may be written there any more
     bridge_dispatch.unless_here(attributes(element))
     with connection.connect(datastores.from_element(element).access, operation_limit_s=15) as pool:

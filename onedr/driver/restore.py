@@ -25,7 +25,7 @@ from onedr.driver import disk as disks
 from onedr.driver.disk import Disk
 from onedr.host import bridge, process, temp_dirs
 from onedr.host.bridge import Service
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import parsing, template
 from onedr.model.errors import InputError, OneDRError, PartialError, RefusedError
 from onedr.model.template import Pairs
@@ -198,7 +198,7 @@ def _listed(
     driver = store.findtext("DS_MAD") or ""
     if not parsing.NAME.fullmatch(driver):
         raise InputError(f"Backup datastore {store.findtext('NAME')} has no usable DS_MAD ({driver!r}).")
-    program = places().remotes / "datastore" / driver.lower() / "ls"
+    program = front_end_paths().remotes / "datastore" / driver.lower() / "ls"
     data = etree.Element("DS_DRIVER_ACTION_DATA")
     data.extend([store, vm, image])
     said = process.run_program(

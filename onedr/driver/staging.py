@@ -18,7 +18,7 @@ from lxml import etree
 
 from onedr.driver import unpack
 from onedr.host import process, temp_dirs
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import InputError
 from onedr.model.template import Pairs
@@ -58,7 +58,7 @@ def check_allowed(path: str, attributes: Pairs) -> None:
     Links are resolved first, and whole path components are compared (stock compares text).
     """
     real = os.path.realpath(path)
-    own = [str(places().var), str(places().etc), os.path.expanduser("~")]
+    own = [str(front_end_paths().var), str(front_end_paths().etc), os.path.expanduser("~")]
     restricted = [*own, *template.get(attributes, "RESTRICTED_DIRS").split()]
     if any(_below(real, folder) for folder in template.get(attributes, "SAFE_DIRS").split()):
         return
@@ -131,7 +131,7 @@ def fetch(url: str, to: Path, limit_bw: str = "", secrets: Mapping[str, str] | N
     """
     if not is_fetched(url):
         raise InputError(f"{url!r} is not an address OneDR hands to OpenNebula's downloader.")
-    program = places().remotes / "datastore" / "downloader.sh"
+    program = front_end_paths().remotes / "datastore" / "downloader.sh"
     if not program.is_file():
         raise InputError(f"{url} needs OpenNebula's downloader, and there is no {program}.")
     limit = ["--limit", limit_bw] if limit_bw else []

@@ -90,9 +90,7 @@ def _remove_disk(pool: Pool, name: str, disk: Disk) -> None:
 
 
 def _drop_unused_snapshot(pool: Pool, name: str) -> None:
-    with pool.image(name, read_only=True) as image:
-        primary = mirroring.is_primary(image)
-    if primary:
+    if mirroring.is_primary_image(pool, name):
         base_snapshot.drop_base_snapshot(pool, name)
 
 

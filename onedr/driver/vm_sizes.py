@@ -15,10 +15,10 @@ from collections import defaultdict
 
 import rbd
 
-from onedr.ceph import images, mirroring
+from onedr.ceph import images, mirroring, space
 from onedr.ceph.connection import Pool
 from onedr.host import bridge
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import names
 from onedr.model.errors import InputError, OneDRError
 from onedr.model.types import MIB
@@ -54,22 +54,13 @@ def sizes(pool: Pool) -> Sizes:
         if disk is None:
             continue
         try:
-            if images.maker(pool, name).get("fsid", here) == here:
-                with pool.image(name, read_only=True) as image:
-                    if mirroring.is_primary(image):
-                        found[disk.vm_id][disk.disk_id] = _held(image) // MIB
+            own = images.maker(pool, name).get("fsid", here) == here
+            if own and mirroring.is_primary_image(pool, name):
+                found[disk.vm_id][disk.disk_id] = space.own_bytes(pool, name) // MIB
         except rbd.ImageNotFound:  # removed since it was listed
             continue
     return dict(found)
 
-
-def _held(image: rbd.Image) -> int:
-    held: list[int] = []
-    image.diff_iterate(
-        0, image.size(), None, lambda _, length, exists: held.append(length if exists else 0),
-        include_parent=False, whole_object=True,
-    )
-    return sum(held)
 
 
 def messages(found: Sizes) -> list[bytes]:
@@ -94,7 +85,7 @@ def tell(found: Sizes) -> None:
     Raises InputError when it takes encrypted messages only; nobody answers.
     """
     try:
-        text = (places().etc / "monitord.conf").read_text()
+        text = (front_end_paths().etc / "monitord.conf").read_text()
     except FileNotFoundError:
         return  # as in stock: then the hosts' probes report
     text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 import time
 
 from onedr.failover.target_site import Site, give
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import VmRecord
@@ -65,17 +65,18 @@ def _allocate(site: Site, description: template.Pairs) -> int:
 
 def with_secrets(site: Site, item: VmItem) -> VmRecord:
     """The VM's record with its secrets opened; what cannot be opened is left out, with a warning."""
-    key = encryption.load_key(places().record_key)
+    key = encryption.load_key(front_end_paths().record_key)
     parts = {}
     for part in ("template", "user_template"):
         pairs = getattr(item.record, part)
-        sealed, withheld = template.get(pairs, "ONEDR_SEALED"), template.get(pairs, "ONEDR_WITHHELD")
-        clean = template.without(pairs, "ONEDR_SEALED", "ONEDR_WITHHELD")
+        sealed, withheld = template.get(pairs, secrets.ENCRYPTED), template.get(pairs, secrets.WITHHELD)
+        clean = template.without(pairs, secrets.ENCRYPTED, secrets.WITHHELD)
         if withheld:
             site.warn(item.origin, f"secrets were not recorded, the peer has no record key: {withheld}")
         if sealed and key is None:
             site.warn(
-                item.origin, f"secrets cannot be opened: there is no record key at {places().record_key}"
+                item.origin,
+                f"secrets cannot be opened: there is no record key at {front_end_paths().record_key}",
             )
         parts[part] = (
             secrets.restore_secrets(clean, encryption.unseal(key, sealed)) if sealed and key else clean

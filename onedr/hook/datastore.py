@@ -8,6 +8,7 @@ from lxml import etree
 from onedr.hook import payload
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, RefusedError
+from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock
@@ -22,7 +23,7 @@ def main(_: list[str]) -> str:
         return "nothing to do"
     if event.object_id is None:  # a new datastore, whose id cannot be trusted: look at all of ours
         for found in frontend.datastores():
-            if found.findtext("DS_MAD") == datastores.DRIVER:
+            if found.findtext("DS_MAD") == DRIVER:
                 on_datastore(frontend, found)
         return "looked at all datastores"
     try:
@@ -36,7 +37,7 @@ def main(_: list[str]) -> str:
 def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     """One datastore as the API shows it. The event's own text is never trusted (ONED-FACTS §1.4)."""
     pairs = attributes(element)
-    if element.findtext("DS_MAD") != datastores.DRIVER:
+    if element.findtext("DS_MAD") != DRIVER:
         return "not a datastore of ours"
     datastore_id = number(element, "ID")
     verb = template.get(pairs, "DR_ACTION").strip().lower()

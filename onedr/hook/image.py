@@ -4,8 +4,6 @@ from __future__ import annotations
 import sys
 import time
 
-import rbd
-
 from onedr.ceph import connection, mirroring
 from onedr.driver import bridge_dispatch
 from onedr.hook import payload
@@ -19,8 +17,6 @@ from onedr.opennebula.vm_template import is_half_made
 from onedr.protection import keeper_lock
 from onedr.replication import write_records
 from onedr.replication.mirror_image import protect_image
-
-_USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
 
 
 def main(_: list[str]) -> str:
@@ -46,19 +42,18 @@ def on_image(frontend: FrontEnd, image_id: int) -> str:
     if is_half_made(attributes(element)):
         return f"image {image_id} is still being taken over"
     state = opennebula_objects.image_state(element)
-    if state not in _USABLE:
+    if state not in opennebula_objects.USABLE_IMAGE_STATES:
         return f"image {image_id} is {state}"
     if bridge_dispatch.is_bridged(datastore.bridges):
         keeper_lock.wake_keeper(datastore.datastore_id)
         return f"image {image_id} is left to the keeper, which works on a bridge host"
     source = parsing.source(element.findtext("SOURCE") or "")
     with connection.connect(datastore.access) as pool:
-        try:
-            with pool.image(source.name, read_only=True) as image:
-                if not mirroring.is_primary(image):
-                    return f"image {image_id} is the peer's copy"
-        except rbd.ImageNotFound:
+        primary = mirroring.is_primary_image(pool, source.name)
+        if primary is None:
             return f"image {image_id} has no RBD image {source}"
+        if not primary:
+            return f"image {image_id} is the peer's copy"
         changed = write_records.record_image(pool, datastore.settings, source.name, element, now)
         if state == "READY":
             changed |= write_records.forget_vm(pool, source.name)

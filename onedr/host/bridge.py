@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 from onedr.host import process
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import errors
 from onedr.model.errors import InputError, OneDRError, StorageError
 
@@ -127,7 +127,7 @@ def _on(host: str, work: Work, services: Mapping[str, Service]) -> str:
 def _remote_folder() -> str:
     """Where `onehost sync` puts the remotes: SCRIPTS_REMOTE_DIR of oned.conf."""
     try:
-        found = _REMOTE_DIR.search((places().etc / "oned.conf").read_text())
+        found = _REMOTE_DIR.search((front_end_paths().etc / "oned.conf").read_text())
     except FileNotFoundError:
         found = None
     return found[1] if found else "/var/tmp/one"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onedr.host import bridge
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import InputError
 
 _ENDPOINT = re.compile(r"https?://[^\s/]+(/\S*)?")
@@ -39,7 +39,7 @@ class Configuration:
 
 def path() -> Path:
     """Where the file belongs."""
-    return places().etc / "onedr" / "onedr.conf"
+    return front_end_paths().etc / "onedr" / "onedr.conf"
 
 
 def load_config() -> Configuration:

@@ -1,11 +1,11 @@
 """Files with secrets: written whole or not at all, readable by their owner only (P47)."""
 from __future__ import annotations
 
-import os
 import pwd
 import stat
 from pathlib import Path
 
+from onedr.host.atomic_file import write_atomically
 from onedr.model.errors import InputError
 
 
@@ -15,19 +15,11 @@ def write_secret(path: Path, text: str, owner: int | None = None) -> None:
 
     A file that is there keeps its owner.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if os.geteuid() == 0:
-            kept = path.stat().st_uid if path.exists() else owner
-            os.chown(beside, -1 if kept is None else kept, -1)
-        beside.replace(path)
+        uid = path.stat().st_uid if path.exists() else owner
+        write_atomically(path, text.encode(), 0o600, None if uid is None else (uid, -1))
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error
 
 

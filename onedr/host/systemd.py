@@ -6,7 +6,7 @@ from pathlib import Path
 from onedr.host import process
 from onedr.host.process import ProcessError
 
-_RUNS = Path("/run/systemd/system")  # sd_booted(3)
+RUNTIME_FOLDER = Path("/run/systemd/system")  # exists while systemd manages this machine: sd_booted(3)
 _TEMPLATE = "ceph-rbd-mirror@.service"
 _FOLDERS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
 _CONF = ("", "/etc/ceph/ceph.conf")  # the one that unit reads
@@ -20,7 +20,7 @@ def mirror_unit(conf: str, entity: str) -> str:
     packaged = any((folder / _TEMPLATE).exists() for folder in _FOLDERS)
     return (
         f"ceph-rbd-mirror@{entity.removeprefix('client.')}.service"
-        if _RUNS.is_dir() and packaged and conf in _CONF
+        if RUNTIME_FOLDER.is_dir() and packaged and conf in _CONF
         else ""
     )
 

@@ -8,12 +8,12 @@ lie. The grammar is that of a shell's variable file, for which augeas has a lens
 from __future__ import annotations
 
 from onedr.install.lens import Node, Splice, apply, parse
-from onedr.install.oned_conf import DRIVER
 from onedr.model.errors import InputError
+from onedr.model.types import DRIVER, STOCK_DRIVER
 
 LENS = "Shellvars.lns"
 VARIABLE = "LIVE_DISK_SNAPSHOTS"
-STOCK = "-ceph"
+_STOCK_SUFFIX = f"-{STOCK_DRIVER}"
 
 
 def register_execrc(text: bytes, where: str) -> bytes:
@@ -22,7 +22,7 @@ def register_execrc(text: bytes, where: str) -> bytes:
     if node is None:
         return text
     words = node.value.split()
-    pairs = [w[: -len(STOCK)] + f"-{DRIVER}" for w in words if w.endswith(STOCK)]
+    pairs = [w[: -len(_STOCK_SUFFIX)] + f"-{DRIVER}" for w in words if w.endswith(_STOCK_SUFFIX)]
     missing = [p for p in pairs if p not in words]
     if not missing:
         return text

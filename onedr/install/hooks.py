@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onedr.host.paths import credentials, endpoint
 from onedr.install.lens import parse
-from onedr.install.oned_conf import DRIVER, LENS
-from onedr.install.paths import Paths
+from onedr.install.oned_conf import LENS
 from onedr.model.errors import FrontEndError, InputError
+from onedr.model.types import DRIVER, HOOK_PREFIX
 
 if TYPE_CHECKING:  # it needs lxml, which a Python that only shows a dry run may lack
     from lxml import etree
 
     from onedr.opennebula.api import FrontEnd
 
-PREFIX = "onedr-"
-ENDPOINT = "http://localhost:2633/RPC2"
+
 LIMIT_S = 30
 APPEND = 1
 NOT_KEPT = ("NAME", "TYPE", "ON")
@@ -100,23 +100,19 @@ def load_hooks(folder: Path, hooks_folder: Path, lenses: Path) -> list[Hook]:
     return hooks
 
 
-def connect_front_end(paths: Paths, environment: Mapping[str, str]) -> FrontEnd:
-    """A client of the front-end, by ONE_XMLRPC and the first credential file found."""
+def connect_front_end(environment: Mapping[str, str]) -> FrontEnd:
+    """A client of the front-end, by ONE_XMLRPC and its credentials (host.paths). Raises FrontEndError."""
     try:
         from onedr.opennebula.api import FrontEnd
     except ImportError as error:
         raise FrontEndError(
             f"Python cannot load {error.name}, so oned cannot be asked (apt install python3-lxml)."
         ) from error
-    home = Path(environment.get("HOME", "/nonexistent"))
-    named = environment.get("ONE_AUTH")
-    candidates = [Path(named)] if named else [paths.var / ".one/one_auth", home / ".one/one_auth"]
-    for file in candidates:
-        if file.is_file():
-            return FrontEnd(environment.get("ONE_XMLRPC") or ENDPOINT, file.read_text().strip(), LIMIT_S)
-    raise FrontEndError(
-        f"There are no credentials: looked for {', '.join(map(str, candidates))}. Set ONE_AUTH."
-    )
+    try:
+        session = credentials(environment)
+    except OSError as error:
+        raise FrontEndError(f"Cannot log in to oned: {error}.") from error
+    return FrontEnd(endpoint(environment), session, LIMIT_S)
 
 
 @contextmanager
@@ -141,7 +137,7 @@ def _held(frontend: FrontEnd) -> dict[str, Held]:
         found = {str(element.findtext("NAME")): _read(element) for element in frontend.hooks()}
     return {
         name: hook for name, hook in found.items()
-        if name.startswith(PREFIX) and f"/{DRIVER}/" in hook.attributes.get("COMMAND", "")
+        if name.startswith(HOOK_PREFIX) and f"/{DRIVER}/" in hook.attributes.get("COMMAND", "")
     }
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onedr.host.atomic_file import beside, write_atomically
+from onedr.install.registration import UNFINISHED
 from onedr.install.tree import TreeItem
 from onedr.model.errors import InputError, RefusedError
 
@@ -144,13 +146,13 @@ def carry_out(
         elif change.item is not None and change.verb != "keep":
             _lay(change.item, owner)
     for path in manifest.files:
-        _beside(Path(path)).unlink(missing_ok=True)  # of a run that was cut off
+        beside(Path(path), UNFINISHED).unlink(missing_ok=True)  # left by an interrupted run
     manifest.files = wanted
     manifest.folders = _without_empty(manifest.folders)
     if wanted:
         _save(manifest, where, owner)
         return
-    for record in (where, _beside(where)):
+    for record in (where, beside(where, UNFINISHED)):
         record.unlink(missing_ok=True)
     # The record's own folder also when a run was cut off before it could be recorded.
     _without_empty([*manifest.folders, str(where.parent)])
@@ -190,29 +192,27 @@ def _save(manifest: Manifest, where: Path, owner: Path) -> None:
 
 
 def _lay(item: TreeItem, owner: Path) -> None:
-    """Write beside, then rename: whoever runs the old file meanwhile keeps the old one."""
-    beside = _beside(item.path)
-    beside.unlink(missing_ok=True)
-    if item.target:
-        beside.symlink_to(item.target)
-    else:
-        with beside.open("xb") as file:  # x: through no link that somebody put there meanwhile
-            file.write(item.content)
-            os.fchmod(file.fileno(), _mode(item))
-    _give(beside, owner)
-    beside.replace(item.path)
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.onedr-new")
+    """Write beside, then rename: a process that runs the old file keeps it."""
+    if not item.target:
+        write_atomically(item.path, item.content, _mode(item), _owner(item.path, owner), UNFINISHED)
+        return
+    link = beside(item.path, UNFINISHED)
+    link.unlink(missing_ok=True)
+    link.symlink_to(item.target)
+    _give(link, owner)
+    link.replace(item.path)
 
 
 def _give(path: Path, owner: Path) -> None:
-    """What is below remotes, and the settings, to the front-end's user; the rest to whom its folder belongs.
+    if os.geteuid() == 0:
+        os.chown(path, *_owner(path, owner), follow_symlinks=False)
+
+
+def _owner(path: Path, owner: Path) -> tuple[int, int]:
+    """The front-end's user for what is below remotes and for the settings, else the owner of the folder.
 
     A record, command or unit that oneadmin may change would be a way to become root.
     """
-    if os.geteuid() == 0:
-        own = path.is_relative_to(owner) or {"etc", "onedr"} <= set(path.parts)
-        held = (owner if own else path.parent).stat()
-        os.chown(path, held.st_uid, held.st_gid, follow_symlinks=False)
+    own = path.is_relative_to(owner) or {"etc", "onedr"} <= set(path.parts)
+    found = (owner if own else path.parent).stat()
+    return found.st_uid, found.st_gid

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 
 from onedr.install.lens import Node, Splice, apply, parse
 from onedr.model.errors import InputError
+from onedr.model.types import DRIVER
 
-DRIVER = "ceph_dr"
 LENS = "Onedr_Oned.lns"
 
 TM_MAD_CONF: Mapping[str, str] = {

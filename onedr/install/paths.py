@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import InputError
 
 _UNITS = Path("/etc/systemd/system")
@@ -29,21 +30,16 @@ class Paths:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Paths:
         """The tree `$ONE_LOCATION` names, or the system-wide one."""
-        location = environment.get("ONE_LOCATION", "")
+        location, known = environment.get("ONE_LOCATION", ""), front_end_paths(environment)
         if not location:
             units = _UNITS if _UNITS.is_dir() else None
             return cls(
-                Path("/etc/one"),
-                Path("/var/lib/one"),
-                Path("/usr/lib/one"),
-                Path("/usr/bin"),
-                Path("/usr/share"),
-                units,
+                known.etc, known.var, Path("/usr/lib/one"), Path("/usr/bin"), Path("/usr/share"), units
             )
         root = Path(location)
         if not root.is_absolute():
             raise InputError(f"ONE_LOCATION is {location!r}: it must be an absolute path.")
-        return cls(root / "etc", root / "var", root / "lib", root / "bin", root / "share")
+        return cls(known.etc, known.var, root / "lib", root / "bin", root / "share")
 
     @property
     def remotes(self) -> Path:

@@ -26,10 +26,10 @@ from onedr.install import (
     verify as install_verify,
 )
 from onedr.install.manifest import FileChange, Manifest
-from onedr.install.oned_conf import DRIVER
 from onedr.install.paths import Paths
 from onedr.install.tree import Layout, layout
 from onedr.model.errors import FrontEndError, InputError, OneDRError, RefusedError
+from onedr.model.types import DRIVER, HOOK_PREFIX
 
 if TYPE_CHECKING:
     from onedr.opennebula.api import FrontEnd
@@ -131,7 +131,7 @@ def _read_back(place: InstallTarget, wanted: Layout) -> None:
 
 def _ask_oned(place: InstallTarget, dry_run: bool) -> None:
     try:
-        frontend = hooks.connect_front_end(place.paths, os.environ)
+        frontend = hooks.connect_front_end(os.environ)
         _set_hooks(frontend, _templates(place), dry_run)
         _say(install_verify.running(frontend, release.installed(place.paths)))
     except FrontEndError as error:
@@ -144,7 +144,7 @@ def hooks_only(place: InstallTarget, dry_run: bool) -> int:
         raise InputError(
             f"There is no {place.paths.hooks / DRIVER}: the hooks would call nothing. Run install.sh first."
         )
-    frontend = hooks.connect_front_end(place.paths, os.environ)
+    frontend = hooks.connect_front_end(os.environ)
     _set_hooks(frontend, _templates(place), dry_run)
     _say(install_verify.running(frontend, release.installed(place.paths)))
     return 0
@@ -187,7 +187,7 @@ def uninstall(place: InstallTarget, dry_run: bool, force: bool) -> int:
 
 def _check_unused(place: InstallTarget, force: bool) -> None:
     try:
-        used = hooks.datastores_in_use(hooks.connect_front_end(place.paths, os.environ))
+        used = hooks.datastores_in_use(hooks.connect_front_end(os.environ))
     except FrontEndError as error:
         if force:
             return
@@ -205,12 +205,12 @@ def _check_unused(place: InstallTarget, force: bool) -> None:
 
 def _remove_hooks(place: InstallTarget, force: bool) -> None:
     try:
-        _set_hooks(hooks.connect_front_end(place.paths, os.environ), [], dry_run=False)
+        _set_hooks(hooks.connect_front_end(os.environ), [], dry_run=False)
     except FrontEndError as error:
         if not force:
             raise
         print(
-            f"Hooks: not removed. {error} Delete those named {hooks.PREFIX}* with onehook.", file=sys.stderr
+            f"Hooks: not removed. {error} Delete those named {HOOK_PREFIX}* with onehook.", file=sys.stderr
         )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onedr.install import interpreter, stock
-from onedr.install.oned_conf import DRIVER
 from onedr.install.paths import Paths
 from onedr.model.errors import InputError, RefusedError
+from onedr.model.types import DRIVER
 
 # Linux takes at most 127 bytes of a first line before 5.1, and ends the interpreter's name at a blank.
 LONGEST_INTERPRETER = 120

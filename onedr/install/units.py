@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable
-from pathlib import Path
 
+from onedr.host import systemd
 from onedr.install.manifest import FileChange
 from onedr.install.tree import TIMER, UNITS
 
-_RUNS = Path("/run/systemd/system")  # as sd_booted(3) tells
 _LIMIT_S = 60
 
 
@@ -18,19 +17,19 @@ def laid(changes: Iterable[FileChange]) -> list[str]:
 
     Returns what is left to be done by hand.
     """
-    if not _touched(changes) or not _RUNS.is_dir():
+    if not _touched(changes) or not systemd.RUNTIME_FOLDER.is_dir():
         return []
     return [*_systemctl("daemon-reload"), *_systemctl("start", TIMER)]
 
 
 def before_removal(changes: Iterable[FileChange]) -> list[str]:
     """The timer ends before its file goes: else it would call for ever what is not there any more."""
-    return _systemctl("stop", TIMER) if _touched(changes) and _RUNS.is_dir() else []
+    return _systemctl("stop", TIMER) if _touched(changes) and systemd.RUNTIME_FOLDER.is_dir() else []
 
 
 def removed(changes: Iterable[FileChange]) -> list[str]:
     """After the units went."""
-    return _systemctl("daemon-reload") if _touched(changes) and _RUNS.is_dir() else []
+    return _systemctl("daemon-reload") if _touched(changes) and systemd.RUNTIME_FOLDER.is_dir() else []
 
 
 def _touched(changes: Iterable[FileChange]) -> bool:

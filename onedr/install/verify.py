@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onedr.install.oned_conf import DRIVER, INHERIT, INHERITED, LISTS, SECTIONS, driver_list
+from onedr.install.oned_conf import INHERIT, INHERITED, LISTS, SECTIONS, driver_list
 from onedr.model.errors import FrontEndError
+from onedr.model.types import DRIVER
 
 if TYPE_CHECKING:
     from lxml import etree

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 MIB = 1024 * 1024
+DRIVER, STOCK_DRIVER = "ceph_dr", "ceph"  # OneDR's driver, and the one of OpenNebula that it extends
+HOOK_PREFIX = "onedr-"  # of the names of OneDR's hooks in oned
 INDEX_STRIDE = 1_000_000_000  # image ids of site n begin at n times this (DESIGN §3, P42)
 
 

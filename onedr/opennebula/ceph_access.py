@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import shlex
 
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import InputError
 from onedr.model.parsing import NAME
@@ -34,7 +34,7 @@ def hypervisor_defaults() -> dict[str, str]:
 
 def _assignments(file: str) -> dict[str, str]:
     """Shell assignments of a file below remotes/etc, read without a shell; empty when there is none."""
-    path = places().remotes / "etc" / file
+    path = front_end_paths().remotes / "etc" / file
     found = {}
     try:
         lines = path.read_text().splitlines()

@@ -8,11 +8,10 @@ from lxml import etree
 from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import InputError
-from onedr.model.types import CephAccess, Settings
+from onedr.model.types import DRIVER, CephAccess, Settings
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.ceph_access import ceph_access
 
-DRIVER = "ceph_dr"
 _IMAGE_DATASTORE = "0"
 
 

@@ -28,6 +28,7 @@ IMAGE_STATES = (
     "INIT", "READY", "USED", "DISABLED", "LOCKED", "ERROR", "CLONE", "DELETE", "USED_PERS", "LOCKED_USED",
     "LOCKED_USED_PERS",
 )
+USABLE_IMAGE_STATES = ("READY", "USED", "USED_PERS", "DISABLED")  # its RBD image is complete
 CDROM = 1  # image TYPE
 _RBD_TYPES = ("RBD", "RBD_CDROM")
 # Of one site only, or changing without meaning: they would rewrite a record for nothing.

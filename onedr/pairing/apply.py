@@ -13,7 +13,7 @@ from pathlib import Path
 from onedr.ceph import keyring, pool_mirroring
 from onedr.ceph.admin import Cluster
 from onedr.host import secret_file, systemd
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import StorageError
 from onedr.pairing import ceph_caps
 from onedr.pairing.plan import Change, ChangeKind
@@ -103,7 +103,7 @@ class ChangeApplier:
         if key is None:
             raise StorageError(f"Ceph has no user {entity} whose key could be written to {path}.")
         for_daemon = entity.startswith(ceph_caps.DAEMON_PREFIX)
-        owner = secret_file.user_id("ceph") if for_daemon else secret_file.owner_of(places().var)
+        owner = secret_file.user_id("ceph") if for_daemon else secret_file.owner_of(front_end_paths().var)
         keyring.put_key(Path(path), entity, key, owner)
 
     def _write_key(self, change: Change) -> None:
@@ -113,12 +113,12 @@ class ChangeApplier:
             return
         text = self.record_key or base64.b64encode(os.urandom(encryption.KEY_BYTES)).decode()
         # /etc/one is root's, the reader is oneadmin
-        secret_file.write_secret(path, f"{text}\n", secret_file.owner_of(places().var))
+        secret_file.write_secret(path, f"{text}\n", secret_file.owner_of(front_end_paths().var))
 
 
     def own_record_key(self) -> str:
         """This site's record key in base64; empty: there is none."""
-        key = encryption.load_key(places().record_key)
+        key = encryption.load_key(front_end_paths().record_key)
         return "" if key is None else base64.b64encode(key).decode()
 
 

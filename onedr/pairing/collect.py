@@ -11,7 +11,7 @@ from lxml import etree
 from onedr.ceph import keyring, pool_mirroring
 from onedr.ceph.admin import Cluster
 from onedr.host import systemd
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import InputError
 from onedr.model.parsing import NAME
@@ -117,8 +117,8 @@ def gather(
         {name: cluster.effective(daemon, name) for name in names},
         {name: value for name in names if (value := keyring.in_file(conf, daemon, name)) is not None},
         pool_mirroring.schedule(cluster, pool) if wish.schedule and application else None,
-        key_digest(places().record_key),
-        str(places().record_key),
+        key_digest(front_end_paths().record_key),
+        str(front_end_paths().record_key),
         Daemons(running, unit, bool(unit) and systemd.is_active(unit), systemd.by_hand(conf, daemon)),
         pairing_join.waiting(cluster, ledger, pool, now),
         tuple(sorted(ledger.pools())),

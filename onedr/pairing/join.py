@@ -23,6 +23,7 @@ from onedr.pairing.join_file import JoinFile
 from onedr.pairing.plan import JoinOffer
 from onedr.pairing.undo_log import UndoLog
 from onedr.replication import encryption
+from onedr.runs.run import utc_text
 
 _LOOK_S = 5
 
@@ -139,7 +140,7 @@ def open_file(path: Path, ledger: UndoLog, peers: list[pool_mirroring.PoolPeer],
     joined = any(peer.hosts & pool_mirroring.monitor_hosts(file.mon_host) for peer in peers)
     again = f"Make a new one at site {file.site}: onedr setup --offer."
     if file.expires <= now and not joined:
-        raise RefusedError(f"{path} was good until {_moment(file.expires)}. {again}")
+        raise RefusedError(f"{path} was good until {utc_text(file.expires)}. {again}")
     _answers(file)
     try:
         with ceph_admin.join(
@@ -150,7 +151,7 @@ def open_file(path: Path, ledger: UndoLog, peers: list[pool_mirroring.PoolPeer],
         if joined:
             text = None
         elif file.join_id in ledger.joined:
-            when = _moment(float(ledger.joined[file.join_id]["at"]))
+            when = utc_text(float(ledger.joined[file.join_id]["at"]))
             raise RefusedError(f"{path} was used here {when}; a file works once. {again}") from error
         else:
             raise
@@ -196,7 +197,7 @@ def _guest(file: JoinFile, message: dict[str, str], now: float) -> JoinSession:
         )
     if float(message["expires"]) <= now:
         raise RefusedError(
-            f"The file was good until {_moment(float(message['expires']))}. Make a new one: onedr setup "
+            f"The file was good until {utc_text(float(message['expires']))}. Make a new one: onedr setup "
             "--offer."
         )
     index, key = message["site_index"], message["record_key"]
@@ -211,10 +212,6 @@ def _digest(key: str) -> str:
     with suppress(ValueError):
         return encryption.fingerprint(base64.b64decode(key, validate=True))
     raise RecordError("The record key that the file brings is not base64; make a new file at the other site.")
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
 
 
 @contextmanager

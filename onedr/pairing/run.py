@@ -16,6 +16,7 @@ from typing import Any
 from onedr.ceph import admin as ceph_admin
 from onedr.ceph import pool_mirroring
 from onedr.ceph.admin import Admin, Cluster
+from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError, PartialError, RefusedError, StorageError
 from onedr.model.types import CephAccess, Mode
 from onedr.opennebula.datastores import Datastore
@@ -85,9 +86,11 @@ def run_setup(asked: SetupRequest) -> Iterator[Event]:
 
 def _reporting(cluster: Cluster, started: bool) -> list[str]:
     """The rbd-mirror daemons that report; one just started is waited for."""
-    end = time.monotonic() + (_STARTS_S if started else 0)
-    while not (found := cluster.mirror_daemons()) and time.monotonic() < end:
-        time.sleep(1)
+    found: list[str] = []
+    for _ in attempts(_STARTS_S if started else 0, 1):
+        found = cluster.mirror_daemons()
+        if found:
+            break
     return found
 
 

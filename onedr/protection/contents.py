@@ -24,7 +24,6 @@ from onedr.replication.mirror_image import parent_of
 
 _LIMIT_S = 30
 _THREADS = 32
-_USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
 _PREFIXES = ("onedr.", ".rbd_onedr")
 
 
@@ -97,7 +96,7 @@ def _images(
             holder,
             f"{holder} ({image.findtext('NAME')})",
             wanted=wants_protection(settings, own),
-            obstacle="" if state in _USABLE else f"the image is {state}",
+            obstacle="" if state in opennebula_objects.USABLE_IMAGE_STATES else f"the image is {state}",
             from_peer=bool(template.get(own, ORIGIN)),
         )
         yield _named(item, pool, image.findtext("SOURCE") or "")

@@ -13,16 +13,17 @@ import rbd
 
 from onedr.ceph import connection, parallel
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import attempts, wait_until
 from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError, RefusedError, StorageError
-from onedr.model.types import PeerState, Settings
+from onedr.model.types import DRIVER, STOCK_DRIVER, Settings
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import contents, disable_plan, enable_plan, keeper_lock
 from onedr.protection.disable_plan import DisableFacts
 from onedr.protection.enable import ConversionOutcome, Emit, datastore_facts, describe_conversion
-from onedr.protection.enable_plan import DRIVER, STOCK, ConversionItem, ConversionPlan
+from onedr.protection.enable_plan import ConversionItem, ConversionPlan
 from onedr.replication import peer_ceph, peer_copies, site_info
 from onedr.runs import journal
 
@@ -164,19 +165,19 @@ class _Disable:
                 message = f"Nothing was changed: oned refuses to make it a stock datastore. {error}"
                 raise FrontEndError(message, error.code) from error
         found = datastore_facts(self.frontend.datastore(self.datastore_id))
-        if (found.ds_mad, found.tm_mad) != (STOCK, STOCK) or template.get(
+        if (found.ds_mad, found.tm_mad) != (STOCK_DRIVER, STOCK_DRIVER) or template.get(
             found.attributes, "DR_PROTECT"
         ).upper() == "YES":
             raise StorageError("oned accepted the update, but the drivers did not change; see oned.log.")
-        end = time.monotonic() + _KEEPER_LIMIT_S
-        # finding the place taken tells the keeper nothing:
-        while not keeper_lock.pause_keeper(self.datastore_id):
-            keeper_lock.wake_keeper(self.datastore_id)  # this does, and it ends when it reads DR_PROTECT=NO
-            if time.monotonic() > end:
-                raise OneDRError(
-                    f"The keeper did not end within {_KEEPER_LIMIT_S} s; run onedr disable again."
-                )
-            time.sleep(_PAUSE_S)
+        if not wait_until(self._pause_keeper, _KEEPER_LIMIT_S, _PAUSE_S):
+            raise OneDRError(f"The keeper did not end within {_KEEPER_LIMIT_S} s; run onedr disable again.")
+
+    def _pause_keeper(self) -> bool:
+        """A keeper that is woken reads DR_PROTECT=NO and ends."""
+        if keeper_lock.pause_keeper(self.datastore_id):
+            return True
+        keeper_lock.wake_keeper(self.datastore_id)
+        return False
 
     def _strip_all(self, todo: list[ConversionItem]) -> None:
         """Sweeps, because a driver or hook that began before may still mirror or record something."""
@@ -222,16 +223,16 @@ class _Disable:
             for item in self.plan.to_act()
             if item.mode is not None and item.label not in self.failed
         }
-        sight = peer_ceph.probe_peer(self.pool, self.settings)
-        if not names or sight.peer is not PeerState.ANSWERS or not sight.can_connect:
+        status = peer_ceph.probe_peer(self.pool, self.settings)
+        if not names or status.refusal:
             return
-        end = time.monotonic() + _PEER_LIMIT_S
+        left: set[str] = set()
         try:
-            with peer_ceph.open_peer(sight, self.pool.access.pool) as there:
-                left = names.keys() & set(there.names())
-                while left and time.monotonic() < end:
-                    time.sleep(_PAUSE_S)
+            with peer_ceph.open_peer(status, self.pool.access.pool) as there:
+                for _ in attempts(_PEER_LIMIT_S, _PAUSE_S):
                     left = names.keys() & set(there.names())
+                    if not left:
+                        break
         except OneDRError as error:
             left, why = set(names), f"whether the peer's copy is gone could not be seen: {error}"
         else:

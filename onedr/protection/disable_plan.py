@@ -8,16 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onedr.model.template import Pairs
+from onedr.model.text import first_few
+from onedr.model.types import DRIVER, STOCK_DRIVER
 from onedr.protection.enable_plan import (
     CEPH_MODE,
-    DRIVER,
-    STOCK,
     ConversionItem,
     ConversionPlan,
     DatastoreFacts,
     ItemVerdict,
     Vm,
-    first_few,
 )
 
 
@@ -78,7 +77,7 @@ def disable_plan(facts: DisableFacts) -> ConversionPlan:
 
 def _stock_changes(datastore: DatastoreFacts) -> Pairs:
     drivers = (("DS_MAD", datastore.ds_mad), ("TM_MAD", datastore.tm_mad))
-    changed = tuple((key, STOCK) for key, there in drivers if there != STOCK)
+    changed = tuple((key, STOCK_DRIVER) for key, there in drivers if there != STOCK_DRIVER)
     if not changed and not any(key.startswith("DR_") for key, _ in datastore.attributes):
         return ()
     message = "It is being disabled. If that ended on the way, run onedr disable again."

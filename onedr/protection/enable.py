@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from lxml import etree
@@ -16,7 +17,7 @@ from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError, RefusedError, StorageError
 from onedr.model.names import is_ours
 from onedr.model.template import Pairs
-from onedr.model.types import PeerState, Settings
+from onedr.model.types import DRIVER, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.ceph_access import ceph_access
@@ -24,6 +25,7 @@ from onedr.protection import contents, enable_plan, keeper_lock, reconcile
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
 from onedr.replication import peer_ceph
 from onedr.replication.mirror_image import note_problem, parent_of
+from onedr.replication.peer_ceph import Unreachable
 from onedr.runs import journal
 
 Emit = Callable[[dict[str, Any]], None]
@@ -97,7 +99,7 @@ def describe_conversion(plan: ConversionPlan, name: str) -> dict[str, Any]:
 def _facts(pool: Pool, element: etree._Element, asked: Pairs, frontend: FrontEnd) -> enable_plan.EnableFacts:
     datastore, datastore_id = datastore_facts(element), number(element, "ID")
     facts = enable_plan.EnableFacts(datastore, asked, pool_problem=mirroring.pool_ready(pool) or "")
-    refused = enable_plan.enable_plan(replace(facts, systems=(enable_plan.DRIVER,))).refusals
+    refused = enable_plan.enable_plan(replace(facts, systems=(DRIVER,))).refusals
     if refused:  # not a datastore to look into, or attributes that say nothing: all that is known by now
         return facts
     settings = enable_plan.settings_of(datastore, asked)
@@ -125,7 +127,7 @@ def _facts(pool: Pool, element: etree._Element, asked: Pairs, frontend: FrontEnd
 def _held(pool: Pool, item: ConversionItem) -> int:
     with pool.image(item.name, read_only=True) as image:
         parent = parent_of(image)
-        return space.held(pool, parent, int(image.size())) if parent else 0
+        return space.snapshot_bytes(pool, parent, int(image.size())) if parent else 0
 
 
 def _systems(element: etree._Element, frontend: FrontEnd) -> tuple[str, ...]:
@@ -142,31 +144,31 @@ def _systems(element: etree._Element, frontend: FrontEnd) -> tuple[str, ...]:
 def unknown_to_oned(frontend: FrontEnd) -> tuple[str, ...]:
     """Which lists of oned.conf do not name ceph_dr: oned accepts the driver then and fails at the first VM.
     """
-    conf = template.parse_xml(frontend.call("system.config"))
+    conf = frontend.configuration()
     lists = [f"{name}/{part}" for name, part in _LISTS if not _named(conf.findtext(f"{name}/{part}") or "")]
-    sections = [name for name in ("TM_MAD_CONF", "DS_MAD_CONF") if enable_plan.DRIVER not in
+    sections = [name for name in ("TM_MAD_CONF", "DS_MAD_CONF") if DRIVER not in
                 {found.text for found in conf.iterfind(f"{name}/NAME")}]
     return (*lists, *sections)
 
 
 def _named(arguments: str) -> bool:
-    return any(enable_plan.DRIVER in word.split(",") for word in arguments.split())
+    return any(DRIVER in word.split(",") for word in arguments.split())
 
 
 def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | None]:
     """Names at the peer that are not copies, and the bytes free there; (None, None) when it cannot be read.
     """
-    sight = peer_ceph.probe_peer(pool, settings)
-    if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
-        return None, None
+    status = peer_ceph.probe_peer(pool, settings)
     try:
-        with peer_ceph.open_peer(sight, pool.access.pool) as there:
+        with peer_ceph.peer_pool(status, pool.access.pool) as there:
+            if isinstance(there, Unreachable):
+                return None, None  # a warning says so: equal names are unknown then
             found = parallel.each(
-                filter(is_ours, there.names()), lambda name: is_its_own(there, name), _PEER_LIMIT_S, 16
+                filter(is_ours, there.names()), partial(is_its_own, there), _PEER_LIMIT_S, 16
             )
             pools = there.mon(prefix="df")["pools"]
     except OneDRError:
-        return None, None  # said in a warning: equal names are not known then
+        return None, None
     if any(isinstance(own, OneDRError) for own in found.values()):
         return None, None
     free = next(

@@ -4,23 +4,23 @@ Pure.
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onedr.model import names, template
 from onedr.model import settings as model_settings
 from onedr.model.errors import InputError
 from onedr.model.template import Pairs
-from onedr.model.types import MIB, Mode, Settings
+from onedr.model.text import first_few
+from onedr.model.types import DRIVER, MIB, STOCK_DRIVER, Mode, Settings
 
-STOCK, DRIVER = "ceph", "ceph_dr"
 VERBS = ("enable", "disable")
-SYSTEM_DRIVERS = (DRIVER, STOCK, "ssh")  # of system datastores that can hold a VM on ceph_dr disks
+SYSTEM_DRIVERS = (DRIVER, STOCK_DRIVER, "ssh")  # of system datastores that can hold a VM on ceph_dr disks
 # What lets a stock `ceph` system datastore serve ceph_dr disks; also part of TM_MAD_CONF (ONED-FACTS §7).
 CEPH_MODE: Pairs = (("LN_TARGET_CEPH", "NONE"), ("CLONE_TARGET_CEPH", "SELF"), ("DISK_TYPE_CEPH", "RBD"))
 # of a journal that the peer keeps up with: 4 objects of 16 MiB, Ceph's defaults (P31)
 JOURNAL_BYTES = 64 * MIB
-_SHOWN = 5
+
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ class DatastoreFacts:
                 f"{self.name} is no image datastore; a stock ceph system datastore serves protected disks as "
                 "it is."
             )
-        elif not {self.ds_mad, self.tm_mad} <= {STOCK, DRIVER}:
+        elif not {self.ds_mad, self.tm_mad} <= {STOCK_DRIVER, DRIVER}:
             found.append(
-                f"{self.name} has DS_MAD={self.ds_mad} and TM_MAD={self.tm_mad}; only {STOCK} can be "
+                f"{self.name} has DS_MAD={self.ds_mad} and TM_MAD={self.tm_mad}; only {STOCK_DRIVER} can be "
                 "protected."
             )
         elif template.get(self.attributes, "DISK_TYPE", "RBD") != "RBD":
@@ -313,7 +313,7 @@ def _warnings(facts: EnableFacts, settings: Settings, acting: list[ConversionIte
         found.append(
             f"The peer has {facts.free_there // MIB} MiB free for at most {size // MIB} MiB of copies."
         )
-    stock = [str(vm) for vm in facts.vms if vm.driver == STOCK]
+    stock = [str(vm) for vm in facts.vms if vm.driver == STOCK_DRIVER]
     if stock:
         found.append(
             f"Disks made before keep the stock driver until they are made anew: {first_few(stock)}. Their "
@@ -321,10 +321,4 @@ def _warnings(facts: EnableFacts, settings: Settings, acting: list[ConversionIte
             "start (P9)."
         )
     return found
-
-
-def first_few(texts: Collection[str]) -> str:
-    """The first few, and how many more."""
-    more = len(texts) - _SHOWN
-    return ", ".join(list(texts)[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 

@@ -22,9 +22,10 @@ from onedr.ceph import images, mirroring, space
 from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
 from onedr.model.errors import OneDRError, StorageError
-from onedr.model.types import PeerState, Settings
+from onedr.model.types import Settings
 from onedr.replication import peer_ceph
 from onedr.replication.mirror_image import note_problem, parent_of, protect_image
+from onedr.replication.peer_ceph import Unreachable
 
 AT_ONCE = 2  # of one datastore: copying loads both sites
 Progress = Callable[[int, int], int]
@@ -213,7 +214,7 @@ class Flattener:
         """Both sites must have room for what the parent holds (P27); what others were promised counts as
         used.
         """
-        need = space.held(self._pool, parent, int(image.overlap()))
+        need = space.snapshot_bytes(self._pool, parent, int(image.overlap()))
         data_pool = self._pool.cluster.pool_reverse_lookup(image.data_pool_id())
         with self._lock:
             promised = sum(self._promised.values())
@@ -228,11 +229,11 @@ class Flattener:
                 del self._promised[name]
 
     def _lack_at_peer(self, need: int) -> str | None:
-        sight = peer_ceph.probe_peer(self._pool, self.settings)
-        if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
-            return None  # who may not look there cannot know; its own rbd-mirror stops for lack of room
+        status = peer_ceph.probe_peer(self._pool, self.settings)
         try:
-            with peer_ceph.open_peer(sight, self._pool.access.pool) as there:
+            with peer_ceph.peer_pool(status, self._pool.access.pool) as there:
+                if isinstance(there, Unreachable):
+                    return None  # unknown; the peer's rbd-mirror stops when its pool is full
                 lack = space.lack(there, self._pool.access.pool, need)
         except (OneDRError, rados.Error):
             return None

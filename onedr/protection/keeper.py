@@ -15,6 +15,7 @@ import rbd
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.host import config as host_config
+from onedr.host.waiting import wait_until
 from onedr.model import template
 from onedr.model.records import Mark
 from onedr.model.types import PeerState, Role, Settings
@@ -100,10 +101,8 @@ class Keeper:
         return min(last_s * 1.3, SURVEY_S)
 
     def _wait(self, seconds: float) -> None:
-        begun = time.monotonic()
         time.sleep(EAGER_S)
-        while time.monotonic() < begun + seconds and not keeper_lock.has_news(self._id, peek=True):
-            time.sleep(0.2)
+        wait_until(lambda: keeper_lock.has_news(self._id, peek=True), seconds - EAGER_S, 0.2)
 
     def survey(self) -> Role:
         """Reconcile, look at the copies, mark what completed, show the state. Returns this site's role."""

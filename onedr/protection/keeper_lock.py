@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from onedr.host import bridge, process
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 
 _held: dict[int, ExitStack] = {}
 
@@ -27,7 +27,7 @@ def wake_keeper(datastore_id: int) -> None:
             if not free:
                 news(datastore_id).touch()
                 return
-        log = places().state / f"keeper-{datastore_id}.log"
+        log = front_end_paths().state / f"keeper-{datastore_id}.log"
         process.detach([sys.executable, "-m", "onedr.driver.keeper_process", str(datastore_id)], b"", log)
     except OSError as error:
         print(f"WARN: the keeper of datastore {datastore_id} did not start: {error}", file=sys.stderr)
@@ -36,7 +36,7 @@ def wake_keeper(datastore_id: int) -> None:
 @contextmanager
 def only_one(datastore_id: int) -> Iterator[bool]:
     """Hold the keeper's place while the block runs; False when another process holds it."""
-    path = places().state / f"keeper-{datastore_id}.lock"
+    path = front_end_paths().state / f"keeper-{datastore_id}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         try:
@@ -74,7 +74,7 @@ def resume_keeper(datastore_id: int) -> None:
 
 def news(datastore_id: int) -> Path:
     """The file whose presence says that something happened since the keeper last looked."""
-    return places().state / f"keeper-{datastore_id}.news"
+    return front_end_paths().state / f"keeper-{datastore_id}.news"
 
 
 def has_news(datastore_id: int, peek: bool = False) -> bool:

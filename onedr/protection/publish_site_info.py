@@ -5,7 +5,7 @@ import rados
 
 from onedr.ceph import cluster_info
 from onedr.ceph.connection import Pool
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import OneDRError, RecordError, StorageError
 from onedr.model.records import SiteInfo
 from onedr.opennebula.datastores import Datastore
@@ -33,7 +33,7 @@ def publish(pool: Pool, datastore: Datastore) -> None:
 
 def _fingerprint() -> str:
     try:
-        return encryption.fingerprint(encryption.load_key(places().record_key))
+        return encryption.fingerprint(encryption.load_key(front_end_paths().record_key))
     except RecordError:
         return ""  # a key that may not be used is none; this site's own check says why
 

@@ -17,6 +17,7 @@ from lxml import etree
 from onedr.ceph import connection, mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.host import config as host_config
+from onedr.host.waiting import attempts
 from onedr.model import names, parsing
 from onedr.model.errors import InputError, OneDRError
 from onedr.model.settings import wants_protection
@@ -40,7 +41,6 @@ from onedr.replication.mirror_image import (
     sign_identity,
 )
 
-_USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
 _IGNORED_VMS = ("DONE", "CLONING", "CLONING_FAILURE")
 _FLATTEN_LIMIT_S = 3600
 _LIMIT_S = 30
@@ -87,11 +87,11 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
         )
         report = turn(pool, datastore, frontend, queue=queue)
         admit(pool, datastore, report)
-        end = time.monotonic() + _FLATTEN_LIMIT_S
-        while queue.busy and time.monotonic() < end:
+        for _ in attempts(_FLATTEN_LIMIT_S, 0.2):
+            if not queue.busy:
+                break
             queue.step()
             flatten.heed_removals(pool, queue)
-            time.sleep(0.2)
         queue.stop()
         for name in queue.done:
             report.flattened.append(name)
@@ -203,7 +203,7 @@ def _image(
     state = opennebula_objects.image_state(element)
     if (
         is_of_drill(attributes(element))
-        or state not in _USABLE
+        or state not in opennebula_objects.USABLE_IMAGE_STATES
         or not wants_protection(datastore.settings, attributes(element))
     ):
         return
@@ -256,11 +256,10 @@ def _vm(
 
 
 def _is_primary(pool: Pool, name: str) -> bool:
-    try:
-        with pool.image(name, read_only=True) as image:
-            return mirroring.is_primary(image)
-    except rbd.ImageNotFound as error:
-        raise InputError(f"RBD image {pool.access.pool}/{name} does not exist") from error
+    primary = mirroring.is_primary_image(pool, name)
+    if primary is None:
+        raise InputError(f"RBD image {pool.access.pool}/{name} does not exist")
+    return primary
 
 
 def _mirror(pool: Pool, name: str, datastore: Datastore, report: Report, queue: Queue | None) -> None:

@@ -128,7 +128,7 @@ def _describe(pool: Pool, there: Pool | None, facts: ReprotectFacts, plan: Repro
     """
     moved = [step.target for step in plan.steps if step.kind is StepKind.AWAIT]
     sizes = (
-        parallel.each(moved, lambda name: space.used(there, name), _USAGE_LIMIT_S, 16)
+        parallel.each(moved, lambda name: space.own_bytes(there, name), _USAGE_LIMIT_S, 16)
         if there is not None
         else {}
     )
@@ -304,7 +304,7 @@ class _Reprotect:
 
     def _progress(self, name: str, fact: ImageFacts | None) -> int:
         try:
-            done = 0 if fact is None else space.used(self.pool, name)
+            done = 0 if fact is None else space.own_bytes(self.pool, name)
         except rbd.ImageNotFound:  # deleted at this moment, to be made anew
             done = 0
         with self._mutex:

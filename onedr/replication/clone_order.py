@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import rbd
@@ -18,8 +19,9 @@ import rbd
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
-from onedr.model.types import PeerState, Settings
+from onedr.model.types import Settings
 from onedr.replication import peer_ceph
+from onedr.replication.peer_ceph import Unreachable
 
 BASE_KEY = "onedr.base"
 THERE_KEY = ".rbd_onedr.base_at_peer"
@@ -68,18 +70,18 @@ def read_order(pool: Pool, settings: Settings, bases: Iterable[str]) -> dict[str
     """Is the awaited snapshot of each base at the peer? What was seen is noted on the base. A base of which
     the peer could not be asked is missing in the answer.
     """
-    sight = peer_ceph.probe_peer(pool, settings)
-    if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
-        return {}
+    status = peer_ceph.probe_peer(pool, settings)
     try:
-        with peer_ceph.open_peer(sight, pool.access.pool) as there:
-            found = parallel.each(bases, lambda base: _look(pool, there, base), _LIMIT_S, 8)
+        with peer_ceph.peer_pool(status, pool.access.pool) as there:
+            if isinstance(there, Unreachable):
+                return {}
+            found = parallel.each(bases, partial(_has_arrived, pool, there), _LIMIT_S, 8)
     except OneDRError:
         return {}
     return {base: seen for base, seen in found.items() if isinstance(seen, bool)}
 
 
-def _look(pool: Pool, there: Pool, base: str) -> bool:
+def _has_arrived(pool: Pool, there: Pool, base: str) -> bool:
     with pool.image(base) as image:
         note = read_note(dict(image.metadata_list()))
         if note is None or not _carries(there, base, note):

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,22 @@ class PeerStatus:
 
     @property
     def can_connect(self) -> bool:
+        """Is there a configuration or a key to connect with?"""
         return bool(self.configured or (self.key and self.mon_host))
+
+    @property
+    def refusal(self) -> str:
+        """Why the peer's images cannot be read from here; empty when they probably can."""
+        if self.peer is not PeerState.ANSWERS:
+            return self.detail
+        return "" if self.can_connect else f"{self.detail}, but its images may not be read from here"
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """Why the peer's pool could not be opened."""
+
+    reason: str
 
 
 def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()) -> PeerStatus:
@@ -87,6 +102,24 @@ def open_peer(sight: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_
         raise StorageError(f"The peer's Ceph at {sight.mon_host}: {error}") from error
     finally:
         cluster.shutdown()
+
+
+@contextmanager
+def peer_pool(
+    status: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_S
+) -> Iterator[Pool | Unreachable]:
+    """The peer's pool of the same name when the peer answers and lets us in, else the reason why not.
+
+    Raises StorageError when the connection fails later, while the pool is in use.
+    """
+    reason = status.refusal
+    with ExitStack() as stack:
+        if not reason:
+            try:
+                pool = stack.enter_context(open_peer(status, pool_name, operation_limit_s))
+            except OneDRError as error:
+                reason = f"{status.detail}; its images cannot be read: {error}"
+        yield Unreachable(reason) if reason else pool
 
 
 def fence(peer: Pool, name: str) -> None:

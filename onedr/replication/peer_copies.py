@@ -10,8 +10,9 @@ from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
 from onedr.model.records import Epoch, ImageFacts
-from onedr.model.types import PeerState, Settings
+from onedr.model.types import Settings
 from onedr.replication import image_facts, peer_ceph
+from onedr.replication.peer_ceph import Unreachable
 
 
 @dataclass(frozen=True)
@@ -46,26 +47,26 @@ def collect_copies(
     """
     wanted = list(names)
     sight = sight or peer_ceph.probe_peer(pool, settings)
-    if sight.peer is PeerState.ANSWERS and sight.can_connect:
-        try:
-            with peer_ceph.open_peer(sight, pool.access.pool) as there:
-                found = parallel.each(
-                    wanted,
-                    lambda name: image_facts.image_facts(there, name, settings),
-                    peer_ceph.LIMIT_S * 3,
-                    16,
-                )
-        except OneDRError as error:
-            sight = replace(sight, detail=f"{sight.detail}; its images cannot be read: {error}")
-        else:
-            facts = {
-                name: fact
-                for name, fact in found.items()
-                if fact is not None and not isinstance(fact, OneDRError)
-            }
-            return Copies({name: _copy(fact) for name, fact in facts.items()}, sight, True)
+    try:
+        with peer_ceph.peer_pool(sight, pool.access.pool) as there:
+            if not isinstance(there, Unreachable):
+                return Copies(_read_copies(there, wanted, settings), sight, True)
+            if not sight.refusal:
+                sight = replace(sight, detail=there.reason)
+    except OneDRError as error:
+        sight = replace(sight, detail=f"{sight.detail}; its images cannot be read: {error}")
     replaying = mirroring.replaying_at_peer(pool)
     return Copies({name: Copy(True, None) for name in wanted if name in replaying}, sight, False)
+
+
+def _read_copies(there: Pool, wanted: list[str], settings: Settings) -> dict[str, Copy]:
+    found = parallel.each(
+        wanted, lambda name: image_facts.image_facts(there, name, settings), peer_ceph.LIMIT_S * 3, 16
+    )
+    return {
+        name: _copy(fact) for name, fact in found.items()
+        if fact is not None and not isinstance(fact, OneDRError)
+    }
 
 
 def _copy(fact: ImageFacts) -> Copy:

@@ -17,6 +17,7 @@ import rbd
 
 from onedr.ceph import images
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import attempts
 from onedr.model.errors import InputError, StorageError
 
 PREFIX = "onedr-kept-"
@@ -119,19 +120,17 @@ def remove_copy(pool: Pool, name: str) -> None:
     """
     if copies_of(pool, name) is None:
         raise InputError(f"There is no kept copy {name!r} in pool {pool.access.pool}; onedr kept lists them.")
-    end = time.monotonic() + _BUSY_LIMIT_S
-    while True:
+    for last in attempts(_BUSY_LIMIT_S, 0.5):
         try:
             pool.rbd.remove(pool.io, name)
             break
         except rbd.ImageNotFound:
             break
         except rbd.ImageBusy as error:
-            if time.monotonic() > end:
+            if last:
                 raise StorageError(
                     f"Kept copy {name} is still in use after {_BUSY_LIMIT_S} s; unmap it, then repeat."
                 ) from error
-            time.sleep(0.5)
 
 
 def remove_expired(pool: Pool, now: float) -> list[str]:

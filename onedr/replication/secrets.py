@@ -5,6 +5,9 @@ import re
 
 from onedr.model.template import Pairs
 
+# Attributes of a record's template. The first name is that of release 0.1's records and stays.
+ENCRYPTED = "ONEDR_SEALED"  # the secrets, encrypted
+WITHHELD = "ONEDR_WITHHELD"  # where secrets were left out because the site has no record key
 _SECRET = re.compile(r"PASSW|SECRET|TOKEN|PRIVATE|CREDENTIAL|(^|_)(KEY|PW|PWD)$")
 _PUBLIC = re.compile(r"PUBLIC|KEYMAP")
 

@@ -5,6 +5,7 @@ import time
 
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import wait_until
 from onedr.model.errors import OneDRError
 from onedr.model.records import Mark
 from onedr.model.types import Mode
@@ -31,12 +32,10 @@ def sync(here: Pool, there: Pool, name: str, limit_s: float) -> str:
         records.write_mark(image, mark)
         mode = mirroring.mirror_mode(image)
         mirroring.publish_changes(there, image)
-    while not _arrived(here, name, mark, mode):
-        if time.monotonic() - begun > limit_s:
-            raise OneDRError(
-                f"the copy of {name} did not catch up within {limit_s:g} s; is rbd-mirror running here?"
-            )
-        time.sleep(_PAUSE_S)
+    if not wait_until(lambda: _arrived(here, name, mark, mode), limit_s, _PAUSE_S):
+        raise OneDRError(
+            f"the copy of {name} did not catch up within {limit_s:g} s; is rbd-mirror running here?"
+        )
     return f"caught up in {time.monotonic() - begun:.1f} s"
 
 

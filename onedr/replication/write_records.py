@@ -9,7 +9,7 @@ from lxml import etree
 
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import OneDRError
 from onedr.model.records import Envelope, ImageRecord, VmRecord
@@ -18,9 +18,6 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.vm_template import is_half_made, is_of_drill
 from onedr.replication import encryption, records, secrets
 
-SEALED = "ONEDR_SEALED"  # secrets, encrypted; part of a record's template
-WITHHELD = "ONEDR_WITHHELD"  # names of secrets left out because this site has no record key
-
 
 def seal_record(attributes: template.Pairs, key: bytes | None) -> template.Pairs:
     """The template with its secrets encrypted, or left out and named when there is no key: never in plain."""
@@ -28,8 +25,8 @@ def seal_record(attributes: template.Pairs, key: bytes | None) -> template.Pairs
     if not found:
         return attributes
     if key is None:
-        return (*kept, (WITHHELD, ",".join(place for place, _ in found)))
-    return (*kept, (SEALED, encryption.seal(key, found)))
+        return (*kept, (secrets.WITHHELD, ",".join(place for place, _ in found)))
+    return (*kept, (secrets.ENCRYPTED, encryption.seal(key, found)))
 
 
 def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: float) -> Envelope:
@@ -72,7 +69,7 @@ def record_vm(
     body = opennebula_objects.vm_record(element, protected_datastores.keys())
     if is_half_made(body.user_template) or is_of_drill(body.user_template):
         return {}
-    key = encryption.load_key(places().record_key)
+    key = encryption.load_key(front_end_paths().record_key)
     body = replace(
         body, template=seal_record(body.template, key), user_template=seal_record(body.user_template, key)
     )

@@ -15,7 +15,7 @@ from typing import Any
 from lxml import etree
 
 from onedr.host import process
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import RefusedError
 
 VERBS = ("resume", "abort", "failover", "failback", "reprotect", "status", "reconcile", "enable", "disable",
@@ -59,7 +59,7 @@ def caller() -> str:
 
 def command(verb: str) -> str:
     """Path of a verb's executable. Raises RefusedError for a verb there is none of."""
-    path = places().drivers / verb
+    path = front_end_paths().drivers / verb
     if verb not in VERBS:
         raise RefusedError(f"DR_ACTION={verb.upper()} is not known; known are {', '.join(VERBS).upper()}.")
     if not path.exists():
@@ -87,7 +87,7 @@ def driver_data(datastore: etree._Element, request: Request) -> bytes:
 def start_detached(datastore: etree._Element, request: Request) -> int:
     """Start the action so that it outlives the hook; its events go to a log. Returns the pid."""
     datastore_id = str(datastore.findtext("ID"))
-    log = places().state / f"{request.verb}-{datastore_id}.log"
+    log = front_end_paths().state / f"{request.verb}-{datastore_id}.log"
     return process.detach([command(request.verb), datastore_id], driver_data(datastore, request), log)
 
 

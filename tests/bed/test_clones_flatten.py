@@ -194,7 +194,7 @@ def test_room_is_what_the_base_holds(g: Ground) -> None:
             opened.write(b"x" * MIB, 5 << 30)
             opened.create_snap("snap")
         parent = ("one", "sparse", "snap")
-        assert (space.held(pool, parent, 1 << 40), space.held(pool, parent, 1 << 30)) == (4 * MIB, 0)
+        assert (space.snapshot_bytes(pool, parent, 1 << 40), space.snapshot_bytes(pool, parent, 1 << 30)) == (4 * MIB, 0)
         assert space.lack(pool, "one", 4 * MIB) is None
         assert "it needs 1048576 MiB and pool one has" in str(space.lack(pool, "one", 1 << 40))
         assert "does not list pool none" in str(space.lack(pool, "none", 1))

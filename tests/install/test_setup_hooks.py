@@ -191,11 +191,11 @@ def test_datastores_in_use() -> None:
 
 
 def test_credentials_are_looked_for_where_opennebula_keeps_them(tmp_path: Path) -> None:
-    paths = Paths.from_environment({"ONE_LOCATION": str(tmp_path)})
+    own = {"ONE_LOCATION": str(tmp_path), "HOME": "/nonexistent"}
     with pytest.raises(FrontEndError, match=re.escape(f"{tmp_path}/var/.one/one_auth")):
-        hooks.connect_front_end(paths, {"HOME": "/nonexistent"})
-    with pytest.raises(FrontEndError, match="looked for /nowhere"):
-        hooks.connect_front_end(paths, {"ONE_AUTH": "/nowhere"})
+        hooks.connect_front_end(own)
+    with pytest.raises(FrontEndError, match="no OpenNebula credentials in /nowhere"):
+        hooks.connect_front_end({"ONE_AUTH": "/nowhere"})
 
 
 def test_paths_of_a_packaged_front_end() -> None:

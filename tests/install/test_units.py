@@ -92,7 +92,7 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     log.touch()
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(units, "_RUNS", tmp_path)
+    monkeypatch.setattr(units.systemd, "RUNTIME_FOLDER", tmp_path)
     return log
 
 
@@ -118,5 +118,5 @@ def test_a_systemd_that_refuses_leaves_it_to_the_administrator(systemctl: Path) 
 def test_without_a_running_systemd_nothing_is_called(
     systemctl: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(units, "_RUNS", systemctl.parent / "absent")
+    monkeypatch.setattr(units.systemd, "RUNTIME_FOLDER", systemctl.parent / "absent")
     assert units.laid([FileChange("copy", Path(TIMER))]) == [] and systemctl.read_text() == ""

@@ -160,7 +160,7 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(systemd, "_RUNS", tmp_path)
+    monkeypatch.setattr(systemd, "RUNTIME_FOLDER", tmp_path)
     monkeypatch.setattr(systemd, "_FOLDERS", (tmp_path,))
     (tmp_path / "ceph-rbd-mirror@.service").touch()
     return calls

@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onedr.model import template
-from onedr.model.types import Mode
+from onedr.model.types import DRIVER, STOCK_DRIVER, Mode
 from onedr.protection import disable_plan, enable_plan
 from onedr.protection.disable_plan import DisableFacts
-from onedr.protection.enable_plan import DRIVER, STOCK, ConversionItem, DatastoreFacts, EnableFacts, Vm
+from onedr.protection.enable_plan import ConversionItem, DatastoreFacts, EnableFacts, Vm
 
 STOCK_ATTRIBUTES = (
-    ("DS_MAD", STOCK),
-    ("TM_MAD", STOCK),
+    ("DS_MAD", STOCK_DRIVER),
+    ("TM_MAD", STOCK_DRIVER),
     ("DISK_TYPE", "RBD"),
     ("POOL_NAME", "one"),
     ("CLONE_TARGET", "SELF"),
     ("TM_MAD_SYSTEM", "ssh"),
     ("NOTE", 'a "b" <c>'),
 )
-PLAIN = DatastoreFacts("prod", "0", STOCK, STOCK, STOCK_ATTRIBUTES)
-GOOD = EnableFacts(PLAIN, (), systems=(STOCK,), there=frozenset())
+PLAIN = DatastoreFacts("prod", "0", STOCK_DRIVER, STOCK_DRIVER, STOCK_ATTRIBUTES)
+GOOD = EnableFacts(PLAIN, (), systems=(STOCK_DRIVER,), there=frozenset())
 
 numbers = st.integers(0, 5)
 items = st.builds(
@@ -65,7 +65,7 @@ enabling = st.builds(
     asked=asked,
     items=many,
     pool_problem=st.sampled_from(["", "pool one has no peer"]),
-    systems=st.sampled_from([(), (STOCK,), ("lvm",)]),
+    systems=st.sampled_from([(), (STOCK_DRIVER,), ("lvm",)]),
     there=st.one_of(st.none(), st.frozensets(st.sampled_from(["one-1", "one-9"]))),
     unknown_to_oned=st.sampled_from([(), ("TM_MAD/ARGUMENTS",)]),
     lack=st.sampled_from(["", "it needs 5 MiB"]),
@@ -240,7 +240,7 @@ def test_all_reasons_are_given_at_once() -> None:
     [
         (replace(GOOD, there=None), "cannot be read"),
         (replace(GOOD, one_way=True), "no way back"),
-        (replace(GOOD, vms=(Vm(4, "web", STOCK), Vm(5, "new", DRIVER))), "made anew: web (4)."),
+        (replace(GOOD, vms=(Vm(4, "web", STOCK_DRIVER), Vm(5, "new", DRIVER))), "made anew: web (4)."),
         (
             replace(GOOD, asked=(("DR_SITE_INDEX", "1"),), items=(ConversionItem("one-3", "image 3", "c"),)),
             "keep their names (one-3)",
@@ -312,5 +312,5 @@ def test_disabling_is_refused_where_data_or_the_way_back_would_be_lost(
 
 
 def test_vms_that_keep_the_driver_are_named() -> None:
-    facts = DisableFacts(PLAIN, "prod", False, vms=(Vm(4, "web", STOCK), Vm(5, "new", DRIVER)))
+    facts = DisableFacts(PLAIN, "prod", False, vms=(Vm(4, "web", STOCK_DRIVER), Vm(5, "new", DRIVER)))
     assert "keep the driver ceph_dr: new (5)." in " ".join(disable_plan.disable_plan(facts).warnings)
