@@ -139,7 +139,7 @@ make_environment() {
     # From a copy: pip builds inside the tree it is given, which may be read-only, or another site's install.
     COPY=$(mktemp -d)
     trap 'rm -rf -- "$COPY"' EXIT
-    cp -r "$SOURCE"/{onedr,drivers,hooks,remotes,share,install.sh,setup.cfg,pyproject.toml,README.md} "$COPY"
+    cp -r "$SOURCE"/{onedr,drivers,hooks,remotes,share,install.sh,setup.cfg,pyproject.toml,README.md,LICENSE} "$COPY"
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "$COPY" ||
         die "OneDR could not be installed into $VENV (pip's reason is above). Run this again when that is mended."
 }

@@ -108,7 +108,8 @@ class Cloud:
         api.datastore.allocate(f"NAME=ceph-dr-system\nTYPE=SYSTEM_DS\n{ceph}", _DEFAULT_CLUSTER)
         image_datastore = int(
             api.datastore.allocate(
-                f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
+                f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}'
+                'SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
                 f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\n{datastore_attributes}",
                 _DEFAULT_CLUSTER,
             )

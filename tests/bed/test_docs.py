@@ -89,21 +89,31 @@ def test_the_readme_leads_to_the_first_failover(clouds: tuple[Bed, Cloud, Cloud]
             bed.kill("site-a")
             dead = True
         for cloud in {"both sites": (a, b), "site A": (a,)}.get(where, (b,)):
-            template = template_of(cloud)
-            (checkout / "ceph-dr.conf").write_text(template)
+            for name, template in templates_of(cloud).items():
+                (checkout / name).write_text(template)
             run(cloud, text, checkout)
     assert dead
     assert [vm.NAME for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM] == ["first"]
 
 
-def template_of(cloud: Cloud) -> str:
-    """The template that docs/attributes.md shows, with this bed's values and the README's name."""
+def templates_of(cloud: Cloud) -> dict[str, str]:
+    """The templates that docs/attributes.md shows, by file name, with this bed's values and the README's datastore."""
     shown = (REPO / "docs" / "attributes.md").read_text()
-    lines = [line.strip() for line in shown.splitlines() if re.match(r"    [A-Z_]+ = ", line)]
-    own = {"NAME": "protected", "CEPH_CONF": cloud.ceph_conf, "CEPH_USER": cloud.ceph_user, "DR_SITE": cloud.name,
-           "DR_SITE_INDEX": cloud.index, "CEPH_SECRET": "none"}
-    values = {**dict(line.split(" = ") for line in lines), **own}
-    return "".join(f"{key} = {value}\n" if '"' in str(value) else f'{key} = "{value}"\n' for key, value in values.items())
+    own = {"CEPH_USER": cloud.ceph_user, "DR_SITE": cloud.name, "DR_SITE_INDEX": cloud.index, "CEPH_SECRET": "none"}
+    found = {}
+    for text in re.findall(r"(?:^    [A-Z_]+ = .*\n)+", shown, re.MULTILINE):
+        values = dict(line.strip().split(" = ") for line in text.splitlines())
+        file = f"{values['NAME']}.conf"
+        values.update({key: str(value) for key, value in own.items() if key in values}, CEPH_CONF=str(cloud.ceph_conf))
+        if values["TYPE"] == "IMAGE_DS":
+            values["NAME"] = "protected"
+        found[file] = "".join(f"{key} = {quoted(value)}\n" for key, value in values.items())
+    return found
+
+
+def quoted(value: str) -> str:
+    """As a template takes it."""
+    return value if '"' in value else f'"{value}"'
 
 
 def protect_something(a: Cloud, b: Cloud) -> None:

@@ -41,8 +41,8 @@ def test_a_ledger_that_fills_its_disk():
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (block(1) + block(3), "record 3 stands at the place of record 2"),
-        (block(2), "record 2 stands at the place of record 1"),
+        (block(1) + block(3), "record 3 lies at the place of record 2"),
+        (block(2), "record 2 lies at the place of record 1"),
         (block(1) + bytes(RECORD) + block(3), "ends after 1, but block 3"),
         (block(1) + b"\xff" * RECORD, "block 2 is neither"),
         (block(1) + block(2)[:100] + bytes(412) + block(3), "block 2 is neither"),
