@@ -121,7 +121,7 @@ def _cluster(access: CephAccess, limit_s: int, operation_limit_s: int) -> rados.
         "rados_mon_op_timeout": str(operation_limit_s),
         "rados_osd_op_timeout": str(operation_limit_s),
         # librbd writes to the process's stderr whatever python catches; oned would show that to the user
-        # (CEPH-FACTS §1).
+        # (docs/ceph-facts.md C54).
         "log_to_stderr": "false",
         "err_to_stderr": "false",
     }

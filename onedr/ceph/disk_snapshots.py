@@ -1,10 +1,10 @@
 """OpenNebula's disk snapshots: `@<id>`, protected, on the disk's RBD image.
 
-The image keeps its id whatever is done: a mirrored image that is renamed or replaced is mirrored no more
-(P9). So a disk goes back to a snapshot in place, and all snapshots of a tree lie on the one image. The stock
-driver clones instead, and leaves volumes `<image>-<snapshot ids>` behind that hold the older snapshots; those
-of a datastore that was stock before are found here too. Snapshots whose names are no numbers are somebody
-else's and stay (backup, rbd-mirror, @snap).
+The image keeps its id whatever is done: a mirrored image that is renamed or replaced is mirrored no more. So
+a disk goes back to a snapshot in place, and all snapshots of a tree lie on the one image. The stock driver
+clones instead, and leaves volumes `<image>-<snapshot ids>` behind that hold the older snapshots; those of a
+datastore that was stock before are found here too. Snapshots whose names are no numbers are somebody else's
+and stay (backup, rbd-mirror, @snap).
 """
 from __future__ import annotations
 

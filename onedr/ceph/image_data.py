@@ -1,6 +1,6 @@
 """An image's bytes: where data lies, and new content in place.
 
-In place it stays the same RBD image, so its mirroring goes on (P9), and only what differs is written, so only
+In place it stays the same RBD image, so its mirroring goes on, and only what differs is written, so only
 that travels to the peer.
 """
 from __future__ import annotations
@@ -43,9 +43,9 @@ def rewrite(pool: Pool, name: str, size: int, blocks: Iterable[tuple[int, bytes]
     """Give the image these (offset, bytes), zeros elsewhere; it grows to `size` and never shrinks. Returns
     bytes written.
 
-    Zeros are written as zeros: snapshot mode does not carry discards (CEPH-FACTS §0.2). In snapshot mode a
-    mirror snapshot publishes the result. Killed midway and run again, it ends as it should have. Raises
-    rbd.Error.
+    Zeros are written as zeros: snapshot mode does not carry discards (docs/ceph-facts.md C2). In snapshot
+    mode a mirror snapshot publishes the result. Killed midway and run again, it ends as it should have.
+    Raises rbd.Error.
     """
     written = 0
     with pool.image(name) as image:

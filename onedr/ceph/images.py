@@ -1,4 +1,6 @@
-"""Making and removing RBD images. Nothing is ever reused that was not made by the same call (DESIGN §3)."""
+"""Making and removing RBD images. Nothing is ever reused that was not made by the same call (docs/design.md,
+"Nothing foreign is reused").
+"""
 from __future__ import annotations
 
 import json
@@ -314,7 +316,7 @@ def is_being_removed(image: rbd.Image) -> bool:
 
 
 def move_to_trash(pool: Pool, name: str) -> None:
-    """CEPH_TRASH=yes: flatten and keep in Ceph's trash; mirroring ends (P8).
+    """CEPH_TRASH=yes: flatten and keep in Ceph's trash; mirroring ends.
 
     Raises StorageError when a VM uses it.
     """

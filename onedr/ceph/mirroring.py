@@ -20,12 +20,13 @@ from onedr.model.errors import StorageError
 from onedr.model.types import Mode
 
 _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
-# Which features an image had before it was mirrored: `<image id> <number>`. It stays at this site (P39).
+# Which features an image had before it was mirrored: `<image id> <number>`. It stays at this site
+# (docs/ceph-facts.md C11).
 FEATURES_KEY = ".rbd_onedr.features"
 _HALF_DONE_S, _PAUSE_S = 5, 0.2
 _SYNC_POINT = ".rbd-mirror."
 _INSTANCE = "instance_"
-REPLAYING = 4  # mirror_image_get_status()['state'], CEPH-FACTS §5
+REPLAYING = 4  # mirror_image_get_status()['state'], docs/ceph-facts.md C16
 
 
 def mirror_mode(image: rbd.Image) -> Mode | None:
@@ -231,13 +232,13 @@ def mirror_snapshots(image: rbd.Image) -> list[dict[str, object]]:
 def replaying_at_peer(pool: Pool) -> set[str]:
     """Names of images whose copy the peer's rbd-mirror reports as replaying.
 
-    A hint: up to 30 s old (CEPH-FACTS §0.9).
+    A hint: up to 30 s old (docs/ceph-facts.md C15).
     """
     return {str(status["name"]) for status in pool.rbd.mirror_image_status_list(pool.io) if _replays(status)}
 
 
 def split_brained(pool: Pool) -> set[str]:
-    """Names of images here that rbd-mirror calls split-brain (P14).
+    """Names of images here that rbd-mirror calls split-brain (docs/ceph-facts.md C25).
 
     A hint: up to 30 s old, and only while it runs.
     """
@@ -286,7 +287,7 @@ def blocklist(pool: Pool, address: str, seconds: int) -> None:
 
 
 def one_way(pool: Pool) -> bool:
-    """Does every peer only receive, or only send? Then there is no way back after a failover (P33)."""
+    """Does every peer only receive, or only send? Then there is no way back after a failover."""
     both = rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
     return all(peer.get("direction", both) != both for peer in pool.rbd.mirror_peer_list(pool.io))
 

@@ -1,6 +1,6 @@
 """Mirroring of a pool: its mode, its peer, its schedule of mirror snapshots.
 
-For `onedr setup`; images are in ports.mirror.
+For `onedr setup`; images are in ceph.mirroring.
 """
 from __future__ import annotations
 

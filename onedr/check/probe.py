@@ -27,7 +27,8 @@ from onedr.model.types import Mode, Settings
 from onedr.replication import peer_ceph
 
 Tell = Callable[[str], None]
-_STEP_LIMIT_S = 150  # with stock settings a copy begins up to 60 s after a change of roles (CEPH-FACTS §4)
+# with stock settings a copy begins up to 60 s after a change of roles (docs/ceph-facts.md C14)
+_STEP_LIMIT_S = 150
 _SWEEP_LIMIT_S = 180
 _ORPHANED_S = 40  # a copy without a primary that rbd-mirror has not removed by then is removed here
 _STRIP_LIMIT_S = 60  # so long the snapshot of a base may take to go from its copy
@@ -51,10 +52,10 @@ def run_probe(pool: Pool, settings: Settings, mode: Mode | None = None, tell: Te
     pools must mirror per image, with each other.
 
     Returns what was measured (`Proof`). A proof whose `why` is empty is complete, and kept in both pools
-    (ports.proofs); else it ended before its end, nothing is kept, and what is None is not known. All its
-    images are gone at both sites then. Raises RefusedError before anything is made: the peer cannot be read,
-    a pool is not set up, another probe runs; and StorageError after the end, when images stay behind (it
-    names them; the next probe removes them).
+    (check.probe_results); else it ended before its end, nothing is kept, and what is None is not known. All
+    its images are gone at both sites then. Raises RefusedError before anything is made: the peer cannot be
+    read, a pool is not set up, another probe runs; and StorageError after the end, when images stay behind
+    (it names them; the next probe removes them).
     """
     status = peer_ceph.probe_peer(pool, settings)
     if status.refusal:
@@ -163,7 +164,8 @@ class _Probe:
         name = self._name("plain")
         with self.here.image(name) as image:
             image.mirror_image_demote()
-        for pool in (self.there, self.here):  # promoting earlier has ended in split-brain (CEPH-FACTS §0.7)
+        # promoting earlier has ended in split-brain (docs/ceph-facts.md C18)
+        for pool in (self.there, self.here):
             failover_promote.wait_for_demotion(pool, {name})
             self.keep()
         failover_promote.promote(self.there, name, True)

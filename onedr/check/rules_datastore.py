@@ -12,7 +12,7 @@ from onedr.model.records import ProbeResult, SiteInfo
 from onedr.model.text import first_few
 from onedr.model.types import Mode, State
 
-KEPT_WELL = 5  # rbd_mirroring_max_mirroring_snapshots since Ceph 17 (P6)
+KEPT_WELL = 5  # Ceph's default of rbd_mirroring_max_mirroring_snapshots (16.2.15)
 _UNDER_WAY = (
     State.PROTECTING,
     State.STANDBY,
@@ -49,7 +49,7 @@ def names(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def mode(facts: CheckFacts) -> Iterator[CheckResult]:
-    """All images in the datastore's mode (P28)."""
+    """All images in the datastore's mode."""
     images = [image for image in known(facts.images) if image.mode is not None]
     other = [image.name for image in images if image.mode is not facts.settings.mode]
     if other:
@@ -97,8 +97,7 @@ def snapshots_kept(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def state(facts: CheckFacts) -> Iterator[CheckResult]:
-    """The datastore's state, as onedr status judges it: late copies, split brain, a site that came back
-    (P12, P14, P30).
+    """The datastore's state, as onedr status judges it: late copies, split brain, a site that came back.
     """
     found = known(facts.verdict)
     text = f"{found.state.value}: {found.message}"
@@ -130,7 +129,7 @@ def unprotected(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def trade(facts: CheckFacts) -> Iterator[CheckResult]:
-    """What DR_MODE and DR_CLONES mean on this release of Ceph (P26), by the last probe."""
+    """What DR_MODE and DR_CLONES mean on this release of Ceph, by the last probe."""
     flattened = facts.settings.mode is Mode.SNAPSHOT or facts.settings.flatten_clones
     proof = known(facts.proofs).get(facts.settings.mode)
     what = "clones are flattened first" if flattened else "clones stay thin on their mirrored base"
@@ -175,7 +174,7 @@ def _trade(text: str, proof: ProbeResult, flattened: bool, todo: str) -> CheckRe
 
 
 def disk_driver(facts: CheckFacts) -> Iterator[CheckResult]:
-    """Kernel RBD cannot journal (P32)."""
+    """Kernel RBD cannot journal."""
     others = sorted(set(known(facts.disk_drivers)) - {"kvm", "qemu", "lxc", "dummy"})
     if facts.settings.mode is Mode.JOURNAL and others:
         text = (
@@ -188,7 +187,7 @@ def disk_driver(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def network_map(facts: CheckFacts) -> Iterator[CheckResult]:
-    """Every network that DR_NETWORK_MAP leads to is here (P43)."""
+    """Every network that DR_NETWORK_MAP leads to is here."""
     here = known(facts.networks)
     absent = [f"{there}={target}" for there, target in facts.settings.network_map if target not in here]
     drill = facts.settings.drill_network

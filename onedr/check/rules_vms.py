@@ -62,7 +62,7 @@ def _items(facts: CheckFacts, target: TargetFacts, own: bool) -> tuple[list[VmIt
 
 
 def _coming_home(facts: CheckFacts, target: TargetFacts, items: list[VmItem]) -> dict[str, str]:
-    """Why VMs that have their home at the target cannot take their disks back (P45)."""
+    """Why VMs that have their home at the target cannot take their disks back."""
     images = {image.name: image for image in known(facts.images)}
     homes = failback_plan.homes(items, target.local)
     found = {
@@ -73,7 +73,9 @@ def _coming_home(facts: CheckFacts, target: TargetFacts, items: list[VmItem]) ->
 
 
 def owners(facts: CheckFacts) -> Iterator[CheckResult]:
-    """VMs are made by oneadmin, whatever VM_RESTRICTED_ATTR says, and then given to their owner (P44)."""
+    """VMs are made by oneadmin, whatever VM_RESTRICTED_ATTR says, and then given to their owner
+    (docs/opennebula-facts.md O31).
+    """
     yield from _owners(facts, known(facts.start_here), False)
 
 
@@ -158,7 +160,7 @@ def image_names(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def processors(facts: CheckFacts) -> Iterator[CheckResult]:
-    """CPU models and machine types that the peer's VMs ask for (P46)."""
+    """CPU models and machine types that the peer's VMs ask for."""
     target = known(facts.start_here)
     _, fresh = _items(facts, target, False)
     wanted = [(item.label, *each) for item in fresh for each in _asked(item, target)]

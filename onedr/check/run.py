@@ -217,7 +217,8 @@ def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> 
 
 
 def probe(datastore: Datastore, tell: Callable[[str], None]) -> dict[str, Any]:
-    """Send small images to the peer and back (ops.probe); what was found, as an event. Raises OneDRError."""
+    """Send small images to the peer and back (check.probe); what was found, as an event. Raises OneDRError.
+    """
     with connection.connect(datastore.access) as pool:
         proof = check_probe.run_probe(pool, datastore.settings, tell=tell)
     if proof.why:

@@ -15,12 +15,11 @@ from onedr.check.facts import CheckFacts, CheckResult, Finding, Level, SiteFacts
 
 @dataclass(frozen=True)
 class Check:
-    """What is looked at, the pitfalls of PITFALLS.md that it guards against, facts it cannot do without
-    (paths below Facts), what it says of them, and how bad it is not to know.
+    """What is looked at, facts it cannot do without (paths below Facts), what it says of them, and how bad it
+    is not to know.
     """
 
     what: str
-    pitfalls: str
     needs: tuple[str, ...]
     judge: Callable[[Any], Iterator[CheckResult]]
     unknown: Level = Level.WARNING
@@ -30,11 +29,10 @@ class Check:
 
 SITE: Mapping[str, Check] = {
     "ONED": Check(
-        "oned answers", "P25", ("oned",), rules_front_end.oned, Level.PROBLEM, "systemctl start opennebula"
+        "oned answers", ("oned",), rules_front_end.oned, Level.PROBLEM, "systemctl start opennebula"
     ),
     "CONFIGURATION": Check(
         "`onedr.conf` can be read and has no mistake",
-        "P49",
         ("configuration",),
         rules_front_end.configuration,
         Level.PROBLEM,
@@ -42,7 +40,6 @@ SITE: Mapping[str, Check] = {
     ),
     "RECORD_KEY": Check(
         "the record key is there, with mode 0600",
-        "P47",
         ("key",),
         rules_front_end.record_key,
         Level.PROBLEM,
@@ -50,16 +47,15 @@ SITE: Mapping[str, Check] = {
     ),
     "PEER_FRONT_END": Check(
         "the peer's front-end is configured and answers",
-        "P45",
         ("peer_front_end",),
         rules_front_end.peer_front_end,
         todo="is oned running there? is the line up?",
     ),
-    "HOOKS": Check("oned has OneDR's hooks", "P40", ("hooks",), rules_front_end.hooks),
+    "HOOKS": Check("oned has OneDR's hooks", ("hooks",), rules_front_end.hooks),
     "GUARD_UNIT": Check(
-        "OpenNebula waits for the guard when it starts", "P22", ("guard_unit",), rules_front_end.guard_unit
+        "OpenNebula waits for the guard when it starts", ("guard_unit",), rules_front_end.guard_unit
     ),
-    "DATASTORES": Check("which datastores are protected", "", ("datastores",), rules_front_end.datastores),
+    "DATASTORES": Check("which datastores are protected", ("datastores",), rules_front_end.datastores),
 }
 
 ATTRIBUTES = (
@@ -67,51 +63,41 @@ ATTRIBUTES = (
 )
 
 DATASTORE: Mapping[str, Check] = {
-    "CEPH": Check(
-        "this site's Ceph answers", "", ("here.fsid",), rules_cluster.ceph, Level.PROBLEM, "ceph -s"
-    ),
-    "PEER": Check("the peer's Ceph answers", "P16", ("peer",), rules_cluster.peer),
-    "PEER_READ": Check(
-        "the peer's images may be read from here", "P16, P22", ("readable",), rules_cluster.readable
-    ),
+    "CEPH": Check("this site's Ceph answers", ("here.fsid",), rules_cluster.ceph, Level.PROBLEM, "ceph -s"),
+    "PEER": Check("the peer's Ceph answers", ("peer",), rules_cluster.peer),
+    "PEER_READ": Check("the peer's images may be read from here", ("readable",), rules_cluster.readable),
     "PEERING": Check(
         "both pools mirror per image, and both ways",
-        "P28, P33",
         ("here.peering", "there.peering"),
         rules_cluster.peering,
         partial=True,
     ),
     "RBD_MIRROR": Check(
         "rbd-mirror runs at both sites and reports",
-        "P16, P24",
         ("here.mirrors", "there.mirrors"),
         rules_cluster.mirrors,
         partial=True,
     ),
     "RELEASES": Check(
         "one release of Ceph at both sites",
-        "P6",
         ("here.releases", "there.releases"),
         rules_cluster.releases,
         partial=True,
     ),
     "POOL_SIZE": Check(
         "replicas of the pool at both sites",
-        "",
         ("here.replicas", "there.replicas"),
         rules_cluster.replicas,
         partial=True,
     ),
     "ROOM": Check(
         "room for journals and missing copies, no OSD nearly full",
-        "P27, P31",
         ("here.room", "there.room", "images"),
         rules_cluster.room,
         partial=True,
     ),
     "CLOCK": Check(
         "the sites' clocks agree",
-        "P12",
         ("clock_s",),
         rules_cluster.clock,
         todo="chronyc tracking, at both sites",
@@ -119,124 +105,103 @@ DATASTORE: Mapping[str, Check] = {
     "RPO": Check(
         "the options of rbd-mirror that decide how old copies are, and for how long a deletion can be taken "
         "back",
-        "P7, P30, P31",
         ("here.settings", "there.settings"),
         rules_cluster.objective,
         partial=True,
     ),
     "STATE": Check(
         "the datastore's state: copies, their age, split brain, a site that came back",
-        "P3, P12, P14, P22, P30",
         ("verdict",),
         rules_datastore.state,
         Level.PROBLEM,
     ),
     "UNPROTECTED": Check(
         "what shall be mirrored is, and why not; records are sound; no clone is mirrored in snapshot mode",
-        "P9, P26, P32",
         ("unprotected", "images"),
         rules_datastore.unprotected,
     ),
     "MODE": Check(
         "images are mirrored in the datastore's mode, which is the same at both sites",
-        "P28",
         ("images",),
         rules_datastore.mode,
     ),
     "SCHEDULES": Check(
         "snapshot mode: images that are primary here have a schedule",
-        "P29, P30",
         ("images", "schedules"),
         rules_datastore.schedules,
     ),
     "SNAPSHOTS_KEPT": Check(
         "snapshot mode: Ceph keeps enough mirror snapshots",
-        "P6",
         ("snapshots_kept",),
         rules_datastore.snapshots_kept,
     ),
     "TRADE": Check(
         "what DR_MODE and DR_CLONES mean on this release, by the last probe",
-        "P6, P26",
         ("proofs", "here.releases", "there.releases"),
         rules_datastore.trade,
     ),
     "DISK_DRIVER": Check(
         "journal mode: no host opens disks by the kernel's RBD",
-        "P32",
         ("disk_drivers",),
         rules_datastore.disk_driver,
     ),
     "SITE_INDEX": Check(
-        "the sites have different DR_SITE_INDEX", "P42", ("there.card",), rules_datastore.site_index
+        "the sites have different DR_SITE_INDEX", ("there.card",), rules_datastore.site_index
     ),
-    "NAMES": Check(
-        "no name is used at both sites for different images", "P42", ("clashes",), rules_datastore.names
-    ),
+    "NAMES": Check("no name is used at both sites for different images", ("clashes",), rules_datastore.names),
     "RECORD_KEYS": Check(
-        "both sites have the same record key", "P47", ("key", "there.card"), rules_datastore.record_keys
+        "both sites have the same record key", ("key", "there.card"), rules_datastore.record_keys
     ),
     "NETWORK_MAP": Check(
         "networks that DR_NETWORK_MAP and DR_DRILL_NETWORK name are here",
-        "P43",
         ("networks",),
         rules_datastore.network_map,
     ),
-    "DRIVERS": Check(
-        "the running oned knows ceph_dr", "P41", ("unknown_to_oned",), rules_datastore.oned_lists
-    ),
-    "GUARD": Check("the guard knows the datastore", "P22", ("guarded",), rules_datastore.guarded),
+    "DRIVERS": Check("the running oned knows ceph_dr", ("unknown_to_oned",), rules_datastore.oned_lists),
+    "GUARD": Check("the guard knows the datastore", ("guarded",), rules_datastore.guarded),
     "STARTS_HERE": Check(
         "each VM of the peer would start here: copies, networks, addresses, VMs that come home",
-        "P3, P43, P45",
         ("images", "here.fsid", "start_here"),
         rules_vms.start_here,
     ),
     "STARTS_THERE": Check(
         "each VM of this site would start at the peer: networks, addresses",
-        "P43, P45",
         ("images", "here.fsid", "start_there"),
         rules_vms.start_there,
         todo="onedr check at the peer says it",
     ),
     "OWNERS_HERE": Check(
         "users and groups of the peer's VMs are here",
-        "P44",
         ("images", "here.fsid", "start_here"),
         rules_vms.owners,
     ),
     "OWNERS_THERE": Check(
         "users and groups of our VMs are at the peer",
-        "P44",
         ("images", "here.fsid", "start_there"),
         rules_vms.owners_there,
         todo="onedr check at the peer says it",
     ),
     "CAPACITY_HERE": Check(
         "hosts here have room for the peer's VMs",
-        "",
         ("images", "here.fsid", "start_here"),
         rules_vms.capacity,
     ),
     "CAPACITY_THERE": Check(
         "hosts at the peer have room for ours",
-        "",
         ("images", "here.fsid", "start_there"),
         rules_vms.capacity_there,
         todo="onedr check at the peer says it",
     ),
     "IMAGE_NAMES": Check(
-        "names of the peer's images are free here", "P45", ("images", "start_here"), rules_vms.image_names
+        "names of the peer's images are free here", ("images", "start_here"), rules_vms.image_names
     ),
     "PROCESSORS": Check(
         "hosts here have the CPU models and machine types that the peer's VMs ask for",
-        "P46",
         ("images", "here.fsid", "start_here"),
         rules_vms.processors,
     ),
     "FAILBACK": Check(
         "a planned move and a failback are possible: both front-ends answer",
-        "P33, P45",
         ("start_there",),
         rules_vms.failback,
         todo="docs/configuration.md: peer.endpoint and peer.auth",

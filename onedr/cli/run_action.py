@@ -1,4 +1,4 @@
-"""Run a datastore action's executable and hand its events on. The action outlives this client (P19)."""
+"""Run a datastore action's executable and hand its events on. The action outlives this client."""
 from __future__ import annotations
 
 import json

@@ -1,9 +1,10 @@
 """A drill decided: which VMs of the peer can be tried here, in which steps; and what is left of one to
 remove. Pure.
 
-A drill writes nothing of the primary's data and changes no role (DESIGN §6 rule 10): its only mark at the
-primary is one user snapshot on each disk, and everything it makes here carries its tag (names.drill). Cleanup
-goes by what is found with that tag, not by a journal, so that it works after any crash.
+A drill writes nothing of the primary's data and changes no role (docs/design.md, "A drill changes nothing in
+production"): its only mark at the primary is one user snapshot on each disk, and everything it makes here
+carries its tag (names.drill). Cleanup goes by what is found with that tag, not by a journal, so that it works
+after any crash.
 """
 from __future__ import annotations
 

@@ -72,7 +72,8 @@ def _arrived(here: Pool, name: str, tag: str) -> bool:
 def make_clone(pool: Pool, name: str, tag: str) -> str:
     """A thin, unmirrored clone of the copy at the drill's snapshot, marked as the drill's. Returns its name.
 
-    Format 2: it needs no protected snapshot, and outlives the snapshot's removal at the peer (CEPH-FACTS §6).
+    Format 2: it needs no protected snapshot, and outlives the snapshot's removal at the peer
+    (docs/ceph-facts.md C37).
     """
     target = names.drill_clone(tag, name)
     pool.cluster.conf_set("rbd_default_clone_format", "2")

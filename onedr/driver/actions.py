@@ -1,4 +1,6 @@
-"""DR actions on a datastore. Called as oned calls its own (DESIGN §7); events are lines of JSON."""
+"""DR actions on a datastore. Called as oned calls its own (docs/design.md, "Triggers"); events are lines of
+JSON.
+"""
 from __future__ import annotations
 
 import json
@@ -36,7 +38,7 @@ from onedr.runs.run import Outcome
 
 
 def emit(event: dict[str, Any]) -> None:
-    """One event, one line. A reader that went away never stops a run (P19)."""
+    """One event, one line. A reader that went away never stops a run."""
     try:
         print(json.dumps(event), flush=True)
     except BrokenPipeError:

@@ -1,7 +1,7 @@
 """This machine as a bridge host: run one piece of work for a front-end at the other end of standard input and
 output.
 
-Started by `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (ports.bridge has the other end). Nothing is kept on this
+Started by `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (host.bridge has the other end). Nothing is kept on this
 machine.
 """
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Datastore driver actions on images: cp, mkfs, clone, rm, stat (argv and answers: ONED-FACTS §2)."""
+"""Datastore driver actions on images: cp, mkfs, clone, rm, stat (argv and answers: docs/opennebula-facts.md
+O11, O12).
+"""
 from __future__ import annotations
 
 import sys
@@ -28,7 +30,7 @@ _MKFS_LIMIT_S = 3600
 
 def _input() -> ActionData:
     """The driver data of a call that is to be done here; on a bridge's behalf nothing returns
-    (ops.elsewhere).
+    (driver.bridge_dispatch).
     """
     data = decode.action_data(bridge_dispatch.read_stdin())
     with ExitStack() as staged:
@@ -74,7 +76,7 @@ def clone(arguments: list[str]) -> str:
 
 
 def rm(arguments: list[str]) -> str:
-    """Remove an image, or refuse where that would harm (P7); the reason is also written on the image."""
+    """Remove an image, or refuse where that would harm; the reason is also written on the image."""
     decode.words(arguments, "IMAGE_ID")
     from onedr.protection import delete_image
 

@@ -1,4 +1,6 @@
-"""Driver data as oned sends it: base64 of `<DS_DRIVER_ACTION_DATA>` on standard input (ONED-FACTS §2)."""
+"""Driver data as oned sends it: base64 of `<DS_DRIVER_ACTION_DATA>` on standard input
+(docs/opennebula-facts.md O11).
+"""
 from __future__ import annotations
 
 import base64

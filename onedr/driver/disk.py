@@ -1,4 +1,5 @@
-"""A VM's disk as oned knows it, and what every action on one asks first (argv: ONED-FACTS §3)."""
+"""A VM's disk as oned knows it, and what every action on one asks first (argv: docs/opennebula-facts.md O14).
+"""
 from __future__ import annotations
 
 import re
@@ -77,7 +78,9 @@ def of_vm(vm: etree._Element, vm_id: int, disk_id: int) -> Disk:
 
 
 def datastore(frontend: FrontEnd, datastore_id: int) -> DriverDatastore:
-    """The datastore whose work is to be done here; on a bridge's behalf nothing returns (ops.elsewhere)."""
+    """The datastore whose work is to be done here; on a bridge's behalf nothing returns
+    (driver.bridge_dispatch).
+    """
     found = read_datastore(frontend, datastore_id)
     bridge_dispatch.unless_here(found.attributes)
     return found
@@ -123,7 +126,7 @@ def must_be_primary(pool: Pool, name: str) -> None:
     primary = mirroring.is_primary_image(pool, name)
     if primary is None:
         raise InputError(f"RBD image {pool.access.pool}/{name} does not exist.")
-    # a guest would boot and then get I/O errors (CEPH-FACTS §9); and the peer may run it (P22)
+    # a guest would boot and then get I/O errors (docs/ceph-facts.md C28); and the peer may run it
     if not primary:
         raise RefusedError(
             f"RBD image {pool.access.pool}/{name} is the peer's copy here, not the primary: the VM must not "

@@ -1,5 +1,5 @@
 """`restore`: a powered-off VM's disks get back what a backup holds. Stock puts a new RBD image under the
-disk's name, which ends its mirroring (P9); here the content goes into the image that is there, and only what
+disk's name, which ends its mirroring; here the content goes into the image that is there, and only what
 differs travels to the peer.
 
 What the backup holds is asked and fetched on the front-end, by OpenNebula's own `ls` and downloader; a bridge

@@ -1,5 +1,5 @@
-"""The border to oned: run one action, answer on stdout, or one plain line on stderr and exit code 1 (ONED-
-FACTS §2).
+"""The border to oned: run one action, answer on stdout, or one plain line on stderr and exit code 1
+(docs/opennebula-facts.md O13).
 """
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def run_driver(action: Action, limit_s: float | None = None) -> NoReturn:
     (docs/measured.md).
 
     Unexpected errors end here too: the user gets one line, oned.log the traceback (lines `DEBUG: ` go to the
-    log only, ONED-FACTS §2). SIGTERM ends the action as an error does: nothing half-made is left.
+    log only, docs/opennebula-facts.md O13). SIGTERM ends the action as an error does: nothing half-made is
+    left.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
     if limit_s is not None:

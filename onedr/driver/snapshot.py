@@ -1,5 +1,5 @@
-"""Snapshots of disks: the transfer-manager's actions on VM disks, the datastore's on images (argv: ONED-FACTS
-§2, §3).
+"""Snapshots of disks: the transfer-manager's actions on VM disks, the datastore's on images (argv:
+docs/opennebula-facts.md O11, O14).
 
 oned calls `revert` only while no VM runs on the disk, `flatten` only on an image that none uses.
 """

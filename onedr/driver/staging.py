@@ -46,7 +46,7 @@ def is_http(path: str) -> bool:
 def is_fetched(path: str) -> bool:
     """Is PATH for OpenNebula's downloader?
 
-    Only plain characters: it builds shell words from an address (P48).
+    Only plain characters: it builds shell words from an address.
     """
     return _FETCHED.fullmatch(path) is not None
 

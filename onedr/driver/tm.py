@@ -1,4 +1,5 @@
-"""Transfer-manager actions on VM disks: clone, ln, delete, mvds, cpds, mkimage (argv: ONED-FACTS §3).
+"""Transfer-manager actions on VM disks: clone, ln, delete, mvds, cpds, mkimage (argv:
+docs/opennebula-facts.md O14).
 
 Everything happens on the front-end in process; the host in the arguments matters only for the VM's folder.
 """

@@ -1,4 +1,6 @@
-"""What a run is made of: facts, a request, and ordered steps (DESIGN §6). Data only."""
+"""What a run is made of: facts, a request, and ordered steps (docs/design.md, "Rules of failover"). Data
+only.
+"""
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
 """VMs that come home: the site they left still has their objects, which take their disks back under their old
-ids (P45).
+ids.
 
 What was changed of them at the other site comes along. Nothing here may destroy data: a clone is only
 unplugged where its RBD image is gone already, for unplugging it would delete it at both sites.

@@ -16,7 +16,7 @@ from onedr.opennebula.vm_template import HELD, is_of_drill
 from onedr.opennebula.vms import PeerVm
 
 _LOOK_LIMIT_S = 10
-LOCKS_ALL = 4  # level of one.vm.lock: no action at all, not even oneadmin's (ONED-FACTS §5)
+LOCKS_ALL = 4  # level of one.vm.lock: no action at all, not even oneadmin's (docs/opennebula-facts.md O27)
 _GRACE_S = 120  # a guest has this long to shut down by itself
 _PAUSE_S = 0.5
 _AT_REST = ("POWEROFF", "HOLD", "SUSPENDED", "STOPPED", "UNDEPLOYED")

@@ -1,6 +1,6 @@
 """Would a VM of the peer start here?
 
-Networks, addresses, capacity: found before anything is changed (P43, P49).
+Networks, addresses, capacity: found before anything is changed.
 """
 from __future__ import annotations
 

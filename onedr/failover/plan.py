@@ -1,4 +1,5 @@
-"""Failover decided: facts and a request in, a refusal or ordered steps out. Pure (DESIGN §6).
+"""Failover decided: facts and a request in, a refusal or ordered steps out. Pure (docs/design.md, "Rules of
+failover").
 
 The order is what makes an interruption harmless: the peer is fenced before anything is promoted, an image is
 promoted before it is registered, a VM is created on hold before it is started. Every prefix of a plan leaves
@@ -197,7 +198,7 @@ def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> d
     """
     images = list(images)
     bad = {
-        image.name: "its first copy never completed; promoting it would give a broken disk (P3)"
+        image.name: "its first copy never completed; promoting it would give a broken disk"
         for image in images if not image.primary and not image.complete
     }
     bad.update(_under_stale_vms(images, local))

@@ -19,13 +19,14 @@ _PAUSE_S = 0.3
 _LOOK_LIMIT_S, _LOOKING, _FEW = 20, 32, 4  # seconds for one image, images at once, images looked at first
 _CUT_OFF_S = 60
 _LET_GO_S = 20
-_UNFORCED_LIMIT_S = 60  # a demotion arrives within 12 s in journal mode with stock settings (CEPH-FACTS §4)
+# a demotion arrives within 12 s in journal mode with stock settings (docs/ceph-facts.md C17)
+_UNFORCED_LIMIT_S = 60
 
 
 def cut_off(pool: Pool, names: Iterable[str], seconds: int = _CUT_OFF_S) -> str:
     """Cut the local rbd-mirror off from the non-primary images in `names`: the recipe after which forced
-    promotion never hung (CEPH-FACTS §4). Returns what was done. An image that cannot be read is named; its
-    promotion has a limit of its own.
+    promotion never hung (docs/ceph-facts.md C21). Returns what was done. An image that cannot be read is
+    named; its promotion has a limit of its own.
 
     One daemon works on many images: where the first few images show every daemon there is, the others are not
     looked at.
@@ -89,8 +90,8 @@ def _not_primary(name: str) -> OneDRError:
 
 
 def leave_term(pool: Pool, name: str, term: Epoch) -> str:
-    """Leave a promoted image's term on it (ports.terms). Apart from the promotion: it costs more than that
-    does.
+    """Leave a promoted image's term on it (replication.epoch). Apart from the promotion: it costs more than
+    that does.
 
     The proof as well that the image can be written. An rbd-mirror that missed the promotion keeps the image's
     lock until it is told of the journal once more (docs/measured.md). Raises OneDRError when it keeps it for
@@ -169,7 +170,7 @@ def _plain(image: rbd.Image, limit_s: float) -> str | None:
 
 def wait_for_demotion(pool: Pool, names: set[str], limit_s: float = 45) -> None:
     """After fencing: wait until rbd-mirror here shows that nobody is primary. Promoting earlier has ended in
-    split-brain (CEPH-FACTS §0.7). The status is a hint, so the wait just ends at its limit.
+    split-brain (docs/ceph-facts.md C18). The status is a hint, so the wait just ends at its limit.
 
     Image by image: the list call says `status not found` of a demoted image (measured on 16.2.15).
     """

@@ -59,8 +59,8 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None) -> str:
 
 
 def _local_base(site: Site, image: ImageFacts) -> str:
-    """A clone under a name of this site: oned names VM disks after their base, and the peer's VM ids are
-    used here too (P42).
+    """A clone under a name of this site: oned names VM disks after their base, and the peer's VM ids are used
+    here too (docs/opennebula-facts.md O4).
     """
     name = names.taken_base(image.name, site.settings.site_index)
     what = f"base {image.name} of the peer"

@@ -110,7 +110,9 @@ def _facts(
 def describe_failover(
     plan: RunPlan, facts: FailoverFacts, request: FailoverRequest, now: float
 ) -> dict[str, Any]:
-    """The plan as an event: what a person sees before the button is pressed (DESIGN §6 rule 4)."""
+    """The plan as an event: what a person sees before the button is pressed (docs/design.md, "Show before
+    changing").
+    """
     return {
         "event": "plan",
         "datastore": facts.datastore,

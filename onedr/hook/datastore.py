@@ -35,7 +35,9 @@ def main(_: list[str]) -> str:
 
 
 def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
-    """One datastore as the API shows it. The event's own text is never trusted (ONED-FACTS §1.4)."""
+    """One datastore as the API shows it. The event's own text is never trusted (docs/opennebula-facts.md
+    O22).
+    """
     pairs = attributes(element)
     if element.findtext("DS_MAD") != DRIVER:
         return "not a datastore of ours"

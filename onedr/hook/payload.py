@@ -1,4 +1,5 @@
-"""What the hook manager hands over: `state BASE64` or `one.<call> BASE64` on standard input (ONED-FACTS §4).
+"""What the hook manager hands over: `state BASE64` or `one.<call> BASE64` on standard input
+(docs/opennebula-facts.md O23).
 
 API hooks are not escaped by oned: user text may mangle or forge what comes after it. Only RESULT and the
 first id are read, both of which stand before any user text; everything else is asked from the API.

@@ -120,7 +120,7 @@ def _number(section: configparser.SectionProxy, name: str, problems: list[str]) 
 
 
 def _session(file: Path, problems: list[str]) -> str:
-    """The credentials in a file that only its owner may read (P47)."""
+    """The credentials in a file that only its owner may read."""
     try:
         mode, text = file.stat().st_mode, file.read_text().strip()
     except (OSError, UnicodeError) as error:

@@ -1,5 +1,5 @@
-"""Where an OpenNebula front-end keeps things: self-contained below ONE_LOCATION, else system-wide (ONED-
-FACTS head).
+"""Where an OpenNebula front-end keeps things: self-contained below ONE_LOCATION, else system-wide
+(docs/opennebula-facts.md O32).
 """
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FrontEndPaths(NamedTuple):
 
     @property
     def state(self) -> Path:
-        """OneDR's own files (run logs): never /tmp (P50)."""
+        """OneDR's own files (run logs): never /tmp."""
         return self.var / "onedr"
 
     @property

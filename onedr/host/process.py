@@ -1,4 +1,4 @@
-"""The one gate to other programs: argument lists only, a time limit, errors with program and output (P48).
+"""The one gate to other programs: argument lists only, a time limit, errors with program and output.
 
 What starts programs is imported where it is done: most drivers start none, and it costs them 8 ms.
 """

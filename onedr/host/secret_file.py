@@ -1,4 +1,4 @@
-"""Files with secrets: written whole or not at all, readable by their owner only (P47)."""
+"""Files with secrets: written whole or not at all, readable by their owner only."""
 from __future__ import annotations
 
 import pwd

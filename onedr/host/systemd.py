@@ -32,9 +32,10 @@ def by_hand(conf: str, entity: str) -> str:
         start = f"systemctl enable --now {service}"
     else:
         start = f"CEPH_CONF={conf} rbd-mirror -f -n {entity}"
+    keyring = f"/etc/ceph/ceph.{entity}.keyring"
     return (
-        "On a machine of this site with package rbd-mirror and the key of its user (ceph auth get "
-        f"{entity}): {start}."
+        f"On a machine of this site with package rbd-mirror: ceph auth get {entity} -o {keyring}, owned by "
+        f"ceph, mode 0600; then {start}."
     )
 
 

@@ -1,8 +1,8 @@
 """Registering `ceph_dr` in vmm_exec/vmm_execrc: which drivers can take a snapshot of a running VM's disk.
 
-Without it oned answers "Cannot perform a live DISKSNAPSHOTCREATE operation" (ONED-FACTS §7). A hypervisor
-gets our pair when its stock `ceph` pair is there: 6.10 and 7.0 have no lxc-ceph, so lxc-ceph_dr would be a
-lie. The grammar is that of a shell's variable file, for which augeas has a lens.
+Without it oned answers "Cannot perform a live DISKSNAPSHOTCREATE operation" (docs/opennebula-facts.md O17). A
+hypervisor gets our pair when its stock `ceph` pair is there: 6.10 and 7.0 have no lxc-ceph, so lxc-ceph_dr
+would be a lie. The grammar is that of a shell's variable file, for which augeas has a lens.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The templates (`hooks/ceph_dr/templates/*.hook`) are in oned's own template grammar, so `onehook create` takes
 them too. Here COMMAND becomes an absolute path: the default hook folder of a self-contained install has a
-typing error in it (ONED-FACTS §4, last line). NAME is what makes a second run an update. What oned keeps of a
-template: src/hm/Hook.cc:insert takes NAME and TYPE out, HookStateVM.cc takes ON out.
+typing error in it (docs/opennebula-facts.md O23). NAME is what makes a second run an update. What oned keeps
+of a template: src/hm/Hook.cc:insert takes NAME and TYPE out, HookStateVM.cc takes ON out.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def load_hooks(folder: Path, hooks_folder: Path, lenses: Path) -> list[Hook]:
         nodes = parse(file.read_bytes(), LENS, str(file), str(lenses))
         attributes = {node.name.upper(): node.value for node in nodes}
         command = str(hooks_folder / attributes.get("COMMAND", ""))
-        # onehem hands a command with any shell character in it to a shell (ONED-FACTS §4).
+        # onehem hands a command with any shell character in it to a shell (docs/opennebula-facts.md O23).
         if not re.fullmatch(r"[\w./+@:-]+", command):
             raise InputError(f"{file}: the command {command!r} has blanks or shell characters in its path.")
         hooks.append(Hook(attributes["NAME"], {**attributes, "COMMAND": command}))

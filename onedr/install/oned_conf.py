@@ -1,6 +1,6 @@
 """Registering `ceph_dr` in oned.conf, and taking it out again, byte by byte.
 
-What is needed and why: ONED-FACTS §7. The values of TM_MAD_CONF are those of the stock `ceph`
+What is needed and why: docs/opennebula-facts.md O17. The values of TM_MAD_CONF are those of the stock `ceph`
 (OpenNebula 7.4.0 share/etc/oned.conf:1186; 6.10 and 7.0 know no DS_LIVE_MIGRATE and DS_MIGRATE_SNAP and
 ignore them), plus what lets a stock `ceph` system datastore serve our images
 (src/vm/VirtualMachineDisk.cc:1968 check_tm_mad). BRIDGE_LIST is not required: the drivers speak to Ceph

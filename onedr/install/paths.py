@@ -47,7 +47,7 @@ class Paths:
 
     @property
     def hooks(self) -> Path:
-        """Where a hook's COMMAND is looked up; we always give it in full (ONED-FACTS §4, last line)."""
+        """Where a hook's COMMAND is looked up; we always give it in full (docs/opennebula-facts.md O23)."""
         return self.remotes / "hooks"
 
     @property

@@ -1,8 +1,8 @@
 """What the actions of OpenNebula's stock `ceph` driver do to a mirrored disk.
 
-Every action that OneDR does not implement is a link to the stock one (DESIGN §3). The administrator is told
-which, and of which to beware. Source: src/tm_mad/ceph and src/datastore_mad/remotes/ceph of 6.10.0 to 7.4.0;
-the numbers P… are those of the pitfalls in the design.
+Every action that OneDR does not implement is a link to the stock one (docs/design.md, "Native drivers"). The
+administrator is told which, and of which to beware. Source: src/tm_mad/ceph and
+src/datastore_mad/remotes/ceph of 6.10.0 to 7.4.0.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ BEWARE = {
     "ln": "does not look whether the image is the primary copy",
     "mvds": "does not look whether the image is the primary copy",
     "mvds.ssh": "writes the whole mirrored image anew, so its full size travels to the peer",
-    "rm": "removes the image, and with it the peer's copy (P7)",
-    "delete": "removes the disk, and with it the peer's copy (P7)",
-    "snap_revert": "puts a new, unmirrored image under the disk's name (P9)",
-    "snap_flatten": "puts a new, unmirrored image under the disk's name and removes the mirrored one (P9)",
-    "snap_delete": "may rename or remove the image that held the snapshot (P8, P9)",
-    "restore": "puts a new, unmirrored image under the disk's name (P9)",
+    "rm": "removes the image, and with it the peer's copy",
+    "delete": "removes the disk, and with it the peer's copy",
+    "snap_revert": "puts a new, unmirrored image under the disk's name",
+    "snap_flatten": "puts a new, unmirrored image under the disk's name and removes the mirrored one",
+    "snap_delete": "may rename or remove the image that held the snapshot",
+    "restore": "puts a new, unmirrored image under the disk's name",
 }
 UNKNOWN = "is not known to this release of OneDR"
 

@@ -1,5 +1,5 @@
-"""RBD image names: OpenNebula's own, shifted by the site's index so that two sites never collide (DESIGN §3,
-P42).
+"""RBD image names: OpenNebula's own, shifted by the site's index so that two sites never collide
+(docs/design.md, "Names and site indexes").
 """
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def taken_base(name: str, site_index: int) -> str:
 
 
 def vm_disk(source: str, vm_id: int, disk_id: int) -> str:
-    """Name of a VM's clone of `source`; oned builds the same text itself (ONED-FACTS §1.12)."""
+    """Name of a VM's clone of `source`; oned builds the same text itself (docs/opennebula-facts.md O4)."""
     return f"{source}-{vm_id}-{disk_id}"
 
 

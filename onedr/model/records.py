@@ -98,7 +98,9 @@ class Epoch:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """One mirrored image at this site, read from the image itself (DESIGN §6 rule 11)."""
+    """One mirrored image at this site, read from the image itself (docs/design.md, "The mirror status is a
+    hint").
+    """
 
     name: str
     rbd_id: str
@@ -118,7 +120,7 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a probe measured of mirroring in one mode between two sites (ops.probe).
+    """What a probe measured of mirroring in one mode between two sites (check.probe).
 
     None: it ended before it came to that.
     """
@@ -139,7 +141,7 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class SiteInfo:
-    """What a site says of a datastore in its pool, for the other site to read (ports.cards)."""
+    """What a site says of a datastore in its pool, for the other site to read (replication.site_info)."""
 
     fsid: str
     site: str

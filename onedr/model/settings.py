@@ -1,4 +1,5 @@
-"""The DR_ attributes of a datastore: validated together, every problem reported at once (DESIGN §5)."""
+"""The DR_ attributes of a datastore: validated together, every problem reported at once (docs/attributes.md).
+"""
 from __future__ import annotations
 
 import re

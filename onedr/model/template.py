@@ -12,7 +12,7 @@ from lxml import etree
 Value = Union[str, "Pairs"]
 Pairs = tuple[tuple[str, Any], ...]
 
-# No entities, no network, no huge trees: driver data and API answers are text from outside (P48).
+# No entities, no network, no huge trees: driver data and API answers are text from outside.
 def _parser() -> etree.XMLParser:
     return etree.XMLParser(
         resolve_entities=False,
@@ -50,7 +50,9 @@ def from_element(element: etree._Element) -> Pairs:
 
 
 def to_xml(pairs: Pairs, root: str = "TEMPLATE") -> str:
-    """`<TEMPLATE>...</TEMPLATE>`, the form oned accepts wherever it takes template text (ONED-FACTS §5)."""
+    """`<TEMPLATE>...</TEMPLATE>`, the form oned accepts wherever it takes template text
+    (docs/opennebula-facts.md O26).
+    """
     return etree.tostring(_element(root, pairs), encoding="unicode")
 
 

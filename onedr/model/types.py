@@ -7,18 +7,19 @@ from enum import Enum
 MIB = 1024 * 1024
 DRIVER, STOCK_DRIVER = "ceph_dr", "ceph"  # OneDR's driver, and the one of OpenNebula that it extends
 HOOK_PREFIX = "onedr-"  # of the names of OneDR's hooks in oned
-INDEX_STRIDE = 1_000_000_000  # image ids of site n begin at n times this (DESIGN §3, P42)
+# image ids of site n begin at n times this (docs/design.md, "Names and site indexes")
+INDEX_STRIDE = 1_000_000_000
 
 
 class Mode(str, Enum):
-    """How RBD mirrors an image (CEPH-FACTS §0 says what each is good for)."""
+    """How RBD mirrors an image (docs/design.md, "Modes of mirroring")."""
 
     JOURNAL = "JOURNAL"
     SNAPSHOT = "SNAPSHOT"
 
 
 class Role(str, Enum):
-    """The part a datastore plays at this site (DESIGN §1)."""
+    """The part a datastore plays at this site (docs/design.md, "Words")."""
 
     PRIMARY = "primary"
     SECONDARY = "secondary"
@@ -26,7 +27,7 @@ class Role(str, Enum):
 
 
 class State(str, Enum):
-    """Named states of a datastore, shown in DR_STATE (DESIGN §6)."""
+    """Named states of a datastore, shown in DR_STATE (docs/states.md)."""
 
     UNPROTECTED = "UNPROTECTED"
     PROTECTING = "PROTECTING"
@@ -65,7 +66,7 @@ class CephAccess:
 
 @dataclass(frozen=True)
 class Settings:
-    """The DR_ attributes of a datastore, validated (see policy.settings)."""
+    """The DR_ attributes of a datastore, validated (see model.settings)."""
 
     protect: bool = False
     mode: Mode = Mode.JOURNAL

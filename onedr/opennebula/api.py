@@ -15,10 +15,10 @@ from onedr.model.errors import FrontEndError
 from onedr.model.template import Pairs
 from onedr.opennebula import xmlrpc
 
-NO_SUCH_OBJECT = 1024  # ONED-FACTS §5
+NO_SUCH_OBJECT = 1024  # docs/opennebula-facts.md O25
 NOT_POSSIBLE = 2048
 REPLACE = 0
-APPEND = 1  # nearly always: replacing wipes what TM_MAD brought (ONED-FACTS §1.7)
+APPEND = 1  # nearly always: replacing wipes what TM_MAD brought (docs/opennebula-facts.md O5)
 ALL_VMS_NOT_DONE = -1
 _EVERYTHING = (-2, -1, -1)  # all owners, no range
 
@@ -166,7 +166,7 @@ class FrontEnd:
         self.call("vm.update", vm_id, template.to_xml(attributes), REPLACE)
 
     def allocate_image(self, description: Pairs, datastore_id: int) -> int:
-        """Register an image; with SOURCE no driver is called (ONED-FACTS §1.1).
+        """Register an image; with SOURCE no driver is called (docs/opennebula-facts.md O1).
 
         No capacity check: the data is there.
         """

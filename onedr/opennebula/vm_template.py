@@ -71,7 +71,7 @@ def recreate(
     """Build the template. `image_ids`: image here by disk id; `networks`: by name.
 
     Raises RefusedError when a protected disk has no image here, or a network has no counterpart: a VM without
-    a disk or on the wrong network is worse than none (P49).
+    a disk or on the wrong network is worse than none.
     """
     _must_have_its_disks(record, image_ids)
     warnings: list[str] = []
@@ -197,7 +197,7 @@ def portable_image(attributes: Pairs) -> Pairs:
 def image_description(
     name: str, kind: str, persistent: bool, source: str, size_mib: int, attributes: Pairs, origin: str
 ) -> Pairs:
-    """What registers an existing RBD image (ONED-FACTS §1.1: SIZE and FORMAT are required)."""
+    """What registers an existing RBD image (docs/opennebula-facts.md O1: SIZE and FORMAT are required)."""
     return (
         ("NAME", name), ("TYPE", kind), ("SOURCE", source), ("SIZE", str(size_mib)), ("FORMAT", "raw"),
         ("PERSISTENT", "YES" if persistent else "NO"), (ORIGIN, origin),

@@ -60,7 +60,7 @@ class ChangeApplier:
         return _KEEPS_ITS_KEY if found is not None and found == self.cluster.key(entity) else None
 
     def write(self, change: Change) -> None:
-        """Give it the value after the change. Peers and join files are made elsewhere (ops.setup_join)."""
+        """Give it the value after the change. Peers and join files are made elsewhere (pairing.join)."""
         {
             ChangeKind.POOL: lambda: pool_mirroring.initialise(self.cluster, change.key),
             ChangeKind.MIRRORING: lambda: pool_mirroring.set_mode(

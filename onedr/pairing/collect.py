@@ -1,4 +1,4 @@
-"""What `onedr setup` finds: facts for policy.setup, read as the administrator."""
+"""What `onedr setup` finds: facts for pairing.plan, read as the administrator."""
 from __future__ import annotations
 
 import re

@@ -1,6 +1,6 @@
 """Two sites become peers: one writes a file, the other uses it.
 
-The file works once, by Ceph's own doing (ports.joinfile).
+The file works once, by Ceph's own doing (pairing.join_file).
 """
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ back. Pure.
 
 A change names one thing of Ceph or of this machine, its value before and after; None: it is not there.
 Setting up writes `after`, taking back writes `before`. What a run changed is kept with the cluster before it
-is changed (ports.ledger).
+is changed (pairing.undo_log).
 """
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`onedr setup`: look, plan, change, read back. It may be run again at any time.
 
-What is going to be changed is noted in the cluster first (ops.setup_ledger), so that a run that dies is gone
+What is going to be changed is noted in the cluster first (pairing.undo_log), so that a run that dies is gone
 on with, or taken back. A run needs no datastore: `onedr setup --pool` works before OpenNebula knows of the
 pool.
 """

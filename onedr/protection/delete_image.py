@@ -1,4 +1,6 @@
-"""Removing an image, and the cases in which that is refused because data would be lost (P7, DESIGN §5)."""
+"""Removing an image, and the cases in which that is refused because data would be lost (docs/design.md,
+"Never delete the last copy").
+"""
 from __future__ import annotations
 
 import rbd

@@ -1,4 +1,6 @@
-"""May an image be removed? Only where no good copy is lost by it (P7)."""
+"""May an image be removed? Only where no good copy is lost by it (docs/design.md, "Never delete the last
+copy").
+"""
 from __future__ import annotations
 
 from dataclasses import dataclass

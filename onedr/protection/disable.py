@@ -240,8 +240,8 @@ class _Disable:
         self.waiting = {names[name]: why for name in left}
 
     def _clean_attributes(self) -> None:
-        """Removing an attribute takes a replacing update, which must bring all others along (ONED-FACTS
-        §1.7).
+        """Removing an attribute takes a replacing update, which must bring all others along
+        (docs/opennebula-facts.md O5).
         """
         found = datastore_facts(self.frontend.datastore(self.datastore_id))
         site_info.withdraw_site_info(self.pool, found.name)

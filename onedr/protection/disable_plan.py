@@ -158,8 +158,8 @@ def children_first(items: Iterable[ConversionItem], pool: str) -> list[list[Conv
 
 def stock_attributes(attributes: Pairs, keep_ceph_mode: bool) -> Pairs:
     """A datastore's attributes without OneDR's. `keep_ceph_mode`: some VM's disks still have the driver
-    ceph_dr, and could not be deployed on a stock `ceph` system datastore without these (ONED-FACTS §7,
-    check_tm_mad).
+    ceph_dr, and could not be deployed on a stock `ceph` system datastore without these
+    (docs/opennebula-facts.md O18).
     """
     ours = () if keep_ceph_mode else tuple(key for key, _ in CEPH_MODE)
     return tuple((key, value) for key, value in attributes if not key.startswith("DR_") and key not in ours)

@@ -16,11 +16,11 @@ from onedr.model.types import DRIVER, MIB, STOCK_DRIVER, Mode, Settings
 
 VERBS = ("enable", "disable")
 SYSTEM_DRIVERS = (DRIVER, STOCK_DRIVER, "ssh")  # of system datastores that can hold a VM on ceph_dr disks
-# What lets a stock `ceph` system datastore serve ceph_dr disks; also part of TM_MAD_CONF (ONED-FACTS §7).
+# What lets a stock `ceph` system datastore serve ceph_dr disks; also part of TM_MAD_CONF
+# (docs/opennebula-facts.md O18).
 CEPH_MODE: Pairs = (("LN_TARGET_CEPH", "NONE"), ("CLONE_TARGET_CEPH", "SELF"), ("DISK_TYPE_CEPH", "RBD"))
-# of a journal that the peer keeps up with: 4 objects of 16 MiB, Ceph's defaults (P31)
+# of a journal that the peer keeps up with: 4 objects of 16 MiB, Ceph's defaults
 JOURNAL_BYTES = 64 * MIB
-
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class EnableFacts:
     items: tuple[ConversionItem, ...] = ()
     vms: tuple[Vm, ...] = ()
     pool_problem: str = ""
-    one_way: bool = False  # nothing comes back from the peer (P33)
+    one_way: bool = False  # nothing comes back from the peer
     unknown_to_oned: tuple[str, ...] = ()  # lists of oned.conf without ceph_dr
     systems: tuple[str, ...] = ()  # TM_MAD of the system datastores in its clusters
     there: frozenset[str] | None = None
@@ -175,7 +175,7 @@ def enable_plan(facts: EnableFacts) -> ConversionPlan:
             _other_mode(facts, settings),
             _collisions(facts),
             _index_taken(facts, settings),
-            facts.lack and f"No room for journals and flattened clones (P27, P31): {facts.lack}.",
+            facts.lack and f"No room for journals and flattened clones: {facts.lack}.",
         )
         if text
     ]
@@ -307,7 +307,7 @@ def _warnings(facts: EnableFacts, settings: Settings, acting: list[ConversionIte
             f"No failover brings back images whose RBD names are not OpenNebula's: {first_few(strange)}."
         )
     if facts.one_way:
-        found.append("The pool is mirrored one way only: there will be no way back after a failover (P33).")
+        found.append("The pool is mirrored one way only: there will be no way back after a failover.")
     size = sum(item.size for item in acting)
     if facts.free_there is not None and size > facts.free_there:
         found.append(
@@ -318,7 +318,7 @@ def _warnings(facts: EnableFacts, settings: Settings, acting: list[ConversionIte
         found.append(
             f"Disks made before keep the stock driver until they are made anew: {first_few(stock)}. Their "
             "snapshot revert and flatten put another image under the name, which reconcile mirrors from the "
-            "start (P9)."
+            "start."
         )
     return found
 

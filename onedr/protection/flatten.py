@@ -211,7 +211,7 @@ class Flattener:
 
     @contextmanager
     def _room(self, name: str, image: rbd.Image, parent: tuple[str, str, str]) -> Iterator[None]:
-        """Both sites must have room for what the parent holds (P27); what others were promised counts as
+        """Both sites must have room for what the parent holds; what others were promised counts as
         used.
         """
         need = space.snapshot_bytes(self._pool, parent, int(image.overlap()))

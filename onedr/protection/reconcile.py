@@ -1,5 +1,5 @@
-"""Repair what events missed: compare what oned knows, what Ceph holds and what the records say (DESIGN §4,
-P40).
+"""Repair what events missed: compare what oned knows, what Ceph holds and what the records say
+(docs/design.md, "Events are hints").
 """
 from __future__ import annotations
 
@@ -182,7 +182,9 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
 
 
 def _schedule(pool: Pool, datastore: Datastore, report: Report) -> None:
-    """A schedule lives in one cluster: what was taken over from the peer has none here yet (P29)."""
+    """A schedule lives in one cluster: what was taken over from the peer has none here yet
+    (docs/ceph-facts.md C35).
+    """
     if datastore.settings.mode is not Mode.SNAPSHOT or not report.mirrored:
         return
     for name in sorted(report.mirrored - mirroring.scheduled(pool)):

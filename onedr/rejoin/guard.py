@@ -1,4 +1,4 @@
-"""The guard of a returned site: ask the peer before anything here is believed (DESIGN §6 rule 8, P22).
+"""The guard of a returned site: ask the peer before anything here is believed (docs/guard.md).
 
 Images that the peer took over are saved by a snapshot and demoted, VMs on them are stopped, held and locked.
 It changes nothing of an image while the peer cannot be read.

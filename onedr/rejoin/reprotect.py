@@ -1,5 +1,4 @@
-"""Reprotect: a site that came back after the other took over becomes its standby again (DESIGN §6 rules 5
-and 7).
+"""Reprotect: a site that came back after the other took over becomes its standby again (docs/reprotect.md).
 """
 from __future__ import annotations
 
@@ -246,7 +245,7 @@ class _Reprotect:
         with self.there.image(name, read_only=True) as image:
             if not mirroring.is_primary(image):
                 raise OneDRError(
-                    "the peer's image is not primary any more: a resync could leave no copy at all (P1)"
+                    "the peer's image is not primary any more: a resync could leave no copy at all"
                 )
         if name in self.plan.kept and not any(
             each.image == name for each in preserved_copies.all_copies(self.pool)

@@ -2,8 +2,8 @@
 out. Pure.
 
 An image is given to Ceph for a resync, which deletes it first, only when the peer is proven primary with a
-later term, and what only this site holds is kept before (DESIGN §6 rule 7, P1, P2). One that was demoted in
-good order replays by itself.
+later term, and what only this site holds is kept before (docs/design.md, "Never resync without a proven
+primary"). One that was demoted in good order replays by itself.
 """
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _verdict(here: ImageFacts, there: ImageFacts | None) -> Claim:
 def _unproven(here: ImageFacts, there: ImageFacts | None, given_up: bool) -> str:
     """Why an image must not be resynced; empty when the peer is proven to hold the later one."""
     if there is None or not there.primary:
-        return "the peer's image is not primary: a resync could leave no copy at all (P1)"
+        return "the peer's image is not primary: a resync could leave no copy at all"
     own, other = number(here.term), number(there.term)
     if given_up or (own is not None and other is not None and own < other):
         return ""
@@ -162,7 +162,7 @@ def _unproven(here: ImageFacts, there: ImageFacts | None, given_up: bool) -> str
 
 
 def _is_awaited(here: ImageFacts | None, there: ImageFacts) -> bool:
-    """Is the copy of the peer's primary missing, incomplete, or from before the peer took over (P5)?"""
+    """Is the copy of the peer's primary missing, incomplete, or from before the peer took over?"""
     if not there.primary:
         return False
     return here is None or (not here.primary and not is_arrived(here, there))

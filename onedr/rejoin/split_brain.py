@@ -1,5 +1,5 @@
 """This site may have come back after the other took over: what of each image's role here still holds. Pure
-(DESIGN §6 rule 8).
+(docs/guard.md).
 
 Both sites judge by the same rule, and it is symmetric: of two primaries only the one with the lower term is
 stale, so the two never give up the same image both, and neither does while anything is not known.

@@ -1,4 +1,5 @@
-"""Clones are mirrored after the snapshot they were made from: it must be at the peer first (CEPH-FACTS §2).
+"""Clones are mirrored after the snapshot they were made from: it must be at the peer first
+(docs/ceph-facts.md C8).
 
 The peer's rbd-mirror makes a clone's copy by cloning the base's copy. Without the snapshot there it fails,
 and tries again 30 s later. So `onedr.base` is written onto the base after its snapshot: metadata and

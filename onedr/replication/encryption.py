@@ -1,4 +1,4 @@
-"""Sealing of secrets in records with a key both sites hold; the key file is checked for its mode (P47)."""
+"""Sealing of secrets in records with a key both sites hold; the key file is checked for its mode."""
 from __future__ import annotations
 
 import base64

@@ -13,7 +13,7 @@ from onedr.replication import clone_order
 
 # A note of this site about an image that is not mirrored. Keys with this prefix are left out of a first copy
 # and in
-# snapshot mode (P39); in journal mode one that is set later does travel (measured on 16.2.15), so never rely
+# snapshot mode; in journal mode one that is set later does travel (docs/ceph-facts.md C11), so never rely
 # on it there.
 PROBLEM_KEY = ".rbd_onedr.problem"
 # On a clone: its mirroring id. The peer's rbd-mirror makes its copy by cloning the parent's copy, which hands
@@ -43,8 +43,9 @@ def protect_image(pool: Pool, name: str, settings: Settings) -> str | None:
     """Mirror the image in the datastore's mode. Returns None when it is mirrored, else the reason why not
     yet.
 
-    Never raises for what the mirroring refuses: creating an image must not fail because of its copy (DESIGN
-    §5). The reason is noted on the image; the keeper and `reconcile` try again.
+    Never raises for what the mirroring refuses: creating an image must not fail because of its copy
+    (docs/design.md, "Mirroring never fails the user's action"). The reason is noted on the image; the keeper
+    and `reconcile` try again.
     """
     found = begin(pool, name, settings)
     return found.reason if found else None
@@ -98,9 +99,9 @@ def _enable(pool: Pool, name: str, settings: Settings, patient: bool) -> Waiting
 
 
 def must_flatten(parent: tuple[str, str, str], settings: Settings) -> Waiting | None:
-    """Snapshot mode corrupts clones at the peer (CEPH-FACTS §0.1).
+    """Snapshot mode corrupts clones at the peer (docs/ceph-facts.md C1).
 
-    Flattening takes long: `ops.flatten` does it.
+    Flattening takes long: `protection.flatten` does it.
     """
     if settings.mode is Mode.SNAPSHOT or settings.flatten_clones:
         return Waiting(f"waits to be flattened from {'/'.join(parent[:2])}", flatten=True)

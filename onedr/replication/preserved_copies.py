@@ -1,10 +1,9 @@
-"""Kept copies: what a site wrote that never reached its peer, saved before a resync deletes it (DESIGN §6
-rule 7, P2).
+"""Kept copies: what a site wrote that never reached its peer, saved before a resync deletes it
+(docs/reprotect.md).
 
 First a user snapshot `onedr-kept-<image id>-<time>`, made while the image is still primary; then a clone of
 it, `onedr-kept-<image>-<time>`, in Ceph's clone format 2, which lives on when the image itself goes to the
-trash (CEPH-FACTS §6, docs/measured.md). The id tells a snapshot of this very image from one that mirroring
-brought.
+trash (docs/ceph-facts.md C27). The id tells a snapshot of this very image from one that mirroring brought.
 """
 from __future__ import annotations
 

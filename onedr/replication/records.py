@@ -1,10 +1,10 @@
 """Records on images: VM and image definitions as RBD image metadata, which mirroring carries to the peer
-(DESIGN §4).
+(docs/records.md).
 
 On the image, key `onedr.vm` (or `onedr.image`) holds one line of JSON: `{"schema", "site", "fsid",
 "mon_host", "generation", "written_at", "sha256", "parts", "body"}`; `body` is base64 of zlib of the JSON
 body, and the rest of a long one lies in `onedr.vm.part1` ... A value stays at 60 KiB or less: 16 MiB aborts
-the process in journal mode (CEPH-FACTS §0.8).
+the process in journal mode (docs/ceph-facts.md C10).
 """
 from __future__ import annotations
 
@@ -146,7 +146,9 @@ def write_record(image: rbd.Image, key: str, envelope: Envelope) -> bool:
 
 
 def _keeps(key: str, present: dict[str, str], envelope: Envelope) -> bool:
-    """Does what is there say the same, or more recent things? Hooks run in any order (P40)."""
+    """Does what is there say the same, or more recent things? Hooks run in any order
+    (docs/opennebula-facts.md O21).
+    """
     try:
         there = decode(key, present)
     except SchemaError:

@@ -1,6 +1,6 @@
 """Is a copy usable, of which moment?
 
-Judged from the copy itself, never from the mirror status (DESIGN §6 rule 11).
+Judged from the copy itself, never from the mirror status (docs/design.md, "The mirror status is a hint").
 """
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def point(
     docs/measured.md), so one that carries a record of ours is complete; its time mark counts once it was
     written while the copy was replaying, because an earlier one may have overtaken the data. Snapshot mode: a
     complete mirror snapshot says so itself, and metadata belongs to the snapshot. While another sync runs,
-    promotion falls back one snapshot further than it seems (CEPH-FACTS §0.4): one interval is added.
+    promotion falls back one snapshot further than it seems (docs/ceph-facts.md C4): one interval is added.
     """
     if mode is Mode.JOURNAL:
         return Point(carries_record, mark.at if mark and mark.replaying and carries_record else None)

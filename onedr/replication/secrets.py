@@ -1,4 +1,4 @@
-"""Which template attributes are secrets, and how they are taken out of a template and put back (P47)."""
+"""Which template attributes are secrets, and how they are taken out of a template and put back."""
 from __future__ import annotations
 
 import re

@@ -1,4 +1,4 @@
-"""Write the definitions of images and VMs onto the disks they belong to (DESIGN §4)."""
+"""Write the definitions of images and VMs onto the disks they belong to (docs/records.md)."""
 from __future__ import annotations
 
 from collections.abc import Mapping

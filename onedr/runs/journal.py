@@ -1,9 +1,9 @@
 """Runs of a datastore in RADOS: a lease so that there is one at a time, and a journal that outlives the
 front-end.
 
-Object `onedr.run` of the pool (DESIGN §6 rule 9); its omap holds `lock`, the lease as JSON, and `run.<id>`, a
-run's journal. Every write compares the lease first, in the same operation: a run that lost it can write
-nothing more.
+Object `onedr.run` of the pool (docs/design.md, "One run at a time"); its omap holds `lock`, the lease as
+JSON, and `run.<id>`, a run's journal. Every write compares the lease first, in the same operation: a run that
+lost it can write nothing more.
 """
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Start a datastore action: the driver executable, with driver data made from what the API shows (DESIGN
-§7).
+"""Start a datastore action: the driver executable, with driver data made from what the API shows
+(docs/design.md, "Triggers").
 """
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """A run under way: its steps are done, shown and journaled one by one. A step that fails is its item's
-result, never the end of the others (DESIGN §6 rules 5 and 9).
+result, never the end of the others (docs/design.md, "One failure stops nothing else").
 """
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What each kind of step needs, how it is proven done, and what it means when the run dies right after it.
 Data only.
 
-docs/steps.md is made from MEANINGS; a test compares. Limits are in policy.plan.
+docs/steps.md is made from MEANINGS; a test compares. Limits are in runs.steps.
 """
 from __future__ import annotations
 

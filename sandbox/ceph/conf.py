@@ -1,6 +1,6 @@
 """ceph.conf of a site: small, quick to start, all files below the site's folder.
 
-The tunings and what each gained were measured: CEPH-FACTS §1 (two sites in under 2 s on 2 cores).
+The tunings and what each gained were measured: docs/ceph-facts.md C56 (two sites in under 2 s on 2 cores).
 """
 from __future__ import annotations
 

@@ -115,7 +115,9 @@ def succeeded(done: Done, answer: str = "") -> None:
 
 
 def refused(done: Done, *words: str) -> None:
-    """Exit code 1, nothing on stdout, one plain line on stderr that contains `words` (ONED-FACTS §2)."""
+    """Exit code 1, nothing on stdout, one plain line on stderr that contains `words`
+    (docs/opennebula-facts.md O13).
+    """
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""
     assert done.stderr.endswith("\n") and done.stderr.count("\n") == 1, done.stderr
@@ -203,7 +205,9 @@ def omap(io: rados.Ioctx, name: str) -> dict[str, bytes]:
 
 
 def publish(site: Site, name: str) -> None:
-    """A mirror snapshot, under the lock that the product's own take: two at once crash librbd (docs/measured.md)."""
+    """A mirror snapshot, under the lock that the product's own take: two at once crash librbd
+    (docs/measured.md).
+    """
     with ceph_connection.connect(CephAccess("one", "oneadmin", str(site.ceph_conf))) as pool, pool.image(name) as found:
         mirroring.publish_changes(pool, found)
 
@@ -219,7 +223,9 @@ def vanishes(site: Site, name: str, limit_s: float = 60) -> None:
 
 
 class FrontEnd:
-    """An XML-RPC server that knows what the test told it. `updates` collects (call, id, text), `asked` ids of VMs."""
+    """An XML-RPC server that knows what the test told it. `updates` collects (call, id, text), `asked` ids of
+    VMs.
+    """
 
     def __init__(self, address: str):
         self.vms: dict[int, Tree] = {}

@@ -17,7 +17,7 @@ from sandbox.layout import REPO
 from sandbox.waiting import until
 
 _BLOCK = re.compile(r"^```sh\n(# at ([^\n]+)\n.*?)^```$", re.MULTILINE | re.DOTALL)
-_ANY_BLOCK = re.compile(r"^```(?!sh\n# at |$)", re.MULTILINE)
+_ANY_BLOCK = re.compile(r"^```(?!sh\n# at |mermaid$|$)", re.MULTILINE)  # a drawing runs nothing
 _PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 _SETUP = REPO / "docs" / "setup.md"
 _MOVING = REPO / "docs" / "enable.md"

@@ -1,4 +1,4 @@
-"""Removing images: what goes at both sites, what is refused and where the reason is shown (P7)."""
+"""Removing images: what goes at both sites, what is refused and where the reason is shown."""
 from __future__ import annotations
 
 from collections.abc import Iterator

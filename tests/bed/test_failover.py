@@ -1,4 +1,4 @@
-"""Site A dies for good; one attribute at site B brings its VMs back as they were (issue 2, point 4)."""
+"""Site A dies for good; one attribute at site B brings its VMs back as they were."""
 from __future__ import annotations
 
 import time
@@ -50,7 +50,9 @@ def network(sites: Sites, site: str, name: str, first: str) -> int:
 
 
 def prepare(story: Story) -> None:
-    """Four VMs at site A: a database, a web server on a clone with data, one switched off, one on a network unknown at B."""
+    """Four VMs at site A: a database, a web server on a clone with data, one switched off, one on a network
+    unknown at B.
+    """
     a, b = story.sites.a, story.sites.b
     network(story.sites, "a", "lan-a", "198.51.100.10")
     network(story.sites, "b", "lan-b", "198.51.100.10")
@@ -92,7 +94,9 @@ def prepare(story: Story) -> None:
 
 
 def wait_protected(story: Story) -> None:
-    """Records at site B, copies complete there, and a recovery point newer than what the guests have written by then."""
+    """Records at site B, copies complete there, and a recovery point newer than what the guests have written
+    by then.
+    """
     a, b = story.sites.a, story.sites.b
     with w.open_pool(b) as there:
         for name, vm in story.there.items():

@@ -1,4 +1,6 @@
-"""The site dies while a first copy is under way: that copy is refused, and what rests on it; the others go on (P3)."""
+"""The site dies while a first copy is under way: that copy is refused, and what rests on it; the others go
+on.
+"""
 from __future__ import annotations
 
 import json
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 _OBJECT = 4 << 20
-_OBJECTS = 8192  # each with a little data: with one at a time, copying them takes many times as long as writing them
+# each with a little data: with one at a time, copying them takes many times as long as writing them
+_OBJECTS = 8192
 
 
 def fill(pool: Pool, name: str) -> None:

@@ -1,4 +1,6 @@
-"""A failover that is killed at any moment and started again ends, with nothing done twice (DESIGN §6 rule 9)."""
+"""A failover that is killed at any moment and started again ends, with nothing done twice (docs/design.md,
+"Every prefix of a plan is safe").
+"""
 from __future__ import annotations
 
 import json
@@ -53,7 +55,9 @@ def test_a_run_killed_again_and_again_ends_with_every_vm_and_image_there_once(si
 
 
 def _flatten(a: Cloud, b: Cloud, clone: str) -> None:
-    """As a user might: the copy at site B keeps the metadata of the base that it was cloned from, and no parent tells."""
+    """As a user might: the copy at site B keeps the metadata of the base that it was cloned from, and no
+    parent tells.
+    """
     with w.open_pool(a) as here, here.image(clone) as image:
         image.flatten()
     with w.open_pool(b) as there:
@@ -85,7 +89,8 @@ def _kill_until_it_ends(b: Cloud) -> list[str]:
 def _at_a_step(child: subprocess.Popen[str]) -> str:
     """Kill after the first step that changes something; empty when the run ended before."""
     for event in _events(child):
-        if event["event"] == "step" and event["kind"] != StepKind.CUT.value:  # the cut comes first in each run
+        # the cut comes first in each run
+        if event["event"] == "step" and event["kind"] != StepKind.CUT.value:
             child.kill()
             return f"{event['kind']} {event['target']}"
     assert child.wait(60) in (0, 2), "done, or nothing left to do"

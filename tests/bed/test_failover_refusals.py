@@ -1,4 +1,6 @@
-"""What a failover refuses, with the reason and without a trace; and what it does to a peer that is alive (DESIGN §6)."""
+"""What a failover refuses, with the reason and without a trace; and what it does to a peer that is alive
+(docs/design.md, "Rules of failover").
+"""
 from __future__ import annotations
 
 import json
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 REFUSED = 2  # exit code
-SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_RECOVERY_POINT", "DR_PROTECTED")  # the keeper writes these at any time
+# the keeper writes these at any time
+SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_RECOVERY_POINT", "DR_PROTECTED")
 
 
 @dataclass

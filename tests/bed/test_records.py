@@ -1,4 +1,4 @@
-"""A VM's definition travels on its disks, by hooks, as it changes (issue 2, point 3)."""
+"""A VM's definition travels on its disks, by hooks, as it changes."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

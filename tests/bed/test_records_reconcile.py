@@ -1,4 +1,4 @@
-"""What the hooks missed, one reconcile writes (issue 2, point 3)."""
+"""What the hooks missed, one reconcile writes."""
 from __future__ import annotations
 
 from collections.abc import Iterator

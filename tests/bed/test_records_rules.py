@@ -1,4 +1,6 @@
-"""What a record must not say in plain, what is left out by choice, and records in snapshot mode (DESIGN §4, §5)."""
+"""What a record must not say in plain, what is left out by choice, and records in snapshot mode
+(docs/records.md).
+"""
 from __future__ import annotations
 
 import base64

@@ -1,4 +1,4 @@
-"""Templates and requirements as oned reads them (ONED-FACTS §5)."""
+"""Templates and requirements as oned reads them (docs/opennebula-facts.md O26)."""
 from __future__ import annotations
 
 import pytest

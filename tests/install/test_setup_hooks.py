@@ -97,7 +97,7 @@ def test_each_template_says_what_the_executable_needs() -> None:
         held = hook.attributes
         resource = hook.name.split("-")[1]
         assert held["COMMAND"] == f"{FOLDER}/ceph_dr/{resource}"
-        # Objects beyond 128 KiB do not fit into an argument (ONED-FACTS §4).
+        # Objects beyond 128 KiB do not fit into an argument (docs/opennebula-facts.md O23).
         assert held["ARGUMENTS_STDIN"] == "yes"
         # A hook that hangs on a dead Ceph would hold one of onehem's ten places for ever.
         assert int(held["TIMEOUT"]) > 0

@@ -1,5 +1,5 @@
 """Hostile and broken input to every action in drivers/: an answer, or one plain sentence; nothing else
-happens (issue 3.6).
+happens.
 
 The list of actions is read from the folder and each says itself which arguments it wants, so a new one is
 covered at once.

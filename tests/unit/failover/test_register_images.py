@@ -1,4 +1,4 @@
-"""What this site does not have, or has already: users, groups and names, each with a warning (P44, P45)."""
+"""What this site does not have, or has already: users, groups and names, each with a warning."""
 from __future__ import annotations
 
 from typing import Any

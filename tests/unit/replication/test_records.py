@@ -19,7 +19,7 @@ from onedr.model.errors import RecordError
 from onedr.model.records import Envelope, Mark
 from onedr.replication import records
 
-HARD_LIMIT = 64 * 1024  # of one metadata value (CEPH-FACTS §0.8)
+HARD_LIMIT = 64 * 1024  # of one metadata value (docs/ceph-facts.md C10)
 TEXT = st.text(max_size=20)
 
 
