@@ -18,7 +18,7 @@ _PAUSE_S = 0.1
 
 def clone_from_base(pool: Pool, source: str, target: str) -> None:
     """A thin clone of `source`'s protected snapshot @snap, which is made when missing; to be made inside
-    `images.making`.
+    `images.creating`.
     """
     data_pool = images.data_pool(pool)
     for last in attempts(_RACE_LIMIT_S, 0):

@@ -52,7 +52,7 @@ def _release(text: str) -> str:
     return match[1] if match else text
 
 
-def mirrors(pool: Pool) -> int:
+def mirror_daemon_count(pool: Pool) -> int:
     """How many rbd-mirror daemons the cluster knows.
 
     One that died stays for about a minute. Raises StorageError.
@@ -121,7 +121,7 @@ def replicas(pool: Pool) -> tuple[int, int]:
     return int(found["size"]), int(found["min_size"])
 
 
-def room(pool: Pool) -> tuple[int, int, tuple[str, ...]]:
+def pool_space(pool: Pool) -> tuple[int, int, tuple[str, ...]]:
     """Bytes stored in the pool that has the data, bytes free in it (quota heeded), and alarms of space.
 
     Raises StorageError.
@@ -139,7 +139,7 @@ def room(pool: Pool) -> tuple[int, int, tuple[str, ...]]:
     return used, free, tuple(sorted(set(pool.mon(prefix="health")["checks"]) & set(_ALARMS)))
 
 
-def option(pool: Pool, name: str) -> str:
+def own_option(pool: Pool, name: str) -> str:
     """An option as it holds for our own connection. Raises rados.Error."""
     return str(pool.cluster.conf_get(name))
 

@@ -88,7 +88,7 @@ def delete_snapshot(pool: Pool, name: str, snapshot: str) -> None:
     if holder is None:
         return
     where = f"{pool.access.pool}/{holder}@{snapshot}"
-    _part_with_clones(pool, name, holder, snapshot)
+    _flatten_clones(pool, name, holder, snapshot)
     with pool.image(holder) as image:
         if not images.drop_snapshot(image, snapshot):
             raise RefusedError(
@@ -103,7 +103,7 @@ def delete_snapshot(pool: Pool, name: str, snapshot: str) -> None:
         images.remove_image(pool, holder)
 
 
-def _part_with_clones(pool: Pool, name: str, holder: str, snapshot: str) -> None:
+def _flatten_clones(pool: Pool, name: str, holder: str, snapshot: str) -> None:
     with pool.image(holder, read_only=True) as image:
         image.set_snap(snapshot)
         clones = [(str(clone_pool), str(clone)) for clone_pool, clone in image.list_children()]
@@ -179,7 +179,7 @@ def _make_equal(image: rbd.Image, source: rbd.Image) -> None:
         image.resize(size)
 
 
-def flatten(pool: Pool, name: str, snapshot: str) -> None:
+def flatten_to_snapshot(pool: Pool, name: str, snapshot: str) -> None:
     """Take an image back to a snapshot, then drop all snapshots, stock's volumes that hold some, and the
     parent.
     """
@@ -191,12 +191,12 @@ def flatten(pool: Pool, name: str, snapshot: str) -> None:
     with pool.image(name) as image:
         _flatten(image)
         image.metadata_set(FLATTENED_KEY, snapshot)
-    others = {found for volume in (name, *leftovers(pool, name)) for found in _numbered(pool, volume)} - {
+    others = {found for volume in (name, *stock_volumes(pool, name)) for found in _numbered(pool, volume)} - {
         snapshot
     }
     for each in (*sorted(others), snapshot):  # the wanted one last: until then the call can be repeated
         delete_snapshot(pool, name, each)
-    remove_leftovers(pool, name)
+    remove_stock_volumes(pool, name)
 
 
 def _flatten(image: rbd.Image) -> None:
@@ -219,7 +219,7 @@ def find_snapshot(pool: Pool, name: str, snapshot: str) -> str | None:
     """
     if snapshot in _numbered(pool, name):
         return name
-    return next((volume for volume in leftovers(pool, name) if snapshot in _numbered(pool, volume)), None)
+    return next((volume for volume in stock_volumes(pool, name) if snapshot in _numbered(pool, volume)), None)
 
 
 def _wanted(pool: Pool, name: str, snapshot: str) -> str:
@@ -229,13 +229,15 @@ def _wanted(pool: Pool, name: str, snapshot: str) -> str:
     return holder
 
 
-def leftovers(pool: Pool, name: str) -> list[str]:
+def stock_volumes(pool: Pool, name: str) -> list[str]:
     """Volumes of an image's snapshots that the stock driver left behind.
 
     Their names may lie, so they are looked into.
     """
     return [
-        volume for volume in pool.names() if names.leftover_of(volume) == name and _numbered(pool, volume)
+        volume
+        for volume in pool.names()
+        if names.stock_volume_owner(volume) == name and _numbered(pool, volume)
     ]
 
 
@@ -248,15 +250,15 @@ def _numbered(pool: Pool, name: str) -> set[str]:
 
 
 def _is_part(volume: str, name: str) -> bool:
-    return name in (volume, names.leftover_of(volume))
+    return name in (volume, names.stock_volume_owner(volume))
 
 
-def remove_leftovers(pool: Pool, name: str) -> None:
+def remove_stock_volumes(pool: Pool, name: str) -> None:
     """Remove what stock left behind of an image that goes.
 
     Raises RefusedError when clones use one of them, or the peer does.
     """
-    waiting = leftovers(pool, name)
+    waiting = stock_volumes(pool, name)
     while waiting:
         free = [volume for volume in waiting if not images.children(pool, volume)]
         if not free:

@@ -12,7 +12,7 @@ import rados
 from onedr.ceph.connection import Pool
 
 _LASTS_S = 60
-_KEEP_EVERY_S = 10
+_RENEW_EVERY_S = 10
 _MARGIN_S = 20  # for the clocks, and for a removal that takes its time
 _NAME = "onedr"
 _MAY_RENEW = 1  # LIBRADOS_LOCK_FLAG_RENEW
@@ -23,24 +23,24 @@ class ExclusiveLock:
 
     def __init__(self, pool: Pool, what: str):
         self._io, self._what, self._cookie = pool.io, what, os.urandom(16).hex()
-        self._kept = 0.0  # when it was last taken or kept; 0: we have it not
+        self._renewed_at = 0.0  # when it was last taken or kept; 0: we have it not
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Take the place, or keep it. False when another process has it. Raises rados.Error."""
-        if self._kept and time.monotonic() - self._kept < _KEEP_EVERY_S:
+        if self._renewed_at and time.monotonic() - self._renewed_at < _RENEW_EVERY_S:
             return True
         try:
             self._io.lock_exclusive(self._what, _NAME, self._cookie, "OneDR", _LASTS_S, _MAY_RENEW)
         except (rados.ObjectBusy, rados.ObjectExists):
-            self._kept = 0.0
+            self._renewed_at = 0.0
             return False
-        self._kept = time.monotonic()
+        self._renewed_at = time.monotonic()
         return True
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give it back, if it is ours; nothing stays in the pool."""
-        ours = self._kept and time.monotonic() - self._kept < _LASTS_S - _MARGIN_S
-        self._kept = 0.0
+        ours = self._renewed_at and time.monotonic() - self._renewed_at < _LASTS_S - _MARGIN_S
+        self._renewed_at = 0.0
         if ours:  # else it is about to run out, or another process has it already
             with suppress(rados.ObjectNotFound):
                 # The lock goes with its object, in one step: who took it between an unlock and this would

@@ -23,12 +23,12 @@ _READER = 1
 _TOLD_MS = 5000
 
 
-def is_ours(pool: Pool, image_id: str) -> bool | None:
+def is_owned_here(pool: Pool, image_id: str) -> bool | None:
     """May this site write the image?
 
     None when its journal does not say so beyond doubt. Raises rados.Error.
     """
-    return newest_is_ours(omap.read_all(pool, f"journal.{image_id}", "tag_"))
+    return newest_tag_is_ours(omap.read_all(pool, f"journal.{image_id}", "tag_"))
 
 
 def notify_journal(pool: Pool, image_id: str) -> None:
@@ -42,7 +42,7 @@ def notify_journal(pool: Pool, image_id: str) -> None:
         pool.io.notify(f"journal.{image_id}", timeout_ms=_TOLD_MS)
 
 
-def newest_is_ours(tags: dict[str, bytes]) -> bool | None:
+def newest_tag_is_ours(tags: dict[str, bytes]) -> bool | None:
     """The same of its tags.
 
     None for none, for such as only a newer Ceph can read, and for those of more than one class.

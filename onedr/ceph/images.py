@@ -20,7 +20,7 @@ from onedr.model.errors import ForeignImageError, InputError, RefusedError, Stor
 from onedr.model.types import MIB
 
 REMOVING_KEY = ".rbd_onedr.removing"  # seconds since the epoch: somebody wants to remove the image
-MADE_KEY = "onedr.made"  # who made an image: {"fsid", "what"}
+CREATOR_KEY = "onedr.made"  # who made an image: {"fsid", "what"}
 _CHUNK = 4 * MIB
 # more than Ceph goes on counting a dead client among the watchers (osd_client_watch_timeout, 30 s)
 _RM_LIMIT_S = 45
@@ -29,29 +29,29 @@ _RACE_LIMIT_S = 30
 _REMOVING_S = 60
 
 
-def maker(pool: Pool, name: str) -> dict[str, str]:
+def creator(pool: Pool, name: str) -> dict[str, str]:
     """Who made an image: `fsid` of the making cluster and `what` it was made for; empty when OneDR did not
     make it.
     """
     with pool.image(name, read_only=True) as image:
         values = dict(image.metadata_list())
-    return dict(json.loads(values[MADE_KEY])) if MADE_KEY in values else {}
+    return dict(json.loads(values[CREATOR_KEY])) if CREATOR_KEY in values else {}
 
 
-def is_mine(pool: Pool, name: str, what: str) -> bool:
+def is_created_for(pool: Pool, name: str, what: str) -> bool:
     """Was the image made at this site for exactly this?"""
-    return maker(pool, name) == {"fsid": pool.fsid(), "what": what}
+    return creator(pool, name) == {"fsid": pool.fsid(), "what": what}
 
 
 @contextmanager
-def making(pool: Pool, name: str, what: str) -> Iterator[None]:
+def creating(pool: Pool, name: str, what: str) -> Iterator[None]:
     """Claim `name`, which must be free; whatever fails inside leaves no image behind, nor does a run that was
     killed here.
 
     Raises ForeignImageError that names the owner of an image already there.
     """
     if pool.exists(name):
-        if not remove_unfinished(pool, name, what):
+        if not remove_incomplete(pool, name, what):
             raise _foreign(pool, name, what)
     elif pending_images.pending_note(pool, name) == {"fsid": pool.fsid(), "what": what}:
         # killed inside Ceph's own create: a name that is listed, and no image
@@ -70,7 +70,7 @@ def making(pool: Pool, name: str, what: str) -> Iterator[None]:
     pending_images.clear_pending(pool, name)
 
 
-def remove_unfinished(pool: Pool, name: str, what: str) -> bool:
+def remove_incomplete(pool: Pool, name: str, what: str) -> bool:
     """Remove what a killed run began under this name for exactly this and did not end; False for anything
     else.
     """
@@ -83,13 +83,13 @@ def remove_unfinished(pool: Pool, name: str, what: str) -> bool:
     return True
 
 
-def is_being_made(pool: Pool, name: str) -> bool:
+def is_incomplete(pool: Pool, name: str) -> bool:
     """Is the image not whole yet, or was its making killed? Raises rbd.ImageNotFound."""
-    maker_to_be = pending_images.pending_note(pool, name)
-    return bool(maker_to_be) and maker(pool, name) != maker_to_be
+    noted_creator = pending_images.pending_note(pool, name)
+    return bool(noted_creator) and creator(pool, name) != noted_creator
 
 
-def finish_clone(pool: Pool, source: str, name: str, what: str) -> bool:
+def adopt_clone(pool: Pool, source: str, name: str, what: str) -> bool:
     """Take over a clone of `source` under this name that a killed run made and had no time to mark; False
     for anything else.
     """
@@ -111,11 +111,11 @@ def _mark(pool: Pool, name: str, what: str) -> None:
         for key, _ in list(image.metadata_list()):
             if "onedr." in str(key):
                 image.metadata_remove(key)
-        image.metadata_set(MADE_KEY, json.dumps({"fsid": pool.fsid(), "what": what}))
+        image.metadata_set(CREATOR_KEY, json.dumps({"fsid": pool.fsid(), "what": what}))
 
 
 def _foreign(pool: Pool, name: str, what: str) -> ForeignImageError:
-    owner = maker(pool, name) if pool.exists(name) else {}
+    owner = creator(pool, name) if pool.exists(name) else {}
     if owner == {"fsid": pool.fsid(), "what": what}:
         return ForeignImageError(
             f"RBD image {pool.access.pool}/{name} exists already: an earlier run of this action made it for "
@@ -179,7 +179,7 @@ def _next_data(file: FileIO, offset: int) -> int:
     return file.seek(max(offset, found - found % _CHUNK))
 
 
-def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> None:
+def copy_image(pool: Pool, source: str, target: str, snapshot: str | None = None) -> None:
     """A full copy of an image (or of one of its snapshots), to be made inside `making`, which takes off its
     metadata.
     """
@@ -204,7 +204,7 @@ def _copy_by_reading(pool: Pool, image: rbd.Image, target: str) -> None:
         copied.flush()
 
 
-def grow(pool: Pool, name: str, size: int) -> None:
+def grow_image(pool: Pool, name: str, size: int) -> None:
     """Make an image `size` bytes large; one that is as large already is done. Reads back."""
     with pool.image(name) as image:
         if image.size() >= size:
@@ -280,7 +280,7 @@ def remove_image(pool: Pool, name: str) -> None:
 
 def _prepare_removal(pool: Pool, name: str) -> None:
     with pool.image(name) as image:
-        passing = mirroring.sync_points(image)
+        passing = mirroring.sync_snapshots(image)
         for snapshot in [found for found in snapshots(image) if found not in passing]:
             if not drop_snapshot(image, snapshot):
                 raise StorageError(
@@ -353,7 +353,7 @@ def _remove(pool: Pool, name: str) -> None:
         pool.rbd.remove(pool.io, name)
     except rbd.ImageHasSnapshots:
         with pool.image(name) as image:
-            mirroring.drop_sync_points(image)
+            mirroring.remove_sync_snapshots(image)
         raise
 
 

@@ -24,7 +24,7 @@ def path_for(conf: str, entity: str) -> Path:
     return next(iter([*there, *own, *places]))
 
 
-def in_file(conf: str, entity: str, name: str) -> str | None:
+def option_in_file(conf: str, entity: str, name: str) -> str | None:
     """What the configuration file sets for a user; None: nothing, so Ceph's default or the monitors' value
     counts.
     """

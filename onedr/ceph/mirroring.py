@@ -62,7 +62,7 @@ def is_primary_image(pool: Pool, name: str) -> bool | None:
         return None
 
 
-def claims(image: rbd.Image) -> bool:
+def is_mirrored_primary(image: rbd.Image) -> bool:
     """Is it mirrored, and the primary? What rbd-mirror is just making or removing is neither."""
     info = image.mirror_image_get_info()
     return bool(info["primary"]) and info["state"] == rbd.RBD_MIRROR_IMAGE_ENABLED
@@ -79,11 +79,11 @@ def enable_mirroring(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
     Reads back.
     """
     if mirror_mode(image) is None:
-        _note_features(image, wanted)
+        _record_features(image, wanted)
         try:
             image.mirror_image_enable(_MODES[wanted])
         except (rbd.InvalidArgument, rbd.ImageExists, rbd.ImageBusy):
-            _begin_anew(pool, image, wanted)
+            _enable_again(pool, image, wanted)
     if mirror_mode(image) is None:
         raise StorageError(
             f"RBD image {image.get_name()} is not mirrored although Ceph accepted it: rbd mirror image "
@@ -91,7 +91,7 @@ def enable_mirroring(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
         )
 
 
-def _begin_anew(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
+def _enable_again(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
     """Ceph refused, because somebody else is at it at this moment (a driver and the keeper at once), or died
     at it once.
     """
@@ -105,18 +105,18 @@ def _begin_anew(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
     image.mirror_image_enable(_MODES[wanted])
 
 
-def _note_features(image: rbd.Image, wanted: Mode) -> None:
+def _record_features(image: rbd.Image, wanted: Mode) -> None:
     """Ceph adds an exclusive lock and a journal, also while a VM has the image open, and at the end of
     mirroring takes the journal off (measured). What the features were is noted for `disable`, before: whoever
     is killed when the journal is there and the mirroring is not would else leave it for the image's own.
     """
     changing = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_JOURNALING
     changes = wanted is Mode.JOURNAL or image.features() & changing != rbd.RBD_FEATURE_EXCLUSIVE_LOCK
-    if changes and _noted_features(image) is None:
+    if changes and _recorded_features(image) is None:
         image.metadata_set(FEATURES_KEY, f"{image.id()} {image.features()}")
 
 
-def _noted_features(image: rbd.Image) -> int | None:
+def _recorded_features(image: rbd.Image) -> int | None:
     """A note with another id was handed on by Ceph from a clone's parent."""
     image_id, _, features = dict(image.metadata_list()).get(FEATURES_KEY, "").partition(" ")
     return int(features) if image_id == image.id() and features.isdecimal() else None
@@ -134,12 +134,12 @@ def disable_mirroring(pool: Pool, name: str) -> None:
             _remove_schedules(pool, name)
         if is_listed(pool, image):
             # Ceph takes the journal off last: whoever dies before that shall find what to do
-            if _noted_features(image) is None:
+            if _recorded_features(image) is None:
                 image.metadata_set(
                     FEATURES_KEY, f"{image.id()} {image.features() & ~rbd.RBD_FEATURE_JOURNALING}"
                 )
             image.mirror_image_disable(False)
-        drop_sync_points(image)
+        remove_sync_snapshots(image)
         _restore_features(image)
         if is_listed(pool, image):
             raise StorageError(
@@ -147,16 +147,16 @@ def disable_mirroring(pool: Pool, name: str) -> None:
             )
 
 
-def drop_sync_points(image: rbd.Image) -> None:
+def remove_sync_snapshots(image: rbd.Image) -> None:
     """Remove what a first copy that was cut short left on an image: rbd-mirror's own snapshots, which nobody
     else would.
     """
-    for name in sync_points(image):
+    for name in sync_snapshots(image):
         with suppress(rbd.ImageNotFound):
             image.remove_snap(name)
 
 
-def sync_points(image: rbd.Image) -> list[str]:
+def sync_snapshots(image: rbd.Image) -> list[str]:
     """Names of the snapshots from which rbd-mirror makes, or once made, a first copy."""
     return [
         name
@@ -166,7 +166,7 @@ def sync_points(image: rbd.Image) -> list[str]:
 
 
 def _restore_features(image: rbd.Image) -> None:
-    before = _noted_features(image)
+    before = _recorded_features(image)
     if before is None:
         return
     added = image.features() & ~before
@@ -286,7 +286,7 @@ def blocklist(pool: Pool, address: str, seconds: int) -> None:
     pool.mon(prefix="osd blocklist", blocklistop="add", addr=address, expire=float(seconds))
 
 
-def one_way(pool: Pool) -> bool:
+def is_one_way(pool: Pool) -> bool:
     """Does every peer only receive, or only send? Then there is no way back after a failover."""
     both = rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
     return all(peer.get("direction", both) != both for peer in pool.rbd.mirror_peer_list(pool.io))
@@ -341,7 +341,7 @@ def add_schedule(pool: Pool, name: str, interval: str) -> None:
         raise StorageError(f"Ceph refused the mirror snapshot schedule {interval} of {name}: {text or code}")
 
 
-def scheduled(pool: Pool) -> set[str]:
+def scheduled_images(pool: Pool) -> set[str]:
     """Names of the pool's images that have a schedule of their own in this cluster. Raises StorageError."""
     command = {
         "prefix": "rbd mirror snapshot schedule list",

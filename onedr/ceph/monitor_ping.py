@@ -21,7 +21,7 @@ def addresses(mon_host: str) -> list[tuple[str, int]]:
     return [(host.strip("[]"), int(port)) for host, port in _ADDRESS.findall(mon_host)]
 
 
-def monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
+def ping_monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
     """What the peer's monitors do, and a sentence with the addresses.
 
     ANSWERS: at least one greeted. GONE: every address refused, so its machine lives and the monitor does not.
@@ -30,7 +30,7 @@ def monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
     known = addresses(mon_host)
     if not known:
         return PeerState.UNKNOWN, "no address of its monitors is known"
-    results = _look_at_all(known, limit_s)
+    results = _ping_all(known, limit_s)
     for (host, port), result in results.items():
         if result is PeerState.ANSWERS:
             return PeerState.ANSWERS, f"monitor {host}:{port} greets"
@@ -40,14 +40,14 @@ def monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
     return PeerState.UNKNOWN, f"no answer from its monitors at {places} within {limit_s:g} s"
 
 
-def _look_at_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str, int], PeerState]:
+def _ping_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str, int], PeerState]:
     """All at once: silence costs the limit once, not for each."""
     results = dict.fromkeys(known, PeerState.UNKNOWN)
 
-    def look(address: tuple[str, int]) -> None:
-        results[address] = _look(address, limit_s)
+    def ping(address: tuple[str, int]) -> None:
+        results[address] = _ping(address, limit_s)
 
-    threads = [threading.Thread(target=look, args=(address,), daemon=True) for address in results]
+    threads = [threading.Thread(target=ping, args=(address,), daemon=True) for address in results]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -55,7 +55,7 @@ def _look_at_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str
     return results
 
 
-def _look(address: tuple[str, int], limit_s: float) -> PeerState:
+def _ping(address: tuple[str, int], limit_s: float) -> PeerState:
     try:
         with socket.create_connection(address, timeout=limit_s) as connection:
             connection.settimeout(limit_s)
@@ -66,7 +66,7 @@ def _look(address: tuple[str, int], limit_s: float) -> PeerState:
         return PeerState.UNKNOWN
 
 
-def port(host: str, number: int, limit_s: float) -> bool:
+def port_answers(host: str, number: int, limit_s: float) -> bool:
     """Does a TCP port take a connection, tried until the limit is over?"""
     def connects() -> bool:
         try:

@@ -17,9 +17,9 @@ from onedr.ceph.connection import Pool
 _OBJECT = "onedr.making"
 
 
-def note_pending(pool: Pool, name: str, maker: dict[str, str]) -> None:
+def note_pending(pool: Pool, name: str, creator: dict[str, str]) -> None:
     """Say who is about to make the image. Raises rados.Error."""
-    omap.write_keys(pool, _OBJECT, {name: json.dumps(maker).encode()})
+    omap.write_keys(pool, _OBJECT, {name: json.dumps(creator).encode()})
 
 
 def pending_note(pool: Pool, name: str) -> dict[str, str]:

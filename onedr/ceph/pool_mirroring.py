@@ -115,7 +115,7 @@ def remove_peers(cluster: Cluster, pool: str, kept: Collection[str]) -> None:
             _RBD.mirror_peer_remove(io, each["uuid"])
 
 
-def mirrored(cluster: Cluster, pool: str) -> int:
+def mirrored_count(cluster: Cluster, pool: str) -> int:
     """How many of the pool's images are mirrored."""
     try:
         return len(list(_RBD.mirror_image_info_list(cluster.pool(pool))))

@@ -10,7 +10,7 @@ _SPARE = 10  # percent of the free space that stays free whatever is copied
 _NEARLY_FULL = ("OSD_NEARFULL", "OSD_BACKFILLFULL", "OSD_FULL", "POOL_FULL")
 
 
-def lack(pool: Pool, name: str, need: int) -> str | None:
+def shortage(pool: Pool, name: str, need: int) -> str | None:
     """None when the pool `name` has room for `need` bytes more, else what is missing. Raises StorageError."""
     raised = sorted(set(pool.mon(prefix="health")["checks"]) & set(_NEARLY_FULL))
     if raised:

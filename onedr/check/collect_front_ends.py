@@ -94,7 +94,7 @@ def target(
     site = target_site.Site(frontend, 0, pool, fsid, settings, frontend.users(), frontend.groups(), networks)
     vms, hosts, images = frontend.vms(), frontend.hosts(), frontend.images()
     return TargetFacts(
-        ground=target_site.placement_here(site, items),
+        placement=target_site.placement_here(site, items),
         users=frozenset(site.users),
         groups=frozenset(site.groups),
         fsid=fsid,

@@ -14,7 +14,7 @@ from onedr.ceph import cluster_info, mirroring
 from onedr.ceph.connection import Pool
 from onedr.check.facts import Mirrors
 from onedr.model.errors import OneDRError
-from onedr.model.names import is_ours
+from onedr.model.names import is_managed
 from onedr.model.types import PeerState
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import peer_ceph
@@ -25,7 +25,7 @@ _VOLATILE = "one-sys-"
 _SETTLE_S = 1.0  # a copy that rbd-mirror just makes or removes is not mirrored for a moment
 
 
-class Way:
+class PeerConnection:
     """The look at the peer, begun at once in the background. Its pool stays open as long as `stack`."""
 
     def __init__(self, pool: Pool, datastore: Datastore, stack: ExitStack):
@@ -48,32 +48,34 @@ class Way:
         finally:
             self._done.set()
 
-    def _open(self, sight: peer_ceph.PeerStatus) -> peer_ceph.PeerStatus:
+    def _open(self, peer_status: peer_ceph.PeerStatus) -> peer_ceph.PeerStatus:
         """Its pool too, when it answers.
 
         What does not let us read is not read by others either: they need not wait for it.
         """
-        if not sight.can_connect:
+        if not peer_status.can_connect:
             self._there = OneDRError("the peer's Ceph may not be read from here")
-        elif sight.peer is not PeerState.ANSWERS and sight.mon_host:
-            self._there = OneDRError(f"the peer's Ceph does not answer ({sight.detail})")
+        elif peer_status.peer is not PeerState.ANSWERS and peer_status.mon_host:
+            self._there = OneDRError(f"the peer's Ceph does not answer ({peer_status.detail})")
         else:
             self._tried = True
             try:
                 self._there = there = self._stack.enter_context(
-                    peer_ceph.open_peer(sight, self._pool.access.pool)
+                    peer_ceph.open_peer(peer_status, self._pool.access.pool)
                 )
                 mirroring.mirror_peers(there)
                 return replace(
-                    sight, peer=PeerState.ANSWERS, detail=sight.detail if sight.mon_host else "it lets us in"
+                    peer_status,
+                    peer=PeerState.ANSWERS,
+                    detail=peer_status.detail if peer_status.mon_host else "it lets us in",
                 )
             except (OneDRError, rados.Error, rbd.Error) as error:
                 self._there = OneDRError(f"the peer's Ceph cannot be read: {str(error).rstrip('.')}")
-                detail = sight.detail if sight.mon_host else str(error).rstrip(".")
-                return replace(sight, key=None, configured=None, detail=detail)
-        return sight
+                detail = peer_status.detail if peer_status.mon_host else str(error).rstrip(".")
+                return replace(peer_status, key=None, configured=None, detail=detail)
+        return peer_status
 
-    def sight(self) -> peer_ceph.PeerStatus:
+    def peer_status(self) -> peer_ceph.PeerStatus:
         """What is seen of the peer. Raises OneDRError."""
         self._done.wait(_LIMIT_S)
         if isinstance(self._sight, OneDRError):
@@ -82,21 +84,21 @@ class Way:
 
     def seen(self) -> tuple[PeerState, str]:
         """Does the peer answer, its storage too, and a sentence. Raises OneDRError."""
-        sight = self.sight()
-        if sight.peer is not PeerState.ANSWERS and not sight.mon_host and not self._tried:
+        peer_status = self.peer_status()
+        if peer_status.peer is not PeerState.ANSWERS and not peer_status.mon_host and not self._tried:
             raise OneDRError(
                 "no address of the peer's monitors is known: our user may not read the peer's entry in Ceph"
             )
-        if sight.peer is PeerState.ANSWERS and isinstance(self._there, OneDRError) and self._tried:
-            return PeerState.UNKNOWN, f"{sight.detail}, but {self._there}"
-        return sight.peer, sight.detail
+        if peer_status.peer is PeerState.ANSWERS and isinstance(self._there, OneDRError) and self._tried:
+            return PeerState.UNKNOWN, f"{peer_status.detail}, but {self._there}"
+        return peer_status.peer, peer_status.detail
 
     def readable(self) -> bool:
         """May the peer's Ceph be read from here?
 
         Raises OneDRError when that cannot be told: it does not answer.
         """
-        if not self.sight().can_connect and not self._tried:
+        if not self.peer_status().can_connect and not self._tried:
             return False
         self.there()
         return True
@@ -109,10 +111,10 @@ class Way:
         return self._there
 
 
-def mirrors(pool: Pool) -> Mirrors:
+def mirror_report(pool: Pool) -> Mirrors:
     """A cluster's own rbd-mirror."""
     own, _ = cluster_info.reports(pool)
-    return Mirrors(cluster_info.mirrors(pool), len(own.up) + len(own.down), len(own.up))
+    return Mirrors(cluster_info.mirror_daemon_count(pool), len(own.up) + len(own.down), len(own.up))
 
 
 def remote_mirrors(pool: Pool) -> Mirrors:
@@ -145,7 +147,7 @@ def _clashing(here: Pool, there: Pool) -> set[str]:
     return {
         name
         for name in shared
-        if is_ours(name)
+        if is_managed(name)
         and not name.startswith(_VOLATILE)
         and (
             name not in here_roles
@@ -167,7 +169,7 @@ def peer_clock(there: Pool) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Both:
+class FirstOf:
     """One look, and another for when the first fails."""
 
     first: Callable[[], object]

@@ -25,7 +25,7 @@ class Unknown:
 
 Value = TypeVar("Value")
 Known = Union[Value, Unknown]
-UNASKED = Unknown("nobody looked")
+NOT_COLLECTED = Unknown("nobody looked")
 
 
 class Level(str, Enum):
@@ -89,7 +89,7 @@ class Replicas:
 
 
 @dataclass(frozen=True)
-class Room:
+class PoolSpace:
     """Bytes of a pool in use and free (what Ceph calls max_avail), and alarms such as OSD_NEARFULL."""
 
     used: int
@@ -101,14 +101,14 @@ class Room:
 class ClusterFacts:
     """One site's Ceph. `settings`: of rbd-mirror, by option; `schedules`: images with one of their own."""
 
-    fsid: Known[str] = UNASKED
-    peering: Known[Peering] = UNASKED
-    mirrors: Known[Mirrors] = UNASKED
-    releases: Known[tuple[str, ...]] = UNASKED
-    replicas: Known[Replicas] = UNASKED
-    room: Known[Room] = UNASKED
-    settings: Known[Mapping[str, str]] = UNASKED
-    card: Known[SiteInfo | None] = UNASKED
+    fsid: Known[str] = NOT_COLLECTED
+    peering: Known[Peering] = NOT_COLLECTED
+    mirrors: Known[Mirrors] = NOT_COLLECTED
+    releases: Known[tuple[str, ...]] = NOT_COLLECTED
+    replicas: Known[Replicas] = NOT_COLLECTED
+    space: Known[PoolSpace] = NOT_COLLECTED
+    settings: Known[Mapping[str, str]] = NOT_COLLECTED
+    site_info: Known[SiteInfo | None] = NOT_COLLECTED
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class TargetFacts:
     `image_names`: (owner, name) of all.
     """
 
-    ground: Placement
+    placement: Placement
     users: frozenset[str]
     groups: frozenset[str]
     fsid: str = ""
@@ -138,37 +138,38 @@ class CheckFacts:
     settings: Settings
     here: ClusterFacts = field(default_factory=ClusterFacts)
     there: ClusterFacts = field(default_factory=ClusterFacts)
-    peer: Known[tuple[PeerState, str]] = UNASKED  # do the peer's monitors answer, and a sentence
-    readable: Known[bool] = UNASKED  # may the peer's Ceph be read from here
-    verdict: Known[StateVerdict] = UNASKED  # the datastore's state
-    unprotected: Known[Mapping[str, str]] = UNASKED  # items that are not mirrored, and why
-    images: Known[tuple[ImageFacts, ...]] = UNASKED
-    clashes: Known[tuple[str, ...]] = UNASKED  # names that both sites use for images of their own
-    schedules: Known[frozenset[str]] = UNASKED  # images that have a mirror snapshot schedule here
-    snapshots_kept: Known[int] = UNASKED  # rbd_mirroring_max_mirroring_snapshots
-    clock_s: Known[tuple[float, float]] = UNASKED  # the peer's clock is ahead by something between these
-    proofs: Known[Mapping[Mode, ProbeResult]] = UNASKED
-    networks: Known[frozenset[str]] = UNASKED  # names of the virtual networks here
-    disk_drivers: Known[tuple[str, ...]] = UNASKED  # VM_MAD of the hosts here
-    unknown_to_oned: Known[tuple[str, ...]] = UNASKED  # lists of oned.conf without ceph_dr
-    key: Known[str] = UNASKED  # fingerprint of the record key; empty: there is none
-    guarded: Known[bool] = UNASKED  # is the datastore on the guard's list
-    start_here: Known[TargetFacts] = UNASKED  # for the peer's VMs
-    start_there: Known[TargetFacts] = UNASKED  # for ours
+    peer: Known[tuple[PeerState, str]] = NOT_COLLECTED  # do the peer's monitors answer, and a sentence
+    readable: Known[bool] = NOT_COLLECTED  # may the peer's Ceph be read from here
+    verdict: Known[StateVerdict] = NOT_COLLECTED  # the datastore's state
+    unprotected: Known[Mapping[str, str]] = NOT_COLLECTED  # items that are not mirrored, and why
+    images: Known[tuple[ImageFacts, ...]] = NOT_COLLECTED
+    clashes: Known[tuple[str, ...]] = NOT_COLLECTED  # names that both sites use for images of their own
+    schedules: Known[frozenset[str]] = NOT_COLLECTED  # images that have a mirror snapshot schedule here
+    snapshots_kept: Known[int] = NOT_COLLECTED  # rbd_mirroring_max_mirroring_snapshots
+    # the peer's clock is ahead by something between these
+    clock_s: Known[tuple[float, float]] = NOT_COLLECTED
+    probe_results: Known[Mapping[Mode, ProbeResult]] = NOT_COLLECTED
+    networks: Known[frozenset[str]] = NOT_COLLECTED  # names of the virtual networks here
+    disk_drivers: Known[tuple[str, ...]] = NOT_COLLECTED  # VM_MAD of the hosts here
+    unknown_to_oned: Known[tuple[str, ...]] = NOT_COLLECTED  # lists of oned.conf without ceph_dr
+    key: Known[str] = NOT_COLLECTED  # fingerprint of the record key; empty: there is none
+    guarded: Known[bool] = NOT_COLLECTED  # is the datastore on the guard's list
+    start_here: Known[TargetFacts] = NOT_COLLECTED  # for the peer's VMs
+    start_there: Known[TargetFacts] = NOT_COLLECTED  # for ours
 
 
 @dataclass(frozen=True)
 class SiteFacts:
     """What concerns the whole front-end."""
 
-    oned: Known[str] = UNASKED  # its version
-    configuration: Known[str] = UNASKED  # the file, read without complaint
-    key: Known[str] = UNASKED
-    peer_front_end: Known[str] = UNASKED  # its endpoint when it answered; empty: none is configured
-    hooks: Known[int] = UNASKED  # how many of OneDR's oned has
+    oned: Known[str] = NOT_COLLECTED  # its version
+    configuration: Known[str] = NOT_COLLECTED  # the file, read without complaint
+    key: Known[str] = NOT_COLLECTED
+    peer_front_end: Known[str] = NOT_COLLECTED  # its endpoint when it answered; empty: none is configured
+    hooks: Known[int] = NOT_COLLECTED  # how many of OneDR's oned has
     # does OpenNebula wait for the guard when it starts; False: not by systemd
-    guard_unit: Known[bool] = UNASKED
-    datastores: Known[tuple[str, ...]] = UNASKED  # protected ones
+    guard_unit: Known[bool] = NOT_COLLECTED
+    datastores: Known[tuple[str, ...]] = NOT_COLLECTED  # protected ones
 
 
 def known(value: Known[Value]) -> Value:

@@ -26,7 +26,7 @@ from onedr.model.records import ProbeResult
 from onedr.model.types import Mode, Settings
 from onedr.replication import peer_ceph
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 # with stock settings a copy begins up to 60 s after a change of roles (docs/ceph-facts.md C14)
 _STEP_LIMIT_S = 150
 _SWEEP_LIMIT_S = 180
@@ -42,7 +42,9 @@ def _silent(_: str) -> None:
     return
 
 
-def run_probe(pool: Pool, settings: Settings, mode: Mode | None = None, tell: Tell = _silent) -> ProbeResult:
+def run_probe(
+    pool: Pool, settings: Settings, mode: Mode | None = None, report: Report = _silent
+) -> ProbeResult:
     """Probe mirroring between an open pool here and the peer's of the same name. For `onedr check --probe`
     and `onedr setup`.
 
@@ -63,22 +65,22 @@ def run_probe(pool: Pool, settings: Settings, mode: Mode | None = None, tell: Te
             f"Nothing is probed: the peer's Ceph must be reached from here ({status.refusal})."
         )
     with peer_ceph.open_peer(status, pool.access.pool, peer_ceph.PATIENT_S) as there:
-        return between(pool, there, mode or settings.mode, tell)
+        return probe_between(pool, there, mode or settings.mode, report)
 
 
-def between(here: Pool, there: Pool, mode: Mode, tell: Tell = _silent) -> ProbeResult:
+def probe_between(here: Pool, there: Pool, mode: Mode, report: Report = _silent) -> ProbeResult:
     """The same on two open pools. `there` must be open with an operation limit of peer.PATIENT_S."""
     for pool, where in ((here, "here"), (there, "at the peer")):
         missing = mirroring.pool_ready(pool)
         if missing:
             raise RefusedError(f"Nothing is probed: {where}, {missing}.")
-    with _alone(here, there) as keep:
-        sweep(here, there, keep)
-        return _Probe(here, there, mode, tell, keep).run()
+    with _exclusive(here, there) as renew:
+        remove_probe_images(here, there, renew)
+        return _Probe(here, there, mode, report, renew).run()
 
 
 @contextmanager
-def _alone(here: Pool, there: Pool) -> Iterator[Callable[[], None]]:
+def _exclusive(here: Pool, there: Pool) -> Iterator[Callable[[], None]]:
     """One probe at a time between two pools, whichever site it began at.
 
     Yields what keeps the places while it lasts.
@@ -87,28 +89,28 @@ def _alone(here: Pool, there: Pool) -> Iterator[Callable[[], None]]:
     locks = [ExclusiveLock(pool, _LOCK) for pool in pools]
     try:
         for lock in locks:
-            if not wait_until(lock.take, _LOCK_LIMIT_S, _PAUSE_S):
+            if not wait_until(lock.acquire, _LOCK_LIMIT_S, _PAUSE_S):
                 raise RefusedError("Nothing is probed: another probe of these pools runs.")
 
-        def keep() -> None:
-            if not all([lock.take() for lock in locks]):
+        def renew() -> None:
+            if not all([lock.acquire() for lock in locks]):
                 raise OneDRError("another probe took over")
 
-        yield keep
+        yield renew
     finally:
         for lock in locks:
             with suppress(rados.Error):
                 # one that ran out while the line was dead is taken again, so that nothing of it stays
-                if lock.take():
-                    lock.leave()
+                if lock.acquire():
+                    lock.release()
 
 
 class _Probe:
-    def __init__(self, here: Pool, there: Pool, mode: Mode, tell: Tell, keep: Callable[[], None]):
-        self.here, self.there, self.mode, self.tell, self.keep = here, there, mode, tell, keep
+    def __init__(self, here: Pool, there: Pool, mode: Mode, report: Report, renew: Callable[[], None]):
+        self.here, self.there, self.mode, self.report, self.renew = here, there, mode, report, renew
         self.began = time.time()
         releases = {*cluster_info.releases(here), *cluster_info.releases(there)}
-        self.proof = ProbeResult(mode, self.began, here.fsid(), there.fsid(), tuple(sorted(releases)))
+        self.result = ProbeResult(mode, self.began, here.fsid(), there.fsid(), tuple(sorted(releases)))
         self.count = 0
 
     def run(self) -> ProbeResult:
@@ -117,89 +119,89 @@ class _Probe:
             self._clone()
             self._back()
         except (OneDRError, rados.Error, rbd.Error) as error:
-            self.proof = replace(self.proof, why=str(error))
+            self.result = replace(self.result, why=str(error))
         finally:
-            self.tell("removing the probe's images at both sites")
-            left = sweep(self.here, self.there, self.keep)
-        self.proof = replace(self.proof, seconds=round(time.time() - self.began, 1))
+            self.report("removing the probe's images at both sites")
+            left = remove_probe_images(self.here, self.there, self.renew)
+        self.result = replace(self.result, seconds=round(time.time() - self.began, 1))
         if left:
             text = "; ".join(f"{name}: {why}" for name, why in left.items())
-            how = f"ended before its end ({self.proof.why})" if self.proof.why else "is through"
+            how = f"ended before its end ({self.result.why})" if self.result.why else "is through"
             raise StorageError(f"The probe {how}, and images stay ({text}); the next one removes them.")
-        if not self.proof.why:
-            probe_results.save_result(self.here, self.proof)
-            probe_results.save_result(self.there, self.proof)
-        return self.proof
+        if not self.result.why:
+            probe_results.save_result(self.here, self.result)
+            probe_results.save_result(self.there, self.result)
+        return self.result
 
     def _there(self) -> None:
-        self.tell("an image travels to the peer")
+        self.report("an image travels to the peer")
         name = self._name("plain")
         probe_images.make_probe_image(self.here, name, 2)
         self._begin(name)
         equal = self._equal(name, (0, 1))
-        probe_images.fill(self.here, name, (0,), 1 << 16)
+        probe_images.write_random(self.here, name, (0,), 1 << 16)
         self._follow(name)
-        self.proof = replace(self.proof, arrives=equal and self._equal(name, (0, 1)))
+        self.result = replace(self.result, arrives=equal and self._equal(name, (0, 1)))
         probe_images.discard(self.here, name, 1)
         self._follow(name)
-        self.proof = replace(self.proof, discards=self._equal(name, (1,)))
+        self.result = replace(self.result, discards=self._equal(name, (1,)))
 
     def _clone(self) -> None:
-        self.tell("a clone is written to where only its base held data")
+        self.report("a clone is written to where only its base held data")
         base, name = self._name("base"), self._name("clone")
         probe_images.make_probe_image(self.here, base, 2)
         probe_images.make_clone(self.here, base, name)
         self._begin(base)
         self._begin(name)
         equal = self._equal(name, (0, 1))
-        probe_images.fill(self.here, name, (1,), 4096)
+        probe_images.write_random(self.here, name, (1,), 4096)
         for _ in range(2):  # what one mirror snapshot left out, the next may bring
             self._follow(name)
             if not equal or self._equal(name, (0, 1)):
                 break
-        self.proof = replace(self.proof, clones=equal and self._equal(name, (0, 1)))
+        self.result = replace(self.result, clones=equal and self._equal(name, (0, 1)))
 
     def _back(self) -> None:
-        self.tell("the sites change roles, and the image travels back")
+        self.report("the sites change roles, and the image travels back")
         name = self._name("plain")
         with self.here.image(name) as image:
             image.mirror_image_demote()
         # promoting earlier has ended in split-brain (docs/ceph-facts.md C18)
         for pool in (self.there, self.here):
             failover_promote.wait_for_demotion(pool, {name})
-            self.keep()
+            self.renew()
         failover_promote.promote(self.there, name, True)
-        probe_images.fill(self.there, name, (0,), 1 << 16)
+        probe_images.write_random(self.there, name, (0,), 1 << 16)
         self._follow(name, back=True)
-        self.proof = replace(self.proof, returns=self._equal(name, (0,)))
+        self.result = replace(self.result, returns=self._equal(name, (0,)))
 
     def _name(self, what: str) -> str:
-        return probe_images.probe_name(self.proof.here, int(self.began * 1000), what)
+        return probe_images.probe_name(self.result.here, int(self.began * 1000), what)
 
     def _begin(self, name: str) -> None:
         """Mirror it; returns when its first copy is there."""
-        word = self._word()
+        marker = self._marker()
         with self.here.image(name) as image:
-            image.metadata_set(probe_images.KEY, word)
+            image.metadata_set(probe_images.KEY, marker)
         probe_images.begin_mirroring(self.here, name, self.mode)
-        self._wait(self.there, name, word)
+        self._wait(self.there, name, marker)
 
     def _follow(self, name: str, back: bool = False) -> None:
         """Return when all that was written to the primary before now is in the copy."""
-        word = self._word()
-        probe_images.mark_probe(self.there if back else self.here, name, word)
-        self._wait(self.here if back else self.there, name, word)
+        marker = self._marker()
+        probe_images.mark_probe(self.there if back else self.here, name, marker)
+        self._wait(self.here if back else self.there, name, marker)
 
-    def _word(self) -> str:
+    def _marker(self) -> str:
         """One that no other image has: a clone's copy begins with its base's metadata (docs/measured.md)."""
         self.count += 1
-        return f"{self.proof.here} {self.began:.3f} {self.count}"
+        return f"{self.result.here} {self.began:.3f} {self.count}"
 
-    def _wait(self, pool: Pool, name: str, word: str) -> None:
+    def _wait(self, pool: Pool, name: str, marker: str) -> None:
         for _ in attempts(_STEP_LIMIT_S, _PAUSE_S):
-            if probe_images.carries(pool, name, word):
+            if probe_images.carries(pool, name, marker):
                 return
-            self.keep()
+            self.renew()
         where = "here" if pool is self.here else "at the peer"
         split = "; Ceph calls it split-brain" if name in mirroring.split_brained(pool) else ""
         raise OneDRError(
@@ -214,7 +216,7 @@ _Found = dict[tuple[str, str], Pool]
 _Trash = dict[tuple[str, str], tuple[Pool, str]]
 
 
-def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> dict[str, str]:
+def remove_probe_images(here: Pool, there: Pool, renew: Callable[[], None] = lambda: None) -> dict[str, str]:
     """Remove every probe's images at both sites, in Ceph's trash too. Returns what stays, and why; each wait
     ends.
 
@@ -222,7 +224,7 @@ def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> d
     it lies. While one site does not answer nothing is removed: rbd-mirror holds on to a copy whose primary
     went meanwhile (docs/measured.md).
     """
-    begun = alone_since = time.monotonic()
+    begun = orphaned_since = time.monotonic()
     problems: dict[str, str] = {}
     pools = {"here": here, "at the peer": there}
     # ids of copies in the trash that rbd-mirror alone may remove, when their delay is over
@@ -230,18 +232,18 @@ def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> d
     for last in attempts(_SWEEP_LIMIT_S, _PAUSE_S):
         found, trash = _found(pools, problems)
         trash = {key: entry for key, entry in trash.items() if entry[1] not in for_ceph}
-        silent = {name: why for name, why in problems.items() if name.startswith(_ALL)}
-        if silent or (not found and not trash):
-            return {**silent, **{f"{name} {where}": "waits for the other site" for where, name in found}}
+        unreachable = {name: why for name, why in problems.items() if name.startswith(_ALL)}
+        if unreachable or (not found and not trash):
+            return {**unreachable, **{f"{name} {where}": "waits for the other site" for where, name in found}}
         if last:
             return {f"{name} {where}": problems.get(name, "did not go") for where, name in [*found, *trash]}
         with suppress(OneDRError, rados.Error):
-            keep()
+            renew()
         primaries = {key: pool for key, pool in found.items() if _is_primary(pool, key[1])}
         if primaries:
-            alone_since = time.monotonic()
-        elif time.monotonic() - alone_since > _ORPHANED_S:
-            _each(found, probe_images.force_out, problems)
+            orphaned_since = time.monotonic()
+        elif time.monotonic() - orphaned_since > _ORPHANED_S:
+            _each(found, probe_images.remove_copy, problems)
         patient = time.monotonic() - begun < _STRIP_LIMIT_S
         _each(primaries, partial(_remove, here, there, patient), problems)
         for_ceph |= _purge(trash, problems)
@@ -250,8 +252,8 @@ def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> d
 
 def _remove(here: Pool, there: Pool, patient: bool, pool: Pool, name: str) -> None:
     """Remove a primary; its user snapshot first, and while `patient` from its copy too."""
-    if probe_images.strip(pool, there if pool is here else here, name) or not patient:
-        probe_images.force_out(pool, name)
+    if probe_images.strip_snapshot(pool, there if pool is here else here, name) or not patient:
+        probe_images.remove_copy(pool, name)
 
 
 def _purge(trash: _Trash, problems: dict[str, str]) -> set[str]:
@@ -276,7 +278,7 @@ def _found(pools: dict[str, Pool], problems: dict[str, str]) -> tuple[_Found, _T
     trash: _Trash = {}
     for where, pool in list(pools.items()):
         try:
-            found.update({(where, name): pool for name in probe_images.leftovers(pool)})
+            found.update({(where, name): pool for name in probe_images.remnants(pool)})
             trash.update(
                 {(where, name): (pool, image_id) for image_id, name in probe_images.in_trash(pool).items()}
             )

@@ -30,10 +30,10 @@ def probe_name(fsid: str, moment_ms: int, what: str) -> str:
 def make_probe_image(pool: Pool, name: str, objects: int) -> None:
     """An image of so many full objects of random bytes."""
     images.create_image(pool, name, objects * OBJECT_BYTES)
-    fill(pool, name, range(objects))
+    write_random(pool, name, range(objects))
 
 
-def fill(pool: Pool, name: str, objects: Iterable[int], length: int = OBJECT_BYTES) -> None:
+def write_random(pool: Pool, name: str, objects: Iterable[int], length: int = OBJECT_BYTES) -> None:
     """Random bytes at the beginning of these objects of a primary."""
     with pool.image(name) as image:
         for number in objects:
@@ -56,10 +56,10 @@ def discard(pool: Pool, name: str, number: int) -> None:
         image.flush()
 
 
-def mark_probe(pool: Pool, name: str, word: str) -> None:
+def mark_probe(pool: Pool, name: str, marker: str) -> None:
     """Write the number behind what was written, and let it travel."""
     with pool.image(name) as image:
-        image.metadata_set(KEY, word)
+        image.metadata_set(KEY, marker)
         mirroring.publish_changes(pool, image)
 
 
@@ -69,11 +69,11 @@ def begin_mirroring(pool: Pool, name: str, mode: Mode) -> None:
         mirroring.enable_mirroring(pool, image, mode)
 
 
-def carries(pool: Pool, name: str, word: str) -> bool:
+def carries(pool: Pool, name: str, marker: str) -> bool:
     """Has a copy all that was written before `word`?"""
     try:
         with pool.image(name, read_only=True) as image:
-            if dict(image.metadata_list()).get(KEY) != word:
+            if dict(image.metadata_list()).get(KEY) != marker:
                 return False
             if mirroring.mirror_mode(image) is not Mode.SNAPSHOT:
                 return True
@@ -92,7 +92,7 @@ def digest(pool: Pool, name: str, objects: Iterable[int]) -> str:
     return found.hexdigest()
 
 
-def leftovers(pool: Pool) -> list[str]:
+def remnants(pool: Pool) -> list[str]:
     """Images of any probe in the pool, clones first."""
     found = [name for name in pool.names() if name.startswith(PREFIX)]
     return sorted(found, key=lambda name: (not name.endswith("-clone"), name))
@@ -129,7 +129,7 @@ def purge(pool: Pool, image_id: str) -> bool:
     return True
 
 
-def strip(pool: Pool, other: Pool, name: str) -> bool:
+def strip_snapshot(pool: Pool, other: Pool, name: str) -> bool:
     """Take a primary's user snapshot off. Returns whether its copy has lost it too: with one a copy that a
     delete delay keeps in the trash could not be removed from there. Raises rbd.Error.
     """
@@ -147,7 +147,7 @@ def strip(pool: Pool, other: Pool, name: str) -> bool:
 
 
 
-def force_out(pool: Pool, name: str) -> None:
+def remove_copy(pool: Pool, name: str) -> None:
     """Remove a copy of which there is no primary any more. Raises rbd.Error while rbd-mirror has it open."""
     try:
         with pool.image(name) as image:

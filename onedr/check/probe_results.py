@@ -18,10 +18,10 @@ from onedr.model.types import Mode
 OBJECT = "onedr.proof"
 
 
-def save_result(pool: Pool, proof: ProbeResult) -> None:
+def save_result(pool: Pool, result: ProbeResult) -> None:
     """Keep it instead of the one before of that mode. Reads back. Raises rados.Error, StorageError."""
-    omap.write_keys(pool, OBJECT, {proof.mode.value: json.dumps(asdict(proof)).encode()})
-    if last_result(pool).get(proof.mode) != proof:
+    omap.write_keys(pool, OBJECT, {result.mode.value: json.dumps(asdict(result)).encode()})
+    if last_result(pool).get(result.mode) != result:
         raise StorageError(
             f"The probe's verdict was written to pool {pool.access.pool} and does not read back."
         )
@@ -33,7 +33,7 @@ def last_result(pool: Pool) -> dict[Mode, ProbeResult]:
     One that cannot be read counts as none: then nothing is proven. Raises rados.Error.
     """
     found = [_read(value) for value in omap.read_keys(pool, OBJECT, (mode.value for mode in Mode)).values()]
-    return {proof.mode: proof for proof in found if proof is not None}
+    return {result.mode: result for result in found if result is not None}
 
 
 def _read(value: bytes) -> ProbeResult | None:

@@ -12,8 +12,8 @@ from onedr.check.facts import (
     ClusterFacts,
     Mirrors,
     Peering,
+    PoolSpace,
     Replicas,
-    Room,
     Unknown,
     known,
     ok,
@@ -161,12 +161,12 @@ def replicas(facts: CheckFacts) -> Iterator[CheckResult]:
         yield ok(f"the pool has size {seen[0].size} at both sites")
 
 
-def room(facts: CheckFacts) -> Iterator[CheckResult]:
+def space(facts: CheckFacts) -> Iterator[CheckResult]:
     for where, cluster in both(facts):
-        if isinstance(cluster.room, Unknown):
-            yield warn(f"{where}: the free space is not known: {cluster.room.reason}")
+        if isinstance(cluster.space, Unknown):
+            yield warn(f"{where}: the free space is not known: {cluster.space.reason}")
         else:
-            yield _room(where, cluster.room, _needed(facts, where))
+            yield _space(where, cluster.space, _needed(facts, where))
 
 
 def _needed(facts: CheckFacts, where: str) -> int | None:
@@ -177,16 +177,20 @@ def _needed(facts: CheckFacts, where: str) -> int | None:
         return None
     journals = JOURNAL_BYTES * sum(1 for image in images if image.mode is Mode.JOURNAL and image.primary)
     missing = 0
-    if where != "here" and isinstance(facts.here.room, Room) and isinstance(facts.there.room, Room):
+    if (
+        where != "here"
+        and isinstance(facts.here.space, PoolSpace)
+        and isinstance(facts.there.space, PoolSpace)
+    ):
         missing = (
-            max(0, facts.here.room.used - facts.there.room.used)
+            max(0, facts.here.space.used - facts.there.space.used)
             if any(image.primary for image in images)
             else 0
         )
     return max(journals, missing)
 
 
-def _room(where: str, found: Room, need: int | None) -> CheckResult:
+def _space(where: str, found: PoolSpace, need: int | None) -> CheckResult:
     todo = "give the cluster space, or delete something"
     if found.alarms:
         return problem(f"{where}: Ceph reports {', '.join(found.alarms)}", todo)

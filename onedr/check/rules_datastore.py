@@ -24,16 +24,18 @@ _UNDER_WAY = (
 
 
 def site_index(facts: CheckFacts) -> Iterator[CheckResult]:
-    card = facts.there.card
-    if card is None or isinstance(card, Unknown):
-        why = card.reason if isinstance(card, Unknown) else "it has left none in its pool yet"
+    site_info = facts.there.site_info
+    if site_info is None or isinstance(site_info, Unknown):
+        why = site_info.reason if isinstance(site_info, Unknown) else "it has left none in its pool yet"
         text = f"the peer's site index is not known ({why}); ours is {facts.settings.site_index}"
         yield warn(text, "onedr reconcile at the peer")
-    elif card.site_index == facts.settings.site_index:
-        yield problem(f"both sites have DR_SITE_INDEX={card.site_index}: their images get the same names",
-                  f"onedatastore update {facts.datastore}: DR_SITE_INDEX=1 at one of the sites")
+    elif site_info.site_index == facts.settings.site_index:
+        yield problem(
+            f"both sites have DR_SITE_INDEX={site_info.site_index}: their images get the same names",
+            f"onedatastore update {facts.datastore}: DR_SITE_INDEX=1 at one of the sites",
+        )
     else:
-        yield ok(f"site index {facts.settings.site_index} here, {card.site_index} at the peer")
+        yield ok(f"site index {facts.settings.site_index} here, {site_info.site_index} at the peer")
 
 
 def names(facts: CheckFacts) -> Iterator[CheckResult]:
@@ -57,11 +59,11 @@ def mode(facts: CheckFacts) -> Iterator[CheckResult]:
                    f"onedr disable {facts.datastore}, then onedr enable: the mode changes only so")
     else:
         yield ok(f"{len(images)} image(s) are mirrored in mode {facts.settings.mode.value}")
-    card = facts.there.card
-    if isinstance(card, SiteInfo) and card.mode != facts.settings.mode.value:
+    site_info = facts.there.site_info
+    if isinstance(site_info, SiteInfo) and site_info.mode != facts.settings.mode.value:
         yield warn(
-            f"DR_MODE is {facts.settings.mode.value} here and {card.mode} at the peer: after a failover new "
-            "images are mirrored otherwise",
+            f"DR_MODE is {facts.settings.mode.value} here and {site_info.mode} at the peer: after a "
+            "failover new images are mirrored otherwise",
             f"onedatastore update {facts.datastore}, at one of the sites",
         )
 
@@ -131,7 +133,7 @@ def unprotected(facts: CheckFacts) -> Iterator[CheckResult]:
 def trade(facts: CheckFacts) -> Iterator[CheckResult]:
     """What DR_MODE and DR_CLONES mean on this release of Ceph, by the last probe."""
     flattened = facts.settings.mode is Mode.SNAPSHOT or facts.settings.flatten_clones
-    proof = known(facts.proofs).get(facts.settings.mode)
+    result = known(facts.probe_results).get(facts.settings.mode)
     what = "clones are flattened first" if flattened else "clones stay thin on their mirrored base"
     text = f"{facts.settings.mode.value} mode, {what}"
     todo = f"onedr check {facts.datastore} --probe"
@@ -141,33 +143,33 @@ def trade(facts: CheckFacts) -> Iterator[CheckResult]:
         if not isinstance(cluster.releases, Unknown)
         for release in cluster.releases
     }
-    if proof is None:
+    if result is None:
         yield warn(f"{text}; how Ceph {', '.join(sorted(wanted)) or 'here'} mirrors was never probed", todo)
-    elif wanted - set(proof.releases):
+    elif wanted - set(result.releases):
         yield warn(
-            f"{text}; the last probe was on Ceph {', '.join(proof.releases)}, not on "
+            f"{text}; the last probe was on Ceph {', '.join(result.releases)}, not on "
             f"{', '.join(sorted(wanted))}",
             todo,
         )
     else:
-        yield _trade(text, proof, flattened, todo)
+        yield _trade(text, result, flattened, todo)
 
 
-def _trade(text: str, proof: ProbeResult, flattened: bool, todo: str) -> CheckResult:
-    release = ", ".join(proof.releases)
-    if not proof.arrives or not proof.returns:
-        which = "there" if not proof.arrives else "back"
+def _trade(text: str, result: ProbeResult, flattened: bool, todo: str) -> CheckResult:
+    release = ", ".join(result.releases)
+    if not result.arrives or not result.returns:
+        which = "there" if not result.arrives else "back"
         return problem(
             f"{text}; the last probe's image did not travel {which} unchanged on Ceph {release}", todo
         )
-    lost = "" if proof.discards else "; discards do not arrive, the copy keeps the old bytes"
-    if not proof.clones and not flattened:
+    lost = "" if result.discards else "; discards do not arrive, the copy keeps the old bytes"
+    if not result.clones and not flattened:
         return problem(
             f"{text}; the probe found copies of clones damaged on Ceph {release}", "set DR_CLONES=FLATTEN"
         )
     clones = (
         "copies of clones are right"
-        if proof.clones
+        if result.clones
         else "copies of clones are damaged, so they are not mirrored as clones"
     )
     return ok(f"{text}; probed on Ceph {release}: {clones}{lost}")
@@ -222,18 +224,18 @@ def guarded(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def record_keys(facts: CheckFacts) -> Iterator[CheckResult]:
-    card, own = facts.there.card, known(facts.key)
-    if isinstance(card, Unknown) or card is None:
-        why = card.reason if isinstance(card, Unknown) else "it has left no word in its pool yet"
+    site_info, own = facts.there.site_info, known(facts.key)
+    if isinstance(site_info, Unknown) or site_info is None:
+        why = site_info.reason if isinstance(site_info, Unknown) else "it has left no word in its pool yet"
         yield warn(
             f"whether the peer has the same record key is not known: {why}", "onedr reconcile at the peer"
         )
-    elif own and card.key == own:
+    elif own and site_info.key == own:
         yield ok("both sites have the same record key")
-    elif own and not card.key:
+    elif own and not site_info.key:
         yield problem("the peer has no record key: VMs come up there without their secrets",
                   "copy etc/onedr/record.key there, mode 0600")
-    elif not own and card.key:
+    elif not own and site_info.key:
         yield problem("this site has no record key, the peer has: VMs come up here without their secrets",
                   "copy etc/onedr/record.key from the peer, mode 0600")
     elif own:

@@ -31,9 +31,9 @@ def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckR
     where = "at the peer" if own else "here"
     items, fresh = _items(facts, target, own)
     todo = f"onedr status {facts.datastore}" if not own else "at the peer: see its onedr check"
-    troubles = {item.origin: "; ".join(item.obstacles) for item in items if item.obstacles}
+    troubles = {item.origin: "; ".join(item.blockers) for item in items if item.blockers}
     for origin, why in {
-        **placement.blockers(fresh, target.ground),
+        **placement.blockers(fresh, target.placement),
         **_coming_home(facts, target, items),
     }.items():
         troubles[origin] = f"{troubles[origin]}; {why}" if origin in troubles else why
@@ -117,11 +117,11 @@ def _capacity(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[Che
     where = "at the peer" if own else "here"
     _, fresh = _items(facts, target, own)
     starting = [item for item in fresh if start_order.wants_start(item, FailoverRequest())]
-    if target.ground.hosts is None:
+    if target.placement.hosts is None:
         yield warn(f"the capacity {where} is not known")
         return
-    lack = placement.without_capacity(starting, target.ground)
-    labels = [item.label for item in starting if item.origin in lack]
+    shortage = placement.without_capacity(starting, target.placement)
+    labels = [item.label for item in starting if item.origin in shortage]
     if labels:
         yield warn(
             f"{len(labels)} of {len(starting)} VM(s) would stay PENDING {where} for lack of room: "
@@ -129,7 +129,7 @@ def _capacity(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[Che
             "add hosts, or stop what may rest",
         )
     else:
-        hosts = len(target.ground.hosts)
+        hosts = len(target.placement.hosts)
         yield ok(f"{len(starting)} VM(s) have room on {hosts} host(s) {where}")
 
 

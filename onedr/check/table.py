@@ -92,8 +92,8 @@ DATASTORE: Mapping[str, Check] = {
     ),
     "ROOM": Check(
         "room for journals and missing copies, no OSD nearly full",
-        ("here.room", "there.room", "images"),
-        rules_cluster.room,
+        ("here.space", "there.space", "images"),
+        rules_cluster.space,
         partial=True,
     ),
     "CLOCK": Check(
@@ -137,7 +137,7 @@ DATASTORE: Mapping[str, Check] = {
     ),
     "TRADE": Check(
         "what DR_MODE and DR_CLONES mean on this release, by the last probe",
-        ("proofs", "here.releases", "there.releases"),
+        ("probe_results", "here.releases", "there.releases"),
         rules_datastore.trade,
     ),
     "DISK_DRIVER": Check(
@@ -146,11 +146,11 @@ DATASTORE: Mapping[str, Check] = {
         rules_datastore.disk_driver,
     ),
     "SITE_INDEX": Check(
-        "the sites have different DR_SITE_INDEX", ("there.card",), rules_datastore.site_index
+        "the sites have different DR_SITE_INDEX", ("there.site_info",), rules_datastore.site_index
     ),
     "NAMES": Check("no name is used at both sites for different images", ("clashes",), rules_datastore.names),
     "RECORD_KEYS": Check(
-        "both sites have the same record key", ("key", "there.card"), rules_datastore.record_keys
+        "both sites have the same record key", ("key", "there.site_info"), rules_datastore.record_keys
     ),
     "NETWORK_MAP": Check(
         "networks that DR_NETWORK_MAP and DR_DRILL_NETWORK name are here",
@@ -222,10 +222,10 @@ def findings(facts: CheckFacts) -> list[Finding]:
 def _judged(table: Mapping[str, Check], facts: CheckFacts | SiteFacts, subject: str) -> Iterator[Finding]:
     for code, check in table.items():
         unknown = () if check.partial else _unknown(facts, check.needs)
-        said = [CheckResult(check.unknown, f"not known: {reason}", check.todo) for reason in unknown]
-        if not said:
-            said = list(check.judge(facts))
-        for each in said:
+        results = [CheckResult(check.unknown, f"not known: {reason}", check.todo) for reason in unknown]
+        if not results:
+            results = list(check.judge(facts))
+        for each in results:
             yield Finding(code, each.level, each.text, each.todo, subject)
 
 

@@ -108,7 +108,7 @@ def setup(datastore: str | None, pool: str | None, as_json: bool, yes: bool, **g
     if given["offer"] and given["join"]:
         raise InputError("--offer is for the first site, --join for the second; give one.")
     target = _target(datastore, pool)
-    wish = DesiredState(
+    desired = DesiredState(
         target.pool,
         given["site"] or target.site,
         given["ceph_user"] or target.user,
@@ -123,7 +123,7 @@ def setup(datastore: str | None, pool: str | None, as_json: bool, yes: bool, **g
     )
     asked = SetupRequest(
         _admin(target, given),
-        wish,
+        desired,
         given["join"],
         given["lasts"],
         given["dry_run"],
@@ -154,21 +154,21 @@ def _target(datastore: str | None, pool: str | None) -> PairingTarget:
 
 def _guided(asked: SetupRequest) -> SetupRequest:
     """Ask for what is needed and was not given."""
-    missing = pairing_run.needs(asked)
-    wish, join = asked.wish, asked.join
+    missing = pairing_run.missing_answers(asked)
+    desired, join = asked.desired, asked.join
     if "site" in missing:
-        wish = replace(wish, site=click.prompt("What is this site called"))
+        desired = replace(desired, site=click.prompt("What is this site called"))
     if "file" in missing:
         click.echo("Two sites are joined by one file: the first writes it, the second uses it.")
         join = click.prompt(
             "The file of the other site (empty when this is the first one)", default="", show_default=False
         )
         if not join:
-            default = f"onedr-join-{wish.pool}"
-            wish = replace(
-                wish, offer=click.prompt("Where to write the file for the other site", default=default)
+            default = f"onedr-join-{desired.pool}"
+            desired = replace(
+                desired, offer=click.prompt("Where to write the file for the other site", default=default)
             )
-    return replace(asked, wish=wish, join=join)
+    return replace(asked, desired=desired, join=join)
 
 
 @click.command()

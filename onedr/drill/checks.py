@@ -94,15 +94,15 @@ def _boots(pool: Pool, guest: DrillGuest) -> str:
 def _port(guest: DrillGuest, port: int) -> str:
     if not guest.address:
         raise OneDRError("the VM has no IPv4 address in the drill network")
-    if not monitor_ping.port(guest.address, port, _PORT_LIMIT_S):
+    if not monitor_ping.port_answers(guest.address, port, _PORT_LIMIT_S):
         raise OneDRError(f"{guest.address}:{port} took no connection within {_PORT_LIMIT_S} s")
     return f"{guest.address}:{port} takes connections"
 
 
 def _command(guest: DrillGuest, command: Sequence[str]) -> str:
     own = {"ONEDR_VM_NAME": guest.name, "ONEDR_VM_ID": str(guest.vm_id), "ONEDR_VM_IP": guest.address}
-    said = process.run_program(command, _COMMAND_LIMIT_S, {**os.environ, **own})
-    return f"ended with 0: {' '.join(said.split())[-_TAIL:] or 'it said nothing'}"
+    output = process.run_program(command, _COMMAND_LIMIT_S, {**os.environ, **own})
+    return f"ended with 0: {' '.join(output.split())[-_TAIL:] or 'it said nothing'}"
 
 
 def _runs(frontend: FrontEnd, vm_id: int) -> str:

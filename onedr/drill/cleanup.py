@@ -15,7 +15,7 @@ from onedr.ceph.connection import Pool
 from onedr.drill import plan as drill_plan
 from onedr.drill import rbd_clones
 from onedr.drill import report as drill_report
-from onedr.drill.leftovers import find_leftovers
+from onedr.drill.remnants import find_remnants
 from onedr.failover.facts import RunPlan
 from onedr.host.waiting import attempts
 from onedr.model import names, template
@@ -99,7 +99,7 @@ class _Cleanup:
         )
         self.receives = any(image.mode is not None and not image.primary for image in images)
         why = self._reach_peer(images) if self.receives else ""
-        self.found = find_leftovers(self.pool, self.target, images, self.frontend, self.there, why)
+        self.found = find_remnants(self.pool, self.target, images, self.frontend, self.there, why)
         self.clones = {
             clone.name: rbd_clones.Clone(clone.name, clone.made, clone.trash) for clone in self.found.clones
         }
@@ -135,7 +135,7 @@ class _Cleanup:
         for kind, action in actions.items():
             running.do([step for step in plan.steps if step.kind is kind], action, _THREADS[kind])
         left = dict(running.outcome.failed)
-        kept = drill_report.amend(self.target.datastore_id, sorted(self._tags()), {
+        saved = drill_report.amend(self.target.datastore_id, sorted(self._tags()), {
             "at": time.time(), "removed": running.outcome.done, "left": left, "recovery_points": self.points,
         })
         text = (
@@ -145,7 +145,7 @@ class _Cleanup:
         reasons = [f"{item}: {why}" for item, why in left.items()]
         text += f", left: {first_few(reasons, separator='; ')}" if left else ", nothing left"
         more: dict[str, Any] = (
-            {"report": str(kept.json), "page": str(kept.html), "sha256": kept.digest} if kept else {}
+            {"report": str(saved.json), "page": str(saved.html), "sha256": saved.digest} if saved else {}
         )
         return running.end(after, "PARTIAL" if left else "DONE", f"{text}.", **more)
 
@@ -182,10 +182,10 @@ class _Cleanup:
         rbd_clones.drop_drill_snapshot(there, snapshot.image, snapshot.tag)
         half = LIMITS_S[StepKind.UNSNAP] / 2 - _MARGIN_S
         rbd_clones.wait_without(self.pool, snapshot.image, snapshot.tag, half)
-        said = replication_sync.sync(self.pool, there, snapshot.image, half)
+        outcome = replication_sync.sync(self.pool, there, snapshot.image, half)
         fact = image_facts.image_facts(self.pool, snapshot.image, self.target.settings)
         self.points[snapshot.image] = fact.recovery_point if fact else None
-        return f"removed at both sites; replication goes on ({said})"
+        return f"removed at both sites; replication goes on ({outcome})"
 
 
 def terminate(frontend: FrontEnd, vm_id: int, limit_s: float) -> str:

@@ -19,7 +19,7 @@ class Evidence:
     during: dict[str, float | None] = field(default_factory=dict)
     after: dict[str, float | None] = field(default_factory=dict)
     vm_ids: dict[str, int] = field(default_factory=dict)
-    places: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    nics: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     running_s: dict[str, float] = field(default_factory=dict)  # since the drill began
     passed_s: dict[str, float] = field(default_factory=dict)
     checks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)

@@ -3,7 +3,7 @@ remove. Pure.
 
 A drill writes nothing of the primary's data and changes no role (docs/design.md, "A drill changes nothing in
 production"): its only mark at the primary is one user snapshot on each disk, and everything it makes here
-carries its tag (names.drill). Cleanup goes by what is found with that tag, not by a journal, so that it works
+carries its tag (names.drill_tag). Cleanup goes by what is found with that tag, not by a journal, so that it works
 after any crash.
 """
 from __future__ import annotations
@@ -45,8 +45,8 @@ class DrillFacts:
     peer_detail: str
     can_connect: bool
     network: str = ""
-    ground: Placement = field(default_factory=Placement)
-    standing: tuple[str, ...] = ()
+    placement: Placement = field(default_factory=Placement)
+    remaining: tuple[str, ...] = ()
 
 
 def plan_drill(facts: DrillFacts, request: FailoverRequest) -> RunPlan:
@@ -57,7 +57,7 @@ def plan_drill(facts: DrillFacts, request: FailoverRequest) -> RunPlan:
     if refusal:
         return RunPlan(refusal, vms=tuple(vms))
     left_out = start_order.not_found(request, vms)
-    left_out.update({item.origin: why for item in vms if (why := _obstacle(item, facts.images))})
+    left_out.update({item.origin: why for item in vms if (why := _blocker(item, facts.images))})
     good = start_order.by_priority(item for item in vms if item.origin not in left_out)
     if not good:
         reasons = "; ".join(left_out.values()) or "there is no VM of the peer on it"
@@ -70,7 +70,7 @@ def plan_drill(facts: DrillFacts, request: FailoverRequest) -> RunPlan:
         tuple(_steps(good, starting)),
         tuple(vms),
         left_out,
-        placement.without_capacity(starting, facts.ground),
+        placement.without_capacity(starting, facts.placement),
     )
 
 
@@ -85,17 +85,17 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
             f"No copy of the peer's is here: a drill runs at the secondary site of {facts.datastore}. See "
             "onedr status."
         )
-    if facts.standing:
+    if facts.remaining:
         return (
-            f"An earlier drill has not been cleaned up ({first_few(facts.standing)}). First run: onedr drill "
-            f"cleanup {facts.datastore}."
+            f"An earlier drill has not been cleaned up ({first_few(facts.remaining)}). First run: onedr "
+            f"drill cleanup {facts.datastore}."
         )
     if not facts.network:
         return (
             "A drill's VMs need a network of their own: set DR_DRILL_NETWORK of the datastore to a virtual "
             "network here."
         )
-    if facts.network not in facts.ground.networks:
+    if facts.network not in facts.placement.networks:
         return (
             f"DR_DRILL_NETWORK={facts.network}: there is no virtual network of this name here. Create it, or "
             "name another."
@@ -123,9 +123,9 @@ def _meets_production(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
     """Is the drill network one that a failover would use, or could it hand out an address or MAC of
     production?
     """
-    network = facts.ground.networks[facts.network]
+    network = facts.placement.networks[facts.network]
     for item in vms:
-        if facts.network in placement.networks_wanted([item], facts.ground.network_map):
+        if facts.network in placement.networks_wanted([item], facts.placement.network_map):
             return f"after a failover VM {item.record.name} would live there"
         for nic in nics(item.record):
             address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
@@ -142,9 +142,9 @@ def nics(record: VmRecord) -> Iterable[template.Pairs]:
         yield from template.vectors(record.template, kind)
 
 
-def _obstacle(item: VmItem, images: Iterable[ImageFacts]) -> str:
-    if item.obstacles:
-        return "; ".join(item.obstacles)
+def _blocker(item: VmItem, images: Iterable[ImageFacts]) -> str:
+    if item.blockers:
+        return "; ".join(item.blockers)
     if not item.images:
         return f"VM {item.record.name} has no protected disk here"
     by_name = {image.name: image for image in images}
@@ -191,7 +191,7 @@ def vm_name(name: str) -> str:
     return f"drill-{name}"[:128]
 
 
-def record_of(record: VmRecord, network: str) -> VmRecord:
+def drill_record(record: VmRecord, network: str) -> VmRecord:
     """A VM's record as its drill's VM shall be: its name marked, each NIC in the drill network, nothing that
     acts alone.
     """
@@ -255,7 +255,7 @@ class SnapshotFound:
 
 
 @dataclass(frozen=True)
-class Found:
+class DrillRemnants:
     """All that looks like a drill's of this datastore. `here` is this cluster's id."""
 
     here: str
@@ -267,7 +267,7 @@ class Found:
     peer_detail: str = ""  # why the peer was not looked at; empty: it was
 
 
-def standing(found: Found) -> tuple[str, ...]:
+def remaining(found: DrillRemnants) -> tuple[str, ...]:
     """What of it another drill would stumble over: all that is this site's own."""
     own = [f"VM {vm.name} ({vm.vm_id})" for vm in found.vms if _own_vm(found, vm)]
     own += [f"image {image.name} ({image.image_id})" for image in found.images if _own(found, image.tag)]
@@ -275,7 +275,7 @@ def standing(found: Found) -> tuple[str, ...]:
     return (*own, *(snapshot.target for snapshot in found.snapshots if _own(found, snapshot.tag)))
 
 
-def _own(found: Found, name: str) -> bool:
+def _own(found: DrillRemnants, name: str) -> bool:
     parsed = names.parse_drill(name)
     return parsed is not None and (parsed.cluster, parsed.datastore_id) == (
         found.here[:8],
@@ -283,7 +283,7 @@ def _own(found: Found, name: str) -> bool:
     )
 
 
-def _own_vm(found: Found, vm: VmFound) -> bool:
+def _own_vm(found: DrillRemnants, vm: VmFound) -> bool:
     """The attribute alone may have been typed or copied by a user: a drill's VM also lives on that drill's
     clones.
     """
@@ -291,12 +291,12 @@ def _own_vm(found: Found, vm: VmFound) -> bool:
     return _own(found, vm.tag) and vm.tag in tags
 
 
-def _own_image(found: Found, image: ImageFound) -> bool:
+def _own_image(found: DrillRemnants, image: ImageFound) -> bool:
     parsed = names.parse_drill(image.rbd)
     return _own(found, image.tag) and parsed is not None and parsed.tag == image.tag
 
 
-def _peers(found: Found, snapshot: SnapshotFound) -> bool:
+def _peers(found: DrillRemnants, snapshot: SnapshotFound) -> bool:
     """At the primary, was it made for a drill of the other site?
 
     It lives on clones there, which do not need it any more.
@@ -305,7 +305,7 @@ def _peers(found: Found, snapshot: SnapshotFound) -> bool:
     return snapshot.primary == "here" and parsed is not None and parsed.cluster != found.here[:8]
 
 
-def plan_cleanup(found: Found) -> RunPlan:
+def plan_cleanup(found: DrillRemnants) -> RunPlan:
     """Ordered removal of all that carries the mark of this site's drills, and of snapshots that a dead
     peer's drill left here.
     """

@@ -77,7 +77,7 @@ def make_clone(pool: Pool, name: str, tag: str) -> str:
     """
     target = names.drill_clone(tag, name)
     pool.cluster.conf_set("rbd_default_clone_format", "2")
-    with images.making(pool, target, tag):
+    with images.creating(pool, target, tag):
         pool.rbd.clone(pool.io, name, tag, pool.io, target, data_pool=pool.access.data_pool or None)
     with pool.image(target, read_only=True) as image:
         if mirroring.mirror_mode(image) is not None:
@@ -105,7 +105,7 @@ def clones(pool: Pool) -> list[Clone]:
             with suppress(rbd.ImageNotFound):
                 note = {"fsid": pool.fsid(), "what": parsed.tag}
                 found.append(
-                    Clone(name, note in (images.maker(pool, name), pending_images.pending_note(pool, name)))
+                    Clone(name, note in (images.creator(pool, name), pending_images.pending_note(pool, name)))
                 )
     for entry in pool.rbd.trash_list(pool.io):
         parsed = names.parse_drill(str(entry["name"]))

@@ -117,7 +117,7 @@ def _vm(drill: DrillRun, item: VmItem) -> dict[str, Any]:
         "site": item.envelope.site,
         "state_there": item.record.state,
         "drill_vm": evidence.vm_ids.get(origin),
-        "nics": evidence.places.get(origin, []),
+        "nics": evidence.nics.get(origin, []),
         "result": "failed" if why else "passed" if origin in evidence.passed_s else "not started",
         "why": why,
         # Before the drill asked for anything: what a disaster at that moment would have cost.
@@ -189,14 +189,14 @@ def save_report(datastore_id: int, tag: str, report: Mapping[str, Any]) -> Saved
     text = json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"
     digest = hashlib.sha256(text).hexdigest()
     where = report_folder() / f"{datastore_id}-{tag}"
-    kept = SavedReport(where.with_suffix(".json"), where.with_suffix(".html"), digest)
+    saved = SavedReport(where.with_suffix(".json"), where.with_suffix(".html"), digest)
     report_folder().mkdir(parents=True, exist_ok=True, mode=0o750)
-    write_atomically(kept.json, text, _MODE)
-    write_atomically(kept.html, report_html.page(report, digest, kept.json.name), _MODE)
+    write_atomically(saved.json, text, _MODE)
+    write_atomically(saved.html, report_html.page(report, digest, saved.json.name), _MODE)
     write_atomically(
-        where.with_suffix(".json.sha256"), f"{digest}  {kept.json.name}\n".encode(), _MODE
+        where.with_suffix(".json.sha256"), f"{digest}  {saved.json.name}\n".encode(), _MODE
     )
-    return kept
+    return saved
 
 
 def amend(datastore_id: int, tags: Sequence[str], cleanup: Mapping[str, Any]) -> SavedReport | None:

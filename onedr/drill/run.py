@@ -14,8 +14,8 @@ import rbd
 
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
-from onedr.drill import leftovers, rbd_clones
 from onedr.drill import plan as drill_plan
+from onedr.drill import rbd_clones, remnants
 from onedr.drill import report as drill_report
 from onedr.drill import vms as drill_vms
 from onedr.drill.checks import Checks, DrillGuest, run_checks
@@ -69,29 +69,29 @@ def drill(
 @dataclass(frozen=True)
 class _Seen:
     facts: drill_plan.DrillFacts
-    sight: peer_ceph.PeerStatus
+    peer_status: peer_ceph.PeerStatus
     site: target_site.Site
 
 
 def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
     images = image_facts.of_datastore(pool, target, datastores.shares_pool(target, frontend))
-    sight = peer_ceph.probe_peer(pool, target.settings, images)
+    peer_status = peer_ceph.probe_peer(pool, target.settings, images)
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
     hosts = target_site.placement_here(site, ()).hosts
-    found = leftovers.find_leftovers(pool, target, images, frontend, None, "")
+    found = remnants.find_remnants(pool, target, images, frontend, None, "")
     facts = drill_plan.DrillFacts(
         datastore=target.name,
         here=pool.fsid(),
         protected=target.settings.protect,
         images=tuple(images),
-        peer=sight.peer,
-        peer_detail=sight.detail,
-        can_connect=sight.can_connect,
+        peer=peer_status.peer,
+        peer_detail=peer_status.detail,
+        can_connect=peer_status.can_connect,
         network=target.settings.drill_network,
-        ground=Placement(site.networks, dict(target.settings.network_map), {}, hosts),
-        standing=drill_plan.standing(found),
+        placement=Placement(site.networks, dict(target.settings.network_map), {}, hosts),
+        remaining=drill_plan.remaining(found),
     )
-    return _Seen(facts, sight, site)
+    return _Seen(facts, peer_status, site)
 
 
 def describe_drill(
@@ -170,7 +170,7 @@ class Drill:
         self.items = {item.origin: item for item in self.plan.vms}
         self.images = {image.name: image for image in facts.images}
         self.outcome.failed.update(self.plan.left_out)
-        self.evidence.tag = names.drill(
+        self.evidence.tag = names.drill_tag(
             facts.here, self.target.datastore_id, int(self.running.run.id.partition("-")[0])
         )
         disks = [step.target for step in self.plan.steps if step.kind is StepKind.SNAPSHOT]
@@ -215,7 +215,7 @@ class Drill:
         with self._opening:
             if self._peer_pool is None:
                 self._peer_pool = self.stack.enter_context(
-                    peer_ceph.open_peer(self.seen.sight, self.target.access.pool, peer_ceph.PATIENT_S)
+                    peer_ceph.open_peer(self.seen.peer_status, self.target.access.pool, peer_ceph.PATIENT_S)
                 )
             return self._peer_pool
 
@@ -244,15 +244,15 @@ class Drill:
             self.seen.site, self.evidence.tag, self.items[origin], self.registered, network
         )
         self.evidence.vm_ids[origin] = vm_id
-        self.evidence.places[origin] = drill_vms.nic_places(self.seen.site, vm_id)
+        self.evidence.nics[origin] = drill_vms.vm_nics(self.seen.site, vm_id)
         return f"VM {vm_id}"
 
     def _start(self, origin: str) -> str:
-        said = recreate_vms.start_vm(
+        outcome = recreate_vms.start_vm(
             self.seen.site, self.evidence.vm_ids[origin], LIMITS_S[StepKind.START] - _MARGIN_S
         )
         self.evidence.running_s[origin] = time.time() - self.running.began
-        return said
+        return outcome
 
     def _check(self, origin: str) -> str:
         item, vm_id = self.items[origin], self.evidence.vm_ids[origin]
@@ -261,16 +261,16 @@ class Drill:
         ]
         address = drill_vms.vm_address(self.seen.site, vm_id)
         guest = DrillGuest(vm_id, item.record.name, address, writable)
-        said = run_checks(
+        outcome = run_checks(
             self.pool, self.frontend, guest, self.checks, self.evidence.checks.setdefault(origin, []).append
         )
         self.evidence.passed_s[origin] = time.time() - self.running.began
-        return said
+        return outcome
 
     def _prove(self, name: str) -> str:
-        said = replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.PROVE] - _MARGIN_S)
+        outcome = replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.PROVE] - _MARGIN_S)
         self.evidence.after[name] = self._point(name)
-        return f"a mark written at the peer {said}"
+        return f"a mark written at the peer {outcome}"
 
     def _point(self, name: str) -> float | None:
         with suppress(rbd.Error):
@@ -291,7 +291,7 @@ class Drill:
         reasons = drill_plan.drill_verdict(failed, self._unproven(), len(wanted), rto_s, objective)
         result = "FAILED" if reasons else "PASSED"
         report = drill_report.build_report(self._described(), result, reasons, rto_s)
-        kept = drill_report.save_report(self.target.datastore_id, evidence.tag, report)
+        saved = drill_report.save_report(self.target.datastore_id, evidence.tag, report)
         self.frontend.update_datastore(
             self.target.datastore_id, (("DR_LAST_DRILL", f"{utc_text(time.time())} {result}"),)
         )
@@ -299,7 +299,7 @@ class Drill:
         text += f" in {rto_s:.0f} s" if rto_s is not None else ""
         text += f" (DR_RTO {objective} s)" if objective else ""
         text += f"; {first_few(reasons, separator='; ')}" if reasons else ""
-        text += f". Its VMs stand until onedr drill cleanup {self.target.name}; report: {kept.html}."
+        text += f". Its VMs stand until onedr drill cleanup {self.target.name}; report: {saved.html}."
         if reasons:
             self.outcome.failed.setdefault("the drill", "; ".join(reasons))
         return self.running.end(
@@ -311,9 +311,9 @@ class Drill:
             vms=dict(evidence.vm_ids),
             drill=result,
             rto_s=rto_s,
-            report=str(kept.json),
-            page=str(kept.html),
-            sha256=kept.digest,
+            report=str(saved.json),
+            page=str(saved.html),
+            sha256=saved.digest,
         )
 
     def _described(self) -> drill_report.DrillRun:

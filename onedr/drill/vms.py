@@ -50,7 +50,7 @@ def create_drill_vm(site: Site, tag: str, item: VmItem, images: dict[str, int], 
     Reads back its mark and its place: raises OneDRError when a NIC is elsewhere, or has an address of
     production's.
     """
-    record = drill_plan.record_of(recreate_vms.with_secrets(site, item), network.name)
+    record = drill_plan.drill_record(recreate_vms.with_secrets(site, item), network.name)
     image_ids = {
         disk.disk_id: images[name] for disk in record.disks
         if disk.protected and (name := str(disk.rbd).rpartition("/")[2]) in images
@@ -93,7 +93,7 @@ def vm_address(site: Site, vm_id: int) -> str:
     return next(filter(None, found), "")
 
 
-def nic_places(site: Site, vm_id: int) -> list[dict[str, str]]:
+def vm_nics(site: Site, vm_id: int) -> list[dict[str, str]]:
     """Network, address and MAC of each NIC of a VM here."""
     return [
         {key.lower(): template.get(nic, key) for key in ("NETWORK", "IP", "MAC")}

@@ -144,7 +144,7 @@ def _status(data: ActionData, _: Request) -> None:
 def _reconcile(data: ActionData, _: Request) -> None:
     frontend, target = FrontEnd(), _datastore(data)
     report = reconcile.reconcile(target, frontend)
-    frontend.update_datastore(target.datastore_id, tuple(status.look(target, frontend).items()))
+    frontend.update_datastore(target.datastore_id, tuple(status.state_attributes(target, frontend).items()))
     emit({"event": "reconcile", **report.as_dict()})
     if report.failed:
         raise PartialError(f"{len(report.failed)} item(s) could not be repaired; see onedr status.")

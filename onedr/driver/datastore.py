@@ -71,7 +71,7 @@ def clone(arguments: list[str]) -> str:
             raise InputError(f"Cannot clone {source}: it lies in another pool than {pool.access.pool}.")
         if not pool.exists(source.name):
             raise InputError(f"Cannot clone {source}: there is no such RBD image.")
-        _make(pool, data, name, lambda: images.copy(pool, source.name, name))
+        _make(pool, data, name, lambda: images.copy_image(pool, source.name, name))
         return f"{pool.access.pool}/{name} raw"
 
 
@@ -109,7 +109,7 @@ def _new_image(data: ActionData, arguments: list[str]) -> Iterator[tuple[Pool, s
 
 def _make(pool: Pool, data: ActionData, name: str, action: Callable[[], None]) -> None:
     image = data.wanted_image()
-    with images.making(pool, name, f"image {parsing.integer(image, 'ID')}"):
+    with images.creating(pool, name, f"image {parsing.integer(image, 'ID')}"):
         action()
     own = image.find("TEMPLATE")
     if not wants_protection(data.settings, () if own is None else template.from_element(own)):
@@ -155,7 +155,7 @@ def formatted_file(kind: str, size: int, folder: Path) -> Iterator[Path]:
     known = file_systems()
     if kind not in (*known, "swap"):
         raise InputError(f"Unsupported file system type: {kind}. Supported types are: {','.join(known)}")
-    with temp_dirs.folder(folder) as made:
+    with temp_dirs.temp_folder(folder) as made:
         path = made / "disk"
         with path.open("wb") as file:
             file.truncate(size)

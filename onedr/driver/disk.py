@@ -21,7 +21,7 @@ from onedr.model.types import MIB, CephAccess, ImageName
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import keeper_lock
-from onedr.replication.mirror_image import begin
+from onedr.replication.mirror_image import begin_mirroring
 
 _DISK_PLACE = re.compile(r".*/datastores/(\d+)/\d+/disk\.\d+")
 
@@ -107,7 +107,7 @@ def data_pool_at(frontend: FrontEnd, target: str) -> str:
     return read_datastore(frontend, int(match[1])).data_pool if match else ""
 
 
-def protect(pool: Pool, name: str, datastore: DriverDatastore, disk: Disk) -> None:
+def protect_disk(pool: Pool, name: str, datastore: DriverDatastore, disk: Disk) -> None:
     try:
         settings = model_settings.read_settings(datastore.attributes, datastore.name)
     except InputError as error:  # a slip in a DR_ attribute stops no VM
@@ -115,7 +115,7 @@ def protect(pool: Pool, name: str, datastore: DriverDatastore, disk: Disk) -> No
         return
     if not wants_protection(settings, disk.attributes, disk.user_template):
         return
-    waiting = begin(pool, name, settings)
+    waiting = begin_mirroring(pool, name, settings)
     # that its base's snapshot travels first is the normal course; the keeper goes on
     if waiting and not waiting.base:
         print(f"WARN: {name} is not protected yet: {waiting.reason}", file=sys.stderr)

@@ -40,7 +40,7 @@ def main(datastore_id: int) -> None:
     """
     again = True
     while again:
-        with keeper_lock.only_one(datastore_id) as first:
+        with keeper_lock.keeper_slot(datastore_id) as first:
             if not first:
                 return
             keeper_lock.has_news(datastore_id)  # what was told until now is what this turn looks at

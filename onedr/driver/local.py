@@ -52,7 +52,7 @@ def ln(arguments: list[str]) -> str:
     with connection.connect(disk.connect(source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
         base_snapshot.drop_base_snapshot(pool, source.name)
-        disks.protect(pool, source.name, datastore, disk)
+        disks.protect_disk(pool, source.name, datastore, disk)
         _copy_out(pool, source.name, target, 0)
     return ""
 
@@ -82,7 +82,7 @@ def mvds(arguments: list[str]) -> str:
         with host_disk.read_file(file) as content:
             _must_fit(pool, name.name, content.size, disks.grown_bytes(disk.attributes), file)
             image_data.rewrite(pool, name.name, content.size, content.blocks)
-        disks.protect(pool, name.name, datastore, disk)
+        disks.protect_disk(pool, name.name, datastore, disk)
     host_disk.remove_file(file)
     return ""
 
@@ -119,12 +119,12 @@ def cpds(arguments: list[str]) -> str:
     with connection.connect(disk.connect(target.pool, datastore.data_pool)) as pool:
         what = f"saved disk {disk.disk_id} of VM {disk.vm_id}"
         with (
-            images.making(pool, target.name, what),
-            _still(vm, file.host),
+            images.creating(pool, target.name, what),
+            _quiesced(vm, file.host),
             host_disk.read_file(file) as content,
         ):
             images.import_blocks(pool, target.name, content.size, content.blocks)
-        disks.protect(pool, target.name, datastore, disk)
+        disks.protect_disk(pool, target.name, datastore, disk)
     return ""
 
 
@@ -179,7 +179,7 @@ def _live_only_on_kvm(vm: etree._Element, action: str) -> None:
 
 
 @contextmanager
-def _still(vm: etree._Element, host: str) -> Iterator[None]:
+def _quiesced(vm: etree._Element, host: str) -> Iterator[None]:
     """File systems of a running VM are frozen by its agent, else the VM is suspended; it goes on in any
     case.
     """
@@ -189,7 +189,7 @@ def _still(vm: etree._Element, host: str) -> Iterator[None]:
     domain, settings = vm.findtext("DEPLOY_ID") or "", hypervisor_defaults()
     limit_s = parsing.count(settings.get("VIRSH_TIMEOUT") or "60", "VIRSH_TIMEOUT")
     virsh = ["timeout", str(limit_s), "virsh", "-c", settings.get("LIBVIRT_URI") or "qemu:///system"]
-    undo = _hold(host, virsh, domain, limit_s)
+    undo = _quiesce(host, virsh, domain, limit_s)
     try:
         yield
     finally:
@@ -202,7 +202,7 @@ def _still(vm: etree._Element, host: str) -> Iterator[None]:
             ) from error
 
 
-def _hold(host: str, virsh: list[str], domain: str, limit_s: int) -> str:
+def _quiesce(host: str, virsh: list[str], domain: str, limit_s: int) -> str:
     """Freeze or suspend; returns what undoes it."""
     reasons = []
     for command, undo in (("domfsfreeze", "domfsthaw"), ("suspend", "resume")):

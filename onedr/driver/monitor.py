@@ -24,7 +24,7 @@ def monitor(arguments: list[str]) -> str:
         if data.root.findtext("MONITOR_VM_DISKS") == "1":
             from onedr.driver import vm_sizes
 
-            vm_sizes.report(pool)
+            vm_sizes.report_sizes(pool)
     try:
         protected = data.settings.protect
     except InputError as error:  # a slip in a DR_ attribute must not make the datastore look full

@@ -47,10 +47,10 @@ def restore(arguments: list[str]) -> str:
     vm = frontend.vm(wanted.vm_id)
     with ExitStack() as stack:
         home = _home(frontend, vm)
-        here = _Here(wanted, vm, home, stack)
+        here = _LocalBackup(wanted, vm, home, stack)
         bridge_dispatch.unless_here(home, here.services())
         guest = bridge.bridge_session()
-        backup: _Backup = here if guest is None else _There(guest)
+        backup: _Backup = here if guest is None else _BridgeBackup(guest)
         found = [disks.find_disk(frontend, wanted.vm_id, disk_id) for disk_id in backup.disks()]
         for disk in found:
             _check(disk)
@@ -115,7 +115,7 @@ class _Backup(Protocol):
 
 
 @dataclass
-class _Here:
+class _LocalBackup:
     """On the front-end: listed, fetched and unpacked into the staging folder, until `stack` ends."""
 
     request: _Request
@@ -140,7 +140,7 @@ class _Here:
     def stage(self) -> list[tuple[int, int]]:
         """(disk id, bytes) of each, all fetched before anything is changed; then the VM's TPM, as in stock.
         """
-        folder = self.stack.enter_context(temp_dirs.folder(staging.staging_folder(self.home)))
+        folder = self.stack.enter_context(temp_dirs.temp_folder(staging.staging_folder(self.home)))
         for disk, url in self._urls.items():
             own = folder / disk
             own.mkdir()
@@ -169,7 +169,7 @@ class _Here:
 
 
 @dataclass(frozen=True)
-class _There:
+class _BridgeBackup:
     """On a bridge host: asked of the front-end."""
 
     front_end: bridge.BridgeSession
@@ -201,14 +201,14 @@ def _listed(
     program = front_end_paths().remotes / "datastore" / driver.lower() / "ls"
     data = etree.Element("DS_DRIVER_ACTION_DATA")
     data.extend([store, vm, image])
-    said = process.run_program(
+    output = process.run_program(
         [str(program), "-i", increment], _LIST_LIMIT_S, feed=etree.tostring(data, encoding="unicode")
     )
     try:
-        return {str(disk): str(url) for disk, url in json.loads(said).items()}
+        return {str(disk): str(url) for disk, url in json.loads(output).items()}
     except (ValueError, AttributeError) as error:
         raise InputError(
-            f"Backup datastore {store.findtext('NAME')} lists its backup unreadably: {said[:200]!r}"
+            f"Backup datastore {store.findtext('NAME')} lists its backup unreadably: {output[:200]!r}"
         ) from error
 
 
@@ -279,7 +279,7 @@ def _put_back(frontend: FrontEnd, disk: Disk, size: int, blocks: Iterator[tuple[
             for snapshot in filter(str.isdecimal, known):
                 disk_snapshots.delete_snapshot(pool, name.name, snapshot)
         if template.get(disk.attributes, "SOURCE"):
-            disks.protect(
+            disks.protect_disk(
                 pool, name.name, disks.read_datastore(frontend, _datastore_id(disk.attributes)), disk
             )
 

@@ -93,7 +93,7 @@ def image_snap_revert(arguments: list[str]) -> str:
 def image_snap_flatten(arguments: list[str]) -> str:
     """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: take an image back to a snapshot and drop all its snapshots."""
     with _image(arguments) as target:
-        disk_snapshots.flatten(target.pool, target.name, target.snapshot)
+        disk_snapshots.flatten_to_snapshot(target.pool, target.name, target.snapshot)
     return ""
 
 
@@ -110,7 +110,7 @@ def _disk(arguments: list[str], frontend: FrontEnd) -> Iterator[_Target]:
         target = _Target(pool, name.name, wanted)
         yield target
         target.publish()
-        disks.protect(pool, name.name, datastore, disk)
+        disks.protect_disk(pool, name.name, datastore, disk)
 
 
 def _must_be_rbd(disk: Disk) -> None:

@@ -66,7 +66,7 @@ def services(data: ActionData, stack: ExitStack) -> dict[str, Service]:
     def vm_sizes(call: dict[str, Any]) -> tuple[Any, bytes]:
         from onedr.driver import vm_sizes
 
-        vm_sizes.tell(
+        vm_sizes.send(
             {
                 int(vm): {int(disk): int(size) for disk, size in own.items()}
                 for vm, own in call["sizes"].items()

@@ -43,7 +43,7 @@ def is_http(path: str) -> bool:
     return path.startswith(_HTTP)
 
 
-def is_fetched(path: str) -> bool:
+def needs_downloader(path: str) -> bool:
     """Is PATH for OpenNebula's downloader?
 
     Only plain characters: it builds shell words from an address.
@@ -79,7 +79,7 @@ def image_path(image: etree._Element) -> str:
     path = image.findtext("PATH") or ""
     if not path:
         raise InputError("The image has no PATH to copy from.")
-    if not (is_http(path) or is_fetched(path) or path.startswith("/")):
+    if not (is_http(path) or needs_downloader(path) or path.startswith("/")):
         raise InputError(
             f"PATH {path!r} is neither a local file nor an http(s) address, nor one that OpenNebula's "
             "downloader takes."
@@ -102,7 +102,7 @@ def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
     Removed afterwards.
     """
     path = image_path(image)
-    with temp_dirs.folder(staging_folder(attributes)) as folder:
+    with temp_dirs.temp_folder(staging_folder(attributes)) as folder:
         local = _local(path, folder, image, attributes)
         verify(local, image)
         yield unpack.raw(local, path, folder, _inflates(attributes))
@@ -111,7 +111,7 @@ def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
 def _local(path: str, folder: Path, image: etree._Element, attributes: Pairs) -> Path:
     if is_http(path):
         _download(path, folder / "download")
-    elif is_fetched(path):
+    elif needs_downloader(path):
         secrets = {}
         if path.startswith("s3://"):  # the downloader takes the market's key from the driver data
             secrets["DRV_ACTION"] = base64.b64encode(etree.tostring(image.getroottree())).decode()
@@ -129,7 +129,7 @@ def fetch(url: str, to: Path, limit_bw: str = "", secrets: Mapping[str, str] | N
     Raises InputError for an address that could become a shell word (the downloader builds commands from it),
     ProcessError.
     """
-    if not is_fetched(url):
+    if not needs_downloader(url):
         raise InputError(f"{url!r} is not an address OneDR hands to OpenNebula's downloader.")
     program = front_end_paths().remotes / "datastore" / "downloader.sh"
     if not program.is_file():
@@ -198,19 +198,19 @@ def _digest(path: Path, algorithm: str) -> str:
 def virtual_size(image: etree._Element, attributes: Pairs) -> int:
     """Bytes the image will have; for http(s) from the head of the file and Content-Length."""
     path = image_path(image)
-    if is_fetched(path):  # as in stock: such addresses come with a SIZE, from marketplaces and backups
+    if needs_downloader(path):  # as in stock: such addresses come with a SIZE, from marketplaces and backups
         raise InputError(
             f"The size of {path} is not known before it is fetched; import it from a marketplace or a backup."
         )
-    with temp_dirs.folder(staging_folder(attributes)) as folder:
+    with temp_dirs.temp_folder(staging_folder(attributes)) as folder:
         if not is_http(path):
             check_allowed(path, attributes)
             _must_be_readable(Path(path))
             return unpack.virtual_size(Path(path), path, folder, _inflates(attributes)) or 0
         length = _fetch_head(path, folder / "head")
-        told = unpack.virtual_size(folder / "head", path, folder, _inflates(attributes), whole=False)
-        if told is not None:
-            return told
+        size = unpack.virtual_size(folder / "head", path, folder, _inflates(attributes), whole=False)
+        if size is not None:
+            return size
         if unpack.is_compressed(folder / "head", _inflates(attributes)):
             raise InputError(
                 f"{path} is compressed and does not tell its size; decompress it, or give a qcow2 image."

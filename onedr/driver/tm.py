@@ -35,12 +35,12 @@ def clone(arguments: list[str]) -> str:
     with connection.connect(disk.connect(source.pool, disks.data_pool_at(frontend, arguments[1]))) as pool:
         disks.must_be_primary(pool, source.name)
         # as stock: a retry finds its own clone
-        if not (pool.exists(name) and images.is_mine(pool, name, what)):
-            with images.making(pool, name, what):
+        if not (pool.exists(name) and images.is_created_for(pool, name, what)):
+            with images.creating(pool, name, what):
                 base_snapshot.clone_from_base(pool, source.name, name)
                 if size := disks.grown_bytes(disk.attributes):
-                    images.grow(pool, name, size)
-        disks.protect(pool, name, datastore, disk)
+                    images.grow_image(pool, name, size)
+        disks.protect_disk(pool, name, datastore, disk)
     return ""
 
 
@@ -52,7 +52,7 @@ def ln(arguments: list[str]) -> str:
     with connection.connect(disk.connect(source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
         base_snapshot.drop_base_snapshot(pool, source.name)
-        disks.protect(pool, source.name, datastore, disk)
+        disks.protect_disk(pool, source.name, datastore, disk)
     return ""
 
 
@@ -87,7 +87,7 @@ def _remove_disk(pool: Pool, name: str, disk: Disk) -> None:
             images.move_to_trash(pool, name)
         else:
             images.remove_image(pool, name)
-    disk_snapshots.remove_leftovers(pool, name)
+    disk_snapshots.remove_stock_volumes(pool, name)
 
 
 def _drop_unused_snapshot(pool: Pool, name: str) -> None:
@@ -127,10 +127,10 @@ def cpds(arguments: list[str]) -> str:
         raise InputError(f"Cannot save {name} as {target}: it lies in another pool.")
     chosen = None if snapshot == "-1" else str(parsing.count(snapshot, "SNAP_ID"))
     with connection.connect(disk.connect(name.pool, datastore.data_pool)) as pool:
-        with images.making(pool, target.name, f"saved disk {disk_id} of VM {vm_id}"):
+        with images.creating(pool, target.name, f"saved disk {disk_id} of VM {vm_id}"):
             holder = chosen and disk_snapshots.find_snapshot(pool, name.name, chosen)
-            images.copy(pool, holder or name.name, target.name, chosen)
-        disks.protect(pool, target.name, datastore, disk)
+            images.copy_image(pool, holder or name.name, target.name, chosen)
+        disks.protect_disk(pool, target.name, datastore, disk)
     return ""
 
 
@@ -149,9 +149,9 @@ def mkimage(arguments: list[str]) -> str:
     kind = "swap" if format_ == "swap" else template.get(disk.attributes, "FS")
     with connection.connect(disk.connect(disk.access.pool, datastore.data_pool)) as pool:
         what = f"volatile disk {disk_id} of VM {vm_id}"
-        if pool.exists(name) and images.is_mine(pool, name, what):
+        if pool.exists(name) and images.is_created_for(pool, name, what):
             return ""
-        with images.making(pool, name, what):
+        with images.creating(pool, name, what):
             if kind:
                 # for the few that need it: 20 ms to load
                 from onedr.driver import datastore as datastore_actions
@@ -162,7 +162,7 @@ def mkimage(arguments: list[str]) -> str:
                     images.import_file(pool, name, path)
             else:
                 images.create_image(pool, name, size)
-        disks.protect(pool, name, datastore, disk)
+        disks.protect_disk(pool, name, datastore, disk)
     return ""
 
 
@@ -185,8 +185,8 @@ def resize(arguments: list[str]) -> str:
     name = disk.rbd_name
     with connection.connect(disk.connect(name.pool)) as pool:
         disks.must_be_primary(pool, name.name)
-        images.grow(pool, name.name, size)
-        disks.protect(pool, name.name, datastore, disk)
+        images.grow_image(pool, name.name, size)
+        disks.protect_disk(pool, name.name, datastore, disk)
     return ""
 
 

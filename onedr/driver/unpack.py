@@ -37,11 +37,11 @@ def raw(local: Path, source: str, folder: Path, inflate: bool = True) -> Path:
     if kind == "gzip" and _is_tar(local, kind):
         from onedr.ceph import export_diff  # needed for few images, and tarfile costs every driver 3 ms
 
-        export_diff.unpack(local, source, folder / "raw", _room(folder))
+        export_diff.unpack(local, source, folder / "raw", _free_bytes(folder))
         return folder / "raw"
     if kind and inflate:
         with (folder / "plain").open("wb") as file:
-            _inflate(local, kind, source, _room(folder), file)
+            _inflate(local, kind, source, _free_bytes(folder), file)
         local = folder / "plain"
     format_, _ = probe_format(local, source)
     if format_ in ("raw", "luks"):
@@ -64,14 +64,14 @@ def virtual_size(
 
         return export_diff.size(local, source) if whole else None
     if not (kind and inflate):
-        return _told_by_head(local, source, whole)
+        return _size_in_head(local, source, whole)
     head = folder / "plain-head"
     with _opened(local, kind) as stream:
         head.write_bytes(_begin(stream, HEAD))
-    told = _told_by_head(head, source, whole=False)
-    if told is None and whole:
-        return _inflate(local, kind, source, _room(folder), None)
-    return told
+    size = _size_in_head(head, source, whole=False)
+    if size is None and whole:
+        return _inflate(local, kind, source, _free_bytes(folder), None)
+    return size
 
 
 def is_compressed(path: Path, inflate: bool = True) -> bool:
@@ -80,7 +80,7 @@ def is_compressed(path: Path, inflate: bool = True) -> bool:
     return bool(kind) and (inflate or _is_tar(path, kind))
 
 
-def _told_by_head(path: Path, source: str, whole: bool) -> int | None:
+def _size_in_head(path: Path, source: str, whole: bool) -> int | None:
     format_, size = probe_format(path, source)
     return size if whole or format_ not in ("raw", "luks") else None
 
@@ -135,7 +135,7 @@ def _begin(stream: IO[bytes], count: int) -> bytes:
     return head
 
 
-def _inflate(path: Path, kind: str, source: str, room: int, to: IO[bytes] | None) -> int:
+def _inflate(path: Path, kind: str, source: str, limit: int, to: IO[bytes] | None) -> int:
     """Decompress to a sparse file, or only count.
 
     Raises InputError for a damaged stream and one larger than `room` bytes.
@@ -145,9 +145,9 @@ def _inflate(path: Path, kind: str, source: str, room: int, to: IO[bytes] | None
         with _opened(path, kind) as stream:
             while chunk := stream.read(CHUNK):
                 size += len(chunk)
-                if size > room:
+                if size > limit:
                     raise InputError(
-                        f"{source} grows beyond the {room} bytes free in the staging folder when "
+                        f"{source} grows beyond the {limit} bytes free in the staging folder when "
                         "decompressed; point STAGING_DIR to a larger place, or give a qcow2 image."
                     )
                 if to is not None:
@@ -159,6 +159,6 @@ def _inflate(path: Path, kind: str, source: str, room: int, to: IO[bytes] | None
     return size
 
 
-def _room(folder: Path) -> int:
+def _free_bytes(folder: Path) -> int:
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize

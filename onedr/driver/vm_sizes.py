@@ -27,7 +27,7 @@ _VMS_A_MESSAGE = 100  # well below the 64 KiB of a datagram
 Sizes = dict[int, dict[int, int]]  # VM id -> disk id -> MiB
 
 
-def report(pool: Pool) -> None:
+def report_sizes(pool: Pool) -> None:
     """Tell monitord, from a bridge host through the front-end.
 
     What goes wrong here harms nobody's monitoring: a warning.
@@ -38,7 +38,7 @@ def report(pool: Pool) -> None:
         if front_end is not None:
             front_end.call("vm_sizes", sizes=found)
         else:
-            tell(found)
+            send(found)
     except (OneDRError, rbd.Error, OSError) as error:
         print(f"WARN: {error}", file=sys.stderr)
 
@@ -54,7 +54,7 @@ def sizes(pool: Pool) -> Sizes:
         if disk is None:
             continue
         try:
-            own = images.maker(pool, name).get("fsid", here) == here
+            own = images.creator(pool, name).get("fsid", here) == here
             if own and mirroring.is_primary_image(pool, name):
                 found[disk.vm_id][disk.disk_id] = space.own_bytes(pool, name) // MIB
         except rbd.ImageNotFound:  # removed since it was listed
@@ -79,7 +79,7 @@ def _message(vms: Sizes) -> bytes:
     return b"MONITOR_VM SUCCESS -1 0 " + base64.b64encode(zlib.compress(" ".join(parts).encode())) + b"\n"
 
 
-def tell(found: Sizes) -> None:
+def send(found: Sizes) -> None:
     """Send it to monitord as monitord.conf says.
 
     Raises InputError when it takes encrypted messages only; nobody answers.

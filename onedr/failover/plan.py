@@ -43,7 +43,7 @@ def plan_failover(facts: FailoverFacts, request: FailoverRequest) -> RunPlan:
     if refusal:
         return RunPlan(refusal, vms=tuple(vms))
     fresh = by_priority(
-        item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *here.homes}
+        item for item in vms if not item.blockers and item.origin not in {*facts.recovered, *here.homes}
     )
     left_out = {**_not_to_come(facts, request, vms, here), **placement.blockers(fresh, facts.ground)}
     images = _images_to_take(facts, request, [item for item in vms if item.origin not in left_out])
@@ -52,7 +52,7 @@ def plan_failover(facts: FailoverFacts, request: FailoverRequest) -> RunPlan:
         reasons = [
             f"{image.name}: {bad_images[image.name]}" for image in item.images if image.name in bad_images
         ]
-        if reasons and not item.obstacles:
+        if reasons and not item.blockers:
             left_out[item.origin] = "; ".join(reasons)
     left_out.update(bad_images)
     good = [item for item in vms if item.origin not in left_out]
@@ -83,7 +83,7 @@ def _not_to_come(
     facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], here: _Here
 ) -> dict[str, str]:
     """By origin, or as asked for: VMs that the run leaves where they are, and why."""
-    left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
+    left_out = {item.origin: "; ".join(item.blockers) for item in vms if item.blockers}
     left_out.update(not_found(request, vms, here.back.values()))
     images = {image.name: image for image in facts.images}
     left_out.update(
@@ -255,7 +255,7 @@ def _storage_steps(facts: FailoverFacts, images: list[ImageFacts]) -> list[Step]
             ),
         )
     cut_short = [
-        image for image in facts.images if image.primary and image.term is not None and image not in images
+        image for image in facts.images if image.primary and image.epoch is not None and image not in images
     ]
     lacking = [
         image for image in (*images, *cut_short) if not image.primary or _lacks_term(image, facts.here)
@@ -273,7 +273,7 @@ def _lacks_term(image: ImageFacts, here: str) -> bool:
     """Was a run killed after its promotion, before it wrote the term that tells the peer's stale primary
     from it?
     """
-    return image.mode is not None and (image.term is None or image.term.fsid != here)
+    return image.mode is not None and (image.epoch is None or image.epoch.fsid != here)
 
 
 def _frontend_steps(

@@ -79,7 +79,7 @@ def with_secrets(site: Site, item: VmItem) -> VmRecord:
                 f"secrets cannot be opened: there is no record key at {front_end_paths().record_key}",
             )
         parts[part] = (
-            secrets.restore_secrets(clean, encryption.unseal(key, sealed)) if sealed and key else clean
+            secrets.restore_secrets(clean, encryption.decrypt(key, sealed)) if sealed and key else clean
         )
     return VmRecord(**{**item.record.__dict__, **parts})
 

@@ -296,7 +296,7 @@ class _Failover:
 
     def _leave_term(self, name: str) -> str:
         fact, here, site = self.images[name], self.facts.here, self.target.settings.site
-        term = Epoch(epoch.next_epoch(fact.term), here, site or here[:8], time.time(), fact.recovery_point)
+        term = Epoch(epoch.next_epoch(fact.epoch), here, site or here[:8], time.time(), fact.recovery_point)
         return failover_promote.leave_term(self.pool, name, term)
 
     def _register(self, name: str) -> str:

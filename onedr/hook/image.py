@@ -56,7 +56,7 @@ def on_image(frontend: FrontEnd, image_id: int) -> str:
             return f"image {image_id} is the peer's copy"
         changed = write_records.record_image(pool, datastore.settings, source.name, element, now)
         if state == "READY":
-            changed |= write_records.forget_vm(pool, source.name)
+            changed |= write_records.remove_vm_record(pool, source.name)
         reason = protect_image(pool, source.name, datastore.settings)
     keeper_lock.wake_keeper(datastore.datastore_id)
     return f"image {image_id}: record {'written' if changed else 'unchanged'}, {reason or 'mirrored'}"

@@ -141,8 +141,8 @@ def stream(argv: Sequence[str], limit_s: float, into: bool = False) -> Iterator[
                 pipe.close()
         if child.returncode:
             errors.seek(0)
-            said = errors.read().decode(errors="replace").strip()[-_ERROR_TAIL:]
-            raise ProcessError(f"{argv[0]} failed ({child.returncode}): {said}")
+            output = errors.read().decode(errors="replace").strip()[-_ERROR_TAIL:]
+            raise ProcessError(f"{argv[0]} failed ({child.returncode}): {output}")
 
 
 def on_host(host: str, argv: Sequence[str], limit_s: float) -> str:

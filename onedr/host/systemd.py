@@ -25,7 +25,7 @@ def mirror_unit(conf: str, entity: str) -> str:
     )
 
 
-def by_hand(conf: str, entity: str) -> str:
+def manual_hint(conf: str, entity: str) -> str:
     """What to do where this machine's systemd cannot."""
     if conf in _CONF:
         service = f"ceph-rbd-mirror@{entity.removeprefix('client.')}"

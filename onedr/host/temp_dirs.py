@@ -14,7 +14,7 @@ _PREFIX = "onedr-staging-"  # nobody else names a folder so: what carries it and
 
 
 @contextmanager
-def folder(below: Path) -> Iterator[Path]:
+def temp_folder(below: Path) -> Iterator[Path]:
     """An empty folder, gone afterwards.
 
     Its lock says that its maker lives: the kernel lets go of it however a process ends.

@@ -32,16 +32,16 @@ def main() -> int:
     # Drivers run as oneadmin whatever umask the administrator's shell has.
     os.umask(0o022)
     try:
-        place = steps.InstallTarget(
+        target = steps.InstallTarget(
             Paths.from_environment(os.environ), given.source.resolve(), given.python, given.force_version
         )
         if given.step == "preflight":
-            return steps.preflight(place)
+            return steps.preflight(target)
         if given.step == "install":
-            return steps.install(place, given.dry_run)
+            return steps.install(target, given.dry_run)
         if given.step == "hooks":
-            return steps.hooks_only(place, given.dry_run)
-        return steps.uninstall(place, given.dry_run, given.force)
+            return steps.hooks_only(target, given.dry_run)
+        return steps.uninstall(target, given.dry_run, given.force)
     except OneDRError as error:
         print(f"install.sh: {error}", file=sys.stderr)
         return error.exit_code
@@ -50,9 +50,9 @@ def main() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        place_of_error = error.filename or "a file"
+        where = error.filename or "a file"
         print(
-            f"install.sh: {place_of_error}: {error.strerror}. Run this as root, or as the user who owns the"
+            f"install.sh: {where}: {error.strerror}. Run this as root, or as the user who owns the"
             " front-end's folders; running it again completes what was begun.",
             file=sys.stderr,
         )

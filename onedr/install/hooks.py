@@ -52,21 +52,22 @@ class Hook:
     def text(self, without: tuple[str, ...] = ()) -> str:
         return "".join(f'{k} = "{v}"\n' for k, v in self.attributes.items() if k not in without)
 
-    def is_held_by(self, held: Held) -> bool:
+    def is_same_as(self, current: RegisteredHook) -> bool:
         return all(
-            held.attributes.get(key, "").casefold() == value.casefold()
+            current.attributes.get(key, "").casefold() == value.casefold()
             for key, value in self.attributes.items()
             if key not in ("NAME", "ON")
         )
 
-    def is_kind_of(self, held: Held) -> bool:
+    def is_kind_of(self, current: RegisteredHook) -> bool:
         return all(
-            held.attributes.get(key, "").casefold() == self.attributes.get(key, "").casefold() for key in KIND
+            current.attributes.get(key, "").casefold() == self.attributes.get(key, "").casefold()
+            for key in KIND
         )
 
 
 @dataclass(frozen=True)
-class Held:
+class RegisteredHook:
     """One hook as oned has it: its TEMPLATE, and TYPE with it."""
 
     id: int
@@ -83,7 +84,7 @@ class HookStep:
     verb: str
     name: str
     hook: Hook | None = None
-    held: Held | None = None
+    current: RegisteredHook | None = None
 
 
 def load_hooks(folder: Path, hooks_folder: Path, lenses: Path) -> list[Hook]:
@@ -126,12 +127,12 @@ def _asked_to(what: str) -> Iterator[None]:
 
 def compare(frontend: FrontEnd, hooks: list[Hook]) -> list[HookStep]:
     """What makes oned have exactly `hooks` of ours; none means that all of ours go."""
-    held = _held(frontend)
-    steps = [_for_hook(hook, held.pop(hook.name, None)) for hook in hooks]
-    return [*steps, *(HookStep("delete", name, held=other) for name, other in held.items())]
+    current = _current(frontend)
+    steps = [_for_hook(hook, current.pop(hook.name, None)) for hook in hooks]
+    return [*steps, *(HookStep("delete", name, current=other) for name, other in current.items())]
 
 
-def _held(frontend: FrontEnd) -> dict[str, Held]:
+def _current(frontend: FrontEnd) -> dict[str, RegisteredHook]:
     """Our hooks in oned: by name and by command, so that a hook somebody else named onedr-... is safe."""
     with _asked_to("list the hooks"):
         found = {str(element.findtext("NAME")): _read(element) for element in frontend.hooks()}
@@ -141,31 +142,31 @@ def _held(frontend: FrontEnd) -> dict[str, Held]:
     }
 
 
-def _read(element: etree._Element) -> Held:
+def _read(element: etree._Element) -> RegisteredHook:
     from onedr.opennebula.api import number
 
     template = {str(child.tag): child.text or "" for child in element.iterfind("TEMPLATE/*")}
-    return Held(number(element, "ID"), {**template, "TYPE": element.findtext("TYPE") or ""})
+    return RegisteredHook(number(element, "ID"), {**template, "TYPE": element.findtext("TYPE") or ""})
 
 
-def _for_hook(hook: Hook, held: Held | None) -> HookStep:
-    if held is None:
+def _for_hook(hook: Hook, current: RegisteredHook | None) -> HookStep:
+    if current is None:
         return HookStep("create", hook.name, hook)
-    if hook.is_held_by(held):
-        return HookStep("keep", hook.name, hook, held)
-    return HookStep("update" if hook.is_kind_of(held) else "replace", hook.name, hook, held)
+    if hook.is_same_as(current):
+        return HookStep("keep", hook.name, hook, current)
+    return HookStep("update" if hook.is_kind_of(current) else "replace", hook.name, hook, current)
 
 
-def carry_out(frontend: FrontEnd, steps: list[HookStep]) -> list[str]:
+def apply_hooks(frontend: FrontEnd, steps: list[HookStep]) -> list[str]:
     """Do it; returns the hooks whose API call this release of oned does not have."""
     unsupported = []
     for step in steps:
-        if step.hook and step.held and step.verb == "update":
+        if step.hook and step.current and step.verb == "update":
             with _asked_to(f"update the hook {step.name}"):
-                frontend.call("hook.update", step.held.id, step.hook.text(NOT_KEPT), APPEND)
-        if step.held and step.verb in ("delete", "replace"):
+                frontend.call("hook.update", step.current.id, step.hook.text(NOT_KEPT), APPEND)
+        if step.current and step.verb in ("delete", "replace"):
             with _asked_to(f"delete the hook {step.name}"):
-                frontend.call("hook.delete", step.held.id)
+                frontend.call("hook.delete", step.current.id)
         if step.hook and step.verb in ("create", "replace") and not _create(frontend, step.hook):
             unsupported.append(step.name)
     return unsupported

@@ -71,12 +71,12 @@ def to_remove(manifest: Manifest) -> list[FileChange]:
 
 
 def _for_item(item: TreeItem, recorded: str | None) -> FileChange | None:
-    held = _held(item.path)
-    if held == _digest(item):
+    current = _current(item.path)
+    if current == _digest(item):
         return None
-    if held and _is_configuration(item.path) and not _is_ours(held, recorded):
+    if current and _is_configuration(item.path) and not _is_ours(current, recorded):
         return FileChange("keep", item.path, item)
-    if held and recorded is None and item.path.parent.name == "bin":
+    if current and recorded is None and item.path.parent.name == "bin":
         raise RefusedError(
             f"{item.path} exists and is not ours. Move it away, or remove the package it belongs to, then "
             "run this again."
@@ -85,14 +85,16 @@ def _for_item(item: TreeItem, recorded: str | None) -> FileChange | None:
 
 
 def _for_removal(path: Path, recorded: str) -> FileChange | None:
-    held = _held(path)
-    if not held or (path.parent.name in _SHARED and not _is_ours(held, recorded)):
+    current = _current(path)
+    if not current or (path.parent.name in _SHARED and not _is_ours(current, recorded)):
         return None
-    return FileChange("keep" if _is_configuration(path) and not _is_ours(held, recorded) else "remove", path)
+    return FileChange(
+        "keep" if _is_configuration(path) and not _is_ours(current, recorded) else "remove", path
+    )
 
 
-def _is_ours(held: str, recorded: str | None) -> bool:
-    return recorded is not None and held in recorded.split("\n")
+def _is_ours(current: str, recorded: str | None) -> bool:
+    return recorded is not None and current in recorded.split("\n")
 
 
 def _is_configuration(path: Path) -> bool:
@@ -111,7 +113,7 @@ def _mode(item: TreeItem) -> int:
     return 0o755 if item.executable else 0o644
 
 
-def _held(path: Path) -> str:
+def _current(path: Path) -> str:
     """The digest of what is there now; empty when nothing is."""
     if path.is_symlink():
         return f"-> {os.readlink(path)}"
@@ -124,7 +126,7 @@ def _held(path: Path) -> str:
     return f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mode & 0o777:o}"
 
 
-def carry_out(
+def apply_changes(
     changes: Iterable[FileChange], items: Iterable[TreeItem], manifest: Manifest, where: Path, owner: Path
 ) -> None:
     """Record what is about to be laid down, do it, record what is left. `owner`: the remotes (see _give)."""
@@ -144,7 +146,7 @@ def carry_out(
         if change.item is None and change.verb == "remove":
             change.path.unlink()
         elif change.item is not None and change.verb != "keep":
-            _lay(change.item, owner)
+            _write_item(change.item, owner)
     for path in manifest.files:
         beside(Path(path), UNFINISHED).unlink(missing_ok=True)  # left by an interrupted run
     manifest.files = wanted
@@ -172,7 +174,7 @@ def _make(folders: Iterable[Path], owner: Path) -> None:
     for folder in folders:
         if not folder.exists():
             folder.mkdir(mode=0o755)
-            _give(folder, owner)
+            _set_owner(folder, owner)
 
 
 def _without_empty(folders: Iterable[str]) -> list[str]:
@@ -188,10 +190,10 @@ def _without_empty(folders: Iterable[str]) -> list[str]:
 
 def _save(manifest: Manifest, where: Path, owner: Path) -> None:
     text = json.dumps({"files": manifest.files, "folders": sorted(manifest.folders)}, indent=1) + "\n"
-    _lay(TreeItem(where, text.encode()), owner)
+    _write_item(TreeItem(where, text.encode()), owner)
 
 
-def _lay(item: TreeItem, owner: Path) -> None:
+def _write_item(item: TreeItem, owner: Path) -> None:
     """Write beside, then rename: a process that runs the old file keeps it."""
     if not item.target:
         write_atomically(item.path, item.content, _mode(item), _owner(item.path, owner), UNFINISHED)
@@ -199,11 +201,11 @@ def _lay(item: TreeItem, owner: Path) -> None:
     link = beside(item.path, UNFINISHED)
     link.unlink(missing_ok=True)
     link.symlink_to(item.target)
-    _give(link, owner)
+    _set_owner(link, owner)
     link.replace(item.path)
 
 
-def _give(path: Path, owner: Path) -> None:
+def _set_owner(path: Path, owner: Path) -> None:
     if os.geteuid() == 0:
         os.chown(path, *_owner(path, owner), follow_symlinks=False)
 

@@ -170,10 +170,10 @@ def _section(text: bytes, nodes: tuple[Node, ...], name: str) -> list[Splice]:
     if ours is None:
         place = _line_end(text, same_kind[-1].end if same_kind else len(text))
         return [Splice(place, place, b"\n\n" + _rendered(name, wanted))]
-    held = {c.name.upper(): c.value for c in ours.children}
-    if all(held.get(k) == v for k, v in wanted.items()):
+    current = {c.name.upper(): c.value for c in ours.children}
+    if all(current.get(k) == v for k, v in wanted.items()):
         return []
-    extra = {k: v for k, v in held.items() if k not in wanted}
+    extra = {k: v for k, v in current.items() if k not in wanted}
     return [Splice(ours.start, ours.end, _rendered(name, {**wanted, **extra}))]
 
 
@@ -185,10 +185,10 @@ def _rendered(name: str, attributes: Mapping[str, str]) -> bytes:
 
 def _inherit(text: bytes, nodes: tuple[Node, ...]) -> list[Splice]:
     existing = [n for n in nodes if n.name.upper() == INHERIT]
-    held = {n.value for n in existing}
+    current = {n.value for n in existing}
     place = _line_end(text, existing[-1].end if existing else len(text))
     return [
-        Splice(place, place, f'\n{INHERIT}  = "{name}"'.encode()) for name in INHERITED if name not in held
+        Splice(place, place, f'\n{INHERIT}  = "{name}"'.encode()) for name in INHERITED if name not in current
     ]
 
 

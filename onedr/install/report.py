@@ -24,7 +24,7 @@ def show(changes: list[FileChange], edits: list[Edit]) -> None:
         print("Nothing to change.")
 
 
-def laid(paths: Paths, layout: Layout, changes: list[FileChange], edits: list[Edit]) -> None:
+def installed(paths: Paths, layout: Layout, changes: list[FileChange], edits: list[Edit]) -> None:
     """What an installation did to the disk."""
     links = [i for i in layout.items if i.target]
     print(

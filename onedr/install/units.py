@@ -12,7 +12,7 @@ from onedr.install.tree import TIMER, UNITS
 _LIMIT_S = 60
 
 
-def laid(changes: Iterable[FileChange]) -> list[str]:
+def after_install(changes: Iterable[FileChange]) -> list[str]:
     """After units came or changed: systemd reads them, the timer begins.
 
     Returns what is left to be done by hand.
@@ -45,7 +45,7 @@ def _systemctl(*words: str) -> list[str]:
     try:
         subprocess.run(argv, check=True, capture_output=True, timeout=_LIMIT_S)
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", b"") or b""
-        reason = " ".join(said.decode(errors="replace").split()) or str(error)
+        message = getattr(error, "stderr", b"") or b""
+        reason = " ".join(message.decode(errors="replace").split()) or str(error)
         return [f"systemd did not do it ({reason}). To do: {' '.join(argv)}."]
     return []

@@ -47,8 +47,8 @@ def unknown(configuration: etree._Element) -> list[str]:
             if DRIVER not in found[1].split(",") if found else not optional:
                 missing.append(f"{section} {option.split('|')[0]}")
     for section, wanted in SECTIONS.items():
-        held = [item for item in configuration.iterfind(section) if item.findtext("NAME") == DRIVER]
-        if not any(all(item.findtext(key) == value for key, value in wanted.items()) for item in held):
+        current = [item for item in configuration.iterfind(section) if item.findtext("NAME") == DRIVER]
+        if not any(all(item.findtext(key) == value for key, value in wanted.items()) for item in current):
             missing.append(section)
     inherited = {item.text for item in configuration.iterfind(INHERIT)}
     return missing + [f"{INHERIT} {name}" for name in INHERITED if name not in inherited]

@@ -78,7 +78,7 @@ def index_of(name: str) -> int | None:
     return int(match[1]) // INDEX_STRIDE if match else None
 
 
-def leftover_of(name: str) -> str | None:
+def stock_volume_owner(name: str) -> str | None:
     """The image whose old snapshots lie on `name`, as the stock driver's revert leaves them:
     `<image>-<id>:<id>…`.
     """
@@ -86,7 +86,7 @@ def leftover_of(name: str) -> str | None:
     return match[1] if match else None
 
 
-def is_ours(name: str) -> bool:
+def is_managed(name: str) -> bool:
     """True for a name that OpenNebula or OneDR gives; anything else in a pool is left alone."""
     return bool(
         _IMAGE.fullmatch(name)
@@ -96,7 +96,7 @@ def is_ours(name: str) -> bool:
     )
 
 
-def drill(fsid: str, datastore_id: int, moment_ms: int) -> str:
+def drill_tag(fsid: str, datastore_id: int, moment_ms: int) -> str:
     """What a drill is called: the tag on all that it makes, and the name of its snapshots at both sites."""
     return f"onedr-drill-{fsid[:8]}-{datastore_id}-{moment_ms}"
 

@@ -113,7 +113,7 @@ class ImageFacts:
     vm: Envelope | None = None
     image: Envelope | None = None
     problems: tuple[str, ...] = field(default=())
-    term: Epoch | None = None  # None: never promoted by OneDR
+    epoch: Epoch | None = None  # None: never promoted by OneDR
     # not primary, and what was written here last never reached the peer: it cannot take over
     stale: bool = False
 

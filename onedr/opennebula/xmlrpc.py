@@ -57,11 +57,11 @@ def server_clock(url: str, limit_s: float) -> tuple[float, float]:
     before = time.time()
     lines, _ = _exchange(url, "<methodCall><methodName>system.listMethods</methodName></methodCall>", limit_s)
     after = time.time()
-    said = next((line.partition(":")[2].strip() for line in lines if line.lower().startswith("date:")), "")
+    date = next((line.partition(":")[2].strip() for line in lines if line.lower().startswith("date:")), "")
     try:
-        there = calendar.timegm(time.strptime(said.replace("UTC", "GMT"), _DATE))
+        there = calendar.timegm(time.strptime(date.replace("UTC", "GMT"), _DATE))
     except ValueError as error:
-        raise TransportError(f"its answer does not say what time it is there ({said!r})") from error
+        raise TransportError(f"its answer does not say what time it is there ({date!r})") from error
     return there - after, there + 1 - before
 
 

@@ -23,7 +23,7 @@ from onedr.pairing import join as pairing_join
 from onedr.pairing import plan as pairing_plan
 from onedr.pairing.apply import key_digest
 from onedr.pairing.join import JoinSession
-from onedr.pairing.plan import ChangeKind, Daemons, DesiredState, PairingFacts, PeerSite
+from onedr.pairing.plan import ChangeKind, DesiredState, MirrorDaemons, PairingFacts, PeerSite
 from onedr.pairing.undo_log import UndoLog
 
 _INTERVAL = re.compile(r"[1-9][0-9]{0,4}[mhd]")
@@ -63,20 +63,21 @@ def of_datastore(name: str) -> PairingTarget:
     )
 
 
-def check_words(wish: DesiredState) -> None:
+def check_names(desired: DesiredState) -> None:
     """Names that Ceph's own commands take unquoted, and an interval that Ceph takes.
 
     Raises InputError, before all else.
     """
-    if wish.schedule and not _INTERVAL.fullmatch(wish.schedule):
+    if desired.schedule and not _INTERVAL.fullmatch(desired.schedule):
         raise InputError(
-            f"{wish.schedule!r} is not what a Ceph schedule takes: minutes, hours or days such as 5m, 1h, 1d."
+            f"{desired.schedule!r} is not what a Ceph schedule takes: minutes, hours or days such as 5m, 1h, "
+            "1d."
         )
     for what, name in (
-        ("pool", wish.pool),
-        ("site", wish.site),
-        ("Ceph user", wish.user),
-        ("data pool", wish.data_pool),
+        ("pool", desired.pool),
+        ("site", desired.site),
+        ("Ceph user", desired.user),
+        ("data pool", desired.data_pool),
     ):
         if name and not NAME.fullmatch(name):
             raise InputError(
@@ -84,52 +85,54 @@ def check_words(wish: DesiredState) -> None:
             )
 
 
-def gather(
-    cluster: Cluster, conf: str, wish: DesiredState, ledger: UndoLog, join: str
+def collect_facts(
+    cluster: Cluster, conf: str, desired: DesiredState, undo: UndoLog, join: str
 ) -> tuple[PairingFacts, JoinSession | None]:
     """Look at everything; `join`: path of the other site's file, empty: none. Raises OneDRError."""
-    pool, now = wish.pool, time.time()
+    pool, now = desired.pool, time.time()
     application = pool_mirroring.application(cluster, pool)
     if application is None:
         return PairingFacts(cluster.fsid(), pool_there=False), None
     found = pool_mirroring.pool_peers(cluster, pool)
-    guest = pairing_join.open_file(Path(join), ledger, found, now) if join else None
+    session = pairing_join.open_join_file(Path(join), undo, found, now) if join else None
     running = _running(cluster)
-    site = wish.site or cluster.stored(pool_mirroring.SITE_NAME) or ""
-    daemon = pairing_plan.daemon_user(PairingFacts("", daemons=Daemons(running)), site)
+    site = desired.site or cluster.stored(pool_mirroring.SITE_NAME) or ""
+    daemon = pairing_plan.daemon_user(PairingFacts("", daemons=MirrorDaemons(running)), site)
     users = {
         entity: cluster.caps(entity)
-        for entity in (f"client.{wish.user}", daemon, ceph_caps.PEER)
+        for entity in (f"client.{desired.user}", daemon, ceph_caps.PEER)
         if not entity.endswith(".")
     }
     unit = systemd.mirror_unit(conf, daemon) if site else ""
-    names = [setting.name for setting in pairing_plan.settings(wish)]
+    names = [setting.name for setting in pairing_plan.settings(desired)]
     return PairingFacts(
         cluster.fsid(),
         True,
         application,
         pool_mirroring.pool_mode(cluster, pool),
         cluster.stored(pool_mirroring.SITE_NAME),
-        tuple(_peer(cluster, wish, peer) for peer in found),
+        tuple(_peer(cluster, desired, peer) for peer in found),
         users,
         {entity: _keyring(cluster, conf, entity) for entity in users if entity != ceph_caps.PEER},
         cluster.settings(),
         {name: cluster.effective(daemon, name) for name in names},
-        {name: value for name in names if (value := keyring.in_file(conf, daemon, name)) is not None},
-        pool_mirroring.schedule(cluster, pool) if wish.schedule and application else None,
+        {name: value for name in names if (value := keyring.option_in_file(conf, daemon, name)) is not None},
+        pool_mirroring.schedule(cluster, pool) if desired.schedule and application else None,
         key_digest(front_end_paths().record_key),
         str(front_end_paths().record_key),
-        Daemons(running, unit, bool(unit) and systemd.is_active(unit), systemd.by_hand(conf, daemon)),
-        pairing_join.waiting(cluster, ledger, pool, now),
-        tuple(sorted(ledger.pools())),
-        _ours(ledger),
-        guest.invitation if guest else None,
-    ), guest
+        MirrorDaemons(
+            running, unit, bool(unit) and systemd.is_active(unit), systemd.manual_hint(conf, daemon)
+        ),
+        pairing_join.pending_offer(cluster, undo, pool, now),
+        tuple(sorted(undo.pools())),
+        _ours(undo),
+        session.join_offer if session else None,
+    ), session
 
 
-def _peer(cluster: Cluster, wish: DesiredState, peer: pool_mirroring.PoolPeer) -> PeerSite:
+def _peer(cluster: Cluster, desired: DesiredState, peer: pool_mirroring.PoolPeer) -> PeerSite:
     """It is asked only when that decides whether a file is needed."""
-    known = pairing_join.knows_us(cluster, wish.pool, peer) if wish.offer else None
+    known = pairing_join.knows_us(cluster, desired.pool, peer) if desired.offer else None
     return PeerSite(peer.uuid, peer.site, peer.both_ways, peer.hosts, known)
 
 
@@ -147,9 +150,9 @@ def _keyring(cluster: Cluster, conf: str, entity: str) -> tuple[str, bool]:
     return str(path), key is not None and keyring.key_in(path, entity) == key
 
 
-def _ours(ledger: UndoLog) -> frozenset[str]:
+def _ours(undo: UndoLog) -> frozenset[str]:
     return frozenset(
-        each.key for each in ledger.changes if each.kind is ChangeKind.USER and each.before is None
+        each.key for each in undo.changes if each.kind is ChangeKind.USER and each.before is None
     )
 
 

@@ -33,7 +33,7 @@ class JoinSession:
     """An opened file: what it says, and what the message it opens brings."""
 
     file: JoinFile
-    invitation: JoinOffer
+    join_offer: JoinOffer
     token: str = field(default="", repr=False)
     record_key: str | None = field(default=None, repr=False)
 
@@ -55,11 +55,11 @@ def _bootstrapping(cluster: Cluster) -> Iterator[None]:
 
 def offer(
     cluster: Cluster,
-    ledger: UndoLog,
+    undo: UndoLog,
     path: Path,
     pool: str,
     site: str,
-    lasts_s: int,
+    valid_s: int,
     record_key: str,
     site_index: int | None,
 ) -> float:
@@ -67,11 +67,11 @@ def offer(
 
     Returns when it expires, epoch seconds.
     """
-    for join_id in [join_id for join_id, entry in ledger.offers.items() if entry["pool"] == pool]:
-        withdraw(cluster, ledger, join_id)
+    for join_id in [join_id for join_id, entry in undo.offers.items() if entry["pool"] == pool]:
+        withdraw(cluster, undo, join_id)
     with _bootstrapping(cluster):
         token = pool_mirroring.make_token(cluster, pool)
-    join_id, secret, expires = join_file.new_id(), join_file.new_secret(), time.time() + lasts_s
+    join_id, secret, expires = join_file.new_id(), join_file.new_secret(), time.time() + valid_s
     message = {
         "token": token,
         "record_key": record_key,
@@ -81,14 +81,14 @@ def offer(
         "expires": f"{expires:.0f}",
         "site_index": "" if site_index is None else str(site_index),
     }
-    ledger.offers[join_id] = {
+    undo.offers[join_id] = {
         "pool": pool,
         "path": str(path),
         "host": socket.gethostname(),
         "expires": expires,
     }
-    ledger.save(cluster)
-    cluster.store(_message(join_id), join_file.sealed(secret, message))
+    undo.save(cluster)
+    cluster.store(_message(join_id), join_file.encrypted(secret, message))
     entity = f"{ceph_caps.JOIN_PREFIX}{join_id}"
     cluster.set_caps(entity, ceph_caps.text(ceph_caps.joiner(join_id)))
     key = str(cluster.key(entity))
@@ -102,16 +102,16 @@ def _message(join_id: str) -> str:
     return f"onedr/join/{join_id}"
 
 
-def withdraw(cluster: Cluster, ledger: UndoLog, join_id: str) -> None:
+def withdraw(cluster: Cluster, undo: UndoLog, join_id: str) -> None:
     """Let a file open nothing any more."""
     cluster.remove_user(f"{ceph_caps.JOIN_PREFIX}{join_id}")
     cluster.store(_message(join_id), None)
-    del ledger.offers[join_id]
+    del undo.offers[join_id]
 
 
-def stale(cluster: Cluster, ledger: UndoLog, now: float) -> list[str]:
+def expired_offers(cluster: Cluster, undo: UndoLog, now: float) -> list[str]:
     """Files that were used, whose time is over, or that are gone from this machine."""
-    def over(join_id: str, entry: dict[str, object]) -> bool:
+    def is_over(join_id: str, entry: dict[str, object]) -> bool:
         gone = entry["host"] == socket.gethostname() and not Path(str(entry["path"])).exists()
         return (
             gone
@@ -119,17 +119,19 @@ def stale(cluster: Cluster, ledger: UndoLog, now: float) -> list[str]:
             or cluster.caps(f"{ceph_caps.JOIN_PREFIX}{join_id}") is None
         )
 
-    return [join_id for join_id, entry in ledger.offers.items() if over(join_id, entry)]
+    return [join_id for join_id, entry in undo.offers.items() if is_over(join_id, entry)]
 
 
-def waiting(cluster: Cluster, ledger: UndoLog, pool: str, now: float) -> str | None:
+def pending_offer(cluster: Cluster, undo: UndoLog, pool: str, now: float) -> str | None:
     """Path of this pool's file that still works."""
-    old = stale(cluster, ledger, now)
-    good = [each for join_id, each in ledger.offers.items() if each["pool"] == pool and join_id not in old]
+    old = expired_offers(cluster, undo, now)
+    good = [each for join_id, each in undo.offers.items() if each["pool"] == pool and join_id not in old]
     return str(good[0]["path"]) if good else None
 
 
-def open_file(path: Path, ledger: UndoLog, peers: list[pool_mirroring.PoolPeer], now: float) -> JoinSession:
+def open_join_file(
+    path: Path, undo: UndoLog, peers: list[pool_mirroring.PoolPeer], now: float
+) -> JoinSession:
     """Read the file and what it opens, and see that the other site lets us in as its peer. Nothing is
     changed.
 
@@ -150,8 +152,8 @@ def open_file(path: Path, ledger: UndoLog, peers: list[pool_mirroring.PoolPeer],
     except RefusedError as error:
         if joined:
             text = None
-        elif file.join_id in ledger.joined:
-            when = utc_text(float(ledger.joined[file.join_id]["at"]))
+        elif file.join_id in undo.joined:
+            when = utc_text(float(undo.joined[file.join_id]["at"]))
             raise RefusedError(f"{path} was used here {when}; a file works once. {again}") from error
         else:
             raise
@@ -170,18 +172,18 @@ def open_file(path: Path, ledger: UndoLog, peers: list[pool_mirroring.PoolPeer],
                 used=True,
             ),
         )
-    guest = _guest(file, join_file.opened(file.secret, text), now)
-    with as_peer(guest) as there:
+    session = _session(file, join_file.decrypted(file.secret, text), now)
+    with connect_as_peer(session) as there:
         if pool_mirroring.pool_mode(there, file.pool) != "image":
             raise RefusedError(
                 f"Pool {file.pool} of site {file.site} does not mirror per image; run onedr setup there "
                 "again."
             )
-    return guest
+    return session
 
 
 def _answers(file: JoinFile) -> None:
-    found, detail = monitor_ping.monitors(file.mon_host, _LOOK_S)
+    found, detail = monitor_ping.ping_monitors(file.mon_host, _LOOK_S)
     if found is not PeerState.ANSWERS:
         raise StorageError(
             f"Site {file.site} cannot be reached from here: {detail}. Ceph needs ports 3300, 6789 and "
@@ -189,7 +191,7 @@ def _answers(file: JoinFile) -> None:
         )
 
 
-def _guest(file: JoinFile, message: dict[str, str], now: float) -> JoinSession:
+def _session(file: JoinFile, message: dict[str, str], now: float) -> JoinSession:
     if (message["site"], message["pool"], message["fsid"]) != (file.site, file.pool, file.fsid):
         raise RefusedError(
             f"The file was changed since site {message['site']} wrote it. Make a new one: onedr setup "
@@ -202,10 +204,10 @@ def _guest(file: JoinFile, message: dict[str, str], now: float) -> JoinSession:
         )
     index, key = message["site_index"], message["record_key"]
     hosts = pool_mirroring.monitor_hosts(file.mon_host)
-    invitation = JoinOffer(
+    join_offer = JoinOffer(
         file.site, file.pool, file.fsid, hosts, _digest(key) if key else None, int(index) if index else None
     )
-    return JoinSession(file, invitation, message["token"], key or None)
+    return JoinSession(file, join_offer, message["token"], key or None)
 
 
 def _digest(key: str) -> str:
@@ -215,16 +217,16 @@ def _digest(key: str) -> str:
 
 
 @contextmanager
-def as_peer(guest: JoinSession) -> Iterator[Cluster]:
+def connect_as_peer(session: JoinSession) -> Iterator[Cluster]:
     """The other site's cluster, as the user that will be used from now on."""
     try:
-        token = json.loads(base64.b64decode(guest.token))
+        token = json.loads(base64.b64decode(session.token))
         entity, key, mon_host = f"client.{token['client_id']}", str(token["key"]), str(token["mon_host"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             "Ceph's token in the file cannot be read; make a new file with onedr setup --offer."
         ) from error
-    with ceph_admin.join(entity, key, mon_host, guest.file.site) as there:
+    with ceph_admin.join(entity, key, mon_host, session.file.site) as there:
         yield there
 
 
@@ -245,39 +247,39 @@ def knows_us(cluster: Cluster, pool: str, peer: pool_mirroring.PoolPeer) -> bool
         return None
 
 
-def join_site(cluster: Cluster, ledger: UndoLog, guest: JoinSession, site: str, now: float) -> None:
+def join_site(cluster: Cluster, undo: UndoLog, session: JoinSession, site: str, now: float) -> None:
     """Become peers in both directions, and use the file up.
 
     Raises OneDRError; then no peer is left that was not there before.
     """
     pool, before = (
-        guest.file.pool,
-        {peer.uuid for peer in pool_mirroring.pool_peers(cluster, guest.file.pool)},
+        session.file.pool,
+        {peer.uuid for peer in pool_mirroring.pool_peers(cluster, session.file.pool)},
     )
     try:
         with _bootstrapping(cluster):
             # of a peer of that name it renews address and key
-            pool_mirroring.use_token(cluster, pool, guest.token)
-        with as_peer(guest) as there:
+            pool_mirroring.use_token(cluster, pool, session.token)
+        with connect_as_peer(session) as there:
             if not any(
                 peer.site == site and peer.both_ways for peer in pool_mirroring.pool_peers(there, pool)
             ):
                 text = (
-                    f"Site {guest.file.site} does not know this one as peer of pool {pool} although Ceph "
+                    f"Site {session.file.site} does not know this one as peer of pool {pool} although Ceph "
                     "joined them."
                 )
                 raise StorageError(text)
     except OneDRError:
         pool_mirroring.remove_peers(cluster, pool, before)
         raise
-    use_up(guest)
-    ledger.joined[guest.file.join_id] = {"site": guest.file.site, "at": now}
-    ledger.save(cluster)
+    invalidate(session)
+    undo.joined[session.file.join_id] = {"site": session.file.site, "at": now}
+    undo.save(cluster)
 
 
-def use_up(guest: JoinSession) -> None:
+def invalidate(session: JoinSession) -> None:
     """Remove what the file opens, and the user it comes as: from here on Ceph itself refuses it."""
-    file = guest.file
+    file = session.file
     entity = f"{ceph_caps.JOIN_PREFIX}{file.join_id}"
     with ceph_admin.join(entity, file.key, file.mon_host, file.site) as there:
         there.store(_message(file.join_id), None)

@@ -76,15 +76,15 @@ def _digest(body: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def sealed(secret: str, message: dict[str, str]) -> str:
+def encrypted(secret: str, message: dict[str, str]) -> str:
     """The message as it lies in the making site's monitors."""
-    return encryption.seal(base64.b64decode(secret), tuple(sorted(message.items())))
+    return encryption.encrypt(base64.b64decode(secret), tuple(sorted(message.items())))
 
 
-def opened(secret: str, text: str) -> dict[str, str]:
+def decrypted(secret: str, text: str) -> dict[str, str]:
     """The message again. Raises RefusedError when the key does not fit."""
     try:
-        return {key: str(value) for key, value in encryption.unseal(base64.b64decode(secret), text)}
+        return {key: str(value) for key, value in encryption.decrypt(base64.b64decode(secret), text)}
     except (RecordError, ValueError) as error:
         raise RefusedError(
             "The file does not open what is kept for it: it was changed. Make a new one with --offer."

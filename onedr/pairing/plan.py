@@ -44,11 +44,11 @@ class Change:
 
     @property
     def now(self) -> str:
-        return shown(self.kind, self.before)
+        return display_value(self.kind, self.before)
 
     @property
     def then(self) -> str:
-        return shown(self.kind, self.after)
+        return display_value(self.kind, self.after)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class PeerSite:
     knows_us: bool | None = None
 
     @property
-    def forgot(self) -> bool:
+    def needs_file(self) -> bool:
         """It was set up anew, or torn down: a file for it is needed again."""
         return self.knows_us is False
 
@@ -123,7 +123,7 @@ class DesiredState:
 
 
 @dataclass(frozen=True)
-class Daemons:
+class MirrorDaemons:
     """rbd-mirror at this site: users whose daemons report, and what systemd has here (`unit` empty: cannot
     be managed here).
     """
@@ -154,11 +154,11 @@ class PairingFacts:
     schedule: str | None = None
     record_key: str | None = None
     record_key_file: str = ""
-    daemons: Daemons = field(default_factory=Daemons)
+    daemons: MirrorDaemons = field(default_factory=MirrorDaemons)
     offered: str | None = None  # path of the file of this pool that still waits to be used
     pools: tuple[str, ...] = ()  # that OneDR set up here before, data pools among them
-    ours: frozenset[str] = frozenset()  # users that OneDR made here
-    invitation: JoinOffer | None = None
+    own_users: frozenset[str] = frozenset()  # users that OneDR made here
+    join_offer: JoinOffer | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ class PairingPlan:
     notes: tuple[str, ...] = ()
 
 
-def shown(kind: ChangeKind, value: str | None) -> str:
+def display_value(kind: ChangeKind, value: str | None) -> str:
     """A value for people."""
     if kind is ChangeKind.USER:
         return ceph_caps.shown(value)
@@ -179,32 +179,33 @@ def shown(kind: ChangeKind, value: str | None) -> str:
     return value
 
 
-def settings(wish: DesiredState) -> tuple[Setting, ...]:
+def settings(desired: DesiredState) -> tuple[Setting, ...]:
     """The settings that decide RPO and recovery."""
     return (
         Setting(
             "rbd_mirror_journal_poll_age",
-            f"{wish.poll_age_s:g}",
+            f"{desired.poll_age_s:g}",
             (
-                f"copies in JOURNAL mode lag {2 * wish.poll_age_s:g} s at the most instead of 10; each "
-                f"mirrored image costs the other site's Ceph about {2 / wish.poll_age_s:g} small reads a "
+                f"copies in JOURNAL mode lag {2 * desired.poll_age_s:g} s at the most instead of 10; each "
+                f"mirrored image costs the other site's Ceph about {2 / desired.poll_age_s:g} small reads a "
                 "second instead of 0.4"
             ),
         ),
         Setting(
             "rbd_mirror_image_state_check_interval",
-            str(wish.retry_s),
+            str(desired.retry_s),
             (
-                f"what failed, or waits after a change of roles, is tried again after {wish.retry_s} s "
+                f"what failed, or waits after a change of roles, is tried again after {desired.retry_s} s "
                 "instead of 30; no load"
             ),
         ),
         Setting(
             "rbd_mirroring_delete_delay",
-            str(wish.delete_delay_s),
+            str(desired.delete_delay_s),
             (
                 "a copy whose image was deleted at the other site stays in the trash here for "
-                f"{wish.delete_delay_s} s, and so does what a resync replaces; both take their room that long"
+                f"{desired.delete_delay_s} s, and so does what a resync replaces; both take their room that "
+                "long"
             ),
         ),
     )
@@ -222,25 +223,25 @@ def section(user: str) -> str:
     return "client.rbd-mirror" if user.startswith(ceph_caps.DAEMON_PREFIX) else user
 
 
-def plan_setup(facts: PairingFacts, wish: DesiredState) -> PairingPlan:
+def plan_setup(facts: PairingFacts, desired: DesiredState) -> PairingPlan:
     """What has to be changed. The same facts give the same plan, and none once all is as wished."""
-    refusals = tuple(_refusals(facts, wish))
+    refusals = tuple(_refusals(facts, desired))
     if refusals:
         return PairingPlan(refusals)
-    site = wish.site or facts.site or ""
+    site = desired.site or facts.site or ""
     user = daemon_user(facts, site)
     changes = [
-        *_pool(facts, wish, site),
-        *_users(facts, wish, user),
-        *_settings(facts, wish, user),
-        *_together(facts, wish),
+        *_pool(facts, desired, site),
+        *_users(facts, desired, user),
+        *_settings(facts, desired, user),
+        *_peer_changes(facts, desired),
     ]
     changes += _daemon(facts, changes)
-    return PairingPlan((), tuple(changes), tuple(_notes(facts, wish, changes)))
+    return PairingPlan((), tuple(changes), tuple(_notes(facts, desired, changes)))
 
 
-def _refusals(facts: PairingFacts, wish: DesiredState) -> Iterable[str]:
-    pool = wish.pool
+def _refusals(facts: PairingFacts, desired: DesiredState) -> Iterable[str]:
+    pool = desired.pool
     if not facts.pool_there:
         yield (
             f"There is no pool {pool} in this cluster; how it is laid out is yours to say: ceph osd pool "
@@ -254,7 +255,7 @@ def _refusals(facts: PairingFacts, wish: DesiredState) -> Iterable[str]:
             f"Pool {pool} mirrors whatever has a journal (mode pool); OneDR mirrors per image. End that "
             f"mirroring first: rbd mirror pool disable {pool}."
         )
-    if not (wish.site or facts.site):
+    if not (desired.site or facts.site):
         yield "What is this site called? Say it with --site."
     for peer in facts.peers:
         if not peer.both_ways:
@@ -262,24 +263,24 @@ def _refusals(facts: PairingFacts, wish: DesiredState) -> Iterable[str]:
                 f"Pool {pool} has a peer {peer.site} in one direction only, so there would be no way back: "
                 f"rbd mirror pool peer remove {pool} {peer.uuid}, at both sites, then set up anew."
             )
-    if facts.invitation is not None:
-        yield from _no_match(facts, wish, facts.invitation)
-    elif not facts.peers and not wish.offer:
+    if facts.join_offer is not None:
+        yield from _offer_refusals(facts, desired, facts.join_offer)
+    elif not facts.peers and not desired.offer:
         yield (
             f"Pool {pool} has no peer yet: write a file at one site (--offer FILE), take it to the other "
             "(--join FILE)."
         )
 
 
-def _no_match(facts: PairingFacts, wish: DesiredState, there: JoinOffer) -> Iterable[str]:
-    pool, site = wish.pool, wish.site or facts.site
+def _offer_refusals(facts: PairingFacts, desired: DesiredState, there: JoinOffer) -> Iterable[str]:
+    pool, site = desired.pool, desired.site or facts.site
     if there.fsid == facts.fsid:
         yield "The file was made at this very site; it belongs to the other one."
     if there.pool != pool:
         yield f"The file is for pool {there.pool}, not {pool}: only pools of the same name mirror each other."
     if there.site == site:
         yield f"Both sites would be called {site}; say another name with --site."
-    if any(not known(peer, there) for peer in facts.peers):
+    if any(not is_same_site(peer, there) for peer in facts.peers):
         yield (f"Pool {pool} has another peer, {facts.peers[0].site}, and Ceph takes one: onedr teardown, or "
                f"rbd mirror pool peer remove {pool} {facts.peers[0].uuid}.")
     if facts.record_key and there.record_key and facts.record_key != there.record_key:
@@ -288,20 +289,20 @@ def _no_match(facts: PairingFacts, wish: DesiredState, there: JoinOffer) -> Iter
             "opens what the other sealed. Move this one away when nothing was recorded with it, then set up "
             "again."
         )
-    if wish.site_index is not None and wish.site_index == there.site_index:
+    if desired.site_index is not None and desired.site_index == there.site_index:
         yield (
-            f"Both sites have DR_SITE_INDEX={wish.site_index}, so their images would have the same names; "
+            f"Both sites have DR_SITE_INDEX={desired.site_index}, so their images would have the same names; "
             "set 1 at one of them."
         )
 
 
-def known(peer: PeerSite, there: JoinOffer) -> bool:
+def is_same_site(peer: PeerSite, there: JoinOffer) -> bool:
     """Is this peer the site the file comes from?"""
     return bool(peer.hosts & there.hosts) or (not peer.hosts and peer.site == there.site)
 
 
-def _pool(facts: PairingFacts, wish: DesiredState, site: str) -> Iterable[Change]:
-    pool = wish.pool
+def _pool(facts: PairingFacts, desired: DesiredState, site: str) -> Iterable[Change]:
+    pool = desired.pool
     if not facts.application:
         yield Change(ChangeKind.POOL, pool, None, "rbd", f"pool {pool} becomes an RBD pool", "nothing", pool)
     if facts.mirroring != "image":
@@ -320,32 +321,32 @@ def _pool(facts: PairingFacts, wish: DesiredState, site: str) -> Iterable[Change
         )
 
 
-def _users(facts: PairingFacts, wish: DesiredState, daemon: str) -> Iterable[Change]:
-    own, pools = _own(wish), sorted({*facts.pools, *_own(wish)})
-    if wish.user:
-        entity = f"client.{wish.user}"
+def _users(facts: PairingFacts, desired: DesiredState, daemon: str) -> Iterable[Change]:
+    own, pools = _own(desired), sorted({*facts.pools, *_own(desired)})
+    if desired.user:
+        entity = f"client.{desired.user}"
         yield from _user(
             facts, entity, ceph_caps.datastore_user(own), "the datastore's user, for OneDR, drivers and VMs"
         )
-        if not wish.keyfile:
+        if not desired.keyfile:
             yield from _keyring(facts, entity)
     running = bool(facts.daemons.running)
     if not running or facts.users.get(daemon) is not None:
         yield from _user(facts, daemon, ceph_caps.daemon(pools), "the user of this site's rbd-mirror")
     if not running and facts.daemons.unit:
         yield from _keyring(facts, daemon)
-    if wish.offer or facts.invitation:
+    if desired.offer or facts.join_offer:
         yield from _peer_user(facts, pools)
 
 
-def _own(wish: DesiredState) -> list[str]:
-    return [pool for pool in (wish.pool, wish.data_pool) if pool]
+def _own(desired: DesiredState) -> list[str]:
+    return [pool for pool in (desired.pool, desired.data_pool) if pool]
 
 
 def _peer_user(facts: PairingFacts, pools: Sequence[str]) -> Iterable[Change]:
     """Ceph makes it for all pools. One that was here before us stays so: others may mirror with it."""
     have = facts.users.get(ceph_caps.PEER)
-    wide = have == ceph_caps.PEER_BY_CEPH and ceph_caps.PEER in facts.ours
+    wide = have == ceph_caps.PEER_BY_CEPH and ceph_caps.PEER in facts.own_users
     wanted = (
         ceph_caps.text(ceph_caps.peer(pools))
         if have is None or wide
@@ -393,9 +394,9 @@ def _keyring(facts: PairingFacts, entity: str) -> Iterable[Change]:
         )
 
 
-def _settings(facts: PairingFacts, wish: DesiredState, daemon: str) -> Iterable[Change]:
+def _settings(facts: PairingFacts, desired: DesiredState, daemon: str) -> Iterable[Change]:
     where = section(daemon)
-    for setting in settings(wish):
+    for setting in settings(desired):
         now = facts.settings.get((where, setting.name))
         if not same_number(now, setting.wanted):
             default = facts.defaults.get(setting.name, "")
@@ -403,18 +404,18 @@ def _settings(facts: PairingFacts, wish: DesiredState, daemon: str) -> Iterable[
             yield Change(
                 ChangeKind.SETTING, f"{where} {setting.name}", now, setting.wanted, text, setting.cost
             )
-    if wish.schedule and facts.schedule != wish.schedule:
+    if desired.schedule and facts.schedule != desired.schedule:
         yield Change(
             ChangeKind.SCHEDULE,
-            wish.pool,
+            desired.pool,
             facts.schedule,
-            wish.schedule,
+            desired.schedule,
             (
-                f"a mirror snapshot of each image of pool {wish.pool} that is primary here and mirrored in "
-                "SNAPSHOT mode"
+                f"a mirror snapshot of each image of pool {desired.pool} that is primary here and mirrored "
+                "in SNAPSHOT mode"
             ),
             "a snapshot and its difference over the line each time",
-            wish.pool,
+            desired.pool,
         )
 
 
@@ -428,36 +429,36 @@ def same_number(one: str | None, other: str) -> bool:
         return one == other
 
 
-def _together(facts: PairingFacts, wish: DesiredState) -> Iterable[Change]:
-    there, joined = facts.invitation, ",".join(sorted(peer.uuid for peer in facts.peers)) or None
-    if facts.record_key is None and (wish.offer or (there and there.record_key)):
+def _peer_changes(facts: PairingFacts, desired: DesiredState) -> Iterable[Change]:
+    there, joined = facts.join_offer, ",".join(sorted(peer.uuid for peer in facts.peers)) or None
+    if facts.record_key is None and (desired.offer or (there and there.record_key)):
         origin = f"the one of site {there.site}" if there and there.record_key else "a new one"
         text = f"{facts.record_key_file}: the key that seals secrets in records"
         yield Change(ChangeKind.KEY, facts.record_key_file, None, origin, text,
                      "a secret in a file of mode 0600; without it recovered VMs lack their passwords")
     if there is not None and not there.used:
         text = (
-            f"pool {wish.pool} and the one of site {there.site} become peers, in both directions; the file "
-            "is used up"
+            f"pool {desired.pool} and the one of site {there.site} become peers, in both directions; the "
+            "file is used up"
         )
         yield Change(
             ChangeKind.PEER,
-            wish.pool,
+            desired.pool,
             joined,
             there.site,
             text,
             "each site's rbd-mirror reads and writes the other's pool",
-            wish.pool,
+            desired.pool,
         )
-    elif wish.offer and all(peer.forgot for peer in facts.peers) and facts.offered != wish.offer:
+    elif desired.offer and all(peer.needs_file for peer in facts.peers) and facts.offered != desired.offer:
         yield Change(
             ChangeKind.OFFER,
-            wish.offer,
+            desired.offer,
             facts.offered,
-            wish.offer,
-            f"{wish.offer}: the file to take to the other site",
+            desired.offer,
+            f"{desired.offer}: the file to take to the other site",
             "until it is used or its time is over, whoever has it can join",
-            wish.pool,
+            desired.pool,
         )
 
 
@@ -479,13 +480,13 @@ def _daemon(facts: PairingFacts, changes: Sequence[Change]) -> Iterable[Change]:
         yield Change(ChangeKind.DAEMON, daemons.unit, "running", "running", text, "copies pause for seconds")
 
 
-def _notes(facts: PairingFacts, wish: DesiredState, changes: Sequence[Change]) -> Iterable[str]:
-    if not wish.user:
+def _notes(facts: PairingFacts, desired: DesiredState, changes: Sequence[Change]) -> Iterable[str]:
+    if not desired.user:
         yield (
             "No Ceph user of a datastore was named (CEPH_USER, --ceph-user): none is made, and its rights "
             "are not looked at."
         )
-    for setting in settings(wish):
+    for setting in settings(desired):
         in_file = facts.files.get(setting.name)
         if in_file is not None and not same_number(in_file, setting.wanted):
             yield (
@@ -503,7 +504,7 @@ def _notes(facts: PairingFacts, wish: DesiredState, changes: Sequence[Change]) -
         )
     if not facts.daemons.running and not facts.daemons.unit:
         yield f"No rbd-mirror reports at this site. {facts.daemons.hint}"
-    if facts.invitation is not None and facts.invitation.used:
+    if facts.join_offer is not None and facts.join_offer.used:
         yield "The file has done its work already; remove it."
-    if wish.offer and not all(peer.forgot for peer in facts.peers):
-        yield f"Pool {wish.pool} has its peer {facts.peers[0].site} already: no file is needed."
+    if desired.offer and not all(peer.needs_file for peer in facts.peers):
+        yield f"Pool {desired.pool} has its peer {facts.peers[0].site} already: no file is needed."

@@ -32,26 +32,26 @@ def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
     Raises RefusedError while something there is protected.
     """
     with ceph_admin.connect_admin(admin) as cluster:
-        ledger = undo_log.load_undo_log(cluster)
-        if pool not in ledger.pools() and not any(entry["pool"] == pool for entry in ledger.offers.values()):
-            known = ", ".join(sorted(ledger.pools())) or "none"
+        undo = undo_log.load_undo_log(cluster)
+        if pool not in undo.pools() and not any(entry["pool"] == pool for entry in undo.offers.values()):
+            known = ", ".join(sorted(undo.pools())) or "none"
             raise InputError(
                 f"onedr setup changed nothing for pool {pool} in this cluster (for these it did: {known})."
             )
         _refuse_protected(cluster, pool)
-        hands = ChangeApplier(cluster, admin.conf)
+        applier = ChangeApplier(cluster, admin.conf)
         host = socket.gethostname()
-        here = [each for each in ledger.changes if not each.host or each.host == host]
-        current = {(each.kind, each.key): hands.read(each.kind, each.key) for each in here}
-        plan = teardown_plan.undo(ledger.changes, current, pool, host, _in_use())
-        yield pairing_run.told(plan, dry_run, pool)
+        here = [each for each in undo.changes if not each.host or each.host == host]
+        current = {(each.kind, each.key): applier.read(each.kind, each.key) for each in here}
+        plan = teardown_plan.plan_teardown(undo.changes, current, pool, host, _users_in_use())
+        yield pairing_run.describe_plan(plan, dry_run, pool)
         if dry_run:
             return
-        yield from _undo(cluster, ledger, hands, plan, pool)
+        yield from _undo(cluster, undo, applier, plan, pool)
         running = cluster.mirror_daemons()
         more = (
             f" rbd-mirror ({', '.join(running)}) reports still: end it."
-            if running and not ledger.changes
+            if running and not undo.changes
             else ""
         )
         text = (
@@ -62,19 +62,19 @@ def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
 
 
 def _undo(
-    cluster: Cluster, ledger: UndoLog, hands: ChangeApplier, plan: PairingPlan, pool: str
+    cluster: Cluster, undo: UndoLog, applier: ChangeApplier, plan: PairingPlan, pool: str
 ) -> Iterator[Event]:
-    for join_id in [join_id for join_id, entry in ledger.offers.items() if entry["pool"] == pool]:
-        pairing_join.withdraw(cluster, ledger, join_id)
-        ledger.save(cluster)
+    for join_id in [join_id for join_id, entry in undo.offers.items() if entry["pool"] == pool]:
+        pairing_join.withdraw(cluster, undo, join_id)
+        undo.save(cluster)
     for change in plan.changes:
-        hands.write(change)
-        pairing_run.read_back(hands, change)
-        yield {"event": "step", **pairing_run.step(change)}
+        applier.write(change)
+        pairing_run.read_back(applier, change)
+        yield {"event": "step", **pairing_run.describe_change(change)}
     if pool_mirroring.application(cluster, pool) is not None:
         probe_results.forget_results(Pool(cluster.rados, cluster.pool(pool), CephAccess(pool)))
-    ledger.changes = teardown_plan.left(ledger.changes, pool, socket.gethostname())
-    ledger.save(cluster)
+    undo.changes = teardown_plan.remaining_records(undo.changes, pool, socket.gethostname())
+    undo.save(cluster)
 
 
 def _refuse_protected(cluster: Cluster, pool: str) -> None:
@@ -93,7 +93,7 @@ def _refuse_protected(cluster: Cluster, pool: str) -> None:
             f"{named[0]}."
         )
         raise RefusedError(text)
-    count = pool_mirroring.mirrored(cluster, pool) if pool_mirroring.application(cluster, pool) else 0
+    count = pool_mirroring.mirrored_count(cluster, pool) if pool_mirroring.application(cluster, pool) else 0
     if count:
         raise RefusedError(
             f"Nothing is taken back: {count} image(s) of pool {pool} are mirrored still, or copies of the "
@@ -101,7 +101,7 @@ def _refuse_protected(cluster: Cluster, pool: str) -> None:
         )
 
 
-def _in_use() -> set[str]:
+def _users_in_use() -> set[str]:
     """Ceph users as which datastores of this front-end come."""
     found = [pairing_collect.user_of(element) for element in FrontEnd().datastores()]
     return {f"client.{user}" for user in found if user}

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from onedr.pairing.plan import Change, ChangeKind, PairingPlan, Recorded, same_number, shown
+from onedr.pairing.plan import Change, ChangeKind, PairingPlan, Recorded, display_value, same_number
 
 # a pool stays an RBD pool, it may hold images; files are withdrawn on their own
 UNTOUCHED = (ChangeKind.POOL, ChangeKind.OFFER)
 
 
-def undo(
+def plan_teardown(
     recorded: Sequence[Recorded],
     current: Mapping[tuple[ChangeKind, str], str | None],
     pool: str,
@@ -40,8 +40,8 @@ def undo(
             and not (each.kind is ChangeKind.SETTING and same_number(now, each.after))
         ):
             notes.append(
-                f"{each.kind.value} {each.key} stays as it is ({shown(each.kind, now)}): somebody changed it "
-                "since."
+                f"{each.kind.value} {each.key} stays as it is ({display_value(each.kind, now)}): somebody "
+                "changed it since."
             )
         else:
             changes.append(
@@ -54,7 +54,7 @@ def undo(
     return PairingPlan((), tuple(changes), tuple(notes))
 
 
-def left(recorded: Sequence[Recorded], pool: str, host: str) -> list[Recorded]:
+def remaining_records(recorded: Sequence[Recorded], pool: str, host: str) -> list[Recorded]:
     """What stays recorded after that: what other pools need, and what is for another machine to take back."""
     others = {each.scope for each in recorded} - {"", pool}
     return [

@@ -30,11 +30,11 @@ def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Itera
     """
     try:
         with connection.connect(access) as pool:
-            proof = probe_results.last_result(pool).get(mode)
-            if proof is None or set(cluster_info.releases(pool)) - set(proof.releases):
+            result = probe_results.last_result(pool).get(mode)
+            if result is None or set(cluster_info.releases(pool)) - set(result.releases):
                 yield _note("ok", "Small images travel to the other site and back now; up to some minutes.")
-                proof = probe.run_probe(pool, datastore.settings if datastore else Settings(), mode)
-            yield from _said(proof)
+                result = probe.run_probe(pool, datastore.settings if datastore else Settings(), mode)
+            yield from _describe_probe(result)
     except (OneDRError, rados.Error, rbd.Error) as error:
         yield _note("unproven", f"It is not proven that it mirrors: {StorageError(str(error))}")
     if datastore is not None and datastore.settings.protect:
@@ -49,15 +49,15 @@ def _note(level: str, text: str) -> Event:
     return {"event": "note", "level": level, "text": text}
 
 
-def _said(proof: ProbeResult) -> Iterator[Event]:
-    if proof.why:
-        yield _note("unproven", f"The probe ended before its end: {proof.why}")
-    told = (
-        ("an image arrives at the other site", proof.arrives, "unproven"),
-        ("it comes back after a change of roles", proof.returns, "unproven"),
-        ("a clone written where only its base held data arrives", proof.clones, "warning"),
-        ("what is discarded is gone there too", proof.discards, "warning"),
+def _describe_probe(result: ProbeResult) -> Iterator[Event]:
+    if result.why:
+        yield _note("unproven", f"The probe ended before its end: {result.why}")
+    answers = (
+        ("an image arrives at the other site", result.arrives, "unproven"),
+        ("it comes back after a change of roles", result.returns, "unproven"),
+        ("a clone written where only its base held data arrives", result.clones, "warning"),
+        ("what is discarded is gone there too", result.discards, "warning"),
     )
-    for text, good, bad in told:
+    for text, good, bad in answers:
         answer = "not known" if good is None else "yes" if good else "NO"
-        yield _note("ok" if good else bad, f"Probe, {proof.mode.value} mode: {text}: {answer}")
+        yield _note("ok" if good else bad, f"Probe, {result.mode.value} mode: {text}: {answer}")

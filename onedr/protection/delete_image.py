@@ -33,9 +33,9 @@ def remove_image(image: etree._Element, access: CephAccess, trash: bool) -> None
                     images.move_to_trash(pool, source.name)
                 else:
                     images.remove_image(pool, source.name)
-            disk_snapshots.remove_leftovers(pool, source.name)
+            disk_snapshots.remove_stock_volumes(pool, source.name)
         except RefusedError as error:
-            _tell(image_id, str(error))
+            _show_reason(image_id, str(error))
             raise
 
 
@@ -48,10 +48,10 @@ def remove_unregistered(image: etree._Element, site_index: int, access: CephAcce
     name, what = names.image(image_id, site_index), f"image {image_id}"
     try:
         with connection.connect(access) as pool:
-            if pool.exists(name) and images.is_mine(pool, name, what):
+            if pool.exists(name) and images.is_created_for(pool, name, what):
                 images.remove_image(pool, name)
             elif pool.exists(name):
-                images.remove_unfinished(pool, name, what)
+                images.remove_incomplete(pool, name, what)
     except InputError:
         return  # no such pool or user: that is why its creation failed
 
@@ -62,7 +62,7 @@ def _facts(pool: Pool, name: str, image: etree._Element) -> RemovalFacts:
         primary = mirroring.is_primary(opened)
         replaying = mirrored and primary and _peer_copy(opened)
     own = image.find("TEMPLATE")
-    made_at = images.maker(pool, name).get("fsid", pool.fsid())
+    made_at = images.creator(pool, name).get("fsid", pool.fsid())
     return RemovalFacts(
         mirrored=mirrored,
         primary=primary,
@@ -89,7 +89,7 @@ def _others(source: str, image_id: int) -> list[str]:
     ]
 
 
-def _tell(image_id: int, message: str) -> None:
+def _show_reason(image_id: int, message: str) -> None:
     try:
         FrontEnd(limit_s=5).update_image(image_id, (("DR_MESSAGE", message),))
     except FrontEndError:

@@ -65,7 +65,7 @@ def _planned(
     element = frontend.datastore(datastore_id)
     datastore = datastore_facts(element)
     settings = _settings(datastore)
-    items = contents.items(pool, datastore_id, settings, frontend)
+    items = contents.collect_items(pool, datastore_id, settings, frontend)
     mirrored = [item.name for item in items if item.mode is not None and item.primary]
     seen = peer_copies.collect_copies(pool, settings, mirrored)
     last = journal.last_run(pool)  # nothing runs now: we hold the lease, or looked
@@ -75,7 +75,7 @@ def _planned(
             confirm,
             dry_run,
             tuple(_with_copy(item, seen) for item in items),
-            contents.vms(datastore_id, frontend),
+            contents.vms_of_datastore(datastore_id, frontend),
             interrupted=str(last["verb"]) if last is not None and last["result"] == "RUNNING" else "",
             peer_proven=seen.proven,
         )
@@ -144,7 +144,7 @@ class _Disable:
         try:
             self._to_stock()
             self._strip_all(self.plan.to_act())
-            self._look_at_peer()
+            self._wait_for_peer()
             # what rbd-mirror, which has let go only now, left of a first copy
             self._strip_all(self._remaining())
             if not self.failed:
@@ -203,7 +203,7 @@ class _Disable:
     def _strip(self, items: dict[str, ConversionItem], name: str) -> None:
         event = {"event": "item", "name": name, "label": items[name].label, "total": self.total}
         try:
-            contents.strip(self.pool, name)
+            contents.strip_image(self.pool, name)
         except (OneDRError, rados.Error, rbd.Error) as error:
             self.emit({**event, "result": "failed", "detail": str(error), "number": len(self.done)})
             raise
@@ -213,10 +213,10 @@ class _Disable:
     def _remaining(self) -> list[ConversionItem]:
         """What still carries something, of the datastore as it is now."""
         datastore = datastore_facts(self.frontend.datastore(self.datastore_id))
-        items = contents.items(self.pool, self.datastore_id, _settings(datastore), self.frontend)
+        items = contents.collect_items(self.pool, self.datastore_id, _settings(datastore), self.frontend)
         return [found.item for found in disable_plan.disable_verdicts(items) if found.what == "act"]
 
-    def _look_at_peer(self) -> None:
+    def _wait_for_peer(self) -> None:
         """The peer removes its copies by itself; say which are still there after a while."""
         names = {
             item.name: item.label
@@ -245,7 +245,7 @@ class _Disable:
         """
         found = datastore_facts(self.frontend.datastore(self.datastore_id))
         site_info.withdraw_site_info(self.pool, found.name)
-        bound = any(vm.driver == DRIVER for vm in contents.vms(self.datastore_id, self.frontend))
+        bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
         wanted = disable_plan.stock_attributes(found.attributes, bound)
         if wanted != found.attributes:
             self.frontend.replace_datastore(self.datastore_id, wanted)

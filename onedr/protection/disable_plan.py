@@ -97,15 +97,15 @@ def disable_verdicts(items: Iterable[ConversionItem]) -> tuple[ItemVerdict, ...]
 
 def _disable_verdict(item: ConversionItem) -> tuple[str, str]:
     if item.unreadable:
-        return "act", item.obstacle
+        return "act", item.blocker
     if not item.exists:
         return "leave", "there is no RBD image of this name"
     if not item.primary:
         return "leave", "it is the peer's copy here"
     if item.used_by:
         return "leave", f"other images are clones of it: {item.used_by}"
-    if item.obstacle and not (item.mode or item.traces):
-        return "leave", item.obstacle
+    if item.blocker and not (item.mode or item.traces):
+        return "leave", item.blocker
     return ("act", "") if item.mode or item.traces else ("done", "nothing of OneDR is on it")
 
 
@@ -115,7 +115,7 @@ def _unsafe(facts: DisableFacts) -> list[str]:
         found.append(
             f"The last {facts.interrupted} died on the way. Finish it first: onedr {facts.interrupted}."
         )
-    unknown = [f"{item.label}: {item.obstacle}" for item in facts.items if item.unreadable]
+    unknown = [f"{item.label}: {item.blocker}" for item in facts.items if item.unreadable]
     if unknown:
         found.append(
             f"What is on these images is not known: {first_few(unknown)}. Repair or delete them first."

@@ -15,7 +15,7 @@ from onedr.ceph import connection, mirroring, parallel, space
 from onedr.ceph.connection import Pool
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError, RefusedError, StorageError
-from onedr.model.names import is_ours
+from onedr.model.names import is_managed
 from onedr.model.template import Pairs
 from onedr.model.types import DRIVER, Settings
 from onedr.opennebula import datastores
@@ -44,7 +44,7 @@ class ConversionOutcome:
 
 
 def enable(
-    datastore_id: int, asked: Pairs, dry_run: bool, emit: Emit, frontend: FrontEnd
+    datastore_id: int, requested: Pairs, dry_run: bool, emit: Emit, frontend: FrontEnd
 ) -> ConversionOutcome | None:
     """Protect a datastore with the DR_ attributes `asked`. Events go to `emit`; returns None after a dry run.
 
@@ -56,7 +56,7 @@ def enable(
     if refusals:
         raise RefusedError(" ".join(refusals))
     with connection.connect(ceph_access(attributes(element))) as pool:
-        plan = enable_plan.enable_plan(_facts(pool, element, asked, frontend))
+        plan = enable_plan.enable_plan(_facts(pool, element, requested, frontend))
         emit(describe_conversion(plan, str(element.findtext("NAME"))))
         if plan.refusals:
             raise RefusedError(" ".join(plan.refusals))
@@ -96,35 +96,39 @@ def describe_conversion(plan: ConversionPlan, name: str) -> dict[str, Any]:
     }
 
 
-def _facts(pool: Pool, element: etree._Element, asked: Pairs, frontend: FrontEnd) -> enable_plan.EnableFacts:
+def _facts(
+    pool: Pool, element: etree._Element, requested: Pairs, frontend: FrontEnd
+) -> enable_plan.EnableFacts:
     datastore, datastore_id = datastore_facts(element), number(element, "ID")
-    facts = enable_plan.EnableFacts(datastore, asked, pool_problem=mirroring.pool_ready(pool) or "")
+    facts = enable_plan.EnableFacts(datastore, requested, pool_problem=mirroring.pool_ready(pool) or "")
     refused = enable_plan.enable_plan(replace(facts, systems=(DRIVER,))).refusals
     if refused:  # not a datastore to look into, or attributes that say nothing: all that is known by now
         return facts
-    settings = enable_plan.settings_of(datastore, asked)
+    settings = enable_plan.settings_of(datastore, requested)
     items = tuple(
-        replace(item, held=_held(pool, item))
+        replace(item, parent_bytes=_parent_bytes(pool, item))
         if enable_plan.flattens(settings) and item.parent and item.primary
         else item
-        for item in contents.items(pool, datastore_id, settings, frontend)
+        for item in contents.collect_items(pool, datastore_id, settings, frontend)
     )
     there, free_there = _peer(pool, settings)
     need = enable_plan.bytes_needed(items, settings)
     return replace(
         facts,
         items=items,
-        vms=contents.vms(datastore_id, frontend),
-        one_way=mirroring.one_way(pool),
+        vms=contents.vms_of_datastore(datastore_id, frontend),
+        one_way=mirroring.is_one_way(pool),
         unknown_to_oned=unknown_to_oned(frontend),
         systems=_systems(element, frontend),
         there=there,
-        lack=(space.lack(pool, pool.access.data_pool or pool.access.pool, need) or "") if need else "",
+        shortage=(space.shortage(pool, pool.access.data_pool or pool.access.pool, need) or "")
+        if need
+        else "",
         free_there=free_there,
     )
 
 
-def _held(pool: Pool, item: ConversionItem) -> int:
+def _parent_bytes(pool: Pool, item: ConversionItem) -> int:
     with pool.image(item.name, read_only=True) as image:
         parent = parent_of(image)
         return space.snapshot_bytes(pool, parent, int(image.size())) if parent else 0
@@ -164,7 +168,7 @@ def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | 
             if isinstance(there, Unreachable):
                 return None, None  # a warning says so: equal names are unknown then
             found = parallel.each(
-                filter(is_ours, there.names()), partial(is_its_own, there), _PEER_LIMIT_S, 16
+                filter(is_managed, there.names()), partial(is_its_own, there), _PEER_LIMIT_S, 16
             )
             pools = there.mon(prefix="df")["pools"]
     except OneDRError:
@@ -183,7 +187,7 @@ def is_its_own(there: Pool, name: str) -> bool:
         return False
     with there.image(name, read_only=True) as image:
         # one that rbd-mirror just removes is still listed
-        return mirroring.claims(image) or not mirroring.is_listed(there, image)
+        return mirroring.is_mirrored_primary(image) or not mirroring.is_listed(there, image)
 
 
 class _Enable:
@@ -206,13 +210,15 @@ class _Enable:
         keeper_lock.pause_keeper(self.datastore_id)
         try:
             datastore = self._update()
-            self.items = list(contents.items(self.pool, self.datastore_id, datastore.settings, self.frontend))
-            report = reconcile.turn(self.pool, datastore, self.frontend, self._through)
+            self.items = list(
+                contents.collect_items(self.pool, self.datastore_id, datastore.settings, self.frontend)
+            )
+            report = reconcile.reconcile_pool(self.pool, datastore, self.frontend, self._report_finished)
             for item in self.items:
                 result, _ = self.results.get(item.label, ("", ""))
                 # came meanwhile; its VM's record failed
                 if not result or (result == "done" and item.name in report.failed):
-                    self._tell(item, report)
+                    self._report_item(item, report)
         finally:
             keeper_lock.resume_keeper(self.datastore_id)
             keeper_lock.wake_keeper(self.datastore_id)
@@ -234,12 +240,12 @@ class _Enable:
             raise StorageError(f"oned accepted the update, but {what} did not change; see oned.log.")
         return datastores.from_element(element)
 
-    def _through(self, holder: str, report: reconcile.Report) -> None:
+    def _report_finished(self, holder: str, report: reconcile.Report) -> None:
         for item in self.items:
             if item.holder == holder:
-                self._tell(item, report)
+                self._report_item(item, report)
 
-    def _tell(self, item: ConversionItem, report: reconcile.Report) -> None:
+    def _report_item(self, item: ConversionItem, report: reconcile.Report) -> None:
         result, why = self._result(item, report)
         self.results[item.label] = (result, why)
         self.emit({
@@ -248,7 +254,7 @@ class _Enable:
         })
 
     def _result(self, item: ConversionItem, report: reconcile.Report) -> tuple[str, str]:
-        seen = contents.collect_contents(self.pool, item, self.here)
+        seen = contents.inspect_item(self.pool, item, self.here)
         verdict = next(found for found in enable_plan.enable_verdicts([seen]))
         failure = report.failed.get(item.name) or report.failed.get(item.holder)
         if failure and verdict.what != "leave":

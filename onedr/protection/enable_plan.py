@@ -36,12 +36,12 @@ class ConversionItem:
     size: int = 0  # bytes
     parent: str = ""  # `pool/name` of what it is a clone of
     wanted: bool = True  # False: it or its VM says DR_PROTECT=NO
-    obstacle: str = ""  # why nothing can be done to it now
+    blocker: str = ""  # why nothing can be done to it now
     traces: bool = False  # carries metadata of OneDR
     from_peer: bool = False  # made at the other site and taken over
     copied: bool = False  # the peer has a complete copy
     split: bool = False  # primary at the peer too
-    held: int = 0  # bytes that flattening it may take
+    parent_bytes: int = 0  # bytes that flattening it may take
     used_by: str = ""  # clones of it that are not this datastore's
     unreadable: bool = False  # nothing of the above is known but what oned says; `obstacle` says why
 
@@ -115,7 +115,7 @@ class EnableFacts:
     """
 
     datastore: DatastoreFacts
-    asked: Pairs  # DR_ attributes given with the command
+    requested: Pairs  # DR_ attributes given with the command
     items: tuple[ConversionItem, ...] = ()
     vms: tuple[Vm, ...] = ()
     pool_problem: str = ""
@@ -123,7 +123,7 @@ class EnableFacts:
     unknown_to_oned: tuple[str, ...] = ()  # lists of oned.conf without ceph_dr
     systems: tuple[str, ...] = ()  # TM_MAD of the system datastores in its clusters
     there: frozenset[str] | None = None
-    lack: str = ""  # why the pool has no room for `bytes_needed`
+    shortage: str = ""  # why the pool has no room for `bytes_needed`
     free_there: int | None = None  # bytes
 
 
@@ -142,16 +142,16 @@ class ConversionPlan:
         return [verdict.item for verdict in self.verdicts if verdict.what == "act"]
 
 
-def wanted_attributes(attributes: Pairs, asked: Pairs) -> Pairs:
+def wanted_attributes(attributes: Pairs, requested: Pairs) -> Pairs:
     """The attributes that a protected datastore shall have, as far as `enable` sets them."""
-    given = dict(asked)
+    given = dict(requested)
     kept = {"DR_MODE": template.get(attributes, "DR_MODE") or Mode.JOURNAL.value}
     return tuple({"DR_PROTECT": "YES", **kept, **given}.items())
 
 
-def settings_of(datastore: DatastoreFacts, asked: Pairs) -> Settings:
+def settings_of(datastore: DatastoreFacts, requested: Pairs) -> Settings:
     """The settings after enabling. Raises InputError that names every bad attribute."""
-    wanted = wanted_attributes(datastore.attributes, asked)
+    wanted = wanted_attributes(datastore.attributes, requested)
     kept = template.without(datastore.attributes, *(key for key, _ in wanted))
     return model_settings.read_settings((*kept, *wanted), datastore.name)
 
@@ -161,7 +161,7 @@ def enable_plan(facts: EnableFacts) -> ConversionPlan:
     datastore = facts.datastore
     refusals = datastore.refusals()
     try:
-        settings = settings_of(datastore, facts.asked)
+        settings = settings_of(datastore, facts.requested)
     except InputError as error:
         return ConversionPlan((*refusals, str(error)), (), (), (), ())
     verdicts = enable_verdicts(facts.items)
@@ -175,19 +175,19 @@ def enable_plan(facts: EnableFacts) -> ConversionPlan:
             _other_mode(facts, settings),
             _collisions(facts),
             _index_taken(facts, settings),
-            facts.lack and f"No room for journals and flattened clones: {facts.lack}.",
+            facts.shortage and f"No room for journals and flattened clones: {facts.shortage}.",
         )
         if text
     ]
     if refusals:
         return ConversionPlan(tuple(refusals), (), (), (), verdicts)
-    changes = _changes(datastore, facts.asked)
+    changes = _changes(datastore, facts.requested)
     warnings = tuple(_warnings(facts, settings, acting))
     return ConversionPlan((), warnings, changes, _enable_steps(datastore, changes, acting), verdicts)
 
 
-def _changes(datastore: DatastoreFacts, asked: Pairs) -> Pairs:
-    wanted = (*wanted_attributes(datastore.attributes, asked), *CEPH_MODE)
+def _changes(datastore: DatastoreFacts, requested: Pairs) -> Pairs:
+    wanted = (*wanted_attributes(datastore.attributes, requested), *CEPH_MODE)
     changed = [(key, value) for key, value in wanted if template.get(datastore.attributes, key) != value]
     drivers = (("DS_MAD", datastore.ds_mad), ("TM_MAD", datastore.tm_mad))
     return (*changed, *((key, DRIVER) for key, there in drivers if there != DRIVER))
@@ -214,8 +214,8 @@ def enable_verdicts(items: Iterable[ConversionItem]) -> tuple[ItemVerdict, ...]:
 def _enable_verdict(item: ConversionItem) -> tuple[str, str]:
     if not item.wanted:
         return "leave", "it says DR_PROTECT=NO"
-    if item.obstacle:
-        return "wait", item.obstacle
+    if item.blocker:
+        return "wait", item.blocker
     if not item.exists:
         return "wait", "there is no RBD image of this name"
     if not item.primary:
@@ -280,7 +280,7 @@ def bytes_needed(items: Iterable[ConversionItem], settings: Settings) -> int:
     of their bases.
     """
     acting = [item for item in items if _enable_verdict(item)[0] == "act"]
-    flattened = sum(item.held for item in acting) if flattens(settings) else 0
+    flattened = sum(item.parent_bytes for item in acting) if flattens(settings) else 0
     return flattened + (JOURNAL_BYTES * len(acting) if settings.mode is Mode.JOURNAL else 0)
 
 
@@ -301,7 +301,7 @@ def _warnings(facts: EnableFacts, settings: Settings, acting: list[ConversionIte
             f"Existing images keep their names ({first_few(foreign)}), which are those of another site "
             "index: the site that has it cannot make images of these ids while these exist."
         )
-    strange = [item.label for item in facts.items if item.exists and not names.is_ours(item.name)]
+    strange = [item.label for item in facts.items if item.exists and not names.is_managed(item.name)]
     if strange:
         found.append(
             f"No failover brings back images whose RBD names are not OpenNebula's: {first_few(strange)}."

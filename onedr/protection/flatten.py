@@ -33,13 +33,13 @@ Work = Callable[[str, Progress], None]
 _STOP_LIMIT_S = 10
 
 
-class Slots(Protocol):
+class FlattenLock(Protocol):
     """Who may flatten of a datastore: one process at a time, so that the limit holds for all of them."""
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Take the place, or keep it; False when somebody else has it."""
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give it back."""
 
 
@@ -48,7 +48,7 @@ class _Item:
     reason: str  # shown while it waits: what for, or why the last try failed
     state: str = "waiting"  # waiting, running, failed
     percent: int = 0
-    ended: bool = False  # asked to end
+    cancelled: bool = False  # asked to end
 
     @property
     def text(self) -> str:
@@ -61,15 +61,15 @@ class Queue:
     Its owner calls `step` again and again; the work is done in threads of its own.
     """
 
-    def __init__(self, work: Work, place: Slots, at_once: int = AT_ONCE):
-        self._work, self._place, self._at_once = work, place, at_once
+    def __init__(self, work: Work, exclusive_lock: FlattenLock, at_once: int = AT_ONCE):
+        self._work, self._exclusive_lock, self._at_once = work, exclusive_lock, at_once
         self._items: dict[str, _Item] = {}
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.done: list[str] = []
         self.finished = 0  # items that ended, well or not, since the beginning
 
-    def want(self, name: str, reason: str) -> str:
+    def request(self, name: str, reason: str) -> str:
         """Flatten `name` when there is a place free, again when it failed before.
 
         Returns how it stands, as a sentence.
@@ -77,7 +77,7 @@ class Queue:
         with self._lock:
             item = self._items.setdefault(name, _Item(reason))
             if item.state == "failed":
-                item.state, item.ended = "waiting", False
+                item.state, item.cancelled = "waiting", False
             return item.text
 
     def step(self) -> None:
@@ -86,17 +86,17 @@ class Queue:
         with self._lock:
             waiting = sum(1 for item in self._items.values() if item.state == "waiting")
         if not waiting and not self._threads:
-            self._place.leave()
+            self._exclusive_lock.release()
             return
         # also when it was lost meanwhile: what runs is left to end, nothing is begun
-        if not self._place.take():
+        if not self._exclusive_lock.acquire():
             return
         for _ in range(min(waiting, self._at_once - len(self._threads))):
-            thread = threading.Thread(target=self._work_off, daemon=True)
+            thread = threading.Thread(target=self._run_worker, daemon=True)
             self._threads.append(thread)
             thread.start()
 
-    def _work_off(self) -> None:
+    def _run_worker(self) -> None:
         while True:
             with self._lock:
                 name = next((name for name, item in self._items.items() if item.state == "waiting"), None)
@@ -119,7 +119,7 @@ class Queue:
         # called in librbd's thread: it must not wait for anything
         def progress(offset: int, total: int) -> int:
             item.percent = 100 * offset // max(1, total)
-            return -errno.ECANCELED if item.ended else 0
+            return -errno.ECANCELED if item.cancelled else 0
 
         try:
             self._work(name, progress)
@@ -153,7 +153,7 @@ class Queue:
         """Ask for the end of one item's work."""
         with self._lock:
             if name in self._items:
-                self._items[name].ended = True
+                self._items[name].cancelled = True
 
     def stop(self) -> None:
         """End everything and wait a little, so that no lock stays behind; what waits is forgotten."""
@@ -161,14 +161,14 @@ class Queue:
             for name in [name for name, item in self._items.items() if item.state != "running"]:
                 del self._items[name]
             for item in self._items.values():
-                item.ended = True
+                item.cancelled = True
         deadline = time.monotonic() + _STOP_LIMIT_S
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self._place.leave()
+        self._exclusive_lock.release()
 
 
-def heed_removals(pool: Pool, queue: Queue) -> None:
+def cancel_removed(pool: Pool, queue: Queue) -> None:
     """End the work on disks that somebody wants to remove: it holds their lock."""
     for name in queue.running():
         try:
@@ -188,7 +188,7 @@ class Flattener:
     def __init__(self, pool: Pool, settings: Settings):
         self.settings = settings
         self._pool = pool
-        self._promised: dict[str, int] = {}
+        self._reserved: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def __call__(self, name: str, progress: Progress) -> None:
@@ -199,7 +199,7 @@ class Flattener:
                 if parent is not None and mirroring.mirror_mode(image) is None:
                     if images.is_being_removed(image):
                         raise OneDRError("is not flattened: it is being removed")
-                    with self._room(name, image, parent):
+                    with self._reserved_space(name, image, parent):
                         note_problem(self._pool, name, "is being flattened, 0 %")
                         _flatten(image, progress)
         except OneDRError as error:
@@ -210,34 +210,36 @@ class Flattener:
             raise OneDRError(reason)
 
     @contextmanager
-    def _room(self, name: str, image: rbd.Image, parent: tuple[str, str, str]) -> Iterator[None]:
+    def _reserved_space(self, name: str, image: rbd.Image, parent: tuple[str, str, str]) -> Iterator[None]:
         """Both sites must have room for what the parent holds; what others were promised counts as
         used.
         """
         need = space.snapshot_bytes(self._pool, parent, int(image.overlap()))
         data_pool = self._pool.cluster.pool_reverse_lookup(image.data_pool_id())
         with self._lock:
-            promised = sum(self._promised.values())
-            lack = space.lack(self._pool, data_pool, need + promised) or self._lack_at_peer(need + promised)
-            if lack:
-                raise OneDRError(f"cannot be flattened: {lack}")
-            self._promised[name] = need
+            reserved = sum(self._reserved.values())
+            shortage = space.shortage(self._pool, data_pool, need + reserved) or self._shortage_at_peer(
+                need + reserved
+            )
+            if shortage:
+                raise OneDRError(f"cannot be flattened: {shortage}")
+            self._reserved[name] = need
         try:
             yield
         finally:
             with self._lock:
-                del self._promised[name]
+                del self._reserved[name]
 
-    def _lack_at_peer(self, need: int) -> str | None:
+    def _shortage_at_peer(self, need: int) -> str | None:
         status = peer_ceph.probe_peer(self._pool, self.settings)
         try:
             with peer_ceph.peer_pool(status, self._pool.access.pool) as there:
                 if isinstance(there, Unreachable):
                     return None  # unknown; the peer's rbd-mirror stops when its pool is full
-                lack = space.lack(there, self._pool.access.pool, need)
+                shortage = space.shortage(there, self._pool.access.pool, need)
         except (OneDRError, rados.Error):
             return None
-        return f"at the peer, {lack}" if lack else None
+        return f"at the peer, {shortage}" if shortage else None
 
 
 def _flatten(image: rbd.Image, progress: Progress) -> None:
@@ -253,6 +255,6 @@ def _flatten(image: rbd.Image, progress: Progress) -> None:
         )
 
 
-def flatten_lock(pool: Pool, datastore_id: int) -> Slots:
+def flatten_lock(pool: Pool, datastore_id: int) -> FlattenLock:
     """The place of a datastore."""
     return ExclusiveLock(pool, f"onedr.flatten.{datastore_id}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from onedr.host import bridge, process
 from onedr.host.paths import front_end_paths
 
-_held: dict[int, ExitStack] = {}
+_paused: dict[int, ExitStack] = {}
 
 
 def wake_keeper(datastore_id: int) -> None:
@@ -23,7 +23,7 @@ def wake_keeper(datastore_id: int) -> None:
         front_end.call("wake", datastore_id=datastore_id)
         return
     try:
-        with only_one(datastore_id) as free:
+        with keeper_slot(datastore_id) as free:
             if not free:
                 news(datastore_id).touch()
                 return
@@ -34,7 +34,7 @@ def wake_keeper(datastore_id: int) -> None:
 
 
 @contextmanager
-def only_one(datastore_id: int) -> Iterator[bool]:
+def keeper_slot(datastore_id: int) -> Iterator[bool]:
     """Hold the keeper's place while the block runs; False when another process holds it."""
     path = front_end_paths().state / f"keeper-{datastore_id}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,13 +52,13 @@ def pause_keeper(datastore_id: int) -> bool:
     front_end = bridge.bridge_session()
     if front_end is not None:
         return bool(front_end.call("hold", datastore_id=datastore_id)[0])
-    if datastore_id in _held:
+    if datastore_id in _paused:
         return True
     stack = ExitStack()
-    if not stack.enter_context(only_one(datastore_id)):
+    if not stack.enter_context(keeper_slot(datastore_id)):
         stack.close()
         return False
-    _held[datastore_id] = stack
+    _paused[datastore_id] = stack
     return True
 
 
@@ -68,8 +68,8 @@ def resume_keeper(datastore_id: int) -> None:
     if front_end is not None:
         front_end.call("let_go", datastore_id=datastore_id)
         return
-    if datastore_id in _held:
-        _held.pop(datastore_id).close()
+    if datastore_id in _paused:
+        _paused.pop(datastore_id).close()
 
 
 def news(datastore_id: int) -> Path:

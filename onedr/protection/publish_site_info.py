@@ -15,7 +15,7 @@ from onedr.replication import encryption, site_info
 def publish(pool: Pool, datastore: Datastore) -> None:
     """Write the card when something of it changed. Raises StorageError."""
     settings = datastore.settings
-    card = SiteInfo(
+    info = SiteInfo(
         fsid=pool.fsid(),
         site=settings.site or pool.fsid()[:8],
         site_index=settings.site_index,
@@ -26,7 +26,7 @@ def publish(pool: Pool, datastore: Datastore) -> None:
         options=_options(pool),
     )
     try:
-        site_info.publish_site_info(pool, card)
+        site_info.publish_site_info(pool, info)
     except rados.Error as error:
         raise StorageError(f"Ceph, {site_info.OBJECT} of pool {pool.access.pool}: {error}") from error
 

@@ -34,11 +34,11 @@ from onedr.replication import clone_order, preserved_copies, write_records
 from onedr.replication.mirror_image import (
     PROBLEM_KEY,
     Waiting,
-    begin,
+    begin_mirroring,
     mirror_identity,
     must_flatten,
     note_problem,
-    sign_identity,
+    write_identity,
 )
 
 _IGNORED_VMS = ("DONE", "CLONING", "CLONING_FAILURE")
@@ -85,13 +85,13 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
             flatten.flatten_lock(pool, datastore.datastore_id),
             at_once,
         )
-        report = turn(pool, datastore, frontend, queue=queue)
-        admit(pool, datastore, report)
+        report = reconcile_pool(pool, datastore, frontend, queue=queue)
+        mirror_awaiting(pool, datastore, report)
         for _ in attempts(_FLATTEN_LIMIT_S, 0.2):
             if not queue.busy:
                 break
             queue.step()
-            flatten.heed_removals(pool, queue)
+            flatten.cancel_removed(pool, queue)
         queue.stop()
         for name in queue.done:
             report.flattened.append(name)
@@ -104,19 +104,19 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
     return report
 
 
-def admit(pool: Pool, datastore: Datastore, report: Report) -> bool:
+def mirror_awaiting(pool: Pool, datastore: Datastore, report: Report) -> bool:
     """Mirror those clones of `report.awaiting` whose base's snapshot has arrived.
 
     Returns whether there were any.
     """
     if not report.awaiting:
         return False
-    seen = clone_order.read_order(pool, datastore.settings, sorted(set(report.awaiting.values())))
+    seen = clone_order.arrived_bases(pool, datastore.settings, sorted(set(report.awaiting.values())))
 
     def each(name: str) -> Waiting | None:
         # Where the peer cannot be read nobody will ever see the snapshot there: rbd-mirror tries until it
         # works.
-        return begin(pool, name, datastore.settings, patient=report.awaiting[name] in seen)
+        return begin_mirroring(pool, name, datastore.settings, wait_for_base=report.awaiting[name] in seen)
 
     found = False
     for name, result in parallel.each(sorted(report.awaiting), each, _LIMIT_S, 8).items():
@@ -135,7 +135,7 @@ def _mirrored(report: Report, name: str) -> None:
     report.mirrored.add(name)
 
 
-def turn(
+def reconcile_pool(
     pool: Pool,
     datastore: Datastore,
     frontend: FrontEnd,
@@ -187,7 +187,7 @@ def _schedule(pool: Pool, datastore: Datastore, report: Report) -> None:
     """
     if datastore.settings.mode is not Mode.SNAPSHOT or not report.mirrored:
         return
-    for name in sorted(report.mirrored - mirroring.scheduled(pool)):
+    for name in sorted(report.mirrored - mirroring.scheduled_images(pool)):
         mirroring.add_schedule(pool, name, datastore.settings.schedule)
 
 
@@ -215,7 +215,7 @@ def _image(
     now = time.time()
     if write_records.record_image(pool, datastore.settings, name, element, now):
         report.recorded.append(name)
-    if state == "READY" and write_records.forget_vm(pool, name):
+    if state == "READY" and write_records.remove_vm_record(pool, name):
         report.recorded.append(name)
     _mirror(pool, name, datastore, report, queue)
 
@@ -269,18 +269,18 @@ def _mirror(pool: Pool, name: str, datastore: Datastore, report: Report, queue: 
         mirrored, seen = mirroring.mirror_mode(image) is not None, mirror_identity(image)
     if mirrored:
         report.mirrored.add(name)
-        if not seen.signed:
+        if not seen.is_own:
             with pool.image(name) as image:
-                sign_identity(image)
+                write_identity(image)
         if PROBLEM_KEY in seen.values:
             note_problem(pool, name, None)
         return
     waiting = must_flatten(seen.parent, datastore.settings) if seen.parent and queue else None
     if waiting and queue:
-        waiting = waiting._replace(reason=queue.want(name, waiting.reason))
+        waiting = waiting._replace(reason=queue.request(name, waiting.reason))
         note_problem(pool, name, waiting.reason)
     else:
-        waiting = begin(pool, name, datastore.settings)
+        waiting = begin_mirroring(pool, name, datastore.settings)
     if waiting is None:
         _mirrored(report, name)
         return

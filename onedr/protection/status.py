@@ -31,7 +31,7 @@ _FAILED = ("ERROR", "LOCKED", "DELETE", "INIT")
 
 
 @dataclass(frozen=True)
-class View:
+class StatusView:
     """Everything a status is made of."""
 
     facts: tuple[ImageFacts, ...]
@@ -44,7 +44,7 @@ class View:
 def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
     """The status as an event (see docs/status.md for its fields)."""
     with connection.connect(datastore.access) as pool:
-        seen = view(pool, datastore, frontend)
+        seen = collect_status(pool, datastore, frontend)
         fsid = pool.fsid()
     now = time.time()
     found = seen.verdict
@@ -59,8 +59,8 @@ def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
         "total": found.total,
         "mode": datastore.settings.mode.value,
         "peer": {
-            "state": seen.copies.sight.peer.value,
-            "detail": seen.copies.sight.detail,
+            "state": seen.copies.peer_status.peer.value,
+            "detail": seen.copies.peer_status.detail,
             "proven": seen.copies.proven,
         },
         "vms": _vms(seen, fsid, now),
@@ -72,24 +72,24 @@ def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
     }
 
 
-def view(
+def collect_status(
     pool: Pool,
     datastore: Datastore,
     frontend: FrontEnd,
-    sight: Callable[[], peer_ceph.PeerStatus | None] = lambda: None,
-) -> View:
+    peer_status: Callable[[], peer_ceph.PeerStatus | None] = lambda: None,
+) -> StatusView:
     """Look at everything once. `sight`: what is seen of the peer, where somebody is looking already."""
     now = time.time()
     facts = tuple(_images(pool, datastore, frontend))
     mirrored = tuple(fact for fact in facts if fact.mode is not None)
     primaries = [fact.name for fact in mirrored if fact.primary]
-    seen = peer_copies.collect_copies(pool, datastore.settings, primaries, sight())
+    seen = peer_copies.collect_copies(pool, datastore.settings, primaries, peer_status())
     unprotected = _unprotected(datastore, frontend, facts)
     items = tuple(_item(fact, seen, now) for fact in mirrored)
     items += tuple(
         ImageState(name, False, True, False, None, problem=reason)
         for name, reason in unprotected.items()
-        if counts(reason)
+        if is_problem(reason)
     )
     lease = journal.current_lease(pool)
     running = lease is not None and lease.alive(now) and lease.verb not in enable_plan.VERBS
@@ -112,16 +112,16 @@ def view(
         judged = replace(
             judged, message=f"{judged.message} A drill's VMs stand; onedr drill cleanup takes them away."
         )
-    return View(facts, seen, items, judged, unprotected)
+    return StatusView(facts, seen, items, judged, unprotected)
 
 
-def look(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
+def state_attributes(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
     """The same for one look, as the datastore's attributes: a run that died is found here, keeper or not."""
     with connection.connect(datastore.access) as pool:
-        return attributes_of(view(pool, datastore, frontend))
+        return attributes_of(collect_status(pool, datastore, frontend))
 
 
-def attributes_of(seen: View) -> dict[str, str]:
+def attributes_of(seen: StatusView) -> dict[str, str]:
     """What the datastore shows of a view, but for its recovery point."""
     found = seen.verdict
     return {
@@ -141,7 +141,7 @@ def _images(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> list[ImageF
 _BY_CHOICE = "says DR_PROTECT=NO"
 
 
-def counts(reason: str) -> bool:
+def is_problem(reason: str) -> bool:
     """Is an item not protected for another reason than that nobody wants it?"""
     return _BY_CHOICE not in reason
 
@@ -152,7 +152,7 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
         complete, point = (copy.complete, copy.recovery_point) if copy else (False, None)
     else:
         complete, point = fact.complete, fact.recovery_point
-    found = judged(fact, seen)
+    found = claim_of(fact, seen)
     return ImageState(
         name=fact.name, mirrored=True, primary=fact.primary, copied=complete and not fact.stale,
         age_s=recovery_point.age_s(point, now), split=found is Returned.SPLIT,
@@ -160,22 +160,22 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
     )
 
 
-def _came_back(seen: View) -> dict[str, list[str]]:
+def _came_back(seen: StatusView) -> dict[str, list[str]]:
     """Of a site that came back: images that the peer took over, and those it never did.
 
     Empty for any other site.
     """
     stale = [item.name for item in seen.items if item.stale]
     own = (Returned.ONLY_HERE, Returned.MINE)
-    only_here = [fact.name for fact in seen.facts if fact.mode and judged(fact, seen.copies) in own]
+    only_here = [fact.name for fact in seen.facts if fact.mode and claim_of(fact, seen.copies) in own]
     return {"stale": stale, "only_here": only_here if stale else []}
 
 
-def judged(fact: ImageFacts, seen: Copies) -> Returned:
+def claim_of(fact: ImageFacts, seen: Copies) -> Returned:
     """What of the image's role here still holds."""
     copy = seen.by_name.get(fact.name)
-    there = None if copy is None else There(copy.primary, copy.term)
-    return judge_claim(Known(fact.primary, fact.term, seen.proven, there))
+    there = None if copy is None else There(copy.primary, copy.epoch)
+    return judge_claim(Known(fact.primary, fact.epoch, seen.proven, there))
 
 
 def _unprotected(datastore: Datastore, frontend: FrontEnd, facts: tuple[ImageFacts, ...]) -> dict[str, str]:
@@ -230,7 +230,7 @@ def _why(
     return {name: "; ".join(fact.problems) or "mirroring has not begun; onedr reconcile begins it"}
 
 
-def _vms(seen: View, fsid: str, now: float) -> list[dict[str, Any]]:
+def _vms(seen: StatusView, fsid: str, now: float) -> list[dict[str, Any]]:
     """The peer's VMs that could start here, and this site's own, from the records on the images."""
     listed = []
     for own in (False, True):
@@ -247,7 +247,7 @@ def _vms(seen: View, fsid: str, now: float) -> list[dict[str, Any]]:
                     "disks": [image.name for image in item.images],
                     "recovery_point": point,
                     "age_s": _tenths(recovery_point.age_s(point, now)),
-                    "obstacles": list(item.obstacles) if not own else [],
+                    "obstacles": list(item.blockers) if not own else [],
                     "warnings": [*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])],
                 }
             )
@@ -258,7 +258,7 @@ def _tenths(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def point_of(image: ImageFacts, seen: View) -> float | None:
+def point_of(image: ImageFacts, seen: StatusView) -> float | None:
     """Recovery point of an image's copy: ours when we receive, the peer's when we write; None when not
     known.
     """
@@ -268,7 +268,7 @@ def point_of(image: ImageFacts, seen: View) -> float | None:
     return copy.recovery_point if copy else None
 
 
-def _disk(fact: ImageFacts, seen: View, now: float) -> dict[str, Any]:
+def _disk(fact: ImageFacts, seen: StatusView, now: float) -> dict[str, Any]:
     point = point_of(fact, seen)
     copy = seen.copies.by_name.get(fact.name)
     owner = fact.vm.body if fact.vm else None

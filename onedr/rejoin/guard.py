@@ -106,7 +106,7 @@ def _judge(found: Guarded, pool: Pool, there: Pool, primaries: dict[str, str]) -
                     mirroring.is_primary(own),
                     epoch.epoch_of(own),
                     True,
-                    There(mirroring.claims(image), epoch.epoch_of(image)),
+                    There(mirroring.is_mirrored_primary(image), epoch.epoch_of(image)),
                 )
             )
 
@@ -180,7 +180,7 @@ def demote(pool: Pool, name: str) -> str:
         if not mirroring.is_primary(image):
             return "is demoted already"
         try:
-            preserved_copies.take(image, time.time())
+            preserved_copies.snapshot_divergent(image, time.time())
         except rbd.Error as error:  # a second writer is worse; reprotect makes a full copy then
             problem = f", without a snapshot ({error})"
         image.mirror_image_demote()

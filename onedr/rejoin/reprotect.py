@@ -162,7 +162,7 @@ def _loss(pool: Pool, facts: ReprotectFacts, name: str) -> float | None:
     """Seconds from the point at which the peer took over to the last mark set here: what only this site's
     image has.
     """
-    taken = (facts.there or {})[name].term
+    taken = (facts.there or {})[name].epoch
     if taken is None or taken.point is None:
         return None
     try:
@@ -221,7 +221,7 @@ class _Reprotect:
         now = time.time()
         with self.pool.image(name, read_only=True) as image:
             snapshot = preserved_copies.snapshot_of(image)
-        made = preserved_copies.name_of(
+        made = preserved_copies.copy_name(
             name, snapshot or f"-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
         )
         settings = self.target.settings

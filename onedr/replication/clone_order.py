@@ -25,8 +25,8 @@ from onedr.replication import peer_ceph
 from onedr.replication.peer_ceph import Unreachable
 
 BASE_KEY = "onedr.base"
-THERE_KEY = ".rbd_onedr.base_at_peer"
-PATIENCE_S = 300  # after that a clone is mirrored all the same: rbd-mirror tries until it works
+ARRIVED_KEY = ".rbd_onedr.base_at_peer"
+WAIT_LIMIT_S = 300  # after that a clone is mirrored all the same: rbd-mirror tries until it works
 _LIMIT_S = 15
 
 
@@ -40,7 +40,7 @@ class BaseNote(NamedTuple):
     at: float
 
 
-def must_wait(pool: Pool, base: str, snapshot: str, settings: Settings) -> str | None:
+def waiting_reason(pool: Pool, base: str, snapshot: str, settings: Settings) -> str | None:
     """None when a clone of this snapshot may be mirrored now, else what it waits for.
 
     Nobody waits for what nobody could see: where the peer's key may not be read the answer is None. Raises
@@ -56,7 +56,7 @@ def must_wait(pool: Pool, base: str, snapshot: str, settings: Settings) -> str |
         if current is None or not peer_ceph.may_read(pool, settings):
             return None
         _write_note(pool, base, BaseNote(pool.fsid(), current, time.time()))
-    elif values.get(THERE_KEY) == _seen(note) or time.time() - note.at > PATIENCE_S:
+    elif values.get(ARRIVED_KEY) == _arrival_text(note) or time.time() - note.at > WAIT_LIMIT_S:
         return None
     return f"waits until the snapshot of its base {base} is at the peer"
 
@@ -67,7 +67,7 @@ def _write_note(pool: Pool, base: str, note: BaseNote) -> None:
         mirroring.publish_changes(pool, image)
 
 
-def read_order(pool: Pool, settings: Settings, bases: Iterable[str]) -> dict[str, bool]:
+def arrived_bases(pool: Pool, settings: Settings, bases: Iterable[str]) -> dict[str, bool]:
     """Is the awaited snapshot of each base at the peer? What was seen is noted on the base. A base of which
     the peer could not be asked is missing in the answer.
     """
@@ -87,7 +87,7 @@ def _has_arrived(pool: Pool, there: Pool, base: str) -> bool:
         note = read_note(dict(image.metadata_list()))
         if note is None or not _carries(there, base, note):
             return False
-        image.metadata_set(THERE_KEY, _seen(note))
+        image.metadata_set(ARRIVED_KEY, _arrival_text(note))
     return True
 
 
@@ -109,7 +109,7 @@ def read_note(values: dict[str, str]) -> BaseNote | None:
         return None
 
 
-def _seen(note: BaseNote) -> str:
+def _arrival_text(note: BaseNote) -> str:
     return f"{note.fsid} {note.snap}"
 
 

@@ -50,7 +50,7 @@ def fingerprint(key: bytes | None) -> str:
     return hashlib.sha256(b"onedr record key\0" + key).hexdigest()[:32] if key else ""
 
 
-def seal(key: bytes, secrets: Pairs) -> str:
+def encrypt(key: bytes, secrets: Pairs) -> str:
     """Encrypt attributes (AES-SIV, RFC 5297: the same secrets give the same text, so the record stays
     unchanged).
     """
@@ -59,7 +59,7 @@ def seal(key: bytes, secrets: Pairs) -> str:
     return base64.b64encode(AESSIV(key).encrypt(json.dumps(secrets).encode(), None)).decode()
 
 
-def unseal(key: bytes, sealed: str) -> Pairs:
+def decrypt(key: bytes, sealed: str) -> Pairs:
     """Decrypt what `seal` made. Raises RecordError for another key or a damaged text."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV

@@ -50,15 +50,15 @@ def epoch_of(image: rbd.Image) -> Epoch | None:
     return read_epoch(image, {str(key): str(value) for key, value in image.metadata_list()})
 
 
-def write_epoch(image: rbd.Image, term: Epoch) -> None:
+def write_epoch(image: rbd.Image, epoch: Epoch) -> None:
     """Set it on a primary. Reads back. Raises RecordError."""
     text = json.dumps(
         {
-            "term": term.number,
-            "fsid": term.fsid,
-            "site": term.site,
-            "at": round(term.at, 3),
-            "point": term.point,
+            "term": epoch.number,
+            "fsid": epoch.fsid,
+            "site": epoch.site,
+            "at": round(epoch.at, 3),
+            "point": epoch.point,
             "id": mirroring.global_id(image),
         }
     )

@@ -23,7 +23,7 @@ _THREADS = 32
 
 def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
     """Facts of every image with a name of ours; an image that cannot be read is listed with the problem."""
-    wanted = [name for name in pool.names() if names.is_ours(name)]
+    wanted = [name for name in pool.names() if names.is_managed(name)]
     results = parallel.each(wanted, lambda name: image_facts(pool, name, settings), _LIMIT_S, _THREADS)
     facts = []
     for name, result in results.items():
@@ -77,7 +77,7 @@ def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
     primary = mirroring.is_primary(image)
     seen = mirror_identity(image)
     # What is not its own is the parent's, handed on when the copy was begun.
-    everything = {} if mode is Mode.JOURNAL and not primary and not seen.signed else seen.values
+    everything = {} if mode is Mode.JOURNAL and not primary and not seen.is_own else seen.values
     problems = []
     if mode is Mode.SNAPSHOT and seen.parent:
         problems.append(
@@ -111,7 +111,7 @@ def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
         vm=vm,
         image=own,
         problems=tuple(problems),
-        term=epoch.read_epoch(image, seen.values),
+        epoch=epoch.read_epoch(image, seen.values),
         stale=mode is not None and not primary and preserved_copies.snapshot_of(image) is not None,
     )
 

@@ -21,7 +21,7 @@ class VmItem:
     envelope: Envelope
     record: VmRecord
     images: tuple[ImageFacts, ...]
-    obstacles: tuple[str, ...]
+    blockers: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
@@ -58,22 +58,22 @@ def _item(origin: str, envelope: Envelope, by_name: dict[str, ImageFacts]) -> Vm
     record = envelope.body
     assert isinstance(record, VmRecord)
     found: list[ImageFacts] = []
-    obstacles: list[str] = []
+    blockers: list[str] = []
     warnings: list[str] = []
     for disk in record.disks:
         name = (disk.rbd or "").rpartition("/")[2]
         if not disk.protected:
             text = f"disk {disk.disk_id} ({disk.image_name or 'volatile'}) has no copy: {disk.reason}"
-            (obstacles if disk.rbd else warnings).append(text)
+            (blockers if disk.rbd else warnings).append(text)
         elif name not in by_name:
-            obstacles.append(f"disk {disk.disk_id} ({name}) has no copy here: its mirroring had not begun")
+            blockers.append(f"disk {disk.disk_id} ({name}) has no copy here: its mirroring had not begun")
         else:
             image = by_name[name]
             found.append(image)
             if not image.primary and not image.complete:
-                obstacles.append(f"the copy of disk {disk.disk_id} ({name}) never completed")
-            obstacles.extend(f"disk {disk.disk_id} ({name}): {problem}" for problem in image.problems)
-    return VmItem(origin, envelope, record, tuple(found), tuple(obstacles), tuple(warnings))
+                blockers.append(f"the copy of disk {disk.disk_id} ({name}) never completed")
+            blockers.extend(f"disk {disk.disk_id} ({name}): {problem}" for problem in image.problems)
+    return VmItem(origin, envelope, record, tuple(found), tuple(blockers), tuple(warnings))
 
 
 def is_cdrom(image: ImageFacts) -> bool:

@@ -19,7 +19,7 @@ PROBLEM_KEY = ".rbd_onedr.problem"
 # On a clone: its mirroring id. The peer's rbd-mirror makes its copy by cloning the parent's copy, which hands
 # the parent's
 # metadata on; only what comes with this key is the clone's own (docs/measured.md).
-SELF_KEY = "onedr.self"
+IDENTITY_KEY = "onedr.self"
 
 
 class Waiting(NamedTuple):
@@ -36,7 +36,7 @@ class Waiting(NamedTuple):
 # Ceph makes a clone as an image without a parent, and gives it its parent last: mirrored in between, it would
 # be no clone
 # to whoever decides about flattening and waiting for the base.
-_HALF_MADE = Waiting("is just being made")
+_INCOMPLETE = Waiting("is just being made")
 
 
 def protect_image(pool: Pool, name: str, settings: Settings) -> str | None:
@@ -47,21 +47,21 @@ def protect_image(pool: Pool, name: str, settings: Settings) -> str | None:
     (docs/design.md, "Mirroring never fails the user's action"). The reason is noted on the image; the keeper
     and `reconcile` try again.
     """
-    found = begin(pool, name, settings)
+    found = begin_mirroring(pool, name, settings)
     return found.reason if found else None
 
 
-def begin(pool: Pool, name: str, settings: Settings, patient: bool = True) -> Waiting | None:
+def begin_mirroring(pool: Pool, name: str, settings: Settings, wait_for_base: bool = True) -> Waiting | None:
     """The same, saying what is waited for.
 
     Without `patient` a clone does not wait for its base's snapshot at the peer.
     """
     try:
         missing = mirroring.pool_ready(pool)
-        found = Waiting(missing) if missing else _enable(pool, name, settings, patient)
+        found = Waiting(missing) if missing else _enable(pool, name, settings, wait_for_base)
     except (rbd.Error, OneDRError) as error:
         found = Waiting(f"mirroring was refused: {error}")
-    if found is _HALF_MADE:
+    if found is _INCOMPLETE:
         return found  # nothing is written on it: who makes it goes on with it, and protects it
     try:
         note_problem(pool, name, found.reason if found else None)
@@ -72,27 +72,27 @@ def begin(pool: Pool, name: str, settings: Settings, patient: bool = True) -> Wa
     return found
 
 
-def _enable(pool: Pool, name: str, settings: Settings, patient: bool) -> Waiting | None:
+def _enable(pool: Pool, name: str, settings: Settings, wait_for_base: bool) -> Waiting | None:
     # Read-only: many at once that opened a base to write have made librbd 16.2.15 abort (docs/measured.md).
     with pool.image(name, read_only=True) as image:
         parent = parent_of(image)
-        mirrored, signed = mirroring.mirror_mode(image) is not None, mirror_identity(image).signed
+        mirrored, is_own = mirroring.mirror_mode(image) is not None, mirror_identity(image).is_own
     if mirrored:
-        if not signed:
+        if not is_own:
             with pool.image(name) as image:
-                sign_identity(image)
+                write_identity(image)
         return None
-    if images.is_being_made(pool, name):
-        return _HALF_MADE
+    if images.is_incomplete(pool, name):
+        return _INCOMPLETE
     if parent is not None:
-        waiting = must_flatten(parent, settings) or _after_parent(pool, parent, settings, patient)
+        waiting = must_flatten(parent, settings) or _after_parent(pool, parent, settings, wait_for_base)
         if waiting:
             return waiting
     with pool.image(name) as image:
         if parent_of(image) != parent:  # it was being made when we looked
-            return _HALF_MADE
+            return _INCOMPLETE
         mirroring.enable_mirroring(pool, image, settings.mode)
-        sign_identity(image)
+        write_identity(image)
     if settings.mode is Mode.SNAPSHOT and settings.schedule:
         mirroring.add_schedule(pool, name, settings.schedule)
     return None
@@ -109,15 +109,15 @@ def must_flatten(parent: tuple[str, str, str], settings: Settings) -> Waiting | 
 
 
 def _after_parent(
-    pool: Pool, parent: tuple[str, str, str], settings: Settings, patient: bool
+    pool: Pool, parent: tuple[str, str, str], settings: Settings, wait_for_base: bool
 ) -> Waiting | None:
     where, base, snapshot = parent
     if where != pool.access.pool:
         return Waiting(f"its parent lies in pool {where}, which this datastore does not mirror")
-    waiting = _enable(pool, base, settings, patient)
+    waiting = _enable(pool, base, settings, wait_for_base)
     if waiting:
         return waiting._replace(reason=f"its parent {base}: {waiting.reason}")
-    reason = clone_order.must_wait(pool, base, snapshot, settings) if patient else None
+    reason = clone_order.waiting_reason(pool, base, snapshot, settings) if wait_for_base else None
     return Waiting(reason, base=base) if reason else None
 
 
@@ -128,7 +128,7 @@ class MirrorIdentity(NamedTuple):
 
     values: dict[str, str]
     parent: tuple[str, str, str] | None
-    signed: bool
+    is_own: bool
 
 
 def mirror_identity(image: rbd.Image) -> MirrorIdentity:
@@ -136,14 +136,14 @@ def mirror_identity(image: rbd.Image) -> MirrorIdentity:
     values = {str(key): str(value) for key, value in image.metadata_list()}
     parent = parent_of(image)
     return MirrorIdentity(
-        values, parent, parent is None or values.get(SELF_KEY) == mirroring.global_id(image)
+        values, parent, parent is None or values.get(IDENTITY_KEY) == mirroring.global_id(image)
     )
 
 
-def sign_identity(image: rbd.Image) -> None:
+def write_identity(image: rbd.Image) -> None:
     """Let a mirrored clone say which it is."""
-    if not mirror_identity(image).signed and mirroring.is_primary(image):
-        image.metadata_set(SELF_KEY, mirroring.global_id(image))
+    if not mirror_identity(image).is_own and mirroring.is_primary(image):
+        image.metadata_set(IDENTITY_KEY, mirroring.global_id(image))
 
 
 def parent_of(image: rbd.Image) -> tuple[str, str, str] | None:

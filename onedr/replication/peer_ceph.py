@@ -64,7 +64,7 @@ def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()
         records = [record for image in images for record in (image.vm, image.image)]
         written = [record for record in records if record is not None and record.fsid != pool.fsid()]
         mon_host = max(written, key=lambda record: record.generation).mon_host if written else ""
-    found, detail = monitor_ping.monitors(mon_host, LIMIT_S)
+    found, detail = monitor_ping.ping_monitors(mon_host, LIMIT_S)
     return PeerStatus(found, detail, mon_host, key, settings.peer)
 
 
@@ -85,21 +85,27 @@ def _from_ceph(pool: Pool) -> tuple[str, str | None]:
 
 
 @contextmanager
-def open_peer(sight: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_S) -> Iterator[Pool]:
+def open_peer(peer_status: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_S) -> Iterator[Pool]:
     """The peer's pool of the same name. Raises StorageError when it does not answer within the limit."""
-    if sight.configured is not None:
-        with connection.connect(sight.configured, LIMIT_S, max(operation_limit_s, LIMIT_S * 10)) as pool:
+    if peer_status.configured is not None:
+        with connection.connect(
+            peer_status.configured, LIMIT_S, max(operation_limit_s, LIMIT_S * 10)
+        ) as pool:
             yield pool
         return
     try:
-        cluster = mirroring.connect_peer(sight.mon_host, str(sight.key), LIMIT_S, operation_limit_s)
+        cluster = mirroring.connect_peer(
+            peer_status.mon_host, str(peer_status.key), LIMIT_S, operation_limit_s
+        )
     except rados.Error as error:
-        raise StorageError(f"The peer's Ceph at {sight.mon_host} does not let us in: {error}") from error
+        raise StorageError(
+            f"The peer's Ceph at {peer_status.mon_host} does not let us in: {error}"
+        ) from error
     try:
         with cluster.open_ioctx(pool_name) as io:
             yield Pool(cluster, io, CephAccess(pool_name))
     except rados.Error as error:
-        raise StorageError(f"The peer's Ceph at {sight.mon_host}: {error}") from error
+        raise StorageError(f"The peer's Ceph at {peer_status.mon_host}: {error}") from error
     finally:
         cluster.shutdown()
 
@@ -129,7 +135,7 @@ def fence(peer: Pool, name: str) -> None:
     """
     try:
         with peer.image(name) as image:
-            if mirroring.claims(image):
+            if mirroring.is_mirrored_primary(image):
                 image.mirror_image_demote()
             if mirroring.is_primary(image):
                 raise OneDRError(f"{name} is still primary at the peer after it was demoted")

@@ -22,7 +22,7 @@ class Copy:
     complete: bool
     recovery_point: float | None
     primary: bool = False  # the peer's image is mirrored and claims to be primary
-    term: Epoch | None = None
+    epoch: Epoch | None = None
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Copies:
     """
 
     by_name: Mapping[str, Copy]
-    sight: peer_ceph.PeerStatus
+    peer_status: peer_ceph.PeerStatus
     proven: bool
 
 
 def collect_copies(
-    pool: Pool, settings: Settings, names: Iterable[str], sight: peer_ceph.PeerStatus | None = None
+    pool: Pool, settings: Settings, names: Iterable[str], peer_status: peer_ceph.PeerStatus | None = None
 ) -> Copies:
     """Look at the peer's copies of `names`; every remote call is bounded, a dark peer costs seconds at the
     most.
@@ -46,17 +46,17 @@ def collect_copies(
     `sight`: what is seen of the peer, where the caller has looked already.
     """
     wanted = list(names)
-    sight = sight or peer_ceph.probe_peer(pool, settings)
+    peer_status = peer_status or peer_ceph.probe_peer(pool, settings)
     try:
-        with peer_ceph.peer_pool(sight, pool.access.pool) as there:
+        with peer_ceph.peer_pool(peer_status, pool.access.pool) as there:
             if not isinstance(there, Unreachable):
-                return Copies(_read_copies(there, wanted, settings), sight, True)
-            if not sight.refusal:
-                sight = replace(sight, detail=there.reason)
+                return Copies(_read_copies(there, wanted, settings), peer_status, True)
+            if not peer_status.refusal:
+                peer_status = replace(peer_status, detail=there.reason)
     except OneDRError as error:
-        sight = replace(sight, detail=f"{sight.detail}; its images cannot be read: {error}")
+        peer_status = replace(peer_status, detail=f"{peer_status.detail}; its images cannot be read: {error}")
     replaying = mirroring.replaying_at_peer(pool)
-    return Copies({name: Copy(True, None) for name in wanted if name in replaying}, sight, False)
+    return Copies({name: Copy(True, None) for name in wanted if name in replaying}, peer_status, False)
 
 
 def _read_copies(there: Pool, wanted: list[str], settings: Settings) -> dict[str, Copy]:
@@ -73,4 +73,4 @@ def _copy(fact: ImageFacts) -> Copy:
     """While rbd-mirror begins or removes a copy, it is not mirrored for a moment: that is nobody's primary.
     """
     primary = fact.primary and fact.mode is not None
-    return Copy(fact.complete and not fact.stale, fact.recovery_point, primary, fact.term)
+    return Copy(fact.complete and not fact.stale, fact.recovery_point, primary, fact.epoch)

@@ -57,7 +57,7 @@ def drop_preserved(image: rbd.Image) -> None:
             image.remove_snap(name)
 
 
-def take(image: rbd.Image, now: float) -> str:
+def snapshot_divergent(image: rbd.Image, now: float) -> str:
     """Make that snapshot of a primary. Returns its name; its time is UTC."""
     name = f"{PREFIX}{image.id()}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
     with suppress(rbd.ImageExists):  # by a run that was killed in this very second
@@ -65,7 +65,7 @@ def take(image: rbd.Image, now: float) -> str:
     return name
 
 
-def name_of(image: str, snapshot: str) -> str:
+def copy_name(image: str, snapshot: str) -> str:
     """Name of the clone of a snapshot made by `take`."""
     return f"{PREFIX}{image}-{snapshot.rpartition('-')[2]}"
 
@@ -81,7 +81,7 @@ def preserve(pool: Pool, wanted: PreservedCopy, snapshot: str | None) -> None:
     if pool.exists(wanted.name):  # a run was killed before it said what it is
         pool.rbd.remove(pool.io, wanted.name)
     if snapshot is None:
-        images.copy(pool, wanted.image, wanted.name)
+        images.copy_image(pool, wanted.image, wanted.name)
     else:
         # format 1 would hold the image; python has no argument for it
         pool.cluster.conf_set("rbd_default_clone_format", "2")

@@ -19,12 +19,12 @@ from onedr.model.records import SiteInfo
 OBJECT = "onedr.site"
 
 
-def publish_site_info(pool: Pool, card: SiteInfo) -> bool:
+def publish_site_info(pool: Pool, info: SiteInfo) -> bool:
     """Write it when it changed. Returns whether it did. Raises rados.Error."""
-    text = json.dumps(asdict(card)).encode()
-    if omap.read_keys(pool, OBJECT, (card.datastore,)).get(card.datastore) == text:
+    text = json.dumps(asdict(info)).encode()
+    if omap.read_keys(pool, OBJECT, (info.datastore,)).get(info.datastore) == text:
         return False
-    omap.write_keys(pool, OBJECT, {card.datastore: text})
+    omap.write_keys(pool, OBJECT, {info.datastore: text})
     return True
 
 
@@ -42,10 +42,10 @@ def read_site_info(pool: Pool) -> dict[str, SiteInfo]:
 
     Raises rados.Error, StorageError for one that is damaged.
     """
-    return {name: _card(name, value) for name, value in omap.read_all(pool, OBJECT).items()}
+    return {name: _parse(name, value) for name, value in omap.read_all(pool, OBJECT).items()}
 
 
-def _card(name: str, value: bytes) -> SiteInfo:
+def _parse(name: str, value: bytes) -> SiteInfo:
     try:
         data = json.loads(value)
         return SiteInfo(

@@ -19,14 +19,14 @@ from onedr.opennebula.vm_template import is_half_made, is_of_drill
 from onedr.replication import encryption, records, secrets
 
 
-def seal_record(attributes: template.Pairs, key: bytes | None) -> template.Pairs:
+def encrypt_secrets(attributes: template.Pairs, key: bytes | None) -> template.Pairs:
     """The template with its secrets encrypted, or left out and named when there is no key: never in plain."""
     kept, found = secrets.split_secrets(attributes)
     if not found:
         return attributes
     if key is None:
         return (*kept, (secrets.WITHHELD, ",".join(place for place, _ in found)))
-    return (*kept, (secrets.ENCRYPTED, encryption.seal(key, found)))
+    return (*kept, (secrets.ENCRYPTED, encryption.encrypt(key, found)))
 
 
 def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: float) -> Envelope:
@@ -71,7 +71,9 @@ def record_vm(
         return {}
     key = encryption.load_key(front_end_paths().record_key)
     body = replace(
-        body, template=seal_record(body.template, key), user_template=seal_record(body.user_template, key)
+        body,
+        template=encrypt_secrets(body.template, key),
+        user_template=encrypt_secrets(body.user_template, key),
     )
     written = envelope(pool, settings, body, now)
     results = {}
@@ -90,7 +92,7 @@ def record_vm(
     return results
 
 
-def forget_vm(pool: Pool, name: str) -> bool:
+def remove_vm_record(pool: Pool, name: str) -> bool:
     """Take the VM record of this site off an image that no VM uses. Returns whether there was one."""
     with pool.image(name) as image:
         found = records.decode(records.VM_KEY, records.metadata(image))

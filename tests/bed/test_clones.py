@@ -55,7 +55,7 @@ def test_a_clone_follows_its_bases_snapshot_and_no_vm_waits(g: Ground, tmp_path:
         assert mode_of(g.site, first) is None
         assert calls.metadata(g.site, first)[PROBLEM_KEY] == f"waits until the snapshot of its base {name} is at the peer"
         until("the keeper to say what waits", lambda: g.told(f"waits until the snapshot of its base {name}"), LIMIT_S)
-        assert mode_of(g.site, first) is None and clone_order.THERE_KEY not in calls.metadata(g.site, name)
+        assert mode_of(g.site, first) is None and clone_order.ARRIVED_KEY not in calls.metadata(g.site, name)
     finally:
         g.bed.start("site-b", "mirror")
     until("the clone to be mirrored", lambda: mode_of(g.site, first) == JOURNAL, LIMIT_S)
@@ -210,7 +210,7 @@ def test_where_the_peer_cannot_be_read_a_clone_does_not_wait(g: Ground, tmp_path
     try:
         dark = g.clone(7, name)
         until("the keeper to mirror it all the same", lambda: mode_of(g.site, dark) == JOURNAL, LIMIT_S)
-        assert clone_order.THERE_KEY not in calls.metadata(g.site, name)
+        assert clone_order.ARRIVED_KEY not in calls.metadata(g.site, name)
     finally:
         g.bed.heal()
     g.protected(dark)

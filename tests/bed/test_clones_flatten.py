@@ -122,7 +122,7 @@ def test_who_removes_a_disk_ends_its_flattening(g: Ground, slowly: None, tmp_pat
         until("some of it", lambda: re.search("[1-9]0 %", str(queue.running())), LIMIT_S, 0.02)
         remover = threading.Thread(target=images.remove_image, args=(other, f"{name}-9-0"))
         remover.start()
-        until("its end", lambda: flatten.heed_removals(pool, queue) or not queue.running(), LIMIT_S)
+        until("its end", lambda: flatten.cancel_removed(pool, queue) or not queue.running(), LIMIT_S)
         assert queue.done == [], "it did not come to its end by itself"
         remover.join(LIMIT_S)
         assert not pool.exists(f"{name}-9-0")
@@ -195,9 +195,9 @@ def test_room_is_what_the_base_holds(g: Ground) -> None:
             opened.create_snap("snap")
         parent = ("one", "sparse", "snap")
         assert (space.snapshot_bytes(pool, parent, 1 << 40), space.snapshot_bytes(pool, parent, 1 << 30)) == (4 * MIB, 0)
-        assert space.lack(pool, "one", 4 * MIB) is None
-        assert "it needs 1048576 MiB and pool one has" in str(space.lack(pool, "one", 1 << 40))
-        assert "does not list pool none" in str(space.lack(pool, "none", 1))
+        assert space.shortage(pool, "one", 4 * MIB) is None
+        assert "it needs 1048576 MiB and pool one has" in str(space.shortage(pool, "one", 1 << 40))
+        assert "does not list pool none" in str(space.shortage(pool, "none", 1))
         with pool.image("sparse") as opened:
             opened.remove_snap("snap")
         pool.rbd.remove(pool.io, "sparse")

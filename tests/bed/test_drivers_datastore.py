@@ -178,14 +178,14 @@ def test_the_second_site_names_its_images_apart(here: Drivers, site: Site):
 def test_a_name_without_an_image_from_a_create_that_was_killed_inside_ceph_is_no_obstacle(here: Drivers, site: Site):
     assert here.ds("mkfs", image(139), datastore(site)).returncode == 0
     with connection.connect(CephAccess("one", "admin", str(site.ceph_conf))) as pool:
-        maker = images.maker(pool, "one-139")
+        maker = images.creator(pool, "one-139")
         with pool.image("one-139") as found:
             header = f"rbd_header.{found.id()}"
         pool.io.remove_object(header)
         refused(here.ds("mkfs", image(139), datastore(site)), "exists already and belongs to nobody")
         pending_images.note_pending(pool, "one-139", maker)
         assert here.ds("mkfs", image(139), datastore(site)).returncode == 0
-        assert images.maker(pool, "one-139") == maker and pool.names().count("one-139") == 1
+        assert images.creator(pool, "one-139") == maker and pool.names().count("one-139") == 1
 
 
 def test_cp_killed_in_the_middle_begins_anew_when_it_is_run_again(here: Drivers, site: Site, tmp_path: Path):

@@ -82,7 +82,7 @@ def test_with_the_same_key_at_both_sites_secrets_are_sealed_and_open_at_the_peer
     for part in ("template", "user_template"):
         pairs = getattr(found, part)
         sealed = next(value for at, value in pairs if at == "ONEDR_SEALED")
-        opened = secrets.restore_secrets(tuple(pair for pair in pairs if pair[0] != "ONEDR_SEALED"), encryption.unseal(key, sealed))
+        opened = secrets.restore_secrets(tuple(pair for pair in pairs if pair[0] != "ONEDR_SEALED"), encryption.decrypt(key, sealed))
         assert _sorted(opened) == _sorted(getattr(wanted, part))
     sites.a.api.vm.action("terminate-hard", vm)
 

@@ -86,7 +86,7 @@ def wanted() -> list[hooks.Hook]:
 
 def register(oned: FakeOned) -> list[str]:
     oned.calls.clear()
-    return hooks.carry_out(oned, hooks.compare(oned, wanted()))
+    return hooks.apply_hooks(oned, hooks.compare(oned, wanted()))
 
 
 # -- the templates ------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_hooks_of_others_are_left_alone() -> None:
     oned.held[7] = {"NAME": "onedr-mine", "TYPE": "api", "COMMAND": "/x/mine"}
     oned.held[8] = {"NAME": "other", "TYPE": "api", "COMMAND": "/x/ceph_dr/vm"}
     register(oned)
-    hooks.carry_out(oned, hooks.compare(oned, []))
+    hooks.apply_hooks(oned, hooks.compare(oned, []))
     assert sorted(oned.held) == [7, 8]
 
 

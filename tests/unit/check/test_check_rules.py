@@ -21,8 +21,8 @@ from onedr.check.facts import (
     Level,
     Mirrors,
     Peering,
+    PoolSpace,
     Replicas,
-    Room,
     SiteFacts,
     TargetFacts,
     Unknown,
@@ -59,17 +59,17 @@ def cluster(index: int, **changes: Any) -> ClusterFacts:
         "mirrors": Mirrors(1, 2, 2),
         "releases": ("16.2.15",),
         "replicas": Replicas(3, 2),
-        "room": Room(100 * MIB, 9000 * MIB),
+        "space": PoolSpace(100 * MIB, 9000 * MIB),
         "settings": OPTIONS,
-        "card": SiteInfo(fsid, f"site-{index}", index, "ceph", "JOURNAL", key="same"),
+        "site_info": SiteInfo(fsid, f"site-{index}", index, "ceph", "JOURNAL", key="same"),
     }
     return ClusterFacts(**{**values, **changes})
 
 
 def target(fsid: str, **changes: Any) -> TargetFacts:
-    ground = Placement({"lan": LAN}, {}, {}, (Host("host", 800, 16000),))
+    placement = Placement({"lan": LAN}, {}, {}, (Host("host", 800, 16000),))
     values: dict[str, Any] = {
-        "ground": ground, "users": frozenset({"alice"}), "groups": frozenset({"users"}), "fsid": fsid,
+        "placement": placement, "users": frozenset({"alice"}), "groups": frozenset({"users"}), "fsid": fsid,
         "models": frozenset({"Nehalem"}), "machines": frozenset({"q35"}),
     }
     return TargetFacts(**{**values, **changes})
@@ -89,7 +89,7 @@ def healthy(**changes: Any) -> CheckFacts:
         "schedules": frozenset(),
         "snapshots_kept": 5,
         "clock_s": (-0.5, 0.6),
-        "proofs": {Mode.JOURNAL: PROOF},
+        "probe_results": {Mode.JOURNAL: PROOF},
         "networks": frozenset({"lan"}),
         "disk_drivers": ("kvm",),
         "unknown_to_oned": (),
@@ -122,8 +122,8 @@ def snapshot_mode(**changes: Any) -> CheckFacts:
     values: dict[str, Any] = {
         "settings": Settings(protect=True, mode=Mode.SNAPSHOT, schedule="5m"), "images": images,
         "schedules": frozenset({"one-5"}),
-        "proofs": {Mode.SNAPSHOT: replace(PROOF, mode=Mode.SNAPSHOT, clones=False, discards=False)},
-        "there": cluster(1, card=SiteInfo(THERE, "site-1", 1, "ceph", "SNAPSHOT", key="same")),
+        "probe_results": {Mode.SNAPSHOT: replace(PROOF, mode=Mode.SNAPSHOT, clones=False, discards=False)},
+        "there": cluster(1, site_info=SiteInfo(THERE, "site-1", 1, "ceph", "SNAPSHOT", key="same")),
     }
     return healthy(**{**values, **changes})
 
@@ -189,7 +189,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("RBD_MIRROR", healthy(here=cluster(0, mirrors=Mirrors(1, 2, 1))), Level.WARNING, "1 of 2"),
     (
         "RELEASES",
-        healthy(there=cluster(1, releases=OF_TWO), proofs={Mode.JOURNAL: replace(PROOF, releases=OF_TWO)}),
+        healthy(there=cluster(1, releases=OF_TWO), probe_results={Mode.JOURNAL: replace(PROOF, releases=OF_TWO)}),
         Level.WARNING,
         "several releases",
     ),
@@ -205,26 +205,26 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         Level.WARNING,
         "the loss of one disk",
     ),
-    ("ROOM", healthy(there=cluster(1, room=Room(0, 0))), Level.PROBLEM, "at the peer: the pool is full"),
+    ("ROOM", healthy(there=cluster(1, space=PoolSpace(0, 0))), Level.PROBLEM, "at the peer: the pool is full"),
     (
         "ROOM",
-        healthy(here=cluster(0, room=Room(9, 9000 * MIB, ("OSD_NEARFULL",)))),
+        healthy(here=cluster(0, space=PoolSpace(9, 9000 * MIB, ("OSD_NEARFULL",)))),
         Level.PROBLEM,
         "OSD_NEARFULL",
     ),
     (
         "ROOM",
         healthy(
-            here=cluster(0, room=Room(900 * MIB, 90 * MIB)), there=cluster(1, room=Room(900 * MIB, 900 * MIB))
+            here=cluster(0, space=PoolSpace(900 * MIB, 90 * MIB)), there=cluster(1, space=PoolSpace(900 * MIB, 900 * MIB))
         ),
         Level.WARNING,
         "only 9 %",
     ),
-    ("ROOM", healthy(here=cluster(0, room=Room(0, 20 * MIB))), Level.PROBLEM, "may take 64 MiB"),
+    ("ROOM", healthy(here=cluster(0, space=PoolSpace(0, 20 * MIB))), Level.PROBLEM, "may take 64 MiB"),
     (
         "ROOM",
         healthy(
-            here=cluster(0, room=Room(9000 * MIB, 9000 * MIB)), there=cluster(1, room=Room(0, 8000 * MIB))
+            here=cluster(0, space=PoolSpace(9000 * MIB, 9000 * MIB)), there=cluster(1, space=PoolSpace(0, 8000 * MIB))
         ),
         Level.PROBLEM,
         "may take 9000 MiB",
@@ -288,37 +288,37 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "no schedule of mirror snapshots here for one-5",
     ),
     ("SNAPSHOTS_KEPT", snapshot_mode(snapshots_kept=3), Level.WARNING, "keeps 3"),
-    ("TRADE", healthy(proofs={}), Level.WARNING, "never probed"),
+    ("TRADE", healthy(probe_results={}), Level.WARNING, "never probed"),
     (
         "TRADE",
-        healthy(proofs={Mode.JOURNAL: replace(PROOF, releases=("15.2.1",))}),
+        healthy(probe_results={Mode.JOURNAL: replace(PROOF, releases=("15.2.1",))}),
         Level.WARNING,
         "not on 16.2.15",
     ),
     (
         "TRADE",
-        healthy(proofs={Mode.JOURNAL: replace(PROOF, clones=False)}),
+        healthy(probe_results={Mode.JOURNAL: replace(PROOF, clones=False)}),
         Level.PROBLEM,
         "copies of clones damaged",
     ),
     (
         "TRADE",
-        healthy(proofs={Mode.JOURNAL: replace(PROOF, arrives=False)}),
+        healthy(probe_results={Mode.JOURNAL: replace(PROOF, arrives=False)}),
         Level.PROBLEM,
         "did not travel there",
     ),
     (
         "TRADE",
-        healthy(proofs={Mode.JOURNAL: replace(PROOF, returns=False)}),
+        healthy(probe_results={Mode.JOURNAL: replace(PROOF, returns=False)}),
         Level.PROBLEM,
         "did not travel back",
     ),
     ("DISK_DRIVER", healthy(disk_drivers=("firecracker", "kvm")), Level.WARNING, "firecracker"),
-    ("SITE_INDEX", healthy(there=cluster(1, card=SAME_INDEX)), Level.PROBLEM, "both sites have"),
+    ("SITE_INDEX", healthy(there=cluster(1, site_info=SAME_INDEX)), Level.PROBLEM, "both sites have"),
     ("NAMES", healthy(clashes=("one-3",)), Level.PROBLEM, "one-3"),
     ("RECORD_KEYS", healthy(key="other"), Level.PROBLEM, "different record keys"),
     ("RECORD_KEYS", healthy(key=""), Level.PROBLEM, "this site has no record key"),
-    ("RECORD_KEYS", healthy(there=cluster(1, card=NO_CARD_KEY)), Level.PROBLEM, "the peer has no record key"),
+    ("RECORD_KEYS", healthy(there=cluster(1, site_info=NO_CARD_KEY)), Level.PROBLEM, "the peer has no record key"),
     (
         "NETWORK_MAP",
         healthy(settings=Settings(protect=True, network_map=(("x", "gone"),))),
@@ -335,7 +335,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("GUARD", healthy(guarded=False), Level.PROBLEM, "does not know this datastore"),
     (
         "STARTS_HERE",
-        healthy(start_here=target(HERE, ground=Placement({}, {}, {}, (Host("h", 800, 16000),)))),
+        healthy(start_here=target(HERE, placement=Placement({}, {}, {}, (Host("h", 800, 16000),)))),
         Level.PROBLEM,
         "network 'lan' has no counterpart",
     ),
@@ -344,7 +344,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         healthy(
             start_here=target(
                 HERE,
-                ground=Placement({"lan": LAN}, {}, {("lan", "192.0.2.11"): "VM 3"}, (Host("h", 800, 16000),)),
+                placement=Placement({"lan": LAN}, {}, {("lan", "192.0.2.11"): "VM 3"}, (Host("h", 800, 16000),)),
             )
         ),
         Level.PROBLEM,
@@ -364,7 +364,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "STARTS_THERE",
-        healthy(start_there=target(THERE, ground=Placement({}, {}, {}, (Host("h", 800, 16000),)))),
+        healthy(start_there=target(THERE, placement=Placement({}, {}, {}, (Host("h", 800, 16000),)))),
         Level.PROBLEM,
         "VM ours (7",
     ),
@@ -377,13 +377,13 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "CAPACITY_HERE",
-        healthy(start_here=target(HERE, ground=Placement({"lan": LAN}, {}, {}, ()))),
+        healthy(start_here=target(HERE, placement=Placement({"lan": LAN}, {}, {}, ()))),
         Level.WARNING,
         "1 of 1",
     ),
     (
         "CAPACITY_THERE",
-        healthy(start_there=target(THERE, ground=Placement({"lan": LAN}))),
+        healthy(start_there=target(THERE, placement=Placement({"lan": LAN}))),
         Level.WARNING,
         "not known",
     ),
@@ -395,7 +395,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "MODE",
-        healthy(there=cluster(1, card=replace(SAME_INDEX, site_index=1, mode="SNAPSHOT"))),
+        healthy(there=cluster(1, site_info=replace(SAME_INDEX, site_index=1, mode="SNAPSHOT"))),
         Level.WARNING,
         "SNAPSHOT at the peer",
     ),

@@ -26,38 +26,38 @@ def key_file(folder: Path, text: bytes, mode: int = 0o600) -> Path:
 
 @given(PAIRS)
 def test_what_is_sealed_opens_again(secrets: Pairs) -> None:
-    assert encryption.unseal(KEY, encryption.seal(KEY, secrets)) == secrets
+    assert encryption.decrypt(KEY, encryption.encrypt(KEY, secrets)) == secrets
 
 
 def test_the_same_secrets_give_the_same_text_so_that_a_record_stays_unchanged() -> None:
-    assert encryption.seal(KEY, SECRETS) == encryption.seal(KEY, SECRETS)
-    assert encryption.seal(KEY, SECRETS) != encryption.seal(KEY, (*SECRETS, ("A", "")))
-    assert encryption.seal(KEY, SECRETS) != encryption.seal(OTHER, SECRETS)
+    assert encryption.encrypt(KEY, SECRETS) == encryption.encrypt(KEY, SECRETS)
+    assert encryption.encrypt(KEY, SECRETS) != encryption.encrypt(KEY, (*SECRETS, ("A", "")))
+    assert encryption.encrypt(KEY, SECRETS) != encryption.encrypt(OTHER, SECRETS)
 
 
 def test_the_sealed_text_shows_nothing_of_the_secret() -> None:
-    raw = base64.b64decode(encryption.seal(KEY, SECRETS))
+    raw = base64.b64decode(encryption.encrypt(KEY, SECRETS))
     assert b"horse" not in raw and b"PASSWORD" not in raw
 
 
 def test_another_key_does_not_open_it_and_the_error_says_what_to_do() -> None:
     with pytest.raises(RecordError, match=r"copy the peer's record\.key"):
-        encryption.unseal(OTHER, encryption.seal(KEY, SECRETS))
+        encryption.decrypt(OTHER, encryption.encrypt(KEY, SECRETS))
 
 
 @given(st.data())
 def test_a_changed_byte_is_noticed(data: st.DataObject) -> None:
-    raw = bytearray(base64.b64decode(encryption.seal(KEY, SECRETS)))
+    raw = bytearray(base64.b64decode(encryption.encrypt(KEY, SECRETS)))
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at] ^= data.draw(st.integers(1, 255))
     with pytest.raises(RecordError):
-        encryption.unseal(KEY, base64.b64encode(bytes(raw)).decode())
+        encryption.decrypt(KEY, base64.b64encode(bytes(raw)).decode())
 
 
 @pytest.mark.parametrize("text", ["", "AAAA", "%%%", "é", "A", base64.b64encode(b"x" * 16).decode()])
 def test_garbage_is_refused(text: str) -> None:
     with pytest.raises(RecordError):
-        encryption.unseal(KEY, text)
+        encryption.decrypt(KEY, text)
 
 
 @pytest.mark.parametrize("text", [

@@ -29,7 +29,7 @@ def test_a_vm_with_complete_copies_of_all_its_disks_has_nothing_in_its_way() -> 
     item = only(with_vm("one-2", recovery_point=700.0), with_vm("one-1"))
     assert (item.origin, item.record.name) == (f"{THERE}:42", "web")
     assert [found.name for found in item.images] == ["one-1", "one-2"]  # in the order of the disks
-    assert item.obstacles == item.warnings == ()
+    assert item.blockers == item.warnings == ()
     assert item.recovery_point == 700.0  # of its oldest disk
 
 
@@ -93,11 +93,11 @@ def test_what_stands_in_a_vms_way_is_named_with_the_disk(
     second: dict[str, Any] | None, expected: str
 ) -> None:
     images = [with_vm("one-1")] + ([] if second is None else [image("one-2", **second)])
-    assert expected in "; ".join(only(*images).obstacles)
+    assert expected in "; ".join(only(*images).blockers)
 
 
 def test_an_image_that_was_promoted_already_needs_no_completeness() -> None:
-    assert only(with_vm("one-1", primary=True, complete=False), image("one-2")).obstacles == ()
+    assert only(with_vm("one-1", primary=True, complete=False), image("one-2")).blockers == ()
 
 
 def test_an_unprotected_rbd_disk_is_an_obstacle_and_a_volatile_one_a_warning() -> None:
@@ -106,7 +106,7 @@ def test_an_unprotected_rbd_disk_is_an_obstacle_and_a_volatile_one_a_warning() -
         disk(2, None, image_name=""),
     ))
     item = only(with_vm("one-1", body))
-    assert item.obstacles == ("disk 1 (image-of-1) has no copy: its image says DR_PROTECT=NO",)
+    assert item.blockers == ("disk 1 (image-of-1) has no copy: its image says DR_PROTECT=NO",)
     assert item.warnings == ("disk 2 (volatile) has no copy: it is a volatile disk",)
 
 
@@ -150,4 +150,4 @@ def test_a_vm_that_says_no_is_no_vm_to_recover() -> None:
 
 
 def test_the_mode_of_a_copy_does_not_matter_here() -> None:
-    assert only(with_vm("one-1", mode=Mode.SNAPSHOT), image("one-2")).obstacles == ()
+    assert only(with_vm("one-1", mode=Mode.SNAPSHOT), image("one-2")).blockers == ()

@@ -17,16 +17,16 @@ from onedr.opennebula.datastores import Datastore
 _LOOK_LIMIT_S = 30
 
 
-def find_leftovers(
+def find_remnants(
     pool: Pool,
     target: Datastore,
     images: Sequence[ImageFacts],
     frontend: FrontEnd,
     there: Pool | None,
     why: str,
-) -> drill_plan.Found:
+) -> drill_plan.DrillRemnants:
     """Everything that looks like a drill's. `there` None: the peer is not looked at, `why` says why not."""
-    return drill_plan.Found(
+    return drill_plan.DrillRemnants(
         pool.fsid(),
         target.datastore_id,
         tuple(_vms(frontend, pool.access.pool, target.datastore_id)),
@@ -70,7 +70,7 @@ def _snapshots(
     place = {found: "here" if found[0] in primary else "" for found in here}
     if there is not None:
         other = there
-        named = [name for name in other.names() if names.is_ours(name)]
+        named = [name for name in other.names() if names.is_managed(name)]
         roles = mirroring.roles(other)
         at_peer = {name for name in named if name not in roles or roles[name].primary}
         for found in here | _tags(other, named):
