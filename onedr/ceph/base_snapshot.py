@@ -1,4 +1,4 @@
-"""Bases: the protected snapshot @snap of an image, and the thin clones that are made of it."""
+"""The protected snapshot @snap of a base image, and the thin clones made from it."""
 from __future__ import annotations
 
 from contextlib import suppress
@@ -17,8 +17,9 @@ _PAUSE_S = 0.1
 
 
 def clone_from_base(pool: Pool, source: str, target: str) -> None:
-    """A thin clone of `source`'s protected snapshot @snap, which is made when missing; to be made inside
-    `images.creating`.
+    """Make a thin clone of `source`'s protected snapshot @snap, which is created when missing.
+
+    Call it inside `images.creating`.
     """
     data_pool = images.data_pool(pool)
     for last in attempts(_RACE_LIMIT_S, 0):
@@ -33,9 +34,9 @@ def clone_from_base(pool: Pool, source: str, target: str) -> None:
 
 
 def ensure_snapshot(pool: Pool, name: str) -> None:
-    """Make and protect @snap unless it is there; two VMs may do so at once.
+    """Create and protect @snap unless it exists. Two VMs may do so at the same time.
 
-    Open for writing only to write: docs/measured.md.
+    The image is opened for writing only when it must be changed (docs/measured.md).
     """
     with pool.image(name, read_only=True) as image:
         there = names.BASE_SNAPSHOT in images.snapshots(image) and image.is_protected_snap(
@@ -47,7 +48,7 @@ def ensure_snapshot(pool: Pool, name: str) -> None:
         if names.BASE_SNAPSHOT in images.snapshots(image) and _is_cut_short(pool, name):
             images.drop_snapshot(image, names.BASE_SNAPSHOT)
         if names.BASE_SNAPSHOT not in images.snapshots(image):
-            with suppress(rbd.ImageExists):  # another VM's clone was quicker
+            with suppress(rbd.ImageExists):  # created for another VM's clone at the same time
                 image.create_snap(names.BASE_SNAPSHOT)
         if not image.is_protected_snap(names.BASE_SNAPSHOT):
             with suppress(rbd.ImageBusy):
@@ -55,9 +56,9 @@ def ensure_snapshot(pool: Pool, name: str) -> None:
 
 
 def _is_cut_short(pool: Pool, name: str) -> bool:
-    """Was @snap's making killed midway?
+    """Was the creation of @snap interrupted?
 
-    It is listed then, but has no object map and cannot be opened ever.
+    Then it is listed, but has no object map and can never be opened.
     """
     def opens() -> bool:
         try:
@@ -72,7 +73,8 @@ def _is_cut_short(pool: Pool, name: str) -> bool:
 def drop_base_snapshot(pool: Pool, name: str) -> bool:
     """Remove @snap if no clone uses it.
 
-    Returns whether it is gone. Open for writing only to write: docs/measured.md.
+    Returns whether it no longer exists. The image is opened for writing only when it must be changed
+    (docs/measured.md).
     """
     with pool.image(name, read_only=True) as image:
         if names.BASE_SNAPSHOT not in images.snapshots(image):

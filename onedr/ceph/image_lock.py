@@ -1,7 +1,7 @@
-"""One at a time on an image, among all processes of all hosts: a lock in its pool, for what takes seconds.
+"""A lock on one image among all processes of all hosts, in its pool, for operations of a few seconds.
 
-Several clients that change the snapshots of one image at once end in a segmentation fault of librbd now and
-then (16.2.15, docs/measured.md).
+When several clients change the snapshots of one image at once, librbd 16.2.15 sometimes crashes
+(docs/measured.md).
 """
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from onedr.host.waiting import attempts
 from onedr.model.errors import StorageError
 
 _OBJECT = "onedr.alone"
-_LOCKS = 64  # names of locks on that object for each purpose, shared by all images
+_LOCKS = 64  # locks on that object for each purpose, shared by all images
 _LASTS_S, _LIMIT_S, _PAUSE_S = 20, 40, 0.05
 
 
 @contextmanager
 def image_lock(pool: Pool, image: str, purpose: str) -> Iterator[None]:
-    """Hold the lock of an image (its id or name) for a purpose, one word; that of a process that died runs
-    out.
+    """Hold the lock of an image (its id or name) for a purpose, one word. The lock of a dead process expires.
 
-    Raises StorageError when somebody else has it for too long.
+    Raises StorageError when another process holds it for too long.
     """
     lock, cookie = f"{purpose}.{zlib.crc32(image.encode()) % _LOCKS}", os.urandom(16).hex()
     for last in attempts(_LIMIT_S, _PAUSE_S):
@@ -42,5 +41,5 @@ def image_lock(pool: Pool, image: str, purpose: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(rados.ObjectNotFound):  # it ran out
+        with suppress(rados.ObjectNotFound):  # it has expired
             pool.io.unlock(_OBJECT, lock, cookie)

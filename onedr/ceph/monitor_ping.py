@@ -1,6 +1,6 @@
-"""Do the peer's Ceph monitors answer?
+"""Do Ceph monitors answer?
 
-A TCP look: a monitor greets every caller with its banner, no key needed.
+A monitor sends its banner on every TCP connection; no key is needed.
 """
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def addresses(mon_host: str) -> list[tuple[str, int]]:
 
 
 def ping_monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
-    """What the peer's monitors do, and a sentence with the addresses.
+    """The state of the peer's monitors, and a sentence with their addresses.
 
-    ANSWERS: at least one greeted. GONE: every address refused, so its machine lives and the monitor does not.
-    UNKNOWN: silence, which a dead machine and a cut line have in common; or no address is known.
+    ANSWERS: at least one sent its banner. GONE: every address refused the connection, so the machines run but
+    not the monitors. UNKNOWN: no answer, as from a dead machine or over a broken link, or no address is
+    known.
     """
     known = addresses(mon_host)
     if not known:
@@ -41,7 +42,7 @@ def ping_monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
 
 
 def _ping_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str, int], PeerState]:
-    """All at once: silence costs the limit once, not for each."""
+    """All at once, so that silent monitors cost the time limit only once."""
     results = dict.fromkeys(known, PeerState.UNKNOWN)
 
     def ping(address: tuple[str, int]) -> None:
@@ -62,12 +63,12 @@ def _ping(address: tuple[str, int], limit_s: float) -> PeerState:
             return PeerState.ANSWERS if connection.recv(len(_BANNER)) == _BANNER else PeerState.UNKNOWN
     except ConnectionRefusedError:
         return PeerState.GONE
-    except (OSError, OverflowError):  # no route, no answer, or a port there cannot be
+    except (OSError, OverflowError):  # no route, no answer, or an invalid port
         return PeerState.UNKNOWN
 
 
 def port_answers(host: str, number: int, limit_s: float) -> bool:
-    """Does a TCP port take a connection, tried until the limit is over?"""
+    """Does a TCP port accept a connection within the time limit?"""
     def connects() -> bool:
         try:
             with socket.create_connection((host, number), timeout=max(0.5, min(5.0, limit_s))):

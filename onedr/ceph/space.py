@@ -1,4 +1,4 @@
-"""How much room a pool has, and how much of it a clone would take when it is flattened."""
+"""Free space of a pool, and the space that images and flattened clones take."""
 from __future__ import annotations
 
 import rbd
@@ -6,12 +6,15 @@ import rbd
 from onedr.ceph.connection import Pool
 from onedr.model.types import MIB
 
-_SPARE = 10  # percent of the free space that stays free whatever is copied
+_SPARE = 10  # percent of the free space that must remain free
 _NEARLY_FULL = ("OSD_NEARFULL", "OSD_BACKFILLFULL", "OSD_FULL", "POOL_FULL")
 
 
 def shortage(pool: Pool, name: str, need: int) -> str | None:
-    """None when the pool `name` has room for `need` bytes more, else what is missing. Raises StorageError."""
+    """None when the pool `name` has space for `need` more bytes, else what is missing.
+
+    Raises StorageError.
+    """
     raised = sorted(set(pool.mon(prefix="health")["checks"]) & set(_NEARLY_FULL))
     if raised:
         return f"Ceph reports {', '.join(raised)}"
@@ -32,7 +35,7 @@ def shortage(pool: Pool, name: str, need: int) -> str | None:
         return None
     return (
         f"it needs {need // MIB} MiB and pool {name} has {max(0, free) // MIB} MiB free, of which {_SPARE} % "
-        "stay free"
+        "must remain free"
     )
 
 

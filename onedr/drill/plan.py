@@ -3,8 +3,8 @@ remove. Pure.
 
 A drill writes nothing of the primary's data and changes no role (docs/design.md, "A drill changes nothing in
 production"): its only mark at the primary is one user snapshot on each disk, and everything it makes here
-carries its tag (names.drill_tag). Cleanup goes by what is found with that tag, not by a journal, so that it works
-after any crash.
+carries its tag (names.drill_tag). Cleanup goes by what is found with that tag, not by a journal, so that it
+works after any crash.
 """
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Work on a bridge host: the same code there, and through one pipe this front-end's API and files
-(BRIDGE_LIST).
+"""Work on a bridge host (BRIDGE_LIST): the same code runs there and uses this front-end's API and files
+through one pipe.
 
-The front-end starts `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (laid there by `onehost sync`) through ssh and says
-on its standard input what to do. Frames go both ways: two lengths, a line of JSON, bytes. Nothing of the work
-is ever a shell word.
+The front-end starts `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (copied by `onehost sync`) through ssh and writes the
+work to its standard input. Frames go both ways: two lengths, a line of JSON, bytes. No part of the work is
+ever a shell word.
 """
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from onedr.model import errors
 from onedr.model.errors import InputError, OneDRError, StorageError
 
 PROTOCOL = 2
-# the one that python3-rados and python3-rbd of the host's distribution are built for
+# the interpreter that the host distribution's python3-rados and python3-rbd are built for
 _PYTHON = "/usr/bin/python3"
 _LENGTHS = struct.Struct("!II")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
@@ -45,7 +45,7 @@ Service = Callable[[Head], "tuple[Any, bytes]"]
 
 
 class NoBridgeError(StorageError):
-    """No host of BRIDGE_LIST could begin the work; nothing was done."""
+    """No host of BRIDGE_LIST could start the work; nothing was done."""
 
 
 class Work(NamedTuple):
@@ -57,7 +57,7 @@ class Work(NamedTuple):
 
 
 class Pipe:
-    """One end of the line; sending is safe from any thread."""
+    """One end of the connection. Any thread may send."""
 
     def __init__(self, reader: IO[bytes], writer: IO[bytes]):
         self._reader, self._writer, self._lock = reader, writer, threading.Lock()
@@ -70,7 +70,7 @@ class Pipe:
             self._writer.flush()
 
     def receive(self) -> tuple[Head, bytes] | None:
-        """The next frame; None at the end of the line."""
+        """The next frame; None when the connection has ended."""
         lengths = self._reader.read(_LENGTHS.size)
         if len(lengths) < _LENGTHS.size:
             return None
@@ -82,17 +82,17 @@ class Pipe:
 
 
 def hosts(bridge_list: str, turn: int) -> list[str]:
-    """The bridges to try, in order; empty when the list is, or names this machine: then the work belongs
-    here.
+    """The bridge hosts to try, in order. Empty when the list is empty or names this machine: then the work is
+    done here.
 
-    Round robin by `turn` as in stock (get_destination_host: id modulo the number of hosts). Raises InputError
-    for a name that no host can have.
+    Round robin by `turn` as in the stock driver (get_destination_host: id modulo the number of hosts). Raises
+    InputError for an invalid host name.
     """
     names = bridge_list.split()
     for name in names:
         if not _HOST.fullmatch(name):
             raise InputError(
-                f"BRIDGE_LIST names {name!r}, which is no host; correct it with onedatastore update."
+                f"BRIDGE_LIST names {name!r}, which is not a host name; correct it with onedatastore update."
             )
     if not names or any(process.is_here(name) for name in names):
         return []
@@ -101,10 +101,10 @@ def hosts(bridge_list: str, turn: int) -> list[str]:
 
 
 def run_on_bridge(candidates: Sequence[str], work: Work, services: Mapping[str, Service]) -> str:
-    """Run the work on the first of `candidates` that can begin it; answers its result.
+    """Run the work on the first of `candidates` that can start it. Returns its result.
 
-    What the work prints there is printed here. Raises NoBridgeError when none could begin, else what the work
-    raised; work that was begun is never begun again elsewhere.
+    What the work prints is printed here. Raises NoBridgeError when no host could start it, else what the work
+    raised. Work that was started is never started again on another host.
     """
     dead = []
     for host in candidates:
@@ -112,7 +112,7 @@ def run_on_bridge(candidates: Sequence[str], work: Work, services: Mapping[str, 
             return _on(host, work, services)
         except NoBridgeError as error:
             dead.append(f"{host}: {error}")
-    raise NoBridgeError(f"No host of BRIDGE_LIST can work for this datastore ({'; '.join(dead)}).")
+    raise NoBridgeError(f"No host of BRIDGE_LIST can do the work of this datastore ({'; '.join(dead)}).")
 
 
 def _on(host: str, work: Work, services: Mapping[str, Service]) -> str:
@@ -145,9 +145,9 @@ def _begun(pipe: Pipe, work: Work) -> bool:
 
 
 def _why(text: str) -> str:
-    last = " ".join(text.split())[-_TAIL:] or "ssh ended without a word"
+    last = " ".join(text.split())[-_TAIL:] or "ssh ended without output"
     if "can't open file" in last:
-        return f"OneDR's code is not there ({last}); run onehost sync --force"
+        return f"OneDR is not installed there ({last}); run onehost sync --force"
     return last
 
 
@@ -156,7 +156,8 @@ def _serve(host: str, pipe: Pipe, services: Mapping[str, Service]) -> str:
         frame = pipe.receive()
         if frame is None:
             raise StorageError(
-                f"The line to bridge host {host} broke during the work; look at the result, then repeat it."
+                f"The connection to bridge host {host}broke during the work; check what was done, then "
+                "repeat it."
             )
         head, _ = frame
         if "out" in head:
@@ -180,7 +181,10 @@ def _answer(pipe: Pipe, head: Head, services: Mapping[str, Service]) -> None:
 
 
 class BridgeSession:
-    """This process on a bridge host: its calls go back through the pipe to the front-end, from any thread."""
+    """This process on a bridge host.
+
+    Its calls, from any thread, go back through the pipe to the front-end.
+    """
 
     def __init__(self, pipe: Pipe, on_end: Callable[[], None]):
         self.pipe = pipe
@@ -191,8 +195,8 @@ class BridgeSession:
         threading.Thread(target=self._read, daemon=True).start()
 
     def call(self, name: str, **arguments: Any) -> tuple[Any, bytes]:
-        """Ask the front-end. Raises what it raised there, StorageError when it is gone."""
-        import queue  # not for those who never work on a bridge
+        """Call the front-end. Raises what the call raised there, StorageError when the connection is gone."""
+        import queue  # needed on bridge hosts only
 
         answer: queue.SimpleQueue[tuple[Head, bytes] | None] = queue.SimpleQueue()
         with self._lock:
@@ -202,7 +206,7 @@ class BridgeSession:
         self.pipe.send({"call": name, "id": number, "with": arguments})
         frame = answer.get()
         if frame is None:
-            raise StorageError("The front-end that asked for this work is gone.")
+            raise StorageError("The connection to the front-end that requested this work has ended.")
         head, body = frame
         if "failed" in head:
             raise errors.from_wire(head["failed"])
@@ -223,7 +227,7 @@ _guest: BridgeSession | None = None
 
 
 def serve_session(guest: BridgeSession) -> None:
-    """From now on this process works for a front-end elsewhere."""
+    """From now on this process works for a front-end on another machine."""
     global _guest
     _guest = guest
 

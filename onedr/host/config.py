@@ -1,4 +1,4 @@
-"""This site's own settings, `etc/onedr/onedr.conf` (INI): what is not a datastore attribute.
+"""This site's settings that are not datastore attributes: `etc/onedr/onedr.conf` (INI).
 
 See docs/configuration.md.
 """
@@ -16,7 +16,7 @@ from onedr.model.errors import InputError
 
 _ENDPOINT = re.compile(r"https?://[^\s/]+(/\S*)?")
 _PEER = ("endpoint", "auth")
-# From, to. The upper ends are what was tried with many images and VMs (docs/measured.md).
+# Lowest and highest value. The highest ones were tested with many images and VMs (docs/measured.md).
 _LIMITS = {"flatten_at_once": (1, 16), "role_changes_at_once": (1, 100), "starts_at_once": (1, 32)}
 _KNOWN = {"peer": _PEER, "limits": tuple(_LIMITS)}
 
@@ -26,8 +26,8 @@ class Configuration:
     """`peer_endpoint` is the peer's XML-RPC address, `peer_session` its `user:password`; both empty when not
     set.
 
-    How many at once at the most, of one datastore: clones flattened, images promoted or demoted by a run, VMs
-    started by it.
+    The limits are for one datastore: clones flattened at once, images promoted or demoted at once by a run,
+    VMs started at once by a run.
     """
 
     peer_endpoint: str = ""
@@ -38,7 +38,7 @@ class Configuration:
 
 
 def path() -> Path:
-    """Where the file belongs."""
+    """Path of the file."""
     return front_end_paths().etc / "onedr" / "onedr.conf"
 
 
@@ -51,7 +51,7 @@ def load_config() -> Configuration:
     if front_end is not None:
         return Configuration(*front_end.call("configuration")[0])
     where = path()
-    # a [DEFAULT] is no section of ours
+    # [DEFAULT] is not one of the sections
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         parser.read_string(where.read_text(), str(where))
@@ -63,8 +63,8 @@ def load_config() -> Configuration:
     problems = _unknown(parser)
     if stat.S_IMODE(mode) & 0o022:
         problems.append(
-            f"others may write it (mode {stat.S_IMODE(mode):04o}), and so get the peer's password; chmod 644 "
-            "it"
+            f"other users may write it (mode {stat.S_IMODE(mode):04o})and so obtain the peer's password; "
+            "chmod 644 it"
         )
     session = _peer(parser, problems)
     limits = {
@@ -78,9 +78,10 @@ def load_config() -> Configuration:
 
 
 def limits() -> Configuration:
-    """The same for who only asks how many at once: the defaults when the file has a problem.
+    """The same for callers that only need the limits: the defaults when the file has a problem.
 
-    A mistake in it must not keep a lost site's VMs down; `onedr check` and whoever asks for the peer tell it.
+    A mistake in the file must not prevent a failover. `onedr check` and everything that uses the peer report
+    it.
     """
     try:
         return load_config()
@@ -102,7 +103,7 @@ def _peer(parser: configparser.ConfigParser, problems: list[str]) -> str:
     endpoint, auth = (parser.get("peer", key, fallback="") for key in _PEER)
     if bool(endpoint) != bool(auth):
         given, missing = _PEER if endpoint else reversed(_PEER)
-        problems.append(f"peer.{given} is set and peer.{missing} is not; they go together")
+        problems.append(f"peer.{given} is set but peer.{missing} is not; set both or neither")
     if endpoint and not _ENDPOINT.fullmatch(endpoint):
         problems.append(f"peer.endpoint is {endpoint!r}, not an address such as http://front-end:2633/RPC2")
     if auth and not Path(auth).is_absolute():
@@ -128,8 +129,8 @@ def _session(file: Path, problems: list[str]) -> str:
         return ""
     if stat.S_IMODE(mode) & 0o077:
         problems.append(
-            f"peer.auth: {file} may be read by others (mode {stat.S_IMODE(mode):04o}); chmod 600 {file}"
+            f"peer.auth: {file} can be read by other users (mode {stat.S_IMODE(mode):04o}); chmod 600 {file}"
         )
     if ":" not in text or "\n" in text:
-        problems.append(f"peer.auth: {file} does not hold one line user:password")
+        problems.append(f"peer.auth: {file} does not contain one line user:password")
     return text

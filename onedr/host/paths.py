@@ -12,11 +12,11 @@ SYNCED = "ONEDR_REMOTES"  # set by remotes/onedr/bridge
 
 
 class FrontEndPaths(NamedTuple):
-    """Folders of the front-end this process belongs to."""
+    """Folders of the front-end that this process belongs to."""
 
     etc: Path
     var: Path
-    synced: Path | None = None  # on a bridge host: the remotes that `onehost sync` laid there
+    synced: Path | None = None  # on a bridge host: the remotes that `onehost sync` copied there
 
     @property
     def remotes(self) -> Path:
@@ -34,7 +34,7 @@ class FrontEndPaths(NamedTuple):
 
     @property
     def record_key(self) -> Path:
-        """The key both sites share to seal secrets in records; mode 0600."""
+        """The key that both sites share, which encrypts the secrets in records; mode 0600."""
         return self.etc / "onedr" / "record.key"
 
 

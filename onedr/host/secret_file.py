@@ -1,4 +1,4 @@
-"""Files with secrets: written whole or not at all, readable by their owner only."""
+"""Files with secrets: replaced whole, readable by their owner only."""
 from __future__ import annotations
 
 import pwd
@@ -10,10 +10,9 @@ from onedr.model.errors import InputError
 
 
 def write_secret(path: Path, text: str, owner: int | None = None) -> None:
-    """Write with mode 0600; `owner`: a user id to give the file to, heeded when root writes. Raises
-    InputError.
+    """Write with mode 0600. `owner`: user id that a new file gets when root writes it. Raises InputError.
 
-    A file that is there keeps its owner.
+    An existing file keeps its owner.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -24,20 +23,21 @@ def write_secret(path: Path, text: str, owner: int | None = None) -> None:
 
 
 def read_secret(path: Path) -> str:
-    """Its text. Raises InputError when it cannot be read, or others may read it."""
+    """The text of the file. Raises InputError when it cannot be read, or when other users may read it."""
     try:
         mode, text = path.stat().st_mode, path.read_text()
     except (OSError, UnicodeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     if stat.S_IMODE(mode) & 0o077:
         raise InputError(
-            f"{path} holds a secret and may be read by others; chmod 600 {path}, and ask who has read it."
+            f"{path} contains a secret and can be read by other users; chmod 600 {path}, and consider the "
+            "secret disclosed."
         )
     return text
 
 
 def remove_secret(path: Path) -> None:
-    """Gone already is done. Raises InputError."""
+    """Remove the file if it exists. Raises InputError."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -45,7 +45,7 @@ def remove_secret(path: Path) -> None:
 
 
 def owner_of(folder: Path) -> int | None:
-    """User id of the nearest folder that is there: whose secrets in it are."""
+    """User id of the nearest existing folder: the owner of secrets in it."""
     for place in (folder, *folder.parents):
         if place.exists():
             return place.stat().st_uid
@@ -53,7 +53,7 @@ def owner_of(folder: Path) -> int | None:
 
 
 def user_id(name: str) -> int | None:
-    """Of a user of this machine; None: there is none."""
+    """User id of a user of this machine; None when there is no such user."""
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:

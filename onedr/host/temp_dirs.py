@@ -1,6 +1,6 @@
-"""Folders for what lies on disk only while an action runs.
+"""Temporary folders for the duration of an action.
 
-A killed action's folder goes with the next action's beginning.
+The folder of a killed action is removed when the next action starts.
 """
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "onedr-staging-"  # nobody else names a folder so: what carries it and is not locked is removed
+_PREFIX = "onedr-staging-"  # nothing else uses this prefix: an unlocked folder that has it is removed
 
 
 @contextmanager
 def temp_folder(below: Path) -> Iterator[Path]:
-    """An empty folder, gone afterwards.
+    """An empty folder, removed afterwards.
 
-    Its lock says that its maker lives: the kernel lets go of it however a process ends.
+    The folder is locked while its process lives: the kernel releases the lock however the process ends.
     """
-    import shutil  # it and tempfile cost a driver 5 ms
+    import shutil  # it and tempfile take 5 ms to load
 
     _sweep(below)
     made, lock = _locked_folder(below)
@@ -38,9 +38,9 @@ def _locked_folder(below: Path) -> tuple[Path, int | None]:
         made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=below))
         try:
             lock = _lock(made, fcntl.LOCK_EX)
-        except FileNotFoundError:  # swept before it was locked
+        except FileNotFoundError:  # removed by another process before it was locked
             continue
-        except OSError:  # a file system without locks on folders (NFS): nothing is swept there either
+        except OSError:  # a file system without locks on folders (NFS): nothing is removed there either
             return made, None
         if made.exists():
             return made, lock
@@ -58,7 +58,7 @@ def _lock(path: Path, how: int) -> int:
 
 
 def _sweep(below: Path) -> None:
-    """Remove folders whose maker is dead; what cannot be locked or removed is somebody else's."""
+    """Remove the folders of dead processes. One that cannot be locked or removed is in use."""
     import shutil
 
     for left in below.glob(f"{_PREFIX}*"):

@@ -1,19 +1,20 @@
-"""One small tree of errors. Each says what is wrong, where, and what to do next."""
+"""The errors. Each says what is wrong, where, and what to do next."""
 from __future__ import annotations
 
-_LONGEST = 1000  # characters of a sentence: what users wrote may be part of it, in any length
+_LONGEST = 1000  # characters of a sentence, which may contain text of any length that users wrote
 
 
 def plain(text: str) -> str:
-    """Text from anywhere as one printable line of bounded length; what is cut is its middle: the end says
-    what to do next.
+    """Text as one printable line of bounded length.
+
+    A long line loses its middle, because its end says what to do.
     """
     line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST * 2 // 3]} … {line[-_LONGEST // 3 :]}"
 
 
 class OneDRError(Exception):
-    """Base of every error a user may see: one plain sentence, no newline."""
+    """Base of every error that users see: one plain sentence without a newline."""
 
     exit_code = 1
 
@@ -22,13 +23,13 @@ class OneDRError(Exception):
 
 
 class InputError(OneDRError):
-    """What was handed to us cannot be used: garbled data, a missing or bad attribute, a forbidden path."""
+    """The input cannot be used: garbled data, a missing or bad attribute, a forbidden path."""
 
     exit_code = 1
 
 
 class RefusedError(OneDRError):
-    """The request is understood and will not be done, to keep data safe."""
+    """The request was understood and is refused to keep data safe."""
 
     exit_code = 2
 
@@ -40,7 +41,7 @@ class StorageError(OneDRError):
 
 
 class ForeignImageError(StorageError):
-    """An RBD image of the wanted name exists and is not ours to touch."""
+    """An RBD image of the requested name exists and does not belong to this action."""
 
 
 class FrontEndError(OneDRError):
@@ -64,18 +65,18 @@ class SchemaError(RecordError):
 
 
 class PartialError(OneDRError):
-    """Some items of a run failed; the rest was done."""
+    """Some items of a run failed, the others succeeded."""
 
     exit_code = 5
 
 
 def to_wire(error: OneDRError) -> dict[str, object]:
-    """An error as JSON, for the line to a bridge host."""
+    """An error as JSON, for the connection to a bridge host."""
     return {"kind": type(error).__name__, "message": str(error), "code": getattr(error, "code", None)}
 
 
 def from_wire(data: dict[str, object]) -> OneDRError:
-    """The error again; one this side does not know becomes a plain OneDRError."""
+    """The error again. An unknown kind becomes a plain OneDRError."""
     message = str(data["message"])
     if data["kind"] == FrontEndError.__name__:
         return FrontEndError(message, data["code"])  # type: ignore[arg-type]

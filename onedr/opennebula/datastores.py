@@ -1,4 +1,4 @@
-"""The datastores this front-end protects, by id, with what is needed to work on them."""
+"""The datastores that this front-end protects, with what is needed to work on them."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _IMAGE_DATASTORE = "0"
 
 @dataclass(frozen=True)
 class Datastore:
-    """A datastore of ours."""
+    """A datastore with OneDR's driver."""
 
     datastore_id: int
     name: str
@@ -27,7 +27,7 @@ class Datastore:
 
 
 def from_element(element: etree._Element) -> Datastore:
-    """Read one. Raises InputError that names every bad attribute."""
+    """Read a `<DATASTORE>`. Raises InputError that names every bad attribute."""
     name = element.findtext("NAME") or ""
     pairs = attributes(element)
     bridges = template.get(pairs, "BRIDGE_LIST")
@@ -45,7 +45,7 @@ def shares_pool(datastore: Datastore, frontend: FrontEnd) -> bool:
 
 
 def names(datastore: Datastore) -> set[str]:
-    """What records may call this datastore: its name here, and there."""
+    """The names that records may have for this datastore: its name here and at the peer."""
     return {datastore.name, datastore.settings.peer_datastore or datastore.name}
 
 
@@ -58,15 +58,16 @@ def elements(frontend: FrontEnd) -> list[etree._Element]:
 
 
 def all_of(frontend: FrontEnd) -> dict[int, Datastore]:
-    """Every image datastore with driver ceph_dr and DR_PROTECT=YES; one whose attributes are bad protects
-    nothing.
+    """Every image datastore with driver ceph_dr and DR_PROTECT=YES, by id.
+
+    One with bad attributes protects nothing.
     """
     found = {}
     for element in elements(frontend):
         try:
             datastore = from_element(element)
         except InputError:
-            continue  # its own hook and `onedr status` say so
+            continue  # its hook and `onedr status` report that
         if datastore.settings.protect:
             found[datastore.datastore_id] = datastore
     return found

@@ -1,4 +1,4 @@
-"""From a VM's record to the template that recreates it at this site."""
+"""The template that recreates a VM at this site from its record."""
 from __future__ import annotations
 
 import ipaddress
@@ -11,12 +11,12 @@ from onedr.model.errors import RefusedError
 from onedr.model.records import VmRecord
 from onedr.model.template import Pairs
 
-ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: what a recovered VM is recognised by
+ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
 START_PENDING = "DR_START_PENDING"
 DRILL = "DR_DRILL"  # on a drill's VM or image: its tag
 HELD = "DR_HELD"  # on a VM at the site it moved away from: the state it had; it is locked there
-FINISHED = "DR_FINISHED"  # set last: what lacks it was left half-made by an interrupted run
+FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (ORIGIN, START_PENDING, FINISHED, HELD, "DR_ORIGIN_SITE", "DR_ORIGIN_VM")  # of one site's object only
 _DISK_KEEPS = re.compile(
     r"TARGET|DEV_PREFIX|CACHE|IO|DISCARD|ORDER|READONLY|IOTHREAD|SERIAL|VIRTIO_BLK_QUEUES|SIZE_IOPS_SEC"
@@ -35,7 +35,7 @@ _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID
 
 @dataclass(frozen=True)
 class Network:
-    """A virtual network of this site: its ranges as (first IPv4 address, size), and as (first MAC, size)."""
+    """A virtual network of this site. Ranges are (first IPv4 address, size), MAC ranges (first MAC, size)."""
 
     network_id: int
     name: str
@@ -58,7 +58,7 @@ def _mac(text: str) -> int:
 
 @dataclass(frozen=True)
 class Recreation:
-    """The template, and what the operator should know about it."""
+    """The template, with warnings for the operator."""
 
     template: Pairs
     warnings: tuple[str, ...]
@@ -70,8 +70,8 @@ def recreate(
 ) -> Recreation:
     """Build the template. `image_ids`: image here by disk id; `networks`: by name.
 
-    Raises RefusedError when a protected disk has no image here, or a network has no counterpart: a VM without
-    a disk or on the wrong network is worse than none.
+    Raises RefusedError when a protected disk has no image here, or a network has no counterpart: such a VM
+    would do more harm than none.
     """
     _must_have_its_disks(record, image_ids)
     warnings: list[str] = []
@@ -101,7 +101,9 @@ def recreate(
 def _must_have_its_disks(record: VmRecord, image_ids: Mapping[int, int]) -> None:
     missing = [str(disk.disk_id) for disk in record.disks if disk.protected and disk.disk_id not in image_ids]
     if missing:
-        raise RefusedError(f"Its disk {', '.join(missing)} is no image here yet; run onedr failover again.")
+        raise RefusedError(
+            f"Its disk {', '.join(missing)} is not registered as an image here yet; run onedr failover again."
+        )
 
 
 def _disk(disk: Pairs, image_ids: Mapping[int, int]) -> list[tuple[str, object]]:
@@ -114,19 +116,19 @@ def _disk(disk: Pairs, image_ids: Mapping[int, int]) -> list[tuple[str, object]]
 
 
 def disk_settings(disk: Pairs) -> Pairs:
-    """What of a disk goes along with its image: target, cache, limits and the like."""
+    """The settings of a disk that are kept with its image: target, cache, limits and so on."""
     return tuple((key, value) for key, value in disk if _DISK_KEEPS.fullmatch(key) and value)
 
 
 def _graphics(value: Pairs, vm_id: int) -> Pairs:
-    # The port oned chose from the VM's id there would collide with another VM's here.
+    # The port that oned derived from the VM's id at the other site could collide with another VM's here.
     return tuple((key, text) for key, text in value if not (key == "PORT" and text == str(5900 + vm_id)))
 
 
 def nic(
     found: Pairs, networks: Mapping[str, Network], network_map: Mapping[str, str], warnings: list[str]
 ) -> Pairs:
-    """A NIC of the other site as it is asked for here.
+    """A NIC of the other site in the form requested here.
 
     Raises RefusedError when its network has no counterpart.
     """
@@ -142,12 +144,12 @@ def nic(
     built += [(key, value) for key, value in found if _NIC_KEEPS.fullmatch(key) and value]
     address, mac = template.get(found, "IP"), template.get(found, "MAC")
     if address and network.holds(address):
-        # never with MAC: oned 7.4.0 takes one of them, the MAC follows from the range
+        # never together with MAC: oned 7.4.0 accepts one of them, and the range determines the MAC
         built.append(("IP", address))
     elif mac and not address and network.holds_mac(mac):
         built.append(("MAC", mac))
     elif address:
-        warnings.append(f"network {here!r} does not hold {address}: the VM gets a new address there")
+        warnings.append(f"network {here!r} does not contain {address}: the VM gets a new address there")
     return tuple(built)
 
 
@@ -166,38 +168,43 @@ def _user_template(attributes: Pairs, warnings: list[str]) -> list[tuple[str, ob
 
 
 def is_half_made(attributes: Pairs) -> bool:
-    """Was this VM or image taken over by a run that is not through with it?
+    """Was this VM or image taken over by a run that has not finished it?
 
-    Its record there is still needed.
+    The peer's record is then still needed.
     """
     return bool(template.get(attributes, ORIGIN)) and template.get(attributes, FINISHED) != "YES"
 
 
 def is_of_drill(attributes: Pairs) -> bool:
-    """Does this VM or image belong to a drill? Nothing of it is recorded, mirrored, moved or counted."""
+    """Does this VM or image belong to a drill?
+
+    Such objects are never recorded, mirrored, moved or counted.
+    """
     return bool(template.get(attributes, DRILL))
 
 
 IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK", "KERNEL", "RAMDISK", "CONTEXT")
 _IMAGE_LOCAL = ("DR_MESSAGE", "ERROR", "PATH", "MD5", "SHA1", "FS", ORIGIN, ORIGIN_SOURCE, FINISHED)
-# a user's attribute must not override these
+# a user's attribute must not override them
 _IMAGE_GIVEN = ("NAME", "TYPE", "SOURCE", "SIZE", "FORMAT", "PERSISTENT")
 
 
 def image_type(number: int) -> str:
-    """TYPE as oned takes it."""
+    """TYPE in the form that oned accepts."""
     return IMAGE_TYPES[number] if 0 <= number < len(IMAGE_TYPES) else "DATABLOCK"
 
 
 def portable_image(attributes: Pairs) -> Pairs:
-    """A user's own attributes of an image, without those of one site's object."""
+    """The user's attributes of an image, without those that belong to one site's object."""
     return tuple((key, value) for key, value in attributes if key not in (*_IMAGE_LOCAL, *_IMAGE_GIVEN))
 
 
 def image_description(
     name: str, kind: str, persistent: bool, source: str, size_mib: int, attributes: Pairs, origin: str
 ) -> Pairs:
-    """What registers an existing RBD image (docs/opennebula-facts.md O1: SIZE and FORMAT are required)."""
+    """The template that registers an existing RBD image (docs/opennebula-facts.md O1: SIZE and FORMAT are
+    required).
+    """
     return (
         ("NAME", name), ("TYPE", kind), ("SOURCE", source), ("SIZE", str(size_mib)), ("FORMAT", "raw"),
         ("PERSISTENT", "YES" if persistent else "NO"), (ORIGIN, origin),

@@ -1,4 +1,4 @@
-"""VMs of a site as a run sees them."""
+"""VMs of a site, as seen by a run."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Recovered:
 class PeerVm:
     """A VM on this pool, as its front-end shows it.
 
-    `held`: the state in which a run of ours found it, empty when free.
+    `held`: the state that it had when a run locked it; empty when no run did.
     """
 
     vm_id: int
@@ -26,5 +26,5 @@ class PeerVm:
     state: str
     held: str
     images: frozenset[str]  # RBD names of its disks in this pool
-    clones: frozenset[str] = frozenset()  # those of them that go when they are unplugged
+    clones: frozenset[str] = frozenset()  # those of them that are removed when they are detached
     locked: bool = False

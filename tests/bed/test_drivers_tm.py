@@ -53,14 +53,23 @@ def front_end(here: Drivers) -> Iterator[None]:
 def know(here: Drivers, system: dict[str, str] | None = None, **attributes: str) -> None:
     """Tell the front-end what the image datastore (and the system datastore) say."""
     here.api.datastores[calls.DATASTORE_ID] = datastore(here.site, **attributes)
-    here.api.datastores[SYSTEM_ID] = {**datastore(here.site, **(system or {})), "ID": SYSTEM_ID, "NAME": "system"}
+    here.api.datastores[SYSTEM_ID] = {
+        **datastore(here.site, **(system or {})),
+        "ID": SYSTEM_ID,
+        "NAME": "system",
+    }
 
 
 def vm(here: Drivers, vm_id: int, *disks: dict[str, str]) -> None:
     """A VM with these disks, number 0 and on."""
     usual = {"CEPH_USER": "oneadmin", "CEPH_CONF": str(here.site.ceph_conf), "POOL_NAME": "one"}
     numbered = [{"DISK_ID": str(number), **usual, **disk} for number, disk in enumerate(disks)]
-    here.api.vms[vm_id] = {"ID": vm_id, "NAME": f"vm {vm_id}", "TEMPLATE": {"DISK": numbered}, "USER_TEMPLATE": {}}
+    here.api.vms[vm_id] = {
+        "ID": vm_id,
+        "NAME": f"vm {vm_id}",
+        "TEMPLATE": {"DISK": numbered},
+        "USER_TEMPLATE": {},
+    }
 
 
 def of(name: str, **more: str) -> dict[str, str]:
@@ -112,7 +121,9 @@ def test_clone_again_finds_its_own_disk_and_no_other(here: Drivers, site: Site, 
     here.rbd("create", "--size", "8", f"one/{name}-7-1")
     state = (contents(site), digest(site, f"{name}-7-0"), facts(site, f"{name}-7-1"))
     succeeded(clone(here, name, 7))
-    refused(clone(here, name, 7, 1), f"one/{name}-7-1 exists already", "nobody OneDR knows", "untouched")
+    refused(
+        clone(here, name, 7, 1), f"one/{name}-7-1 exists already", "an owner unknown to OneDR", "untouched"
+    )
     assert (contents(site), digest(site, f"{name}-7-0"), facts(site, f"{name}-7-1")) == state
 
 
@@ -134,7 +145,9 @@ def test_a_clone_is_mirrored_after_its_parent_and_stays_equal(
     assert facts(there, f"{name}-7-0")["parent"] == ("one", name, "snap")
 
 
-def test_in_snapshot_mode_a_clone_waits_to_be_flattened(here: Drivers, site: Site, there: Site, tmp_path: Path):
+def test_in_snapshot_mode_a_clone_waits_to_be_flattened(
+    here: Drivers, site: Site, there: Site, tmp_path: Path
+):
     name = base(here, tmp_path, 104, DR_PROTECT="YES", DR_MODE="SNAPSHOT")
     know(here, DR_PROTECT="YES", DR_MODE="SNAPSHOT")
     vm(here, 7, of(name))
@@ -157,7 +170,9 @@ def test_a_slip_in_the_datastore_stops_no_vm(here: Drivers, site: Site, tmp_path
     assert f"{name}-7-0" not in contents(site)[0]
 
 
-def test_the_peers_copy_is_no_disk_here(here: Drivers, site: Site, there: Site, ceph_bed: Bed, tmp_path: Path):
+def test_the_peers_copy_is_no_disk_here(
+    here: Drivers, site: Site, there: Site, ceph_bed: Bed, tmp_path: Path
+):
     name = base(here, tmp_path, 106, DR_PROTECT="YES")
     arrives(there, name, digest(site, name))
     yonder = Drivers(ceph_bed, "site-b", here.api)
@@ -168,7 +183,9 @@ def test_the_peers_copy_is_no_disk_here(here: Drivers, site: Site, there: Site, 
     assert contents(there) == before
 
 
-def test_ln_drops_the_base_snapshot_only_when_no_disk_needs_it(here: Drivers, site: Site, there: Site, tmp_path: Path):
+def test_ln_drops_the_base_snapshot_only_when_no_disk_needs_it(
+    here: Drivers, site: Site, there: Site, tmp_path: Path
+):
     name = base(here, tmp_path, 107)
     vm(here, 7, of(name))
     vm(here, 8, of(name, CLONE="NO"))
@@ -207,7 +224,9 @@ def test_delete_takes_a_clone_and_its_copy_and_leaves_the_base_mirrored(
     until("the snapshot to go at the peer", lambda: facts(there, name)["snapshots"] == [], 30)
 
 
-def test_delete_leaves_persistent_disks_and_moves_to_the_trash_when_asked(here: Drivers, site: Site, tmp_path: Path):
+def test_delete_leaves_persistent_disks_and_moves_to_the_trash_when_asked(
+    here: Drivers, site: Site, tmp_path: Path
+):
     name = base(here, tmp_path, 109)
     vm(here, 7, of(name, CLONE="NO"), of(name, CEPH_TRASH="yes"))
     succeeded(clone(here, name, 7, 1))
@@ -290,16 +309,23 @@ def test_wrong_arguments_are_refused_and_change_nothing(here: Drivers, site: Sit
     vm(here, 7, of("one-1"))
     before, at, place = contents(site), calls.DATASTORE_ID, disk(7)
     for argv, words in (
-        (["clone"], "SOURCE"), (["clone", "front:one/one-1", place, 7], "DATASTORE_ID"),
-        (["clone", "front:one/one-1", place, "x", at], "VM_ID"), (["clone", "front:one/one-1", place, 7, "1;ls"], "number"),
-        (["clone", "front:one one", place, 7, at], "pool/image"), (["clone", "front:one/one-1", "/disk.0", 7, at], "host:/path"),
+        (["clone"], "SOURCE"),
+        (["clone", "front:one/one-1", place, 7], "DATASTORE_ID"),
+        (["clone", "front:one/one-1", place, "x", at], "VM_ID"),
+        (["clone", "front:one/one-1", place, 7, "1;ls"], "number"),
+        (["clone", "front:one one", place, 7, at], "pool/image"),
+        (["clone", "front:one/one-1", "/disk.0", 7, at], "host:/path"),
         (["clone", "front:one/one-1", f"{HOST}:/x/7", 7, at], "disk.<number>"),
         (["clone", "front:one/one-1", place, 7, at], "does not exist"),
         (["clone", "front:one/one-1", disk(7, 5), 7, at], "VM 7 has no disk 5"),
-        (["clone", "front:one/one-1", place, 99, at], "99"), (["ln", "front:one/one-1", place, 7, 999], "999"),
-        (["ln", "front:one/one-1", place, 7, at], "does not exist"), (["delete", "-oProxy=x:/y", 7, at], "host:/path"),
-        (["delete", f"{HOST}:/", 7, at], "not the folder"), (["cpds", place, "one/one-2", -1, 7], "DATASTORE_ID"),
-        (["cpds", place, "one/one-2", -1, 7, at], "not found"), (["mkimage", "x", "raw", place, 7, at], "SIZE"),
+        (["clone", "front:one/one-1", place, 99, at], "99"),
+        (["ln", "front:one/one-1", place, 7, 999], "999"),
+        (["ln", "front:one/one-1", place, 7, at], "does not exist"),
+        (["delete", "-oProxy=x:/y", 7, at], "host:/path"),
+        (["delete", f"{HOST}:/", 7, at], "not the folder"),
+        (["cpds", place, "one/one-2", -1, 7], "DATASTORE_ID"),
+        (["cpds", place, "one/one-2", -1, 7, at], "not found"),
+        (["mkimage", "x", "raw", place, 7, at], "SIZE"),
         (["mvds", place], "TARGET"),
     ):
         refused(here.tm(*argv), words)

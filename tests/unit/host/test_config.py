@@ -51,8 +51,8 @@ def test_the_peer_is_read(folder: Path) -> None:
                 "user:password",
             ],
         ),
-        ("[peer]\nendpoint = http://b\n", "a:b", 0o600, ["peer.endpoint is set and peer.auth is not"]),
-        ("[peer]\nauth = AUTH\n", "a:b", 0o600, ["peer.auth is set and peer.endpoint is not"]),
+        ("[peer]\nendpoint = http://b\n", "a:b", 0o600, ["peer.endpoint is set but peer.auth is not"]),
+        ("[peer]\nauth = AUTH\n", "a:b", 0o600, ["peer.auth is set but peer.endpoint is not"]),
         (
             "[peer]\nendpoint = http://b\nauth = peer_auth\n",
             "a:b",
