@@ -1,5 +1,5 @@
-"""Everything of a datastore that `enable` and `disable` work on: its images, its VMs' clones, and what Ceph
-says of each.
+"""The items of a datastore that `enable` and `disable` work on: its images, its VMs' clones, and the state of
+each in Ceph.
 """
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PREFIXES = ("onedr.", ".rbd_onedr")
 def collect_items(
     pool: Pool, datastore_id: int, settings: Settings, frontend: FrontEnd
 ) -> tuple[ConversionItem, ...]:
-    """Its images and clones, and what these are clones of; one that cannot be read is `unreadable`."""
+    """A datastore's images and clones, and their bases. An item that cannot be read is `unreadable`."""
     listed = {item.name or item.label: item for item in (
         *_images(pool, datastore_id, settings, frontend), *_disks(pool, datastore_id, settings, frontend))}
     listed.update({name: item for name, item in _leftovers(pool, listed) if name not in listed})
@@ -58,7 +58,7 @@ def _unreadable(item: ConversionItem, why: OneDRError) -> ConversionItem:
 
 
 def _leftovers(pool: Pool, listed: dict[str, ConversionItem]) -> Iterator[tuple[str, ConversionItem]]:
-    """What the stock driver's snapshot actions left of an image: its older snapshots are there."""
+    """Volumes that the stock driver's snapshot actions left; they hold the older snapshots of an image."""
     for name in pool.names():
         owner = listed.get(names.stock_volume_owner(name) or "")
         if owner is not None:
@@ -76,7 +76,7 @@ def _bases(pool: Pool, items: Iterable[ConversionItem]) -> Iterator[ConversionIt
 
 
 def _shared(pool: Pool, item: ConversionItem, known: dict[str, ConversionItem]) -> ConversionItem:
-    """A base that OpenNebula does not know as an image of the datastore may be that of others too."""
+    """A base that is not an image of the datastore in OpenNebula may have clones of other datastores too."""
     if not item.label.startswith("base of ") or not item.exists or item.unreadable:
         return item
     others = [child for child in images.children(pool, item.name) if child.partition("/")[2] not in known]
@@ -112,7 +112,7 @@ def _named(item: ConversionItem, pool: Pool, source: str) -> ConversionItem:
             item,
             name=f"{found}",
             exists=False,
-            blocker=f"it lies in pool {found.pool}, not in this datastore's",
+            blocker=f"it is in pool {found.pool}, not in this datastore's pool",
         )
     return replace(item, name=found.name)
 
@@ -120,7 +120,7 @@ def _named(item: ConversionItem, pool: Pool, source: str) -> ConversionItem:
 def _disks(pool: Pool, datastore_id: int, settings: Settings, frontend: FrontEnd) -> Iterator[ConversionItem]:
     for vm, disk in _vm_disks(datastore_id, frontend):
         if template.get(disk, "CLONE").upper() != "YES":
-            continue  # the image itself
+            continue  # not a clone: the disk is the image itself
         vm_id, disk_id = number(vm, "ID"), parsing.count(template.get(disk, "DISK_ID"), "DISK_ID")
         item = ConversionItem(
             "", f"VM {vm_id}", f"disk {disk_id} of VM {vm_id} ({vm.findtext('NAME')})",
@@ -137,7 +137,7 @@ def _vm_disks(datastore_id: int, frontend: FrontEnd) -> Iterator[tuple[etree._El
 
 
 def vms_of_datastore(datastore_id: int, frontend: FrontEnd) -> tuple[Vm, ...]:
-    """VMs with disks of the datastore, once for each driver their disks were made with."""
+    """The VMs with disks of the datastore, one entry for each driver that their disks were made with."""
     found = {
         Vm(number(vm, "ID"), str(vm.findtext("NAME")), template.get(disk, "TM_MAD")): None
         for vm, disk in _vm_disks(datastore_id, frontend)
@@ -146,7 +146,7 @@ def vms_of_datastore(datastore_id: int, frontend: FrontEnd) -> tuple[Vm, ...]:
 
 
 def inspect_item(pool: Pool, item: ConversionItem, here: str) -> ConversionItem:
-    """An item with what Ceph says of it now. `here`: this cluster's id."""
+    """The item with its current state in Ceph. `here`: this cluster's id."""
     if not item.exists:
         return item
     try:
@@ -176,14 +176,14 @@ def is_onedr_key(key: str) -> bool:
 
 
 def strip_image(pool: Pool, name: str) -> None:
-    """Take everything of OneDR off an image: mirroring, the features that needed, metadata. Reads back; gone
-    is done.
+    """Remove everything of OneDR from an image: mirroring, the features it needed, metadata. Reads back. A
+    missing image is ignored.
 
     Raises StorageError, rbd.Error.
     """
     try:
         mirroring.disable_mirroring(pool, name)
-        # without its maker's name a note that stayed behind would say it is
+        # without its creator's entry a remaining note would mark the image as incomplete
         if not images.is_incomplete(pool, name):
             pending_images.clear_pending(pool, name)
         with pool.image(name) as image:
@@ -194,5 +194,5 @@ def strip_image(pool: Pool, name: str) -> None:
         return
     if left:
         raise StorageError(
-            f"RBD image {name} still carries {', '.join(left)} although Ceph accepted their removal."
+            f"RBD image {name} still has the metadata {', '.join(left)} although Ceph accepted the removal."
         )

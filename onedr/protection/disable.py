@@ -1,6 +1,7 @@
-"""`disable`: a protected datastore becomes a stock one; VMs run on, nothing of OneDR stays on its images.
+"""`disable`: turn a protected datastore into a stock one. VMs keep running; nothing of OneDR remains on the
+images.
 
-Safe to run again.
+It may be repeated.
 """
 from __future__ import annotations
 
@@ -38,9 +39,9 @@ _PAUSE_S = 0.3
 def disable(
     datastore_id: int, confirm: str, dry_run: bool, emit: Emit, frontend: FrontEnd
 ) -> ConversionOutcome | None:
-    """Make a datastore stock again. Events go to `emit`; returns None after a dry run.
+    """Turn a datastore into a stock one. Events go to `emit`. Returns None after a dry run.
 
-    Raises RefusedError before anything was changed, FrontEndError when oned refuses the stock drivers.
+    Raises RefusedError before anything is changed, FrontEndError when oned refuses the stock drivers.
     """
     element = frontend.datastore(datastore_id)
     refusals = datastore_facts(element).refusals()
@@ -68,7 +69,7 @@ def _planned(
     items = contents.collect_items(pool, datastore_id, settings, frontend)
     mirrored = [item.name for item in items if item.mode is not None and item.primary]
     seen = peer_copies.collect_copies(pool, settings, mirrored)
-    last = journal.last_run(pool)  # nothing runs now: we hold the lease, or looked
+    last = journal.last_run(pool)  # no run is active: we hold the lease, or have checked it
     plan = disable_plan.disable_plan(
         DisableFacts(
             datastore,
@@ -87,8 +88,8 @@ def _planned(
 
 
 def _settings(datastore: enable_plan.DatastoreFacts) -> Settings:
-    """Its settings as of a protected datastore: which images say DR_PROTECT=NO shall be seen also when run
-    again.
+    """The settings with DR_PROTECT=YES, so that images with DR_PROTECT=NO are recognised in a repeated run
+    too.
     """
     return replace(model_settings.read_settings(datastore.attributes, datastore.name), protect=True)
 
@@ -109,8 +110,8 @@ def _with_copy(item: ConversionItem, seen: peer_copies.Copies) -> ConversionItem
 
 
 def _forget_runs(pool: Pool, frontend: FrontEnd) -> None:
-    """The lease's object goes too, unless a journal of past failovers is in it or another datastore uses the
-    pool.
+    """Remove the object of lease and journal, unless it has a journal of past runs or another datastore uses
+    the pool.
     """
     others = [
         other for other in frontend.datastores()
@@ -145,7 +146,7 @@ class _Disable:
             self._to_stock()
             self._strip_all(self.plan.to_act())
             self._wait_for_peer()
-            # what rbd-mirror, which has let go only now, left of a first copy
+            # what rbd-mirror left of an initial copy that it stopped only now
             self._strip_all(self._remaining())
             if not self.failed:
                 self._clean_attributes()
@@ -154,9 +155,8 @@ class _Disable:
         return self._finish()
 
     def _to_stock(self) -> None:
-        """Drivers and DR_PROTECT first: from here on nothing new is mirrored.
-
-        Then the keeper's end is awaited.
+        """Change drivers and DR_PROTECT first, so that nothing new is mirrored. Then wait for the keeper to
+        end.
         """
         if self.plan.changes:
             try:
@@ -173,24 +173,28 @@ class _Disable:
             raise OneDRError(f"The keeper did not end within {_KEEPER_LIMIT_S} s; run onedr disable again.")
 
     def _pause_keeper(self) -> bool:
-        """A keeper that is woken reads DR_PROTECT=NO and ends."""
+        """Returns whether no keeper runs. A keeper that is woken reads DR_PROTECT=NO and ends."""
         if keeper_lock.pause_keeper(self.datastore_id):
             return True
         keeper_lock.wake_keeper(self.datastore_id)
         return False
 
     def _strip_all(self, todo: list[ConversionItem]) -> None:
-        """Sweeps, because a driver or hook that began before may still mirror or record something."""
+        """Several passes, because a driver or hook that started earlier may still mirror or record something.
+        """
         for _ in range(_SWEEPS):
             if not todo:
                 return
             tried = self._sweep(todo)
             todo = self._remaining()
-            again = "something of OneDR marks it again and again; is OneDR at work on another front-end?"
+            again = (
+                "OneDR's metadata reappears on it; check whether another front-end still runs OneDR for this "
+                "datastore"
+            )
             self.failed = {item.label: tried.get(item.label, again) for item in todo}
 
     def _sweep(self, todo: list[ConversionItem]) -> dict[str, str]:
-        """Once over all; returns what failed and why."""
+        """One pass over all items. Returns what failed and why."""
         failed = {}
         for group in disable_plan.children_first(todo, self.pool.access.pool):
             items = {item.name: item for item in group}
@@ -211,13 +215,13 @@ class _Disable:
         self.emit({**event, "result": "done", "detail": "stock again", "number": len(self.done)})
 
     def _remaining(self) -> list[ConversionItem]:
-        """What still carries something, of the datastore as it is now."""
+        """The items of the datastore that still have something of OneDR."""
         datastore = datastore_facts(self.frontend.datastore(self.datastore_id))
         items = contents.collect_items(self.pool, self.datastore_id, _settings(datastore), self.frontend)
         return [found.item for found in disable_plan.disable_verdicts(items) if found.what == "act"]
 
     def _wait_for_peer(self) -> None:
-        """The peer removes its copies by itself; say which are still there after a while."""
+        """The peer removes its copies itself. Report those that still exist after a while."""
         names = {
             item.name: item.label
             for item in self.plan.to_act()
@@ -234,13 +238,13 @@ class _Disable:
                     if not left:
                         break
         except OneDRError as error:
-            left, why = set(names), f"whether the peer's copy is gone could not be seen: {error}"
+            left, why = set(names), f"could not check whether the peer's copy is gone: {error}"
         else:
-            why = "the peer's copy is still there; its rbd-mirror removes it, if it runs"
+            why = "the peer's copy still exists; its rbd-mirror removes it when it runs"
         self.waiting = {names[name]: why for name in left}
 
     def _clean_attributes(self) -> None:
-        """Removing an attribute takes a replacing update, which must bring all others along
+        """Attributes can only be removed by a replacing update, which must contain all others
         (docs/opennebula-facts.md O5).
         """
         found = datastore_facts(self.frontend.datastore(self.datastore_id))
@@ -254,7 +258,7 @@ class _Disable:
             if lost:
                 raise StorageError(
                     f"{', '.join(lost)} of the datastore changed while DR_ attributes were removed; set it "
-                    "again."
+                    "again with onedatastore update."
                 )
 
     def _finish(self) -> ConversionOutcome:
@@ -264,10 +268,11 @@ class _Disable:
         )
         if self.failed:
             text += (
-                " The datastore is stock, its DR_ attributes stay until all is done: run onedr disable again."
+                " The datastore uses the stock drivers, but keeps its DR_ attributes until all items are "
+                "done. Run onedr disable again."
             )
         else:
-            text += " The datastore is a stock Ceph datastore."
+            text += " The datastore is now a stock Ceph datastore."
         self.emit(
             {
                 "event": "verdict",

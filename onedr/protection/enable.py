@@ -1,6 +1,6 @@
-"""`enable`: a stock Ceph datastore with running VMs becomes protected; nothing moves, nothing stops.
+"""`enable`: protect a stock Ceph datastore with running VMs. No data is moved and no VM is stopped.
 
-Safe to run again.
+It may be repeated.
 """
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LISTS = (("TM_MAD", "ARGUMENTS"), ("DATASTORE_MAD", "ARGUMENTS"))
 
 @dataclass(frozen=True)
 class ConversionOutcome:
-    """How it ended; `failed` and `waiting` by item."""
+    """The result; `failed` and `waiting` by item."""
 
     message: str
     failed: dict[str, str]
@@ -46,10 +46,11 @@ class ConversionOutcome:
 def enable(
     datastore_id: int, requested: Pairs, dry_run: bool, emit: Emit, frontend: FrontEnd
 ) -> ConversionOutcome | None:
-    """Protect a datastore with the DR_ attributes `asked`. Events go to `emit`; returns None after a dry run.
+    """Protect a datastore with the DR_ attributes `requested`. Events go to `emit`. Returns None after a dry
+    run.
 
-    Raises RefusedError before anything was changed when something is in the way, FrontEndError when oned
-    refuses the drivers.
+    Raises RefusedError with all blockers before anything is changed, FrontEndError when oned refuses the
+    drivers.
     """
     element = frontend.datastore(datastore_id)
     refusals = datastore_facts(element).refusals()
@@ -67,7 +68,7 @@ def enable(
 
 
 def datastore_facts(element: etree._Element) -> enable_plan.DatastoreFacts:
-    """A datastore as policy sees it."""
+    """The facts about a `<DATASTORE>`."""
     return enable_plan.DatastoreFacts(
         str(element.findtext("NAME")), str(element.findtext("TYPE")), str(element.findtext("DS_MAD")),
         str(element.findtext("TM_MAD")), attributes(element),
@@ -75,7 +76,7 @@ def datastore_facts(element: etree._Element) -> enable_plan.DatastoreFacts:
 
 
 def describe_conversion(plan: ConversionPlan, name: str) -> dict[str, Any]:
-    """The plan as an event: what a person sees before anything is changed."""
+    """The plan as an event, shown before anything is changed."""
     return {
         "event": "plan",
         "datastore": name,
@@ -102,7 +103,7 @@ def _facts(
     datastore, datastore_id = datastore_facts(element), number(element, "ID")
     facts = enable_plan.EnableFacts(datastore, requested, pool_problem=mirroring.pool_ready(pool) or "")
     refused = enable_plan.enable_plan(replace(facts, systems=(DRIVER,))).refusals
-    if refused:  # not a datastore to look into, or attributes that say nothing: all that is known by now
+    if refused:  # not a suitable datastore or bad attributes: nothing more can be collected
         return facts
     settings = enable_plan.settings_of(datastore, requested)
     items = tuple(
@@ -135,7 +136,7 @@ def _parent_bytes(pool: Pool, item: ConversionItem) -> int:
 
 
 def _systems(element: etree._Element, frontend: FrontEnd) -> tuple[str, ...]:
-    """TM_MAD of the system datastores that share a cluster with it."""
+    """TM_MAD of the system datastores in its OpenNebula clusters."""
     clusters = {cluster.text for cluster in element.iterfind("CLUSTERS/ID")}
     return tuple(
         str(other.findtext("TM_MAD"))
@@ -146,7 +147,9 @@ def _systems(element: etree._Element, frontend: FrontEnd) -> tuple[str, ...]:
 
 
 def unknown_to_oned(frontend: FrontEnd) -> tuple[str, ...]:
-    """Which lists of oned.conf do not name ceph_dr: oned accepts the driver then and fails at the first VM.
+    """The lists of oned.conf that lack ceph_dr.
+
+    oned accepts the driver even then, but fails at the first VM.
     """
     conf = frontend.configuration()
     lists = [f"{name}/{part}" for name, part in _LISTS if not _named(conf.findtext(f"{name}/{part}") or "")]
@@ -160,13 +163,15 @@ def _named(arguments: str) -> bool:
 
 
 def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | None]:
-    """Names at the peer that are not copies, and the bytes free there; (None, None) when it cannot be read.
+    """Names at the peer that are not copies, and the free bytes there.
+
+    (None, None) when the peer cannot be read.
     """
     status = peer_ceph.probe_peer(pool, settings)
     try:
         with peer_ceph.peer_pool(status, pool.access.pool) as there:
             if isinstance(there, Unreachable):
-                return None, None  # a warning says so: equal names are unknown then
+                return None, None  # a warning says that equal names are unknown
             found = parallel.each(
                 filter(is_managed, there.names()), partial(is_its_own, there), _PEER_LIMIT_S, 16
             )
@@ -182,16 +187,16 @@ def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | 
 
 
 def is_its_own(there: Pool, name: str) -> bool:
-    """Is there an image of this name that is no copy of ours?"""
+    """Is there an image of this name that is not a copy of ours?"""
     if not there.exists(name):
         return False
     with there.image(name, read_only=True) as image:
-        # one that rbd-mirror just removes is still listed
+        # an image that rbd-mirror is removing is still listed
         return mirroring.is_mirrored_primary(image) or not mirroring.is_listed(there, image)
 
 
 class _Enable:
-    """One run. Each object is read back from Ceph after reconcile was at it."""
+    """One run. Each item is read back from Ceph after reconcile processed it."""
 
     def __init__(self, pool: Pool, datastore_id: int, plan: ConversionPlan, emit: Emit, frontend: FrontEnd):
         self.pool, self.datastore_id, self.plan, self.emit, self.frontend = (
@@ -206,7 +211,7 @@ class _Enable:
         self.here = pool.fsid()
 
     def execute(self) -> ConversionOutcome:
-        # a keeper that begins now would do the same at the same time; one at work does no harm
+        # a keeper that starts now would do the same work at the same time; one that runs already does no harm
         keeper_lock.pause_keeper(self.datastore_id)
         try:
             datastore = self._update()
@@ -216,7 +221,7 @@ class _Enable:
             report = reconcile.reconcile_pool(self.pool, datastore, self.frontend, self._report_finished)
             for item in self.items:
                 result, _ = self.results.get(item.label, ("", ""))
-                # came meanwhile; its VM's record failed
+                # created in the meantime; its VM's record failed
                 if not result or (result == "done" and item.name in report.failed):
                     self._report_item(item, report)
         finally:
@@ -225,7 +230,7 @@ class _Enable:
         return self._finish(report)
 
     def _update(self) -> datastores.Datastore:
-        """One update, so that there is no datastore half enabled; read back."""
+        """Set all attributes in one update, so that a datastore is never half enabled. Reads back."""
         if self.plan.changes:
             try:
                 self.frontend.update_datastore(self.datastore_id, self.plan.changes)
@@ -260,7 +265,7 @@ class _Enable:
         if failure and verdict.what != "leave":
             return "failed", failure
         if verdict.what == "done":
-            if item.name in report.waiting:  # a keeper was quicker, so that our own try was refused
+            if item.name in report.waiting:  # a keeper was faster, so our own attempt was refused
                 note_problem(self.pool, item.name, None)
             return "done", "mirrored"
         if verdict.what == "act":
@@ -268,7 +273,7 @@ class _Enable:
             return (
                 ("waiting", reason)
                 if reason
-                else ("failed", "its mirroring did not begin; onedr reconcile tries again")
+                else ("failed", "its mirroring did not start; onedr reconcile retries")
             )
         return {"wait": "waiting", "leave": "left out"}[verdict.what], verdict.reason
 
@@ -286,7 +291,10 @@ class _Enable:
             f"{len(done)} of {len(self.results)} mirrored, {len(waiting)} waiting, {len(failed)} failed, "
             f"{len(left)} left out."
         )
-        text += " The keeper goes on with the rest and follows the first copies: onedr status."
+        text += (
+            " The keeper, the background worker, handles the rest and tracks the initial copies; see onedr "
+            "status."
+        )
         self.emit(
             {
                 "event": "verdict",

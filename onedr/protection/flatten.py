@@ -1,9 +1,9 @@
-"""Flatten clones in the background: so many at once, each seen and bounded by room, begun again when cut
-short.
+"""Flatten clones in the background: a limited number at once, with progress, within the free space, resumed
+after interruptions.
 
-Measured on 16.2.15 (docs/clones.md): flattening goes on through a VM that starts or runs (its qemu takes the
-lock and the work), what was copied already is skipped, a negative answer of the progress callback ends it,
-and a process that is killed in the midst of it keeps the lock for 30 s.
+Measured on 16.2.15 (docs/clones.md): flattening continues while a VM starts or runs (its qemu takes over lock
+and work), data that was copied already is skipped, a negative result of the progress callback stops it, and a
+killed process keeps the lock for 30 s.
 """
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from onedr.replication import peer_ceph
 from onedr.replication.mirror_image import note_problem, parent_of, protect_image
 from onedr.replication.peer_ceph import Unreachable
 
-AT_ONCE = 2  # of one datastore: copying loads both sites
+AT_ONCE = 2  # of one datastore, because copying loads both sites
 Progress = Callable[[int, int], int]
 Work = Callable[[str, Progress], None]
 _STOP_LIMIT_S = 10
 
 
 class FlattenLock(Protocol):
-    """Who may flatten of a datastore: one process at a time, so that the limit holds for all of them."""
+    """The right to flatten clones of a datastore: one process at a time, so that the limit applies to all."""
 
     def acquire(self) -> bool:
-        """Take the place, or keep it; False when somebody else has it."""
+        """Acquire or renew it. False when another process has it."""
 
     def release(self) -> None:
-        """Give it back."""
+        """Release it."""
 
 
 @dataclass
 class _Item:
-    reason: str  # shown while it waits: what for, or why the last try failed
+    reason: str  # shown while it waits: what it waits for, or why the last attempt failed
     state: str = "waiting"  # waiting, running, failed
     percent: int = 0
-    cancelled: bool = False  # asked to end
+    cancelled: bool = False  # told to stop
 
     @property
     def text(self) -> str:
@@ -56,9 +56,9 @@ class _Item:
 
 
 class Queue:
-    """What is to be flattened.
+    """The clones to flatten.
 
-    Its owner calls `step` again and again; the work is done in threads of its own.
+    Its owner calls `step` repeatedly. The work is done in threads of the queue.
     """
 
     def __init__(self, work: Work, exclusive_lock: FlattenLock, at_once: int = AT_ONCE):
@@ -67,12 +67,12 @@ class Queue:
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self.done: list[str] = []
-        self.finished = 0  # items that ended, well or not, since the beginning
+        self.finished = 0  # items that finished or failed so far
 
     def request(self, name: str, reason: str) -> str:
-        """Flatten `name` when there is a place free, again when it failed before.
+        """Flatten `name` when a thread is free, again if it failed before.
 
-        Returns how it stands, as a sentence.
+        Returns its state as a sentence.
         """
         with self._lock:
             item = self._items.setdefault(name, _Item(reason))
@@ -81,14 +81,14 @@ class Queue:
             return item.text
 
     def step(self) -> None:
-        """Begin what may begin. Never blocks for long."""
+        """Start waiting items as the limit allows. Never blocks for long."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         with self._lock:
             waiting = sum(1 for item in self._items.values() if item.state == "waiting")
         if not waiting and not self._threads:
             self._exclusive_lock.release()
             return
-        # also when it was lost meanwhile: what runs is left to end, nothing is begun
+        # also when the lock was lost: running items are completed, no new ones are started
         if not self._exclusive_lock.acquire():
             return
         for _ in range(min(waiting, self._at_once - len(self._threads))):
@@ -115,8 +115,8 @@ class Queue:
                     self.done.append(name)
 
     def _try(self, name: str, item: _Item) -> str | None:
-        """None when done, else why not; empty when there is nothing any more to be done on."""
-        # called in librbd's thread: it must not wait for anything
+        """None when done, else why not; empty when the image no longer exists."""
+        # called in librbd's thread, so it must not block
         def progress(offset: int, total: int) -> int:
             item.percent = 100 * offset // max(1, total)
             return -errno.ECANCELED if item.cancelled else 0
@@ -135,28 +135,28 @@ class Queue:
 
     @property
     def busy(self) -> bool:
-        """Is there anything that waits or runs?"""
+        """Does any item wait or run?"""
         with self._lock:
             return any(item.state != "failed" for item in self._items.values())
 
     def running(self) -> dict[str, str]:
-        """What is being flattened now, and how far it is."""
+        """The clones being flattened, and their progress."""
         with self._lock:
             return {name: item.text for name, item in self._items.items() if item.state == "running"}
 
     def failed(self) -> dict[str, str]:
-        """What failed at its last try, and why."""
+        """The clones whose last attempt failed, and why."""
         with self._lock:
             return {name: item.reason for name, item in self._items.items() if item.state == "failed"}
 
     def end(self, name: str) -> None:
-        """Ask for the end of one item's work."""
+        """Stop the work on one item."""
         with self._lock:
             if name in self._items:
                 self._items[name].cancelled = True
 
     def stop(self) -> None:
-        """End everything and wait a little, so that no lock stays behind; what waits is forgotten."""
+        """Stop all work and wait a little, so that no lock is left. Waiting items are dropped."""
         with self._lock:
             for name in [name for name, item in self._items.items() if item.state != "running"]:
                 del self._items[name]
@@ -169,7 +169,7 @@ class Queue:
 
 
 def cancel_removed(pool: Pool, queue: Queue) -> None:
-    """End the work on disks that somebody wants to remove: it holds their lock."""
+    """Stop the work on disks that are being removed, because it holds their lock."""
     for name in queue.running():
         try:
             with pool.image(name, read_only=True) as image:
@@ -180,7 +180,7 @@ def cancel_removed(pool: Pool, queue: Queue) -> None:
 
 
 class Flattener:
-    """The work on one clone: room, flatten, read back, mirror.
+    """The work on one clone: reserve space, flatten, read back, mirror.
 
     `settings` may be replaced when they change.
     """
@@ -198,7 +198,7 @@ class Flattener:
                 parent = parent_of(image)
                 if parent is not None and mirroring.mirror_mode(image) is None:
                     if images.is_being_removed(image):
-                        raise OneDRError("is not flattened: it is being removed")
+                        raise OneDRError("is not flattened, because it is being removed")
                     with self._reserved_space(name, image, parent):
                         note_problem(self._pool, name, "is being flattened, 0 %")
                         _flatten(image, progress)
@@ -211,8 +211,9 @@ class Flattener:
 
     @contextmanager
     def _reserved_space(self, name: str, image: rbd.Image, parent: tuple[str, str, str]) -> Iterator[None]:
-        """Both sites must have room for what the parent holds; what others were promised counts as
-        used.
+        """Both sites must have space for the parent's data.
+
+        Space that is reserved for other clones counts as used.
         """
         need = space.snapshot_bytes(self._pool, parent, int(image.overlap()))
         data_pool = self._pool.cluster.pool_reverse_lookup(image.data_pool_id())
@@ -245,16 +246,16 @@ class Flattener:
 def _flatten(image: rbd.Image, progress: Progress) -> None:
     try:
         image.flatten(on_progress=progress)
-    except rbd.InvalidArgument:  # somebody else was quicker; the read-back decides
+    except rbd.InvalidArgument:  # another process flattened it first; the read-back decides
         pass
     except rbd.OperationCanceled as error:
-        raise OneDRError("waits to be flattened: the last try was ended in good order") from error
+        raise OneDRError("waits to be flattened: the last attempt was stopped") from error
     if parent_of(image) is not None:
         raise StorageError(
-            f"RBD image {image.get_name()} still has a parent although Ceph flattened it; OneDR tries again."
+            f"RBD image {image.get_name()} still has a parent although Ceph flattened it; OneDR will retry."
         )
 
 
 def flatten_lock(pool: Pool, datastore_id: int) -> FlattenLock:
-    """The place of a datastore."""
+    """The flatten lock of a datastore."""
     return ExclusiveLock(pool, f"onedr.flatten.{datastore_id}")

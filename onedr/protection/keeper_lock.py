@@ -1,4 +1,4 @@
-"""Wake the keeper of a datastore: the background work that follows first copies and sets time marks."""
+"""Waking, pausing and locking the keeper of a datastore (protection.keeper)."""
 from __future__ import annotations
 
 import fcntl
@@ -14,9 +14,9 @@ _paused: dict[int, ExitStack] = {}
 
 
 def wake_keeper(datastore_id: int) -> None:
-    """Tell the keeper at work that there is news, or start one, detached.
+    """Notify the running keeper of a change, or start one as a detached process.
 
-    Failing to start fails nobody's action.
+    A failure to start it is only a warning: it must not fail the caller's action.
     """
     front_end = bridge.bridge_session()
     if front_end is not None:
@@ -35,7 +35,7 @@ def wake_keeper(datastore_id: int) -> None:
 
 @contextmanager
 def keeper_slot(datastore_id: int) -> Iterator[bool]:
-    """Hold the keeper's place while the block runs; False when another process holds it."""
+    """Hold the keeper's lock in the block. False when another process holds it."""
     path = front_end_paths().state / f"keeper-{datastore_id}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
@@ -48,7 +48,7 @@ def keeper_slot(datastore_id: int) -> Iterator[bool]:
 
 
 def pause_keeper(datastore_id: int) -> bool:
-    """Take the keeper's place until `let_go` or this process's end; False when a keeper is at work."""
+    """Hold the keeper's lock until `resume_keeper` or the end of this process. False when a keeper runs."""
     front_end = bridge.bridge_session()
     if front_end is not None:
         return bool(front_end.call("hold", datastore_id=datastore_id)[0])
@@ -63,7 +63,7 @@ def pause_keeper(datastore_id: int) -> bool:
 
 
 def resume_keeper(datastore_id: int) -> None:
-    """Give the place that `hold` took back."""
+    """Release the lock that `pause_keeper` acquired."""
     front_end = bridge.bridge_session()
     if front_end is not None:
         front_end.call("let_go", datastore_id=datastore_id)
@@ -73,12 +73,12 @@ def resume_keeper(datastore_id: int) -> None:
 
 
 def news(datastore_id: int) -> Path:
-    """The file whose presence says that something happened since the keeper last looked."""
+    """The file that exists when something changed since the keeper's last pass."""
     return front_end_paths().state / f"keeper-{datastore_id}.news"
 
 
 def has_news(datastore_id: int, peek: bool = False) -> bool:
-    """Did something happen since the last look? Forgotten by the look, unless it is but a peek."""
+    """Did something change since the last pass? The notification is removed unless `peek` is set."""
     front_end = bridge.bridge_session()
     if front_end is not None:
         return bool(front_end.call("news", datastore_id=datastore_id, peek=peek)[0])

@@ -1,4 +1,4 @@
-"""What this site says of a datastore in its pool, for the other site's `onedr check` to read."""
+"""Publishes this site's settings of a datastore in its pool, for the other site's `onedr check`."""
 from __future__ import annotations
 
 import rados
@@ -13,7 +13,7 @@ from onedr.replication import encryption, site_info
 
 
 def publish(pool: Pool, datastore: Datastore) -> None:
-    """Write the card when something of it changed. Raises StorageError."""
+    """Write the site info when it changed. Raises StorageError."""
     settings = datastore.settings
     info = SiteInfo(
         fsid=pool.fsid(),
@@ -35,11 +35,11 @@ def _fingerprint() -> str:
     try:
         return encryption.fingerprint(encryption.load_key(front_end_paths().record_key))
     except RecordError:
-        return ""  # a key that may not be used is none; this site's own check says why
+        return ""  # an unusable key counts as none; this site's own check reports it
 
 
 def _options(pool: Pool) -> tuple[tuple[str, str], ...]:
     try:
         return tuple(sorted(cluster_info.mirror_options(pool).items()))
     except (OneDRError, rados.Error):
-        return ()  # our user may not read them: then the other site does not know them
+        return ()  # our user may not read them, so the other site does not know them

@@ -1,5 +1,5 @@
-"""Repair what events missed: compare what oned knows, what Ceph holds and what the records say
-(docs/design.md, "Events are hints").
+"""Repair what events missed: compare oned's objects, Ceph's images and the records (docs/design.md, "Events
+are hints").
 """
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ _LIMIT_S = 30
 
 @dataclass
 class Report:
-    """What a turn found, by RBD image name. `in_use`: mirrored primaries of VMs that run; `awaiting`: clones
-    that wait for the snapshot of their base, which is named, at the peer; `to_flatten`: clones that must be
-    flattened first.
+    """The result of a pass, by RBD image name.
+
+    `in_use`: mirrored primaries of running VMs; `awaiting`: base of each clone that waits for its base's
+    snapshot at the peer; `to_flatten`: clones that must be flattened first.
     """
 
     recorded: list[str] = field(default_factory=list)
@@ -62,9 +63,10 @@ class Report:
     awaiting: dict[str, str] = field(default_factory=dict)
     to_flatten: list[str] = field(default_factory=list)
     flattened: list[str] = field(default_factory=list)
-    demoted: list[str] = field(default_factory=list)  # primaries that the peer had taken over
-    held: list[str] = field(default_factory=list)  # VMs on such
-    expired: list[str] = field(default_factory=list)  # kept copies that were removed
+    # images that were demoted because the peer had taken over
+    demoted: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)  # locked VMs that use such images
+    expired: list[str] = field(default_factory=list)  # preserved copies that expired and were removed
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -72,11 +74,11 @@ class Report:
 
 
 def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
-    """One turn over a datastore: every image and disk mirrored, every record true. One bad item never stops
-    the rest.
+    """One pass over a datastore: mirror every image and disk, write every record. One bad item never stops
+    the others.
 
-    Flattens what must be, with the same limit as the keeper, and waits for that; what the keeper flattens is
-    waited for too.
+    Clones that must be flattened are flattened with the keeper's limit. It waits for them and for those that
+    the keeper flattens.
     """
     with connection.connect(datastore.access) as pool:
         at_once = host_config.limits().flatten_at_once
@@ -100,12 +102,12 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
             report.failed[name] = reason
             report.waiting.pop(name, None)
     if report.protected:
-        keeper_lock.wake_keeper(datastore.datastore_id)  # to follow their first copies
+        keeper_lock.wake_keeper(datastore.datastore_id)  # to track the initial copies
     return report
 
 
 def mirror_awaiting(pool: Pool, datastore: Datastore, report: Report) -> bool:
-    """Mirror those clones of `report.awaiting` whose base's snapshot has arrived.
+    """Mirror the clones of `report.awaiting` whose base's snapshot has arrived at the peer.
 
     Returns whether there were any.
     """
@@ -114,8 +116,8 @@ def mirror_awaiting(pool: Pool, datastore: Datastore, report: Report) -> bool:
     seen = clone_order.arrived_bases(pool, datastore.settings, sorted(set(report.awaiting.values())))
 
     def each(name: str) -> Waiting | None:
-        # Where the peer cannot be read nobody will ever see the snapshot there: rbd-mirror tries until it
-        # works.
+        # Where the peer cannot be read the arrival will never be seen, so the clone is mirrored now:
+        # rbd-mirror retries until it works.
         return begin_mirroring(pool, name, datastore.settings, wait_for_base=report.awaiting[name] in seen)
 
     found = False
@@ -142,9 +144,9 @@ def reconcile_pool(
     tell: Callable[[str, Report], None] = lambda what, report: None,
     queue: Queue | None = None,
 ) -> Report:
-    """The same on an open pool. `tell` hears of each object (`image 3`, `VM 7`) when it is through.
+    """The same on an open pool. `tell` is called for each object (`image 3`, `VM 7`) when it is finished.
 
-    Nothing is flattened here: clones that must be are handed to `queue`, whose owner goes on with them.
+    Nothing is flattened here: such clones are added to `queue`, whose owner flattens them.
     """
     report = Report()
     if not datastore.settings.protect:
@@ -169,7 +171,7 @@ def reconcile_pool(
 
 
 def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report) -> None:
-    """First of all: is this site still the one to write? And kept copies whose time is over go."""
+    """First check whether this site may still write, and remove expired preserved copies."""
     try:
         found = guard.turn(pool, datastore.settings, frontend)
         report.demoted, report.held = found.demoted, found.held
@@ -236,7 +238,7 @@ def _vm(
     ):
         return
     now = time.time()
-    element = frontend.vm(number(summary, "ID"))  # with its secrets, as the hook sees it
+    element = frontend.vm(number(summary, "ID"))  # with its secrets, as in the hook
     for disk in opennebula_objects.vm_record(element, {datastore.datastore_id}).disks:
         name = (disk.rbd or "").rpartition("/")[2]
         wanted = wants_protection(datastore.settings, attributes(element, "USER_TEMPLATE"))

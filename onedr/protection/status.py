@@ -1,4 +1,7 @@
-"""What a datastore's protection looks like from here. Reads only; a dark peer costs seconds at the most."""
+"""The protection status of a datastore, as seen from here.
+
+Read-only; an unreachable peer costs a few seconds.
+"""
 from __future__ import annotations
 
 import time
@@ -32,13 +35,13 @@ _FAILED = ("ERROR", "LOCKED", "DELETE", "INIT")
 
 @dataclass(frozen=True)
 class StatusView:
-    """Everything a status is made of."""
+    """Everything that a status contains."""
 
     facts: tuple[ImageFacts, ...]
     copies: Copies
     items: tuple[ImageState, ...]
     verdict: StateVerdict
-    unprotected: dict[str, str]  # what of this datastore is not mirrored, and why
+    unprotected: dict[str, str]  # items of this datastore that are not mirrored, and why
 
 
 def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
@@ -78,7 +81,10 @@ def collect_status(
     frontend: FrontEnd,
     peer_status: Callable[[], peer_ceph.PeerStatus | None] = lambda: None,
 ) -> StatusView:
-    """Look at everything once. `sight`: what is seen of the peer, where somebody is looking already."""
+    """Collect everything once.
+
+    `peer_status`: the state of the peer, when the caller determines it already.
+    """
     now = time.time()
     facts = tuple(_images(pool, datastore, frontend))
     mirrored = tuple(fact for fact in facts if fact.mode is not None)
@@ -110,19 +116,22 @@ def collect_status(
         and judged.state is State.STANDBY
     ):
         judged = replace(
-            judged, message=f"{judged.message} A drill's VMs stand; onedr drill cleanup takes them away."
+            judged, message=f"{judged.message} A drill's VMs still exist; onedr drill cleanup removes them."
         )
     return StatusView(facts, seen, items, judged, unprotected)
 
 
 def state_attributes(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
-    """The same for one look, as the datastore's attributes: a run that died is found here, keeper or not."""
+    """The status as the datastore's attributes.
+
+    It shows an interrupted run even when no keeper is running.
+    """
     with connection.connect(datastore.access) as pool:
         return attributes_of(collect_status(pool, datastore, frontend))
 
 
 def attributes_of(seen: StatusView) -> dict[str, str]:
-    """What the datastore shows of a view, but for its recovery point."""
+    """The attributes that show a status, except the recovery point."""
     found = seen.verdict
     return {
         "DR_STATE": found.state.value, "DR_ROLE": found.role.value, "DR_MESSAGE": found.message,
@@ -133,16 +142,16 @@ def attributes_of(seen: StatusView) -> dict[str, str]:
 def _images(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> list[ImageFacts]:
     try:
         shared = datastores.shares_pool(datastore, frontend)
-    except FrontEndError:  # a status needs no front-end: then of all of the pool
+    except FrontEndError:  # a status needs no front-end; without it the whole pool is shown
         shared = False
     return image_facts.of_datastore(pool, datastore, shared)
 
 
-_BY_CHOICE = "says DR_PROTECT=NO"
+_BY_CHOICE = "has DR_PROTECT=NO"
 
 
 def is_problem(reason: str) -> bool:
-    """Is an item not protected for another reason than that nobody wants it?"""
+    """Is an item unprotected for another reason than DR_PROTECT=NO?"""
     return _BY_CHOICE not in reason
 
 
@@ -161,9 +170,9 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
 
 
 def _came_back(seen: StatusView) -> dict[str, list[str]]:
-    """Of a site that came back: images that the peer took over, and those it never did.
+    """At a returned site: images that the peer took over, and those that it did not.
 
-    Empty for any other site.
+    Empty at any other site.
     """
     stale = [item.name for item in seen.items if item.stale]
     own = (Returned.ONLY_HERE, Returned.MINE)
@@ -172,16 +181,16 @@ def _came_back(seen: StatusView) -> dict[str, list[str]]:
 
 
 def claim_of(fact: ImageFacts, seen: Copies) -> Returned:
-    """What of the image's role here still holds."""
+    """Whether the image's role here is still valid."""
     copy = seen.by_name.get(fact.name)
     there = None if copy is None else There(copy.primary, copy.epoch)
     return judge_claim(Known(fact.primary, fact.epoch, seen.proven, there))
 
 
 def _unprotected(datastore: Datastore, frontend: FrontEnd, facts: tuple[ImageFacts, ...]) -> dict[str, str]:
-    """Images of the datastore and disks of its VMs that are not mirrored.
+    """Images of the datastore and disks of its VMs that are not mirrored, with the reason.
 
-    Works without a front-end, then by Ceph alone.
+    Without a front-end the answer is based on Ceph alone.
     """
     by_name = {fact.name: fact for fact in facts}
     found: dict[str, str] = {}
@@ -227,11 +236,11 @@ def _why(
         return {name: f"image is {image_state}"}
     if fact is None:
         return {name: "there is no RBD image of this name"}
-    return {name: "; ".join(fact.problems) or "mirroring has not begun; onedr reconcile begins it"}
+    return {name: "; ".join(fact.problems) or "mirroring has not started; run onedr reconcile"}
 
 
 def _vms(seen: StatusView, fsid: str, now: float) -> list[dict[str, Any]]:
-    """The peer's VMs that could start here, and this site's own, from the records on the images."""
+    """The peer's VMs that could start here and this site's own, from the records on the images."""
     listed = []
     for own in (False, True):
         for item in inventory.vms(seen.facts, fsid, own):
@@ -259,8 +268,8 @@ def _tenths(seconds: float | None) -> float | None:
 
 
 def point_of(image: ImageFacts, seen: StatusView) -> float | None:
-    """Recovery point of an image's copy: ours when we receive, the peer's when we write; None when not
-    known.
+    """Recovery point of an image's copy: ours when we are secondary, the peer's when we are primary; None
+    when unknown.
     """
     if not image.primary:
         return image.recovery_point

@@ -1,11 +1,10 @@
-"""Clones are mirrored after the snapshot they were made from: it must be at the peer first
-(docs/ceph-facts.md C8).
+"""A clone is mirrored after its base's snapshot, which must be at the peer first (docs/ceph-facts.md C8).
 
-The peer's rbd-mirror makes a clone's copy by cloning the base's copy. Without the snapshot there it fails,
-and tries again 30 s later. So `onedr.base` is written onto the base after its snapshot: metadata and
-snapshots reach the peer in the order in which they were made, so a base's copy that carries it has that very
-snapshot, and not an older one of its name. Whoever may read the peer's Ceph looks for it there and notes what
-was seen in `.rbd_onedr.base_at_peer`.
+The peer's rbd-mirror makes a clone's copy by cloning the base's copy. It fails without the snapshot, and
+retries 30 s later. So `onedr.base` is written to the base after its snapshot: metadata and snapshots reach
+the peer in the order in which they were made, so a copy with this entry has exactly that snapshot, and not an
+older one of the same name. A site that may read the peer's Ceph checks for it there and notes the result in
+`.rbd_onedr.base_at_peer`.
 """
 from __future__ import annotations
 
@@ -26,14 +25,12 @@ from onedr.replication.peer_ceph import Unreachable
 
 BASE_KEY = "onedr.base"
 ARRIVED_KEY = ".rbd_onedr.base_at_peer"
-WAIT_LIMIT_S = 300  # after that a clone is mirrored all the same: rbd-mirror tries until it works
+WAIT_LIMIT_S = 300  # after that a clone is mirrored anyway: rbd-mirror retries until it works
 _LIMIT_S = 15
 
 
 class BaseNote(NamedTuple):
-    """Which snapshot of a base is awaited: of which cluster, its id there, since when (seconds since the
-    epoch).
-    """
+    """The awaited snapshot of a base: its cluster, its id there, and since when (seconds since the epoch)."""
 
     fsid: str
     snap: int
@@ -41,14 +38,13 @@ class BaseNote(NamedTuple):
 
 
 def waiting_reason(pool: Pool, base: str, snapshot: str, settings: Settings) -> str | None:
-    """None when a clone of this snapshot may be mirrored now, else what it waits for.
+    """None when a clone of this snapshot may be mirrored now, else the reason to wait.
 
-    Nobody waits for what nobody could see: where the peer's key may not be read the answer is None. Raises
-    rbd.Error.
+    Where the peer cannot be read the arrival cannot be seen, so the answer is None. Raises rbd.Error.
     """
     with pool.image(base, read_only=True) as image:
         if not mirroring.is_primary(image):
-            return None  # it came from the peer, with its snapshot
+            return None  # it came from the peer together with its snapshot
         current = _id_of(image, snapshot)
         values = dict(image.metadata_list())
     note = read_note(values)
@@ -68,8 +64,9 @@ def _write_note(pool: Pool, base: str, note: BaseNote) -> None:
 
 
 def arrived_bases(pool: Pool, settings: Settings, bases: Iterable[str]) -> dict[str, bool]:
-    """Is the awaited snapshot of each base at the peer? What was seen is noted on the base. A base of which
-    the peer could not be asked is missing in the answer.
+    """Is the awaited snapshot of each base at the peer?
+
+    The result is noted on the base. A base that could not be checked at the peer is missing in the answer.
     """
     status = peer_ceph.probe_peer(pool, settings)
     try:
@@ -101,7 +98,7 @@ def _carries(there: Pool, base: str, note: BaseNote) -> bool:
 
 
 def read_note(values: dict[str, str]) -> BaseNote | None:
-    """The note in an image's metadata; None when there is none, or none that can be read."""
+    """The note in an image's metadata; None when there is none or it cannot be read."""
     try:
         found = json.loads(values[BASE_KEY])
         return BaseNote(str(found["fsid"]), int(found["snap"]), float(found["at"]))

@@ -1,4 +1,4 @@
-"""Facts of every image of a pool at this site, read from the images themselves."""
+"""Facts about the images of a pool at this site, read from the images themselves."""
 from __future__ import annotations
 
 from dataclasses import replace
@@ -22,7 +22,7 @@ _THREADS = 32
 
 
 def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
-    """Facts of every image with a name of ours; an image that cannot be read is listed with the problem."""
+    """Facts of every managed image. One that cannot be read is listed with the problem."""
     wanted = [name for name in pool.names() if names.is_managed(name)]
     results = parallel.each(wanted, lambda name: image_facts(pool, name, settings), _LIMIT_S, _THREADS)
     facts = []
@@ -37,16 +37,15 @@ def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
 
 
 def of_datastore(pool: Pool, datastore: Datastore, shared: bool) -> list[ImageFacts]:
-    """The same for one datastore; `shared`: others keep images in its pool (protected.shares_pool)."""
+    """The same for one datastore. `shared`: other datastores use the same pool (datastores.shares_pool)."""
     images = all_images(pool, datastore.settings)
     return inventory.of_datastores(images, datastores.names(datastore)) if shared else images
 
 
 def _without_inherited(facts: list[ImageFacts]) -> list[ImageFacts]:
-    """A clone's copy keeps the parent's image record that Ceph handed on to it: that is not about the clone.
+    """Remove image records that clones inherited: Ceph copied them from the parent.
 
-    A VM's disk is no image and has no such record of its own: it keeps the parent's even after it was
-    flattened.
+    A VM's disk has no image record of its own, and keeps the parent's even after it was flattened.
     """
     of_image = {fact.name: _subject(fact.image) for fact in facts if fact.image is not None}
     return [
@@ -76,12 +75,12 @@ def _facts(image: rbd.Image, name: str, settings: Settings) -> ImageFacts:
     mode = mirroring.mirror_mode(image)
     primary = mirroring.is_primary(image)
     seen = mirror_identity(image)
-    # What is not its own is the parent's, handed on when the copy was begun.
+    # Metadata that is not its own was copied from the parent when the initial sync started.
     everything = {} if mode is Mode.JOURNAL and not primary and not seen.is_own else seen.values
     problems = []
     if mode is Mode.SNAPSHOT and seen.parent:
         problems.append(
-            "is a clone mirrored in snapshot mode, whose copy Ceph 16.2 damages; see docs/clones.md"
+            "is a clone mirrored in snapshot mode, whose copy Ceph 16.2 corrupts; see docs/clones.md"
         )
     vm, vm_problem = _record(records.VM_KEY, everything)
     own, own_problem = _record(records.IMAGE_KEY, everything)

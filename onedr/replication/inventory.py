@@ -1,6 +1,4 @@
-"""What the images of a pool amount to: the peer's VMs that could be started here, and what stands in the
-way.
-"""
+"""The VMs that the records of a pool describe, and what blocks their start here."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
@@ -13,11 +11,11 @@ from onedr.opennebula.objects import CDROM
 
 @dataclass(frozen=True)
 class VmItem:
-    """A VM found in records: its newest record, the images of its protected disks here, and what stands in
-    its way.
+    """A VM found in records: its newest record, the images of its protected disks here, and what blocks its
+    start.
     """
 
-    origin: str  # `<cluster id>:<vm id>`, what a recovered VM is recognised by
+    origin: str  # `<cluster id>:<vm id>`, which identifies a recovered VM
     envelope: Envelope
     record: VmRecord
     images: tuple[ImageFacts, ...]
@@ -26,19 +24,19 @@ class VmItem:
 
     @property
     def label(self) -> str:
-        """What a person calls it: its origin is for machines."""
+        """Its name for people."""
         return f"VM {self.record.name} ({self.record.vm_id} at {self.envelope.site})"
 
     @property
     def recovery_point(self) -> float | None:
-        """The oldest recovery point of its disks; None when one of them is not known."""
+        """The oldest recovery point of its disks; None when one of them is unknown."""
         points = [image.recovery_point for image in self.images]
         return min(points) if points and None not in points else None  # type: ignore[type-var]
 
 
 def vms(images: Iterable[ImageFacts], here: str, own: bool = False) -> list[VmItem]:
-    """The VMs of other clusters than `here` (a Ceph cluster's id), or with `own` those of here; by name and
-    origin.
+    """The VMs of clusters other than `here` (a Ceph cluster's id), or with `own` those of `here`, sorted by
+    name and origin.
     """
     by_name = {image.name: image for image in images}
     newest: dict[str, Envelope] = {}
@@ -66,18 +64,18 @@ def _item(origin: str, envelope: Envelope, by_name: dict[str, ImageFacts]) -> Vm
             text = f"disk {disk.disk_id} ({disk.image_name or 'volatile'}) has no copy: {disk.reason}"
             (blockers if disk.rbd else warnings).append(text)
         elif name not in by_name:
-            blockers.append(f"disk {disk.disk_id} ({name}) has no copy here: its mirroring had not begun")
+            blockers.append(f"disk {disk.disk_id} ({name}) has no copy here: its mirroring had not started")
         else:
             image = by_name[name]
             found.append(image)
             if not image.primary and not image.complete:
-                blockers.append(f"the copy of disk {disk.disk_id} ({name}) never completed")
+                blockers.append(f"the initial copy of disk {disk.disk_id} ({name}) never completed")
             blockers.extend(f"disk {disk.disk_id} ({name}): {problem}" for problem in image.problems)
     return VmItem(origin, envelope, record, tuple(found), tuple(blockers), tuple(warnings))
 
 
 def is_cdrom(image: ImageFacts) -> bool:
-    """Does its record say so? Such an image is only read."""
+    """Is the image a CDROM according to its record? Such an image is only read."""
     return (
         image.image is not None
         and isinstance(image.image.body, ImageRecord)
@@ -86,9 +84,8 @@ def is_cdrom(image: ImageFacts) -> bool:
 
 
 def of_datastores(images: Iterable[ImageFacts], datastores: Collection[str]) -> list[ImageFacts]:
-    """Of a pool that several datastores share, the images that belong to one: by their records, with all
-    disks of a VM that has one there, and with parents. An image whose records say nothing belongs to every
-    datastore.
+    """The images of these datastores in a shared pool: by their records, with all disks of a VM that has one
+    there, and with parents. An image without such records belongs to every datastore.
     """
     by_name = {image.name: image for image in images}
     kept: set[str] = set()
@@ -99,7 +96,7 @@ def of_datastores(images: Iterable[ImageFacts], datastores: Collection[str]) -> 
             if image.image and isinstance(image.image.body, ImageRecord)
             else set()
         )
-        # volatile disks and older records name none
+        # volatile disks and older records name no datastore
         named = (own | {disk.datastore for disk in disks}) - {""}
         if not named or named & set(datastores):
             kept.add(image.name)

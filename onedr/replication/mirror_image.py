@@ -1,4 +1,4 @@
-"""Put an image under mirroring, parent first; say why when it cannot be."""
+"""Enable mirroring of an image, parent first, or report why that is not possible."""
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -11,21 +11,19 @@ from onedr.model.errors import OneDRError
 from onedr.model.types import Mode, Settings
 from onedr.replication import clone_order
 
-# A note of this site about an image that is not mirrored. Keys with this prefix are left out of a first copy
-# and in
-# snapshot mode; in journal mode one that is set later does travel (docs/ceph-facts.md C11), so never rely
-# on it there.
+# Why an image is not mirrored, noted on it. Keys with this prefix are not part of an initial copy and not
+# replicated in snapshot mode. In journal mode a later change is replicated (docs/ceph-facts.md C11), so the
+# peer must not rely on it.
 PROBLEM_KEY = ".rbd_onedr.problem"
-# On a clone: its mirroring id. The peer's rbd-mirror makes its copy by cloning the parent's copy, which hands
-# the parent's
-# metadata on; only what comes with this key is the clone's own (docs/measured.md).
+# On a clone: its mirroring id. The peer's rbd-mirror makes its copy by cloning the parent's copy, which
+# copies the parent's metadata; metadata with this key is the clone's own (docs/measured.md).
 IDENTITY_KEY = "onedr.self"
 
 
 class Waiting(NamedTuple):
     """Why an image is not mirrored yet.
 
-    `base`: whose snapshot is awaited at the peer; `flatten`: it must be flattened.
+    `base`: the image whose snapshot is awaited at the peer; `flatten`: it must be flattened first.
     """
 
     reason: str
@@ -33,36 +31,35 @@ class Waiting(NamedTuple):
     flatten: bool = False
 
 
-# Ceph makes a clone as an image without a parent, and gives it its parent last: mirrored in between, it would
-# be no clone
-# to whoever decides about flattening and waiting for the base.
-_INCOMPLETE = Waiting("is just being made")
+# Ceph creates a clone without its parent, which is set last. Mirrored in between, it would not be treated as
+# a clone: not flattened, and not made to wait for its base.
+_INCOMPLETE = Waiting("is being created")
 
 
 def protect_image(pool: Pool, name: str, settings: Settings) -> str | None:
-    """Mirror the image in the datastore's mode. Returns None when it is mirrored, else the reason why not
+    """Mirror the image in the datastore's mode. Returns None when it is mirrored, else why it is not mirrored
     yet.
 
-    Never raises for what the mirroring refuses: creating an image must not fail because of its copy
-    (docs/design.md, "Mirroring never fails the user's action"). The reason is noted on the image; the keeper
-    and `reconcile` try again.
+    Never raises when mirroring fails: creating an image must not fail because of its copy (docs/design.md,
+    "Mirroring never fails the user's action"). The reason is noted on the image. The keeper and `reconcile`
+    retry.
     """
     found = begin_mirroring(pool, name, settings)
     return found.reason if found else None
 
 
 def begin_mirroring(pool: Pool, name: str, settings: Settings, wait_for_base: bool = True) -> Waiting | None:
-    """The same, saying what is waited for.
+    """The same, with what the image waits for.
 
-    Without `patient` a clone does not wait for its base's snapshot at the peer.
+    Without `wait_for_base` a clone does not wait for its base's snapshot at the peer.
     """
     try:
         missing = mirroring.pool_ready(pool)
         found = Waiting(missing) if missing else _enable(pool, name, settings, wait_for_base)
     except (rbd.Error, OneDRError) as error:
-        found = Waiting(f"mirroring was refused: {error}")
+        found = Waiting(f"mirroring failed: {error}")
     if found is _INCOMPLETE:
-        return found  # nothing is written on it: who makes it goes on with it, and protects it
+        return found  # nothing is written to it: its creator completes and protects it
     try:
         note_problem(pool, name, found.reason if found else None)
     except rbd.Error as error:
@@ -73,7 +70,8 @@ def begin_mirroring(pool: Pool, name: str, settings: Settings, wait_for_base: bo
 
 
 def _enable(pool: Pool, name: str, settings: Settings, wait_for_base: bool) -> Waiting | None:
-    # Read-only: many at once that opened a base to write have made librbd 16.2.15 abort (docs/measured.md).
+    # Read-only: many clients that open a base for writing at once can abort librbd 16.2.15
+    # (docs/measured.md).
     with pool.image(name, read_only=True) as image:
         parent = parent_of(image)
         mirrored, is_own = mirroring.mirror_mode(image) is not None, mirror_identity(image).is_own
@@ -89,7 +87,7 @@ def _enable(pool: Pool, name: str, settings: Settings, wait_for_base: bool) -> W
         if waiting:
             return waiting
     with pool.image(name) as image:
-        if parent_of(image) != parent:  # it was being made when we looked
+        if parent_of(image) != parent:  # its parent was set in the meantime
             return _INCOMPLETE
         mirroring.enable_mirroring(pool, image, settings.mode)
         write_identity(image)
@@ -104,7 +102,7 @@ def must_flatten(parent: tuple[str, str, str], settings: Settings) -> Waiting | 
     Flattening takes long: `protection.flatten` does it.
     """
     if settings.mode is Mode.SNAPSHOT or settings.flatten_clones:
-        return Waiting(f"waits to be flattened from {'/'.join(parent[:2])}", flatten=True)
+        return Waiting(f"waits to be flattened from its parent {'/'.join(parent[:2])}", flatten=True)
     return None
 
 
@@ -113,7 +111,7 @@ def _after_parent(
 ) -> Waiting | None:
     where, base, snapshot = parent
     if where != pool.access.pool:
-        return Waiting(f"its parent lies in pool {where}, which this datastore does not mirror")
+        return Waiting(f"its parent is in pool {where}, which this datastore does not mirror")
     waiting = _enable(pool, base, settings, wait_for_base)
     if waiting:
         return waiting._replace(reason=f"its parent {base}: {waiting.reason}")
@@ -122,8 +120,8 @@ def _after_parent(
 
 
 class MirrorIdentity(NamedTuple):
-    """What one read of an image tells: its metadata, its parent, and whether the metadata are its own
-    (`signed`).
+    """An image's metadata and parent, and whether the metadata is its own (`is_own`) rather than its
+    parent's.
     """
 
     values: dict[str, str]
@@ -132,7 +130,7 @@ class MirrorIdentity(NamedTuple):
 
 
 def mirror_identity(image: rbd.Image) -> MirrorIdentity:
-    """Read it. An image that stands alone needs no sign."""
+    """Read it. The metadata of an image without a parent is always its own."""
     values = {str(key): str(value) for key, value in image.metadata_list()}
     parent = parent_of(image)
     return MirrorIdentity(
@@ -141,13 +139,13 @@ def mirror_identity(image: rbd.Image) -> MirrorIdentity:
 
 
 def write_identity(image: rbd.Image) -> None:
-    """Let a mirrored clone say which it is."""
+    """Mark the metadata of a mirrored clone as its own."""
     if not mirror_identity(image).is_own and mirroring.is_primary(image):
         image.metadata_set(IDENTITY_KEY, mirroring.global_id(image))
 
 
 def parent_of(image: rbd.Image) -> tuple[str, str, str] | None:
-    """(pool, image, snapshot) a clone was made from, None for an image that stands alone."""
+    """(pool, image, snapshot) that a clone was made from; None for an image without a parent."""
     try:
         info = image.parent_info()
     except rbd.ImageNotFound:
@@ -156,7 +154,7 @@ def parent_of(image: rbd.Image) -> tuple[str, str, str] | None:
 
 
 def note_problem(pool: Pool, name: str, reason: str | None) -> None:
-    """Note on the image why it is not mirrored; None takes the note off. Writes only what differs."""
+    """Note on the image why it is not mirrored; None removes the note. Writes only changes."""
     with pool.image(name) as image:
         there = dict(image.metadata_list()).get(PROBLEM_KEY)
         if reason and there != reason:

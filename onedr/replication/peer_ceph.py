@@ -1,4 +1,4 @@
-"""The peer's Ceph: is it there, and a connection to it for fencing."""
+"""The peer's Ceph: its state, and connections to it."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -17,16 +17,17 @@ from onedr.model.types import CephAccess, PeerState, Settings
 if TYPE_CHECKING:
     from onedr.model.records import ImageFacts
 
-LIMIT_S = 3  # of every single remote call; whole seconds, Ceph takes no others
-# Where images are written to beside others: telling a dead client's watch takes Ceph up to 30 s, and a limit
-# below that
-# ended in a segmentation fault of librbd once (docs/measured.md).
+LIMIT_S = 3  # of every single remote call; Ceph accepts whole seconds only
+# For connections that write to images: detecting a dead client takes Ceph up to 30 s, and a lower limit
+# crashed librbd once (docs/measured.md).
 PATIENT_S = 40
 
 
 @dataclass(frozen=True)
 class PeerStatus:
-    """What is seen of the peer; `key` opens its cluster (None: not allowed to read it, or none configured).
+    """The state of the peer.
+
+    `key` gives access to its cluster (None: we may not read it, or there is none).
     """
 
     peer: PeerState
@@ -56,8 +57,9 @@ class Unreachable:
 
 
 def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()) -> PeerStatus:
-    """Look at the peer: its addresses come from Ceph's own peer entry or from the newest record it wrote on
-    `images`.
+    """Ping the peer's monitors.
+
+    Their addresses are in Ceph's peer entry, or in the newest record that the peer wrote on `images`.
     """
     mon_host, key = _from_ceph(pool)
     if not mon_host:
@@ -69,9 +71,9 @@ def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()
 
 
 def may_read(pool: Pool, settings: Settings) -> bool:
-    """May the peer's Ceph be read from here: is a way configured, or its key ours to read?
+    """Can the peer's Ceph be read from here: is a connection configured, or may we read its key?
 
-    Asks no one there.
+    Nothing is sent to the peer.
     """
     return settings.peer is not None or _from_ceph(pool)[1] is not None
 
@@ -86,7 +88,7 @@ def _from_ceph(pool: Pool) -> tuple[str, str | None]:
 
 @contextmanager
 def open_peer(peer_status: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_S) -> Iterator[Pool]:
-    """The peer's pool of the same name. Raises StorageError when it does not answer within the limit."""
+    """Open the peer's pool of the same name. Raises StorageError when it does not answer within the limit."""
     if peer_status.configured is not None:
         with connection.connect(
             peer_status.configured, LIMIT_S, max(operation_limit_s, LIMIT_S * 10)
@@ -99,7 +101,7 @@ def open_peer(peer_status: PeerStatus, pool_name: str, operation_limit_s: int = 
         )
     except rados.Error as error:
         raise StorageError(
-            f"The peer's Ceph at {peer_status.mon_host} does not let us in: {error}"
+            f"The peer's Ceph at {peer_status.mon_host} refuses access: {error}"
         ) from error
     try:
         with cluster.open_ioctx(pool_name) as io:
@@ -129,15 +131,18 @@ def peer_pool(
 
 
 def fence(peer: Pool, name: str) -> None:
-    """Demote the peer's image, so that nothing can write to it there; reads back.
+    """Demote the peer's image, so that nothing can write to it there. Reads back.
 
-    An image not there needs no fence.
+    A missing image needs no fence.
     """
     try:
         with peer.image(name) as image:
             if mirroring.is_mirrored_primary(image):
                 image.mirror_image_demote()
             if mirroring.is_primary(image):
-                raise OneDRError(f"{name} is still primary at the peer after it was demoted")
+                raise OneDRError(
+                    f"{name} is still primary at the peer after it was demoted; check rbd mirror image "
+                    "status there"
+                )
     except rbd.ImageNotFound:
         return

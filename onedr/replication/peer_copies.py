@@ -1,5 +1,5 @@
-"""What the peer holds of this site's images: looked at there when we may, else by the mirror status, which
-is a hint.
+"""The peer's copies of this site's images: read there when that is allowed, else from the mirror status,
+which is a hint.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from onedr.replication.peer_ceph import Unreachable
 
 @dataclass(frozen=True)
 class Copy:
-    """The peer's copy of an image. `recovery_point` None: not known."""
+    """The peer's copy of an image. `recovery_point` None: unknown."""
 
     complete: bool
     recovery_point: float | None
@@ -27,9 +27,9 @@ class Copy:
 
 @dataclass(frozen=True)
 class Copies:
-    """Copies by image name, and what is seen of the peer.
+    """Copies by image name, and the state of the peer.
 
-    `proven`: read from the images there, not from the status.
+    `proven`: read from the images there, not from the mirror status.
     """
 
     by_name: Mapping[str, Copy]
@@ -40,10 +40,10 @@ class Copies:
 def collect_copies(
     pool: Pool, settings: Settings, names: Iterable[str], peer_status: peer_ceph.PeerStatus | None = None
 ) -> Copies:
-    """Look at the peer's copies of `names`; every remote call is bounded, a dark peer costs seconds at the
-    most.
+    """Read the peer's copies of `names`. Every remote call has a limit; an unreachable peer costs a few
+    seconds.
 
-    `sight`: what is seen of the peer, where the caller has looked already.
+    `peer_status`: the state of the peer, when the caller knows it already.
     """
     wanted = list(names)
     peer_status = peer_status or peer_ceph.probe_peer(pool, settings)
@@ -70,7 +70,7 @@ def _read_copies(there: Pool, wanted: list[str], settings: Settings) -> dict[str
 
 
 def _copy(fact: ImageFacts) -> Copy:
-    """While rbd-mirror begins or removes a copy, it is not mirrored for a moment: that is nobody's primary.
+    """While rbd-mirror creates or removes a copy, the copy is not mirrored for a moment: it is not a primary.
     """
     primary = fact.primary and fact.mode is not None
     return Copy(fact.complete and not fact.stale, fact.recovery_point, primary, fact.epoch)

@@ -1,4 +1,4 @@
-"""Wait until all that was written at the peer is in the copy here."""
+"""Final synchronisation: wait until everything written at the peer is in the copy here."""
 from __future__ import annotations
 
 import time
@@ -16,18 +16,18 @@ _NEXT_S = 0.001
 
 
 def sync(here: Pool, there: Pool, name: str, limit_s: float) -> str:
-    """Wait until all that was written to the peer's primary before now is in the copy here. Returns how long
+    """Wait until everything written to the peer's primary before now is in the copy here. Returns how long
     that took.
 
-    A mark written there travels behind the data (journal mode), or with a mirror snapshot (snapshot mode):
+    A mark written there arrives after the data (journal mode) or with a mirror snapshot (snapshot mode):
     records.MARK_KEY.
     """
     begun = time.monotonic()
     with there.image(name) as image:
         if not mirroring.is_primary(image):
-            return "is demoted there already"
+            return "is already demoted there"
         before = records.read_mark(records.metadata(image))
-        # by the peer's clock, whatever ours says
+        # by the peer's clock
         mark = Mark(before.at + _NEXT_S if before else time.time(), True)
         records.write_mark(image, mark)
         mode = mirroring.mirror_mode(image)

@@ -1,4 +1,4 @@
-"""Write the definitions of images and VMs onto the disks they belong to (docs/records.md)."""
+"""Write the definitions of images and VMs to the disks they belong to (docs/records.md)."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -20,7 +20,9 @@ from onedr.replication import encryption, records, secrets
 
 
 def encrypt_secrets(attributes: template.Pairs, key: bytes | None) -> template.Pairs:
-    """The template with its secrets encrypted, or left out and named when there is no key: never in plain."""
+    """The template with its secrets encrypted, or without them when there is no key; then their positions are
+    listed. Never in plain text.
+    """
     kept, found = secrets.split_secrets(attributes)
     if not found:
         return attributes
@@ -30,9 +32,9 @@ def encrypt_secrets(attributes: template.Pairs, key: bytes | None) -> template.P
 
 
 def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: float) -> Envelope:
-    """A record ready to be written.
+    """A record that is ready to be written.
 
-    Its generation is the writing time in microseconds: later is higher, without a counter.
+    Its generation is the writing time in microseconds, so that later ones are higher without a counter.
     """
     return Envelope(
         schema=records.SCHEMA,
@@ -46,7 +48,7 @@ def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: 
 
 
 def record_image(pool: Pool, settings: Settings, name: str, element: etree._Element, now: float) -> bool:
-    """Write an image's record onto its RBD image. Returns whether it had changed."""
+    """Write an image's record to its RBD image. Returns whether it changed."""
     body = opennebula_objects.image_record(element)
     if is_half_made(body.template):
         return False
@@ -61,10 +63,10 @@ def record_vm(
     protected_datastores: Mapping[int, object],
     now: float,
 ) -> dict[str, str]:
-    """Write a VM's record onto each of its protected disks in this pool.
+    """Write a VM's record to each of its protected disks in this pool.
 
-    Returns what happened per disk: `written`, `unchanged`, or the error's sentence. One bad disk never stops
-    the rest.
+    Returns the result for each disk: `written`, `unchanged`, or an error message. One bad disk never stops
+    the others.
     """
     body = opennebula_objects.vm_record(element, protected_datastores.keys())
     if is_half_made(body.user_template) or is_of_drill(body.user_template):
@@ -84,7 +86,7 @@ def record_vm(
         try:
             with pool.image(name) as image:
                 if not mirroring.is_primary(image):
-                    results[name] = "is the peer's copy; its record is written there"
+                    results[name] = "is the peer's copy, whose record is written there"
                     continue
                 results[name] = "written" if _put(pool, image, records.VM_KEY, written) else "unchanged"
         except (rbd.Error, OneDRError) as error:
@@ -93,7 +95,7 @@ def record_vm(
 
 
 def remove_vm_record(pool: Pool, name: str) -> bool:
-    """Take the VM record of this site off an image that no VM uses. Returns whether there was one."""
+    """Remove this site's VM record from an image that no VM uses. Returns whether there was one."""
     with pool.image(name) as image:
         found = records.decode(records.VM_KEY, records.metadata(image))
         if found is None or found.fsid != pool.fsid() or not mirroring.is_primary(image):

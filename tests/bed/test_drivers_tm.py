@@ -153,7 +153,10 @@ def test_in_snapshot_mode_a_clone_waits_to_be_flattened(
     vm(here, 7, of(name))
     done = clone(here, name, 7)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"WARN: {name}-7-0 is not protected yet: waits to be flattened from one/{name}\n"
+    assert (
+        done.stderr
+        == f"WARN: {name}-7-0 is not protected yet: waits to be flattened from its parent one/{name}\n"
+    )
     assert calls.mode_of(site, f"{name}-7-0") is None
     arrives(there, name, digest(site, name))
     assert f"{name}-7-0" not in contents(there)[0]

@@ -117,7 +117,7 @@ def test_states_that_come_and_go_do_not_change_the_record() -> None:
     ("disk_id", "change", "protected_datastores", "rbd", "reason"),
     [
         (1, {}, set(), "one/one-901", "its datastore imgrec is not protected"),
-        (1, {"DR_PROTECT": "no"}, {DATASTORE}, "one/one-901", "its image says DR_PROTECT=NO"),
+        (1, {"DR_PROTECT": "no"}, {DATASTORE}, "one/one-901", "its image has DR_PROTECT=NO"),
         (
             1,
             {"SOURCE": "", "IMAGE_ID": ""},

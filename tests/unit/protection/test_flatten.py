@@ -104,7 +104,7 @@ def test_no_more_than_the_limit_at_once_and_all_in_the_end() -> None:
 
 def test_an_item_says_how_far_it_is() -> None:
     with workshop() as (queue, work, _):
-        queue.request("a", "waits to be flattened from one/one-1")
+        queue.request("a", "waits to be flattened from its parent one/one-1")
         queue.step()
         work.wait_running("a")
         assert work.running["a"](91, 128) == 0

@@ -80,7 +80,7 @@ def test_vms_come_by_name_then_origin() -> None:
 @pytest.mark.parametrize(
     ("second", "expected"),
     [
-        (None, "disk 1 (one-2) has no copy here: its mirroring had not begun"),
+        (None, "disk 1 (one-2) has no copy here: its mirroring had not started"),
         ({"complete": False}, "the copy of disk 1 (one-2) never completed"),
         ({"problems": ("record onedr.vm is damaged",)}, "disk 1 (one-2): record onedr.vm is damaged"),
         (
@@ -102,11 +102,11 @@ def test_an_image_that_was_promoted_already_needs_no_completeness() -> None:
 
 def test_an_unprotected_rbd_disk_is_an_obstacle_and_a_volatile_one_a_warning() -> None:
     body = vm_record(disks=(
-        disk(0, "one/one-1"), disk(1, "one/one-5", protected=False, reason="its image says DR_PROTECT=NO"),
+        disk(0, "one/one-1"), disk(1, "one/one-5", protected=False, reason="its image has DR_PROTECT=NO"),
         disk(2, None, image_name=""),
     ))
     item = only(with_vm("one-1", body))
-    assert item.blockers == ("disk 1 (image-of-1) has no copy: its image says DR_PROTECT=NO",)
+    assert item.blockers == ("disk 1 (image-of-1) has no copy: its image has DR_PROTECT=NO",)
     assert item.warnings == ("disk 2 (volatile) has no copy: it is a volatile disk",)
 
 
