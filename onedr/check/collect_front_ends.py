@@ -1,4 +1,4 @@
-"""What `onedr check` looks at through the front-ends: this one, and the peer's when `onedr.conf` names it."""
+"""Facts for `onedr check` from the front-ends: this one, and the peer's when `onedr.conf` names it."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
@@ -24,14 +24,15 @@ from onedr.replication import encryption
 from onedr.replication.inventory import VmItem
 
 _LIMIT_S = 3.0  # of every call to a front-end
-_GUARD = Path("/etc/systemd/system/opennebula.service.requires/onedr-guard.service")  # laid by install.sh
+# installed by install.sh
+_GUARD = Path("/etc/systemd/system/opennebula.service.requires/onedr-guard.service")
 
 
 
 @dataclass(frozen=True)
 class PeerView:
-    """The peer's front-end, and how it calls this datastore: its DR_ settings there (None: it has none of
-    this pool).
+    """The peer's front-end, and the DR_ settings of this datastore there (None: it has no datastore of this
+    pool).
     """
 
     frontend: FrontEnd
@@ -39,14 +40,14 @@ class PeerView:
 
 
 def front_end() -> FrontEnd:
-    """This site's, each call with a limit. Raises FrontEndError."""
+    """This site's front-end, with a limit for each call. Raises FrontEndError."""
     return FrontEnd(limit_s=_LIMIT_S)
 
 
 def peer_front_end(datastore: Datastore) -> PeerView:
-    """Ask the peer's front-end for the datastore of the same pool.
+    """Find the datastore of the same pool at the peer's front-end.
 
-    Raises OneDRError when there is none, or no answer.
+    Raises OneDRError when the front-end is not configured or does not answer.
     """
     known = _peer()
     there = FrontEnd(known.peer_endpoint, known.peer_session, _LIMIT_S)
@@ -70,7 +71,7 @@ def _peer() -> host_config.Configuration:
 
 
 def front_end_clock() -> tuple[float, float]:
-    """By how much the peer's clock is ahead, at the least and at the most.
+    """The least and the most by which the peer's clock is ahead, in seconds.
 
     Raises InputError, FrontEndError.
     """
@@ -79,16 +80,16 @@ def front_end_clock() -> tuple[float, float]:
         return xmlrpc.server_clock(known.peer_endpoint, _LIMIT_S)
     except xmlrpc.TransportError as error:
         raise FrontEndError(
-            f"the peer's front-end at {known.peer_endpoint} does not say what time it is ({error})"
+            f"the peer's front-end at {known.peer_endpoint} does not report its time ({error})"
         ) from error
 
 
 def target(
     frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem]
 ) -> TargetFacts:
-    """What a site has for these VMs.
+    """What a site offers to start these VMs.
 
-    `pool` gives the name only, `fsid` is that site's cluster. Raises FrontEndError.
+    Only the name of `pool` is used; `fsid` is that site's cluster. Raises FrontEndError.
     """
     networks = {str(found.findtext("NAME")): target_site.network(found) for found in frontend.networks()}
     site = target_site.Site(frontend, 0, pool, fsid, settings, frontend.users(), frontend.groups(), networks)
@@ -110,7 +111,7 @@ def target(
 
 
 def _words(hosts: Iterable[etree._Element], key: str) -> frozenset[str] | None:
-    """All words of an attribute that hosts report; None when none does."""
+    """All words of an attribute that hosts report; None when no host reports it."""
     found = [template.get(attributes(host), key) for host in hosts]
     return frozenset(word for text in found for word in text.split()) if any(found) else None
 
@@ -126,9 +127,9 @@ def networks(frontend: FrontEnd) -> frozenset[str]:
 
 
 def is_guarded(datastore: Datastore) -> bool:
-    """Is the datastore on the guard's list? Raises InputError where that cannot be told."""
+    """Is the datastore on the guard's list? Raises InputError where that is unknown."""
     if bridge.bridge_session() is not None:
-        raise InputError("the list lies at the front-end, this runs on a bridge host")
+        raise InputError("the list is on the front-end, but this runs on a bridge host")
     return datastore.name in {known.name for known in boot_guard.datastores()}
 
 
@@ -138,7 +139,7 @@ def own_key() -> str:
 
 
 def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object]) -> SiteFacts:
-    """Facts of the whole front-end; `known` makes an Unknown of what fails."""
+    """Facts of the whole front-end; `known` turns failures into Unknown."""
     sources: dict[str, Callable[[], object]] = {
         "oned": frontend.release,
         "configuration": _configuration,
@@ -168,7 +169,7 @@ def _hooks(frontend: FrontEnd) -> int:
 
 
 def listed(frontend: FrontEnd) -> list[tuple[int, str]]:
-    """(id, name) of each datastore that says DR_PROTECT=YES, also with bad attributes.
+    """(id, name) of each datastore with DR_PROTECT=YES, also with bad attributes.
 
     Raises FrontEndError.
     """
@@ -183,5 +184,5 @@ def _names(frontend: FrontEnd) -> list[str]:
 
 
 def reason(error: OneDRError) -> str:
-    """An error as the reason why something is not known."""
+    """An error as the reason why a fact is unknown."""
     return str(error).rstrip(".")

@@ -1,4 +1,4 @@
-"""The peer's Ceph, as `onedr check` sees it: the way there is looked for once and shared by all looks."""
+"""Facts about the peer's Ceph for `onedr check`. One connection is shared by all sources of facts."""
 from __future__ import annotations
 
 import threading
@@ -22,19 +22,19 @@ from onedr.replication import peer_ceph
 _LIMIT_S = 8.0
 _REPORT_S = 31.0  # how old a report of rbd-mirror may be
 _VOLATILE = "one-sys-"
-_SETTLE_S = 1.0  # a copy that rbd-mirror just makes or removes is not mirrored for a moment
+_SETTLE_S = 1.0  # a copy that rbd-mirror is creating or removing is not mirrored for a moment
 
 
 class PeerConnection:
-    """The look at the peer, begun at once in the background. Its pool stays open as long as `stack`."""
+    """A connection to the peer, opened at once in the background. Its pool stays open as long as `stack`."""
 
     def __init__(self, pool: Pool, datastore: Datastore, stack: ExitStack):
         self._pool, self._datastore, self._stack = pool, datastore, stack
         self._sight: peer_ceph.PeerStatus | OneDRError = OneDRError(
-            f"looking at the peer did not end within {_LIMIT_S:g} s"
+            f"the connection to the peer was not established within {_LIMIT_S:g} s"
         )
         self._there: Pool | OneDRError = self._sight
-        self._tried = False  # was there a way in?
+        self._tried = False  # was a connection possible?
         self._done = threading.Event()
         threading.Thread(target=self._look, daemon=True).start()
 
@@ -49,12 +49,14 @@ class PeerConnection:
             self._done.set()
 
     def _open(self, peer_status: peer_ceph.PeerStatus) -> peer_ceph.PeerStatus:
-        """Its pool too, when it answers.
+        """Open the peer's pool when it answers.
 
-        What does not let us read is not read by others either: they need not wait for it.
+        When access fails here, other users of the connection need not try.
         """
         if not peer_status.can_connect:
-            self._there = OneDRError("the peer's Ceph may not be read from here")
+            self._there = OneDRError(
+                "the peer's Ceph cannot be read from here: there is no key or configuration for it"
+            )
         elif peer_status.peer is not PeerState.ANSWERS and peer_status.mon_host:
             self._there = OneDRError(f"the peer's Ceph does not answer ({peer_status.detail})")
         else:
@@ -67,7 +69,7 @@ class PeerConnection:
                 return replace(
                     peer_status,
                     peer=PeerState.ANSWERS,
-                    detail=peer_status.detail if peer_status.mon_host else "it lets us in",
+                    detail=peer_status.detail if peer_status.mon_host else "access is granted",
                 )
             except (OneDRError, rados.Error, rbd.Error) as error:
                 self._there = OneDRError(f"the peer's Ceph cannot be read: {str(error).rstrip('.')}")
@@ -76,27 +78,27 @@ class PeerConnection:
         return peer_status
 
     def peer_status(self) -> peer_ceph.PeerStatus:
-        """What is seen of the peer. Raises OneDRError."""
+        """The state of the peer. Raises OneDRError."""
         self._done.wait(_LIMIT_S)
         if isinstance(self._sight, OneDRError):
             raise self._sight
         return self._sight
 
     def seen(self) -> tuple[PeerState, str]:
-        """Does the peer answer, its storage too, and a sentence. Raises OneDRError."""
+        """Whether the peer answers, its storage too, with a sentence. Raises OneDRError."""
         peer_status = self.peer_status()
         if peer_status.peer is not PeerState.ANSWERS and not peer_status.mon_host and not self._tried:
             raise OneDRError(
-                "no address of the peer's monitors is known: our user may not read the peer's entry in Ceph"
+                "no address of the peer's monitors is known: our Ceph user may not read the peer's entry"
             )
         if peer_status.peer is PeerState.ANSWERS and isinstance(self._there, OneDRError) and self._tried:
             return PeerState.UNKNOWN, f"{peer_status.detail}, but {self._there}"
         return peer_status.peer, peer_status.detail
 
     def readable(self) -> bool:
-        """May the peer's Ceph be read from here?
+        """Can the peer's Ceph be read from here?
 
-        Raises OneDRError when that cannot be told: it does not answer.
+        Raises OneDRError when that is unknown because it does not answer.
         """
         if not self.peer_status().can_connect and not self._tried:
             return False
@@ -104,7 +106,7 @@ class PeerConnection:
         return True
 
     def there(self) -> Pool:
-        """The peer's pool. Raises OneDRError that says why not."""
+        """The peer's pool. Raises OneDRError with the reason why it is not open."""
         self._done.wait(_LIMIT_S)
         if isinstance(self._there, OneDRError):
             raise self._there
@@ -112,13 +114,13 @@ class PeerConnection:
 
 
 def mirror_report(pool: Pool) -> Mirrors:
-    """A cluster's own rbd-mirror."""
+    """The state of a cluster's own rbd-mirror."""
     own, _ = cluster_info.reports(pool)
     return Mirrors(cluster_info.mirror_daemon_count(pool), len(own.up) + len(own.down), len(own.up))
 
 
 def remote_mirrors(pool: Pool) -> Mirrors:
-    """What the peer's rbd-mirror reported here: all there is to know where the peer may not be read.
+    """What the peer's rbd-mirror reported here, which is all that is known when the peer cannot be read.
 
     Raises OneDRError.
     """
@@ -132,7 +134,7 @@ def remote_mirrors(pool: Pool) -> Mirrors:
 def clashes(here: Pool, there: Pool) -> tuple[str, ...]:
     """Names that both sites use for different images.
 
-    Volatile disks are mirrored nowhere and may be called alike.
+    Volatile disks are never mirrored and may have equal names.
     """
     found = _clashing(here, there)
     if found:
@@ -163,14 +165,14 @@ def peer_clock(there: Pool) -> tuple[float, float]:
     """
     own, _ = cluster_info.reports(there)
     if own.newest is None:
-        raise OneDRError("nothing that the peer's Ceph says carries a time")
+        raise OneDRError("nothing that the peer's Ceph reports has a time")
     ahead = own.newest - time.time()
     return ahead, ahead + _REPORT_S
 
 
 @dataclass(frozen=True)
 class FirstOf:
-    """One look, and another for when the first fails."""
+    """A source of a fact, and a second one for when the first fails."""
 
     first: Callable[[], object]
     second: Callable[[], object]

@@ -1,6 +1,6 @@
-"""What `onedr check` judges by.
+"""The facts that `onedr check` evaluates.
 
-Each fact is known, or `Unknown` with the reason: nothing is well by default.
+Each fact is known, or `Unknown` with the reason. Nothing is assumed to be good.
 """
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from onedr.runs.state import StateVerdict
 
 @dataclass(frozen=True)
 class Unknown:
-    """Why something could not be looked at."""
+    """Why a fact could not be collected."""
 
     reason: str
 
 
 Value = TypeVar("Value")
 Known = Union[Value, Unknown]
-NOT_COLLECTED = Unknown("nobody looked")
+NOT_COLLECTED = Unknown("it was not collected")
 
 
 class Level(str, Enum):
-    """How bad a finding is.
+    """The severity of a finding.
 
-    A problem: protection or a failover suffers. A warning: it may, or nobody knows.
+    A problem: protection or a failover is impaired. A warning: it may be, or that is unknown.
     """
 
     OK = "ok"
@@ -41,7 +41,7 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One sentence of a check, and what to type; empty when nothing is to be done."""
+    """One result of a check: a sentence, and what to type; empty when nothing needs to be done."""
 
     level: Level
     text: str
@@ -50,7 +50,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Finding:
-    """The same with its code; `subject` is the datastore, or empty for what concerns the whole site."""
+    """A result with the code of its check; `subject` is the datastore, empty for the whole site."""
 
     code: str
     level: Level
@@ -69,10 +69,9 @@ class Peering:
 
 @dataclass(frozen=True)
 class Mirrors:
-    """rbd-mirror of a cluster: how many daemons it knows, and of how many of the pool's mirrored images one
-    reports.
+    """rbd-mirror of a cluster: number of daemons, and how many of the pool's mirrored images they report.
 
-    Ceph forgets a daemon that died after about a minute, its reports after 30 s.
+    Ceph forgets a dead daemon after about a minute, its reports after 30 s.
     """
 
     daemons: int
@@ -90,7 +89,7 @@ class Replicas:
 
 @dataclass(frozen=True)
 class PoolSpace:
-    """Bytes of a pool in use and free (what Ceph calls max_avail), and alarms such as OSD_NEARFULL."""
+    """Used and free bytes of a pool (free: max_avail), and health checks such as OSD_NEARFULL."""
 
     used: int
     free: int
@@ -99,7 +98,7 @@ class PoolSpace:
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """One site's Ceph. `settings`: of rbd-mirror, by option; `schedules`: images with one of their own."""
+    """One site's Ceph. `settings`: options of rbd-mirror by name."""
 
     fsid: Known[str] = NOT_COLLECTED
     peering: Known[Peering] = NOT_COLLECTED
@@ -113,9 +112,10 @@ class ClusterFacts:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """A site that would start VMs. `local`, `recovered`: its own VMs on the pool, as in plan.Facts; `models`,
-    `machines`: of its hosts, None when they do not tell; `registered`: RBD names that are images there;
-    `image_names`: (owner, name) of all.
+    """A site that would start VMs.
+
+    `local`, `recovered`: its own VMs on the pool, as in FailoverFacts; `models`, `machines`: of its hosts,
+    None when unknown; `registered`: RBD names of its images; `image_names`: (owner, name) of all images.
     """
 
     placement: Placement
@@ -132,21 +132,21 @@ class TargetFacts:
 
 @dataclass(frozen=True)
 class CheckFacts:
-    """Everything a datastore's checks are judged by."""
+    """All facts for the checks of a datastore."""
 
     datastore: str
     settings: Settings
     here: ClusterFacts = field(default_factory=ClusterFacts)
     there: ClusterFacts = field(default_factory=ClusterFacts)
-    peer: Known[tuple[PeerState, str]] = NOT_COLLECTED  # do the peer's monitors answer, and a sentence
-    readable: Known[bool] = NOT_COLLECTED  # may the peer's Ceph be read from here
+    peer: Known[tuple[PeerState, str]] = NOT_COLLECTED  # do the peer's monitors answer, with a sentence
+    readable: Known[bool] = NOT_COLLECTED  # can the peer's Ceph be read from here
     verdict: Known[StateVerdict] = NOT_COLLECTED  # the datastore's state
     unprotected: Known[Mapping[str, str]] = NOT_COLLECTED  # items that are not mirrored, and why
     images: Known[tuple[ImageFacts, ...]] = NOT_COLLECTED
     clashes: Known[tuple[str, ...]] = NOT_COLLECTED  # names that both sites use for images of their own
     schedules: Known[frozenset[str]] = NOT_COLLECTED  # images that have a mirror snapshot schedule here
     snapshots_kept: Known[int] = NOT_COLLECTED  # rbd_mirroring_max_mirroring_snapshots
-    # the peer's clock is ahead by something between these
+    # the peer's clock is ahead by at least and at most
     clock_s: Known[tuple[float, float]] = NOT_COLLECTED
     probe_results: Known[Mapping[Mode, ProbeResult]] = NOT_COLLECTED
     networks: Known[frozenset[str]] = NOT_COLLECTED  # names of the virtual networks here
@@ -160,36 +160,36 @@ class CheckFacts:
 
 @dataclass(frozen=True)
 class SiteFacts:
-    """What concerns the whole front-end."""
+    """All facts for the checks of the front-end."""
 
     oned: Known[str] = NOT_COLLECTED  # its version
-    configuration: Known[str] = NOT_COLLECTED  # the file, read without complaint
+    configuration: Known[str] = NOT_COLLECTED  # path of the file, when it is valid
     key: Known[str] = NOT_COLLECTED
-    peer_front_end: Known[str] = NOT_COLLECTED  # its endpoint when it answered; empty: none is configured
-    hooks: Known[int] = NOT_COLLECTED  # how many of OneDR's oned has
-    # does OpenNebula wait for the guard when it starts; False: not by systemd
+    peer_front_end: Known[str] = NOT_COLLECTED  # its endpoint when it answered; empty: not configured
+    hooks: Known[int] = NOT_COLLECTED  # number of OneDR's hooks in oned
+    # does systemd start OpenNebula only after the guard
     guard_unit: Known[bool] = NOT_COLLECTED
     datastores: Known[tuple[str, ...]] = NOT_COLLECTED  # protected ones
 
 
 def known(value: Known[Value]) -> Value:
-    """The fact itself, where the caller made sure that it is known."""
+    """The fact itself. The caller must have checked that it is known."""
     if isinstance(value, Unknown):
         raise ValueError(value.reason)
     return value
 
 
 def ok(text: str) -> CheckResult:
-    """All is well, in one sentence."""
+    """A good result."""
     return CheckResult(Level.OK, text)
 
 
 def warn(text: str, todo: str = "") -> CheckResult:
-    """It may suffer, or is not known."""
+    """A warning: something may be impaired, or is unknown."""
     return CheckResult(Level.WARNING, text, todo)
 
 
 def problem(text: str, todo: str = "") -> CheckResult:
-    """Protection or a failover suffers."""
+    """A problem: protection or a failover is impaired."""
     return CheckResult(Level.PROBLEM, text, todo)
 

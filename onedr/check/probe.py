@@ -1,8 +1,8 @@
-"""The probe: small images travel to the peer and back, and what arrived is compared. What it found is kept at
-both sites.
+"""The probe: small images are mirrored to the peer and back, and compared. The result is stored at both
+sites.
 
-Not read-only: for its time it has images of its own, `onedr-probe-…`, in both pools. They go whatever
-happens; those of a probe that was killed go with the next one.
+It is not read-only: it creates its own images, `onedr-probe-…`, in both pools. They are always removed; those
+of a killed probe by the next one.
 """
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from onedr.model.types import Mode, Settings
 from onedr.replication import peer_ceph
 
 Report = Callable[[str], None]
-# with stock settings a copy begins up to 60 s after a change of roles (docs/ceph-facts.md C14)
+# with stock settings a copy starts up to 60 s after a role change (docs/ceph-facts.md C14)
 _STEP_LIMIT_S = 150
 _SWEEP_LIMIT_S = 180
-_ORPHANED_S = 40  # a copy without a primary that rbd-mirror has not removed by then is removed here
-_STRIP_LIMIT_S = 60  # so long the snapshot of a base may take to go from its copy
-_LOCK_LIMIT_S = 75  # the place of a probe that was killed is free after 60 s
+_ORPHANED_S = 40  # a copy without a primary that rbd-mirror has not removed after this time is removed here
+_STRIP_LIMIT_S = 60  # how long the removal of a base's snapshot may take to reach its copy
+_LOCK_LIMIT_S = 75  # the lock of a killed probe expires after 60 s
 _PAUSE_S = 0.3
 _LOCK = "onedr.probe"
-_ALL = "whatever lies"
+_ALL = "all images"
 
 
 def _silent(_: str) -> None:
@@ -48,16 +48,16 @@ def run_probe(
     """Probe mirroring between an open pool here and the peer's of the same name. For `onedr check --probe`
     and `onedr setup`.
 
-    `settings`: how to reach the peer (DR_PEER_CEPH_CONF; `Settings()` takes Ceph's own peer entry, whose key
-    our user must be allowed to read), and the mode unless `mode` says another. `tell` hears a sentence when a
-    stage begins. Takes 10 to 60 s with short timers, minutes with Ceph's stock ones; each wait ends. Both
-    pools must mirror per image, with each other.
+    `settings`: how to reach the peer (DR_PEER_CEPH_CONF; `Settings()` uses Ceph's own peer entry, whose key
+    our user must be allowed to read), and the mode unless `mode` is given. `report` is called with a sentence
+    at the start of each stage. It takes 10 to 60 s with short timers, minutes with Ceph's stock ones; each
+    wait has a limit. Both pools must mirror per image, with each other.
 
-    Returns what was measured (`Proof`). A proof whose `why` is empty is complete, and kept in both pools
-    (check.probe_results); else it ended before its end, nothing is kept, and what is None is not known. All
-    its images are gone at both sites then. Raises RefusedError before anything is made: the peer cannot be
-    read, a pool is not set up, another probe runs; and StorageError after the end, when images stay behind
-    (it names them; the next probe removes them).
+    Returns what was measured. A result with an empty `why` is complete, and is stored in both pools
+    (check.probe_results); otherwise the probe ended early, nothing is stored, and None means unknown. All its
+    images are removed at both sites. Raises RefusedError before anything is created: the peer cannot be read,
+    a pool is not set up, another probe runs. Raises StorageError at the end when images remain (it names
+    them; the next probe removes them).
     """
     status = peer_ceph.probe_peer(pool, settings)
     if status.refusal:
@@ -69,7 +69,7 @@ def run_probe(
 
 
 def probe_between(here: Pool, there: Pool, mode: Mode, report: Report = _silent) -> ProbeResult:
-    """The same on two open pools. `there` must be open with an operation limit of peer.PATIENT_S."""
+    """The same on two open pools. `there` must be open with an operation limit of peer_ceph.PATIENT_S."""
     for pool, where in ((here, "here"), (there, "at the peer")):
         missing = mirroring.pool_ready(pool)
         if missing:
@@ -81,11 +81,11 @@ def probe_between(here: Pool, there: Pool, mode: Mode, report: Report = _silent)
 
 @contextmanager
 def _exclusive(here: Pool, there: Pool) -> Iterator[Callable[[], None]]:
-    """One probe at a time between two pools, whichever site it began at.
+    """One probe at a time between two pools, whichever site started it.
 
-    Yields what keeps the places while it lasts.
+    Yields a function that renews the locks.
     """
-    pools = sorted((here, there), key=lambda pool: pool.fsid())  # both sites in the same order
+    pools = sorted((here, there), key=lambda pool: pool.fsid())  # the same order at both sites
     locks = [ExclusiveLock(pool, _LOCK) for pool in pools]
     try:
         for lock in locks:
@@ -94,13 +94,13 @@ def _exclusive(here: Pool, there: Pool) -> Iterator[Callable[[], None]]:
 
         def renew() -> None:
             if not all([lock.acquire() for lock in locks]):
-                raise OneDRError("another probe took over")
+                raise OneDRError("another probe has taken over")
 
         yield renew
     finally:
         for lock in locks:
             with suppress(rados.Error):
-                # one that ran out while the line was dead is taken again, so that nothing of it stays
+                # a lock that expired while the link was down is acquired again, so that nothing of it remains
                 if lock.acquire():
                     lock.release()
 
@@ -126,15 +126,15 @@ class _Probe:
         self.result = replace(self.result, seconds=round(time.time() - self.began, 1))
         if left:
             text = "; ".join(f"{name}: {why}" for name, why in left.items())
-            how = f"ended before its end ({self.result.why})" if self.result.why else "is through"
-            raise StorageError(f"The probe {how}, and images stay ({text}); the next one removes them.")
+            how = f"ended early ({self.result.why})" if self.result.why else "is complete"
+            raise StorageError(f"The probe {how}, but images remain ({text}); the next probe removes them.")
         if not self.result.why:
             probe_results.save_result(self.here, self.result)
             probe_results.save_result(self.there, self.result)
         return self.result
 
     def _there(self) -> None:
-        self.report("an image travels to the peer")
+        self.report("mirroring an image to the peer")
         name = self._name("plain")
         probe_images.make_probe_image(self.here, name, 2)
         self._begin(name)
@@ -147,7 +147,7 @@ class _Probe:
         self.result = replace(self.result, discards=self._equal(name, (1,)))
 
     def _clone(self) -> None:
-        self.report("a clone is written to where only its base held data")
+        self.report("writing to a clone where only its base had data")
         base, name = self._name("base"), self._name("clone")
         probe_images.make_probe_image(self.here, base, 2)
         probe_images.make_clone(self.here, base, name)
@@ -155,18 +155,18 @@ class _Probe:
         self._begin(name)
         equal = self._equal(name, (0, 1))
         probe_images.write_random(self.here, name, (1,), 4096)
-        for _ in range(2):  # what one mirror snapshot left out, the next may bring
+        for _ in range(2):  # what one mirror snapshot missed, the next may contain
             self._follow(name)
             if not equal or self._equal(name, (0, 1)):
                 break
         self.result = replace(self.result, clones=equal and self._equal(name, (0, 1)))
 
     def _back(self) -> None:
-        self.report("the sites change roles, and the image travels back")
+        self.report("changing roles and mirroring the image back")
         name = self._name("plain")
         with self.here.image(name) as image:
             image.mirror_image_demote()
-        # promoting earlier has ended in split-brain (docs/ceph-facts.md C18)
+        # promoting earlier can cause a split-brain (docs/ceph-facts.md C18)
         for pool in (self.there, self.here):
             failover_promote.wait_for_demotion(pool, {name})
             self.renew()
@@ -179,7 +179,7 @@ class _Probe:
         return probe_images.probe_name(self.result.here, int(self.began * 1000), what)
 
     def _begin(self, name: str) -> None:
-        """Mirror it; returns when its first copy is there."""
+        """Mirror the image, and wait for its initial copy."""
         marker = self._marker()
         with self.here.image(name) as image:
             image.metadata_set(probe_images.KEY, marker)
@@ -187,13 +187,15 @@ class _Probe:
         self._wait(self.there, name, marker)
 
     def _follow(self, name: str, back: bool = False) -> None:
-        """Return when all that was written to the primary before now is in the copy."""
+        """Wait until everything written to the primary before now is in the copy."""
         marker = self._marker()
         probe_images.mark_probe(self.there if back else self.here, name, marker)
         self._wait(self.here if back else self.there, name, marker)
 
     def _marker(self) -> str:
-        """One that no other image has: a clone's copy begins with its base's metadata (docs/measured.md)."""
+        """A marker that no other image has: a clone's copy starts with its base's metadata
+        (docs/measured.md).
+        """
         self.count += 1
         return f"{self.result.here} {self.began:.3f} {self.count}"
 
@@ -205,7 +207,7 @@ class _Probe:
         where = "here" if pool is self.here else "at the peer"
         split = "; Ceph calls it split-brain" if name in mirroring.split_brained(pool) else ""
         raise OneDRError(
-            f"{name} did not arrive {where} within {_STEP_LIMIT_S} s; does rbd-mirror run there?{split}"
+            f"{name} did not arrive {where} within {_STEP_LIMIT_S} s. Check that rbd-mirror runs there{split}"
         )
 
     def _equal(self, name: str, objects: tuple[int, ...]) -> bool:
@@ -217,17 +219,17 @@ _Trash = dict[tuple[str, str], tuple[Pool, str]]
 
 
 def remove_probe_images(here: Pool, there: Pool, renew: Callable[[], None] = lambda: None) -> dict[str, str]:
-    """Remove every probe's images at both sites, in Ceph's trash too. Returns what stays, and why; each wait
-    ends.
+    """Remove the images of all probes at both sites, in Ceph's trash too. Returns what remains and why. Each
+    wait has a limit.
 
-    Primaries go first: rbd-mirror removes their copies. A copy that stays without a primary is removed where
-    it lies. While one site does not answer nothing is removed: rbd-mirror holds on to a copy whose primary
-    went meanwhile (docs/measured.md).
+    Primaries are removed first, and rbd-mirror removes their copies. A copy that remains without a primary is
+    removed directly. While one site does not answer nothing is removed: rbd-mirror would keep a copy whose
+    primary was removed in the meantime (docs/measured.md).
     """
     begun = orphaned_since = time.monotonic()
     problems: dict[str, str] = {}
     pools = {"here": here, "at the peer": there}
-    # ids of copies in the trash that rbd-mirror alone may remove, when their delay is over
+    # ids of copies in the trash that only rbd-mirror may remove, after their delay
     for_ceph: set[str] = set()
     for last in attempts(_SWEEP_LIMIT_S, _PAUSE_S):
         found, trash = _found(pools, problems)
@@ -236,7 +238,9 @@ def remove_probe_images(here: Pool, there: Pool, renew: Callable[[], None] = lam
         if unreachable or (not found and not trash):
             return {**unreachable, **{f"{name} {where}": "waits for the other site" for where, name in found}}
         if last:
-            return {f"{name} {where}": problems.get(name, "did not go") for where, name in [*found, *trash]}
+            return {
+                f"{name} {where}": problems.get(name, "was not removed") for where, name in [*found, *trash]
+            }
         with suppress(OneDRError, rados.Error):
             renew()
         primaries = {key: pool for key, pool in found.items() if _is_primary(pool, key[1])}
@@ -251,28 +255,31 @@ def remove_probe_images(here: Pool, there: Pool, renew: Callable[[], None] = lam
 
 
 def _remove(here: Pool, there: Pool, patient: bool, pool: Pool, name: str) -> None:
-    """Remove a primary; its user snapshot first, and while `patient` from its copy too."""
+    """Remove a primary.
+
+    First remove its user snapshot, and while `patient` wait until its copy has lost it too.
+    """
     if probe_images.strip_snapshot(pool, there if pool is here else here, name) or not patient:
         probe_images.remove_copy(pool, name)
 
 
 def _purge(trash: _Trash, problems: dict[str, str]) -> set[str]:
-    """Remove from Ceph's trash. Returns the ids of what nobody but rbd-mirror may remove."""
+    """Remove images from Ceph's trash. Returns the ids that only rbd-mirror may remove."""
     left = set()
     for (_, name), (pool, image_id) in trash.items():
         try:
-            # a delete delay is set: a base lies there with its snapshot
+            # a delete delay is set: a base is there with its snapshot
             if not probe_images.purge(pool, image_id):
                 left.add(image_id)
-        except (rados.Error, rbd.Error) as error:  # rbd-mirror may be at it
+        except (rados.Error, rbd.Error) as error:  # rbd-mirror may be removing it
             problems[name] = f"in Ceph's trash: {error}"
     return left
 
 
 def _found(pools: dict[str, Pool], problems: dict[str, str]) -> tuple[_Found, _Trash]:
-    """What lies where, by site and name.
+    """The images of probes, by site and name.
 
-    A site that does not answer is taken out of `pools`: each try costs a minute.
+    A site that does not answer is removed from `pools`, because each attempt costs a minute.
     """
     found: _Found = {}
     trash: _Trash = {}
@@ -302,6 +309,6 @@ def _each(
     for (_, name), pool in items.items():
         try:
             action(pool, name)
-        # its clone's copy still lies there, or rbd-mirror has it
+        # its clone's copy still exists, or rbd-mirror uses it
         except (OneDRError, rados.Error, rbd.Error) as error:
             problems[name] = str(error)

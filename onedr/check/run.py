@@ -1,6 +1,6 @@
-"""`onedr check`: look at everything at once, each look with a limit, and let policy judge. Changes nothing.
+"""`onedr check`: collect all facts in parallel, each with a time limit, and evaluate them. Read-only.
 
-Looks go side by side; one that fails or hangs is a fact of its own, an Unknown with the reason.
+A source that fails or hangs gives an Unknown with the reason.
 """
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from onedr.opennebula.datastores import Datastore
 from onedr.protection import enable, status
 from onedr.replication import inventory, site_info
 
-_LIMIT_S = 10.0  # of one look; what it asks has shorter limits of its own
-_MGR_LIMIT_S = 3.0  # python-rados knows none for the manager's answers
+_LIMIT_S = 10.0  # of one source; the calls in it have shorter limits
+_MGR_LIMIT_S = 3.0  # python-rados has no limit for the manager's answers
 _CEPH_LIMIT_S = 3
 Source = Callable[[], Any]
 
 
 def check(datastore: Datastore) -> list[Finding]:
-    """Everything there is to say of a datastore.
+    """All findings about a datastore.
 
-    Never raises for what cannot be reached: that is a finding.
+    Never raises when something cannot be reached: that is a finding.
     """
     facts = CheckFacts(datastore.name, datastore.settings)
     try:
@@ -73,19 +73,23 @@ def check(datastore: Datastore) -> list[Finding]:
 
 
 def site_check() -> list[Finding]:
-    """Everything there is to say of the front-end as a whole."""
+    """All findings about the front-end."""
     def known(name: str, source: Source) -> object:
         return _known({name: source})[name]
 
     try:
         frontend = collect_front_ends.front_end()
     except OneDRError as error:
-        return [Finding("ONED", Level.PROBLEM, str(error), "set ONE_AUTH, or run it as the front-end's user")]
+        return [
+            Finding(
+                "ONED", Level.PROBLEM, str(error), "set ONE_AUTH, or run the command as the front-end's user"
+            )
+        ]
     return check_table.site_findings(collect_front_ends.site(frontend, known))
 
 
 def _known(sources: Mapping[str, Source]) -> dict[str, Any]:
-    """All looks side by side; what fails, or does not end within the limit, is an Unknown."""
+    """Collect all facts in parallel. A source that fails or exceeds the limit gives an Unknown."""
     found = parallel.each(sources, lambda name: sources[name](), _LIMIT_S, len(sources))
     return {
         name: Unknown(collect_front_ends.reason(value)) if isinstance(value, OneDRError) else value
@@ -135,7 +139,7 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
 
 
 def _cluster(opened: Callable[[], Pool], name: str) -> dict[str, Source]:
-    """Looks at one site's Ceph; `name`: of the datastore there."""
+    """Sources of facts about one site's Ceph; `name`: of the datastore there."""
     return {
         "fsid": lambda: opened().fsid(),
         "peering": lambda: Peering(*cluster_info.peering(opened())),
@@ -148,14 +152,13 @@ def _cluster(opened: Callable[[], Pool], name: str) -> dict[str, Source]:
 
 
 def _cluster_of(found: dict[str, Any], prefix: str) -> ClusterFacts:
-    """Takes what was found of one cluster out of `found`."""
+    """Move the facts of one cluster out of `found`."""
     own = {name: found.pop(name) for name in list(found) if name.startswith(prefix)}
     return replace(ClusterFacts(), **{name[len(prefix):]: value for name, value in own.items()})
 
 
 def _with_published_options(cluster: ClusterFacts) -> ClusterFacts:
-    """The options of its rbd-mirror as the peer sees them itself: its configuration files are not seen from
-    here.
+    """Use the rbd-mirror options that the peer published: its configuration files cannot be read from here.
     """
     info = cluster.site_info
     if isinstance(info, SiteInfo):
@@ -169,7 +172,7 @@ def _schedules(pool: Pool, datastore: Datastore) -> frozenset[str]:
         return frozenset()
     found = parallel.each(("",), lambda _: mirroring.scheduled_images(pool), _MGR_LIMIT_S)[""]
     if isinstance(found, OneDRError):
-        raise OneDRError(f"the manager does not tell its schedules: {found}")
+        raise OneDRError(f"the manager does not list its schedules: {found}")
     return frozenset(found)
 
 
@@ -189,7 +192,7 @@ def _front_end_sources(datastore: Datastore) -> dict[str, Source]:
 
 
 def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> CheckFacts:
-    """What each site has for the other's VMs."""
+    """What each site offers for the other's VMs."""
     images, fsid = facts.images, facts.here.fsid
     if isinstance(images, Unknown) or isinstance(fsid, Unknown):
         return facts
@@ -226,7 +229,7 @@ def probe(datastore: Datastore, report: Callable[[str], None]) -> dict[str, Any]
     with connection.connect(datastore.access) as pool:
         result = check_probe.run_probe(pool, datastore.settings, report=report)
     if result.why:
-        raise OneDRError(f"The probe ended before its end: {result.why}. Nothing of it stays.")
+        raise OneDRError(f"The probe ended early: {result.why}. Its images were removed.")
     return {**asdict(result), "mode": result.mode.value}
 
 
@@ -245,7 +248,7 @@ def described(found: Iterable[Finding]) -> list[dict[str, str]]:
 
 
 def bad_attributes(datastore: str, error: OneDRError) -> dict[str, str]:
-    """The finding of a datastore whose attributes cannot be used: nothing else can be said of it."""
+    """The finding of a datastore with invalid attributes, which prevent all other checks."""
     return described(
         [Finding("ATTRIBUTES", Level.PROBLEM, str(error), f"onedatastore update {datastore}", datastore)]
     )[0]

@@ -189,7 +189,9 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("RBD_MIRROR", healthy(here=cluster(0, mirrors=Mirrors(1, 2, 1))), Level.WARNING, "1 of 2"),
     (
         "RELEASES",
-        healthy(there=cluster(1, releases=OF_TWO), probe_results={Mode.JOURNAL: replace(PROOF, releases=OF_TWO)}),
+        healthy(
+            there=cluster(1, releases=OF_TWO), probe_results={Mode.JOURNAL: replace(PROOF, releases=OF_TWO)}
+        ),
         Level.WARNING,
         "several releases",
     ),
@@ -205,7 +207,12 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         Level.WARNING,
         "the loss of one disk",
     ),
-    ("ROOM", healthy(there=cluster(1, space=PoolSpace(0, 0))), Level.PROBLEM, "at the peer: the pool is full"),
+    (
+        "ROOM",
+        healthy(there=cluster(1, space=PoolSpace(0, 0))),
+        Level.PROBLEM,
+        "at the peer: the pool is full",
+    ),
     (
         "ROOM",
         healthy(here=cluster(0, space=PoolSpace(9, 9000 * MIB, ("OSD_NEARFULL",)))),
@@ -215,7 +222,8 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     (
         "ROOM",
         healthy(
-            here=cluster(0, space=PoolSpace(900 * MIB, 90 * MIB)), there=cluster(1, space=PoolSpace(900 * MIB, 900 * MIB))
+            here=cluster(0, space=PoolSpace(900 * MIB, 90 * MIB)),
+            there=cluster(1, space=PoolSpace(900 * MIB, 900 * MIB)),
         ),
         Level.WARNING,
         "only 9 %",
@@ -224,7 +232,8 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     (
         "ROOM",
         healthy(
-            here=cluster(0, space=PoolSpace(9000 * MIB, 9000 * MIB)), there=cluster(1, space=PoolSpace(0, 8000 * MIB))
+            here=cluster(0, space=PoolSpace(9000 * MIB, 9000 * MIB)),
+            there=cluster(1, space=PoolSpace(0, 8000 * MIB)),
         ),
         Level.PROBLEM,
         "may take 9000 MiB",
@@ -285,7 +294,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "SCHEDULES",
         snapshot_mode(schedules=frozenset()),
         Level.PROBLEM,
-        "no schedule of mirror snapshots here for one-5",
+        "no mirror snapshot schedule here for one-5",
     ),
     ("SNAPSHOTS_KEPT", snapshot_mode(snapshots_kept=3), Level.WARNING, "keeps 3"),
     ("TRADE", healthy(probe_results={}), Level.WARNING, "never probed"),
@@ -318,7 +327,12 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("NAMES", healthy(clashes=("one-3",)), Level.PROBLEM, "one-3"),
     ("RECORD_KEYS", healthy(key="other"), Level.PROBLEM, "different record keys"),
     ("RECORD_KEYS", healthy(key=""), Level.PROBLEM, "this site has no record key"),
-    ("RECORD_KEYS", healthy(there=cluster(1, site_info=NO_CARD_KEY)), Level.PROBLEM, "the peer has no record key"),
+    (
+        "RECORD_KEYS",
+        healthy(there=cluster(1, site_info=NO_CARD_KEY)),
+        Level.PROBLEM,
+        "the peer has no record key",
+    ),
     (
         "NETWORK_MAP",
         healthy(settings=Settings(protect=True, network_map=(("x", "gone"),))),
@@ -344,7 +358,9 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         healthy(
             start_here=target(
                 HERE,
-                placement=Placement({"lan": LAN}, {}, {("lan", "192.0.2.11"): "VM 3"}, (Host("h", 800, 16000),)),
+                placement=Placement(
+                    {"lan": LAN}, {}, {("lan", "192.0.2.11"): "VM 3"}, (Host("h", 800, 16000),)
+                ),
             )
         ),
         Level.PROBLEM,
