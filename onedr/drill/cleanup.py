@@ -1,5 +1,6 @@
-"""Take a drill away: all that carries its mark at this site, and its snapshots at the primary; nothing of it
-needs a journal.
+"""Drill cleanup: remove everything with a drill's tag at this site, and its snapshots at the primary.
+
+No journal is needed.
 """
 from __future__ import annotations
 
@@ -38,16 +39,15 @@ from onedr.runs.steps import LIMITS_S, StepKind
 
 _THREADS = {StepKind.TERMINATE: 16, StepKind.REMOVE: 8, StepKind.DELETE: 8, StepKind.UNSNAP: 16}
 _MARGIN_S = 10
-_PATIENCE_S = 60  # with a VM that cannot be terminated just now; then it is deleted from where it is stuck
+_PATIENCE_S = 60  # for a VM that cannot be terminated; after that it is deleted with onevm recover --delete
 _PAUSE_S = 0.5
 _RECOVER_DELETE = 3
 
 
 def cleanup(target: Datastore, dry_run: bool, emit: Emit, frontend: FrontEnd) -> Outcome | None:
-    """Remove every drill of this datastore. Events go to `emit`; returns None after a dry run. Nothing there
-    is done.
+    """Remove all drills of this datastore, if any. Events go to `emit`. Returns None after a dry run.
 
-    Raises RefusedError when another run is in progress, a drill among them.
+    Raises RefusedError when another run, or a drill, is in progress.
     """
     with connection.connect(target.access) as pool, ExitStack() as stack:
         if dry_run:
@@ -61,12 +61,15 @@ def cleanup(target: Datastore, dry_run: bool, emit: Emit, frontend: FrontEnd) ->
             role = "secondary" if cleaner.receives else "primary"
             cleaner.running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, role)
             outcome = cleaner.execute(plan, _state_after(shown, cleaner.receives))
-    keeper_lock.wake_keeper(target.datastore_id)  # shows what is so now
+    keeper_lock.wake_keeper(target.datastore_id)  # to show the current state
     return outcome
 
 
 def _state_after(shown: str, receives: bool) -> State:
-    """What was shown before, unless it was of the drill that died; the keeper judges anew right after."""
+    """The state that was shown before, unless it was that of an interrupted drill.
+
+    The keeper updates it right after.
+    """
     if shown in State.__members__ and State[shown] not in (State.DRILLING, State.INTERRUPTED):
         return State[shown]
     return State.STANDBY if receives else State.DEGRADED
@@ -81,7 +84,7 @@ def describe_cleanup(plan: RunPlan, datastore: str) -> dict[str, Any]:
 
 
 class _Cleanup:
-    """One run. What fails is named and stays for the next one."""
+    """One run. What fails is reported, and removed by the next run."""
 
     running: Running
 
@@ -108,7 +111,9 @@ class _Cleanup:
         return (
             plan
             if not why
-            else RunPlan("", plan.steps, left_out={**plan.left_out, "the peer": f"was not looked at: {why}"})
+            else RunPlan(
+                "", plan.steps, left_out={**plan.left_out, "the peer": f"could not be checked: {why}"}
+            )
         )
 
     def _reach_peer(self, images: Sequence[ImageFacts]) -> str:
@@ -140,10 +145,10 @@ class _Cleanup:
         })
         text = (
             f"Drill cleanup at {utc_text(time.time())}: "
-            f"{len(plan.steps) - len(set(left) & self._targets(plan))} thing(s) removed"
+            f"{len(plan.steps) - len(set(left) & self._targets(plan))} object(s) removed"
         )
         reasons = [f"{item}: {why}" for item, why in left.items()]
-        text += f", left: {first_few(reasons, separator='; ')}" if left else ", nothing left"
+        text += f", remaining: {first_few(reasons, separator='; ')}" if left else ", nothing remains"
         more: dict[str, Any] = (
             {"report": str(saved.json), "page": str(saved.html), "sha256": saved.digest} if saved else {}
         )
@@ -185,13 +190,13 @@ class _Cleanup:
         outcome = replication_sync.sync(self.pool, there, snapshot.image, half)
         fact = image_facts.image_facts(self.pool, snapshot.image, self.target.settings)
         self.points[snapshot.image] = fact.recovery_point if fact else None
-        return f"removed at both sites; replication goes on ({outcome})"
+        return f"removed at both sites; replication continues ({outcome})"
 
 
 def terminate(frontend: FrontEnd, vm_id: int, limit_s: float) -> str:
-    """End a VM at once and wait until it is DONE.
+    """Terminate a VM and wait until it is DONE.
 
-    Raises OneDRError that says where it stands when it is not.
+    Raises OneDRError with its state when it is not.
     """
     begun, requested = time.monotonic(), ""
     state = lcm = ""
@@ -221,7 +226,7 @@ def _request(frontend: FrontEnd, wanted: str, vm_id: int) -> bool:
 
 
 def delete_image(frontend: FrontEnd, image_id: int, limit_s: float) -> str:
-    """Delete an image whose RBD image is gone, and wait until oned has forgotten it. Raises OneDRError."""
+    """Delete an image whose RBD image is removed, and wait until oned has deleted it. Raises OneDRError."""
     state, requested = "", False
     for _ in attempts(limit_s, _PAUSE_S):
         image = _or_none(frontend.image, image_id)

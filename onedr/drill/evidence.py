@@ -1,4 +1,4 @@
-"""What a drill saw while it ran."""
+"""What a drill measured."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass
 class Evidence:
-    """What was seen of one drill, for its report.
+    """The measurements of one drill, for its report.
 
     Images by RBD name, VMs by origin; moments in epoch seconds.
     """

@@ -1,4 +1,4 @@
-"""Everything at both sites that carries a drill's mark."""
+"""Everything at both sites that has a drill's tag."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -25,7 +25,10 @@ def find_remnants(
     there: Pool | None,
     why: str,
 ) -> drill_plan.DrillRemnants:
-    """Everything that looks like a drill's. `there` None: the peer is not looked at, `why` says why not."""
+    """Find everything that may belong to a drill.
+
+    `there` None: the peer cannot be checked, `why` says why.
+    """
     return drill_plan.DrillRemnants(
         pool.fsid(),
         target.datastore_id,

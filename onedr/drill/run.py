@@ -1,5 +1,5 @@
-"""A drill: the peer's VMs are tried here on clones, apart from production, which writes on and is replicated
-all the while.
+"""A drill: the peer's VMs are started here from clones, isolated from production, which keeps running and is
+replicated.
 """
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ _MARGIN_S = 10
 def drill(
     target: Datastore, request: FailoverRequest, checks: Checks, dry_run: bool, emit: Emit, frontend: FrontEnd
 ) -> Outcome | None:
-    """Hold a drill; its VMs stand until `drill_cleanup`. Events go to `emit`; returns None after a dry run.
+    """Run a drill. Its VMs run until `cleanup`. Events go to `emit`. Returns None after a dry run.
 
-    Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
+    Raises RefusedError before anything is changed, when the plan is a refusal or another run is in progress.
     """
     with connection.connect(target.access) as pool:
         if dry_run:
@@ -136,7 +136,7 @@ def describe_drill(
 class Drill:
     """One run.
 
-    Phases in the order of the plan's steps; a failed item takes what depends on it out, never the others.
+    Phases in the order of the plan's steps. A failed item excludes what depends on it, never the others.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class Drill:
     def _snapshot(self, name: str) -> str:
         at = rbd_clones.take_snapshot(self._there(), name, self.evidence.tag)
         self.evidence.snapshot_at[name] = at
-        return f"holds all that was written before {utc_text(at)}"
+        return f"contains everything written before {utc_text(at)}"
 
     def _arrive(self, name: str) -> str:
         return rbd_clones.wait_for(self.pool, name, self.evidence.tag, LIMITS_S[StepKind.ARRIVE] - _MARGIN_S)
@@ -299,7 +299,7 @@ class Drill:
         text += f" in {rto_s:.0f} s" if rto_s is not None else ""
         text += f" (DR_RTO {objective} s)" if objective else ""
         text += f"; {first_few(reasons, separator='; ')}" if reasons else ""
-        text += f". Its VMs stand until onedr drill cleanup {self.target.name}; report: {saved.html}."
+        text += f". Its VMs run until onedr drill cleanup {self.target.name}; report: {saved.html}."
         if reasons:
             self.outcome.failed.setdefault("the drill", "; ".join(reasons))
         return self.running.end(
@@ -323,8 +323,8 @@ class Drill:
         )
 
     def _unproven(self) -> list[str]:
-        """Images whose replication is not shown to have gone on: `after` comes of a mark written at the peer
-        after the checks.
+        """Images whose replication could not be verified: `after` comes from a mark written at the peer after
+        the checks.
         """
         evidence = self.evidence
         return [

@@ -31,7 +31,7 @@ _INTERVAL = re.compile(r"[1-9][0-9]{0,4}[mhd]")
 
 @dataclass(frozen=True)
 class PairingTarget:
-    """What is set up: a pool, and as far as known the datastore that lives in it."""
+    """What is set up: a pool, and its datastore if known."""
 
     pool: str
     conf: str = ""
@@ -45,7 +45,7 @@ class PairingTarget:
 
 
 def of_datastore(name: str) -> PairingTarget:
-    """From a datastore's attributes. Raises FrontEndError, InputError."""
+    """The target from a datastore's attributes. Raises FrontEndError, InputError."""
     element = FrontEnd().find_datastore(name)
     found = datastores.from_element(element)
     access, settings = found.access, found.settings
@@ -64,9 +64,9 @@ def of_datastore(name: str) -> PairingTarget:
 
 
 def check_names(desired: DesiredState) -> None:
-    """Names that Ceph's own commands take unquoted, and an interval that Ceph takes.
+    """Check names and the interval before anything else.
 
-    Raises InputError, before all else.
+    Raises InputError.
     """
     if desired.schedule and not _INTERVAL.fullmatch(desired.schedule):
         raise InputError(
@@ -81,14 +81,15 @@ def check_names(desired: DesiredState) -> None:
     ):
         if name and not NAME.fullmatch(name):
             raise InputError(
-                f"{name!r} is no name for a {what}: letters, digits, dots, dashes and underscores only."
+                f"{name!r} is not a valid name of a {what}: use letters, digits, dots, dashes and "
+                "underscores."
             )
 
 
 def collect_facts(
     cluster: Cluster, conf: str, desired: DesiredState, undo: UndoLog, join: str
 ) -> tuple[PairingFacts, JoinSession | None]:
-    """Look at everything; `join`: path of the other site's file, empty: none. Raises OneDRError."""
+    """Collect all facts. `join`: path of the other site's file, empty: none. Raises OneDRError."""
     pool, now = desired.pool, time.time()
     application = pool_mirroring.application(cluster, pool)
     if application is None:
@@ -131,21 +132,23 @@ def collect_facts(
 
 
 def _peer(cluster: Cluster, desired: DesiredState, peer: pool_mirroring.PoolPeer) -> PeerSite:
-    """It is asked only when that decides whether a file is needed."""
+    """The peer is contacted only when that decides whether a file is needed."""
     known = pairing_join.knows_us(cluster, desired.pool, peer) if desired.offer else None
     return PeerSite(peer.uuid, peer.site, peer.both_ways, peer.hosts, known)
 
 
 def _running(cluster: Cluster) -> tuple[str, ...]:
-    """Users of the daemons that report. In what they report Ceph's own `rbd-mirror.` before an id is left
-    out; one whose user is gone has ended, Ceph shows it for another minute.
+    """Users of the daemons that report.
+
+    The reported ids lack Ceph's prefix `rbd-mirror.`. A daemon whose user does not exist has ended, but is
+    still listed for a minute.
     """
     names = [form for name in cluster.mirror_daemons() for form in (f"rbd-mirror.{name}", name)]
     return tuple(name for name in names if cluster.caps(f"client.{name}") is not None)
 
 
 def _keyring(cluster: Cluster, conf: str, entity: str) -> tuple[str, bool]:
-    """The file in which this machine looks for a user's key, and whether the right one is there."""
+    """The file where this machine reads a user's key, and whether the key in it is correct."""
     path, key = keyring.path_for(conf, entity), cluster.key(entity)
     return str(path), key is not None and keyring.key_in(path, entity) == key
 
@@ -157,5 +160,5 @@ def _ours(undo: UndoLog) -> frozenset[str]:
 
 
 def user_of(datastore: etree._Element) -> str:
-    """CEPH_USER of a datastore, also of one that is not ours; empty: none."""
+    """CEPH_USER of any datastore; empty when it has none."""
     return template.get(attributes(datastore), "CEPH_USER")

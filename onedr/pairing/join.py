@@ -1,6 +1,6 @@
-"""Two sites become peers: one writes a file, the other uses it.
+"""Two sites become peers: one writes a join file, the other uses it.
 
-The file works once, by Ceph's own doing (pairing.join_file).
+Ceph itself ensures that the file works only once (pairing.join_file).
 """
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LOOK_S = 5
 
 @dataclass
 class JoinSession:
-    """An opened file: what it says, and what the message it opens brings."""
+    """An opened join file: its content, and that of the message it gives access to."""
 
     file: JoinFile
     join_offer: JoinOffer
@@ -40,8 +40,9 @@ class JoinSession:
 
 @contextmanager
 def _bootstrapping(cluster: Cluster) -> Iterator[None]:
-    """Ceph's bootstrap takes the peer's user only with the rights it gives itself; ours are narrower, so
-    they are lent.
+    """Ceph's bootstrap accepts the peer's user only with the caps that it gives itself.
+
+    Ours are narrower, so those are granted meanwhile.
     """
     own = cluster.caps(ceph_caps.PEER)
     if own is not None and own != ceph_caps.PEER_BY_CEPH:
@@ -63,7 +64,7 @@ def offer(
     record_key: str,
     site_index: int | None,
 ) -> float:
-    """Write the file for the other site; an earlier one for this pool is withdrawn.
+    """Write the join file for the other site. An earlier one for this pool is withdrawn.
 
     Returns when it expires, epoch seconds.
     """
@@ -103,14 +104,14 @@ def _message(join_id: str) -> str:
 
 
 def withdraw(cluster: Cluster, undo: UndoLog, join_id: str) -> None:
-    """Let a file open nothing any more."""
+    """Invalidate a join file that was not used."""
     cluster.remove_user(f"{ceph_caps.JOIN_PREFIX}{join_id}")
     cluster.store(_message(join_id), None)
     del undo.offers[join_id]
 
 
 def expired_offers(cluster: Cluster, undo: UndoLog, now: float) -> list[str]:
-    """Files that were used, whose time is over, or that are gone from this machine."""
+    """Ids of join files that were used, have expired, or were deleted on this machine."""
     def is_over(join_id: str, entry: dict[str, object]) -> bool:
         gone = entry["host"] == socket.gethostname() and not Path(str(entry["path"])).exists()
         return (
@@ -123,7 +124,7 @@ def expired_offers(cluster: Cluster, undo: UndoLog, now: float) -> list[str]:
 
 
 def pending_offer(cluster: Cluster, undo: UndoLog, pool: str, now: float) -> str | None:
-    """Path of this pool's file that still works."""
+    """Path of this pool's join file that is still valid; None when there is none."""
     old = expired_offers(cluster, undo, now)
     good = [each for join_id, each in undo.offers.items() if each["pool"] == pool and join_id not in old]
     return str(good[0]["path"]) if good else None
@@ -132,17 +133,17 @@ def pending_offer(cluster: Cluster, undo: UndoLog, pool: str, now: float) -> str
 def open_join_file(
     path: Path, undo: UndoLog, peers: list[pool_mirroring.PoolPeer], now: float
 ) -> JoinSession:
-    """Read the file and what it opens, and see that the other site lets us in as its peer. Nothing is
+    """Read a join file and its message, and check that the other site accepts us as its peer. Nothing is
     changed.
 
-    Raises InputError: no such file, changed, readable by others. RefusedError: expired, used, withdrawn, for
-    somebody else. StorageError: the other site does not answer.
+    Raises InputError when the file is missing, changed or readable by others; RefusedError when it is
+    expired, used, withdrawn or for another site; StorageError when the other site does not answer.
     """
     file = join_file.read_join_file(path)
     joined = any(peer.hosts & pool_mirroring.monitor_hosts(file.mon_host) for peer in peers)
-    again = f"Make a new one at site {file.site}: onedr setup --offer."
+    again = f"Create a new one at site {file.site}: onedr setup --offer."
     if file.expires <= now and not joined:
-        raise RefusedError(f"{path} was good until {utc_text(file.expires)}. {again}")
+        raise RefusedError(f"{path} was valid until {utc_text(file.expires)}. {again}")
     _answers(file)
     try:
         with ceph_admin.join(
@@ -154,11 +155,13 @@ def open_join_file(
             text = None
         elif file.join_id in undo.joined:
             when = utc_text(float(undo.joined[file.join_id]["at"]))
-            raise RefusedError(f"{path} was used here {when}; a file works once. {again}") from error
+            raise RefusedError(
+                f"{path} was used here {when}; a join file works only once. {again}"
+            ) from error
         else:
             raise
     if text is None and not joined:
-        raise RefusedError(f"{path} was used already; a file works once. {again}")
+        raise RefusedError(f"{path} was already used; a join file works only once. {again}")
     if text is None:
         return JoinSession(
             file,
@@ -176,8 +179,8 @@ def open_join_file(
     with connect_as_peer(session) as there:
         if pool_mirroring.pool_mode(there, file.pool) != "image":
             raise RefusedError(
-                f"Pool {file.pool} of site {file.site} does not mirror per image; run onedr setup there "
-                "again."
+                f"Pool {file.pool} of site {file.site} does not mirror per image; run onedr setup again "
+                "there."
             )
     return session
 
@@ -194,13 +197,13 @@ def _answers(file: JoinFile) -> None:
 def _session(file: JoinFile, message: dict[str, str], now: float) -> JoinSession:
     if (message["site"], message["pool"], message["fsid"]) != (file.site, file.pool, file.fsid):
         raise RefusedError(
-            f"The file was changed since site {message['site']} wrote it. Make a new one: onedr setup "
+            f"The file was changed since site {message['site']} wrote it. Create a new one with onedr setup "
             "--offer."
         )
     if float(message["expires"]) <= now:
         raise RefusedError(
-            f"The file was good until {utc_text(float(message['expires']))}. Make a new one: onedr setup "
-            "--offer."
+            f"The file was valid until {utc_text(float(message['expires']))}. Create a new one with onedr "
+            "setup --offer."
         )
     index, key = message["site_index"], message["record_key"]
     hosts = pool_mirroring.monitor_hosts(file.mon_host)
@@ -213,27 +216,30 @@ def _session(file: JoinFile, message: dict[str, str], now: float) -> JoinSession
 def _digest(key: str) -> str:
     with suppress(ValueError):
         return encryption.fingerprint(base64.b64decode(key, validate=True))
-    raise RecordError("The record key that the file brings is not base64; make a new file at the other site.")
+    raise RecordError(
+        "The record key in the file is not base64; create a new file at the other site with onedr setup "
+        "--offer."
+    )
 
 
 @contextmanager
 def connect_as_peer(session: JoinSession) -> Iterator[Cluster]:
-    """The other site's cluster, as the user that will be used from now on."""
+    """Connect to the other site's cluster as the user that will be used from now on."""
     try:
         token = json.loads(base64.b64decode(session.token))
         entity, key, mon_host = f"client.{token['client_id']}", str(token["key"]), str(token["mon_host"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            "Ceph's token in the file cannot be read; make a new file with onedr setup --offer."
+            "Ceph's token in the file cannot be read; create a new file with onedr setup --offer."
         ) from error
     with ceph_admin.join(entity, key, mon_host, session.file.site) as there:
         yield there
 
 
 def knows_us(cluster: Cluster, pool: str, peer: pool_mirroring.PoolPeer) -> bool | None:
-    """Has the peer this cluster as its peer?
+    """Does the peer have this cluster as its peer?
 
-    None: it does not answer, or how to reach it is not kept by Ceph.
+    None when it does not answer, or when Ceph does not store how to reach it.
     """
     if not peer.key:
         return None
@@ -242,15 +248,15 @@ def knows_us(cluster: Cluster, pool: str, peer: pool_mirroring.PoolPeer) -> bool
             names = {cluster.stored(pool_mirroring.SITE_NAME), cluster.fsid()}
             return any(other.site in names for other in pool_mirroring.pool_peers(there, pool))
     except RefusedError:
-        return False  # its users are not those of then
+        return False  # its users have changed since
     except StorageError:
         return None
 
 
 def join_site(cluster: Cluster, undo: UndoLog, session: JoinSession, site: str, now: float) -> None:
-    """Become peers in both directions, and use the file up.
+    """Become peers in both directions, and invalidate the file.
 
-    Raises OneDRError; then no peer is left that was not there before.
+    Raises OneDRError; then no new peer is left.
     """
     pool, before = (
         session.file.pool,
@@ -258,15 +264,15 @@ def join_site(cluster: Cluster, undo: UndoLog, session: JoinSession, site: str, 
     )
     try:
         with _bootstrapping(cluster):
-            # of a peer of that name it renews address and key
+            # for an existing peer of that name it updates address and key
             pool_mirroring.use_token(cluster, pool, session.token)
         with connect_as_peer(session) as there:
             if not any(
                 peer.site == site and peer.both_ways for peer in pool_mirroring.pool_peers(there, pool)
             ):
                 text = (
-                    f"Site {session.file.site} does not know this one as peer of pool {pool} although Ceph "
-                    "joined them."
+                    f"Site {session.file.site} does not have this site as a peer of pool {pool} although "
+                    f"Ceph accepted it; check rbd mirror pool info {pool} there."
                 )
                 raise StorageError(text)
     except OneDRError:
@@ -278,7 +284,7 @@ def join_site(cluster: Cluster, undo: UndoLog, session: JoinSession, site: str, 
 
 
 def invalidate(session: JoinSession) -> None:
-    """Remove what the file opens, and the user it comes as: from here on Ceph itself refuses it."""
+    """Remove the file's message and its user, so that Ceph refuses the file from now on."""
     file = session.file
     entity = f"{ceph_caps.JOIN_PREFIX}{file.join_id}"
     with ceph_admin.join(entity, file.key, file.mon_host, file.site) as there:

@@ -1,8 +1,7 @@
-"""`onedr setup`: look, plan, change, read back. It may be run again at any time.
+"""`onedr setup`: collect facts, plan, apply changes, read back. It may be repeated at any time.
 
 What is going to be changed is noted in the cluster first (pairing.undo_log), so that a run that dies is gone
-on with, or taken back. A run needs no datastore: `onedr setup --pool` works before OpenNebula knows of the
-pool.
+on with, or taken back. A run needs no datastore: `onedr setup --pool` works before OpenNebula knows the pool.
 """
 from __future__ import annotations
 
@@ -36,9 +35,9 @@ _STARTS_S = 60
 
 @dataclass(frozen=True)
 class SetupRequest:
-    """What was asked for beside the wish.
+    """The complete request.
 
-    `join`: path of the other site's file; `lasts_s`: how long ours is good.
+    `join`: path of the other site's join file; `valid_s`: how long ours is valid, seconds.
     """
 
     admin: Admin
@@ -51,10 +50,10 @@ class SetupRequest:
 
 
 def run_setup(request: SetupRequest) -> Iterator[Event]:
-    """Set this site up: an event for the plan, one for each change, a verdict. Raises OneDRError.
+    """Set up this site: an event for the plan, one for each change, a verdict. Raises OneDRError.
 
-    RefusedError with every reason when something is in the way; then nothing was changed. PartialError: it
-    was set up, and the proof failed that it mirrors.
+    RefusedError with all reasons when something blocks the setup; then nothing was changed. PartialError: it
+    was set up, but mirroring could not be verified.
     """
     pairing_collect.check_names(request.desired)
     with ceph_admin.connect_admin(request.admin) as cluster:
@@ -83,11 +82,14 @@ def run_setup(request: SetupRequest) -> Iterator[Event]:
             "changed": len(plan.changes),
         }
         if unverified:
-            raise PartialError(f"Set up, but: {' '.join(unverified)} Run it again when the cause is gone.")
+            raise PartialError(
+                f"Setup finished, but verification failed: {' '.join(unverified)} Fix the cause and run "
+                "setup again."
+            )
 
 
 def _reporting(cluster: Cluster, started: bool) -> list[str]:
-    """The rbd-mirror daemons that report; one just started is waited for."""
+    """The rbd-mirror daemons that report. It waits for one that was just started."""
     found: list[str] = []
     for _ in attempts(_STARTS_S if started else 0, 1):
         found = cluster.mirror_daemons()
@@ -97,11 +99,11 @@ def _reporting(cluster: Cluster, started: bool) -> list[str]:
 
 
 def _verify(request: SetupRequest, running: Sequence[str]) -> Iterator[Event]:
-    """As the datastore's user: so its rights are tried too."""
+    """Verify as the datastore's user, which tests its caps too."""
     if not running:
         text = (
-            "It is not proven yet that it mirrors: rbd-mirror does not run here. When it does: onedr setup "
-            "again."
+            "Mirroring is not verified yet, because rbd-mirror does not run here. Start it, then run onedr "
+            "setup again."
         )
         yield {"event": "note", "level": "warning", "text": text}
         return
@@ -113,7 +115,8 @@ def _verify(request: SetupRequest, running: Sequence[str]) -> Iterator[Event]:
 
 
 def missing_answers(request: SetupRequest) -> set[str]:
-    """What a person must still be asked: `site`, its name, and `file`, the one to write or to use."""
+    """What the operator still has to answer: `site`, its name, and `file`, the join file to write or to use.
+    """
     with ceph_admin.connect_admin(request.admin) as cluster:
         pool, undo = request.desired.pool, undo_log.load_undo_log(cluster)
         missing = set()
@@ -132,7 +135,7 @@ def missing_answers(request: SetupRequest) -> set[str]:
 
 
 def _clear(cluster: Cluster, undo: UndoLog) -> None:
-    """Join files that were used, or whose time is over, open nothing any more."""
+    """Invalidate join files that were used or have expired."""
     old = pairing_join.expired_offers(cluster, undo, time.time())
     for join_id in old:
         pairing_join.withdraw(cluster, undo, join_id)
@@ -141,7 +144,7 @@ def _clear(cluster: Cluster, undo: UndoLog) -> None:
 
 
 def describe_plan(plan: PairingPlan, dry_run: bool, pool: str) -> Event:
-    """The event that shows a plan."""
+    """The plan as an event."""
     steps = [{**describe_change(each), "cost": each.cost} for each in plan.changes]
     refusals, notes = list(plan.refusals), list(plan.notes)
     return {
@@ -161,12 +164,14 @@ def describe_change(change: Change) -> Event:
 
 def _verdict(plan: PairingPlan, request: SetupRequest, facts: PairingFacts, site: str) -> str:
     done = (
-        f"{len(plan.changes)} change(s) made and read back." if plan.changes else "Nothing was to be changed."
+        f"{len(plan.changes)} change(s) made and read back." if plan.changes else "Nothing had to be changed."
     )
     if any(change.kind is ChangeKind.OFFER for change in plan.changes) or (facts.offered and not facts.peers):
         path = request.desired.offer or facts.offered
-        return (f"{done} Take {path} to the other site by a safe way (scp), and there: onedr setup … --join "
-                f"{Path(str(path)).name}. It works once, until its time is over.")
+        return (
+            f"{done} Take {path} to the other site over a secure channel (scp), and run there: onedr setup … "
+            f"--join {Path(str(path)).name}. It works once, until it expires."
+        )
     if facts.join_offer is not None:
         return (
             f"{done} Pools {request.desired.pool} of {site} and {facts.join_offer.site} mirror each other. "
@@ -176,7 +181,7 @@ def _verdict(plan: PairingPlan, request: SetupRequest, facts: PairingFacts, site
 
 
 class _Run:
-    """Making the changes of one plan."""
+    """Applies the changes of one plan."""
 
     def __init__(
         self,
@@ -244,7 +249,7 @@ class _Run:
             read_back(self.applier, change)
 
     def _take_back(self, done: list[Change], before: list[Recorded]) -> None:
-        """The other site refused after all: nothing of this run stays."""
+        """The other site refused: undo the changes of this run."""
         for change in reversed(done):
             if change.kind not in teardown_plan.UNTOUCHED:
                 self.applier.write(Change(change.kind, change.key, change.after, change.before, change.text))
@@ -253,7 +258,7 @@ class _Run:
 
 
 def read_back(applier: ChangeApplier, change: Change) -> None:
-    """Is it as it was meant to be? Raises StorageError."""
+    """Check that the change took effect. Raises StorageError."""
     found = applier.read(change.kind, change.key)
     surprising = found is None if change.kind is ChangeKind.KEY and change.after else found != change.after
     if surprising and not (
@@ -264,5 +269,5 @@ def read_back(applier: ChangeApplier, change: Change) -> None:
         what = f"{change.kind.value} {change.key}".strip()
         raise StorageError(
             f"{what} is {pairing_plan.display_value(change.kind, found)} after it was set to {change.then}; "
-            "does somebody else change it too?"
+            "check whether another administrator or tool changes it too."
         )

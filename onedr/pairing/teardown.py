@@ -1,6 +1,6 @@
-"""`onedr teardown`: what `onedr setup` changed at this site is taken back, and nothing else.
+"""`onedr teardown`: undo what `onedr setup` changed at this site, and nothing else.
 
-It may be run again at any time.
+It may be repeated at any time.
 """
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from onedr.pairing.undo_log import UndoLog
 
 
 def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
-    """Take back what `onedr setup` changed for a pool at this site.
+    """Undo what `onedr setup` changed for a pool at this site.
 
-    Raises RefusedError while something there is protected.
+    Raises RefusedError while something in the pool is protected.
     """
     with ceph_admin.connect_admin(admin) as cluster:
         undo = undo_log.load_undo_log(cluster)
         if pool not in undo.pools() and not any(entry["pool"] == pool for entry in undo.offers.values()):
             known = ", ".join(sorted(undo.pools())) or "none"
             raise InputError(
-                f"onedr setup changed nothing for pool {pool} in this cluster (for these it did: {known})."
+                f"onedr setup changed nothing for pool {pool} in this cluster (it did for: {known})."
             )
         _refuse_protected(cluster, pool)
         applier = ChangeApplier(cluster, admin.conf)
@@ -50,13 +50,12 @@ def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
         yield from _undo(cluster, undo, applier, plan, pool)
         running = cluster.mirror_daemons()
         more = (
-            f" rbd-mirror ({', '.join(running)}) reports still: end it."
+            f" rbd-mirror ({', '.join(running)}) still reports: stop it."
             if running and not undo.changes
             else ""
         )
         text = (
-            f"{len(plan.changes)} change(s) taken back.{more} The other site has its own: onedr teardown "
-            "there."
+            f"{len(plan.changes)} change(s) undone.{more} Run onedr teardown at the other site too."
         )
         yield {"event": "verdict", "message": text, "changed": len(plan.changes)}
 
@@ -84,24 +83,24 @@ def _refuse_protected(cluster: Cluster, pool: str) -> None:
         )
     except FrontEndError as error:
         text = (
-            f"Nothing is taken back: whether a datastore in pool {pool} is protected is not known ({error})"
+            f"Nothing was undone: it is unknown whether a datastore in pool {pool} is protected ({error})"
         )
         raise RefusedError(text) from error
     if named:
         text = (
-            f"Nothing is taken back: {', '.join(named)} is protected in pool {pool}. First: onedr disable "
+            f"Nothing was undone: {', '.join(named)} is protected in pool {pool}. First run onedr disable "
             f"{named[0]}."
         )
         raise RefusedError(text)
     count = pool_mirroring.mirrored_count(cluster, pool) if pool_mirroring.application(cluster, pool) else 0
     if count:
         raise RefusedError(
-            f"Nothing is taken back: {count} image(s) of pool {pool} are mirrored still, or copies of the "
-            "other site's: first disable the datastore at the site that writes them."
+            f"Nothing was undone: {count} image(s) of pool {pool} are still mirrored or are copies of the "
+            "other site's. First disable the datastore at the site where they are primary."
         )
 
 
 def _users_in_use() -> set[str]:
-    """Ceph users as which datastores of this front-end come."""
+    """The Ceph users of this front-end's datastores."""
     found = [pairing_collect.user_of(element) for element in FrontEnd().datastores()]
     return {f"client.{user}" for user in found if user}

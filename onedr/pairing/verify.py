@@ -1,6 +1,6 @@
-"""After a set-up: does it mirror?
+"""Verification after setup: does the pool mirror?
 
-Small images travel there and back as the datastore's own user, then every check is made.
+A probe as the datastore's own user, then all checks.
 """
 from __future__ import annotations
 
@@ -22,21 +22,23 @@ Event = dict[str, Any]
 
 
 def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Iterator[Event]:
-    """Notes of what was seen, of level ok, warning, problem, or unproven: then it was not shown that it
-    mirrors.
+    """Notes with level ok, warning, problem, or unproven when mirroring could not be verified.
 
-    A probe is made unless one of this mode and of this site's release of Ceph is kept already. `datastore`:
-    where a protected one is there.
+    A probe runs unless a result for this mode and this site's release of Ceph exists. `datastore`: the
+    protected one, if any.
     """
     try:
         with connection.connect(access) as pool:
             result = probe_results.last_result(pool).get(mode)
             if result is None or set(cluster_info.releases(pool)) - set(result.releases):
-                yield _note("ok", "Small images travel to the other site and back now; up to some minutes.")
+                yield _note(
+                    "ok",
+                    "Probing: mirroring small images to the other site and back; this can take some minutes.",
+                )
                 result = probe.run_probe(pool, datastore.settings if datastore else Settings(), mode)
             yield from _describe_probe(result)
     except (OneDRError, rados.Error, rbd.Error) as error:
-        yield _note("unproven", f"It is not proven that it mirrors: {StorageError(str(error))}")
+        yield _note("unproven", f"Mirroring could not be verified: {StorageError(str(error))}")
     if datastore is not None and datastore.settings.protect:
         for finding in check_run.check(datastore):
             if finding.level.value != "ok":
@@ -51,13 +53,13 @@ def _note(level: str, text: str) -> Event:
 
 def _describe_probe(result: ProbeResult) -> Iterator[Event]:
     if result.why:
-        yield _note("unproven", f"The probe ended before its end: {result.why}")
+        yield _note("unproven", f"The probe ended early: {result.why}")
     answers = (
         ("an image arrives at the other site", result.arrives, "unproven"),
-        ("it comes back after a change of roles", result.returns, "unproven"),
-        ("a clone written where only its base held data arrives", result.clones, "warning"),
-        ("what is discarded is gone there too", result.discards, "warning"),
+        ("it is mirrored back after a role change", result.returns, "unproven"),
+        ("a clone written where only its base had data arrives intact", result.clones, "warning"),
+        ("discards are replicated", result.discards, "warning"),
     )
     for text, good, bad in answers:
-        answer = "not known" if good is None else "yes" if good else "NO"
+        answer = "unknown" if good is None else "yes" if good else "NO"
         yield _note("ok" if good else bad, f"Probe, {result.mode.value} mode: {text}: {answer}")

@@ -156,7 +156,7 @@ def test_the_rest_is_linked_and_named(source: Path, one: Path) -> None:
         assert os.readlink(one / "var/remotes/datastore/ceph_dr" / action) == f"../ceph/{action}"
     assert os.readlink(one / "var/remotes/vmm/kvm/save.ceph_dr") == "save.ceph"
     assert "tm/snap_revert: puts a new, unmirrored image under the disk's name" in said
-    assert "tm/brand_new: is not known to this release of OneDR" in said
+    assert "tm/brand_new: is unknown to this release of OneDR" in said
 
 
 def test_the_command_is_on_the_path(source: Path, one: Path) -> None:

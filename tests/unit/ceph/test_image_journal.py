@@ -1,4 +1,4 @@
-"""Reading an image's journal: what is not known for sure is not said."""
+"""Reading an image's journal: what is unknown for sure is not said."""
 from __future__ import annotations
 
 import struct

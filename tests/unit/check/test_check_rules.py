@@ -401,7 +401,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "CAPACITY_THERE",
         healthy(start_there=target(THERE, placement=Placement({"lan": LAN}))),
         Level.WARNING,
-        "not known",
+        "unknown",
     ),
     (
         "IMAGE_NAMES",
@@ -443,8 +443,7 @@ def test_one_fault_gives_its_finding_and_no_other(
 
 
 def test_every_check_has_a_fault_that_it_finds() -> None:
-    """CEPH and FAILBACK say only whether something answers: what does not is not known, which is tested
-    below.
+    """CEPH and FAILBACK say only whether something answers: what does not is unknown, which is tested below.
     """
     assert set(check_table.DATASTORE) == {code for code, *_ in BROKEN} | {"CEPH", "FAILBACK"}
 

@@ -65,7 +65,8 @@ COPY = copy_of("one-1", WITH_NIC)
         ),
         (
             facts(
-                COPY, placement=Placement({"drills": replace(DRILLS, ranges=(("192.0.2.0", 64),)), "lan": LAN})
+                COPY,
+                placement=Placement({"drills": replace(DRILLS, ranges=(("192.0.2.0", 64),)), "lan": LAN}),
             ),
             "holds 192.0.2.7",
         ),
@@ -260,7 +261,9 @@ def test_a_snapshot_whose_primary_is_not_seen_is_left_with_the_reason() -> None:
 
 
 def test_what_a_dead_secondary_left_is_removed_at_the_primary() -> None:
-    plan = drill_plan.plan_cleanup(DrillRemnants(MINE, 100, snapshots=(SnapshotFound("one-1", OTHER, "here"),)))
+    plan = drill_plan.plan_cleanup(
+        DrillRemnants(MINE, 100, snapshots=(SnapshotFound("one-1", OTHER, "here"),))
+    )
     assert [(step.kind, step.target) for step in plan.steps] == [(StepKind.UNSNAP, f"one-1@{OTHER}")]
 
 
@@ -291,7 +294,7 @@ def test_another_drill_is_refused_for_what_is_ones_own_and_not_for_others() -> N
     (({"VM web": "no disk"}, (), 2, None, 60), ["VM web: no disk"]),
     (({}, (), 2, 90.0, 60), ["the recovery took 90 s, the objective DR_RTO is 60 s"]),
     (({}, ("one-1",), 2, 30.0, 0), ["one-1: its recovery point did not advance during the drill"]),
-    (({}, (), 0, None, 60), ["no VM was started: none of them ran at the peer"]),
+    (({}, (), 0, None, 60), ["no VM was started, because none of them runs at the peer"]),
 ])
 def test_the_verdict_names_each_reason(given_verdict: Any, expected: list[str]) -> None:
     assert drill_plan.drill_verdict(*given_verdict) == expected
@@ -360,7 +363,10 @@ def test_nothing_a_user_wrote_becomes_part_of_the_page() -> None:
     page = report_html.page(REPORT, "d" * 64, "x.json").decode()
     for evil in ("<script>", "<img", "<b>", "<i>", "</table></td>", "\x1b", "\x00"):
         assert evil not in page, evil
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "Not yet: the drill's VMs stand." in page
+    assert (
+        "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        and "Pending: the drill VMs are still running." in page
+    )
     root = template.parse_xml(page.partition("\n")[2].replace('<meta charset="utf-8">', ""))
     assert root.tag == "html"
 

@@ -259,7 +259,7 @@ def test_opennebulas_downloader_fetches_the_address_it_is_given(here: Path, url:
     options, last = (here / "asked").read_text().split("\n")[:4], (here / "asked").read_text().split("\n")[5]
     assert options == ["--nodecomp", "--limit", "10M", url]
     assert (last == "secret") == url.startswith("s3://")
-    with pytest.raises(InputError, match="not known before it is fetched"):
+    with pytest.raises(InputError, match="unknown before it is fetched"):
         size(here, url)
 
 

@@ -46,8 +46,8 @@ TAKEN = copy_of("one-1", primary=True, complete=False, epoch=OUR_TERM)
             "cannot be fenced",
         ),
         (facts(WAITING, peer=PeerState.ANSWERS, can_fence=False), FailoverRequest(), "still answers"),
-        (facts(WAITING, peer=PeerState.UNKNOWN), FailoverRequest(), "is not known"),
-        (facts(WAITING, peer=PeerState.UNKNOWN), FailoverRequest(vms=("web",)), "is not known"),
+        (facts(WAITING, peer=PeerState.UNKNOWN), FailoverRequest(), "is unknown"),
+        (facts(WAITING, peer=PeerState.UNKNOWN), FailoverRequest(vms=("web",)), "is unknown"),
         (
             facts(
                 TAKEN,

@@ -44,7 +44,7 @@ def test_the_peer_is_read(folder: Path) -> None:
             0o644,
             [
                 "b:2633",
-                "peer.port is not known",
+                "peer.port is unknown",
                 "known: peer.endpoint, peer.auth, limits.",
                 "mode 0644",
                 "chmod 600",
@@ -63,7 +63,7 @@ def test_the_peer_is_read(folder: Path) -> None:
             "[pear]\n[DEFAULT]\nauth = x\n",
             "a:b",
             0o600,
-            ["section [pear] is not known", "section [DEFAULT] is not known"],
+            ["section [pear] is unknown", "section [DEFAULT] is unknown"],
         ),
         (
             "[limits]\nflatten_at_once = 0\nrole_changes_at_once = many\nstarts_at_once = 33\n",
@@ -76,7 +76,7 @@ def test_the_peer_is_read(folder: Path) -> None:
             ],
         ),
         ("[peer]\nendpoint = http://b\nauth = /nowhere\n", "a:b", 0o600, ["/nowhere cannot be read"]),
-        ("[limits]\nx = 1\n", "a:b", 0o600, ["limits.x is not known", "peer.endpoint"]),
+        ("[limits]\nx = 1\n", "a:b", 0o600, ["limits.x is unknown", "peer.endpoint"]),
         ("peer = 1\n", "a:b", 0o600, ["onedr.conf cannot be read"]),
         ("[peer]\nendpoint = %(x)s\nauth = AUTH\n", "a:b", 0o600, ["%(x)s"]),
     ],

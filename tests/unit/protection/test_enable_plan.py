@@ -242,7 +242,9 @@ def test_all_reasons_are_given_at_once() -> None:
         (replace(GOOD, one_way=True), "no way back"),
         (replace(GOOD, vms=(Vm(4, "web", STOCK_DRIVER), Vm(5, "new", DRIVER))), "made anew: web (4)."),
         (
-            replace(GOOD, requested=(("DR_SITE_INDEX", "1"),), items=(ConversionItem("one-3", "image 3", "c"),)),
+            replace(
+                GOOD, requested=(("DR_SITE_INDEX", "1"),), items=(ConversionItem("one-3", "image 3", "c"),)
+            ),
             "keep their names (one-3)",
         ),
         (
@@ -298,7 +300,7 @@ MIRRORED = ConversionItem("one-1", "image 1", "image 1 (a)", mode=Mode.JOURNAL, 
         ({"items": (replace(MIRRORED, from_peer=True, copied=False),)}, "no complete copy: image 1 (a)"),
         (
             {"items": (replace(MIRRORED, unreadable=True, blocker="it cannot be read: x"),)},
-            "is not known: image 1",
+            "is unknown: image 1",
         ),
     ],
 )
