@@ -1,7 +1,7 @@
-"""How much room each VM's disks take, told to monitord while a system datastore is monitored
-(MONITOR_VM_DISKS=1, as stock 7.4).
+"""Sizes of each VM's disks, sent to monitord when a system datastore is monitored (MONITOR_VM_DISKS=1, as in
+stock 7.4).
 
-monitord takes a datagram `MONITOR_VM SUCCESS -1 0 <base64 of zlib of VM=[ID=…, MONITOR="…"] …>`
+monitord accepts a datagram `MONITOR_VM SUCCESS -1 0 <base64 of zlib of VM=[ID=…, MONITOR="…"] …>`
 (scripts_common.sh, 7.4).
 """
 from __future__ import annotations
@@ -28,9 +28,9 @@ Sizes = dict[int, dict[int, int]]  # VM id -> disk id -> MiB
 
 
 def report_sizes(pool: Pool) -> None:
-    """Tell monitord, from a bridge host through the front-end.
+    """Send the sizes to monitord, from a bridge host through the front-end.
 
-    What goes wrong here harms nobody's monitoring: a warning.
+    A failure is only a warning.
     """
     front_end = bridge.bridge_session()
     try:
@@ -44,8 +44,9 @@ def report_sizes(pool: Pool) -> None:
 
 
 def sizes(pool: Pool) -> Sizes:
-    """What clones and volatile disks of this site's VMs hold themselves; a copy of the peer's VM has another
-    site's ids.
+    """Own bytes of the clones and volatile disks of this site's VMs.
+
+    Copies of the peer's disks are skipped: their names contain ids of the other site.
     """
     found: Sizes = defaultdict(dict)
     here = pool.fsid()
@@ -64,7 +65,7 @@ def sizes(pool: Pool) -> Sizes:
 
 
 def messages(found: Sizes) -> list[bytes]:
-    """The datagrams, of as many VMs each as fit."""
+    """The datagrams, with a limited number of VMs each."""
     vms = sorted(found.items())
     return [
         _message(dict(vms[first : first + _VMS_A_MESSAGE])) for first in range(0, len(vms), _VMS_A_MESSAGE)
@@ -80,18 +81,18 @@ def _message(vms: Sizes) -> bytes:
 
 
 def send(found: Sizes) -> None:
-    """Send it to monitord as monitord.conf says.
+    """Send the sizes to monitord as configured in monitord.conf.
 
-    Raises InputError when it takes encrypted messages only; nobody answers.
+    Raises InputError when monitord accepts encrypted messages only. There is no answer.
     """
     try:
         text = (front_end_paths().etc / "monitord.conf").read_text()
     except FileNotFoundError:
-        return  # as in stock: then the hosts' probes report
+        return  # as in the stock driver: then the hosts' probes report the sizes
     text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     if _setting(text, "PUBKEY"):
         raise InputError(
-            "monitord takes encrypted messages only (PUBKEY in monitord.conf): sizes of VM disks are not "
+            "monitord accepts encrypted messages only (PUBKEY in monitord.conf): sizes of VM disks are not "
             "reported."
         )
     address = _setting(text, "MONITOR_ADDRESS")

@@ -1,4 +1,4 @@
-"""An image became ready, was used, renamed, given away or changed: its record follows."""
+"""An image became ready, was used, renamed, changed or got another owner: update its record."""
 from __future__ import annotations
 
 import sys
@@ -20,7 +20,7 @@ from onedr.replication.mirror_image import protect_image
 
 
 def main(_: list[str]) -> str:
-    """Answers one line for the hook's log."""
+    """Returns one line for the hook's log."""
     event = payload.read_event(sys.stdin.read())
     if not event.succeeded or event.object_id is None:
         return "nothing to do"
@@ -28,7 +28,10 @@ def main(_: list[str]) -> str:
 
 
 def on_image(frontend: FrontEnd, image_id: int) -> str:
-    """Protect and record one image; a persistent one that no VM uses any more loses its VM's record."""
+    """Protect and record one image.
+
+    The VM record is removed from a persistent one that no VM uses any more.
+    """
     now = time.time()
     try:
         element = frontend.image(image_id)
@@ -46,7 +49,7 @@ def on_image(frontend: FrontEnd, image_id: int) -> str:
         return f"image {image_id} is {state}"
     if bridge_dispatch.is_bridged(datastore.bridges):
         keeper_lock.wake_keeper(datastore.datastore_id)
-        return f"image {image_id} is left to the keeper, which works on a bridge host"
+        return f"image {image_id} is handled by the keeper, which works on a bridge host"
     source = parsing.source(element.findtext("SOURCE") or "")
     with connection.connect(datastore.access) as pool:
         primary = mirroring.is_primary_image(pool, source.name)

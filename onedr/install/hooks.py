@@ -1,9 +1,9 @@
 """Creating OneDR's hooks in the running oned, and removing them.
 
-The templates (`hooks/ceph_dr/templates/*.hook`) are in oned's own template grammar, so `onehook create` takes
-them too. Here COMMAND becomes an absolute path: the default hook folder of a self-contained install has a
-typing error in it (docs/opennebula-facts.md O23). NAME is what makes a second run an update. What oned keeps
-of a template: src/hm/Hook.cc:insert takes NAME and TYPE out, HookStateVM.cc takes ON out.
+The templates (`hooks/ceph_dr/templates/*.hook`) are in oned's template format, so `onehook create` accepts
+them too. COMMAND becomes an absolute path here, because the default hook folder of a self-contained
+installation is misspelt (docs/opennebula-facts.md O23). NAME makes a second run an update. What oned removes
+from a template: src/hm/Hook.cc:insert removes NAME and TYPE, HookStateVM.cc removes ON.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # it needs lxml, which a Python that only shows a dry run may
 LIMIT_S = 30
 APPEND = 1
 NOT_KEPT = ("NAME", "TYPE", "ON")
-# What fixes the kind of a hook; oned cannot change these of a hook that exists.
+# The attributes that determine the kind of a hook; oned cannot change them in an existing hook.
 KIND = ("TYPE", "RESOURCE")
 DONE = {
     "create": "created",
@@ -68,7 +68,7 @@ class Hook:
 
 @dataclass(frozen=True)
 class RegisteredHook:
-    """One hook as oned has it: its TEMPLATE, and TYPE with it."""
+    """A hook in oned: its TEMPLATE with TYPE."""
 
     id: int
     attributes: Mapping[str, str]
@@ -76,9 +76,9 @@ class RegisteredHook:
 
 @dataclass(frozen=True)
 class HookStep:
-    """What is to be done with one hook: create, update, replace, delete, or nothing.
+    """What to do with one hook: create, update, replace, delete, or keep.
 
-    `held` is what oned has.
+    `current`: the hook in oned.
     """
 
     verb: str
@@ -94,9 +94,9 @@ def load_hooks(folder: Path, hooks_folder: Path, lenses: Path) -> list[Hook]:
         nodes = parse(file.read_bytes(), LENS, str(file), str(lenses))
         attributes = {node.name.upper(): node.value for node in nodes}
         command = str(hooks_folder / attributes.get("COMMAND", ""))
-        # onehem hands a command with any shell character in it to a shell (docs/opennebula-facts.md O23).
+        # onehem runs a command with shell characters through a shell (docs/opennebula-facts.md O23).
         if not re.fullmatch(r"[\w./+@:-]+", command):
-            raise InputError(f"{file}: the command {command!r} has blanks or shell characters in its path.")
+            raise InputError(f"{file}: the command {command!r} has spaces or shell characters in its path.")
         hooks.append(Hook(attributes["NAME"], {**attributes, "COMMAND": command}))
     return hooks
 
@@ -107,7 +107,8 @@ def connect_front_end(environment: Mapping[str, str]) -> FrontEnd:
         from onedr.opennebula.api import FrontEnd
     except ImportError as error:
         raise FrontEndError(
-            f"Python cannot load {error.name}, so oned cannot be asked (apt install python3-lxml)."
+            f"Python cannot load {error.name}, so oned cannot be called. Install it: apt install "
+            "python3-lxml."
         ) from error
     try:
         session = credentials(environment)
@@ -118,7 +119,7 @@ def connect_front_end(environment: Mapping[str, str]) -> FrontEnd:
 
 @contextmanager
 def _asked_to(what: str) -> Iterator[None]:
-    """Say what oned was asked to do when it did not."""
+    """Add what oned should do to its error."""
     try:
         yield
     except FrontEndError as error:
@@ -126,14 +127,15 @@ def _asked_to(what: str) -> Iterator[None]:
 
 
 def compare(frontend: FrontEnd, hooks: list[Hook]) -> list[HookStep]:
-    """What makes oned have exactly `hooks` of ours; none means that all of ours go."""
+    """The steps after which oned has exactly `hooks` of ours; without hooks all of ours are deleted."""
     current = _current(frontend)
     steps = [_for_hook(hook, current.pop(hook.name, None)) for hook in hooks]
     return [*steps, *(HookStep("delete", name, current=other) for name, other in current.items())]
 
 
 def _current(frontend: FrontEnd) -> dict[str, RegisteredHook]:
-    """Our hooks in oned: by name and by command, so that a hook somebody else named onedr-... is safe."""
+    """Our hooks in oned, recognised by name and command, so that other hooks named onedr-... are left alone.
+    """
     with _asked_to("list the hooks"):
         found = {str(element.findtext("NAME")): _read(element) for element in frontend.hooks()}
     return {
@@ -158,7 +160,7 @@ def _for_hook(hook: Hook, current: RegisteredHook | None) -> HookStep:
 
 
 def apply_hooks(frontend: FrontEnd, steps: list[HookStep]) -> list[str]:
-    """Do it; returns the hooks whose API call this release of oned does not have."""
+    """Apply the steps. Returns the hooks whose API call does not exist in this release of oned."""
     unsupported = []
     for step in steps:
         if step.hook and step.current and step.verb == "update":
@@ -184,7 +186,7 @@ def _create(frontend: FrontEnd, hook: Hook) -> bool:
 
 
 def summary(steps: list[HookStep], unsupported: list[str]) -> str:
-    """One line: how many hooks of each kind of step, and those this oned does not know."""
+    """One line: the number of hooks for each kind of step, and the hooks that this oned does not support."""
     counts = Counter(DONE[step.verb] for step in steps if step.name not in unsupported)
     text = "Hooks: " + (", ".join(f"{n} {verb}" for verb, n in sorted(counts.items())) or "none") + "."
     if unsupported:
@@ -193,7 +195,7 @@ def summary(steps: list[HookStep], unsupported: list[str]) -> str:
 
 
 def datastores_in_use(frontend: FrontEnd) -> list[str]:
-    """The datastores of the running oned that name our driver, and whether they are protected."""
+    """The datastores of the running oned that use our driver, and whether they are protected."""
     with _asked_to("list the datastores"):
         pool = frontend.datastores()
     used = [element for element in pool if DRIVER in (element.findtext("DS_MAD"), element.findtext("TM_MAD"))]

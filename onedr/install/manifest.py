@@ -1,7 +1,8 @@
-"""Laying files down and taking them away, with a record of what is ours.
+"""Installing and removing files, with a record of what is ours.
 
-The record (`lib/onedr/installed.json`) has the digest of each file as we wrote it, so that a later run knows
-what it may replace or remove: a file of an earlier release goes, configuration an administrator edited stays.
+The record (`lib/onedr/installed.json`) contains the digest of each file as it was written, so that a later
+run knows what it may replace or remove: files of an earlier release are removed, configuration that an
+administrator edited is kept.
 """
 
 from __future__ import annotations
@@ -18,15 +19,14 @@ from onedr.install.registration import UNFINISHED
 from onedr.install.tree import TreeItem
 from onedr.model.errors import InputError, RefusedError
 
-# Folders of everybody's: a file there that is not as we wrote it came from somebody else, such as OneDR's own
-# package.
+# Shared folders: a file there with another digest was installed by others, such as OneDR's own package.
 _SHARED = ("bin", "man1", "completions")
 
 
 @dataclass
 class Manifest:
-    """Path -> digest of what was laid down (two of them, a line each, while one replaces the other), and
-    folders made for it.
+    """Digest by path of each installed file (two, on separate lines, while one replaces the other), and
+    folders created for them.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class FileChange:
-    """One thing to do on disk: copy, link, remove, or keep (with the reason)."""
+    """One change on disk: copy, link, remove, or keep."""
 
     verb: str
     path: Path
@@ -58,7 +58,7 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def to_install(items: Iterable[TreeItem], manifest: Manifest) -> list[FileChange]:
-    """What is to be done so that exactly `items` are there."""
+    """The changes after which exactly `items` are installed."""
     wanted = {str(i.path): i for i in items}
     changes = [_for_item(item, manifest.files.get(path)) for path, item in wanted.items()]
     stale = [_for_removal(Path(p), digest) for p, digest in manifest.files.items() if p not in wanted]
@@ -66,7 +66,7 @@ def to_install(items: Iterable[TreeItem], manifest: Manifest) -> list[FileChange
 
 
 def to_remove(manifest: Manifest) -> list[FileChange]:
-    """What is to be done so that nothing of ours is left."""
+    """The changes after which nothing of ours remains."""
     return [c for c in (_for_removal(Path(p), d) for p, d in manifest.files.items()) if c]
 
 
@@ -78,7 +78,7 @@ def _for_item(item: TreeItem, recorded: str | None) -> FileChange | None:
         return FileChange("keep", item.path, item)
     if current and recorded is None and item.path.parent.name == "bin":
         raise RefusedError(
-            f"{item.path} exists and is not ours. Move it away, or remove the package it belongs to, then "
+            f"{item.path} exists but was not installed by OneDR. Move it away, or remove its package, then "
             "run this again."
         )
     return FileChange("link" if item.target else "copy", item.path, item)
@@ -98,7 +98,7 @@ def _is_ours(current: str, recorded: str | None) -> bool:
 
 
 def _is_configuration(path: Path) -> bool:
-    """Below remotes/etc, and onedr.conf: the administrator's from the day it was laid down."""
+    """Files below remotes/etc, and onedr.conf: after their installation they belong to the administrator."""
     parts = path.parts
     return path.name == "onedr.conf" or any(pair == ("remotes", "etc") for pair in zip(parts, parts[1:]))
 
@@ -114,14 +114,14 @@ def _mode(item: TreeItem) -> int:
 
 
 def _current(path: Path) -> str:
-    """The digest of what is there now; empty when nothing is."""
+    """The digest of the existing file; empty when there is none."""
     if path.is_symlink():
         return f"-> {os.readlink(path)}"
     if not path.exists():
         return ""
     if path.is_dir():
         raise RefusedError(
-            f"{path} is a folder, a file of OneDR belongs there. Move it away, then run this again."
+            f"{path} is a folder, but OneDR must install a file there. Move it away, then run this again."
         )
     return f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mode & 0o777:o}"
 
@@ -129,7 +129,10 @@ def _current(path: Path) -> str:
 def apply_changes(
     changes: Iterable[FileChange], items: Iterable[TreeItem], manifest: Manifest, where: Path, owner: Path
 ) -> None:
-    """Record what is about to be laid down, do it, record what is left. `owner`: the remotes (see _give)."""
+    """Record the planned files, apply the changes, record the result.
+
+    `owner`: the remotes folder (see _owner).
+    """
     wanted = {str(item.path): _digest(item) for item in items}
     if wanted:
         absent = _missing([*(Path(p).parent for p in wanted), where.parent])
@@ -156,12 +159,12 @@ def apply_changes(
         return
     for record in (where, beside(where, UNFINISHED)):
         record.unlink(missing_ok=True)
-    # The record's own folder also when a run was cut off before it could be recorded.
+    # Also the record's own folder, if an interrupted run created but did not record it.
     _without_empty([*manifest.folders, str(where.parent)])
 
 
 def _missing(folders: Iterable[Path]) -> list[Path]:
-    """The folders that do not exist yet, the outer ones first."""
+    """The folders that do not exist yet, outer ones first."""
     absent = set()
     for folder in folders:
         while not folder.exists():
@@ -178,7 +181,7 @@ def _make(folders: Iterable[Path], owner: Path) -> None:
 
 
 def _without_empty(folders: Iterable[str]) -> list[str]:
-    """Remove those of our folders that are empty, the inner ones first, and return the others."""
+    """Remove our empty folders, inner ones first. Returns the others."""
     kept = []
     for folder in sorted(folders, reverse=True):
         if os.path.isdir(folder) and not os.listdir(folder):

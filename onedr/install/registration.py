@@ -32,7 +32,10 @@ class Edit:
 
 
 def to_register(paths: Paths, lenses: Path) -> list[Edit]:
-    """What `ceph_dr` needs in both files. Raises before anything is written when one cannot be read."""
+    """The edits that register `ceph_dr` in both files.
+
+    Raises before anything is written when one cannot be read.
+    """
     conf = paths.oned_conf.read_bytes()
     edits = [Edit(paths.oned_conf, conf, oned_conf.register_driver(conf, str(paths.oned_conf), str(lenses)))]
     if paths.vmm_execrc.exists():
@@ -53,8 +56,7 @@ def to_unregister(paths: Paths, lenses: Path) -> list[Edit]:
 
 
 def write_edit(edit: Edit) -> None:
-    """Write the file whole, keeping its owner and mode, after a backup that is made once and never replaced.
-    """
+    """Replace the file, keeping its owner and mode, after a backup that is made once and never replaced."""
     backup = edit.path.with_name(edit.path.name + BACKUP)
     for path in (backup, edit.path.resolve()):
         beside(path, UNFINISHED).unlink(missing_ok=True)  # left by an interrupted run
@@ -62,13 +64,13 @@ def write_edit(edit: Edit) -> None:
         return
     if not backup.exists():
         _write_like(backup, edit.before, edit.path)
-    # A linked oned.conf stays a link: the file it leads to is the one to change.
+    # A linked oned.conf remains a link: its target is changed.
     real = edit.path.resolve()
     _write_like(real, edit.after, real)
 
 
 def drop_backup(edit: Edit) -> Path | None:
-    """Remove the backup when the file is again what it was; otherwise return where it was kept."""
+    """Remove the backup when the file is the original again; otherwise return the backup's path."""
     backup = edit.path.with_name(edit.path.name + BACKUP)
     if not backup.exists():
         return None
@@ -79,6 +81,6 @@ def drop_backup(edit: Edit) -> Path | None:
 
 
 def _write_like(path: Path, content: bytes, model: Path) -> None:
-    """Write `path` in one go, with the owner and the mode of `model`."""
+    """Write `path` atomically, with the owner and mode of `model`."""
     found = model.stat()
     write_atomically(path, content, found.st_mode & 0o7777, (found.st_uid, found.st_gid), UNFINISHED)

@@ -1,6 +1,6 @@
 """The installer's steps.
 
-Each plans everything first, so that a problem is found before anything is changed.
+Each step plans everything first, so that problems are found before anything is changed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InstallTarget:
-    """Where OneDR goes, where it comes from, and the interpreter its executables will name."""
+    """The target folders, the source tree, and the interpreter of the executables."""
 
     paths: Paths
     source: Path
@@ -75,7 +75,7 @@ def _plan(target: InstallTarget) -> InstallPlan:
 
 
 def _check_writable(files: Iterable[Path]) -> None:
-    """Every folder to be written to, or the nearest one above it that exists."""
+    """Check write access to every folder to be written to, or to its nearest existing parent."""
     denied = set()
     for file in files:
         folder = file.parent
@@ -85,13 +85,13 @@ def _check_writable(files: Iterable[Path]) -> None:
             denied.add(str(folder))
     if denied:
         raise InputError(
-            f"No right to write to {', '.join(sorted(denied))}. Run this as root, or as the user who owns "
+            f"No permission to write to {', '.join(sorted(denied))}. Run this as root, or as the owner of "
             "the front-end's folders."
         )
 
 
 def preflight(target: InstallTarget) -> int:
-    """Say what is wrong before an environment is built for nothing."""
+    """Report problems before an environment is built."""
     _plan(target)
     return 0
 
@@ -116,9 +116,9 @@ def install(target: InstallTarget, dry_run: bool) -> int:
 
 
 def _read_back(target: InstallTarget, wanted: Layout) -> None:
-    """Everything promised is there.
+    """Check that everything is installed.
 
-    Raises OneDRError when it is not: somebody else writes here at the same time.
+    Raises OneDRError when it is not: another process changes the files at the same time.
     """
     left = manifest.to_install(wanted.items, manifest.load_manifest(target.paths.manifest))
     undone = [str(change.path) for change in left if change.verb != "keep"]
@@ -127,7 +127,8 @@ def _read_back(target: InstallTarget, wanted: Layout) -> None:
     ]
     if undone:
         raise OneDRError(
-            f"Not as it was written: {', '.join(undone[:5])}. Does another install.sh run? Run this again."
+            f"These files changed during the installation: {', '.join(undone[:5])}. Check whether another "
+            "install.sh runs, then run this again."
         )
 
 
@@ -144,7 +145,8 @@ def hooks_only(target: InstallTarget, dry_run: bool) -> int:
     target.paths.require_opennebula()
     if not (target.paths.hooks / DRIVER).is_dir():
         raise InputError(
-            f"There is no {target.paths.hooks / DRIVER}: the hooks would call nothing. Run install.sh first."
+            f"There is no {target.paths.hooks / DRIVER}, so the hooks would have nothing to call. Run "
+            "install.sh first."
         )
     frontend = hooks.connect_front_end(os.environ)
     _set_hooks(frontend, _templates(target), dry_run)
@@ -181,7 +183,7 @@ def uninstall(target: InstallTarget, dry_run: bool, force: bool) -> int:
     for edit in edits:
         backup = registration.drop_backup(edit)
         if backup:
-            print(f"Kept {backup}: {edit.path} was changed since by other hands.")
+            print(f"Kept {backup}: {edit.path} was changed by others since then.")
     install_report.kept(changes)
     print(f"OneDR is removed from {target.paths.var}. Restart oned.")
     return 0
@@ -194,14 +196,14 @@ def _check_unused(target: InstallTarget, force: bool) -> None:
         if force:
             return
         raise RefusedError(
-            f"Whether a datastore uses {DRIVER} could not be told: {error} Start oned and run this again, or "
+            f"Cannot determine whether a datastore uses {DRIVER}: {error} Start oned and run this again, or "
             "add --force."
         ) from error
     if used and not force:
         raise RefusedError(
             f"These datastores use {DRIVER}: {', '.join(used)}. Without it nothing on them can be created, "
-            "started or deleted. End their protection first (`onedr disable`, which gives TM_MAD and DS_MAD "
-            "back to ceph), or add --force."
+            "started or deleted. Disable their protection first (onedr disable, which sets TM_MAD and "
+            "DS_MAD to ceph), or add --force."
         )
 
 

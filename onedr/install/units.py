@@ -1,4 +1,4 @@
-"""Telling a running systemd of the units that were laid down or are about to go."""
+"""Notifying systemd of installed and removed units."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LIMIT_S = 60
 
 
 def after_install(changes: Iterable[FileChange]) -> list[str]:
-    """After units came or changed: systemd reads them, the timer begins.
+    """Reload systemd and start the timer, when units were installed or changed.
 
-    Returns what is left to be done by hand.
+    Returns what must be done manually.
     """
     if not _touched(changes) or not systemd.RUNTIME_FOLDER.is_dir():
         return []
@@ -23,12 +23,12 @@ def after_install(changes: Iterable[FileChange]) -> list[str]:
 
 
 def before_removal(changes: Iterable[FileChange]) -> list[str]:
-    """The timer ends before its file goes: else it would call for ever what is not there any more."""
+    """Stop the timer before its file is removed: otherwise it would keep starting a missing program."""
     return _systemctl("stop", TIMER) if _touched(changes) and systemd.RUNTIME_FOLDER.is_dir() else []
 
 
 def removed(changes: Iterable[FileChange]) -> list[str]:
-    """After the units went."""
+    """Reload systemd after units were removed."""
     return _systemctl("daemon-reload") if _touched(changes) and systemd.RUNTIME_FOLDER.is_dir() else []
 
 
@@ -37,9 +37,9 @@ def _touched(changes: Iterable[FileChange]) -> bool:
 
 
 def _systemctl(*words: str) -> list[str]:
-    """Nothing when it was done; else what to type.
+    """Returns nothing when it succeeded, else what to type.
 
-    Units are a comfort: no fault of theirs ends an installation.
+    Units are optional: their failure does not stop an installation.
     """
     argv = ["systemctl", *words]
     try:
@@ -47,5 +47,5 @@ def _systemctl(*words: str) -> list[str]:
     except (OSError, subprocess.SubprocessError) as error:
         message = getattr(error, "stderr", b"") or b""
         reason = " ".join(message.decode(errors="replace").split()) or str(error)
-        return [f"systemd did not do it ({reason}). To do: {' '.join(argv)}."]
+        return [f"systemctl failed ({reason}). To do: {' '.join(argv)}."]
     return []

@@ -184,7 +184,7 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
         if datastore_id not in protected_datastores:
             reason = f"its datastore {template.get(disk, 'DATASTORE')} is not protected"
         elif template.get(disk, "DR_PROTECT").upper() == "NO":
-            reason = "its image says DR_PROTECT=NO"
+            reason = "its image has DR_PROTECT=NO"
     return DiskRef(
         disk_id=disk_id, rbd=rbd, image_id=_number(image_id, f"{where} has IMAGE_ID") if image_id else None,
         image_name=template.get(disk, "IMAGE"),

@@ -155,7 +155,7 @@ def test_the_rest_is_linked_and_named(source: Path, one: Path) -> None:
     for action in set(STOCK_DS) - {"cp", "rm"}:
         assert os.readlink(one / "var/remotes/datastore/ceph_dr" / action) == f"../ceph/{action}"
     assert os.readlink(one / "var/remotes/vmm/kvm/save.ceph_dr") == "save.ceph"
-    assert "tm/snap_revert: puts a new, unmirrored image under the disk's name" in said
+    assert "tm/snap_revert: replaces the disk by a new, unmirrored image" in said
     assert "tm/brand_new: is unknown to this release of OneDR" in said
 
 
@@ -412,8 +412,8 @@ def test_an_unknown_release_is_refused_unless_forced(source: Path, one: Path) ->
     version.write_text("soon\n")
     assert "which is no release of OpenNebula" in refused(source, one, "--force-version")
     version.unlink()
-    assert f"does not say which OpenNebula it is (there is no {version})" in refused(source, one)
-    assert "Going on, as --force-version says." in done(source, one, "--force-version")
+    assert f"has an unknown release (there is no {version})" in refused(source, one)
+    assert "Continuing because of --force-version." in done(source, one, "--force-version")
 
 
 @pytest.mark.parametrize("release", ["6.10.5", "7.0.0", "7.0.1", "7.2.0", "7.4.0"])
@@ -435,7 +435,7 @@ def test_a_front_end_without_ceph_is_told_so(source: Path, one: Path, tmp_path: 
 def test_missing_rights_are_named_before_anything_is_done(source: Path, one: Path) -> None:
     (one / "etc").chmod(0o555)
     try:
-        assert f"No right to write to {one}/etc" in refused(source, one)
+        assert f"No permission to write to {one}/etc" in refused(source, one)
     finally:
         (one / "etc").chmod(0o755)
 

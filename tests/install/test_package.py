@@ -135,7 +135,7 @@ def test_the_command_runs_with_debians_python(story: Story) -> None:
 def test_without_rights_it_says_so_and_changes_nothing(story: Story) -> None:
     said = story.said["no rights"]
     assert said.returncode == 1
-    assert "No right to write to /etc/one" in said.stdout and "Run this as root" in said.stdout
+    assert "No permission to write to /etc/one" in said.stdout and "Run this as root" in said.stdout
     assert story.new("unpack", "no rights") == set()
 
 

@@ -100,7 +100,9 @@ def test_systemd_is_told_of_units_and_only_of_units(systemctl: Path) -> None:
     driver, timer = FileChange("copy", Path("/x/cp")), FileChange("copy", Path("/etc/systemd/system") / TIMER)
     assert units.after_install([driver]) == units.before_removal([driver]) == units.removed([driver]) == []
     assert systemctl.read_text() == ""
-    assert units.after_install([driver, timer]) == units.before_removal([timer]) == units.removed([timer]) == []
+    assert (
+        units.after_install([driver, timer]) == units.before_removal([timer]) == units.removed([timer]) == []
+    )
     assert systemctl.read_text().splitlines() == [
         "daemon-reload",
         f"start {TIMER}",
@@ -112,7 +114,7 @@ def test_systemd_is_told_of_units_and_only_of_units(systemctl: Path) -> None:
 def test_a_systemd_that_refuses_leaves_it_to_the_administrator(systemctl: Path) -> None:
     (systemctl.parent / "broken").touch()
     said = units.after_install([FileChange("copy", Path(TIMER))])
-    assert said[0] == "systemd did not do it (no bus). To do: systemctl daemon-reload." and len(said) == 2
+    assert said[0] == "systemctl failed (no bus). To do: systemctl daemon-reload." and len(said) == 2
 
 
 def test_without_a_running_systemd_nothing_is_called(
