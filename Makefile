@@ -1,12 +1,16 @@
 # Set-up, tests and demo. Both `make test` and `make demo` do all set-up on a fresh Debian 12 (as root or with sudo).
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest
+MYPY := .venv/bin/mypy
+# Loops bind their variable to a lambda by a default value, of which mypy infers no type.
+LAMBDAS := --disable-error-code misc
+SCRIPTS := $(wildcard hooks/ceph_dr/datastore hooks/ceph_dr/image hooks/ceph_dr/vm remotes/onedr/bridge bench/*)
 FRONTEND ?= standin
 export FRONTEND
 # Two beds side by side, a test file each, first the faults, which are slow; there is one pair of real front-ends only.
 AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 2 --dist loadfile --no-loadscope-reorder)
 
-.PHONY: setup test lint unit install contract bed long demo deb clean
+.PHONY: setup test quick lint types unit install contract bed long demo deb clean
 
 setup: .venv/ready
 
@@ -18,17 +22,32 @@ setup: .venv/ready
 	ln -sf ../../sandbox/sandbox .venv/bin/sandbox
 	touch $@
 
-test: lint unit install contract bed
+# What needs no bed runs beside the beds, which mostly wait.
+test: setup
+	$(MAKE) --jobs 2 --keep-going quick bed
+
+quick: setup
+	+MAKEFLAGS= $(MAKE) --keep-going lint types unit contract install
 
 lint: setup
 	.venv/bin/ruff check .
-	.venv/bin/mypy
+
+# A run for each folder of tests: its files are modules of no package, and names come twice.
+types: setup
+	$(MYPY)
+	MYPYPATH=tests/unit $(MYPY) $(LAMBDAS) tests/unit
+	MYPYPATH=tests/contract $(MYPY) $(LAMBDAS) tests/contract
+	MYPYPATH=tests/install $(MYPY) $(LAMBDAS) tests/install
+	MYPYPATH=tests/bed:tests/faults $(MYPY) $(LAMBDAS) --exclude faults/conftest.py tests/bed tests/faults
+	$(MYPY) --scripts-are-modules $(filter-out %/stat,$(wildcard drivers/datastore/ceph_dr/[!_]*))
+	$(MYPY) --scripts-are-modules $(wildcard drivers/tm/ceph_dr/[!_]*)
+	MYPYPATH=tests/bed $(MYPY) --scripts-are-modules $(LAMBDAS) $(SCRIPTS)
 
 unit: setup
 	$(PYTEST) tests/unit
 
 install: setup
-	$(PYTEST) tests/install --numprocesses 2 --dist loadfile
+	$(PYTEST) tests/install
 
 contract: setup
 	$(PYTEST) tests/contract
@@ -37,6 +56,8 @@ bed: setup
 	$(PYTEST) tests/faults tests/bed -m "not long" $(AT_ONCE)
 
 long: setup
+	$(PYTEST) tests/unit --hypothesis-profile many
+	$(PYTEST) tests/install --hypothesis-profile many
 	$(PYTEST) tests/faults tests/bed -m long $(AT_ONCE)
 
 demo: setup

@@ -141,7 +141,8 @@ make_environment() {
     trap 'rm -rf -- "$COPY"' EXIT
     cp -r "$SOURCE"/{onedr,drivers,hooks,remotes,share,install.sh,setup.cfg,pyproject.toml,README.md,LICENSE} "$COPY"
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "$COPY" ||
-        die "OneDR could not be installed into $VENV (pip's reason is above). Run this again when that is mended."
+        die "OneDR could not be installed into $VENV (pip's reason is above). Fix that and run this again;" \
+            "without a package index, install the Debian package instead (docs/install.md)."
 }
 
 if [ -n "$PYTHON" ]; then

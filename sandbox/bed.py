@@ -74,7 +74,7 @@ class Bed:
             if frontends:
                 _each(wanted, front.up)
             if not bare:
-                self.wait_healthy(60, [s.name for s in wanted])
+                self.wait_healthy(120, [s.name for s in wanted])
 
     def down(self) -> None:
         """End every process of the bed and remove all its files and its network; fine when nothing is up."""

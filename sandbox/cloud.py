@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Cloud:
         """A pyone session of oneadmin."""
         return pyone.OneServer(self.endpoint, session=self.one_auth.read_text().strip())
 
-    @property
+    @cached_property
     def datastore_id(self) -> int:
         """Id of the protected image datastore (PyPI's client takes ids only)."""
         datastores = self.api.datastorepool.info().DATASTORE
@@ -118,14 +119,14 @@ class Cloud:
             f'NAME={NETWORK}\nVN_MAD=dummy\nBRIDGE=br0\nAR=[TYPE=IP4,IP="192.0.2.10",SIZE=50]\n',
             _DEFAULT_CLUSTER,
         )
-        until(f"capacity of {self.name}", lambda: self._has_capacity(image_datastore), 30)
+        until(f"capacity of {self.name}", lambda: self._has_capacity(image_datastore), 90)
         return image_datastore
 
     def _has_capacity(self, datastore_id: int) -> bool:
         hosts = self.api.hostpool.info().HOST
         return int(self.api.datastore.info(datastore_id).FREE_MB) > 0 and int(hosts[0].STATE) == 2
 
-    def wait_image(self, image_id: int, state: str = "READY", limit_s: float = 60) -> Any:
+    def wait_image(self, image_id: int, state: str = "READY", limit_s: float = 120) -> Any:
         """Wait for an image's state; its ERROR ends the wait at once."""
         wanted = int(pyone.IMAGE_STATES[state])
 
@@ -138,7 +139,7 @@ class Cloud:
         until(f"image {image_id} {state}", reached, limit_s)
         return self.api.image.info(image_id)
 
-    def wait_vm(self, vm_id: int, state: str = "ACTIVE", lcm: str | None = None, limit_s: float = 90) -> Any:
+    def wait_vm(self, vm_id: int, state: str = "ACTIVE", lcm: str | None = None, limit_s: float = 180) -> Any:
         """Wait for a VM's state (ACTIVE means RUNNING unless `lcm` says otherwise)."""
         detail = lcm or ("RUNNING" if state == "ACTIVE" else "LCM_INIT")
         wanted = (int(pyone.VM_STATE[state]), int(pyone.LCM_STATE[detail]))
@@ -154,7 +155,7 @@ class Cloud:
         return self.api.vm.info(vm_id)
 
     def wait_datastore(
-        self, datastore_id: int, reached: Callable[[Mapping[str, Any]], bool], limit_s: float = 120
+        self, datastore_id: int, reached: Callable[[Mapping[str, Any]], bool], limit_s: float = 180
     ) -> Any:
         """Wait until a datastore's attributes are as wanted; returns them."""
         last: dict[str, Any] = {}

@@ -80,7 +80,7 @@ def start(site: Site, daemon: str) -> None:
         argv += ["--listen", f"{site.address}:{PORT}"]
     pid = processes.start(site, daemon, argv, _python())
     if daemon == "frontend":
-        until(f"the front-end of {site.name}", lambda: _answers(site, pid), 30)
+        until(f"the front-end of {site.name}", lambda: _answers(site, pid), 60)
 
 
 def _answers(site: Site, pid: int) -> bool:

@@ -15,7 +15,7 @@ class TimedOut(SandboxError):
     """A condition did not come true within its limit."""
 
 
-def until(what: str, test: Callable[[], T], limit_s: float, every_s: float = 0.05) -> T:
+def until(what: str, test: Callable[[], T], limit_s: float, every_s: float = 0.1) -> T:
     """Call `test` until it returns something true and return that.
 
     Raises TimedOut, naming `what`, when `limit_s` seconds went by first.

@@ -33,9 +33,17 @@ _OPTIONS = {
 class NoRightError(RefusedError):
     """The Ceph user may not do this."""
 
+    word = "ceph-permission"
+    meaning = "The Ceph user may not do this."
+    todo = "Use an administrator: `--admin-user`, `--admin-keyring`."
+
 
 class AbsentError(StorageError):
     """Ceph has no object of that name."""
+
+    word = "ceph-absent"
+    meaning = "Ceph has nothing of that name."
+    todo = "Correct the pool or user that the message names."
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import re
 import socket
-import threading
 
+from onedr.host import threads
 from onedr.host.waiting import wait_until
 from onedr.model.types import PeerState
 
@@ -48,10 +48,7 @@ def _ping_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str, i
     def ping(address: tuple[str, int]) -> None:
         results[address] = _ping(address, limit_s)
 
-    threads = [threading.Thread(target=ping, args=(address,), daemon=True) for address in results]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    for thread in [threads.start(ping, address) for address in results]:
         thread.join(3 * limit_s)  # a name may have several addresses
     return results
 

@@ -5,7 +5,6 @@ Each has a time limit; one that fails or hangs never stops the others.
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -13,7 +12,9 @@ from typing import TypeVar
 import rados
 import rbd
 
-from onedr.model.errors import OneDRError
+from onedr.host import log
+from onedr.host import threads as daemon_threads
+from onedr.model.errors import OneDRError, TimedOutError, UnexpectedError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,14 +38,15 @@ def each(
     results: dict[Item, Result | OneDRError] = {}
     started: dict[Item, float] = {}
     for _ in range(min(threads, len(ordered))):
-        threading.Thread(target=_worker, args=(work, action, started, results), daemon=True).start()
+        daemon_threads.start(_worker, work, action, started, results)
     while len(results) < len(ordered):
         now = time.monotonic()
         for item in [
             item for item, begun in list(started.items()) if now - begun > limit_s and item not in results
         ]:
-            results.setdefault(item, OneDRError(f"did not end within {limit_s:g} s"))
-            threading.Thread(target=_worker, args=(work, action, started, results), daemon=True).start()
+            late = TimedOutError(f"did not end within {limit_s:g} s; run the command again")
+            results.setdefault(item, late)
+            daemon_threads.start(_worker, work, action, started, results)
         watch(len(results))
         time.sleep(0.01)
     return {item: results[item] for item in ordered}
@@ -67,5 +69,6 @@ def _worker(
         except (rados.Error, rbd.Error) as error:
             result = OneDRError(f"Ceph: {error}")
         except Exception as error:  # noqa: BLE001 becomes this item's result; a lost worker would hang the run
-            result = OneDRError(f"unexpected {type(error).__name__}: {error}")
+            log.exception(f"unexpected error at {item}")
+            result = UnexpectedError(f"unexpected {type(error).__name__}: {error}; see {log.path()}")
         results.setdefault(item, result)

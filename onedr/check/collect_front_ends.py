@@ -91,8 +91,10 @@ def target(
 
     Only the name of `pool` is used; `fsid` is that site's cluster. Raises FrontEndError.
     """
-    networks = {str(found.findtext("NAME")): target_site.network(found) for found in frontend.networks()}
-    site = target_site.Site(frontend, 0, pool, fsid, settings, frontend.users(), frontend.groups(), networks)
+    site = target_site.Site(
+        frontend, 0, pool, fsid, settings, frontend.users(), frontend.groups(),
+        target_site.counterparts(frontend, settings),
+    )
     vms, hosts, images = frontend.vms(), frontend.hosts(), frontend.images()
     return TargetFacts(
         placement=target_site.placement_here(site, items),

@@ -13,6 +13,7 @@ import rbd
 from onedr.ceph import cluster_info, mirroring
 from onedr.ceph.connection import Pool
 from onedr.check.facts import Mirrors
+from onedr.host import threads
 from onedr.model.errors import OneDRError
 from onedr.model.names import is_managed
 from onedr.model.types import PeerState
@@ -36,7 +37,7 @@ class PeerConnection:
         self._there: Pool | OneDRError = self._sight
         self._tried = False  # was a connection possible?
         self._done = threading.Event()
-        threading.Thread(target=self._look, daemon=True).start()
+        threads.start(self._look)
 
     def _look(self) -> None:
         try:

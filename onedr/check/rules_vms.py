@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 from onedr.check.facts import CheckFacts, CheckResult, TargetFacts, known, ok, problem, warn
 from onedr.failover import failback_plan, placement, start_order
-from onedr.failover.facts import FailoverRequest
 from onedr.model import template
 from onedr.model.records import ImageRecord
 from onedr.model.text import first_few
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 
 _ANY_HOST = ("host-passthrough", "host-model", "")
 
@@ -117,7 +117,7 @@ def capacity_there(facts: CheckFacts) -> Iterator[CheckResult]:
 def _capacity(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
     where = "at the peer" if own else "here"
     _, fresh = _items(facts, target, own)
-    starting = [item for item in fresh if start_order.wants_start(item, FailoverRequest())]
+    starting = [item for item in fresh if start_order.wants_start(item, Request("failover"))]
     if target.placement.hosts is None:
         yield warn(f"the capacity {where} is unknown")
         return

@@ -33,6 +33,7 @@ from onedr.model.types import Mode
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import enable, status
 from onedr.replication import inventory, site_info
+from onedr.runs.answer_events import FindingShown, ProbeEvent
 
 _LIMIT_S = 10.0  # of one source; the calls in it have shorter limits
 _MGR_LIMIT_S = 3.0  # python-rados has no limit for the manager's answers
@@ -223,31 +224,23 @@ def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> 
     return replace(facts, start_there=cast(Unknown, there))
 
 
-def probe(datastore: Datastore, report: Callable[[str], None]) -> dict[str, Any]:
-    """Send small images to the peer and back (check.probe); what was found, as an event. Raises OneDRError.
-    """
+def probe(datastore: Datastore, report: Callable[[str], None]) -> ProbeEvent:
+    """Run the probe (check.probe). Returns the result as an event. Raises OneDRError."""
     with connection.connect(datastore.access) as pool:
         result = check_probe.run_probe(pool, datastore.settings, report=report)
     if result.why:
         raise OneDRError(f"The probe ended early: {result.why}. Its images were removed.")
-    return {**asdict(result), "mode": result.mode.value}
+    return ProbeEvent(**{**asdict(result), "mode": result.mode.value})
 
 
-def described(found: Iterable[Finding]) -> list[dict[str, str]]:
-    """Findings as plain data."""
-    return [
-        {
-            "datastore": one.subject,
-            "code": one.code,
-            "level": one.level.value,
-            "text": one.text,
-            "todo": one.todo,
-        }
-        for one in found
-    ]
+def described(found: Iterable[Finding]) -> tuple[FindingShown, ...]:
+    """Findings as part of an event."""
+    return tuple(
+        FindingShown(one.subject, one.code, one.level.value, one.text, one.todo) for one in found
+    )
 
 
-def bad_attributes(datastore: str, error: OneDRError) -> dict[str, str]:
+def bad_attributes(datastore: str, error: OneDRError) -> FindingShown:
     """The finding of a datastore with invalid attributes, which prevent all other checks."""
     return described(
         [Finding("ATTRIBUTES", Level.PROBLEM, str(error), f"onedatastore update {datastore}", datastore)]

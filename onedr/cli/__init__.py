@@ -1,5 +1,6 @@
-"""`onedr <verb>`: one file a verb, no decision here; verbs run the same driver executables as OpenNebula
-does.
+"""`onedr <verb>`: one file a verb, no decisions here. Verbs on a datastore run the same driver executables as
+OpenNebula does; setup, teardown and guard do not, because they work before OpenNebula knows the datastore or
+while it is down.
 """
 from __future__ import annotations
 
@@ -21,18 +22,28 @@ from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, resume
 from onedr.cli.setup import setup, teardown
 from onedr.cli.status import status
-from onedr.model.errors import OneDRError
+from onedr.host import log
+from onedr.model.errors import OneDRError, UnexpectedError
 
 
 class _Plainly(click.Group):
-    """Errors end as one sentence and the error's own exit code."""
+    """Errors end as one sentence, the error's code in brackets, and its exit code."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except OneDRError as error:
-            click.echo(str(error), err=True)
-            sys.exit(error.exit_code)
+            failure = error
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:  # noqa: BLE001 the process ends here
+            log.exception(f"onedr {ctx.invoked_subcommand} failed unexpectedly")
+            what = f"{type(error).__name__}: {error}"
+            failure = UnexpectedError(
+                f"OneDR failed unexpectedly ({what}); the traceback is in {log.path()}."
+            )
+        click.echo(f"{failure} [{failure.word}]", err=True)
+        sys.exit(failure.exit_code)
 
 
 @click.group(cls=_Plainly, context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,7 +51,8 @@ class _Plainly(click.Group):
 def main() -> None:
     """Disaster recovery for OpenNebula datastores on Ceph.
 
-    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 done in part, 6 problems found (check).
+    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check).
+    An error's code in brackets is explained in docs/errors.md.
     """
 
 

@@ -5,46 +5,48 @@ import json
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import click
 
 from onedr.check import collect_front_ends
 from onedr.check import run as check_run
 from onedr.cli import output, run_action
-from onedr.model.errors import OneDRError
+from onedr.model.errors import OneDRError, ProblemsFoundError
+from onedr.runs.answer_events import CheckEvent, FindingShown
+from onedr.runs.events import ProgressEvent
 from onedr.runs.request import Request
 
-PROBLEMS = 6  # exit code when there is a problem
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
-Findings = list[dict[str, str]]
+Findings = list[FindingShown]
 
 
-@click.command()
+@click.command(short_help="Check for anything that would prevent DR.")
 @click.argument("datastore", required=False)
 @click.option(
     "--probe",
     is_flag=True,
-    help="Not read-only: send small images there and back first, and keep what was found.",
+    help="First replicate small test images there and back, and store the result. Not read-only.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: the worst level, and every finding.")
+@click.option("--json", "as_json", is_flag=True, help="Print the worst level and all findings as JSON.")
 def check(datastore: str | None, probe: bool, as_json: bool) -> None:
-    """Look for whatever is in the way of protection, failover and failback. Reads only; works while the peer
-    is dark.
+    """Check for anything that would prevent protection, failover or failback. Read-only; works while the peer
+    is unreachable.
 
-    Of DATASTORE (name or id), or of every protected one and the site. Exit code 6: at least one problem; 0:
-    none (there may be warnings).
+    Checks DATASTORE (name or id), or the front-end and every protected datastore. Exit code 6: at least one
+    problem; 0: none, but there may be warnings.
     """
     if probe and datastore is None:
-        raise click.UsageError("--probe needs a datastore")
+        raise click.UsageError("--probe needs a DATASTORE")
     attributes = (("PROBE", "YES"),) if probe else ()
     found = _of(datastore, attributes, as_json) if datastore is not None else _everything()
     _print(found, as_json)
-    if any(finding["level"] == "problem" for finding in found):
-        sys.exit(PROBLEMS)
+    if any(finding.level == "problem" for finding in found):
+        sys.exit(ProblemsFoundError.exit_code)
 
 
 def _everything() -> Findings:
-    """The site and each protected datastore, side by side."""
+    """The front-end and each protected datastore, in parallel."""
     try:
         datastores = collect_front_ends.listed(collect_front_ends.front_end())
     except OneDRError:
@@ -58,43 +60,36 @@ def _everything() -> Findings:
 def _of_listed(number: str, name: str) -> Findings:
     try:
         return _of(number, (), True)
-    except OneDRError as error:  # of one datastore: the others are looked at all the same
-        return [
-            {
-                "datastore": name,
-                "code": "CHECK",
-                "level": "problem",
-                "text": str(error),
-                "todo": f"onedr check {name}",
-            }
-        ]
+    except OneDRError as error:  # the other datastores are checked all the same
+        return [FindingShown(name, "CHECK", "problem", str(error), f"onedr check {name}")]
 
 
 def _of(datastore: str, attributes: tuple[tuple[str, str], ...], quiet: bool) -> Findings:
     found: Findings = []
     for event in run_action.events(datastore, Request("check", attributes=attributes)):
-        if event["event"] == "check":
-            found = event["findings"]
-        elif event["event"] == "progress" and not quiet:
-            click.echo(event["message"], err=True)
+        if isinstance(event, CheckEvent):
+            found = list(event.findings)
+        elif isinstance(event, ProgressEvent) and not quiet:
+            click.echo(event.message, err=True)
     return found
 
 
-def _print(found: Iterable[dict[str, str]], as_json: bool) -> None:
+def _print(found: Iterable[FindingShown], as_json: bool) -> None:
     ordered = list(found)
     if as_json:
-        seen = {finding["level"] for finding in ordered}
+        seen = {finding.level for finding in ordered}
         worst = next((level for level in ("problem", "warning") if level in seen), "ok")
-        click.echo(json.dumps({"worst": worst, "findings": ordered}, indent=2))
+        told = {"worst": worst, "findings": [asdict(finding) for finding in ordered]}
+        click.echo(json.dumps(told, indent=2))
         return
     out = output.console()
     for finding in ordered:
-        where = f"{finding['datastore']}: " if finding["datastore"] else ""
-        out.print(f"[{_COLOURS[finding['level']]}]{finding['level']:8}[/] {finding['code']:15} ", end="")
-        out.print(f"{where}{finding['text']}", markup=False, soft_wrap=True)
-        if finding["todo"] and finding["level"] != "ok":
-            out.print(f"{'':24} -> {finding['todo']}", markup=False, soft_wrap=True)
-    levels = [finding["level"] for finding in ordered]
+        where = f"{finding.datastore}: " if finding.datastore else ""
+        out.print(f"[{_COLOURS[finding.level]}]{finding.level:8}[/] {finding.code:15} ", end="")
+        out.print(f"{where}{finding.text}", markup=False, soft_wrap=True)
+        if finding.todo and finding.level != "ok":
+            out.print(f"{'':24} -> {finding.todo}", markup=False, soft_wrap=True)
+    levels = [finding.level for finding in ordered]
     out.print(
         f"{levels.count('problem')} problem(s), {levels.count('warning')} warning(s), {levels.count('ok')} ok"
     )

@@ -9,25 +9,25 @@ from onedr.cli import enable_output, run_action
 from onedr.runs.request import Request
 
 
-@click.command()
+@click.command(short_help="End protection of a datastore.")
 @click.argument("datastore")
 @click.option("--confirm", default="", metavar="NAME", help="The datastore's name, typed.")
-@click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
+@click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
 @click.option(
-    "--dry-run", is_flag=True, help="Show what would be done and what is in the way; change nothing."
+    "--dry-run", is_flag=True, help="Show what would be done and what blocks it. Change nothing."
 )
-@click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def disable(datastore: str, confirm: str, yes: bool, dry_run: bool, as_json: bool) -> None:
     """End the protection of DATASTORE.
 
-    The peer's copies are DELETED; VMs run on, and nothing of OneDR stays on the images.
+    The peer's copies are DELETED. VMs keep running, and nothing of OneDR remains on the images.
     """
     if yes and not dry_run:
         confirm = run_action.datastore_name(datastore)
     elif not dry_run and not confirm and sys.stdin.isatty():
         enable_output.present(run_action.events(datastore, Request("disable", dry_run=True)), as_json=False)
         name = run_action.datastore_name(datastore)
-        question = f"The peer's copies are deleted. Type the datastore's name ({name}) to go on"
+        question = f"The peer's copies are deleted. Type the datastore's name ({name}) to continue"
         confirm = click.prompt(question, default="", show_default=False)
         if confirm != name:
             raise click.Abort

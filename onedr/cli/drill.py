@@ -1,38 +1,43 @@
-"""`onedr drill`: try a recovery on clones, show the evidence, take it away."""
+"""`onedr drill`: rehearse a recovery on clones, show the evidence, remove it."""
 from __future__ import annotations
 
 import json
 import shlex
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import cast
 
 import click
 
 from onedr.cli import output, run_action
-from onedr.drill import report as drill_report
-from onedr.opennebula.api import FrontEnd, number
+from onedr.model.json_form import Json
+from onedr.runs.answer_events import DrillReportEvent
+from onedr.runs.events import StepEvent, VerdictEvent
+from onedr.runs.plan_events import DrillPlanEvent
 from onedr.runs.request import Request
 
 
-@click.group()
+@click.group(short_help="Rehearse a recovery on isolated clones.")
 def drill() -> None:
-    """Try a recovery on clones at the secondary site; production and replication are not touched."""
+    """Rehearse a recovery on clones at the secondary site. Production and replication are not touched."""
 
 
-@drill.command()
+@drill.command(short_help="Start the VMs on clones.")
 @click.argument("datastore")
 @click.option(
-    "--vm", "vms", multiple=True, help="Only this VM (its name or id at the peer); may be repeated."
+    "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
 )
-@click.option("--port", type=click.IntRange(1, 65535), help="Each VM must take connections at this TCP port.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Check that each VM accepts connections at this TCP port."
+)
 @click.option(
     "--command",
     metavar="WORDS",
-    help="Run this program for each VM; it is split into words, and no shell is run.",
+    help="Run this program for each VM. It is split into words; no shell is involved.",
 )
-@click.option("--dry-run", is_flag=True, help="Show the steps; change nothing.")
-@click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
-@click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
+@click.option("--dry-run", is_flag=True, help="Show the steps. Change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def start(
     datastore: str,
     vms: tuple[str, ...],
@@ -44,7 +49,7 @@ def start(
 ) -> None:
     """Start the peer's VMs of DATASTORE here, from clones, in DR_DRILL_NETWORK.
 
-    They stand until `onedr drill cleanup`.
+    They run until `onedr drill cleanup`.
     """
     asked: tuple[tuple[str, str], ...] = (("PORT", str(port)),) if port else ()
     try:
@@ -53,37 +58,41 @@ def start(
         raise click.BadParameter(f"{command!r} cannot be split into words: {error}") from error
     if not dry_run and not yes and sys.stdin.isatty():
         run_action.present(datastore, Request("drill", vms=vms, dry_run=True, attributes=asked), _VIEWS)
-        click.confirm("Hold the drill", abort=True)
+        click.confirm("Start the drill?", abort=True)
     run_action.present(
         datastore, Request("drill", vms=vms, dry_run=dry_run, attributes=asked), _VIEWS, as_json
     )
 
 
-@drill.command()
+@drill.command(short_help="Remove all drills of a datastore.")
 @click.argument("datastore")
-@click.option("--dry-run", is_flag=True, help="Show what would be removed; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed. Change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def cleanup(datastore: str, dry_run: bool, as_json: bool) -> None:
-    """Remove every drill of DATASTORE: VMs, images, clones, snapshots at both sites.
+    """Remove all drills of DATASTORE: VMs, images, clones, and snapshots at both sites.
 
-    Works after a crash, and again.
+    Works after a crash, and can be repeated.
     """
     run_action.present(datastore, Request("drill_cleanup", dry_run=dry_run), _VIEWS, as_json)
 
 
-@drill.command()
+@drill.command(short_help="Show the last drill's report.")
 @click.argument("datastore")
-@click.option("--json", "as_json", is_flag=True, help="The whole report.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report.")
 def report(datastore: str, as_json: bool) -> None:
-    """Show the last drill of DATASTORE at this front-end and where its report lies."""
-    found, kept = drill_report.last_report(number(FrontEnd().find_datastore(datastore), "ID"))
-    if as_json:
-        files = {"json": str(kept.json), "page": str(kept.html), "sha256": kept.digest}
-        click.echo(json.dumps({**found, "files": files}, indent=2))
-        return
+    """Show the last drill of DATASTORE at this front-end, and where its report is."""
+    for event in run_action.events(datastore, Request("drill_report")):
+        told = cast(DrillReportEvent, event)
+        if as_json:
+            click.echo(json.dumps({**told.report, "files": told.files}, indent=2))
+        else:
+            _report(told.report, told.files)
+
+
+def _report(found: Json, files: Mapping[str, str]) -> None:
     out = output.console()
     out.print(
-        f"[bold]{found['result']}[/bold] {output.moment(found['began'])}, held by {found['by']['user']}",
+        f"[bold]{found['result']}[/bold] {output.moment(found['began'])}, run by {found['by']['user']}",
         soft_wrap=True,
     )
     for reason in found["reasons"]:
@@ -91,7 +100,7 @@ def report(datastore: str, as_json: bool) -> None:
     rto = found["rto"]
     objective = output.seconds(rto["objective_s"]) or "none set"
     out.print(
-        f"Recovery time: {output.seconds(rto['measured_s']) or 'not all came up'} (DR_RTO: {objective})"
+        f"Recovery time: {output.seconds(rto['measured_s']) or 'not all VMs started'} (DR_RTO: {objective})"
     )
     out.print(
         output.table(
@@ -111,37 +120,30 @@ def report(datastore: str, as_json: bool) -> None:
     )
     done = found["cleanup"]
     out.print(
-        "Not cleaned up yet: onedr drill cleanup."
+        "Not cleaned up yet; run onedr drill cleanup."
         if done is None
         else f"Cleaned up {output.moment(done['at'])}."
     )
-    out.print(f"{kept.html}\n{kept.json} (SHA-256 {kept.digest})", markup=False, soft_wrap=True)
+    out.print(
+        f"{files['page']}\n{files['json']} (SHA-256 {files['sha256']})", markup=False, soft_wrap=True
+    )
 
 
-def _plan(event: dict[str, Any]) -> None:
+def _plan(event: DrillPlanEvent) -> None:
     out = output.console()
-    if event["vms"]:
-        out.print(
-            output.table(
-                f"What is tried, in network {event['network'] or '-'}",
-                ("VM", "from", "recovery point now", "age", "starts", "in the way"),
-                [
-                    (
-                        f"{vm['name']} ({vm['vm']})",
-                        vm["site"],
-                        output.moment(vm["recovery_point"]),
-                        output.seconds(vm["age_s"]),
-                        "yes" if vm["starts"] else "no",
-                        vm["left_out"],
-                    )
-                    for vm in event["vms"]
-                ],
+    if event.vms:
+        columns = ("VM", "from", "recovery point now", "age", "starts", "blocked by")
+        out.print(output.table(f"VMs of the drill, in network {event.network or '-'}", columns, [
+            (
+                f"{vm.name} ({vm.vm})", vm.site, output.moment(vm.recovery_point), output.seconds(vm.age_s),
+                "yes" if vm.starts else "no", vm.left_out,
             )
-        )
-    if output.refused(event):
+            for vm in event.vms
+        ]))
+    if output.refused(event.refusal):
         return
-    output.steps(event)
+    output.steps(event.steps)
     output.notes(event)
 
 
-_VIEWS = {"plan": _plan, "step": output.step, "verdict": output.verdict}
+_VIEWS: output.Views = {DrillPlanEvent: _plan, StepEvent: output.step, VerdictEvent: output.verdict}

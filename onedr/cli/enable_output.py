@@ -1,18 +1,19 @@
-"""What `onedr enable` and `onedr disable` show: plan, a progress bar over the items, how it ended."""
+"""What `onedr enable` and `onedr disable` show: the plan, a progress bar over the items, the result."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from onedr.cli import output
+from onedr.runs.events import Event, ItemEvent, VerdictEvent
+from onedr.runs.plan_events import ConversionPlanEvent
 
-_WHAT = {"act": "to do", "done": "done already", "wait": "waits", "leave": "left alone"}
+_WHAT = {"act": "to do", "done": "already done", "wait": "waits", "leave": "left alone"}
 _MIB = 1024 * 1024
 
 
-def present(events: Iterable[dict[str, Any]], as_json: bool) -> None:
+def present(events: Iterable[Event], as_json: bool) -> None:
     """Show events as they come, or hand them on as lines of JSON."""
     if as_json:
         output.present(events, {}, as_json)
@@ -23,54 +24,39 @@ def present(events: Iterable[dict[str, Any]], as_json: bool) -> None:
         told: set[tuple[str, str]] = set()
         bar = progress.add_task("", total=None, visible=False)
         for event in events:
-            if event["event"] == "item":
+            if isinstance(event, ItemEvent):
                 progress.update(
-                    bar,
-                    description=event["label"],
-                    completed=event["number"],
-                    total=event["total"],
-                    visible=True,
+                    bar, description=event.label, completed=event.number, total=event.total, visible=True
                 )
-                out.print(_item(event), markup=False)
-                told.add((event["label"], event["result"]))
-            elif event["event"] == "plan":
+                out.print(f"  {event.result:8} {event.label} ({event.name}): {event.detail}", markup=False)
+                told.add((event.label, event.result))
+            elif isinstance(event, ConversionPlanEvent):
                 _plan(event)
-            else:
+            elif isinstance(event, VerdictEvent):
                 _verdict(event, told)
 
 
-def _plan(event: dict[str, Any]) -> None:
+def _plan(event: ConversionPlanEvent) -> None:
     out = output.console()
-    if event["refusals"]:
+    if event.refusals:
         return  # the error says them
-    out.print(
-        output.table(
-            f"Datastore {event['datastore']}",
-            ("image or disk", "RBD image", "MiB", "what", "why"),
-            [
-                (item["label"], item["name"], item["size"] // _MIB, _WHAT[item["what"]], item["reason"])
-                for item in event["items"]
-            ],
-        )
-    )
-    for number, step in enumerate(event["steps"], 1):
+    columns = ("image or disk", "RBD image", "MiB", "what", "why")
+    out.print(output.table(f"Datastore {event.datastore}", columns, [
+        (item.label, item.name, item.size // _MIB, _WHAT[item.what], item.reason) for item in event.items
+    ]))
+    for number, step in enumerate(event.steps, 1):
         out.print(f"{number}. {step}", markup=False)
-    if event["changes"]:
-        changes = " ".join(f"{key}={value}" for key, value in event["changes"].items() if key != "DR_MESSAGE")
+    if event.changes:
+        changes = " ".join(f"{key}={value}" for key, value in event.changes.items() if key != "DR_MESSAGE")
         out.print(f"Attributes to be set: {changes}", markup=False)
-    for warning in event["warnings"]:
+    for warning in event.warnings:
         out.print(f"Note: {warning}", markup=False)
 
 
-def _item(event: dict[str, Any]) -> str:
-    return f"  {event['result']:8} {event['label']} ({event['name']}): {event['detail']}"
-
-
-def _verdict(event: dict[str, Any], told: set[tuple[str, str]]) -> None:
+def _verdict(event: VerdictEvent, told: set[tuple[str, str]]) -> None:
     out = output.console()
-    for kind in ("waiting", "failed"):
-        for label, why in event[kind].items():
-            if (label, kind) in told:
-                continue
-            out.print(f"  {kind:8} {label}: {why}", markup=False)
-    out.print(event["message"], markup=False)
+    for kind, items in (("waiting", event.waiting), ("failed", event.failed)):
+        for label, why in items.items():
+            if (label, kind) not in told:
+                out.print(f"  {kind:8} {label}: {why}", markup=False)
+    out.print(event.message, markup=False)

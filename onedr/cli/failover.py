@@ -1,32 +1,33 @@
-"""`onedr failover`: show what will be lost, ask, take over, show what came of it."""
+"""`onedr failover`: show what would be lost, ask, take over, show the result."""
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
 from onedr.cli import output, run_action
+from onedr.runs.events import StepEvent, VerdictEvent
+from onedr.runs.plan_events import FailoverPlanEvent
 from onedr.runs.request import Request
 
 
-@click.command()
+@click.command(short_help="Take over a datastore from its peer.")
 @click.argument("datastore")
 @click.option(
     "--confirm",
     default="",
     metavar="NAME",
-    help="The datastore's name, typed: needed unless the peer is proven gone.",
+    help="The datastore's name, typed. Needed unless the peer is proven gone.",
 )
 @click.option(
-    "--vm", "vms", multiple=True, help="Only this VM (its name or id at the peer); may be repeated."
+    "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
 )
-@click.option("--no-start", is_flag=True, help="Create the VMs on hold, start none.")
+@click.option("--no-start", is_flag=True, help="Create the VMs on hold; start none of them.")
 @click.option(
-    "--dry-run", is_flag=True, help="Show recovery points, expected loss and steps; change nothing."
+    "--dry-run", is_flag=True, help="Show recovery points, expected loss and steps. Change nothing."
 )
-@click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
-@click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
+@click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def failover(
     datastore: str,
     confirm: str,
@@ -36,12 +37,16 @@ def failover(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Let this site take over DATASTORE from its dead or cut-off peer."""
+    """Let this site take over DATASTORE.
+
+    With both sites alive this is a planned move, which loses nothing. With the peer down it is a disaster
+    failover: writes not yet replicated are lost.
+    """
     asked = Request("failover", confirm=confirm, vms=vms, start=not no_start, dry_run=True)
     if not dry_run and not yes and not confirm and sys.stdin.isatty():
         run_action.present(datastore, asked, VIEWS)
         name = run_action.datastore_name(datastore)
-        question = f"This site takes over. Type the datastore's name ({name}) to go on"
+        question = f"This site takes over. Type the datastore's name ({name}) to continue"
         confirm = click.prompt(question, default="", show_default=False)
         if confirm != name:
             raise click.Abort
@@ -49,36 +54,30 @@ def failover(
     run_action.present(datastore, request, VIEWS, as_json)
 
 
-def _plan(event: dict[str, Any]) -> None:
+def _plan(event: FailoverPlanEvent) -> None:
     out = output.console()
-    out.print(f"Peer: {event['peer']['state']} ({event['peer']['detail']}; {event['peer']['front_end']})")
+    out.print(f"Peer: {event.peer.state} ({event.peer.detail}; {event.peer.front_end})")
     out.print(
-        "A planned move: nothing is lost."
-        if event["planned"]
-        else "Not a planned move: what has not arrived is lost."
+        "Planned move: no data will be lost."
+        if event.planned
+        else "Disaster failover: writes not yet replicated will be lost."
     )
-    columns = ("VM", "from", "recovery point", "loss at most", "starts", "priority", "in the way")
-    out.print(output.table("What comes back", columns, [
-        (f"{vm['name']} ({vm['vm']})", vm["site"], output.moment(vm["recovery_point"]),
-         output.seconds(vm["expected_loss_s"]) or "unknown", "yes" if vm["starts"] else "no", vm["priority"],
-         vm["left_out"])
-        for vm in event["vms"]
+    columns = ("VM", "from", "recovery point", "loss at most", "starts", "priority", "blocked by")
+    out.print(output.table("VMs", columns, [
+        (f"{vm.name} ({vm.vm})", vm.site, output.moment(vm.recovery_point),
+         output.seconds(vm.expected_loss_s) or "unknown", "yes" if vm.starts else "no", vm.priority,
+         vm.left_out)
+        for vm in event.vms
     ]))
-    if output.refused(event):
+    if output.refused(event.refusal):
         return
-    output.steps(event)
-    for priority, seconds in event.get("delays", {}).items():
-        out.print(f"After the VMs of priority {priority} run: {seconds} s before the next are started.")
-    in_table = {vm["origin"] for vm in event["vms"]}
-    output.left_out({item: why for item, why in event["left_out"].items() if item not in in_table})
+    output.steps(event.steps)
+    for priority, seconds in event.delays.items():
+        out.print(f"After the VMs of priority {priority} run: wait {seconds} s before starting the next.")
+    in_table = {vm.origin for vm in event.vms}
+    output.left_out({item: why for item, why in event.left_out.items() if item not in in_table})
     output.notes(event)
 
 
-def _verdict(event: dict[str, Any]) -> None:
-    for item, warnings in event["warnings"].items():
-        for warning in warnings:
-            output.console().print(f"  note   {item}: {warning}", markup=False)
-    output.verdict(event)
-
-
-VIEWS = {"plan": _plan, "step": output.step, "verdict": _verdict}  # how the events of a move look to people
+# how the events of a failover, failback, resume or abort look to people
+VIEWS: output.Views = {FailoverPlanEvent: _plan, StepEvent: output.step, VerdictEvent: output.verdict}

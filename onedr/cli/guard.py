@@ -12,28 +12,29 @@ from onedr.model.errors import RefusedError
 from onedr.rejoin import boot_guard
 
 
-@click.command()
+@click.command(short_help="Check whether the peer has taken over.")
 @click.option(
     "--accept",
     "accepted",
     default="",
     metavar="DATASTORE",
-    help="The peer surely did not take over: let it start.",
+    help="Let OpenNebula start although the peer cannot be asked. Only if you are certain it has not taken "
+    "over.",
 )
 @click.option(
     "--wait",
     "wait_s",
     default=0,
     metavar="SECONDS",
-    help="Ask again for so long while the peer does not answer.",
+    help="Keep retrying for this many seconds while the peer does not answer.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON per datastore.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per datastore.")
 def guard(accepted: str, wait_s: int, as_json: bool) -> None:
-    """Ask the peer about every protected datastore: what it took over is demoted here, and VMs on it are
-    held.
+    """Ask the peer about every protected datastore. Images that it took over are demoted here, and VMs that
+    use them are locked.
 
-    Needs no oned. Exit code 2: it is not known who is right, or it could not be done; OpenNebula must not
-    start then.
+    Does not need oned. Exit code 2: the peer cannot be asked, or something failed; OpenNebula must not start
+    then.
     """
     if accepted:
         boot_guard.accept(accepted)

@@ -1,67 +1,45 @@
-"""`onedr kept`: what a site wrote that never reached its peer, saved by reprotect."""
+"""`onedr kept`: what a site wrote that never reached its peer, preserved by reprotect."""
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import cast
 
 import click
 
-from onedr.cli import output
-from onedr.opennebula import datastores
-from onedr.opennebula.api import FrontEnd
-from onedr.rejoin import reprotect
+from onedr.cli import output, run_action
+from onedr.runs.answer_events import KeptEvent, PreservedCopyShown
+from onedr.runs.request import Request
 
 
-@click.command()
+@click.command(short_help="List copies preserved by reprotect.")
 @click.argument("datastore")
 @click.option(
-    "--remove",
-    "removed",
-    default="",
-    metavar="NAME",
-    help="Remove this one, and what is held for it in the trash.",
+    "--remove", "removed", default="", metavar="NAME",
+    help="Remove this copy, and what the trash holds for it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array.")
 def kept(datastore: str, removed: str, as_json: bool) -> None:
-    """List the kept copies of DATASTORE: of which disk and moment, until when, what only they hold, how to
-    look at them.
-    """
-    target = datastores.from_element(FrontEnd().find_datastore(datastore))
-    if removed:
-        reprotect.remove_kept(target, removed)
-    found = reprotect.kept_copies(target)
-    if as_json:
-        click.echo(
-            json.dumps(
-                [{**asdict(each), "look": _look(target.access.pool, each.name)} for each in found], indent=2
-            )
-        )
-        return
+    """List preserved copies: source disk, time taken, expiry, unreplicated seconds, and how to mount one."""
+    attributes = (("REMOVE", removed),) if removed else ()
+    for event in run_action.events(datastore, Request("kept", attributes=attributes)):
+        copies = cast(KeptEvent, event).copies
+        if as_json:
+            click.echo(json.dumps([asdict(each) for each in copies], indent=2))
+        else:
+            _print(copies)
+
+
+def _print(copies: Sequence[PreservedCopyShown]) -> None:
     out = output.console()
-    out.print(
-        output.table(
-            "Kept copies",
-            ("name", "image", "VM", "taken", "expires", "holds at most", "MiB"),
-            [
-                (
-                    each.name,
-                    each.image,
-                    each.vm,
-                    output.moment(each.taken),
-                    output.moment(each.expires),
-                    output.seconds(each.loss_s) or "unknown",
-                    each.size >> 20,
-                )
-                for each in found
-            ],
+    columns = ("name", "image", "VM", "taken", "expires", "only here at most", "MiB")
+    out.print(output.table("Preserved copies", columns, [
+        (
+            each.name, each.image, each.vm, output.moment(each.taken), output.moment(each.expires),
+            output.seconds(each.loss_s) or "unknown", each.size >> 20,
         )
-    )
-    for each in found[:1]:
-        out.print(
-            f"To look at one: {_look(target.access.pool, each.name)}; mount it with -o ro,noload.",
-            markup=False,
-        )
-
-
-def _look(pool: str, name: str) -> str:
-    return f"rbd device map --read-only {pool}/{name}"
+        for each in copies
+    ]))
+    for each in copies[:1]:
+        out.print(f"To look at one: {each.look}; mount it with -o ro,noload.", markup=False)

@@ -12,11 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-Views = Mapping[str, Callable[[dict[str, Any]], None]]  # by kind of event
+from onedr.runs.events import Event, StepEvent, VerdictEvent
+from onedr.runs.plan_events import DrillPlanEvent, FailoverPlanEvent, StepShown
+
+Views = Mapping[type[Event], Callable[[Any], None]]  # by class of event
 
 
 def console() -> Console:
-    """Output to the terminal; plain text with room enough when it is not one."""
+    """Output to the terminal; where there is none, plain text in wide lines."""
     found = Console(highlight=False)
     return found if found.is_terminal else Console(highlight=False, width=200)
 
@@ -37,7 +40,7 @@ def moment(at: float | None) -> str | None:
 
 
 def seconds(value: float | None) -> str | None:
-    """A duration a person reads at once."""
+    """A duration for people."""
     if value is None:
         return None
     if value < 120:
@@ -45,34 +48,34 @@ def seconds(value: float | None) -> str | None:
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
-def present(events: Iterable[dict[str, Any]], views: Views, as_json: bool = False) -> None:
-    """Show events as they come: each by the view of its kind, or as a line of JSON."""
+def present(events: Iterable[Event], views: Views, as_json: bool = False) -> None:
+    """Show events as they come: each by the view of its class, or as a line of JSON."""
     for event in events:
         if as_json:
-            click.echo(json.dumps(event))
+            click.echo(json.dumps(event.to_json()))
         else:
-            views[event["event"]](event)
+            views[type(event)](event)
 
 
-def steps(event: dict[str, Any]) -> None:
+def steps(planned: Sequence[StepShown]) -> None:
     """The ordered steps of a plan, with their limits."""
     console().print(table("Steps", ("#", "step", "limit"), [
-        (place, step["text"], f"{step['limit_s']} s") for place, step in enumerate(event["steps"], 1)
+        (place, step.text, f"{step.limit_s} s") for place, step in enumerate(planned, 1)
     ]))
 
 
-def notes(event: dict[str, Any]) -> None:
+def notes(event: FailoverPlanEvent | DrillPlanEvent) -> None:
     """What a plan warns of, by VM."""
-    for vm in event["vms"]:
-        for warning in vm["warnings"]:
-            console().print(f"Note: VM {vm['name']}: {warning}", markup=False)
+    for vm in event.vms:
+        for warning in vm.warnings:
+            console().print(f"Note: VM {vm.name}: {warning}", markup=False)
 
 
-def refused(event: dict[str, Any]) -> bool:
+def refused(refusal: str) -> bool:
     """Say why a plan was refused; False when it was not."""
-    if event["refusal"]:
-        console().print(f"[bold]Refused:[/bold] {escape(event['refusal'])}")
-    return bool(event["refusal"])
+    if refusal:
+        console().print(f"[bold]Refused:[/bold] {escape(refusal)}")
+    return bool(refusal)
 
 
 def left_out(items: Mapping[str, str]) -> None:
@@ -81,15 +84,18 @@ def left_out(items: Mapping[str, str]) -> None:
         console().print(f"Left out: {item}: {why}", markup=False)
 
 
-def step(event: dict[str, Any]) -> None:
+def step(event: StepEvent) -> None:
     """One step, done or failed."""
-    mark = "ok" if event["result"] == "done" else "FAILED"
-    console().print(f"  {mark:6} {event['text']}: {event['detail']} ({event['seconds']:.1f} s)", markup=False)
+    mark = "ok" if event.result == "done" else "FAILED"
+    console().print(f"  {mark:6} {event.text}: {event.detail} ({event.seconds:.1f} s)", markup=False)
 
 
-def verdict(event: dict[str, Any]) -> None:
+def verdict(event: VerdictEvent) -> None:
     """How a run ended: what failed, the state it leaves, a sentence."""
     out = console()
-    for item, why in event["failed"].items():
+    for item, warnings in event.warnings.items():
+        for warning in warnings:
+            out.print(f"  note   {item}: {warning}", markup=False)
+    for item, why in event.failed.items():
         out.print(f"  FAILED {item}: {why}", markup=False)
-    out.print(f"[bold]{event['state']}[/bold] {escape(event['message'])}", soft_wrap=True)
+    out.print(f"[bold]{event.state}[/bold] {escape(event.message)}", soft_wrap=True)

@@ -1,7 +1,5 @@
-"""`onedr reconcile`: repair now what hooks missed."""
+"""`onedr reconcile`: enable mirroring and write records where hooks missed it."""
 from __future__ import annotations
-
-from typing import Any
 
 import click
 
@@ -9,16 +7,17 @@ from onedr.cli import output, run_action
 from onedr.model.errors import OneDRError, PartialError
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
+from onedr.runs.answer_events import ReconcileEvent
 from onedr.runs.request import Request
 
 
-@click.command()
+@click.command(short_help="Repair missing mirroring and records.")
 @click.argument("datastore", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per datastore.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per datastore.")
 def reconcile(datastore: str | None, as_json: bool) -> None:
-    """Mirror and record everything of DATASTORE that is not yet; safe at any time.
+    """Enable mirroring and write records wherever they are missing. Safe at any time.
 
-    Without DATASTORE: of every protected one.
+    Default: all protected datastores.
     """
     if datastore:
         _one(datastore, as_json)
@@ -37,13 +36,13 @@ def reconcile(datastore: str | None, as_json: bool) -> None:
 
 
 def _one(datastore: str, as_json: bool) -> None:
-    output.present(run_action.events(datastore, Request("reconcile")), {"reconcile": _print}, as_json)
+    output.present(run_action.events(datastore, Request("reconcile")), {ReconcileEvent: _print}, as_json)
 
 
-def _print(event: dict[str, Any]) -> None:
-    counts = (len(event["mirrored"]), len(event["recorded"]), len(event["protected"]))
+def _print(event: ReconcileEvent) -> None:
+    counts = (len(event.mirrored), len(event.recorded), len(event.protected))
     click.echo("{} mirrored, {} record(s) written, {} begun".format(*counts))
-    for name in event["flattened"]:
+    for name in event.flattened:
         click.echo(f"  {name}: flattened")
-    for name, reason in {**event["waiting"], **event["failed"]}.items():
+    for name, reason in {**event.waiting, **event.failed}.items():
         click.echo(f"  {name}: {reason}")

@@ -1,83 +1,84 @@
-"""`onedr reprotect`: make a site that came back the standby again; show what is kept and what moves, ask,
-go.
-"""
+"""`onedr reprotect`: make a site that returned the standby again."""
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
 from onedr.cli import output, run_action
+from onedr.runs.events import ProgressEvent, StepEvent, VerdictEvent
+from onedr.runs.plan_events import ReprotectImage, ReprotectPlanEvent
 from onedr.runs.request import Request
 
 
-@click.command()
+@click.command(short_help="Make a returned site the standby again.")
 @click.argument("datastore")
 @click.option(
     "--confirm",
     default="",
     metavar="NAME",
-    help="The datastore's name, typed: gives up what this site holds where "
-    "both are primary and nothing says who is right.",
+    help="The datastore's name, typed. Gives up this site's data where both sites are primary and neither "
+    "is known to be newer.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Show what is kept, what it holds and what moves; change nothing."
+    "--dry-run", is_flag=True, help="Show what is preserved and what is transferred. Change nothing."
 )
-@click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
-@click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
+@click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def reprotect(datastore: str, confirm: str, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Make this site the standby of DATASTORE after the peer took over: keep what only it holds, copy the
-    rest anew.
+    """Make this site the standby of DATASTORE after the peer took over.
 
-    Run it at the site that came back. Its copy of an image is deleted and comes back over the line, whole.
+    Run it at the site that returned. Writes that only this site has are preserved (onedr kept). Each stale
+    image is deleted here and fully resynchronised from the peer.
     """
     if not dry_run and not yes and not confirm and sys.stdin.isatty():
-        run_action.present(datastore, Request("reprotect", dry_run=True), _VIEWS)
-        click.confirm("The images named above are replaced by the peer's. Go on?", abort=True)
-    run_action.present(datastore, Request("reprotect", confirm=confirm, dry_run=dry_run), _VIEWS, as_json)
+        run_action.present(datastore, Request("reprotect", dry_run=True), VIEWS)
+        click.confirm("Replace the images named above by the peer's?", abort=True)
+    run_action.present(datastore, Request("reprotect", confirm=confirm, dry_run=dry_run), VIEWS, as_json)
 
 
-def _progress(event: dict[str, Any]) -> None:
-    left = f", {output.seconds(event['left_s'])} left" if event["left_s"] is not None else ""
-    output.console().print(
-        f"  {event['percent']:3} %  {_mib(event['bytes'])} of {_mib(event['total'])} MiB{left}"
-    )
+def _progress(event: ProgressEvent) -> None:
+    left = f", {output.seconds(event.left_s)} left" if event.left_s is not None else ""
+    output.console().print(f"  {event.percent:3} %  {_mib(event.bytes)} of {_mib(event.total)} MiB{left}")
 
 
-def _plan(event: dict[str, Any]) -> None:
+def _plan(event: ReprotectPlanEvent) -> None:
     out = output.console()
-    out.print(f"Peer: {event['peer']['detail']}")
-    if output.refused(event):
+    out.print(f"Peer: {event.peer.detail}")
+    if output.refused(event.refusal):
         return
     out.print(
         output.table(
             "Images",
-            ("image", "VM", "kept here", "holds at most", "MiB to move"),
+            ("image", "VM", "preserved", "only here at most", "MiB to transfer"),
             [
                 (
-                    image["image"],
-                    image["vm"],
-                    "yes"
-                    if image["kept"]
-                    else "no, a copy"
-                    if image["again"]
-                    else "no, it follows by itself",
-                    (output.seconds(image["loss_s"]) or "unknown") if image["kept"] else "",
-                    _mib(image["bytes"]),
+                    image.image,
+                    image.vm,
+                    _preserved(image),
+                    (output.seconds(image.loss_s) or "unknown") if image.kept else "",
+                    _mib(image.bytes),
                 )
-                for image in event["images"]
+                for image in event.images
             ],
         )
     )
-    output.steps(event)
-    for name in event["only_here"]:
-        out.print(f"Only here, stays as it is: {name}", markup=False)
-    output.left_out(event["left_out"])
+    output.steps(event.steps)
+    for name in event.only_here:
+        out.print(f"Only here, left as it is: {name}", markup=False)
+    output.left_out(event.left_out)
+
+
+def _preserved(image: ReprotectImage) -> str:
+    if image.kept:
+        return "yes"
+    return "no, a replica" if image.again else "no, replication continues"
 
 
 def _mib(count: int | None) -> str:
     return "unknown" if count is None else str(count >> 20)
 
 
-_VIEWS = {"plan": _plan, "step": output.step, "progress": _progress, "verdict": output.verdict}
+VIEWS: output.Views = {
+    ReprotectPlanEvent: _plan, StepEvent: output.step, ProgressEvent: _progress, VerdictEvent: output.verdict,
+}

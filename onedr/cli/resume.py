@@ -5,34 +5,39 @@ import sys
 
 import click
 
-from onedr.cli import run_action
-from onedr.cli.failover import VIEWS
+from onedr.cli import output, run_action
+from onedr.cli.failover import VIEWS as FAILOVER_VIEWS
+from onedr.cli.reprotect import VIEWS as REPROTECT_VIEWS
 from onedr.runs.request import Request
 
+_VIEWS: output.Views = {**REPROTECT_VIEWS, **FAILOVER_VIEWS}  # of any run that can be resumed
 
-@click.command()
+
+@click.command(short_help="Continue an interrupted run.")
 @click.argument("datastore")
-@click.option("--dry-run", is_flag=True, help="Show what is left to do; change nothing.")
-@click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
-@click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
+@click.option("--dry-run", is_flag=True, help="Show the remaining steps. Change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def resume(datastore: str, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Go on with the interrupted run of DATASTORE, as it was asked for: facts are gathered anew, nothing is
-    done twice.
+    """Continue the interrupted run of DATASTORE with its original request.
+
+    The state of both sites is read again; completed steps are not repeated.
     """
     if not dry_run and not yes and sys.stdin.isatty():
-        run_action.present(datastore, Request("resume", dry_run=True), VIEWS)
-        click.confirm("The run goes on with these steps. Go on?", abort=True)
-    run_action.present(datastore, Request("resume", dry_run=dry_run), VIEWS, as_json)
+        run_action.present(datastore, Request("resume", dry_run=True), _VIEWS)
+        click.confirm("Continue the run with these steps?", abort=True)
+    run_action.present(datastore, Request("resume", dry_run=dry_run), _VIEWS, as_json)
 
 
-@click.command()
+@click.command(short_help="Roll back an interrupted run.")
 @click.argument("datastore")
-@click.option("--yes", is_flag=True, help="Skip the question (never the checks).")
-@click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON.")
+@click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def abort(datastore: str, yes: bool, as_json: bool) -> None:
-    """Take back the interrupted run of DATASTORE, if it has promoted nothing yet: the peer gets its images
-    and VMs back.
+    """Roll back the interrupted run of DATASTORE. Only possible before its first promotion.
+
+    The peer gets its images and VMs back.
     """
     if not yes and sys.stdin.isatty():
-        click.confirm("The peer gets back what the interrupted run took from it. Go on?", abort=True)
-    run_action.present(datastore, Request("abort"), VIEWS, as_json)
+        click.confirm("Give the peer back its images and VMs?", abort=True)
+    run_action.present(datastore, Request("abort"), _VIEWS, as_json)

@@ -5,30 +5,67 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO
+
+import click
 
 from onedr.cli import output
-from onedr.model.errors import FrontEndError, OneDRError, PartialError, RefusedError
+from onedr.driver import start_action
+from onedr.model import errors
+from onedr.model.errors import FrontEndError, OneDRError, UnexpectedError
+from onedr.model.json_form import Json, from_json
 from onedr.opennebula.api import FrontEnd
-from onedr.runs import request as runs_request
+from onedr.runs.answer_events import (
+    CheckEvent,
+    DrillReportEvent,
+    HistoryEvent,
+    KeptEvent,
+    ProbeEvent,
+    ReconcileEvent,
+    StatusEvent,
+)
+from onedr.runs.events import ErrorEvent, Event, ItemEvent, ProgressEvent, StepEvent, VerdictEvent
+from onedr.runs.plan_events import (
+    ConversionPlanEvent,
+    DrillPlanEvent,
+    FailoverPlanEvent,
+    ReprotectPlanEvent,
+)
 from onedr.runs.request import Request
 
 _TAIL = 400
-_KINDS = {"RefusedError": RefusedError, "PartialError": PartialError}
+_PLANS: Mapping[str, type[Event]] = {
+    "failover": FailoverPlanEvent, "failback": FailoverPlanEvent, "drill": DrillPlanEvent,
+    "drill_cleanup": DrillPlanEvent, "reprotect": ReprotectPlanEvent, "enable": ConversionPlanEvent,
+    "disable": ConversionPlanEvent,
+}
+_KINDS: Mapping[str, type[Event]] = {
+    kind.event: kind
+    for kind in (
+        ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
+        CheckEvent, ProbeEvent, HistoryEvent, KeptEvent, DrillReportEvent,
+    )
+}
 
 
-def events(datastore: str, request: Request) -> Iterator[dict[str, Any]]:
+def read_event(data: Json) -> Event:
+    """An event from its line of JSON. Raises KeyError for an unknown kind."""
+    kind = _PLANS[data["verb"]] if data["event"] == "plan" else _KINDS[data["event"]]
+    return from_json(kind, data)
+
+
+def events(datastore: str, request: Request) -> Iterator[Event]:
     """Events of the action, as they come. Raises the error that ended it."""
     element = FrontEnd().find_datastore(datastore)
-    request = replace(request, by=runs_request.caller(), trigger="onedr", at=time.time())
-    argv = [runs_request.command(request.verb), str(element.findtext("ID"))]
-    with tempfile.TemporaryFile() as complaints:  # not a pipe: nobody reads it when this client is gone
+    request = replace(request, by=start_action.caller(), trigger="onedr", at=time.time())
+    argv = [start_action.command(request.verb), str(element.findtext("ID"))]
+    with tempfile.TemporaryFile() as complaints:  # not a pipe: nothing reads it when this client is gone
         child = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
         )
-        yield from _read(child, runs_request.driver_data(element, request), complaints)
+        yield from _read(child, start_action.driver_data(element, request), complaints)
 
 
 def present(datastore: str, request: Request, views: output.Views, as_json: bool = False) -> None:
@@ -36,26 +73,30 @@ def present(datastore: str, request: Request, views: output.Views, as_json: bool
     output.present(events(datastore, request), views, as_json)
 
 
-def _read(child: subprocess.Popen[bytes], data: bytes, complaints: IO[bytes]) -> Iterator[dict[str, Any]]:
+def _read(child: subprocess.Popen[bytes], data: bytes, complaints: IO[bytes]) -> Iterator[Event]:
     assert child.stdin is not None and child.stdout is not None
     with child.stdin as stdin:
         stdin.write(data)
     failure: OneDRError | None = None
     for line in child.stdout:
-        event = json.loads(line)
-        if event["event"] == "error":
-            failure = _KINDS.get(event["kind"], OneDRError)(event["message"])
-            failure.exit_code = getattr(failure, "exit_code", 1)
+        event = read_event(json.loads(line))
+        if isinstance(event, ErrorEvent):
+            failure = errors.from_wire(
+                {"kind": event.kind, "message": event.message, "code": None, "word": event.code}
+            )
         else:
             yield event
     code = child.wait()
+    complaints.seek(0)
+    said = complaints.read().decode(errors="replace").strip()
+    for text in said.splitlines():
+        if text.startswith("WARN:") or isinstance(failure, UnexpectedError):
+            click.echo(text, err=True)
     if failure is not None:
         failure.exit_code = code
         raise failure
     if code:
-        complaints.seek(0)
-        said = complaints.read().decode(errors="replace").strip()[-_TAIL:]
-        raise OneDRError(f"the action ended with code {code}: {said or 'it said nothing'}")
+        raise OneDRError(f"the action ended with code {code}: {said[-_TAIL:] or 'it printed nothing'}")
 
 
 def datastore_name(datastore: str) -> str:

@@ -1,6 +1,4 @@
-"""`onedr setup` and `onedr teardown`: mirroring between two sites, made ready at each in turn, and taken
-back.
-"""
+"""`onedr setup` and `onedr teardown`: pair two pools for mirroring, one site after the other, and undo it."""
 from __future__ import annotations
 
 import sys
@@ -19,6 +17,8 @@ from onedr.pairing import teardown as pairing_teardown
 from onedr.pairing.collect import PairingTarget
 from onedr.pairing.plan import DesiredState
 from onedr.pairing.run import SetupRequest
+from onedr.runs.events import ChangeEvent, NoteEvent, VerdictEvent
+from onedr.runs.plan_events import PairingPlanEvent
 
 
 def _span(ctx: click.Context, param: click.Parameter, value: str) -> int:
@@ -30,24 +30,24 @@ def _span(ctx: click.Context, param: click.Parameter, value: str) -> int:
 
 
 _ADMIN = (
-    click.option("--pool", metavar="NAME", help="The pool, where no datastore is there to name it."),
+    click.option("--pool", metavar="NAME", help="The pool, if no datastore uses it yet."),
     click.option(
         "--ceph-conf",
         metavar="FILE",
         default="",
-        help="Ceph's configuration; else the datastore's, or Ceph's own.",
+        help="Ceph's configuration file. Default: the datastore's, or Ceph's own.",
     ),
     click.option(
-        "--admin-user", metavar="NAME", default="admin", show_default=True, help="An administrator of Ceph."
+        "--admin-user", metavar="NAME", default="admin", show_default=True, help="A Ceph administrator."
     ),
     click.option(
-        "--admin-keyring", metavar="FILE", default="", help="That user's key; else where Ceph looks for it."
+        "--admin-keyring", metavar="FILE", default="", help="That user's keyring. Default: Ceph's own place."
     ),
     click.option(
-        "--dry-run", is_flag=True, help="Show every change, now and then, and what it costs; change nothing."
+        "--dry-run", is_flag=True, help="Show each change (current value, new value, cost) without making it."
     ),
-    click.option("--yes", is_flag=True, help="Skip the question."),
-    click.option("--json", "as_json", is_flag=True, help="Events as lines of JSON."),
+    click.option("--yes", is_flag=True, help="Do not ask."),
+    click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON."),
 )
 
 
@@ -57,56 +57,57 @@ def _administered(command: Any) -> Any:
     return command
 
 
-@click.command()
+@click.command(short_help="Pair this site's pool with the other site.")
 @click.argument("datastore", required=False)
 @click.option(
-    "--site", metavar="NAME", default="", help="What this site is called; else DR_SITE, or what Ceph has."
+    "--site", metavar="NAME", default="", help="Name of this site. Default: DR_SITE, or the name in Ceph."
 )
 @click.option(
-    "--offer", metavar="FILE", default="", help="First site: write the file to take to the other one."
+    "--offer", metavar="FILE", default="", help="First site: write the join file for the other site."
 )
 @click.option(
-    "--join", metavar="FILE", default="", help="Second site: use the file that the first one wrote."
-)
-@click.option("--lasts", callback=_span, default="1d", show_default=True, help="How long the file is good.")
-@click.option(
-    "--ceph-user", metavar="NAME", default="", help="CEPH_USER of the datastore to be, with --pool."
+    "--join", metavar="FILE", default="", help="Second site: use the join file that the first site wrote."
 )
 @click.option(
-    "--schedule", metavar="5m", default="", help="Mirror snapshots of the pool; else as the datastore says."
+    "--valid-for", "--lasts", "lasts", callback=_span, default="1d", show_default=True,
+    help="How long the join file is valid.",
+)
+@click.option(
+    "--ceph-user", metavar="NAME", default="", help="CEPH_USER of the future datastore, with --pool."
+)
+@click.option(
+    "--schedule", metavar="5m", default="", help="Interval of mirror snapshots. Default: the datastore's."
 )
 @click.option(
     "--poll-age",
     type=click.FloatRange(0.1, 60),
     default=0.5,
     show_default=True,
-    help="Seconds; lag in JOURNAL mode.",
+    help="Seconds between polls of rbd-mirror, which bound the lag in JOURNAL mode.",
 )
 @click.option(
     "--retry",
     callback=_span,
     default="5s",
     show_default=True,
-    help="After which rbd-mirror tries again what failed.",
+    help="How long rbd-mirror waits before retrying a failed image.",
 )
 @click.option(
     "--delete-delay",
     callback=_span,
     default="1d",
     show_default=True,
-    help="How long deleted copies stay in trash.",
+    help="How long deleted copies stay in the trash.",
 )
-@click.option("--no-probe", is_flag=True, help="Do not send small images there and back in the end.")
+@click.option("--no-probe", is_flag=True, help="Do not replicate small test images afterwards.")
 @_administered
 def setup(datastore: str | None, pool: str | None, as_json: bool, yes: bool, **given: Any) -> None:
-    """Make Ceph ready to mirror the pool of DATASTORE with the other site. Run it at one site, then at the
-    other.
+    """Prepare Ceph to mirror the pool of DATASTORE with the other site. Run it at one site, then the other.
 
-    Safe to run again: what is there stays, what is missing or half made is made. Needs an administrator of
-    the Ceph cluster.
+    Safe to run again: it creates only what is missing or incomplete. Needs a Ceph administrator.
     """
     if given["offer"] and given["join"]:
-        raise InputError("--offer is for the first site, --join for the second; give one.")
+        raise InputError("Give --offer (first site) or --join (second site), not both.")
     target = _target(datastore, pool)
     desired = DesiredState(
         target.pool,
@@ -144,10 +145,10 @@ def _admin(target: PairingTarget, given: dict[str, Any]) -> Admin:
 
 def _target(datastore: str | None, pool: str | None) -> PairingTarget:
     if datastore and pool:
-        raise InputError("Name a datastore or --pool, not both: the datastore says which pool is meant.")
+        raise InputError("Give DATASTORE or --pool, not both.")
     if not datastore and not pool:
         if not sys.stdin.isatty():
-            raise InputError("Name the datastore, or the pool with --pool.")
+            raise InputError("Give DATASTORE, or the pool with --pool.")
         datastore = click.prompt("Datastore (name or id)")
     return pairing_collect.of_datastore(datastore) if datastore else PairingTarget(str(pool))
 
@@ -157,26 +158,26 @@ def _guided(asked: SetupRequest) -> SetupRequest:
     missing = pairing_run.missing_answers(asked)
     desired, join = asked.desired, asked.join
     if "site" in missing:
-        desired = replace(desired, site=click.prompt("What is this site called"))
+        desired = replace(desired, site=click.prompt("Name of this site"))
     if "file" in missing:
-        click.echo("Two sites are joined by one file: the first writes it, the second uses it.")
+        click.echo("The first site writes a join file; the second site uses it.")
         join = click.prompt(
-            "The file of the other site (empty when this is the first one)", default="", show_default=False
+            "Join file of the other site (empty if this is the first site)", default="", show_default=False
         )
         if not join:
             default = f"onedr-join-{desired.pool}"
             desired = replace(
-                desired, offer=click.prompt("Where to write the file for the other site", default=default)
+                desired,
+                offer=click.prompt("Where to write the join file for the other site", default=default),
             )
     return replace(asked, desired=desired, join=join)
 
 
-@click.command()
+@click.command(short_help="Undo setup at this site.")
 @click.argument("datastore", required=False)
 @_administered
 def teardown(datastore: str | None, pool: str | None, yes: bool, as_json: bool, **given: Any) -> None:
-    """Take back what `onedr setup` changed at this site for the pool of DATASTORE; what somebody else changed
-    stays.
+    """Undo what `onedr setup` changed at this site for the pool of DATASTORE. Other changes are kept.
 
     Refused while a datastore in that pool is protected.
     """
@@ -184,41 +185,37 @@ def teardown(datastore: str | None, pool: str | None, yes: bool, as_json: bool, 
     admin, dry_run = _admin(target, given), given["dry_run"]
     if sys.stdin.isatty() and not (yes or dry_run or as_json):
         output.present(pairing_teardown.run_teardown(admin, target.pool, True), _VIEWS)
-        click.confirm("Take these back?", abort=True)
+        click.confirm("Undo these changes?", abort=True)
     output.present(pairing_teardown.run_teardown(admin, target.pool, dry_run), _VIEWS, as_json)
 
 
-def _plan(event: dict[str, Any]) -> None:
+def _plan(event: PairingPlanEvent) -> None:
     out = output.console()
-    if event["refusals"]:
+    if event.refusals:
         return  # the error says them
-    if event["steps"]:
-        out.print(
-            output.table(
-                f"Pool {event['pool']}",
-                ("#", "what", "now", "then", "cost"),
-                [
-                    (place, step["text"], step["now"], step["then"], step["cost"])
-                    for place, step in enumerate(event["steps"], 1)
-                ],
-            )
-        )
+    if event.steps:
+        columns = ("#", "what", "now", "then", "cost")
+        out.print(output.table(f"Pool {event.pool}", columns, [
+            (place, step.text, step.now, step.then, step.cost) for place, step in enumerate(event.steps, 1)
+        ]))
     else:
-        out.print(f"Pool {event['pool']}: nothing to change.", markup=False)
-    for note in event["notes"]:
+        out.print(f"Pool {event.pool}: nothing to change.", markup=False)
+    for note in event.notes:
         out.print(f"Note: {note}", markup=False, soft_wrap=True)
 
 
-def _step(event: dict[str, Any]) -> None:
-    output.console().print(f"  ok     {event['text']}: {event['then']}", markup=False, soft_wrap=True)
+def _step(event: ChangeEvent) -> None:
+    output.console().print(f"  ok     {event.text}: {event.then}", markup=False, soft_wrap=True)
 
 
-def _note(event: dict[str, Any]) -> None:
-    output.console().print(f"  {event['level']:8} {event['text']}", markup=False, soft_wrap=True)
+def _note(event: NoteEvent) -> None:
+    output.console().print(f"  {event.level:8} {event.text}", markup=False, soft_wrap=True)
 
 
-def _verdict(event: dict[str, Any]) -> None:
-    output.console().print(event["message"], markup=False, soft_wrap=True)
+def _verdict(event: VerdictEvent) -> None:
+    output.console().print(event.message, markup=False, soft_wrap=True)
 
 
-_VIEWS = {"plan": _plan, "step": _step, "note": _note, "verdict": _verdict}
+_VIEWS: output.Views = {
+    PairingPlanEvent: _plan, ChangeEvent: _step, NoteEvent: _note, VerdictEvent: _verdict,
+}

@@ -2,75 +2,51 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import cast
 
 import click
+from rich.markup import escape
 
 from onedr.cli import output, run_action
+from onedr.runs.answer_events import StatusEvent
 from onedr.runs.request import Request
 
 
-@click.command()
+@click.command(short_help="Show how a datastore is protected.")
 @click.argument("datastore")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 def status(datastore: str, as_json: bool) -> None:
-    """Show how DATASTORE (name or id) is protected. Reads only; works while the peer is dark."""
+    """Show how DATASTORE (name or id) is protected. Read-only; works while the peer is unreachable."""
     for event in run_action.events(datastore, Request("status")):
         if as_json:
-            click.echo(json.dumps(event, indent=2))
+            click.echo(json.dumps(event.to_json(), indent=2))
         else:
-            _print(event)
+            _print(cast(StatusEvent, event))
 
 
-def _print(event: dict[str, Any]) -> None:
+def _print(event: StatusEvent) -> None:
     out = output.console()
-    out.print(f"[bold]{event['datastore']}[/bold]  {event['state']}  ({event['role']}, mode {event['mode']})")
-    out.print(f"{event['message']}")
-    out.print(
-        f"protected {event['protected']}/{event['total']}; peer {event['peer']['state']}: "
-        f"{event['peer']['detail']}"
-    )
-    out.print(
-        output.table(
-            "VMs",
-            ("VM", "site", "state there", "disks", "recovery point", "age", "in the way"),
-            [
-                (
-                    f"{vm['name']} ({vm['vm']})",
-                    "here" if vm["here"] else vm["site"],
-                    vm["state"],
-                    " ".join(vm["disks"]),
-                    output.moment(vm["recovery_point"]),
-                    output.seconds(vm["age_s"]),
-                    "; ".join(vm["obstacles"]),
-                )
-                for vm in event["vms"]
-            ],
+    out.print(f"[bold]{escape(event.datastore)}[/bold]  {event.state}  ({event.role}, mode {event.mode})")
+    out.print(event.message, markup=False)
+    peer = f"{event.peer.state}: {event.peer.detail}"
+    out.print(f"protected {event.protected}/{event.total}; peer {peer}", markup=False)
+    columns = ("VM", "site", "state there", "disks", "recovery point", "age", "blocked by")
+    out.print(output.table("VMs", columns, [
+        (
+            f"{vm.name} ({vm.vm})", "here" if vm.here else vm.site, vm.state, " ".join(vm.disks),
+            output.moment(vm.recovery_point), output.seconds(vm.age_s), "; ".join(vm.obstacles),
         )
-    )
-    out.print(
-        output.table(
-            "Disks",
-            ("disk", "role", "mirrored", "copy", "recovery point", "age", "problems"),
-            [
-                (
-                    disk["name"],
-                    disk["role"],
-                    disk["mode"],
-                    "complete" if disk["complete"] else "not complete",
-                    output.moment(disk["recovery_point"]),
-                    output.seconds(disk["age_s"]),
-                    "; ".join(disk["problems"]),
-                )
-                for disk in event["disks"]
-            ],
+        for vm in event.vms
+    ]))
+    columns = ("disk", "role", "mirrored", "copy", "recovery point", "age", "problems")
+    out.print(output.table("Disks", columns, [
+        (
+            disk.name, disk.role, disk.mode, "complete" if disk.complete else "not complete",
+            output.moment(disk.recovery_point), output.seconds(disk.age_s), "; ".join(disk.problems),
         )
-    )
-    if event["unprotected"]:
-        out.print(
-            output.table(
-                "Not protected",
-                ("item", "why"),
-                [(item["name"], item["reason"]) for item in event["unprotected"]],
-            )
-        )
+        for disk in event.disks
+    ]))
+    if event.unprotected:
+        out.print(output.table(
+            "Not protected", ("item", "why"), [(item.name, item.reason) for item in event.unprotected]
+        ))

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
+from dataclasses import replace
 
 from lxml import etree
 
@@ -33,8 +33,11 @@ from onedr.replication import image_facts, peer_ceph
 from onedr.replication import sync as replication_sync
 from onedr.replication.peer_ceph import Unreachable
 from onedr.runs import journal
-from onedr.runs.run import Emit, Outcome, Running, utc_text
-from onedr.runs.step_docs import listed
+from onedr.runs.events import Emit, VerdictEvent
+from onedr.runs.plan_events import DrillPlanEvent
+from onedr.runs.request import Request
+from onedr.runs.run import Outcome, Running, utc_text
+from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import LIMITS_S, StepKind
 
 _THREADS = {StepKind.TERMINATE: 16, StepKind.REMOVE: 8, StepKind.DELETE: 8, StepKind.UNSNAP: 16}
@@ -44,22 +47,24 @@ _PAUSE_S = 0.5
 _RECOVER_DELETE = 3
 
 
-def cleanup(target: Datastore, dry_run: bool, emit: Emit, frontend: FrontEnd) -> Outcome | None:
+def cleanup(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd) -> Outcome | None:
     """Remove all drills of this datastore, if any. Events go to `emit`. Returns None after a dry run.
 
     Raises RefusedError when another run, or a drill, is in progress.
     """
     with connection.connect(target.access) as pool, ExitStack() as stack:
-        if dry_run:
-            cleaner = _Cleanup(pool, target, None, frontend, stack)
+        if request.dry_run:
+            cleaner = _Cleanup(pool, target, frontend, stack)
             emit(describe_cleanup(cleaner.plan(), target.name))
             return None
         with journal.Run(pool, "drill_cleanup") as run:
             shown = template.get(attributes(frontend.datastore(target.datastore_id)), "DR_STATE")
-            cleaner = _Cleanup(pool, target, None, frontend, stack)
+            cleaner = _Cleanup(pool, target, frontend, stack)
             plan = cleaner.plan()
             role = "secondary" if cleaner.receives else "primary"
-            cleaner.running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, role)
+            cleaner.running = Running(
+                run, target.datastore_id, request, emit, frontend, State.DRILLING, role
+            )
             outcome = cleaner.execute(plan, _state_after(shown, cleaner.receives))
     keeper_lock.wake_keeper(target.datastore_id)  # to show the current state
     return outcome
@@ -75,12 +80,11 @@ def _state_after(shown: str, receives: bool) -> State:
     return State.STANDBY if receives else State.DEGRADED
 
 
-def describe_cleanup(plan: RunPlan, datastore: str) -> dict[str, Any]:
+def describe_cleanup(plan: RunPlan, datastore: str) -> DrillPlanEvent:
     """The plan as an event."""
-    return {
-        "event": "plan", "datastore": datastore, "refusal": "", "vms": [], "left_out": dict(plan.left_out),
-        "steps": listed(plan.steps),
-    }
+    return DrillPlanEvent(
+        datastore, "drill_cleanup", steps=shown_steps(plan.steps), left_out=dict(plan.left_out)
+    )
 
 
 class _Cleanup:
@@ -88,9 +92,7 @@ class _Cleanup:
 
     running: Running
 
-    def __init__(
-        self, pool: Pool, target: Datastore, running: Running | None, frontend: FrontEnd, stack: ExitStack
-    ):
+    def __init__(self, pool: Pool, target: Datastore, frontend: FrontEnd, stack: ExitStack):
         self.pool, self.target, self.frontend, self.stack = pool, target, frontend, stack
         self.there: Pool | None = None
         self.receives = False
@@ -129,7 +131,7 @@ class _Cleanup:
 
     def execute(self, plan: RunPlan, after: State) -> Outcome:
         running = self.running
-        running.begin(describe_cleanup(plan, self.target.name), "")
+        running.begin(describe_cleanup(plan, self.target.name))
         running.outcome.failed.update(plan.left_out)
         actions: dict[StepKind, Callable[[str], str]] = {
             StepKind.TERMINATE: self._terminate,
@@ -149,10 +151,10 @@ class _Cleanup:
         )
         reasons = [f"{item}: {why}" for item, why in left.items()]
         text += f", remaining: {first_few(reasons, separator='; ')}" if left else ", nothing remains"
-        more: dict[str, Any] = (
-            {"report": str(saved.json), "page": str(saved.html), "sha256": saved.digest} if saved else {}
-        )
-        return running.end(after, "PARTIAL" if left else "DONE", f"{text}.", **more)
+        verdict = VerdictEvent(f"{text}.")
+        if saved:
+            verdict = replace(verdict, report=str(saved.json), page=str(saved.html), sha256=saved.digest)
+        return running.end(after, "PARTIAL" if left else "DONE", verdict)
 
     @staticmethod
     def _targets(plan: RunPlan) -> set[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from onedr.failover import placement, start_order
-from onedr.failover.facts import FailoverRequest, RunPlan
+from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts, VmRecord
@@ -21,6 +21,7 @@ from onedr.model.types import PeerState
 from onedr.opennebula.vm_template import DRILL
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 DRILL_OF = "DR_DRILL_OF"  # on a drill's VM: origin of the VM that it is a copy of
@@ -49,7 +50,7 @@ class DrillFacts:
     remaining: tuple[str, ...] = ()
 
 
-def plan_drill(facts: DrillFacts, request: FailoverRequest) -> RunPlan:
+def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
     """The plan, or the reason why the drill is refused."""
     every = inventory.vms(facts.images, facts.here)
     vms = [item for item in every if start_order.chosen(item, request.vms)]
@@ -95,7 +96,7 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
             "A drill's VMs need a separate network: set DR_DRILL_NETWORK of the datastore to a virtual "
             "network here."
         )
-    if facts.network not in facts.placement.networks:
+    if facts.network not in facts.placement.counterparts.networks:
         return (
             f"DR_DRILL_NETWORK={facts.network}: there is no virtual network of this name here. Create it, or "
             "choose another one."
@@ -124,9 +125,9 @@ def _meets_production(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
 
     Returns how.
     """
-    network = facts.placement.networks[facts.network]
+    network = facts.placement.counterparts.networks[facts.network]
     for item in vms:
-        if facts.network in placement.networks_wanted([item], facts.placement.network_map):
+        if facts.network in placement.networks_wanted([item], facts.placement.counterparts.network_map):
             return f"after a failover VM {item.record.name} would use it"
         for nic in nics(item.record):
             address, mac = template.get(nic, "IP"), template.get(nic, "MAC")

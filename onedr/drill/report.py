@@ -18,13 +18,14 @@ from onedr.ceph.connection import Pool
 from onedr.drill import plan as drill_plan
 from onedr.drill.checks import Checks
 from onedr.drill.evidence import Evidence
-from onedr.failover.facts import FailoverRequest, RunPlan
+from onedr.failover.facts import RunPlan
 from onedr.host import bridge, paths
 from onedr.host.atomic_file import write_atomically
 from onedr.model.errors import InputError, OneDRError
 from onedr.opennebula.datastores import Datastore
 from onedr.replication.inventory import VmItem
 from onedr.runs import journal
+from onedr.runs.request import Request
 from onedr.runs.run import Running
 
 SCHEMA = 1
@@ -47,7 +48,7 @@ class DrillRun:
 
     running: Running
     target: Datastore
-    request: FailoverRequest
+    request: Request
     checks: Checks
     facts: drill_plan.DrillFacts
     plan: RunPlan
@@ -87,12 +88,12 @@ def build_report(drill: DrillRun, result: str, reasons: Sequence[str], rto_s: fl
         "warnings": {origin: list(texts) for origin, texts in drill.warnings.items()},
         "steps": [
             {
-                "kind": step["kind"],
-                "at": step["at"],
-                "seconds": max(step["seconds"].values(), default=0.0),
-                "items": len(step["results"]),
+                "kind": step.kind,
+                "at": step.at,
+                "seconds": max(step.seconds.values(), default=0.0),
+                "items": len(step.results),
             }
-            for step in running.log["steps"]
+            for step in running.log.steps
         ],
         "versions": _versions(drill.pool, drill),
         "cleanup": None,

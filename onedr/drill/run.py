@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import rbd
 
@@ -21,7 +20,7 @@ from onedr.drill import vms as drill_vms
 from onedr.drill.checks import Checks, DrillGuest, run_checks
 from onedr.drill.evidence import Evidence
 from onedr.failover import recreate_vms, start_order, target_site
-from onedr.failover.facts import FailoverRequest, RunPlan
+from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names
 from onedr.model.text import first_few
@@ -31,9 +30,13 @@ from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import image_facts, inventory, peer_ceph, recovery_point
 from onedr.replication import sync as replication_sync
+from onedr.replication.inventory import VmItem
 from onedr.runs import journal
-from onedr.runs.run import Emit, Outcome, Running, utc_text
-from onedr.runs.step_docs import listed
+from onedr.runs.events import Emit, PeerShown, VerdictEvent
+from onedr.runs.plan_events import DrillPlanEvent, DrillVm
+from onedr.runs.request import Request
+from onedr.runs.run import Outcome, Running, utc_text
+from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import LIMITS_S, Step, StepKind
 
 _THREADS = {
@@ -50,19 +53,19 @@ _MARGIN_S = 10
 
 
 def drill(
-    target: Datastore, request: FailoverRequest, checks: Checks, dry_run: bool, emit: Emit, frontend: FrontEnd
+    target: Datastore, request: Request, checks: Checks, emit: Emit, frontend: FrontEnd
 ) -> Outcome | None:
     """Run a drill. Its VMs run until `cleanup`. Events go to `emit`. Returns None after a dry run.
 
     Raises RefusedError before anything is changed, when the plan is a refusal or another run is in progress.
     """
     with connection.connect(target.access) as pool:
-        if dry_run:
+        if request.dry_run:
             seen = _look(pool, target, frontend)
             emit(describe_drill(drill_plan.plan_drill(seen.facts, request), seen.facts, request, time.time()))
             return None
         with journal.Run(pool, "drill") as run, ExitStack() as stack:
-            running = Running(run, target.datastore_id, emit, frontend, State.DRILLING, "secondary")
+            running = Running(run, target.datastore_id, request, emit, frontend, State.DRILLING, "secondary")
             return Drill(pool, target, request, checks, running, stack).execute()
 
 
@@ -88,49 +91,41 @@ def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
         peer_detail=peer_status.detail,
         can_connect=peer_status.can_connect,
         network=target.settings.drill_network,
-        placement=Placement(site.networks, dict(target.settings.network_map), {}, hosts),
+        placement=Placement(site.counterparts, {}, hosts),
         remaining=drill_plan.remaining(found),
     )
     return _Seen(facts, peer_status, site)
 
 
 def describe_drill(
-    plan: RunPlan, facts: drill_plan.DrillFacts, request: FailoverRequest, now: float
-) -> dict[str, Any]:
+    plan: RunPlan, facts: drill_plan.DrillFacts, request: Request, now: float
+) -> DrillPlanEvent:
     """The plan as an event."""
-    return {
-        "event": "plan",
-        "datastore": facts.datastore,
-        "network": facts.network,
-        "refusal": plan.refusal,
-        "peer": {"state": facts.peer.value, "detail": facts.peer_detail},
-        "vms": [
-            {
-                "origin": item.origin,
-                "name": item.record.name,
-                "site": item.envelope.site,
-                "vm": item.record.vm_id,
-                "recovery_point": item.recovery_point,
-                "age_s": recovery_point.age_s(item.recovery_point, now),
-                "starts": start_order.wants_start(item, request) and item.origin not in plan.left_out,
-                "disks": [image.name for image in item.images],
-                "left_out": plan.left_out.get(item.origin, ""),
-                "warnings": [
-                    *item.warnings,
-                    *filter(
-                        None,
-                        [
-                            plan.warnings.get(item.origin),
-                            recovery_point.clock_warning(item.recovery_point, now),
-                        ],
-                    ),
-                ],
-            }
-            for item in plan.vms
-        ],
-        "steps": listed(plan.steps),
-        "left_out": dict(plan.left_out),
-    }
+    return DrillPlanEvent(
+        datastore=facts.datastore,
+        network=facts.network,
+        refusal=plan.refusal,
+        peer=PeerShown(facts.peer_detail, facts.peer.value),
+        vms=tuple(_describe_vm(item, plan, request, now) for item in plan.vms),
+        steps=shown_steps(plan.steps),
+        left_out=dict(plan.left_out),
+    )
+
+
+def _describe_vm(item: VmItem, plan: RunPlan, request: Request, now: float) -> DrillVm:
+    more = [plan.warnings.get(item.origin), recovery_point.clock_warning(item.recovery_point, now)]
+    return DrillVm(
+        origin=item.origin,
+        name=item.record.name,
+        site=item.envelope.site,
+        vm=item.record.vm_id,
+        recovery_point=item.recovery_point,
+        age_s=recovery_point.age_s(item.recovery_point, now),
+        starts=start_order.wants_start(item, request) and item.origin not in plan.left_out,
+        disks=tuple(image.name for image in item.images),
+        left_out=plan.left_out.get(item.origin, ""),
+        warnings=(*item.warnings, *(text for text in more if text)),
+    )
 
 
 class Drill:
@@ -143,7 +138,7 @@ class Drill:
         self,
         pool: Pool,
         target: Datastore,
-        request: FailoverRequest,
+        request: Request,
         checks: Checks,
         running: Running,
         stack: ExitStack,
@@ -164,9 +159,7 @@ class Drill:
         self.seen = _look(self.pool, self.target, self.frontend)
         facts = self.seen.facts
         self.plan = drill_plan.plan_drill(facts, self.request)
-        self.running.begin(
-            describe_drill(self.plan, facts, self.request, self.running.began), self.plan.refusal
-        )
+        self.running.begin(describe_drill(self.plan, facts, self.request, self.running.began))
         self.items = {item.origin: item for item in self.plan.vms}
         self.images = {image.name: image for image in facts.images}
         self.outcome.failed.update(self.plan.left_out)
@@ -239,7 +232,7 @@ class Drill:
         return f"image {self.registered[name]}"
 
     def _create(self, origin: str) -> str:
-        network = self.seen.site.networks[self.target.settings.drill_network]
+        network = self.seen.site.counterparts.networks[self.target.settings.drill_network]
         vm_id = drill_vms.create_drill_vm(
             self.seen.site, self.evidence.tag, self.items[origin], self.registered, network
         )
@@ -302,12 +295,9 @@ class Drill:
         text += f". Its VMs run until onedr drill cleanup {self.target.name}; report: {saved.html}."
         if reasons:
             self.outcome.failed.setdefault("the drill", "; ".join(reasons))
-        return self.running.end(
-            State.STANDBY,
-            "PARTIAL" if reasons else "DONE",
+        verdict = VerdictEvent(
             text,
-            self._label,
-            warnings={self._label(item): texts for item, texts in self.seen.site.warnings.items()},
+            warnings={self._label(item): tuple(texts) for item, texts in self.seen.site.warnings.items()},
             vms=dict(evidence.vm_ids),
             drill=result,
             rto_s=rto_s,
@@ -315,6 +305,7 @@ class Drill:
             page=str(saved.html),
             sha256=saved.digest,
         )
+        return self.running.end(State.STANDBY, "PARTIAL" if reasons else "DONE", verdict, self._label)
 
     def _described(self) -> drill_report.DrillRun:
         return drill_report.DrillRun(

@@ -3,6 +3,8 @@ started.
 """
 from __future__ import annotations
 
+from dataclasses import replace
+
 from onedr.drill import plan as drill_plan
 from onedr.failover import recreate_vms
 from onedr.failover.register_images import MAX_NAME
@@ -11,10 +13,10 @@ from onedr.model import names, template
 from onedr.model.errors import OneDRError
 from onedr.model.records import ImageFacts, ImageRecord
 from onedr.model.types import MIB
-from onedr.opennebula import vm_template
+from onedr.opennebula import image_template, vm_template
 from onedr.opennebula.api import attributes
+from onedr.opennebula.nics import Network
 from onedr.opennebula.objects import CDROM
-from onedr.opennebula.vm_template import Network
 from onedr.replication.inventory import VmItem
 
 # of a VM that was recovered
@@ -32,15 +34,17 @@ def register_clone(site: Site, tag: str, image: ImageFacts, owner: VmItem) -> in
     own: template.Pairs = ()
     if isinstance(body, ImageRecord):
         kind, own = (
-            vm_template.image_type(body.type),
+            image_template.image_type(body.type),
             template.without(body.template, "DR_PROTECT", vm_template.DRILL),
         )
-    shared = kind == vm_template.image_type(CDROM)  # several VMs may use one
+    shared = kind == image_template.image_type(CDROM)  # several VMs may use one
     name = f"drill-{owner.record.name}-{owner.record.vm_id}-disk-{disk.disk_id}"[:MAX_NAME]
     source = f"{site.pool.access.pool}/{names.drill_clone(tag, image.name)}"
-    described = vm_template.image_description(name, kind, not shared, source, -(-image.size // MIB), own, "")
+    described = image_template.image_description(name, kind, not shared, source, -(-image.size // MIB), "")
     mark = (("DR_PROTECT", "NO"), (vm_template.DRILL, tag))
-    return site.frontend.allocate_image((*template.without(described, *_ORIGIN), *mark), site.datastore_id)
+    image_id = site.frontend.allocate_image((*described, *mark), site.datastore_id)
+    site.frontend.update_image(image_id, (*image_template.portable_image(own), *mark))
+    return image_id
 
 
 def create_drill_vm(site: Site, tag: str, item: VmItem, images: dict[str, int], network: Network) -> int:
@@ -55,12 +59,16 @@ def create_drill_vm(site: Site, tag: str, item: VmItem, images: dict[str, int], 
         disk.disk_id: images[name] for disk in record.disks
         if disk.protected and (name := str(disk.rbd).rpartition("/")[2]) in images
     }
-    apart = {network.name: Network(network.network_id, network.name, ())}  # no range: no address is requested
-    built = vm_template.recreate(record, item.origin, item.envelope.site, image_ids, apart, {}, False)
+    # no range: no address is requested
+    apart = replace(
+        site.counterparts, networks={network.name: Network(network.network_id, network.name)}, network_map={}
+    )
+    built = vm_template.recreate(record, item.origin, item.envelope.site, image_ids, apart, False)
     for warning in (*built.warnings, *item.warnings):
         site.warn(item.origin, warning)
     mark = (("DR_PROTECT", "NO"), (vm_template.DRILL, tag), (drill_plan.DRILL_OF, item.origin))
     vm_id = site.frontend.allocate_vm((*template.without(built.template, *_ORIGIN), *mark))
+    site.frontend.replace_vm(vm_id, (*template.without(built.user_template, *_ORIGIN), *mark))
     _read_back(site, tag, item, vm_id, network)
     return vm_id
 

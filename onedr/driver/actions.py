@@ -1,46 +1,65 @@
-"""DR actions on a datastore. Called as oned calls its own (docs/design.md, "Triggers"); events are lines of
-JSON.
+"""DR actions on a datastore. Called as oned calls its own actions; events are lines of JSON (runs/events.py).
 """
 from __future__ import annotations
 
 import json
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, NoReturn
+from dataclasses import asdict, replace
+from typing import NoReturn
 
 import rados
 import rbd
 
+from onedr.ceph import connection
 from onedr.check import run as check_run
 from onedr.drill import checks as drill_checks
 from onedr.drill import cleanup as drill_cleanup
+from onedr.drill import report as drill_report
 from onedr.drill import run as drill_run
-from onedr.driver import bridge_dispatch, decode
+from onedr.driver import bridge_dispatch, decode, start_action
 from onedr.driver.bridge_dispatch import HandedOver
 from onedr.driver.decode import ActionData
-from onedr.failover import facts as failover_facts
 from onedr.failover import resume as failover_resume
 from onedr.failover import run as failover_run
+from onedr.host import log
 from onedr.model import parsing, template
-from onedr.model.errors import FrontEndError, InputError, OneDRError, PartialError, RefusedError, StorageError
+from onedr.model.errors import (
+    FrontEndError,
+    InputError,
+    OneDRError,
+    PartialError,
+    RefusedError,
+    StorageError,
+    UnexpectedError,
+)
 from onedr.model.types import DRIVER
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import disable, enable, reconcile, status
 from onedr.rejoin import reprotect
-from onedr.runs import request as runs_request
+from onedr.runs import history, journal
+from onedr.runs.answer_events import (
+    CheckEvent,
+    DrillReportEvent,
+    HistoryEvent,
+    KeptEvent,
+    PreservedCopyShown,
+)
+from onedr.runs.events import ErrorEvent, Event, ProgressEvent
 from onedr.runs.request import Request
 from onedr.runs.run import Outcome
 
+# Verbs whose data lies on the front-end: they run there also where the datastore has a BRIDGE_LIST.
+_ON_THE_FRONT_END = ("drill_report",)
 
-def emit(event: dict[str, Any]) -> None:
+
+def emit(event: Event) -> None:
     """One event, one line. A reader that went away never stops a run."""
     try:
-        print(json.dumps(event), flush=True)
+        print(json.dumps(event.to_json()), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -50,7 +69,8 @@ def run_action(verb: str) -> NoReturn:
     error.
     """
     code = 0
-    bridge_dispatch.asked("onedr.driver.actions:perform", [verb, *sys.argv[1:]])
+    log.catch_all()
+    bridge_dispatch.begin("onedr.driver.actions:perform", [verb, *sys.argv[1:]])
     try:
         perform([verb, *sys.argv[1:]])
     except HandedOver:
@@ -60,25 +80,33 @@ def run_action(verb: str) -> NoReturn:
     except (rados.Error, rbd.Error) as error:
         code = _fail(StorageError(f"Ceph: {error}"))
     except Exception as error:  # noqa: BLE001 the process ends here
-        traceback.print_exc()
-        code = _fail(OneDRError(f"OneDR failed unexpectedly ({type(error).__name__}: {error})."))
+        code = _fail(unexpected(error))
     sys.stdout.flush()
     os._exit(code)  # a call that Ceph never answered may have left a thread behind
+
+
+def unexpected(error: Exception) -> UnexpectedError:
+    """What is told of a fault in OneDR, which is being handled; its traceback goes to the log."""
+    log.exception("OneDR failed unexpectedly")
+    return UnexpectedError(
+        f"OneDR failed unexpectedly ({type(error).__name__}: {error}); the traceback is in {log.path()}."
+    )
 
 
 def perform(words: list[str]) -> str:
     """`VERB DATASTORE_ID`, with driver data on standard input, here or on a bridge host."""
     verb, _ = decode.words(words, "VERB", "DATASTORE_ID")
     data = decode.action_data(bridge_dispatch.read_stdin())
-    bridge_dispatch.unless_here(data.attributes)
-    request = runs_request.read_request(data.root, verb)
-    runs_request.serve(request)
-    _VERBS[verb](data, request)
+    log.bind(verb=verb, datastore=data.datastore_name)
+    if verb not in _ON_THE_FRONT_END:
+        bridge_dispatch.unless_here(data.attributes)
+    _VERBS[verb](data, start_action.read_request(data.root, verb))
     return ""
 
 
 def _fail(error: OneDRError) -> int:
-    emit({"event": "error", "kind": type(error).__name__, "message": str(error)})
+    log.error(f"{error} [{error.word}]")
+    emit(ErrorEvent(type(error).__name__, str(error), error.word))
     print(error, file=sys.stderr)
     return error.exit_code
 
@@ -88,21 +116,16 @@ def _datastore(data: ActionData) -> Datastore:
 
 
 def _failover(data: ActionData, request: Request) -> None:
-    frontend, target = FrontEnd(), _datastore(data)
-    asked = failover_facts.FailoverRequest(
-        request.confirm, request.vms, request.start, only_planned=request.verb == "failback"
-    )
+    frontend = FrontEnd()
     with _refusal_shown(frontend, data, not request.dry_run):
-        _whole(failover_run.failover(target, asked, request.dry_run, emit, frontend))
+        _whole(failover_run.failover(_datastore(data), request, emit, frontend))
 
 
 def _resume(data: ActionData, request: Request) -> None:
-    """Ask for the same as the interrupted run was asked for: its own verb gathers facts anew and goes on."""
+    """Repeat the interrupted run's request: its verb gathers facts again and continues."""
     with _refusal_shown(FrontEnd(), data):
         again = failover_resume.resumed_request(_datastore(data), request.by, f"resume by {request.trigger}")
-    again = replace(again, dry_run=request.dry_run)
-    runs_request.serve(again)
-    _VERBS[again.verb](data, again)
+    _VERBS[again.verb](data, replace(again, dry_run=request.dry_run))
 
 
 def _abort(data: ActionData, request: Request) -> None:
@@ -113,7 +136,7 @@ def _abort(data: ActionData, request: Request) -> None:
 
 @contextmanager
 def _refusal_shown(frontend: FrontEnd, data: ActionData, shown: bool = True) -> Iterator[None]:
-    """A refusal is also told on the datastore, where whoever set DR_ACTION looks for it."""
+    """A refusal is also written on the datastore, for the person who set DR_ACTION."""
     try:
         yield
     except RefusedError as error:
@@ -121,7 +144,7 @@ def _refusal_shown(frontend: FrontEnd, data: ActionData, shown: bool = True) -> 
             try:
                 frontend.update_datastore(data.datastore_id, (("DR_MESSAGE", str(error)),))
             except FrontEndError as silent:
-                print(f"WARN: DR_MESSAGE not written: {silent}", file=sys.stderr)
+                log.warn_oned(f"DR_MESSAGE not written: {silent}")
         raise
 
 
@@ -134,7 +157,7 @@ def _whole(outcome: Outcome | enable.ConversionOutcome | None) -> None:
 def _reprotect(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     with _refusal_shown(frontend, data, not request.dry_run):
-        _whole(reprotect.reprotect(_datastore(data), request.confirm, request.dry_run, emit, frontend))
+        _whole(reprotect.reprotect(_datastore(data), request, emit, frontend))
 
 
 def _status(data: ActionData, _: Request) -> None:
@@ -145,68 +168,80 @@ def _reconcile(data: ActionData, _: Request) -> None:
     frontend, target = FrontEnd(), _datastore(data)
     report = reconcile.reconcile(target, frontend)
     frontend.update_datastore(target.datastore_id, tuple(status.state_attributes(target, frontend).items()))
-    emit({"event": "reconcile", **report.as_dict()})
+    emit(report.as_event())
     if report.failed:
         raise PartialError(f"{len(report.failed)} item(s) could not be repaired; see onedr status.")
 
 
 def _enable(data: ActionData, request: Request) -> None:
-    _whole(enable.enable(data.datastore_id, request.attributes, request.dry_run, emit, FrontEnd()))
+    _whole(enable.enable(data.datastore_id, request, emit, FrontEnd()))
 
 
 def _disable(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     with _refusal_shown(frontend, data, not request.dry_run and data.datastore.findtext("DS_MAD") == DRIVER):
-        _whole(disable.disable(data.datastore_id, request.confirm, request.dry_run, emit, frontend))
+        _whole(disable.disable(data.datastore_id, request, emit, frontend))
 
 
 def _drill(data: ActionData, request: Request) -> None:
-    frontend, target = FrontEnd(), _datastore(data)
-    command = tuple(value for key, value in request.attributes if key == "COMMAND")
+    frontend = FrontEnd()
+    words = tuple(value for key, value in request.attributes if key == "COMMAND")
     port = parsing.count(template.get(request.attributes, "PORT", "0"), "PORT")
     if not port < 1 << 16:
-        raise InputError(f"{port} is no TCP port.")
+        raise InputError(f"{port} is not a TCP port; give one from 1 to 65535.")
     with _refusal_shown(frontend, data, not request.dry_run):
-        checks = drill_checks.Checks(port, command)
-        _whole(
-            drill_run.drill(
-                target,
-                failover_facts.FailoverRequest(vms=request.vms),
-                checks,
-                request.dry_run,
-                emit,
-                frontend,
-            )
-        )
+        checks = drill_checks.Checks(port, words)
+        _whole(drill_run.drill(_datastore(data), request, checks, emit, frontend))
 
 
 def _drill_cleanup(data: ActionData, request: Request) -> None:
-    _whole(drill_cleanup.cleanup(_datastore(data), request.dry_run, emit, FrontEnd()))
+    _whole(drill_cleanup.cleanup(_datastore(data), request, emit, FrontEnd()))
+
+
+def _drill_report(data: ActionData, _: Request) -> None:
+    found, saved = drill_report.last_report(data.datastore_id)
+    files = {"json": str(saved.json), "page": str(saved.html), "sha256": saved.digest}
+    emit(DrillReportEvent(found, files))
+
+
+def _history(data: ActionData, request: Request) -> None:
+    """All runs, or the one named by the attribute RUN."""
+    wanted = template.get(request.attributes, "RUN")
+    with connection.connect(data.access) as pool:
+        runs = journal.load_runs(pool)
+        in_progress = journal.in_progress(pool, runs)
+    if wanted and wanted not in runs:
+        name = data.datastore_name
+        raise InputError(f"There is no run {wanted!r} on {name}; onedr history {name} lists them.")
+    shown = {name: history.judged(run, in_progress) for name, run in runs.items() if wanted in ("", name)}
+    emit(HistoryEvent(data.datastore_name, {name: run.to_json() for name, run in shown.items()}))
+
+
+def _kept(data: ActionData, request: Request) -> None:
+    """The preserved copies, after the one named by the attribute REMOVE was removed."""
+    target, removed = _datastore(data), template.get(request.attributes, "REMOVE")
+    if removed:
+        reprotect.remove_kept(target, removed)
+        log.info(f"preserved copy {removed} removed, asked by {request.by}")
+    look = f"rbd device map --read-only {target.access.pool}"
+    copies = tuple(
+        PreservedCopyShown(**asdict(each), look=f"{look}/{each.name}")
+        for each in reprotect.kept_copies(target)
+    )
+    emit(KeptEvent(target.name, copies))
 
 
 def _check(data: ActionData, request: Request) -> None:
-    """Read-only, but for the probe, which comes first."""
+    """Read-only, except for the probe, which comes first."""
     try:
         target = _datastore(data)
     except InputError as error:
-        emit(
-            {
-                "event": "check",
-                "datastore": data.datastore_name,
-                "findings": [check_run.bad_attributes(data.datastore_name, error)],
-            }
-        )
+        name = data.datastore_name
+        emit(CheckEvent(name, (check_run.bad_attributes(name, error),)))
         return
     if ("PROBE", "YES") in request.attributes:
-        emit(
-            {
-                "event": "probe",
-                **check_run.probe(target, lambda text: emit({"event": "progress", "message": text})),
-            }
-        )
-    emit(
-        {"event": "check", "datastore": target.name, "findings": check_run.described(check_run.check(target))}
-    )
+        emit(check_run.probe(target, lambda text: emit(ProgressEvent(text))))
+    emit(CheckEvent(target.name, check_run.described(check_run.check(target))))
 
 
 _VERBS = {
@@ -219,7 +254,10 @@ _VERBS = {
     "reprotect": _reprotect,
     "drill": _drill,
     "drill_cleanup": _drill_cleanup,
+    "drill_report": _drill_report,
     "resume": _resume,
     "abort": _abort,
     "check": _check,
+    "history": _history,
+    "kept": _kept,
 }

@@ -1,8 +1,8 @@
 """This machine as a bridge host: run one piece of work for a front-end at the other end of standard input and
 output.
 
-Started by `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (host.bridge has the other end). Nothing is kept on this
-machine.
+Started by `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (host/bridge.py has the other end). Nothing is kept on this
+machine; what is logged goes to the front-end's log.
 """
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import re
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from typing import NoReturn
 
 import rados
 import rbd
 
-from onedr.host import bridge
+from onedr.host import bridge, log
 from onedr.host.bridge import BridgeSession, Pipe
 from onedr.model import errors
-from onedr.model.errors import OneDRError, StorageError
+from onedr.model.errors import OneDRError, StorageError, UnexpectedError
 
 _ENTRY = re.compile(r"(onedr\.driver\.[a-z_]+):([a-z_]+)")
 
@@ -38,7 +39,7 @@ class _Told(io.TextIOBase):
 
 
 def main() -> NoReturn:
-    """Take the work, do it, say how it ended."""
+    """Receive the work, do it, answer how it ended."""
     pipe = Pipe(sys.stdin.buffer, os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # whatever prints past us must not break the frames
     first = pipe.receive()
@@ -50,6 +51,7 @@ def main() -> NoReturn:
         os._exit(1)
     pipe.send({"ready": True})
     signal.signal(signal.SIGTERM, _on_sigterm)
+    log.relay_to(lambda record: _log(pipe, record))
     bridge.serve_session(BridgeSession(pipe, lambda: os.kill(os.getpid(), signal.SIGTERM)))
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
     sys.stdout, sys.stderr = _Told(pipe, 1), _Told(pipe, 2)
@@ -67,11 +69,14 @@ def _end_of(entry: str, argv: list[str]) -> bridge.Head:
     except Exception as error:  # noqa: BLE001 the process ends here
         for line in traceback.format_exc().splitlines():
             print(f"DEBUG: {line}", file=sys.stderr)
-        return {
-            "failed": errors.to_wire(
-                OneDRError(f"OneDR failed unexpectedly ({type(error).__name__}: {error}).")
-            )
-        }
+        log.exception("OneDR failed unexpectedly on a bridge host")
+        text = f"OneDR failed unexpectedly ({type(error).__name__}: {error}); the traceback is in its log."
+        return {"failed": errors.to_wire(UnexpectedError(text))}
+
+
+def _log(pipe: Pipe, record: log.Record) -> None:
+    with suppress(OSError):  # the front-end is gone, and this work ends
+        pipe.send({"log": record})
 
 
 def _do(entry: str, argv: list[str]) -> str:
@@ -82,4 +87,4 @@ def _do(entry: str, argv: list[str]) -> str:
 
 
 def _on_sigterm(*_: object) -> NoReturn:
-    raise OneDRError("The front-end that asked for this is gone; what was begun was taken back.")
+    raise OneDRError("The front-end that requested this work is gone; partial changes were rolled back.")

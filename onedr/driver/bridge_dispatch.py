@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import astuple
 from typing import Any
 
 from onedr.ceph import connection
-from onedr.host import bridge
+from onedr.host import bridge, log
 from onedr.host.bridge import NoBridgeError, Service, Work
 from onedr.host.paths import front_end_paths
 from onedr.model import template
@@ -19,29 +20,32 @@ from onedr.protection import keeper_lock
 from onedr.replication import encryption
 
 _HERE_LIMIT_S = 5
-_asked: Work | None = None
+# What this process was started for. Set at its entry, so that the work can be handed over from wherever the
+# datastore becomes known.
+_work: ContextVar[Work | None] = ContextVar("onedr_work", default=None)
 
 
 class HandedOver(Exception):
-    """The work was done on a bridge host; `answer` is its result."""
+    """The work was done on a bridge host; `answer` is its result. Only the process's entry catches it
+    (docs/bridges.md).
+    """
 
     def __init__(self, answer: str):
         super().__init__(answer)
         self.answer = answer
 
 
-def asked(entry: str, argv: list[str]) -> None:
-    """Remember what this process was asked for, so that it can be handed over."""
-    global _asked
-    _asked = Work(entry, tuple(argv))
+def begin(entry: str, argv: list[str]) -> None:
+    """Note what this process was started for, so that it can be handed over."""
+    _work.set(Work(entry, tuple(argv)))
 
 
 def read_stdin() -> bytes:
-    """All of standard input; remembered likewise."""
-    global _asked
+    """All of standard input, which is handed over too."""
     data = sys.stdin.buffer.read()
-    if _asked is not None:
-        _asked = Work(_asked.entry, _asked.argv, data)
+    work = _work.get()
+    if work is not None:
+        _work.set(work._replace(stdin=data))
     return data
 
 
@@ -51,22 +55,23 @@ def is_bridged(bridge_list: str) -> bool:
 
 
 def unless_here(attributes: Pairs, more: Mapping[str, Service] | None = None) -> None:
-    """Go on when the datastore's work belongs to this machine; else do it on a bridge and raise HandedOver.
+    """Return when the datastore's work belongs to this machine; else do it on a bridge and raise HandedOver.
 
-    When no bridge can begin, a front-end that reaches the Ceph cluster itself goes on, with a warning. Raises
-    NoBridgeError else, and what the work raised there.
+    When no bridge can begin, a front-end that reaches the Ceph cluster itself does the work, with a warning;
+    one that does not raises NoBridgeError. Raises what the work raised on the bridge.
     """
-    if bridge.bridge_session() is not None or _asked is None:
+    work = _work.get()
+    if bridge.bridge_session() is not None or work is None:
         return
-    turn = next((int(word) for word in _asked.argv if word.isdecimal()), 0)  # as in stock: the object's id
+    turn = next((int(word) for word in work.argv if word.isdecimal()), 0)  # as in stock: the object's id
     hosts = bridge.hosts(template.get(attributes, "BRIDGE_LIST"), turn)
     if not hosts:
         return
     try:
-        answer = bridge.run_on_bridge(hosts, _asked, {**_SERVICES, **(more or {})})
+        answer = bridge.run_on_bridge(hosts, work, {**_services(), **(more or {})})
     except NoBridgeError as error:
         _must_reach_ceph(attributes, error)
-        print(f"WARN: {error} Done from the front-end.", file=sys.stderr)
+        log.warn_oned(f"{error} Done from the front-end.")
         return
     raise HandedOver(answer)
 
@@ -92,13 +97,21 @@ def _news(call: dict[str, Any]) -> tuple[Any, bytes]:
     return keeper_lock.has_news(int(call["datastore_id"]), bool(call["peek"])), b""
 
 
-def _hold(call: dict[str, Any]) -> tuple[Any, bytes]:
-    return keeper_lock.pause_keeper(int(call["datastore_id"])), b""
+def _pausing() -> dict[str, Service]:
+    """The keeper's pause, which lasts from one call of the bridge to another, or until this process ends."""
+    pauses: dict[int, keeper_lock.KeeperPause] = {}
 
+    def hold(call: dict[str, Any]) -> tuple[Any, bytes]:
+        number = int(call["datastore_id"])
+        return pauses.setdefault(number, keeper_lock.KeeperPause(number)).take(), b""
 
-def _let_go(call: dict[str, Any]) -> tuple[Any, bytes]:
-    keeper_lock.resume_keeper(int(call["datastore_id"]))
-    return None, b""
+    def let_go(call: dict[str, Any]) -> tuple[Any, bytes]:
+        pause = pauses.pop(int(call["datastore_id"]), None)
+        if pause is not None:
+            pause.release()
+        return None, b""
+
+    return {"hold": hold, "let_go": let_go}
 
 
 def _record_key(_: dict[str, Any]) -> tuple[Any, bytes]:
@@ -126,7 +139,9 @@ def _amend_drill(call: dict[str, Any]) -> tuple[Any, bytes]:
     return ([str(kept.json), str(kept.html), kept.digest] if kept else None), b""
 
 
-_SERVICES: Mapping[str, Service] = {
-    "api": _api, "wake": _wake, "news": _news, "hold": _hold, "let_go": _let_go, "record_key": _record_key,
-    "configuration": _configuration, "keep_drill": _keep_drill, "amend_drill": _amend_drill,
-}
+def _services() -> dict[str, Service]:
+    """What a bridge host may ask of the front-end."""
+    return {
+        "api": _api, "wake": _wake, "news": _news, "record_key": _record_key,
+        "configuration": _configuration, "keep_drill": _keep_drill, "amend_drill": _amend_drill, **_pausing(),
+    }

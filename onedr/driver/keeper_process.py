@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
 import rados
 import rbd
@@ -11,6 +10,7 @@ import rbd
 from onedr.ceph import connection
 from onedr.driver import bridge_dispatch
 from onedr.driver.bridge_dispatch import HandedOver
+from onedr.host import log
 from onedr.model.errors import OneDRError
 from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
@@ -25,6 +25,7 @@ def keep(words: list[str]) -> str:
     datastore_id = int(words[0])
     frontend = FrontEnd(limit_s=15)
     element = frontend.datastore(datastore_id)
+    log.bind(verb="keeper", datastore=str(element.findtext("NAME")))
     if element.findtext("DS_MAD") != DRIVER:
         return ""  # woken before the datastore was disabled: nothing of OneDR may be written to it any more
     bridge_dispatch.unless_here(attributes(element))
@@ -34,10 +35,12 @@ def keep(words: list[str]) -> str:
 
 
 def main(datastore_id: int) -> None:
-    """Run the keeper of a datastore unless one runs already.
+    """Keep a datastore unless another keeper does.
 
-    It ends with a line in its log when the front-end or Ceph does not answer.
+    Ends with a line in the log when the front-end or Ceph is gone.
     """
+    log.catch_all()
+    log.bind(verb="keeper", datastore=str(datastore_id))
     again = True
     while again:
         with keeper_lock.keeper_slot(datastore_id) as first:
@@ -53,19 +56,16 @@ def main(datastore_id: int) -> None:
 def _turn(datastore_id: int) -> bool:
     """Run the keeper, here or on a bridge host.
 
-    False when the front-end or Ceph does not answer; the next monitor action starts it again.
+    False when front-end or Ceph is gone: then the next monitor action starts a keeper again.
     """
-    bridge_dispatch.asked("onedr.driver.keeper_process:keep", [str(datastore_id)])
+    bridge_dispatch.begin("onedr.driver.keeper_process:keep", [str(datastore_id)])
     try:
         boot_guard.remember(FrontEnd(limit_s=15))
         keep([str(datastore_id)])
     except HandedOver:
         pass
     except (OneDRError, rados.Error, rbd.Error) as error:
-        print(
-            f"{time.strftime('%Y-%m-%dT%H:%M:%S')} keeper of datastore {datastore_id} ends: {error}",
-            file=sys.stderr,
-        )
+        log.warning(f"the keeper ends: {error}")
         return False
     return True
 

@@ -1,6 +1,4 @@
-"""The border to oned: run one action, answer on stdout, or one plain line on stderr and exit code 1
-(docs/opennebula-facts.md O13).
-"""
+"""The border to oned: run one action, answer on stdout, or one plain line on stderr and exit code 1."""
 from __future__ import annotations
 
 import os
@@ -15,6 +13,7 @@ import rbd
 
 from onedr.driver import bridge_dispatch
 from onedr.driver.bridge_dispatch import HandedOver
+from onedr.host import log
 from onedr.model.errors import OneDRError, plain
 
 Action = Callable[[list[str]], str]
@@ -24,17 +23,18 @@ BRIEF_S = 900.0  # for actions that move no data: more than all their own waits 
 def run_driver(action: Action, limit_s: float | None = None) -> NoReturn:
     """Run `action` with the process's arguments and end the process the way oned expects.
 
-    After `limit_s` it is given up: librbd 16.2 has been seen to hang for ever in the opening of an image
+    After `limit_s` seconds it is given up: librbd 16.2 has been seen to hang while it opens an image
     (docs/measured.md).
 
-    Unexpected errors end here too: the user gets one line, oned.log the traceback (lines `DEBUG: ` go to the
-    log only, docs/opennebula-facts.md O13). SIGTERM ends the action as an error does: nothing half-made is
-    left.
+    Unexpected errors end here too: the user gets one line, oned.log and OneDR's own log the traceback (oned
+    writes lines `DEBUG: ` to its log only). SIGTERM ends the action as an error does: nothing half-made
+    is left.
     """
     signal.signal(signal.SIGTERM, _on_sigterm)
     if limit_s is not None:
         _give_up_after(limit_s)
-    bridge_dispatch.asked(f"{action.__module__}:{action.__name__}", sys.argv[1:])
+    log.bind(verb=action.__name__)
+    bridge_dispatch.begin(f"{action.__module__}:{action.__name__}", sys.argv[1:])
     try:
         answer = action(sys.argv[1:])
     except HandedOver as done:
@@ -48,6 +48,7 @@ def run_driver(action: Action, limit_s: float | None = None) -> NoReturn:
 
         for line in traceback.format_exc().splitlines():
             print(f"DEBUG: {line}", file=sys.stderr)
+        log.exception("OneDR failed unexpectedly")
         _fail(f"OneDR failed unexpectedly ({type(error).__name__}: {error}); the traceback is in oned.log.")
     if answer:
         print(answer)
@@ -59,8 +60,8 @@ def _give_up_after(limit_s: float) -> None:
         limit_s,
         _fail,
         [
-            f"Ceph did not end a call within {limit_s:g} s, so the action was given up. See ceph -s, then "
-            "run it again: what it had begun is taken up or removed."
+            f"A Ceph call did not return within {limit_s:g} s; the action was cancelled. Check ceph -s and "
+            "retry: partial work is resumed or removed."
         ],
     )
     watch.daemon = True
@@ -68,11 +69,12 @@ def _give_up_after(limit_s: float) -> None:
 
 
 def _on_sigterm(*_: object) -> NoReturn:
-    raise OneDRError("The action was ended by SIGTERM; what it had begun was taken back.")
+    raise OneDRError("Terminated by SIGTERM; partial changes were rolled back.")
 
 
 def _fail(message: str) -> NoReturn:
     print(plain(message), file=sys.stderr)
+    log.error(f"{' '.join(sys.argv[1:])}: {plain(message)}")
     _end(1)
 
 

@@ -15,16 +15,6 @@ from onedr.runs.steps import Step
 
 
 @dataclass(frozen=True)
-class FailoverRequest:
-    """What the operator asked for. `vms`: names or ids at the peer; empty means all."""
-
-    confirm: str = ""
-    vms: tuple[str, ...] = ()
-    start: bool = True
-    only_planned: bool = False  # refuse rather than lose anything
-
-
-@dataclass(frozen=True)
 class FailoverFacts:
     """Everything the decision rests on. `here` is this cluster's id."""
 

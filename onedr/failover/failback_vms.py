@@ -13,8 +13,8 @@ from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
+from onedr.opennebula import image_template, nics, vm_template
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula import vm_template
 from onedr.opennebula.api import attributes, number
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import encryption, secrets
@@ -191,8 +191,8 @@ def _settled(site: Site, vm_id: int) -> None:
 
 def _nics(site: Site, item: VmItem, vm_id: int) -> list[str]:
     vm = site.frontend.vm(vm_id)
-    network_map = dict(site.settings.network_map)
-    changes = failback_plan.nics(attributes(vm), item.record.template, site.networks, network_map)
+    networks, network_map = site.counterparts.networks, site.counterparts.network_map
+    changes = failback_plan.nics(attributes(vm), item.record.template, networks, network_map)
     if changes.unclear:
         site.warn(
             item.origin,
@@ -209,13 +209,13 @@ def _nics(site: Site, item: VmItem, vm_id: int) -> list[str]:
         _settled(site, vm_id)
     for nic in changes.plug:
         warnings: list[str] = []
-        built = vm_template.nic(nic, site.networks, network_map, warnings)
+        built = nics.nic(nic, site.counterparts, item.record.owner, warnings)
         site.frontend.call("vm.attachnic", vm_id, template.to_xml((("NIC", built),)))
         _settled(site, vm_id)
         for text in warnings:
             site.warn(item.origin, text)
     left = failback_plan.nics(
-        attributes(site.frontend.vm(vm_id)), item.record.template, site.networks, network_map
+        attributes(site.frontend.vm(vm_id)), item.record.template, networks, network_map
     )
     if not changes.unclear and (left.plug or left.unplug):
         raise OneDRError(
@@ -302,7 +302,7 @@ def _follow(site: Site, name: str, image_id: int, record: ImageRecord) -> None:
     if was != record.name and not record.name.startswith(f"{was}-{site.settings.site or site.here[:8]}"):
         site.frontend.call("image.rename", image_id, record.name)
     _give(site, "image", image_id, record, name)
-    changed = vm_template.portable_image(record.template)
+    changed = image_template.portable_image(record.template)
     missing = tuple(pair for pair in changed if pair not in own)
     if missing:
         site.frontend.update_image(image_id, missing)

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from onedr.model import template
-from onedr.opennebula.vm_template import Network
+from onedr.model.errors import RefusedError
+from onedr.opennebula.nics import Counterparts
+from onedr.opennebula.vm_template import Recreation, recreate
 from onedr.replication.inventory import VmItem
 
 
@@ -25,18 +27,19 @@ class Host:
 class Placement:
     """What this site has for the peer's VMs.
 
-    `taken`: who holds an address or MAC, by network name and address.
+    `taken`: who holds an address or MAC, by network id and address.
     """
 
-    networks: Mapping[str, Network] = field(default_factory=dict)
-    network_map: Mapping[str, str] = field(default_factory=dict)
-    taken: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    counterparts: Counterparts = field(default_factory=Counterparts)
+    taken: Mapping[tuple[int, str], str] = field(default_factory=dict)
     hosts: tuple[Host, ...] | None = None  # None: not known
 
 
 def networks_wanted(items: Iterable[VmItem], network_map: Mapping[str, str]) -> set[str]:
-    """Names here of the networks these VMs need."""
-    return {_here(nic, network_map) for item in items for nic in _nics(item)}
+    """Names here (or ids, where the map says so) of the networks these VMs need."""
+    return {
+        network_map.get(name := template.get(nic, "NETWORK"), name) for item in items for nic in _nics(item)
+    }
 
 
 def _nics(item: VmItem) -> Iterable[template.Pairs]:
@@ -44,53 +47,65 @@ def _nics(item: VmItem) -> Iterable[template.Pairs]:
         yield from template.vectors(item.record.template, kind)
 
 
-def _here(nic: template.Pairs, network_map: Mapping[str, str]) -> str:
-    there = template.get(nic, "NETWORK")
-    return network_map.get(there, there)
+def preview(item: VmItem, here: Counterparts) -> Recreation:
+    """The VM as it would be created here. Raises RefusedError with every reason why it cannot be."""
+    image_ids = {disk.disk_id: 0 for disk in item.record.disks if disk.protected}
+    return recreate(item.record, item.origin, item.envelope.site, image_ids, here, start=False)
 
 
 def blockers(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:
-    """By origin, why a VM cannot be created here: a network without counterpart, an address somebody else
-    has.
+    """By origin, why a VM cannot be created here: something without a counterpart, an address in use.
 
     Of two VMs that would get the same address (their networks were mapped to one) the later one is left out.
     """
     taken = dict(ground.taken)
     found: dict[str, str] = {}
     for item in items:
-        reasons = []
-        for nic in _nics(item):
-            name = _here(nic, ground.network_map)
-            network = ground.networks.get(name)
-            if network is None:
-                reasons.append(_no_network(template.get(nic, "NETWORK"), name))
-                continue
-            address = _address(nic, network)
-            holder = taken.get((name, address)) if address else None
-            if holder:
-                reasons.append(
-                    f"its address {address} in network {name!r} belongs to {holder} here; free it first"
-                )
-            elif address:
-                taken[(name, address)] = f"VM {item.record.name} of the peer"
+        try:
+            made = preview(item, ground.counterparts)
+        except RefusedError as error:
+            found[item.origin] = str(error)
+            continue
+        wanted = dict.fromkeys(_addresses(made))
+        reasons = [
+            f"its address {address} in network {_name(network_id, ground)!r} belongs to "
+            f"{taken[network_id, address]} here; free it first"
+            for network_id, address in wanted if (network_id, address) in taken
+        ]
         if reasons:
             found[item.origin] = "; ".join(reasons)
+        else:
+            taken.update(dict.fromkeys(wanted, f"VM {item.record.name} of the peer"))
     return found
 
 
-def _no_network(there: str, here: str) -> str:
-    hint = f"create {here!r}, or name another in DR_NETWORK_MAP ({there}=<network here>)"
-    return f"its network {there!r} has no counterpart here: {hint}"
+def differences(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:
+    """By origin, what would not be as it was: announced before anything is changed.
 
-
-def _address(nic: template.Pairs, network: Network) -> str:
-    """The address or MAC that would be asked for; empty when the network here gives one (as in
-    vm_template.recreate).
+    Of VMs without a blocker.
     """
-    address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
-    if address:
-        return address if network.holds(address) else ""
-    return mac if mac and network.holds_mac(mac) else ""
+    found = {}
+    for item in items:
+        try:
+            warnings = preview(item, ground.counterparts).warnings
+        except RefusedError:
+            continue  # a blocker, named as such
+        if warnings:
+            found[item.origin] = "; ".join(warnings)
+    return found
+
+
+def _addresses(made: Recreation) -> Iterable[tuple[int, str]]:
+    for kind in ("NIC", "NIC_ALIAS"):
+        for nic in template.vectors(made.template, kind):
+            for key in ("IP", "IP6", "MAC"):
+                if template.get(nic, key):
+                    yield int(template.get(nic, "NETWORK_ID")), template.get(nic, key)
+
+
+def _name(network_id: int, ground: Placement) -> str:
+    every = (each for first in ground.counterparts.networks.values() for each in (first, *first.twins))
+    return next((each.name for each in every if each.network_id == network_id), str(network_id))
 
 
 def without_capacity(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from onedr.failover import failback_plan, placement, planned_move
-from onedr.failover.facts import FailoverFacts, FailoverRequest, RunPlan
+from onedr.failover.facts import FailoverFacts, RunPlan
 from onedr.failover.start_order import by_priority, chosen, not_found, priority, wants_start
 from onedr.model import settings, template
 from onedr.model.records import ImageFacts, ImageRecord
@@ -20,6 +20,7 @@ from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 _ORDER = {kind: number for number, kind in enumerate(StepKind)}
@@ -35,7 +36,7 @@ class _Here:
     back: Mapping[str, PeerVm]
 
 
-def plan_failover(facts: FailoverFacts, request: FailoverRequest) -> RunPlan:
+def plan_failover(facts: FailoverFacts, request: Request) -> RunPlan:
     """Decide."""
     vms = [item for item in inventory.vms(facts.images, facts.here) if chosen(item, request.vms)]
     here = _Here(failback_plan.homes(vms, facts.local), _back(facts, request))
@@ -75,12 +76,15 @@ def plan_failover(facts: FailoverFacts, request: FailoverRequest) -> RunPlan:
         )
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays, bad = _delays(good, steps, facts.delay_s)
-    warnings = _joined(placement.without_capacity(starting, facts.ground), bad)
+    created = [item for item in fresh if item.origin not in left_out]
+    warnings = _joined(
+        placement.differences(created, facts.ground), placement.without_capacity(starting, facts.ground), bad
+    )
     return RunPlan("", tuple(steps), tuple(vms), left_out, warnings, delays)
 
 
 def _not_to_come(
-    facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], here: _Here
+    facts: FailoverFacts, request: Request, vms: list[VmItem], here: _Here
 ) -> dict[str, str]:
     """By origin, or as asked for: VMs that the run leaves where they are, and why."""
     left_out = {item.origin: "; ".join(item.blockers) for item in vms if item.blockers}
@@ -127,7 +131,7 @@ def _delays(
 
 
 def _refusal(
-    facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], back: Mapping[str, PeerVm]
+    facts: FailoverFacts, request: Request, vms: list[VmItem], back: Mapping[str, PeerVm]
 ) -> str:
     if not facts.protected:
         return (
@@ -178,7 +182,7 @@ def _from_peer(image: ImageFacts, here: str) -> bool:
 
 
 def _images_to_take(
-    facts: FailoverFacts, request: FailoverRequest, vms: Iterable[VmItem]
+    facts: FailoverFacts, request: Request, vms: Iterable[VmItem]
 ) -> list[ImageFacts]:
     wanted = {image.name: image for item in vms for image in item.images}
     if not request.vms:
@@ -277,7 +281,7 @@ def _lacks_term(image: ImageFacts, here: str) -> bool:
 
 
 def _frontend_steps(
-    facts: FailoverFacts, request: FailoverRequest, images: list[ImageFacts], vms: list[VmItem], here: _Here
+    facts: FailoverFacts, request: Request, images: list[ImageFacts], vms: list[VmItem], here: _Here
 ) -> list[Step]:
     homes = here.homes
     at_home = {name for home in homes.values() for name in home.images} | failback_plan.clones_here(
@@ -313,7 +317,7 @@ def _frontend_steps(
 
 
 def _starts(
-    facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], ready: list[VmItem], here: _Here
+    facts: FailoverFacts, request: Request, vms: list[VmItem], ready: list[VmItem], here: _Here
 ) -> list[Step]:
     """What starts: VMs that this run brings, and those that a run before brought and did not start; by
     priority.
@@ -333,7 +337,7 @@ def _starts(
     ]
 
 
-def _back(facts: FailoverFacts, request: FailoverRequest) -> dict[str, PeerVm]:
+def _back(facts: FailoverFacts, request: Request) -> dict[str, PeerVm]:
     """Of those asked for, the VMs that an interrupted run gave their disks back and did not start."""
     found = failback_plan.taken_back(facts.local, facts.images, facts.here)
     return {
@@ -344,7 +348,7 @@ def _back(facts: FailoverFacts, request: FailoverRequest) -> dict[str, PeerVm]:
 
 
 def _left_behind(
-    facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem], back: Mapping[str, PeerVm]
+    facts: FailoverFacts, request: Request, vms: list[VmItem], back: Mapping[str, PeerVm]
 ) -> list[Step]:
     """VMs here that wait for something the other site has no more: they are told of, and no run waits for
     them any longer.
@@ -364,7 +368,7 @@ def _left_behind(
     ]
 
 
-def _left_on_hold(facts: FailoverFacts, request: FailoverRequest, vms: list[VmItem]) -> list[str]:
+def _left_on_hold(facts: FailoverFacts, request: Request, vms: list[VmItem]) -> list[str]:
     """VMs that an interrupted run created and did not start; of a chosen few only those."""
     chosen = {item.origin for item in vms}
     return [

@@ -27,13 +27,7 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
         for disk in record.disks if disk.protected and str(disk.rbd).rpartition("/")[2] in site.images
     }
     built = vm_template.recreate(
-        record,
-        item.origin,
-        item.envelope.site,
-        image_ids,
-        site.networks,
-        dict(site.settings.network_map),
-        start,
+        record, item.origin, item.envelope.site, image_ids, site.counterparts, start
     )
     for warning in (*built.warnings, *item.warnings):
         site.warn(item.origin, warning)
@@ -41,10 +35,12 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
     if vm_id is None:
         vm_id = _allocate(site, built.template)
     give(site, "vm", vm_id, record.owner, record.group, record.permissions, item.origin)
+    # As data: nothing of it is parsed or resolved, and nothing that stood in for a value while the VM was
+    # made stays.
+    site.frontend.replace_vm(vm_id, (*built.user_template, (vm_template.FINISHED, "YES")))
     found = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
     if template.get(found, vm_template.ORIGIN) != item.origin:
         raise OneDRError(f"VM {vm_id} was created but does not carry its origin {item.origin}")
-    site.frontend.update_vm(vm_id, ((vm_template.FINISHED, "YES"),))
     return f"VM {vm_id}"
 
 

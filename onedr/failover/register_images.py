@@ -7,7 +7,7 @@ from onedr.model import names, template
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import ImageFacts, ImageRecord
 from onedr.model.types import MIB
-from onedr.opennebula import vm_template
+from onedr.opennebula import image_template, vm_template
 from onedr.replication.inventory import VmItem
 
 MAX_NAME = 128
@@ -20,7 +20,7 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None) -> str:
     own = image.image
     if own is not None and own.fsid != site.here and isinstance(own.body, ImageRecord):
         record, origin_site, origin = own.body, own.site, f"{own.fsid}:{own.body.image_id}"
-        name, kind, persistent = record.name, vm_template.image_type(record.type), record.persistent
+        name, kind, persistent = record.name, image_template.image_type(record.type), record.persistent
         owner_name, group, permissions, attributes = (
             record.owner,
             record.group,
@@ -40,20 +40,22 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None) -> str:
     else:
         raise OneDRError(f"no record says what {image.name} is")
     source = image.name if persistent else _local_base(site, image)
-    description = vm_template.image_description(
+    description = image_template.image_description(
         name[:MAX_NAME],
         kind,
         persistent,
         f"{site.pool.access.pool}/{source}",
         -(-image.size // MIB),
-        attributes,
         origin,
     )
     image_id = _allocate(
         site, image.name, (*description, (vm_template.ORIGIN_SOURCE, image.name)), origin_site
     )
     give(site, "image", image_id, owner_name, group, permissions, image.name)
-    site.frontend.update_image(image_id, ((vm_template.FINISHED, "YES"),))
+    # As data, after the registration: oned refuses one that also names an app, a backup or a path.
+    site.frontend.update_image(
+        image_id, (*image_template.portable_image(attributes), (vm_template.FINISHED, "YES"))
+    )
     site.images[image.name] = image_id
     return f"image {image_id}"
 

@@ -3,21 +3,22 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from typing import Any
 
 import rbd
 
 from onedr.ceph import connection, mirroring
 from onedr.ceph.connection import Pool
 from onedr.failover import rollback
-from onedr.model.errors import OneDRError, RefusedError
+from onedr.model.errors import NothingInterruptedError, OneDRError, RefusedError, RunInProgressError
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import image_facts, peer_ceph
 from onedr.runs import journal
-from onedr.runs import request as runs_request
-from onedr.runs.run import Emit, Outcome, Running, utc_text
+from onedr.runs.events import Emit, VerdictEvent
+from onedr.runs.journal_entry import JournalEntry, asked_again
+from onedr.runs.request import Request
+from onedr.runs.run import Outcome, Running, utc_text
 from onedr.runs.state import DRILLS, MOVES
 from onedr.runs.steps import StepKind
 
@@ -26,7 +27,7 @@ RESUMED = ("failover", "failback", "reprotect")
 _AT_THE_PEER = {kind.value for kind in (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE)}
 
 
-def find_interrupted(target: Datastore) -> dict[str, Any]:
+def find_interrupted(target: Datastore) -> JournalEntry:
     """Journal of the run that was interrupted.
 
     Raises RefusedError when there is none, or a run is in progress.
@@ -34,38 +35,37 @@ def find_interrupted(target: Datastore) -> dict[str, Any]:
     with connection.connect(target.access) as pool:
         lease = journal.current_lease(pool)
         if lease is not None and lease.alive(time.time()):
-            raise RefusedError(
+            raise RunInProgressError(
                 f"A run is in progress: {lease.verb} by {lease.owner}. Nothing is interrupted; see onedr "
                 "status."
             )
         last = journal.last_run(pool)
-    if last is None or last["result"] != "RUNNING":
-        ended = f"the last run, {last['run']}, ended as {last['result']}" if last else "there never was a run"
-        raise RefusedError(
+    if last is None or not last.interrupted:
+        ended = f"the last run, {last.run}, ended as {last.result}" if last else "there never was a run"
+        raise NothingInterruptedError(
             f"Nothing is interrupted on {target.name}: {ended}. See onedr history {target.name}."
         )
     return last
 
 
-def resumed_request(target: Datastore, by: str, trigger: str) -> runs_request.Request:
+def resumed_request(target: Datastore, by: str, trigger: str) -> Request:
     """What the interrupted run was asked for.
 
     Raises RefusedError when there is none, or it is not one to go on with.
     """
     last = find_interrupted(target)
-    if last["verb"] in DRILLS:
+    if last.verb in DRILLS:
         raise RefusedError(
             f"The interrupted run is a drill's: onedr drill cleanup {target.name} removes what it left."
         )
-    if last["verb"] not in RESUMED:
+    if last.verb not in RESUMED:
         raise RefusedError(
-            f"The interrupted run is a {last['verb']}, which is not resumed; onedr {last['verb']} starts it "
-            "anew."
+            f"The interrupted run is a {last.verb}, which is not resumed; run onedr {last.verb} again."
         )
-    return runs_request.asked_again(last, by, trigger)
+    return asked_again(last, by, trigger)
 
 
-def abort(target: Datastore, asked: runs_request.Request, emit: Emit, frontend: FrontEnd) -> Outcome:
+def abort(target: Datastore, asked: Request, emit: Emit, frontend: FrontEnd) -> Outcome:
     """End an interrupted move that has promoted nothing yet: the peer gets its images and VMs back.
 
     The journal of that run says ABORTED, by whom and what came of each item. One that cannot be taken back
@@ -76,56 +76,41 @@ def abort(target: Datastore, asked: runs_request.Request, emit: Emit, frontend: 
         last = run.interrupted
         if last is None:
             return _nothing(pool, emit)
-        if last["verb"] in DRILLS:
+        if last.verb in DRILLS:
             raise RefusedError(
                 f"The interrupted run is a drill's: onedr drill cleanup {target.name} removes what it left."
             )
-        if last["verb"] not in MOVES:
+        if last.verb not in MOVES:
             raise RefusedError(
-                f"The interrupted run is a {last['verb']}, which cannot be aborted; onedr resume goes on "
-                "with it."
+                f"The interrupted run is a {last.verb}, which cannot be aborted; onedr resume continues it."
             )
         names = _not_promoted(pool, last)
-        run.id = last["run"]  # its own journal says how it ended
-        running = Running(run, target.datastore_id, emit, frontend, State.FAILING_OVER, "secondary")
-        running.log = {**last, "abort": {"by": asked.by, "trigger": asked.trigger, "at": running.began}}
-        running.outcome.failed = dict(last.get("failed", {}))
+        running = Running(run, target.datastore_id, asked, emit, frontend, State.FAILING_OVER, "secondary")
+        running.take_over(last, asked)  # its own journal says how it ended
         return _take_back(pool, target, running, names, stack)
 
 
 def _nothing(pool: Pool, emit: Emit) -> Outcome:
     last = journal.last_run(pool)
-    if last is None or last["result"] not in ("ABORTED", "ROLLED_BACK"):
-        raise RefusedError(
+    if last is None or last.result not in ("ABORTED", "ROLLED_BACK"):
+        raise NothingInterruptedError(
             "Nothing is interrupted, so there is nothing to abort; onedr history shows how the runs ended."
         )
-    outcome = Outcome(State.STANDBY, f"Run {last['run']} was taken back already: {last['message']}")
-    emit(
-        {
-            "event": "verdict",
-            "state": outcome.state.value,
-            "message": outcome.message,
-            "seconds": 0.0,
-            "done": {},
-            "failed": {},
-            "warnings": {},
-            "vms": {},
-        }
-    )
+    outcome = Outcome(State.STANDBY, f"Run {last.run} was taken back already: {last.message}")
+    emit(VerdictEvent(outcome.message, outcome.state.value))
     return outcome
 
 
-def _not_promoted(pool: Pool, last: dict[str, Any]) -> list[str]:
+def _not_promoted(pool: Pool, last: JournalEntry) -> list[str]:
     """Images that the run was to promote, none of which it has. Raises RefusedError otherwise."""
-    steps = last["plan"]["steps"]
-    names = [step["target"] for step in steps if step["kind"] == StepKind.PROMOTE.value]
+    names = last.planned_targets(StepKind.PROMOTE.value)
     here = [name for name in names if _is_primary(pool, name)]
     go_on = "onedr resume goes on; to go back afterwards, move home with onedr failback at the other site"
     if here:
         raise RefusedError(
             f"{len(here)} of {len(names)} image(s) are promoted here already, {here[0]} among them: {go_on}."
         )
-    if steps and not names:
+    if last.planned_steps and not names:
         raise RefusedError(f"Its images were promoted by a run before: {go_on}.")
     return names
 
@@ -142,7 +127,7 @@ def _take_back(
     pool: Pool, target: Datastore, running: Running, names: list[str], stack: ExitStack
 ) -> Outcome:
     last = running.log
-    reached = {entry["kind"] for entry in last["steps"]}
+    reached = last.kinds
     results: dict[str, str | OneDRError] = {}
     if reached & _AT_THE_PEER:
         sight = peer_ceph.probe_peer(pool, target.settings, image_facts.all_images(pool, target.settings))
@@ -151,17 +136,17 @@ def _take_back(
         )
         results = rollback.roll_back(pool, there, names, StepKind.FENCE.value in reached)
     undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
-    running.log["rollback"] = {item: str(result) for item, result in results.items()}
+    running.log.rollback = {item: str(result) for item, result in results.items()}
     running.outcome.done.clear()
     running.outcome.failed = undone
     if undone:
         text = (
-            f"The {last['verb']} could not be taken back whole: {rollback.first_few_reasons(undone)}. Mend "
-            "that, then onedr abort again."
+            f"The {last.verb} could not be rolled back completely: {rollback.first_few_reasons(undone)}. Fix "
+            "the cause, then run onedr abort again."
         )
-        return running.end(State.INTERRUPTED, "RUNNING", text)
+        return running.end(State.INTERRUPTED, "RUNNING", VerdictEvent(text))
     text = (
-        f"The {last['verb']} of {utc_text(last['began'])} was aborted before anything was promoted; the peer "
+        f"The {last.verb} of {utc_text(last.began)} was aborted before anything was promoted; the peer "
         "is as before."
     )
-    return running.end(State.STANDBY, "ABORTED", text)
+    return running.end(State.STANDBY, "ABORTED", VerdictEvent(text))

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from typing import Any
 
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
@@ -26,7 +25,7 @@ from onedr.failover import plan as failover_plan
 from onedr.failover import (
     promote as failover_promote,
 )
-from onedr.failover.facts import FailoverFacts, FailoverRequest, RunPlan
+from onedr.failover.facts import FailoverFacts, RunPlan
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import Epoch
 from onedr.model.types import PeerState, State
@@ -37,9 +36,13 @@ from onedr.replication import epoch, image_facts, inventory, peer_ceph, recovery
 from onedr.replication import sync as replication_sync
 from onedr.replication.inventory import VmItem
 from onedr.runs import journal
-from onedr.runs.run import Emit, Outcome, Running, utc_text
+from onedr.runs.events import Emit, PeerShown, VerdictEvent
+from onedr.runs.journal_entry import VmOutcome, started_steps
+from onedr.runs.plan_events import FailoverImage, FailoverPlanEvent, FailoverVm
+from onedr.runs.request import Request
+from onedr.runs.run import Outcome, Running, utc_text
 from onedr.runs.state import DRILLS, MOVES
-from onedr.runs.step_docs import listed
+from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import LIMITS_S, Step, StepKind
 
 _THREADS = {
@@ -53,24 +56,22 @@ _THREADS = {
 }
 
 
-def failover(
-    target: Datastore, request: FailoverRequest, dry_run: bool, emit: Emit, frontend: FrontEnd
-) -> Outcome | None:
+def failover(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd) -> Outcome | None:
     """Take over. Events go to `emit`; returns None after a dry run.
 
     Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
     """
     with connection.connect(target.access) as pool:
-        if dry_run:
+        if request.dry_run:
             facts, _, _ = _facts(pool, target, frontend)
             emit(describe_failover(failover_plan.plan_failover(facts, request), facts, request, time.time()))
             return None
         state = State.FAILING_BACK if request.only_planned else State.FAILING_OVER
         with (
-            journal.Run(pool, "failback" if request.only_planned else "failover") as run,
+            journal.Run(pool, request.verb) as run,
             ExitStack() as stack,
         ):
-            running = Running(run, target.datastore_id, emit, frontend, state, "primary")
+            running = Running(run, target.datastore_id, request, emit, frontend, state, "primary")
             return _Failover(pool, target, request, running, stack).execute()
 
 
@@ -98,7 +99,7 @@ def _facts(
         registered=frozenset(site.images.keys() - site.half_images),
         recovered=target_site.recovered(own_vms),
         local=target_site.local(own_vms, pool),
-        interrupted=last is not None and last["result"] == "RUNNING" and last["verb"] in MOVES,
+        interrupted=last is not None and last.interrupted and last.verb in MOVES,
         delay_s=target.settings.delay_s,
         ground=target_site.placement_here(site, inventory.vms(images, pool.fsid())),
         there=there.vms,
@@ -108,60 +109,49 @@ def _facts(
 
 
 def describe_failover(
-    plan: RunPlan, facts: FailoverFacts, request: FailoverRequest, now: float
-) -> dict[str, Any]:
-    """The plan as an event: what a person sees before the button is pressed (docs/design.md, "Show before
-    changing").
-    """
-    return {
-        "event": "plan",
-        "datastore": facts.datastore,
-        "peer": {"state": facts.peer.value, "detail": facts.peer_detail, "front_end": facts.there_detail},
-        "planned": planned_move.is_planned(facts),
-        "refusal": plan.refusal,
-        "vms": [_describe_vm(item, plan, request, now) for item in plan.vms],
-        "images": [
-            {
-                "image": image.name,
-                "recovery_point": image.recovery_point,
-                "complete": image.complete,
-                "primary": image.primary,
-            }
+    plan: RunPlan, facts: FailoverFacts, request: Request, now: float
+) -> FailoverPlanEvent:
+    """The plan as an event: what a person sees before anything is changed."""
+    return FailoverPlanEvent(
+        datastore=facts.datastore,
+        verb=request.verb,
+        peer=PeerShown(facts.peer_detail, facts.peer.value, facts.there_detail),
+        planned=planned_move.is_planned(facts),
+        refusal=plan.refusal,
+        vms=tuple(_describe_vm(item, plan, request, now) for item in plan.vms),
+        images=tuple(
+            FailoverImage(image.name, image.recovery_point, image.complete, image.primary)
             for image in facts.images
-        ],
-        "steps": listed(plan.steps),
-        "left_out": dict(plan.left_out),
-        "delays": {str(priority): seconds for priority, seconds in plan.delays.items()},
-    }
+        ),
+        steps=shown_steps(plan.steps),
+        left_out=dict(plan.left_out),
+        delays={str(priority): seconds for priority, seconds in plan.delays.items()},
+    )
 
 
-def _describe_vm(item: VmItem, plan: RunPlan, request: FailoverRequest, now: float) -> dict[str, Any]:
-    return {
-        "origin": item.origin,
-        "name": item.record.name,
-        "site": item.envelope.site,
-        "vm": item.record.vm_id,
-        "state_there": item.record.state,
-        "recovery_point": item.recovery_point,
-        "expected_loss_s": recovery_point.age_s(item.recovery_point, now),
-        "starts": start_order.wants_start(item, request) and item.origin not in plan.left_out,
-        "priority": start_order.priority(item),
-        "disks": [image.name for image in item.images],
-        "left_out": plan.left_out.get(item.origin, ""),
-        "warnings": [
-            *item.warnings,
-            *filter(
-                None, [plan.warnings.get(item.origin), recovery_point.clock_warning(item.recovery_point, now)]
-            ),
-        ],
-    }
+def _describe_vm(item: VmItem, plan: RunPlan, request: Request, now: float) -> FailoverVm:
+    more = [plan.warnings.get(item.origin), recovery_point.clock_warning(item.recovery_point, now)]
+    return FailoverVm(
+        origin=item.origin,
+        name=item.record.name,
+        site=item.envelope.site,
+        vm=item.record.vm_id,
+        state_there=item.record.state,
+        recovery_point=item.recovery_point,
+        expected_loss_s=recovery_point.age_s(item.recovery_point, now),
+        starts=start_order.wants_start(item, request) and item.origin not in plan.left_out,
+        priority=start_order.priority(item),
+        disks=tuple(image.name for image in item.images),
+        left_out=plan.left_out.get(item.origin, ""),
+        warnings=(*item.warnings, *(text for text in more if text)),
+    )
 
 
 class _Failover:
     """One run. Phases in the order of Kind; a failed item takes what depends on it out, never the others."""
 
     def __init__(
-        self, pool: Pool, target: Datastore, request: FailoverRequest, running: Running, stack: ExitStack
+        self, pool: Pool, target: Datastore, request: Request, running: Running, stack: ExitStack
     ):
         self.pool, self.target, self.request, self.running, self.stack = pool, target, request, running, stack
         self.frontend, self.outcome = running.frontend, running.outcome
@@ -172,10 +162,8 @@ class _Failover:
         self.plan = failover_plan.plan_failover(self.facts, self.request)
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)
         self.items = {item.origin: item for item in self.plan.vms}
-        self.running.log["loss"] = {
-            vm["origin"]: self._loss(vm["origin"], vm["expected_loss_s"]) for vm in described["vms"]
-        }
-        self.running.begin(described, self.plan.refusal)
+        self.running.log.loss = {vm.origin: self._loss(vm.origin, vm.expected_loss_s) for vm in described.vms}
+        self.running.begin(described)
         self.images = {image.name: image for image in self.facts.images}
         back = failback_plan.taken_back(self.facts.local, self.facts.images, self.facts.here)
         self.homes = {**back, **failback_plan.homes(self.plan.vms, self.facts.local)}
@@ -200,9 +188,10 @@ class _Failover:
         """Seconds a VM may lose: `now` by its recovery point, none in a planned move; as said when its disks
         were promoted.
         """
-        before = (self.running.run.interrupted or {}).get("loss", {})
+        interrupted = self.running.run.interrupted
+        before = interrupted.loss if interrupted else {}
         if origin in before and all(image.primary for image in self.items[origin].images):
-            return before[origin]  # type: ignore[no-any-return]
+            return before[origin]
         return 0.0 if planned_move.is_planned(self.facts) else now
 
     def _phase(self, kind: StepKind, steps: list[Step]) -> None:
@@ -269,8 +258,7 @@ class _Failover:
         why = rollback.first_few_reasons(self.outcome.failed)
         names = [step.target for step in self.plan.steps if step.kind is StepKind.PROMOTE]
         there = self._peer_pool or rollback.open_peer_if_reachable(self.stack, self._connect)
-        logs = [self.running.log, self.running.run.interrupted or {}]
-        fenced = StepKind.FENCE.value in {entry["kind"] for log in logs for entry in log.get("steps", ())}
+        fenced = StepKind.FENCE.value in started_steps([self.running.log, self.running.run.interrupted])
         results = rollback.roll_back(self.pool, there, names, fenced)
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
         text = f"The move was taken back, the peer is the primary as before ({why})."
@@ -279,10 +267,11 @@ class _Failover:
                 f"The move failed ({why}) and could not be taken back whole "
                 f"({rollback.first_few_reasons(undone)}); onedr abort tries again."
             )
-        self.running.log["rollback"] = {item: str(result) for item, result in results.items()}
+        self.running.log.rollback = {item: str(result) for item, result in results.items()}
         self.outcome.done.clear()
         state = State.INTERRUPTED if undone else State.STANDBY
-        return self.running.end(state, "RUNNING" if undone else "ROLLED_BACK", text, self._label)
+        result = "RUNNING" if undone else "ROLLED_BACK"
+        return self.running.end(state, result, VerdictEvent(text), self._label)
 
     def _cut(self, _: str) -> str:
         return failover_promote.cut_off(
@@ -369,7 +358,7 @@ class _Failover:
         names = ", ".join(
             self.items[origin].record.name if origin in self.items else origin for origin in bad
         )
-        self.running.log["vms"] = [self._journaled(origin) for origin in dict.fromkeys(vms)]
+        self.running.log.vms = tuple(self._journaled(origin) for origin in dict.fromkeys(vms))
         ended = time.time()
         text = (
             f"This site took over at {utc_text(ended)} in {ended - self.running.began:.0f} s: {good} VM(s) "
@@ -383,24 +372,26 @@ class _Failover:
             text += ", nothing lost. The copies go the other way now."
         else:
             text += ". There is no copy at the peer until it is back and reprotected."
-        return self.running.end(
-            State.ACTIVE_UNPROTECTED, "PARTIAL" if self.outcome.failed else "DONE", text, self._label,
-            warnings={self._label(item): texts for item, texts in self.site.warnings.items()},
+        verdict = VerdictEvent(
+            text,
+            warnings={self._label(item): tuple(texts) for item, texts in self.site.warnings.items()},
             vms={origin: self.vm_ids[origin] for origin in vms if origin in self.vm_ids},
         )
+        result = "PARTIAL" if self.outcome.failed else "DONE"
+        return self.running.end(State.ACTIVE_UNPROTECTED, result, verdict, self._label)
 
-    def _journaled(self, origin: str) -> dict[str, Any]:
+    def _journaled(self, origin: str) -> VmOutcome:
         """A VM for the history: `rto_s` from the command until it ran (None: it did not), `rpo_s` the loss
         at most.
         """
         item, ran_at = self.items.get(origin), self.running.ended.get(f"{StepKind.START.value} {origin}")
         name = item.record.name if item else self.homes[origin].name if origin in self.homes else ""
-        return {
-            "origin": origin, "name": name, "site": item.envelope.site if item else "",
-            "here": self.vm_ids.get(origin), "failed": self.outcome.failed.get(origin, ""),
-            "rto_s": round(ran_at - self.running.asked_at, 3) if ran_at else None,
-            "rpo_s": self.running.log["loss"].get(origin),
-        }
+        return VmOutcome(
+            origin=origin, name=name, site=item.envelope.site if item else "",
+            here=self.vm_ids.get(origin), failed=self.outcome.failed.get(origin, ""),
+            rto_s=round(ran_at - self.running.asked_at, 3) if ran_at else None,
+            rpo_s=self.running.log.loss.get(origin),
+        )
 
     def _label(self, item: str) -> str:
         """What a person calls an item: a VM's origin is for machines."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from onedr.failover import planned_move
-from onedr.failover.facts import FailoverRequest
 from onedr.model import template
 from onedr.opennebula.vm_template import HELD
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 from onedr.runs.steps import Step
 
 
@@ -17,14 +17,14 @@ def chosen(item: VmItem, wanted: tuple[str, ...]) -> bool:
     return not wanted or item.record.name in wanted or str(item.record.vm_id) in wanted
 
 
-def not_found(request: FailoverRequest, vms: list[VmItem], here: Iterable[PeerVm] = ()) -> dict[str, str]:
+def not_found(request: Request, vms: list[VmItem], here: Iterable[PeerVm] = ()) -> dict[str, str]:
     """VMs asked for of which nothing is known here; `here`: VMs of this site that are meant too."""
     found = {name for item in vms for name in (item.record.name, str(item.record.vm_id))}
     found |= {name for vm in here for name in (vm.name, str(vm.vm_id))}
     return {wanted: "no record of this VM has arrived here" for wanted in request.vms if wanted not in found}
 
 
-def wants_start(item: VmItem, request: FailoverRequest) -> bool:
+def wants_start(item: VmItem, request: Request) -> bool:
     """A VM runs here if it ran there, and nobody said DR_START=NO."""
     # stopped by a planned move: as it was before
     state = template.get(item.record.user_template, HELD) or item.record.state

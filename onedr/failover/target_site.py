@@ -4,7 +4,7 @@ recovered already.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lxml import etree
 
@@ -16,7 +16,7 @@ from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula import vm_template
 from onedr.opennebula.api import FrontEnd, attributes, number
-from onedr.opennebula.vm_template import Network
+from onedr.opennebula.nics import Counterparts, Network, Owned, Range
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
 
@@ -32,7 +32,7 @@ class Site:
     settings: Settings
     users: Mapping[str, int]
     groups: Mapping[str, int]
-    networks: Mapping[str, Network]
+    counterparts: Counterparts
     images: dict[str, int] = field(default_factory=dict)  # OpenNebula image id by RBD name
     half_images: set[str] = field(default_factory=set)  # registered by a run that was interrupted
     half_vms: dict[str, int] = field(default_factory=dict)  # likewise, VM id by origin
@@ -45,9 +45,9 @@ class Site:
 
 def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings) -> Site:
     """Read users, groups, networks and registered images."""
-    networks = {str(found.findtext("NAME")): network(found) for found in frontend.networks()}
     site = Site(
-        frontend, datastore_id, pool, pool.fsid(), settings, frontend.users(), frontend.groups(), networks
+        frontend, datastore_id, pool, pool.fsid(), settings, frontend.users(), frontend.groups(),
+        counterparts(frontend, settings),
     )
     for image in frontend.images():
         source = image.findtext("SOURCE") or ""
@@ -62,17 +62,47 @@ def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings
     return site
 
 
+def counterparts(frontend: FrontEnd, settings: Settings) -> Counterparts:
+    """Networks, security groups, VM groups and file images of this site, by name."""
+    networks: dict[str, Network] = {}
+    for found in map(network, sorted(frontend.networks(), key=lambda each: number(each, "ID"))):
+        first = networks.get(found.name)
+        networks[found.name] = replace(first, twins=(*first.twins, found)) if first else found
+    files = [image for image in frontend.images() if image.findtext("TYPE") in _FILE_TYPES]
+    return Counterparts(
+        networks, dict(settings.network_map), _owned(frontend.security_groups()),
+        dict(settings.security_group_map), _owned(frontend.vm_groups()), _owned(files),
+    )
+
+
+def _owned(elements: Iterable[etree._Element]) -> dict[str, tuple[Owned, ...]]:
+    found: dict[str, tuple[Owned, ...]] = {}
+    for element in elements:
+        roles = tuple(str(role.text) for role in element.iterfind("ROLES/ROLE/NAME"))
+        each = Owned(number(element, "ID"), element.findtext("UNAME") or "", roles)
+        name = element.findtext("NAME") or ""
+        found[name] = (*found.get(name, ()), each)
+    return found
+
+
 def network(element: etree._Element) -> Network:
-    """A `<VNET>` with its ranges."""
-    def ranges(first: str) -> tuple[tuple[str, int], ...]:
-        found = element.findall("AR_POOL/AR")
-        return tuple(
-            (str(part.findtext(first)), number(part, "SIZE")) for part in found if part.findtext(first)
+    """A `<VNET>` with its ranges and what it says of its NICs."""
+    ranges = tuple(
+        Range(
+            part.findtext("IP") or "",
+            part.findtext("MAC") or "",
+            number(part, "SIZE"),
+            part.findtext("IP6") or "",
         )
+        for part in element.iterfind("AR_POOL/AR")
+    )
+    said = {key: value for key, value in attributes(element) if isinstance(value, str)}
+    return Network(
+        number(element, "ID"), str(element.findtext("NAME")), ranges, element.findtext("UNAME") or "", said
+    )
 
-    return Network(number(element, "ID"), str(element.findtext("NAME")), ranges("IP"), ranges("MAC"))
 
-
+_FILE_TYPES = ("3", "4", "5")  # KERNEL, RAMDISK, CONTEXT
 _HOST_IN_USE = ("1", "2")  # MONITORING_MONITORED, MONITORED: the scheduler takes these
 
 
@@ -80,16 +110,17 @@ def placement_here(site: Site, items: Iterable[VmItem]) -> Placement:
     """What this site has for these VMs of the peer: hosts with room, networks, and the addresses in them
     that are taken.
     """
-    network_map = dict(site.settings.network_map)
     taken = {}
-    for name in placement.networks_wanted(items, network_map) & site.networks.keys():
-        for lease in site.frontend.network(site.networks[name].network_id).iterfind(
-            "AR_POOL/AR/LEASES/LEASE"
-        ):
-            for address in filter(None, (lease.findtext("IP"), lease.findtext("MAC"))):
-                taken[(name, address)] = _holder(lease)
+    wanted = placement.networks_wanted(items, site.counterparts.network_map)
+    for first in site.counterparts.networks.values():
+        for found in (first, *first.twins):
+            if not wanted & {found.name, str(found.network_id)}:
+                continue
+            for lease in site.frontend.network(found.network_id).iterfind("AR_POOL/AR/LEASES/LEASE"):
+                for address in filter(None, (lease.findtext(key) for key in ("IP", "IP6", "MAC"))):
+                    taken[(found.network_id, address)] = _holder(lease)
     hosts = [_host(host) for host in site.frontend.hosts() if host.findtext("STATE") in _HOST_IN_USE]
-    return Placement(site.networks, network_map, taken, tuple(hosts))
+    return Placement(site.counterparts, taken, tuple(hosts))
 
 
 def _holder(lease: etree._Element) -> str:

@@ -5,6 +5,7 @@ import sys
 
 from lxml import etree
 
+from onedr.driver import start_action
 from onedr.hook import payload
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, RefusedError
@@ -12,7 +13,7 @@ from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock
-from onedr.runs import request as runs_request
+from onedr.runs.request import Request
 
 
 def main(_: list[str]) -> str:
@@ -46,13 +47,12 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     try:
         datastore = datastores.from_element(element)
         if verb:
-            # the API does not say who
-            by = f"a user who may manage the datastore of {element.findtext('UNAME')}"
-            request = runs_request.Request(
+            by = f"a manager of {element.findtext('UNAME')}'s datastore"  # the API does not say who
+            request = Request(
                 verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION"
             )
             _clear(frontend, datastore_id)
-            runs_request.start_detached(element, request)
+            start_action.start_detached(element, request)
             return f"started {verb}"
     except (InputError, RefusedError) as error:
         _clear(frontend, datastore_id, str(error), template.get(pairs, "DR_MESSAGE"))

@@ -14,14 +14,15 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import IO, Any, NamedTuple
 
-from onedr.host import process
+from onedr.host import log, process, threads
 from onedr.host.paths import front_end_paths
 from onedr.model import errors
 from onedr.model.errors import InputError, OneDRError, StorageError
 
-PROTOCOL = 2
+PROTOCOL = 3
 # the interpreter that the host distribution's python3-rados and python3-rbd are built for
 _PYTHON = "/usr/bin/python3"
 _LENGTHS = struct.Struct("!II")
@@ -47,6 +48,10 @@ Service = Callable[[Head], "tuple[Any, bytes]"]
 class NoBridgeError(StorageError):
     """No host of BRIDGE_LIST could start the work; nothing was done."""
 
+    word = "bridge-unreachable"
+    meaning = "No host of BRIDGE_LIST could begin the work. Nothing was done."
+    todo = "Check ssh to the hosts the message names, then `onehost sync --force`."
+
 
 class Work(NamedTuple):
     """What to run: `module:function` of ours, its arguments, its standard input."""
@@ -57,7 +62,7 @@ class Work(NamedTuple):
 
 
 class Pipe:
-    """One end of the connection. Any thread may send."""
+    """One end of the connection; sending is safe from any thread."""
 
     def __init__(self, reader: IO[bytes], writer: IO[bytes]):
         self._reader, self._writer, self._lock = reader, writer, threading.Lock()
@@ -70,7 +75,7 @@ class Pipe:
             self._writer.flush()
 
     def receive(self) -> tuple[Head, bytes] | None:
-        """The next frame; None when the connection has ended."""
+        """The next frame; None when the other end is gone."""
         lengths = self._reader.read(_LENGTHS.size)
         if len(lengths) < _LENGTHS.size:
             return None
@@ -145,7 +150,7 @@ def _begun(pipe: Pipe, work: Work) -> bool:
 
 
 def _why(text: str) -> str:
-    last = " ".join(text.split())[-_TAIL:] or "ssh ended without output"
+    last = " ".join(text.split())[-_TAIL:] or "ssh ended without a message"
     if "can't open file" in last:
         return f"OneDR is not installed there ({last}); run onehost sync --force"
     return last
@@ -156,13 +161,15 @@ def _serve(host: str, pipe: Pipe, services: Mapping[str, Service]) -> str:
         frame = pipe.receive()
         if frame is None:
             raise StorageError(
-                f"The connection to bridge host {host}broke during the work; check what was done, then "
+                f"The connection to bridge host {host} broke during the work; check the result, then "
                 "repeat it."
             )
         head, _ = frame
         if "out" in head:
             stream = sys.stdout if head["out"] == 1 else sys.stderr
             print(head["text"], end="", file=stream, flush=True)
+        elif "log" in head:
+            log.replay(head["log"])
         elif "call" in head:
             _answer(pipe, head, services)
         elif "failed" in head:
@@ -192,7 +199,7 @@ class BridgeSession:
         self._lock = threading.Lock()
         self._next = 0
         self._on_end = on_end
-        threading.Thread(target=self._read, daemon=True).start()
+        threads.start(self._read)
 
     def call(self, name: str, **arguments: Any) -> tuple[Any, bytes]:
         """Call the front-end. Raises what the call raised there, StorageError when the connection is gone."""
@@ -206,7 +213,7 @@ class BridgeSession:
         self.pipe.send({"call": name, "id": number, "with": arguments})
         frame = answer.get()
         if frame is None:
-            raise StorageError("The connection to the front-end that requested this work has ended.")
+            raise StorageError("The front-end that requested this work is gone.")
         head, body = frame
         if "failed" in head:
             raise errors.from_wire(head["failed"])
@@ -223,15 +230,15 @@ class BridgeSession:
         self._on_end()
 
 
-_guest: BridgeSession | None = None
+# Set once, when a process begins to work for a front-end; onedr.host.threads hands it on to threads.
+_session: ContextVar[BridgeSession | None] = ContextVar("onedr_bridge_session", default=None)
 
 
-def serve_session(guest: BridgeSession) -> None:
+def serve_session(session: BridgeSession) -> None:
     """From now on this process works for a front-end on another machine."""
-    global _guest
-    _guest = guest
+    _session.set(session)
 
 
 def bridge_session() -> BridgeSession | None:
-    """Set on a bridge host, None on a front-end."""
-    return _guest
+    """The session with the front-end on a bridge host, None on a front-end."""
+    return _session.get()

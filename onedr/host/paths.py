@@ -29,8 +29,14 @@ class FrontEndPaths(NamedTuple):
 
     @property
     def state(self) -> Path:
-        """OneDR's own files (run logs): never /tmp."""
+        """OneDR's own files, never in /tmp."""
         return self.var / "onedr"
+
+    @property
+    def log(self) -> Path:
+        """OneDR's log, where OpenNebula has its own: /var/log/one, or below ONE_LOCATION."""
+        folder = Path("/var/log/one") if self.etc == Path("/etc/one") else self.state
+        return folder / "onedr.log"
 
     @property
     def record_key(self) -> Path:

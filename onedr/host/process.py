@@ -9,16 +9,21 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import IO, NamedTuple
 
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import OneDRError
 
 _ERROR_TAIL = 400
+_DETACHED_BYTES = 1 << 20
 
 
 class ProcessError(OneDRError):
     """A program failed, is not installed, or did not end in time."""
+
+    word = "program-failed"
+    meaning = "A program that OneDR runs failed, is missing, or did not end in time."
+    todo = "Install it, or see its own message."
 
 
 def run_program(
@@ -43,16 +48,24 @@ def run_program(
     return done.stdout
 
 
-def detach(argv: Sequence[str], stdin: bytes, log: Path) -> int:
-    """Start a program that outlives this process, its output appended to `log`. Returns its pid."""
+def detach(argv: Sequence[str], stdin: bytes) -> int:
+    """Start a program that outlives this process. Returns its pid.
+
+    What it says is in OneDR's log. Its standard error goes to `detached.log` for what cannot be logged, such
+    as an interpreter that does not start.
+    """
     import subprocess
 
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    errors = front_end_paths().state / "detached.log"
+    errors.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):
+        if errors.stat().st_size > _DETACHED_BYTES:
+            errors.replace(errors.with_suffix(".log.1"))
+    with errors.open("ab") as output:
         child = subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE,
-            stdout=output,
+            stdout=subprocess.DEVNULL,
             stderr=output,
             start_new_session=True,
             cwd="/",

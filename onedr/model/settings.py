@@ -36,7 +36,7 @@ def delay(text: str) -> int:
 
 
 def network_map(text: str) -> tuple[tuple[str, str], ...]:
-    """`netA=netB, lan=dr-lan` as pairs (network there, network here). Raises ValueError."""
+    """`netA=netB, lan=dr-lan` as pairs (name there, name here). Raises ValueError."""
     pairs: list[tuple[str, str]] = []
     for entry in filter(None, (part.strip() for part in re.split(r"[,;\n]", text))):
         there, separator, here = (word.strip() for word in entry.partition("="))
@@ -96,6 +96,7 @@ _READERS = {
     "DR_CLONES": ("flatten_clones", _clones),
     "DR_SITE_INDEX": ("site_index", _index),
     "DR_NETWORK_MAP": ("network_map", network_map),
+    "DR_SECURITY_GROUP_MAP": ("security_group_map", network_map),
 }
 
 # The attributes that `read_settings` reads.

@@ -76,6 +76,7 @@ class Settings:
     site: str = ""
     site_index: int = 0
     network_map: tuple[tuple[str, str], ...] = ()
+    security_group_map: tuple[tuple[str, str], ...] = ()
     keep_s: int = 7 * 86400  # how long divergent copies are preserved
     delay_s: int = 0  # between a priority group that runs and the start of the next
     peer_datastore: str = ""  # name of this datastore at the peer; empty: the same name

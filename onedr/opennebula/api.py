@@ -119,6 +119,14 @@ class FrontEnd:
         """`<VNET>` with its leases, which the pool call omits."""
         return self._object("vn.info", network_id, False)
 
+    def security_groups(self) -> list[etree._Element]:
+        """Every `<SECURITY_GROUP>`."""
+        return self._pool("secgrouppool.info", "SECURITY_GROUP", *_EVERYTHING)
+
+    def vm_groups(self) -> list[etree._Element]:
+        """Every `<VM_GROUP>`."""
+        return self._pool("vmgrouppool.info", "VM_GROUP", *_EVERYTHING)
+
     def hosts(self) -> list[etree._Element]:
         """Every `<HOST>`."""
         return self._pool("hostpool.info", "HOST")

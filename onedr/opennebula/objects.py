@@ -1,7 +1,7 @@
 """OpenNebula objects as records: the parts of an image or VM that the peer needs."""
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from lxml import etree
 
@@ -9,6 +9,7 @@ from onedr.model import names, template
 from onedr.model.errors import InputError
 from onedr.model.records import DiskRef, ImageRecord, VmRecord
 from onedr.model.template import Pairs
+from onedr.opennebula.nics import GROUP_NAMES
 
 VM_STATES = (
     "INIT",
@@ -41,7 +42,6 @@ _LOCAL_VM = {
     "TM_MAD_SYSTEM",
     "TEMPLATE_ID",
     "SUBMIT_ON_HOLD",
-    "SNAPSHOT",
 }
 _LOCAL_DISK = {
     "CEPH_CONF",
@@ -139,7 +139,11 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
         group=_text(element, "GNAME"),
         permissions=permissions(element),
         state=vm_state(element),
-        template=tuple(_portable(key, value) for key, value in attributes if key not in _LOCAL_VM),
+        template=tuple(
+            _portable(key, value, _group_names(attributes))
+            for key, value in attributes
+            if key not in _LOCAL_VM
+        ),
         user_template=template.without(user, *_LOCAL_USER),
         disks=tuple(
             _disk(disk, vm_id, protected_datastores) for disk in template.vectors(attributes, "DISK")
@@ -148,10 +152,24 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
     )
 
 
-def _portable(key: str, value: str | Pairs) -> tuple[str, str | Pairs]:
+def _portable(key: str, value: str | Pairs, groups: Mapping[str, str]) -> tuple[str, str | Pairs]:
     if key == "DISK" and not isinstance(value, str):
         return key, template.without(value, *_LOCAL_DISK)
+    if key in ("NIC", "NIC_ALIAS") and not isinstance(value, str) and template.get(value, "SECURITY_GROUPS"):
+        ids = template.get(value, "SECURITY_GROUPS").split(",")
+        return key, (*value, (GROUP_NAMES, ",".join(groups.get(each.strip(), "") for each in ids)))
     return key, value
+
+
+def _group_names(attributes: Pairs) -> dict[str, str]:
+    """Names of the VM's security groups by id: oned puts their rules into the VM.
+
+    One without a rule has none.
+    """
+    rules = template.vectors(attributes, "SECURITY_GROUP_RULE")
+    return {
+        template.get(rule, "SECURITY_GROUP_ID"): template.get(rule, "SECURITY_GROUP_NAME") for rule in rules
+    }
 
 
 def lies_as_file(disk: Pairs) -> bool:

@@ -1,15 +1,23 @@
-"""The template that recreates a VM at this site from its record."""
+"""From a VM's record to the templates that recreate it at this site. Pure.
+
+A VM is made in two calls. `allocate` gets an allow-list of what oned itself had put into the VM's template at
+the other site; the attributes of the VM's user follow by `vm.update`, as data: nothing that a user may write
+is parsed, resolved or substituted with oneadmin's rights (docs/opennebula-facts.md).
+"""
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.records import VmRecord
 from onedr.model.template import Pairs
+from onedr.opennebula import attributes, nics
+from onedr.opennebula.attributes import Treatment
+from onedr.opennebula.nics import Counterparts
 
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
@@ -18,195 +26,282 @@ DRILL = "DR_DRILL"  # on a drill's VM or image: its tag
 HELD = "DR_HELD"  # on a VM at the site it moved away from: the state it had; it is locked there
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (ORIGIN, START_PENDING, FINISHED, HELD, "DR_ORIGIN_SITE", "DR_ORIGIN_VM")  # of one site's object only
-_DISK_KEEPS = re.compile(
-    r"TARGET|DEV_PREFIX|CACHE|IO|DISCARD|ORDER|READONLY|IOTHREAD|SERIAL|VIRTIO_BLK_QUEUES|SIZE_IOPS_SEC"
-    r"|(TOTAL|READ|WRITE)_(BYTES|IOPS)_SEC.*"
-)
-_VOLATILE_KEEPS = ("TYPE", "SIZE", "FORMAT", "FS", "DEV_PREFIX", "TARGET")
-_NIC_KEEPS = re.compile(r"MODEL|NAME|PARENT|SSH|RDP|FILTER|VIRTIO_QUEUES|(IN|OUT)BOUND_.*")
-_GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK_ID")
-_OF_THE_SITE = {
-    "PCI": "the device belongs to a host of the other site",
-    "VMGROUP": "the VM group is the other site's",
-}
-_HANDLED = ("DISK", "NIC", "NIC_ALIAS", "CONTEXT", "GRAPHICS", "PCI", "VMGROUP", "NAME")
+_GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
-
-
-@dataclass(frozen=True)
-class Network:
-    """A virtual network of this site. Ranges are (first IPv4 address, size), MAC ranges (first MAC, size)."""
-
-    network_id: int
-    name: str
-    ranges: tuple[tuple[str, int], ...]
-    macs: tuple[tuple[str, int], ...] = ()
-
-    def holds(self, address: str) -> bool:
-        """Is the address in one of the ranges?"""
-        wanted = int(ipaddress.IPv4Address(address))
-        return any(0 <= wanted - int(ipaddress.IPv4Address(first)) < size for first, size in self.ranges)
-
-    def holds_mac(self, mac: str) -> bool:
-        """Is the MAC in one of the ranges?"""
-        return any(0 <= _mac(mac) - _mac(first) < size for first, size in self.macs)
-
-
-def _mac(text: str) -> int:
-    return int(text.replace(":", ""), 16)
+_FILE = re.compile(r'\$FILE\[\s*IMAGE\s*=\s*"?(?P<name>[^",\]]+)"?.*\]')
+_OS_FILES = ("KERNEL_DS", "INITRD_DS", "KERNEL", "INITRD")
+_BOOTS = re.compile(r"(disk|nic)(\d+)")
+_BACKUP_KEPT = ("BACKUP_VOLATILE", "FS_FREEZE", "KEEP_LAST", "MODE", "INCREMENT_MODE")
+# Stands for a context value with a `$` while the VM is allocated: oned replaces it once, and not what it
+# stands for.
+_STAND_IN = "ONEDR_VALUE_"
 
 
 @dataclass(frozen=True)
 class Recreation:
-    """The template, with warnings for the operator."""
+    """`template` goes to `allocate`, `user_template` to `update`; `warnings`: what differs, for the
+    operator.
+    """
 
     template: Pairs
+    user_template: Pairs
     warnings: tuple[str, ...]
 
 
 def recreate(
-    record: VmRecord, origin: str, site: str, image_ids: Mapping[int, int], networks: Mapping[str, Network],
-    network_map: Mapping[str, str], start: bool,
+    record: VmRecord, origin: str, site: str, image_ids: Mapping[int, int], here: Counterparts, start: bool
 ) -> Recreation:
-    """Build the template. `image_ids`: image here by disk id; `networks`: by name.
+    """Build the templates. `image_ids`: image here by disk id there.
 
-    Raises RefusedError when a protected disk has no image here, or a network has no counterpart: such a VM
-    would do more harm than none.
+    Raises RefusedError when a protected disk has no image here, or a network, a security group or a kernel
+    has no counterpart: a VM without a disk, open to everybody or on the wrong network is worse than none.
     """
     _must_have_its_disks(record, image_ids)
     warnings: list[str] = []
+    disks = [
+        (disk, made) for disk in template.vectors(record.template, "DISK") if (made := _disk(disk, image_ids))
+    ]
+    place = {template.get(disk, "DISK_ID", "0"): str(number) for number, (disk, _) in enumerate(disks)}
+    for disk, _ in disks:
+        warnings += attributes.said(attributes.VOLATILE_DISK, [key for key, _ in disk], "DISK/")
+    parts: list[Callable[[], Iterable[tuple[str, object]]]] = [
+        lambda: _plain_sections(record, here, place, warnings),
+        lambda: [("DISK", made) for _, made in disks],
+        *(partial(_nic, found, record, here, warnings) for found in template.vectors(record.template, "NIC")),
+        lambda: [
+            ("NIC_ALIAS", found) for found in nics.aliases(record.template, here, record.owner, warnings)
+        ],
+        lambda: _context(record, warnings),
+    ]
     built: list[tuple[str, object]] = [("NAME", record.name)]
-    for key, value in record.template:
-        if key == "GRAPHICS" and not isinstance(value, str):
-            built.append((key, _graphics(value, record.vm_id)))
-        elif key in _OF_THE_SITE:
-            warnings.append(f"{key} was left out: {_OF_THE_SITE[key]}")
-        elif key not in _HANDLED and not key.startswith("ONEDR_"):
-            built.append((key, value))
-    built += [made for disk in template.vectors(record.template, "DISK") for made in _disk(disk, image_ids)]
-    for kind in ("NIC", "NIC_ALIAS"):
-        for found in template.vectors(record.template, kind):
-            built.append((kind, nic(found, networks, network_map, warnings)))
-    context = next(template.vectors(record.template, "CONTEXT"), None)
-    if context is not None:
-        own = tuple((key, value) for key, value in context if not _GENERATED_CONTEXT.fullmatch(key))
-        built.append(("CONTEXT", own))
-    built += _user_template(record.user_template, warnings)
-    built += [(ORIGIN, origin), ("DR_ORIGIN_SITE", site), ("DR_ORIGIN_VM", str(record.vm_id))]
+    reasons = []
+    for part in parts:
+        try:
+            built += part()
+        except RefusedError as error:
+            reasons.append(str(error))
+    if reasons:
+        raise RefusedError(" ".join(dict.fromkeys(reasons)))
+    marks: Pairs = ((ORIGIN, origin), ("DR_ORIGIN_SITE", site), ("DR_ORIGIN_VM", str(record.vm_id)))
     if start:
-        built.append((START_PENDING, "YES"))
-    return Recreation(tuple(built), tuple(warnings))
+        marks = (*marks, (START_PENDING, "YES"))
+    user = (*_user_template(record.user_template, warnings), *marks)
+    return Recreation((*built, *marks), user, tuple(dict.fromkeys(warnings)))
 
 
 def _must_have_its_disks(record: VmRecord, image_ids: Mapping[int, int]) -> None:
     missing = [str(disk.disk_id) for disk in record.disks if disk.protected and disk.disk_id not in image_ids]
     if missing:
         raise RefusedError(
-            f"Its disk {', '.join(missing)} is not registered as an image here yet; run onedr failover again."
+            f"its disk {', '.join(missing)} is not registered as an image here yet; run onedr failover again."
         )
 
 
-def _disk(disk: Pairs, image_ids: Mapping[int, int]) -> list[tuple[str, object]]:
+def _nic(
+    found: Pairs, record: VmRecord, here: Counterparts, warnings: list[str]
+) -> list[tuple[str, object]]:
+    return [("NIC", nics.nic(found, here, record.owner, warnings))]
+
+
+def _plain_sections(
+    record: VmRecord, here: Counterparts, place: Mapping[str, str], warnings: list[str]
+) -> list[tuple[str, object]]:
+    """Everything but DISK, NIC, NIC_ALIAS and CONTEXT, which are built on their own."""
+    built: list[tuple[str, object]] = []
+    warnings += attributes.said(
+        attributes.VM, [key for key, _ in record.template if not key.startswith("ONEDR_")])
+    nic_place = {
+        template.get(found, "NIC_ID"): str(number)
+        for number, found in enumerate(template.vectors(record.template, "NIC"))
+    }
+    for key, value in record.template:
+        treatment = attributes.rule(attributes.VM, key).treatment
+        if treatment is Treatment.KEPT:
+            built.append((key, value))
+        elif isinstance(value, str):
+            continue
+        elif key == "OS":
+            built.append((key, _os(value, here, {"disk": place, "nic": nic_place}, warnings)))
+        elif key == "GRAPHICS":
+            if template.get(value, "PORT"):
+                warnings.append(f"GRAPHICS/PORT is chosen by oned here; it was {template.get(value, 'PORT')}")
+            built.append((key, template.without(value, "PORT", "PREVIOUS_PORT")))
+        elif key == "TPM":
+            warnings.append("TPM: its state is a file of the other site's host; the device is empty here")
+            built.append((key, value))
+        elif key in _MAPPED:
+            built += _MAPPED[key](record, value, here, warnings)
+    return built
+
+
+def _os(
+    value: Pairs, here: Counterparts, front_end_paths: Mapping[str, Mapping[str, str]], warnings: list[str]
+) -> Pairs:
+    """OS with BOOT counted anew, and files by the name of their image."""
+    built: list[tuple[str, object]] = []
+    for key, text in value:
+        if key in _OS_FILES:
+            if not key.endswith("_DS"):
+                continue  # the path oned resolved from the other
+            text = _file(text, here, key)
+        if key == "BOOT":
+            text = _boot(text, front_end_paths, warnings)
+        built.append((key, text))
+    if template.get(value, "FIRMWARE"):
+        warnings.append(
+            "UEFI variables are a file of the other site's host: they are the firmware's defaults here"
+        )
+    return tuple(built)
+
+
+def _boot(text: str, front_end_paths: Mapping[str, Mapping[str, str]], warnings: list[str]) -> str:
+    """`disk2,nic0` for the numbers that disks and NICs get here; what is not there is left out, and said."""
+    kept = []
+    for device in filter(None, (each.strip() for each in text.split(","))):
+        match = _BOOTS.fullmatch(device)
+        number = front_end_paths[match[1]].get(match[2]) if match else None
+        if match and number is None:
+            warnings.append(f"OS/BOOT: {device} is not here and is left out of the boot order")
+            continue
+        kept.append(f"{match[1]}{number}" if match else device)
+    return ",".join(kept)
+
+
+def _file(text: str, here: Counterparts, key: str) -> str:
+    """`$FILE[IMAGE_ID=…]` for the image of the same name here. Raises RefusedError."""
+    match = _FILE.fullmatch(text.strip())
+    name = match["name"].strip() if match else ""
+    found = here.files.get(name, ()) if name else ()
+    if len(found) != 1:
+        raise RefusedError(
+            f"its OS/{key} is a file image of the other site ({text}) without a counterpart here: "
+            "register an image of that name and refer to it as $FILE[IMAGE=<name>]."
+        )
+    return f"$FILE[IMAGE_ID={found[0].object_id}]"
+
+
+def _numa_node(record: VmRecord, value: Pairs, _: Counterparts, warnings: list[str]) -> Pairs:
+    """Of a pinned topology only, in MiB: oned takes MiB and shows KiB; otherwise it makes the nodes itself.
+    """
+    topology: Pairs = next(template.vectors(record.template, "TOPOLOGY"), ())
+    memory = template.get(value, "MEMORY")
+    if template.get(topology, "PIN_POLICY", "NONE").upper() == "NONE" or not memory.isdigit():
+        return ()
+    kept = tuple((key, text) for key, text in value if key in ("TOTAL_CPUS", "DISTANCE"))
+    return (("NUMA_NODE", (*kept, ("MEMORY", str(int(memory) // 1024)))),)
+
+
+def _pci(_: VmRecord, value: Pairs, here: Counterparts, warnings: list[str]) -> Pairs:
+    kind = tuple(
+        (key, text) for key, text in value if key in ("VENDOR", "DEVICE", "CLASS", "PROFILE") and text
+    )
+    if template.get(value, "TYPE") == "NIC" or not kind:
+        warnings.append("PCI was left out: the device belongs to a host of the other site")
+        return ()
+    named = ":".join(text for _, text in kind)
+    warnings.append(f"PCI {named} is asked for by its kind: the VM waits until a host here has one free")
+    return (("PCI", kind),)
+
+
+def _vm_group(record: VmRecord, value: Pairs, here: Counterparts, warnings: list[str]) -> Pairs:
+    name, role = template.get(value, "VMGROUP_NAME"), template.get(value, "ROLE")
+    found = nics.choose(here.vm_groups.get(name, ()), record.owner)
+    if found is None or role not in found.roles:
+        warnings.append(f"VMGROUP was left out: there is no VM group {name!r} with role {role!r} here")
+        return ()
+    return (("VMGROUP", (("VMGROUP_ID", str(found.object_id)), ("ROLE", role))),)
+
+
+def _schedule(_: VmRecord, value: Pairs, __: Counterparts, ___: list[str]) -> Pairs:
+    done = template.get(value, "DONE")
+    if done not in ("", "-1", "0"):
+        return ()
+    return (("SCHED_ACTION", template.without(value, "ID", "DONE", "MESSAGE", "WARNING", "PARENT_ID")),)
+
+
+def _backup(_: VmRecord, value: Pairs, __: Counterparts, ___: list[str]) -> Pairs:
+    kept = tuple((key, text) for key, text in value if key in _BACKUP_KEPT and text)
+    return (("BACKUP_CONFIG", kept),) if kept else ()
+
+
+_MAPPED = {
+    "NUMA_NODE": _numa_node, "PCI": _pci, "VMGROUP": _vm_group, "SCHED_ACTION": _schedule,
+    "BACKUP_CONFIG": _backup,
+}
+
+
+def _disk(disk: Pairs, image_ids: Mapping[int, int]) -> Pairs:
+    """A disk as it is asked for here; empty for one that has no data here."""
     disk_id = int(template.get(disk, "DISK_ID", "0"))
     if disk_id in image_ids:
-        return [("DISK", (("IMAGE_ID", str(image_ids[disk_id])), *disk_settings(disk)))]
+        return (("IMAGE_ID", str(image_ids[disk_id])), *disk_settings(disk))
     if template.get(disk, "SOURCE"):
-        return []  # named in the record's warnings
-    return [("DISK", tuple((key, value) for key, value in disk if key in _VOLATILE_KEEPS and value))]
+        return ()  # named in the record's warnings
+    section = attributes.VOLATILE_DISK
+    return tuple(
+        (key, value) for key, value in disk
+        if value and attributes.rule(section, key).treatment is Treatment.KEPT
+    )
 
 
 def disk_settings(disk: Pairs) -> Pairs:
     """The settings of a disk that are kept with its image: target, cache, limits and so on."""
-    return tuple((key, value) for key, value in disk if _DISK_KEEPS.fullmatch(key) and value)
+    return tuple(
+        (key, value) for key, value in disk
+        if value and attributes.rule(attributes.DISK, key).treatment is Treatment.KEPT
+    )
 
 
-def _graphics(value: Pairs, vm_id: int) -> Pairs:
-    # The port that oned derived from the VM's id at the other site could collide with another VM's here.
-    return tuple((key, text) for key, text in value if not (key == "PORT" and text == str(5900 + vm_id)))
-
-
-def nic(
-    found: Pairs, networks: Mapping[str, Network], network_map: Mapping[str, str], warnings: list[str]
-) -> Pairs:
-    """A NIC of the other site in the form requested here.
-
-    Raises RefusedError when its network has no counterpart.
+def _context(record: VmRecord, warnings: list[str]) -> list[tuple[str, object]]:
+    """CONTEXT with the values that oned had resolved, and the attributes that stand in for those with a `$`.
     """
-    there = template.get(found, "NETWORK")
-    here = network_map.get(there, there)
-    network = networks.get(here)
-    if network is None:
-        raise RefusedError(
-            f"Its network {there!r} has no counterpart here: there is no virtual network {here!r}. "
-            f"Create it, or name another in DR_NETWORK_MAP ({there}=<network here>)."
-        )
-    built: list[tuple[str, object]] = [("NETWORK_ID", str(network.network_id))]
-    built += [(key, value) for key, value in found if _NIC_KEEPS.fullmatch(key) and value]
-    address, mac = template.get(found, "IP"), template.get(found, "MAC")
-    if address and network.holds(address):
-        # never together with MAC: oned 7.4.0 accepts one of them, and the range determines the MAC
-        built.append(("IP", address))
-    elif mac and not address and network.holds_mac(mac):
-        built.append(("MAC", mac))
-    elif address:
-        warnings.append(f"network {here!r} does not contain {address}: the VM gets a new address there")
-    return tuple(built)
+    context = next(template.vectors(record.template, "CONTEXT"), None)
+    if context is None:
+        return []
+    stand_ins: list[tuple[str, object]] = []
+    own: list[tuple[str, object]] = []
+    for key, value in context:
+        if _GENERATED_CONTEXT.fullmatch(key):
+            continue
+        if key in ("FILES_DS", "FILES"):
+            warnings.append(f"CONTEXT/{key} was left out: its files belong to the other site ({value})")
+            continue
+        if "$" in value:
+            name = f"{_STAND_IN}{len(stand_ins)}"
+            stand_ins.append((name, value))
+            value = f"${name}"
+        own.append((key, value))
+    return [*stand_ins, ("CONTEXT", tuple(own))]
 
 
-def _user_template(attributes: Pairs, warnings: list[str]) -> list[tuple[str, object]]:
+def _user_template(pairs: Pairs, warnings: list[str]) -> Pairs:
+    """The attributes of the VM's user, without marks of a site and what names places of the other one."""
     kept: list[tuple[str, object]] = []
-    for key, value in attributes:
+    for key, value in pairs:
         if key.startswith("ONEDR_") or key in MARKS:
             continue
-        if key in ("SCHED_REQUIREMENTS", "SCHED_DS_REQUIREMENTS") and _NAMES_A_PLACE.search(str(value)):
-            warnings.append(
-                f"{key} names hosts, clusters or datastores of the other site; kept as DR_ORIGIN_{key}"
-            )
+        found = attributes.USER_TEMPLATE.get(key)
+        if found is not None and found.treatment is Treatment.REGENERATED:
+            continue
+        names_a_place = key.startswith("SCHED_") and _NAMES_A_PLACE.search(str(value))
+        if found is not None and (names_a_place or not key.startswith("SCHED_")):
+            warnings.append(f"{key} names objects of the other site; kept as DR_ORIGIN_{key}")
             key = f"DR_ORIGIN_{key}"
         kept.append((key, value))
-    return kept
+    return tuple(kept)
 
 
-def is_half_made(attributes: Pairs) -> bool:
+def is_half_made(pairs: Pairs) -> bool:
     """Was this VM or image taken over by a run that has not finished it?
 
     The peer's record is then still needed.
     """
-    return bool(template.get(attributes, ORIGIN)) and template.get(attributes, FINISHED) != "YES"
+    return bool(template.get(pairs, ORIGIN)) and template.get(pairs, FINISHED) != "YES"
 
 
-def is_of_drill(attributes: Pairs) -> bool:
+def is_of_drill(pairs: Pairs) -> bool:
     """Does this VM or image belong to a drill?
 
     Such objects are never recorded, mirrored, moved or counted.
     """
-    return bool(template.get(attributes, DRILL))
-
-
-IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK", "KERNEL", "RAMDISK", "CONTEXT")
-_IMAGE_LOCAL = ("DR_MESSAGE", "ERROR", "PATH", "MD5", "SHA1", "FS", ORIGIN, ORIGIN_SOURCE, FINISHED)
-# a user's attribute must not override them
-_IMAGE_GIVEN = ("NAME", "TYPE", "SOURCE", "SIZE", "FORMAT", "PERSISTENT")
-
-
-def image_type(number: int) -> str:
-    """TYPE in the form that oned accepts."""
-    return IMAGE_TYPES[number] if 0 <= number < len(IMAGE_TYPES) else "DATABLOCK"
-
-
-def portable_image(attributes: Pairs) -> Pairs:
-    """The user's attributes of an image, without those that belong to one site's object."""
-    return tuple((key, value) for key, value in attributes if key not in (*_IMAGE_LOCAL, *_IMAGE_GIVEN))
-
-
-def image_description(
-    name: str, kind: str, persistent: bool, source: str, size_mib: int, attributes: Pairs, origin: str
-) -> Pairs:
-    """The template that registers an existing RBD image (docs/opennebula-facts.md O1: SIZE and FORMAT are
-    required).
-    """
-    return (
-        ("NAME", name), ("TYPE", kind), ("SOURCE", source), ("SIZE", str(size_mib)), ("FORMAT", "raw"),
-        ("PERSISTENT", "YES" if persistent else "NO"), (ORIGIN, origin),
-        *portable_image(attributes),
-    )
+    return bool(template.get(pairs, DRILL))

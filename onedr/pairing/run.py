@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from onedr.ceph import admin as ceph_admin
 from onedr.ceph import pool_mirroring
 from onedr.ceph.admin import Admin, Cluster
+from onedr.host import log
 from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError, PartialError, RefusedError, StorageError
 from onedr.model.types import CephAccess, Mode
@@ -28,8 +28,9 @@ from onedr.pairing.apply import ChangeApplier
 from onedr.pairing.join import JoinSession
 from onedr.pairing.plan import Change, ChangeKind, DesiredState, PairingFacts, PairingPlan, Recorded
 from onedr.pairing.undo_log import UndoLog
+from onedr.runs.events import ChangeEvent, Event, NoteEvent, VerdictEvent
+from onedr.runs.plan_events import ChangeShown, PairingPlanEvent
 
-Event = dict[str, Any]
 _STARTS_S = 60
 
 
@@ -62,7 +63,7 @@ def run_setup(request: SetupRequest) -> Iterator[Event]:
             cluster, request.admin.conf, request.desired, undo, request.join
         )
         plan = pairing_plan.plan_setup(facts, request.desired)
-        yield describe_plan(plan, request.dry_run, request.desired.pool)
+        yield describe_pairing(plan, "setup", request.dry_run, request.desired.pool)
         if plan.refusals:
             raise RefusedError(" ".join(plan.refusals))
         if request.dry_run:
@@ -73,18 +74,14 @@ def run_setup(request: SetupRequest) -> Iterator[Event]:
         if pool_mirroring.pool_peers(cluster, request.desired.pool) and request.probe:
             started = any(change.kind is ChangeKind.DAEMON for change in plan.changes)
             for event in _verify(request, _reporting(cluster, started)):
-                unverified += [event["text"]] if event["level"] == "unproven" else []
+                unverified += [event.text] if event.level == "unproven" else []
                 yield event
         site = request.desired.site or facts.site or ""
-        yield {
-            "event": "verdict",
-            "message": _verdict(plan, request, facts, site),
-            "changed": len(plan.changes),
-        }
+        yield VerdictEvent(_verdict(plan, request, facts, site), changed=len(plan.changes))
         if unverified:
             raise PartialError(
                 f"Setup finished, but verification failed: {' '.join(unverified)} Fix the cause and run "
-                "setup again."
+                "onedr setup again."
             )
 
 
@@ -98,14 +95,14 @@ def _reporting(cluster: Cluster, started: bool) -> list[str]:
     return found
 
 
-def _verify(request: SetupRequest, running: Sequence[str]) -> Iterator[Event]:
+def _verify(request: SetupRequest, running: Sequence[str]) -> Iterator[NoteEvent]:
     """Verify as the datastore's user, which tests its caps too."""
     if not running:
         text = (
             "Mirroring is not verified yet, because rbd-mirror does not run here. Start it, then run onedr "
             "setup again."
         )
-        yield {"event": "note", "level": "warning", "text": text}
+        yield NoteEvent("warning", text)
         return
     desired = request.desired
     access = CephAccess(desired.pool, desired.user or request.admin.user, request.admin.conf, desired.keyfile)
@@ -143,23 +140,19 @@ def _clear(cluster: Cluster, undo: UndoLog) -> None:
         undo.save(cluster)
 
 
-def describe_plan(plan: PairingPlan, dry_run: bool, pool: str) -> Event:
+def describe_pairing(plan: PairingPlan, verb: str, dry_run: bool, pool: str) -> PairingPlanEvent:
     """The plan as an event."""
-    steps = [{**describe_change(each), "cost": each.cost} for each in plan.changes]
-    refusals, notes = list(plan.refusals), list(plan.notes)
-    return {
-        "event": "plan",
-        "pool": pool,
-        "dry_run": dry_run,
-        "refusals": refusals,
-        "steps": steps,
-        "notes": notes,
-    }
+    steps = tuple(
+        ChangeShown(change.kind.value, change.text, change.now, change.then, change.cost)
+        for change in plan.changes
+    )
+    return PairingPlanEvent(pool, verb, dry_run, tuple(plan.refusals), tuple(plan.notes), steps)
 
 
-def describe_change(change: Change) -> Event:
-    """A change as part of an event."""
-    return {"kind": change.kind.value, "text": change.text, "now": change.now, "then": change.then}
+def change_made(change: Change) -> ChangeEvent:
+    """A change that was made and read back, as an event; logged too."""
+    log.info(f"{change.text}: {change.then}")
+    return ChangeEvent(change.kind.value, change.text, change.now, change.then)
 
 
 def _verdict(plan: PairingPlan, request: SetupRequest, facts: PairingFacts, site: str) -> str:
@@ -216,7 +209,7 @@ class _Run:
                     self._take_back(done, before)
                 raise
             done.append(change)
-            yield {"event": "step", **describe_change(change)}
+            yield change_made(change)
         noted = {(each.kind, each.key) for each in self.undo.changes}
         self.undo.settle(
             {

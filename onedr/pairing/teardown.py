@@ -22,8 +22,8 @@ from onedr.pairing import run as pairing_run
 from onedr.pairing import teardown_plan, undo_log
 from onedr.pairing.apply import ChangeApplier
 from onedr.pairing.plan import PairingPlan
-from onedr.pairing.run import Event
 from onedr.pairing.undo_log import UndoLog
+from onedr.runs.events import Event, VerdictEvent
 
 
 def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
@@ -44,7 +44,7 @@ def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
         here = [each for each in undo.changes if not each.host or each.host == host]
         current = {(each.kind, each.key): applier.read(each.kind, each.key) for each in here}
         plan = teardown_plan.plan_teardown(undo.changes, current, pool, host, _users_in_use())
-        yield pairing_run.describe_plan(plan, dry_run, pool)
+        yield pairing_run.describe_pairing(plan, "teardown", dry_run, pool)
         if dry_run:
             return
         yield from _undo(cluster, undo, applier, plan, pool)
@@ -57,7 +57,7 @@ def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
         text = (
             f"{len(plan.changes)} change(s) undone.{more} Run onedr teardown at the other site too."
         )
-        yield {"event": "verdict", "message": text, "changed": len(plan.changes)}
+        yield VerdictEvent(text, changed=len(plan.changes))
 
 
 def _undo(
@@ -69,7 +69,7 @@ def _undo(
     for change in plan.changes:
         applier.write(change)
         pairing_run.read_back(applier, change)
-        yield {"event": "step", **pairing_run.describe_change(change)}
+        yield pairing_run.change_made(change)
     if pool_mirroring.application(cluster, pool) is not None:
         probe_results.forget_results(Pool(cluster.rados, cluster.pool(pool), CephAccess(pool)))
     undo.changes = teardown_plan.remaining_records(undo.changes, pool, socket.gethostname())

@@ -5,7 +5,6 @@ A probe as the datastore's own user, then all checks.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import rados
 import rbd
@@ -17,11 +16,10 @@ from onedr.model.errors import OneDRError, StorageError
 from onedr.model.records import ProbeResult
 from onedr.model.types import CephAccess, Mode, Settings
 from onedr.opennebula.datastores import Datastore
+from onedr.runs.events import NoteEvent
 
-Event = dict[str, Any]
 
-
-def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Iterator[Event]:
+def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Iterator[NoteEvent]:
     """Notes with level ok, warning, problem, or unproven when mirroring could not be verified.
 
     A probe runs unless a result for this mode and this site's release of Ceph exists. `datastore`: the
@@ -31,29 +29,23 @@ def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Itera
         with connection.connect(access) as pool:
             result = probe_results.last_result(pool).get(mode)
             if result is None or set(cluster_info.releases(pool)) - set(result.releases):
-                yield _note(
-                    "ok",
-                    "Probing: mirroring small images to the other site and back; this can take some minutes.",
-                )
+                text = "Small test images are replicated to the other site and back; this may take minutes."
+                yield NoteEvent("ok", text)
                 result = probe.run_probe(pool, datastore.settings if datastore else Settings(), mode)
             yield from _describe_probe(result)
     except (OneDRError, rados.Error, rbd.Error) as error:
-        yield _note("unproven", f"Mirroring could not be verified: {StorageError(str(error))}")
+        yield NoteEvent("unproven", f"Mirroring could not be verified: {StorageError(str(error))}")
     if datastore is not None and datastore.settings.protect:
         for finding in check_run.check(datastore):
             if finding.level.value != "ok":
-                yield _note(
+                yield NoteEvent(
                     finding.level.value, f"{finding.text}{f' -> {finding.todo}' if finding.todo else ''}"
                 )
 
 
-def _note(level: str, text: str) -> Event:
-    return {"event": "note", "level": level, "text": text}
-
-
-def _describe_probe(result: ProbeResult) -> Iterator[Event]:
+def _describe_probe(result: ProbeResult) -> Iterator[NoteEvent]:
     if result.why:
-        yield _note("unproven", f"The probe ended early: {result.why}")
+        yield NoteEvent("unproven", f"The probe ended early: {result.why}")
     answers = (
         ("an image arrives at the other site", result.arrives, "unproven"),
         ("it is mirrored back after a role change", result.returns, "unproven"),
@@ -62,4 +54,4 @@ def _describe_probe(result: ProbeResult) -> Iterator[Event]:
     )
     for text, good, bad in answers:
         answer = "unknown" if good is None else "yes" if good else "NO"
-        yield _note("ok" if good else bad, f"Probe, {result.mode.value} mode: {text}: {answer}")
+        yield NoteEvent("ok" if good else bad, f"Probe, {result.mode.value} mode: {text}: {answer}")

@@ -17,16 +17,30 @@ from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts, wait_until
 from onedr.model import settings as model_settings
 from onedr.model import template
-from onedr.model.errors import FrontEndError, OneDRError, RefusedError, StorageError
+from onedr.model.errors import (
+    FrontEndError,
+    OneDRError,
+    PlanRefusedError,
+    RefusedError,
+    RunInProgressError,
+    StorageError,
+)
 from onedr.model.types import DRIVER, STOCK_DRIVER, Settings
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import contents, disable_plan, enable_plan, keeper_lock
 from onedr.protection.disable_plan import DisableFacts
-from onedr.protection.enable import ConversionOutcome, Emit, datastore_facts, describe_conversion
+from onedr.protection.enable import (
+    ConversionOutcome,
+    conversion_verdict,
+    datastore_facts,
+    describe_conversion,
+)
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
 from onedr.replication import peer_ceph, peer_copies, site_info
 from onedr.runs import journal
+from onedr.runs.events import Emit, ItemEvent
+from onedr.runs.request import Request
 
 _STRIP_LIMIT_S = 120
 _STRIP_THREADS = 32
@@ -37,7 +51,7 @@ _PAUSE_S = 0.3
 
 
 def disable(
-    datastore_id: int, confirm: str, dry_run: bool, emit: Emit, frontend: FrontEnd
+    datastore_id: int, request: Request, emit: Emit, frontend: FrontEnd
 ) -> ConversionOutcome | None:
     """Turn a datastore into a stock one. Events go to `emit`. Returns None after a dry run.
 
@@ -48,12 +62,12 @@ def disable(
     if refusals:
         raise RefusedError(" ".join(refusals))
     with connection.connect(ceph_access(attributes(element))) as pool:
-        if dry_run:
+        if request.dry_run:
             _refuse_while_running(pool)
-            _planned(pool, datastore_id, confirm, True, emit, frontend)
+            _planned(pool, datastore_id, request, emit, frontend)
             return None
         with journal.Run(pool, "disable"):
-            plan = _planned(pool, datastore_id, confirm, False, emit, frontend)
+            plan = _planned(pool, datastore_id, request, emit, frontend)
             outcome = _Disable(pool, datastore_id, plan, emit, frontend).execute()
         if not outcome.failed:
             _forget_runs(pool, frontend)
@@ -61,7 +75,7 @@ def disable(
 
 
 def _planned(
-    pool: Pool, datastore_id: int, confirm: str, dry_run: bool, emit: Emit, frontend: FrontEnd
+    pool: Pool, datastore_id: int, request: Request, emit: Emit, frontend: FrontEnd
 ) -> ConversionPlan:
     element = frontend.datastore(datastore_id)
     datastore = datastore_facts(element)
@@ -73,17 +87,17 @@ def _planned(
     plan = disable_plan.disable_plan(
         DisableFacts(
             datastore,
-            confirm,
-            dry_run,
+            request.confirm,
+            request.dry_run,
             tuple(_with_copy(item, seen) for item in items),
             contents.vms_of_datastore(datastore_id, frontend),
-            interrupted=str(last["verb"]) if last is not None and last["result"] == "RUNNING" else "",
+            interrupted=last.verb if last is not None and last.interrupted else "",
             peer_proven=seen.proven,
         )
     )
-    emit(describe_conversion(plan, datastore.name))
+    emit(describe_conversion(plan, datastore.name, request.verb))
     if plan.refusals:
-        raise RefusedError(" ".join(plan.refusals))
+        raise PlanRefusedError(" ".join(plan.refusals))
     return plan
 
 
@@ -97,7 +111,7 @@ def _settings(datastore: enable_plan.DatastoreFacts) -> Settings:
 def _refuse_while_running(pool: Pool) -> None:
     lease = journal.current_lease(pool)
     if lease is not None and lease.alive(time.time()):
-        raise RefusedError(
+        raise RunInProgressError(
             f"Another run is in progress on this datastore: {lease.verb} by {lease.owner}. Wait for it."
         )
 
@@ -137,6 +151,7 @@ class _Disable:
         self.done: set[str] = set()
         self.settings = _settings(datastore_facts(frontend.datastore(datastore_id)))
         self.total = len(plan.to_act())
+        self.pause = keeper_lock.KeeperPause(datastore_id)
         self.left = {
             verdict.item.label: verdict.reason for verdict in plan.verdicts if verdict.what == "leave"
         }
@@ -151,7 +166,7 @@ class _Disable:
             if not self.failed:
                 self._clean_attributes()
         finally:
-            keeper_lock.resume_keeper(self.datastore_id)
+            self.pause.release()
         return self._finish()
 
     def _to_stock(self) -> None:
@@ -174,7 +189,7 @@ class _Disable:
 
     def _pause_keeper(self) -> bool:
         """Returns whether no keeper runs. A keeper that is woken reads DR_PROTECT=NO and ends."""
-        if keeper_lock.pause_keeper(self.datastore_id):
+        if self.pause.take():
             return True
         keeper_lock.wake_keeper(self.datastore_id)
         return False
@@ -205,14 +220,14 @@ class _Disable:
         return failed
 
     def _strip(self, items: dict[str, ConversionItem], name: str) -> None:
-        event = {"event": "item", "name": name, "label": items[name].label, "total": self.total}
+        label = items[name].label
         try:
             contents.strip_image(self.pool, name)
         except (OneDRError, rados.Error, rbd.Error) as error:
-            self.emit({**event, "result": "failed", "detail": str(error), "number": len(self.done)})
+            self.emit(ItemEvent(name, label, "failed", str(error), len(self.done), self.total))
             raise
-        self.done.add(items[name].label)
-        self.emit({**event, "result": "done", "detail": "stock again", "number": len(self.done)})
+        self.done.add(label)
+        self.emit(ItemEvent(name, label, "done", "stock again", len(self.done), self.total))
 
     def _remaining(self) -> list[ConversionItem]:
         """The items of the datastore that still have something of OneDR."""
@@ -273,15 +288,6 @@ class _Disable:
             )
         else:
             text += " The datastore is now a stock Ceph datastore."
-        self.emit(
-            {
-                "event": "verdict",
-                "message": text,
-                "done": sorted(self.done),
-                "waiting": self.waiting,
-                "failed": self.failed,
-                "left_out": self.left,
-                "warnings": list(self.plan.warnings),
-            }
-        )
+        done = dict.fromkeys(self.done, "stock again")
+        self.emit(conversion_verdict(text, done, self.failed, self.waiting, self.left, self.plan))
         return ConversionOutcome(text, self.failed, self.waiting)

@@ -4,17 +4,17 @@ It may be repeated.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from lxml import etree
 
 from onedr.ceph import connection, mirroring, parallel, space
 from onedr.ceph.connection import Pool
+from onedr.host import log
 from onedr.model import template
-from onedr.model.errors import FrontEndError, OneDRError, RefusedError, StorageError
+from onedr.model.errors import FrontEndError, OneDRError, PlanRefusedError, RefusedError, StorageError
 from onedr.model.names import is_managed
 from onedr.model.template import Pairs
 from onedr.model.types import DRIVER, Settings
@@ -27,8 +27,10 @@ from onedr.replication import peer_ceph
 from onedr.replication.mirror_image import note_problem, parent_of
 from onedr.replication.peer_ceph import Unreachable
 from onedr.runs import journal
+from onedr.runs.events import Emit, ItemEvent, VerdictEvent
+from onedr.runs.plan_events import ConversionItemShown, ConversionPlanEvent
+from onedr.runs.request import Request
 
-Emit = Callable[[dict[str, Any]], None]
 _PEER_LIMIT_S = 10
 _SYSTEM_DATASTORE = "1"
 _LISTS = (("TM_MAD", "ARGUMENTS"), ("DATASTORE_MAD", "ARGUMENTS"))
@@ -44,10 +46,9 @@ class ConversionOutcome:
 
 
 def enable(
-    datastore_id: int, requested: Pairs, dry_run: bool, emit: Emit, frontend: FrontEnd
+    datastore_id: int, request: Request, emit: Emit, frontend: FrontEnd
 ) -> ConversionOutcome | None:
-    """Protect a datastore with the DR_ attributes `requested`. Events go to `emit`. Returns None after a dry
-    run.
+    """Protect a datastore with the DR_ attributes of the request. Events go to `emit`; None after a dry run.
 
     Raises RefusedError with all blockers before anything is changed, FrontEndError when oned refuses the
     drivers.
@@ -57,11 +58,11 @@ def enable(
     if refusals:
         raise RefusedError(" ".join(refusals))
     with connection.connect(ceph_access(attributes(element))) as pool:
-        plan = enable_plan.enable_plan(_facts(pool, element, requested, frontend))
-        emit(describe_conversion(plan, str(element.findtext("NAME"))))
+        plan = enable_plan.enable_plan(_facts(pool, element, request.attributes, frontend))
+        emit(describe_conversion(plan, str(element.findtext("NAME")), request.verb))
         if plan.refusals:
-            raise RefusedError(" ".join(plan.refusals))
-        if dry_run:
+            raise PlanRefusedError(" ".join(plan.refusals))
+        if request.dry_run:
             return None
         with journal.Run(pool, "enable"):
             return _Enable(pool, datastore_id, plan, emit, frontend).execute()
@@ -75,26 +76,17 @@ def datastore_facts(element: etree._Element) -> enable_plan.DatastoreFacts:
     )
 
 
-def describe_conversion(plan: ConversionPlan, name: str) -> dict[str, Any]:
+def describe_conversion(plan: ConversionPlan, name: str, verb: str) -> ConversionPlanEvent:
     """The plan as an event, shown before anything is changed."""
-    return {
-        "event": "plan",
-        "datastore": name,
-        "refusals": list(plan.refusals),
-        "warnings": list(plan.warnings),
-        "changes": dict(plan.changes),
-        "steps": list(plan.steps),
-        "items": [
-            {
-                "name": verdict.item.name,
-                "label": verdict.item.label,
-                "size": verdict.item.size,
-                "what": verdict.what,
-                "reason": verdict.reason,
-            }
-            for verdict in plan.verdicts
-        ],
-    }
+    items = tuple(
+        ConversionItemShown(
+            verdict.item.name, verdict.item.label, verdict.item.size, verdict.what, verdict.reason
+        )
+        for verdict in plan.verdicts
+    )
+    return ConversionPlanEvent(
+        name, verb, tuple(plan.refusals), tuple(plan.warnings), dict(plan.changes), tuple(plan.steps), items
+    )
 
 
 def _facts(
@@ -195,6 +187,21 @@ def is_its_own(there: Pool, name: str) -> bool:
         return mirroring.is_mirrored_primary(image) or not mirroring.is_listed(there, image)
 
 
+def conversion_verdict(
+    text: str, done: Mapping[str, str], failed: Mapping[str, str], waiting: Mapping[str, str],
+    left_out: Mapping[str, str], plan: ConversionPlan,
+) -> VerdictEvent:
+    """How enable or disable ended, logged too. Items are named by their labels."""
+    (log.warning if failed else log.info)(text)
+    for item, why in failed.items():
+        log.error(f"FAILED {item}: {why}")
+    warnings = {"the plan": tuple(plan.warnings)} if plan.warnings else {}
+    return VerdictEvent(
+        text, done=dict(sorted(done.items())), failed=failed, waiting=waiting, left_out=left_out,
+        warnings=warnings,
+    )
+
+
 class _Enable:
     """One run. Each item is read back from Ceph after reconcile processed it."""
 
@@ -209,10 +216,11 @@ class _Enable:
         self.items = [verdict.item for verdict in plan.verdicts]
         self.results: dict[str, tuple[str, str]] = {}  # item's label -> result, why
         self.here = pool.fsid()
+        self.pause = keeper_lock.KeeperPause(datastore_id)
 
     def execute(self) -> ConversionOutcome:
         # a keeper that starts now would do the same work at the same time; one that runs already does no harm
-        keeper_lock.pause_keeper(self.datastore_id)
+        self.pause.take()
         try:
             datastore = self._update()
             self.items = list(
@@ -225,7 +233,7 @@ class _Enable:
                 if not result or (result == "done" and item.name in report.failed):
                     self._report_item(item, report)
         finally:
-            keeper_lock.resume_keeper(self.datastore_id)
+            self.pause.release()
             keeper_lock.wake_keeper(self.datastore_id)
         return self._finish(report)
 
@@ -253,10 +261,7 @@ class _Enable:
     def _report_item(self, item: ConversionItem, report: reconcile.Report) -> None:
         result, why = self._result(item, report)
         self.results[item.label] = (result, why)
-        self.emit({
-            "event": "item", "name": item.name, "label": item.label, "result": result, "detail": why,
-            "number": len(self.results), "total": len(self.items),
-        })
+        self.emit(ItemEvent(item.name, item.label, result, why, len(self.results), len(self.items)))
 
     def _result(self, item: ConversionItem, report: reconcile.Report) -> tuple[str, str]:
         seen = contents.inspect_item(self.pool, item, self.here)
@@ -291,19 +296,6 @@ class _Enable:
             f"{len(done)} of {len(self.results)} mirrored, {len(waiting)} waiting, {len(failed)} failed, "
             f"{len(left)} left out."
         )
-        text += (
-            " The keeper, the background worker, handles the rest and tracks the initial copies; see onedr "
-            "status."
-        )
-        self.emit(
-            {
-                "event": "verdict",
-                "message": text,
-                "done": sorted(done),
-                "waiting": waiting,
-                "failed": failed,
-                "left_out": left,
-                "warnings": list(self.plan.warnings),
-            }
-        )
+        text += " The background worker handles the rest and tracks the initial sync; see onedr status."
+        self.emit(conversion_verdict(text, done, failed, waiting, left, self.plan))
         return ConversionOutcome(text, failed, waiting)

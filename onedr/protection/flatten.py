@@ -21,6 +21,7 @@ import rbd
 from onedr.ceph import images, mirroring, space
 from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
+from onedr.host import log, threads
 from onedr.model.errors import OneDRError, StorageError
 from onedr.model.types import Settings
 from onedr.replication import peer_ceph
@@ -92,9 +93,7 @@ class Queue:
         if not self._exclusive_lock.acquire():
             return
         for _ in range(min(waiting, self._at_once - len(self._threads))):
-            thread = threading.Thread(target=self._run_worker, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._threads.append(threads.start(self._run_worker))
 
     def _run_worker(self) -> None:
         while True:
@@ -130,7 +129,8 @@ class Queue:
         except (rados.Error, rbd.Error) as error:
             return f"cannot be flattened: Ceph: {error}"
         except Exception as error:  # noqa: BLE001 becomes this item's result; a lost thread would be a lost place
-            return f"cannot be flattened: unexpected {type(error).__name__}: {error}"
+            log.exception(f"flattening {name}")
+            return f"cannot be flattened: unexpected {type(error).__name__}: {error}; see {log.path()}"
         return None
 
     @property

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from onedr.host import bridge, process
+from onedr.host import bridge, log, process
 from onedr.host.paths import front_end_paths
-
-_paused: dict[int, ExitStack] = {}
 
 
 def wake_keeper(datastore_id: int) -> None:
@@ -27,10 +25,9 @@ def wake_keeper(datastore_id: int) -> None:
             if not free:
                 news(datastore_id).touch()
                 return
-        log = front_end_paths().state / f"keeper-{datastore_id}.log"
-        process.detach([sys.executable, "-m", "onedr.driver.keeper_process", str(datastore_id)], b"", log)
+        process.detach([sys.executable, "-m", "onedr.driver.keeper_process", str(datastore_id)], b"")
     except OSError as error:
-        print(f"WARN: the keeper of datastore {datastore_id} did not start: {error}", file=sys.stderr)
+        log.warn_oned(f"the keeper of datastore {datastore_id} did not start: {error}")
 
 
 @contextmanager
@@ -47,29 +44,34 @@ def keeper_slot(datastore_id: int) -> Iterator[bool]:
         yield True
 
 
-def pause_keeper(datastore_id: int) -> bool:
-    """Hold the keeper's lock until `resume_keeper` or the end of this process. False when a keeper runs."""
-    front_end = bridge.bridge_session()
-    if front_end is not None:
-        return bool(front_end.call("hold", datastore_id=datastore_id)[0])
-    if datastore_id in _paused:
+class KeeperPause:
+    """Keeps a datastore's keeper from working, by its lock; ends with this process at the latest."""
+
+    def __init__(self, datastore_id: int):
+        self._id = datastore_id
+        self._taken: ExitStack | None = None
+
+    def take(self) -> bool:
+        """Pause it; False while a keeper is at work."""
+        front_end = bridge.bridge_session()
+        if front_end is not None:
+            return bool(front_end.call("hold", datastore_id=self._id)[0])
+        if self._taken is None:
+            stack = ExitStack()
+            if not stack.enter_context(keeper_slot(self._id)):
+                stack.close()
+                return False
+            self._taken = stack
         return True
-    stack = ExitStack()
-    if not stack.enter_context(keeper_slot(datastore_id)):
-        stack.close()
-        return False
-    _paused[datastore_id] = stack
-    return True
 
-
-def resume_keeper(datastore_id: int) -> None:
-    """Release the lock that `pause_keeper` acquired."""
-    front_end = bridge.bridge_session()
-    if front_end is not None:
-        front_end.call("let_go", datastore_id=datastore_id)
-        return
-    if datastore_id in _paused:
-        _paused.pop(datastore_id).close()
+    def release(self) -> None:
+        """Let it work again."""
+        front_end = bridge.bridge_session()
+        if front_end is not None:
+            front_end.call("let_go", datastore_id=self._id)
+        elif self._taken is not None:
+            self._taken.close()
+            self._taken = None
 
 
 def news(datastore_id: int) -> Path:

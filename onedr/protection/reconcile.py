@@ -6,9 +6,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import rados
 import rbd
@@ -40,6 +39,7 @@ from onedr.replication.mirror_image import (
     note_problem,
     write_identity,
 )
+from onedr.runs.answer_events import ReconcileEvent
 
 _IGNORED_VMS = ("DONE", "CLONING", "CLONING_FAILURE")
 _FLATTEN_LIMIT_S = 3600
@@ -68,9 +68,14 @@ class Report:
     held: list[str] = field(default_factory=list)  # locked VMs that use such images
     expired: list[str] = field(default_factory=list)  # preserved copies that expired and were removed
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "mirrored": sorted(self.mirrored), "in_use": sorted(self.in_use)}
+    def as_event(self) -> ReconcileEvent:
+        """For people and programs."""
+        return ReconcileEvent(
+            recorded=tuple(self.recorded), protected=tuple(self.protected), waiting=self.waiting,
+            failed=self.failed, mirrored=tuple(sorted(self.mirrored)), in_use=tuple(sorted(self.in_use)),
+            awaiting=self.awaiting, to_flatten=tuple(self.to_flatten), flattened=tuple(self.flattened),
+            demoted=tuple(self.demoted), held=tuple(self.held), expired=tuple(self.expired),
+        )
 
 
 def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:

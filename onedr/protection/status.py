@@ -28,6 +28,8 @@ from onedr.replication import image_facts, inventory, peer_ceph, peer_copies, re
 from onedr.replication.peer_copies import Copies
 from onedr.runs import journal
 from onedr.runs import state as runs_state
+from onedr.runs.answer_events import StatusDisk, StatusEvent, StatusVm, UnprotectedItem
+from onedr.runs.events import PeerShown
 from onedr.runs.state import ImageState, StateVerdict
 
 _FAILED = ("ERROR", "LOCKED", "DELETE", "INIT")
@@ -44,35 +46,32 @@ class StatusView:
     unprotected: dict[str, str]  # items of this datastore that are not mirrored, and why
 
 
-def status(datastore: Datastore, frontend: FrontEnd) -> dict[str, Any]:
+def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
     """The status as an event (see docs/status.md for its fields)."""
     with connection.connect(datastore.access) as pool:
         seen = collect_status(pool, datastore, frontend)
         fsid = pool.fsid()
     now = time.time()
     found = seen.verdict
-    return {
-        "event": "status",
-        "datastore": datastore.name,
-        "state": found.state.value,
-        "code": found.code,
-        "role": found.role.value,
-        "message": found.message,
-        "protected": found.safe,
-        "total": found.total,
-        "mode": datastore.settings.mode.value,
-        "peer": {
-            "state": seen.copies.peer_status.peer.value,
-            "detail": seen.copies.peer_status.detail,
-            "proven": seen.copies.proven,
-        },
-        "vms": _vms(seen, fsid, now),
-        "disks": [_disk(fact, seen, now) for fact in seen.facts],
-        **_came_back(seen),
-        "unprotected": [
-            {"name": name, "reason": reason} for name, reason in sorted(seen.unprotected.items())
-        ],
-    }
+    stale, only_here = _came_back(seen)
+    return StatusEvent(
+        datastore=datastore.name,
+        state=found.state.value,
+        code=found.code,
+        role=found.role.value,
+        message=found.message,
+        protected=found.safe,
+        total=found.total,
+        mode=datastore.settings.mode.value,
+        peer=PeerShown(
+            seen.copies.peer_status.detail, seen.copies.peer_status.peer.value, proven=seen.copies.proven
+        ),
+        vms=tuple(_vms(seen, fsid, now)),
+        disks=tuple(_disk(fact, seen, now) for fact in seen.facts),
+        stale=stale,
+        only_here=only_here,
+        unprotected=tuple(UnprotectedItem(*each) for each in sorted(seen.unprotected.items())),
+    )
 
 
 def collect_status(
@@ -101,18 +100,18 @@ def collect_status(
     running = lease is not None and lease.alive(now) and lease.verb not in enable_plan.VERBS
     moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
     died = (
-        [] if running else [run for run in (moved, newest) if run is not None and run["result"] == "RUNNING"]
+        [] if running else [run for run in (moved, newest) if run is not None and run.interrupted]
     )
     interrupted = bool(died)
-    verb = lease.verb if lease is not None and running else str(died[0]["verb"]) if died else ""
-    took_over = str(moved["message"]) if moved and moved["result"] in ("DONE", "PARTIAL") else ""
+    verb = lease.verb if lease is not None and running else died[0].verb if died else ""
+    took_over = moved.message if moved and moved.result in ("DONE", "PARTIAL") else ""
     judged = runs_state.judge_state(
         datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over
     )
     if (
         newest
-        and newest["verb"] == "drill"
-        and newest["result"] in ("DONE", "PARTIAL")
+        and newest.verb == "drill"
+        and newest.result in ("DONE", "PARTIAL")
         and judged.state is State.STANDBY
     ):
         judged = replace(
@@ -169,15 +168,15 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
     )
 
 
-def _came_back(seen: StatusView) -> dict[str, list[str]]:
+def _came_back(seen: StatusView) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """At a returned site: images that the peer took over, and those that it did not.
 
     Empty at any other site.
     """
-    stale = [item.name for item in seen.items if item.stale]
+    stale = tuple(item.name for item in seen.items if item.stale)
     own = (Returned.ONLY_HERE, Returned.MINE)
-    only_here = [fact.name for fact in seen.facts if fact.mode and claim_of(fact, seen.copies) in own]
-    return {"stale": stale, "only_here": only_here if stale else []}
+    only_here = tuple(fact.name for fact in seen.facts if fact.mode and claim_of(fact, seen.copies) in own)
+    return stale, only_here if stale else ()
 
 
 def claim_of(fact: ImageFacts, seen: Copies) -> Returned:
@@ -239,7 +238,7 @@ def _why(
     return {name: "; ".join(fact.problems) or "mirroring has not started; run onedr reconcile"}
 
 
-def _vms(seen: StatusView, fsid: str, now: float) -> list[dict[str, Any]]:
+def _vms(seen: StatusView, fsid: str, now: float) -> list[StatusVm]:
     """The peer's VMs that could start here and this site's own, from the records on the images."""
     listed = []
     for own in (False, True):
@@ -247,18 +246,18 @@ def _vms(seen: StatusView, fsid: str, now: float) -> list[dict[str, Any]]:
             points = [point_of(image, seen) for image in item.images]
             point = None if not points or None in points else min(points)  # type: ignore[type-var]
             listed.append(
-                {
-                    "name": item.record.name,
-                    "vm": item.record.vm_id,
-                    "site": item.envelope.site,
-                    "here": own,
-                    "state": item.record.state,
-                    "disks": [image.name for image in item.images],
-                    "recovery_point": point,
-                    "age_s": _tenths(recovery_point.age_s(point, now)),
-                    "obstacles": list(item.blockers) if not own else [],
-                    "warnings": [*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])],
-                }
+                StatusVm(
+                    name=item.record.name,
+                    vm=item.record.vm_id,
+                    site=item.envelope.site,
+                    here=own,
+                    state=item.record.state,
+                    disks=tuple(image.name for image in item.images),
+                    recovery_point=point,
+                    age_s=_tenths(recovery_point.age_s(point, now)),
+                    blockers=() if own else tuple(item.blockers),
+                    warnings=(*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])),
+                )
             )
     return listed
 
@@ -277,14 +276,14 @@ def point_of(image: ImageFacts, seen: StatusView) -> float | None:
     return copy.recovery_point if copy else None
 
 
-def _disk(fact: ImageFacts, seen: StatusView, now: float) -> dict[str, Any]:
+def _disk(fact: ImageFacts, seen: StatusView, now: float) -> StatusDisk:
     point = point_of(fact, seen)
     copy = seen.copies.by_name.get(fact.name)
     owner = fact.vm.body if fact.vm else None
-    return {
-        "name": fact.name, "size": fact.size, "mode": fact.mode.value if fact.mode else None,
-        "role": "primary" if fact.primary else "secondary",
-        "complete": fact.complete if not fact.primary else bool(copy and copy.complete),
-        "recovery_point": point, "age_s": _tenths(recovery_point.age_s(point, now)),
-        "vm": owner.vm_id if isinstance(owner, VmRecord) else None, "problems": list(fact.problems),
-    }
+    return StatusDisk(
+        name=fact.name, size=fact.size, mode=fact.mode.value if fact.mode else None,
+        role="primary" if fact.primary else "secondary",
+        complete=fact.complete if not fact.primary else bool(copy and copy.complete),
+        recovery_point=point, age_s=_tenths(recovery_point.age_s(point, now)),
+        vm=owner.vm_id if isinstance(owner, VmRecord) else None, problems=tuple(fact.problems),
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import ExitStack
-from typing import Any
 
 import rbd
 
@@ -24,8 +23,11 @@ from onedr.rejoin.reprotect_plan import ReprotectFacts, ReprotectPlan
 from onedr.replication import image_facts, peer_ceph, preserved_copies, records
 from onedr.replication.preserved_copies import PreservedCopy
 from onedr.runs import journal
-from onedr.runs.run import Emit, Outcome, Running
-from onedr.runs.step_docs import listed
+from onedr.runs.events import Emit, PeerShown, ProgressEvent, VerdictEvent
+from onedr.runs.plan_events import ReprotectImage, ReprotectPlanEvent
+from onedr.runs.request import Request
+from onedr.runs.run import Outcome, Running
+from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import LIMITS_S, StepKind
 
 VERB = "reprotect"
@@ -44,24 +46,24 @@ _THREADS = {
 }
 
 
-def reprotect(
-    target: Datastore, confirm: str, dry_run: bool, emit: Emit, frontend: FrontEnd
-) -> Outcome | None:
+def reprotect(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd) -> Outcome | None:
     """Make this site the standby. Events go to `emit`; returns None after a dry run.
 
     Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
     """
     with connection.connect(target.access) as pool, ExitStack() as stack:
-        if dry_run:
+        if request.dry_run:
             facts, there = _facts(pool, target, frontend, stack)
-            emit(_describe(pool, there, facts, reprotect_plan.plan_reprotect(facts, confirm)))
+            emit(_describe(pool, there, facts, reprotect_plan.plan_reprotect(facts, request.confirm)))
             return None
         with journal.Run(pool, VERB) as run:
-            running = Running(run, target.datastore_id, emit, frontend, State.REPROTECTING, "secondary")
+            running = Running(
+                run, target.datastore_id, request, emit, frontend, State.REPROTECTING, "secondary"
+            )
             facts, there = _facts(pool, target, frontend, stack)
-            plan = reprotect_plan.plan_reprotect(facts, confirm)
+            plan = reprotect_plan.plan_reprotect(facts, request.confirm)
             described = _describe(pool, there, facts, plan)
-            running.begin(described, plan.refusal)
+            running.begin(described)
             assert there is not None  # else the plan was a refusal
             return _Reprotect(pool, there, target, facts, plan, described, running).execute()
 
@@ -97,7 +99,7 @@ def _facts(
         vms=tuple(_free_vms(pool, frontend)),
         unread=unread,
         on_old_base=frozenset(name for name, found in on_old.items() if found is True),
-        interrupted=last is not None and last["result"] == "RUNNING" and last["verb"] == VERB,
+        interrupted=last is not None and last.interrupted and last.verb == VERB,
     ), there
 
 
@@ -122,7 +124,9 @@ def _free_vms(pool: Pool, frontend: FrontEnd) -> list[PeerVm]:
     return found
 
 
-def _describe(pool: Pool, there: Pool | None, facts: ReprotectFacts, plan: ReprotectPlan) -> dict[str, Any]:
+def _describe(
+    pool: Pool, there: Pool | None, facts: ReprotectFacts, plan: ReprotectPlan
+) -> ReprotectPlanEvent:
     """The plan as an event: what will be kept, what it holds that the peer has not, what goes over the line.
     """
     moved = [step.target for step in plan.steps if step.kind is StepKind.AWAIT]
@@ -131,26 +135,26 @@ def _describe(pool: Pool, there: Pool | None, facts: ReprotectFacts, plan: Repro
         if there is not None
         else {}
     )
-    return {
-        "event": "plan",
-        "datastore": facts.datastore,
-        "refusal": plan.refusal,
-        "left_out": dict(plan.left_out),
-        "only_here": list(plan.only_here),
-        "peer": {"detail": facts.peer_detail},
-        "images": [
-            {
-                "image": name,
-                "kept": name in plan.kept,
-                "again": name in plan.resync,
-                "vm": _vm(facts.here.get(name)),
-                "loss_s": _loss(pool, facts, name) if name in plan.kept else None,
-                "bytes": None if isinstance(sizes.get(name), OneDRError) else sizes.get(name),
-            }
+    known = {name: size for name, size in sizes.items() if not isinstance(size, OneDRError)}
+    return ReprotectPlanEvent(
+        datastore=facts.datastore,
+        refusal=plan.refusal,
+        left_out=dict(plan.left_out),
+        only_here=tuple(plan.only_here),
+        peer=PeerShown(facts.peer_detail),
+        images=tuple(
+            ReprotectImage(
+                image=name,
+                kept=name in plan.kept,
+                again=name in plan.resync,
+                vm=_vm(facts.here.get(name)),
+                loss_s=_loss(pool, facts, name) if name in plan.kept else None,
+                bytes=known.get(name),
+            )
             for name in moved
-        ],
-        "steps": listed(plan.steps),
-    }
+        ),
+        steps=shown_steps(plan.steps),
+    )
 
 
 def _vm(image: ImageFacts | None) -> str:
@@ -183,12 +187,12 @@ class _Reprotect:
         target: Datastore,
         facts: ReprotectFacts,
         plan: ReprotectPlan,
-        described: dict[str, Any],
+        described: ReprotectPlanEvent,
         running: Running,
     ):
         self.pool, self.there, self.target, self.facts, self.plan = pool, there, target, facts, plan
         self.running, self.outcome = running, running.outcome
-        self._about = {image["image"]: image for image in described["images"]}
+        self._about = {image.image: image for image in described.images}
         self._done: dict[str, int] = {}  # bytes of the new copy by image
         self._told = time.monotonic()
         self._began = time.monotonic()
@@ -230,11 +234,11 @@ class _Reprotect:
             PreservedCopy(
                 made,
                 name,
-                self._about[name]["vm"],
+                self._about[name].vm,
                 settings.site,
                 now,
                 now + settings.keep_s,
-                self._about[name]["loss_s"],
+                self._about[name].loss_s,
             ),
             snapshot,
         )
@@ -281,7 +285,7 @@ class _Reprotect:
                 and self._is_new(fact)
                 and reprotect_plan.is_arrived(fact, wanted)
             ):
-                self._done[name] = self._about[name]["bytes"] or 0
+                self._done[name] = self._about[name].bytes or 0
                 return f"complete in {time.monotonic() - begun:.0f} s"
             if not resynced and name in mirroring.split_brained(self.pool):
                 raise OneDRError(
@@ -317,26 +321,17 @@ class _Reprotect:
         """How far all copies are, and when they may be there at this pace: bytes that Ceph holds, not its
         status.
         """
-        total = sum(about["bytes"] or 0 for about in self._about.values())
+        total = sum(about.bytes or 0 for about in self._about.values())
         done = min(total, sum(self._done.values()))
         passed = time.monotonic() - self._began
         left_s = None if not done else round(passed * (total - done) / done)
         percent = 100 * done // total if total else 0
-        self.running.emit(
-            {
-                "event": "progress",
-                "bytes": done,
-                "total": total,
-                "percent": percent,
-                "left_s": left_s,
-                "images": {
-                    name: {"bytes": count, "total": self._about[name]["bytes"]}
-                    for name, count in self._done.items()
-                },
-            }
-        )
         left = "" if left_s is None else f", about {left_s} s left"
-        text = f"A reprotect runs: {done >> 20} of {total >> 20} MiB copied{left}."
+        text = f"reprotect in progress: {done >> 20} of {total >> 20} MiB copied{left}."
+        images = {
+            name: {"bytes": count, "total": self._about[name].bytes} for name, count in self._done.items()
+        }
+        self.running.emit(ProgressEvent(text, done, total, percent, left_s, images))
         self.running.tell(State.REPROTECTING, text, f"{percent} %")
 
     def _finish(self) -> Outcome:
@@ -348,12 +343,14 @@ class _Reprotect:
         if self.plan.only_here:
             text += f"; {len(self.plan.only_here)} image(s) that the peer never took over stay this site's"
         if not self.outcome.failed:
-            return self.running.end(State.STANDBY, "DONE", f"{text}.", only_here=list(self.plan.only_here))
+            verdict = VerdictEvent(f"{text}.", only_here=tuple(self.plan.only_here))
+            return self.running.end(State.STANDBY, "DONE", verdict)
         text += (
             f"; {len(self.outcome.failed)} item(s) failed: onedr history shows why, onedr reprotect goes on "
             "with them."
         )
-        return self.running.end(State.RETURNED, "PARTIAL", text, only_here=list(self.plan.only_here))
+        verdict = VerdictEvent(text, only_here=tuple(self.plan.only_here))
+        return self.running.end(State.RETURNED, "PARTIAL", verdict)
 
 
 def kept_copies(target: Datastore) -> list[PreservedCopy]:

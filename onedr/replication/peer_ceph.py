@@ -11,7 +11,7 @@ import rbd
 
 from onedr.ceph import connection, mirroring, monitor_ping
 from onedr.ceph.connection import Pool
-from onedr.model.errors import OneDRError, StorageError
+from onedr.model.errors import OneDRError, PeerUnreachableError
 from onedr.model.types import CephAccess, PeerState, Settings
 
 if TYPE_CHECKING:
@@ -100,14 +100,14 @@ def open_peer(peer_status: PeerStatus, pool_name: str, operation_limit_s: int = 
             peer_status.mon_host, str(peer_status.key), LIMIT_S, operation_limit_s
         )
     except rados.Error as error:
-        raise StorageError(
+        raise PeerUnreachableError(
             f"The peer's Ceph at {peer_status.mon_host} refuses access: {error}"
         ) from error
     try:
         with cluster.open_ioctx(pool_name) as io:
             yield Pool(cluster, io, CephAccess(pool_name))
     except rados.Error as error:
-        raise StorageError(f"The peer's Ceph at {peer_status.mon_host}: {error}") from error
+        raise PeerUnreachableError(f"The peer's Ceph at {peer_status.mon_host}: {error}") from error
     finally:
         cluster.shutdown()
 

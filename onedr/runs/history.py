@@ -1,19 +1,21 @@
-"""What the journal of runs says to people: how each ended, how long recovery took, what may have been lost.
+"""The journal of runs for people: how each run ended, how long recovery took, what may have been lost.
 
 Pure.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from onedr.runs.journal_entry import JournalEntry
 
 INTERRUPTED = "INTERRUPTED"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A run in a line. `rto_s`, `rpo_s`: the worst of its VMs, seconds; None: no VM started, or not known."""
+    """A run in one line. `rto_s`, `rpo_s`: the worst of its VMs, seconds; None: no VM started, or not known.
+    """
 
     run: str
     began: float
@@ -26,49 +28,45 @@ class Row:
     message: str
 
 
-def result(entry: Mapping[str, Any], in_progress: str) -> str:
-    """How a run ended; one that says RUNNING and is not the one in progress (its id) died on the way."""
-    return (
-        INTERRUPTED if entry["result"] == "RUNNING" and entry["run"] != in_progress else str(entry["result"])
-    )
+def judged(entry: JournalEntry, in_progress: str) -> JournalEntry:
+    """The entry with its true result: one that says RUNNING and is not the run in progress (its id) was
+    interrupted.
+    """
+    died = entry.interrupted and entry.run != in_progress
+    return replace(entry, result=INTERRUPTED) if died else entry
 
 
-def row(entry: Mapping[str, Any], in_progress: str) -> Row:
-    """A run in a line, from its journal; journals of earlier releases lack some of it."""
-    vms = entry.get("vms", [])
-    message = str(entry["message"])
-    if entry.get("then"):
-        message = f"Run {entry['then']} went on. {message}".rstrip()
+def row(entry: JournalEntry) -> Row:
+    """A run in one line."""
+    message = entry.message
+    if entry.then:
+        message = f"Run {entry.then} continued it. {message}".rstrip()
     return Row(
-        run=str(entry["run"]),
-        began=float(entry["began"]),
-        by=str(entry.get("by") or entry["owner"].split(":")[0]),
-        trigger=str(entry.get("trigger", "")),
-        result=result(entry, in_progress),
-        took_s=entry.get("took_s"),
-        rto_s=_worst(vms, "rto_s"),
-        rpo_s=_worst(vms, "rpo_s"),
+        run=entry.run,
+        began=entry.began,
+        by=entry.request.by or entry.owner.split(":")[0],
+        trigger=entry.request.trigger,
+        result=entry.result,
+        took_s=entry.took_s,
+        rto_s=_worst(vm.rto_s for vm in entry.vms),
+        rpo_s=_worst(vm.rpo_s for vm in entry.vms),
         message=message,
     )
 
 
-def _worst(vms: list[dict[str, Any]], key: str) -> float | None:
-    known = [float(vm[key]) for vm in vms if vm.get(key) is not None]
-    return max(known, default=None)
+def _worst(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
-def steps(entry: Mapping[str, Any]) -> list[tuple[str, str, float | None, str]]:
-    """Kind, target, seconds, and what came of it, of every step done; one that was begun and did not end
-    says so.
-    """
-    listed: list[tuple[str, str, float | None, str]] = []
-    for done in entry["steps"]:
-        seconds, results = done["seconds"], done["results"]
-        targets = list(dict.fromkeys([*seconds, *results]))
-        listed += [
-            (done["kind"], target, seconds.get(target), str(results.get(target, ""))) for target in targets
+def steps(entry: JournalEntry) -> list[tuple[str, str, float | None, str]]:
+    """Kind, target, seconds and result of every step; a step that was begun and did not end says so."""
+    rows: list[tuple[str, str, float | None, str]] = []
+    for done in entry.steps:
+        targets = list(dict.fromkeys([*done.seconds, *done.results]))
+        rows += [
+            (done.kind, target, done.seconds.get(target), done.results.get(target, "")) for target in targets
         ]
-        missing = int(done.get("of", len(targets))) - len(targets)
+        missing = (len(targets) if done.of is None else done.of) - len(targets)
         if missing > 0:
-            listed.append((done["kind"], f"{missing} more", None, "begun, its end was not journaled"))
-    return listed
+            rows.append((done.kind, f"{missing} more", None, "begun, its end was not journaled"))
+    return rows

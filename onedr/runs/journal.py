@@ -12,16 +12,17 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.model.errors import RefusedError
+from onedr.host import threads
+from onedr.model.errors import LeaseLostError, RunInProgressError
+from onedr.runs.journal_entry import JournalEntry
 
 _OBJECT = "onedr.run"
 _LOCK = "lock"
@@ -81,7 +82,7 @@ class Run:
         self._stop = threading.Event()
         self._mutex = threading.Lock()
         self._lease = ""
-        self.interrupted: dict[str, Any] | None = None  # the run before, when it died on the way
+        self.interrupted: JournalEntry | None = None  # the run before, when its process died
 
     def __enter__(self) -> Run:
         before = self._seen()
@@ -98,7 +99,7 @@ class Run:
             before = self._seen()
             lease = Lease(**json.loads(before))
         if lease and lease.alive(time.time()):
-            raise RefusedError(
+            raise RunInProgressError(
                 f"Another run is in progress on this datastore: {lease.verb} by {lease.owner}. Wait for it "
                 "(onedr status); if its machine died, it may be taken over in "
                 f"{max(1, int(lease.until - time.time()))} s."
@@ -106,10 +107,9 @@ class Run:
         self._generation = (lease.generation if lease else 0) + 1
         self._lease = before
         self._renew()
-        self._renewer = threading.Thread(target=self._keep, daemon=True)
-        self._renewer.start()
+        self._renewer = threads.start(self._keep)
         newest = last_run(self._pool)
-        self.interrupted = newest if newest is not None and newest["result"] == "RUNNING" else None
+        self.interrupted = newest if newest is not None and newest.interrupted else None
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,18 +117,18 @@ class Run:
         self._renewer.join()
         self._swap(Lease(me(), self.verb, self._generation, 0.0))
 
-    def save(self, entry: dict[str, Any]) -> None:
+    def save(self, entry: JournalEntry) -> None:
         """Write the run's journal. Raises RefusedError when the lease was lost."""
         with self._mutex:
-            self._write({f"{_RUN}{self.id}": json.dumps(entry)})
+            self._write({f"{_RUN}{self.id}": json.dumps(entry.to_json())})
 
-    def amend(self, entry: dict[str, Any]) -> None:
+    def amend(self, entry: JournalEntry) -> None:
         """Write an earlier run's journal, as read: how a run ended that could not say so itself.
 
         Raises RefusedError.
         """
         with self._mutex:
-            self._write({f"{_RUN}{entry['run']}": json.dumps(entry)})
+            self._write({f"{_RUN}{entry.run}": json.dumps(entry.to_json())})
 
     def _seen(self) -> str:
         with rados.WriteOpCtx() as operation:
@@ -161,12 +161,22 @@ class Run:
                 message = (
                     f"This run lost its lease on the datastore to another one ({error}); see onedr status."
                 )
-                raise RefusedError(message) from error
+                raise LeaseLostError(message) from error
 
 
-def load_runs(pool: Pool) -> dict[str, dict[str, Any]]:
+def load_runs(pool: Pool) -> dict[str, JournalEntry]:
     """Every run's journal by run id, oldest first; empty when there never was a run."""
-    return {key[len(_RUN) :]: json.loads(value) for key, value in omap.read_all(pool, _OBJECT, _RUN).items()}
+    return {
+        key[len(_RUN) :]: JournalEntry.from_json(json.loads(value))
+        for key, value in omap.read_all(pool, _OBJECT, _RUN).items()
+    }
+
+
+def in_progress(pool: Pool, runs: Mapping[str, JournalEntry]) -> str:
+    """Id of the run that is in progress; empty when none is."""
+    lease = current_lease(pool)
+    alive = lease is not None and lease.alive(time.time())
+    return next(reversed(list(runs)), "") if alive else ""
 
 
 def remove_journals(pool: Pool) -> None:
@@ -175,12 +185,12 @@ def remove_journals(pool: Pool) -> None:
         pool.io.remove_object(_OBJECT)
 
 
-def last_run(pool: Pool, ignored: Sequence[str] = ()) -> dict[str, Any] | None:
+def last_run(pool: Pool, ignored: Sequence[str] = ()) -> JournalEntry | None:
     """The newest run that was not refused, verbs `ignored` passed over; `RUNNING` without a lease in force
     was interrupted.
     """
     for key in reversed(omap.list_keys(pool, _OBJECT, _RUN)):
-        run: dict[str, Any] = json.loads(omap.read_keys(pool, _OBJECT, (key,))[key])
-        if run["result"] != "REFUSED" and run["verb"] not in ignored:
+        run = JournalEntry.from_json(json.loads(omap.read_keys(pool, _OBJECT, (key,))[key]))
+        if run.result != "REFUSED" and run.verb not in ignored:
             return run
     return None

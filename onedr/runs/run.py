@@ -1,25 +1,28 @@
-"""A run under way: its steps are done, shown and journaled one by one. A step that fails is its item's
-result, never the end of the others (docs/design.md, "One failure stops nothing else").
+"""A run in progress: its steps are done, shown, logged and journaled one by one. A step that fails is its
+item's result and never ends the others.
 """
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Union
 
 from onedr.ceph import parallel
 from onedr.host import config as host_config
-from onedr.model.errors import FrontEndError, OneDRError, RefusedError
+from onedr.host import log
+from onedr.model.errors import FrontEndError, OneDRError, PlanRefusedError
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.runs import journal
-from onedr.runs import request as runs_request
+from onedr.runs.events import Emit, StepEvent, VerdictEvent
+from onedr.runs.journal_entry import Aborted, JournalEntry, StepsDone
+from onedr.runs.plan_events import DrillPlanEvent, FailoverPlanEvent, ReprotectPlanEvent
+from onedr.runs.request import Request
 from onedr.runs.state import DRILLS
 from onedr.runs.steps import Step, StepKind
 
-Emit = Callable[[dict[str, Any]], None]
+RunPlanEvent = Union[FailoverPlanEvent, DrillPlanEvent, ReprotectPlanEvent]
 _SAVE_EVERY_S = 2.0  # while steps of one kind are done: the journal and DR_PROGRESS
 _PAUSE_S = 0.2
 _ROLE_CHANGES = (StepKind.PROMOTE, StepKind.FENCE, StepKind.DEMOTE)
@@ -27,7 +30,7 @@ _ROLE_CHANGES = (StepKind.PROMOTE, StepKind.FENCE, StepKind.DEMOTE)
 
 @dataclass
 class Outcome:
-    """How a run ended. `done`: target of a step -> what came of it; `failed`: item -> why."""
+    """How a run ended. `done`: target of a step -> its result; `failed`: item -> why."""
 
     state: State
     message: str
@@ -39,78 +42,75 @@ class Running:
     """One run of one datastore. `state` and `role` are what the datastore shows while it lasts."""
 
     def __init__(
-        self, run: journal.Run, datastore_id: int, emit: Emit, frontend: FrontEnd, state: State, role: str
+        self, run: journal.Run, datastore_id: int, request: Request, emit: Emit, frontend: FrontEnd,
+        state: State, role: str,
     ):
         self.run, self.datastore_id, self.emit, self.frontend = run, datastore_id, emit, frontend
         self.outcome = Outcome(state, "")
         self._role = role
         self.began = time.time()
-        asked = runs_request.served()
-        self.asked_at = asked.at or self.began  # a recovery time is measured from here
-        self.log: dict[str, Any] = {
-            "run": run.id,
-            "verb": run.verb,
-            "owner": journal.me(),
-            "began": self.began,
-            **runs_request.journaled(asked),
-            "since": self.asked_at,
-            "steps": [],
-        }
+        self.asked_at = request.at or self.began  # a recovery time is measured from here
+        self.log = JournalEntry(run.id, run.verb, journal.me(), self.began, request, since=self.asked_at)
         self.ended: dict[str, float] = {}  # `kind target` -> when it was done
+        self.total = 0
         self._saved = time.monotonic()
         limits = host_config.limits()
         self._at_once = {
             StepKind.START: limits.starts_at_once,
             **dict.fromkeys(_ROLE_CHANGES, limits.role_changes_at_once),
         }
+        log.bind(run=run.id)
 
-    def begin(self, described: dict[str, Any], refusal: str) -> None:
-        """Show the plan and journal it. Raises RefusedError with `refusal`, which is journaled too."""
-        self.emit(described)
-        if refusal:
-            self.save("REFUSED", refusal)
-            raise RefusedError(refusal)
-        self.log["plan"] = described
-        self.total = len(described["steps"])
+    def begin(self, plan: RunPlanEvent) -> None:
+        """Show the plan and journal it. Raises RefusedError with the plan's refusal, which is journaled too.
+        """
+        self.emit(plan)
+        if plan.refusal:
+            log.warning(f"refused: {plan.refusal}")
+            self.save("REFUSED", plan.refusal)
+            raise PlanRefusedError(plan.refusal)
+        self.log.plan = plan.to_json()
+        self.total = len(plan.steps)
         before = self.run.interrupted
         self.save("RUNNING")
-        if before is not None and self.run.verb not in DRILLS:  # a drill goes on with nothing
+        if before is not None and self.run.verb not in DRILLS:  # a drill continues nothing
             self._inherit(before)
-            self.run.amend({**before, "result": "INTERRUPTED", "then": self.run.id})
-        self.tell(
-            self.outcome.state, f"A {self.run.verb} runs since {utc_text(self.began)}: {self.total} steps."
-        )
+            before.result, before.then = "INTERRUPTED", self.run.id
+            self.run.amend(before)
+        log.info(f"begins, {self.total} steps, asked by {self.log.request.by} ({self.log.request.trigger})")
+        text = f"{self.run.verb} in progress since {utc_text(self.began)}: {self.total} steps."
+        self.tell(self.outcome.state, text)
 
-    def _inherit(self, before: dict[str, Any]) -> None:
+    def take_over(self, entry: JournalEntry, by: Request) -> None:
+        """Write on in the journal of an interrupted run, which `by` aborts."""
+        self.run.id = entry.run
+        log.bind(run=entry.run)
+        self.log = entry
+        self.log.abort = Aborted(by.by, by.trigger, self.began)
+        self.outcome.failed = dict(entry.failed)
+        log.info(f"abort of {entry.verb}, asked by {by.by} ({by.trigger})")
+
+    def _inherit(self, before: JournalEntry) -> None:
         """An interrupted run of the same verb: what it did counts, from the moment it was asked for."""
-        if before["verb"] != self.run.verb:
+        if before.verb != self.run.verb:
             return
-        self.asked_at = min(self.asked_at, float(before.get("since") or before["began"]))
-        self.log["since"] = self.asked_at
-        self.ended = dict(before.get("ended", {}))
+        self.asked_at = min(self.asked_at, before.since or before.began)
+        self.log.since = self.asked_at
+        self.ended = dict(before.ended)
 
     def do(self, steps: Sequence[Step], action: Callable[[str], str], threads: int = 1) -> None:
-        """Do one kind of step to many targets, `threads` at once or fewer, as onedr.conf says.
-
-        Results go to all who watch.
-        """
+        """Do steps of one kind, at most `threads` at once, or fewer if onedr.conf says so."""
         if not steps:
             return
         kind, ordered = steps[0].kind, {step.target: step for step in steps}
-        entry: dict[str, Any] = {
-            "kind": kind.value,
-            "at": time.time(),
-            "of": len(steps),
-            "seconds": {},
-            "results": {},
-        }
-        self.log["steps"].append(entry)
-        # before the first of them: who finds this run dead knows how far it may have got
+        entry = StepsDone(kind.value, time.time(), len(steps))
+        self.log.steps.append(entry)
+        # before the first of them: whoever finds this run dead knows how far it may have got
         self.save("RUNNING")
-        message = f"A {self.run.verb} runs: {kind.value} {len(steps)} of {self.total} steps."
+        message = f"{self.run.verb} in progress: {kind.value}, {len(steps)} of {self.total} steps."
         self.tell(self.outcome.state, message, f"{kind.value} 0/{len(steps)}")
         seconds: dict[str, float] = {}
-        said: dict[str, str] = {}
+        results: dict[str, str] = {}
 
         def one(target: str) -> str:
             begun = time.monotonic()
@@ -120,27 +120,30 @@ class Running:
                 seconds[target] = self._show(ordered[target], "failed", str(error), begun)
                 raise
             seconds[target] = self._show(ordered[target], "done", done, begun)
-            said[target] = done
+            results[target] = done
             self.ended[f"{kind.value} {target}"] = time.time()
             return done
 
         def watch(through: int) -> None:
             if time.monotonic() - self._saved >= _SAVE_EVERY_S:
-                entry.update(seconds=dict(seconds), results=dict(said))  # copies: the threads go on
+                entry.seconds, entry.results = dict(seconds), dict(results)  # copies: the threads continue
                 self.save("RUNNING")
                 self.tell(self.outcome.state, message, f"{kind.value} {through}/{len(steps)}")
 
-        results = parallel.each(
-            ordered, one, steps[0].limit_s, min(threads, self._at_once.get(kind, threads)), watch
-        )
+        at_once = min(threads, self._at_once.get(kind, threads))
+        self._settle(kind, entry, seconds, parallel.each(ordered, one, steps[0].limit_s, at_once, watch))
+
+    def _settle(
+        self, kind: StepKind, entry: StepsDone, seconds: dict[str, float],
+        results: Mapping[str, str | OneDRError],
+    ) -> None:
         for target, result in results.items():
             if isinstance(result, OneDRError):
                 self.outcome.failed.setdefault(target, f"{kind.value}: {result}")
             else:
                 self.outcome.done[target] = result
-        entry.update(
-            seconds=dict(seconds), results={target: str(result) for target, result in results.items()}
-        )
+        entry.seconds = dict(seconds)
+        entry.results = {target: str(result) for target, result in results.items()}
         self.save("RUNNING")
 
     def wait(self, seconds: float, why: str) -> None:
@@ -149,11 +152,9 @@ class Running:
         Raises RefusedError when the run lost its lease.
         """
         end = time.monotonic() + seconds
-        self.log["steps"].append(
-            {"kind": "wait", "at": time.time(), "of": 1, "seconds": {why: seconds}, "results": {}}
-        )
+        self.log.steps.append(StepsDone("wait", time.time(), 1, {why: seconds}))
         self.save("RUNNING")
-        self.tell(self.outcome.state, f"A {self.run.verb} waits: {why}.", f"wait {seconds:g} s")
+        self.tell(self.outcome.state, f"{self.run.verb} waits: {why}.", f"wait {seconds:g} s")
         while time.monotonic() < end:
             time.sleep(min(_PAUSE_S, max(0.0, end - time.monotonic())))
             if time.monotonic() - self._saved >= _SAVE_EVERY_S:
@@ -161,59 +162,42 @@ class Running:
 
     def _show(self, step: Step, result: str, detail: str, begun: float) -> float:
         seconds = round(time.monotonic() - begun, 3)
-        self.emit(
-            {
-                "event": "step",
-                "kind": step.kind.value,
-                "target": step.target,
-                "text": step.text,
-                "result": result,
-                "detail": detail,
-                "seconds": seconds,
-            }
-        )
+        text = f"{step.kind.value} {step.target}: {detail} ({seconds:.1f} s)"
+        if result == "done":
+            log.info(text)
+        else:
+            log.error(f"FAILED {text}")
+        self.emit(StepEvent(step.kind.value, step.target, step.text, result, detail, seconds))
         return seconds
 
     def end(
-        self, state: State, result: str, message: str, label: Callable[[str], str] = str, **more: Any
+        self, state: State, result: str, verdict: VerdictEvent, label: Callable[[str], str] = str
     ) -> Outcome:
         """Journal how it ended, then tell the datastore and whoever watches.
 
-        `label` names a failed item for people.
+        `verdict` holds the message and what only this verb has to say; `label` names a failed item.
         """
+        message = verdict.message
         self.outcome.state, self.outcome.message = state, message
-        self.log.update({key: value for key, value in more.items() if key == "warnings"})
+        self.log.warnings = {item: tuple(texts) for item, texts in verdict.warnings.items()}
         self.save(result, message)
         self.tell(state, message)
         self.outcome.failed = {label(item): why for item, why in self.outcome.failed.items()}
-        self.emit(
-            {
-                "event": "verdict",
-                "state": state.value,
-                "message": message,
-                "seconds": round(time.time() - self.began, 3),
-                "done": self.outcome.done,
-                "failed": self.outcome.failed,
-                "warnings": {},
-                "vms": {},
-                **more,
-            }
-        )
+        (log.warning if self.outcome.failed else log.info)(f"ends {result}: {message}")
+        seconds = round(time.time() - self.began, 3)
+        self.emit(replace(
+            verdict, state=state.value, seconds=seconds, done=self.outcome.done, failed=self.outcome.failed,
+        ))
         return self.outcome
 
     def save(self, result: str, message: str = "") -> None:
         """Write the journal. Raises RefusedError when the run lost its lease."""
         now = time.time()
-        self.log.update(
-            result=result,
-            message=message,
-            updated=now,
-            took_s=round(now - self.began, 3),
-            failed=self.outcome.failed,
-            done=self.outcome.done,
-            ended=dict(self.ended),
-        )
-        self.run.save(self.log)
+        entry = self.log
+        entry.result, entry.message, entry.updated = result, message, now
+        entry.took_s = round(now - self.began, 3)
+        entry.failed, entry.done, entry.ended = self.outcome.failed, self.outcome.done, dict(self.ended)
+        self.run.save(entry)
         self._saved = time.monotonic()
 
     def tell(self, state: State, message: str, progress: str = "") -> None:
@@ -222,15 +206,13 @@ class Running:
         A front-end that does not answer stops no run: the journal has it, the keeper shows it.
         """
         shown = (
-            ("DR_STATE", state.value),
-            ("DR_ROLE", self._role),
-            ("DR_MESSAGE", message),
+            ("DR_STATE", state.value), ("DR_ROLE", self._role), ("DR_MESSAGE", message),
             ("DR_PROGRESS", progress),
         )
         try:
             self.frontend.update_datastore(self.datastore_id, shown)
         except FrontEndError as error:
-            print(f"WARN: the datastore does not show {state.value}: {error}", file=sys.stderr)
+            log.warn_oned(f"the datastore does not show {state.value}: {error}")
 
 
 def utc_text(at: float) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
+from onedr.runs.plan_events import StepShown
 from onedr.runs.steps import Step, StepKind
 
 
@@ -122,11 +122,9 @@ MEANINGS = {
 }
 
 
-def listed(steps: Iterable[Step]) -> list[dict[str, Any]]:
+def shown_steps(steps: Iterable[Step]) -> tuple[StepShown, ...]:
     """Steps as part of a plan's event."""
-    return [
-        {
-            "kind": step.kind.value, "target": step.target, "text": step.text, "limit_s": step.limit_s,
-            **asdict(MEANINGS[step.kind]),
-        } for step in steps
-    ]
+    return tuple(
+        StepShown(step.kind.value, step.target, step.text, step.limit_s, **asdict(MEANINGS[step.kind]))
+        for step in steps
+    )

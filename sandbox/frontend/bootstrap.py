@@ -12,12 +12,15 @@ from sandbox.frontend.objects.images import Image
 from sandbox.frontend.objects.pool_object import PoolObject
 from sandbox.frontend.objects.security_groups import SecurityGroup
 from sandbox.frontend.objects.templates import Template
-from sandbox.frontend.objects.users import Group, User, digest
+from sandbox.frontend.objects.users import Group, User, digest, first_template
 from sandbox.frontend.objects.vms import VM
 from sandbox.frontend.objects.vnets import VNet
 
 KINDS: list[type[PoolObject]] = [User, Group, Host, Cluster, Zone, SecurityGroup, Datastore, Image, VM,
                                  VNet, Document, Hook]
+_DEFAULT_GROUP = (
+    "The default security group is added to every network. Use it to add default filter rules for your"
+    " networks. You may remove this security group from any network by updating its properties.")
 _SHARED = [1, 1, 0, 1, 0, 0, 0, 0, 0]
 
 
@@ -29,11 +32,13 @@ def bootstrap(frontend: Frontend) -> None:
     name, _, password = (frontend.var / ".one" / "one_auth").read_text().strip().partition(":")
     store.put(Group(0, name="oneadmin", users=[0]))
     store.put(Group(1, name="users"))
-    store.put(User(store.next_id("user"), gid=0, name=name, password=digest(password), groups=[0]))
+    store.put(User(store.next_id("user"), gid=0, name=name, password=digest(password), groups=[0],
+                   template=first_template()))
     store.put(Cluster(0, name="default", template=Template.of(RESERVED_CPU="", RESERVED_MEM="")))
     store.put(Zone(0, name="OpenNebula", template=Template.of(ENDPOINT=frontend.endpoint)))
-    store.put(SecurityGroup(0, name="default", permissions=[1, 1, 0, 1, 0, 0, 1, 0, 0], template=Template.of(
-        RULE=[{"PROTOCOL": "ALL", "RULE_TYPE": "OUTBOUND"}, {"PROTOCOL": "ALL", "RULE_TYPE": "INBOUND"}])))
+    rules = [{"PROTOCOL": "ALL", "RULE_TYPE": way} for way in ("OUTBOUND", "INBOUND")]
+    store.put(SecurityGroup(0, name="default", permissions=[1, 1, 1, 1, 0, 0, 1, 0, 0],
+                            template=Template.of(DESCRIPTION=_DEFAULT_GROUP, RULE=rules)))
     for oid, (title, attributes) in enumerate(_DATASTORES):
         _datastore(frontend, oid, title, attributes)
 

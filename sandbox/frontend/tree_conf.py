@@ -3,6 +3,49 @@ from __future__ import annotations
 
 _TM_SHARED = 'LN_TARGET="NONE", CLONE_TARGET="SYSTEM", SHARED="YES", DS_MIGRATE="YES"'
 
+_LIMITS = ["INBOUND_AVG_BW", "INBOUND_PEAK_BW", "INBOUND_PEAK_KB", "OUTBOUND_AVG_BW", "OUTBOUND_PEAK_BW",
+           "OUTBOUND_PEAK_KB"]
+_IO = [f"{way}_{unit}_SEC{end}" for unit in ("BYTES", "IOPS") for way in ("TOTAL", "READ", "WRITE")
+       for end in ("", "_MAX_LENGTH", "_MAX")]
+_FILTERS = ["FILTER", "FILTER_IP_SPOOFING", "FILTER_MAC_SPOOFING"]
+# What oned.conf of 7.4.0 restricts, vector by vector; attributes that are no vectors are listed under "".
+_VM_RESTRICTED = {
+    "CONTEXT": ["FILES"],
+    "NIC": ["MAC", "VLAN_ID", "BRIDGE", *_FILTERS, *_LIMITS, "OPENNEBULA_MANAGED", "EXTERNAL",
+            "VLAN_TAGGED_ID"],
+    "NIC_ALIAS": ["MAC", "VLAN_ID", "BRIDGE", *_LIMITS, "OPENNEBULA_MANAGED"],
+    "NIC_DEFAULT": ["MAC", "VLAN_ID", "BRIDGE", "FILTER", "EXTERNAL"],
+    "DISK": [*_IO, "SIZE_IOPS_SEC", "OPENNEBULA_MANAGED", "ORIGINAL_SIZE", "SIZE_PREV"],
+    "": ["DEPLOY_ID", "CPU_COST", "MEMORY_COST", "DISK_COST", "PCI", "EMULATOR", "USER_PRIORITY"],
+    "RAW": ["DATA"],
+    "USER_INPUTS": ["CPU", "MEMORY", "VCPU"],
+    "TOPOLOGY": ["PIN_POLICY", "HUGEPAGE_SIZE"],
+}
+_VNET_RESTRICTED = {
+    "": ["VN_MAD", "PHYDEV", "QINQ_TYPE", "BRIDGE", "CONF", "BRIDGE_CONF", "OVS_BRIDGE_CONF", "IP_LINK_CONF",
+         *_FILTERS, "CLUSTER_IDS", "EXTERNAL"],
+    "AR": ["VN_MAD", "PHYDEV", "BRIDGE", *_FILTERS],
+}
+_OPERATIONS = {"": ["VM_USE_OPERATIONS", "VM_MANAGE_OPERATIONS", "VM_ADMIN_OPERATIONS"]}
+_INHERITED_OF_NETWORKS = [
+    "VLAN_TAGGED_ID", *_FILTERS, "MTU", "METRIC", "IP6_METRIC", "METHOD", "IP6_METHOD", *_LIMITS, "CONF",
+    "BRIDGE_CONF", "OVS_BRIDGE_CONF", "IP_LINK_CONF", "EXTERNAL_IP", "GATEWAY", "DNS", "VXLAN_MODE",
+    "VXLAN_TEP", "VXLAN_MC", "CVLANS", "QINQ_TYPE", "TRUST", "SPOOFCHK"]
+
+
+def _repeated(attribute: str, values: list[str]) -> str:
+    return "\n".join(f'{attribute} = "{value}"' for value in values)
+
+
+def _restricted() -> str:
+    kinds = {"VM": _VM_RESTRICTED, "IMAGE": {"": ["SOURCE"]}, "VNET": _VNET_RESTRICTED, "USER": _OPERATIONS,
+             "GROUP": _OPERATIONS}
+    return "\n\n".join(
+        _repeated(f"{kind}_RESTRICTED_ATTR", [f"{outer}/{name}".lstrip("/") for outer in vectors
+                                              for name in vectors[outer]])
+        for kind, vectors in kinds.items())
+
+
 ONED_CONF = f"""\
 # Front-end of a OneDR sandbox. The grammar is oned's; to add a driver, edit the lists and add *_CONF lines.
 
@@ -10,11 +53,11 @@ HOSTNAME = "127.0.0.1"
 MANAGER_TIMER = 15
 MONITORING_INTERVAL_DATASTORE = 10
 
-# Known to the stand-in only: how often it looks after guests.
-SANDBOX_POLL_SECONDS = 2
+# Known to the stand-in only: how often it polls the guests.
+SANDBOX_POLL_SECONDS = 5
 
 DB = [ BACKEND = "sqlite" ]
-VNC_PORTS = [ START = 5900 ]
+VNC_PORTS = [ START = 5900, RESERVED = "32768:65536" ]
 DEFAULT_DEVICE_PREFIX = "sd"
 DEFAULT_CDROM_DEVICE_PREFIX = "hd"
 DEFAULT_IMAGE_TYPE = "OS"
@@ -108,30 +151,7 @@ DS_MAD_CONF = [
 
 DATASTORE_ENCRYPTED_ATTR = "RESTIC_PASSWORD"
 
-VM_RESTRICTED_ATTR = "CONTEXT/FILES"
-VM_RESTRICTED_ATTR = "DISK/SIZE"
-VM_RESTRICTED_ATTR = "DISK/ORIGINAL_SIZE"
-VM_RESTRICTED_ATTR = "DISK/TOTAL_BYTES_SEC"
-VM_RESTRICTED_ATTR = "DISK/TOTAL_IOPS_SEC"
-VM_RESTRICTED_ATTR = "DISK/OPENNEBULA_MANAGED"
-VM_RESTRICTED_ATTR = "NIC/MAC"
-VM_RESTRICTED_ATTR = "NIC/VLAN_ID"
-VM_RESTRICTED_ATTR = "NIC/BRIDGE"
-VM_RESTRICTED_ATTR = "NIC/FILTER"
-VM_RESTRICTED_ATTR = "CPU_COST"
-VM_RESTRICTED_ATTR = "MEMORY_COST"
-VM_RESTRICTED_ATTR = "DISK_COST"
-VM_RESTRICTED_ATTR = "EMULATOR"
-VM_RESTRICTED_ATTR = "RAW"
-VM_RESTRICTED_ATTR = "RAW/DATA"
-VM_RESTRICTED_ATTR = "USER_PRIORITY"
-
-IMAGE_RESTRICTED_ATTR = "SOURCE"
-
-USER_RESTRICTED_ATTR = "VM_USE_OPERATIONS"
-VNET_RESTRICTED_ATTR = "VN_MAD"
-VNET_RESTRICTED_ATTR = "BRIDGE"
-
+{_restricted()}
 INHERIT_IMAGE_ATTR = "DISK_TYPE"
 INHERIT_IMAGE_ATTR = "SERIAL"
 
@@ -147,6 +167,8 @@ INHERIT_DATASTORE_ATTR = "ALLOW_ORPHANS"
 INHERIT_DATASTORE_ATTR = "QCOW2_STANDALONE"
 INHERIT_DATASTORE_ATTR = "SPARSE"
 INHERIT_DATASTORE_ATTR = "PERSISTENT_SNAPSHOTS"
+
+{_repeated("INHERIT_VNET_ATTR", _INHERITED_OF_NETWORKS)}
 """
 
 DEFAULTRC = """\

@@ -79,8 +79,7 @@ def read_image(image: rbd.Image) -> list[Record]:
 
 
 def acknowledged(console: str) -> dict[str, list[Record]]:
-    """The records that the guest printed as written, per disk and in order, over all boots in a console log.
-    """
+    """The records that the guest printed as written, per disk, in order, over all boots in a console log."""
     found: dict[str, list[Record]] = {}
     for line in console.splitlines():
         match = _CONSOLE.match(line.strip())

@@ -116,4 +116,5 @@ def _real_sites() -> Sites:
             im_mad=os.environ.get("IM_MAD", "dummy"), environment={"SANDBOX_SITE": str(site.folder)},
         ))
     furnish(*clouds)
-    return Sites(made, *clouds, True)
+    a, b = clouds
+    return Sites(made, a, b, True)

@@ -121,7 +121,7 @@ def _sshd(made: Bridges, site: Site, name: str, port: int) -> Iterator[None]:
             inside(site, [*command, SSHD, "-D", "-e", "-f", str(config)]), stdout=output, stderr=output, start_new_session=True
         )
     try:
-        until(f"the sshd of {name}", lambda: "Server listening" in log.read_text() or _ended(server, log), 20)
+        until(f"the sshd of {name}", lambda: "Server listening" in log.read_text() or _ended(server, log), 60)
         yield
     finally:
         os.killpg(server.pid, signal.SIGTERM)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import oracle
 import workload as w
 
 from onedr.ceph.connection import Pool
@@ -71,8 +72,8 @@ def attach_disk(g: Ground) -> None:
 
 
 def detach_disk(g: Ground) -> None:
-    disk = next(disk for disk in w.wanted_record(g.cloud, g.vm).disks if disk.image_id == g.spare)
-    g.cloud.api.vm.detach(g.vm, disk.disk_id)
+    disk = next(disk for disk in oracle.vm(g.cloud, g.vm).disks if disk.image == g.spare)
+    g.cloud.api.vm.detach(g.vm, disk.number)
     g.cloud.wait_image(g.spare, "READY")
     g.cloud.wait_vm(g.vm)
 

@@ -212,8 +212,9 @@ def publish(site: Site, name: str) -> None:
         mirroring.publish_changes(pool, found)
 
 
-def arrives(site: Site, name: str, sha256: str, limit_s: float = 60) -> None:
-    """Wait until the image's bytes at the site have this digest."""
+def arrives(site: Site, name: str, sha256: str | None, limit_s: float = 60) -> None:
+    """Wait until the image's bytes at the site have this digest; None: there was nothing to arrive."""
+    assert sha256 is not None, f"there was no {name} whose bytes could arrive"
     until(f"{name} at {site.name} to be equal", lambda: digest(site, name) == sha256, limit_s, 0.2)
 
 

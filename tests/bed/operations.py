@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element
 
+import oracle
+import pyone
 import rbd
 import workload as w
 from lxml import etree
@@ -15,7 +18,6 @@ from lxml import etree
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
 from onedr.model.types import MIB
-from onedr.opennebula import objects as opennebula_objects
 from sandbox.cloud import Cloud
 from sandbox.waiting import SandboxError, until
 
@@ -54,8 +56,7 @@ class Ground:
 
     def disk(self, vm: str, disk_id: int) -> str:
         """RBD name of a VM's disk."""
-        disk = next(disk for disk in w.wanted_record(self.cloud, self.vms[vm]).disks if disk.disk_id == disk_id)
-        return str(disk.rbd).rpartition("/")[2]
+        return next(disk.name for disk in oracle.vm(self.cloud, self.vms[vm]).disks if disk.number == disk_id)
 
     def image(self, image_id: int) -> str:
         return w.rbd_name(self.cloud, image_id)
@@ -118,17 +119,16 @@ def expected(cloud: Cloud) -> dict[str, set[str]]:
         if image.findtext("DATASTORE_ID") == str(cloud.datastore_id):
             found[(image.findtext("SOURCE") or "").rpartition("/")[2]] = _ids(image.find("SNAPSHOTS"))
     for summary in frontend.vms():
-        vm = frontend.vm(int(summary.findtext("ID")))
+        vm = oracle.asked(cloud, "vm", int(summary.findtext("ID") or ""))
         trees = {tree.findtext("DISK_ID"): tree for tree in vm.iterfind("SNAPSHOTS")}
-        for disk in opennebula_objects.vm_record(vm, {cloud.datastore_id}).disks:
-            name = str(disk.rbd).rpartition("/")[2]
-            found[name] = _ids(trees.get(str(disk.disk_id)))
+        for disk in oracle.disks(cloud, vm):
+            found[disk.name] = _ids(trees.get(str(disk.number)))
             if disk.clone:
-                found[name.rsplit("-", 2)[0]].add("snap")
+                found[disk.name.rsplit("-", 2)[0]].add("snap")
     return found
 
 
-def _ids(tree: etree._Element | None) -> set[str]:
+def _ids(tree: etree._Element | Element | None) -> set[str]:
     return set() if tree is None else {str(snapshot.findtext("ID")) for snapshot in tree.iterfind("SNAPSHOT")}
 
 
@@ -156,7 +156,7 @@ def settled(ground: Ground, *touched: str, renewed: tuple[str, ...] = ()) -> Non
     _wait(ground, "no more and no less in both pools", _leftovers)
     _wait(ground, "true records of images", _wrong_records)
     for summary in w.frontend(ground.cloud).vms():
-        w.wait_recorded(ground.cloud, int(summary.findtext("ID")), ground.here, ground.there)
+        w.wait_recorded(ground.cloud, int(summary.findtext("ID") or ""), ground.here, ground.there)
     for name in renewed:
         ground.ids.pop(name, None)
     for name in expected(ground.cloud):
@@ -180,7 +180,7 @@ def _wait(ground: Ground, what: str, problems: Callable[[Ground], Any]) -> None:
         return not last[0]
 
     try:
-        until(what, look, LIMIT_S, 0.2)
+        until(what, look, LIMIT_S, 0.5)
     except SandboxError as error:
         raise AssertionError(f"{error}: {last[0]}") from error
 
@@ -203,13 +203,14 @@ def _leftovers(ground: Ground) -> list[str]:
 
 def _wrong_records(ground: Ground) -> list[str]:
     found = []
-    for image in w.frontend(ground.cloud).images():
-        if image.findtext("DATASTORE_ID") != str(ground.cloud.datastore_id) or opennebula_objects.image_state(image) not in _USABLE:
+    for image in ground.api.imagepool.info(-2, -1, -1).IMAGE:
+        if ground.cloud.datastore_id != image.DATASTORE_ID or pyone.IMAGE_STATES(image.STATE).name not in _USABLE:
             continue
-        name, wanted = (image.findtext("SOURCE") or "").rpartition("/")[2], opennebula_objects.image_record(image)
+        name, wanted = image.SOURCE.rpartition("/")[2], oracle.image(ground.cloud, image.ID)
         for site, pool in (("here", ground.here), ("there", ground.there)):
-            if w.image_record(pool, name) != wanted:
-                found.append(f"{site}: {name} says {w.image_record(pool, name)}, not {wanted}")
+            said = oracle.of_image_record(w.image_record(pool, name))
+            if said != wanted:
+                found.append(f"{site}: {name} says {said}, not {wanted}")
     return found
 
 
@@ -321,7 +322,7 @@ def attach_and_detach(ground: Ground, disk: int) -> None:
     vm = ground.vms["on"]
     ground.api.vm.attach(vm, f"DISK=[IMAGE_ID={image}]")
     ground.at_rest(vm, "ACTIVE")
-    added = max(found.disk_id for found in w.wanted_record(ground.cloud, vm).disks if found.rbd)
+    added = max(found.number for found in oracle.vm(ground.cloud, vm).disks if found.rbd)
     w.wait_writing(ground.cloud, vm, target="vdc")
     name = ground.disk("on", added)
     w.wait_complete(ground.cloud, [name], LIMIT_S)
@@ -396,7 +397,7 @@ def recover_recreate(ground: Ground) -> None:
 def recover_delete(ground: Ground) -> None:
     """The clone goes at both sites; the persistent image stays, in ERROR, and comes back."""
     vm, clone = ground.vms["doomed"], ground.disk("doomed", CLONE)
-    image = next(disk.image_id for disk in w.wanted_record(ground.cloud, vm).disks if not disk.clone)
+    image = next(disk.image for disk in oracle.vm(ground.cloud, vm).disks if not disk.clone)
     assert image is not None
     ground.api.vm.recover(vm, 3)
     ground.cloud.wait_vm(vm, "DONE")
@@ -413,7 +414,7 @@ def recover_delete(ground: Ground) -> None:
 def snapshots_of_an_image(ground: Ground) -> None:
     """The VM goes, its tree stays with the image: revert, delete, flatten there."""
     vm, name = ground.vms["off"], ground.disk("off", PERSISTENT)
-    image = next(disk.image_id for disk in w.wanted_record(ground.cloud, vm).disks if not disk.clone)
+    image = next(disk.image for disk in oracle.vm(ground.cloud, vm).disks if not disk.clone)
     assert image is not None
     ids = [int(ground.api.vm.disksnapshotcreate(vm, PERSISTENT, "")) for _ in _each_off(ground, vm, name, 3)]
     at = {snapshot: w.digest_in(ground.here, name, str(snapshot)) for snapshot in ids}
@@ -455,7 +456,7 @@ def end_of_all(ground: Ground) -> None:
     for vm in ground.vms.values():
         ground.cloud.wait_vm(vm, "DONE")
     for image in w.frontend(ground.cloud).images():
-        image_id = int(image.findtext("ID"))
+        image_id = int(image.findtext("ID") or "")
         ground.cloud.wait_image(image_id)
         ground.api.image.delete(image_id, False)
     until("empty pools", lambda: (ground.here.names(), ground.there.names()) == ([], []), LIMIT_S)

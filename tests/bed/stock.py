@@ -10,7 +10,7 @@ import workload as w
 
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
-from onedr.runs import request as runs_request
+from onedr.runs.request import Request
 from sandbox.cloud import Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import until
@@ -72,7 +72,7 @@ class Stock:
 
     def kill_after(self, verb: str, items: int, **asked: Any) -> None:
         """Start the verb's executable and SIGKILL it when it has told of so many items."""
-        request = runs_request.Request(verb, **asked)
+        request = Request(verb, **asked)
         with w.start_action(self.cloud, request, self.datastore_id) as child:
             assert child.stdout is not None
             seen = 0

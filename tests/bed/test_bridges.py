@@ -70,14 +70,14 @@ def place(vm_id: int) -> str:
     return f"localhost:/var/lib/one/datastores/{calls.SYSTEM_ID}/{vm_id}/disk.0"
 
 
-def test_the_front_end_itself_does_not_reach_ceph(here: FromOutside):
+def test_the_front_end_itself_does_not_reach_ceph(here: FromOutside) -> None:
     refused(here.ds("mkfs", image(1), datastore(here, "127.0.0.1")), "Cannot reach Ceph")
 
 
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
 def test_cp_takes_a_file_of_the_front_end_to_the_bridge(
     here: FromOutside, site: Site, there: Site, tmp_path: Path, kind: str
-):
+) -> None:
     number = 10 + len(kind)
     path = tmp_path / ODD_NAME
     sha = calls.random_file(tmp_path / "data", 9 * MIB, number)
@@ -94,12 +94,12 @@ def test_cp_takes_a_file_of_the_front_end_to_the_bridge(
     assert f"one-{number}" not in contents(site)[0]
 
 
-def test_a_path_only_the_front_end_may_read_stays_forbidden(here: FromOutside):
+def test_a_path_only_the_front_end_may_read_stays_forbidden(here: FromOutside) -> None:
     secret = here.line.location / "etc/oned.conf"
     refused(here.ds("cp", image(20, str(secret)), datastore(here)), "Not allowed")
 
 
-def test_the_life_of_a_disk(here: FromOutside, site: Site, there: Site, tmp_path: Path):
+def test_the_life_of_a_disk(here: FromOutside, site: Site, there: Site, tmp_path: Path) -> None:
     store = datastore(here)
     sha = calls.random_file(tmp_path / "base", 8 * MIB, 30)
     succeeded(here.ds("cp", image(30, str(tmp_path / "base")), store), "one/one-30 raw\n")
@@ -114,7 +114,7 @@ def test_the_life_of_a_disk(here: FromOutside, site: Site, there: Site, tmp_path
     calls.vanishes(there, "one-30")
 
 
-def test_monitor_and_mkfs_with_a_file_system(here: FromOutside, site: Site):
+def test_monitor_and_mkfs_with_a_file_system(here: FromOutside, site: Site) -> None:
     done = here.call("datastore", "monitor", calls.DATASTORE_ID, stdin=calls.stdin_of(None, datastore(here)))
     assert done.returncode == 0 and done.stdout.startswith("USED_MB="), done.stderr
     wanted = image(31, size=32, FS="ext4")
@@ -122,7 +122,7 @@ def test_monitor_and_mkfs_with_a_file_system(here: FromOutside, site: Site):
     succeeded(here.ds("rm", {**wanted, "SOURCE": "one/one-31"}, datastore(here)))
 
 
-def test_bridges_take_turns_and_a_dead_one_is_passed_over(here: FromOutside, site: Site):
+def test_bridges_take_turns_and_a_dead_one_is_passed_over(here: FromOutside, site: Site) -> None:
     for first, second in ((40, "bridge-1"), (41, "bridge-2")):
         before = here.line.logins(second)
         succeeded(here.ds("mkfs", image(first), datastore(here)), f"one/one-{first}\n")
@@ -133,13 +133,13 @@ def test_bridges_take_turns_and_a_dead_one_is_passed_over(here: FromOutside, sit
         succeeded(here.ds("rm", {**image(number), "SOURCE": f"one/one-{number}"}, datastore(here)))
 
 
-def test_without_a_living_bridge_it_says_which_and_why(here: FromOutside, site: Site):
+def test_without_a_living_bridge_it_says_which_and_why(here: FromOutside, site: Site) -> None:
     done = here.ds("mkfs", image(50), datastore(here, f"{here.line.dead} {here.line.bare}"))
     refused(done, here.line.dead, "refused", here.line.bare, "onehost sync", "front-end does not reach it either")
     assert contents(site) == ([], [])
 
 
-def test_without_a_living_bridge_a_front_end_that_reaches_ceph_does_it(here: FromOutside, site: Site):
+def test_without_a_living_bridge_a_front_end_that_reaches_ceph_does_it(here: FromOutside, site: Site) -> None:
     store = datastore(here, here.line.dead, CEPH_CONF=str(site.ceph_conf))
     done = here.ds("mkfs", image(51), store)
     assert (done.returncode, done.stdout) == (0, "one/one-51\n")
@@ -148,7 +148,7 @@ def test_without_a_living_bridge_a_front_end_that_reaches_ceph_does_it(here: Fro
     succeeded(here.ds("rm", {**image(51), "SOURCE": "one/one-51"}, store))
 
 
-def test_errors_come_back_as_they_are_at_home(here: FromOutside, site: Site):
+def test_errors_come_back_as_they_are_at_home(here: FromOutside, site: Site) -> None:
     succeeded(here.ds("mkfs", image(60), datastore(here)), "one/one-60\n")
     refused(here.ds("mkfs", image(60), datastore(here)), "one/one-60", "exists already")
     refused(here.ds("mkfs", image(61), datastore(here, POOL_NAME="nowhere")), "no pool 'nowhere'")
@@ -156,7 +156,7 @@ def test_errors_come_back_as_they_are_at_home(here: FromOutside, site: Site):
     succeeded(here.ds("rm", {**image(60), "SOURCE": "one/one-60"}, datastore(here)))
 
 
-def test_nothing_of_the_work_is_a_word_of_a_command(here: FromOutside):
+def test_nothing_of_the_work_is_a_word_of_a_command(here: FromOutside) -> None:
     """Hundreds of calls with odd names were made by now: ssh was always told the same few words."""
     lines = here.line.commands()
     hosts = {*here.line.ports, here.line.dead, here.line.bare}
@@ -165,7 +165,7 @@ def test_nothing_of_the_work_is_a_word_of_a_command(here: FromOutside):
     assert words.pop().endswith("/onedr/bridge")
 
 
-def test_a_killed_front_end_leaves_no_half_image(here: FromOutside, site: Site, tmp_path: Path):
+def test_a_killed_front_end_leaves_no_half_image(here: FromOutside, site: Site, tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(b"7" * (300 * MIB))
     wanted, store = image(70, str(tmp_path / "big"), 300), datastore(here)
     process = here.popen("datastore", "cp", 70)
@@ -179,6 +179,6 @@ def test_a_killed_front_end_leaves_no_half_image(here: FromOutside, site: Site, 
     calls.vanishes(site, "one-70")
 
 
-def test_the_bridge_keeps_nothing(here: FromOutside):
+def test_the_bridge_keeps_nothing(here: FromOutside) -> None:
     left = [path for path in (here.line.folder / "synced").rglob("*") if path.suffix == ".pyc"]
     assert not left

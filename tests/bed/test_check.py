@@ -88,7 +88,7 @@ def g(sites: Sites) -> Iterator[Ground]:
     vm = w.create_vm(a, "one", [base, disk], f'NIC=[NETWORK="{NETWORK}"]\n')
     for cloud in (a, b):
         reconcile(cloud)
-    disks = w.disks_of(w.wanted_record(a, vm))
+    disks = w.vm_disks(a, vm)
     w.wait_complete(a, disks)
     made = Ground(sites, vm, disks, {})
     until(

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
@@ -31,7 +31,7 @@ def disks(sites: Sites) -> Iterator[list[str]]:
     vm = w.create_vm(a, "one", images)
     for cloud in (a, b):
         reconcile(cloud)
-    found = w.disks_of(w.wanted_record(a, vm))
+    found = w.vm_disks(a, vm)
     w.wait_complete(a, found)
     yield found
 
@@ -54,7 +54,8 @@ def test_snapshot_mode_has_no_problem_and_is_warned_of_until_it_is_probed(sites:
 
 
 def test_an_image_without_a_schedule(sites: Sites, disks: list[str]) -> None:
-    a, found = sites.a, []
+    a = sites.a
+    found: list[Any] = []
 
     def told() -> bool:
         """A keeper may set it again before the check has looked."""
@@ -125,7 +126,7 @@ def test_with_profile_rbd_alone_what_may_not_be_read_is_told(sites: Sites, disks
 def test_after_a_failover_both_sites_say_what_comes_next(sites: Sites, disks: list[str]) -> None:
     """Last: site A is lost, site B takes over, and site A comes back."""
     a, b = sites.a, sites.b
-    w.wait_point(b, limit_s=LIMIT_S)
+    w.wait_point(b, ["one"], limit_s=LIMIT_S)
     sites.kill_a()
     assert problems(check(b, DATASTORE)) == {"PEER"}
     b.run("onedr", "failover", DATASTORE)

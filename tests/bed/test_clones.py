@@ -21,6 +21,7 @@ from onedr.replication import clone_order
 from onedr.replication.mirror_image import PROBLEM_KEY
 from sandbox.bed import Bed
 from sandbox.ceph.keys import PEER_ATTRIBUTES
+from sandbox.layout import Site
 from sandbox.waiting import until
 
 JOURNAL = rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL
@@ -143,7 +144,7 @@ def test_the_base_goes_after_its_last_clone_and_nothing_stays(
     until("both sites to be clean", lambda: (contents(g.site), contents(g.there)) == before, LIMIT_S, 0.2)
 
 
-def user_snapshots(site: calls.Site, name: str) -> list[str]:
+def user_snapshots(site: Site, name: str) -> list[str]:
     """The image's snapshots, mirror snapshots apart."""
     return [snapshot for snapshot, _ in facts(site, name)["snapshots"] if not snapshot.startswith(".mirror")]
 

@@ -122,7 +122,12 @@ def test_who_removes_a_disk_ends_its_flattening(g: Ground, slowly: None, tmp_pat
         until("some of it", lambda: re.search("[1-9]0 %", str(queue.running())), LIMIT_S, 0.02)
         remover = threading.Thread(target=images.remove_image, args=(other, f"{name}-9-0"))
         remover.start()
-        until("its end", lambda: flatten.cancel_removed(pool, queue) or not queue.running(), LIMIT_S)
+
+        def ended() -> bool:
+            flatten.cancel_removed(pool, queue)
+            return not queue.running()
+
+        until("its end", ended, LIMIT_S)
         assert queue.done == [], "it did not come to its end by itself"
         remover.join(LIMIT_S)
         assert not pool.exists(f"{name}-9-0")

@@ -32,7 +32,7 @@ def test_a_running_guests_disk_is_flattened_under_it(sites: Sites) -> None:
         place = ExclusiveLock(here, f"onedr.flatten.{a.datastore_id}")
         until("the place", place.take, _LIMIT_S)
         vm = w.create_vm(a, "worker", [base])
-        name = w.disks_of(w.wanted_record(a, vm))[0]
+        name = w.vm_disks(a, vm)[0]
         w.wait_writing(a, vm, 3)
         writer = w.lock_owners(here, name)
         assert is_clone(here, name) and writer

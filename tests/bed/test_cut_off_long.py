@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 def test_a_site_that_was_only_cut_off_gives_way_when_the_line_is_mended(sites: Sites) -> None:
     a, b = sites.a, sites.b
     home, disk = start(sites)
-    w.wait_point(b, limit_s=60)
+    w.wait_point(b, ["db"], limit_s=60)
     sites.bed.cut()
     try:
         run(b, "failover", "--confirm", DATASTORE, "--yes")

@@ -76,7 +76,7 @@ def prepare(story: Story) -> None:
     with w.open_pool(b) as there:
         for name, vm in story.vms.items():
             w.wait_recorded(a, vm, there)
-            story.disks[name] = w.disks_of(w.wanted_record(a, vm))
+            story.disks[name] = w.vm_disks(a, vm)
     w.wait_complete(a, [disk for disks in story.disks.values() for disk in disks])
     w.wait_point(b, list(story.vms))
     for name in ("db", "web"):
@@ -356,7 +356,7 @@ def test_production_went_on_and_its_copies_are_equal(story: Story) -> None:
                 lambda disk=disk: w.digest_in(here, disk) == w.digest_in(there, disk),
                 60,
                 0.5,
-            )  # type: ignore[misc]
+            )
         assert all(w.primaries(here).values())
         assert not any(w.primaries(there).values())
 

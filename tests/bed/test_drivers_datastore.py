@@ -84,7 +84,7 @@ def record(where: Site, name: str) -> Any:
 @pytest.mark.parametrize("name, data", [("odd", "odd"), ("raw", "raw"), ("qcow2", "raw")])
 def test_cp_brings_every_byte_of_a_file(
     here: Drivers, site: Site, files: Path, tmp_path: Path, place: str, name: str, data: str
-):
+) -> None:
     number = 10 + 2 * ["odd", "raw", "qcow2"].index(name) + ["file", "http"].index(place)
     path = str(files / name) if place == "file" else f"{URL}/{name}"
     done = here.ds("cp", image(number, path), datastore(site, STAGING_DIR=str(tmp_path)))
@@ -93,7 +93,7 @@ def test_cp_brings_every_byte_of_a_file(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cp_makes_what_the_stock_script_makes(here: Drivers, site: Site, files: Path):
+def test_cp_makes_what_the_stock_script_makes(here: Drivers, site: Site, files: Path) -> None:
     for number, extra in ((20, {}), (21, {"EC_POOL_NAME": "one-data"})):
         succeeded(
             here.ds("cp", image(number, str(files / "odd")), datastore(site, **extra)),
@@ -107,7 +107,7 @@ def test_cp_makes_what_the_stock_script_makes(here: Drivers, site: Site, files: 
     assert facts(site, "one-21")["data pool"] == "one-data"
 
 
-def test_cp_accepts_good_checksums_and_refuses_bad_ones(here: Drivers, site: Site, files: Path):
+def test_cp_accepts_good_checksums_and_refuses_bad_ones(here: Drivers, site: Site, files: Path) -> None:
     good = {"MD5": sha(files / "qcow2", "md5"), "SHA1": sha(files / "qcow2", "sha1").upper()}
     succeeded(here.ds("cp", image(25, f"{URL}/qcow2", attributes=good), datastore(site)), "one/one-25 raw\n")
     before = contents(site)
@@ -121,7 +121,9 @@ def test_cp_accepts_good_checksums_and_refuses_bad_ones(here: Drivers, site: Sit
     assert contents(site) == before
 
 
-def test_cp_takes_nothing_from_restricted_folders(here: Drivers, site: Site, files: Path, tmp_path: Path):
+def test_cp_takes_nothing_from_restricted_folders(
+    here: Drivers, site: Site, files: Path, tmp_path: Path
+) -> None:
     link = tmp_path / "link"
     link.symlink_to(files / "raw")
     forbidden = datastore(site, RESTRICTED_DIRS=f"/nowhere {files}")
@@ -139,7 +141,7 @@ def test_cp_takes_nothing_from_restricted_folders(here: Drivers, site: Site, fil
     succeeded(here.ds("cp", image(27, str(link)), safe), "one/one-27 raw\n")
 
 
-def test_names_and_paths_are_never_read_by_a_shell(here: Drivers, site: Site, files: Path):
+def test_names_and_paths_are_never_read_by_a_shell(here: Drivers, site: Site, files: Path) -> None:
     protected = datastore(site, DR_PROTECT="YES", DR_SITE=ODD_NAME)
     for number, path in ((28, str(files / ODD_NAME)), (29, f"{URL}/{ODD_NAME}")):
         odd = image(number, path, NAME=ODD_NAME, attributes={"DESCRIPTION": ODD_NAME})
@@ -153,7 +155,7 @@ def test_names_and_paths_are_never_read_by_a_shell(here: Drivers, site: Site, fi
 
 def test_key_file_and_configuration_of_the_datastore_are_used(
     here: Drivers, site: Site, files: Path, tmp_path: Path
-):
+) -> None:
     keys = (site.folder / "keyring").read_text()
     (tmp_path / "key").write_text(keys.split("[client.oneadmin]")[1].split("key = ")[1].split("\n")[0])
     lines = [line for line in site.ceph_conf.read_text().splitlines() if not line.startswith("keyring")]
@@ -169,7 +171,7 @@ def test_key_file_and_configuration_of_the_datastore_are_used(
     succeeded(here.ds("cp", image(31, str(files / "raw")), unsaid), "one/one-31 raw\n")
 
 
-def test_an_image_that_has_the_name_already_is_left_alone(here: Drivers, site: Site, files: Path):
+def test_an_image_that_has_the_name_already_is_left_alone(here: Drivers, site: Site, files: Path) -> None:
     here.rbd("import", str(files / "odd"), "one/one-35")
     succeeded(here.ds("mkfs", image(36), datastore(site)), "one/one-36\n")
     before, state = (
@@ -185,7 +187,7 @@ def test_an_image_that_has_the_name_already_is_left_alone(here: Drivers, site: S
     assert digest(site, "one-35") == sha(files / "odd")
 
 
-def test_the_second_site_names_its_images_apart(here: Drivers, site: Site):
+def test_the_second_site_names_its_images_apart(here: Drivers, site: Site) -> None:
     shifted = datastore(site, DR_SITE_INDEX="1")
     succeeded(here.ds("mkfs", image(37), shifted), "one/one-1000000037\n")
     assert "one-1000000037" in contents(site)[0]
@@ -193,7 +195,7 @@ def test_the_second_site_names_its_images_apart(here: Drivers, site: Site):
 
 def test_a_name_without_an_image_from_a_create_that_was_killed_inside_ceph_is_no_obstacle(
     here: Drivers, site: Site
-):
+) -> None:
     assert here.ds("mkfs", image(139), datastore(site)).returncode == 0
     with connection.connect(CephAccess("one", "admin", str(site.ceph_conf))) as pool:
         maker = images.creator(pool, "one-139")
@@ -206,11 +208,14 @@ def test_a_name_without_an_image_from_a_create_that_was_killed_inside_ceph_is_no
         assert images.creator(pool, "one-139") == maker and pool.names().count("one-139") == 1
 
 
-def test_cp_killed_in_the_middle_begins_anew_when_it_is_run_again(here: Drivers, site: Site, tmp_path: Path):
+def test_cp_killed_in_the_middle_begins_anew_when_it_is_run_again(
+    here: Drivers, site: Site, tmp_path: Path
+) -> None:
     (tmp_path / "big").write_bytes(os.urandom(MIB) * 128)
     # it leaves a folder
     wanted, staged = image(38, str(tmp_path / "big")), datastore(site, STAGING_DIR=str(tmp_path))
     with here.popen("datastore", "cp", 38) as process:
+        assert process.stdin is not None
         process.stdin.write(calls.stdin_of(wanted, staged))
         process.stdin.close()
         with calls.opened(site) as io:
@@ -223,7 +228,7 @@ def test_cp_killed_in_the_middle_begins_anew_when_it_is_run_again(here: Drivers,
     assert digest(site, "one-38") == sha(tmp_path / "big")
 
 
-def test_cp_of_a_large_file_needs_little_memory(here: Drivers, site: Site, tmp_path: Path):
+def test_cp_of_a_large_file_needs_little_memory(here: Drivers, site: Site, tmp_path: Path) -> None:
     sparse = tmp_path / "sparse"
     with sparse.open("wb") as file:
         file.truncate(256 * MIB)
@@ -239,7 +244,7 @@ def test_cp_of_a_large_file_needs_little_memory(here: Drivers, site: Site, tmp_p
     assert digest(site, "one-39") == sha(sparse)
 
 
-def test_mkfs_makes_empty_images_as_the_stock_script_does(here: Drivers, site: Site):
+def test_mkfs_makes_empty_images_as_the_stock_script_does(here: Drivers, site: Site) -> None:
     for number, extra in ((40, {}), (41, {"EC_POOL_NAME": "one-data"})):
         succeeded(here.ds("mkfs", image(number, size=16), datastore(site, **extra)), f"one/one-{number}\n")
         pool = ["--data-pool", "one-data"] if extra else []
@@ -258,7 +263,7 @@ def test_mkfs_makes_empty_images_as_the_stock_script_does(here: Drivers, site: S
 )
 def test_mkfs_makes_a_sound_file_system(
     here: Drivers, site: Site, tmp_path: Path, number: int, kind: str, size: int, check: list[str]
-):
+) -> None:
     succeeded(
         here.ds("mkfs", image(number, size=size, FS=kind, FORMAT="raw"), datastore(site)),
         f"one/one-{number}\n",
@@ -276,13 +281,13 @@ def test_mkfs_makes_a_sound_file_system(
     assert probed.stdout.strip() == kind
 
 
-def test_mkfs_for_a_saved_disk_makes_nothing(here: Drivers, site: Site):
+def test_mkfs_for_a_saved_disk_makes_nothing(here: Drivers, site: Site) -> None:
     before = contents(site)
     succeeded(here.ds("mkfs", image(45, FORMAT="save_as"), datastore(site)), "one/one-45\n")
     assert contents(site) == before
 
 
-def test_clone_is_a_full_copy_as_of_the_stock_script(here: Drivers, site: Site, files: Path):
+def test_clone_is_a_full_copy_as_of_the_stock_script(here: Drivers, site: Site, files: Path) -> None:
     protected = datastore(site, DR_PROTECT="YES")
     succeeded(here.ds("cp", image(50, str(files / "odd")), protected), "one/one-50 raw\n")
     for number, extra in ((51, {}), (52, {"EC_POOL_NAME": "one-data"})):
@@ -295,13 +300,13 @@ def test_clone_is_a_full_copy_as_of_the_stock_script(here: Drivers, site: Site, 
         assert set(metadata(site, f"one-{number}")) == {"onedr.made"}
 
 
-def test_stat_answers_mebibytes_rounded_up(here: Drivers, site: Site, files: Path):
+def test_stat_answers_mebibytes_rounded_up(here: Drivers, site: Site, files: Path) -> None:
     for name, size in (("odd", 6), ("raw", 6), ("qcow2", 6)):
         for path in (str(files / name), f"{URL}/{name}"):
             succeeded(here.ds("stat", {"PATH": path, "SIZE": ""}, datastore(site)), f"{size}\n")
 
 
-def test_monitor_counts_as_the_stock_script(here: Drivers, site: Site):
+def test_monitor_counts_as_the_stock_script(here: Drivers, site: Site) -> None:
     def stock() -> str:
         with connect(site) as cluster:
             pools = command(cluster, prefix="df", detail="detail")["pools"]
@@ -327,7 +332,7 @@ def test_monitor_counts_as_the_stock_script(here: Drivers, site: Site):
 @pytest.mark.parametrize("mode", MODES)
 def test_what_is_made_in_a_protected_datastore_has_a_copy_and_its_record(
     here: Drivers, site: Site, files: Path, mode: str
-):
+) -> None:
     there = here.bed.sites["site-b"]
     protected = datastore(site, DR_PROTECT="YES", DR_MODE=mode)
     base = 60 + 5 * list(MODES).index(mode)
@@ -352,7 +357,7 @@ def test_what_is_made_in_a_protected_datastore_has_a_copy_and_its_record(
         )
 
 
-def test_an_image_that_cannot_be_mirrored_is_made_and_marked(here: Drivers, site: Site, files: Path):
+def test_an_image_that_cannot_be_mirrored_is_made_and_marked(here: Drivers, site: Site, files: Path) -> None:
     done = here.ds("cp", image(70, str(files / "raw")), datastore(site, DR_PROTECT="YES", POOL_NAME="plain"))
     assert (done.returncode, done.stdout) == (0, "plain/one-70 raw\n")
     assert done.stderr.startswith("WARN: one-70 is not protected yet: pool plain does not mirror per image")
@@ -380,7 +385,7 @@ RAW_INPUT = {
 
 
 @pytest.mark.parametrize("what", RAW_INPUT)
-def test_unreadable_driver_data_is_refused_and_changes_nothing(here: Drivers, site: Site, what: str):
+def test_unreadable_driver_data_is_refused_and_changes_nothing(here: Drivers, site: Site, what: str) -> None:
     before = contents(site)
     for action in ("cp", "rm") if what == "no datastore" else ("cp",):
         refused(here.call("datastore", action, 80, stdin=RAW_INPUT[what]), "driver data")
@@ -407,7 +412,9 @@ def bad_files(folder: Path) -> dict[str, str]:
     }
 
 
-def test_files_that_point_at_other_files_are_refused(here: Drivers, site: Site, files: Path, tmp_path: Path):
+def test_files_that_point_at_other_files_are_refused(
+    here: Drivers, site: Site, files: Path, tmp_path: Path
+) -> None:
     before = contents(site)
     for name, words in bad_files(tmp_path).items():
         for action in ("cp", "stat"):
@@ -439,7 +446,9 @@ def test_files_that_point_at_other_files_are_refused(here: Drivers, site: Site, 
         ("/dev/zero", "no such file"),
     ],
 )
-def test_a_path_that_leads_nowhere_is_refused(here: Drivers, site: Site, files: Path, path: str, words: str):
+def test_a_path_that_leads_nowhere_is_refused(
+    here: Drivers, site: Site, files: Path, path: str, words: str
+) -> None:
     before = contents(site)
     refused(here.ds("cp", image(82, path), datastore(site)), words)
     refused(here.ds("stat", {"PATH": path, "SIZE": ""}, datastore(site)), words)
@@ -461,13 +470,13 @@ def test_a_path_that_leads_nowhere_is_refused(here: Drivers, site: Site, files: 
 )
 def test_a_datastore_that_cannot_be_used_is_refused(
     here: Drivers, site: Site, files: Path, attributes: Any, words: str
-):
+) -> None:
     before = contents(site)
     refused(here.ds("cp", image(83, str(files / "raw")), datastore(site, **attributes)), words)
     assert contents(site) == before
 
 
-def test_missing_and_wrong_values_of_an_image_are_refused(here: Drivers, site: Site, files: Path):
+def test_missing_and_wrong_values_of_an_image_are_refused(here: Drivers, site: Site, files: Path) -> None:
     before, usual = contents(site), datastore(site)
     for action, changed, words in (
         ("mkfs", {"SIZE": None}, "SIZE"),

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE
+from typing import Any
 
 import driver_calls as calls
 import pytest
@@ -106,7 +107,7 @@ def changed_since(site: Site, name: str, snapshot: str) -> int:
 
 
 @pytest.mark.parametrize("action", ["clone.ssh", "ln.ssh"])
-def test_an_image_goes_out_as_a_sparse_file(here: Drivers, site: Site, tmp_path: Path, disk: Path, action: str):
+def test_an_image_goes_out_as_a_sparse_file(here: Drivers, site: Site, tmp_path: Path, disk: Path, action: str) -> None:
     name = base(here, tmp_path, 10 if action == "ln.ssh" else 11, 16 * MIB)
     vm(here, name)
     for _ in range(2):  # what a killed run left is made anew
@@ -119,7 +120,7 @@ def test_an_image_goes_out_as_a_sparse_file(here: Drivers, site: Site, tmp_path:
     assert sorted(file.name for file in disk.parent.iterdir()) == ["disk.0"]
 
 
-def test_a_clone_grows_to_the_disks_size(here: Drivers, site: Site, tmp_path: Path, disk: Path):
+def test_a_clone_grows_to_the_disks_size(here: Drivers, site: Site, tmp_path: Path, disk: Path) -> None:
     name = base(here, tmp_path, 12)
     vm(here, name, SIZE="20", CLONE="YES")
     succeeded(out(here, "clone.ssh", name, disk))
@@ -128,7 +129,7 @@ def test_a_clone_grows_to_the_disks_size(here: Drivers, site: Site, tmp_path: Pa
     assert sha_of(disk) == digest(site, name)
 
 
-def test_an_image_that_is_itself_a_clone_goes_out_whole(here: Drivers, site: Site, tmp_path: Path, disk: Path):
+def test_an_image_that_is_itself_a_clone_goes_out_whole(here: Drivers, site: Site, tmp_path: Path, disk: Path) -> None:
     parent = base(here, tmp_path, 13)
     here.rbd("snap", "create", f"one/{parent}@snap")
     here.rbd("snap", "protect", f"one/{parent}@snap")
@@ -140,7 +141,7 @@ def test_an_image_that_is_itself_a_clone_goes_out_whole(here: Drivers, site: Sit
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_persistent_disk_comes_back_in_place(here: Drivers, site: Site, there: Site, tmp_path: Path, disk: Path, mode: str):
+def test_a_persistent_disk_comes_back_in_place(here: Drivers, site: Site, there: Site, tmp_path: Path, disk: Path, mode: str) -> None:
     name = base(here, tmp_path, 20 + list(MODES).index(mode), DR_PROTECT="YES", DR_MODE=mode)
     vm(here, name, SIZE="12")
     before = rbd_id(site, name)
@@ -165,7 +166,7 @@ def test_a_persistent_disk_comes_back_in_place(here: Drivers, site: Site, there:
     arrives(there, name, wanted)
 
 
-def test_a_killed_return_ends_as_it_should_when_repeated(here: Drivers, site: Site, tmp_path: Path, disk: Path):
+def test_a_killed_return_ends_as_it_should_when_repeated(here: Drivers, site: Site, tmp_path: Path, disk: Path) -> None:
     name = base(here, tmp_path, 25)
     vm(here, name)
     here.rbd("feature", "disable", f"one/{name}", "fast-diff", "object-map", "exclusive-lock")  # a dead owner's lasts 30 s
@@ -190,7 +191,7 @@ def test_a_killed_return_ends_as_it_should_when_repeated(here: Drivers, site: Si
 
 def test_what_must_not_be_written_back_is_refused_and_changes_nothing(
     here: Drivers, site: Site, tmp_path: Path, disk: Path
-):
+) -> None:
     name = base(here, tmp_path, 26)
     vm(here, name)
     before = digest(site, name)
@@ -210,7 +211,7 @@ def test_what_must_not_be_written_back_is_refused_and_changes_nothing(
 @pytest.mark.parametrize("action", ["clone.ssh", "ln.ssh", "mvds.ssh"])
 def test_the_peers_copy_is_neither_handed_out_nor_written(
     here: Drivers, ceph_bed: Bed, there: Site, tmp_path: Path, disk: Path, action: str
-):
+) -> None:
     name = base(here, tmp_path, {"clone.ssh": 30, "ln.ssh": 31, "mvds.ssh": 32}[action], DR_PROTECT="YES")
     arrives(there, name, str(digest(here.site, name)))
     at_b = Drivers(ceph_bed, "site-b", here.api)
@@ -234,7 +235,7 @@ class Hypervisor:
             f'#!/bin/bash\necho "$3 $5" >> {self._log}\nif grep -qx "$3" {self._broken}; then echo no agent >&2; exit 1; fi\n'
         )
         (folder / "virsh").chmod(0o755)
-        self.env = {"PATH": f"{folder}:{os.environ['PATH']}"}
+        self.env: dict[str, Any] = {"PATH": f"{folder}:{os.environ['PATH']}"}
         self.broken()
 
     def broken(self, *verbs: str) -> None:
@@ -250,11 +251,11 @@ def hypervisor(tmp_path: Path) -> Hypervisor:
     return Hypervisor(tmp_path / "hypervisor")
 
 
-def save(here: Drivers, disk: Path, number: int, snapshot: int = -1, **env: str) -> calls.Done:
+def save(here: Drivers, disk: Path, number: int, snapshot: int = -1, **env: Any) -> calls.Done:
     return here.call("tm", "cpds.ssh", f"{HOST}:{disk}", f"one/one-{number}", snapshot, 7, DATASTORE_ID, **env)
 
 
-def test_a_disk_is_saved_as_a_mirrored_image(here: Drivers, site: Site, there: Site, tmp_path: Path, disk: Path):
+def test_a_disk_is_saved_as_a_mirrored_image(here: Drivers, site: Site, there: Site, tmp_path: Path, disk: Path) -> None:
     name = base(here, tmp_path, 40, DR_PROTECT="YES")
     vm(here, name, CLONE="YES")
     succeeded(out(here, "clone.ssh", name, disk))
@@ -267,7 +268,7 @@ def test_a_disk_is_saved_as_a_mirrored_image(here: Drivers, site: Site, there: S
 
 def test_a_running_vm_holds_still_while_its_disk_is_saved(
     here: Drivers, site: Site, tmp_path: Path, disk: Path, hypervisor: Hypervisor
-):
+) -> None:
     name = base(here, tmp_path, 42)
     vm(here, name, lcm_state=SAVING, CLONE="YES")
     succeeded(out(here, "clone.ssh", name, disk))
@@ -281,7 +282,7 @@ def test_a_running_vm_holds_still_while_its_disk_is_saved(
 
 def test_a_vm_goes_on_whatever_fails_and_half_an_image_never_stays(
     here: Drivers, site: Site, tmp_path: Path, disk: Path, hypervisor: Hypervisor
-):
+) -> None:
     name = base(here, tmp_path, 45)
     vm(here, name, lcm_state=SAVING, CLONE="YES")
     refused(save(here, disk, 46, **hypervisor.env), "disk.0")  # there is no file
@@ -300,7 +301,7 @@ def test_a_vm_goes_on_whatever_fails_and_half_an_image_never_stays(
     assert hypervisor.asked() == [] and "one-46" not in contents(site)[0]
 
 
-def test_a_file_grows_unless_the_hypervisor_does_it(here: Drivers, tmp_path: Path, disk: Path):
+def test_a_file_grows_unless_the_hypervisor_does_it(here: Drivers, tmp_path: Path, disk: Path) -> None:
     disk.parent.mkdir(parents=True)
     checksum = calls.random_file(disk, MIB)
     vm(here, "one-0", lcm_state=RESIZING)
@@ -314,7 +315,7 @@ def test_a_file_grows_unless_the_hypervisor_does_it(here: Drivers, tmp_path: Pat
     assert sha_of(disk) == checksum
 
 
-def test_delete_leaves_the_file_to_the_folder_and_snapshots_are_refused(here: Drivers, disk: Path):
+def test_delete_leaves_the_file_to_the_folder_and_snapshots_are_refused(here: Drivers, disk: Path) -> None:
     disk.parent.mkdir(parents=True)
     disk.write_bytes(b"x")
     succeeded(here.tm("delete.ssh", f"{HOST}:{disk}", 7, DATASTORE_ID))
@@ -323,7 +324,7 @@ def test_delete_leaves_the_file_to_the_folder_and_snapshots_are_refused(here: Dr
     assert disk.read_bytes() == b"x"
 
 
-def test_sizes_of_vm_disks_are_told_to_monitord(here: Drivers, ceph_bed: Bed, site: Site, tmp_path: Path):
+def test_sizes_of_vm_disks_are_told_to_monitord(here: Drivers, ceph_bed: Bed, site: Site, tmp_path: Path) -> None:
     for name in ("one-90", "one-90-7-0", "one-90-7-1", "one-sys-8-2", "one-90-99-0"):
         here.rbd("create", "--size", "64", f"one/{name}")
     for name, offsets in {"one-90": (0,), "one-90-7-0": (0, 4, 8), "one-sys-8-2": (60,), "one-90-99-0": (0,)}.items():
@@ -353,7 +354,7 @@ def test_sizes_of_vm_disks_are_told_to_monitord(here: Drivers, ceph_bed: Bed, si
     assert warned.returncode == 0 and warned.stdout.startswith("USED_MB=") and "WARN: monitord takes encrypted" in warned.stderr
 
 
-def test_only_a_disk_in_the_vms_own_folder_is_touched(here: Drivers, tmp_path: Path):
+def test_only_a_disk_in_the_vms_own_folder_is_touched(here: Drivers, tmp_path: Path) -> None:
     vm(here, "one-0")
     victim = tmp_path / "victim"
     victim.write_text("precious")

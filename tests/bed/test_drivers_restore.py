@@ -134,7 +134,7 @@ def nothing_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("mode", "clone"), [("JOURNAL", False), ("JOURNAL", True), ("SNAPSHOT", False)])
 def test_a_disk_gets_its_backup_in_place_and_stays_mirrored(
     here: Drivers, site: Site, there: Site, tmp_path: Path, backup: Backup, mode: str, clone: bool
-):
+) -> None:
     number = 10 + list(MODES).index(mode) + 5 * clone
     name = base(here, tmp_path, number, DR_PROTECT="YES", DR_MODE=mode)
     vm(here, {"SOURCE": f"one/{name}", "CLONE": "YES" if clone else "NO", "SIZE": "8", "ORIGINAL_SIZE": "8"})
@@ -164,7 +164,7 @@ def test_a_disk_gets_its_backup_in_place_and_stays_mirrored(
     nothing_stays(tmp_path)
 
 
-def test_increments_are_applied_as_rbd_itself_would(here: Drivers, site: Site, tmp_path: Path, backup: Backup):
+def test_increments_are_applied_as_rbd_itself_would(here: Drivers, site: Site, tmp_path: Path, backup: Backup) -> None:
     name = base(here, tmp_path, 20)
     vm(here, {"SOURCE": f"one/{name}", "CLONE": "NO"})
     files = [backup.folder / "disk.0.rbd2"]
@@ -192,7 +192,7 @@ def test_increments_are_applied_as_rbd_itself_would(here: Drivers, site: Site, t
     assert digest(site, "one-21") == wanted
 
 
-def test_the_images_size_is_what_oned_knows(here: Drivers, site: Site, tmp_path: Path, backup: Backup):
+def test_the_images_size_is_what_oned_knows(here: Drivers, site: Site, tmp_path: Path, backup: Backup) -> None:
     small, large = base(here, tmp_path, 22), base(here, tmp_path, 23)
     vm(here, {"SOURCE": f"one/{small}", "CLONE": "NO"}, {"SOURCE": f"one/{large}", "CLONE": "NO"})
     calls.random_file(backup.file(0, "disk.0.0"), 10 * MIB, seed=1)
@@ -202,7 +202,7 @@ def test_the_images_size_is_what_oned_knows(here: Drivers, site: Site, tmp_path:
     assert digest(site, large) == calls.sha256((backup.folder / "disk.1.0").read_bytes() + bytes(5 * MIB))
 
 
-def test_only_the_wanted_disk_is_restored(here: Drivers, site: Site, tmp_path: Path, backup: Backup):
+def test_only_the_wanted_disk_is_restored(here: Drivers, site: Site, tmp_path: Path, backup: Backup) -> None:
     first, second = base(here, tmp_path, 24), base(here, tmp_path, 25)
     vm(here, {"SOURCE": f"one/{first}", "CLONE": "NO"}, {"SOURCE": f"one/{second}", "CLONE": "NO"})
     untouched = digest(site, first)
@@ -216,7 +216,7 @@ def test_only_the_wanted_disk_is_restored(here: Drivers, site: Site, tmp_path: P
 
 def test_what_cannot_be_restored_changes_nothing(
     here: Drivers, ceph_bed: Bed, site: Site, there: Site, tmp_path: Path, backup: Backup
-):
+) -> None:
     first, second = base(here, tmp_path, 26, DR_PROTECT="YES"), base(here, tmp_path, 27)
     disks = ({"SOURCE": f"one/{first}", "CLONE": "NO"}, {"SOURCE": f"one/{second}", "CLONE": "NO"})
     vm(here, *disks)
@@ -243,7 +243,7 @@ def test_what_cannot_be_restored_changes_nothing(
     nothing_stays(tmp_path)
 
 
-def test_a_killed_restore_is_repeated_and_leaves_nothing(here: Drivers, site: Site, tmp_path: Path, backup: Backup):
+def test_a_killed_restore_is_repeated_and_leaves_nothing(here: Drivers, site: Site, tmp_path: Path, backup: Backup) -> None:
     name = base(here, tmp_path, 28)
     vm(here, {"SOURCE": f"one/{name}", "CLONE": "NO"})
     before = digest(site, name)
@@ -261,7 +261,7 @@ def test_a_killed_restore_is_repeated_and_leaves_nothing(here: Drivers, site: Si
     nothing_stays(tmp_path)
 
 
-def test_the_tpm_comes_back_with_disk_0(here: Drivers, site: Site, tmp_path: Path, backup: Backup):
+def test_the_tpm_comes_back_with_disk_0(here: Drivers, site: Site, tmp_path: Path, backup: Backup) -> None:
     name = base(here, tmp_path, 29)
     vm(here, {"SOURCE": f"one/{name}", "CLONE": "NO"}, {"SOURCE": f"one/{name}", "CLONE": "YES"})
     calls.random_file(backup.file(0, "disk.0.0"), 8 * MIB, seed=7)
@@ -284,7 +284,7 @@ def test_the_tpm_comes_back_with_disk_0(here: Drivers, site: Site, tmp_path: Pat
 @pytest.mark.parametrize("clone", [False, True], ids=["persistent", "clone"])
 def test_what_backups_leave_on_a_disk_stops_no_removal(
     here: Drivers, site: Site, there: Site, tmp_path: Path, backup: Backup, clone: bool
-):
+) -> None:
     name = base(here, tmp_path, 31 + clone, DR_PROTECT="YES")
     own = image(31 + clone, SOURCE=f"one/{name}")
     if clone:
@@ -302,5 +302,5 @@ def test_what_backups_leave_on_a_disk_stops_no_removal(
 
 
 @pytest.mark.parametrize("action", ["restore", "increment_flatten"])
-def test_a_ceph_datastore_holds_no_backups(here: Drivers, action: str):
+def test_a_ceph_datastore_holds_no_backups(here: Drivers, action: str) -> None:
     refused(here.ds(action, image(1), datastore(here.site)), "holds no backups")

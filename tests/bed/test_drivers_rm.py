@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import driver_calls as calls
 import pytest
@@ -41,7 +42,7 @@ def made(here: Drivers, there: Site, number: int, **attributes: str) -> str:
     return f"one-{number}"
 
 
-def rm(drivers: Drivers, number: int, **more: object) -> calls.Done:
+def rm(drivers: Drivers, number: int, **more: Any) -> calls.Done:
     wanted = image(number, SOURCE=f"one/one-{number}", **more)
     drivers.api.images.append(wanted)
     return drivers.ds("rm", wanted, protected(drivers.site))
@@ -55,7 +56,7 @@ def told(here: Drivers, number: int, done: calls.Done) -> None:
 
 
 @pytest.mark.parametrize("mode", ["JOURNAL", "SNAPSHOT"])
-def test_a_removed_image_goes_at_both_sites(here: Drivers, yonder: Drivers, mode: str):
+def test_a_removed_image_goes_at_both_sites(here: Drivers, yonder: Drivers, mode: str) -> None:
     number = 200 + ["JOURNAL", "SNAPSHOT"].index(mode)
     name = made(here, yonder.site, number, DR_MODE=mode)
     here.rbd("snap", "create", f"one/{name}@snap")
@@ -67,14 +68,14 @@ def test_a_removed_image_goes_at_both_sites(here: Drivers, yonder: Drivers, mode
     assert here.api.updates == []
 
 
-def test_an_image_that_never_came_to_be_is_removed_at_once(here: Drivers):
+def test_an_image_that_never_came_to_be_is_removed_at_once(here: Drivers) -> None:
     before = contents(here.site)
     for source in ("", "-"):
         succeeded(here.ds("rm", image(205, SOURCE=source), protected(here.site)))
     assert contents(here.site) == before
 
 
-def test_an_image_may_go_in_the_middle_of_its_first_copy(here: Drivers, yonder: Drivers, tmp_path: Path):
+def test_an_image_may_go_in_the_middle_of_its_first_copy(here: Drivers, yonder: Drivers, tmp_path: Path) -> None:
     (tmp_path / "full").write_bytes(b"y" * 32 * MIB)
     for number in range(210, 213):
         begun = here.ds("cp", image(number, str(tmp_path / "full")), protected(here.site))
@@ -87,7 +88,7 @@ def test_an_image_may_go_in_the_middle_of_its_first_copy(here: Drivers, yonder: 
         calls.vanishes(yonder.site, f"one-{number}")
 
 
-def test_the_base_of_a_disk_is_kept(here: Drivers, yonder: Drivers):
+def test_the_base_of_a_disk_is_kept(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 220)
     here.rbd("snap", "create", f"one/{name}@snap")
     here.rbd("snap", "protect", f"one/{name}@snap")
@@ -100,7 +101,7 @@ def test_the_base_of_a_disk_is_kept(here: Drivers, yonder: Drivers):
     arrives(yonder.site, name, digest(here.site, name))
 
 
-def test_the_copy_is_not_removed_at_the_peer(here: Drivers, yonder: Drivers):
+def test_the_copy_is_not_removed_at_the_peer(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 221)
     done = rm(yonder, 221)
     refused(done, "copy of the peer's data")
@@ -108,7 +109,7 @@ def test_the_copy_is_not_removed_at_the_peer(here: Drivers, yonder: Drivers):
     arrives(yonder.site, name, digest(here.site, name))
 
 
-def test_data_that_two_images_name_is_kept(here: Drivers, yonder: Drivers):
+def test_data_that_two_images_name_is_kept(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 222)
     here.api.images.append(image(99, SOURCE=f"one/{name}", NAME="the other one"))
     done = rm(here, 222)
@@ -117,7 +118,7 @@ def test_data_that_two_images_name_is_kept(here: Drivers, yonder: Drivers):
     assert name in contents(here.site)[0] and name in contents(yonder.site)[0]
 
 
-def test_the_only_copy_of_what_was_taken_over_is_kept(here: Drivers, yonder: Drivers):
+def test_the_only_copy_of_what_was_taken_over_is_kept(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 223)
     here.bed.stop("site-a", "mirror")
     try:
@@ -147,7 +148,7 @@ def promote(site: Site, name: str) -> None:
     until(f"{name} to be promoted", accepted, 60, 0.2)
 
 
-def test_an_image_in_use_stays_whole_until_its_writer_has_left(here: Drivers, yonder: Drivers):
+def test_an_image_in_use_stays_whole_until_its_writer_has_left(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 224)
     here.api.images.append(image(224, SOURCE=f"one/{name}"))
     data = calls.stdin_of(image(224, SOURCE=f"one/{name}"), protected(here.site))
@@ -155,6 +156,7 @@ def test_an_image_in_use_stays_whole_until_its_writer_has_left(here: Drivers, yo
         with rbd.Image(io, name) as writer:
             writer.write(b"w" * 512, 0)
             process = here.popen("datastore", "rm", 224)
+            assert process.stdin is not None and process.stdout is not None and process.stderr is not None
             process.stdin.write(data)
             process.stdin.close()
             with rbd.Image(io, name, read_only=True) as looked:
@@ -176,7 +178,7 @@ def mapped(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("mode", ["JOURNAL", "SNAPSHOT"])
-def test_the_trash_takes_images_when_the_datastore_says_so(here: Drivers, yonder: Drivers, mode: str):
+def test_the_trash_takes_images_when_the_datastore_says_so(here: Drivers, yonder: Drivers, mode: str) -> None:
     number = 230 + ["JOURNAL", "SNAPSHOT"].index(mode)
     name = made(here, yonder.site, number, DR_MODE=mode)
     succeeded(here.ds("rm", image(number, SOURCE=f"one/{name}"), protected(here.site, CEPH_TRASH="yes")))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import driver_calls as calls
 import pytest
@@ -81,7 +82,7 @@ def place() -> str:
     return f"localhost:/var/lib/one/datastores/{SYSTEM_ID}/{VM}/disk.0"
 
 
-def tm(here: Drivers, action: str, snapshot: object, **more: str) -> calls.Done:
+def tm(here: Drivers, action: str, snapshot: object, **more: Any) -> calls.Done:
     return here.call("tm", action, place(), snapshot, VM, DATASTORE_ID, **more)
 
 
@@ -126,7 +127,7 @@ def identity(site: Site, name: str) -> tuple[str, str]:
 
 
 @both_modes
-def test_a_tree_of_snapshots_lives_on_the_one_mirrored_image(here: Drivers, site: Site, there: Site, mode: str):
+def test_a_tree_of_snapshots_lives_on_the_one_mirrored_image(here: Drivers, site: Site, there: Site, mode: str) -> None:
     name = make(here, 200, mode) if mode == "JOURNAL" else make(here, 201, mode)
     before, names = identity(site, name), contents(site)
     at: Contents = {}
@@ -142,9 +143,9 @@ def test_a_tree_of_snapshots_lives_on_the_one_mirrored_image(here: Drivers, site
     succeeded(tm(here, "snap_create", 2))
     at["2"] = digest(site, name)
     assert equal_there(site, there, name) == {"now": at["2"], **at}
-    for number in ("0", "2", "1"):  # smaller, larger again, and to one in between
-        succeeded(tm(here, "snap_revert", number))
-        assert equal_there(site, there, name) == {"now": at[number], **at}
+    for kept in ("0", "2", "1"):  # smaller, larger again, and to one in between
+        succeeded(tm(here, "snap_revert", kept))
+        assert equal_there(site, there, name) == {"now": at[kept], **at}
         put(site, name, (17 * MIB, MIB))
     succeeded(tm(here, "snap_create", 3))  # a branch
     at["3"] = digest(site, name)
@@ -161,7 +162,7 @@ def test_a_tree_of_snapshots_lives_on_the_one_mirrored_image(here: Drivers, site
     calls.vanishes(there, name)
 
 
-def test_reverting_replaces_what_was_discarded_and_discards_what_was_written(here: Drivers, site: Site, there: Site):
+def test_reverting_replaces_what_was_discarded_and_discards_what_was_written(here: Drivers, site: Site, there: Site) -> None:
     name = make(here, 202, "JOURNAL")
     succeeded(tm(here, "snap_create", 0))
     wanted = digest(site, name)
@@ -175,7 +176,7 @@ def test_reverting_replaces_what_was_discarded_and_discards_what_was_written(her
     here.rbd("snap", "rm", f"one/{name}@0")
 
 
-def test_a_clone_goes_back_through_its_parent(here: Drivers, site: Site, there: Site):
+def test_a_clone_goes_back_through_its_parent(here: Drivers, site: Site, there: Site) -> None:
     base = make(here, 203, "JOURNAL")
     know(here, base, CLONE="YES", SIZE="24", ORIGINAL_SIZE="24")
     succeeded_or_warned(here.tm("clone", f"front:one/{base}", place(), VM, DATASTORE_ID))
@@ -198,7 +199,7 @@ def test_a_clone_goes_back_through_its_parent(here: Drivers, site: Site, there: 
     assert name not in contents(site)[0]
 
 
-def test_snapshots_of_others_stay(here: Drivers, site: Site):
+def test_snapshots_of_others_stay(here: Drivers, site: Site) -> None:
     name = make(here, 204)
     for snapshot in ("snap", "one_backup_4"):
         here.rbd("snap", "create", f"one/{name}@{snapshot}")
@@ -215,7 +216,7 @@ def test_snapshots_of_others_stay(here: Drivers, site: Site):
     assert set(content(site, name)) == {"now", "snap", "one_backup_4"}
 
 
-def test_a_killed_run_is_finished_by_the_same_call_again(here: Drivers, site: Site):
+def test_a_killed_run_is_finished_by_the_same_call_again(here: Drivers, site: Site) -> None:
     name = make(here, 205)
     here.rbd("snap", "create", f"one/{name}@0")  # killed before it was protected; the guest wrote on
     churn(site, name)
@@ -239,7 +240,7 @@ def test_a_killed_run_is_finished_by_the_same_call_again(here: Drivers, site: Si
 
 
 @pytest.mark.long
-def test_a_revert_killed_midway_ends_well_and_none_begins_under_a_writer(here: Drivers, site: Site, there: Site):
+def test_a_revert_killed_midway_ends_well_and_none_begins_under_a_writer(here: Drivers, site: Site, there: Site) -> None:
     killed, busy = make(here, 206, "SNAPSHOT", size=64), make(here, 207)
     for name in (killed, busy):
         know(here, name)
@@ -288,7 +289,7 @@ def writer(site: Site, name: str) -> Iterator[None]:
 
 
 @both_modes
-def test_a_snapshot_under_a_writer_is_the_same_at_the_peer(here: Drivers, site: Site, there: Site, mode: str):
+def test_a_snapshot_under_a_writer_is_the_same_at_the_peer(here: Drivers, site: Site, there: Site, mode: str) -> None:
     name = make(here, 220 + MODES.index(mode), mode)
     with writer(site, name):
         for number in range(3):
@@ -324,7 +325,7 @@ def protect(here: Drivers, mode: str) -> None:
     here.api.datastores[DATASTORE_ID] = datastore(here.site, DR_PROTECT="YES", DR_MODE=mode)
 
 
-def test_old_volumes_of_the_stock_driver_are_served_and_mirrored(here: Drivers, site: Site, there: Site):
+def test_old_volumes_of_the_stock_driver_are_served_and_mirrored(here: Drivers, site: Site, there: Site) -> None:
     name, old, at = stock_tree(here, site, 210)
     protect(here, "JOURNAL")
     know(here, name)
@@ -353,7 +354,7 @@ def test_old_volumes_of_the_stock_driver_are_served_and_mirrored(here: Drivers, 
 
 
 @both_modes
-def test_flattening_ends_the_stock_drivers_tree(here: Drivers, site: Site, there: Site, mode: str):
+def test_flattening_ends_the_stock_drivers_tree(here: Drivers, site: Site, there: Site, mode: str) -> None:
     name, old, at = stock_tree(here, site, 211 + MODES.index(mode))
     protect(here, mode)
     done = ds(here, "snap_flatten", name, 3)
@@ -366,7 +367,7 @@ def test_flattening_ends_the_stock_drivers_tree(here: Drivers, site: Site, there
 
 
 @pytest.mark.parametrize("trash", ["NO", "YES"])
-def test_removing_an_image_removes_its_old_volumes(here: Drivers, site: Site, trash: str):
+def test_removing_an_image_removes_its_old_volumes(here: Drivers, site: Site, trash: str) -> None:
     name, _, _ = stock_tree(here, site, 213 + ["NO", "YES"].index(trash))
     wanted = image(int(name.split("-")[1]), SOURCE=f"one/{name}")
     succeeded(here.ds("rm", wanted, datastore(site, CEPH_TRASH=trash)))
@@ -376,7 +377,7 @@ def test_removing_an_image_removes_its_old_volumes(here: Drivers, site: Site, tr
 
 
 @both_modes
-def test_resize_grows_at_both_sites_and_never_shrinks(here: Drivers, site: Site, there: Site, mode: str):
+def test_resize_grows_at_both_sites_and_never_shrinks(here: Drivers, site: Site, there: Site, mode: str) -> None:
     name = make(here, 215 + MODES.index(mode), mode)
     before = identity(site, name)
     for size in (40, 40, 24):
@@ -398,7 +399,7 @@ def fake(folder: Path, program: str, *lines: str) -> None:
     path.chmod(0o755)
 
 
-def test_a_live_snapshot_freezes_the_guest_and_always_thaws_it(here: Drivers, site: Site, tmp_path: Path):
+def test_a_live_snapshot_freezes_the_guest_and_always_thaws_it(here: Drivers, site: Site, tmp_path: Path) -> None:
     name = make(here, 217)
     here.api.vms[VM]["DEPLOY_ID"] = "one-7"
     settings = site.one_location / "var/remotes/etc/vmm/kvm"
@@ -427,7 +428,7 @@ def test_a_live_snapshot_freezes_the_guest_and_always_thaws_it(here: Drivers, si
     assert [snapshot for snapshot, _ in facts(site, name)["snapshots"]] == ["0", "1", "2"]
 
 
-def test_without_libvirt_a_live_snapshot_is_made_all_the_same(here: Drivers, site: Site, tmp_path: Path):
+def test_without_libvirt_a_live_snapshot_is_made_all_the_same(here: Drivers, site: Site, tmp_path: Path) -> None:
     name = make(here, 218)
     done = tm(here, "snap_create_live", 0)
     assert (done.returncode, done.stdout) == (0, "")
@@ -435,7 +436,7 @@ def test_without_libvirt_a_live_snapshot_is_made_all_the_same(here: Drivers, sit
     assert facts(site, name)["snapshots"] == [("0", True)]
 
 
-def test_the_peers_copy_and_other_disks_are_refused(here: Drivers, site: Site, there: Site, ceph_bed: Bed):
+def test_the_peers_copy_and_other_disks_are_refused(here: Drivers, site: Site, there: Site, ceph_bed: Bed) -> None:
     name = make(here, 219, "JOURNAL")
     succeeded(tm(here, "snap_create", 0))
     before = equal_there(site, there, name)

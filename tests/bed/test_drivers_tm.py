@@ -93,7 +93,7 @@ def base(here: Drivers, tmp_path: Path, number: int, **attributes: str) -> str:
     return f"one-{number}"
 
 
-def test_clone_makes_what_the_stock_script_makes(here: Drivers, site: Site, tmp_path: Path):
+def test_clone_makes_what_the_stock_script_makes(here: Drivers, site: Site, tmp_path: Path) -> None:
     for number, extra, size in ((100, {}, "8"), (101, {"EC_POOL_NAME": "one-data"}, "12")):
         name = base(here, tmp_path, number)
         know(here, system=extra)
@@ -113,7 +113,7 @@ def test_clone_makes_what_the_stock_script_makes(here: Drivers, site: Site, tmp_
         assert digest(site, f"{name}-7-1") == digest(site, f"stock-{number}-7-1")
 
 
-def test_clone_again_finds_its_own_disk_and_no_other(here: Drivers, site: Site, tmp_path: Path):
+def test_clone_again_finds_its_own_disk_and_no_other(here: Drivers, site: Site, tmp_path: Path) -> None:
     name = base(here, tmp_path, 102)
     vm(here, 7, of(name), of(name))
     succeeded(clone(here, name, 7))
@@ -129,7 +129,7 @@ def test_clone_again_finds_its_own_disk_and_no_other(here: Drivers, site: Site, 
 
 def test_a_clone_is_mirrored_after_its_parent_and_stays_equal(
     here: Drivers, site: Site, there: Site, tmp_path: Path
-):
+) -> None:
     name = base(here, tmp_path, 103)  # made before its datastore was protected
     assert calls.mode_of(site, name) is None
     know(here, DR_PROTECT="YES")
@@ -147,7 +147,7 @@ def test_a_clone_is_mirrored_after_its_parent_and_stays_equal(
 
 def test_in_snapshot_mode_a_clone_waits_to_be_flattened(
     here: Drivers, site: Site, there: Site, tmp_path: Path
-):
+) -> None:
     name = base(here, tmp_path, 104, DR_PROTECT="YES", DR_MODE="SNAPSHOT")
     know(here, DR_PROTECT="YES", DR_MODE="SNAPSHOT")
     vm(here, 7, of(name))
@@ -162,7 +162,7 @@ def test_in_snapshot_mode_a_clone_waits_to_be_flattened(
     assert f"{name}-7-0" not in contents(there)[0]
 
 
-def test_a_slip_in_the_datastore_stops_no_vm(here: Drivers, site: Site, tmp_path: Path):
+def test_a_slip_in_the_datastore_stops_no_vm(here: Drivers, site: Site, tmp_path: Path) -> None:
     name = base(here, tmp_path, 105)
     know(here, DR_PROTECT="YES", DR_MODE="JURNAL")
     vm(here, 7, of(name))
@@ -175,7 +175,7 @@ def test_a_slip_in_the_datastore_stops_no_vm(here: Drivers, site: Site, tmp_path
 
 def test_the_peers_copy_is_no_disk_here(
     here: Drivers, site: Site, there: Site, ceph_bed: Bed, tmp_path: Path
-):
+) -> None:
     name = base(here, tmp_path, 106, DR_PROTECT="YES")
     arrives(there, name, digest(site, name))
     yonder = Drivers(ceph_bed, "site-b", here.api)
@@ -188,7 +188,7 @@ def test_the_peers_copy_is_no_disk_here(
 
 def test_ln_drops_the_base_snapshot_only_when_no_disk_needs_it(
     here: Drivers, site: Site, there: Site, tmp_path: Path
-):
+) -> None:
     name = base(here, tmp_path, 107)
     vm(here, 7, of(name))
     vm(here, 8, of(name, CLONE="NO"))
@@ -206,7 +206,7 @@ def test_ln_drops_the_base_snapshot_only_when_no_disk_needs_it(
 
 def test_delete_takes_a_clone_and_its_copy_and_leaves_the_base_mirrored(
     here: Drivers, site: Site, there: Site, tmp_path: Path
-):
+) -> None:
     name = base(here, tmp_path, 108, DR_PROTECT="YES")
     know(here, DR_PROTECT="YES")
     for vm_id in (7, 8):
@@ -229,7 +229,7 @@ def test_delete_takes_a_clone_and_its_copy_and_leaves_the_base_mirrored(
 
 def test_delete_leaves_persistent_disks_and_moves_to_the_trash_when_asked(
     here: Drivers, site: Site, tmp_path: Path
-):
+) -> None:
     name = base(here, tmp_path, 109)
     vm(here, 7, of(name, CLONE="NO"), of(name, CEPH_TRASH="yes"))
     succeeded(clone(here, name, 7, 1))
@@ -241,7 +241,9 @@ def test_delete_leaves_persistent_disks_and_moves_to_the_trash_when_asked(
     assert facts(site, name)["snapshots"] == []  # the disk in the trash was flattened
 
 
-def test_delete_removes_the_folder_of_that_vm_and_of_no_other(here: Drivers, site: Site, tmp_path: Path):
+def test_delete_removes_the_folder_of_that_vm_and_of_no_other(
+    here: Drivers, site: Site, tmp_path: Path
+) -> None:
     folder = tmp_path / "datastores" / str(SYSTEM_ID) / "7"
     folder.mkdir(parents=True)
     (folder / "deployment.0").touch()
@@ -253,7 +255,9 @@ def test_delete_removes_the_folder_of_that_vm_and_of_no_other(here: Drivers, sit
     assert not folder.exists() and "one-sys-7-checkpoint" not in contents(site)[0]
 
 
-def test_cpds_saves_a_disk_or_one_of_its_snapshots(here: Drivers, site: Site, there: Site, tmp_path: Path):
+def test_cpds_saves_a_disk_or_one_of_its_snapshots(
+    here: Drivers, site: Site, there: Site, tmp_path: Path
+) -> None:
     name = base(here, tmp_path, 110)
     vm(here, 7, of(name), of(name, CLONE="NO"))
     succeeded(clone(here, name, 7))
@@ -268,18 +272,18 @@ def test_cpds_saves_a_disk_or_one_of_its_snapshots(here: Drivers, site: Site, th
         assert (facts(site, target)["parent"], facts(site, target)["data pool"]) == (None, "one-data")
         assert calls.mode_of(site, target) == JOURNAL
     before = contents(site)
-    for target, snapshot, words in (
+    for target, asked, words in (
         ("one/one-111", -1, "one/one-111 exists already"), ("plain/one-114", -1, "another pool"),
         ("one/one-114", 9, "snapshot"), ("one/one-114", "x", "SNAP_ID"),
     ):
-        refused(here.tm("cpds", disk(7), target, snapshot, 7, calls.DATASTORE_ID), words)
+        refused(here.tm("cpds", disk(7), target, asked, 7, calls.DATASTORE_ID), words)
     assert contents(site) == before
 
 
 @pytest.mark.parametrize("disk_id, format_, kind", [(0, "raw", ""), (1, "swap", "swap"), (2, "raw", "ext4")])
 def test_mkimage_makes_a_volatile_disk(
     here: Drivers, site: Site, tmp_path: Path, disk_id: int, format_: str, kind: str
-):
+) -> None:
     know(here, system={"EC_POOL_NAME": "one-data"})
     vm(here, 7, {}, {}, {"FS": "ext4"})
     made = ("mkimage", 24, format_, disk(7, disk_id), 7, SYSTEM_ID)
@@ -298,7 +302,7 @@ def test_mkimage_makes_a_volatile_disk(
     assert name not in contents(site)[0]
 
 
-def test_mvds_moves_nothing_and_monitor_counts(here: Drivers, site: Site):
+def test_mvds_moves_nothing_and_monitor_counts(here: Drivers, site: Site) -> None:
     before = contents(site)
     succeeded(here.tm("mvds", disk(7), "one/one-1", 7, calls.DATASTORE_ID))
     data = calls.stdin_of(None, here.api.datastores[SYSTEM_ID])
@@ -308,7 +312,7 @@ def test_mvds_moves_nothing_and_monitor_counts(here: Drivers, site: Site):
     assert contents(site) == before
 
 
-def test_wrong_arguments_are_refused_and_change_nothing(here: Drivers, site: Site, tmp_path: Path):
+def test_wrong_arguments_are_refused_and_change_nothing(here: Drivers, site: Site, tmp_path: Path) -> None:
     vm(here, 7, of("one-1"))
     before, at, place = contents(site), calls.DATASTORE_ID, disk(7)
     for argv, words in (

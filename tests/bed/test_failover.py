@@ -101,7 +101,7 @@ def wait_protected(story: Story) -> None:
     with w.open_pool(b) as there:
         for name, vm in story.there.items():
             w.wait_recorded(a, vm.ID, there)
-            story.disks[name] = w.disks_of(w.wanted_record(a, vm.ID))
+            story.disks[name] = w.vm_disks(a, vm.ID)
     w.wait_complete(a, [disk for disks in story.disks.values() for disk in disks])
     for name, targets in (("db", ("vda",)), ("web", ("vda", "vdb"))):
         for target in targets:

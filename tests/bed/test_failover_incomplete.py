@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 _OBJECT = 4 << 20
-# each with a little data: with one at a time, copying them takes many times as long as writing them
-_OBJECTS = 8192
+_OBJECTS = 2048  # each with a little data: with one at a time, copying them takes many times as long as writing them
 
 
 def fill(pool: Pool, name: str) -> None:
@@ -35,11 +34,15 @@ def fill(pool: Pool, name: str) -> None:
 
 
 def test_a_copy_that_never_completed_is_refused_while_others_go_on(sites: Sites) -> None:
-    a, b = sites.a, sites.b
+    a, b = w.guestless(sites.a), w.guestless(sites.b)
     good, part = w.create_image(a, "good", wait=False), w.create_image(a, "part", wait=False)
     for image in (good, part):
         a.wait_image(image)
     with w.open_pool(a) as here, w.open_pool(b) as there:
+        with here.image(w.rbd_name(a, good)) as image:
+            image.write(b"whole" * 1000, 1 << 20)
+        content = w.digest(a, w.rbd_name(a, good))
+        good_name = w.rbd_name(a, good)
         whole = w.create_vm(a, "whole", [good])
         w.wait_recorded(a, whole, there)
         w.wait_complete(a, [w.rbd_name(a, image) for image in (good, part)])
@@ -67,6 +70,7 @@ def test_a_copy_that_never_completed_is_refused_while_others_go_on(sites: Sites)
     assert name in reason
     found = {vm.NAME: vm.ID for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM}
     assert set(found) == {"whole"}
-    w.wait_writing(b, found["whole"])
+    b.wait_vm(found["whole"])
+    assert w.digest(b, good_name) == content
     last = w.last_run(b)
     assert last["result"] == "PARTIAL" and name in last["failed"]

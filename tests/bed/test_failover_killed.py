@@ -45,8 +45,8 @@ def test_a_run_killed_again_and_again_ends_with_every_vm_and_image_there_once(si
     with w.open_pool(b) as there:
         for vm in vms:
             w.wait_recorded(a, vm, there)
-    w.wait_complete(a, [name for vm in vms for name in w.disks_of(w.wanted_record(a, vm))])
-    _flatten(a, b, w.disks_of(w.wanted_record(a, vms[0]))[1])
+    w.wait_complete(a, [name for vm in vms for name in w.vm_disks(a, vm)])
+    _flatten(a, b, w.vm_disks(a, vms[0])[1])
     sites.kill_a()
     killed = _kill_until_it_ends(b)
     print(f"\nended by itself after {len(killed)} kills: {killed}")
@@ -131,7 +131,7 @@ def _there_once(b: Cloud, images: dict[str, int]) -> None:
     with w.open_pool(b) as pool:
         assert all(w.primaries(pool).values())
     ended = until("a named end", lambda: _ended(w.status(b)), 60, 0.5)
-    assert ended["state"] == "ACTIVE_UNPROTECTED"
+    assert ended is not None and ended["state"] == "ACTIVE_UNPROTECTED"
 
 
 def _ended(status: dict[str, Any]) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 REFUSED = 2  # exit code
+LIMIT_S = 180  # of every wait; other beds may be at work on this machine
 # the keeper writes these at any time
 SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_RECOVERY_POINT", "DR_PROTECTED")
 
@@ -38,7 +39,7 @@ class Ground:
 def ground(sites: Sites) -> Iterator[Ground]:
     a, b = sites.a, sites.b
     vm = w.create_vm(a, "worker", [w.create_image(a, "disk")], f'NIC=[NETWORK="{NETWORK}",IP="192.0.2.40"]\n')
-    disk = w.disks_of(w.wanted_record(a, vm))[0]
+    disk = w.vm_disks(a, vm)[0]
     with w.open_pool(b) as there:
         w.wait_recorded(a, vm, there)
     w.wait_complete(a, [disk])
@@ -123,11 +124,11 @@ def test_hosts_without_room_are_told_of_before_anything_is_changed(ground: Groun
     host = b.api.hostpool.info().HOST[0].ID
     b.api.host.status(host, 1)  # disabled
     try:
-        until("the host to be disabled", lambda: b.api.host.info(host).STATE == 4, 20)
+        until("the host to be disabled", lambda: b.api.host.info(host).STATE == 4, LIMIT_S)
         assert any("no host here has room" in warning for warning in dry_run(ground)["vms"][0]["warnings"])
     finally:
         b.api.host.status(host, 0)
-    until("the host to be enabled", lambda: b.api.host.info(host).STATE == 2, 60)
+    until("the host to be enabled", lambda: b.api.host.info(host).STATE == 2, LIMIT_S)
 
 
 def test_it_is_refused_while_the_peers_ceph_answers(ground: Ground) -> None:
@@ -155,7 +156,7 @@ def test_an_attribute_that_asks_for_what_is_refused_is_taken_off_and_answered(
     b.api.datastore.update(b.datastore_id, 'DR_MESSAGE="nothing yet"', 1)
     before = world(ground.sites)
     b.api.datastore.update(b.datastore_id, attributes, 1)
-    b.wait_datastore(b.datastore_id, lambda now: reason in now.get("DR_MESSAGE", ""), 60)
+    b.wait_datastore(b.datastore_id, lambda now: reason in now.get("DR_MESSAGE", ""), LIMIT_S)
     shown = b.api.datastore.info(b.datastore_id).TEMPLATE
     assert not shown.get("DR_ACTION") and not shown.get("DR_CONFIRM")
     roles, images, vms, _ = world(ground.sites)
@@ -195,7 +196,7 @@ def test_a_living_peer_is_fenced_before_anything_is_promoted(ground: Ground) -> 
         until(
             "the guest at site A to notice",
             lambda: "ERR vda" in w.console(a, ground.vm).read_text(errors="replace"),
-            60,
+            LIMIT_S,
         )
         told = w.told(a, ground.vm)
         b.api.vm.action("poweroff-hard", new)

@@ -46,11 +46,11 @@ class Guest:
             "<source file='/nowhere/disk.2'/><target dev='sda'/></disk></devices></domain>"
         )
 
-    def call(self, action: str, *argv: str) -> subprocess.CompletedProcess[str]:
+    def call(self, action: str, *argv: object) -> subprocess.CompletedProcess[str]:
         return self.bed.run("site-a", [str(VMM / action), *map(str, argv)], capture_output=True, text=True)
 
     def do(self, action: str, *argv: object) -> str:
-        done = self.call(action, *map(str, argv))
+        done = self.call(action, *argv)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -103,7 +103,7 @@ def numbers(records: list[Record]) -> list[int]:
     return [record.number for record in records]
 
 
-def test_it_boots_in_time_and_counts(guest: Guest):
+def test_it_boots_in_time_and_counts(guest: Guest) -> None:
     guest.end("cancel")
     begun = time.monotonic()
     guest.deploy()
@@ -116,7 +116,7 @@ def test_it_boots_in_time_and_counts(guest: Guest):
     assert guest.do("monitor") == f'VM = [ ID="{VM}", DEPLOY_ID="one-{VM}", STATE="RUNNING" ]'
 
 
-def test_what_it_told_is_on_every_disk(guest: Guest):
+def test_what_it_told_is_on_every_disk(guest: Guest) -> None:
     guest.more(records=5)
     log = guest.site.console(VM)
     told = ledger.read_console(log)
@@ -127,7 +127,7 @@ def test_what_it_told_is_on_every_disk(guest: Guest):
     assert len(ticks[0] ^ ticks[1]) <= log.read_text().count("LEDGER vda")
 
 
-def test_it_runs_in_its_site(guest: Guest):
+def test_it_runs_in_its_site(guest: Guest) -> None:
     pid = int((guest.site.guests / str(VM) / "pid").read_text())
     environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     assert f"SANDBOX_SITE={guest.site.folder}".encode() in environ
@@ -138,7 +138,7 @@ def test_it_runs_in_its_site(guest: Guest):
 
 @pytest.mark.long  # every failover test kills a site too
 @pytest.mark.parametrize("loss", ["guest", "site"])
-def test_it_goes_on_after_a_kill(guest: Guest, loss: str):
+def test_it_goes_on_after_a_kill(guest: Guest, loss: str) -> None:
     pid = int((guest.site.guests / str(VM) / "pid").read_text())
     guest.more(records=3)
     if loss == "site":
@@ -155,7 +155,7 @@ def test_it_goes_on_after_a_kill(guest: Guest, loss: str):
     assert ledger.lost(after, guest.on_disk("g-vda")) == []
 
 
-def test_an_orderly_end(guest: Guest):
+def test_an_orderly_end(guest: Guest) -> None:
     guest.more(records=2)
     guest.end("shutdown")
     assert "OFF" in guest.site.console(VM).read_text().split()[-30:]
@@ -166,7 +166,7 @@ def test_an_orderly_end(guest: Guest):
     assert guest.more()[-1].number == last + 1
 
 
-def test_suspend_and_resume(guest: Guest):
+def test_suspend_and_resume(guest: Guest) -> None:
     guest.more(records=2)
     guest.do("save", f"one-{VM}", guest.checkpoint, "host", VM, "host")
     assert guest.do("poll", f"one-{VM}", "host") == "STATE=d"
@@ -180,7 +180,7 @@ def test_suspend_and_resume(guest: Guest):
     assert not guest.checkpoint.exists()
 
 
-def test_a_disk_comes_and_goes(guest: Guest):
+def test_a_disk_comes_and_goes(guest: Guest) -> None:
     data = base64.b64encode(ATTACH.encode()).decode()
     guest.do("attach_disk", f"one-{VM}", "/nowhere/disk.3", "vdc", 2, data, VM, "host")
     assert numbers(guest.more("vdc", 3))[:3] == [1, 2, 3]
@@ -195,7 +195,7 @@ def test_a_disk_comes_and_goes(guest: Guest):
     assert numbers(guest.on_disk("g-7-3")) == numbers(gone)
 
 
-def test_a_reset_loses_nothing(guest: Guest):
+def test_a_reset_loses_nothing(guest: Guest) -> None:
     boots = guest.site.console(VM).read_text().count("LEDGER vda")
     guest.end("reboot")
     until("the next boot", lambda: guest.site.console(VM).read_text().count("LEDGER vda") > boots, 120)
@@ -203,7 +203,7 @@ def test_a_reset_loses_nothing(guest: Guest):
     assert ledger.lost(guest.told(), guest.on_disk("g-vda")) == []
 
 
-def test_refusals(guest: Guest):
+def test_refusals(guest: Guest) -> None:
     twice = guest.call("deploy", guest.deployment, "host", VM, "host")
     assert (twice.returncode, twice.stderr) == (1, f"deploy: one-{VM} runs already\n")
     snapshot = guest.call("snapshot_create", f"one-{VM}", "0", VM, "host")
@@ -215,7 +215,7 @@ def test_refusals(guest: Guest):
     assert nowhere.stdout == "STATE=d\n"
 
 
-def test_a_missing_image_is_an_error_that_names_it(ceph_bed: Bed, images: None, tmp_path: Path):
+def test_a_missing_image_is_an_error_that_names_it(ceph_bed: Bed, images: None, tmp_path: Path) -> None:
     made = Guest(ceph_bed, tmp_path)
     made.deployment.write_text(made.deployment.read_text().replace("one/g-vda", "one/nowhere"))
     done = made.call("deploy", made.deployment, "host", VM, "host")

@@ -79,7 +79,7 @@ def every_action(here: Drivers, number: int, store: Tree, data: Path) -> dict[st
     return {**of_images, **{f"tm-{name}": here.tm(name, *argv) for name, argv in arguments.items()}}
 
 
-def test_a_pool_that_vanished_or_never_was(here: Drivers, site: Site, data: Path):
+def test_a_pool_that_vanished_or_never_was(here: Drivers, site: Site, data: Path) -> None:
     with connect(site) as cluster:
         command(cluster, prefix="osd pool create", pool="brief", pg_num=1)
         command(cluster, prefix="osd pool application enable", pool="brief", app="rbd")
@@ -118,7 +118,7 @@ def full(site: Site) -> Iterator[None]:
         until("the cluster to take writes", lambda: "OSD_FULL" not in flags() and "POOL_FULL" not in flags(), 60, 0.5)
 
 
-def test_a_full_cluster(here: Drivers, site: Site, data: Path):
+def test_a_full_cluster(here: Drivers, site: Site, data: Path) -> None:
     store = datastore(site)
     know(here, store)
     vm(here, 20)
@@ -145,7 +145,7 @@ def test_a_full_cluster(here: Drivers, site: Site, data: Path):
 
 
 @pytest.mark.long
-def test_an_image_another_client_holds(here: Drivers, site: Site, data: Path):
+def test_an_image_another_client_holds(here: Drivers, site: Site, data: Path) -> None:
     store = datastore(site)
     know(here, store)
     vm(here, 30)
@@ -172,7 +172,7 @@ def test_an_image_another_client_holds(here: Drivers, site: Site, data: Path):
     assert not [name for name in contents(site)[0] if name.startswith("one-30")]
 
 
-def test_a_cluster_that_does_not_answer(here: Drivers, site: Site, ceph_bed: Bed, data: Path):
+def test_a_cluster_that_does_not_answer(here: Drivers, site: Site, ceph_bed: Bed, data: Path) -> None:
     store = datastore(site)
     know(here, store)
     vm(here, 40)

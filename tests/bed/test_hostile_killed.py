@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import driver_calls as calls
 import pytest
@@ -54,16 +55,16 @@ class World:
         for name in BYSTANDERS:
             here.rbd("import", "--image-format", "2", str(folder / "data"), f"one/{name}")
 
-    def of(self, number: int, **more: object) -> calls.Tree:
+    def of(self, number: int, **more: Any) -> calls.Tree:
         return image(number, **{"PATH": str(self.folder / "data"), **more})
 
-    def ds(self, action: str, number: int, source: bool = True, env: dict[str, str] | None = None, **more: object) -> Done:
+    def ds(self, action: str, number: int, source: bool = True, env: dict[str, Any] | None = None, **more: Any) -> Done:
         """A datastore action; with `source` oned knows the image's SOURCE already."""
         known = {"SOURCE": f"one/one-{number}"} if source else {}
         stdin = calls.stdin_of(self.of(number, **{**known, **more}), self.store)
         return self.here.call("datastore", action, number, stdin=stdin, **(env or {}))
 
-    def tm(self, action: str, *argv: object, env: dict[str, str] | None = None) -> Done:
+    def tm(self, action: str, *argv: object, env: dict[str, Any] | None = None) -> Done:
         return self.here.call("tm", action, *argv, **(env or {}))
 
     def vm(self, number: int, **disk: str) -> None:
@@ -80,6 +81,11 @@ def place(number: int) -> str:
 
 def base(world: World, number: int) -> None:
     succeeded(world.ds("cp", number, source=False), f"one/one-{number} raw\n")
+
+
+def base_and_vm(world: World, number: int) -> None:
+    base(world, number)
+    world.vm(number, SIZE="12")
 
 
 def disk(world: World, number: int) -> None:
@@ -164,7 +170,7 @@ ACTIONS = [
         "clone", lambda world, number, env: world.tm(
             "clone", f"front:one/one-{number}", place(number), number, DATASTORE_ID, env=env
         ),
-        before=lambda world, number: (base(world, number), world.vm(number, SIZE="12"))[0], after=gone_disk,
+        before=base_and_vm, after=gone_disk,
         holds=lambda world, number: facts(world.site, disk_of(number))["size"] == 12 * MIB,
     ),
     Action("delete", disk_action("delete"), before=disk, after=gone_disk),
@@ -245,7 +251,7 @@ CHOSEN = [action for action in ACTIONS if action.name in ("cp", "clone", "delete
 
 
 @pytest.mark.parametrize("action", ACTIONS if EVERY else CHOSEN, ids=lambda action: action.name)
-def test_killed_after_any_change_and_called_again(world: World, ceph_bed: Bed, action: Action):
+def test_killed_after_any_change_and_called_again(world: World, ceph_bed: Bed, action: Action) -> None:
     before = {name: (digest(world.site, name), calls.metadata(world.site, name)) for name in BYSTANDERS}
     count = changes(world, action)
     assert count

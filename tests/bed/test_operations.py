@@ -23,10 +23,10 @@ def ground(sites: Sites) -> Iterator[Ground]:
     pytest.param(operations.PERSISTENT, id="persistent", marks=pytest.mark.long), pytest.param(operations.CLONE, id="clone"),
 ])
 @pytest.mark.parametrize("row", operations.BY_DISK)
-def test_a_disk_stays_mirrored(ground: Ground, row: Callable[[Ground, int], None], disk: int):
+def test_a_disk_stays_mirrored(ground: Ground, row: Callable[[Ground, int], None], disk: int) -> None:
     row(ground, disk)
 
 
 @pytest.mark.parametrize("row", operations.ONCE)
-def test_an_image_stays_mirrored(ground: Ground, row: Callable[[Ground], None]):
+def test_an_image_stays_mirrored(ground: Ground, row: Callable[[Ground], None]) -> None:
     row(ground)

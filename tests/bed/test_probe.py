@@ -44,7 +44,7 @@ def contents(site: Site) -> dict[str, Any]:
         return {"images": pool.names(), "trash": list(pool.rbd.trash_list(pool.io)), "objects": ours - stays}
 
 
-CLEAN = {"images": [], "trash": [], "objects": set()}
+CLEAN: dict[str, Any] = {"images": [], "trash": [], "objects": set()}
 
 
 @pytest.fixture(autouse=True)

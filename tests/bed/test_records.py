@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import changes as c
+import oracle
 import pytest
 import workload as w
 from changes import Ground
@@ -34,22 +35,22 @@ def test_after_each_change_of_a_vm_its_record_says_so_here_and_at_the_peer(
     ground: Ground, name: str, change: Callable[[Ground], None],
 ) -> None:
     """Skipping one leaves the others meaningful: they compare with what the API says, whatever that is."""
-    before = w.wanted_record(ground.cloud, ground.vm)
-    held = w.lock_owners(ground.here, w.disks_of(before)[0])
+    before = oracle.vm(ground.cloud, ground.vm)
+    held = w.lock_owners(ground.here, before.protected[0])
     change(ground)
-    assert w.wanted_record(ground.cloud, ground.vm) != before, "the change must be visible for this test to say anything"
+    assert oracle.vm(ground.cloud, ground.vm) != before, "the change must be visible for this test to say anything"
     here, there = w.wait_recorded(ground.cloud, ground.vm, ground.here, ground.there)
     print(f"\nrecord after {name}: here {here:.2f} s, at the peer {there:.2f} s after the change had ended")
     if name not in ("suspend", "resume", "poweroff", "resize"):
         assert held, "qemu must have held the image's lock"
-        assert w.lock_owners(ground.here, w.disks_of(before)[0]) == held, "qemu kept its lock"
+        assert w.lock_owners(ground.here, before.protected[0]) == held, "qemu kept its lock"
     if name == "detach a disk":
         c.gone_from(ground, w.rbd_name(ground.cloud, ground.spare))
 
 
 def test_a_terminated_vm_leaves_no_record_on_its_persistent_images(ground: Ground) -> None:
     """Its clones are gone altogether."""
-    names = w.disks_of(w.wanted_record(ground.cloud, ground.vm))
+    names = w.vm_disks(ground.cloud, ground.vm)
     persistent = [name for name in names if w.image_record(ground.here, name)]
     ground.cloud.api.vm.action("terminate-hard", ground.vm)
     c.gone_from(ground, *persistent)

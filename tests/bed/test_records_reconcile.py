@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import changes as c
+import oracle
 import pytest
 import workload as w
 from changes import Ground
@@ -35,10 +36,9 @@ def test_a_reconcile_writes_what_the_hooks_would_have_written(ground: Ground) ->
         ground.cloud.api.vm.resize(ground.vm, "MEMORY=128\nCPU=0.1", True)
         cloud.onedr("reconcile", str(cloud.datastore_id))
         for vm in (ground.vm, second):
-            wanted = w.wanted_record(cloud, vm)
-            assert w.disks_of(wanted)
-            assert {name: w.vm_record(ground.here, name) for name in w.disks_of(wanted)} == dict.fromkeys(
-                w.disks_of(wanted), wanted)
+            wanted = oracle.vm(cloud, vm)
+            said = {name: oracle.of_vm_record(w.vm_record(ground.here, name)) for name in wanted.protected}
+            assert said and said == dict.fromkeys(wanted.protected, wanted)
             w.wait_recorded(cloud, vm, ground.there)
         cloud.api.vm.action("terminate-hard", second)
         cloud.wait_image(ground.spare, "READY")

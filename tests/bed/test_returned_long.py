@@ -36,7 +36,7 @@ def start(sites: Sites) -> tuple[int, str]:
     vm = w.create_vm(a, "db", [w.create_image(a, "disk")])
     with w.open_pool(b) as there:
         w.wait_recorded(a, vm, there)
-    (disk,) = w.disks_of(w.wanted_record(a, vm))
+    (disk,) = w.vm_disks(a, vm)
     w.wait_complete(a, [disk], 120)
     w.wait_writing(a, vm)
     return vm, disk
@@ -81,5 +81,4 @@ def test_in_snapshot_mode(sites: Sites) -> None:
 def recorded(here: Cloud, there: Cloud, vm: int) -> bool:
     """Has the record of the other site's VM arrived here?"""
     with w.open_pool(here) as pool:
-        wanted = w.wanted_record(there, vm)
-        return all(w.vm_record(pool, name) == wanted for name in w.disks_of(wanted))
+        return w.recorded(there, vm, pool)

@@ -1,18 +1,23 @@
-"""A run whose process dies: it is shown as INTERRUPTED, taken back or gone on with, and the history tells it all."""
+"""A run whose process dies: it is shown as INTERRUPTED, taken back or gone on with, and the history tells it all.
+
+One story. Each of its steps is a fixture that stands on the step before and records what it saw; a test takes
+the step that it looks at, so any test runs alone.
+"""
 from __future__ import annotations
 
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
+from production import Production, produce
 
 from onedr.ceph.connection import Pool
 from onedr.runs import journal
+from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
@@ -20,43 +25,29 @@ from sandbox.waiting import until
 if TYPE_CHECKING:
     from conftest import Sites
 
+POWEROFF = 8  # state of a VM
+
 
 @dataclass
-class Story:
-    """Two VMs at site A, one switched off."""
+class Interrupted:
+    """A run that died: what its datastore and `onedr abort` or `resume` said of it, and the sites after that."""
 
-    sites: Sites
-    db: int = 0
-    idle: int = 0
-    disks: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def story(sites: Sites) -> Iterator[Story]:
-    a, b = sites.a, sites.b
-    w.introduce(b, a)
-    images = [w.create_image(a, name, wait=False) for name in ("db-disk", "idle-disk")]
-    for image in images:
-        a.wait_image(image)
-    made = Story(sites, *(w.create_vm(a, name, [image], wait=False) for name, image in zip(("db", "idle"), images)))
-    for vm in (made.db, made.idle):
-        a.wait_vm(vm)
-    a.api.vm.action("poweroff-hard", made.idle)
-    a.wait_vm(made.idle, "POWEROFF")
-    with w.open_pool(b) as there:
-        for vm in (made.db, made.idle):
-            w.wait_recorded(a, vm, there)
-            made.disks += w.disks_of(w.wanted_record(a, vm))
-    w.wait_complete(a, made.disks)
-    w.wait_point(b, ["db", "idle"])
-    w.wait_writing(a, made.db)
-    yield made
+    shown: dict[str, str]  # the datastore's attributes when it was found
+    found: dict[str, Any]  # the newest run then
+    verdict: dict[str, Any]
+    run: dict[str, Any]  # the newest run after it
+    after: dict[str, str]  # the attributes after it
+    there: dict[str, int] = field(default_factory=dict)  # ids of site B's VMs
+    primary_here: dict[str, bool] = field(default_factory=dict)
+    primary_there: dict[str, bool] = field(default_factory=dict)
+    refused: str = ""  # what must not be done with it
+    vms: dict[str, Any] = field(default_factory=dict)  # of site A
 
 
-def one(story: Story, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+def one(world: Production, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
     """A verb of `onedr` at site B that ends with this exit code."""
-    done: subprocess.CompletedProcess[str] = story.sites.b.run(
-        "onedr", words[0], str(story.sites.b.datastore_id), *words[1:], check=False)
+    b = world.sites.b
+    done: subprocess.CompletedProcess[str] = b.run("onedr", words[0], str(b.datastore_id), *words[1:], check=False)
     assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr}"
     return done
 
@@ -65,9 +56,8 @@ def verdict(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def kill_at(story: Story, request: Request, kind: str) -> None:
+def kill_at(b: Cloud, request: Request, kind: str) -> None:
     """SIGKILL for a run once its first step of a kind is done; `journaled`: once it is in the journal."""
-    b = story.sites.b
     child = w.start_action(b, request)
     assert child.stdout is not None
     try:
@@ -87,114 +77,172 @@ def kill_at(story: Story, request: Request, kind: str) -> None:
 
 def last(cloud: Cloud) -> dict[str, Any]:
     with w.open_pool(cloud) as pool:
-        return journal.last_run(pool) or {"result": ""}
+        found = journal.last_run(pool)
+    return found.to_json() if found is not None else {"result": ""}
 
 
-def shown(story: Story, name: str) -> str:
-    found = dict(story.sites.b.api.datastore.info(story.sites.b.datastore_id).TEMPLATE)
-    return str(found.get(name) or "")
+def attributes(b: Cloud) -> dict[str, str]:
+    return dict(b.api.datastore.info(b.datastore_id).TEMPLATE)
 
 
-def found_interrupted(story: Story) -> None:
+def find_interrupted(world: Production) -> Interrupted:
     """One reconcile is all it takes."""
-    one(story, "reconcile")
-    assert shown(story, "DR_STATE") == "INTERRUPTED" and "onedr resume" in shown(story, "DR_MESSAGE")
-    assert w.last_run(story.sites.b)["result"] == "INTERRUPTED"
+    one(world, "reconcile")
+    return Interrupted(attributes(world.sites.b), w.last_run(world.sites.b), {}, {}, {})
 
 
-def test_where_nothing_is_interrupted_there_is_nothing_to_resume_or_abort(story: Story) -> None:
-    assert "there never was a run" in one(story, "resume", "--yes", code=2).stderr
-    assert "nothing to abort" in one(story, "abort", "--yes", code=2).stderr
+def end(world: Production, seen: Interrupted, verb: str) -> Interrupted:
+    """Abort or resume it, and look."""
+    b = world.sites.b
+    seen.verdict = verdict(one(world, verb, "--yes", "--json"))
+    seen.run, seen.after = w.last_run(b), attributes(b)
+    seen.there = {vm.NAME: vm.ID for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM}
+    with w.open_pool(b) as pool:
+        seen.primary_there = w.primaries(pool)
+    return seen
 
 
-def test_a_planned_move_that_died_is_taken_back_and_the_peer_runs_as_before(story: Story) -> None:
-    a, b = story.sites.a, story.sites.b
-    kill_at(story, Request("failover", by="olga@desk", trigger="onedr"), "stop")
-    found_interrupted(story)
-    assert "stop" in shown(story, "DR_PROGRESS"), "how far it got"
-    said = verdict(one(story, "abort", "--yes", "--json"))
-    assert said["state"] == "STANDBY" and "aborted" in said["message"] and not said["failed"]
-    a.wait_vm(story.db)
-    w.wait_writing(a, story.db)
-    assert a.api.vm.info(story.idle).STATE == 8
-    for vm in (story.db, story.idle):
-        assert not a.api.vm.info(vm).USER_TEMPLATE.get("DR_HELD")
-        assert not a.api.vm.info(vm).LOCK
+def was_found(seen: Interrupted) -> bool:
+    is_shown = seen.shown["DR_STATE"] == "INTERRUPTED" and "onedr resume" in seen.shown["DR_MESSAGE"]
+    return is_shown and seen.found["result"] == "INTERRUPTED"
+
+
+@pytest.fixture(scope="module")
+def world(sites: Sites) -> Production:
+    w.introduce(sites.b, sites.a)
+    return produce(sites, ("db", "idle"))
+
+
+@pytest.fixture(scope="module")
+def nothing(world: Production) -> tuple[str, str]:
+    """What resume and abort say where there never was a run."""
+    return one(world, "resume", "--yes", code=2).stderr, one(world, "abort", "--yes", code=2).stderr
+
+
+@pytest.fixture(scope="module")
+def moving(world: Production, nothing: Any) -> Interrupted:
+    """A planned move dies after it stopped a VM, and is aborted."""
+    a, b = world.sites.a, world.sites.b
+    kill_at(b, Request("failover", by="olga@desk", trigger="onedr"), "stop")
+    seen = end(world, find_interrupted(world), "abort")
     with w.open_pool(a) as pool:
-        assert all(w.primaries(pool)[disk] for disk in story.disks)
-    assert not list(b.api.vmpool.infoextended(-2, -1, -1, -1).VM)
-    run = w.last_run(b)
+        seen.primary_here = w.primaries(pool)
+    a.wait_vm(world.vms["db"])
+    w.wait_writing(a, world.vms["db"])
+    seen.vms = {name: a.api.vm.info(vm) for name, vm in world.vms.items()}
+    return seen
+
+
+@dataclass
+class Again:
+    """The same abort once more: its verdict, the newest run before and after, what resume says."""
+
+    verdict: dict[str, Any]
+    before: dict[str, Any]
+    after: dict[str, Any]
+    refused: str
+
+
+@pytest.fixture(scope="module")
+def again(world: Production, moving: Interrupted) -> Again:
+    said = verdict(one(world, "abort", "--yes", "--json"))
+    return Again(said, moving.run, w.last_run(world.sites.b), one(world, "resume", "--yes", code=2).stderr)
+
+
+@pytest.fixture(scope="module")
+def lost(world: Production, again: Again) -> Interrupted:
+    """Site A dies; a failover dies before it promoted, and is aborted."""
+    world.sites.kill_a()
+    kill_at(world.sites.b, Request("failover", confirm=DATASTORE), "journaled")
+    return end(world, find_interrupted(world), "abort")
+
+
+@pytest.fixture(scope="module")
+def resumed(world: Production, lost: Interrupted) -> Interrupted:
+    """A failover dies after a promotion, cannot be aborted, and is resumed; db writes at site B."""
+    kill_at(world.sites.b, Request("failover", confirm=DATASTORE), "promote")
+    seen = find_interrupted(world)
+    seen.refused = one(world, "abort", "--yes", code=2).stderr
+    end(world, seen, "resume")
+    w.wait_writing(world.sites.b, seen.there["db"])
+    return seen
+
+
+def test_where_nothing_is_interrupted_there_is_nothing_to_resume_or_abort(nothing: tuple[str, str]) -> None:
+    resume, abort = nothing
+    assert "there never was a run" in resume and "nothing to abort" in abort
+
+
+def test_a_planned_move_that_died_is_taken_back_and_the_peer_runs_as_before(
+    world: Production, moving: Interrupted,
+) -> None:
+    assert was_found(moving) and "stop" in moving.shown["DR_PROGRESS"], "how far it got"
+    said, run = moving.verdict, moving.run
+    assert said["state"] == "STANDBY" and "aborted" in said["message"] and not said["failed"]
+    assert all(moving.primary_here[disk] for disk in world.all_disks) and not moving.there
     assert (run["result"], run["by"], run["verb"]) == ("ABORTED", "olga@desk", "failover")
-    assert run["abort"]["trigger"] == "onedr" and shown(story, "DR_STATE") == "STANDBY" and not shown(story, "DR_PROGRESS")
+    assert run["abort"]["trigger"] == "onedr" and moving.after["DR_STATE"] == "STANDBY"
+    assert not moving.after.get("DR_PROGRESS")
+    assert moving.vms["idle"].STATE == POWEROFF
+    assert not [name for name, vm in moving.vms.items() if vm.USER_TEMPLATE.get("DR_HELD") or vm.LOCK]
 
 
-def test_a_second_abort_harms_nobody(story: Story) -> None:
-    before = w.last_run(story.sites.b)
-    assert "was taken back already" in verdict(one(story, "abort", "--yes", "--json"))["message"]
-    assert w.last_run(story.sites.b) == before
-    assert "ended as ABORTED" in one(story, "resume", "--yes", code=2).stderr
+def test_a_second_abort_harms_nobody(again: Again) -> None:
+    assert "was taken back already" in again.verdict["message"] and again.before == again.after
+    assert "ended as ABORTED" in again.refused
 
 
-def test_a_disaster_failover_that_died_before_it_promoted_is_ended_by_abort(story: Story) -> None:
-    story.sites.kill_a()
-    kill_at(story, Request("failover", confirm=DATASTORE), "journaled")
-    found_interrupted(story)
-    said = verdict(one(story, "abort", "--yes", "--json"))
-    assert said["state"] == "STANDBY" and w.last_run(story.sites.b)["result"] == "ABORTED"
-    with w.open_pool(story.sites.b) as pool:
-        assert not any(w.primaries(pool).values())
+def test_a_disaster_failover_that_died_before_it_promoted_is_ended_by_abort(lost: Interrupted) -> None:
+    assert was_found(lost)
+    assert lost.verdict["state"] == "STANDBY" and lost.run["result"] == "ABORTED"
+    assert not any(lost.primary_there.values())
 
 
-def test_one_that_died_after_a_promotion_is_gone_on_with_as_it_was_asked_for(story: Story) -> None:
-    b = story.sites.b
-    kill_at(story, Request("failover", confirm=DATASTORE), "promote")
-    found_interrupted(story)
-    refused = one(story, "abort", "--yes", code=2).stderr
-    assert "promoted here already" in refused and "onedr resume" in refused
-    said = verdict(one(story, "resume", "--yes", "--json"))
-    assert said["state"] == "ACTIVE_UNPROTECTED" and not said["failed"], said
-    vms = {vm.NAME: vm.ID for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM}
-    assert sorted(vms) == ["db", "idle"]
-    w.wait_writing(b, vms["db"])
-    runs = json.loads(one(story, "history", "--json").stdout)
-    died, resumed = list(runs.values())[-2:]
-    assert (died["result"], died["then"]) == ("INTERRUPTED", resumed["run"])
-    assert (resumed["result"], resumed["resumes"], resumed["request"]["confirm"]) == ("DONE", died["run"], DATASTORE)
-    assert not shown(story, "DR_PROGRESS")
+def test_one_that_died_after_a_promotion_is_gone_on_with_as_it_was_asked_for(
+    world: Production, resumed: Interrupted,
+) -> None:
+    assert was_found(resumed) and "promoted here already" in resumed.refused and "onedr resume" in resumed.refused
+    assert resumed.verdict["state"] == "ACTIVE_UNPROTECTED" and not resumed.verdict["failed"], resumed.verdict
+    assert sorted(resumed.there) == ["db", "idle"]
+    run = resumed.run
+    (died,) = json.loads(one(world, "history", run["resumes"], "--json").stdout).values()
+    assert (died["result"], died["then"]) == ("INTERRUPTED", run["run"])
+    assert (run["result"], run["request"]["confirm"]) == ("DONE", DATASTORE)
+    assert not resumed.after.get("DR_PROGRESS")
 
 
-def test_the_history_tells_recovery_time_and_loss_of_each_vm(story: Story) -> None:
-    run = w.last_run(story.sites.b)
+def test_the_history_tells_recovery_time_and_loss_of_each_vm(world: Production, resumed: Interrupted) -> None:
+    run = resumed.run
     vms = {vm["name"]: vm for vm in run["vms"]}
     assert vms["idle"]["rto_s"] is None, "it did not run there"
-    died = json.loads(one(story, "history", run["resumes"], "--json").stdout)[run["resumes"]]
+    died = json.loads(one(world, "history", run["resumes"], "--json").stdout)[run["resumes"]]
     promised = {vm["name"]: vm["expected_loss_s"] for vm in died["plan"]["vms"]}
     assert vms["db"]["rpo_s"] == promised["db"] > 0, "as said before the first promotion, not at the resume"
     assert vms["db"]["rto_s"] > run["took_s"], "from the first command, not from the resume"
     assert all(step["seconds"] for step in run["steps"] if step["results"])
-    table = one(story, "history").stdout
+    table = one(world, "history").stdout
     assert "INTERRUPTED" in table and "ABORTED" in table and "DONE" in table
-    detail = one(story, "history", run["run"]).stdout
+    detail = one(world, "history", run["run"]).stdout
     assert "start" in detail and "runs on" in detail and "resume by onedr" in detail
-    assert "There is no run" in one(story, "history", "17", code=1).stderr
+    assert "There is no run" in one(world, "history", "17", code=1).stderr
 
 
-def test_no_run_is_ever_forgotten(story: Story) -> None:
+def test_no_run_is_ever_forgotten(world: Production, resumed: Interrupted) -> None:
     """An OSD hands out 1024 values at a time."""
-    b = story.sites.b
+    b = world.sites.b
     before = w.last_run(b)
     with w.open_pool(b) as pool:
         number = len(journal.load_runs(pool))
         with journal.Run(pool, "failover") as run:
             for n in range(1100):
                 run.id = f"{n:013d}-old"
-                run.save({"run": run.id, "verb": "failover", "result": "DONE", "began": float(n)})
+                run.save(JournalEntry(run.id, "failover", journal.me(), float(n), result="DONE"))
         assert len(journal.load_runs(pool)) == number + 1100
         newest = journal.last_run(pool)
-    assert newest is not None and newest["run"] == before["run"]
+    assert newest is not None and newest.run == before["run"]
 
 
-def test_a_guards_turn_is_waited_for(story: Story) -> None:
+def test_a_guards_turn_is_waited_for(world: Production) -> None:
     """It comes by itself, every few minutes: nobody is refused for its sake."""
     entered = threading.Event()
 
@@ -202,7 +250,7 @@ def test_a_guards_turn_is_waited_for(story: Story) -> None:
         with journal.Run(pool, "abort"):
             entered.set()
 
-    with w.open_pool(story.sites.b) as pool:
+    with w.open_pool(world.sites.b) as pool:
         with journal.Run(pool, "guard"):
             waiting = threading.Thread(target=asked_for, args=(pool,))
             waiting.start()

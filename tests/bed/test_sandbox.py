@@ -24,9 +24,9 @@ JOURNALED = rbd.RBD_FEATURE_LAYERING | rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_
 CEPH = ("mon", "mgr", "osd", "mirror")
 
 
-def sandbox(bed: Bed, *argv: str, **kw: object) -> subprocess.CompletedProcess[str]:
+def sandbox(bed: Bed, *argv: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "sandbox", "--base", str(bed.base), *argv]
-    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=120, **kw)
+    return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=240)
 
 
 def pids(bed: Bed) -> dict[str, dict[str, int]]:
@@ -53,13 +53,13 @@ def holds(site: Site, image: str, data: bytes) -> bool:
             return False
 
 
-def reaches(bed: Bed, site: str, address: str) -> bool:
-    """Whether a process inside the site gets the first bytes of the monitor at that address."""
-    code = f"import socket; s = socket.create_connection(({address!r}, 6789), 2); s.settimeout(2); s.recv(4)"
+def reaches(bed: Bed, site: str, address: str, limit_s: float = 30) -> bool:
+    """Whether a process inside the site gets the first bytes of the monitor at that address, in time."""
+    code = f"import socket; s = socket.create_connection(({address!r}, 6789), {limit_s}); s.recv(4)"
     return bed.run(site, [sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
-def test_both_clusters_have_a_pool_and_each_other(ceph_bed: Bed):
+def test_both_clusters_have_a_pool_and_each_other(ceph_bed: Bed) -> None:
     for site in ceph_bed.sites.values():
         with connect(site) as cluster, cluster.open_ioctx(POOL) as io:
             assert rbd.RBD().mirror_mode_get(io) == rbd.RBD_MIRROR_MODE_IMAGE
@@ -68,7 +68,7 @@ def test_both_clusters_have_a_pool_and_each_other(ceph_bed: Bed):
             assert peer["direction"] == rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
 
 
-def test_up_again_changes_nothing(ceph_bed: Bed):
+def test_up_again_changes_nothing(ceph_bed: Bed) -> None:
     before = pids(ceph_bed)
     done = sandbox(ceph_bed, "up", "--no-frontends")
     assert done.returncode == 0, done.stderr
@@ -76,7 +76,7 @@ def test_up_again_changes_nothing(ceph_bed: Bed):
     assert all(pid for site in before.values() for pid in site.values())
 
 
-def test_the_client_of_the_product_can_find_the_peer(ceph_bed: Bed):
+def test_the_client_of_the_product_can_find_the_peer(ceph_bed: Bed) -> None:
     import rados
 
     here, there = ceph_bed.sites.values()
@@ -90,7 +90,7 @@ def test_the_client_of_the_product_can_find_the_peer(ceph_bed: Bed):
         assert cluster.mon_command(json.dumps(words), b"")[0] == -13
 
 
-def test_exec_runs_inside_the_site(ceph_bed: Bed):
+def test_exec_runs_inside_the_site(ceph_bed: Bed) -> None:
     site = ceph_bed.sites["site-b"]
     done = sandbox(ceph_bed, "exec", "site-b", "--", "sh", "-c", "echo $CEPH_CONF $ONE_XMLRPC; ip -br addr")
     assert done.stdout.splitlines()[0] == f"{site.ceph_conf} {site.endpoint}"
@@ -98,13 +98,13 @@ def test_exec_runs_inside_the_site(ceph_bed: Bed):
     assert sandbox(ceph_bed, "exec", "site-b", "--", "sh", "-c", "exit 7").returncode == 7
 
 
-def test_a_killed_site_comes_back_with_its_data(ceph_bed: Bed):
+def test_a_killed_site_comes_back_with_its_data(ceph_bed: Bed) -> None:
     site = ceph_bed.sites["site-a"]
     write(site, "kept", b"before the loss")
     before = pids(ceph_bed)
     helper = ceph_bed.popen("site-a", ["sleep", "60"])
     assert ceph_bed.kill("site-a") >= 5
-    assert helper.wait(5) == -9
+    assert helper.wait(30) == -9
     status = ceph_bed.status()
     assert not any(status["site-a"]["daemons"].values())
     assert pids(ceph_bed)["site-b"] == before["site-b"]
@@ -112,7 +112,7 @@ def test_a_killed_site_comes_back_with_its_data(ceph_bed: Bed):
     assert holds(site, "kept", b"before the loss")
 
 
-def test_a_daemon_stops_and_starts(ceph_bed: Bed):
+def test_a_daemon_stops_and_starts(ceph_bed: Bed) -> None:
     ceph_bed.stop("site-b", "osd")
     assert ceph_bed.status()["site-b"]["daemons"]["osd"] is None
     ceph_bed.start("site-b", "osd")
@@ -121,7 +121,7 @@ def test_a_daemon_stops_and_starts(ceph_bed: Bed):
         ceph_bed.start("site-b", "mds")
 
 
-def test_a_frozen_site_answers_again(ceph_bed: Bed):
+def test_a_frozen_site_answers_again(ceph_bed: Bed) -> None:
     address = ceph_bed.sites["site-a"].address
     ceph_bed.freeze("site-a")
     with socket.create_connection((address, 6789), 2) as line:
@@ -138,14 +138,14 @@ def test_a_frozen_site_answers_again(ceph_bed: Bed):
 
 
 @pytest.mark.long
-def test_a_cut_line_holds_the_mirror_back_until_healed(ceph_bed: Bed):
+def test_a_cut_line_holds_the_mirror_back_until_healed(ceph_bed: Bed) -> None:
     a, b = ceph_bed.sites.values()
     write(a, "line", b"first")
-    until("the first copy", lambda: holds(b, "line", b"first"), 60)
+    until("the first copy", lambda: holds(b, "line", b"first"), 120)
     ceph_bed.cut()
     ceph_bed.cut()
     try:
-        assert not reaches(ceph_bed, "site-b", a.address)
+        assert not reaches(ceph_bed, "site-b", a.address, 2)
         assert not reaches(ceph_bed, "site-a", b.address)
         assert reaches(ceph_bed, "site-a", a.address)
         write(a, "line", b"later")
@@ -159,7 +159,7 @@ def test_a_cut_line_holds_the_mirror_back_until_healed(ceph_bed: Bed):
     until("the peer to catch up", lambda: holds(b, "line", b"later"), 120)
 
 
-def test_two_beds_side_by_side_and_nothing_is_left(ceph_bed: Bed):
+def test_two_beds_side_by_side_and_nothing_is_left(ceph_bed: Bed) -> None:
     before = pids(ceph_bed)
     with temporary(frontends=False) as other:
         sites = other.sites
@@ -168,7 +168,7 @@ def test_two_beds_side_by_side_and_nothing_is_left(ceph_bed: Bed):
         assert not holds(ceph_bed.sites["site-a"], "mine", b"x")
         running = [pid for site in pids(other).values() for pid in site.values()]
         guest_like = other.popen("site-b", ["sleep", "60"])
-    assert guest_like.wait(5) == -9
+    assert guest_like.wait(30) == -9
     assert not other.base.exists()
     assert not any(Path(f"/proc/{pid}").exists() and pid_of(pid, other) for pid in running)
     assert not any((NAMESPACES / s.netns).exists() for s in sites.values())
@@ -188,18 +188,18 @@ def empty() -> Iterator[Bed]:
         yield Bed(Path(folder) / "none")
 
 
-def test_down_of_nothing(empty: Bed):
+def test_down_of_nothing(empty: Bed) -> None:
     assert sandbox(empty, "down").returncode == 0
     assert not empty.base.exists()
 
 
-def test_verbs_without_a_bed_say_so(empty: Bed):
+def test_verbs_without_a_bed_say_so(empty: Bed) -> None:
     done = sandbox(empty, "status")
     assert done.returncode == 1
     assert "there is no bed under" in done.stderr
 
 
-def test_a_base_too_long_for_sockets_is_refused(empty: Bed):
+def test_a_base_too_long_for_sockets_is_refused(empty: Bed) -> None:
     bed = Bed(empty.base.parent / ("long" * 20))
     try:
         with pytest.raises(SandboxError, match="choose a shorter base"):
@@ -209,7 +209,7 @@ def test_a_base_too_long_for_sockets_is_refused(empty: Bed):
     assert not bed.base.exists()
 
 
-def test_the_users_own_files_survive_down(empty: Bed):
+def test_the_users_own_files_survive_down(empty: Bed) -> None:
     empty.base.mkdir()
     (empty.base / "mine").touch()
     empty.down()

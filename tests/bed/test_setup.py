@@ -255,6 +255,7 @@ def test_a_run_that_died_is_gone_on_with(ground: Ground, offered: Path, after: i
     words = ["onedr", "setup", "--pool", POOL, "--ceph-conf", str(ground.b.ceph_conf), "--site", "site-b", "--ceph-user", USER,
              "--join", str(offered), "--json", "--no-probe"]
     with ground.bed.popen("site-b", words, env=ground.b.process_environment(), stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
         steps = 0
         for line in child.stdout:
             steps += json.loads(line)["event"] == "step"

@@ -17,6 +17,7 @@ from onedr.model.types import CephAccess
 from onedr.pairing import ceph_caps, join_file
 from onedr.pairing import join as pairing_join
 from onedr.pairing.ceph_caps import Grant
+from onedr.pairing.undo_log import UndoLog
 from sandbox import processes
 from sandbox.bed import temporary
 from sandbox.ceph.cluster import command, connect
@@ -182,7 +183,7 @@ def test_a_join_files_user_needs(ground: Ground, tmp_path: Path, number: int) ->
     entity = f"{ceph_caps.JOIN_PREFIX}{file.join_id}"
 
     def use() -> None:
-        guest = pairing_join.open_join_file(path, pairing_join.Ledger(), [], time.time())
+        guest = pairing_join.open_join_file(path, UndoLog(), [], time.time())
         pairing_join.invalidate(guest)
 
     with rights(ground, ground.a, entity, less(grants, grants[number])), pytest.raises(OneDRError):

@@ -1,4 +1,4 @@
-"""What the tests of records and failover share: images and VMs made through the API, records read from the images."""
+"""What the tests of records and failover share: images and VMs made by the API, records read from images."""
 from __future__ import annotations
 
 import hashlib
@@ -13,16 +13,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import oracle
 import rbd
 
 from onedr.ceph import connection, mirroring
 from onedr.ceph.connection import Pool
+from onedr.driver.start_action import driver_data
 from onedr.model.records import Envelope, ImageRecord, VmRecord
 from onedr.model.types import CephAccess
-from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd
 from onedr.replication import records
-from onedr.runs import request as runs_request
+from onedr.runs.request import Request
 from sandbox.cloud import Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import SandboxError, until
@@ -30,7 +31,7 @@ from sandbox.waiting import SandboxError, until
 IMAGE_MIB = 32
 _DISABLED = 1  # one.host.status
 _PIECE = 1 << 22
-ARRIVES_S = 45  # limit of every wait for a record; the machine may be busy
+ARRIVES_S = 90  # limit of every wait for a record; the machine may be busy
 SMALL = "CPU=0.1\nMEMORY=128\n"
 
 
@@ -75,10 +76,10 @@ def told(cloud: Cloud, vm_id: int, target: str = "vda") -> list[ledger.Record]:
     return ledger.read_console(console(cloud, vm_id)).get(target, [])
 
 
-def wait_writing(cloud: Cloud, vm_id: int, more: int = 1, target: str = "vda", limit_s: float = 60) -> None:
+def wait_writing(cloud: Cloud, vm_id: int, more: int = 1, target: str = "vda", limit_s: float = 90) -> None:
     """Wait until a guest has booted and written `more` records from now on."""
-    before = len(told(cloud, vm_id, target))
-    until(f"the guest of VM {vm_id} to write", lambda: len(told(cloud, vm_id, target)) >= before + more, limit_s)
+    wanted = len(told(cloud, vm_id, target)) + more
+    until(f"the guest of VM {vm_id} to write", lambda: len(told(cloud, vm_id, target)) >= wanted, limit_s)
 
 
 def rbd_name(cloud: Cloud, image_id: int) -> str:
@@ -112,14 +113,15 @@ def image_record(pool: Pool, name: str) -> ImageRecord | None:
     return found.body if found is not None and isinstance(found.body, ImageRecord) else None
 
 
-def wanted_record(cloud: Cloud, vm_id: int) -> VmRecord:
-    """What the record of a VM must say now: the API's own XML, through the product's pure definition."""
-    return opennebula_objects.vm_record(frontend(cloud).vm(vm_id), {cloud.datastore_id})
+def vm_disks(cloud: Cloud, vm_id: int) -> list[str]:
+    """RBD names of a VM's protected disks, in order, by oned's own XML."""
+    return oracle.vm(cloud, vm_id).protected
 
 
-def disks_of(record: VmRecord) -> list[str]:
-    """RBD names of the protected disks, in order."""
-    return [str(disk.rbd).rpartition("/")[2] for disk in record.disks if disk.protected]
+def recorded(cloud: Cloud, vm_id: int, pool: Pool) -> bool:
+    """Whether each protected disk of a VM carries the VM's present definition in a pool."""
+    wanted = oracle.vm(cloud, vm_id)
+    return all(oracle.of_vm_record(vm_record(pool, name)) == wanted for name in wanted.protected)
 
 
 def wait_recorded(cloud: Cloud, vm_id: int, *pools: Pool) -> list[float]:
@@ -131,38 +133,37 @@ def wait_recorded(cloud: Cloud, vm_id: int, *pools: Pool) -> list[float]:
     taken = []
     for pool in pools:
         def equal(pool: Pool = pool) -> bool:
-            wanted = wanted_record(cloud, vm_id)
-            return all(vm_record(pool, name) == wanted for name in disks_of(wanted))
+            return recorded(cloud, vm_id, pool)
 
         try:
             until(f"the record of VM {vm_id}", equal, ARRIVES_S)
         except SandboxError as error:
-            wanted = wanted_record(cloud, vm_id)
-            found = {name: vm_record(pool, name) for name in disks_of(wanted)}
+            wanted = oracle.vm(cloud, vm_id)
+            found = {name: oracle.of_vm_record(vm_record(pool, name)) for name in wanted.protected}
             raise SandboxError(f"{error}: wanted {wanted}, found {found}") from error
         taken.append(time.monotonic() - began)
     return taken
 
 
-def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 60, datastore: int | None = None) -> None:
+def wait_complete(cloud: Cloud, names: list[str], limit_s: float = 120, datastore: int | None = None) -> None:
     """Wait until `onedr status` calls the copies of these images complete."""
     def look() -> bool:
         complete = {disk["name"] for disk in status(cloud, datastore)["disks"] if disk["complete"]}
         return complete >= set(names)
 
-    until(f"complete copies of {', '.join(names)}", look, limit_s, 0.2)
+    until(f"complete copies of {', '.join(names)}", look, limit_s, 0.5)
 
 
-def wait_point(cloud: Cloud, names: Collection[str] | None = None, after: float = 0.0, limit_s: float = ARRIVES_S) -> None:
-    """Wait until a site knows a recovery point of each of these VMs, or of all its records', later than `after`.
+def wait_point(cloud: Cloud, names: Collection[str], after: float = 0.0, limit_s: float = ARRIVES_S) -> None:
+    """Wait until a site knows a recovery point later than `after` (epoch seconds) of each of these VMs.
 
-    A complete copy has none yet: the keeper sets its first time mark in its next turn, and the mark has to travel.
+    A complete copy has none yet: the keeper sets its first time mark in its next turn, and the mark travels.
     """
     def known() -> bool:
         points = {vm["name"]: vm["recovery_point"] or 0.0 for vm in status(cloud)["vms"]}
-        return bool(points) and all(points.get(name, 0.0) > after for name in (points if names is None else names))
+        return all(points.get(name, 0.0) > after for name in names)
 
-    until(f"recovery points at {cloud.name}", known, limit_s, 0.2)
+    until(f"recovery points at {cloud.name}", known, limit_s, 0.5)
 
 
 def status(cloud: Cloud, datastore: int | None = None) -> dict[str, Any]:
@@ -185,6 +186,22 @@ def digest_in(pool: Pool, name: str, snapshot: str | None = None) -> str:
     return sha.hexdigest()
 
 
+def wait_equal(
+    a: Cloud, b: Cloud, names: Sequence[str], limit_s: float = 90,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Wait until images that no one writes to hold the same at both sites; their digests at each, by name."""
+    here: dict[str, str] = {}
+    there: dict[str, str] = {}
+
+    def equal() -> bool:
+        here.update({name: digest(a, name) for name in names})
+        there.update({name: digest(b, name) for name in names})
+        return here == there
+
+    until(f"equal bytes of {', '.join(names)}", equal, limit_s, 0.5)
+    return here, there
+
+
 def introduce(here: Cloud, there: Cloud) -> None:
     """Tell a site how to reach the other's front-end."""
     folder = here.one_location / "etc/onedr"
@@ -196,15 +213,17 @@ def introduce(here: Cloud, there: Cloud) -> None:
 
 
 def guestless(cloud: Cloud) -> Cloud:
-    """The same site with a host that runs VMs without guests, where only disks and objects count; no other host is used."""
+    """The same site with a host that runs VMs without guests, where only disks and objects count; its only one."""
     made = replace(cloud, vm_mad="dummy")
     made.api.host.allocate("guestless", cloud.im_mad, "dummy", -1)
     made.api.host.status(0, _DISABLED)
     return made
 
 
-def written_vms(a: Cloud, b: Cloud, names: Sequence[str], loose: Sequence[str] = ()) -> tuple[dict[str, str], dict[str, str]]:
-    """At site A a running VM on a written disk for each name, and written images without a VM; all whole at site B.
+def written_vms(
+    a: Cloud, b: Cloud, names: Sequence[str], loose: Sequence[str] = (),
+) -> tuple[dict[str, str], dict[str, str]]:
+    """At site A a running VM on a written disk for each name, and written images without a VM; whole at site B.
 
     Returns the RBD names and the digests, by name.
     """
@@ -248,17 +267,20 @@ def last_run(cloud: Cloud) -> dict[str, Any]:
     return dict(list(runs.values())[-1]) if runs else {}
 
 
-def start_action(cloud: Cloud, request: runs_request.Request, datastore: int | None = None) -> subprocess.Popen[str]:
+def start_action(cloud: Cloud, request: Request, datastore: int | None = None) -> subprocess.Popen[str]:
     """The driver executable of an action, started as `onedr` and the hook do; its events come on `stdout`."""
     path = cloud.one_location / "var/remotes/datastore/ceph_dr" / request.verb
     datastore = cloud.datastore_id if datastore is None else datastore
     tools = f"{cloud.one_location / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    own = {"ONE_LOCATION": str(cloud.one_location), "ONE_XMLRPC": cloud.endpoint, "ONE_AUTH": str(cloud.one_auth)}
+    own = {
+        "ONE_LOCATION": str(cloud.one_location), "ONE_XMLRPC": cloud.endpoint, "ONE_AUTH": str(cloud.one_auth),
+        "PATH": tools,
+    }
     child = subprocess.Popen(
         [*cloud.prefix, str(path), str(datastore)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, env={**os.environ, **cloud.environment, **own, "PATH": tools},
+        stderr=subprocess.DEVNULL, env={**os.environ, **cloud.environment, **own},
     )
     assert child.stdin is not None
     with child.stdin as stdin:
-        stdin.write(runs_request.driver_data(frontend(cloud).datastore(datastore), request).decode())
+        stdin.write(driver_data(frontend(cloud).datastore(datastore), request).decode())
     return child

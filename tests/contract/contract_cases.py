@@ -15,7 +15,7 @@ class Case:
 
     name: str
     play: Play
-    before: Play | None = None
+    before: Callable[[Site], object] | None = None
     """Brings about what the case starts from; not compared."""
     extra_hooks: tuple[str, ...] = ()
     """Labels noted in the recording that belong to the operation before it."""
@@ -27,7 +27,7 @@ class Case:
 CASES: dict[str, Case] = {}
 
 
-def case(name: str, before: Play | None = None, noise: tuple[str, ...] = (), missing: tuple[str, ...] = (),
+def case(name: str, before: Callable[[Site], object] | None = None, noise: tuple[str, ...] = (), missing: tuple[str, ...] = (),
          ignore: tuple[str, ...] = ()) -> Callable[[Play], Play]:
     """Register a case."""
     def register(play: Play) -> Play:

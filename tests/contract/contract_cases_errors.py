@@ -98,7 +98,7 @@ def _clone(site: Site, name: str, state: str) -> int:
     site.wait_image(oid, state)
     site.wait_image(site.ids["cp1"])
     site.answer("datastore-clone", None)
-    return oid
+    return int(oid)
 
 
 @case("errors/err-clone-exit1", before=lambda site: site.answer("datastore-clone", framed("clone failed msg")))

@@ -1,6 +1,8 @@
 """Cases in which a VM operation fails, and the ways out of it."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from contract_cases import case
 from contract_cases_ds import image, refused
 from contract_cases_vm import RUNNING, act, allocate, attach, disk, migrate, place
@@ -17,7 +19,7 @@ def _error_is(site: Site, name: str, wanted: str) -> None:
     assert text.endswith(f": {wanted}"), text
 
 
-def failing(action: str) -> object:
+def failing(action: str) -> Callable[[Site], object]:
     """A `before` that makes a driver action fail."""
     return lambda site: site.answer(action, FAIL)
 

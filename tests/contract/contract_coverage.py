@@ -9,7 +9,7 @@ from contract_cases import CASES, COVERED_ELSEWHERE, UNSUPPORTED
 from contract_shapes import WIRE
 
 PARTS = {"ds": "test_cases.py", "vm": "test_cases.py", "errors": "test_cases.py", "hooks": "test_hook_payloads.py",
-         "xmlrpc": "test_xmlrpc.py"}
+         "xmlrpc": "test_requests.py"}
 
 
 def covered(part: str) -> list[str]:

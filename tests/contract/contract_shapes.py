@@ -59,7 +59,7 @@ def _plain_word(word: str, vm: str) -> str:
     return re.sub(r"^02:00:0a:[0-9a-f:]+$", "MAC", word)
 
 
-Shape = tuple[str, tuple["Shape", ...]]  # type: ignore[misc]
+Shape = tuple[str, tuple["Shape", ...]]
 
 
 def shape(xml: str) -> Shape:

@@ -5,6 +5,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from contract_cases import UNSUPPORTED
@@ -71,6 +72,7 @@ def _image_events(site: Site, first: int) -> None:
     site.wait_image(clone)
     site.must("one.image.enable", clone, False)
     site.must("one.image.enable", clone, True)
+    call: tuple[Any, ...]
     for call in (("lock", 1, False), ("unlock",), ("persistent", True), ("rename", "copy2")):
         site.must(f"one.image.{call[0]}", clone, *call[1:])
     site.must("one.image.update", clone, FORGED, 1)

@@ -48,7 +48,7 @@ def story(sites: Sites) -> Iterator[Story]:
     for name, image in images.items():
         a.wait_image(image)
         told.vms[name] = w.create_vm(a, name, [image])
-        told.disks[name] = w.disks_of(w.wanted_record(a, told.vms[name]))[0]
+        told.disks[name] = w.vm_disks(a, told.vms[name])[0]
     with w.open_pool(b) as there_pool:
         for vm in told.vms.values():
             w.wait_recorded(a, vm, there_pool)
@@ -170,7 +170,8 @@ def kill_drill(cloud: Cloud, kind: str) -> None:
 def begun(cloud: Cloud, kind: str) -> bool:
     """Does the journal of the run at work say that it came to steps of this kind?"""
     with w.open_pool(cloud) as pool:
-        return any(entry["kind"] == kind for entry in (journal.last_run(pool) or {"steps": ()})["steps"])
+        run = journal.last_run(pool)
+    return run is not None and kind in run.kinds
 
 
 def test_a_planned_move(story: Story) -> None:

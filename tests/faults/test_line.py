@@ -120,12 +120,13 @@ class Nonsense(BaseHTTPRequestHandler):
 
 def test_a_front_end_that_answers_500_changes_nothing_and_is_named(story: Story) -> None:
     b = story.sites.b
-    server = HTTPServer((story.sites.bed.sites["site-b"].address.rpartition(".")[0] + ".1", 0), Nonsense)
+    host = story.sites.bed.sites["site-b"].address.rpartition(".")[0] + ".1"
+    server = HTTPServer((host, 0), Nonsense)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         with w.open_pool(b) as pool:
             before = w.primaries(pool)
-        done = b.run("env", f"ONE_XMLRPC=http://{server.server_address[0]}:{server.server_address[1]}/RPC2",
+        done = b.run("env", f"ONE_XMLRPC=http://{host}:{server.server_port}/RPC2",
                      "onedr", "failover", DATASTORE, "--confirm", DATASTORE, check=False)
         assert done.returncode == 4 and "500" in done.stderr and "Traceback" not in done.stderr, done.stderr
         with w.open_pool(b) as pool:

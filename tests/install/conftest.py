@@ -1,9 +1,8 @@
-"""Hypothesis for a suite that runs in seconds: fewer examples, and no time limit that a busy machine would
-break.
-"""
+"""Hypothesis: few examples in `make test`, many in `make long`, and no time limit that a busy machine would break."""
 from __future__ import annotations
 
 from hypothesis import settings
 
-settings.register_profile("unit", max_examples=50, deadline=None, database=None)
-settings.load_profile("unit")
+settings.register_profile("few", max_examples=25, deadline=None, database=None)
+settings.register_profile("many", max_examples=500, deadline=None, database=None)
+settings.load_profile("few")  # --hypothesis-profile goes over this

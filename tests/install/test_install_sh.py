@@ -289,16 +289,16 @@ installer.main()
 
 def killed(source: Path, one: Path, step: str, name: str, times: int) -> None:
     argv = [
-        source / PYTHON,
+        str(source / PYTHON),
         "-c",
         KILLED,
         name,
         str(times),
         step,
         "--source",
-        source,
+        str(source),
         "--python",
-        source / PYTHON,
+        str(source / PYTHON),
         "--force",
     ]
     environment = {"ONE_LOCATION": str(one), "PYTHONPATH": str(source), "PATH": os.environ["PATH"]}

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 
 from onedr.failover import failback_plan, start_order
-from onedr.failover.facts import FailoverFacts, FailoverRequest, RunPlan
+from onedr.failover.facts import FailoverFacts, RunPlan
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.types import Mode, PeerState
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 ONE_DISK = vm_record(disks=(disk(0, "one/one-1"),))
@@ -46,7 +47,7 @@ def steps(plan: RunPlan) -> list[tuple[StepKind, str]]:
     return [(step.kind, step.target) for step in plan.steps]
 
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "copy": {"complete": True},
     "incomplete": {"complete": False},
     "stale": {"stale": True},
@@ -168,13 +169,13 @@ def _body(draw: st.DrawFn, vm_id: int, owned: list[int], whole: bool = False) ->
 
 
 REQUESTS = st.builds(
-    FailoverRequest, confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
+    Request, verb=st.just("failover"), confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
     vms=st.sampled_from([(), (), (), ("vm0",), ("1", "vm2"), ("vm0", "nobody")]),
     start=st.sampled_from([True, True, False]),
 )
 
 
-def executed(world: FailoverFacts, done: tuple[Step, ...], request: FailoverRequest) -> FailoverFacts:
+def executed(world: FailoverFacts, done: tuple[Step, ...], request: Request) -> FailoverFacts:
     """The facts after these steps were done."""
     images = {found.name: found for found in world.images}
     registered, recovered, local = set(world.registered), dict(world.recovered), dict(world.local)
@@ -217,7 +218,7 @@ def _returned(
     items: dict[str, VmItem],
     homes: dict[str, PeerVm],
     local: dict[str, PeerVm],
-    request: FailoverRequest,
+    request: Request,
 ) -> None:
     """The VM has its disks; it stays marked as held until it runs, unless it shall not."""
     if target not in items:

@@ -7,8 +7,9 @@ from sandbox.frontend.drivers import image_actions, image_create
 from sandbox.frontend.frontend import Frontend
 from sandbox.frontend.objects import images
 from sandbox.frontend.objects.datastores import BACKUP_DS, IMAGE_DS, SYSTEM_DS, Datastore
-from sandbox.frontend.objects.errors import ApiError, Code, action, internal, not_allocated, unauthorized
+from sandbox.frontend.objects.errors import ApiError, Code, action, internal, not_allocated
 from sandbox.frontend.objects.images import Image
+from sandbox.frontend.objects.restrictions import demand_unrestricted
 from sandbox.frontend.objects.snapshots import Snapshots
 from sandbox.frontend.objects.templates import Template
 from sandbox.frontend.objects.users import ADMIN, MANAGE, USE, Caller
@@ -31,7 +32,10 @@ def allocate(frontend: Frontend, who: Caller, text: str, datastore_id: int, unch
         if datastore.type in (SYSTEM_DS, BACKUP_DS):
             raise not_allocated("image", "New images can only be allocated in a files or image datastore.")
         datastore_xml, ds_mad = datastore.to_xml(), datastore.ds_mad
-    size = image_actions.stat(frontend, template, datastore_xml, ds_mad)
+    if template.number("FROM_APP") is not None:
+        size = image_create.fill_from_app(frontend, template)
+    else:
+        size = image_actions.stat(frontend, template, datastore_xml, ds_mad)
     with frontend.lock:
         datastore = frontend.store.get(Datastore, datastore_id)
         available = datastore.available()
@@ -40,9 +44,7 @@ def allocate(frontend: Frontend, who: Caller, text: str, datastore_id: int, unch
         megabytes = template.number("SIZE") or 0
         if checked and available is not None and megabytes > available:
             raise action("Not enough space in datastore")
-        restricted = template.restricted(frontend.config.names("IMAGE_RESTRICTED_ATTR"))
-        if restricted and not who.is_admin:
-            raise unauthorized(who.uid, f"Template includes a restricted attribute {restricted}")
+        demand_unrestricted(who, template, frontend.config.names("IMAGE_RESTRICTED_ATTR"), "Template")
         who.demand(USE, datastore)
         return image_create.create(frontend, who, template, datastore).oid
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sandbox.frontend.api.calls import api
 from sandbox.frontend.frontend import Frontend
+from sandbox.frontend.objects import restrictions
 from sandbox.frontend.objects.errors import ApiError, Code, TemplateError, action, internal
 from sandbox.frontend.objects.pool_object import Lock, PoolObject, check_name
 from sandbox.frontend.objects.templates import Template, parse
@@ -88,9 +89,10 @@ def replace_template(frontend: Frontend, who: Caller, obj: PoolObject, text: str
     old: Template = getattr(obj, field)
     try:
         given = parse(text)
+        if not who.is_admin:
+            _check_restricted(given, old, restricted, append=kind == 1)
         made = old.clone() if kind == 1 else Template()
         made.merge(given)
-        _keep_restricted(who, made, old, restricted)
         setattr(obj, field, made)
         obj.check_update(old)
     except (TemplateError, ApiError) as failure:
@@ -99,17 +101,12 @@ def replace_template(frontend: Frontend, who: Caller, obj: PoolObject, text: str
     frontend.save(obj)
 
 
-def _keep_restricted(who: Caller, made: Template, old: Template, restricted: list[str]) -> None:
-    """Ordinary users can neither set nor drop restricted attributes."""
-    if who.is_admin:
-        return
-    for name in restricted:
-        outer = name.upper().partition("/")[0]
-        if made.get(outer) != old.get(outer):
-            if made.restricted([name]):
-                raise internal(f"Tried to change restricted attribute: {name}")
-            if outer in old and "/" not in name:
-                made[outer] = old[outer]
+def _check_restricted(given: Template, old: Template, names: list[str], append: bool) -> None:
+    name = restrictions.changed(given, old, names, append)
+    if name and append:
+        raise internal(f"User Template includes a restricted attribute {name}")
+    if name:
+        raise internal(f"Tried to change restricted attribute: {name}")
 
 
 def add_update(name: str, kind: Kind, restricted: str = "") -> None:

@@ -9,7 +9,16 @@ from sandbox.frontend.frontend import Frontend
 from sandbox.frontend.objects.errors import ApiError, internal, no_exists, not_allocated
 from sandbox.frontend.objects.pool_object import check_name
 from sandbox.frontend.objects.store import FIRST_USER_ID
-from sandbox.frontend.objects.users import MANAGE, USE, USERS_GROUP, Caller, Group, User, digest
+from sandbox.frontend.objects.users import (
+    MANAGE,
+    USE,
+    USERS_GROUP,
+    Caller,
+    Group,
+    User,
+    digest,
+    first_template,
+)
 
 shared_calls.add_plain_pool("user", User)
 shared_calls.add_plain_pool("group", Group)
@@ -46,7 +55,7 @@ def allocate(frontend: Frontend, who: Caller, name: str, password: str, driver: 
         raise internal(f"The stand-in front-end has no authentication driver {driver}")
     group = frontend.store.get(Group, USERS_GROUP)
     user = User(frontend.store.next_id("user"), gid=group.oid, gname=group.name, name=name,
-                password=digest(password), groups=[group.oid])
+                password=digest(password), groups=[group.oid], template=first_template())
     group.users.append(user.oid)
     frontend.store.put(user)
     frontend.store.put(group)

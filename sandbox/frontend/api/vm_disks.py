@@ -9,6 +9,7 @@ from sandbox.frontend.frontend import Frontend
 from sandbox.frontend.objects.datastores import Datastore
 from sandbox.frontend.objects.errors import ApiError, action, internal
 from sandbox.frontend.objects.images import Image
+from sandbox.frontend.objects.restrictions import demand_unrestricted
 from sandbox.frontend.objects.templates import Template, leading_int
 from sandbox.frontend.objects.users import MANAGE, USE, Caller
 from sandbox.frontend.objects.vms import VM
@@ -24,9 +25,7 @@ def attach(frontend: Frontend, who: Caller, oid: int, text: str) -> int:
     disk = given.vector("DISK")
     if disk is None:
         raise action("Could not attach a new disk to VM, missing DISK attribute")
-    if not who.is_admin and given.restricted(frontend.config.names("VM_RESTRICTED_ATTR")):
-        restricted = given.restricted(frontend.config.names("VM_RESTRICTED_ATTR"))
-        raise action(f"DISK includes a restricted attribute {restricted}")
+    demand_unrestricted(who, given, frontend.config.names("VM_RESTRICTED_ATTR"), "DISK")
     name = choose_stage(vm, f"Could not attach a new disk to VM {oid}", "HOTPLUG", "HOTPLUG_PROLOG_POWEROFF")
     try:
         made = disks.attach(frontend, who, vm, dict(disk))

@@ -4,11 +4,12 @@ from __future__ import annotations
 from sandbox.frontend.api import shared_calls
 from sandbox.frontend.api.calls import api
 from sandbox.frontend.frontend import Frontend
+from sandbox.frontend.objects import restrictions
 from sandbox.frontend.objects.errors import ApiError, Code, action, internal, unauthorized
 from sandbox.frontend.objects.templates import Template, Vector
 from sandbox.frontend.objects.users import MANAGE, Caller
 from sandbox.frontend.objects.vms import VM
-from sandbox.frontend.vm import context, create, disks
+from sandbox.frontend.vm import context, create, disks, graphics
 from sandbox.frontend.vm.capacity import give_capacity, take_capacity
 
 UPDATE_CONF = ("OS", "FEATURES", "INPUT", "GRAPHICS", "RAW", "CONTEXT", "CPU_MODEL", "VIDEO", "BACKUP_CONFIG")
@@ -51,17 +52,28 @@ def updateconf(frontend: Frontend, who: Caller, oid: int, text: str, way: int = 
         raise internal("Unable to update configuration: configuration cannot be updated in state"
                        f" {vm.state_text}")
     given = shared_calls.read_template(text)
-    restricted = given.restricted(frontend.config.names("VM_RESTRICTED_ATTR"))
-    if restricted and not who.is_admin:
-        raise unauthorized(who.uid, f"Template includes a restricted attribute {restricted}")
+    _check_restricted(frontend, who, vm, given)
+    old = vm.template.vector("CONTEXT")
     for name in UPDATE_CONF:
         if name not in given and way == 1:
             continue
         _update_section(vm, name, given.vectors(name), append=way == 1)
     disks.place_context(vm)
-    context.fill(frontend, who.uid, vm)
+    context.fill(frontend, vm, old)
+    graphics.check(vm)
+    if vm.on_host:
+        graphics.take_port(frontend, vm)
     frontend.save(vm)
     return oid
+
+
+def _check_restricted(frontend: Frontend, who: Caller, vm: VM, given: Template) -> None:
+    """An ordinary user may repeat the restricted attributes that the VM has."""
+    sections = Template({name: given[name] for name in UPDATE_CONF if name in given})
+    names = frontend.config.names("VM_RESTRICTED_ATTR")
+    found = "" if who.is_admin else restrictions.changed(sections, vm.template, names, append=True)
+    if found:
+        raise unauthorized(who.uid, f"Template includes a restricted attribute {found}")
 
 
 def _update_section(vm: VM, name: str, given: list[Vector], append: bool) -> None:
@@ -92,6 +104,8 @@ def resize(frontend: Frontend, who: Caller, oid: int, text: str, enforce: bool =
     if vm.state_name not in _RESIZABLE:
         raise action(f"Resize action is not available for state {vm.state_text}")
     given = shared_calls.read_template(text)
+    names = frontend.config.names("VM_RESTRICTED_ATTR")
+    restrictions.demand_unrestricted(who, given, names, "Template")
     changes = _capacity(given)
     on_host = vm.on_host
     if on_host:

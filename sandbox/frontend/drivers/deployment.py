@@ -31,7 +31,7 @@ def document(frontend: Frontend, vm: VM) -> str:
     boot = _boot_order(os.get("BOOT", ""))
     devices += [_disk(frontend, vm, disk, boot) for disk in vm.disks]
     devices += _context_disk(frontend, vm)
-    devices += [_nic(nic, boot) for nic in vm.nics]
+    devices += [_nic(nic, boot) for nic in vm.nics if nic.get("MAC")]
     devices += [_graphics(one) for one in vm.template.vectors("GRAPHICS")]
     vcpu = vm.template.text("VCPU", "1")
     lines = [

@@ -7,10 +7,10 @@ from sandbox.frontend.drivers import image_actions
 from sandbox.frontend.frontend import Frontend
 from sandbox.frontend.objects import images
 from sandbox.frontend.objects.datastores import FILE_DS, Datastore
-from sandbox.frontend.objects.errors import ApiError, not_allocated
+from sandbox.frontend.objects.errors import ApiError, internal, not_allocated, unsupported
 from sandbox.frontend.objects.images import Image
 from sandbox.frontend.objects.pool_object import check_name
-from sandbox.frontend.objects.templates import Template
+from sandbox.frontend.objects.templates import Template, leading_int
 from sandbox.frontend.objects.users import Caller
 
 
@@ -39,6 +39,23 @@ def create(
     frontend.save(datastore)
     who.extra = image.to_xml()
     return image
+
+
+def fill_from_app(frontend: Frontend, template: Template) -> str:
+    """SIZE of an image whose template names a marketplace app by FROM_APP; the app replaces PATH and FORMAT.
+
+    The stand-in knows the apps of the SANDBOX_MARKET_APP lines of oned.conf.
+    """
+    oid = template.number("FROM_APP")
+    app = next((one for one in frontend.config.template.vectors("SANDBOX_MARKET_APP")
+                if leading_int(one.get("ID", "")) == oid), None)
+    if app is None:
+        raise internal("Cannot determine image SIZE.")
+    if not template.text("SOURCE"):
+        raise unsupported("images from a marketplace")
+    template.merge(Template.of(FROM_APP_NAME=app["NAME"], PATH=app["SOURCE"], FORMAT=app["FORMAT"],
+                               FROM_APP_MD5=app["MD5"]))
+    return app["SIZE"]
 
 
 def _check_new(frontend: Frontend, who: Caller, name: str, template: Template, datastore: Datastore) -> None:

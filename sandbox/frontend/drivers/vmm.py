@@ -83,13 +83,13 @@ def resize_disk(frontend: Frontend, vm: VM, disk: Vector) -> Step:
 
 def attach_nic(vm: VM, nic: Vector) -> Step:
     """Plug a network interface."""
-    return command(vm, "attach_nic", vm.deploy_id, nic["MAC"], nic.get("BRIDGE", "-"), nic.get("MODEL", "-"),
-                   nic.get("VN_MAD", "-"), nic["TARGET"])
+    return command(vm, "attach_nic", vm.deploy_id, nic.get("MAC", "-"), nic.get("BRIDGE", "-"),
+                   nic.get("MODEL", "-"), nic.get("VN_MAD", "-"), nic.get("TARGET", "-"))
 
 
 def detach_nic(vm: VM, nic: Vector) -> Step:
     """Unplug a network interface."""
-    return command(vm, "detach_nic", vm.deploy_id, nic["MAC"])
+    return command(vm, "detach_nic", vm.deploy_id, nic.get("MAC", "-"))
 
 
 def renew_context(frontend: Frontend, vm: VM) -> list[Step]:

@@ -1,4 +1,4 @@
-"""Objects that are always the same here: the one cluster, the zone, the security group."""
+"""The one cluster and the one zone."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -53,8 +53,8 @@ ACTIONS = {
     "reboot-hard": 16, "resched": 17, "unresched": 18, "poweroff": 19, "poweroff-hard": 20, "disk-attach": 21,
     "disk-detach": 22, "nic-attach": 23, "nic-detach": 24, "disk-snapshot-create": 25,
     "disk-snapshot-delete": 26, "terminate": 27, "terminate-hard": 28, "disk-resize": 29, "deploy": 30,
-    "disk-snapshot-revert": 41, "recover": 42, "retry": 43, "monitor": 44, "poweroff-migrate": 48,
-    "poweroff-hard-migrate": 49,
+    "disk-snapshot-revert": 41, "recover": 42, "retry": 43, "monitor": 44, "alias-attach": 46,
+    "alias-detach": 47, "poweroff-migrate": 48, "poweroff-hard-migrate": 49,
 }
 
 

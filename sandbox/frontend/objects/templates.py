@@ -87,16 +87,6 @@ class Template(dict[str, list[Value]]):
         """XML in oned's order: names sorted, repeated values as they came."""
         return f"<{root}>{''.join(_xml_items(self))}</{root}>"
 
-    def restricted(self, names: Iterable[str]) -> str:
-        """The first attribute of the list (`A` or `A/B`) that is set here, or nothing."""
-        for name in names:
-            outer, _, inner = name.upper().partition("/")
-            if not inner and outer in self:
-                return outer
-            if inner and any(inner in vector for vector in self.vectors(outer)):
-                return name
-        return ""
-
 
 def leading_int(text: str) -> int | None:
     """The integer at the start of a text, or None."""

@@ -2,20 +2,21 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from sandbox.frontend.objects.errors import ApiError, Code, unauthorized
 from sandbox.frontend.objects.pool_object import PoolObject
 from sandbox.frontend.objects.store import Store
-from sandbox.frontend.objects.templates import cdata
+from sandbox.frontend.objects.templates import Template, cdata
 
 ONEADMIN_GROUP = 0
 USERS_GROUP = 1
 USE, MANAGE, ADMIN = "USE", "MANAGE", "ADMIN"
 _BIT = {USE: 0, MANAGE: 1, ADMIN: 2}
 # The default VDC and rules let every user of group `users` use these.
-_SHARED_KINDS = {"datastore", "vnet", "cluster", "secgroup", "zone", "host"}
+_SHARED_KINDS = {"datastore", "vnet", "cluster", "zone", "host"}
 NO_QUOTAS = ("<DATASTORE_QUOTA></DATASTORE_QUOTA><NETWORK_QUOTA></NETWORK_QUOTA><VM_QUOTA></VM_QUOTA>"
              "<IMAGE_QUOTA></IMAGE_QUOTA>")
 
@@ -129,6 +130,11 @@ def _auth_name(kind: str) -> str:
 def digest(password: str) -> str:
     """How passwords of the core driver are kept."""
     return hashlib.sha256(password.encode()).hexdigest()
+
+
+def first_template() -> Template:
+    """The attributes of a new user: the password by which oned makes OneGate tokens."""
+    return Template.of(TOKEN_PASSWORD=secrets.token_hex(32))
 
 
 def authenticate(store: Store, session: str) -> Caller:

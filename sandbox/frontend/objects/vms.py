@@ -144,6 +144,16 @@ class VM(StatefulObject):
         """The NIC vectors."""
         return self.template.vectors("NIC")
 
+    @property
+    def aliases(self) -> list[Vector]:
+        """The NIC_ALIAS vectors: more addresses on a NIC."""
+        return self.template.vectors("NIC_ALIAS")
+
+    @property
+    def interfaces(self) -> list[Vector]:
+        """NICs and aliases, which share their numbers."""
+        return [*self.nics, *self.aliases]
+
     def disk(self, number: int) -> Vector | None:
         """A disk by DISK_ID."""
         return next((disk for disk in self.disks if disk["DISK_ID"] == str(number)), None)

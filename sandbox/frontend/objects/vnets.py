@@ -7,10 +7,13 @@ from typing import ClassVar
 
 from sandbox.frontend.objects.errors import action, internal
 from sandbox.frontend.objects.pool_object import PoolObject, ids_xml
+from sandbox.frontend.objects.security_groups import DEFAULT_GROUP
 from sandbox.frontend.objects.states import VNET_STATES
 from sandbox.frontend.objects.templates import Template, Vector, cdata, leading_int
 
 HOLDER = "-1"
+_OF_RANGE = ("BRIDGE", "VN_MAD", "PHYDEV", "VLAN_ID")
+"""Attributes that an address range may have instead of its network."""
 
 
 @dataclass
@@ -100,7 +103,8 @@ class VNet(PoolObject):
                          for key in ("PHYDEV", "VLAN_ID", "OUTER_VLAN_ID"))
         return (
             f"<VNET>{self.head_xml()}{ids_xml('CLUSTERS', self.clusters)}"
-            f"<BRIDGE>{cdata(text('BRIDGE'))}</BRIDGE><BRIDGE_TYPE>{cdata(text('BRIDGE_TYPE'))}</BRIDGE_TYPE><STATE>{cdata(str(self.state))}</STATE>"
+            f"<BRIDGE>{cdata(text('BRIDGE'))}</BRIDGE>"
+            f"<BRIDGE_TYPE>{cdata(text('BRIDGE_TYPE'))}</BRIDGE_TYPE><STATE>{cdata(str(self.state))}</STATE>"
             f"<PREV_STATE>{cdata(str(self.state))}</PREV_STATE><PARENT_NETWORK_ID/><TEMPLATE_ID/>"
             f"<VN_MAD>{cdata(text('VN_MAD'))}</VN_MAD>{fields}<VLAN_ID_AUTOMATIC>0</VLAN_ID_AUTOMATIC>"
             f"<OUTER_VLAN_ID_AUTOMATIC>0</OUTER_VLAN_ID_AUTOMATIC><USED_LEASES>{used}</USED_LEASES>"
@@ -141,9 +145,7 @@ class VNet(PoolObject):
             if one.ip(index):
                 nic["IP"] = one.ip(index)
             return
-        wanted = ip or mac
-        raise internal(f"Cannot get IP/MAC lease from virtual network {self.oid}." if not wanted else
-                       f"Cannot get {'IP' if ip else 'MAC'} {wanted} lease from virtual network {self.oid}.")
+        raise internal(f"Cannot get IP/MAC lease from virtual network {self.oid}.")
 
     def release(self, nic: Vector, vm: int) -> None:
         """Take an address back from a VM."""
@@ -172,17 +174,37 @@ class VNet(PoolObject):
                 return
         raise action("Lease is not on hold")
 
-    def fill_nic(self, nic: Vector) -> None:
-        """Copy what a NIC takes from its network."""
+    def range_of(self, nic: Vector) -> Vector:
+        """The attributes of the address range that a NIC has its address from."""
+        every = (one.attributes for one in self.ranges)
+        return next((attributes for attributes in every if attributes["AR_ID"] == nic.get("AR_ID")), {})
+
+    def attribute(self, nic: Vector, name: str) -> str:
+        """An attribute that a NIC finds in its address range, or else in the network."""
+        return self.range_of(nic).get(name) or self.template.text(name)
+
+    def fill_nic(self, nic: Vector, inherit: list[str]) -> None:
+        """Copy what a NIC takes from its network and address range; it has its lease already."""
         nic |= {"NETWORK": self.name, "NETWORK_ID": str(self.oid),
                 "CLUSTER_ID": ",".join(str(one) for one in self.clusters)}
-        for key in ("BRIDGE", "BRIDGE_TYPE", "VN_MAD"):
-            nic[key] = self.template.text(key)
-        for key in ("DNS", "GATEWAY", "NETWORK_MASK", "NETWORK_ADDRESS", "GUEST_MTU", "PHYDEV", "VLAN_ID"):
-            if self.template.text(key):
-                nic.setdefault(key, self.template.text(key))
-        groups = f"{nic.get('SECURITY_GROUPS', '')},{self.template.text('SECURITY_GROUPS', '0')}".split(",")
-        nic["SECURITY_GROUPS"] = ",".join(sorted({group.strip() for group in groups if group.strip()}))
+        own = self.range_of(nic)
+        for key in ("BRIDGE", "BRIDGE_TYPE", "VN_MAD", "PHYDEV", "VLAN_ID", "OUTER_VLAN_ID"):
+            value = key in _OF_RANGE and own.get(key) or self.template.text(key)
+            if value:
+                nic[key] = value
+        for key in inherit:
+            value = self.attribute(nic, key)
+            if value and not nic.get(key):
+                nic[key] = value
+        groups = group_ids(nic.get("SECURITY_GROUPS", ""), self.template.text("SECURITY_GROUPS"),
+                           own.get("SECURITY_GROUPS", ""))
+        nic["SECURITY_GROUPS"] = ",".join(str(one) for one in groups)
+
+
+def group_ids(*lists: str) -> list[int]:
+    """The security groups of comma-separated lists, each once, in order."""
+    numbers = (leading_int(one) for text in lists for one in text.split(","))
+    return sorted({number for number in numbers if number is not None})
 
 
 def _colons(digits: str) -> str:
@@ -209,7 +231,8 @@ def make(network: VNet, template: Template) -> None:
         template.put("BRIDGE", f"onebr{network.oid}")
     for key in ("OUTER_VLAN_ID", "PHYDEV", "VLAN_ID"):
         template.put(key, template.text(key))
-    template.put("SECURITY_GROUPS", template.text("SECURITY_GROUPS", "0"))
+    groups = group_ids(template.text("SECURITY_GROUPS"), str(DEFAULT_GROUP))
+    template.put("SECURITY_GROUPS", ",".join(str(one) for one in groups))
     network.template = template
     for one in ranges:
         network.add_range(one)

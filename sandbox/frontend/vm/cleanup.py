@@ -6,6 +6,7 @@ from sandbox.frontend.drivers.plans import Plan, execute
 from sandbox.frontend.frontend import Frontend
 from sandbox.frontend.objects.vms import VM
 from sandbox.frontend.vm.capacity import give_capacity
+from sandbox.frontend.vm.graphics import give_port
 from sandbox.frontend.vm.life import finish, settle
 
 UNPLACED = ("INIT", "PENDING", "HOLD", "CLONING", "CLONING_FAILURE")
@@ -57,6 +58,7 @@ def recreate(frontend: Frontend, vm: VM) -> None:
             found = frontend.store.find(VM, oid)
             if found is not None and found.lcm_name == "CLEANUP_RESUBMIT":
                 give_capacity(frontend, found)
+                give_port(found)
                 found.deploy_id = ""
                 settle(frontend, found, "PENDING")
                 frontend.wake_scheduler.set()

@@ -11,31 +11,32 @@ from sandbox.frontend.vm.life import back, stage
 
 
 def renew_context(frontend: Frontend, vm: VM) -> None:
-    nics.set_security_rules(vm)
-    nics.fill_context(vm)
+    """Bring security rules and context up to date with the NICs."""
+    nics.set_security_rules(frontend, vm)
+    context.fill_network(frontend, vm)
     context.write(frontend, vm)
 
 
 def _busy_nic(vm: VM) -> Vector:
-    return next(one for one in vm.nics if one["NIC_ID"] == vm.operation["nic"])
+    return next(one for one in vm.interfaces if one["NIC_ID"] == vm.operation["nic"])
 
 
 def _hotplug_nic(frontend: Frontend, vm: VM) -> Plan:
-    attaching = vm.operation["name"] == "attach"
+    attaching, nic = vm.operation["name"] == "attach", _busy_nic(vm)
     if vm.lcm_name == "HOTPLUG_NIC_POWEROFF":
         return Plan("ATTACHNIC")
-    step = vmm.attach_nic(vm, _busy_nic(vm)) if attaching else vmm.detach_nic(vm, _busy_nic(vm))
-    return vmm.plan(vm, "ATTACHNIC" if attaching else "DETACHNIC", [step, *vmm.renew_context(frontend, vm)])
+    steps = vmm.renew_context(frontend, vm)
+    if "ALIAS_ID" not in nic:
+        steps = [vmm.attach_nic(vm, nic) if attaching else vmm.detach_nic(vm, nic), *steps]
+    return vmm.plan(vm, "ATTACHNIC" if attaching else "DETACHNIC", steps)
 
 
 def _nic_done(frontend: Frontend, vm: VM, result: Result) -> None:
     nic = _busy_nic(vm)
     nic.pop("ATTACH", None)
     if (vm.operation["name"] == "attach") != result.ok:
-        nics.release(frontend, vm, nic)
-        vm.template["NIC"].remove(nic)
-        if not vm.template["NIC"]:
-            del vm.template["NIC"]
+        for one in nics.with_aliases(vm, nic):
+            nics.drop(frontend, vm, one)
         renew_context(frontend, vm)
     back(frontend, vm, result)
 

@@ -11,6 +11,7 @@ from sandbox.frontend.frontend import Frontend
 from sandbox.frontend.objects.vms import VM
 from sandbox.frontend.vm.capacity import give_capacity
 from sandbox.frontend.vm.disks import release_images
+from sandbox.frontend.vm.graphics import give_port
 from sandbox.frontend.vm.nics import release_leases
 
 LOG = logging.getLogger("LCM")
@@ -112,6 +113,7 @@ def finish(frontend: Frontend, vm: VM, failed: bool = False) -> None:
     if vm.history and not vm.place.etime:
         vm.place.etime = vm.etime
     give_capacity(frontend, vm)
+    give_port(vm)
     release_leases(frontend, vm)
     release_images(frontend, vm, failed)
     settle(frontend, vm, "DONE")

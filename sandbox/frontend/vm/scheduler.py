@@ -16,11 +16,11 @@ from sandbox.frontend.vm import cloning
 from sandbox.frontend.vm.capacity import take_capacity
 from sandbox.frontend.vm.disks import fit_to_system
 from sandbox.frontend.vm.expressions import BadExpression, matches
+from sandbox.frontend.vm.graphics import take_port
 from sandbox.frontend.vm.life import enter
 
 LOG = logging.getLogger("SCH")
 LONGEST_WAIT = 1.0
-FIRST_VNC_PORT = 5900
 
 
 class NoPlace(Exception):
@@ -114,6 +114,7 @@ def _disks_fit(frontend: Frontend, vm: VM, system: Datastore) -> bool:
 def deploy(frontend: Frontend, vm: VM, host: Host, system: Datastore) -> None:
     """Bind a VM to a place and start it; raises when the disks do not fit."""
     fit_to_system(frontend, vm.disks, system)
+    take_port(frontend, vm)
     vm.template.put("TM_MAD_SYSTEM", system.tm_mad)
     vm.user_template.pop("SCHED_MESSAGE", None)
     reason = vm.place.action if vm.history else 0
@@ -123,8 +124,6 @@ def deploy(frontend: Frontend, vm: VM, host: Host, system: Datastore) -> None:
         len(vm.history), host.name, host.oid, host.cluster_id, host.vm_mad, system.tm_mad, system.oid,
         stime=now))
     take_capacity(frontend, vm)
-    for graphics in vm.template.vectors("GRAPHICS"):
-        graphics.setdefault("PORT", str(FIRST_VNC_PORT + vm.oid))
     if reason == ACTIONS["stop"]:
         enter(frontend, vm, "PROLOG_RESUME")
     elif reason in (ACTIONS["undeploy"], ACTIONS["undeploy-hard"]):

@@ -12,6 +12,7 @@ from sandbox.frontend.objects.images import Image
 from sandbox.frontend.objects.vms import VM, History
 from sandbox.frontend.vm import context
 from sandbox.frontend.vm.capacity import give_capacity, take_capacity
+from sandbox.frontend.vm.graphics import give_port
 from sandbox.frontend.vm.life import (
     End,
     enter,
@@ -32,7 +33,7 @@ def _now() -> int:
 # Boot: context, then the domain
 
 def _boot(frontend: Frontend, vm: VM) -> Plan:
-    context.fill(frontend, vm.uid, vm)
+    context.fill_network(frontend, vm)
     context.write(frontend, vm)
     file = deployment.write(frontend, vm)
     return vmm.plan(vm, "DEPLOY", [*transfers.context(frontend, vm), vmm.deploy(frontend, vm, file)])
@@ -155,6 +156,8 @@ def _left(state: str) -> End:
     def end(frontend: Frontend, vm: VM, result: Result) -> None:
         vm.place.eetime = vm.place.etime = _now()
         give_capacity(frontend, vm)
+        if state == "UNDEPLOYED":
+            give_port(vm)
         settle(frontend, vm, state)
     return end
 

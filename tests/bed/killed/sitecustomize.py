@@ -2,9 +2,12 @@
 
 CALLS_KILL_AFTER=n: SIGKILL after the n-th (0: before the first); CALLS_LOG=file: one line a call.
 """
+from __future__ import annotations
+
 import os
 import signal
 import threading
+from typing import Any, Callable
 
 import rados
 import rbd
@@ -21,13 +24,13 @@ _lock = threading.Lock()
 _count = 0
 
 
-def _end_when(count):
+def _end_when(count: int) -> None:
     if _KILL_AFTER is not None and count >= int(_KILL_AFTER):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _counted(name, call):
-    def counted(*arguments, **more):
+def _counted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def counted(*arguments: Any, **more: Any) -> Any:
         global _count
         with _lock:
             _end_when(_count)
@@ -42,9 +45,9 @@ def _counted(name, call):
     return counted
 
 
-def _watched(original):
+def _watched(original: Any) -> Any:
     class Watched(original):
-        def __getattribute__(self, name):
+        def __getattribute__(self, name: str) -> Any:
             found = super().__getattribute__(name)
             return _counted(f"{original.__name__}.{name}", found) if name in CHANGES else found
 

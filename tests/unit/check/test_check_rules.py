@@ -30,7 +30,7 @@ from onedr.check.facts import (
 from onedr.failover.placement import Host, Placement
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo
 from onedr.model.types import MIB, Mode, PeerState, Role, Settings, State
-from onedr.opennebula.vm_template import Network
+from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.opennebula.vms import PeerVm
 from onedr.runs.state import StateVerdict
 
@@ -41,7 +41,7 @@ OPTIONS = {
     "rbd_mirroring_delete_delay": "86400",
 }
 PROOF = ProbeResult(Mode.JOURNAL, 900.0, HERE, THERE, ("16.2.15",), 18.0, True, True, True, True)
-LAN = Network(3, "lan", (("192.0.2.10", 50),))
+LAN = Network(3, "lan", (Range("192.0.2.10", "", 50),))
 NIC = ("NIC", (("NETWORK", "lan"), ("IP", "192.0.2.11")))
 THEIRS = vm_record(disks=(disk(0, "one/one-1"),), template=(("CPU", "1"), ("MEMORY", "512"), NIC))
 OURS = vm_record(
@@ -67,7 +67,7 @@ def cluster(index: int, **changes: Any) -> ClusterFacts:
 
 
 def target(fsid: str, **changes: Any) -> TargetFacts:
-    placement = Placement({"lan": LAN}, {}, {}, (Host("host", 800, 16000),))
+    placement = Placement(Counterparts({"lan": LAN}), {}, (Host("host", 800, 16000),))
     values: dict[str, Any] = {
         "placement": placement, "users": frozenset({"alice"}), "groups": frozenset({"users"}), "fsid": fsid,
         "models": frozenset({"Nehalem"}), "machines": frozenset({"q35"}),
@@ -349,7 +349,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("GUARD", healthy(guarded=False), Level.PROBLEM, "does not know this datastore"),
     (
         "STARTS_HERE",
-        healthy(start_here=target(HERE, placement=Placement({}, {}, {}, (Host("h", 800, 16000),)))),
+        healthy(start_here=target(HERE, placement=Placement(Counterparts(), {}, (Host("h", 800, 16000),)))),
         Level.PROBLEM,
         "network 'lan' has no counterpart",
     ),
@@ -359,7 +359,9 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
             start_here=target(
                 HERE,
                 placement=Placement(
-                    {"lan": LAN}, {}, {("lan", "192.0.2.11"): "VM 3"}, (Host("h", 800, 16000),)
+                    Counterparts({"lan": LAN}),
+                    {(LAN.network_id, "192.0.2.11"): "VM 3"},
+                    (Host("h", 800, 16000),),
                 ),
             )
         ),
@@ -380,7 +382,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "STARTS_THERE",
-        healthy(start_there=target(THERE, placement=Placement({}, {}, {}, (Host("h", 800, 16000),)))),
+        healthy(start_there=target(THERE, placement=Placement(Counterparts(), {}, (Host("h", 800, 16000),)))),
         Level.PROBLEM,
         "VM ours (7",
     ),
@@ -393,13 +395,13 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "CAPACITY_HERE",
-        healthy(start_here=target(HERE, placement=Placement({"lan": LAN}, {}, {}, ()))),
+        healthy(start_here=target(HERE, placement=Placement(Counterparts({"lan": LAN}), {}, ()))),
         Level.WARNING,
         "1 of 1",
     ),
     (
         "CAPACITY_THERE",
-        healthy(start_there=target(THERE, placement=Placement({"lan": LAN}))),
+        healthy(start_there=target(THERE, placement=Placement(Counterparts({"lan": LAN})))),
         Level.WARNING,
         "unknown",
     ),
@@ -468,7 +470,7 @@ def with_unknowns(facts: CheckFacts, names: frozenset[str]) -> CheckFacts:
     own = {name: UNKNOWN for name in names if "." not in name}
     for site in ("here", "there"):
         gone = {name.partition(".")[2]: UNKNOWN for name in names if name.startswith(f"{site}.")}
-        own[site] = replace(getattr(facts, site), **gone)  # type: ignore[assignment]
+        own[site] = replace(getattr(facts, site), **gone)
     return replace(facts, **own)  # type: ignore[arg-type]
 
 
@@ -493,7 +495,7 @@ def test_what_is_not_known_is_never_ok_and_nothing_raises(names: frozenset[str],
 
 @given(st.frozensets(st.sampled_from([item.name for item in fields(SiteFacts)])))
 def test_the_same_of_the_site(names: frozenset[str]) -> None:
-    found = check_table.site_findings(replace(SITE_OK, **dict.fromkeys(names, UNKNOWN)))  # type: ignore[arg-type]
+    found = check_table.site_findings(replace(SITE_OK, **dict.fromkeys(names, UNKNOWN)))
     assert [finding.code for finding in found] == list(check_table.SITE)
     for code, check in check_table.SITE.items():
         (own,) = [finding for finding in found if finding.code == code]

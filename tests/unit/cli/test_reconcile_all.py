@@ -14,11 +14,9 @@ from click.testing import CliRunner
 from onedr.cli import main, run_action
 from onedr.model.errors import StorageError
 from onedr.opennebula import datastores
+from onedr.runs.answer_events import ReconcileEvent
 
-REPORT: dict[str, Any] = {
-    "event": "reconcile",
-    "mirrored": ["a", "b"], "recorded": ["a"], "protected": [], "flattened": [], "waiting": {}, "failed": {},
-}
+REPORT = ReconcileEvent(recorded=("a",), mirrored=("a", "b"))
 
 
 @pytest.fixture
@@ -26,7 +24,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The datastores that were reconciled; the one with id 8 fails."""
     seen: list[str] = []
 
-    def events(datastore: str, request: Any) -> Iterator[dict[str, Any]]:
+    def events(datastore: str, request: Any) -> Iterator[ReconcileEvent]:
         assert request.verb == "reconcile"
         seen.append(datastore)
         if datastore == "8":

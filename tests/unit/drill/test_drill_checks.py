@@ -47,7 +47,7 @@ def run(
     address: str = "127.0.0.1",
 ) -> Any:
     """(results by check, what was raised)."""
-    monkeypatch.setattr(drill_checks.space, "own_bytes", lambda pool, name: written)
+    monkeypatch.setattr(space, "own_bytes", lambda pool, name: written)
     seen: list[dict[str, Any]] = []
     raised = ""
     guest = DrillGuest(7, "web", address, ("clone",))

@@ -15,17 +15,18 @@ from worlds import ONE_DISK, ORIGIN, REQUESTS, copy_of, worlds
 from onedr.drill import plan as drill_plan
 from onedr.drill import report_html
 from onedr.drill.plan import CloneFound, DrillFacts, DrillRemnants, ImageFound, SnapshotFound, VmFound
-from onedr.failover.facts import FailoverRequest
 from onedr.failover.placement import Host, Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState
-from onedr.opennebula.vm_template import Network
+from onedr.opennebula.nics import Counterparts, Network, Range
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
-DRILLS = Network(9, "drills", (("203.0.113.0", 64),), (("02:00:cb:00:71:00", 64),))
-LAN = Network(1, "lan", (("192.0.2.0", 64),), (("02:00:c0:00:02:00", 64),))
-GROUND = Placement({"drills": DRILLS, "lan": LAN})
+DRILLS = Network(9, "drills", (Range("203.0.113.0", "02:00:cb:00:71:00", 64),))
+LAN = Network(1, "lan", (Range("192.0.2.0", "02:00:c0:00:02:00", 64),))
+NETWORKS = {"drills": DRILLS, "lan": LAN}
+GROUND = Placement(Counterparts(NETWORKS))
 NIC = (("NETWORK", "lan"), ("IP", "192.0.2.7"), ("MAC", "02:00:c0:00:02:07"), ("MODEL", "virtio"))
 WITH_NIC = replace(ONE_DISK, template=(*ONE_DISK.template, ("NIC", NIC)))
 MINE, THEIRS = "0ad1c9f2-1111-4111-8111-111111111111", "beefcafe-1111-4111-8111-111111111111"
@@ -60,18 +61,29 @@ COPY = copy_of("one-1", WITH_NIC)
         (facts(COPY, network="gone"), "there is no virtual network of this name"),
         (facts(COPY, network="lan"), "after a failover VM web would live there"),
         (
-            facts(COPY, placement=replace(GROUND, network_map={"lan": "drills"})),
+            facts(COPY, placement=Placement(Counterparts(NETWORKS, {"lan": "drills"}))),
             "after a failover VM web would live there",
         ),
         (
             facts(
                 COPY,
-                placement=Placement({"drills": replace(DRILLS, ranges=(("192.0.2.0", 64),)), "lan": LAN}),
+                placement=Placement(
+                    Counterparts(
+                        {**NETWORKS, "drills": replace(DRILLS, ranges=(Range("192.0.2.0", "", 64),))}
+                    )
+                ),
             ),
             "holds 192.0.2.7",
         ),
         (
-            facts(COPY, placement=Placement({"drills": replace(DRILLS, macs=LAN.macs), "lan": LAN})),
+            facts(
+                COPY,
+                placement=Placement(
+                    Counterparts(
+                        {**NETWORKS, "drills": replace(DRILLS, ranges=(replace(LAN.ranges[0], ip=""),))}
+                    )
+                ),
+            ),
             "holds 02:00:c0:00:02:07",
         ),
         (facts(COPY, peer=PeerState.GONE), "does not answer"),
@@ -87,13 +99,13 @@ COPY = copy_of("one-1", WITH_NIC)
     ],
 )
 def test_it_is_refused_with_the_reason_and_without_steps(given_facts: DrillFacts, reason: str) -> None:
-    plan = drill_plan.plan_drill(given_facts, FailoverRequest())
+    plan = drill_plan.plan_drill(given_facts, Request("failover"))
     assert reason in plan.refusal
     assert plan.steps == ()
 
 
 def test_the_steps_of_one_vm_in_their_order() -> None:
-    plan = drill_plan.plan_drill(facts(COPY), FailoverRequest())
+    plan = drill_plan.plan_drill(facts(COPY), Request("failover"))
     assert [(step.kind, step.target) for step in plan.steps] == [
         (StepKind.SNAPSHOT, "one-1"),
         (StepKind.ARRIVE, "one-1"),
@@ -109,18 +121,18 @@ def test_the_steps_of_one_vm_in_their_order() -> None:
 def test_a_vm_that_did_not_run_is_made_and_not_started() -> None:
     off = replace(WITH_NIC, state="POWEROFF")
     assert {
-        step.kind for step in drill_plan.plan_drill(facts(copy_of("one-1", off)), FailoverRequest()).steps
+        step.kind for step in drill_plan.plan_drill(facts(copy_of("one-1", off)), Request("failover")).steps
     }.isdisjoint({StepKind.START, StepKind.CHECK})
 
 
 def test_a_vm_nobody_knows_is_left_out_and_the_others_are_tried() -> None:
-    plan = drill_plan.plan_drill(facts(COPY), FailoverRequest(vms=("web", "wbe")))
+    plan = drill_plan.plan_drill(facts(COPY), Request("failover", vms=("web", "wbe")))
     assert plan.steps and "wbe" in plan.left_out
 
 
 def test_no_room_is_told_and_stops_nothing() -> None:
     plan = drill_plan.plan_drill(
-        facts(COPY, placement=replace(GROUND, hosts=(Host("h", 0, 0),))), FailoverRequest()
+        facts(COPY, placement=replace(GROUND, hosts=(Host("h", 0, 0),))), Request("failover")
     )
     assert plan.steps and "no host here has room" in plan.warnings[ORIGIN]
 
@@ -148,7 +160,7 @@ def test_a_long_name_stays_within_what_oned_takes() -> None:
 
 @given(worlds(), REQUESTS)
 def test_a_plan_names_a_mirrored_image_only_to_be_snapshotted_cloned_and_watched(
-    world: Any, request_: FailoverRequest
+    world: Any, request_: Request
 ) -> None:
     """Never to be written, promoted, demoted, removed: whatever the facts are."""
     given_facts = facts(
@@ -168,7 +180,7 @@ def test_a_plan_names_a_mirrored_image_only_to_be_snapshotted_cloned_and_watched
 
 
 @given(worlds(), REQUESTS)
-def test_a_vm_is_made_only_of_clones_of_all_its_disks(world: Any, request_: FailoverRequest) -> None:
+def test_a_vm_is_made_only_of_clones_of_all_its_disks(world: Any, request_: Request) -> None:
     plan = drill_plan.plan_drill(facts(*world.images), request_)
     cloned = {step.target for step in plan.steps if step.kind is StepKind.REGISTER}
     items = {item.origin: item for item in plan.vms}

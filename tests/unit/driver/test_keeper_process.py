@@ -4,6 +4,7 @@ back.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,15 @@ def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return []
 
 
+def told(turns: list[int]) -> Callable[[int], bool]:
+    """A turn that goes well and is noted."""
+    def turn(datastore_id: int) -> bool:
+        turns.append(datastore_id)
+        return True
+
+    return turn
+
+
 def test_who_comes_while_it_ends_gets_a_turn(turns: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     def turn(datastore_id: int) -> bool:
         turns.append(datastore_id)
@@ -42,7 +52,7 @@ def test_who_comes_while_it_ends_gets_a_turn(turns: list[int], monkeypatch: pyte
 
 
 def test_without_news_it_ends(turns: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper_process, "_turn", lambda datastore_id: turns.append(datastore_id) or True)
+    monkeypatch.setattr(keeper_process, "_turn", told(turns))
     keeper_lock.news(100).parent.mkdir(parents=True)
     keeper_lock.news(100).touch()  # from before it began: its first turn sees that anyway
     with pytest.raises(Ended):
@@ -65,7 +75,7 @@ def test_it_does_not_run_against_a_world_that_is_gone(
 
 
 def test_the_place_taken_it_leaves_at_once(turns: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper_process, "_turn", lambda datastore_id: turns.append(datastore_id) or True)
+    monkeypatch.setattr(keeper_process, "_turn", told(turns))
     with keeper_lock.keeper_slot(100) as free:
         assert free
         keeper_process.main(100)

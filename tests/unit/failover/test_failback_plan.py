@@ -9,11 +9,12 @@ from worlds import copy_of, facts, steps
 
 from onedr.failover import failback_plan
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverFacts, FailoverRequest
+from onedr.failover.facts import FailoverFacts
 from onedr.model.records import VmRecord
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication import inventory
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 AWAY = vm_record(
@@ -31,7 +32,7 @@ def coming(body: VmRecord = AWAY, home: PeerVm | None = HOME, **changes: object)
 
 
 def test_a_vm_that_left_from_here_comes_back_as_itself() -> None:
-    found = steps(failover_plan.plan_failover(coming(), FailoverRequest()))
+    found = steps(failover_plan.plan_failover(coming(), Request("failover")))
     assert found[-4:] == [
         (StepKind.PROMOTE, "one-1"),
         (StepKind.TERM, "one-1"),
@@ -43,7 +44,7 @@ def test_a_vm_that_left_from_here_comes_back_as_itself() -> None:
 
 def test_one_that_did_not_run_there_is_not_started() -> None:
     assert (StepKind.START, ORIGIN) not in steps(
-        failover_plan.plan_failover(coming(replace(AWAY, state="POWEROFF")), FailoverRequest())
+        failover_plan.plan_failover(coming(replace(AWAY, state="POWEROFF")), Request("failover"))
     )
 
 
@@ -53,7 +54,7 @@ def test_a_vm_that_came_here_once_and_was_left_here_held_takes_its_disks_too() -
     local = {ORIGIN: replace(HOME, vm_id=3), f"{HERE}:3": replace(HOME, vm_id=3)}
     recovered = {ORIGIN: Recovered(3, "POWEROFF", False, True)}
     found = steps(
-        failover_plan.plan_failover(coming(made_there, local=local, recovered=recovered), FailoverRequest())
+        failover_plan.plan_failover(coming(made_there, local=local, recovered=recovered), Request("failover"))
     )
     assert (StepKind.RETURN, ORIGIN) in found and (StepKind.CREATE, ORIGIN) not in found
 
@@ -61,7 +62,7 @@ def test_a_vm_that_came_here_once_and_was_left_here_held_takes_its_disks_too() -
 def test_a_vm_at_home_that_has_its_disks_is_left_alone() -> None:
     home = {f"{HERE}:7": replace(HOME, held="", state="ACTIVE")}
     taken = facts(copy_of("one-1", AWAY, known=False, primary=True, epoch=OUR_TERM), local=home)
-    assert not failover_plan.plan_failover(taken, FailoverRequest()).steps
+    assert not failover_plan.plan_failover(taken, Request("failover")).steps
 
 
 OURS = image("one-1", primary=True, epoch=OUR_TERM, vm=envelope(replace(AWAY, vm_id=7), fsid=HERE))
@@ -72,12 +73,12 @@ def test_a_vm_whose_run_died_before_its_start_is_started_also_when_this_site_has
     interrupted: bool,
 ) -> None:
     back = facts(OURS, local={f"{HERE}:7": HOME}, interrupted=interrupted)
-    assert steps(failover_plan.plan_failover(back, FailoverRequest())) == [(StepKind.START, f"{HERE}:7")]
-    assert steps(failover_plan.plan_failover(back, FailoverRequest(vms=("web",)))) == [
+    assert steps(failover_plan.plan_failover(back, Request("failover"))) == [(StepKind.START, f"{HERE}:7")]
+    assert steps(failover_plan.plan_failover(back, Request("failover", vms=("web",)))) == [
         (StepKind.START, f"{HERE}:7")
     ]
-    assert not failover_plan.plan_failover(back, FailoverRequest(start=False)).steps
-    assert not failover_plan.plan_failover(back, FailoverRequest(vms=("other",))).steps
+    assert not failover_plan.plan_failover(back, Request("failover", start=False)).steps
+    assert not failover_plan.plan_failover(back, Request("failover", vms=("other",))).steps
 
 
 @pytest.mark.parametrize("home", [
@@ -85,12 +86,12 @@ def test_a_vm_whose_run_died_before_its_start_is_started_also_when_this_site_has
     replace(HOME, images=frozenset({"one-1", "one-2"})), replace(HOME, held="POWEROFF"),
 ])
 def test_a_vm_that_waits_for_something_else_is_not(home: PeerVm) -> None:
-    assert not failover_plan.plan_failover(facts(OURS, local={f"{HERE}:7": home}), FailoverRequest()).steps
+    assert not failover_plan.plan_failover(facts(OURS, local={f"{HERE}:7": home}), Request("failover")).steps
 
 
 def test_an_interrupted_move_of_which_nothing_is_left_to_do_can_be_ended() -> None:
     home = {f"{HERE}:7": replace(HOME, held="", state="ACTIVE")}
-    plan = failover_plan.plan_failover(facts(OURS, local=home, interrupted=True), FailoverRequest())
+    plan = failover_plan.plan_failover(facts(OURS, local=home, interrupted=True), Request("failover"))
     assert (plan.refusal, plan.steps) == ("", ())
 
 
@@ -99,14 +100,14 @@ def test_an_interrupted_move_of_which_nothing_is_left_to_do_can_be_ended() -> No
     (replace(HOME, held="", state="ACTIVE"), "still runs on it here although the peer has taken it over"),
 ])
 def test_one_that_cannot_come_as_it_is_keeps_everything_where_it_is(home: PeerVm, reason: str) -> None:
-    plan = failover_plan.plan_failover(coming(home=home), FailoverRequest())
+    plan = failover_plan.plan_failover(coming(home=home), Request("failover"))
     assert reason in plan.refusal and not plan.steps
 
 
 def test_a_failback_wants_the_peer_alive() -> None:
     plan = failover_plan.plan_failover(
         coming(there=None, there_detail="no peer.endpoint"),
-        FailoverRequest(confirm="ceph", only_planned=True),
+        Request("failback", confirm="ceph"),
     )
     assert "no peer.endpoint" in plan.refusal and "onedr failover" in plan.refusal and not plan.steps
 
@@ -116,7 +117,7 @@ def test_what_the_peer_made_of_an_image_of_ours_is_not_registered_here_again() -
     made = image_record(name="base", template=(("DR_ORIGIN", f"{HERE}:0"),))
     ours = replace(taken, image=envelope(made))
     assert failback_plan.is_ours_there(ours, HERE) and not failback_plan.is_ours_there(taken, HERE)
-    found = steps(failover_plan.plan_failover(facts(ours), FailoverRequest()))
+    found = steps(failover_plan.plan_failover(facts(ours), Request("failover")))
     assert (StepKind.PROMOTE, "one-1500000000") in found and (
         StepKind.REGISTER,
         "one-1500000000",

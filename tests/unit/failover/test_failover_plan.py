@@ -5,16 +5,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
 from worlds import ONE_DISK, ORIGIN, REQUESTS, WORLDS, copy_of, executed, facts, lasting, steps
 
 from onedr.failover import failback_plan, planned_move
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverFacts, FailoverRequest, RunPlan
+from onedr.failover.facts import FailoverFacts, RunPlan
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import Recovered
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 WAITING = copy_of("one-1")
@@ -24,48 +25,48 @@ TAKEN = copy_of("one-1", primary=True, complete=False, epoch=OUR_TERM)
 @pytest.mark.parametrize(
     ("given_facts", "request_", "reason"),
     [
-        (facts(WAITING, protected=False), FailoverRequest(), "DR_PROTECT=YES is missing"),
-        (facts(WAITING), FailoverRequest(confirm="other"), "type ceph"),
-        (facts(WAITING, peer=PeerState.ANSWERS), FailoverRequest(confirm="Ceph"), "type ceph"),
-        (facts(), FailoverRequest(), "Nothing in ceph came from a peer"),
+        (facts(WAITING, protected=False), Request("failover"), "DR_PROTECT=YES is missing"),
+        (facts(WAITING), Request("failover", confirm="other"), "type ceph"),
+        (facts(WAITING, peer=PeerState.ANSWERS), Request("failover", confirm="Ceph"), "type ceph"),
+        (facts(), Request("failover"), "Nothing in ceph came from a peer"),
         (
             facts(image("one-1", mode=None, primary=True)),
-            FailoverRequest(),
+            Request("failover"),
             "Nothing in ceph came from a peer",
         ),
         (
             facts(image("one-1", primary=True, vm=envelope(ONE_DISK, fsid=HERE))),
-            FailoverRequest(),
+            Request("failover"),
             "Nothing in ceph came from",
         ),
-        (facts(WAITING), FailoverRequest(vms=("db",)), "No record of VM db"),
-        (facts(WAITING, peer=PeerState.ANSWERS), FailoverRequest(), "still answers"),
+        (facts(WAITING), Request("failover", vms=("db",)), "No record of VM db"),
+        (facts(WAITING, peer=PeerState.ANSWERS), Request("failover"), "still answers"),
         (
             facts(WAITING, peer=PeerState.ANSWERS, can_fence=False),
-            FailoverRequest(confirm="ceph"),
+            Request("failover", confirm="ceph"),
             "cannot be fenced",
         ),
-        (facts(WAITING, peer=PeerState.ANSWERS, can_fence=False), FailoverRequest(), "still answers"),
-        (facts(WAITING, peer=PeerState.UNKNOWN), FailoverRequest(), "is unknown"),
-        (facts(WAITING, peer=PeerState.UNKNOWN), FailoverRequest(vms=("web",)), "is unknown"),
+        (facts(WAITING, peer=PeerState.ANSWERS, can_fence=False), Request("failover"), "still answers"),
+        (facts(WAITING, peer=PeerState.UNKNOWN), Request("failover"), "is unknown"),
+        (facts(WAITING, peer=PeerState.UNKNOWN), Request("failover", vms=("web",)), "is unknown"),
         (
             facts(
                 TAKEN,
                 registered=frozenset({"one-1"}),
                 recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)},
             ),
-            FailoverRequest(),
+            Request("failover"),
             "nothing left to do",
         ),
         (
             facts(recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)}),
-            FailoverRequest(),
+            Request("failover"),
             "nothing left to do",
         ),
     ],
 )
 def test_it_is_refused_with_the_reason_and_without_steps(
-    given_facts: FailoverFacts, request_: FailoverRequest, reason: str
+    given_facts: FailoverFacts, request_: Request, reason: str
 ) -> None:
     plan = failover_plan.plan_failover(given_facts, request_)
     assert reason in plan.refusal
@@ -74,13 +75,13 @@ def test_it_is_refused_with_the_reason_and_without_steps(
 
 def test_a_run_that_died_after_its_last_step_is_ended_by_another_without_steps() -> None:
     plan = failover_plan.plan_failover(
-        facts(recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)}, interrupted=True), FailoverRequest()
+        facts(recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)}, interrupted=True), Request("failover")
     )
     assert (plan.refusal, plan.steps) == ("", ())
 
 
 def test_a_refusal_still_shows_the_vms_it_is_about() -> None:
-    plan = failover_plan.plan_failover(facts(WAITING, peer=PeerState.UNKNOWN), FailoverRequest())
+    plan = failover_plan.plan_failover(facts(WAITING, peer=PeerState.UNKNOWN), Request("failover"))
     assert [item.record.name for item in plan.vms] == ["web"]
 
 
@@ -93,7 +94,7 @@ def test_a_refusal_still_shows_the_vms_it_is_about() -> None:
     ],
 )
 def test_a_vm_comes_back_in_the_one_safe_order(peer: PeerState, first: tuple[StepKind, str]) -> None:
-    plan = failover_plan.plan_failover(facts(WAITING, peer=peer), FailoverRequest(confirm="ceph"))
+    plan = failover_plan.plan_failover(facts(WAITING, peer=peer), Request("failover", confirm="ceph"))
     assert steps(plan) == [
         first, (StepKind.PROMOTE, "one-1"), (StepKind.TERM, "one-1"), (StepKind.REGISTER, "one-1"),
         (StepKind.CREATE, ORIGIN), (StepKind.START, ORIGIN),
@@ -110,23 +111,23 @@ def test_an_image_of_this_site_that_was_promoted_here_without_a_term_gets_one() 
         image=envelope(image_record(name="base"), fsid=HERE),
         epoch=replace(OUR_TERM, fsid=THERE),
     )
-    plan = failover_plan.plan_failover(facts(WAITING, ours), FailoverRequest())
+    plan = failover_plan.plan_failover(facts(WAITING, ours), Request("failover"))
     assert (StepKind.TERM, "one-2") in steps(plan)
     assert (StepKind.TERM, "one-2") not in steps(
-        failover_plan.plan_failover(facts(WAITING, replace(ours, epoch=OUR_TERM)), FailoverRequest())
+        failover_plan.plan_failover(facts(WAITING, replace(ours, epoch=OUR_TERM)), Request("failover"))
     )
-    assert steps(failover_plan.plan_failover(facts(ours, interrupted=True), FailoverRequest())) == [
+    assert steps(failover_plan.plan_failover(facts(ours, interrupted=True), Request("failover"))) == [
         (StepKind.TERM, "one-2")
     ]
 
 
 def test_the_peer_that_is_gone_needs_no_confirmation() -> None:
-    assert failover_plan.plan_failover(facts(WAITING), FailoverRequest()).refusal == ""
+    assert failover_plan.plan_failover(facts(WAITING), Request("failover")).refusal == ""
 
 
 def test_when_everything_is_promoted_the_peer_is_not_asked_about_any_more() -> None:
     for peer in PeerState:
-        plan = failover_plan.plan_failover(facts(TAKEN, peer=peer, can_fence=False), FailoverRequest())
+        plan = failover_plan.plan_failover(facts(TAKEN, peer=peer, can_fence=False), Request("failover"))
         assert steps(plan) == [
             (StepKind.REGISTER, "one-1"),
             (StepKind.CREATE, ORIGIN),
@@ -137,7 +138,7 @@ def test_when_everything_is_promoted_the_peer_is_not_asked_about_any_more() -> N
 def test_a_copy_that_never_completed_is_left_out_and_the_others_are_not() -> None:
     other = vm_record(vm_id=7, name="db", disks=(disk(0, "one/one-2"),))
     plan = failover_plan.plan_failover(
-        facts(copy_of("one-1", complete=False), copy_of("one-2", other)), FailoverRequest()
+        facts(copy_of("one-1", complete=False), copy_of("one-2", other)), Request("failover")
     )
     assert {target for _, target in steps(plan)} == {"ceph", "one-2", f"{THERE}:7"}
     assert "never completed" in plan.left_out["one-1"]
@@ -147,7 +148,7 @@ def test_a_copy_that_never_completed_is_left_out_and_the_others_are_not() -> Non
 def test_confirmation_does_not_make_an_incomplete_copy_promotable() -> None:
     for peer in PeerState:
         plan = failover_plan.plan_failover(
-            facts(copy_of("one-1", complete=False), peer=peer), FailoverRequest(confirm="ceph")
+            facts(copy_of("one-1", complete=False), peer=peer), Request("failover", confirm="ceph")
         )
         assert plan.steps == ()
         assert "one-1" in plan.left_out
@@ -158,7 +159,7 @@ def test_a_clone_over_an_incomplete_parent_is_left_out_with_its_vm() -> None:
     grandparent = copy_of("one-8", None, complete=False)
     parent = copy_of("one-9", None, parent="one-8")
     clone = copy_of("one-1", parent="one-9", known=False)
-    plan = failover_plan.plan_failover(facts(clone, parent, grandparent), FailoverRequest())
+    plan = failover_plan.plan_failover(facts(clone, parent, grandparent), Request("failover"))
     assert plan.steps == ()
     assert set(plan.left_out) == {"one-1", "one-9", "one-8", ORIGIN}
     assert "one-9" in plan.left_out[ORIGIN]
@@ -166,13 +167,13 @@ def test_a_clone_over_an_incomplete_parent_is_left_out_with_its_vm() -> None:
 
 def test_the_parent_of_a_chosen_vms_clone_is_promoted_too() -> None:
     images = (copy_of("one-1", parent="one-9", known=False), copy_of("one-9", None))
-    plan = failover_plan.plan_failover(facts(*images), FailoverRequest(vms=("web",)))
+    plan = failover_plan.plan_failover(facts(*images), Request("failover", vms=("web",)))
     assert (StepKind.PROMOTE, "one-9") in steps(plan)
 
 
 def test_parents_in_a_circle_do_not_hang_it() -> None:
     plan = failover_plan.plan_failover(
-        facts(copy_of("one-1", parent="one-2"), copy_of("one-2", None, parent="one-1")), FailoverRequest()
+        facts(copy_of("one-1", parent="one-2"), copy_of("one-2", None, parent="one-1")), Request("failover")
     )
     assert (StepKind.PROMOTE, "one-2") in steps(plan)
 
@@ -181,19 +182,19 @@ def test_only_the_chosen_vms_are_touched_by_name_or_id() -> None:
     db = vm_record(vm_id=7, name="db", disks=(disk(0, "one/one-2"),))
     for chosen in ("db", "7"):
         plan = failover_plan.plan_failover(
-            facts(copy_of("one-1"), copy_of("one-2", db)), FailoverRequest(vms=(chosen,))
+            facts(copy_of("one-1"), copy_of("one-2", db)), Request("failover", vms=(chosen,))
         )
         assert {target for _, target in steps(plan)} == {"ceph", "one-2", f"{THERE}:7"}
 
 
 def test_a_chosen_vm_that_is_not_there_is_named_and_the_others_come_back() -> None:
-    plan = failover_plan.plan_failover(facts(WAITING), FailoverRequest(vms=("web", "wbe")))
+    plan = failover_plan.plan_failover(facts(WAITING), Request("failover", vms=("web", "wbe")))
     assert (StepKind.START, ORIGIN) in steps(plan)
     assert plan.left_out == {"wbe": "no record of this VM has arrived here"}
 
 
 def test_images_without_a_vm_are_promoted_and_registered_too() -> None:
-    plan = failover_plan.plan_failover(facts(copy_of("one-1", None)), FailoverRequest())
+    plan = failover_plan.plan_failover(facts(copy_of("one-1", None)), Request("failover"))
     assert steps(plan) == [
         (StepKind.CUT, "ceph"),
         (StepKind.PROMOTE, "one-1"),
@@ -203,7 +204,7 @@ def test_images_without_a_vm_are_promoted_and_registered_too() -> None:
 
 
 def test_a_vms_clone_that_was_no_image_there_is_registered_as_its_disk() -> None:
-    plan = failover_plan.plan_failover(facts(copy_of("one-1", known=False)), FailoverRequest())
+    plan = failover_plan.plan_failover(facts(copy_of("one-1", known=False)), Request("failover"))
     assert (StepKind.REGISTER, "one-1") in steps(plan)
 
 
@@ -225,7 +226,7 @@ def test_a_vm_starts_here_if_it_ran_there_and_nobody_said_no(
     state: str, user_template: Any, start: bool, starts: bool
 ) -> None:
     body = replace(ONE_DISK, state=state, user_template=user_template)
-    plan = failover_plan.plan_failover(facts(copy_of("one-1", body)), FailoverRequest(start=start))
+    plan = failover_plan.plan_failover(facts(copy_of("one-1", body)), Request("failover", start=start))
     assert (StepKind.CREATE, ORIGIN) in steps(plan)
     assert ((StepKind.START, ORIGIN) in steps(plan)) is starts
 
@@ -238,7 +239,7 @@ def test_vms_start_by_priority_then_by_name() -> None:
         ))
         for n, (name, priority) in enumerate(wanted)
     ]
-    plan = failover_plan.plan_failover(facts(*images[::-1]), FailoverRequest())
+    plan = failover_plan.plan_failover(facts(*images[::-1]), Request("failover"))
     names = {f"{THERE}:{n}": name for n, (name, _) in enumerate(wanted)}
     started = [names[target] for kind, target in steps(plan) if kind is StepKind.START]
     assert started == ["z", "b", "a", "c", "d", "e", "aa"]
@@ -249,14 +250,14 @@ HELD = {ORIGIN: Recovered(5, "HOLD", start_pending=True, finished=True)}
 
 
 @pytest.mark.parametrize(("recovered", "request_", "expected"), [
-    (HALF, FailoverRequest(), [StepKind.CREATE, StepKind.START]),
-    (HALF, FailoverRequest(start=False), [StepKind.CREATE]),
-    (HELD, FailoverRequest(), [StepKind.START]),
-    (HELD, FailoverRequest(vms=("web",)), [StepKind.START]),
-    (HELD, FailoverRequest(start=False), []),
+    (HALF, Request("failover"), [StepKind.CREATE, StepKind.START]),
+    (HALF, Request("failover", start=False), [StepKind.CREATE]),
+    (HELD, Request("failover"), [StepKind.START]),
+    (HELD, Request("failover", vms=("web",)), [StepKind.START]),
+    (HELD, Request("failover", start=False), []),
 ])
 def test_what_an_interrupted_run_left_on_hold_is_finished(
-    recovered: dict[str, Recovered], request_: FailoverRequest, expected: list[StepKind]
+    recovered: dict[str, Recovered], request_: Request, expected: list[StepKind]
 ) -> None:
     plan = failover_plan.plan_failover(
         facts(TAKEN, registered=frozenset({"one-1"}), recovered=recovered), request_
@@ -267,14 +268,14 @@ def test_what_an_interrupted_run_left_on_hold_is_finished(
 def test_a_vm_left_on_hold_is_not_started_when_another_was_chosen() -> None:
     db = vm_record(vm_id=7, name="db", disks=(disk(0, "one/one-2"),))
     plan = failover_plan.plan_failover(
-        facts(TAKEN, copy_of("one-2", db), recovered=HELD), FailoverRequest(vms=("db",))
+        facts(TAKEN, copy_of("one-2", db), recovered=HELD), Request("failover", vms=("db",))
     )
     assert ORIGIN not in {target for _, target in steps(plan)}
 
 
 def test_a_vm_left_on_hold_is_not_started_on_a_disk_that_cannot_be_trusted() -> None:
     plan = failover_plan.plan_failover(
-        facts(copy_of("one-1", complete=False), recovered=HELD), FailoverRequest()
+        facts(copy_of("one-1", complete=False), recovered=HELD), Request("failover")
     )
     assert plan.steps == ()
     assert ORIGIN in plan.left_out
@@ -282,7 +283,7 @@ def test_a_vm_left_on_hold_is_not_started_on_a_disk_that_cannot_be_trusted() -> 
 
 @given(WORLDS, REQUESTS)
 def test_an_image_that_is_not_complete_is_never_promoted(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     complete = {
         found.name
@@ -295,7 +296,7 @@ def test_an_image_that_is_not_complete_is_never_promoted(
 
 @given(WORLDS, REQUESTS)
 def test_nothing_is_promoted_under_a_vm_that_still_runs_on_it(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     running = {name for vm in world.local.values() if vm.state == "ACTIVE" for name in vm.images}
     assert (
@@ -310,7 +311,7 @@ def test_nothing_is_promoted_under_a_vm_that_still_runs_on_it(
 
 @given(WORLDS, REQUESTS)
 def test_nothing_is_promoted_over_a_parent_that_stays_behind(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     images = {found.name: found for found in world.images}
     promoted = {
@@ -325,7 +326,7 @@ def test_nothing_is_promoted_over_a_parent_that_stays_behind(
 
 @given(WORLDS, REQUESTS)
 def test_a_peer_that_answers_is_fenced_image_by_image_before_each_promotion(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     world = replace(world, peer=PeerState.ANSWERS)
     found = steps(failover_plan.plan_failover(world, request_))
@@ -338,7 +339,7 @@ def test_a_peer_that_answers_is_fenced_image_by_image_before_each_promotion(
 
 @given(WORLDS, REQUESTS, st.sampled_from([PeerState.ANSWERS, PeerState.UNKNOWN]))
 def test_without_confirmation_nothing_happens_while_the_peer_may_live(
-    world: FailoverFacts, request_: FailoverRequest, peer: PeerState
+    world: FailoverFacts, request_: Request, peer: PeerState
 ) -> None:
     plan = failover_plan.plan_failover(replace(world, peer=peer, there=None), replace(request_, confirm=""))
     assert StepKind.PROMOTE not in {kind for kind, _ in steps(plan)}
@@ -348,7 +349,7 @@ def test_without_confirmation_nothing_happens_while_the_peer_may_live(
 
 @given(WORLDS, REQUESTS)
 def test_without_the_peer_the_line_is_cut_before_the_first_promotion(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     found = steps(failover_plan.plan_failover(replace(world, peer=PeerState.GONE), request_))
     kinds = [kind for kind, _ in found]
@@ -359,7 +360,7 @@ def test_without_the_peer_the_line_is_cut_before_the_first_promotion(
 
 @given(WORLDS, REQUESTS)
 def test_a_vm_is_created_and_started_only_on_disks_that_are_promoted_and_registered(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     plan = failover_plan.plan_failover(world, request_)
     items = {item.origin: item for item in plan.vms}
@@ -389,7 +390,7 @@ def test_a_vm_is_created_and_started_only_on_disks_that_are_promoted_and_registe
 
 @given(WORLDS, REQUESTS)
 def test_no_step_comes_twice_and_kinds_keep_their_order(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     found = steps(failover_plan.plan_failover(world, request_))
     assert len(set(found)) == len(found)
@@ -399,7 +400,7 @@ def test_no_step_comes_twice_and_kinds_keep_their_order(
 
 @given(WORLDS, REQUESTS)
 def test_a_refusal_has_no_steps_and_a_plan_has_steps_or_says_who_is_left_out(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     plan = failover_plan.plan_failover(world, request_)
     assert bool(plan.refusal) != bool(plan.steps or plan.left_out) or planned_move.is_planned(world)
@@ -407,15 +408,14 @@ def test_a_refusal_has_no_steps_and_a_plan_has_steps_or_says_who_is_left_out(
 
 
 @given(WORLDS, REQUESTS)
-def test_what_is_left_out_is_not_touched(world: FailoverFacts, request_: FailoverRequest) -> None:
+def test_what_is_left_out_is_not_touched(world: FailoverFacts, request_: Request) -> None:
     plan = failover_plan.plan_failover(world, request_)
     assert not {target for _, target in steps(plan)} & set(plan.left_out)
 
 
-@settings(max_examples=150)
 @given(WORLDS, REQUESTS, st.data())
 def test_an_interrupted_plan_goes_on_without_doing_anything_twice(
-    world: FailoverFacts, request_: FailoverRequest, data: st.DataObject
+    world: FailoverFacts, request_: Request, data: st.DataObject
 ) -> None:
     whole = failover_plan.plan_failover(world, request_)
     done = whole.steps[: data.draw(st.integers(0, len(whole.steps)))]
@@ -443,13 +443,13 @@ def test_an_interrupted_plan_goes_on_without_doing_anything_twice(
 
 
 @given(WORLDS, REQUESTS)
-def test_after_a_whole_plan_nothing_is_left_to_do(world: FailoverFacts, request_: FailoverRequest) -> None:
+def test_after_a_whole_plan_nothing_is_left_to_do(world: FailoverFacts, request_: Request) -> None:
     end = executed(world, failover_plan.plan_failover(world, request_).steps, request_)
     assert failover_plan.plan_failover(end, request_).steps == ()
 
 
 @given(WORLDS, REQUESTS)
-def test_a_creation_that_was_cut_off_is_gone_on_with(world: FailoverFacts, request_: FailoverRequest) -> None:
+def test_a_creation_that_was_cut_off_is_gone_on_with(world: FailoverFacts, request_: Request) -> None:
     """The VM exists and its owner, permissions or mark are missing."""
     plan = failover_plan.plan_failover(world, request_)
     for at, step in enumerate(plan.steps):

@@ -9,11 +9,11 @@ from samples import THERE, envelope, vm_record
 
 from onedr.failover import placement
 from onedr.failover.placement import Host, Placement
-from onedr.opennebula.vm_template import Network
+from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.replication.inventory import VmItem
 
-LAN = Network(1, "lan", (("192.0.2.10", 10),), (("02:00:00:00:00:10", 4),))
-DMZ = Network(2, "dmz", (("198.51.100.1", 20),))
+LAN = Network(1, "lan", (Range("192.0.2.10", "", 10), Range("", "02:00:00:00:00:10", 4)))
+DMZ = Network(2, "dmz", (Range("198.51.100.1", "", 20),))
 
 
 def vm(number: int, *nics: tuple[tuple[str, str], ...], **capacity: Any) -> VmItem:
@@ -29,7 +29,8 @@ def nic(network: str, ip: str = "", mac: str = "") -> tuple[tuple[str, str], ...
 
 
 def ground(**changes: Any) -> Placement:
-    return Placement(**{"networks": {"lan": LAN, "dmz": DMZ}, **changes})
+    here = Counterparts({"lan": LAN, "dmz": DMZ}, changes.pop("network_map", {}))
+    return Placement(here, **changes)
 
 
 def test_a_network_without_counterpart_is_an_obstacle_that_says_what_to_create() -> None:
@@ -39,7 +40,7 @@ def test_a_network_without_counterpart_is_an_obstacle_that_says_what_to_create()
 
 
 def test_an_address_that_is_taken_here_is_an_obstacle_that_names_its_holder() -> None:
-    there = {("lan", "192.0.2.12"): "VM 7", ("lan", "02:00:00:00:00:11"): "VM 8"}
+    there = {(1, "192.0.2.12"): "VM 7", (1, "02:00:00:00:00:11"): "VM 8"}
     found = placement.blockers(
         [
             vm(1, nic("lan", "192.0.2.12")),
@@ -53,7 +54,7 @@ def test_an_address_that_is_taken_here_is_an_obstacle_that_names_its_holder() ->
 
 
 def test_an_address_the_network_here_does_not_hold_is_no_obstacle() -> None:
-    taken = {("lan", "10.0.0.1"): "VM 7"}
+    taken = {(1, "10.0.0.1"): "VM 7"}
     assert not placement.blockers([vm(1, nic("lan", "10.0.0.1")), vm(2, nic("lan"))], ground(taken=taken))
 
 

@@ -9,9 +9,10 @@ from worlds import ONE_DISK, ORIGIN, REQUESTS, WORLDS, copy_of, facts, moves, st
 
 from onedr.failover import failback_plan, planned_move
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverFacts, FailoverRequest
+from onedr.failover.facts import FailoverFacts
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 WAITING = copy_of("one-1")
@@ -19,7 +20,7 @@ WAITING = copy_of("one-1")
 
 @given(WORLDS, REQUESTS)
 def test_a_planned_move_stops_every_vm_and_drains_every_disk_before_it_demotes_one(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     found = steps(failover_plan.plan_failover(world, request_))
     promoted = {target for kind, target in found if kind is StepKind.PROMOTE}
@@ -39,7 +40,7 @@ def test_a_planned_move_stops_every_vm_and_drains_every_disk_before_it_demotes_o
 
 @given(WORLDS, REQUESTS)
 def test_a_planned_move_begins_only_when_everything_can_come(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     if not planned_move.is_planned(world) or any(found.primary for found in world.images):
         return
@@ -57,7 +58,7 @@ def test_a_planned_move_begins_only_when_everything_can_come(
 
 @given(moves(), REQUESTS)
 def test_nothing_that_is_done_on_the_way_home_can_delete_a_disk(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     """Unplugging a clone deletes it: only one that is gone already is unplugged."""
     plan = failover_plan.plan_failover(world, request_)
@@ -73,7 +74,7 @@ def test_nothing_that_is_done_on_the_way_home_can_delete_a_disk(
 
 @given(moves(), REQUESTS)
 def test_a_clone_of_a_vm_here_never_becomes_an_image_here(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     """It would be deleted under that image's feet with its VM."""
     registered = {
@@ -86,7 +87,7 @@ def test_a_clone_of_a_vm_here_never_becomes_an_image_here(
 
 @given(moves(), REQUESTS)
 def test_a_vm_is_started_once_and_not_while_it_runs_at_the_peer(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     plan = failover_plan.plan_failover(world, request_)
     found = steps(plan)
@@ -105,7 +106,7 @@ def test_a_vm_is_started_once_and_not_while_it_runs_at_the_peer(
 
 @given(moves(), REQUESTS)
 def test_only_vms_of_which_the_other_site_has_nothing_are_left_behind(
-    world: FailoverFacts, request_: FailoverRequest
+    world: FailoverFacts, request_: Request
 ) -> None:
     plan = failover_plan.plan_failover(world, request_)
     items = {item.origin for item in plan.vms}
@@ -118,12 +119,12 @@ def test_only_vms_of_which_the_other_site_has_nothing_are_left_behind(
 def test_a_vm_at_the_peer_whose_record_has_not_arrived_keeps_everything_there() -> None:
     late = PeerVm(9, "new", "ACTIVE", "", frozenset({"one-1"}))
     plan = failover_plan.plan_failover(
-        facts(WAITING, peer=PeerState.ANSWERS, there=(late,)), FailoverRequest()
+        facts(WAITING, peer=PeerState.ANSWERS, there=(late,)), Request("failover")
     )
     assert "new (9)" in plan.refusal and not plan.steps
     off = replace(late, state="POWEROFF")
     assert failover_plan.plan_failover(
-        facts(WAITING, peer=PeerState.ANSWERS, there=(off,)), FailoverRequest()
+        facts(WAITING, peer=PeerState.ANSWERS, there=(off,)), Request("failover")
     ).steps
 
 
@@ -142,6 +143,6 @@ def test_only_vms_that_did_not_move_are_let_go() -> None:
 def test_a_vm_stopped_by_the_move_starts_as_it_was_before(held: str, state: str, starts: bool) -> None:
     user = (("DR_HELD", held),) if held else ()
     plan = failover_plan.plan_failover(
-        facts(copy_of("one-1", replace(ONE_DISK, state=state, user_template=user))), FailoverRequest()
+        facts(copy_of("one-1", replace(ONE_DISK, state=state, user_template=user))), Request("failover")
     )
     assert ((StepKind.START, ORIGIN) in steps(plan)) is starts

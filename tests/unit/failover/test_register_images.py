@@ -45,7 +45,7 @@ class Here:
 
 
 def site(frontend: Here) -> Site:
-    pool = Pool(None, None, CephAccess("one"))  # type: ignore[arg-type]
+    pool = Pool(None, None, CephAccess("one"))
     users, groups = {"oneadmin": 0, "alice": 2}, {"oneadmin": 0, "users": 1}
     return Site(frontend, 100, pool, HERE, Settings(), users, groups, {})  # type: ignore[arg-type]
 

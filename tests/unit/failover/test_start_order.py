@@ -6,10 +6,11 @@ from samples import THERE, disk, vm_record
 from worlds import copy_of, facts, steps
 
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverRequest, RunPlan
+from onedr.failover.facts import RunPlan
 from onedr.model import settings
 from onedr.model.errors import InputError
 from onedr.model.records import ImageFacts
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 
@@ -24,8 +25,8 @@ def vm(number: int, priority: str, delay: str = "", **changes: object) -> ImageF
     return copy_of(f"one-{number}", body)
 
 
-def planned(*images: ImageFacts, delay_s: int = 0, request: FailoverRequest | None = None) -> RunPlan:
-    return failover_plan.plan_failover(facts(*images, delay_s=delay_s), request or FailoverRequest())
+def planned(*images: ImageFacts, delay_s: int = 0, request: Request | None = None) -> RunPlan:
+    return failover_plan.plan_failover(facts(*images, delay_s=delay_s), request or Request("failover"))
 
 
 @pytest.mark.parametrize(("images", "default", "expected"), [
@@ -52,7 +53,7 @@ def test_a_delay_that_cannot_be_read_is_named_and_the_datastores_is_taken(bad: s
 
 
 def test_nothing_is_waited_for_where_nothing_starts() -> None:
-    plan = planned(vm(1, "1", "30s"), vm(2, "2"), request=FailoverRequest(start=False))
+    plan = planned(vm(1, "1", "30s"), vm(2, "2"), request=Request("failover", start=False))
     assert plan.delays == {} and StepKind.START not in {kind for kind, _ in steps(plan)}
 
 

@@ -36,6 +36,12 @@ def put(element: etree._Element, path: str, text: str) -> etree._Element:
     return element
 
 
+def remove(element: etree._Element, tag: str) -> None:
+    child = element.find(tag)
+    assert child is not None
+    element.remove(child)
+
+
 def test_an_image_becomes_its_record() -> None:
     record = opennebula_objects.image_record(recorded("oneimage_show_48.xml"))
     assert (record.image_id, record.name, record.type, record.persistent) == (48, "web-os", 0, False)
@@ -176,7 +182,7 @@ def test_a_vm_with_garbage_for_a_number_is_refused(path: str, text: str) -> None
 
 def test_an_object_without_permissions_is_refused() -> None:
     element = vm()
-    element.remove(element.find("PERMISSIONS"))
+    remove(element, "PERMISSIONS")
     with pytest.raises(InputError, match="PERMISSIONS"):
         opennebula_objects.vm_record(element, {DATASTORE})
 
@@ -211,7 +217,7 @@ def test_making_a_record_leaves_the_xml_as_it_was() -> None:
 def test_an_image_that_several_vms_may_use_as_it_is_carries_no_vms_record() -> None:
     element = vm()
     disk = element.findall("TEMPLATE/DISK")[1]
-    disk.remove(disk.find("PERSISTENT"))  # a CDROM: neither cloned nor persistent
+    remove(disk, "PERSISTENT")  # a CDROM: neither cloned nor persistent
     assert [found.shared for found in opennebula_objects.vm_record(element, {DATASTORE}).disks] == [
         False,
         True,

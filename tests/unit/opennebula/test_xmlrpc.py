@@ -10,6 +10,7 @@ import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 from xmlrpc.server import SimpleXMLRPCServer
 
 import pytest
@@ -66,7 +67,7 @@ def test_recorded_answers_read_as_the_standard_library_reads_them(path: Path) ->
         assert (caught.value.code, caught.value.text) == (fault.faultCode, fault.faultString)
         return
     found = opennebula_xmlrpc._parse(body)
-    assert found == wanted and [type(item) for item in found] == [type(item) for item in wanted]
+    assert found == wanted and [type(item) for item in found] == [type(item) for item in cast("list[object]", wanted)]
 
 
 @given(

@@ -3,7 +3,9 @@ twice, and goes back.
 """
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,34 +88,35 @@ wishes = st.builds(
 )
 
 
+Effect = Callable[[PairingFacts, Change], dict[str, Any]]
+
+
 def applied(found: PairingFacts, changes: tuple[Change, ...]) -> PairingFacts:
     """The facts after the changes were made as `onedr setup` makes them."""
     for change in changes:
-        found = replace(
-            found,
-            **{
-                ChangeKind.POOL: lambda found, change: {"application": "rbd"},
-                ChangeKind.MIRRORING: lambda found, change: {"mirroring": change.after},
-                ChangeKind.SITE: lambda found, change: {"site": change.after},
-                ChangeKind.USER: lambda found, change: {
-                    "users": {**found.users, change.key: ceph_caps.unpacked(change.after)}
-                },
-                ChangeKind.KEYRING: lambda found, change: {
-                    "keyrings": {**found.keyrings, change.key.split()[0]: ("/k", True)}
-                },
-                ChangeKind.SETTING: lambda found, change: {
-                    "settings": {**found.settings, tuple(change.key.split()): f"{float(change.after):.6f}"}
-                },
-                ChangeKind.SCHEDULE: lambda found, change: {"schedule": change.after},
-                ChangeKind.KEY: lambda found, change: {"record_key": "aaaa"},
-                ChangeKind.PEER: lambda found, change: {
-                    "peers": (PEER,),
-                    "join_offer": replace(found.join_offer, used=True),
-                },
-                ChangeKind.OFFER: lambda found, change: {"offered": change.after},
-                ChangeKind.DAEMON: lambda found, change: {"daemons": replace(found.daemons, active=True)},
-            }[change.kind](found, change),
-        )
+        effects: dict[ChangeKind, Effect] = {
+            ChangeKind.POOL: lambda found, change: {"application": "rbd"},
+            ChangeKind.MIRRORING: lambda found, change: {"mirroring": change.after},
+            ChangeKind.SITE: lambda found, change: {"site": change.after},
+            ChangeKind.USER: lambda found, change: {
+                "users": {**found.users, change.key: ceph_caps.unpacked(str(change.after))}
+            },
+            ChangeKind.KEYRING: lambda found, change: {
+                "keyrings": {**found.keyrings, change.key.split()[0]: ("/k", True)}
+            },
+            ChangeKind.SETTING: lambda found, change: {
+                "settings": {**found.settings, tuple(change.key.split()): f"{float(str(change.after)):.6f}"}
+            },
+            ChangeKind.SCHEDULE: lambda found, change: {"schedule": change.after},
+            ChangeKind.KEY: lambda found, change: {"record_key": "aaaa"},
+            ChangeKind.PEER: lambda found, change: {
+                "peers": (PEER,),
+                "join_offer": found.join_offer and replace(found.join_offer, used=True),
+            },
+            ChangeKind.OFFER: lambda found, change: {"offered": change.after},
+            ChangeKind.DAEMON: lambda found, change: {"daemons": replace(found.daemons, active=True)},
+        }
+        found = replace(found, **effects[change.kind](found, change))
     return found
 
 

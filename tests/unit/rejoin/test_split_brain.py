@@ -1,7 +1,9 @@
 """A returned site: whose images are stale, and what a reprotect may do to them, whatever the facts are."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,11 +11,11 @@ from hypothesis import strategies as st
 from samples import HERE, THERE, image
 
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverRequest
 from onedr.model.records import Epoch, ImageFacts
 from onedr.opennebula.vms import PeerVm
 from onedr.rejoin import reprotect_plan
 from onedr.rejoin.split_brain import Claim, Known, There, judge_claim, number
+from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 TERMS = st.none() | st.builds(
@@ -165,11 +167,12 @@ def test_a_base_is_there_before_the_clones_that_are_read_through_it(
             assert (StepKind.AWAIT, parent) in steps[:at]
 
 
-def _leads_to_itself(name: str, there: dict[str, ImageFacts] | object) -> bool:
-    seen, at = set(), name
-    while at in there and at not in seen:  # type: ignore[operator]
+def _leads_to_itself(name: str, there: Mapping[str, ImageFacts]) -> bool:
+    seen: set[str] = set()
+    at: str | None = name
+    while at is not None and at in there and at not in seen:
         seen.add(at)
-        at = there[at].parent  # type: ignore[index]
+        at = there[at].parent
     return at in seen
 
 
@@ -178,14 +181,14 @@ ACTIVE = image("one-1", primary=True, complete=False, epoch=epoch(1))
 
 
 def facts(
-    here: ImageFacts | None, there: ImageFacts | None, **changes: object
+    here: ImageFacts | None, there: ImageFacts | None, **changes: Any
 ) -> reprotect_plan.ReprotectFacts:
-    values: dict[str, object] = {"datastore": "ceph", "protected": True, "peer_detail": "10.0.0.1 answers"}
+    values: dict[str, Any] = {"datastore": "ceph", "protected": True, "peer_detail": "10.0.0.1 answers"}
     return reprotect_plan.ReprotectFacts(
         here={here.name: here} if here else {},
         there={there.name: there} if there else {},
         **{**values, **changes},
-    )  # type: ignore[arg-type]
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,5 +268,5 @@ def test_a_stale_copy_is_never_promoted_by_a_failover() -> None:
     from worlds import copy_of
     from worlds import facts as failover_facts
 
-    plan = failover_plan.plan_failover(failover_facts(copy_of("one-1", stale=True)), FailoverRequest())
+    plan = failover_plan.plan_failover(failover_facts(copy_of("one-1", stale=True)), Request("failover"))
     assert not plan.steps and "onedr reprotect" in plan.left_out["one-1"]

@@ -30,13 +30,13 @@ GOOD = {"term": 3, "fsid": "f", "site": "north", "at": 5.0, "point": 4.5, "id": 
 
 
 def read(value: str) -> Epoch | None:
-    return epoch.read_epoch(Image(), {epoch.KEY: value})  # type: ignore[arg-type]
+    return epoch.read_epoch(Image(), {epoch.KEY: value})
 
 
 def test_a_term_is_read_as_it_was_written() -> None:
     assert read(json.dumps(GOOD)) == Epoch(3, "f", "north", 5.0, 4.5)
     assert read(json.dumps({**GOOD, "point": None})) == Epoch(3, "f", "north", 5.0, None)
-    assert epoch.read_epoch(Image(), {}) is None  # type: ignore[arg-type]
+    assert epoch.read_epoch(Image(), {}) is None
 
 
 def test_one_that_ceph_handed_on_from_a_parent_is_none() -> None:

@@ -216,7 +216,8 @@ class Image:
     """Metadata of an RBD image, with a log of what was done to it."""
 
     def __init__(self, values: dict[str, str] | None = None, lies: bool = False):
-        self.values, self.log, self.lies = dict(values or {}), [], lies
+        self.values, self.lies = dict(values or {}), lies
+        self.log: list[Any] = []
 
     def metadata_list(self) -> list[tuple[str, str]]:
         return list(self.values.items())

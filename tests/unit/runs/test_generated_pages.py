@@ -5,7 +5,7 @@ from pathlib import Path
 
 from onedr.model.types import State
 from onedr.runs.state import CODES, DESCRIPTIONS
-from onedr.runs.step_docs import MEANINGS, listed
+from onedr.runs.step_docs import MEANINGS, shown_steps
 from onedr.runs.steps import LIMITS_S, Step, StepKind
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -32,4 +32,4 @@ def test_every_kind_of_step_is_explained_and_the_page_says_the_same() -> None:
             f"{meaning.interrupted} |"
             in page
         )
-        assert listed([Step(kind, "one-1", "text")])[0]["needs"] == meaning.needs
+        assert shown_steps([Step(kind, "one-1", "text")])[0].needs == meaning.needs

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from onedr.ceph import parallel
 from onedr.model.types import State
 from onedr.runs import run as runs_run
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 
@@ -18,15 +20,18 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
     (tmp_path / "etc/onedr").mkdir(parents=True)
     taken: list[int] = []
-    monkeypatch.setattr(
-        runs_run.parallel, "each", lambda items, action, limit_s, threads, watch: taken.append(threads) or {}
-    )
+
+    def each(items: Any, action: Any, limit_s: float, threads: int, watch: Any) -> dict[str, Any]:
+        taken.append(threads)
+        return {}
+
+    monkeypatch.setattr(parallel, "each", each)
 
     def asked(kind: StepKind, conf: str) -> int:
         (tmp_path / "etc/onedr/onedr.conf").write_text(conf)
         run: Any = SimpleNamespace(id="r", verb="failover", save=lambda log: None)
         frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
-        made = runs_run.Running(run, 1, lambda event: None, frontend, State.FAILING_OVER, "primary")
+        made = runs_run.Running(run, 1, Request("failover"), lambda event: None, frontend, State.FAILING_OVER, "primary")
         made.total = 1
         made.do([Step(kind, "x", "x")], str, 32)
         return taken.pop()

@@ -1,0 +1,82 @@
+"""Where log records go: a file that many processes write, and syslog. Loaded with the first record."""
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from logging.handlers import RotatingFileHandler, SysLogHandler
+from pathlib import Path
+
+MODE = 0o640
+SYSTEM = Path("/var/log/one")
+
+
+class LineFormatter(logging.Formatter):
+    """Every line of a record, those of a traceback too: time, level, run, datastore, verb, text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        run, datastore, verb = getattr(record, "onedr", ("-", "-", "-"))
+        about = f"run={_word(run)} ds={_word(datastore)} verb={_word(verb)}"
+        head = f"{at}.{int(record.msecs):03}Z {record.levelname} {about}"
+        lines = record.getMessage().splitlines() or [""]
+        return "\n".join(f"{head} {_printable(line)}" for line in lines)
+
+
+def _word(text: str) -> str:
+    """A name of a user's choice as one word."""
+    return _printable(text).replace(" ", "_") or "-"
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+class SharedFile(RotatingFileHandler):
+    """Many processes write the file: each record is written, and the file rotated, under a lock, and the file
+    is closed after it.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """A log that cannot be written fails nobody's work; syslog has the record too."""
+        with suppress(OSError):
+            number = os.open(f"{self.baseFilename}.lock", os.O_WRONLY | os.O_CREAT, MODE)
+            with os.fdopen(number, "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                super().emit(record)
+                self.close()
+
+    def _open(self):  # type: ignore[no-untyped-def] # as in logging: a text stream
+        os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, MODE))
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Nothing of it may appear among what a driver tells oned."""
+
+
+class Syslog(SysLogHandler):
+    """journald, or another syslog daemon, under the name `onedr`."""
+
+    ident = "onedr: "
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """As in SharedFile."""
+
+
+def handlers(path: Path, syslog: str, size: int, files: int) -> Iterator[logging.Handler]:
+    """The file, and syslog where it listens. `size`: bytes of a file before it is rotated."""
+    formatter = LineFormatter()
+    if path.parent != SYSTEM:  # which OpenNebula's packages make, with its owner
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    made: list[logging.Handler] = []
+    made.append(SharedFile(path, maxBytes=size, backupCount=files, encoding="utf-8", delay=True))
+    if os.path.exists(syslog):
+        with suppress(OSError):
+            made.append(Syslog(syslog))
+    for handler in made:
+        handler.setFormatter(formatter)
+        yield handler

@@ -1,0 +1,46 @@
+"""From an image's record to the templates that register its RBD image at this site. Pure."""
+from __future__ import annotations
+
+from onedr.model import template
+from onedr.model.template import Pairs
+from onedr.opennebula import attributes
+from onedr.opennebula.attributes import Rule, Treatment
+from onedr.opennebula.vm_template import FINISHED, ORIGIN, ORIGIN_SOURCE
+
+IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK", "KERNEL", "RAMDISK", "CONTEXT")
+_OF_ONE_SITE = (ORIGIN, ORIGIN_SOURCE, FINISHED)
+_ANY = Rule(Treatment.KEPT)  # an attribute of the user's own
+
+
+def image_type(number: int) -> str:
+    """TYPE as oned takes it."""
+    return IMAGE_TYPES[number] if 0 <= number < len(IMAGE_TYPES) else "DATABLOCK"
+
+
+def portable_image(pairs: Pairs) -> Pairs:
+    """A user's own attributes of an image, without those of one site's object.
+
+    They are written after the image was registered, as data: oned refuses a registration by SOURCE that also
+    carries what a marketplace or a backup left on the image (docs/opennebula-facts.md).
+    """
+    return tuple(
+        (key, value)
+        for key, value in pairs
+        if key not in _OF_ONE_SITE
+        and attributes.rule(attributes.IMAGE, key, _ANY).treatment is Treatment.KEPT
+    )
+
+
+def image_description(
+    name: str, kind: str, persistent: bool, source: str, size_mib: int, origin: str
+) -> Pairs:
+    """What registers an existing RBD image: SIZE and FORMAT are required with SOURCE."""
+    return (
+        ("NAME", name), ("TYPE", kind), ("SOURCE", source), ("SIZE", str(size_mib)), ("FORMAT", "raw"),
+        ("PERSISTENT", "YES" if persistent else "NO"), *(((ORIGIN, origin),) if origin else ()),
+    )
+
+
+def without_marks(pairs: Pairs) -> Pairs:
+    """Attributes without those by which a recovered image is recognised."""
+    return template.without(pairs, *_OF_ONE_SITE)

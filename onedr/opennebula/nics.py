@@ -1,0 +1,235 @@
+"""A NIC of the other site as it is asked for here: network, address, security groups, aliases. Pure."""
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from onedr.model import template
+from onedr.model.errors import RefusedError
+from onedr.model.template import Pairs
+from onedr.opennebula import attributes
+from onedr.opennebula.attributes import Treatment
+
+GROUP_NAMES = "SECURITY_GROUP_NAMES"  # added to a recorded NIC: the groups' names, in the order of their ids
+_GIVEN_NAME = re.compile(r"_*NIC\d+(_ALIAS\d+)?")  # oned's own; it renames one that a caller gives
+_DEFAULT_GROUP = "0"  # the same group everywhere: it is made with the front-end
+
+
+@dataclass(frozen=True)
+class Owned:
+    """An object here that is found by its name. Of several of one name the owner decides."""
+
+    object_id: int
+    owner: str
+    roles: tuple[str, ...] = ()  # of a VM group
+
+
+@dataclass(frozen=True)
+class Range:
+    """An address range: first IPv4, IPv6 and MAC address, empty where it has none, and how many."""
+
+    ip: str
+    mac: str
+    size: int
+    ip6: str = ""
+
+    def mac_of(self, address: str) -> str:
+        """The MAC oned gives with an IPv4 address of this range."""
+        offset = int(ipaddress.IPv4Address(address)) - int(ipaddress.IPv4Address(self.ip))
+        digits = f"{_mac(self.mac) + offset:012x}"
+        return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A virtual network of this site. `attributes`: what it says of its NICs (INHERIT_VNET_ATTR)."""
+
+    network_id: int
+    name: str
+    ranges: tuple[Range, ...] = ()
+    owner: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    twins: tuple[Network, ...] = ()  # others of the same name
+
+    def range_of(self, address: str) -> Range | None:
+        """The range that holds an IPv4 address; None when none does, or it is not one."""
+        try:
+            wanted = int(ipaddress.IPv4Address(address))
+        except ValueError:
+            return None
+        found = (part for part in self.ranges if part.ip)
+        return next(
+            (part for part in found if 0 <= wanted - int(ipaddress.IPv4Address(part.ip)) < part.size), None
+        )
+
+    def holds(self, address: str) -> bool:
+        """Is the IPv4 address in one of the ranges?"""
+        return self.range_of(address) is not None
+
+    def holds_ip6(self, address: str) -> bool:
+        """Is the IPv6 address in one of the ranges?"""
+        try:
+            wanted = int(ipaddress.IPv6Address(address))
+        except ValueError:
+            return False
+        return any(
+            0 <= wanted - int(ipaddress.IPv6Address(part.ip6)) < part.size for part in self.ranges if part.ip6
+        )
+
+    def holds_mac(self, mac: str) -> bool:
+        """Is the MAC in one of the ranges?"""
+        return any(0 <= _mac(mac) - _mac(part.mac) < part.size for part in self.ranges if part.mac)
+
+
+def _mac(text: str) -> int:
+    return int(text.replace(":", ""), 16)
+
+
+@dataclass(frozen=True)
+class Counterparts:
+    """What this site has for the VMs of the other one; objects by name."""
+
+    networks: Mapping[str, Network] = field(default_factory=dict)
+    network_map: Mapping[str, str] = field(default_factory=dict)  # name there: name or id here
+    security_groups: Mapping[str, Sequence[Owned]] = field(default_factory=dict)
+    security_group_map: Mapping[str, str] = field(default_factory=dict)  # name or id there: name or id here
+    vm_groups: Mapping[str, Sequence[Owned]] = field(default_factory=dict)
+    # images of type KERNEL, RAMDISK, CONTEXT
+    files: Mapping[str, Sequence[Owned]] = field(default_factory=dict)
+
+
+def choose(found: Sequence[Owned], owner: str) -> Owned | None:
+    """The one that the VM's owner has, or the only one; None when it is not clear which."""
+    own = [each for each in found if each.owner == owner]
+    return own[0] if len(own) == 1 else found[0] if len(found) == 1 and not own else None
+
+
+def find_network(nic: Pairs, here: Counterparts, owner: str) -> Network:
+    """The network here for a NIC of the other site.
+
+    Raises RefusedError when there is none, or several and it is not clear which is meant.
+    """
+    there = template.get(nic, "NETWORK")
+    name = here.network_map.get(there, there)
+    every = {str(each.network_id): each for first in here.networks.values() for each in (first, *first.twins)}
+    network = here.networks.get(name) or (every.get(name) if there in here.network_map else None)
+    if network is None:
+        raise RefusedError(
+            f"its network {there!r} has no counterpart here: create {name!r}, or name another in "
+            f"DR_NETWORK_MAP ({there}=<network here>)."
+        )
+    if not network.twins or name in every:
+        return network
+    named = template.get(nic, "NETWORK_UNAME") or owner
+    own = [each for each in (network, *network.twins) if each.owner == named]
+    if len(own) != 1:
+        ids = ", ".join(f"{each.network_id} of {each.owner}" for each in (network, *network.twins))
+        raise RefusedError(
+            f"its network {there!r} is not clear: there are several of that name here ({ids}). "
+            f"Name one by its id in DR_NETWORK_MAP ({there}=<id>)."
+        )
+    return own[0]
+
+
+def nic(found: Pairs, here: Counterparts, owner: str, warnings: list[str]) -> Pairs:
+    """A NIC as it is asked for here. Raises RefusedError when its network or a security group is missing."""
+    network = find_network(found, here, owner)
+    built: list[tuple[str, object]] = [("NETWORK_ID", str(network.network_id))]
+    built += _own_attributes(found, network, warnings)
+    name = template.get(found, "NAME")
+    if name and not _GIVEN_NAME.fullmatch(name):
+        built.append(("NAME", name))
+    groups = _security_groups(found, here, owner)
+    if groups:
+        built.append(("SECURITY_GROUPS", groups))
+    built += _address(found, network, warnings)
+    return tuple(built)
+
+
+def _own_attributes(found: Pairs, network: Network, warnings: list[str]) -> Iterable[tuple[str, str]]:
+    kept = []
+    for key, value in found:
+        treatment = attributes.rule(attributes.NIC, key).treatment
+        if not value or treatment not in (Treatment.KEPT, Treatment.NETWORK):
+            continue
+        if treatment is Treatment.NETWORK and network.attributes.get(key):
+            if network.attributes[key] != value:
+                warnings.append(f"{key} of its NIC in {network.name!r} is {network.attributes[key]} here, "
+                                f"as the network says; it was {value}")
+            continue
+        kept.append((key, value))
+    unknown = [key for key, _ in found if attributes.rule(attributes.NIC, key) is attributes.UNKNOWN]
+    warnings += attributes.said(attributes.NIC, unknown, "NIC/")
+    return kept
+
+
+def _address(found: Pairs, network: Network, warnings: list[str]) -> list[tuple[str, str]]:
+    """One of IP, IP6 and MAC: oned takes no two, the others follow from the range (docs/opennebula-facts.md).
+    """
+    address, ip6, mac = (template.get(found, key) for key in ("IP", "IP6", "MAC"))
+    part = network.range_of(address) if address else None
+    if part is not None:
+        follows = part.mac_of(address) if part.mac else mac
+        if mac and follows != mac.lower():
+            warnings.append(f"the MAC of its NIC with {address} is {follows} here; it was {mac}")
+        return [("IP", address)]
+    if ip6 and not address and network.holds_ip6(ip6):
+        return [("IP6", ip6)]
+    if mac and not address and not ip6 and network.holds_mac(mac):
+        return [("MAC", mac)]
+    if address or ip6:
+        warnings.append(
+            f"network {network.name!r} does not hold {address or ip6}: the VM gets a new address there"
+        )
+    return []
+
+
+def _security_groups(found: Pairs, here: Counterparts, owner: str) -> str:
+    """Ids here, comma separated; empty when the NIC had none."""
+    ids = [each.strip() for each in template.get(found, "SECURITY_GROUPS").split(",") if each.strip()]
+    names = [each.strip() for each in template.get(found, GROUP_NAMES).split(",")] if ids else []
+    known = dict(zip(ids, names)) if len(ids) == len(names) else {}
+    return ",".join(_security_group(each, known.get(each, ""), here, owner) for each in ids)
+
+
+def _security_group(there: str, name: str, here: Counterparts, owner: str) -> str:
+    wanted = here.security_group_map.get(there) or here.security_group_map.get(name) or name
+    if there == _DEFAULT_GROUP and not here.security_group_map.get(there):
+        return _DEFAULT_GROUP
+    every = {str(each.object_id) for found in here.security_groups.values() for each in found}
+    if wanted.isdigit() and wanted in every and wanted != name:
+        return wanted
+    chosen = choose(here.security_groups.get(wanted, ()), owner) if wanted else None
+    if chosen is None:
+        called = f"{wanted!r} ({there} at the other site)" if wanted else f"{there} of the other site"
+        several = "is not clear: several have that name" if here.security_groups.get(wanted) else "is missing"
+        raise RefusedError(
+            f"its security group {called} {several} here; without it the VM would be open to everybody. "
+            f"Create it, or name another in DR_SECURITY_GROUP_MAP ({name or there}=<group here>)."
+        )
+    return str(chosen.object_id)
+
+
+def aliases(pairs: Pairs, here: Counterparts, owner: str, warnings: list[str]) -> list[Pairs]:
+    """NIC_ALIAS sections as they are asked for here, each on the NIC it was on.
+
+    oned names a NIC `NIC<n>` by its place and finds an alias's parent by that name, so parents that oned
+    named are counted anew. Raises RefusedError as `nic`, and for an alias without its NIC.
+    """
+    positions, names = {}, {}
+    for place, parent in enumerate(template.vectors(pairs, "NIC")):
+        name = template.get(parent, "NAME")
+        called = name if name and not _GIVEN_NAME.fullmatch(name) else f"NIC{place}"
+        positions[template.get(parent, "NIC_ID")] = called
+        names[name] = called
+    built = []
+    for found in template.vectors(pairs, "NIC_ALIAS"):
+        parent_name = positions.get(template.get(found, "PARENT_ID")) or names.get(
+            template.get(found, "PARENT")
+        )
+        if parent_name is None:
+            raise RefusedError(f"its NIC alias {template.get(found, 'NAME')} has no NIC in the VM's record.")
+        built.append((*nic(found, here, owner, warnings), ("PARENT", parent_name)))
+    return built

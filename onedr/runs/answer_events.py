@@ -1,0 +1,168 @@
+"""What verbs answer that look or repair: status, reconcile, check, history, kept, drill report. Pure."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from onedr.model.json_form import Json, nested
+from onedr.runs.events import Event, PeerShown
+
+
+@dataclass(frozen=True)
+class StatusVm:
+    """A VM of a status; `here`: it is this site's own. `obstacles`: why it could not start here."""
+
+    name: str
+    vm: int
+    site: str
+    here: bool
+    state: str
+    disks: tuple[str, ...]
+    recovery_point: float | None
+    age_s: float | None
+    obstacles: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StatusDisk:
+    """An image or disk of a status."""
+
+    name: str
+    size: int
+    mode: str | None
+    role: str
+    complete: bool
+    recovery_point: float | None
+    age_s: float | None
+    vm: int | None
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class UnprotectedItem:
+    """What is not mirrored, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StatusEvent(Event):
+    """The whole status of a datastore (docs/status.md)."""
+
+    event: ClassVar[str] = "status"
+    datastore: str
+    state: str
+    code: str
+    role: str
+    message: str
+    protected: int
+    total: int
+    mode: str
+    peer: PeerShown = nested(PeerShown)
+    vms: tuple[StatusVm, ...] = nested(StatusVm, default=())
+    disks: tuple[StatusDisk, ...] = nested(StatusDisk, default=())
+    stale: tuple[str, ...] = ()
+    only_here: tuple[str, ...] = ()
+    unprotected: tuple[UnprotectedItem, ...] = nested(UnprotectedItem, default=())
+
+
+@dataclass(frozen=True)
+class ReconcileEvent(Event):
+    """What one turn of reconcile did, by RBD image name."""
+
+    event: ClassVar[str] = "reconcile"
+    recorded: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    waiting: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    mirrored: tuple[str, ...] = ()
+    in_use: tuple[str, ...] = ()
+    awaiting: Mapping[str, str] = field(default_factory=dict)
+    to_flatten: tuple[str, ...] = ()
+    flattened: tuple[str, ...] = ()
+    demoted: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    expired: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class FindingShown:
+    """The result of one check; `level`: ok, warning, problem; `todo`: what to type."""
+
+    datastore: str
+    code: str
+    level: str
+    text: str
+    todo: str
+
+
+@dataclass(frozen=True)
+class CheckEvent(Event):
+    """All findings of a datastore (docs/checks.md)."""
+
+    event: ClassVar[str] = "check"
+    datastore: str
+    findings: tuple[FindingShown, ...] = nested(FindingShown, default=())
+
+
+@dataclass(frozen=True)
+class ProbeEvent(Event):
+    """What a probe of mirroring measured; None: not known. Fields as in model.records.ProbeResult."""
+
+    event: ClassVar[str] = "probe"
+    mode: str
+    at: float
+    here: str
+    there: str
+    releases: tuple[str, ...] = ()
+    seconds: float = 0.0
+    arrives: bool | None = None
+    discards: bool | None = None
+    clones: bool | None = None
+    returns: bool | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class HistoryEvent(Event):
+    """Journals of runs by run id, oldest first, in the form of docs/history.md."""
+
+    event: ClassVar[str] = "history"
+    datastore: str
+    runs: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PreservedCopyShown:
+    """A preserved copy. `look`: the command that maps it read-only."""
+
+    name: str
+    image: str
+    vm: str
+    site: str
+    taken: float
+    expires: float
+    loss_s: float | None
+    size: int
+    look: str
+
+
+@dataclass(frozen=True)
+class KeptEvent(Event):
+    """The preserved copies in the datastore's pool."""
+
+    event: ClassVar[str] = "kept"
+    datastore: str
+    copies: tuple[PreservedCopyShown, ...] = nested(PreservedCopyShown, default=())
+
+
+@dataclass(frozen=True)
+class DrillReportEvent(Event):
+    """The last drill's report at this front-end (docs/drill.md); `files`: json, page, sha256."""
+
+    event: ClassVar[str] = "drill_report"
+    report: Json
+    files: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,153 @@
+"""The journal of one run: what docs/history.md describes. Pure.
+
+`from_json` also reads journals of earlier releases, which lack some fields. Fields that this release does not
+know are kept and written back.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from onedr.model.json_form import Json, from_json, nested
+from onedr.runs.request import Request
+
+RUNNING = "RUNNING"
+
+
+@dataclass
+class StepsDone:
+    """Steps of one kind: `of` were begun at `at`; seconds and results by target, as far as they ended."""
+
+    kind: str
+    at: float
+    of: int | None = None  # None: a journal of an earlier release, all of them ended
+    seconds: dict[str, float] = field(default_factory=dict)
+    results: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VmOutcome:
+    """What became of a VM. `here`: its id at this site. `rto_s`: from the command until it ran; None: it was
+    not started. `rpo_s`: seconds of writes that may be lost.
+    """
+
+    origin: str = ""
+    name: str = ""
+    site: str = ""
+    here: int | None = None
+    failed: str = ""
+    rto_s: float | None = None
+    rpo_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Aborted:
+    """Who aborted the run, how and when (epoch seconds)."""
+
+    by: str
+    trigger: str
+    at: float
+
+
+@dataclass
+class JournalEntry:
+    """A run. Moments are epoch seconds, durations seconds; mappings are by item.
+
+    `since`: when the first command was given, of several runs that continue each other. `then`: the run that
+    continued this one. `plan`: the plan's event. `loss`: expected loss by VM. `ended`: when `kind target` was
+    done.
+    """
+
+    run: str
+    verb: str
+    owner: str  # host, process and its start time
+    began: float
+    request: Request = field(default_factory=lambda: Request(""))
+    since: float | None = None
+    steps: list[StepsDone] = nested(StepsDone, default_factory=list)
+    result: str = RUNNING
+    message: str = ""
+    updated: float | None = None
+    took_s: float | None = None
+    plan: Json | None = None
+    loss: dict[str, float | None] = field(default_factory=dict)
+    vms: tuple[VmOutcome, ...] = nested(VmOutcome, default=())
+    done: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    ended: dict[str, float] = field(default_factory=dict)
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rollback: dict[str, str] = field(default_factory=dict)
+    abort: Aborted | None = nested(Aborted, default=None)
+    then: str = ""
+    unknown: Json = field(default_factory=dict)
+
+    @property
+    def interrupted(self) -> bool:
+        """It says RUNNING. True of an interrupted run where no run is in progress."""
+        return self.result == RUNNING
+
+    def planned_targets(self, kind: str) -> list[str]:
+        """Targets of the plan's steps of one kind."""
+        return [str(step["target"]) for step in self.planned_steps if step["kind"] == kind]
+
+    @property
+    def planned_steps(self) -> list[Json]:
+        """The plan's steps, as shown."""
+        return list((self.plan or {}).get("steps", ()))
+
+    @property
+    def kinds(self) -> set[str]:
+        """Kinds of steps that were begun."""
+        return {done.kind for done in self.steps}
+
+    def to_json(self) -> Json:
+        """The journal as a JSON object; optional fields that are empty are left out."""
+        values = asdict(self)
+        asked, unknown = values.pop("request"), values.pop("unknown")
+        optional = ("plan", "rollback", "abort", "then", "warnings", "vms", "loss")
+        return {
+            **unknown,
+            **{key: value for key, value in values.items() if value or key not in optional},
+            "request": {key: asked[key] for key in ("verb", "confirm", "vms", "start", "attributes")},
+            "by": asked["by"], "trigger": asked["trigger"], "asked": asked["at"], "resumes": asked["resumes"],
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> JournalEntry:
+        """The journal from a JSON object. Raises TypeError when it names no run."""
+        known = {one.name for one in fields(JournalEntry)} | {"by", "trigger", "asked", "resumes"}
+        entry = from_json(JournalEntry, {key: data[key] for key in data if key not in ("request", "unknown")})
+        entry.request = _request(data)
+        entry.steps = list(entry.steps)
+        entry.unknown = {key: value for key, value in data.items() if key not in known}
+        return entry
+
+
+def _request(data: Mapping[str, Any]) -> Request:
+    """What was asked for; a run of a release that did not journal it asked for the plain verb."""
+    asked = data.get("request") or {}
+    return Request(
+        verb=str(data["verb"]),
+        confirm=str(asked.get("confirm", "")),
+        vms=tuple(map(str, asked.get("vms", ()))),
+        start=bool(asked.get("start", True)),
+        attributes=tuple((str(key), str(value)) for key, value in asked.get("attributes", ())),
+        by=str(data.get("by", "")),
+        trigger=str(data.get("trigger", "")),
+        at=float(data.get("asked") or 0.0),
+        resumes=str(data.get("resumes", "")),
+    )
+
+
+def asked_again(entry: JournalEntry, by: str, trigger: str) -> Request:
+    """The request of an interrupted run, asked again by another person. Recovery is measured from the first
+    command, so `at` stays.
+    """
+    at = entry.request.at or entry.began
+    return replace(entry.request, by=by, trigger=trigger, at=at, resumes=entry.run)
+
+
+def started_steps(entries: Iterable[JournalEntry | None]) -> set[str]:
+    """Kinds of steps that any of these runs began."""
+    return set().union(*(entry.kinds for entry in entries if entry is not None))
