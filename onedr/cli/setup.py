@@ -15,7 +15,7 @@ from onedr.pairing import collect as pairing_collect
 from onedr.pairing import run as pairing_run
 from onedr.pairing import teardown as pairing_teardown
 from onedr.pairing.collect import PairingTarget
-from onedr.pairing.plan import DesiredState
+from onedr.pairing.facts import DesiredState
 from onedr.pairing.run import SetupRequest
 from onedr.runs.events import ChangeEvent, NoteEvent, VerdictEvent
 from onedr.runs.plan_events import PairingPlanEvent

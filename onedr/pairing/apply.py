@@ -16,7 +16,7 @@ from onedr.host import secret_file, systemd
 from onedr.host.paths import front_end_paths
 from onedr.model.errors import StorageError
 from onedr.pairing import ceph_caps
-from onedr.pairing.plan import Change, ChangeKind
+from onedr.pairing.facts import Change, ChangeKind
 from onedr.replication import encryption
 
 PEER_ID_KEY = "rbd/mirror/peer_client_id"  # where Ceph stores the user of peers

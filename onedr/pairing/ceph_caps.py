@@ -107,11 +107,6 @@ def merged(have: Mapping[str, str], grants: Iterable[Grant]) -> dict[str, str]:
     return caps
 
 
-def covers(have: Mapping[str, str], grants: Iterable[Grant]) -> bool:
-    """Has it all of them?"""
-    return all(_covers(have.get(grant.service, ""), grant.text) for grant in grants)
-
-
 def _covers(cap: str, wanted: str) -> bool:
     known = {_plain(part) for part in _COMMA.split(cap)}
     plain = _plain(wanted)

@@ -22,8 +22,8 @@ from onedr.pairing import ceph_caps
 from onedr.pairing import join as pairing_join
 from onedr.pairing import plan as pairing_plan
 from onedr.pairing.apply import key_digest
+from onedr.pairing.facts import ChangeKind, DesiredState, MirrorDaemons, PairingFacts, PeerSite
 from onedr.pairing.join import JoinSession
-from onedr.pairing.plan import ChangeKind, DesiredState, MirrorDaemons, PairingFacts, PeerSite
 from onedr.pairing.undo_log import UndoLog
 
 _INTERVAL = re.compile(r"[1-9][0-9]{0,4}[mhd]")

@@ -19,8 +19,8 @@ from onedr.ceph.admin import Cluster
 from onedr.model.errors import InputError, OneDRError, RecordError, RefusedError, StorageError
 from onedr.model.types import PeerState
 from onedr.pairing import ceph_caps, join_file
+from onedr.pairing.facts import JoinOffer
 from onedr.pairing.join_file import JoinFile
-from onedr.pairing.plan import JoinOffer
 from onedr.pairing.undo_log import UndoLog
 from onedr.replication import encryption
 from onedr.runs.run import utc_text

@@ -25,8 +25,16 @@ from onedr.pairing import plan as pairing_plan
 from onedr.pairing import teardown_plan, undo_log
 from onedr.pairing import verify as pairing_verify
 from onedr.pairing.apply import ChangeApplier
+from onedr.pairing.facts import (
+    Change,
+    ChangeKind,
+    DesiredState,
+    PairingFacts,
+    PairingPlan,
+    Recorded,
+    display_value,
+)
 from onedr.pairing.join import JoinSession
-from onedr.pairing.plan import Change, ChangeKind, DesiredState, PairingFacts, PairingPlan, Recorded
 from onedr.pairing.undo_log import UndoLog
 from onedr.runs.events import ChangeEvent, Event, NoteEvent, VerdictEvent
 from onedr.runs.plan_events import ChangeShown, PairingPlanEvent
@@ -261,6 +269,6 @@ def read_back(applier: ChangeApplier, change: Change) -> None:
     ):
         what = f"{change.kind.value} {change.key}".strip()
         raise StorageError(
-            f"{what} is {pairing_plan.display_value(change.kind, found)} after it was set to {change.then}; "
+            f"{what} is {display_value(change.kind, found)} after it was set to {change.then}; "
             "check whether another administrator or tool changes it too."
         )

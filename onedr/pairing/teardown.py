@@ -21,7 +21,7 @@ from onedr.pairing import join as pairing_join
 from onedr.pairing import run as pairing_run
 from onedr.pairing import teardown_plan, undo_log
 from onedr.pairing.apply import ChangeApplier
-from onedr.pairing.plan import PairingPlan
+from onedr.pairing.facts import PairingPlan
 from onedr.pairing.undo_log import UndoLog
 from onedr.runs.events import Event, VerdictEvent
 

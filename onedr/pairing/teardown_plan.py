@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from onedr.pairing.plan import Change, ChangeKind, PairingPlan, Recorded, display_value, same_number
+from onedr.pairing.facts import Change, ChangeKind, PairingPlan, Recorded, display_value
+from onedr.pairing.plan import same_number
 
 # a pool remains an RBD pool, because it may have images; join files are withdrawn separately
 UNTOUCHED = (ChangeKind.POOL, ChangeKind.OFFER)

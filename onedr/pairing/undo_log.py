@@ -13,7 +13,7 @@ from typing import Any
 
 from onedr.ceph.admin import Cluster
 from onedr.model.errors import StorageError
-from onedr.pairing.plan import Change, ChangeKind, Recorded
+from onedr.pairing.facts import Change, ChangeKind, Recorded
 
 KEY = "onedr/setup"
 _SCHEMA = 1

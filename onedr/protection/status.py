@@ -255,7 +255,7 @@ def _vms(seen: StatusView, fsid: str, now: float) -> list[StatusVm]:
                     disks=tuple(image.name for image in item.images),
                     recovery_point=point,
                     age_s=_tenths(recovery_point.age_s(point, now)),
-                    blockers=() if own else tuple(item.blockers),
+                    obstacles=() if own else tuple(item.blockers),
                     warnings=(*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])),
                 )
             )

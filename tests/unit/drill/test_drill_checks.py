@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from onedr.ceph import space
 from onedr.drill import checks as drill_checks
 from onedr.drill import report as drill_report
 from onedr.drill.checks import Checks, DrillGuest

@@ -16,7 +16,7 @@ from onedr.model.errors import InputError, RefusedError
 from onedr.pairing import join as pairing_join
 from onedr.pairing import join_file
 from onedr.pairing.apply import ChangeApplier
-from onedr.pairing.plan import Change, ChangeKind
+from onedr.pairing.facts import Change, ChangeKind
 
 SHARED = "# by hand\n[mon.]\n\tkey = AAA=\n\tcaps mon = \"allow *\"\n[client.x]\n\tkey = BBB=\n"
 FILE = join_file.JoinFile(

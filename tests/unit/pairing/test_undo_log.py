@@ -7,7 +7,7 @@ import pytest
 
 from onedr.model.errors import StorageError
 from onedr.pairing import undo_log
-from onedr.pairing.plan import Change, ChangeKind, Recorded
+from onedr.pairing.facts import Change, ChangeKind, Recorded
 from onedr.pairing.undo_log import UndoLog
 
 NAME = "client.rbd-mirror x"
