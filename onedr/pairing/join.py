@@ -82,12 +82,8 @@ def offer(
         "expires": f"{expires:.0f}",
         "site_index": "" if site_index is None else str(site_index),
     }
-    undo.offers[join_id] = {
-        "pool": pool,
-        "path": str(path),
-        "host": socket.gethostname(),
-        "expires": expires,
-    }
+    host = socket.gethostname()
+    undo.offers[join_id] = {"pool": pool, "path": str(path), "host": host, "expires": expires}
     undo.save(cluster)
     cluster.store(_message(join_id), join_file.encrypted(secret, message))
     entity = f"{ceph_caps.JOIN_PREFIX}{join_id}"
@@ -146,35 +142,21 @@ def open_join_file(
         raise RefusedError(f"{path} was valid until {utc_text(file.expires)}. {again}")
     _answers(file)
     try:
-        with ceph_admin.join(
-            f"{ceph_caps.JOIN_PREFIX}{file.join_id}", file.key, file.mon_host, file.site
-        ) as there:
-            text = there.stored(_message(file.join_id))
+        text = _fetch_message(file)
     except RefusedError as error:
-        if joined:
-            text = None
-        elif file.join_id in undo.joined:
+        if not joined and file.join_id in undo.joined:
             when = utc_text(float(undo.joined[file.join_id]["at"]))
             raise RefusedError(
                 f"{path} was used here {when}; a join file works only once. {again}"
             ) from error
-        else:
+        if not joined:
             raise
+        text = None
     if text is None and not joined:
         raise RefusedError(f"{path} was already used; a join file works only once. {again}")
     if text is None:
-        return JoinSession(
-            file,
-            JoinOffer(
-                file.site,
-                file.pool,
-                file.fsid,
-                pool_mirroring.monitor_hosts(file.mon_host),
-                None,
-                None,
-                used=True,
-            ),
-        )
+        hosts = pool_mirroring.monitor_hosts(file.mon_host)
+        return JoinSession(file, JoinOffer(file.site, file.pool, file.fsid, hosts, None, None, used=True))
     session = _session(file, join_file.decrypted(file.secret, text), now)
     with connect_as_peer(session) as there:
         if pool_mirroring.pool_mode(there, file.pool) != "image":
@@ -183,6 +165,13 @@ def open_join_file(
                 "there."
             )
     return session
+
+
+def _fetch_message(file: JoinFile) -> str | None:
+    """The encrypted message of a join file; None when it was used. Raises RefusedError."""
+    entity = f"{ceph_caps.JOIN_PREFIX}{file.join_id}"
+    with ceph_admin.join(entity, file.key, file.mon_host, file.site) as there:
+        return there.stored(_message(file.join_id))
 
 
 def _answers(file: JoinFile) -> None:

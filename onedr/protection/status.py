@@ -96,6 +96,11 @@ def collect_status(
         for name, reason in unprotected.items()
         if is_problem(reason)
     )
+    return StatusView(facts, seen, items, _verdict(pool, datastore, items, now), unprotected)
+
+
+def _verdict(pool: Pool, datastore: Datastore, items: tuple[ImageState, ...], now: float) -> StateVerdict:
+    """The datastore's state, from its items and its runs."""
     lease = journal.current_lease(pool)
     running = lease is not None and lease.alive(now) and lease.verb not in enable_plan.VERBS
     moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
@@ -117,7 +122,7 @@ def collect_status(
         judged = replace(
             judged, message=f"{judged.message} A drill's VMs still exist; onedr drill cleanup removes them."
         )
-    return StatusView(facts, seen, items, judged, unprotected)
+    return judged
 
 
 def state_attributes(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
