@@ -91,9 +91,9 @@ def limits() -> Configuration:
 
 def _unknown(parser: configparser.ConfigParser) -> list[str]:
     known = ", ".join(f"{section}.{key}" for section, keys in _KNOWN.items() for key in keys)
-    found = [f"section [{section}] is not known" for section in parser.sections() if section not in _KNOWN]
+    found = [f"section [{section}] is unknown" for section in parser.sections() if section not in _KNOWN]
     found += [
-        f"{section}.{key} is not known" for section in parser.sections() if section in _KNOWN
+        f"{section}.{key} is unknown" for section in parser.sections() if section in _KNOWN
         for key in parser[section] if key not in _KNOWN[section]
     ]
     return [*found[:-1], f"{found[-1]} (known: {known})"] if found else []

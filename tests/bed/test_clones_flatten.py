@@ -69,7 +69,7 @@ def test_many_at_once_begin_before_they_are_flattened_and_end_protected(
     until("the keeper to show them", lambda: g.told("waits to be flattened"), LIMIT_S)
     assert {mode_of(g.site, disk) for disk in disks} == {None}, "not mirrored before they are flattened"
     removed = g.here.ds("rm", g.here.api.images[0], g.here.api.datastores[calls.DATASTORE_ID])
-    refused(removed, f"it is the base of one/{disks[0]}, ", "Delete these first.")
+    refused(removed, f"it is the base of one/{disks[0]}, ", "Delete them first.")
     held.leave()
     g.protected(*disks)
     for disk in disks:

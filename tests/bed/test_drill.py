@@ -283,7 +283,7 @@ def test_the_page_is_whole_escaped_and_names_the_digest_of_the_json(story: Story
         and "<script" not in story.page
         and "http" not in story.page.replace("http-equiv", "")
     )
-    for text in ("Result: PASSED", DRILL_NETWORK, "db (", "recovery point", "nothing of the drill is left"):
+    for text in ("Result: PASSED", DRILL_NETWORK, "db (", "recovery point", "nothing of the drill remains"):
         assert text in story.page, text
     for kind in ("json", "page"):
         assert Path(files[kind]).stat().st_mode & 0o777 == 0o640
@@ -295,7 +295,7 @@ def test_an_altered_report_is_not_shown(story: Story) -> None:
     try:
         path.write_text(whole.replace("PASSED", "PASSES"))
         assert (
-            "is not as OneDR wrote it"
+            "was changed since OneDR wrote it"
             in story.sites.b.run("onedr", "drill", "report", DATASTORE, check=False).stderr
         )
     finally:
@@ -374,7 +374,7 @@ def test_a_failover_goes_through_beside_a_standing_drill(story: Story) -> None:
         120,
         0.5,
     )
-    assert "A drill's VMs stand" in w.status(b)["message"]
+    assert "A drill's VMs still exist" in w.status(b)["message"]
     sites.kill_a()
     ended = b.onedr("failover", DATASTORE, "--confirm", DATASTORE)
     assert ended["failed"] == {} and ended["state"] == "ACTIVE_UNPROTECTED", ended

@@ -337,5 +337,5 @@ def test_wrong_arguments_are_refused_and_change_nothing(here: Drivers, site: Sit
     ):
         refused(here.tm(*argv), words)
     unheard = here.call("tm", "clone", "front:one/one-1", place, 7, at, ONE_XMLRPC="http://127.0.0.1:9/RPC2")
-    refused(unheard, "does not answer", "is oned running there?")
+    refused(unheard, "does not answer", "Check that oned is running there")
     assert contents(site) == before

@@ -230,7 +230,7 @@ def test_removal_is_refused_while_a_datastore_is_protected(story: Story) -> None
 
 def test_removal_is_refused_when_oned_cannot_be_asked(story: Story) -> None:
     said = story.said["refused without oned"]
-    assert said.returncode != 0 and "could not be told" in said.stdout
+    assert said.returncode != 0 and "Cannot determine" in said.stdout
     assert story.new("upgraded", "refused without oned") == set()
 
 

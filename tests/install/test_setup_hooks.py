@@ -122,7 +122,7 @@ def test_a_name_stands_once_and_is_that_of_the_file() -> None:
 
 
 def test_a_command_with_a_blank_is_refused() -> None:
-    with pytest.raises(InputError, match="blanks or shell characters"):
+    with pytest.raises(InputError, match="spaces or shell characters"):
         hooks.load_hooks(TEMPLATES, Path("/one two/hooks"), LENSES)
 
 

@@ -134,8 +134,8 @@ def test_snapshot_mode_on_a_release_that_damages_clones_is_ok_for_they_are_flatt
     (trade,) = [finding.text for finding in found if finding.code == "TRADE"]
     assert (
         "flattened first" in trade
-        and "copies of clones are damaged" in trade
-        and "discards do not arrive" in trade
+        and "copies of clones would be damaged" in trade
+        and "discards are not replicated" in trade
     )
 
 
@@ -154,18 +154,18 @@ NO_CARD_KEY, SAME_INDEX = (
 )
 BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("PEER", healthy(peer=(PeerState.UNKNOWN, "silence")), Level.PROBLEM, "silence"),
-    ("PEER_READ", healthy(readable=False), Level.WARNING, "may not be read"),
+    ("PEER_READ", healthy(readable=False), Level.WARNING, "cannot be read"),
     (
         "PEERING",
         healthy(here=cluster(0, peering=Peering(True, ("rx",)))),
         Level.PROBLEM,
-        "here: the pool is peered one way",
+        "here: the pool is mirrored in one direction",
     ),
     (
         "PEERING",
         healthy(there=cluster(1, peering=Peering(True, ("tx",)))),
         Level.PROBLEM,
-        "at the peer: the pool is peered one",
+        "at the peer: the pool is mirrored in one direction",
     ),
     ("PEERING", healthy(here=cluster(0, peering=Peering(True, ()))), Level.PROBLEM, "no peer"),
     (
@@ -178,7 +178,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "RBD_MIRROR",
         healthy(there=cluster(1, mirrors=Mirrors(0, 2, 0))),
         Level.PROBLEM,
-        "at the peer: Ceph knows of no",
+        "at the peer: no rbd-mirror daemon",
     ),
     (
         "RBD_MIRROR",
@@ -193,7 +193,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
             there=cluster(1, releases=OF_TWO), probe_results={Mode.JOURNAL: replace(PROOF, releases=OF_TWO)}
         ),
         Level.WARNING,
-        "several releases",
+        "different releases",
     ),
     (
         "POOL_SIZE",
@@ -205,7 +205,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "POOL_SIZE",
         healthy(here=cluster(0, replicas=Replicas(1, 1)), there=cluster(1, replicas=Replicas(1, 1))),
         Level.WARNING,
-        "the loss of one disk",
+        "losing one disk",
     ),
     (
         "ROOM",
@@ -240,7 +240,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     ("CLOCK", healthy(clock_s=(40.0, 41.0)), Level.PROBLEM, "40 s or more ahead"),
     ("CLOCK", healthy(clock_s=(-60.0, -31.0)), Level.PROBLEM, "31 s or more behind"),
-    ("CLOCK", healthy(clock_s=(-20.0, 11.0)), Level.WARNING, "no better is known"),
+    ("CLOCK", healthy(clock_s=(-20.0, 11.0)), Level.WARNING, "not known more exactly"),
     (
         "RPO",
         healthy(there=cluster(1, settings={**OPTIONS, "rbd_mirror_journal_poll_age": "5.000000"})),
@@ -251,9 +251,9 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "RPO",
         healthy(there=cluster(1, settings={**OPTIONS, "rbd_mirroring_delete_delay": "0"})),
         Level.WARNING,
-        "gone here at once",
+        "removed here at once",
     ),
-    ("RPO", healthy(here=cluster(0, settings={})), Level.WARNING, "cannot be told"),
+    ("RPO", healthy(here=cluster(0, settings={})), Level.WARNING, "cannot be read"),
     (
         "STATE",
         healthy(verdict=StateVerdict(State.SPLIT_BRAIN, "BOTH_PRIMARY", Role.PRIMARY, 0, 1, "Both.")),
@@ -274,7 +274,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "UNPROTECTED",
-        healthy(unprotected={"one-9": "mirroring has not begun"}),
+        healthy(unprotected={"one-9": "mirroring has not started"}),
         Level.PROBLEM,
         "one-9 is not protected: mirr",
     ),
@@ -308,19 +308,19 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "TRADE",
         healthy(probe_results={Mode.JOURNAL: replace(PROOF, clones=False)}),
         Level.PROBLEM,
-        "copies of clones damaged",
+        "damaged copies of clones",
     ),
     (
         "TRADE",
         healthy(probe_results={Mode.JOURNAL: replace(PROOF, arrives=False)}),
         Level.PROBLEM,
-        "did not travel there",
+        "did not arrive there",
     ),
     (
         "TRADE",
         healthy(probe_results={Mode.JOURNAL: replace(PROOF, returns=False)}),
         Level.PROBLEM,
-        "did not travel back",
+        "did not arrive back",
     ),
     ("DISK_DRIVER", healthy(disk_drivers=("firecracker", "kvm")), Level.WARNING, "firecracker"),
     ("SITE_INDEX", healthy(there=cluster(1, site_info=SAME_INDEX)), Level.PROBLEM, "both sites have"),
@@ -427,7 +427,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "PROCESSORS",
         healthy(images=(asking("Skylake"), PRIMARY), start_here=target(HERE, models=None)),
         Level.WARNING,
-        "do not say",
+        "do not report",
     ),
 ]
 

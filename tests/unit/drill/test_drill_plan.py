@@ -59,10 +59,10 @@ COPY = copy_of("one-1", WITH_NIC)
         (facts(COPY, remaining=("VM drill-web (3)",)), "onedr drill cleanup ceph"),
         (facts(COPY, network=""), "set DR_DRILL_NETWORK"),
         (facts(COPY, network="gone"), "there is no virtual network of this name"),
-        (facts(COPY, network="lan"), "after a failover VM web would live there"),
+        (facts(COPY, network="lan"), "after a failover VM web would use it"),
         (
             facts(COPY, placement=Placement(Counterparts(NETWORKS, {"lan": "drills"}))),
-            "after a failover VM web would live there",
+            "after a failover VM web would use it",
         ),
         (
             facts(
@@ -73,7 +73,7 @@ COPY = copy_of("one-1", WITH_NIC)
                     )
                 ),
             ),
-            "holds 192.0.2.7",
+            "contains 192.0.2.7",
         ),
         (
             facts(
@@ -84,17 +84,17 @@ COPY = copy_of("one-1", WITH_NIC)
                     )
                 ),
             ),
-            "holds 02:00:c0:00:02:07",
+            "contains 02:00:c0:00:02:07",
         ),
         (facts(COPY, peer=PeerState.GONE), "does not answer"),
         (facts(COPY, peer=PeerState.UNKNOWN), "does not answer"),
-        (facts(COPY, can_connect=False), "lets nobody in"),
+        (facts(COPY, can_connect=False), "refuses access"),
         (facts(copy_of("one-1", complete=False)), "never completed"),
         (facts(copy_of("one-1", stale=True)), "is stale"),
-        (facts(copy_of("one-1", primary=True), copy_of("one-2", None)), "one-1 is written here"),
+        (facts(copy_of("one-1", primary=True), copy_of("one-2", None)), "one-1 is writable here"),
         (
             facts(copy_of("one-1", parent="one-9"), copy_of("one-9", None, complete=False)),
-            "first copy of one-9 never completed",
+            "initial copy of one-9 never completed",
         ),
     ],
 )

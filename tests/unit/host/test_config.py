@@ -94,7 +94,7 @@ def test_every_problem_is_named_at_once(
 def test_a_file_that_others_may_write_is_refused(folder: Path) -> None:
     write(folder, "[limits]\nstarts_at_once = 4\n")
     (folder / "onedr.conf").chmod(0o666)
-    with pytest.raises(InputError, match="others may write it .mode 0666."):
+    with pytest.raises(InputError, match="other users may write it .mode 0666."):
         host_config.load_config()
 
 

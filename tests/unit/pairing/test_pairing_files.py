@@ -110,7 +110,7 @@ def test_what_the_file_says_does_not_count_where_the_sealed_message_says_otherwi
         "site_index": "1",
     }
     assert pairing_join._session(FILE, says, 99.0).join_offer.site_index == 1
-    with pytest.raises(RefusedError, match="was good until 1970-01-01 00:01:40Z"):
+    with pytest.raises(RefusedError, match="was valid until 1970-01-01 00:01:40Z"):
         pairing_join._session(FILE, says, 101.0)
     for key in ("site", "pool", "fsid"):
         with pytest.raises(RefusedError, match="was changed"):

@@ -169,8 +169,10 @@ def test_rights_that_say_the_same_are_not_given_twice() -> None:
         "mgr": "allow profile rbd",
     }
     assert ceph_caps.merged(by_hand, ceph_caps.datastore_user(["one", "ec"])) == by_hand
-    assert not ceph_caps.covers({**by_hand, "osd": "profile rbd pool=two"}, ceph_caps.datastore_user(["one"]))
-    assert not ceph_caps.covers({"mon": "profile rbd-mirror-peer"}, ceph_caps.daemon(["one"]))
+    other = {**by_hand, "osd": "profile rbd pool=two"}
+    assert ceph_caps.merged(other, ceph_caps.datastore_user(["one"])) != other
+    peer = {"mon": "profile rbd-mirror-peer"}
+    assert ceph_caps.merged(peer, ceph_caps.daemon(["one"])) != peer
 
 
 @given(facts(), wishes)
@@ -204,10 +206,10 @@ def test_what_somebody_else_changed_or_needs_stays() -> None:
     own_users = {(ChangeKind.SETTING, setting.key): "0.500000", (ChangeKind.USER, user.key): "{}"}
     plan = teardown_plan.plan_teardown([setting, user, file], own_users, "one", "host", {"client.libvirt"})
     assert [change.kind for change in plan.changes] == [ChangeKind.SETTING]
-    assert "client.libvirt stays" in " ".join(plan.notes) and "machine other" in " ".join(plan.notes)
+    assert "client.libvirt is kept" in " ".join(plan.notes) and "machine other" in " ".join(plan.notes)
     assert teardown_plan.remaining_records([setting, user, file], "one", "host") == [file]
     theirs = teardown_plan.plan_teardown([setting], {(ChangeKind.SETTING, setting.key): "3"}, "one", "host", ())
-    assert not theirs.changes and "somebody changed it" in theirs.notes[0]
+    assert not theirs.changes and "it was changed" in theirs.notes[0]
     assert not teardown_plan.plan_teardown(
         [setting], {(ChangeKind.SETTING, setting.key): None}, "one", "host", ()
     ).changes
@@ -240,9 +242,9 @@ def test_what_is_refused() -> None:
     assert "--site" in refusal(joining, replace(WISH, site=""))
     assert "no peer yet" in refusal(EMPTY)
     assert "one direction only" in refusal(replace(joining, peers=(replace(PEER, both_ways=False),)))
-    assert "this very site" in refusal(replace(joining, fsid="fsid-b"))
+    assert "created at this site" in refusal(replace(joining, fsid="fsid-b"))
     assert "is for pool two" in refusal(replace(EMPTY, join_offer=replace(THERE, pool="two")))
-    assert "would be called site-b" in refusal(joining, replace(WISH, site="site-b"))
+    assert "would have the name site-b" in refusal(joining, replace(WISH, site="site-b"))
     assert "another peer" in refusal(replace(joining, peers=(replace(PEER, hosts=frozenset({"10.9.9.9"})),)))
     assert "record keys differ" in refusal(replace(joining, record_key="bbbb"))
     assert "DR_SITE_INDEX=1" in refusal(joining, replace(WISH, site_index=1))
@@ -271,7 +273,7 @@ def test_the_settings_go_to_all_daemons_of_the_site_and_need_a_restart() -> None
         "client.admin"
     }
     in_file = pairing_plan.plan_setup(replace(running, files={"rbd_mirror_journal_poll_age": "3"}), WISH)
-    assert any("wins over" in note for note in in_file.notes)
+    assert any("overrides" in note for note in in_file.notes)
 
 
 def test_a_peer_user_that_was_here_before_us_is_not_narrowed() -> None:

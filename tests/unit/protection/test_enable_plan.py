@@ -196,7 +196,7 @@ def test_clones_come_before_what_they_are_clones_of(found: list[ConversionItem])
 @pytest.mark.parametrize(
     "facts, said",
     [
-        (replace(GOOD, datastore=replace(PLAIN, type="1")), "no image datastore"),
+        (replace(GOOD, datastore=replace(PLAIN, type="1")), "not an image datastore"),
         (
             replace(GOOD, datastore=replace(PLAIN, ds_mad="fs", tm_mad="shared")),
             "DS_MAD=fs and TM_MAD=shared",
@@ -231,7 +231,7 @@ def test_what_cannot_be_is_refused_with_its_reason(facts: EnableFacts, said: str
 
 
 def test_all_reasons_are_given_at_once() -> None:
-    facts = replace(GOOD, pool_problem="no peer", systems=(), shortage="no room")
+    facts = replace(GOOD, pool_problem="no peer", systems=(), shortage="Not enough space")
     assert len(enable_plan.enable_plan(facts).refusals) == 3
 
 
@@ -239,8 +239,8 @@ def test_all_reasons_are_given_at_once() -> None:
     "facts, said",
     [
         (replace(GOOD, there=None), "cannot be read"),
-        (replace(GOOD, one_way=True), "no way back"),
-        (replace(GOOD, vms=(Vm(4, "web", STOCK_DRIVER), Vm(5, "new", DRIVER))), "made anew: web (4)."),
+        (replace(GOOD, one_way=True), "failback will not be possible"),
+        (replace(GOOD, vms=(Vm(4, "web", STOCK_DRIVER), Vm(5, "new", DRIVER))), "recreated: web (4)."),
         (
             replace(
                 GOOD, requested=(("DR_SITE_INDEX", "1"),), items=(ConversionItem("one-3", "image 3", "c"),)
@@ -253,7 +253,7 @@ def test_all_reasons_are_given_at_once() -> None:
         ),
         (
             replace(GOOD, items=(ConversionItem("one-3", "image 3", "c", size=9 << 20),), free_there=8 << 20),
-            "8 MiB free for at most 9 MiB",
+            "8 MiB free for up to 9 MiB",
         ),
     ],
 )
@@ -297,10 +297,10 @@ MIRRORED = ConversionItem("one-1", "image 1", "image 1 (a)", mode=Mode.JOURNAL, 
         ({"interrupted": "failover"}, "onedr failover"),
         ({"items": (replace(MIRRORED, primary=False),)}, "only receives image 1 (a)"),
         ({"items": (replace(MIRRORED, split=True),)}, "Primary at both sites: image 1"),
-        ({"items": (replace(MIRRORED, from_peer=True, copied=False),)}, "no complete copy: image 1 (a)"),
+        ({"items": (replace(MIRRORED, from_peer=True, copied=False),)}, "no complete copy of them: image 1 (a)"),
         (
             {"items": (replace(MIRRORED, unreadable=True, blocker="it cannot be read: x"),)},
-            "is unknown: image 1",
+            "cannot be read: image 1",
         ),
     ],
 )

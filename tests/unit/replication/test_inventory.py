@@ -81,7 +81,7 @@ def test_vms_come_by_name_then_origin() -> None:
     ("second", "expected"),
     [
         (None, "disk 1 (one-2) has no copy here: its mirroring had not started"),
-        ({"complete": False}, "the copy of disk 1 (one-2) never completed"),
+        ({"complete": False}, "the initial copy of disk 1 (one-2) never completed"),
         ({"problems": ("record onedr.vm is damaged",)}, "disk 1 (one-2): record onedr.vm is damaged"),
         (
             {"mode": None, "primary": False, "complete": False, "problems": ("cannot be read: x",)},
