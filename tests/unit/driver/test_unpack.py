@@ -207,10 +207,10 @@ def test_increments_are_applied_in_the_order_of_their_numbers(here: Path) -> Non
         ({"1.rbdiff": increment("a", "b")}, "0 files"),
         (
             {"rbd2": base(MIB, b"x"), "1.rbdiff": increment("another", "b", record(b"s", MIB))},
-            "builds on 'another'",
+            "is based on 'another'",
         ),
         ({"rbd2": base(MIB, b"x" * 100)[:-50]}, "ends early"),
-        ({"rbd2": base(8, b"x" * 100)}, "reaches byte 100 of a disk of 8"),
+        ({"rbd2": base(8, b"x" * 100)}, "extends to byte 100 of a disk of 8"),
         ({"rbd2": b"rbd image v1\n" + bytes(100)}, "format 2"),
         ({"rbd2": base(MIB, b"x"), "1.rbdiff": b"rbd diff v1\nf" + struct.pack("<I", 1 << 31)}, "field of"),
         ({"rbd2": base(MIB, b"x"), "1.rbdiff": b"rbd diff v1\n?"}, "unknown record"),
