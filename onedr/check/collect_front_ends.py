@@ -1,6 +1,7 @@
 """Facts for `onedr check` from the front-ends: this one, and the peer's when `onedr.conf` names it."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from onedr.opennebula import datastores, xmlrpc
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
 from onedr.rejoin import boot_guard
-from onedr.replication import encryption
+from onedr.replication import encryption, ledger
 from onedr.replication.inventory import VmItem
 
 _LIMIT_S = 3.0  # of every call to a front-end
@@ -85,24 +86,26 @@ def front_end_clock() -> tuple[float, float]:
 
 
 def target(
-    frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem]
+    frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem], own: bool
 ) -> TargetFacts:
     """What a site offers to start these VMs.
 
-    Only the name of `pool` is used; `fsid` is that site's cluster. Raises FrontEndError.
+    `own`: it is this one, and the pool's ledger is its; else `pool` gives the name only, and `fsid` is that
+    site's cluster. Raises FrontEndError.
     """
     site = target_site.Site(
         frontend, 0, pool, fsid, settings, frontend.users(), frontend.groups(),
         target_site.counterparts(frontend, settings),
     )
+    known = ledger.read_ledger(pool) if own else ledger.Ledger({}, {}, {})
     vms, hosts, images = frontend.vms(), frontend.hosts(), frontend.images()
     return TargetFacts(
         placement=target_site.placement_here(site, items),
         users=frozenset(site.users),
         groups=frozenset(site.groups),
         fsid=fsid,
-        local=target_site.local_of(vms, pool.access.pool, fsid),
-        recovered=target_site.recovered(vms),
+        local=target_site.local_of(vms, pool.access.pool, fsid, known),
+        recovered=target_site.recovered(vms, pool, known),
         models=_words(hosts, "KVM_CPU_MODELS"),
         machines=_words(hosts, "KVM_MACHINES"),
         registered=frozenset((image.findtext("SOURCE") or "").rpartition("/")[2] for image in images),
@@ -150,6 +153,7 @@ def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object
         "hooks": lambda: _hooks(frontend),
         "guard_unit": _GUARD.exists,
         "datastores": lambda: tuple(_names(frontend)),
+        "fence_command": _fence_command,
     }
     return replace(SiteFacts(), **{name: known(name, source) for name, source in sources.items()})  # type: ignore[arg-type]
 
@@ -157,6 +161,11 @@ def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object
 def _configuration() -> str:
     host_config.load_config()
     return str(host_config.path())
+
+
+def _fence_command() -> tuple[str, bool]:
+    words = host_config.load_config().fence_command
+    return (words[0], os.access(words[0], os.X_OK)) if words else ("", False)
 
 
 def _peer_answers() -> str:

@@ -58,7 +58,7 @@ class PeerConnection:
             self._there = OneDRError(
                 "the peer's Ceph cannot be read from here: there is no key or configuration for it"
             )
-        elif peer_status.peer is not PeerState.ANSWERS and peer_status.mon_host:
+        elif peer_status.peer is not PeerState.ANSWERS:
             self._there = OneDRError(f"the peer's Ceph does not answer ({peer_status.detail})")
         else:
             self._tried = True
@@ -67,15 +67,10 @@ class PeerConnection:
                     peer_ceph.open_peer(peer_status, self._pool.access.pool)
                 )
                 mirroring.mirror_peers(there)
-                return replace(
-                    peer_status,
-                    peer=PeerState.ANSWERS,
-                    detail=peer_status.detail if peer_status.mon_host else "access is granted",
-                )
+                return peer_status
             except (OneDRError, rados.Error, rbd.Error) as error:
                 self._there = OneDRError(f"the peer's Ceph cannot be read: {str(error).rstrip('.')}")
-                detail = peer_status.detail if peer_status.mon_host else str(error).rstrip(".")
-                return replace(peer_status, key=None, configured=None, detail=detail)
+                return replace(peer_status, access=None, configured=None)
         return peer_status
 
     def peer_status(self) -> peer_ceph.PeerStatus:
@@ -88,7 +83,7 @@ class PeerConnection:
     def seen(self) -> tuple[PeerState, str]:
         """Whether the peer answers, its storage too, with a sentence. Raises OneDRError."""
         peer_status = self.peer_status()
-        if peer_status.peer is not PeerState.ANSWERS and not peer_status.mon_host and not self._tried:
+        if peer_status.peer is not PeerState.ANSWERS and not peer_status.addresses_known and not self._tried:
             raise OneDRError(
                 "no address of the peer's monitors is known: our Ceph user may not read the peer's entry"
             )

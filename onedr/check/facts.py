@@ -170,6 +170,8 @@ class SiteFacts:
     # does systemd start OpenNebula only after the guard
     guard_unit: Known[bool] = NOT_COLLECTED
     datastores: Known[tuple[str, ...]] = NOT_COLLECTED  # protected ones
+    # the program of the fence command, and whether it can be run; an empty name: there is none
+    fence_command: Known[tuple[str, bool]] = NOT_COLLECTED
 
 
 def known(value: Known[Value]) -> Value:

@@ -234,20 +234,25 @@ def record_keys(facts: CheckFacts) -> Iterator[CheckResult]:
     elif own and site_info.key == own:
         yield ok("both sites have the same record key")
     elif own and not site_info.key:
-        yield problem("the peer has no record key: VMs would start there without their secrets",
-                  "copy etc/onedr/record.key there, mode 0600")
+        yield problem(
+            "the peer has no record key: VMs would start there without their secrets, and its unsigned "
+            "records are not believed here",
+            "copy etc/onedr/record.key there, mode 0600",
+        )
     elif not own and site_info.key:
         yield problem(
-            "this site has no record key, but the peer has: VMs would start here without their secrets",
+            "this site has no record key, but the peer has: VMs would start here without their secrets, and "
+            "forged records are believed",
             "copy etc/onedr/record.key from the peer, mode 0600",
         )
     elif own:
         yield problem(
-            "the sites have different record keys: secrets encrypted at one cannot be decrypted at the other",
+            "the sites have different record keys: secrets encrypted at one cannot be decrypted at the "
+            "other, and neither believes the other's records",
             "copy one record.key to both sites",
         )
     else:
         yield warn(
-            "neither site has a record key: secrets of VMs are not recorded",
+            "neither site has a record key: secrets of VMs are not recorded, and forged records are believed",
             "see docs/records.md: create one and copy it",
         )

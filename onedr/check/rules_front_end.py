@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onedr.check.facts import CheckResult, SiteFacts, known, ok, warn
+from onedr.check.facts import CheckResult, SiteFacts, known, ok, problem, warn
 from onedr.model.text import first_few
 
 
@@ -21,7 +21,7 @@ def record_key(facts: SiteFacts) -> Iterator[CheckResult]:
             f"the record key exists and is readable by its owner only (fingerprint {known(facts.key)[:8]})"
         )
     else:
-        yield warn("there is no record key: secrets of VMs are not recorded",
+        yield warn("there is no record key: secrets of VMs are not recorded, and forged records are believed",
                    "see docs/records.md: create one and copy it to the peer")
 
 
@@ -34,6 +34,21 @@ def peer_front_end(facts: SiteFacts) -> Iterator[CheckResult]:
             "the peer's front-end is not configured: planned moves are not possible, and it is unknown "
             "whether VMs would start there",
             "docs/configuration.md: peer.endpoint and peer.auth",
+        )
+
+
+def fence_command(facts: SiteFacts) -> Iterator[CheckResult]:
+    """A refused connection is no evidence of a dead peer: what is there to fence it?"""
+    program, usable = known(facts.fence_command)
+    if usable:
+        yield ok(f"the fence command {program} is there")
+    elif program:
+        yield problem(f"the fence command {program} cannot be run", f"chmod +x {program}; see onedr.conf")
+    else:
+        yield warn(
+            "there is no fence command: when neither the peer's Ceph nor its front-end answers, a failover "
+            "rests on the operator's confirmation alone",
+            "docs/configuration.md: fence.command",
         )
 
 

@@ -199,7 +199,8 @@ def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> 
         return facts
     sources: dict[str, Source] = {
         "start_here": lambda: collect_front_ends.target(
-            collect_front_ends.front_end(), facts.settings, pool, fsid, inventory.vms(images, fsid)),
+            collect_front_ends.front_end(), facts.settings, pool, fsid, inventory.vms(images, fsid),
+            own=True),
     }
     there = facts.there.fsid
     if (
@@ -209,7 +210,8 @@ def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> 
     ):
         settings, view = peer_view.settings, peer_view
         sources["start_there"] = lambda: collect_front_ends.target(
-            view.frontend, settings, pool, there, inventory.vms(images, fsid, own=True))
+            view.frontend, settings, pool, there, inventory.vms(images, fsid, own=True),
+            own=False)
     facts = replace(facts, **_known(sources))
     if "start_there" in sources:
         return facts

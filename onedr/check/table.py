@@ -51,6 +51,9 @@ SITE: Mapping[str, Check] = {
         rules_front_end.peer_front_end,
         todo="check that oned runs there, and the link",
     ),
+    "FENCE": Check(
+        "there is a fence command, which can be run", ("fence_command",), rules_front_end.fence_command
+    ),
     "HOOKS": Check("oned has OneDR's hooks", ("hooks",), rules_front_end.hooks),
     "GUARD_UNIT": Check(
         "OpenNebula starts only after the boot guard", ("guard_unit",), rules_front_end.guard_unit

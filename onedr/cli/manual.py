@@ -10,7 +10,7 @@ import onedr.cli
 
 _ENDING = """\
 .SH EXIT STATUS
-0 done, 1 bad input, 2 refused, 3 Ceph, 4 front\\-end, 5 done in part,
+0 done, 1 bad input, 2 refused, 3 Ceph, 4 front\\-end, 5 partly done,
 6 a check found a problem.
 .SH ENVIRONMENT
 .TP
@@ -25,10 +25,13 @@ The front\\-end's address and the file with the credentials, as for OpenNebula's
 The site's own settings (below $ONE_LOCATION/etc in a self\\-contained front\\-end).
 .TP
 .I /etc/one/onedr/record.key
-The key with which both sites seal secrets in records; mode 0600.
+The key with which both sites encrypt secrets in records; mode 0600.
 .TP
 .I /var/lib/one/onedr
-What OneDR keeps on the front\\-end: logs of runs and keepers, what the guard knows.
+What OneDR keeps on the front\\-end: reports of drills, what the guard knows.
+.TP
+.I /var/log/one/onedr.log
+The log; journald has the same under the name onedr.
 .SH SEE ALSO
 .BR onedatastore (1),
 .BR oneimage (1),

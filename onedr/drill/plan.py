@@ -19,7 +19,7 @@ from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.text import first_few
 from onedr.model.types import PeerState
 from onedr.opennebula.vm_template import DRILL
-from onedr.replication import inventory
+from onedr.replication import inventory, split_brain
 from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
@@ -48,6 +48,7 @@ class DrillFacts:
     network: str = ""
     placement: Placement = field(default_factory=Placement)
     remaining: tuple[str, ...] = ()
+    split: frozenset[str] = frozenset()  # primary at both sites, and nothing says who is right
 
 
 def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
@@ -81,6 +82,8 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
             f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing), so there is nothing "
             "to drill."
         )
+    if facts.split:
+        return split_brain.split_refusal(facts.split, facts.datastore)
     if not any(image.mode is not None and not image.primary for image in facts.images):
         return (
             "There is no copy of the peer's images here: a drill runs at the secondary site of "

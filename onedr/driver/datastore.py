@@ -3,7 +3,6 @@ O11, O12).
 """
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ from onedr.ceph.connection import Pool
 from onedr.driver import bridge_dispatch, decode
 from onedr.driver.decode import ActionData
 from onedr.driver.source import raw_data, services
-from onedr.host import process, temp_dirs
+from onedr.host import log, process, temp_dirs
 from onedr.model import names, parsing, template
 from onedr.model.errors import InputError, OneDRError
 from onedr.model.settings import wants_protection
@@ -120,10 +119,10 @@ def _make(pool: Pool, data: ActionData, name: str, action: Callable[[], None]) -
     try:
         record_image(pool, data.settings, name, image, time.time())
     except (rbd.Error, OneDRError) as error:
-        print(f"WARN: the record of {name} was not written, reconcile will retry: {error}", file=sys.stderr)
+        log.warn_oned(f"the record of {name} was not written, reconcile will retry: {error}")
     reason = protect_image(pool, name, data.settings)
     if reason:
-        print(f"WARN: {name} is not protected yet: {reason}", file=sys.stderr)
+        log.warn_oned(f"{name} is not protected yet: {reason}")
     keeper_lock.wake_keeper(data.datastore_id)
 
 

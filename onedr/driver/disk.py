@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from lxml import etree
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
 from onedr.driver import bridge_dispatch, decode
+from onedr.host import log
 from onedr.model import names, parsing, template
 from onedr.model import settings as model_settings
 from onedr.model.errors import InputError, RefusedError
@@ -113,14 +113,14 @@ def protect_disk(pool: Pool, name: str, datastore: DriverDatastore, disk: Disk) 
     try:
         settings = model_settings.read_settings(datastore.attributes, datastore.name)
     except InputError as error:  # an invalid DR_ attribute must not stop a VM
-        print(f"WARN: {name} is not protected yet: {error}", file=sys.stderr)
+        log.warn_oned(f"{name} is not protected yet: {error}")
         return
     if not wants_protection(settings, disk.attributes, disk.user_template):
         return
     waiting = begin_mirroring(pool, name, settings)
     # waiting for its base's snapshot is normal; the keeper continues
     if waiting and not waiting.base:
-        print(f"WARN: {name} is not protected yet: {waiting.reason}", file=sys.stderr)
+        log.warn_oned(f"{name} is not protected yet: {waiting.reason}")
     keeper_lock.wake_keeper(datastore.datastore_id)
 
 

@@ -4,11 +4,10 @@ oned calls it most often, so it loads the least (docs/bench.md).
 """
 from __future__ import annotations
 
-import sys
-
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
 from onedr.driver import bridge_dispatch, decode
+from onedr.host import log
 from onedr.model.errors import InputError
 from onedr.model.types import MIB
 from onedr.protection import keeper_lock
@@ -28,7 +27,7 @@ def monitor(arguments: list[str]) -> str:
     try:
         protected = data.settings.protect
     except InputError as error:  # an invalid DR_ attribute must not make the datastore look full
-        print(f"WARN: {error}", file=sys.stderr)
+        log.warn_oned(str(error))
         return answer
     if protected:
         keeper_lock.wake_keeper(data.datastore_id)

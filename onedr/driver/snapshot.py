@@ -5,7 +5,6 @@ oned calls `revert` only while no VM uses the disk, and `flatten` only for an un
 """
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from onedr.ceph.connection import Pool
 from onedr.driver import bridge_dispatch, decode
 from onedr.driver import disk as disks
 from onedr.driver.disk import Disk
-from onedr.host import process
+from onedr.host import log, process
 from onedr.model import parsing, template
 from onedr.model.errors import InputError
 from onedr.model.settings import wants_protection
@@ -144,13 +143,13 @@ def _image(arguments: list[str]) -> Iterator[_Target]:
         try:
             settings = data.settings
         except InputError as error:  # an invalid DR_ attribute must not fail the action
-            print(f"WARN: {source.name} is not protected yet: {error}", file=sys.stderr)
+            log.warn_oned(f"{source.name} is not protected yet: {error}")
             return
         if not wants_protection(settings, () if own is None else template.from_element(own)):
             return
         reason = protect_image(pool, source.name, settings)
         if reason:
-            print(f"WARN: {source.name} is not protected yet: {reason}", file=sys.stderr)
+            log.warn_oned(f"{source.name} is not protected yet: {reason}")
         keeper_lock.wake_keeper(data.datastore_id)
 
 
@@ -186,6 +185,6 @@ def _virsh(host: str, verb: str, deploy_id: str, quiet: bool = False) -> bool:
         process.on_host(host, command, parsing.count(limit, "VIRSH_TIMEOUT") + _ANSWER_S)
     except process.ProcessError as error:
         if not quiet:
-            print(f"WARN: {verb} of {deploy_id} on {host} failed: {error}", file=sys.stderr)
+            log.warn_oned(f"{verb} of {deploy_id} on {host} failed: {error}")
         return False
     return True

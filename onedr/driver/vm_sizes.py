@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import re
 import socket
-import sys
 import zlib
 from collections import defaultdict
 
@@ -17,7 +16,7 @@ import rbd
 
 from onedr.ceph import images, mirroring, space
 from onedr.ceph.connection import Pool
-from onedr.host import bridge
+from onedr.host import bridge, log
 from onedr.host.paths import front_end_paths
 from onedr.model import names
 from onedr.model.errors import InputError, OneDRError
@@ -40,7 +39,7 @@ def report_sizes(pool: Pool) -> None:
         else:
             send(found)
     except (OneDRError, rbd.Error, OSError) as error:
-        print(f"WARN: {error}", file=sys.stderr)
+        log.warn_oned(str(error))
 
 
 def sizes(pool: Pool) -> Sizes:

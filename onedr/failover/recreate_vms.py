@@ -3,15 +3,16 @@ from __future__ import annotations
 
 import time
 
+from onedr.failover import peer_vms
 from onedr.failover.target_site import Site, give
 from onedr.host.paths import front_end_paths
 from onedr.model import template
-from onedr.model.errors import FrontEndError, OneDRError
-from onedr.model.records import VmRecord
+from onedr.model.errors import FrontEndError, OneDRError, RecordError
+from onedr.model.records import Proof, VmRecord
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula import vm_template
 from onedr.opennebula.api import attributes, number
-from onedr.replication import encryption, secrets
+from onedr.replication import encryption, ledger, secrets
 from onedr.replication.inventory import VmItem
 
 _RUNNING = ("ACTIVE", 3)
@@ -33,7 +34,10 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
         site.warn(item.origin, warning)
     vm_id = site.half_vms.get(item.origin)
     if vm_id is None:
-        vm_id = _allocate(site, built.template)
+        vm_id = _allocate(site, (*built.template, (ledger.TOKEN, ledger.begin(site.pool, item.origin))))
+    disks = peer_vms.of_element(site.frontend.vm(vm_id), site.pool.access.pool).images
+    made = ledger.Entry(item.origin, tuple(sorted(disks)), start_pending=start)
+    ledger.note(site.pool, "vm", vm_id, made)
     give(site, "vm", vm_id, record.owner, record.group, record.permissions, item.origin)
     # As data: nothing of it is parsed or resolved, and nothing that stood in for a value while the VM was
     # made stays.
@@ -41,6 +45,7 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
     found = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
     if template.get(found, vm_template.ORIGIN) != item.origin:
         raise OneDRError(f"VM {vm_id} was created but does not carry its origin {item.origin}")
+    ledger.change(site.pool, "vm", vm_id, finished=True)
     return f"VM {vm_id}"
 
 
@@ -75,9 +80,22 @@ def with_secrets(site: Site, item: VmItem) -> VmRecord:
                 f"secrets cannot be opened: there is no record key at {front_end_paths().record_key}",
             )
         parts[part] = (
-            secrets.restore_secrets(clean, encryption.decrypt(key, sealed)) if sealed and key else clean
+            secrets.restore_secrets(clean, _opened(item, part, key, sealed)) if sealed and key else clean
         )
     return VmRecord(**{**item.record.__dict__, **parts})
+
+
+def _opened(item: VmItem, part: str, key: bytes, sealed: str) -> template.Pairs:
+    """The secrets of one part of a VM's record; those of another VM do not open.
+
+    Earlier releases bound them to no VM. An authentic record has none of that kind: who signs also binds.
+    """
+    try:
+        return encryption.decrypt(key, sealed, item.origin, part)
+    except RecordError:
+        if item.envelope.proof is Proof.AUTHENTIC:
+            raise
+        return encryption.decrypt(key, sealed)
 
 
 def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
@@ -89,6 +107,7 @@ def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
     if opennebula_objects.vm_state(vm) == "HOLD":
         site.frontend.call("vm.action", "release", vm_id)
     site.frontend.update_vm(vm_id, ((vm_template.START_PENDING, "NO"),))
+    ledger.change(site.pool, "vm", vm_id, start_pending=False)
     end = time.monotonic() + limit_s
     while True:
         vm = site.frontend.vm(vm_id)

@@ -8,6 +8,7 @@ from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import ImageFacts, ImageRecord
 from onedr.model.types import MIB
 from onedr.opennebula import image_template, vm_template
+from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
 
 MAX_NAME = 128
@@ -48,14 +49,17 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None) -> str:
         -(-image.size // MIB),
         origin,
     )
-    image_id = _allocate(
-        site, image.name, (*description, (vm_template.ORIGIN_SOURCE, image.name)), origin_site
-    )
+    entry = ledger.Entry(origin, (source,), stands_for=image.name)
+    marks = ((vm_template.ORIGIN_SOURCE, image.name), (ledger.TOKEN, ledger.begin(site.pool, entry.begun_as)))
+    image_id = _allocate(site, image.name, (*description, *marks), origin_site)
+    ledger.note(site.pool, "image", image_id, entry)
     give(site, "image", image_id, owner_name, group, permissions, image.name)
     # As data, after the registration: oned refuses one that also names an app, a backup or a path.
     site.frontend.update_image(
-        image_id, (*image_template.portable_image(attributes), (vm_template.FINISHED, "YES"))
+        image_id,
+        (*image_template.portable_image(attributes), (vm_template.FINISHED, "YES"), (ledger.TOKEN, "")),
     )
+    ledger.change(site.pool, "image", image_id, finished=True)
     site.images[image.name] = image_id
     return f"image {image_id}"
 

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field, replace
 from lxml import etree
 
 from onedr.ceph.connection import Pool
-from onedr.failover import peer_vms, placement
+from onedr.failover import adopt_marks, peer_vms, placement
 from onedr.failover.placement import Host, Placement
 from onedr.model import template
 from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula import vm_template
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.nics import Counterparts, Network, Owned, Range
 from onedr.opennebula.vms import PeerVm, Recovered
+from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
+from onedr.replication.ledger import Ledger
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Site:
     images: dict[str, int] = field(default_factory=dict)  # OpenNebula image id by RBD name
     half_images: set[str] = field(default_factory=set)  # registered by a run that was interrupted
     half_vms: dict[str, int] = field(default_factory=dict)  # likewise, VM id by origin
+    ledger: Ledger = field(default_factory=lambda: Ledger({}, {}, {}))
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
     def warn(self, target: str, text: str) -> None:
@@ -49,16 +51,24 @@ def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings
         frontend, datastore_id, pool, pool.fsid(), settings, frontend.users(), frontend.groups(),
         counterparts(frontend, settings),
     )
+    adopt_marks.adopt(pool, frontend, settings.site_index)
+    site.ledger = ledger.read_ledger(pool)
     for image in frontend.images():
-        source = image.findtext("SOURCE") or ""
-        if source.startswith(f"{pool.access.pool}/"):
-            # A base image stands under a local clone's name here; it is looked for under its own too.
-            names = {template.get(attributes(image), vm_template.ORIGIN_SOURCE), source.partition("/")[2]} - {
-                ""
-            }
-            site.images.update(dict.fromkeys(names, number(image, "ID")))
-            if vm_template.is_half_made(attributes(image)):
-                site.half_images |= names
+        where, _, name = (image.findtext("SOURCE") or "").partition("/")
+        if where != pool.access.pool:
+            continue
+        image_id = number(image, "ID")
+        entry = site.ledger.image(image_id, name)
+        begun = site.ledger.begun(template.get(attributes(image), ledger.TOKEN)) if entry is None else None
+        if begun is not None:  # by a run that died before it could note it
+            origin, _, stands_for = begun.partition(" ")
+            entry = ledger.Entry(origin, (name,), stands_for=stands_for)
+            ledger.note(pool, "image", image_id, entry)
+        # A base image stands under a local clone's name here; it is looked for under its own too.
+        names = {name, entry.stands_for if entry else ""} - {""}
+        site.images.update(dict.fromkeys(names, image_id))
+        if entry is not None and not entry.finished:
+            site.half_images |= names
     return site
 
 
@@ -137,38 +147,41 @@ def _host(element: etree._Element) -> Host:
     )
 
 
-def recovered(vms: Iterable[etree._Element]) -> dict[str, Recovered]:
-    """VMs of this site that carry DR_ORIGIN, by origin."""
+def recovered(vms: Iterable[etree._Element], pool: Pool, known: Ledger) -> dict[str, Recovered]:
+    """VMs of this site that a run of ours made, by origin: by the ledger and their real disks."""
     found = {}
     for vm in vms:
-        user = attributes(vm, "USER_TEMPLATE")
-        origin = template.get(user, vm_template.ORIGIN)
-        if origin:
-            pending = template.get(user, vm_template.START_PENDING) == "YES"
-            found[origin] = Recovered(
-                number(vm, "ID"), opennebula_objects.vm_state(vm), pending, not vm_template.is_half_made(user)
-            )
+        seen = peer_vms.of_element(vm, pool.access.pool)
+        entry = known.vm(seen.vm_id, seen.images)
+        token = template.get(attributes(vm, "USER_TEMPLATE"), ledger.TOKEN)
+        origin = entry.origin if entry else known.begun(token)
+        if origin is not None:
+            pending = entry.start_pending if entry else True
+            finished = entry.finished if entry else False
+            found[origin] = Recovered(seen.vm_id, seen.state, pending, finished)
     return found
 
 
-def local(vms: Iterable[etree._Element], pool: Pool) -> dict[str, PeerVm]:
+def local(vms: Iterable[etree._Element], pool: Pool, known: Ledger) -> dict[str, PeerVm]:
     """VMs of this site with disks in the pool: by the origin they have at the peer's, and by the one they
     came with.
     """
-    return local_of(vms, pool.access.pool, pool.fsid())
+    return local_of(vms, pool.access.pool, pool.fsid(), known)
 
 
-def local_of(vms: Iterable[etree._Element], pool_name: str, fsid: str) -> dict[str, PeerVm]:
+def local_of(
+    vms: Iterable[etree._Element], pool_name: str, fsid: str, known: Ledger | None = None
+) -> dict[str, PeerVm]:
     """The same of the site whose cluster is `fsid`."""
     found = {}
     for vm in vms:
-        known = peer_vms.of_element(vm, pool_name)
-        if not known.images:
+        seen = peer_vms.of_element(vm, pool_name)
+        if not seen.images:
             continue
-        found[f"{fsid}:{known.vm_id}"] = known
-        origin = template.get(attributes(vm, "USER_TEMPLATE"), vm_template.ORIGIN)
-        if origin:
-            found[origin] = known
+        found[f"{fsid}:{seen.vm_id}"] = seen
+        entry = known.vm(seen.vm_id, seen.images) if known is not None else None
+        if entry is not None:
+            found[entry.origin] = seen
     return found
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import logging
 
 SYSLOG = "/dev/log"
+NAME = "onedr"  # of the logger and its handlers
 SIZE, FILES = 5 << 20, 5  # bytes of a file before it is rotated, and how many old ones stay
 Record = Mapping[str, Any]
 
@@ -128,8 +129,8 @@ def _log(level: str, text: str) -> None:
 def _write(level: str, text: str, context: Context) -> None:
     import logging
 
-    logger = logging.getLogger("onedr")
-    if not logger.handlers:
+    logger = logging.getLogger(NAME)
+    if not any(handler.name == NAME for handler in logger.handlers):
         _set_up(logger)
     logger.log(getattr(logging, level), "%s", text, extra={"onedr": context})
 
@@ -140,4 +141,5 @@ def _set_up(logger: logging.Logger) -> None:
     logger.propagate = False
     logger.setLevel("INFO")
     for handler in log_handlers.handlers(path(), SYSLOG, SIZE, FILES):
+        handler.set_name(NAME)
         logger.addHandler(handler)

@@ -41,7 +41,7 @@ class SharedFile(RotatingFileHandler):
     """
 
     def emit(self, record: logging.LogRecord) -> None:
-        """A log that cannot be written fails nobody's work; syslog has the record too."""
+        """A log that cannot be written fails no action; syslog has the record too."""
         with suppress(OSError):
             number = os.open(f"{self.baseFilename}.lock", os.O_WRONLY | os.O_CREAT, MODE)
             with os.fdopen(number, "w") as lock:

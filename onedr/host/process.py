@@ -183,7 +183,7 @@ def is_here(host: str) -> bool:
     try:
         addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)}
     except (OSError, UnicodeError):
-        return False  # an unknown name is not ours
+        return False  # an unknown name is not this machine
     return any(_is_ours(address) for address in addresses)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX = "onedr-staging-"  # nothing else uses this prefix: an unlocked folder that has it is removed
+_PREFIX = "onedr-staging-"  # ours alone: an unlocked folder of this name is removed
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def _lock(path: Path, how: int) -> int:
 
 
 def _sweep(below: Path) -> None:
-    """Remove the folders of dead processes. One that cannot be locked or removed is in use."""
+    """Remove folders whose process has ended; what cannot be locked or removed is another process's."""
     import shutil
 
     for left in below.glob(f"{_PREFIX}*"):

@@ -16,6 +16,7 @@ import rbd
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.host import config as host_config
+from onedr.host import log
 from onedr.host.waiting import wait_until
 from onedr.model import template
 from onedr.model.records import Mark
@@ -155,6 +156,8 @@ class Keeper:
         changed = {key: value for key, value in current.items() if template.get(there, key) != value}
         if set(changed) - {"DR_RECOVERY_POINT"} or self._point_is_old(changed):
             self._frontend.update_datastore(datastore.datastore_id, tuple(changed.items()))
+        if "DR_STATE" in changed:
+            log.info(f"{changed['DR_STATE']}: {current.get('DR_MESSAGE', '')}")
 
     def _point_is_old(self, changed: dict[str, str]) -> bool:
         """If only the recovery point changed, it is written every PASS_INTERVAL_S, because each update makes

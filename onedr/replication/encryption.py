@@ -55,24 +55,30 @@ def fingerprint(key: bytes | None) -> str:
     return hashlib.sha256(b"onedr record key\0" + key).hexdigest()[:32] if key else ""
 
 
-def encrypt(key: bytes, secrets: Pairs) -> str:
+def encrypt(key: bytes, secrets: Pairs, *bound: str) -> str:
     """Encrypt attributes (AES-SIV, RFC 5297: the same secrets give the same text, so the record stays
     unchanged).
+
+    `bound`, what they belong to, is not in the text: who opens it says the same, or it does not open.
     """
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # only sites with a key need it
 
-    return base64.b64encode(AESSIV(key).encrypt(json.dumps(secrets).encode(), None)).decode()
+    return base64.b64encode(AESSIV(key).encrypt(json.dumps(secrets).encode(), _data(bound))).decode()
 
 
-def decrypt(key: bytes, sealed: str) -> Pairs:
-    """Decrypt what `encrypt` returned. Raises RecordError for another key or a damaged text."""
+def decrypt(key: bytes, sealed: str, *bound: str) -> Pairs:
+    """Decrypt what `seal` made. Raises RecordError for another key, another owner or a damaged text."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
     try:
-        opened = json.loads(AESSIV(key).decrypt(base64.b64decode(sealed, validate=True), None))
+        opened = json.loads(AESSIV(key).decrypt(base64.b64decode(sealed, validate=True), _data(bound)))
         return freeze(opened)  # type: ignore[return-value]
     except (InvalidTag, ValueError) as error:
         raise RecordError(
             "the encrypted secrets cannot be decrypted with this site's key; copy the peer's record.key"
         ) from error
+
+
+def _data(bound: tuple[str, ...]) -> list[bytes] | None:
+    return [text.encode() for text in bound] or None

@@ -3,14 +3,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import rados
 import rbd
 
-from onedr.ceph import connection, mirroring, monitor_ping
+from onedr.ceph import connection, mirroring, mon_host, monitor_ping
 from onedr.ceph.connection import Pool
+from onedr.ceph.mirroring import PeerAccess
 from onedr.model.errors import OneDRError, PeerUnreachableError
 from onedr.model.types import CephAccess, PeerState, Settings
 
@@ -25,21 +26,22 @@ PATIENT_S = 40
 
 @dataclass(frozen=True)
 class PeerStatus:
-    """The state of the peer.
-
-    `key` gives access to its cluster (None: we may not read it, or there is none).
-    """
+    """What is seen of the peer. `access` opens its cluster (None: its key may not be read from here)."""
 
     peer: PeerState
     detail: str
-    mon_host: str = ""
-    key: str | None = field(default=None, repr=False)
+    access: PeerAccess | None = field(default=None, repr=False)
     configured: CephAccess | None = None
 
     @property
     def can_connect(self) -> bool:
-        """Is there a configuration or a key to connect with?"""
-        return bool(self.configured or (self.key and self.mon_host))
+        """Is there a way in? Whether it works only a connection tells."""
+        return self.configured is not None or self.access is not None
+
+    @property
+    def addresses_known(self) -> bool:
+        """Is there an address at which its monitors can be called?"""
+        return bool(self.access and mon_host.addresses(self.access.mon_host))
 
     @property
     def refusal(self) -> str:
@@ -59,15 +61,34 @@ class Unreachable:
 def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()) -> PeerStatus:
     """Ping the peer's monitors.
 
-    Their addresses are in Ceph's peer entry, or in the newest record that the peer wrote on `images`.
+    Their addresses are in Ceph's peer entry, or in the newest record that the peer wrote on `images`. Where
+    no address is known, a connection through librados tells whether it answers.
     """
-    mon_host, key = _from_ceph(pool)
-    if not mon_host:
-        records = [record for image in images for record in (image.vm, image.image)]
-        written = [record for record in records if record is not None and record.fsid != pool.fsid()]
-        mon_host = max(written, key=lambda record: record.generation).mon_host if written else ""
-    found, detail = monitor_ping.ping_monitors(mon_host, LIMIT_S)
-    return PeerStatus(found, detail, mon_host, key, settings.peer)
+    access = mirroring.peer_access(pool)
+    told = (access.mon_host if access else "") or _from_records(pool, images)
+    if access is not None:
+        access = access._replace(mon_host=told)
+    found, detail = monitor_ping.ping_monitors(told, LIMIT_S)
+    status = PeerStatus(found, detail, access, settings.peer)
+    if found is not PeerState.ANSWERS and not mon_host.addresses(told) and status.can_connect:
+        return _connected(status, pool.access.pool)
+    return status
+
+
+def _from_records(pool: Pool, images: Iterable[ImageFacts]) -> str:
+    records = [record for image in images for record in (image.vm, image.image)]
+    here = pool.fsid()
+    written = [record for record in records if record and record.fsid != here and not record.doubt]
+    return max(written, key=lambda record: record.generation).mon_host if written else ""
+
+
+def _connected(status: PeerStatus, pool_name: str) -> PeerStatus:
+    """librados finds monitors in ways of its own (ceph.conf, DNS SRV): so it is asked."""
+    try:
+        with open_peer(status, pool_name):
+            return replace(status, peer=PeerState.ANSWERS, detail="it lets us in")
+    except (OneDRError, rados.Error) as error:
+        return replace(status, detail=f"{status.detail}, and librados finds none: {str(error).rstrip('.')}")
 
 
 def may_read(pool: Pool, settings: Settings) -> bool:
@@ -75,15 +96,7 @@ def may_read(pool: Pool, settings: Settings) -> bool:
 
     Nothing is sent to the peer.
     """
-    return settings.peer is not None or _from_ceph(pool)[1] is not None
-
-
-def _from_ceph(pool: Pool) -> tuple[str, str | None]:
-    for peer_id in mirroring.mirror_peers(pool):
-        found = mirroring.peer_key(pool, peer_id)
-        if found:
-            return found
-    return "", None
+    return settings.peer is not None or mirroring.peer_access(pool) is not None
 
 
 @contextmanager
@@ -95,19 +108,18 @@ def open_peer(peer_status: PeerStatus, pool_name: str, operation_limit_s: int = 
         ) as pool:
             yield pool
         return
+    if peer_status.access is None:
+        raise PeerUnreachableError("The peer's Ceph cannot be opened: our Ceph user may not read its key.")
+    where = f"The peer's Ceph{f' at {peer_status.access.mon_host}' if peer_status.access.mon_host else ''}"
     try:
-        cluster = mirroring.connect_peer(
-            peer_status.mon_host, str(peer_status.key), LIMIT_S, operation_limit_s
-        )
+        cluster = mirroring.connect_peer(peer_status.access, LIMIT_S, operation_limit_s)
     except rados.Error as error:
-        raise PeerUnreachableError(
-            f"The peer's Ceph at {peer_status.mon_host} refuses access: {error}"
-        ) from error
+        raise PeerUnreachableError(f"{where} refuses access: {error}") from error
     try:
         with cluster.open_ioctx(pool_name) as io:
             yield Pool(cluster, io, CephAccess(pool_name))
     except rados.Error as error:
-        raise PeerUnreachableError(f"The peer's Ceph at {peer_status.mon_host}: {error}") from error
+        raise PeerUnreachableError(f"{where}: {error}") from error
     finally:
         cluster.shutdown()
 
@@ -125,9 +137,17 @@ def peer_pool(
         if not reason:
             try:
                 pool = stack.enter_context(open_peer(status, pool_name, operation_limit_s))
-            except OneDRError as error:
+            except (OneDRError, rados.Error) as error:
                 reason = f"{status.detail}; its images cannot be read: {error}"
         yield Unreachable(reason) if reason else pool
+
+
+def open_if_reachable(
+    peer_status: PeerStatus, pool_name: str, stack: ExitStack, operation_limit_s: int = LIMIT_S
+) -> tuple[Pool | None, str]:
+    """The peer's pool, open as long as `stack`, or None with the reason."""
+    opened = stack.enter_context(peer_pool(peer_status, pool_name, operation_limit_s))
+    return (None, opened.reason) if isinstance(opened, Unreachable) else (opened, peer_status.detail)
 
 
 def fence(peer: Pool, name: str) -> None:

@@ -35,6 +35,7 @@ class Copies:
     by_name: Mapping[str, Copy]
     peer_status: peer_ceph.PeerStatus
     proven: bool
+    here: str = ""  # id of this site's cluster
 
 
 def collect_copies(
@@ -50,13 +51,15 @@ def collect_copies(
     try:
         with peer_ceph.peer_pool(peer_status, pool.access.pool) as there:
             if not isinstance(there, Unreachable):
-                return Copies(_read_copies(there, wanted, settings), peer_status, True)
+                return Copies(_read_copies(there, wanted, settings), peer_status, True, pool.fsid())
             if not peer_status.refusal:
                 peer_status = replace(peer_status, detail=there.reason)
     except OneDRError as error:
         peer_status = replace(peer_status, detail=f"{peer_status.detail}; its images cannot be read: {error}")
     replaying = mirroring.replaying_at_peer(pool)
-    return Copies({name: Copy(True, None) for name in wanted if name in replaying}, peer_status, False)
+    return Copies(
+        {name: Copy(True, None) for name in wanted if name in replaying}, peer_status, False, pool.fsid()
+    )
 
 
 def _read_copies(there: Pool, wanted: list[str], settings: Settings) -> dict[str, Copy]:

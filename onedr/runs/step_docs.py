@@ -1,5 +1,5 @@
-"""What each kind of step needs, how it is proven done, and what it means when the run dies right after it.
-Data only.
+"""What each kind of step needs, how it is proven done, and what an interruption right after it leaves. Data
+only.
 
 docs/steps.md is made from MEANINGS; a test compares. Limits are in runs.steps.
 """
@@ -21,19 +21,19 @@ class Meaning:
     interrupted: str
 
 
-_MOVE_BACK = "nothing is promoted; onedr resume goes on, onedr abort lets the peer have everything back"
-_GOES_ON = "onedr resume goes on; what is done is found and not done twice"
-_CLEANUP = "onedr drill cleanup removes it; production and replication know nothing of it"
+_MOVE_BACK = "nothing is promoted; onedr resume continues, onedr abort gives the peer everything back"
+_GOES_ON = "onedr resume continues; completed steps are found and not repeated"
+_CLEANUP = "onedr drill cleanup removes it; production and replication are not affected"
 
 MEANINGS = {
     StepKind.SYNC: Meaning(
         "the peer's image is primary, its VMs may run",
-        "a mark written there after now is in the copy here",
+        "a mark written there after the step began is in the copy here",
         _MOVE_BACK,
     ),
     StepKind.STOP: Meaning(
-        "everything that moves can start here",
-        "the VM at the peer is at rest, marked DR_HELD and locked",
+        "of a move: everything that moves can start here; of a failover: the peer's Ceph cannot be reached",
+        "the VM at the peer is stopped, marked DR_LOCKED_STATE and locked",
         _MOVE_BACK,
     ),
     StepKind.DRAIN: Meaning(
@@ -41,32 +41,37 @@ MEANINGS = {
         "a mark written there after the last write is in the copy here",
         _MOVE_BACK,
     ),
+    StepKind.FENCE_SITE: Meaning(
+        "the failover is confirmed, and the peer's images cannot be demoted from here",
+        "the fence command ended with 0",
+        "nothing is promoted; onedr resume runs the command again",
+    ),
     StepKind.FENCE: Meaning(
-        "the peer's Ceph answers; of a planned move also: the last writes are here",
+        "the peer's Ceph answers; in a planned move the last writes are here",
         "the peer's image says that it is not primary",
         f"no site is primary for it, and no VM can write to it; {_MOVE_BACK}",
     ),
     StepKind.CUT: Meaning(
-        "the peer does not answer, or the operator typed the datastore's name",
+        "the failover is confirmed",
         "Ceph has rbd-mirror's addresses on its blocklist",
-        "rbd-mirror comes back by itself after 60 s; onedr resume cuts it off again",
+        "rbd-mirror reconnects after 60 s; onedr resume blocklists it again",
     ),
     StepKind.PROMOTE: Meaning(
-        "the copy is complete, and the peer's image is demoted, gone or cut off",
+        "the copy is complete; the peer is fenced, or the operator confirmed that it is down",
         "the image says that it is primary here",
         _GOES_ON,
     ),
     StepKind.TERM: Meaning(
         "the image is primary here",
-        "the term reads back from the image, which so can be written",
-        "without it a returned peer counts as equal and nothing is demoted there by itself; onedr resume "
+        "the epoch reads back from the image, which proves that it can be written",
+        "without it a returned peer counts as equal and its image is not demoted automatically; onedr resume "
         "writes it",
     ),
     StepKind.REGISTER: Meaning(
         "the image is primary here", "oned shows an image with that SOURCE, READY", _GOES_ON
     ),
     StepKind.RETURN: Meaning(
-        "the VM's disks are primary here and it is the one that left",
+        "the VM's disks are primary here, and it is the VM that moved away",
         "the VM is unlocked, with the disks and NICs of its record",
         _GOES_ON,
     ),
@@ -76,8 +81,7 @@ MEANINGS = {
         _GOES_ON,
     ),
     StepKind.START: Meaning(
-        "it ran at the other site, DR_START does not forbid it, earlier groups ran, failed or were out of "
-        "time",
+        "it ran at the other site, DR_START allows it, earlier groups run, failed or timed out",
         "oned shows it RUNNING",
         "VMs not started yet stay on hold; onedr resume starts them",
     ),
@@ -87,36 +91,36 @@ MEANINGS = {
     ),
     StepKind.CLONE: Meaning("the snapshot is here", "the clone carries the drill's mark", _CLEANUP),
     StepKind.CHECK: Meaning(
-        "the drill's VM was started", "it runs, wrote to its disk, and answers what was asked", _CLEANUP
+        "the drill's VM was started", "it runs, wrote to its disk, and passed the requested checks", _CLEANUP
     ),
     StepKind.PROVE: Meaning(
         "the checks are over", "a mark written at the peer since then is in the copy here", _CLEANUP
     ),
     StepKind.TERMINATE: Meaning(
-        "the VM carries the drill's mark and lives on its clones only", "oned shows it no more", _CLEANUP
+        "the VM carries the drill's mark and uses only its clones", "oned no longer shows it", _CLEANUP
     ),
-    StepKind.DELETE: Meaning("the image carries the drill's mark", "oned shows it no more", _CLEANUP),
-    StepKind.REMOVE: Meaning("the clone carries the drill's mark", "Ceph shows it no more", _CLEANUP),
+    StepKind.DELETE: Meaning("the image carries the drill's mark", "oned no longer shows it", _CLEANUP),
+    StepKind.REMOVE: Meaning("the clone carries the drill's mark", "Ceph no longer shows it", _CLEANUP),
     StepKind.UNSNAP: Meaning(
-        "no clone uses the snapshot", "Ceph shows it no more, here and at the peer", _CLEANUP
+        "no clone uses the snapshot", "Ceph no longer shows it, here and at the peer", _CLEANUP
     ),
-    StepKind.HOLD: Meaning(
-        "a disk of the VM is the peer's to write", "the VM is at rest and locked", _GOES_ON
+    StepKind.LOCK: Meaning(
+        "a disk of the VM is primary at the peer", "the VM is stopped and locked", _GOES_ON
     ),
     StepKind.DEMOTE: Meaning(
-        "the peer is primary with a later term, or the operator gave this site's up",
+        "the peer is primary with a later epoch, or the operator gave this site's data up",
         "the image says that it is not primary",
-        "a snapshot holds what only it has; onedr resume goes on",
+        "a snapshot preserves what only it has; onedr resume continues",
     ),
-    StepKind.KEEP: Meaning("the image is demoted", "the kept copy says what it is", _GOES_ON),
+    StepKind.KEEP: Meaning("the image is demoted", "the preserved copy is marked", _GOES_ON),
     StepKind.RESYNC: Meaning(
-        "the peer is primary at this moment, and what only this image holds is kept",
-        "Ceph has taken the request",
-        "rbd-mirror goes on with it alone; onedr resume waits for it",
+        "the peer is primary at this moment, and what only this image has is preserved",
+        "Ceph accepted the request",
+        "rbd-mirror continues by itself; onedr resume waits for it",
     ),
     StepKind.AWAIT: Meaning(
-        "the image was given to Ceph, or replays",
-        "the copy is complete and carries the peer's term",
+        "the resync was requested, or the image replays",
+        "the copy is complete and carries the peer's epoch",
         _GOES_ON,
     ),
 }

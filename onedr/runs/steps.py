@@ -9,14 +9,15 @@ class StepKind(str, Enum):
     """What a step does. In this order."""
 
     SYNC = "sync"  # the copy here catches up while the peer's VMs still run
-    STOP = "stop"  # a VM at the peer, and hold it there
+    STOP = "stop"  # a VM at the peer, and lock it there
     DRAIN = "drain"  # the last writes arrive
+    FENCE_SITE = "fence the site"  # the site's own fence command
     FENCE = "fence"  # demote the image at the peer
     CUT = "cut off rbd-mirror"
     PROMOTE = "promote"
-    TERM = "term"  # left on a promoted image: of two primaries the one with the lower term is stale
+    TERM = "term"  # the epoch of a promoted image: of two primaries the one with the lower epoch is stale
     REGISTER = "register"  # an RBD image as an OpenNebula image
-    # a VM that left from here takes its disks back, and lets go of those that were given away there
+    # a VM that moved away gets its disks back, and releases those it got there
     RETURN = "return"
     CREATE = "create"  # a VM, on hold
     START = "start"
@@ -24,14 +25,14 @@ class StepKind(str, Enum):
     ARRIVE = "arrive"  # that snapshot, here
     CLONE = "clone"
     CHECK = "check"
-    PROVE = "prove"  # that replication goes on
+    PROVE = "prove"  # that replication continues
     TERMINATE = "terminate"  # a drill's VM
     REMOVE = "remove"  # a drill's clone
     DELETE = "delete"  # a drill's image
     UNSNAP = "remove the snapshot"
-    HOLD = "hold"  # reprotect: a VM here whose disks are written at the peer
+    LOCK = "lock"  # reprotect: a VM here whose disks are written at the peer
     DEMOTE = "demote"  # a stale image here, after a snapshot of it
-    KEEP = "keep"  # what only it holds, as a copy of its own
+    KEEP = "keep"  # preserve what only it has
     RESYNC = "resync"  # let Ceph replace it by the peer's
     AWAIT = "await"  # its new copy
 
@@ -40,6 +41,7 @@ LIMITS_S = {
     StepKind.SYNC: 90,
     StepKind.STOP: 300,
     StepKind.DRAIN: 60,
+    StepKind.FENCE_SITE: 330,
     StepKind.FENCE: 30,
     StepKind.CUT: 30,
     StepKind.PROMOTE: 120,
@@ -57,7 +59,7 @@ LIMITS_S = {
     StepKind.REMOVE: 90,
     StepKind.DELETE: 90,
     StepKind.UNSNAP: 120,
-    StepKind.HOLD: 300,
+    StepKind.LOCK: 300,
     StepKind.DEMOTE: 90,
     StepKind.KEEP: 3600,
     StepKind.RESYNC: 60,

@@ -22,6 +22,12 @@ from sandbox.cloud import Cloud, of_site
 from sandbox.layout import Site
 
 REAL = os.environ.get("FRONTEND", "standin") == "real"
+# Files that take longest, in this order; begun last they would keep one worker busy while the others wait.
+SLOWEST = (
+    "test_operations", "test_operations_snapshot", "test_returned", "test_planned", "test_docs", "test_enable",
+    "test_drill", "test_drivers_snapshots", "test_failover", "test_clones_flatten", "test_clones",
+    "test_failback_changes", "test_check", "test_setup", "test_drivers_datastore", "test_guest",
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,12 @@ class Sites:
         """Skip where site A's front-end cannot be started again."""
         if self.real and not os.environ.get("FRONTEND_START"):
             pytest.skip("FRONTEND=real needs FRONTEND_START, a program that starts site A's front-end again")
+
+
+def slowest_first(items: list[pytest.Item]) -> None:
+    """Put the tests of SLOWEST before all others, each file's in their order."""
+    rank = {name: number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(SLOWEST)))
 
 
 @pytest.fixture(scope="session")

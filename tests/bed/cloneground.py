@@ -16,9 +16,9 @@ from driver_calls import MIB, SYSTEM_ID, Drivers, datastore, image, succeeded
 from sandbox import processes
 from sandbox.bed import Bed
 from sandbox.layout import Site
-from sandbox.waiting import until
+from sandbox.waiting import TimedOut, until
 
-LIMIT_S = 90  # of every wait; reached only when something is broken
+LIMIT_S = 180  # of every wait; reached only when something is broken
 _KEEPER = b"onedr.driver.keeper_process"
 
 
@@ -116,7 +116,10 @@ class Ground:
     def protected(self, *names: str) -> None:
         """Wait until the disks are mirrored and their bytes are at the peer."""
         for name in names:
-            until(f"{name} to be mirrored", lambda name=name: calls.mode_of(self.site, name) is not None, LIMIT_S, 0.1)
+            try:
+                until(f"{name} to be mirrored", lambda name=name: calls.mode_of(self.site, name) is not None, LIMIT_S)
+            except TimedOut as error:
+                raise AssertionError(f"{error}; keepers {self.keepers()}, log: {self.keeper_log()}") from error
             self.publish(name)
             calls.arrives(self.there, name, str(calls.digest(self.site, name)), LIMIT_S)
 
@@ -124,6 +127,11 @@ class Ground:
         """In snapshot mode what was written travels with the next mirror snapshot."""
         if calls.mode_of(self.site, name) == rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT:
             calls.publish(self.site, name)
+
+    def keeper_log(self) -> str:
+        """The end of what site a's keepers said."""
+        log = self.site.one_location / f"var/onedr/keeper-{calls.DATASTORE_ID}.log"
+        return log.read_text()[-2000:] if log.exists() else "none"
 
     def keepers(self) -> list[int]:
         """Processes that keep site a's datastore."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 SIZE_MIB = 16
-LIMIT_S = 90
+LIMIT_S = 180
 _PIECE = 4 * MIB
 _USABLE = ("READY", "USED", "USED_PERS")
 PERSISTENT, CLONE = 0, 1  # disk ids of every VM here

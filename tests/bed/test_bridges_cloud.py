@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ import workload as w
 from beds import furnish
 from bridge_host import Bridges, bridges
 
+from onedr.runs import journal
+from onedr.runs.journal_entry import JournalEntry
 from sandbox.bed import temporary
 from sandbox.cloud import Cloud, of_site
 from sandbox.waiting import until
@@ -81,6 +84,23 @@ def test_status_and_reconcile_show_what_the_bridge_sees(ground: Ground) -> None:
 
 def test_the_state_reaches_the_datastore(ground: Ground) -> None:
     ground.a.wait_datastore(ground.a.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED")
+
+
+def test_the_log_of_the_front_end_tells_what_the_bridge_did(ground: Ground) -> None:
+    """The keeper works on the bridge; what it logs there is nowhere but here."""
+    ground.a.wait_datastore(ground.a.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED")
+    log = ground.a.one_location / "var/onedr/onedr.log"
+    until("its line", lambda: log.exists() and re.search(r" verb=keeper PROTECTED: ", log.read_text()), LIMIT_S)
+
+
+def test_history_and_preserved_copies_are_read_over_the_bridge(ground: Ground) -> None:
+    with w.open_pool(ground.a) as pool, journal.Run(pool, "drill_cleanup") as run:
+        run.save(JournalEntry(run.id, run.verb, journal.me(), 1.0, result="DONE", message="nothing left"))
+    before = ground.line.logins("bridge-1")
+    runs = ground.a.onedr("history", str(ground.a.datastore_id))
+    assert list(runs) == [run.id] and runs[run.id]["message"] == "nothing left"
+    assert ground.a.run("onedr", "kept", str(ground.a.datastore_id), "--json").stdout.strip() == "[]"
+    assert ground.line.logins("bridge-1") >= before + 2
 
 
 def test_the_image_goes_from_both_sites(ground: Ground) -> None:

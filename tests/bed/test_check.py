@@ -123,6 +123,7 @@ def test_a_healthy_pair_has_no_problem_at_either_site(g: Ground) -> None:
             "POOL_SIZE",
             "RPO",
             "GUARD_UNIT",
+            "FENCE",
             "DISK_DRIVER",
             "PROCESSORS",
             "TRADE",

@@ -19,7 +19,7 @@ from sandbox.waiting import until
 if TYPE_CHECKING:
     from conftest import Sites
 
-_LIMIT_S = 90
+_LIMIT_S = 180
 
 
 def test_a_running_guests_disk_is_flattened_under_it(sites: Sites) -> None:

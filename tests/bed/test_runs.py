@@ -17,6 +17,7 @@ from production import Production, produce
 
 from onedr.ceph.connection import Pool
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
@@ -56,8 +57,8 @@ def verdict(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def kill_at(b: Cloud, request: Request, kind: str) -> None:
-    """SIGKILL for a run once its first step of a kind is done; `journaled`: once it is in the journal."""
+def kill_at(b: Cloud, request: Request, kind: str, target: str = "") -> None:
+    """SIGKILL for a run once a step of a kind, of this target, is done; `journaled`: once it is in the journal."""
     child = w.start_action(b, request)
     assert child.stdout is not None
     try:
@@ -66,7 +67,7 @@ def kill_at(b: Cloud, request: Request, kind: str) -> None:
             if kind == "journaled" and event["event"] == "plan":
                 until("its journal", lambda: last(b)["result"] == "RUNNING", 30, 0.01)
                 break
-            if event["event"] == "step" and event["kind"] == kind:
+            if event["event"] == "step" and event["kind"] == kind and target in ("", event["target"]):
                 break
         else:
             raise AssertionError(f"the run ended by itself, without a {kind}")
@@ -123,7 +124,7 @@ def nothing(world: Production) -> tuple[str, str]:
 def moving(world: Production, nothing: Any) -> Interrupted:
     """A planned move dies after it stopped a VM, and is aborted."""
     a, b = world.sites.a, world.sites.b
-    kill_at(b, Request("failover", by="olga@desk", trigger="onedr"), "stop")
+    kill_at(b, Request("move", by="olga@desk", trigger="onedr"), "stop")
     seen = end(world, find_interrupted(world), "abort")
     with w.open_pool(a) as pool:
         seen.primary_here = w.primaries(pool)
@@ -159,8 +160,8 @@ def lost(world: Production, again: Again) -> Interrupted:
 
 @pytest.fixture(scope="module")
 def resumed(world: Production, lost: Interrupted) -> Interrupted:
-    """A failover dies after a promotion, cannot be aborted, and is resumed; db writes at site B."""
-    kill_at(world.sites.b, Request("failover", confirm=DATASTORE), "promote")
+    """A failover dies after db's disk was promoted, cannot be aborted, and is resumed; db writes at site B."""
+    kill_at(world.sites.b, Request("failover", confirm=DATASTORE), "promote", world.disks["db"][0])
     seen = find_interrupted(world)
     seen.refused = one(world, "abort", "--yes", code=2).stderr
     end(world, seen, "resume")
@@ -180,11 +181,11 @@ def test_a_planned_move_that_died_is_taken_back_and_the_peer_runs_as_before(
     said, run = moving.verdict, moving.run
     assert said["state"] == "STANDBY" and "aborted" in said["message"] and not said["failed"]
     assert all(moving.primary_here[disk] for disk in world.all_disks) and not moving.there
-    assert (run["result"], run["by"], run["verb"]) == ("ABORTED", "olga@desk", "failover")
+    assert (run["result"], run["by"], run["verb"]) == ("ABORTED", "olga@desk", "move")
     assert run["abort"]["trigger"] == "onedr" and moving.after["DR_STATE"] == "STANDBY"
     assert not moving.after.get("DR_PROGRESS")
     assert moving.vms["idle"].STATE == POWEROFF
-    assert not [name for name, vm in moving.vms.items() if vm.USER_TEMPLATE.get("DR_HELD") or vm.LOCK]
+    assert not [name for name, vm in moving.vms.items() if vm.USER_TEMPLATE.get("DR_LOCKED_STATE") or vm.LOCK]
 
 
 def test_a_second_abort_harms_nobody(again: Again) -> None:
@@ -227,6 +228,14 @@ def test_the_history_tells_recovery_time_and_loss_of_each_vm(world: Production, 
     assert "There is no run" in one(world, "history", "17", code=1).stderr
 
 
+def test_the_log_names_the_run_its_steps_and_its_end(world: Production, resumed: Interrupted) -> None:
+    told = (world.sites.b.one_location / "var/onedr/onedr.log").read_text().splitlines()
+    own = [line.partition(f" run={resumed.run['run']} ds={DATASTORE} verb=resume ")[2] for line in told]
+    own = [text for text in own if text]
+    assert own[0].startswith("begins, ") and own[-1].startswith("ends DONE: ")
+    assert sum(text.startswith("start ") for text in own) == 1, "db's; idle was not to start"
+
+
 def test_no_run_is_ever_forgotten(world: Production, resumed: Interrupted) -> None:
     """An OSD hands out 1024 values at a time."""
     b = world.sites.b
@@ -236,7 +245,7 @@ def test_no_run_is_ever_forgotten(world: Production, resumed: Interrupted) -> No
         with journal.Run(pool, "failover") as run:
             for n in range(1100):
                 run.id = f"{n:013d}-old"
-                run.save(JournalEntry(run.id, "failover", journal.me(), float(n), result="DONE"))
+                run.save(JournalEntry(run.id, "failover", runs_lease.me(), float(n), result="DONE"))
         assert len(journal.load_runs(pool)) == number + 1100
         newest = journal.last_run(pool)
     assert newest is not None and newest.run == before["run"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from onedr.driver.start_action import VERBS
 from onedr.install.stock import HARMLESS
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +74,7 @@ def named(table: dict[str, str]) -> set[str]:
 
 
 def test_every_action_is_there(remotes: Path) -> None:
-    for name in named(OURS):
+    for name in named({**OURS, "datastore": f"{OURS['datastore']} {' '.join(VERBS)}"}):
         file = remotes / name
         assert stat.S_ISREG(file.lstat().st_mode) and os.access(file, os.X_OK), name
         assert "from onedr." in file.read_text(), name
@@ -98,12 +99,12 @@ def test_nothing_of_stock_that_touches_a_disk_is_left(remotes: Path) -> None:
 
 def test_the_page_of_actions_names_each() -> None:
     """docs/actions.md is a table with a row for every action, and says which are ours."""
-    rows = re.findall(r"^\| `([^|]+)` \| (ours|stock) \|", (ROOT / "docs/actions.md").read_text(), re.M)
+    rows = re.findall(r"^\| `([^|]+)` \| (ours|stock|OneDR) \|", (ROOT / "docs/actions.md").read_text(), re.M)
     shown = set()
     for names, whose in rows:
         kind, _, actions = names.partition("/")
         shown |= {(f"{kind}/{action}", whose) for action in actions.split()}
-    tables = {"ours": named(OURS), "stock": named(STOCKS)}
+    tables = {"ours": named(OURS), "stock": named(STOCKS), "OneDR": named({"datastore": " ".join(VERBS)})}
     assert shown == {
         (name.replace("ceph_dr/", "", 1), whose) for whose, table in tables.items() for name in table
     }

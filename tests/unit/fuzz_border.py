@@ -20,7 +20,7 @@ from unittest import mock
 import rados
 import rbd
 
-from onedr.host import paths, process
+from onedr.host import log, paths, process
 from onedr.host.process import ProcessError
 from onedr.model.errors import FrontEndError
 from onedr.opennebula import api
@@ -78,6 +78,7 @@ class World:
             mon_command=lambda *_, **__: (-22, b"", "refused"),
             mgr_command=lambda *_, **__: (-22, b"", "refused"),
             conf_set=lambda *_: None,
+            conf_get=lambda _: "3",
         )
 
     def pool_exists(self, name: str) -> bool:
@@ -194,6 +195,7 @@ def _borders(world: World) -> Iterator[None]:
 
     with (
         mock.patch.object(api.FrontEnd, "call", world.call),
+        mock.patch.object(log, "_write", lambda *_: None),
         mock.patch.object(paths, "credentials", lambda: "oneadmin:x"),
         mock.patch.object(
             rados, "Rados", mock.Mock(side_effect=world.rados, DEFAULT_CONF_FILES="/etc/ceph/ceph.conf")

@@ -43,6 +43,20 @@ def facts(*images: ImageFacts, **changes: Any) -> FailoverFacts:
     return FailoverFacts(**{**values, **changes}, images=images)
 
 
+def confirmed(**changes: Any) -> Request:
+    """A failover that the operator confirmed."""
+    return Request("failover", confirm="ceph", **changes)
+
+
+MOVE = Request("move")
+
+
+def but(request: Request, leave: tuple[str, ...] = (), take: tuple[str, ...] = ()) -> Request:
+    """The same request with more left behind, or taken."""
+    given = [("LEAVE", word) for word in leave] + [("TAKE", word) for word in take]
+    return replace(request, attributes=(*request.attributes, *given))
+
+
 def steps(plan: RunPlan) -> list[tuple[StepKind, str]]:
     return [(step.kind, step.target) for step in plan.steps]
 
@@ -134,7 +148,7 @@ def _homes(draw: st.DrawFn, body: VmRecord) -> list[PeerVm]:
     """The VM of this site that one at the peer left from: as it was, or with other disks, or in a state it
     should not be in.
     """
-    if ("DR_ORIGIN", f"{HERE}:{HOME_ID + body.vm_id}") not in body.user_template:
+    if body.origin != f"{HERE}:{HOME_ID + body.vm_id}":
         return []
     names = {str(found.rbd).partition("/")[2] for found in body.disks if found.rbd}
     names ^= draw(st.sampled_from([set(), set(), set(), {"one-0"}, {"one-55"}]))
@@ -162,14 +176,16 @@ def _body(draw: st.DrawFn, vm_id: int, owned: list[int], whole: bool = False) ->
     user: tuple[tuple[str, str], ...] = draw(
         st.sampled_from([(), (("DR_PRIORITY", "1"),), (("DR_START", "NO"),)])
     )
-    if draw(st.integers(0, 2)) <= whole:
-        user = (*user, ("DR_ORIGIN", f"{HERE}:{HOME_ID + vm_id}"))
+    origin = f"{HERE}:{HOME_ID + vm_id}" if draw(st.integers(0, 2)) <= whole else ""
     state = draw(st.sampled_from(["ACTIVE", "POWEROFF"]))
-    return vm_record(vm_id=vm_id, name=f"vm{vm_id}", disks=tuple(disks), state=state, user_template=user)
+    return vm_record(
+        vm_id=vm_id, name=f"vm{vm_id}", disks=tuple(disks), state=state, user_template=user, origin=origin,
+    )
 
 
 REQUESTS = st.builds(
-    Request, verb=st.just("failover"), confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
+    Request, verb=st.sampled_from(["move", "failover", "failback"]),
+    confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
     vms=st.sampled_from([(), (), (), ("vm0",), ("1", "vm2"), ("vm0", "nobody")]),
     start=st.sampled_from([True, True, False]),
 )
@@ -189,7 +205,7 @@ def executed(world: FailoverFacts, done: tuple[Step, ...], request: Request) -> 
             images[step.target] = replace(images[step.target], epoch=OUR_TERM)
         elif step.kind is StepKind.STOP:
             found = there[step.target]
-            there[step.target] = replace(found, state="POWEROFF", held=found.held or found.state)
+            there[step.target] = replace(found, state="POWEROFF", locked_state=found.locked_state or found.state)
         elif step.kind is StepKind.REGISTER:
             registered.add(step.target)
         elif step.kind is StepKind.CREATE:
@@ -199,7 +215,7 @@ def executed(world: FailoverFacts, done: tuple[Step, ...], request: Request) -> 
             _returned(step.target, world, items, homes, local, request)
         elif step.kind is StepKind.START and (step.target in homes or step.target in local):
             key = f"{HERE}:{homes[step.target].vm_id}" if step.target in homes else step.target
-            local[key] = replace(local[key], held="", state="ACTIVE")
+            local[key] = replace(local[key], locked_state="", state="ACTIVE")
         elif step.kind is StepKind.START:
             recovered[step.target] = replace(recovered[step.target], state="ACTIVE", start_pending=False)
     return replace(
@@ -222,13 +238,13 @@ def _returned(
 ) -> None:
     """The VM has its disks; it stays marked as held until it runs, unless it shall not."""
     if target not in items:
-        local[target] = replace(local[target], held="")
+        local[target] = replace(local[target], locked_state="")
         return
     home, images = homes[target], {found.name: found for found in world.images}
     changes = failback_plan.disks(items[target], home, images, world.here)
     now = (home.images - changes.unplug) | frozenset(changes.plug)
-    held = home.held if start_order.wants_start(items[target], request) else ""
-    local[f"{HERE}:{home.vm_id}"] = replace(home, images=now, held=held, locked=False)
+    held = home.locked_state if start_order.wants_start(items[target], request) else ""
+    local[f"{HERE}:{home.vm_id}"] = replace(home, images=now, locked_state=held, locked=False)
 
 
 def lasting(plan: RunPlan) -> list[tuple[StepKind, str]]:

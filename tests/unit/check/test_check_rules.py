@@ -240,7 +240,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     ("CLOCK", healthy(clock_s=(40.0, 41.0)), Level.PROBLEM, "40 s or more ahead"),
     ("CLOCK", healthy(clock_s=(-60.0, -31.0)), Level.PROBLEM, "31 s or more behind"),
-    ("CLOCK", healthy(clock_s=(-20.0, 11.0)), Level.WARNING, "not known more exactly"),
+    ("CLOCK", healthy(clock_s=(-20.0, 11.0)), Level.WARNING, "unknown more exactly"),
     (
         "RPO",
         healthy(there=cluster(1, settings={**OPTIONS, "rbd_mirror_journal_poll_age": "5.000000"})),
@@ -459,7 +459,8 @@ def test_two_problems_are_both_told() -> None:
 
 UNKNOWN = Unknown("the moon is in the way")
 SITE_OK = SiteFacts(
-    "7.4.0", "/etc/one/onedr/onedr.conf", "abcdef123456", "http://b:2633/RPC2", 31, True, ("ceph",)
+    "7.4.0", "/etc/one/onedr/onedr.conf", "abcdef123456", "http://b:2633/RPC2", 31, True, ("ceph",),
+    ("/usr/local/sbin/fence", True),
 )
 PLAIN = [
     item.name for item in fields(CheckFacts) if item.name not in ("datastore", "settings", "here", "there")

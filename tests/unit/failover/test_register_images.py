@@ -12,6 +12,7 @@ from onedr.failover import register_images
 from onedr.failover.target_site import Site, give
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.types import CephAccess, Settings
+from onedr.replication import ledger
 
 
 class Here:
@@ -42,6 +43,16 @@ class Here:
         return etree.fromstring(
             f"<IMAGE><ID>9</ID><UID>0</UID><GID>0</GID><PERMISSIONS>{bits}</PERMISSIONS></IMAGE>"
         )
+
+
+@pytest.fixture(autouse=True)
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was noted in the ledger, which needs a pool."""
+    entries: list[Any] = []
+    monkeypatch.setattr(ledger, "begin", lambda pool, what: "word")
+    monkeypatch.setattr(ledger, "note", lambda pool, kind, number, entry: entries.append((kind, number, entry)))
+    monkeypatch.setattr(ledger, "change", lambda pool, kind, number, **changes: None)
+    return entries
 
 
 def site(frontend: Here) -> Site:

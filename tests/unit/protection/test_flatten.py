@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from onedr.host import log
 from onedr.model.errors import StorageError
 from onedr.protection.flatten import AT_ONCE, Progress, Queue
 
@@ -130,7 +131,7 @@ def test_while_another_process_flattens_nothing_is_begun() -> None:
 
 @pytest.mark.parametrize("error, text", [
     (StorageError("cannot be flattened: it needs 9 MiB."), "cannot be flattened: it needs 9 MiB."),
-    (ValueError("odd"), "cannot be flattened: unexpected ValueError: odd"),
+    (ValueError("odd"), f"cannot be flattened: unexpected ValueError: odd; see {log.path()}"),
 ])
 def test_what_failed_says_why_and_is_tried_again_when_wanted_again(error: Exception, text: str) -> None:
     with workshop(1) as (queue, work, _):
