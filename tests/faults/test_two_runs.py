@@ -114,9 +114,9 @@ def look(story: Story, what: str) -> None:
         with w.open_pool(cloud) as pool:
             for name in story.disks:
                 with pool.image(name, read_only=True) as image:
-                    term = epoch.epoch_of(image)
-                if term is not None:
-                    story.terms.setdefault((name, term.number), set()).add(term.fsid)
+                    written = epoch.epoch_of(image)
+                if written is not None:
+                    story.terms.setdefault((name, written.number), set()).add(written.fsid)
     twice = {key: sites for key, sites in story.terms.items() if len(sites) > 1}
     assert not twice, f"{what}: one term of two sites: {twice}"
 

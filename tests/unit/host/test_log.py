@@ -145,7 +145,7 @@ def test_what_nothing_catches_is_in_the_log_in_any_thread() -> None:
 def test_where_no_log_can_be_written_the_traceback_goes_to_standard_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(paths.Places, "log", property(lambda _: Path("/proc/nowhere/onedr.log")))
+    monkeypatch.setattr(paths.FrontEndPaths, "log", property(lambda _: Path("/proc/nowhere/onedr.log")))
     try:
         raise KeyError("x")
     except KeyError:
