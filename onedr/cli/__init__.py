@@ -20,7 +20,7 @@ from onedr.cli.kept import kept
 from onedr.cli.move import move
 from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
-from onedr.cli.resume import abort, resume
+from onedr.cli.resume import abort, cancel, resume
 from onedr.cli.setup import setup, teardown
 from onedr.cli.status import status
 from onedr.host import log
@@ -52,7 +52,8 @@ class _Plainly(click.Group):
 def main() -> None:
     """Disaster recovery for OpenNebula datastores on Ceph.
 
-    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check).
+    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check),
+    7 the run was interrupted, 8 Ctrl-C: the run goes on without this command.
     An error's code in brackets is explained in docs/errors.md.
     """
 
@@ -65,6 +66,7 @@ for verb in (
     failback,
     resume,
     abort,
+    cancel,
     reconcile,
     history,
     enable,

@@ -39,6 +39,7 @@ from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import DRIVER, Datastore
 from onedr.protection import disable, enable, reconcile, status
 from onedr.rejoin import reprotect
+from onedr.runs import cancel as runs_cancel
 from onedr.runs import history, journal
 from onedr.runs.answer_events import (
     CheckEvent,
@@ -133,6 +134,11 @@ def _abort(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     with _refusal_shown(frontend, data):
         _whole(failover_resume.abort(_datastore(data), request, emit, frontend))
+
+
+def _cancel(data: ActionData, request: Request) -> None:
+    with _refusal_shown(FrontEnd(), data):
+        emit(ProgressEvent(runs_cancel.cancel(data.access, data.datastore_name, request.by)))
 
 
 @contextmanager
@@ -259,6 +265,7 @@ _VERBS = {
     "drill_report": _drill_report,
     "resume": _resume,
     "abort": _abort,
+    "cancel": _cancel,
     "check": _check,
     "history": _history,
     "kept": _kept,

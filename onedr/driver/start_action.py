@@ -18,7 +18,7 @@ from onedr.model.errors import RefusedError
 from onedr.runs.request import Request
 
 VERBS = (
-    "resume", "abort", "move", "failover", "failback", "reprotect", "status", "reconcile", "enable",
+    "resume", "abort", "cancel", "move", "failover", "failback", "reprotect", "status", "reconcile", "enable",
     "disable", "drill", "drill_cleanup", "drill_report", "check", "history", "kept",
 )
 

@@ -12,6 +12,7 @@ from onedr.failover import (
     collect,
     failback_plan,
     failback_vms,
+    final_roles,
     peer_vms,
     planned_move,
     recreate_vms,
@@ -28,14 +29,13 @@ from onedr.failover.facts import Fence
 from onedr.failover.verdict import RunEnd, judge_end
 from onedr.host import config as host_config
 from onedr.host import process
-from onedr.model.errors import FrontEndError, OneDRError
+from onedr.model.errors import FrontEndError, OneDRError, RunStoppedError
 from onedr.model.records import Epoch
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import epoch, peer_ceph
+from onedr.replication import both_sites, epoch, peer_ceph
 from onedr.replication import sync as replication_sync
-from onedr.runs import journal
 from onedr.runs.events import Emit, VerdictEvent
 from onedr.runs.journal_entry import VmOutcome, started_steps
 from onedr.runs.request import Request
@@ -69,9 +69,16 @@ def failover(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd
             emit(describe_failover(failover_plan.plan_failover(facts, asked), facts, asked, time.time()))
             return None
         state = State.FAILING_BACK if request.verb == "failback" else State.FAILING_OVER
-        with journal.Run(pool, request.verb) as run, ExitStack() as stack:
+        with (
+            both_sites.begin_run(pool, target.settings, request.verb, target.name, request.by) as run,
+            ExitStack() as stack,
+        ):
             running = Running(run, target.datastore_id, request, emit, frontend, state, "primary")
-            return _Failover(pool, target, request, running, stack).execute()
+            work = _Failover(pool, target, request, running, stack)
+            try:
+                return work.execute()
+            except RunStoppedError as stopped:
+                return work.stop(stopped)
 
 
 class _Failover:
@@ -104,6 +111,12 @@ class _Failover:
         for kind in self._actions():  # in the order of StepKind
             steps = [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
             self._phase(kind, steps)
+            if kind is StepKind.FENCE:  # the peer cannot write any more, or is gone as the operator confirmed
+                self.running.run.peer_needed = False
+            if kind is StepKind.PROMOTE:
+                self._read_roles()
+                names = [step.target for step in self.plan.steps if step.kind is StepKind.TERM]
+                self._terms_there = final_roles.read_terms(self._peer_now(), names)
             if self._must_roll_back(kind, steps):
                 return self._roll_back()
         return self._finish()
@@ -115,6 +128,34 @@ class _Failover:
             return bool(failed) and (self.request.lossless or kind in _FENCES_THE_SITE)
         nothing = kind is StepKind.PROMOTE and failed >= {step.target for step in steps}
         return bool(steps) and nothing and self.request.lossless
+
+    def stop(self, stopped: RunStoppedError) -> Outcome:
+        """Before the first promotion a move is rolled back; else it is interrupted, and says what is left."""
+        if self.request.lossless and StepKind.PROMOTE.value not in self._begun():
+            self.outcome.failed["the run"] = str(stopped)
+            return self._roll_back()
+        self.running.interrupt(stopped, self._label)
+
+    def _begun(self) -> set[str]:
+        """Kinds of steps that this run, or the interrupted one that it continues, has begun."""
+        return set(started_steps([self.running.log, self.running.run.interrupted]))
+
+    def _read_roles(self) -> final_roles.FinalRoles:
+        """Of both sites, as they are now. What is wrong with an image takes its VMs out."""
+        steps = [step.target for step in self.plan.steps if step.kind is StepKind.PROMOTE]
+        done = [name for name in steps if name not in self.outcome.failed]
+        unreachable = self.running.run.alone or "its Ceph cannot be reached any more"
+        found = final_roles.read_roles(self.pool, self._peer_now(), unreachable, done, self.images)
+        self.outcome.failed.update(found.failures())
+        return found
+
+    def _peer_now(self) -> Pool | None:
+        """The peer's pool; None when it cannot be reached. What the lease has shown is not tried again."""
+        if self.running.run.alone:
+            return None
+        if self._peer_pool is None:
+            self._peer_pool = rollback.open_peer_if_reachable(self.stack, self._connect)
+        return self._peer_pool
 
     def _loss(self, origin: str, now: float | None) -> float | None:
         """Seconds a VM may lose: `now` by its recovery point, none in a move; as said when its disks were
@@ -201,7 +242,7 @@ class _Failover:
         there = self._peer_pool
         if there is None and self.plan.fence is Fence.DEMOTE:
             there = rollback.open_peer_if_reachable(self.stack, self._connect)
-        fenced = StepKind.FENCE.value in started_steps([self.running.log, self.running.run.interrupted])
+        fenced = StepKind.FENCE.value in self._begun()
         results = rollback.roll_back(self.pool, there, names, fenced)
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
         verb = self.request.verb
@@ -229,7 +270,8 @@ class _Failover:
 
     def _leave_term(self, name: str) -> str:
         fact, here, site = self.images[name], self.facts.here, self.target.settings.site
-        term = Epoch(epoch.next_epoch(fact.term), here, site or here[:8], time.time(), fact.recovery_point)
+        number = epoch.next_epoch(fact.term, self._terms_there.get(name))
+        term = Epoch(number, here, site or here[:8], time.time(), fact.recovery_point)
         return failover_promote.leave_term(self.pool, name, term)
 
     def _register(self, name: str) -> str:
@@ -294,6 +336,7 @@ class _Failover:
         self.running.do(ready, self._start, _THREADS[StepKind.START])
 
     def _finish(self) -> Outcome:
+        roles = self._read_roles()
         if self.request.lossless and not self.request.vms and not self.outcome.failed:
             self._follow_images()
         vms = self._vms()
@@ -305,7 +348,8 @@ class _Failover:
             active=sum(1 for name in self.images if name in own and own[name].primary),
             recovered=len(set(vms)) - len(bad),
             lacking=tuple(self.items[item].record.name if item in self.items else item for item in bad),
-            failed=len(self.outcome.failed),
+            failed=len(self.outcome.failed), unread=roles.unread,
+            split=roles.warning() if roles.split else "",
         ))
         verdict = VerdictEvent(
             text,

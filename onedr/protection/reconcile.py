@@ -29,7 +29,7 @@ from onedr.opennebula.vm_template import is_of_drill
 from onedr.protection import flatten, keeper_lock, publish_site_info
 from onedr.protection.flatten import Queue
 from onedr.rejoin import guard
-from onedr.replication import clone_order, peer_ceph, peer_osds, preserved_copies, write_records
+from onedr.replication import clock, clone_order, peer_ceph, peer_osds, preserved_copies, write_records
 from onedr.replication.mirror_image import (
     PROBLEM_KEY,
     Waiting,
@@ -67,7 +67,7 @@ class Report:
     demoted: list[str] = field(default_factory=list)  # primaries that the peer had taken over
     split: set[str] = field(default_factory=set)  # primary at both sites: nothing of them is touched
     locked: list[str] = field(default_factory=list)  # VMs on such
-    expired: list[str] = field(default_factory=list)  # kept copies that were removed
+    expired: list[str] = field(default_factory=list)  # preserved copies that went to the trash
 
     def as_event(self) -> ReconcileEvent:
         """For people and programs."""
@@ -197,7 +197,10 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
             report.failed[name] = "primary at both sites, and nothing says who is right; see docs/guard.md"
         for text in (*found.locked, *found.demoted):
             print(f"{datastore.name}: the peer took over; demoted or locked here: {text}", file=sys.stderr)
-        report.expired = preserved_copies.remove_expired(pool, time.time())
+        now = time.time()
+        if clock.note_turn(pool, datastore.settings, now):
+            report.expired = preserved_copies.trash_expired(pool, now)
+            preserved_copies.empty_trash(pool, now)
     except (rados.Error, rbd.Error, OneDRError) as error:
         report.failed["guard"] = str(error)
 

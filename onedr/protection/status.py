@@ -26,10 +26,12 @@ from onedr.replication.peer_copies import Copies
 from onedr.replication.split_brain import Claim as Returned
 from onedr.replication.split_brain import Known, There, judge_claim
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs import state as runs_state
-from onedr.runs.answer_events import StatusDisk, StatusEvent, StatusVm, UnprotectedItem
+from onedr.runs.answer_events import StatusDisk, StatusEvent, StatusRun, StatusVm, UnprotectedItem
 from onedr.runs.events import PeerShown
 from onedr.runs.journal_entry import JournalEntry
+from onedr.runs.lease_watch import Lease
 from onedr.runs.state import ImageState, StateVerdict
 
 _FAILED = ("ERROR", "LOCKED", "DELETE", "INIT")
@@ -44,6 +46,7 @@ class View:
     items: tuple[ImageState, ...]
     verdict: StateVerdict
     unprotected: dict[str, str]  # what of this datastore is not mirrored, and why
+    lease: Lease | None = None  # of the run in progress, this site's or the other's
 
 
 def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
@@ -71,6 +74,7 @@ def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
         stale=stale,
         only_here=only_here,
         unprotected=tuple(UnprotectedItem(*each) for each in sorted(seen.unprotected.items())),
+        run=_run(seen.lease, fsid),
     )
 
 
@@ -95,16 +99,19 @@ def view(
         for name, reason in unprotected.items()
         if counts(reason)
     )
-    return View(facts, seen, items, _verdict(pool, datastore, items), unprotected)
+    lease = runs_lease.in_force(pool)
+    return View(facts, seen, items, _verdict(pool, datastore, items, lease), unprotected, lease)
 
 
-def _verdict(pool: Pool, datastore: Datastore, items: tuple[ImageState, ...]) -> StateVerdict:
-    """From the items, and from what the journal says of runs."""
-    lease = journal.current_lease(pool)
-    running = lease is not None and lease.alive(time.time()) and lease.verb not in enable_plan.VERBS
+def _verdict(
+    pool: Pool, datastore: Datastore, items: tuple[ImageState, ...], lease: Lease | None
+) -> StateVerdict:
+    """From the items, and from what the journal says of runs of this site."""
+    own = lease if lease is not None and lease.home in ("", pool.fsid()) else None
+    running = own is not None and own.verb not in enable_plan.VERBS
     moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
     died = [run for run in (moved, newest) if run is not None and run.interrupted and not running]
-    verb = lease.verb if lease is not None and running else died[0].verb if died else ""
+    verb = own.verb if own is not None and running else died[0].verb if died else ""
     settings = datastore.settings
     judged = runs_state.judge_state(
         settings.protect, items, settings.rpo_s, verb, bool(died), _lacking(moved)
@@ -180,6 +187,17 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
         age_s=recovery_point.age_s(point, now), split=found is Returned.SPLIT,
         stale=fact.stale or found is Returned.STALE, problem="; ".join(fact.problems),
         taken=fact.primary and fact.term is not None and fact.term.fsid == seen.here,
+    )
+
+
+def _run(lease: Lease | None, fsid: str) -> StatusRun | None:
+    """The run in progress: also the other site's, which holds the lease here."""
+    if lease is None:
+        return None
+    return StatusRun(
+        verb=lease.verb, run=lease.run, by=lease.by, host=lease.host, site=lease.site,
+        datastore=lease.datastore, began=lease.began, here=lease.home in ("", fsid),
+        text=runs_lease.describe(lease),
     )
 
 

@@ -14,12 +14,11 @@ import rbd
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
-from onedr.model.errors import FrontEndError, OneDRError, RefusedError
+from onedr.model.errors import FrontEndError, InterruptedRunError, OneDRError, RefusedError
 from onedr.model.types import PeerState, Settings
 from onedr.opennebula.api import FrontEnd
-from onedr.replication import image_claims, peer_ceph, preserved_copies
+from onedr.replication import both_sites, image_claims, peer_ceph, preserved_copies
 from onedr.replication.split_brain import Claim
-from onedr.runs import journal
 from onedr.runs.steps import LIMITS_S, StepKind
 
 VERB = "guard"
@@ -59,11 +58,12 @@ def turn(pool: Pool, settings: Settings, frontend: FrontEnd | None) -> Guarded:
     if not found.of(Claim.STALE) and not vms:
         return found
     try:
-        with journal.Run(pool, VERB):
+        with both_sites.begin_run(pool, settings, VERB) as run:
             found = look(pool, settings)
             _lock_vms(found, frontend, {*vms, *_users(pool, frontend, found.of(Claim.STALE))})
+            run.check()
             _demote(pool, found)
-    except RefusedError as error:
+    except (InterruptedRunError, RefusedError) as error:
         found = look(pool, settings)  # the other one may have done it meanwhile
         found.busy = str(error)
         found.failed["this datastore"] = f"not guarded now: {error}"

@@ -11,7 +11,7 @@ import rbd
 from onedr.ceph import connection, mirroring, parallel, space
 from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
-from onedr.model.errors import OneDRError, RecordError
+from onedr.model.errors import OneDRError, RecordError, RunStoppedError
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.types import PeerState, State
 from onedr.opennebula.api import FrontEnd
@@ -19,7 +19,7 @@ from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vms import PeerVm
 from onedr.rejoin import guard, reprotect_plan
 from onedr.rejoin.reprotect_plan import ReprotectFacts, ReprotectPlan
-from onedr.replication import image_facts, peer_ceph, preserved_copies, records
+from onedr.replication import both_sites, image_facts, peer_ceph, preserved_copies, records
 from onedr.replication.preserved_copies import PreservedCopy
 from onedr.runs import journal
 from onedr.runs.events import Emit, PeerShown, ProgressEvent, VerdictEvent
@@ -55,7 +55,7 @@ def reprotect(target: Datastore, request: Request, emit: Emit, frontend: FrontEn
             facts, there = _facts(pool, target, frontend, stack)
             emit(_describe(pool, there, facts, reprotect_plan.plan_reprotect(facts, request.confirm)))
             return None
-        with journal.Run(pool, VERB) as run:
+        with both_sites.begin_run(pool, target.settings, VERB, target.name, request.by) as run:
             running = Running(
                 run, target.datastore_id, request, emit, frontend, State.REPROTECTING, "secondary"
             )
@@ -64,7 +64,10 @@ def reprotect(target: Datastore, request: Request, emit: Emit, frontend: FrontEn
             described = _describe(pool, there, facts, plan)
             running.begin(described)
             assert there is not None  # else the plan was a refusal
-            return _Reprotect(pool, there, target, facts, plan, described, running).execute()
+            try:
+                return _Reprotect(pool, there, target, facts, plan, described, running).execute()
+            except RunStoppedError as stopped:
+                running.interrupt(stopped)
 
 
 def _facts(
@@ -271,6 +274,7 @@ class _Reprotect:
         if not resynced:
             self._publish(name)
         while True:
+            self.running.run.check()
             fact, wanted = (
                 image_facts.image_facts(self.pool, name, settings),
                 image_facts.image_facts(self.there, name, settings),

@@ -13,6 +13,7 @@ import rbd
 import workload as w
 
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from sandbox.cloud import DATASTORE, NETWORK
 from sandbox.guest import ledger
 from sandbox.waiting import until
@@ -133,7 +134,7 @@ def test_a_wrong_confirmation_is_refused(ground: Ground) -> None:
 
 def test_a_run_in_progress_is_named_with_its_owner(ground: Ground) -> None:
     with w.open_pool(ground.sites.b) as pool, journal.Run(pool, "failover"):
-        assert journal.me() in refuse(ground, "--confirm", DATASTORE)
+        assert runs_lease.me() in refuse(ground, "--confirm", DATASTORE)
 
 
 @pytest.mark.parametrize(("attributes", "reason"), [
