@@ -27,7 +27,7 @@ test: setup
 	$(MAKE) --jobs 2 --keep-going quick bed
 
 quick: setup
-	+MAKEFLAGS= $(MAKE) --keep-going lint types unit contract install
+	$(MAKE) --jobs 1 --keep-going lint types unit contract install
 
 lint: setup
 	.venv/bin/ruff check .

@@ -288,28 +288,42 @@ def mirror_peers(pool: Pool) -> list[str]:
     return [str(peer["uuid"]) for peer in pool.rbd.mirror_peer_list(pool.io)]
 
 
-def peer_key(pool: Pool, peer_id: str) -> tuple[str, str] | None:
-    """(monitor hosts, key) of client.rbd-mirror-peer at the peer, kept by Ceph when the peer was joined.
+class PeerAccess(NamedTuple):
+    """How Ceph itself reaches a mirror peer. An empty `mon_host`: librados finds the monitors by DNS SRV."""
 
-    None when our user may not read it: `profile rbd` may not, `profile rbd-mirror` (mon) may.
+    mon_host: str
+    key: str
+    client: str
+
+
+def peer_access(pool: Pool) -> PeerAccess | None:
+    """Of the first peer whose key our user may read; None when there is none (the key stays unread with
+    `profile rbd`; mon `profile rbd-mirror` lets it be read).
     """
+    for peer in pool.rbd.mirror_peer_list(pool.io):
+        found = _attributes(pool, str(peer["uuid"]))
+        if found and found.get("key"):
+            client = str(peer.get("client_name") or "client.rbd-mirror-peer")
+            return PeerAccess(str(found.get("mon_host") or ""), str(found["key"]), client)
+    return None
+
+
+def _attributes(pool: Pool, peer_id: str) -> dict[str, Any] | None:
     try:
-        found = pool.rbd.mirror_peer_get_attributes(pool.io, peer_id)
+        return dict(pool.rbd.mirror_peer_get_attributes(pool.io, peer_id))
     except (rbd.ImageNotFound, rbd.PermissionError):
         return None
-    if not found.get("mon_host") or not found.get("key"):
-        return None
-    return str(found["mon_host"]), str(found["key"])
 
 
-def connect_peer(mon_host: str, key: str, limit_s: int, operation_limit_s: int = 0) -> rados.Rados:
+def connect_peer(access: PeerAccess, limit_s: int, operation_limit_s: int = 0) -> rados.Rados:
     """A connection to the peer's cluster with the key Ceph holds for mirroring. `operation_limit_s` 0: as
-    `limit_s`.
+    `limit_s`. librados reads `mon_host` itself, in every form.
 
     Raises rados.Error.
     """
+    key = access.key
     conf = {
-        "mon_host": mon_host,
+        **({"mon_host": access.mon_host} if access.mon_host else {}),
         "key": key,
         "client_mount_timeout": str(limit_s),
         "rados_osd_op_timeout": str(operation_limit_s or limit_s),
@@ -318,7 +332,7 @@ def connect_peer(mon_host: str, key: str, limit_s: int, operation_limit_s: int =
         "err_to_stderr": "false",
         "keyring": "/dev/null",
     }
-    cluster = rados.Rados(name="client.rbd-mirror-peer", conf=conf)
+    cluster = rados.Rados(name=access.client, conf=conf)
     cluster.connect(timeout=limit_s)
     return cluster
 

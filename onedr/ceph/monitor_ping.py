@@ -1,33 +1,29 @@
-"""Do the peer's Ceph monitors answer?
+"""Do the peer's Ceph daemons answer?
 
-A TCP look: a monitor greets every caller with its banner, no key needed.
+A TCP look: a monitor or an OSD greets every caller with its banner, no key needed. What refuses or is silent
+is a hint that it does not run; it is no evidence that its site is dead.
 """
 from __future__ import annotations
 
-import re
 import socket
 import time
+from collections.abc import Iterable
 
+from onedr.ceph.mon_host import addresses as mon_host_addresses
 from onedr.host import threads
 from onedr.model.types import PeerState
 
-_ADDRESS = re.compile(r"v[12]:(\[[0-9a-fA-F:]+\]|[^\[\]:/,]+):([0-9]{1,5})(?![0-9])")
 _BANNER = b"ceph v"
 _PAUSE_S = 0.5
-
-
-def addresses(mon_host: str) -> list[tuple[str, int]]:
-    """(host, port) of each monitor address in a text such as `[v2:10.0.0.1:3300,v1:10.0.0.1:6789]`."""
-    return [(host.strip("[]"), int(port)) for host, port in _ADDRESS.findall(mon_host)]
 
 
 def monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
     """What the peer's monitors do, and a sentence with the addresses.
 
-    ANSWERS: at least one greeted. GONE: every address refused, so its machine lives and the monitor does not.
-    UNKNOWN: silence, which a dead machine and a cut line have in common; or no address is known.
+    ANSWERS: at least one greeted. GONE: every address refused. UNKNOWN: silence, which a dead machine and a
+    cut line have in common; or no address is known.
     """
-    known = addresses(mon_host)
+    known = mon_host_addresses(mon_host)
     if not known:
         return PeerState.UNKNOWN, "no address of its monitors is known"
     results = _look_at_all(known, limit_s)
@@ -38,6 +34,12 @@ def monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
     if all(result is PeerState.GONE for result in results.values()):
         return PeerState.GONE, f"its monitors at {places} refuse every connection"
     return PeerState.UNKNOWN, f"no answer from its monitors at {places} within {limit_s:g} s"
+
+
+def answering(known: Iterable[tuple[str, int]], limit_s: float) -> set[tuple[str, int]]:
+    """Those of the addresses at which a daemon of Ceph greets."""
+    results = _look_at_all(list(known), limit_s)
+    return {address for address, result in results.items() if result is PeerState.ANSWERS}
 
 
 def _look_at_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str, int], PeerState]:

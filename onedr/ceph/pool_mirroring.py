@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import rados
 import rbd
 
-from onedr.ceph import monitor_ping
+from onedr.ceph import mon_host as ceph_mon_host
 from onedr.ceph.admin import AbsentError, Cluster
 from onedr.model.errors import StorageError
 
@@ -88,7 +88,7 @@ def pool_peers(cluster: Cluster, pool: str) -> list[PoolPeer]:
 
 def monitor_hosts(mon_host: str) -> frozenset[str]:
     """The addresses in a text such as `[v2:10.0.0.1:3300,v1:10.0.0.1:6789]`."""
-    return frozenset(host for host, _ in monitor_ping.addresses(mon_host))
+    return frozenset(host for host, _ in ceph_mon_host.addresses(mon_host))
 
 
 def make_token(cluster: Cluster, pool: str) -> str:

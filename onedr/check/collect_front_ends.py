@@ -1,6 +1,7 @@
 """What `onedr check` looks at through the front-ends: this one, and the peer's when `onedr.conf` names it."""
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,6 +152,7 @@ def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object
         "hooks": lambda: _hooks(frontend),
         "guard_unit": _GUARD.exists,
         "datastores": lambda: tuple(_names(frontend)),
+        "fence_command": _fence_command,
     }
     return replace(SiteFacts(), **{name: known(name, source) for name, source in sources.items()})  # type: ignore[arg-type]
 
@@ -158,6 +160,11 @@ def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object
 def _configuration() -> str:
     host_config.load_config()
     return str(host_config.path())
+
+
+def _fence_command() -> tuple[str, bool]:
+    words = host_config.load_config().fence_command
+    return (words[0], os.access(words[0], os.X_OK)) if words else ("", False)
 
 
 def _peer_answers() -> str:

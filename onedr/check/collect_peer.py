@@ -56,7 +56,7 @@ class Way:
         """
         if not sight.can_connect:
             self._there = OneDRError("the peer's Ceph may not be read from here")
-        elif sight.peer is not PeerState.ANSWERS and sight.mon_host:
+        elif sight.peer is not PeerState.ANSWERS:
             self._there = OneDRError(f"the peer's Ceph does not answer ({sight.detail})")
         else:
             self._tried = True
@@ -65,13 +65,10 @@ class Way:
                     peer_ceph.open_peer(sight, self._pool.access.pool)
                 )
                 mirroring.mirror_peers(there)
-                return replace(
-                    sight, peer=PeerState.ANSWERS, detail=sight.detail if sight.mon_host else "it lets us in"
-                )
+                return sight
             except (OneDRError, rados.Error, rbd.Error) as error:
                 self._there = OneDRError(f"the peer's Ceph cannot be read: {str(error).rstrip('.')}")
-                detail = sight.detail if sight.mon_host else str(error).rstrip(".")
-                return replace(sight, key=None, configured=None, detail=detail)
+                return replace(sight, access=None, configured=None)
         return sight
 
     def sight(self) -> peer_ceph.PeerStatus:
@@ -84,7 +81,7 @@ class Way:
     def seen(self) -> tuple[PeerState, str]:
         """Does the peer answer, its storage too, and a sentence. Raises OneDRError."""
         sight = self.sight()
-        if sight.peer is not PeerState.ANSWERS and not sight.mon_host and not self._tried:
+        if sight.peer is not PeerState.ANSWERS and not sight.addresses_known and not self._tried:
             raise OneDRError(
                 "no address of the peer's monitors is known: our user may not read the peer's entry in Ceph"
             )

@@ -169,6 +169,8 @@ class SiteFacts:
     # does OpenNebula wait for the guard when it starts; False: not by systemd
     guard_unit: Known[bool] = UNASKED
     datastores: Known[tuple[str, ...]] = UNASKED  # protected ones
+    # the program of the fence command, and whether it can be run; an empty name: there is none
+    fence_command: Known[tuple[str, bool]] = UNASKED
 
 
 def known(value: Known[Value]) -> Value:

@@ -230,16 +230,20 @@ def record_keys(facts: CheckFacts) -> Iterator[CheckResult]:
     elif own and card.key == own:
         yield ok("both sites have the same record key")
     elif own and not card.key:
-        yield problem("the peer has no record key: VMs come up there without their secrets",
+        yield problem("the peer has no record key: VMs come up there without their secrets, and its unsigned "
+                      "records are not believed here",
                   "copy etc/onedr/record.key there, mode 0600")
     elif not own and card.key:
-        yield problem("this site has no record key, the peer has: VMs come up here without their secrets",
+        yield problem("this site has no record key, the peer has: VMs come up here without their secrets, "
+                      "and forged records are believed",
                   "copy etc/onedr/record.key from the peer, mode 0600")
     elif own:
-        yield problem("the sites have different record keys: sealed secrets do not open at the other",
+        yield problem("the sites have different record keys: sealed secrets do not open at the other, and "
+                      "neither believes the other's records",
                   "copy one record.key to both sites")
     else:
         yield warn(
-            "neither site has a record key: secrets of VMs are left out of records",
+            "neither site has a record key: secrets of VMs are left out of records, and forged records are "
+            "believed",
             "docs/records.md: make one, copy it",
         )

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onedr.check.facts import CheckResult, SiteFacts, first_few, known, ok, warn
+from onedr.check.facts import CheckResult, SiteFacts, first_few, known, ok, problem, warn
 
 
 def oned(facts: SiteFacts) -> Iterator[CheckResult]:
@@ -18,7 +18,8 @@ def record_key(facts: SiteFacts) -> Iterator[CheckResult]:
     if known(facts.key):
         yield ok(f"the record key is there, for its owner only (fingerprint {known(facts.key)[:8]})")
     else:
-        yield warn("there is no record key: secrets of VMs are left out of records",
+        yield warn("there is no record key: secrets of VMs are left out of records, and forged records are "
+                   "believed",
                    "docs/records.md: make one, copy it to the peer")
 
 
@@ -31,6 +32,21 @@ def peer_front_end(facts: SiteFacts) -> Iterator[CheckResult]:
             "the peer's front-end is not configured: no planned moves, and whether VMs would start there is "
             "not known",
             "docs/configuration.md: peer.endpoint and peer.auth",
+        )
+
+
+def fence_command(facts: SiteFacts) -> Iterator[CheckResult]:
+    """A refused connection is no evidence of a dead peer: what is there to fence it?"""
+    program, usable = known(facts.fence_command)
+    if usable:
+        yield ok(f"the fence command {program} is there")
+    elif program:
+        yield problem(f"the fence command {program} cannot be run", f"chmod +x {program}; see onedr.conf")
+    else:
+        yield warn(
+            "there is no fence command: when neither the peer's Ceph nor its front-end answers, a failover "
+            "rests on the operator's confirmation alone",
+            "docs/configuration.md: fence.command",
         )
 
 

@@ -68,7 +68,7 @@ def _coming_home(facts: CheckFacts, target: TargetFacts, items: list[VmItem]) ->
         item.origin: why for item in items if item.origin in homes
         if (why := failback_plan.obstacle(item, homes[item.origin], images, target.fsid))
     }
-    return {**failback_plan.held_by_others(items, homes, target.local), **found}
+    return {**failback_plan.clones_of_others(items, homes, target.local), **found}
 
 
 def owners(facts: CheckFacts) -> Iterator[CheckResult]:

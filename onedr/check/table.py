@@ -51,6 +51,9 @@ SITE: Mapping[str, Check] = {
         rules_front_end.peer_front_end,
         todo="is oned running there? is the line up?",
     ),
+    "FENCE": Check(
+        "there is a fence command, which can be run", ("fence_command",), rules_front_end.fence_command
+    ),
     "HOOKS": Check("oned has OneDR's hooks", ("hooks",), rules_front_end.hooks),
     "GUARD_UNIT": Check(
         "OpenNebula waits for the guard when it starts", ("guard_unit",), rules_front_end.guard_unit

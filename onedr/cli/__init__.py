@@ -17,9 +17,10 @@ from onedr.cli.failover import failover
 from onedr.cli.guard import guard
 from onedr.cli.history import history
 from onedr.cli.kept import kept
+from onedr.cli.move import move
 from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
-from onedr.cli.resume import abort, resume
+from onedr.cli.resume import abort, cancel, resume
 from onedr.cli.setup import setup, teardown
 from onedr.cli.status import status
 from onedr.host import log
@@ -51,7 +52,8 @@ class _Plainly(click.Group):
 def main() -> None:
     """Disaster recovery for OpenNebula datastores on Ceph.
 
-    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check).
+    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check),
+    7 the run was interrupted, 8 Ctrl-C: the run goes on without this command.
     An error's code in brackets is explained in docs/errors.md.
     """
 
@@ -59,10 +61,12 @@ def main() -> None:
 for verb in (
     status,
     check,
+    move,
     failover,
     failback,
     resume,
     abort,
+    cancel,
     reconcile,
     history,
     enable,

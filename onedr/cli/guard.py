@@ -52,7 +52,7 @@ def guard(accepted: str, wait_s: int, as_json: bool) -> None:
                         if found
                         else {},
                         "demoted": found.demoted if found else [],
-                        "held": found.held if found else [],
+                        "locked": found.locked if found else [],
                         "failed": found.failed if found else {},
                     }
                 )

@@ -1,4 +1,6 @@
-"""`onedr resume` and `onedr abort`: go on with a run that died on the way, or take it back."""
+"""Runs under way or dead: `onedr resume` goes on, `onedr abort` takes back, `onedr cancel` asks a living one
+to stop.
+"""
 from __future__ import annotations
 
 import sys
@@ -6,8 +8,9 @@ import sys
 import click
 
 from onedr.cli import output, run_action
-from onedr.cli.failover import VIEWS as FAILOVER_VIEWS
 from onedr.cli.reprotect import VIEWS as REPROTECT_VIEWS
+from onedr.cli.takeover import VIEWS as FAILOVER_VIEWS
+from onedr.runs.events import ProgressEvent
 from onedr.runs.request import Request
 
 _VIEWS: output.Views = {**REPROTECT_VIEWS, **FAILOVER_VIEWS}  # of any run that can be resumed
@@ -41,3 +44,18 @@ def abort(datastore: str, yes: bool, as_json: bool) -> None:
     if not yes and sys.stdin.isatty():
         click.confirm("Give the peer back its images and VMs?", abort=True)
     run_action.present(datastore, Request("abort"), _VIEWS, as_json)
+
+
+@click.command(short_help="Ask a run in progress to stop.")
+@click.argument("datastore")
+@click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
+def cancel(datastore: str, as_json: bool) -> None:
+    """Ask the run in progress on DATASTORE, of this site or the other, to stop after its current step.
+
+    Before its first promotion a move is rolled back; after it the run ends as INTERRUPTED.
+    """
+    run_action.present(datastore, Request("cancel"), {ProgressEvent: _said}, as_json)
+
+
+def _said(event: ProgressEvent) -> None:
+    click.echo(event.message)

@@ -12,6 +12,7 @@ from typing import IO
 import click
 
 from onedr.cli import output
+from onedr.cli.follow import Follow
 from onedr.driver import start_action
 from onedr.model import errors
 from onedr.model.errors import FrontEndError, OneDRError, UnexpectedError
@@ -37,7 +38,8 @@ from onedr.runs.request import Request
 
 _TAIL = 400
 _PLANS: Mapping[str, type[Event]] = {
-    "failover": FailoverPlanEvent, "failback": FailoverPlanEvent, "drill": DrillPlanEvent,
+    "move": FailoverPlanEvent, "failover": FailoverPlanEvent, "failback": FailoverPlanEvent,
+    "drill": DrillPlanEvent,
     "drill_cleanup": DrillPlanEvent, "reprotect": ReprotectPlanEvent, "enable": ConversionPlanEvent,
     "disable": ConversionPlanEvent,
 }
@@ -61,11 +63,18 @@ def events(datastore: str, request: Request) -> Iterator[Event]:
     element = FrontEnd().find_datastore(datastore)
     request = replace(request, by=start_action.caller(), trigger="onedr", at=time.time())
     argv = [start_action.command(request.verb), str(element.findtext("ID"))]
-    with tempfile.TemporaryFile() as complaints:  # not a pipe: nothing reads it when this client is gone
+    with (
+        tempfile.TemporaryFile() as complaints,  # not a pipe: nothing reads it when this client is gone
+        Follow(request, str(element.findtext("NAME"))) as follow,
+    ):
         child = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
         )
-        yield from _read(child, start_action.driver_data(element, request), complaints)
+        assert child.stdin is not None
+        with child.stdin as stdin:
+            stdin.write(start_action.driver_data(element, request))
+        follow.begun()
+        yield from _read(child, complaints, follow)
 
 
 def present(datastore: str, request: Request, views: output.Views, as_json: bool = False) -> None:
@@ -73,10 +82,8 @@ def present(datastore: str, request: Request, views: output.Views, as_json: bool
     output.present(events(datastore, request), views, as_json)
 
 
-def _read(child: subprocess.Popen[bytes], data: bytes, complaints: IO[bytes]) -> Iterator[Event]:
-    assert child.stdin is not None and child.stdout is not None
-    with child.stdin as stdin:
-        stdin.write(data)
+def _read(child: subprocess.Popen[bytes], complaints: IO[bytes], follow: Follow) -> Iterator[Event]:
+    assert child.stdout is not None
     failure: OneDRError | None = None
     for line in child.stdout:
         event = read_event(json.loads(line))
@@ -95,6 +102,8 @@ def _read(child: subprocess.Popen[bytes], data: bytes, complaints: IO[bytes]) ->
     if failure is not None:
         failure.exit_code = code
         raise failure
+    if code < 0:
+        raise follow.killed(-code)
     if code:
         raise OneDRError(f"the action ended with code {code}: {said[-_TAIL:] or 'it printed nothing'}")
 

@@ -28,6 +28,8 @@ def _print(event: StatusEvent) -> None:
     out = output.console()
     out.print(f"[bold]{escape(event.datastore)}[/bold]  {event.state}  ({event.role}, mode {event.mode})")
     out.print(event.message, markup=False)
+    if event.run is not None:
+        out.print(f"In progress: {event.run.text}", markup=False)
     peer = f"{event.peer.state}: {event.peer.detail}"
     out.print(f"protected {event.protected}/{event.total}; peer {peer}", markup=False)
     columns = ("VM", "site", "state there", "disks", "recovery point", "age", "blocked by")

@@ -18,17 +18,15 @@ from onedr.drill import report as drill_report
 from onedr.drill.leftovers import find_leftovers
 from onedr.failover.facts import RunPlan
 from onedr.model import names, template
-from onedr.model.errors import FrontEndError, OneDRError
+from onedr.model.errors import FrontEndError, OneDRError, RunStoppedError
 from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState, State
-from onedr.opennebula import datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, NOT_POSSIBLE, FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import keeper_lock
-from onedr.replication import image_facts, peer_ceph
+from onedr.replication import both_sites, image_facts, peer_ceph
 from onedr.replication import sync as replication_sync
-from onedr.runs import journal
 from onedr.runs.events import Emit, VerdictEvent
 from onedr.runs.plan_events import DrillPlanEvent
 from onedr.runs.request import Request
@@ -54,7 +52,8 @@ def cleanup(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd)
             cleaner = _Cleanup(pool, target, frontend, stack)
             emit(describe_cleanup(cleaner.plan(), target.name))
             return None
-        with journal.Run(pool, "drill_cleanup") as run:
+        with both_sites.begin_run(pool, target.settings, request.verb, target.name, request.by) as run:
+            run.peer_needed = False  # it changes no roles
             shown = template.get(attributes(frontend.datastore(target.datastore_id)), "DR_STATE")
             cleaner = _Cleanup(pool, target, frontend, stack)
             plan = cleaner.plan()
@@ -62,7 +61,10 @@ def cleanup(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd)
             cleaner.running = Running(
                 run, target.datastore_id, request, emit, frontend, State.DRILLING, role
             )
-            outcome = cleaner.execute(plan, _state_after(shown, cleaner.receives))
+            try:
+                outcome = cleaner.execute(plan, _state_after(shown, cleaner.receives))
+            except RunStoppedError as stopped:
+                cleaner.running.interrupt(stopped)
     keeper_lock.wake_keeper(target.datastore_id)  # shows what is so now
     return outcome
 
@@ -93,9 +95,7 @@ class _Cleanup:
         self.points: dict[str, float | None] = {}
 
     def plan(self) -> RunPlan:
-        images = image_facts.of_datastore(
-            self.pool, self.target, datastores.shares_pool(self.target, self.frontend)
-        )
+        images = image_facts.of_datastore(self.pool, self.target)
         self.receives = any(image.mode is not None and not image.primary for image in images)
         why = self._reach_peer(images) if self.receives else ""
         self.found = find_leftovers(self.pool, self.target, images, self.frontend, self.there, why)

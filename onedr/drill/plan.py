@@ -18,7 +18,7 @@ from onedr.model import names, template
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.types import PeerState
 from onedr.opennebula.vm_template import DRILL
-from onedr.replication import inventory
+from onedr.replication import inventory, split_brain
 from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
@@ -47,6 +47,7 @@ class DrillFacts:
     network: str = ""
     ground: Placement = field(default_factory=Placement)
     standing: tuple[str, ...] = ()
+    split: frozenset[str] = frozenset()  # primary at both sites, and nothing says who is right
 
 
 def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
@@ -80,6 +81,8 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
             f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing): there is nothing to "
             "try."
         )
+    if facts.split:
+        return split_brain.split_refusal(facts.split, facts.datastore)
     if not any(image.mode is not None and not image.primary for image in facts.images):
         return (
             f"No copy of the peer's is here: a drill runs at the secondary site of {facts.datastore}. See "

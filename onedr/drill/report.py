@@ -24,7 +24,7 @@ from onedr.host import bridge, paths
 from onedr.model.errors import InputError, OneDRError
 from onedr.opennebula.datastores import Datastore
 from onedr.replication.inventory import VmItem
-from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs.request import Request
 from onedr.runs.run import Running
 
@@ -68,7 +68,7 @@ def build_report(drill: DrillRun, result: str, reasons: Sequence[str], rto_s: fl
         "datastore": drill.target.name,
         "site": settings.site or drill.facts.here[:8],
         "cluster": drill.facts.here,
-        "by": {"user": _user(), "process": journal.me()},
+        "by": {"user": _user(), "process": runs_lease.me()},
         "began": running.began,
         "ended": time.time(),
         "result": result,

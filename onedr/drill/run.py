@@ -23,14 +23,13 @@ from onedr.failover import recreate_vms, start_order, target_site
 from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names
+from onedr.model.errors import RunStoppedError
 from onedr.model.types import State
-from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import image_facts, inventory, peer_ceph, recovery_point
+from onedr.replication import both_sites, image_claims, image_facts, inventory, peer_ceph, recovery_point
 from onedr.replication import sync as replication_sync
 from onedr.replication.inventory import VmItem
-from onedr.runs import journal
 from onedr.runs.events import Emit, PeerShown, VerdictEvent
 from onedr.runs.plan_events import DrillPlanEvent, DrillVm
 from onedr.runs.request import Request
@@ -63,9 +62,15 @@ def drill(
             seen = _look(pool, target, frontend)
             emit(describe_drill(drill_plan.plan_drill(seen.facts, request), seen.facts, request, time.time()))
             return None
-        with journal.Run(pool, "drill") as run, ExitStack() as stack:
+        begun = both_sites.begin_run(pool, target.settings, "drill", target.name, request.by)
+        with begun as run, ExitStack() as stack:
+            run.peer_needed = False  # it changes no roles
             running = Running(run, target.datastore_id, request, emit, frontend, State.DRILLING, "secondary")
-            return Drill(pool, target, request, checks, running, stack).execute()
+            held = Drill(pool, target, request, checks, running, stack)
+            try:
+                return held.execute()
+            except RunStoppedError as stopped:
+                running.interrupt(stopped, held.label)
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,11 @@ class _Seen:
 
 
 def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
-    images = image_facts.of_datastore(pool, target, datastores.shares_pool(target, frontend))
+    images = image_facts.of_datastore(pool, target)
     sight = peer_ceph.probe_peer(pool, target.settings, images)
+    with ExitStack() as stack:
+        peer, _ = peer_ceph.open_if_reachable(sight, pool.access.pool, stack)
+        split = image_claims.split_images(pool, peer, [image.name for image in images])
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
     hosts = target_site.placement_here(site, ()).hosts
     found = leftovers.find_leftovers(pool, target, images, frontend, None, "")
@@ -92,6 +100,7 @@ def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
         network=target.settings.drill_network,
         ground=Placement(site.counterparts, {}, hosts),
         standing=drill_plan.standing(found),
+        split=split,
     )
     return _Seen(facts, sight, site)
 
@@ -279,7 +288,7 @@ class Drill:
             if wanted and len(passed) == len(wanted)
             else None
         )
-        failed = {self._label(item): why for item, why in self.outcome.failed.items()}
+        failed = {self.label(item): why for item, why in self.outcome.failed.items()}
         reasons = drill_plan.drill_verdict(failed, self._unproven(), len(wanted), rto_s, objective)
         result = "FAILED" if reasons else "PASSED"
         report = drill_report.build_report(self._described(), result, reasons, rto_s)
@@ -296,7 +305,7 @@ class Drill:
             self.outcome.failed.setdefault("the drill", "; ".join(reasons))
         verdict = VerdictEvent(
             text,
-            warnings={self._label(item): tuple(texts) for item, texts in self.seen.site.warnings.items()},
+            warnings={self.label(item): tuple(texts) for item, texts in self.seen.site.warnings.items()},
             vms=dict(evidence.vm_ids),
             drill=result,
             rto_s=rto_s,
@@ -304,7 +313,7 @@ class Drill:
             page=str(kept.html),
             sha256=kept.digest,
         )
-        return self.running.end(State.STANDBY, "PARTIAL" if reasons else "DONE", verdict, self._label)
+        return self.running.end(State.STANDBY, "PARTIAL" if reasons else "DONE", verdict, self.label)
 
     def _described(self) -> drill_report.DrillRun:
         return drill_report.DrillRun(
@@ -324,5 +333,5 @@ class Drill:
             and (evidence.after.get(name) or 0) <= (evidence.before[name] or 0)
         ]
 
-    def _label(self, item: str) -> str:
+    def label(self, item: str) -> str:
         return self.items[item].label if item in self.items else item

@@ -39,6 +39,7 @@ from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import DRIVER, Datastore
 from onedr.protection import disable, enable, reconcile, status
 from onedr.rejoin import reprotect
+from onedr.runs import cancel as runs_cancel
 from onedr.runs import history, journal
 from onedr.runs.answer_events import (
     CheckEvent,
@@ -124,13 +125,20 @@ def _resume(data: ActionData, request: Request) -> None:
     """Repeat the interrupted run's request: its verb gathers facts again and continues."""
     with _refusal_shown(FrontEnd(), data):
         again = failover_resume.resumed_request(_datastore(data), request.by, f"resume by {request.trigger}")
-    _VERBS[again.verb](data, replace(again, dry_run=request.dry_run))
+    # the plan that was confirmed then is not the one of now: the name stays, the digest goes
+    confirm = request.confirm or again.confirmed
+    _VERBS[again.verb](data, replace(again, dry_run=request.dry_run, confirm=confirm))
 
 
 def _abort(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     with _refusal_shown(frontend, data):
         _whole(failover_resume.abort(_datastore(data), request, emit, frontend))
+
+
+def _cancel(data: ActionData, request: Request) -> None:
+    with _refusal_shown(FrontEnd(), data):
+        emit(ProgressEvent(runs_cancel.cancel(data.access, data.datastore_name, request.by)))
 
 
 @contextmanager
@@ -244,6 +252,7 @@ def _check(data: ActionData, request: Request) -> None:
 
 
 _VERBS = {
+    "move": _failover,
     "failover": _failover,
     "failback": _failover,
     "status": _status,
@@ -256,6 +265,7 @@ _VERBS = {
     "drill_report": _drill_report,
     "resume": _resume,
     "abort": _abort,
+    "cancel": _cancel,
     "check": _check,
     "history": _history,
     "kept": _kept,

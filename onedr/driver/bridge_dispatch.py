@@ -4,7 +4,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 from onedr.ceph import connection
@@ -122,7 +122,8 @@ def _record_key(_: dict[str, Any]) -> tuple[Any, bytes]:
 def _configuration(_: dict[str, Any]) -> tuple[Any, bytes]:
     from onedr.host import config as host_config  # drivers never need it: 3 ms to load
 
-    return astuple(host_config.load_config()), b""
+    # a fence command is run on the front-end or not at all
+    return astuple(replace(host_config.load_config(), fence_command=())), b""
 
 
 def _keep_drill(call: dict[str, Any]) -> tuple[Any, bytes]:

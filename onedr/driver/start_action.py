@@ -18,8 +18,8 @@ from onedr.model.errors import RefusedError
 from onedr.runs.request import Request
 
 VERBS = (
-    "resume", "abort", "failover", "failback", "reprotect", "status", "reconcile", "enable", "disable",
-    "drill", "drill_cleanup", "drill_report", "check", "history", "kept",
+    "resume", "abort", "cancel", "move", "failover", "failback", "reprotect", "status", "reconcile", "enable",
+    "disable", "drill", "drill_cleanup", "drill_report", "check", "history", "kept",
 )
 
 
@@ -46,6 +46,7 @@ def driver_data(datastore: etree._Element, request: Request) -> bytes:
     for tag, text in (
         ("CONFIRM", request.confirm), ("DRY_RUN", "YES" if request.dry_run else "NO"),
         ("START", "YES" if request.start else "NO"),
+        ("ACCEPT_UNSIGNED", "YES" if request.accept_unsigned else "NO"),
         ("BY", request.by), ("TRIGGER", request.trigger), ("AT", f"{request.at or time.time():.3f}"),
         *(("VM", vm) for vm in request.vms),
     ):
@@ -72,6 +73,7 @@ def read_request(root: etree._Element, verb: str) -> Request:
         dry_run=asked.findtext("DRY_RUN") == "YES",
         vms=tuple(str(vm.text) for vm in asked.iterfind("VM") if vm.text),
         start=asked.findtext("START") != "NO",
+        accept_unsigned=asked.findtext("ACCEPT_UNSIGNED") == "YES",
         attributes=tuple((str(found.get("NAME")), found.text or "") for found in asked.iterfind("ATTRIBUTE")),
         by=asked.findtext("BY") or caller(),
         trigger=asked.findtext("TRIGGER") or "driver",

@@ -1,10 +1,9 @@
-"""What a run is made of: facts, a request, and ordered steps (docs/design.md, "Rules of failover"). Data
-only.
-"""
+"""What a move or failover is made of: facts and ordered steps. Data only."""
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from onedr.failover.placement import Placement
 from onedr.model.records import ImageFacts
@@ -12,6 +11,15 @@ from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
 from onedr.runs.steps import Step
+
+
+class Fence(str, Enum):
+    """What makes sure that the peer cannot write to the images any more, in the order of preference."""
+
+    DEMOTE = "its images are demoted there"
+    COMMAND = "the fence command of onedr.conf"
+    VMS = "its VMs are stopped and locked through its front-end"
+    NONE = "none: only the confirmation"
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ class FailoverFacts:
     images: tuple[ImageFacts, ...]
     peer: PeerState
     peer_detail: str
-    can_fence: bool
+    can_fence: bool  # the peer's images can be demoted from here
     registered: frozenset[str] = frozenset()  # names of RBD images that are OpenNebula images here
     recovered: Mapping[str, Recovered] = field(default_factory=dict)  # by origin
     ground: Placement = field(default_factory=Placement)
@@ -33,12 +41,21 @@ class FailoverFacts:
     # VMs here on this pool, by own origin and by DR_ORIGIN
     local: Mapping[str, PeerVm] = field(default_factory=dict)
     delay_s: int = 0  # the datastore's DR_DELAY
+    delay_max_s: int = 900  # its DR_DELAY_MAX: the most that a VM's own DR_DELAY counts for
+    # by image, the names of the clones that are read through it at the peer
+    children: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    split: frozenset[str] = frozenset()  # primary at both sites, and nothing says who is right
+    osds: str = ""  # what is seen of the peer's OSDs; empty: nothing is known of them
+    fence_command: tuple[str, ...] = ()  # of onedr.conf; empty: there is none
     interrupted: bool = False  # the last run did not end: another must, if only to say so
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """`refusal` and no steps, or steps in order; `left_out` says why an item is not part of it."""
+    """A `refusal`, or steps in order; `left_out` says why an item is not part of it.
+
+    `digest` names the facts and steps: a confirmation belongs to it.
+    """
 
     refusal: str = ""
     steps: tuple[Step, ...] = ()
@@ -47,3 +64,6 @@ class RunPlan:
     warnings: Mapping[str, str] = field(default_factory=dict)  # by origin; nothing that stops a step
     # by priority: seconds between its group and the next
     delays: Mapping[int, int] = field(default_factory=dict)
+    vm_delays: Mapping[str, int] = field(default_factory=dict)  # by origin: seconds after its group began
+    fence: Fence = Fence.NONE
+    digest: str = ""

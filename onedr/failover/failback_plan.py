@@ -6,6 +6,7 @@ unplugged where its RBD image is gone already, for unplugging it would delete it
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,10 +17,12 @@ from onedr.opennebula.vm_template import MARKS
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
 
+_PLAIN = re.compile("[0-9]{1,18}")  # str.isdigit also takes what int() does not
+
 
 def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, PeerVm]:
     """By origin of the item, the VM of this site that it is: it left from here, or it came here once and was
-    left here, held.
+    left here, locked.
     """
     found = {}
     for item in items:
@@ -27,7 +30,7 @@ def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, Pee
         if left is not None and not left.images & {image.name for image in item.images}:
             left = None  # a VM that has none of these disks is another VM, whatever a record says
         came = local.get(item.origin)
-        home = left if left is not None else came if came is not None and came.held else None
+        home = left if left is not None else came if came is not None and came.locked_state else None
         if home is not None:
             found[item.origin] = home
     return found
@@ -36,9 +39,9 @@ def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, Pee
 def waits(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> bool:
     """Has it yet to take its disks back?
 
-    Held, or one of them is not primary here, or it is off and has other disks.
+    Locked, or one of them is not primary here, or it is off and has other disks.
     """
-    if home.held or any(name in images and not images[name].primary for name in home.images):
+    if home.locked_state or any(name in images and not images[name].primary for name in home.images):
         return True
     changes = disks(item, home, images, here)
     return home.state == "POWEROFF" and bool(changes.plug or changes.unplug)
@@ -81,7 +84,7 @@ def obstacle(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here:
     """Why it cannot come home; empty when it can, or is there."""
     if not waits(item, home, images, here):
         return ""
-    if home.state == "ACTIVE" and not home.held:
+    if home.state == "ACTIVE" and not home.locked_state:
         return f"VM {home.vm_id} here, which it came from, is ACTIVE; power it off"
     changes = disks(item, home, images, here)
     if not changes.plug and not changes.unplug:
@@ -109,7 +112,7 @@ def clones_here(local: Mapping[str, PeerVm]) -> dict[str, PeerVm]:
     return {name: vm for vm in local.values() for name in vm.clones}
 
 
-def held_by_others(
+def clones_of_others(
     items: Iterable[VmItem], homes_: Mapping[str, PeerVm], local: Mapping[str, PeerVm]
 ) -> dict[str, str]:
     """By origin, VMs with a disk that is another VM's clone here: at the other site it was given from one to
@@ -139,7 +142,7 @@ def taken_back(local: Mapping[str, PeerVm], images: Iterable[ImageFacts], here: 
     return {
         f"{here}:{vm.vm_id}": vm
         for vm in local.values()
-        if vm.held
+        if vm.locked_state
         and not vm.locked
         and vm.state == "POWEROFF"
         and {own.get(name) for name in vm.images} == {vm.vm_id}
@@ -159,14 +162,14 @@ def _recorded(image: ImageFacts, here: str) -> int | None:
 def left_behind(
     local: Mapping[str, PeerVm], items: Iterable[VmItem], there: Iterable[PeerVm]
 ) -> dict[int, PeerVm]:
-    """By id, VMs held here of which the other site has nothing more: no record, and no VM there with one of
+    """By id, VMs locked here of which the other site has nothing more: no record, and no VM there with one of
     their disks.
     """
     known = {home.vm_id for home in homes(items, local).values()}
     used = {name for vm in there for name in vm.images}
     return {
         vm.vm_id: vm for vm in local.values()
-        if vm.held and vm.state == "POWEROFF" and vm.vm_id not in known and not vm.images & used
+        if vm.locked_state and vm.state == "POWEROFF" and vm.vm_id not in known and not vm.images & used
     }
 
 
@@ -270,6 +273,6 @@ def _sizes(pairs: Pairs) -> dict[int, int]:
     found = {}
     for disk in template.vectors(pairs, "DISK"):
         number, size = template.get(disk, "DISK_ID"), template.get(disk, "SIZE")
-        if number.isdigit() and size.isdigit():
+        if _PLAIN.fullmatch(number) and _PLAIN.fullmatch(size):
             found[int(number)] = int(size)
     return found

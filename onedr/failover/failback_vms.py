@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from onedr.failover import failback_plan, recreate_vms
-from onedr.failover.peer_vms import LOCKS_ALL
+from onedr.failover.peer_vms import LOCKS_ALL, forget_locked_state
 from onedr.failover.target_site import Site, give
 from onedr.host.paths import places
 from onedr.model import template
@@ -30,7 +30,7 @@ def return_vm(site: Site, item: VmItem, home: PeerVm, starts: bool, images: Mapp
     """Unlock it and bring it up to date: name, owner, permissions, disks, NICs, user attributes, capacity.
     Reads back.
 
-    It stays marked as held until it runs, or until here when it shall not: a run that dies in between finds
+    It stays marked as locked until it runs, or until here when it shall not: a run that dies in between finds
     it again.
     """
     vm_id, frontend = home.vm_id, site.frontend
@@ -45,7 +45,7 @@ def return_vm(site: Site, item: VmItem, home: PeerVm, starts: bool, images: Mapp
     _user_attributes(site, item, record, vm_id)
     _capacity(site, record, vm_id, item.origin)
     if not starts:
-        frontend.update_vm(vm_id, ((vm_template.HELD, ""),))
+        forget_locked_state(frontend, vm_id)
     if frontend.vm(vm_id).find("LOCK") is not None:
         raise OneDRError(f"VM {vm_id} is still locked although it was unlocked; onevm unlock {vm_id}")
     return f"VM {vm_id} has its disks back" + (f": {', '.join(changed)}" if changed else "")
@@ -77,7 +77,7 @@ def release_vm(site: Site, vm_id: int, target: str) -> str:
     site.warn(target, f"{text}. onevm unlock {vm_id}, then terminate it, or resume it as it was left there")
     if element.find("LOCK") is not None:
         site.frontend.call("vm.unlock", vm_id)  # a locked VM takes no attributes, not even from oneadmin
-    site.frontend.update_vm(vm_id, ((vm_template.HELD, ""),))
+    forget_locked_state(site.frontend, vm_id)
     site.frontend.call("vm.lock", vm_id, LOCKS_ALL, False)
     if site.frontend.vm(vm_id).find("LOCK") is None:
         raise OneDRError(

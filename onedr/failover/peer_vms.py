@@ -1,4 +1,4 @@
-"""The peer's front-end: which of its VMs use our pool, stopping and holding them, letting them go again."""
+"""The peer's front-end: which of its VMs use our pool, stopping and locking them, unlocking them."""
 from __future__ import annotations
 
 import time
@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from lxml import etree
 
 from onedr.host import config as host_config
-from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, OneDRError
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NOT_POSSIBLE, FrontEnd, attributes, number
-from onedr.opennebula.vm_template import HELD, is_of_drill
+from onedr.opennebula.vm_template import LOCKED_STATE, is_of_drill, locked_state, unlocked
 from onedr.opennebula.vms import PeerVm
 
 _LOOK_LIMIT_S = 10
 LOCKS_ALL = 4  # level of one.vm.lock: no action at all, not even oneadmin's (docs/opennebula-facts.md O27)
-_GRACE_S = 120  # a guest has this long to shut down by itself
+GRACE_S = 120  # a guest has this long to shut down by itself
 _PAUSE_S = 0.5
 _AT_REST = ("POWEROFF", "HOLD", "SUSPENDED", "STOPPED", "UNDEPLOYED")
 _RUNNING, _UNKNOWN = 3, 16  # LCM states
@@ -75,22 +74,22 @@ def of_element(element: etree._Element, pool_name: str) -> PeerVm:
         if pool == pool_name:
             images.add(name)
             clones |= {name} if disk.clone else set()
-    held = template.get(attributes(element, "USER_TEMPLATE"), HELD)
+    before = locked_state(attributes(element, "USER_TEMPLATE"))
     state, name = opennebula_objects.vm_state(element), element.findtext("NAME") or ""
     locked = element.find("LOCK") is not None
-    return PeerVm(number(element, "ID"), name, state, held, frozenset(images), frozenset(clones), locked)
+    return PeerVm(number(element, "ID"), name, state, before, frozenset(images), frozenset(clones), locked)
 
 
-def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = _GRACE_S) -> str:
+def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_S) -> str:
     """Stop a VM, asked first, then hard after `grace_s`, and lock it. Reads back.
 
-    What it was is noted on it before (DR_HELD), so that a later run knows that it was stopped by us.
+    What it was is noted on it before (DR_LOCKED_STATE), so that a later run knows that it was stopped by us.
     """
     end = time.monotonic() + limit_s
     element = there.vm(vm_id)
     state = opennebula_objects.vm_state(element)
-    if not template.get(attributes(element, "USER_TEMPLATE"), HELD):
-        there.update_vm(vm_id, ((HELD, state),))
+    if not locked_state(attributes(element, "USER_TEMPLATE")):
+        there.update_vm(vm_id, ((LOCKED_STATE, state),))
     if state == "PENDING":
         there.call("vm.action", "hold", vm_id)
     how = "was at rest" if state in _AT_REST else _power_off(there, vm_id, end, grace_s)
@@ -99,7 +98,7 @@ def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = _GRACE
     found = there.vm(vm_id)
     if opennebula_objects.vm_state(found) not in _AT_REST or found.find("LOCK") is None:
         raise OneDRError(
-            f"VM {vm_id} is {opennebula_objects.vm_state(found)} and not held although it was stopped"
+            f"VM {vm_id} is {opennebula_objects.vm_state(found)} and not locked although it was stopped"
         )
     return how
 
@@ -132,15 +131,22 @@ def _asked(there: FrontEnd, action: str, vm_id: int) -> bool:
 
 
 def unlock_vm(there: FrontEnd, vm: PeerVm, limit_s: float) -> str:
-    """Take the hold off and let it be what it was. Reads back."""
+    """Unlock it and let it be what it was. Reads back."""
     if there.vm(vm.vm_id).find("LOCK") is not None:
         there.call("vm.unlock", vm.vm_id)
-    if vm.held == "PENDING":
+    if vm.locked_state == "PENDING":
         there.call("vm.action", "release", vm.vm_id)
-    elif vm.held == "ACTIVE":
+    elif vm.locked_state == "ACTIVE":
         _resume(there, vm.vm_id, time.monotonic() + limit_s)
-    there.update_vm(vm.vm_id, ((HELD, ""),))
-    return f"is {vm.held} again"
+    forget_locked_state(there, vm.vm_id)
+    return f"is {vm.locked_state} again"
+
+
+def forget_locked_state(frontend: FrontEnd, vm_id: int) -> None:
+    """Take off a VM what it was before it was locked, whichever release noted it."""
+    marks = unlocked(attributes(frontend.vm(vm_id), "USER_TEMPLATE"))
+    if marks:
+        frontend.update_vm(vm_id, marks)
 
 
 def _resume(there: FrontEnd, vm_id: int, end: float) -> None:

@@ -50,7 +50,10 @@ def _nics(item: VmItem) -> Iterable[template.Pairs]:
 def preview(item: VmItem, here: Counterparts) -> Recreation:
     """The VM as it would be created here. Raises RefusedError with every reason why it cannot be."""
     image_ids = {disk.disk_id: 0 for disk in item.record.disks if disk.protected}
-    return recreate(item.record, item.origin, item.envelope.site, image_ids, here, start=False)
+    try:
+        return recreate(item.record, item.origin, item.envelope.site, image_ids, here, start=False)
+    except ValueError as error:
+        raise RefusedError(f"its record has an attribute that cannot be used: {error}.") from error
 
 
 def blockers(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:

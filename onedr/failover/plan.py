@@ -1,5 +1,4 @@
-"""Failover decided: facts and a request in, a refusal or ordered steps out. Pure (docs/design.md, "Rules of
-failover").
+"""Failover decided: facts and a request in, a refusal or ordered steps out. Pure.
 
 The order is what makes an interruption harmless: the peer is fenced before anything is promoted, an image is
 promoted before it is registered, a VM is created on hold before it is started. Every prefix of a plan leaves
@@ -11,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from onedr.failover import failback_plan, placement, planned_move
-from onedr.failover.facts import FailoverFacts, RunPlan
-from onedr.failover.start_order import by_priority, chosen, not_found, priority, wants_start
-from onedr.model import settings, template
+from onedr.failover import (
+    doubt_plan,
+    failback_plan,
+    fence_plan,
+    placement,
+    planned_move,
+    refusal_plan,
+    scope_plan,
+    start_order,
+)
+from onedr.failover.facts import FailoverFacts, Fence, RunPlan
+from onedr.failover.start_order import by_priority, chosen, not_found, wants_start
 from onedr.model.records import ImageFacts, ImageRecord
-from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
@@ -24,6 +30,15 @@ from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
 _ORDER = {kind: number for number, kind in enumerate(StepKind)}
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """VMs of the peer that the run is about, those that the operator left behind, and all that are known."""
+
+    vms: list[VmItem]
+    left: list[VmItem]
+    every: list[VmItem]
 
 
 @dataclass(frozen=True)
@@ -37,50 +52,93 @@ class _Here:
 
 
 def plan_failover(facts: FailoverFacts, request: Request) -> RunPlan:
-    """Decide."""
-    vms = [item for item in inventory.vms(facts.images, facts.here) if chosen(item, request.vms)]
+    """Decide. A confirmation with a digest is good for the plan it was given to only."""
+    every = inventory.vms(facts.images, facts.here, accept_unsigned=request.accept_unsigned)
+    left = [item for item in every if scope_plan.is_left(item, request)]
+    vms = [item for item in every if chosen(item, request.vms) and item not in left]
     here = _Here(failback_plan.homes(vms, facts.local), _back(facts, request))
-    refusal = _refusal(facts, request, vms, here.back)
-    if refusal:
-        return RunPlan(refusal, vms=tuple(vms))
+    refusal = refusal_plan.refusal(facts, request, vms, here.back)
+    scope = _Scope(vms, left, every)
+    plan = RunPlan(refusal, vms=tuple(vms)) if refusal else _plan(facts, request, scope, here)
+    return refusal_plan.as_confirmed(facts, request, plan)
+
+
+def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) -> RunPlan:
+    vms = scope.vms
     fresh = by_priority(
         item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *here.homes}
     )
     left_out = {**_not_to_come(facts, request, vms, here), **placement.blockers(fresh, facts.ground)}
-    images = _images_to_take(facts, request, [item for item in vms if item.origin not in left_out])
-    bad_images = _untouchable(images, facts.local)
-    for item in vms:
-        reasons = [
-            f"{image.name}: {bad_images[image.name]}" for image in item.images if image.name in bad_images
-        ]
-        if reasons and not item.obstacles:
-            left_out[item.origin] = "; ".join(reasons)
-    left_out.update(bad_images)
     good = [item for item in vms if item.origin not in left_out]
+    images = scope_plan.images_to_take(facts, request, good, scope.left)
+    in_doubt = doubt_plan.images(facts, request, images)
+    left_out.update(_on_bad_images(_untouchable(images, facts.local, in_doubt), vms))
+    left_out.update(doubt_plan.vms_not_known(facts, request, images, scope.every))
     usable = [image for image in images if image.name not in left_out]
-    coming = replace(
-        here, homes={item.origin: here.homes[item.origin] for item in good if item.origin in here.homes}
-    )
-    steps = [*_storage_steps(facts, usable), *_frontend_steps(facts, request, usable, good, coming)]
-    if planned_move.is_planned(facts):
-        refusal = planned_move.refusal(facts, usable, vms, left_out)
-        if refusal:
-            return RunPlan(refusal, vms=tuple(vms), left_out=left_out)
-        steps = [*planned_move.steps(facts, usable), *steps, *_left_behind(facts, request, vms, here.back)]
-    steps.sort(key=lambda step: _ORDER[step.kind])
-    # a VM left on hold whose disk is not to be trusted
-    steps = [step for step in steps if step.target not in left_out]
-    if not steps and not left_out and not facts.interrupted:
-        return RunPlan(
-            f"There is nothing left to do: all that the peer had in {facts.datastore} is active here already."
-        )
+    fence = fence_plan.choose_fence(facts, request)
+    refusal = _out_of_scope(facts, request, fence, usable, vms, left_out)
+    if refusal:
+        return RunPlan(refusal, vms=tuple(vms), left_out=left_out)
+    steps = _steps(facts, request, fence, usable, scope, here, left_out)
+    if not steps and not facts.interrupted:
+        return RunPlan(_nothing_to_do(facts, left_out, vms), vms=tuple(vms), left_out=left_out)
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
-    delays, bad = _delays(good, steps, facts.delay_s)
+    delays = start_order.delays(vms, steps, facts.delay_s, facts.delay_max_s)
     created = [item for item in fresh if item.origin not in left_out]
     warnings = _joined(
-        placement.differences(created, facts.ground), placement.without_capacity(starting, facts.ground), bad
+        placement.differences(created, facts.ground), placement.without_capacity(starting, facts.ground),
+        delays.warnings,
     )
-    return RunPlan("", tuple(steps), tuple(vms), left_out, warnings, delays)
+    waits = any(step.kind is StepKind.PROMOTE for step in steps)
+    return RunPlan(
+        "", tuple(steps), tuple(vms), left_out, warnings, delays.groups, delays.vms,
+        fence if waits else Fence.NONE,
+    )
+
+
+def _out_of_scope(
+    facts: FailoverFacts, request: Request, fence: Fence, images: list[ImageFacts],
+    vms: list[VmItem], left_out: Mapping[str, str],
+) -> str:
+    """Why the run must not begin: something could not come, or a base would be demoted under others."""
+    refusal = planned_move.refusal(facts, request, images, vms, left_out) if request.lossless else ""
+    bases = scope_plan.bases_in_use(facts, request, fence, images)
+    return refusal or scope_plan.bases_refusal(facts, request, bases)
+
+
+def _steps(
+    facts: FailoverFacts, request: Request, fence: Fence, images: list[ImageFacts], scope: _Scope,
+    here: _Here, left_out: Mapping[str, str],
+) -> list[Step]:
+    good = [item for item in scope.vms if item.origin not in left_out]
+    homes = {item.origin: here.homes[item.origin] for item in good if item.origin in here.homes}
+    steps = [*_promotions(facts, images), *fence_plan.fence_steps(fence, facts, images)]
+    steps += _frontend_steps(facts, request, images, good, replace(here, homes=homes))
+    if request.lossless:
+        steps += [*planned_move.steps(facts, images), *_left_behind(facts, request, scope.vms, here.back)]
+    steps.sort(key=lambda step: _ORDER[step.kind])
+    # a VM left on hold whose disk is not to be trusted
+    return [step for step in steps if step.target not in left_out]
+
+
+def _nothing_to_do(facts: FailoverFacts, left_out: Mapping[str, str], vms: Iterable[VmItem]) -> str:
+    if not left_out:
+        what = f"all that the peer had in {facts.datastore}"
+        return f"There is nothing left to do: {what} is active here already."
+    names = {item.origin: f"VM {item.record.name}" for item in vms}
+    reasons = [f"{names.get(item, item)}: {why}" for item, why in left_out.items()]
+    more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
+    return f"Nothing can be taken over: {'; '.join(reasons[:3])}{more}. Nothing was changed."
+
+
+def _on_bad_images(bad: Mapping[str, str], vms: Iterable[VmItem]) -> dict[str, str]:
+    """Images that must stay as they are, and the VMs on them, with the reason."""
+    found = dict(bad)
+    for item in vms:
+        reasons = [f"{image.name}: {bad[image.name]}" for image in item.images if image.name in bad]
+        if reasons and not item.obstacles:
+            found[item.origin] = "; ".join(reasons)
+    return found
 
 
 def _not_to_come(
@@ -98,7 +156,7 @@ def _not_to_come(
             and (why := failback_plan.obstacle(item, here.homes[item.origin], images, facts.here))
         }
     )
-    return {**left_out, **failback_plan.held_by_others(vms, here.homes, facts.local)}
+    return {**left_out, **failback_plan.clones_of_others(vms, here.homes, facts.local)}
 
 
 def _joined(*found: Mapping[str, str]) -> dict[str, str]:
@@ -109,94 +167,9 @@ def _joined(*found: Mapping[str, str]) -> dict[str, str]:
     return joined
 
 
-def _delays(
-    vms: Iterable[VmItem], steps: Iterable[Step], default_s: int
-) -> tuple[dict[int, int], dict[str, str]]:
-    """By priority of each group but the last, the longest DR_DELAY of its VMs that start; by origin, what is
-    wrong with one.
-    """
-    starting = {step.target for step in steps if step.kind is StepKind.START}
-    delays: dict[int, int] = {}
-    bad = {}
-    for item in (item for item in vms if item.origin in starting):
-        text = template.get(item.record.user_template, "DR_DELAY").strip()
-        try:
-            seconds = settings.delay(text) if text else default_s
-        except ValueError as error:
-            bad[item.origin] = f"its DR_DELAY is not used: {error}"
-            seconds = default_s
-        delays[priority(item)] = max(delays.get(priority(item), 0), seconds)
-    last = max(delays, default=0)
-    return {group: seconds for group, seconds in sorted(delays.items()) if group != last and seconds}, bad
-
-
-def _refusal(
-    facts: FailoverFacts, request: Request, vms: list[VmItem], back: Mapping[str, PeerVm]
-) -> str:
-    if not facts.protected:
-        return (
-            f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing): nothing to fail over."
-        )
-    if request.confirm and request.confirm != facts.datastore:
-        return f"The confirmation {request.confirm!r} is not this datastore's name; type {facts.datastore}."
-    from_peer = [image for image in facts.images if _from_peer(image, facts.here)]
-    if not from_peer and not facts.recovered and not back and not facts.interrupted:
-        return (
-            f"Nothing in {facts.datastore} came from a peer: this site is the primary, or no copy has "
-            "arrived yet. See onedr status."
-        )
-    if request.vms and not vms and not back:
-        return f"No record of VM {', '.join(request.vms)} has arrived here. See onedr status."
-    waiting = any(not image.primary for image in from_peer)
-    if waiting and request.only_planned and not planned_move.is_planned(facts):
-        why = facts.there_detail if facts.peer is PeerState.ANSWERS else facts.peer_detail
-        return (
-            f"The peer is not there for a move without loss ({why}). If it is really lost: onedr failover "
-            f"{facts.datastore}."
-        )
-    confirmed = request.confirm == facts.datastore
-    if waiting and facts.peer is PeerState.ANSWERS and not confirmed and not planned_move.is_planned(facts):
-        return (
-            f"The peer's Ceph still answers ({facts.peer_detail}). If the peer shall really lose its role, "
-            f"confirm with DR_CONFIRM={facts.datastore}: its images are then demoted first."
-        )
-    if waiting and facts.peer is PeerState.ANSWERS and not facts.can_fence:
-        return (
-            f"The peer's Ceph answers ({facts.peer_detail}) and cannot be fenced from here: both sites would "
-            "be primary. Give CEPH_USER the cap mon 'profile rbd-mirror' or set DR_PEER_CEPH_CONF; see "
-            "docs/failover.md."
-        )
-    if waiting and facts.peer is PeerState.UNKNOWN and not confirmed:
-        return (
-            f"Whether the peer still runs is not known ({facts.peer_detail}). Make sure that it is down or "
-            f"cut off from its clients, then confirm with DR_CONFIRM={facts.datastore}."
-        )
-    return ""
-
-
-def _from_peer(image: ImageFacts, here: str) -> bool:
-    if image.mode is None:
-        return False
-    records = [record for record in (image.image, image.vm) if record is not None]
-    return not image.primary or any(record.fsid != here for record in records)
-
-
-def _images_to_take(
-    facts: FailoverFacts, request: Request, vms: Iterable[VmItem]
-) -> list[ImageFacts]:
-    wanted = {image.name: image for item in vms for image in item.images}
-    if not request.vms:
-        wanted.update({image.name: image for image in facts.images if _from_peer(image, facts.here)})
-    by_name = {image.name: image for image in facts.images}
-    for image in list(wanted.values()):
-        parent = image.parent
-        while parent in by_name and parent not in wanted:  # a clone is read through its parent
-            wanted[parent] = by_name[parent]
-            parent = by_name[parent].parent
-    return list(wanted.values())
-
-
-def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> dict[str, str]:
+def _untouchable(
+    images: Iterable[ImageFacts], local: Mapping[str, PeerVm], in_doubt: Mapping[str, str]
+) -> dict[str, str]:
     """Why an image must stay as it is: its own copy, or one it is read through, never completed, or a stale
     VM runs on it.
     """
@@ -205,6 +178,7 @@ def _untouchable(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> d
         image.name: "its first copy never completed; promoting it would give a broken disk"
         for image in images if not image.primary and not image.complete
     }
+    bad.update(in_doubt)
     bad.update(_under_stale_vms(images, local))
     bad.update(
         {
@@ -243,21 +217,10 @@ def _under_stale_vms(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) 
     }
 
 
-def _storage_steps(facts: FailoverFacts, images: list[ImageFacts]) -> list[Step]:
-    waiting = [image for image in images if not image.primary]
-    steps = [Step(StepKind.PROMOTE, image.name, f"promote {image.name}") for image in waiting]
-    if waiting and facts.peer is PeerState.ANSWERS:
-        steps = [
-            *(Step(StepKind.FENCE, image.name, f"demote {image.name} at the peer") for image in waiting),
-            *steps,
-        ]
-    elif waiting:
-        steps.insert(
-            0,
-            Step(
-                StepKind.CUT, facts.datastore, "cut the local rbd-mirror off, so that promotion cannot hang"
-            ),
-        )
+def _promotions(facts: FailoverFacts, images: list[ImageFacts]) -> list[Step]:
+    steps = [
+        Step(StepKind.PROMOTE, image.name, f"promote {image.name}") for image in images if not image.primary
+    ]
     cut_short = [
         image for image in facts.images if image.primary and image.term is not None and image not in images
     ]
@@ -328,7 +291,7 @@ def _starts(
         texts.setdefault(origin, f"start VM {facts.recovered[origin].vm_id}, created by an interrupted run")
     at_home = {home.vm_id for home in here.homes.values()}
     for origin, vm in here.back.items():
-        if request.start and vm.vm_id not in at_home and vm.held in planned_move.RUNS:
+        if request.start and vm.vm_id not in at_home and vm.locked_state in fence_plan.RUNS:
             texts[origin] = f"start VM {vm.name} ({vm.vm_id}), which an interrupted run gave its disks back"
     known = [item.origin for item in by_priority(vms) if item.origin in texts]
     return [
@@ -353,7 +316,7 @@ def _left_behind(
     """VMs here that wait for something the other site has no more: they are told of, and no run waits for
     them any longer.
     """
-    if request.vms:
+    if request.vms or facts.there is None:
         return []
     found = failback_plan.left_behind(facts.local, vms, facts.there or ())
     for vm in back.values():
@@ -374,12 +337,12 @@ def _left_on_hold(facts: FailoverFacts, request: Request, vms: list[VmItem]) -> 
     return [
         origin for origin, found in facts.recovered.items()
         if request.start and found.finished and found.start_pending and (origin in chosen or not request.vms)
-        and not _is_held(facts, origin)
+        and not _is_locked(facts, origin)
     ]
 
 
-def _is_held(facts: FailoverFacts, origin: str) -> bool:
-    return origin in facts.local and bool(facts.local[origin].held)
+def _is_locked(facts: FailoverFacts, origin: str) -> bool:
+    return origin in facts.local and bool(facts.local[origin].locked_state)
 
 
 def _is_image(image: ImageFacts) -> bool:

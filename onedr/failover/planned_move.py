@@ -1,32 +1,31 @@
 """A planned move: the peer is alive and willing, so nothing is lost, and everything can be taken back until
 the first promotion.
 
-Its VMs are stopped and held there, the last writes arrive, its images are demoted; then it goes on as a
+Its VMs are stopped and locked there, the last writes arrive, its images are demoted; then it goes on as a
 failover does.
 """
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from onedr.failover import fence_plan, scope_plan
 from onedr.failover.facts import FailoverFacts
 from onedr.model.records import ImageFacts
-from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
+from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
-RUNS = ("ACTIVE", "PENDING")  # a VM in another state was not meant to run
 # until these are through all can be taken back
-BEFORE_PROMOTION = (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE)
-
-
-def is_planned(facts: FailoverFacts) -> bool:
-    """Does the peer answer in every way a planned move needs: its front-end, and its Ceph with a way in?"""
-    return facts.there is not None and facts.peer is PeerState.ANSWERS and facts.can_fence
+BEFORE_PROMOTION = (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE_SITE, StepKind.FENCE)
 
 
 def refusal(
-    facts: FailoverFacts, images: Sequence[ImageFacts], vms: Sequence[VmItem], left_out: Mapping[str, str]
+    facts: FailoverFacts,
+    request: Request,
+    images: Sequence[ImageFacts],
+    vms: Sequence[VmItem],
+    left_out: Mapping[str, str],
 ) -> str:
     """Why the move must not begin: it would stop what cannot start here.
 
@@ -34,30 +33,29 @@ def refusal(
     """
     if any(image.primary for image in images):
         return ""
-    names = {item.origin: f"VM {item.record.name}" for item in vms}
-    if left_out:
-        reasons = "; ".join(f"{names.get(item, item)}: {why}" for item, why in left_out.items())
-        return (
-            f"Not everything could come here: {reasons}. Nothing was touched; mend it, or choose VMs with "
-            "--vm."
-        )
+    names = {item.origin: item for item in vms}
     known = {item.record.vm_id for item in vms}
-    unknown = [
-        f"{vm.name} ({vm.vm_id})" for vm in users(facts, images) if vm.vm_id not in known and vm.state in RUNS
+    strangers = [
+        vm for vm in fence_plan.users(facts, images)
+        if vm.vm_id not in known and vm.state in fence_plan.RUNS and not scope_plan.stays(vm, request)
     ]
-    if unknown:
-        return (
-            f"VM {', '.join(unknown)} at the peer uses a disk that would move and is not among those that "
-            "can start here: its record has not arrived, or it was not chosen. Nothing was touched; see "
-            "onedr status."
-        )
-    return ""
-
-
-def users(facts: FailoverFacts, images: Iterable[ImageFacts]) -> list[PeerVm]:
-    """VMs at the peer with a disk among the images that wait to be promoted here."""
-    waiting = {image.name for image in images if not image.primary}
-    return [vm for vm in facts.there or () if vm.images & waiting]
+    reasons = [
+        f"VM {names[item].record.name}: {why}" if item in names else f"{item}: {why}"
+        for item, why in left_out.items()
+    ]
+    reasons += [
+        f"VM {vm.name} ({vm.vm_id}) uses a disk that would move, and its record has not arrived or it was "
+        "not chosen"
+        for vm in strangers
+    ]
+    if not reasons:
+        return ""
+    found = {image.name for image in facts.images}
+    leave = [str(names[item].record.vm_id) if item in names else item for item in left_out
+             if item in names or item in found]
+    leave += [str(vm.vm_id) for vm in strangers]
+    text = f"Some VMs cannot start here: {'; '.join(reasons)}. Nothing was changed. Fix the cause"
+    return f"{text}, or leave them behind: {scope_plan.command(facts, request, tuple(leave))}"
 
 
 def steps(facts: FailoverFacts, images: Sequence[ImageFacts]) -> list[Step]:
@@ -65,17 +63,17 @@ def steps(facts: FailoverFacts, images: Sequence[ImageFacts]) -> list[Step]:
 
     An image nobody uses has no writes on the way; its demotion waits for the rest.
     """
-    there = users(facts, images)
+    there = fence_plan.users(facts, images)
     in_use = sorted(
         {name for vm in there for name in vm.images} & {image.name for image in images if not image.primary}
     )
-    running = [vm for vm in there if vm.state in RUNS]
+    running = [vm for vm in there if vm.state in fence_plan.RUNS]
     catching_up = in_use if running else []
     return [
         *(Step(StepKind.SYNC, name, f"let {name} catch up") for name in catching_up),
         *(
             Step(
-                StepKind.STOP, str(vm.vm_id), f"stop VM {vm.name} ({vm.vm_id}) at the peer and hold it there"
+                StepKind.STOP, str(vm.vm_id), f"stop VM {vm.name} ({vm.vm_id}) at the peer and lock it"
             )
             for vm in there
         ),
@@ -84,6 +82,6 @@ def steps(facts: FailoverFacts, images: Sequence[ImageFacts]) -> list[Step]:
 
 
 def to_release(there: Iterable[PeerVm], moved: Iterable[str]) -> list[PeerVm]:
-    """VMs that a run of ours holds at the peer and that did not move: none of their disks is primary here."""
+    """VMs that a run of ours locked at the peer and that did not move: no disk of theirs is primary here."""
     here = set(moved)
-    return [vm for vm in there if vm.held and not vm.images & here]
+    return [vm for vm in there if vm.locked_state and not vm.images & here]

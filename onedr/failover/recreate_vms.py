@@ -7,8 +7,8 @@ from onedr.failover import peer_vms
 from onedr.failover.target_site import Site, give
 from onedr.host.paths import places
 from onedr.model import template
-from onedr.model.errors import FrontEndError, OneDRError
-from onedr.model.records import VmRecord
+from onedr.model.errors import FrontEndError, OneDRError, RecordError
+from onedr.model.records import Proof, VmRecord
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula import vm_template
 from onedr.opennebula.api import attributes, number
@@ -79,9 +79,22 @@ def with_secrets(site: Site, item: VmItem) -> VmRecord:
                 item.origin, f"secrets cannot be opened: there is no record key at {places().record_key}"
             )
         parts[part] = (
-            secrets.restore_secrets(clean, encryption.unseal(key, sealed)) if sealed and key else clean
+            secrets.restore_secrets(clean, _opened(item, part, key, sealed)) if sealed and key else clean
         )
     return VmRecord(**{**item.record.__dict__, **parts})
+
+
+def _opened(item: VmItem, part: str, key: bytes, sealed: str) -> template.Pairs:
+    """The secrets of one part of a VM's record; those of another VM do not open.
+
+    Earlier releases bound them to no VM. An authentic record has none of that kind: who signs also binds.
+    """
+    try:
+        return encryption.unseal(key, sealed, item.origin, part)
+    except RecordError:
+        if item.envelope.proof is Proof.AUTHENTIC:
+            raise
+        return encryption.unseal(key, sealed)
 
 
 def start_vm(site: Site, vm_id: int, limit_s: float) -> str:

@@ -1,7 +1,6 @@
 """A run that died on the way: found, gone on with, or taken back."""
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 
 import rbd
@@ -13,8 +12,9 @@ from onedr.model.errors import NothingInterruptedError, OneDRError, RefusedError
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import image_facts, peer_ceph
+from onedr.replication import both_sites, image_facts, peer_ceph
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs.events import Emit, VerdictEvent
 from onedr.runs.journal_entry import JournalEntry, asked_again
 from onedr.runs.request import Request
@@ -23,7 +23,7 @@ from onedr.runs.state import DRILLS, MOVES
 from onedr.runs.steps import StepKind
 
 # Verbs that gather facts anew and go on, when asked for the same again.
-RESUMED = ("failover", "failback", "reprotect")
+RESUMED = ("move", "failover", "failback", "reprotect")
 _AT_THE_PEER = {kind.value for kind in (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE)}
 
 
@@ -33,10 +33,10 @@ def find_interrupted(target: Datastore) -> JournalEntry:
     Raises RefusedError when there is none, or a run is in progress.
     """
     with connection.connect(target.access) as pool:
-        lease = journal.current_lease(pool)
-        if lease is not None and lease.alive(time.time()):
+        lease = runs_lease.in_force(pool)
+        if lease is not None:
             raise RunInProgressError(
-                f"A run is in progress: {lease.verb} by {lease.owner}. Nothing is interrupted; see onedr "
+                f"A run is in progress: {runs_lease.describe(lease)}. Nothing is interrupted; see onedr "
                 "status."
             )
         last = journal.last_run(pool)
@@ -72,7 +72,11 @@ def abort(target: Datastore, asked: Request, emit: Emit, frontend: FrontEnd) -> 
     whole stays interrupted, and another abort tries again. Raises RefusedError when something was promoted,
     or nothing is interrupted.
     """
-    with connection.connect(target.access) as pool, journal.Run(pool, "abort") as run, ExitStack() as stack:
+    with (
+        connection.connect(target.access) as pool,
+        both_sites.begin_run(pool, target.settings, "abort", target.name, asked.by) as run,
+        ExitStack() as stack,
+    ):
         last = run.interrupted
         if last is None:
             return _nothing(pool, emit)
@@ -85,6 +89,7 @@ def abort(target: Datastore, asked: Request, emit: Emit, frontend: FrontEnd) -> 
                 f"The interrupted run is a {last.verb}, which cannot be aborted; onedr resume continues it."
             )
         names = _not_promoted(pool, last)
+        run.peer_needed = False  # what it is needed for says so itself
         running = Running(run, target.datastore_id, asked, emit, frontend, State.FAILING_OVER, "secondary")
         running.take_over(last, asked)  # its own journal says how it ended
         return _take_back(pool, target, running, names, stack)
@@ -135,6 +140,7 @@ def _take_back(
             stack, lambda: peer_ceph.open_peer(sight, pool.access.pool, peer_ceph.PATIENT_S)
         )
         results = rollback.roll_back(pool, there, names, StepKind.FENCE.value in reached)
+    running.run.check_leases()
     undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
     running.log.rollback = {item: str(result) for item, result in results.items()}
     running.outcome.done.clear()

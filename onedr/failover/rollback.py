@@ -59,12 +59,12 @@ def roll_back(
     if site.frontend is None or site.vms is None:
         return {**results, "the VMs at the peer": OneDRError(f"its front-end does not answer: {site.detail}")}
     frontend = site.frontend
-    held = {
+    locked = {
         f"VM {vm.vm_id} at the peer": vm
         for vm in planned_move.to_release(site.vms, {*stuck, *_primary_here(here, names)})
     }
     released = parallel.each(
-        held, lambda label: peer_vms.unlock_vm(frontend, held[label], _RUN_LIMIT_S), _RUN_LIMIT_S * 2, 16
+        locked, lambda label: peer_vms.unlock_vm(frontend, locked[label], _RUN_LIMIT_S), _RUN_LIMIT_S * 2, 16
     )
     return {**results, **released}
 

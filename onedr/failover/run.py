@@ -1,6 +1,4 @@
-"""Disaster failover: gather facts, let policy plan, execute phase by phase, journal, read back, say how it
-ended.
-"""
+"""A move or failover under way: collect facts, plan, do the steps kind by kind, say how it ended."""
 from __future__ import annotations
 
 import time
@@ -8,43 +6,45 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 
-from onedr.ceph import connection
+from onedr.ceph import connection, mirroring
 from onedr.ceph.connection import Pool
 from onedr.failover import (
+    collect,
     failback_plan,
     failback_vms,
+    final_roles,
     peer_vms,
     planned_move,
     recreate_vms,
     register_images,
     rollback,
     start_order,
-    target_site,
 )
 from onedr.failover import plan as failover_plan
 from onedr.failover import (
     promote as failover_promote,
 )
-from onedr.failover.facts import FailoverFacts, RunPlan
-from onedr.model.errors import FrontEndError, OneDRError
+from onedr.failover.describe import describe_failover
+from onedr.failover.facts import Fence
+from onedr.failover.verdict import RunEnd, judge_end
+from onedr.host import config as host_config
+from onedr.host import process
+from onedr.model.errors import FrontEndError, OneDRError, RunStoppedError
 from onedr.model.records import Epoch
-from onedr.model.types import PeerState, State
-from onedr.opennebula import datastores
+from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import epoch, image_facts, inventory, peer_ceph, recovery_point
+from onedr.replication import both_sites, epoch, peer_ceph
 from onedr.replication import sync as replication_sync
-from onedr.replication.inventory import VmItem
-from onedr.runs import journal
-from onedr.runs.events import Emit, PeerShown, VerdictEvent
+from onedr.runs.events import Emit, VerdictEvent
 from onedr.runs.journal_entry import VmOutcome, started_steps
-from onedr.runs.plan_events import FailoverImage, FailoverPlanEvent, FailoverVm
 from onedr.runs.request import Request
 from onedr.runs.run import Outcome, Running, utc_text
-from onedr.runs.state import DRILLS, MOVES
-from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import LIMITS_S, Step, StepKind
 
+_FENCES_THE_SITE = (StepKind.STOP, StepKind.FENCE_SITE)  # one failure of these leaves the peer unfenced
+_FENCE_GRACE_S = 30  # of a guest whose site's Ceph is gone: its shutdown may hang on its disks
+_SAID = 300  # characters of what the fence command said
 _THREADS = {
     StepKind.PROMOTE: 100,
     StepKind.TERM: 100,
@@ -57,94 +57,28 @@ _THREADS = {
 
 
 def failover(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd) -> Outcome | None:
-    """Take over. Events go to `emit`; returns None after a dry run.
+    """Move here what the peer has, or take over. Events go to `emit`; returns None after a dry run, which
+    shows the plan as it would be once confirmed.
 
-    Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
+    Raises RefusedError before anything was changed, when the plan refuses or another run is in progress.
     """
     with connection.connect(target.access) as pool:
         if request.dry_run:
-            facts, _, _ = _facts(pool, target, frontend)
-            emit(describe_failover(failover_plan.plan_failover(facts, request), facts, request, time.time()))
+            asked = replace(request, confirm=request.confirm or target.name)
+            facts = collect.collect_facts(pool, target, frontend).facts
+            emit(describe_failover(failover_plan.plan_failover(facts, asked), facts, asked, time.time()))
             return None
-        state = State.FAILING_BACK if request.only_planned else State.FAILING_OVER
+        state = State.FAILING_BACK if request.verb == "failback" else State.FAILING_OVER
         with (
-            journal.Run(pool, request.verb) as run,
+            both_sites.begin_run(pool, target.settings, request.verb, target.name, request.by) as run,
             ExitStack() as stack,
         ):
             running = Running(run, target.datastore_id, request, emit, frontend, state, "primary")
-            return _Failover(pool, target, request, running, stack).execute()
-
-
-def _facts(
-    pool: Pool, target: Datastore, frontend: FrontEnd
-) -> tuple[FailoverFacts, peer_ceph.PeerStatus, target_site.Site]:
-    images = image_facts.of_datastore(pool, target, datastores.shares_pool(target, frontend))
-    sight = peer_ceph.probe_peer(pool, target.settings, images)
-    site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
-    last = journal.last_run(pool, DRILLS)
-    own_vms = frontend.vms()
-    there = (
-        peer_vms.collect_peer_vms(pool.access.pool)
-        if sight.peer is PeerState.ANSWERS
-        else peer_vms.PeerVms(None, None, sight.detail)
-    )
-    facts = FailoverFacts(
-        datastore=target.name,
-        here=pool.fsid(),
-        protected=target.settings.protect,
-        images=tuple(images),
-        peer=sight.peer,
-        peer_detail=sight.detail,
-        can_fence=sight.can_connect,
-        registered=frozenset(site.images.keys() - site.half_images),
-        recovered=target_site.recovered(own_vms, pool, site.ledger),
-        local=target_site.local(own_vms, pool, site.ledger),
-        interrupted=last is not None and last.interrupted and last.verb in MOVES,
-        delay_s=target.settings.delay_s,
-        ground=target_site.placement_here(site, inventory.vms(images, pool.fsid())),
-        there=there.vms,
-        there_detail=there.detail,
-    )
-    return facts, sight, site
-
-
-def describe_failover(
-    plan: RunPlan, facts: FailoverFacts, request: Request, now: float
-) -> FailoverPlanEvent:
-    """The plan as an event: what a person sees before anything is changed."""
-    return FailoverPlanEvent(
-        datastore=facts.datastore,
-        verb=request.verb,
-        peer=PeerShown(facts.peer_detail, facts.peer.value, facts.there_detail),
-        planned=planned_move.is_planned(facts),
-        refusal=plan.refusal,
-        vms=tuple(_describe_vm(item, plan, request, now) for item in plan.vms),
-        images=tuple(
-            FailoverImage(image.name, image.recovery_point, image.complete, image.primary)
-            for image in facts.images
-        ),
-        steps=shown_steps(plan.steps),
-        left_out=dict(plan.left_out),
-        delays={str(priority): seconds for priority, seconds in plan.delays.items()},
-    )
-
-
-def _describe_vm(item: VmItem, plan: RunPlan, request: Request, now: float) -> FailoverVm:
-    more = [plan.warnings.get(item.origin), recovery_point.clock_warning(item.recovery_point, now)]
-    return FailoverVm(
-        origin=item.origin,
-        name=item.record.name,
-        site=item.envelope.site,
-        vm=item.record.vm_id,
-        state_there=item.record.state,
-        recovery_point=item.recovery_point,
-        expected_loss_s=recovery_point.age_s(item.recovery_point, now),
-        starts=start_order.wants_start(item, request) and item.origin not in plan.left_out,
-        priority=start_order.priority(item),
-        disks=tuple(image.name for image in item.images),
-        left_out=plan.left_out.get(item.origin, ""),
-        warnings=(*item.warnings, *(text for text in more if text)),
-    )
+            work = _Failover(pool, target, request, running, stack)
+            try:
+                return work.execute()
+            except RunStoppedError as stopped:
+                return work.stop(stopped)
 
 
 class _Failover:
@@ -156,9 +90,11 @@ class _Failover:
         self.pool, self.target, self.request, self.running, self.stack = pool, target, request, running, stack
         self.frontend, self.outcome = running.frontend, running.outcome
         self._peer_pool: Pool | None = None
+        self._late: list[tuple[float, Step]] = []  # until when each waits for its own DR_DELAY
 
     def execute(self) -> Outcome:
-        self.facts, self.sight, self.site = _facts(self.pool, self.target, self.frontend)
+        collected = collect.collect_facts(self.pool, self.target, self.frontend)
+        self.facts, self.sight, self.site = collected.facts, collected.sight, collected.site
         self.plan = failover_plan.plan_failover(self.facts, self.request)
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)
         self.items = {item.origin: item for item in self.plan.vms}
@@ -172,27 +108,64 @@ class _Failover:
         self.site.half_vms = {
             o: found.vm_id for o, found in self.facts.recovered.items() if not found.finished
         }
-        for kind in self._actions():  # in the order of Kind
-            self._phase(
-                kind, [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
-            )
-            if (
-                kind in planned_move.BEFORE_PROMOTION
-                and self.outcome.failed
-                and planned_move.is_planned(self.facts)
-            ):
+        for kind in self._actions():  # in the order of StepKind
+            steps = [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
+            self._phase(kind, steps)
+            if kind is StepKind.FENCE:  # the peer cannot write any more, or is gone as the operator confirmed
+                self.running.run.peer_needed = False
+            if kind is StepKind.PROMOTE:
+                self._read_roles()
+                names = [step.target for step in self.plan.steps if step.kind is StepKind.TERM]
+                self._terms_there = final_roles.read_terms(self._peer_now(), names)
+            if self._must_roll_back(kind, steps):
                 return self._roll_back()
         return self._finish()
 
+    def _must_roll_back(self, kind: StepKind, steps: list[Step]) -> bool:
+        """A move that cannot be lossless any more, or a peer that is not fenced: then nothing is promoted."""
+        failed = self.outcome.failed.keys() - self.plan.left_out.keys()
+        if kind in planned_move.BEFORE_PROMOTION:
+            return bool(failed) and (self.request.lossless or kind in _FENCES_THE_SITE)
+        nothing = kind is StepKind.PROMOTE and failed >= {step.target for step in steps}
+        return bool(steps) and nothing and self.request.lossless
+
+    def stop(self, stopped: RunStoppedError) -> Outcome:
+        """Before the first promotion a move is rolled back; else it is interrupted, and says what is left."""
+        if self.request.lossless and StepKind.PROMOTE.value not in self._begun():
+            self.outcome.failed["the run"] = str(stopped)
+            return self._roll_back()
+        self.running.interrupt(stopped, self._label)
+
+    def _begun(self) -> set[str]:
+        """Kinds of steps that this run, or the interrupted one that it continues, has begun."""
+        return set(started_steps([self.running.log, self.running.run.interrupted]))
+
+    def _read_roles(self) -> final_roles.FinalRoles:
+        """Of both sites, as they are now. What is wrong with an image takes its VMs out."""
+        steps = [step.target for step in self.plan.steps if step.kind is StepKind.PROMOTE]
+        done = [name for name in steps if name not in self.outcome.failed]
+        unreachable = self.running.run.alone or "its Ceph cannot be reached any more"
+        found = final_roles.read_roles(self.pool, self._peer_now(), unreachable, done, self.images)
+        self.outcome.failed.update(found.failures())
+        return found
+
+    def _peer_now(self) -> Pool | None:
+        """The peer's pool; None when it cannot be reached. What the lease has shown is not tried again."""
+        if self.running.run.alone:
+            return None
+        if self._peer_pool is None:
+            self._peer_pool = rollback.open_peer_if_reachable(self.stack, self._connect)
+        return self._peer_pool
+
     def _loss(self, origin: str, now: float | None) -> float | None:
-        """Seconds a VM may lose: `now` by its recovery point, none in a planned move; as said when its disks
-        were promoted.
+        """Seconds a VM may lose: `now` by its recovery point, none in a move; as said when its disks were
+        promoted.
         """
         interrupted = self.running.run.interrupted
         before = interrupted.loss if interrupted else {}
         if origin in before and all(image.primary for image in self.items[origin].images):
             return before[origin]
-        return 0.0 if planned_move.is_planned(self.facts) else now
+        return 0.0 if self.request.lossless else now
 
     def _phase(self, kind: StepKind, steps: list[Step]) -> None:
         if kind in (StepKind.SYNC, StepKind.DRAIN, StepKind.FENCE) and steps:
@@ -215,6 +188,7 @@ class _Failover:
             StepKind.SYNC: self._sync,
             StepKind.STOP: self._stop,
             StepKind.DRAIN: self._sync,
+            StepKind.FENCE_SITE: self._fence_site,
             StepKind.FENCE: self._fence,
             StepKind.CUT: self._cut,
             StepKind.PROMOTE: self._promote,
@@ -247,7 +221,15 @@ class _Failover:
         return replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.DRAIN] - 5)
 
     def _stop(self, vm_id: str) -> str:
-        return peer_vms.lock_vm(peer_vms.peer_front_end(), int(vm_id), LIMITS_S[StepKind.STOP] - 10)
+        there, limit_s = peer_vms.peer_front_end(), LIMITS_S[StepKind.STOP] - 10
+        grace_s = peer_vms.GRACE_S if self.request.lossless else _FENCE_GRACE_S
+        return peer_vms.lock_vm(there, int(vm_id), limit_s, grace_s)
+
+    def _fence_site(self, _: str) -> str:
+        """The command of onedr.conf; that it ended with 0 is the evidence."""
+        limit_s = host_config.limits().fence_limit_s
+        said = " ".join(process.run_program(self.facts.fence_command, limit_s).split())[-_SAID:]
+        return f"ended with 0{f': {said}' if said else ''}"
 
     def _fence(self, name: str) -> str:
         peer_ceph.fence(self._there(), name)
@@ -257,15 +239,18 @@ class _Failover:
         """Nothing is promoted here yet: the peer gets its images and VMs back."""
         why = rollback.first_few_reasons(self.outcome.failed)
         names = [step.target for step in self.plan.steps if step.kind is StepKind.PROMOTE]
-        there = self._peer_pool or rollback.open_peer_if_reachable(self.stack, self._connect)
-        fenced = StepKind.FENCE.value in started_steps([self.running.log, self.running.run.interrupted])
+        there = self._peer_pool
+        if there is None and self.plan.fence is Fence.DEMOTE:
+            there = rollback.open_peer_if_reachable(self.stack, self._connect)
+        fenced = StepKind.FENCE.value in self._begun()
         results = rollback.roll_back(self.pool, there, names, fenced)
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
-        text = f"The move was taken back, the peer is the primary as before ({why})."
+        verb = self.request.verb
+        text = f"The {verb} was rolled back, the peer is the primary as before ({why})."
         if undone:
             text = (
-                f"The move failed ({why}) and could not be taken back whole "
-                f"({rollback.first_few_reasons(undone)}); onedr abort tries again."
+                f"The {verb} failed ({why}) and could not be fully rolled back "
+                f"({rollback.first_few_reasons(undone)}). Run onedr abort to retry the rollback."
             )
         self.running.log.rollback = {item: str(result) for item, result in results.items()}
         self.outcome.done.clear()
@@ -280,12 +265,13 @@ class _Failover:
 
     def _promote(self, name: str) -> str:
         return failover_promote.promote(
-            self.pool, name, self.facts.peer is PeerState.ANSWERS, self.images[name].mode
+            self.pool, name, self.plan.fence is Fence.DEMOTE, self.images[name].mode
         )
 
     def _leave_term(self, name: str) -> str:
         fact, here, site = self.images[name], self.facts.here, self.target.settings.site
-        term = Epoch(epoch.next_epoch(fact.term), here, site or here[:8], time.time(), fact.recovery_point)
+        number = epoch.next_epoch(fact.term, self._terms_there.get(name))
+        term = Epoch(number, here, site or here[:8], time.time(), fact.recovery_point)
         return failover_promote.leave_term(self.pool, name, term)
 
     def _register(self, name: str) -> str:
@@ -311,7 +297,7 @@ class _Failover:
 
     def _start(self, origin: str) -> str:
         if origin in self.homes:
-            home = replace(self.homes[origin], held="ACTIVE")
+            home = replace(self.homes[origin], locked_state="ACTIVE")
             self.vm_ids[origin] = home.vm_id
             return f"VM {home.vm_id} {peer_vms.unlock_vm(self.frontend, home, LIMITS_S[StepKind.START] - 10)}"
         return recreate_vms.start_vm(self.site, self.vm_ids[origin], LIMITS_S[StepKind.START] - 10)
@@ -322,7 +308,14 @@ class _Failover:
         """
         groups = start_order.groups(steps, self.items)
         for at, (priority, group) in enumerate(groups):
+            due = time.monotonic()
+            self._late += [
+                (due + self.plan.vm_delays[step.target], step)
+                for step in group if step.target in self.plan.vm_delays
+            ]
+            group = [step for step in group if step.target not in self.plan.vm_delays]
             self.running.do(group, self._start, _THREADS[StepKind.START])
+            self._start_late()
             delay = self.plan.delays.get(priority, 0)
             if (
                 delay
@@ -330,55 +323,59 @@ class _Failover:
                 and any(step.target not in self.outcome.failed for step in group)
             ):
                 self.running.wait(delay, f"{delay} s between priority {priority} and {groups[at + 1][0]}")
+        while self._late:
+            left_s = max(0.0, min(due for due, _ in self._late) - time.monotonic())
+            self.running.wait(left_s, f"{len(self._late)} VM(s) have a DR_DELAY of their own")
+            self._start_late()
+
+    def _start_late(self) -> None:
+        """Start the VMs whose own DR_DELAY is over."""
+        now = time.monotonic()
+        ready = [step for due, step in self._late if due <= now]
+        self._late = [(due, step) for due, step in self._late if due > now]
+        self.running.do(ready, self._start, _THREADS[StepKind.START])
 
     def _finish(self) -> Outcome:
-        if planned_move.is_planned(self.facts) and not self.request.vms and not self.outcome.failed:
-            try:
-                failback_vms.follow_images(self.site, self.images)
-            except FrontEndError as error:
-                self.site.warn(
-                    self.facts.datastore,
-                    f"images changed or deleted at the other site are not followed: {error}",
-                )
-        vms = [
-            step.target
-            for step in self.plan.steps
-            if step.kind in (StepKind.CREATE, StepKind.RETURN, StepKind.START)
-        ]
-        vms = [origin for origin in vms if origin in {*self.items, *self.homes, *self.facts.recovered}]
-        vms += [origin for origin in self.plan.left_out if origin in self.items]
-        if self.facts.interrupted:  # by the run that did not end
-            started = f"{StepKind.START.value} "
-            vms += [
-                *self.facts.recovered,
-                *(key[len(started) :] for key in self.running.ended if key.startswith(started)),
-            ]
+        roles = self._read_roles()
+        if self.request.lossless and not self.request.vms and not self.outcome.failed:
+            self._follow_images()
+        vms = self._vms()
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})
-        good = len(set(vms)) - len(bad)
-        names = ", ".join(
-            self.items[origin].record.name if origin in self.items else origin for origin in bad
-        )
         self.running.log.vms = tuple(self._journaled(origin) for origin in dict.fromkeys(vms))
-        ended = time.time()
-        text = (
-            f"This site took over at {utc_text(ended)} in {ended - self.running.began:.0f} s: {good} VM(s) "
-            "recovered"
-        )
-        if self.outcome.failed:
-            text += f", {len(bad)} not ({names})" if bad else ""
-            again = f"onedr history shows why, onedr {self.running.run.verb} goes on with them"
-            text += f"; {len(self.outcome.failed)} item(s) failed: {again}."
-        elif planned_move.is_planned(self.facts):
-            text += ", nothing lost. The copies go the other way now."
-        else:
-            text += ". There is no copy at the peer until it is back and reprotected."
+        own, ended = mirroring.roles(self.pool), time.time()
+        state, result, text = judge_end(RunEnd(
+            self.request.verb, self.request.lossless, utc_text(ended), ended - self.running.began,
+            active=sum(1 for name in self.images if name in own and own[name].primary),
+            recovered=len(set(vms)) - len(bad),
+            lacking=tuple(self.items[item].record.name if item in self.items else item for item in bad),
+            failed=len(self.outcome.failed), unread=roles.unread,
+            split=roles.warning() if roles.split else "",
+        ))
         verdict = VerdictEvent(
             text,
             warnings={self._label(item): tuple(texts) for item, texts in self.site.warnings.items()},
             vms={origin: self.vm_ids[origin] for origin in vms if origin in self.vm_ids},
         )
-        result = "PARTIAL" if self.outcome.failed else "DONE"
-        return self.running.end(State.ACTIVE_UNPROTECTED, result, verdict, self._label)
+        return self.running.end(state, result, verdict, self._label)
+
+    def _follow_images(self) -> None:
+        try:
+            failback_vms.follow_images(self.site, self.images)
+        except FrontEndError as error:
+            text = f"images changed or deleted at the other site are not followed: {error}"
+            self.site.warn(self.facts.datastore, text)
+
+    def _vms(self) -> list[str]:
+        """Origins of the VMs that this run was about, and those of the interrupted one it continued."""
+        kinds = (StepKind.CREATE, StepKind.RETURN, StepKind.START)
+        vms = [step.target for step in self.plan.steps if step.kind in kinds]
+        vms = [origin for origin in vms if origin in {*self.items, *self.homes, *self.facts.recovered}]
+        vms += [origin for origin in self.plan.left_out if origin in self.items]
+        if self.facts.interrupted:
+            started = f"{StepKind.START.value} "
+            ended = [key[len(started) :] for key in self.running.ended if key.startswith(started)]
+            vms += [*self.facts.recovered, *ended]
+        return vms
 
     def _journaled(self, origin: str) -> VmOutcome:
         """A VM for the history: `rto_s` from the command until it ran (None: it did not), `rpo_s` the loss

@@ -2,14 +2,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from onedr.failover import planned_move
-from onedr.model import template
-from onedr.opennebula.vm_template import HELD
+from onedr.failover import fence_plan
+from onedr.model import settings, template
+from onedr.opennebula.vm_template import locked_state
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request
-from onedr.runs.steps import Step
+from onedr.runs.steps import Step, StepKind
 
 
 def chosen(item: VmItem, wanted: tuple[str, ...]) -> bool:
@@ -27,10 +28,10 @@ def not_found(request: Request, vms: list[VmItem], here: Iterable[PeerVm] = ()) 
 def wants_start(item: VmItem, request: Request) -> bool:
     """A VM runs here if it ran there, and nobody said DR_START=NO."""
     # stopped by a planned move: as it was before
-    state = template.get(item.record.user_template, HELD) or item.record.state
+    state = locked_state(item.record.user_template) or item.record.state
     return (
         request.start
-        and state in planned_move.RUNS
+        and state in fence_plan.RUNS
         and template.get(item.record.user_template, "DR_START").upper() != "NO"
     )
 
@@ -52,3 +53,33 @@ def groups(steps: Iterable[Step], items: Mapping[str, VmItem]) -> list[tuple[int
 def by_priority(vms: Iterable[VmItem]) -> list[VmItem]:
     """VMs in the order in which they start."""
     return sorted(vms, key=lambda item: (priority(item), item.record.name))
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Seconds between priority groups, by the priority of the former; seconds by which a VM starts after its
+    group; and by origin, what is wrong with a VM's own delay.
+    """
+
+    groups: Mapping[int, int]
+    vms: Mapping[str, int]
+    warnings: Mapping[str, str]
+
+
+def delays(vms: Iterable[VmItem], steps: Iterable[Step], group_s: int, most_s: int) -> Delays:
+    """A VM's DR_DELAY holds up that VM only, for `most_s` at the most; groups wait for the datastore's."""
+    starting = {step.target for step in steps if step.kind is StepKind.START}
+    late, warnings, priorities = {}, {}, set()
+    for item in (item for item in vms if item.origin in starting):
+        priorities.add(priority(item))
+        text = template.get(item.record.user_template, "DR_DELAY").strip()
+        try:
+            seconds = settings.duration(text) if text else 0
+        except ValueError as error:
+            seconds, warnings[item.origin] = 0, f"its DR_DELAY is not used: {error}"
+        if seconds > most_s:
+            warnings[item.origin] = f"its DR_DELAY of {seconds} s is cut to the {most_s} s of DR_DELAY_MAX"
+        if seconds:
+            late[item.origin] = min(seconds, most_s)
+    groups = sorted(priorities)[:-1] if group_s else []
+    return Delays(dict.fromkeys(groups, group_s), late, warnings)

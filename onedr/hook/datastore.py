@@ -14,6 +14,9 @@ from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock
 from onedr.runs.request import Request
 
+_WORD = "DR_ACCEPT_UNSIGNED"
+_LISTS = ("DR_LEAVE", "DR_TAKE")  # words: VM ids and image names of a move or failover
+
 
 def main(_: list[str]) -> str:
     """Answers one line for the hook's log."""
@@ -48,7 +51,11 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
         if verb:
             by = f"a manager of {element.findtext('UNAME')}'s datastore"  # the API tells no more
             request = Request(
-                verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION"
+                verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION",
+                accept_unsigned=template.get(pairs, _WORD).strip().upper() == "YES",
+                attributes=tuple(
+                    (key[len("DR_"):], word) for key in _LISTS for word in template.get(pairs, key).split()
+                ),
             )
             _clear(frontend, datastore_id)
             start_action.start_detached(element, request)
@@ -56,6 +63,8 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     except (InputError, RefusedError) as error:
         _clear(frontend, datastore_id, str(error), template.get(pairs, "DR_MESSAGE"))
         return str(error)
+    if template.get(pairs, _WORD):  # a word given without an action must not count for a later one
+        frontend.update_datastore(datastore_id, ((_WORD, ""),))
     if datastore.settings.protect and not template.get(pairs, "DR_STATE"):
         # newly protected; later changes are seen by the keeper's own surveys
         keeper_lock.wake_keeper(datastore_id)
@@ -68,7 +77,7 @@ def _clear(frontend: FrontEnd, datastore_id: int, message: str = "", shown: str 
     Our own update fires the hook again.
     """
     found = attributes(frontend.datastore(datastore_id))
-    changes = [(key, "") for key in ("DR_ACTION", "DR_CONFIRM") if template.get(found, key)]
+    changes = [(key, "") for key in ("DR_ACTION", "DR_CONFIRM", _WORD, *_LISTS) if template.get(found, key)]
     if message and message != shown:
         changes.append(("DR_MESSAGE", message))
     if changes:

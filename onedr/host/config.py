@@ -5,9 +5,10 @@ See docs/configuration.md.
 from __future__ import annotations
 
 import configparser
+import json
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onedr.host import bridge
@@ -18,7 +19,9 @@ _ENDPOINT = re.compile(r"https?://[^\s/]+(/\S*)?")
 _PEER = ("endpoint", "auth")
 # From, to. The upper ends are what was tried with many images and VMs (docs/measured.md).
 _LIMITS = {"flatten_at_once": (1, 16), "role_changes_at_once": (1, 100), "starts_at_once": (1, 32)}
-_KNOWN = {"peer": _PEER, "limits": tuple(_LIMITS)}
+_FENCE = ("command", "limit_s")
+_FENCE_LIMIT_S = (1, 300)
+_KNOWN = {"peer": _PEER, "limits": tuple(_LIMITS), "fence": _FENCE}
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Configuration:
     set.
 
     How many at once at the most, of one datastore: clones flattened, images promoted or demoted by a run, VMs
-    started by it.
+    started by it. `fence_command`: the words of the program that cuts the peer off; empty: there is none.
     """
 
     peer_endpoint: str = ""
@@ -35,6 +38,8 @@ class Configuration:
     flatten_at_once: int = 2
     role_changes_at_once: int = 100
     starts_at_once: int = 32
+    fence_command: tuple[str, ...] = ()
+    fence_limit_s: int = 60
 
 
 def path() -> Path:
@@ -49,7 +54,7 @@ def load_config() -> Configuration:
     """
     front_end = bridge.bridge_session()
     if front_end is not None:
-        return Configuration(*front_end.call("configuration")[0])
+        return replace(Configuration(*front_end.call("configuration")[0]), fence_command=())
     where = path()
     # a [DEFAULT] is no section of ours
     parser = configparser.ConfigParser(interpolation=None, default_section="")
@@ -68,13 +73,17 @@ def load_config() -> Configuration:
         )
     session = _peer(parser, problems)
     limits = {
-        name: _number(parser["limits"], name, problems)
+        name: _number(parser["limits"], name, _LIMITS[name], problems)
         for name in _LIMITS
         if parser.has_option("limits", name)
     }
+    if parser.has_option("fence", "limit_s"):
+        limits["fence_limit_s"] = _number(parser["fence"], "limit_s", _FENCE_LIMIT_S, problems)
+    command = _command(parser.get("fence", "command", fallback=""), problems)
     if problems:
         raise InputError(f"{where}: {'; '.join(problems)}.")
-    return Configuration(parser.get("peer", "endpoint", fallback=""), session, **limits)
+    endpoint = parser.get("peer", "endpoint", fallback="")
+    return Configuration(endpoint, session, fence_command=command, **limits)
 
 
 def limits() -> Configuration:
@@ -111,11 +120,31 @@ def _peer(parser: configparser.ConfigParser, problems: list[str]) -> str:
     return _session(Path(auth), problems) if auth else ""
 
 
-def _number(section: configparser.SectionProxy, name: str, problems: list[str]) -> int:
-    text, (lowest, highest) = section[name].strip(), _LIMITS[name]
+def _command(text: str, problems: list[str]) -> tuple[str, ...]:
+    """The words of a program, given as a list in JSON: nothing is split or expanded."""
+    if not text:
+        return ()
+    try:
+        words = json.loads(text)
+    except ValueError:
+        words = None
+    good = isinstance(words, list) and words and all(isinstance(word, str) and word for word in words)
+    if good and Path(words[0]).is_absolute():
+        return tuple(words)
+    problems.append(
+        f'fence.command is {text!r}, not a list such as ["/usr/local/sbin/fence-site", "north"] that begins '
+        "with the absolute path of a program"
+    )
+    return ()
+
+
+def _number(
+    section: configparser.SectionProxy, name: str, limits_: tuple[int, int], problems: list[str]
+) -> int:
+    text, (lowest, highest) = section[name].strip(), limits_
     if re.fullmatch(r"[0-9]{1,6}", text) and lowest <= int(text) <= highest:
         return int(text)
-    problems.append(f"limits.{name} is {text!r}, not a number from {lowest} to {highest}")
+    problems.append(f"{section.name}.{name} is {text!r}, not a number from {lowest} to {highest}")
     return lowest
 
 

@@ -70,19 +70,11 @@ class PlanRefusedError(RefusedError):
 
 
 class RunInProgressError(RefusedError):
-    """Another run holds the lease of the datastore."""
+    """Another run holds the lease of the datastore, at this site or the other."""
 
     word = "run-in-progress"
     meaning = "Another run is in progress on this datastore."
-    todo = "Wait for it: `onedr status`."
-
-
-class LeaseLostError(RefusedError):
-    """This run's lease was taken over by another run."""
-
-    word = "lease-lost"
-    meaning = "The run was suspended so long that another run took over its lease. It stopped."
-    todo = "See `onedr status` and `onedr history`."
+    todo = "Wait for it: `onedr status`, or ask it to stop: `onedr cancel`."
 
 
 class NothingInterruptedError(RefusedError):
@@ -170,6 +162,40 @@ class ProblemsFoundError(OneDRError):
 def all_errors() -> list[type[OneDRError]]:
     """Every class of error whose module is loaded."""
     return _below(OneDRError)
+
+
+class InterruptedRunError(OneDRError):
+    """A run ended before its end: its process was ended, it lost its lease, or it was asked to stop."""
+
+    exit_code = 7
+    word = "run-interrupted"
+    meaning = "The run was interrupted: its process was ended, or it was asked to stop."
+    todo = "`onedr resume` continues it; before its first promotion `onedr abort` rolls it back."
+
+
+class LeaseLostError(InterruptedRunError):
+    """Another run took the lease, or may have: it could not be renewed. This run must change nothing more."""
+
+    word = "lease-lost"
+    meaning = "The run could not renew its lease for so long that another may have taken it; it stopped."
+    todo = "See `onedr status` and `onedr history`."
+
+
+class RunStoppedError(InterruptedRunError):
+    """The run was asked to stop, or lost sight of the peer where it needs it. It may still roll back."""
+
+    word = "run-stopped"
+    meaning = "The run was asked to stop, or could not reach the peer where it needs it."
+    todo = "`onedr resume` continues it."
+
+
+class StillRunningError(OneDRError):
+    """This client left; the run goes on without it."""
+
+    exit_code = 8
+    word = "still-running"
+    meaning = "Ctrl-C ended the command. The run goes on without it."
+    todo = "`onedr history` shows how it ends, `onedr cancel` asks it to stop."
 
 
 def to_wire(error: OneDRError) -> dict[str, object]:

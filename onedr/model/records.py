@@ -6,6 +6,7 @@ Apart from it because most drivers do without, and each of these classes costs t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from onedr.model.template import Pairs
 from onedr.model.types import Mode
@@ -28,6 +29,7 @@ class ImageRecord:
     snapshots: Pairs = ()
     origin: str = ""  # of an image that was taken over: `<cluster id>:<image id>` where it came from
     stands_for: str = ""  # RBD name there, when it has another here
+    datastore_id: int = -1  # at the site that wrote the record; -1: an earlier release wrote it
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class DiskRef:
     protected: bool
     reason: str = ""
     datastore: str = ""  # name of its datastore there
+    datastore_id: int = -1  # its id there; -1: an earlier release wrote it
     shared: bool = False  # an image that several VMs may use as it is (a CDROM): it carries no VM's record
 
 
@@ -62,9 +65,21 @@ class VmRecord:
     origin: str = ""  # of a VM that was recovered: `<cluster id>:<vm id>` where it came from
 
 
+class Proof(Enum):
+    """Whether a record is what a holder of the record key wrote for the image it was read from."""
+
+    UNCHECKED = "unchecked"  # this site has no record key
+    AUTHENTIC = "authentic"
+    UNSIGNED = "unsigned"
+    FORGED = "forged"
+
+
 @dataclass(frozen=True)
 class Envelope:
-    """A record as it lies on an image: where and when it was written, and in which order."""
+    """A record as it lies on an image: where and when it was written, and in which order.
+
+    `proof` and `doubt` are what the reader makes of it; they are no part of the record.
+    """
 
     schema: int
     site: str  # the writing site's name, for people
@@ -73,6 +88,8 @@ class Envelope:
     generation: int
     written_at: float  # seconds since the epoch, clock of the writing site
     body: ImageRecord | VmRecord
+    proof: Proof = field(default=Proof.UNCHECKED, compare=False)
+    doubt: str = field(default="", compare=False)  # why only the operator's word makes it count
 
 
 @dataclass(frozen=True)
@@ -119,6 +136,7 @@ class ImageFacts:
     term: Epoch | None = None  # None: never promoted by OneDR
     # not primary, and what was written here last never reached the peer: it cannot take over
     stale: bool = False
+    bad_vm: str = ""  # why the record of its VM cannot be read; one of `problems`
 
 
 @dataclass(frozen=True)

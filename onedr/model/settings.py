@@ -93,6 +93,7 @@ _READERS = {
     "DR_SCHEDULE": ("schedule", _schedule),
     "DR_KEEP": ("keep_s", duration),
     "DR_DELAY": ("delay_s", delay),
+    "DR_DELAY_MAX": ("delay_max_s", delay),
     "DR_CLONES": ("flatten_clones", _clones),
     "DR_SITE_INDEX": ("site_index", _index),
     "DR_NETWORK_MAP": ("network_map", network_map),

@@ -77,6 +77,7 @@ class Settings:
     security_group_map: tuple[tuple[str, str], ...] = ()
     keep_s: int = 7 * 86400  # how long divergent copies are kept
     delay_s: int = 0  # after a priority group runs, before the next starts
+    delay_max_s: int = 900  # the most that a VM's own DR_DELAY counts for
     peer_datastore: str = ""  # name of this datastore at the peer; empty: the same
     peer: CephAccess | None = None
     drill_network: str = ""  # virtual network here in which a drill's VMs live; empty: none, no drill

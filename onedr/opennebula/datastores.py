@@ -1,6 +1,7 @@
 """The datastores this front-end protects, by id, with what is needed to work on them."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lxml import etree
@@ -9,6 +10,7 @@ from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import InputError
 from onedr.model.types import CephAccess, Settings
+from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.ceph_access import ceph_access
 
@@ -37,17 +39,18 @@ def from_element(element: etree._Element) -> Datastore:
     )
 
 
-def shares_pool(datastore: Datastore, frontend: FrontEnd) -> bool:
-    """Does another protected datastore keep its images in the same pool?"""
-    return any(
-        other.access.pool == datastore.access.pool and other.datastore_id != datastore.datastore_id
-        for other in all_of(frontend).values()
-    )
-
-
-def names(datastore: Datastore) -> set[str]:
-    """What records may call this datastore: its name here, and there."""
-    return {datastore.name, datastore.settings.peer_datastore or datastore.name}
+def rbd_names(datastore_id: int, images: Iterable[etree._Element], vms: Iterable[etree._Element]) -> set[str]:
+    """RBD names of what this front-end keeps in a datastore: its images, and the clones of VMs on them."""
+    own = str(datastore_id)
+    found = {
+        (image.findtext("SOURCE") or "").partition("/")[2]
+        for image in images if image.findtext("DATASTORE_ID") == own
+    }
+    for vm in vms:
+        for disk in opennebula_objects.vm_record(vm, ()).disks:
+            if disk.rbd and disk.datastore_id == datastore_id:
+                found.add(disk.rbd.partition("/")[2])
+    return found - {""}
 
 
 def elements(frontend: FrontEnd) -> list[etree._Element]:

@@ -121,6 +121,7 @@ def image_record(element: etree._Element) -> ImageRecord:
         group=_text(element, "GNAME"),
         permissions=permissions(element),
         datastore=_text(element, "DATASTORE"),
+        datastore_id=_int(element, "DATASTORE_ID"),
         template=template.without(_attributes(element, "TEMPLATE"), *_LOCAL_USER),
         snapshots=_attributes(element, "SNAPSHOTS"),
     )
@@ -205,5 +206,6 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
         image_name=template.get(disk, "IMAGE"),
         clone=clone, protected=rbd is not None and not reason, reason=reason,
         datastore=template.get(disk, "DATASTORE"),
+        datastore_id=_number(template.get(disk, "DATASTORE_ID") or "-1", f"{where} has DATASTORE_ID"),
         shared=bool(source) and not clone and template.get(disk, "PERSISTENT").upper() != "YES",
     )

@@ -23,9 +23,12 @@ ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: what a recovered VM is recognise
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
 START_PENDING = "DR_START_PENDING"
 DRILL = "DR_DRILL"  # on a drill's VM or image: its tag
-HELD = "DR_HELD"  # on a VM at the site it moved away from: the state it had; it is locked there
+# on a VM at the site it moved away from: the state it had; it is locked there
+LOCKED_STATE, OLD_LOCKED_STATE = "DR_LOCKED_STATE", "DR_HELD"  # the second: of earlier releases, read only
 FINISHED = "DR_FINISHED"  # set last: what lacks it was left half-made by an interrupted run
-MARKS = (ORIGIN, START_PENDING, FINISHED, HELD, "DR_ORIGIN_SITE", "DR_ORIGIN_VM")  # of one site's object only
+MARKS = (  # of one site's object only
+    ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, "DR_ORIGIN_SITE", "DR_ORIGIN_VM",
+)
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
 _FILE = re.compile(r'\$FILE\[\s*IMAGE\s*=\s*"?(?P<name>[^",\]]+)"?.*\]')
@@ -35,6 +38,16 @@ _BACKUP_KEPT = ("BACKUP_VOLATILE", "FS_FREEZE", "KEEP_LAST", "MODE", "INCREMENT_
 # Stands for a context value with a `$` while the VM is allocated: oned replaces it once, and not what it
 # stands for.
 _STAND_IN = "ONEDR_VALUE_"
+
+
+def locked_state(user: Pairs) -> str:
+    """The state in which a run of ours found the VM that it locked; empty for a VM that is free."""
+    return template.get(user, LOCKED_STATE) or template.get(user, OLD_LOCKED_STATE)
+
+
+def unlocked(user: Pairs) -> Pairs:
+    """What takes that mark off, whichever release set it."""
+    return tuple((key, "") for key in (LOCKED_STATE, OLD_LOCKED_STATE) if template.get(user, key))
 
 
 @dataclass(frozen=True)

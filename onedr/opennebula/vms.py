@@ -18,13 +18,13 @@ class Recovered:
 class PeerVm:
     """A VM on this pool, as its front-end shows it.
 
-    `held`: the state in which a run of ours found it, empty when free.
+    `locked_state`: the state in which a run of ours found it, empty when free.
     """
 
     vm_id: int
     name: str
     state: str
-    held: str
+    locked_state: str
     images: frozenset[str]  # RBD names of its disks in this pool
     clones: frozenset[str] = frozenset()  # those of them that go when they are unplugged
     locked: bool = False

@@ -35,8 +35,9 @@ from onedr.protection.enable import (
     describe_conversion,
 )
 from onedr.protection.enable_plan import DRIVER, STOCK, ConversionItem, ConversionPlan
-from onedr.replication import peer_ceph, peer_copies, site_info
+from onedr.replication import peer_ceph, peer_copies, peer_osds, site_info
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs.events import Emit, ItemEvent
 from onedr.runs.request import Request
 
@@ -64,7 +65,8 @@ def disable(
             _refuse_while_running(pool)
             _planned(pool, datastore_id, request, emit, frontend)
             return None
-        with journal.Run(pool, "disable"):
+        # whoever runs at the peer holds this site's lease too
+        with journal.Run(pool, "disable", by=request.by):
             plan = _planned(pool, datastore_id, request, emit, frontend)
             outcome = _Disable(pool, datastore_id, plan, emit, frontend).execute()
         if not outcome.failed:
@@ -107,10 +109,10 @@ def _settings(datastore: enable_plan.DatastoreFacts) -> Settings:
 
 
 def _refuse_while_running(pool: Pool) -> None:
-    lease = journal.current_lease(pool)
-    if lease is not None and lease.alive(time.time()):
+    lease = runs_lease.in_force(pool)
+    if lease is not None:
         raise RunInProgressError(
-            f"Another run is in progress on this datastore: {lease.verb} by {lease.owner}. Wait for it."
+            f"Another run is in progress on this datastore: {runs_lease.describe(lease)}. Wait for it."
         )
 
 
@@ -129,7 +131,10 @@ def _forget_runs(pool: Pool, frontend: FrontEnd) -> None:
         other for other in frontend.datastores()
         if other.findtext("DS_MAD") == DRIVER and ceph_access(attributes(other)).pool == pool.access.pool
     ]
-    if not others and not journal.load_runs(pool):
+    if others:
+        return
+    peer_osds.forget_osds(pool)
+    if not journal.load_runs(pool):
         journal.remove_journals(pool)
 
 

@@ -62,7 +62,7 @@ def enable(
             raise PlanRefusedError(" ".join(plan.refusals))
         if request.dry_run:
             return None
-        with journal.Run(pool, "enable"):
+        with journal.Run(pool, "enable", by=request.by):
             return _Enable(pool, datastore_id, plan, emit, frontend).execute()
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -28,7 +29,7 @@ from onedr.opennebula.vm_template import is_of_drill
 from onedr.protection import flatten, keeper_lock, publish_site_info
 from onedr.protection.flatten import Queue
 from onedr.rejoin import guard
-from onedr.replication import clone_order, preserved_copies, write_records
+from onedr.replication import clock, clone_order, peer_ceph, peer_osds, preserved_copies, write_records
 from onedr.replication.mirror_image import (
     PROBLEM_KEY,
     Waiting,
@@ -38,6 +39,7 @@ from onedr.replication.mirror_image import (
     note_problem,
     sign_identity,
 )
+from onedr.replication.split_brain import Claim
 from onedr.runs.answer_events import ReconcileEvent
 
 _USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
@@ -63,8 +65,9 @@ class Report:
     to_flatten: list[str] = field(default_factory=list)
     flattened: list[str] = field(default_factory=list)
     demoted: list[str] = field(default_factory=list)  # primaries that the peer had taken over
-    held: list[str] = field(default_factory=list)  # VMs on such
-    expired: list[str] = field(default_factory=list)  # kept copies that were removed
+    split: set[str] = field(default_factory=set)  # primary at both sites: nothing of them is touched
+    locked: list[str] = field(default_factory=list)  # VMs on such
+    expired: list[str] = field(default_factory=list)  # preserved copies that went to the trash
 
     def as_event(self) -> ReconcileEvent:
         """For people and programs."""
@@ -72,7 +75,7 @@ class Report:
             recorded=tuple(self.recorded), protected=tuple(self.protected), waiting=self.waiting,
             failed=self.failed, mirrored=tuple(sorted(self.mirrored)), in_use=tuple(sorted(self.in_use)),
             awaiting=self.awaiting, to_flatten=tuple(self.to_flatten), flattened=tuple(self.flattened),
-            demoted=tuple(self.demoted), held=tuple(self.held), expired=tuple(self.expired),
+            demoted=tuple(self.demoted), locked=tuple(self.locked), expired=tuple(self.expired),
         )
 
 
@@ -170,18 +173,34 @@ def turn(
             _each(report, f"VM {vm.findtext('ID')}", action, tell)
     _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
     _each(report, "card", partial(publish_site_info.publish, pool, datastore), tell)
+    _each(report, "peer", partial(_remember_peer, pool, datastore), tell)
     return report
+
+
+def _remember_peer(pool: Pool, datastore: Datastore) -> None:
+    """Where the peer's OSDs are, for the day on which its monitors do not answer."""
+    with ExitStack() as stack:
+        sight = peer_ceph.probe_peer(pool, datastore.settings)
+        there, _ = peer_ceph.open_if_reachable(sight, pool.access.pool, stack)
+        if there is not None:
+            peer_osds.remember_osds(pool, there)
 
 
 def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report) -> None:
     """First of all: is this site still the one to write? And kept copies whose time is over go."""
     try:
         found = guard.turn(pool, datastore.settings, frontend)
-        report.demoted, report.held = found.demoted, found.held
+        report.demoted, report.locked = found.demoted, found.locked
         report.failed.update(found.failed)
-        for text in (*found.held, *found.demoted):
-            print(f"{datastore.name}: the peer took over; held here: {text}", file=sys.stderr)
-        report.expired = preserved_copies.remove_expired(pool, time.time())
+        report.split = set(found.of(Claim.SPLIT))
+        for name in report.split:
+            report.failed[name] = "primary at both sites, and nothing says who is right; see docs/guard.md"
+        for text in (*found.locked, *found.demoted):
+            print(f"{datastore.name}: the peer took over; demoted or locked here: {text}", file=sys.stderr)
+        now = time.time()
+        if clock.note_turn(pool, datastore.settings, now):
+            report.expired = preserved_copies.trash_expired(pool, now)
+            preserved_copies.empty_trash(pool, now)
     except (rados.Error, rbd.Error, OneDRError) as error:
         report.failed["guard"] = str(error)
 
@@ -215,7 +234,7 @@ def _image(
     ):
         return
     name = parsing.source(element.findtext("SOURCE") or "").name
-    if not _is_primary(pool, name):
+    if name in report.split or not _is_primary(pool, name):
         return
     now = time.time()
     if write_records.record_image(pool, datastore.settings, name, element, now):
@@ -242,7 +261,10 @@ def _vm(
         return
     now = time.time()
     element = frontend.vm(number(summary, "ID"))  # with its secrets, as the hook sees it
-    for disk in opennebula_objects.vm_record(element, {datastore.datastore_id}).disks:
+    disks = opennebula_objects.vm_record(element, {datastore.datastore_id}).disks
+    if {(disk.rbd or "").rpartition("/")[2] for disk in disks} & report.split:
+        return
+    for disk in disks:
         name = (disk.rbd or "").rpartition("/")[2]
         wanted = wants_protection(datastore.settings, attributes(element, "USER_TEMPLATE"))
         if (

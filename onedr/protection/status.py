@@ -2,9 +2,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+
+from lxml import etree
 
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
@@ -19,14 +21,17 @@ from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vm_template import is_of_drill
 from onedr.protection import enable_plan
-from onedr.rejoin.split_brain import Claim as Returned
-from onedr.rejoin.split_brain import Known, There, judge_claim
 from onedr.replication import image_facts, inventory, peer_ceph, peer_copies, recovery_point
 from onedr.replication.peer_copies import Copies
+from onedr.replication.split_brain import Claim as Returned
+from onedr.replication.split_brain import Known, There, judge_claim
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs import state as runs_state
-from onedr.runs.answer_events import StatusDisk, StatusEvent, StatusVm, UnprotectedItem
+from onedr.runs.answer_events import StatusDisk, StatusEvent, StatusRun, StatusVm, UnprotectedItem
 from onedr.runs.events import PeerShown
+from onedr.runs.journal_entry import JournalEntry
+from onedr.runs.lease_watch import Lease
 from onedr.runs.state import ImageState, StateVerdict
 
 _FAILED = ("ERROR", "LOCKED", "DELETE", "INIT")
@@ -41,6 +46,7 @@ class View:
     items: tuple[ImageState, ...]
     verdict: StateVerdict
     unprotected: dict[str, str]  # what of this datastore is not mirrored, and why
+    lease: Lease | None = None  # of the run in progress, this site's or the other's
 
 
 def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
@@ -68,6 +74,7 @@ def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
         stale=stale,
         only_here=only_here,
         unprotected=tuple(UnprotectedItem(*each) for each in sorted(seen.unprotected.items())),
+        run=_run(seen.lease, fsid),
     )
 
 
@@ -79,39 +86,50 @@ def view(
 ) -> View:
     """Look at everything once. `sight`: what is seen of the peer, where somebody is looking already."""
     now = time.time()
-    facts = tuple(_images(pool, datastore, frontend))
+    objects = _objects(frontend)
+    known = datastores.rbd_names(datastore.datastore_id, objects.images, objects.vms)
+    facts = tuple(image_facts.of_datastore(pool, datastore, known))
     mirrored = tuple(fact for fact in facts if fact.mode is not None)
     primaries = [fact.name for fact in mirrored if fact.primary]
     seen = peer_copies.collect_copies(pool, datastore.settings, primaries, sight())
-    unprotected = _unprotected(datastore, frontend, facts)
+    unprotected = _unprotected(datastore, objects, facts)
     items = tuple(_item(fact, seen, now) for fact in mirrored)
     items += tuple(
         ImageState(name, False, True, False, None, problem=reason)
         for name, reason in unprotected.items()
         if counts(reason)
     )
-    lease = journal.current_lease(pool)
-    running = lease is not None and lease.alive(now) and lease.verb not in enable_plan.VERBS
+    lease = runs_lease.in_force(pool)
+    return View(facts, seen, items, _verdict(pool, datastore, items, lease), unprotected, lease)
+
+
+def _verdict(
+    pool: Pool, datastore: Datastore, items: tuple[ImageState, ...], lease: Lease | None
+) -> StateVerdict:
+    """From the items, and from what the journal says of runs of this site."""
+    own = lease if lease is not None and lease.home in ("", pool.fsid()) else None
+    running = own is not None and own.verb not in enable_plan.VERBS
     moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
-    died = (
-        [] if running else [run for run in (moved, newest) if run is not None and run.interrupted]
-    )
-    interrupted = bool(died)
-    verb = lease.verb if lease is not None and running else died[0].verb if died else ""
-    took_over = moved.message if moved and moved.result in ("DONE", "PARTIAL") else ""
+    died = [run for run in (moved, newest) if run is not None and run.interrupted and not running]
+    verb = own.verb if own is not None and running else died[0].verb if died else ""
+    settings = datastore.settings
     judged = runs_state.judge_state(
-        datastore.settings.protect, items, datastore.settings.rpo_s, verb, interrupted, took_over
+        settings.protect, items, settings.rpo_s, verb, bool(died), _lacking(moved)
     )
-    if (
-        newest
-        and newest.verb == "drill"
-        and newest.result in ("DONE", "PARTIAL")
-        and judged.state is State.STANDBY
-    ):
-        judged = replace(
-            judged, message=f"{judged.message} A drill's VMs stand; onedr drill cleanup takes them away."
-        )
-    return View(facts, seen, items, judged, unprotected)
+    drilled = newest and newest.verb == "drill" and newest.result in ("DONE", "PARTIAL")
+    if drilled and judged.state is State.STANDBY:
+        text = f"{judged.message} A drill's VMs stand; onedr drill cleanup takes them away."
+        return replace(judged, message=text)
+    return judged
+
+
+def _lacking(moved: JournalEntry | None) -> str:
+    """What the last move or failover could not bring, for people."""
+    if moved is None or moved.result != "PARTIAL":
+        return ""
+    vms = [vm.name or vm.origin for vm in moved.vms if vm.failed]
+    named = f": {', '.join(vms[:3])}" if vms else ""
+    return f" The last {moved.verb} left {len(moved.failed)} item(s) out{named}; see onedr history."
 
 
 def look(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
@@ -129,12 +147,24 @@ def attributes_of(seen: View) -> dict[str, str]:
     }
 
 
-def _images(pool: Pool, datastore: Datastore, frontend: FrontEnd) -> list[ImageFacts]:
+@dataclass(frozen=True)
+class _Objects:
+    """Images and VMs of the front-end here, drills apart; `answers` False: it does not say."""
+
+    images: tuple[etree._Element, ...] = ()
+    vms: tuple[etree._Element, ...] = ()
+    protected: frozenset[int] = frozenset()  # datastores
+    answers: bool = False
+
+
+def _objects(frontend: FrontEnd) -> _Objects:
+    """A status needs no front-end: without one it says what the records and Ceph say."""
     try:
-        shared = datastores.shares_pool(datastore, frontend)
-    except FrontEndError:  # a status needs no front-end: then of all of the pool
-        shared = False
-    return image_facts.of_datastore(pool, datastore, shared)
+        images = [image for image in frontend.images() if not is_of_drill(attributes(image))]
+        vms = [vm for vm in frontend.vms() if not is_of_drill(attributes(vm, "USER_TEMPLATE"))]
+        return _Objects(tuple(images), tuple(vms), frozenset(datastores.all_of(frontend)), True)
+    except FrontEndError:
+        return _Objects()
 
 
 _BY_CHOICE = "says DR_PROTECT=NO"
@@ -156,6 +186,18 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
         name=fact.name, mirrored=True, primary=fact.primary, copied=complete and not fact.stale,
         age_s=recovery_point.age_s(point, now), split=found is Returned.SPLIT,
         stale=fact.stale or found is Returned.STALE, problem="; ".join(fact.problems),
+        taken=fact.primary and fact.term is not None and fact.term.fsid == seen.here,
+    )
+
+
+def _run(lease: Lease | None, fsid: str) -> StatusRun | None:
+    """The run in progress: also the other site's, which holds the lease here."""
+    if lease is None:
+        return None
+    return StatusRun(
+        verb=lease.verb, run=lease.run, by=lease.by, host=lease.host, site=lease.site,
+        datastore=lease.datastore, began=lease.began, here=lease.home in ("", fsid),
+        text=runs_lease.describe(lease),
     )
 
 
@@ -177,41 +219,43 @@ def judged(fact: ImageFacts, seen: Copies) -> Returned:
     return judge_claim(Known(fact.primary, fact.term, seen.proven, there))
 
 
-def _unprotected(datastore: Datastore, frontend: FrontEnd, facts: tuple[ImageFacts, ...]) -> dict[str, str]:
-    """Images of the datastore and disks of its VMs that are not mirrored.
+def _unprotected(
+    datastore: Datastore, objects: _Objects, facts: tuple[ImageFacts, ...]
+) -> dict[str, str]:
+    """Images of the datastore, and disks on it of VMs, that are not mirrored; nothing of other datastores.
 
     Works without a front-end, then by Ceph alone.
     """
+    if not objects.answers:
+        return {fact.name: "; ".join(fact.problems) or "not mirrored" for fact in facts if fact.mode is None}
     by_name = {fact.name: fact for fact in facts}
     found: dict[str, str] = {}
-    try:
-        images = [image for image in frontend.images() if not is_of_drill(attributes(image))]
-        vms = [vm for vm in frontend.vms() if not is_of_drill(attributes(vm, "USER_TEMPLATE"))]
-    except FrontEndError:
-        return {fact.name: "; ".join(fact.problems) or "not mirrored" for fact in facts if fact.mode is None}
-    for image in images:
+    for image in objects.images:
         if image.findtext("DATASTORE_ID") != str(datastore.datastore_id):
             continue
         name = (image.findtext("SOURCE") or "").partition("/")[2]
-        found.update(
-            _why(
-                datastore,
-                name or f"image {image.findtext('ID')}",
-                by_name.get(name),
-                attributes(image),
-                opennebula_objects.image_state(image),
-            )
-        )
-    for vm in vms:
-        for disk in opennebula_objects.vm_record(vm, {datastore.datastore_id}).disks:
-            name = (disk.rbd or "").rpartition("/")[2]
-            label = name or f"disk {disk.disk_id} of VM {vm.findtext('ID')}"
-            fact = by_name.get(name)
-            if not disk.protected:
-                if not name or fact is None or fact.mode is None:
-                    found[label] = f"VM {vm.findtext('ID')}: {disk.reason}"
-            elif names.parse_vm_disk(name):
-                found.update(_why(datastore, name, fact, attributes(vm, "USER_TEMPLATE"), "USED"))
+        label, state = name or f"image {image.findtext('ID')}", opennebula_objects.image_state(image)
+        found.update(_why(datastore, label, by_name.get(name), attributes(image), state))
+    for vm in objects.vms:
+        found.update(_unprotected_disks(datastore, vm, by_name, objects.protected))
+    return found
+
+
+def _unprotected_disks(
+    datastore: Datastore, vm: etree._Element, facts: Mapping[str, ImageFacts], protected: frozenset[int]
+) -> dict[str, str]:
+    """Of a VM. Volatile disks start empty everywhere: they are no items."""
+    found: dict[str, str] = {}
+    for disk in opennebula_objects.vm_record(vm, protected | {datastore.datastore_id}).disks:
+        name = (disk.rbd or "").rpartition("/")[2]
+        if disk.datastore_id != datastore.datastore_id or (not name and disk.image_id is None):
+            continue
+        label, fact = name or f"disk {disk.disk_id} of VM {vm.findtext('ID')}", facts.get(name)
+        if not disk.protected:
+            if not name or fact is None or fact.mode is None:
+                found[label] = f"VM {vm.findtext('ID')}: {disk.reason}"
+        elif names.parse_vm_disk(name):
+            found.update(_why(datastore, name, fact, attributes(vm, "USER_TEMPLATE"), "USED"))
     return found
 
 

@@ -27,12 +27,12 @@ from onedr.opennebula.ceph_access import ceph_access
 from onedr.opennebula.datastores import Datastore
 from onedr.rejoin import guard
 from onedr.rejoin.guard import Guarded
-from onedr.rejoin.split_brain import Claim
+from onedr.replication.split_brain import Claim
 
 ACCEPTED_S = 900  # how long an operator's word holds: until oned is started
 _PLAIN = ("POOL_NAME", "CEPH_USER", "CEPH_CONF", "CEPH_KEY", "EC_POOL_NAME", "BRIDGE_LIST")
 _CEPH_LIMIT_S = 10
-_PAUSE_S = 5
+_PAUSE_S, _BUSY_S = 5, 60
 
 
 @dataclass(frozen=True)
@@ -152,62 +152,78 @@ def guard_all(wait_s: float) -> Iterator[Answer]:
     """Guard every datastore of the file; one that cannot be judged is asked again until `wait_s` seconds are
     over.
     """
-    end = time.monotonic() + wait_s
+    begun = time.monotonic()
     try:
         frontend: FrontEnd | None = FrontEnd(limit_s=_CEPH_LIMIT_S)
     except FrontEndError:
         frontend = None
     for datastore in datastores():
         answer = _guard(datastore, frontend)
-        while not answer.free and time.monotonic() < end:
+        while not answer.free and time.monotonic() < begun + max(wait_s, _busy_s(answer)):
             time.sleep(_PAUSE_S)
             answer = _guard(datastore, frontend)
         yield answer
 
 
+def _busy_s(answer: Answer) -> float:
+    """Another run, mostly the keeper's own guard, may be doing it at this moment: that is waited for."""
+    return _BUSY_S if answer.found is not None and answer.found.busy else 0
+
+
 def _guard(datastore: Datastore, frontend: FrontEnd | None) -> Answer:
-    name = datastore.name
     try:
         with connection.connect(datastore.access, _CEPH_LIMIT_S) as pool:
             found = guard.turn(pool, datastore.settings, frontend)
     except (OneDRError, rados.Error, rbd.Error) as error:
-        return _unknown(name, str(error), None)
+        return _unknown(datastore.name, str(error), None)
+    return judge(datastore.name, found)
+
+
+def judge(name: str, found: Guarded) -> Answer:
+    """May oned start, as far as this datastore is concerned? What is known is never overruled by --accept."""
+    stale = [image for image in found.of(Claim.STALE) if image not in found.demoted]
+    if stale:
+        why = found.busy or "; ".join(f"{image}: {found.failed.get(image, 'not tried')}" for image in stale)
+        text = (
+            f"The peer took over {', '.join(stale[:3])} of datastore {name}, and they are not demoted yet "
+            f"({why}). oned must not start VMs on them. Run onedr guard again."
+        )
+        return Answer(name, False, text, found)
+    if found.of(Claim.SPLIT):
+        return _split(name, found)
     if found.unknown or found.of(Claim.UNKNOWN):
         return _unknown(name, found.unknown or "; ".join(found.failed.values()), found)
-    split, undone = (
-        found.of(Claim.SPLIT),
-        [image for image in found.of(Claim.STALE) if image not in found.demoted],
-    )
-    if split or undone:
-        why = (
-            f"primary at both sites, and nothing says who is right: {', '.join(split)}"
-            if split
-            else (
-                "stale and not demoted: "
-                + "; ".join(f"{image}: {found.failed.get(image, 'not tried')}" for image in undone)
-            )
-        )
-        return _unknown(name, why, found)
     if found.demoted:
         text = (
             f"{len(found.demoted)} image(s) that the peer took over were demoted; onedr reprotect {name} "
             "comes next."
         )
         return Answer(name, True, text, found)
-    return Answer(name, True, "its images are this site's to write, or copies.", found)
+    return Answer(name, True, "its images are this site's to write, or replicas.", found)
+
+
+def _split(name: str, found: Guarded) -> Answer:
+    why = f"primary at both sites, and nothing says who is right: {', '.join(found.of(Claim.SPLIT)[:3])}"
+    if _is_accepted(name):
+        return Answer(name, True, f"{why}; the operator decided for this site.", found)
+    text = (
+        f"Datastore {name} is {why}. oned must not start VMs on it. Decide which site gives way; at the one "
+        f"that stays: onedr guard --accept {name}, then start OpenNebula; at the other: onedr reprotect "
+        f"{name} --confirm {name}."
+    )
+    return Answer(name, False, text, found)
+
+
+def _is_accepted(name: str) -> bool:
+    return _words().get(name, 0) > time.time()
 
 
 def _unknown(name: str, why: str, found: Guarded | None) -> Answer:
-    if _words().get(name, 0) > time.time():
-        return Answer(
-            name, True, f"not known whether the peer took over ({why}); accepted by the operator.", found
-        )
-    return Answer(
-        name,
-        False,
-        (
-            f"Not known whether the peer took over datastore {name} ({why}). oned must not start VMs on it. "
-            f"When the peer surely did not take over: onedr guard --accept {name}, then start OpenNebula."
-        ),
-        found,
+    if _is_accepted(name):
+        text = f"not known whether the peer took over ({why}); accepted by the operator."
+        return Answer(name, True, text, found)
+    text = (
+        f"Not known whether the peer took over datastore {name} ({why}). oned must not start VMs on it. Only "
+        f"if you are certain that it did not: onedr guard --accept {name}, then start OpenNebula."
     )
+    return Answer(name, False, text, found)

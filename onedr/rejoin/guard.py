@@ -1,6 +1,6 @@
 """The guard of a returned site: ask the peer before anything here is believed (docs/guard.md).
 
-Images that the peer took over are saved by a snapshot and demoted, VMs on them are stopped, held and locked.
+Images that the peer took over are saved by a snapshot and demoted, VMs on them are stopped and locked.
 It changes nothing of an image while the peer cannot be read.
 """
 from __future__ import annotations
@@ -14,23 +14,22 @@ import rbd
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
-from onedr.model.errors import FrontEndError, OneDRError, RefusedError
+from onedr.model.errors import FrontEndError, InterruptedRunError, OneDRError, RefusedError
 from onedr.model.types import PeerState, Settings
 from onedr.opennebula.api import FrontEnd
-from onedr.rejoin.split_brain import Claim, Known, There, judge_claim
-from onedr.replication import epoch, peer_ceph, preserved_copies
-from onedr.runs import journal
+from onedr.replication import both_sites, image_claims, peer_ceph, preserved_copies
+from onedr.replication.split_brain import Claim
 from onedr.runs.steps import LIMITS_S, StepKind
 
 VERB = "guard"
 _GRACE_S = 30  # a second copy of a running VM has this long to shut down by itself
-_HOLD_LIMIT_S = 90  # a VM that is neither running nor at rest by then is tried again at the next turn
+_LOCK_LIMIT_S = 90  # a VM that is neither running nor at rest by then is tried again at the next turn
 _THREADS = 100
 
 
 @dataclass
 class Guarded:
-    """What a turn found and did: verdict by image, `demoted` images, `held` VMs, `failed` items with the
+    """What a turn found and did: verdict by image, `demoted` images, `locked` VMs, `failed` items with the
     reason.
 
     `unknown`: why the peer could not be asked; empty when it could, or when nothing here is primary.
@@ -39,8 +38,9 @@ class Guarded:
     verdicts: dict[str, Claim] = field(default_factory=dict)
     unknown: str = ""
     demoted: list[str] = field(default_factory=list)
-    held: list[str] = field(default_factory=list)
+    locked: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    busy: str = ""  # another run holds the lease: it, or the next turn, does what must be done
 
     def of(self, verdict: Claim) -> list[str]:
         """Images judged so."""
@@ -58,18 +58,21 @@ def turn(pool: Pool, settings: Settings, frontend: FrontEnd | None) -> Guarded:
     if not found.of(Claim.STALE) and not vms:
         return found
     try:
-        with journal.Run(pool, VERB):
+        with both_sites.begin_run(pool, settings, VERB) as run:
             found = look(pool, settings)
-            _hold(found, frontend, {*vms, *_users(pool, frontend, found.of(Claim.STALE))})
+            _lock_vms(found, frontend, {*vms, *_users(pool, frontend, found.of(Claim.STALE))})
+            run.check()
             _demote(pool, found)
-    except RefusedError as error:
+    except (InterruptedRunError, RefusedError) as error:
+        found = look(pool, settings)  # the other one may have done it meanwhile
+        found.busy = str(error)
         found.failed["this datastore"] = f"not guarded now: {error}"
     return found
 
 
 def look(pool: Pool, settings: Settings) -> Guarded:
     """Judge every mirrored image that is primary here. The peer is asked only when there is one."""
-    primaries = {name: role.global_id for name, role in mirroring.roles(pool).items() if role.primary}
+    primaries = [name for name, role in mirroring.roles(pool).items() if role.primary]
     found = Guarded()
     if not primaries:
         return found
@@ -91,26 +94,8 @@ def look(pool: Pool, settings: Settings) -> Guarded:
     return found
 
 
-def _judge(found: Guarded, pool: Pool, there: Pool, primaries: dict[str, str]) -> None:
-    known = {role.global_id: (name, role.primary) for name, role in mirroring.roles(there).items()}
-
-    def one(name: str) -> Claim:
-        if primaries[name] not in known:
-            return judge_claim(Known(True, None, True, None))
-        other, primary = known[primaries[name]]
-        if not primary:
-            return judge_claim(Known(True, None, True, There(False, None)))
-        with pool.image(name, read_only=True) as own, there.image(other, read_only=True) as image:
-            return judge_claim(
-                Known(
-                    mirroring.is_primary(own),
-                    epoch.epoch_of(own),
-                    True,
-                    There(mirroring.claims(image), epoch.epoch_of(image)),
-                )
-            )
-
-    for name, result in parallel.each(primaries, one, peer_ceph.LIMIT_S * 3, 16).items():
+def _judge(found: Guarded, pool: Pool, there: Pool, primaries: Iterable[str]) -> None:
+    for name, result in image_claims.read_claims(pool, there, primaries).items():
         if isinstance(result, OneDRError):
             found.failed[name] = str(result)
         found.verdicts[name] = Claim.UNKNOWN if isinstance(result, OneDRError) else result
@@ -124,7 +109,7 @@ def _users(pool: Pool, frontend: FrontEnd | None, images: Iterable[str]) -> set[
     try:
         return {vm.vm_id for vm in peer_vms.on_pool(frontend, pool.access.pool) if vm.images & wanted}
     except FrontEndError:
-        return set()  # oned does not run (yet): the next reconcile holds them
+        return set()  # oned does not run (yet): the next reconcile locks them
 
 
 def _wrong_vms(pool: Pool, frontend: FrontEnd | None) -> set[int]:
@@ -142,20 +127,20 @@ def _wrong_vms(pool: Pool, frontend: FrontEnd | None) -> set[int]:
         (peer_vms.of_element(element, pool.access.pool), element.find("LOCK") is not None)
         for element in elements
     ]
-    return {vm.vm_id for vm, locked in seen if vm.images & copies and not (vm.held and locked)}
+    return {vm.vm_id for vm, locked in seen if vm.images & copies and not (vm.locked_state and locked)}
 
 
-def _hold(found: Guarded, frontend: FrontEnd | None, vms: set[int]) -> None:
+def _lock_vms(found: Guarded, frontend: FrontEnd | None, vms: set[int]) -> None:
     if frontend is None or not vms:
         return
     results = parallel.each(
-        sorted(vms), lambda vm: peer_vms.lock_vm(frontend, vm, _HOLD_LIMIT_S, _GRACE_S), _HOLD_LIMIT_S * 2, 16
+        sorted(vms), lambda vm: peer_vms.lock_vm(frontend, vm, _LOCK_LIMIT_S, _GRACE_S), _LOCK_LIMIT_S * 2, 16
     )
     for vm, result in results.items():
         if isinstance(result, OneDRError):
             found.failed[f"VM {vm}"] = str(result)
         else:
-            found.held.append(f"VM {vm}")
+            found.locked.append(f"VM {vm}")
 
 
 def _demote(pool: Pool, found: Guarded) -> None:

@@ -11,16 +11,15 @@ import rbd
 from onedr.ceph import connection, mirroring, parallel, space
 from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
-from onedr.model.errors import OneDRError, RecordError
+from onedr.model.errors import OneDRError, RecordError, RunStoppedError
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.types import PeerState, State
-from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vms import PeerVm
 from onedr.rejoin import guard, reprotect_plan
 from onedr.rejoin.reprotect_plan import ReprotectFacts, ReprotectPlan
-from onedr.replication import image_facts, peer_ceph, preserved_copies, records
+from onedr.replication import both_sites, image_facts, peer_ceph, preserved_copies, records
 from onedr.replication.preserved_copies import PreservedCopy
 from onedr.runs import journal
 from onedr.runs.events import Emit, PeerShown, ProgressEvent, VerdictEvent
@@ -38,7 +37,7 @@ _USAGE_LIMIT_S = 120
 _LOOK_LIMIT_S = 20
 _GRACE_S = 30
 _THREADS = {
-    StepKind.HOLD: 16,
+    StepKind.LOCK: 16,
     StepKind.DEMOTE: 100,
     StepKind.KEEP: 8,
     StepKind.RESYNC: 32,
@@ -56,7 +55,7 @@ def reprotect(target: Datastore, request: Request, emit: Emit, frontend: FrontEn
             facts, there = _facts(pool, target, frontend, stack)
             emit(_describe(pool, there, facts, reprotect_plan.plan_reprotect(facts, request.confirm)))
             return None
-        with journal.Run(pool, VERB) as run:
+        with both_sites.begin_run(pool, target.settings, VERB, target.name, request.by) as run:
             running = Running(
                 run, target.datastore_id, request, emit, frontend, State.REPROTECTING, "secondary"
             )
@@ -65,7 +64,10 @@ def reprotect(target: Datastore, request: Request, emit: Emit, frontend: FrontEn
             described = _describe(pool, there, facts, plan)
             running.begin(described)
             assert there is not None  # else the plan was a refusal
-            return _Reprotect(pool, there, target, facts, plan, described, running).execute()
+            try:
+                return _Reprotect(pool, there, target, facts, plan, described, running).execute()
+            except RunStoppedError as stopped:
+                running.interrupt(stopped)
 
 
 def _facts(
@@ -81,9 +83,8 @@ def _facts(
             detail = str(error)
     elif sight.peer is PeerState.ANSWERS:
         detail = f"{detail}, and its images may not be read; see docs/failover.md"
-    shared = datastores.shares_pool(target, frontend)
     unread: dict[str, str] = {}
-    here = _side(pool, target, shared, unread)
+    here = _side(pool, target, unread)
     replaced = {str(entry["id"]) for entry in pool.rbd.trash_list(pool.io)}
     clones = [name for name, image in here.items() if image.parent]
     on_old = parallel.each(clones, lambda name: _parent_id(pool, name) in replaced, _LOOK_LIMIT_S, 16)
@@ -93,7 +94,7 @@ def _facts(
         datastore=target.name,
         protected=target.settings.protect,
         here=here,
-        there=None if there is None else _side(there, target, shared, unread),
+        there=None if there is None else _side(there, target, unread),
         peer_detail=detail,
         split_brain=frozenset(mirroring.split_brained(pool)),
         vms=tuple(_free_vms(pool, frontend)),
@@ -108,18 +109,18 @@ def _parent_id(pool: Pool, name: str) -> str:
         return str(image.parent_id())
 
 
-def _side(pool: Pool, target: Datastore, shared: bool, unread: dict[str, str]) -> dict[str, ImageFacts]:
-    images = image_facts.of_datastore(pool, target, shared)
+def _side(pool: Pool, target: Datastore, unread: dict[str, str]) -> dict[str, ImageFacts]:
+    images = image_facts.of_datastore(pool, target)
     unread.update({image.name: "; ".join(image.problems) for image in images if not image.rbd_id})
     return {image.name: image for image in images if image.mode is not None and image.rbd_id}
 
 
 def _free_vms(pool: Pool, frontend: FrontEnd) -> list[PeerVm]:
-    """VMs here on the pool that are not held and locked."""
+    """VMs here on the pool that are not locked yet."""
     found = []
     for element in frontend.vms():
         vm = peer_vms.of_element(element, pool.access.pool)
-        if vm.images and not (vm.held and element.find("LOCK") is not None):
+        if vm.images and not (vm.locked_state and element.find("LOCK") is not None):
             found.append(vm)
     return found
 
@@ -201,7 +202,7 @@ class _Reprotect:
     def execute(self) -> Outcome:
         self.outcome.failed.update(self.plan.left_out)
         actions = {
-            StepKind.HOLD: self._hold,
+            StepKind.LOCK: self._lock_vm,
             StepKind.DEMOTE: lambda name: guard.demote(self.pool, name),
             StepKind.KEEP: self._keep,
             StepKind.RESYNC: self._resync,
@@ -217,9 +218,9 @@ class _Reprotect:
             steps = steps[end:]
         return self._finish()
 
-    def _hold(self, vm_id: str) -> str:
+    def _lock_vm(self, vm_id: str) -> str:
         """A VM that cannot be stopped does not keep its disks from being demoted: that ends its writes."""
-        return peer_vms.lock_vm(self.running.frontend, int(vm_id), LIMITS_S[StepKind.HOLD] - 10, _GRACE_S)
+        return peer_vms.lock_vm(self.running.frontend, int(vm_id), LIMITS_S[StepKind.LOCK] - 10, _GRACE_S)
 
     def _keep(self, name: str) -> str:
         now = time.time()
@@ -273,6 +274,7 @@ class _Reprotect:
         if not resynced:
             self._publish(name)
         while True:
+            self.running.run.check()
             fact, wanted = (
                 image_facts.image_facts(self.pool, name, settings),
                 image_facts.image_facts(self.there, name, settings),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from onedr.model.records import ImageFacts
 from onedr.opennebula.vms import PeerVm
-from onedr.rejoin.split_brain import Claim, Known, There, judge_claim, number
+from onedr.replication.split_brain import Claim, Known, There, judge_claim, number
 from onedr.runs.steps import Step, StepKind
 
 
@@ -30,14 +30,14 @@ class ReprotectFacts:
     peer_detail: str
     split_brain: frozenset[str] = frozenset()  # images that Ceph's mirror status calls so
     on_old_base: frozenset[str] = frozenset()  # copies that are read through an image that a resync replaced
-    vms: tuple[PeerVm, ...] = ()  # VMs here on this pool that are not held and locked yet
+    vms: tuple[PeerVm, ...] = ()  # VMs here on this pool that are not locked yet
     unread: Mapping[str, str] = field(default_factory=dict)  # images that could not be read, at either site
     interrupted: bool = False
 
 
 @dataclass(frozen=True)
 class ReprotectPlan:
-    """`refusal` and no steps, or steps: HOLD, DEMOTE, KEEP for all, then RESYNC and AWAIT level by level."""
+    """`refusal` and no steps, or steps: LOCK, DEMOTE, KEEP for all, then RESYNC and AWAIT level by level."""
 
     refusal: str = ""
     steps: tuple[Step, ...] = ()
@@ -69,17 +69,7 @@ def plan_reprotect(facts: ReprotectFacts, confirm: str) -> ReprotectPlan:
         for name, image in facts.here.items()
         if not image.primary and (image.stale or name in facts.split_brain)
     }
-    left_out = dict(facts.unread)
-    for name in sorted(demote | stale):
-        why = _unproven(facts.here[name], there.get(name), given_up)
-        if why:
-            left_out[name] = why
-    for name, found in verdicts.items():
-        if found is Claim.SPLIT and not given_up:
-            left_out[name] = (
-                "primary at both sites, and nothing says who is right; to give this site's up: onedr "
-                f"reprotect {facts.datastore} --confirm {facts.datastore}"
-            )
+    left_out = _left_out(facts, demote | stale, verdicts, given_up)
     kept = (demote | stale) - left_out.keys()
     resync = kept | (_read_through(facts, kept) - left_out.keys())
     awaited = (
@@ -92,6 +82,24 @@ def plan_reprotect(facts: ReprotectFacts, confirm: str) -> ReprotectPlan:
     if not steps and not left_out and not facts.interrupted:
         return ReprotectPlan(_nothing(facts, verdicts), only_here=only_here)
     return ReprotectPlan("", tuple(steps), tuple(sorted(resync)), tuple(sorted(kept)), only_here, left_out)
+
+
+def _left_out(
+    facts: ReprotectFacts, wanted: set[str], verdicts: Mapping[str, Claim], given_up: bool
+) -> dict[str, str]:
+    """Images that stay as they are, and why."""
+    found = dict(facts.unread)
+    for name in sorted(wanted):
+        why = _unproven(facts.here[name], (facts.there or {}).get(name), given_up)
+        if why:
+            found[name] = why
+    for name, claim in verdicts.items():
+        if claim is Claim.SPLIT and not given_up:
+            found[name] = (
+                "primary at both sites, and nothing says who is right; to give this site's up: onedr "
+                f"reprotect {facts.datastore} --confirm {facts.datastore}"
+            )
+    return found
 
 
 def _read_through(facts: ReprotectFacts, replaced: set[str]) -> set[str]:
@@ -179,7 +187,7 @@ def _steps(
     there = facts.there or {}
     taken = resync | {name for name, image in facts.here.items() if not image.primary}
     steps = [
-        Step(StepKind.HOLD, str(vm.vm_id), f"stop VM {vm.name} ({vm.vm_id}) here and hold it")
+        Step(StepKind.LOCK, str(vm.vm_id), f"stop VM {vm.name} ({vm.vm_id}) here and lock it")
         for vm in facts.vms if vm.images & taken
     ]
     steps += [Step(StepKind.DEMOTE, name, f"demote {name}") for name in sorted(demote)]

@@ -50,24 +50,30 @@ def fingerprint(key: bytes | None) -> str:
     return hashlib.sha256(b"onedr record key\0" + key).hexdigest()[:32] if key else ""
 
 
-def seal(key: bytes, secrets: Pairs) -> str:
+def seal(key: bytes, secrets: Pairs, *bound: str) -> str:
     """Encrypt attributes (AES-SIV, RFC 5297: the same secrets give the same text, so the record stays
     unchanged).
+
+    `bound`, what they belong to, is not in the text: who opens it says the same, or it does not open.
     """
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # only sites with a key pay for the import
 
-    return base64.b64encode(AESSIV(key).encrypt(json.dumps(secrets).encode(), None)).decode()
+    return base64.b64encode(AESSIV(key).encrypt(json.dumps(secrets).encode(), _data(bound))).decode()
 
 
-def unseal(key: bytes, sealed: str) -> Pairs:
-    """Decrypt what `seal` made. Raises RecordError for another key or a damaged text."""
+def unseal(key: bytes, sealed: str, *bound: str) -> Pairs:
+    """Decrypt what `seal` made. Raises RecordError for another key, another owner or a damaged text."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
     try:
-        opened = json.loads(AESSIV(key).decrypt(base64.b64decode(sealed, validate=True), None))
+        opened = json.loads(AESSIV(key).decrypt(base64.b64decode(sealed, validate=True), _data(bound)))
         return freeze(opened)  # type: ignore[return-value]
     except (InvalidTag, ValueError) as error:
         raise RecordError(
             "sealed secrets do not open with this site's key; copy the peer's record.key"
         ) from error
+
+
+def _data(bound: tuple[str, ...]) -> list[bytes] | None:
+    return [text.encode() for text in bound] or None

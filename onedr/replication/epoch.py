@@ -35,14 +35,13 @@ def read_epoch(image: rbd.Image, values: dict[str, str]) -> Epoch | None:
         return UNREADABLE
 
 
-def next_epoch(before: Epoch | None) -> int:
-    """The number of the next term.
+def next_epoch(*before: Epoch | None) -> int:
+    """The number of the next term: higher than that of either site.
 
     After one that cannot be read: the time, higher than anything that was counted.
     """
-    if before is None:
-        return 1
-    return before.number + 1 if before.number >= 0 else int(time.time())
+    known = [found.number for found in before if found is not None]
+    return max([0, *known]) + 1 if min(known, default=0) >= 0 else max([int(time.time()), *known]) + 1
 
 
 def epoch_of(image: rbd.Image) -> Epoch | None:

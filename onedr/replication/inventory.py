@@ -3,7 +3,7 @@ way.
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from onedr.model import template
@@ -36,43 +36,75 @@ class VmItem:
         return min(points) if points and None not in points else None  # type: ignore[type-var]
 
 
-def vms(images: Iterable[ImageFacts], here: str, own: bool = False) -> list[VmItem]:
+def vms(
+    images: Iterable[ImageFacts], here: str, own: bool = False, accept_unsigned: bool = False
+) -> list[VmItem]:
     """The VMs of other clusters than `here` (a Ceph cluster's id), or with `own` those of here; by name and
     origin.
+
+    Of several records of a VM the one counts that nothing speaks against, and of those the newest. One that
+    is in doubt is an obstacle, with `accept_unsigned` (the operator's word) a warning.
     """
     by_name = {image.name: image for image in images}
-    newest: dict[str, Envelope] = {}
+    found: dict[str, dict[str, Envelope]] = {}
     for image in by_name.values():
         if image.vm is None or (image.vm.fsid == here) != own or not isinstance(image.vm.body, VmRecord):
             continue
-        if template.get(image.vm.body.user_template, "DR_PROTECT").upper() == "NO":
-            continue
-        origin = f"{image.vm.fsid}:{image.vm.body.vm_id}"
-        if origin not in newest or image.vm.generation > newest[origin].generation:
-            newest[origin] = image.vm
-    items = [_item(origin, envelope, by_name) for origin, envelope in newest.items()]
+        found.setdefault(f"{image.vm.fsid}:{image.vm.body.vm_id}", {})[image.name] = image.vm
+    items = []
+    for origin, written in found.items():
+        best = max(written.values(), key=lambda record: (not record.doubt, record.generation))
+        if best.doubt or not _says_no(best):
+            items.append(_item(origin, best, by_name, accept_unsigned, _others(best, written)))
     return sorted(items, key=lambda item: (item.record.name, item.origin))
 
 
-def _item(origin: str, envelope: Envelope, by_name: dict[str, ImageFacts]) -> VmItem:
+def _says_no(envelope: Envelope) -> bool:
+    body = envelope.body
+    return isinstance(body, VmRecord) and template.get(body.user_template, "DR_PROTECT").upper() == "NO"
+
+
+def _others(best: Envelope, written: Mapping[str, Envelope]) -> list[str]:
+    """What the VM's other disks say otherwise, and is passed over."""
+    return [
+        f"the record on {name} is passed over: {record.doubt or 'it is older and says otherwise'}"
+        for name, record in sorted(written.items())
+        if record is not best and (record.doubt != best.doubt or record.body != best.body)
+    ]
+
+
+def doubt_of(what: str, envelope: Envelope | None) -> str:
+    """Why only the operator's word makes a record count, with what to type; empty for one that counts."""
+    if envelope is None or not envelope.doubt:
+        return ""
+    return f"{what} is not used: {envelope.doubt}. If it is to be believed: --accept-unsigned"
+
+
+def _item(
+    origin: str, envelope: Envelope, by_name: Mapping[str, ImageFacts], accept: bool, others: list[str]
+) -> VmItem:
     record = envelope.body
     assert isinstance(record, VmRecord)
     found: list[ImageFacts] = []
     obstacles: list[str] = []
-    warnings: list[str] = []
+    warnings: list[str] = [*others]
+    doubts = [doubt_of("its record", envelope)]
     for disk in record.disks:
         name = (disk.rbd or "").rpartition("/")[2]
+        where = f"disk {disk.disk_id} ({name})"
         if not disk.protected:
             text = f"disk {disk.disk_id} ({disk.image_name or 'volatile'}) has no copy: {disk.reason}"
             (obstacles if disk.rbd else warnings).append(text)
         elif name not in by_name:
-            obstacles.append(f"disk {disk.disk_id} ({name}) has no copy here: its mirroring had not begun")
+            obstacles.append(f"{where} has no copy here: its mirroring had not begun")
         else:
             image = by_name[name]
             found.append(image)
             if not image.primary and not image.complete:
-                obstacles.append(f"the copy of disk {disk.disk_id} ({name}) never completed")
-            obstacles.extend(f"disk {disk.disk_id} ({name}): {problem}" for problem in image.problems)
+                obstacles.append(f"the copy of {where} never completed")
+            obstacles.extend(f"{where}: {problem}" for problem in image.problems)
+            doubts.append(doubt_of(f"{where}: the record of its image", image.image))
+    (warnings if accept else obstacles).extend(filter(None, doubts))
     return VmItem(origin, envelope, record, tuple(found), tuple(obstacles), tuple(warnings))
 
 
@@ -85,27 +117,63 @@ def is_cdrom(image: ImageFacts) -> bool:
     )
 
 
-def of_datastores(images: Iterable[ImageFacts], datastores: Collection[str]) -> list[ImageFacts]:
-    """Of a pool that several datastores share, the images that belong to one: by their records, with all
-    disks of a VM that has one there, and with parents. An image whose records say nothing belongs to every
-    datastore.
+@dataclass(frozen=True)
+class Owner:
+    """A datastore of this site: the cluster's id, its id and name here, and its name at the peer."""
+
+    here: str
+    datastore_id: int
+    name: str
+    peer_name: str
+
+
+def of_datastore(
+    images: Iterable[ImageFacts], owner: Owner, known: Collection[str] = ()
+) -> list[ImageFacts]:
+    """Of the images of a pool, those that belong to a datastore: by their records, never by the pool.
+
+    With all disks of a VM that has one there, and with what they are read through. An image of which no
+    record says anything belongs to it when the front-end says so (`known`), or when no record in the pool
+    names another datastore.
     """
     by_name = {image.name: image for image in images}
-    kept: set[str] = set()
-    for image in by_name.values():
-        disks = image.vm.body.disks if image.vm is not None and isinstance(image.vm.body, VmRecord) else ()
-        own = (
-            {image.image.body.datastore}
-            if image.image and isinstance(image.image.body, ImageRecord)
-            else set()
-        )
-        # volatile disks and older records name none
-        named = (own | {disk.datastore for disk in disks}) - {""}
-        if not named or named & set(datastores):
-            kept.add(image.name)
+    said = {image.name: _is_of(image, owner) for image in by_name.values()}
+    alone = False not in said.values()
+    kept = {name for name, mine in said.items() if mine or name in known or (mine is None and alone)}
+    vm_ids = {_vm(by_name[name]) for name in kept} - {None}
+    kept |= {name for name, image in by_name.items() if _vm(image) in vm_ids}
     for name in list(kept):
         parent = by_name[name].parent
         while parent in by_name and parent not in kept:
             kept.add(parent)
             parent = by_name[parent].parent
     return [image for image in by_name.values() if image.name in kept]
+
+
+def _vm(image: ImageFacts) -> tuple[str, int] | None:
+    """The VM whose disk it is, by cluster and id."""
+    found = image.vm
+    return (found.fsid, found.body.vm_id) if found and isinstance(found.body, VmRecord) else None
+
+
+def _is_of(image: ImageFacts, owner: Owner) -> bool | None:
+    """Do its records name the datastore? None: they name none at all."""
+    named = []
+    if image.image is not None and isinstance(image.image.body, ImageRecord):
+        named.append((image.image.fsid, image.image.body.datastore_id, image.image.body.datastore))
+    if image.vm is not None and isinstance(image.vm.body, VmRecord):
+        named += [
+            (image.vm.fsid, disk.datastore_id, disk.datastore)
+            for disk in image.vm.body.disks
+            if (disk.rbd or "").rpartition("/")[2] == image.name and disk.datastore
+        ]
+    if not named:
+        return None
+    return any(_names(owner, *each) for each in named)
+
+
+def _names(owner: Owner, fsid: str, datastore_id: int, name: str) -> bool:
+    """A record of this site names its datastore by the id, which stays; the peer's by the name there."""
+    if fsid != owner.here:
+        return name == owner.peer_name
+    return datastore_id == owner.datastore_id if datastore_id >= 0 else name == owner.name

@@ -7,6 +7,7 @@ import rbd
 
 from onedr.ceph import images, mirroring
 from onedr.ceph.connection import Pool
+from onedr.host.paths import places
 from onedr.model.errors import OneDRError
 from onedr.model.types import Mode, Settings
 from onedr.replication import clone_order
@@ -20,6 +21,7 @@ PROBLEM_KEY = ".rbd_onedr.problem"
 # the parent's
 # metadata on; only what comes with this key is the clone's own (docs/measured.md).
 SELF_KEY = "onedr.self"
+_RECORDS = ("onedr.vm", "onedr.image")  # as `records` names them
 
 
 class Waiting(NamedTuple):
@@ -93,9 +95,21 @@ def _enable(pool: Pool, name: str, settings: Settings, patient: bool) -> Waiting
             return _HALF_MADE
         mirroring.enable_mirroring(pool, image, settings.mode)
         sign_identity(image)
+        _sign_records(image)
     if settings.mode is Mode.SNAPSHOT and settings.schedule:
         mirroring.add_schedule(pool, name, settings.schedule)
     return None
+
+
+def _sign_records(image: rbd.Image) -> None:
+    """Those written before the image was mirrored. A new image has none, and its driver pays for nothing."""
+    if not any(str(key).startswith(_RECORDS) for key, _ in image.metadata_list()):
+        return
+    from onedr.replication import encryption, records
+
+    record_key = encryption.load_key(places().record_key)
+    if record_key is not None:
+        records.sign_for_mirroring(image, record_key)
 
 
 def must_flatten(parent: tuple[str, str, str], settings: Settings) -> Waiting | None:

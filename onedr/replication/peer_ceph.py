@@ -2,15 +2,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import rados
 import rbd
 
-from onedr.ceph import connection, mirroring, monitor_ping
+from onedr.ceph import connection, mirroring, mon_host, monitor_ping
 from onedr.ceph.connection import Pool
+from onedr.ceph.mirroring import PeerAccess
 from onedr.model.errors import OneDRError, PeerUnreachableError
 from onedr.model.types import CephAccess, PeerState, Settings
 
@@ -26,31 +27,53 @@ PATIENT_S = 40
 
 @dataclass(frozen=True)
 class PeerStatus:
-    """What is seen of the peer; `key` opens its cluster (None: not allowed to read it, or none configured).
-    """
+    """What is seen of the peer. `access` opens its cluster (None: its key may not be read from here)."""
 
     peer: PeerState
     detail: str
-    mon_host: str = ""
-    key: str | None = field(default=None, repr=False)
+    access: PeerAccess | None = field(default=None, repr=False)
     configured: CephAccess | None = None
 
     @property
     def can_connect(self) -> bool:
-        return bool(self.configured or (self.key and self.mon_host))
+        """Is there a way in? Whether it works only a connection tells."""
+        return self.configured is not None or self.access is not None
+
+    @property
+    def addresses_known(self) -> bool:
+        """Is there an address at which its monitors can be called?"""
+        return bool(self.access and mon_host.addresses(self.access.mon_host))
 
 
 def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()) -> PeerStatus:
     """Look at the peer: its addresses come from Ceph's own peer entry or from the newest record it wrote on
-    `images`.
+    `images`. Where no address is known, a connection through librados tells whether it answers.
     """
-    mon_host, key = _from_ceph(pool)
-    if not mon_host:
-        records = [record for image in images for record in (image.vm, image.image)]
-        written = [record for record in records if record is not None and record.fsid != pool.fsid()]
-        mon_host = max(written, key=lambda record: record.generation).mon_host if written else ""
-    found, detail = monitor_ping.monitors(mon_host, LIMIT_S)
-    return PeerStatus(found, detail, mon_host, key, settings.peer)
+    access = mirroring.peer_access(pool)
+    told = (access.mon_host if access else "") or _from_records(pool, images)
+    if access is not None:
+        access = access._replace(mon_host=told)
+    found, detail = monitor_ping.monitors(told, LIMIT_S)
+    status = PeerStatus(found, detail, access, settings.peer)
+    if found is not PeerState.ANSWERS and not mon_host.addresses(told) and status.can_connect:
+        return _connected(status, pool.access.pool)
+    return status
+
+
+def _from_records(pool: Pool, images: Iterable[ImageFacts]) -> str:
+    records = [record for image in images for record in (image.vm, image.image)]
+    here = pool.fsid()
+    written = [record for record in records if record and record.fsid != here and not record.doubt]
+    return max(written, key=lambda record: record.generation).mon_host if written else ""
+
+
+def _connected(status: PeerStatus, pool_name: str) -> PeerStatus:
+    """librados finds monitors in ways of its own (ceph.conf, DNS SRV): so it is asked."""
+    try:
+        with open_peer(status, pool_name):
+            return replace(status, peer=PeerState.ANSWERS, detail="it lets us in")
+    except (OneDRError, rados.Error) as error:
+        return replace(status, detail=f"{status.detail}, and librados finds none: {str(error).rstrip('.')}")
 
 
 def may_read(pool: Pool, settings: Settings) -> bool:
@@ -58,15 +81,7 @@ def may_read(pool: Pool, settings: Settings) -> bool:
 
     Asks no one there.
     """
-    return settings.peer is not None or _from_ceph(pool)[1] is not None
-
-
-def _from_ceph(pool: Pool) -> tuple[str, str | None]:
-    for peer_id in mirroring.mirror_peers(pool):
-        found = mirroring.peer_key(pool, peer_id)
-        if found:
-            return found
-    return "", None
+    return settings.peer is not None or mirroring.peer_access(pool) is not None
 
 
 @contextmanager
@@ -76,17 +91,34 @@ def open_peer(sight: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_
         with connection.connect(sight.configured, LIMIT_S, max(operation_limit_s, LIMIT_S * 10)) as pool:
             yield pool
         return
+    if sight.access is None:
+        raise PeerUnreachableError("The peer's Ceph cannot be opened: our Ceph user may not read its key.")
+    where = f"The peer's Ceph{f' at {sight.access.mon_host}' if sight.access.mon_host else ''}"
     try:
-        cluster = mirroring.connect_peer(sight.mon_host, str(sight.key), LIMIT_S, operation_limit_s)
+        cluster = mirroring.connect_peer(sight.access, LIMIT_S, operation_limit_s)
     except rados.Error as error:
-        raise PeerUnreachableError(f"The peer's Ceph at {sight.mon_host} refuses access: {error}") from error
+        raise PeerUnreachableError(f"{where} refuses access: {error}") from error
     try:
         with cluster.open_ioctx(pool_name) as io:
             yield Pool(cluster, io, CephAccess(pool_name))
     except rados.Error as error:
-        raise PeerUnreachableError(f"The peer's Ceph at {sight.mon_host}: {error}") from error
+        raise PeerUnreachableError(f"{where}: {error}") from error
     finally:
         cluster.shutdown()
+
+
+def open_if_reachable(
+    sight: PeerStatus, pool_name: str, stack: ExitStack, operation_limit_s: int = LIMIT_S
+) -> tuple[Pool | None, str]:
+    """The peer's pool, open as long as `stack`, or None with the reason."""
+    if sight.peer is not PeerState.ANSWERS:
+        return None, sight.detail
+    if not sight.can_connect:
+        return None, f"{sight.detail}, and its images may not be read from here"
+    try:
+        return stack.enter_context(open_peer(sight, pool_name, operation_limit_s)), sight.detail
+    except (OneDRError, rados.Error) as error:
+        return None, f"{sight.detail}, but {str(error).rstrip('.')}"
 
 
 def fence(peer: Pool, name: str) -> None:

@@ -34,6 +34,7 @@ class Copies:
     by_name: Mapping[str, Copy]
     sight: peer_ceph.PeerStatus
     proven: bool
+    here: str = ""  # id of this site's cluster
 
 
 def collect_copies(
@@ -63,9 +64,9 @@ def collect_copies(
                 for name, fact in found.items()
                 if fact is not None and not isinstance(fact, OneDRError)
             }
-            return Copies({name: _copy(fact) for name, fact in facts.items()}, sight, True)
+            return Copies({name: _copy(fact) for name, fact in facts.items()}, sight, True, pool.fsid())
     replaying = mirroring.replaying_at_peer(pool)
-    return Copies({name: Copy(True, None) for name in wanted if name in replaying}, sight, False)
+    return Copies({name: Copy(True, None) for name in wanted if name in replaying}, sight, False, pool.fsid())
 
 
 def _copy(fact: ImageFacts) -> Copy:

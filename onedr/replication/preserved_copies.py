@@ -11,6 +11,7 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from datetime import timezone
 
 import rbd
 
@@ -20,6 +21,7 @@ from onedr.model.errors import InputError, StorageError
 
 PREFIX = "onedr-kept-"
 KEY = "onedr.kept"
+TRASH_S = 7 * 86400  # what expired can still be restored for so long
 _BUSY_LIMIT_S = 40  # somebody who looked at it and was killed counts for 30 s
 
 
@@ -133,12 +135,28 @@ def remove_copy(pool: Pool, name: str) -> None:
             time.sleep(0.5)
 
 
-def remove_expired(pool: Pool, now: float) -> list[str]:
-    """Remove the copies whose time is over. Returns their names; one in use stays until the next turn."""
+def trash_expired(pool: Pool, now: float) -> list[str]:
+    """Move the copies whose time is over to the trash, for TRASH_S more. Returns their names.
+
+    `now`: epoch seconds, of a clock that may be believed. One in use stays until the next turn. `rbd trash
+    restore` brings one back.
+    """
     gone = []
     for each in all_copies(pool):
         if each.expires <= now:
-            with suppress(StorageError):
-                remove_copy(pool, each.name)
+            with suppress(rbd.ImageBusy, rbd.ImageNotFound):
+                pool.rbd.trash_move(pool.io, each.name, TRASH_S)
                 gone.append(each.name)
+    return gone
+
+
+def empty_trash(pool: Pool, now: float) -> list[str]:
+    """Remove for good the copies that were in the trash for TRASH_S. Returns their names; `now` as above."""
+    gone = []
+    for entry in pool.rbd.trash_list(pool.io):
+        ended = entry["deferment_end_time"].replace(tzinfo=timezone.utc).timestamp()
+        if str(entry["name"]).startswith(PREFIX) and entry["source"] == "USER" and ended <= now:
+            with suppress(rbd.ImageBusy, rbd.ImageNotFound):
+                pool.rbd.trash_remove(pool.io, entry["id"])
+                gone.append(str(entry["name"]))
     return gone

@@ -2,9 +2,10 @@
 (docs/records.md).
 
 On the image, key `onedr.vm` (or `onedr.image`) holds one line of JSON: `{"schema", "site", "fsid",
-"mon_host", "generation", "written_at", "sha256", "parts", "body"}`; `body` is base64 of zlib of the JSON
-body, and the rest of a long one lies in `onedr.vm.part1` ... A value stays at 60 KiB or less: 16 MiB aborts
-the process in journal mode (docs/ceph-facts.md C10).
+"mon_host", "generation", "written_at", "sha256", "mac", "parts", "body"}`; `body` is base64 of zlib of the
+JSON body, and the rest of a long one lies in `onedr.vm.part1` ... `mac` is there where the site has a record
+key (replication/signature.py). A value stays at 60 KiB or less: 16 MiB aborts the process in journal mode
+(docs/ceph-facts.md C10).
 """
 from __future__ import annotations
 
@@ -13,14 +14,16 @@ import binascii
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import rbd
 
 from onedr.model.errors import RecordError, SchemaError
-from onedr.model.records import DiskRef, Envelope, ImageRecord, Mark, VmRecord
-from onedr.model.template import freeze
+from onedr.model.records import Envelope, ImageRecord, Mark, Proof, VmRecord
+from onedr.replication import record_fields, signature
+from onedr.replication.signature import Signer
 
 SCHEMA = 1
 VALUE_LIMIT = 60 * 1024
@@ -40,10 +43,17 @@ VM_KEY = "onedr.vm"
 IMAGE_KEY = "onedr.image"
 MARK_KEY = "onedr.mark"
 _PREFIX = "onedr."
+_AHEAD_US = 60 * 1_000_000  # a generation is a time in microseconds; clocks of two sites differ by less
+_DOUBTS = {
+    Proof.UNSIGNED: "it is not signed: an earlier release wrote it, or no holder of the record key did; "
+    "onedr reconcile at the site that writes it signs it",
+    Proof.FORGED: "its signature does not fit: it was changed or copied from another image, or the sites' "
+    "record keys differ",
+}
 _SINCE_LEDGER = ("origin", "stands_for")  # left out when empty: earlier releases do not know them
 
 
-def encode(envelope: Envelope) -> list[str]:
+def encode(envelope: Envelope, signer: Signer | None = None) -> list[str]:
     """The values of a record, the head first, each at most VALUE_LIMIT characters.
 
     Raises RecordError for a record too large to be read back, or whose head alone is too long.
@@ -61,6 +71,9 @@ def encode(envelope: Envelope) -> list[str]:
         "written_at": envelope.written_at,
         "sha256": hashlib.sha256(body).hexdigest(),
     }
+    if signer is not None:
+        kind = VM_KEY if isinstance(envelope.body, VmRecord) else IMAGE_KEY
+        head[signature.FIELD] = signature.sign(signer, kind, head)
     room = VALUE_LIMIT - len(json.dumps(head)) - _HEAD_SLACK
     if room < VALUE_LIMIT // 2:
         raise RecordError(
@@ -70,29 +83,48 @@ def encode(envelope: Envelope) -> list[str]:
     return [json.dumps({**head, "parts": len(pieces), "body": pieces[0]}), *pieces[1:]]
 
 
-def decode(key: str, values: dict[str, str]) -> Envelope | None:
+def decode(
+    key: str, values: Mapping[str, str], signer: Signer | None = None, now: float | None = None
+) -> Envelope | None:
     """The record under `key` in an image's metadata; None when there is none.
 
-    Raises RecordError for a damaged record, or one of a schema this release does not know.
+    With `signer` it says whether it is authentic, with `now` (seconds since the epoch) whether its generation
+    can be. Raises RecordError for a damaged record, or one of a schema this release does not know.
     """
     if key not in values:
         return None
     try:
         head = json.loads(values[key])
-        if head["schema"] != SCHEMA:
-            found = head["schema"]
-            raise SchemaError(
-                f"record {key} has schema {found}, this release knows {SCHEMA}; upgrade OneDR here"
-            )
-        packed = head["body"] + "".join(values[f"{key}.part{part}"] for part in range(1, head["parts"]))
+        proof = signature.proof(signer, key, head)
+        _check_schema(key, head["schema"], proof)
+        known = record_fields.head(head)
+        packed = head["body"] + "".join(values[f"{key}.part{part}"] for part in range(1, known.pop("parts")))
         body = _unpack(packed)
         if hashlib.sha256(body).hexdigest() != head["sha256"]:
             raise RecordError(f"record {key} is damaged: its checksum differs")
-        decoded = _vm_body(json.loads(body)) if key == VM_KEY else _image_body(json.loads(body))
-        generation, written_at = int(head["generation"]), float(head["written_at"])
-        return Envelope(SCHEMA, head["site"], head["fsid"], head["mon_host"], generation, written_at, decoded)
+        read = record_fields.vm if key == VM_KEY else record_fields.image
+        doubt = _DOUBTS.get(proof) or _from_the_future(known["generation"], now)
+        return Envelope(schema=SCHEMA, **known, body=read(json.loads(body)), proof=proof, doubt=doubt)
     except _DAMAGE as error:
         raise RecordError(f"record {key} is damaged: {error!r}") from error
+
+
+def _check_schema(key: str, schema: Any, proof: Proof) -> None:
+    """A newer release's record must stay as it is; that it is one, its signature says where there is a key.
+    """
+    if type(schema) is int and schema > SCHEMA and proof in (Proof.AUTHENTIC, Proof.UNCHECKED):
+        raise SchemaError(
+            f"record {key} has schema {schema}, this release knows {SCHEMA}; upgrade OneDR here"
+        )
+    if type(schema) is not int or schema != SCHEMA:
+        raise RecordError(f"record {key} is damaged: schema {schema!r:.80} is none of ours")
+
+
+def _from_the_future(generation: int, now: float | None) -> str:
+    ahead = 0.0 if now is None else generation / 1e6 - now
+    if ahead * 1e6 <= _AHEAD_US:
+        return ""
+    return f"it is dated {ahead:.0f} s ahead of this site's clock; compare the clocks of both sites"
 
 
 def _unpack(packed: str) -> bytes:
@@ -108,61 +140,71 @@ def _body_json(body: ImageRecord | VmRecord) -> bytes:
     return json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _vm_body(data: dict[str, Any]) -> VmRecord:
-    disks = tuple(DiskRef(**disk) for disk in data.pop("disks"))
-    templates = {key: freeze(data[key]) for key in ("template", "user_template")}
-    templates["snapshots"] = freeze(data.get("snapshots", []))  # older records have none
-    return VmRecord(**{**data, **templates, "disks": disks})
-
-
-def _image_body(data: dict[str, Any]) -> ImageRecord:
-    return ImageRecord(
-        **{**data, "template": freeze(data["template"]), "snapshots": freeze(data["snapshots"])}
-    )
-
-
 def metadata(image: rbd.Image) -> dict[str, str]:
     """All of OneDR's metadata on an image."""
     return {str(key): str(value) for key, value in image.metadata_list() if str(key).startswith(_PREFIX)}
 
 
-def write_record(image: rbd.Image, key: str, envelope: Envelope) -> bool:
-    """Write a record if its body differs from what is there and is not older. Returns whether it was written.
+def write_record(image: rbd.Image, key: str, envelope: Envelope, signer: Signer | None = None) -> bool:
+    """Write a record, signed by `signer`, unless what is there says the same or is newer. Returns whether it
+    was written.
 
     Reads back. The head goes last, so that a reader never sees a new head with old parts.
     """
     present = metadata(image)
-    if _keeps(key, present, envelope):
+    if _keeps(key, present, envelope, signer):
         return False
-    values = encode(envelope)
+    values = encode(envelope, signer)
     names = [key, *(f"{key}.part{part}" for part in range(1, len(values)))]
     for name, value in reversed(list(zip(names, values))):
         image.metadata_set(name, value)
     for stale in present.keys() - set(names):
         if stale.startswith(f"{key}.part"):
             image.metadata_remove(stale)
-    written = decode(key, metadata(image))
-    if written is None or (written.body != envelope.body and written.generation <= envelope.generation):
+    written = decode(key, metadata(image), signer)
+    if (
+        written is None
+        or written.doubt
+        or (written.body != envelope.body and written.generation <= envelope.generation)
+    ):
         raise RecordError(f"record {key} of {image.get_name()} was written but reads back different")
     return True
 
 
-def _keeps(key: str, present: dict[str, str], envelope: Envelope) -> bool:
+def _keeps(key: str, present: dict[str, str], envelope: Envelope, signer: Signer | None) -> bool:
     """Does what is there say the same, or more recent things? Hooks run in any order
     (docs/opennebula-facts.md O21).
+
+    What lacks a good signature is replaced, and so is what is dated ahead by more than clocks differ.
     """
     try:
-        there = decode(key, present)
+        there = decode(key, present, signer, envelope.generation / 1e6)
     except SchemaError:
         raise  # a newer release wrote it, during an upgrade
     except RecordError:
         return False  # a damaged record is replaced
-    if there is None or there.fsid != envelope.fsid:
+    if there is None or there.fsid != envelope.fsid or there.doubt:
         return False
     return there.generation > envelope.generation or (there.body, there.mon_host) == (
         envelope.body,
         envelope.mon_host,
     )
+
+
+def sign_for_mirroring(image: rbd.Image, record_key: bytes) -> None:
+    """Sign the records of an image that was just mirrored for its mirroring id: it had none before.
+
+    What was not signed for this image stays as it is, for the next turn of reconcile to replace.
+    """
+    before, now = signature.unmirrored(record_key, image), signature.signer(record_key, image)
+    values = metadata(image)
+    for key in (VM_KEY, IMAGE_KEY):
+        try:
+            found = decode(key, values, before)
+        except RecordError:
+            continue  # reconcile replaces it
+        if found is not None and found.proof is Proof.AUTHENTIC:
+            write_record(image, key, found, now)
 
 
 def remove_records(image: rbd.Image, key: str) -> bool:

@@ -11,25 +11,28 @@ from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
 from onedr.host.paths import places
 from onedr.model import template
-from onedr.model.errors import OneDRError
+from onedr.model.errors import OneDRError, RecordError, SchemaError
 from onedr.model.records import Envelope, ImageRecord, VmRecord
 from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.vm_template import is_half_made, is_of_drill
-from onedr.replication import encryption, ledger, records, secrets
+from onedr.replication import encryption, ledger, records, secrets, signature
 
 SEALED = "ONEDR_SEALED"  # secrets, encrypted; part of a record's template
 WITHHELD = "ONEDR_WITHHELD"  # names of secrets left out because this site has no record key
 
 
-def seal_record(attributes: template.Pairs, key: bytes | None) -> template.Pairs:
-    """The template with its secrets encrypted, or left out and named when there is no key: never in plain."""
+def seal_record(attributes: template.Pairs, key: bytes | None, *bound: str) -> template.Pairs:
+    """The template with its secrets encrypted, or left out and named when there is no key: never in plain.
+
+    `bound`: the VM's origin and the part of its record, without which they do not open.
+    """
     kept, found = secrets.split_secrets(attributes)
     if not found:
         return attributes
     if key is None:
         return (*kept, (WITHHELD, ",".join(place for place, _ in found)))
-    return (*kept, (SEALED, encryption.seal(key, found)))
+    return (*kept, (SEALED, encryption.seal(key, found, *bound)))
 
 
 def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: float) -> Envelope:
@@ -53,12 +56,13 @@ def record_image(pool: Pool, settings: Settings, name: str, element: etree._Elem
     body = opennebula_objects.image_record(element)
     if is_half_made(body.template):
         return False
+    key = encryption.load_key(places().record_key)
     source = (element.findtext("SOURCE") or "").partition("/")[2]
     entry = ledger.read_entry(pool, "image", body.image_id, (source,))
     if entry is not None:
         body = replace(body, origin=entry.origin, stands_for=entry.stands_for)
     with pool.image(name) as image:
-        return _put(pool, image, records.IMAGE_KEY, envelope(pool, settings, body, now))
+        return _put(pool, image, records.IMAGE_KEY, envelope(pool, settings, body, now), key)
 
 
 def record_vm(
@@ -80,8 +84,11 @@ def record_vm(
     entry = ledger.read_entry(pool, "vm", body.vm_id, disks)
     body = replace(body, origin=entry.origin if entry else "")
     key = encryption.load_key(places().record_key)
+    origin = f"{pool.fsid()}:{body.vm_id}"
     body = replace(
-        body, template=seal_record(body.template, key), user_template=seal_record(body.user_template, key)
+        body,
+        template=seal_record(body.template, key, origin, "template"),
+        user_template=seal_record(body.user_template, key, origin, "user_template"),
     )
     written = envelope(pool, settings, body, now)
     results = {}
@@ -94,25 +101,36 @@ def record_vm(
                 if not mirroring.is_primary(image):
                     results[name] = "is the peer's copy; its record is written there"
                     continue
-                results[name] = "written" if _put(pool, image, records.VM_KEY, written) else "unchanged"
+                results[name] = "written" if _put(pool, image, records.VM_KEY, written, key) else "unchanged"
         except (rbd.Error, OneDRError) as error:
             results[name] = str(error)
     return results
 
 
 def forget_vm(pool: Pool, name: str) -> bool:
-    """Take the VM record of this site off an image that no VM uses. Returns whether there was one."""
+    """Take the VM record of this site, or one that cannot be read, off an image that no VM uses. Returns
+    whether there was one.
+    """
     with pool.image(name) as image:
-        found = records.decode(records.VM_KEY, records.metadata(image))
-        if found is None or found.fsid != pool.fsid() or not mirroring.is_primary(image):
+        if not mirroring.is_primary(image) or not _is_ours(pool, records.metadata(image)):
             return False
         removed = records.remove_records(image, records.VM_KEY)
         mirroring.publish_changes(pool, image)
         return removed
 
 
-def _put(pool: Pool, image: rbd.Image, key: str, written: Envelope) -> bool:
-    changed = records.write_record(image, key, written)
+def _is_ours(pool: Pool, values: Mapping[str, str]) -> bool:
+    try:
+        found = records.decode(records.VM_KEY, values)
+    except SchemaError:
+        raise
+    except RecordError:
+        return True
+    return found is not None and found.fsid == pool.fsid()
+
+
+def _put(pool: Pool, image: rbd.Image, kind: str, written: Envelope, key: bytes | None) -> bool:
+    changed = records.write_record(image, kind, written, signature.signer(key, image))
     if changed:
         mirroring.publish_changes(pool, image)
     return changed

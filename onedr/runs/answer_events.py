@@ -49,6 +49,21 @@ class UnprotectedItem:
 
 
 @dataclass(frozen=True)
+class StatusRun:
+    """The run in progress, this site's (`here`) or the other's. `began`: by its host's clock."""
+
+    verb: str
+    run: str
+    by: str
+    host: str
+    site: str
+    datastore: str
+    began: float
+    here: bool
+    text: str
+
+
+@dataclass(frozen=True)
 class StatusEvent(Event):
     """The whole status of a datastore (docs/status.md)."""
 
@@ -67,6 +82,7 @@ class StatusEvent(Event):
     stale: tuple[str, ...] = ()
     only_here: tuple[str, ...] = ()
     unprotected: tuple[UnprotectedItem, ...] = nested(UnprotectedItem, default=())
+    run: StatusRun | None = nested(StatusRun, default=None)
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,7 @@ class ReconcileEvent(Event):
     to_flatten: tuple[str, ...] = ()
     flattened: tuple[str, ...] = ()
     demoted: tuple[str, ...] = ()
-    held: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()
     expired: tuple[str, ...] = ()
 
 

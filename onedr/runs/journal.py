@@ -1,195 +1,158 @@
-"""Runs of a datastore in RADOS: a lease so that there is one at a time, and a journal that outlives the
-front-end.
+"""The journal of a datastore's runs in RADOS, which outlives the front-end.
 
-Object `onedr.run` of the pool (docs/design.md, "One run at a time"); its omap holds `lock`, the lease as
-JSON, and `run.<id>`, a run's journal. Every write compares the lease first, in the same operation: a run that
-lost it can write nothing more.
+Keys `run.<id>` of the omap that holds the lease; written only while the lease is held. The peer's pool gets
+a small note of the run, key `note`, under its own lease.
 """
 from __future__ import annotations
 
 import json
-import os
-import socket
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, suppress
 
 import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.host import threads
-from onedr.model.errors import LeaseLostError, RunInProgressError
+from onedr.model.errors import RunStoppedError
+from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
+from onedr.runs.lease import HeldLease, Times
 
-_OBJECT = "onedr.run"
-_LOCK = "lock"
 _RUN = "run."
-_LEASE_S = 60
-# verbs of automatic runs, and how long other runs wait for them
-_BRIEF, _PATIENCE_S, _PAUSE_S = ("guard",), 60, 0.5
-
-
-def me() -> str:
-    """This process as owner: host, pid, and the pid's start time, so that a reused pid is not taken for it.
-    """
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
-
-
-def _started(pid: int) -> str:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[19]
-    except FileNotFoundError:
-        return "gone"
-
-
-@dataclass(frozen=True)
-class Lease:
-    """Who runs what until when (epoch seconds). `generation` grows with every owner."""
-
-    owner: str
-    verb: str
-    generation: int
-    until: float
-
-    def alive(self, now: float) -> bool:
-        """Is it in force? An owner on this machine that has ended has lost it at once."""
-        host, pid, started = self.owner.rsplit(":", 2)
-        ended = host == socket.gethostname() and _started(int(pid)) != started
-        return now < self.until and not ended
-
-
-def current_lease(pool: Pool) -> Lease | None:
-    """The lease, in force or not; None when there never was a run."""
-    text = omap.read_keys(pool, _OBJECT, (_LOCK,)).get(_LOCK)
-    return Lease(**json.loads(text)) if text else None
 
 
 class Run:
-    """A run that holds the lease: a context manager. Raises RefusedError when another run is in progress.
+    """A run that holds the lease here and, with `peer`, in the peer's pool: a context manager.
 
-    A guard's turn is waited for: it is automatic, and must not refuse a command that is typed meanwhile.
+    `alone`: why it does not hold the peer's; empty when it does. `peer_needed`: must it stop when the peer
+    cannot be reached any more? Raises RunInProgressError when another run is in progress at either site.
     """
 
-    def __init__(self, pool: Pool, verb: str):
+    def __init__(
+        self, pool: Pool, verb: str, peer: Pool | None = None, alone: str = "", *, site: str = "",
+        datastore: str = "", by: str = "", times: Times = runs_lease.TIMES,
+    ):
         self._pool = pool
         self.verb = verb
         self.id = f"{int(time.time() * 1000)}-{verb}"
-        self._stop = threading.Event()
-        self._mutex = threading.Lock()
-        self._lease = ""
+        self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore, by)
+        self.alone, self.peer_needed = alone, True
+        self._here = HeldLease(pool, self._claim, times)
+        self._there: HeldLease | None = None
+        if peer is not None and peer.fsid() != pool.fsid():
+            self._there = HeldLease(peer, self._claim, times)
+        self._order = [self._here, *filter(None, [self._there])]
+        if peer is not None and peer.fsid() < pool.fsid():
+            self._order.reverse()  # by cluster id at both sites, so that two runs cannot wait for each other
+        self._stack = ExitStack()
         self.interrupted: JournalEntry | None = None  # the run before, when its process died
 
     def __enter__(self) -> Run:
-        before = self._seen()
-        lease = Lease(**json.loads(before)) if before else None
-        end = time.monotonic() + _PATIENCE_S
-        while (
-            lease
-            and lease.alive(time.time())
-            and lease.verb in _BRIEF
-            and self.verb not in _BRIEF
-            and time.monotonic() < end
-        ):
-            time.sleep(_PAUSE_S)
-            before = self._seen()
-            lease = Lease(**json.loads(before))
-        if lease and lease.alive(time.time()):
-            raise RunInProgressError(
-                f"Another run is in progress on this datastore: {lease.verb} by {lease.owner}. Wait for it "
-                "(onedr status); if its machine died, it may be taken over in "
-                f"{max(1, int(lease.until - time.time()))} s."
-            )
-        self._generation = (lease.generation if lease else 0) + 1
-        self._lease = before
-        self._renew()
-        self._renewer = threads.start(self._keep)
-        newest = last_run(self._pool)
-        self.interrupted = newest if newest is not None and newest.interrupted else None
+        with ExitStack() as taken:
+            for held in self._order:
+                try:
+                    taken.enter_context(held)
+                except rados.Error as error:
+                    if held is self._here:
+                        raise
+                    self._there, self.alone = None, f"the peer's pool does not take it: {error}"
+            newest = last_run(self._pool)
+            self.interrupted = newest if newest is not None and newest.interrupted else None
+            self._stack = taken.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._renewer.join()
-        self._swap(Lease(me(), self.verb, self._generation, 0.0))
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    @property
+    def cancelled_by(self) -> str:
+        """Who asked this run to stop, at either site; empty when nobody did."""
+        return self._here.cancelled_by or (self._there.cancelled_by if self._there else "")
+
+    def look(self) -> None:
+        """See at once, and not only with the next renewal, whether this run was asked to stop."""
+        self._here.look()
+        if self._there is not None and not self._there.trouble:
+            with suppress(rados.Error):  # `check` judges whether the peer is there
+                self._there.look()
+
+    def check(self) -> None:
+        """May the next step be taken? Raises LeaseLostError, or RunStoppedError when it should not be."""
+        self.check_leases()
+        if self.cancelled_by:
+            raise RunStoppedError(f"{self.cancelled_by} asked the {self.verb} to stop.")
+
+    def check_leases(self) -> None:
+        """Raises LeaseLostError when another run took the lease at either site, RunStoppedError when the peer
+        is out of reach and needed. Where it is not needed the run goes on with this site's lease, for good.
+        """
+        self._here.check()
+        there = self._there
+        if there is None:
+            return
+        if there.taken:
+            there.check()
+        if not there.trusted:
+            why = f"the peer's Ceph cannot be reached any more ({there.trouble})"
+            if self.peer_needed:
+                raise RunStoppedError(f"The {self.verb} stopped before its next step: {why}.")
+            self.alone, self._there = why, None
+            there.give_up()
 
     def save(self, entry: JournalEntry) -> None:
-        """Write the run's journal. Raises RefusedError when the lease was lost."""
-        with self._mutex:
-            self._write({f"{_RUN}{self.id}": json.dumps(entry.to_json())})
+        """Write the run's journal, and a note of it at the peer. Raises LeaseLostError."""
+        self._here.write({f"{_RUN}{self.id}": json.dumps(entry.to_json())})
+        there = self._there
+        if there is None or there.trouble:
+            return
+        claim = self._claim
+        note = {
+            "run": self.id, "verb": self.verb, "by": claim.by, "host": claim.host, "site": claim.site,
+            "datastore": claim.datastore, "began": entry.began, "result": entry.result,
+            "message": entry.message, "updated": entry.updated,
+        }
+        try:
+            there.write({runs_lease.NOTE: json.dumps(note)})
+        except rados.Error as error:  # it is tried again with the next renewal; `check` judges
+            there.trouble = str(error)
 
     def amend(self, entry: JournalEntry) -> None:
         """Write an earlier run's journal, as read: how a run ended that could not say so itself.
 
-        Raises RefusedError.
+        Raises LeaseLostError.
         """
-        with self._mutex:
-            self._write({f"{_RUN}{entry.run}": json.dumps(entry.to_json())})
-
-    def _seen(self) -> str:
-        with rados.WriteOpCtx() as operation:
-            operation.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
-            self._pool.io.operate_write_op(operation, _OBJECT)
-        return omap.read_keys(self._pool, _OBJECT, (_LOCK,)).get(_LOCK, b"").decode()
-
-    def _renew(self) -> None:
-        self._swap(Lease(me(), self.verb, self._generation, time.time() + _LEASE_S))
-
-    def _keep(self) -> None:
-        while not self._stop.wait(_LEASE_S / 4):
-            self._renew()
-
-    def _swap(self, lease: Lease) -> None:
-        text = json.dumps(asdict(lease))
-        with self._mutex:
-            self._write({_LOCK: text})
-            self._lease = text
-
-    def _write(self, values: dict[str, str]) -> None:
-        with rados.WriteOpCtx() as operation:
-            operation.omap_cmp(_LOCK, self._lease)
-            self._pool.io.set_omap(
-                operation, tuple(values), tuple(value.encode() for value in values.values())
-            )
-            try:
-                self._pool.io.operate_write_op(operation, _OBJECT)
-            except rados.OSError as error:
-                message = (
-                    f"This run lost its lease on the datastore to another one ({error}); see onedr status."
-                )
-                raise LeaseLostError(message) from error
+        self._here.write({f"{_RUN}{entry.run}": json.dumps(entry.to_json())})
 
 
 def load_runs(pool: Pool) -> dict[str, JournalEntry]:
     """Every run's journal by run id, oldest first; empty when there never was a run."""
     return {
         key[len(_RUN) :]: JournalEntry.from_json(json.loads(value))
-        for key, value in omap.read_all(pool, _OBJECT, _RUN).items()
+        for key, value in omap.read_all(pool, runs_lease.OBJECT, _RUN).items()
     }
 
 
 def in_progress(pool: Pool, runs: Mapping[str, JournalEntry]) -> str:
     """Id of the run that is in progress; empty when none is."""
-    lease = current_lease(pool)
-    alive = lease is not None and lease.alive(time.time())
-    return next(reversed(list(runs)), "") if alive else ""
+    lease = runs_lease.in_force(pool)
+    if lease is None:
+        return ""
+    return lease.run or next(reversed(list(runs)), "")  # releases before did not say
 
 
 def remove_journals(pool: Pool) -> None:
     """Remove lease and journals from the pool; gone is done."""
     with suppress(rados.ObjectNotFound):
-        pool.io.remove_object(_OBJECT)
+        pool.io.remove_object(runs_lease.OBJECT)
 
 
 def last_run(pool: Pool, ignored: Sequence[str] = ()) -> JournalEntry | None:
     """The newest run that was not refused, verbs `ignored` passed over; `RUNNING` without a lease in force
     was interrupted.
     """
-    for key in reversed(omap.list_keys(pool, _OBJECT, _RUN)):
-        run = JournalEntry.from_json(json.loads(omap.read_keys(pool, _OBJECT, (key,))[key]))
+    for key in reversed(omap.list_keys(pool, runs_lease.OBJECT, _RUN)):
+        run = JournalEntry.from_json(json.loads(omap.read_keys(pool, runs_lease.OBJECT, (key,))[key]))
         if run.result != "REFUSED" and run.verb not in ignored:
             return run
     return None

@@ -13,6 +13,7 @@ from onedr.model.json_form import Json, from_json, nested
 from onedr.runs.request import Request
 
 RUNNING = "RUNNING"
+_ASKED = ("verb", "confirm", "vms", "start", "accept_unsigned", "attributes")
 
 
 @dataclass
@@ -109,7 +110,7 @@ class JournalEntry:
         return {
             **unknown,
             **{key: value for key, value in values.items() if value or key not in optional},
-            "request": {key: asked[key] for key in ("verb", "confirm", "vms", "start", "attributes")},
+            "request": {key: asked[key] for key in _ASKED},
             "by": asked["by"], "trigger": asked["trigger"], "asked": asked["at"], "resumes": asked["resumes"],
         }
 
@@ -132,6 +133,7 @@ def _request(data: Mapping[str, Any]) -> Request:
         confirm=str(asked.get("confirm", "")),
         vms=tuple(map(str, asked.get("vms", ()))),
         start=bool(asked.get("start", True)),
+        accept_unsigned=asked.get("accept_unsigned") is True,
         attributes=tuple((str(key), str(value)) for key, value in asked.get("attributes", ())),
         by=str(data.get("by", "")),
         trigger=str(data.get("trigger", "")),

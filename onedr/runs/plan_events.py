@@ -38,6 +38,7 @@ class FailoverVm:
     disks: tuple[str, ...]
     left_out: str
     warnings: tuple[str, ...]
+    delay_s: int = 0  # its own DR_DELAY
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,11 @@ class FailoverImage:
 
 @dataclass(frozen=True)
 class FailoverPlanEvent(Event):
-    """The plan of a failover or failback. `planned`: nothing is lost. `delays`: seconds by priority."""
+    """The plan of a move, failback or failover. `planned`: nothing is lost. `delays`: seconds by priority.
+
+    `seen`: what is seen of the peer, a sentence. `digest`: a confirmation `name:digest` is good for this plan
+    only.
+    """
 
     event: ClassVar[str] = "plan"
     datastore: str
@@ -65,6 +70,9 @@ class FailoverPlanEvent(Event):
     steps: tuple[StepShown, ...] = nested(StepShown, default=())
     left_out: Mapping[str, str] = field(default_factory=dict)
     delays: Mapping[str, int] = field(default_factory=dict)
+    fence: str = ""
+    seen: str = ""
+    digest: str = ""
 
 
 @dataclass(frozen=True)

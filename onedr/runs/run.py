@@ -6,15 +6,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Union
+from typing import NoReturn, Union
 
 from onedr.ceph import parallel
 from onedr.host import config as host_config
 from onedr.host import log
-from onedr.model.errors import FrontEndError, OneDRError, PlanRefusedError
+from onedr.model.errors import FrontEndError, InterruptedRunError, OneDRError, PlanRefusedError
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs.events import Emit, StepEvent, VerdictEvent
 from onedr.runs.journal_entry import Aborted, JournalEntry, StepsDone
 from onedr.runs.plan_events import DrillPlanEvent, FailoverPlanEvent, ReprotectPlanEvent
@@ -50,7 +51,7 @@ class Running:
         self._role = role
         self.began = time.time()
         self.asked_at = request.at or self.began  # a recovery time is measured from here
-        self.log = JournalEntry(run.id, run.verb, journal.me(), self.began, request, since=self.asked_at)
+        self.log = JournalEntry(run.id, run.verb, runs_lease.me(), self.began, request, since=self.asked_at)
         self.ended: dict[str, float] = {}  # `kind target` -> when it was done
         self.total = 0
         self._saved = time.monotonic()
@@ -99,9 +100,14 @@ class Running:
         self.ended = dict(before.ended)
 
     def do(self, steps: Sequence[Step], action: Callable[[str], str], threads: int = 1) -> None:
-        """Do steps of one kind, at most `threads` at once, or fewer if onedr.conf says so."""
+        """Do steps of one kind, at most `threads` at once, or fewer if onedr.conf says so.
+
+        Raises RunStoppedError, LeaseLostError: what was not begun by then is not done.
+        """
         if not steps:
             return
+        self.run.look()
+        self.run.check()
         kind, ordered = steps[0].kind, {step.target: step for step in steps}
         entry = StepsDone(kind.value, time.time(), len(steps))
         self.log.steps.append(entry)
@@ -113,15 +119,11 @@ class Running:
         results: dict[str, str] = {}
 
         def one(target: str) -> str:
-            begun = time.monotonic()
-            try:
-                done = action(target)
-            except OneDRError as error:
-                seconds[target] = self._show(ordered[target], "failed", str(error), begun)
-                raise
-            seconds[target] = self._show(ordered[target], "done", done, begun)
+            self.run.check()
+            done, seconds[target] = self._timed(ordered[target], action)
+            if isinstance(done, OneDRError):
+                raise done
             results[target] = done
-            self.ended[f"{kind.value} {target}"] = time.time()
             return done
 
         def watch(through: int) -> None:
@@ -133,29 +135,51 @@ class Running:
         at_once = min(threads, self._at_once.get(kind, threads))
         self._settle(kind, entry, seconds, parallel.each(ordered, one, steps[0].limit_s, at_once, watch))
 
+    def _timed(self, step: Step, action: Callable[[str], str]) -> tuple[str | OneDRError, float]:
+        """What came of a step, shown to all who watch, and its seconds."""
+        begun = time.monotonic()
+        try:
+            done = action(step.target)
+        except InterruptedRunError:
+            raise
+        except OneDRError as error:
+            return error, self._show(step, "failed", str(error), begun)
+        seconds = self._show(step, "done", done, begun)
+        self.ended[f"{step.kind.value} {step.target}"] = time.time()
+        return done, seconds
+
     def _settle(
         self, kind: StepKind, entry: StepsDone, seconds: dict[str, float],
         results: Mapping[str, str | OneDRError],
     ) -> None:
+        stopped = [result for result in results.values() if isinstance(result, InterruptedRunError)]
         for target, result in results.items():
+            if isinstance(result, InterruptedRunError):
+                continue  # it was not begun, because the run must stop
             if isinstance(result, OneDRError):
                 self.outcome.failed.setdefault(target, f"{kind.value}: {result}")
             else:
                 self.outcome.done[target] = result
         entry.seconds = dict(seconds)
-        entry.results = {target: str(result) for target, result in results.items()}
+        entry.results = {
+            target: "not done: the run stopped" if isinstance(result, InterruptedRunError) else str(result)
+            for target, result in results.items()
+        }
         self.save("RUNNING")
+        if stopped:
+            raise stopped[0]
 
     def wait(self, seconds: float, why: str) -> None:
         """Let time pass, with the journal kept and `why` shown.
 
-        Raises RefusedError when the run lost its lease.
+        Raises RunStoppedError, LeaseLostError.
         """
         end = time.monotonic() + seconds
         self.log.steps.append(StepsDone("wait", time.time(), 1, {why: seconds}))
         self.save("RUNNING")
         self.tell(self.outcome.state, f"{self.run.verb} waits: {why}.", f"wait {seconds:g} s")
         while time.monotonic() < end:
+            self.run.check()
             time.sleep(min(_PAUSE_S, max(0.0, end - time.monotonic())))
             if time.monotonic() - self._saved >= _SAVE_EVERY_S:
                 self.save("RUNNING")
@@ -178,6 +202,9 @@ class Running:
         `verdict` holds the message and what only this verb has to say; `label` names a failed item.
         """
         message = verdict.message
+        if self.run.alone:
+            said = (f"it was held at this site only: {self.run.alone}",)
+            verdict = replace(verdict, warnings={**verdict.warnings, "the lease": said})
         self.outcome.state, self.outcome.message = state, message
         self.log.warnings = {item: tuple(texts) for item, texts in verdict.warnings.items()}
         self.save(result, message)
@@ -190,8 +217,17 @@ class Running:
         ))
         return self.outcome
 
+    def interrupt(self, stopped: InterruptedRunError, label: Callable[[str], str] = str) -> NoReturn:
+        """End as INTERRUPTED, saying what is left. Raises InterruptedRunError."""
+        left = max(0, self.total - len(self.outcome.done) - len(self.outcome.failed))
+        again = "onedr drill cleanup" if self.run.verb in DRILLS else "onedr resume"
+        text = f"{stopped} {left} of {self.total} steps are left; {again} goes on."
+        self.outcome.failed.setdefault("the run", str(stopped))
+        self.end(State.INTERRUPTED, "RUNNING", VerdictEvent(text), label)
+        raise InterruptedRunError(text) from stopped
+
     def save(self, result: str, message: str = "") -> None:
-        """Write the journal. Raises RefusedError when the run lost its lease."""
+        """Write the journal. Raises LeaseLostError when the run lost its lease at either site."""
         now = time.time()
         entry = self.log
         entry.result, entry.message, entry.updated = result, message, now

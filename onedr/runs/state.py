@@ -19,8 +19,8 @@ DESCRIPTIONS = {
         "Something is not protected, or a copy is older than DR_RPO. onedr status lists what and why."
     ),
     State.STANDBY: "This site receives replicas and can take over.",
-    State.FAILING_OVER: "A failover is in progress.",
-    State.FAILING_BACK: "A failback is in progress: the VMs return without loss.",
+    State.FAILING_OVER: "A move or failover is in progress.",
+    State.FAILING_BACK: "A failback is in progress: the VMs move home without loss.",
     State.DRILLING: "A drill or its cleanup is in progress. Protection continues.",
     State.RETURNED: (
         "The other site took over while this one was down. Images here contain writes that were never "
@@ -30,7 +30,7 @@ DESCRIPTIONS = {
         "A reprotect is in progress: writes that only this site has are preserved, then its images are "
         "resynchronised."
     ),
-    State.ACTIVE_UNPROTECTED: "This site took over. There is no copy at the peer.",
+    State.ACTIVE_UNPROTECTED: "This site took over. The peer has no complete copy yet.",
     State.SPLIT_BRAIN: (
         "The same image is primary at both sites. Stop the VMs of one site before anything else."
     ),
@@ -57,7 +57,7 @@ CODES = {
     "TOOK_OVER": State.ACTIVE_UNPROTECTED,
 }
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
-MOVES = ("failover", "failback")  # of runs that can be taken back before their first promotion
+MOVES = ("move", "failover", "failback")  # of runs that can be taken back before their first promotion
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class ImageState:
     age_s: float | None  # of the recovery point
     split: bool = False  # primary at both sites, and no term says who is right
     stale: bool = False  # the other site took over from it
+    taken: bool = False  # OneDR promoted it at this site
     problem: str = ""
 
 
@@ -91,11 +92,11 @@ Say = Callable[[str, str], StateVerdict]
 
 
 def judge_state(
-    protect: bool, items: Sequence[ImageState], rpo_s: int, run: str, interrupted: bool, took_over: str
+    protect: bool, items: Sequence[ImageState], rpo_s: int, run: str, interrupted: bool, lacking: str = ""
 ) -> StateVerdict:
-    """The state of a datastore.
+    """The state of a datastore, from the roles read now.
 
-    `run`: verb of a run in progress or interrupted; `took_over`: how the last failover here ended.
+    `run`: verb of a run in progress or interrupted; `lacking`: what the last move or failover here left out.
     """
     safe = sum(1 for item in items if item.copied and item.mirrored and not item.problem)
     total = len(items)
@@ -106,37 +107,50 @@ def judge_state(
         state = _RUNS.get(run, State.FAILING_OVER) if code == "RUNNING" else CODES[code]
         return StateVerdict(state, code, role, safe, total, message)
 
-    if run in DRILLS:
-        return say(*_drilling(run, interrupted))
-    if interrupted:
-        return say("DIED", _DIED.format(run=run))
     if run:
-        return say("RUNNING", f"{run} in progress.")
+        return say(*_running(run, interrupted))
     if not protect:
         return say("NOT_ASKED_FOR", "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
-    split = [item.name for item in items if item.split]
-    if split:
-        text = f"Primary at both sites: {_some(split)}. Stop the VMs of one site; see docs/guard.md."
-        return say("BOTH_PRIMARY", text)
-    stale = [item.name for item in items if item.stale]
-    if stale:
-        return say("STALE", _STALE.format(images=_some(stale)))
+    disputed = _disputed(items)
+    if disputed:
+        return say(*disputed)
     if role is Role.SECONDARY:
         return _standby(items, say)
-    if took_over and any(item.primary and not item.copied for item in items):
-        return say("TOOK_OVER", took_over)
+    bare = [item.name for item in items if item.primary and item.taken and item.mirrored and not item.copied]
+    if bare:
+        text = f"This site took over; the peer has no complete copy of {_some(bare)}."
+        return say("TOOK_OVER", f"{text} When the peer is back, run onedr reprotect there.{lacking}")
     return _primary(items, rpo_s, say, safe, total)
 
 
-_DIED = (
-    "The last {run} was interrupted. Run onedr resume to continue it, or onedr abort to roll it back (only "
-    "before the first promotion)."
-)
-_STALE = (
-    "The other site took over while this one was down. {images} contain writes that were never replicated; "
-    "VMs using them are locked. Run onedr reprotect: it preserves a copy of each and makes this site the "
-    "standby."
-)
+def _running(run: str, interrupted: bool) -> tuple[str, str]:
+    """Code and sentence while a run is in progress, or was interrupted."""
+    if run in DRILLS:
+        return _drilling(run, interrupted)
+    if not interrupted:
+        return "RUNNING", f"{run} in progress."
+    text = (
+        f"The last {run} was interrupted. Run onedr resume to continue it, or onedr abort to roll it back "
+        "(only before the first promotion)."
+    )
+    return "DIED", text
+
+
+def _disputed(items: Sequence[ImageState]) -> tuple[str, str] | None:
+    """Code and sentence when the sites disagree about who writes an image."""
+    split = [item.name for item in items if item.split]
+    if split:
+        text = f"Primary at both sites: {_some(split)}. Stop the VMs of one site; see docs/guard.md."
+        return "BOTH_PRIMARY", text
+    stale = [item.name for item in items if item.stale]
+    if not stale:
+        return None
+    text = (
+        f"The other site took over while this one was down. {_some(stale)} contain writes that were never "
+        "replicated; VMs using them are locked. Run onedr reprotect: it preserves a copy of each and makes "
+        "this site the standby."
+    )
+    return "STALE", text
 
 
 def _drilling(run: str, interrupted: bool) -> tuple[str, str]:
@@ -154,17 +168,22 @@ def _role(protect: bool, items: Sequence[ImageState]) -> Role:
     if not protect:
         return Role.UNPROTECTED
     mirrored = [item for item in items if item.mirrored]
-    return Role.SECONDARY if mirrored and not any(item.primary for item in mirrored) else Role.PRIMARY
+    copies = sum(1 for item in mirrored if not item.primary)
+    own = [item for item in mirrored if item.primary]
+    # an image that was made here beside the peer's copies does not make this site the primary
+    return Role.SECONDARY if copies > len(own) and not any(item.taken for item in own) else Role.PRIMARY
 
 
 def _standby(items: Sequence[ImageState], say: Say) -> StateVerdict:
-    waiting = [item.name for item in items if not item.copied]
+    own = [item.name for item in items if item.primary and item.mirrored]
+    beside = f" {len(own)} image(s) made here are written here: {_some(own)}." if own else ""
+    waiting = [item.name for item in items if item.mirrored and not item.primary and not item.copied]
     if waiting:
-        return say(
-            "RECEIVING",
-            f"Receives replicas from the peer; {len(waiting)} copies are not complete yet: {_some(waiting)}.",
+        text = (
+            f"Receives replicas from the peer; {len(waiting)} copies are not complete yet: {_some(waiting)}."
         )
-    return say("READY", "Receives replicas from the peer; ready to take over.")
+        return say("RECEIVING", text + beside)
+    return say("READY", f"Receives replicas from the peer; ready to take over.{beside}")
 
 
 def _primary(items: Sequence[ImageState], rpo_s: int, say: Say, safe: int, total: int) -> StateVerdict:

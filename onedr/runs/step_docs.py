@@ -32,8 +32,8 @@ MEANINGS = {
         _MOVE_BACK,
     ),
     StepKind.STOP: Meaning(
-        "everything that moves can start here",
-        "the VM at the peer is stopped, marked DR_HELD and locked",
+        "of a move: everything that moves can start here; of a failover: the peer's Ceph cannot be reached",
+        "the VM at the peer is stopped, marked DR_LOCKED_STATE and locked",
         _MOVE_BACK,
     ),
     StepKind.DRAIN: Meaning(
@@ -41,18 +41,23 @@ MEANINGS = {
         "a mark written there after the last write is in the copy here",
         _MOVE_BACK,
     ),
+    StepKind.FENCE_SITE: Meaning(
+        "the failover is confirmed, and the peer's images cannot be demoted from here",
+        "the fence command ended with 0",
+        "nothing is promoted; onedr resume runs the command again",
+    ),
     StepKind.FENCE: Meaning(
         "the peer's Ceph answers; in a planned move the last writes are here",
         "the peer's image says that it is not primary",
         f"no site is primary for it, and no VM can write to it; {_MOVE_BACK}",
     ),
     StepKind.CUT: Meaning(
-        "the peer does not answer, or the operator typed the datastore's name",
+        "the failover is confirmed",
         "Ceph has rbd-mirror's addresses on its blocklist",
         "rbd-mirror reconnects after 60 s; onedr resume blocklists it again",
     ),
     StepKind.PROMOTE: Meaning(
-        "the copy is complete, and the peer's image is demoted, gone or cut off",
+        "the copy is complete; the peer is fenced, or the operator confirmed that it is down",
         "the image says that it is primary here",
         _GOES_ON,
     ),
@@ -99,7 +104,7 @@ MEANINGS = {
     StepKind.UNSNAP: Meaning(
         "no clone uses the snapshot", "Ceph no longer shows it, here and at the peer", _CLEANUP
     ),
-    StepKind.HOLD: Meaning(
+    StepKind.LOCK: Meaning(
         "a disk of the VM is primary at the peer", "the VM is stopped and locked", _GOES_ON
     ),
     StepKind.DEMOTE: Meaning(

@@ -11,6 +11,7 @@ class StepKind(str, Enum):
     SYNC = "sync"  # the copy here catches up while the peer's VMs still run
     STOP = "stop"  # a VM at the peer, and lock it there
     DRAIN = "drain"  # the last writes arrive
+    FENCE_SITE = "fence the site"  # the site's own fence command
     FENCE = "fence"  # demote the image at the peer
     CUT = "cut off rbd-mirror"
     PROMOTE = "promote"
@@ -29,7 +30,7 @@ class StepKind(str, Enum):
     REMOVE = "remove"  # a drill's clone
     DELETE = "delete"  # a drill's image
     UNSNAP = "remove the snapshot"
-    HOLD = "hold"  # reprotect: a VM here whose disks are written at the peer
+    LOCK = "lock"  # reprotect: a VM here whose disks are written at the peer
     DEMOTE = "demote"  # a stale image here, after a snapshot of it
     KEEP = "keep"  # preserve what only it has
     RESYNC = "resync"  # let Ceph replace it by the peer's
@@ -40,6 +41,7 @@ LIMITS_S = {
     StepKind.SYNC: 90,
     StepKind.STOP: 300,
     StepKind.DRAIN: 60,
+    StepKind.FENCE_SITE: 330,
     StepKind.FENCE: 30,
     StepKind.CUT: 30,
     StepKind.PROMOTE: 120,
@@ -57,7 +59,7 @@ LIMITS_S = {
     StepKind.REMOVE: 90,
     StepKind.DELETE: 90,
     StepKind.UNSNAP: 120,
-    StepKind.HOLD: 300,
+    StepKind.LOCK: 300,
     StepKind.DEMOTE: 90,
     StepKind.KEEP: 3600,
     StepKind.RESYNC: 60,

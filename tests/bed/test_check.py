@@ -106,7 +106,7 @@ def test_a_healthy_pair_has_no_problem_at_either_site(g: Ground) -> None:
         found = check(cloud)
         assert (found.code, found.of("problem")) == (0, set()), found.findings
         # The bed: pools of one replica, no delete delay, no systemd, hosts that report no machine types; no probe was made.
-        assert found.of("warning") <= {"POOL_SIZE", "RPO", "GUARD_UNIT", "DISK_DRIVER", "PROCESSORS", "TRADE"}, found.findings
+        assert found.of("warning") <= {"POOL_SIZE", "RPO", "GUARD_UNIT", "FENCE", "DISK_DRIVER", "PROCESSORS", "TRADE"}, found.findings
         assert {finding["datastore"] for finding in found.findings} == {"", DATASTORE}
     assert "1 VM(s) would start at the peer" in check(g.sites.a, DATASTORE).text("STARTS_THERE")
     assert "1 VM(s) would start here" in check(g.sites.b, DATASTORE).text("STARTS_HERE")

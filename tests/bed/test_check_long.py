@@ -129,7 +129,7 @@ def test_after_a_failover_both_sites_say_what_comes_next(sites: Sites, disks: li
     w.wait_point(b, ["one"], limit_s=LIMIT_S)
     sites.kill_a()
     assert problems(check(b, DATASTORE)) == {"PEER"}
-    b.run("onedr", "failover", DATASTORE)
+    b.run("onedr", "failover", DATASTORE, "--confirm", DATASTORE)
     found = check(b, DATASTORE)
     assert {"PEER", "STATE"} <= problems(found) and "ACTIVE_UNPROTECTED" in found.text("STATE"), found.findings
     sites.bed.up()

@@ -32,7 +32,7 @@ def test_a_site_that_was_only_cut_off_gives_way_when_the_line_is_mended(sites: S
         sites.bed.heal()
     found = a.wait_vm(home, "POWEROFF", limit_s=180)
     until("the VM to be locked", lambda: a.api.vm.info(home).LOCK is not None, 60)
-    assert found.USER_TEMPLATE.get("DR_HELD") == "ACTIVE"
+    assert found.USER_TEMPLATE.get("DR_LOCKED_STATE") == "ACTIVE"
     a.wait_datastore(a.datastore_id, lambda shown: shown.get("DR_STATE") == "RETURNED", 120)
     with w.open_pool(a) as here, w.open_pool(b) as there:
         until("site A to give way", lambda: not w.primaries(here)[disk], 60)  # its state may tell of it a moment before

@@ -79,7 +79,7 @@ def story(sites: Sites) -> Iterator[Story]:
             w.wait_recorded(a, vm, there)
     told.clone = w.vm_disks(a, told.vms["db"])[1]
     w.wait_complete(a, [*(w.rbd_name(a, image) for image in told.images.values()), told.clone])
-    moved = b.run("onedr", "failover", str(b.datastore_id), "--yes", check=False)
+    moved = b.run("onedr", "move", str(b.datastore_id), "--yes", check=False)
     assert moved.returncode == 0, moved.stdout[-3000:] + moved.stderr
     b.wait_datastore(b.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED", LIMIT_S)
     change(told)
@@ -178,8 +178,8 @@ def test_nics_are_those_of_the_other_site(story: Story) -> None:
 def test_attributes_follow_and_what_was_taken_off_is_gone(story: Story) -> None:
     vm = story.vm("db")
     assert vm.NAME == "db-renamed"
-    assert dict(vm.USER_TEMPLATE.items()) == {"NOTE": "changed there", "DR_HELD": vm.USER_TEMPLATE.get("DR_HELD")}
-    assert not vm.USER_TEMPLATE.get("DR_HELD")
+    assert dict(vm.USER_TEMPLATE.items()) == {"NOTE": "changed there", "DR_LOCKED_STATE": vm.USER_TEMPLATE.get("DR_LOCKED_STATE")}
+    assert not vm.USER_TEMPLATE.get("DR_LOCKED_STATE")
 
 
 def test_an_owner_the_other_site_did_not_have_is_the_owner_here_again(story: Story) -> None:
@@ -200,7 +200,7 @@ def test_the_vm_runs_under_its_old_id_and_lost_nothing(story: Story) -> None:
 
 def test_a_vm_terminated_there_stays_locked_and_is_named(story: Story) -> None:
     vm = story.vm("dead")
-    assert vm.STATE == 8 and vm.LOCK and not vm.USER_TEMPLATE.get("DR_HELD")
+    assert vm.STATE == 8 and vm.LOCK and not vm.USER_TEMPLATE.get("DR_LOCKED_STATE")
     assert any(f"VM {vm.ID} dead stays locked" in text and f"onevm unlock {vm.ID}" in text for text in story.warnings)
 
 

@@ -13,6 +13,7 @@ import rbd
 import workload as w
 
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from sandbox.cloud import DATASTORE, NETWORK
 from sandbox.guest import ledger
 from sandbox.waiting import until
@@ -124,7 +125,7 @@ def test_hosts_without_room_are_told_of_before_anything_is_changed(ground: Groun
 
 
 def test_it_is_refused_while_the_peers_ceph_answers(ground: Ground) -> None:
-    assert "still answers" in refuse(ground)
+    assert "must be confirmed" in refuse(ground)
 
 
 def test_a_wrong_confirmation_is_refused(ground: Ground) -> None:
@@ -133,12 +134,12 @@ def test_a_wrong_confirmation_is_refused(ground: Ground) -> None:
 
 def test_a_run_in_progress_is_named_with_its_owner(ground: Ground) -> None:
     with w.open_pool(ground.sites.b) as pool, journal.Run(pool, "failover"):
-        assert journal.me() in refuse(ground, "--confirm", DATASTORE)
+        assert runs_lease.me() in refuse(ground, "--confirm", DATASTORE)
 
 
 @pytest.mark.parametrize(("attributes", "reason"), [
     ('DR_ACTION="EXPLODE"', "DR_ACTION=EXPLODE is not known"),
-    ('DR_ACTION="FAILOVER"', "still answers"),
+    ('DR_ACTION="FAILOVER"', "must be confirmed"),
     ('DR_ACTION="FAILOVER"\nDR_CONFIRM="another"', "is not this datastore's name"),
 ], ids=["unknown verb", "no confirmation", "wrong confirmation"])
 def test_an_attribute_that_asks_for_what_is_refused_is_taken_off_and_answered(
@@ -162,7 +163,7 @@ def test_with_the_line_cut_the_status_answers_and_a_failover_wants_a_confirmatio
     try:
         seen = json.loads(ground.sites.b.run("onedr", "status", DATASTORE, "--json").stdout)
         assert seen["peer"]["state"] == "unknown" and [vm["name"] for vm in seen["vms"]] == ["worker"]
-        assert "is not known" in refuse(ground)
+        assert "must be confirmed" in refuse(ground)
     finally:
         ground.sites.bed.heal()
 

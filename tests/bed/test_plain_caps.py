@@ -30,6 +30,6 @@ def test_without_the_peers_key_vms_are_protected_and_come_back(sites: Sites) -> 
     assert refused.returncode == 2 and "cannot be fenced" in refused.stderr
     w.wait_writing(a, vm)
     sites.kill_a()
-    b.run("onedr", "failover", DATASTORE)
+    b.run("onedr", "failover", DATASTORE, "--confirm", DATASTORE)
     recovered = next(found.ID for found in b.api.vmpool.infoextended(-2, -1, -1, -1).VM if found.NAME == "plain")
     w.wait_writing(b, recovered)

@@ -57,7 +57,7 @@ def look(world: Production, done: CompletedProcess[str] | None = None) -> Seen:
     if done is not None:
         seen.events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     found = {name: a.api.vm.info(vm) for name, vm in world.vms.items()}
-    seen.held = {name: str(vm.USER_TEMPLATE.get("DR_HELD") or "") for name, vm in found.items()}
+    seen.held = {name: str(vm.USER_TEMPLATE.get("DR_LOCKED_STATE") or "") for name, vm in found.items()}
     seen.here, seen.there = states(a), states(b)
     seen.images = sorted(image.NAME for image in a.api.imagepool.info(-2, -1, -1).IMAGE)
     seen.host = b.api.hostpool.info().HOST[0].STATE
@@ -90,7 +90,7 @@ def world(sites: Sites) -> Production:
 def shown(world: Production) -> Seen:
     """A dry run."""
     b = world.sites.b
-    plan = b.onedr("failover", str(b.datastore_id), "--dry-run")
+    plan = b.onedr("move", str(b.datastore_id), "--dry-run")
     seen = look(world)
     seen.events = [plan]
     return seen
@@ -107,7 +107,7 @@ def hindered(world: Production, shown: Seen) -> Seen:
     a.wait_vm(world.vms["db"])
     with w.open_pool(b) as there:
         w.wait_recorded(a, world.vms["db"], there)
-    seen = look(world, b.run("onedr", "failover", str(b.datastore_id), "--yes", check=False))
+    seen = look(world, b.run("onedr", "move", str(b.datastore_id), "--yes", check=False))
     disks = a.api.vm.info(world.vms["db"]).TEMPLATE["DISK"]
     number = next(int(disk["DISK_ID"]) for disk in disks if disk.get("IMAGE_ID") == str(extra))
     a.api.vm.detach(world.vms["db"], number)
@@ -125,7 +125,7 @@ def taken_back(world: Production, hindered: Seen) -> Seen:
     sites = world.sites
     if sites.real:
         return look(world)  # stopping rbd-mirror is the bed's own doing
-    child = w.start_action(sites.b, Request("failover"))
+    child = w.start_action(sites.b, Request("move"))
     assert child.stdout is not None
     events, stopped = [], False
     for line in child.stdout:
@@ -148,7 +148,7 @@ def taken_back(world: Production, hindered: Seen) -> Seen:
 def moved(world: Production, taken_back: Seen) -> Seen:
     """The move; all VMs at site B that are to run write."""
     a, b = world.sites.a, world.sites.b
-    seen = look(world, b.run("onedr", "failover", str(b.datastore_id), "--yes", "--json", check=False))
+    seen = look(world, b.run("onedr", "move", str(b.datastore_id), "--yes", "--json", check=False))
     assert seen.done is not None and seen.done.returncode == 0, seen.complaint
     print(f"\nmoved in {timings(seen.events)}")
     there = vms_of(b)
@@ -226,7 +226,7 @@ def test_a_dry_run_says_that_it_is_planned_and_what_stops_there(shown: Seen) -> 
 
 def test_a_vm_that_could_not_come_keeps_everything_where_it_is(hindered: Seen) -> None:
     assert hindered.done is not None and hindered.done.returncode == 2, hindered.complaint
-    assert "Not everything could come here" in hindered.done.stderr
+    assert "Some VMs cannot start here" in hindered.done.stderr
     assert hindered.held == AS_BEFORE and all(hindered.roles[0].values())
     assert hindered.host == MONITORED
 
@@ -236,7 +236,7 @@ def test_a_move_that_fails_before_the_first_promotion_is_taken_back(
 ) -> None:
     if world.sites.real:
         pytest.skip("stopping rbd-mirror is the bed's own doing")
-    assert "taken back" in taken_back.events[-1]["message"], taken_back.events
+    assert "rolled back" in taken_back.events[-1]["message"], taken_back.events
     assert taken_back.held == AS_BEFORE and all_at_a(taken_back.roles)
     assert taken_back.here["idle"] == POWEROFF and taken_back.there == {}
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,8 +17,9 @@ import workload as w
 
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
-from onedr.model.types import Mode
-from onedr.replication import encryption, secrets
+from onedr.model.records import Proof
+from onedr.model.types import Mode, Settings
+from onedr.replication import encryption, image_facts, records, secrets
 from sandbox.cloud import Cloud
 from sandbox.waiting import until
 
@@ -72,12 +75,7 @@ def test_without_a_key_secrets_stay_at_home_and_are_named(a: Cloud, pools: tuple
 def test_with_the_same_key_at_both_sites_secrets_are_sealed_and_open_at_the_peer(
     a: Cloud, sites: Sites, pools: tuple[Pool, Pool],
 ) -> None:
-    text = base64.b64encode(os.urandom(encryption.KEY_BYTES))
-    for cloud in (sites.a, sites.b):
-        path = cloud.one_location / "etc" / "onedr" / "record.key"
-        path.parent.mkdir(exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_bytes(text)
+    key = share_a_key(sites)
     disk = w.create_image(a, "sealed")
     name = w.rbd_name(a, disk)
     vm = w.create_vm(a, "sealed", [disk], SECRETS)
@@ -85,15 +83,60 @@ def test_with_the_same_key_at_both_sites_secrets_are_sealed_and_open_at_the_peer
     assert nowhere_in_plain(pools, name)
     found, wanted = w.vm_record(pools[1], name), oracle.vm(a, vm)
     assert found is not None
-    key = encryption.load_key(sites.b.one_location / "etc" / "onedr" / "record.key")
-    assert key is not None
+    origin = f"{pools[0].fsid()}:{vm}"
     for part in ("template", "user_template"):
         pairs = getattr(found, part)
         sealed = next(value for at, value in pairs if at == "ONEDR_SEALED")
         rest = tuple(pair for pair in pairs if pair[0] != "ONEDR_SEALED")
-        opened = secrets.restore_secrets(rest, encryption.unseal(key, sealed))
+        opened = secrets.restore_secrets(rest, encryption.unseal(key, sealed, origin, part))
         assert sorted(oracle.leaves(opened)) == sorted(getattr(wanted, part))
     a.api.vm.action("terminate-hard", vm)
+
+
+def share_a_key(sites: Sites) -> bytes:
+    """The same new record key at both sites."""
+    key = os.urandom(encryption.KEY_BYTES)
+    for cloud in (sites.a, sites.b):
+        path = cloud.one_location / "etc" / "onedr" / "record.key"
+        path.parent.mkdir(exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(base64.b64encode(key))
+    return key
+
+
+def proof_at(pool: Pool, name: str, key: bytes) -> tuple[Proof | None, Proof | None]:
+    """What the records of an image's VM and of the image itself are worth to a site with the key."""
+    by = image_facts.Reader(key, "", time.time())
+    found = image_facts.image_facts(pool, name, Settings(protect=True), by)
+    assert found is not None
+    return found.vm.proof if found.vm else None, found.image.proof if found.image else None
+
+
+def test_records_are_authentic_at_the_peer_and_what_was_tampered_with_is_held_there_until_reconcile(
+    a: Cloud, sites: Sites, pools: tuple[Pool, Pool],
+) -> None:
+    key = share_a_key(sites)
+    good = (Proof.AUTHENTIC, Proof.AUTHENTIC)
+    disks = [w.create_image(a, "signed"), w.create_image(a, "unsigned")]
+    names = [w.rbd_name(a, disk) for disk in disks]
+    vms = [w.create_vm(a, f"of-{name}", [disk]) for name, disk in zip(("signed", "unsigned"), disks)]
+    for name in names:
+        until(f"signed records on {name} at the peer", lambda name=name: proof_at(pools[1], name, key) == good, w.ARRIVES_S)
+    with pools[0].image(names[0], read_only=True) as signed, pools[0].image(names[1]) as other:
+        head = json.loads(other.metadata_get(records.VM_KEY))
+        other.metadata_set(records.VM_KEY, json.dumps({name: head[name] for name in head if name != "mac"}))
+        other.metadata_set(records.IMAGE_KEY, signed.metadata_get(records.IMAGE_KEY))
+    bad = (Proof.UNSIGNED, Proof.FORGED)
+    until("both to arrive", lambda: proof_at(pools[1], names[1], key) == bad, w.ARRIVES_S)
+    seen = {found["name"]: found["obstacles"] for found in w.status(sites.b)["vms"]}
+    assert seen["of-signed"] == [] and "--accept-unsigned" in str(seen["of-unsigned"])
+    a.onedr("reconcile", str(a.datastore_id))
+    assert proof_at(pools[0], names[1], key) == good
+    until("the true records at the peer", lambda: proof_at(pools[1], names[1], key) == good, w.ARRIVES_S)
+    assert w.status(sites.b)["vms"] and all(not found["obstacles"] for found in w.status(sites.b)["vms"]
+                                            if found["name"].startswith("of-"))
+    for vm in vms:
+        a.api.vm.action("terminate-hard", vm)
 
 
 def test_an_image_that_says_no_is_not_mirrored_and_its_vm_names_it(

@@ -8,6 +8,7 @@ the step that it looks at, so any test runs alone.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import rbd
 import workload as w
 from production import Production, produce
 
+from onedr.replication import preserved_copies
 from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
@@ -247,6 +249,9 @@ class Emptied:
     of_no_copy: int  # exit code of removing what is no kept copy
     in_the_end: dict[str, Any]
     names: list[str]  # of the pool
+    trashed: set[str]  # of the pool's trash, for the time being
+    restored: dict[str, str]  # digest of one of them that was brought back, by the image it was of
+    gone: tuple[list[str], list[str]]  # removed for good before the trash's time was over, and after
 
 
 @pytest.fixture(scope="module")
@@ -261,8 +266,21 @@ def emptied(lost: Lost, followed: Any) -> Emptied:
             with pool.image(each["name"]) as image:
                 values = json.loads(dict(image.metadata_list())["onedr.kept"])
                 image.metadata_set("onedr.kept", json.dumps({**values, "expires": values["taken"]}))
+        lost.b.onedr("reconcile", str(lost.b.datastore_id))  # its turn says what time it is there
         a.onedr("reconcile", str(a.datastore_id))
-        return Emptied(first["name"], left, other.returncode, kept(a), pool.names())
+        in_the_end, names = kept(a), pool.names()
+        waiting = {str(each["name"]): each["id"] for each in pool.rbd.trash_list(pool.io) if each["source"] == "USER"}
+        back, *others = rest
+        pool.rbd.trash_restore(pool.io, waiting[back["name"]], back["name"])
+        restored = {back["image"]: w.digest(a, back["name"])}
+        early = preserved_copies.empty_trash(pool, time.time())
+        pool.rbd.trash_move(pool.io, back["name"], 0)
+        late = preserved_copies.empty_trash(pool, time.time() + 1)
+        for each in others:
+            pool.rbd.trash_remove(pool.io, waiting[each["name"]], True)
+        return Emptied(
+            first["name"], left, other.returncode, in_the_end, names, set(waiting), restored, (early, late)
+        )
 
 
 @dataclass
@@ -307,7 +325,7 @@ def test_the_guard_demotes_what_the_peer_took_over_before_the_front_end_runs(
 
 def test_the_vms_that_the_front_end_believes_running_are_stopped_and_held(held: Held) -> None:
     for name, vm in held.vms.items():
-        assert vm.USER_TEMPLATE.get("DR_HELD") and vm.LOCK is not None, name
+        assert vm.USER_TEMPLATE.get("DR_LOCKED_STATE") and vm.LOCK is not None, name
         assert held.resumed[name] == POWEROFF, "it is locked"
 
 
@@ -370,13 +388,16 @@ def test_the_copies_at_site_a_are_what_site_b_writes(lost: Lost, followed: Sums)
     assert all(here[lost.disk(name)] != lost.divergent[lost.disk(name)] for name in WRITERS)
 
 
-def test_a_kept_copy_goes_when_it_is_removed_or_its_time_is_over_and_leaves_nothing(
+def test_a_kept_copy_goes_when_it_is_removed_and_to_the_trash_when_its_time_is_over(
     lost: Lost, stands_by: StandsBy, emptied: Emptied,
 ) -> None:
     assert emptied.rest == {each["name"] for each in stands_by.kept.values()} - {emptied.removed}
     assert len(emptied.rest) == len(lost.moved) - 1
     assert emptied.of_no_copy == 1 and emptied.in_the_end == {}
     assert not [name for name in emptied.names if name.startswith("onedr-kept-")]
+    assert emptied.trashed == emptied.rest
+    assert all(lost.divergent[image] == digest for image, digest in emptied.restored.items()), "it is still whole"
+    assert emptied.gone[0] == [] and len(emptied.gone[1]) == 1
 
 
 def test_everything_goes_home_under_its_old_ids_with_what_site_b_wrote(lost: Lost, home: Home) -> None:

@@ -17,6 +17,7 @@ from production import Production, produce
 
 from onedr.ceph.connection import Pool
 from onedr.runs import journal
+from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
@@ -123,7 +124,7 @@ def nothing(world: Production) -> tuple[str, str]:
 def moving(world: Production, nothing: Any) -> Interrupted:
     """A planned move dies after it stopped a VM, and is aborted."""
     a, b = world.sites.a, world.sites.b
-    kill_at(b, Request("failover", by="olga@desk", trigger="onedr"), "stop")
+    kill_at(b, Request("move", by="olga@desk", trigger="onedr"), "stop")
     seen = end(world, find_interrupted(world), "abort")
     with w.open_pool(a) as pool:
         seen.primary_here = w.primaries(pool)
@@ -180,11 +181,11 @@ def test_a_planned_move_that_died_is_taken_back_and_the_peer_runs_as_before(
     said, run = moving.verdict, moving.run
     assert said["state"] == "STANDBY" and "aborted" in said["message"] and not said["failed"]
     assert all(moving.primary_here[disk] for disk in world.all_disks) and not moving.there
-    assert (run["result"], run["by"], run["verb"]) == ("ABORTED", "olga@desk", "failover")
+    assert (run["result"], run["by"], run["verb"]) == ("ABORTED", "olga@desk", "move")
     assert run["abort"]["trigger"] == "onedr" and moving.after["DR_STATE"] == "STANDBY"
     assert not moving.after.get("DR_PROGRESS")
     assert moving.vms["idle"].STATE == POWEROFF
-    assert not [name for name, vm in moving.vms.items() if vm.USER_TEMPLATE.get("DR_HELD") or vm.LOCK]
+    assert not [name for name, vm in moving.vms.items() if vm.USER_TEMPLATE.get("DR_LOCKED_STATE") or vm.LOCK]
 
 
 def test_a_second_abort_harms_nobody(again: Again) -> None:
@@ -244,7 +245,7 @@ def test_no_run_is_ever_forgotten(world: Production, resumed: Interrupted) -> No
         with journal.Run(pool, "failover") as run:
             for n in range(1100):
                 run.id = f"{n:013d}-old"
-                run.save(JournalEntry(run.id, "failover", journal.me(), float(n), result="DONE"))
+                run.save(JournalEntry(run.id, "failover", runs_lease.me(), float(n), result="DONE"))
         assert len(journal.load_runs(pool)) == number + 1100
         newest = journal.last_run(pool)
     assert newest is not None and newest.run == before["run"]

@@ -63,7 +63,7 @@ def access(cloud: Cloud) -> CephAccess:
 
 
 def use_the_peers_key(pool: connection.Pool) -> None:
-    if mirroring.peer_key(pool, mirroring.mirror_peers(pool)[0]) is None:
+    if mirroring.peer_access(pool) is None:
         raise StorageError("the key may not be read")
 
 

@@ -394,5 +394,5 @@ def test_a_vm_without_a_port_gets_5900_and_its_id_or_the_first_free_one(oned: Si
 
 def test_attributes_oned_does_not_know_stay_with_the_user(oned: Site) -> None:
     vm = held(oned, "AUTOMATIC_REQUIREMENTS=x\nSECURITY_GROUP_RULE=[PROTOCOL=ALL]\nDR_PRIORITY=1\n")
-    shown = etree.fromstring(oned.must("one.vm.info", vm)).find("USER_TEMPLATE")
+    (shown,) = etree.fromstring(oned.must("one.vm.info", vm)).iterfind("USER_TEMPLATE")
     assert {node.tag for node in shown} == {"AUTOMATIC_REQUIREMENTS", "SECURITY_GROUP_RULE", "DR_PRIORITY"}

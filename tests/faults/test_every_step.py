@@ -176,8 +176,8 @@ def begun(cloud: Cloud, kind: str) -> bool:
 
 def test_a_planned_move(story: Story) -> None:
     b = story.sites.b
-    to_its_end(story, b, Request("failover"), Request("resume"))
-    assert {"sync", "stop", "drain", "fence", "promote", "term", "register", "create", "start"} <= set(story.killed["failover"])
+    to_its_end(story, b, Request("move"), Request("resume"))
+    assert {"sync", "stop", "drain", "fence", "promote", "term", "register", "create", "start"} <= set(story.killed["move"])
     run(story, b)
     nothing_more(b)
 
@@ -201,7 +201,6 @@ def test_a_disaster_failover(story: Story) -> None:
         for vm in story.vms.values():
             w.wait_recorded(a, vm, there)
     story.sites.kill_a()
-    story.killed.pop("failover")
     to_its_end(story, b, Request("failover", confirm=DATASTORE), Request("resume"), both_alive=False)
     assert {"cut off rbd-mirror", "promote", "term", "start"} <= set(story.killed["failover"])
     run(story, b)

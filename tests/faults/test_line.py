@@ -65,7 +65,7 @@ def test_a_cut_amid_a_planned_move_is_taken_back_once_the_line_is_there(story: S
     """The VM is stopped and held at site A when the line goes: nothing may be promoted, and later all is as it was."""
     a, b, bed = story.sites.a, story.sites.b, story.sites.bed
     before = w.digest(a, story.disk)
-    child = w.start_action(b, Request("failover"))
+    child = w.start_action(b, Request("move"))
     events: list[dict[str, Any]] = []
     try:
         assert child.stdout is not None
@@ -78,7 +78,7 @@ def test_a_cut_amid_a_planned_move_is_taken_back_once_the_line_is_there(story: S
         child.kill()
         bed.heal()
     assert {event["kind"] for event in events if event["event"] == "step"} <= {"sync", "stop", "drain", "fence"}
-    assert "could not be taken back" in events[-1]["message"] and "onedr abort" in events[-1]["message"]
+    assert "could not be fully rolled back" in events[-1]["message"] and "onedr abort" in events[-1]["message"]
     assert not roles(b, story.disk)
     assert w.status(b)["state"] == "INTERRUPTED"
     until("the line", lambda: b.run("onedr", "abort", DATASTORE, check=False).returncode == 0, 120, 2)

@@ -127,7 +127,7 @@ def test_a_front_end_that_falls_silent_stops_no_promotion_and_the_rest_is_gone_o
     assert verdict["event"] == "verdict" and code == 5, events
     assert any("does not answer" in why for why in verdict["failed"].values()), verdict["failed"]
     run = w.last_run(b)
-    assert run["result"] == "PARTIAL" and "onedr failover goes on" in run["message"]
+    assert run["result"] == "PARTIAL" and "rerun onedr failover" in run["message"]
     with w.open_pool(b) as pool:
         assert w.primaries(pool)[story.disks["silent"]]
     b.run("onedr", "failover", DATASTORE, "--vm", "silent", "--confirm", DATASTORE)

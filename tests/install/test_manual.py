@@ -26,7 +26,7 @@ def commands(group: click.Group, words: str) -> Iterator[tuple[str, click.Comman
 def test_every_command_and_option_is_in_the_page() -> None:
     page = manual.page().replace("\\-", "-")
     found = dict(commands(main, "onedr"))
-    assert {"onedr failover", "onedr drill start"} <= set(found)
+    assert {"onedr move", "onedr failover", "onedr drill start"} <= set(found)
     for words, command in found.items():
         assert f"\n.SS {words} " in page
         for option in command.params:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from lxml import etree
 
-from onedr.model.records import DiskRef, Envelope, Epoch, ImageFacts, ImageRecord, VmRecord
+from onedr.model.records import DiskRef, Envelope, Epoch, ImageFacts, ImageRecord, Proof, VmRecord
 from onedr.model.template import Pairs, parse_xml
 from onedr.model.types import Mode
 
@@ -65,6 +65,7 @@ def envelope(body: ImageRecord | VmRecord, **changes: Any) -> Envelope:
     values: dict[str, Any] = {
         "schema": 1, "site": "north", "fsid": THERE, "mon_host": "[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]",
         "generation": 5, "written_at": 1000.5,
+        "proof": Proof.AUTHENTIC,
     }
     return Envelope(**{**values, **changes}, body=body)
 

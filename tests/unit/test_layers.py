@@ -25,7 +25,7 @@ PURE = (
     "*/placement.py", "*/planned_move.py", "*/failover/facts.py", "*/opennebula/vms.py",
     "*/opennebula/vm_template.py", "*/opennebula/objects.py", "*/replication/secrets.py",
     "*/runs/history.py", "*/runs/request.py", "*/runs/*events.py", "*/runs/journal_entry.py",
-    "*/check/table.py", "*/check/facts.py", "*/pairing/ceph_caps.py",
+    "*/ceph/mon_host.py", "*/failover/verdict.py", "*/check/table.py", "*/check/facts.py", "*/pairing/ceph_caps.py",
     "*/opennebula/attributes.py", "*/opennebula/nics.py", "*/opennebula/image_template.py",
 )
 OUTSIDE_WORLD = {

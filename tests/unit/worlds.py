@@ -43,6 +43,20 @@ def facts(*images: ImageFacts, **changes: Any) -> FailoverFacts:
     return FailoverFacts(**{**values, **changes}, images=images)
 
 
+def confirmed(**changes: Any) -> Request:
+    """A failover that the operator confirmed."""
+    return Request("failover", confirm="ceph", **changes)
+
+
+MOVE = Request("move")
+
+
+def but(request: Request, leave: tuple[str, ...] = (), take: tuple[str, ...] = ()) -> Request:
+    """The same request with more left behind, or taken."""
+    given = [("LEAVE", word) for word in leave] + [("TAKE", word) for word in take]
+    return replace(request, attributes=(*request.attributes, *given))
+
+
 def steps(plan: RunPlan) -> list[tuple[StepKind, str]]:
     return [(step.kind, step.target) for step in plan.steps]
 
@@ -170,7 +184,8 @@ def _body(draw: st.DrawFn, vm_id: int, owned: list[int], whole: bool = False) ->
 
 
 REQUESTS = st.builds(
-    Request, verb=st.just("failover"), confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
+    Request, verb=st.sampled_from(["move", "failover", "failback"]),
+    confirm=st.sampled_from(["", "ceph", "ceph", "ceph", "other"]),
     vms=st.sampled_from([(), (), (), ("vm0",), ("1", "vm2"), ("vm0", "nobody")]),
     start=st.sampled_from([True, True, False]),
 )
@@ -190,7 +205,7 @@ def executed(world: FailoverFacts, done: tuple[Step, ...], request: Request) -> 
             images[step.target] = replace(images[step.target], term=OUR_TERM)
         elif step.kind is StepKind.STOP:
             found = there[step.target]
-            there[step.target] = replace(found, state="POWEROFF", held=found.held or found.state)
+            there[step.target] = replace(found, state="POWEROFF", locked_state=found.locked_state or found.state)
         elif step.kind is StepKind.REGISTER:
             registered.add(step.target)
         elif step.kind is StepKind.CREATE:
@@ -200,7 +215,7 @@ def executed(world: FailoverFacts, done: tuple[Step, ...], request: Request) -> 
             _returned(step.target, world, items, homes, local, request)
         elif step.kind is StepKind.START and (step.target in homes or step.target in local):
             key = f"{HERE}:{homes[step.target].vm_id}" if step.target in homes else step.target
-            local[key] = replace(local[key], held="", state="ACTIVE")
+            local[key] = replace(local[key], locked_state="", state="ACTIVE")
         elif step.kind is StepKind.START:
             recovered[step.target] = replace(recovered[step.target], state="ACTIVE", start_pending=False)
     return replace(
@@ -223,13 +238,13 @@ def _returned(
 ) -> None:
     """The VM has its disks; it stays marked as held until it runs, unless it shall not."""
     if target not in items:
-        local[target] = replace(local[target], held="")
+        local[target] = replace(local[target], locked_state="")
         return
     home, images = homes[target], {found.name: found for found in world.images}
     changes = failback_plan.disks(items[target], home, images, world.here)
     now = (home.images - changes.unplug) | frozenset(changes.plug)
-    held = home.held if start_order.wants_start(items[target], request) else ""
-    local[f"{HERE}:{home.vm_id}"] = replace(home, images=now, held=held, locked=False)
+    held = home.locked_state if start_order.wants_start(items[target], request) else ""
+    local[f"{HERE}:{home.vm_id}"] = replace(home, images=now, locked_state=held, locked=False)
 
 
 def lasting(plan: RunPlan) -> list[tuple[StepKind, str]]:

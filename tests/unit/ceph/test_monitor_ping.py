@@ -92,7 +92,7 @@ def test_one_silent_monitor_forbids_to_say_gone() -> None:
         assert monitor_ping.monitors(at(closed, port), 0.1)[0] is PeerState.UNKNOWN
 
 
-@pytest.mark.parametrize("text", ["", "garbage", "10.0.0.1", "[v2:host]", "[v3:127.0.0.1:1/0]"])
+@pytest.mark.parametrize("text", ["", " , ", "-", "[v3:127.0.0.1:1/0]", "[", "::::"])
 def test_without_a_known_address_nothing_is_known(text: str) -> None:
     assert monitor_ping.monitors(text, LIMIT_S) == (PeerState.UNKNOWN, "no address of its monitors is known")
 
@@ -100,14 +100,3 @@ def test_without_a_known_address_nothing_is_known(text: str) -> None:
 @pytest.mark.parametrize("text", ["[v2:127.0.0.1:99999/0]", "[v2:127.0.0.1:0/0]", "[v2:-:3300/0]"])
 def test_an_address_nobody_can_have_is_never_taken_for_a_dead_peer_or_a_crash(text: str) -> None:
     assert monitor_ping.monitors(text, LIMIT_S)[0] in (PeerState.UNKNOWN, PeerState.GONE)
-
-
-@pytest.mark.parametrize(("text", "found"), [
-    ("[v2:10.0.0.1:3300/0,v1:10.0.0.1:6789/0]", [("10.0.0.1", 3300), ("10.0.0.1", 6789)]),
-    ("[v2:10.0.0.1:3300],[v2:10.0.0.2:3300]", [("10.0.0.1", 3300), ("10.0.0.2", 3300)]),
-    ("v2:10.0.0.1:3300/0", [("10.0.0.1", 3300)]), ("[v2:[fd00::1]:3300/0,v1:[fd00::1]:6789/0]",
-                                                    [("fd00::1", 3300), ("fd00::1", 6789)]),
-    ("[v2:mon-a.example:3300/0]", [("mon-a.example", 3300)]), ("[v2:10.0.0.1:123456/0]", []),
-])
-def test_addresses_are_read_as_ceph_writes_them(text: str, found: list[tuple[str, int]]) -> None:
-    assert monitor_ping.addresses(text) == found

@@ -442,7 +442,8 @@ def test_two_problems_are_both_told() -> None:
 
 UNKNOWN = Unknown("the moon is in the way")
 SITE_OK = SiteFacts(
-    "7.4.0", "/etc/one/onedr/onedr.conf", "abcdef123456", "http://b:2633/RPC2", 31, True, ("ceph",)
+    "7.4.0", "/etc/one/onedr/onedr.conf", "abcdef123456", "http://b:2633/RPC2", 31, True, ("ceph",),
+    ("/usr/local/sbin/fence", True),
 )
 PLAIN = [
     item.name for item in fields(CheckFacts) if item.name not in ("datastore", "settings", "here", "there")

@@ -61,7 +61,7 @@ def test_a_cdrom_whose_base_the_peer_took_over_is_ours() -> None:
         ({"images": frozenset({"one-1", "one-3"})}, True, ""),
         ({"images": frozenset({"one-1", "one-3"}), "state": "HOLD"}, True, "is HOLD: power it off"),
         ({"state": "HOLD"}, True, ""),
-        ({"state": "ACTIVE", "held": ""}, True, "is ACTIVE; power it off"),
+        ({"state": "ACTIVE", "locked_state": ""}, True, "is ACTIVE; power it off"),
     ],
 )
 def test_a_clone_that_lives_on_there_is_not_unplugged_here(
@@ -77,16 +77,16 @@ def test_a_clone_that_lives_on_there_is_not_unplugged_here(
 def test_a_vm_that_is_home_has_nothing_in_its_way() -> None:
     found, images = item("one-1")
     images["one-1"] = replace(images["one-1"], primary=True)
-    assert failback_plan.obstacle(found, replace(HOME, held="", state="ACTIVE"), images, HERE) == ""
+    assert failback_plan.obstacle(found, replace(HOME, locked_state="", state="ACTIVE"), images, HERE) == ""
 
 
 def test_a_clone_given_to_another_vm_there_stays_where_it_is() -> None:
     found, _ = item("one-3")
     other = replace(HOME, vm_id=8, name="old", images=frozenset({"one-3"}), clones=frozenset({"one-3"}))
     assert (
-        "clone of VM old (8)" in failback_plan.held_by_others([found], {}, {f"{HERE}:8": other})[found.origin]
+        "clone of VM old (8)" in failback_plan.clones_of_others([found], {}, {f"{HERE}:8": other})[found.origin]
     )
-    assert failback_plan.held_by_others([found], {found.origin: other}, {f"{HERE}:8": other}) == {}
+    assert failback_plan.clones_of_others([found], {found.origin: other}, {f"{HERE}:8": other}) == {}
 
 
 def nic(network: str, ip: str = "", number: str = "0") -> tuple[str, Any]:
@@ -130,7 +130,7 @@ def test_nics_that_cannot_be_matched_stay_as_they_are(own: Any, there: Any, why:
         ((("A", "1"), ("B", "2")), (("A", "3"),), True, (("A", "3"),)),
         ((("A", "1"), ("B", "2")), (("A", "3"),), False, (("B", "2"), ("A", "3"))),
         (
-            (("DR_HELD", "ACTIVE"), ("A", "1")),
+            (("DR_LOCKED_STATE", "ACTIVE"), ("A", "1")),
             (("A", "1"), ("DR_ORIGIN", "x:1"), ("DR_FINISHED", "YES")),
             True,
             None,
@@ -150,7 +150,7 @@ def test_user_attributes_are_those_of_the_other_site_and_our_own(
     assert failback_plan.user_attributes(own, there, complete) == wanted
 
 
-KEYS = st.sampled_from(["A", "B", "DR_HELD", "DR_ORIGIN", "ERROR", "SCHED_REQUIREMENTS"])
+KEYS = st.sampled_from(["A", "B", "DR_LOCKED_STATE", "DR_ORIGIN", "ERROR", "SCHED_REQUIREMENTS"])
 PAIRS = st.lists(st.tuples(KEYS, st.text(max_size=2)), max_size=4).map(tuple)
 
 
@@ -160,7 +160,7 @@ def test_following_user_attributes_twice_changes_nothing_more(own: Any, there: A
     again = failback_plan.user_attributes(wanted if wanted is not None else own, there, complete)
     assert again is None
     kept = wanted if wanted is not None else own
-    assert [pair for pair in kept if pair[0] == "DR_HELD"] == [pair for pair in own if pair[0] == "DR_HELD"]
+    assert [pair for pair in kept if pair[0] == "DR_LOCKED_STATE"] == [pair for pair in own if pair[0] == "DR_LOCKED_STATE"]
 
 
 def test_only_disks_that_grew_are_grown() -> None:

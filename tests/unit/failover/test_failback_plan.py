@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
-from worlds import copy_of, facts, steps
+from worlds import MOVE, confirmed, copy_of, facts, steps
 
 from onedr.failover import failback_plan
 from onedr.failover import plan as failover_plan
@@ -32,7 +32,7 @@ def coming(body: VmRecord = AWAY, home: PeerVm | None = HOME, **changes: object)
 
 
 def test_a_vm_that_left_from_here_comes_back_as_itself() -> None:
-    found = steps(failover_plan.plan_failover(coming(), Request("failover")))
+    found = steps(failover_plan.plan_failover(coming(), MOVE))
     assert found[-4:] == [
         (StepKind.PROMOTE, "one-1"),
         (StepKind.TERM, "one-1"),
@@ -44,7 +44,7 @@ def test_a_vm_that_left_from_here_comes_back_as_itself() -> None:
 
 def test_one_that_did_not_run_there_is_not_started() -> None:
     assert (StepKind.START, ORIGIN) not in steps(
-        failover_plan.plan_failover(coming(replace(AWAY, state="POWEROFF")), Request("failover"))
+        failover_plan.plan_failover(coming(replace(AWAY, state="POWEROFF")), MOVE)
     )
 
 
@@ -54,15 +54,15 @@ def test_a_vm_that_came_here_once_and_was_left_here_held_takes_its_disks_too() -
     local = {ORIGIN: replace(HOME, vm_id=3), f"{HERE}:3": replace(HOME, vm_id=3)}
     recovered = {ORIGIN: Recovered(3, "POWEROFF", False, True)}
     found = steps(
-        failover_plan.plan_failover(coming(made_there, local=local, recovered=recovered), Request("failover"))
+        failover_plan.plan_failover(coming(made_there, local=local, recovered=recovered), MOVE)
     )
     assert (StepKind.RETURN, ORIGIN) in found and (StepKind.CREATE, ORIGIN) not in found
 
 
 def test_a_vm_at_home_that_has_its_disks_is_left_alone() -> None:
-    home = {f"{HERE}:7": replace(HOME, held="", state="ACTIVE")}
+    home = {f"{HERE}:7": replace(HOME, locked_state="", state="ACTIVE")}
     taken = facts(copy_of("one-1", AWAY, known=False, primary=True, term=OUR_TERM), local=home)
-    assert not failover_plan.plan_failover(taken, Request("failover")).steps
+    assert not failover_plan.plan_failover(taken, MOVE).steps
 
 
 OURS = image("one-1", primary=True, term=OUR_TERM, vm=envelope(replace(AWAY, vm_id=7), fsid=HERE))
@@ -73,34 +73,34 @@ def test_a_vm_whose_run_died_before_its_start_is_started_also_when_this_site_has
     interrupted: bool,
 ) -> None:
     back = facts(OURS, local={f"{HERE}:7": HOME}, interrupted=interrupted)
-    assert steps(failover_plan.plan_failover(back, Request("failover"))) == [(StepKind.START, f"{HERE}:7")]
-    assert steps(failover_plan.plan_failover(back, Request("failover", vms=("web",)))) == [
+    assert steps(failover_plan.plan_failover(back, MOVE)) == [(StepKind.START, f"{HERE}:7")]
+    assert steps(failover_plan.plan_failover(back, replace(MOVE, vms=("web",)))) == [
         (StepKind.START, f"{HERE}:7")
     ]
-    assert not failover_plan.plan_failover(back, Request("failover", start=False)).steps
-    assert not failover_plan.plan_failover(back, Request("failover", vms=("other",))).steps
+    assert not failover_plan.plan_failover(back, replace(MOVE, start=False)).steps
+    assert not failover_plan.plan_failover(back, replace(MOVE, vms=("other",))).steps
 
 
 @pytest.mark.parametrize("home", [
-    replace(HOME, locked=True), replace(HOME, held=""), replace(HOME, state="HOLD"), replace(HOME, vm_id=8),
-    replace(HOME, images=frozenset({"one-1", "one-2"})), replace(HOME, held="POWEROFF"),
+    replace(HOME, locked=True), replace(HOME, locked_state=""), replace(HOME, state="HOLD"), replace(HOME, vm_id=8),
+    replace(HOME, images=frozenset({"one-1", "one-2"})), replace(HOME, locked_state="POWEROFF"),
 ])
 def test_a_vm_that_waits_for_something_else_is_not(home: PeerVm) -> None:
-    assert not failover_plan.plan_failover(facts(OURS, local={f"{HERE}:7": home}), Request("failover")).steps
+    assert not failover_plan.plan_failover(facts(OURS, local={f"{HERE}:7": home}), MOVE).steps
 
 
 def test_an_interrupted_move_of_which_nothing_is_left_to_do_can_be_ended() -> None:
-    home = {f"{HERE}:7": replace(HOME, held="", state="ACTIVE")}
-    plan = failover_plan.plan_failover(facts(OURS, local=home, interrupted=True), Request("failover"))
+    home = {f"{HERE}:7": replace(HOME, locked_state="", state="ACTIVE")}
+    plan = failover_plan.plan_failover(facts(OURS, local=home, interrupted=True), MOVE)
     assert (plan.refusal, plan.steps) == ("", ())
 
 
 @pytest.mark.parametrize(("home", "reason"), [
     (replace(HOME, images=frozenset({"one-1", "one-2"}), state="HOLD"), "is HOLD: power it off"),
-    (replace(HOME, held="", state="ACTIVE"), "still runs on it here although the peer has taken it over"),
+    (replace(HOME, locked_state="", state="ACTIVE"), "still runs on it here although the peer has taken it over"),
 ])
 def test_one_that_cannot_come_as_it_is_keeps_everything_where_it_is(home: PeerVm, reason: str) -> None:
-    plan = failover_plan.plan_failover(coming(home=home), Request("failover"))
+    plan = failover_plan.plan_failover(coming(home=home), MOVE)
     assert reason in plan.refusal and not plan.steps
 
 
@@ -117,7 +117,7 @@ def test_what_the_peer_made_of_an_image_of_ours_is_not_registered_here_again() -
     made = image_record(name="base", origin=f"{HERE}:0")
     ours = replace(taken, image=envelope(made))
     assert failback_plan.is_ours_there(ours, HERE) and not failback_plan.is_ours_there(taken, HERE)
-    found = steps(failover_plan.plan_failover(facts(ours), Request("failover")))
+    found = steps(failover_plan.plan_failover(facts(ours), confirmed()))
     assert (StepKind.PROMOTE, "one-1500000000") in found and (
         StepKind.REGISTER,
         "one-1500000000",
@@ -128,4 +128,4 @@ def test_homes_are_found_by_where_a_vm_left_from_first() -> None:
     items = inventory.vms([copy_of("one-1", AWAY)], HERE)
     other = replace(HOME, vm_id=9)
     assert failback_plan.homes(items, {f"{HERE}:7": HOME, ORIGIN: other}) == {ORIGIN: HOME}
-    assert failback_plan.homes(items, {ORIGIN: replace(other, held="")}) == {}
+    assert failback_plan.homes(items, {ORIGIN: replace(other, locked_state="")}) == {}

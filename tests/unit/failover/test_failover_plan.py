@@ -8,17 +8,31 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from samples import HERE, OUR_TERM, THERE, disk, envelope, image, image_record, vm_record
-from worlds import ONE_DISK, ORIGIN, REQUESTS, WORLDS, copy_of, executed, facts, lasting, steps
+from worlds import (
+    MOVE,
+    ONE_DISK,
+    ORIGIN,
+    REQUESTS,
+    WORLDS,
+    confirmed,
+    copy_of,
+    executed,
+    facts,
+    lasting,
+    steps,
+)
 
-from onedr.failover import failback_plan, planned_move
+from onedr.failover import failback_plan, fence_plan
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverFacts, RunPlan
+from onedr.failover.facts import FailoverFacts, Fence, RunPlan
+from onedr.model.records import Proof
 from onedr.model.types import PeerState
-from onedr.opennebula.vms import Recovered
+from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
 
 WAITING = copy_of("one-1")
+VM_THERE = PeerVm(42, "web", "ACTIVE", "", frozenset({"one-1"}))
 TAKEN = copy_of("one-1", primary=True, complete=False, term=OUR_TERM)
 
 
@@ -28,27 +42,28 @@ TAKEN = copy_of("one-1", primary=True, complete=False, term=OUR_TERM)
         (facts(WAITING, protected=False), Request("failover"), "DR_PROTECT=YES is missing"),
         (facts(WAITING), Request("failover", confirm="other"), "type ceph"),
         (facts(WAITING, peer=PeerState.ANSWERS), Request("failover", confirm="Ceph"), "type ceph"),
-        (facts(), Request("failover"), "Nothing in ceph came from a peer"),
+        (facts(), Request("failover"), "Nothing to take over in ceph"),
         (
             facts(image("one-1", mode=None, primary=True)),
             Request("failover"),
-            "Nothing in ceph came from a peer",
+            "Nothing to take over in ceph",
         ),
         (
             facts(image("one-1", primary=True, vm=envelope(ONE_DISK, fsid=HERE))),
             Request("failover"),
-            "Nothing in ceph came from",
+            "Nothing to take over in ceph",
         ),
         (facts(WAITING), Request("failover", vms=("db",)), "No record of VM db"),
-        (facts(WAITING, peer=PeerState.ANSWERS), Request("failover"), "still answers"),
+        (facts(WAITING), Request("failover"), "must be confirmed"),
+        (facts(WAITING, peer=PeerState.ANSWERS), Request("failover"), "must be confirmed"),
         (
             facts(WAITING, peer=PeerState.ANSWERS, can_fence=False),
             Request("failover", confirm="ceph"),
             "cannot be fenced",
         ),
-        (facts(WAITING, peer=PeerState.ANSWERS, can_fence=False), Request("failover"), "still answers"),
-        (facts(WAITING, peer=PeerState.UNKNOWN), Request("failover"), "is not known"),
-        (facts(WAITING, peer=PeerState.UNKNOWN), Request("failover", vms=("web",)), "is not known"),
+        (facts(WAITING, peer=PeerState.UNKNOWN), Request("failover"), "must be confirmed"),
+        (facts(WAITING, peer=PeerState.UNKNOWN), Request("failover", vms=("web",)), "must be confirmed"),
+        (facts(WAITING), Request("move", confirm="ceph"), "without loss is not possible"),
         (
             facts(
                 TAKEN,
@@ -75,13 +90,13 @@ def test_it_is_refused_with_the_reason_and_without_steps(
 
 def test_a_run_that_died_after_its_last_step_is_ended_by_another_without_steps() -> None:
     plan = failover_plan.plan_failover(
-        facts(recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)}, interrupted=True), Request("failover")
+        facts(recovered={ORIGIN: Recovered(5, "ACTIVE", False, True)}, interrupted=True), confirmed()
     )
     assert (plan.refusal, plan.steps) == ("", ())
 
 
 def test_a_refusal_still_shows_the_vms_it_is_about() -> None:
-    plan = failover_plan.plan_failover(facts(WAITING, peer=PeerState.UNKNOWN), Request("failover"))
+    plan = failover_plan.plan_failover(facts(WAITING, peer=PeerState.UNKNOWN), confirmed())
     assert [item.record.name for item in plan.vms] == ["web"]
 
 
@@ -111,23 +126,19 @@ def test_an_image_of_this_site_that_was_promoted_here_without_a_term_gets_one() 
         image=envelope(image_record(name="base"), fsid=HERE),
         term=replace(OUR_TERM, fsid=THERE),
     )
-    plan = failover_plan.plan_failover(facts(WAITING, ours), Request("failover"))
+    plan = failover_plan.plan_failover(facts(WAITING, ours), confirmed())
     assert (StepKind.TERM, "one-2") in steps(plan)
     assert (StepKind.TERM, "one-2") not in steps(
-        failover_plan.plan_failover(facts(WAITING, replace(ours, term=OUR_TERM)), Request("failover"))
+        failover_plan.plan_failover(facts(WAITING, replace(ours, term=OUR_TERM)), confirmed())
     )
-    assert steps(failover_plan.plan_failover(facts(ours, interrupted=True), Request("failover"))) == [
+    assert steps(failover_plan.plan_failover(facts(ours, interrupted=True), confirmed())) == [
         (StepKind.TERM, "one-2")
     ]
 
 
-def test_the_peer_that_is_gone_needs_no_confirmation() -> None:
-    assert failover_plan.plan_failover(facts(WAITING), Request("failover")).refusal == ""
-
-
 def test_when_everything_is_promoted_the_peer_is_not_asked_about_any_more() -> None:
     for peer in PeerState:
-        plan = failover_plan.plan_failover(facts(TAKEN, peer=peer, can_fence=False), Request("failover"))
+        plan = failover_plan.plan_failover(facts(TAKEN, peer=peer, can_fence=False), confirmed())
         assert steps(plan) == [
             (StepKind.REGISTER, "one-1"),
             (StepKind.CREATE, ORIGIN),
@@ -138,7 +149,7 @@ def test_when_everything_is_promoted_the_peer_is_not_asked_about_any_more() -> N
 def test_a_copy_that_never_completed_is_left_out_and_the_others_are_not() -> None:
     other = vm_record(vm_id=7, name="db", disks=(disk(0, "one/one-2"),))
     plan = failover_plan.plan_failover(
-        facts(copy_of("one-1", complete=False), copy_of("one-2", other)), Request("failover")
+        facts(copy_of("one-1", complete=False), copy_of("one-2", other)), confirmed()
     )
     assert {target for _, target in steps(plan)} == {"ceph", "one-2", f"{THERE}:7"}
     assert "never completed" in plan.left_out["one-1"]
@@ -159,7 +170,7 @@ def test_a_clone_over_an_incomplete_parent_is_left_out_with_its_vm() -> None:
     grandparent = copy_of("one-8", None, complete=False)
     parent = copy_of("one-9", None, parent="one-8")
     clone = copy_of("one-1", parent="one-9", known=False)
-    plan = failover_plan.plan_failover(facts(clone, parent, grandparent), Request("failover"))
+    plan = failover_plan.plan_failover(facts(clone, parent, grandparent), confirmed())
     assert plan.steps == ()
     assert set(plan.left_out) == {"one-1", "one-9", "one-8", ORIGIN}
     assert "one-9" in plan.left_out[ORIGIN]
@@ -167,13 +178,13 @@ def test_a_clone_over_an_incomplete_parent_is_left_out_with_its_vm() -> None:
 
 def test_the_parent_of_a_chosen_vms_clone_is_promoted_too() -> None:
     images = (copy_of("one-1", parent="one-9", known=False), copy_of("one-9", None))
-    plan = failover_plan.plan_failover(facts(*images), Request("failover", vms=("web",)))
+    plan = failover_plan.plan_failover(facts(*images), confirmed(vms=("web",)))
     assert (StepKind.PROMOTE, "one-9") in steps(plan)
 
 
 def test_parents_in_a_circle_do_not_hang_it() -> None:
     plan = failover_plan.plan_failover(
-        facts(copy_of("one-1", parent="one-2"), copy_of("one-2", None, parent="one-1")), Request("failover")
+        facts(copy_of("one-1", parent="one-2"), copy_of("one-2", None, parent="one-1")), confirmed()
     )
     assert (StepKind.PROMOTE, "one-2") in steps(plan)
 
@@ -182,19 +193,19 @@ def test_only_the_chosen_vms_are_touched_by_name_or_id() -> None:
     db = vm_record(vm_id=7, name="db", disks=(disk(0, "one/one-2"),))
     for chosen in ("db", "7"):
         plan = failover_plan.plan_failover(
-            facts(copy_of("one-1"), copy_of("one-2", db)), Request("failover", vms=(chosen,))
+            facts(copy_of("one-1"), copy_of("one-2", db)), confirmed(vms=(chosen,))
         )
         assert {target for _, target in steps(plan)} == {"ceph", "one-2", f"{THERE}:7"}
 
 
 def test_a_chosen_vm_that_is_not_there_is_named_and_the_others_come_back() -> None:
-    plan = failover_plan.plan_failover(facts(WAITING), Request("failover", vms=("web", "wbe")))
+    plan = failover_plan.plan_failover(facts(WAITING), confirmed(vms=("web", "wbe")))
     assert (StepKind.START, ORIGIN) in steps(plan)
     assert plan.left_out == {"wbe": "no record of this VM has arrived here"}
 
 
 def test_images_without_a_vm_are_promoted_and_registered_too() -> None:
-    plan = failover_plan.plan_failover(facts(copy_of("one-1", None)), Request("failover"))
+    plan = failover_plan.plan_failover(facts(copy_of("one-1", None)), confirmed())
     assert steps(plan) == [
         (StepKind.CUT, "ceph"),
         (StepKind.PROMOTE, "one-1"),
@@ -204,7 +215,7 @@ def test_images_without_a_vm_are_promoted_and_registered_too() -> None:
 
 
 def test_a_vms_clone_that_was_no_image_there_is_registered_as_its_disk() -> None:
-    plan = failover_plan.plan_failover(facts(copy_of("one-1", known=False)), Request("failover"))
+    plan = failover_plan.plan_failover(facts(copy_of("one-1", known=False)), confirmed())
     assert (StepKind.REGISTER, "one-1") in steps(plan)
 
 
@@ -226,7 +237,7 @@ def test_a_vm_starts_here_if_it_ran_there_and_nobody_said_no(
     state: str, user_template: Any, start: bool, starts: bool
 ) -> None:
     body = replace(ONE_DISK, state=state, user_template=user_template)
-    plan = failover_plan.plan_failover(facts(copy_of("one-1", body)), Request("failover", start=start))
+    plan = failover_plan.plan_failover(facts(copy_of("one-1", body)), confirmed(start=start))
     assert (StepKind.CREATE, ORIGIN) in steps(plan)
     assert ((StepKind.START, ORIGIN) in steps(plan)) is starts
 
@@ -239,7 +250,7 @@ def test_vms_start_by_priority_then_by_name() -> None:
         ))
         for n, (name, priority) in enumerate(wanted)
     ]
-    plan = failover_plan.plan_failover(facts(*images[::-1]), Request("failover"))
+    plan = failover_plan.plan_failover(facts(*images[::-1]), confirmed())
     names = {f"{THERE}:{n}": name for n, (name, _) in enumerate(wanted)}
     started = [names[target] for kind, target in steps(plan) if kind is StepKind.START]
     assert started == ["z", "b", "a", "c", "d", "e", "aa"]
@@ -250,11 +261,11 @@ HELD = {ORIGIN: Recovered(5, "HOLD", start_pending=True, finished=True)}
 
 
 @pytest.mark.parametrize(("recovered", "request_", "expected"), [
-    (HALF, Request("failover"), [StepKind.CREATE, StepKind.START]),
-    (HALF, Request("failover", start=False), [StepKind.CREATE]),
-    (HELD, Request("failover"), [StepKind.START]),
-    (HELD, Request("failover", vms=("web",)), [StepKind.START]),
-    (HELD, Request("failover", start=False), []),
+    (HALF, confirmed(), [StepKind.CREATE, StepKind.START]),
+    (HALF, confirmed(start=False), [StepKind.CREATE]),
+    (HELD, confirmed(), [StepKind.START]),
+    (HELD, confirmed(vms=("web",)), [StepKind.START]),
+    (HELD, confirmed(start=False), []),
 ])
 def test_what_an_interrupted_run_left_on_hold_is_finished(
     recovered: dict[str, Recovered], request_: Request, expected: list[StepKind]
@@ -268,14 +279,14 @@ def test_what_an_interrupted_run_left_on_hold_is_finished(
 def test_a_vm_left_on_hold_is_not_started_when_another_was_chosen() -> None:
     db = vm_record(vm_id=7, name="db", disks=(disk(0, "one/one-2"),))
     plan = failover_plan.plan_failover(
-        facts(TAKEN, copy_of("one-2", db), recovered=HELD), Request("failover", vms=("db",))
+        facts(TAKEN, copy_of("one-2", db), recovered=HELD), confirmed(vms=("db",))
     )
     assert ORIGIN not in {target for _, target in steps(plan)}
 
 
 def test_a_vm_left_on_hold_is_not_started_on_a_disk_that_cannot_be_trusted() -> None:
     plan = failover_plan.plan_failover(
-        facts(copy_of("one-1", complete=False), recovered=HELD), Request("failover")
+        facts(copy_of("one-1", complete=False), recovered=HELD), confirmed()
     )
     assert plan.steps == ()
     assert ORIGIN in plan.left_out
@@ -328,20 +339,20 @@ def test_nothing_is_promoted_over_a_parent_that_stays_behind(
 def test_a_peer_that_answers_is_fenced_image_by_image_before_each_promotion(
     world: FailoverFacts, request_: Request
 ) -> None:
-    world = replace(world, peer=PeerState.ANSWERS)
+    world = replace(world, peer=PeerState.ANSWERS, can_fence=True)
     found = steps(failover_plan.plan_failover(world, request_))
     for at, (kind, target) in enumerate(found):
         if kind is StepKind.PROMOTE:
             assert (StepKind.FENCE, target) in found[:at]
-            assert world.can_fence
     assert (StepKind.CUT, "ceph") not in found
 
 
-@given(WORLDS, REQUESTS, st.sampled_from([PeerState.ANSWERS, PeerState.UNKNOWN]))
-def test_without_confirmation_nothing_happens_while_the_peer_may_live(
+@given(WORLDS, REQUESTS, st.sampled_from(PeerState))
+def test_without_confirmation_a_failover_takes_nothing(
     world: FailoverFacts, request_: Request, peer: PeerState
 ) -> None:
-    plan = failover_plan.plan_failover(replace(world, peer=peer, there=None), replace(request_, confirm=""))
+    unconfirmed = replace(request_, verb="failover", confirm="")
+    plan = failover_plan.plan_failover(replace(world, peer=peer), unconfirmed)
     assert StepKind.PROMOTE not in {kind for kind, _ in steps(plan)}
     if any(not found.primary and found.mode is not None for found in world.images):
         assert plan.steps == ()
@@ -355,7 +366,93 @@ def test_without_the_peer_the_line_is_cut_before_the_first_promotion(
     kinds = [kind for kind, _ in found]
     assert StepKind.FENCE not in kinds
     assert kinds.count(StepKind.CUT) == (StepKind.PROMOTE in kinds)
-    assert StepKind.PROMOTE not in kinds or kinds[0] is StepKind.CUT
+    assert StepKind.PROMOTE not in kinds[: kinds.index(StepKind.CUT)] if StepKind.CUT in kinds else True
+
+
+@given(WORLDS, REQUESTS, st.sampled_from(PeerState))
+def test_what_runs_at_the_peer_is_fenced_before_anything_is_promoted(
+    world: FailoverFacts, request_: Request, peer: PeerState
+) -> None:
+    """A refused connection is no evidence: a front-end that shows a VM on these disks is believed."""
+    world = replace(world, peer=peer)
+    plan = failover_plan.plan_failover(world, request_)
+    found = steps(plan)
+    promoted = {target for kind, target in found if kind is StepKind.PROMOTE}
+    for vm in world.there or ():
+        if vm.images & promoted and vm.state in fence_plan.RUNS:
+            before = found[: next(at for at, (kind, _) in enumerate(found) if kind is StepKind.PROMOTE)]
+            demoted = all((StepKind.FENCE, name) in before for name in vm.images & promoted)
+            assert demoted or (StepKind.STOP, str(vm.vm_id)) in before
+
+
+@given(WORLDS, REQUESTS)
+def test_a_move_is_lossless_or_nothing(world: FailoverFacts, request_: Request) -> None:
+    plan = failover_plan.plan_failover(world, replace(request_, verb="move"))
+    found = steps(plan)
+    assert StepKind.CUT not in {kind for kind, _ in found}
+    if StepKind.PROMOTE in {kind for kind, _ in found}:
+        assert fence_plan.can_move(world) and plan.fence is Fence.DEMOTE
+
+
+FENCES = [
+    (facts(WAITING, peer=PeerState.ANSWERS), Fence.DEMOTE, StepKind.FENCE),
+    (facts(WAITING, fence_command=("/bin/fence", "a")), Fence.COMMAND, StepKind.FENCE_SITE),
+    (facts(WAITING, there=(VM_THERE,)), Fence.VMS, StepKind.STOP),
+    (facts(WAITING, peer=PeerState.ANSWERS, can_fence=False, there=(VM_THERE,)), Fence.VMS, StepKind.STOP),
+    (facts(WAITING), Fence.NONE, StepKind.CUT),
+]
+
+
+@pytest.mark.parametrize(("world", "fence", "kind"), FENCES)
+def test_the_best_fence_there_is_is_in_the_plan(world: FailoverFacts, fence: Fence, kind: StepKind) -> None:
+    plan = failover_plan.plan_failover(world, confirmed())
+    assert plan.fence is fence and kind in {step.kind for step in plan.steps}
+
+
+def test_a_fence_command_that_cannot_work_can_be_left_out() -> None:
+    world = facts(WAITING, fence_command=("/bin/fence",))
+    assert failover_plan.plan_failover(world, confirmed(attributes=(("FENCE_COMMAND", "NO"),))).fence is Fence.NONE
+
+
+def test_the_refusal_tells_what_is_seen_of_the_peer() -> None:
+    world = facts(WAITING, there=(VM_THERE,), osds="2 of the 3 OSDs last seen there answer")
+    refusal = failover_plan.plan_failover(world, Request("failover")).refusal
+    for words in ("it refuses", "2 of the 3 OSDs", "shows web (42) running on these disks", "DR_CONFIRM=ceph"):
+        assert words in refusal
+
+
+def test_a_confirmation_is_good_for_the_plan_that_was_shown_only() -> None:
+    world = facts(WAITING)
+    shown = failover_plan.plan_failover(world, confirmed()).digest
+    good = Request("failover", confirm=f"ceph:{shown}")
+    assert failover_plan.plan_failover(world, good).steps
+    later = replace(WAITING, recovery_point=950.0)  # grows by itself
+    assert failover_plan.plan_failover(facts(later), good).steps
+    for changed in (
+        facts(WAITING, peer=PeerState.ANSWERS), facts(WAITING, there=(VM_THERE,)),
+        facts(WAITING, copy_of("one-2", None)), facts(WAITING, fence_command=("/bin/fence",)),
+    ):
+        plan = failover_plan.plan_failover(changed, good)
+        assert "not the one that was shown" in plan.refusal and plan.digest in plan.refusal
+
+
+def test_a_move_confirmed_while_the_peers_front_end_answered_does_not_become_a_failover() -> None:
+    alive = facts(WAITING, peer=PeerState.ANSWERS, there=(VM_THERE,))
+    shown = failover_plan.plan_failover(alive, MOVE)
+    assert shown.steps
+    confirmed_move = replace(MOVE, confirm=f"ceph:{shown.digest}")
+    plan = failover_plan.plan_failover(replace(alive, there=None, there_detail="stopped"), confirmed_move)
+    assert not plan.steps
+    assert "not the one that was shown" in plan.refusal and "without loss is not possible" in plan.refusal
+
+
+@given(WORLDS, REQUESTS, WORLDS)
+def test_a_digest_of_other_facts_confirms_nothing(
+    world: FailoverFacts, request_: Request, other: FailoverFacts
+) -> None:
+    shown = failover_plan.plan_failover(other, replace(request_, confirm="ceph"))
+    plan = failover_plan.plan_failover(world, replace(request_, confirm=f"ceph:{shown.digest}"))
+    assert plan.refusal or plan.digest == shown.digest
 
 
 @given(WORLDS, REQUESTS)
@@ -399,12 +496,11 @@ def test_no_step_comes_twice_and_kinds_keep_their_order(
 
 
 @given(WORLDS, REQUESTS)
-def test_a_refusal_has_no_steps_and_a_plan_has_steps_or_says_who_is_left_out(
+def test_a_plan_is_a_refusal_or_has_steps(
     world: FailoverFacts, request_: Request
 ) -> None:
     plan = failover_plan.plan_failover(world, request_)
-    assert bool(plan.refusal) != bool(plan.steps or plan.left_out) or planned_move.is_planned(world)
-    assert not plan.refusal or not plan.steps
+    assert bool(plan.refusal) != bool(plan.steps)
 
 
 @given(WORLDS, REQUESTS)
@@ -431,7 +527,7 @@ def test_an_interrupted_plan_goes_on_without_doing_anything_twice(
     rest = failover_plan.plan_failover(between, request_)
     left = set(lasting(whole)) - set(lasting(RunPlan(steps=done)))
     # nothing was promoted yet: it is taken back, not gone on with
-    if rest.refusal and planned_move.is_planned(world) and left:
+    if rest.refusal and request_.lossless and left:
         assert StepKind.PROMOTE not in {step.kind for step in done}
         return
     begun = lasting(RunPlan(steps=done))
@@ -459,3 +555,43 @@ def test_a_creation_that_was_cut_off_is_gone_on_with(world: FailoverFacts, reque
             half = {**between.recovered, step.target: replace(made, finished=False)}
             rest = failover_plan.plan_failover(replace(between, recovered=half), request_)
             assert lasting(rest) == lasting(RunPlan(steps=plan.steps[at:]))
+
+
+UNSIGNED: dict[str, Any] = {"proof": Proof.UNSIGNED, "doubt": "it is not signed"}
+
+
+@pytest.mark.parametrize("own", [
+    {"vm": envelope(ONE_DISK, **UNSIGNED)}, {"image": envelope(image_record(name="one-1"), **UNSIGNED)},
+], ids=["the VM's record", "the image's record"])
+def test_a_record_in_doubt_is_recovered_by_the_operators_word_only(own: dict[str, Any]) -> None:
+    given_facts = facts(replace(WAITING, **own))
+    silent = failover_plan.plan_failover(given_facts, confirmed())
+    assert "it is not signed" in silent.left_out[ORIGIN]
+    assert not {StepKind.CREATE, StepKind.START} & {step.kind for step in silent.steps}
+    said = failover_plan.plan_failover(given_facts, confirmed(accept_unsigned=True))
+    assert said.left_out == {} and (StepKind.CREATE, ORIGIN) in steps(said)
+    assert "it is not signed" in str(said.vms[0].warnings)
+
+
+def test_an_image_whose_own_record_is_in_doubt_stays_as_it_is_and_what_is_read_through_it() -> None:
+    base = image("one-9", image=envelope(image_record(), **UNSIGNED))
+    plan = failover_plan.plan_failover(facts(base, replace(WAITING, parent="one-9")), confirmed())
+    assert set(plan.left_out) == {"one-9", "one-1", ORIGIN} and plan.steps == ()
+
+
+@pytest.mark.parametrize("bad", [
+    {"bad_vm": "record onedr.vm is damaged", "problems": ("record onedr.vm is damaged",)},
+    {"vm": envelope(vm_record(vm_id=8, name="theirs"), fsid=HERE, **UNSIGNED)},
+], ids=["damaged", "of another site"])
+def test_a_vm_of_which_no_record_can_be_used_is_said_and_the_others_come(bad: dict[str, Any]) -> None:
+    given_facts = facts(WAITING, replace(copy_of("one-2", None), **bad))
+    plan = failover_plan.plan_failover(given_facts, confirmed())
+    assert set(plan.left_out) == {"the VM of one-2"}
+    assert {(StepKind.CREATE, ORIGIN), (StepKind.PROMOTE, "one-2")} <= set(steps(plan))
+
+
+def test_a_planned_move_does_not_begin_while_a_record_is_in_doubt() -> None:
+    given_facts = facts(
+        replace(WAITING, vm=envelope(ONE_DISK, **UNSIGNED)), peer=PeerState.ANSWERS, there=()
+    )
+    assert "it is not signed" in failover_plan.plan_failover(given_facts, MOVE).refusal

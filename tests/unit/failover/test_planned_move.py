@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given
-from worlds import ONE_DISK, ORIGIN, REQUESTS, WORLDS, copy_of, facts, moves, steps
+from worlds import MOVE, ONE_DISK, ORIGIN, REQUESTS, WORLDS, confirmed, copy_of, facts, moves, steps
 
-from onedr.failover import failback_plan, planned_move
+from onedr.failover import failback_plan, fence_plan, planned_move
 from onedr.failover import plan as failover_plan
-from onedr.failover.facts import FailoverFacts
+from onedr.failover.facts import FailoverFacts, Fence
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
 from onedr.runs.request import Request
@@ -22,10 +22,12 @@ WAITING = copy_of("one-1")
 def test_a_planned_move_stops_every_vm_and_drains_every_disk_before_it_demotes_one(
     world: FailoverFacts, request_: Request
 ) -> None:
-    found = steps(failover_plan.plan_failover(world, request_))
+    plan = failover_plan.plan_failover(world, request_)
+    found = steps(plan)
     promoted = {target for kind, target in found if kind is StepKind.PROMOTE}
-    if not promoted or not planned_move.is_planned(world):
-        assert not {kind for kind, _ in found} & {StepKind.SYNC, StepKind.STOP, StepKind.DRAIN}
+    if not promoted or not request_.lossless:
+        stops = set() if plan.fence is Fence.VMS else {StepKind.STOP}  # a failover's fence may be to stop them
+        assert not {kind for kind, _ in found} & {StepKind.SYNC, StepKind.DRAIN, *stops}
         return
     first_fence = [kind for kind, _ in found].index(StepKind.FENCE)
     before = set(found[:first_fence])
@@ -33,7 +35,7 @@ def test_a_planned_move_stops_every_vm_and_drains_every_disk_before_it_demotes_o
         for name in vm.images & promoted:
             assert (StepKind.STOP, str(vm.vm_id)) in before and (StepKind.DRAIN, name) in before
             running = any(
-                other.state in planned_move.RUNS and other.images & promoted for other in world.there or ()
+                other.state in fence_plan.RUNS and other.images & promoted for other in world.there or ()
             )
             assert not running or (StepKind.SYNC, name) in before
 
@@ -42,7 +44,7 @@ def test_a_planned_move_stops_every_vm_and_drains_every_disk_before_it_demotes_o
 def test_a_planned_move_begins_only_when_everything_can_come(
     world: FailoverFacts, request_: Request
 ) -> None:
-    if not planned_move.is_planned(world) or any(found.primary for found in world.images):
+    if not request_.lossless or any(found.primary for found in world.images):
         return
     plan = failover_plan.plan_failover(world, request_)
     assert not plan.steps or not plan.left_out
@@ -51,7 +53,7 @@ def test_a_planned_move_begins_only_when_everything_can_come(
     stranded = [
         vm
         for vm in world.there or ()
-        if vm.images & moved and vm.state in planned_move.RUNS and vm.vm_id not in known
+        if vm.images & moved and vm.state in fence_plan.RUNS and vm.vm_id not in known
     ]
     assert not stranded
 
@@ -100,8 +102,11 @@ def test_a_vm_is_started_once_and_not_while_it_runs_at_the_peer(
     for at, (kind, target) in enumerate(found):
         if kind is StepKind.START and target in items:
             moved = {image.name for image in items[target].images if not image.primary}
-            running = [vm for vm in world.there or () if vm.images & moved and vm.state in planned_move.RUNS]
-            assert all((StepKind.STOP, str(vm.vm_id)) in found[:at] for vm in running)
+            running = [vm for vm in world.there or () if vm.images & moved and vm.state in fence_plan.RUNS]
+            demoted = {name for kind_, name in found[:at] if kind_ is StepKind.FENCE}
+            for vm in running:
+                stopped = (StepKind.STOP, str(vm.vm_id)) in found[:at]
+                assert stopped or (vm.images & moved <= demoted and not request_.lossless)
 
 
 @given(moves(), REQUESTS)
@@ -113,18 +118,18 @@ def test_only_vms_of_which_the_other_site_has_nothing_are_left_behind(
     used = {name for vm in world.there or () for name in vm.images}
     for kind, target in steps(plan):
         if kind is StepKind.RETURN and target not in items:
-            assert world.local[target].held and not world.local[target].images & used
+            assert world.local[target].locked_state and not world.local[target].images & used
 
 
 def test_a_vm_at_the_peer_whose_record_has_not_arrived_keeps_everything_there() -> None:
     late = PeerVm(9, "new", "ACTIVE", "", frozenset({"one-1"}))
     plan = failover_plan.plan_failover(
-        facts(WAITING, peer=PeerState.ANSWERS, there=(late,)), Request("failover")
+        facts(WAITING, peer=PeerState.ANSWERS, there=(late,)), MOVE
     )
     assert "new (9)" in plan.refusal and not plan.steps
     off = replace(late, state="POWEROFF")
     assert failover_plan.plan_failover(
-        facts(WAITING, peer=PeerState.ANSWERS, there=(off,)), Request("failover")
+        facts(WAITING, peer=PeerState.ANSWERS, there=(off,)), MOVE
     ).steps
 
 
@@ -137,12 +142,15 @@ def test_only_vms_that_did_not_move_are_let_go() -> None:
     assert planned_move.to_release((stays, moved, free), {"one-2"}) == [stays]
 
 
-@pytest.mark.parametrize(("held", "state", "starts"), [
+@pytest.mark.parametrize("key", ["DR_LOCKED_STATE", "DR_HELD"], ids=["", "of an earlier release"])
+@pytest.mark.parametrize(("before", "state", "starts"), [
     ("ACTIVE", "POWEROFF", True), ("POWEROFF", "POWEROFF", False), ("", "ACTIVE", True),
 ])
-def test_a_vm_stopped_by_the_move_starts_as_it_was_before(held: str, state: str, starts: bool) -> None:
-    user = (("DR_HELD", held),) if held else ()
+def test_a_vm_stopped_by_the_move_starts_as_it_was_before(
+    before: str, state: str, starts: bool, key: str
+) -> None:
+    user = ((key, before),) if before else ()
     plan = failover_plan.plan_failover(
-        facts(copy_of("one-1", replace(ONE_DISK, state=state, user_template=user))), Request("failover")
+        facts(copy_of("one-1", replace(ONE_DISK, state=state, user_template=user))), confirmed()
     )
     assert ((StepKind.START, ORIGIN) in steps(plan)) is starts

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 from samples import THERE, disk, vm_record
-from worlds import copy_of, facts, steps
+from worlds import confirmed, copy_of, facts, steps
 
 from onedr.failover import plan as failover_plan
 from onedr.failover.facts import RunPlan
@@ -26,35 +26,40 @@ def vm(number: int, priority: str, delay: str = "", **changes: object) -> ImageF
 
 
 def planned(*images: ImageFacts, delay_s: int = 0, request: Request | None = None) -> RunPlan:
-    return failover_plan.plan_failover(facts(*images, delay_s=delay_s), request or Request("failover"))
+    return failover_plan.plan_failover(facts(*images, delay_s=delay_s), request or confirmed())
 
 
 @pytest.mark.parametrize(("images", "default", "expected"), [
     ([vm(1, "1"), vm(2, "2")], 0, {}),
-    ([vm(1, "1", "30s"), vm(2, "2")], 0, {1: 30}),
-    ([vm(1, "1", "30s"), vm(2, "1", "2m"), vm(3, "5")], 0, {1: 120}),
-    ([vm(1, "1"), vm(2, "2", "5"), vm(3, "4", "9")], 0, {2: 5}),
-    ([vm(1, "1"), vm(2, "2", "0"), vm(3, "4")], 7, {1: 7}),
-    ([vm(1, "1", "30s")], 7, {}),
-    ([vm(1, "1", "30s"), vm(2, "2", state="POWEROFF")], 0, {}),
-    ([vm(1, "1", "30s", state="POWEROFF"), vm(2, "2"), vm(3, "3")], 0, {}),
+    ([vm(1, "1"), vm(2, "2")], 7, {1: 7}),
+    ([vm(1, "1"), vm(2, "2"), vm(3, "4")], 7, {1: 7, 2: 7}),
+    ([vm(1, "1")], 7, {}),
+    ([vm(1, "1"), vm(2, "2", state="POWEROFF")], 7, {}),
+    ([vm(1, "1", state="POWEROFF"), vm(2, "2"), vm(3, "3")], 7, {2: 7}),
 ])
-def test_the_longest_delay_of_a_group_lies_between_it_and_the_next(
+def test_groups_wait_for_the_datastores_delay(
     images: list[ImageFacts], default: int, expected: dict[int, int]
 ) -> None:
     assert planned(*images, delay_s=default).delays == expected
 
 
-@pytest.mark.parametrize("bad", ["soon", "-3", "2h", "1.5m"])
-def test_a_delay_that_cannot_be_read_is_named_and_the_datastores_is_taken(bad: str) -> None:
+def test_a_vms_own_delay_holds_up_that_vm_only() -> None:
+    plan = planned(vm(1, "1", "1h"), vm(2, "1"), vm(3, "2", "30s"), vm(4, "3", "0"), delay_s=5)
+    assert plan.delays == {1: 5, 2: 5}
+    assert plan.vm_delays == {f"{THERE}:1": 900, f"{THERE}:3": 30}
+    assert "cut to the 900 s of DR_DELAY_MAX" in plan.warnings[f"{THERE}:1"]
+
+
+@pytest.mark.parametrize("bad", ["soon", "-3", "1.5m"])
+def test_a_delay_that_cannot_be_read_is_named_and_not_used(bad: str) -> None:
     plan = planned(vm(1, "1", bad), vm(2, "2"), delay_s=11)
-    assert plan.delays == {1: 11}
+    assert plan.delays == {1: 11} and plan.vm_delays == {}
     assert "DR_DELAY" in plan.warnings[f"{THERE}:1"] and not plan.left_out
 
 
 def test_nothing_is_waited_for_where_nothing_starts() -> None:
-    plan = planned(vm(1, "1", "30s"), vm(2, "2"), request=Request("failover", start=False))
-    assert plan.delays == {} and StepKind.START not in {kind for kind, _ in steps(plan)}
+    plan = planned(vm(1, "1", "30s"), vm(2, "2"), request=confirmed(start=False))
+    assert plan.delays == {} and plan.vm_delays == {} and StepKind.START not in {kind for kind, _ in steps(plan)}
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 0), ("45", 45), ("2m", 120), ("1h", 3600)])

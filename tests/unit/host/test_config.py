@@ -35,6 +35,19 @@ def test_the_peer_is_read(folder: Path) -> None:
     )
 
 
+def test_a_fence_command_is_a_list_of_words(folder: Path) -> None:
+    write(folder, '[fence]\ncommand = ["/bin/fence", "site a", "$HOME"]\nlimit_s = 30\n')
+    found = host_config.load_config()
+    assert (found.fence_command, found.fence_limit_s) == (("/bin/fence", "site a", "$HOME"), 30)
+
+
+@pytest.mark.parametrize("command", ["/bin/fence a", "[]", '["fence"]', '["/bin/fence", 3]', '{"a": 1}', '["/b", ""]'])
+def test_a_fence_command_that_is_no_list_of_words_is_named(folder: Path, command: str) -> None:
+    write(folder, f"[fence]\ncommand = {command}\n")
+    with pytest.raises(InputError, match="fence.command"):
+        host_config.load_config()
+
+
 @pytest.mark.parametrize(
     ("text", "session", "mode", "words"),
     [

@@ -9,6 +9,8 @@ from lxml import etree
 
 from onedr.model.errors import InputError
 from onedr.rejoin import boot_guard
+from onedr.rejoin.guard import Guarded
+from onedr.replication.split_brain import Claim
 
 DATASTORE = """<DATASTORE><ID>101</ID><NAME>ceph</NAME><TYPE>0</TYPE><DS_MAD>ceph_dr</DS_MAD><TEMPLATE><DR_PROTECT>{}</DR_PROTECT>
 <POOL_NAME>one</POOL_NAME><CEPH_SECRET>s</CEPH_SECRET><DR_RPO>{}</DR_RPO><DR_STATE>PROTECTED</DR_STATE></TEMPLATE></DATASTORE>"""
@@ -68,3 +70,38 @@ def test_nobody_can_accept_what_is_not_there() -> None:
     with pytest.raises(InputError, match="there are: ceph"):
         boot_guard.accept("other")
     boot_guard.accept("ceph")
+
+
+def found(**verdicts: Claim) -> Guarded:
+    return Guarded(verdicts=dict(verdicts))
+
+
+def test_what_the_peer_is_known_to_have_taken_over_is_never_accepted() -> None:
+    """Also beside another guard that is just demoting it."""
+    remember()
+    boot_guard.accept("ceph")
+    busy = found(one=Claim.STALE)
+    busy.busy = "Another run is in progress: guard"
+    for stale in (found(one=Claim.STALE), busy):
+        answer = boot_guard.judge("ceph", stale)
+        assert not answer.free and "--accept" not in answer.message and "onedr guard again" in answer.message
+    assert "Another run is in progress" in boot_guard.judge("ceph", busy).message
+
+
+def test_only_what_is_not_known_or_split_is_left_to_the_operator() -> None:
+    remember()
+    dark = Guarded(unknown="silence", verdicts={"one": Claim.UNKNOWN})
+    split = found(one=Claim.SPLIT)
+    for each in (dark, split):
+        assert not boot_guard.judge("ceph", each).free
+        assert "onedr guard --accept ceph" in boot_guard.judge("ceph", each).message
+    boot_guard.accept("ceph")
+    for each in (dark, split):
+        assert boot_guard.judge("ceph", each).free
+
+
+def test_what_was_demoted_frees_oned_and_names_what_comes_next() -> None:
+    done = found(one=Claim.STALE)
+    done.demoted.append("one")
+    answer = boot_guard.judge("ceph", done)
+    assert answer.free and "onedr reprotect ceph" in answer.message

@@ -14,8 +14,7 @@ from onedr.failover import plan as failover_plan
 from onedr.model.records import Epoch, ImageFacts
 from onedr.opennebula.vms import PeerVm
 from onedr.rejoin import reprotect_plan
-from onedr.rejoin.split_brain import Claim, Known, There, judge_claim, number
-from onedr.runs.request import Request
+from onedr.replication.split_brain import Claim, Known, There, judge_claim, number
 from onedr.runs.steps import StepKind
 
 TERMS = st.none() | st.builds(
@@ -131,7 +130,7 @@ def test_every_resync_comes_after_its_demotion_and_its_kept_copy_and_is_awaited(
             assert not diverged or (StepKind.KEEP, name) in steps[:at]
             assert not world.here[name].primary or (StepKind.DEMOTE, name) in steps[:at]
             assert (StepKind.AWAIT, name) in steps[at:]
-            assert all(kind is not StepKind.HOLD for kind, _ in steps[at:])
+            assert all(kind is not StepKind.LOCK for kind, _ in steps[at:])
 
 
 @given(worlds(), CONFIRMED)
@@ -265,8 +264,8 @@ def test_of_two_primaries_without_terms_the_operator_decides() -> None:
 
 
 def test_a_stale_copy_is_never_promoted_by_a_failover() -> None:
-    from worlds import copy_of
+    from worlds import confirmed, copy_of
     from worlds import facts as failover_facts
 
-    plan = failover_plan.plan_failover(failover_facts(copy_of("one-1", stale=True)), Request("failover"))
+    plan = failover_plan.plan_failover(failover_facts(copy_of("one-1", stale=True)), confirmed())
     assert not plan.steps and "onedr reprotect" in plan.left_out["one-1"]

@@ -35,6 +35,14 @@ def test_the_same_secrets_give_the_same_text_so_that_a_record_stays_unchanged() 
     assert encryption.seal(KEY, SECRETS) != encryption.seal(OTHER, SECRETS)
 
 
+@pytest.mark.parametrize("other", [("f:7", "template"), ("f:8", "user_template"), ("f:7",), (), ("f", "7", "user_template")])
+def test_a_seal_opens_for_the_vm_and_attribute_it_was_made_for_only(other: tuple[str, ...]) -> None:
+    sealed = encryption.seal(KEY, SECRETS, "f:7", "user_template")
+    assert encryption.unseal(KEY, sealed, "f:7", "user_template") == SECRETS
+    with pytest.raises(RecordError):
+        encryption.unseal(KEY, sealed, *other)
+
+
 def test_the_sealed_text_shows_nothing_of_the_secret() -> None:
     raw = base64.b64decode(encryption.seal(KEY, SECRETS))
     assert b"horse" not in raw and b"PASSWORD" not in raw

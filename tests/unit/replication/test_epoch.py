@@ -71,3 +71,14 @@ def test_the_next_term_is_higher_than_any_before(number: int) -> None:
         "after a damaged one: higher than anything counted"
     )
     assert epoch.next_epoch(None) == 1
+
+
+numbers = st.none() | st.integers(-1, 10**6)
+
+
+@given(numbers, numbers)
+def test_the_next_term_is_higher_than_that_of_either_site(here: int | None, there: int | None) -> None:
+    known = [None if number is None else Epoch(number, "", "", 0.0, None) for number in (here, there)]
+    following = epoch.next_epoch(*known)
+    assert all(following > number for number in (here, there) if number is not None)
+    assert following == epoch.next_epoch(*reversed(known)) or -1 in (here, there)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from samples import HERE, THERE, disk, envelope, image, image_record, vm_record
 
-from onedr.model.records import ImageFacts
+from onedr.model.records import ImageFacts, Proof
 from onedr.model.types import Mode
 from onedr.replication import inventory
 
@@ -110,26 +110,48 @@ def test_an_unprotected_rbd_disk_is_an_obstacle_and_a_volatile_one_a_warning() -
     assert item.warnings == ("disk 2 (volatile) has no copy: it is a volatile disk",)
 
 
-def of_ceph(*images: ImageFacts) -> list[str]:
-    return [found.name for found in inventory.of_datastores(images, {"ceph"})]
+CEPH = inventory.Owner(HERE, 100, "ceph", "ceph-there")
+OTHER = image("one-99", image=envelope(image_record(datastore="other")))
+
+
+def of_ceph(*images: ImageFacts, known: tuple[str, ...] = ()) -> list[str]:
+    return [found.name for found in inventory.of_datastore(images, CEPH, known)]
+
+
+def ours(**changes: Any) -> dict[str, Any]:
+    """A record that this site wrote."""
+    return {"image": envelope(image_record(**changes), fsid=HERE)}
 
 
 @pytest.mark.parametrize(("found", "kept"), [
-    (image("one-1"), True),  # no record says whose it is
-    (image("one-1", image=envelope(image_record(datastore="ceph"))), True),
-    (image("one-1", image=envelope(image_record(datastore="other"))), False),
-    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="ceph"),))), True),
+    (image("one-1", image=envelope(image_record(datastore="ceph-there"))), True),
+    (image("one-1", image=envelope(image_record(datastore="ceph-there", datastore_id=7))), True),
+    (image("one-1", image=envelope(image_record(datastore="ceph", datastore_id=100))), False),
+    (image("one-1", **ours(datastore="ceph", datastore_id=100)), True),
+    (image("one-1", **ours(datastore="renamed since", datastore_id=100)), True),
+    (image("one-1", **ours(datastore="ceph", datastore_id=101)), False),
+    (image("one-1", **ours(datastore="ceph")), True),  # written by an earlier release
+    (image("one-1", **ours(datastore="other")), False),
+    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="ceph-there"),))), True),
     (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="other"),))), False),
-    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1", datastore="other"), disk(1, None)))), False),
-    # a record from before disks named theirs
-    (with_vm("one-1", vm_record(disks=(disk(0, "one/one-1"),))), True),
+    (with_vm("one-1", vm_record(disks=(
+        disk(0, "one/one-1", datastore="other"), disk(1, None, datastore="ceph-there")))), False),
 ])
 def test_an_image_belongs_to_the_datastore_its_records_name(found: ImageFacts, kept: bool) -> None:
     assert of_ceph(found) == (["one-1"] if kept else [])
 
 
+@pytest.mark.parametrize("found", [
+    image("one-1"), with_vm("one-1", vm_record(disks=(disk(0, "one/one-1"),))),
+])
+def test_what_no_record_names_is_ours_only_where_there_is_no_other_datastore(found: ImageFacts) -> None:
+    assert of_ceph(found) == ["one-1"]
+    assert of_ceph(found, OTHER) == []
+    assert of_ceph(found, OTHER, known=("one-1",)) == ["one-1"]
+
+
 def test_all_disks_of_a_vm_and_their_parents_come_with_the_one_that_lies_there() -> None:
-    disks = (disk(0, "one/one-1", datastore="ceph"), disk(1, "one/one-2", datastore="other"))
+    disks = (disk(0, "one/one-1", datastore="ceph-there"), disk(1, "one/one-2", datastore="other"))
     theirs = envelope(image_record(datastore="other"))
     images = [
         with_vm(f"one-{n}", vm_record(disks=disks), image=theirs, parent=f"one-{n + 7}") for n in (1, 2)
@@ -151,3 +173,59 @@ def test_a_vm_that_says_no_is_no_vm_to_recover() -> None:
 
 def test_the_mode_of_a_copy_does_not_matter_here() -> None:
     assert only(with_vm("one-1", mode=Mode.SNAPSHOT), image("one-2")).obstacles == ()
+
+
+def doubted(name: str, body: Any = WEB, why: str = "it is not signed", **changes: Any) -> ImageFacts:
+    record = envelope(body, **{"proof": Proof.UNSIGNED, "doubt": why, **changes})
+    return image(name, vm=record)
+
+
+def test_a_record_in_doubt_holds_its_vm_and_says_why_and_what_to_type() -> None:
+    item = only(doubted("one-1"), image("one-2"))
+    assert item.obstacles == (
+        "its record is not used: it is not signed. If it is to be believed: --accept-unsigned",
+    )
+    assert item.warnings == ()
+
+
+def test_the_operators_word_turns_the_doubt_into_a_warning() -> None:
+    [item] = inventory.vms([doubted("one-1"), image("one-2")], HERE, accept_unsigned=True)
+    assert item.obstacles == () and "it is not signed" in item.warnings[0]
+
+
+def test_the_record_of_a_disks_image_is_doubted_likewise() -> None:
+    own = envelope(image_record(), proof=Proof.FORGED, doubt="its signature does not fit")
+    found = [with_vm("one-1"), image("one-2", image=own)]
+    assert "disk 1 (one-2): the record of its image is not used" in only(*found).obstacles[0]
+    [item] = inventory.vms(found, HERE, accept_unsigned=True)
+    assert item.obstacles == () and "signature" in item.warnings[0]
+
+
+@pytest.mark.parametrize("accept", [False, True])
+def test_no_record_in_doubt_outranks_an_authentic_one_however_new_it_says_it_is(accept: bool) -> None:
+    evil = vm_record(name="evil", disks=WEB.disks)
+    found = [with_vm("one-1", generation=5), doubted("one-2", evil, generation=10**18)]
+    [item] = inventory.vms(found, HERE, accept_unsigned=accept)
+    assert item.record.name == "web" and item.obstacles == ()
+    assert item.warnings == ("the record on one-2 is passed over: it is not signed",)
+
+
+def test_disks_that_disagree_are_said_and_those_that_say_the_same_are_not() -> None:
+    old = vm_record(name="old", disks=WEB.disks)
+    [item] = inventory.vms([with_vm("one-1", generation=6), with_vm("one-2", old, generation=5)], HERE)
+    assert item.record.name == "web"
+    assert item.warnings == ("the record on one-2 is passed over: it is older and says otherwise",)
+    assert only(with_vm("one-1", generation=6), with_vm("one-2", generation=5)).warnings == ()
+
+
+def test_a_record_in_doubt_cannot_say_that_its_vm_is_none_to_recover() -> None:
+    body = vm_record(disks=WEB.disks, user_template=(("DR_PROTECT", "NO"),))
+    assert only(doubted("one-1", body), image("one-2")).obstacles
+    found = [with_vm("one-1", generation=5), doubted("one-2", body, generation=9)]
+    assert only(*found).record == WEB
+
+
+def test_the_newest_record_decides_whether_a_vm_is_one_to_recover() -> None:
+    body = vm_record(disks=WEB.disks, user_template=(("DR_PROTECT", "NO"),))
+    assert inventory.vms([with_vm("one-1", generation=5), with_vm("one-2", body, generation=6)], HERE) == []
+    assert only(with_vm("one-1", generation=6), with_vm("one-2", body, generation=5)).record == WEB

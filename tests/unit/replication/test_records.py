@@ -13,20 +13,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import HERE, PAIRS, disk, envelope, image_record, vm_record
+from samples import HERE, PAIRS, XML_TEXT, disk, envelope, image_record, vm_record
 
-from onedr.model.errors import RecordError
+from onedr.model.errors import RecordError, SchemaError
 from onedr.model.records import Envelope, Mark
-from onedr.replication import records
+from onedr.replication import records, signature
+from onedr.replication.signature import Signer
 
 HARD_LIMIT = 64 * 1024  # of one metadata value (docs/ceph-facts.md C10)
-TEXT = st.text(max_size=20)
+FSID = st.from_regex(r"[0-9a-f-]{1,36}", fullmatch=True)
 
 
 @st.composite
 def envelopes(draw: st.DrawFn) -> Envelope:
-    number = st.integers(min_value=0, max_value=2**53)
-    common = {"name": draw(TEXT), "owner": draw(TEXT), "group": draw(TEXT), "template": draw(PAIRS)}
+    number = st.integers(min_value=0, max_value=2**31 - 1)
+    text = XML_TEXT
+    common = {"name": draw(text), "owner": draw(text), "group": draw(text), "template": draw(PAIRS)}
     if draw(st.booleans()):
         body: Any = image_record(
             **common, image_id=draw(number), persistent=draw(st.booleans()), snapshots=draw(PAIRS)
@@ -34,13 +36,14 @@ def envelopes(draw: st.DrawFn) -> Envelope:
     else:
         count = draw(st.integers(0, 3))
         disks = tuple(
-            disk(n, draw(st.none() | TEXT), image_id=draw(st.none() | number)) for n in range(count)
+            disk(n, draw(st.none() | text), image_id=draw(st.none() | number)) for n in range(count)
         )
         body = vm_record(
             **common, vm_id=draw(number), user_template=draw(PAIRS), disks=disks, snapshots=draw(PAIRS)
         )
     return envelope(
-        body, site=draw(TEXT), fsid=draw(TEXT), mon_host=draw(TEXT), generation=draw(number),
+        body, site=draw(text), fsid=draw(FSID), mon_host=draw(text),
+        generation=draw(st.integers(min_value=0, max_value=2**53)),
         written_at=draw(st.floats(min_value=0, max_value=1e11)),
     )
 
@@ -192,10 +195,27 @@ def test_a_changed_character_of_the_body_is_never_believed(data: st.DataObject) 
     assert found == written
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None])
-def test_an_unknown_schema_is_refused_and_named(schema: object) -> None:
-    with pytest.raises(RecordError, match=f"schema {schema}.*upgrade"):
+def test_a_newer_schema_is_refused_and_named() -> None:
+    with pytest.raises(SchemaError, match="schema 2.*upgrade"):
+        records.decode(records.VM_KEY, with_head(schema=2))
+
+
+@pytest.mark.parametrize("schema", [0, -1, "1", None, [], {}, True, 1.0, 1.5])
+def test_a_schema_that_no_release_writes_is_damage_which_may_be_replaced(schema: object) -> None:
+    with pytest.raises(RecordError, match="damaged") as caught:
         records.decode(records.VM_KEY, with_head(schema=schema))
+    assert not isinstance(caught.value, SchemaError)
+
+
+def test_only_a_signature_makes_a_newer_schema_stay_where_there_is_a_key() -> None:
+    signer = Signer(b"k" * 32, "global/one-7")
+    head = {**json.loads(records.encode(envelope(vm_record()))[0]), "schema": 2}
+    with pytest.raises(RecordError, match="damaged") as caught:
+        records.decode(records.VM_KEY, {records.VM_KEY: json.dumps(head)}, signer)
+    assert not isinstance(caught.value, SchemaError)
+    head["mac"] = signature.sign(signer, records.VM_KEY, head)
+    with pytest.raises(SchemaError):
+        records.decode(records.VM_KEY, {records.VM_KEY: json.dumps(head)}, signer)
 
 
 def test_a_zlib_bomb_ends_at_the_limit() -> None:

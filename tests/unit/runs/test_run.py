@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from onedr.ceph import parallel
-from onedr.model.errors import OneDRError, PlanRefusedError
+from onedr.model.errors import InterruptedRunError, OneDRError, PlanRefusedError, RunStoppedError
 from onedr.model.types import State
 from onedr.runs import run as runs_run
 from onedr.runs.events import Event, StepEvent, VerdictEvent
 from onedr.runs.journal_entry import JournalEntry
-from onedr.runs.plan_events import FailoverPlanEvent
+from onedr.runs.plan_events import FailoverPlanEvent, ReprotectPlanEvent
 from onedr.runs.request import Request
 from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import Step, StepKind
@@ -35,7 +35,9 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def asked(kind: StepKind, conf: str) -> int:
         (tmp_path / "etc/onedr/onedr.conf").write_text(conf)
-        run: Any = SimpleNamespace(id="r", verb="failover", save=lambda log: None)
+        run: Any = SimpleNamespace(
+            id="r", verb="failover", alone="", save=lambda log: None, look=lambda: None, check=lambda: None
+        )
         frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
         made = runs_run.Running(run, 1, Request("failover"), lambda event: None, frontend, State.FAILING_OVER, "primary")
         made.total = 1
@@ -71,7 +73,8 @@ def test_a_run_tells_and_journals_its_plan_its_steps_and_its_end(
     dead = JournalEntry("0-failover", "failover", "h:1:2", 5.0, Request("failover"), since=4.0)
     dead.ended = {"start v": 6.0}
     run: Any = SimpleNamespace(
-        id="1-failover", verb="failover", interrupted=dead, amend=lambda entry: saved.append(entry.to_json()),
+        id="1-failover", verb="failover", interrupted=dead, alone="", check=lambda: None, look=lambda: None,
+        amend=lambda entry: saved.append(entry.to_json()),
         save=lambda entry: saved.append(json.loads(json.dumps(entry.to_json()))),
     )
     frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
@@ -112,3 +115,52 @@ def test_a_refused_plan_is_journaled_and_raised(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(PlanRefusedError, match="no way"):
         made.begin(FailoverPlanEvent("ceph", refusal="no way"))
     assert (saved[-1].result, saved[-1].message) == ("REFUSED", "no way")
+
+
+class Stoppable:
+    """A run that is asked to stop after so many looks before a step."""
+
+    id, verb, alone, interrupted = "r", "reprotect", "", None
+
+    def __init__(self, looks: int):
+        self.left = looks
+        self.saved: list[str] = []
+
+    def save(self, log: JournalEntry) -> None:
+        self.saved.append(log.result)
+
+    def look(self) -> None:
+        pass
+
+    def check(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise RunStoppedError("ada asked the reprotect to stop.")
+
+
+@pytest.mark.parametrize("looks", range(6))
+def test_a_run_that_is_asked_to_stop_begins_no_further_step_and_says_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
+    run: Any = Stoppable(looks)
+    shown: list[Any] = []
+    done: list[str] = []
+    frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
+    made = runs_run.Running(
+        run, 1, Request("reprotect"), shown.append, frontend, State.REPROTECTING, "secondary"
+    )
+    steps = [Step(StepKind.KEEP, str(n), "keep it") for n in range(5)]
+    made.begin(ReprotectPlanEvent("ceph", "reprotect", steps=shown_steps(steps)))
+
+    def keep(target: str) -> str:
+        done.append(target)
+        return "kept"
+
+    with pytest.raises(RunStoppedError) as stopped:
+        made.do(steps, keep, 1)
+    assert done == [step.target for step in steps[: max(0, looks - 1)]]
+    assert not made.outcome.failed, "what was not begun did not fail"
+    with pytest.raises(InterruptedRunError, match=f"{5 - len(done)} of 5 steps are left"):
+        made.interrupt(stopped.value)
+    assert shown[-1].state == "INTERRUPTED" and run.saved[-1] == "RUNNING"

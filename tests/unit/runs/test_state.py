@@ -1,6 +1,7 @@
 """The named state of a datastore: the worst thing is said first, with a name and a next step."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,9 +23,9 @@ SAFE, COPY = item(), item(primary=False)
 
 
 def verdict(
-    *items: ImageState, protect: bool = True, run: str = "", interrupted: bool = False, took_over: str = ""
+    *items: ImageState, protect: bool = True, run: str = "", interrupted: bool = False, lacking: str = ""
 ) -> StateVerdict:
-    return runs_state.judge_state(protect, items, 900, run, interrupted, took_over)
+    return runs_state.judge_state(protect, items, 900, run, interrupted, lacking)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,15 @@ def verdict(
             State.STANDBY,
             "1 copies are not complete yet: one-2",
         ),
-        ([item(copied=False)], {"took_over": "It took over."}, State.ACTIVE_UNPROTECTED, "It took over."),
-        ([SAFE], {"took_over": "It took over."}, State.PROTECTED, "1 of 1"),
+        ([item(copied=False, taken=True)], {}, State.ACTIVE_UNPROTECTED, "no complete copy of one-1"),
+        ([item(copied=False, taken=True)], {"lacking": " db."}, State.ACTIVE_UNPROTECTED, "db."),
+        ([item(taken=True)], {}, State.PROTECTED, "1 of 1"),
+        # after a failback, a new image: its first copy is under way, nobody took over
+        ([item(taken=True), item("one-2", copied=False)], {}, State.PROTECTING, "one-2"),
+        # an image made at the standby does not make it the primary
+        ([COPY, item("one-3", primary=False), item("one-2", copied=False)], {}, State.STANDBY, "one-2"),
+        # the loser of two runs at once: nothing was promoted here
+        ([COPY, item("one-2", primary=False)], {"lacking": " one-1."}, State.STANDBY, "ready to take over"),
         ([item(problem="no peer"), item("one-2", copied=False)], {}, State.DEGRADED, "one-1 (no peer)"),
         ([item(mirrored=False)], {}, State.DEGRADED, "one-1 (not mirrored)"),
         ([SAFE, item("one-2", age_s=901.0)], {}, State.DEGRADED, "objective of 900 s: one-2"),
@@ -68,6 +76,7 @@ def test_each_situation_has_its_state_and_its_sentence(
 @pytest.mark.parametrize(("items", "protect", "role"), [
     ([COPY], False, Role.UNPROTECTED), ([], True, Role.PRIMARY), ([SAFE], True, Role.PRIMARY),
     ([COPY], True, Role.SECONDARY), ([COPY, SAFE], True, Role.PRIMARY),
+    ([COPY, COPY, SAFE], True, Role.SECONDARY), ([COPY, COPY, item(taken=True)], True, Role.PRIMARY),
     ([COPY, item(mirrored=False)], True, Role.SECONDARY),
     ([item(mirrored=False, primary=False)], True, Role.PRIMARY),
 ])
@@ -86,24 +95,53 @@ def test_many_names_are_cut_short_with_their_number() -> None:
 
 
 ITEMS = st.builds(
-    ImageState, st.sampled_from(["one-1", "one-2"]), st.booleans(), st.booleans(), st.booleans(),
-    st.none() | st.floats(0, 2000), st.booleans(), st.sampled_from(["", "it is broken"]),
+    ImageState, st.sampled_from(["one-1", "one-2"]), mirrored=st.booleans(), primary=st.booleans(),
+    copied=st.booleans(), age_s=st.none() | st.floats(0, 2000), split=st.booleans(), stale=st.booleans(),
+    problem=st.sampled_from(["", "it is broken"]), taken=st.booleans(),
 )
+WORLDS = st.lists(ITEMS, max_size=5)
 
 
-@given(
-    st.lists(ITEMS, max_size=5), st.booleans(), st.sampled_from(["", "failover"]), st.booleans(),
-    st.sampled_from(["", "Took."]),
-)
+@given(WORLDS, st.booleans(), st.sampled_from(["", "failover"]), st.booleans(), st.sampled_from(["", " Left."]))
 def test_protected_is_said_only_when_every_item_is_safe_and_young(
-    items: list[ImageState], protect: bool, run: str, interrupted: bool, took_over: str
+    items: list[ImageState], protect: bool, run: str, interrupted: bool, lacking: str
 ) -> None:
-    found = runs_state.judge_state(protect, items, 900, run, interrupted, took_over)
+    found = runs_state.judge_state(protect, items, 900, run, interrupted, lacking)
     assert found.message
     if found.state is State.PROTECTED:
         assert found.safe == found.total == len(items)
         assert all(each.age_s is None or each.age_s <= 900 for each in items)
         assert not any(each.split for each in items)
+
+
+@given(WORLDS, st.sampled_from(["", " Left."]))
+def test_a_site_took_over_only_what_it_promoted_and_what_has_no_copy(
+    items: list[ImageState], lacking: str
+) -> None:
+    """Whatever the last run said of itself: roles are read now."""
+    found = verdict(*items, lacking=lacking)
+    bare = [each for each in items if each.primary and each.taken and each.mirrored and not each.copied]
+    if found.state is State.ACTIVE_UNPROTECTED:
+        assert bare and all(each.name in found.message or "more" in found.message for each in bare)
+    if not any(each.primary and each.mirrored for each in items):
+        assert found.state is not State.ACTIVE_UNPROTECTED
+
+
+@given(WORLDS)
+def test_what_is_split_or_stale_is_said_before_anything_else(items: list[ImageState]) -> None:
+    found = verdict(*items)
+    if any(each.split for each in items):
+        assert found.state is State.SPLIT_BRAIN
+    elif any(each.stale for each in items):
+        assert found.state is State.RETURNED
+
+
+@given(WORLDS)
+def test_a_new_image_changes_no_role_of_a_standby(items: list[ImageState]) -> None:
+    copies = [replace(each, primary=False, mirrored=True, split=False, stale=False) for each in items]
+    if len(copies) > 1:
+        new = item("one-9", copied=False)
+        assert verdict(*copies, new).role is verdict(*copies).role is Role.SECONDARY
 
 
 def test_every_state_has_a_description_for_its_page() -> None:

@@ -6,6 +6,7 @@ stale, so the two never give up the same image both, and neither does while anyt
 """
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
@@ -65,3 +66,16 @@ def number(term: Epoch | None) -> int | None:
     if term is None:
         return 0
     return term.number if term.number >= 0 else None
+
+
+def split_refusal(split: Collection[str], datastore: str) -> str:
+    """Why a verb must not touch these images, for people; empty when there are none."""
+    if not split:
+        return ""
+    shown = sorted(split)
+    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
+    return (
+        f"Primary at both sites, and nothing says who is right: {', '.join(shown[:3])}{more}. Nothing was "
+        "changed. Stop the VMs of the site that gives way, then run there: onedr reprotect "
+        f"{datastore} --confirm {datastore}; see docs/guard.md."
+    )

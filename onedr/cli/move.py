@@ -1,0 +1,34 @@
+"""`onedr move`: a planned change of sites without loss; show the steps, ask, go."""
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from onedr.cli import run_action, takeover
+
+CONFIRM = click.option(
+    "--confirm", default="", metavar="NAME[:DIGEST]",
+    help="The datastore's name; with the digest a dry run showed, good for that plan only.",
+)
+
+
+@click.command(short_help="Move a datastore here without loss")
+@takeover.options
+@CONFIRM
+def move(datastore: str, confirm: str, **given: Any) -> None:
+    """Move here what the peer runs in DATASTORE: its VMs stop there, everything arrives, they start here.
+
+    Both sites must be alive. Nothing is lost, or nothing is changed. Run it at the site that receives.
+    """
+    run("move", datastore, confirm, given)
+
+
+def run(verb: str, datastore: str, confirm: str, given: dict[str, Any]) -> None:
+    """Show the plan and ask, where a person is at the terminal; then do it."""
+    asked = takeover.request(verb, given, confirm=confirm)
+    if not given["dry_run"] and not given["yes"] and not confirm and sys.stdin.isatty():
+        question = "The VMs named above stop at the peer and start here. Go on?"
+        asked = takeover.ask(datastore, asked, question, typed=False)
+    run_action.present(datastore, asked, takeover.VIEWS, given["as_json"])

@@ -1,0 +1,114 @@
+"""What `onedr move`, `failover` and `failback` have in common: options, the plan, the question."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from onedr.cli import output, run_action
+from onedr.model.errors import RefusedError
+from onedr.runs.events import StepEvent, VerdictEvent
+from onedr.runs.plan_events import FailoverPlanEvent
+from onedr.runs.request import Request
+
+_OPTIONS = (
+    click.argument("datastore"),
+    click.option(
+        "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
+    ),
+    click.option(
+        "--leave", multiple=True, metavar="VM|IMAGE",
+        help="Leave this VM (name or id at the peer) or RBD image where it is. Can be repeated.",
+    ),
+    click.option(
+        "--take", multiple=True, metavar="IMAGE",
+        help="Demote this RBD image although something that does not move is read through it. Can be "
+        "repeated.",
+    ),
+    click.option(
+        "--accept-unsigned", is_flag=True,
+        help="Believe records too that are unsigned, forged or dated ahead. Look first: --dry-run.",
+    ),
+    click.option("--no-start", is_flag=True, help="Start none of the VMs."),
+    click.option("--dry-run", is_flag=True, help="Show the plan and what it may lose. Change nothing."),
+    click.option("--yes", is_flag=True, help="Do not ask. The checks are still made."),
+    click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON."),
+)
+Command = Callable[..., None]
+
+
+def options(command: Command) -> Command:
+    """The options that the three commands share."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def request(verb: str, given: dict[str, Any], **more: Any) -> Request:
+    """What was asked for on the command line."""
+    asked = Request(
+        verb, vms=given["vms"], start=not given["no_start"], dry_run=given["dry_run"],
+        accept_unsigned=given["accept_unsigned"], **more,
+    )
+    lists = [(key.upper(), word) for key in ("leave", "take") for word in given[key]]
+    return replace(asked, attributes=(*asked.attributes, *lists))
+
+
+def show_plan(datastore: str, asked: Request) -> FailoverPlanEvent:
+    """Show the plan as it would be once confirmed. A refusal ends the command."""
+    shown = None
+    for event in run_action.events(datastore, replace(asked, dry_run=True)):
+        if isinstance(event, FailoverPlanEvent):
+            shown = event
+        output.present([event], VIEWS)
+    if shown is None or shown.refusal:
+        sys.exit(RefusedError.exit_code)
+    return shown
+
+
+def ask(datastore: str, asked: Request, question: str, typed: bool) -> Request:
+    """Show the plan and ask; the confirmation is good for the plan that was shown only. `typed`: the answer
+    is the datastore's name, not y.
+    """
+    plan = show_plan(datastore, asked)
+    name = plan.datastore
+    if typed:
+        text = f"{question} Type the datastore's name ({name}) to continue"
+        if click.prompt(text, default="", show_default=False) != name:
+            raise click.Abort
+    else:
+        click.confirm(question, abort=True)
+    return replace(asked, confirm=f"{name}:{plan.digest}")
+
+
+def _plan(event: FailoverPlanEvent) -> None:
+    out = output.console()
+    out.print(event.seen, markup=False)
+    what = "Move: no data will be lost."
+    if not event.planned:
+        what = f"Failover: writes not yet replicated will be lost. Fence: {event.fence}."
+    out.print(what, markup=False)
+    columns = ("VM", "from", "recovery point", "loss at most", "starts", "priority", "blocked by")
+    out.print(output.table("VMs", columns, [
+        (f"{vm.name} ({vm.vm})", vm.site, output.moment(vm.recovery_point),
+         "none" if event.planned else output.seconds(vm.expected_loss_s) or "unknown",
+         "yes" if vm.starts else "no", vm.priority, vm.left_out)
+        for vm in event.vms
+    ]))
+    refused = output.refused(event.refusal)
+    if event.steps:
+        output.steps(event.steps)
+        for priority, seconds in event.delays.items():
+            out.print(f"After the VMs of priority {priority} run: wait {seconds} s before starting the next.")
+    in_table = {vm.origin for vm in event.vms}
+    output.left_out({item: why for item, why in event.left_out.items() if item not in in_table})
+    output.notes(event)
+    if not refused:
+        out.print(f"Confirmation of this plan: {event.datastore}:{event.digest}", markup=False)
+
+
+# how the events of a move, failover, failback, resume or abort look to people
+VIEWS: output.Views = {FailoverPlanEvent: _plan, StepEvent: output.step, VerdictEvent: output.verdict}

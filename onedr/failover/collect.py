@@ -1,0 +1,95 @@
+"""The facts of a move or failover: both sites, as far as they answer."""
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import rbd
+
+from onedr.ceph import parallel
+from onedr.ceph.connection import Pool
+from onedr.failover import peer_vms, target_site
+from onedr.failover.facts import FailoverFacts
+from onedr.host import config as host_config
+from onedr.model import names
+from onedr.model.errors import OneDRError
+from onedr.model.records import ImageFacts
+from onedr.opennebula.api import FrontEnd
+from onedr.opennebula.datastores import Datastore
+from onedr.replication import image_claims, image_facts, inventory, peer_ceph, peer_osds
+from onedr.runs import journal
+from onedr.runs.state import DRILLS, MOVES
+
+_LIMIT_S = 10
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Facts, and what they were read from: the peer's Ceph as seen, and this site's front-end."""
+
+    facts: FailoverFacts
+    sight: peer_ceph.PeerStatus
+    site: target_site.Site
+
+
+def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> Collected:
+    """Read everything once. A peer that does not answer costs seconds at the most."""
+    images = image_facts.of_datastore(pool, target)
+    sight = peer_ceph.probe_peer(pool, target.settings, images)
+    with ExitStack() as stack:
+        peer, detail = peer_ceph.open_if_reachable(sight, pool.access.pool, stack)
+        can_fence, osds = peer is not None, peer_osds.osds_seen(pool, peer)
+        children = _children(peer, images) if peer is not None else {}
+        split = image_claims.split_images(pool, peer, [image.name for image in images])
+    site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
+    last = journal.last_run(pool, DRILLS)
+    own_vms = frontend.vms()
+    there = peer_vms.collect_peer_vms(pool.access.pool)
+    facts = FailoverFacts(
+        datastore=target.name,
+        here=pool.fsid(),
+        protected=target.settings.protect,
+        images=tuple(images),
+        peer=sight.peer,
+        peer_detail=detail,
+        can_fence=can_fence,
+        registered=frozenset(site.images.keys() - site.half_images),
+        recovered=target_site.recovered(own_vms, pool, site.ledger),
+        local=target_site.local(own_vms, pool, site.ledger),
+        interrupted=last is not None and last.interrupted and last.verb in MOVES,
+        delay_s=target.settings.delay_s,
+        delay_max_s=target.settings.delay_max_s,
+        children=children,
+        ground=target_site.placement_here(site, inventory.vms(images, pool.fsid())),
+        there=there.vms,
+        there_detail=there.detail,
+        split=split,
+        osds=osds,
+        fence_command=host_config.limits().fence_command,
+    )
+    return Collected(facts, sight, site)
+
+
+def _children(there: Pool, images: list[ImageFacts]) -> dict[str, frozenset[str]]:
+    """By image that is a copy here, the clones that are read through it at the peer, drills' apart.
+
+    Raises OneDRError for one that cannot be read: what hangs on it is not known then.
+    """
+    bases = [image.name for image in images if not image.primary and image.vm is None]
+    found = {}
+    for name, result in parallel.each(bases, lambda name: _read_through(there, name), _LIMIT_S, 16).items():
+        if isinstance(result, OneDRError):
+            raise OneDRError(f"What is read through {name} at the peer cannot be told: {result}")
+        if result:
+            found[name] = result
+    return found
+
+
+def _read_through(there: Pool, name: str) -> frozenset[str]:
+    try:
+        with there.image(name, read_only=True) as image:
+            children = [child for child in image.list_children2() if not child["trash"]]
+    except rbd.ImageNotFound:
+        return frozenset()
+    own = [str(child["image"]) for child in children if child["pool"] == there.access.pool]
+    return frozenset(child for child in own if names.is_ours(child))

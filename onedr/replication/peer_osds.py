@@ -1,0 +1,66 @@
+"""The peer's OSDs: how many run there, and whether they still answer when its monitors do not.
+
+Without monitors nobody tells where the OSDs are, so their addresses are remembered in the omap of the object
+`onedr.peer` of this site's pool, key `osds`: a JSON list of addresses, written by reconcile when it changed.
+"""
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+import rados
+
+from onedr.ceph import monitor_ping, omap
+from onedr.ceph.connection import Pool
+from onedr.ceph.mon_host import addresses
+from onedr.model.errors import StorageError
+
+_OBJECT, _KEY = "onedr.peer", "osds"
+_LIMIT_S = 3
+_MOST = 32  # addresses to remember: enough for a hint
+
+
+def remember_osds(pool: Pool, there: Pool) -> None:
+    """Note where the peer's OSDs are now. Raises StorageError, rados.Error."""
+    places: list[str] = []
+    for osd in there.mon(prefix="osd dump")["osds"]:
+        public = osd.get("public_addrs", {}).get("addrvec", [])
+        if osd.get("up") and public:
+            places.append(f"{public[0]['type']}:{public[0]['addr']}")
+    text = json.dumps(sorted(places)[:_MOST]).encode()
+    if omap.read_keys(pool, _OBJECT, (_KEY,)).get(_KEY) != text:
+        omap.write_keys(pool, _OBJECT, {_KEY: text})
+
+
+def forget_osds(pool: Pool) -> None:
+    """Take what was noted away; gone is done."""
+    with suppress(rados.ObjectNotFound):
+        pool.io.remove_object(_OBJECT)
+
+
+def osds_seen(pool: Pool, there: Pool | None) -> str:
+    """What is seen of the peer's OSDs, for people: asked of its monitors (`there`), else called at the
+    addresses remembered. Empty when none are known.
+    """
+    if there is not None:
+        try:
+            osds = there.mon(prefix="osd dump")["osds"]
+        except (StorageError, rados.Error) as error:
+            return f"its OSDs are not known ({error})"
+        return f"{sum(1 for osd in osds if osd.get('up'))} of its {len(osds)} OSDs are up"
+    known = _remembered(pool)
+    if not known:
+        return ""
+    answering = monitor_ping.answering(known, _LIMIT_S)
+    if answering:
+        return f"{len(answering)} of the {len(known)} OSDs last seen there answer: VMs may still write there"
+    return f"none of the {len(known)} OSDs last seen there answers"
+
+
+def _remembered(pool: Pool) -> list[tuple[str, int]]:
+    text = omap.read_keys(pool, _OBJECT, (_KEY,)).get(_KEY)
+    try:
+        words = json.loads(text) if text else []
+    except ValueError:
+        return []  # damaged: nothing is known, which is what is said
+    return addresses(" ".join(str(word) for word in words)) if isinstance(words, list) else []

@@ -1,0 +1,56 @@
+"""The state a VM had before it was locked: noted by this release and read from earlier ones."""
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from onedr.failover import peer_vms
+
+LOCKED = (
+    "<VM><ID>7</ID><NAME>web</NAME><STATE>8</STATE><LCM_STATE>0</LCM_STATE><UNAME>u</UNAME><GNAME>g</GNAME>"
+    "<PERMISSIONS><OWNER_U>1</OWNER_U></PERMISSIONS>{}<TEMPLATE/><USER_TEMPLATE>{}</USER_TEMPLATE></VM>"
+)
+
+
+class FrontEnd:
+    """One VM that is powered off, and what is done to it."""
+
+    def __init__(self, **user: str) -> None:
+        self.user, self.locked, self.calls = dict(user), True, [("", 0)][:0]
+
+    def vm(self, _: int) -> etree._Element:
+        marks = "".join(f"<{key}>{value}</{key}>" for key, value in self.user.items() if value)
+        return etree.fromstring(LOCKED.format("<LOCK/>" if self.locked else "", marks))
+
+    def update_vm(self, _: int, pairs: tuple[tuple[str, str], ...]) -> None:
+        assert pairs, "an update that changes nothing makes oned run hooks"
+        self.user.update(pairs)
+
+    def call(self, method: str, *_: Any) -> None:
+        self.locked = {"vm.lock": True, "vm.unlock": False}.get(method, self.locked)
+        self.calls.append((method, 7))
+
+
+@pytest.mark.parametrize("key", ["DR_LOCKED_STATE", "DR_HELD"])
+def test_the_state_before_is_read_whichever_release_noted_it(key: str) -> None:
+    assert peer_vms.of_element(FrontEnd(**{key: "ACTIVE"}).vm(7), "one").locked_state == "ACTIVE"
+
+
+def test_a_vm_is_locked_with_its_state_noted_under_the_new_name_once() -> None:
+    there = FrontEnd()
+    there.locked = False
+    peer_vms.lock_vm(there, 7, 5)  # type: ignore[arg-type]
+    assert there.user == {"DR_LOCKED_STATE": "POWEROFF"} and there.locked
+    old = FrontEnd(DR_HELD="ACTIVE")
+    peer_vms.lock_vm(old, 7, 5)  # type: ignore[arg-type]
+    assert old.user == {"DR_HELD": "ACTIVE"}, "what an earlier release noted stays true"
+
+
+@pytest.mark.parametrize("key", ["DR_LOCKED_STATE", "DR_HELD"])
+def test_unlocking_takes_the_mark_of_either_release_off(key: str) -> None:
+    there = FrontEnd(**{key: "POWEROFF"})
+    vm = peer_vms.of_element(there.vm(7), "one")
+    assert peer_vms.unlock_vm(there, vm, 5) == "is POWEROFF again"  # type: ignore[arg-type]
+    assert not there.locked and not any(there.user.values())

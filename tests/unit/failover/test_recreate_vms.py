@@ -1,0 +1,59 @@
+"""Secrets of a record put back where they were: those of this VM, sealed by this release or one before."""
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from samples import THERE, envelope, vm_record
+
+from onedr.failover import recreate_vms
+from onedr.model.errors import RecordError
+from onedr.model.records import Proof, VmRecord
+from onedr.model.template import Pairs
+from onedr.replication.inventory import VmItem
+from onedr.replication.write_records import seal_record
+
+KEY = bytes(range(64))
+ORIGIN = f"{THERE}:42"
+PLAIN: Pairs = (("SHOWN", "yes"), ("ADMIN_PASSWORD", "correct horse"))
+
+
+@pytest.fixture(autouse=True)
+def key_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "etc" / "onedr" / "record.key"
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o600)
+    path.write_bytes(base64.b64encode(KEY))
+    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
+
+
+def opened(sealed: Pairs, proof: Proof) -> VmRecord:
+    body = vm_record(user_template=sealed)
+    site: Any = SimpleNamespace(warn=lambda *_: pytest.fail("nothing is left out"))
+    return recreate_vms.with_secrets(site, VmItem(ORIGIN, envelope(body, proof=proof), body, (), (), ()))
+
+
+@pytest.mark.parametrize("proof", [Proof.AUTHENTIC, Proof.UNSIGNED])
+def test_secrets_bound_to_the_vm_open(proof: Proof) -> None:
+    sealed = seal_record(PLAIN, KEY, ORIGIN, "user_template")
+    assert "horse" not in str(sealed)
+    assert sorted(opened(sealed, proof).user_template) == sorted(PLAIN)
+
+
+def test_secrets_that_an_earlier_release_bound_to_no_vm_open_in_a_record_of_that_release() -> None:
+    assert sorted(opened(seal_record(PLAIN, KEY), Proof.UNSIGNED).user_template) == sorted(PLAIN)
+
+
+@pytest.mark.parametrize("bound", [(f"{THERE}:7", "user_template"), (ORIGIN, "template")])
+@pytest.mark.parametrize("proof", [Proof.AUTHENTIC, Proof.UNSIGNED])
+def test_secrets_of_another_vm_or_attribute_do_not_open(bound: tuple[str, str], proof: Proof) -> None:
+    with pytest.raises(RecordError, match="do not open"):
+        opened(seal_record(PLAIN, KEY, *bound), proof)
+
+
+def test_a_signed_record_holds_no_seal_that_is_bound_to_no_vm() -> None:
+    with pytest.raises(RecordError, match="do not open"):
+        opened(seal_record(PLAIN, KEY), Proof.AUTHENTIC)
