@@ -110,6 +110,10 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
             f"DR_DRILL_NETWORK={facts.network} is not isolated from production: {meets}. Use a separate "
             "network for drills."
         )
+    return _peer_refusal(facts)
+
+
+def _peer_refusal(facts: DrillFacts) -> str:
     if facts.peer is not PeerState.ANSWERS:
         return (
             f"The peer's Ceph does not answer ({facts.peer_detail}); a drill needs one snapshot of each disk "

@@ -1,6 +1,8 @@
 """Register promoted RBD images as OpenNebula images of this site."""
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from onedr.ceph import base_snapshot, images
 from onedr.failover.target_site import Site, give
 from onedr.model import names, template
@@ -14,51 +16,64 @@ from onedr.replication.inventory import VmItem
 MAX_NAME = 128
 
 
-def register_image(site: Site, image: ImageFacts, owner: VmItem | None) -> str:
-    """Register an image: as what its own record says it was, or, for a VM's clone, as a persistent image of
-    its own.
-    """
+class _Subject(NamedTuple):
+    """What an RBD image is registered as. `kind`: the image's TYPE."""
+
+    name: str
+    kind: str
+    persistent: bool
+    owner: str
+    group: str
+    permissions: str
+    attributes: template.Pairs
+    site: str  # where it came from, for people
+    origin: str
+
+
+def _subject(site: Site, image: ImageFacts, owner: VmItem | None) -> _Subject:
+    """What its own record says it was, or, for a VM's clone, a persistent image of its own."""
     own = image.image
     if own is not None and own.fsid != site.here and isinstance(own.body, ImageRecord):
-        record, origin_site, origin = own.body, own.site, f"{own.fsid}:{own.body.image_id}"
-        name, kind, persistent = record.name, image_template.image_type(record.type), record.persistent
-        owner_name, group, permissions, attributes = (
-            record.owner,
-            record.group,
-            record.permissions,
-            record.template,
+        record = own.body
+        return _Subject(
+            record.name, image_template.image_type(record.type), record.persistent, record.owner,
+            record.group, record.permissions, record.template, own.site, f"{own.fsid}:{record.image_id}",
         )
-    elif owner is not None:
-        disk = next(disk for disk in owner.record.disks if (disk.rbd or "").endswith(f"/{image.name}"))
-        origin_site, origin = owner.envelope.site, owner.origin
-        name, kind, persistent = (
-            f"{owner.record.name}-disk-{disk.disk_id}",
-            "OS" if disk.disk_id == 0 else "DATABLOCK",
-            True,
-        )
-        owner_name, group, permissions = owner.record.owner, owner.record.group, owner.record.permissions
-        attributes = ()
-    else:
+    if owner is None:
         raise OneDRError(f"no record says what {image.name} is")
-    source = image.name if persistent else _local_base(site, image)
+    vm = owner.record
+    disk = next(disk for disk in vm.disks if (disk.rbd or "").endswith(f"/{image.name}"))
+    kind = "OS" if disk.disk_id == 0 else "DATABLOCK"
+    return _Subject(
+        f"{vm.name}-disk-{disk.disk_id}", kind, True, vm.owner, vm.group, vm.permissions, (),
+        owner.envelope.site, owner.origin,
+    )
+
+
+def register_image(site: Site, image: ImageFacts, owner: VmItem | None) -> str:
+    """Register an image under its name, owner and permissions. `owner`: the VM whose disk it is, if any.
+
+    Raises OneDRError when no record says what it is, FrontEndError when oned refuses.
+    """
+    subject = _subject(site, image, owner)
+    source = image.name if subject.persistent else _local_base(site, image)
     description = image_template.image_description(
-        name[:MAX_NAME],
-        kind,
-        persistent,
+        subject.name[:MAX_NAME],
+        subject.kind,
+        subject.persistent,
         f"{site.pool.access.pool}/{source}",
         -(-image.size // MIB),
-        origin,
+        subject.origin,
     )
-    entry = ledger.Entry(origin, (source,), stands_for=image.name)
-    marks = ((vm_template.ORIGIN_SOURCE, image.name), (ledger.TOKEN, ledger.begin(site.pool, entry.begun_as)))
-    image_id = _allocate(site, image.name, (*description, *marks), origin_site)
+    entry = ledger.Entry(subject.origin, (source,), stands_for=image.name)
+    token = ledger.begin(site.pool, entry.begun_as)
+    marks = ((vm_template.ORIGIN_SOURCE, image.name), (ledger.TOKEN, token))
+    image_id = _allocate(site, image.name, (*description, *marks), subject.site)
     ledger.note(site.pool, "image", image_id, entry)
-    give(site, "image", image_id, owner_name, group, permissions, image.name)
+    give(site, "image", image_id, subject.owner, subject.group, subject.permissions, image.name)
     # As data, after the registration: oned refuses one that also names an app, a backup or a path.
-    site.frontend.update_image(
-        image_id,
-        (*image_template.portable_image(attributes), (vm_template.FINISHED, "YES"), (ledger.TOKEN, "")),
-    )
+    done = ((vm_template.FINISHED, "YES"), (ledger.TOKEN, ""))
+    site.frontend.update_image(image_id, (*image_template.portable_image(subject.attributes), *done))
     ledger.change(site.pool, "image", image_id, finished=True)
     site.images[image.name] = image_id
     return f"image {image_id}"

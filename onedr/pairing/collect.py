@@ -99,11 +99,8 @@ def collect_facts(
     running = _running(cluster)
     site = desired.site or cluster.stored(pool_mirroring.SITE_NAME) or ""
     daemon = pairing_plan.daemon_user(PairingFacts("", daemons=MirrorDaemons(running)), site)
-    users = {
-        entity: cluster.caps(entity)
-        for entity in (f"client.{desired.user}", daemon, ceph_caps.PEER)
-        if not entity.endswith(".")
-    }
+    entities = (f"client.{desired.user}", daemon, ceph_caps.PEER)
+    users = {entity: cluster.caps(entity) for entity in entities if not entity.endswith(".")}
     unit = systemd.mirror_unit(conf, daemon) if site else ""
     names = [setting.name for setting in pairing_plan.settings(desired)]
     return PairingFacts(

@@ -35,11 +35,7 @@ def plan_teardown(
             continue
         elif each.kind is ChangeKind.USER and each.before is None and each.key in in_use:
             notes.append(f"User {each.key} is kept: a datastore here still uses it.")
-        elif (
-            each.after is not None
-            and now != each.after
-            and not (each.kind is ChangeKind.SETTING and same_number(now, each.after))
-        ):
+        elif _changed_since(each, now):
             notes.append(
                 f"{each.kind.value} {each.key} is kept ({display_value(each.kind, now)}): it was changed "
                 "since setup."
@@ -53,6 +49,13 @@ def plan_teardown(
     if others:
         notes.append(f"Users, settings and the site's name are kept: pool(s) {', '.join(others)} need them.")
     return PairingPlan((), tuple(changes), tuple(notes))
+
+
+def _changed_since(each: Recorded, now: str | None) -> bool:
+    """Is the value another than the one setup left?"""
+    if each.after is None or now == each.after:
+        return False
+    return not (each.kind is ChangeKind.SETTING and same_number(now, each.after))
 
 
 def remaining_records(recorded: Sequence[Recorded], pool: str, host: str) -> list[Recorded]:
