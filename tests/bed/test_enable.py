@@ -186,7 +186,7 @@ def test_disabled_nothing_of_onedr_is_left_and_the_vm_never_stopped(stock: s.Sto
         w.wait_writing(stock.cloud, stock.vm, target=target)
     told = w.told(stock.cloud, stock.vm)
     assert [record.number for record in told] == list(range(1, len(told) + 1)), "the guest booted once"
-    assert stock.onedr("disable", "--yes")[-1]["done"] == [], "again is done already"
+    assert stock.onedr("disable", "--yes")[-1]["done"] == {}, "again is done already"
 
 
 def test_disks_made_under_protection_go_on_afterwards_until_they_are_made_anew(stock: s.Stock, before: dict[str, Any]) -> None:

@@ -229,7 +229,7 @@ def test_a_person_at_a_terminal_is_asked_for_what_is_missing(ground: Ground, off
     master, slave = pty.openpty()
     with ground.bed.popen("site-b", words, env=ground.b.process_environment(), stdin=slave, stdout=slave, stderr=slave) as child:
         os.close(slave)
-        said = answer(master, {"called": "site-b", "file of the other site": str(offered), "Make these changes?": "n"})
+        said = answer(master, {"Name of this site": "site-b", "file of the other site": str(offered), "Make these changes?": "n"})
         assert child.wait(30) == 1
     assert "become peers" in said and "rbd_mirror_journal_poll_age" in said, said
     assert state(ground.bed, ground.b) == before, "the answer was no"

@@ -53,7 +53,7 @@ def test_every_line_has_one_form_also_those_of_a_traceback() -> None:
         log.bind(run="1-failover", datastore="my store", verb="failover")
         log.info("begins\nsecond \x1b[31mline")
         try:
-            {}["x"]
+            raise KeyError("x")
         except KeyError:
             log.exception("at one-7")
 
@@ -147,7 +147,7 @@ def test_where_no_log_can_be_written_the_traceback_goes_to_standard_error(
 ) -> None:
     monkeypatch.setattr(paths.FrontEndPaths, "log", property(lambda _: Path("/proc/nowhere/onedr.log")))
     try:
-        {}["x"]
+        raise KeyError("x")
     except KeyError:
         log.exception("odd")
     assert "DEBUG: KeyError: 'x'" in capsys.readouterr().err

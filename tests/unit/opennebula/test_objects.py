@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -78,9 +79,10 @@ def test_the_trees_of_disk_snapshots_are_part_of_a_vms_record() -> None:
 
 def test_each_disk_is_named_by_the_rbd_image_that_holds_its_data() -> None:
     record = opennebula_objects.vm_record(vm(), {DATASTORE})
+    where: Any = {"protected": True, "datastore": "imgrec", "datastore_id": DATASTORE}
     assert record.disks == (
-        DiskRef(0, "rbd-pool/one-347-10-0", 48, "web-os", clone=True, protected=True, datastore="imgrec"),
-        DiskRef(1, "one/one-901", 49, "web-data", clone=False, protected=True, datastore="imgrec"),
+        DiskRef(0, "rbd-pool/one-347-10-0", 48, "web-os", clone=True, **where),
+        DiskRef(1, "one/one-901", 49, "web-data", clone=False, **where),
     )
 
 
