@@ -99,7 +99,7 @@ def _item(
             image = by_name[name]
             found.append(image)
             if not image.primary and not image.complete:
-                blockers.append(f"the copy of {where} never completed")
+                blockers.append(f"the initial copy of {where} never completed")
             blockers.extend(f"{where}: {problem}" for problem in image.problems)
             doubts.append(doubt_of(f"{where}: the record of its image", image.image))
     (warnings if accept else blockers).extend(filter(None, doubts))

@@ -240,7 +240,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     ("CLOCK", healthy(clock_s=(40.0, 41.0)), Level.PROBLEM, "40 s or more ahead"),
     ("CLOCK", healthy(clock_s=(-60.0, -31.0)), Level.PROBLEM, "31 s or more behind"),
-    ("CLOCK", healthy(clock_s=(-20.0, 11.0)), Level.WARNING, "unknown more exactly"),
+    ("CLOCK", healthy(clock_s=(-20.0, 11.0)), Level.WARNING, "not known more exactly"),
     (
         "RPO",
         healthy(there=cluster(1, settings={**OPTIONS, "rbd_mirror_journal_poll_age": "5.000000"})),

@@ -325,7 +325,7 @@ def test_boot_follows_disks_and_nics_to_their_new_numbers() -> None:
     )
     made = recreate(body, image_ids={0: 100, 2: 102})
     assert template.get(one(made, "OS"), "BOOT") == "disk1,disk0,nic0"
-    assert any("disk1, which does not exist here" in warning for warning in made.warnings)
+    assert any("disk1 is not here" in warning for warning in made.warnings)
 
 
 def groups(*found: tuple[str, int, str]) -> dict[str, tuple[Owned, ...]]:

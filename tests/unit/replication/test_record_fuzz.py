@@ -128,7 +128,7 @@ def all_end_with_a_verdict(images: tuple[ImageFacts, ...]) -> None:
         plan = plan_failover(facts, Request(verb, confirm="ceph", accept_unsigned=accept))
         assert plan.refusal or plan.steps or plan.left_out
         assert verb == "failback" or f"{THERE}:43" in {step.target for step in plan.steps}
-    drill = DrillFacts("ceph", HERE, True, images, PeerState.ANSWERS, "it greets", True, network="drills", ground=GROUND)
+    drill = DrillFacts("ceph", HERE, True, images, PeerState.ANSWERS, "it greets", True, network="drills", placement=GROUND)
     found = drill_plan.plan_drill(drill, Request("drill"))
     assert found.refusal or found.steps or found.left_out
     for own in (False, True):
