@@ -53,7 +53,7 @@ def ground(sites: Sites) -> Iterator[Ground]:
     w.introduce(b, a)
     w.introduce(a, b)
     vm = w.create_vm(a, "worker", [w.create_image(a, "disk")])
-    disk = w.disks_of(w.wanted_record(a, vm))[0]
+    disk = w.vm_disks(a, vm)[0]
     with w.open_pool(b) as there:
         w.wait_recorded(a, vm, there)
     w.wait_complete(a, [disk])
