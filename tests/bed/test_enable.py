@@ -76,7 +76,7 @@ def test_a_name_that_the_peer_uses_itself_is_refused_with_its_name(stock: s.Stoc
     assert now(stock) == before
 
 
-@pytest.mark.parametrize("name, said", [(s.SYSTEM, "no image datastore"), ("plain-files", "only ceph can be protected")])
+@pytest.mark.parametrize("name, said", [(s.SYSTEM, "not an image datastore"), ("plain-files", "only ceph can be protected")])
 def test_another_kind_of_datastore_is_refused(stock: s.Stock, name: str, said: str) -> None:
     if name == "plain-files":
         stock.cloud.create("onedatastore", "NAME=plain-files\nTYPE=IMAGE_DS\nDS_MAD=fs\nTM_MAD=shared\n")
