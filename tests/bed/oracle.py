@@ -90,6 +90,7 @@ class Image:
 def vm(cloud: Cloud, number: int) -> Vm:
     """What the record of a VM of this site must say now."""
     found = asked(cloud, "vm", number)
+    _name_security_groups(cloud, found)
     trees = ElementTree.Element("TREES")
     trees.extend(found.findall("SNAPSHOTS"))
     return Vm(
@@ -97,6 +98,15 @@ def vm(cloud: Cloud, number: int) -> Vm:
         _leaves(found.find("TEMPLATE"), _OF_ONE_SITE, _OF_ONE_SITE_ON_DISKS),
         _leaves(found.find("USER_TEMPLATE"), _MESSAGES), _leaves(trees), disks(cloud, found),
     )
+
+
+def _name_security_groups(cloud: Cloud, vm: ElementTree.Element) -> None:
+    """A record has the groups' names beside their ids, which mean nothing at the other site."""
+    for nic in vm.iterfind("TEMPLATE/NIC"):
+        numbers = _text(nic, "SECURITY_GROUPS").split(",")
+        names = [_text(asked(cloud, "secgroup", int(each)), "NAME") for each in numbers if each]
+        if names:
+            ElementTree.SubElement(nic, "SECURITY_GROUP_NAMES").text = ",".join(names)
 
 
 def disks(cloud: Cloud, found: ElementTree.Element) -> tuple[Disk, ...]:

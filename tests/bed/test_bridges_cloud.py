@@ -11,7 +11,7 @@ import workload as w
 from beds import furnish
 from bridge_host import Bridges, bridges
 
-from onedr.runs import journal
+from onedr.runs import journal, lease
 from onedr.runs.journal_entry import JournalEntry
 from sandbox.bed import temporary
 from sandbox.cloud import Cloud, of_site
@@ -95,7 +95,7 @@ def test_the_log_of_the_front_end_tells_what_the_bridge_did(ground: Ground) -> N
 
 def test_history_and_preserved_copies_are_read_over_the_bridge(ground: Ground) -> None:
     with w.open_pool(ground.a) as pool, journal.Run(pool, "drill_cleanup") as run:
-        run.save(JournalEntry(run.id, run.verb, journal.me(), 1.0, result="DONE", message="nothing left"))
+        run.save(JournalEntry(run.id, run.verb, lease.me(), 1.0, result="DONE", message="nothing left"))
     before = ground.line.logins("bridge-1")
     runs = ground.a.onedr("history", str(ground.a.datastore_id))
     assert list(runs) == [run.id] and runs[run.id]["message"] == "nothing left"
