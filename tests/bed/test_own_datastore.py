@@ -135,9 +135,9 @@ def test_nothing_is_done_while_an_image_is_split(ground: Ground, verb: tuple[str
     with w.open_pool(ground.a) as pool, pool.image(name) as image:
         if not w.primaries(pool)[name]:
             image.mirror_image_promote(True)
-    before = ground.primaries()
-    assert before[0][name] and before[1][name]
+    before = [found[name] for found in ground.primaries()]
+    assert before == [True, True]
     for cloud in (ground.a, ground.sites.b):
         said = refusal(cloud, *verb)
         assert name in said and "reprotect" in said, said
-    assert ground.primaries() == before
+    assert [found[name] for found in ground.primaries()] == before
