@@ -309,7 +309,7 @@ def test_the_cleanup_leaves_both_sites_exactly_as_they_were(story: Story) -> Non
 
 def test_the_cleanup_of_nothing_is_done(story: Story) -> None:
     again = story.sites.b.onedr("drill", "cleanup", DATASTORE)
-    assert "nothing left" in again["message"] and again["done"] == {}
+    assert "nothing remains" in again["message"] and again["done"] == {}
 
 
 @pytest.mark.parametrize(("kind", "first_at_the_peer"), [
