@@ -290,7 +290,7 @@ def test_monitor_counts_as_the_stock_script_and_what_a_quota_leaves(here: Driver
     until("the same numbers in spite of a slip", lambda: asked(DR_MODE="JURNAL") == stock(), 20)
     with connect(site) as cluster:
         command(cluster, prefix="osd pool set-quota", pool="one", field="max_bytes", val=str(4096 * MIB))
-        until("the quota as free space", lambda: asked() == stock() and "FREE_MB=40" in asked(), 30)
+        until("the quota as free space", lambda: asked() == stock() and "TOTAL_MB=4096" in asked(), 30)
         command(cluster, prefix="osd pool set-quota", pool="one", field="max_bytes", val="0")
 
 
