@@ -109,7 +109,7 @@ class _Headers:
     into memory, whatever size they claim.
     """
 
-    def __init__(self, stream: IO[bytes]):
+    def __init__(self, stream: gzip.GzipFile):
         self._stream = stream
         self.left: int | None = _HEADERS
 

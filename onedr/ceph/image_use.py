@@ -95,7 +95,8 @@ def _mirror_addresses(pool: Pool) -> set[str]:
     access = pool.access
     options = {"--conf": access.conf, "--id": access.user, "--keyfile": access.keyfile, "--pool": access.pool}
     given = [word for option, value in options.items() if value for word in (option, value)]
-    return mirror_watchers(process.run_program(["rados", *given, "listwatchers", "rbd_mirroring"], _LIST_LIMIT_S))
+    argv = ["rados", *given, "listwatchers", "rbd_mirroring"]
+    return mirror_watchers(process.run_program(argv, _LIST_LIMIT_S))
 
 
 def mirror_watchers(listed: str) -> set[str]:

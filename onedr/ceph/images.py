@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -257,8 +257,8 @@ def children(pool: Pool, name: str) -> list[str]:
 def remove_image(pool: Pool, name: str, wait_s: float = image_use.LIMIT_S) -> None:
     """Remove an image with its snapshots; one that is gone already is done.
 
-    Raises RefusedError when clones use it, StorageError when a client still does after `wait_s`: both before anything was changed here
-    or at the peer.
+    Raises RefusedError when clones use it, StorageError when a client still does after `wait_s`: both before
+    anything was changed here or at the peer.
     """
     where = f"{pool.access.pool}/{name}"
     try:

@@ -8,7 +8,6 @@ import hashlib
 import http.client
 import os
 import re
-import threading
 import time
 import urllib.parse
 import urllib.request
@@ -21,7 +20,7 @@ from typing import TypeVar, cast
 from lxml import etree
 
 from onedr.driver import unpack
-from onedr.host import process, temp_dirs
+from onedr.host import process, temp_dirs, threads
 from onedr.host.paths import places
 from onedr.model import parsing, template
 from onedr.model.errors import InputError
@@ -210,10 +209,10 @@ def _within(limit_s: float, url: str, action: Callable[[], _T]) -> _T:
     def work() -> None:
         try:
             done.set_result(action())
-        except BaseException as error:  # whatever it is, the waiting thread raises it
+        except Exception as error:  # noqa: BLE001 the waiting thread raises it
             done.set_exception(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    threads.start(work)
     try:
         if not wait([done], limit_s).done:
             raise _too_late(url, limit_s)

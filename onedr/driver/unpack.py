@@ -73,7 +73,8 @@ def check_told(size: int, told: int | None, source: str) -> None:
 
 def _check_room(local: Path, format_: str, source: str, folder: Path) -> None:
     """Before a conversion: what the disk holds must fit; holes take no room."""
-    answer = _qemu_img(["measure", "-f", format_, "-O", "qcow2", "--output", "json", str(local)], _MEASURE_LIMIT_S)
+    argv = ["measure", "-f", format_, "-O", "qcow2", "--output", "json", str(local)]
+    answer = _qemu_img(argv, _MEASURE_LIMIT_S)
     need, free = int(json.loads(answer)["required"]), room(folder)
     if need > free:
         raise InputError(
