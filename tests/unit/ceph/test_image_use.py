@@ -9,8 +9,9 @@ from typing import Any, cast
 import pytest
 import rbd
 
-from onedr.ceph import image_use, images
+from onedr.ceph import image_use, images, pending_images
 from onedr.ceph.connection import Pool
+from onedr.host import process
 from onedr.model.errors import StorageError
 
 GUEST, MIRROR, OTHER = "192.0.2.7:0/11", "192.0.2.8:0/22", "192.0.2.9:0/33"
@@ -66,8 +67,8 @@ def pool_with(image: HeldImage) -> Pool:
 
 @pytest.fixture(autouse=True)
 def mirrors(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_use.process, "run_program", lambda argv, limit_s: LISTED)
-    monkeypatch.setattr(images.pending_images, "clear_pending", lambda pool, name: None)
+    monkeypatch.setattr(process, "run_program", lambda argv, limit_s: LISTED)
+    monkeypatch.setattr(pending_images, "clear_pending", lambda pool, name: None)
 
 
 @pytest.mark.parametrize("way", [images.remove_image, images.move_to_trash])
