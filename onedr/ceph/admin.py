@@ -1,8 +1,7 @@
-"""A Ceph cluster as its administrator sees it: users, settings, keys of the monitors' store. For `onedr
-setup` only.
+"""Administration of a Ceph cluster: users, settings, the monitors' key store. For `onedr setup` only.
 
-Every method raises StorageError, NoRightError when the user may not. No secret is ever a word of a command:
-the monitors write commands, not what comes with them, into their audit log.
+Every method raises StorageError, and NoRightError when the user lacks the right. Secrets are never part of a
+command, only of its input: the monitors write commands, but not their input, to the audit log.
 """
 from __future__ import annotations
 
@@ -17,6 +16,7 @@ from typing import Any
 import rados
 import rbd
 
+from onedr.ceph.connection import mon_host_of
 from onedr.model.errors import InputError, RefusedError, StorageError
 
 LIMIT_S = 10
@@ -39,7 +39,7 @@ class NoRightError(RefusedError):
 
 
 class AbsentError(StorageError):
-    """Ceph knows nothing of that name."""
+    """Ceph has no object of that name."""
 
     word = "ceph-absent"
     meaning = "Ceph has nothing of that name."
@@ -48,8 +48,8 @@ class AbsentError(StorageError):
 
 @dataclass(frozen=True)
 class Admin:
-    """As whom to come: configuration file (empty: Ceph's own places), user, keyring file (empty: as the
-    configuration says).
+    """How to log in: configuration file (empty: Ceph's default), user, keyring file (empty: from the
+    configuration).
     """
 
     conf: str = ""
@@ -63,18 +63,18 @@ class Admin:
 
 @dataclass
 class Cluster:
-    """A connection. `io`: pools opened so far."""
+    """A connection as an administrator."""
 
     rados: rados.Rados
     who: str
     _pools: dict[str, rados.Ioctx] = field(default_factory=dict)
 
     def mon(self, prefix: str, secret: str = "", **words: Any) -> Any:
-        """A monitor command, its JSON answer; `secret` goes with it, not in it."""
+        """The JSON answer to a monitor command. `secret` is sent as its input."""
         return _read(self._text(self.rados.mon_command, prefix, secret, words))
 
     def mgr(self, prefix: str, **words: Any) -> Any:
-        """A manager command, its JSON answer."""
+        """The JSON answer to a manager command."""
         return _read(self._text(self.rados.mgr_command, prefix, "", words))
 
     def _text(self, send: Any, prefix: str, secret: str, words: Mapping[str, Any]) -> str:
@@ -82,11 +82,11 @@ class Cluster:
         code, out, text = send(command, secret.encode(), timeout=_COMMAND_LIMIT_S)
         if -code in _DENIED:
             raise NoRightError(
-                f"Ceph user {self.who} may not do '{prefix}': onedr setup needs an administrator (mon 'allow "
-                "*'), by --admin-user and --admin-keyring."
+                f"Ceph user {self.who} is not allowed to run '{prefix}'. onedr setup needs an administrator "
+                "(mon 'allow *'): use --admin-user and --admin-keyring."
             )
         if code == -errno.ENOENT:
-            raise AbsentError(f"Ceph refused '{prefix}': {text or 'there is none of that name'}")
+            raise AbsentError(f"Ceph refused '{prefix}': {text or 'there is no such object'}")
         if code:
             raise StorageError(f"Ceph refused '{prefix}': {text or errno.errorcode.get(-code, code)}")
         return str(out.decode(errors="replace"))
@@ -97,11 +97,7 @@ class Cluster:
 
     def mon_host(self) -> str:
         """Monitor addresses as a client needs them."""
-        monitors = self.mon("mon dump")["mons"]
-        return ",".join(
-            "[" + ",".join(f"{a['type']}:{a['addr']}" for a in monitor["public_addrs"]["addrvec"]) + "]"
-            for monitor in monitors
-        )
+        return mon_host_of(self.mon("mon dump"))
 
     def pool(self, name: str) -> rados.Ioctx:
         """An open pool. Raises rados.ObjectNotFound."""
@@ -110,37 +106,37 @@ class Cluster:
         return self._pools[name]
 
     def caps(self, entity: str) -> dict[str, str] | None:
-        """Rights of a user; None: there is none."""
+        """The caps of a user; None when there is no such user."""
         try:
             return dict(self.mon("auth get", entity=entity)[0]["caps"])
         except AbsentError:
             return None
 
     def key(self, entity: str) -> str | None:
-        """A user's secret key; None: there is no such user."""
+        """A user's secret key; None when there is no such user."""
         try:
             return str(self.mon("auth get", entity=entity)[0]["key"])
         except AbsentError:
             return None
 
     def set_caps(self, entity: str, caps: Mapping[str, str]) -> None:
-        """Make the user with a new key, or give the one there is these rights."""
+        """Create the user with a new key, or change the caps of an existing one."""
         words = [word for pair in caps.items() for word in pair]
         self.mon("auth add" if self.caps(entity) is None else "auth caps", entity=entity, caps=words)
 
     def remove_user(self, entity: str) -> None:
-        """Gone already is done: Ceph says so itself."""
+        """Remove a user. Ceph accepts it when there is no such user."""
         self.mon("auth rm", entity=entity)
 
     def stored(self, key: str) -> str | None:
-        """A value of the monitors' store; None: none."""
+        """A value from the monitors' key store; None when there is none."""
         try:
             return self._text(self.rados.mon_command, "config-key get", "", {"key": key})
         except AbsentError:
             return None
 
     def store(self, key: str, value: str | None) -> None:
-        """Set a value, or with None remove it; not there already is done."""
+        """Set a value in the monitors' key store; None removes it."""
         if value is None:
             try:
                 self.mon("config-key rm", key=key)
@@ -150,27 +146,25 @@ class Cluster:
             self.mon("config-key set", value, key=key)
 
     def settings(self) -> dict[tuple[str, str], str]:
-        """Settings kept by the monitors: value by (section, name); those with a mask are not ours and left
-        out.
-        """
+        """Settings in the monitors' database: value by (section, name), without those that have a mask."""
         found = [each for each in self.mon("config dump") if not each["mask"]]
         return {(str(each["section"]), str(each["name"])): str(each["value"]) for each in found}
 
     def effective(self, who: str, name: str) -> str:
-        """What a daemon of this name would get from the monitors, Ceph's default included."""
+        """The value that a daemon of this name gets from the monitors, Ceph's default included."""
         return (
             self._text(self.rados.mon_command, "config get", "", {"who": who, "key": name}).strip().strip('"')
         )
 
     def set_setting(self, who: str, name: str, value: str | None) -> None:
-        """Set it, or with None take it off."""
+        """Set a setting; None removes it."""
         if value is None:
             self.mon("config rm", who=who, name=name)
         else:
             self.mon("config set", who=who, name=name, value=value)
 
     def mirror_daemons(self) -> list[str]:
-        """User ids (`rbd-mirror.a`) of the rbd-mirror daemons that report to the manager."""
+        """User ids (such as `rbd-mirror.a`) of the rbd-mirror daemons that report to the manager."""
         found = self.mon("service dump")["services"].get("rbd-mirror", {}).get("daemons", {})
         return sorted({str(each["metadata"]["id"]) for each in found.values() if isinstance(each, dict)})
 
@@ -183,7 +177,7 @@ def _read(text: str) -> Any:
 def connect_admin(admin: Admin) -> Iterator[Cluster]:
     """Connect as an administrator.
 
-    Raises InputError: no configuration, no key; StorageError: no answer within 10 s.
+    Raises InputError without configuration or key, StorageError without an answer within 10 s.
     """
     options = {
         **_OPTIONS,
@@ -196,11 +190,10 @@ def connect_admin(admin: Admin) -> Iterator[Cluster]:
         found = rados.Rados(name=admin.entity, conffile=conffile, conf=options)
     except rados.Error as error:
         hint = (
-            "install ceph-common and copy the cluster's configuration there, or name the file with "
-            "--ceph-conf"
+            "install ceph-common and copy the cluster's configuration there, or use --ceph-conf FILE"
         )
-        raise InputError(f"There is no readable Ceph configuration at {what} ({error}): {hint}.") from error
-    hint = "Copy its keyring to this machine, or give --admin-user and --admin-keyring."
+        raise InputError(f"There is no usable Ceph configuration at {what} ({error}): {hint}.") from error
+    hint = "Copy its keyring to this machine, or use --admin-user and --admin-keyring."
     with _opened(found, f"{admin.entity} with {what}", hint):
         yield Cluster(found, admin.entity)
 
@@ -209,7 +202,7 @@ def connect_admin(admin: Admin) -> Iterator[Cluster]:
 def join(entity: str, key: str, mon_host: str, site: str) -> Iterator[Cluster]:
     """Connect to another site's cluster.
 
-    Raises RefusedError when it does not take the key, StorageError without an answer.
+    Raises RefusedError when it rejects the key, StorageError without an answer.
     """
     conf = {
         **_OPTIONS,
@@ -218,12 +211,12 @@ def join(entity: str, key: str, mon_host: str, site: str) -> Iterator[Cluster]:
         "key": key,
         "keyring": "/dev/null",
     }
-    # with none at all librados writes to stderr
+    # librados writes to stderr without a keyring option
     found = rados.Rados(name=entity, conffile=os.devnull, conf=conf)
     with _opened(
         found,
         f"{entity} at site {site}",
-        "The file was used already, withdrawn, or changed: make a new one there.",
+        "The file was already used, withdrawn or changed. Create a new one there.",
     ):
         yield Cluster(found, entity)
 
@@ -235,8 +228,8 @@ def _opened(cluster: rados.Rados, who: str, hint: str) -> Iterator[None]:
             cluster.connect(timeout=LIMIT_S)
         except rados.TimedOut as error:
             text = (
-                f"Ceph does not answer {who} within {LIMIT_S} s: are its monitors up, and reachable from "
-                "here?"
+                f"Ceph does not answer {who} within {LIMIT_S} s. Check that its monitors run and can be "
+                "reached from here."
             )
             raise StorageError(text) from error
         except (
@@ -245,9 +238,9 @@ def _opened(cluster: rados.Rados, who: str, hint: str) -> Iterator[None]:
             rados.PermissionDeniedError,
             rados.InvalidArgumentError,
         ) as error:
-            raise RefusedError(f"Ceph does not let {who} in ({error}). {hint}") from error
+            raise RefusedError(f"Ceph refuses access to {who} ({error}). {hint}") from error
         except rados.Error as error:
-            raise StorageError(f"Ceph cannot be reached as {who}: {error}. Is the cluster up?") from error
+            raise StorageError(f"Ceph cannot be reached as {who}: {error}. Check ceph -s.") from error
         try:
             yield
         except (rados.Error, rbd.Error) as error:

@@ -1,7 +1,6 @@
-"""Bases: the protected snapshot @snap of an image, and the thin clones that are made of it."""
+"""The protected snapshot @snap of a base image, and the thin clones made from it."""
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 import rbd
@@ -9,6 +8,7 @@ import rbd
 from onedr.ceph import images
 from onedr.ceph.connection import Pool
 from onedr.ceph.image_lock import image_lock
+from onedr.host.waiting import attempts, wait_until
 from onedr.model import names
 
 _SNAP_LIMIT_S = 3
@@ -17,25 +17,26 @@ _PAUSE_S = 0.1
 
 
 def clone_from_base(pool: Pool, source: str, target: str) -> None:
-    """A thin clone of `source`'s protected snapshot @snap, which is made when missing; to be made inside
-    `images.making`.
+    """Make a thin clone of `source`'s protected snapshot @snap, which is created when missing.
+
+    Call it inside `images.creating`.
     """
-    data_pool, end = images.data_pool(pool), time.monotonic() + _RACE_LIMIT_S
-    while True:
+    data_pool = images.data_pool(pool)
+    for last in attempts(_RACE_LIMIT_S, 0):
         try:
             ensure_snapshot(pool, source)
             pool.rbd.clone(pool.io, source, names.BASE_SNAPSHOT, pool.io, target, data_pool=data_pool)
-            break
-        # @snap went with the last of the other disks at this moment
+            return
+        # @snap was removed at this moment, together with the last of the other clones
         except (rbd.ImageNotFound, rbd.InvalidArgument):
-            if time.monotonic() > end or not pool.exists(source):
+            if last or not pool.exists(source):
                 raise
 
 
 def ensure_snapshot(pool: Pool, name: str) -> None:
-    """Make and protect @snap unless it is there; two VMs may do so at once.
+    """Create and protect @snap unless it exists. Two VMs may do so at the same time.
 
-    Open for writing only to write: docs/measured.md.
+    The image is opened for writing only when it must be changed (docs/measured.md).
     """
     with pool.image(name, read_only=True) as image:
         there = names.BASE_SNAPSHOT in images.snapshots(image) and image.is_protected_snap(
@@ -47,7 +48,7 @@ def ensure_snapshot(pool: Pool, name: str) -> None:
         if names.BASE_SNAPSHOT in images.snapshots(image) and _is_cut_short(pool, name):
             images.drop_snapshot(image, names.BASE_SNAPSHOT)
         if names.BASE_SNAPSHOT not in images.snapshots(image):
-            with suppress(rbd.ImageExists):  # another VM's clone was quicker
+            with suppress(rbd.ImageExists):  # created for another VM's clone at the same time
                 image.create_snap(names.BASE_SNAPSHOT)
         if not image.is_protected_snap(names.BASE_SNAPSHOT):
             with suppress(rbd.ImageBusy):
@@ -55,25 +56,25 @@ def ensure_snapshot(pool: Pool, name: str) -> None:
 
 
 def _is_cut_short(pool: Pool, name: str) -> bool:
-    """Was @snap's making killed midway?
+    """Was the creation of @snap interrupted?
 
-    It is listed then, but has no object map and cannot be opened ever.
+    Then it is listed, but has no object map and can never be opened.
     """
-    end = time.monotonic() + _SNAP_LIMIT_S
-    while True:
+    def opens() -> bool:
         try:
             with rbd.Image(pool.io, name, names.BASE_SNAPSHOT, read_only=True):
-                return False
-        except rbd.ImageNotFound:
-            if time.monotonic() > end:  # until then somebody may just be making it
                 return True
-            time.sleep(_PAUSE_S)
+        except rbd.ImageNotFound:  # another process may be creating it now
+            return False
+
+    return not wait_until(opens, _SNAP_LIMIT_S, _PAUSE_S)
 
 
 def drop_base_snapshot(pool: Pool, name: str) -> bool:
     """Remove @snap if no clone uses it.
 
-    Returns whether it is gone. Open for writing only to write: docs/measured.md.
+    Returns whether it no longer exists. The image is opened for writing only when it must be changed
+    (docs/measured.md).
     """
     with pool.image(name, read_only=True) as image:
         if names.BASE_SNAPSHOT not in images.snapshots(image):

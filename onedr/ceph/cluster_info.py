@@ -1,6 +1,6 @@
-"""What a cluster says of itself: releases, replicas, room, rbd-mirror and its options.
+"""Information about a cluster: releases, replicas, free space, rbd-mirror and its options.
 
-Reads only; `profile rbd` is enough.
+Read-only; caps `profile rbd` are enough.
 """
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KEPT = "rbd_mirroring_max_mirroring_snapshots"
 
 
 def versions(pool: Pool) -> dict[str, dict[str, int]]:
-    """How many daemons of each kind run each version, as Ceph says it. Raises StorageError."""
+    """How many daemons of each kind run each version. Raises StorageError."""
     return dict(pool.mon(prefix="versions"))
 
 
@@ -43,7 +43,7 @@ def releases(pool: Pool) -> tuple[str, ...]:
     """Ceph releases of all its daemons, each once, such as `16.2.15`. Raises StorageError."""
     found = {_release(text) for text in versions(pool)["overall"]}
     if not found:
-        raise StorageError("Ceph does not say which releases its daemons are of.")
+        raise StorageError("Ceph does not report the releases of its daemons.")
     return tuple(sorted(found))
 
 
@@ -52,19 +52,20 @@ def _release(text: str) -> str:
     return match[1] if match else text
 
 
-def mirrors(pool: Pool) -> int:
+def mirror_daemon_count(pool: Pool) -> int:
     """How many rbd-mirror daemons the cluster knows.
 
-    One that died stays for about a minute. Raises StorageError.
+    A dead one is counted for about a minute. Raises StorageError.
     """
     return sum(versions(pool).get("rbd-mirror", {}).values())
 
 
 @dataclass(frozen=True)
 class Reports:
-    """What rbd-mirror reported of a pool's images. `up`, `down`: names, of images with a report that is
-    alive, or without; `newest`: when the last report was made, by the reporting site's clock, epoch seconds
-    (None: no report).
+    """What rbd-mirror reported about a pool's images.
+
+    `up`, `down`: names of images with and without a current report. `newest`: time of the last report by the
+    reporting site's clock, epoch seconds; None without a report.
     """
 
     up: frozenset[str]
@@ -73,7 +74,7 @@ class Reports:
 
 
 def reports(pool: Pool) -> tuple[Reports, Reports]:
-    """The reports of this cluster's rbd-mirror, and of the peer's (those are up to 30 s old).
+    """The reports of this cluster's rbd-mirror and of the peer's, which are up to 30 s old.
 
     Raises rbd.Error.
     """
@@ -99,7 +100,7 @@ def _moment(found: object) -> float | None:
 
 
 def peering(pool: Pool) -> tuple[bool, tuple[str, ...]]:
-    """Does the pool mirror per image, and the directions of its peers: `rx`, `tx`, `rx-tx`.
+    """Whether the pool mirrors per image, and the directions of its peers: `rx`, `tx`, `rx-tx`.
 
     Raises rbd.Error.
     """
@@ -121,8 +122,9 @@ def replicas(pool: Pool) -> tuple[int, int]:
     return int(found["size"]), int(found["min_size"])
 
 
-def room(pool: Pool) -> tuple[int, int, tuple[str, ...]]:
-    """Bytes stored in the pool that has the data, bytes free in it (quota heeded), and alarms of space.
+def pool_space(pool: Pool) -> tuple[int, int, tuple[str, ...]]:
+    """Bytes stored in the data pool, bytes free in it (within its quota), and Ceph's health checks about
+    space.
 
     Raises StorageError.
     """
@@ -139,16 +141,16 @@ def room(pool: Pool) -> tuple[int, int, tuple[str, ...]]:
     return used, free, tuple(sorted(set(pool.mon(prefix="health")["checks"]) & set(_ALARMS)))
 
 
-def option(pool: Pool, name: str) -> str:
-    """An option as it holds for our own connection. Raises rados.Error."""
+def own_option(pool: Pool, name: str) -> str:
+    """The value of an option for our own connection. Raises rados.Error."""
     return str(pool.cluster.conf_get(name))
 
 
 def mirror_options(pool: Pool) -> dict[str, str]:
-    """Options of this site's rbd-mirror: from this machine's Ceph configuration, else from the cluster's,
-    else Ceph's own.
+    """Options of this site's rbd-mirror: from this machine's Ceph configuration, else from the cluster's
+    database, else Ceph's default.
 
-    What only the ceph.conf of another machine says is not seen. Raises StorageError, rados.Error.
+    The ceph.conf of other machines is not read. Raises StorageError, rados.Error.
     """
     stored = {
         (str(entry["section"]), str(entry["name"])): str(entry["value"])
@@ -163,7 +165,7 @@ def mirror_options(pool: Pool) -> dict[str, str]:
         for name in sorted(names):
             own = _from_file(conf, name, option_name)
             values.add(own if own != default else _stored(stored, name, option_name, default))
-        found[option_name] = max(values, key=float)  # of several daemons the slowest tells
+        found[option_name] = max(values, key=float)  # the slowest of several daemons counts
     return found
 
 
@@ -176,14 +178,14 @@ def _sections(conf: str) -> set[str]:
 
 
 def _from_file(conf: str | None, name: str, option_name: str) -> str:
-    """The value by a configuration file, if it is there, and Ceph's defaults; without a connection."""
+    """The value from a configuration file, if it exists, and Ceph's defaults, without a connection."""
     file = conf if conf and Path(conf).exists() else None
     handle = rados.Rados(name=name, conffile=file, conf={"log_to_stderr": "false", "err_to_stderr": "false"})
     return str(handle.conf_get(option_name))
 
 
 def _stored(stored: dict[tuple[str, str], str], name: str, option_name: str, default: str) -> str:
-    """As the cluster's configuration database has it: the closest section wins."""
+    """The value in the cluster's configuration database; the closest section wins."""
     parts = name.split(".")
     sections = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
     return next(

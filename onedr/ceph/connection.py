@@ -1,6 +1,6 @@
 """A Ceph cluster and its RBD images, in process through rados and rbd: one connection, no command, no shell.
 
-Every function raises StorageError (one plain sentence) for what librados and librbd raise.
+Every function raises StorageError for what librados and librbd raise.
 """
 from __future__ import annotations
 
@@ -45,14 +45,10 @@ class Pool:
 
     def mon_host(self) -> str:
         """Monitor addresses as a client needs them, from the monitor map."""
-        monitors = self.mon(prefix="mon dump")["mons"]
-        return ",".join(
-            "[" + ",".join(f"{a['type']}:{a['addr']}" for a in monitor["public_addrs"]["addrvec"]) + "]"
-            for monitor in monitors
-        )
+        return mon_host_of(self.mon(prefix="mon dump"))
 
     def is_full(self) -> bool:
-        """Has Ceph no room left for the pool? Several of librbd's errors hide that."""
+        """Has the pool no free space? Several errors of librbd do not say that."""
         code, out, _ = self.cluster.mon_command(
             '{"prefix": "df", "format": "json"}', b"", timeout=OPERATION_LIMIT_S
         )
@@ -73,9 +69,17 @@ class Pool:
 
     @contextmanager
     def image(self, name: str, read_only: bool = False) -> Iterator[rbd.Image]:
-        """Open an image; rbd.ImageNotFound passes through, for callers to whom absence is an answer."""
+        """Open an image. rbd.ImageNotFound passes through, for callers that handle a missing image."""
         with rbd.Image(self.io, name, read_only=read_only) as image:
             yield image
+
+
+def mon_host_of(monitor_map: Any) -> str:
+    """The option mon_host of a client, from the answer to `mon dump`."""
+    return ",".join(
+        "[" + ",".join(f"{a['type']}:{a['addr']}" for a in monitor["public_addrs"]["addrvec"]) + "]"
+        for monitor in monitor_map["mons"]
+    )
 
 
 @contextmanager
@@ -84,8 +88,8 @@ def connect(
 ) -> Iterator[Pool]:
     """Connect and open the pool. `limit_s` bounds the connection, `operation_limit_s` each request.
 
-    Raises InputError for a pool, user or configuration file that does not exist, StorageError for a cluster
-    that does not answer.
+    Raises InputError for a pool, user or configuration file that does not exist, StorageError when the
+    cluster does not answer.
     """
     cluster = _cluster(access, limit_s, operation_limit_s)
     try:
@@ -96,7 +100,7 @@ def connect(
                 raise InputError(
                     f"Ceph has no pool {access.pool!r}; correct POOL_NAME of the datastore."
                 ) from error
-            # a full cluster says so at once instead of letting us wait, and lets us delete
+            # a full cluster then fails at once instead of blocking, and still allows deletions
             io.set_osdmap_full_try()
             with io:
                 pool = Pool(cluster, io, access)
@@ -105,7 +109,7 @@ def connect(
                 except (rados.Error, rbd.Error) as error:
                     if getattr(error, "errno", None) not in _NO_SPACE and not pool.is_full():
                         raise
-                    advice = "give it space, or delete something"
+                    advice = "add space, or delete images"
                     raise StorageError(f"Ceph pool {access.pool} is full: {advice} ({error}).") from error
     finally:
         cluster.shutdown()
@@ -116,7 +120,7 @@ def _cluster(access: CephAccess, limit_s: int, operation_limit_s: int) -> rados.
         "client_mount_timeout": str(limit_s),
         "rados_mon_op_timeout": str(operation_limit_s),
         "rados_osd_op_timeout": str(operation_limit_s),
-        # librbd writes to the process's stderr whatever python catches; oned would show that to the user
+        # librbd writes errors to stderr even when Python handles them, and oned would show them to the user
         # (docs/ceph-facts.md C54).
         "log_to_stderr": "false",
         "err_to_stderr": "false",
@@ -135,7 +139,7 @@ def _cluster(access: CephAccess, limit_s: int, operation_limit_s: int) -> rados.
         hint = "configuration or key is wrong. Check CEPH_CONF, CEPH_USER and CEPH_KEY."
         raise InputError(f"Cannot reach {where}: {hint} ({error})") from error
     except rados.Error as error:
-        raise StorageError(f"Cannot reach {where} within {limit_s} s: {error}. Is the cluster up?") from error
+        raise StorageError(f"Cannot reach {where} within {limit_s} s: {error}. Check ceph -s.") from error
     return cluster
 
 

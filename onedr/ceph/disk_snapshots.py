@@ -1,44 +1,45 @@
 """OpenNebula's disk snapshots: `@<id>`, protected, on the disk's RBD image.
 
-The image keeps its id whatever is done: a mirrored image that is renamed or replaced is mirrored no more. So
-a disk goes back to a snapshot in place, and all snapshots of a tree lie on the one image. The stock driver
-clones instead, and leaves volumes `<image>-<snapshot ids>` behind that hold the older snapshots; those of a
-datastore that was stock before are found here too. Snapshots whose names are no numbers are somebody else's
-and stay (backup, rbd-mirror, @snap).
+No operation replaces the image, because mirroring ends when an image is renamed or replaced. So a disk is
+reverted in place, and all snapshots of a tree are on the same image. The stock driver clones instead, and
+leaves volumes `<image>-<snapshot ids>` that hold the older snapshots; those that it left in a datastore are
+found here too. Snapshots whose names are not numbers belong to others and are kept (backup, rbd-mirror,
+@snap).
 """
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 
 import rbd
 
 from onedr.ceph import image_data, image_use, images, mirroring
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import attempts
 from onedr.model import names
 from onedr.model.errors import InputError, RefusedError, StorageError
 from onedr.model.types import Mode
 
-FLATTENED_KEY = "onedr.flattened"  # the snapshot a flatten went to, so that the same call again is done
-_PIECE = 2 * 1024 * 1024  # read at once; twice that for each of _THREADS is held in memory
+FLATTENED_KEY = "onedr.flattened"  # the snapshot of the last flatten, so that a repeated call does nothing
+_PIECE = 2 * 1024 * 1024  # read at once; each of _THREADS holds twice as much in memory
 _THREADS = 4
 _LOCK_LIMIT_S = 30
 _PAUSE_S = 0.2
-_TRIES = 10  # of a snapshot under a writer; 1 of 40 has to be made again
+_TRIES = 10  # of a snapshot of an image in use; 1 of 40 has to be repeated
 
 
 def make_snapshot(pool: Pool, name: str, snapshot: str) -> None:
-    """Snapshot an image and protect it, as stock does. Raises RefusedError when clones use one of that id.
+    """Snapshot an image and protect the snapshot, as the stock driver does. Raises RefusedError when clones
+    use an existing one of that id.
 
-    A snapshot of that id which is there already was made by a killed run of the same call: oned gives an id
-    once. It is of an earlier moment, so it is made anew.
+    An existing snapshot of that id was made done by a killed run of the same call, because oned assigns an id
+    once. It is of an earlier moment, so it is replaced.
     """
     with pool.image(name) as image:
         if snapshot in images.snapshots(image) and not images.drop_snapshot(image, snapshot):
             raise RefusedError(
-                f"RBD image {pool.access.pool}/{name} has a snapshot {snapshot} already, and clones use it; "
-                "it is left untouched."
+                f"RBD image {pool.access.pool}/{name} already has a snapshot {snapshot} that clones use; it "
+                "is left untouched."
             )
         try:
             _create(image, snapshot)
@@ -56,13 +57,12 @@ def make_snapshot(pool: Pool, name: str, snapshot: str) -> None:
 
 
 def _create(image: rbd.Image, snapshot: str) -> None:
-    """Snapshot an image of which the peer's journaled copy will have the same bytes, also while a guest
-    writes.
+    """Create a snapshot that will be identical in the peer's journaled copy, even while a guest writes.
 
-    When another client writes to the image Ceph hands the request on to it, and the write that is under way
-    there then comes after the snapshot, but before it in the journal: the peer's snapshot has it
-    (docs/measured.md). A write of no bytes takes the lock over, after which there is none under way. Who
-    still has it afterwards has made the snapshot himself.
+    When another client writes to the image, Ceph forwards the request to it. A write in progress there then
+    comes after the snapshot, but before it in the journal, so that the peer's snapshot contains it
+    (docs/measured.md). A write of zero bytes takes over the lock, after which no write is in progress. A
+    client that still has the lock afterwards has made the snapshot itself.
     """
     if mirroring.mirror_mode(image) is not Mode.JOURNAL:
         image.create_snap(snapshot)
@@ -74,25 +74,26 @@ def _create(image: rbd.Image, snapshot: str) -> None:
             return
         image.remove_snap(snapshot)
     raise StorageError(
-        f"RBD image {image.get_name()} is written to so busily that no snapshot could be made; try again."
+        f"RBD image {image.get_name()} is so busy that no consistent snapshot could be made; try again."
     )
 
 
 def delete_snapshot(pool: Pool, name: str, snapshot: str) -> None:
-    """Remove a snapshot wherever it lies; one that is gone already is done. A volume of stock's that it
-    leaves empty goes too.
+    """Remove a snapshot from the volume that holds it, if it exists. A volume of the stock driver that
+    becomes empty is removed too.
 
-    Volumes of the same disk that are clones of it are flattened first. Raises RefusedError when others are.
+    Volumes of the same disk that are clones of it are flattened first. Raises RefusedError when other images
+    are clones of it.
     """
     holder = find_snapshot(pool, name, snapshot)
     if holder is None:
         return
     where = f"{pool.access.pool}/{holder}@{snapshot}"
-    _part_with_clones(pool, name, holder, snapshot)
+    _flatten_clones(pool, name, holder, snapshot)
     with pool.image(holder) as image:
         if not images.drop_snapshot(image, snapshot):
             raise RefusedError(
-                f"Snapshot {where} is not removed: a clone of it lies in Ceph's trash. Purge that first."
+                f"Snapshot {where} is not removed: a clone of it is in Ceph's trash. Purge that first."
             )
         if snapshot in images.snapshots(image):
             raise StorageError(f"Snapshot {where} is still there although Ceph accepted its removal.")
@@ -103,7 +104,7 @@ def delete_snapshot(pool: Pool, name: str, snapshot: str) -> None:
         images.remove_image(pool, holder)
 
 
-def _part_with_clones(pool: Pool, name: str, holder: str, snapshot: str) -> None:
+def _flatten_clones(pool: Pool, name: str, holder: str, snapshot: str) -> None:
     with pool.image(holder, read_only=True) as image:
         image.set_snap(snapshot)
         clones = [(str(clone_pool), str(clone)) for clone_pool, clone in image.list_children()]
@@ -117,13 +118,13 @@ def _part_with_clones(pool: Pool, name: str, holder: str, snapshot: str) -> None
 
 
 def revert_to(pool: Pool, name: str, snapshot: str) -> None:
-    """Take an image back to a snapshot, size and all, in place. Raises StorageError while somebody writes to
-    the image.
+    """Revert an image to a snapshot in place, its size included. Raises StorageError while the image is in
+    use.
 
-    Mirrored by journal (or not at all) Ceph's own rollback is right, at the peer too: it is one event of the
-    journal, and one that was killed midway is finished at both sites by the next to open the image. Snapshot
-    mode does not carry what a rollback discards (docs/measured.md), so there every block that differs is
-    written, zeros too.
+    In journal mode, or without mirroring, Ceph's own rollback is correct, at the peer too: it is one event of
+    the journal, and one that was interrupted is completed at both sites when the image is next opened.
+    Snapshot mode does not replicate what a rollback discards (docs/measured.md), so every differing block is
+    written instead, zeros too.
     """
     holder = _wanted(pool, name, snapshot)
     image_use.wait_until_no_writer(pool, name)
@@ -138,31 +139,32 @@ def revert_to(pool: Pool, name: str, snapshot: str) -> None:
         source.set_snap(snapshot)
         if image.size() != source.size():
             raise StorageError(
-                f"{pool.access.pool}/{name} has not the size of its snapshot {snapshot} after the revert."
+                f"{pool.access.pool}/{name} does not have the size of its snapshot {snapshot} after the "
+                "revert."
             )
 
 
 def _roll_back(image: rbd.Image, snapshot: str) -> None:
-    """Ceph's own. Unlike other requests it is not handed to a client that has the lock just then (to set a
-    time mark), but refused as if the image was read-only; a write of no bytes takes the lock.
+    """Ceph's own rollback.
+
+    Unlike other requests it is not forwarded to a client that holds the lock (to set a time mark), but
+    refused as if the image were read-only. A write of zero bytes takes over the lock.
     """
-    end = time.monotonic() + _LOCK_LIMIT_S
-    while True:
+    for last in attempts(_LOCK_LIMIT_S, _PAUSE_S):
         image.write(b"", 0)
         try:
             image.rollback_to_snap(snapshot)
             return
         except rbd.ReadOnlyImage:
-            if time.monotonic() > end:
+            if last:
                 raise
-            time.sleep(_PAUSE_S)
 
 
 def _make_equal(image: rbd.Image, source: rbd.Image) -> None:
     size = int(source.size())
     if image.size() < size:
         image.resize(size)
-    from concurrent.futures import ThreadPoolExecutor  # 5 ms to load, for this alone
+    from concurrent.futures import ThreadPoolExecutor  # takes 5 ms to load and is needed only here
 
     stop = threading.Event()
 
@@ -175,35 +177,35 @@ def _make_equal(image: rbd.Image, source: rbd.Image) -> None:
         try:
             list(threads.map(part, range(0, _PIECE * _THREADS, _PIECE)))
         finally:
-            stop.set()  # one failed, or this process was asked to end
+            stop.set()  # one failed, or this process received a signal
     image.flush()
     if image.size() > size:
         image.resize(size)
 
 
-def flatten(pool: Pool, name: str, snapshot: str) -> None:
-    """Take an image back to a snapshot, then drop all snapshots, stock's volumes that hold some, and the
-    parent.
+def flatten_to_snapshot(pool: Pool, name: str, snapshot: str) -> None:
+    """Revert an image to a snapshot, then remove all its snapshots, the stock driver's volumes that hold
+    some, and its parent.
     """
     with pool.image(name, read_only=True) as image:
         done = _flattened_to(image) == snapshot
     if done and find_snapshot(pool, name, snapshot) is None:
-        return  # by a killed run of the same call
+        return  # done by a killed run of the same call
     revert_to(pool, name, snapshot)
     with pool.image(name) as image:
         _flatten(image)
         image.metadata_set(FLATTENED_KEY, snapshot)
-    others = {found for volume in (name, *leftovers(pool, name)) for found in _numbered(pool, volume)} - {
+    others = {found for volume in (name, *stock_volumes(pool, name)) for found in _numbered(pool, volume)} - {
         snapshot
     }
-    for each in (*sorted(others), snapshot):  # the wanted one last: until then the call can be repeated
+    for each in (*sorted(others), snapshot):  # the requested one last: until then the call can be repeated
         delete_snapshot(pool, name, each)
-    remove_leftovers(pool, name)
+    remove_stock_volumes(pool, name)
 
 
 def _flatten(image: rbd.Image) -> None:
     if images.has_parent(image):
-        with suppress(rbd.InvalidArgument):  # somebody else flattened it since we looked
+        with suppress(rbd.InvalidArgument):  # another process flattened it in the meantime
             image.flatten()
     if images.has_parent(image):
         raise StorageError(f"RBD image {image.get_name()} still has a parent although Ceph flattened it.")
@@ -215,13 +217,13 @@ def _flattened_to(image: rbd.Image) -> str | None:
 
 
 def find_snapshot(pool: Pool, name: str, snapshot: str) -> str | None:
-    """The volume that holds a snapshot of an image: the image, or one that stock left behind.
+    """The volume that holds a snapshot of an image: the image itself, or one that the stock driver left.
 
     None when there is none.
     """
     if snapshot in _numbered(pool, name):
         return name
-    return next((volume for volume in leftovers(pool, name) if snapshot in _numbered(pool, volume)), None)
+    return next((volume for volume in stock_volumes(pool, name) if snapshot in _numbered(pool, volume)), None)
 
 
 def _wanted(pool: Pool, name: str, snapshot: str) -> str:
@@ -231,13 +233,15 @@ def _wanted(pool: Pool, name: str, snapshot: str) -> str:
     return holder
 
 
-def leftovers(pool: Pool, name: str) -> list[str]:
-    """Volumes of an image's snapshots that the stock driver left behind.
+def stock_volumes(pool: Pool, name: str) -> list[str]:
+    """Volumes with snapshots of an image that the stock driver left behind.
 
-    Their names may lie, so they are looked into.
+    A name alone proves nothing, so their snapshots are read.
     """
     return [
-        volume for volume in pool.names() if names.leftover_of(volume) == name and _numbered(pool, volume)
+        volume
+        for volume in pool.names()
+        if names.stock_volume_owner(volume) == name and _numbered(pool, volume)
     ]
 
 
@@ -250,26 +254,26 @@ def _numbered(pool: Pool, name: str) -> set[str]:
 
 
 def _is_part(volume: str, name: str) -> bool:
-    return name in (volume, names.leftover_of(volume))
+    return name in (volume, names.stock_volume_owner(volume))
 
 
-def remove_leftovers(pool: Pool, name: str) -> None:
-    """Remove what stock left behind of an image that goes.
+def remove_stock_volumes(pool: Pool, name: str) -> None:
+    """Remove what the stock driver left of an image that is deleted.
 
-    Raises RefusedError when clones use one of them, or the peer does.
+    Raises RefusedError when clones use one of them, or it is a copy of the peer's.
     """
-    waiting = leftovers(pool, name)
+    waiting = stock_volumes(pool, name)
     while waiting:
         free = [volume for volume in waiting if not images.children(pool, volume)]
         if not free:
             raise RefusedError(
-                f"{', '.join(waiting)} with old snapshots of {name} stays: there are clones of it."
+                f"{', '.join(waiting)}, which holds old snapshots of {name}, is not removed: it has clones."
             )
         for volume in free:
-            with pool.image(volume, read_only=True) as image:
-                if not mirroring.is_primary(image):
-                    raise RefusedError(
-                        f"{volume} with old snapshots of {name} stays: it is the peer's copy here."
-                    )
+            if not mirroring.is_primary_image(pool, volume):
+                raise RefusedError(
+                    f"{volume}, which holds old snapshots of {name}, is not removed: it is a copy of the "
+                    "peer's."
+                )
             images.remove_image(pool, volume)
         waiting = [volume for volume in waiting if volume not in free]

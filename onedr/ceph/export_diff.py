@@ -1,7 +1,7 @@
 """Archives of incremental backups: a gzip tar of `disk.N.rbd2` (`rbd export --export-format 2`) and
 `disk.N.M.rbdiff` (`rbd export-diff`), applied to a local raw file. Formats: doc/dev/rbd-export.rst and rbd-
-diff.rst of Ceph; python-rbd has no call for them, and a file can be checked before a byte of the image
-changes.
+diff.rst of Ceph; python-rbd has no call for them, and a file can be checked before any byte of the image is
+changed.
 """
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _LONGEST_FIELD = 1024 * 1024  # a snapshot's name, an image's metadata
 
 
 class _DamagedError(Exception):
-    """The archive does not follow its format."""
+    """The archive is not in its format."""
 
 
 class _Disk:
-    """What the records build: a size and, when there is a file, the bytes."""
+    """The disk that the records describe: its size and, when there is a file, its bytes."""
 
     def __init__(self, file: IO[bytes] | None, limit: int):
         self.size = 0
@@ -50,7 +50,8 @@ class _Disk:
             self._left -= length
             if self._left < 0:
                 raise InputError(
-                    "it needs more room than the staging folder has; point STAGING_DIR to a larger place."
+                    "it needs more space than the staging folder has; set STAGING_DIR to a larger file "
+                    "system."
                 )
             self._file.seek(offset)
         while length:
@@ -60,7 +61,7 @@ class _Disk:
             length -= len(chunk)
 
     def zeros(self, offset: int, length: int) -> None:
-        """Holes stay holes: only what was written before is overwritten."""
+        """Holes remain holes: only data that was written before is overwritten."""
         self._check(offset, length)
         if self._file is None:
             return
@@ -72,11 +73,11 @@ class _Disk:
 
     def _check(self, offset: int, length: int) -> None:
         if offset + length > self.size:
-            raise _DamagedError(f"a record reaches byte {offset + length} of a disk of {self.size} bytes")
+            raise _DamagedError(f"a record extends to byte {offset + length} of a disk of {self.size} bytes")
 
 
 def size(archive: Path, source: str) -> int:
-    """Bytes of the disk the archive holds, its last increment applied.
+    """Size in bytes of the disk in the archive, after its last increment.
 
     Raises InputError that names `source`.
     """
@@ -84,7 +85,7 @@ def size(archive: Path, source: str) -> int:
 
 
 def unpack(archive: Path, source: str, to: Path, limit: int) -> None:
-    """Write the disk the archive holds to a raw file, at most `limit` bytes of data.
+    """Write the disk in the archive to a raw file, at most `limit` bytes of data.
 
     Raises InputError that names `source`.
     """
@@ -141,7 +142,7 @@ def _named(source: str) -> Iterator[None]:
     try:
         yield
     except (_DamagedError, tarfile.TarError, EOFError, OSError, zlib.error, UnicodeError) as error:
-        raise InputError(f"{source} is no archive of a disk and its increments: {error}") from error
+        raise InputError(f"{source} is not an archive of a disk and its increments: {error}") from error
     except InputError as error:
         raise InputError(f"{source} cannot be unpacked: {error}") from error
 
@@ -160,11 +161,11 @@ def _in_order(archive: tarfile.TarFile) -> list[tarfile.TarInfo]:
 
 def _base(stream: IO[bytes], disk: _Disk) -> None:
     if _exactly(stream, len(_IMAGE)) != _IMAGE:
-        raise _DamagedError("its base is no RBD export of format 2")
+        raise _DamagedError("its base is not an RBD export of format 2")
     while _exactly(stream, 1) != b"E":
-        _exactly(stream, _field(stream, "<Q"))  # order, features, stripes, metadata: of the image it once was
+        _exactly(stream, _field(stream, "<Q"))  # order, features, stripes, metadata: of the original image
     if _exactly(stream, len(_DIFFS[0])) not in _DIFFS:
-        raise _DamagedError("its base holds no data")
+        raise _DamagedError("its base contains no data")
     for _ in range(_number(stream, "<Q")):
         _diff(stream, disk)
 
@@ -173,9 +174,9 @@ def _diff(stream: IO[bytes], disk: _Disk) -> None:
     """One difference: from a snapshot (or nothing) to the next."""
     head = _exactly(stream, len(_DIFF_1))
     if head not in (_DIFF_1, _DIFF_2):
-        raise _DamagedError("a difference does not begin as one")
+        raise _DamagedError("a difference has the wrong header")
     while (tag := _exactly(stream, 1)) != b"e":
-        # of the record; said again by the record itself
+        # of the record; the record itself repeats it
         length = _number(stream, "<Q") if head == _DIFF_2 else None
         if tag in (b"w", b"z"):
             offset, count = _number(stream, "<Q"), _number(stream, "<Q")
@@ -193,11 +194,12 @@ def _about_snapshots(stream: IO[bytes], tag: bytes, length: int | None, disk: _D
     if tag == b"f":
         name = _name(stream)
         if name not in disk.snapshots:
-            raise _DamagedError(f"an increment builds on {name!r}, which the archive does not hold")
+            raise _DamagedError(f"an increment is based on {name!r}, which the archive does not contain")
     elif tag == b"t":
         disk.snapshots.add(_name(stream))
     elif tag == b"p":
-        _exactly(stream, 1)  # is the snapshot protected; Ceph says 8 bytes and writes one (16.2.15)
+        # whether the snapshot is protected; documented as 8 bytes, but Ceph 16.2.15 writes one
+        _exactly(stream, 1)
     elif length is not None and length <= _LONGEST_FIELD:
         _exactly(stream, length)  # of a later release
     else:
@@ -227,7 +229,7 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
 
 
 def _written(file: int, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Parts of a file between `start` and `end` that are no holes."""
+    """The parts of a file between `start` and `end` that are not holes."""
     while start < end:
         try:
             start = os.lseek(file, start, os.SEEK_DATA)

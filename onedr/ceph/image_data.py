@@ -1,7 +1,7 @@
-"""An image's bytes: where data lies, and new content in place.
+"""An image's bytes: where data is, and new content in place.
 
-In place it stays the same RBD image, so its mirroring goes on, and only what differs is written, so only
-that travels to the peer.
+Written in place, it remains the same RBD image and its mirroring continues. Only differing bytes are written,
+so only they are replicated.
 """
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _GRAIN = 64 * 1024
 
 
 def areas(image: rbd.Image) -> list[tuple[int, int]]:
-    """(offset, length) of what may hold data, in order; all of a clone, whose parent Ceph 16.2.15 does not
-    count reliably.
+    """(offset, length) of the areas that may hold data, in order.
+
+    A clone is one area, because Ceph 16.2.15 does not report its parent's data reliably.
     """
     size, found = int(image.size()), []
     if images.has_parent(image):
@@ -33,18 +34,18 @@ def areas(image: rbd.Image) -> list[tuple[int, int]]:
 
 
 def read_areas(image: rbd.Image, wanted: Iterable[tuple[int, int]]) -> Iterator[bytes]:
-    """Their bytes, at most 4 MiB at a time."""
+    """The bytes of these areas, at most 4 MiB at a time."""
     for start, length in wanted:
         for offset in range(start, start + length, _CHUNK):
             yield bytes(image.read(offset, min(_CHUNK, start + length - offset)))
 
 
 def rewrite(pool: Pool, name: str, size: int, blocks: Iterable[tuple[int, bytes]]) -> int:
-    """Give the image these (offset, bytes), zeros elsewhere; it grows to `size` and never shrinks. Returns
-    bytes written.
+    """Replace the image's content by these (offset, bytes), zeros elsewhere. It grows to `size` and never
+    shrinks. Returns the bytes written.
 
-    Zeros are written as zeros: snapshot mode does not carry discards (docs/ceph-facts.md C2). In snapshot
-    mode a mirror snapshot publishes the result. Killed midway and run again, it ends as it should have.
+    Zeros are written as zeros: snapshot mode does not replicate discards (docs/ceph-facts.md C2). In snapshot
+    mode a mirror snapshot publishes the result. When it is interrupted and repeated, the result is the same.
     Raises rbd.Error.
     """
     written = 0
@@ -69,7 +70,7 @@ def _zero(image: rbd.Image, start: int, end: int) -> int:
 
 
 def write_differing(image: rbd.Image, offset: int, wanted: bytes) -> int:
-    """Write those grains of `wanted` that the image has otherwise. Returns bytes written."""
+    """Write those blocks of `wanted` that differ in the image. Returns the bytes written."""
     there = image.read(offset, len(wanted))
     if there == wanted:
         return 0
@@ -81,7 +82,7 @@ def write_differing(image: rbd.Image, offset: int, wanted: bytes) -> int:
 
 
 def _runs(there: bytes, wanted: bytes) -> Iterator[tuple[int, int]]:
-    """Parts that differ, in grains; neighbours as one."""
+    """The parts that differ, in blocks; adjacent ones are joined."""
     start = None
     for at in range(0, len(wanted), _GRAIN):
         same = there[at: at + _GRAIN] == wanted[at: at + _GRAIN]

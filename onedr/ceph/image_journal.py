@@ -1,8 +1,8 @@
-"""Whose a journaled image is, read from its journal: one small read, where librbd opens image and journal
-anew.
+"""Which site owns a journaled image, read from its journal: one small read instead of opening image and
+journal.
 
-Each change of hands adds a tag to the omap of `journal.<image's id>`: `tag_<number, 16 hex digits>`, whose
-data begins with the mirroring id of the site that may write, empty for this one (Ceph: Tag in
+Each role change adds a tag to the omap of `journal.<image's id>`: `tag_<number, 16 hex digits>`, whose data
+starts with the mirroring id of the site that may write, empty for this one (Ceph: Tag in
 src/cls/journal/cls_journal_types.h, TagData in src/librbd/journal/Types.h; compared with librbd by
 tests/bed/test_promote.py).
 """
@@ -23,29 +23,28 @@ _READER = 1
 _TOLD_MS = 5000
 
 
-def is_ours(pool: Pool, image_id: str) -> bool | None:
-    """May this site write the image?
+def is_owned_here(pool: Pool, image_id: str) -> bool | None:
+    """May this site write to the image?
 
-    None when its journal does not say so beyond doubt. Raises rados.Error.
+    None when its journal is not conclusive. Raises rados.Error.
     """
-    return newest_is_ours(omap.read_all(pool, f"journal.{image_id}", "tag_"))
+    return newest_tag_is_ours(omap.read_all(pool, f"journal.{image_id}", "tag_"))
 
 
 def notify_journal(pool: Pool, image_id: str) -> None:
-    """Tell everyone who has the journal open that it changed, as librbd does when it adds a tag; nothing is
-    changed.
+    """Notify all clients that have the journal open, as librbd does when it adds a tag. Nothing is changed.
 
-    An image without a journal is left alone. Who does not answer within 5 s is not waited for. Raises
+    An image without a journal is ignored, and so are clients that do not answer within 5 s. Raises
     rados.Error.
     """
     with suppress(rados.ObjectNotFound, rados.TimedOut):
         pool.io.notify(f"journal.{image_id}", timeout_ms=_TOLD_MS)
 
 
-def newest_is_ours(tags: dict[str, bytes]) -> bool | None:
-    """The same of its tags.
+def newest_tag_is_ours(tags: dict[str, bytes]) -> bool | None:
+    """The same from its tags.
 
-    None for none, for such as only a newer Ceph can read, and for those of more than one class.
+    None without tags, with tags that only a newer Ceph can read, and with tags of several classes.
     """
     found = [_read(tags[key]) for key in sorted(tags)]
     if not found or None in found or len({tag[0] for tag in found if tag is not None}) != 1:
@@ -55,7 +54,7 @@ def newest_is_ours(tags: dict[str, bytes]) -> bool | None:
 
 
 def _read(tag: bytes) -> tuple[int, int] | None:
-    """Class, and the length of the owner's id."""
+    """The tag's class, and the length of the owner's id."""
     if len(tag) < _TAG.size + _TEXT.size:
         return None
     _, oldest, _, _, tag_class, length = _TAG.unpack_from(tag)

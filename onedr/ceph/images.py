@@ -1,5 +1,6 @@
-"""Making and removing RBD images. Nothing is ever reused that was not made by the same call (docs/design.md,
-"Nothing foreign is reused").
+"""Creating and removing RBD images.
+
+An image is reused only by the call that created it (docs/design.md, "Nothing foreign is reused").
 """
 from __future__ import annotations
 
@@ -15,49 +16,51 @@ import rbd
 
 from onedr.ceph import image_use, mirroring, pending_images
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import attempts
 from onedr.model.errors import ForeignImageError, InputError, RefusedError, StorageError
 from onedr.model.types import MIB
 
-REMOVING_KEY = ".rbd_onedr.removing"  # seconds since the epoch: somebody wants to remove the image
-MADE_KEY = "onedr.made"  # who made an image: {"fsid", "what"}
+REMOVING_KEY = ".rbd_onedr.removing"  # seconds since the epoch: a removal of the image has started
+CREATOR_KEY = "onedr.made"  # who created an image: {"fsid", "what"}
 _CHUNK = 4 * MIB
 _RACE_LIMIT_S = 30
 _REMOVING_S = 60
 
 
-def maker(pool: Pool, name: str) -> dict[str, str]:
-    """Who made an image: `fsid` of the making cluster and `what` it was made for; empty when OneDR did not
-    make it.
+def creator(pool: Pool, name: str) -> dict[str, str]:
+    """Who created an image: `fsid` of the cluster, and `what` it was created for.
+
+    Empty when OneDR did not create it.
     """
     with pool.image(name, read_only=True) as image:
         values = dict(image.metadata_list())
-    return dict(json.loads(values[MADE_KEY])) if MADE_KEY in values else {}
+    return dict(json.loads(values[CREATOR_KEY])) if CREATOR_KEY in values else {}
 
 
-def is_mine(pool: Pool, name: str, what: str) -> bool:
-    """Was the image made at this site for exactly this?"""
-    return maker(pool, name) == {"fsid": pool.fsid(), "what": what}
+def is_created_for(pool: Pool, name: str, what: str) -> bool:
+    """Was the image created at this site for exactly this?"""
+    return creator(pool, name) == {"fsid": pool.fsid(), "what": what}
 
 
 @contextmanager
-def making(pool: Pool, name: str, what: str) -> Iterator[None]:
-    """Claim `name`, which must be free; whatever fails inside leaves no image behind, nor does a run that was
-    killed here.
+def creating(pool: Pool, name: str, what: str) -> Iterator[None]:
+    """Create the image `name` in the block; the name must be free. If the block fails, no image is left; what
+    a killed process leaves is removed by the next run.
 
-    Raises ForeignImageError that names the owner of an image already there.
+    Raises ForeignImageError that names the owner of an existing image.
     """
     if pool.exists(name):
-        if not remove_unfinished(pool, name, what):
+        if not remove_incomplete(pool, name, what):
             raise _foreign(pool, name, what)
     elif pending_images.pending_note(pool, name) == {"fsid": pool.fsid(), "what": what}:
-        # killed inside Ceph's own create: a name that is listed, and no image
+        # killed inside Ceph's own create: the name is listed, but there is no image
         with suppress(rbd.ImageNotFound):
             pool.rbd.remove(pool.io, name)
     pending_images.note_pending(pool, name, {"fsid": pool.fsid(), "what": what})
     try:
         yield
         _mark(pool, name, what)
-    except rbd.ImageExists as error:  # made by somebody else since we looked
+    except rbd.ImageExists as error:  # created by another process in the meantime
         pending_images.clear_pending(pool, name)
         raise _foreign(pool, name, what) from error
     except BaseException:
@@ -66,28 +69,31 @@ def making(pool: Pool, name: str, what: str) -> Iterator[None]:
     pending_images.clear_pending(pool, name)
 
 
-def remove_unfinished(pool: Pool, name: str, what: str) -> bool:
-    """Remove what a killed run began under this name for exactly this and did not end; False for anything
-    else.
+def remove_incomplete(pool: Pool, name: str, what: str) -> bool:
+    """Remove an incomplete image of this name that a killed run left for exactly this.
+
+    False for anything else.
     """
     if pending_images.pending_note(pool, name) != {"fsid": pool.fsid(), "what": what}:
         return False
     with pool.image(name, read_only=True) as image:
-        if mirroring.mirror_mode(image) is not None:  # that comes after making: it is the peer's copy
+        # mirroring starts after the creation, so it is the peer's copy
+        if mirroring.mirror_mode(image) is not None:
             return False
     remove_image(pool, name)
     return True
 
 
-def is_being_made(pool: Pool, name: str) -> bool:
-    """Is the image not whole yet, or was its making killed? Raises rbd.ImageNotFound."""
-    maker_to_be = pending_images.pending_note(pool, name)
-    return bool(maker_to_be) and maker(pool, name) != maker_to_be
+def is_incomplete(pool: Pool, name: str) -> bool:
+    """Is the image still being created, or was its creation interrupted? Raises rbd.ImageNotFound."""
+    noted_creator = pending_images.pending_note(pool, name)
+    return bool(noted_creator) and creator(pool, name) != noted_creator
 
 
-def finish_clone(pool: Pool, source: str, name: str, what: str) -> bool:
-    """Take over a clone of `source` under this name that a killed run made and had no time to mark; False
-    for anything else.
+def adopt_clone(pool: Pool, source: str, name: str, what: str) -> bool:
+    """Adopt a clone of `source` of this name that a killed run created but did not mark.
+
+    False for anything else.
     """
     with pool.image(name) as image:
         try:
@@ -101,33 +107,35 @@ def finish_clone(pool: Pool, source: str, name: str, what: str) -> bool:
 
 
 def _mark(pool: Pool, name: str, what: str) -> None:
-    """Ceph hands an image's metadata on to its copies and clones; what OneDR wrote there is not about them.
-    """
+    """Ceph copies an image's metadata to its copies and clones; OneDR's entries do not apply to them."""
     with pool.image(name) as image:
         for key, _ in list(image.metadata_list()):
             if "onedr." in str(key):
                 image.metadata_remove(key)
-        image.metadata_set(MADE_KEY, json.dumps({"fsid": pool.fsid(), "what": what}))
+        image.metadata_set(CREATOR_KEY, json.dumps({"fsid": pool.fsid(), "what": what}))
 
 
 def _foreign(pool: Pool, name: str, what: str) -> ForeignImageError:
-    owner = maker(pool, name) if pool.exists(name) else {}
+    owner = creator(pool, name) if pool.exists(name) else {}
     if owner == {"fsid": pool.fsid(), "what": what}:
         return ForeignImageError(
-            f"RBD image {pool.access.pool}/{name} exists already: an earlier run of this action made it for "
-            f"{what} and ended without telling oned; it is left untouched. Remove it with oneimage delete "
-            "--force, then create the image anew."
+            f"RBD image {pool.access.pool}/{name} already exists: an earlier run of this action created it "
+            f"for {what} but did not report it to oned. It is left untouched. Remove it with oneimage delete "
+            "--force, then create the image again."
         )
     elsewhere = " of another site" if owner and owner["fsid"] != pool.fsid() else ""
     return ForeignImageError(
-        f"RBD image {pool.access.pool}/{name} exists already and belongs to "
-        f"{owner.get('what') or 'nobody OneDR knows'}{elsewhere}; it is left untouched. Check DR_SITE_INDEX "
-        "of both sites, or remove it by hand if it is an orphan."
+        f"RBD image {pool.access.pool}/{name} already exists and belongs to "
+        f"{owner.get('what') or 'an owner unknown to OneDR'}{elsewhere}; it is left untouched. Check "
+        "DR_SITE_INDEX of both sites, or remove it with rbd rm if it is an orphan."
     )
 
 
 def data_pool(pool: Pool) -> str | None:
-    """EC_POOL_NAME, None when data lies with the rest. Raises InputError for a pool that does not exist."""
+    """EC_POOL_NAME; None when there is no separate data pool.
+
+    Raises InputError for a pool that does not exist.
+    """
     name = pool.access.data_pool
     if name and not pool.cluster.pool_exists(name):
         raise InputError(f"Ceph has no pool {name!r}; correct EC_POOL_NAME of the datastore.")
@@ -135,17 +143,17 @@ def data_pool(pool: Pool) -> str | None:
 
 
 def create_image(pool: Pool, name: str, size: int) -> None:
-    """An empty image of `size` bytes, its data in EC_POOL_NAME when set."""
+    """Create an empty image of `size` bytes, its data in EC_POOL_NAME when set."""
     pool.rbd.create(pool.io, name, size, old_format=False, data_pool=data_pool(pool))
 
 
 def import_file(pool: Pool, name: str, path: Path) -> None:
-    """An image with the bytes of a raw file."""
+    """Create an image with the content of a raw file."""
     import_blocks(pool, name, path.stat().st_size, blocks_of(path))
 
 
 def import_blocks(pool: Pool, name: str, size: int, blocks: Iterable[tuple[int, bytes]]) -> None:
-    """An image of `size` bytes with these (offset, bytes) in it, zeros elsewhere."""
+    """Create an image of `size` bytes with these (offset, bytes), zeros elsewhere."""
     create_image(pool, name, size)
     with pool.image(name) as image:
         for offset, block in blocks:
@@ -154,7 +162,7 @@ def import_blocks(pool: Pool, name: str, size: int, blocks: Iterable[tuple[int, 
 
 
 def blocks_of(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The blocks of a raw file that are not zero, with their offsets; holes are not even read."""
+    """The blocks of a raw file that are not zero, with their offsets. Holes are not read."""
     zeros = bytes(_CHUNK)
     with path.open("rb", buffering=0) as file:
         offset = _next_data(file, 0)
@@ -165,8 +173,9 @@ def blocks_of(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _next_data(file: FileIO, offset: int) -> int:
-    """Go to the block that holds the first data at or after `offset`, or to the end; returns where the file
-    stands.
+    """Seek to the block with the first data at or after `offset`, or to the end.
+
+    Returns the file position.
     """
     try:
         found = os.lseek(file.fileno(), offset, os.SEEK_DATA)
@@ -175,15 +184,17 @@ def _next_data(file: FileIO, offset: int) -> int:
     return file.seek(max(offset, found - found % _CHUNK))
 
 
-def copy(pool: Pool, source: str, target: str, snapshot: str | None = None) -> None:
-    """A full copy of an image (or of one of its snapshots), to be made inside `making`, which takes off its
-    metadata.
+def copy_image(pool: Pool, source: str, target: str, snapshot: str | None = None) -> None:
+    """Make a full copy of an image or of one of its snapshots.
+
+    Call it inside `creating`, which removes its metadata.
     """
     with pool.image(source, read_only=True) as image:
         if snapshot is not None:
             image.set_snap(snapshot)
         if snapshot is not None and has_parent(image):
-            # Ceph 16.2.15 copies what only the parent has as zeros (`rbd copy clone@snapshot`, measured).
+            # Ceph 16.2.15 copies data that only the parent has as zeros (`rbd copy clone@snapshot`,
+            # measured).
             _copy_by_reading(pool, image, target)
         else:
             image.copy(pool.io, target, data_pool=data_pool(pool))
@@ -200,8 +211,8 @@ def _copy_by_reading(pool: Pool, image: rbd.Image, target: str) -> None:
         copied.flush()
 
 
-def grow(pool: Pool, name: str, size: int) -> None:
-    """Make an image `size` bytes large; one that is as large already is done. Reads back."""
+def grow_image(pool: Pool, name: str, size: int) -> None:
+    """Grow an image to `size` bytes, unless it is as large already. Reads back."""
     with pool.image(name) as image:
         if image.size() >= size:
             return
@@ -212,13 +223,13 @@ def grow(pool: Pool, name: str, size: int) -> None:
 
 
 def drop_snapshot(image: rbd.Image, snapshot: str) -> bool:
-    """Unprotect and remove a snapshot; others may do the same, or clone it, at once.
+    """Unprotect and remove a snapshot. Other processes may do the same, or clone it, at the same time.
 
     Returns False when clones use it.
     """
     try:
         if image.is_protected_snap(snapshot):
-            with suppress(rbd.InvalidArgument):  # unprotected by somebody else meanwhile
+            with suppress(rbd.InvalidArgument):  # unprotected by another process in the meantime
                 image.unprotect_snap(snapshot)
         image.remove_snap(snapshot)
     except rbd.ImageBusy:
@@ -229,7 +240,7 @@ def drop_snapshot(image: rbd.Image, snapshot: str) -> bool:
 
 
 def snapshots(image: rbd.Image) -> list[str]:
-    """Names of an image's snapshots, mirror snapshots and those in the trash apart."""
+    """Names of an image's snapshots, without mirror snapshots and those in the trash."""
     return [
         str(snapshot["name"]) for snapshot in image.list_snaps()
         if snapshot.get("namespace", rbd.RBD_SNAP_NAMESPACE_TYPE_USER) == rbd.RBD_SNAP_NAMESPACE_TYPE_USER
@@ -237,21 +248,21 @@ def snapshots(image: rbd.Image) -> list[str]:
 
 
 def children(pool: Pool, name: str) -> list[str]:
-    """Clones of any snapshot of the image, as pool/name. Raises rbd.ImageNotFound when the image is gone."""
-    end = time.monotonic() + _RACE_LIMIT_S
+    """The clones of all snapshots of the image, as pool/name. Raises rbd.ImageNotFound."""
     with pool.image(name, read_only=True) as image:
-        while True:
+        for last in attempts(_RACE_LIMIT_S, 0):
             try:
                 return sorted(
                     f"{child['pool']}/{child['image']}"
                     for child in image.list_children2()
                     if not child.get("trash")
                 )
-            except rbd.ImageNotFound as error:  # a clone that went while it was listed
-                if time.monotonic() > end:
+            except rbd.ImageNotFound as error:  # a clone was removed while it was listed
+                if last:
                     raise StorageError(
                         f"The clones of RBD image {pool.access.pool}/{name} cannot be listed: {error}"
                     ) from error
+    raise AssertionError("the last attempt returns or raises")
 
 
 def remove_image(pool: Pool, name: str, wait_s: float = image_use.LIMIT_S) -> None:
@@ -277,19 +288,22 @@ def remove_image(pool: Pool, name: str, wait_s: float = image_use.LIMIT_S) -> No
 
 def _prepare_removal(pool: Pool, name: str) -> None:
     with pool.image(name) as image:
-        passing = mirroring.sync_points(image)
+        passing = mirroring.sync_snapshots(image)
         for snapshot in [found for found in snapshots(image) if found not in passing]:
             if not drop_snapshot(image, snapshot):
                 raise StorageError(
                     f"RBD image {pool.access.pool}/{name} is not removed: a clone of its snapshot {snapshot} "
-                    f"lies in Ceph's trash. Purge that first (rbd trash ls {pool.access.pool})."
+                    f"is in Ceph's trash. Purge that first (rbd trash ls {pool.access.pool})."
                 )
         _unmirror(image)
 
 
 @contextmanager
 def _announced(pool: Pool, name: str) -> Iterator[None]:
-    """Tell whoever flattens the image that it shall go; taken back when it stays after all."""
+    """Announce the removal, so that a process that flattens the image stops.
+
+    Withdrawn when the removal fails.
+    """
     with pool.image(name) as image:
         told = has_parent(image) and mirroring.is_primary(image)
         if told:
@@ -304,7 +318,7 @@ def _announced(pool: Pool, name: str) -> Iterator[None]:
 
 
 def is_being_removed(image: rbd.Image) -> bool:
-    """Did somebody announce its removal lately?"""
+    """Was its removal announced recently?"""
     try:
         since = float(dict(image.metadata_list())[REMOVING_KEY])
     except (KeyError, ValueError):
@@ -344,14 +358,14 @@ def has_parent(image: rbd.Image) -> bool:
 
 def _unmirror(image: rbd.Image) -> None:
     if mirroring.mirror_mode(image) is not None:
-        image.mirror_image_disable(True)  # ends a copy under way, which would hold the image
+        image.mirror_image_disable(True)  # also stops an initial sync, which would keep the image open
 
 
 def _remove(pool: Pool, name: str) -> None:
-    """A first copy cut short leaves rbd-mirror's own snapshot behind, and nobody else would remove it."""
+    """An interrupted initial sync leaves a snapshot of rbd-mirror's behind that nothing else removes."""
     try:
         pool.rbd.remove(pool.io, name)
     except rbd.ImageHasSnapshots:
         with pool.image(name) as image:
-            mirroring.drop_sync_points(image)
+            mirroring.remove_sync_snapshots(image)
         raise

@@ -1,4 +1,4 @@
-"""Ceph keyring files on this machine: which one a user's key is looked for in, and its lines."""
+"""Ceph keyring files on this machine: which file holds a user's key, and its content."""
 from __future__ import annotations
 
 import re
@@ -14,8 +14,8 @@ _KEY = re.compile(r"^\s*key\s*=\s*(\S+)\s*$", re.M)
 
 
 def path_for(conf: str, entity: str) -> Path:
-    """The file from which librados takes a user's key: of those it looks for, the first that has it, else
-    one of its own.
+    """The file from which librados reads a user's key: the first one on its search path that has it, else one
+    of the user's own.
     """
     found = rados.Rados(name=entity, conffile=conf or rados.Rados.DEFAULT_CONF_FILES)
     places = [Path(place.strip()) for place in found.conf_get("keyring").split(",") if place.strip()]
@@ -24,9 +24,9 @@ def path_for(conf: str, entity: str) -> Path:
     return next(iter([*there, *own, *places]))
 
 
-def in_file(conf: str, entity: str, name: str) -> str | None:
-    """What the configuration file sets for a user; None: nothing, so Ceph's default or the monitors' value
-    counts.
+def option_in_file(conf: str, entity: str, name: str) -> str | None:
+    """The value that the configuration file sets for a user; None when it sets none, so that the monitors'
+    value or Ceph's default applies.
     """
     found = rados.Rados(name=entity, conffile=conf or rados.Rados.DEFAULT_CONF_FILES)
     default = rados.Rados(name=entity, conffile="/dev/null").conf_get(name)
@@ -35,7 +35,7 @@ def in_file(conf: str, entity: str, name: str) -> str | None:
 
 
 def key_in(path: Path, entity: str) -> str | None:
-    """The key that a file has for a user; None: none, or this process may not read it."""
+    """The key of a user in a file; None when there is none, or this process cannot read it."""
     try:
         text = path.read_text()
     except (OSError, UnicodeError):
@@ -45,12 +45,12 @@ def key_in(path: Path, entity: str) -> str | None:
 
 
 def put_key(path: Path, entity: str, key: str, owner: int | None) -> None:
-    """Add a user's key to a file, or change it there; a new file is `owner`'s. Raises InputError."""
+    """Add or change a user's key in a file. A new file belongs to `owner`. Raises InputError."""
     _write(path, entity, f"[{entity}]\n\tkey = {key}\n", owner)
 
 
 def drop_key(path: Path, entity: str) -> None:
-    """Take a user out of a file; a file with nobody left goes. Raises InputError."""
+    """Remove a user from a file, and the file when it becomes empty. Raises InputError."""
     _write(path, entity, "", None)
 
 
@@ -70,7 +70,7 @@ def _write(path: Path, entity: str, section: str, owner: int | None) -> None:
 
 
 def _sections(text: str) -> dict[str, str]:
-    """By user, what a file says, its heading included; "" is what stands before the first."""
+    """The sections of a file by user, headings included; "" is the text before the first."""
     starts = [*_SECTION.finditer(text)]
     ends = [*(match.start() for match in starts[1:]), len(text)]
     found = {"": text[: starts[0].start()] if starts else text}

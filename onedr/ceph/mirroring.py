@@ -1,4 +1,4 @@
-"""RBD mirroring of single images: enable, look, promote, demote.
+"""RBD mirroring of single images: enable, disable, roles, status, schedules.
 
 Roles and completeness are read from the image itself.
 """
@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import errno
 import json
-import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import rbd
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.image_lock import image_lock
+from onedr.host.waiting import wait_until
 from onedr.model.errors import StorageError
 from onedr.model.types import Mode
 
@@ -38,117 +38,126 @@ def mirror_mode(image: rbd.Image) -> Mode | None:
 
 
 def is_listed(pool: Pool, image: rbd.Image) -> bool:
-    """Is the image in Ceph's list of mirrored images? One that is, and has no mode, is amid the beginning or
-    end of it.
+    """Is the image in Ceph's list of mirrored images? One that is listed without a mode is being enabled or
+    disabled.
 
-    So it is also when somebody died at that: librbd then says `disabled`, and the peer keeps its copy
-    (docs/measured.md).
+    It is also listed when a process died during that: librbd then reports `disabled`, and the peer keeps its
+    copy (docs/measured.md).
     """
     return bool(omap.read_keys(pool, "rbd_mirroring", (f"image_{image.id()}",)))
 
 
 def is_primary(image: rbd.Image) -> bool:
-    """True when this site's copy may be written (also for an image that is not mirrored)."""
+    """May this site write to the image? True also for an image that is not mirrored."""
     info = image.mirror_image_get_info()
     return bool(info["primary"]) or info["state"] != rbd.RBD_MIRROR_IMAGE_ENABLED
 
 
-def claims(image: rbd.Image) -> bool:
-    """Is it mirrored, and the primary? What rbd-mirror is just making or removing is neither."""
+def is_primary_image(pool: Pool, name: str) -> bool | None:
+    """`is_primary` of the image of this name; None when there is no such image."""
+    try:
+        with pool.image(name, read_only=True) as image:
+            return is_primary(image)
+    except rbd.ImageNotFound:
+        return None
+
+
+def is_mirrored_primary(image: rbd.Image) -> bool:
+    """Is it mirrored and primary? An image that rbd-mirror is creating or removing is neither."""
     info = image.mirror_image_get_info()
     return bool(info["primary"]) and info["state"] == rbd.RBD_MIRROR_IMAGE_ENABLED
 
 
 def global_id(image: rbd.Image) -> str:
-    """What names a mirrored image at both sites alike."""
+    """The id that a mirrored image has at both sites."""
     return str(image.mirror_image_get_info()["global_id"])
 
 
 def enable_mirroring(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
-    """Mirror the image; done already is done, also when somebody else is doing it at this moment.
+    """Enable mirroring of the image, unless it is enabled. Another process may do the same at this moment.
 
     Reads back.
     """
     if mirror_mode(image) is None:
-        _note_features(image, wanted)
+        _record_features(image, wanted)
         try:
             image.mirror_image_enable(_MODES[wanted])
         except (rbd.InvalidArgument, rbd.ImageExists, rbd.ImageBusy):
-            _begin_anew(pool, image, wanted)
+            _enable_again(pool, image, wanted)
     if mirror_mode(image) is None:
         raise StorageError(
-            f"RBD image {image.get_name()} is not mirrored although Ceph accepted it: rbd mirror image "
+            f"RBD image {image.get_name()} is not mirrored although Ceph accepted it. Check rbd mirror image "
             "status."
         )
 
 
-def _begin_anew(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
-    """Ceph refused, because somebody else is at it at this moment (a driver and the keeper at once), or died
-    at it once.
+def _enable_again(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
+    """Ceph refused, because another process enables it at this moment (a driver and the keeper), or died
+    while doing so.
     """
-    end = time.monotonic() + _HALF_DONE_S
-    while (listed := is_listed(pool, image)) and mirror_mode(image) is None and time.monotonic() < end:
-        time.sleep(_PAUSE_S)
+    wait_until(
+        lambda: not is_listed(pool, image) or mirror_mode(image) is not None, _HALF_DONE_S, _PAUSE_S
+    )
     if mirror_mode(image) is not None:
         return
-    if listed:
+    if is_listed(pool, image):
         image.mirror_image_disable(False)
     image.mirror_image_enable(_MODES[wanted])
 
 
-def _note_features(image: rbd.Image, wanted: Mode) -> None:
-    """Ceph adds an exclusive lock and a journal, also while a VM has the image open, and at the end of
-    mirroring takes the journal off (measured). What the features were is noted for `disable`, before: whoever
-    is killed when the journal is there and the mirroring is not would else leave it for the image's own.
+def _record_features(image: rbd.Image, wanted: Mode) -> None:
+    """Ceph adds an exclusive lock and a journal, also while a VM has the image open, and removes the journal
+    when mirroring ends (measured). The previous features are recorded first, for `disable`: a process that is
+    killed between the journal and the mirroring would otherwise leave the journal behind as if it were the
+    image's own.
     """
     changing = rbd.RBD_FEATURE_EXCLUSIVE_LOCK | rbd.RBD_FEATURE_JOURNALING
     changes = wanted is Mode.JOURNAL or image.features() & changing != rbd.RBD_FEATURE_EXCLUSIVE_LOCK
-    if changes and _noted_features(image) is None:
+    if changes and _recorded_features(image) is None:
         image.metadata_set(FEATURES_KEY, f"{image.id()} {image.features()}")
 
 
-def _noted_features(image: rbd.Image) -> int | None:
-    """A note with another id was handed on by Ceph from a clone's parent."""
+def _recorded_features(image: rbd.Image) -> int | None:
+    """A note with another id was copied by Ceph from the clone's parent."""
     image_id, _, features = dict(image.metadata_list()).get(FEATURES_KEY, "").partition(" ")
     return int(features) if image_id == image.id() and features.isdecimal() else None
 
 
 def disable_mirroring(pool: Pool, name: str) -> None:
-    """End the mirroring of a primary image, which deletes the peer's copy, and give it the features it had
-    before.
+    """End the mirroring of a primary image, which deletes the peer's copy, and restore its previous features.
 
-    Done already is done; a VM may have it open. Reads back. Raises StorageError, rbd.Error.
+    It may be repeated, and a VM may have the image open. Reads back. Raises StorageError, rbd.Error.
     """
     with pool.image(name) as image:
         if mirror_mode(image) is Mode.SNAPSHOT:
-            # before: Ceph takes no command for the schedule of an image that is not mirrored
+            # first: Ceph accepts no command for the schedule of an image that is not mirrored
             _remove_schedules(pool, name)
         if is_listed(pool, image):
-            # Ceph takes the journal off last: whoever dies before that shall find what to do
-            if _noted_features(image) is None:
+            # Ceph removes the journal last: a repeated run must know the features if this one dies before
+            # that
+            if _recorded_features(image) is None:
                 image.metadata_set(
                     FEATURES_KEY, f"{image.id()} {image.features() & ~rbd.RBD_FEATURE_JOURNALING}"
                 )
             image.mirror_image_disable(False)
-        drop_sync_points(image)
+        remove_sync_snapshots(image)
         _restore_features(image)
         if is_listed(pool, image):
             raise StorageError(
-                f"RBD image {name} is still mirrored although Ceph accepted its end: rbd mirror image status."
+                f"RBD image {name} is still mirrored although Ceph accepted the end of mirroring. Check rbd "
+                "mirror image status."
             )
 
 
-def drop_sync_points(image: rbd.Image) -> None:
-    """Remove what a first copy that was cut short left on an image: rbd-mirror's own snapshots, which nobody
-    else would.
-    """
-    for name in sync_points(image):
+def remove_sync_snapshots(image: rbd.Image) -> None:
+    """Remove the snapshots that an interrupted initial sync left on an image; nothing else removes them."""
+    for name in sync_snapshots(image):
         with suppress(rbd.ImageNotFound):
             image.remove_snap(name)
 
 
-def sync_points(image: rbd.Image) -> list[str]:
-    """Names of the snapshots from which rbd-mirror makes, or once made, a first copy."""
+def sync_snapshots(image: rbd.Image) -> list[str]:
+    """Names of the snapshots from which rbd-mirror makes, or made, the initial copy."""
     return [
         name
         for name in (str(snapshot["name"]) for snapshot in image.list_snaps())
@@ -157,7 +166,7 @@ def sync_points(image: rbd.Image) -> list[str]:
 
 
 def _restore_features(image: rbd.Image) -> None:
-    before = _noted_features(image)
+    before = _recorded_features(image)
     if before is None:
         return
     added = image.features() & ~before
@@ -170,12 +179,11 @@ def _restore_features(image: rbd.Image) -> None:
 
 
 def publish_changes(pool: Pool, image: rbd.Image) -> None:
-    """Let the peer have the image as it is now: in snapshot mode by a mirror snapshot, in journal mode it
-    does anyway.
+    """Replicate the image's current content: in snapshot mode by a mirror snapshot. In journal mode nothing
+    is needed.
 
-    One at a time of an image, whoever asks: two processes that make mirror snapshots of it at once end in a
-    segmentation fault of librbd (16.2.15, docs/measured.md). Raises StorageError when somebody else is at it
-    for too long.
+    Only one process at a time does so for an image: two at once crash librbd 16.2.15 (docs/measured.md).
+    Raises StorageError when another process takes too long.
     """
     if mirror_mode(image) is not Mode.SNAPSHOT:
         return
@@ -184,14 +192,14 @@ def publish_changes(pool: Pool, image: rbd.Image) -> None:
 
 
 class MirrorRole(NamedTuple):
-    """A mirrored image's part; `global_id` names it at both sites alike."""
+    """The role of a mirrored image; `global_id` is the same at both sites."""
 
     global_id: str
     primary: bool
 
 
 def roles(pool: Pool) -> dict[str, MirrorRole]:
-    """Of all mirrored images of the pool, in one call and without opening any."""
+    """The roles of all mirrored images of the pool by name, in one call and without opening any."""
     names = {str(entry["id"]): str(entry["name"]) for entry in pool.rbd.list2(pool.io)}
     return {
         names[image_id]: MirrorRole(str(found["global_id"]), bool(found["primary"]))
@@ -201,7 +209,7 @@ def roles(pool: Pool) -> dict[str, MirrorRole]:
 
 
 def pool_ready(pool: Pool) -> str | None:
-    """None when images of the pool can be mirrored one by one, else what is missing."""
+    """None when single images of the pool can be mirrored, else what is missing and what to type."""
     if pool.rbd.mirror_mode_get(pool.io) != rbd.RBD_MIRROR_MODE_IMAGE:
         return (
             f"pool {pool.access.pool} does not mirror per image: rbd mirror pool enable {pool.access.pool} "
@@ -221,7 +229,7 @@ def mirror_snapshots(image: rbd.Image) -> list[dict[str, object]]:
 
 
 def replaying_at_peer(pool: Pool) -> set[str]:
-    """Names of images whose copy the peer's rbd-mirror reports as replaying.
+    """Names of images whose copies the peer's rbd-mirror reports as replaying.
 
     A hint: up to 30 s old (docs/ceph-facts.md C15).
     """
@@ -251,8 +259,9 @@ def _replays(status: dict[str, Any]) -> bool:
 
 
 def replayers(pool: Pool, name: str) -> dict[int, str]:
-    """Client id and address of the rbd-mirror that works on an image; none of a primary, whose watcher may
-    be a running VM.
+    """Client id and address of the rbd-mirror that replicates to an image.
+
+    Empty for a primary, whose watcher may be a running VM.
     """
     with pool.image(name, read_only=True) as image:
         return (
@@ -263,8 +272,8 @@ def replayers(pool: Pool, name: str) -> dict[int, str]:
 
 
 def daemons(pool: Pool) -> set[int]:
-    """Client ids of the rbd-mirror daemons at work on the pool, as they register themselves; one that died
-    stays a while.
+    """Client ids of the rbd-mirror daemons that work on the pool, as they register themselves. A dead one
+    remains for a while.
 
     Ceph: src/tools/rbd_mirror/Instances.cc, omap of object `rbd_mirror_leader`; the ids are those of
     `replayers` (measured).
@@ -273,12 +282,12 @@ def daemons(pool: Pool) -> set[int]:
 
 
 def blocklist(pool: Pool, address: str, seconds: int) -> None:
-    """Let Ceph refuse all that comes from a client's address for a while."""
+    """Add a client's address to Ceph's blocklist for some seconds."""
     pool.mon(prefix="osd blocklist", blocklistop="add", addr=address, expire=float(seconds))
 
 
-def one_way(pool: Pool) -> bool:
-    """Does every peer only receive, or only send? Then there is no way back after a failover."""
+def is_one_way(pool: Pool) -> bool:
+    """Does every peer only receive, or only send? Then no failback is possible after a failover."""
     both = rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
     return all(peer.get("direction", both) != both for peer in pool.rbd.mirror_peer_list(pool.io))
 
@@ -316,8 +325,8 @@ def _attributes(pool: Pool, peer_id: str) -> dict[str, Any] | None:
 
 
 def connect_peer(access: PeerAccess, limit_s: int, operation_limit_s: int = 0) -> rados.Rados:
-    """A connection to the peer's cluster with the key Ceph holds for mirroring. `operation_limit_s` 0: as
-    `limit_s`. librados reads `mon_host` itself, in every form.
+    """A connection to the peer's cluster with the key that Ceph stores for mirroring. `operation_limit_s` 0:
+    as `limit_s`. librados reads `mon_host` itself, in every form.
 
     Raises rados.Error.
     """
@@ -338,7 +347,7 @@ def connect_peer(access: PeerAccess, limit_s: int, operation_limit_s: int = 0) -
 
 
 def add_schedule(pool: Pool, name: str, interval: str) -> None:
-    """Let Ceph make mirror snapshots of an image every `interval` (60 s at the least)."""
+    """Schedule mirror snapshots of an image every `interval`, at least 60 s."""
     spec = {"level_spec": f"{pool.access.pool}/{name}", "interval": interval, "format": "json"}
     command = {"prefix": "rbd mirror snapshot schedule add", **spec}
     code, _, text = pool.cluster.mgr_command(json.dumps(command), b"")
@@ -346,8 +355,8 @@ def add_schedule(pool: Pool, name: str, interval: str) -> None:
         raise StorageError(f"Ceph refused the mirror snapshot schedule {interval} of {name}: {text or code}")
 
 
-def scheduled(pool: Pool) -> set[str]:
-    """Names of the pool's images that have a schedule of their own in this cluster. Raises StorageError."""
+def scheduled_images(pool: Pool) -> set[str]:
+    """Names of the pool's images that have their own mirror snapshot schedule here. Raises StorageError."""
     command = {
         "prefix": "rbd mirror snapshot schedule list",
         "level_spec": f"{pool.access.pool}/",
@@ -362,7 +371,7 @@ def scheduled(pool: Pool) -> set[str]:
 
 
 def _remove_schedules(pool: Pool, name: str) -> None:
-    """All schedules of one image; none is fine. Raises StorageError."""
+    """Remove all schedules of one image, if any. Raises StorageError."""
     command = {
         "prefix": "rbd mirror snapshot schedule remove",
         "level_spec": f"{pool.access.pool}/{name}",

@@ -6,19 +6,19 @@ is a hint that it does not run; it is no evidence that its site is dead.
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterable
 
 from onedr.ceph.mon_host import addresses as mon_host_addresses
 from onedr.host import threads
+from onedr.host.waiting import wait_until
 from onedr.model.types import PeerState
 
 _BANNER = b"ceph v"
 _PAUSE_S = 0.5
 
 
-def monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
-    """What the peer's monitors do, and a sentence with the addresses.
+def ping_monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
+    """The state of the peer's monitors, and a sentence with their addresses.
 
     ANSWERS: at least one greeted. GONE: every address refused. UNKNOWN: silence, which a dead machine and a
     cut line have in common; or no address is known.
@@ -26,7 +26,7 @@ def monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
     known = mon_host_addresses(mon_host)
     if not known:
         return PeerState.UNKNOWN, "no address of its monitors is known"
-    results = _look_at_all(known, limit_s)
+    results = _ping_all(known, limit_s)
     for (host, port), result in results.items():
         if result is PeerState.ANSWERS:
             return PeerState.ANSWERS, f"monitor {host}:{port} greets"
@@ -38,41 +38,40 @@ def monitors(mon_host: str, limit_s: float) -> tuple[PeerState, str]:
 
 def answering(known: Iterable[tuple[str, int]], limit_s: float) -> set[tuple[str, int]]:
     """Those of the addresses at which a daemon of Ceph greets."""
-    results = _look_at_all(list(known), limit_s)
+    results = _ping_all(list(known), limit_s)
     return {address for address, result in results.items() if result is PeerState.ANSWERS}
 
 
-def _look_at_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str, int], PeerState]:
-    """All at once: silence costs the limit once, not for each."""
+def _ping_all(known: list[tuple[str, int]], limit_s: float) -> dict[tuple[str, int], PeerState]:
+    """All at once, so that silent monitors cost the time limit only once."""
     results = dict.fromkeys(known, PeerState.UNKNOWN)
 
-    def look(address: tuple[str, int]) -> None:
-        results[address] = _look(address, limit_s)
+    def ping(address: tuple[str, int]) -> None:
+        results[address] = _ping(address, limit_s)
 
-    for thread in [threads.start(look, address) for address in results]:
+    for thread in [threads.start(ping, address) for address in results]:
         thread.join(3 * limit_s)  # a name may have several addresses
     return results
 
 
-def _look(address: tuple[str, int], limit_s: float) -> PeerState:
+def _ping(address: tuple[str, int], limit_s: float) -> PeerState:
     try:
         with socket.create_connection(address, timeout=limit_s) as connection:
             connection.settimeout(limit_s)
             return PeerState.ANSWERS if connection.recv(len(_BANNER)) == _BANNER else PeerState.UNKNOWN
     except ConnectionRefusedError:
         return PeerState.GONE
-    except (OSError, OverflowError):  # no route, no answer, or a port there cannot be
+    except (OSError, OverflowError):  # no route, no answer, or an invalid port
         return PeerState.UNKNOWN
 
 
-def port(host: str, number: int, limit_s: float) -> bool:
-    """Does a TCP port take a connection, tried until the limit is over?"""
-    end = time.monotonic() + limit_s
-    while True:
+def port_answers(host: str, number: int, limit_s: float) -> bool:
+    """Does a TCP port accept a connection within the time limit?"""
+    def connects() -> bool:
         try:
-            with socket.create_connection((host, number), timeout=max(0.5, min(5.0, end - time.monotonic()))):
+            with socket.create_connection((host, number), timeout=max(0.5, min(5.0, limit_s))):
                 return True
         except (OSError, OverflowError):
-            if time.monotonic() >= end:
-                return False
-            time.sleep(_PAUSE_S)
+            return False
+
+    return wait_until(connects, limit_s, _PAUSE_S)

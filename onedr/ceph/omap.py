@@ -1,7 +1,7 @@
-"""Omaps: the small tables of text to bytes that RADOS keeps with an object. An object that is not there has
-an empty one.
+"""Omaps: small tables of text to bytes that RADOS stores with an object. A missing object counts as an empty
+one.
 
-Every function raises rados.Error for what Ceph refuses.
+Every function raises rados.Error when Ceph refuses the request.
 """
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import rados
 
 from onedr.ceph.connection import Pool
 
-_PAGE = 1000  # values asked for at once; an OSD hands out osd_max_omap_entries_per_request (1024) at the most
+_PAGE = 1000  # values per request; an OSD returns at most osd_max_omap_entries_per_request (1024)
 
 
 def read_keys(pool: Pool, name: str, keys: Iterable[str]) -> dict[str, bytes]:
-    """Values of `keys`; a key that is not there is left out."""
+    """The values of `keys`. Missing keys are left out."""
     with rados.ReadOpCtx() as operation:
         pairs, _ = pool.io.get_omap_vals_by_keys(operation, tuple(keys))
         return {str(key): bytes(value) for key, value in pairs} if _read(pool, name, operation) else {}
 
 
 def read_all(pool: Pool, name: str, prefix: str = "") -> dict[str, bytes]:
-    """Everything whose key begins with `prefix`, in order of the keys."""
+    """All values whose key starts with `prefix`, in order of the keys."""
     found: dict[str, bytes] = {}
     while True:
         with rados.ReadOpCtx() as operation:
@@ -34,7 +34,7 @@ def read_all(pool: Pool, name: str, prefix: str = "") -> dict[str, bytes]:
 
 
 def list_keys(pool: Pool, name: str, prefix: str) -> list[str]:
-    """Keys that begin with `prefix`, in their order."""
+    """The keys that start with `prefix`, in order."""
     found: list[str] = []
     while True:
         with rados.ReadOpCtx() as operation:
@@ -47,21 +47,21 @@ def list_keys(pool: Pool, name: str, prefix: str) -> list[str]:
 
 
 def write_keys(pool: Pool, name: str, values: Mapping[str, bytes]) -> None:
-    """Set these values; the object is made when it is not there."""
+    """Set these values. The object is created when missing."""
     with rados.WriteOpCtx() as operation:
         pool.io.set_omap(operation, tuple(values), tuple(values.values()))
         pool.io.operate_write_op(operation, name)
 
 
 def drop_keys(pool: Pool, name: str, key: str) -> None:
-    """Take a key away; gone is done. Raises rados.ObjectNotFound where there is no object."""
+    """Remove a key if it exists. Raises rados.ObjectNotFound when there is no object."""
     with rados.WriteOpCtx() as operation:
         pool.io.remove_omap_keys(operation, (key,))
         pool.io.operate_write_op(operation, name)
 
 
 def _read(pool: Pool, name: str, operation: rados.ReadOp) -> bool:
-    """Do it; False when there is no such object."""
+    """Run the operation. False when there is no such object."""
     try:
         pool.io.operate_read_op(operation, name)
     except rados.ObjectNotFound:

@@ -1,4 +1,7 @@
-"""Do one thing to many items at once; each has a limit, one that fails or hangs never stops the rest."""
+"""Run an action for many items in parallel.
+
+Each has a time limit; one that fails or hangs never stops the others.
+"""
 from __future__ import annotations
 
 import queue
@@ -21,11 +24,12 @@ def each(
     items: Iterable[Item], action: Callable[[Item], Result], limit_s: float, threads: int = 100,
     watch: Callable[[int], None] = lambda through: None,
 ) -> dict[Item, Result | OneDRError]:
-    """Results by item, in the order of `items`; an error, or not ending within `limit_s` of starting, is a
-    result too.
+    """The results by item, in the order of `items`. An error is a result too, and so is not ending within
+    `limit_s` of its start.
 
-    Threads are daemons: a call that Ceph never answers is left behind when the process ends. `watch` hears
-    again and again how many are through; what it raises ends the waiting.
+    Threads are daemons: a call that Ceph never answers is abandoned, and replaced by another thread, so that
+    there may be more than `threads`. `watch` is called repeatedly with the number of finished items; what it
+    raises ends the wait.
     """
     work: queue.SimpleQueue[Item] = queue.SimpleQueue()
     ordered = list(dict.fromkeys(items))

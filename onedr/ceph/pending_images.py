@@ -1,8 +1,7 @@
-"""What is about to be made, noted in the pool before it is begun: how the half-made image of a killed run is
-known again.
+"""Pending creations, noted in the pool before they start: they identify incomplete images of killed runs.
 
-Omap of the object `onedr.making`: the image's name -> its maker as in MADE_KEY. It is there while the image
-is being made.
+Omap of the object `onedr.making`: name of the image -> its creator as in CREATOR_KEY, while the image is
+being created.
 """
 from __future__ import annotations
 
@@ -17,20 +16,20 @@ from onedr.ceph.connection import Pool
 _OBJECT = "onedr.making"
 
 
-def note_pending(pool: Pool, name: str, maker: dict[str, str]) -> None:
-    """Say who is about to make the image. Raises rados.Error."""
-    omap.write_keys(pool, _OBJECT, {name: json.dumps(maker).encode()})
+def note_pending(pool: Pool, name: str, creator: dict[str, str]) -> None:
+    """Note who is about to create the image. Raises rados.Error."""
+    omap.write_keys(pool, _OBJECT, {name: json.dumps(creator).encode()})
 
 
 def pending_note(pool: Pool, name: str) -> dict[str, str]:
-    """Who began to make the image and has not ended; empty when nobody did."""
+    """Who started to create the image and has not finished; empty when there is no note."""
     return dict(json.loads(omap.read_keys(pool, _OBJECT, (name,)).get(name, b"{}")))
 
 
 def clear_pending(pool: Pool, name: str) -> None:
-    """The image is made, or gone.
+    """Remove the note: the image is complete, or removed.
 
-    A note that stays behind says nothing about an image that carries its maker's name.
+    A note that remains is ignored for an image that carries its creator.
     """
     with suppress(rados.Error):
         omap.drop_keys(pool, _OBJECT, name)

@@ -1,6 +1,6 @@
 """Mirroring of a pool: its mode, its peer, its schedule of mirror snapshots.
 
-For `onedr setup`; images are in ceph.mirroring.
+For `onedr setup`; for single images see ceph.mirroring.
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onedr.ceph import mon_host as ceph_mon_host
 from onedr.ceph.admin import AbsentError, Cluster
 from onedr.model.errors import StorageError
 
-SITE_NAME = "rbd/mirror/site_name"  # where the monitors keep it
+SITE_NAME = "rbd/mirror/site_name"  # key in the monitors' store
 _MODES = {
     rbd.RBD_MIRROR_MODE_DISABLED: "disabled",
     rbd.RBD_MIRROR_MODE_IMAGE: "image",
@@ -25,7 +25,7 @@ _RBD = rbd.RBD()
 
 @dataclass(frozen=True)
 class PoolPeer:
-    """A mirror peer of a pool; `mon_host`, `key`: how it is reached, empty when Ceph does not keep that."""
+    """A mirror peer of a pool. `mon_host`, `key`: how to reach it; empty when Ceph does not store that."""
 
     uuid: str
     site: str
@@ -39,7 +39,7 @@ class PoolPeer:
 
 
 def application(cluster: Cluster, pool: str) -> str | None:
-    """What a pool is for: `rbd`, `cephfs`, empty for nothing yet; None: there is no such pool."""
+    """The application of a pool: `rbd`, `cephfs`, empty for none; None when there is no such pool."""
     try:
         found = cluster.mon("osd pool application get", pool=pool)
     except AbsentError:
@@ -48,23 +48,23 @@ def application(cluster: Cluster, pool: str) -> str | None:
 
 
 def initialise(cluster: Cluster, pool: str) -> None:
-    """Make it an RBD pool; done already is done."""
+    """Make it an RBD pool, unless it is one."""
     _RBD.pool_init(cluster.pool(pool), False)
 
 
 def pool_mode(cluster: Cluster, pool: str) -> str:
-    """disabled, image or pool."""
+    """The mirroring mode of a pool: disabled, image or pool."""
     return _MODES[_RBD.mirror_mode_get(cluster.pool(pool))]
 
 
 def set_mode(cluster: Cluster, pool: str, wanted: str) -> None:
-    """Raises StorageError, also when images are still mirrored that would be no more."""
+    """Set the mirroring mode. Raises StorageError, also when mirrored images would lose their mirroring."""
     number = next(number for number, name in _MODES.items() if name == wanted)
     _RBD.mirror_mode_set(cluster.pool(pool), number)
 
 
 def set_site(cluster: Cluster, name: str | None) -> None:
-    """What this cluster is called in mirroring; None: it has no name, as in a new cluster."""
+    """Set this cluster's name in mirroring; None removes it."""
     if name is None:
         cluster.store(SITE_NAME, None)
     else:
@@ -72,12 +72,12 @@ def set_site(cluster: Cluster, name: str | None) -> None:
 
 
 def pool_peers(cluster: Cluster, pool: str) -> list[PoolPeer]:
-    """The pool's peers."""
+    """The mirror peers of a pool."""
     io, found = cluster.pool(pool), []
     for each in _RBD.mirror_peer_list(io):
         try:
             way = _RBD.mirror_peer_get_attributes(io, each["uuid"])
-        # its address is in a configuration file, or not ours to read
+        # its address is in a configuration file, or not readable for us
         except (rbd.ImageNotFound, rbd.PermissionError):
             way = {}
         both = each.get("direction") == rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX
@@ -94,28 +94,28 @@ def monitor_hosts(mon_host: str) -> frozenset[str]:
 def make_token(cluster: Cluster, pool: str) -> str:
     """Ceph's bootstrap token, a secret.
 
-    Makes the user client.rbd-mirror-peer, whose rights must be Ceph's own if it is there.
+    Creates the user client.rbd-mirror-peer; an existing one must have the caps that Ceph gives it.
     """
     return str(_RBD.mirror_peer_bootstrap_create(cluster.pool(pool)))
 
 
 def use_token(cluster: Cluster, pool: str, token: str) -> None:
-    """Become peers, both ways; the other site must be reachable. Raises StorageError."""
+    """Become peers in both directions. The other site must be reachable. Raises StorageError."""
     try:
         _RBD.mirror_peer_bootstrap_import(cluster.pool(pool), rbd.RBD_MIRROR_PEER_DIRECTION_RX_TX, token)
     except rbd.Error as error:
-        raise StorageError(f"Ceph does not join pool {pool} to its peer: {error}") from error
+        raise StorageError(f"Ceph could not add the peer of pool {pool}: {error}") from error
 
 
 def remove_peers(cluster: Cluster, pool: str, kept: Collection[str]) -> None:
-    """Let go of the pool's peers but those whose ids are `kept`."""
+    """Remove the pool's peers except those whose ids are in `kept`."""
     io = cluster.pool(pool)
     for each in list(_RBD.mirror_peer_list(io)):
         if each["uuid"] not in kept:
             _RBD.mirror_peer_remove(io, each["uuid"])
 
 
-def mirrored(cluster: Cluster, pool: str) -> int:
+def mirrored_count(cluster: Cluster, pool: str) -> int:
     """How many of the pool's images are mirrored."""
     try:
         return len(list(_RBD.mirror_image_info_list(cluster.pool(pool))))
@@ -124,9 +124,9 @@ def mirrored(cluster: Cluster, pool: str) -> int:
 
 
 def schedule(cluster: Cluster, pool: str) -> str | None:
-    """Between mirror snapshots of all images of the pool; several: with a comma.
+    """The interval between mirror snapshots of all images of the pool; several are separated by commas.
 
-    None: there is none for the pool as a whole.
+    None when the pool has no schedule of its own.
     """
     found = cluster.mgr("rbd mirror snapshot schedule list", level_spec=f"{pool}/") or {}
     spans = [
@@ -139,7 +139,7 @@ def schedule(cluster: Cluster, pool: str) -> str | None:
 
 
 def set_schedule(cluster: Cluster, pool: str, wanted: str | None) -> None:
-    """Exactly these."""
+    """Replace the pool's schedule by these intervals."""
     if schedule(cluster, pool) is not None:
         cluster.mgr("rbd mirror snapshot schedule remove", level_spec=f"{pool}/")
     for interval in (wanted or "").split(","):

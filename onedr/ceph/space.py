@@ -1,4 +1,4 @@
-"""How much room a pool has, and how much of it a clone would take when it is flattened."""
+"""Free space of a pool, and the space that images and flattened clones take."""
 from __future__ import annotations
 
 import rbd
@@ -6,12 +6,15 @@ import rbd
 from onedr.ceph.connection import Pool
 from onedr.model.types import MIB
 
-_SPARE = 10  # percent of the free space that stays free whatever is copied
+_SPARE = 10  # percent of the free space that must remain free
 _NEARLY_FULL = ("OSD_NEARFULL", "OSD_BACKFILLFULL", "OSD_FULL", "POOL_FULL")
 
 
-def lack(pool: Pool, name: str, need: int) -> str | None:
-    """None when the pool `name` has room for `need` bytes more, else what is missing. Raises StorageError."""
+def shortage(pool: Pool, name: str, need: int) -> str | None:
+    """None when the pool `name` has space for `need` more bytes, else what is missing.
+
+    Raises StorageError.
+    """
     raised = sorted(set(pool.mon(prefix="health")["checks"]) & set(_NEARLY_FULL))
     if raised:
         return f"Ceph reports {', '.join(raised)}"
@@ -32,35 +35,31 @@ def lack(pool: Pool, name: str, need: int) -> str | None:
         return None
     return (
         f"it needs {need // MIB} MiB and pool {name} has {max(0, free) // MIB} MiB free, of which {_SPARE} % "
-        "stay free"
+        "must remain free"
     )
 
 
-def used(pool: Pool, name: str) -> int:
-    """Bytes that an image itself holds, by whole objects: what a copy of it takes. Raises rbd.Error."""
-    found = 0
-
-    def count(_: int, length: int, exists: bool) -> None:
-        nonlocal found
-        found += length if exists else 0
-
+def own_bytes(pool: Pool, name: str) -> int:
+    """Bytes of the objects that an image has of its own, without its parent's. Raises rbd.Error."""
     with pool.image(name, read_only=True) as image:
-        image.diff_iterate(0, int(image.size()), None, count, include_parent=False, whole_object=True)
-    return found
+        return allocated_bytes(image, int(image.size()), include_parent=False)
 
 
-def held(pool: Pool, parent: tuple[str, str, str], size: int) -> int:
-    """Bytes that the first `size` bytes of a snapshot (pool, image, snapshot) hold: what flattening a clone
-    may take.
+def snapshot_bytes(pool: Pool, parent: tuple[str, str, str], size: int) -> int:
+    """Bytes allocated to the first `size` bytes of a snapshot (pool, image, snapshot): what flattening a
+    clone of it takes at most.
     """
     where, name, snapshot = parent
-    found = 0
-
-    def count(_: int, length: int, exists: bool) -> None:
-        nonlocal found
-        found += length if exists else 0
-
     io = pool.io if where == pool.access.pool else pool.cluster.open_ioctx(where)
     with rbd.Image(io, name, snapshot=snapshot, read_only=True) as image:
-        image.diff_iterate(0, size, None, count, include_parent=True, whole_object=True)
-    return found
+        return allocated_bytes(image, size, include_parent=True)
+
+
+def allocated_bytes(image: rbd.Image, size: int, include_parent: bool) -> int:
+    """Bytes of the whole objects that exist within the first `size` bytes of an open image."""
+    lengths: list[int] = []
+    image.diff_iterate(
+        0, size, None, lambda _, length, exists: lengths.append(length if exists else 0),
+        include_parent=include_parent, whole_object=True,
+    )
+    return sum(lengths)

@@ -1,4 +1,4 @@
-"""What `onedr check` looks at through the front-ends: this one, and the peer's when `onedr.conf` names it."""
+"""Facts for `onedr check` from the front-ends: this one, and the peer's when `onedr.conf` names it."""
 from __future__ import annotations
 
 import os
@@ -16,7 +16,7 @@ from onedr.host import config as host_config
 from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, OneDRError
-from onedr.model.types import Settings
+from onedr.model.types import HOOK_PREFIX, Settings
 from onedr.opennebula import datastores, xmlrpc
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
@@ -25,14 +25,15 @@ from onedr.replication import encryption, ledger
 from onedr.replication.inventory import VmItem
 
 _LIMIT_S = 3.0  # of every call to a front-end
-_GUARD = Path("/etc/systemd/system/opennebula.service.requires/onedr-guard.service")  # laid by install.sh
-_HOOKS = "onedr-"
+# installed by install.sh
+_GUARD = Path("/etc/systemd/system/opennebula.service.requires/onedr-guard.service")
+
 
 
 @dataclass(frozen=True)
 class PeerView:
-    """The peer's front-end, and how it calls this datastore: its DR_ settings there (None: it has none of
-    this pool).
+    """The peer's front-end, and the DR_ settings of this datastore there (None: it has no datastore of this
+    pool).
     """
 
     frontend: FrontEnd
@@ -40,14 +41,14 @@ class PeerView:
 
 
 def front_end() -> FrontEnd:
-    """This site's, each call with a limit. Raises FrontEndError."""
+    """This site's front-end, with a limit for each call. Raises FrontEndError."""
     return FrontEnd(limit_s=_LIMIT_S)
 
 
 def peer_front_end(datastore: Datastore) -> PeerView:
-    """Ask the peer's front-end for the datastore of the same pool.
+    """Find the datastore of the same pool at the peer's front-end.
 
-    Raises OneDRError when there is none, or no answer.
+    Raises OneDRError when the front-end is not configured or does not answer.
     """
     known = _peer()
     there = FrontEnd(known.peer_endpoint, known.peer_session, _LIMIT_S)
@@ -71,7 +72,7 @@ def _peer() -> host_config.Configuration:
 
 
 def front_end_clock() -> tuple[float, float]:
-    """By how much the peer's clock is ahead, at the least and at the most.
+    """The least and the most by which the peer's clock is ahead, in seconds.
 
     Raises InputError, FrontEndError.
     """
@@ -80,14 +81,14 @@ def front_end_clock() -> tuple[float, float]:
         return xmlrpc.server_clock(known.peer_endpoint, _LIMIT_S)
     except xmlrpc.TransportError as error:
         raise FrontEndError(
-            f"the peer's front-end at {known.peer_endpoint} does not say what time it is ({error})"
+            f"the peer's front-end at {known.peer_endpoint} does not report its time ({error})"
         ) from error
 
 
 def target(
     frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem], own: bool
 ) -> TargetFacts:
-    """What a site has for these VMs.
+    """What a site offers to start these VMs.
 
     `own`: it is this one, and the pool's ledger is its; else `pool` gives the name only, and `fsid` is that
     site's cluster. Raises FrontEndError.
@@ -99,7 +100,7 @@ def target(
     known = ledger.read_ledger(pool) if own else ledger.Ledger({}, {}, {})
     vms, hosts, images = frontend.vms(), frontend.hosts(), frontend.images()
     return TargetFacts(
-        ground=target_site.placement_here(site, items),
+        placement=target_site.placement_here(site, items),
         users=frozenset(site.users),
         groups=frozenset(site.groups),
         fsid=fsid,
@@ -115,7 +116,7 @@ def target(
 
 
 def _words(hosts: Iterable[etree._Element], key: str) -> frozenset[str] | None:
-    """All words of an attribute that hosts report; None when none does."""
+    """All words of an attribute that hosts report; None when no host reports it."""
     found = [template.get(attributes(host), key) for host in hosts]
     return frozenset(word for text in found for word in text.split()) if any(found) else None
 
@@ -131,21 +132,21 @@ def networks(frontend: FrontEnd) -> frozenset[str]:
 
 
 def is_guarded(datastore: Datastore) -> bool:
-    """Is the datastore on the guard's list? Raises InputError where that cannot be told."""
+    """Is the datastore on the guard's list? Raises InputError where that is unknown."""
     if bridge.bridge_session() is not None:
-        raise InputError("the list lies at the front-end, this runs on a bridge host")
+        raise InputError("the list is on the front-end, but this runs on a bridge host")
     return datastore.name in {known.name for known in boot_guard.datastores()}
 
 
 def own_key() -> str:
     """Fingerprint of the record key; empty when there is none. Raises RecordError for a bad one."""
-    return encryption.fingerprint(encryption.load_key(paths.places().record_key))
+    return encryption.fingerprint(encryption.load_key(paths.front_end_paths().record_key))
 
 
 def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object]) -> SiteFacts:
-    """Facts of the whole front-end; `known` makes an Unknown of what fails."""
+    """Facts of the whole front-end; `known` turns failures into Unknown."""
     sources: dict[str, Callable[[], object]] = {
-        "oned": lambda: str(frontend.call("system.version")),
+        "oned": frontend.release,
         "configuration": _configuration,
         "key": own_key,
         "peer_front_end": _peer_answers,
@@ -175,12 +176,11 @@ def _peer_answers() -> str:
 
 
 def _hooks(frontend: FrontEnd) -> int:
-    pool = template.parse_xml(frontend.call("hookpool.info", -2, -1, -1))
-    return sum(1 for hook in pool.iterfind("HOOK") if (hook.findtext("NAME") or "").startswith(_HOOKS))
+    return sum(1 for hook in frontend.hooks() if (hook.findtext("NAME") or "").startswith(HOOK_PREFIX))
 
 
 def listed(frontend: FrontEnd) -> list[tuple[int, str]]:
-    """(id, name) of each datastore that says DR_PROTECT=YES, also with bad attributes.
+    """(id, name) of each datastore with DR_PROTECT=YES, also with bad attributes.
 
     Raises FrontEndError.
     """
@@ -195,5 +195,5 @@ def _names(frontend: FrontEnd) -> list[str]:
 
 
 def reason(error: OneDRError) -> str:
-    """An error as the reason why something is not known."""
+    """An error as the reason why a fact is unknown."""
     return str(error).rstrip(".")

@@ -1,4 +1,4 @@
-"""The peer's Ceph, as `onedr check` sees it: the way there is looked for once and shared by all looks."""
+"""Facts about the peer's Ceph for `onedr check`. One connection is shared by all sources of facts."""
 from __future__ import annotations
 
 import threading
@@ -15,7 +15,7 @@ from onedr.ceph.connection import Pool
 from onedr.check.facts import Mirrors
 from onedr.host import threads
 from onedr.model.errors import OneDRError
-from onedr.model.names import is_ours
+from onedr.model.names import is_managed
 from onedr.model.types import PeerState
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import peer_ceph
@@ -23,19 +23,19 @@ from onedr.replication import peer_ceph
 _LIMIT_S = 8.0
 _REPORT_S = 31.0  # how old a report of rbd-mirror may be
 _VOLATILE = "one-sys-"
-_SETTLE_S = 1.0  # a copy that rbd-mirror just makes or removes is not mirrored for a moment
+_SETTLE_S = 1.0  # a copy that rbd-mirror is creating or removing is not mirrored for a moment
 
 
-class Way:
-    """The look at the peer, begun at once in the background. Its pool stays open as long as `stack`."""
+class PeerConnection:
+    """A connection to the peer, opened at once in the background. Its pool stays open as long as `stack`."""
 
     def __init__(self, pool: Pool, datastore: Datastore, stack: ExitStack):
         self._pool, self._datastore, self._stack = pool, datastore, stack
         self._sight: peer_ceph.PeerStatus | OneDRError = OneDRError(
-            f"looking at the peer did not end within {_LIMIT_S:g} s"
+            f"the connection to the peer was not established within {_LIMIT_S:g} s"
         )
         self._there: Pool | OneDRError = self._sight
-        self._tried = False  # was there a way in?
+        self._tried = False  # was a connection possible?
         self._done = threading.Event()
         threads.start(self._look)
 
@@ -49,72 +49,74 @@ class Way:
         finally:
             self._done.set()
 
-    def _open(self, sight: peer_ceph.PeerStatus) -> peer_ceph.PeerStatus:
-        """Its pool too, when it answers.
+    def _open(self, peer_status: peer_ceph.PeerStatus) -> peer_ceph.PeerStatus:
+        """Open the peer's pool when it answers.
 
-        What does not let us read is not read by others either: they need not wait for it.
+        When access fails here, other users of the connection need not try.
         """
-        if not sight.can_connect:
-            self._there = OneDRError("the peer's Ceph may not be read from here")
-        elif sight.peer is not PeerState.ANSWERS:
-            self._there = OneDRError(f"the peer's Ceph does not answer ({sight.detail})")
+        if not peer_status.can_connect:
+            self._there = OneDRError(
+                "the peer's Ceph cannot be read from here: there is no key or configuration for it"
+            )
+        elif peer_status.peer is not PeerState.ANSWERS:
+            self._there = OneDRError(f"the peer's Ceph does not answer ({peer_status.detail})")
         else:
             self._tried = True
             try:
                 self._there = there = self._stack.enter_context(
-                    peer_ceph.open_peer(sight, self._pool.access.pool)
+                    peer_ceph.open_peer(peer_status, self._pool.access.pool)
                 )
                 mirroring.mirror_peers(there)
-                return sight
+                return peer_status
             except (OneDRError, rados.Error, rbd.Error) as error:
                 self._there = OneDRError(f"the peer's Ceph cannot be read: {str(error).rstrip('.')}")
-                return replace(sight, access=None, configured=None)
-        return sight
+                return replace(peer_status, access=None, configured=None)
+        return peer_status
 
-    def sight(self) -> peer_ceph.PeerStatus:
-        """What is seen of the peer. Raises OneDRError."""
+    def peer_status(self) -> peer_ceph.PeerStatus:
+        """The state of the peer. Raises OneDRError."""
         self._done.wait(_LIMIT_S)
         if isinstance(self._sight, OneDRError):
             raise self._sight
         return self._sight
 
     def seen(self) -> tuple[PeerState, str]:
-        """Does the peer answer, its storage too, and a sentence. Raises OneDRError."""
-        sight = self.sight()
-        if sight.peer is not PeerState.ANSWERS and not sight.addresses_known and not self._tried:
+        """Whether the peer answers, its storage too, with a sentence. Raises OneDRError."""
+        peer_status = self.peer_status()
+        if peer_status.peer is not PeerState.ANSWERS and not peer_status.addresses_known and not self._tried:
             raise OneDRError(
-                "no address of the peer's monitors is known: our user may not read the peer's entry in Ceph"
+                "no address of the peer's monitors is known: our Ceph user may not read the peer's entry"
             )
-        if sight.peer is PeerState.ANSWERS and isinstance(self._there, OneDRError) and self._tried:
-            return PeerState.UNKNOWN, f"{sight.detail}, but {self._there}"
-        return sight.peer, sight.detail
+        if peer_status.peer is PeerState.ANSWERS and isinstance(self._there, OneDRError) and self._tried:
+            return PeerState.UNKNOWN, f"{peer_status.detail}, but {self._there}"
+        return peer_status.peer, peer_status.detail
 
     def readable(self) -> bool:
-        """May the peer's Ceph be read from here?
+        """Can the peer's Ceph be read from here?
 
-        Raises OneDRError when that cannot be told: it does not answer.
+        Raises OneDRError when that is unknown because it does not answer.
         """
-        if not self.sight().can_connect and not self._tried:
+        if not self.peer_status().can_connect and not self._tried:
             return False
         self.there()
         return True
 
     def there(self) -> Pool:
-        """The peer's pool. Raises OneDRError that says why not."""
+        """The peer's pool. Raises OneDRError with the reason why it is not open."""
         self._done.wait(_LIMIT_S)
         if isinstance(self._there, OneDRError):
             raise self._there
         return self._there
 
 
-def mirrors(pool: Pool) -> Mirrors:
-    """A cluster's own rbd-mirror."""
+def mirror_report(pool: Pool) -> Mirrors:
+    """The state of a cluster's own rbd-mirror."""
     own, _ = cluster_info.reports(pool)
-    return Mirrors(cluster_info.mirrors(pool), len(own.up) + len(own.down), len(own.up))
+    return Mirrors(cluster_info.mirror_daemon_count(pool), len(own.up) + len(own.down), len(own.up))
 
 
 def remote_mirrors(pool: Pool) -> Mirrors:
-    """What the peer's rbd-mirror reported here: all there is to know where the peer may not be read.
+    """What the peer's rbd-mirror reported here, which is all that is known when the peer cannot be read.
 
     Raises OneDRError.
     """
@@ -128,7 +130,7 @@ def remote_mirrors(pool: Pool) -> Mirrors:
 def clashes(here: Pool, there: Pool) -> tuple[str, ...]:
     """Names that both sites use for different images.
 
-    Volatile disks are mirrored nowhere and may be called alike.
+    Volatile disks are never mirrored and may have equal names.
     """
     found = _clashing(here, there)
     if found:
@@ -143,7 +145,7 @@ def _clashing(here: Pool, there: Pool) -> set[str]:
     return {
         name
         for name in shared
-        if is_ours(name)
+        if is_managed(name)
         and not name.startswith(_VOLATILE)
         and (
             name not in here_roles
@@ -159,14 +161,14 @@ def peer_clock(there: Pool) -> tuple[float, float]:
     """
     own, _ = cluster_info.reports(there)
     if own.newest is None:
-        raise OneDRError("nothing that the peer's Ceph says carries a time")
+        raise OneDRError("nothing that the peer's Ceph reports has a time")
     ahead = own.newest - time.time()
     return ahead, ahead + _REPORT_S
 
 
 @dataclass(frozen=True)
-class Both:
-    """One look, and another for when the first fails."""
+class FirstOf:
+    """A source of a fact, and a second one for when the first fails."""
 
     first: Callable[[], object]
     second: Callable[[], object]

@@ -1,10 +1,10 @@
-"""What `onedr check` judges by.
+"""The facts that `onedr check` evaluates.
 
-Each fact is known, or `Unknown` with the reason: nothing is well by default.
+Each fact is known, or `Unknown` with the reason. Nothing is assumed to be good.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar, Union
@@ -18,20 +18,20 @@ from onedr.runs.state import StateVerdict
 
 @dataclass(frozen=True)
 class Unknown:
-    """Why something could not be looked at."""
+    """Why a fact could not be collected."""
 
     reason: str
 
 
 Value = TypeVar("Value")
 Known = Union[Value, Unknown]
-UNASKED = Unknown("nobody looked")
+NOT_COLLECTED = Unknown("it was not collected")
 
 
 class Level(str, Enum):
-    """How bad a finding is.
+    """The severity of a finding.
 
-    A problem: protection or a failover suffers. A warning: it may, or nobody knows.
+    A problem: protection or a failover is impaired. A warning: it may be, or that is unknown.
     """
 
     OK = "ok"
@@ -41,7 +41,7 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One sentence of a check, and what to type; empty when nothing is to be done."""
+    """One result of a check: a sentence, and what to type; empty when nothing needs to be done."""
 
     level: Level
     text: str
@@ -50,7 +50,7 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class Finding:
-    """The same with its code; `subject` is the datastore, or empty for what concerns the whole site."""
+    """A result with the code of its check; `subject` is the datastore, empty for the whole site."""
 
     code: str
     level: Level
@@ -69,10 +69,9 @@ class Peering:
 
 @dataclass(frozen=True)
 class Mirrors:
-    """rbd-mirror of a cluster: how many daemons it knows, and of how many of the pool's mirrored images one
-    reports.
+    """rbd-mirror of a cluster: number of daemons, and how many of the pool's mirrored images they report.
 
-    Ceph forgets a daemon that died after about a minute, its reports after 30 s.
+    Ceph forgets a dead daemon after about a minute, its reports after 30 s.
     """
 
     daemons: int
@@ -89,8 +88,8 @@ class Replicas:
 
 
 @dataclass(frozen=True)
-class Room:
-    """Bytes of a pool in use and free (what Ceph calls max_avail), and alarms such as OSD_NEARFULL."""
+class PoolSpace:
+    """Used and free bytes of a pool (free: max_avail), and health checks such as OSD_NEARFULL."""
 
     used: int
     free: int
@@ -99,26 +98,27 @@ class Room:
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """One site's Ceph. `settings`: of rbd-mirror, by option; `schedules`: images with one of their own."""
+    """One site's Ceph. `settings`: options of rbd-mirror by name."""
 
-    fsid: Known[str] = UNASKED
-    peering: Known[Peering] = UNASKED
-    mirrors: Known[Mirrors] = UNASKED
-    releases: Known[tuple[str, ...]] = UNASKED
-    replicas: Known[Replicas] = UNASKED
-    room: Known[Room] = UNASKED
-    settings: Known[Mapping[str, str]] = UNASKED
-    card: Known[SiteInfo | None] = UNASKED
+    fsid: Known[str] = NOT_COLLECTED
+    peering: Known[Peering] = NOT_COLLECTED
+    mirrors: Known[Mirrors] = NOT_COLLECTED
+    releases: Known[tuple[str, ...]] = NOT_COLLECTED
+    replicas: Known[Replicas] = NOT_COLLECTED
+    space: Known[PoolSpace] = NOT_COLLECTED
+    settings: Known[Mapping[str, str]] = NOT_COLLECTED
+    site_info: Known[SiteInfo | None] = NOT_COLLECTED
 
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """A site that would start VMs. `local`, `recovered`: its own VMs on the pool, as in plan.Facts; `models`,
-    `machines`: of its hosts, None when they do not tell; `registered`: RBD names that are images there;
-    `image_names`: (owner, name) of all.
+    """A site that would start VMs.
+
+    `local`, `recovered`: its own VMs on the pool, as in FailoverFacts; `models`, `machines`: of its hosts,
+    None when unknown; `registered`: RBD names of its images; `image_names`: (owner, name) of all images.
     """
 
-    ground: Placement
+    placement: Placement
     users: frozenset[str]
     groups: frozenset[str]
     fsid: str = ""
@@ -132,69 +132,66 @@ class TargetFacts:
 
 @dataclass(frozen=True)
 class CheckFacts:
-    """Everything a datastore's checks are judged by."""
+    """All facts for the checks of a datastore."""
 
     datastore: str
     settings: Settings
     here: ClusterFacts = field(default_factory=ClusterFacts)
     there: ClusterFacts = field(default_factory=ClusterFacts)
-    peer: Known[tuple[PeerState, str]] = UNASKED  # do the peer's monitors answer, and a sentence
-    readable: Known[bool] = UNASKED  # may the peer's Ceph be read from here
-    verdict: Known[StateVerdict] = UNASKED  # the datastore's state
-    unprotected: Known[Mapping[str, str]] = UNASKED  # items that are not mirrored, and why
-    images: Known[tuple[ImageFacts, ...]] = UNASKED
-    clashes: Known[tuple[str, ...]] = UNASKED  # names that both sites use for images of their own
-    schedules: Known[frozenset[str]] = UNASKED  # images that have a mirror snapshot schedule here
-    snapshots_kept: Known[int] = UNASKED  # rbd_mirroring_max_mirroring_snapshots
-    clock_s: Known[tuple[float, float]] = UNASKED  # the peer's clock is ahead by something between these
-    proofs: Known[Mapping[Mode, ProbeResult]] = UNASKED
-    networks: Known[frozenset[str]] = UNASKED  # names of the virtual networks here
-    disk_drivers: Known[tuple[str, ...]] = UNASKED  # VM_MAD of the hosts here
-    unknown_to_oned: Known[tuple[str, ...]] = UNASKED  # lists of oned.conf without ceph_dr
-    key: Known[str] = UNASKED  # fingerprint of the record key; empty: there is none
-    guarded: Known[bool] = UNASKED  # is the datastore on the guard's list
-    start_here: Known[TargetFacts] = UNASKED  # for the peer's VMs
-    start_there: Known[TargetFacts] = UNASKED  # for ours
+    peer: Known[tuple[PeerState, str]] = NOT_COLLECTED  # do the peer's monitors answer, with a sentence
+    readable: Known[bool] = NOT_COLLECTED  # can the peer's Ceph be read from here
+    verdict: Known[StateVerdict] = NOT_COLLECTED  # the datastore's state
+    unprotected: Known[Mapping[str, str]] = NOT_COLLECTED  # items that are not mirrored, and why
+    images: Known[tuple[ImageFacts, ...]] = NOT_COLLECTED
+    clashes: Known[tuple[str, ...]] = NOT_COLLECTED  # names that both sites use for images of their own
+    schedules: Known[frozenset[str]] = NOT_COLLECTED  # images that have a mirror snapshot schedule here
+    snapshots_kept: Known[int] = NOT_COLLECTED  # rbd_mirroring_max_mirroring_snapshots
+    # the peer's clock is ahead by at least and at most
+    clock_s: Known[tuple[float, float]] = NOT_COLLECTED
+    probe_results: Known[Mapping[Mode, ProbeResult]] = NOT_COLLECTED
+    networks: Known[frozenset[str]] = NOT_COLLECTED  # names of the virtual networks here
+    disk_drivers: Known[tuple[str, ...]] = NOT_COLLECTED  # VM_MAD of the hosts here
+    unknown_to_oned: Known[tuple[str, ...]] = NOT_COLLECTED  # lists of oned.conf without ceph_dr
+    key: Known[str] = NOT_COLLECTED  # fingerprint of the record key; empty: there is none
+    guarded: Known[bool] = NOT_COLLECTED  # is the datastore on the guard's list
+    start_here: Known[TargetFacts] = NOT_COLLECTED  # for the peer's VMs
+    start_there: Known[TargetFacts] = NOT_COLLECTED  # for ours
 
 
 @dataclass(frozen=True)
 class SiteFacts:
-    """What concerns the whole front-end."""
+    """All facts for the checks of the front-end."""
 
-    oned: Known[str] = UNASKED  # its version
-    configuration: Known[str] = UNASKED  # the file, read without complaint
-    key: Known[str] = UNASKED
-    peer_front_end: Known[str] = UNASKED  # its endpoint when it answered; empty: none is configured
-    hooks: Known[int] = UNASKED  # how many of OneDR's oned has
-    # does OpenNebula wait for the guard when it starts; False: not by systemd
-    guard_unit: Known[bool] = UNASKED
-    datastores: Known[tuple[str, ...]] = UNASKED  # protected ones
+    oned: Known[str] = NOT_COLLECTED  # its version
+    configuration: Known[str] = NOT_COLLECTED  # path of the file, when it is valid
+    key: Known[str] = NOT_COLLECTED
+    peer_front_end: Known[str] = NOT_COLLECTED  # its endpoint when it answered; empty: not configured
+    hooks: Known[int] = NOT_COLLECTED  # number of OneDR's hooks in oned
+    # does systemd start OpenNebula only after the guard
+    guard_unit: Known[bool] = NOT_COLLECTED
+    datastores: Known[tuple[str, ...]] = NOT_COLLECTED  # protected ones
     # the program of the fence command, and whether it can be run; an empty name: there is none
-    fence_command: Known[tuple[str, bool]] = UNASKED
+    fence_command: Known[tuple[str, bool]] = NOT_COLLECTED
 
 
 def known(value: Known[Value]) -> Value:
-    """The fact itself, where the caller made sure that it is known."""
+    """The fact itself. The caller must have checked that it is known."""
     if isinstance(value, Unknown):
         raise ValueError(value.reason)
     return value
 
 
 def ok(text: str) -> CheckResult:
-    """All is well, in one sentence."""
+    """A good result."""
     return CheckResult(Level.OK, text)
 
 
 def warn(text: str, todo: str = "") -> CheckResult:
-    """It may suffer, or is not known."""
+    """A warning: something may be impaired, or is unknown."""
     return CheckResult(Level.WARNING, text, todo)
 
 
 def problem(text: str, todo: str = "") -> CheckResult:
-    """Protection or a failover suffers."""
+    """A problem: protection or a failover is impaired."""
     return CheckResult(Level.PROBLEM, text, todo)
 
-
-def first_few(names: Sequence[str]) -> str:
-    """The first three of them."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

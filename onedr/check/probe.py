@@ -1,8 +1,8 @@
-"""The probe: small images travel to the peer and back, and what arrived is compared. What it found is kept at
-both sites.
+"""The probe: small images are mirrored to the peer and back, and compared. The result is stored at both
+sites.
 
-Not read-only: for its time it has images of its own, `onedr-probe-…`, in both pools. They go whatever
-happens; those of a probe that was killed go with the next one.
+It is not read-only: it creates its own images, `onedr-probe-…`, in both pools. They are always removed; those
+of a killed probe by the next one.
 """
 from __future__ import annotations
 
@@ -20,100 +20,97 @@ from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
 from onedr.check import probe_images, probe_results
 from onedr.failover import promote as failover_promote
+from onedr.host.waiting import attempts, wait_until
 from onedr.model.errors import OneDRError, RefusedError, StorageError
 from onedr.model.records import ProbeResult
-from onedr.model.types import Mode, PeerState, Settings
+from onedr.model.types import Mode, Settings
 from onedr.replication import peer_ceph
 
-Tell = Callable[[str], None]
-# with stock settings a copy begins up to 60 s after a change of roles (docs/ceph-facts.md C14)
+Report = Callable[[str], None]
+# with stock settings a copy starts up to 60 s after a role change (docs/ceph-facts.md C14)
 _STEP_LIMIT_S = 150
 _SWEEP_LIMIT_S = 180
-_ORPHANED_S = 40  # a copy without a primary that rbd-mirror has not removed by then is removed here
-_STRIP_LIMIT_S = 60  # so long the snapshot of a base may take to go from its copy
-_PLACE_LIMIT_S = 75  # the place of a probe that was killed is free after 60 s
+_ORPHANED_S = 40  # a copy without a primary that rbd-mirror has not removed after this time is removed here
+_STRIP_LIMIT_S = 60  # how long the removal of a base's snapshot may take to reach its copy
+_LOCK_LIMIT_S = 75  # the lock of a killed probe expires after 60 s
 _PAUSE_S = 0.3
 _LOCK = "onedr.probe"
-_ALL = "whatever lies"
+_ALL = "all images"
 
 
 def _silent(_: str) -> None:
     return
 
 
-def run_probe(pool: Pool, settings: Settings, mode: Mode | None = None, tell: Tell = _silent) -> ProbeResult:
+def run_probe(
+    pool: Pool, settings: Settings, mode: Mode | None = None, report: Report = _silent
+) -> ProbeResult:
     """Probe mirroring between an open pool here and the peer's of the same name. For `onedr check --probe`
     and `onedr setup`.
 
-    `settings`: how to reach the peer (DR_PEER_CEPH_CONF; `Settings()` takes Ceph's own peer entry, whose key
-    our user must be allowed to read), and the mode unless `mode` says another. `tell` hears a sentence when a
-    stage begins. Takes 10 to 60 s with short timers, minutes with Ceph's stock ones; each wait ends. Both
-    pools must mirror per image, with each other.
+    `settings`: how to reach the peer (DR_PEER_CEPH_CONF; `Settings()` uses Ceph's own peer entry, whose key
+    our user must be allowed to read), and the mode unless `mode` is given. `report` is called with a sentence
+    at the start of each stage. It takes 10 to 60 s with short timers, minutes with Ceph's stock ones; each
+    wait has a limit. Both pools must mirror per image, with each other.
 
-    Returns what was measured (`Proof`). A proof whose `why` is empty is complete, and kept in both pools
-    (check.probe_results); else it ended before its end, nothing is kept, and what is None is not known. All
-    its images are gone at both sites then. Raises RefusedError before anything is made: the peer cannot be
-    read, a pool is not set up, another probe runs; and StorageError after the end, when images stay behind
-    (it names them; the next probe removes them).
+    Returns what was measured. A result with an empty `why` is complete, and is stored in both pools
+    (check.probe_results); otherwise the probe ended early, nothing is stored, and None means unknown. All its
+    images are removed at both sites. Raises RefusedError before anything is created: the peer cannot be read,
+    a pool is not set up, another probe runs. Raises StorageError at the end when images remain (it names
+    them; the next probe removes them).
     """
-    sight = peer_ceph.probe_peer(pool, settings)
-    if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
-        why = (
-            sight.detail
-            if sight.peer is not PeerState.ANSWERS
-            else f"{sight.detail}, and its key may not be read here"
+    status = peer_ceph.probe_peer(pool, settings)
+    if status.refusal:
+        raise RefusedError(
+            f"Nothing is probed: the peer's Ceph must be reached from here ({status.refusal})."
         )
-        raise RefusedError(f"Nothing is probed: the peer's Ceph must be reached from here ({why}).")
-    with peer_ceph.open_peer(sight, pool.access.pool, peer_ceph.PATIENT_S) as there:
-        return between(pool, there, mode or settings.mode, tell)
+    with peer_ceph.open_peer(status, pool.access.pool, peer_ceph.PATIENT_S) as there:
+        return probe_between(pool, there, mode or settings.mode, report)
 
 
-def between(here: Pool, there: Pool, mode: Mode, tell: Tell = _silent) -> ProbeResult:
-    """The same on two open pools. `there` must be open with an operation limit of peer.PATIENT_S."""
+def probe_between(here: Pool, there: Pool, mode: Mode, report: Report = _silent) -> ProbeResult:
+    """The same on two open pools. `there` must be open with an operation limit of peer_ceph.PATIENT_S."""
     for pool, where in ((here, "here"), (there, "at the peer")):
         missing = mirroring.pool_ready(pool)
         if missing:
             raise RefusedError(f"Nothing is probed: {where}, {missing}.")
-    with _alone(here, there) as keep:
-        sweep(here, there, keep)
-        return _Probe(here, there, mode, tell, keep).run()
+    with _exclusive(here, there) as renew:
+        remove_probe_images(here, there, renew)
+        return _Probe(here, there, mode, report, renew).run()
 
 
 @contextmanager
-def _alone(here: Pool, there: Pool) -> Iterator[Callable[[], None]]:
-    """One probe at a time between two pools, whichever site it began at.
+def _exclusive(here: Pool, there: Pool) -> Iterator[Callable[[], None]]:
+    """One probe at a time between two pools, whichever site started it.
 
-    Yields what keeps the places while it lasts.
+    Yields a function that renews the locks.
     """
-    pools = sorted((here, there), key=lambda pool: pool.fsid())  # both sites in the same order
-    places = [ExclusiveLock(pool, _LOCK) for pool in pools]
-    end = time.monotonic() + _PLACE_LIMIT_S
+    pools = sorted((here, there), key=lambda pool: pool.fsid())  # the same order at both sites
+    locks = [ExclusiveLock(pool, _LOCK) for pool in pools]
     try:
-        for place in places:
-            while not place.take():
-                if time.monotonic() > end:
-                    raise RefusedError("Nothing is probed: another probe of these pools runs.")
-                time.sleep(_PAUSE_S)
+        for lock in locks:
+            if not wait_until(lock.acquire, _LOCK_LIMIT_S, _PAUSE_S):
+                raise RefusedError("Nothing is probed: another probe of these pools runs.")
 
-        def keep() -> None:
-            if not all([place.take() for place in places]):
-                raise OneDRError("another probe took over")
+        def renew() -> None:
+            if not all([lock.acquire() for lock in locks]):
+                raise OneDRError("another probe has taken over")
 
-        yield keep
+        yield renew
     finally:
-        for place in places:
+        for lock in locks:
             with suppress(rados.Error):
-                # one that ran out while the line was dead is taken again, so that nothing of it stays
-                if place.take():
-                    place.leave()
+                # a lock that expired while the link was down is acquired again, so that nothing of it remains
+                if lock.acquire():
+                    lock.release()
 
 
 class _Probe:
-    def __init__(self, here: Pool, there: Pool, mode: Mode, tell: Tell, keep: Callable[[], None]):
-        self.here, self.there, self.mode, self.tell, self.keep = here, there, mode, tell, keep
+    def __init__(self, here: Pool, there: Pool, mode: Mode, report: Report, renew: Callable[[], None]):
+        self.here, self.there, self.mode, self.report, self.renew = here, there, mode, report, renew
         self.began = time.time()
         releases = {*cluster_info.releases(here), *cluster_info.releases(there)}
-        self.proof = ProbeResult(mode, self.began, here.fsid(), there.fsid(), tuple(sorted(releases)))
+        self.result = ProbeResult(mode, self.began, here.fsid(), there.fsid(), tuple(sorted(releases)))
         self.count = 0
 
     def run(self) -> ProbeResult:
@@ -122,96 +119,96 @@ class _Probe:
             self._clone()
             self._back()
         except (OneDRError, rados.Error, rbd.Error) as error:
-            self.proof = replace(self.proof, why=str(error))
+            self.result = replace(self.result, why=str(error))
         finally:
-            self.tell("removing the probe's images at both sites")
-            left = sweep(self.here, self.there, self.keep)
-        self.proof = replace(self.proof, seconds=round(time.time() - self.began, 1))
+            self.report("removing the probe's images at both sites")
+            left = remove_probe_images(self.here, self.there, self.renew)
+        self.result = replace(self.result, seconds=round(time.time() - self.began, 1))
         if left:
             text = "; ".join(f"{name}: {why}" for name, why in left.items())
-            how = f"ended before its end ({self.proof.why})" if self.proof.why else "is through"
-            raise StorageError(f"The probe {how}, and images stay ({text}); the next one removes them.")
-        if not self.proof.why:
-            probe_results.save_result(self.here, self.proof)
-            probe_results.save_result(self.there, self.proof)
-        return self.proof
+            how = f"ended early ({self.result.why})" if self.result.why else "is complete"
+            raise StorageError(f"The probe {how}, but images remain ({text}); the next probe removes them.")
+        if not self.result.why:
+            probe_results.save_result(self.here, self.result)
+            probe_results.save_result(self.there, self.result)
+        return self.result
 
     def _there(self) -> None:
-        self.tell("an image travels to the peer")
+        self.report("mirroring an image to the peer")
         name = self._name("plain")
         probe_images.make_probe_image(self.here, name, 2)
         self._begin(name)
         equal = self._equal(name, (0, 1))
-        probe_images.fill(self.here, name, (0,), 1 << 16)
+        probe_images.write_random(self.here, name, (0,), 1 << 16)
         self._follow(name)
-        self.proof = replace(self.proof, arrives=equal and self._equal(name, (0, 1)))
+        self.result = replace(self.result, arrives=equal and self._equal(name, (0, 1)))
         probe_images.discard(self.here, name, 1)
         self._follow(name)
-        self.proof = replace(self.proof, discards=self._equal(name, (1,)))
+        self.result = replace(self.result, discards=self._equal(name, (1,)))
 
     def _clone(self) -> None:
-        self.tell("a clone is written to where only its base held data")
+        self.report("writing to a clone where only its base had data")
         base, name = self._name("base"), self._name("clone")
         probe_images.make_probe_image(self.here, base, 2)
         probe_images.make_clone(self.here, base, name)
         self._begin(base)
         self._begin(name)
         equal = self._equal(name, (0, 1))
-        probe_images.fill(self.here, name, (1,), 4096)
-        for _ in range(2):  # what one mirror snapshot left out, the next may bring
+        probe_images.write_random(self.here, name, (1,), 4096)
+        for _ in range(2):  # what one mirror snapshot missed, the next may contain
             self._follow(name)
             if not equal or self._equal(name, (0, 1)):
                 break
-        self.proof = replace(self.proof, clones=equal and self._equal(name, (0, 1)))
+        self.result = replace(self.result, clones=equal and self._equal(name, (0, 1)))
 
     def _back(self) -> None:
-        self.tell("the sites change roles, and the image travels back")
+        self.report("changing roles and mirroring the image back")
         name = self._name("plain")
         with self.here.image(name) as image:
             image.mirror_image_demote()
-        # promoting earlier has ended in split-brain (docs/ceph-facts.md C18)
+        # promoting earlier can cause a split-brain (docs/ceph-facts.md C18)
         for pool in (self.there, self.here):
             failover_promote.wait_for_demotion(pool, {name})
-            self.keep()
+            self.renew()
         failover_promote.promote(self.there, name, True)
-        probe_images.fill(self.there, name, (0,), 1 << 16)
+        probe_images.write_random(self.there, name, (0,), 1 << 16)
         self._follow(name, back=True)
-        self.proof = replace(self.proof, returns=self._equal(name, (0,)))
+        self.result = replace(self.result, returns=self._equal(name, (0,)))
 
     def _name(self, what: str) -> str:
-        return probe_images.probe_name(self.proof.here, int(self.began * 1000), what)
+        return probe_images.probe_name(self.result.here, int(self.began * 1000), what)
 
     def _begin(self, name: str) -> None:
-        """Mirror it; returns when its first copy is there."""
-        word = self._word()
+        """Mirror the image, and wait for its initial copy."""
+        marker = self._marker()
         with self.here.image(name) as image:
-            image.metadata_set(probe_images.KEY, word)
+            image.metadata_set(probe_images.KEY, marker)
         probe_images.begin_mirroring(self.here, name, self.mode)
-        self._wait(self.there, name, word)
+        self._wait(self.there, name, marker)
 
     def _follow(self, name: str, back: bool = False) -> None:
-        """Return when all that was written to the primary before now is in the copy."""
-        word = self._word()
-        probe_images.mark_probe(self.there if back else self.here, name, word)
-        self._wait(self.here if back else self.there, name, word)
+        """Wait until everything written to the primary before now is in the copy."""
+        marker = self._marker()
+        probe_images.mark_probe(self.there if back else self.here, name, marker)
+        self._wait(self.here if back else self.there, name, marker)
 
-    def _word(self) -> str:
-        """One that no other image has: a clone's copy begins with its base's metadata (docs/measured.md)."""
+    def _marker(self) -> str:
+        """A marker that no other image has: a clone's copy starts with its base's metadata
+        (docs/measured.md).
+        """
         self.count += 1
-        return f"{self.proof.here} {self.began:.3f} {self.count}"
+        return f"{self.result.here} {self.began:.3f} {self.count}"
 
-    def _wait(self, pool: Pool, name: str, word: str) -> None:
-        end = time.monotonic() + _STEP_LIMIT_S
-        while not probe_images.carries(pool, name, word):
-            self.keep()
-            if time.monotonic() > end:
-                where = "here" if pool is self.here else "at the peer"
-                split = "; Ceph calls it split-brain" if name in mirroring.split_brained(pool) else ""
-                raise OneDRError(
-                    f"{name} did not arrive {where} within {_STEP_LIMIT_S} s; does rbd-mirror run "
-                    f"there?{split}"
-                )
-            time.sleep(_PAUSE_S)
+    def _wait(self, pool: Pool, name: str, marker: str) -> None:
+        for _ in attempts(_STEP_LIMIT_S, _PAUSE_S):
+            if probe_images.carries(pool, name, marker):
+                return
+            self.renew()
+        where = "here" if pool is self.here else "at the peer"
+        split = "; Ceph calls it split-brain" if name in mirroring.split_brained(pool) else ""
+        raise OneDRError(
+            f"{name} did not arrive {where} within {_STEP_LIMIT_S} s. Check that rbd-mirror runs there{split}"
+        )
 
     def _equal(self, name: str, objects: tuple[int, ...]) -> bool:
         return probe_images.digest(self.here, name, objects) == probe_images.digest(self.there, name, objects)
@@ -221,70 +218,74 @@ _Found = dict[tuple[str, str], Pool]
 _Trash = dict[tuple[str, str], tuple[Pool, str]]
 
 
-def sweep(here: Pool, there: Pool, keep: Callable[[], None] = lambda: None) -> dict[str, str]:
-    """Remove every probe's images at both sites, in Ceph's trash too. Returns what stays, and why; each wait
-    ends.
+def remove_probe_images(here: Pool, there: Pool, renew: Callable[[], None] = lambda: None) -> dict[str, str]:
+    """Remove the images of all probes at both sites, in Ceph's trash too. Returns what remains and why. Each
+    wait has a limit.
 
-    Primaries go first: rbd-mirror removes their copies. A copy that stays without a primary is removed where
-    it lies. While one site does not answer nothing is removed: rbd-mirror holds on to a copy whose primary
-    went meanwhile (docs/measured.md).
+    Primaries are removed first, and rbd-mirror removes their copies. A copy that remains without a primary is
+    removed directly. While one site does not answer nothing is removed: rbd-mirror would keep a copy whose
+    primary was removed in the meantime (docs/measured.md).
     """
-    begun = alone_since = time.monotonic()
-    end = begun + _SWEEP_LIMIT_S
+    begun = orphaned_since = time.monotonic()
     problems: dict[str, str] = {}
     pools = {"here": here, "at the peer": there}
-    # ids of copies in the trash that rbd-mirror alone may remove, when their delay is over
+    # ids of copies in the trash that only rbd-mirror may remove, after their delay
     for_ceph: set[str] = set()
-    while True:
+    for last in attempts(_SWEEP_LIMIT_S, _PAUSE_S):
         found, trash = _found(pools, problems)
         trash = {key: entry for key, entry in trash.items() if entry[1] not in for_ceph}
-        silent = {name: why for name, why in problems.items() if name.startswith(_ALL)}
-        if silent or (not found and not trash):
-            return {**silent, **{f"{name} {where}": "waits for the other site" for where, name in found}}
-        if time.monotonic() > end:
-            return {f"{name} {where}": problems.get(name, "did not go") for where, name in [*found, *trash]}
+        unreachable = {name: why for name, why in problems.items() if name.startswith(_ALL)}
+        if unreachable or (not found and not trash):
+            return {**unreachable, **{f"{name} {where}": "waits for the other site" for where, name in found}}
+        if last:
+            return {
+                f"{name} {where}": problems.get(name, "was not removed") for where, name in [*found, *trash]
+            }
         with suppress(OneDRError, rados.Error):
-            keep()
+            renew()
         primaries = {key: pool for key, pool in found.items() if _is_primary(pool, key[1])}
         if primaries:
-            alone_since = time.monotonic()
-        elif time.monotonic() - alone_since > _ORPHANED_S:
-            _each(found, probe_images.force_out, problems)
+            orphaned_since = time.monotonic()
+        elif time.monotonic() - orphaned_since > _ORPHANED_S:
+            _each(found, probe_images.remove_copy, problems)
         patient = time.monotonic() - begun < _STRIP_LIMIT_S
         _each(primaries, partial(_remove, here, there, patient), problems)
         for_ceph |= _purge(trash, problems)
-        time.sleep(_PAUSE_S)
+    raise AssertionError("the last attempt returns")
 
 
 def _remove(here: Pool, there: Pool, patient: bool, pool: Pool, name: str) -> None:
-    """Remove a primary; its user snapshot first, and while `patient` from its copy too."""
-    if probe_images.strip(pool, there if pool is here else here, name) or not patient:
-        probe_images.force_out(pool, name)
+    """Remove a primary.
+
+    First remove its user snapshot, and while `patient` wait until its copy has lost it too.
+    """
+    if probe_images.strip_snapshot(pool, there if pool is here else here, name) or not patient:
+        probe_images.remove_copy(pool, name)
 
 
 def _purge(trash: _Trash, problems: dict[str, str]) -> set[str]:
-    """Remove from Ceph's trash. Returns the ids of what nobody but rbd-mirror may remove."""
+    """Remove images from Ceph's trash. Returns the ids that only rbd-mirror may remove."""
     left = set()
     for (_, name), (pool, image_id) in trash.items():
         try:
-            # a delete delay is set: a base lies there with its snapshot
+            # a delete delay is set: a base is there with its snapshot
             if not probe_images.purge(pool, image_id):
                 left.add(image_id)
-        except (rados.Error, rbd.Error) as error:  # rbd-mirror may be at it
+        except (rados.Error, rbd.Error) as error:  # rbd-mirror may be removing it
             problems[name] = f"in Ceph's trash: {error}"
     return left
 
 
 def _found(pools: dict[str, Pool], problems: dict[str, str]) -> tuple[_Found, _Trash]:
-    """What lies where, by site and name.
+    """The images of probes, by site and name.
 
-    A site that does not answer is taken out of `pools`: each try costs a minute.
+    A site that does not answer is removed from `pools`, because each attempt costs a minute.
     """
     found: _Found = {}
     trash: _Trash = {}
     for where, pool in list(pools.items()):
         try:
-            found.update({(where, name): pool for name in probe_images.leftovers(pool)})
+            found.update({(where, name): pool for name in probe_images.remnants(pool)})
             trash.update(
                 {(where, name): (pool, image_id) for image_id, name in probe_images.in_trash(pool).items()}
             )
@@ -295,9 +296,9 @@ def _found(pools: dict[str, Pool], problems: dict[str, str]) -> tuple[_Found, _T
 
 
 def _is_primary(pool: Pool, name: str) -> bool:
-    """Not known counts as no: then it is looked at again, or its site is found silent."""
+    """Unknown counts as no: the next turn reads it again, or finds that its site does not answer."""
     try:
-        return bool(probe_images.is_primary(pool, name))
+        return bool(mirroring.is_primary_image(pool, name))
     except (rados.Error, rbd.Error):
         return False
 
@@ -308,6 +309,6 @@ def _each(
     for (_, name), pool in items.items():
         try:
             action(pool, name)
-        # its clone's copy still lies there, or rbd-mirror has it
+        # its clone's copy still exists, or rbd-mirror uses it
         except (OneDRError, rados.Error, rbd.Error) as error:
             problems[name] = str(error)

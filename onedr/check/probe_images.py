@@ -1,8 +1,8 @@
-"""Images of a probe: made, filled, changed, compared with their copies, removed. Their names tell what they
-are.
+"""Images of a probe: created, filled, changed, compared with their copies, removed. They are identified by
+their names.
 
-What was written is followed by a number in the image's metadata (`onedr.trial`): it reaches the copy after
-the data (docs/measured.md), so a copy that carries it is due to be compared.
+After each write a marker is set in the image's metadata (`onedr.trial`). It reaches the copy after the data
+(docs/measured.md), so a copy with the marker can be compared.
 """
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def probe_name(fsid: str, moment_ms: int, what: str) -> str:
 
 
 def make_probe_image(pool: Pool, name: str, objects: int) -> None:
-    """An image of so many full objects of random bytes."""
+    """Create an image of `objects` full objects of random bytes."""
     images.create_image(pool, name, objects * OBJECT_BYTES)
-    fill(pool, name, range(objects))
+    write_random(pool, name, range(objects))
 
 
-def fill(pool: Pool, name: str, objects: Iterable[int], length: int = OBJECT_BYTES) -> None:
-    """Random bytes at the beginning of these objects of a primary."""
+def write_random(pool: Pool, name: str, objects: Iterable[int], length: int = OBJECT_BYTES) -> None:
+    """Write random bytes to the start of these objects of a primary."""
     with pool.image(name) as image:
         for number in objects:
             image.write(os.urandom(length), number * OBJECT_BYTES)
@@ -42,7 +42,7 @@ def fill(pool: Pool, name: str, objects: Iterable[int], length: int = OBJECT_BYT
 
 
 def make_clone(pool: Pool, base: str, name: str) -> None:
-    """A thin clone of the image, as VMs on non-persistent images have."""
+    """Create a thin clone of the image, like that of a VM on a non-persistent image."""
     with pool.image(base) as image:
         image.create_snap(_SNAPSHOT)
         image.protect_snap(_SNAPSHOT)
@@ -56,10 +56,10 @@ def discard(pool: Pool, name: str, number: int) -> None:
         image.flush()
 
 
-def mark_probe(pool: Pool, name: str, word: str) -> None:
-    """Write the number behind what was written, and let it travel."""
+def mark_probe(pool: Pool, name: str, marker: str) -> None:
+    """Set the marker after a write, and replicate it."""
     with pool.image(name) as image:
-        image.metadata_set(KEY, word)
+        image.metadata_set(KEY, marker)
         mirroring.publish_changes(pool, image)
 
 
@@ -69,11 +69,11 @@ def begin_mirroring(pool: Pool, name: str, mode: Mode) -> None:
         mirroring.enable_mirroring(pool, image, mode)
 
 
-def carries(pool: Pool, name: str, word: str) -> bool:
-    """Has a copy all that was written before `word`?"""
+def carries(pool: Pool, name: str, marker: str) -> bool:
+    """Does a copy contain everything written before the marker?"""
     try:
         with pool.image(name, read_only=True) as image:
-            if dict(image.metadata_list()).get(KEY) != word:
+            if dict(image.metadata_list()).get(KEY) != marker:
                 return False
             if mirroring.mirror_mode(image) is not Mode.SNAPSHOT:
                 return True
@@ -92,14 +92,15 @@ def digest(pool: Pool, name: str, objects: Iterable[int]) -> str:
     return found.hexdigest()
 
 
-def leftovers(pool: Pool) -> list[str]:
-    """Images of any probe in the pool, clones first."""
+def remnants(pool: Pool) -> list[str]:
+    """Images of all probes in the pool, clones first."""
     found = [name for name in pool.names() if name.startswith(PREFIX)]
     return sorted(found, key=lambda name: (not name.endswith("-clone"), name))
 
 
 def in_trash(pool: Pool) -> dict[str, str]:
-    """Names by id of images of any probe in Ceph's trash, where a delete delay keeps copies; clones first."""
+    """Names by id of images of all probes in Ceph's trash, where a delete delay keeps copies, clones first.
+    """
     found = {str(entry["id"]): str(entry["name"]) for entry in pool.rbd.trash_list(pool.io)}
     ours = [(name, image_id) for image_id, name in found.items() if name.startswith(PREFIX)]
     return {
@@ -110,15 +111,14 @@ def in_trash(pool: Pool) -> dict[str, str]:
 def purge(pool: Pool, image_id: str) -> bool:
     """Remove an image from Ceph's trash, with its snapshots. Raises rbd.Error.
 
-    False: it is a copy mirrored by snapshots, which nobody may change; rbd-mirror removes it when its delay
-    is over.
+    False for a copy in snapshot mode, which only rbd-mirror may change; it removes the copy after the delay.
     """
     try:
         pool.rbd.trash_remove(pool.io, image_id, True)
     except rbd.ImageHasSnapshots:
         try:
             with rbd.Image(pool.io, image_id=image_id) as image:
-                # rbd-mirror's own among them
+                # including rbd-mirror's own
                 for name in [str(snapshot["name"]) for snapshot in image.list_snaps()]:
                     if image.is_protected_snap(name):
                         image.unprotect_snap(name)
@@ -129,9 +129,11 @@ def purge(pool: Pool, image_id: str) -> bool:
     return True
 
 
-def strip(pool: Pool, other: Pool, name: str) -> bool:
-    """Take a primary's user snapshot off. Returns whether its copy has lost it too: with one a copy that a
-    delete delay keeps in the trash could not be removed from there. Raises rbd.Error.
+def strip_snapshot(pool: Pool, other: Pool, name: str) -> bool:
+    """Remove a primary's user snapshot.
+
+    Returns whether it is gone from the copy too: a copy with a snapshot could not be removed from the trash.
+    Raises rbd.Error.
     """
     with pool.image(name) as image:
         if _SNAPSHOT in images.snapshots(image):
@@ -146,17 +148,9 @@ def strip(pool: Pool, other: Pool, name: str) -> bool:
         return True
 
 
-def is_primary(pool: Pool, name: str) -> bool | None:
-    """True for a primary or an image that is not mirrored; None when it is gone."""
-    try:
-        with pool.image(name, read_only=True) as image:
-            return mirroring.is_primary(image)
-    except rbd.ImageNotFound:
-        return None
 
-
-def force_out(pool: Pool, name: str) -> None:
-    """Remove a copy of which there is no primary any more. Raises rbd.Error while rbd-mirror has it open."""
+def remove_copy(pool: Pool, name: str) -> None:
+    """Remove an image, mirrored or not. Raises rbd.Error while rbd-mirror has it open."""
     try:
         with pool.image(name) as image:
             if mirroring.mirror_mode(image) is not None:

@@ -1,5 +1,5 @@
-"""Verdicts of probes, kept in the pool of each site: omap of the object `onedr.proof`, mode -> JSON of a
-Proof.
+"""Results of probes, stored in the pool of each site: omap of the object `onedr.proof`, mode -> JSON of a
+ProbeResult.
 """
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from onedr.model.types import Mode
 OBJECT = "onedr.proof"
 
 
-def save_result(pool: Pool, proof: ProbeResult) -> None:
-    """Keep it instead of the one before of that mode. Reads back. Raises rados.Error, StorageError."""
-    omap.write_keys(pool, OBJECT, {proof.mode.value: json.dumps(asdict(proof)).encode()})
-    if last_result(pool).get(proof.mode) != proof:
+def save_result(pool: Pool, result: ProbeResult) -> None:
+    """Replace the stored result of that mode. Reads back. Raises rados.Error, StorageError."""
+    omap.write_keys(pool, OBJECT, {result.mode.value: json.dumps(asdict(result)).encode()})
+    if last_result(pool).get(result.mode) != result:
         raise StorageError(
-            f"The probe's verdict was written to pool {pool.access.pool} and does not read back."
+            f"The probe's result was written to pool {pool.access.pool} but does not read back; check ceph "
+            "-s."
         )
 
 
 def last_result(pool: Pool) -> dict[Mode, ProbeResult]:
-    """The newest of each mode.
+    """The last result of each mode.
 
-    One that cannot be read counts as none: then nothing is proven. Raises rados.Error.
+    An unreadable one counts as none. Raises rados.Error.
     """
     found = [_read(value) for value in omap.read_keys(pool, OBJECT, (mode.value for mode in Mode)).values()]
-    return {proof.mode: proof for proof in found if proof is not None}
+    return {result.mode: result for result in found if result is not None}
 
 
 def _read(value: bytes) -> ProbeResult | None:
@@ -47,6 +48,6 @@ def _read(value: bytes) -> ProbeResult | None:
 
 
 def forget_results(pool: Pool) -> None:
-    """Take all verdicts out of the pool. Raises rados.Error."""
+    """Remove all results from the pool. Raises rados.Error."""
     with suppress(rados.ObjectNotFound):
         pool.io.remove_object(OBJECT)

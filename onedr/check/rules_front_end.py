@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onedr.check.facts import CheckResult, SiteFacts, first_few, known, ok, problem, warn
+from onedr.check.facts import CheckResult, SiteFacts, known, ok, problem, warn
+from onedr.model.text import first_few
 
 
 def oned(facts: SiteFacts) -> Iterator[CheckResult]:
@@ -11,16 +12,17 @@ def oned(facts: SiteFacts) -> Iterator[CheckResult]:
 
 
 def configuration(facts: SiteFacts) -> Iterator[CheckResult]:
-    yield ok(f"{known(facts.configuration)} is in order")
+    yield ok(f"{known(facts.configuration)} is valid")
 
 
 def record_key(facts: SiteFacts) -> Iterator[CheckResult]:
     if known(facts.key):
-        yield ok(f"the record key is there, for its owner only (fingerprint {known(facts.key)[:8]})")
+        yield ok(
+            f"the record key exists and is readable by its owner only (fingerprint {known(facts.key)[:8]})"
+        )
     else:
-        yield warn("there is no record key: secrets of VMs are left out of records, and forged records are "
-                   "believed",
-                   "docs/records.md: make one, copy it to the peer")
+        yield warn("there is no record key: secrets of VMs are not recorded, and forged records are believed",
+                   "see docs/records.md: create one and copy it to the peer")
 
 
 def peer_front_end(facts: SiteFacts) -> Iterator[CheckResult]:
@@ -29,8 +31,8 @@ def peer_front_end(facts: SiteFacts) -> Iterator[CheckResult]:
         yield ok(f"the peer's front-end answers ({endpoint})")
     else:
         yield warn(
-            "the peer's front-end is not configured: no planned moves, and whether VMs would start there is "
-            "not known",
+            "the peer's front-end is not configured: planned moves are not possible, and it is unknown "
+            "whether VMs would start there",
             "docs/configuration.md: peer.endpoint and peer.auth",
         )
 
@@ -55,7 +57,7 @@ def hooks(facts: SiteFacts) -> Iterator[CheckResult]:
     if number:
         yield ok(f"oned has {number} hooks of OneDR")
     else:
-        yield warn("oned has none of OneDR's hooks: changes are recorded by the keeper only, up to 30 s late",
+        yield warn("oned has none of OneDR's hooks: only the keeper records changes, up to 30 s late",
                    "install.sh --hooks")
 
 
@@ -64,8 +66,8 @@ def guard_unit(facts: SiteFacts) -> Iterator[CheckResult]:
         yield ok("OpenNebula starts only after onedr-guard.service")
     else:
         yield warn(
-            "systemd does not run the guard before OpenNebula here: a returned site may start VMs that run "
-            "at the peer",
+            "systemd does not run the boot guard before OpenNebula here: a returned site may start VMs "
+            "that run at the peer",
             "start oned by: onedr guard --wait 300 && …",
         )
 

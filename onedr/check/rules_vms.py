@@ -1,14 +1,16 @@
-"""Would each VM start at a site: its copies, networks, addresses, owners, capacity, processor, and VMs that
-come home.
+"""Would each VM start at a site?
+
+Copies, networks, addresses, owners, capacity, processor, and failback of VMs.
 """
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from onedr.check.facts import CheckFacts, CheckResult, TargetFacts, first_few, known, ok, problem, warn
+from onedr.check.facts import CheckFacts, CheckResult, TargetFacts, known, ok, problem, warn
 from onedr.failover import failback_plan, placement, start_order
 from onedr.model import template
 from onedr.model.records import ImageRecord
+from onedr.model.text import first_few
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request
@@ -30,9 +32,9 @@ def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckR
     where = "at the peer" if own else "here"
     items, fresh = _items(facts, target, own)
     todo = f"onedr status {facts.datastore}" if not own else "at the peer: see its onedr check"
-    troubles = {item.origin: "; ".join(item.obstacles) for item in items if item.obstacles}
+    troubles = {item.origin: "; ".join(item.blockers) for item in items if item.blockers}
     for origin, why in {
-        **placement.blockers(fresh, target.ground),
+        **placement.blockers(fresh, target.placement),
         **_coming_home(facts, target, items),
     }.items():
         troubles[origin] = f"{troubles[origin]}; {why}" if origin in troubles else why
@@ -43,13 +45,13 @@ def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckR
         yield ok(
             f"{len(items)} VM(s) would start {where}"
             if items
-            else f"there is no VM that would have to start {where}"
+            else f"no VM would have to start {where}"
         )
 
 
 def _items(facts: CheckFacts, target: TargetFacts, own: bool) -> tuple[list[VmItem], list[VmItem]]:
-    """VMs that the site would have to start, and those of them that it would have to make: the others come
-    home.
+    """VMs that the site would have to start, and those of them that it would have to create: for the others a
+    VM exists there.
     """
     items = [
         item for item in inventory.vms(known(facts.images), known(facts.here.fsid), own)
@@ -61,7 +63,7 @@ def _items(facts: CheckFacts, target: TargetFacts, own: bool) -> tuple[list[VmIt
 
 
 def _coming_home(facts: CheckFacts, target: TargetFacts, items: list[VmItem]) -> dict[str, str]:
-    """Why VMs that have their home at the target cannot take their disks back."""
+    """Why VMs of the target site cannot use their disks again after a failback."""
     images = {image.name: image for image in known(facts.images)}
     homes = failback_plan.homes(items, target.local)
     found = {
@@ -72,7 +74,7 @@ def _coming_home(facts: CheckFacts, target: TargetFacts, items: list[VmItem]) ->
 
 
 def owners(facts: CheckFacts) -> Iterator[CheckResult]:
-    """VMs are made by oneadmin, whatever VM_RESTRICTED_ATTR says, and then given to their owner
+    """VMs are created by oneadmin, whatever VM_RESTRICTED_ATTR says, and then given to their owner
     (docs/opennebula-facts.md O31).
     """
     yield from _owners(facts, known(facts.start_here), False)
@@ -90,7 +92,7 @@ def _owners(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[Check
     groups = sorted({item.record.group for item in fresh} - target.groups)
     if users:
         yield warn(
-            f"no user {first_few(users)} {where}: what they own there will belong to oneadmin",
+            f"no user {first_few(users)} {where}: their VMs and images will belong to oneadmin there",
             f"oneuser create {users[0]} …",
         )
     if groups:
@@ -103,12 +105,12 @@ def _owners(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[Check
 
 
 def capacity(facts: CheckFacts) -> Iterator[CheckResult]:
-    """Room on the hosts here for the peer's VMs."""
+    """Capacity of the hosts here for the peer's VMs."""
     yield from _capacity(facts, known(facts.start_here), False)
 
 
 def capacity_there(facts: CheckFacts) -> Iterator[CheckResult]:
-    """Room on the hosts at the peer for ours."""
+    """Capacity of the hosts at the peer for our VMs."""
     yield from _capacity(facts, known(facts.start_there), True)
 
 
@@ -116,24 +118,24 @@ def _capacity(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[Che
     where = "at the peer" if own else "here"
     _, fresh = _items(facts, target, own)
     starting = [item for item in fresh if start_order.wants_start(item, Request("failover"))]
-    if target.ground.hosts is None:
-        yield warn(f"the capacity {where} is not known")
+    if target.placement.hosts is None:
+        yield warn(f"the capacity {where} is unknown")
         return
-    lack = placement.without_capacity(starting, target.ground)
-    labels = [item.label for item in starting if item.origin in lack]
+    shortage = placement.without_capacity(starting, target.placement)
+    labels = [item.label for item in starting if item.origin in shortage]
     if labels:
         yield warn(
-            f"{len(labels)} of {len(starting)} VM(s) would stay PENDING {where} for lack of room: "
+            f"{len(labels)} of {len(starting)} VM(s) would stay PENDING {where} for lack of capacity: "
             f"{first_few(labels)}",
-            "add hosts, or stop what may rest",
+            "add hosts, or stop non-essential VMs",
         )
     else:
-        hosts = len(target.ground.hosts)
-        yield ok(f"{len(starting)} VM(s) have room on {hosts} host(s) {where}")
+        hosts = len(target.placement.hosts)
+        yield ok(f"{len(starting)} VM(s) fit on {hosts} host(s) {where}")
 
 
 def image_names(facts: CheckFacts) -> Iterator[CheckResult]:
-    """Names that images of the peer would get here: oned wants them unique for an owner, and oneadmin
+    """Names that images of the peer would get here: they must be unique for each owner, and oneadmin
     registers them.
     """
     target = known(facts.start_here)
@@ -150,16 +152,16 @@ def image_names(facts: CheckFacts) -> Iterator[CheckResult]:
             taken.append(body.name)
     if taken:
         yield warn(
-            f"image names of the peer are taken here: {first_few(sorted(taken))}; a failover adds the "
-            "peer's name to them",
-            "oneimage rename, if that matters",
+            f"image names of the peer are in use here: {first_few(sorted(taken))}; a failover will append "
+            "the peer's name",
+            "rename them with oneimage rename if that matters",
         )
     else:
-        yield ok("the names of the peer's images are free here")
+        yield ok("the the names of the peer's images are not in use here")
 
 
 def processors(facts: CheckFacts) -> Iterator[CheckResult]:
-    """CPU models and machine types that the peer's VMs ask for."""
+    """CPU models and machine types that the peer's VMs require."""
     target = known(facts.start_here)
     _, fresh = _items(facts, target, False)
     wanted = [(item.label, *each) for item in fresh for each in _asked(item, target)]
@@ -168,21 +170,21 @@ def processors(facts: CheckFacts) -> Iterator[CheckResult]:
         (label, what, name) for label, what, name, there in wanted if there is not None and name not in there
     ]
     for label, what, name in missing:
-        yield problem(f"{label} asks for {what} {name}, which no host here has",
-                  f"onevm updateconf there: another {what}, or add a host")
+        yield problem(f"{label} requires {what} {name}, which no host here has",
+                  f"change the {what} with onevm updateconf there, or add a host")
     if unknown:
         number = len({label for label, _, _, there in wanted if there is None})
         yield warn(
-            f"{number} VM(s) ask for {first_few(unknown)}; the hosts here do not say what they have",
+            f"{number} VM(s) require {first_few(unknown)}; the hosts here do not report what they have",
             "onehost show <host>",
         )
     if not missing and not unknown:
-        yield ok("the hosts here have the CPU models and machine types that VMs ask for" if wanted else
-                 "no VM of the peer asks for a CPU model or machine type of its own")
+        yield ok("the hosts here have the CPU models and machine types that VMs require" if wanted else
+                 "no VM of the peer requires a specific CPU model or machine type")
 
 
 def _asked(item: VmItem, target: TargetFacts) -> Iterator[tuple[str, str, frozenset[str] | None]]:
-    """What a VM asks of a host's processor: kind, name, and what the hosts have of that kind."""
+    """What a VM requires of a host's processor: kind, name, and what the hosts have of that kind."""
     for what, vector, key, there in (
         ("CPU model", "CPU_MODEL", "MODEL", target.models),
         ("machine type", "OS", "MACHINE", target.machines),
@@ -195,7 +197,7 @@ def _asked(item: VmItem, target: TargetFacts) -> Iterator[tuple[str, str, frozen
 
 
 def failback(facts: CheckFacts) -> Iterator[CheckResult]:
-    """What a planned move in either direction needs beside healthy mirroring: both front-ends."""
+    """What a planned move needs besides healthy mirroring: both front-ends."""
     target = known(facts.start_there)
     number = len({vm.vm_id for vm in target.local.values()})
     yield ok(

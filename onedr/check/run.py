@@ -1,6 +1,6 @@
-"""`onedr check`: look at everything at once, each look with a limit, and let policy judge. Changes nothing.
+"""`onedr check`: collect all facts in parallel, each with a time limit, and evaluate them. Read-only.
 
-Looks go side by side; one that fails or hangs is a fact of its own, an Unknown with the reason.
+A source that fails or hangs gives an Unknown with the reason.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onedr.check import collect_front_ends, collect_peer, probe_results
 from onedr.check import probe as check_probe
 from onedr.check import table as check_table
 from onedr.check.collect_front_ends import PeerView
-from onedr.check.collect_peer import Way
+from onedr.check.collect_peer import PeerConnection
 from onedr.check.facts import (
     CheckFacts,
     ClusterFacts,
@@ -23,8 +23,8 @@ from onedr.check.facts import (
     Known,
     Level,
     Peering,
+    PoolSpace,
     Replicas,
-    Room,
     Unknown,
 )
 from onedr.model.errors import OneDRError
@@ -35,21 +35,23 @@ from onedr.protection import enable, status
 from onedr.replication import inventory, site_info
 from onedr.runs.answer_events import FindingShown, ProbeEvent
 
-_LIMIT_S = 10.0  # of one look; what it asks has shorter limits of its own
-_MGR_LIMIT_S = 3.0  # python-rados knows none for the manager's answers
+_LIMIT_S = 10.0  # of one source; the calls in it have shorter limits
+_MGR_LIMIT_S = 3.0  # python-rados has no limit for the manager's answers
 _CEPH_LIMIT_S = 3
 Source = Callable[[], Any]
 
 
 def check(datastore: Datastore) -> list[Finding]:
-    """Everything there is to say of a datastore.
+    """All findings about a datastore.
 
-    Never raises for what cannot be reached: that is a finding.
+    Never raises when something cannot be reached: that is a finding.
     """
     facts = CheckFacts(datastore.name, datastore.settings)
     try:
         with connection.connect(datastore.access, _CEPH_LIMIT_S, _CEPH_LIMIT_S) as pool, ExitStack() as stack:
-            return check_table.findings(_with_ceph(facts, datastore, pool, Way(pool, datastore, stack)))
+            return check_table.findings(
+                _with_ceph(facts, datastore, pool, PeerConnection(pool, datastore, stack))
+            )
     except OneDRError as error:
         lost = Unknown(collect_front_ends.reason(error))
         facts = replace(
@@ -64,7 +66,7 @@ def check(datastore: Datastore) -> list[Finding]:
             clashes=lost,
             schedules=lost,
             snapshots_kept=lost,
-            proofs=lost,
+            probe_results=lost,
             start_here=lost,
             start_there=lost,
         )
@@ -72,19 +74,23 @@ def check(datastore: Datastore) -> list[Finding]:
 
 
 def site_check() -> list[Finding]:
-    """Everything there is to say of the front-end as a whole."""
+    """All findings about the front-end."""
     def known(name: str, source: Source) -> object:
         return _known({name: source})[name]
 
     try:
         frontend = collect_front_ends.front_end()
     except OneDRError as error:
-        return [Finding("ONED", Level.PROBLEM, str(error), "set ONE_AUTH, or run it as the front-end's user")]
+        return [
+            Finding(
+                "ONED", Level.PROBLEM, str(error), "set ONE_AUTH, or run the command as the front-end's user"
+            )
+        ]
     return check_table.site_findings(collect_front_ends.site(frontend, known))
 
 
 def _known(sources: Mapping[str, Source]) -> dict[str, Any]:
-    """All looks side by side; what fails, or does not end within the limit, is an Unknown."""
+    """Collect all facts in parallel. A source that fails or exceeds the limit gives an Unknown."""
     found = parallel.each(sources, lambda name: sources[name](), _LIMIT_S, len(sources))
     return {
         name: Unknown(collect_front_ends.reason(value)) if isinstance(value, OneDRError) else value
@@ -92,7 +98,7 @@ def _known(sources: Mapping[str, Source]) -> dict[str, Any]:
     }
 
 
-def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: Way) -> CheckFacts:
+def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerConnection) -> CheckFacts:
     sources: dict[str, Source] = {
         **{f"here.{name}": source for name, source in _cluster(lambda: pool, datastore.name).items()},
         "here.settings": lambda: cluster_info.mirror_options(pool),
@@ -105,68 +111,69 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: Way) ->
         "peer": way.seen,
         "readable": way.readable,
         "clashes": lambda: collect_peer.clashes(pool, way.there()),
-        "view": lambda: status.view(pool, datastore, collect_front_ends.front_end(), way.sight),
+        "view": lambda: status.collect_status(
+            pool, datastore, collect_front_ends.front_end(), way.peer_status
+        ),
         "schedules": lambda: _schedules(pool, datastore),
-        "snapshots_kept": lambda: int(cluster_info.option(pool, cluster_info.KEPT)),
-        "proofs": lambda: probe_results.last_result(pool),
+        "snapshots_kept": lambda: int(cluster_info.own_option(pool, cluster_info.KEPT)),
+        "probe_results": lambda: probe_results.last_result(pool),
         "peer_view": lambda: collect_front_ends.peer_front_end(datastore),
         **_front_end_sources(datastore),
-        "clock_s": collect_peer.Both(
+        "clock_s": collect_peer.FirstOf(
             collect_front_ends.front_end_clock, lambda: collect_peer.peer_clock(way.there())
         ),
     }
-    sources["there.mirrors"] = collect_peer.Both(
+    sources["there.mirrors"] = collect_peer.FirstOf(
         sources["there.mirrors"], lambda: collect_peer.remote_mirrors(pool)
     )
     found = _known(sources)
-    here, there = _cluster_of(found, "here."), _with_card_options(_cluster_of(found, "there."))
+    here, there = _cluster_of(found, "here."), _with_published_options(_cluster_of(found, "there."))
     view, peer_view = found.pop("view"), found.pop("peer_view")
     facts = replace(facts, **found, here=here, there=there)
     if isinstance(view, Unknown):
         return replace(facts, verdict=view, unprotected=view, images=view, start_here=view, start_there=view)
     facts = replace(
         facts, verdict=view.verdict, images=view.facts,
-        unprotected={name: why for name, why in view.unprotected.items() if status.counts(why)},
+        unprotected={name: why for name, why in view.unprotected.items() if status.is_problem(why)},
     )
     return _with_targets(facts, pool, peer_view)
 
 
-def _cluster(opened: Callable[[], Pool], card: str) -> dict[str, Source]:
-    """Looks at one site's Ceph; `card`: the datastore's name there."""
+def _cluster(opened: Callable[[], Pool], name: str) -> dict[str, Source]:
+    """Sources of facts about one site's Ceph; `name`: of the datastore there."""
     return {
         "fsid": lambda: opened().fsid(),
         "peering": lambda: Peering(*cluster_info.peering(opened())),
-        "mirrors": lambda: collect_peer.mirrors(opened()),
+        "mirrors": lambda: collect_peer.mirror_report(opened()),
         "releases": lambda: cluster_info.releases(opened()),
         "replicas": lambda: Replicas(*cluster_info.replicas(opened())),
-        "room": lambda: Room(*cluster_info.room(opened())),
-        "card": lambda: site_info.read_site_info(opened()).get(card),
+        "space": lambda: PoolSpace(*cluster_info.pool_space(opened())),
+        "site_info": lambda: site_info.read_site_info(opened()).get(name),
     }
 
 
 def _cluster_of(found: dict[str, Any], prefix: str) -> ClusterFacts:
-    """Takes what was found of one cluster out of `found`."""
+    """Move the facts of one cluster out of `found`."""
     own = {name: found.pop(name) for name in list(found) if name.startswith(prefix)}
     return replace(ClusterFacts(), **{name[len(prefix):]: value for name, value in own.items()})
 
 
-def _with_card_options(cluster: ClusterFacts) -> ClusterFacts:
-    """The options of its rbd-mirror as the peer sees them itself: its configuration files are not seen from
-    here.
+def _with_published_options(cluster: ClusterFacts) -> ClusterFacts:
+    """Use the rbd-mirror options that the peer published: its configuration files cannot be read from here.
     """
-    card = cluster.card
-    if isinstance(card, SiteInfo):
-        return replace(cluster, settings=dict(card.options))
-    why = card if isinstance(card, Unknown) else Unknown("it has left no word of itself in its pool yet")
+    info = cluster.site_info
+    if isinstance(info, SiteInfo):
+        return replace(cluster, settings=dict(info.options))
+    why = info if isinstance(info, Unknown) else Unknown("it has not published its settings yet")
     return replace(cluster, settings=why)
 
 
 def _schedules(pool: Pool, datastore: Datastore) -> frozenset[str]:
     if datastore.settings.mode is not Mode.SNAPSHOT:
         return frozenset()
-    found = parallel.each(("",), lambda _: mirroring.scheduled(pool), _MGR_LIMIT_S)[""]
+    found = parallel.each(("",), lambda _: mirroring.scheduled_images(pool), _MGR_LIMIT_S)[""]
     if isinstance(found, OneDRError):
-        raise OneDRError(f"the manager does not tell its schedules: {found}")
+        raise OneDRError(f"the manager does not list its schedules: {found}")
     return frozenset(found)
 
 
@@ -186,7 +193,7 @@ def _front_end_sources(datastore: Datastore) -> dict[str, Source]:
 
 
 def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> CheckFacts:
-    """What each site has for the other's VMs."""
+    """What each site offers for the other's VMs."""
     images, fsid = facts.images, facts.here.fsid
     if isinstance(images, Unknown) or isinstance(fsid, Unknown):
         return facts
@@ -219,13 +226,13 @@ def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> 
     return replace(facts, start_there=cast(Unknown, there))
 
 
-def probe(datastore: Datastore, tell: Callable[[str], None]) -> ProbeEvent:
-    """Send small images to the peer and back (ops.probe); what was found, as an event. Raises OneDRError."""
+def probe(datastore: Datastore, report: Callable[[str], None]) -> ProbeEvent:
+    """Run the probe (check.probe). Returns the result as an event. Raises OneDRError."""
     with connection.connect(datastore.access) as pool:
-        proof = check_probe.run_probe(pool, datastore.settings, tell=tell)
-    if proof.why:
-        raise OneDRError(f"The probe ended before its end: {proof.why}. Nothing of it stays.")
-    return ProbeEvent(**{**asdict(proof), "mode": proof.mode.value})
+        result = check_probe.run_probe(pool, datastore.settings, report=report)
+    if result.why:
+        raise OneDRError(f"The probe ended early: {result.why}. Its images were removed.")
+    return ProbeEvent(**{**asdict(result), "mode": result.mode.value})
 
 
 def described(found: Iterable[Finding]) -> tuple[FindingShown, ...]:
@@ -236,7 +243,7 @@ def described(found: Iterable[Finding]) -> tuple[FindingShown, ...]:
 
 
 def bad_attributes(datastore: str, error: OneDRError) -> FindingShown:
-    """The finding of a datastore whose attributes cannot be used: nothing else can be said of it."""
+    """The finding of a datastore with invalid attributes, which prevent all other checks."""
     return described(
         [Finding("ATTRIBUTES", Level.PROBLEM, str(error), f"onedatastore update {datastore}", datastore)]
     )[0]

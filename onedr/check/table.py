@@ -1,7 +1,7 @@
-"""The checks of `onedr check`: a table of data, and facts judged by it. Pure; docs/checks.md is made from the
+"""The checks of `onedr check` as a table, and its evaluation. Pure. docs/checks.md is generated from the
 table.
 
-What a check needs and is not known makes it a warning (a problem where `unknown` says so), never ok.
+An unknown fact that a check needs makes it a warning (or what `unknown` says), never ok.
 """
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Check:
     needs: tuple[str, ...]
     judge: Callable[[Any], Iterator[CheckResult]]
     unknown: Level = Level.WARNING
-    todo: str = ""  # to type when something is not known
-    partial: bool = False  # it judges what is known of its needs, and names the rest itself
+    todo: str = ""  # to type when something is unknown
+    partial: bool = False  # it evaluates the known facts, and reports the unknown ones itself
 
 
 SITE: Mapping[str, Check] = {
@@ -32,14 +32,14 @@ SITE: Mapping[str, Check] = {
         "oned answers", ("oned",), rules_front_end.oned, Level.PROBLEM, "systemctl start opennebula"
     ),
     "CONFIGURATION": Check(
-        "`onedr.conf` can be read and has no mistake",
+        "`onedr.conf` can be read and is valid",
         ("configuration",),
         rules_front_end.configuration,
         Level.PROBLEM,
         "docs/configuration.md",
     ),
     "RECORD_KEY": Check(
-        "the record key is there, with mode 0600",
+        "the record key exists, with mode 0600",
         ("key",),
         rules_front_end.record_key,
         Level.PROBLEM,
@@ -49,28 +49,28 @@ SITE: Mapping[str, Check] = {
         "the peer's front-end is configured and answers",
         ("peer_front_end",),
         rules_front_end.peer_front_end,
-        todo="is oned running there? is the line up?",
+        todo="check that oned runs there, and the link",
     ),
     "FENCE": Check(
         "there is a fence command, which can be run", ("fence_command",), rules_front_end.fence_command
     ),
     "HOOKS": Check("oned has OneDR's hooks", ("hooks",), rules_front_end.hooks),
     "GUARD_UNIT": Check(
-        "OpenNebula waits for the guard when it starts", ("guard_unit",), rules_front_end.guard_unit
+        "OpenNebula starts only after the boot guard", ("guard_unit",), rules_front_end.guard_unit
     ),
     "DATASTORES": Check("which datastores are protected", ("datastores",), rules_front_end.datastores),
 }
 
 ATTRIBUTES = (
-    "the datastore's DR_ attributes can be read; said only when they cannot, and then nothing else is"
+    "the datastore's DR_ attributes are valid; reported only when they are not, and then without other checks"
 )
 
 DATASTORE: Mapping[str, Check] = {
     "CEPH": Check("this site's Ceph answers", ("here.fsid",), rules_cluster.ceph, Level.PROBLEM, "ceph -s"),
     "PEER": Check("the peer's Ceph answers", ("peer",), rules_cluster.peer),
-    "PEER_READ": Check("the peer's images may be read from here", ("readable",), rules_cluster.readable),
+    "PEER_READ": Check("the peer's images can be read from here", ("readable",), rules_cluster.readable),
     "PEERING": Check(
-        "both pools mirror per image, and both ways",
+        "both pools mirror per image, in both directions",
         ("here.peering", "there.peering"),
         rules_cluster.peering,
         partial=True,
@@ -94,9 +94,9 @@ DATASTORE: Mapping[str, Check] = {
         partial=True,
     ),
     "ROOM": Check(
-        "room for journals and missing copies, no OSD nearly full",
-        ("here.room", "there.room", "images"),
-        rules_cluster.room,
+        "space for journals and missing copies, no OSD nearly full",
+        ("here.space", "there.space", "images"),
+        rules_cluster.space,
         partial=True,
     ),
     "CLOCK": Check(
@@ -106,20 +106,21 @@ DATASTORE: Mapping[str, Check] = {
         todo="chronyc tracking, at both sites",
     ),
     "RPO": Check(
-        "the options of rbd-mirror that decide how old copies are, and for how long a deletion can be taken "
-        "back",
+        "the options of rbd-mirror that determine how far copies lag, and for how long a deletion can be "
+        "undone",
         ("here.settings", "there.settings"),
         rules_cluster.objective,
         partial=True,
     ),
     "STATE": Check(
-        "the datastore's state: copies, their age, split brain, a site that came back",
+        "the datastore's state: copies, their age, split-brain, a returned site",
         ("verdict",),
         rules_datastore.state,
         Level.PROBLEM,
     ),
     "UNPROTECTED": Check(
-        "what shall be mirrored is, and why not; records are sound; no clone is mirrored in snapshot mode",
+        "everything that should be mirrored is mirrored, or why not; records are valid; no clone is "
+        "mirrored in snapshot mode",
         ("unprotected", "images"),
         rules_datastore.unprotected,
     ),
@@ -139,31 +140,31 @@ DATASTORE: Mapping[str, Check] = {
         rules_datastore.snapshots_kept,
     ),
     "TRADE": Check(
-        "what DR_MODE and DR_CLONES mean on this release, by the last probe",
-        ("proofs", "here.releases", "there.releases"),
+        "what DR_MODE and DR_CLONES mean on this release, according to the last probe",
+        ("probe_results", "here.releases", "there.releases"),
         rules_datastore.trade,
     ),
     "DISK_DRIVER": Check(
-        "journal mode: no host opens disks by the kernel's RBD",
+        "journal mode: no host opens disks with kernel RBD",
         ("disk_drivers",),
         rules_datastore.disk_driver,
     ),
     "SITE_INDEX": Check(
-        "the sites have different DR_SITE_INDEX", ("there.card",), rules_datastore.site_index
+        "the sites have different DR_SITE_INDEX", ("there.site_info",), rules_datastore.site_index
     ),
     "NAMES": Check("no name is used at both sites for different images", ("clashes",), rules_datastore.names),
     "RECORD_KEYS": Check(
-        "both sites have the same record key", ("key", "there.card"), rules_datastore.record_keys
+        "both sites have the same record key", ("key", "there.site_info"), rules_datastore.record_keys
     ),
     "NETWORK_MAP": Check(
-        "networks that DR_NETWORK_MAP and DR_DRILL_NETWORK name are here",
+        "the networks in DR_NETWORK_MAP and DR_DRILL_NETWORK exist here",
         ("networks",),
         rules_datastore.network_map,
     ),
     "DRIVERS": Check("the running oned knows ceph_dr", ("unknown_to_oned",), rules_datastore.oned_lists),
     "GUARD": Check("the guard knows the datastore", ("guarded",), rules_datastore.guarded),
     "STARTS_HERE": Check(
-        "each VM of the peer would start here: copies, networks, addresses, VMs that come home",
+        "each VM of the peer would start here: copies, networks, addresses, failback",
         ("images", "here.fsid", "start_here"),
         rules_vms.start_here,
     ),
@@ -171,35 +172,35 @@ DATASTORE: Mapping[str, Check] = {
         "each VM of this site would start at the peer: networks, addresses",
         ("images", "here.fsid", "start_there"),
         rules_vms.start_there,
-        todo="onedr check at the peer says it",
+        todo="run onedr check at the peer",
     ),
     "OWNERS_HERE": Check(
-        "users and groups of the peer's VMs are here",
+        "the users and groups of the peer's VMs exist here",
         ("images", "here.fsid", "start_here"),
         rules_vms.owners,
     ),
     "OWNERS_THERE": Check(
-        "users and groups of our VMs are at the peer",
+        "the users and groups of our VMs exist at the peer",
         ("images", "here.fsid", "start_there"),
         rules_vms.owners_there,
-        todo="onedr check at the peer says it",
+        todo="run onedr check at the peer",
     ),
     "CAPACITY_HERE": Check(
-        "hosts here have room for the peer's VMs",
+        "hosts here have capacity for the peer's VMs",
         ("images", "here.fsid", "start_here"),
         rules_vms.capacity,
     ),
     "CAPACITY_THERE": Check(
-        "hosts at the peer have room for ours",
+        "hosts at the peer have capacity for ours",
         ("images", "here.fsid", "start_there"),
         rules_vms.capacity_there,
-        todo="onedr check at the peer says it",
+        todo="run onedr check at the peer",
     ),
     "IMAGE_NAMES": Check(
-        "names of the peer's images are free here", ("images", "start_here"), rules_vms.image_names
+        "the names of the peer's images are not in use here", ("images", "start_here"), rules_vms.image_names
     ),
     "PROCESSORS": Check(
-        "hosts here have the CPU models and machine types that the peer's VMs ask for",
+        "hosts here have the CPU models and machine types that the peer's VMs require",
         ("images", "here.fsid", "start_here"),
         rules_vms.processors,
     ),
@@ -213,27 +214,27 @@ DATASTORE: Mapping[str, Check] = {
 
 
 def site_findings(facts: SiteFacts) -> list[Finding]:
-    """What there is to say of the whole site."""
+    """The findings about the whole site."""
     return list(_judged(SITE, facts, ""))
 
 
 def findings(facts: CheckFacts) -> list[Finding]:
-    """What there is to say of one datastore: at least one finding of each code."""
+    """The findings about one datastore, at least one for each code."""
     return list(_judged(DATASTORE, facts, facts.datastore))
 
 
 def _judged(table: Mapping[str, Check], facts: CheckFacts | SiteFacts, subject: str) -> Iterator[Finding]:
     for code, check in table.items():
         unknown = () if check.partial else _unknown(facts, check.needs)
-        said = [CheckResult(check.unknown, f"not known: {reason}", check.todo) for reason in unknown]
-        if not said:
-            said = list(check.judge(facts))
-        for each in said:
+        results = [CheckResult(check.unknown, f"unknown: {reason}", check.todo) for reason in unknown]
+        if not results:
+            results = list(check.judge(facts))
+        for each in results:
             yield Finding(code, each.level, each.text, each.todo, subject)
 
 
 def _unknown(facts: CheckFacts | SiteFacts, needs: tuple[str, ...]) -> Iterator[str]:
-    """Why what is needed is not known, each reason once."""
+    """Why needed facts are unknown, each reason once."""
     reasons: set[str] = set()
     for need in needs:
         value: Any = facts
@@ -245,6 +246,6 @@ def _unknown(facts: CheckFacts | SiteFacts, needs: tuple[str, ...]) -> Iterator[
 
 
 def worst(found: list[Finding]) -> Level:
-    """The worst level of all."""
+    """The most severe level."""
     levels = {finding.level for finding in found}
     return next((level for level in (Level.PROBLEM, Level.WARNING) if level in levels), Level.OK)

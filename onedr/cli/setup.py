@@ -15,7 +15,7 @@ from onedr.pairing import collect as pairing_collect
 from onedr.pairing import run as pairing_run
 from onedr.pairing import teardown as pairing_teardown
 from onedr.pairing.collect import PairingTarget
-from onedr.pairing.plan import DesiredState
+from onedr.pairing.facts import DesiredState
 from onedr.pairing.run import SetupRequest
 from onedr.runs.events import ChangeEvent, NoteEvent, VerdictEvent
 from onedr.runs.plan_events import PairingPlanEvent
@@ -109,7 +109,7 @@ def setup(datastore: str | None, pool: str | None, as_json: bool, yes: bool, **g
     if given["offer"] and given["join"]:
         raise InputError("Give --offer (first site) or --join (second site), not both.")
     target = _target(datastore, pool)
-    wish = DesiredState(
+    desired = DesiredState(
         target.pool,
         given["site"] or target.site,
         given["ceph_user"] or target.user,
@@ -124,7 +124,7 @@ def setup(datastore: str | None, pool: str | None, as_json: bool, yes: bool, **g
     )
     asked = SetupRequest(
         _admin(target, given),
-        wish,
+        desired,
         given["join"],
         given["lasts"],
         given["dry_run"],
@@ -155,21 +155,22 @@ def _target(datastore: str | None, pool: str | None) -> PairingTarget:
 
 def _guided(asked: SetupRequest) -> SetupRequest:
     """Ask for what is needed and was not given."""
-    missing = pairing_run.needs(asked)
-    wish, join = asked.wish, asked.join
+    missing = pairing_run.missing_answers(asked)
+    desired, join = asked.desired, asked.join
     if "site" in missing:
-        wish = replace(wish, site=click.prompt("Name of this site"))
+        desired = replace(desired, site=click.prompt("Name of this site"))
     if "file" in missing:
         click.echo("The first site writes a join file; the second site uses it.")
         join = click.prompt(
             "Join file of the other site (empty if this is the first site)", default="", show_default=False
         )
         if not join:
-            default = f"onedr-join-{wish.pool}"
-            wish = replace(
-                wish, offer=click.prompt("Where to write the join file for the other site", default=default)
+            default = f"onedr-join-{desired.pool}"
+            desired = replace(
+                desired,
+                offer=click.prompt("Where to write the join file for the other site", default=default),
             )
-    return replace(asked, wish=wish, join=join)
+    return replace(asked, desired=desired, join=join)
 
 
 @click.command(short_help="Undo setup at this site.")

@@ -1,1 +1,1 @@
-"""Drills: the protected VMs started at the secondary from clones."""
+"""Drills: the protected VMs are started at the secondary site from clones."""

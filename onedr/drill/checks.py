@@ -1,4 +1,4 @@
-"""Is a drill's VM usable? It runs, its guest boots, and what the operator asked for: a port, a command."""
+"""Checks of a drill's VM: it runs, its guest boots, and optionally a port and a command."""
 from __future__ import annotations
 
 import os
@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onedr.ceph import monitor_ping
+from onedr.ceph import monitor_ping, space
 from onedr.ceph.connection import Pool
-from onedr.drill import rbd_clones
 from onedr.host import process
+from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, number
@@ -20,14 +20,14 @@ _PORT_LIMIT_S = 60
 _COMMAND_LIMIT_S = 60
 _PAUSE_S = 0.3
 _RUNNING = ("ACTIVE", 3)
-_TAIL = 400  # characters of what a command says
+_TAIL = 400  # characters of a command's output
 
 
 @dataclass(frozen=True)
 class Checks:
-    """What is asked of each VM beside running and booting.
+    """Additional checks of each VM.
 
-    `port` 0: none; `command`: program and arguments, no shell.
+    `port` 0: none; `command`: program and arguments, without a shell.
     """
 
     port: int = 0
@@ -36,9 +36,7 @@ class Checks:
 
 @dataclass(frozen=True)
 class DrillGuest:
-    """A drill's VM: its id, name and address here, the production VM's name, and its clones that can be
-    written.
-    """
+    """A drill's VM: its id and address here, the production VM's name, and its writable clones."""
 
     vm_id: int
     name: str
@@ -49,9 +47,9 @@ class DrillGuest:
 def run_checks(
     pool: Pool, frontend: FrontEnd, guest: DrillGuest, checks: Checks, note: Callable[[dict[str, Any]], None]
 ) -> str:
-    """Do every check, each result to `note` with seconds and evidence.
+    """Run all checks. Each result goes to `note`, with seconds and evidence.
 
-    Raises OneDRError that names those that failed.
+    Raises OneDRError that names the failed ones.
     """
     todo: list[tuple[str, Callable[[], str]]] = [("guest boots", lambda: _boots(pool, guest))]
     if checks.port:
@@ -75,37 +73,35 @@ def run_checks(
 
 
 def _boots(pool: Pool, guest: DrillGuest) -> str:
-    """The sign that needs no agent in the guest: it wrote to its disk, which a firmware or a boot loader
-    does not do.
+    """A guest that boots writes to its disk, which firmware and boot loaders do not do.
+
+    No agent in the guest is needed.
     """
     if not guest.clones:
-        raise OneDRError("it has no disk to write to, so that booting cannot be seen")
-    end = time.monotonic() + _BOOT_LIMIT_S
-    while True:
+        raise OneDRError("it has no writable disk, so booting cannot be detected")
+    for _ in attempts(_BOOT_LIMIT_S, _PAUSE_S):
         for name in guest.clones:
-            written = rbd_clones.own_bytes(pool, name)
+            written = space.own_bytes(pool, name)
             if written:
                 return (
                     f"the guest wrote to its disk: {written} bytes in objects of its own since {name} was "
                     "cloned"
                 )
-        if time.monotonic() > end:
-            raise OneDRError(f"the guest wrote nothing to {', '.join(guest.clones)} within {_BOOT_LIMIT_S} s")
-        time.sleep(_PAUSE_S)
+    raise OneDRError(f"the guest wrote nothing to {', '.join(guest.clones)} within {_BOOT_LIMIT_S} s")
 
 
 def _port(guest: DrillGuest, port: int) -> str:
     if not guest.address:
         raise OneDRError("the VM has no IPv4 address in the drill network")
-    if not monitor_ping.port(guest.address, port, _PORT_LIMIT_S):
-        raise OneDRError(f"{guest.address}:{port} took no connection within {_PORT_LIMIT_S} s")
-    return f"{guest.address}:{port} takes connections"
+    if not monitor_ping.port_answers(guest.address, port, _PORT_LIMIT_S):
+        raise OneDRError(f"{guest.address}:{port} accepted no connection within {_PORT_LIMIT_S} s")
+    return f"{guest.address}:{port} accepts connections"
 
 
 def _command(guest: DrillGuest, command: Sequence[str]) -> str:
     own = {"ONEDR_VM_NAME": guest.name, "ONEDR_VM_ID": str(guest.vm_id), "ONEDR_VM_IP": guest.address}
-    said = process.run_program(command, _COMMAND_LIMIT_S, {**os.environ, **own})
-    return f"ended with 0: {' '.join(said.split())[-_TAIL:] or 'it said nothing'}"
+    output = process.run_program(command, _COMMAND_LIMIT_S, {**os.environ, **own})
+    return f"exit code 0: {' '.join(output.split())[-_TAIL:] or 'no output'}"
 
 
 def _runs(frontend: FrontEnd, vm_id: int) -> str:

@@ -1,5 +1,6 @@
-"""Take a drill away: all that carries its mark at this site, and its snapshots at the primary; nothing of it
-needs a journal.
+"""Drill cleanup: remove everything with a drill's tag at this site, and its snapshots at the primary.
+
+No journal is needed.
 """
 from __future__ import annotations
 
@@ -15,18 +16,21 @@ from onedr.ceph.connection import Pool
 from onedr.drill import plan as drill_plan
 from onedr.drill import rbd_clones
 from onedr.drill import report as drill_report
-from onedr.drill.leftovers import find_leftovers
+from onedr.drill.remnants import find_remnants
 from onedr.failover.facts import RunPlan
+from onedr.host.waiting import attempts
 from onedr.model import names, template
 from onedr.model.errors import FrontEndError, OneDRError, RunStoppedError
 from onedr.model.records import ImageFacts
-from onedr.model.types import PeerState, State
+from onedr.model.text import first_few
+from onedr.model.types import State
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, NOT_POSSIBLE, FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import keeper_lock
 from onedr.replication import both_sites, image_facts, peer_ceph
 from onedr.replication import sync as replication_sync
+from onedr.replication.peer_ceph import Unreachable
 from onedr.runs.events import Emit, VerdictEvent
 from onedr.runs.plan_events import DrillPlanEvent
 from onedr.runs.request import Request
@@ -36,16 +40,15 @@ from onedr.runs.steps import LIMITS_S, StepKind
 
 _THREADS = {StepKind.TERMINATE: 16, StepKind.REMOVE: 8, StepKind.DELETE: 8, StepKind.UNSNAP: 16}
 _MARGIN_S = 10
-_PATIENCE_S = 60  # with a VM that cannot be terminated just now; then it is deleted from where it is stuck
+_PATIENCE_S = 60  # for a VM that cannot be terminated; after that it is deleted with onevm recover --delete
 _PAUSE_S = 0.5
 _RECOVER_DELETE = 3
 
 
 def cleanup(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd) -> Outcome | None:
-    """Remove every drill of this datastore. Events go to `emit`; returns None after a dry run. Nothing there
-    is done.
+    """Remove all drills of this datastore, if any. Events go to `emit`. Returns None after a dry run.
 
-    Raises RefusedError when another run is in progress, a drill among them.
+    Raises RefusedError when another run, or a drill, is in progress.
     """
     with connection.connect(target.access) as pool, ExitStack() as stack:
         if request.dry_run:
@@ -65,12 +68,15 @@ def cleanup(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd)
                 outcome = cleaner.execute(plan, _state_after(shown, cleaner.receives))
             except RunStoppedError as stopped:
                 cleaner.running.interrupt(stopped)
-    keeper_lock.wake_keeper(target.datastore_id)  # shows what is so now
+    keeper_lock.wake_keeper(target.datastore_id)  # to show the current state
     return outcome
 
 
 def _state_after(shown: str, receives: bool) -> State:
-    """What was shown before, unless it was of the drill that died; the keeper judges anew right after."""
+    """The state that was shown before, unless it was that of an interrupted drill.
+
+    The keeper updates it right after.
+    """
     if shown in State.__members__ and State[shown] not in (State.DRILLING, State.INTERRUPTED):
         return State[shown]
     return State.STANDBY if receives else State.DEGRADED
@@ -84,7 +90,7 @@ def describe_cleanup(plan: RunPlan, datastore: str) -> DrillPlanEvent:
 
 
 class _Cleanup:
-    """One run. What fails is named and stays for the next one."""
+    """One run. What fails is reported, and removed by the next run."""
 
     running: Running
 
@@ -98,7 +104,7 @@ class _Cleanup:
         images = image_facts.of_datastore(self.pool, self.target)
         self.receives = any(image.mode is not None and not image.primary for image in images)
         why = self._reach_peer(images) if self.receives else ""
-        self.found = find_leftovers(self.pool, self.target, images, self.frontend, self.there, why)
+        self.found = find_remnants(self.pool, self.target, images, self.frontend, self.there, why)
         self.clones = {
             clone.name: rbd_clones.Clone(clone.name, clone.made, clone.trash) for clone in self.found.clones
         }
@@ -107,22 +113,20 @@ class _Cleanup:
         return (
             plan
             if not why
-            else RunPlan("", plan.steps, left_out={**plan.left_out, "the peer": f"was not looked at: {why}"})
+            else RunPlan(
+                "", plan.steps, left_out={**plan.left_out, "the peer": f"could not be checked: {why}"}
+            )
         )
 
     def _reach_peer(self, images: Sequence[ImageFacts]) -> str:
-        """Open the peer's pool; says why not when that fails."""
-        sight = peer_ceph.probe_peer(self.pool, self.target.settings, images)
-        if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
-            return (
-                sight.detail if sight.peer is not PeerState.ANSWERS else "its Ceph lets nobody in from here"
-            )
-        try:
-            self.there = self.stack.enter_context(
-                peer_ceph.open_peer(sight, self.target.access.pool, peer_ceph.PATIENT_S)
-            )
-        except OneDRError as error:
-            return str(error)
+        """Open the peer's pool. Returns why that is not possible; empty when it is open."""
+        status = peer_ceph.probe_peer(self.pool, self.target.settings, images)
+        opened = self.stack.enter_context(
+            peer_ceph.peer_pool(status, self.target.access.pool, peer_ceph.PATIENT_S)
+        )
+        if isinstance(opened, Unreachable):
+            return opened.reason
+        self.there = opened
         return ""
 
     def execute(self, plan: RunPlan, after: State) -> Outcome:
@@ -138,21 +142,18 @@ class _Cleanup:
         for kind, action in actions.items():
             running.do([step for step in plan.steps if step.kind is kind], action, _THREADS[kind])
         left = dict(running.outcome.failed)
-        kept = drill_report.amend(self.target.datastore_id, sorted(self._tags()), {
+        saved = drill_report.amend(self.target.datastore_id, sorted(self._tags()), {
             "at": time.time(), "removed": running.outcome.done, "left": left, "recovery_points": self.points,
         })
         text = (
             f"Drill cleanup at {utc_text(time.time())}: "
-            f"{len(plan.steps) - len(set(left) & self._targets(plan))} thing(s) removed"
+            f"{len(plan.steps) - len(set(left) & self._targets(plan))} object(s) removed"
         )
-        text += (
-            f", left: {'; '.join(f'{item}: {why}' for item, why in list(left.items())[:3])}"
-            if left
-            else ", nothing left"
-        )
+        reasons = [f"{item}: {why}" for item, why in left.items()]
+        text += f", remaining: {first_few(reasons, separator='; ')}" if left else ", nothing remains"
         verdict = VerdictEvent(f"{text}.")
-        if kept:
-            verdict = replace(verdict, report=str(kept.json), page=str(kept.html), sha256=kept.digest)
+        if saved:
+            verdict = replace(verdict, report=str(saved.json), page=str(saved.html), sha256=saved.digest)
         return running.end(after, "PARTIAL" if left else "DONE", verdict)
 
     @staticmethod
@@ -188,37 +189,32 @@ class _Cleanup:
         rbd_clones.drop_drill_snapshot(there, snapshot.image, snapshot.tag)
         half = LIMITS_S[StepKind.UNSNAP] / 2 - _MARGIN_S
         rbd_clones.wait_without(self.pool, snapshot.image, snapshot.tag, half)
-        said = replication_sync.sync(self.pool, there, snapshot.image, half)
+        outcome = replication_sync.sync(self.pool, there, snapshot.image, half)
         fact = image_facts.image_facts(self.pool, snapshot.image, self.target.settings)
         self.points[snapshot.image] = fact.recovery_point if fact else None
-        return f"removed at both sites; replication goes on ({said})"
+        return f"removed at both sites; replication continues ({outcome})"
 
 
 def terminate(frontend: FrontEnd, vm_id: int, limit_s: float) -> str:
-    """End a VM at once and wait until it is DONE.
+    """Terminate a VM and wait until it is DONE.
 
-    Raises OneDRError that says where it stands when it is not.
+    Raises OneDRError with its state when it is not.
     """
-    begun, asked = time.monotonic(), ""
-    while True:
+    begun, requested = time.monotonic(), ""
+    state = lcm = ""
+    for _ in attempts(limit_s, _PAUSE_S):
         vm = _or_none(frontend.vm, vm_id)
-        state = opennebula_objects.vm_state(vm) if vm is not None else "DONE"
-        if state == "DONE":
+        if vm is None or opennebula_objects.vm_state(vm) == "DONE":
             return "is DONE"
-        waited = time.monotonic() - begun
-        if waited > limit_s:
-            lcm = vm.findtext("LCM_STATE") if vm is not None else ""
-            raise OneDRError(
-                f"VM {vm_id} is still {state} (LCM {lcm}) after {limit_s:g} s; onevm show {vm_id}"
-            )
-        wanted = "terminate" if waited < _PATIENCE_S else "delete"
-        if asked != wanted and _asked(frontend, wanted, vm_id):
-            asked = wanted
-        time.sleep(_PAUSE_S)
+        state, lcm = opennebula_objects.vm_state(vm), vm.findtext("LCM_STATE") or ""
+        wanted = "terminate" if time.monotonic() - begun < _PATIENCE_S else "delete"
+        if requested != wanted and _request(frontend, wanted, vm_id):
+            requested = wanted
+    raise OneDRError(f"VM {vm_id} is still {state} (LCM {lcm}) after {limit_s:g} s; onevm show {vm_id}")
 
 
-def _asked(frontend: FrontEnd, wanted: str, vm_id: int) -> bool:
-    """False when it cannot be done just now: it is tried again."""
+def _request(frontend: FrontEnd, wanted: str, vm_id: int) -> bool:
+    """False when oned cannot do it in the VM's current state: the caller tries again."""
     try:
         if wanted == "terminate":
             frontend.call("vm.action", "terminate-hard", vm_id)
@@ -232,30 +228,26 @@ def _asked(frontend: FrontEnd, wanted: str, vm_id: int) -> bool:
 
 
 def delete_image(frontend: FrontEnd, image_id: int, limit_s: float) -> str:
-    """Delete an image whose RBD image is gone, and wait until oned has forgotten it. Raises OneDRError."""
-    end, asked = time.monotonic() + limit_s, False
-    while True:
+    """Delete an image whose RBD image is removed, and wait until oned has deleted it. Raises OneDRError."""
+    state, requested = "", False
+    for _ in attempts(limit_s, _PAUSE_S):
         image = _or_none(frontend.image, image_id)
         if image is None:
             return "deleted"
         state = opennebula_objects.image_state(image)
-        if state == "ERROR" and asked:
+        if state == "ERROR" and requested:
             raise OneDRError(
                 f"image {image_id} could not be deleted: "
                 f"{template.get(attributes(image), 'DR_MESSAGE') or state}"
             )
-        if time.monotonic() > end:
-            raise OneDRError(
-                f"image {image_id} is still {state} after {limit_s:g} s; oneimage show {image_id}"
-            )
-        if state != "DELETE" and not asked:
+        if state != "DELETE" and not requested:
             try:
                 frontend.call("image.delete", image_id, False)
-                asked = True
+                requested = True
             except FrontEndError as error:
                 if error.code not in (NOT_POSSIBLE, NO_SUCH_OBJECT):
                     raise
-        time.sleep(_PAUSE_S)
+    raise OneDRError(f"image {image_id} is still {state} after {limit_s:g} s; oneimage show {image_id}")
 
 
 def _or_none(ask: Callable[[int], etree._Element], object_id: int) -> etree._Element | None:

@@ -1,4 +1,4 @@
-"""What a drill saw while it ran."""
+"""What a drill measured."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass
 class Evidence:
-    """What was seen of one drill, for its report.
+    """The measurements of one drill, for its report.
 
     Images by RBD name, VMs by origin; moments in epoch seconds.
     """
@@ -19,7 +19,7 @@ class Evidence:
     during: dict[str, float | None] = field(default_factory=dict)
     after: dict[str, float | None] = field(default_factory=dict)
     vm_ids: dict[str, int] = field(default_factory=dict)
-    places: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    nics: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     running_s: dict[str, float] = field(default_factory=dict)  # since the drill began
     passed_s: dict[str, float] = field(default_factory=dict)
     checks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)

@@ -1,9 +1,9 @@
-"""A drill decided: which VMs of the peer can be tried here, in which steps; and what is left of one to
-remove. Pure.
+"""The plan of a drill: which VMs of the peer are started here, in which steps; and the plan of its cleanup.
+Pure.
 
-A drill writes nothing of the primary's data and changes no role (docs/design.md, "A drill changes nothing in
-production"): its only mark at the primary is one user snapshot on each disk, and everything it makes here
-carries its tag (names.drill). Cleanup goes by what is found with that tag, not by a journal, so that it works
+A drill changes neither the primary's data nor any role (docs/design.md, "A drill changes nothing in
+production"): at the primary it only creates one user snapshot of each disk, and everything it creates here
+has its tag (names.drill_tag). Cleanup removes what has that tag, not what a journal says, so that it works
 after any crash.
 """
 from __future__ import annotations
@@ -16,6 +16,7 @@ from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts, VmRecord
+from onedr.model.text import first_few
 from onedr.model.types import PeerState
 from onedr.opennebula.vm_template import DRILL
 from onedr.replication import inventory, split_brain
@@ -23,8 +24,8 @@ from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
-DRILL_OF = "DR_DRILL_OF"  # on a drill's VM: origin of the VM it stands for
-# What would act on its own, or belongs to the production VM alone.
+DRILL_OF = "DR_DRILL_OF"  # on a drill's VM: origin of the VM that it is a copy of
+# Attributes that would trigger actions, or that belong to the production VM only.
 _NOT_OF_A_DRILL = ("SCHED_ACTION", "BACKUP_CONFIG", "NIC_DEFAULT")
 _OF_THE_USER = ("DR_PROTECT", DRILL, DRILL_OF)
 _NIC_PLACE = ("NETWORK", "NETWORK_ID", "NETWORK_UNAME", "NETWORK_UID", "IP", "IP6", "MAC", "EXTERNAL_IP")
@@ -32,9 +33,9 @@ _NIC_PLACE = ("NETWORK", "NETWORK_ID", "NETWORK_UNAME", "NETWORK_UID", "IP", "IP
 
 @dataclass(frozen=True)
 class DrillFacts:
-    """What the decision rests on.
+    """The facts for the plan of a drill.
 
-    `network`: DR_DRILL_NETWORK; `standing`: what is left of an earlier drill.
+    `network`: DR_DRILL_NETWORK; `remaining`: what remains of an earlier drill.
     """
 
     datastore: str
@@ -45,25 +46,25 @@ class DrillFacts:
     peer_detail: str
     can_connect: bool
     network: str = ""
-    ground: Placement = field(default_factory=Placement)
-    standing: tuple[str, ...] = ()
+    placement: Placement = field(default_factory=Placement)
+    remaining: tuple[str, ...] = ()
     split: frozenset[str] = frozenset()  # primary at both sites, and nothing says who is right
 
 
 def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
-    """Decide."""
+    """The plan, or the reason why the drill is refused."""
     every = inventory.vms(facts.images, facts.here)
     vms = [item for item in every if start_order.chosen(item, request.vms)]
     refusal = _refusal(facts, every)
     if refusal:
         return RunPlan(refusal, vms=tuple(vms))
     left_out = start_order.not_found(request, vms)
-    left_out.update({item.origin: why for item in vms if (why := _obstacle(item, facts.images))})
+    left_out.update({item.origin: why for item in vms if (why := _blocker(item, facts.images))})
     good = start_order.by_priority(item for item in vms if item.origin not in left_out)
     if not good:
-        reasons = "; ".join(left_out.values()) or "there is no VM of the peer on it"
+        reasons = "; ".join(left_out.values()) or "it has no VM of the peer"
         return RunPlan(
-            f"Nothing of {facts.datastore} can be tried: {reasons}.", vms=tuple(vms), left_out=left_out
+            f"No VM of {facts.datastore} can be started: {reasons}.", vms=tuple(vms), left_out=left_out
         )
     starting = [item for item in good if start_order.wants_start(item, request)]
     return RunPlan(
@@ -71,69 +72,72 @@ def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
         tuple(_steps(good, starting)),
         tuple(vms),
         left_out,
-        placement.without_capacity(starting, facts.ground),
+        placement.without_capacity(starting, facts.placement),
     )
 
 
 def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
     if not facts.protected:
         return (
-            f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing): there is nothing to "
-            "try."
+            f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing), so there is nothing "
+            "to drill."
         )
     if facts.split:
         return split_brain.split_refusal(facts.split, facts.datastore)
     if not any(image.mode is not None and not image.primary for image in facts.images):
         return (
-            f"No copy of the peer's is here: a drill runs at the secondary site of {facts.datastore}. See "
-            "onedr status."
+            "There is no copy of the peer's images here: a drill runs at the secondary site of "
+            f"{facts.datastore}. See onedr status."
         )
-    if facts.standing:
-        some = ", ".join(facts.standing[:3]) + (" …" if len(facts.standing) > 3 else "")
-        return f"An earlier drill is not cleaned up ({some}). First: onedr drill cleanup {facts.datastore}."
+    if facts.remaining:
+        return (
+            f"An earlier drill has not been cleaned up ({first_few(facts.remaining)}). First run: onedr "
+            f"drill cleanup {facts.datastore}."
+        )
     if not facts.network:
         return (
-            "A drill's VMs need a network of their own: set DR_DRILL_NETWORK of the datastore to a virtual "
+            "A drill's VMs need a separate network: set DR_DRILL_NETWORK of the datastore to a virtual "
             "network here."
         )
-    if facts.network not in facts.ground.counterparts.networks:
+    if facts.network not in facts.placement.counterparts.networks:
         return (
             f"DR_DRILL_NETWORK={facts.network}: there is no virtual network of this name here. Create it, or "
-            "name another."
+            "choose another one."
         )
     meets = _meets_production(facts, vms)
     if meets:
         return (
-            f"DR_DRILL_NETWORK={facts.network} is not apart from production: {meets}. Give drills a network "
-            "of their own."
+            f"DR_DRILL_NETWORK={facts.network} is not isolated from production: {meets}. Use a separate "
+            "network for drills."
         )
     if facts.peer is not PeerState.ANSWERS:
         return (
             f"The peer's Ceph does not answer ({facts.peer_detail}); a drill needs one snapshot of each disk "
-            f"there. If the peer is lost, this is no drill: onedr failover {facts.datastore}."
+            f"there. If the peer is lost, run onedr failover {facts.datastore} instead."
         )
     if not facts.can_connect:
         return (
-            f"The peer's Ceph answers ({facts.peer_detail}) and lets nobody in from here. Give CEPH_USER the "
-            "cap to read the peer's key, or set DR_PEER_CEPH_CONF; see docs/failover.md."
+            f"The peer's Ceph answers ({facts.peer_detail}) but refuses access from here. Give CEPH_USER the "
+            "caps to read the peer's key, or set DR_PEER_CEPH_CONF; see docs/failover.md."
         )
     return ""
 
 
 def _meets_production(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
-    """Is the drill network one that a failover would use, or could it hand out an address or MAC of
-    production?
+    """Would a failover use the drill network, or could it assign an address or MAC of production?
+
+    Returns how.
     """
-    network = facts.ground.counterparts.networks[facts.network]
+    network = facts.placement.counterparts.networks[facts.network]
     for item in vms:
-        if facts.network in placement.networks_wanted([item], facts.ground.counterparts.network_map):
-            return f"after a failover VM {item.record.name} would live there"
+        if facts.network in placement.networks_wanted([item], facts.placement.counterparts.network_map):
+            return f"after a failover VM {item.record.name} would use it"
         for nic in nics(item.record):
             address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
             if address and network.holds(address):
-                return f"its range holds {address}, the address of VM {item.record.name}"
+                return f"its range contains {address}, the address of VM {item.record.name}"
             if mac and network.holds_mac(mac):
-                return f"its range holds {mac}, a MAC of VM {item.record.name}"
+                return f"its range contains {mac}, a MAC of VM {item.record.name}"
     return ""
 
 
@@ -143,27 +147,27 @@ def nics(record: VmRecord) -> Iterable[template.Pairs]:
         yield from template.vectors(record.template, kind)
 
 
-def _obstacle(item: VmItem, images: Iterable[ImageFacts]) -> str:
-    if item.obstacles:
-        return "; ".join(item.obstacles)
+def _blocker(item: VmItem, images: Iterable[ImageFacts]) -> str:
+    if item.blockers:
+        return "; ".join(item.blockers)
     if not item.images:
         return f"VM {item.record.name} has no protected disk here"
     by_name = {image.name: image for image in images}
     for image in item.images:
         if image.mode is None or image.primary:
-            return f"its disk {image.name} is written here, it is no copy of the peer's"
+            return f"its disk {image.name} is writable here, so it is not a copy of the peer's"
         bad = next(
             (found for found in _chain(image, by_name) if not found.primary and not found.complete), None
         )
         if bad is not None:
-            return f"the first copy of {bad.name} never completed"
+            return f"the initial copy of {bad.name} never completed"
         if image.stale:
             return f"the copy {image.name} is stale: onedr reprotect comes first"
     return ""
 
 
 def _chain(image: ImageFacts, by_name: Mapping[str, ImageFacts]) -> list[ImageFacts]:
-    """The image and all it is read through."""
+    """The image and its chain of parents."""
     found = [image]
     while found[-1].parent in by_name and by_name[str(found[-1].parent)] not in found:
         found.append(by_name[str(found[-1].parent)])
@@ -183,18 +187,18 @@ def _steps(vms: Sequence[VmItem], starting: Sequence[VmItem]) -> list[Step]:
         ),
         *(Step(StepKind.START, item.origin, f"start VM {vm_name(item.record.name)}") for item in starting),
         *(Step(StepKind.CHECK, item.origin, f"check VM {vm_name(item.record.name)}") for item in starting),
-        *(Step(StepKind.PROVE, name, f"prove that {name} is still replicated") for name in disks),
+        *(Step(StepKind.PROVE, name, f"verify that {name} is still replicated") for name in disks),
     ]
 
 
 def vm_name(name: str) -> str:
-    """What a drill's VM is called; oned takes 128 characters."""
+    """Name of a drill's VM; oned accepts 128 characters."""
     return f"drill-{name}"[:128]
 
 
-def record_of(record: VmRecord, network: str) -> VmRecord:
-    """A VM's record as its drill's VM shall be: its name marked, each NIC in the drill network, nothing that
-    acts alone.
+def drill_record(record: VmRecord, network: str) -> VmRecord:
+    """The record of a drill's VM from that of the production VM: another name, each NIC in the drill network,
+    nothing that triggers actions.
     """
     built: list[tuple[str, object]] = []
     for key, value in record.template:
@@ -231,7 +235,7 @@ class ImageFound:
 class CloneFound:
     """An RBD image with a drill clone's name.
 
-    `made`: it says itself that this site made it for that; `trash`: its id there.
+    `made`: its metadata says that this site made it for a drill; `trash`: its id in the trash.
     """
 
     name: str
@@ -243,7 +247,7 @@ class CloneFound:
 class SnapshotFound:
     """A drill's snapshot.
 
-    `primary`: where it may be removed, `here` or `there`; empty: neither site is primary, or not seen.
+    `primary`: where it can be removed, `here` or `there`; empty: neither site is primary, or that is unknown.
     """
 
     image: str
@@ -256,8 +260,8 @@ class SnapshotFound:
 
 
 @dataclass(frozen=True)
-class Found:
-    """All that looks like a drill's of this datastore. `here` is this cluster's id."""
+class DrillRemnants:
+    """Everything that may belong to a drill of this datastore. `here` is this cluster's id."""
 
     here: str
     datastore_id: int
@@ -265,18 +269,18 @@ class Found:
     images: tuple[ImageFound, ...] = ()
     clones: tuple[CloneFound, ...] = ()
     snapshots: tuple[SnapshotFound, ...] = ()
-    peer_detail: str = ""  # why the peer was not looked at; empty: it was
+    peer_detail: str = ""  # why the peer could not be checked; empty: it was checked
 
 
-def standing(found: Found) -> tuple[str, ...]:
-    """What of it another drill would stumble over: all that is this site's own."""
+def remaining(found: DrillRemnants) -> tuple[str, ...]:
+    """What remains of this site's drills, which would conflict with another one."""
     own = [f"VM {vm.name} ({vm.vm_id})" for vm in found.vms if _own_vm(found, vm)]
     own += [f"image {image.name} ({image.image_id})" for image in found.images if _own(found, image.tag)]
     own += [clone.name for clone in found.clones if _own(found, clone.name)]
     return (*own, *(snapshot.target for snapshot in found.snapshots if _own(found, snapshot.tag)))
 
 
-def _own(found: Found, name: str) -> bool:
+def _own(found: DrillRemnants, name: str) -> bool:
     parsed = names.parse_drill(name)
     return parsed is not None and (parsed.cluster, parsed.datastore_id) == (
         found.here[:8],
@@ -284,31 +288,29 @@ def _own(found: Found, name: str) -> bool:
     )
 
 
-def _own_vm(found: Found, vm: VmFound) -> bool:
-    """The attribute alone may have been typed or copied by a user: a drill's VM also lives on that drill's
-    clones.
-    """
+def _own_vm(found: DrillRemnants, vm: VmFound) -> bool:
+    """The attribute alone may have been set by a user: a drill's VM also uses that drill's clones."""
     tags = {parsed.tag for disk in vm.disks if (parsed := names.parse_drill(disk))}
     return _own(found, vm.tag) and vm.tag in tags
 
 
-def _own_image(found: Found, image: ImageFound) -> bool:
+def _own_image(found: DrillRemnants, image: ImageFound) -> bool:
     parsed = names.parse_drill(image.rbd)
     return _own(found, image.tag) and parsed is not None and parsed.tag == image.tag
 
 
-def _peers(found: Found, snapshot: SnapshotFound) -> bool:
-    """At the primary, was it made for a drill of the other site?
+def _peers(found: DrillRemnants, snapshot: SnapshotFound) -> bool:
+    """Was it made at this site, the primary, for a drill of the other site?
 
-    It lives on clones there, which do not need it any more.
+    The clones there do not need it.
     """
     parsed = names.parse_drill(snapshot.tag)
     return snapshot.primary == "here" and parsed is not None and parsed.cluster != found.here[:8]
 
 
-def plan_cleanup(found: Found) -> RunPlan:
-    """Ordered removal of all that carries the mark of this site's drills, and of snapshots that a dead
-    peer's drill left here.
+def plan_cleanup(found: DrillRemnants) -> RunPlan:
+    """The ordered removal of everything that has a tag of this site's drills, and of snapshots that a drill
+    of an unreachable peer left here.
     """
     vms = [vm for vm in found.vms if _own_vm(found, vm)]
     images = [image for image in found.images if _own_image(found, image)]
@@ -319,18 +321,17 @@ def plan_cleanup(found: Found) -> RunPlan:
     snapshots = [snapshot for snapshot in wanted if snapshot.primary]
     left_out = {
         clone.name: (
-            "it has the name of a drill's clone, but no note says that OneDR made it; "
-            "look at it and remove it by hand"
+            "it has the name of a drill's clone, but no note that OneDR made it; check it and remove it "
+            "with rbd rm"
         )
         for clone in found.clones
         if _own(found, clone.name) and not clone.made
     }
-    why = found.peer_detail or "neither site is its primary just now"
+    why = found.peer_detail or "neither site is its primary at the moment"
     left_out.update(
         {
             snapshot.target: (
-                f"the snapshot stays at the peer ({why}); onedr drill cleanup again when "
-                "that is mended"
+                f"the snapshot remains at the peer ({why}); run onedr drill cleanup again when that is fixed"
             )
             for snapshot in wanted
             if not snapshot.primary
@@ -355,13 +356,13 @@ def _where(snapshot: SnapshotFound) -> str:
 def drill_verdict(
     failed: Mapping[str, str], unproven: Iterable[str], started: int, rto_s: float | None, objective_s: int
 ) -> list[str]:
-    """Why a drill did not pass; empty when it did.
+    """The reasons why a drill failed; empty when it passed.
 
-    `rto_s` None: not all that was to start passed its checks.
+    `rto_s` None: not all VMs passed their checks.
     """
     reasons = [f"{item}: {why}" for item, why in failed.items()]
     if not started and not failed:
-        reasons.append("no VM was started: none of them ran at the peer")
+        reasons.append("no VM was started, because none of them runs at the peer")
     if objective_s and rto_s is not None and rto_s > objective_s:
         reasons.append(f"the recovery took {rto_s:.0f} s, the objective DR_RTO is {objective_s} s")
     return reasons + [f"{name}: its recovery point did not advance during the drill" for name in unproven]

@@ -1,5 +1,5 @@
-"""What a drill does to RBD images: a user snapshot at the primary, a clone of its copy here, and taking both
-away.
+"""The RBD operations of a drill: a user snapshot at the primary, a clone of its copy here, and the removal of
+both.
 """
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import rbd
 
 from onedr.ceph import images, mirroring, pending_images
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import wait_until
 from onedr.model import names
 from onedr.model.errors import OneDRError
 from onedr.model.types import Mode
 
 _PAUSE_S = 0.2
-_TRASH = 2  # RBD_SNAP_NAMESPACE_TYPE_TRASH: a snapshot that is gone but for its clones
+_TRASH = 2  # RBD_SNAP_NAMESPACE_TYPE_TRASH: a removed snapshot that still has clones
 
 
 def take_snapshot(there: Pool, name: str, tag: str) -> float:
-    """Snapshot the primary image at the peer. Returns a moment (epoch seconds) before which every
-    acknowledged write is in it.
+    """Snapshot the primary image at the peer. Returns a time (epoch seconds); every write acknowledged before
+    it is in the snapshot.
 
-    The lock is left with the VM, which makes the snapshot for us: at the peer's journal, and so here, the
-    snapshot stands behind each write before it. Raises OneDRError when the image is not primary there;
+    The VM keeps the image's lock and makes the snapshot for us, so that in the journal, and so in the copy
+    here, the snapshot follows every earlier write. Raises OneDRError when the image is not primary there;
     rbd.Error.
     """
     with there.image(name) as image:
@@ -34,7 +35,7 @@ def take_snapshot(there: Pool, name: str, tag: str) -> float:
         image.create_snap(tag)
         mirroring.publish_changes(there, image)
         if tag not in images.snapshots(image):
-            raise OneDRError(f"{name} has no snapshot {tag} at the peer although Ceph made it")
+            raise OneDRError(f"{name} has no snapshot {tag} at the peer although Ceph accepted it")
     return at
 
 
@@ -44,18 +45,18 @@ def wait_for(here: Pool, name: str, tag: str, limit_s: float) -> str:
     Returns how long that took. Raises OneDRError.
     """
     begun = time.monotonic()
-    while not _arrived(here, name, tag):
-        if time.monotonic() - begun > limit_s:
-            raise OneDRError(
-                f"the snapshot of {name} did not arrive within {limit_s:g} s; is rbd-mirror running here?"
-            )
-        time.sleep(_PAUSE_S)
+    if not wait_until(lambda: _arrived(here, name, tag), limit_s, _PAUSE_S):
+        raise OneDRError(
+            f"the snapshot of {name} did not arrive within {limit_s:g} s; check that rbd-mirror runs here"
+        )
     return f"arrived in {time.monotonic() - begun:.1f} s"
 
 
 def _arrived(here: Pool, name: str, tag: str) -> bool:
-    """Replay makes a journaled snapshot behind the writes before it. A sync of snapshot mode makes it first
-    and fills it then: it is whole when a mirror snapshot that came after it is complete.
+    """In journal mode the snapshot is replayed after all earlier writes.
+
+    In snapshot mode a sync creates it first and then fills it: it is complete when a later mirror snapshot is
+    complete.
     """
     with here.image(name, read_only=True) as image:
         found = {str(snap["name"]): snap for snap in image.list_snaps() if snap.get("namespace") in (None, 0)}
@@ -71,14 +72,15 @@ def _arrived(here: Pool, name: str, tag: str) -> bool:
 
 
 def make_clone(pool: Pool, name: str, tag: str) -> str:
-    """A thin, unmirrored clone of the copy at the drill's snapshot, marked as the drill's. Returns its name.
+    """Make a thin, unmirrored clone of the copy at the drill's snapshot, marked as the drill's. Returns its
+    name.
 
-    Format 2: it needs no protected snapshot, and outlives the snapshot's removal at the peer
+    Clone format 2 needs no protected snapshot, and the clone remains when the snapshot is removed at the peer
     (docs/ceph-facts.md C37).
     """
     target = names.drill_clone(tag, name)
     pool.cluster.conf_set("rbd_default_clone_format", "2")
-    with images.making(pool, target, tag):
+    with images.creating(pool, target, tag):
         pool.rbd.clone(pool.io, name, tag, pool.io, target, data_pool=pool.access.data_pool or None)
     with pool.image(target, read_only=True) as image:
         if mirroring.mirror_mode(image) is not None:
@@ -86,22 +88,12 @@ def make_clone(pool: Pool, name: str, tag: str) -> str:
     return target
 
 
-def own_bytes(pool: Pool, name: str) -> int:
-    """Bytes of the objects that a clone has of its own: what was written to it since it was made."""
-    found = 0
-
-    def count(_: int, length: int, exists: bool) -> None:
-        nonlocal found
-        found += length if exists else 0
-
-    with pool.image(name, read_only=True) as image:
-        image.diff_iterate(0, image.size(), None, count, include_parent=False, whole_object=True)
-    return found
-
 
 @dataclass(frozen=True)
 class Clone:
-    """An RBD image with a drill clone's name; `made`: its own note says so; `trash`: its id in Ceph's trash.
+    """An RBD image with the name of a drill's clone.
+
+    `made`: its metadata confirms that; `trash`: its id in Ceph's trash.
     """
 
     name: str
@@ -110,7 +102,7 @@ class Clone:
 
 
 def clones(pool: Pool) -> list[Clone]:
-    """Every clone of a drill in the pool, half-made and trashed ones too."""
+    """All clones of drills in the pool, including incomplete ones and those in the trash."""
     found = []
     for name in pool.names():
         parsed = names.parse_drill(name)
@@ -118,7 +110,7 @@ def clones(pool: Pool) -> list[Clone]:
             with suppress(rbd.ImageNotFound):
                 note = {"fsid": pool.fsid(), "what": parsed.tag}
                 found.append(
-                    Clone(name, note in (images.maker(pool, name), pending_images.pending_note(pool, name)))
+                    Clone(name, note in (images.creator(pool, name), pending_images.pending_note(pool, name)))
                 )
     for entry in pool.rbd.trash_list(pool.io):
         parsed = names.parse_drill(str(entry["name"]))
@@ -128,19 +120,19 @@ def clones(pool: Pool) -> list[Clone]:
 
 
 def remove_clone(pool: Pool, found: Clone) -> str:
-    """Remove a clone; gone is done. Reads back. Raises StorageError while a VM has it open."""
+    """Remove a clone if it exists. Reads back. Raises StorageError while a VM has it open."""
     if found.trash:
         with suppress(rbd.ImageNotFound):
             pool.rbd.trash_remove(pool.io, found.trash, True)
         return "removed from Ceph's trash"
     images.remove_image(pool, found.name)
     if pool.exists(found.name):
-        raise OneDRError(f"{found.name} is still there although Ceph accepted its removal")
+        raise OneDRError(f"{found.name} still exists although Ceph accepted its removal")
     return "removed"
 
 
 def tags(pool: Pool, name: str) -> set[str]:
-    """Tags of the drills that have a snapshot on an image, those in the trash for their clones' sake too."""
+    """Tags of the drills that have a snapshot on an image, including removed ones that still have clones."""
     try:
         with pool.image(name, read_only=True) as image:
             found = {_name(snap) for snap in image.list_snaps()}
@@ -157,9 +149,9 @@ def _name(snap: dict[str, object]) -> str:
 
 
 def drop_drill_snapshot(pool: Pool, name: str, tag: str) -> None:
-    """Remove a drill's snapshot where the image is primary, and let the copy know.
+    """Remove a drill's snapshot at the primary, and replicate that.
 
-    Gone is done. Raises rbd.Error, OneDRError.
+    A missing one is ignored. Raises rbd.Error, OneDRError.
     """
     try:
         with pool.image(name) as image:
@@ -172,11 +164,9 @@ def drop_drill_snapshot(pool: Pool, name: str, tag: str) -> None:
 
 
 def wait_without(pool: Pool, name: str, tag: str, limit_s: float) -> None:
-    """Wait until the copy of an image has lost a drill's snapshot too. Raises OneDRError."""
-    end = time.monotonic() + limit_s
-    while tag in tags(pool, name):
-        if time.monotonic() > end:
-            raise OneDRError(
-                f"{name}@{tag} is removed at the primary and did not go from the copy within {limit_s:g} s"
-            )
-        time.sleep(_PAUSE_S)
+    """Wait until a drill's snapshot is removed from the copy too. Raises OneDRError."""
+    if not wait_until(lambda: tag not in tags(pool, name), limit_s, _PAUSE_S):
+        raise OneDRError(
+            f"{name}@{tag} was removed at the primary but is still on the copy after {limit_s:g} s; check "
+            "that rbd-mirror runs here"
+        )

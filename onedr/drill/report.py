@@ -1,13 +1,12 @@
-"""The evidence of a drill: a JSON file, the same as a page for a person, and the JSON's digest.
+"""The report of a drill: a JSON file, the same as an HTML page, and the digest of the JSON file.
 
-Kept in var/onedr/drills.
+Stored in var/onedr/drills.
 """
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from onedr.drill.checks import Checks
 from onedr.drill.evidence import Evidence
 from onedr.failover.facts import RunPlan
 from onedr.host import bridge, paths
+from onedr.host.atomic_file import write_atomically
 from onedr.model.errors import InputError, OneDRError
 from onedr.opennebula.datastores import Datastore
 from onedr.replication.inventory import VmItem
@@ -29,13 +29,13 @@ from onedr.runs.request import Request
 from onedr.runs.run import Running
 
 SCHEMA = 1
-_MODE = 0o640
+_MODE = 0o640  # readable by owner and group only: names and addresses of VMs are in a report
 NOT_READ = "not readable"
 
 
 @dataclass(frozen=True)
 class SavedReport:
-    """Where a report lies, and the SHA-256 of its JSON file."""
+    """The files of a report, and the SHA-256 of its JSON file."""
 
     json: Path
     html: Path
@@ -44,7 +44,7 @@ class SavedReport:
 
 @dataclass(frozen=True)
 class DrillRun:
-    """What a report is made from: the run, what was asked for, the plan, and what was seen."""
+    """What a report is made from: the run, the request, the plan and the measurements."""
 
     running: Running
     target: Datastore
@@ -59,7 +59,7 @@ class DrillRun:
 
 
 def build_report(drill: DrillRun, result: str, reasons: Sequence[str], rto_s: float | None) -> dict[str, Any]:
-    """The report of a drill that ended. Moments are epoch seconds, durations seconds."""
+    """The report of a finished drill. Times are epoch seconds, durations seconds."""
     running, settings, evidence = drill.running, drill.target.settings, drill.evidence
     return {
         "schema": SCHEMA,
@@ -118,10 +118,10 @@ def _vm(drill: DrillRun, item: VmItem) -> dict[str, Any]:
         "site": item.envelope.site,
         "state_there": item.record.state,
         "drill_vm": evidence.vm_ids.get(origin),
-        "nics": evidence.places.get(origin, []),
+        "nics": evidence.nics.get(origin, []),
         "result": "failed" if why else "passed" if origin in evidence.passed_s else "not started",
         "why": why,
-        # Before the drill asked for anything: what a disaster at that moment would have cost.
+        # Before the drill changed anything: the data loss that a disaster at that time would have caused.
         "recovery_point_before": point,
         "loss_before_s": None if point is None else max(0.0, drill.running.began - point),
         "recovery_point": min(taken) if taken and len(taken) == len(item.images) else None,
@@ -156,7 +156,7 @@ def _versions(pool: Pool, drill: DrillRun) -> dict[str, str]:
     return {
         "onedr": own,
         "python": platform.python_version(),
-        "opennebula": str(drill.running.frontend.call("system.version")),
+        "opennebula": drill.running.frontend.release(),
         "ceph here": _ceph(pool),
         "ceph at the peer": _ceph(drill.peer_pool),
     }
@@ -172,12 +172,12 @@ def _ceph(pool: Pool | None) -> str:
 
 
 def report_folder() -> Path:
-    """Where reports are kept, on the front-end that held the drill."""
-    return paths.places().state / "drills"
+    """The folder of reports, on the front-end that ran the drill."""
+    return paths.front_end_paths().state / "drills"
 
 
 def save_report(datastore_id: int, tag: str, report: Mapping[str, Any]) -> SavedReport:
-    """Write a report, replacing an earlier form of it.
+    """Write a report, or replace it.
 
     On a bridge host the front-end writes it. Raises OSError.
     """
@@ -190,29 +190,19 @@ def save_report(datastore_id: int, tag: str, report: Mapping[str, Any]) -> Saved
     text = json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"
     digest = hashlib.sha256(text).hexdigest()
     where = report_folder() / f"{datastore_id}-{tag}"
-    kept = SavedReport(where.with_suffix(".json"), where.with_suffix(".html"), digest)
+    saved = SavedReport(where.with_suffix(".json"), where.with_suffix(".html"), digest)
     report_folder().mkdir(parents=True, exist_ok=True, mode=0o750)
-    _write(kept.json, text)
-    _write(kept.html, report_html.page(report, digest, kept.json.name))
-    _write(where.with_suffix(".json.sha256"), f"{digest}  {kept.json.name}\n".encode())
-    return kept
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all; read by owner and group only: names and addresses of VMs are in it."""
-    half = path.with_name(f".{path.name}.{os.getpid()}")
-    number = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-    with os.fdopen(number, "wb") as file:
-        os.fchmod(number, _MODE)
-        file.write(data)
-        file.flush()
-        os.fsync(number)
-    os.replace(half, path)
+    write_atomically(saved.json, text, _MODE)
+    write_atomically(saved.html, report_html.page(report, digest, saved.json.name), _MODE)
+    write_atomically(
+        where.with_suffix(".json.sha256"), f"{digest}  {saved.json.name}\n".encode(), _MODE
+    )
+    return saved
 
 
 def amend(datastore_id: int, tags: Sequence[str], cleanup: Mapping[str, Any]) -> SavedReport | None:
-    """Add what came of the cleanup to the report of the newest of these drills; None when it has none (it
-    was killed).
+    """Add the result of the cleanup to the report of the newest of these drills; None when there is no report
+    (the drill was killed).
     """
     front_end = bridge.bridge_session()
     if front_end is not None:
@@ -231,7 +221,7 @@ def amend(datastore_id: int, tags: Sequence[str], cleanup: Mapping[str, Any]) ->
 
 
 def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
-    """A cleanup that was taken up again: what each removed, and what is left now."""
+    """Merge the results of repeated cleanups: what each removed, and what remains now."""
     both = {key: {**before.get(key, {}), **now.get(key, {})} for key in ("removed", "recovery_points")}
     return {**now, **both}
 
@@ -244,9 +234,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def last_report(datastore_id: int) -> tuple[dict[str, Any], SavedReport]:
-    """The newest report of a datastore's drills at this front-end.
+    """The newest drill report of a datastore at this front-end.
 
-    Raises InputError when there is none, or it was altered.
+    Raises InputError when there is none, or when it was changed.
     """
     found = sorted(
         report_folder().glob(f"{datastore_id}-onedr-drill-*.json"),
@@ -262,6 +252,7 @@ def last_report(datastore_id: int) -> tuple[dict[str, Any], SavedReport]:
     noted = path.with_suffix(".json.sha256")
     if not noted.exists() or noted.read_text().split()[:1] != [digest]:
         raise InputError(
-            f"{path} is not as OneDR wrote it: its SHA-256 is {digest}, and {noted.name} says otherwise."
+            f"{path} was changed since OneDR wrote it: its SHA-256 is {digest}, but {noted.name} has another "
+            "one."
         )
     return _read(path), SavedReport(path, path.with_suffix(".html"), digest)

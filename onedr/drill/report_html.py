@@ -1,15 +1,16 @@
-"""A drill's report as one page that prints: plain HTML with its style in it.
+"""A drill's report as one printable HTML page with embedded style.
 
-All text goes through lxml, which escapes it.
+All text is escaped by lxml.
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lxml import etree
 from lxml.builder import E  # type: ignore[import-not-found]
+
+from onedr.runs.run import utc_text
 
 _STYLE = """
 body { font: 11pt/1.45 Georgia, "Times New Roman", serif; color: #111;
@@ -27,14 +28,14 @@ th { background: #eee }
 """
 _NOTE = (
     "The measured recovery time runs from the command to the moment at which the last VM passed its checks. "
-    "It contains the drill's own snapshots and clones, which a failover does not need, and lacks the "
-    "promotion of the copies, which a drill must not do. A guest counts as booted when it wrote to its own "
-    "clone; no agent in the guest is needed or asked."
+    "It includes the drill's own snapshots and clones, which a failover does not need, but not the "
+    "promotion of the copies, which a drill must not do. A guest counts as booted when it wrote to its "
+    "clone; no agent in the guest is needed."
 )
 
 
 def page(report: Mapping[str, Any], digest: str, json_name: str) -> bytes:
-    """The page of a report whose JSON file has this name and SHA-256."""
+    """The HTML page of a report whose JSON file has this name and SHA-256."""
     title = f"Disaster recovery drill of {_text(report['datastore'])}"
     root = E.html(
         {"lang": "en"},
@@ -51,7 +52,7 @@ def page(report: Mapping[str, Any], digest: str, json_name: str) -> bytes:
             *_cleanup(report),
             E.h2("Authenticity"),
             E.p(
-                "This page was made from ",
+                "This page was generated from ",
                 E.code(_text(json_name)),
                 ", SHA-256 ",
                 E.code(digest),
@@ -78,8 +79,8 @@ def _summary(report: Mapping[str, Any]) -> list[Any]:
                 ("Site", f"{report['site']} (Ceph cluster {report['cluster']})"),
                 ("Began", _moment(report["began"])),
                 ("Ended", _moment(report["ended"])),
-                ("Held by", f"{report['by']['user']} ({report['by']['process']})"),
-                ("VMs", ", ".join(asked["vms"]) or "all that can be recovered here"),
+                ("Run by", f"{report['by']['user']} ({report['by']['process']})"),
+                ("VMs", ", ".join(asked["vms"]) or "all recoverable VMs"),
                 ("Network", report["network"]),
                 ("Recovery time, measured", _seconds(rto["measured_s"])),
                 (
@@ -105,8 +106,8 @@ def _vms(report: Mapping[str, Any]) -> list[Any]:
         "VM",
         "drill's VM",
         "where",
-        "recovery point tried",
-        "loss if real",
+        "recovery point used",
+        "loss in a disaster",
         "ran after",
         "passed after",
         "result",
@@ -147,9 +148,9 @@ def _replication(report: Mapping[str, Any]) -> list[Any]:
     ]
     head = ("disk", "snapshot", "before", "VMs started", "after the checks", "after the cleanup")
     text = (
-        "Production wrote on and was replicated: the recovery point of each copy advanced while the drill's "
-        "VMs ran. After the checks, and in the cleanup, a mark was written to each disk at the peer and "
-        "seen here. A point is by the peer's clock, and never later than what it proves."
+        "Production kept writing and was replicated: the recovery point of each copy advanced while the "
+        "drill's VMs ran. After the checks, and in the cleanup, a mark was written to each disk at the peer "
+        "and arrived here. Recovery points are by the peer's clock."
     )
     return [
         E.h2("Replication during the drill: recovery points"),
@@ -174,11 +175,11 @@ def _rest(report: Mapping[str, Any]) -> list[Any]:
 def _cleanup(report: Mapping[str, Any]) -> list[Any]:
     done = report["cleanup"]
     if done is None:
-        return [E.h2("Cleanup"), E.p("Not yet: the drill's VMs stand.")]
+        return [E.h2("Cleanup"), E.p("Pending: the drill VMs are still running.")]
     left = [("left", item, why) for item, why in done["left"].items()]
     rows = [*(("removed", item, how) for item, how in done["removed"].items()), *left]
     text = f"At {_moment(done['at'])}: " + (
-        "something is left." if left else "nothing of the drill is left at either site."
+        "some objects remain." if left else "nothing of the drill remains at either site."
     )
     return [E.h2("Cleanup"), E.p(text), _table(("", "what", "how"), rows)]
 
@@ -196,12 +197,12 @@ def _table(head: Sequence[str] | None, rows: Sequence[Sequence[Any]]) -> Any:
 
 
 def _text(value: object) -> str:
-    """Text that HTML can carry: what users wrote may hold control characters, which no document takes."""
+    """Text without the control characters that HTML cannot contain."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(value))
 
 
 def _moment(at: float | None) -> str:
-    return "-" if at is None else time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
+    return "-" if at is None else utc_text(at)
 
 
 def _seconds(value: float | None) -> str:

@@ -1,5 +1,5 @@
-"""A drill: the peer's VMs are tried here on clones, apart from production, which writes on and is replicated
-all the while.
+"""A drill: the peer's VMs are started here from clones, isolated from production, which keeps running and is
+replicated.
 """
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import rbd
 
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
-from onedr.drill import leftovers, rbd_clones
 from onedr.drill import plan as drill_plan
+from onedr.drill import rbd_clones, remnants
 from onedr.drill import report as drill_report
 from onedr.drill import vms as drill_vms
 from onedr.drill.checks import Checks, DrillGuest, run_checks
@@ -24,6 +24,7 @@ from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names
 from onedr.model.errors import RunStoppedError
+from onedr.model.text import first_few
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -53,9 +54,9 @@ _MARGIN_S = 10
 def drill(
     target: Datastore, request: Request, checks: Checks, emit: Emit, frontend: FrontEnd
 ) -> Outcome | None:
-    """Hold a drill; its VMs stand until `drill_cleanup`. Events go to `emit`; returns None after a dry run.
+    """Run a drill. Its VMs run until `cleanup`. Events go to `emit`. Returns None after a dry run.
 
-    Raises RefusedError before anything was changed, when policy refuses or another run is in progress.
+    Raises RefusedError before anything is changed, when the plan is a refusal or another run is in progress.
     """
     with connection.connect(target.access) as pool:
         if request.dry_run:
@@ -76,33 +77,33 @@ def drill(
 @dataclass(frozen=True)
 class _Seen:
     facts: drill_plan.DrillFacts
-    sight: peer_ceph.PeerStatus
+    peer_status: peer_ceph.PeerStatus
     site: target_site.Site
 
 
 def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
     images = image_facts.of_datastore(pool, target)
-    sight = peer_ceph.probe_peer(pool, target.settings, images)
+    peer_status = peer_ceph.probe_peer(pool, target.settings, images)
     with ExitStack() as stack:
-        peer, _ = peer_ceph.open_if_reachable(sight, pool.access.pool, stack)
+        peer, _ = peer_ceph.open_if_reachable(peer_status, pool.access.pool, stack)
         split = image_claims.split_images(pool, peer, [image.name for image in images])
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
     hosts = target_site.placement_here(site, ()).hosts
-    found = leftovers.find_leftovers(pool, target, images, frontend, None, "")
+    found = remnants.find_remnants(pool, target, images, frontend, None, "")
     facts = drill_plan.DrillFacts(
         datastore=target.name,
         here=pool.fsid(),
         protected=target.settings.protect,
         images=tuple(images),
-        peer=sight.peer,
-        peer_detail=sight.detail,
-        can_connect=sight.can_connect,
+        peer=peer_status.peer,
+        peer_detail=peer_status.detail,
+        can_connect=peer_status.can_connect,
         network=target.settings.drill_network,
-        ground=Placement(site.counterparts, {}, hosts),
-        standing=drill_plan.standing(found),
+        placement=Placement(site.counterparts, {}, hosts),
+        remaining=drill_plan.remaining(found),
         split=split,
     )
-    return _Seen(facts, sight, site)
+    return _Seen(facts, peer_status, site)
 
 
 def describe_drill(
@@ -139,7 +140,7 @@ def _describe_vm(item: VmItem, plan: RunPlan, request: Request, now: float) -> D
 class Drill:
     """One run.
 
-    Phases in the order of the plan's steps; a failed item takes what depends on it out, never the others.
+    Phases in the order of the plan's steps. A failed item excludes what depends on it, never the others.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class Drill:
         self.items = {item.origin: item for item in self.plan.vms}
         self.images = {image.name: image for image in facts.images}
         self.outcome.failed.update(self.plan.left_out)
-        self.evidence.tag = names.drill(
+        self.evidence.tag = names.drill_tag(
             facts.here, self.target.datastore_id, int(self.running.run.id.partition("-")[0])
         )
         disks = [step.target for step in self.plan.steps if step.kind is StepKind.SNAPSHOT]
@@ -216,14 +217,14 @@ class Drill:
         with self._opening:
             if self._peer_pool is None:
                 self._peer_pool = self.stack.enter_context(
-                    peer_ceph.open_peer(self.seen.sight, self.target.access.pool, peer_ceph.PATIENT_S)
+                    peer_ceph.open_peer(self.seen.peer_status, self.target.access.pool, peer_ceph.PATIENT_S)
                 )
             return self._peer_pool
 
     def _snapshot(self, name: str) -> str:
         at = rbd_clones.take_snapshot(self._there(), name, self.evidence.tag)
         self.evidence.snapshot_at[name] = at
-        return f"holds all that was written before {utc_text(at)}"
+        return f"contains everything written before {utc_text(at)}"
 
     def _arrive(self, name: str) -> str:
         return rbd_clones.wait_for(self.pool, name, self.evidence.tag, LIMITS_S[StepKind.ARRIVE] - _MARGIN_S)
@@ -245,15 +246,15 @@ class Drill:
             self.seen.site, self.evidence.tag, self.items[origin], self.registered, network
         )
         self.evidence.vm_ids[origin] = vm_id
-        self.evidence.places[origin] = drill_vms.nic_places(self.seen.site, vm_id)
+        self.evidence.nics[origin] = drill_vms.vm_nics(self.seen.site, vm_id)
         return f"VM {vm_id}"
 
     def _start(self, origin: str) -> str:
-        said = recreate_vms.start_vm(
+        outcome = recreate_vms.start_vm(
             self.seen.site, self.evidence.vm_ids[origin], LIMITS_S[StepKind.START] - _MARGIN_S
         )
         self.evidence.running_s[origin] = time.time() - self.running.began
-        return said
+        return outcome
 
     def _check(self, origin: str) -> str:
         item, vm_id = self.items[origin], self.evidence.vm_ids[origin]
@@ -262,16 +263,16 @@ class Drill:
         ]
         address = drill_vms.vm_address(self.seen.site, vm_id)
         guest = DrillGuest(vm_id, item.record.name, address, writable)
-        said = run_checks(
+        outcome = run_checks(
             self.pool, self.frontend, guest, self.checks, self.evidence.checks.setdefault(origin, []).append
         )
         self.evidence.passed_s[origin] = time.time() - self.running.began
-        return said
+        return outcome
 
     def _prove(self, name: str) -> str:
-        said = replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.PROVE] - _MARGIN_S)
+        outcome = replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.PROVE] - _MARGIN_S)
         self.evidence.after[name] = self._point(name)
-        return f"a mark written at the peer {said}"
+        return f"a mark written at the peer {outcome}"
 
     def _point(self, name: str) -> float | None:
         with suppress(rbd.Error):
@@ -292,15 +293,15 @@ class Drill:
         reasons = drill_plan.drill_verdict(failed, self._unproven(), len(wanted), rto_s, objective)
         result = "FAILED" if reasons else "PASSED"
         report = drill_report.build_report(self._described(), result, reasons, rto_s)
-        kept = drill_report.save_report(self.target.datastore_id, evidence.tag, report)
+        saved = drill_report.save_report(self.target.datastore_id, evidence.tag, report)
         self.frontend.update_datastore(
             self.target.datastore_id, (("DR_LAST_DRILL", f"{utc_text(time.time())} {result}"),)
         )
         text = f"The drill {result} at {utc_text(time.time())}: {len(passed)} of {len(wanted)} VM(s) came up"
         text += f" in {rto_s:.0f} s" if rto_s is not None else ""
         text += f" (DR_RTO {objective} s)" if objective else ""
-        text += f"; {'; '.join(reasons[:3])}" if reasons else ""
-        text += f". Its VMs stand until onedr drill cleanup {self.target.name}; report: {kept.html}."
+        text += f"; {first_few(reasons, separator='; ')}" if reasons else ""
+        text += f". Its VMs run until onedr drill cleanup {self.target.name}; report: {saved.html}."
         if reasons:
             self.outcome.failed.setdefault("the drill", "; ".join(reasons))
         verdict = VerdictEvent(
@@ -309,9 +310,9 @@ class Drill:
             vms=dict(evidence.vm_ids),
             drill=result,
             rto_s=rto_s,
-            report=str(kept.json),
-            page=str(kept.html),
-            sha256=kept.digest,
+            report=str(saved.json),
+            page=str(saved.html),
+            sha256=saved.digest,
         )
         return self.running.end(State.STANDBY, "PARTIAL" if reasons else "DONE", verdict, self.label)
 
@@ -322,8 +323,8 @@ class Drill:
         )
 
     def _unproven(self) -> list[str]:
-        """Images whose replication is not shown to have gone on: `after` comes of a mark written at the peer
-        after the checks.
+        """Images whose replication could not be verified: `after` comes from a mark written at the peer after
+        the checks.
         """
         evidence = self.evidence
         return [

@@ -1,4 +1,4 @@
-"""A drill's images and VMs at this site: marked, apart from production, and read back before anything is
+"""A drill's images and VMs at this site: tagged, isolated from production, and read back before anything is
 started.
 """
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ORIGIN = (vm_template.ORIGIN, "DR_ORIGIN_SITE", "DR_ORIGIN_VM", vm_template.STA
 
 
 def register_clone(site: Site, tag: str, image: ImageFacts, owner: VmItem) -> int:
-    """Register the clone of a copy as an image: of its own type, persistent (the VM uses it as it is).
+    """Register the clone of a copy as a persistent image of the original type.
 
     Returns its id.
     """
@@ -37,7 +37,7 @@ def register_clone(site: Site, tag: str, image: ImageFacts, owner: VmItem) -> in
             image_template.image_type(body.type),
             template.without(body.template, "DR_PROTECT", vm_template.DRILL),
         )
-    shared = kind == image_template.image_type(CDROM)  # oned lets several VMs have one
+    shared = kind == image_template.image_type(CDROM)  # several VMs may use one
     name = f"drill-{owner.record.name}-{owner.record.vm_id}-disk-{disk.disk_id}"[:MAX_NAME]
     source = f"{site.pool.access.pool}/{names.drill_clone(tag, image.name)}"
     described = image_template.image_description(name, kind, not shared, source, -(-image.size // MIB), "")
@@ -51,15 +51,15 @@ def create_drill_vm(site: Site, tag: str, item: VmItem, images: dict[str, int], 
     """Create a drill's VM on hold. `images`: the drill's image ids by RBD name of the disk they stand for.
     Returns its id.
 
-    Reads back its mark and its place: raises OneDRError when a NIC is elsewhere, or has an address of
+    Reads back its tag and NICs. Raises OneDRError when a NIC is in another network or has an address of
     production's.
     """
-    record = drill_plan.record_of(recreate_vms.with_secrets(site, item), network.name)
+    record = drill_plan.drill_record(recreate_vms.with_secrets(site, item), network.name)
     image_ids = {
         disk.disk_id: images[name] for disk in record.disks
         if disk.protected and (name := str(disk.rbd).rpartition("/")[2]) in images
     }
-    # no range: no address is asked for
+    # no range: no address is requested
     apart = replace(
         site.counterparts, networks={network.name: Network(network.network_id, network.name)}, network_map={}
     )
@@ -77,7 +77,8 @@ def _read_back(site: Site, tag: str, item: VmItem, vm_id: int, network: Network)
     vm = site.frontend.vm(vm_id)
     if template.get(attributes(vm, "USER_TEMPLATE"), vm_template.DRILL) != tag:
         raise OneDRError(
-            f"VM {vm_id} was created and does not carry its mark {vm_template.DRILL}={tag}; remove it by hand"
+            f"VM {vm_id} was created without its tag {vm_template.DRILL}={tag}; remove it with onevm "
+            "terminate --hard"
         )
     of_production = {
         template.get(nic, key) for nic in drill_plan.nics(item.record) for key in ("IP", "MAC")
@@ -91,7 +92,7 @@ def _read_back(site: Site, tag: str, item: VmItem, vm_id: int, network: Network)
             same = {template.get(nic, "IP"), template.get(nic, "MAC")} & of_production
             if same:
                 raise OneDRError(
-                    f"VM {vm_id} was given {', '.join(same)}, which is production's; it is not started"
+                    f"VM {vm_id} was given {', '.join(same)}, which belongs to production; it is not started"
                 )
 
 
@@ -101,7 +102,7 @@ def vm_address(site: Site, vm_id: int) -> str:
     return next(filter(None, found), "")
 
 
-def nic_places(site: Site, vm_id: int) -> list[dict[str, str]]:
+def vm_nics(site: Site, vm_id: int) -> list[dict[str, str]]:
     """Network, address and MAC of each NIC of a VM here."""
     return [
         {key.lower(): template.get(nic, key) for key in ("NETWORK", "IP", "MAC")}

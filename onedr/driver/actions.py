@@ -35,8 +35,9 @@ from onedr.model.errors import (
     StorageError,
     UnexpectedError,
 )
+from onedr.model.types import DRIVER
 from onedr.opennebula.api import FrontEnd
-from onedr.opennebula.datastores import DRIVER, Datastore
+from onedr.opennebula.datastores import Datastore
 from onedr.protection import disable, enable, reconcile, status
 from onedr.rejoin import reprotect
 from onedr.runs import cancel as runs_cancel
@@ -174,7 +175,7 @@ def _status(data: ActionData, _: Request) -> None:
 def _reconcile(data: ActionData, _: Request) -> None:
     frontend, target = FrontEnd(), _datastore(data)
     report = reconcile.reconcile(target, frontend)
-    frontend.update_datastore(target.datastore_id, tuple(status.look(target, frontend).items()))
+    frontend.update_datastore(target.datastore_id, tuple(status.state_attributes(target, frontend).items()))
     emit(report.as_event())
     if report.failed:
         raise PartialError(f"{len(report.failed)} item(s) could not be repaired; see onedr status.")

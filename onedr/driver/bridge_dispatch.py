@@ -10,7 +10,7 @@ from typing import Any
 from onedr.ceph import connection
 from onedr.host import bridge, log
 from onedr.host.bridge import NoBridgeError, Service, Work
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import OneDRError
 from onedr.model.template import Pairs
@@ -115,7 +115,7 @@ def _pausing() -> dict[str, Service]:
 
 
 def _record_key(_: dict[str, Any]) -> tuple[Any, bytes]:
-    key = encryption.load_key(places().record_key)
+    key = encryption.load_key(front_end_paths().record_key)
     return key is not None, key or b""
 
 

@@ -28,8 +28,9 @@ _MKFS_LIMIT_S = 3600
 
 
 def _input() -> ActionData:
-    """The driver data of a call that is to be done here; on a bridge's behalf nothing returns
-    (driver.bridge_dispatch).
+    """The driver data of a call that is to be done here.
+
+    When a bridge host does the work, nothing returns (driver.bridge_dispatch).
     """
     data = decode.action_data(bridge_dispatch.read_stdin())
     with ExitStack() as staged:
@@ -38,7 +39,7 @@ def _input() -> ActionData:
 
 
 def cp(arguments: list[str]) -> str:
-    """Copy PATH into the pool. Answers `pool/image raw`."""
+    """Copy PATH into the pool. Returns `pool/image raw`."""
     data = _input()
     with _new_image(data, arguments) as (pool, name), raw_data(data) as found:
         _make(pool, data, name, lambda: images.import_blocks(pool, name, found.size, found.blocks))
@@ -46,36 +47,36 @@ def cp(arguments: list[str]) -> str:
 
 
 def mkfs(arguments: list[str]) -> str:
-    """An empty image of SIZE MiB, with a file system when FS is set.
+    """Create an empty image of SIZE MiB, with a file system when FS is set.
 
-    Answers `pool/image`; oned takes all of it.
+    Returns `pool/image`; oned uses the whole line.
     """
     data = _input()
     image = data.wanted_image()
     size = parsing.integer(image, "SIZE") * MIB
     file_system = image.findtext("FS") or ""
     with _new_image(data, arguments) as (pool, name):
-        if image.findtext("FORMAT") != "save_as":  # cpds makes it
+        if image.findtext("FORMAT") != "save_as":  # cpds creates it
             with _file_system(file_system, size, data) as path:
                 _make(pool, data, name, lambda: make_blank(pool, name, size, path))
         return f"{pool.access.pool}/{name}"
 
 
 def clone(arguments: list[str]) -> str:
-    """A full copy of the image whose SOURCE is in PATH. Answers `pool/image raw`."""
+    """Make a full copy of the image whose SOURCE is in PATH. Returns `pool/image raw`."""
     data = _input()
     source = parsing.source(data.wanted_image().findtext("PATH") or "")
     with _new_image(data, arguments) as (pool, name):
         if source.pool != pool.access.pool:
-            raise InputError(f"Cannot clone {source}: it lies in another pool than {pool.access.pool}.")
+            raise InputError(f"Cannot clone {source}: it is in another pool than {pool.access.pool}.")
         if not pool.exists(source.name):
             raise InputError(f"Cannot clone {source}: there is no such RBD image.")
-        _make(pool, data, name, lambda: images.copy(pool, source.name, name))
+        _make(pool, data, name, lambda: images.copy_image(pool, source.name, name))
         return f"{pool.access.pool}/{name} raw"
 
 
 def rm(arguments: list[str]) -> str:
-    """Remove an image, or refuse where that would harm; the reason is also written on the image."""
+    """Remove an image, or refuse when data would be lost. The reason is also written to the image."""
     decode.words(arguments, "IMAGE_ID")
     from onedr.protection import delete_image
 
@@ -89,10 +90,10 @@ def rm(arguments: list[str]) -> str:
 
 
 def stat(arguments: list[str]) -> str:
-    """Size in MiB, rounded up, of what PATH names."""
+    """The size of what PATH names in MiB, rounded up."""
     decode.words(arguments, "REQUEST_ID")
     data = decode.action_data(bridge_dispatch.read_stdin())
-    from onedr.driver import staging  # HTTP and checksums: 20 ms to load, for those who need them
+    from onedr.driver import staging  # HTTP and checksums take 20 ms to load
 
     size = staging.virtual_size(data.wanted_image(), data.attributes)
     return str(-(-size // MIB))
@@ -108,7 +109,7 @@ def _new_image(data: ActionData, arguments: list[str]) -> Iterator[tuple[Pool, s
 
 def _make(pool: Pool, data: ActionData, name: str, action: Callable[[], None]) -> None:
     image = data.wanted_image()
-    with images.making(pool, name, f"image {parsing.integer(image, 'ID')}"):
+    with images.creating(pool, name, f"image {parsing.integer(image, 'ID')}"):
         action()
     own = image.find("TEMPLATE")
     if not wants_protection(data.settings, () if own is None else template.from_element(own)):
@@ -118,7 +119,7 @@ def _make(pool: Pool, data: ActionData, name: str, action: Callable[[], None]) -
     try:
         record_image(pool, data.settings, name, image, time.time())
     except (rbd.Error, OneDRError) as error:
-        log.warn_oned(f"record of {name} not written, reconcile will: {error}")
+        log.warn_oned(f"the record of {name} was not written, reconcile will retry: {error}")
     reason = protect_image(pool, name, data.settings)
     if reason:
         log.warn_oned(f"{name} is not protected yet: {reason}")
@@ -126,7 +127,7 @@ def _make(pool: Pool, data: ActionData, name: str, action: Callable[[], None]) -
 
 
 def make_blank(pool: Pool, name: str, size: int, formatted: Path | None) -> None:
-    """An empty image of `size` bytes, or one with the file system in `formatted`."""
+    """Create an empty image of `size` bytes, or one with the file system in `formatted`."""
     if formatted is None:
         images.create_image(pool, name, size)
     else:
@@ -154,7 +155,7 @@ def formatted_file(kind: str, size: int, folder: Path) -> Iterator[Path]:
     known = file_systems()
     if kind not in (*known, "swap"):
         raise InputError(f"Unsupported file system type: {kind}. Supported types are: {','.join(known)}")
-    with temp_dirs.folder(folder) as made:
+    with temp_dirs.temp_folder(folder) as made:
         path = made / "disk"
         with path.open("wb") as file:
             file.truncate(size)

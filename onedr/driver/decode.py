@@ -23,7 +23,7 @@ _DISK = re.compile(r"disk\.([0-9]{1,9})")
 
 @dataclass(frozen=True)
 class ActionData:
-    """One decoded call. `image` is None for actions on a datastore (monitor, DR actions)."""
+    """A decoded call. `image` is None for actions on a datastore (monitor, DR actions)."""
 
     root: etree._Element
     datastore: etree._Element
@@ -54,7 +54,7 @@ class ActionData:
     def wanted_image(self) -> etree._Element:
         """The image; InputError when the call carries none."""
         if self.image is None:
-            raise InputError("The driver data holds no IMAGE; this action works on an image.")
+            raise InputError("The driver data contains no IMAGE, but this action needs one.")
         return self.image
 
 
@@ -89,7 +89,7 @@ def remote_path(text: str) -> RemotePath:
 
 
 def disk_id(text: str) -> int:
-    """The disk id of a place that must be a disk. Raises InputError."""
+    """The disk id in a path that must be a disk's. Raises InputError."""
     found = remote_path(text).disk_id
     if found is None:
         raise InputError(f"{text!r} does not end in disk.<number>.")
@@ -97,7 +97,7 @@ def disk_id(text: str) -> int:
 
 
 def words(arguments: list[str], *names: str) -> list[str]:
-    """Exactly as many arguments as `names`. Raises InputError that says which are missing."""
+    """As many arguments as `names`. Raises InputError that names the missing one."""
     if len(arguments) < len(names):
         raise InputError(f"Missing argument {names[len(arguments)]}; expected: {' '.join(names)}.")
     return arguments[: len(names)]

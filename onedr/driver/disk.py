@@ -1,4 +1,4 @@
-"""A VM's disk as oned knows it, and what every action on one asks first (argv: docs/opennebula-facts.md O14).
+"""A VM's disk in oned, and the checks that every action on a disk needs (argv: docs/opennebula-facts.md O14).
 """
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from typing import NamedTuple
 
-import rbd
 from lxml import etree
 
 from onedr.ceph import mirroring
@@ -22,13 +21,13 @@ from onedr.model.types import MIB, CephAccess, ImageName
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import keeper_lock
-from onedr.replication.mirror_image import begin
+from onedr.replication.mirror_image import begin_mirroring
 
 _DISK_PLACE = re.compile(r".*/datastores/(\d+)/\d+/disk\.\d+")
 
 
 class Disk(NamedTuple):
-    """A VM's disk as oned knows it."""
+    """A VM's disk in oned."""
 
     vm_id: int
     disk_id: int
@@ -50,12 +49,12 @@ class Disk(NamedTuple):
         return found
 
     def connect(self, pool: str, data_pool: str = "") -> CephAccess:
-        """Access to the pool the disk lies in (SOURCE says which); new data goes to `data_pool`."""
+        """Access to the disk's pool, which SOURCE names. New data goes to `data_pool`."""
         return replace(self.access, pool=pool, data_pool=data_pool)
 
 
 class DriverDatastore(NamedTuple):
-    """A datastore as oned knows it."""
+    """A datastore in oned."""
 
     datastore_id: int
     name: str
@@ -79,8 +78,9 @@ def of_vm(vm: etree._Element, vm_id: int, disk_id: int) -> Disk:
 
 
 def datastore(frontend: FrontEnd, datastore_id: int) -> DriverDatastore:
-    """The datastore whose work is to be done here; on a bridge's behalf nothing returns
-    (driver.bridge_dispatch).
+    """The datastore whose work is to be done here.
+
+    When a bridge host does the work, nothing returns (driver.bridge_dispatch).
     """
     found = read_datastore(frontend, datastore_id)
     bridge_dispatch.unless_here(found.attributes)
@@ -88,7 +88,7 @@ def datastore(frontend: FrontEnd, datastore_id: int) -> DriverDatastore:
 
 
 def read_datastore(frontend: FrontEnd, datastore_id: int) -> DriverDatastore:
-    """The datastore as oned knows it, wherever its work belongs."""
+    """The datastore in oned, wherever its work is done."""
     found = frontend.datastore(datastore_id)
     return DriverDatastore(datastore_id, found.findtext("NAME") or str(datastore_id), attributes(found))
 
@@ -103,33 +103,33 @@ def from_image(arguments: list[str], frontend: FrontEnd) -> tuple[ImageName, Dis
 
 
 def data_pool_at(frontend: FrontEnd, target: str) -> str:
-    """EC_POOL_NAME of the system datastore the VM lies in; as in stock, not that of the image's datastore."""
+    """EC_POOL_NAME of the VM's system datastore, as in the stock driver, not that of the image's datastore.
+    """
     match = _DISK_PLACE.fullmatch(target)
     return read_datastore(frontend, int(match[1])).data_pool if match else ""
 
 
-def protect(pool: Pool, name: str, datastore: DriverDatastore, disk: Disk) -> None:
+def protect_disk(pool: Pool, name: str, datastore: DriverDatastore, disk: Disk) -> None:
     try:
         settings = model_settings.read_settings(datastore.attributes, datastore.name)
-    except InputError as error:  # a slip in a DR_ attribute stops no VM
+    except InputError as error:  # an invalid DR_ attribute must not stop a VM
         log.warn_oned(f"{name} is not protected yet: {error}")
         return
     if not wants_protection(settings, disk.attributes, disk.user_template):
         return
-    waiting = begin(pool, name, settings)
-    # that its base's snapshot travels first is the normal course; the keeper goes on
+    waiting = begin_mirroring(pool, name, settings)
+    # waiting for its base's snapshot is normal; the keeper continues
     if waiting and not waiting.base:
         log.warn_oned(f"{name} is not protected yet: {waiting.reason}")
     keeper_lock.wake_keeper(datastore.datastore_id)
 
 
 def must_be_primary(pool: Pool, name: str) -> None:
-    try:
-        with pool.image(name, read_only=True) as image:
-            primary = mirroring.is_primary(image)
-    except rbd.ImageNotFound as error:
-        raise InputError(f"RBD image {pool.access.pool}/{name} does not exist.") from error
-    # a guest would boot and then get I/O errors (docs/ceph-facts.md C28); and the peer may run it
+    primary = mirroring.is_primary_image(pool, name)
+    if primary is None:
+        raise InputError(f"RBD image {pool.access.pool}/{name} does not exist.")
+    # otherwise a guest would boot and then get I/O errors (docs/ceph-facts.md C28), and the peer may be
+    # running it
     if not primary:
         raise RefusedError(
             f"RBD image {pool.access.pool}/{name} is the peer's copy here, not the primary: the VM must not "
@@ -138,7 +138,7 @@ def must_be_primary(pool: Pool, name: str) -> None:
 
 
 def grown_bytes(attributes: Pairs) -> int:
-    """SIZE of a disk that is to be larger than its image, else 0."""
+    """SIZE in bytes of a disk that is to be larger than its image, else 0."""
     original, wanted = template.get(attributes, "ORIGINAL_SIZE"), template.get(attributes, "SIZE")
     if original and wanted and parsing.count(wanted, "SIZE") > parsing.count(original, "ORIGINAL_SIZE"):
         return parsing.count(wanted, "SIZE") * MIB

@@ -12,6 +12,7 @@ from onedr.driver import bridge_dispatch
 from onedr.driver.bridge_dispatch import HandedOver
 from onedr.host import log
 from onedr.model.errors import OneDRError
+from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.protection import keeper_lock
@@ -20,13 +21,13 @@ from onedr.rejoin import boot_guard
 
 
 def keep(words: list[str]) -> str:
-    """Keep the datastore of this id for LIFE_S, here or on a bridge host."""
+    """Run the keeper of this datastore for LIFE_S, here or on a bridge host."""
     datastore_id = int(words[0])
     frontend = FrontEnd(limit_s=15)
     element = frontend.datastore(datastore_id)
     log.bind(verb="keeper", datastore=str(element.findtext("NAME")))
-    if element.findtext("DS_MAD") != datastores.DRIVER:
-        return ""  # woken before its protection was ended: nothing of ours may be written there any more
+    if element.findtext("DS_MAD") != DRIVER:
+        return ""  # woken before the datastore was disabled: nothing of OneDR may be written to it any more
     bridge_dispatch.unless_here(attributes(element))
     with connection.connect(datastores.from_element(element).access, operation_limit_s=15) as pool:
         Keeper(pool, datastore_id, frontend).keep(LIFE_S)
@@ -42,18 +43,18 @@ def main(datastore_id: int) -> None:
     log.bind(verb="keeper", datastore=str(datastore_id))
     again = True
     while again:
-        with keeper_lock.only_one(datastore_id) as first:
+        with keeper_lock.keeper_slot(datastore_id) as first:
             if not first:
                 return
-            keeper_lock.has_news(datastore_id)  # what was told until now is what this turn looks at
+            keeper_lock.has_news(datastore_id)  # changes until now are handled by this run
             again = _turn(datastore_id)
-        # who came while it ended found the place taken
+        # a process that came while it ended found the lock held
         again = again and keeper_lock.has_news(datastore_id, peek=True)
-    os._exit(0)  # a call that Ceph never answered may have left a thread behind
+    os._exit(0)  # a call that Ceph never answered may have left a thread
 
 
 def _turn(datastore_id: int) -> bool:
-    """Keep the datastore, here or on a bridge host.
+    """Run the keeper, here or on a bridge host.
 
     False when front-end or Ceph is gone: then the next monitor action starts a keeper again.
     """

@@ -1,9 +1,9 @@
 """Transfer-manager actions on disks that a system datastore with TM_MAD=ssh keeps as files of the host
 (TM_MAD_SYSTEM=ssh).
 
-Such a disk is not mirrored while its VM runs; a persistent one comes back into its mirrored image when the VM
-ends. The image travels through the machine this runs on, so the host needs no access to Ceph (stock runs
-`rbd` on the host).
+Such a disk is not mirrored while its VM runs. A persistent one is copied back into its mirrored image when
+the VM ends. The data is transferred through this machine, so the host needs no access to Ceph (the stock
+driver runs `rbd` on the host).
 """
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ _SYSTEM = "ssh"
 
 
 def clone(arguments: list[str]) -> str:
-    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a copy of the image as a file of the host, grown to the disk's
-    SIZE.
+    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: copy the image to a file on the host, grown to the disk's SIZE.
     """
     source, disk, _ = disks.from_image(arguments, FrontEnd())
     target = _file(arguments[1], disk.vm_id)
@@ -46,13 +45,16 @@ def clone(arguments: list[str]) -> str:
 
 
 def ln(arguments: list[str]) -> str:
-    """The same for a persistent image; as in stock an unused @snap goes. `mvds` brings it back."""
+    """The same for a persistent image.
+
+    As in the stock driver an unused @snap is removed. `mvds` copies it back.
+    """
     source, disk, datastore = disks.from_image(arguments, FrontEnd())
     target = _file(arguments[1], disk.vm_id)
     with connection.connect(disk.connect(source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
         base_snapshot.drop_base_snapshot(pool, source.name)
-        disks.protect(pool, source.name, datastore, disk)
+        disks.protect_disk(pool, source.name, datastore, disk)
         _copy_out(pool, source.name, target, 0)
     return ""
 
@@ -65,7 +67,8 @@ def _copy_out(pool: Pool, name: str, target: HostFile, at_least: int) -> None:
 
 
 def mvds(arguments: list[str]) -> str:
-    """`HOST:…/disk.N SOURCE VM_ID DS_ID`: the file goes back into its image, in place; then the file goes."""
+    """`HOST:…/disk.N SOURCE VM_ID DS_ID`: copy the file back into its image, in place, then remove the file.
+    """
     source_text, target_text, vm_text, datastore_text = decode.words(
         arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID"
     )
@@ -74,7 +77,7 @@ def mvds(arguments: list[str]) -> str:
     _live_only_on_kvm(vm, "mvds")
     if vm.findtext("HISTORY_RECORDS/HISTORY[last()]/HOSTNAME") != file.host:
         raise RefusedError(
-            "Saving a disk that lies on its host is not supported while the VM is undeployed or stopped."
+            "Saving a disk that is a file on its host is not supported while the VM is undeployed or stopped."
         )
     name = disk.rbd_name
     with connection.connect(disk.connect(name.pool)) as pool:
@@ -82,26 +85,29 @@ def mvds(arguments: list[str]) -> str:
         with host_disk.read_file(file) as content:
             _must_fit(pool, name.name, content.size, disks.grown_bytes(disk.attributes), file)
             image_data.rewrite(pool, name.name, content.size, content.blocks)
-        disks.protect(pool, name.name, datastore, disk)
+        disks.protect_disk(pool, name.name, datastore, disk)
     host_disk.remove_file(file)
     return ""
 
 
 def _must_fit(pool: Pool, name: str, size: int, grown: int, file: HostFile) -> None:
-    """A file cut short would wipe the rest of its image; one that grew unasked is not the image's."""
+    """A truncated file would erase the rest of its image, and one that grew without a resize does not belong
+    to it.
+    """
     with pool.image(name, read_only=True) as image:
         now = int(image.size())
     if size < now or (size > now and size != grown):
         raise RefusedError(
-            f"{file.path} on {file.host} has {size} bytes and its image {pool.access.pool}/{name} has {now}: "
-            "it is not written back. Find out which of them is right, then onevm recover --retry, or "
-            "--success to go on without it."
+            f"{file.path} on {file.host} has {size} bytes and its image {pool.access.pool}/{name} has {now}, "
+            "so it is not written back. Find out which one is correct, then run onevm recover --retry, or "
+            "--success to continue without it."
         )
 
 
 def cpds(arguments: list[str]) -> str:
-    """`HOST:…/disk.N POOL/IMAGE SNAP_ID VM_ID DS_ID`: save the file as a new image; a running VM holds still
-    meanwhile.
+    """`HOST:…/disk.N POOL/IMAGE SNAP_ID VM_ID DS_ID`: save the file as a new image.
+
+    A running VM is frozen or suspended meanwhile.
     """
     source_text, target_text, snapshot, vm_text, datastore_text = decode.words(
         arguments, "SOURCE", "TARGET", "SNAP_ID", "VM_ID", "DATASTORE_ID"
@@ -112,30 +118,31 @@ def cpds(arguments: list[str]) -> str:
     _live_only_on_kvm(vm, "cpds")
     if vm.findtext("LCM_STATE") in _SAVING_WITHOUT_HOST:
         raise RefusedError(
-            "Saving a disk that lies on its host is not supported while the VM is undeployed or stopped."
+            "Saving a disk that is a file on its host is not supported while the VM is undeployed or stopped."
         )
     if snapshot != "-1":
-        raise RefusedError("A snapshot of a disk that lies on its host as a file cannot be saved.")
+        raise RefusedError("A snapshot of a disk that is a file on its host cannot be saved.")
     with connection.connect(disk.connect(target.pool, datastore.data_pool)) as pool:
         what = f"saved disk {disk.disk_id} of VM {disk.vm_id}"
         with (
-            images.making(pool, target.name, what),
-            _still(vm, file.host),
+            images.creating(pool, target.name, what),
+            _quiesced(vm, file.host),
             host_disk.read_file(file) as content,
         ):
             images.import_blocks(pool, target.name, content.size, content.blocks)
-        disks.protect(pool, target.name, datastore, disk)
+        disks.protect_disk(pool, target.name, datastore, disk)
     return ""
 
 
 def delete(arguments: list[str]) -> str:
-    """`HOST:…/disk.N VM_ID DS_ID`: nothing, as in stock; the file goes with the VM's folder."""
+    """`HOST:…/disk.N VM_ID DS_ID`: nothing, as in the stock driver; the file is removed with the VM's folder.
+    """
     decode.words(arguments, "TARGET", "VM_ID", "DATASTORE_ID")
     return ""
 
 
 def resize(arguments: list[str]) -> str:
-    """`HOST:…/disk.N SIZE_MIB VM_ID`: grow the file; for a running VM the hypervisor does it."""
+    """`HOST:…/disk.N SIZE_MIB VM_ID`: grow the file. For a running VM the hypervisor does that."""
     target_text, size_text, vm_text = decode.words(arguments, "TARGET", "SIZE", "VM_ID")
     size, vm_id = parsing.count(size_text, "SIZE"), parsing.count(vm_text, "VM_ID")
     file = _file(target_text, vm_id)
@@ -148,10 +155,10 @@ def resize(arguments: list[str]) -> str:
 
 
 def snapshot(arguments: list[str]) -> str:
-    """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: every snapshot action; as in stock."""
+    """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: every snapshot action is refused, as in the stock driver."""
     decode.words(arguments, "DISK", "SNAP_ID", "VM_ID", "DATASTORE_ID")
     raise RefusedError(
-        "Disk snapshots are not supported for a disk that lies on its host as a file (disk type FILE)."
+        "Disk snapshots are not supported for a disk that is a file on its host (disk type FILE)."
     )
 
 
@@ -164,7 +171,7 @@ def _found(place: str, vm_text: str, datastore_text: str) -> tuple[etree._Elemen
 
 
 def _file(text: str, vm_id: int) -> HostFile:
-    """The file a place names. Raises InputError for one that is not of this VM."""
+    """The file that a path names. Raises InputError when it does not belong to this VM."""
     place = decode.remote_path(text)
     match = _PLACE.fullmatch(place.path)
     if not match or int(match[1]) != vm_id or ".." in place.path:
@@ -179,9 +186,10 @@ def _live_only_on_kvm(vm: etree._Element, action: str) -> None:
 
 
 @contextmanager
-def _still(vm: etree._Element, host: str) -> Iterator[None]:
-    """File systems of a running VM are frozen by its agent, else the VM is suspended; it goes on in any
-    case.
+def _quiesced(vm: etree._Element, host: str) -> Iterator[None]:
+    """The guest agent freezes the file systems of a running VM, else the VM is suspended.
+
+    It is resumed in any case.
     """
     if vm.findtext("LCM_STATE") != _SAVING_LIVE:
         yield
@@ -189,7 +197,7 @@ def _still(vm: etree._Element, host: str) -> Iterator[None]:
     domain, settings = vm.findtext("DEPLOY_ID") or "", hypervisor_defaults()
     limit_s = parsing.count(settings.get("VIRSH_TIMEOUT") or "60", "VIRSH_TIMEOUT")
     virsh = ["timeout", str(limit_s), "virsh", "-c", settings.get("LIBVIRT_URI") or "qemu:///system"]
-    undo = _hold(host, virsh, domain, limit_s)
+    undo = _quiesce(host, virsh, domain, limit_s)
     try:
         yield
     finally:
@@ -197,12 +205,12 @@ def _still(vm: etree._Element, host: str) -> Iterator[None]:
             process.on_host(host, [*virsh, undo, "--domain", domain], limit_s + 15)
         except OneDRError as error:
             raise StorageError(
-                f"VM {domain} on {host} still stands still after its disk was read: virsh {undo} {domain} "
-                f"there. ({error})"
+                f"VM {domain} on {host} is still suspended after its disk was copied. Run on that host: "
+                f"virsh {undo} {domain} ({error})"
             ) from error
 
 
-def _hold(host: str, virsh: list[str], domain: str, limit_s: int) -> str:
+def _quiesce(host: str, virsh: list[str], domain: str, limit_s: int) -> str:
     """Freeze or suspend; returns what undoes it."""
     reasons = []
     for command, undo in (("domfsfreeze", "domfsthaw"), ("suspend", "resume")):
@@ -211,6 +219,6 @@ def _hold(host: str, virsh: list[str], domain: str, limit_s: int) -> str:
             return undo
         except OneDRError as error:
             reasons.append(str(error))
-        with suppress(OneDRError):  # it may have come through after its time was over
+        with suppress(OneDRError):  # it may have succeeded after the time limit
             process.on_host(host, [*virsh, undo, "--domain", domain], limit_s + 15)
     raise StorageError(f"VM {domain} on {host} could be neither frozen nor suspended: {'; '.join(reasons)}")

@@ -1,6 +1,6 @@
-"""Action `monitor` of both drivers: how full the pool is.
+"""Action `monitor` of both drivers: the usage of the pool.
 
-The one oned calls most, so it loads least (docs/bench.md).
+oned calls it most often, so it loads the least (docs/bench.md).
 """
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onedr.protection import keeper_lock
 
 
 def monitor(arguments: list[str]) -> str:
-    """USED_MB, TOTAL_MB, FREE_MB of the pool, as the stock driver counts them; also wakes reconcile."""
+    """USED_MB, TOTAL_MB, FREE_MB of the pool, as the stock driver counts them. It also wakes the keeper."""
     decode.words(arguments, "DATASTORE_ID")
     data = decode.action_data(bridge_dispatch.read_stdin())
     bridge_dispatch.unless_here(data.attributes)
@@ -23,10 +23,10 @@ def monitor(arguments: list[str]) -> str:
         if data.root.findtext("MONITOR_VM_DISKS") == "1":
             from onedr.driver import vm_sizes
 
-            vm_sizes.report(pool)
+            vm_sizes.report_sizes(pool)
     try:
         protected = data.settings.protect
-    except InputError as error:  # a slip in a DR_ attribute must not make the datastore look full
+    except InputError as error:  # an invalid DR_ attribute must not make the datastore look full
         log.warn_oned(str(error))
         return answer
     if protected:

@@ -1,9 +1,9 @@
-"""`restore`: a powered-off VM's disks get back what a backup holds. Stock puts a new RBD image under the
-disk's name, which ends its mirroring; here the content goes into the image that is there, and only what
-differs travels to the peer.
+"""`restore`: restore the disks of a powered-off VM from a backup. The stock driver replaces the disk's RBD
+image, which ends its mirroring. Here the content is written into the existing image, and only differences are
+replicated.
 
-What the backup holds is asked and fetched on the front-end, by OpenNebula's own `ls` and downloader; a bridge
-host gets blocks.
+The backup is listed and fetched on the front-end by OpenNebula's own `ls` and downloader. A bridge host
+receives blocks.
 """
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from onedr.driver import disk as disks
 from onedr.driver.disk import Disk
 from onedr.host import bridge, process, temp_dirs
 from onedr.host.bridge import Service
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import parsing, template
 from onedr.model.errors import InputError, OneDRError, PartialError, RefusedError
 from onedr.model.template import Pairs
@@ -35,7 +35,7 @@ from onedr.opennebula.objects import lies_as_file
 _VM_FOLDER = re.compile(r"/[^\0]*/datastores/\d+/(\d+)/?")
 _ALL = -1  # DISK_ID: every disk of the backup
 _TPM = "tpm"
-_INCREMENT = "one_backup_"  # snapshots an incremental backup leaves for the next one
+_INCREMENT = "one_backup_"  # snapshots that an incremental backup leaves for the next one
 _LIST_LIMIT_S = 600
 _TPM_LIMIT_S = 120
 
@@ -47,10 +47,10 @@ def restore(arguments: list[str]) -> str:
     vm = frontend.vm(wanted.vm_id)
     with ExitStack() as stack:
         home = _home(frontend, vm)
-        here = _Here(wanted, vm, home, stack)
+        here = _LocalBackup(wanted, vm, home, stack)
         bridge_dispatch.unless_here(home, here.services())
         guest = bridge.bridge_session()
-        backup: _Backup = here if guest is None else _There(guest)
+        backup: _Backup = here if guest is None else _BridgeBackup(guest)
         found = [disks.find_disk(frontend, wanted.vm_id, disk_id) for disk_id in backup.disks()]
         for disk in found:
             _check(disk)
@@ -69,13 +69,13 @@ def restore(arguments: list[str]) -> str:
 
 
 def refuse(arguments: list[str]) -> str:
-    """`REQUEST_ID`: datastore actions on backup images; a Ceph datastore holds none (stock has no such
-    action either).
+    """`REQUEST_ID`: datastore actions on backup images are refused.
+
+    A Ceph datastore has no backups; the stock driver has no such action either.
     """
     decode.words(arguments, "REQUEST_ID")
     raise RefusedError(
-        "A Ceph datastore holds no backups: restore and flatten increments in the backup datastore they lie "
-        "in."
+        "A Ceph datastore has no backups: restore and flatten increments in their backup datastore."
     )
 
 
@@ -105,7 +105,7 @@ def _request(arguments: list[str]) -> _Request:
 
 
 class _Backup(Protocol):
-    """What a backup holds, wherever it was fetched."""
+    """The disks of a backup, wherever they were fetched."""
 
     def disks(self) -> list[int]: ...
 
@@ -115,8 +115,10 @@ class _Backup(Protocol):
 
 
 @dataclass
-class _Here:
-    """On the front-end: listed, fetched and unpacked into the staging folder, until `stack` ends."""
+class _LocalBackup:
+    """A backup on the front-end: listed, fetched and unpacked into the staging folder, which exists until
+    `stack` ends.
+    """
 
     request: _Request
     vm: etree._Element
@@ -127,7 +129,7 @@ class _Here:
     _open: dict[int, Iterator[tuple[int, bytes]]] = field(default_factory=dict)
 
     def disks(self) -> list[int]:
-        """Ids of the disks to be restored. Raises InputError when the backup holds none of them."""
+        """The ids of the disks to restore. Raises InputError when the backup has none of them."""
         frontend = FrontEnd()
         image = frontend.image(self.request.backup_id)
         # decrypted
@@ -138,9 +140,11 @@ class _Here:
         return sorted(int(disk) for disk in self._urls if disk != _TPM)
 
     def stage(self) -> list[tuple[int, int]]:
-        """(disk id, bytes) of each, all fetched before anything is changed; then the VM's TPM, as in stock.
+        """(disk id, bytes) of each disk.
+
+        All are fetched before anything is changed. Then the VM's TPM is restored, as in the stock driver.
         """
-        folder = self.stack.enter_context(temp_dirs.folder(staging.staging_folder(self.home)))
+        folder = self.stack.enter_context(temp_dirs.temp_folder(staging.staging_folder(self.home)))
         for disk, url in self._urls.items():
             own = folder / disk
             own.mkdir()
@@ -169,8 +173,8 @@ class _Here:
 
 
 @dataclass(frozen=True)
-class _There:
-    """On a bridge host: asked of the front-end."""
+class _BridgeBackup:
+    """A backup on a bridge host: its data comes from the front-end."""
 
     front_end: bridge.BridgeSession
 
@@ -198,28 +202,29 @@ def _listed(
     driver = store.findtext("DS_MAD") or ""
     if not parsing.NAME.fullmatch(driver):
         raise InputError(f"Backup datastore {store.findtext('NAME')} has no usable DS_MAD ({driver!r}).")
-    program = places().remotes / "datastore" / driver.lower() / "ls"
+    program = front_end_paths().remotes / "datastore" / driver.lower() / "ls"
     data = etree.Element("DS_DRIVER_ACTION_DATA")
     data.extend([store, vm, image])
-    said = process.run_program(
+    output = process.run_program(
         [str(program), "-i", increment], _LIST_LIMIT_S, feed=etree.tostring(data, encoding="unicode")
     )
     try:
-        return {str(disk): str(url) for disk, url in json.loads(said).items()}
+        return {str(disk): str(url) for disk, url in json.loads(output).items()}
     except (ValueError, AttributeError) as error:
         raise InputError(
-            f"Backup datastore {store.findtext('NAME')} lists its backup unreadably: {said[:200]!r}"
+            f"Backup datastore {store.findtext('NAME')} returned an invalid list of its backup: "
+            f"{output[:200]!r}"
         ) from error
 
 
 def _wanted(listed: dict[str, str], request: _Request) -> dict[str, str]:
-    """What of it is to be restored; the TPM goes with disk 0 (as in stock)."""
+    """The disks to restore. The TPM is restored with disk 0, as in the stock driver."""
     chosen = {
         disk: url for disk, url in listed.items() if disk.isdecimal() and request.disk_id in (_ALL, int(disk))
     }
     if not chosen:
         raise InputError(
-            f"Backup image {request.backup_id} holds no disk {request.disk_id} of VM {request.vm_id}."
+            f"Backup image {request.backup_id} has no disk {request.disk_id} of VM {request.vm_id}."
         )
     if _TPM in listed and "0" in chosen:
         chosen[_TPM] = listed[_TPM]
@@ -227,9 +232,9 @@ def _wanted(listed: dict[str, str], request: _Request) -> dict[str, str]:
 
 
 def _restore_tpm(archive: Path, request: _Request) -> None:
-    """The VM's `tpm` folder anew from a gzip tar.
+    """Replace the VM's `tpm` folder from a gzip tar.
 
-    Raises InputError for one that would write anything else.
+    Raises InputError for an archive with other paths.
     """
     try:
         with tarfile.open(archive, "r:gz") as packed:
@@ -240,7 +245,7 @@ def _restore_tpm(archive: Path, request: _Request) -> None:
                     or not (member.isfile() or member.isdir())
                 ):
                     raise InputError(
-                        f"The backup's TPM state holds {member.name!r}, which is not below {_TPM}/."
+                        f"The backup's TPM state contains {member.name!r}, which is not below {_TPM}/."
                     )
     except (tarfile.TarError, OSError, EOFError) as error:
         raise InputError(f"The backup's TPM state is damaged: {error}") from error
@@ -253,11 +258,11 @@ def _restore_tpm(archive: Path, request: _Request) -> None:
 
 
 def _check(disk: Disk) -> None:
-    """Raise before anything is fetched when the disk cannot take the backup."""
+    """Raise before anything is fetched when the disk cannot be restored."""
     if lies_as_file(disk.attributes):
         raise RefusedError(
-            f"Disk {disk.disk_id} of VM {disk.vm_id} lies on its host as a file; this action restores RBD "
-            "disks."
+            f"Disk {disk.disk_id} of VM {disk.vm_id} is a file on its host; this action restores RBD disks "
+            "only."
         )
     name = disk.rbd_name
     with connection.connect(disk.connect(name.pool)) as pool:
@@ -272,21 +277,22 @@ def _put_back(frontend: FrontEnd, disk: Disk, size: int, blocks: Iterator[tuple[
         with pool.image(name.name) as image:
             known = images.snapshots(image)
             for snapshot in known:
-                if snapshot.startswith(_INCREMENT):  # the next backup is a full one
+                if snapshot.startswith(_INCREMENT):  # the next backup will be a full one
                     images.drop_snapshot(image, snapshot)
-        # oned forgets the snapshots of such a disk
+        # oned removes the snapshots of such a disk
         if template.get(disk.attributes, "CLONE").upper() == "YES":
             for snapshot in filter(str.isdecimal, known):
                 disk_snapshots.delete_snapshot(pool, name.name, snapshot)
         if template.get(disk.attributes, "SOURCE"):
-            disks.protect(
+            disks.protect_disk(
                 pool, name.name, disks.read_datastore(frontend, _datastore_id(disk.attributes)), disk
             )
 
 
 def _home(frontend: FrontEnd, vm: etree._Element) -> Pairs:
-    """Attributes of the datastore of the VM's first disk that has one: its bridges and staging folder serve
-    the whole restore.
+    """Attributes of the datastore of the VM's first disk that has one.
+
+    Its bridges and staging folder are used for the whole restore.
     """
     owned = (disk for disk in template.vectors(attributes(vm), "DISK") if template.get(disk, "DATASTORE_ID"))
     first = next(owned, None)

@@ -1,7 +1,7 @@
-"""Snapshots of disks: the transfer-manager's actions on VM disks, the datastore's on images (argv:
+"""Snapshots of disks: transfer-manager actions on VM disks, datastore actions on images (argv:
 docs/opennebula-facts.md O11, O14).
 
-oned calls `revert` only while no VM runs on the disk, `flatten` only on an image that none uses.
+oned calls `revert` only while no VM uses the disk, and `flatten` only for an unused image.
 """
 from __future__ import annotations
 
@@ -25,33 +25,38 @@ from onedr.opennebula.ceph_access import hypervisor_defaults
 from onedr.protection import keeper_lock
 from onedr.replication.mirror_image import protect_image
 
-_FREEZE_LIMIT_S = 60  # stock's VIRSH_TIMEOUT
-_ANSWER_S = 10  # for the host to say that its own limit is over
+_FREEZE_LIMIT_S = 60  # VIRSH_TIMEOUT of the stock driver
+_ANSWER_S = 10  # for the host to report that its own limit is exceeded
 
 
 @dataclass(frozen=True)
 class _Target:
-    """The snapshot an action is about, of an open pool's image."""
+    """The snapshot of an action, with the image and the open pool."""
 
     pool: Pool
     name: str
     snapshot: str
 
     def publish(self) -> None:
-        """In snapshot mode the peer gets what was done with the next mirror snapshot: make it now."""
+        """In snapshot mode changes are replicated with the next mirror snapshot: make it now."""
         with self.pool.image(self.name) as image:
             mirroring.publish_changes(self.pool, image)
 
 
 def snap_create(arguments: list[str]) -> str:
-    """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: snapshot a disk; protected, as in stock."""
+    """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: snapshot a disk.
+
+    The snapshot is protected, as in the stock driver.
+    """
     with _disk(arguments, FrontEnd()) as target:
         disk_snapshots.make_snapshot(target.pool, target.name, target.snapshot)
     return ""
 
 
 def snap_create_live(arguments: list[str]) -> str:
-    """The same of a running VM's disk, its file systems frozen meanwhile where the hypervisor can do that."""
+    """The same for a running VM's disk, with its file systems frozen meanwhile if the hypervisor supports
+    that.
+    """
     frontend = FrontEnd()
     host = decode.remote_path(decode.words(arguments, "DISK")[0]).host
     with _disk(arguments, frontend) as target:
@@ -69,7 +74,7 @@ def snap_delete(arguments: list[str]) -> str:
 
 
 def snap_revert(arguments: list[str]) -> str:
-    """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: take a disk back to a snapshot."""
+    """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: revert a disk to a snapshot."""
     with _disk(arguments, FrontEnd()) as target:
         disk_snapshots.revert_to(target.pool, target.name, target.snapshot)
     return ""
@@ -83,16 +88,16 @@ def image_snap_delete(arguments: list[str]) -> str:
 
 
 def image_snap_revert(arguments: list[str]) -> str:
-    """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: take an image back to a snapshot."""
+    """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: revert an image to a snapshot."""
     with _image(arguments) as target:
         disk_snapshots.revert_to(target.pool, target.name, target.snapshot)
     return ""
 
 
 def image_snap_flatten(arguments: list[str]) -> str:
-    """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: take an image back to a snapshot and drop all its snapshots."""
+    """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: revert an image to a snapshot and remove all its snapshots."""
     with _image(arguments) as target:
-        disk_snapshots.flatten(target.pool, target.name, target.snapshot)
+        disk_snapshots.flatten_to_snapshot(target.pool, target.name, target.snapshot)
     return ""
 
 
@@ -109,7 +114,7 @@ def _disk(arguments: list[str], frontend: FrontEnd) -> Iterator[_Target]:
         target = _Target(pool, name.name, wanted)
         yield target
         target.publish()
-        disks.protect(pool, name.name, datastore, disk)
+        disks.protect_disk(pool, name.name, datastore, disk)
 
 
 def _must_be_rbd(disk: Disk) -> None:
@@ -137,7 +142,7 @@ def _image(arguments: list[str]) -> Iterator[_Target]:
         own = image.find("TEMPLATE")
         try:
             settings = data.settings
-        except InputError as error:  # a slip in a DR_ attribute fails no action
+        except InputError as error:  # an invalid DR_ attribute must not fail the action
             log.warn_oned(f"{source.name} is not protected yet: {error}")
             return
         if not wants_protection(settings, () if own is None else template.from_element(own)):
@@ -150,7 +155,7 @@ def _image(arguments: list[str]) -> Iterator[_Target]:
 
 @contextmanager
 def _frozen(host: str, vm: etree._Element) -> Iterator[None]:
-    """Hold a running guest's writes while the block runs, and let them go in any case."""
+    """Freeze a running guest's writes in the block, and thaw them in any case."""
     deploy_id = vm.findtext("DEPLOY_ID") or ""
     history = vm.findall("HISTORY_RECORDS/HISTORY")
     if history and history[-1].findtext("VM_MAD") == "lxc":
@@ -164,12 +169,13 @@ def _frozen(host: str, vm: etree._Element) -> Iterator[None]:
     try:
         yield
     finally:
-        # Also when the freeze seemed to fail: it may have come through after its time was over.
+        # Also when the freeze seemed to fail: it may have succeeded after the time limit.
         _virsh(host, "domfsthaw", deploy_id, quiet=not frozen)
 
 
 def _virsh(host: str, verb: str, deploy_id: str, quiet: bool = False) -> bool:
-    """As in stock a guest that cannot be frozen (no agent, no libvirt) is only crash-consistent: a warning.
+    """As in the stock driver a guest that cannot be frozen (no agent, no libvirt) is only crash-consistent,
+    which is a warning.
     """
     found = hypervisor_defaults()
     limit = found.get("VIRSH_TIMEOUT") or str(_FREEZE_LIMIT_S)

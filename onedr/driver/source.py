@@ -1,4 +1,4 @@
-"""An image's data as blocks: from a file of this machine, or of the front-end when this is a bridge host."""
+"""An image's data as blocks, from a file on this machine, or on the front-end when this is a bridge host."""
 from __future__ import annotations
 
 import os
@@ -14,7 +14,7 @@ from onedr.host.bridge import Service
 
 
 class Data(NamedTuple):
-    """`size` bytes; `blocks` are those that are not zero, with their offsets, in order."""
+    """`size` bytes; `blocks` are the ones that are not zero, with their offsets, in order."""
 
     size: int
     blocks: Iterator[tuple[int, bytes]]
@@ -22,7 +22,7 @@ class Data(NamedTuple):
 
 @contextmanager
 def raw_data(data: ActionData) -> Iterator[Data]:
-    """The bytes of PATH, checked and converted on the front-end, where local paths and rights are
+    """The data of PATH, checked and converted on the front-end, which has the local paths and permissions
     (staging.raw_file).
     """
     front_end = bridge.bridge_session()
@@ -30,14 +30,14 @@ def raw_data(data: ActionData) -> Iterator[Data]:
         size, _ = front_end.call("stage")
         yield Data(int(size), _from_front_end(front_end))
         return
-    from onedr.driver import staging  # HTTP and checksums: 20 ms to load, for those who need them
+    from onedr.driver import staging  # HTTP and checksums take 20 ms to load
 
     with staging.raw_file(data.wanted_image(), data.attributes) as path:
         yield of_file(path)
 
 
 def of_file(path: Path) -> Data:
-    """A raw file's."""
+    """The data of a raw file."""
     return Data(path.stat().st_size, images.blocks_of(path))
 
 
@@ -50,7 +50,7 @@ def _from_front_end(front_end: bridge.BridgeSession) -> Iterator[tuple[int, byte
 
 
 def services(data: ActionData, stack: ExitStack) -> dict[str, Service]:
-    """What a bridge host asks for while it makes an image; files live until `stack` ends."""
+    """What a bridge host needs from the front-end to create an image. Files exist until `stack` ends."""
     staged: list[Iterator[tuple[int, bytes]]] = []
 
     def stage(_: dict[str, Any]) -> tuple[Any, bytes]:
@@ -66,7 +66,7 @@ def services(data: ActionData, stack: ExitStack) -> dict[str, Service]:
     def vm_sizes(call: dict[str, Any]) -> tuple[Any, bytes]:
         from onedr.driver import vm_sizes
 
-        vm_sizes.tell(
+        vm_sizes.send(
             {
                 int(vm): {int(disk): int(size) for disk, size in own.items()}
                 for vm, own in call["sizes"].items()

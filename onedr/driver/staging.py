@@ -1,5 +1,6 @@
-"""Where an image's data comes from: a local file, http(s), or what OpenNebula's downloader fetches; checked
-before a byte reaches Ceph.
+"""The source of an image's data: a local file, http(s), or what OpenNebula's downloader fetches.
+
+It is checked before any byte reaches Ceph.
 """
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from lxml import etree
 
 from onedr.driver import unpack
 from onedr.host import process, temp_dirs, threads
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import parsing, template
 from onedr.model.errors import InputError
 from onedr.model.template import Pairs
@@ -35,9 +36,8 @@ _HEAD_LIMIT_S = 60  # of a whole stat, as stock: oned has 15 slots for all drive
 # URLError is an OSError; ValueError: a garbled address
 _HTTP_ERRORS = (OSError, http.client.HTTPException, ValueError)
 _FETCH_LIMIT_S = 4 * 3600
-# Schemes of downloader.sh, 6.10 to 7.4. What follows begins with no dash (an option of ssh) and holds nothing
-# a shell reads;
-# where it quotes the address well, a query may follow.
+# Schemes of downloader.sh, 6.10 to 7.4. The rest must not start with a dash (an option of ssh) nor contain
+# shell characters; where the downloader quotes the address, a query may follow.
 _FETCHED = re.compile(
     r"(?:s3|netapp|purefa|onebex|ssh|(?:restic|rsync)(?:\+rbd)?)://[A-Za-z0-9_.@/][A-Za-z0-9_.@/:,+=%-]*"
     r"|(?:rbd|lxd)://[A-Za-z0-9_.@/][A-Za-z0-9_.@/:,+=%&?~-]*"
@@ -45,14 +45,14 @@ _FETCHED = re.compile(
 
 
 def is_http(path: str) -> bool:
-    """Is PATH to be fetched?"""
+    """Is PATH an http(s) address?"""
     return path.startswith(_HTTP)
 
 
-def is_fetched(path: str) -> bool:
+def needs_downloader(path: str) -> bool:
     """Is PATH for OpenNebula's downloader?
 
-    Only plain characters: it builds shell words from an address.
+    Only plain characters are accepted, because it builds shell words from an address.
     """
     return _FETCHED.fullmatch(path) is not None
 
@@ -60,18 +60,19 @@ def is_fetched(path: str) -> bool:
 def check_allowed(path: str, attributes: Pairs) -> None:
     """Raise InputError for a local path below a restricted directory and not below a safe one.
 
-    As the stock driver: OpenNebula's own folders and oneadmin's home are always restricted, SAFE_DIRS wins.
-    Links are resolved first, and whole path components are compared (stock compares text).
+    As in the stock driver, OpenNebula's own folders and oneadmin's home are always restricted, and SAFE_DIRS
+    has precedence. Links are resolved first, and whole path components are compared (the stock driver
+    compares text).
     """
     real = os.path.realpath(path)
-    own = [str(places().var), str(places().etc), os.path.expanduser("~")]
+    own = [str(front_end_paths().var), str(front_end_paths().etc), os.path.expanduser("~")]
     restricted = [*own, *template.get(attributes, "RESTRICTED_DIRS").split()]
     if any(_below(real, folder) for folder in template.get(attributes, "SAFE_DIRS").split()):
         return
     for folder in restricted:
         if _below(real, folder):
             raise InputError(
-                f"Not allowed to copy image file {path}: it lies in the restricted directory {folder}."
+                f"Not allowed to copy image file {path}: it is in the restricted directory {folder}."
             )
 
 
@@ -85,18 +86,18 @@ def image_path(image: etree._Element) -> str:
     path = image.findtext("PATH") or ""
     if not path:
         raise InputError("The image has no PATH to copy from.")
-    if not (is_http(path) or is_fetched(path) or path.startswith("/")):
+    if not (is_http(path) or needs_downloader(path) or path.startswith("/")):
         raise InputError(
             f"PATH {path!r} is neither a local file nor an http(s) address, nor one that OpenNebula's "
-            "downloader takes."
+            "downloader accepts."
         )
     return path
 
 
 def staging_folder(attributes: Pairs) -> Path:
-    """Where downloads and conversions lie while they last: STAGING_DIR, else the stock default."""
+    """The folder for downloads and conversions: STAGING_DIR, else the stock default."""
     folder = Path(template.get(attributes, "STAGING_DIR") or defaults().get("STAGING_DIR", "") or "/var/tmp")
-    if not os.path.isdir(folder):  # also for a name no folder can have
+    if not os.path.isdir(folder):  # also for an invalid name
         raise InputError(f"STAGING_DIR {folder} is not a directory on this machine.")
     return folder
 
@@ -108,7 +109,7 @@ def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
     Removed afterwards.
     """
     path = image_path(image)
-    with temp_dirs.folder(staging_folder(attributes)) as folder:
+    with temp_dirs.temp_folder(staging_folder(attributes)) as folder:
         local = _local(path, folder, image, attributes)
         verify(local, image)
         yield unpack.raw(local, path, folder, _inflates(attributes), _told(image))
@@ -122,9 +123,9 @@ def _told(image: etree._Element) -> int | None:
 def _local(path: str, folder: Path, image: etree._Element, attributes: Pairs) -> Path:
     if is_http(path):
         _download(path, folder / "download")
-    elif is_fetched(path):
+    elif needs_downloader(path):
         secrets = {}
-        if path.startswith("s3://"):  # the downloader takes the market's key from the driver data
+        if path.startswith("s3://"):  # the downloader reads the marketplace's key from the driver data
             secrets["DRV_ACTION"] = base64.b64encode(etree.tostring(image.getroottree())).decode()
         fetch(path, folder / "download", template.get(attributes, "LIMIT_TRANSFER_BW"), secrets)
     else:
@@ -135,22 +136,22 @@ def _local(path: str, folder: Path, image: etree._Element, attributes: Pairs) ->
 
 
 def fetch(url: str, to: Path, limit_bw: str = "", secrets: Mapping[str, str] | None = None) -> None:
-    """Let OpenNebula's downloader fetch a backup's or a marketplace's address to a file, as it lies there.
+    """Let OpenNebula's downloader fetch a backup or a marketplace image to a file, unmodified.
 
     Raises InputError for an address that could become a shell word (the downloader builds commands from it),
     ProcessError.
     """
-    if not is_fetched(url):
-        raise InputError(f"{url!r} is not an address OneDR hands to OpenNebula's downloader.")
-    program = places().remotes / "datastore" / "downloader.sh"
+    if not needs_downloader(url):
+        raise InputError(f"{url!r} is not an address that OneDR passes to OpenNebula's downloader.")
+    program = front_end_paths().remotes / "datastore" / "downloader.sh"
     if not program.is_file():
-        raise InputError(f"{url} needs OpenNebula's downloader, and there is no {program}.")
+        raise InputError(f"{url} needs OpenNebula's downloader, but there is no {program}.")
     limit = ["--limit", limit_bw] if limit_bw else []
-    # timeout(1) ends what the downloader started, too: those would hold its output open, and us.
+    # timeout(1) also ends the downloader's child processes, which would keep its output open and block us.
     command = ["timeout", "-k", "10", str(_FETCH_LIMIT_S), str(program), "--nodecomp", *limit, url, str(to)]
     process.run_program(command, _FETCH_LIMIT_S + 60, env={**os.environ, **(secrets or {})})
     if not to.is_file():
-        raise InputError(f"OpenNebula's downloader brought no file from {url}.")
+        raise InputError(f"OpenNebula's downloader fetched no file from {url}.")
 
 
 def _inflates(attributes: Pairs) -> bool:
@@ -160,7 +161,7 @@ def _inflates(attributes: Pairs) -> bool:
 def _must_be_readable(path: Path) -> None:
     try:
         is_file = path.is_file()
-    except OSError as error:  # a name longer than any file's
+    except OSError as error:  # a name that is too long
         raise InputError(f"cannot access {str(path)[:100]!r} ({error.strerror})") from error
     if not is_file:
         raise InputError(f"cannot access {str(path)!r} (no such file)")
@@ -222,7 +223,7 @@ def _within(limit_s: float, url: str, action: Callable[[], _T]) -> _T:
 
 
 def _quoted(url: str) -> str:
-    """Blanks and letters beyond ASCII escaped, as a browser does; what is escaped already stays."""
+    """Escape spaces and non-ASCII letters, as a browser does. Existing escapes are kept."""
     return urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
 
 
@@ -248,28 +249,29 @@ def _digest(path: Path, algorithm: str) -> str:
 
 
 def virtual_size(image: etree._Element, attributes: Pairs) -> int:
-    """Bytes the image will have; for http(s) from the head of the file and Content-Length."""
+    """The size of the image in bytes; for http(s) from the start of the file and Content-Length."""
     path = image_path(image)
-    if is_fetched(path):  # as in stock: such addresses come with a SIZE, from marketplaces and backups
+    # as in the stock driver: such addresses come from marketplaces and backups with a SIZE
+    if needs_downloader(path):
         raise InputError(
-            f"The size of {path} is not known before it is fetched; import it from a marketplace or a backup."
+            f"The size of {path} is unknown before it is fetched; import it from a marketplace or a backup."
         )
-    with temp_dirs.folder(staging_folder(attributes)) as folder:
+    with temp_dirs.temp_folder(staging_folder(attributes)) as folder:
         if not is_http(path):
             check_allowed(path, attributes)
             _must_be_readable(Path(path))
             return unpack.virtual_size(Path(path), path, folder, _inflates(attributes)) or 0
         length = _fetch_head(path, folder / "head")
-        told = unpack.virtual_size(folder / "head", path, folder, _inflates(attributes), whole=False)
-        if told is not None:
-            return told
+        size = unpack.virtual_size(folder / "head", path, folder, _inflates(attributes), whole=False)
+        if size is not None:
+            return size
         if unpack.is_compressed(folder / "head", _inflates(attributes)):
             raise InputError(
-                f"{path} is compressed and does not tell its size; decompress it, or give a qcow2 image."
+                f"{path} is compressed and does not contain its size; decompress it, or use a qcow2 image."
             )
     if length is None:
         raise InputError(
-            f"{path} does not tell its size (no Content-Length); give SIZE when creating the image."
+            f"{path} has no known size (no Content-Length); set SIZE when creating the image."
         )
     return length
 

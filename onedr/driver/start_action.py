@@ -13,7 +13,7 @@ import time
 from lxml import etree
 
 from onedr.host import process
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import RefusedError
 from onedr.runs.request import Request
 
@@ -30,7 +30,7 @@ def caller() -> str:
 
 def command(verb: str) -> str:
     """Path of a verb's executable. Raises RefusedError for an unknown verb or a missing executable."""
-    path = places().drivers / verb
+    path = front_end_paths().drivers / verb
     if verb not in VERBS:
         raise RefusedError(f"DR_ACTION={verb.upper()} is not known; known are {', '.join(VERBS).upper()}.")
     if not path.exists():

@@ -1,7 +1,7 @@
 """Transfer-manager actions on VM disks: clone, ln, delete, mvds, cpds, mkimage (argv:
 docs/opennebula-facts.md O14).
 
-Everything happens on the front-end in process; the host in the arguments matters only for the VM's folder.
+All work is done in process on the front-end. The host in the arguments is used for the VM's folder only.
 """
 from __future__ import annotations
 
@@ -27,32 +27,35 @@ _CHECKPOINT = "one-sys-{vm_id}-checkpoint"
 
 
 def clone(arguments: list[str]) -> str:
-    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a thin clone SOURCE-VM-DISK; mirrored, its parent first."""
+    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: make the thin clone SOURCE-VM-DISK, and mirror it, its parent
+    first.
+    """
     frontend = FrontEnd()
     source, disk, datastore = disks.from_image(arguments, frontend)
     name = names.vm_disk(source.name, disk.vm_id, disk.disk_id)
     what = f"disk {disk.disk_id} of VM {disk.vm_id}"
     with connection.connect(disk.connect(source.pool, disks.data_pool_at(frontend, arguments[1]))) as pool:
         disks.must_be_primary(pool, source.name)
-        # as stock: a retry finds its own clone
-        if not (pool.exists(name) and images.is_mine(pool, name, what)):
-            with images.making(pool, name, what):
+        # as in the stock driver, a retry finds its own clone
+        if not (pool.exists(name) and images.is_created_for(pool, name, what)):
+            with images.creating(pool, name, what):
                 base_snapshot.clone_from_base(pool, source.name, name)
                 if size := disks.grown_bytes(disk.attributes):
-                    images.grow(pool, name, size)
-        disks.protect(pool, name, datastore, disk)
+                    images.grow_image(pool, name, size)
+        disks.protect_disk(pool, name, datastore, disk)
     return ""
 
 
 def ln(arguments: list[str]) -> str:
-    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a persistent image is used as it is; as in stock an unused
-    @snap goes.
+    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: a persistent image is used directly.
+
+    As in the stock driver an unused @snap is removed.
     """
     source, disk, datastore = disks.from_image(arguments, FrontEnd())
     with connection.connect(disk.connect(source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
         base_snapshot.drop_base_snapshot(pool, source.name)
-        disks.protect(pool, source.name, datastore, disk)
+        disks.protect_disk(pool, source.name, datastore, disk)
     return ""
 
 
@@ -87,13 +90,11 @@ def _remove_disk(pool: Pool, name: str, disk: Disk) -> None:
             images.move_to_trash(pool, name)
         else:
             images.remove_image(pool, name)
-    disk_snapshots.remove_leftovers(pool, name)
+    disk_snapshots.remove_stock_volumes(pool, name)
 
 
 def _drop_unused_snapshot(pool: Pool, name: str) -> None:
-    with pool.image(name, read_only=True) as image:
-        primary = mirroring.is_primary(image)
-    if primary:
+    if mirroring.is_primary_image(pool, name):
         base_snapshot.drop_base_snapshot(pool, name)
 
 
@@ -107,7 +108,9 @@ def _delete_folder(frontend: FrontEnd, target: RemotePath, vm_id: int, datastore
 
 
 def mvds(arguments: list[str]) -> str:
-    """`HOST:…/disk.N SOURCE VM_ID DS_ID`: nothing moves, the disk is the image; as in stock."""
+    """`HOST:…/disk.N SOURCE VM_ID DS_ID`: nothing to do, as in the stock driver, because the disk is the
+    image.
+    """
     decode.words(arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID")
     return ""
 
@@ -126,18 +129,20 @@ def cpds(arguments: list[str]) -> str:
     datastore = disks.datastore(frontend, datastore_id)
     name = disk.rbd_name
     if target.pool != name.pool:
-        raise InputError(f"Cannot save {name} as {target}: it lies in another pool.")
+        raise InputError(f"Cannot save {name} as {target}: it is in another pool.")
     chosen = None if snapshot == "-1" else str(parsing.count(snapshot, "SNAP_ID"))
     with connection.connect(disk.connect(name.pool, datastore.data_pool)) as pool:
-        with images.making(pool, target.name, f"saved disk {disk_id} of VM {vm_id}"):
+        with images.creating(pool, target.name, f"saved disk {disk_id} of VM {vm_id}"):
             holder = chosen and disk_snapshots.find_snapshot(pool, name.name, chosen)
-            images.copy(pool, holder or name.name, target.name, chosen)
-        disks.protect(pool, target.name, datastore, disk)
+            images.copy_image(pool, holder or name.name, target.name, chosen)
+        disks.protect_disk(pool, target.name, datastore, disk)
     return ""
 
 
 def mkimage(arguments: list[str]) -> str:
-    """`SIZE_MIB FORMAT HOST:…/disk.N VM_ID DS_ID`: a volatile disk, empty, with a file system or swap."""
+    """`SIZE_MIB FORMAT HOST:…/disk.N VM_ID DS_ID`: create a volatile disk, empty or with a file system or
+    swap.
+    """
     size_text, format_, target, vm_text, datastore_text = decode.words(
         arguments, "SIZE", "FORMAT", "TARGET", "VM_ID", "DATASTORE_ID"
     )
@@ -151,11 +156,11 @@ def mkimage(arguments: list[str]) -> str:
     kind = "swap" if format_ == "swap" else template.get(disk.attributes, "FS")
     with connection.connect(disk.connect(disk.access.pool, datastore.data_pool)) as pool:
         what = f"volatile disk {disk_id} of VM {vm_id}"
-        if pool.exists(name) and images.is_mine(pool, name, what):
+        if pool.exists(name) and images.is_created_for(pool, name, what):
             return ""
-        with images.making(pool, name, what):
+        with images.creating(pool, name, what):
             if kind:
-                # for the few that need it: 20 ms to load
+                # takes 20 ms to load and is rarely needed
                 from onedr.driver import datastore as datastore_actions
                 from onedr.driver import staging
 
@@ -164,14 +169,14 @@ def mkimage(arguments: list[str]) -> str:
                     images.import_file(pool, name, path)
             else:
                 images.create_image(pool, name, size)
-        disks.protect(pool, name, datastore, disk)
+        disks.protect_disk(pool, name, datastore, disk)
     return ""
 
 
 def resize(arguments: list[str]) -> str:
-    """`HOST:…/disk.N SIZE_MIB VM_ID DS_ID`: grow a disk; never shrinks.
+    """`HOST:…/disk.N SIZE_MIB VM_ID DS_ID`: grow a disk. It is never shrunk.
 
-    That of a running VM libvirt grows itself.
+    libvirt grows the disk of a running VM itself.
     """
     target, size_text, vm_text, datastore_text = decode.words(
         arguments, "DISK", "SIZE", "VM_ID", "DATASTORE_ID"
@@ -187,12 +192,12 @@ def resize(arguments: list[str]) -> str:
     name = disk.rbd_name
     with connection.connect(disk.connect(name.pool)) as pool:
         disks.must_be_primary(pool, name.name)
-        images.grow(pool, name.name, size)
-        disks.protect(pool, name.name, datastore, disk)
+        images.grow_image(pool, name.name, size)
+        disks.protect_disk(pool, name.name, datastore, disk)
     return ""
 
 
 def mkswap(arguments: list[str]) -> str:
-    """`SIZE_MIB HOST:…/disk.N VM_ID DS_ID`: a volatile disk with swap in it."""
+    """`SIZE_MIB HOST:…/disk.N VM_ID DS_ID`: create a volatile disk with swap."""
     size, *rest = decode.words(arguments, "SIZE", "TARGET", "VM_ID", "DATASTORE_ID")
     return mkimage([size, "swap", *rest])

@@ -1,5 +1,5 @@
-"""What a fetched file holds, as raw bytes: compressed streams, archives of increments, and every format
-qemu-img knows.
+"""The content of a fetched file as raw bytes: compressed streams, archives of increments, and every format
+that qemu-img supports.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onedr.model.errors import InputError
 from onedr.model.types import MIB
 
 CHUNK = 4 * 1024 * 1024
-HEAD = 1024 * 1024  # enough for qemu-img to know a format and its virtual size
+HEAD = 1024 * 1024  # enough for qemu-img to detect a format and its virtual size
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
 _XZ_MEMORY = 256 * 1024 * 1024  # the largest window of `xz -9e` needs 65 MiB
@@ -40,7 +40,7 @@ def raw(local: Path, source: str, folder: Path, inflate: bool = True, told: int 
     """
     kind = _compression(local)
     if kind == "gzip" and _is_tar(local, kind):
-        from onedr.ceph import export_diff  # needed for few images, and tarfile costs every driver 3 ms
+        from onedr.ceph import export_diff  # rarely needed, and tarfile takes 3 ms to load
 
         export_diff.unpack(local, source, folder / "raw", room(folder))
         check_told((folder / "raw").stat().st_size, told, source)
@@ -90,7 +90,8 @@ def _qemu_img(argv: list[str], limit_s: float) -> str:
 def virtual_size(
     local: Path, source: str, folder: Path, inflate: bool = True, whole: bool = True
 ) -> int | None:
-    """Bytes of the disk in `local`; None when a head of the file (`whole` False) does not tell.
+    """The size in bytes of the disk in `local`; None when the start of the file (`whole` False) does not
+    contain it.
 
     Raises InputError.
     """
@@ -100,23 +101,23 @@ def virtual_size(
 
         return export_diff.size(local, source) if whole else None
     if not (kind and inflate):
-        return _told_by_head(local, source, whole)
+        return _size_in_head(local, source, whole)
     head = folder / "plain-head"
     with _opened(local, kind) as stream:
         head.write_bytes(_begin(stream, HEAD))
-    told = _told_by_head(head, source, whole=False)
+    told = _size_in_head(head, source, whole=False)
     if told is None and whole:
         return _inflate(local, kind, source, room(folder), None)
     return told
 
 
 def is_compressed(path: Path, inflate: bool = True) -> bool:
-    """Does the disk come out of this file only by decompressing it?"""
+    """Must this file be decompressed to get the disk?"""
     kind = _compression(path)
     return bool(kind) and (inflate or _is_tar(path, kind))
 
 
-def _told_by_head(path: Path, source: str, whole: bool) -> int | None:
+def _size_in_head(path: Path, source: str, whole: bool) -> int | None:
     if not whole and (sectors := _vmdk_sectors(path)):
         return sectors * _SECTOR
     format_, size = probe_format(path, source)
@@ -134,19 +135,18 @@ def _vmdk_sectors(path: Path) -> int:
 
 
 def probe_format(path: Path, source: str) -> tuple[str, int]:
-    """(format, virtual size in bytes) by qemu-img of a file that came from `source`.
+    """(format, virtual size in bytes) of a file that came from `source`, from qemu-img.
 
-    Raises InputError for an image that points at other files (a backing file, data file or extent would pull
-    in any file of the front-end) and for a file qemu-img cannot read.
+    Raises InputError for an image that refers to other files (a backing file, data file or extent could
+    include any file of the front-end), and for a file that qemu-img cannot read.
     """
     found = json.loads(_qemu_img(["info", "--output", "json", str(path)], _PROBE_LIMIT_S))
     extra = found.get("format-specific", {}).get("data", {})
-    # of a VMDK; its own file is one
+    # extents of a VMDK, one of which is the file itself
     extents = {extent.get("filename") for extent in extra.get("extents", [])}
     if found.get("backing-filename") or extra.get("data-file") or extents - {str(path)}:
         raise InputError(
-            f"{source} refers to other files (backing file, data file or extent); give a self-contained "
-            "image."
+            f"{source} refers to other files (backing file, data file or extent); use a self-contained image."
         )
     return str(found["format"]), int(found["virtual-size"])
 
@@ -173,7 +173,7 @@ def _opened(path: Path, kind: str) -> Iterator[IO[bytes]]:
 
 
 def _begin(stream: IO[bytes], count: int) -> bytes:
-    """The first bytes; fewer when the file is damaged or ends early, as a fetched head does."""
+    """The first bytes; fewer when the file is damaged or truncated, like a fetched head."""
     head = b""
     with suppress(*_DAMAGED):
         while len(head) < count and (more := stream.read(512)):
@@ -181,20 +181,20 @@ def _begin(stream: IO[bytes], count: int) -> bytes:
     return head
 
 
-def _inflate(path: Path, kind: str, source: str, room: int, to: IO[bytes] | None) -> int:
-    """Decompress to a sparse file, or only count.
+def _inflate(path: Path, kind: str, source: str, limit: int, to: IO[bytes] | None) -> int:
+    """Decompress to a sparse file, or only count the bytes.
 
-    Raises InputError for a damaged stream and one larger than `room` bytes.
+    Raises InputError for a damaged stream and for one larger than `limit` bytes.
     """
     size, zeros = 0, bytes(CHUNK)
     try:
         with _opened(path, kind) as stream:
             while chunk := stream.read(CHUNK):
                 size += len(chunk)
-                if size > room:
+                if size > limit:
                     raise InputError(
-                        f"{source} grows beyond the {room} bytes free in the staging folder when "
-                        "decompressed; point STAGING_DIR to a larger place, or give a qcow2 image."
+                        f"{source} grows beyond the {limit} bytes free in the staging folder when "
+                        "decompressed; set STAGING_DIR to a larger file system, or use a qcow2 image."
                     )
                 if to is not None:
                     to.seek(len(chunk), 1) if chunk == zeros[: len(chunk)] else to.write(chunk)

@@ -1,7 +1,7 @@
-"""How much room each VM's disks take, told to monitord while a system datastore is monitored
-(MONITOR_VM_DISKS=1, as stock 7.4).
+"""Sizes of each VM's disks, sent to monitord when a system datastore is monitored (MONITOR_VM_DISKS=1, as in
+stock 7.4).
 
-monitord takes a datagram `MONITOR_VM SUCCESS -1 0 <base64 of zlib of VM=[ID=…, MONITOR="…"] …>`
+monitord accepts a datagram `MONITOR_VM SUCCESS -1 0 <base64 of zlib of VM=[ID=…, MONITOR="…"] …>`
 (scripts_common.sh, 7.4).
 """
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections import defaultdict
 
 import rbd
 
-from onedr.ceph import images, mirroring
+from onedr.ceph import images, mirroring, space
 from onedr.ceph.connection import Pool
 from onedr.host import bridge, log
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import names
 from onedr.model.errors import InputError, OneDRError
 from onedr.model.types import MIB
@@ -26,10 +26,10 @@ _VMS_A_MESSAGE = 100  # well below the 64 KiB of a datagram
 Sizes = dict[int, dict[int, int]]  # VM id -> disk id -> MiB
 
 
-def report(pool: Pool) -> None:
-    """Tell monitord, from a bridge host through the front-end.
+def report_sizes(pool: Pool) -> None:
+    """Send the sizes to monitord, from a bridge host through the front-end.
 
-    What goes wrong here harms nobody's monitoring: a warning.
+    A failure is only a warning.
     """
     front_end = bridge.bridge_session()
     try:
@@ -37,14 +37,15 @@ def report(pool: Pool) -> None:
         if front_end is not None:
             front_end.call("vm_sizes", sizes=found)
         else:
-            tell(found)
+            send(found)
     except (OneDRError, rbd.Error, OSError) as error:
         log.warn_oned(str(error))
 
 
 def sizes(pool: Pool) -> Sizes:
-    """What clones and volatile disks of this site's VMs hold themselves; a copy of the peer's VM has another
-    site's ids.
+    """Own bytes of the clones and volatile disks of this site's VMs.
+
+    Copies of the peer's disks are skipped: their names contain ids of the other site.
     """
     found: Sizes = defaultdict(dict)
     here = pool.fsid()
@@ -53,26 +54,17 @@ def sizes(pool: Pool) -> Sizes:
         if disk is None:
             continue
         try:
-            if images.maker(pool, name).get("fsid", here) == here:
-                with pool.image(name, read_only=True) as image:
-                    if mirroring.is_primary(image):
-                        found[disk.vm_id][disk.disk_id] = _held(image) // MIB
+            own = images.creator(pool, name).get("fsid", here) == here
+            if own and mirroring.is_primary_image(pool, name):
+                found[disk.vm_id][disk.disk_id] = space.own_bytes(pool, name) // MIB
         except rbd.ImageNotFound:  # removed since it was listed
             continue
     return dict(found)
 
 
-def _held(image: rbd.Image) -> int:
-    held: list[int] = []
-    image.diff_iterate(
-        0, image.size(), None, lambda _, length, exists: held.append(length if exists else 0),
-        include_parent=False, whole_object=True,
-    )
-    return sum(held)
-
 
 def messages(found: Sizes) -> list[bytes]:
-    """The datagrams, of as many VMs each as fit."""
+    """The datagrams, with a limited number of VMs each."""
     vms = sorted(found.items())
     return [
         _message(dict(vms[first : first + _VMS_A_MESSAGE])) for first in range(0, len(vms), _VMS_A_MESSAGE)
@@ -87,19 +79,19 @@ def _message(vms: Sizes) -> bytes:
     return b"MONITOR_VM SUCCESS -1 0 " + base64.b64encode(zlib.compress(" ".join(parts).encode())) + b"\n"
 
 
-def tell(found: Sizes) -> None:
-    """Send it to monitord as monitord.conf says.
+def send(found: Sizes) -> None:
+    """Send the sizes to monitord as configured in monitord.conf.
 
-    Raises InputError when it takes encrypted messages only; nobody answers.
+    Raises InputError when monitord accepts encrypted messages only. There is no answer.
     """
     try:
-        text = (places().etc / "monitord.conf").read_text()
+        text = (front_end_paths().etc / "monitord.conf").read_text()
     except FileNotFoundError:
-        return  # as in stock: then the hosts' probes report
+        return  # as in the stock driver: then the hosts' probes report the sizes
     text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     if _setting(text, "PUBKEY"):
         raise InputError(
-            "monitord takes encrypted messages only (PUBKEY in monitord.conf): sizes of VM disks are not "
+            "monitord accepts encrypted messages only (PUBKEY in monitord.conf): sizes of VM disks are not "
             "reported."
         )
     address = _setting(text, "MONITOR_ADDRESS")

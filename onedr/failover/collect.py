@@ -92,4 +92,4 @@ def _read_through(there: Pool, name: str) -> frozenset[str]:
     except rbd.ImageNotFound:
         return frozenset()
     own = [str(child["image"]) for child in children if child["pool"] == there.access.pool]
-    return frozenset(child for child in own if names.is_ours(child))
+    return frozenset(child for child in own if names.is_managed(child))

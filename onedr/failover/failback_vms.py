@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from onedr.failover import failback_plan, recreate_vms
 from onedr.failover.peer_vms import LOCKS_ALL, forget_locked_state
 from onedr.failover.target_site import Site, give
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
@@ -17,7 +17,7 @@ from onedr.opennebula import image_template, nics, vm_template
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import attributes, number
 from onedr.opennebula.vms import PeerVm
-from onedr.replication import encryption
+from onedr.replication import encryption, secrets
 from onedr.replication.inventory import VmItem
 
 _CAPACITY = ("CPU", "VCPU", "MEMORY")
@@ -234,9 +234,10 @@ def _user_attributes(site: Site, item: VmItem, record: VmRecord, vm_id: int) -> 
     """
     recorded = item.record.user_template
     opened = (
-        not template.get(recorded, "ONEDR_SEALED") or encryption.load_key(places().record_key) is not None
+        not template.get(recorded, secrets.ENCRYPTED)
+        or encryption.load_key(front_end_paths().record_key) is not None
     )
-    complete = opened and not template.get(recorded, "ONEDR_WITHHELD")
+    complete = opened and not template.get(recorded, secrets.WITHHELD)
     wanted = failback_plan.user_attributes(
         attributes(site.frontend.vm(vm_id), "USER_TEMPLATE"), record.user_template, complete
     )

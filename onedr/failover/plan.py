@@ -66,7 +66,7 @@ def plan_failover(facts: FailoverFacts, request: Request) -> RunPlan:
 def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) -> RunPlan:
     vms = scope.vms
     fresh = by_priority(
-        item for item in vms if not item.obstacles and item.origin not in {*facts.recovered, *here.homes}
+        item for item in vms if not item.blockers and item.origin not in {*facts.recovered, *here.homes}
     )
     left_out = {**_not_to_come(facts, request, vms, here), **placement.blockers(fresh, facts.ground)}
     good = [item for item in vms if item.origin not in left_out]
@@ -136,7 +136,7 @@ def _on_bad_images(bad: Mapping[str, str], vms: Iterable[VmItem]) -> dict[str, s
     found = dict(bad)
     for item in vms:
         reasons = [f"{image.name}: {bad[image.name]}" for image in item.images if image.name in bad]
-        if reasons and not item.obstacles:
+        if reasons and not item.blockers:
             found[item.origin] = "; ".join(reasons)
     return found
 
@@ -145,7 +145,7 @@ def _not_to_come(
     facts: FailoverFacts, request: Request, vms: list[VmItem], here: _Here
 ) -> dict[str, str]:
     """By origin, or as asked for: VMs that the run leaves where they are, and why."""
-    left_out = {item.origin: "; ".join(item.obstacles) for item in vms if item.obstacles}
+    left_out = {item.origin: "; ".join(item.blockers) for item in vms if item.blockers}
     left_out.update(not_found(request, vms, here.back.values()))
     images = {image.name: image for image in facts.images}
     left_out.update(
@@ -222,7 +222,7 @@ def _promotions(facts: FailoverFacts, images: list[ImageFacts]) -> list[Step]:
         Step(StepKind.PROMOTE, image.name, f"promote {image.name}") for image in images if not image.primary
     ]
     cut_short = [
-        image for image in facts.images if image.primary and image.term is not None and image not in images
+        image for image in facts.images if image.primary and image.epoch is not None and image not in images
     ]
     lacking = [
         image for image in (*images, *cut_short) if not image.primary or _lacks_term(image, facts.here)
@@ -240,7 +240,7 @@ def _lacks_term(image: ImageFacts, here: str) -> bool:
     """Was a run killed after its promotion, before it wrote the term that tells the peer's stale primary
     from it?
     """
-    return image.mode is not None and (image.term is None or image.term.fsid != here)
+    return image.mode is not None and (image.epoch is None or image.epoch.fsid != here)
 
 
 def _frontend_steps(

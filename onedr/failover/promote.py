@@ -76,7 +76,7 @@ def _take_journal(pool: Pool, name: str) -> str:
         image_id, how = _forced(pool, name, read_only=True)
     except rbd.ReadOnlyImage:  # 16.2 never says so
         image_id, how = _forced(pool, name, read_only=False)
-    ours = image_journal.is_ours(pool, image_id)
+    ours = image_journal.is_owned_here(pool, image_id)
     if ours is None:
         with pool.image(name, read_only=True) as image:
             ours = mirroring.is_primary(image)

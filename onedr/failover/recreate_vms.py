@@ -5,7 +5,7 @@ import time
 
 from onedr.failover import peer_vms
 from onedr.failover.target_site import Site, give
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError, RecordError
 from onedr.model.records import Proof, VmRecord
@@ -66,17 +66,18 @@ def _allocate(site: Site, description: template.Pairs) -> int:
 
 def with_secrets(site: Site, item: VmItem) -> VmRecord:
     """The VM's record with its secrets opened; what cannot be opened is left out, with a warning."""
-    key = encryption.load_key(places().record_key)
+    key = encryption.load_key(front_end_paths().record_key)
     parts = {}
     for part in ("template", "user_template"):
         pairs = getattr(item.record, part)
-        sealed, withheld = template.get(pairs, "ONEDR_SEALED"), template.get(pairs, "ONEDR_WITHHELD")
-        clean = template.without(pairs, "ONEDR_SEALED", "ONEDR_WITHHELD")
+        sealed, withheld = template.get(pairs, secrets.ENCRYPTED), template.get(pairs, secrets.WITHHELD)
+        clean = template.without(pairs, secrets.ENCRYPTED, secrets.WITHHELD)
         if withheld:
             site.warn(item.origin, f"secrets were not recorded, the peer has no record key: {withheld}")
         if sealed and key is None:
             site.warn(
-                item.origin, f"secrets cannot be opened: there is no record key at {places().record_key}"
+                item.origin,
+                f"secrets cannot be opened: there is no record key at {front_end_paths().record_key}",
             )
         parts[part] = (
             secrets.restore_secrets(clean, _opened(item, part, key, sealed)) if sealed and key else clean
@@ -90,11 +91,11 @@ def _opened(item: VmItem, part: str, key: bytes, sealed: str) -> template.Pairs:
     Earlier releases bound them to no VM. An authentic record has none of that kind: who signs also binds.
     """
     try:
-        return encryption.unseal(key, sealed, item.origin, part)
+        return encryption.decrypt(key, sealed, item.origin, part)
     except RecordError:
         if item.envelope.proof is Proof.AUTHENTIC:
             raise
-        return encryption.unseal(key, sealed)
+        return encryption.decrypt(key, sealed)
 
 
 def start_vm(site: Site, vm_id: int, limit_s: float) -> str:

@@ -72,10 +72,10 @@ def _local_base(site: Site, image: ImageFacts) -> str:
     what = f"base {image.name} of the peer"
     # It is there when an interrupted run made it, or was about to mark it.
     if site.pool.exists(name) and (
-        images.is_mine(site.pool, name, what) or images.finish_clone(site.pool, image.name, name, what)
+        images.is_created_for(site.pool, name, what) or images.adopt_clone(site.pool, image.name, name, what)
     ):
         return name
-    with images.making(site.pool, name, what):
+    with images.creating(site.pool, name, what):
         base_snapshot.clone_from_base(site.pool, image.name, name)
     return name
 

@@ -270,7 +270,7 @@ class _Failover:
 
     def _leave_term(self, name: str) -> str:
         fact, here, site = self.images[name], self.facts.here, self.target.settings.site
-        number = epoch.next_epoch(fact.term, self._terms_there.get(name))
+        number = epoch.next_epoch(fact.epoch, self._terms_there.get(name))
         term = Epoch(number, here, site or here[:8], time.time(), fact.recovery_point)
         return failover_promote.leave_term(self.pool, name, term)
 

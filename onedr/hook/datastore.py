@@ -1,4 +1,4 @@
-"""A datastore was created or updated: check its DR_ attributes, and start what DR_ACTION asks for."""
+"""A datastore was created or updated: check its DR_ attributes, and start the action in DR_ACTION."""
 from __future__ import annotations
 
 import sys
@@ -9,6 +9,7 @@ from onedr.driver import start_action
 from onedr.hook import payload
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, RefusedError
+from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock
@@ -19,16 +20,16 @@ _LISTS = ("DR_LEAVE", "DR_TAKE")  # words: VM ids and image names of a move or f
 
 
 def main(_: list[str]) -> str:
-    """Answers one line for the hook's log."""
+    """Returns one line for the hook's log."""
     event = payload.read_event(sys.stdin.read())
     frontend = FrontEnd()
     if not event.succeeded:
         return "nothing to do"
-    if event.object_id is None:  # a new datastore, whose id cannot be trusted: look at all of ours
+    if event.object_id is None:  # a new datastore, whose id cannot be trusted: check all of ours
         for found in frontend.datastores():
-            if found.findtext("DS_MAD") == datastores.DRIVER:
+            if found.findtext("DS_MAD") == DRIVER:
                 on_datastore(frontend, found)
-        return "looked at all datastores"
+        return "checked all datastores"
     try:
         return on_datastore(frontend, frontend.datastore(event.object_id))
     except FrontEndError as error:
@@ -38,18 +39,18 @@ def main(_: list[str]) -> str:
 
 
 def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
-    """One datastore as the API shows it. The event's own text is never trusted (docs/opennebula-facts.md
-    O22).
+    """Handle one datastore as shown by the API. The event's own text is never trusted
+    (docs/opennebula-facts.md O22).
     """
     pairs = attributes(element)
-    if element.findtext("DS_MAD") != datastores.DRIVER:
-        return "not a datastore of ours"
+    if element.findtext("DS_MAD") != DRIVER:
+        return "not a datastore with driver ceph_dr"
     datastore_id = number(element, "ID")
     verb = template.get(pairs, "DR_ACTION").strip().lower()
     try:
         datastore = datastores.from_element(element)
         if verb:
-            by = f"a manager of {element.findtext('UNAME')}'s datastore"  # the API tells no more
+            by = f"a manager of {element.findtext('UNAME')}'s datastore"  # the API does not say who
             request = Request(
                 verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION",
                 accept_unsigned=template.get(pairs, _WORD).strip().upper() == "YES",
@@ -66,15 +67,15 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     if template.get(pairs, _WORD):  # a word given without an action must not count for a later one
         frontend.update_datastore(datastore_id, ((_WORD, ""),))
     if datastore.settings.protect and not template.get(pairs, "DR_STATE"):
-        # newly protected; later changes are seen by the keeper's own surveys
+        # newly protected; the keeper's own passes detect later changes
         keeper_lock.wake_keeper(datastore_id)
     return "attributes are good"
 
 
 def _clear(frontend: FrontEnd, datastore_id: int, message: str = "", shown: str = "") -> None:
-    """Take the request off before it runs, so that it can never run twice.
+    """Remove the request before it runs, so that it never runs twice.
 
-    Our own update fires the hook again.
+    Our own update triggers the hook again.
     """
     found = attributes(frontend.datastore(datastore_id))
     changes = [(key, "") for key in ("DR_ACTION", "DR_CONFIRM", _WORD, *_LISTS) if template.get(found, key)]
@@ -84,5 +85,6 @@ def _clear(frontend: FrontEnd, datastore_id: int, message: str = "", shown: str 
         frontend.update_datastore(datastore_id, tuple(changes))
     if template.get(attributes(frontend.datastore(datastore_id)), "DR_ACTION"):
         raise FrontEndError(
-            f"DR_ACTION of datastore {datastore_id} cannot be taken off, so nothing is started."
+            f"DR_ACTION of datastore {datastore_id} could not be removed, so nothing was started. Remove it "
+            "with onedatastore update."
         )

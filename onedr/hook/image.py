@@ -1,10 +1,8 @@
-"""An image became ready, was used, renamed, given away or changed: its record follows."""
+"""An image became ready, was used, renamed, changed or got another owner: update its record."""
 from __future__ import annotations
 
 import sys
 import time
-
-import rbd
 
 from onedr.ceph import connection, mirroring
 from onedr.driver import bridge_dispatch
@@ -20,11 +18,9 @@ from onedr.protection import keeper_lock
 from onedr.replication import write_records
 from onedr.replication.mirror_image import protect_image
 
-_USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
-
 
 def main(_: list[str]) -> str:
-    """Answers one line for the hook's log."""
+    """Returns one line for the hook's log."""
     event = payload.read_event(sys.stdin.read())
     if not event.succeeded or event.object_id is None:
         return "nothing to do"
@@ -32,7 +28,10 @@ def main(_: list[str]) -> str:
 
 
 def on_image(frontend: FrontEnd, image_id: int) -> str:
-    """Protect and record one image; a persistent one that no VM uses any more loses its VM's record."""
+    """Protect and record one image.
+
+    The VM record is removed from a persistent one that no VM uses any more.
+    """
     now = time.time()
     try:
         element = frontend.image(image_id)
@@ -46,22 +45,21 @@ def on_image(frontend: FrontEnd, image_id: int) -> str:
     if is_half_made(attributes(element)):
         return f"image {image_id} is still being taken over"
     state = opennebula_objects.image_state(element)
-    if state not in _USABLE:
+    if state not in opennebula_objects.USABLE_IMAGE_STATES:
         return f"image {image_id} is {state}"
     if bridge_dispatch.is_bridged(datastore.bridges):
         keeper_lock.wake_keeper(datastore.datastore_id)
-        return f"image {image_id} is left to the keeper, which works on a bridge host"
+        return f"image {image_id} is handled by the keeper, which works on a bridge host"
     source = parsing.source(element.findtext("SOURCE") or "")
     with connection.connect(datastore.access) as pool:
-        try:
-            with pool.image(source.name, read_only=True) as image:
-                if not mirroring.is_primary(image):
-                    return f"image {image_id} is the peer's copy"
-        except rbd.ImageNotFound:
+        primary = mirroring.is_primary_image(pool, source.name)
+        if primary is None:
             return f"image {image_id} has no RBD image {source}"
+        if not primary:
+            return f"image {image_id} is the peer's copy"
         changed = write_records.record_image(pool, datastore.settings, source.name, element, now)
         if state == "READY":
-            changed |= write_records.forget_vm(pool, source.name)
+            changed |= write_records.remove_vm_record(pool, source.name)
         reason = protect_image(pool, source.name, datastore.settings)
     keeper_lock.wake_keeper(datastore.datastore_id)
     return f"image {image_id}: record {'written' if changed else 'unchanged'}, {reason or 'mirrored'}"

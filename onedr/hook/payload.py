@@ -1,8 +1,8 @@
-"""What the hook manager hands over: `state BASE64` or `one.<call> BASE64` on standard input
+"""What the hook manager passes: `state BASE64` or `one.<call> BASE64` on standard input
 (docs/opennebula-facts.md O23).
 
-API hooks are not escaped by oned: user text may mangle or forge what comes after it. Only RESULT and the
-first id are read, both of which stand before any user text; everything else is asked from the API.
+oned does not escape the data of API hooks: user text may corrupt or forge what follows it. Only RESULT and
+the first id are read, both of which come before any user text. Everything else is read through the API.
 """
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from onedr.model.errors import InputError
 _RESULT = re.compile(r"<RESULT>(\d+)</RESULT>")
 _IN = re.compile(r"<POSITION>(\d+)</POSITION>\s*<TYPE>IN</TYPE>\s*<VALUE>(\d+)</VALUE>")
 _OBJECT_ID = re.compile(r"\A\s*<(IMAGE|VM|DATASTORE)>\s*<ID>(\d+)</ID>")
-_ID_POSITION = {"one.vm.action": 3}  # its first argument is the action's name
+_ID_POSITION = {"one.vm.action": 3}  # its first argument is the name of the action
 # the new id comes after the user's text
 _NO_ID = ("one.datastore.allocate", "one.image.allocate", "one.vm.allocate")
 
 
 @dataclass(frozen=True)
 class Event:
-    """Which object to look at; `object_id` None when the payload cannot be trusted to say."""
+    """The object of the event; `object_id` is None when the data cannot be trusted to contain it."""
 
     call: str
     object_id: int | None
@@ -39,7 +39,7 @@ def read_event(text: str) -> Event:
     if call == "state":
         match = _OBJECT_ID.match(document)
         if not match:
-            raise InputError("The hook's object has no ID where it belongs.")
+            raise InputError("The hook's data does not start with an object's ID.")
         return Event(call, int(match[2]), True)
     result = _RESULT.search(document)
     return Event(call, _argument_id(call, document), bool(result and result[1] == "1"))

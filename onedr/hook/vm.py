@@ -1,4 +1,4 @@
-"""A VM changed state or definition: its record on its protected disks follows."""
+"""A VM changed state or definition: update its record on its protected disks."""
 from __future__ import annotations
 
 import sys
@@ -17,7 +17,7 @@ from onedr.replication import write_records
 
 
 def main(_: list[str]) -> str:
-    """Answers one line for the hook's log."""
+    """Returns one line for the hook's log."""
     event = payload.read_event(sys.stdin.read())
     if not event.succeeded or event.object_id is None:
         return "nothing to do"
@@ -25,7 +25,7 @@ def main(_: list[str]) -> str:
 
 
 def on_vm(frontend: FrontEnd, vm_id: int) -> str:
-    """Write the VM's record onto every protected disk, pool by pool."""
+    """Write the VM's record to each of its protected disks, pool by pool."""
     now = time.time()
     try:
         element = frontend.vm(vm_id)
@@ -34,7 +34,7 @@ def on_vm(frontend: FrontEnd, vm_id: int) -> str:
             return f"VM {vm_id} is gone"
         raise
     if opennebula_objects.vm_state(element) in ("DONE", "CLONING"):
-        # its images' own hooks take the record off
+        # the hooks of its images remove the record
         return f"VM {vm_id} is {opennebula_objects.vm_state(element)}"
     if is_of_drill(attributes(element, "USER_TEMPLATE")):
         return f"VM {vm_id} belongs to a drill"

@@ -1,1 +1,1 @@
-"""This machine and the programs on it: processes, paths, configuration, systemd, secret files."""
+"""This machine: processes, paths, configuration, waiting, systemd, secret files."""

@@ -1,9 +1,9 @@
-"""Work on a bridge host: the same code there, and through one pipe this front-end's API and files
-(BRIDGE_LIST).
+"""Work on a bridge host (BRIDGE_LIST): the same code runs there and uses this front-end's API and files
+through one pipe.
 
-The front-end starts `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (laid there by `onehost sync`) through ssh and says
-on its standard input what to do. Frames go both ways: two lengths, a line of JSON, bytes. Nothing of the work
-is ever a shell word.
+The front-end starts `<SCRIPTS_REMOTE_DIR>/onedr/bridge` (copied by `onehost sync`) through ssh and writes the
+work to its standard input. Frames go both ways: two lengths, a line of JSON, bytes. No part of the work is
+ever a shell word.
 """
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from contextvars import ContextVar
 from typing import IO, Any, NamedTuple
 
 from onedr.host import log, process, threads
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import errors
 from onedr.model.errors import InputError, OneDRError, StorageError
 
 PROTOCOL = 3
-# the one that python3-rados and python3-rbd of the host's distribution are built for
+# the interpreter that the host distribution's python3-rados and python3-rbd are built for
 _PYTHON = "/usr/bin/python3"
 _LENGTHS = struct.Struct("!II")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
@@ -46,7 +46,7 @@ Service = Callable[[Head], "tuple[Any, bytes]"]
 
 
 class NoBridgeError(StorageError):
-    """No host of BRIDGE_LIST could begin the work; nothing was done."""
+    """No host of BRIDGE_LIST could start the work; nothing was done."""
 
     word = "bridge-unreachable"
     meaning = "No host of BRIDGE_LIST could begin the work. Nothing was done."
@@ -87,11 +87,11 @@ class Pipe:
 
 
 def hosts(bridge_list: str, turn: int) -> list[str]:
-    """The bridges to try, in order; empty when the list is, or names this machine: then the work belongs
-    here.
+    """The bridge hosts to try, in order. Empty when the list is empty or names this machine: then the work is
+    done here.
 
-    Round robin by `turn` as in stock (get_destination_host: id modulo the number of hosts). Raises InputError
-    for a name that no host can have.
+    Round robin by `turn` as in the stock driver (get_destination_host: id modulo the number of hosts). Raises
+    InputError for an invalid host name.
     """
     names = bridge_list.split()
     for name in names:
@@ -106,10 +106,10 @@ def hosts(bridge_list: str, turn: int) -> list[str]:
 
 
 def run_on_bridge(candidates: Sequence[str], work: Work, services: Mapping[str, Service]) -> str:
-    """Run the work on the first of `candidates` that can begin it; answers its result.
+    """Run the work on the first of `candidates` that can start it. Returns its result.
 
-    What the work prints there is printed here. Raises NoBridgeError when none could begin, else what the work
-    raised; work that was begun is never begun again elsewhere.
+    What the work prints is printed here. Raises NoBridgeError when no host could start it, else what the work
+    raised. Work that was started is never started again on another host.
     """
     dead = []
     for host in candidates:
@@ -117,7 +117,7 @@ def run_on_bridge(candidates: Sequence[str], work: Work, services: Mapping[str, 
             return _on(host, work, services)
         except NoBridgeError as error:
             dead.append(f"{host}: {error}")
-    raise NoBridgeError(f"No host of BRIDGE_LIST can work for this datastore ({'; '.join(dead)}).")
+    raise NoBridgeError(f"No host of BRIDGE_LIST can do the work of this datastore ({'; '.join(dead)}).")
 
 
 def _on(host: str, work: Work, services: Mapping[str, Service]) -> str:
@@ -132,7 +132,7 @@ def _on(host: str, work: Work, services: Mapping[str, Service]) -> str:
 def _remote_folder() -> str:
     """Where `onehost sync` puts the remotes: SCRIPTS_REMOTE_DIR of oned.conf."""
     try:
-        found = _REMOTE_DIR.search((places().etc / "oned.conf").read_text())
+        found = _REMOTE_DIR.search((front_end_paths().etc / "oned.conf").read_text())
     except FileNotFoundError:
         found = None
     return found[1] if found else "/var/tmp/one"
@@ -152,7 +152,7 @@ def _begun(pipe: Pipe, work: Work) -> bool:
 def _why(text: str) -> str:
     last = " ".join(text.split())[-_TAIL:] or "ssh ended without a message"
     if "can't open file" in last:
-        return f"OneDR's code is not there ({last}); run onehost sync --force"
+        return f"OneDR is not installed there ({last}); run onehost sync --force"
     return last
 
 
@@ -188,7 +188,10 @@ def _answer(pipe: Pipe, head: Head, services: Mapping[str, Service]) -> None:
 
 
 class BridgeSession:
-    """This process on a bridge host: its calls go back through the pipe to the front-end, from any thread."""
+    """This process on a bridge host.
+
+    Its calls, from any thread, go back through the pipe to the front-end.
+    """
 
     def __init__(self, pipe: Pipe, on_end: Callable[[], None]):
         self.pipe = pipe
@@ -199,8 +202,8 @@ class BridgeSession:
         threads.start(self._read)
 
     def call(self, name: str, **arguments: Any) -> tuple[Any, bytes]:
-        """Ask the front-end. Raises what it raised there, StorageError when it is gone."""
-        import queue  # not for those who never work on a bridge
+        """Call the front-end. Raises what the call raised there, StorageError when the connection is gone."""
+        import queue  # needed on bridge hosts only
 
         answer: queue.SimpleQueue[tuple[Head, bytes] | None] = queue.SimpleQueue()
         with self._lock:
@@ -232,7 +235,7 @@ _session: ContextVar[BridgeSession | None] = ContextVar("onedr_bridge_session", 
 
 
 def serve_session(session: BridgeSession) -> None:
-    """From now on this process works for a front-end elsewhere."""
+    """From now on this process works for a front-end on another machine."""
     _session.set(session)
 
 

@@ -1,4 +1,4 @@
-"""This site's own settings, `etc/onedr/onedr.conf` (INI): what is not a datastore attribute.
+"""This site's settings that are not datastore attributes: `etc/onedr/onedr.conf` (INI).
 
 See docs/configuration.md.
 """
@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onedr.host import bridge
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import InputError
 
 _ENDPOINT = re.compile(r"https?://[^\s/]+(/\S*)?")
 _PEER = ("endpoint", "auth")
-# From, to. The upper ends are what was tried with many images and VMs (docs/measured.md).
+# Lowest and highest value. The highest ones were tested with many images and VMs (docs/measured.md).
 _LIMITS = {"flatten_at_once": (1, 16), "role_changes_at_once": (1, 100), "starts_at_once": (1, 32)}
 _FENCE = ("command", "limit_s")
 _FENCE_LIMIT_S = (1, 300)
@@ -29,8 +29,9 @@ class Configuration:
     """`peer_endpoint` is the peer's XML-RPC address, `peer_session` its `user:password`; both empty when not
     set.
 
-    How many at once at the most, of one datastore: clones flattened, images promoted or demoted by a run, VMs
-    started by it. `fence_command`: the words of the program that cuts the peer off; empty: there is none.
+    The limits are for one datastore: clones flattened at once, images promoted or demoted at once by a run,
+    VMs started at once by a run. `fence_command`: the words of the program that cuts the peer off; empty:
+    there is none.
     """
 
     peer_endpoint: str = ""
@@ -43,8 +44,8 @@ class Configuration:
 
 
 def path() -> Path:
-    """Where the file belongs."""
-    return places().etc / "onedr" / "onedr.conf"
+    """Path of the file."""
+    return front_end_paths().etc / "onedr" / "onedr.conf"
 
 
 def load_config() -> Configuration:
@@ -56,7 +57,7 @@ def load_config() -> Configuration:
     if front_end is not None:
         return replace(Configuration(*front_end.call("configuration")[0]), fence_command=())
     where = path()
-    # a [DEFAULT] is no section of ours
+    # [DEFAULT] is not one of the sections
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
         parser.read_string(where.read_text(), str(where))
@@ -68,8 +69,8 @@ def load_config() -> Configuration:
     problems = _unknown(parser)
     if stat.S_IMODE(mode) & 0o022:
         problems.append(
-            f"others may write it (mode {stat.S_IMODE(mode):04o}), and so get the peer's password; chmod 644 "
-            "it"
+            f"other users may write it (mode {stat.S_IMODE(mode):04o})and so obtain the peer's password; "
+            "chmod 644 it"
         )
     session = _peer(parser, problems)
     limits = {
@@ -87,7 +88,7 @@ def load_config() -> Configuration:
 
 
 def limits() -> Configuration:
-    """The same for who only asks how many at once: the defaults when the file has a problem.
+    """The same for callers that only need the limits: the defaults when the file has a problem.
 
     A mistake in it must not keep a lost site's VMs down; `onedr check` and every look at the peer report it.
     """
@@ -99,9 +100,9 @@ def limits() -> Configuration:
 
 def _unknown(parser: configparser.ConfigParser) -> list[str]:
     known = ", ".join(f"{section}.{key}" for section, keys in _KNOWN.items() for key in keys)
-    found = [f"section [{section}] is not known" for section in parser.sections() if section not in _KNOWN]
+    found = [f"section [{section}] is unknown" for section in parser.sections() if section not in _KNOWN]
     found += [
-        f"{section}.{key} is not known" for section in parser.sections() if section in _KNOWN
+        f"{section}.{key} is unknown" for section in parser.sections() if section in _KNOWN
         for key in parser[section] if key not in _KNOWN[section]
     ]
     return [*found[:-1], f"{found[-1]} (known: {known})"] if found else []
@@ -111,7 +112,7 @@ def _peer(parser: configparser.ConfigParser, problems: list[str]) -> str:
     endpoint, auth = (parser.get("peer", key, fallback="") for key in _PEER)
     if bool(endpoint) != bool(auth):
         given, missing = _PEER if endpoint else reversed(_PEER)
-        problems.append(f"peer.{given} is set and peer.{missing} is not; they go together")
+        problems.append(f"peer.{given} is set but peer.{missing} is not; set both or neither")
     if endpoint and not _ENDPOINT.fullmatch(endpoint):
         problems.append(f"peer.endpoint is {endpoint!r}, not an address such as http://front-end:2633/RPC2")
     if auth and not Path(auth).is_absolute():
@@ -157,8 +158,8 @@ def _session(file: Path, problems: list[str]) -> str:
         return ""
     if stat.S_IMODE(mode) & 0o077:
         problems.append(
-            f"peer.auth: {file} may be read by others (mode {stat.S_IMODE(mode):04o}); chmod 600 {file}"
+            f"peer.auth: {file} can be read by other users (mode {stat.S_IMODE(mode):04o}); chmod 600 {file}"
         )
     if ":" not in text or "\n" in text:
-        problems.append(f"peer.auth: {file} does not hold one line user:password")
+        problems.append(f"peer.auth: {file} does not contain one line user:password")
     return text

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 
 if TYPE_CHECKING:
     import logging
@@ -52,7 +52,7 @@ def relay_to(send: Callable[[Record], None]) -> None:
 
 def path() -> Path:
     """The log file of this front-end."""
-    return places().log
+    return front_end_paths().log
 
 
 def info(text: str) -> None:

@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 SYNCED = "ONEDR_REMOTES"  # set by remotes/onedr/bridge
 
 
-class Places(NamedTuple):
-    """Folders of the front-end this process belongs to."""
+class FrontEndPaths(NamedTuple):
+    """Folders of the front-end that this process belongs to."""
 
     etc: Path
     var: Path
-    synced: Path | None = None  # on a bridge host: the remotes that `onehost sync` laid there
+    synced: Path | None = None  # on a bridge host: the remotes that `onehost sync` copied there
 
     @property
     def remotes(self) -> Path:
@@ -39,33 +40,36 @@ class Places(NamedTuple):
 
     @property
     def record_key(self) -> Path:
-        """The key both sites share to seal secrets in records; mode 0600."""
+        """The key that both sites share, which encrypts the secrets in records; mode 0600."""
         return self.etc / "onedr" / "record.key"
 
 
-def places() -> Places:
-    """Places from the environment oned gives its drivers and hooks."""
-    location, synced = os.environ.get("ONE_LOCATION"), os.environ.get(SYNCED)
+def front_end_paths(environment: Mapping[str, str] = os.environ) -> FrontEndPaths:
+    """The folders that ONE_LOCATION names, as in the environment that oned gives its drivers and hooks."""
+    location, synced = environment.get("ONE_LOCATION"), environment.get(SYNCED)
     if location:
-        return Places(Path(location) / "etc", Path(location) / "var")
-    return Places(Path("/etc/one"), Path("/var/lib/one"), Path(synced) if synced else None)
+        return FrontEndPaths(Path(location) / "etc", Path(location) / "var")
+    return FrontEndPaths(Path("/etc/one"), Path("/var/lib/one"), Path(synced) if synced else None)
 
 
-def credentials() -> str:
-    """`user:password` for the API, from ONE_AUTH or the front-end's own file.
+def credentials(environment: Mapping[str, str] = os.environ) -> str:
+    """`user:password` for the API: the file that ONE_AUTH names, else the front-end's own, else the user's.
 
     Raises OSError when there is none.
     """
-    candidates = [os.environ.get("ONE_AUTH"), str(places().var / ".one" / "one_auth"), "~/.one/one_auth"]
-    for candidate in filter(None, candidates):
-        path = Path(candidate).expanduser()
-        if path.exists():
+    named = environment.get("ONE_AUTH")
+    home = Path(environment.get("HOME") or "~").expanduser()
+    own = front_end_paths(environment).var / ".one" / "one_auth"
+    candidates = [Path(named).expanduser()] if named else [own, home / ".one" / "one_auth"]
+    for path in candidates:
+        if path.is_file():
             return path.read_text().strip()
     raise FileNotFoundError(
-        f"no OpenNebula credentials in {', '.join(filter(None, candidates))}; set ONE_AUTH"
+        f"no OpenNebula credentials in {' or '.join(map(str, candidates))}; set ONE_AUTH to the path of a "
+        "file that holds user:password"
     )
 
 
-def endpoint() -> str:
+def endpoint(environment: Mapping[str, str] = os.environ) -> str:
     """URL of the XML-RPC API."""
-    return os.environ.get("ONE_XMLRPC") or "http://localhost:2633/RPC2"
+    return environment.get("ONE_XMLRPC") or "http://localhost:2633/RPC2"

@@ -1,6 +1,6 @@
-"""The one gate to other programs: argument lists only, a time limit, errors with program and output.
+"""The only way to start other programs: argument lists, a time limit, errors with program and output.
 
-What starts programs is imported where it is done: most drivers start none, and it costs them 8 ms.
+subprocess is imported where it is used: most drivers start no program, and it takes 8 ms to load.
 """
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import IO, NamedTuple
 
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import OneDRError
 
 _ERROR_TAIL = 400
@@ -19,7 +19,7 @@ _DETACHED_BYTES = 1 << 20
 
 
 class ProcessError(OneDRError):
-    """A program failed, is missing, or did not end in time."""
+    """A program failed, is not installed, or did not end in time."""
 
     word = "program-failed"
     meaning = "A program that OneDR runs failed, is missing, or did not end in time."
@@ -33,7 +33,7 @@ def run_program(
     feed: str = "",
     memory: int = 0,
 ) -> str:
-    """Run a program to its end, `feed` on its standard input, and return its standard output.
+    """Run a program with `feed` on its standard input. Returns its standard output.
 
     `memory`: bytes of address space it may take (RLIMIT_AS), for programs that read what users bring.
     Raises ProcessError.
@@ -63,7 +63,7 @@ def detach(argv: Sequence[str], stdin: bytes) -> int:
     """
     import subprocess
 
-    errors = places().state / "detached.log"
+    errors = front_end_paths().state / "detached.log"
     errors.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
         if errors.stat().st_size > _DETACHED_BYTES:
@@ -85,7 +85,7 @@ def detach(argv: Sequence[str], stdin: bytes) -> int:
 
 
 class Conversation(NamedTuple):
-    """A running program: what it says and hears; `complaints` is the end of its standard error so far."""
+    """A running program: its output and input. `complaints` is the end of its standard error so far."""
 
     reader: IO[bytes]
     writer: IO[bytes]
@@ -98,8 +98,9 @@ class Conversation(NamedTuple):
 
 @contextmanager
 def conversation(argv: Sequence[str], end_limit_s: float) -> Iterator[Conversation]:
-    """Start a program and talk with it; afterwards it hears the end of its input and has `end_limit_s` to
-    end.
+    """Start a program and exchange data with it.
+
+    Afterwards its input is closed, and it has `end_limit_s` to end.
     """
     import subprocess
     import tempfile
@@ -127,7 +128,7 @@ def conversation(argv: Sequence[str], end_limit_s: float) -> Iterator[Conversati
 def stream(argv: Sequence[str], limit_s: float, into: bool = False) -> Iterator[IO[bytes]]:
     """A program's standard output, or with `into` its standard input, as bytes.
 
-    Raises ProcessError when the program fails, or did not end within `limit_s`; an error of the caller ends
+    Raises ProcessError when the program fails or does not end within `limit_s`. An error of the caller ends
     the program.
     """
     import subprocess
@@ -147,7 +148,7 @@ def stream(argv: Sequence[str], limit_s: float, into: bool = False) -> Iterator[
         pipe = child.stdin if into else child.stdout
         assert pipe is not None
         try:
-            with suppress(BrokenPipeError):  # the program's own words say more
+            with suppress(BrokenPipeError):  # the program's own message says more
                 yield pipe
                 pipe.close()
             child.wait()
@@ -161,19 +162,21 @@ def stream(argv: Sequence[str], limit_s: float, into: bool = False) -> Iterator[
                 pipe.close()
         if child.returncode:
             errors.seek(0)
-            said = errors.read().decode(errors="replace").strip()[-_ERROR_TAIL:]
-            raise ProcessError(f"{argv[0]} failed ({child.returncode}): {said}")
+            output = errors.read().decode(errors="replace").strip()[-_ERROR_TAIL:]
+            raise ProcessError(f"{argv[0]} failed ({child.returncode}): {output}")
 
 
 def on_host(host: str, argv: Sequence[str], limit_s: float) -> str:
-    """Run a program on a host as the front-end's user: here directly, elsewhere through ssh, every word
-    quoted.
+    """Run a program on a host as the front-end's user: directly on this machine, else through ssh with every
+    word quoted.
     """
     return run_program(host_command(host, argv), limit_s)
 
 
 def host_command(host: str, argv: Sequence[str]) -> list[str]:
-    """The words that run a program on a host: themselves here, elsewhere through ssh, every word quoted."""
+    """The command that runs a program on a host: unchanged on this machine, else through ssh with every word
+    quoted.
+    """
     if is_here(host):
         return list(argv)
     return ["ssh", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=15", "--", host, shlex.join(argv)]
@@ -181,7 +184,7 @@ def host_command(host: str, argv: Sequence[str]) -> list[str]:
 
 @lru_cache
 def is_here(host: str) -> bool:
-    """Does `host`, a name or an address, name this machine?"""
+    """Does `host`, a name or an address, refer to this machine?"""
     if host in ("localhost", "127.0.0.1", "::1", socket.gethostname()):
         return True
     try:
@@ -192,7 +195,7 @@ def is_here(host: str) -> bool:
 
 
 def _is_ours(address: str) -> bool:
-    """The kernel talks to an address of this machine from that very address; nothing is sent."""
+    """To an address of this machine the kernel connects from the same address. Nothing is sent."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:

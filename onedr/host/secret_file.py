@@ -1,51 +1,43 @@
-"""Files with secrets: written whole or not at all, readable by their owner only."""
+"""Files with secrets: replaced whole, readable by their owner only."""
 from __future__ import annotations
 
-import os
 import pwd
 import stat
 from pathlib import Path
 
+from onedr.host.atomic_file import write_atomically
 from onedr.model.errors import InputError
 
 
 def write_secret(path: Path, text: str, owner: int | None = None) -> None:
-    """Write with mode 0600; `owner`: a user id to give the file to, heeded when root writes. Raises
-    InputError.
+    """Write with mode 0600. `owner`: user id that a new file gets when root writes it. Raises InputError.
 
-    A file that is there keeps its owner.
+    An existing file keeps its owner.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if os.geteuid() == 0:
-            kept = path.stat().st_uid if path.exists() else owner
-            os.chown(beside, -1 if kept is None else kept, -1)
-        beside.replace(path)
+        uid = path.stat().st_uid if path.exists() else owner
+        write_atomically(path, text.encode(), 0o600, None if uid is None else (uid, -1))
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def read_secret(path: Path) -> str:
-    """Its text. Raises InputError when it cannot be read, or others may read it."""
+    """The text of the file. Raises InputError when it cannot be read, or when other users may read it."""
     try:
         mode, text = path.stat().st_mode, path.read_text()
     except (OSError, UnicodeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     if stat.S_IMODE(mode) & 0o077:
         raise InputError(
-            f"{path} holds a secret and may be read by others; chmod 600 {path}, and ask who has read it."
+            f"{path} contains a secret and can be read by other users; chmod 600 {path}, and consider the "
+            "secret disclosed."
         )
     return text
 
 
 def remove_secret(path: Path) -> None:
-    """Gone already is done. Raises InputError."""
+    """Remove the file if it exists. Raises InputError."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -53,7 +45,7 @@ def remove_secret(path: Path) -> None:
 
 
 def owner_of(folder: Path) -> int | None:
-    """User id of the nearest folder that is there: whose secrets in it are."""
+    """User id of the nearest existing folder: the owner of secrets in it."""
     for place in (folder, *folder.parents):
         if place.exists():
             return place.stat().st_uid
@@ -61,7 +53,7 @@ def owner_of(folder: Path) -> int | None:
 
 
 def user_id(name: str) -> int | None:
-    """Of a user of this machine; None: there is none."""
+    """User id of a user of this machine; None when there is no such user."""
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:

@@ -1,4 +1,4 @@
-"""rbd-mirror as a service of this machine: the packaged unit ceph-rbd-mirror@.service, where systemd is."""
+"""rbd-mirror as a service of this machine: the packaged unit ceph-rbd-mirror@.service."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,27 +6,28 @@ from pathlib import Path
 from onedr.host import process
 from onedr.host.process import ProcessError
 
-_RUNS = Path("/run/systemd/system")  # sd_booted(3)
+RUNTIME_FOLDER = Path("/run/systemd/system")  # exists while systemd manages this machine: sd_booted(3)
 _TEMPLATE = "ceph-rbd-mirror@.service"
 _FOLDERS = (Path("/etc/systemd/system"), Path("/usr/lib/systemd/system"), Path("/lib/systemd/system"))
-_CONF = ("", "/etc/ceph/ceph.conf")  # the one that unit reads
+_CONF = ("", "/etc/ceph/ceph.conf")  # the one that the unit reads
 _LIMIT_S = 90
 
 
 def mirror_unit(conf: str, entity: str) -> str:
-    """The unit that runs rbd-mirror as this user here; empty: there is no systemd, no rbd-mirror, or it
-    reads another cluster.
+    """The unit that runs rbd-mirror as this user here.
+
+    Empty when there is no systemd or rbd-mirror, or the unit reads another cluster's configuration.
     """
     packaged = any((folder / _TEMPLATE).exists() for folder in _FOLDERS)
     return (
         f"ceph-rbd-mirror@{entity.removeprefix('client.')}.service"
-        if _RUNS.is_dir() and packaged and conf in _CONF
+        if RUNTIME_FOLDER.is_dir() and packaged and conf in _CONF
         else ""
     )
 
 
-def by_hand(conf: str, entity: str) -> str:
-    """What to do where this machine's systemd cannot."""
+def manual_hint(conf: str, entity: str) -> str:
+    """How to start rbd-mirror where this machine's systemd cannot."""
     if conf in _CONF:
         service = f"ceph-rbd-mirror@{entity.removeprefix('client.')}"
         start = f"systemctl enable --now {service}"
@@ -40,7 +41,7 @@ def by_hand(conf: str, entity: str) -> str:
 
 
 def is_active(unit: str) -> bool:
-    """Does it run, and will it after a reboot?"""
+    """Is the unit active, and enabled at boot?"""
     try:
         process.run_program(["systemctl", "is-active", "--quiet", unit], _LIMIT_S)
         process.run_program(["systemctl", "is-enabled", "--quiet", unit], _LIMIT_S)
@@ -50,11 +51,11 @@ def is_active(unit: str) -> bool:
 
 
 def start_unit(unit: str) -> None:
-    """Run it now and after each reboot; one that runs is restarted. Raises ProcessError."""
+    """Enable and start the unit; restart it when it runs. Raises ProcessError."""
     process.run_program(["systemctl", "enable", "--quiet", unit], _LIMIT_S)
     process.run_program(["systemctl", "restart", unit], _LIMIT_S)
 
 
 def stop_unit(unit: str) -> None:
-    """End it for good. Raises ProcessError."""
+    """Stop and disable the unit. Raises ProcessError."""
     process.run_program(["systemctl", "disable", "--now", "--quiet", unit], _LIMIT_S)

@@ -1,6 +1,6 @@
-"""Folders for what lies on disk only while an action runs.
+"""Temporary folders for the duration of an action.
 
-A killed action's folder goes with the next action's beginning.
+The folder of a killed action is removed when the next action starts.
 """
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PREFIX = "onedr-staging-"  # ours alone: an unlocked folder of this name is rem
 
 
 @contextmanager
-def folder(below: Path) -> Iterator[Path]:
-    """An empty folder, gone afterwards.
+def temp_folder(below: Path) -> Iterator[Path]:
+    """An empty folder, removed afterwards.
 
-    Its lock says that its maker lives: the kernel lets go of it however a process ends.
+    The folder is locked while its process lives: the kernel releases the lock however the process ends.
     """
-    import shutil  # it and tempfile cost a driver 5 ms
+    import shutil  # it and tempfile take 5 ms to load
 
     _sweep(below)
     made, lock = _locked_folder(below)
@@ -38,9 +38,9 @@ def _locked_folder(below: Path) -> tuple[Path, int | None]:
         made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=below))
         try:
             lock = _lock(made, fcntl.LOCK_EX)
-        except FileNotFoundError:  # swept before it was locked
+        except FileNotFoundError:  # removed by another process before it was locked
             continue
-        except OSError:  # a file system without locks on folders (NFS): nothing is swept there either
+        except OSError:  # a file system without locks on folders (NFS): nothing is removed there either
             return made, None
         if made.exists():
             return made, lock

@@ -1,5 +1,5 @@
-"""Putting OneDR into an OpenNebula front-end and taking it out again.
+"""Installing OneDR into an OpenNebula front-end, and uninstalling it.
 
-`install.sh` prepares an interpreter and calls `python -m onedr.install`; everything that
-decides or writes is here, so that it can be tested without a shell.
+`install.sh` prepares an interpreter and calls `python -m onedr.install`. All decisions and changes are made
+here, so that they can be tested without a shell.
 """

@@ -1,4 +1,4 @@
-"""`python -m onedr.install install|uninstall|hooks`: what install.sh calls once there is an interpreter."""
+"""`python -m onedr.install install|uninstall|hooks`: called by install.sh."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("step", choices=("preflight", "install", "uninstall", "hooks"))
     parser.add_argument("--source", type=Path, required=True, help="OneDR's source tree")
     parser.add_argument(
-        "--python", type=Path, required=True, help="the interpreter the drivers shall run with"
+        "--python", type=Path, required=True, help="the interpreter of the drivers"
     )
     parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
     parser.add_argument("--force", action="store_true", help="uninstall although a datastore may use ceph_dr")
     parser.add_argument(
-        "--force-version", action="store_true", help="install into a release OneDR was not made for"
+        "--force-version", action="store_true", help="install into a release that OneDR was not made for"
     )
     return parser
 
@@ -32,28 +32,28 @@ def main() -> int:
     # Drivers run as oneadmin whatever umask the administrator's shell has.
     os.umask(0o022)
     try:
-        place = steps.InstallTarget(
+        target = steps.InstallTarget(
             Paths.from_environment(os.environ), given.source.resolve(), given.python, given.force_version
         )
         if given.step == "preflight":
-            return steps.preflight(place)
+            return steps.preflight(target)
         if given.step == "install":
-            return steps.install(place, given.dry_run)
+            return steps.install(target, given.dry_run)
         if given.step == "hooks":
-            return steps.hooks_only(place, given.dry_run)
-        return steps.uninstall(place, given.dry_run, given.force)
+            return steps.hooks_only(target, given.dry_run)
+        return steps.uninstall(target, given.dry_run, given.force)
     except OneDRError as error:
         print(f"install.sh: {error}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:
-        # `install.sh --dry-run | head` is not a fault.
+        # `install.sh --dry-run | head` is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        place_of_error = error.filename or "a file"
+        where = error.filename or "a file"
         print(
-            f"install.sh: {place_of_error}: {error.strerror}. Run this as root, or as the user who owns the"
-            " front-end's folders; running it again completes what was begun.",
+            f"install.sh: {where}: {error.strerror}. Run this as root, or as the owner of the front-end's "
+            "folders. Running it again completes the installation.",
             file=sys.stderr,
         )
         return 1

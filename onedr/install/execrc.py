@@ -1,19 +1,20 @@
-"""Registering `ceph_dr` in vmm_exec/vmm_execrc: which drivers can take a snapshot of a running VM's disk.
+"""Registering `ceph_dr` in vmm_exec/vmm_execrc, which lists the drivers that can snapshot a running VM's
+disk.
 
 Without it oned answers "Cannot perform a live DISKSNAPSHOTCREATE operation" (docs/opennebula-facts.md O17). A
-hypervisor gets our pair when its stock `ceph` pair is there: 6.10 and 7.0 have no lxc-ceph, so lxc-ceph_dr
-would be a lie. The grammar is that of a shell's variable file, for which augeas has a lens.
+hypervisor gets an entry for `ceph_dr` if it has one for `ceph`: 6.10 and 7.0 have no lxc-ceph, so lxc-ceph_dr
+would be wrong. The file is a shell variable file, for which augeas has a lens.
 """
 
 from __future__ import annotations
 
 from onedr.install.lens import Node, Splice, apply, parse
-from onedr.install.oned_conf import DRIVER
 from onedr.model.errors import InputError
+from onedr.model.types import DRIVER, STOCK_DRIVER
 
 LENS = "Shellvars.lns"
 VARIABLE = "LIVE_DISK_SNAPSHOTS"
-STOCK = "-ceph"
+_STOCK_SUFFIX = f"-{STOCK_DRIVER}"
 
 
 def register_execrc(text: bytes, where: str) -> bytes:
@@ -25,7 +26,7 @@ def register_execrc(text: bytes, where: str) -> bytes:
         return text
     node = nodes[-1]
     words = node.value.split()
-    pairs = [w[: -len(STOCK)] + f"-{DRIVER}" for w in words if w.endswith(STOCK)]
+    pairs = [w[: -len(_STOCK_SUFFIX)] + f"-{DRIVER}" for w in words if w.endswith(_STOCK_SUFFIX)]
     missing = [p for p in pairs if p not in words]
     if not missing:
         return text

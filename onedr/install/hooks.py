@@ -1,9 +1,9 @@
 """Creating OneDR's hooks in the running oned, and removing them.
 
-The templates (`hooks/ceph_dr/templates/*.hook`) are in oned's own template grammar, so `onehook create` takes
-them too. Here COMMAND becomes an absolute path: the default hook folder of a self-contained install has a
-typing error in it (docs/opennebula-facts.md O23). NAME is what makes a second run an update. What oned keeps
-of a template: src/hm/Hook.cc:insert takes NAME and TYPE out, HookStateVM.cc takes ON out.
+The templates (`hooks/ceph_dr/templates/*.hook`) are in oned's template format, so `onehook create` accepts
+them too. COMMAND becomes an absolute path here, because the default hook folder of a self-contained
+installation is misspelt (docs/opennebula-facts.md O23). NAME makes a second run an update. What oned removes
+from a template: src/hm/Hook.cc:insert removes NAME and TYPE, HookStateVM.cc removes ON.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onedr.host.paths import credentials, endpoint
 from onedr.install.lens import parse
-from onedr.install.oned_conf import DRIVER, LENS
-from onedr.install.paths import Paths
+from onedr.install.oned_conf import LENS
 from onedr.model.errors import FrontEndError, InputError
+from onedr.model.types import DRIVER, HOOK_PREFIX
 
 if TYPE_CHECKING:  # it needs lxml, which a Python that only shows a dry run may lack
     from lxml import etree
 
     from onedr.opennebula.api import FrontEnd
 
-PREFIX = "onedr-"
-ENDPOINT = "http://localhost:2633/RPC2"
+
 LIMIT_S = 30
 APPEND = 1
 NOT_KEPT = ("NAME", "TYPE", "ON")
-# What fixes the kind of a hook; oned cannot change these of a hook that exists.
+# The attributes that determine the kind of a hook; oned cannot change them in an existing hook.
 KIND = ("TYPE", "RESOURCE")
 DONE = {
     "create": "created",
@@ -52,22 +52,23 @@ class Hook:
     def text(self, without: tuple[str, ...] = ()) -> str:
         return "".join(f'{k} = "{v}"\n' for k, v in self.attributes.items() if k not in without)
 
-    def is_held_by(self, held: Held) -> bool:
+    def is_same_as(self, current: RegisteredHook) -> bool:
         return all(
-            held.attributes.get(key, "").casefold() == value.casefold()
+            current.attributes.get(key, "").casefold() == value.casefold()
             for key, value in self.attributes.items()
             if key not in ("NAME", "ON")
         )
 
-    def is_kind_of(self, held: Held) -> bool:
+    def is_kind_of(self, current: RegisteredHook) -> bool:
         return all(
-            held.attributes.get(key, "").casefold() == self.attributes.get(key, "").casefold() for key in KIND
+            current.attributes.get(key, "").casefold() == self.attributes.get(key, "").casefold()
+            for key in KIND
         )
 
 
 @dataclass(frozen=True)
-class Held:
-    """One hook as oned has it: its TEMPLATE, and TYPE with it."""
+class RegisteredHook:
+    """A hook in oned: its TEMPLATE with TYPE."""
 
     id: int
     attributes: Mapping[str, str]
@@ -75,15 +76,15 @@ class Held:
 
 @dataclass(frozen=True)
 class HookStep:
-    """What is to be done with one hook: create, update, replace, delete, or nothing.
+    """What to do with one hook: create, update, replace, delete, or keep.
 
-    `held` is what oned has.
+    `current`: the hook in oned.
     """
 
     verb: str
     name: str
     hook: Hook | None = None
-    held: Held | None = None
+    current: RegisteredHook | None = None
 
 
 def load_hooks(folder: Path, hooks_folder: Path, lenses: Path) -> list[Hook]:
@@ -93,35 +94,32 @@ def load_hooks(folder: Path, hooks_folder: Path, lenses: Path) -> list[Hook]:
         nodes = parse(file.read_bytes(), LENS, str(file), str(lenses))
         attributes = {node.name.upper(): node.value for node in nodes}
         command = str(hooks_folder / attributes.get("COMMAND", ""))
-        # onehem hands a command with any shell character in it to a shell (docs/opennebula-facts.md O23).
+        # onehem runs a command with shell characters through a shell (docs/opennebula-facts.md O23).
         if not re.fullmatch(r"[\w./+@:-]+", command):
-            raise InputError(f"{file}: the command {command!r} has blanks or shell characters in its path.")
+            raise InputError(f"{file}: the command {command!r} has spaces or shell characters in its path.")
         hooks.append(Hook(attributes["NAME"], {**attributes, "COMMAND": command}))
     return hooks
 
 
-def connect_front_end(paths: Paths, environment: Mapping[str, str]) -> FrontEnd:
-    """A client of the front-end, by ONE_XMLRPC and the first credential file found."""
+def connect_front_end(environment: Mapping[str, str]) -> FrontEnd:
+    """A client of the front-end, by ONE_XMLRPC and its credentials (host.paths). Raises FrontEndError."""
     try:
         from onedr.opennebula.api import FrontEnd
     except ImportError as error:
         raise FrontEndError(
-            f"Python cannot load {error.name}, so oned cannot be asked (apt install python3-lxml)."
+            f"Python cannot load {error.name}, so oned cannot be called. Install it: apt install "
+            "python3-lxml."
         ) from error
-    home = Path(environment.get("HOME", "/nonexistent"))
-    named = environment.get("ONE_AUTH")
-    candidates = [Path(named)] if named else [paths.var / ".one/one_auth", home / ".one/one_auth"]
-    for file in candidates:
-        if file.is_file():
-            return FrontEnd(environment.get("ONE_XMLRPC") or ENDPOINT, file.read_text().strip(), LIMIT_S)
-    raise FrontEndError(
-        f"There are no credentials: looked for {', '.join(map(str, candidates))}. Set ONE_AUTH."
-    )
+    try:
+        session = credentials(environment)
+    except OSError as error:
+        raise FrontEndError(f"Cannot log in to oned: {error}.") from error
+    return FrontEnd(endpoint(environment), session, LIMIT_S)
 
 
 @contextmanager
 def _asked_to(what: str) -> Iterator[None]:
-    """Say what oned was asked to do when it did not."""
+    """Add what oned should do to its error."""
     try:
         yield
     except FrontEndError as error:
@@ -129,47 +127,48 @@ def _asked_to(what: str) -> Iterator[None]:
 
 
 def compare(frontend: FrontEnd, hooks: list[Hook]) -> list[HookStep]:
-    """What makes oned have exactly `hooks` of ours; none means that all of ours go."""
-    held = _held(frontend)
-    steps = [_for_hook(hook, held.pop(hook.name, None)) for hook in hooks]
-    return [*steps, *(HookStep("delete", name, held=other) for name, other in held.items())]
+    """The steps after which oned has exactly `hooks` of ours; without hooks all of ours are deleted."""
+    current = _current(frontend)
+    steps = [_for_hook(hook, current.pop(hook.name, None)) for hook in hooks]
+    return [*steps, *(HookStep("delete", name, current=other) for name, other in current.items())]
 
 
-def _held(frontend: FrontEnd) -> dict[str, Held]:
-    """Our hooks in oned: by name and by command, so that a hook somebody else named onedr-... is safe."""
+def _current(frontend: FrontEnd) -> dict[str, RegisteredHook]:
+    """Our hooks in oned, recognised by name and command, so that other hooks named onedr-... are left alone.
+    """
     with _asked_to("list the hooks"):
         found = {str(element.findtext("NAME")): _read(element) for element in frontend.hooks()}
     return {
         name: hook for name, hook in found.items()
-        if name.startswith(PREFIX) and f"/{DRIVER}/" in hook.attributes.get("COMMAND", "")
+        if name.startswith(HOOK_PREFIX) and f"/{DRIVER}/" in hook.attributes.get("COMMAND", "")
     }
 
 
-def _read(element: etree._Element) -> Held:
+def _read(element: etree._Element) -> RegisteredHook:
     from onedr.opennebula.api import number
 
     template = {str(child.tag): child.text or "" for child in element.iterfind("TEMPLATE/*")}
-    return Held(number(element, "ID"), {**template, "TYPE": element.findtext("TYPE") or ""})
+    return RegisteredHook(number(element, "ID"), {**template, "TYPE": element.findtext("TYPE") or ""})
 
 
-def _for_hook(hook: Hook, held: Held | None) -> HookStep:
-    if held is None:
+def _for_hook(hook: Hook, current: RegisteredHook | None) -> HookStep:
+    if current is None:
         return HookStep("create", hook.name, hook)
-    if hook.is_held_by(held):
-        return HookStep("keep", hook.name, hook, held)
-    return HookStep("update" if hook.is_kind_of(held) else "replace", hook.name, hook, held)
+    if hook.is_same_as(current):
+        return HookStep("keep", hook.name, hook, current)
+    return HookStep("update" if hook.is_kind_of(current) else "replace", hook.name, hook, current)
 
 
-def carry_out(frontend: FrontEnd, steps: list[HookStep]) -> list[str]:
-    """Do it; returns the hooks whose API call this release of oned does not have."""
+def apply_hooks(frontend: FrontEnd, steps: list[HookStep]) -> list[str]:
+    """Apply the steps. Returns the hooks whose API call does not exist in this release of oned."""
     unsupported = []
     for step in steps:
-        if step.hook and step.held and step.verb == "update":
+        if step.hook and step.current and step.verb == "update":
             with _asked_to(f"update the hook {step.name}"):
-                frontend.call("hook.update", step.held.id, step.hook.text(NOT_KEPT), APPEND)
-        if step.held and step.verb in ("delete", "replace"):
+                frontend.call("hook.update", step.current.id, step.hook.text(NOT_KEPT), APPEND)
+        if step.current and step.verb in ("delete", "replace"):
             with _asked_to(f"delete the hook {step.name}"):
-                frontend.call("hook.delete", step.held.id)
+                frontend.call("hook.delete", step.current.id)
         if step.hook and step.verb in ("create", "replace") and not _create(frontend, step.hook):
             unsupported.append(step.name)
     return unsupported
@@ -187,7 +186,7 @@ def _create(frontend: FrontEnd, hook: Hook) -> bool:
 
 
 def summary(steps: list[HookStep], unsupported: list[str]) -> str:
-    """One line: how many hooks of each kind of step, and those this oned does not know."""
+    """One line: the number of hooks for each kind of step, and the hooks that this oned does not support."""
     counts = Counter(DONE[step.verb] for step in steps if step.name not in unsupported)
     text = "Hooks: " + (", ".join(f"{n} {verb}" for verb, n in sorted(counts.items())) or "none") + "."
     if unsupported:
@@ -196,7 +195,7 @@ def summary(steps: list[HookStep], unsupported: list[str]) -> str:
 
 
 def datastores_in_use(frontend: FrontEnd) -> list[str]:
-    """The datastores of the running oned that name our driver, and whether they are protected."""
+    """The datastores of the running oned that use our driver, and whether they are protected."""
     with _asked_to("list the datastores"):
         pool = frontend.datastores()
     used = [element for element in pool if DRIVER in (element.findtext("DS_MAD"), element.findtext("TM_MAD"))]

@@ -1,8 +1,8 @@
-"""Reading a configuration file through augeas, with the position of everything in it.
+"""Parsing configuration files with augeas, with the position of each entry.
 
-Augeas is the parser; the change itself is a splice at the byte positions augeas reports (`aug_span`).
-Writing through a lens would re-use the blanks of the n-th entry for the n-th entry, so taking out
-one of several `TM_MAD_CONF` would change the layout of those behind it; a splice touches nothing else.
+Augeas is the parser. Changes are splices at the byte positions that augeas reports (`aug_span`). Writing
+through a lens would reuse the whitespace of the n-th entry for the n-th entry, so removing one of several
+`TM_MAD_CONF` would change the layout of the following ones. A splice changes nothing else.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Node:
     children: tuple[Node, ...] = ()
 
     def child(self, name: str) -> Node | None:
-        """The first child of that name (oned does not tell upper from lower case)."""
+        """The first child of that name. oned ignores case."""
         return next((c for c in self.children if c.name.upper() == name.upper()), None)
 
     def text_of(self, name: str) -> str:
@@ -46,7 +46,7 @@ class Splice:
 
 
 def apply(text: bytes, splices: Sequence[Splice]) -> bytes:
-    """The file after all splices; those at one position come out in the order given."""
+    """The file after all splices. Splices at the same position are applied in the order given."""
     parts, position = [], 0
     for splice in sorted(splices, key=lambda s: s.start):
         parts += [text[position : splice.start], splice.text]
@@ -78,7 +78,8 @@ def parse(text: bytes, lens: str, where: str, load_path: str = "") -> tuple[Node
 
 
 def _plain(text: bytes) -> str:
-    """The same text with bytes beyond ASCII masked one to one: offsets stay, no encoding is assumed."""
+    """The text with non-ASCII bytes masked one to one, so that offsets are kept and no encoding is assumed.
+    """
     masked = re.sub(rb"[\x80-\xff]", b"?", text).decode("ascii")
     return masked if masked.endswith("\n") else masked + "\n"
 

@@ -1,7 +1,8 @@
-"""Laying files down and taking them away, with a record of what is ours.
+"""Installing and removing files, with a record of what is ours.
 
-The record (`lib/onedr/installed.json`) has the digest of each file as we wrote it, so that a later run knows
-what it may replace or remove: a file of an earlier release goes, configuration an administrator edited stays.
+The record (`lib/onedr/installed.json`) contains the digest of each file as it was written, so that a later
+run knows what it may replace or remove: files of an earlier release are removed, configuration that an
+administrator edited is kept.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onedr.host.atomic_file import beside, write_atomically
+from onedr.install.registration import UNFINISHED
 from onedr.install.tree import TreeItem
 from onedr.model.errors import InputError, RefusedError
 
-# Folders of everybody's: a file there that is not as we wrote it came from somebody else, such as OneDR's own
-# package.
+# Shared folders: a file there with another digest was installed by others, such as OneDR's own package.
 _SHARED = ("bin", "man1", "completions")
 
 
 @dataclass
 class Manifest:
-    """Path -> digest of what was laid down (two of them, a line each, while one replaces the other), and
-    folders made for it.
+    """Digest by path of each installed file (two, on separate lines, while one replaces the other), and
+    folders created for them.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -33,7 +35,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class FileChange:
-    """One thing to do on disk: copy, link, remove, or keep (with the reason)."""
+    """One change on disk: copy, link, remove, or keep."""
 
     verb: str
     path: Path
@@ -56,7 +58,7 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def to_install(items: Iterable[TreeItem], manifest: Manifest) -> list[FileChange]:
-    """What is to be done so that exactly `items` are there."""
+    """The changes after which exactly `items` are installed."""
     wanted = {str(i.path): i for i in items}
     changes = [_for_item(item, manifest.files.get(path)) for path, item in wanted.items()]
     stale = [_for_removal(Path(p), digest) for p, digest in manifest.files.items() if p not in wanted]
@@ -64,37 +66,39 @@ def to_install(items: Iterable[TreeItem], manifest: Manifest) -> list[FileChange
 
 
 def to_remove(manifest: Manifest) -> list[FileChange]:
-    """What is to be done so that nothing of ours is left."""
+    """The changes after which nothing of ours remains."""
     return [c for c in (_for_removal(Path(p), d) for p, d in manifest.files.items()) if c]
 
 
 def _for_item(item: TreeItem, recorded: str | None) -> FileChange | None:
-    held = _held(item.path)
-    if held == _digest(item):
+    current = _current(item.path)
+    if current == _digest(item):
         return None
-    if held and _is_configuration(item.path) and not _is_ours(held, recorded):
+    if current and _is_configuration(item.path) and not _is_ours(current, recorded):
         return FileChange("keep", item.path, item)
-    if held and recorded is None and item.path.parent.name == "bin":
+    if current and recorded is None and item.path.parent.name == "bin":
         raise RefusedError(
-            f"{item.path} exists and is not ours. Move it away, or remove the package it belongs to, then "
+            f"{item.path} exists but was not installed by OneDR. Move it away, or remove its package, then "
             "run this again."
         )
     return FileChange("link" if item.target else "copy", item.path, item)
 
 
 def _for_removal(path: Path, recorded: str) -> FileChange | None:
-    held = _held(path)
-    if not held or (path.parent.name in _SHARED and not _is_ours(held, recorded)):
+    current = _current(path)
+    if not current or (path.parent.name in _SHARED and not _is_ours(current, recorded)):
         return None
-    return FileChange("keep" if _is_configuration(path) and not _is_ours(held, recorded) else "remove", path)
+    return FileChange(
+        "keep" if _is_configuration(path) and not _is_ours(current, recorded) else "remove", path
+    )
 
 
-def _is_ours(held: str, recorded: str | None) -> bool:
-    return recorded is not None and held in recorded.split("\n")
+def _is_ours(current: str, recorded: str | None) -> bool:
+    return recorded is not None and current in recorded.split("\n")
 
 
 def _is_configuration(path: Path) -> bool:
-    """Below remotes/etc, and onedr.conf: the administrator's from the day it was laid down."""
+    """Files below remotes/etc, and onedr.conf: after their installation they belong to the administrator."""
     parts = path.parts
     return path.name == "onedr.conf" or any(pair == ("remotes", "etc") for pair in zip(parts, parts[1:]))
 
@@ -109,23 +113,26 @@ def _mode(item: TreeItem) -> int:
     return 0o755 if item.executable else 0o644
 
 
-def _held(path: Path) -> str:
-    """The digest of what is there now; empty when nothing is."""
+def _current(path: Path) -> str:
+    """The digest of the existing file; empty when there is none."""
     if path.is_symlink():
         return f"-> {os.readlink(path)}"
     if not path.exists():
         return ""
     if path.is_dir():
         raise RefusedError(
-            f"{path} is a folder, a file of OneDR belongs there. Move it away, then run this again."
+            f"{path} is a folder, but OneDR must install a file there. Move it away, then run this again."
         )
     return f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_mode & 0o777:o}"
 
 
-def carry_out(
+def apply_changes(
     changes: Iterable[FileChange], items: Iterable[TreeItem], manifest: Manifest, where: Path, owner: Path
 ) -> None:
-    """Record what is about to be laid down, do it, record what is left. `owner`: the remotes (see _give)."""
+    """Record the planned files, apply the changes, record the result.
+
+    `owner`: the remotes folder (see _owner).
+    """
     wanted = {str(item.path): _digest(item) for item in items}
     if wanted:
         absent = _missing([*(Path(p).parent for p in wanted), where.parent])
@@ -142,22 +149,22 @@ def carry_out(
         if change.item is None and change.verb == "remove":
             change.path.unlink()
         elif change.item is not None and change.verb != "keep":
-            _lay(change.item, owner)
+            _write_item(change.item, owner)
     for path in manifest.files:
-        _beside(Path(path)).unlink(missing_ok=True)  # of a run that was cut off
+        beside(Path(path), UNFINISHED).unlink(missing_ok=True)  # left by an interrupted run
     manifest.files = wanted
     manifest.folders = _without_empty(manifest.folders)
     if wanted:
         _save(manifest, where, owner)
         return
-    for record in (where, _beside(where)):
+    for record in (where, beside(where, UNFINISHED)):
         record.unlink(missing_ok=True)
-    # The record's own folder also when a run was cut off before it could be recorded.
+    # Also the record's own folder, if an interrupted run created but did not record it.
     _without_empty([*manifest.folders, str(where.parent)])
 
 
 def _missing(folders: Iterable[Path]) -> list[Path]:
-    """The folders that do not exist yet, the outer ones first."""
+    """The folders that do not exist yet, outer ones first."""
     absent = set()
     for folder in folders:
         while not folder.exists():
@@ -170,11 +177,11 @@ def _make(folders: Iterable[Path], owner: Path) -> None:
     for folder in folders:
         if not folder.exists():
             folder.mkdir(mode=0o755)
-            _give(folder, owner)
+            _set_owner(folder, owner)
 
 
 def _without_empty(folders: Iterable[str]) -> list[str]:
-    """Remove those of our folders that are empty, the inner ones first, and return the others."""
+    """Remove our empty folders, inner ones first. Returns the others."""
     kept = []
     for folder in sorted(folders, reverse=True):
         if os.path.isdir(folder) and not os.listdir(folder):
@@ -186,33 +193,31 @@ def _without_empty(folders: Iterable[str]) -> list[str]:
 
 def _save(manifest: Manifest, where: Path, owner: Path) -> None:
     text = json.dumps({"files": manifest.files, "folders": sorted(manifest.folders)}, indent=1) + "\n"
-    _lay(TreeItem(where, text.encode()), owner)
+    _write_item(TreeItem(where, text.encode()), owner)
 
 
-def _lay(item: TreeItem, owner: Path) -> None:
-    """Write beside, then rename: whoever runs the old file meanwhile keeps the old one."""
-    beside = _beside(item.path)
-    beside.unlink(missing_ok=True)
-    if item.target:
-        beside.symlink_to(item.target)
-    else:
-        with beside.open("xb") as file:  # x: through no link that somebody put there meanwhile
-            file.write(item.content)
-            os.fchmod(file.fileno(), _mode(item))
-    _give(beside, owner)
-    beside.replace(item.path)
+def _write_item(item: TreeItem, owner: Path) -> None:
+    """Write beside, then rename: a process that runs the old file keeps it."""
+    if not item.target:
+        write_atomically(item.path, item.content, _mode(item), _owner(item.path, owner), UNFINISHED)
+        return
+    link = beside(item.path, UNFINISHED)
+    link.unlink(missing_ok=True)
+    link.symlink_to(item.target)
+    _set_owner(link, owner)
+    link.replace(item.path)
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.onedr-new")
+def _set_owner(path: Path, owner: Path) -> None:
+    if os.geteuid() == 0:
+        os.chown(path, *_owner(path, owner), follow_symlinks=False)
 
 
-def _give(path: Path, owner: Path) -> None:
-    """What is below remotes, and the settings, to the front-end's user; the rest to whom its folder belongs.
+def _owner(path: Path, owner: Path) -> tuple[int, int]:
+    """The front-end's user for what is below remotes and for the settings, else the owner of the folder.
 
     A record, command or unit that oneadmin may change would be a way to become root.
     """
-    if os.geteuid() == 0:
-        own = path.is_relative_to(owner) or {"etc", "onedr"} <= set(path.parts)
-        held = (owner if own else path.parent).stat()
-        os.chown(path, held.st_uid, held.st_gid, follow_symlinks=False)
+    own = path.is_relative_to(owner) or {"etc", "onedr"} <= set(path.parts)
+    found = (owner if own else path.parent).stat()
+    return found.st_uid, found.st_gid

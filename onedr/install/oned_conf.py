@@ -1,10 +1,10 @@
-"""Registering `ceph_dr` in oned.conf, and taking it out again, byte by byte.
+"""Registering `ceph_dr` in oned.conf, and removing it, without changing any other byte.
 
-What is needed and why: docs/opennebula-facts.md O17. The values of TM_MAD_CONF are those of the stock `ceph`
-(OpenNebula 7.4.0 share/etc/oned.conf:1186; 6.10 and 7.0 know no DS_LIVE_MIGRATE and DS_MIGRATE_SNAP and
-ignore them), plus what lets a stock `ceph` system datastore serve our images
-(src/vm/VirtualMachineDisk.cc:1968 check_tm_mad). BRIDGE_LIST is not required: the drivers speak to Ceph
-themselves.
+For what is needed and why see docs/opennebula-facts.md O17. The values of TM_MAD_CONF are those of the stock
+`ceph` (OpenNebula 7.4.0 share/etc/oned.conf:1186; 6.10 and 7.0 know no DS_LIVE_MIGRATE and DS_MIGRATE_SNAP
+and ignore them), plus the attributes with which a stock `ceph` system datastore serves our images
+(src/vm/VirtualMachineDisk.cc:1968 check_tm_mad). BRIDGE_LIST is not required: the drivers access Ceph
+directly.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 
 from onedr.install.lens import Node, Splice, apply, parse
 from onedr.model.errors import InputError
+from onedr.model.types import DRIVER
 
-DRIVER = "ceph_dr"
 LENS = "Onedr_Oned.lns"
 
 TM_MAD_CONF: Mapping[str, str] = {
@@ -43,12 +43,11 @@ DS_MAD_CONF: Mapping[str, str] = {
     "MARKETPLACE_ACTIONS": "export",
 }
 SECTIONS = {"TM_MAD_CONF": TM_MAD_CONF, "DS_MAD_CONF": DS_MAD_CONF}
-# A disk must know what its image says of itself. Not the datastore: what a disk inherits is fixed when its VM
-# is made,
-# and a datastore's protection may begin later.
+# A disk inherits this from its image, not from the datastore: inherited attributes are fixed when the VM is
+# created, and a datastore may be protected later.
 INHERITED = ("DR_PROTECT",)
 INHERIT = "INHERIT_IMAGE_ATTR"
-# Options of one_tm.rb and one_datastore.rb that list driver names, and whether oned's driver does without.
+# Options of one_tm.rb and one_datastore.rb that list driver names, and whether the option may be missing.
 LISTS: Mapping[str, Mapping[str, bool]] = {
     "TM_MAD": {"-d|--tm-types": True},
     "DATASTORE_MAD": {"-d|--ds-types": True, "-s|--system-ds-types": False},
@@ -57,7 +56,7 @@ Change = Callable[[list[str]], list[str]]
 
 
 def register_driver(text: bytes, where: str, lenses: str) -> bytes:
-    """oned.conf with `ceph_dr` in it; the same bytes if it is there already."""
+    """oned.conf with `ceph_dr` registered; unchanged if it is registered."""
     nodes = parse(text, LENS, where, lenses)
     splices = [
         *_lists(text, nodes, where, _with_driver),
@@ -82,13 +81,13 @@ def _is_ours(node: Node) -> bool:
 
 
 def _verified(text: bytes, splices: list[Splice], before: tuple[Node, ...], where: str, lenses: str) -> bytes:
-    """The spliced text, proven to parse and to differ in nothing that is not ours."""
+    """The spliced text, after checking that it parses and that only our entries differ."""
     changed = apply(text, splices)
     after = parse(changed, LENS, f"{where} as it would be written", lenses)
     if _others(before) != _others(after):
         raise InputError(
-            f"{where}: adding or removing {DRIVER} would change other entries, which is a fault of this"
-            " installer. Nothing was changed. Please report it together with the file."
+            f"{where}: adding or removing {DRIVER} would change other entries, which is a bug of this "
+            "installer. Nothing was changed. Please report it together with the file."
         )
     return changed
 
@@ -134,22 +133,22 @@ def _lists(text: bytes, nodes: tuple[Node, ...], where: str, change: Change) -> 
 
 
 def driver_list(arguments: str, option: str) -> re.Match[str] | None:
-    """Where in ARGUMENTS the names behind an option stand (group 1), comma-separated."""
+    """The comma-separated names after an option in ARGUMENTS (group 1)."""
     return re.search(rf'(?<![^\s"])(?:{option})(?:\s+|=)?([^\s"=-][^\s"]*)', arguments)
 
 
 def _list(
     text: bytes, arguments: Node, where: str, option: str, optional: bool, change: Change
 ) -> list[Splice]:
-    """The splice that changes the names behind one option, if they change."""
+    """The splice that changes the names after one option, if they change."""
     raw = text[arguments.value_start : arguments.value_end].decode("latin-1")
     match = driver_list(raw, option)
     if match is None and optional:
         return []
     if match is None:
         raise InputError(
-            f"{where} has no option {option.split('|')[0]}, so the driver takes its built-in list"
-            " (shared,ssh,ceph). Write that list out, then run this again."
+            f"{where} has no option {option.split('|')[0]}, so the driver takes its built-in list "
+            "(shared,ssh,ceph). Write that list explicitly, then run this again."
         )
     names = match[1].split(",")
     new = change(names)
@@ -163,17 +162,17 @@ def _list(
 
 
 def _section(text: bytes, nodes: tuple[Node, ...], name: str) -> list[Splice]:
-    """Add our section behind the last of its kind, or bring an existing one up to date."""
+    """Add our section after the last of its kind, or update the existing one."""
     wanted = SECTIONS[name]
     same_kind = [n for n in nodes if n.name.upper() == name]
     ours = next((n for n in same_kind if n.text_of("NAME") == DRIVER), None)
     if ours is None:
         place = _line_end(text, same_kind[-1].end if same_kind else len(text))
         return [Splice(place, place, b"\n\n" + _rendered(name, wanted))]
-    held = {c.name.upper(): c.value for c in ours.children}
-    if all(held.get(k) == v for k, v in wanted.items()):
+    current = {c.name.upper(): c.value for c in ours.children}
+    if all(current.get(k) == v for k, v in wanted.items()):
         return []
-    extra = {k: v for k, v in held.items() if k not in wanted}
+    extra = {k: v for k, v in current.items() if k not in wanted}
     return [Splice(ours.start, ours.end, _rendered(name, {**wanted, **extra}))]
 
 
@@ -185,15 +184,15 @@ def _rendered(name: str, attributes: Mapping[str, str]) -> bytes:
 
 def _inherit(text: bytes, nodes: tuple[Node, ...]) -> list[Splice]:
     existing = [n for n in nodes if n.name.upper() == INHERIT]
-    held = {n.value for n in existing}
+    current = {n.value for n in existing}
     place = _line_end(text, existing[-1].end if existing else len(text))
     return [
-        Splice(place, place, f'\n{INHERIT}  = "{name}"'.encode()) for name in INHERITED if name not in held
+        Splice(place, place, f'\n{INHERIT}  = "{name}"'.encode()) for name in INHERITED if name not in current
     ]
 
 
 def _line_end(text: bytes, position: int) -> int:
-    """The end of the line on which something ends, so that a comment behind it stays with it."""
+    """The end of the line at `position`, so that a trailing comment stays with its entry."""
     if position == len(text):
         return position - 1 if text.endswith(b"\n") else position
     newline = text.find(b"\n", position)
@@ -201,7 +200,7 @@ def _line_end(text: bytes, position: int) -> int:
 
 
 def _removal(text: bytes, node: Node) -> Splice:
-    """Take out an entry together with the line ends written in front of it."""
+    """Remove an entry together with the line breaks before it."""
     breaks = 2 if node.name.upper() in SECTIONS else 1
     start = node.start
     while breaks and text[start - 1 : start] == b"\n":

@@ -1,7 +1,7 @@
-"""Where OpenNebula keeps its files.
+"""The folders of an OpenNebula front-end.
 
 Source: OpenNebula 7.4.0 `install.sh` (the same in 6.10, 7.0 and 7.2). A self-contained front-end has
-everything below `$ONE_LOCATION`; a packaged one is spread over /etc/one, /var/lib/one and /usr/lib/one.
+everything below `$ONE_LOCATION`; a packaged one uses /etc/one, /var/lib/one and /usr/lib/one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import InputError
 
 _UNITS = Path("/etc/systemd/system")
@@ -24,26 +25,21 @@ class Paths:
     lib: Path
     bin: Path
     share: Path
-    units: Path | None = None  # systemd's, where it starts a packaged front-end
+    units: Path | None = None  # systemd's folder, when it starts a packaged front-end
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Paths:
-        """The tree `$ONE_LOCATION` names, or the system-wide one."""
-        location = environment.get("ONE_LOCATION", "")
+        """The tree below `$ONE_LOCATION`, or the system-wide one."""
+        location, known = environment.get("ONE_LOCATION", ""), front_end_paths(environment)
         if not location:
             units = _UNITS if _UNITS.is_dir() else None
             return cls(
-                Path("/etc/one"),
-                Path("/var/lib/one"),
-                Path("/usr/lib/one"),
-                Path("/usr/bin"),
-                Path("/usr/share"),
-                units,
+                known.etc, known.var, Path("/usr/lib/one"), Path("/usr/bin"), Path("/usr/share"), units
             )
         root = Path(location)
         if not root.is_absolute():
             raise InputError(f"ONE_LOCATION is {location!r}: it must be an absolute path.")
-        return cls(root / "etc", root / "var", root / "lib", root / "bin", root / "share")
+        return cls(known.etc, known.var, root / "lib", root / "bin", root / "share")
 
     @property
     def remotes(self) -> Path:
@@ -51,7 +47,8 @@ class Paths:
 
     @property
     def hooks(self) -> Path:
-        """Where a hook's COMMAND is looked up; we always give it in full (docs/opennebula-facts.md O23)."""
+        """Where a relative COMMAND of a hook is looked up; ours are absolute (docs/opennebula-facts.md O23).
+        """
         return self.remotes / "hooks"
 
     @property
@@ -64,11 +61,11 @@ class Paths:
 
     @property
     def manifest(self) -> Path:
-        """What an earlier run of the installer laid down."""
+        """The record of installed files."""
         return self.lib / "onedr" / "installed.json"
 
     def require_opennebula(self) -> None:
-        """Refuse a tree in which no OpenNebula lives."""
+        """Raise InputError when there is no OpenNebula in the tree."""
         for path, kind in ((self.oned_conf, "file"), (self.remotes, "folder")):
             if not (path.is_file() if kind == "file" else path.is_dir()):
                 raise InputError(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from onedr.host.atomic_file import beside, write_atomically
 from onedr.install import execrc, oned_conf
 from onedr.install.paths import Paths
 
 BACKUP = ".onedr-backup"
+UNFINISHED = "onedr-new"  # tag of the file that an interrupted run leaves beside the one it was replacing
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class Edit:
 
 
 def to_register(paths: Paths, lenses: Path) -> list[Edit]:
-    """What `ceph_dr` needs in both files. Raises before anything is written when one cannot be read."""
+    """The edits that register `ceph_dr` in both files.
+
+    Raises before anything is written when one cannot be read.
+    """
     conf = paths.oned_conf.read_bytes()
     edits = [Edit(paths.oned_conf, conf, oned_conf.register_driver(conf, str(paths.oned_conf), str(lenses)))]
     if paths.vmm_execrc.exists():
@@ -52,22 +56,21 @@ def to_unregister(paths: Paths, lenses: Path) -> list[Edit]:
 
 
 def write_edit(edit: Edit) -> None:
-    """Write the file whole, keeping its owner and mode, after a backup that is made once and never replaced.
-    """
+    """Replace the file, keeping its owner and mode, after a backup that is made once and never replaced."""
     backup = edit.path.with_name(edit.path.name + BACKUP)
     for path in (backup, edit.path.resolve()):
-        _beside(path).unlink(missing_ok=True)  # of a run that was cut off
+        beside(path, UNFINISHED).unlink(missing_ok=True)  # left by an interrupted run
     if not edit.changed:
         return
     if not backup.exists():
         _write_like(backup, edit.before, edit.path)
-    # A linked oned.conf stays a link: the file it leads to is the one to change.
+    # A linked oned.conf remains a link: its target is changed.
     real = edit.path.resolve()
     _write_like(real, edit.after, real)
 
 
 def drop_backup(edit: Edit) -> Path | None:
-    """Remove the backup when the file is again what it was; otherwise return where it was kept."""
+    """Remove the backup when the file is the original again; otherwise return the backup's path."""
     backup = edit.path.with_name(edit.path.name + BACKUP)
     if not backup.exists():
         return None
@@ -77,21 +80,7 @@ def drop_backup(edit: Edit) -> Path | None:
     return None
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.onedr-new")
-
-
 def _write_like(path: Path, content: bytes, model: Path) -> None:
-    """Write `path` in one go, with the owner and the mode of `model`."""
-    held = model.stat()
-    beside = _beside(path)
-    # The file may hold the data base's password: nobody else may read it, not even for a moment.
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    if os.geteuid() == 0:
-        os.chown(beside, held.st_uid, held.st_gid)
-    os.chmod(beside, held.st_mode & 0o7777)
-    os.replace(beside, path)
+    """Write `path` atomically, with the owner and mode of `model`."""
+    found = model.stat()
+    write_atomically(path, content, found.st_mode & 0o7777, (found.st_uid, found.st_gid), UNFINISHED)

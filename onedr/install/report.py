@@ -1,4 +1,4 @@
-"""What the administrator reads: what was laid down, what was left alone, what remains to be done."""
+"""Messages for the administrator: what was installed, what was kept, what remains to be done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CEPH_CONF = "/etc/ceph/ceph.conf"
 
 
 def show(changes: list[FileChange], edits: list[Edit]) -> None:
-    """What a dry run would do: a line per file, a diff per configuration file."""
+    """The changes of a dry run: a line for each file, a diff for each configuration file."""
     for change in changes:
         print(change)
     for edit in edits:
@@ -25,12 +25,12 @@ def show(changes: list[FileChange], edits: list[Edit]) -> None:
         print("Nothing to change.")
 
 
-def laid(paths: Paths, layout: Layout, changes: list[FileChange], edits: list[Edit]) -> None:
-    """What an installation did to the disk."""
+def installed(paths: Paths, layout: Layout, changes: list[FileChange], edits: list[Edit]) -> None:
+    """What an installation changed on disk."""
     links = [i for i in layout.items if i.target]
     print(
-        f"OneDR is in place below {paths.var}: {len(layout.items) - len(links)} files,"
-        f" {len(links)} links, {len([c for c in changes if c.verb != 'keep'])} of them new or changed."
+        f"OneDR is installed below {paths.var}: {len(layout.items) - len(links)} files, {len(links)} links, "
+        f"{len([c for c in changes if c.verb != 'keep'])} of them new or changed."
     )
     kept(changes)
     left_to_stock(layout)
@@ -65,27 +65,26 @@ def kept(changes: list[FileChange]) -> None:
 
 
 def ceph_configuration(environment: Mapping[str, str]) -> None:
-    """Say so when the front-end has no Ceph configuration: the drivers need one, unless a bridge host has
-    it.
+    """Warn when the front-end has no Ceph configuration: the drivers need one, unless a bridge host has it.
     """
     file = environment.get("CEPH_CONF") or _CEPH_CONF
     if not Path(file).is_file():
         print(
-            f"There is no {file}: this front-end does not reach Ceph yet. To do: bring the cluster's "
-            "configuration and the key of the datastores' CEPH_USER here, or name in each datastore a file "
-            "with CEPH_CONF, or hosts with BRIDGE_LIST."
+            f"There is no {file}: this front-end cannot access Ceph yet. To do: copy the cluster's "
+            "configuration and the key of the datastores' CEPH_USER to this machine, or set CEPH_CONF or "
+            "BRIDGE_LIST in each datastore."
         )
     elif not os.access(file, os.R_OK):
         print(f"{file} cannot be read by this user; oneadmin must be able to.")
 
 
 def left_to_stock(found: Layout) -> None:
-    """The actions that stay OpenNebula's own."""
+    """The actions that remain OpenNebula's own."""
     plain = [link.action for link in found.linked if not link.caution]
     if plain:
-        print("Left to the stock ceph driver (no part in mirroring): " + " ".join(plain))
+        print("Left to the stock ceph driver (not related to mirroring): " + " ".join(plain))
     risky = [link for link in found.linked if link.caution]
     if risky:
-        print("Left to the stock ceph driver; beware on a mirrored disk:")
+        print("Left to the stock ceph driver; caution with mirrored disks:")
     for link in risky:
         print(f"  {link.action}: {link.caution}")

@@ -1,6 +1,6 @@
 """The installer's steps.
 
-Each plans everything first, so that a problem is found before anything is changed.
+Each step plans everything first, so that problems are found before anything is changed.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from onedr.install import (
     verify as install_verify,
 )
 from onedr.install.manifest import FileChange, Manifest
-from onedr.install.oned_conf import DRIVER
 from onedr.install.paths import Paths
 from onedr.install.tree import Layout, layout
 from onedr.model.errors import FrontEndError, InputError, OneDRError, RefusedError
+from onedr.model.types import DRIVER, HOOK_PREFIX
 
 if TYPE_CHECKING:
     from onedr.opennebula.api import FrontEnd
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InstallTarget:
-    """Where OneDR goes, where it comes from, and the interpreter its executables will name."""
+    """The target folders, the source tree, and the interpreter of the executables."""
 
     paths: Paths
     source: Path
@@ -62,20 +62,20 @@ class InstallPlan:
     edits: list[registration.Edit]
 
 
-def _plan(place: InstallTarget) -> InstallPlan:
-    place.paths.require_opennebula()
-    said = release.require_known(place.paths, place.force_version)
-    edits = registration.to_register(place.paths, place.lenses)
-    _templates(place)
-    wanted = layout(place.source, place.paths, place.python)
-    record = manifest.load_manifest(place.paths.manifest)
+def _plan(target: InstallTarget) -> InstallPlan:
+    target.paths.require_opennebula()
+    release_text = release.require_known(target.paths, target.force_version)
+    edits = registration.to_register(target.paths, target.lenses)
+    _templates(target)
+    wanted = layout(target.source, target.paths, target.python)
+    record = manifest.load_manifest(target.paths.manifest)
     changes = manifest.to_install(wanted.items, record)
-    _check_writable([*(c.path for c in changes), place.paths.manifest, *(e.path for e in edits)])
-    return InstallPlan(said, wanted, record, changes, edits)
+    _check_writable([*(c.path for c in changes), target.paths.manifest, *(e.path for e in edits)])
+    return InstallPlan(release_text, wanted, record, changes, edits)
 
 
 def _check_writable(files: Iterable[Path]) -> None:
-    """Every folder to be written to, or the nearest one above it that exists."""
+    """Check write access to every folder to be written to, or to its nearest existing parent."""
     denied = set()
     for file in files:
         folder = file.parent
@@ -85,135 +85,139 @@ def _check_writable(files: Iterable[Path]) -> None:
             denied.add(str(folder))
     if denied:
         raise InputError(
-            f"No right to write to {', '.join(sorted(denied))}. Run this as root, or as the user who owns "
+            f"No permission to write to {', '.join(sorted(denied))}. Run this as root, or as the owner of "
             "the front-end's folders."
         )
 
 
-def preflight(place: InstallTarget) -> int:
-    """Say what is wrong before an environment is built for nothing."""
-    _plan(place)
+def preflight(target: InstallTarget) -> int:
+    """Report problems before an environment is built."""
+    _plan(target)
     return 0
 
 
-def install(place: InstallTarget, dry_run: bool) -> int:
-    plan = _plan(place)
+def install(target: InstallTarget, dry_run: bool) -> int:
+    plan = _plan(target)
     print(plan.release)
     if dry_run:
         install_report.show(plan.changes, plan.edits)
         install_report.left_to_stock(plan.layout)
     else:
-        paths = place.paths
-        manifest.carry_out(plan.changes, plan.layout.items, plan.manifest, paths.manifest, paths.remotes)
+        paths = target.paths
+        manifest.apply_changes(plan.changes, plan.layout.items, plan.manifest, paths.manifest, paths.remotes)
         for edit in plan.edits:
             registration.write_edit(edit)
-        _read_back(place, plan.layout)
-        install_report.laid(paths, plan.layout, plan.changes, plan.edits)
-        _say(units.laid(plan.changes))
+        _read_back(target, plan.layout)
+        install_report.installed(paths, plan.layout, plan.changes, plan.edits)
+        _print_lines(units.after_install(plan.changes))
     install_report.ceph_configuration(os.environ)
-    _ask_oned(place, dry_run)
+    _ask_oned(target, dry_run)
     return 0
 
 
-def _read_back(place: InstallTarget, wanted: Layout) -> None:
-    """Everything promised is there.
+def _read_back(target: InstallTarget, wanted: Layout) -> None:
+    """Check that everything is installed.
 
-    Raises OneDRError when it is not: somebody else writes here at the same time.
+    Raises OneDRError when it is not: another process changes the files at the same time.
     """
-    left = manifest.to_install(wanted.items, manifest.load_manifest(place.paths.manifest))
+    left = manifest.to_install(wanted.items, manifest.load_manifest(target.paths.manifest))
     undone = [str(change.path) for change in left if change.verb != "keep"]
-    undone += [str(edit.path) for edit in registration.to_register(place.paths, place.lenses) if edit.changed]
+    undone += [
+        str(edit.path) for edit in registration.to_register(target.paths, target.lenses) if edit.changed
+    ]
     if undone:
         raise OneDRError(
-            f"Not as it was written: {', '.join(undone[:5])}. Does another install.sh run? Run this again."
+            f"These files changed during the installation: {', '.join(undone[:5])}. Check whether another "
+            "install.sh runs, then run this again."
         )
 
 
-def _ask_oned(place: InstallTarget, dry_run: bool) -> None:
+def _ask_oned(target: InstallTarget, dry_run: bool) -> None:
     try:
-        frontend = hooks.connect_front_end(place.paths, os.environ)
-        _set_hooks(frontend, _templates(place), dry_run)
-        _say(install_verify.running(frontend, release.installed(place.paths)))
+        frontend = hooks.connect_front_end(os.environ)
+        _set_hooks(frontend, _templates(target), dry_run)
+        _print_lines(install_verify.running(frontend, release.installed(target.paths)))
     except FrontEndError as error:
         print(f"Hooks: not created. {error}\nRun `install.sh --hooks` once oned runs.")
 
 
-def hooks_only(place: InstallTarget, dry_run: bool) -> int:
-    place.paths.require_opennebula()
-    if not (place.paths.hooks / DRIVER).is_dir():
+def hooks_only(target: InstallTarget, dry_run: bool) -> int:
+    target.paths.require_opennebula()
+    if not (target.paths.hooks / DRIVER).is_dir():
         raise InputError(
-            f"There is no {place.paths.hooks / DRIVER}: the hooks would call nothing. Run install.sh first."
+            f"There is no {target.paths.hooks / DRIVER}, so the hooks would have nothing to call. Run "
+            "install.sh first."
         )
-    frontend = hooks.connect_front_end(place.paths, os.environ)
-    _set_hooks(frontend, _templates(place), dry_run)
-    _say(install_verify.running(frontend, release.installed(place.paths)))
+    frontend = hooks.connect_front_end(os.environ)
+    _set_hooks(frontend, _templates(target), dry_run)
+    _print_lines(install_verify.running(frontend, release.installed(target.paths)))
     return 0
 
 
-def _templates(place: InstallTarget) -> list[hooks.Hook]:
-    return hooks.load_hooks(place.templates, place.paths.hooks, place.lenses)
+def _templates(target: InstallTarget) -> list[hooks.Hook]:
+    return hooks.load_hooks(target.templates, target.paths.hooks, target.lenses)
 
 
 def _set_hooks(frontend: FrontEnd, wanted: list[hooks.Hook], dry_run: bool) -> None:
     found = hooks.compare(frontend, wanted)
-    unsupported = [] if dry_run else hooks.carry_out(frontend, found)
+    unsupported = [] if dry_run else hooks.apply_hooks(frontend, found)
     print(("Would be: " if dry_run else "") + hooks.summary(found, unsupported))
 
 
-def uninstall(place: InstallTarget, dry_run: bool, force: bool) -> int:
-    place.paths.require_opennebula()
-    record = manifest.load_manifest(place.paths.manifest)
-    edits = registration.to_unregister(place.paths, place.lenses)
+def uninstall(target: InstallTarget, dry_run: bool, force: bool) -> int:
+    target.paths.require_opennebula()
+    record = manifest.load_manifest(target.paths.manifest)
+    edits = registration.to_unregister(target.paths, target.lenses)
     changes = manifest.to_remove(record)
     if dry_run:
         install_report.show(changes, edits)
         return 0
     _check_writable([*(c.path for c in changes), *(e.path for e in edits)])
-    _check_unused(place, force)
-    _remove_hooks(place, force)
-    _say(units.before_removal(changes))
+    _check_unused(target, force)
+    _remove_hooks(target, force)
+    _print_lines(units.before_removal(changes))
     for edit in edits:
         registration.write_edit(edit)
-    manifest.carry_out(changes, (), record, place.paths.manifest, place.paths.remotes)
-    _say(units.removed(changes))
+    manifest.apply_changes(changes, (), record, target.paths.manifest, target.paths.remotes)
+    _print_lines(units.removed(changes))
     for edit in edits:
         backup = registration.drop_backup(edit)
         if backup:
-            print(f"Kept {backup}: {edit.path} was changed since by other hands.")
+            print(f"Kept {backup}: {edit.path} was changed by others since then.")
     install_report.kept(changes)
-    print(f"OneDR is removed from {place.paths.var}. Restart oned.")
+    print(f"OneDR is removed from {target.paths.var}. Restart oned.")
     return 0
 
 
-def _check_unused(place: InstallTarget, force: bool) -> None:
+def _check_unused(target: InstallTarget, force: bool) -> None:
     try:
-        used = hooks.datastores_in_use(hooks.connect_front_end(place.paths, os.environ))
+        used = hooks.datastores_in_use(hooks.connect_front_end(os.environ))
     except FrontEndError as error:
         if force:
             return
         raise RefusedError(
-            f"Whether a datastore uses {DRIVER} could not be told: {error} Start oned and run this again, or "
+            f"Cannot determine whether a datastore uses {DRIVER}: {error} Start oned and run this again, or "
             "add --force."
         ) from error
     if used and not force:
         raise RefusedError(
             f"These datastores use {DRIVER}: {', '.join(used)}. Without it nothing on them can be created, "
-            "started or deleted. End their protection first (`onedr disable`, which gives TM_MAD and DS_MAD "
-            "back to ceph), or add --force."
+            "started or deleted. Disable their protection first (onedr disable, which sets TM_MAD and "
+            "DS_MAD to ceph), or add --force."
         )
 
 
-def _remove_hooks(place: InstallTarget, force: bool) -> None:
+def _remove_hooks(target: InstallTarget, force: bool) -> None:
     try:
-        _set_hooks(hooks.connect_front_end(place.paths, os.environ), [], dry_run=False)
+        _set_hooks(hooks.connect_front_end(os.environ), [], dry_run=False)
     except FrontEndError as error:
         if not force:
             raise
         print(
-            f"Hooks: not removed. {error} Delete those named {hooks.PREFIX}* with onehook.", file=sys.stderr
+            f"Hooks: not removed. {error} Delete those named {HOOK_PREFIX}* with onehook.", file=sys.stderr
         )
 
 
-def _say(lines: Iterable[str]) -> None:
+def _print_lines(lines: Iterable[str]) -> None:
     for line in lines:
         print(line)

@@ -1,4 +1,4 @@
-"""What belongs on disk: the project's own files, and links to the stock driver for the rest."""
+"""What is installed: the project's own files, and links to the stock driver for the rest."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onedr.install import interpreter, stock
-from onedr.install.oned_conf import DRIVER
 from onedr.install.paths import Paths
 from onedr.model.errors import InputError, RefusedError
+from onedr.model.types import DRIVER
 
-# Linux takes at most 127 bytes of a first line before 5.1, and ends the interpreter's name at a blank.
+# Linux before 5.1 reads at most 127 bytes of the first line, and the interpreter's name ends at a space.
 LONGEST_INTERPRETER = 120
 PLACEHOLDER = b"#!/usr/bin/env python3\n"
 GUARD = "onedr-guard.service"
 TIMER = "onedr-reconcile.timer"
-# Each unit and the link that `systemctl enable` would make for it: a start of OpenNebula, or of the machine,
-# wants it.
+# Each unit, and the folder of the link that `systemctl enable` would create for it.
 UNITS = {GUARD: "opennebula.service.requires", "onedr-reconcile.service": "", TIMER: "timers.target.wants"}
 _LIBRARY = Path(__file__).parents[1]
 LAUNCHER = """#!{python}
@@ -31,7 +30,7 @@ sys.exit(main())
 
 @dataclass(frozen=True)
 class TreeItem:
-    """One file or link to be; `target` is set for a link."""
+    """One file or link to install; `target` is set for a link."""
 
     path: Path
     content: bytes = b""
@@ -41,7 +40,7 @@ class TreeItem:
 
 @dataclass(frozen=True)
 class StockLink:
-    """An action left to the stock driver, for the report."""
+    """An action that is left to the stock driver, for the report."""
 
     action: str
     caution: str
@@ -54,9 +53,9 @@ class Layout:
 
 
 def layout(source: Path, paths: Paths, python: Path) -> Layout:
-    """Everything OneDR wants below the front-end's folders."""
+    """Everything that OneDR installs below the front-end's folders."""
     if not (source / "drivers/datastore" / DRIVER).is_dir():
-        raise InputError(f"{source} has no drivers: it is not OneDR's source tree.")
+        raise InputError(f"{source} has no drivers, so it is not OneDR's source tree.")
     _check_interpreter(python)
     remotes = paths.remotes
     beginning = interpreter.first_lines(python)
@@ -75,10 +74,8 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
 
 
 def bridge_files(source: Path, remotes: Path, python: Path) -> list[TreeItem]:
-    """What `onehost sync` takes to the hosts beside the drivers: the bridge's end of the line and the
-    library it runs.
-    """
-    beginning = b"#!" + bytes(python) + b"\n"  # the hosts' folders are their own
+    """What `onehost sync` copies to the hosts besides the drivers: the bridge program and its library."""
+    beginning = b"#!" + bytes(python) + b"\n"  # the module folders on the hosts may differ
     library = _copies(_LIBRARY, remotes / "onedr/lib/onedr", beginning)
     return [*_copies(source / "remotes", remotes, beginning), *library]
 
@@ -86,8 +83,9 @@ def bridge_files(source: Path, remotes: Path, python: Path) -> list[TreeItem]:
 def _check_interpreter(python: Path) -> None:
     if not python.is_absolute() or " " in str(python) or len(str(python)) > LONGEST_INTERPRETER:
         raise InputError(
-            f"The interpreter {str(python)!r} cannot stand in a script's first line: it must be an absolute "
-            f"path without blanks, at most {LONGEST_INTERPRETER} characters. Choose another with --python."
+            f"The interpreter {str(python)!r} cannot be used in a script's first line: it must be an "
+            f"absolute path without spaces of at most {LONGEST_INTERPRETER} characters. Choose another one "
+            "with --python."
         )
 
 
@@ -103,7 +101,7 @@ def _copies(source: Path, target: Path, beginning: bytes) -> Iterator[TreeItem]:
 
 
 def _stock_links(remotes: Path) -> Iterator[tuple[TreeItem, StockLink]]:
-    """A link for every file of the stock driver, the checkpoint scripts of the hypervisors included."""
+    """A link for every file of the stock driver, including the checkpoint scripts of the hypervisors."""
     for kind in ("datastore", "tm"):
         for file in _files(remotes / kind / "ceph"):
             item = TreeItem(remotes / kind / DRIVER / file.name, target=f"../ceph/{file.name}")
@@ -120,8 +118,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _for_people(source: Path, paths: Paths, python: Path) -> list[TreeItem]:
-    """`onedr` on the administrator's path, its man page and what the shell completes; none where a package
-    brought them.
+    """`onedr` on the administrator's path, its man page and shell completion; none when a package installs
+    them.
     """
     script = python.parent / "onedr"
     command = paths.bin / "onedr"
@@ -138,7 +136,7 @@ def _for_people(source: Path, paths: Paths, python: Path) -> list[TreeItem]:
 
 
 def _units(source: Path, paths: Paths) -> list[TreeItem]:
-    """The guard before OpenNebula (docs/guard.md) and the reconcile timer, enabled."""
+    """The boot guard (docs/guard.md) and the reconcile timer, both enabled."""
     if paths.units is None:
         return []
     items = []
@@ -150,11 +148,12 @@ def _units(source: Path, paths: Paths) -> list[TreeItem]:
 
 
 def _check_real_folders(items: tuple[TreeItem, ...], remotes: Path) -> None:
-    """Refuse to write through a linked folder: `tm/ceph_dr -> ceph` would overwrite the stock driver."""
+    """Refuse to write through a linked folder, because `tm/ceph_dr -> ceph` would overwrite the stock driver.
+    """
     for folder in sorted({i.path.parent for i in items if i.path.is_relative_to(remotes)}):
         real = remotes.resolve() / folder.relative_to(remotes)
         if folder.exists() and folder.resolve() != real:
             raise RefusedError(
-                f"{folder} leads to {folder.resolve()}: files written there would replace those of another "
-                "driver. Remove the link, then run this again."
+                f"{folder} is a link to {folder.resolve()}: files written there would replace those of "
+                "another driver. Remove the link, then run this again."
             )

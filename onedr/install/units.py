@@ -1,36 +1,35 @@
-"""Telling a running systemd of the units that were laid down or are about to go."""
+"""Notifying systemd of installed and removed units."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable
-from pathlib import Path
 
+from onedr.host import systemd
 from onedr.install.manifest import FileChange
 from onedr.install.tree import TIMER, UNITS
 
-_RUNS = Path("/run/systemd/system")  # as sd_booted(3) tells
 _LIMIT_S = 60
 
 
-def laid(changes: Iterable[FileChange]) -> list[str]:
-    """After units came or changed: systemd reads them, the timer begins.
+def after_install(changes: Iterable[FileChange]) -> list[str]:
+    """Reload systemd and start the timer, when units were installed or changed.
 
-    Returns what is left to be done by hand.
+    Returns what must be done manually.
     """
-    if not _touched(changes) or not _RUNS.is_dir():
+    if not _touched(changes) or not systemd.RUNTIME_FOLDER.is_dir():
         return []
     return [*_systemctl("daemon-reload"), *_systemctl("start", TIMER)]
 
 
 def before_removal(changes: Iterable[FileChange]) -> list[str]:
-    """The timer ends before its file goes: else it would call for ever what is not there any more."""
-    return _systemctl("stop", TIMER) if _touched(changes) and _RUNS.is_dir() else []
+    """Stop the timer before its file is removed: otherwise it would keep starting a missing program."""
+    return _systemctl("stop", TIMER) if _touched(changes) and systemd.RUNTIME_FOLDER.is_dir() else []
 
 
 def removed(changes: Iterable[FileChange]) -> list[str]:
-    """After the units went."""
-    return _systemctl("daemon-reload") if _touched(changes) and _RUNS.is_dir() else []
+    """Reload systemd after units were removed."""
+    return _systemctl("daemon-reload") if _touched(changes) and systemd.RUNTIME_FOLDER.is_dir() else []
 
 
 def _touched(changes: Iterable[FileChange]) -> bool:
@@ -38,15 +37,15 @@ def _touched(changes: Iterable[FileChange]) -> bool:
 
 
 def _systemctl(*words: str) -> list[str]:
-    """Nothing when it was done; else what to type.
+    """Returns nothing when it succeeded, else what to type.
 
-    Units are a comfort: no fault of theirs ends an installation.
+    Units are optional: their failure does not stop an installation.
     """
     argv = ["systemctl", *words]
     try:
         subprocess.run(argv, check=True, capture_output=True, timeout=_LIMIT_S)
     except (OSError, subprocess.SubprocessError) as error:
-        said = getattr(error, "stderr", b"") or b""
-        reason = " ".join(said.decode(errors="replace").split()) or str(error)
-        return [f"systemd did not do it ({reason}). To do: {' '.join(argv)}."]
+        message = getattr(error, "stderr", b"") or b""
+        reason = " ".join(message.decode(errors="replace").split()) or str(error)
+        return [f"systemctl failed ({reason}). To do: {' '.join(argv)}."]
     return []

@@ -1,1 +1,1 @@
-"""Words that all packages share: errors, names, types, records, settings. No I/O."""
+"""What all packages share: errors, names, types, records, settings. No I/O."""

@@ -1,23 +1,24 @@
-"""One small tree of errors. Each says what is wrong, where, and what to do next.
+"""The errors. Each says what is wrong, where, and what to do next.
 
 `word` is the error's stable code for programs and for docs/errors.md, which is made from the classes:
 `meaning` and `todo` are its columns. An instance may carry another word than its class.
 """
 from __future__ import annotations
 
-_LONGEST = 1000  # characters of a sentence: what users wrote may be part of it, in any length
+_LONGEST = 1000  # characters of a sentence, which may contain text of any length that users wrote
 
 
 def plain(text: str) -> str:
-    """Text from anywhere as one printable line of bounded length; what is cut is its middle: the end says
-    what to do next.
+    """Text as one printable line of bounded length.
+
+    A long line loses its middle, because its end says what to do.
     """
     line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST * 2 // 3]} … {line[-_LONGEST // 3 :]}"
 
 
 class OneDRError(Exception):
-    """Base of every error a user may see: one plain sentence, no newline."""
+    """Base of every error that users see: one plain sentence without a newline."""
 
     exit_code = 1
     word = "error"
@@ -45,7 +46,7 @@ class TimedOutError(OneDRError):
 
 
 class InputError(OneDRError):
-    """What was handed to us cannot be used: garbled data, a missing or bad attribute, a forbidden path."""
+    """The input cannot be used: garbled data, a missing or bad attribute, a forbidden path."""
 
     word = "bad-input"
     meaning = "An argument, attribute or file cannot be used."
@@ -53,7 +54,7 @@ class InputError(OneDRError):
 
 
 class RefusedError(OneDRError):
-    """The request is understood and will not be done, to keep data safe."""
+    """The request was understood and is refused to keep data safe."""
 
     exit_code = 2
     word = "refused"
@@ -103,7 +104,7 @@ class PeerUnreachableError(StorageError):
 
 
 class ForeignImageError(StorageError):
-    """An RBD image of the wanted name exists and is not ours to touch."""
+    """An RBD image of the requested name exists and does not belong to this action."""
 
     word = "foreign-image"
     meaning = "An RBD image of the wanted name exists and does not belong to OneDR."
@@ -142,7 +143,7 @@ class SchemaError(RecordError):
 
 
 class PartialError(OneDRError):
-    """Some items of a run failed; the rest was done."""
+    """Some items of a run failed, the others succeeded."""
 
     exit_code = 5
     word = "partial"
@@ -199,7 +200,7 @@ class StillRunningError(OneDRError):
 
 
 def to_wire(error: OneDRError) -> dict[str, object]:
-    """An error as JSON, for the line to a bridge host."""
+    """An error as JSON, for the connection to a bridge host."""
     code = getattr(error, "code", None)
     return {"kind": type(error).__name__, "message": str(error), "code": code, "word": error.word}
 

@@ -15,7 +15,7 @@ _VOLATILE = re.compile(r"one-sys-([0-9]{1,18})-([0-9]{1,18})")
 _LEFTOVER = re.compile(r"(one-[0-9]{1,18}(?:-[0-9]{1,18}-[0-9]{1,18})?)-[0-9]{1,9}(?::[0-9]{1,9})*")
 _DRILL = re.compile(r"(onedr-drill-([0-9a-f]{8})-([0-9]{1,18})-[0-9]{1,18})(?:-(one-[0-9-]{1,60}))?")
 _TAKEN = INDEX_STRIDE // 2
-BASE_SNAPSHOT = "snap"  # the protected snapshot VM disks are cloned from, as in the stock driver
+BASE_SNAPSHOT = "snap"  # the protected snapshot from which VM disks are cloned, as in the stock driver
 
 
 class VmDisk(NamedTuple):
@@ -26,7 +26,7 @@ class VmDisk(NamedTuple):
 
 
 class DrillName(NamedTuple):
-    """What the name of a drill's snapshot or clone says.
+    """What the name of a drill's snapshot or clone contains.
 
     `tag` names the drill; `image` is empty for a snapshot.
     """
@@ -43,8 +43,9 @@ def image(image_id: int, site_index: int) -> str:
 
 
 def taken_base(name: str, site_index: int) -> str:
-    """Name at this site for a base image taken over from the peer: above all ids that OpenNebula gives here
-    itself.
+    """Name at this site for a base image taken over from the peer.
+
+    Its number is above all ids that OpenNebula assigns here.
     """
     match = _IMAGE.fullmatch(name)
     number = int(match[1]) % INDEX_STRIDE if match else zlib.crc32(name.encode()) % _TAKEN
@@ -62,7 +63,7 @@ def volatile(vm_id: int, disk_id: int) -> str:
 
 
 def parse_vm_disk(name: str) -> VmDisk | None:
-    """The VM disk that `name` belongs to, or None for an image."""
+    """The VM disk that has this RBD name; None for an image."""
     match = _CLONE.fullmatch(name)
     if match:
         return VmDisk(int(match[2]), int(match[3]))
@@ -71,23 +72,21 @@ def parse_vm_disk(name: str) -> VmDisk | None:
 
 
 def index_of(name: str) -> int | None:
-    """Index of the site by whose numbering an image's name was given; None for any other name, a VM's disk
-    among them.
-    """
+    """Index of the site that numbered an image of this name; None for any other name, VM disks included."""
     match = _IMAGE.fullmatch(name)
     return int(match[1]) // INDEX_STRIDE if match else None
 
 
-def leftover_of(name: str) -> str | None:
-    """The image whose old snapshots lie on `name`, as the stock driver's revert leaves them:
+def stock_volume_owner(name: str) -> str | None:
+    """The image whose older snapshots are on volume `name`, which the stock driver's revert left behind:
     `<image>-<id>:<id>…`.
     """
     match = _LEFTOVER.fullmatch(name)
     return match[1] if match else None
 
 
-def is_ours(name: str) -> bool:
-    """True for a name that OpenNebula or OneDR gives; anything else in a pool is left alone."""
+def is_managed(name: str) -> bool:
+    """Is this a name that OpenNebula or OneDR assigns? Anything else in a pool is left alone."""
     return bool(
         _IMAGE.fullmatch(name)
         or _CLONE.fullmatch(name)
@@ -96,19 +95,21 @@ def is_ours(name: str) -> bool:
     )
 
 
-def drill(fsid: str, datastore_id: int, moment_ms: int) -> str:
-    """What a drill is called: the tag on all that it makes, and the name of its snapshots at both sites."""
+def drill_tag(fsid: str, datastore_id: int, moment_ms: int) -> str:
+    """A drill's tag: part of the name of everything it creates, and the name of its snapshots at both sites.
+    """
     return f"onedr-drill-{fsid[:8]}-{datastore_id}-{moment_ms}"
 
 
 def drill_clone(tag: str, name: str) -> str:
-    """Name of a drill's clone of an image: no name of OpenNebula's, so nothing takes it for a disk to
-    protect.
+    """Name of a drill's clone of an image.
+
+    It is not a name of OpenNebula's, so it is never mistaken for a disk to protect.
     """
     return f"{tag}-{name}"
 
 
 def parse_drill(name: str) -> DrillName | None:
-    """The drill that a snapshot's or clone's name belongs to; None for any other name."""
+    """The drill that made the snapshot or clone of this name; None for any other name."""
     match = _DRILL.fullmatch(name)
     return DrillName(match[1], match[2], int(match[3]), match[4] or "") if match else None

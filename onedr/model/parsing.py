@@ -1,4 +1,4 @@
-"""Texts from outside, read strictly: numbers, SOURCE, names."""
+"""Strict parsing of text from outside: numbers, SOURCE, names."""
 from __future__ import annotations
 
 import re
@@ -18,8 +18,8 @@ def integer(element: etree._Element, path: str) -> int:
 
 
 def count(text: str, what: str) -> int:
-    """A non-negative number. Raises InputError that names `what`."""
-    digits = text.strip(" \t\r\n")  # strip() alone also takes control characters that int() refuses
+    """A non-negative number. Raises InputError; `what` names the value in its message."""
+    digits = text.strip(" \t\r\n")  # strip() alone would also remove control characters
     if not re.fullmatch(r"[0-9]{1,18}", digits):
         raise InputError(f"{what} is {text!r}, not a number.")
     return int(digits)

@@ -1,7 +1,6 @@
-"""What lies on images and in pools, as written and read: records, marks, terms, cards; frozen data, as in
-`model`.
+"""What OneDR stores on images and in pools: records, marks, epochs, site info. Frozen data.
 
-Apart from it because most drivers do without, and each of these classes costs them half a millisecond.
+Apart from `types` because most drivers do not need it, and each class costs half a millisecond to define.
 """
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from onedr.model.types import Mode
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """What an OpenNebula image is made of (key `onedr.image`)."""
+    """The definition of an OpenNebula image (key `onedr.image`)."""
 
     image_id: int
     name: str
@@ -23,7 +22,7 @@ class ImageRecord:
     size_mib: int
     owner: str
     group: str
-    permissions: str  # nine digits 0/1: owner, group, other x use, manage, admin
+    permissions: str  # nine digits 0 or 1: use, manage, admin for owner, group, other
     datastore: str
     template: Pairs = ()
     snapshots: Pairs = ()
@@ -34,7 +33,8 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class DiskRef:
-    """A disk of a VM: `rbd` is its image when it is an RBD image of ours, else None and `reason` says why."""
+    """A disk of a VM. `rbd` is `pool/image`; None when it is not an RBD image of ours, and `reason` says why.
+    """
 
     disk_id: int
     rbd: str | None
@@ -45,7 +45,7 @@ class DiskRef:
     reason: str = ""
     datastore: str = ""  # name of its datastore there
     datastore_id: int = -1  # its id there; -1: an earlier release wrote it
-    shared: bool = False  # an image that several VMs may use as it is (a CDROM): it carries no VM's record
+    shared: bool = False  # an image that several VMs use at once (a CDROM); it carries no VM record
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class VmRecord:
     template: Pairs
     user_template: Pairs
     disks: tuple[DiskRef, ...]
-    snapshots: Pairs = ()  # one SNAPSHOTS tree per disk that has any (DISK_ID says which)
+    snapshots: Pairs = ()  # one SNAPSHOTS tree for each disk that has any; DISK_ID says which
     origin: str = ""  # of a VM that was recovered: `<cluster id>:<vm id>` where it came from
 
 
@@ -76,14 +76,14 @@ class Proof(Enum):
 
 @dataclass(frozen=True)
 class Envelope:
-    """A record as it lies on an image: where and when it was written, and in which order.
+    """A record with its origin: where and when it was written, and in which order.
 
     `proof` and `doubt` are what the reader makes of it; they are no part of the record.
     """
 
     schema: int
     site: str  # the writing site's name, for people
-    fsid: str  # its Ceph cluster: which site it really is
+    fsid: str  # its Ceph cluster, which identifies the site
     mon_host: str
     generation: int
     written_at: float  # seconds since the epoch, clock of the writing site
@@ -94,25 +94,26 @@ class Envelope:
 
 @dataclass(frozen=True)
 class Mark:
-    """A time mark (key `onedr.mark`): everything written to the image before `at` is in every copy that
-    carries it.
+    """A time mark (key `onedr.mark`).
+
+    A copy that carries it contains everything written to the image before `at`.
     """
 
     at: float  # seconds since the epoch, clock of the primary site
-    replaying: bool  # written when the copy was seen replaying; before that a mark may overtake the data
+    replaying: bool  # written while the copy was replaying; an earlier mark may arrive before the data
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Who made an image primary last (key `onedr.term`): of two primaries the one with the lower `number` is
-    stale.
+    """The promotion epoch of an image (key `onedr.term`), a fencing token: of two primaries the one with the
+    lower `number` is stale.
     """
 
-    number: int  # grows by one with each promotion by OneDR; -1: it is there and cannot be read
+    number: int  # grows by one with each promotion by OneDR; -1: present but unreadable
     fsid: str  # the promoting site's Ceph cluster
     site: str  # its name, for people
     at: float  # seconds since the epoch
-    # the recovery point promoted: what was written at the other site later is missing; None: not known
+    # the recovery point that was promoted: later writes of the other site are missing; None: unknown
     point: float | None
 
 
@@ -133,8 +134,8 @@ class ImageFacts:
     vm: Envelope | None = None
     image: Envelope | None = None
     problems: tuple[str, ...] = field(default=())
-    term: Epoch | None = None  # None: never promoted by OneDR
-    # not primary, and what was written here last never reached the peer: it cannot take over
+    epoch: Epoch | None = None  # None: never promoted by OneDR
+    # not primary, and the last writes made here never reached the peer: it cannot take over
     stale: bool = False
     bad_vm: str = ""  # why the record of its VM cannot be read; one of `problems`
 
@@ -143,26 +144,28 @@ class ImageFacts:
 class ProbeResult:
     """What a probe measured of mirroring in one mode between two sites (check.probe).
 
-    None: it ended before it came to that.
+    None: the probe ended before that was measured.
     """
 
     mode: Mode
-    at: float  # when it began, seconds since the epoch
-    here: str  # cluster id of the site that asked, whose images travelled first
+    at: float  # when it started, seconds since the epoch
+    here: str  # cluster id of the site that ran the probe, whose images were mirrored first
     there: str
-    releases: tuple[str, ...]  # of Ceph, of all daemons at both sites: `16.2.15`
+    releases: tuple[str, ...]  # of Ceph, of all daemons at both sites, such as `16.2.15`
     seconds: float = 0.0
-    arrives: bool | None = None  # a first copy, and what was written later, were equal at the peer
-    discards: bool | None = None  # what was discarded was gone at the peer too
-    # a write into an object of a clone that only its parent held was equal at the peer
+    arrives: bool | None = None  # the initial copy and later writes were equal at the peer
+    discards: bool | None = None  # discarded data was gone at the peer too
+    # after a write to an object that only the clone's parent had, the clone was equal at the peer
     clones: bool | None = None
-    returns: bool | None = None  # after a change of roles what was written at the peer was equal here
-    why: str = ""  # why it ended before its end
+    returns: bool | None = None  # after a role change, writes made at the peer were equal here
+    why: str = ""  # why it ended early
 
 
 @dataclass(frozen=True)
 class SiteInfo:
-    """What a site says of a datastore in its pool, for the other site to read (replication.site_info)."""
+    """What a site publishes about a datastore in its pool, for the other site to read
+    (replication.site_info).
+    """
 
     fsid: str
     site: str
@@ -170,5 +173,5 @@ class SiteInfo:
     datastore: str
     mode: str
     network_map: tuple[tuple[str, str], ...] = ()
-    key: str = ""  # fingerprint of its record key; empty: it has none
+    key: str = ""  # fingerprint of its record key; empty: the site has none
     options: tuple[tuple[str, str], ...] = ()  # of its rbd-mirror

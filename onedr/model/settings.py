@@ -12,7 +12,7 @@ from onedr.model.types import CephAccess, Mode, Settings
 
 _DURATION = re.compile(r"([0-9]{1,9})\s*([smhd]?)")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-DEFAULT_SCHEDULE = "5m"  # of mirror snapshots, when DR_SCHEDULE says nothing
+DEFAULT_SCHEDULE = "5m"  # of mirror snapshots, when DR_SCHEDULE is not set
 _MAX_INDEX = 2  # 2 * 10^9 + an id still fits OpenNebula's 32-bit ids
 
 
@@ -28,7 +28,7 @@ MAX_DELAY_S = 3600
 
 
 def delay(text: str) -> int:
-    """Seconds of a duration of an hour at the most. Raises ValueError."""
+    """Seconds of a duration of at most an hour. Raises ValueError."""
     seconds = duration(text)
     if seconds > MAX_DELAY_S:
         raise ValueError(f"{text!r} is longer than an hour")
@@ -80,7 +80,7 @@ def _clones(text: str) -> bool:
 def _schedule(text: str) -> str:
     if not re.fullmatch(r"[1-9][0-9]{0,4}[mhd]", text):
         raise ValueError(
-            f"{text!r} is not what a Ceph schedule takes: minutes, hours or days such as 5m, 1h, 1d"
+            f"{text!r} is not a Ceph schedule: use minutes, hours or days such as 5m, 1h, 1d"
         )
     return text
 
@@ -100,14 +100,14 @@ _READERS = {
     "DR_SECURITY_GROUP_MAP": ("security_group_map", network_map),
 }
 
-# What `read` heeds.
+# The attributes that `read_settings` reads.
 KEYS = (
     *_READERS, "DR_SITE", "DR_PEER_DATASTORE", "DR_PEER_CEPH_CONF", "DR_PEER_CEPH_USER", "DR_DRILL_NETWORK",
 )
 
 
 def read_settings(attributes: Pairs, datastore: str) -> Settings:
-    """Settings of the datastore named `datastore` from its template.
+    """The settings in a datastore's template; `datastore` is its name.
 
     Raises InputError that names every bad attribute at once.
     """
@@ -144,7 +144,5 @@ def _peer(attributes: Pairs) -> CephAccess | None:
 
 
 def wants_protection(settings: Settings, *templates: Pairs) -> bool:
-    """The datastore's DR_PROTECT, unless an image or VM says NO for itself (its own template, then its
-    VM's).
-    """
+    """The datastore's DR_PROTECT, unless the image or its VM says NO in its own template."""
     return settings.protect and all(template.get(own, "DR_PROTECT").upper() != "NO" for own in templates)

@@ -1,4 +1,4 @@
-"""OpenNebula templates as plain data: ordered pairs, so that order and repeated keys survive a round trip.
+"""OpenNebula templates as ordered pairs, so that order and repeated keys survive a round trip.
 
 `Pairs` is a tuple of (KEY, value); a value is a text or, for a vector attribute, again Pairs.
 """
@@ -27,8 +27,8 @@ def _parser() -> etree.XMLParser:
 def parse_xml(text: str | bytes) -> etree._Element:
     """Parse one XML document strictly.
 
-    Raises ValueError for text that is not well-formed or that declares a document type (the only
-    door for entities).
+    Raises ValueError for text that is not well-formed or declares a document type, which could define
+    entities.
     """
     data = text.encode() if isinstance(text, str) else text
     try:
@@ -81,7 +81,7 @@ def vectors(pairs: Pairs, key: str) -> Iterator[Pairs]:
 
 
 def without(pairs: Pairs, *keys: str) -> Pairs:
-    """`pairs` minus every attribute named in `keys`."""
+    """`pairs` without the attributes named in `keys`."""
     return tuple((name, value) for name, value in pairs if name not in keys)
 
 

@@ -1,10 +1,12 @@
-"""Words shared by every layer: frozen data, no behaviour that touches the outside world."""
+"""Types that all packages share. Frozen data, no I/O."""
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
 MIB = 1024 * 1024
+DRIVER, STOCK_DRIVER = "ceph_dr", "ceph"  # OneDR's driver, and the one of OpenNebula that it extends
+HOOK_PREFIX = "onedr-"  # of the names of OneDR's hooks in oned
 # image ids of site n begin at n times this (docs/design.md, "Names and site indexes")
 INDEX_STRIDE = 1_000_000_000
 
@@ -17,7 +19,7 @@ class Mode(str, Enum):
 
 
 class Role(str, Enum):
-    """The part a datastore plays at this site (docs/design.md, "Words")."""
+    """The role of a datastore at this site (docs/design.md, "Words")."""
 
     PRIMARY = "primary"
     SECONDARY = "secondary"
@@ -43,17 +45,17 @@ class State(str, Enum):
 
 
 class PeerState(str, Enum):
-    """What a probe of the peer's Ceph monitors showed."""
+    """What a ping of the peer's Ceph monitors showed."""
 
     ANSWERS = "answers"
     GONE = "gone"  # every known monitor address refused the connection
-    UNKNOWN = "unknown"  # no address known, or no answer in time: dead and cut off look the same
+    # no address is known, or no answer in time: a dead machine and a broken link look the same
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class CephAccess:
-    """How to reach a pool: attributes POOL_NAME, CEPH_USER, CEPH_CONF, CEPH_KEY (a key file), EC_POOL_NAME.
-    """
+    """How to reach a pool: POOL_NAME, CEPH_USER, CEPH_CONF, CEPH_KEY (a key file) and EC_POOL_NAME."""
 
     pool: str
     user: str = ""
@@ -75,13 +77,13 @@ class Settings:
     site_index: int = 0
     network_map: tuple[tuple[str, str], ...] = ()
     security_group_map: tuple[tuple[str, str], ...] = ()
-    keep_s: int = 7 * 86400  # how long divergent copies are kept
-    delay_s: int = 0  # after a priority group runs, before the next starts
+    keep_s: int = 7 * 86400  # how long divergent copies are preserved
+    delay_s: int = 0  # between a priority group that runs and the start of the next
     delay_max_s: int = 900  # the most that a VM's own DR_DELAY counts for
-    peer_datastore: str = ""  # name of this datastore at the peer; empty: the same
+    peer_datastore: str = ""  # name of this datastore at the peer; empty: the same name
     peer: CephAccess | None = None
-    drill_network: str = ""  # virtual network here in which a drill's VMs live; empty: none, no drill
-    rto_s: int = 0  # objective for a drill's recovery time; 0: none
+    drill_network: str = ""  # virtual network here for a drill's VMs; empty: none, so drills are refused
+    rto_s: int = 0  # recovery time objective of drills; 0: none
 
 
 @dataclass(frozen=True)

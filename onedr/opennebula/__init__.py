@@ -1,1 +1,1 @@
-"""Everything that speaks to oned or maps its XML."""
+"""Everything that calls oned or maps its XML."""

@@ -1,7 +1,7 @@
 """The front-end's XML-RPC API.
 
-On a client of our own, not pyone: every call gets a time limit of its own (pyone sets one for the whole
-process), a driver starts 0.18 s sooner, and objects stay XML, the form drivers and hooks get too.
+It uses its own client instead of pyone: each call has its own time limit (pyone sets one for the whole
+process), a driver starts 0.18 s sooner, and objects stay XML, which is also what drivers and hooks receive.
 """
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from onedr.opennebula import xmlrpc
 NO_SUCH_OBJECT = 1024  # docs/opennebula-facts.md O25
 NOT_POSSIBLE = 2048
 REPLACE = 0
-APPEND = 1  # nearly always: replacing wipes what TM_MAD brought (docs/opennebula-facts.md O5)
+APPEND = 1  # nearly always: replacing removes the attributes that TM_MAD added (docs/opennebula-facts.md O5)
 ALL_VMS_NOT_DONE = -1
-_EVERYTHING = (-2, -1, -1)  # all owners, no range
+_EVERYTHING = (-2, -1, -1)  # all owners, all ids
 
 
 class FrontEnd:
-    """A session with oned, for any number of threads.
+    """A session with oned. Any number of threads may use it.
 
     Every method raises FrontEndError with oned's own text and code.
     """
@@ -51,11 +51,12 @@ class FrontEnd:
             raise FrontEndError(f"[one.{method}] {error.text}", error.code) from error
         except xmlrpc.TransportError as error:
             raise FrontEndError(
-                f"The front-end at {self.url} does not answer ({error}); is oned running there?"
+                f"The front-end at {self.url} does not answer ({error}). Check that oned is running there."
             ) from error
         if not isinstance(answer, list) or len(answer) < 3:
             raise FrontEndError(
-                f"[one.{method}] answered what oned never does; is {self.url} the right address?"
+                f"[one.{method}] returned an unexpected response; check that {self.url} is oned's XML-RPC "
+                "endpoint."
             )
         if not answer[0]:
             raise FrontEndError(str(answer[1]), int(answer[2]))
@@ -69,7 +70,9 @@ class FrontEnd:
             raise FrontEndError(f"[one.{method}] answered {error}") from error
 
     def _pool(self, method: str, tag: str, *arguments: Any) -> list[etree._Element]:
-        """Its objects; oned puts other things beside them (QUOTAS, VLAN_RULES, DEFAULT_USER_QUOTAS)."""
+        """The objects of a pool, without what oned puts beside them (QUOTAS, VLAN_RULES,
+        DEFAULT_USER_QUOTAS).
+        """
         return list(self._object(method, *arguments).iterfind(tag))
 
     def datastore(self, datastore_id: int) -> etree._Element:
@@ -88,7 +91,7 @@ class FrontEnd:
             if datastore.findtext("NAME") == name_or_id:
                 return datastore
         raise FrontEndError(
-            f"There is no datastore {name_or_id!r} at {self.url}; onedatastore list shows them.",
+            f"There is no datastore {name_or_id!r} at {self.url}; see onedatastore list.",
             NO_SUCH_OBJECT,
         )
 
@@ -101,11 +104,11 @@ class FrontEnd:
         return self._pool("imagepool.info", "IMAGE", *_EVERYTHING)
 
     def vm(self, vm_id: int) -> etree._Element:
-        """`<VM>`, with its context's secrets in plain text (they are sealed before they leave: records)."""
+        """`<VM>` with the secrets of its context in plain text; records contain them encrypted only."""
         return self._object("vm.info", vm_id, True)
 
     def vms(self) -> list[etree._Element]:
-        """Every `<VM>` that is not DONE, whole."""
+        """Every `<VM>` that is not DONE, with all its attributes."""
         return self._pool("vmpool.infoextended", "VM", *_EVERYTHING, ALL_VMS_NOT_DONE, "")
 
     def networks(self) -> list[etree._Element]:
@@ -113,7 +116,7 @@ class FrontEnd:
         return self._pool("vnpool.info", "VNET", *_EVERYTHING)
 
     def network(self, network_id: int) -> etree._Element:
-        """`<VNET>` with its leases, which the pool does not list."""
+        """`<VNET>` with its leases, which the pool call omits."""
         return self._object("vn.info", network_id, False)
 
     def security_groups(self) -> list[etree._Element]:
@@ -133,12 +136,13 @@ class FrontEnd:
         return self._pool("hookpool.info", "HOOK", *_EVERYTHING)
 
     def release(self) -> str:
-        """The release that runs, such as 7.4.0."""
+        """The release of the running oned, such as 7.4.0."""
         return str(self.call("system.version"))
 
     def configuration(self) -> etree._Element:
-        """`<OPENNEBULA_CONFIGURATION>`: oned.conf as the running oned read it when it started; its oneadmin
-        group only.
+        """`<OPENNEBULA_CONFIGURATION>`: oned.conf as the running oned read it at its start.
+
+        For the group oneadmin only.
         """
         return self._object("system.config")
 
@@ -151,37 +155,37 @@ class FrontEnd:
         return _ids(self._pool("grouppool.info", "GROUP"))
 
     def update_datastore(self, datastore_id: int, attributes: Pairs) -> None:
-        """Set attributes, the others stay."""
+        """Set attributes and keep the others."""
         self.call("datastore.update", datastore_id, template.to_xml(attributes), APPEND)
 
     def replace_datastore(self, datastore_id: int, attributes: Pairs) -> None:
-        """Give a datastore exactly these attributes: the only way to remove one.
+        """Give a datastore exactly these attributes. That is the only way to remove one.
 
         DS_MAD and TM_MAD must be among them.
         """
         self.call("datastore.update", datastore_id, template.to_xml(attributes), REPLACE)
 
     def update_image(self, image_id: int, attributes: Pairs) -> None:
-        """Set attributes of an image, the others stay."""
+        """Set attributes of an image and keep the others."""
         self.call("image.update", image_id, template.to_xml(attributes), APPEND)
 
     def update_vm(self, vm_id: int, attributes: Pairs) -> None:
-        """Set user-template attributes of a VM, the others stay."""
+        """Set user-template attributes of a VM and keep the others."""
         self.call("vm.update", vm_id, template.to_xml(attributes), APPEND)
 
     def replace_vm(self, vm_id: int, attributes: Pairs) -> None:
-        """Give a VM exactly these user-template attributes: the only way to remove one."""
+        """Give a VM exactly these user-template attributes. That is the only way to remove one."""
         self.call("vm.update", vm_id, template.to_xml(attributes), REPLACE)
 
     def allocate_image(self, description: Pairs, datastore_id: int) -> int:
         """Register an image; with SOURCE no driver is called (docs/opennebula-facts.md O1).
 
-        No capacity check: the data is there.
+        Capacity is not checked, because the data exists already.
         """
         return int(self.call("image.allocate", template.to_xml(description), datastore_id, True))
 
     def allocate_vm(self, description: Pairs) -> int:
-        """Create a VM on hold: nothing starts before it is read back."""
+        """Create a VM on hold, so that it starts only after it was read back."""
         return int(self.call("vm.allocate", template.to_xml(description), True))
 
 
@@ -195,7 +199,7 @@ def number(element: etree._Element, path: str) -> int:
     try:
         return int(str(text))
     except ValueError as error:
-        raise FrontEndError(f"{element.tag} has {path}={text!r} where a number belongs") from error
+        raise FrontEndError(f"{element.tag} has {path}={text!r} instead of a number") from error
 
 
 def attributes(element: etree._Element, part: str = "TEMPLATE") -> Pairs:

@@ -1,11 +1,9 @@
-"""How to reach Ceph: from the attributes of a datastore or of a VM's disk, and the stock driver's defaults
-file.
-"""
+"""How to reach Ceph: the attributes of a datastore or VM disk, and the stock driver's defaults file."""
 from __future__ import annotations
 
 import shlex
 
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import InputError
 from onedr.model.parsing import NAME
@@ -19,7 +17,7 @@ def defaults() -> dict[str, str]:
 
 
 def file_systems() -> dict[str, list[str]]:
-    """Options of mkfs by file system an image may get: SUPPORTED_FS and FS_OPTS_<fs> of OpenNebula's
+    """mkfs options of each supported file system: SUPPORTED_FS and FS_OPTS_<fs> of OpenNebula's
     datastore.conf.
     """
     found = _assignments("datastore/datastore.conf")
@@ -34,7 +32,7 @@ def hypervisor_defaults() -> dict[str, str]:
 
 def _assignments(file: str) -> dict[str, str]:
     """Shell assignments of a file below remotes/etc, read without a shell; empty when there is none."""
-    path = places().remotes / "etc" / file
+    path = front_end_paths().remotes / "etc" / file
     found = {}
     try:
         lines = path.read_text().splitlines()
@@ -51,7 +49,7 @@ def _assignments(file: str) -> dict[str, str]:
 def ceph_access(attributes: Pairs) -> CephAccess:
     """Pool, user, configuration and key file as the stock driver reads them.
 
-    Raises InputError for a name that no pool or user can have.
+    Raises InputError for an invalid name of a pool or user.
     """
     pool = template.get(attributes, "POOL_NAME") or defaults().get("POOL_NAME", "") or "one"
     for name in filter(
@@ -59,7 +57,7 @@ def ceph_access(attributes: Pairs) -> CephAccess:
     ):
         if not NAME.fullmatch(name):
             raise InputError(
-                f"{name!r} is not a name for a Ceph pool or user; correct the datastore's attributes."
+                f"{name!r} is not a valid name of a Ceph pool or user; correct the datastore's attributes."
             )
     return CephAccess(
         pool=pool,

@@ -1,4 +1,4 @@
-"""The datastores this front-end protects, by id, with what is needed to work on them."""
+"""The datastores that this front-end protects, with what is needed to work on them."""
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -9,18 +9,17 @@ from lxml import etree
 from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import InputError
-from onedr.model.types import CephAccess, Settings
+from onedr.model.types import DRIVER, CephAccess, Settings
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.ceph_access import ceph_access
 
-DRIVER = "ceph_dr"
 _IMAGE_DATASTORE = "0"
 
 
 @dataclass(frozen=True)
 class Datastore:
-    """A datastore of ours."""
+    """A datastore with OneDR's driver."""
 
     datastore_id: int
     name: str
@@ -30,7 +29,7 @@ class Datastore:
 
 
 def from_element(element: etree._Element) -> Datastore:
-    """Read one. Raises InputError that names every bad attribute."""
+    """Read a `<DATASTORE>`. Raises InputError that names every bad attribute."""
     name = element.findtext("NAME") or ""
     pairs = attributes(element)
     bridges = template.get(pairs, "BRIDGE_LIST")
@@ -62,15 +61,16 @@ def elements(frontend: FrontEnd) -> list[etree._Element]:
 
 
 def all_of(frontend: FrontEnd) -> dict[int, Datastore]:
-    """Every image datastore with driver ceph_dr and DR_PROTECT=YES; one whose attributes are bad protects
-    nothing.
+    """Every image datastore with driver ceph_dr and DR_PROTECT=YES, by id.
+
+    One with bad attributes protects nothing.
     """
     found = {}
     for element in elements(frontend):
         try:
             datastore = from_element(element)
         except InputError:
-            continue  # its own hook and `onedr status` say so
+            continue  # its hook and `onedr status` report that
         if datastore.settings.protect:
             found[datastore.datastore_id] = datastore
     return found

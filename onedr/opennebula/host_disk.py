@@ -1,6 +1,6 @@
-"""A VM's disk that lies as a file on its host.
+"""VM disks that are files on their host.
 
-It travels through `tar` there, in whose sparse form holes take no room.
+They are transferred through `tar`, whose sparse form does not store holes.
 """
 from __future__ import annotations
 
@@ -32,20 +32,23 @@ class HostFile:
 
     @property
     def folder(self) -> str:
-        """The VM's."""
+        """The VM's folder."""
         return os.path.dirname(self.path)
 
 
 @dataclass(frozen=True)
 class Content:
-    """`size` bytes; `blocks` are (offset, bytes) in order, at most 4 MiB each, zeros between them."""
+    """Content of `size` bytes.
+
+    `blocks` are (offset, bytes) in order, at most 4 MiB each, with zeros between them.
+    """
 
     size: int
     blocks: Iterator[tuple[int, bytes]]
 
 
 def write_file(file: HostFile, size: int, areas: list[Area], data: Iterable[bytes], monitor: str) -> None:
-    """Make the file: `size` bytes, in `areas` the bytes of `data`, holes elsewhere; its folder too.
+    """Create the file and its folder: `size` bytes, in `areas` the bytes of `data`, holes elsewhere.
 
     `monitor` goes into the datastore's `.monitor` file, which tells OpenNebula's probes to measure the folder
     (stock does so). Raises ProcessError, and StorageError when the file is not what was sent; nothing half-
@@ -60,7 +63,8 @@ def write_file(file: HostFile, size: int, areas: list[Area], data: Iterable[byte
         found = file_length(file)
         if found != size:
             raise StorageError(
-                f"{file.path} on {file.host} has {found} bytes, not {size}: is that host's disk full?"
+                f"{file.path} on {file.host} has {found} bytes, not {size}: check whether that host's disk "
+                "is full"
             )
     except BaseException:
         with suppress(OneDRError):
@@ -75,7 +79,7 @@ def _send(
     info = tarfile.TarInfo(".monitor")
     info.size, info.mode = len(text), 0o644
     pipe.write(info.tobuf(tarfile.GNU_FORMAT) + _padded(text))
-    listed = [*areas, (size, 0)]  # the last one tells where the last hole ends
+    listed = [*areas, (size, 0)]  # the last entry says where the last hole ends
     plan = _padded(
         "".join(f"{number}\n" for number in (len(listed), *(n for area in listed for n in area))).encode()
     )
@@ -94,7 +98,7 @@ def _send(
         pipe.write(chunk)
         sent += len(chunk)
     if sent != total:
-        raise StorageError(f"{sent} bytes were read where {total} were announced; repeat the operation.")
+        raise StorageError(f"{sent} bytes were read instead of the announced {total}; repeat the operation.")
     pipe.write(bytes(-sent % _BLOCK) + bytes(2 * _BLOCK))
 
 
@@ -106,9 +110,9 @@ def _padded(data: bytes) -> bytes:
 def read_file(file: HostFile) -> Iterator[Content]:
     """The file's bytes.
 
-    Raises ProcessError (no such file, no such host), StorageError when the line broke.
+    Raises ProcessError (no such file or host), StorageError when the connection broke.
     """
-    file_length(file)  # says plainly when it is not there
+    file_length(file)  # raises a clear error when there is no such file
     command = [
         "tar",
         "-C",
@@ -131,7 +135,7 @@ def read_file(file: HostFile) -> Iterator[Content]:
             while pipe.read(_CHUNK):
                 pass
         except tarfile.TarError as error:
-            raise StorageError(f"{file.path} on {file.host} could not be read to its end: {error}") from error
+            raise StorageError(f"{file.path} on {file.host} could not be read completely: {error}") from error
 
 
 def _blocks(inside: IO[bytes], size: int) -> Iterator[tuple[int, bytes]]:
@@ -154,5 +158,5 @@ def file_length(file: HostFile) -> int:
 
 
 def remove_file(file: HostFile) -> None:
-    """Remove it; gone already is done. Raises ProcessError."""
+    """Remove the file if it exists. Raises ProcessError."""
     process.on_host(file.host, ["rm", "-f", "--", file.path], _SHORT_LIMIT_S)

@@ -13,12 +13,12 @@ _ANY = Rule(Treatment.KEPT)  # an attribute of the user's own
 
 
 def image_type(number: int) -> str:
-    """TYPE as oned takes it."""
+    """TYPE in the form that oned accepts."""
     return IMAGE_TYPES[number] if 0 <= number < len(IMAGE_TYPES) else "DATABLOCK"
 
 
 def portable_image(pairs: Pairs) -> Pairs:
-    """A user's own attributes of an image, without those of one site's object.
+    """The user's attributes of an image, without those that belong to one site's object.
 
     They are written after the image was registered, as data: oned refuses a registration by SOURCE that also
     carries what a marketplace or a backup left on the image (docs/opennebula-facts.md).

@@ -218,15 +218,17 @@ def aliases(pairs: Pairs, here: Counterparts, owner: str, warnings: list[str]) -
     oned names a NIC `NIC<n>` by its place and finds an alias's parent by that name, so parents that oned
     named are counted anew. Raises RefusedError as `nic`, and for an alias without its NIC.
     """
-    places, names = {}, {}
+    positions, names = {}, {}
     for place, parent in enumerate(template.vectors(pairs, "NIC")):
         name = template.get(parent, "NAME")
         called = name if name and not _GIVEN_NAME.fullmatch(name) else f"NIC{place}"
-        places[template.get(parent, "NIC_ID")] = called
+        positions[template.get(parent, "NIC_ID")] = called
         names[name] = called
     built = []
     for found in template.vectors(pairs, "NIC_ALIAS"):
-        parent_name = places.get(template.get(found, "PARENT_ID")) or names.get(template.get(found, "PARENT"))
+        parent_name = positions.get(template.get(found, "PARENT_ID")) or names.get(
+            template.get(found, "PARENT")
+        )
         if parent_name is None:
             raise RefusedError(f"its NIC alias {template.get(found, 'NAME')} has no NIC in the VM's record.")
         built.append((*nic(found, here, owner, warnings), ("PARENT", parent_name)))

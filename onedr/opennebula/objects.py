@@ -1,4 +1,4 @@
-"""OpenNebula objects as records: what of an image or VM is worth carrying to the peer."""
+"""OpenNebula objects as records: the parts of an image or VM that the peer needs."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
@@ -29,9 +29,10 @@ IMAGE_STATES = (
     "INIT", "READY", "USED", "DISABLED", "LOCKED", "ERROR", "CLONE", "DELETE", "USED_PERS", "LOCKED_USED",
     "LOCKED_USED_PERS",
 )
+USABLE_IMAGE_STATES = ("READY", "USED", "USED_PERS", "DISABLED")  # its RBD image is complete
 CDROM = 1  # image TYPE
 _RBD_TYPES = ("RBD", "RBD_CDROM")
-# Of one site only, or changing without meaning: they would rewrite a record for nothing.
+# Attributes of one site, or that change without meaning: they would rewrite a record for nothing.
 _LOCAL_VM = {
     "AUTOMATIC_REQUIREMENTS",
     "AUTOMATIC_DS_REQUIREMENTS",
@@ -73,7 +74,7 @@ def _number(text: str, what: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise InputError(f"{what}={text!r} where a number belongs.") from error
+        raise InputError(f"{what}={text!r} instead of a number.") from error
 
 
 def _state(element: etree._Element, known: Sequence[str]) -> str:
@@ -84,7 +85,7 @@ def _state(element: etree._Element, known: Sequence[str]) -> str:
 
 
 def permissions(element: etree._Element) -> str:
-    """Nine digits: owner, group, other x use, manage, admin. Raises InputError."""
+    """Nine digits: use, manage, admin for owner, group, other. Raises InputError."""
     found = element.find("PERMISSIONS")
     if found is None:
         raise InputError(f"{element.tag} has no PERMISSIONS.")
@@ -107,7 +108,7 @@ def vm_state(element: etree._Element) -> str:
 
 
 def image_record(element: etree._Element) -> ImageRecord:
-    """An `<IMAGE>` (from the API or from driver data) as a record.
+    """The record of an `<IMAGE>` from the API or from driver data.
 
     Raises InputError for an incomplete one.
     """
@@ -128,7 +129,7 @@ def image_record(element: etree._Element) -> ImageRecord:
 
 
 def vm_record(element: etree._Element, protected_datastores: Collection[int]) -> VmRecord:
-    """A `<VM>` as a record; disks of `protected_datastores` (ids) count as protected. Raises InputError."""
+    """The record of a `<VM>`. Disks in `protected_datastores` (ids) count as protected. Raises InputError."""
     attributes = _attributes(element, "TEMPLATE")
     vm_id = _int(element, "ID")
     user = _attributes(element, "USER_TEMPLATE")
@@ -173,8 +174,10 @@ def _group_names(attributes: Pairs) -> dict[str, str]:
 
 
 def lies_as_file(disk: Pairs) -> bool:
-    """Is a VM's disk a file of its host? oned says so in DISK_TYPE, also of an RBD image below a system
-    datastore with TM_MAD=ssh (VirtualMachineDisks::check_tm_mad); its TYPE may still say RBD.
+    """Is a VM's disk a file on its host?
+
+    oned sets DISK_TYPE, also for an RBD image on a system datastore with TM_MAD=ssh
+    (VirtualMachineDisks::check_tm_mad); TYPE may still be RBD.
     """
     return template.get(disk, "DISK_TYPE") == "FILE"
 
@@ -189,18 +192,18 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
     reason = ""
     if lies_as_file(disk):
         mine = template.get(disk, "DATASTORE_ID") in map(str, protected_datastores)
-        reason = "it lies on its host as a file while the VM exists" if mine else "it is not an RBD disk"
+        reason = "it is a file on its host while the VM exists" if mine else "it is not an RBD disk"
     elif template.get(disk, "DISK_TYPE") not in _RBD_TYPES and template.get(disk, "TYPE") not in _RBD_TYPES:
         reason = "it is not an RBD disk"
     elif not source:
-        reason = "it is a volatile disk, which starts empty everywhere"
+        reason = "it is a volatile disk, which always starts empty"
     else:
         rbd = names.vm_disk(source, vm_id, disk_id) if clone else source
         datastore_id = _number(template.get(disk, "DATASTORE_ID", "-1"), f"{where} has DATASTORE_ID")
         if datastore_id not in protected_datastores:
             reason = f"its datastore {template.get(disk, 'DATASTORE')} is not protected"
         elif template.get(disk, "DR_PROTECT").upper() == "NO":
-            reason = "its image says DR_PROTECT=NO"
+            reason = "its image has DR_PROTECT=NO"
     return DiskRef(
         disk_id=disk_id, rbd=rbd, image_id=_number(image_id, f"{where} has IMAGE_ID") if image_id else None,
         image_name=template.get(disk, "IMAGE"),

@@ -19,13 +19,13 @@ from onedr.opennebula import attributes, nics
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
 
-ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: what a recovered VM is recognised by
+ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
 START_PENDING = "DR_START_PENDING"
 DRILL = "DR_DRILL"  # on a drill's VM or image: its tag
 # on a VM at the site it moved away from: the state it had; it is locked there
 LOCKED_STATE, OLD_LOCKED_STATE = "DR_LOCKED_STATE", "DR_HELD"  # the second: of earlier releases, read only
-FINISHED = "DR_FINISHED"  # set last: what lacks it was left half-made by an interrupted run
+FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (  # of one site's object only
     ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, "DR_ORIGIN_SITE", "DR_ORIGIN_VM",
 )
@@ -105,7 +105,9 @@ def recreate(
 def _must_have_its_disks(record: VmRecord, image_ids: Mapping[int, int]) -> None:
     missing = [str(disk.disk_id) for disk in record.disks if disk.protected and disk.disk_id not in image_ids]
     if missing:
-        raise RefusedError(f"its disk {', '.join(missing)} is no image here yet; run onedr failover again.")
+        raise RefusedError(
+            f"its disk {', '.join(missing)} is not registered as an image here yet; run onedr failover again."
+        )
 
 
 def _nic(
@@ -146,7 +148,7 @@ def _plain_sections(
 
 
 def _os(
-    value: Pairs, here: Counterparts, places: Mapping[str, Mapping[str, str]], warnings: list[str]
+    value: Pairs, here: Counterparts, front_end_paths: Mapping[str, Mapping[str, str]], warnings: list[str]
 ) -> Pairs:
     """OS with BOOT counted anew, and files by the name of their image."""
     built: list[tuple[str, object]] = []
@@ -156,7 +158,7 @@ def _os(
                 continue  # the path oned resolved from the other
             text = _file(text, here, key)
         if key == "BOOT":
-            text = _boot(text, places, warnings)
+            text = _boot(text, front_end_paths, warnings)
         built.append((key, text))
     if template.get(value, "FIRMWARE"):
         warnings.append(
@@ -165,12 +167,12 @@ def _os(
     return tuple(built)
 
 
-def _boot(text: str, places: Mapping[str, Mapping[str, str]], warnings: list[str]) -> str:
+def _boot(text: str, front_end_paths: Mapping[str, Mapping[str, str]], warnings: list[str]) -> str:
     """`disk2,nic0` for the numbers that disks and NICs get here; what is not there is left out, and said."""
     kept = []
     for device in filter(None, (each.strip() for each in text.split(","))):
         match = _BOOTS.fullmatch(device)
-        number = places[match[1]].get(match[2]) if match else None
+        number = front_end_paths[match[1]].get(match[2]) if match else None
         if match and number is None:
             warnings.append(f"OS/BOOT: {device} is not here and is left out of the boot order")
             continue
@@ -256,7 +258,7 @@ def _disk(disk: Pairs, image_ids: Mapping[int, int]) -> Pairs:
 
 
 def disk_settings(disk: Pairs) -> Pairs:
-    """What of a disk goes along with its image: target, cache, limits and the like."""
+    """The settings of a disk that are kept with its image: target, cache, limits and so on."""
     return tuple(
         (key, value) for key, value in disk
         if value and attributes.rule(attributes.DISK, key).treatment is Treatment.KEPT
@@ -303,13 +305,16 @@ def _user_template(pairs: Pairs, warnings: list[str]) -> Pairs:
 
 
 def is_half_made(pairs: Pairs) -> bool:
-    """Was this VM or image taken over by a run that is not through with it?
+    """Was this VM or image taken over by a run that has not finished it?
 
-    Its record there is still needed.
+    The peer's record is then still needed.
     """
     return bool(template.get(pairs, ORIGIN)) and template.get(pairs, FINISHED) != "YES"
 
 
 def is_of_drill(pairs: Pairs) -> bool:
-    """Does this VM or image belong to a drill? Nothing of it is recorded, mirrored, moved or counted."""
+    """Does this VM or image belong to a drill?
+
+    Such objects are never recorded, mirrored, moved or counted.
+    """
     return bool(template.get(pairs, DRILL))

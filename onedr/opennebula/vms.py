@@ -1,4 +1,4 @@
-"""VMs of a site as a run sees them."""
+"""VMs of a site, as seen by a run."""
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -26,5 +26,5 @@ class PeerVm:
     state: str
     locked_state: str
     images: frozenset[str]  # RBD names of its disks in this pool
-    clones: frozenset[str] = frozenset()  # those of them that go when they are unplugged
+    clones: frozenset[str] = frozenset()  # those of them that are removed when they are detached
     locked: bool = False

@@ -1,7 +1,7 @@
-"""XML-RPC as oned speaks it, on a plain socket: the standard library's client costs a driver 30 ms to load
+"""A small XML-RPC client on a plain socket: the standard library's client takes a driver 30 ms to load
 (docs/measured.md).
 
-One connection a call and HTTP/1.0, so that an answer is never chunked; no redirects, no proxies.
+One connection for each call and HTTP/1.0, so that an answer is never chunked. No redirects, no proxies.
 """
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from lxml import etree
 
 _URL = re.compile(r"(https?)://(\[[0-9A-Fa-f:.]+\]|[^/:@\s]+)(?::([0-9]{1,5}))?(/\S*)?")
-_DATE = "%a, %d %b %Y %H:%M:%S GMT"  # oned 7.4 itself writes UTC for GMT
+_DATE = "%a, %d %b %Y %H:%M:%S GMT"  # oned 7.4 writes UTC instead of GMT
 _CHUNK = 1 << 20
 _LONGEST_HEAD = 1 << 16
 
 
 class TransportError(Exception):
-    """No answer, or none that is XML-RPC."""
+    """No answer, or not an XML-RPC answer."""
 
 
 class Fault(Exception):
@@ -31,7 +31,7 @@ class Fault(Exception):
 
 
 def call(url: str, method: str, arguments: tuple[Any, ...], limit_s: float) -> Any:
-    """The answer to one call: str, int, bool, float or lists of these. `limit_s` bounds each wait for the
+    """The answer to one call: str, int, bool, float or lists of these. `limit_s` limits each wait for the
     network.
 
     Arguments are str, int or bool. Raises TransportError and Fault.
@@ -49,26 +49,27 @@ def call(url: str, method: str, arguments: tuple[Any, ...], limit_s: float) -> A
 
 
 def server_clock(url: str, limit_s: float) -> tuple[float, float]:
-    """By how many seconds the server's clock is ahead of ours, at the least and at the most: its answers
-    carry the time (`Date`) in whole seconds. Raises TransportError, also when they do not.
+    """The least and the most by which the server's clock is ahead of ours, in seconds.
+
+    Its answers contain the time (`Date`) in whole seconds; raises TransportError when they do not.
     """
-    import calendar  # only checks pay for it
+    import calendar  # only checks need it
 
     before = time.time()
     lines, _ = _exchange(url, "<methodCall><methodName>system.listMethods</methodName></methodCall>", limit_s)
     after = time.time()
-    said = next((line.partition(":")[2].strip() for line in lines if line.lower().startswith("date:")), "")
+    date = next((line.partition(":")[2].strip() for line in lines if line.lower().startswith("date:")), "")
     try:
-        there = calendar.timegm(time.strptime(said.replace("UTC", "GMT"), _DATE))
+        there = calendar.timegm(time.strptime(date.replace("UTC", "GMT"), _DATE))
     except ValueError as error:
-        raise TransportError(f"its answer does not say what time it is there ({said!r})") from error
+        raise TransportError(f"its answer does not contain the time ({date!r})") from error
     return there - after, there + 1 - before
 
 
 def _exchange(url: str, body: str, limit_s: float) -> tuple[list[str], bytes]:
     match = _URL.fullmatch(url)
     if not match:
-        raise TransportError(f"{url!r} is no address of an XML-RPC server")
+        raise TransportError(f"{url!r} is not the address of an XML-RPC server")
     scheme, host, port, path = match.groups()
     head = f"POST {path or '/RPC2'} HTTP/1.0\r\nHost: {host}\r\nContent-Type: text/xml\r\n"
     try:
@@ -97,18 +98,18 @@ def _connect(scheme: str, host: str, port: int, limit_s: float) -> socket.socket
     connection = socket.create_connection((host, port), timeout=limit_s)
     if scheme == "http":
         return connection
-    import ssl  # only front-ends behind TLS pay for it
+    import ssl  # only front-ends behind TLS need it
 
     return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
 
 
 def _read(connection: socket.socket) -> tuple[list[str], bytes]:
-    """Head lines and body of an HTTP answer."""
+    """Header lines and body of an HTTP answer."""
     data = b""
     while b"\r\n\r\n" not in data:
         chunk = connection.recv(_CHUNK)
         if not chunk or len(data) > _LONGEST_HEAD:
-            raise TransportError("it ended the connection" if not data else "its answer is not HTTP")
+            raise TransportError("it closed the connection" if not data else "its answer is not HTTP")
         data += chunk
     head, _, first = data.partition(b"\r\n\r\n")
     status, *lines = head.decode("latin-1").split("\r\n")
@@ -129,7 +130,7 @@ def _read(connection: socket.socket) -> tuple[list[str], bytes]:
 
 
 def _parse(body: bytes) -> Any:
-    # An answer is one text, which may be larger than 10 MB: hence huge_tree.
+    # An answer is one text node that may be larger than 10 MB, hence huge_tree.
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
     try:
         root = etree.fromstring(body, parser)

@@ -1,6 +1,6 @@
-"""Reading and writing each kind of thing that `onedr setup` changes.
+"""Reading and writing each kind of object that `onedr setup` changes.
 
-A value is text; None: it is not there.
+A value is text; None: the object does not exist.
 """
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pathlib import Path
 from onedr.ceph import keyring, pool_mirroring
 from onedr.ceph.admin import Cluster
 from onedr.host import secret_file, systemd
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import StorageError
 from onedr.pairing import ceph_caps
-from onedr.pairing.plan import Change, ChangeKind
+from onedr.pairing.facts import Change, ChangeKind
 from onedr.replication import encryption
 
-PEER_ID_KEY = "rbd/mirror/peer_client_id"  # where Ceph notes as whom peers come
+PEER_ID_KEY = "rbd/mirror/peer_client_id"  # where Ceph stores the user of peers
 _KEEPS_ITS_KEY = "its key"
 
 
 @dataclass
 class ChangeApplier:
-    """On one cluster and this machine.
+    """Applies changes to one cluster and this machine.
 
-    `record_key`: what the other site's file brought, base64; None: a new one is made.
+    `record_key`: the one in the other site's file, base64; None: a new one is created.
     """
 
     cluster: Cluster
@@ -35,7 +35,7 @@ class ChangeApplier:
     record_key: str | None = field(default=None, repr=False)
 
     def read(self, kind: ChangeKind, key: str) -> str | None:
-        """The value now."""
+        """The current value."""
         readers: dict[ChangeKind, Callable[[str], str | None]] = {
             ChangeKind.POOL: lambda pool: pool_mirroring.application(self.cluster, pool) or None,
             ChangeKind.MIRRORING: lambda pool: pool_mirroring.pool_mode(self.cluster, pool),
@@ -103,7 +103,7 @@ class ChangeApplier:
         if key is None:
             raise StorageError(f"Ceph has no user {entity} whose key could be written to {path}.")
         for_daemon = entity.startswith(ceph_caps.DAEMON_PREFIX)
-        owner = secret_file.user_id("ceph") if for_daemon else secret_file.owner_of(places().var)
+        owner = secret_file.user_id("ceph") if for_daemon else secret_file.owner_of(front_end_paths().var)
         keyring.put_key(Path(path), entity, key, owner)
 
     def _write_key(self, change: Change) -> None:
@@ -112,19 +112,19 @@ class ChangeApplier:
             secret_file.remove_secret(path)
             return
         text = self.record_key or base64.b64encode(os.urandom(encryption.KEY_BYTES)).decode()
-        # /etc/one is root's, the reader is oneadmin
-        secret_file.write_secret(path, f"{text}\n", secret_file.owner_of(places().var))
+        # /etc/one belongs to root, but oneadmin must be able to read the key
+        secret_file.write_secret(path, f"{text}\n", secret_file.owner_of(front_end_paths().var))
 
 
     def own_record_key(self) -> str:
-        """This site's record key in base64; empty: there is none."""
-        key = encryption.load_key(places().record_key)
+        """This site's record key in base64; empty when there is none."""
+        key = encryption.load_key(front_end_paths().record_key)
         return "" if key is None else base64.b64encode(key).decode()
 
 
 def key_digest(path: Path) -> str | None:
-    """What tells two record keys apart without showing one; None: there is none.
+    """A fingerprint of a record key; None when there is none.
 
-    Raises RecordError for a bad one.
+    Raises RecordError for an invalid one.
     """
     return encryption.fingerprint(encryption.load_key(path)) or None

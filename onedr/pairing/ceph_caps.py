@@ -1,7 +1,7 @@
-"""What Ceph users may: the least that works, each right with its reason. docs/security.md shows them, a test
-compares.
+"""The caps of Ceph users: the least that works, each with its reason. docs/security.md lists them; a test
+compares both.
 
-A right that is missing makes something fail; tests/bed/test_setup_caps.py takes each away and shows what.
+tests/bed/test_setup_caps.py removes each cap in turn and shows what fails.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-PEER = "client.rbd-mirror-peer"  # Ceph's own name for the user the other site's rbd-mirror comes as
+PEER = "client.rbd-mirror-peer"  # Ceph's own name of the user of the other site's rbd-mirror
 DAEMON_PREFIX = "client.rbd-mirror."
 JOIN_PREFIX = "client.onedr-join."
 _COMMA = re.compile(r""",(?=(?:[^"']*["'][^"']*["'])*[^"']*$)""")
@@ -20,7 +20,7 @@ _POOL = re.compile(r" pool=\S+$")
 
 @dataclass(frozen=True)
 class Grant:
-    """One right: of which service, in Ceph's words, and what it is for."""
+    """One capability of a service, and what it is for."""
 
     service: str  # mon, osd, mgr
     text: str
@@ -34,15 +34,15 @@ def datastore_user(pools: Iterable[str]) -> tuple[Grant, ...]:
     """
     return (
         Grant(
-            "mon", "profile rbd", "connect; shut out a dead writer, and rbd-mirror before a forced promotion"
+            "mon", "profile rbd", "connect; blocklist dead writers, and rbd-mirror before a forced promotion"
         ),
         Grant(
             "mon",
             'allow command "config-key get" with key prefix rbd/mirror/peer/',
-            "read the key of the peer that Ceph keeps: look at its copies, and demote them before a failover",
+            "read the peer's key from Ceph: read the copies there, and demote them before a failover",
         ),
         *(
-            Grant("osd", f"profile rbd pool={pool}", "make, mirror, promote and demote images")
+            Grant("osd", f"profile rbd pool={pool}", "create, mirror, promote and demote images")
             for pool in sorted(set(pools))
         ),
         *(
@@ -55,41 +55,41 @@ def datastore_user(pools: Iterable[str]) -> tuple[Grant, ...]:
 def daemon(pools: Iterable[str]) -> tuple[Grant, ...]:
     """The user of this site's rbd-mirror."""
     return (
-        Grant("mon", "profile rbd-mirror", "connect; read where the peer is and with which key"),
+        Grant("mon", "profile rbd-mirror", "connect; read the peer's address and key"),
         *(Grant("osd", f"profile rbd pool={pool}", "write the copies") for pool in sorted(set(pools))),
     )
 
 
 def peer(pools: Iterable[str]) -> tuple[Grant, ...]:
-    """The user as which the other site's rbd-mirror and OneDR come here."""
+    """The user with which the other site's rbd-mirror and OneDR connect here."""
     return (
-        Grant("mon", "profile rbd-mirror-peer", "connect; tell this site where the other one is"),
-        *(Grant("osd", f"profile rbd pool={pool}", "read the images, write how far the copies are; fence")
+        Grant("mon", "profile rbd-mirror-peer", "connect; tell this site the address of the other one"),
+        *(Grant("osd", f"profile rbd pool={pool}", "read the images, write the replication position; fence")
           for pool in sorted(set(pools))),
     )
 
 
-# What Ceph itself gives that user; `mirror_peer_bootstrap_create` and `_import` refuse one with other rights
-# (EEXIST).
+# The caps that Ceph itself gives that user; `mirror_peer_bootstrap_create` and `_import` refuse a user with
+# other caps (EEXIST).
 PEER_BY_CEPH = {"mon": "profile rbd-mirror-peer", "osd": "profile rbd"}
 
 
 def joiner(join_id: str) -> tuple[Grant, ...]:
-    """The user of a join file: fetch the one sealed message, remove it, and end itself."""
+    """The user of a join file: fetch the one encrypted message, remove it, and remove itself."""
     key, own = f"onedr/join/{join_id}", f"{JOIN_PREFIX}{join_id}"
     return (
-        Grant("mon", f'allow command "config-key get" with key={key}', "fetch the sealed message"),
+        Grant("mon", f'allow command "config-key get" with key={key}', "fetch the encrypted message"),
         Grant("mon", f'allow command "config-key rm" with key={key}', "remove it: the file works once"),
         Grant(
             "mon",
             f'allow command "auth rm" with entity={own}',
-            "end itself: the file is worthless afterwards",
+            "remove itself: the file is useless afterwards",
         ),
     )
 
 
 def text(grants: Iterable[Grant]) -> dict[str, str]:
-    """Caps as Ceph takes them, by service."""
+    """Caps in the form that Ceph accepts, by service."""
     found: dict[str, list[str]] = {}
     for grant in grants:
         found.setdefault(grant.service, []).append(grant.text)
@@ -97,7 +97,7 @@ def text(grants: Iterable[Grant]) -> dict[str, str]:
 
 
 def merged(have: Mapping[str, str], grants: Iterable[Grant]) -> dict[str, str]:
-    """`have` and what of `grants` it lacks; nothing is ever taken away: others may need it."""
+    """`have` with the missing ones of `grants` added. Nothing is ever removed, because others may need it."""
     caps = dict(have)
     for grant in grants:
         if not _covers(caps.get(grant.service, ""), grant.text):
@@ -107,11 +107,6 @@ def merged(have: Mapping[str, str], grants: Iterable[Grant]) -> dict[str, str]:
     return caps
 
 
-def covers(have: Mapping[str, str], grants: Iterable[Grant]) -> bool:
-    """Has it all of them?"""
-    return all(_covers(have.get(grant.service, ""), grant.text) for grant in grants)
-
-
 def _covers(cap: str, wanted: str) -> bool:
     known = {_plain(part) for part in _COMMA.split(cap)}
     plain = _plain(wanted)
@@ -119,20 +114,19 @@ def _covers(cap: str, wanted: str) -> bool:
 
 
 def _plain(grant: str) -> str:
-    """One form of what Ceph reads alike: quotes and spaces do not matter, `allow profile x` is `profile x`.
-    """
+    """A normal form of equivalent caps: without quotes and extra spaces, `allow profile x` as `profile x`."""
     found = _SPACES.sub(" ", re.sub(r"[\"']", "", grant)).strip()
     found = re.sub(r" ?= ?", "=", found)
     return found.removeprefix("allow ") if found.startswith("allow profile ") else found
 
 
 def packed(caps: Mapping[str, str] | None) -> str | None:
-    """Caps as one text, the same for the same; None stays None: there is no such user."""
+    """Caps as text, equal for equal caps. None remains None: there is no such user."""
     return None if caps is None else json.dumps(dict(sorted(caps.items())))
 
 
 def unpacked(value: str) -> dict[str, str]:
-    """What `packed` made."""
+    """Caps from `packed` text."""
     return {str(service): str(cap) for service, cap in json.loads(value).items()}
 
 

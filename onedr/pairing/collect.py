@@ -11,7 +11,7 @@ from lxml import etree
 from onedr.ceph import keyring, pool_mirroring
 from onedr.ceph.admin import Cluster
 from onedr.host import systemd
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import InputError
 from onedr.model.parsing import NAME
@@ -22,8 +22,8 @@ from onedr.pairing import ceph_caps
 from onedr.pairing import join as pairing_join
 from onedr.pairing import plan as pairing_plan
 from onedr.pairing.apply import key_digest
+from onedr.pairing.facts import ChangeKind, DesiredState, MirrorDaemons, PairingFacts, PeerSite
 from onedr.pairing.join import JoinSession
-from onedr.pairing.plan import ChangeKind, Daemons, DesiredState, PairingFacts, PeerSite
 from onedr.pairing.undo_log import UndoLog
 
 _INTERVAL = re.compile(r"[1-9][0-9]{0,4}[mhd]")
@@ -31,7 +31,7 @@ _INTERVAL = re.compile(r"[1-9][0-9]{0,4}[mhd]")
 
 @dataclass(frozen=True)
 class PairingTarget:
-    """What is set up: a pool, and as far as known the datastore that lives in it."""
+    """What is set up: a pool, and its datastore if known."""
 
     pool: str
     conf: str = ""
@@ -45,7 +45,7 @@ class PairingTarget:
 
 
 def of_datastore(name: str) -> PairingTarget:
-    """From a datastore's attributes. Raises FrontEndError, InputError."""
+    """The target from a datastore's attributes. Raises FrontEndError, InputError."""
     element = FrontEnd().find_datastore(name)
     found = datastores.from_element(element)
     access, settings = found.access, found.settings
@@ -63,96 +63,102 @@ def of_datastore(name: str) -> PairingTarget:
     )
 
 
-def check_words(wish: DesiredState) -> None:
-    """Names that Ceph's own commands take unquoted, and an interval that Ceph takes.
+def check_names(desired: DesiredState) -> None:
+    """Check names and the interval before anything else.
 
-    Raises InputError, before all else.
+    Raises InputError.
     """
-    if wish.schedule and not _INTERVAL.fullmatch(wish.schedule):
+    if desired.schedule and not _INTERVAL.fullmatch(desired.schedule):
         raise InputError(
-            f"{wish.schedule!r} is not what a Ceph schedule takes: minutes, hours or days such as 5m, 1h, 1d."
+            f"{desired.schedule!r} is not what a Ceph schedule takes: minutes, hours or days such as 5m, 1h, "
+            "1d."
         )
     for what, name in (
-        ("pool", wish.pool),
-        ("site", wish.site),
-        ("Ceph user", wish.user),
-        ("data pool", wish.data_pool),
+        ("pool", desired.pool),
+        ("site", desired.site),
+        ("Ceph user", desired.user),
+        ("data pool", desired.data_pool),
     ):
         if name and not NAME.fullmatch(name):
             raise InputError(
-                f"{name!r} is no name for a {what}: letters, digits, dots, dashes and underscores only."
+                f"{name!r} is not a valid name of a {what}: use letters, digits, dots, dashes and "
+                "underscores."
             )
 
 
-def gather(
-    cluster: Cluster, conf: str, wish: DesiredState, ledger: UndoLog, join: str
+def collect_facts(
+    cluster: Cluster, conf: str, desired: DesiredState, undo: UndoLog, join: str
 ) -> tuple[PairingFacts, JoinSession | None]:
-    """Look at everything; `join`: path of the other site's file, empty: none. Raises OneDRError."""
-    pool, now = wish.pool, time.time()
+    """Collect all facts. `join`: path of the other site's file, empty: none. Raises OneDRError."""
+    pool, now = desired.pool, time.time()
     application = pool_mirroring.application(cluster, pool)
     if application is None:
         return PairingFacts(cluster.fsid(), pool_there=False), None
     found = pool_mirroring.pool_peers(cluster, pool)
-    guest = pairing_join.open_file(Path(join), ledger, found, now) if join else None
+    session = pairing_join.open_join_file(Path(join), undo, found, now) if join else None
     running = _running(cluster)
-    site = wish.site or cluster.stored(pool_mirroring.SITE_NAME) or ""
-    daemon = pairing_plan.daemon_user(PairingFacts("", daemons=Daemons(running)), site)
+    site = desired.site or cluster.stored(pool_mirroring.SITE_NAME) or ""
+    daemon = pairing_plan.daemon_user(PairingFacts("", daemons=MirrorDaemons(running)), site)
     users = {
         entity: cluster.caps(entity)
-        for entity in (f"client.{wish.user}", daemon, ceph_caps.PEER)
+        for entity in (f"client.{desired.user}", daemon, ceph_caps.PEER)
         if not entity.endswith(".")
     }
     unit = systemd.mirror_unit(conf, daemon) if site else ""
-    names = [setting.name for setting in pairing_plan.settings(wish)]
+    names = [setting.name for setting in pairing_plan.settings(desired)]
     return PairingFacts(
         cluster.fsid(),
         True,
         application,
         pool_mirroring.pool_mode(cluster, pool),
         cluster.stored(pool_mirroring.SITE_NAME),
-        tuple(_peer(cluster, wish, peer) for peer in found),
+        tuple(_peer(cluster, desired, peer) for peer in found),
         users,
         {entity: _keyring(cluster, conf, entity) for entity in users if entity != ceph_caps.PEER},
         cluster.settings(),
         {name: cluster.effective(daemon, name) for name in names},
-        {name: value for name in names if (value := keyring.in_file(conf, daemon, name)) is not None},
-        pool_mirroring.schedule(cluster, pool) if wish.schedule and application else None,
-        key_digest(places().record_key),
-        str(places().record_key),
-        Daemons(running, unit, bool(unit) and systemd.is_active(unit), systemd.by_hand(conf, daemon)),
-        pairing_join.waiting(cluster, ledger, pool, now),
-        tuple(sorted(ledger.pools())),
-        _ours(ledger),
-        guest.invitation if guest else None,
-    ), guest
+        {name: value for name in names if (value := keyring.option_in_file(conf, daemon, name)) is not None},
+        pool_mirroring.schedule(cluster, pool) if desired.schedule and application else None,
+        key_digest(front_end_paths().record_key),
+        str(front_end_paths().record_key),
+        MirrorDaemons(
+            running, unit, bool(unit) and systemd.is_active(unit), systemd.manual_hint(conf, daemon)
+        ),
+        pairing_join.pending_offer(cluster, undo, pool, now),
+        tuple(sorted(undo.pools())),
+        _ours(undo),
+        session.join_offer if session else None,
+    ), session
 
 
-def _peer(cluster: Cluster, wish: DesiredState, peer: pool_mirroring.PoolPeer) -> PeerSite:
-    """It is asked only when that decides whether a file is needed."""
-    known = pairing_join.knows_us(cluster, wish.pool, peer) if wish.offer else None
+def _peer(cluster: Cluster, desired: DesiredState, peer: pool_mirroring.PoolPeer) -> PeerSite:
+    """The peer is contacted only when that decides whether a file is needed."""
+    known = pairing_join.knows_us(cluster, desired.pool, peer) if desired.offer else None
     return PeerSite(peer.uuid, peer.site, peer.both_ways, peer.hosts, known)
 
 
 def _running(cluster: Cluster) -> tuple[str, ...]:
-    """Users of the daemons that report. In what they report Ceph's own `rbd-mirror.` before an id is left
-    out; one whose user is gone has ended, Ceph shows it for another minute.
+    """Users of the daemons that report.
+
+    The reported ids lack Ceph's prefix `rbd-mirror.`. A daemon whose user does not exist has ended, but is
+    still listed for a minute.
     """
     names = [form for name in cluster.mirror_daemons() for form in (f"rbd-mirror.{name}", name)]
     return tuple(name for name in names if cluster.caps(f"client.{name}") is not None)
 
 
 def _keyring(cluster: Cluster, conf: str, entity: str) -> tuple[str, bool]:
-    """The file in which this machine looks for a user's key, and whether the right one is there."""
+    """The file where this machine reads a user's key, and whether the key in it is correct."""
     path, key = keyring.path_for(conf, entity), cluster.key(entity)
     return str(path), key is not None and keyring.key_in(path, entity) == key
 
 
-def _ours(ledger: UndoLog) -> frozenset[str]:
+def _ours(undo: UndoLog) -> frozenset[str]:
     return frozenset(
-        each.key for each in ledger.changes if each.kind is ChangeKind.USER and each.before is None
+        each.key for each in undo.changes if each.kind is ChangeKind.USER and each.before is None
     )
 
 
 def user_of(datastore: etree._Element) -> str:
-    """CEPH_USER of a datastore, also of one that is not ours; empty: none."""
+    """CEPH_USER of any datastore; empty when it has none."""
     return template.get(attributes(datastore), "CEPH_USER")

@@ -1,6 +1,6 @@
-"""Two sites become peers: one writes a file, the other uses it.
+"""Two sites become peers: one writes a join file, the other uses it.
 
-The file works once, by Ceph's own doing (pairing.join_file).
+Ceph itself ensures that the file works only once (pairing.join_file).
 """
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ from onedr.ceph.admin import Cluster
 from onedr.model.errors import InputError, OneDRError, RecordError, RefusedError, StorageError
 from onedr.model.types import PeerState
 from onedr.pairing import ceph_caps, join_file
+from onedr.pairing.facts import JoinOffer
 from onedr.pairing.join_file import JoinFile
-from onedr.pairing.plan import JoinOffer
 from onedr.pairing.undo_log import UndoLog
 from onedr.replication import encryption
+from onedr.runs.run import utc_text
 
 _LOOK_S = 5
 
 
 @dataclass
 class JoinSession:
-    """An opened file: what it says, and what the message it opens brings."""
+    """An opened join file: its content, and that of the message it gives access to."""
 
     file: JoinFile
-    invitation: JoinOffer
+    join_offer: JoinOffer
     token: str = field(default="", repr=False)
     record_key: str | None = field(default=None, repr=False)
 
 
 @contextmanager
 def _bootstrapping(cluster: Cluster) -> Iterator[None]:
-    """Ceph's bootstrap takes the peer's user only with the rights it gives itself; ours are narrower, so
-    they are lent.
+    """Ceph's bootstrap accepts the peer's user only with the caps that it gives itself.
+
+    Ours are narrower, so those are granted meanwhile.
     """
     own = cluster.caps(ceph_caps.PEER)
     if own is not None and own != ceph_caps.PEER_BY_CEPH:
@@ -54,23 +56,23 @@ def _bootstrapping(cluster: Cluster) -> Iterator[None]:
 
 def offer(
     cluster: Cluster,
-    ledger: UndoLog,
+    undo: UndoLog,
     path: Path,
     pool: str,
     site: str,
-    lasts_s: int,
+    valid_s: int,
     record_key: str,
     site_index: int | None,
 ) -> float:
-    """Write the file for the other site; an earlier one for this pool is withdrawn.
+    """Write the join file for the other site. An earlier one for this pool is withdrawn.
 
     Returns when it expires, epoch seconds.
     """
-    for join_id in [join_id for join_id, entry in ledger.offers.items() if entry["pool"] == pool]:
-        withdraw(cluster, ledger, join_id)
+    for join_id in [join_id for join_id, entry in undo.offers.items() if entry["pool"] == pool]:
+        withdraw(cluster, undo, join_id)
     with _bootstrapping(cluster):
         token = pool_mirroring.make_token(cluster, pool)
-    join_id, secret, expires = join_file.new_id(), join_file.new_secret(), time.time() + lasts_s
+    join_id, secret, expires = join_file.new_id(), join_file.new_secret(), time.time() + valid_s
     message = {
         "token": token,
         "record_key": record_key,
@@ -80,14 +82,10 @@ def offer(
         "expires": f"{expires:.0f}",
         "site_index": "" if site_index is None else str(site_index),
     }
-    ledger.offers[join_id] = {
-        "pool": pool,
-        "path": str(path),
-        "host": socket.gethostname(),
-        "expires": expires,
-    }
-    ledger.save(cluster)
-    cluster.store(_message(join_id), join_file.sealed(secret, message))
+    host = socket.gethostname()
+    undo.offers[join_id] = {"pool": pool, "path": str(path), "host": host, "expires": expires}
+    undo.save(cluster)
+    cluster.store(_message(join_id), join_file.encrypted(secret, message))
     entity = f"{ceph_caps.JOIN_PREFIX}{join_id}"
     cluster.set_caps(entity, ceph_caps.text(ceph_caps.joiner(join_id)))
     key = str(cluster.key(entity))
@@ -101,16 +99,16 @@ def _message(join_id: str) -> str:
     return f"onedr/join/{join_id}"
 
 
-def withdraw(cluster: Cluster, ledger: UndoLog, join_id: str) -> None:
-    """Let a file open nothing any more."""
+def withdraw(cluster: Cluster, undo: UndoLog, join_id: str) -> None:
+    """Invalidate a join file that was not used."""
     cluster.remove_user(f"{ceph_caps.JOIN_PREFIX}{join_id}")
     cluster.store(_message(join_id), None)
-    del ledger.offers[join_id]
+    del undo.offers[join_id]
 
 
-def stale(cluster: Cluster, ledger: UndoLog, now: float) -> list[str]:
-    """Files that were used, whose time is over, or that are gone from this machine."""
-    def over(join_id: str, entry: dict[str, object]) -> bool:
+def expired_offers(cluster: Cluster, undo: UndoLog, now: float) -> list[str]:
+    """Ids of join files that were used, have expired, or were deleted on this machine."""
+    def is_over(join_id: str, entry: dict[str, object]) -> bool:
         gone = entry["host"] == socket.gethostname() and not Path(str(entry["path"])).exists()
         return (
             gone
@@ -118,69 +116,66 @@ def stale(cluster: Cluster, ledger: UndoLog, now: float) -> list[str]:
             or cluster.caps(f"{ceph_caps.JOIN_PREFIX}{join_id}") is None
         )
 
-    return [join_id for join_id, entry in ledger.offers.items() if over(join_id, entry)]
+    return [join_id for join_id, entry in undo.offers.items() if is_over(join_id, entry)]
 
 
-def waiting(cluster: Cluster, ledger: UndoLog, pool: str, now: float) -> str | None:
-    """Path of this pool's file that still works."""
-    old = stale(cluster, ledger, now)
-    good = [each for join_id, each in ledger.offers.items() if each["pool"] == pool and join_id not in old]
+def pending_offer(cluster: Cluster, undo: UndoLog, pool: str, now: float) -> str | None:
+    """Path of this pool's join file that is still valid; None when there is none."""
+    old = expired_offers(cluster, undo, now)
+    good = [each for join_id, each in undo.offers.items() if each["pool"] == pool and join_id not in old]
     return str(good[0]["path"]) if good else None
 
 
-def open_file(path: Path, ledger: UndoLog, peers: list[pool_mirroring.PoolPeer], now: float) -> JoinSession:
-    """Read the file and what it opens, and see that the other site lets us in as its peer. Nothing is
+def open_join_file(
+    path: Path, undo: UndoLog, peers: list[pool_mirroring.PoolPeer], now: float
+) -> JoinSession:
+    """Read a join file and its message, and check that the other site accepts us as its peer. Nothing is
     changed.
 
-    Raises InputError: no such file, changed, readable by others. RefusedError: expired, used, withdrawn, for
-    somebody else. StorageError: the other site does not answer.
+    Raises InputError when the file is missing, changed or readable by others; RefusedError when it is
+    expired, used, withdrawn or for another site; StorageError when the other site does not answer.
     """
     file = join_file.read_join_file(path)
     joined = any(peer.hosts & pool_mirroring.monitor_hosts(file.mon_host) for peer in peers)
-    again = f"Make a new one at site {file.site}: onedr setup --offer."
+    again = f"Create a new one at site {file.site}: onedr setup --offer."
     if file.expires <= now and not joined:
-        raise RefusedError(f"{path} was good until {_moment(file.expires)}. {again}")
+        raise RefusedError(f"{path} was valid until {utc_text(file.expires)}. {again}")
     _answers(file)
     try:
-        with ceph_admin.join(
-            f"{ceph_caps.JOIN_PREFIX}{file.join_id}", file.key, file.mon_host, file.site
-        ) as there:
-            text = there.stored(_message(file.join_id))
+        text = _fetch_message(file)
     except RefusedError as error:
-        if joined:
-            text = None
-        elif file.join_id in ledger.joined:
-            when = _moment(float(ledger.joined[file.join_id]["at"]))
-            raise RefusedError(f"{path} was used here {when}; a file works once. {again}") from error
-        else:
+        if not joined and file.join_id in undo.joined:
+            when = utc_text(float(undo.joined[file.join_id]["at"]))
+            raise RefusedError(
+                f"{path} was used here {when}; a join file works only once. {again}"
+            ) from error
+        if not joined:
             raise
+        text = None
     if text is None and not joined:
-        raise RefusedError(f"{path} was used already; a file works once. {again}")
+        raise RefusedError(f"{path} was already used; a join file works only once. {again}")
     if text is None:
-        return JoinSession(
-            file,
-            JoinOffer(
-                file.site,
-                file.pool,
-                file.fsid,
-                pool_mirroring.monitor_hosts(file.mon_host),
-                None,
-                None,
-                used=True,
-            ),
-        )
-    guest = _guest(file, join_file.opened(file.secret, text), now)
-    with as_peer(guest) as there:
+        hosts = pool_mirroring.monitor_hosts(file.mon_host)
+        return JoinSession(file, JoinOffer(file.site, file.pool, file.fsid, hosts, None, None, used=True))
+    session = _session(file, join_file.decrypted(file.secret, text), now)
+    with connect_as_peer(session) as there:
         if pool_mirroring.pool_mode(there, file.pool) != "image":
             raise RefusedError(
-                f"Pool {file.pool} of site {file.site} does not mirror per image; run onedr setup there "
-                "again."
+                f"Pool {file.pool} of site {file.site} does not mirror per image; run onedr setup again "
+                "there."
             )
-    return guest
+    return session
+
+
+def _fetch_message(file: JoinFile) -> str | None:
+    """The encrypted message of a join file; None when it was used. Raises RefusedError."""
+    entity = f"{ceph_caps.JOIN_PREFIX}{file.join_id}"
+    with ceph_admin.join(entity, file.key, file.mon_host, file.site) as there:
+        return there.stored(_message(file.join_id))
 
 
 def _answers(file: JoinFile) -> None:
-    found, detail = monitor_ping.monitors(file.mon_host, _LOOK_S)
+    found, detail = monitor_ping.ping_monitors(file.mon_host, _LOOK_S)
     if found is not PeerState.ANSWERS:
         raise StorageError(
             f"Site {file.site} cannot be reached from here: {detail}. Ceph needs ports 3300, 6789 and "
@@ -188,53 +183,52 @@ def _answers(file: JoinFile) -> None:
         )
 
 
-def _guest(file: JoinFile, message: dict[str, str], now: float) -> JoinSession:
+def _session(file: JoinFile, message: dict[str, str], now: float) -> JoinSession:
     if (message["site"], message["pool"], message["fsid"]) != (file.site, file.pool, file.fsid):
         raise RefusedError(
-            f"The file was changed since site {message['site']} wrote it. Make a new one: onedr setup "
+            f"The file was changed since site {message['site']} wrote it. Create a new one with onedr setup "
             "--offer."
         )
     if float(message["expires"]) <= now:
         raise RefusedError(
-            f"The file was good until {_moment(float(message['expires']))}. Make a new one: onedr setup "
-            "--offer."
+            f"The file was valid until {utc_text(float(message['expires']))}. Create a new one with onedr "
+            "setup --offer."
         )
     index, key = message["site_index"], message["record_key"]
     hosts = pool_mirroring.monitor_hosts(file.mon_host)
-    invitation = JoinOffer(
+    join_offer = JoinOffer(
         file.site, file.pool, file.fsid, hosts, _digest(key) if key else None, int(index) if index else None
     )
-    return JoinSession(file, invitation, message["token"], key or None)
+    return JoinSession(file, join_offer, message["token"], key or None)
 
 
 def _digest(key: str) -> str:
     with suppress(ValueError):
         return encryption.fingerprint(base64.b64decode(key, validate=True))
-    raise RecordError("The record key that the file brings is not base64; make a new file at the other site.")
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(at))
+    raise RecordError(
+        "The record key in the file is not base64; create a new file at the other site with onedr setup "
+        "--offer."
+    )
 
 
 @contextmanager
-def as_peer(guest: JoinSession) -> Iterator[Cluster]:
-    """The other site's cluster, as the user that will be used from now on."""
+def connect_as_peer(session: JoinSession) -> Iterator[Cluster]:
+    """Connect to the other site's cluster as the user that will be used from now on."""
     try:
-        token = json.loads(base64.b64decode(guest.token))
+        token = json.loads(base64.b64decode(session.token))
         entity, key, mon_host = f"client.{token['client_id']}", str(token["key"]), str(token["mon_host"])
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            "Ceph's token in the file cannot be read; make a new file with onedr setup --offer."
+            "Ceph's token in the file cannot be read; create a new file with onedr setup --offer."
         ) from error
-    with ceph_admin.join(entity, key, mon_host, guest.file.site) as there:
+    with ceph_admin.join(entity, key, mon_host, session.file.site) as there:
         yield there
 
 
 def knows_us(cluster: Cluster, pool: str, peer: pool_mirroring.PoolPeer) -> bool | None:
-    """Has the peer this cluster as its peer?
+    """Does the peer have this cluster as its peer?
 
-    None: it does not answer, or how to reach it is not kept by Ceph.
+    None when it does not answer, or when Ceph does not store how to reach it.
     """
     if not peer.key:
         return None
@@ -243,44 +237,44 @@ def knows_us(cluster: Cluster, pool: str, peer: pool_mirroring.PoolPeer) -> bool
             names = {cluster.stored(pool_mirroring.SITE_NAME), cluster.fsid()}
             return any(other.site in names for other in pool_mirroring.pool_peers(there, pool))
     except RefusedError:
-        return False  # its users are not those of then
+        return False  # its users have changed since
     except StorageError:
         return None
 
 
-def join_site(cluster: Cluster, ledger: UndoLog, guest: JoinSession, site: str, now: float) -> None:
-    """Become peers in both directions, and use the file up.
+def join_site(cluster: Cluster, undo: UndoLog, session: JoinSession, site: str, now: float) -> None:
+    """Become peers in both directions, and invalidate the file.
 
-    Raises OneDRError; then no peer is left that was not there before.
+    Raises OneDRError; then no new peer is left.
     """
     pool, before = (
-        guest.file.pool,
-        {peer.uuid for peer in pool_mirroring.pool_peers(cluster, guest.file.pool)},
+        session.file.pool,
+        {peer.uuid for peer in pool_mirroring.pool_peers(cluster, session.file.pool)},
     )
     try:
         with _bootstrapping(cluster):
-            # of a peer of that name it renews address and key
-            pool_mirroring.use_token(cluster, pool, guest.token)
-        with as_peer(guest) as there:
+            # for an existing peer of that name it updates address and key
+            pool_mirroring.use_token(cluster, pool, session.token)
+        with connect_as_peer(session) as there:
             if not any(
                 peer.site == site and peer.both_ways for peer in pool_mirroring.pool_peers(there, pool)
             ):
                 text = (
-                    f"Site {guest.file.site} does not know this one as peer of pool {pool} although Ceph "
-                    "joined them."
+                    f"Site {session.file.site} does not have this site as a peer of pool {pool} although "
+                    f"Ceph accepted it; check rbd mirror pool info {pool} there."
                 )
                 raise StorageError(text)
     except OneDRError:
         pool_mirroring.remove_peers(cluster, pool, before)
         raise
-    use_up(guest)
-    ledger.joined[guest.file.join_id] = {"site": guest.file.site, "at": now}
-    ledger.save(cluster)
+    invalidate(session)
+    undo.joined[session.file.join_id] = {"site": session.file.site, "at": now}
+    undo.save(cluster)
 
 
-def use_up(guest: JoinSession) -> None:
-    """Remove what the file opens, and the user it comes as: from here on Ceph itself refuses it."""
-    file = guest.file
+def invalidate(session: JoinSession) -> None:
+    """Remove the file's message and its user, so that Ceph refuses the file from now on."""
+    file = session.file
     entity = f"{ceph_caps.JOIN_PREFIX}{file.join_id}"
     with ceph_admin.join(entity, file.key, file.mon_host, file.site) as there:
         there.store(_message(file.join_id), None)

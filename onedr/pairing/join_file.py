@@ -1,9 +1,9 @@
-"""The file that is carried from one site to the other, once. It opens one sealed message at the site that
-made it, one time.
+"""The join file, which is carried from one site to the other. It gives access, once, to one encrypted message
+at the site that created it.
 
-In it: where that site's monitors are, a user that may do nothing but fetch, remove that message and end
-itself, and the key to the seal. What the message holds (Ceph's bootstrap token, the record key) is neither in
-the file nor readable without it.
+It contains the addresses of that site's monitors, a user that may only fetch and remove that message and
+remove itself, and the key of the message. The content of the message (Ceph's bootstrap token, the record key)
+is neither in the file nor readable without it.
 """
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SCHEMA = 1
 
 @dataclass(frozen=True)
 class JoinFile:
-    """Its content; `expires`: epoch seconds."""
+    """The content of a join file; `expires`: epoch seconds."""
 
     join_id: str
     site: str
@@ -36,17 +36,17 @@ class JoinFile:
 
 
 def new_id() -> str:
-    """What names a file: eight random digits."""
+    """A random id of a join file: eight hexadecimal digits."""
     return os.urandom(4).hex()
 
 
 def new_secret() -> str:
-    """The key to a seal."""
+    """A random key for a message."""
     return base64.b64encode(os.urandom(encryption.KEY_BYTES)).decode()
 
 
 def write_join_file(path: Path, made: JoinFile) -> None:
-    """Write it, mode 0600. Raises InputError."""
+    """Write a join file with mode 0600. Raises InputError."""
     body = asdict(made)
     secret_file.write_secret(
         path, json.dumps({"onedr_join": _SCHEMA, **body, "sha256": _digest(body)}, indent=1) + "\n"
@@ -54,20 +54,23 @@ def write_join_file(path: Path, made: JoinFile) -> None:
 
 
 def read_join_file(path: Path) -> JoinFile:
-    """Read it. Raises InputError: not such a file, changed or damaged, readable by others."""
+    """Read a join file.
+
+    Raises InputError when it is not one, was changed or damaged, or can be read by others.
+    """
     text = secret_file.read_secret(path)
     try:
         found = dict(json.loads(text))
         schema, digest = found.pop("onedr_join"), found.pop("sha256")
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} is no file of onedr setup --offer.") from error
+        raise InputError(f"{path} is not a file of onedr setup --offer.") from error
     if schema != _SCHEMA:
         raise InputError(
             f"{path} is of another release of OneDR (schema {schema}); use the same one at both sites."
         )
     if digest != _digest(found) or set(found) != set(JoinFile.__dataclass_fields__):
         raise InputError(
-            f"{path} was changed or damaged on its way; make a new one with onedr setup --offer."
+            f"{path} was changed or damaged; create a new one with onedr setup --offer."
         )
     return JoinFile(**{**found, "expires": float(found["expires"])})
 
@@ -76,16 +79,16 @@ def _digest(body: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def sealed(secret: str, message: dict[str, str]) -> str:
-    """The message as it lies in the making site's monitors."""
-    return encryption.seal(base64.b64decode(secret), tuple(sorted(message.items())))
+def encrypted(secret: str, message: dict[str, str]) -> str:
+    """The message, encrypted for the key store of the creating site's monitors."""
+    return encryption.encrypt(base64.b64decode(secret), tuple(sorted(message.items())))
 
 
-def opened(secret: str, text: str) -> dict[str, str]:
-    """The message again. Raises RefusedError when the key does not fit."""
+def decrypted(secret: str, text: str) -> dict[str, str]:
+    """The decrypted message. Raises RefusedError when the key does not match."""
     try:
-        return {key: str(value) for key, value in encryption.unseal(base64.b64decode(secret), text)}
+        return {key: str(value) for key, value in encryption.decrypt(base64.b64decode(secret), text)}
     except (RecordError, ValueError) as error:
         raise RefusedError(
-            "The file does not open what is kept for it: it was changed. Make a new one with --offer."
+            "The file does not match its message: it was changed. Create a new one with onedr setup --offer."
         ) from error

@@ -1,307 +1,156 @@
-"""`onedr setup`: from what is there to ordered changes, each with now, then and what it costs; and the way
-back. Pure.
+"""The plan of `onedr setup`: ordered changes, each with current value, new value and cost. Pure.
 
-A change names one thing of Ceph or of this machine, its value before and after; None: it is not there.
-Setting up writes `after`, taking back writes `before`. What a run changed is kept with the cluster before it
-is changed (pairing.undo_log).
+A change names one object of Ceph or of this machine, and its value before and after; None: it does not exist.
+Setup writes `after`, teardown writes `before`. Changes are recorded in the cluster before they are made
+(pairing.undo_log).
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Iterable, Sequence
 
 from onedr.pairing import ceph_caps
+from onedr.pairing.facts import (
+    Change,
+    ChangeKind,
+    DesiredState,
+    JoinOffer,
+    PairingFacts,
+    PairingPlan,
+    PeerSite,
+    Setting,
+)
 
 
-class ChangeKind(str, Enum):
-    """What is changed. Setting up goes in this order, taking back in the other."""
-
-    POOL = "pool"
-    MIRRORING = "mirroring"
-    SITE = "site name"
-    USER = "user"
-    KEYRING = "keyring"
-    SETTING = "setting"
-    SCHEDULE = "schedule"
-    KEY = "record key"
-    PEER = "peer"
-    OFFER = "join file"
-    DAEMON = "rbd-mirror"
-
-
-@dataclass(frozen=True)
-class Change:
-    """One thing: `key` names it within its kind; `scope` is the pool it is for, empty for all of the site."""
-
-    kind: ChangeKind
-    key: str
-    before: str | None
-    after: str | None
-    text: str
-    cost: str = ""
-    scope: str = ""
-
-    @property
-    def now(self) -> str:
-        return shown(self.kind, self.before)
-
-    @property
-    def then(self) -> str:
-        return shown(self.kind, self.after)
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A change of an earlier run; `host`: the machine whose file or service it was, empty for Ceph's own
-    things.
-    """
-
-    kind: ChangeKind
-    key: str
-    before: str | None
-    after: str | None
-    scope: str = ""
-    host: str = ""
-
-
-@dataclass(frozen=True)
-class PeerSite:
-    """A mirror peer of the pool; `hosts`: addresses of its monitors, as far as known; `knows_us`: None when
-    it was not asked.
-    """
-
-    uuid: str
-    site: str
-    both_ways: bool
-    hosts: frozenset[str] = frozenset()
-    knows_us: bool | None = None
-
-    @property
-    def forgot(self) -> bool:
-        """It was set up anew, or torn down: a file for it is needed again."""
-        return self.knows_us is False
-
-
-@dataclass(frozen=True)
-class JoinOffer:
-    """What the other site's file says, read and opened."""
-
-    site: str
-    pool: str
-    fsid: str
-    hosts: frozenset[str]
-    record_key: str | None  # digest of the record key it brings
-    site_index: int | None
-    used: bool = False  # it opens nothing any more: the peer it is for is joined already
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A setting of rbd-mirror: what is wished, and what that costs."""
-
-    name: str
-    wanted: str
-    cost: str
-
-
-@dataclass(frozen=True)
-class DesiredState:
-    """What the operator asked for. `offer`: path of the file to write for the other site, empty: none."""
-
-    pool: str
-    site: str = ""
-    user: str = ""
-    data_pool: str = ""
-    keyfile: str = ""  # CEPH_KEY: then no keyring is needed
-    schedule: str = ""  # between mirror snapshots; empty: journal mode
-    poll_age_s: float = 0.5
-    retry_s: int = 5
-    delete_delay_s: int = 86400
-    offer: str = ""
-    site_index: int | None = None
-
-
-@dataclass(frozen=True)
-class Daemons:
-    """rbd-mirror at this site: users whose daemons report, and what systemd has here (`unit` empty: cannot
-    be managed here).
-    """
-
-    running: tuple[str, ...] = ()
-    unit: str = ""
-    active: bool = False
-    hint: str = ""  # how to start one by hand
-
-
-@dataclass(frozen=True)
-class PairingFacts:
-    """What is there. Values by name are None where there is none."""
-
-    fsid: str
-    pool_there: bool = True
-    application: str = ""  # what the pool is for: rbd, cephfs …
-    mirroring: str = "disabled"
-    site: str | None = None
-    peers: tuple[PeerSite, ...] = ()
-    users: Mapping[str, Mapping[str, str] | None] = field(default_factory=dict)
-    # by user: file, and whether it has the right key
-    keyrings: Mapping[str, tuple[str, bool]] = field(default_factory=dict)
-    settings: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    defaults: Mapping[str, str] = field(default_factory=dict)  # what rbd-mirror has of each setting now
-    # settings that the configuration file here sets for rbd-mirror
-    files: Mapping[str, str] = field(default_factory=dict)
-    schedule: str | None = None
-    record_key: str | None = None
-    record_key_file: str = ""
-    daemons: Daemons = field(default_factory=Daemons)
-    offered: str | None = None  # path of the file of this pool that still waits to be used
-    pools: tuple[str, ...] = ()  # that OneDR set up here before, data pools among them
-    ours: frozenset[str] = frozenset()  # users that OneDR made here
-    invitation: JoinOffer | None = None
-
-
-@dataclass(frozen=True)
-class PairingPlan:
-    """Refusals and nothing else, or changes in order with notes."""
-
-    refusals: tuple[str, ...] = ()
-    changes: tuple[Change, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-def shown(kind: ChangeKind, value: str | None) -> str:
-    """A value for people."""
-    if kind is ChangeKind.USER:
-        return ceph_caps.shown(value)
-    if value is None:
-        return "Ceph's default" if kind is ChangeKind.SETTING else "none"
-    return value
-
-
-def settings(wish: DesiredState) -> tuple[Setting, ...]:
-    """The settings that decide RPO and recovery."""
+def settings(desired: DesiredState) -> tuple[Setting, ...]:
+    """The settings that determine RPO and recovery."""
     return (
         Setting(
             "rbd_mirror_journal_poll_age",
-            f"{wish.poll_age_s:g}",
+            f"{desired.poll_age_s:g}",
             (
-                f"copies in JOURNAL mode lag {2 * wish.poll_age_s:g} s at the most instead of 10; each "
-                f"mirrored image costs the other site's Ceph about {2 / wish.poll_age_s:g} small reads a "
+                f"copies in JOURNAL mode lag {2 * desired.poll_age_s:g} s at most instead of 10; each "
+                f"mirrored image costs the other site's Ceph about {2 / desired.poll_age_s:g} small reads a "
                 "second instead of 0.4"
             ),
         ),
         Setting(
             "rbd_mirror_image_state_check_interval",
-            str(wish.retry_s),
+            str(desired.retry_s),
             (
-                f"what failed, or waits after a change of roles, is tried again after {wish.retry_s} s "
-                "instead of 30; no load"
+                f"what failed, or waits after a role change, is retried after {desired.retry_s} s instead of "
+                "30; no load"
             ),
         ),
         Setting(
             "rbd_mirroring_delete_delay",
-            str(wish.delete_delay_s),
+            str(desired.delete_delay_s),
             (
                 "a copy whose image was deleted at the other site stays in the trash here for "
-                f"{wish.delete_delay_s} s, and so does what a resync replaces; both take their room that long"
+                f"{desired.delete_delay_s} s, and so does what a resync replaces; both take space for that "
+                "time"
             ),
         ),
     )
 
 
 def daemon_user(facts: PairingFacts, site: str) -> str:
-    """As whom this site's rbd-mirror works, or shall work."""
+    """The user with which this site's rbd-mirror runs, or will run."""
     return (
         f"client.{facts.daemons.running[0]}" if facts.daemons.running else f"{ceph_caps.DAEMON_PREFIX}{site}"
     )
 
 
 def section(user: str) -> str:
-    """Of the monitors' settings, the section that counts for all rbd-mirror daemons of the site."""
+    """The section of the monitors' settings that applies to all rbd-mirror daemons of the site."""
     return "client.rbd-mirror" if user.startswith(ceph_caps.DAEMON_PREFIX) else user
 
 
-def plan_setup(facts: PairingFacts, wish: DesiredState) -> PairingPlan:
-    """What has to be changed. The same facts give the same plan, and none once all is as wished."""
-    refusals = tuple(_refusals(facts, wish))
+def plan_setup(facts: PairingFacts, desired: DesiredState) -> PairingPlan:
+    """The changes to make. Equal facts give equal plans, and an empty plan when everything is as desired."""
+    refusals = tuple(_refusals(facts, desired))
     if refusals:
         return PairingPlan(refusals)
-    site = wish.site or facts.site or ""
+    site = desired.site or facts.site or ""
     user = daemon_user(facts, site)
     changes = [
-        *_pool(facts, wish, site),
-        *_users(facts, wish, user),
-        *_settings(facts, wish, user),
-        *_together(facts, wish),
+        *_pool(facts, desired, site),
+        *_users(facts, desired, user),
+        *_settings(facts, desired, user),
+        *_peer_changes(facts, desired),
     ]
     changes += _daemon(facts, changes)
-    return PairingPlan((), tuple(changes), tuple(_notes(facts, wish, changes)))
+    return PairingPlan((), tuple(changes), tuple(_notes(facts, desired, changes)))
 
 
-def _refusals(facts: PairingFacts, wish: DesiredState) -> Iterable[str]:
-    pool = wish.pool
+def _refusals(facts: PairingFacts, desired: DesiredState) -> Iterable[str]:
+    pool = desired.pool
     if not facts.pool_there:
         yield (
-            f"There is no pool {pool} in this cluster; how it is laid out is yours to say: ceph osd pool "
+            f"There is no pool {pool} in this cluster. Create it with the layout you want: ceph osd pool "
             f"create {pool}."
         )
         return
     if facts.application not in ("", "rbd"):
-        yield f"Pool {pool} belongs to {facts.application}, not to RBD; take another pool."
+        yield f"Pool {pool} belongs to {facts.application}, not to RBD; use another pool."
     if facts.mirroring == "pool":
         yield (
-            f"Pool {pool} mirrors whatever has a journal (mode pool); OneDR mirrors per image. End that "
-            f"mirroring first: rbd mirror pool disable {pool}."
+            f"Pool {pool} mirrors all images that have a journal (mode pool), but OneDR mirrors per image. "
+            f"Disable that mirroring first: rbd mirror pool disable {pool}."
         )
-    if not (wish.site or facts.site):
-        yield "What is this site called? Say it with --site."
+    if not (desired.site or facts.site):
+        yield "The site needs a name: use --site NAME."
     for peer in facts.peers:
         if not peer.both_ways:
             yield (
-                f"Pool {pool} has a peer {peer.site} in one direction only, so there would be no way back: "
-                f"rbd mirror pool peer remove {pool} {peer.uuid}, at both sites, then set up anew."
+                f"Pool {pool} has a peer {peer.site} in one direction only, so a failback would not be "
+                f"possible. Run rbd mirror pool peer remove {pool} {peer.uuid}at both sites, then run onedr "
+                "setup again."
             )
-    if facts.invitation is not None:
-        yield from _no_match(facts, wish, facts.invitation)
-    elif not facts.peers and not wish.offer:
+    if facts.join_offer is not None:
+        yield from _offer_refusals(facts, desired, facts.join_offer)
+    elif not facts.peers and not desired.offer:
         yield (
-            f"Pool {pool} has no peer yet: write a file at one site (--offer FILE), take it to the other "
-            "(--join FILE)."
+            f"Pool {pool} has no peer yet: write a join file at one site (--offer FILE), and use it at the "
+            "other (--join FILE)."
         )
 
 
-def _no_match(facts: PairingFacts, wish: DesiredState, there: JoinOffer) -> Iterable[str]:
-    pool, site = wish.pool, wish.site or facts.site
+def _offer_refusals(facts: PairingFacts, desired: DesiredState, there: JoinOffer) -> Iterable[str]:
+    pool, site = desired.pool, desired.site or facts.site
     if there.fsid == facts.fsid:
-        yield "The file was made at this very site; it belongs to the other one."
+        yield "The join file was created at this site; use it at the other one."
     if there.pool != pool:
-        yield f"The file is for pool {there.pool}, not {pool}: only pools of the same name mirror each other."
+        yield (
+            f"The join file is for pool {there.pool}, not {pool}: only pools of the same name can mirror "
+            "each other."
+        )
     if there.site == site:
-        yield f"Both sites would be called {site}; say another name with --site."
-    if any(not known(peer, there) for peer in facts.peers):
-        yield (f"Pool {pool} has another peer, {facts.peers[0].site}, and Ceph takes one: onedr teardown, or "
-               f"rbd mirror pool peer remove {pool} {facts.peers[0].uuid}.")
+        yield f"Both sites would have the name {site}; use another one with --site NAME."
+    if any(not is_same_site(peer, there) for peer in facts.peers):
+        yield (
+            f"Pool {pool} has another peer, {facts.peers[0].site}, and Ceph allows one only. Run onedr "
+            f"teardown, or rbd mirror pool peer remove {pool} {facts.peers[0].uuid}."
+        )
     if facts.record_key and there.record_key and facts.record_key != there.record_key:
         yield (
-            f"The record keys differ: {facts.record_key_file} is not that of site {there.site}, and neither "
-            "opens what the other sealed. Move this one away when nothing was recorded with it, then set up "
-            "again."
+            f"The record keys differ: {facts.record_key_file} is not that of site {there.site}, and secrets "
+            "encrypted with one cannot be decrypted with the other. If nothing was recorded with this one, "
+            "move it away and run onedr setup again."
         )
-    if wish.site_index is not None and wish.site_index == there.site_index:
+    if desired.site_index is not None and desired.site_index == there.site_index:
         yield (
-            f"Both sites have DR_SITE_INDEX={wish.site_index}, so their images would have the same names; "
-            "set 1 at one of them."
+            f"Both sites have DR_SITE_INDEX={desired.site_index}, so their images would have the same names; "
+            "use --site-index 1 at one of them."
         )
 
 
-def known(peer: PeerSite, there: JoinOffer) -> bool:
-    """Is this peer the site the file comes from?"""
+def is_same_site(peer: PeerSite, there: JoinOffer) -> bool:
+    """Is this peer the site that wrote the join file?"""
     return bool(peer.hosts & there.hosts) or (not peer.hosts and peer.site == there.site)
 
 
-def _pool(facts: PairingFacts, wish: DesiredState, site: str) -> Iterable[Change]:
-    pool = wish.pool
+def _pool(facts: PairingFacts, desired: DesiredState, site: str) -> Iterable[Change]:
+    pool = desired.pool
     if not facts.application:
         yield Change(ChangeKind.POOL, pool, None, "rbd", f"pool {pool} becomes an RBD pool", "nothing", pool)
     if facts.mirroring != "image":
@@ -310,42 +159,42 @@ def _pool(facts: PairingFacts, wish: DesiredState, site: str) -> Iterable[Change
             pool,
             facts.mirroring,
             "image",
-            f"pool {pool} may mirror single images",
+            f"pool {pool} mirrors single images",
             "nothing until an image is mirrored",
             pool,
         )
     if facts.site != site:
         yield Change(
-            ChangeKind.SITE, "", facts.site, site, "what this cluster is called in mirroring", "nothing"
+            ChangeKind.SITE, "", facts.site, site, "name of this cluster in mirroring", "nothing"
         )
 
 
-def _users(facts: PairingFacts, wish: DesiredState, daemon: str) -> Iterable[Change]:
-    own, pools = _own(wish), sorted({*facts.pools, *_own(wish)})
-    if wish.user:
-        entity = f"client.{wish.user}"
+def _users(facts: PairingFacts, desired: DesiredState, daemon: str) -> Iterable[Change]:
+    own, pools = _own(desired), sorted({*facts.pools, *_own(desired)})
+    if desired.user:
+        entity = f"client.{desired.user}"
         yield from _user(
             facts, entity, ceph_caps.datastore_user(own), "the datastore's user, for OneDR, drivers and VMs"
         )
-        if not wish.keyfile:
+        if not desired.keyfile:
             yield from _keyring(facts, entity)
     running = bool(facts.daemons.running)
     if not running or facts.users.get(daemon) is not None:
         yield from _user(facts, daemon, ceph_caps.daemon(pools), "the user of this site's rbd-mirror")
     if not running and facts.daemons.unit:
         yield from _keyring(facts, daemon)
-    if wish.offer or facts.invitation:
+    if desired.offer or facts.join_offer:
         yield from _peer_user(facts, pools)
 
 
-def _own(wish: DesiredState) -> list[str]:
-    return [pool for pool in (wish.pool, wish.data_pool) if pool]
+def _own(desired: DesiredState) -> list[str]:
+    return [pool for pool in (desired.pool, desired.data_pool) if pool]
 
 
 def _peer_user(facts: PairingFacts, pools: Sequence[str]) -> Iterable[Change]:
-    """Ceph makes it for all pools. One that was here before us stays so: others may mirror with it."""
+    """Ceph creates it for all pools. An existing one keeps its caps, because others may use it."""
     have = facts.users.get(ceph_caps.PEER)
-    wide = have == ceph_caps.PEER_BY_CEPH and ceph_caps.PEER in facts.ours
+    wide = have == ceph_caps.PEER_BY_CEPH and ceph_caps.PEER in facts.own_users
     wanted = (
         ceph_caps.text(ceph_caps.peer(pools))
         if have is None or wide
@@ -357,9 +206,8 @@ def _peer_user(facts: PairingFacts, pools: Sequence[str]) -> Iterable[Change]:
             ceph_caps.PEER,
             ceph_caps.packed(have),
             ceph_caps.packed(wanted),
-            (f"{ceph_caps.PEER}: as which the other site's rbd-mirror and OneDR come here"),
-            "the other site may read and write this pool; Ceph's own command for a token then refuses other "
-            "pools",
+            (f"{ceph_caps.PEER}: the user of the other site's rbd-mirror and OneDR"),
+            "the other site may read and write this pool; Ceph's own token command then refuses other pools",
         )
 
 
@@ -368,7 +216,7 @@ def _user(facts: PairingFacts, entity: str, grants: Sequence[ceph_caps.Grant], w
     wanted = ceph_caps.merged(have or {}, grants)
     if have is None or wanted != have:
         cost = (
-            "a key that may do this and no more" if have is None else "rights are added, none is taken away"
+            "a key with these caps only" if have is None else "caps are added, none are removed"
         )
         yield Change(
             ChangeKind.USER,
@@ -393,33 +241,33 @@ def _keyring(facts: PairingFacts, entity: str) -> Iterable[Change]:
         )
 
 
-def _settings(facts: PairingFacts, wish: DesiredState, daemon: str) -> Iterable[Change]:
+def _settings(facts: PairingFacts, desired: DesiredState, daemon: str) -> Iterable[Change]:
     where = section(daemon)
-    for setting in settings(wish):
+    for setting in settings(desired):
         now = facts.settings.get((where, setting.name))
         if not same_number(now, setting.wanted):
             default = facts.defaults.get(setting.name, "")
-            text = f"{setting.name} of {where}" + (f" (rbd-mirror has {default} now)" if default else "")
+            text = f"{setting.name} of {where}" + (f" (now {default})" if default else "")
             yield Change(
                 ChangeKind.SETTING, f"{where} {setting.name}", now, setting.wanted, text, setting.cost
             )
-    if wish.schedule and facts.schedule != wish.schedule:
+    if desired.schedule and facts.schedule != desired.schedule:
         yield Change(
             ChangeKind.SCHEDULE,
-            wish.pool,
+            desired.pool,
             facts.schedule,
-            wish.schedule,
+            desired.schedule,
             (
-                f"a mirror snapshot of each image of pool {wish.pool} that is primary here and mirrored in "
-                "SNAPSHOT mode"
+                f"a mirror snapshot of each image of pool {desired.pool} that is primary here and mirrored "
+                "in SNAPSHOT mode"
             ),
-            "a snapshot and its difference over the line each time",
-            wish.pool,
+            "each snapshot sends its difference over the link",
+            desired.pool,
         )
 
 
 def same_number(one: str | None, other: str) -> bool:
-    """Do two texts say the same number? Ceph gives 0.5 back as 0.500000."""
+    """Are two texts the same number? Ceph returns 0.5 as 0.500000."""
     if one is None:
         return False
     try:
@@ -428,36 +276,36 @@ def same_number(one: str | None, other: str) -> bool:
         return one == other
 
 
-def _together(facts: PairingFacts, wish: DesiredState) -> Iterable[Change]:
-    there, joined = facts.invitation, ",".join(sorted(peer.uuid for peer in facts.peers)) or None
-    if facts.record_key is None and (wish.offer or (there and there.record_key)):
+def _peer_changes(facts: PairingFacts, desired: DesiredState) -> Iterable[Change]:
+    there, joined = facts.join_offer, ",".join(sorted(peer.uuid for peer in facts.peers)) or None
+    if facts.record_key is None and (desired.offer or (there and there.record_key)):
         origin = f"the one of site {there.site}" if there and there.record_key else "a new one"
-        text = f"{facts.record_key_file}: the key that seals secrets in records"
+        text = f"{facts.record_key_file}: the key that encrypts secrets in records"
         yield Change(ChangeKind.KEY, facts.record_key_file, None, origin, text,
                      "a secret in a file of mode 0600; without it recovered VMs lack their passwords")
     if there is not None and not there.used:
         text = (
-            f"pool {wish.pool} and the one of site {there.site} become peers, in both directions; the file "
-            "is used up"
+            f"pool {desired.pool} and the one of site {there.site} become peers in both directions; the join "
+            "file becomes invalid"
         )
         yield Change(
             ChangeKind.PEER,
-            wish.pool,
+            desired.pool,
             joined,
             there.site,
             text,
             "each site's rbd-mirror reads and writes the other's pool",
-            wish.pool,
+            desired.pool,
         )
-    elif wish.offer and all(peer.forgot for peer in facts.peers) and facts.offered != wish.offer:
+    elif desired.offer and all(peer.needs_file for peer in facts.peers) and facts.offered != desired.offer:
         yield Change(
             ChangeKind.OFFER,
-            wish.offer,
+            desired.offer,
             facts.offered,
-            wish.offer,
-            f"{wish.offer}: the file to take to the other site",
-            "until it is used or its time is over, whoever has it can join",
-            wish.pool,
+            desired.offer,
+            f"{desired.offer}: the join file for the other site",
+            "until it is used or expires, anyone who has it can join",
+            desired.pool,
         )
 
 
@@ -471,26 +319,26 @@ def _daemon(facts: PairingFacts, changes: Sequence[Change]) -> Iterable[Change]:
             daemons.unit,
             None,
             "running",
-            f"{daemons.unit} runs, also after a reboot",
+            f"{daemons.unit} is started, and enabled at boot",
             "some memory",
         )
     elif any(change.kind is ChangeKind.SETTING for change in changes):
-        text = f"{daemons.unit} is restarted: it reads settings when it starts"
+        text = f"{daemons.unit} is restarted, because it reads settings at its start"
         yield Change(ChangeKind.DAEMON, daemons.unit, "running", "running", text, "copies pause for seconds")
 
 
-def _notes(facts: PairingFacts, wish: DesiredState, changes: Sequence[Change]) -> Iterable[str]:
-    if not wish.user:
+def _notes(facts: PairingFacts, desired: DesiredState, changes: Sequence[Change]) -> Iterable[str]:
+    if not desired.user:
         yield (
-            "No Ceph user of a datastore was named (CEPH_USER, --ceph-user): none is made, and its rights "
-            "are not looked at."
+            "No Ceph user of a datastore was given (CEPH_USER, --ceph-user): none is created, and no caps "
+            "are checked."
         )
-    for setting in settings(wish):
+    for setting in settings(desired):
         in_file = facts.files.get(setting.name)
         if in_file is not None and not same_number(in_file, setting.wanted):
             yield (
                 f"The configuration file on this machine sets {setting.name} = {in_file} for rbd-mirror, "
-                "which wins over what the monitors say; take it out there."
+                "which overrides the monitors' value; remove it from that file."
             )
     if (
         facts.daemons.running
@@ -498,12 +346,11 @@ def _notes(facts: PairingFacts, wish: DesiredState, changes: Sequence[Change]) -
         and any(change.kind is ChangeKind.SETTING for change in changes)
     ):
         yield (
-            f"Restart rbd-mirror ({', '.join(facts.daemons.running)}): it reads these settings when it "
-            "starts."
+            f"Restart rbd-mirror ({', '.join(facts.daemons.running)}): it reads these settings at its start."
         )
     if not facts.daemons.running and not facts.daemons.unit:
         yield f"No rbd-mirror reports at this site. {facts.daemons.hint}"
-    if facts.invitation is not None and facts.invitation.used:
-        yield "The file has done its work already; remove it."
-    if wish.offer and not all(peer.forgot for peer in facts.peers):
-        yield f"Pool {wish.pool} has its peer {facts.peers[0].site} already: no file is needed."
+    if facts.join_offer is not None and facts.join_offer.used:
+        yield "The join file was already used; remove it."
+    if desired.offer and not all(peer.needs_file for peer in facts.peers):
+        yield f"Pool {desired.pool} has its peer {facts.peers[0].site}: no join file is needed."

@@ -1,8 +1,7 @@
-"""`onedr setup`: look, plan, change, read back. It may be run again at any time.
+"""`onedr setup`: collect facts, plan, apply changes, read back. It may be repeated at any time.
 
 What is going to be changed is noted in the cluster first (pairing.undo_log), so that a run that dies is gone
-on with, or taken back. A run needs no datastore: `onedr setup --pool` works before OpenNebula knows of the
-pool.
+on with, or taken back. A run needs no datastore: `onedr setup --pool` works before OpenNebula knows the pool.
 """
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ from onedr.ceph import admin as ceph_admin
 from onedr.ceph import pool_mirroring
 from onedr.ceph.admin import Admin, Cluster
 from onedr.host import log
+from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError, PartialError, RefusedError, StorageError
 from onedr.model.types import CephAccess, Mode
 from onedr.opennebula.datastores import Datastore
@@ -25,8 +25,16 @@ from onedr.pairing import plan as pairing_plan
 from onedr.pairing import teardown_plan, undo_log
 from onedr.pairing import verify as pairing_verify
 from onedr.pairing.apply import ChangeApplier
+from onedr.pairing.facts import (
+    Change,
+    ChangeKind,
+    DesiredState,
+    PairingFacts,
+    PairingPlan,
+    Recorded,
+    display_value,
+)
 from onedr.pairing.join import JoinSession
-from onedr.pairing.plan import Change, ChangeKind, DesiredState, PairingFacts, PairingPlan, Recorded
 from onedr.pairing.undo_log import UndoLog
 from onedr.runs.events import ChangeEvent, Event, NoteEvent, VerdictEvent
 from onedr.runs.plan_events import ChangeShown, PairingPlanEvent
@@ -36,101 +44,108 @@ _STARTS_S = 60
 
 @dataclass(frozen=True)
 class SetupRequest:
-    """What was asked for beside the wish.
+    """The complete request.
 
-    `join`: path of the other site's file; `lasts_s`: how long ours is good.
+    `join`: path of the other site's join file; `valid_s`: how long ours is valid, seconds.
     """
 
     admin: Admin
-    wish: DesiredState
+    desired: DesiredState
     join: str = ""
-    lasts_s: int = 86400
+    valid_s: int = 86400
     dry_run: bool = False
     probe: bool = True
     datastore: Datastore | None = None
 
 
-def run_setup(asked: SetupRequest) -> Iterator[Event]:
-    """Set this site up: an event for the plan, one for each change, a verdict. Raises OneDRError.
+def run_setup(request: SetupRequest) -> Iterator[Event]:
+    """Set up this site: an event for the plan, one for each change, a verdict. Raises OneDRError.
 
-    RefusedError with every reason when something is in the way; then nothing was changed. PartialError: it
-    was set up, and the proof failed that it mirrors.
+    RefusedError with all reasons when something blocks the setup; then nothing was changed. PartialError: it
+    was set up, but mirroring could not be verified.
     """
-    pairing_collect.check_words(asked.wish)
-    with ceph_admin.connect_admin(asked.admin) as cluster:
-        ledger = undo_log.load_undo_log(cluster)
-        facts, guest = pairing_collect.gather(cluster, asked.admin.conf, asked.wish, ledger, asked.join)
-        plan = pairing_plan.plan_setup(facts, asked.wish)
-        yield describe_pairing(plan, "setup", asked.dry_run, asked.wish.pool)
+    pairing_collect.check_names(request.desired)
+    with ceph_admin.connect_admin(request.admin) as cluster:
+        undo = undo_log.load_undo_log(cluster)
+        facts, session = pairing_collect.collect_facts(
+            cluster, request.admin.conf, request.desired, undo, request.join
+        )
+        plan = pairing_plan.plan_setup(facts, request.desired)
+        yield describe_pairing(plan, "setup", request.dry_run, request.desired.pool)
         if plan.refusals:
             raise RefusedError(" ".join(plan.refusals))
-        if asked.dry_run:
+        if request.dry_run:
             return
-        _clear(cluster, ledger)
-        yield from _Run(cluster, ledger, asked, facts, guest).do(plan)
-        unproven = []
-        if pool_mirroring.pool_peers(cluster, asked.wish.pool) and asked.probe:
+        _clear(cluster, undo)
+        yield from _Run(cluster, undo, request, facts, session).do(plan)
+        unverified = []
+        if pool_mirroring.pool_peers(cluster, request.desired.pool) and request.probe:
             started = any(change.kind is ChangeKind.DAEMON for change in plan.changes)
-            for event in _verify(asked, _reporting(cluster, started)):
-                unproven += [event.text] if event.level == "unproven" else []
+            for event in _verify(request, _reporting(cluster, started)):
+                unverified += [event.text] if event.level == "unproven" else []
                 yield event
-        site = asked.wish.site or facts.site or ""
-        yield VerdictEvent(_verdict(plan, asked, facts, site), changed=len(plan.changes))
-        if unproven:
+        site = request.desired.site or facts.site or ""
+        yield VerdictEvent(_verdict(plan, request, facts, site), changed=len(plan.changes))
+        if unverified:
             raise PartialError(
-                f"Setup finished, but verification failed: {' '.join(unproven)} Fix the cause and run "
+                f"Setup finished, but verification failed: {' '.join(unverified)} Fix the cause and run "
                 "onedr setup again."
             )
 
 
 def _reporting(cluster: Cluster, started: bool) -> list[str]:
-    """The rbd-mirror daemons that report; one just started is waited for."""
-    end = time.monotonic() + (_STARTS_S if started else 0)
-    while not (found := cluster.mirror_daemons()) and time.monotonic() < end:
-        time.sleep(1)
+    """The rbd-mirror daemons that report. It waits for one that was just started."""
+    found: list[str] = []
+    for _ in attempts(_STARTS_S if started else 0, 1):
+        found = cluster.mirror_daemons()
+        if found:
+            break
     return found
 
 
-def _verify(asked: SetupRequest, running: Sequence[str]) -> Iterator[NoteEvent]:
-    """As the datastore's user: so its rights are tried too."""
+def _verify(request: SetupRequest, running: Sequence[str]) -> Iterator[NoteEvent]:
+    """Verify as the datastore's user, which tests its caps too."""
     if not running:
         text = (
-            "It is not proven yet that it mirrors: rbd-mirror does not run here. When it does: onedr setup "
-            "again."
+            "Mirroring is not verified yet, because rbd-mirror does not run here. Start it, then run onedr "
+            "setup again."
         )
         yield NoteEvent("warning", text)
         return
-    wish = asked.wish
-    access = CephAccess(wish.pool, wish.user or asked.admin.user, asked.admin.conf, wish.keyfile)
+    desired = request.desired
+    access = CephAccess(desired.pool, desired.user or request.admin.user, request.admin.conf, desired.keyfile)
     yield from pairing_verify.verify(
-        access, Mode.SNAPSHOT if wish.schedule else Mode.JOURNAL, asked.datastore
+        access, Mode.SNAPSHOT if desired.schedule else Mode.JOURNAL, request.datastore
     )
 
 
-def needs(asked: SetupRequest) -> set[str]:
-    """What a person must still be asked: `site`, its name, and `file`, the one to write or to use."""
-    with ceph_admin.connect_admin(asked.admin) as cluster:
-        pool, ledger = asked.wish.pool, undo_log.load_undo_log(cluster)
+def missing_answers(request: SetupRequest) -> set[str]:
+    """What the operator still has to answer: `site`, its name, and `file`, the join file to write or to use.
+    """
+    with ceph_admin.connect_admin(request.admin) as cluster:
+        pool, undo = request.desired.pool, undo_log.load_undo_log(cluster)
         missing = set()
-        if not asked.wish.site and cluster.stored(pool_mirroring.SITE_NAME) is None:
+        if not request.desired.site and cluster.stored(pool_mirroring.SITE_NAME) is None:
             missing.add("site")
         joined = pool_mirroring.application(cluster, pool) is not None and pool_mirroring.pool_peers(
             cluster, pool
         )
         if not joined and not (
-            asked.wish.offer or asked.join or pairing_join.waiting(cluster, ledger, pool, time.time())
+            request.desired.offer
+            or request.join
+            or pairing_join.pending_offer(cluster, undo, pool, time.time())
         ):
             missing.add("file")
         return missing
 
 
-def _clear(cluster: Cluster, ledger: UndoLog) -> None:
-    """Join files that were used, or whose time is over, open nothing any more."""
-    old = pairing_join.stale(cluster, ledger, time.time())
+def _clear(cluster: Cluster, undo: UndoLog) -> None:
+    """Invalidate join files that were used or have expired."""
+    old = pairing_join.expired_offers(cluster, undo, time.time())
     for join_id in old:
-        pairing_join.withdraw(cluster, ledger, join_id)
+        pairing_join.withdraw(cluster, undo, join_id)
     if old:
-        ledger.save(cluster)
+        undo.save(cluster)
 
 
 def describe_pairing(plan: PairingPlan, verb: str, dry_run: bool, pool: str) -> PairingPlanEvent:
@@ -148,43 +163,51 @@ def change_made(change: Change) -> ChangeEvent:
     return ChangeEvent(change.kind.value, change.text, change.now, change.then)
 
 
-def _verdict(plan: PairingPlan, asked: SetupRequest, facts: PairingFacts, site: str) -> str:
+def _verdict(plan: PairingPlan, request: SetupRequest, facts: PairingFacts, site: str) -> str:
     done = (
-        f"{len(plan.changes)} change(s) made and read back." if plan.changes else "Nothing was to be changed."
+        f"{len(plan.changes)} change(s) made and read back." if plan.changes else "Nothing had to be changed."
     )
     if any(change.kind is ChangeKind.OFFER for change in plan.changes) or (facts.offered and not facts.peers):
-        path = asked.wish.offer or facts.offered
-        return (f"{done} Take {path} to the other site by a safe way (scp), and there: onedr setup … --join "
-                f"{Path(str(path)).name}. It works once, until its time is over.")
-    if facts.invitation is not None:
+        path = request.desired.offer or facts.offered
         return (
-            f"{done} Pools {asked.wish.pool} of {site} and {facts.invitation.site} mirror each other. Remove "
-            f"{asked.join}."
+            f"{done} Take {path} to the other site over a secure channel (scp), and run there: onedr setup … "
+            f"--join {Path(str(path)).name}. It works once, until it expires."
+        )
+    if facts.join_offer is not None:
+        return (
+            f"{done} Pools {request.desired.pool} of {site} and {facts.join_offer.site} mirror each other. "
+            f"Remove {request.join}."
         )
     return done
 
 
 class _Run:
-    """Making the changes of one plan."""
+    """Applies the changes of one plan."""
 
     def __init__(
         self,
         cluster: Cluster,
-        ledger: UndoLog,
-        asked: SetupRequest,
+        undo: UndoLog,
+        request: SetupRequest,
         facts: PairingFacts,
-        guest: JoinSession | None,
+        session: JoinSession | None,
     ):
-        self.cluster, self.ledger, self.asked, self.facts, self.guest = cluster, ledger, asked, facts, guest
-        self.site = asked.wish.site or facts.site or ""
-        self.hands = ChangeApplier(cluster, asked.admin.conf, guest.record_key if guest else None)
+        self.cluster, self.undo, self.request, self.facts, self.session = (
+            cluster,
+            undo,
+            request,
+            facts,
+            session,
+        )
+        self.site = request.desired.site or facts.site or ""
+        self.applier = ChangeApplier(cluster, request.admin.conf, session.record_key if session else None)
 
     def do(self, plan: PairingPlan) -> Iterator[Event]:
         if not plan.changes:
             return
-        before = list(self.ledger.changes)
-        self.ledger.announce(plan.changes, socket.gethostname())
-        self.ledger.save(self.cluster)
+        before = list(self.undo.changes)
+        self.undo.announce(plan.changes, socket.gethostname())
+        self.undo.save(self.cluster)
         done: list[Change] = []
         for change in plan.changes:
             try:
@@ -195,45 +218,49 @@ class _Run:
                 raise
             done.append(change)
             yield change_made(change)
-        noted = {(each.kind, each.key) for each in self.ledger.changes}
-        self.ledger.settle(
-            {name: self.hands.read(*name) for change in done if (name := (change.kind, change.key)) in noted}
+        noted = {(each.kind, each.key) for each in self.undo.changes}
+        self.undo.settle(
+            {
+                name: self.applier.read(*name)
+                for change in done
+                if (name := (change.kind, change.key)) in noted
+            }
         )
-        self.ledger.save(self.cluster)
+        self.undo.save(self.cluster)
 
     def _make(self, change: Change) -> None:
-        wish = self.asked.wish
+        desired = self.request.desired
         if change.kind is ChangeKind.OFFER:
-            key = self.hands.own_record_key()
-            path = Path(wish.offer).absolute()
+            key = self.applier.own_record_key()
+            path = Path(desired.offer).absolute()
             pairing_join.offer(
                 self.cluster,
-                self.ledger,
+                self.undo,
                 path,
-                wish.pool,
+                desired.pool,
                 self.site,
-                self.asked.lasts_s,
+                self.request.valid_s,
                 key,
-                wish.site_index,
+                desired.site_index,
             )
-        elif change.kind is ChangeKind.PEER and self.guest is not None:
-            pairing_join.join_site(self.cluster, self.ledger, self.guest, self.site, time.time())
+        elif change.kind is ChangeKind.PEER and self.session is not None:
+            pairing_join.join_site(self.cluster, self.undo, self.session, self.site, time.time())
         else:
-            self.hands.write(change)
-            read_back(self.hands, change)
+            self.applier.write(change)
+            read_back(self.applier, change)
 
     def _take_back(self, done: list[Change], before: list[Recorded]) -> None:
-        """The other site refused after all: nothing of this run stays."""
+        """The other site refused: undo the changes of this run."""
         for change in reversed(done):
             if change.kind not in teardown_plan.UNTOUCHED:
-                self.hands.write(Change(change.kind, change.key, change.after, change.before, change.text))
-        self.ledger.changes = before
-        self.ledger.save(self.cluster)
+                self.applier.write(Change(change.kind, change.key, change.after, change.before, change.text))
+        self.undo.changes = before
+        self.undo.save(self.cluster)
 
 
-def read_back(hands: ChangeApplier, change: Change) -> None:
-    """Is it as it was meant to be? Raises StorageError."""
-    found = hands.read(change.kind, change.key)
+def read_back(applier: ChangeApplier, change: Change) -> None:
+    """Check that the change took effect. Raises StorageError."""
+    found = applier.read(change.kind, change.key)
     surprising = found is None if change.kind is ChangeKind.KEY and change.after else found != change.after
     if surprising and not (
         change.kind is ChangeKind.SETTING
@@ -242,6 +269,6 @@ def read_back(hands: ChangeApplier, change: Change) -> None:
     ):
         what = f"{change.kind.value} {change.key}".strip()
         raise StorageError(
-            f"{what} is {pairing_plan.shown(change.kind, found)} after it was set to {change.then}; does "
-            "somebody else change it too?"
+            f"{what} is {display_value(change.kind, found)} after it was set to {change.then}; "
+            "check whether another administrator or tool changes it too."
         )

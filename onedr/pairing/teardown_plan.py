@@ -1,26 +1,27 @@
-"""`onedr teardown`: what an earlier `onedr setup` changed, taken back. Pure."""
+"""The plan of `onedr teardown`, which undoes what `onedr setup` changed. Pure."""
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from onedr.pairing.plan import Change, ChangeKind, PairingPlan, Recorded, same_number, shown
+from onedr.pairing.facts import Change, ChangeKind, PairingPlan, Recorded, display_value
+from onedr.pairing.plan import same_number
 
-# a pool stays an RBD pool, it may hold images; files are withdrawn on their own
+# a pool remains an RBD pool, because it may have images; join files are withdrawn separately
 UNTOUCHED = (ChangeKind.POOL, ChangeKind.OFFER)
 
 
-def undo(
+def plan_teardown(
     recorded: Sequence[Recorded],
     current: Mapping[tuple[ChangeKind, str], str | None],
     pool: str,
     host: str,
     in_use: Collection[str],
 ) -> PairingPlan:
-    """Take back what is recorded for the pool, last first, and what is for the whole site when no other pool
-    needs it.
+    """Undo what is recorded for the pool, last first, and what is for the whole site when no other pool needs
+    it.
 
-    `current`: values now. Something that somebody changed since stays as it is, with a note; a user that a
-    datastore still comes as (`in_use`) stays too.
+    `current`: current values. What was changed since then is kept, with a note, and so is a user that a
+    datastore still uses (`in_use`).
     """
     others = sorted({each.scope for each in recorded} - {"", pool})
     changes, notes = [], []
@@ -33,15 +34,15 @@ def undo(
         elif now == each.before:
             continue
         elif each.kind is ChangeKind.USER and each.before is None and each.key in in_use:
-            notes.append(f"User {each.key} stays: a datastore here still comes as it.")
+            notes.append(f"User {each.key} is kept: a datastore here still uses it.")
         elif (
             each.after is not None
             and now != each.after
             and not (each.kind is ChangeKind.SETTING and same_number(now, each.after))
         ):
             notes.append(
-                f"{each.kind.value} {each.key} stays as it is ({shown(each.kind, now)}): somebody changed it "
-                "since."
+                f"{each.kind.value} {each.key} is kept ({display_value(each.kind, now)}): it was changed "
+                "since setup."
             )
         else:
             changes.append(
@@ -50,12 +51,12 @@ def undo(
                 )
             )
     if others:
-        notes.append(f"Users, settings and the site's name stay: pool(s) {', '.join(others)} need them.")
+        notes.append(f"Users, settings and the site's name are kept: pool(s) {', '.join(others)} need them.")
     return PairingPlan((), tuple(changes), tuple(notes))
 
 
-def left(recorded: Sequence[Recorded], pool: str, host: str) -> list[Recorded]:
-    """What stays recorded after that: what other pools need, and what is for another machine to take back."""
+def remaining_records(recorded: Sequence[Recorded], pool: str, host: str) -> list[Recorded]:
+    """What remains recorded after that: what other pools need, and what another machine must undo."""
     others = {each.scope for each in recorded} - {"", pool}
     return [
         each for each in recorded

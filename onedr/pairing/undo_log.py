@@ -1,8 +1,8 @@
-"""What `onedr setup` changed in a cluster and did not take back yet, kept by that cluster's monitors:
+"""What `onedr setup` changed in a cluster and teardown has not undone, in the monitors' key store:
 `onedr/setup`.
 
-There it outlives a front-end, all of an HA set see it, and only an administrator reads it. It holds no
-secret.
+There it survives the loss of a front-end, is visible to a whole HA set, and only administrators can read it.
+It contains no secret.
 """
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any
 
 from onedr.ceph.admin import Cluster
 from onedr.model.errors import StorageError
-from onedr.pairing.plan import Change, ChangeKind, Recorded
+from onedr.pairing.facts import Change, ChangeKind, Recorded
 
 KEY = "onedr/setup"
 _SCHEMA = 1
 OF_A_MACHINE = (ChangeKind.KEYRING, ChangeKind.KEY, ChangeKind.DAEMON)
-# their value after is not known before
+# their value after the change is unknown before
 _KNOWN_AFTERWARDS = (ChangeKind.KEYRING, ChangeKind.KEY, ChangeKind.PEER)
 
 
 @dataclass
 class UndoLog:
-    """`changes` in the order in which they were made; `offers`: files not used yet, by id; `joined`: files
+    """`changes` in the order in which they were made; `offers`: unused join files by id; `joined`: join files
     used here, by id.
     """
 
@@ -33,12 +33,13 @@ class UndoLog:
     joined: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def pools(self) -> set[str]:
-        """Pools that were set up."""
+        """The pools that were set up."""
         return {each.scope for each in self.changes} - {""}
 
     def announce(self, changes: Iterable[Change], host: str) -> None:
-        """Note changes before they are made; what was noted before keeps its value of then, unless somebody
-        else changed it.
+        """Record changes before they are made.
+
+        An earlier record keeps its original value, unless the object was changed by others.
         """
         for change in changes:
             if change.kind is ChangeKind.OFFER:
@@ -59,7 +60,7 @@ class UndoLog:
         self.changes.append(new)
 
     def settle(self, values: Mapping[tuple[ChangeKind, str], str | None]) -> None:
-        """Note what changes came to."""
+        """Record the values after the changes."""
         self.changes = [
             Recorded(
                 each.kind,
@@ -73,11 +74,11 @@ class UndoLog:
         ]
 
     def forget(self, kind: ChangeKind, key: str) -> None:
-        """It was taken back."""
+        """Remove a record that was undone."""
         self.changes = [each for each in self.changes if (each.kind, each.key) != (kind, key)]
 
     def save(self, cluster: Cluster) -> None:
-        """Keep it; an empty one leaves nothing. Raises StorageError, NoRightError."""
+        """Store the log; an empty one is removed. Raises StorageError, NoRightError."""
         if not self.changes and not self.offers:
             cluster.store(KEY, None)
             return
@@ -89,9 +90,9 @@ class UndoLog:
 
 
 def load_undo_log(cluster: Cluster) -> UndoLog:
-    """Read it; an empty one when there is none.
+    """Read the log; an empty one when there is none.
 
-    Raises StorageError for one that cannot be understood, NoRightError.
+    Raises StorageError for one that cannot be parsed, NoRightError.
     """
     text = cluster.stored(KEY)
     if text is None:
@@ -104,6 +105,6 @@ def load_undo_log(cluster: Cluster) -> UndoLog:
         return UndoLog(changes, dict(found["offers"]), dict(found["joined"]))
     except (ValueError, TypeError, KeyError) as error:
         raise StorageError(
-            f"What onedr setup noted in this cluster cannot be understood ({error}); look at it: ceph "
-            f"config-key get {KEY}."
+            f"The undo log of onedr setup in this cluster cannot be read ({error}); see ceph config-key get "
+            f"{KEY}."
         ) from error

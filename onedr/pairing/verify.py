@@ -1,6 +1,6 @@
-"""After a set-up: does it mirror?
+"""Verification after setup: does the pool mirror?
 
-Small images travel there and back as the datastore's own user, then every check is made.
+A probe as the datastore's own user, then all checks.
 """
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ from onedr.runs.events import NoteEvent
 
 
 def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Iterator[NoteEvent]:
-    """Notes of what was seen, of level ok, warning, problem, or unproven: then it was not shown that it
-    mirrors.
+    """Notes with level ok, warning, problem, or unproven when mirroring could not be verified.
 
-    A probe is made unless one of this mode and of this site's release of Ceph is kept already. `datastore`:
-    where a protected one is there.
+    A probe runs unless a result for this mode and this site's release of Ceph exists. `datastore`: the
+    protected one, if any.
     """
     try:
         with connection.connect(access) as pool:
-            proof = probe_results.last_result(pool).get(mode)
-            if proof is None or set(cluster_info.releases(pool)) - set(proof.releases):
+            result = probe_results.last_result(pool).get(mode)
+            if result is None or set(cluster_info.releases(pool)) - set(result.releases):
                 text = "Small test images are replicated to the other site and back; this may take minutes."
                 yield NoteEvent("ok", text)
-                proof = probe.run_probe(pool, datastore.settings if datastore else Settings(), mode)
-            yield from _said(proof)
+                result = probe.run_probe(pool, datastore.settings if datastore else Settings(), mode)
+            yield from _describe_probe(result)
     except (OneDRError, rados.Error, rbd.Error) as error:
-        yield NoteEvent("unproven", f"It is not proven that it mirrors: {StorageError(str(error))}")
+        yield NoteEvent("unproven", f"Mirroring could not be verified: {StorageError(str(error))}")
     if datastore is not None and datastore.settings.protect:
         for finding in check_run.check(datastore):
             if finding.level.value != "ok":
@@ -44,15 +43,15 @@ def verify(access: CephAccess, mode: Mode, datastore: Datastore | None) -> Itera
                 )
 
 
-def _said(proof: ProbeResult) -> Iterator[NoteEvent]:
-    if proof.why:
-        yield NoteEvent("unproven", f"The probe ended before its end: {proof.why}")
-    told = (
-        ("an image arrives at the other site", proof.arrives, "unproven"),
-        ("it comes back after a change of roles", proof.returns, "unproven"),
-        ("a clone written where only its base held data arrives", proof.clones, "warning"),
-        ("what is discarded is gone there too", proof.discards, "warning"),
+def _describe_probe(result: ProbeResult) -> Iterator[NoteEvent]:
+    if result.why:
+        yield NoteEvent("unproven", f"The probe ended early: {result.why}")
+    answers = (
+        ("an image arrives at the other site", result.arrives, "unproven"),
+        ("it is mirrored back after a role change", result.returns, "unproven"),
+        ("a clone written where only its base had data arrives intact", result.clones, "warning"),
+        ("discards are replicated", result.discards, "warning"),
     )
-    for text, good, bad in told:
-        answer = "not known" if good is None else "yes" if good else "NO"
-        yield NoteEvent("ok" if good else bad, f"Probe, {proof.mode.value} mode: {text}: {answer}")
+    for text, good, bad in answers:
+        answer = "unknown" if good is None else "yes" if good else "NO"
+        yield NoteEvent("ok" if good else bad, f"Probe, {result.mode.value} mode: {text}: {answer}")

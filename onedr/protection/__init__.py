@@ -1,1 +1,1 @@
-"""Day to day: enable, disable, reconcile, keeper, status, flatten, delete."""
+"""Day-to-day protection: enable, disable, reconcile, keeper, status, flatten, delete."""

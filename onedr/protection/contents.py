@@ -1,5 +1,5 @@
-"""Everything of a datastore that `enable` and `disable` work on: its images, its VMs' clones, and what Ceph
-says of each.
+"""The items of a datastore that `enable` and `disable` work on: its images, its VMs' clones, and the state of
+each in Ceph.
 """
 from __future__ import annotations
 
@@ -24,44 +24,43 @@ from onedr.replication.mirror_image import parent_of
 
 _LIMIT_S = 30
 _THREADS = 32
-_USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
 _PREFIXES = ("onedr.", ".rbd_onedr")
 
 
-def items(
+def collect_items(
     pool: Pool, datastore_id: int, settings: Settings, frontend: FrontEnd
 ) -> tuple[ConversionItem, ...]:
-    """Its images and clones, and what these are clones of; one that cannot be read is `unreadable`."""
+    """A datastore's images and clones, and their bases. An item that cannot be read is `unreadable`."""
     listed = {item.name or item.label: item for item in (
         *_images(pool, datastore_id, settings, frontend), *_disks(pool, datastore_id, settings, frontend))}
     listed.update({name: item for name, item in _leftovers(pool, listed) if name not in listed})
-    known = _looked(pool, listed)
+    known = _inspected(pool, listed)
     more = known
     while more:
-        more = _looked(
+        more = _inspected(
             pool, {item.name: item for item in _bases(pool, more.values()) if item.name not in known}
         )
         known.update(more)
     return tuple(_shared(pool, item, known) for item in known.values())
 
 
-def _looked(pool: Pool, listed: dict[str, ConversionItem]) -> dict[str, ConversionItem]:
+def _inspected(pool: Pool, listed: dict[str, ConversionItem]) -> dict[str, ConversionItem]:
     here = pool.fsid()
-    looked = parallel.each(listed, lambda key: collect_contents(pool, listed[key], here), _LIMIT_S, _THREADS)
+    inspected = parallel.each(listed, lambda key: inspect_item(pool, listed[key], here), _LIMIT_S, _THREADS)
     return {
         key: _unreadable(listed[key], found) if isinstance(found, OneDRError) else found
-        for key, found in looked.items()
+        for key, found in inspected.items()
     }
 
 
 def _unreadable(item: ConversionItem, why: OneDRError) -> ConversionItem:
-    return replace(item, unreadable=True, obstacle=f"it cannot be read: {why}")
+    return replace(item, unreadable=True, blocker=f"it cannot be read: {why}")
 
 
 def _leftovers(pool: Pool, listed: dict[str, ConversionItem]) -> Iterator[tuple[str, ConversionItem]]:
-    """What the stock driver's snapshot actions left of an image: its older snapshots are there."""
+    """Volumes that the stock driver's snapshot actions left; they hold the older snapshots of an image."""
     for name in pool.names():
-        owner = listed.get(names.leftover_of(name) or "")
+        owner = listed.get(names.stock_volume_owner(name) or "")
         if owner is not None:
             yield (
                 name,
@@ -77,7 +76,7 @@ def _bases(pool: Pool, items: Iterable[ConversionItem]) -> Iterator[ConversionIt
 
 
 def _shared(pool: Pool, item: ConversionItem, known: dict[str, ConversionItem]) -> ConversionItem:
-    """A base that OpenNebula does not know as an image of the datastore may be that of others too."""
+    """A base that is not an image of the datastore in OpenNebula may have clones of other datastores too."""
     if not item.label.startswith("base of ") or not item.exists or item.unreadable:
         return item
     others = [child for child in images.children(pool, item.name) if child.partition("/")[2] not in known]
@@ -97,7 +96,7 @@ def _images(
             holder,
             f"{holder} ({image.findtext('NAME')})",
             wanted=wants_protection(settings, own),
-            obstacle="" if state in _USABLE else f"the image is {state}",
+            blocker="" if state in opennebula_objects.USABLE_IMAGE_STATES else f"the image is {state}",
             from_peer=bool(template.get(own, ORIGIN)),
         )
         yield _named(item, pool, image.findtext("SOURCE") or "")
@@ -107,13 +106,13 @@ def _named(item: ConversionItem, pool: Pool, source: str) -> ConversionItem:
     try:
         found = parsing.source(source)
     except InputError:
-        return replace(item, exists=False, obstacle=item.obstacle or "it has no RBD image")
+        return replace(item, exists=False, blocker=item.blocker or "it has no RBD image")
     if found.pool != pool.access.pool:
         return replace(
             item,
             name=f"{found}",
             exists=False,
-            obstacle=f"it lies in pool {found.pool}, not in this datastore's",
+            blocker=f"it is in pool {found.pool}, not in this datastore's pool",
         )
     return replace(item, name=found.name)
 
@@ -121,7 +120,7 @@ def _named(item: ConversionItem, pool: Pool, source: str) -> ConversionItem:
 def _disks(pool: Pool, datastore_id: int, settings: Settings, frontend: FrontEnd) -> Iterator[ConversionItem]:
     for vm, disk in _vm_disks(datastore_id, frontend):
         if template.get(disk, "CLONE").upper() != "YES":
-            continue  # the image itself
+            continue  # not a clone: the disk is the image itself
         vm_id, disk_id = number(vm, "ID"), parsing.count(template.get(disk, "DISK_ID"), "DISK_ID")
         item = ConversionItem(
             "", f"VM {vm_id}", f"disk {disk_id} of VM {vm_id} ({vm.findtext('NAME')})",
@@ -137,8 +136,8 @@ def _vm_disks(datastore_id: int, frontend: FrontEnd) -> Iterator[tuple[etree._El
                 yield vm, disk
 
 
-def vms(datastore_id: int, frontend: FrontEnd) -> tuple[Vm, ...]:
-    """VMs with disks of the datastore, once for each driver their disks were made with."""
+def vms_of_datastore(datastore_id: int, frontend: FrontEnd) -> tuple[Vm, ...]:
+    """The VMs with disks of the datastore, one entry for each driver that their disks were made with."""
     found = {
         Vm(number(vm, "ID"), str(vm.findtext("NAME")), template.get(disk, "TM_MAD")): None
         for vm, disk in _vm_disks(datastore_id, frontend)
@@ -146,52 +145,54 @@ def vms(datastore_id: int, frontend: FrontEnd) -> tuple[Vm, ...]:
     return tuple(found)
 
 
-def collect_contents(pool: Pool, item: ConversionItem, here: str) -> ConversionItem:
-    """An item with what Ceph says of it now. `here`: this cluster's id."""
+def inspect_item(pool: Pool, item: ConversionItem, here: str) -> ConversionItem:
+    """The item with its current state in Ceph. `here`: this cluster's id."""
     if not item.exists:
         return item
     try:
         with pool.image(item.name, read_only=True) as image:
             values, mode = dict(image.metadata_list()), mirroring.mirror_mode(image)
             parent = parent_of(image)
-            left = mode is None and (mirroring.is_listed(pool, image) or bool(mirroring.sync_points(image)))
-            made_at = json.loads(values[images.MADE_KEY])["fsid"] if images.MADE_KEY in values else here
+            left = mode is None and (
+                mirroring.is_listed(pool, image) or bool(mirroring.sync_snapshots(image))
+            )
+            made_at = json.loads(values[images.CREATOR_KEY])["fsid"] if images.CREATOR_KEY in values else here
             return replace(
                 item,
                 mode=mode,
                 primary=mirroring.is_primary(image),
                 size=int(image.size()),
                 parent="/".join(parent[:2]) if parent else "",
-                traces=left or any(is_ours(key) for key in values),
+                traces=left or any(is_onedr_key(key) for key in values),
                 from_peer=item.from_peer or made_at != here,
             )
     except rbd.ImageNotFound:
         return replace(item, exists=False)
 
 
-def is_ours(key: str) -> bool:
+def is_onedr_key(key: str) -> bool:
     """Is this a metadata key of OneDR?"""
     return key.startswith(_PREFIXES)
 
 
-def strip(pool: Pool, name: str) -> None:
-    """Take everything of OneDR off an image: mirroring, the features that needed, metadata. Reads back; gone
-    is done.
+def strip_image(pool: Pool, name: str) -> None:
+    """Remove everything of OneDR from an image: mirroring, the features it needed, metadata. Reads back. A
+    missing image is ignored.
 
     Raises StorageError, rbd.Error.
     """
     try:
         mirroring.disable_mirroring(pool, name)
-        # without its maker's name a note that stayed behind would say it is
-        if not images.is_being_made(pool, name):
+        # without its creator's entry a remaining note would mark the image as incomplete
+        if not images.is_incomplete(pool, name):
             pending_images.clear_pending(pool, name)
         with pool.image(name) as image:
-            for key in [str(key) for key, _ in image.metadata_list() if is_ours(str(key))]:
+            for key in [str(key) for key, _ in image.metadata_list() if is_onedr_key(str(key))]:
                 image.metadata_remove(key)
-            left = [str(key) for key, _ in image.metadata_list() if is_ours(str(key))]
+            left = [str(key) for key, _ in image.metadata_list() if is_onedr_key(str(key))]
     except rbd.ImageNotFound:
         return
     if left:
         raise StorageError(
-            f"RBD image {name} still carries {', '.join(left)} although Ceph accepted their removal."
+            f"RBD image {name} still has the metadata {', '.join(left)} although Ceph accepted the removal."
         )

@@ -1,6 +1,4 @@
-"""Removing an image, and the cases in which that is refused because data would be lost (docs/design.md,
-"Never delete the last copy").
-"""
+"""Removing an image, unless data would be lost (docs/design.md, "Never delete the last copy")."""
 from __future__ import annotations
 
 import rbd
@@ -37,27 +35,27 @@ def remove_image(image: etree._Element, access: CephAccess, trash: bool) -> None
                     images.move_to_trash(pool, source.name, _IN_USE_S)
                 else:
                     images.remove_image(pool, source.name, _IN_USE_S)
-            disk_snapshots.remove_leftovers(pool, source.name)
+            disk_snapshots.remove_stock_volumes(pool, source.name)
         except (RefusedError, StorageError) as error:
-            _tell(image_id, str(error))
+            _show_reason(image_id, str(error))
             raise
 
 
 def remove_unregistered(image: etree._Element, site_index: int, access: CephAccess) -> None:
-    """Remove what a killed run made, or half made, for an image whose SOURCE oned never learned.
+    """Remove what a killed run created for an image whose SOURCE was never reported to oned.
 
-    Usually there is nothing.
+    Usually there is nothing to remove.
     """
     image_id = parsing.integer(image, "ID")
     name, what = names.image(image_id, site_index), f"image {image_id}"
     try:
         with connection.connect(access) as pool:
-            if pool.exists(name) and images.is_mine(pool, name, what):
+            if pool.exists(name) and images.is_created_for(pool, name, what):
                 images.remove_image(pool, name)
             elif pool.exists(name):
-                images.remove_unfinished(pool, name, what)
+                images.remove_incomplete(pool, name, what)
     except InputError:
-        return  # no such pool or user: that is why its creation failed
+        return  # no such pool or user, which is why the creation failed
 
 
 def _facts(pool: Pool, name: str, image: etree._Element) -> RemovalFacts:
@@ -66,7 +64,7 @@ def _facts(pool: Pool, name: str, image: etree._Element) -> RemovalFacts:
         primary = mirroring.is_primary(opened)
         replaying = mirrored and primary and _peer_copy(opened)
     own = image.find("TEMPLATE")
-    made_at = images.maker(pool, name).get("fsid", pool.fsid())
+    made_at = images.creator(pool, name).get("fsid", pool.fsid())
     return RemovalFacts(
         mirrored=mirrored,
         primary=primary,
@@ -83,7 +81,7 @@ def _peer_copy(image: rbd.Image) -> bool:
     try:
         return mirroring.remote_replaying(image)
     except rbd.Error:
-        return False  # unknown counts as no copy: the removal is refused
+        return False  # unknown counts as no copy, so that the removal is refused
 
 
 def _others(source: str, image_id: int) -> list[str]:
@@ -93,8 +91,8 @@ def _others(source: str, image_id: int) -> list[str]:
     ]
 
 
-def _tell(image_id: int, message: str) -> None:
+def _show_reason(image_id: int, message: str) -> None:
     try:
         FrontEnd(limit_s=5).update_image(image_id, (("DR_MESSAGE", message),))
     except FrontEndError:
-        return  # the driver's own answer still carries the reason
+        return  # the driver's answer contains the reason too

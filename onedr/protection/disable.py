@@ -1,10 +1,10 @@
-"""`disable`: a protected datastore becomes a stock one; VMs run on, nothing of OneDR stays on its images.
+"""`disable`: turn a protected datastore into a stock one. VMs keep running; nothing of OneDR remains on the
+images.
 
-Safe to run again.
+It may be repeated.
 """
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from functools import partial
 
@@ -13,6 +13,7 @@ import rbd
 
 from onedr.ceph import connection, parallel
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import attempts, wait_until
 from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import (
@@ -23,7 +24,7 @@ from onedr.model.errors import (
     RunInProgressError,
     StorageError,
 )
-from onedr.model.types import PeerState, Settings
+from onedr.model.types import DRIVER, STOCK_DRIVER, Settings
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import contents, disable_plan, enable_plan, keeper_lock
@@ -34,7 +35,7 @@ from onedr.protection.enable import (
     datastore_facts,
     describe_conversion,
 )
-from onedr.protection.enable_plan import DRIVER, STOCK, ConversionItem, ConversionPlan
+from onedr.protection.enable_plan import ConversionItem, ConversionPlan
 from onedr.replication import peer_ceph, peer_copies, peer_osds, site_info
 from onedr.runs import journal
 from onedr.runs import lease as runs_lease
@@ -52,9 +53,9 @@ _PAUSE_S = 0.3
 def disable(
     datastore_id: int, request: Request, emit: Emit, frontend: FrontEnd
 ) -> ConversionOutcome | None:
-    """Make a datastore stock again. Events go to `emit`; returns None after a dry run.
+    """Turn a datastore into a stock one. Events go to `emit`. Returns None after a dry run.
 
-    Raises RefusedError before anything was changed, FrontEndError when oned refuses the stock drivers.
+    Raises RefusedError before anything is changed, FrontEndError when oned refuses the stock drivers.
     """
     element = frontend.datastore(datastore_id)
     refusals = datastore_facts(element).refusals()
@@ -80,17 +81,17 @@ def _planned(
     element = frontend.datastore(datastore_id)
     datastore = datastore_facts(element)
     settings = _settings(datastore)
-    items = contents.items(pool, datastore_id, settings, frontend)
+    items = contents.collect_items(pool, datastore_id, settings, frontend)
     mirrored = [item.name for item in items if item.mode is not None and item.primary]
     seen = peer_copies.collect_copies(pool, settings, mirrored)
-    last = journal.last_run(pool)  # nothing runs now: we hold the lease, or looked
+    last = journal.last_run(pool)  # no run is active: we hold the lease, or have checked it
     plan = disable_plan.disable_plan(
         DisableFacts(
             datastore,
             request.confirm,
             request.dry_run,
             tuple(_with_copy(item, seen) for item in items),
-            contents.vms(datastore_id, frontend),
+            contents.vms_of_datastore(datastore_id, frontend),
             interrupted=last.verb if last is not None and last.interrupted else "",
             peer_proven=seen.proven,
         )
@@ -102,8 +103,8 @@ def _planned(
 
 
 def _settings(datastore: enable_plan.DatastoreFacts) -> Settings:
-    """Its settings as of a protected datastore: which images say DR_PROTECT=NO shall be seen also when run
-    again.
+    """The settings with DR_PROTECT=YES, so that images with DR_PROTECT=NO are recognised in a repeated run
+    too.
     """
     return replace(model_settings.read_settings(datastore.attributes, datastore.name), protect=True)
 
@@ -124,8 +125,8 @@ def _with_copy(item: ConversionItem, seen: peer_copies.Copies) -> ConversionItem
 
 
 def _forget_runs(pool: Pool, frontend: FrontEnd) -> None:
-    """The lease's object goes too, unless a journal of past failovers is in it or another datastore uses the
-    pool.
+    """Remove the object of lease and journal, unless it has a journal of past runs or another datastore uses
+    the pool.
     """
     others = [
         other for other in frontend.datastores()
@@ -163,8 +164,8 @@ class _Disable:
         try:
             self._to_stock()
             self._strip_all(self.plan.to_act())
-            self._look_at_peer()
-            # what rbd-mirror, which has let go only now, left of a first copy
+            self._wait_for_peer()
+            # what rbd-mirror left of an initial copy that it stopped only now
             self._strip_all(self._remaining())
             if not self.failed:
                 self._clean_attributes()
@@ -173,9 +174,8 @@ class _Disable:
         return self._finish()
 
     def _to_stock(self) -> None:
-        """Drivers and DR_PROTECT first: from here on nothing new is mirrored.
-
-        Then the keeper's end is awaited.
+        """Change drivers and DR_PROTECT first, so that nothing new is mirrored. Then wait for the keeper to
+        end.
         """
         if self.plan.changes:
             try:
@@ -184,32 +184,36 @@ class _Disable:
                 message = f"Nothing was changed: oned refuses to make it a stock datastore. {error}"
                 raise FrontEndError(message, error.code) from error
         found = datastore_facts(self.frontend.datastore(self.datastore_id))
-        if (found.ds_mad, found.tm_mad) != (STOCK, STOCK) or template.get(
+        if (found.ds_mad, found.tm_mad) != (STOCK_DRIVER, STOCK_DRIVER) or template.get(
             found.attributes, "DR_PROTECT"
         ).upper() == "YES":
             raise StorageError("oned accepted the update, but the drivers did not change; see oned.log.")
-        end = time.monotonic() + _KEEPER_LIMIT_S
-        # finding the place taken tells the keeper nothing:
-        while not self.pause.take():
-            keeper_lock.wake_keeper(self.datastore_id)  # this does, and it ends when it reads DR_PROTECT=NO
-            if time.monotonic() > end:
-                raise OneDRError(
-                    f"The keeper did not end within {_KEEPER_LIMIT_S} s; run onedr disable again."
-                )
-            time.sleep(_PAUSE_S)
+        if not wait_until(self._pause_keeper, _KEEPER_LIMIT_S, _PAUSE_S):
+            raise OneDRError(f"The keeper did not end within {_KEEPER_LIMIT_S} s; run onedr disable again.")
+
+    def _pause_keeper(self) -> bool:
+        """Returns whether no keeper runs. A keeper that is woken reads DR_PROTECT=NO and ends."""
+        if self.pause.take():
+            return True
+        keeper_lock.wake_keeper(self.datastore_id)
+        return False
 
     def _strip_all(self, todo: list[ConversionItem]) -> None:
-        """Sweeps, because a driver or hook that began before may still mirror or record something."""
+        """Several passes, because a driver or hook that started earlier may still mirror or record something.
+        """
         for _ in range(_SWEEPS):
             if not todo:
                 return
             tried = self._sweep(todo)
             todo = self._remaining()
-            again = "something of OneDR marks it again and again; is OneDR at work on another front-end?"
+            again = (
+                "OneDR's metadata reappears on it; check whether another front-end still runs OneDR for this "
+                "datastore"
+            )
             self.failed = {item.label: tried.get(item.label, again) for item in todo}
 
     def _sweep(self, todo: list[ConversionItem]) -> dict[str, str]:
-        """Once over all; returns what failed and why."""
+        """One pass over all items. Returns what failed and why."""
         failed = {}
         for group in disable_plan.children_first(todo, self.pool.access.pool):
             items = {item.name: item for item in group}
@@ -222,7 +226,7 @@ class _Disable:
     def _strip(self, items: dict[str, ConversionItem], name: str) -> None:
         label = items[name].label
         try:
-            contents.strip(self.pool, name)
+            contents.strip_image(self.pool, name)
         except (OneDRError, rados.Error, rbd.Error) as error:
             self.emit(ItemEvent(name, label, "failed", str(error), len(self.done), self.total))
             raise
@@ -230,41 +234,41 @@ class _Disable:
         self.emit(ItemEvent(name, label, "done", "stock again", len(self.done), self.total))
 
     def _remaining(self) -> list[ConversionItem]:
-        """What still carries something, of the datastore as it is now."""
+        """The items of the datastore that still have something of OneDR."""
         datastore = datastore_facts(self.frontend.datastore(self.datastore_id))
-        items = contents.items(self.pool, self.datastore_id, _settings(datastore), self.frontend)
+        items = contents.collect_items(self.pool, self.datastore_id, _settings(datastore), self.frontend)
         return [found.item for found in disable_plan.disable_verdicts(items) if found.what == "act"]
 
-    def _look_at_peer(self) -> None:
-        """The peer removes its copies by itself; say which are still there after a while."""
+    def _wait_for_peer(self) -> None:
+        """The peer removes its copies itself. Report those that still exist after a while."""
         names = {
             item.name: item.label
             for item in self.plan.to_act()
             if item.mode is not None and item.label not in self.failed
         }
-        sight = peer_ceph.probe_peer(self.pool, self.settings)
-        if not names or sight.peer is not PeerState.ANSWERS or not sight.can_connect:
+        status = peer_ceph.probe_peer(self.pool, self.settings)
+        if not names or status.refusal:
             return
-        end = time.monotonic() + _PEER_LIMIT_S
+        left: set[str] = set()
         try:
-            with peer_ceph.open_peer(sight, self.pool.access.pool) as there:
-                left = names.keys() & set(there.names())
-                while left and time.monotonic() < end:
-                    time.sleep(_PAUSE_S)
+            with peer_ceph.open_peer(status, self.pool.access.pool) as there:
+                for _ in attempts(_PEER_LIMIT_S, _PAUSE_S):
                     left = names.keys() & set(there.names())
+                    if not left:
+                        break
         except OneDRError as error:
-            left, why = set(names), f"whether the peer's copy is gone could not be seen: {error}"
+            left, why = set(names), f"could not check whether the peer's copy is gone: {error}"
         else:
-            why = "the peer's copy is still there; its rbd-mirror removes it, if it runs"
+            why = "the peer's copy still exists; its rbd-mirror removes it when it runs"
         self.waiting = {names[name]: why for name in left}
 
     def _clean_attributes(self) -> None:
-        """Removing an attribute takes a replacing update, which must bring all others along
+        """Attributes can only be removed by a replacing update, which must contain all others
         (docs/opennebula-facts.md O5).
         """
         found = datastore_facts(self.frontend.datastore(self.datastore_id))
         site_info.withdraw_site_info(self.pool, found.name)
-        bound = any(vm.driver == DRIVER for vm in contents.vms(self.datastore_id, self.frontend))
+        bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
         wanted = disable_plan.stock_attributes(found.attributes, bound)
         if wanted != found.attributes:
             self.frontend.replace_datastore(self.datastore_id, wanted)
@@ -273,7 +277,7 @@ class _Disable:
             if lost:
                 raise StorageError(
                     f"{', '.join(lost)} of the datastore changed while DR_ attributes were removed; set it "
-                    "again."
+                    "again with onedatastore update."
                 )
 
     def _finish(self) -> ConversionOutcome:
@@ -283,10 +287,11 @@ class _Disable:
         )
         if self.failed:
             text += (
-                " The datastore is stock, its DR_ attributes stay until all is done: run onedr disable again."
+                " The datastore uses the stock drivers, but keeps its DR_ attributes until all items are "
+                "done. Run onedr disable again."
             )
         else:
-            text += " The datastore is a stock Ceph datastore."
+            text += " The datastore is now a stock Ceph datastore."
         done = dict.fromkeys(self.done, "stock again")
         self.emit(conversion_verdict(text, done, self.failed, self.waiting, self.left, self.plan))
         return ConversionOutcome(text, self.failed, self.waiting)

@@ -1,4 +1,4 @@
-"""Moving a datastore out of protection: what is in the way, what is done in which order, what is to know.
+"""Disabling protection of a datastore: blockers, ordered steps, warnings.
 
 Pure.
 """
@@ -8,34 +8,33 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onedr.model.template import Pairs
+from onedr.model.text import first_few
+from onedr.model.types import DRIVER, STOCK_DRIVER
 from onedr.protection.enable_plan import (
     CEPH_MODE,
-    DRIVER,
-    STOCK,
     ConversionItem,
     ConversionPlan,
     DatastoreFacts,
     ItemVerdict,
     Vm,
-    first_few,
 )
 
 
 @dataclass(frozen=True)
 class DisableFacts:
-    """Everything `disable` decides on."""
+    """Everything that `disable` decides on."""
 
     datastore: DatastoreFacts
     confirm: str
     dry_run: bool
     items: tuple[ConversionItem, ...] = ()
     vms: tuple[Vm, ...] = ()
-    interrupted: str = ""  # verb of a run that died on the way
-    peer_proven: bool = False  # the peer's copies were seen there
+    interrupted: str = ""  # verb of a run that was interrupted
+    peer_proven: bool = False  # the peer's copies were read there
 
 
 def disable_plan(facts: DisableFacts) -> ConversionPlan:
-    """What disabling does, or why it is refused: every reason at once."""
+    """What disabling does, or all reasons why it is refused."""
     datastore = facts.datastore
     verdicts = disable_verdicts(facts.items)
     acting = [verdict.item for verdict in verdicts if verdict.what == "act"]
@@ -43,8 +42,8 @@ def disable_plan(facts: DisableFacts) -> ConversionPlan:
     refusals = datastore.refusals() + _unsafe(facts)
     if not refusals and not facts.dry_run and facts.confirm != datastore.name:
         refusals.append(
-            f"Disabling deletes the peer's copies of {len(mirrored)} image(s) and disk(s). Confirm it with "
-            f"the datastore's name: --confirm {datastore.name} (or DR_CONFIRM)."
+            f"Disabling deletes the peer's copies of {len(mirrored)} image(s) and disk(s). To confirm, "
+            f"repeat the datastore's name: --confirm {datastore.name} (or DR_CONFIRM)."
         )
     if refusals:
         return ConversionPlan(tuple(refusals), (), (), (), verdicts)
@@ -53,23 +52,23 @@ def disable_plan(facts: DisableFacts) -> ConversionPlan:
         []
         if facts.peer_proven or not mirrored
         else [
-            "The peer's images cannot be read: it removes its copies when its rbd-mirror hears of it; look "
-            "there afterwards."
+            "The peer's images cannot be read. Its rbd-mirror removes the copies when it is connected; "
+            "check there afterwards."
         ]
     )
     if ours:
         warnings.append(
-            f"Disks made while it was protected keep the driver ceph_dr: {first_few(ours)}. Leave OneDR's "
-            "drivers installed until these VMs are gone or their disks made anew."
+            f"Disks created while it was protected keep the driver ceph_dr: {first_few(ours)}. Keep OneDR's "
+            "drivers installed until these VMs or their disks are recreated."
         )
     changes = _stock_changes(datastore)
     steps = (
-        ("It is a stock datastore already.",)
+        ("It is already a stock datastore.",)
         if not changes and not acting
         else (
             "Set DR_PROTECT=NO and the drivers ceph in one update; wait until the keeper has ended.",
             f"End the mirroring of {len(mirrored)} image(s) and disk(s), clones before their bases: the "
-            f"peer's copies are deleted. Take features and metadata off {len(acting)}.",
+            f"peer's copies are deleted. Remove features and metadata from {len(acting)}.",
             "Remove the DR_ attributes.",
         )
     )
@@ -78,10 +77,10 @@ def disable_plan(facts: DisableFacts) -> ConversionPlan:
 
 def _stock_changes(datastore: DatastoreFacts) -> Pairs:
     drivers = (("DS_MAD", datastore.ds_mad), ("TM_MAD", datastore.tm_mad))
-    changed = tuple((key, STOCK) for key, there in drivers if there != STOCK)
+    changed = tuple((key, STOCK_DRIVER) for key, there in drivers if there != STOCK_DRIVER)
     if not changed and not any(key.startswith("DR_") for key, _ in datastore.attributes):
         return ()
-    message = "It is being disabled. If that ended on the way, run onedr disable again."
+    message = "Protection is being disabled. If that was interrupted, run onedr disable again."
     return (
         *changed,
         ("DR_PROTECT", "NO"),
@@ -92,21 +91,21 @@ def _stock_changes(datastore: DatastoreFacts) -> Pairs:
 
 
 def disable_verdicts(items: Iterable[ConversionItem]) -> tuple[ItemVerdict, ...]:
-    """What becomes of each item: `done` is one on which nothing of OneDR is."""
+    """The verdict for each item; `done`: nothing of OneDR is on it."""
     return tuple(ItemVerdict(item, *_disable_verdict(item)) for item in items)
 
 
 def _disable_verdict(item: ConversionItem) -> tuple[str, str]:
     if item.unreadable:
-        return "act", item.obstacle
+        return "act", item.blocker
     if not item.exists:
         return "leave", "there is no RBD image of this name"
     if not item.primary:
         return "leave", "it is the peer's copy here"
     if item.used_by:
         return "leave", f"other images are clones of it: {item.used_by}"
-    if item.obstacle and not (item.mode or item.traces):
-        return "leave", item.obstacle
+    if item.blocker and not (item.mode or item.traces):
+        return "leave", item.blocker
     return ("act", "") if item.mode or item.traces else ("done", "nothing of OneDR is on it")
 
 
@@ -114,37 +113,38 @@ def _unsafe(facts: DisableFacts) -> list[str]:
     found = []
     if facts.interrupted:
         found.append(
-            f"The last {facts.interrupted} died on the way. Finish it first: onedr {facts.interrupted}."
+            f"The last {facts.interrupted} was interrupted. Finish it first: onedr {facts.interrupted}."
         )
-    unknown = [f"{item.label}: {item.obstacle}" for item in facts.items if item.unreadable]
+    unknown = [f"{item.label}: {item.blocker}" for item in facts.items if item.unreadable]
     if unknown:
         found.append(
-            f"What is on these images is not known: {first_few(unknown)}. Repair or delete them first."
+            f"These images cannot be read: {first_few(unknown)}. Repair or delete them first."
         )
     split = [item.label for item in facts.items if item.split]
     if split:
         found.append(
-            f"Primary at both sites: {first_few(split)}. Settle which copy is the good one first; see "
+            f"Primary at both sites: {first_few(split)}. Decide first which copy is the good one; see "
             "docs/states.md."
         )
     theirs = [item.label for item in facts.items if item.mode and not item.primary]
     if theirs:
         found.append(
-            f"This site only receives {first_few(theirs)}: end the protection at the peer, which is their "
+            f"This site only receives {first_few(theirs)}: disable protection at the peer, which is their "
             "primary."
         )
     ours = [item for item in facts.items if item.mode and item.primary]
     only = [item.label for item in ours if item.from_peer and item.wanted and not item.copied]
     if only:
         found.append(
-            f"Taken over from the peer, and the peer has no complete copy: {first_few(only)}. Disabling "
-            "would end the way back; wait until there is one, or set DR_PROTECT=NO on these images first."
+            f"Taken over from the peer, which has no complete copy of them: {first_few(only)}. Disabling "
+            "would prevent the failback. Wait until there is one, or set DR_PROTECT=NO on these images "
+            "first."
         )
     return found
 
 
 def children_first(items: Iterable[ConversionItem], pool: str) -> list[list[ConversionItem]]:
-    """Groups to be worked on one after the other: no item is in a later group than what it is a clone of."""
+    """Groups to process one after the other, clones before their bases."""
     by_name = {f"{pool}/{item.name}": item for item in items}
 
     def depth(item: ConversionItem, seen: tuple[str, ...] = ()) -> int:
@@ -158,9 +158,10 @@ def children_first(items: Iterable[ConversionItem], pool: str) -> list[list[Conv
 
 
 def stock_attributes(attributes: Pairs, keep_ceph_mode: bool) -> Pairs:
-    """A datastore's attributes without OneDR's. `keep_ceph_mode`: some VM's disks still have the driver
-    ceph_dr, and could not be deployed on a stock `ceph` system datastore without these
-    (docs/opennebula-facts.md O18).
+    """A datastore's attributes without OneDR's.
+
+    `keep_ceph_mode`: disks of some VM still have the driver ceph_dr, and need these attributes on a stock
+    `ceph` system datastore (docs/opennebula-facts.md O18).
     """
     ours = () if keep_ceph_mode else tuple(key for key, _ in CEPH_MODE)
     return tuple((key, value) for key, value in attributes if not key.startswith("DR_") and key not in ours)

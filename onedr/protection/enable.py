@@ -1,11 +1,12 @@
-"""`enable`: a stock Ceph datastore with running VMs becomes protected; nothing moves, nothing stops.
+"""`enable`: protect a stock Ceph datastore with running VMs. No data is moved and no VM is stopped.
 
-Safe to run again.
+It may be repeated.
 """
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from lxml import etree
 
@@ -14,9 +15,9 @@ from onedr.ceph.connection import Pool
 from onedr.host import log
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError, PlanRefusedError, RefusedError, StorageError
-from onedr.model.names import is_ours
+from onedr.model.names import is_managed
 from onedr.model.template import Pairs
-from onedr.model.types import PeerState, Settings
+from onedr.model.types import DRIVER, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.ceph_access import ceph_access
@@ -24,6 +25,7 @@ from onedr.protection import contents, enable_plan, keeper_lock, reconcile
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
 from onedr.replication import peer_ceph
 from onedr.replication.mirror_image import note_problem, parent_of
+from onedr.replication.peer_ceph import Unreachable
 from onedr.runs import journal
 from onedr.runs.events import Emit, ItemEvent, VerdictEvent
 from onedr.runs.plan_events import ConversionItemShown, ConversionPlanEvent
@@ -36,7 +38,7 @@ _LISTS = (("TM_MAD", "ARGUMENTS"), ("DATASTORE_MAD", "ARGUMENTS"))
 
 @dataclass(frozen=True)
 class ConversionOutcome:
-    """How it ended; `failed` and `waiting` by item."""
+    """The result; `failed` and `waiting` by item."""
 
     message: str
     failed: dict[str, str]
@@ -48,8 +50,8 @@ def enable(
 ) -> ConversionOutcome | None:
     """Protect a datastore with the DR_ attributes of the request. Events go to `emit`; None after a dry run.
 
-    Raises RefusedError before anything was changed when something is in the way, FrontEndError when oned
-    refuses the drivers.
+    Raises RefusedError with all blockers before anything is changed, FrontEndError when oned refuses the
+    drivers.
     """
     element = frontend.datastore(datastore_id)
     refusals = datastore_facts(element).refusals()
@@ -67,7 +69,7 @@ def enable(
 
 
 def datastore_facts(element: etree._Element) -> enable_plan.DatastoreFacts:
-    """A datastore as policy sees it."""
+    """The facts about a `<DATASTORE>`."""
     return enable_plan.DatastoreFacts(
         str(element.findtext("NAME")), str(element.findtext("TYPE")), str(element.findtext("DS_MAD")),
         str(element.findtext("TM_MAD")), attributes(element),
@@ -75,7 +77,7 @@ def datastore_facts(element: etree._Element) -> enable_plan.DatastoreFacts:
 
 
 def describe_conversion(plan: ConversionPlan, name: str, verb: str) -> ConversionPlanEvent:
-    """The plan as an event: what a person sees before anything is changed."""
+    """The plan as an event, shown before anything is changed."""
     items = tuple(
         ConversionItemShown(
             verdict.item.name, verdict.item.label, verdict.item.size, verdict.what, verdict.reason
@@ -87,42 +89,46 @@ def describe_conversion(plan: ConversionPlan, name: str, verb: str) -> Conversio
     )
 
 
-def _facts(pool: Pool, element: etree._Element, asked: Pairs, frontend: FrontEnd) -> enable_plan.EnableFacts:
+def _facts(
+    pool: Pool, element: etree._Element, requested: Pairs, frontend: FrontEnd
+) -> enable_plan.EnableFacts:
     datastore, datastore_id = datastore_facts(element), number(element, "ID")
-    facts = enable_plan.EnableFacts(datastore, asked, pool_problem=mirroring.pool_ready(pool) or "")
-    refused = enable_plan.enable_plan(replace(facts, systems=(enable_plan.DRIVER,))).refusals
-    if refused:  # not a datastore to look into, or attributes that say nothing: all that is known by now
+    facts = enable_plan.EnableFacts(datastore, requested, pool_problem=mirroring.pool_ready(pool) or "")
+    refused = enable_plan.enable_plan(replace(facts, systems=(DRIVER,))).refusals
+    if refused:  # not a suitable datastore or bad attributes: nothing more can be collected
         return facts
-    settings = enable_plan.settings_of(datastore, asked)
+    settings = enable_plan.settings_of(datastore, requested)
     items = tuple(
-        replace(item, held=_held(pool, item))
+        replace(item, parent_bytes=_parent_bytes(pool, item))
         if enable_plan.flattens(settings) and item.parent and item.primary
         else item
-        for item in contents.items(pool, datastore_id, settings, frontend)
+        for item in contents.collect_items(pool, datastore_id, settings, frontend)
     )
     there, free_there = _peer(pool, settings)
     need = enable_plan.bytes_needed(items, settings)
     return replace(
         facts,
         items=items,
-        vms=contents.vms(datastore_id, frontend),
-        one_way=mirroring.one_way(pool),
+        vms=contents.vms_of_datastore(datastore_id, frontend),
+        one_way=mirroring.is_one_way(pool),
         unknown_to_oned=unknown_to_oned(frontend),
         systems=_systems(element, frontend),
         there=there,
-        lack=(space.lack(pool, pool.access.data_pool or pool.access.pool, need) or "") if need else "",
+        shortage=(space.shortage(pool, pool.access.data_pool or pool.access.pool, need) or "")
+        if need
+        else "",
         free_there=free_there,
     )
 
 
-def _held(pool: Pool, item: ConversionItem) -> int:
+def _parent_bytes(pool: Pool, item: ConversionItem) -> int:
     with pool.image(item.name, read_only=True) as image:
         parent = parent_of(image)
-        return space.held(pool, parent, int(image.size())) if parent else 0
+        return space.snapshot_bytes(pool, parent, int(image.size())) if parent else 0
 
 
 def _systems(element: etree._Element, frontend: FrontEnd) -> tuple[str, ...]:
-    """TM_MAD of the system datastores that share a cluster with it."""
+    """TM_MAD of the system datastores in its OpenNebula clusters."""
     clusters = {cluster.text for cluster in element.iterfind("CLUSTERS/ID")}
     return tuple(
         str(other.findtext("TM_MAD"))
@@ -133,33 +139,37 @@ def _systems(element: etree._Element, frontend: FrontEnd) -> tuple[str, ...]:
 
 
 def unknown_to_oned(frontend: FrontEnd) -> tuple[str, ...]:
-    """Which lists of oned.conf do not name ceph_dr: oned accepts the driver then and fails at the first VM.
+    """The lists of oned.conf that lack ceph_dr.
+
+    oned accepts the driver even then, but fails at the first VM.
     """
-    conf = template.parse_xml(frontend.call("system.config"))
+    conf = frontend.configuration()
     lists = [f"{name}/{part}" for name, part in _LISTS if not _named(conf.findtext(f"{name}/{part}") or "")]
-    sections = [name for name in ("TM_MAD_CONF", "DS_MAD_CONF") if enable_plan.DRIVER not in
+    sections = [name for name in ("TM_MAD_CONF", "DS_MAD_CONF") if DRIVER not in
                 {found.text for found in conf.iterfind(f"{name}/NAME")}]
     return (*lists, *sections)
 
 
 def _named(arguments: str) -> bool:
-    return any(enable_plan.DRIVER in word.split(",") for word in arguments.split())
+    return any(DRIVER in word.split(",") for word in arguments.split())
 
 
 def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | None]:
-    """Names at the peer that are not copies, and the bytes free there; (None, None) when it cannot be read.
+    """Names at the peer that are not copies, and the free bytes there.
+
+    (None, None) when the peer cannot be read.
     """
-    sight = peer_ceph.probe_peer(pool, settings)
-    if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
-        return None, None
+    status = peer_ceph.probe_peer(pool, settings)
     try:
-        with peer_ceph.open_peer(sight, pool.access.pool) as there:
+        with peer_ceph.peer_pool(status, pool.access.pool) as there:
+            if isinstance(there, Unreachable):
+                return None, None  # a warning says that equal names are unknown
             found = parallel.each(
-                filter(is_ours, there.names()), lambda name: is_its_own(there, name), _PEER_LIMIT_S, 16
+                filter(is_managed, there.names()), partial(is_its_own, there), _PEER_LIMIT_S, 16
             )
             pools = there.mon(prefix="df")["pools"]
     except OneDRError:
-        return None, None  # said in a warning: equal names are not known then
+        return None, None
     if any(isinstance(own, OneDRError) for own in found.values()):
         return None, None
     free = next(
@@ -169,12 +179,12 @@ def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | 
 
 
 def is_its_own(there: Pool, name: str) -> bool:
-    """Is there an image of this name that is no copy of ours?"""
+    """Is there an image of this name that is not a copy of ours?"""
     if not there.exists(name):
         return False
     with there.image(name, read_only=True) as image:
-        # one that rbd-mirror just removes is still listed
-        return mirroring.claims(image) or not mirroring.is_listed(there, image)
+        # an image that rbd-mirror is removing is still listed
+        return mirroring.is_mirrored_primary(image) or not mirroring.is_listed(there, image)
 
 
 def conversion_verdict(
@@ -193,7 +203,7 @@ def conversion_verdict(
 
 
 class _Enable:
-    """One run. Each object is read back from Ceph after reconcile was at it."""
+    """One run. Each item is read back from Ceph after reconcile processed it."""
 
     def __init__(self, pool: Pool, datastore_id: int, plan: ConversionPlan, emit: Emit, frontend: FrontEnd):
         self.pool, self.datastore_id, self.plan, self.emit, self.frontend = (
@@ -209,24 +219,26 @@ class _Enable:
         self.pause = keeper_lock.KeeperPause(datastore_id)
 
     def execute(self) -> ConversionOutcome:
-        # a keeper that begins now would do the same at the same time; one at work does no harm
+        # a keeper that starts now would do the same work at the same time; one that runs already does no harm
         self.pause.take()
         try:
             datastore = self._update()
-            self.items = list(contents.items(self.pool, self.datastore_id, datastore.settings, self.frontend))
-            report = reconcile.turn(self.pool, datastore, self.frontend, self._through)
+            self.items = list(
+                contents.collect_items(self.pool, self.datastore_id, datastore.settings, self.frontend)
+            )
+            report = reconcile.reconcile_pool(self.pool, datastore, self.frontend, self._report_finished)
             for item in self.items:
                 result, _ = self.results.get(item.label, ("", ""))
-                # came meanwhile; its VM's record failed
+                # created in the meantime; its VM's record failed
                 if not result or (result == "done" and item.name in report.failed):
-                    self._tell(item, report)
+                    self._report_item(item, report)
         finally:
             self.pause.release()
             keeper_lock.wake_keeper(self.datastore_id)
         return self._finish(report)
 
     def _update(self) -> datastores.Datastore:
-        """One update, so that there is no datastore half enabled; read back."""
+        """Set all attributes in one update, so that a datastore is never half enabled. Reads back."""
         if self.plan.changes:
             try:
                 self.frontend.update_datastore(self.datastore_id, self.plan.changes)
@@ -241,24 +253,24 @@ class _Enable:
             raise StorageError(f"oned accepted the update, but {what} did not change; see oned.log.")
         return datastores.from_element(element)
 
-    def _through(self, holder: str, report: reconcile.Report) -> None:
+    def _report_finished(self, holder: str, report: reconcile.Report) -> None:
         for item in self.items:
             if item.holder == holder:
-                self._tell(item, report)
+                self._report_item(item, report)
 
-    def _tell(self, item: ConversionItem, report: reconcile.Report) -> None:
+    def _report_item(self, item: ConversionItem, report: reconcile.Report) -> None:
         result, why = self._result(item, report)
         self.results[item.label] = (result, why)
         self.emit(ItemEvent(item.name, item.label, result, why, len(self.results), len(self.items)))
 
     def _result(self, item: ConversionItem, report: reconcile.Report) -> tuple[str, str]:
-        seen = contents.collect_contents(self.pool, item, self.here)
+        seen = contents.inspect_item(self.pool, item, self.here)
         verdict = next(found for found in enable_plan.enable_verdicts([seen]))
         failure = report.failed.get(item.name) or report.failed.get(item.holder)
         if failure and verdict.what != "leave":
             return "failed", failure
         if verdict.what == "done":
-            if item.name in report.waiting:  # a keeper was quicker, so that our own try was refused
+            if item.name in report.waiting:  # a keeper was faster, so our own attempt was refused
                 note_problem(self.pool, item.name, None)
             return "done", "mirrored"
         if verdict.what == "act":
@@ -266,7 +278,7 @@ class _Enable:
             return (
                 ("waiting", reason)
                 if reason
-                else ("failed", "its mirroring did not begin; onedr reconcile tries again")
+                else ("failed", "its mirroring did not start; onedr reconcile retries")
             )
         return {"wait": "waiting", "leave": "left out"}[verdict.what], verdict.reason
 

@@ -1,32 +1,31 @@
-"""Moving a datastore into protection: what is in the way, what is done in which order, what is to know.
+"""Enabling protection of a datastore: blockers, ordered steps, warnings.
 
 Pure.
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onedr.model import names, template
 from onedr.model import settings as model_settings
 from onedr.model.errors import InputError
 from onedr.model.template import Pairs
-from onedr.model.types import MIB, Mode, Settings
+from onedr.model.text import first_few
+from onedr.model.types import DRIVER, MIB, STOCK_DRIVER, Mode, Settings
 
-STOCK, DRIVER = "ceph", "ceph_dr"
 VERBS = ("enable", "disable")
-SYSTEM_DRIVERS = (DRIVER, STOCK, "ssh")  # of system datastores that can hold a VM on ceph_dr disks
-# What lets a stock `ceph` system datastore serve ceph_dr disks; also part of TM_MAD_CONF
+SYSTEM_DRIVERS = (DRIVER, STOCK_DRIVER, "ssh")  # of system datastores on which VMs with ceph_dr disks can run
+# The attributes with which a stock `ceph` system datastore serves ceph_dr disks; also in TM_MAD_CONF
 # (docs/opennebula-facts.md O18).
 CEPH_MODE: Pairs = (("LN_TARGET_CEPH", "NONE"), ("CLONE_TARGET_CEPH", "SELF"), ("DISK_TYPE_CEPH", "RBD"))
-# of a journal that the peer keeps up with: 4 objects of 16 MiB, Ceph's defaults
+# size of a journal while the peer keeps up: 4 objects of 16 MiB, Ceph's defaults
 JOURNAL_BYTES = 64 * MIB
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class ConversionItem:
-    """An RBD image of the datastore: that of an OpenNebula image, or a VM's clone."""
+    """An RBD image of the datastore: an OpenNebula image or a VM's clone."""
 
     name: str
     holder: str  # `image 3` or `VM 7`
@@ -36,20 +35,20 @@ class ConversionItem:
     primary: bool = True
     size: int = 0  # bytes
     parent: str = ""  # `pool/name` of what it is a clone of
-    wanted: bool = True  # False: it or its VM says DR_PROTECT=NO
-    obstacle: str = ""  # why nothing can be done to it now
-    traces: bool = False  # carries metadata of OneDR
-    from_peer: bool = False  # made at the other site and taken over
+    wanted: bool = True  # False: it or its VM has DR_PROTECT=NO
+    blocker: str = ""  # why it cannot be processed now
+    traces: bool = False  # has metadata of OneDR
+    from_peer: bool = False  # created at the other site and taken over
     copied: bool = False  # the peer has a complete copy
     split: bool = False  # primary at the peer too
-    held: int = 0  # bytes that flattening it may take
-    used_by: str = ""  # clones of it that are not this datastore's
-    unreadable: bool = False  # nothing of the above is known but what oned says; `obstacle` says why
+    parent_bytes: int = 0  # bytes that flattening it may take
+    used_by: str = ""  # its clones that do not belong to this datastore
+    unreadable: bool = False  # only oned's data is known, nothing of Ceph's; `blocker` says why
 
 
 @dataclass(frozen=True)
 class ItemVerdict:
-    """What becomes of an item: `act`, `done` already, `wait` or `leave`, and why."""
+    """The verdict for an item: `act`, `done`, `wait` or `leave`, and why."""
 
     item: ConversionItem
     what: str
@@ -58,7 +57,9 @@ class ItemVerdict:
 
 @dataclass(frozen=True)
 class Vm:
-    """A VM with disks of the datastore; `driver` is the one its disks were made with, fixed for their lives.
+    """A VM with disks of the datastore.
+
+    `driver`: the driver that its disks were created with, which never changes.
     """
 
     vm_id: int
@@ -71,33 +72,33 @@ class Vm:
 
 @dataclass(frozen=True)
 class DatastoreFacts:
-    """The datastore as oned shows it."""
+    """The datastore in oned."""
 
     name: str
-    type: str  # `0` is an image datastore
+    type: str  # `0`: an image datastore
     ds_mad: str
     tm_mad: str
     attributes: Pairs
 
     @property
     def enabled(self) -> bool:
-        """Is it a protected datastore already?"""
+        """Is it already a protected datastore?"""
         return (
             self.ds_mad == self.tm_mad == DRIVER
             and template.get(self.attributes, "DR_PROTECT").upper() == "YES"
         )
 
     def refusals(self) -> list[str]:
-        """Why OneDR has nothing to do with it."""
+        """Why OneDR cannot protect it."""
         found = []
         if self.type != "0":
             found.append(
-                f"{self.name} is no image datastore; a stock ceph system datastore serves protected disks as "
-                "it is."
+                f"{self.name} is not an image datastore. A stock ceph system datastore can be used for "
+                "protected disks unchanged."
             )
-        elif not {self.ds_mad, self.tm_mad} <= {STOCK, DRIVER}:
+        elif not {self.ds_mad, self.tm_mad} <= {STOCK_DRIVER, DRIVER}:
             found.append(
-                f"{self.name} has DS_MAD={self.ds_mad} and TM_MAD={self.tm_mad}; only {STOCK} can be "
+                f"{self.name} has DS_MAD={self.ds_mad} and TM_MAD={self.tm_mad}; only {STOCK_DRIVER} can be "
                 "protected."
             )
         elif template.get(self.attributes, "DISK_TYPE", "RBD") != "RBD":
@@ -110,27 +111,27 @@ class DatastoreFacts:
 
 @dataclass(frozen=True)
 class EnableFacts:
-    """Everything `enable` decides on.
+    """Everything that `enable` decides on.
 
-    `there`: names at the peer that are not copies of ours, None when it cannot be read.
+    `there`: names at the peer that are not copies of ours; None when it cannot be read.
     """
 
     datastore: DatastoreFacts
-    asked: Pairs  # DR_ attributes given with the command
+    requested: Pairs  # DR_ attributes given with the command
     items: tuple[ConversionItem, ...] = ()
     vms: tuple[Vm, ...] = ()
     pool_problem: str = ""
-    one_way: bool = False  # nothing comes back from the peer
+    one_way: bool = False  # the peer does not replicate back
     unknown_to_oned: tuple[str, ...] = ()  # lists of oned.conf without ceph_dr
     systems: tuple[str, ...] = ()  # TM_MAD of the system datastores in its clusters
     there: frozenset[str] | None = None
-    lack: str = ""  # why the pool has no room for `bytes_needed`
+    shortage: str = ""  # why the pool lacks space for `bytes_needed`
     free_there: int | None = None  # bytes
 
 
 @dataclass(frozen=True)
 class ConversionPlan:
-    """`changes`: attributes to set; `steps`: sentences in order; refused when `refusals` is not empty."""
+    """`changes`: attributes to set; `steps`: sentences in order. Refused when `refusals` is not empty."""
 
     refusals: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -139,30 +140,30 @@ class ConversionPlan:
     verdicts: tuple[ItemVerdict, ...]
 
     def to_act(self) -> list[ConversionItem]:
-        """Items something is to be done to."""
+        """The items to process."""
         return [verdict.item for verdict in self.verdicts if verdict.what == "act"]
 
 
-def wanted_attributes(attributes: Pairs, asked: Pairs) -> Pairs:
-    """The attributes that a protected datastore shall have, as far as `enable` sets them."""
-    given = dict(asked)
+def wanted_attributes(attributes: Pairs, requested: Pairs) -> Pairs:
+    """The attributes of a protected datastore that `enable` sets."""
+    given = dict(requested)
     kept = {"DR_MODE": template.get(attributes, "DR_MODE") or Mode.JOURNAL.value}
     return tuple({"DR_PROTECT": "YES", **kept, **given}.items())
 
 
-def settings_of(datastore: DatastoreFacts, asked: Pairs) -> Settings:
+def settings_of(datastore: DatastoreFacts, requested: Pairs) -> Settings:
     """The settings after enabling. Raises InputError that names every bad attribute."""
-    wanted = wanted_attributes(datastore.attributes, asked)
+    wanted = wanted_attributes(datastore.attributes, requested)
     kept = template.without(datastore.attributes, *(key for key, _ in wanted))
     return model_settings.read_settings((*kept, *wanted), datastore.name)
 
 
 def enable_plan(facts: EnableFacts) -> ConversionPlan:
-    """What enabling does, or why it is refused: every reason at once."""
+    """What enabling does, or all reasons why it is refused."""
     datastore = facts.datastore
     refusals = datastore.refusals()
     try:
-        settings = settings_of(datastore, facts.asked)
+        settings = settings_of(datastore, facts.requested)
     except InputError as error:
         return ConversionPlan((*refusals, str(error)), (), (), (), ())
     verdicts = enable_verdicts(facts.items)
@@ -176,19 +177,19 @@ def enable_plan(facts: EnableFacts) -> ConversionPlan:
             _other_mode(facts, settings),
             _collisions(facts),
             _index_taken(facts, settings),
-            facts.lack and f"No room for journals and flattened clones: {facts.lack}.",
+            facts.shortage and f"Not enough space for journals and flattened clones: {facts.shortage}.",
         )
         if text
     ]
     if refusals:
         return ConversionPlan(tuple(refusals), (), (), (), verdicts)
-    changes = _changes(datastore, facts.asked)
+    changes = _changes(datastore, facts.requested)
     warnings = tuple(_warnings(facts, settings, acting))
     return ConversionPlan((), warnings, changes, _enable_steps(datastore, changes, acting), verdicts)
 
 
-def _changes(datastore: DatastoreFacts, asked: Pairs) -> Pairs:
-    wanted = (*wanted_attributes(datastore.attributes, asked), *CEPH_MODE)
+def _changes(datastore: DatastoreFacts, requested: Pairs) -> Pairs:
+    wanted = (*wanted_attributes(datastore.attributes, requested), *CEPH_MODE)
     changed = [(key, value) for key, value in wanted if template.get(datastore.attributes, key) != value]
     drivers = (("DS_MAD", datastore.ds_mad), ("TM_MAD", datastore.tm_mad))
     return (*changed, *((key, DRIVER) for key, there in drivers if there != DRIVER))
@@ -196,27 +197,26 @@ def _changes(datastore: DatastoreFacts, asked: Pairs) -> Pairs:
 
 def _enable_steps(datastore: DatastoreFacts, changes: Pairs, acting: list[ConversionItem]) -> tuple[str, ...]:
     if datastore.enabled and not changes and not acting:
-        return ("It is protected already; what its records miss is repaired.",)
+        return ("Already protected; missing records will be written.",)
     size = sum(item.size for item in acting) / 1024 / MIB
     return (
-        "Set the DR_ attributes and the drivers ceph_dr in one update; everything else of the datastore "
-        "stays.",
-        f"Mirror {len(acting)} image(s) and disk(s), {size:.1f} GiB at the most, bases before their clones; "
+        "Set the DR_ attributes and the drivers ceph_dr in one update; all other attributes are kept.",
+        f"Mirror {len(acting)} image(s) and disk(s), {size:.1f} GiB at most, bases before their clones; "
         "write all records.",
-        "The keeper follows the first copies; onedr status shows them.",
+        "The keeper tracks the initial copies; see onedr status.",
     )
 
 
 def enable_verdicts(items: Iterable[ConversionItem]) -> tuple[ItemVerdict, ...]:
-    """What becomes of each item: `done` is one that is mirrored."""
+    """The verdict for each item; `done`: it is mirrored."""
     return tuple(ItemVerdict(item, *_enable_verdict(item)) for item in items)
 
 
 def _enable_verdict(item: ConversionItem) -> tuple[str, str]:
     if not item.wanted:
-        return "leave", "it says DR_PROTECT=NO"
-    if item.obstacle:
-        return "wait", item.obstacle
+        return "leave", "it has DR_PROTECT=NO"
+    if item.blocker:
+        return "wait", item.blocker
     if not item.exists:
         return "wait", "there is no RBD image of this name"
     if not item.primary:
@@ -236,8 +236,8 @@ def _system(facts: EnableFacts) -> str:
     if any(driver in SYSTEM_DRIVERS for driver in facts.systems):
         return ""
     return (
-        f"No system datastore in its clusters has TM_MAD {', '.join(SYSTEM_DRIVERS)}, so no VM could use it; "
-        "make one."
+        f"No system datastore in its clusters has TM_MAD {', '.join(SYSTEM_DRIVERS)}, so no VM could use it. "
+        "Create one."
     )
 
 
@@ -247,7 +247,7 @@ def _other_mode(facts: EnableFacts, settings: Settings) -> str:
         return ""
     return (
         f"{first_few(other)} mirrored in another mode than {settings.mode.value}. Keep the mode, or change "
-        "it by onedr disable and enable, which copies everything anew."
+        "it with onedr disable and onedr enable, which copies all data again."
     )
 
 
@@ -258,8 +258,7 @@ def _collisions(facts: EnableFacts) -> str:
         return ""
     return (
         f"The peer has images of its own with the same names: {first_few(both)}. A name can be mirrored from "
-        "one site only; copy these images to new ones in a datastore of another pool, or free the names at "
-        "the peer."
+        "one site only. Copy these images to a datastore in another pool, or remove the images at the peer."
     )
 
 
@@ -271,17 +270,17 @@ def _index_taken(facts: EnableFacts, settings: Settings) -> str:
     if not same:
         return ""
     return (
-        f"The peer itself makes images with site index {settings.site_index} ({first_few(same)}): new names "
-        "would collide. Choose another with --site-index."
+        f"The peer itself creates images with site index {settings.site_index} ({first_few(same)}), so new "
+        "names would collide. Choose another with --site-index."
     )
 
 
 def bytes_needed(items: Iterable[ConversionItem], settings: Settings) -> int:
-    """Room that enabling may take in the pool beside what is there: journals, and what flattened clones hold
-    of their bases.
+    """Additional bytes that enabling may take in the pool: journals, and the data that flattened clones copy
+    from their bases.
     """
     acting = [item for item in items if _enable_verdict(item)[0] == "act"]
-    flattened = sum(item.held for item in acting) if flattens(settings) else 0
+    flattened = sum(item.parent_bytes for item in acting) if flattens(settings) else 0
     return flattened + (JOURNAL_BYTES * len(acting) if settings.mode is Mode.JOURNAL else 0)
 
 
@@ -294,38 +293,32 @@ def _warnings(facts: EnableFacts, settings: Settings, acting: list[ConversionIte
     found = []
     if facts.there is None:
         found.append(
-            "The peer's images cannot be read, so nothing is known of equal names there; see onedr status."
+            "The peer's images cannot be read, so equal names there are not detected; see onedr status."
         )
     foreign = [item.name for item in acting if names.index_of(item.name) not in (None, settings.site_index)]
     if foreign:
         found.append(
-            f"Existing images keep their names ({first_few(foreign)}), which are those of another site "
-            "index: the site that has it cannot make images of these ids while these exist."
+            f"Existing images keep their names ({first_few(foreign)}), which belong to another site index. "
+            "The site with that index cannot create images with these ids while they exist."
         )
-    strange = [item.label for item in facts.items if item.exists and not names.is_ours(item.name)]
+    strange = [item.label for item in facts.items if item.exists and not names.is_managed(item.name)]
     if strange:
         found.append(
-            f"No failover brings back images whose RBD names are not OpenNebula's: {first_few(strange)}."
+            f"A failover does not recover images whose RBD names are not OpenNebula's: {first_few(strange)}."
         )
     if facts.one_way:
-        found.append("The pool is mirrored one way only: there will be no way back after a failover.")
+        found.append("The pool is mirrored in one direction only, so a failback will not be possible.")
     size = sum(item.size for item in acting)
     if facts.free_there is not None and size > facts.free_there:
         found.append(
-            f"The peer has {facts.free_there // MIB} MiB free for at most {size // MIB} MiB of copies."
+            f"The peer has {facts.free_there // MIB} MiB free for up to {size // MIB} MiB of copies."
         )
-    stock = [str(vm) for vm in facts.vms if vm.driver == STOCK]
+    stock = [str(vm) for vm in facts.vms if vm.driver == STOCK_DRIVER]
     if stock:
         found.append(
-            f"Disks made before keep the stock driver until they are made anew: {first_few(stock)}. Their "
-            "snapshot revert and flatten put another image under the name, which reconcile mirrors from the "
+            f"Existing disks keep the stock driver until they are recreated: {first_few(stock)}. Their "
+            "snapshot revert and flatten replace the image, and reconcile then mirrors the new one from the "
             "start."
         )
     return found
-
-
-def first_few(texts: Collection[str]) -> str:
-    """The first few, and how many more."""
-    more = len(texts) - _SHOWN
-    return ", ".join(list(texts)[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 

@@ -1,7 +1,8 @@
-"""The keeper: follows first copies, sets time marks, shows the state in the datastore's attributes.
+"""The keeper, the background worker: it tracks initial copies, writes time marks and shows the state in the
+datastore's attributes.
 
-One short-lived process per datastore, woken by drivers, hooks and the datastore's monitor action; it ends by
-itself after LIFE_S, when its front-end stops answering, or at once when another one is at work. Its process:
+One short-lived process for each datastore, woken by drivers, hooks and the datastore's monitor action. It
+ends after LIFE_S, when its front-end stops answering, or at once when another one runs. Its process:
 `onedr.driver.keeper_process`.
 """
 from __future__ import annotations
@@ -16,6 +17,7 @@ from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.host import config as host_config
 from onedr.host import log
+from onedr.host.waiting import wait_until
 from onedr.model import template
 from onedr.model.records import Mark
 from onedr.model.types import PeerState, Role, Settings
@@ -27,18 +29,19 @@ from onedr.protection.reconcile import Report
 from onedr.replication import records
 from onedr.replication.mirror_image import note_problem
 
-LIFE_S = 330  # a little more than oned's default monitor interval, which wakes it again
-LONGEST_S = 4 * 3600  # while disks are being flattened; what is cut short begins again where it ended
-BEAT_S = 5.0  # between time marks of disks in use: what a recovery point may be too old by
-EAGER_S = 1.0  # between looks while first copies are outstanding, and at the least: hooks come in storms
-SURVEY_S = 30.0  # between full turns
+LIFE_S = 330  # a little longer than oned's default monitor interval, which wakes it again
+MAX_LIFE_S = 4 * 3600  # while disks are being flattened; an interrupted flatten is resumed
+MARK_INTERVAL_S = 5.0  # between time marks of disks in use; limits the error of a recovery point
+# between passes while initial copies are outstanding; also the minimum, because hooks come in bursts
+MIN_INTERVAL_S = 1.0
+PASS_INTERVAL_S = 30.0  # between full passes
 _MARK_LIMIT_S = 10
 
 
 class Keeper:
-    """Keeps one datastore.
+    """The work of one keeper.
 
-    `survey` and `beat` are single turns; `keep` does both until the end of its life.
+    `run_pass` and `write_marks` run once; `keep` repeats both until its time is over.
     """
 
     def __init__(self, pool: Pool, datastore_id: int, frontend: FrontEnd):
@@ -48,7 +51,7 @@ class Keeper:
         self._mirrored: set[str] = set()
         self._report = Report()
         self._peer_answers = False
-        self._point_shown = -SURVEY_S
+        self._point_shown = -PASS_INTERVAL_S
         self._datastore: Datastore | None = None
         self._flattener = flatten.Flattener(pool, Settings())
         at_once = host_config.limits().flatten_at_once
@@ -56,76 +59,80 @@ class Keeper:
         self._flattened = 0  # how many of the queue's ends were seen
 
     def keep(self, life_s: float) -> None:
-        """Work until the life is over or this site stopped being the primary.
+        """Work for `life_s` seconds, or until this site is no longer the primary.
 
-        Raises OneDRError when its world is gone.
+        Raises OneDRError when Ceph or the front-end does not answer.
         """
         try:
             self._keep(life_s)
         finally:
-            self._queue.stop()  # a lock left behind would hold a VM up for 30 s
+            self._queue.stop()  # a remaining lock would delay a VM by 30 s
 
     def _keep(self, life_s: float) -> None:
         begun = time.monotonic()
-        next_survey, pause_s = 0.0, EAGER_S
-        while time.monotonic() < begun + (LONGEST_S if self._queue.busy else life_s):
-            through = self._moved_on()
+        next_pass, pause_s = 0.0, MIN_INTERVAL_S
+        while time.monotonic() < begun + (MAX_LIFE_S if self._queue.busy else life_s):
+            through = self._advance_clones()
             news = keeper_lock.has_news(self._id) or through
-            if news or time.monotonic() >= next_survey:
-                pause_s = EAGER_S if news else pause_s
-                role = self.survey()
+            if news or time.monotonic() >= next_pass:
+                pause_s = MIN_INTERVAL_S if news else pause_s
+                role = self.run_pass()
                 if role is not Role.PRIMARY:
                     return
                 pause_s = self._pause(pause_s)
-                next_survey = time.monotonic() + pause_s
-            self.beat(self._in_use & self._complete)
-            self._wait(EAGER_S if self._report.awaiting or self._queue.busy else min(pause_s, BEAT_S))
+                next_pass = time.monotonic() + pause_s
+            self.write_marks(self._in_use & self._complete)
+            self._wait(
+                MIN_INTERVAL_S if self._report.awaiting or self._queue.busy else min(pause_s, MARK_INTERVAL_S)
+            )
 
-    def _moved_on(self) -> bool:
-        """Go on with clones: mirror those whose base has arrived, flatten. Returns whether any is through."""
+    def _advance_clones(self) -> bool:
+        """Mirror clones whose base has arrived, and flatten clones. Returns whether any was completed."""
         self._queue.step()
-        flatten.heed_removals(self._pool, self._queue)
+        flatten.cancel_removed(self._pool, self._queue)
         for name, text in self._queue.running().items():
             with suppress(rbd.ImageNotFound):
                 note_problem(self._pool, name, text)
         before, self._flattened = self._flattened, self._queue.finished
-        admitted = self._datastore is not None and reconcile.admit(self._pool, self._datastore, self._report)
+        admitted = self._datastore is not None and reconcile.mirror_awaiting(
+            self._pool, self._datastore, self._report
+        )
         return admitted or self._flattened > before
 
     def _pause(self, last_s: float) -> float:
-        """Until the next survey: short while first copies are expected soon, longer and longer when they
-        take their time.
+        """Seconds until the next pass: short while initial copies are outstanding, increasing when they take
+        long.
         """
         if not self._mirrored - self._complete or not self._peer_answers:
-            return SURVEY_S
-        return min(last_s * 1.3, SURVEY_S)
+            return PASS_INTERVAL_S
+        return min(last_s * 1.3, PASS_INTERVAL_S)
 
     def _wait(self, seconds: float) -> None:
-        begun = time.monotonic()
-        time.sleep(EAGER_S)
-        while time.monotonic() < begun + seconds and not keeper_lock.has_news(self._id, peek=True):
-            time.sleep(0.2)
+        time.sleep(MIN_INTERVAL_S)
+        wait_until(lambda: keeper_lock.has_news(self._id, peek=True), seconds - MIN_INTERVAL_S, 0.2)
 
-    def survey(self) -> Role:
-        """Reconcile, look at the copies, mark what completed, show the state. Returns this site's role."""
+    def run_pass(self) -> Role:
+        """Reconcile, check the copies, mark completed ones, show the state. Returns this site's role."""
         self._datastore = datastore = datastores.from_element(self._frontend.datastore(self._id))
         self._flattener.settings = datastore.settings
-        self._report = report = reconcile.turn(self._pool, datastore, self._frontend, queue=self._queue)
+        self._report = report = reconcile.reconcile_pool(
+            self._pool, datastore, self._frontend, queue=self._queue
+        )
         self._in_use, self._mirrored = report.in_use, report.mirrored
-        seen = status.view(self._pool, datastore, self._frontend)
-        self._peer_answers = seen.copies.sight.peer is PeerState.ANSWERS
+        seen = status.collect_status(self._pool, datastore, self._frontend)
+        self._peer_answers = seen.copies.peer_status.peer is PeerState.ANSWERS
         complete = {name for name, copy in seen.copies.by_name.items() if copy.complete and not copy.primary}
-        if not self._peer_answers:  # marks go on: they tell later what only this site's disks hold
+        if not self._peer_answers:  # keep writing marks: they show later which writes only this site has
             complete |= self._complete
         fresh = (complete & self._mirrored) - self._complete
         self._complete = complete & self._mirrored
-        self.beat(fresh | (self._complete - self._in_use))
+        self.write_marks(fresh | (self._complete - self._in_use))
         parallel.each(sorted(fresh), self._publish, _MARK_LIMIT_S, 16)
         self._show(datastore, seen)
         return seen.verdict.role
 
-    def beat(self, names: Iterable[str]) -> None:
-        """Set the time mark on images whose copies replay."""
+    def write_marks(self, names: Iterable[str]) -> None:
+        """Write the time mark to images whose copies are replaying."""
         parallel.each(sorted(names), self._mark, _MARK_LIMIT_S, 16)
 
     def _mark(self, name: str) -> None:
@@ -134,12 +141,12 @@ class Keeper:
                 records.write_mark(image, Mark(time.time(), True))
 
     def _publish(self, name: str) -> None:
-        """The first mark of a copy travels at once, also in snapshot mode."""
+        """Replicate the first mark of a copy at once, also in snapshot mode."""
         with self._pool.image(name) as image:
             if mirroring.is_primary(image):
                 mirroring.publish_changes(self._pool, image)
 
-    def _show(self, datastore: Datastore, seen: status.View) -> None:
+    def _show(self, datastore: Datastore, seen: status.StatusView) -> None:
         points = [status.point_of(fact, seen) for fact in seen.facts if fact.mode is not None]
         known = [point for point in points if point is not None]
         current = status.attributes_of(seen)
@@ -153,9 +160,11 @@ class Keeper:
             log.info(f"{changed['DR_STATE']}: {current.get('DR_MESSAGE', '')}")
 
     def _point_is_old(self, changed: dict[str, str]) -> bool:
-        """A new recovery point alone is written every SURVEY_S: each update makes oned run hooks."""
+        """If only the recovery point changed, it is written every PASS_INTERVAL_S, because each update makes
+        oned run hooks.
+        """
         now = time.monotonic()
-        if "DR_RECOVERY_POINT" not in changed or now - self._point_shown < SURVEY_S:
+        if "DR_RECOVERY_POINT" not in changed or now - self._point_shown < PASS_INTERVAL_S:
             return False
         self._point_shown = now
         return True

@@ -1,4 +1,4 @@
-"""Wake the keeper of a datastore: the background work that follows first copies and sets time marks."""
+"""Waking, pausing and locking the keeper of a datastore (protection.keeper)."""
 from __future__ import annotations
 
 import fcntl
@@ -8,20 +8,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from onedr.host import bridge, log, process
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 
 
 def wake_keeper(datastore_id: int) -> None:
-    """Tell the keeper at work that there is news, or start one, detached.
+    """Notify the running keeper of a change, or start one as a detached process.
 
-    Failing to start fails nobody's action.
+    A failure to start it is only a warning: it must not fail the caller's action.
     """
     front_end = bridge.bridge_session()
     if front_end is not None:
         front_end.call("wake", datastore_id=datastore_id)
         return
     try:
-        with only_one(datastore_id) as free:
+        with keeper_slot(datastore_id) as free:
             if not free:
                 news(datastore_id).touch()
                 return
@@ -31,9 +31,9 @@ def wake_keeper(datastore_id: int) -> None:
 
 
 @contextmanager
-def only_one(datastore_id: int) -> Iterator[bool]:
-    """Hold the keeper's place while the block runs; False when another process holds it."""
-    path = places().state / f"keeper-{datastore_id}.lock"
+def keeper_slot(datastore_id: int) -> Iterator[bool]:
+    """Hold the keeper's lock in the block. False when another process holds it."""
+    path = front_end_paths().state / f"keeper-{datastore_id}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         try:
@@ -58,7 +58,7 @@ class KeeperPause:
             return bool(front_end.call("hold", datastore_id=self._id)[0])
         if self._taken is None:
             stack = ExitStack()
-            if not stack.enter_context(only_one(self._id)):
+            if not stack.enter_context(keeper_slot(self._id)):
                 stack.close()
                 return False
             self._taken = stack
@@ -75,12 +75,12 @@ class KeeperPause:
 
 
 def news(datastore_id: int) -> Path:
-    """The file whose presence says that something happened since the keeper last looked."""
-    return places().state / f"keeper-{datastore_id}.news"
+    """The file that exists when something changed since the keeper's last pass."""
+    return front_end_paths().state / f"keeper-{datastore_id}.news"
 
 
 def has_news(datastore_id: int, peek: bool = False) -> bool:
-    """Did something happen since the last look? Forgotten by the look, unless it is but a peek."""
+    """Did something change since the last pass? The notification is removed unless `peek` is set."""
     front_end = bridge.bridge_session()
     if front_end is not None:
         return bool(front_end.call("news", datastore_id=datastore_id, peek=peek)[0])

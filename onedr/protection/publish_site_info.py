@@ -1,11 +1,11 @@
-"""What this site says of a datastore in its pool, for the other site's `onedr check` to read."""
+"""Publishes this site's settings of a datastore in its pool, for the other site's `onedr check`."""
 from __future__ import annotations
 
 import rados
 
 from onedr.ceph import cluster_info
 from onedr.ceph.connection import Pool
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model.errors import OneDRError, RecordError, StorageError
 from onedr.model.records import SiteInfo
 from onedr.opennebula.datastores import Datastore
@@ -13,9 +13,9 @@ from onedr.replication import encryption, site_info
 
 
 def publish(pool: Pool, datastore: Datastore) -> None:
-    """Write the card when something of it changed. Raises StorageError."""
+    """Write the site info when it changed. Raises StorageError."""
     settings = datastore.settings
-    card = SiteInfo(
+    info = SiteInfo(
         fsid=pool.fsid(),
         site=settings.site or pool.fsid()[:8],
         site_index=settings.site_index,
@@ -26,20 +26,20 @@ def publish(pool: Pool, datastore: Datastore) -> None:
         options=_options(pool),
     )
     try:
-        site_info.publish_site_info(pool, card)
+        site_info.publish_site_info(pool, info)
     except rados.Error as error:
         raise StorageError(f"Ceph, {site_info.OBJECT} of pool {pool.access.pool}: {error}") from error
 
 
 def _fingerprint() -> str:
     try:
-        return encryption.fingerprint(encryption.load_key(places().record_key))
+        return encryption.fingerprint(encryption.load_key(front_end_paths().record_key))
     except RecordError:
-        return ""  # a key that may not be used is none; this site's own check says why
+        return ""  # an unusable key counts as none; this site's own check reports it
 
 
 def _options(pool: Pool) -> tuple[tuple[str, str], ...]:
     try:
         return tuple(sorted(cluster_info.mirror_options(pool).items()))
     except (OneDRError, rados.Error):
-        return ()  # our user may not read them: then the other site does not know them
+        return ()  # our user may not read them, so the other site does not know them

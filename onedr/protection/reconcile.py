@@ -1,5 +1,5 @@
-"""Repair what events missed: compare what oned knows, what Ceph holds and what the records say
-(docs/design.md, "Events are hints").
+"""Repair what events missed: compare oned's objects, Ceph's images and the records (docs/design.md, "Events
+are hints").
 """
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lxml import etree
 from onedr.ceph import connection, mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.host import config as host_config
+from onedr.host.waiting import attempts
 from onedr.model import names, parsing
 from onedr.model.errors import InputError, OneDRError
 from onedr.model.settings import wants_protection
@@ -33,16 +34,15 @@ from onedr.replication import clock, clone_order, peer_ceph, peer_osds, preserve
 from onedr.replication.mirror_image import (
     PROBLEM_KEY,
     Waiting,
-    begin,
+    begin_mirroring,
     mirror_identity,
     must_flatten,
     note_problem,
-    sign_identity,
+    write_identity,
 )
 from onedr.replication.split_brain import Claim
 from onedr.runs.answer_events import ReconcileEvent
 
-_USABLE = ("READY", "USED", "USED_PERS", "DISABLED")
 _IGNORED_VMS = ("DONE", "CLONING", "CLONING_FAILURE")
 _FLATTEN_LIMIT_S = 3600
 _LIMIT_S = 30
@@ -50,9 +50,10 @@ _LIMIT_S = 30
 
 @dataclass
 class Report:
-    """What a turn found, by RBD image name. `in_use`: mirrored primaries of VMs that run; `awaiting`: clones
-    that wait for the snapshot of their base, which is named, at the peer; `to_flatten`: clones that must be
-    flattened first.
+    """The result of a pass, by RBD image name.
+
+    `in_use`: mirrored primaries of running VMs; `awaiting`: base of each clone that waits for its base's
+    snapshot at the peer; `to_flatten`: clones that must be flattened first.
     """
 
     recorded: list[str] = field(default_factory=list)
@@ -64,9 +65,10 @@ class Report:
     awaiting: dict[str, str] = field(default_factory=dict)
     to_flatten: list[str] = field(default_factory=list)
     flattened: list[str] = field(default_factory=list)
-    demoted: list[str] = field(default_factory=list)  # primaries that the peer had taken over
+    # images that were demoted because the peer had taken over
+    demoted: list[str] = field(default_factory=list)
     split: set[str] = field(default_factory=set)  # primary at both sites: nothing of them is touched
-    locked: list[str] = field(default_factory=list)  # VMs on such
+    locked: list[str] = field(default_factory=list)  # locked VMs that use such images
     expired: list[str] = field(default_factory=list)  # preserved copies that went to the trash
 
     def as_event(self) -> ReconcileEvent:
@@ -80,11 +82,11 @@ class Report:
 
 
 def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
-    """One turn over a datastore: every image and disk mirrored, every record true. One bad item never stops
-    the rest.
+    """One pass over a datastore: mirror every image and disk, write every record. One bad item never stops
+    the others.
 
-    Flattens what must be, with the same limit as the keeper, and waits for that; what the keeper flattens is
-    waited for too.
+    Clones that must be flattened are flattened with the keeper's limit. It waits for them and for those that
+    the keeper flattens.
     """
     with connection.connect(datastore.access) as pool:
         at_once = host_config.limits().flatten_at_once
@@ -93,13 +95,13 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
             flatten.flatten_lock(pool, datastore.datastore_id),
             at_once,
         )
-        report = turn(pool, datastore, frontend, queue=queue)
-        admit(pool, datastore, report)
-        end = time.monotonic() + _FLATTEN_LIMIT_S
-        while queue.busy and time.monotonic() < end:
+        report = reconcile_pool(pool, datastore, frontend, queue=queue)
+        mirror_awaiting(pool, datastore, report)
+        for _ in attempts(_FLATTEN_LIMIT_S, 0.2):
+            if not queue.busy:
+                break
             queue.step()
-            flatten.heed_removals(pool, queue)
-            time.sleep(0.2)
+            flatten.cancel_removed(pool, queue)
         queue.stop()
         for name in queue.done:
             report.flattened.append(name)
@@ -108,23 +110,23 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
             report.failed[name] = reason
             report.waiting.pop(name, None)
     if report.protected:
-        keeper_lock.wake_keeper(datastore.datastore_id)  # to follow their first copies
+        keeper_lock.wake_keeper(datastore.datastore_id)  # to track the initial copies
     return report
 
 
-def admit(pool: Pool, datastore: Datastore, report: Report) -> bool:
-    """Mirror those clones of `report.awaiting` whose base's snapshot has arrived.
+def mirror_awaiting(pool: Pool, datastore: Datastore, report: Report) -> bool:
+    """Mirror the clones of `report.awaiting` whose base's snapshot has arrived at the peer.
 
     Returns whether there were any.
     """
     if not report.awaiting:
         return False
-    seen = clone_order.read_order(pool, datastore.settings, sorted(set(report.awaiting.values())))
+    seen = clone_order.arrived_bases(pool, datastore.settings, sorted(set(report.awaiting.values())))
 
     def each(name: str) -> Waiting | None:
-        # Where the peer cannot be read nobody will ever see the snapshot there: rbd-mirror tries until it
-        # works.
-        return begin(pool, name, datastore.settings, patient=report.awaiting[name] in seen)
+        # Where the peer cannot be read the arrival will never be seen, so the clone is mirrored now:
+        # rbd-mirror retries until it works.
+        return begin_mirroring(pool, name, datastore.settings, wait_for_base=report.awaiting[name] in seen)
 
     found = False
     for name, result in parallel.each(sorted(report.awaiting), each, _LIMIT_S, 8).items():
@@ -143,16 +145,16 @@ def _mirrored(report: Report, name: str) -> None:
     report.mirrored.add(name)
 
 
-def turn(
+def reconcile_pool(
     pool: Pool,
     datastore: Datastore,
     frontend: FrontEnd,
     tell: Callable[[str, Report], None] = lambda what, report: None,
     queue: Queue | None = None,
 ) -> Report:
-    """The same on an open pool. `tell` hears of each object (`image 3`, `VM 7`) when it is through.
+    """The same on an open pool. `tell` is called for each object (`image 3`, `VM 7`) when it is finished.
 
-    Nothing is flattened here: clones that must be are handed to `queue`, whose owner goes on with them.
+    Nothing is flattened here: such clones are added to `queue`, whose owner flattens them.
     """
     report = Report()
     if not datastore.settings.protect:
@@ -180,14 +182,14 @@ def turn(
 def _remember_peer(pool: Pool, datastore: Datastore) -> None:
     """Where the peer's OSDs are, for the day on which its monitors do not answer."""
     with ExitStack() as stack:
-        sight = peer_ceph.probe_peer(pool, datastore.settings)
-        there, _ = peer_ceph.open_if_reachable(sight, pool.access.pool, stack)
+        peer_status = peer_ceph.probe_peer(pool, datastore.settings)
+        there, _ = peer_ceph.open_if_reachable(peer_status, pool.access.pool, stack)
         if there is not None:
             peer_osds.remember_osds(pool, there)
 
 
 def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report) -> None:
-    """First of all: is this site still the one to write? And kept copies whose time is over go."""
+    """First check whether this site may still write, and remove expired preserved copies."""
     try:
         found = guard.turn(pool, datastore.settings, frontend)
         report.demoted, report.locked = found.demoted, found.locked
@@ -211,7 +213,7 @@ def _schedule(pool: Pool, datastore: Datastore, report: Report) -> None:
     """
     if datastore.settings.mode is not Mode.SNAPSHOT or not report.mirrored:
         return
-    for name in sorted(report.mirrored - mirroring.scheduled(pool)):
+    for name in sorted(report.mirrored - mirroring.scheduled_images(pool)):
         mirroring.add_schedule(pool, name, datastore.settings.schedule)
 
 
@@ -229,7 +231,7 @@ def _image(
     state = opennebula_objects.image_state(element)
     if (
         is_of_drill(attributes(element))
-        or state not in _USABLE
+        or state not in opennebula_objects.USABLE_IMAGE_STATES
         or not wants_protection(datastore.settings, attributes(element))
     ):
         return
@@ -239,7 +241,7 @@ def _image(
     now = time.time()
     if write_records.record_image(pool, datastore.settings, name, element, now):
         report.recorded.append(name)
-    if state == "READY" and write_records.forget_vm(pool, name):
+    if state == "READY" and write_records.remove_vm_record(pool, name):
         report.recorded.append(name)
     _mirror(pool, name, datastore, report, queue)
 
@@ -260,7 +262,7 @@ def _vm(
     ):
         return
     now = time.time()
-    element = frontend.vm(number(summary, "ID"))  # with its secrets, as the hook sees it
+    element = frontend.vm(number(summary, "ID"))  # with its secrets, as in the hook
     disks = opennebula_objects.vm_record(element, {datastore.datastore_id}).disks
     if {(disk.rbd or "").rpartition("/")[2] for disk in disks} & report.split:
         return
@@ -285,11 +287,10 @@ def _vm(
 
 
 def _is_primary(pool: Pool, name: str) -> bool:
-    try:
-        with pool.image(name, read_only=True) as image:
-            return mirroring.is_primary(image)
-    except rbd.ImageNotFound as error:
-        raise InputError(f"RBD image {pool.access.pool}/{name} does not exist") from error
+    primary = mirroring.is_primary_image(pool, name)
+    if primary is None:
+        raise InputError(f"RBD image {pool.access.pool}/{name} does not exist")
+    return primary
 
 
 def _mirror(pool: Pool, name: str, datastore: Datastore, report: Report, queue: Queue | None) -> None:
@@ -297,18 +298,18 @@ def _mirror(pool: Pool, name: str, datastore: Datastore, report: Report, queue: 
         mirrored, seen = mirroring.mirror_mode(image) is not None, mirror_identity(image)
     if mirrored:
         report.mirrored.add(name)
-        if not seen.signed:
+        if not seen.is_own:
             with pool.image(name) as image:
-                sign_identity(image)
+                write_identity(image)
         if PROBLEM_KEY in seen.values:
             note_problem(pool, name, None)
         return
     waiting = must_flatten(seen.parent, datastore.settings) if seen.parent and queue else None
     if waiting and queue:
-        waiting = waiting._replace(reason=queue.want(name, waiting.reason))
+        waiting = waiting._replace(reason=queue.request(name, waiting.reason))
         note_problem(pool, name, waiting.reason)
     else:
-        waiting = begin(pool, name, datastore.settings)
+        waiting = begin_mirroring(pool, name, datastore.settings)
     if waiting is None:
         _mirrored(report, name)
         return

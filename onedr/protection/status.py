@@ -1,4 +1,7 @@
-"""What a datastore's protection looks like from here. Reads only; a dark peer costs seconds at the most."""
+"""The protection status of a datastore, as seen from here.
+
+Read-only; an unreachable peer costs a few seconds.
+"""
 from __future__ import annotations
 
 import time
@@ -38,21 +41,21 @@ _FAILED = ("ERROR", "LOCKED", "DELETE", "INIT")
 
 
 @dataclass(frozen=True)
-class View:
-    """Everything a status is made of."""
+class StatusView:
+    """Everything that a status contains."""
 
     facts: tuple[ImageFacts, ...]
     copies: Copies
     items: tuple[ImageState, ...]
     verdict: StateVerdict
-    unprotected: dict[str, str]  # what of this datastore is not mirrored, and why
+    unprotected: dict[str, str]  # items of this datastore that are not mirrored, and why
     lease: Lease | None = None  # of the run in progress, this site's or the other's
 
 
 def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
     """The status as an event (see docs/status.md for its fields)."""
     with connection.connect(datastore.access) as pool:
-        seen = view(pool, datastore, frontend)
+        seen = collect_status(pool, datastore, frontend)
         fsid = pool.fsid()
     now = time.time()
     found = seen.verdict
@@ -67,7 +70,7 @@ def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
         total=found.total,
         mode=datastore.settings.mode.value,
         peer=PeerShown(
-            seen.copies.sight.detail, seen.copies.sight.peer.value, proven=seen.copies.proven
+            seen.copies.peer_status.detail, seen.copies.peer_status.peer.value, proven=seen.copies.proven
         ),
         vms=tuple(_vms(seen, fsid, now)),
         disks=tuple(_disk(fact, seen, now) for fact in seen.facts),
@@ -78,29 +81,32 @@ def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
     )
 
 
-def view(
+def collect_status(
     pool: Pool,
     datastore: Datastore,
     frontend: FrontEnd,
-    sight: Callable[[], peer_ceph.PeerStatus | None] = lambda: None,
-) -> View:
-    """Look at everything once. `sight`: what is seen of the peer, where somebody is looking already."""
+    peer_status: Callable[[], peer_ceph.PeerStatus | None] = lambda: None,
+) -> StatusView:
+    """Collect everything once.
+
+    `peer_status`: the state of the peer, when the caller determines it already.
+    """
     now = time.time()
     objects = _objects(frontend)
     known = datastores.rbd_names(datastore.datastore_id, objects.images, objects.vms)
     facts = tuple(image_facts.of_datastore(pool, datastore, known))
     mirrored = tuple(fact for fact in facts if fact.mode is not None)
     primaries = [fact.name for fact in mirrored if fact.primary]
-    seen = peer_copies.collect_copies(pool, datastore.settings, primaries, sight())
+    seen = peer_copies.collect_copies(pool, datastore.settings, primaries, peer_status())
     unprotected = _unprotected(datastore, objects, facts)
     items = tuple(_item(fact, seen, now) for fact in mirrored)
     items += tuple(
         ImageState(name, False, True, False, None, problem=reason)
         for name, reason in unprotected.items()
-        if counts(reason)
+        if is_problem(reason)
     )
     lease = runs_lease.in_force(pool)
-    return View(facts, seen, items, _verdict(pool, datastore, items, lease), unprotected, lease)
+    return StatusView(facts, seen, items, _verdict(pool, datastore, items, lease), unprotected, lease)
 
 
 def _verdict(
@@ -118,7 +124,7 @@ def _verdict(
     )
     drilled = newest and newest.verb == "drill" and newest.result in ("DONE", "PARTIAL")
     if drilled and judged.state is State.STANDBY:
-        text = f"{judged.message} A drill's VMs stand; onedr drill cleanup takes them away."
+        text = f"{judged.message} A drill's VMs still exist; onedr drill cleanup removes them."
         return replace(judged, message=text)
     return judged
 
@@ -132,14 +138,17 @@ def _lacking(moved: JournalEntry | None) -> str:
     return f" The last {moved.verb} left {len(moved.failed)} item(s) out{named}; see onedr history."
 
 
-def look(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
-    """The same for one look, as the datastore's attributes: a run that died is found here, keeper or not."""
+def state_attributes(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
+    """The status as the datastore's attributes.
+
+    It shows an interrupted run even when no keeper is running.
+    """
     with connection.connect(datastore.access) as pool:
-        return attributes_of(view(pool, datastore, frontend))
+        return attributes_of(collect_status(pool, datastore, frontend))
 
 
-def attributes_of(seen: View) -> dict[str, str]:
-    """What the datastore shows of a view, but for its recovery point."""
+def attributes_of(seen: StatusView) -> dict[str, str]:
+    """The attributes that show a status, except the recovery point."""
     found = seen.verdict
     return {
         "DR_STATE": found.state.value, "DR_ROLE": found.role.value, "DR_MESSAGE": found.message,
@@ -167,11 +176,11 @@ def _objects(frontend: FrontEnd) -> _Objects:
         return _Objects()
 
 
-_BY_CHOICE = "says DR_PROTECT=NO"
+_BY_CHOICE = "has DR_PROTECT=NO"
 
 
-def counts(reason: str) -> bool:
-    """Is an item not protected for another reason than that nobody wants it?"""
+def is_problem(reason: str) -> bool:
+    """Is an item unprotected for another reason than DR_PROTECT=NO?"""
     return _BY_CHOICE not in reason
 
 
@@ -181,12 +190,12 @@ def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
         complete, point = (copy.complete, copy.recovery_point) if copy else (False, None)
     else:
         complete, point = fact.complete, fact.recovery_point
-    found = judged(fact, seen)
+    found = claim_of(fact, seen)
     return ImageState(
         name=fact.name, mirrored=True, primary=fact.primary, copied=complete and not fact.stale,
         age_s=recovery_point.age_s(point, now), split=found is Returned.SPLIT,
         stale=fact.stale or found is Returned.STALE, problem="; ".join(fact.problems),
-        taken=fact.primary and fact.term is not None and fact.term.fsid == seen.here,
+        taken=fact.primary and fact.epoch is not None and fact.epoch.fsid == seen.here,
     )
 
 
@@ -201,22 +210,22 @@ def _run(lease: Lease | None, fsid: str) -> StatusRun | None:
     )
 
 
-def _came_back(seen: View) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Of a site that came back: images that the peer took over, and those it never did.
+def _came_back(seen: StatusView) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """At a returned site: images that the peer took over, and those that it did not.
 
-    Empty for any other site.
+    Empty at any other site.
     """
     stale = tuple(item.name for item in seen.items if item.stale)
     own = (Returned.ONLY_HERE, Returned.MINE)
-    only_here = tuple(fact.name for fact in seen.facts if fact.mode and judged(fact, seen.copies) in own)
+    only_here = tuple(fact.name for fact in seen.facts if fact.mode and claim_of(fact, seen.copies) in own)
     return stale, only_here if stale else ()
 
 
-def judged(fact: ImageFacts, seen: Copies) -> Returned:
-    """What of the image's role here still holds."""
+def claim_of(fact: ImageFacts, seen: Copies) -> Returned:
+    """Whether the image's role here is still valid."""
     copy = seen.by_name.get(fact.name)
-    there = None if copy is None else There(copy.primary, copy.term)
-    return judge_claim(Known(fact.primary, fact.term, seen.proven, there))
+    there = None if copy is None else There(copy.primary, copy.epoch)
+    return judge_claim(Known(fact.primary, fact.epoch, seen.proven, there))
 
 
 def _unprotected(
@@ -224,7 +233,7 @@ def _unprotected(
 ) -> dict[str, str]:
     """Images of the datastore, and disks on it of VMs, that are not mirrored; nothing of other datastores.
 
-    Works without a front-end, then by Ceph alone.
+    Without a front-end the answer is based on Ceph alone.
     """
     if not objects.answers:
         return {fact.name: "; ".join(fact.problems) or "not mirrored" for fact in facts if fact.mode is None}
@@ -270,11 +279,11 @@ def _why(
         return {name: f"image is {image_state}"}
     if fact is None:
         return {name: "there is no RBD image of this name"}
-    return {name: "; ".join(fact.problems) or "mirroring has not begun; onedr reconcile begins it"}
+    return {name: "; ".join(fact.problems) or "mirroring has not started; run onedr reconcile"}
 
 
-def _vms(seen: View, fsid: str, now: float) -> list[StatusVm]:
-    """The peer's VMs that could start here, and this site's own, from the records on the images."""
+def _vms(seen: StatusView, fsid: str, now: float) -> list[StatusVm]:
+    """The peer's VMs that could start here and this site's own, from the records on the images."""
     listed = []
     for own in (False, True):
         for item in inventory.vms(seen.facts, fsid, own):
@@ -290,7 +299,7 @@ def _vms(seen: View, fsid: str, now: float) -> list[StatusVm]:
                     disks=tuple(image.name for image in item.images),
                     recovery_point=point,
                     age_s=_tenths(recovery_point.age_s(point, now)),
-                    obstacles=() if own else tuple(item.obstacles),
+                    obstacles=() if own else tuple(item.blockers),
                     warnings=(*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])),
                 )
             )
@@ -301,9 +310,9 @@ def _tenths(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 1)
 
 
-def point_of(image: ImageFacts, seen: View) -> float | None:
-    """Recovery point of an image's copy: ours when we receive, the peer's when we write; None when not
-    known.
+def point_of(image: ImageFacts, seen: StatusView) -> float | None:
+    """Recovery point of an image's copy: ours when we are secondary, the peer's when we are primary; None
+    when unknown.
     """
     if not image.primary:
         return image.recovery_point
@@ -311,7 +320,7 @@ def point_of(image: ImageFacts, seen: View) -> float | None:
     return copy.recovery_point if copy else None
 
 
-def _disk(fact: ImageFacts, seen: View, now: float) -> StatusDisk:
+def _disk(fact: ImageFacts, seen: StatusView, now: float) -> StatusDisk:
     point = point_of(fact, seen)
     copy = seen.copies.by_name.get(fact.name)
     owner = fact.vm.body if fact.vm else None

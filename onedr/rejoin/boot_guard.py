@@ -17,10 +17,11 @@ import rbd
 
 from onedr.ceph import connection
 from onedr.host import bridge
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import settings, template
 from onedr.model.errors import FrontEndError, InputError, OneDRError
 from onedr.model.template import Pairs
+from onedr.model.types import DRIVER
 from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
@@ -66,7 +67,7 @@ def remember(frontend: FrontEnd) -> None:
             wanted[number] = {"name": element.findtext("NAME"), "attributes": _needed(pairs)}
         elif (
             number in before
-            and element.findtext("DS_MAD") == opennebula_datastores.DRIVER
+            and element.findtext("DS_MAD") == DRIVER
             and template.get(pairs, "DR_PROTECT") == "YES"
         ):
             wanted[number] = before[number]
@@ -83,11 +84,11 @@ def _needed(pairs: Pairs) -> list[list[str]]:
 
 
 def _list() -> Path:
-    return places().state / "guard.json"
+    return front_end_paths().state / "guard.json"
 
 
 def _accepted() -> Path:
-    return places().state / "guard-accepted.json"
+    return front_end_paths().state / "guard-accepted.json"
 
 
 def _read(path: Path) -> dict[str, dict[str, object]]:

@@ -165,7 +165,7 @@ def demote(pool: Pool, name: str) -> str:
         if not mirroring.is_primary(image):
             return "is demoted already"
         try:
-            preserved_copies.take(image, time.time())
+            preserved_copies.snapshot_divergent(image, time.time())
         except rbd.Error as error:  # a second writer is worse; reprotect makes a full copy then
             problem = f", without a snapshot ({error})"
         image.mirror_image_demote()

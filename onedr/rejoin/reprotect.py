@@ -132,7 +132,7 @@ def _describe(
     """
     moved = [step.target for step in plan.steps if step.kind is StepKind.AWAIT]
     sizes = (
-        parallel.each(moved, lambda name: space.used(there, name), _USAGE_LIMIT_S, 16)
+        parallel.each(moved, lambda name: space.own_bytes(there, name), _USAGE_LIMIT_S, 16)
         if there is not None
         else {}
     )
@@ -167,7 +167,7 @@ def _loss(pool: Pool, facts: ReprotectFacts, name: str) -> float | None:
     """Seconds from the point at which the peer took over to the last mark set here: what only this site's
     image has.
     """
-    taken = (facts.there or {})[name].term
+    taken = (facts.there or {})[name].epoch
     if taken is None or taken.point is None:
         return None
     try:
@@ -226,7 +226,7 @@ class _Reprotect:
         now = time.time()
         with self.pool.image(name, read_only=True) as image:
             snapshot = preserved_copies.snapshot_of(image)
-        made = preserved_copies.name_of(
+        made = preserved_copies.copy_name(
             name, snapshot or f"-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
         )
         settings = self.target.settings
@@ -309,7 +309,7 @@ class _Reprotect:
 
     def _progress(self, name: str, fact: ImageFacts | None) -> int:
         try:
-            done = 0 if fact is None else space.used(self.pool, name)
+            done = 0 if fact is None else space.own_bytes(self.pool, name)
         except rbd.ImageNotFound:  # deleted at this moment, to be made anew
             done = 0
         with self._mutex:

@@ -152,15 +152,15 @@ def _nothing(facts: ReprotectFacts, verdicts: Mapping[str, Claim]) -> str:
 
 
 def _verdict(here: ImageFacts, there: ImageFacts | None) -> Claim:
-    seen = None if there is None else There(there.primary, there.term)
-    return judge_claim(Known(here.primary, here.term, True, seen))
+    seen = None if there is None else There(there.primary, there.epoch)
+    return judge_claim(Known(here.primary, here.epoch, True, seen))
 
 
 def _unproven(here: ImageFacts, there: ImageFacts | None, given_up: bool) -> str:
     """Why an image must not be resynced; empty when the peer is proven to hold the later one."""
     if there is None or not there.primary:
         return "the peer's image is not primary: a resync could leave no copy at all"
-    own, other = number(here.term), number(there.term)
+    own, other = number(here.epoch), number(there.epoch)
     if given_up or (own is not None and other is not None and own < other):
         return ""
     return (
@@ -178,7 +178,7 @@ def _is_awaited(here: ImageFacts | None, there: ImageFacts) -> bool:
 
 def is_arrived(here: ImageFacts, there: ImageFacts) -> bool:
     """Does the copy follow the peer's primary since that was promoted?"""
-    return here.complete and not here.stale and number(here.term) == number(there.term)
+    return here.complete and not here.stale and number(here.epoch) == number(there.epoch)
 
 
 def _steps(

@@ -1,1 +1,1 @@
-"""What travels with an image, and how far its copy is. No verbs."""
+"""What is replicated with an image, and the state of its copy. No verbs."""

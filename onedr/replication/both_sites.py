@@ -30,13 +30,13 @@ def begin_run(
 
 def _open_peer(stack: ExitStack, pool: Pool, settings: Settings) -> tuple[Pool | None, str]:
     """The peer's pool, with short limits for the lease's small writes; or None and why not."""
-    sight = peer_ceph.probe_peer(pool, settings)
-    if not sight.can_connect:
-        return None, f"this site has no key to the peer's Ceph ({sight.detail})"
-    silent = sight.peer is PeerState.UNKNOWN and sight.addresses_known
-    if sight.configured is None and (sight.peer is PeerState.GONE or silent):
-        return None, sight.detail
+    peer_status = peer_ceph.probe_peer(pool, settings)
+    if not peer_status.can_connect:
+        return None, f"this site has no key to the peer's Ceph ({peer_status.detail})"
+    silent = peer_status.peer is PeerState.UNKNOWN and peer_status.addresses_known
+    if peer_status.configured is None and (peer_status.peer is PeerState.GONE or silent):
+        return None, peer_status.detail
     try:
-        return stack.enter_context(peer_ceph.open_peer(sight, pool.access.pool)), ""
+        return stack.enter_context(peer_ceph.open_peer(peer_status, pool.access.pool)), ""
     except OneDRError as error:
         return None, str(error)

@@ -66,11 +66,11 @@ def _last(pool: Pool) -> Turn | None:
 
 
 def _peer_at(pool: Pool, settings: Settings) -> float | None:
-    sight = peer_ceph.probe_peer(pool, settings)
-    if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
+    peer_status = peer_ceph.probe_peer(pool, settings)
+    if peer_status.peer is not PeerState.ANSWERS or not peer_status.can_connect:
         return None
     try:
-        with peer_ceph.open_peer(sight, pool.access.pool) as there:
+        with peer_ceph.open_peer(peer_status, pool.access.pool) as there:
             last = _last(there)
     except (OneDRError, rados.Error, rbd.Error):
         return None

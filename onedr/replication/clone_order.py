@@ -1,17 +1,17 @@
-"""Clones are mirrored after the snapshot they were made from: it must be at the peer first
-(docs/ceph-facts.md C8).
+"""A clone is mirrored after its base's snapshot, which must be at the peer first (docs/ceph-facts.md C8).
 
-The peer's rbd-mirror makes a clone's copy by cloning the base's copy. Without the snapshot there it fails,
-and tries again 30 s later. So `onedr.base` is written onto the base after its snapshot: metadata and
-snapshots reach the peer in the order in which they were made, so a base's copy that carries it has that very
-snapshot, and not an older one of its name. Whoever may read the peer's Ceph looks for it there and notes what
-was seen in `.rbd_onedr.base_at_peer`.
+The peer's rbd-mirror makes a clone's copy by cloning the base's copy. It fails without the snapshot, and
+retries 30 s later. So `onedr.base` is written to the base after its snapshot: metadata and snapshots reach
+the peer in the order in which they were made, so a copy with this entry has exactly that snapshot, and not an
+older one of the same name. A site that may read the peer's Ceph checks for it there and notes the result in
+`.rbd_onedr.base_at_peer`.
 """
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import rbd
@@ -19,34 +19,32 @@ import rbd
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
-from onedr.model.types import PeerState, Settings
+from onedr.model.types import Settings
 from onedr.replication import peer_ceph
+from onedr.replication.peer_ceph import Unreachable
 
 BASE_KEY = "onedr.base"
-THERE_KEY = ".rbd_onedr.base_at_peer"
-PATIENCE_S = 300  # after that a clone is mirrored all the same: rbd-mirror tries until it works
+ARRIVED_KEY = ".rbd_onedr.base_at_peer"
+WAIT_LIMIT_S = 300  # after that a clone is mirrored anyway: rbd-mirror retries until it works
 _LIMIT_S = 15
 
 
 class BaseNote(NamedTuple):
-    """Which snapshot of a base is awaited: of which cluster, its id there, since when (seconds since the
-    epoch).
-    """
+    """The awaited snapshot of a base: its cluster, its id there, and since when (seconds since the epoch)."""
 
     fsid: str
     snap: int
     at: float
 
 
-def must_wait(pool: Pool, base: str, snapshot: str, settings: Settings) -> str | None:
-    """None when a clone of this snapshot may be mirrored now, else what it waits for.
+def waiting_reason(pool: Pool, base: str, snapshot: str, settings: Settings) -> str | None:
+    """None when a clone of this snapshot may be mirrored now, else the reason to wait.
 
-    Nobody waits for what nobody could see: where the peer's key may not be read the answer is None. Raises
-    rbd.Error.
+    Where the peer cannot be read the arrival cannot be seen, so the answer is None. Raises rbd.Error.
     """
     with pool.image(base, read_only=True) as image:
         if not mirroring.is_primary(image):
-            return None  # it came from the peer, with its snapshot
+            return None  # it came from the peer together with its snapshot
         current = _id_of(image, snapshot)
         values = dict(image.metadata_list())
     note = read_note(values)
@@ -54,7 +52,7 @@ def must_wait(pool: Pool, base: str, snapshot: str, settings: Settings) -> str |
         if current is None or not peer_ceph.may_read(pool, settings):
             return None
         _write_note(pool, base, BaseNote(pool.fsid(), current, time.time()))
-    elif values.get(THERE_KEY) == _seen(note) or time.time() - note.at > PATIENCE_S:
+    elif values.get(ARRIVED_KEY) == _arrival_text(note) or time.time() - note.at > WAIT_LIMIT_S:
         return None
     return f"waits until the snapshot of its base {base} is at the peer"
 
@@ -65,27 +63,28 @@ def _write_note(pool: Pool, base: str, note: BaseNote) -> None:
         mirroring.publish_changes(pool, image)
 
 
-def read_order(pool: Pool, settings: Settings, bases: Iterable[str]) -> dict[str, bool]:
-    """Is the awaited snapshot of each base at the peer? What was seen is noted on the base. A base of which
-    the peer could not be asked is missing in the answer.
+def arrived_bases(pool: Pool, settings: Settings, bases: Iterable[str]) -> dict[str, bool]:
+    """Is the awaited snapshot of each base at the peer?
+
+    The result is noted on the base. A base that could not be checked at the peer is missing in the answer.
     """
-    sight = peer_ceph.probe_peer(pool, settings)
-    if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
-        return {}
+    status = peer_ceph.probe_peer(pool, settings)
     try:
-        with peer_ceph.open_peer(sight, pool.access.pool) as there:
-            found = parallel.each(bases, lambda base: _look(pool, there, base), _LIMIT_S, 8)
+        with peer_ceph.peer_pool(status, pool.access.pool) as there:
+            if isinstance(there, Unreachable):
+                return {}
+            found = parallel.each(bases, partial(_has_arrived, pool, there), _LIMIT_S, 8)
     except OneDRError:
         return {}
     return {base: seen for base, seen in found.items() if isinstance(seen, bool)}
 
 
-def _look(pool: Pool, there: Pool, base: str) -> bool:
+def _has_arrived(pool: Pool, there: Pool, base: str) -> bool:
     with pool.image(base) as image:
         note = read_note(dict(image.metadata_list()))
         if note is None or not _carries(there, base, note):
             return False
-        image.metadata_set(THERE_KEY, _seen(note))
+        image.metadata_set(ARRIVED_KEY, _arrival_text(note))
     return True
 
 
@@ -99,7 +98,7 @@ def _carries(there: Pool, base: str, note: BaseNote) -> bool:
 
 
 def read_note(values: dict[str, str]) -> BaseNote | None:
-    """The note in an image's metadata; None when there is none, or none that can be read."""
+    """The note in an image's metadata; None when there is none or it cannot be read."""
     try:
         found = json.loads(values[BASE_KEY])
         return BaseNote(str(found["fsid"]), int(found["snap"]), float(found["at"]))
@@ -107,7 +106,7 @@ def read_note(values: dict[str, str]) -> BaseNote | None:
         return None
 
 
-def _seen(note: BaseNote) -> str:
+def _arrival_text(note: BaseNote) -> str:
     return f"{note.fsid} {note.snap}"
 
 

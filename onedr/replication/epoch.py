@@ -1,8 +1,8 @@
-"""Terms: every promotion by OneDR leaves a number on the image, one higher than the one before; mirroring
-carries it on.
+"""Promotion epochs, the fencing tokens: every promotion by OneDR writes a number to the image, one higher
+than the last one. It is replicated.
 
 Key `onedr.term`, one line of JSON: {"term", "fsid", "site", "at", "point", "id"}. `id` is the image's
-mirroring id: a clone gets its parent's metadata from Ceph, and what says another id is not about it.
+mirroring id: Ceph copies a parent's metadata to its clones, so an entry with another id does not apply.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNREADABLE = Epoch(-1, "", "", 0.0, None)
 
 
 def read_epoch(image: rbd.Image, values: dict[str, str]) -> Epoch | None:
-    """The image's own term in its metadata `values`; None when it has none, UNREADABLE when it is damaged."""
+    """The image's epoch in its metadata `values`; None when it has none, UNREADABLE when it is damaged."""
     if KEY not in values:
         return None
     try:
@@ -38,29 +38,32 @@ def read_epoch(image: rbd.Image, values: dict[str, str]) -> Epoch | None:
 def next_epoch(*before: Epoch | None) -> int:
     """The number of the next term: higher than that of either site.
 
-    After one that cannot be read: the time, higher than anything that was counted.
+    After an unreadable one it is the time, which is higher than any count.
     """
     known = [found.number for found in before if found is not None]
     return max([0, *known]) + 1 if min(known, default=0) >= 0 else max([int(time.time()), *known]) + 1
 
 
 def epoch_of(image: rbd.Image) -> Epoch | None:
-    """The same, read from the image."""
+    """The epoch, read from the image."""
     return read_epoch(image, {str(key): str(value) for key, value in image.metadata_list()})
 
 
-def write_epoch(image: rbd.Image, term: Epoch) -> None:
-    """Set it on a primary. Reads back. Raises RecordError."""
+def write_epoch(image: rbd.Image, epoch: Epoch) -> None:
+    """Write the epoch to a primary. Reads back. Raises RecordError."""
     text = json.dumps(
         {
-            "term": term.number,
-            "fsid": term.fsid,
-            "site": term.site,
-            "at": round(term.at, 3),
-            "point": term.point,
+            "term": epoch.number,
+            "fsid": epoch.fsid,
+            "site": epoch.site,
+            "at": round(epoch.at, 3),
+            "point": epoch.point,
             "id": mirroring.global_id(image),
         }
     )
     image.metadata_set(KEY, text)
     if image.metadata_get(KEY) != text:
-        raise RecordError(f"the term of {image.get_name()} was written and does not read back")
+        raise RecordError(
+            f"the epoch of {image.get_name()} was written but reads back different; check the image with rbd "
+            "image-meta list"
+        )

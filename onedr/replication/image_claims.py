@@ -29,7 +29,7 @@ def read_claims(pool: Pool, there: Pool, names: Iterable[str]) -> dict[str, Clai
         if not primary:
             return judge_claim(Known(True, None, True, There(False, None)))
         with pool.image(name, read_only=True) as own, there.image(other, read_only=True) as image:
-            peer = There(mirroring.claims(image), epoch.epoch_of(image))
+            peer = There(mirroring.is_mirrored_primary(image), epoch.epoch_of(image))
             return judge_claim(Known(mirroring.is_primary(own), epoch.epoch_of(own), True, peer))
 
     return parallel.each(here, one, peer_ceph.LIMIT_S * 3, _THREADS)

@@ -1,4 +1,4 @@
-"""Facts of every image of a pool at this site, read from the images themselves."""
+"""Facts about the images of a pool at this site, read from the images themselves."""
 from __future__ import annotations
 
 import time
@@ -10,7 +10,7 @@ import rbd
 
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import names
 from onedr.model.errors import OneDRError, RecordError
 from onedr.model.records import Envelope, ImageFacts, ImageRecord
@@ -44,14 +44,14 @@ class Reader(NamedTuple):
 def reader() -> Reader:
     """With a key that cannot be used no record is believed: nothing could tell a forged one."""
     try:
-        return Reader(encryption.load_key(places().record_key), "", time.time())
+        return Reader(encryption.load_key(front_end_paths().record_key), "", time.time())
     except RecordError as error:
         return Reader(None, str(error), time.time())
 
 
 def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
-    """Facts of every image with a name of ours; an image that cannot be read is listed with the problem."""
-    wanted = [name for name in pool.names() if names.is_ours(name)]
+    """Facts of every managed image. One that cannot be read is listed with the problem."""
+    wanted = [name for name in pool.names() if names.is_managed(name)]
     by = reader()
     results = parallel.each(wanted, lambda name: image_facts(pool, name, settings, by), _LIMIT_S, _THREADS)
     facts = []
@@ -74,10 +74,9 @@ def of_datastore(pool: Pool, datastore: Datastore, known: Collection[str] = ()) 
 
 
 def _without_inherited(facts: list[ImageFacts]) -> list[ImageFacts]:
-    """A clone's copy keeps the parent's image record that Ceph handed on to it: that is not about the clone.
+    """Remove image records that clones inherited: Ceph copied them from the parent.
 
-    A VM's disk is no image and has no such record of its own: it keeps the parent's even after it was
-    flattened.
+    A VM's disk has no image record of its own, and keeps the parent's even after it was flattened.
     """
     of_image = {fact.name: _subject(fact.image) for fact in facts if fact.image is not None}
     return [
@@ -107,12 +106,12 @@ def _facts(image: rbd.Image, name: str, settings: Settings, by: Reader) -> Image
     mode = mirroring.mirror_mode(image)
     primary = mirroring.is_primary(image)
     seen = mirror_identity(image)
-    # What is not its own is the parent's, handed on when the copy was begun.
-    everything = {} if mode is Mode.JOURNAL and not primary and not seen.signed else seen.values
+    # Metadata that is not its own was copied from the parent when the initial sync started.
+    everything = {} if mode is Mode.JOURNAL and not primary and not seen.is_own else seen.values
     problems = []
     if mode is Mode.SNAPSHOT and seen.parent:
         problems.append(
-            "is a clone mirrored in snapshot mode, whose copy Ceph 16.2 damages; see docs/clones.md"
+            "is a clone mirrored in snapshot mode, whose copy Ceph 16.2 corrupts; see docs/clones.md"
         )
     vm, vm_problem = _record(image, records.VM_KEY, everything, by)
     own, own_problem = _record(image, records.IMAGE_KEY, everything, by)
@@ -135,7 +134,7 @@ def _facts(image: rbd.Image, name: str, settings: Settings, by: Reader) -> Image
         vm=vm,
         image=own,
         problems=tuple(problems),
-        term=epoch.read_epoch(image, seen.values),
+        epoch=epoch.read_epoch(image, seen.values),
         stale=mode is not None and not primary and preserved_copies.snapshot_of(image) is not None,
         bad_vm=vm_problem,
     )

@@ -1,6 +1,4 @@
-"""What the images of a pool amount to: the peer's VMs that could be started here, and what stands in the
-way.
-"""
+"""The VMs that the records of a pool describe, and what blocks their start here."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
@@ -13,25 +11,25 @@ from onedr.opennebula.objects import CDROM
 
 @dataclass(frozen=True)
 class VmItem:
-    """A VM found in records: its newest record, the images of its protected disks here, and what stands in
-    its way.
+    """A VM found in records: its newest record, the images of its protected disks here, and what blocks its
+    start.
     """
 
-    origin: str  # `<cluster id>:<vm id>`, what a recovered VM is recognised by
+    origin: str  # `<cluster id>:<vm id>`, which identifies a recovered VM
     envelope: Envelope
     record: VmRecord
     images: tuple[ImageFacts, ...]
-    obstacles: tuple[str, ...]
+    blockers: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
     def label(self) -> str:
-        """What a person calls it: its origin is for machines."""
+        """Its name for people."""
         return f"VM {self.record.name} ({self.record.vm_id} at {self.envelope.site})"
 
     @property
     def recovery_point(self) -> float | None:
-        """The oldest recovery point of its disks; None when one of them is not known."""
+        """The oldest recovery point of its disks; None when one of them is unknown."""
         points = [image.recovery_point for image in self.images]
         return min(points) if points and None not in points else None  # type: ignore[type-var]
 
@@ -39,8 +37,8 @@ class VmItem:
 def vms(
     images: Iterable[ImageFacts], here: str, own: bool = False, accept_unsigned: bool = False
 ) -> list[VmItem]:
-    """The VMs of other clusters than `here` (a Ceph cluster's id), or with `own` those of here; by name and
-    origin.
+    """The VMs of clusters other than `here` (a Ceph cluster's id), or with `own` those of `here`, sorted by
+    name and origin.
 
     Of several records of a VM the one counts that nothing speaks against, and of those the newest. One that
     is in doubt is an obstacle, with `accept_unsigned` (the operator's word) a warning.
@@ -86,7 +84,7 @@ def _item(
     record = envelope.body
     assert isinstance(record, VmRecord)
     found: list[ImageFacts] = []
-    obstacles: list[str] = []
+    blockers: list[str] = []
     warnings: list[str] = [*others]
     doubts = [doubt_of("its record", envelope)]
     for disk in record.disks:
@@ -94,22 +92,22 @@ def _item(
         where = f"disk {disk.disk_id} ({name})"
         if not disk.protected:
             text = f"disk {disk.disk_id} ({disk.image_name or 'volatile'}) has no copy: {disk.reason}"
-            (obstacles if disk.rbd else warnings).append(text)
+            (blockers if disk.rbd else warnings).append(text)
         elif name not in by_name:
-            obstacles.append(f"{where} has no copy here: its mirroring had not begun")
+            blockers.append(f"{where} has no copy here: its mirroring had not started")
         else:
             image = by_name[name]
             found.append(image)
             if not image.primary and not image.complete:
-                obstacles.append(f"the copy of {where} never completed")
-            obstacles.extend(f"{where}: {problem}" for problem in image.problems)
+                blockers.append(f"the copy of {where} never completed")
+            blockers.extend(f"{where}: {problem}" for problem in image.problems)
             doubts.append(doubt_of(f"{where}: the record of its image", image.image))
-    (warnings if accept else obstacles).extend(filter(None, doubts))
-    return VmItem(origin, envelope, record, tuple(found), tuple(obstacles), tuple(warnings))
+    (warnings if accept else blockers).extend(filter(None, doubts))
+    return VmItem(origin, envelope, record, tuple(found), tuple(blockers), tuple(warnings))
 
 
 def is_cdrom(image: ImageFacts) -> bool:
-    """Does its record say so? Such an image is only read."""
+    """Is the image a CDROM according to its record? Such an image is only read."""
     return (
         image.image is not None
         and isinstance(image.image.body, ImageRecord)

@@ -1,4 +1,4 @@
-"""The peer's Ceph: is it there, and a connection to it for fencing."""
+"""The peer's Ceph: its state, and connections to it."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
@@ -18,10 +18,9 @@ from onedr.model.types import CephAccess, PeerState, Settings
 if TYPE_CHECKING:
     from onedr.model.records import ImageFacts
 
-LIMIT_S = 3  # of every single remote call; whole seconds, Ceph takes no others
-# Where images are written to beside others: telling a dead client's watch takes Ceph up to 30 s, and a limit
-# below that
-# ended in a segmentation fault of librbd once (docs/measured.md).
+LIMIT_S = 3  # of every single remote call; Ceph accepts whole seconds only
+# For connections that write to images: detecting a dead client takes Ceph up to 30 s, and a lower limit
+# crashed librbd once (docs/measured.md).
 PATIENT_S = 40
 
 
@@ -44,16 +43,32 @@ class PeerStatus:
         """Is there an address at which its monitors can be called?"""
         return bool(self.access and mon_host.addresses(self.access.mon_host))
 
+    @property
+    def refusal(self) -> str:
+        """Why the peer's images cannot be read from here; empty when they probably can."""
+        if self.peer is not PeerState.ANSWERS:
+            return self.detail
+        return "" if self.can_connect else f"{self.detail}, but its images may not be read from here"
+
+
+@dataclass(frozen=True)
+class Unreachable:
+    """Why the peer's pool could not be opened."""
+
+    reason: str
+
 
 def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()) -> PeerStatus:
-    """Look at the peer: its addresses come from Ceph's own peer entry or from the newest record it wrote on
-    `images`. Where no address is known, a connection through librados tells whether it answers.
+    """Ping the peer's monitors.
+
+    Their addresses are in Ceph's peer entry, or in the newest record that the peer wrote on `images`. Where
+    no address is known, a connection through librados tells whether it answers.
     """
     access = mirroring.peer_access(pool)
     told = (access.mon_host if access else "") or _from_records(pool, images)
     if access is not None:
         access = access._replace(mon_host=told)
-    found, detail = monitor_ping.monitors(told, LIMIT_S)
+    found, detail = monitor_ping.ping_monitors(told, LIMIT_S)
     status = PeerStatus(found, detail, access, settings.peer)
     if found is not PeerState.ANSWERS and not mon_host.addresses(told) and status.can_connect:
         return _connected(status, pool.access.pool)
@@ -77,25 +92,27 @@ def _connected(status: PeerStatus, pool_name: str) -> PeerStatus:
 
 
 def may_read(pool: Pool, settings: Settings) -> bool:
-    """May the peer's Ceph be read from here: is a way configured, or its key ours to read?
+    """Can the peer's Ceph be read from here: is a connection configured, or may we read its key?
 
-    Asks no one there.
+    Nothing is sent to the peer.
     """
     return settings.peer is not None or mirroring.peer_access(pool) is not None
 
 
 @contextmanager
-def open_peer(sight: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_S) -> Iterator[Pool]:
-    """The peer's pool of the same name. Raises StorageError when it does not answer within the limit."""
-    if sight.configured is not None:
-        with connection.connect(sight.configured, LIMIT_S, max(operation_limit_s, LIMIT_S * 10)) as pool:
+def open_peer(peer_status: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_S) -> Iterator[Pool]:
+    """Open the peer's pool of the same name. Raises StorageError when it does not answer within the limit."""
+    if peer_status.configured is not None:
+        with connection.connect(
+            peer_status.configured, LIMIT_S, max(operation_limit_s, LIMIT_S * 10)
+        ) as pool:
             yield pool
         return
-    if sight.access is None:
+    if peer_status.access is None:
         raise PeerUnreachableError("The peer's Ceph cannot be opened: our Ceph user may not read its key.")
-    where = f"The peer's Ceph{f' at {sight.access.mon_host}' if sight.access.mon_host else ''}"
+    where = f"The peer's Ceph{f' at {peer_status.access.mon_host}' if peer_status.access.mon_host else ''}"
     try:
-        cluster = mirroring.connect_peer(sight.access, LIMIT_S, operation_limit_s)
+        cluster = mirroring.connect_peer(peer_status.access, LIMIT_S, operation_limit_s)
     except rados.Error as error:
         raise PeerUnreachableError(f"{where} refuses access: {error}") from error
     try:
@@ -107,30 +124,45 @@ def open_peer(sight: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_
         cluster.shutdown()
 
 
+@contextmanager
+def peer_pool(
+    status: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_S
+) -> Iterator[Pool | Unreachable]:
+    """The peer's pool of the same name when the peer answers and lets us in, else the reason why not.
+
+    Raises StorageError when the connection fails later, while the pool is in use.
+    """
+    reason = status.refusal
+    with ExitStack() as stack:
+        if not reason:
+            try:
+                pool = stack.enter_context(open_peer(status, pool_name, operation_limit_s))
+            except (OneDRError, rados.Error) as error:
+                reason = f"{status.detail}; its images cannot be read: {error}"
+        yield Unreachable(reason) if reason else pool
+
+
 def open_if_reachable(
-    sight: PeerStatus, pool_name: str, stack: ExitStack, operation_limit_s: int = LIMIT_S
+    peer_status: PeerStatus, pool_name: str, stack: ExitStack, operation_limit_s: int = LIMIT_S
 ) -> tuple[Pool | None, str]:
     """The peer's pool, open as long as `stack`, or None with the reason."""
-    if sight.peer is not PeerState.ANSWERS:
-        return None, sight.detail
-    if not sight.can_connect:
-        return None, f"{sight.detail}, and its images may not be read from here"
-    try:
-        return stack.enter_context(open_peer(sight, pool_name, operation_limit_s)), sight.detail
-    except (OneDRError, rados.Error) as error:
-        return None, f"{sight.detail}, but {str(error).rstrip('.')}"
+    opened = stack.enter_context(peer_pool(peer_status, pool_name, operation_limit_s))
+    return (None, opened.reason) if isinstance(opened, Unreachable) else (opened, peer_status.detail)
 
 
 def fence(peer: Pool, name: str) -> None:
-    """Demote the peer's image, so that nothing can write to it there; reads back.
+    """Demote the peer's image, so that nothing can write to it there. Reads back.
 
-    An image not there needs no fence.
+    A missing image needs no fence.
     """
     try:
         with peer.image(name) as image:
-            if mirroring.claims(image):
+            if mirroring.is_mirrored_primary(image):
                 image.mirror_image_demote()
             if mirroring.is_primary(image):
-                raise OneDRError(f"{name} is still primary at the peer after it was demoted")
+                raise OneDRError(
+                    f"{name} is still primary at the peer after it was demoted; check rbd mirror image "
+                    "status there"
+                )
     except rbd.ImageNotFound:
         return

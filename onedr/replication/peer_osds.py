@@ -22,12 +22,12 @@ _MOST = 32  # addresses to remember: enough for a hint
 
 def remember_osds(pool: Pool, there: Pool) -> None:
     """Note where the peer's OSDs are now. Raises StorageError, rados.Error."""
-    places: list[str] = []
+    front_end_paths: list[str] = []
     for osd in there.mon(prefix="osd dump")["osds"]:
         public = osd.get("public_addrs", {}).get("addrvec", [])
         if osd.get("up") and public:
-            places.append(f"{public[0]['type']}:{public[0]['addr']}")
-    text = json.dumps(sorted(places)[:_MOST]).encode()
+            front_end_paths.append(f"{public[0]['type']}:{public[0]['addr']}")
+    text = json.dumps(sorted(front_end_paths)[:_MOST]).encode()
     if omap.read_keys(pool, _OBJECT, (_KEY,)).get(_KEY) != text:
         omap.write_keys(pool, _OBJECT, {_KEY: text})
 

@@ -1,9 +1,10 @@
-"""Kept copies: what a site wrote that never reached its peer, saved before a resync deletes it
+"""Preserved copies: writes of a site that never reached its peer, saved before a resync deletes them
 (docs/reprotect.md).
 
 First a user snapshot `onedr-kept-<image id>-<time>`, made while the image is still primary; then a clone of
-it, `onedr-kept-<image>-<time>`, in Ceph's clone format 2, which lives on when the image itself goes to the
-trash (docs/ceph-facts.md C27). The id tells a snapshot of this very image from one that mirroring brought.
+it, `onedr-kept-<image>-<time>`, in Ceph's clone format 2, which remains usable when the image itself is moved
+to the trash (docs/ceph-facts.md C27). The id distinguishes a snapshot of this image from one that was
+replicated to it.
 """
 from __future__ import annotations
 
@@ -17,19 +18,20 @@ import rbd
 
 from onedr.ceph import images
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import attempts
 from onedr.model.errors import InputError, StorageError
 
 PREFIX = "onedr-kept-"
 KEY = "onedr.kept"
 TRASH_S = 7 * 86400  # what expired can still be restored for so long
-_BUSY_LIMIT_S = 40  # somebody who looked at it and was killed counts for 30 s
+_BUSY_LIMIT_S = 40  # a killed client that had it open counts as a user for 30 s
 
 
 @dataclass(frozen=True)
 class PreservedCopy:
-    """A kept copy.
+    """A preserved copy.
 
-    `loss_s`: seconds of writes at the most that only it has; None: not known. Times in epoch seconds.
+    `loss_s`: at most these seconds of writes exist only in it; None: unknown. Times in epoch seconds.
     """
 
     name: str
@@ -43,7 +45,7 @@ class PreservedCopy:
 
 
 def snapshot_of(image: rbd.Image) -> str | None:
-    """The newest snapshot of what this site wrote last; None when there is none."""
+    """The newest snapshot of divergent data on an image; None when there is none."""
     return max(_own(image), default=None)
 
 
@@ -52,53 +54,59 @@ def _own(image: rbd.Image) -> list[str]:
 
 
 def drop_preserved(image: rbd.Image) -> None:
-    """A primary is nobody's divergent copy: what `take` left on it goes. Clones of it live on."""
+    """Remove such snapshots from an image that is primary again and not divergent. Clones of them remain."""
     for name in _own(image):
         with suppress(rbd.ImageNotFound):
             image.remove_snap(name)
 
 
-def take(image: rbd.Image, now: float) -> str:
-    """Make that snapshot of a primary. Returns its name; its time is UTC."""
+def snapshot_divergent(image: rbd.Image, now: float) -> str:
+    """Snapshot a primary before it is demoted.
+
+    Returns the snapshot's name, which contains the time in UTC.
+    """
     name = f"{PREFIX}{image.id()}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}"
-    with suppress(rbd.ImageExists):  # by a run that was killed in this very second
+    with suppress(rbd.ImageExists):  # by a run that was killed in the same second
         image.create_snap(name)
     return name
 
 
-def name_of(image: str, snapshot: str) -> str:
-    """Name of the clone of a snapshot made by `take`."""
+def copy_name(image: str, snapshot: str) -> str:
+    """Name of the preserved copy, the clone of such a snapshot."""
     return f"{PREFIX}{image}-{snapshot.rpartition('-')[2]}"
 
 
 def preserve(pool: Pool, wanted: PreservedCopy, snapshot: str | None) -> None:
-    """Make the clone `wanted.name` of the image's `snapshot`, or a full copy where there is none. Done
-    already is done.
+    """Clone the image's `snapshot` as `wanted.name`, or make a full copy when there is no snapshot. Nothing
+    is done when the copy exists.
 
     Raises rbd.Error, StorageError. Reads back.
     """
     if copies_of(pool, wanted.name) is not None:
         return
-    if pool.exists(wanted.name):  # a run was killed before it said what it is
+    if pool.exists(wanted.name):  # left incomplete by a killed run
         pool.rbd.remove(pool.io, wanted.name)
     if snapshot is None:
-        images.copy(pool, wanted.image, wanted.name)
+        images.copy_image(pool, wanted.image, wanted.name)
     else:
-        # format 1 would hold the image; python has no argument for it
+        # a clone of format 1 would keep the image from being removed; python-rbd has no argument for the
+        # format
         pool.cluster.conf_set("rbd_default_clone_format", "2")
         pool.rbd.clone(pool.io, wanted.image, snapshot, pool.io, wanted.name)
     with pool.image(wanted.name) as image:
         for key, _ in list(image.metadata_list()):
-            if "onedr." in str(key):  # handed on by Ceph: records, marks and terms of the image
+            if "onedr." in str(key):  # copied by Ceph: the image's records, marks and epochs
                 image.metadata_remove(key)
         values = {key: value for key, value in asdict(wanted).items() if key not in ("name", "size")}
         image.metadata_set(KEY, json.dumps(values))
     if copies_of(pool, wanted.name) is None:
-        raise StorageError(f"The copy {wanted.name} was made but does not read back.")
+        raise StorageError(
+            f"The preserved copy {wanted.name} was made but does not read back; check rbd info {wanted.name}."
+        )
 
 
 def copies_of(pool: Pool, name: str) -> PreservedCopy | None:
-    """What a kept copy says of itself; None when it is no whole kept copy."""
+    """The description of a preserved copy; None when the image is not a complete one."""
     try:
         with pool.image(name, read_only=True) as image:
             values = json.loads(dict(image.metadata_list())[KEY])
@@ -108,31 +116,33 @@ def copies_of(pool: Pool, name: str) -> PreservedCopy | None:
 
 
 def all_copies(pool: Pool) -> list[PreservedCopy]:
-    """All kept copies of the pool, oldest first."""
+    """All preserved copies of the pool, oldest first."""
     found = (copies_of(pool, name) for name in pool.names() if name.startswith(PREFIX))
     return sorted((each for each in found if each is not None), key=lambda each: (each.taken, each.name))
 
 
 def remove_copy(pool: Pool, name: str) -> None:
-    """Remove a kept copy. The image that a resync replaced and the copy held in the trash is then removed by
-    rbd-mirror, which put it there, within half a minute (docs/measured.md). Raises InputError for a name that
-    is none.
+    """Remove a preserved copy.
+
+    Its parent, which a resync moved to the trash, is then removed by rbd-mirror within half a minute
+    (docs/measured.md). Raises InputError for the name of anything else.
     """
     if copies_of(pool, name) is None:
-        raise InputError(f"There is no kept copy {name!r} in pool {pool.access.pool}; onedr kept lists them.")
-    end = time.monotonic() + _BUSY_LIMIT_S
-    while True:
+        raise InputError(
+            f"There is no preserved copy {name!r} in pool {pool.access.pool}; see onedr kept list."
+        )
+    for last in attempts(_BUSY_LIMIT_S, 0.5):
         try:
             pool.rbd.remove(pool.io, name)
             break
         except rbd.ImageNotFound:
             break
         except rbd.ImageBusy as error:
-            if time.monotonic() > end:
+            if last:
                 raise StorageError(
-                    f"Kept copy {name} is still in use after {_BUSY_LIMIT_S} s; unmap it, then repeat."
+                    f"Preserved copy {name} is still in use after {_BUSY_LIMIT_S} s; unmap it, then repeat "
+                    "the command."
                 ) from error
-            time.sleep(0.5)
 
 
 def trash_expired(pool: Pool, now: float) -> list[str]:

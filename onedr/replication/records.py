@@ -1,9 +1,9 @@
-"""Records on images: VM and image definitions as RBD image metadata, which mirroring carries to the peer
+"""Records on images: VM and image definitions as RBD image metadata, which is replicated to the peer
 (docs/records.md).
 
 On the image, key `onedr.vm` (or `onedr.image`) holds one line of JSON: `{"schema", "site", "fsid",
 "mon_host", "generation", "written_at", "sha256", "mac", "parts", "body"}`; `body` is base64 of zlib of the
-JSON body, and the rest of a long one lies in `onedr.vm.part1` ... `mac` is there where the site has a record
+JSON body, and the rest of a long one is in `onedr.vm.part1` ... `mac` is there where the site has a record
 key (replication/signature.py). A value stays at 60 KiB or less: 16 MiB aborts the process in journal mode
 (docs/ceph-facts.md C10).
 """
@@ -27,7 +27,7 @@ from onedr.replication.signature import Signer
 
 SCHEMA = 1
 VALUE_LIMIT = 60 * 1024
-BODY_LIMIT = 16 * 1024 * 1024  # of JSON; a zlib bomb ends here
+BODY_LIMIT = 16 * 1024 * 1024  # of JSON; limits a zlib bomb
 _HEAD_SLACK = 64  # for the names and punctuation of `parts` and `body`
 _DAMAGE = (
     KeyError,
@@ -54,9 +54,9 @@ _SINCE_LEDGER = ("origin", "stands_for")  # left out when empty: earlier release
 
 
 def encode(envelope: Envelope, signer: Signer | None = None) -> list[str]:
-    """The values of a record, the head first, each at most VALUE_LIMIT characters.
+    """The values of a record, its head first, each at most VALUE_LIMIT characters.
 
-    Raises RecordError for a record too large to be read back, or whose head alone is too long.
+    Raises RecordError for a record that is too large, or whose head is too long.
     """
     body = _body_json(envelope.body)
     if len(body) > BODY_LIMIT:
@@ -89,7 +89,7 @@ def decode(
     """The record under `key` in an image's metadata; None when there is none.
 
     With `signer` it says whether it is authentic, with `now` (seconds since the epoch) whether its generation
-    can be. Raises RecordError for a damaged record, or one of a schema this release does not know.
+    can be. Raises RecordError for a damaged record, SchemaError for a schema that this release does not know.
     """
     if key not in values:
         return None
@@ -131,7 +131,7 @@ def _unpack(packed: str) -> bytes:
     inflate = zlib.decompressobj()
     body = inflate.decompress(base64.b64decode(packed, validate=True), BODY_LIMIT)
     if not inflate.eof:
-        raise RecordError(f"record body is cut short or larger than {BODY_LIMIT} bytes")
+        raise RecordError(f"record body is incomplete or larger than {BODY_LIMIT} bytes")
     return body
 
 
@@ -141,7 +141,7 @@ def _body_json(body: ImageRecord | VmRecord) -> bytes:
 
 
 def metadata(image: rbd.Image) -> dict[str, str]:
-    """All of OneDR's metadata on an image."""
+    """OneDR's metadata on an image."""
     return {str(key): str(value) for key, value in image.metadata_list() if str(key).startswith(_PREFIX)}
 
 
@@ -149,7 +149,7 @@ def write_record(image: rbd.Image, key: str, envelope: Envelope, signer: Signer 
     """Write a record, signed by `signer`, unless what is there says the same or is newer. Returns whether it
     was written.
 
-    Reads back. The head goes last, so that a reader never sees a new head with old parts.
+    Reads back. The head is written last, so that a reader never sees a new head with old parts.
     """
     present = metadata(image)
     if _keeps(key, present, envelope, signer):
@@ -172,8 +172,7 @@ def write_record(image: rbd.Image, key: str, envelope: Envelope, signer: Signer 
 
 
 def _keeps(key: str, present: dict[str, str], envelope: Envelope, signer: Signer | None) -> bool:
-    """Does what is there say the same, or more recent things? Hooks run in any order
-    (docs/opennebula-facts.md O21).
+    """Is the existing record the same, or newer? Hooks run in any order (docs/opennebula-facts.md O21).
 
     What lacks a good signature is replaced, and so is what is dated ahead by more than clocks differ.
     """
@@ -208,7 +207,7 @@ def sign_for_mirroring(image: rbd.Image, record_key: bytes) -> None:
 
 
 def remove_records(image: rbd.Image, key: str) -> bool:
-    """Take a record off an image. Returns whether there was one."""
+    """Remove a record from an image. Returns whether there was one."""
     names = [name for name in metadata(image) if name == key or name.startswith(f"{key}.part")]
     for name in names:
         image.metadata_remove(name)
@@ -216,7 +215,7 @@ def remove_records(image: rbd.Image, key: str) -> bool:
 
 
 def write_mark(image: rbd.Image, mark: Mark) -> None:
-    """Set the time mark."""
+    """Write the time mark."""
     image.metadata_set(MARK_KEY, json.dumps({"at": round(mark.at, 3), "replaying": mark.replaying}))
 
 

@@ -1,6 +1,6 @@
-"""Is a copy usable, of which moment?
+"""Is a copy usable, and of which moment is it?
 
-Judged from the copy itself, never from the mirror status (docs/design.md, "The mirror status is a hint").
+Derived from the copy itself, never from the mirror status (docs/design.md, "The mirror status is a hint").
 """
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from onedr.model.records import Mark
 from onedr.model.types import Mode
 
-AHEAD_S = 5.0  # a mark may be so far in the future before it proves that the sites' clocks differ
+AHEAD_S = 5.0  # a mark further in the future than this proves that the sites' clocks differ
 
 
 @dataclass(frozen=True)
 class Point:
     """`complete`: may be promoted.
 
-    `at`: everything written before (epoch seconds) is in it; None when not known.
+    `at`: it contains everything written before this moment (epoch seconds); None when unknown.
     """
 
     complete: bool
@@ -33,11 +33,11 @@ def point(
 ) -> Point:
     """The recovery point of a copy.
 
-    Journal mode: rbd-mirror copies image metadata at the very end of a first copy (measured:
-    docs/measured.md), so one that carries a record of ours is complete; its time mark counts once it was
-    written while the copy was replaying, because an earlier one may have overtaken the data. Snapshot mode: a
-    complete mirror snapshot says so itself, and metadata belongs to the snapshot. While another sync runs,
-    promotion falls back one snapshot further than it seems (docs/ceph-facts.md C4): one interval is added.
+    Journal mode: rbd-mirror copies image metadata at the end of the initial copy (docs/measured.md), so a
+    copy with one of our records is complete. Its time mark counts if it was written while the copy was
+    replaying, because an earlier one may have arrived before the data. Snapshot mode: a complete mirror
+    snapshot is marked as such, and metadata belongs to the snapshot. During another sync, promotion falls
+    back one snapshot further than expected (docs/ceph-facts.md C4): one interval is added.
     """
     if mode is Mode.JOURNAL:
         return Point(carries_record, mark.at if mark and mark.replaying and carries_record else None)
@@ -51,21 +51,21 @@ def point(
 
 
 def age_s(at: float | None, now: float) -> float | None:
-    """Seconds between a recovery point and now: what may be missing at most. None when not known.
+    """Seconds between a recovery point and now: at most these writes are missing. None when unknown.
 
-    Marks are written by the clock of the site that writes. One that lies in the future says nothing about the
-    age.
+    Marks are written with the clock of the writing site. One in the future does not tell the age.
     """
     return None if at is None or at > now + AHEAD_S else max(0.0, now - at)
 
 
 def clock_warning(at: float | None, now: float) -> str:
-    """A sentence when the point proves that the clocks of the sites differ; a difference the other way is
-    not seen.
+    """A warning when the point proves that the sites' clocks differ.
+
+    A difference in the other direction is not detected.
     """
     if at is None or at <= now + AHEAD_S:
         return ""
     return (
-        f"its time marks lie {at - now:.0f} s in the future: the sites' clocks differ, what may be lost is "
-        "not known (NTP?)"
+        f"its time marks are {at - now:.0f} s in the future: the sites' clocks differ, so the possible loss "
+        "is unknown; check NTP at both sites"
     )

@@ -5,20 +5,23 @@ import re
 
 from onedr.model.template import Pairs
 
+# Attributes of a record's template. The first name is used in records of release 0.1 and is kept.
+ENCRYPTED = "ONEDR_SEALED"  # the secrets, encrypted
+WITHHELD = "ONEDR_WITHHELD"  # where secrets were left out because the site has no record key
 _SECRET = re.compile(r"PASSW|SECRET|TOKEN|PRIVATE|CREDENTIAL|(^|_)(KEY|PW|PWD)$")
 _PUBLIC = re.compile(r"PUBLIC|KEYMAP")
 
 
 def is_secret(key: str) -> bool:
-    """Does an attribute's name say that its value must not be read by others?"""
+    """Does an attribute's name indicate that its value is secret?"""
     return bool(_SECRET.search(key.upper())) and not _PUBLIC.search(key.upper())
 
 
 def split_secrets(attributes: Pairs) -> tuple[Pairs, Pairs]:
-    """(template without secrets, secrets). A secret's key is its place: `PASSWORD` or `3/PASSWORD` (which,
-    what).
+    """(template without secrets, secrets). A secret's key is its position: `PASSWORD`, or `3/PASSWORD` in the
+    vector at position 3.
 
-    In a vector whose own name says secret, every value is one.
+    In a vector whose name indicates a secret, every value is one.
     """
     kept: list[tuple[str, object]] = []
     secrets: list[tuple[str, object]] = []
@@ -35,7 +38,9 @@ def split_secrets(attributes: Pairs) -> tuple[Pairs, Pairs]:
 
 
 def restore_secrets(attributes: Pairs, secrets: Pairs) -> Pairs:
-    """Put secrets back where `split` took them from (order within a vector is not kept, it has no meaning).
+    """Put secrets back where `split_secrets` took them from.
+
+    Order within a vector is not restored; it has no meaning.
     """
     vectors: dict[int, list[tuple[str, object]]] = {}
     plain = []

@@ -1,7 +1,8 @@
-"""Cards: what each site says of its protected datastores in its own pool, for the other site to read.
+"""Site info: what each site publishes about its protected datastores in its own pool, for the other site to
+read.
 
-Omap of the object `onedr.site`: the datastore's name -> JSON of a Card. It is written by reconcile, when it
-changed. No secret.
+Omap of the object `onedr.site`: the datastore's name -> JSON of a SiteInfo. Written by reconcile when it
+changed. It contains no secret.
 """
 from __future__ import annotations
 
@@ -19,17 +20,17 @@ from onedr.model.records import SiteInfo
 OBJECT = "onedr.site"
 
 
-def publish_site_info(pool: Pool, card: SiteInfo) -> bool:
-    """Write it when it changed. Returns whether it did. Raises rados.Error."""
-    text = json.dumps(asdict(card)).encode()
-    if omap.read_keys(pool, OBJECT, (card.datastore,)).get(card.datastore) == text:
+def publish_site_info(pool: Pool, info: SiteInfo) -> bool:
+    """Write it if it changed. Returns whether it changed. Raises rados.Error."""
+    text = json.dumps(asdict(info)).encode()
+    if omap.read_keys(pool, OBJECT, (info.datastore,)).get(info.datastore) == text:
         return False
-    omap.write_keys(pool, OBJECT, {card.datastore: text})
+    omap.write_keys(pool, OBJECT, {info.datastore: text})
     return True
 
 
 def withdraw_site_info(pool: Pool, datastore: str) -> None:
-    """Take a datastore's card away; the last one takes the object along. Raises rados.Error."""
+    """Remove a datastore's entry, and the object with the last one. Raises rados.Error."""
     with suppress(rados.ObjectNotFound):
         if set(omap.list_keys(pool, OBJECT, "")) <= {datastore}:
             pool.io.remove_object(OBJECT)
@@ -38,14 +39,14 @@ def withdraw_site_info(pool: Pool, datastore: str) -> None:
 
 
 def read_site_info(pool: Pool) -> dict[str, SiteInfo]:
-    """All cards of the pool's cluster by name of the datastore.
+    """All entries of the pool by name of the datastore.
 
-    Raises rados.Error, StorageError for one that is damaged.
+    Raises rados.Error, and StorageError for a damaged entry.
     """
-    return {name: _card(name, value) for name, value in omap.read_all(pool, OBJECT).items()}
+    return {name: _parse(name, value) for name, value in omap.read_all(pool, OBJECT).items()}
 
 
-def _card(name: str, value: bytes) -> SiteInfo:
+def _parse(name: str, value: bytes) -> SiteInfo:
     try:
         data = json.loads(value)
         return SiteInfo(
@@ -53,5 +54,6 @@ def _card(name: str, value: bytes) -> SiteInfo:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StorageError(
-            f"The card of datastore {name} in {OBJECT} is damaged ({error!r}); onedr reconcile there."
+            f"The settings that the site published for datastore {name} in {OBJECT} are damaged ({error!r}); "
+            "run onedr reconcile there."
         ) from error

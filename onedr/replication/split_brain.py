@@ -29,7 +29,7 @@ class There:
     """The peer's image of that name, read there."""
 
     primary: bool
-    term: Epoch | None
+    epoch: Epoch | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Known:
     """
 
     primary: bool
-    term: Epoch | None
+    epoch: Epoch | None
     readable: bool
     there: There | None
 
@@ -55,17 +55,17 @@ def judge_claim(known: Known) -> Claim:
         return Claim.ONLY_HERE
     if not known.there.primary:
         return Claim.MINE
-    here, there = number(known.term), number(known.there.term)
+    here, there = number(known.epoch), number(known.there.epoch)
     if here is None or there is None or here == there:
         return Claim.SPLIT
     return Claim.STALE if here < there else Claim.MINE
 
 
-def number(term: Epoch | None) -> int | None:
+def number(epoch: Epoch | None) -> int | None:
     """0 for an image never promoted by OneDR; None for a term that cannot be read."""
-    if term is None:
+    if epoch is None:
         return 0
-    return term.number if term.number >= 0 else None
+    return epoch.number if epoch.number >= 0 else None
 
 
 def split_refusal(split: Collection[str], datastore: str) -> str:

@@ -1,10 +1,11 @@
-"""Wait until all that was written at the peer is in the copy here."""
+"""Final synchronisation: wait until everything written at the peer is in the copy here."""
 from __future__ import annotations
 
 import time
 
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import wait_until
 from onedr.model.errors import OneDRError
 from onedr.model.records import Mark
 from onedr.model.types import Mode
@@ -15,28 +16,26 @@ _NEXT_S = 0.001
 
 
 def sync(here: Pool, there: Pool, name: str, limit_s: float) -> str:
-    """Wait until all that was written to the peer's primary before now is in the copy here. Returns how long
+    """Wait until everything written to the peer's primary before now is in the copy here. Returns how long
     that took.
 
-    A mark written there travels behind the data (journal mode), or with a mirror snapshot (snapshot mode):
+    A mark written there arrives after the data (journal mode) or with a mirror snapshot (snapshot mode):
     records.MARK_KEY.
     """
     begun = time.monotonic()
     with there.image(name) as image:
         if not mirroring.is_primary(image):
-            return "is demoted there already"
+            return "is already demoted there"
         before = records.read_mark(records.metadata(image))
-        # by the peer's clock, whatever ours says
+        # by the peer's clock
         mark = Mark(before.at + _NEXT_S if before else time.time(), True)
         records.write_mark(image, mark)
         mode = mirroring.mirror_mode(image)
         mirroring.publish_changes(there, image)
-    while not _arrived(here, name, mark, mode):
-        if time.monotonic() - begun > limit_s:
-            raise OneDRError(
-                f"the copy of {name} did not catch up within {limit_s:g} s; is rbd-mirror running here?"
-            )
-        time.sleep(_PAUSE_S)
+    if not wait_until(lambda: _arrived(here, name, mark, mode), limit_s, _PAUSE_S):
+        raise OneDRError(
+            f"the copy of {name} did not catch up within {limit_s:g} s; is rbd-mirror running here?"
+        )
     return f"caught up in {time.monotonic() - begun:.1f} s"
 
 

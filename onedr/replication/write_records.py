@@ -1,4 +1,4 @@
-"""Write the definitions of images and VMs onto the disks they belong to (docs/records.md)."""
+"""Write the definitions of images and VMs to the disks they belong to (docs/records.md)."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from lxml import etree
 
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
-from onedr.host.paths import places
+from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import OneDRError, RecordError, SchemaError
 from onedr.model.records import Envelope, ImageRecord, VmRecord
@@ -18,12 +18,10 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.vm_template import is_half_made, is_of_drill
 from onedr.replication import encryption, ledger, records, secrets, signature
 
-SEALED = "ONEDR_SEALED"  # secrets, encrypted; part of a record's template
-WITHHELD = "ONEDR_WITHHELD"  # names of secrets left out because this site has no record key
 
-
-def seal_record(attributes: template.Pairs, key: bytes | None, *bound: str) -> template.Pairs:
-    """The template with its secrets encrypted, or left out and named when there is no key: never in plain.
+def encrypt_secrets(attributes: template.Pairs, key: bytes | None, *bound: str) -> template.Pairs:
+    """The template with its secrets encrypted, or without them when there is no key; then their positions are
+    listed. Never in plain text.
 
     `bound`: the VM's origin and the part of its record, without which they do not open.
     """
@@ -31,14 +29,14 @@ def seal_record(attributes: template.Pairs, key: bytes | None, *bound: str) -> t
     if not found:
         return attributes
     if key is None:
-        return (*kept, (WITHHELD, ",".join(place for place, _ in found)))
-    return (*kept, (SEALED, encryption.seal(key, found, *bound)))
+        return (*kept, (secrets.WITHHELD, ",".join(place for place, _ in found)))
+    return (*kept, (secrets.ENCRYPTED, encryption.encrypt(key, found, *bound)))
 
 
 def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: float) -> Envelope:
-    """A record ready to be written.
+    """A record that is ready to be written.
 
-    Its generation is the writing time in microseconds: later is higher, without a counter.
+    Its generation is the writing time in microseconds, so that later ones are higher without a counter.
     """
     return Envelope(
         schema=records.SCHEMA,
@@ -52,11 +50,11 @@ def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: 
 
 
 def record_image(pool: Pool, settings: Settings, name: str, element: etree._Element, now: float) -> bool:
-    """Write an image's record onto its RBD image. Returns whether it had changed."""
+    """Write an image's record to its RBD image. Returns whether it changed."""
     body = opennebula_objects.image_record(element)
     if is_half_made(body.template):
         return False
-    key = encryption.load_key(places().record_key)
+    key = encryption.load_key(front_end_paths().record_key)
     source = (element.findtext("SOURCE") or "").partition("/")[2]
     entry = ledger.read_entry(pool, "image", body.image_id, (source,))
     if entry is not None:
@@ -72,10 +70,10 @@ def record_vm(
     protected_datastores: Mapping[int, object],
     now: float,
 ) -> dict[str, str]:
-    """Write a VM's record onto each of its protected disks in this pool.
+    """Write a VM's record to each of its protected disks in this pool.
 
-    Returns what happened per disk: `written`, `unchanged`, or the error's sentence. One bad disk never stops
-    the rest.
+    Returns the result for each disk: `written`, `unchanged`, or an error message. One bad disk never stops
+    the others.
     """
     body = opennebula_objects.vm_record(element, protected_datastores.keys())
     if is_half_made(body.user_template) or is_of_drill(body.user_template):
@@ -83,12 +81,12 @@ def record_vm(
     disks = [str(disk.rbd).partition("/")[2] for disk in body.disks if disk.rbd]
     entry = ledger.read_entry(pool, "vm", body.vm_id, disks)
     body = replace(body, origin=entry.origin if entry else "")
-    key = encryption.load_key(places().record_key)
+    key = encryption.load_key(front_end_paths().record_key)
     origin = f"{pool.fsid()}:{body.vm_id}"
     body = replace(
         body,
-        template=seal_record(body.template, key, origin, "template"),
-        user_template=seal_record(body.user_template, key, origin, "user_template"),
+        template=encrypt_secrets(body.template, key, origin, "template"),
+        user_template=encrypt_secrets(body.user_template, key, origin, "user_template"),
     )
     written = envelope(pool, settings, body, now)
     results = {}
@@ -99,7 +97,7 @@ def record_vm(
         try:
             with pool.image(name) as image:
                 if not mirroring.is_primary(image):
-                    results[name] = "is the peer's copy; its record is written there"
+                    results[name] = "is the peer's copy, whose record is written there"
                     continue
                 results[name] = "written" if _put(pool, image, records.VM_KEY, written, key) else "unchanged"
         except (rbd.Error, OneDRError) as error:
@@ -107,7 +105,7 @@ def record_vm(
     return results
 
 
-def forget_vm(pool: Pool, name: str) -> bool:
+def remove_vm_record(pool: Pool, name: str) -> bool:
     """Take the VM record of this site, or one that cannot be read, off an image that no VM uses. Returns
     whether there was one.
     """

@@ -124,6 +124,15 @@ def describe(lease: Lease) -> str:
     return f"{lease.verb}{by} on {lease.host}{site}{since} (process {lease.owner})"
 
 
+def _refusal(lease: Lease, ended: bool) -> str:
+    after = (
+        "It has ended by now: look at onedr status, then ask again."
+        if ended
+        else "Wait for it (onedr status), or ask it to stop (onedr cancel)."
+    )
+    return f"Another run is in progress on this datastore: {describe(lease)}. {after}"
+
+
 def ask_to_stop(pool: Pool, lease: Lease, by: str) -> bool:
     """Ask the run that holds the lease to stop. False when it does not hold it any more."""
     holder = _holder(lease)
@@ -196,24 +205,31 @@ class HeldLease:
         with rados.WriteOpCtx() as operation:
             operation.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
             self._pool.io.operate_write_op(operation, OBJECT)
+        self._acquire()
+        self._renewer = threads.start(self._keep)
+        return self
+
+    def _acquire(self) -> None:
+        """Take it when it is free or seen to be dead. Who came while another ran is refused, also when that
+        one ends meanwhile: what was asked for was meant for the sites as they were before it.
+        """
         watch, end = Watch(self._times.dead_s), time.monotonic() + _PATIENCE_S
+        other: Lease | None = None  # the run that was in progress when this one came
         while True:
             text = _text(self._pool)
             lease = decode(text)
             sight = watch.see(text, is_free(lease), time.monotonic())
+            if sight in (Sight.WATCHED, Sight.ALIVE):
+                other = lease
+            patient = other is not None and self._waits_for(other) and time.monotonic() < end
+            ended = sight is Sight.FREE and lease is not None and lease.released
+            if other is not None and not patient and (sight is Sight.ALIVE or ended):
+                raise RunInProgressError(_refusal(other, ended))
             if sight in (Sight.FREE, Sight.DEAD):
                 if self._take(text, lease):
-                    break
+                    return
                 continue
-            patient = lease is not None and self._waits_for(lease) and time.monotonic() < end
-            if lease is not None and sight is Sight.ALIVE and not patient:
-                raise RunInProgressError(
-                    f"Another run is in progress on this datastore: {describe(lease)}. Wait for it "
-                    "(onedr status), or ask it to stop (onedr cancel)."
-                )
             time.sleep(_PAUSE_S)
-        self._renewer = threads.start(self._keep)
-        return self
 
     def give_up(self) -> None:
         """Renew it no more: it is left to be taken for dead."""

@@ -318,9 +318,9 @@ def admitted(site: Site, *names: str) -> None:
     with ceph_connection.connect(CephAccess(POOL, "oneadmin", str(site.ceph_conf))) as pool:
         for name in names:
             def through(name: str = name) -> bool:
-                waiting = mirror_image.begin(pool, name, settings)
+                waiting = mirror_image.begin_mirroring(pool, name, settings)
                 if waiting and waiting.base:
-                    clone_order.read_order(pool, settings, [waiting.base])
+                    clone_order.arrived_bases(pool, settings, [waiting.base])
                 return waiting is None
 
             until(f"{name} to be mirrored", through, 60, 0.2)

@@ -152,7 +152,7 @@ def test_errors_come_back_as_they_are_at_home(here: FromOutside, site: Site) -> 
     succeeded(here.ds("mkfs", image(60), datastore(here)), "one/one-60\n")
     refused(here.ds("mkfs", image(60), datastore(here)), "one/one-60", "exists already")
     refused(here.ds("mkfs", image(61), datastore(here, POOL_NAME="nowhere")), "no pool 'nowhere'")
-    refused(here.ds("mkfs", image(61), datastore(here, "-oProxyCommand=touch bridge-1")), "BRIDGE_LIST", "no host")
+    refused(here.ds("mkfs", image(61), datastore(here, "-oProxyCommand=touch bridge-1")), "BRIDGE_LIST", "not a host name")
     succeeded(here.ds("rm", {**image(60), "SOURCE": "one/one-60"}, datastore(here)))
 
 

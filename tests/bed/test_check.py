@@ -1,4 +1,6 @@
-"""`onedr check`: a healthy pair has no problem; then one thing is broken at a time, for real, and exactly that is told."""
+"""`onedr check`: a healthy pair has no problem; then one thing is broken at a time, for real, and exactly
+that is told.
+"""
 from __future__ import annotations
 
 import json
@@ -35,7 +37,9 @@ class Checked:
         return {finding["code"] for finding in self.findings if finding["level"] == level}
 
     def text(self, code: str) -> str:
-        return " ".join(f"{finding['text']} {finding['todo']}" for finding in self.findings if finding["code"] == code)
+        return " ".join(
+            f"{finding['text']} {finding['todo']}" for finding in self.findings if finding["code"] == code
+        )
 
 
 def check(cloud: Cloud, *argv: str) -> Checked:
@@ -87,13 +91,21 @@ def g(sites: Sites) -> Iterator[Ground]:
     disks = w.vm_disks(a, vm)
     w.wait_complete(a, disks)
     made = Ground(sites, vm, disks, {})
-    until("healthy sites", lambda: all(
-        "RBD_MIRROR" not in found.of("warning") | found.of("problem") for found in (check(a), check(b))), REPORTED_S, 1)
+    until(
+        "healthy sites",
+        lambda: all(
+            "RBD_MIRROR" not in found.of("warning") | found.of("problem") for found in (check(a), check(b))
+        ),
+        REPORTED_S,
+        1,
+    )
     made.warned = {cloud.name: check(cloud).of("warning") for cloud in (a, b)}
     yield made
 
 
-def only(g: Ground, cloud: Cloud, found: Checked, problem: str, *, also_warned: frozenset[str] = frozenset()) -> None:
+def only(
+    g: Ground, cloud: Cloud, found: Checked, problem: str, *, also_warned: frozenset[str] = frozenset()
+) -> None:
     """Exactly this problem is told, and no warning that was not there before."""
     told = [finding for finding in found.findings if finding["level"] != "ok"]
     assert found.of("problem") == {problem}, told
@@ -105,8 +117,17 @@ def test_a_healthy_pair_has_no_problem_at_either_site(g: Ground) -> None:
     for cloud in (g.sites.a, g.sites.b):
         found = check(cloud)
         assert (found.code, found.of("problem")) == (0, set()), found.findings
-        # The bed: pools of one replica, no delete delay, no systemd, hosts that report no machine types; no probe was made.
-        assert found.of("warning") <= {"POOL_SIZE", "RPO", "GUARD_UNIT", "FENCE", "DISK_DRIVER", "PROCESSORS", "TRADE"}, found.findings
+        # The bed: pools of one replica, no delete delay, no systemd, hosts that report no machine types; no
+        # probe was made.
+        assert found.of("warning") <= {
+            "POOL_SIZE",
+            "RPO",
+            "GUARD_UNIT",
+            "FENCE",
+            "DISK_DRIVER",
+            "PROCESSORS",
+            "TRADE",
+        }, found.findings
         assert {finding["datastore"] for finding in found.findings} == {"", DATASTORE}
     assert "1 VM(s) would start at the peer" in check(g.sites.a, DATASTORE).text("STARTS_THERE")
     assert "1 VM(s) would start here" in check(g.sites.b, DATASTORE).text("STARTS_HERE")
@@ -114,14 +135,20 @@ def test_a_healthy_pair_has_no_problem_at_either_site(g: Ground) -> None:
 
 
 def state_of(cloud: Cloud) -> Any:
-    """What a check could change: images with their metadata, snapshots and roles, and the datastore's attributes."""
+    """What a check could change: images with their metadata, snapshots and roles, and the datastore's
+    attributes.
+    """
     with w.open_pool(cloud) as pool:
         images = {}
         for name in pool.names():
             values = {key for key in w.values_of(pool, name) if key != "onedr.mark"}
             with pool.image(name, read_only=True) as image:
                 images[name] = (values, [snap["name"] for snap in image.list_snaps()])
-        objects = {entry.key for entry in pool.io.list_objects() if entry.key.startswith("onedr.") and "alone" not in entry.key}
+        objects = {
+            entry.key
+            for entry in pool.io.list_objects()
+            if entry.key.startswith("onedr.") and "alone" not in entry.key
+        }
     shown = cloud.api.datastore.info(cloud.datastore_id).TEMPLATE
     return images, objects, {key: value for key, value in dict(shown).items() if key != "DR_RECOVERY_POINT"}
 
@@ -187,7 +214,9 @@ def test_a_network_that_is_missing_at_the_peer(g: Ground) -> None:
         only(g, b, check(b), "STARTS_HERE")
         b.api.datastore.update(b.datastore_id, f'DR_NETWORK_MAP="{NETWORK}=elsewhere, x=nowhere"', 1)
         found = check(b, DATASTORE)
-        assert found.of("problem") == {"NETWORK_MAP"} and "x=nowhere" in found.text("NETWORK_MAP"), found.findings
+        assert found.of("problem") == {"NETWORK_MAP"} and "x=nowhere" in found.text("NETWORK_MAP"), (
+            found.findings
+        )
     finally:
         b.api.vn.rename(network, NETWORK)
         b.api.datastore.update(b.datastore_id, 'DR_NETWORK_MAP=""', 1)
@@ -196,7 +225,11 @@ def test_a_network_that_is_missing_at_the_peer(g: Ground) -> None:
 @contextmanager
 def direction(g: Ground, site: str, wanted: str) -> Iterator[None]:
     def peer(*argv: str) -> str:
-        return str(g.sites.bed.run(site, ["rbd", "mirror", "pool", *argv], check=True, capture_output=True, text=True).stdout)
+        return str(
+            g.sites.bed.run(
+                site, ["rbd", "mirror", "pool", *argv], check=True, capture_output=True, text=True
+            ).stdout
+        )
 
     uuid = json.loads(peer("info", "one", "--format", "json"))["peers"][0]["uuid"]
     peer("peer", "set", "one", uuid, "direction", wanted)
@@ -235,10 +268,28 @@ def test_an_image_taken_out_of_mirroring(g: Ground) -> None:
 
 def test_a_line_that_is_cut(g: Ground) -> None:
     a = g.sites.a
-    dark = frozenset({
-        "PEER_FRONT_END", "PEER_READ", "PEERING", "RBD_MIRROR", "RELEASES", "POOL_SIZE", "ROOM", "CLOCK", "RPO", "TRADE",
-        "SITE_INDEX", "NAMES", "RECORD_KEYS", "STARTS_THERE", "OWNERS_THERE", "CAPACITY_THERE", "FAILBACK", "STATE",
-    })
+    dark = frozenset(
+        {
+            "PEER_FRONT_END",
+            "PEER_READ",
+            "PEERING",
+            "RBD_MIRROR",
+            "RELEASES",
+            "POOL_SIZE",
+            "ROOM",
+            "CLOCK",
+            "RPO",
+            "TRADE",
+            "SITE_INDEX",
+            "NAMES",
+            "RECORD_KEYS",
+            "STARTS_THERE",
+            "OWNERS_THERE",
+            "CAPACITY_THERE",
+            "FAILBACK",
+            "STATE",
+        }
+    )
     g.sites.bed.cut()
     try:
         found = check(a)
@@ -246,7 +297,9 @@ def test_a_line_that_is_cut(g: Ground) -> None:
         g.sites.bed.heal()
     only(g, a, found, "PEER", also_warned=dark)
     asked = {finding["code"] for finding in found.findings if finding["level"] == "ok"}
-    assert not asked & (dark - {"PEERING", "RBD_MIRROR", "RELEASES", "POOL_SIZE", "ROOM", "RPO", "STATE"}), "ok and not known"
+    assert not asked & (dark - {"PEERING", "RBD_MIRROR", "RELEASES", "POOL_SIZE", "ROOM", "RPO", "STATE"}), (
+        "ok and unknown"
+    )
 
 
 def test_a_front_end_that_is_down_is_told_and_hides_nothing_else(g: Ground) -> None:
@@ -285,14 +338,26 @@ def test_an_rbd_mirror_that_was_killed(g: Ground, site: str, where: str) -> None
     assert pid is not None
     processes.send(pid, bed.sites[site], signal.SIGKILL)
     try:
-        until("the dead rbd-mirror to be told of", lambda: "RBD_MIRROR" in check(a, DATASTORE).of("problem"), 180, 1)
+        until(
+            "the dead rbd-mirror to be told of",
+            lambda: "RBD_MIRROR" in check(a, DATASTORE).of("problem"),
+            180,
+            1,
+        )
         found = check(a, DATASTORE)
         assert f"{where}: " in found.text("RBD_MIRROR")
         assert found.of("problem") <= {"RBD_MIRROR", "STATE"}, found.findings
     finally:
         bed.start(site, "mirror")
-    until("rbd-mirror to report again", lambda: "RBD_MIRROR" in check(a, DATASTORE).of("ok")
-          and "RBD_MIRROR" not in check(a, DATASTORE).of("problem") | check(a, DATASTORE).of("warning"), 180, 2)
+    until(
+        "rbd-mirror to report again",
+        lambda: (
+            "RBD_MIRROR" in check(a, DATASTORE).of("ok")
+            and "RBD_MIRROR" not in check(a, DATASTORE).of("problem") | check(a, DATASTORE).of("warning")
+        ),
+        180,
+        2,
+    )
 
 
 def test_a_peer_whose_ceph_is_killed(g: Ground) -> None:

@@ -1,4 +1,6 @@
-"""Clones that stay clones (DR_CLONES=PARENT, journal mode): after their base's snapshot, thin at both sites, equal."""
+"""Clones that stay clones (DR_CLONES=PARENT, journal mode): after their base's snapshot, thin at both sites,
+equal.
+"""
 from __future__ import annotations
 
 import random
@@ -45,7 +47,9 @@ def write_at_random(g: Ground, name: str, seed: int) -> None:
     """Small writes into objects that only the base has: each is a copy-up."""
     order = random.Random(seed)
     for _ in range(6):
-        calls.write(g.site, name, order.randbytes(4096), order.randrange(0, calls.facts(g.site, name)["size"] - 4096))
+        calls.write(
+            g.site, name, order.randbytes(4096), order.randrange(0, calls.facts(g.site, name)["size"] - 4096)
+        )
 
 
 def test_a_clone_follows_its_bases_snapshot_and_no_vm_waits(g: Ground, tmp_path: Path) -> None:
@@ -54,16 +58,25 @@ def test_a_clone_follows_its_bases_snapshot_and_no_vm_waits(g: Ground, tmp_path:
     try:
         first = g.clone(7, name)  # answered
         assert mode_of(g.site, first) is None
-        assert calls.metadata(g.site, first)[PROBLEM_KEY] == f"waits until the snapshot of its base {name} is at the peer"
-        until("the keeper to say what waits", lambda: g.told(f"waits until the snapshot of its base {name}"), LIMIT_S)
-        assert mode_of(g.site, first) is None and clone_order.THERE_KEY not in calls.metadata(g.site, name)
+        assert (
+            calls.metadata(g.site, first)[PROBLEM_KEY]
+            == f"waits until the snapshot of its base {name} is at the peer"
+        )
+        until(
+            "the keeper to say what waits",
+            lambda: g.told(f"waits until the snapshot of its base {name}"),
+            LIMIT_S,
+        )
+        assert mode_of(g.site, first) is None and clone_order.ARRIVED_KEY not in calls.metadata(g.site, name)
     finally:
         g.bed.start("site-b", "mirror")
     until("the clone to be mirrored", lambda: mode_of(g.site, first) == JOURNAL, LIMIT_S)
     assert facts(g.there, name)["snapshots"] == [("snap", True)], "its base's snapshot was there before"
     until("the note to go", lambda: PROBLEM_KEY not in calls.metadata(g.site, first), LIMIT_S)
     second = g.clone(8, name)
-    assert mode_of(g.site, second) == JOURNAL, "where the snapshot is at the peer already nothing is waited for"
+    assert mode_of(g.site, second) == JOURNAL, (
+        "where the snapshot is at the peer already nothing is waited for"
+    )
     g.protected(first, second)
     for number, disk in enumerate((first, second)):
         write_at_random(g, disk, number)
@@ -75,7 +88,9 @@ def test_a_clone_follows_its_bases_snapshot_and_no_vm_waits(g: Ground, tmp_path:
 
 
 def tried_in_vain(g: Ground) -> list[str]:
-    """What the peer's rbd-mirror said of a snapshot it missed: in the wrong order it tries, fails, and tries again later."""
+    """What the peer's rbd-mirror said of a snapshot it missed: in the wrong order it tries, fails, and tries
+    again later.
+    """
     with (g.there.folder / "client.rbd-mirror.a.log").open(errors="replace") as log:
         return [line for line in log if "failed to find snapshot snap" in line]
 
@@ -108,7 +123,9 @@ def test_many_clones_at_once_are_all_protected(g: Ground, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("attributes", [{}, {"DR_CLONES": "FLATTEN"}, {"DR_MODE": "SNAPSHOT"}])
-def test_the_base_goes_after_its_last_clone_and_nothing_stays(g: Ground, tmp_path: Path, attributes: dict[str, str]) -> None:
+def test_the_base_goes_after_its_last_clone_and_nothing_stays(
+    g: Ground, tmp_path: Path, attributes: dict[str, str]
+) -> None:
     number = 510 + len(attributes.get("DR_CLONES", "")) + len(attributes.get("DR_MODE", ""))
     g.settings(**attributes)
     before = (contents(g.site), contents(g.there))
@@ -116,7 +133,7 @@ def test_the_base_goes_after_its_last_clone_and_nothing_stays(g: Ground, tmp_pat
     disks = [g.clone(vm, name) for vm in (7, 8)]
     if not attributes:
         removed = g.here.ds("rm", g.here.api.images[0], g.here.api.datastores[calls.DATASTORE_ID])
-        refused(removed, f"it is the base of one/{disks[0]}, one/{disks[1]}. Delete these first.")
+        refused(removed, f"it is the base of one/{disks[0]}, one/{disks[1]}. Delete them first.")
     g.protected(*disks)
     for vm in (7, 8):
         g.delete(vm, name)
@@ -168,7 +185,8 @@ with connection.connect(CephAccess("one", "oneadmin", sys.argv[1])) as pool:
 def test_a_bases_snapshot_comes_and_goes_under_the_making_of_clones(g: Ground) -> None:
     """The same race, dense: three VMs at a time come and go, each drops @snap at its end when it may.
 
-    A process each, as drivers are. Without the lock of onedr/ceph/image_lock.py librbd 16.2 dies now and then (docs/measured.md).
+    A process each, as drivers are. Without the lock of onedr/ceph/image_lock.py librbd 16.2 dies now and then
+    (docs/measured.md).
     """
     access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
     with connection.connect(access) as pool:
@@ -205,13 +223,15 @@ def test_a_driver_and_the_keeper_enable_at_once(g: Ground) -> None:
 
 @pytest.mark.long
 def test_where_the_peer_cannot_be_read_a_clone_does_not_wait(g: Ground, tmp_path: Path) -> None:
-    """Neither without the right to (the driver knows that), nor with the peer in the dark (the keeper finds that)."""
+    """Neither without the right to (the driver knows that), nor with the peer in the dark (the keeper finds
+    that).
+    """
     name = g.base(540, tmp_path)
     g.bed.cut()
     try:
         dark = g.clone(7, name)
         until("the keeper to mirror it all the same", lambda: mode_of(g.site, dark) == JOURNAL, LIMIT_S)
-        assert clone_order.THERE_KEY not in calls.metadata(g.site, name)
+        assert clone_order.ARRIVED_KEY not in calls.metadata(g.site, name)
     finally:
         g.bed.heal()
     g.protected(dark)

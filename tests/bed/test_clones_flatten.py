@@ -69,7 +69,7 @@ def test_many_at_once_begin_before_they_are_flattened_and_end_protected(
     until("the keeper to show them", lambda: g.told("waits to be flattened"), LIMIT_S)
     assert {mode_of(g.site, disk) for disk in disks} == {None}, "not mirrored before they are flattened"
     removed = g.here.ds("rm", g.here.api.images[0], g.here.api.datastores[calls.DATASTORE_ID])
-    refused(removed, f"it is the base of one/{disks[0]}, ", "Delete these first.")
+    refused(removed, f"it is the base of one/{disks[0]}, ", "Delete them first.")
     held.leave()
     g.protected(*disks)
     for disk in disks:
@@ -124,7 +124,7 @@ def test_who_removes_a_disk_ends_its_flattening(g: Ground, slowly: None, tmp_pat
         remover.start()
 
         def ended() -> bool:
-            flatten.heed_removals(pool, queue)
+            flatten.cancel_removed(pool, queue)
             return not queue.running()
 
         until("its end", ended, LIMIT_S)
@@ -199,10 +199,10 @@ def test_room_is_what_the_base_holds(g: Ground) -> None:
             opened.write(b"x" * MIB, 5 << 30)
             opened.create_snap("snap")
         parent = ("one", "sparse", "snap")
-        assert (space.held(pool, parent, 1 << 40), space.held(pool, parent, 1 << 30)) == (4 * MIB, 0)
-        assert space.lack(pool, "one", 4 * MIB) is None
-        assert "it needs 1048576 MiB and pool one has" in str(space.lack(pool, "one", 1 << 40))
-        assert "does not list pool none" in str(space.lack(pool, "none", 1))
+        assert (space.snapshot_bytes(pool, parent, 1 << 40), space.snapshot_bytes(pool, parent, 1 << 30)) == (4 * MIB, 0)
+        assert space.shortage(pool, "one", 4 * MIB) is None
+        assert "it needs 1048576 MiB and pool one has" in str(space.shortage(pool, "one", 1 << 40))
+        assert "does not list pool none" in str(space.shortage(pool, "none", 1))
         with pool.image("sparse") as opened:
             opened.remove_snap("snap")
         pool.rbd.remove(pool.io, "sparse")

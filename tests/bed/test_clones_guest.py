@@ -1,4 +1,6 @@
-"""A running guest's disk is flattened under it: it does not stop writing, nothing is lost, and until then it says so."""
+"""A running guest's disk is flattened under it: it does not stop writing, nothing is lost, and until then it
+says so.
+"""
 from __future__ import annotations
 
 import os
@@ -35,7 +37,7 @@ def test_a_running_guests_disk_is_flattened_under_it(sites: Sites) -> None:
         writer = w.lock_owners(here, name)
         assert is_clone(here, name) and writer
         shown = {item["name"]: item["reason"] for item in w.status(a)["unprotected"]}
-        assert shown[name] == f"waits to be flattened from one/{w.rbd_name(a, base)}"
+        assert shown[name] == f"waits to be flattened from its parent one/{w.rbd_name(a, base)}"
         place.leave()
         a.onedr("reconcile", str(a.datastore_id))  # at once, or after the keeper
         assert not is_clone(here, name)

@@ -1,4 +1,5 @@
-"""A drill at site B while site A goes on: its VMs come up on clones, apart, and then nothing of it is left."""
+"""A drill at site B while site A goes on: its VMs come up on clones, apart, and then nothing of it is left.
+"""
 from __future__ import annotations
 
 import hashlib
@@ -28,7 +29,9 @@ PORT = 8022
 
 @dataclass
 class Story:
-    """Site A with two writing VMs and one that is off; what site B was like before, during and after the drill."""
+    """Site A with two writing VMs and one that is off; what site B was like before, during and after the
+    drill.
+    """
 
     sites: Sites
     vms: dict[str, int] = field(default_factory=dict)
@@ -42,7 +45,8 @@ class Story:
     verdict: dict[str, Any] = field(default_factory=dict)
     ended: float = 0.0
     drilled: dict[str, Any] = field(default_factory=dict)  # drill's VMs by name
-    ledgers: dict[str, dict[str, list[ledger.Record]]] = field(default_factory=dict)  # on each clone, by the image it is of
+    # on each clone, by the image it is of
+    ledgers: dict[str, dict[str, list[ledger.Record]]] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
     page: str = ""
     mirrored: set[str] = field(default_factory=set)
@@ -61,7 +65,9 @@ def prepare(story: Story) -> None:
         a.wait_image(image)
     nic = f'NIC=[NETWORK="{NETWORK}"]\n'
     story.vms["db"] = w.create_vm(a, "db", [images["db-disk"]], f"{nic}DR_PRIORITY=1\n", wait=False)
-    story.vms["web"] = w.create_vm(a, "web", [images["base"]], f'{nic}NOTE="a <b> & c"\nCONTEXT=[NETWORK="YES"]\n', wait=False)
+    story.vms["web"] = w.create_vm(
+        a, "web", [images["base"]], f'{nic}NOTE="a <b> & c"\nCONTEXT=[NETWORK="YES"]\n', wait=False
+    )
     story.vms["idle"] = w.create_vm(a, "idle", [images["idle-disk"]], wait=False)
     for vm in story.vms.values():
         a.wait_vm(vm)
@@ -78,11 +84,15 @@ def prepare(story: Story) -> None:
 
 
 def listener(cloud: Cloud) -> Any:
-    """Something that takes connections on every address of the site, as a guest's service would on its own."""
+    """Something that accepts connections on every address of the site, as a guest's service would on its own.
+    """
     import subprocess
     import sys
 
-    code = f"import socket; s = socket.create_server(('', {PORT})); print('up', flush=True)\nwhile True: s.accept()[0].close()"
+    code = (
+        f"import socket; s = socket.create_server(('', {PORT})); print('up', flush=True)\nwhile True: "
+        "s.accept()[0].close()"
+    )
     child = subprocess.Popen([*cloud.prefix, sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None and child.stdout.readline() == "up\n"
     return child
@@ -106,7 +116,14 @@ def story(sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
     service = listener(b)
     try:
         told.verdict = b.onedr(
-            "drill", "start", DATASTORE, "--port", str(PORT), "--command", f"'{program}' '$(id) ; x'", check=False
+            "drill",
+            "start",
+            DATASTORE,
+            "--port",
+            str(PORT),
+            "--command",
+            f"'{program}' '$(id) ; x'",
+            check=False,
         )
     finally:
         service.kill()
@@ -136,7 +153,9 @@ def look_at_what_stands(told: Story) -> None:
                     snapshot = ledger.read_image(image)
                 with opened.image(found.image, read_only=True) as image:
                     told.ledgers[found.image] = {"clone": snapshot, "copy": ledger.read_image(image)}
-        told.on_clones = {name: set(w.values_of(opened, name)) for name in opened.names() if names.parse_drill(name)}
+        told.on_clones = {
+            name: set(w.values_of(opened, name)) for name in opened.names() if names.parse_drill(name)
+        }
         told.mirrored = set(w.primaries(opened))
     told.status = w.status(b)
     told.datastore = dict(b.api.datastore.info(b.datastore_id).TEMPLATE)
@@ -150,7 +169,16 @@ def test_without_a_network_of_its_own_there_is_no_drill(story: Story) -> None:
 def test_a_dry_run_shows_the_steps_and_changes_nothing(story: Story) -> None:
     assert story.after_dry == story.before
     kinds = [step["kind"] for step in story.dry["steps"]]
-    assert sorted(set(kinds), key=kinds.index) == ["snapshot", "arrive", "clone", "register", "create", "start", "check", "prove"]
+    assert sorted(set(kinds), key=kinds.index) == [
+        "snapshot",
+        "arrive",
+        "clone",
+        "register",
+        "create",
+        "start",
+        "check",
+        "prove",
+    ]
 
 
 def test_the_drill_passes_and_says_so_on_the_datastore(story: Story) -> None:
@@ -193,7 +221,11 @@ def test_what_production_acknowledged_before_the_snapshot_is_in_the_clone(story:
     disk = story.disks["db"][0]
     at = next(image["snapshot_at"] for image in story.report["images"] if image["image"] == disk)
     had = {(record.number, record.time_ms) for record in story.ledgers[disk]["clone"]}
-    assert [record for record in told if record.time_ms < (at - 1) * 1000 and (record.number, record.time_ms) not in had] == []
+    assert [
+        record
+        for record in told
+        if record.time_ms < (at - 1) * 1000 and (record.number, record.time_ms) not in had
+    ] == []
 
 
 def test_the_recovery_points_advanced(story: Story) -> None:
@@ -207,7 +239,9 @@ def test_the_recovery_points_advanced(story: Story) -> None:
 def test_the_status_neither_counts_nor_mirrors_what_is_the_drills(story: Story) -> None:
     assert story.status["state"] == "STANDBY"
     assert not {name for name in story.mirrored if names.parse_drill(name)}
-    assert list(story.on_clones.values()) == [{"onedr.made"}] * 3, "no record, neither inherited nor written by a hook"
+    assert list(story.on_clones.values()) == [{"onedr.made"}] * 3, (
+        "no record, neither inherited nor written by a hook"
+    )
     assert not [entry for entry in story.status["unprotected"] if "drill" in entry["name"]]
     assert {disk["name"] for disk in story.status["disks"]} == set(story.before["site-b"][0])
     assert {vm["name"] for vm in story.status["vms"]} == {"db", "web", "idle"}
@@ -222,13 +256,20 @@ def test_the_report_has_times_checks_and_their_evidence(story: Story) -> None:
     assert (report["result"], report["reasons"], report["datastore"]) == ("PASSED", [], DATASTORE)
     assert 0 < report["rto"]["measured_s"] <= report["rto"]["objective_s"] == 120
     found = {vm["name"]: vm for vm in report["vms"]}
-    assert {name: vm["result"] for name, vm in found.items()} == {"db": "passed", "web": "passed", "idle": "not started"}
+    assert {name: vm["result"] for name, vm in found.items()} == {
+        "db": "passed",
+        "web": "passed",
+        "idle": "not started",
+    }
     for name in ("db", "web"):
         checks = {check["check"]: check for check in found[name]["checks"]}
         assert {check["result"] for check in checks.values()} == {"passed"}
-        assert "its own" not in checks["runs"]["evidence"] and "wrote to its disk" in checks["guest boots"]["evidence"]
+        assert (
+            "its own" not in checks["runs"]["evidence"]
+            and "wrote to its disk" in checks["guest boots"]["evidence"]
+        )
         address = found[name]["nics"][0]["ip"]
-        assert f"{address}:{PORT} takes connections" in checks[f"port {PORT}"]["evidence"]
+        assert f"{address}:{PORT} accepts connections" in checks[f"port {PORT}"]["evidence"]
         said = next(check["evidence"] for kind, check in checks.items() if kind.startswith("command"))
         assert f"{name} {address} $(id) ; x" in said, "its words went through no shell"
     assert all(report["versions"].values())
@@ -237,8 +278,12 @@ def test_the_report_has_times_checks_and_their_evidence(story: Story) -> None:
 def test_the_page_is_whole_escaped_and_names_the_digest_of_the_json(story: Story) -> None:
     files = story.report["files"]
     assert files["sha256"] == hashlib.sha256(Path(files["json"]).read_bytes()).hexdigest()
-    assert files["sha256"] in story.page and "<script" not in story.page and "http" not in story.page.replace("http-equiv", "")
-    for text in ("Result: PASSED", DRILL_NETWORK, "db (", "recovery point", "nothing of the drill is left"):
+    assert (
+        files["sha256"] in story.page
+        and "<script" not in story.page
+        and "http" not in story.page.replace("http-equiv", "")
+    )
+    for text in ("Result: PASSED", DRILL_NETWORK, "db (", "recovery point", "nothing of the drill remains"):
         assert text in story.page, text
     for kind in ("json", "page"):
         assert Path(files[kind]).stat().st_mode & 0o777 == 0o640
@@ -249,7 +294,10 @@ def test_an_altered_report_is_not_shown(story: Story) -> None:
     whole = path.read_text()
     try:
         path.write_text(whole.replace("PASSED", "PASSES"))
-        assert "is not as OneDR wrote it" in story.sites.b.run("onedr", "drill", "report", DATASTORE, check=False).stderr
+        assert (
+            "was changed since OneDR wrote it"
+            in story.sites.b.run("onedr", "drill", "report", DATASTORE, check=False).stderr
+        )
     finally:
         path.write_text(whole)
 
@@ -268,7 +316,9 @@ def test_the_cleanup_of_nothing_is_done(story: Story) -> None:
     ("create", True), pytest.param("snapshot", False, marks=pytest.mark.long),
 ])
 def test_a_drill_killed_midway_is_cleaned_up(story: Story, kind: str, first_at_the_peer: bool) -> None:
-    """With half of its VMs, and with snapshots only; the first time the primary is cleaned first, as if site B were lost."""
+    """With half of its VMs, and with snapshots only; the first time the primary is cleaned first, as if site
+    B were lost.
+    """
     a, b = story.sites.a, story.sites.b
     child = w.start_action(b, Request("drill"))
     assert child.stdout is not None
@@ -301,18 +351,30 @@ def test_production_went_on_and_its_copies_are_equal(story: Story) -> None:
     a.wait_vm(story.vms["web"], "POWEROFF")
     with w.open_pool(a) as here, w.open_pool(b) as there:
         for disk in story.disks["web"] + story.disks["idle"]:
-            until(f"{disk} equal", lambda disk=disk: w.digest_in(here, disk) == w.digest_in(there, disk), 60, 0.5)
+            until(
+                f"{disk} equal",
+                lambda disk=disk: w.digest_in(here, disk) == w.digest_in(there, disk),
+                60,
+                0.5,
+            )
         assert all(w.primaries(here).values())
         assert not any(w.primaries(there).values())
 
 
 def test_a_failover_goes_through_beside_a_standing_drill(story: Story) -> None:
-    """Site A dies with a drill's VM up: production comes back beside it, and the drill is cleaned up afterwards."""
+    """Site A dies with a drill's VM up: production comes back beside it, and the drill is cleaned up
+    afterwards.
+    """
     sites, b = story.sites, story.sites.b
     until("db is known to run", lambda: running_there(b) == {"db"}, 60, 0.5)
     b.api.datastore.update(b.datastore_id, 'DR_ACTION="DRILL"', 1)
-    until("the drill's end", lambda: "drill" in str(w.last_run(b).get("run")) and w.last_run(b)["result"] == "DONE", 120, 0.5)
-    assert "A drill's VMs stand" in w.status(b)["message"]
+    until(
+        "the drill's end",
+        lambda: "drill" in str(w.last_run(b).get("run")) and w.last_run(b)["result"] == "DONE",
+        120,
+        0.5,
+    )
+    assert "A drill's VMs still exist" in w.status(b)["message"]
     sites.kill_a()
     ended = b.onedr("failover", DATASTORE, "--confirm", DATASTORE)
     assert ended["failed"] == {} and ended["state"] == "ACTIVE_UNPROTECTED", ended
@@ -325,7 +387,9 @@ def test_a_failover_goes_through_beside_a_standing_drill(story: Story) -> None:
     assert {vm.NAME for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM} == {"db", "web", "idle"}
     with w.open_pool(b) as pool:
         assert not [name for name in pool.names() if names.parse_drill(name)]
-        assert not [snap for name in pool.names() for snap in snapshots_of(pool, name) if names.parse_drill(snap)]
+        assert not [
+            snap for name in pool.names() for snap in snapshots_of(pool, name) if names.parse_drill(snap)
+        ]
         assert all(w.primaries(pool).values())
     w.wait_writing(b, up["db"])
     assert w.status(b)["state"] == "ACTIVE_UNPROTECTED"

@@ -1,4 +1,5 @@
-"""The datastore actions as oned calls them, on two real clusters: data, names, answers, copies and records."""
+"""The datastore actions as oned calls them, on two real clusters: data, names, answers, copies and records.
+"""
 from __future__ import annotations
 
 import hashlib
@@ -94,7 +95,10 @@ def test_cp_brings_every_byte_of_a_file(
 
 def test_cp_makes_what_the_stock_script_makes(here: Drivers, site: Site, files: Path) -> None:
     for number, extra in ((20, {}), (21, {"EC_POOL_NAME": "one-data"})):
-        succeeded(here.ds("cp", image(number, str(files / "odd")), datastore(site, **extra)), f"one/one-{number} raw\n")
+        succeeded(
+            here.ds("cp", image(number, str(files / "odd")), datastore(site, **extra)),
+            f"one/one-{number} raw\n",
+        )
         pool = ["--data-pool", extra["EC_POOL_NAME"]] if extra else []
         here.rbd(*pool, "import", "--image-format", "2", str(files / "odd"), f"one/stock-{number}")
         assert facts(site, f"one-{number}") == facts(site, f"stock-{number}")
@@ -109,11 +113,17 @@ def test_cp_accepts_good_checksums_and_refuses_bad_ones(here: Drivers, site: Sit
     before = contents(site)
     for key in good:
         bad = {**good, key: "0" * len(good[key])}
-        refused(here.ds("cp", image(26, str(files / "qcow2"), attributes=bad), datastore(site)), key, "expected 000")
+        refused(
+            here.ds("cp", image(26, str(files / "qcow2"), attributes=bad), datastore(site)),
+            key,
+            "expected 000",
+        )
     assert contents(site) == before
 
 
-def test_cp_takes_nothing_from_restricted_folders(here: Drivers, site: Site, files: Path, tmp_path: Path) -> None:
+def test_cp_takes_nothing_from_restricted_folders(
+    here: Drivers, site: Site, files: Path, tmp_path: Path
+) -> None:
     link = tmp_path / "link"
     link.symlink_to(files / "raw")
     forbidden = datastore(site, RESTRICTED_DIRS=f"/nowhere {files}")
@@ -121,7 +131,9 @@ def test_cp_takes_nothing_from_restricted_folders(here: Drivers, site: Site, fil
     for path in (files / "raw", link, tmp_path / ".." / tmp_path.name / "link"):
         refused(here.ds("cp", image(27, str(path)), forbidden), "Not allowed to copy", "restricted")
         refused(here.ds("stat", {"PATH": str(path), "SIZE": ""}, forbidden), "Not allowed to copy")
-    refused(here.ds("cp", image(27, str(site.one_location / "etc" / "oned.conf")), datastore(site)), "Not allowed")
+    refused(
+        here.ds("cp", image(27, str(site.one_location / "etc" / "oned.conf")), datastore(site)), "Not allowed"
+    )
     data = calls.stdin_of(image(27, str(files / "raw")), datastore(site))
     refused(here.call("datastore", "cp", 27, stdin=data, HOME=str(files)), "Not allowed to copy")
     assert contents(site) == before
@@ -141,7 +153,9 @@ def test_names_and_paths_are_never_read_by_a_shell(here: Drivers, site: Site, fi
     assert not Path("/onedr-hit").exists()
 
 
-def test_key_file_and_configuration_of_the_datastore_are_used(here: Drivers, site: Site, files: Path, tmp_path: Path) -> None:
+def test_key_file_and_configuration_of_the_datastore_are_used(
+    here: Drivers, site: Site, files: Path, tmp_path: Path
+) -> None:
     keys = (site.folder / "keyring").read_text()
     (tmp_path / "key").write_text(keys.split("[client.oneadmin]")[1].split("key = ")[1].split("\n")[0])
     lines = [line for line in site.ceph_conf.read_text().splitlines() if not line.startswith("keyring")]
@@ -152,15 +166,19 @@ def test_key_file_and_configuration_of_the_datastore_are_used(here: Drivers, sit
     succeeded(here.ds("cp", image(30, str(files / "raw")), keyed), "one/one-30 raw\n")
     lost = datastore(site, CEPH_CONF=str(tmp_path / "ceph.conf"), CEPH_KEY=str(tmp_path / "none"))
     refused(here.ds("cp", image(31, str(files / "raw")), lost), "CEPH_KEY")
-    unsaid = datastore(site, CEPH_CONF=None, CEPH_USER=None)  # librados' own default: the environment, as for `rbd`
+    # librados' own default: the environment, as for `rbd`
+    unsaid = datastore(site, CEPH_CONF=None, CEPH_USER=None)
     succeeded(here.ds("cp", image(31, str(files / "raw")), unsaid), "one/one-31 raw\n")
 
 
 def test_an_image_that_has_the_name_already_is_left_alone(here: Drivers, site: Site, files: Path) -> None:
     here.rbd("import", str(files / "odd"), "one/one-35")
     succeeded(here.ds("mkfs", image(36), datastore(site)), "one/one-36\n")
-    before, state = contents(site), (facts(site, "one-35"), metadata(site, "one-35"), metadata(site, "one-36"))
-    for number, owner in ((35, "nobody OneDR knows"), (36, "image 36")):
+    before, state = (
+        contents(site),
+        (facts(site, "one-35"), metadata(site, "one-35"), metadata(site, "one-36")),
+    )
+    for number, owner in ((35, "an owner unknown to OneDR"), (36, "image 36")):
         for action, path in (("cp", str(files / "raw")), ("mkfs", ""), ("clone", "one/one-36")):
             done = here.ds(action, image(number, path), datastore(site))
             refused(done, f"one/one-{number} exists already", owner, "untouched")
@@ -175,22 +193,27 @@ def test_the_second_site_names_its_images_apart(here: Drivers, site: Site) -> No
     assert "one-1000000037" in contents(site)[0]
 
 
-def test_a_name_without_an_image_from_a_create_that_was_killed_inside_ceph_is_no_obstacle(here: Drivers, site: Site) -> None:
+def test_a_name_without_an_image_from_a_create_that_was_killed_inside_ceph_is_no_obstacle(
+    here: Drivers, site: Site
+) -> None:
     assert here.ds("mkfs", image(139), datastore(site)).returncode == 0
     with connection.connect(CephAccess("one", "admin", str(site.ceph_conf))) as pool:
-        maker = images.maker(pool, "one-139")
+        maker = images.creator(pool, "one-139")
         with pool.image("one-139") as found:
             header = f"rbd_header.{found.id()}"
         pool.io.remove_object(header)
         refused(here.ds("mkfs", image(139), datastore(site)), "exists already and belongs to nobody")
         pending_images.note_pending(pool, "one-139", maker)
         assert here.ds("mkfs", image(139), datastore(site)).returncode == 0
-        assert images.maker(pool, "one-139") == maker and pool.names().count("one-139") == 1
+        assert images.creator(pool, "one-139") == maker and pool.names().count("one-139") == 1
 
 
-def test_cp_killed_in_the_middle_begins_anew_when_it_is_run_again(here: Drivers, site: Site, tmp_path: Path) -> None:
+def test_cp_killed_in_the_middle_begins_anew_when_it_is_run_again(
+    here: Drivers, site: Site, tmp_path: Path
+) -> None:
     (tmp_path / "big").write_bytes(os.urandom(MIB) * 128)
-    wanted, staged = image(38, str(tmp_path / "big")), datastore(site, STAGING_DIR=str(tmp_path))  # it leaves a folder
+    # it leaves a folder
+    wanted, staged = image(38, str(tmp_path / "big")), datastore(site, STAGING_DIR=str(tmp_path))
     with here.popen("datastore", "cp", 38) as process:
         assert process.stdin is not None
         process.stdin.write(calls.stdin_of(wanted, staged))
@@ -230,19 +253,31 @@ def test_mkfs_makes_empty_images_as_the_stock_script_does(here: Drivers, site: S
         assert digest(site, f"one-{number}") == calls.sha256(bytes(16 * MIB))
 
 
-@pytest.mark.parametrize("number, kind, size, check", [
-    (42, "ext4", 24, ["e2fsck", "-fn"]), (43, "ext2", 8, ["e2fsck", "-fn"]), (44, "xfs", 320, ["xfs_repair", "-nf"]),
-])
+@pytest.mark.parametrize(
+    "number, kind, size, check",
+    [
+        (42, "ext4", 24, ["e2fsck", "-fn"]),
+        (43, "ext2", 8, ["e2fsck", "-fn"]),
+        (44, "xfs", 320, ["xfs_repair", "-nf"]),
+    ],
+)
 def test_mkfs_makes_a_sound_file_system(
     here: Drivers, site: Site, tmp_path: Path, number: int, kind: str, size: int, check: list[str]
 ) -> None:
-    succeeded(here.ds("mkfs", image(number, size=size, FS=kind, FORMAT="raw"), datastore(site)), f"one/one-{number}\n")
+    succeeded(
+        here.ds("mkfs", image(number, size=size, FS=kind, FORMAT="raw"), datastore(site)),
+        f"one/one-{number}\n",
+    )
     disk = tmp_path / "disk"
     here.rbd("export", f"one/one-{number}", str(disk))
     assert disk.stat().st_size == size * MIB
-    done = subprocess.run([*check, disk], capture_output=True, text=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"})
+    done = subprocess.run(
+        [*check, disk], capture_output=True, text=True, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    probed = subprocess.run(["blkid", "-p", "-o", "value", "-s", "TYPE", disk], capture_output=True, text=True)
+    probed = subprocess.run(
+        ["blkid", "-p", "-o", "value", "-s", "TYPE", disk], capture_output=True, text=True
+    )
     assert probed.stdout.strip() == kind
 
 
@@ -317,7 +352,9 @@ def test_what_is_made_in_a_protected_datastore_has_a_copy_and_its_record(
     assert calls.mode_of(site, f"one-{base + 3}") is None
     assert f"one-{base + 3}" not in contents(there)[0]
     if mode == "SNAPSHOT":
-        assert "every 5m" in here.rbd("mirror", "snapshot", "schedule", "ls", "-p", "one", "--image", f"one-{base}")
+        assert "every 5m" in here.rbd(
+            "mirror", "snapshot", "schedule", "ls", "-p", "one", "--image", f"one-{base}"
+        )
 
 
 def test_an_image_that_cannot_be_mirrored_is_made_and_marked(here: Drivers, site: Site, files: Path) -> None:
@@ -331,13 +368,19 @@ def test_an_image_that_cannot_be_mirrored_is_made_and_marked(here: Drivers, site
 ENTITY = '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
 BOMB = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]>'
 RAW_INPUT = {
-    "not base64": b"%%% garbage &&&", "not even text": b"\xff\xfe\x00\x80", "nothing": b"",
+    "not base64": b"%%% garbage &&&",
+    "not even text": b"\xff\xfe\x00\x80",
+    "nothing": b"",
     "cut base64": calls.encoded("<DS_DRIVER_ACTION_DATA/>")[:-7],
-    "base64 of no XML": calls.encoded("hello"), "another document": calls.encoded("<VM><ID>1</ID></VM>"),
+    "base64 of no XML": calls.encoded("hello"),
+    "another document": calls.encoded("<VM><ID>1</ID></VM>"),
     "no datastore": calls.stdin_of(image(80, "/etc/hostname"), None),
-    "an external entity": calls.encoded(f"{ENTITY}<DS_DRIVER_ACTION_DATA><IMAGE><PATH>&e;</PATH></IMAGE>"
-                                        "<DATASTORE/></DS_DRIVER_ACTION_DATA>"),
-    "a bomb of entities": calls.encoded(f"{BOMB}<DS_DRIVER_ACTION_DATA><DATASTORE>&b;</DATASTORE></DS_DRIVER_ACTION_DATA>"),
+    "an external entity": calls.encoded(
+        f"{ENTITY}<DS_DRIVER_ACTION_DATA><IMAGE><PATH>&e;</PATH></IMAGE><DATASTORE/></DS_DRIVER_ACTION_DATA>"
+    ),
+    "a bomb of entities": calls.encoded(
+        f"{BOMB}<DS_DRIVER_ACTION_DATA><DATASTORE>&b;</DATASTORE></DS_DRIVER_ACTION_DATA>"
+    ),
 }
 
 
@@ -361,41 +404,73 @@ def bad_files(folder: Path) -> dict[str, str]:
         f"RW 1 FLAT \"{folder / 'secret'}\" 0\nddb.adapterType = \"ide\"\n"
     )
     (folder / "archive").write_bytes(b"\x1f\x8b\x08" + bytes(600))
-    return {"backed": "refers to other files", "dataful": "refers to other files", "flat": "refers to other files",
-            "archive": "damaged gzip file"}
+    return {
+        "backed": "refers to other files",
+        "dataful": "refers to other files",
+        "flat": "refers to other files",
+        "archive": "damaged gzip file",
+    }
 
 
-def test_files_that_point_at_other_files_are_refused(here: Drivers, site: Site, files: Path, tmp_path: Path) -> None:
+def test_files_that_point_at_other_files_are_refused(
+    here: Drivers, site: Site, files: Path, tmp_path: Path
+) -> None:
     before = contents(site)
     for name, words in bad_files(tmp_path).items():
         for action in ("cp", "stat"):
-            refused(here.ds(action, image(81, str(tmp_path / name)), datastore(site)), words, str(tmp_path / name))
+            refused(
+                here.ds(action, image(81, str(tmp_path / name)), datastore(site)), words, str(tmp_path / name)
+            )
     (tmp_path / "flat").rename(files / "flat")
     refused(here.ds("cp", image(81, f"{URL}/flat"), datastore(site)), "refers to other files", f"{URL}/flat")
     assert contents(site) == before
 
 
-@pytest.mark.parametrize("path, words", [
-    ("", "no PATH"), ("relative/path", "neither a local file"), ("file:///etc/hostname", "neither a local file"),
-    ("ftp://127.0.0.1/x", "neither a local file"), ("/nowhere/at/all", "no such file"), ("/var", "no such file"),
-    ("/" + "x" * 5000, "cannot access"), ("/etc/host\nname", "no such file"), ("--help", "neither a local file"),
-    (f"{URL}/absent", "404"), ("http://127.0.0.1:9/x", "Cannot fetch"), ("http://[::1/x", "Cannot fetch"),
-    ("http://127.0.0.1:none/x", "Cannot fetch"), ("http://", "Cannot fetch"), ("/dev/zero", "no such file"),
-])
-def test_a_path_that_leads_nowhere_is_refused(here: Drivers, site: Site, files: Path, path: str, words: str) -> None:
+@pytest.mark.parametrize(
+    "path, words",
+    [
+        ("", "no PATH"),
+        ("relative/path", "neither a local file"),
+        ("file:///etc/hostname", "neither a local file"),
+        ("ftp://127.0.0.1/x", "neither a local file"),
+        ("/nowhere/at/all", "no such file"),
+        ("/var", "no such file"),
+        ("/" + "x" * 5000, "cannot access"),
+        ("/etc/host\nname", "no such file"),
+        ("--help", "neither a local file"),
+        (f"{URL}/absent", "404"),
+        ("http://127.0.0.1:9/x", "Cannot fetch"),
+        ("http://[::1/x", "Cannot fetch"),
+        ("http://127.0.0.1:none/x", "Cannot fetch"),
+        ("http://", "Cannot fetch"),
+        ("/dev/zero", "no such file"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_refused(
+    here: Drivers, site: Site, files: Path, path: str, words: str
+) -> None:
     before = contents(site)
     refused(here.ds("cp", image(82, path), datastore(site)), words)
     refused(here.ds("stat", {"PATH": path, "SIZE": ""}, datastore(site)), words)
     assert contents(site) == before
 
 
-@pytest.mark.parametrize("attributes, words", [
-    ({"POOL_NAME": "nosuch"}, "no pool 'nosuch'"), ({"POOL_NAME": "one; rm -rf /"}, "not a name"),
-    ({"POOL_NAME": "--help"}, "not a name"), ({"CEPH_CONF": "/nowhere.conf"}, "CEPH_CONF"),
-    ({"CEPH_USER": "nobody"}, "CEPH_USER"), ({"EC_POOL_NAME": "nosuch"}, "EC_POOL_NAME"),
-    ({"STAGING_DIR": "/nowhere"}, "STAGING_DIR"), ({"DR_MODE": "x", "DR_SITE_INDEX": "7"}, "DR_SITE_INDEX"),
-])
-def test_a_datastore_that_cannot_be_used_is_refused(here: Drivers, site: Site, files: Path, attributes: Any, words: str) -> None:
+@pytest.mark.parametrize(
+    "attributes, words",
+    [
+        ({"POOL_NAME": "nosuch"}, "no pool 'nosuch'"),
+        ({"POOL_NAME": "one; rm -rf /"}, "not a name"),
+        ({"POOL_NAME": "--help"}, "not a name"),
+        ({"CEPH_CONF": "/nowhere.conf"}, "CEPH_CONF"),
+        ({"CEPH_USER": "nobody"}, "CEPH_USER"),
+        ({"EC_POOL_NAME": "nosuch"}, "EC_POOL_NAME"),
+        ({"STAGING_DIR": "/nowhere"}, "STAGING_DIR"),
+        ({"DR_MODE": "x", "DR_SITE_INDEX": "7"}, "DR_SITE_INDEX"),
+    ],
+)
+def test_a_datastore_that_cannot_be_used_is_refused(
+    here: Drivers, site: Site, files: Path, attributes: Any, words: str
+) -> None:
     before = contents(site)
     refused(here.ds("cp", image(83, str(files / "raw")), datastore(site, **attributes)), words)
     assert contents(site) == before
@@ -404,11 +479,17 @@ def test_a_datastore_that_cannot_be_used_is_refused(here: Drivers, site: Site, f
 def test_missing_and_wrong_values_of_an_image_are_refused(here: Drivers, site: Site, files: Path) -> None:
     before, usual = contents(site), datastore(site)
     for action, changed, words in (
-        ("mkfs", {"SIZE": None}, "SIZE"), ("mkfs", {"SIZE": "-1"}, "SIZE"), ("mkfs", {"SIZE": "8; ls"}, "SIZE"),
-        ("mkfs", {"FS": "ntfs"}, "Unsupported file system"), ("mkfs", {"FS": "ext4 -E x"}, "Unsupported file system"),
-        ("mkfs", {"FS": "xfs", "SIZE": "1"}, "mkfs"), ("clone", {"PATH": "other/one-1"}, "another pool"),
-        ("clone", {"PATH": "one/one-99999"}, "no such RBD image"), ("clone", {"PATH": "one one"}, "pool/image"),
-        ("cp", {"ID": None, "PATH": str(files / "raw")}, "ID"), ("rm", {"SOURCE": "../x"}, "pool/image"),
+        ("mkfs", {"SIZE": None}, "SIZE"),
+        ("mkfs", {"SIZE": "-1"}, "SIZE"),
+        ("mkfs", {"SIZE": "8; ls"}, "SIZE"),
+        ("mkfs", {"FS": "ntfs"}, "Unsupported file system"),
+        ("mkfs", {"FS": "ext4 -E x"}, "Unsupported file system"),
+        ("mkfs", {"FS": "xfs", "SIZE": "1"}, "mkfs"),
+        ("clone", {"PATH": "other/one-1"}, "another pool"),
+        ("clone", {"PATH": "one/one-99999"}, "no such RBD image"),
+        ("clone", {"PATH": "one one"}, "pool/image"),
+        ("cp", {"ID": None, "PATH": str(files / "raw")}, "ID"),
+        ("rm", {"SOURCE": "../x"}, "pool/image"),
     ):
         data = calls.stdin_of({**image(84), **changed}, usual)
         refused(here.call("datastore", action, 84, stdin=data), words)

@@ -291,7 +291,7 @@ def test_a_vm_goes_on_whatever_fails_and_half_an_image_never_stays(
     hypervisor.broken("domfsfreeze", "suspend")
     refused(save(here, disk, 46, **hypervisor.env), "neither frozen nor suspended", "no agent")
     hypervisor.broken("domfsthaw")
-    refused(save(here, disk, 46, **hypervisor.env), "still stands still", "virsh domfsthaw one-7")
+    refused(save(here, disk, 46, **hypervisor.env), "is still suspended", "virsh domfsthaw one-7")
     hypervisor.broken()
     refused(save(here, disk, 46, snapshot=0, **hypervisor.env), "snapshot")
     vm(here, name, lcm_state=SAVING_STOPPED, CLONE="YES")

@@ -233,7 +233,7 @@ def test_what_cannot_be_restored_changes_nothing(
     refused(restore(here, tmp_path), "unreadably")
     backup.file(0, "disk.0.0")
     vm(here, {**disks[0], "DISK_TYPE": "FILE"}, disks[1])
-    refused(restore(here, tmp_path, disk=0), "lies on its host as a file")
+    refused(restore(here, tmp_path, disk=0), "is a file on its host")
     vm(here, *disks)
     with calls.opened(site) as io, rbd.Image(io, first) as found:
         found.mirror_image_demote()
@@ -303,4 +303,4 @@ def test_what_backups_leave_on_a_disk_stops_no_removal(
 
 @pytest.mark.parametrize("action", ["restore", "increment_flatten"])
 def test_a_ceph_datastore_holds_no_backups(here: Drivers, action: str) -> None:
-    refused(here.ds(action, image(1), datastore(here.site)), "holds no backups")
+    refused(here.ds(action, image(1), datastore(here.site)), "has no backups")

@@ -96,7 +96,7 @@ def test_the_base_of_a_disk_is_kept(here: Drivers, yonder: Drivers) -> None:
     here.rbd("clone", f"one/{name}@snap", f"one/{name}-7-0")
     before = contents(here.site)
     done = rm(here, 220)
-    refused(done, f"base of one/{name}-7-0", "Delete these first")
+    refused(done, f"base of one/{name}-7-0", "Delete them first")
     told(here, 220, done)
     assert contents(here.site) == before and calls.mode_of(here.site, name) is not None
     arrives(yonder.site, name, digest(here.site, name))

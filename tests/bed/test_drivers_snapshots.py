@@ -29,7 +29,7 @@ from driver_calls import (
 
 from onedr.ceph import connection
 from onedr.model.types import CephAccess, Settings
-from onedr.replication.mirror_image import begin
+from onedr.replication.mirror_image import begin_mirroring
 from sandbox.bed import Bed
 from sandbox.layout import Site
 from sandbox.waiting import until
@@ -91,7 +91,7 @@ def mirrored(here: Drivers, there: Site, name: str) -> None:
     _, base, snapshot = facts(here.site, name)["parent"]
     until(f"{base}@{snapshot} at the peer", lambda: snapshot in content(there, base), 60, 0.2)
     with connection.connect(CephAccess("one", "oneadmin", str(here.site.ceph_conf))) as pool:
-        assert begin(pool, name, Settings(protect=True), patient=False) is None
+        assert begin_mirroring(pool, name, Settings(protect=True), patient=False) is None
 
 
 def succeeded_or_warned(done: calls.Done) -> None:

@@ -53,14 +53,23 @@ def front_end(here: Drivers) -> Iterator[None]:
 def know(here: Drivers, system: dict[str, str] | None = None, **attributes: str) -> None:
     """Tell the front-end what the image datastore (and the system datastore) say."""
     here.api.datastores[calls.DATASTORE_ID] = datastore(here.site, **attributes)
-    here.api.datastores[SYSTEM_ID] = {**datastore(here.site, **(system or {})), "ID": SYSTEM_ID, "NAME": "system"}
+    here.api.datastores[SYSTEM_ID] = {
+        **datastore(here.site, **(system or {})),
+        "ID": SYSTEM_ID,
+        "NAME": "system",
+    }
 
 
 def vm(here: Drivers, vm_id: int, *disks: dict[str, str]) -> None:
     """A VM with these disks, number 0 and on."""
     usual = {"CEPH_USER": "oneadmin", "CEPH_CONF": str(here.site.ceph_conf), "POOL_NAME": "one"}
     numbered = [{"DISK_ID": str(number), **usual, **disk} for number, disk in enumerate(disks)]
-    here.api.vms[vm_id] = {"ID": vm_id, "NAME": f"vm {vm_id}", "TEMPLATE": {"DISK": numbered}, "USER_TEMPLATE": {}}
+    here.api.vms[vm_id] = {
+        "ID": vm_id,
+        "NAME": f"vm {vm_id}",
+        "TEMPLATE": {"DISK": numbered},
+        "USER_TEMPLATE": {},
+    }
 
 
 def of(name: str, **more: str) -> dict[str, str]:
@@ -112,7 +121,9 @@ def test_clone_again_finds_its_own_disk_and_no_other(here: Drivers, site: Site, 
     here.rbd("create", "--size", "8", f"one/{name}-7-1")
     state = (contents(site), digest(site, f"{name}-7-0"), facts(site, f"{name}-7-1"))
     succeeded(clone(here, name, 7))
-    refused(clone(here, name, 7, 1), f"one/{name}-7-1 exists already", "nobody OneDR knows", "untouched")
+    refused(
+        clone(here, name, 7, 1), f"one/{name}-7-1 exists already", "an owner unknown to OneDR", "untouched"
+    )
     assert (contents(site), digest(site, f"{name}-7-0"), facts(site, f"{name}-7-1")) == state
 
 
@@ -134,13 +145,18 @@ def test_a_clone_is_mirrored_after_its_parent_and_stays_equal(
     assert facts(there, f"{name}-7-0")["parent"] == ("one", name, "snap")
 
 
-def test_in_snapshot_mode_a_clone_waits_to_be_flattened(here: Drivers, site: Site, there: Site, tmp_path: Path) -> None:
+def test_in_snapshot_mode_a_clone_waits_to_be_flattened(
+    here: Drivers, site: Site, there: Site, tmp_path: Path
+) -> None:
     name = base(here, tmp_path, 104, DR_PROTECT="YES", DR_MODE="SNAPSHOT")
     know(here, DR_PROTECT="YES", DR_MODE="SNAPSHOT")
     vm(here, 7, of(name))
     done = clone(here, name, 7)
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"WARN: {name}-7-0 is not protected yet: waits to be flattened from one/{name}\n"
+    assert (
+        done.stderr
+        == f"WARN: {name}-7-0 is not protected yet: waits to be flattened from its parent one/{name}\n"
+    )
     assert calls.mode_of(site, f"{name}-7-0") is None
     arrives(there, name, digest(site, name))
     assert f"{name}-7-0" not in contents(there)[0]
@@ -157,7 +173,9 @@ def test_a_slip_in_the_datastore_stops_no_vm(here: Drivers, site: Site, tmp_path
     assert f"{name}-7-0" not in contents(site)[0]
 
 
-def test_the_peers_copy_is_no_disk_here(here: Drivers, site: Site, there: Site, ceph_bed: Bed, tmp_path: Path) -> None:
+def test_the_peers_copy_is_no_disk_here(
+    here: Drivers, site: Site, there: Site, ceph_bed: Bed, tmp_path: Path
+) -> None:
     name = base(here, tmp_path, 106, DR_PROTECT="YES")
     arrives(there, name, digest(site, name))
     yonder = Drivers(ceph_bed, "site-b", here.api)
@@ -168,7 +186,9 @@ def test_the_peers_copy_is_no_disk_here(here: Drivers, site: Site, there: Site, 
     assert contents(there) == before
 
 
-def test_ln_drops_the_base_snapshot_only_when_no_disk_needs_it(here: Drivers, site: Site, there: Site, tmp_path: Path) -> None:
+def test_ln_drops_the_base_snapshot_only_when_no_disk_needs_it(
+    here: Drivers, site: Site, there: Site, tmp_path: Path
+) -> None:
     name = base(here, tmp_path, 107)
     vm(here, 7, of(name))
     vm(here, 8, of(name, CLONE="NO"))
@@ -207,7 +227,9 @@ def test_delete_takes_a_clone_and_its_copy_and_leaves_the_base_mirrored(
     until("the snapshot to go at the peer", lambda: facts(there, name)["snapshots"] == [], 30)
 
 
-def test_delete_leaves_persistent_disks_and_moves_to_the_trash_when_asked(here: Drivers, site: Site, tmp_path: Path) -> None:
+def test_delete_leaves_persistent_disks_and_moves_to_the_trash_when_asked(
+    here: Drivers, site: Site, tmp_path: Path
+) -> None:
     name = base(here, tmp_path, 109)
     vm(here, 7, of(name, CLONE="NO"), of(name, CEPH_TRASH="yes"))
     succeeded(clone(here, name, 7, 1))
@@ -219,7 +241,9 @@ def test_delete_leaves_persistent_disks_and_moves_to_the_trash_when_asked(here: 
     assert facts(site, name)["snapshots"] == []  # the disk in the trash was flattened
 
 
-def test_delete_removes_the_folder_of_that_vm_and_of_no_other(here: Drivers, site: Site, tmp_path: Path) -> None:
+def test_delete_removes_the_folder_of_that_vm_and_of_no_other(
+    here: Drivers, site: Site, tmp_path: Path
+) -> None:
     folder = tmp_path / "datastores" / str(SYSTEM_ID) / "7"
     folder.mkdir(parents=True)
     (folder / "deployment.0").touch()
@@ -231,7 +255,9 @@ def test_delete_removes_the_folder_of_that_vm_and_of_no_other(here: Drivers, sit
     assert not folder.exists() and "one-sys-7-checkpoint" not in contents(site)[0]
 
 
-def test_cpds_saves_a_disk_or_one_of_its_snapshots(here: Drivers, site: Site, there: Site, tmp_path: Path) -> None:
+def test_cpds_saves_a_disk_or_one_of_its_snapshots(
+    here: Drivers, site: Site, there: Site, tmp_path: Path
+) -> None:
     name = base(here, tmp_path, 110)
     vm(here, 7, of(name), of(name, CLONE="NO"))
     succeeded(clone(here, name, 7))
@@ -290,19 +316,26 @@ def test_wrong_arguments_are_refused_and_change_nothing(here: Drivers, site: Sit
     vm(here, 7, of("one-1"))
     before, at, place = contents(site), calls.DATASTORE_ID, disk(7)
     for argv, words in (
-        (["clone"], "SOURCE"), (["clone", "front:one/one-1", place, 7], "DATASTORE_ID"),
-        (["clone", "front:one/one-1", place, "x", at], "VM_ID"), (["clone", "front:one/one-1", place, 7, "1;ls"], "number"),
-        (["clone", "front:one one", place, 7, at], "pool/image"), (["clone", "front:one/one-1", "/disk.0", 7, at], "host:/path"),
+        (["clone"], "SOURCE"),
+        (["clone", "front:one/one-1", place, 7], "DATASTORE_ID"),
+        (["clone", "front:one/one-1", place, "x", at], "VM_ID"),
+        (["clone", "front:one/one-1", place, 7, "1;ls"], "number"),
+        (["clone", "front:one one", place, 7, at], "pool/image"),
+        (["clone", "front:one/one-1", "/disk.0", 7, at], "host:/path"),
         (["clone", "front:one/one-1", f"{HOST}:/x/7", 7, at], "disk.<number>"),
         (["clone", "front:one/one-1", place, 7, at], "does not exist"),
         (["clone", "front:one/one-1", disk(7, 5), 7, at], "VM 7 has no disk 5"),
-        (["clone", "front:one/one-1", place, 99, at], "99"), (["ln", "front:one/one-1", place, 7, 999], "999"),
-        (["ln", "front:one/one-1", place, 7, at], "does not exist"), (["delete", "-oProxy=x:/y", 7, at], "host:/path"),
-        (["delete", f"{HOST}:/", 7, at], "not the folder"), (["cpds", place, "one/one-2", -1, 7], "DATASTORE_ID"),
-        (["cpds", place, "one/one-2", -1, 7, at], "not found"), (["mkimage", "x", "raw", place, 7, at], "SIZE"),
+        (["clone", "front:one/one-1", place, 99, at], "99"),
+        (["ln", "front:one/one-1", place, 7, 999], "999"),
+        (["ln", "front:one/one-1", place, 7, at], "does not exist"),
+        (["delete", "-oProxy=x:/y", 7, at], "host:/path"),
+        (["delete", f"{HOST}:/", 7, at], "not the folder"),
+        (["cpds", place, "one/one-2", -1, 7], "DATASTORE_ID"),
+        (["cpds", place, "one/one-2", -1, 7, at], "not found"),
+        (["mkimage", "x", "raw", place, 7, at], "SIZE"),
         (["mvds", place], "TARGET"),
     ):
         refused(here.tm(*argv), words)
     unheard = here.call("tm", "clone", "front:one/one-1", place, 7, at, ONE_XMLRPC="http://127.0.0.1:9/RPC2")
-    refused(unheard, "does not answer", "is oned running there?")
+    refused(unheard, "does not answer", "Check that oned is running there")
     assert contents(site) == before

@@ -76,7 +76,7 @@ def test_a_name_that_the_peer_uses_itself_is_refused_with_its_name(stock: s.Stoc
     assert now(stock) == before
 
 
-@pytest.mark.parametrize("name, said", [(s.SYSTEM, "no image datastore"), ("plain-files", "only ceph can be protected")])
+@pytest.mark.parametrize("name, said", [(s.SYSTEM, "not an image datastore"), ("plain-files", "only ceph can be protected")])
 def test_another_kind_of_datastore_is_refused(stock: s.Stock, name: str, said: str) -> None:
     if name == "plain-files":
         stock.cloud.create("onedatastore", "NAME=plain-files\nTYPE=IMAGE_DS\nDS_MAD=fs\nTM_MAD=shared\n")
@@ -186,7 +186,7 @@ def test_disabled_nothing_of_onedr_is_left_and_the_vm_never_stopped(stock: s.Sto
         w.wait_writing(stock.cloud, stock.vm, target=target)
     told = w.told(stock.cloud, stock.vm)
     assert [record.number for record in told] == list(range(1, len(told) + 1)), "the guest booted once"
-    assert stock.onedr("disable", "--yes")[-1]["done"] == [], "again is done already"
+    assert stock.onedr("disable", "--yes")[-1]["done"] == {}, "again is done already"
 
 
 def test_disks_made_under_protection_go_on_afterwards_until_they_are_made_anew(stock: s.Stock, before: dict[str, Any]) -> None:

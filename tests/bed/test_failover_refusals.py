@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 REFUSED = 2  # exit code
 LIMIT_S = 180  # of every wait; other beds may be at work on this machine
-SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_RECOVERY_POINT", "DR_PROTECTED")  # the keeper writes these at any time
+# the keeper writes these at any time
+SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_RECOVERY_POINT", "DR_PROTECTED")
 
 
 @dataclass
@@ -78,7 +79,14 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(ground: Ground) -> None:
     assert world(ground.sites) == before
     assert [vm["name"] for vm in plan["vms"]] == ["worker"] and not plan["refusal"]
     assert plan["vms"][0]["recovery_point"] and plan["vms"][0]["expected_loss_s"] is not None
-    assert [step["kind"] for step in plan["steps"]] == ["fence", "promote", "term", "register", "create", "start"]
+    assert [step["kind"] for step in plan["steps"]] == [
+        "fence",
+        "promote",
+        "term",
+        "register",
+        "create",
+        "start",
+    ]
 
 
 def dry_run(ground: Ground) -> Any:
@@ -138,7 +146,7 @@ def test_a_run_in_progress_is_named_with_its_owner(ground: Ground) -> None:
 
 
 @pytest.mark.parametrize(("attributes", "reason"), [
-    ('DR_ACTION="EXPLODE"', "DR_ACTION=EXPLODE is not known"),
+    ('DR_ACTION="EXPLODE"', "DR_ACTION=EXPLODE is unknown"),
     ('DR_ACTION="FAILOVER"', "must be confirmed"),
     ('DR_ACTION="FAILOVER"\nDR_CONFIRM="another"', "is not this datastore's name"),
 ], ids=["unknown verb", "no confirmation", "wrong confirmation"])
@@ -175,7 +183,10 @@ def test_a_living_peer_is_fenced_before_anything_is_promoted(ground: Ground) -> 
     events = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = [event["kind"] for event in events if event["event"] == "step"]
     assert kinds.index("fence") < kinds.index("promote")
-    print(f"\nfenced and taken over in {events[-1]['seconds']} s: {[(e['kind'], e['seconds']) for e in events if 'kind' in e]}")
+    print(
+        f"\nfenced and taken over in {events[-1]['seconds']} s: "
+        f"{[(e['kind'], e['seconds']) for e in events if 'kind' in e]}"
+    )
     assert events[-1]["event"] == "verdict" and not events[-1]["failed"]
     with w.open_pool(a) as here, w.open_pool(b) as there:
         assert w.primaries(here)[ground.disk] is False and w.primaries(there)[ground.disk] is True
@@ -183,9 +194,15 @@ def test_a_living_peer_is_fenced_before_anything_is_promoted(ground: Ground) -> 
             image.write(b"x" * 512, 0)
         new = next(vm.ID for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM if vm.NAME == "worker")
         w.wait_writing(b, new)
-        until("the guest at site A to notice", lambda: "ERR vda" in w.console(a, ground.vm).read_text(errors="replace"), LIMIT_S)
+        until(
+            "the guest at site A to notice",
+            lambda: "ERR vda" in w.console(a, ground.vm).read_text(errors="replace"),
+            LIMIT_S,
+        )
         told = w.told(a, ground.vm)
         b.api.vm.action("poweroff-hard", new)
         b.wait_vm(new, "POWEROFF")
         with there.image(ground.disk, read_only=True) as image:
-            assert ledger.lost(told, ledger.read_image(image)) == [], "the fence came after all that the guest was told"
+            assert ledger.lost(told, ledger.read_image(image)) == [], (
+                "the fence came after all that the guest was told"
+            )

@@ -184,7 +184,7 @@ def test_a_cluster_that_does_not_answer(here: Drivers, site: Site, ceph_bed: Bed
             lambda: here.tm("clone", "front:one/one-40", disk(40), 40, DATASTORE_ID),
             lambda: here.call("datastore", "monitor", DATASTORE_ID, stdin=calls.stdin_of(None, store)),
         ):
-            refused(done, "Cannot reach Ceph", "Is the cluster up?")
+            refused(done, "Cannot reach Ceph", "Check ceph -s")
     finally:
         ceph_bed.thaw(site.name)
     assert contents(site) == before

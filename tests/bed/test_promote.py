@@ -33,7 +33,7 @@ def at(bed: Bed, site: str) -> Iterator[Pool]:
 def seen(pool: Pool, name: str) -> tuple[bool, bool | None]:
     """Is it ours by librbd, and by its journal?"""
     with pool.image(name, read_only=True) as image:
-        return mirroring.is_primary(image), image_journal.is_ours(pool, str(image.id()))
+        return mirroring.is_primary(image), image_journal.is_owned_here(pool, str(image.id()))
 
 
 def mirrored(here: Pool, there: Pool, name: str) -> None:
@@ -68,7 +68,7 @@ def test_the_journal_says_what_librbd_says(ceph_bed: Bed) -> None:
             image.write(b"x" * 512, 0)
         here.rbd.create(here.io, "one-2", 8 << 20, old_format=False)
         with here.image("one-2", read_only=True) as image:
-            assert image_journal.is_ours(here, str(image.id())) is None, "it has no journal"
+            assert image_journal.is_owned_here(here, str(image.id())) is None, "it has no journal"
 
 
 class Strict(Pool):
@@ -88,11 +88,11 @@ class Refusing(Wrapped):
 def test_where_ceph_wants_it_opened_to_write_it_is(ceph_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     with at(ceph_bed, "site-a") as here, at(ceph_bed, "site-b") as there:
         mirrored(here, there, "one-3")
-        monkeypatch.setattr(image_journal, "is_ours", lambda *_: None)  # and its journal cannot be read
+        monkeypatch.setattr(image_journal, "is_owned_here", lambda *_: None)  # and its journal cannot be read
         strict = Strict(there.cluster, there.io, there.access)
         assert failover_promote.promote(strict, "one-3", False, Mode.JOURNAL) == "promoted by force"
         with there.image("one-3", read_only=True) as image:
-            assert mirroring.claims(image)
+            assert mirroring.is_mirrored_primary(image)
 
 
 class Held(Pool):
@@ -116,14 +116,14 @@ def test_an_rbd_mirror_that_missed_the_promotion_is_told_again(ceph_bed: Bed, mo
         mirrored(here, there, "one-4")
         failover_promote.promote(there, "one-4", False, Mode.JOURNAL)
         held = Held(there.cluster, there.io, there.access)
-        term = Epoch(1, there.fsid(), "site-b", 1.0, None)
+        written = Epoch(1, there.fsid(), "site-b", 1.0, None)
         with monkeypatch.context() as patch:
             patch.setattr(failover_promote, "_LET_GO_S", 0)
             with pytest.raises(OneDRError, match="one-4 cannot be written: .* keeps its lock although it is promoted"):
-                failover_promote.leave_term(held, "one-4", term)
+                failover_promote.leave_term(held, "one-4", written)
         with there.image("one-4", read_only=True) as image:
             journal = f"journal.{image.id()}"
         with there.io.watch(journal, lambda *_: setattr(held, "told", True)):
-            assert failover_promote.leave_term(held, "one-4", term) == "term 1"
+            assert failover_promote.leave_term(held, "one-4", written) == "term 1"
         with there.image("one-4", read_only=True) as image:
-            assert epoch.epoch_of(image) == term
+            assert epoch.epoch_of(image) == written

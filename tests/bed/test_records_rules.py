@@ -67,7 +67,9 @@ def test_without_a_key_secrets_stay_at_home_and_are_named(a: Cloud, pools: tuple
     assert nowhere_in_plain(pools, w.rbd_name(a, disk))
     found = w.vm_record(pools[1], w.rbd_name(a, disk))
     assert found is not None
-    withheld = str([value for key, value in (*found.template, *found.user_template) if key == "ONEDR_WITHHELD"])
+    withheld = str(
+        [value for key, value in (*found.template, *found.user_template) if key == "ONEDR_WITHHELD"]
+    )
     assert all(name in withheld for name in ("ROOT_PASSWORD", "API_TOKEN", "ADMIN_PASSWORD"))
     a.api.vm.action("terminate-hard", vm)
 
@@ -88,7 +90,7 @@ def test_with_the_same_key_at_both_sites_secrets_are_sealed_and_open_at_the_peer
         pairs = getattr(found, part)
         sealed = next(value for at, value in pairs if at == "ONEDR_SEALED")
         rest = tuple(pair for pair in pairs if pair[0] != "ONEDR_SEALED")
-        opened = secrets.restore_secrets(rest, encryption.unseal(key, sealed, origin, part))
+        opened = secrets.restore_secrets(rest, encryption.decrypt(key, sealed, origin, part))
         assert sorted(oracle.leaves(opened)) == sorted(getattr(wanted, part))
     a.api.vm.action("terminate-hard", vm)
 
@@ -105,7 +107,9 @@ def share_a_key(sites: Sites) -> bytes:
 
 
 def proof_at(pool: Pool, name: str, key: bytes) -> tuple[Proof | None, Proof | None]:
-    """What the records of an image's VM and of the image itself are worth to a site with the key."""
+    """What the records of an image's VM and of not a clone: the disk is the image itself are worth to a site
+    with the key.
+    """
     by = image_facts.Reader(key, "", time.time())
     found = image_facts.image_facts(pool, name, Settings(protect=True), by)
     assert found is not None
@@ -121,11 +125,15 @@ def test_records_are_authentic_at_the_peer_and_what_was_tampered_with_is_held_th
     names = [w.rbd_name(a, disk) for disk in disks]
     vms = [w.create_vm(a, f"of-{name}", [disk]) for name, disk in zip(("signed", "unsigned"), disks)]
     for name in names:
-        until(f"signed records on {name} at the peer", lambda name=name: proof_at(pools[1], name, key) == good, w.ARRIVES_S)
-    with pools[0].image(names[0], read_only=True) as signed, pools[0].image(names[1]) as other:
+        until(
+            f"signed records on {name} at the peer",
+            lambda name=name: proof_at(pools[1], name, key) == good,
+            w.ARRIVES_S,
+        )
+    with pools[0].image(names[0], read_only=True) as is_own, pools[0].image(names[1]) as other:
         head = json.loads(other.metadata_get(records.VM_KEY))
         other.metadata_set(records.VM_KEY, json.dumps({name: head[name] for name in head if name != "mac"}))
-        other.metadata_set(records.IMAGE_KEY, signed.metadata_get(records.IMAGE_KEY))
+        other.metadata_set(records.IMAGE_KEY, is_own.metadata_get(records.IMAGE_KEY))
     bad = (Proof.UNSIGNED, Proof.FORGED)
     until("both to arrive", lambda: proof_at(pools[1], names[1], key) == bad, w.ARRIVES_S)
     seen = {found["name"]: found["obstacles"] for found in w.status(sites.b)["vms"]}
@@ -176,7 +184,9 @@ def test_all_bad_attributes_are_named_at_once(a: Cloud) -> None:
     a.api.datastore.update(datastore, bad, 1)
     wanted = ("DR_MODE", "DR_RPO", "DR_CLONES", "DR_NETWORK_MAP")
     a.wait_datastore(datastore, lambda now: all(key in now.get("DR_MESSAGE", "") for key in wanted), 30)
-    a.api.datastore.update(datastore, 'DR_MODE="JOURNAL"\nDR_RPO="15m"\nDR_CLONES="PARENT"\nDR_NETWORK_MAP="lan=lan"', 1)
+    a.api.datastore.update(
+        datastore, 'DR_MODE="JOURNAL"\nDR_RPO="15m"\nDR_CLONES="PARENT"\nDR_NETWORK_MAP="lan=lan"', 1
+    )
 
 
 def test_in_snapshot_mode_a_clone_is_flattened_then_mirrored_and_its_record_reaches_the_peer(
@@ -199,7 +209,9 @@ def test_in_snapshot_mode_a_clone_is_flattened_then_mirrored_and_its_record_reac
         wait_there(there, name, vm)
     a.api.vm.rename(vm, "snapped-again")
     for name in w.vm_disks(a, vm):
-        until("the new name at the peer", lambda name=name: _name_is(there, name, "snapped-again"), w.ARRIVES_S)
+        until(
+            "the new name at the peer", lambda name=name: _name_is(there, name, "snapped-again"), w.ARRIVES_S
+        )
 
 
 def _name_is(pool: Pool, name: str, wanted: str) -> bool:

@@ -133,7 +133,7 @@ def start_mirror(bed: Bed, cloud: Cloud, wait: bool = True) -> None:
 def test_without_a_configuration_a_key_or_rights_nothing_begins(ground: Ground, empty: dict[str, Any]) -> None:
     a = ground.a
     wanted = ("setup", "--site", "site-a", "--offer", str(ground.file))
-    assert "no readable Ceph configuration" in ground.refused(a, 1, *wanted, conf="/nowhere/ceph.conf")
+    assert "no usable Ceph configuration" in ground.refused(a, 1, *wanted, conf="/nowhere/ceph.conf")
     assert "does not let client.nobody" in ground.refused(a, 2, *wanted, "--admin-user", "nobody")
     site = ground.bed.sites[a.name]
     with connect(site) as cluster:
@@ -191,15 +191,15 @@ def test_a_file_that_is_not_as_it_was_joins_nobody(ground: Ground, offered: Path
         return join_file.JoinFile(**{**vars(file), **fields})
 
     assert "cannot be read" in ground.refused(b, 1, "setup", "--site", "site-b", "--join", str(tmp_path / "none"))
-    assert "no file of onedr setup" in attempt(1, "hello")
+    assert "not a file of onedr setup" in attempt(1, "hello")
     assert "chmod 600" in attempt(1, offered.read_text(), 0o644)
     assert "changed or damaged" in attempt(1, offered.read_text().replace("site-a", "site-c"))
     assert "was changed" in attempt(2, changed(pool="two"))
     assert "does not let" in attempt(2, changed(key="AQDdW2FlAAAAABAAoN0aQ6yU7e2r2k1q0V9nQg=="))
     assert "was changed" in attempt(2, changed(secret=join_file.new_secret()))
-    assert "was good until" in attempt(2, changed(expires=1.0))
+    assert "was valid until" in attempt(2, changed(expires=1.0))
     assert "cannot be reached" in attempt(3, changed(mon_host="[v2:198.18.0.250:3300]"))
-    assert "this very site" in ground.refused(ground.a, 2, "setup", "--join", str(offered))
+    assert "created at this site" in ground.refused(ground.a, 2, "setup", "--join", str(offered))
     assert "Both sites would be called site-a" in ground.refused(b, 2, "setup", "--site", "site-a", "--join", str(offered))
 
 
@@ -229,7 +229,7 @@ def test_a_person_at_a_terminal_is_asked_for_what_is_missing(ground: Ground, off
     master, slave = pty.openpty()
     with ground.bed.popen("site-b", words, env=ground.b.process_environment(), stdin=slave, stdout=slave, stderr=slave) as child:
         os.close(slave)
-        said = answer(master, {"called": "site-b", "file of the other site": str(offered), "Make these changes?": "n"})
+        said = answer(master, {"Name of this site": "site-b", "file of the other site": str(offered), "Make these changes?": "n"})
         assert child.wait(30) == 1
     assert "become peers" in said and "rbd_mirror_journal_poll_age" in said, said
     assert state(ground.bed, ground.b) == before, "the answer was no"
@@ -319,7 +319,7 @@ def test_a_pool_gets_its_schedule_at_each_site(joined: Ground) -> None:
 def test_the_file_works_once(joined: Ground) -> None:
     """Its user is gone at the site that made it, so Ceph itself refuses whoever has it."""
     again = joined.done(joined.b, "setup", "--ceph-user", USER, "--join", str(joined.file), "--no-probe")
-    assert again[0]["steps"] == [] and "done its work" in " ".join(again[0]["notes"])
+    assert again[0]["steps"] == [] and "already used" in " ".join(again[0]["notes"])
     users = state(joined.bed, joined.a)["users"]
     assert not [user for user in users if "onedr-join" in user]
     assert "onedr/setup" in state(joined.bed, joined.a)["keys"]
@@ -338,7 +338,7 @@ def test_a_site_that_was_taken_back_alone_joins_again(joined: Ground) -> None:
     start_mirror(bed, joined.b)
     assert len(state(bed, joined.a)["peers"]) == len(state(bed, joined.b)["peers"]) == 1
     again = joined.done(joined.a, "setup", "--ceph-user", USER, "--offer", str(file), "--no-probe")
-    assert again[0]["steps"] == [] and "no file is needed" in " ".join(again[0]["notes"])
+    assert again[0]["steps"] == [] and "no join file is needed" in " ".join(again[0]["notes"])
 
 
 def test_a_protected_datastore_holds_its_set_up(joined: Ground) -> None:
@@ -373,7 +373,7 @@ def test_teardown_leaves_both_sites_as_they_were(joined: Ground, empty: dict[str
     with connect(joined.bed.sites["site-b"]) as cluster:
         command(cluster, prefix="config set", who="client.rbd-mirror", name="rbd_mirroring_delete_delay", value="7")
     events = joined.done(b, "teardown")
-    assert any("somebody changed it since" in note for note in events[0]["notes"])
+    assert any("it was changed since" in note for note in events[0]["notes"])
     with connect(joined.bed.sites["site-b"]) as cluster:
         command(cluster, prefix="config rm", who="client.rbd-mirror", name="rbd_mirroring_delete_delay")
     joined.done(a, "teardown")
@@ -390,4 +390,4 @@ def mirrored(ground: Ground, cloud: Cloud) -> int:
 
 def test_a_used_file_joins_nobody_after_all_was_taken_back(joined: Ground) -> None:
     said = joined.refused(joined.b, 2, "setup", "--site", "site-b", "--ceph-user", USER, "--join", str(joined.file))
-    assert "used already, withdrawn" in said
+    assert "already used, withdrawn" in said

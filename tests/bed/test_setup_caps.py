@@ -183,8 +183,8 @@ def test_a_join_files_user_needs(ground: Ground, tmp_path: Path, number: int) ->
     entity = f"{ceph_caps.JOIN_PREFIX}{file.join_id}"
 
     def use() -> None:
-        guest = pairing_join.open_file(path, UndoLog(), [], time.time())
-        pairing_join.use_up(guest)
+        guest = pairing_join.open_join_file(path, UndoLog(), [], time.time())
+        pairing_join.invalidate(guest)
 
     with rights(ground, ground.a, entity, less(grants, grants[number])), pytest.raises(OneDRError):
         use()

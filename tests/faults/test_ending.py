@@ -53,11 +53,11 @@ def test_what_was_begun_is_ended(ceph_bed: Bed, mirrored_again: bool) -> None:
                 until("a copy that follows", lambda: follows(there, name), 90, 0.3)
                 return
         assert before != rbd.RBD_MIRROR_IMAGE_ENABLED
-        contents.strip(pool, name)
+        contents.strip_image(pool, name)
         with pool.image(name, read_only=True) as image:
             assert mirroring.mirror_mode(image) is None and not mirroring.is_listed(pool, image)
             assert not image.features() & rbd.RBD_FEATURE_JOURNALING
-            assert not [key for key, _ in image.metadata_list() if contents.is_ours(str(key))]
+            assert not [key for key, _ in image.metadata_list() if contents.is_onedr_key(str(key))]
         until("the copy to go", lambda: not there.exists(name), 60, 0.3)
 
 
@@ -67,7 +67,7 @@ def test_a_copy_that_is_just_removed_is_nobodys_primary(ceph_bed: Bed) -> None:
     with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-b") as there:
         begin_to_end(there, "one-8")
         with there.image("one-8", read_only=True) as image:
-            assert mirroring.is_primary(image) and not mirroring.claims(image)
+            assert mirroring.is_primary(image) and not mirroring.is_mirrored_primary(image)
         seen = peer_copies.collect_copies(pool, Settings(), ["one-8"])
         assert seen.proven and not seen.by_name["one-8"].primary and not seen.by_name["one-8"].complete
         assert not enable.is_its_own(there, "one-8")
@@ -96,7 +96,7 @@ def test_a_journal_that_a_killed_beginning_left_goes_with_the_rest(ceph_bed: Bed
             assert image.features() != before
         with pool.image("one-9") as image:
             mirroring.enable_mirroring(pool, image, Mode.JOURNAL)
-        contents.strip(pool, "one-9")
+        contents.strip_image(pool, "one-9")
         with pool.image("one-9", read_only=True) as image:
             assert image.features() == before
             assert not list(image.metadata_list())

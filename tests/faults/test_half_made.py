@@ -1,4 +1,7 @@
-"""Ceph gives a clone its parent last. Who mirrors what he finds must not take it for an image that stands alone meanwhile."""
+"""Ceph gives a clone its parent last.
+
+Who mirrors what he finds must not take it for an image that stands alone meanwhile.
+"""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ from onedr.ceph import base_snapshot, images, mirroring, pending_images
 from onedr.ceph.connection import Pool
 from onedr.model.types import Mode, Settings
 from onedr.protection import contents
-from onedr.replication.mirror_image import begin
+from onedr.replication.mirror_image import begin_mirroring
 
 if TYPE_CHECKING:
     from sandbox.bed import Bed
@@ -34,25 +37,27 @@ def mode_of(pool: Pool, name: str) -> Mode | None:
 
 def test_what_is_being_made_is_left_alone_until_it_is_whole(ceph_bed: Bed) -> None:
     with pool_of(ceph_bed, "site-a") as pool:
-        with images.making(pool, "one-1-1-0", WHAT):
+        with images.creating(pool, "one-1-1-0", WHAT):
             made(pool, "one-1-1-0")
-            waiting = begin(pool, "one-1-1-0", FLATTEN)
-            assert waiting is not None and waiting.reason == "is just being made" and not waiting.flatten
+            waiting = begin_mirroring(pool, "one-1-1-0", FLATTEN)
+            assert waiting is not None and waiting.reason == "is being created" and not waiting.flatten
             assert mode_of(pool, "one-1-1-0") is None
-        assert begin(pool, "one-1-1-0", FLATTEN) is None
+        assert begin_mirroring(pool, "one-1-1-0", FLATTEN) is None
         assert mode_of(pool, "one-1-1-0") is Mode.JOURNAL
 
 
-def test_a_note_that_stayed_behind_goes_with_the_makers_name(ceph_bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_note_that_stayed_behind_goes_with_the_makers_name(
+    ceph_bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The removal of the note failed; the datastore is given back to stock, and protected again later."""
     with pool_of(ceph_bed, "site-a") as pool:
         with monkeypatch.context() as patch:
             patch.setattr(pending_images, "clear_pending", lambda *_: None)
-            with images.making(pool, "one-3", WHAT):
+            with images.creating(pool, "one-3", WHAT):
                 made(pool, "one-3")
         assert pending_images.pending_note(pool, "one-3")
-        contents.strip(pool, "one-3")
-        assert begin(pool, "one-3", FLATTEN) is None
+        contents.strip_image(pool, "one-3")
+        assert begin_mirroring(pool, "one-3", FLATTEN) is None
         assert mode_of(pool, "one-3") is Mode.JOURNAL
 
 
@@ -78,8 +83,8 @@ def test_a_clone_that_was_made_since_the_look_is_not_mirrored_as_an_image(ceph_b
     with pool_of(ceph_bed, "site-a") as pool:
         made(pool, "one-2")
         base_snapshot.clone_from_base(pool, "one-2", "one-2-1-0")
-        waiting = begin(Early(pool.cluster, pool.io, pool.access), "one-2-1-0", FLATTEN)
-        assert waiting is not None and waiting.reason == "is just being made"
+        waiting = begin_mirroring(Early(pool.cluster, pool.io, pool.access), "one-2-1-0", FLATTEN)
+        assert waiting is not None and waiting.reason == "is being created"
         assert mode_of(pool, "one-2-1-0") is None
-        waiting = begin(pool, "one-2-1-0", FLATTEN)
+        waiting = begin_mirroring(pool, "one-2-1-0", FLATTEN)
         assert waiting is not None and waiting.flatten

@@ -87,6 +87,18 @@ def test_a_run_holds_it_at_both_sites_and_the_second_is_refused_at_either(pools:
         pass
 
 
+def test_who_came_while_another_ran_is_refused_though_that_one_ends_before_it_is_seen_to_live(pools: Pools) -> None:
+    put(pools.a, encode(ELSEWHERE))
+    ending = threading.Timer(0.8, put, (pools.a_from_b, encode(replace(ELSEWHERE, renewal=1, released=True))))
+    ending.start()
+    with pytest.raises(RunInProgressError, match="move by ada@desk on far-host.*has ended by now"), \
+            run_at(pools.a, pools.b_from_a, "failover", "A"):
+        pass
+    ending.join()
+    with run_at(pools.a, pools.b_from_a, "failover", "A"):
+        pass
+
+
 def test_two_that_begin_at_once_at_both_sites_never_both_hold_it(pools: Pools) -> None:
     inside, refused, most = [0], [0], [0]
     mutex, done = threading.Lock(), threading.Event()
@@ -188,14 +200,14 @@ def test_a_write_that_went_through_although_its_answer_was_lost_costs_nothing(po
 def test_a_run_is_asked_to_stop_from_either_site_and_the_next_one_is_not(pools: Pools) -> None:
     access = {pool: CephAccess("one", "admin", pool.access.conf) for pool in (pools.a, pools.b)}
     for pool in (pools.a, pools.b):
-        with run_at(pools.b, pools.a_from_b, "move", "B") as run:
+        with run_at(pools.b, pools.a_from_b, "failover", "B") as run:
             run.check()
-            assert "move by" in cancel.cancel(access[pool], "ceph", "olga@desk")
+            assert "failover by" in cancel.cancel(access[pool], "ceph", "olga@desk")
             run.look()
-            with pytest.raises(RunStoppedError, match="olga@desk asked the move to stop"):
+            with pytest.raises(RunStoppedError, match="olga@desk asked the failover to stop"):
                 run.check()
             run.save(entry(run))
-        with run_at(pools.b, pools.a_from_b, "move", "B") as run:
+        with run_at(pools.b, pools.a_from_b, "failover", "B") as run:
             run.look()
             run.check()
 

@@ -155,8 +155,8 @@ def test_the_rest_is_linked_and_named(source: Path, one: Path) -> None:
     for action in set(STOCK_DS) - {"cp", "rm"}:
         assert os.readlink(one / "var/remotes/datastore/ceph_dr" / action) == f"../ceph/{action}"
     assert os.readlink(one / "var/remotes/vmm/kvm/save.ceph_dr") == "save.ceph"
-    assert "tm/snap_revert: puts a new, unmirrored image under the disk's name" in said
-    assert "tm/brand_new: is not known to this release of OneDR" in said
+    assert "tm/snap_revert: replaces the disk by a new, unmirrored image" in said
+    assert "tm/brand_new: is unknown to this release of OneDR" in said
 
 
 def test_the_command_is_on_the_path(source: Path, one: Path) -> None:
@@ -372,7 +372,7 @@ def test_a_linked_driver_folder_is_refused(source: Path, one: Path) -> None:
 
 def test_a_foreign_command_is_refused(source: Path, one: Path) -> None:
     put(one / "bin/onedr", "theirs")
-    assert "is not ours" in refused(source, one)
+    assert "was not installed by OneDR" in refused(source, one)
 
 
 def test_an_interpreter_without_the_library_is_refused(source: Path, one: Path, tmp_path: Path) -> None:
@@ -410,10 +410,10 @@ def test_an_unknown_release_is_refused_unless_forced(source: Path, one: Path) ->
         version.write_text(f"{text}\n")
         assert f"{told}; OneDR was made for 6.10, 7.0, 7.2, 7.4." in refused(source, one)
     version.write_text("soon\n")
-    assert "which is no release of OpenNebula" in refused(source, one, "--force-version")
+    assert "which is not a release of OpenNebula" in refused(source, one, "--force-version")
     version.unlink()
-    assert f"does not say which OpenNebula it is (there is no {version})" in refused(source, one)
-    assert "Going on, as --force-version says." in done(source, one, "--force-version")
+    assert f"has an unknown release (there is no {version})" in refused(source, one)
+    assert "Continuing because of --force-version." in done(source, one, "--force-version")
 
 
 @pytest.mark.parametrize("release", ["6.10.5", "7.0.0", "7.0.1", "7.2.0", "7.4.0"])
@@ -424,18 +424,18 @@ def test_known_releases_are_told(one: Path, release: str) -> None:
 
 
 def test_a_front_end_without_ceph_is_told_so(source: Path, one: Path, tmp_path: Path) -> None:
-    assert f"There is no {tmp_path}/ceph.conf: this front-end does not reach Ceph yet." in done(
+    assert f"There is no {tmp_path}/ceph.conf: this front-end cannot access Ceph yet." in done(
         source, one, "--dry-run", CEPH_CONF=f"{tmp_path}/ceph.conf"
     )
     put(tmp_path / "ceph.conf", "[global]\n")
-    assert "does not reach Ceph" not in done(source, one, "--dry-run", CEPH_CONF=f"{tmp_path}/ceph.conf")
+    assert "cannot access Ceph" not in done(source, one, "--dry-run", CEPH_CONF=f"{tmp_path}/ceph.conf")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere (as root: test_package.py)")
 def test_missing_rights_are_named_before_anything_is_done(source: Path, one: Path) -> None:
     (one / "etc").chmod(0o555)
     try:
-        assert f"No right to write to {one}/etc" in refused(source, one)
+        assert f"No permission to write to {one}/etc" in refused(source, one)
     finally:
         (one / "etc").chmod(0o755)
 
@@ -456,7 +456,7 @@ def test_uninstall_leaves_no_trace(source: Path, one: Path) -> None:
 
 def test_uninstall_without_an_answer_of_oned_is_refused(source: Path, one: Path) -> None:
     done(source, one)
-    assert "could not be told" in refused(source, one, "--uninstall")
+    assert "Cannot determine" in refused(source, one, "--uninstall")
 
 
 def test_uninstall_keeps_the_backup_when_others_changed_the_file(source: Path, one: Path) -> None:

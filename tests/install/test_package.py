@@ -135,7 +135,7 @@ def test_the_command_runs_with_debians_python(story: Story) -> None:
 def test_without_rights_it_says_so_and_changes_nothing(story: Story) -> None:
     said = story.said["no rights"]
     assert said.returncode == 1
-    assert "No right to write to /etc/one" in said.stdout and "Run this as root" in said.stdout
+    assert "No permission to write to /etc/one" in said.stdout and "Run this as root" in said.stdout
     assert story.new("unpack", "no rights") == set()
 
 
@@ -230,7 +230,7 @@ def test_removal_is_refused_while_a_datastore_is_protected(story: Story) -> None
 
 def test_removal_is_refused_when_oned_cannot_be_asked(story: Story) -> None:
     said = story.said["refused without oned"]
-    assert said.returncode != 0 and "could not be told" in said.stdout
+    assert said.returncode != 0 and "Cannot determine" in said.stdout
     assert story.new("upgraded", "refused without oned") == set()
 
 

@@ -86,7 +86,7 @@ def wanted() -> list[hooks.Hook]:
 
 def register(oned: FakeOned) -> list[str]:
     oned.calls.clear()
-    return hooks.carry_out(oned, hooks.compare(oned, wanted()))
+    return hooks.apply_hooks(oned, hooks.compare(oned, wanted()))
 
 
 # -- the templates ------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def test_a_name_stands_once_and_is_that_of_the_file() -> None:
 
 
 def test_a_command_with_a_blank_is_refused() -> None:
-    with pytest.raises(InputError, match="blanks or shell characters"):
+    with pytest.raises(InputError, match="spaces or shell characters"):
         hooks.load_hooks(TEMPLATES, Path("/one two/hooks"), LENSES)
 
 
@@ -161,7 +161,7 @@ def test_hooks_of_others_are_left_alone() -> None:
     oned.held[7] = {"NAME": "onedr-mine", "TYPE": "api", "COMMAND": "/x/mine"}
     oned.held[8] = {"NAME": "other", "TYPE": "api", "COMMAND": "/x/ceph_dr/vm"}
     register(oned)
-    hooks.carry_out(oned, hooks.compare(oned, []))
+    hooks.apply_hooks(oned, hooks.compare(oned, []))
     assert sorted(oned.held) == [7, 8]
 
 
@@ -191,11 +191,11 @@ def test_datastores_in_use() -> None:
 
 
 def test_credentials_are_looked_for_where_opennebula_keeps_them(tmp_path: Path) -> None:
-    paths = Paths.from_environment({"ONE_LOCATION": str(tmp_path)})
+    own = {"ONE_LOCATION": str(tmp_path), "HOME": "/nonexistent"}
     with pytest.raises(FrontEndError, match=re.escape(f"{tmp_path}/var/.one/one_auth")):
-        hooks.connect_front_end(paths, {"HOME": "/nonexistent"})
-    with pytest.raises(FrontEndError, match="looked for /nowhere"):
-        hooks.connect_front_end(paths, {"ONE_AUTH": "/nowhere"})
+        hooks.connect_front_end(own)
+    with pytest.raises(FrontEndError, match="no OpenNebula credentials in /nowhere"):
+        hooks.connect_front_end({"ONE_AUTH": "/nowhere"})
 
 
 def test_paths_of_a_packaged_front_end() -> None:

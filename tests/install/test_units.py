@@ -31,7 +31,7 @@ def test_units_and_their_links_are_laid_and_taken_away(tmp_path: Path) -> None:
     record = manifest.Manifest()
     if os.geteuid() == 0:
         os.chown(where.remotes, 65534, 65534)
-    manifest.carry_out(manifest.to_install(items, record), items, record, where.manifest, where.remotes)
+    manifest.apply_changes(manifest.to_install(items, record), items, record, where.manifest, where.remotes)
     wanted_by = {
         "onedr-reconcile.service": "",
         GUARD: "opennebula.service.requires",
@@ -44,7 +44,7 @@ def test_units_and_their_links_are_laid_and_taken_away(tmp_path: Path) -> None:
         assert not wanting or os.readlink(folder / wanting / unit) == str(folder / unit)
     assert manifest.to_install(items, manifest.load_manifest(where.manifest)) == []
     record = manifest.load_manifest(where.manifest)
-    manifest.carry_out(manifest.to_remove(record), (), record, where.manifest, where.remotes)
+    manifest.apply_changes(manifest.to_remove(record), (), record, where.manifest, where.remotes)
     assert not list(folder.iterdir())
 
 
@@ -92,15 +92,17 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     log.touch()
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(units, "_RUNS", tmp_path)
+    monkeypatch.setattr(units.systemd, "RUNTIME_FOLDER", tmp_path)
     return log
 
 
 def test_systemd_is_told_of_units_and_only_of_units(systemctl: Path) -> None:
     driver, timer = FileChange("copy", Path("/x/cp")), FileChange("copy", Path("/etc/systemd/system") / TIMER)
-    assert units.laid([driver]) == units.before_removal([driver]) == units.removed([driver]) == []
+    assert units.after_install([driver]) == units.before_removal([driver]) == units.removed([driver]) == []
     assert systemctl.read_text() == ""
-    assert units.laid([driver, timer]) == units.before_removal([timer]) == units.removed([timer]) == []
+    assert (
+        units.after_install([driver, timer]) == units.before_removal([timer]) == units.removed([timer]) == []
+    )
     assert systemctl.read_text().splitlines() == [
         "daemon-reload",
         f"start {TIMER}",
@@ -111,12 +113,12 @@ def test_systemd_is_told_of_units_and_only_of_units(systemctl: Path) -> None:
 
 def test_a_systemd_that_refuses_leaves_it_to_the_administrator(systemctl: Path) -> None:
     (systemctl.parent / "broken").touch()
-    said = units.laid([FileChange("copy", Path(TIMER))])
-    assert said[0] == "systemd did not do it (no bus). To do: systemctl daemon-reload." and len(said) == 2
+    said = units.after_install([FileChange("copy", Path(TIMER))])
+    assert said[0] == "systemctl failed (no bus). To do: systemctl daemon-reload." and len(said) == 2
 
 
 def test_without_a_running_systemd_nothing_is_called(
     systemctl: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(units, "_RUNS", systemctl.parent / "absent")
-    assert units.laid([FileChange("copy", Path(TIMER))]) == [] and systemctl.read_text() == ""
+    monkeypatch.setattr(units.systemd, "RUNTIME_FOLDER", systemctl.parent / "absent")
+    assert units.after_install([FileChange("copy", Path(TIMER))]) == [] and systemctl.read_text() == ""

@@ -65,7 +65,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "copy": {"complete": True},
     "incomplete": {"complete": False},
     "stale": {"stale": True},
-    "taken": {"primary": True, "complete": False, "term": OUR_TERM},
+    "taken": {"primary": True, "complete": False, "epoch": OUR_TERM},
     "cut short": {"primary": True, "complete": False},
     "unmirrored": {"mode": None, "primary": True, "complete": False},
     "unreadable": {"mode": None, "complete": False, "problems": ("cannot be read: x",)},
@@ -202,7 +202,7 @@ def executed(world: FailoverFacts, done: tuple[Step, ...], request: Request) -> 
         if step.kind is StepKind.PROMOTE:
             images[step.target] = replace(images[step.target], primary=True)
         elif step.kind is StepKind.TERM:
-            images[step.target] = replace(images[step.target], term=OUR_TERM)
+            images[step.target] = replace(images[step.target], epoch=OUR_TERM)
         elif step.kind is StepKind.STOP:
             found = there[step.target]
             there[step.target] = replace(found, state="POWEROFF", locked_state=found.locked_state or found.state)

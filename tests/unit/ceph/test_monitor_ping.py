@@ -55,7 +55,7 @@ def at(*ports: int) -> str:
 @pytest.mark.parametrize("banner", [b"ceph v2\n" + b"\0" * 20, b"ceph v027" + b"\0" * 300])
 def test_a_monitor_that_greets_answers(banner: bytes) -> None:
     with listening(banner) as port:
-        assert monitor_ping.monitors(at(port), LIMIT_S) == (
+        assert monitor_ping.ping_monitors(at(port), LIMIT_S) == (
             PeerState.ANSWERS,
             f"monitor 127.0.0.1:{port} greets",
         )
@@ -63,20 +63,20 @@ def test_a_monitor_that_greets_answers(banner: bytes) -> None:
 
 def test_one_that_greets_among_others_is_enough() -> None:
     with refusing() as closed, listening(b"ceph v2\n") as port:
-        assert monitor_ping.monitors(at(closed, port), LIMIT_S)[0] is PeerState.ANSWERS
-        assert monitor_ping.monitors(at(port, closed), LIMIT_S)[0] is PeerState.ANSWERS
+        assert monitor_ping.ping_monitors(at(closed, port), LIMIT_S)[0] is PeerState.ANSWERS
+        assert monitor_ping.ping_monitors(at(port, closed), LIMIT_S)[0] is PeerState.ANSWERS
 
 
 def test_monitors_that_all_refuse_are_gone() -> None:
     with refusing() as one, refusing() as other:
-        peer, text = monitor_ping.monitors(at(one, other), LIMIT_S)
+        peer, text = monitor_ping.ping_monitors(at(one, other), LIMIT_S)
     assert peer is PeerState.GONE
     assert "127.0.0.1 refuse" in text
 
 
 def test_silence_is_not_death() -> None:
     with listening(None) as port:
-        peer, text = monitor_ping.monitors(at(port), 0.1)
+        peer, text = monitor_ping.ping_monitors(at(port), 0.1)
     assert peer is PeerState.UNKNOWN
     assert "0.1 s" in text
 
@@ -84,19 +84,19 @@ def test_silence_is_not_death() -> None:
 @pytest.mark.parametrize("banner", [b"SSH-2.0-OpenSSH\r\n", b"", b"HTTP/1.1 400\r\n"])
 def test_something_else_on_the_port_is_not_a_monitor_and_not_proof_of_death(banner: bytes) -> None:
     with listening(banner) as port:
-        assert monitor_ping.monitors(at(port), LIMIT_S)[0] is PeerState.UNKNOWN
+        assert monitor_ping.ping_monitors(at(port), LIMIT_S)[0] is PeerState.UNKNOWN
 
 
 def test_one_silent_monitor_forbids_to_say_gone() -> None:
     with refusing() as closed, listening(None) as port:
-        assert monitor_ping.monitors(at(closed, port), 0.1)[0] is PeerState.UNKNOWN
+        assert monitor_ping.ping_monitors(at(closed, port), 0.1)[0] is PeerState.UNKNOWN
 
 
 @pytest.mark.parametrize("text", ["", " , ", "-", "[v3:127.0.0.1:1/0]", "[", "::::"])
 def test_without_a_known_address_nothing_is_known(text: str) -> None:
-    assert monitor_ping.monitors(text, LIMIT_S) == (PeerState.UNKNOWN, "no address of its monitors is known")
+    assert monitor_ping.ping_monitors(text, LIMIT_S) == (PeerState.UNKNOWN, "no address of its monitors is known")
 
 
 @pytest.mark.parametrize("text", ["[v2:127.0.0.1:99999/0]", "[v2:127.0.0.1:0/0]", "[v2:-:3300/0]"])
 def test_an_address_nobody_can_have_is_never_taken_for_a_dead_peer_or_a_crash(text: str) -> None:
-    assert monitor_ping.monitors(text, LIMIT_S)[0] in (PeerState.UNKNOWN, PeerState.GONE)
+    assert monitor_ping.ping_monitors(text, LIMIT_S)[0] in (PeerState.UNKNOWN, PeerState.GONE)

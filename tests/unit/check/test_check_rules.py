@@ -21,8 +21,8 @@ from onedr.check.facts import (
     Level,
     Mirrors,
     Peering,
+    PoolSpace,
     Replicas,
-    Room,
     SiteFacts,
     TargetFacts,
     Unknown,
@@ -59,17 +59,17 @@ def cluster(index: int, **changes: Any) -> ClusterFacts:
         "mirrors": Mirrors(1, 2, 2),
         "releases": ("16.2.15",),
         "replicas": Replicas(3, 2),
-        "room": Room(100 * MIB, 9000 * MIB),
+        "space": PoolSpace(100 * MIB, 9000 * MIB),
         "settings": OPTIONS,
-        "card": SiteInfo(fsid, f"site-{index}", index, "ceph", "JOURNAL", key="same"),
+        "site_info": SiteInfo(fsid, f"site-{index}", index, "ceph", "JOURNAL", key="same"),
     }
     return ClusterFacts(**{**values, **changes})
 
 
 def target(fsid: str, **changes: Any) -> TargetFacts:
-    ground = Placement(Counterparts({"lan": LAN}), {}, (Host("host", 800, 16000),))
+    placement = Placement(Counterparts({"lan": LAN}), {}, (Host("host", 800, 16000),))
     values: dict[str, Any] = {
-        "ground": ground, "users": frozenset({"alice"}), "groups": frozenset({"users"}), "fsid": fsid,
+        "placement": placement, "users": frozenset({"alice"}), "groups": frozenset({"users"}), "fsid": fsid,
         "models": frozenset({"Nehalem"}), "machines": frozenset({"q35"}),
     }
     return TargetFacts(**{**values, **changes})
@@ -89,7 +89,7 @@ def healthy(**changes: Any) -> CheckFacts:
         "schedules": frozenset(),
         "snapshots_kept": 5,
         "clock_s": (-0.5, 0.6),
-        "proofs": {Mode.JOURNAL: PROOF},
+        "probe_results": {Mode.JOURNAL: PROOF},
         "networks": frozenset({"lan"}),
         "disk_drivers": ("kvm",),
         "unknown_to_oned": (),
@@ -122,8 +122,8 @@ def snapshot_mode(**changes: Any) -> CheckFacts:
     values: dict[str, Any] = {
         "settings": Settings(protect=True, mode=Mode.SNAPSHOT, schedule="5m"), "images": images,
         "schedules": frozenset({"one-5"}),
-        "proofs": {Mode.SNAPSHOT: replace(PROOF, mode=Mode.SNAPSHOT, clones=False, discards=False)},
-        "there": cluster(1, card=SiteInfo(THERE, "site-1", 1, "ceph", "SNAPSHOT", key="same")),
+        "probe_results": {Mode.SNAPSHOT: replace(PROOF, mode=Mode.SNAPSHOT, clones=False, discards=False)},
+        "there": cluster(1, site_info=SiteInfo(THERE, "site-1", 1, "ceph", "SNAPSHOT", key="same")),
     }
     return healthy(**{**values, **changes})
 
@@ -134,8 +134,8 @@ def test_snapshot_mode_on_a_release_that_damages_clones_is_ok_for_they_are_flatt
     (trade,) = [finding.text for finding in found if finding.code == "TRADE"]
     assert (
         "flattened first" in trade
-        and "copies of clones are damaged" in trade
-        and "discards do not arrive" in trade
+        and "copies of clones would be damaged" in trade
+        and "discards are not replicated" in trade
     )
 
 
@@ -154,18 +154,18 @@ NO_CARD_KEY, SAME_INDEX = (
 )
 BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("PEER", healthy(peer=(PeerState.UNKNOWN, "silence")), Level.PROBLEM, "silence"),
-    ("PEER_READ", healthy(readable=False), Level.WARNING, "may not be read"),
+    ("PEER_READ", healthy(readable=False), Level.WARNING, "cannot be read"),
     (
         "PEERING",
         healthy(here=cluster(0, peering=Peering(True, ("rx",)))),
         Level.PROBLEM,
-        "here: the pool is peered one way",
+        "here: the pool is mirrored in one direction",
     ),
     (
         "PEERING",
         healthy(there=cluster(1, peering=Peering(True, ("tx",)))),
         Level.PROBLEM,
-        "at the peer: the pool is peered one",
+        "at the peer: the pool is mirrored in one direction",
     ),
     ("PEERING", healthy(here=cluster(0, peering=Peering(True, ()))), Level.PROBLEM, "no peer"),
     (
@@ -178,7 +178,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "RBD_MIRROR",
         healthy(there=cluster(1, mirrors=Mirrors(0, 2, 0))),
         Level.PROBLEM,
-        "at the peer: Ceph knows of no",
+        "at the peer: no rbd-mirror daemon",
     ),
     (
         "RBD_MIRROR",
@@ -189,9 +189,11 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("RBD_MIRROR", healthy(here=cluster(0, mirrors=Mirrors(1, 2, 1))), Level.WARNING, "1 of 2"),
     (
         "RELEASES",
-        healthy(there=cluster(1, releases=OF_TWO), proofs={Mode.JOURNAL: replace(PROOF, releases=OF_TWO)}),
+        healthy(
+            there=cluster(1, releases=OF_TWO), probe_results={Mode.JOURNAL: replace(PROOF, releases=OF_TWO)}
+        ),
         Level.WARNING,
-        "several releases",
+        "different releases",
     ),
     (
         "POOL_SIZE",
@@ -203,35 +205,42 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "POOL_SIZE",
         healthy(here=cluster(0, replicas=Replicas(1, 1)), there=cluster(1, replicas=Replicas(1, 1))),
         Level.WARNING,
-        "the loss of one disk",
+        "losing one disk",
     ),
-    ("ROOM", healthy(there=cluster(1, room=Room(0, 0))), Level.PROBLEM, "at the peer: the pool is full"),
     (
         "ROOM",
-        healthy(here=cluster(0, room=Room(9, 9000 * MIB, ("OSD_NEARFULL",)))),
+        healthy(there=cluster(1, space=PoolSpace(0, 0))),
+        Level.PROBLEM,
+        "at the peer: the pool is full",
+    ),
+    (
+        "ROOM",
+        healthy(here=cluster(0, space=PoolSpace(9, 9000 * MIB, ("OSD_NEARFULL",)))),
         Level.PROBLEM,
         "OSD_NEARFULL",
     ),
     (
         "ROOM",
         healthy(
-            here=cluster(0, room=Room(900 * MIB, 90 * MIB)), there=cluster(1, room=Room(900 * MIB, 900 * MIB))
+            here=cluster(0, space=PoolSpace(900 * MIB, 90 * MIB)),
+            there=cluster(1, space=PoolSpace(900 * MIB, 900 * MIB)),
         ),
         Level.WARNING,
         "only 9 %",
     ),
-    ("ROOM", healthy(here=cluster(0, room=Room(0, 20 * MIB))), Level.PROBLEM, "may take 64 MiB"),
+    ("ROOM", healthy(here=cluster(0, space=PoolSpace(0, 20 * MIB))), Level.PROBLEM, "may take 64 MiB"),
     (
         "ROOM",
         healthy(
-            here=cluster(0, room=Room(9000 * MIB, 9000 * MIB)), there=cluster(1, room=Room(0, 8000 * MIB))
+            here=cluster(0, space=PoolSpace(9000 * MIB, 9000 * MIB)),
+            there=cluster(1, space=PoolSpace(0, 8000 * MIB)),
         ),
         Level.PROBLEM,
         "may take 9000 MiB",
     ),
     ("CLOCK", healthy(clock_s=(40.0, 41.0)), Level.PROBLEM, "40 s or more ahead"),
     ("CLOCK", healthy(clock_s=(-60.0, -31.0)), Level.PROBLEM, "31 s or more behind"),
-    ("CLOCK", healthy(clock_s=(-20.0, 11.0)), Level.WARNING, "no better is known"),
+    ("CLOCK", healthy(clock_s=(-20.0, 11.0)), Level.WARNING, "unknown more exactly"),
     (
         "RPO",
         healthy(there=cluster(1, settings={**OPTIONS, "rbd_mirror_journal_poll_age": "5.000000"})),
@@ -242,9 +251,9 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "RPO",
         healthy(there=cluster(1, settings={**OPTIONS, "rbd_mirroring_delete_delay": "0"})),
         Level.WARNING,
-        "gone here at once",
+        "removed here at once",
     ),
-    ("RPO", healthy(here=cluster(0, settings={})), Level.WARNING, "cannot be told"),
+    ("RPO", healthy(here=cluster(0, settings={})), Level.WARNING, "cannot be read"),
     (
         "STATE",
         healthy(verdict=StateVerdict(State.SPLIT_BRAIN, "BOTH_PRIMARY", Role.PRIMARY, 0, 1, "Both.")),
@@ -265,7 +274,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "UNPROTECTED",
-        healthy(unprotected={"one-9": "mirroring has not begun"}),
+        healthy(unprotected={"one-9": "mirroring has not started"}),
         Level.PROBLEM,
         "one-9 is not protected: mirr",
     ),
@@ -285,40 +294,45 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "SCHEDULES",
         snapshot_mode(schedules=frozenset()),
         Level.PROBLEM,
-        "no schedule of mirror snapshots here for one-5",
+        "no mirror snapshot schedule here for one-5",
     ),
     ("SNAPSHOTS_KEPT", snapshot_mode(snapshots_kept=3), Level.WARNING, "keeps 3"),
-    ("TRADE", healthy(proofs={}), Level.WARNING, "never probed"),
+    ("TRADE", healthy(probe_results={}), Level.WARNING, "never probed"),
     (
         "TRADE",
-        healthy(proofs={Mode.JOURNAL: replace(PROOF, releases=("15.2.1",))}),
+        healthy(probe_results={Mode.JOURNAL: replace(PROOF, releases=("15.2.1",))}),
         Level.WARNING,
         "not on 16.2.15",
     ),
     (
         "TRADE",
-        healthy(proofs={Mode.JOURNAL: replace(PROOF, clones=False)}),
+        healthy(probe_results={Mode.JOURNAL: replace(PROOF, clones=False)}),
         Level.PROBLEM,
-        "copies of clones damaged",
+        "damaged copies of clones",
     ),
     (
         "TRADE",
-        healthy(proofs={Mode.JOURNAL: replace(PROOF, arrives=False)}),
+        healthy(probe_results={Mode.JOURNAL: replace(PROOF, arrives=False)}),
         Level.PROBLEM,
-        "did not travel there",
+        "did not arrive there",
     ),
     (
         "TRADE",
-        healthy(proofs={Mode.JOURNAL: replace(PROOF, returns=False)}),
+        healthy(probe_results={Mode.JOURNAL: replace(PROOF, returns=False)}),
         Level.PROBLEM,
-        "did not travel back",
+        "did not arrive back",
     ),
     ("DISK_DRIVER", healthy(disk_drivers=("firecracker", "kvm")), Level.WARNING, "firecracker"),
-    ("SITE_INDEX", healthy(there=cluster(1, card=SAME_INDEX)), Level.PROBLEM, "both sites have"),
+    ("SITE_INDEX", healthy(there=cluster(1, site_info=SAME_INDEX)), Level.PROBLEM, "both sites have"),
     ("NAMES", healthy(clashes=("one-3",)), Level.PROBLEM, "one-3"),
     ("RECORD_KEYS", healthy(key="other"), Level.PROBLEM, "different record keys"),
     ("RECORD_KEYS", healthy(key=""), Level.PROBLEM, "this site has no record key"),
-    ("RECORD_KEYS", healthy(there=cluster(1, card=NO_CARD_KEY)), Level.PROBLEM, "the peer has no record key"),
+    (
+        "RECORD_KEYS",
+        healthy(there=cluster(1, site_info=NO_CARD_KEY)),
+        Level.PROBLEM,
+        "the peer has no record key",
+    ),
     (
         "NETWORK_MAP",
         healthy(settings=Settings(protect=True, network_map=(("x", "gone"),))),
@@ -335,7 +349,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("GUARD", healthy(guarded=False), Level.PROBLEM, "does not know this datastore"),
     (
         "STARTS_HERE",
-        healthy(start_here=target(HERE, ground=Placement(Counterparts(), {}, (Host("h", 800, 16000),)))),
+        healthy(start_here=target(HERE, placement=Placement(Counterparts(), {}, (Host("h", 800, 16000),)))),
         Level.PROBLEM,
         "network 'lan' has no counterpart",
     ),
@@ -344,7 +358,11 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         healthy(
             start_here=target(
                 HERE,
-                ground=Placement(Counterparts({"lan": LAN}), {(LAN.network_id, "192.0.2.11"): "VM 3"}, (Host("h", 800, 16000),)),
+                placement=Placement(
+                    Counterparts({"lan": LAN}),
+                    {(LAN.network_id, "192.0.2.11"): "VM 3"},
+                    (Host("h", 800, 16000),),
+                ),
             )
         ),
         Level.PROBLEM,
@@ -364,7 +382,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "STARTS_THERE",
-        healthy(start_there=target(THERE, ground=Placement(Counterparts(), {}, (Host("h", 800, 16000),)))),
+        healthy(start_there=target(THERE, placement=Placement(Counterparts(), {}, (Host("h", 800, 16000),)))),
         Level.PROBLEM,
         "VM ours (7",
     ),
@@ -377,15 +395,15 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "CAPACITY_HERE",
-        healthy(start_here=target(HERE, ground=Placement(Counterparts({"lan": LAN}), {}, ()))),
+        healthy(start_here=target(HERE, placement=Placement(Counterparts({"lan": LAN}), {}, ()))),
         Level.WARNING,
         "1 of 1",
     ),
     (
         "CAPACITY_THERE",
-        healthy(start_there=target(THERE, ground=Placement(Counterparts({"lan": LAN})))),
+        healthy(start_there=target(THERE, placement=Placement(Counterparts({"lan": LAN})))),
         Level.WARNING,
-        "not known",
+        "unknown",
     ),
     (
         "IMAGE_NAMES",
@@ -395,7 +413,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "MODE",
-        healthy(there=cluster(1, card=replace(SAME_INDEX, site_index=1, mode="SNAPSHOT"))),
+        healthy(there=cluster(1, site_info=replace(SAME_INDEX, site_index=1, mode="SNAPSHOT"))),
         Level.WARNING,
         "SNAPSHOT at the peer",
     ),
@@ -409,7 +427,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "PROCESSORS",
         healthy(images=(asking("Skylake"), PRIMARY), start_here=target(HERE, models=None)),
         Level.WARNING,
-        "do not say",
+        "do not report",
     ),
 ]
 
@@ -427,8 +445,7 @@ def test_one_fault_gives_its_finding_and_no_other(
 
 
 def test_every_check_has_a_fault_that_it_finds() -> None:
-    """CEPH and FAILBACK say only whether something answers: what does not is not known, which is tested
-    below.
+    """CEPH and FAILBACK say only whether something answers: what does not is unknown, which is tested below.
     """
     assert set(check_table.DATASTORE) == {code for code, *_ in BROKEN} | {"CEPH", "FAILBACK"}
 

@@ -61,7 +61,7 @@ def test_every_event_class_can_be_read_or_stays_in_its_process() -> None:
 
 def test_plans_say_their_verb_and_only_one_class_is_a_verdict() -> None:
     for kind in run_action._PLANS.values():
-        assert {"verb", "datastore"} <= {one.name for one in fields(kind)}  # type: ignore[arg-type]
+        assert {"verb", "datastore"} <= {one.name for one in fields(kind)}
     verdicts = [kind for kind in Event.__subclasses__() if kind.event == "verdict"]
     assert verdicts == [VerdictEvent]
 

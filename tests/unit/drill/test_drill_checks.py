@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from onedr.ceph import space
 from onedr.drill import checks as drill_checks
-from onedr.drill import rbd_clones
 from onedr.drill import report as drill_report
 from onedr.drill.checks import Checks, DrillGuest
 from onedr.model.errors import InputError, OneDRError
@@ -48,7 +48,7 @@ def run(
     address: str = "127.0.0.1",
 ) -> Any:
     """(results by check, what was raised)."""
-    monkeypatch.setattr(rbd_clones, "own_bytes", lambda pool, name: written)
+    monkeypatch.setattr(space, "own_bytes", lambda pool, name: written)
     seen: list[dict[str, Any]] = []
     raised = ""
     guest = DrillGuest(7, "web", address, ("clone",))
@@ -77,7 +77,7 @@ def test_each_check_that_fails_is_named_and_the_others_are_done(monkeypatch: pyt
         closed = server.getsockname()[1]
     results, raised, _ = run(monkeypatch, Checks(closed, FAILS), written=0, lcm=36)
     assert set(results.values()) == {"failed"} and len(results) == 4
-    for reason in ("wrote nothing", "took no connection", "no such page", "(LCM 36)"):
+    for reason in ("wrote nothing", "accepted no connection", "no such page", "(LCM 36)"):
         assert reason in raised
 
 
@@ -128,5 +128,5 @@ def test_a_report_that_was_altered_or_is_not_there_is_an_error_that_says_so(kept
         drill_report.last_report(3)
     kept = drill_report.save_report(3, "onedr-drill-0ad1c9f2-3-9", {"result": "FAILED"})
     kept.json.write_text(json.dumps({"result": "PASSED"}))
-    with pytest.raises(InputError, match="is not as OneDR wrote it"):
+    with pytest.raises(InputError, match="was changed since OneDR wrote it"):
         drill_report.last_report(3)

@@ -14,7 +14,7 @@ from worlds import ONE_DISK, ORIGIN, REQUESTS, copy_of, worlds
 
 from onedr.drill import plan as drill_plan
 from onedr.drill import report_html
-from onedr.drill.plan import CloneFound, DrillFacts, Found, ImageFound, SnapshotFound, VmFound
+from onedr.drill.plan import CloneFound, DrillFacts, DrillRemnants, ImageFound, SnapshotFound, VmFound
 from onedr.failover.placement import Host, Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts
@@ -30,7 +30,7 @@ GROUND = Placement(Counterparts(NETWORKS))
 NIC = (("NETWORK", "lan"), ("IP", "192.0.2.7"), ("MAC", "02:00:c0:00:02:07"), ("MODEL", "virtio"))
 WITH_NIC = replace(ONE_DISK, template=(*ONE_DISK.template, ("NIC", NIC)))
 MINE, THEIRS = "0ad1c9f2-1111-4111-8111-111111111111", "beefcafe-1111-4111-8111-111111111111"
-TAG = names.drill(MINE, 100, 1763840000000)
+TAG = names.drill_tag(MINE, 100, 1763840000000)
 
 
 def facts(*images: ImageFacts, **changes: Any) -> DrillFacts:
@@ -42,7 +42,7 @@ def facts(*images: ImageFacts, **changes: Any) -> DrillFacts:
         "peer_detail": "it greets",
         "can_connect": True,
         "network": "drills",
-        "ground": GROUND,
+        "placement": GROUND,
     }
     return DrillFacts(**{**values, **changes}, images=images)
 
@@ -56,37 +56,45 @@ COPY = copy_of("one-1", WITH_NIC)
         (facts(COPY, protected=False), "DR_PROTECT=YES is missing"),
         (facts(), "runs at the secondary"),
         (facts(copy_of("one-1", primary=True)), "runs at the secondary"),
-        (facts(COPY, standing=("VM drill-web (3)",)), "onedr drill cleanup ceph"),
+        (facts(COPY, remaining=("VM drill-web (3)",)), "onedr drill cleanup ceph"),
         (facts(COPY, network=""), "set DR_DRILL_NETWORK"),
         (facts(COPY, network="gone"), "there is no virtual network of this name"),
-        (facts(COPY, network="lan"), "after a failover VM web would live there"),
+        (facts(COPY, network="lan"), "after a failover VM web would use it"),
         (
-            facts(COPY, ground=Placement(Counterparts(NETWORKS, {"lan": "drills"}))),
-            "after a failover VM web would live there",
+            facts(COPY, placement=Placement(Counterparts(NETWORKS, {"lan": "drills"}))),
+            "after a failover VM web would use it",
         ),
         (
             facts(
-                COPY, ground=Placement(
-                    Counterparts({**NETWORKS, "drills": replace(DRILLS, ranges=(Range("192.0.2.0", "", 64),))})
-                )
+                COPY,
+                placement=Placement(
+                    Counterparts(
+                        {**NETWORKS, "drills": replace(DRILLS, ranges=(Range("192.0.2.0", "", 64),))}
+                    )
+                ),
             ),
-            "holds 192.0.2.7",
+            "contains 192.0.2.7",
         ),
         (
-            facts(COPY, ground=Placement(
-                    Counterparts({**NETWORKS, "drills": replace(DRILLS, ranges=(replace(LAN.ranges[0], ip=""),))})
-                )),
-            "holds 02:00:c0:00:02:07",
+            facts(
+                COPY,
+                placement=Placement(
+                    Counterparts(
+                        {**NETWORKS, "drills": replace(DRILLS, ranges=(replace(LAN.ranges[0], ip=""),))}
+                    )
+                ),
+            ),
+            "contains 02:00:c0:00:02:07",
         ),
         (facts(COPY, peer=PeerState.GONE), "does not answer"),
         (facts(COPY, peer=PeerState.UNKNOWN), "does not answer"),
-        (facts(COPY, can_connect=False), "lets nobody in"),
+        (facts(COPY, can_connect=False), "refuses access"),
         (facts(copy_of("one-1", complete=False)), "never completed"),
         (facts(copy_of("one-1", stale=True)), "is stale"),
-        (facts(copy_of("one-1", primary=True), copy_of("one-2", None)), "one-1 is written here"),
+        (facts(copy_of("one-1", primary=True), copy_of("one-2", None)), "one-1 is writable here"),
         (
             facts(copy_of("one-1", parent="one-9"), copy_of("one-9", None, complete=False)),
-            "first copy of one-9 never completed",
+            "initial copy of one-9 never completed",
         ),
     ],
 )
@@ -124,7 +132,7 @@ def test_a_vm_nobody_knows_is_left_out_and_the_others_are_tried() -> None:
 
 def test_no_room_is_told_and_stops_nothing() -> None:
     plan = drill_plan.plan_drill(
-        facts(COPY, ground=replace(GROUND, hosts=(Host("h", 0, 0),))), Request("failover")
+        facts(COPY, placement=replace(GROUND, hosts=(Host("h", 0, 0),))), Request("failover")
     )
     assert plan.steps and "no host here has room" in plan.warnings[ORIGIN]
 
@@ -137,7 +145,7 @@ def test_the_record_of_a_drills_vm_has_nothing_of_productions_place() -> None:
         ("NIC_ALIAS", (*NIC, ("PARENT", "NIC0"))),
         ("SCHED_ACTION", (("ACTION", "terminate"),)),
     )
-    made = drill_plan.record_of(replace(WITH_NIC, template=own, user_template=user), "drills")
+    made = drill_plan.drill_record(replace(WITH_NIC, template=own, user_template=user), "drills")
     assert made.name == "drill-web"
     assert made.template == (
         ("CPU", "1"), ("NIC", (("MODEL", "virtio"), ("NETWORK", "drills"))),
@@ -187,14 +195,14 @@ def test_a_vm_is_made_only_of_clones_of_all_its_disks(world: Any, request_: Requ
     assert bool(plan.refusal) != bool(plan.steps)
 
 
-OTHER = names.drill(THEIRS, 100, 1763840000000)
-ELSEWHERE = names.drill(MINE, 101, 1763840000000)
-TAGS = st.sampled_from([TAG, names.drill(MINE, 100, 5), OTHER, ELSEWHERE, "", "forged", "onedr-drill-x"])
+OTHER = names.drill_tag(THEIRS, 100, 1763840000000)
+ELSEWHERE = names.drill_tag(MINE, 101, 1763840000000)
+TAGS = st.sampled_from([TAG, names.drill_tag(MINE, 100, 5), OTHER, ELSEWHERE, "", "forged", "onedr-drill-x"])
 CLONES = st.builds(names.drill_clone, TAGS, st.sampled_from(["one-1", "one-1-2-0", "one-7"]))
 NAMES = CLONES | st.sampled_from(["one-1", "one-sys-1-0"])
 SNAPSHOTS = TAGS | st.sampled_from(["0", "snap"])
 FOUND = st.builds(
-    Found,
+    DrillRemnants,
     st.just(MINE),
     st.just(100),
     st.lists(
@@ -217,7 +225,7 @@ FOUND = st.builds(
 
 
 @given(FOUND)
-def test_cleanup_removes_only_what_carries_the_mark_of_this_sites_drills(found: Found) -> None:
+def test_cleanup_removes_only_what_carries_the_mark_of_this_sites_drills(found: DrillRemnants) -> None:
     def own(name: str) -> bool:
         parsed = names.parse_drill(name)
         return parsed is not None and parsed.cluster == MINE[:8] and parsed.datastore_id == 100
@@ -247,7 +255,7 @@ def test_cleanup_removes_only_what_carries_the_mark_of_this_sites_drills(found: 
 
 
 @given(FOUND)
-def test_what_is_its_own_is_removed_or_named(found: Found) -> None:
+def test_what_is_its_own_is_removed_or_named(found: DrillRemnants) -> None:
     plan = drill_plan.plan_cleanup(found)
     named = {step.target for step in plan.steps} | set(plan.left_out)
     for vm in found.vms:
@@ -259,19 +267,21 @@ def test_what_is_its_own_is_removed_or_named(found: Found) -> None:
 
 
 def test_a_snapshot_whose_primary_is_not_seen_is_left_with_the_reason() -> None:
-    found = Found(MINE, 100, snapshots=(SnapshotFound("one-1", TAG, ""),), peer_detail="it is silent")
+    found = DrillRemnants(MINE, 100, snapshots=(SnapshotFound("one-1", TAG, ""),), peer_detail="it is silent")
     plan = drill_plan.plan_cleanup(found)
     assert plan.steps == () and "it is silent" in plan.left_out[f"one-1@{TAG}"]
 
 
 def test_what_a_dead_secondary_left_is_removed_at_the_primary() -> None:
-    plan = drill_plan.plan_cleanup(Found(MINE, 100, snapshots=(SnapshotFound("one-1", OTHER, "here"),)))
+    plan = drill_plan.plan_cleanup(
+        DrillRemnants(MINE, 100, snapshots=(SnapshotFound("one-1", OTHER, "here"),))
+    )
     assert [(step.kind, step.target) for step in plan.steps] == [(StepKind.UNSNAP, f"one-1@{OTHER}")]
 
 
 def test_what_the_peers_own_drill_has_at_the_peer_is_left_alone() -> None:
     plan = drill_plan.plan_cleanup(
-        Found(
+        DrillRemnants(
             MINE, 100, snapshots=(SnapshotFound("one-1", OTHER, "there"), SnapshotFound("one-2", OTHER, ""))
         )
     )
@@ -281,13 +291,13 @@ def test_what_the_peers_own_drill_has_at_the_peer_is_left_alone() -> None:
 def test_another_drill_is_refused_for_what_is_ones_own_and_not_for_others() -> None:
     vm = VmFound(3, "drill-web", TAG, frozenset({names.drill_clone(TAG, "one-1")}))
     forged = VmFound(4, "web", TAG, frozenset({"one-1"}))
-    found = Found(
+    found = DrillRemnants(
         MINE,
         100,
         (vm, forged),
         snapshots=(SnapshotFound("one-1", OTHER, ""), SnapshotFound("one-1", TAG, "")),
     )
-    assert drill_plan.standing(found) == ("VM drill-web (3)", f"one-1@{TAG}")
+    assert drill_plan.remaining(found) == ("VM drill-web (3)", f"one-1@{TAG}")
 
 
 @pytest.mark.parametrize(("given_verdict", "expected"), [
@@ -296,7 +306,7 @@ def test_another_drill_is_refused_for_what_is_ones_own_and_not_for_others() -> N
     (({"VM web": "no disk"}, (), 2, None, 60), ["VM web: no disk"]),
     (({}, (), 2, 90.0, 60), ["the recovery took 90 s, the objective DR_RTO is 60 s"]),
     (({}, ("one-1",), 2, 30.0, 0), ["one-1: its recovery point did not advance during the drill"]),
-    (({}, (), 0, None, 60), ["no VM was started: none of them ran at the peer"]),
+    (({}, (), 0, None, 60), ["no VM was started, because none of them runs at the peer"]),
 ])
 def test_the_verdict_names_each_reason(given_verdict: Any, expected: list[str]) -> None:
     assert drill_plan.drill_verdict(*given_verdict) == expected
@@ -304,12 +314,12 @@ def test_the_verdict_names_each_reason(given_verdict: Any, expected: list[str]) 
 
 def test_names_of_drills_go_there_and_back_and_nothing_else_is_one() -> None:
     fsid = "0ad1c9f2-aaaa-bbbb-cccc-000000000000"
-    tag = names.drill(fsid, 100, 1763840000000)
+    tag = names.drill_tag(fsid, 100, 1763840000000)
     assert names.parse_drill(tag) == names.DrillName(tag, "0ad1c9f2", 100)
     assert names.parse_drill(names.drill_clone(tag, "one-1-2-0")) == names.DrillName(
         tag, "0ad1c9f2", 100, "one-1-2-0"
     )
-    assert not names.is_ours(names.drill_clone(tag, "one-1")), "nothing mirrors or recovers it"
+    assert not names.is_managed(names.drill_clone(tag, "one-1")), "nothing mirrors or recovers it"
     for other in ("one-1", "snap", "0", "onedr-drill", f"{tag}-", f"{tag}-sys", f"x{tag}", tag.upper()):
         assert names.parse_drill(other) is None
 
@@ -365,7 +375,10 @@ def test_nothing_a_user_wrote_becomes_part_of_the_page() -> None:
     page = report_html.page(REPORT, "d" * 64, "x.json").decode()
     for evil in ("<script>", "<img", "<b>", "<i>", "</table></td>", "\x1b", "\x00"):
         assert evil not in page, evil
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "Not yet: the drill's VMs stand." in page
+    assert (
+        "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+        and "Pending: the drill VMs are still running." in page
+    )
     root = template.parse_xml(page.partition("\n")[2].replace('<meta charset="utf-8">', ""))
     assert root.tag == "html"
 

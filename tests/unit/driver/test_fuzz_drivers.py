@@ -302,7 +302,7 @@ def test_every_attribute_hostile_at_once(action: Path, word: str) -> None:
     ([], b""), (["$(id)", "a\nb", "A" * 4096, "-rf", "\udcff", "x"], base64.b64encode(BILLION.encode())),
 ])
 def test_the_real_executables_answer_with_one_line(tmp_path: Path, argv: list[str], stdin: bytes) -> None:
-    """A sample through the real thing: one line, no traceback, nothing left but the log."""
+    """A sample through the real thing: one line, no traceback, nothing remains but the log."""
     here = str(tmp_path)
     environment = {
         "ONE_LOCATION": here,

@@ -76,7 +76,7 @@ def test_it_does_not_run_against_a_world_that_is_gone(
 
 def test_the_place_taken_it_leaves_at_once(turns: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper_process, "_turn", told(turns))
-    with keeper_lock.only_one(100) as free:
+    with keeper_lock.keeper_slot(100) as free:
         assert free
         keeper_process.main(100)
     assert turns == []

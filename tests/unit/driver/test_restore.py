@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onedr.driver import restore, vm_sizes
-from onedr.driver.restore import _Here, _Request, _There
+from onedr.driver.restore import _BridgeBackup, _LocalBackup, _Request
 from onedr.model import template
 from onedr.model.errors import InputError
 from onedr.opennebula.api import FrontEnd
@@ -59,10 +59,10 @@ def test_a_bridge_host_gets_the_same_disks_and_blocks(backup: Path, tmp_path: Pa
     (backup / "disk.2.0").write_bytes(bytes(5 * MIB))
     home = (("STAGING_DIR", str(tmp_path / "staging")),)
     with ExitStack() as stack:
-        here = _Here(
+        here = _LocalBackup(
             _Request("h", FOLDER, 7, 9, "0", -1), template.parse_xml("<VM><ID>7</ID></VM>"), home, stack
         )
-        there = _There(Line(here.services()))  # type: ignore[arg-type]
+        there = _BridgeBackup(Line(here.services()))  # type: ignore[arg-type]
         assert there.disks() == [0, 2]
         assert there.stage() == [(0, 10 * MIB), (2, 5 * MIB)]
         for disk in (0, 2):

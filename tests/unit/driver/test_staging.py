@@ -294,7 +294,7 @@ class TestHttp:
     def test_the_size_is_known_from_the_head_or_the_length(self, front_end: Path, server: str) -> None:
         assert staging.virtual_size(image(f"{server}/raw"), attributes(front_end)) == len(BYTES)
         assert staging.virtual_size(image(f"{server}/qcow2"), attributes(front_end)) == 8 << 20
-        with pytest.raises(InputError, match="give SIZE"):
+        with pytest.raises(InputError, match="set SIZE"):
             staging.virtual_size(image(f"{server}/nolength"), attributes(front_end))
 
     def test_a_file_without_a_length_is_fetched_whole(self, front_end: Path, server: str) -> None:

@@ -207,10 +207,10 @@ def test_increments_are_applied_in_the_order_of_their_numbers(here: Path) -> Non
         ({"1.rbdiff": increment("a", "b")}, "0 files"),
         (
             {"rbd2": base(MIB, b"x"), "1.rbdiff": increment("another", "b", record(b"s", MIB))},
-            "builds on 'another'",
+            "is based on 'another'",
         ),
         ({"rbd2": base(MIB, b"x" * 100)[:-50]}, "ends early"),
-        ({"rbd2": base(8, b"x" * 100)}, "reaches byte 100 of a disk of 8"),
+        ({"rbd2": base(8, b"x" * 100)}, "extends to byte 100 of a disk of 8"),
         ({"rbd2": b"rbd image v1\n" + bytes(100)}, "format 2"),
         ({"rbd2": base(MIB, b"x"), "1.rbdiff": b"rbd diff v1\nf" + struct.pack("<I", 1 << 31)}, "field of"),
         ({"rbd2": base(MIB, b"x"), "1.rbdiff": b"rbd diff v1\n?"}, "unknown record"),
@@ -300,7 +300,7 @@ def test_opennebulas_downloader_fetches_the_address_it_is_given(here: Path, url:
     options, last = (here / "asked").read_text().split("\n")[:4], (here / "asked").read_text().split("\n")[5]
     assert options == ["--nodecomp", "--limit", "10M", url]
     assert (last == "secret") == url.startswith("s3://")
-    with pytest.raises(InputError, match="not known before it is fetched"):
+    with pytest.raises(InputError, match="unknown before it is fetched"):
         size(here, url)
 
 
@@ -369,7 +369,7 @@ def killed_in_a_folder(below: Path) -> Path:
     """The folder of a process that was killed while it used it."""
     code = (
         "import pathlib, sys, time; from onedr.host import temp_dirs\n"
-        "with temp_dirs.folder(pathlib.Path(sys.argv[1])) as made:\n"
+        "with temp_dirs.temp_folder(pathlib.Path(sys.argv[1])) as made:\n"
         "    (made / 'disk').write_bytes(b'x'); print(made, flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
@@ -387,7 +387,7 @@ def test_a_killed_actions_folder_goes_with_the_next_action(here: Path) -> None:
     left = killed_in_a_folder(below)
     foreign = below / "onedr-file"
     foreign.write_text("not a folder")
-    with temp_dirs.folder(below) as first, temp_dirs.folder(below) as second:
+    with temp_dirs.temp_folder(below) as first, temp_dirs.temp_folder(below) as second:
         assert not left.exists() and foreign.exists()
         assert first.is_dir() and second.is_dir() and first != second
     assert list(below.iterdir()) == [foreign]

@@ -61,11 +61,11 @@ def test_a_vm_that_came_here_once_and_was_left_here_held_takes_its_disks_too() -
 
 def test_a_vm_at_home_that_has_its_disks_is_left_alone() -> None:
     home = {f"{HERE}:7": replace(HOME, locked_state="", state="ACTIVE")}
-    taken = facts(copy_of("one-1", AWAY, known=False, primary=True, term=OUR_TERM), local=home)
+    taken = facts(copy_of("one-1", AWAY, known=False, primary=True, epoch=OUR_TERM), local=home)
     assert not failover_plan.plan_failover(taken, MOVE).steps
 
 
-OURS = image("one-1", primary=True, term=OUR_TERM, vm=envelope(replace(AWAY, vm_id=7), fsid=HERE))
+OURS = image("one-1", primary=True, epoch=OUR_TERM, vm=envelope(replace(AWAY, vm_id=7), fsid=HERE))
 
 
 @pytest.mark.parametrize("interrupted", [True, False])

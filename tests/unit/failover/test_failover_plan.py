@@ -33,7 +33,7 @@ from onedr.runs.steps import StepKind
 
 WAITING = copy_of("one-1")
 VM_THERE = PeerVm(42, "web", "ACTIVE", "", frozenset({"one-1"}))
-TAKEN = copy_of("one-1", primary=True, complete=False, term=OUR_TERM)
+TAKEN = copy_of("one-1", primary=True, complete=False, epoch=OUR_TERM)
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_an_image_of_this_site_that_was_promoted_here_without_a_term_gets_one() 
         "one-2",
         primary=True,
         image=envelope(image_record(name="base"), fsid=HERE),
-        term=replace(OUR_TERM, fsid=THERE),
+        epoch=replace(OUR_TERM, fsid=THERE),
     )
     plan = failover_plan.plan_failover(facts(WAITING, ours), confirmed())
     assert (StepKind.TERM, "one-2") in steps(plan)
     assert (StepKind.TERM, "one-2") not in steps(
-        failover_plan.plan_failover(facts(WAITING, replace(ours, term=OUR_TERM)), confirmed())
+        failover_plan.plan_failover(facts(WAITING, replace(ours, epoch=OUR_TERM)), confirmed())
     )
     assert steps(failover_plan.plan_failover(facts(ours, interrupted=True), confirmed())) == [
         (StepKind.TERM, "one-2")
@@ -468,7 +468,7 @@ def test_a_vm_is_created_and_started_only_on_disks_that_are_promoted_and_registe
         if kind not in (StepKind.CREATE, StepKind.RETURN, StepKind.START) or target not in items:
             continue
         before = steps(plan)[:at]
-        assert not items[target].obstacles
+        assert not items[target].blockers
         for reference in items[target].record.disks:
             if reference.protected:
                 name = str(reference.rbd).partition("/")[2]
@@ -520,7 +520,7 @@ def test_an_interrupted_plan_goes_on_without_doing_anything_twice(
     # up for.
     assume(
         not any(
-            found.primary and found.term is None and found.vm is None and found.image is None
+            found.primary and found.epoch is None and found.vm is None and found.image is None
             for found in between.images
         )
     )

@@ -1,12 +1,14 @@
 """What a run says of itself is made from roles read at both sites."""
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onedr.ceph import mirroring
+from onedr.ceph.connection import Pool
 from onedr.ceph.mirroring import MirrorRole
 from onedr.failover import final_roles
 from onedr.model.errors import StorageError
@@ -26,9 +28,9 @@ def test_split_and_lost_are_seen_whatever_the_names_there(
 ) -> None:
     sites: Any = {"here": of(here), "there": of(there, "-renamed")}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(final_roles.mirroring, "roles", sites.__getitem__)
-        pools: Any = ("here", "there")
-        found = final_roles.read_roles(*pools, "", promoted, NAMES)
+        patch.setattr(mirroring, "roles", sites.__getitem__)
+        here_pool, there_pool = cast(Pool, "here"), cast(Pool, "there")
+        found = final_roles.read_roles(here_pool, there_pool, "", promoted, NAMES)
     assert set(found.split) == {name for name in NAMES if here.get(name) and there.get(name)}
     assert set(found.lost) == {name for name in promoted if not here.get(name)}
     assert found.failures().keys() == {*found.split, *found.lost} and not found.unread
@@ -43,9 +45,9 @@ def test_a_peer_that_cannot_be_read_is_said_and_nothing_is_made_up() -> None:
         return of({"one-1": True})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(final_roles.mirroring, "roles", read)
-        pools: Any = ("here", "there")
-        found = final_roles.read_roles(*pools, "", ["one-1"], NAMES)
+        patch.setattr(mirroring, "roles", read)
+        here_pool, there_pool = cast(Pool, "here"), cast(Pool, "there")
+        found = final_roles.read_roles(here_pool, there_pool, "", ["one-1"], NAMES)
         assert (found.lost, found.split) == ((), ()) and "does not answer" in found.unread
-        alone = final_roles.read_roles(pools[0], None, "it was dark", ["one-2"], NAMES)
+        alone = final_roles.read_roles(here_pool, None, "it was dark", ["one-2"], NAMES)
     assert alone.lost == ("one-2",) and alone.unread == "it was dark"

@@ -14,7 +14,7 @@ from onedr.model.errors import RecordError
 from onedr.model.records import Proof, VmRecord
 from onedr.model.template import Pairs
 from onedr.replication.inventory import VmItem
-from onedr.replication.write_records import seal_record
+from onedr.replication.write_records import encrypt_secrets
 
 KEY = bytes(range(64))
 ORIGIN = f"{THERE}:42"
@@ -38,22 +38,22 @@ def opened(sealed: Pairs, proof: Proof) -> VmRecord:
 
 @pytest.mark.parametrize("proof", [Proof.AUTHENTIC, Proof.UNSIGNED])
 def test_secrets_bound_to_the_vm_open(proof: Proof) -> None:
-    sealed = seal_record(PLAIN, KEY, ORIGIN, "user_template")
+    sealed = encrypt_secrets(PLAIN, KEY, ORIGIN, "user_template")
     assert "horse" not in str(sealed)
     assert sorted(opened(sealed, proof).user_template) == sorted(PLAIN)
 
 
 def test_secrets_that_an_earlier_release_bound_to_no_vm_open_in_a_record_of_that_release() -> None:
-    assert sorted(opened(seal_record(PLAIN, KEY), Proof.UNSIGNED).user_template) == sorted(PLAIN)
+    assert sorted(opened(encrypt_secrets(PLAIN, KEY), Proof.UNSIGNED).user_template) == sorted(PLAIN)
 
 
 @pytest.mark.parametrize("bound", [(f"{THERE}:7", "user_template"), (ORIGIN, "template")])
 @pytest.mark.parametrize("proof", [Proof.AUTHENTIC, Proof.UNSIGNED])
 def test_secrets_of_another_vm_or_attribute_do_not_open(bound: tuple[str, str], proof: Proof) -> None:
     with pytest.raises(RecordError, match="do not open"):
-        opened(seal_record(PLAIN, KEY, *bound), proof)
+        opened(encrypt_secrets(PLAIN, KEY, *bound), proof)
 
 
 def test_a_signed_record_holds_no_seal_that_is_bound_to_no_vm() -> None:
     with pytest.raises(RecordError, match="do not open"):
-        opened(seal_record(PLAIN, KEY), Proof.AUTHENTIC)
+        opened(encrypt_secrets(PLAIN, KEY), Proof.AUTHENTIC)

@@ -117,7 +117,7 @@ def test_what_stands_in_an_objects_name_does_not_change_its_id(text: str) -> Non
     ],
 )
 def test_an_object_whose_id_is_not_where_it_belongs_is_refused(document: str) -> None:
-    with pytest.raises(InputError, match="no ID"):
+    with pytest.raises(InputError, match="start with an object"):
         payload.read_event(sent("state", document))
 
 

@@ -57,15 +57,15 @@ def test_a_fence_command_that_is_no_list_of_words_is_named(folder: Path, command
             0o644,
             [
                 "b:2633",
-                "peer.port is not known",
+                "peer.port is unknown",
                 "known: peer.endpoint, peer.auth, limits.",
                 "mode 0644",
                 "chmod 600",
                 "user:password",
             ],
         ),
-        ("[peer]\nendpoint = http://b\n", "a:b", 0o600, ["peer.endpoint is set and peer.auth is not"]),
-        ("[peer]\nauth = AUTH\n", "a:b", 0o600, ["peer.auth is set and peer.endpoint is not"]),
+        ("[peer]\nendpoint = http://b\n", "a:b", 0o600, ["peer.endpoint is set but peer.auth is not"]),
+        ("[peer]\nauth = AUTH\n", "a:b", 0o600, ["peer.auth is set but peer.endpoint is not"]),
         (
             "[peer]\nendpoint = http://b\nauth = peer_auth\n",
             "a:b",
@@ -76,7 +76,7 @@ def test_a_fence_command_that_is_no_list_of_words_is_named(folder: Path, command
             "[pear]\n[DEFAULT]\nauth = x\n",
             "a:b",
             0o600,
-            ["section [pear] is not known", "section [DEFAULT] is not known"],
+            ["section [pear] is unknown", "section [DEFAULT] is unknown"],
         ),
         (
             "[limits]\nflatten_at_once = 0\nrole_changes_at_once = many\nstarts_at_once = 33\n",
@@ -89,7 +89,7 @@ def test_a_fence_command_that_is_no_list_of_words_is_named(folder: Path, command
             ],
         ),
         ("[peer]\nendpoint = http://b\nauth = /nowhere\n", "a:b", 0o600, ["/nowhere cannot be read"]),
-        ("[limits]\nx = 1\n", "a:b", 0o600, ["limits.x is not known", "peer.endpoint"]),
+        ("[limits]\nx = 1\n", "a:b", 0o600, ["limits.x is unknown", "peer.endpoint"]),
         ("peer = 1\n", "a:b", 0o600, ["onedr.conf cannot be read"]),
         ("[peer]\nendpoint = %(x)s\nauth = AUTH\n", "a:b", 0o600, ["%(x)s"]),
     ],
@@ -107,7 +107,7 @@ def test_every_problem_is_named_at_once(
 def test_a_file_that_others_may_write_is_refused(folder: Path) -> None:
     write(folder, "[limits]\nstarts_at_once = 4\n")
     (folder / "onedr.conf").chmod(0o666)
-    with pytest.raises(InputError, match="others may write it .mode 0666."):
+    with pytest.raises(InputError, match="other users may write it .mode 0666."):
         host_config.load_config()
 
 

@@ -53,7 +53,7 @@ def test_every_line_has_one_form_also_those_of_a_traceback() -> None:
         log.bind(run="1-failover", datastore="my store", verb="failover")
         log.info("begins\nsecond \x1b[31mline")
         try:
-            {}["x"]
+            raise KeyError("x")
         except KeyError:
             log.exception("at one-7")
 
@@ -145,9 +145,9 @@ def test_what_nothing_catches_is_in_the_log_in_any_thread() -> None:
 def test_where_no_log_can_be_written_the_traceback_goes_to_standard_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(paths.Places, "log", property(lambda _: Path("/proc/nowhere/onedr.log")))
+    monkeypatch.setattr(paths.FrontEndPaths, "log", property(lambda _: Path("/proc/nowhere/onedr.log")))
     try:
-        {}["x"]
+        raise KeyError("x")
     except KeyError:
         log.exception("odd")
     assert "DEBUG: KeyError: 'x'" in capsys.readouterr().err

@@ -33,7 +33,7 @@ def test_a_vm_disk_tells_its_vm_and_an_image_does_not(
     assert names.parse_vm_disk(names.vm_disk(image, vm_id, disk_id)) == VmDisk(vm_id, disk_id)
     assert names.parse_vm_disk(names.volatile(vm_id, disk_id)) == VmDisk(vm_id, disk_id)
     for name in (image, names.vm_disk(image, vm_id, disk_id), names.volatile(vm_id, disk_id)):
-        assert names.is_ours(name)
+        assert names.is_managed(name)
 
 
 @given(IMAGE_IDS.map(lambda image_id: image_id // 2), st.permutations([0, 1, 2]))
@@ -41,7 +41,7 @@ def test_a_base_taken_over_gets_a_name_that_no_image_made_at_any_site_has(
     image_id: int, sites: list[int]
 ) -> None:
     taken = names.taken_base(names.image(image_id, sites[0]), sites[1])
-    assert names.is_ours(taken) and names.parse_vm_disk(taken) is None
+    assert names.is_managed(taken) and names.parse_vm_disk(taken) is None
     assert taken not in {names.image(image_id, site) for site in sites}
     assert names.taken_base(names.image(image_id + 1, sites[0]), sites[1]) != taken
 
@@ -60,8 +60,8 @@ def test_a_base_taken_over_gets_a_name_that_no_image_made_at_any_site_has(
     ],
 )
 def test_volumes_of_old_snapshots_tell_their_image(name: str, image: str | None) -> None:
-    assert names.leftover_of(name) == image
-    assert image is None or (names.is_ours(name) and names.parse_vm_disk(name) is None)
+    assert names.stock_volume_owner(name) == image
+    assert image is None or (names.is_managed(name) and names.parse_vm_disk(name) is None)
 
 
 @pytest.mark.parametrize(
@@ -88,5 +88,5 @@ def test_volumes_of_old_snapshots_tell_their_image(name: str, image: str | None)
     ],
 )
 def test_what_opennebula_would_not_name_so_is_not_ours(name: str) -> None:
-    assert not names.is_ours(name)
+    assert not names.is_managed(name)
     assert names.parse_vm_disk(name) is None

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 from lxml import etree
@@ -78,9 +79,10 @@ def test_the_trees_of_disk_snapshots_are_part_of_a_vms_record() -> None:
 
 def test_each_disk_is_named_by_the_rbd_image_that_holds_its_data() -> None:
     record = opennebula_objects.vm_record(vm(), {DATASTORE})
+    where: Any = {"protected": True, "datastore": "imgrec", "datastore_id": DATASTORE}
     assert record.disks == (
-        DiskRef(0, "rbd-pool/one-347-10-0", 48, "web-os", clone=True, protected=True, datastore="imgrec"),
-        DiskRef(1, "one/one-901", 49, "web-data", clone=False, protected=True, datastore="imgrec"),
+        DiskRef(0, "rbd-pool/one-347-10-0", 48, "web-os", clone=True, **where),
+        DiskRef(1, "one/one-901", 49, "web-data", clone=False, **where),
     )
 
 
@@ -123,13 +125,13 @@ def test_states_that_come_and_go_do_not_change_the_record() -> None:
     ("disk_id", "change", "protected_datastores", "rbd", "reason"),
     [
         (1, {}, set(), "one/one-901", "its datastore imgrec is not protected"),
-        (1, {"DR_PROTECT": "no"}, {DATASTORE}, "one/one-901", "its image says DR_PROTECT=NO"),
+        (1, {"DR_PROTECT": "no"}, {DATASTORE}, "one/one-901", "its image has DR_PROTECT=NO"),
         (
             1,
             {"SOURCE": "", "IMAGE_ID": ""},
             {DATASTORE},
             None,
-            "it is a volatile disk, which starts empty everywhere",
+            "it is a volatile disk, which always starts empty",
         ),
         (1, {"DISK_TYPE": "FILE", "TYPE": "FILE"}, set(), None, "it is not an RBD disk"),
         (1, {"DISK_TYPE": "BLOCK", "TYPE": "BLOCK"}, {DATASTORE}, None, "it is not an RBD disk"),
@@ -138,14 +140,14 @@ def test_states_that_come_and_go_do_not_change_the_record() -> None:
             {"DISK_TYPE": "FILE", "TYPE": "FILE"},
             {DATASTORE},
             None,
-            "it lies on its host as a file while the VM exists",
+            "it is a file on its host while the VM exists",
         ),
         (
             1,
             {"DISK_TYPE": "FILE", "TYPE": "RBD"},
             {DATASTORE},
             None,
-            "it lies on its host as a file while the VM exists",
+            "it is a file on its host while the VM exists",
         ),
         (0, {"CLONE": "no"}, {DATASTORE}, "rbd-pool/one-347", ""),
         (0, {"DISK_TYPE": "", "TYPE": "RBD_CDROM"}, {DATASTORE}, "rbd-pool/one-347-10-0", ""),

@@ -177,7 +177,11 @@ def test_the_edges_of_an_address_range(address: str, held: bool) -> None:
 
 def test_aliases_follow_the_nics_and_keep_their_parent() -> None:
     alias: Pairs = (
-        ("NETWORK", "net2"), ("PARENT", "_NIC2"), ("PARENT_ID", "2"), ("NAME", "NIC0_ALIAS1"), ("IP", "10.2.0.11"),
+        ("NETWORK", "net2"),
+        ("PARENT", "_NIC2"),
+        ("PARENT_ID", "2"),
+        ("NAME", "NIC0_ALIAS1"),
+        ("IP", "10.2.0.11"),
     )
     made = with_template(
         ("NIC_ALIAS", alias), ("NIC", (("NETWORK", "net1"), ("NAME", "_NIC2"), ("NIC_ID", "2")))
@@ -252,7 +256,10 @@ def test_special_characters_survive_into_the_text_oned_gets(key: str, name: str,
     made = recreate(record, image_ids={})
     sent = template.from_element(template.parse_xml(template.to_xml(made.template)))
     assert sent[0] == ("NAME", f"{name}<&>")
-    assert template.get(next(template.vectors(sent, "CONTEXT")), f"X{key}").replace("$ONEDR_VALUE_0", value) == value
+    assert (
+        template.get(next(template.vectors(sent, "CONTEXT")), f"X{key}").replace("$ONEDR_VALUE_0", value)
+        == value
+    )
     assert ("$" in value) == ("ONEDR_VALUE_0" in {key for key, _ in sent})
     user = template.from_element(template.parse_xml(template.to_xml(made.user_template)))
     assert template.get(user, f"X{key}") == value
@@ -260,13 +267,30 @@ def test_special_characters_survive_into_the_text_oned_gets(key: str, name: str,
 
 # Every key of the VM template reference that means something to oned when a VM is created.
 HOSTILE: Pairs = (
-    ("DISK", (("IMAGE_ID", "0"),)), ("NIC", (("NETWORK", "lan"),)), ("NIC_ALIAS", (("PARENT", "NIC0"),)),
-    ("VCPU", "7"), ("CPU", "9"), ("MEMORY", "9999"), ("TOPOLOGY", (("SOCKETS", "1"),)), ("OS", (("ARCH", "x"),)),
-    ("CONTEXT", (("LEAK", "$USER[TOKEN_PASSWORD]"),)), ("RAW", (("DATA", "<x/>"),)), ("PCI", (("CLASS", "1"),)),
-    ("FEATURES", (("ACPI", "NO"),)), ("GRAPHICS", (("TYPE", "VNC"),)), ("EMULATOR", "/bin/sh"),
-    ("SCHED_ACTION", (("ACTION", "terminate"),)), ("NUMA_NODE", (("MEMORY", "1"),)), ("VMGROUP", (("ROLE", "r"),)),
-    ("SUBMIT_ON_HOLD", "NO"), ("TM_MAD_SYSTEM", "x"), ("CLONING_TEMPLATE_ID", "1"), ("VROUTER_ID", "1"),
-    ("SECURITY_GROUP_RULE", (("PROTOCOL", "ALL"),)), ("BACKUP_CONFIG", (("MODE", "FULL"),)), ("NAME", "other"),
+    ("DISK", (("IMAGE_ID", "0"),)),
+    ("NIC", (("NETWORK", "lan"),)),
+    ("NIC_ALIAS", (("PARENT", "NIC0"),)),
+    ("VCPU", "7"),
+    ("CPU", "9"),
+    ("MEMORY", "9999"),
+    ("TOPOLOGY", (("SOCKETS", "1"),)),
+    ("OS", (("ARCH", "x"),)),
+    ("CONTEXT", (("LEAK", "$USER[TOKEN_PASSWORD]"),)),
+    ("RAW", (("DATA", "<x/>"),)),
+    ("PCI", (("CLASS", "1"),)),
+    ("FEATURES", (("ACPI", "NO"),)),
+    ("GRAPHICS", (("TYPE", "VNC"),)),
+    ("EMULATOR", "/bin/sh"),
+    ("SCHED_ACTION", (("ACTION", "terminate"),)),
+    ("NUMA_NODE", (("MEMORY", "1"),)),
+    ("VMGROUP", (("ROLE", "r"),)),
+    ("SUBMIT_ON_HOLD", "NO"),
+    ("TM_MAD_SYSTEM", "x"),
+    ("CLONING_TEMPLATE_ID", "1"),
+    ("VROUTER_ID", "1"),
+    ("SECURITY_GROUP_RULE", (("PROTOCOL", "ALL"),)),
+    ("BACKUP_CONFIG", (("MODE", "FULL"),)),
+    ("NAME", "other"),
 )
 
 
@@ -292,12 +316,16 @@ def test_a_dollar_in_a_context_value_is_not_substituted() -> None:
 def test_boot_follows_disks_and_nics_to_their_new_numbers() -> None:
     disks = [("DISK", (("DISK_ID", str(n)), ("SOURCE", f"one/one-{n}"))) for n in (0, 2)]
     body = vm_record(
-        template=(*disks, ("NIC", (("NETWORK", "net1"), ("NIC_ID", "3"))), ("OS", (("BOOT", "disk2,disk0,nic3,disk1"),))),
+        template=(
+            *disks,
+            ("NIC", (("NETWORK", "net1"), ("NIC_ID", "3"))),
+            ("OS", (("BOOT", "disk2,disk0,nic3,disk1"),)),
+        ),
         disks=(disk(0, "one/one-0"), disk(2, "one/one-2")),
     )
     made = recreate(body, image_ids={0: 100, 2: 102})
     assert template.get(one(made, "OS"), "BOOT") == "disk1,disk0,nic0"
-    assert any("disk1 is not here" in warning for warning in made.warnings)
+    assert any("disk1, which does not exist here" in warning for warning in made.warnings)
 
 
 def groups(*found: tuple[str, int, str]) -> dict[str, tuple[Owned, ...]]:
@@ -349,7 +377,9 @@ def test_of_two_networks_of_one_name_the_vms_owner_decides() -> None:
         assert template.get(one(made, "NIC"), "NETWORK_ID") == wanted
     with pytest.raises(RefusedError, match="several of that name"):
         recreate(replace(body, owner="u3"), image_ids={}, networks=networks)
-    mapped = recreate(replace(body, owner="u3"), image_ids={}, networks=networks, network_map={"private": "41"})
+    mapped = recreate(
+        replace(body, owner="u3"), image_ids={}, networks=networks, network_map={"private": "41"}
+    )
     assert template.get(one(mapped, "NIC"), "NETWORK_ID") == "41"
 
 
@@ -371,7 +401,8 @@ def test_files_of_the_other_sites_context_are_left_out_and_said() -> None:
 
 def test_a_done_action_does_not_come_again() -> None:
     done, coming = (
-        ("SCHED_ACTION", (("ACTION", "poweroff"), ("DONE", done), ("ID", "0"), ("TIME", "5"))) for done in ("99", "-1")
+        ("SCHED_ACTION", (("ACTION", "poweroff"), ("DONE", done), ("ID", "0"), ("TIME", "5")))
+        for done in ("99", "-1")
     )
     made = with_template(done, coming)
     assert one(made, "SCHED_ACTION") == (("ACTION", "poweroff"), ("TIME", "5"))
@@ -418,7 +449,17 @@ def test_an_existing_rbd_image_is_registered_with_everything_oned_requires() -> 
 def test_a_users_attributes_of_an_image_follow_as_data() -> None:
     """What a marketplace or a backup left on it makes oned refuse a registration by SOURCE."""
     given_keys = (
-        "NAME", "SOURCE", "SIZE", "TYPE", "FORMAT", "PERSISTENT", "PATH", "DR_ORIGIN", "MD5", "DR_MESSAGE", "FROM_APP",
+        "NAME",
+        "SOURCE",
+        "SIZE",
+        "TYPE",
+        "FORMAT",
+        "PERSISTENT",
+        "PATH",
+        "DR_ORIGIN",
+        "MD5",
+        "DR_MESSAGE",
+        "FROM_APP",
         "FROM_BACKUP_DS",
     )
     forged = tuple((key, "forged") for key in given_keys)

@@ -16,7 +16,7 @@ from onedr.model.errors import InputError, RefusedError
 from onedr.pairing import join as pairing_join
 from onedr.pairing import join_file
 from onedr.pairing.apply import ChangeApplier
-from onedr.pairing.plan import Change, ChangeKind
+from onedr.pairing.facts import Change, ChangeKind
 
 SHARED = "# by hand\n[mon.]\n\tkey = AAA=\n\tcaps mon = \"allow *\"\n[client.x]\n\tkey = BBB=\n"
 FILE = join_file.JoinFile(
@@ -53,10 +53,10 @@ def test_the_file_librados_would_look_into(tmp_path: Path) -> None:
     assert keyring.path_for(str(conf), "client.x") == tmp_path / "client.x.keyring"
     (tmp_path / "shared").write_text(SHARED)
     assert keyring.path_for(str(conf), "client.x") == tmp_path / "shared"
-    assert keyring.in_file(str(conf), "client.x", "rbd_mirroring_delete_delay") is None
+    assert keyring.option_in_file(str(conf), "client.x", "rbd_mirroring_delete_delay") is None
     conf.write_text("[client.x]\nrbd_mirroring_delete_delay = 7\n")
-    assert keyring.in_file(str(conf), "client.x", "rbd_mirroring_delete_delay") == "7"
-    assert keyring.in_file(str(conf), "client.y", "rbd_mirroring_delete_delay") is None
+    assert keyring.option_in_file(str(conf), "client.x", "rbd_mirroring_delete_delay") == "7"
+    assert keyring.option_in_file(str(conf), "client.y", "rbd_mirroring_delete_delay") is None
 
 
 def test_a_join_file_reads_back_and_nothing_else_does(tmp_path: Path) -> None:
@@ -86,16 +86,16 @@ def test_a_join_file_reads_back_and_nothing_else_does(tmp_path: Path) -> None:
 
 
 def test_a_message_opens_with_its_own_key_only() -> None:
-    text = join_file.sealed(FILE.secret, {"token": "secret", "site": "site-a"})
+    text = join_file.encrypted(FILE.secret, {"token": "secret", "site": "site-a"})
     assert "secret" not in text
-    assert join_file.opened(FILE.secret, text) == {"token": "secret", "site": "site-a"}
+    assert join_file.decrypted(FILE.secret, text) == {"token": "secret", "site": "site-a"}
     for secret, message in (
         (join_file.new_secret(), text),
         (FILE.secret, text[:-8] + "AAAAAAA="),
         ("AAAA", text),
     ):
         with pytest.raises(RefusedError):
-            join_file.opened(secret, message)
+            join_file.decrypted(secret, message)
     assert join_file.new_id() != join_file.new_id() and replace(FILE, pool="two") != FILE
 
 
@@ -109,12 +109,12 @@ def test_what_the_file_says_does_not_count_where_the_sealed_message_says_otherwi
         "expires": "100",
         "site_index": "1",
     }
-    assert pairing_join._guest(FILE, says, 99.0).invitation.site_index == 1
-    with pytest.raises(RefusedError, match="was good until 1970-01-01 00:01:40Z"):
-        pairing_join._guest(FILE, says, 101.0)
+    assert pairing_join._session(FILE, says, 99.0).join_offer.site_index == 1
+    with pytest.raises(RefusedError, match="was valid until 1970-01-01 00:01:40Z"):
+        pairing_join._session(FILE, says, 101.0)
     for key in ("site", "pool", "fsid"):
         with pytest.raises(RefusedError, match="was changed"):
-            pairing_join._guest(FILE, {**says, key: "other"}, 99.0)
+            pairing_join._session(FILE, {**says, key: "other"}, 99.0)
 
 
 def test_a_secret_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
-    monkeypatch.setattr(systemd, "_RUNS", tmp_path)
+    monkeypatch.setattr(systemd, "RUNTIME_FOLDER", tmp_path)
     monkeypatch.setattr(systemd, "_FOLDERS", (tmp_path,))
     (tmp_path / "ceph-rbd-mirror@.service").touch()
     return calls
@@ -183,9 +183,9 @@ def test_where_there_is_no_such_unit_it_is_said_what_to_start(systemctl: Path) -
     assert systemd.mirror_unit("/elsewhere/ceph.conf", "client.rbd-mirror.a") == "", (
         "the packaged unit reads /etc/ceph/ceph.conf"
     )
-    assert "CEPH_CONF=/elsewhere/ceph.conf rbd-mirror -f -n client.rbd-mirror.a" in systemd.by_hand(
+    assert "CEPH_CONF=/elsewhere/ceph.conf rbd-mirror -f -n client.rbd-mirror.a" in systemd.manual_hint(
         "/elsewhere/ceph.conf", "client.rbd-mirror.a"
     )
     (systemctl.parent / "ceph-rbd-mirror@.service").unlink()
     assert systemd.mirror_unit("", "client.rbd-mirror.a") == ""
-    assert "systemctl enable --now ceph-rbd-mirror@rbd-mirror.a" in systemd.by_hand("", "client.rbd-mirror.a")
+    assert "systemctl enable --now ceph-rbd-mirror@rbd-mirror.a" in systemd.manual_hint("", "client.rbd-mirror.a")

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from onedr.pairing import ceph_caps, teardown_plan
 from onedr.pairing import plan as pairing_plan
-from onedr.pairing.plan import (
+from onedr.pairing.facts import (
     Change,
     ChangeKind,
-    Daemons,
     DesiredState,
     JoinOffer,
+    MirrorDaemons,
     PairingFacts,
     PeerSite,
     Recorded,
@@ -67,7 +67,7 @@ def facts(draw: st.DrawFn) -> PairingFacts:
         draw(st.sampled_from([None, "5m", "1h"])),
         draw(st.sampled_from([None, "aaaa"])),
         "/etc/one/onedr/record.key",
-        Daemons(running, draw(st.sampled_from(["", "u.service"])), draw(st.booleans())),
+        MirrorDaemons(running, draw(st.sampled_from(["", "u.service"])), draw(st.booleans())),
         draw(st.sampled_from([None, "/f", "/g"])),
         draw(st.sampled_from([(), ("two",)])),
         frozenset(draw(st.sets(st.sampled_from(entities)))),
@@ -111,7 +111,7 @@ def applied(found: PairingFacts, changes: tuple[Change, ...]) -> PairingFacts:
             ChangeKind.KEY: lambda found, change: {"record_key": "aaaa"},
             ChangeKind.PEER: lambda found, change: {
                 "peers": (PEER,),
-                "invitation": found.invitation and replace(found.invitation, used=True),
+                "join_offer": found.join_offer and replace(found.join_offer, used=True),
             },
             ChangeKind.OFFER: lambda found, change: {"offered": change.after},
             ChangeKind.DAEMON: lambda found, change: {"daemons": replace(found.daemons, active=True)},
@@ -121,31 +121,31 @@ def applied(found: PairingFacts, changes: tuple[Change, ...]) -> PairingFacts:
 
 
 @given(facts(), wishes)
-def test_whatever_is_there_a_second_plan_is_empty(found: PairingFacts, wish: DesiredState) -> None:
-    plan = pairing_plan.plan_setup(found, wish)
+def test_whatever_is_there_a_second_plan_is_empty(found: PairingFacts, desired: DesiredState) -> None:
+    plan = pairing_plan.plan_setup(found, desired)
     if plan.refusals:
         assert not plan.changes
         return
-    assert pairing_plan.plan_setup(applied(found, plan.changes), wish).changes == ()
+    assert pairing_plan.plan_setup(applied(found, plan.changes), desired).changes == ()
 
 
 @given(facts(), wishes, st.integers(0, 20))
-def test_a_run_that_died_anywhere_is_gone_on_with(found: PairingFacts, wish: DesiredState, done: int) -> None:
-    plan = pairing_plan.plan_setup(found, wish)
+def test_a_run_that_died_anywhere_is_gone_on_with(found: PairingFacts, desired: DesiredState, done: int) -> None:
+    plan = pairing_plan.plan_setup(found, desired)
     half = applied(found, plan.changes[:done])
-    rest = pairing_plan.plan_setup(half, wish)
+    rest = pairing_plan.plan_setup(half, desired)
     assert not rest.refusals or plan.refusals
     assert {(each.kind, each.key) for each in rest.changes} <= {
         (each.kind, each.key) for each in plan.changes
     }
-    assert pairing_plan.plan_setup(applied(half, rest.changes), wish).changes == ()
+    assert pairing_plan.plan_setup(applied(half, rest.changes), desired).changes == ()
 
 
 @given(facts(), wishes)
 def test_every_change_says_what_it_costs_and_changes_something(
-    found: PairingFacts, wish: DesiredState
+    found: PairingFacts, desired: DesiredState
 ) -> None:
-    for change in pairing_plan.plan_setup(found, wish).changes:
+    for change in pairing_plan.plan_setup(found, desired).changes:
         assert change.cost and change.text
         assert change.before != change.after or change.kind is ChangeKind.DAEMON
         assert change.now and change.then
@@ -157,8 +157,7 @@ def test_no_right_is_ever_taken_away_and_none_is_missing_after(
 ) -> None:
     for grants in (ceph_caps.datastore_user(pools), ceph_caps.daemon(pools), ceph_caps.peer(pools)):
         after = ceph_caps.merged(have or {}, grants)
-        assert ceph_caps.covers(after, grants)
-        assert ceph_caps.merged(after, grants) == after
+        assert ceph_caps.merged(after, grants) == after, "nothing is missing any more"
         for service, text in (have or {}).items():
             assert after[service].startswith(text.strip(" ,")), "what was there stays, in its place"
 
@@ -170,17 +169,19 @@ def test_rights_that_say_the_same_are_not_given_twice() -> None:
         "mgr": "allow profile rbd",
     }
     assert ceph_caps.merged(by_hand, ceph_caps.datastore_user(["one", "ec"])) == by_hand
-    assert not ceph_caps.covers({**by_hand, "osd": "profile rbd pool=two"}, ceph_caps.datastore_user(["one"]))
-    assert not ceph_caps.covers({"mon": "profile rbd-mirror-peer"}, ceph_caps.daemon(["one"]))
+    other = {**by_hand, "osd": "profile rbd pool=two"}
+    assert ceph_caps.merged(other, ceph_caps.datastore_user(["one"])) != other
+    peer = {"mon": "profile rbd-mirror-peer"}
+    assert ceph_caps.merged(peer, ceph_caps.daemon(["one"])) != peer
 
 
 @given(facts(), wishes)
-def test_taking_back_leads_to_what_was_there(found: PairingFacts, wish: DesiredState) -> None:
+def test_taking_back_leads_to_what_was_there(found: PairingFacts, desired: DesiredState) -> None:
     """Made, then undone: every value is as before, but for the pool's being an RBD pool."""
-    plan = pairing_plan.plan_setup(found, wish)
+    plan = pairing_plan.plan_setup(found, desired)
     recorded = [Recorded(each.kind, each.key, each.before, each.after, each.scope) for each in plan.changes]
     now = {(each.kind, each.key): each.after for each in plan.changes}
-    back = teardown_plan.undo(recorded, now, "one", "host", ())
+    back = teardown_plan.plan_teardown(recorded, now, "one", "host", ())
     assert not back.notes
     for change in back.changes:
         now[change.kind, change.key] = change.after
@@ -189,8 +190,8 @@ def test_taking_back_leads_to_what_was_there(found: PairingFacts, wish: DesiredS
         for each in recorded
         if each.kind not in teardown_plan.UNTOUCHED
     )
-    assert teardown_plan.undo(recorded, now, "one", "host", ()).changes == ()
-    assert teardown_plan.left(recorded, "one", "host") == []
+    assert teardown_plan.plan_teardown(recorded, now, "one", "host", ()).changes == ()
+    assert teardown_plan.remaining_records(recorded, "one", "host") == []
     assert [change.kind for change in back.changes] == [
         each.kind
         for each in reversed(recorded)
@@ -202,14 +203,14 @@ def test_what_somebody_else_changed_or_needs_stays() -> None:
     setting = Recorded(ChangeKind.SETTING, "client.rbd-mirror x", None, "0.5")
     user = Recorded(ChangeKind.USER, "client.libvirt", None, "{}")
     file = Recorded(ChangeKind.KEYRING, "client.libvirt /k", None, "its key", host="other")
-    ours = {(ChangeKind.SETTING, setting.key): "0.500000", (ChangeKind.USER, user.key): "{}"}
-    plan = teardown_plan.undo([setting, user, file], ours, "one", "host", {"client.libvirt"})
+    own_users = {(ChangeKind.SETTING, setting.key): "0.500000", (ChangeKind.USER, user.key): "{}"}
+    plan = teardown_plan.plan_teardown([setting, user, file], own_users, "one", "host", {"client.libvirt"})
     assert [change.kind for change in plan.changes] == [ChangeKind.SETTING]
-    assert "client.libvirt stays" in " ".join(plan.notes) and "machine other" in " ".join(plan.notes)
-    assert teardown_plan.left([setting, user, file], "one", "host") == [file]
-    theirs = teardown_plan.undo([setting], {(ChangeKind.SETTING, setting.key): "3"}, "one", "host", ())
-    assert not theirs.changes and "somebody changed it" in theirs.notes[0]
-    assert not teardown_plan.undo(
+    assert "client.libvirt is kept" in " ".join(plan.notes) and "machine other" in " ".join(plan.notes)
+    assert teardown_plan.remaining_records([setting, user, file], "one", "host") == [file]
+    theirs = teardown_plan.plan_teardown([setting], {(ChangeKind.SETTING, setting.key): "3"}, "one", "host", ())
+    assert not theirs.changes and "it was changed" in theirs.notes[0]
+    assert not teardown_plan.plan_teardown(
         [setting], {(ChangeKind.SETTING, setting.key): None}, "one", "host", ()
     ).changes
 
@@ -221,19 +222,19 @@ def test_what_another_pool_needs_stays() -> None:
         Recorded(ChangeKind.MIRRORING, "two", "disabled", "image", "two"),
     ]
     now = {(each.kind, each.key): each.after for each in recorded}
-    plan = teardown_plan.undo(recorded, now, "one", "host", ())
+    plan = teardown_plan.plan_teardown(recorded, now, "one", "host", ())
     assert [change.key for change in plan.changes] == ["one"] and "two" in plan.notes[0]
-    assert [each.key for each in teardown_plan.left(recorded, "one", "host")] == ["client.x", "two"]
+    assert [each.key for each in teardown_plan.remaining_records(recorded, "one", "host")] == ["client.x", "two"]
 
 
-def refusal(found: PairingFacts, wish: DesiredState = WISH) -> str:
-    plan = pairing_plan.plan_setup(found, wish)
+def refusal(found: PairingFacts, desired: DesiredState = WISH) -> str:
+    plan = pairing_plan.plan_setup(found, desired)
     assert not plan.changes
     return " ".join(plan.refusals)
 
 
 def test_what_is_refused() -> None:
-    joining = replace(EMPTY, invitation=THERE)
+    joining = replace(EMPTY, join_offer=THERE)
     assert not pairing_plan.plan_setup(joining, replace(WISH, site_index=0)).refusals
     assert "no pool one" in refusal(replace(EMPTY, pool_there=False))
     assert "cephfs" in refusal(replace(joining, application="cephfs"))
@@ -241,9 +242,9 @@ def test_what_is_refused() -> None:
     assert "--site" in refusal(joining, replace(WISH, site=""))
     assert "no peer yet" in refusal(EMPTY)
     assert "one direction only" in refusal(replace(joining, peers=(replace(PEER, both_ways=False),)))
-    assert "this very site" in refusal(replace(joining, fsid="fsid-b"))
-    assert "is for pool two" in refusal(replace(EMPTY, invitation=replace(THERE, pool="two")))
-    assert "would be called site-b" in refusal(joining, replace(WISH, site="site-b"))
+    assert "created at this site" in refusal(replace(joining, fsid="fsid-b"))
+    assert "is for pool two" in refusal(replace(EMPTY, join_offer=replace(THERE, pool="two")))
+    assert "would have the name site-b" in refusal(joining, replace(WISH, site="site-b"))
     assert "another peer" in refusal(replace(joining, peers=(replace(PEER, hosts=frozenset({"10.9.9.9"})),)))
     assert "record keys differ" in refusal(replace(joining, record_key="bbbb"))
     assert "DR_SITE_INDEX=1" in refusal(joining, replace(WISH, site_index=1))
@@ -255,7 +256,7 @@ def test_the_settings_go_to_all_daemons_of_the_site_and_need_a_restart() -> None
     running = replace(
         EMPTY,
         peers=(PEER,),
-        daemons=Daemons(("rbd-mirror.node1.abc",)),
+        daemons=MirrorDaemons(("rbd-mirror.node1.abc",)),
         users={"client.rbd-mirror.node1.abc": {}},
     )
     plan = pairing_plan.plan_setup(running, WISH)
@@ -264,21 +265,21 @@ def test_the_settings_go_to_all_daemons_of_the_site_and_need_a_restart() -> None
     }
     assert any("Restart rbd-mirror (rbd-mirror.node1.abc)" in note for note in plan.notes)
     by_unit = pairing_plan.plan_setup(
-        replace(running, daemons=Daemons(("rbd-mirror.a",), "u.service", True)), WISH
+        replace(running, daemons=MirrorDaemons(("rbd-mirror.a",), "u.service", True)), WISH
     )
     assert by_unit.changes[-1].kind is ChangeKind.DAEMON and "restarted" in by_unit.changes[-1].text
-    admin = pairing_plan.plan_setup(replace(running, daemons=Daemons(("admin",))), WISH)
+    admin = pairing_plan.plan_setup(replace(running, daemons=MirrorDaemons(("admin",))), WISH)
     assert {change.key.split()[0] for change in admin.changes if change.kind is ChangeKind.SETTING} == {
         "client.admin"
     }
     in_file = pairing_plan.plan_setup(replace(running, files={"rbd_mirror_journal_poll_age": "3"}), WISH)
-    assert any("wins over" in note for note in in_file.notes)
+    assert any("overrides" in note for note in in_file.notes)
 
 
 def test_a_peer_user_that_was_here_before_us_is_not_narrowed() -> None:
     wide = replace(EMPTY, users={ceph_caps.PEER: ceph_caps.PEER_BY_CEPH})
     offering = replace(WISH, offer="/f")
     assert ceph_caps.PEER not in {change.key for change in pairing_plan.plan_setup(wide, offering).changes}
-    ours = pairing_plan.plan_setup(replace(wide, ours=frozenset({ceph_caps.PEER}), pools=("two",)), offering)
-    narrowed = next(change for change in ours.changes if change.key == ceph_caps.PEER)
+    own_users = pairing_plan.plan_setup(replace(wide, own_users=frozenset({ceph_caps.PEER}), pools=("two",)), offering)
+    narrowed = next(change for change in own_users.changes if change.key == ceph_caps.PEER)
     assert ceph_caps.unpacked(str(narrowed.after))["osd"] == "profile rbd pool=one, profile rbd pool=two"

@@ -7,7 +7,7 @@ import pytest
 
 from onedr.model.errors import StorageError
 from onedr.pairing import undo_log
-from onedr.pairing.plan import Change, ChangeKind, Recorded
+from onedr.pairing.facts import Change, ChangeKind, Recorded
 from onedr.pairing.undo_log import UndoLog
 
 NAME = "client.rbd-mirror x"
@@ -30,58 +30,58 @@ def setting(before: str | None, after: str | None) -> Change:
     return Change(ChangeKind.SETTING, NAME, before, after, "text", "cost")
 
 
-def before_of(ledger: UndoLog) -> str | None:
-    return next(each.before for each in ledger.changes if each.key == NAME)
+def before_of(undo: UndoLog) -> str | None:
+    return next(each.before for each in undo.changes if each.key == NAME)
 
 
 def test_a_second_run_keeps_the_value_of_before_the_first() -> None:
-    ledger = UndoLog()
-    ledger.announce([setting("5", "0.5")], "host")
-    ledger.announce([setting("0.5", "1")], "host")
-    assert before_of(ledger) == "5" and len(ledger.changes) == 1
+    undo = UndoLog()
+    undo.announce([setting("5", "0.5")], "host")
+    undo.announce([setting("0.5", "1")], "host")
+    assert before_of(undo) == "5" and len(undo.changes) == 1
 
 
 def test_a_run_that_died_before_the_change_keeps_it_too() -> None:
-    ledger = UndoLog()
-    ledger.announce([setting(None, "0.5")], "host")
-    ledger.announce([setting(None, "0.5")], "host")
-    assert before_of(ledger) is None
+    undo = UndoLog()
+    undo.announce([setting(None, "0.5")], "host")
+    undo.announce([setting(None, "0.5")], "host")
+    assert before_of(undo) is None
 
 
 def test_what_somebody_set_meanwhile_is_what_was_before() -> None:
-    ledger = UndoLog()
-    ledger.announce([setting("5", "0.5")], "host")
-    ledger.announce([setting("3", "0.5")], "host")
-    assert before_of(ledger) == "3"
+    undo = UndoLog()
+    undo.announce([setting("5", "0.5")], "host")
+    undo.announce([setting("3", "0.5")], "host")
+    assert before_of(undo) == "3"
 
 
 def test_what_is_known_afterwards_only_is_settled_then() -> None:
-    ledger = UndoLog()
+    undo = UndoLog()
     key, peer = (
         Change(ChangeKind.KEY, "/k", None, "a new one", "text", "cost"),
         Change(ChangeKind.PEER, "one", None, "b", "t", "c", "one"),
     )
-    ledger.announce([key, peer], "h")
-    assert [each.after for each in ledger.changes] == [None, None]
-    ledger.settle({(ChangeKind.KEY, "/k"): "digest", (ChangeKind.PEER, "one"): "uuid"})
-    assert [(each.after, each.host) for each in ledger.changes] == [("digest", "h"), ("uuid", "")]
+    undo.announce([key, peer], "h")
+    assert [each.after for each in undo.changes] == [None, None]
+    undo.settle({(ChangeKind.KEY, "/k"): "digest", (ChangeKind.PEER, "one"): "uuid"})
+    assert [(each.after, each.host) for each in undo.changes] == [("digest", "h"), ("uuid", "")]
 
 
 def test_an_offer_notes_that_a_peer_will_come() -> None:
-    ledger = UndoLog()
-    ledger.announce([Change(ChangeKind.OFFER, "/f", None, "/f", "text", "cost", "one")], "h")
-    assert ledger.changes == [Recorded(ChangeKind.PEER, "one", None, None, "one")] and ledger.pools() == {
+    undo = UndoLog()
+    undo.announce([Change(ChangeKind.OFFER, "/f", None, "/f", "text", "cost", "one")], "h")
+    assert undo.changes == [Recorded(ChangeKind.PEER, "one", None, None, "one")] and undo.pools() == {
         "one"
     }
 
 
 def test_it_reads_back_and_an_empty_one_leaves_nothing() -> None:
-    ledger, store = UndoLog(joined={"id": {"site": "b", "at": 1.0}}), Store()
-    ledger.announce([setting("5", "0.5")], "host")
-    ledger.save(store)  # type: ignore[arg-type]
-    assert undo_log.load_undo_log(store) == ledger  # type: ignore[arg-type]
-    ledger.forget(ChangeKind.SETTING, NAME)
-    ledger.save(store)  # type: ignore[arg-type]
+    undo, store = UndoLog(joined={"id": {"site": "b", "at": 1.0}}), Store()
+    undo.announce([setting("5", "0.5")], "host")
+    undo.save(store)  # type: ignore[arg-type]
+    assert undo_log.load_undo_log(store) == undo  # type: ignore[arg-type]
+    undo.forget(ChangeKind.SETTING, NAME)
+    undo.save(store)  # type: ignore[arg-type]
     assert store.value is None and undo_log.load_undo_log(store) == UndoLog()  # type: ignore[arg-type]
 
 

@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onedr.model import template
-from onedr.model.types import Mode
+from onedr.model.types import DRIVER, STOCK_DRIVER, Mode
 from onedr.protection import disable_plan, enable_plan
 from onedr.protection.disable_plan import DisableFacts
-from onedr.protection.enable_plan import DRIVER, STOCK, ConversionItem, DatastoreFacts, EnableFacts, Vm
+from onedr.protection.enable_plan import ConversionItem, DatastoreFacts, EnableFacts, Vm
 
 STOCK_ATTRIBUTES = (
-    ("DS_MAD", STOCK),
-    ("TM_MAD", STOCK),
+    ("DS_MAD", STOCK_DRIVER),
+    ("TM_MAD", STOCK_DRIVER),
     ("DISK_TYPE", "RBD"),
     ("POOL_NAME", "one"),
     ("CLONE_TARGET", "SELF"),
     ("TM_MAD_SYSTEM", "ssh"),
     ("NOTE", 'a "b" <c>'),
 )
-PLAIN = DatastoreFacts("prod", "0", STOCK, STOCK, STOCK_ATTRIBUTES)
-GOOD = EnableFacts(PLAIN, (), systems=(STOCK,), there=frozenset())
+PLAIN = DatastoreFacts("prod", "0", STOCK_DRIVER, STOCK_DRIVER, STOCK_ATTRIBUTES)
+GOOD = EnableFacts(PLAIN, (), systems=(STOCK_DRIVER,), there=frozenset())
 
 numbers = st.integers(0, 5)
 items = st.builds(
@@ -38,7 +38,7 @@ items = st.builds(
     size=st.integers(0, 1 << 40),
     parent=st.one_of(st.just(""), st.builds(lambda n: f"one/one-{n}", numbers)),
     wanted=st.booleans(),
-    obstacle=st.sampled_from(["", "the image is LOCKED"]),
+    blocker=st.sampled_from(["", "the image is LOCKED"]),
     traces=st.booleans(),
     from_peer=st.booleans(),
     copied=st.booleans(),
@@ -47,7 +47,7 @@ items = st.builds(
     unreadable=st.booleans(),
 )
 many = st.lists(items, max_size=6).map(tuple)
-asked = st.lists(
+requested = st.lists(
     st.sampled_from(
         [
             ("DR_MODE", "SNAPSHOT"),
@@ -62,18 +62,18 @@ asked = st.lists(
 enabling = st.builds(
     EnableFacts,
     datastore=st.just(PLAIN),
-    asked=asked,
+    requested=requested,
     items=many,
     pool_problem=st.sampled_from(["", "pool one has no peer"]),
-    systems=st.sampled_from([(), (STOCK,), ("lvm",)]),
+    systems=st.sampled_from([(), (STOCK_DRIVER,), ("lvm",)]),
     there=st.one_of(st.none(), st.frozensets(st.sampled_from(["one-1", "one-9"]))),
     unknown_to_oned=st.sampled_from([(), ("TM_MAD/ARGUMENTS",)]),
-    lack=st.sampled_from(["", "it needs 5 MiB"]),
+    shortage=st.sampled_from(["", "it needs 5 MiB"]),
 )
 possible = st.builds(
     EnableFacts,
     datastore=st.just(PLAIN),
-    asked=st.sampled_from([(), (("DR_RPO", "1h"),), (("DR_SITE_INDEX", "1"),)]),
+    requested=st.sampled_from([(), (("DR_RPO", "1h"),), (("DR_SITE_INDEX", "1"),)]),
     items=st.lists(items, max_size=6).map(
         lambda found: tuple(replace(item, mode=item.mode and Mode.JOURNAL) for item in found)
     ),
@@ -99,7 +99,7 @@ calm = st.builds(  # what nobody objects to
     traces=st.booleans(),
     copied=st.just(True),
     used_by=st.sampled_from(["", "one/x"]),
-    obstacle=st.sampled_from(["", "the image is LOCKED"]),
+    blocker=st.sampled_from(["", "the image is LOCKED"]),
 )
 calm_disabling = st.builds(
     DisableFacts,
@@ -196,7 +196,7 @@ def test_clones_come_before_what_they_are_clones_of(found: list[ConversionItem])
 @pytest.mark.parametrize(
     "facts, said",
     [
-        (replace(GOOD, datastore=replace(PLAIN, type="1")), "no image datastore"),
+        (replace(GOOD, datastore=replace(PLAIN, type="1")), "not an image datastore"),
         (
             replace(GOOD, datastore=replace(PLAIN, ds_mad="fs", tm_mad="shared")),
             "DS_MAD=fs and TM_MAD=shared",
@@ -207,14 +207,14 @@ def test_clones_come_before_what_they_are_clones_of(found: list[ConversionItem])
             ),
             "DISK_TYPE=FILE",
         ),
-        (replace(GOOD, asked=(("DR_MODE", "BAD"), ("DR_RPO", "BAD"))), "DR_RPO"),
+        (replace(GOOD, requested=(("DR_MODE", "BAD"), ("DR_RPO", "BAD"))), "DR_RPO"),
         (replace(GOOD, pool_problem="pool one has no peer"), "Pool one has no peer."),
         (
             replace(GOOD, unknown_to_oned=("TM_MAD/ARGUMENTS",)),
             "oned does not know ceph_dr in TM_MAD/ARGUMENTS",
         ),
         (replace(GOOD, systems=("lvm",)), "no VM could use it"),
-        (replace(GOOD, lack="it needs 9 MiB"), "it needs 9 MiB"),
+        (replace(GOOD, shortage="it needs 9 MiB"), "it needs 9 MiB"),
         (
             replace(GOOD, items=(ConversionItem("one-1", "image 1", "a", mode=Mode.SNAPSHOT),)),
             "another mode than JOURNAL",
@@ -231,7 +231,7 @@ def test_what_cannot_be_is_refused_with_its_reason(facts: EnableFacts, said: str
 
 
 def test_all_reasons_are_given_at_once() -> None:
-    facts = replace(GOOD, pool_problem="no peer", systems=(), lack="no room")
+    facts = replace(GOOD, pool_problem="no peer", systems=(), shortage="Not enough space")
     assert len(enable_plan.enable_plan(facts).refusals) == 3
 
 
@@ -239,10 +239,12 @@ def test_all_reasons_are_given_at_once() -> None:
     "facts, said",
     [
         (replace(GOOD, there=None), "cannot be read"),
-        (replace(GOOD, one_way=True), "no way back"),
-        (replace(GOOD, vms=(Vm(4, "web", STOCK), Vm(5, "new", DRIVER))), "made anew: web (4)."),
+        (replace(GOOD, one_way=True), "failback will not be possible"),
+        (replace(GOOD, vms=(Vm(4, "web", STOCK_DRIVER), Vm(5, "new", DRIVER))), "recreated: web (4)."),
         (
-            replace(GOOD, asked=(("DR_SITE_INDEX", "1"),), items=(ConversionItem("one-3", "image 3", "c"),)),
+            replace(
+                GOOD, requested=(("DR_SITE_INDEX", "1"),), items=(ConversionItem("one-3", "image 3", "c"),)
+            ),
             "keep their names (one-3)",
         ),
         (
@@ -251,7 +253,7 @@ def test_all_reasons_are_given_at_once() -> None:
         ),
         (
             replace(GOOD, items=(ConversionItem("one-3", "image 3", "c", size=9 << 20),), free_there=8 << 20),
-            "8 MiB free for at most 9 MiB",
+            "8 MiB free for up to 9 MiB",
         ),
     ],
 )
@@ -279,8 +281,8 @@ def test_room_is_needed_for_journals_and_for_flattened_clones(mode: str, clones:
     settings = enable_plan.settings_of(PLAIN, (("DR_MODE", mode), ("DR_CLONES", clones)))
     found = [
         ConversionItem("one-1", "image 1", "a"),
-        ConversionItem("one-1-2-0", "VM 2", "b", parent="one/one-1", held=7),
-        ConversionItem("one-4", "image 4", "c", wanted=False, held=100),
+        ConversionItem("one-1-2-0", "VM 2", "b", parent="one/one-1", parent_bytes=7),
+        ConversionItem("one-4", "image 4", "c", wanted=False, parent_bytes=100),
     ]
     assert enable_plan.bytes_needed(found, settings) == needed
 
@@ -295,10 +297,10 @@ MIRRORED = ConversionItem("one-1", "image 1", "image 1 (a)", mode=Mode.JOURNAL, 
         ({"interrupted": "failover"}, "onedr failover"),
         ({"items": (replace(MIRRORED, primary=False),)}, "only receives image 1 (a)"),
         ({"items": (replace(MIRRORED, split=True),)}, "Primary at both sites: image 1"),
-        ({"items": (replace(MIRRORED, from_peer=True, copied=False),)}, "no complete copy: image 1 (a)"),
+        ({"items": (replace(MIRRORED, from_peer=True, copied=False),)}, "no complete copy of them: image 1 (a)"),
         (
-            {"items": (replace(MIRRORED, unreadable=True, obstacle="it cannot be read: x"),)},
-            "is not known: image 1",
+            {"items": (replace(MIRRORED, unreadable=True, blocker="it cannot be read: x"),)},
+            "cannot be read: image 1",
         ),
     ],
 )
@@ -312,5 +314,5 @@ def test_disabling_is_refused_where_data_or_the_way_back_would_be_lost(
 
 
 def test_vms_that_keep_the_driver_are_named() -> None:
-    facts = DisableFacts(PLAIN, "prod", False, vms=(Vm(4, "web", STOCK), Vm(5, "new", DRIVER)))
+    facts = DisableFacts(PLAIN, "prod", False, vms=(Vm(4, "web", STOCK_DRIVER), Vm(5, "new", DRIVER)))
     assert "keep the driver ceph_dr: new (5)." in " ".join(disable_plan.disable_plan(facts).warnings)

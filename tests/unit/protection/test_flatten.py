@@ -22,11 +22,11 @@ class Place:
     def __init__(self) -> None:
         self.free, self.mine = True, False
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         self.mine = self.free
         return self.mine
 
-    def leave(self) -> None:
+    def release(self) -> None:
         self.mine = False
 
 
@@ -90,7 +90,7 @@ def joined(queue: Queue) -> None:
 def test_no_more_than_the_limit_at_once_and_all_in_the_end() -> None:
     names = [f"one-1-{vm}-0" for vm in range(12)]
     with workshop() as (queue, work, _):
-        assert [queue.want(name, "waits") for name in names] == ["waits"] * 12
+        assert [queue.request(name, "waits") for name in names] == ["waits"] * 12
         for _ in range(3):
             queue.step()  # again and again, as the keeper does
         work.wait_running(*names[:2])
@@ -105,18 +105,18 @@ def test_no_more_than_the_limit_at_once_and_all_in_the_end() -> None:
 
 def test_an_item_says_how_far_it_is() -> None:
     with workshop() as (queue, work, _):
-        queue.want("a", "waits to be flattened from one/one-1")
+        queue.request("a", "waits to be flattened from its parent one/one-1")
         queue.step()
         work.wait_running("a")
         assert work.running["a"](91, 128) == 0
-        assert queue.want("a", "x") == "is being flattened, 70 %"
+        assert queue.request("a", "x") == "is being flattened, 70 %"
         assert queue.running() == {"a": "is being flattened, 70 %"}
 
 
 def test_while_another_process_flattens_nothing_is_begun() -> None:
     with workshop() as (queue, work, place):
         place.free = False
-        queue.want("a", "waits")
+        queue.request("a", "waits")
         queue.step()
         assert (queue.running(), queue.busy, queue._threads) == ({}, True, [])
         place.free = True
@@ -137,7 +137,7 @@ def test_what_failed_says_why_and_is_tried_again_when_wanted_again(error: Except
     with workshop(1) as (queue, work, _):
         work.failing["bad"] = error
         for name in ("bad", "good"):
-            queue.want(name, "waits")
+            queue.request(name, "waits")
         queue.step()
         work.wait_running("bad")
         work.end("bad", "good")
@@ -145,7 +145,7 @@ def test_what_failed_says_why_and_is_tried_again_when_wanted_again(error: Except
         assert (queue.failed(), queue.done, queue.busy) == ({"bad": text}, ["good"], False)
         queue.step()
         assert queue.running() == {}, "not by itself"
-        assert queue.want("bad", "waits") == text, "the reason stays until it is known better"
+        assert queue.request("bad", "waits") == text, "the reason stays until it is known better"
         queue.step()
         work.wait_running("bad")
         work.end("bad")
@@ -156,7 +156,7 @@ def test_what_failed_says_why_and_is_tried_again_when_wanted_again(error: Except
 def test_a_stop_ends_what_runs_and_forgets_what_waits() -> None:
     with workshop() as (queue, work, place):
         for name in ("a", "b", "c"):
-            queue.want(name, "waits")
+            queue.request(name, "waits")
         queue.step()
         work.wait_running("a", "b")
         stopper = threading.Thread(target=queue.stop)
@@ -170,7 +170,7 @@ def test_a_stop_ends_what_runs_and_forgets_what_waits() -> None:
 def test_one_item_can_be_ended() -> None:
     with workshop() as (queue, work, _):
         for name in ("a", "b", "c"):
-            queue.want(name, "waits")
+            queue.request(name, "waits")
         queue.step()
         work.wait_running("a", "b")
         queue.end("a")

@@ -29,7 +29,7 @@ COPIES = st.none() | st.builds(There, st.booleans(), TERMS)
 KNOWN = st.builds(Known, st.booleans(), TERMS, st.booleans(), COPIES)
 
 
-def term(count: int, fsid: str = THERE) -> Epoch:
+def epoch(count: int, fsid: str = THERE) -> Epoch:
     return Epoch(count, fsid, "north", 1000.0, 900.0)
 
 
@@ -37,7 +37,7 @@ def term(count: int, fsid: str = THERE) -> Epoch:
 def test_only_a_primary_with_a_lower_readable_term_than_a_primary_at_the_peer_is_stale(known: Known) -> None:
     if judge_claim(known) is Claim.STALE:
         assert known.primary and known.readable and known.there is not None and known.there.primary
-        here, there = number(known.term), number(known.there.term)
+        here, there = number(known.epoch), number(known.there.epoch)
         assert here is not None and there is not None and here < there
 
 
@@ -58,13 +58,13 @@ def test_what_is_not_known_never_demotes(known: Known) -> None:
 
 @given(KNOWN)
 def test_a_primary_whose_peer_is_none_goes_on(known: Known) -> None:
-    for there, wanted in ((None, Claim.ONLY_HERE), (There(False, term(9)), Claim.MINE)):
+    for there, wanted in ((None, Claim.ONLY_HERE), (There(False, epoch(9)), Claim.MINE)):
         assert judge_claim(replace(known, primary=True, readable=True, there=there)) is wanted
 
 
 IMAGES = st.builds(
     lambda primary, complete, stale, found, parent: dict(
-        primary=primary, complete=complete, stale=stale and not primary, term=found, parent=parent
+        primary=primary, complete=complete, stale=stale and not primary, epoch=found, parent=parent
     ),
     st.booleans(),
     st.booleans(),
@@ -109,7 +109,7 @@ def test_nothing_is_resynced_unless_the_peer_is_primary_with_a_later_term_or_the
         if step.kind not in (StepKind.RESYNC, StepKind.DEMOTE):
             continue
         assert world.there is not None and world.there[step.target].primary
-        here, there = number(world.here[step.target].term), number(world.there[step.target].term)
+        here, there = number(world.here[step.target].epoch), number(world.there[step.target].epoch)
         through = (
             step.target not in reprotect_plan.plan_reprotect(world, confirm).kept
             and not world.here[step.target].primary
@@ -175,8 +175,8 @@ def _leads_to_itself(name: str, there: Mapping[str, ImageFacts]) -> bool:
     return at in seen
 
 
-STALE = image("one-1", stale=True, term=None)
-ACTIVE = image("one-1", primary=True, complete=False, term=term(1))
+STALE = image("one-1", stale=True, epoch=None)
+ACTIVE = image("one-1", primary=True, complete=False, epoch=epoch(1))
 
 
 def facts(
@@ -196,8 +196,8 @@ def facts(
         (facts(STALE, ACTIVE, protected=False), "", "DR_PROTECT=YES is missing"),
         (facts(STALE, ACTIVE), "other", "type ceph"),
         (replace(facts(STALE, None), there=None), "", "cannot be read"),
-        (facts(replace(ACTIVE, term=term(1, HERE)), replace(STALE, stale=False)), "", "is the active one"),
-        (facts(image("one-1", term=term(1)), ACTIVE), "", "nothing left to do"),
+        (facts(replace(ACTIVE, epoch=epoch(1, HERE)), replace(STALE, stale=False)), "", "is the active one"),
+        (facts(image("one-1", epoch=epoch(1)), ACTIVE), "", "nothing left to do"),
     ],
 )
 def test_it_is_refused_with_the_reason_and_without_steps(
@@ -213,7 +213,7 @@ def test_a_copy_that_was_demoted_in_good_order_is_only_awaited() -> None:
 
 
 def test_a_copy_that_is_read_through_a_replaced_image_is_made_anew_and_not_kept() -> None:
-    through = image("one-9", parent="one-1", term=None)
+    through = image("one-9", parent="one-1", epoch=None)
     world = facts(STALE, ACTIVE)
     world = replace(world, here={**world.here, "one-9": through}, there={
         **(world.there or {}), "one-9": image("one-9", parent="one-1", primary=True, complete=False)})
@@ -221,7 +221,7 @@ def test_a_copy_that_is_read_through_a_replaced_image_is_made_anew_and_not_kept(
     assert plan.kept == ("one-1",) and plan.resync == ("one-1", "one-9")
     again = replace(
         world,
-        here={"one-1": image("one-1", term=ACTIVE.term), "one-9": through},
+        here={"one-1": image("one-1", epoch=ACTIVE.epoch), "one-9": through},
         on_old_base=frozenset({"one-9"}),
     )
     assert reprotect_plan.plan_reprotect(again, "").resync == ("one-9",)
@@ -236,7 +236,7 @@ def test_what_only_this_site_holds_is_kept_before_it_is_replaced() -> None:
 
 
 def test_a_stale_copy_is_not_replaced_by_one_of_the_same_term_unless_the_operator_says_so() -> None:
-    same = facts(replace(STALE, term=ACTIVE.term), ACTIVE)
+    same = facts(replace(STALE, epoch=ACTIVE.epoch), ACTIVE)
     plan = reprotect_plan.plan_reprotect(same, "")
     assert not plan.resync and "nothing proves" in plan.left_out["one-1"]
     assert reprotect_plan.plan_reprotect(same, "ceph").resync == ("one-1",)
@@ -253,7 +253,7 @@ def test_a_peer_that_is_not_primary_gets_nothing_deleted_for_it() -> None:
 
 
 def test_of_two_primaries_without_terms_the_operator_decides() -> None:
-    both = facts(replace(STALE, primary=True, stale=False), replace(ACTIVE, term=None))
+    both = facts(replace(STALE, primary=True, stale=False), replace(ACTIVE, epoch=None))
     assert "--confirm ceph" in reprotect_plan.plan_reprotect(both, "").left_out["one-1"]
     assert [step.kind for step in reprotect_plan.plan_reprotect(both, "ceph").steps] == [
         StepKind.DEMOTE,

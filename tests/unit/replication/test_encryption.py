@@ -26,46 +26,46 @@ def key_file(folder: Path, text: bytes, mode: int = 0o600) -> Path:
 
 @given(PAIRS)
 def test_what_is_sealed_opens_again(secrets: Pairs) -> None:
-    assert encryption.unseal(KEY, encryption.seal(KEY, secrets)) == secrets
+    assert encryption.decrypt(KEY, encryption.encrypt(KEY, secrets)) == secrets
 
 
 def test_the_same_secrets_give_the_same_text_so_that_a_record_stays_unchanged() -> None:
-    assert encryption.seal(KEY, SECRETS) == encryption.seal(KEY, SECRETS)
-    assert encryption.seal(KEY, SECRETS) != encryption.seal(KEY, (*SECRETS, ("A", "")))
-    assert encryption.seal(KEY, SECRETS) != encryption.seal(OTHER, SECRETS)
+    assert encryption.encrypt(KEY, SECRETS) == encryption.encrypt(KEY, SECRETS)
+    assert encryption.encrypt(KEY, SECRETS) != encryption.encrypt(KEY, (*SECRETS, ("A", "")))
+    assert encryption.encrypt(KEY, SECRETS) != encryption.encrypt(OTHER, SECRETS)
 
 
 @pytest.mark.parametrize("other", [("f:7", "template"), ("f:8", "user_template"), ("f:7",), (), ("f", "7", "user_template")])
 def test_a_seal_opens_for_the_vm_and_attribute_it_was_made_for_only(other: tuple[str, ...]) -> None:
-    sealed = encryption.seal(KEY, SECRETS, "f:7", "user_template")
-    assert encryption.unseal(KEY, sealed, "f:7", "user_template") == SECRETS
+    sealed = encryption.encrypt(KEY, SECRETS, "f:7", "user_template")
+    assert encryption.decrypt(KEY, sealed, "f:7", "user_template") == SECRETS
     with pytest.raises(RecordError):
-        encryption.unseal(KEY, sealed, *other)
+        encryption.decrypt(KEY, sealed, *other)
 
 
 def test_the_sealed_text_shows_nothing_of_the_secret() -> None:
-    raw = base64.b64decode(encryption.seal(KEY, SECRETS))
+    raw = base64.b64decode(encryption.encrypt(KEY, SECRETS))
     assert b"horse" not in raw and b"PASSWORD" not in raw
 
 
 def test_another_key_does_not_open_it_and_the_error_says_what_to_do() -> None:
     with pytest.raises(RecordError, match=r"copy the peer's record\.key"):
-        encryption.unseal(OTHER, encryption.seal(KEY, SECRETS))
+        encryption.decrypt(OTHER, encryption.encrypt(KEY, SECRETS))
 
 
 @given(st.data())
 def test_a_changed_byte_is_noticed(data: st.DataObject) -> None:
-    raw = bytearray(base64.b64decode(encryption.seal(KEY, SECRETS)))
+    raw = bytearray(base64.b64decode(encryption.encrypt(KEY, SECRETS)))
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at] ^= data.draw(st.integers(1, 255))
     with pytest.raises(RecordError):
-        encryption.unseal(KEY, base64.b64encode(bytes(raw)).decode())
+        encryption.decrypt(KEY, base64.b64encode(bytes(raw)).decode())
 
 
 @pytest.mark.parametrize("text", ["", "AAAA", "%%%", "é", "A", base64.b64encode(b"x" * 16).decode()])
 def test_garbage_is_refused(text: str) -> None:
     with pytest.raises(RecordError):
-        encryption.unseal(KEY, text)
+        encryption.decrypt(KEY, text)
 
 
 @pytest.mark.parametrize("text", [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from samples import HERE, envelope, image_record, vm_record
-from test_signature import GENERATION, KEY, Image, signed
+from test_signature import GENERATION, KEY, Image, is_own
 
 from onedr.ceph import mirroring
 from onedr.model.errors import SchemaError
@@ -60,48 +60,48 @@ def seen(image: Image) -> Any:
 
 def test_with_the_key_each_record_is_proven(site: Path) -> None:
     give_key(site)
-    assert seen(signed()).vm.proof is Proof.AUTHENTIC and seen(signed()).vm.doubt == ""
-    assert seen(signed(key=None)).vm.proof is Proof.UNSIGNED
-    assert seen(Image("g-8", values=signed().values)).vm.proof is Proof.FORGED
+    assert seen(is_own()).vm.proof is Proof.AUTHENTIC and seen(is_own()).vm.doubt == ""
+    assert seen(is_own(key=None)).vm.proof is Proof.UNSIGNED
+    assert seen(Image("g-8", values=is_own().values)).vm.proof is Proof.FORGED
 
 
 def test_without_a_key_records_are_believed_but_not_those_of_the_future() -> None:
-    assert seen(signed(key=None)).vm.proof is Proof.UNCHECKED and seen(signed(key=None)).vm.doubt == ""
-    ahead = signed(envelope(vm_record(), generation=10**18), key=None)
+    assert seen(is_own(key=None)).vm.proof is Proof.UNCHECKED and seen(is_own(key=None)).vm.doubt == ""
+    ahead = is_own(envelope(vm_record(), generation=10**18), key=None)
     assert "ahead of this site's clock" in seen(ahead).vm.doubt
 
 
 def test_with_a_key_that_others_may_read_no_record_is_believed_and_nothing_fails(site: Path) -> None:
     give_key(site, 0o644)
-    assert "chmod 600" in seen(signed()).vm.doubt
+    assert "chmod 600" in seen(is_own()).vm.doubt
 
 
 def test_a_record_that_cannot_be_read_is_the_images_problem_and_said_of_its_vm(site: Path) -> None:
     give_key(site)
-    image = signed()
+    image = is_own()
     image.values[records.VM_KEY] = "{"
     found = seen(image)
     assert found.vm is None and "onedr.vm is damaged" in found.bad_vm and found.problems == (found.bad_vm,)
-    own = signed(envelope(image_record(), generation=GENERATION))
+    own = is_own(envelope(image_record(), generation=GENERATION))
     own.values[records.IMAGE_KEY] = "{"
     assert seen(own).bad_vm == "" and "onedr.image is damaged" in seen(own).problems[0]
 
 
 @pytest.mark.parametrize(("values", "removed"), [
-    (signed(envelope(vm_record(), fsid=HERE)).values, True),
-    (signed(envelope(vm_record(), fsid=HERE, generation=10**18), key=None).values, True),
-    (signed().values, False),  # the peer's
+    (is_own(envelope(vm_record(), fsid=HERE)).values, True),
+    (is_own(envelope(vm_record(), fsid=HERE, generation=10**18), key=None).values, True),
+    (is_own().values, False),  # the peer's
     ({records.VM_KEY: "{"}, True), ({}, False),
 ])
 def test_an_image_that_no_vm_uses_loses_its_vms_record_also_a_damaged_one(
     values: dict[str, str], removed: bool
 ) -> None:
     image = Image(values=values)
-    assert write_records.forget_vm(Pool(image), "one-7") is removed  # type: ignore[arg-type]
+    assert write_records.remove_vm_record(Pool(image), "one-7") is removed  # type: ignore[arg-type]
     assert (image.values == values) is not removed or not values
 
 
 def test_the_record_of_a_newer_release_is_not_removed() -> None:
     image = Image(values={records.VM_KEY: '{"schema": 2}'})
     with pytest.raises(SchemaError):
-        write_records.forget_vm(Pool(image), "one-7")  # type: ignore[arg-type]
+        write_records.remove_vm_record(Pool(image), "one-7")  # type: ignore[arg-type]

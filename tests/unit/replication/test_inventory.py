@@ -29,7 +29,7 @@ def test_a_vm_with_complete_copies_of_all_its_disks_has_nothing_in_its_way() -> 
     item = only(with_vm("one-2", recovery_point=700.0), with_vm("one-1"))
     assert (item.origin, item.record.name) == (f"{THERE}:42", "web")
     assert [found.name for found in item.images] == ["one-1", "one-2"]  # in the order of the disks
-    assert item.obstacles == item.warnings == ()
+    assert item.blockers == item.warnings == ()
     assert item.recovery_point == 700.0  # of its oldest disk
 
 
@@ -80,8 +80,8 @@ def test_vms_come_by_name_then_origin() -> None:
 @pytest.mark.parametrize(
     ("second", "expected"),
     [
-        (None, "disk 1 (one-2) has no copy here: its mirroring had not begun"),
-        ({"complete": False}, "the copy of disk 1 (one-2) never completed"),
+        (None, "disk 1 (one-2) has no copy here: its mirroring had not started"),
+        ({"complete": False}, "the initial copy of disk 1 (one-2) never completed"),
         ({"problems": ("record onedr.vm is damaged",)}, "disk 1 (one-2): record onedr.vm is damaged"),
         (
             {"mode": None, "primary": False, "complete": False, "problems": ("cannot be read: x",)},
@@ -93,20 +93,20 @@ def test_what_stands_in_a_vms_way_is_named_with_the_disk(
     second: dict[str, Any] | None, expected: str
 ) -> None:
     images = [with_vm("one-1")] + ([] if second is None else [image("one-2", **second)])
-    assert expected in "; ".join(only(*images).obstacles)
+    assert expected in "; ".join(only(*images).blockers)
 
 
 def test_an_image_that_was_promoted_already_needs_no_completeness() -> None:
-    assert only(with_vm("one-1", primary=True, complete=False), image("one-2")).obstacles == ()
+    assert only(with_vm("one-1", primary=True, complete=False), image("one-2")).blockers == ()
 
 
 def test_an_unprotected_rbd_disk_is_an_obstacle_and_a_volatile_one_a_warning() -> None:
     body = vm_record(disks=(
-        disk(0, "one/one-1"), disk(1, "one/one-5", protected=False, reason="its image says DR_PROTECT=NO"),
+        disk(0, "one/one-1"), disk(1, "one/one-5", protected=False, reason="its image has DR_PROTECT=NO"),
         disk(2, None, image_name=""),
     ))
     item = only(with_vm("one-1", body))
-    assert item.obstacles == ("disk 1 (image-of-1) has no copy: its image says DR_PROTECT=NO",)
+    assert item.blockers == ("disk 1 (image-of-1) has no copy: its image has DR_PROTECT=NO",)
     assert item.warnings == ("disk 2 (volatile) has no copy: it is a volatile disk",)
 
 
@@ -172,7 +172,7 @@ def test_a_vm_that_says_no_is_no_vm_to_recover() -> None:
 
 
 def test_the_mode_of_a_copy_does_not_matter_here() -> None:
-    assert only(with_vm("one-1", mode=Mode.SNAPSHOT), image("one-2")).obstacles == ()
+    assert only(with_vm("one-1", mode=Mode.SNAPSHOT), image("one-2")).blockers == ()
 
 
 def doubted(name: str, body: Any = WEB, why: str = "it is not signed", **changes: Any) -> ImageFacts:
@@ -182,7 +182,7 @@ def doubted(name: str, body: Any = WEB, why: str = "it is not signed", **changes
 
 def test_a_record_in_doubt_holds_its_vm_and_says_why_and_what_to_type() -> None:
     item = only(doubted("one-1"), image("one-2"))
-    assert item.obstacles == (
+    assert item.blockers == (
         "its record is not used: it is not signed. If it is to be believed: --accept-unsigned",
     )
     assert item.warnings == ()
@@ -190,15 +190,15 @@ def test_a_record_in_doubt_holds_its_vm_and_says_why_and_what_to_type() -> None:
 
 def test_the_operators_word_turns_the_doubt_into_a_warning() -> None:
     [item] = inventory.vms([doubted("one-1"), image("one-2")], HERE, accept_unsigned=True)
-    assert item.obstacles == () and "it is not signed" in item.warnings[0]
+    assert item.blockers == () and "it is not signed" in item.warnings[0]
 
 
 def test_the_record_of_a_disks_image_is_doubted_likewise() -> None:
     own = envelope(image_record(), proof=Proof.FORGED, doubt="its signature does not fit")
     found = [with_vm("one-1"), image("one-2", image=own)]
-    assert "disk 1 (one-2): the record of its image is not used" in only(*found).obstacles[0]
+    assert "disk 1 (one-2): the record of its image is not used" in only(*found).blockers[0]
     [item] = inventory.vms(found, HERE, accept_unsigned=True)
-    assert item.obstacles == () and "signature" in item.warnings[0]
+    assert item.blockers == () and "signature" in item.warnings[0]
 
 
 @pytest.mark.parametrize("accept", [False, True])
@@ -206,7 +206,7 @@ def test_no_record_in_doubt_outranks_an_authentic_one_however_new_it_says_it_is(
     evil = vm_record(name="evil", disks=WEB.disks)
     found = [with_vm("one-1", generation=5), doubted("one-2", evil, generation=10**18)]
     [item] = inventory.vms(found, HERE, accept_unsigned=accept)
-    assert item.record.name == "web" and item.obstacles == ()
+    assert item.record.name == "web" and item.blockers == ()
     assert item.warnings == ("the record on one-2 is passed over: it is not signed",)
 
 
@@ -220,7 +220,7 @@ def test_disks_that_disagree_are_said_and_those_that_say_the_same_are_not() -> N
 
 def test_a_record_in_doubt_cannot_say_that_its_vm_is_none_to_recover() -> None:
     body = vm_record(disks=WEB.disks, user_template=(("DR_PROTECT", "NO"),))
-    assert only(doubted("one-1", body), image("one-2")).obstacles
+    assert only(doubted("one-1", body), image("one-2")).blockers
     found = [with_vm("one-1", generation=5), doubted("one-2", body, generation=9)]
     assert only(*found).record == WEB
 

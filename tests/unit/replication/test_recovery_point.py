@@ -30,7 +30,7 @@ def test_journal_mode(carries: bool, mark: Mark | None, expected: Point) -> None
     ([DONE], REPLAYED, 300, Point(True, 1000.0)),
     ([DONE], EARLY, 300, Point(True, 1000.0)),  # metadata belongs to the snapshot, it cannot overtake
     ([DONE, SYNCING], REPLAYED, 300, Point(True, 700.0)),  # promotion falls back one further
-    ([DONE, SYNCING], REPLAYED, 0, Point(True, None)),  # by how much is not known
+    ([DONE, SYNCING], REPLAYED, 0, Point(True, None)),  # by how much is unknown
     ([DONE, SYNCING], None, 300, Point(True, None)),
     ([SYNCING, DONE], REPLAYED, 300, Point(True, 1000.0)),
 ])

@@ -44,7 +44,7 @@ class Image:
         del self.values[key]
 
 
-def signed(written: Envelope = WRITTEN, key: bytes | None = KEY, **image: Any) -> Image:
+def is_own(written: Envelope = WRITTEN, key: bytes | None = KEY, **image: Any) -> Image:
     found = Image(**image)
     kind = records.IMAGE_KEY if hasattr(written.body, "image_id") else records.VM_KEY
     records.write_record(found, kind, written, signature.signer(key, found))
@@ -62,29 +62,29 @@ def head_of(image: Image) -> dict[str, Any]:
 
 
 def test_what_a_holder_of_the_key_wrote_is_authentic_at_both_sites() -> None:
-    here = signed()
+    here = is_own()
     there = Image(values=here.values)  # the copy has the same mirroring id and name
     assert read(there).proof is Proof.AUTHENTIC and read(there).doubt == "" and read(there) == WRITTEN
 
 
 def test_without_a_key_here_a_record_is_read_as_before_unchecked() -> None:
-    for image in (signed(), signed(key=None)):
+    for image in (is_own(), is_own(key=None)):
         assert read(image, key=None).proof is Proof.UNCHECKED and read(image, key=None).doubt == ""
 
 
 def test_a_record_without_a_signature_is_in_doubt_and_the_reason_says_what_to_do() -> None:
-    found = read(signed(key=None))
+    found = read(is_own(key=None))
     assert found.proof is Proof.UNSIGNED and "not signed" in found.doubt and "onedr reconcile" in found.doubt
 
 
 @pytest.mark.parametrize("elsewhere", [{"global_id": "g-8"}, {"name": "one-8"}, {"global_id": ""}])
 def test_a_record_copied_to_another_image_is_forged(elsewhere: dict[str, str]) -> None:
-    found = read(Image(**elsewhere, values=signed().values))
+    found = read(Image(**elsewhere, values=is_own().values))
     assert found.proof is Proof.FORGED and "copied from another image" in found.doubt
 
 
 def test_a_record_of_another_key_is_forged() -> None:
-    assert read(signed(key=OTHER_KEY)).proof is Proof.FORGED
+    assert read(is_own(key=OTHER_KEY)).proof is Proof.FORGED
 
 
 @pytest.mark.parametrize("field, value", [
@@ -92,20 +92,20 @@ def test_a_record_of_another_key_is_forged() -> None:
     ("written_at", 1.0), ("mac", "0" * 64), ("mac", 5), ("mac", []), ("mac", "é"), ("added", 1),
 ])
 def test_no_field_of_the_head_can_be_changed(field: str, value: Any) -> None:
-    image = signed()
+    image = is_own()
     image.values[records.VM_KEY] = json.dumps({**head_of(image), field: value})
     assert read(image).proof is Proof.FORGED
 
 
 def test_another_body_with_its_right_checksum_under_the_old_signature_is_forged() -> None:
-    image, other = signed(), signed(replace(WRITTEN, body=vm_record(name="evil")), key=None)
+    image, other = is_own(), is_own(replace(WRITTEN, body=vm_record(name="evil")), key=None)
     image.values[records.VM_KEY] = json.dumps({**head_of(other), "mac": head_of(image)["mac"]})
     found = read(image)
     assert found.body.name == "evil" and found.proof is Proof.FORGED
 
 
 def test_a_record_of_one_kind_is_none_of_the_other() -> None:
-    image = signed(envelope(image_record(), generation=GENERATION))
+    image = is_own(envelope(image_record(), generation=GENERATION))
     head = json.loads(image.values[records.IMAGE_KEY])
     assert signature.proof(signature.signer(KEY, image), records.IMAGE_KEY, head) is Proof.AUTHENTIC
     assert signature.proof(signature.signer(KEY, image), records.VM_KEY, head) is Proof.FORGED
@@ -127,20 +127,20 @@ def test_the_key_is_derived_as_rfc_5869_says() -> None:
 def test_a_generation_more_than_a_minute_ahead_is_in_doubt(ahead_s: int, refused: bool) -> None:
     generation = int((NOW + ahead_s) * 1e6)
     for key in (KEY, None):
-        found = read(signed(replace(WRITTEN, generation=generation), key=key), key=key)
+        found = read(is_own(replace(WRITTEN, generation=generation), key=key), key=key)
         assert bool(found.doubt) is refused and ("ahead" in found.doubt) is refused
 
 
 @pytest.mark.parametrize("key", [KEY, None])
 def test_a_generation_ahead_of_everything_does_not_shut_out_the_true_record(key: bytes | None) -> None:
     for generation in (10**18, 2**63 - 1):
-        image = signed(replace(WRITTEN, body=vm_record(name="evil"), generation=generation), key=key)
+        image = is_own(replace(WRITTEN, body=vm_record(name="evil"), generation=generation), key=key)
         assert records.write_record(image, records.VM_KEY, WRITTEN, signature.signer(key, image))
         assert read(image, key) == WRITTEN and read(image, key).doubt == ""
 
 
 def test_a_record_of_an_earlier_release_is_written_signed_though_its_body_is_the_same() -> None:
-    image = signed(key=None)
+    image = is_own(key=None)
     newer = replace(WRITTEN, generation=GENERATION + 1)
     assert records.write_record(image, records.VM_KEY, newer, signature.signer(KEY, image))
     assert read(image).proof is Proof.AUTHENTIC and read(image).generation == GENERATION + 1
@@ -149,20 +149,20 @@ def test_a_record_of_an_earlier_release_is_written_signed_though_its_body_is_the
 
 def test_an_unsigned_record_that_claims_to_be_newer_is_replaced_and_a_signed_one_stays() -> None:
     later = replace(WRITTEN, body=vm_record(name="later"), generation=GENERATION + 1)
-    unsigned, good = signed(later, key=None), signed(later)
+    unsigned, good = is_own(later, key=None), is_own(later)
     assert records.write_record(unsigned, records.VM_KEY, WRITTEN, signature.signer(KEY, unsigned))
     assert not records.write_record(good, records.VM_KEY, WRITTEN, signature.signer(KEY, good))
     assert read(unsigned) == WRITTEN and read(good) == later
 
 
 def test_a_site_that_lost_its_key_keeps_what_it_signed_until_the_body_changes() -> None:
-    image = signed()
+    image = is_own()
     assert not records.write_record(image, records.VM_KEY, replace(WRITTEN, generation=GENERATION + 1))
     assert read(image).proof is Proof.AUTHENTIC
 
 
 def test_records_written_before_the_image_was_mirrored_are_signed_again_for_it() -> None:
-    image = signed(global_id="")
+    image = is_own(global_id="")
     assert read(image).proof is Proof.AUTHENTIC
     image.global_id = "g-7"  # mirroring was enabled
     assert read(image).proof is Proof.FORGED
@@ -170,7 +170,7 @@ def test_records_written_before_the_image_was_mirrored_are_signed_again_for_it()
     assert read(image).proof is Proof.AUTHENTIC and read(image) == WRITTEN
 
 
-@pytest.mark.parametrize("image", [signed(key=None), signed(name="one-8"), signed(key=OTHER_KEY, global_id="")])
+@pytest.mark.parametrize("image", [is_own(key=None), is_own(name="one-8"), is_own(key=OTHER_KEY, global_id="")])
 def test_mirroring_signs_nothing_that_was_not_signed_for_this_image(image: Image) -> None:
     image.global_id, image.name = "g-7", "one-7"
     before = dict(image.values)
@@ -179,7 +179,7 @@ def test_mirroring_signs_nothing_that_was_not_signed_for_this_image(image: Image
 
 
 def test_a_damaged_record_does_not_stop_the_mirroring() -> None:
-    image = signed(global_id="")
+    image = is_own(global_id="")
     image.values[records.IMAGE_KEY] = "{"
     image.global_id = "g-7"
     records.sign_for_mirroring(image, KEY)

@@ -111,7 +111,8 @@ def test_a_refused_plan_is_journaled_and_raised(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
     saved: list[JournalEntry] = []
     run: Any = SimpleNamespace(id="1-failover", verb="failover", save=saved.append)
-    made = runs_run.Running(run, 1, Request("failover"), lambda _: None, Any, State.FAILING_OVER, "primary")
+    frontend: Any = None
+    made = runs_run.Running(run, 1, Request("failover"), lambda _: None, frontend, State.FAILING_OVER, "primary")
     with pytest.raises(PlanRefusedError, match="no way"):
         made.begin(FailoverPlanEvent("ceph", refusal="no way"))
     assert (saved[-1].result, saved[-1].message) == ("REFUSED", "no way")

@@ -1,4 +1,4 @@
-"""Everything at both sites that carries a drill's mark."""
+"""Everything at both sites that has a drill's tag."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -17,16 +17,19 @@ from onedr.opennebula.datastores import Datastore
 _LOOK_LIMIT_S = 30
 
 
-def find_leftovers(
+def find_remnants(
     pool: Pool,
     target: Datastore,
     images: Sequence[ImageFacts],
     frontend: FrontEnd,
     there: Pool | None,
     why: str,
-) -> drill_plan.Found:
-    """Everything that looks like a drill's. `there` None: the peer is not looked at, `why` says why not."""
-    return drill_plan.Found(
+) -> drill_plan.DrillRemnants:
+    """Find everything that may belong to a drill.
+
+    `there` None: the peer cannot be checked, `why` says why.
+    """
+    return drill_plan.DrillRemnants(
         pool.fsid(),
         target.datastore_id,
         tuple(_vms(frontend, pool.access.pool, target.datastore_id)),
@@ -70,7 +73,7 @@ def _snapshots(
     place = {found: "here" if found[0] in primary else "" for found in here}
     if there is not None:
         other = there
-        named = [name for name in other.names() if names.is_ours(name)]
+        named = [name for name in other.names() if names.is_managed(name)]
         roles = mirroring.roles(other)
         at_peer = {name for name in named if name not in roles or roles[name].primary}
         for found in here | _tags(other, named):
