@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import rbd
 
-from onedr.ceph import image_data, images, mirroring
+from onedr.ceph import image_data, image_use, images, mirroring
 from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts
 from onedr.model import names
@@ -127,7 +127,7 @@ def revert_to(pool: Pool, name: str, snapshot: str) -> None:
     written instead, zeros too.
     """
     holder = _wanted(pool, name, snapshot)
-    images.wait_until_unused(pool, name)
+    image_use.wait_until_no_writer(pool, name)
     with pool.image(name) as image:
         if holder == name and mirroring.mirror_mode(image) is not Mode.SNAPSHOT:
             _roll_back(image, snapshot)

@@ -5,6 +5,7 @@ changed.
 """
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import struct
@@ -13,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from onedr.model.errors import InputError
 
@@ -22,6 +23,7 @@ _INCREMENT = re.compile(r"(?:.*/)?disk\.\d+\.(\d+)\.rbdiff")
 _IMAGE, _DIFF_1, _DIFF_2 = b"rbd image v2\n", b"rbd diff v1\n", b"rbd diff v2\n"
 _DIFFS = (b"rbd image diffs v1\n", b"rbd image diffs v2\n")
 _CHUNK = 4 * 1024 * 1024
+_HEADERS = 1024 * 1024  # of a whole archive: about a thousand members
 _LONGEST_FIELD = 1024 * 1024  # a snapshot's name, an image's metadata
 
 
@@ -92,14 +94,47 @@ def unpack(archive: Path, source: str, to: Path, limit: int) -> None:
 
 
 def _read(path: Path, source: str, disk: _Disk) -> int:
-    with _named(source), tarfile.open(path, "r:gz") as archive:
-        for member in _in_order(archive):
-            stream = archive.extractfile(member)
-            if stream is None:
-                raise _DamagedError(f"{member.name} is not a file")
-            with stream:
-                (_base if member.name.endswith(".rbd2") else _diff)(stream, disk)
+    with _named(source), gzip.GzipFile(path) as plain:
+        bounded = _Headers(plain)
+        with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as archive:
+            members = _in_order(archive)
+            bounded.left = None
+            _apply(archive, members, disk)
     return disk.size
+
+
+class _Headers:
+    """A tar's stream of which at most `left` bytes are read while the members are listed.
+
+    tarfile skips data by seeking, and reads long names, pax headers, sparse maps and its list of members
+    into memory, whatever size they claim.
+    """
+
+    def __init__(self, stream: gzip.GzipFile):
+        self._stream = stream
+        self.left: int | None = _HEADERS
+
+    def read(self, count: int) -> bytes:
+        if self.left is not None:
+            self.left -= count
+            if self.left < 0:
+                raise _DamagedError(f"its headers exceed {_HEADERS} bytes")
+        return self._stream.read(count)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
+def _apply(archive: tarfile.TarFile, members: list[tarfile.TarInfo], disk: _Disk) -> None:
+    for member in members:
+        stream = archive.extractfile(member)
+        if stream is None:
+            raise _DamagedError(f"{member.name} is not a file")
+        with stream:
+            (_base if member.name.endswith(".rbd2") else _diff)(stream, disk)
 
 
 @contextmanager

@@ -7,14 +7,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
 import rbd
 
-from onedr.ceph import mirroring, pending_images
+from onedr.ceph import image_use, mirroring, pending_images
 from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts
 from onedr.model.errors import ForeignImageError, InputError, RefusedError, StorageError
@@ -23,9 +23,6 @@ from onedr.model.types import MIB
 REMOVING_KEY = ".rbd_onedr.removing"  # seconds since the epoch: a removal of the image has started
 CREATOR_KEY = "onedr.made"  # who created an image: {"fsid", "what"}
 _CHUNK = 4 * MIB
-# longer than Ceph counts a dead client among the watchers (osd_client_watch_timeout, 30 s)
-_RM_LIMIT_S = 45
-_RM_PAUSE_S = 0.2
 _RACE_LIMIT_S = 30
 _REMOVING_S = 60
 
@@ -268,21 +265,22 @@ def children(pool: Pool, name: str) -> list[str]:
     raise AssertionError("the last attempt returns or raises")
 
 
-def remove_image(pool: Pool, name: str) -> None:
-    """Remove an image with its snapshots, if it exists.
+def remove_image(pool: Pool, name: str, wait_s: float = image_use.LIMIT_S) -> None:
+    """Remove an image with its snapshots; one that is gone already is done.
 
-    Raises RefusedError when it has clones, StorageError when a VM uses it, both before anything is changed
-    here or at the peer.
+    Raises RefusedError when clones use it, StorageError when a client still does after `wait_s`: both before
+    anything was changed here or at the peer.
     """
     where = f"{pool.access.pool}/{name}"
     try:
         used_by = children(pool, name)
         if used_by:
-            raise RefusedError(f"RBD image {where} is the base of {', '.join(used_by)}; remove them first.")
+            raise RefusedError(f"RBD image {where} is the base of {', '.join(used_by)}; remove these first.")
+        image_use.refuse_manual_lock(pool, name)  # before the first write, which would wait for that lock
         with _announced(pool, name):
-            wait_until_unused(pool, name)
+            image_use.wait_until_unused(pool, name, wait_s)
             _prepare_removal(pool, name)
-            _retry_while_busy(lambda: _remove(pool, name), where)
+            image_use.retry_while_busy(lambda: _remove(pool, name), where, image_use.LIMIT_S)
     except rbd.ImageNotFound:
         pass
     pending_images.clear_pending(pool, name)
@@ -328,20 +326,23 @@ def is_being_removed(image: rbd.Image) -> bool:
     return time.time() - since < _REMOVING_S
 
 
-def move_to_trash(pool: Pool, name: str) -> None:
-    """CEPH_TRASH=yes: flatten the image and move it to Ceph's trash. Its mirroring ends.
+def move_to_trash(pool: Pool, name: str, wait_s: float = image_use.LIMIT_S) -> None:
+    """CEPH_TRASH=yes: flatten and keep in Ceph's trash; mirroring ends.
 
-    Raises StorageError when a VM uses it.
+    Raises StorageError when a client still uses it after `wait_s`.
     """
     where = f"{pool.access.pool}/{name}"
     try:
+        image_use.refuse_manual_lock(pool, name)
         with _announced(pool, name):
-            wait_until_unused(pool, name)
+            image_use.wait_until_unused(pool, name, wait_s)
             with pool.image(name) as image:
                 _unmirror(image)
                 if has_parent(image):
                     image.flatten()
-            _retry_while_busy(lambda: pool.rbd.trash_move(pool.io, name, 0), where)
+            image_use.retry_while_busy(
+                lambda: pool.rbd.trash_move(pool.io, name, 0), where, image_use.LIMIT_S
+            )
     except rbd.ImageNotFound:
         return
 
@@ -368,32 +369,3 @@ def _remove(pool: Pool, name: str) -> None:
         with pool.image(name) as image:
             mirroring.remove_sync_snapshots(image)
         raise
-
-
-def wait_until_unused(pool: Pool, name: str) -> None:
-    """Raise StorageError when a client still uses the image after _RM_LIMIT_S.
-
-    A writer holds the image's lock and watches it. rbd-mirror only watches it, a dead writer only holds the
-    lock.
-    """
-
-    def check() -> None:
-        with pool.image(name, read_only=True) as image:
-            lockers = image.list_lockers() or {}
-            owners = {str(address) for _, _, address in lockers.get("lockers", [])}
-            if owners & {str(watcher["addr"]) for watcher in image.watchers_list()}:
-                raise rbd.ImageBusy(f"locked by {', '.join(sorted(owners))}")
-
-    _retry_while_busy(check, f"{pool.access.pool}/{name}")
-
-
-def _retry_while_busy(action: Callable[[], None], what: str) -> None:
-    for last in attempts(_RM_LIMIT_S, _RM_PAUSE_S):
-        try:
-            action()
-            return
-        except (rbd.ImageBusy, rbd.ImageHasSnapshots) as error:
-            if last:
-                raise StorageError(
-                    f"RBD image {what} is still in use after {_RM_LIMIT_S} s ({error}); is a VM using it?"
-                ) from error

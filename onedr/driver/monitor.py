@@ -35,7 +35,10 @@ def monitor(arguments: list[str]) -> str:
 
 
 def usage(pool: Pool) -> str:
-    """The monitor answer for a pool. The free space is limited by its quota."""
+    """The monitor answer for a pool; what a quota leaves counts as free space when it is the smaller.
+
+    Stock counts the whole quota as free, however much of it is used.
+    """
     pools = pool.mon(prefix="df", detail="detail")["pools"]
     found = next((entry["stats"] for entry in pools if entry["name"] == pool.access.pool), None)
     if found is None:
@@ -43,5 +46,5 @@ def usage(pool: Pool) -> str:
     used = int(found.get("stored") or found["bytes_used"])
     free = int(found["max_avail"])
     if found.get("quota_bytes"):
-        free = min(free, int(found["quota_bytes"]))
+        free = min(free, max(0, int(found["quota_bytes"]) - used))
     return f"USED_MB={used // MIB}\nTOTAL_MB={(used + free) // MIB}\nFREE_MB={free // MIB}"

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import rbd
 from lxml import etree
 
-from onedr.ceph import connection, disk_snapshots, image_data, images
+from onedr.ceph import connection, disk_snapshots, image_data, image_use, images
 from onedr.driver import bridge_dispatch, decode, staging, unpack
 from onedr.driver import disk as disks
 from onedr.driver.disk import Disk
@@ -267,7 +267,7 @@ def _check(disk: Disk) -> None:
     name = disk.rbd_name
     with connection.connect(disk.connect(name.pool)) as pool:
         disks.must_be_primary(pool, name.name)
-        images.wait_until_unused(pool, name.name)
+        image_use.wait_until_no_writer(pool, name.name)
 
 
 def _put_back(frontend: FrontEnd, disk: Disk, size: int, blocks: Iterator[tuple[int, bytes]]) -> None:

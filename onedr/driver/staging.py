@@ -9,25 +9,31 @@ import hashlib
 import http.client
 import os
 import re
+import time
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar, cast
 
 from lxml import etree
 
 from onedr.driver import unpack
-from onedr.host import process, temp_dirs
+from onedr.host import process, temp_dirs, threads
 from onedr.host.paths import front_end_paths
-from onedr.model import template
+from onedr.model import parsing, template
 from onedr.model.errors import InputError
 from onedr.model.template import Pairs
+from onedr.model.types import MIB
 from onedr.opennebula.ceph_access import defaults
 
+_T = TypeVar("_T")
 _HTTP = ("http://", "https://")
-_HTTP_LIMIT_S = 60
-# URLError is an OSError; ValueError: an invalid address
+_HTTP_LIMIT_S = 60  # of silence
+_HEAD_LIMIT_S = 60  # of a whole stat, as stock: oned has 15 slots for all drivers
+# URLError is an OSError; ValueError: a garbled address
 _HTTP_ERRORS = (OSError, http.client.HTTPException, ValueError)
 _FETCH_LIMIT_S = 4 * 3600
 # Schemes of downloader.sh, 6.10 to 7.4. The rest must not start with a dash (an option of ssh) nor contain
@@ -106,7 +112,12 @@ def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
     with temp_dirs.temp_folder(staging_folder(attributes)) as folder:
         local = _local(path, folder, image, attributes)
         verify(local, image)
-        yield unpack.raw(local, path, folder, _inflates(attributes))
+        yield unpack.raw(local, path, folder, _inflates(attributes), _told(image))
+
+
+def _told(image: etree._Element) -> int | None:
+    """MiB that oned counted for the image, by `stat` or from its SIZE: what quotas were charged for."""
+    return parsing.integer(image, "SIZE") if image.findtext("SIZE") else None
 
 
 def _local(path: str, folder: Path, image: etree._Element, attributes: Pairs) -> Path:
@@ -159,15 +170,56 @@ def _must_be_readable(path: Path) -> None:
 
 
 def _download(url: str, to: Path) -> None:
-    try:
-        with urllib.request.urlopen(_quoted(url), timeout=_HTTP_LIMIT_S) as answer, to.open("wb") as file:
-            expected = _length(answer)
-            while chunk := answer.read(unpack.CHUNK):
+    end = time.monotonic() + _FETCH_LIMIT_S
+
+    def fetch_all() -> None:
+        with _open(url) as answer, to.open("wb") as file:
+            expected, free = _length(answer), unpack.room(to.parent)
+            _must_fit(url, expected or 0, free)
+            while chunk := answer.read1(unpack.CHUNK):
                 file.write(chunk)
+                _must_fit(url, file.tell(), free)
+                if time.monotonic() > end:  # this thread ends too
+                    raise _too_late(url, _FETCH_LIMIT_S)
+            if expected is not None and file.tell() != expected:
+                raise InputError(f"Fetching {url} ended early: {file.tell()} of {expected} bytes.")
+
+    _within(_FETCH_LIMIT_S, url, fetch_all)
+
+
+def _must_fit(url: str, size: int, free: int) -> None:
+    if size > free:
+        raise InputError(
+            f"{url} does not fit into the {free // MIB} MiB free in the staging folder; point STAGING_DIR to "
+            "a larger place."
+        )
+
+
+def _open(url: str) -> http.client.HTTPResponse:
+    return cast(http.client.HTTPResponse, urllib.request.urlopen(_quoted(url), timeout=_HTTP_LIMIT_S))
+
+
+def _within(limit_s: float, url: str, action: Callable[[], _T]) -> _T:
+    """Do it, in `limit_s` seconds in all: a server that sends a byte now and then, in its head too, never
+    exceeds the limit of a read. A thread that is too late ends with this process.
+
+    Raises InputError.
+    """
+    done: Future[_T] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(action())
+        except Exception as error:  # noqa: BLE001 the waiting thread raises it
+            done.set_exception(error)
+
+    threads.start(work)
+    try:
+        if not wait([done], limit_s).done:
+            raise _too_late(url, limit_s)
+        return done.result()
     except _HTTP_ERRORS as error:
         raise InputError(f"Cannot fetch {url}: {error}") from error
-    if expected is not None and to.stat().st_size != expected:
-        raise InputError(f"Fetching {url} ended early: {to.stat().st_size} of {expected} bytes.")
 
 
 def _quoted(url: str) -> str:
@@ -224,13 +276,17 @@ def virtual_size(image: etree._Element, attributes: Pairs) -> int:
     return length
 
 
+def _too_late(url: str, limit_s: float) -> InputError:
+    return InputError(f"Fetching {url} did not end within {limit_s:g} s.")
+
+
 def _fetch_head(url: str, to: Path) -> int | None:
-    try:
-        with urllib.request.urlopen(_quoted(url), timeout=_HTTP_LIMIT_S) as answer:
+    def fetch_head() -> int | None:
+        with _open(url) as answer:
             to.write_bytes(answer.read(unpack.HEAD))
             return _length(answer)
-    except _HTTP_ERRORS as error:
-        raise InputError(f"Cannot fetch {url}: {error}") from error
+
+    return _within(_HEAD_LIMIT_S, url, fetch_head)
 
 
 def _length(answer: http.client.HTTPResponse) -> int | None:

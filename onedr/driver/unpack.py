@@ -16,6 +16,7 @@ from typing import IO
 
 from onedr.host import process
 from onedr.model.errors import InputError
+from onedr.model.types import MIB
 
 CHUNK = 4 * 1024 * 1024
 HEAD = 1024 * 1024  # enough for qemu-img to detect a format and its virtual size
@@ -24,31 +25,66 @@ _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
 _XZ_MEMORY = 256 * 1024 * 1024  # the largest window of `xz -9e` needs 65 MiB
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 _PROBE_LIMIT_S = 60
+_MEASURE_LIMIT_S = 600  # it reads the map of the whole image
 _CONVERT_LIMIT_S = 4 * 3600
+_QEMU_IMG_MEMORY = 2 * 1024**3  # of address space; Nova and Cinder give it 1 GiB
+_VMDK_MAGIC, _VMDK_SECTORS_AT, _SECTOR = b"KDMV", 12, 512
 
 
-def raw(local: Path, source: str, folder: Path, inflate: bool = True) -> Path:
-    """A raw file with the disk in `local`, which came from `source`. It is created in `folder` unless `local`
-    is raw.
+def raw(local: Path, source: str, folder: Path, inflate: bool = True, told: int | None = None) -> Path:
+    """A raw file with the disk that `local`, come from `source`, holds; made in `folder` unless it is raw
+    already.
 
-    `inflate` False (NO_DECOMPRESS): the compressed bytes are the disk. Raises InputError.
+    `inflate` False (NO_DECOMPRESS): compressed bytes are the disk. `told`: MiB that oned counted for it.
+    Raises InputError.
     """
     kind = _compression(local)
     if kind == "gzip" and _is_tar(local, kind):
         from onedr.ceph import export_diff  # rarely needed, and tarfile takes 3 ms to load
 
-        export_diff.unpack(local, source, folder / "raw", _free_bytes(folder))
+        export_diff.unpack(local, source, folder / "raw", room(folder))
+        check_told((folder / "raw").stat().st_size, told, source)
         return folder / "raw"
     if kind and inflate:
         with (folder / "plain").open("wb") as file:
-            _inflate(local, kind, source, _free_bytes(folder), file)
+            _inflate(local, kind, source, room(folder), file)
         local = folder / "plain"
-    format_, _ = probe_format(local, source)
+    format_, size = probe_format(local, source)
     if format_ in ("raw", "luks"):
+        check_told(local.stat().st_size, told, source)
         return local
-    command = ["qemu-img", "convert", "-f", format_, "-O", "raw", str(local), str(folder / "raw")]
-    process.run_program(command, _CONVERT_LIMIT_S)
+    check_told(size, told, source)
+    _check_room(local, format_, source, folder)
+    _qemu_img(["convert", "-f", format_, "-O", "raw", str(local), str(folder / "raw")], _CONVERT_LIMIT_S)
     return folder / "raw"
+
+
+def check_told(size: int, told: int | None, source: str) -> None:
+    """Raise InputError when `size` bytes exceed what oned counted, `told` MiB (None: it counted nothing).
+
+    Marketplaces round down: less than a MiB more passes.
+    """
+    if told is not None and size // MIB > told:
+        raise InputError(
+            f"{source} holds a disk of {-(-size // MIB)} MiB, and OpenNebula was told {told} MiB (it changed "
+            "since, or SIZE was given too small). Create the image again."
+        )
+
+
+def _check_room(local: Path, format_: str, source: str, folder: Path) -> None:
+    """Before a conversion: what the disk holds must fit; holes take no room."""
+    argv = ["measure", "-f", format_, "-O", "qcow2", "--output", "json", str(local)]
+    answer = _qemu_img(argv, _MEASURE_LIMIT_S)
+    need, free = int(json.loads(answer)["required"]), room(folder)
+    if need > free:
+        raise InputError(
+            f"{source} needs {need // MIB} MiB when it is converted, and the staging folder has "
+            f"{free // MIB} MiB; point STAGING_DIR to a larger place, or give a raw image."
+        )
+
+
+def _qemu_img(argv: list[str], limit_s: float) -> str:
+    return process.run_program(["qemu-img", *argv], limit_s, memory=_QEMU_IMG_MEMORY)
 
 
 def virtual_size(
@@ -69,10 +105,10 @@ def virtual_size(
     head = folder / "plain-head"
     with _opened(local, kind) as stream:
         head.write_bytes(_begin(stream, HEAD))
-    size = _size_in_head(head, source, whole=False)
-    if size is None and whole:
-        return _inflate(local, kind, source, _free_bytes(folder), None)
-    return size
+    told = _size_in_head(head, source, whole=False)
+    if told is None and whole:
+        return _inflate(local, kind, source, room(folder), None)
+    return told
 
 
 def is_compressed(path: Path, inflate: bool = True) -> bool:
@@ -82,8 +118,20 @@ def is_compressed(path: Path, inflate: bool = True) -> bool:
 
 
 def _size_in_head(path: Path, source: str, whole: bool) -> int | None:
+    if not whole and (sectors := _vmdk_sectors(path)):
+        return sectors * _SECTOR
     format_, size = probe_format(path, source)
     return size if whole or format_ not in ("raw", "luks") else None
+
+
+def _vmdk_sectors(path: Path) -> int:
+    """What the header of a sparse VMDK says; 0 for another file. qemu-img refuses one that is not whole.
+
+    VMware's "Virtual Disk Format 5.0", SparseExtentHeader: `capacity`.
+    """
+    with path.open("rb") as file:
+        head = file.read(_VMDK_SECTORS_AT + 8)
+    return int.from_bytes(head[_VMDK_SECTORS_AT:], "little") if head.startswith(_VMDK_MAGIC) else 0
 
 
 def probe_format(path: Path, source: str) -> tuple[str, int]:
@@ -92,9 +140,7 @@ def probe_format(path: Path, source: str) -> tuple[str, int]:
     Raises InputError for an image that refers to other files (a backing file, data file or extent could
     include any file of the front-end), and for a file that qemu-img cannot read.
     """
-    found = json.loads(
-        process.run_program(["qemu-img", "info", "--output", "json", str(path)], _PROBE_LIMIT_S)
-    )
+    found = json.loads(_qemu_img(["info", "--output", "json", str(path)], _PROBE_LIMIT_S))
     extra = found.get("format-specific", {}).get("data", {})
     # extents of a VMDK, one of which is the file itself
     extents = {extent.get("filename") for extent in extra.get("extents", [])}
@@ -159,6 +205,7 @@ def _inflate(path: Path, kind: str, source: str, limit: int, to: IO[bytes] | Non
     return size
 
 
-def _free_bytes(folder: Path) -> int:
+def room(folder: Path) -> int:
+    """Bytes free in a folder."""
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize

@@ -27,20 +27,27 @@ class ProcessError(OneDRError):
 
 
 def run_program(
-    argv: Sequence[str], limit_s: float, env: Mapping[str, str] | None = None, feed: str = ""
+    argv: Sequence[str],
+    limit_s: float,
+    env: Mapping[str, str] | None = None,
+    feed: str = "",
+    memory: int = 0,
 ) -> str:
     """Run a program with `feed` on its standard input. Returns its standard output.
 
+    `memory`: bytes of address space it may take (RLIMIT_AS), for programs that read what users bring.
     Raises ProcessError.
     """
     import subprocess
 
+    # prlimit(1) of util-linux, not preexec_fn: that is unsafe where threads run
+    command = ["prlimit", f"--as={memory}", "--", *argv] if memory else list(argv)
     try:
         done = subprocess.run(
-            list(argv), input=feed, capture_output=True, timeout=limit_s, check=False, env=env, text=True
+            command, input=feed, capture_output=True, timeout=limit_s, check=False, env=env, text=True
         )
     except FileNotFoundError as error:
-        raise ProcessError(f"{argv[0]} is not installed on this machine.") from error
+        raise ProcessError(f"{command[0]} is not installed on this machine.") from error
     except subprocess.TimeoutExpired as error:
         raise ProcessError(f"{argv[0]} did not end within {limit_s:g} s.") from error
     if done.returncode:

@@ -18,10 +18,13 @@ _STOCK_SUFFIX = f"-{STOCK_DRIVER}"
 
 
 def register_execrc(text: bytes, where: str) -> bytes:
-    """The file with an entry `<hypervisor>-ceph_dr` for every `<hypervisor>-ceph`."""
-    node = _variable(text, where)
-    if node is None:
+    """The file with a `<hypervisor>-ceph_dr` for every `<hypervisor>-ceph`, in the line that counts: a shell
+    takes the last.
+    """
+    nodes = _variables(text, where)
+    if not nodes:
         return text
+    node = nodes[-1]
     words = node.value.split()
     pairs = [w[: -len(_STOCK_SUFFIX)] + f"-{DRIVER}" for w in words if w.endswith(_STOCK_SUFFIX)]
     missing = [p for p in pairs if p not in words]
@@ -38,19 +41,33 @@ def register_execrc(text: bytes, where: str) -> bytes:
 
 
 def unregister_execrc(text: bytes, where: str) -> bytes:
-    """The file without our entries."""
-    node = _variable(text, where)
-    if node is None:
+    """The file without our pairs, in whatever line they are."""
+    nodes = _variables(text, where)
+    if not nodes:
         return text
-    changed = text[node.value_start : node.value_end]
-    for word in node.value.split():
-        if word.endswith(f"-{DRIVER}"):
-            changed = changed.replace(f" {word}".encode(), b"", 1)
-    return _verified(apply(text, [Splice(node.value_start, node.value_end, changed)]), where)
+    splices = []
+    for node in nodes:
+        changed = text[node.value_start : node.value_end]
+        for word in node.value.split():
+            if word.endswith(f"-{DRIVER}"):
+                changed = changed.replace(f" {word}".encode(), b"", 1)
+        splices.append(Splice(node.value_start, node.value_end, changed))
+    return _verified(apply(text, splices), where)
 
 
-def _variable(text: bytes, where: str) -> Node | None:
-    return next((n for n in parse(text, LENS, where) if n.name == VARIABLE), None)
+def repeated(text: bytes, where: str) -> str:
+    """A sentence for a file that sets the variable more than once, else ``""``."""
+    nodes = _variables(text, where)
+    if len(nodes) < 2:
+        return ""
+    return (
+        f"{where} sets {VARIABLE} {len(nodes)} times: the last one counts, and only that was edited. "
+        "Remove the others."
+    )
+
+
+def _variables(text: bytes, where: str) -> list[Node]:
+    return [node for node in parse(text, LENS, where) if node.name == VARIABLE]
 
 
 def _verified(text: bytes, where: str) -> bytes:

@@ -7,17 +7,21 @@ from lxml import etree
 from onedr.ceph import connection, disk_snapshots, images, mirroring
 from onedr.ceph.connection import Pool
 from onedr.model import names, parsing, template
-from onedr.model.errors import FrontEndError, InputError, RefusedError
+from onedr.model.errors import FrontEndError, InputError, RefusedError, StorageError
 from onedr.model.types import CephAccess
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.vm_template import ORIGIN
 from onedr.protection.delete_rules import RemovalFacts, refusal
 
+# A client that goes on holding an image of no VM is to be named at once: oned's caller waits.
+_IN_USE_S = 5
+
 
 def remove_image(image: etree._Element, access: CephAccess, trash: bool) -> None:
     """Remove `<IMAGE>`'s RBD image.
 
-    Raises RefusedError, whose message is also written to the image's DR_MESSAGE.
+    Raises RefusedError, or StorageError when a client holds it; that sentence is then also the image's
+    DR_MESSAGE.
     """
     source = parsing.source(image.findtext("SOURCE") or "")
     image_id = parsing.integer(image, "ID")
@@ -28,11 +32,11 @@ def remove_image(image: etree._Element, access: CephAccess, trash: bool) -> None
                 if reason:
                     raise RefusedError(f"Image {image_id} ({source}) is not removed: {reason}")
                 if trash:
-                    images.move_to_trash(pool, source.name)
+                    images.move_to_trash(pool, source.name, _IN_USE_S)
                 else:
-                    images.remove_image(pool, source.name)
+                    images.remove_image(pool, source.name, _IN_USE_S)
             disk_snapshots.remove_stock_volumes(pool, source.name)
-        except RefusedError as error:
+        except (RefusedError, StorageError) as error:
             _show_reason(image_id, str(error))
             raise
 

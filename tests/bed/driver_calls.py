@@ -55,8 +55,13 @@ def datastore(site: Site, **attributes: str | None) -> Tree:
     return {"ID": DATASTORE_ID, "NAME": "images", "TEMPLATE": {**own, **attributes}}
 
 
-def image(image_id: int, path: str = "", size: int = 8, *, attributes: Tree | None = None, **more: Any) -> Tree:
-    """An `<IMAGE>` as oned hands it to a driver (wire/ds)."""
+def image(
+    image_id: int, path: str = "", size: int | None = None, *, attributes: Tree | None = None, **more: Any
+) -> Tree:
+    """An `<IMAGE>` as oned hands it to a driver (wire/ds); without `size`, of 8 MiB or what `path` holds."""
+    if size is None:
+        held = Path(path).stat().st_size if path.startswith("/") and Path(path).is_file() else 0
+        size = max(8, -(-held // MIB))
     return {
         "ID": image_id, "UNAME": "oneadmin", "GNAME": "users", "NAME": f"image {image_id}", "PERMISSIONS": RIGHTS,
         "TYPE": 0, "PERSISTENT": 0, "SOURCE": "", "PATH": path, "FORMAT": "", "FS": "", "SIZE": size, "STATE": 4,

@@ -306,13 +306,13 @@ def test_stat_answers_mebibytes_rounded_up(here: Drivers, site: Site, files: Pat
             succeeded(here.ds("stat", {"PATH": path, "SIZE": ""}, datastore(site)), f"{size}\n")
 
 
-def test_monitor_counts_as_the_stock_script(here: Drivers, site: Site) -> None:
+def test_monitor_counts_as_the_stock_script_and_what_a_quota_leaves(here: Drivers, site: Site) -> None:
     def stock() -> str:
         with connect(site) as cluster:
             pools = command(cluster, prefix="df", detail="detail")["pools"]
         found = next(entry["stats"] for entry in pools if entry["name"] == "one")
         used, free = found["stored"] or found["bytes_used"], found["max_avail"]
-        free = min(free, found["quota_bytes"]) if found["quota_bytes"] else free
+        free = max(0, min(free, found["quota_bytes"] - used)) if found["quota_bytes"] else free
         return f"USED_MB={used // MIB}\nTOTAL_MB={(used + free) // MIB}\nFREE_MB={free // MIB}\n"
 
     def asked(**attributes: str) -> str:
@@ -325,7 +325,7 @@ def test_monitor_counts_as_the_stock_script(here: Drivers, site: Site) -> None:
     until("the same numbers in spite of a slip", lambda: asked(DR_MODE="JURNAL") == stock(), 20)
     with connect(site) as cluster:
         command(cluster, prefix="osd pool set-quota", pool="one", field="max_bytes", val=str(4096 * MIB))
-        until("the quota as free space", lambda: asked() == stock() and "FREE_MB=4096" in asked(), 30)
+        until("the quota as free space", lambda: asked() == stock() and "TOTAL_MB=4096" in asked(), 30)
         command(cluster, prefix="osd pool set-quota", pool="one", field="max_bytes", val="0")
 
 

@@ -1,6 +1,7 @@
 """Removing images: what goes at both sites, what is refused and where the reason is shown."""
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,34 @@ def test_the_base_of_a_disk_is_kept(here: Drivers, yonder: Drivers) -> None:
     told(here, 220, done)
     assert contents(here.site) == before and calls.mode_of(here.site, name) is not None
     arrives(yonder.site, name, digest(here.site, name))
+
+
+@pytest.mark.parametrize("held_by", ["lock", "watcher"])
+def test_an_image_that_another_client_holds_is_kept_at_both_sites(
+    here: Drivers, yonder: Drivers, held_by: str
+) -> None:
+    number = 230 + ["lock", "watcher"].index(held_by)
+    name = made(here, yonder.site, number)
+    began = time.monotonic()
+    if held_by == "lock":
+        here.rbd("lock", "add", f"one/{name}", "host1")
+        done = rm(here, number)
+        refused(done, "locked by host1", "rbd lock rm")
+    else:
+        with calls.opened(here.site) as io, rbd.Image(io, name):  # open, nothing written: an idle guest
+            done = rm(here, number)
+        refused(done, "watched by ")
+    assert time.monotonic() - began < 30
+    told(here, number, done)
+    assert calls.mode_of(here.site, name) is not None
+    arrives(yonder.site, name, digest(here.site, name))
+    if held_by == "lock":
+        with calls.opened(here.site) as io, rbd.Image(io, name) as found:
+            for client, cookie, _ in found.list_lockers()["lockers"]:
+                found.break_lock(client, cookie)
+    succeeded(rm(here, number))
+    for site in (here.site, yonder.site):
+        calls.vanishes(site, name)
 
 
 def test_the_copy_is_not_removed_at_the_peer(here: Drivers, yonder: Drivers) -> None:

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onedr.install import execrc, oned_conf, release
+from onedr.install import execrc, oned_conf, release, report
 from onedr.install.lens import Node, parse
+from onedr.install.paths import Paths
+from onedr.install.registration import Edit
 from onedr.model.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -246,6 +248,28 @@ def test_pairs_follow_the_stock_pairs() -> None:
     assert b"lxc" not in text
     assert execrc.register_execrc(text, "vmm_execrc") == text
     assert execrc.unregister_execrc(text, "vmm_execrc") == RC
+
+
+def test_of_two_lines_the_one_that_the_shell_takes_is_edited_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, last = b'LIVE_DISK_SNAPSHOTS="kvm-ceph"\n', b'LIVE_DISK_SNAPSHOTS="qemu-ceph"\n'
+    text = execrc.register_execrc(first + b"A=1\n" + last, "rc")
+    (tmp_path / "rc").write_bytes(text)
+    shell = ["bash", "-c", '. "$1"; echo "$LIVE_DISK_SNAPSHOTS"', "-", str(tmp_path / "rc")]
+    seen = subprocess.run(shell, capture_output=True, text=True, check=True).stdout
+    assert seen == "qemu-ceph qemu-ceph_dr\n"
+    assert text.startswith(first)
+    assert execrc.register_execrc(text, "rc") == text
+    assert execrc.unregister_execrc(text, "rc") == first + b"A=1\n" + last
+    # an earlier release edited the first line
+    earlier = first.replace(b'ceph"', b'ceph kvm-ceph_dr"') + last
+    assert execrc.unregister_execrc(earlier, "rc") == first + last
+    paths = Paths.from_environment({"ONE_LOCATION": str(tmp_path)})
+    report.repeated(paths, [Edit(paths.vmm_execrc, b"", text)])
+    assert f"{paths.vmm_execrc} sets LIVE_DISK_SNAPSHOTS 2 times: the last one counts" in capsys.readouterr().out
+    report.repeated(paths, [Edit(paths.vmm_execrc, b"", first)])
+    assert capsys.readouterr().out == ""
 
 
 def test_a_file_without_the_variable_stays() -> None:

@@ -3,17 +3,20 @@ say.
 """
 from __future__ import annotations
 
+import gzip
 import hashlib
+import random
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
-from onedr.driver import staging
+from onedr.driver import staging, unpack
 from onedr.model import template
 from onedr.model.errors import InputError, OneDRError
 from onedr.model.template import Pairs
@@ -31,8 +34,8 @@ def front_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def image(path: str, **attributes: str) -> etree._Element:
-    pairs: Pairs = (("PATH", path), ("TEMPLATE", tuple(attributes.items()) or (("X", "1"),)))
+def image(path: str, size: str = "", **attributes: str) -> etree._Element:
+    pairs: Pairs = (("PATH", path), ("SIZE", size), ("TEMPLATE", tuple(attributes.items()) or (("X", "1"),)))
     return template.parse_xml(template.to_xml(pairs, root="IMAGE"))
 
 
@@ -218,12 +221,16 @@ class TestChecksums:
 
 class _Server(BaseHTTPRequestHandler):
     """`/short` ends early, `/nolength` tells no length, `/garbled` a wrong one, `/garbage` is no HTTP at
-    all.
+    all; `/drip` sends a byte of its body now and then, `/drip-head` one of its headers.
     """
 
     bodies: dict[str, bytes] = {}
+    closing = threading.Event()
 
     def do_GET(self) -> None:
+        if self.path.startswith("/drip"):
+            self._drip(b"HTTP/1.0 200 OK\r\n" + (b"\r\n" if self.path == "/drip" else b"X: "))
+            return
         if self.path == "/garbage":
             self.wfile.write(b"this is no http\r\n\r\n")
             return
@@ -238,6 +245,12 @@ class _Server(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def _drip(self, head: bytes) -> None:
+        with suppress(OSError):
+            self.wfile.write(head)
+            while not self.closing.wait(0.05):
+                self.wfile.write(b"x")
+
     def log_message(self, *_: object) -> None:
         """Quiet."""
 
@@ -251,10 +264,12 @@ def server(front_end: Path) -> Iterator[str]:
         **dict.fromkeys(("/raw", "/short", "/nolength", "/garbled", "/a%20b%C3%BC"), BYTES),
         "/qcow2": qcow2.read_bytes(),
     }
+    _Server.closing.clear()
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
     thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     yield f"http://127.0.0.1:{httpd.server_port}"
+    _Server.closing.set()
     httpd.shutdown()
     thread.join()
     httpd.server_close()
@@ -314,3 +329,91 @@ class TestHttp:
         gone.server_close()
         with pytest.raises(OneDRError, match="Cannot fetch"):
             staging.virtual_size(image(f"http://127.0.0.1:{port}/raw"), attributes(front_end))
+
+    @pytest.mark.parametrize("path", ["/drip", "/drip-head"])
+    def test_a_server_that_sends_a_byte_now_and_then_is_left_in_time(
+        self, front_end: Path, server: str, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(staging, "_HEAD_LIMIT_S", 0.5)
+        monkeypatch.setattr(staging, "_FETCH_LIMIT_S", 0.5)
+        with pytest.raises(InputError, match="did not end within 0.5 s"):
+            staging.virtual_size(image(server + path), attributes(front_end))
+        with (
+            pytest.raises(InputError, match="did not end within 0.5 s"),
+            staging.raw_file(image(server + path), attributes(front_end)),
+        ):
+            pass
+
+    def test_what_does_not_fit_into_the_staging_folder_is_not_fetched(
+        self, front_end: Path, server: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(unpack, "room", lambda folder: len(BYTES) - 1)
+        for path in ("/raw", "/nolength"):  # told by the length, or found on the way
+            with (
+                pytest.raises(InputError, match="does not fit .* STAGING_DIR"),
+                staging.raw_file(image(server + path), attributes(front_end)),
+            ):
+                pass
+        assert list((front_end / "staging").iterdir()) == []
+
+    def test_the_size_of_a_vmdk_is_known_from_its_head(self, front_end: Path, server: str) -> None:
+        for form in ("monolithicSparse", "streamOptimized"):
+            path = front_end / f"data/{form}.vmdk"
+            source = front_end / "data/random"
+            source.write_bytes(random.Random(1).randbytes(5 << 20))
+            qemu_img("convert", "-O", "vmdk", "-o", f"subformat={form}", str(source), str(path))
+            assert path.stat().st_size > unpack.HEAD
+            _Server.bodies[f"/{form}"] = path.read_bytes()
+            assert staging.virtual_size(image(f"{server}/{form}"), attributes(front_end)) == 5 << 20
+
+
+class TestWhatOnedWasTold:
+    def grown(self, front_end: Path, kind: str, size: int) -> str:
+        path = front_end / f"data/grown-{kind}"
+        if kind == "qcow2":
+            qemu_img("create", "-f", "qcow2", str(path), str(size))
+        else:
+            path.write_bytes(gzip.compress(bytes(size)) if kind == "gzip" else bytes(size))
+        return str(path)
+
+    @pytest.mark.parametrize("kind", ["raw", "qcow2", "gzip"])
+    def test_a_disk_larger_than_oned_counted_is_refused(self, front_end: Path, kind: str) -> None:
+        path = self.grown(front_end, kind, 3 << 20)
+        with (
+            pytest.raises(InputError, match="holds a disk of 3 MiB, and OpenNebula was told 2 MiB"),
+            staging.raw_file(image(path, "2"), attributes(front_end)),
+        ):
+            pass
+
+    @pytest.mark.parametrize(("size", "told"), [(3 << 20, "3"), (3 << 20, "96"), ((3 << 20) + 512, "3")])
+    def test_one_of_that_size_passes_and_a_part_of_a_mebibyte_more(
+        self, front_end: Path, size: int, told: str
+    ) -> None:
+        path = self.grown(front_end, "qcow2", size)
+        with staging.raw_file(image(path, told), attributes(front_end)) as found:
+            assert found.stat().st_size == size
+
+    def test_a_server_whose_file_grows_after_stat_is_refused(self, front_end: Path, server: str) -> None:
+        told = staging.virtual_size(image(f"{server}/raw"), attributes(front_end)) >> 20
+        _Server.bodies["/raw"] = BYTES * 96
+        with (
+            pytest.raises(InputError, match="96 MiB, and OpenNebula was told 1 MiB"),
+            staging.raw_file(image(f"{server}/raw", str(told)), attributes(front_end)),
+        ):
+            pass
+
+    def test_a_conversion_that_does_not_fit_is_not_begun(
+        self, front_end: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        raw, qcow2 = front_end / "data/raw", front_end / "data/x.qcow2"
+        raw.write_bytes(random.Random(1).randbytes(3 << 20))
+        qemu_img("convert", "-O", "qcow2", str(raw), str(qcow2))
+        monkeypatch.setattr(unpack, "room", lambda folder: 2 << 20)
+        with (
+            pytest.raises(InputError, match="staging folder has 2 MiB"),
+            staging.raw_file(image(str(qcow2)), attributes(front_end)),
+        ):
+            pass
+        qemu_img("create", "-f", "qcow2", str(qcow2), "64M")  # holes take no room
+        with staging.raw_file(image(str(qcow2)), attributes(front_end)) as found:
+            assert found.stat().st_size == 64 << 20

@@ -113,7 +113,7 @@ def test_a_damaged_stream_is_refused(here: Path, kind: str, damage: Callable[[by
 def test_a_bomb_stops_at_the_room_there_is(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = here / "data/bomb"
     path.write_bytes(gzip.compress(bytes(64 * MIB)))
-    monkeypatch.setattr(unpack, "_free_bytes", lambda folder: 32 * MIB)
+    monkeypatch.setattr(unpack, "room", lambda folder: 32 * MIB)
     for use in (size, taken):
         with pytest.raises(InputError, match="STAGING_DIR"):
             use(here, path)
@@ -224,9 +224,50 @@ def test_a_broken_archive_is_refused(here: Path, files: dict[str, bytes], words:
 
 
 def test_an_archive_with_more_data_than_room_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unpack, "_free_bytes", lambda folder: 50)
+    monkeypatch.setattr(unpack, "room", lambda folder: 50)
     with pytest.raises(InputError, match="STAGING_DIR"):
         taken(here, archive(here / "data/backup", rbd2=base(MIB, b"x" * 100)))
+
+
+def long_headers(kind: str) -> bytes:
+    """A tar whose headers claim, or are, more than any archive of increments has."""
+    claim = tarfile.TarInfo("disk.0.rbd2")
+    if kind == "many members":
+        return claim.tobuf(tarfile.GNU_FORMAT) * 5000
+    claim.type = {"long name": tarfile.GNUTYPE_LONGNAME, "pax": tarfile.XHDTYPE}[kind]
+    claim.size = 3 << 30
+    return claim.tobuf(tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("kind", ["long name", "pax", "many members"])
+def test_an_archive_whose_headers_would_fill_the_memory_is_refused(here: Path, kind: str) -> None:
+    path = here / "data/backup"
+    path.write_bytes(gzip.compress(long_headers(kind) + bytes(8 * MIB)))
+    for use in (size, taken):
+        with pytest.raises(InputError, match="its headers exceed 1048576 bytes"):
+            use(here, path)
+
+
+def test_a_name_of_some_length_is_read(here: Path) -> None:
+    with tarfile.open(here / "data/backup", "w:gz", format=tarfile.GNU_FORMAT) as packed:
+        info = tarfile.TarInfo("x" * 200 + "/disk.0.rbd2")
+        info.size = len(base(MIB, b"x"))
+        packed.addfile(info, io.BytesIO(base(MIB, b"x")))
+    assert size(here, here / "data/backup") == MIB
+
+
+def test_a_helper_program_gets_so_much_memory_and_no_more(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "bin").mkdir()
+    (here / "bin/qemu-img").write_text(
+        '#!/bin/sh\nulimit -v >> "$0.limits"\nexec /usr/bin/qemu-img "$@"\n'
+    )
+    (here / "bin/qemu-img").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here}/bin:{os.environ['PATH']}")
+    subprocess.run(["/usr/bin/qemu-img", "create", "-q", "-f", "qcow2", here / "data/disk", "1M"], check=True)
+    assert taken(here, here / "data/disk") == bytes(MIB)
+    assert (here / "bin/qemu-img.limits").read_text().split() == ["2097152"] * 3  # info, measure, convert
 
 
 # -- addresses for OpenNebula's downloader

@@ -1,0 +1,119 @@
+"""Who holds an RBD image: lockers and watchers. Asked before an image is removed or written over."""
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import rbd
+
+from onedr.ceph import mirroring
+from onedr.ceph.connection import Pool
+from onedr.host import process
+from onedr.model.errors import StorageError
+
+# more than Ceph goes on counting a dead client among the watchers (osd_client_watch_timeout, 30 s)
+LIMIT_S = 45
+_PAUSE_S = 0.2
+_AUTOMATIC = "internal"  # tag of the lock that librbd takes by itself; `rbd lock add` sets none
+_LIST_LIMIT_S = 20
+
+
+def manual_locks(lockers: Mapping[str, Any]) -> list[str]:
+    """What `rbd lock add` left, as words: it stays until `rbd lock rm`, whoever lives. `lockers`: as librbd
+    lists them.
+    """
+    if lockers.get("tag") == _AUTOMATIC:
+        return []
+    return sorted(f"{cookie} ({client}, {address})" for client, cookie, address in lockers.get("lockers", []))
+
+
+def users(
+    lockers: Mapping[str, Any], watchers: Iterable[str], mirrors: Callable[[], set[str]]
+) -> list[str]:
+    """Clients that use an image, as words. `watchers`: addresses; `mirrors` finds those of rbd-mirror.
+
+    A writer holds the lock and watches; a guest that has not written yet, or a mapped disk, only watches. A
+    dead writer only holds the lock, and does not count.
+    """
+    watching = set(watchers)
+    owners = {str(address): str(client) for client, _, address in lockers.get("lockers", [])}
+    writing = [f"locked by {owners[address]} ({address})" for address in watching if address in owners]
+    others = watching - set(owners)
+    if others:
+        others -= mirrors()
+    return sorted([*writing, *(f"watched by {address}" for address in others)])
+
+
+def refuse_manual_lock(pool: Pool, name: str) -> None:
+    """Raise StorageError that names who locked the image with `rbd lock add`. Raises rbd.ImageNotFound."""
+    with pool.image(name, read_only=True) as image:
+        found = manual_locks(image.list_lockers() or {})
+    if found:
+        where = f"{pool.access.pool}/{name}"
+        raise StorageError(
+            f"RBD image {where} is locked by {', '.join(found)}; nothing was changed. When it is no longer "
+            f"used there, remove the lock: rbd lock ls {where}, then rbd lock rm."
+        )
+
+
+def wait_until_no_writer(pool: Pool, name: str) -> None:
+    """Raise StorageError while a client writes to the image, after LIMIT_S, or locked it by hand."""
+    refuse_manual_lock(pool, name)
+    retry_while_busy(lambda: _check(pool, name, only_writers=True), f"{pool.access.pool}/{name}", LIMIT_S)
+
+
+def wait_until_unused(pool: Pool, name: str, limit_s: float) -> None:
+    """Raise StorageError that names who still holds the image after `limit_s`: a lock, or a watcher that is
+    no rbd-mirror.
+    """
+    refuse_manual_lock(pool, name)
+    retry_while_busy(lambda: _check(pool, name, only_writers=False), f"{pool.access.pool}/{name}", limit_s)
+
+
+def _check(pool: Pool, name: str, only_writers: bool) -> None:
+    with pool.image(name, read_only=True) as image:
+        watchers = {str(watcher["addr"]) for watcher in image.watchers_list()}
+
+        def passing() -> set[str]:
+            if only_writers:
+                return watchers
+            return _mirror_addresses(pool) if mirroring.mirror_mode(image) is not None else set()
+
+        found = users(image.list_lockers() or {}, watchers, passing)
+    if found:
+        raise rbd.ImageBusy(", ".join(found))
+
+
+def _mirror_addresses(pool: Pool) -> set[str]:
+    """Addresses of both sites' rbd-mirror: nothing else watches `rbd_mirroring`.
+
+    Ceph: src/tools/rbd_mirror/PoolWatcher.cc. Neither librados' C interface nor python3-rados lists watchers
+    of an object, so this is the `rados` program.
+    """
+    access = pool.access
+    options = {"--conf": access.conf, "--id": access.user, "--keyfile": access.keyfile, "--pool": access.pool}
+    given = [word for option, value in options.items() if value for word in (option, value)]
+    argv = ["rados", *given, "listwatchers", "rbd_mirroring"]
+    return mirror_watchers(process.run_program(argv, _LIST_LIMIT_S))
+
+
+def mirror_watchers(listed: str) -> set[str]:
+    """The addresses in what `rados listwatchers` prints, a line `watcher=ADDRESS client.N cookie=N` each."""
+    return set(re.findall(r"^watcher=(\S+)", listed, re.MULTILINE))
+
+
+def retry_while_busy(action: Callable[[], None], what: str, limit_s: float) -> None:
+    """Do it until Ceph no longer says that the image is in use. Raises StorageError after `limit_s`."""
+    end = time.monotonic() + limit_s
+    while True:
+        try:
+            action()
+            return
+        except (rbd.ImageBusy, rbd.ImageHasSnapshots) as error:
+            if time.monotonic() > end:
+                raise StorageError(
+                    f"RBD image {what} is still in use after {limit_s:g} s ({error}); is a VM using it?"
+                ) from error
+            time.sleep(_PAUSE_S)
