@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from onedr.host import systemd
 from onedr.install import manifest, units
 from onedr.install.manifest import FileChange
 from onedr.install.paths import Paths
@@ -92,7 +93,7 @@ def systemctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     log.touch()
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(units.systemd, "RUNTIME_FOLDER", tmp_path)
+    monkeypatch.setattr(systemd, "RUNTIME_FOLDER", tmp_path)
     return log
 
 
@@ -120,5 +121,5 @@ def test_a_systemd_that_refuses_leaves_it_to_the_administrator(systemctl: Path) 
 def test_without_a_running_systemd_nothing_is_called(
     systemctl: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(units.systemd, "RUNTIME_FOLDER", systemctl.parent / "absent")
+    monkeypatch.setattr(systemd, "RUNTIME_FOLDER", systemctl.parent / "absent")
     assert units.after_install([FileChange("copy", Path(TIMER))]) == [] and systemctl.read_text() == ""
