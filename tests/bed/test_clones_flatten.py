@@ -51,7 +51,7 @@ def held(g: Ground) -> Iterator[ExclusiveLock]:
         place = ExclusiveLock(pool, f"onedr.flatten.{calls.DATASTORE_ID}")
         until("the place", place.take, LIMIT_S)
         yield place
-        place.leave()
+        place.release()
 
 
 @pytest.mark.parametrize("attributes", [{"DR_CLONES": "FLATTEN"}, {"DR_MODE": "SNAPSHOT"}])
@@ -61,7 +61,7 @@ def test_many_at_once_begin_before_they_are_flattened_and_end_protected(
     g.settings(**attributes)
     number = 700 + len(attributes.get("DR_MODE", ""))
     name = g.base(number, tmp_path)
-    assert held.take(), "for another minute: the base's copy may have taken long"
+    assert held.acquire(), "for another minute: the base's copy may have taken long"
     disks = [g.vm(vm, name) for vm in range(10, 22)]
     said = ended([g.start("clone", vm, name) for vm in range(10, 22)])  # each VM has its answer
     assert [text for text in said if "waits to be flattened" not in text] == []
@@ -70,7 +70,7 @@ def test_many_at_once_begin_before_they_are_flattened_and_end_protected(
     assert {mode_of(g.site, disk) for disk in disks} == {None}, "not mirrored before they are flattened"
     removed = g.here.ds("rm", g.here.api.images[0], g.here.api.datastores[calls.DATASTORE_ID])
     refused(removed, f"it is the base of one/{disks[0]}, ", "Delete them first.")
-    held.leave()
+    held.release()
     g.protected(*disks)
     for disk in disks:
         assert facts(g.site, disk)["parent"] is facts(g.there, disk)["parent"] is None
@@ -117,7 +117,7 @@ def test_who_removes_a_disk_ends_its_flattening(g: Ground, slowly: None, tmp_pat
     with connection.connect(access) as pool, connection.connect(access) as other:
         base_snapshot.clone_from_base(pool, name, f"{name}-9-0")
         queue = flatten.Queue(flatten.Flattener(pool, Settings(flatten_clones=True)), flatten.flatten_lock(pool, 999))
-        queue.want(f"{name}-9-0", "waits")
+        queue.request(f"{name}-9-0", "waits")
         queue.step()
         until("some of it", lambda: re.search("[1-9]0 %", str(queue.running())), LIMIT_S, 0.02)
         remover = threading.Thread(target=images.remove_image, args=(other, f"{name}-9-0"))
@@ -212,11 +212,11 @@ def test_the_place_is_one_processs_until_it_gives_it_back(g: Ground) -> None:
     access = CephAccess("one", "oneadmin", str(g.site.ceph_conf))
     with connection.connect(access) as pool, connection.connect(access) as other:
         mine, yours = ExclusiveLock(pool, "onedr.flatten.9"), ExclusiveLock(other, "onedr.flatten.9")
-        assert (mine.take(), yours.take(), mine.take()) == (True, False, True)
-        yours.leave()
-        assert not yours.take(), "what is not ours is not given back"
-        mine.leave()
-        assert yours.take() and not mine.take()
-        yours.leave()
+        assert (mine.acquire(), yours.acquire(), mine.acquire()) == (True, False, True)
+        yours.release()
+        assert not yours.acquire(), "what is not ours is not given back"
+        mine.release()
+        assert yours.acquire() and not mine.acquire()
+        yours.release()
         with pytest.raises(rados.ObjectNotFound):
             pool.io.stat("onedr.flatten.9")

@@ -38,7 +38,7 @@ def test_a_running_guests_disk_is_flattened_under_it(sites: Sites) -> None:
         assert is_clone(here, name) and writer
         shown = {item["name"]: item["reason"] for item in w.status(a)["unprotected"]}
         assert shown[name] == f"waits to be flattened from its parent one/{w.rbd_name(a, base)}"
-        place.leave()
+        place.release()
         a.onedr("reconcile", str(a.datastore_id))  # at once, or after the keeper
         assert not is_clone(here, name)
         assert w.lock_owners(here, name) == writer, "the guest kept its lock"

@@ -91,7 +91,7 @@ def mirrored(here: Drivers, there: Site, name: str) -> None:
     _, base, snapshot = facts(here.site, name)["parent"]
     until(f"{base}@{snapshot} at the peer", lambda: snapshot in content(there, base), 60, 0.2)
     with connection.connect(CephAccess("one", "oneadmin", str(here.site.ceph_conf))) as pool:
-        assert begin_mirroring(pool, name, Settings(protect=True), patient=False) is None
+        assert begin_mirroring(pool, name, Settings(protect=True), wait_for_base=False) is None
 
 
 def succeeded_or_warned(done: calls.Done) -> None:

@@ -77,8 +77,8 @@ def test_two_probes_at_once_are_refused(ceph_bed: Bed) -> None:
     """The second waits for its turn; a place is free a minute after its holder died, so a wait that long is no answer."""
     here, there = ceph_bed.sites.values()
     with opened(here) as one, opened(there) as other, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probe, "_PLACE_LIMIT_S", 1)
-        with probe._alone(one, other), pytest.raises(RefusedError, match="another probe"), probe._alone(other, one):
+        patch.setattr(probe, "_LOCK_LIMIT_S", 1)
+        with probe._exclusive(one, other), pytest.raises(RefusedError, match="another probe"), probe._exclusive(other, one):
             pass
 
 

@@ -21,7 +21,7 @@ class Hurry:
     def __getattr__(self, name: str) -> Any:
         def then(*arguments: Any) -> Any:
             answer = getattr(self.io, name)(*arguments)
-            self.other.take()
+            self.other.acquire()
             return answer
 
         return then
@@ -30,22 +30,22 @@ class Hurry:
 def test_one_at_a_time_and_nothing_stays(ceph_bed: Bed) -> None:
     with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-a") as elsewhere:
         one, two = ExclusiveLock(pool, "onedr.place"), ExclusiveLock(elsewhere, "onedr.place")
-        assert one.take() and one.take() and not two.take()
-        two.leave()
-        assert not two.take(), "who has it not cannot give it back"
-        one.leave()
-        assert two.take() and not one.take()
-        two.leave()
+        assert one.acquire() and one.acquire() and not two.acquire()
+        two.release()
+        assert not two.acquire(), "who has it not cannot give it back"
+        one.release()
+        assert two.acquire() and not one.acquire()
+        two.release()
         assert "onedr.place" not in {entry.key for entry in pool.io.list_objects()}
 
 
 def test_who_takes_it_while_it_is_given_back_keeps_it(ceph_bed: Bed) -> None:
     with pool_of(ceph_bed, "site-a") as pool, pool_of(ceph_bed, "site-a") as second, pool_of(ceph_bed, "site-a") as third:
         one, two, late = (ExclusiveLock(where, "onedr.place") for where in (pool, second, third))
-        assert one.take()
+        assert one.acquire()
         one._io = Hurry(pool.io, two)
-        one.leave()
-        assert not late.take(), "two has it"
-        two.leave()
-        assert late.take()
-        late.leave()
+        one.release()
+        assert not late.acquire(), "two has it"
+        two.release()
+        assert late.acquire()
+        late.release()
