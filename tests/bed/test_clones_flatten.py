@@ -49,7 +49,7 @@ def held(g: Ground) -> Iterator[ExclusiveLock]:
     """Somebody else flattens of this datastore: no keeper may begin."""
     with connection.connect(CephAccess("one", "oneadmin", str(g.site.ceph_conf))) as pool:
         place = ExclusiveLock(pool, f"onedr.flatten.{calls.DATASTORE_ID}")
-        until("the place", place.take, LIMIT_S)
+        until("the place", place.acquire, LIMIT_S)
         yield place
         place.release()
 

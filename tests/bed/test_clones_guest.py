@@ -30,7 +30,7 @@ def test_a_running_guests_disk_is_flattened_under_it(sites: Sites) -> None:
         with here.image(w.rbd_name(a, base)) as image:
             image.write(os.urandom(16 * MIB), 16 * MIB)
         place = ExclusiveLock(here, f"onedr.flatten.{a.datastore_id}")
-        until("the place", place.take, _LIMIT_S)
+        until("the place", place.acquire, _LIMIT_S)
         vm = w.create_vm(a, "worker", [base])
         name = w.vm_disks(a, vm)[0]
         w.wait_writing(a, vm, 3)
