@@ -1,7 +1,6 @@
 """From an image's record to the templates that register its RBD image at this site. Pure."""
 from __future__ import annotations
 
-from onedr.model import template
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes
 from onedr.opennebula.attributes import Rule, Treatment
@@ -39,8 +38,3 @@ def image_description(
         ("NAME", name), ("TYPE", kind), ("SOURCE", source), ("SIZE", str(size_mib)), ("FORMAT", "raw"),
         ("PERSISTENT", "YES" if persistent else "NO"), *(((ORIGIN, origin),) if origin else ()),
     )
-
-
-def without_marks(pairs: Pairs) -> Pairs:
-    """Attributes without those by which a recovered image is recognised."""
-    return template.without(pairs, *_OF_ONE_SITE)

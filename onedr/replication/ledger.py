@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -130,9 +129,3 @@ def keep(pool: Pool) -> None:
     with rados.WriteOpCtx() as operation:
         operation.new(rados.LIBRADOS_CREATE_IDEMPOTENT)
         pool.io.operate_write_op(operation, _OBJECT)
-
-
-def forget(pool: Pool, kind: str, object_id: int) -> None:
-    """Take an entry out; gone is done."""
-    with suppress(rados.ObjectNotFound):
-        omap.drop_keys(pool, _OBJECT, f"{kind}.{object_id}")
