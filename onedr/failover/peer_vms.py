@@ -33,15 +33,15 @@ class PeerVms:
     detail: str
 
 
-def peer_front_end() -> FrontEnd:
-    """The peer's front-end. Raises InputError when none is configured."""
+def peer_front_end(limit_s: float = _LOOK_LIMIT_S) -> FrontEnd:
+    """The peer's front-end; `limit_s` is of each call. Raises InputError when none is configured."""
     settings = host_config.load_config()
     if not settings.peer_endpoint:
         raise InputError(
             "The peer's front-end is not known: set endpoint and auth in section [peer] of "
             f"{host_config.path()}."
         )
-    return FrontEnd(settings.peer_endpoint, settings.peer_session, _LOOK_LIMIT_S)
+    return FrontEnd(settings.peer_endpoint, settings.peer_session, limit_s)
 
 
 def collect_peer_vms(pool_name: str) -> PeerVms:

@@ -85,7 +85,7 @@ def with_secrets(site: Site, item: VmItem) -> VmRecord:
     return VmRecord(**{**item.record.__dict__, **parts})
 
 
-def _opened(item: VmItem, part: str, key: bytes, sealed: str) -> template.Pairs:
+def _opened(item: VmItem, part: str, key: encryption.RecordKey, sealed: str) -> template.Pairs:
     """The secrets of one part of a VM's record; those of another VM do not open.
 
     Earlier releases bound them to no VM. An authentic record has none of that kind: who signs also binds.

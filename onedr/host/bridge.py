@@ -22,7 +22,7 @@ from onedr.host.paths import front_end_paths
 from onedr.model import errors
 from onedr.model.errors import InputError, OneDRError, StorageError
 
-PROTOCOL = 3
+PROTOCOL = 4
 # the interpreter that the host distribution's python3-rados and python3-rbd are built for
 _PYTHON = "/usr/bin/python3"
 _LENGTHS = struct.Struct("!II")
@@ -41,6 +41,7 @@ _SSH = (
 )
 _END_LIMIT_S = 10
 _TAIL = 300
+_LONGEST = 64 << 20  # bytes of a frame's half; the largest are pools of a large front-end
 Head = dict[str, Any]
 Service = Callable[[Head], "tuple[Any, bytes]"]
 
@@ -51,6 +52,15 @@ class NoBridgeError(StorageError):
     word = "bridge-unreachable"
     meaning = "No host of BRIDGE_LIST could begin the work. Nothing was done."
     todo = "Check ssh to the hosts the message names, then `onehost sync --force`."
+
+
+class BridgeRefusedError(OneDRError):
+    """A bridge host asked for something that its work item does not need."""
+
+    exit_code = 2
+    word = "bridge-refused"
+    meaning = "A bridge host asked its front-end for what its work does not need. The work was ended."
+    todo = "Run `onehost sync --force`; if it happens again, find out who changed OneDR on that host."
 
 
 class Work(NamedTuple):
@@ -75,11 +85,13 @@ class Pipe:
             self._writer.flush()
 
     def receive(self) -> tuple[Head, bytes] | None:
-        """The next frame; None when the other end is gone."""
+        """The next frame; None when the other end is gone. Raises StorageError for one that is too long."""
         lengths = self._reader.read(_LENGTHS.size)
         if len(lengths) < _LENGTHS.size:
             return None
         text_length, body_length = _LENGTHS.unpack(lengths)
+        if max(text_length, body_length) > _LONGEST:
+            raise StorageError("A frame between front-end and bridge host is longer than any of OneDR's.")
         text, body = self._reader.read(text_length), self._reader.read(body_length)
         if len(text) < text_length or len(body) < body_length:
             return None
@@ -108,8 +120,8 @@ def hosts(bridge_list: str, turn: int) -> list[str]:
 def run_on_bridge(candidates: Sequence[str], work: Work, services: Mapping[str, Service]) -> str:
     """Run the work on the first of `candidates` that can start it. Returns its result.
 
-    What the work prints is printed here. Raises NoBridgeError when no host could start it, else what the work
-    raised. Work that was started is never started again on another host.
+    What the work prints is printed here. `services` is all it may ask for. Raises NoBridgeError when no host
+    could start it, BridgeRefusedError when it asked for anything else, else what the work raised. Work that was started is never started again on another host.
     """
     dead = []
     for host in candidates:
@@ -157,30 +169,51 @@ def _why(text: str) -> str:
 
 
 def _serve(host: str, pipe: Pipe, services: Mapping[str, Service]) -> str:
-    while True:
-        frame = pipe.receive()
-        if frame is None:
-            raise StorageError(
-                f"The connection to bridge host {host} broke during the work; check the result, then "
-                "repeat it."
-            )
-        head, _ = frame
-        if "out" in head:
-            stream = sys.stdout if head["out"] == 1 else sys.stderr
-            print(head["text"], end="", file=stream, flush=True)
-        elif "log" in head:
-            log.replay(head["log"])
-        elif "call" in head:
-            _answer(pipe, head, services)
-        elif "failed" in head:
-            raise errors.from_wire(head["failed"])
-        else:
-            return str(head["done"])
-
-
-def _answer(pipe: Pipe, head: Head, services: Mapping[str, Service]) -> None:
     try:
-        value, body = services[head["call"]](head["with"])
+        while True:
+            frame = pipe.receive()
+            if frame is None:
+                raise StorageError(
+                    f"The connection to bridge host {host} broke during the work; check the result, then "
+                    "repeat it."
+                )
+            done = _handled(host, pipe, frame[0], services)
+            if done is not None:
+                return done
+    except (KeyError, TypeError, ValueError) as error:
+        raise BridgeRefusedError(
+            f"Bridge host {host} sent what no OneDR sends ({type(error).__name__}: {error}); the work was ended."
+        ) from error
+
+
+def _handled(host: str, pipe: Pipe, head: Head, services: Mapping[str, Service]) -> str | None:
+    """Do what a frame asks for. Returns the result when the work is done; raises what it raised."""
+    if "out" in head:
+        stream = sys.stdout if head["out"] == 1 else sys.stderr
+        print(head["text"], end="", file=stream, flush=True)
+    elif "log" in head:
+        log.replay(head["log"])
+    elif "call" in head:
+        _answer(host, pipe, head, services)
+    elif "failed" in head:
+        raise errors.from_wire(head["failed"])
+    else:
+        return str(head["done"])
+    return None
+
+
+def _answer(host: str, pipe: Pipe, head: Head, services: Mapping[str, Service]) -> None:
+    """Do what the bridge asks for. What it may not ask for ends the work: its end of the pipe is closed."""
+    name, arguments = head["call"], head.get("with")
+    try:
+        if name not in services or not isinstance(arguments, dict):
+            raise BridgeRefusedError(f"service {name!r}")
+        value, body = services[name](arguments)
+    except BridgeRefusedError as error:
+        raise BridgeRefusedError(
+            f"Bridge host {host} asked for what its work does not need: {error}; the work was ended, and what "
+            "it had not finished is rolled back there."
+        ) from error
     except OneDRError as error:
         pipe.send({"id": head["id"], "failed": errors.to_wire(error)})
     else:

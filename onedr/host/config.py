@@ -8,7 +8,7 @@ import configparser
 import json
 import re
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from onedr.host import bridge
@@ -55,7 +55,7 @@ def load_config() -> Configuration:
     """
     front_end = bridge.bridge_session()
     if front_end is not None:
-        return replace(Configuration(*front_end.call("configuration")[0]), fence_command=())
+        return Configuration(*front_end.call("configuration")[0])
     where = path()
     # [DEFAULT] is not one of the sections
     parser = configparser.ConfigParser(interpolation=None, default_section="")

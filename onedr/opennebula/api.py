@@ -31,9 +31,10 @@ class FrontEnd:
 
     def __init__(self, url: str | None = None, session: str | None = None, limit_s: float = 30):
         self._limit_s = limit_s
-        self._front_end = None if url else bridge.bridge_session()
+        self._front_end = bridge.bridge_session()
         if self._front_end is not None:
-            self.url = "the front-end"
+            # The peer's front-end too is called by ours, which alone has its password.
+            self._service, self.url = ("peer_api", url) if url else ("api", "the front-end")
             return
         self.url = url or paths.endpoint()
         try:
@@ -44,7 +45,10 @@ class FrontEnd:
     def call(self, method: str, *arguments: Any) -> Any:
         """`one.<method>`: oned's second value (id or XML text)."""
         if self._front_end is not None:
-            return self._front_end.call("api", method=method, arguments=arguments, limit_s=self._limit_s)[0]
+            answer, _ = self._front_end.call(
+                self._service, method=method, arguments=arguments, limit_s=self._limit_s
+            )
+            return answer
         try:
             answer = xmlrpc.call(self.url, f"one.{method}", (self._session, *arguments), self._limit_s)
         except xmlrpc.Fault as error:

@@ -37,7 +37,7 @@ _BOOTS = re.compile(r"(disk|nic)(\d+)")
 _BACKUP_KEPT = ("BACKUP_VOLATILE", "FS_FREEZE", "KEEP_LAST", "MODE", "INCREMENT_MODE")
 # Stands for a context value with a `$` while the VM is allocated: oned replaces it once, and not what it
 # stands for.
-_STAND_IN = "ONEDR_VALUE_"
+STAND_IN = "ONEDR_VALUE_"
 
 
 def locked_state(user: Pairs) -> str:
@@ -280,7 +280,7 @@ def _context(record: VmRecord, warnings: list[str]) -> list[tuple[str, object]]:
             warnings.append(f"CONTEXT/{key} was left out: its files belong to the other site ({value})")
             continue
         if "$" in value:
-            name = f"{_STAND_IN}{len(stand_ins)}"
+            name = f"{STAND_IN}{len(stand_ins)}"
             stand_ins.append((name, value))
             value = f"${name}"
         own.append((key, value))

@@ -118,7 +118,7 @@ class ChangeApplier:
 
     def own_record_key(self) -> str:
         """This site's record key in base64; empty when there is none."""
-        key = encryption.load_key(front_end_paths().record_key)
+        key = encryption.key_in(front_end_paths().record_key)
         return "" if key is None else base64.b64encode(key).decode()
 
 

@@ -8,23 +8,31 @@ import base64
 import json
 import stat
 from pathlib import Path
+from typing import Union
 
 from onedr.host import bridge
 from onedr.model.errors import RecordError
 from onedr.model.template import Pairs, freeze
+from onedr.replication.front_end_key import FrontEndKey
 
 KEY_BYTES = 64
+RecordKey = Union[bytes, FrontEndKey]
 
 
-def load_key(path: Path) -> bytes | None:
-    """The key in a file (base64 of 64 bytes, lines may be wrapped); None when there is no file.
+def load_key(path: Path) -> RecordKey | None:
+    """The key in a file (base64 of 64 bytes, lines may be wrapped); None when there is no file. On a bridge
+    host what asks the front-end to use it.
 
     Raises RecordError when it is invalid, unreadable, or readable by other users.
     """
     front_end = bridge.bridge_session()
     if front_end is not None:
-        found, key = front_end.call("record_key")
-        return key if found else None
+        return FrontEndKey(front_end) if front_end.call("has_key")[0] else None
+    return key_in(path)
+
+
+def key_in(path: Path) -> bytes | None:
+    """The key in a file of this machine. Raises RecordError."""
     try:
         status, text = path.stat(), path.read_bytes()
     except FileNotFoundError:
@@ -45,29 +53,35 @@ def load_key(path: Path) -> bytes | None:
     return key
 
 
-def fingerprint(key: bytes | None) -> str:
+def fingerprint(key: RecordKey | None) -> str:
     """A fingerprint that distinguishes record keys without revealing them; empty when there is no key.
 
     A key is 64 random bytes.
     """
+    if isinstance(key, FrontEndKey):
+        return key.fingerprint()
     import hashlib  # drivers do not need it
 
     return hashlib.sha256(b"onedr record key\0" + key).hexdigest()[:32] if key else ""
 
 
-def encrypt(key: bytes, secrets: Pairs, *bound: str) -> str:
+def encrypt(key: RecordKey, secrets: Pairs, *bound: str) -> str:
     """Encrypt attributes (AES-SIV, RFC 5297: the same secrets give the same text, so the record stays
     unchanged).
 
     `bound`, what they belong to, is not in the text: who opens it says the same, or it does not open.
     """
+    if isinstance(key, FrontEndKey):
+        return key.encrypt(secrets, bound)
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV  # only sites with a key need it
 
     return base64.b64encode(AESSIV(key).encrypt(json.dumps(secrets).encode(), _data(bound))).decode()
 
 
-def decrypt(key: bytes, sealed: str, *bound: str) -> Pairs:
+def decrypt(key: RecordKey, sealed: str, *bound: str) -> Pairs:
     """Decrypt what `seal` made. Raises RecordError for another key, another owner or a damaged text."""
+    if isinstance(key, FrontEndKey):
+        return key.decrypt(sealed, bound)
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 

@@ -36,7 +36,7 @@ class Reader(NamedTuple):
     """What records are read with: this site's record key, or why it has none that can be used; and the clock.
     """
 
-    key: bytes | None
+    key: encryption.RecordKey | None
     fault: str
     now: float
 

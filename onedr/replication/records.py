@@ -23,6 +23,7 @@ import rbd
 from onedr.model.errors import RecordError, SchemaError
 from onedr.model.records import Envelope, ImageRecord, Mark, Proof, VmRecord
 from onedr.replication import record_fields, signature
+from onedr.replication.encryption import RecordKey
 from onedr.replication.signature import Signer
 
 SCHEMA = 1
@@ -190,7 +191,7 @@ def _keeps(key: str, present: dict[str, str], envelope: Envelope, signer: Signer
     )
 
 
-def sign_for_mirroring(image: rbd.Image, record_key: bytes) -> None:
+def sign_for_mirroring(image: rbd.Image, record_key: RecordKey) -> None:
     """Sign the records of an image that was just mirrored for its mirroring id: it had none before.
 
     What was not signed for this image stays as it is, for the next turn of reconcile to replace.

@@ -17,6 +17,8 @@ import rbd
 
 from onedr.ceph import mirroring
 from onedr.model.records import Proof
+from onedr.replication.encryption import RecordKey
+from onedr.replication.front_end_key import FrontEndKey
 
 FIELD = "mac"
 # Where the body lies says nothing; the body's digest is in the head.
@@ -28,11 +30,11 @@ _INFO = b"onedr record signature v1"
 class Signer(NamedTuple):
     """The key that signs, and the image that is signed for."""
 
-    key: bytes
+    key: RecordKey  # its derived key, or what has the front-end sign
     image: str
 
 
-def signer(record_key: bytes | None, image: rbd.Image) -> Signer | None:
+def signer(record_key: RecordKey | None, image: rbd.Image) -> Signer | None:
     """What signs and checks the records on an image; None at a site without a record key.
 
     The image is known by its mirroring id, which both sites share and no copied record brings along, and by
@@ -40,12 +42,16 @@ def signer(record_key: bytes | None, image: rbd.Image) -> Signer | None:
     """
     if record_key is None:
         return None
-    return Signer(derived(record_key), f"{mirroring.global_id(image)}/{image.get_name()}")
+    return Signer(_signing(record_key), f"{mirroring.global_id(image)}/{image.get_name()}")
 
 
-def unmirrored(record_key: bytes, image: rbd.Image) -> Signer:
+def unmirrored(record_key: RecordKey, image: rbd.Image) -> Signer:
     """The same as it was before the image was mirrored: it had no mirroring id."""
-    return Signer(derived(record_key), f"/{image.get_name()}")
+    return Signer(_signing(record_key), f"/{image.get_name()}")
+
+
+def _signing(record_key: RecordKey) -> RecordKey:
+    return record_key if isinstance(record_key, FrontEndKey) else derived(record_key)
 
 
 def derived(record_key: bytes) -> bytes:
@@ -57,6 +63,8 @@ def derived(record_key: bytes) -> bytes:
 def sign(by: Signer, kind: str, head: Mapping[str, Any]) -> str:
     """The signature of a record's head, in hex. `kind` is the metadata key."""
     covered = {name: value for name, value in head.items() if name not in _NOT_COVERED}
+    if isinstance(by.key, FrontEndKey):
+        return by.key.sign(kind, by.image, covered)
     text = json.dumps([kind, by.image, covered], sort_keys=True, separators=(",", ":"))
     return hmac.new(by.key, text.encode(), hashlib.sha256).hexdigest()
 
@@ -68,5 +76,11 @@ def proof(by: Signer | None, kind: str, head: Mapping[str, Any]) -> Proof:
     found = head.get(FIELD)
     if found is None:
         return Proof.UNSIGNED
-    good = isinstance(found, str) and hmac.compare_digest(found.encode(), sign(by, kind, head).encode())
-    return Proof.AUTHENTIC if good else Proof.FORGED
+    return Proof.AUTHENTIC if isinstance(found, str) and _fits(by, kind, head, found) else Proof.FORGED
+
+
+def _fits(by: Signer, kind: str, head: Mapping[str, Any], mac: str) -> bool:
+    if isinstance(by.key, FrontEndKey):
+        covered = {name: value for name, value in head.items() if name not in _NOT_COVERED}
+        return by.key.fits(kind, by.image, covered, mac)
+    return hmac.compare_digest(mac.encode(), sign(by, kind, head).encode())

@@ -1,0 +1,255 @@
+"""Calls of a bridge host to oned, here or at the peer: methods of an allow-list, on objects of the work's
+datastore only, with secrets taken out of what goes to the host and put back into what comes from it.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lxml import etree
+
+from onedr.driver import bridge_policy
+from onedr.driver.bridge_veil import Veil
+from onedr.host.bridge import BridgeRefusedError
+from onedr.model import template
+from onedr.model.errors import FrontEndError
+from onedr.opennebula import vm_template
+from onedr.opennebula.api import APPEND, REPLACE, FrontEnd, attributes
+from onedr.protection.enable_plan import CEPH_MODE
+
+_OF_ONEDR = frozenset({"DS_MAD", "TM_MAD", *(key for key, _ in CEPH_MODE)})
+_SHOWN_OF_OTHERS = tuple(
+    "ID UID GID NAME UNAME GNAME TYPE STATE LCM_STATE DATASTORE_ID SOURCE SIZE PERSISTENT PERMISSIONS".split()
+)
+_STOOD_FOR = re.compile(rf"\${vm_template.STAND_IN}[0-9]+")
+_FILE_IMAGE = re.compile(r"\$FILE\[IMAGE_ID=[0-9]+\]")
+_COPIES = ("PATH", "FROM_APP", "FROM_BACKUP_DS", "URL")  # oned would read them with its own rights
+_RECOVER_DELETE = 3
+
+
+@dataclass
+class WorkItem:
+    """What one piece of work is about: ids at this front-end, and the pool. `vms`, `images`: those it made,
+    or is for; of the others the datastore decides.
+    """
+
+    what: str  # key of bridge_policy.ALLOWED
+    datastore_id: int
+    pool: str
+    datastores: set[int] = field(default_factory=set)  # it may read
+    vms: set[int] = field(default_factory=set)
+    images: set[int] = field(default_factory=set)
+    site_index: int = 0
+
+
+class Border:
+    """oned as a bridge host sees it. `there`: opens a session; `peer`: it is the peer's oned, where what lies
+    in our pool belongs to the work.
+    """
+
+    def __init__(self, item: WorkItem, veil: Veil, there: Callable[[float], FrontEnd], peer: bool = False):
+        self._item, self._veil, self._there, self._peer = item, veil, there, peer
+        allowed = bridge_policy.ALLOWED[item.what]
+        self._allowed = allowed.peer if peer else allowed.methods
+
+    def call(self, method: str, arguments: Sequence[Any], limit_s: float) -> Any:
+        """oned's answer. Raises BridgeRefusedError for what the work does not need, FrontEndError."""
+        where = "oned's method" if not self._peer else "the peer's method"
+        if method not in self._allowed or not all(isinstance(each, (str, int)) for each in arguments):
+            raise BridgeRefusedError(f"{where} {method!r}")
+        oned = self._there(min(max(float(limit_s), 1.0), 60.0))
+        try:
+            wanted = self._checked(oned, method, list(arguments))
+        except (IndexError, TypeError, ValueError) as error:
+            raise BridgeRefusedError(f"{where} {method!r} with arguments of another kind") from error
+        except BridgeRefusedError as error:
+            raise BridgeRefusedError(f"{where} {method!r}: {error}") from error
+        answer = oned.call(method, *wanted)
+        if method == "vm.allocate":
+            self._item.vms.add(int(answer))
+        elif method == "image.allocate":
+            self._item.images.add(int(answer))
+        return self._shown(method, answer) if isinstance(answer, str) and answer.startswith("<") else answer
+
+    def _checked(self, oned: FrontEnd, method: str, wanted: list[Any]) -> list[Any]:
+        """The arguments with their secrets, when they are of the work's own objects."""
+        kind, _, verb = method.partition(".")
+        if method == "vm.allocate":
+            return [self._template(oned, wanted[0]), True]
+        if method == "image.allocate":
+            return [self._new_image(wanted[0]), self._own_datastore(wanted[1]), True]
+        if method in ("datastore.info", "vn.info", "image.info", "vm.info"):
+            self._may_read(kind, wanted[0])
+            return [int(wanted[0]), method == "vm.info"]
+        if kind == "vm":
+            self._of_vm(oned, verb, wanted)
+        elif kind == "image":
+            self._own_image(oned, wanted[0], verb == "delete")
+        elif method == "datastore.update":
+            self._own_datastore(wanted[0])
+            self._datastore_attributes(oned, wanted)
+        if verb in ("update", "attach", "attachnic"):
+            wanted[1] = self._template(oned, wanted[1], verb != "update")
+        if verb == "update" and kind != "datastore":
+            self._few_attributes(kind, wanted[1])
+        return wanted
+
+    def _may_read(self, kind: str, number: Any) -> None:
+        if kind == "datastore" and not self._peer and int(number) not in self._item.datastores:
+            raise BridgeRefusedError(f"datastore {number}")
+
+    def _own_datastore(self, number: Any) -> int:
+        if self._peer or int(number) != self._item.datastore_id:
+            raise BridgeRefusedError(f"datastore {number}")
+        return self._item.datastore_id
+
+    def _of_vm(self, oned: FrontEnd, verb: str, wanted: list[Any]) -> None:
+        vm_id = int(wanted[1 if verb == "action" else 0])
+        ends = verb == "recover" or (verb == "action" and wanted[0] in bridge_policy.ENDS_A_VM)
+        if verb == "action" and wanted[0] not in bridge_policy.ACTIONS:
+            raise BridgeRefusedError(f"action {wanted[0]!r}")
+        if verb == "recover" and wanted[1:] != [_RECOVER_DELETE]:
+            raise BridgeRefusedError(f"operation {wanted[1:]!r}")
+        known = vm_id in self._item.vms
+        if known and not ends:
+            return
+        vm = oned.vm(vm_id)
+        drill = vm_template.is_of_drill(attributes(vm, "USER_TEMPLATE"))
+        if not (known or self._belongs(vm)) or (ends and (self._peer or not drill)):
+            raise BridgeRefusedError(f"VM {vm_id}")
+
+    def _own_image(self, oned: FrontEnd, number: Any, ends: bool) -> None:
+        image_id = int(number)
+        if image_id in self._item.images and not ends:
+            return
+        image = oned.image(image_id)
+        drill = vm_template.is_of_drill(attributes(image))
+        if self._peer or not self._belongs(image) or (ends and not drill):
+            raise BridgeRefusedError(f"image {image_id}")
+
+    def _belongs(self, element: etree._Element) -> bool:
+        """Is this VM or image of the work's datastore, or at the peer of its pool?"""
+        places = [element] if element.tag == "IMAGE" else element.findall("TEMPLATE/DISK")
+        if self._peer:
+            sources = [place.findtext("SOURCE") or "" for place in places]
+            return any(source.startswith(f"{self._item.pool}/") for source in sources)
+        return any(place.findtext("DATASTORE_ID") == str(self._item.datastore_id) for place in places)
+
+    def _template(self, oned: FrontEnd, text: Any, new: bool = True) -> str:
+        """A template with its secrets. `new`: oned resolves what is in it, with the rights of oneadmin."""
+        root = template.parse_xml(str(text))
+        if new:
+            self._resolves_nothing(root)
+            for disk in root.iterfind("DISK"):
+                self._disk(oned, disk)
+        self._veil.show(root)
+        return etree.tostring(root, encoding="unicode")
+
+    def _disk(self, oned: FrontEnd, disk: etree._Element) -> None:
+        number = disk.findtext("IMAGE_ID")
+        if number is not None:
+            self._own_image(oned, number, False)
+        for key in ("IMAGE", "SOURCE", *_COPIES):
+            if disk.findtext(key):
+                raise BridgeRefusedError(f"a disk with {key}")
+
+    def _resolves_nothing(self, root: etree._Element) -> None:
+        for leaf in root.iterfind("CONTEXT/*"):
+            text = leaf.text or ""
+            if leaf.tag in ("FILES", "FILES_DS") or ("$" in text and not _STOOD_FOR.fullmatch(text)):
+                raise BridgeRefusedError(f"CONTEXT/{leaf.tag} that oned would resolve")
+        for leaf in root.iterfind("OS/*"):
+            if "$" in (leaf.text or "") and not _FILE_IMAGE.fullmatch(leaf.text or ""):
+                raise BridgeRefusedError(f"OS/{leaf.tag} that oned would resolve")
+
+    def _new_image(self, text: Any) -> str:
+        root = template.parse_xml(str(text))
+        source = root.findtext("SOURCE") or ""
+        if source.partition("/")[0] != self._item.pool or any(root.find(key) is not None for key in _COPIES):
+            raise BridgeRefusedError(f"an image of {source!r}")
+        self._veil.show(root)
+        return etree.tostring(root, encoding="unicode")
+
+    def _few_attributes(self, kind: str, text: str) -> None:
+        """Where work only leaves a word on an object, it leaves no other."""
+        keys = {str(child.tag) for child in template.parse_xml(text)}
+        at_peer = {vm_template.LOCKED_STATE, vm_template.OLD_LOCKED_STATE}
+        if (self._peer and not keys <= at_peer) or (
+            self._item.what == "datastore:rm" and keys != {"DR_MESSAGE"}
+        ):
+            raise BridgeRefusedError(f"attributes {', '.join(sorted(keys))} of a {kind}")
+
+    def _datastore_attributes(self, oned: FrontEnd, wanted: list[Any]) -> None:
+        """OneDR's own attributes may change; all others are as they are, whether or not they are written."""
+        root = template.parse_xml(str(wanted[1]))
+        self._veil.show(root)
+        given = template.from_element(root)
+        mode = wanted[2]
+        own = _OF_ONEDR if self._item.what in ("enable", "disable") else frozenset()
+        others = {(key, value) for key, value in given if not _is_own(key, own)}
+        if mode == APPEND and not others:
+            return
+        now = attributes(oned.datastore(self._item.datastore_id))
+        kept = {(key, value) for key, value in now if not _is_own(key, own)}
+        if mode not in (APPEND, REPLACE) or (others != kept if mode == REPLACE else others - kept):
+            changed = {key for key, _ in others ^ kept}
+            raise BridgeRefusedError(f"attributes {', '.join(sorted(changed))} of the datastore")
+
+    def _shown(self, method: str, answer: str) -> str:
+        """An answer without secrets, and without what is other datastores' matter."""
+        try:
+            root = template.parse_xml(answer)
+        except ValueError as error:
+            raise FrontEndError(f"[one.{method}] answered {error}") from error
+        if method == "user.info":
+            return "<USER/>"
+        if method in ("userpool.info", "grouppool.info"):
+            for each in root:
+                _keep(each, ("ID", "NAME"))
+        elif method in ("vmpool.infoextended", "imagepool.info"):
+            for each in root:
+                self._only_own(each)
+        elif method == "vm.info" and not self._is_of_work(root):
+            raise BridgeRefusedError(f"VM {root.findtext('ID')}")
+        elif method == "image.info" and not self._is_of_work(root):
+            raise BridgeRefusedError(f"image {root.findtext('ID')}")
+        # attributes of images are plain in their records too (docs/records.md)
+        if not method.startswith("image"):
+            self._veil.hide(root)
+        return etree.tostring(root, encoding="unicode")
+
+    def _is_of_work(self, element: etree._Element) -> bool:
+        made = self._item.images if element.tag == "IMAGE" else self._item.vms
+        number = int(element.findtext("ID") or -1)
+        own = (not self._peer and number in made) or self._belongs(element)
+        if own and element.tag == "VM" and not self._peer:
+            self._item.datastores |= {
+                int(found.text) for found in element.iterfind("TEMPLATE/DISK/DATASTORE_ID") if found.text
+            }
+        return own
+
+    def _only_own(self, element: etree._Element) -> None:
+        """Of another datastore's VM or image what is needed to tell that it is one: names, states, disks."""
+        if self._belongs(element):
+            return
+        disks = element.findall("TEMPLATE/DISK")
+        marks = [
+            each for each in element.iterfind("USER_TEMPLATE/*")
+            if str(each.tag).startswith(bridge_policy.OWN_PREFIX)
+        ]
+        _keep(element, _SHOWN_OF_OTHERS)
+        if element.tag == "VM":
+            etree.SubElement(element, "TEMPLATE").extend(disks)
+            etree.SubElement(element, "USER_TEMPLATE").extend(marks)
+
+
+def _is_own(key: str, own: frozenset[str]) -> bool:
+    return key.startswith(bridge_policy.OWN_PREFIX) or key in own
+
+
+def _keep(element: etree._Element, wanted: tuple[str, ...]) -> None:
+    for child in list(element):
+        if child.tag not in wanted:
+            element.remove(child)

@@ -1,0 +1,101 @@
+"""What a bridge host may ask of its front-end, per action. Pure data: what is not listed is refused.
+
+`services`: of the front-end itself; `methods`: of its oned; `peer`: of the peer's oned. The arguments of each
+are checked too (driver/bridge_services.py, driver/bridge_api.py).
+"""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+READS = frozenset({
+    "datastore.info", "datastorepool.info", "image.info", "imagepool.info", "vm.info", "vmpool.infoextended",
+    "vnpool.info", "vn.info", "secgrouppool.info", "vmgrouppool.info", "hostpool.info", "userpool.info",
+    "grouppool.info", "system.version",
+})
+_RECORDS = frozenset({"has_key", "key_fingerprint", "seal", "sign", "fits"})
+_KEEPER = frozenset({"wake", "news"})
+_PAUSE = frozenset({"hold", "let_go"})
+_PEER_READS = READS | {"user.info", "system.config"}
+_PEER_FENCE = frozenset({"vm.update", "vm.action", "vm.lock", "vm.unlock"})
+_OWN = frozenset({"datastore.update"})
+_MAKE = frozenset({
+    "vm.allocate", "vm.update", "vm.action", "vm.chown", "vm.chmod", "image.allocate", "image.update",
+    "image.chown", "image.chmod",
+})
+_RETURN = _MAKE | {
+    "vm.lock", "vm.unlock", "vm.rename", "vm.detach", "vm.attach", "vm.diskresize", "vm.detachnic",
+    "vm.attachnic", "vm.resize", "image.enable", "image.rename",
+}
+_DRILL = _MAKE | {"vm.recover", "image.delete"}  # the second and third only of what a drill made
+
+
+class Allowed(NamedTuple):
+    """All that a bridge host may ask for while it does one piece of work."""
+
+    services: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
+    peer: frozenset[str] = frozenset()
+
+
+_VERB = frozenset({"configuration", *_RECORDS, *_KEEPER, *_PAUSE})
+_LOOK = Allowed(_VERB, READS)
+_WRITES = Allowed(_VERB, READS | _OWN)
+_RUN = Allowed(_VERB | {"open"}, READS | _OWN | _RETURN, _PEER_READS | _PEER_FENCE)
+_VM_DISK = Allowed(_RECORDS | _KEEPER, frozenset({"vm.info", "datastore.info"}))
+_IMAGE = Allowed(_RECORDS | _KEEPER)
+_DRILLS = frozenset({"keep_drill", "amend_drill"})
+
+# By what the work is: a verb of `onedr`, or `<module>:<function>` of the driver.
+ALLOWED = {
+    "status": _LOOK,
+    "history": _LOOK,
+    "kept": _LOOK,
+    "check": Allowed(
+        _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
+    ),
+    "reconcile": _WRITES,
+    "keeper_process:keep": _WRITES,
+    "cancel": _WRITES,
+    "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
+    "disable": _WRITES,
+    "move": _RUN,
+    "failover": _RUN,
+    "failback": _RUN,
+    "abort": _RUN,
+    "reprotect": Allowed(
+        _VERB, READS | _OWN | {"vm.update", "vm.action", "vm.lock", "vm.unlock"}, _PEER_READS
+    ),
+    "drill": Allowed(_VERB | _DRILLS | {"open"}, READS | _OWN | _DRILL, _PEER_READS),
+    "drill_cleanup": Allowed(_VERB | _DRILLS, READS | _OWN | _DRILL, _PEER_READS),
+    # it continues whichever run was interrupted
+    "resume": Allowed(_RUN.services | _DRILLS, _RUN.methods | _DRILL, _RUN.peer),
+    "datastore:cp": Allowed(_IMAGE.services | {"stage", "block"}),
+    "datastore:mkfs": _IMAGE,
+    "datastore:clone": _IMAGE,
+    "datastore:rm": Allowed(_IMAGE.services, frozenset({"imagepool.info", "image.update"})),
+    "snapshot:image_snap_delete": _IMAGE,
+    "snapshot:image_snap_revert": _IMAGE,
+    "snapshot:image_snap_flatten": _IMAGE,
+    "monitor:monitor": Allowed(_KEEPER | {"vm_sizes"}),
+    "restore:restore": Allowed(
+        _VM_DISK.services | {"backup_disks", "backup_stage", "backup_block"}, _VM_DISK.methods
+    ),
+    **{
+        f"{module}:{action}": _VM_DISK
+        for module, actions in {
+            "tm": "clone ln delete cpds mkimage mkswap resize",
+            "local": "clone ln mvds cpds delete resize snapshot",
+            "snapshot": "snap_create snap_create_live snap_delete snap_revert",
+        }.items()
+        for action in actions.split()
+    },
+}
+# Words of vm.action. What ends a VM is for what a drill made.
+ACTIONS = frozenset({"release", "resume", "hold", "poweroff", "poweroff-hard", "terminate-hard"})
+ENDS_A_VM = ("terminate-hard",)
+OWN_PREFIX = "DR_"  # of attributes that work may set on its datastore
+# Where VM_ID is among the arguments of an action on a VM's disk; DATASTORE_ID follows it (O14).
+VM_ID_AT = {
+    "clone": 2, "ln": 2, "mvds": 2, "delete": 1, "cpds": 3, "mkimage": 3, "mkswap": 2, "resize": 2,
+    "snap_create": 2, "snap_create_live": 2, "snap_delete": 2, "snap_revert": 2, "snapshot": 2, "restore": 1,
+}

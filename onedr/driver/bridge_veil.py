@@ -1,0 +1,92 @@
+"""Secrets in what goes to a bridge host are replaced by words that stand for them, and put back in what comes
+from it (docs/bridges.md).
+
+What is a secret is what is one in a record (replication/secrets.py). A word comes back for its secret only
+where it is hidden again when it is next shown: under the name of a secret.
+"""
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Callable
+
+from lxml import etree
+
+from onedr.host.bridge import BridgeRefusedError
+from onedr.model.template import Pairs
+from onedr.opennebula.vm_template import STAND_IN
+from onedr.replication.secrets import is_secret
+
+_WORD = re.compile(r"\$?ONEDR-HIDDEN-[0-9a-f]{32}")
+_PATHS = ("CEPH_KEY",)  # names of files on the bridge host, not keys
+
+
+class Veil:
+    """The secrets of one work item. Equal secrets have equal words; the words are of this process only."""
+
+    def __init__(self) -> None:
+        self._key = os.urandom(32)
+        self._secrets: dict[str, str] = {}
+
+    def word(self, secret: str) -> str:
+        """What stands for a secret. It begins with `$` where the secret has one: such values of a context are
+        not resolved by oned (opennebula/vm_template.py).
+        """
+        if not secret:
+            return secret
+        digest = hmac.new(self._key, secret.encode(), hashlib.sha256).hexdigest()[:32]
+        word = f"{'$' if '$' in secret else ''}ONEDR-HIDDEN-{digest}"
+        self._secrets[word] = secret
+        return word
+
+    def secret(self, word: str) -> str:
+        """The secret that a word stands for; any other text as it is. Raises BridgeRefusedError for a word of
+        another process.
+        """
+        if not _WORD.fullmatch(word):
+            return word
+        if word not in self._secrets:
+            raise BridgeRefusedError("a secret it was not given")
+        return self._secrets[word]
+
+    def hide(self, root: etree._Element) -> None:
+        """Replace the secrets below an element."""
+        _each(root, lambda leaf, secret: self.word(leaf.text or "") if secret else None)
+
+    def show(self, root: etree._Element) -> None:
+        """Put the secrets below an element back. Raises BridgeRefusedError for one in any other place."""
+        def shown(leaf: etree._Element, secret: bool) -> str | None:
+            if secret:
+                return self.secret(leaf.text or "")
+            if any(word in self._secrets for word in _WORD.findall(leaf.text or "")):
+                raise BridgeRefusedError(f"a secret in {leaf.tag}, which is not hidden")
+            return None
+
+        _each(root, shown)
+
+    def hide_pairs(self, secrets: Pairs) -> Pairs:
+        """Opened secrets by their places, hidden."""
+        return tuple((place, self.word(value)) for place, value in secrets)
+
+    def show_pairs(self, secrets: Pairs) -> Pairs:
+        """The same backwards."""
+        return tuple((place, self.secret(value)) for place, value in secrets)
+
+
+def _each(root: etree._Element, change: Callable[[etree._Element, bool], str | None]) -> None:
+    for leaf in root.iter(etree.Element):
+        if len(leaf):
+            continue
+        parent = leaf.getparent()
+        above = "" if parent is None else str(parent.tag)
+        text = change(leaf, _is_hidden(str(leaf.tag), above))
+        if text:
+            leaf.text = text
+
+
+def _is_hidden(tag: str, above: str) -> bool:
+    if tag in _PATHS:
+        return False
+    return tag.startswith(STAND_IN) or is_secret(tag) or is_secret(above)
