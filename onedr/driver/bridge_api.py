@@ -20,8 +20,9 @@ from onedr.opennebula.api import APPEND, REPLACE, FrontEnd, attributes
 from onedr.protection.enable_plan import CEPH_MODE
 
 _OF_ONEDR = frozenset({"DS_MAD", "TM_MAD", *(key for key, _ in CEPH_MODE)})
-_SHOWN_OF_OTHERS = tuple(
-    "ID UID GID NAME UNAME GNAME TYPE STATE LCM_STATE DATASTORE_ID SOURCE SIZE PERSISTENT PERMISSIONS".split()
+_SHOWN_OF_OTHERS = (
+    "ID", "UID", "GID", "NAME", "UNAME", "GNAME", "TYPE", "STATE", "LCM_STATE", "DATASTORE_ID", "SOURCE",
+    "SIZE", "PERSISTENT", "PERMISSIONS",
 )
 _STOOD_FOR = re.compile(rf"\${vm_template.STAND_IN}[0-9]+")
 _FILE_IMAGE = re.compile(r"\$FILE\[IMAGE_ID=[0-9]+\]")

@@ -121,7 +121,8 @@ def run_on_bridge(candidates: Sequence[str], work: Work, services: Mapping[str, 
     """Run the work on the first of `candidates` that can start it. Returns its result.
 
     What the work prints is printed here. `services` is all it may ask for. Raises NoBridgeError when no host
-    could start it, BridgeRefusedError when it asked for anything else, else what the work raised. Work that was started is never started again on another host.
+    could start it, BridgeRefusedError when it asked for anything else, else what the work raised. Work that
+    was started is never started again on another host.
     """
     dead = []
     for host in candidates:
@@ -182,7 +183,8 @@ def _serve(host: str, pipe: Pipe, services: Mapping[str, Service]) -> str:
                 return done
     except (KeyError, TypeError, ValueError) as error:
         raise BridgeRefusedError(
-            f"Bridge host {host} sent what no OneDR sends ({type(error).__name__}: {error}); the work was ended."
+            f"Bridge host {host} sent what no OneDR sends ({type(error).__name__}: {error}); the work was "
+            "ended."
         ) from error
 
 
@@ -211,8 +213,8 @@ def _answer(host: str, pipe: Pipe, head: Head, services: Mapping[str, Service]) 
         value, body = services[name](arguments)
     except BridgeRefusedError as error:
         raise BridgeRefusedError(
-            f"Bridge host {host} asked for what its work does not need: {error}; the work was ended, and what "
-            "it had not finished is rolled back there."
+            f"Bridge host {host} asked for what its work does not need: {error}; the work was ended, and "
+            "what it had not finished is rolled back there."
         ) from error
     except OneDRError as error:
         pipe.send({"id": head["id"], "failed": errors.to_wire(error)})

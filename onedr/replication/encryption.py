@@ -79,7 +79,7 @@ def encrypt(key: RecordKey, secrets: Pairs, *bound: str) -> str:
 
 
 def decrypt(key: RecordKey, sealed: str, *bound: str) -> Pairs:
-    """Decrypt what `seal` made. Raises RecordError for another key, another owner or a damaged text."""
+    """Decrypt what `encrypt` made. Raises RecordError for another key, another owner or a damaged text."""
     if isinstance(key, FrontEndKey):
         return key.decrypt(sealed, bound)
     from cryptography.exceptions import InvalidTag
@@ -90,7 +90,8 @@ def decrypt(key: RecordKey, sealed: str, *bound: str) -> Pairs:
         return freeze(opened)  # type: ignore[return-value]
     except (InvalidTag, ValueError) as error:
         raise RecordError(
-            "the encrypted secrets cannot be decrypted with this site's key; copy the peer's record.key"
+            "the encrypted secrets cannot be decrypted: they were encrypted with another key, for another "
+            "VM, or are damaged; when the sites' keys differ, copy the peer's record.key"
         ) from error
 
 

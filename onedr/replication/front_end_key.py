@@ -25,7 +25,7 @@ class FrontEndKey:
         return str(self._front_end.call("seal", secrets=secrets, bound=bound)[0])
 
     def decrypt(self, sealed: str, bound: tuple[str, ...]) -> Pairs:
-        """Open sealed attributes; what stands for the secrets comes back, which oned's API takes from here."""
+        """Open sealed attributes. Words that stand for the secrets come back; oned's API takes those too."""
         return freeze(self._front_end.call("open", sealed=sealed, bound=bound)[0])  # type: ignore[return-value]
 
     def sign(self, kind: str, image: str, covered: Mapping[str, Any]) -> str:

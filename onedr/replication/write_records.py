@@ -19,7 +19,9 @@ from onedr.opennebula.vm_template import is_half_made, is_of_drill
 from onedr.replication import encryption, ledger, records, secrets, signature
 
 
-def encrypt_secrets(attributes: template.Pairs, key: encryption.RecordKey | None, *bound: str) -> template.Pairs:
+def encrypt_secrets(
+    attributes: template.Pairs, key: encryption.RecordKey | None, *bound: str
+) -> template.Pairs:
     """The template with its secrets encrypted, or without them when there is no key; then their positions are
     listed. Never in plain text.
 
@@ -127,7 +129,9 @@ def _is_ours(pool: Pool, values: Mapping[str, str]) -> bool:
     return found is not None and found.fsid == pool.fsid()
 
 
-def _put(pool: Pool, image: rbd.Image, kind: str, written: Envelope, key: encryption.RecordKey | None) -> bool:
+def _put(
+    pool: Pool, image: rbd.Image, kind: str, written: Envelope, key: encryption.RecordKey | None
+) -> bool:
     changed = records.write_record(image, kind, written, signature.signer(key, image))
     if changed:
         mirroring.publish_changes(pool, image)

@@ -6,7 +6,7 @@ import inspect
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from pathlib import Path
 from typing import IO, Any
@@ -150,10 +150,8 @@ def on_bridge(work: Work, do: Callable[[], object], monkeypatch: pytest.MonkeyPa
         try:
             pipe.send({"done": str(do())})
         except OneDRError as error:
-            try:
+            with suppress(OSError):  # the front-end is gone
                 pipe.send({"failed": errors.to_wire(error)})
-            except OSError:
-                pass  # the front-end is gone
 
     @contextmanager
     def conversation(_: list[str], __: float) -> Iterator[process.Conversation]:
