@@ -33,6 +33,7 @@ STEP=install
 PYTHON=
 BASE=
 OPTIONS=()
+GIVEN=("$@")
 
 while [ $# -gt 0 ]; do
     case $1 in
@@ -144,6 +145,23 @@ make_environment() {
         die "OneDR could not be installed into $VENV (pip's reason is above). Fix that and run this again;" \
             "without a package index, install the Debian package instead (docs/install.md)."
 }
+
+# All of a self-contained front-end is its owner's: root would run and write what that user may replace meanwhile.
+become_owner() {
+    local owner user
+    [ "$(id -u)" = 0 ] && [ -d "$LIB" ] || return 0
+    owner=$(stat -Lc %u -- "$LIB")
+    [ "$owner" != 0 ] || return 0
+    user=$(id -nu -- "$owner" 2> /dev/null) ||
+        die "$LIB belongs to user id $owner, whom this machine does not know. Give it to the front-end's user."
+    local -a become=(setpriv "--reuid=$owner" "--regid=$(id -g "$user")" --init-groups --
+        env "HOME=$(getent passwd "$user" | cut -d: -f6)" "USER=$user" "LOGNAME=$user")
+    "${become[@]}" test -r "$SOURCE/install.sh" ||
+        die "$ONE_LOCATION belongs to $user, who may not read $SOURCE. Put OneDR where $user may read it, and run this again."
+    exec "${become[@]}" "$SOURCE/install.sh" "$@"
+}
+
+[ -z "$LIB" ] || become_owner "${GIVEN[@]}"
 
 if [ -n "$PYTHON" ]; then
     [ -x "$PYTHON" ] || die "--python $PYTHON: there is no such interpreter."

@@ -23,8 +23,11 @@ from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, cancel, resume
 from onedr.cli.setup import setup, teardown
 from onedr.cli.status import status
-from onedr.host import log
+from onedr.host import log, privileges
 from onedr.model.errors import OneDRError, UnexpectedError
+
+# They need Ceph's administrator, whose keyring root alone may read.
+_AS_ROOT = ("setup", "teardown")
 
 
 class _Plainly(click.Group):
@@ -49,13 +52,16 @@ class _Plainly(click.Group):
 
 @click.group(cls=_Plainly, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="onedr")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Disaster recovery for OpenNebula datastores on Ceph.
 
     Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check),
     7 the run was interrupted, 8 Ctrl-C: the run goes on without this command.
     An error's code in brackets is explained in docs/errors.md.
     """
+    if ctx.invoked_subcommand not in _AS_ROOT:
+        privileges.become_front_end_user()
 
 
 for verb in (

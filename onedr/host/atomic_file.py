@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+
+from onedr.host import trusted_folder
 
 
 def write_atomically(
@@ -13,21 +16,25 @@ def write_atomically(
     The content is never readable by others than `mode` allows. `tag` names the file beside it (see `beside`).
     Raises OSError; then nothing is left behind.
     """
-    half = beside(path, tag)
-    try:
-        half.unlink(missing_ok=True)
-        handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(handle)
-            if owner is not None and os.geteuid() == 0:
-                os.fchown(handle, *owner)
-            os.fchmod(handle, mode)
-        half.replace(path)
-    except OSError:
-        half.unlink(missing_ok=True)
-        raise
+    half = beside(path, tag).name
+    with trusted_folder.open_folder(path.parent) as folder:
+        try:
+            with suppress(FileNotFoundError):
+                os.unlink(half, dir_fd=folder)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            handle = os.open(half, flags, 0o600, dir_fd=folder)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(handle)
+                if owner is not None and trusted_folder.is_root():
+                    os.fchown(handle, *owner)
+                os.fchmod(handle, mode)
+            os.replace(half, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except OSError:
+            with suppress(FileNotFoundError):
+                os.unlink(half, dir_fd=folder)
+            raise
 
 
 def beside(path: Path, tag: str = "") -> Path:

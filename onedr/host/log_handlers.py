@@ -10,6 +10,8 @@ from contextlib import suppress
 from logging.handlers import RotatingFileHandler, SysLogHandler
 from pathlib import Path
 
+from onedr.host import trusted_folder
+
 MODE = 0o640
 SYSTEM = Path("/var/log/one")
 
@@ -43,15 +45,15 @@ class SharedFile(RotatingFileHandler):
     def emit(self, record: logging.LogRecord) -> None:
         """A log that cannot be written fails no action; syslog has the record too."""
         with suppress(OSError):
-            number = os.open(f"{self.baseFilename}.lock", os.O_WRONLY | os.O_CREAT, MODE)
+            number = trusted_folder.append_to(Path(f"{self.baseFilename}.lock"), MODE)
             with os.fdopen(number, "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 super().emit(record)
                 self.close()
 
     def _open(self):  # type: ignore[no-untyped-def] # as in logging: a text stream
-        os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, MODE))
-        return super()._open()
+        number = trusted_folder.append_to(Path(self.baseFilename), MODE)
+        return os.fdopen(number, self.mode, encoding=self.encoding, errors=self.errors)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Nothing of it may appear among what a driver tells oned."""
@@ -66,14 +68,23 @@ class Syslog(SysLogHandler):
         """As in SharedFile."""
 
 
+def _is_roots_alone(folder: Path) -> bool:
+    try:
+        return trusted_folder.is_roots_alone(folder)
+    except OSError:  # it could not be made: nothing is written either
+        return False
+
+
 def handlers(path: Path, syslog: str, size: int, files: int) -> Iterator[logging.Handler]:
     """The file, and syslog where it listens. `size`: bytes of a file before it is rotated."""
     formatter = LineFormatter()
     if path.parent != SYSTEM:  # which OpenNebula's packages make, with its owner
         with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            trusted_folder.make_folders(path.parent)
     made: list[logging.Handler] = []
-    made.append(SharedFile(path, maxBytes=size, backupCount=files, encoding="utf-8", delay=True))
+    # logging renames by path: in a folder of the front-end's user rotating is left to that user
+    rotates = not trusted_folder.is_root() or _is_roots_alone(path.parent)
+    made.append(SharedFile(path, maxBytes=size * rotates, backupCount=files, encoding="utf-8", delay=True))
     if os.path.exists(syslog):
         with suppress(OSError):
             made.append(Syslog(syslog))

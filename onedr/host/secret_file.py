@@ -1,10 +1,12 @@
 """Files with secrets: replaced whole, readable by their owner only."""
 from __future__ import annotations
 
+import os
 import pwd
 import stat
 from pathlib import Path
 
+from onedr.host import trusted_folder
 from onedr.host.atomic_file import write_atomically
 from onedr.model.errors import InputError
 
@@ -15,17 +17,27 @@ def write_secret(path: Path, text: str, owner: int | None = None) -> None:
     An existing file keeps its owner.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        uid = path.stat().st_uid if path.exists() else owner
+        trusted_folder.make_folders(path.parent)
+        uid = _owner_of_file(path, owner)
         write_atomically(path, text.encode(), 0o600, None if uid is None else (uid, -1))
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}.") from error
 
 
+def _owner_of_file(path: Path, otherwise: int | None) -> int | None:
+    with trusted_folder.open_folder(path.parent) as folder:
+        try:
+            found = os.lstat(path.name, dir_fd=folder)
+        except FileNotFoundError:
+            return otherwise
+    return found.st_uid if stat.S_ISREG(found.st_mode) else otherwise
+
+
 def read_secret(path: Path) -> str:
     """The text of the file. Raises InputError when it cannot be read, or when other users may read it."""
     try:
-        mode, text = path.stat().st_mode, path.read_text()
+        with path.open() as file:
+            mode, text = os.fstat(file.fileno()).st_mode, file.read()
     except (OSError, UnicodeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     if stat.S_IMODE(mode) & 0o077:
@@ -39,7 +51,7 @@ def read_secret(path: Path) -> str:
 def remove_secret(path: Path) -> None:
     """Remove the file if it exists. Raises InputError."""
     try:
-        path.unlink(missing_ok=True)
+        trusted_folder.remove_file(path)
     except OSError as error:
         raise InputError(f"{path} cannot be removed: {error.strerror}.") from error
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from onedr.host import trusted_folder
 from onedr.host.atomic_file import beside, write_atomically
 from onedr.install.registration import UNFINISHED
 from onedr.install.tree import TreeItem
@@ -147,18 +148,18 @@ def apply_changes(
         manifest.folders = intended.folders
     for change in changes:
         if change.item is None and change.verb == "remove":
-            change.path.unlink()
+            trusted_folder.remove_file(change.path)
         elif change.item is not None and change.verb != "keep":
             _write_item(change.item, owner)
     for path in manifest.files:
-        beside(Path(path), UNFINISHED).unlink(missing_ok=True)  # left by an interrupted run
+        trusted_folder.remove_file(beside(Path(path), UNFINISHED))  # left by an interrupted run
     manifest.files = wanted
     manifest.folders = _without_empty(manifest.folders)
     if wanted:
         _save(manifest, where, owner)
         return
     for record in (where, beside(where, UNFINISHED)):
-        record.unlink(missing_ok=True)
+        trusted_folder.remove_file(record)
     # Also the record's own folder, if an interrupted run created but did not record it.
     _without_empty([*manifest.folders, str(where.parent)])
 
@@ -175,9 +176,7 @@ def _missing(folders: Iterable[Path]) -> list[Path]:
 
 def _make(folders: Iterable[Path], owner: Path) -> None:
     for folder in folders:
-        if not folder.exists():
-            folder.mkdir(mode=0o755)
-            _set_owner(folder, owner)
+        trusted_folder.make_folder(folder, 0o755, _owner(folder, owner))
 
 
 def _without_empty(folders: Iterable[str]) -> list[str]:
@@ -185,7 +184,7 @@ def _without_empty(folders: Iterable[str]) -> list[str]:
     kept = []
     for folder in sorted(folders, reverse=True):
         if os.path.isdir(folder) and not os.listdir(folder):
-            os.rmdir(folder)
+            trusted_folder.remove_folder(Path(folder))
         elif os.path.isdir(folder):
             kept.append(folder)
     return sorted(kept)
@@ -201,16 +200,7 @@ def _write_item(item: TreeItem, owner: Path) -> None:
     if not item.target:
         write_atomically(item.path, item.content, _mode(item), _owner(item.path, owner), UNFINISHED)
         return
-    link = beside(item.path, UNFINISHED)
-    link.unlink(missing_ok=True)
-    link.symlink_to(item.target)
-    _set_owner(link, owner)
-    link.replace(item.path)
-
-
-def _set_owner(path: Path, owner: Path) -> None:
-    if os.geteuid() == 0:
-        os.chown(path, *_owner(path, owner), follow_symlinks=False)
+    trusted_folder.make_link(item.path, item.target, beside(item.path, UNFINISHED))
 
 
 def _owner(path: Path, owner: Path) -> tuple[int, int]:
@@ -219,5 +209,6 @@ def _owner(path: Path, owner: Path) -> tuple[int, int]:
     A record, command or unit that oneadmin may change would be a way to become root.
     """
     own = path.is_relative_to(owner) or {"etc", "onedr"} <= set(path.parts)
-    found = (owner if own else path.parent).stat()
+    with trusted_folder.open_folder(owner if own else path.parent) as folder:
+        found = os.fstat(folder)
     return found.st_uid, found.st_gid

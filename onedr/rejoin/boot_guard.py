@@ -6,7 +6,6 @@ datastores, no secret (CEPH_KEY is a path). The keeper keeps it true.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ import rados
 import rbd
 
 from onedr.ceph import connection
-from onedr.host import bridge
+from onedr.host import bridge, trusted_folder
+from onedr.host.atomic_file import write_atomically
 from onedr.host.paths import front_end_paths
 from onedr.model import settings, template
 from onedr.model.errors import FrontEndError, InputError, OneDRError
@@ -103,13 +103,8 @@ def _read(path: Path) -> dict[str, dict[str, object]]:
 
 
 def _write(path: Path, values: object) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w") as file:
-        json.dump(values, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    trusted_folder.make_folders(path.parent)
+    write_atomically(path, json.dumps(values).encode(), 0o644)
 
 
 def datastores() -> list[Datastore]:

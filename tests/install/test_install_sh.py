@@ -278,12 +278,12 @@ import os, signal, sys
 from onedr.install import __main__ as installer
 name, times = sys.argv.pop(1), int(sys.argv.pop(1))
 put = os.replace
-def replace(source, target):
+def replace(source, target, **folders):
     global times
     times -= os.path.basename(target) == name
     if times == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    put(source, target)
+    put(source, target, **folders)
 os.replace = replace
 installer.main()
 """

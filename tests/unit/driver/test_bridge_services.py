@@ -246,10 +246,10 @@ def peer(method: str, *arguments: Any) -> Callable[[], object]:
     return lambda: FrontEnd("https://peer:2633/RPC2", "").call(method, *arguments)
 
 
-def moved_secret() -> object:
+def moved_secret() -> None:
     """The word for a secret, put where it would be shown in plain text next time."""
     word = attributes(FrontEnd().vm(7), "USER_TEMPLATE")[0][1]
-    return FrontEnd().update_vm(7, (("SHOWN", word),))
+    FrontEnd().update_vm(7, (("SHOWN", word),))
 
 
 LEAK = (("CONTEXT", (("LEAK", "$USER[TOKEN_PASSWORD]"),)),)
