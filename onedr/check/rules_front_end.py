@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onedr.check.facts import CheckResult, SiteFacts, known, ok, problem, warn
+from onedr.model import parsing
 from onedr.model.text import first_few
 
 
@@ -27,7 +28,12 @@ def record_key(facts: SiteFacts) -> Iterator[CheckResult]:
 
 def peer_front_end(facts: SiteFacts) -> Iterator[CheckResult]:
     endpoint = known(facts.peer_front_end)
-    if endpoint:
+    if endpoint and parsing.in_plain_text(endpoint):
+        yield ok(
+            f"the peer's front-end answers ({endpoint}); insecure, as onedr.conf wants it: its password "
+            "travels readably over http"
+        )
+    elif endpoint:
         yield ok(f"the peer's front-end answers ({endpoint})")
     else:
         yield warn(

@@ -13,15 +13,17 @@ from pathlib import Path
 
 from onedr.host import bridge
 from onedr.host.paths import front_end_paths
+from onedr.model import parsing
 from onedr.model.errors import InputError
 
 _ENDPOINT = re.compile(r"https?://[^\s/]+(/\S*)?")
 _PEER = ("endpoint", "auth")
+_INSECURE = "insecure"
 # Lowest and highest value. The highest ones were tested with many images and VMs (docs/measured.md).
 _LIMITS = {"flatten_at_once": (1, 16), "role_changes_at_once": (1, 100), "starts_at_once": (1, 32)}
 _FENCE = ("command", "limit_s")
 _FENCE_LIMIT_S = (1, 300)
-_KNOWN = {"peer": _PEER, "limits": tuple(_LIMITS), "fence": _FENCE}
+_KNOWN = {"peer": (*_PEER, _INSECURE), "limits": tuple(_LIMITS), "fence": _FENCE}
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,16 @@ def _peer(parser: configparser.ConfigParser, problems: list[str]) -> str:
         given, missing = _PEER if endpoint else reversed(_PEER)
         problems.append(f"peer.{given} is set but peer.{missing} is not; set both or neither")
     if endpoint and not _ENDPOINT.fullmatch(endpoint):
-        problems.append(f"peer.endpoint is {endpoint!r}, not an address such as http://front-end:2633/RPC2")
+        problems.append(f"peer.endpoint is {endpoint!r}, not an address such as https://front-end/RPC2")
+    insecure = parser.get("peer", _INSECURE, fallback="no")
+    if insecure.lower() not in ("yes", "no"):
+        problems.append(f"peer.insecure is {insecure!r}, neither yes nor no")
+    elif parsing.in_plain_text(endpoint) and insecure.lower() == "no":
+        problems.append(
+            f"peer.endpoint is {endpoint}: http sends the password of oneadmin at the peer readably over the "
+            "network; use https (docs/configuration.md), or set insecure = yes in [peer] if that network is "
+            "trusted"
+        )
     if auth and not Path(auth).is_absolute():
         problems.append(f"peer.auth is {auth!r}, not the absolute path of a file")
         return ""

@@ -10,6 +10,8 @@ from onedr.model.types import ImageName
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SOURCE = re.compile(rf"({NAME.pattern})/({NAME.pattern})")
+_PLAIN_HTTP = re.compile(r"http://(\[[^\]]*\]|[^\s/:]*)", re.I)
+_LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
 
 
 def integer(element: etree._Element, path: str) -> int:
@@ -23,6 +25,12 @@ def count(text: str, what: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", digits):
         raise InputError(f"{what} is {text!r}, not a number.")
     return int(digits)
+
+
+def in_plain_text(endpoint: str) -> bool:
+    """Does what is sent to this address travel readably to another machine?"""
+    match = _PLAIN_HTTP.match(endpoint)
+    return bool(match) and not _LOOPBACK.fullmatch(match[1].lower())
 
 
 def source(text: str) -> ImageName:

@@ -14,9 +14,11 @@ from pathlib import Path
 from onedr.ceph import admin as ceph_admin
 from onedr.ceph import pool_mirroring
 from onedr.ceph.admin import Admin, Cluster
+from onedr.host import config as host_config
 from onedr.host import log
 from onedr.host.waiting import attempts
-from onedr.model.errors import OneDRError, PartialError, RefusedError, StorageError
+from onedr.model import parsing
+from onedr.model.errors import InputError, OneDRError, PartialError, RefusedError, StorageError
 from onedr.model.types import CephAccess, Mode
 from onedr.opennebula.datastores import Datastore
 from onedr.pairing import collect as pairing_collect
@@ -84,6 +86,7 @@ def run_setup(request: SetupRequest) -> Iterator[Event]:
             for event in _verify(request, _reporting(cluster, started)):
                 unverified += [event.text] if event.level == "unproven" else []
                 yield event
+        yield from _peer_notes()
         site = request.desired.site or facts.site or ""
         yield VerdictEvent(_verdict(plan, request, facts, site), changed=len(plan.changes))
         if unverified:
@@ -91,6 +94,21 @@ def run_setup(request: SetupRequest) -> Iterator[Event]:
                 f"Setup finished, but verification failed: {' '.join(unverified)} Fix the cause and run "
                 "onedr setup again."
             )
+
+
+def _peer_notes() -> Iterator[NoteEvent]:
+    """What is to be known about the way to the peer's front-end."""
+    try:
+        endpoint = host_config.load_config().peer_endpoint
+    except InputError as error:
+        yield NoteEvent("warning", str(error))
+        return
+    if parsing.in_plain_text(endpoint):
+        yield NoteEvent(
+            "warning",
+            f"The password of the peer's front-end travels readably over http to {endpoint}, as insecure = "
+            f"yes in {host_config.path()} wants it.",
+        )
 
 
 def _reporting(cluster: Cluster, started: bool) -> list[str]:

@@ -6,6 +6,9 @@ the step that it looks at, so any test runs alone.
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 from dataclasses import dataclass, field
 from subprocess import CompletedProcess
 from typing import TYPE_CHECKING, Any
@@ -43,6 +46,8 @@ class Seen:
     lost: dict[str, int] = field(default_factory=dict)  # records, by VM
     images: list[str] = field(default_factory=list)  # names of site A's images
     resumed: int = 0  # state of a VM that was left behind, after `onevm resume`
+    asked: str = ""  # what `onedr cancel` said
+    runs: list[dict[str, Any]] = field(default_factory=list)  # the newest run, at moments of a step
 
     @property
     def complaint(self) -> str:
@@ -120,7 +125,39 @@ def hindered(world: Production, shown: Seen) -> Seen:
 
 
 @pytest.fixture(scope="module")
-def taken_back(world: Production, hindered: Seen) -> Seen:
+def cancelled(world: Production, hindered: Seen) -> Seen:
+    """A move whose caller presses Ctrl-C and which is then cancelled, both before its last writes have arrived."""
+    sites, b = world.sites, world.sites.b
+    if sites.real:
+        return look(world)  # stopping rbd-mirror is the bed's own doing
+    argv = [*b.prefix, "onedr", "move", str(b.datastore_id), "--yes", "--json"]
+    caller = subprocess.Popen(
+        argv, env={**os.environ, **b.process_environment()}, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert caller.stdout is not None
+    for line in caller.stdout:
+        event = json.loads(line)
+        if event["event"] == "step" and event["kind"] == "sync":
+            break
+    sites.bed.stop("site-b", "mirror")  # so that it cannot promote before it was asked
+    try:
+        caller.send_signal(signal.SIGINT)
+        out, complaint = caller.communicate(timeout=60)
+        left = w.last_run(b)
+        asked = b.run("onedr", "cancel", str(b.datastore_id)).stdout
+    finally:
+        sites.bed.start("site-b", "mirror")
+    until("the move to end", lambda: w.last_run(b)["result"] != "RUNNING", 180)
+    seen = look(world, CompletedProcess(argv, caller.returncode, out, complaint))
+    seen.asked, seen.runs = asked, [left, w.last_run(b)]
+    for name in WRITERS:
+        sites.a.wait_vm(world.vms[name])
+        w.wait_writing(sites.a, world.vms[name])
+    return seen
+
+
+@pytest.fixture(scope="module")
+def taken_back(world: Production, cancelled: Seen) -> Seen:
     """A move whose last writes cannot arrive: rbd-mirror at site B ends once the VMs stop."""
     sites = world.sites
     if sites.real:
@@ -229,6 +266,24 @@ def test_a_vm_that_could_not_come_keeps_everything_where_it_is(hindered: Seen) -
     assert "Some VMs cannot start here" in hindered.done.stderr
     assert hindered.held == AS_BEFORE and all(hindered.roles[0].values())
     assert hindered.host == MONITORED
+
+
+def test_the_caller_may_leave_and_the_run_goes_on(world: Production, cancelled: Seen) -> None:
+    if world.sites.real:
+        pytest.skip("stopping rbd-mirror is the bed's own doing")
+    assert cancelled.done is not None and cancelled.done.returncode == 8, cancelled.complaint
+    assert "goes on without this command" in cancelled.done.stderr and "onedr cancel" in cancelled.done.stderr
+    assert cancelled.runs[0]["result"] == "RUNNING" and cancelled.runs[0]["verb"] == "move"
+
+
+def test_a_cancelled_move_is_rolled_back(world: Production, cancelled: Seen) -> None:
+    if world.sites.real:
+        pytest.skip("stopping rbd-mirror is the bed's own doing")
+    assert "Asked to stop" in cancelled.asked
+    assert cancelled.runs[1]["id"] == cancelled.runs[0]["id"] and cancelled.runs[1]["result"] == "ROLLED_BACK"
+    assert "asked to stop" in cancelled.runs[1]["message"], cancelled.runs[1]["message"]
+    assert cancelled.held == AS_BEFORE and all_at_a(cancelled.roles)
+    assert cancelled.here["idle"] == POWEROFF and cancelled.there == {}
 
 
 def test_a_move_that_fails_before_the_first_promotion_is_taken_back(

@@ -35,6 +35,29 @@ def test_the_peer_is_read(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("endpoint", "insecure", "loads"), [
+    ("http://b.example:2633/RPC2", "", False),
+    ("http://b.example:2633/RPC2", "insecure = no\n", False),
+    ("HTTP://b.example:2633/RPC2", "", False),
+    ("http://127.0.0.1.b.example:2633/RPC2", "", False),
+    ("http://localhost.b.example/RPC2", "", False),
+    ("http://[2001:db8::1]:2633/RPC2", "", False),
+    ("http://b.example:2633/RPC2", "insecure = maybe\n", False),
+    ("http://b.example:2633/RPC2", "insecure = yes\n", True),
+    ("http://localhost:2633/RPC2", "", True),
+    ("http://127.0.0.1:2633/RPC2", "", True),
+    ("http://[::1]:2633/RPC2", "", True),
+    ("https://b.example/RPC2", "", True),
+])
+def test_plain_http_is_to_this_machine_or_wanted(folder: Path, endpoint: str, insecure: str, loads: bool) -> None:
+    write(folder, f"[peer]\nendpoint = {endpoint}\nauth = AUTH\n{insecure}")
+    if loads:
+        assert host_config.load_config().peer_endpoint == endpoint
+        return
+    with pytest.raises(InputError, match="insecure"):
+        host_config.load_config()
+
+
 def test_a_fence_command_is_a_list_of_words(folder: Path) -> None:
     write(folder, '[fence]\ncommand = ["/bin/fence", "site a", "$HOME"]\nlimit_s = 30\n')
     found = host_config.load_config()
@@ -58,7 +81,7 @@ def test_a_fence_command_that_is_no_list_of_words_is_named(folder: Path, command
             [
                 "b:2633",
                 "peer.port is unknown",
-                "known: peer.endpoint, peer.auth, limits.",
+                "known: peer.endpoint, peer.auth, peer.insecure, limits.",
                 "mode 0644",
                 "chmod 600",
                 "user:password",
