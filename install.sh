@@ -5,12 +5,13 @@ umask 022
 
 usage() {
     cat <<'END'
-install.sh [--dry-run] [--python PATH] [--force-version]   install or bring up to date
+install.sh [--dry-run] [--python PATH] [--wheels DIR] [--force-version]   install or bring up to date
 install.sh --hooks [--python PATH]                         create or update the hooks; does the running oned know ceph_dr?
 install.sh --uninstall [--dry-run] [--force] [--python PATH]
 
   --python PATH    run the drivers with this interpreter, in which onedr can be imported already; without it the
                    one OneDR came with (package, wheel), else a virtual environment is made in LIB/onedr/venv
+  --wheels DIR     take what the virtual environment needs from this folder, and ask no package index
   --dry-run        show what would change, change nothing
   --force-version  install into a release of OpenNebula that OneDR was not made for
   --force          uninstall although a datastore uses ceph_dr, or oned does not answer
@@ -32,6 +33,7 @@ SEARCH=$([ ! -d "$SOURCE/onedr" ] || echo "$SOURCE")
 STEP=install
 PYTHON=
 BASE=
+WHEELS=
 OPTIONS=()
 GIVEN=("$@")
 
@@ -39,6 +41,8 @@ while [ $# -gt 0 ]; do
     case $1 in
         --python) [ $# -gt 1 ] || die "--python wants a path."; PYTHON=$2; shift ;;
         --python=*) PYTHON=${1#*=} ;;
+        --wheels) [ $# -gt 1 ] || die "--wheels wants a folder."; WHEELS=$2; shift ;;
+        --wheels=*) WHEELS=${1#*=} ;;
         --hooks) STEP=hooks ;;
         --uninstall) STEP=uninstall ;;
         --dry-run | --force | --force-version) OPTIONS+=("$1") ;;
@@ -141,17 +145,20 @@ make_environment() {
     COPY=$(mktemp -d)
     trap 'rm -rf -- "$COPY"' EXIT
     cp -r "$SOURCE"/{onedr,drivers,hooks,remotes,share,install.sh,setup.cfg,pyproject.toml,README.md,LICENSE} "$COPY"
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade "$COPY" ||
-        die "OneDR could not be installed into $VENV (pip's reason is above). Fix that and run this again;" \
-            "without a package index, install the Debian package instead (docs/install.md)."
+    local -a pip=("$VENV/bin/python" -m pip install --quiet --disable-pip-version-check) from=()
+    [ -z "$WHEELS" ] || from=(--no-index --find-links "$WHEELS")
+    # These versions with these digests, or none: share/requirements.txt.
+    "${pip[@]}" --require-hashes "${from[@]}" -r "$COPY/share/requirements.txt" &&
+        "${pip[@]}" --no-index --no-deps --no-build-isolation --force-reinstall "$COPY" ||
+        die "OneDR could not be installed into $VENV (pip's reason is above). Fix that and run this again; without" \
+            "a package index, give a folder of wheels with --wheels, or install the Debian package (docs/install.md)."
 }
 
 # All of a self-contained front-end is its owner's: root would run and write what that user may replace meanwhile.
 become_owner() {
     local owner user
-    [ "$(id -u)" = 0 ] && [ -d "$LIB" ] || return 0
+    [ "$EUID" = 0 ] && [ -d "$LIB" ] && [ ! -O "$LIB" ] || return 0
     owner=$(stat -Lc %u -- "$LIB")
-    [ "$owner" != 0 ] || return 0
     user=$(id -nu -- "$owner" 2> /dev/null) ||
         die "$LIB belongs to user id $owner, whom this machine does not know. Give it to the front-end's user."
     local -a become=(setpriv "--reuid=$owner" "--regid=$(id -g "$user")" --init-groups --
@@ -162,6 +169,13 @@ become_owner() {
 }
 
 [ -z "$LIB" ] || become_owner "${GIVEN[@]}"
+
+if [ -n "$WHEELS" ]; then
+    [ -d "$WHEELS" ] || die "--wheels $WHEELS: there is no such folder."
+    WHEELS=$(cd "$WHEELS" && pwd)
+    [ -z "$PYTHON" ] && [ "$STEP" = install ] && [ -d "$SOURCE/onedr" ] ||
+        die "--wheels is for the virtual environment that install.sh makes from the source tree, without --python."
+fi
 
 if [ -n "$PYTHON" ]; then
     [ -x "$PYTHON" ] || die "--python $PYTHON: there is no such interpreter."

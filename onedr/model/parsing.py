@@ -30,7 +30,7 @@ def count(text: str, what: str) -> int:
 def in_plain_text(endpoint: str) -> bool:
     """Does what is sent to this address travel readably to another machine?"""
     match = _PLAIN_HTTP.match(endpoint)
-    return bool(match) and not _LOOPBACK.fullmatch(match[1].lower())
+    return match is not None and not _LOOPBACK.fullmatch(match[1].lower())
 
 
 def source(text: str) -> ImageName:

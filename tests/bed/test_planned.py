@@ -280,8 +280,8 @@ def test_a_cancelled_move_is_rolled_back(world: Production, cancelled: Seen) -> 
     if world.sites.real:
         pytest.skip("stopping rbd-mirror is the bed's own doing")
     assert "Asked to stop" in cancelled.asked
-    assert cancelled.runs[1]["id"] == cancelled.runs[0]["id"] and cancelled.runs[1]["result"] == "ROLLED_BACK"
-    assert "asked to stop" in cancelled.runs[1]["message"], cancelled.runs[1]["message"]
+    assert cancelled.runs[1]["run"] == cancelled.runs[0]["run"] and cancelled.runs[1]["result"] == "ROLLED_BACK"
+    assert "asked the move to stop" in cancelled.runs[1]["message"], cancelled.runs[1]["message"]
     assert cancelled.held == AS_BEFORE and all_at_a(cancelled.roles)
     assert cancelled.here["idle"] == POWEROFF and cancelled.there == {}
 

@@ -514,6 +514,12 @@ def test_what_the_site_lacks_is_a_warning(change: dict[str, Any], code: str) -> 
     }
 
 
+def test_plain_http_to_the_peer_is_said() -> None:
+    found = check_table.site_findings(replace(SITE_OK, peer_front_end="http://b.example:2633/RPC2"))
+    (own,) = [finding for finding in found if finding.code == "PEER_FRONT_END"]
+    assert own.level is Level.OK and "insecure" in own.text and "readably" in own.text
+
+
 def test_the_page_says_the_same_as_the_table() -> None:
     page = PAGE.read_text()
     for code, check in {**check_table.SITE, **check_table.DATASTORE}.items():

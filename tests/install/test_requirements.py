@@ -1,0 +1,85 @@
+"""What install.sh takes from a package index is pinned by version and digest, and can come from a folder instead."""
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sandbox.frontend import tree
+
+ROOT = Path(__file__).parents[2]
+PINS = ROOT / "share/requirements.txt"
+NO_INDEX = {"PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "",
+            "PIP_CONFIG_FILE": os.devnull}
+
+
+def pinned() -> dict[str, list[str]]:
+    """Digests by `name==version`."""
+    text = PINS.read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return {line.split()[0]: re.findall(r"--hash=sha256:([0-9a-f]{64})", line) for line in lines}
+
+
+def test_every_requirement_has_a_version_and_digests() -> None:
+    found = pinned()
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9.]+", name) and digests for name, digests in found.items())
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    wanted = set(setup["options"]["install_requires"].split()) - {"lxml"}  # the distribution's
+    assert wanted | {"setuptools"} <= {name.partition("==")[0] for name in found}
+    assert not re.search(r"pip\[@\].*install(?!.*(require-hashes|no-index))", (ROOT / "install.sh").read_text())
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheels")
+    argv = [sys.executable, "-m", "pip", "download", "-q", "--require-hashes", "-r", PINS, "-d", folder]
+    subprocess.run(argv, check=True, timeout=300)
+    return folder
+
+
+def install(location: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    if not location.exists():
+        tree.make(location)
+    env = {"PATH": os.environ["PATH"], "HOME": str(location), "ONE_LOCATION": str(location),
+           "ONE_XMLRPC": "http://127.0.0.1:1/RPC2", **NO_INDEX}
+    return subprocess.run(
+        [ROOT / "install.sh", *options], env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_without_an_index_a_folder_is_enough(wheels: Path, tmp_path: Path) -> None:
+    done = install(tmp_path / "one", "--wheels", str(wheels))
+    assert done.returncode == 0, done.stderr
+    python = tmp_path / "one/lib/onedr/venv/bin/python"
+    shown = subprocess.run(
+        [python, "-m", "pip", "list", "--local", "--format=freeze"], capture_output=True, text=True, check=True
+    ).stdout.lower().split()
+    assert {line for line in shown if line.startswith(("click", "rich", "cryptography"))} <= set(pinned())
+    assert "onedr==0.1.0" in shown
+
+
+def test_a_file_with_another_digest_is_refused(wheels: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "changed"
+    shutil.copytree(wheels, changed)
+    with next(changed.glob("mdurl-*.whl")).open("ab") as file:
+        file.write(b"\0")
+    done = install(tmp_path / "one", "--wheels", str(changed))
+    assert done.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in done.stderr and "--wheels" in done.stderr
+    assert not (tmp_path / "one/bin/onedr").exists()
+
+
+@pytest.mark.parametrize(("options", "why"), [
+    (("--wheels", "/nowhere"), "no such folder"), (("--wheels",), "wants a folder"),
+    (("--wheels", "/tmp", "--python", sys.executable), "without --python"),
+])
+def test_a_folder_that_is_none_is_refused(tmp_path: Path, options: tuple[str, ...], why: str) -> None:
+    done = install(tmp_path / "one", *options)
+    assert done.returncode != 0 and why in done.stderr
