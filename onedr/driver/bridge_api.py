@@ -133,10 +133,15 @@ class Border:
     def _belongs(self, element: etree._Element) -> bool:
         """Is this VM or image of the work's datastore, or at the peer of its pool?"""
         places = [element] if element.tag == "IMAGE" else element.findall("TEMPLATE/DISK")
+        return any(self._is_there(place) for place in places)
+
+    def _is_there(self, place: etree._Element) -> bool:
+        source = place.findtext("SOURCE") or ""
+        if not source and place.tag == "DISK":  # volatile
+            return place.findtext("POOL_NAME") == self._item.pool
         if self._peer:
-            sources = [place.findtext("SOURCE") or "" for place in places]
-            return any(source.startswith(f"{self._item.pool}/") for source in sources)
-        return any(place.findtext("DATASTORE_ID") == str(self._item.datastore_id) for place in places)
+            return source.startswith(f"{self._item.pool}/")
+        return place.findtext("DATASTORE_ID") == str(self._item.datastore_id)
 
     def _template(self, oned: FrontEnd, text: Any, new: bool = True) -> str:
         """A template with its secrets. `new`: oned resolves what is in it, with the rights of oneadmin."""
