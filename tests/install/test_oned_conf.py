@@ -266,9 +266,9 @@ def test_of_two_lines_the_one_that_the_shell_takes_is_edited_and_that_is_said(
     earlier = first.replace(b'ceph"', b'ceph kvm-ceph_dr"') + last
     assert execrc.unregister_execrc(earlier, "rc") == first + last
     paths = Paths.from_environment({"ONE_LOCATION": str(tmp_path)})
-    report.repeated(paths, [Edit(paths.vmm_execrc, b"", text)])
+    report.repeated(paths, [Edit(paths.vmm_execrc, b"", text, paths.vmm_execrc, tmp_path.stat())])
     assert f"{paths.vmm_execrc} sets LIVE_DISK_SNAPSHOTS 2 times: the last one counts" in capsys.readouterr().out
-    report.repeated(paths, [Edit(paths.vmm_execrc, b"", first)])
+    report.repeated(paths, [Edit(paths.vmm_execrc, b"", first, paths.vmm_execrc, tmp_path.stat())])
     assert capsys.readouterr().out == ""
 
 

@@ -40,7 +40,7 @@ def test_every_requirement_has_a_version_and_digests() -> None:
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
-    argv = [sys.executable, "-m", "pip", "download", "-q", "--require-hashes", "-r", PINS, "-d", folder]
+    argv = [sys.executable, "-m", "pip", "download", "-q", "--require-hashes", "-r", str(PINS), "-d", str(folder)]
     subprocess.run(argv, check=True, timeout=300)
     return folder
 
