@@ -145,11 +145,15 @@ make_environment() {
     COPY=$(mktemp -d)
     trap 'rm -rf -- "$COPY"' EXIT
     cp -r "$SOURCE"/{onedr,drivers,hooks,remotes,share,install.sh,setup.cfg,pyproject.toml,README.md,LICENSE} "$COPY"
-    local -a pip=("$VENV/bin/python" -m pip install --quiet --disable-pip-version-check) from=()
+    local -a quiet=(--quiet --disable-pip-version-check) from=()
+    local -a pip=("$VENV/bin/python" -m pip) build=("$COPY/build/bin/python" -m pip)
     [ -z "$WHEELS" ] || from=(--no-index --find-links "$WHEELS")
-    # These versions with these digests, or none: share/requirements.txt.
-    "${pip[@]}" --require-hashes "${from[@]}" -r "$COPY/share/requirements.txt" &&
-        "${pip[@]}" --no-index --no-deps --no-build-isolation --force-reinstall "$COPY" ||
+    # These versions with these digests, or none. OneDR is built where no other module is seen.
+    "$BASE" -m venv "$COPY/build" &&
+        "${build[@]}" install "${quiet[@]}" --require-hashes "${from[@]}" -r "$COPY/share/requirements-build.txt" &&
+        "${build[@]}" wheel "${quiet[@]}" --no-index --no-deps --no-build-isolation -w "$COPY/built" "$COPY" &&
+        "${pip[@]}" install "${quiet[@]}" --require-hashes "${from[@]}" -r "$COPY/share/requirements.txt" &&
+        "${pip[@]}" install "${quiet[@]}" --no-index --no-deps --force-reinstall "$COPY"/built/*.whl ||
         die "OneDR could not be installed into $VENV (pip's reason is above). Fix that and run this again; without" \
             "a package index, give a folder of wheels with --wheels, or install the Debian package (docs/install.md)."
 }
