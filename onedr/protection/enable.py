@@ -21,7 +21,7 @@ from onedr.model.types import DRIVER, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.ceph_access import ceph_access
-from onedr.protection import contents, enable_plan, keeper_lock, reconcile
+from onedr.protection import contents, enable_plan, keeper_lock, reconcile, settle
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
 from onedr.replication import peer_ceph
 from onedr.replication.mirror_image import note_problem, parent_of
@@ -239,6 +239,7 @@ class _Enable:
 
     def _update(self) -> datastores.Datastore:
         """Set all attributes in one update, so that a datastore is never half enabled. Reads back."""
+        settle.begin(self.pool, self.datastore_id)
         if self.plan.changes:
             try:
                 self.frontend.update_datastore(self.datastore_id, self.plan.changes)
@@ -251,6 +252,7 @@ class _Enable:
         if missing or not datastore_facts(element).enabled:
             what = ", ".join(missing) or "the drivers"
             raise StorageError(f"oned accepted the update, but {what} did not change; see oned.log.")
+        settle.put_right(self.pool, self.datastore_id, self.frontend)  # from now on the pool knows
         return datastores.from_element(element)
 
     def _report_finished(self, holder: str, report: reconcile.Report) -> None:
