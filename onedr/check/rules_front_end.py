@@ -67,8 +67,8 @@ def restricted(facts: SiteFacts) -> Iterator[CheckResult]:
         yield ok("users cannot change OneDR's own marks on VMs and images")
     else:
         yield warn(
-            f"users may change OneDR's marks on their VMs and images ({first_few(free)}): nothing is decided by "
-            "them, but what they show may be wrong",
+            f"users may change OneDR's marks on their VMs and images ({first_few(free)}): nothing is decided "
+            "by them, but what they show may be wrong",
             "install.sh, then restart oned",
         )
 

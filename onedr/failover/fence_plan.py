@@ -36,8 +36,8 @@ def command_unknown(facts: FailoverFacts, request: Request) -> str:
     if not facts.fence_unknown or not request.fence_command or choose_fence(facts, request) is Fence.DEMOTE:
         return ""
     return (
-        f"Whether there is a fence command is not known: {facts.fence_unknown} Correct the file, or go on without "
-        f"one: onedr failover {facts.datastore} --skip-fence-command."
+        f"Whether there is a fence command is not known: {facts.fence_unknown} Correct the file, or go on "
+        f"without one: onedr failover {facts.datastore} --skip-fence-command."
     )
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import rados
 from lxml import etree
@@ -16,6 +17,7 @@ from onedr.model.types import DRIVER, STOCK_DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock, settle_rules
+from onedr.runs.refusal_message import refusal_message
 from onedr.runs.request import Request
 
 _LISTS = ("DR_LEAVE", "DR_TAKE")  # words: VM ids and image names of a move or failover
@@ -64,7 +66,9 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
             start_action.start_detached(element, _request(request, str(element.findtext("UNAME"))))
             return f"started {template.get(request, settle_rules.ACTION).strip().lower()}"
     except (InputError, RefusedError) as error:
-        if template.get(attributes(element), "DR_MESSAGE") != str(error):
+        if request:
+            _answer(frontend, datastore_id, str(error))
+        elif template.get(attributes(element), "DR_MESSAGE") != str(error):
             frontend.update_datastore(datastore_id, (("DR_MESSAGE", str(error)),))
         return str(error)
     shown = template.get(attributes(element), "DR_STATE")
@@ -96,6 +100,10 @@ def _take_off(frontend: FrontEnd, datastore_id: int, why: str) -> None:
     found = attributes(frontend.datastore(datastore_id))
     action = template.get(found, settle_rules.ACTION)
     if action:
-        text = f"DR_ACTION={action} was taken off and nothing was started: {why}"
-        cleared = (*settle_rules.WORDS, settle_rules.SEQ)
-        frontend.update_datastore(datastore_id, (*((key, "") for key in cleared), ("DR_MESSAGE", text)))
+        cleared = tuple((key, "") for key in (*settle_rules.WORDS, settle_rules.SEQ))
+        _answer(frontend, datastore_id, f"DR_ACTION={action} was taken off: {why}", cleared)
+
+
+def _answer(frontend: FrontEnd, datastore_id: int, why: str, cleared: Pairs = ()) -> None:
+    message = refusal_message(why, time.time())
+    frontend.update_datastore(datastore_id, (*cleared, ("DR_MESSAGE", message)))

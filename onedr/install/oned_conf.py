@@ -188,9 +188,9 @@ def _rendered(name: str, attributes: Mapping[str, str]) -> bytes:
 def _repeated(text: bytes, nodes: tuple[Node, ...], name: str, values: tuple[str, ...]) -> list[Splice]:
     """Add the missing ones after the last entry of that name."""
     existing = [n for n in nodes if n.name.upper() == name]
-    current = {n.value for n in existing}
     place = _line_end(text, existing[-1].end if existing else len(text))
-    return [Splice(place, place, f'\n{name}  = "{value}"'.encode()) for value in values if value not in current]
+    missing = [value for value in values if value not in {n.value for n in existing}]
+    return [Splice(place, place, f'\n{name}  = "{value}"'.encode()) for value in missing]
 
 
 def _line_end(text: bytes, position: int) -> int:

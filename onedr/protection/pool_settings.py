@@ -1,7 +1,7 @@
-"""What each pool knows of the datastores that are protected in it: their settings, and the counter of actions.
+"""What each pool knows of the datastores that are protected in it: their settings, the counter of actions.
 
-Omap of the object `onedr.datastores`: the datastore's id at this site -> JSON of a Known. Attributes can be lost
-by an update of the whole template; this is what they are put back from.
+Omap of the object `onedr.datastores`: the datastore's id at this site -> JSON of a Known. Attributes can be
+lost by an update of the whole template; this is what they are put back from.
 """
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def is_protected(pool: Pool, datastore_id: int) -> bool:
 
 
 def notice(pool: Pool, datastore_id: int, now: float) -> str:
-    """What was put right within the last hour; empty for nothing. A damaged entry says so. Raises rados.Error.
+    """What was put right within the last hour; empty for nothing. A damaged entry says so.
+
+    Raises rados.Error.
     """
     try:
         known = read_known(pool, datastore_id)

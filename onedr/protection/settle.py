@@ -57,8 +57,8 @@ def _settle(pool: Pool, datastore_id: int, frontend: FrontEnd, may_start: bool) 
                 frontend.update_datastore(datastore_id, verdict.changes)
                 log.info(f"put right: {', '.join(key for key, _ in verdict.changes)}")
     raise FrontEndError(
-        f"The attributes of datastore {datastore_id} do not stay as they are set, so nothing was started. Look "
-        f"at onedatastore show {datastore_id}."
+        f"The attributes of datastore {datastore_id} do not stay as they are set, so nothing was started. "
+        f"Look at onedatastore show {datastore_id}."
     )
 
 

@@ -1,5 +1,5 @@
-"""What an update of a whole template did to a datastore: settings that vanished are put back, an action that an
-old page wrote back starts nothing. Pure (docs/attributes.md, "What an update cannot take away").
+"""What an update of a whole template did to a datastore: settings that vanished are put back, an action that
+an old page wrote back starts nothing. Pure (docs/attributes.md, "What an update cannot take away").
 
 Editors and Sunstone write whole templates as they knew them. A counter tells: DR_SEQ is raised whenever an
 action is taken off, and is kept in the pool too.
@@ -61,8 +61,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the pool is to know (None: nothing), what the datastore is to show, and the request that may start.
-    """
+    """What the pool is to know (None: nothing), what the datastore is to show, the request that may start."""
 
     known: Known | None
     changes: Pairs = ()
@@ -82,20 +81,18 @@ def judge(known: Known | None, shown: Shown, first_seq: int, distrust: bool = Fa
     before = known or Known(seq=first_seq)
     current = template.get(shown.attributes, SEQ) == str(before.seq)
     settings, restored, said = _settings(before, shown, current)
-    after = replace(before, name=shown.name, settings=settings)
     changes = [*restored, *_cleared(shown, WORDS if asked else _ALONE)]
+    refusal = _refusal(known, shown, current, distrust) if asked else ""
     taken: Pairs = ()
-    if asked:
-        refusal = _refusal(known, shown, current, distrust)
-        request = template.get(shown.attributes, REQUEST)
-        after = replace(after, requests=(*before.requests, *([request] if request else []))[-_REQUESTS_KEPT:])
-        if refusal:
-            action = plain(template.get(shown.attributes, ACTION))[:40]
-            said.append(f"DR_ACTION={action} was taken off and nothing was started: {refusal}.")
-        else:
-            taken = tuple((key, template.get(shown.attributes, key)) for key in WORDS)
-    if asked or (known is not None and not current):
-        after = replace(after, seq=before.seq + 1)  # what wrote the old one knows no later one
+    if refusal:
+        action = plain(template.get(shown.attributes, ACTION))[:40]
+        said.append(f"DR_ACTION={action} was taken off and nothing was started: {refusal}.")
+    elif asked:
+        taken = tuple((key, template.get(shown.attributes, key)) for key in WORDS)
+    raised = asked or (known is not None and not current)  # what wrote the old counter knows no later one
+    after = replace(
+        before, name=shown.name, settings=settings, seq=before.seq + raised, requests=_requests(before, taken)
+    )
     if template.get(shown.attributes, SEQ) != str(after.seq):
         changes.append((SEQ, str(after.seq)))
     if said:
@@ -104,6 +101,11 @@ def judge(known: Known | None, shown: Shown, first_seq: int, distrust: bool = Fa
     elif taken:
         after = replace(after, notice="")
     return Verdict(after, tuple(changes), taken)
+
+
+def _requests(before: Known, taken: Pairs) -> tuple[str, ...]:
+    request = template.get(taken, REQUEST)
+    return (*before.requests, request)[-_REQUESTS_KEPT:] if request else before.requests
 
 
 def _cleared(shown: Shown, keys: tuple[str, ...]) -> Pairs:
@@ -125,12 +127,12 @@ def _settings(before: Known, shown: Shown, current: bool) -> tuple[Mapping[str, 
     names = [*back, *(key for key, _ in drivers)]
     if names:
         said.append(
-            f"An update of the whole template had taken away {', '.join(names)}: put back as before. An empty "
-            "value clears a setting; onedr disable ends protection."
+            f"An update of the whole template had taken away {', '.join(names)}: put back as before. An "
+            "empty value clears a setting; onedr disable ends protection."
         )
     if before.protected and not _is_yes(settings.get(_PROTECT, "")):
         said.append(
-            "DR_PROTECT=NO was set: nothing new is mirrored, and what is mirrored stays so until onedr disable."
+            "DR_PROTECT=NO was set: nothing new is mirrored; what is mirrored stays so until onedr disable."
         )
     return settings, (*drivers, *back.items()), said
 

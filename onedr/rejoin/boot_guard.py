@@ -51,8 +51,8 @@ class Answer:
 def remember(frontend: FrontEnd) -> None:
     """Write the list anew when it changed. On a bridge host there is none.
 
-    A datastore whose attributes were spoilt or lost since stays as it was: it is guarded until its drivers are
-    stock again.
+    A datastore whose attributes were spoilt or lost since stays as it was: it is guarded until its drivers
+    are stock again.
     """
     if bridge.bridge_session() is not None:
         return

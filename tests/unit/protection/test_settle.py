@@ -14,7 +14,7 @@ from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import FrontEndError
 from onedr.protection import settle
-from onedr.protection.settle_rules import WORDS, Known
+from onedr.protection.settle_rules import WORDS
 
 MOVE = {"DR_ACTION": "FAILOVER", "DR_CONFIRM": "ceph"}
 
