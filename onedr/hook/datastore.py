@@ -31,16 +31,27 @@ def main(_: list[str]) -> str:
     if not event.succeeded:
         return "nothing to do"
     if event.object_id is None:  # a new datastore, whose id cannot be trusted: check all of ours
-        for found in frontend.datastores():
-            if found.findtext("DS_MAD") == DRIVER:
-                on_datastore(frontend, found)
-        return "checked all datastores"
+        return _check_all(frontend)
     try:
         return on_datastore(frontend, frontend.datastore(event.object_id))
     except FrontEndError as error:
         if error.code == NO_SUCH_OBJECT:
             return f"datastore {event.object_id} is gone"
         raise
+
+
+def _check_all(frontend: FrontEnd) -> str:
+    """One datastore whose pool does not answer never stops the others."""
+    failed = []
+    for found in frontend.datastores():
+        if found.findtext("DS_MAD") == DRIVER:
+            try:
+                on_datastore(frontend, found)
+            except (OneDRError, rados.Error) as error:
+                failed.append(f"{found.findtext('NAME')}: {error}")
+    if failed:
+        raise OneDRError("; ".join(failed))
+    return "checked all datastores"
 
 
 def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
@@ -57,7 +68,7 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
             return f"a stock datastore; whether it was protected is not known: {error}"
         _take_off(frontend, datastore_id, str(error))
         raise
-    element = frontend.datastore(datastore_id)
+    before, element = attributes(element), frontend.datastore(datastore_id)
     if element.findtext("DS_MAD") != DRIVER:
         return "a stock datastore"
     try:
@@ -71,11 +82,16 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
         elif template.get(attributes(element), "DR_MESSAGE") != str(error):
             frontend.update_datastore(datastore_id, (("DR_MESSAGE", str(error)),))
         return str(error)
-    shown = template.get(attributes(element), "DR_STATE")
-    if (shown or "UNPROTECTED") == "UNPROTECTED" if datastore.settings.protect else shown != "UNPROTECTED":
-        # protection was begun, ended or put back; the keeper's own passes detect later changes
-        keeper_lock.wake_keeper(datastore_id)
+    if _shows_what_was(before, attributes(element), datastore.settings.protect):
+        keeper_lock.wake_keeper(datastore_id)  # its own passes detect later changes
     return "attributes are good"
+
+
+def _shows_what_was(before: Pairs, after: Pairs, protect: bool) -> bool:
+    """Was protection begun, ended or put back, or did an old page write an old state?"""
+    state = template.get(after, "DR_STATE")
+    changed = protect == (state in ("", "UNPROTECTED"))
+    return changed or template.get(before, settle_rules.SEQ) != template.get(after, settle_rules.SEQ)
 
 
 def _request(taken: Pairs, owner: str) -> Request:

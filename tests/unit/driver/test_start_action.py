@@ -111,3 +111,18 @@ def test_a_stock_datastore_is_left_alone_also_where_its_pool_does_not_answer(
     world.drivers = {"DS_MAD": "ceph", "TM_MAD": "ceph"}
     before = world.page()
     assert "is not known" in on_datastore(world) and world.page() == before
+
+
+@pytest.mark.parametrize(("text", "woken"), [
+    ({"DR_STATE": "PROTECTED"}, False), ({"DR_SEQ": "1", "DR_STATE": "DEGRADED"}, True),
+    ({"DR_STATE": ""}, True), ({"DR_STATE": "PROTECTED", "DR_PROTECT": "NO"}, True),
+    ({"DR_STATE": "UNPROTECTED", "DR_PROTECT": "NO"}, False),
+])
+def test_the_keeper_is_woken_where_an_old_state_is_shown(
+    world: World, text: dict[str, str], woken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr("onedr.protection.keeper_lock.wake_keeper", calls.append)
+    world.update(text, append=True)
+    on_datastore(world)
+    assert calls == [100] * woken
