@@ -183,16 +183,16 @@ def said(cloud: Cloud, text: str) -> Any:
 def test_a_page_that_was_open_while_an_action_was_set_starts_nothing(ground: Ground, append: int) -> None:
     b = ground.sites.b
     b.wait_datastore(b.datastore_id, lambda now: bool(now.get("DR_SEQ")), LIMIT_S)
-    old = page(b, DR_ACTION="FAILOVER", DR_CONFIRM=DATASTORE, DR_NOTE="unrelated")
-    b.api.datastore.update(b.datastore_id, 'DR_ACTION="FAILOVER"\nDR_CONFIRM="another"', 1)
-    said(b, "is not this datastore's name")
+    old = page(b, DR_ACTION="FAILOVER", DR_CONFIRM=DATASTORE, DR_NOTE="unrelated", DR_MESSAGE="as it was")
+    b.api.datastore.update(b.datastore_id, f'DR_ACTION="FAILOVER"\nDR_CONFIRM="first {append}"', 1)
+    said(b, f"'first {append}' is not this datastore's name")
     before = world(ground.sites)
     b.api.datastore.update(b.datastore_id, old, append)
     shown = said(b, "old page")
     assert not shown.get("DR_ACTION") and not shown.get("DR_CONFIRM") and shown["DR_NOTE"] == "unrelated"
     assert world(ground.sites)[:3] == before[:3]
-    b.api.datastore.update(b.datastore_id, 'DR_ACTION="FAILOVER"\nDR_CONFIRM="an operator"', 1)
-    said(b, "'an operator' is not this datastore's name")
+    b.api.datastore.update(b.datastore_id, f'DR_ACTION="FAILOVER"\nDR_CONFIRM="by hand {append}"', 1)
+    said(b, f"'by hand {append}' is not this datastore's name")
 
 
 def test_a_request_id_counts_once(ground: Ground) -> None:
