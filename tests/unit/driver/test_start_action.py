@@ -11,6 +11,8 @@ from lxml import etree
 from pages import World
 
 from onedr.driver import start_action
+from onedr.driver import take_request as driver_take_request
+from onedr.driver.bridge_dispatch import HandedOver
 from onedr.hook import datastore as datastore_hook
 from onedr.model.errors import StorageError
 from onedr.model.template import parse_xml
@@ -126,3 +128,11 @@ def test_the_keeper_is_woken_where_an_old_state_is_shown(
     world.update(text, append=True)
     on_datastore(world)
     assert calls == [100] * woken
+
+
+def test_what_a_bridge_host_took_off_is_started_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def handed_over(_: list[str]) -> str:
+        raise HandedOver('[["DR_ACTION", "MOVE"], ["DR_LEAVE", "7"]]')
+
+    monkeypatch.setattr(driver_take_request, "take_request_here", handed_over)
+    assert driver_take_request.take_request(100) == (("DR_ACTION", "MOVE"), ("DR_LEAVE", "7"))
