@@ -17,7 +17,7 @@ from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, OneDRError
 from onedr.model.types import HOOK_PREFIX, Settings
-from onedr.opennebula import datastores, xmlrpc
+from onedr.opennebula import datastores, own_marks, xmlrpc
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
 from onedr.rejoin import boot_guard
@@ -155,6 +155,7 @@ def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object
         "key": own_key,
         "peer_front_end": _peer_answers,
         "hooks": lambda: _hooks(frontend),
+        "unrestricted": lambda: _unrestricted(frontend),
         "guard_unit": _GUARD.exists,
         "datastores": lambda: tuple(_names(frontend)),
         "fence_command": _fence_command,
@@ -181,6 +182,15 @@ def _peer_answers() -> str:
 
 def _hooks(frontend: FrontEnd) -> int:
     return sum(1 for hook in frontend.hooks() if (hook.findtext("NAME") or "").startswith(HOOK_PREFIX))
+
+
+def _unrestricted(frontend: FrontEnd) -> tuple[str, ...]:
+    """Marks of OneDR's that the running oned does not restrict, as `LIST VALUE`."""
+    configuration = frontend.configuration()
+    return tuple(
+        f"{name} {mark}" for name, marks in own_marks.RESTRICTED.items() for mark in marks
+        if mark not in {found.text for found in configuration.iterfind(name)}
+    )
 
 
 def listed(frontend: FrontEnd) -> list[tuple[int, str]]:

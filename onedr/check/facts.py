@@ -167,6 +167,8 @@ class SiteFacts:
     key: Known[str] = NOT_COLLECTED
     peer_front_end: Known[str] = NOT_COLLECTED  # its endpoint when it answered; empty: not configured
     hooks: Known[int] = NOT_COLLECTED  # number of OneDR's hooks in oned
+    # OneDR's own marks that the running oned lets users set
+    unrestricted: Known[tuple[str, ...]] = NOT_COLLECTED
     # does systemd start OpenNebula only after the guard
     guard_unit: Known[bool] = NOT_COLLECTED
     datastores: Known[tuple[str, ...]] = NOT_COLLECTED  # protected ones

@@ -67,6 +67,18 @@ def hooks(facts: SiteFacts) -> Iterator[CheckResult]:
                    "install.sh --hooks")
 
 
+def restricted(facts: SiteFacts) -> Iterator[CheckResult]:
+    free = known(facts.unrestricted)
+    if not free:
+        yield ok("users cannot change OneDR's own marks on VMs and images")
+    else:
+        yield warn(
+            f"users may change OneDR's marks on their VMs and images ({first_few(free)}): nothing is decided "
+            "by them, but what they show may be wrong",
+            "install.sh, then restart oned",
+        )
+
+
 def guard_unit(facts: SiteFacts) -> Iterator[CheckResult]:
     if known(facts.guard_unit):
         yield ok("OpenNebula starts only after onedr-guard.service")

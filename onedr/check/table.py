@@ -55,6 +55,11 @@ SITE: Mapping[str, Check] = {
         "there is a fence command, which can be run", ("fence_command",), rules_front_end.fence_command
     ),
     "HOOKS": Check("oned has OneDR's hooks", ("hooks",), rules_front_end.hooks),
+    "RESTRICTED": Check(
+        "oned restricts OneDR's own marks (VM_RESTRICTED_ATTR, IMAGE_RESTRICTED_ATTR)",
+        ("unrestricted",),
+        rules_front_end.restricted,
+    ),
     "GUARD_UNIT": Check(
         "OpenNebula starts only after the boot guard", ("guard_unit",), rules_front_end.guard_unit
     ),

@@ -251,7 +251,8 @@ class CloneFound:
 class SnapshotFound:
     """A drill's snapshot.
 
-    `primary`: where it can be removed, `here` or `there`; empty: neither site is primary, or that is unknown.
+    `primary`: where it can be removed, `here` or `there`; empty: neither site is primary, or that is unknown;
+    `both`: nothing is written to an image that is primary at both.
     """
 
     image: str
@@ -322,7 +323,7 @@ def plan_cleanup(found: DrillRemnants) -> RunPlan:
     wanted = [
         snapshot for snapshot in found.snapshots if _own(found, snapshot.tag) or _peers(found, snapshot)
     ]
-    snapshots = [snapshot for snapshot in wanted if snapshot.primary]
+    snapshots = [snapshot for snapshot in wanted if snapshot.primary in ("here", "there")]
     left_out = {
         clone.name: (
             "it has the name of a drill's clone, but no note that OneDR made it; check it and remove it "
@@ -331,16 +332,7 @@ def plan_cleanup(found: DrillRemnants) -> RunPlan:
         for clone in found.clones
         if _own(found, clone.name) and not clone.made
     }
-    why = found.peer_detail or "neither site is its primary at the moment"
-    left_out.update(
-        {
-            snapshot.target: (
-                f"the snapshot remains at the peer ({why}); run onedr drill cleanup again when that is fixed"
-            )
-            for snapshot in wanted
-            if not snapshot.primary
-        }
-    )
+    left_out.update({each.target: _why_left(found, each) for each in wanted if each not in snapshots})
     steps = [
         *(Step(StepKind.TERMINATE, f"VM {vm.vm_id}", f"terminate VM {vm.name} ({vm.vm_id})") for vm in vms),
         *(Step(StepKind.REMOVE, clone.name, f"remove the clone {clone.name}") for clone in clones),
@@ -351,6 +343,13 @@ def plan_cleanup(found: DrillRemnants) -> RunPlan:
         *(Step(StepKind.UNSNAP, s.target, f"remove the snapshot {s.target} {_where(s)}") for s in snapshots),
     ]
     return RunPlan("", tuple(steps), left_out=left_out)
+
+
+def _why_left(found: DrillRemnants, snapshot: SnapshotFound) -> str:
+    if snapshot.primary == "both":
+        return "the snapshot remains: its image is primary at both sites (docs/guard.md)"
+    why = found.peer_detail or "neither site is its primary at the moment"
+    return f"the snapshot remains at the peer ({why}); run onedr drill cleanup again when that is fixed"
 
 
 def _where(snapshot: SnapshotFound) -> str:

@@ -78,7 +78,7 @@ def _snapshots(
         at_peer = {name for name in named if name not in roles or roles[name].primary}
         for found in here | _tags(other, named):
             if found[0] in at_peer:
-                place[found] = "there"
+                place[found] = "both" if found[0] in primary & roles.keys() else "there"
             else:
                 place.setdefault(found, "")
     return [drill_plan.SnapshotFound(image, tag, where) for (image, tag), where in sorted(place.items())]

@@ -37,6 +37,7 @@ from onedr.model.errors import (
     UnexpectedError,
 )
 from onedr.model.types import DRIVER
+from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import disable, enable, reconcile, status
@@ -178,6 +179,7 @@ def _status(data: ActionData, _: Request) -> None:
 def _reconcile(data: ActionData, _: Request) -> None:
     frontend, target = FrontEnd(), _datastore(data)
     report = reconcile.reconcile(target, frontend)
+    target = datastores.from_element(frontend.datastore(target.datastore_id))  # it may have been put right
     frontend.update_datastore(target.datastore_id, tuple(status.state_attributes(target, frontend).items()))
     emit(report.as_event())
     if report.failed:

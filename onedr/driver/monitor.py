@@ -8,9 +8,9 @@ from onedr.ceph import connection
 from onedr.ceph.connection import Pool
 from onedr.driver import bridge_dispatch, decode
 from onedr.host import log
-from onedr.model.errors import InputError
+from onedr.model.errors import InputError, StorageError
 from onedr.model.types import MIB
-from onedr.protection import keeper_lock
+from onedr.protection import keeper_lock, pool_settings
 
 
 def monitor(arguments: list[str]) -> str:
@@ -24,11 +24,11 @@ def monitor(arguments: list[str]) -> str:
             from onedr.driver import vm_sizes
 
             vm_sizes.report_sizes(pool)
-    try:
-        protected = data.settings.protect
-    except InputError as error:  # an invalid DR_ attribute must not make the datastore look full
-        log.warn_oned(str(error))
-        return answer
+        try:  # attributes may have been lost: then the keeper puts them back
+            protected = data.settings.protect or pool_settings.is_protected(pool, data.datastore_id)
+        except (InputError, StorageError) as error:  # must not make the datastore look full
+            log.warn_oned(str(error))
+            return answer
     if protected:
         keeper_lock.wake_keeper(data.datastore_id)
     return answer

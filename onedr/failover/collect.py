@@ -12,7 +12,7 @@ from onedr.failover import peer_vms, target_site
 from onedr.failover.facts import FailoverFacts
 from onedr.host import config as host_config
 from onedr.model import names
-from onedr.model.errors import OneDRError
+from onedr.model.errors import InputError, OneDRError
 from onedr.model.records import ImageFacts
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -45,6 +45,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> Collecte
     last = journal.last_run(pool, DRILLS)
     own_vms = frontend.vms()
     there = peer_vms.collect_peer_vms(pool.access.pool)
+    fence_command, fence_unknown = _fence_command()
     facts = FailoverFacts(
         datastore=target.name,
         here=pool.fsid(),
@@ -65,9 +66,18 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> Collecte
         there_detail=there.detail,
         split=split,
         osds=osds,
-        fence_command=host_config.limits().fence_command,
+        fence_command=fence_command,
+        fence_unknown=fence_unknown,
     )
     return Collected(facts, sight, site)
+
+
+def _fence_command() -> tuple[tuple[str, ...], str]:
+    """The fence command of onedr.conf, or why it is not known."""
+    try:
+        return host_config.load_config().fence_command, ""
+    except InputError as error:
+        return (), str(error)
 
 
 def _children(there: Pool, images: list[ImageFacts]) -> dict[str, frozenset[str]]:

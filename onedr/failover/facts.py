@@ -47,6 +47,7 @@ class FailoverFacts:
     split: frozenset[str] = frozenset()  # primary at both sites, and nothing says who is right
     osds: str = ""  # what is seen of the peer's OSDs; empty: nothing is known of them
     fence_command: tuple[str, ...] = ()  # of onedr.conf; empty: there is none
+    fence_unknown: str = ""  # why onedr.conf does not tell whether there is one
     interrupted: bool = False  # the last run did not end: another must, if only to say so
 
 

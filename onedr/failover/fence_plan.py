@@ -31,6 +31,16 @@ def choose_fence(facts: FailoverFacts, request: Request) -> Fence:
     return Fence.VMS if facts.there is not None else Fence.NONE
 
 
+def command_unknown(facts: FailoverFacts, request: Request) -> str:
+    """Why it is not known whether there is a fence command that would be needed; empty when it is known."""
+    if not facts.fence_unknown or not request.fence_command or choose_fence(facts, request) is Fence.DEMOTE:
+        return ""
+    return (
+        f"Whether there is a fence command is not known: {facts.fence_unknown} Correct the file, or go on "
+        f"without one: onedr failover {facts.datastore} --skip-fence-command."
+    )
+
+
 def users(facts: FailoverFacts, images: Iterable[ImageFacts]) -> list[PeerVm]:
     """VMs at the peer with a disk among the images that wait to be promoted here."""
     waiting = {image.name for image in images if not image.primary}

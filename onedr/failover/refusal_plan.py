@@ -52,6 +52,9 @@ def _not_lossless(facts: FailoverFacts, images: Sequence[ImageFacts]) -> str:
 
 
 def _unconfirmed(facts: FailoverFacts, request: Request, images: Sequence[ImageFacts]) -> str:
+    unknown = fence_plan.command_unknown(facts, request)
+    if unknown:
+        return unknown
     fence = fence_plan.choose_fence(facts, request)
     if request.confirmed != facts.datastore:
         return (

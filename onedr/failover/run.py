@@ -227,7 +227,7 @@ class _Failover:
 
     def _fence_site(self, _: str) -> str:
         """The command of onedr.conf; that it ended with 0 is the evidence."""
-        limit_s = host_config.limits().fence_limit_s
+        limit_s = host_config.load_config().fence_limit_s
         said = " ".join(process.run_program(self.facts.fence_command, limit_s).split())[-_SAID:]
         return f"ended with 0{f': {said}' if said else ''}"
 

@@ -1,24 +1,27 @@
-"""A datastore was created or updated: check its DR_ attributes, and start the action in DR_ACTION."""
+"""A datastore was created or updated: put its DR_ attributes right, and start the action in DR_ACTION."""
 from __future__ import annotations
 
 import sys
 import time
 
+import rados
 from lxml import etree
 
 from onedr.driver import start_action
+from onedr.driver.take_request import take_request
 from onedr.hook import payload
 from onedr.model import template
-from onedr.model.errors import FrontEndError, InputError, RefusedError
-from onedr.model.types import DRIVER
+from onedr.model.errors import FrontEndError, InputError, OneDRError, RefusedError
+from onedr.model.template import Pairs
+from onedr.model.types import DRIVER, STOCK_DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
-from onedr.protection import keeper_lock
+from onedr.protection import keeper_lock, settle_rules
 from onedr.runs.refusal_message import refusal_message
 from onedr.runs.request import Request
 
-_WORD = "DR_ACCEPT_UNSIGNED"
 _LISTS = ("DR_LEAVE", "DR_TAKE")  # words: VM ids and image names of a move or failover
+_IMAGE_DATASTORE = "0"
 
 
 def main(_: list[str]) -> str:
@@ -28,10 +31,7 @@ def main(_: list[str]) -> str:
     if not event.succeeded:
         return "nothing to do"
     if event.object_id is None:  # a new datastore, whose id cannot be trusted: check all of ours
-        for found in frontend.datastores():
-            if found.findtext("DS_MAD") == DRIVER:
-                on_datastore(frontend, found)
-        return "checked all datastores"
+        return _check_all(frontend)
     try:
         return on_datastore(frontend, frontend.datastore(event.object_id))
     except FrontEndError as error:
@@ -40,54 +40,86 @@ def main(_: list[str]) -> str:
         raise
 
 
+def _check_all(frontend: FrontEnd) -> str:
+    """One datastore whose pool does not answer never stops the others."""
+    failed = []
+    for found in frontend.datastores():
+        if found.findtext("DS_MAD") == DRIVER:
+            try:
+                on_datastore(frontend, found)
+            except (OneDRError, rados.Error) as error:
+                failed.append(f"{found.findtext('NAME')}: {error}")
+    if failed:
+        raise OneDRError("; ".join(failed))
+    return "checked all datastores"
+
+
 def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     """Handle one datastore as shown by the API. The event's own text is never trusted
-    (docs/opennebula-facts.md O22).
+    (docs/opennebula-facts.md O22). A stock one may be ours, with the drivers that an old page wrote back.
     """
-    pairs = attributes(element)
+    driver, datastore_id = element.findtext("DS_MAD"), number(element, "ID")
+    if driver not in (DRIVER, STOCK_DRIVER) or element.findtext("TYPE") != _IMAGE_DATASTORE:
+        return "not an image datastore of Ceph"
+    try:
+        request = take_request(datastore_id)
+    except (OneDRError, rados.Error) as error:
+        if driver == STOCK_DRIVER:
+            return f"a stock datastore; whether it was protected is not known: {error}"
+        _take_off(frontend, datastore_id, str(error))
+        raise
+    before, element = attributes(element), frontend.datastore(datastore_id)
     if element.findtext("DS_MAD") != DRIVER:
-        return "not a datastore with driver ceph_dr"
-    datastore_id = number(element, "ID")
-    verb = template.get(pairs, "DR_ACTION").strip().lower()
+        return "a stock datastore"
     try:
         datastore = datastores.from_element(element)
-        if verb:
-            by = f"a manager of {element.findtext('UNAME')}'s datastore"  # the API does not say who
-            request = Request(
-                verb=verb, confirm=template.get(pairs, "DR_CONFIRM"), by=by, trigger="DR_ACTION",
-                accept_unsigned=template.get(pairs, _WORD).strip().upper() == "YES",
-                attributes=tuple(
-                    (key[len("DR_"):], word) for key in _LISTS for word in template.get(pairs, key).split()
-                ),
-            )
-            _clear(frontend, datastore_id)
-            start_action.start_detached(element, request)
-            return f"started {verb}"
+        if request:
+            start_action.start_detached(element, _request(request, str(element.findtext("UNAME"))))
+            return f"started {template.get(request, settle_rules.ACTION).strip().lower()}"
     except (InputError, RefusedError) as error:
-        message = refusal_message(str(error), time.time()) if verb else str(error)
-        _clear(frontend, datastore_id, message, template.get(pairs, "DR_MESSAGE"))
+        if request:
+            _answer(frontend, datastore_id, str(error))
+        elif template.get(attributes(element), "DR_MESSAGE") != str(error):
+            frontend.update_datastore(datastore_id, (("DR_MESSAGE", str(error)),))
         return str(error)
-    if template.get(pairs, _WORD):  # a word given without an action must not count for a later one
-        frontend.update_datastore(datastore_id, ((_WORD, ""),))
-    if datastore.settings.protect and not template.get(pairs, "DR_STATE"):
-        # newly protected; the keeper's own passes detect later changes
-        keeper_lock.wake_keeper(datastore_id)
+    if _shows_what_was(before, attributes(element), datastore.settings.protect):
+        keeper_lock.wake_keeper(datastore_id)  # its own passes detect later changes
     return "attributes are good"
 
 
-def _clear(frontend: FrontEnd, datastore_id: int, message: str = "", shown: str = "") -> None:
-    """Remove the request before it runs, so that it never runs twice.
+def _shows_what_was(before: Pairs, after: Pairs, protect: bool) -> bool:
+    """Was protection begun, ended or put back, or did an old page write an old state?"""
+    state = template.get(after, "DR_STATE")
+    changed = protect == (state in ("", "UNPROTECTED"))
+    return changed or template.get(before, settle_rules.SEQ) != template.get(after, settle_rules.SEQ)
 
-    Our own update triggers the hook again.
+
+def _request(taken: Pairs, owner: str) -> Request:
+    """The request that was taken off. The API does not say who set it."""
+    return Request(
+        verb=template.get(taken, settle_rules.ACTION).strip().lower(),
+        confirm=template.get(taken, "DR_CONFIRM"),
+        by=f"a manager of {owner}'s datastore",
+        trigger="DR_ACTION",
+        accept_unsigned=template.get(taken, "DR_ACCEPT_UNSIGNED").strip().upper() == "YES",
+        attributes=tuple(
+            (key[len("DR_"):], word) for key in _LISTS for word in template.get(taken, key).split()
+        ),
+    )
+
+
+def _take_off(frontend: FrontEnd, datastore_id: int, why: str) -> None:
+    """Where the pool cannot be asked nothing starts, and nothing waits for the pool to come back.
+
+    Without its counter the datastore gets a new one then, which no page knows.
     """
     found = attributes(frontend.datastore(datastore_id))
-    changes = [(key, "") for key in ("DR_ACTION", "DR_CONFIRM", _WORD, *_LISTS) if template.get(found, key)]
-    if message and message != shown:
-        changes.append(("DR_MESSAGE", message))
-    if changes:
-        frontend.update_datastore(datastore_id, tuple(changes))
-    if template.get(attributes(frontend.datastore(datastore_id)), "DR_ACTION"):
-        raise FrontEndError(
-            f"DR_ACTION of datastore {datastore_id} could not be removed, so nothing was started. Remove it "
-            "with onedatastore update."
-        )
+    action = template.get(found, settle_rules.ACTION)
+    if action:
+        cleared = tuple((key, "") for key in (*settle_rules.WORDS, settle_rules.SEQ))
+        _answer(frontend, datastore_id, f"DR_ACTION={action} was taken off: {why}", cleared)
+
+
+def _answer(frontend: FrontEnd, datastore_id: int, why: str, cleared: Pairs = ()) -> None:
+    message = refusal_message(why, time.time())
+    frontend.update_datastore(datastore_id, (*cleared, ("DR_MESSAGE", message)))

@@ -92,7 +92,8 @@ def load_config() -> Configuration:
 def limits() -> Configuration:
     """The same for callers that only need the limits: the defaults when the file has a problem.
 
-    A mistake in it must not keep a lost site's VMs down; `onedr check` and every look at the peer report it.
+    A typing error among them must not keep a lost site's VMs down; `onedr check` and every look at the peer
+    report it. Whether there is a fence command is asked with load_config: unknown means stop.
     """
     try:
         return load_config()

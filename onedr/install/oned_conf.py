@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from onedr.install.lens import Node, Splice, apply, parse
 from onedr.model.errors import InputError
 from onedr.model.types import DRIVER
+from onedr.opennebula.own_marks import RESTRICTED
 
 LENS = "Onedr_Oned.lns"
 
@@ -47,6 +48,8 @@ SECTIONS = {"TM_MAD_CONF": TM_MAD_CONF, "DS_MAD_CONF": DS_MAD_CONF}
 # created, and a datastore may be protected later.
 INHERITED = ("DR_PROTECT",)
 INHERIT = "INHERIT_IMAGE_ATTR"
+# Entries that are repeated, one for each value.
+REPEATED: Mapping[str, tuple[str, ...]] = {INHERIT: INHERITED, **RESTRICTED}
 # Options of one_tm.rb and one_datastore.rb that list driver names, and whether the option may be missing.
 LISTS: Mapping[str, Mapping[str, bool]] = {
     "TM_MAD": {"-d|--tm-types": True},
@@ -61,7 +64,7 @@ def register_driver(text: bytes, where: str, lenses: str) -> bytes:
     splices = [
         *_lists(text, nodes, where, _with_driver),
         *(splice for name in SECTIONS for splice in _section(text, nodes, name)),
-        *_inherit(text, nodes),
+        *(splice for name, values in REPEATED.items() for splice in _repeated(text, nodes, name, values)),
     ]
     return _verified(text, splices, nodes, where, lenses)
 
@@ -77,7 +80,7 @@ def unregister_driver(text: bytes, where: str, lenses: str) -> bytes:
 def _is_ours(node: Node) -> bool:
     if node.name.upper() in SECTIONS:
         return node.text_of("NAME") == DRIVER
-    return node.name.upper() == INHERIT and node.value in INHERITED
+    return node.value in REPEATED.get(node.name.upper(), ())
 
 
 def _verified(text: bytes, splices: list[Splice], before: tuple[Node, ...], where: str, lenses: str) -> bytes:
@@ -158,7 +161,7 @@ def _list(
     return [Splice(start + match.start(1), start + match.end(1), ",".join(new).encode("latin-1"))]
 
 
-# -- sections and inherited attributes ----------------------------------------------------------------
+# -- sections and repeated entries --------------------------------------------------------------------
 
 
 def _section(text: bytes, nodes: tuple[Node, ...], name: str) -> list[Splice]:
@@ -182,13 +185,12 @@ def _rendered(name: str, attributes: Mapping[str, str]) -> bytes:
     return (f"{name} = [\n" + ",\n".join(lines) + "\n]").encode()
 
 
-def _inherit(text: bytes, nodes: tuple[Node, ...]) -> list[Splice]:
-    existing = [n for n in nodes if n.name.upper() == INHERIT]
-    current = {n.value for n in existing}
+def _repeated(text: bytes, nodes: tuple[Node, ...], name: str, values: tuple[str, ...]) -> list[Splice]:
+    """Add the missing ones after the last entry of that name."""
+    existing = [n for n in nodes if n.name.upper() == name]
     place = _line_end(text, existing[-1].end if existing else len(text))
-    return [
-        Splice(place, place, f'\n{INHERIT}  = "{name}"'.encode()) for name in INHERITED if name not in current
-    ]
+    missing = [value for value in values if value not in {n.value for n in existing}]
+    return [Splice(place, place, f'\n{name}  = "{value}"'.encode()) for value in missing]
 
 
 def _line_end(text: bytes, position: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onedr.install.oned_conf import INHERIT, INHERITED, LISTS, SECTIONS, driver_list
+from onedr.install.oned_conf import LISTS, REPEATED, SECTIONS, driver_list
 from onedr.model.errors import FrontEndError
 from onedr.model.types import DRIVER
 
@@ -50,5 +50,7 @@ def unknown(configuration: etree._Element) -> list[str]:
         current = [item for item in configuration.iterfind(section) if item.findtext("NAME") == DRIVER]
         if not any(all(item.findtext(key) == value for key, value in wanted.items()) for item in current):
             missing.append(section)
-    inherited = {item.text for item in configuration.iterfind(INHERIT)}
-    return missing + [f"{INHERIT} {name}" for name in INHERITED if name not in inherited]
+    for name, values in REPEATED.items():
+        present = {item.text for item in configuration.iterfind(name)}
+        missing += [f"{name} {value}" for value in values if value not in present]
+    return missing

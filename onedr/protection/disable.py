@@ -27,7 +27,7 @@ from onedr.model.errors import (
 from onedr.model.types import DRIVER, STOCK_DRIVER, Settings
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
-from onedr.protection import contents, disable_plan, enable_plan, keeper_lock
+from onedr.protection import contents, disable_plan, enable_plan, keeper_lock, pool_settings, settle
 from onedr.protection.disable_plan import DisableFacts
 from onedr.protection.enable import (
     ConversionOutcome,
@@ -177,6 +177,7 @@ class _Disable:
         """Change drivers and DR_PROTECT first, so that nothing new is mirrored. Then wait for the keeper to
         end.
         """
+        settle.end(self.pool, self.datastore_id)  # else they would be put back
         if self.plan.changes:
             try:
                 self.frontend.update_datastore(self.datastore_id, self.plan.changes)
@@ -268,6 +269,7 @@ class _Disable:
         """
         found = datastore_facts(self.frontend.datastore(self.datastore_id))
         site_info.withdraw_site_info(self.pool, found.name)
+        pool_settings.forget_known(self.pool, self.datastore_id)
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
         wanted = disable_plan.stock_attributes(found.attributes, bound)
         if wanted != found.attributes:

@@ -4,7 +4,7 @@ It may be repeated.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -21,9 +21,9 @@ from onedr.model.types import DRIVER, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.ceph_access import ceph_access
-from onedr.protection import contents, enable_plan, keeper_lock, reconcile
+from onedr.protection import contents, enable_plan, keeper_lock, reconcile, settle
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
-from onedr.replication import peer_ceph
+from onedr.replication import image_claims, peer_ceph
 from onedr.replication.mirror_image import note_problem, parent_of
 from onedr.replication.peer_ceph import Unreachable
 from onedr.runs import journal
@@ -104,7 +104,7 @@ def _facts(
         else item
         for item in contents.collect_items(pool, datastore_id, settings, frontend)
     )
-    there, free_there = _peer(pool, settings)
+    seen = _peer(pool, settings, [item.name for item in items if item.exists])
     need = enable_plan.bytes_needed(items, settings)
     return replace(
         facts,
@@ -113,11 +113,12 @@ def _facts(
         one_way=mirroring.is_one_way(pool),
         unknown_to_oned=unknown_to_oned(frontend),
         systems=_systems(element, frontend),
-        there=there,
+        there=seen.names,
+        split=seen.split,
         shortage=(space.shortage(pool, pool.access.data_pool or pool.access.pool, need) or "")
         if need
         else "",
-        free_there=free_there,
+        free_there=seen.free,
     )
 
 
@@ -154,28 +155,35 @@ def _named(arguments: str) -> bool:
     return any(DRIVER in word.split(",") for word in arguments.split())
 
 
-def _peer(pool: Pool, settings: Settings) -> tuple[frozenset[str] | None, int | None]:
-    """Names at the peer that are not copies, and the free bytes there.
+@dataclass(frozen=True)
+class _Peer:
+    """The peer's names that are not copies, those primary at both sites, its free bytes. None: not known."""
 
-    (None, None) when the peer cannot be read.
-    """
+    names: frozenset[str] | None = None
+    split: frozenset[str] = frozenset()
+    free: int | None = None
+
+
+def _peer(pool: Pool, settings: Settings, names: Collection[str]) -> _Peer:
+    """What is seen of the peer; `names`: of the images here."""
     status = peer_ceph.probe_peer(pool, settings)
     try:
         with peer_ceph.peer_pool(status, pool.access.pool) as there:
             if isinstance(there, Unreachable):
-                return None, None  # a warning says that equal names are unknown
+                return _Peer()  # a warning says that equal names are unknown
+            split = image_claims.split_images(pool, there, names)
             found = parallel.each(
                 filter(is_managed, there.names()), partial(is_its_own, there), _PEER_LIMIT_S, 16
             )
             pools = there.mon(prefix="df")["pools"]
     except OneDRError:
-        return None, None
+        return _Peer()
     if any(isinstance(own, OneDRError) for own in found.values()):
-        return None, None
+        return _Peer(split=split)
     free = next(
         (int(entry["stats"]["max_avail"]) for entry in pools if entry["name"] == pool.access.pool), None
     )
-    return frozenset(name for name, own in found.items() if own), free
+    return _Peer(frozenset(name for name, own in found.items() if own), split, free)
 
 
 def is_its_own(there: Pool, name: str) -> bool:
@@ -239,6 +247,7 @@ class _Enable:
 
     def _update(self) -> datastores.Datastore:
         """Set all attributes in one update, so that a datastore is never half enabled. Reads back."""
+        settle.begin(self.pool, self.datastore_id)
         if self.plan.changes:
             try:
                 self.frontend.update_datastore(self.datastore_id, self.plan.changes)
@@ -251,6 +260,7 @@ class _Enable:
         if missing or not datastore_facts(element).enabled:
             what = ", ".join(missing) or "the drivers"
             raise StorageError(f"oned accepted the update, but {what} did not change; see oned.log.")
+        settle.put_right(self.pool, self.datastore_id, self.frontend)  # from now on the pool knows
         return datastores.from_element(element)
 
     def _report_finished(self, holder: str, report: reconcile.Report) -> None:

@@ -13,6 +13,7 @@ from onedr.model.errors import InputError
 from onedr.model.template import Pairs
 from onedr.model.text import first_few
 from onedr.model.types import DRIVER, MIB, STOCK_DRIVER, Mode, Settings
+from onedr.replication import split_brain
 
 VERBS = ("enable", "disable")
 SYSTEM_DRIVERS = (DRIVER, STOCK_DRIVER, "ssh")  # of system datastores on which VMs with ceph_dr disks can run
@@ -125,6 +126,7 @@ class EnableFacts:
     unknown_to_oned: tuple[str, ...] = ()  # lists of oned.conf without ceph_dr
     systems: tuple[str, ...] = ()  # TM_MAD of the system datastores in its clusters
     there: frozenset[str] | None = None
+    split: frozenset[str] = frozenset()  # primary at both sites, and nothing says who is right
     shortage: str = ""  # why the pool lacks space for `bytes_needed`
     free_there: int | None = None  # bytes
 
@@ -174,6 +176,7 @@ def enable_plan(facts: EnableFacts) -> ConversionPlan:
             _unregistered(facts),
             facts.pool_problem and f"{facts.pool_problem[0].upper()}{facts.pool_problem[1:]}.",
             _system(facts),
+            split_brain.split_refusal(facts.split, datastore.name),
             _other_mode(facts, settings),
             _collisions(facts),
             _index_taken(facts, settings),
@@ -252,8 +255,8 @@ def _other_mode(facts: EnableFacts, settings: Settings) -> str:
 
 
 def _collisions(facts: EnableFacts) -> str:
-    own = [item.name for item in facts.items if item.exists and item.primary]
-    both = sorted(set(own) & (facts.there or frozenset()))
+    own = {item.name for item in facts.items if item.exists and item.primary} - facts.split
+    both = sorted(own & (facts.there or frozenset()))
     if not both:
         return ""
     return (

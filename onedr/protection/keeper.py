@@ -19,12 +19,13 @@ from onedr.host import config as host_config
 from onedr.host import log
 from onedr.host.waiting import wait_until
 from onedr.model import template
+from onedr.model.errors import OneDRError
 from onedr.model.records import Mark
 from onedr.model.types import PeerState, Role, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import flatten, keeper_lock, reconcile, status
+from onedr.protection import flatten, keeper_lock, pool_settings, reconcile, settle, status
 from onedr.protection.reconcile import Report
 from onedr.replication import records
 from onedr.replication.mirror_image import note_problem
@@ -114,6 +115,7 @@ class Keeper:
 
     def run_pass(self) -> Role:
         """Reconcile, check the copies, mark completed ones, show the state. Returns this site's role."""
+        self._settle()
         self._datastore = datastore = datastores.from_element(self._frontend.datastore(self._id))
         self._flattener.settings = datastore.settings
         self._report = report = reconcile.reconcile_pool(
@@ -131,6 +133,13 @@ class Keeper:
         parallel.each(sorted(fresh), self._publish, _MARK_LIMIT_S, 16)
         self._show(datastore, seen)
         return seen.verdict.role
+
+    def _settle(self) -> None:
+        """Put back what an update took away, where the hook did not."""
+        try:
+            settle.put_right(self._pool, self._id, self._frontend)
+        except OneDRError as error:  # it is tried again in the next pass; protection goes on
+            log.warning(f"attributes were not put right: {error}")
 
     def write_marks(self, names: Iterable[str]) -> None:
         """Write the time mark to images whose copies are replaying."""
@@ -150,7 +159,8 @@ class Keeper:
     def _show(self, datastore: Datastore, seen: status.StatusView) -> None:
         points = [status.point_of(fact, seen) for fact in seen.facts if fact.mode is not None]
         known = [point for point in points if point is not None]
-        current = status.attributes_of(seen)
+        notice = pool_settings.notice(self._pool, datastore.datastore_id, time.time())
+        current = status.attributes_of(seen, notice)
         if known and len(known) == len(points):
             current["DR_RECOVERY_POINT"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(known)))
         there = attributes(self._frontend.datastore(datastore.datastore_id))

@@ -27,7 +27,7 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vm_template import is_of_drill
-from onedr.protection import flatten, keeper_lock, publish_site_info
+from onedr.protection import flatten, keeper_lock, publish_site_info, settle
 from onedr.protection.flatten import Queue
 from onedr.rejoin import guard
 from onedr.replication import clock, clone_order, peer_ceph, peer_osds, preserved_copies, write_records
@@ -89,6 +89,8 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
     the keeper flattens.
     """
     with connection.connect(datastore.access) as pool:
+        settle.put_right(pool, datastore.datastore_id, frontend)
+        datastore = opennebula_datastores.from_element(frontend.datastore(datastore.datastore_id))
         at_once = host_config.limits().flatten_at_once
         queue = Queue(
             flatten.Flattener(pool, datastore.settings),

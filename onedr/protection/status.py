@@ -23,7 +23,7 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vm_template import is_of_drill
-from onedr.protection import enable_plan
+from onedr.protection import enable_plan, pool_settings
 from onedr.replication import image_facts, inventory, peer_ceph, peer_copies, recovery_point
 from onedr.replication.peer_copies import Copies
 from onedr.replication.split_brain import Claim as Returned
@@ -144,14 +144,16 @@ def state_attributes(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]
     It shows an interrupted run even when no keeper is running.
     """
     with connection.connect(datastore.access) as pool:
-        return attributes_of(collect_status(pool, datastore, frontend))
+        notice = pool_settings.notice(pool, datastore.datastore_id, time.time())
+        return attributes_of(collect_status(pool, datastore, frontend), notice)
 
 
-def attributes_of(seen: StatusView) -> dict[str, str]:
-    """The attributes that show a status, except the recovery point."""
+def attributes_of(seen: StatusView, notice: str) -> dict[str, str]:
+    """The attributes that show a status, except the recovery point. `notice`: what was put right lately."""
     found = seen.verdict
     return {
-        "DR_STATE": found.state.value, "DR_ROLE": found.role.value, "DR_MESSAGE": found.message,
+        "DR_STATE": found.state.value, "DR_ROLE": found.role.value,
+        "DR_MESSAGE": f"{found.message} {notice}".strip(),
         "DR_PROTECTED": f"{found.safe}/{found.total}",
     }
 

@@ -51,7 +51,8 @@ class Answer:
 def remember(frontend: FrontEnd) -> None:
     """Write the list anew when it changed. On a bridge host there is none.
 
-    A datastore whose attributes were spoilt since stays as it was: it is guarded all the same.
+    A datastore whose attributes were spoilt or lost since stays as it was: it is guarded until its drivers
+    are stock again.
     """
     if bridge.bridge_session() is not None:
         return
@@ -68,7 +69,7 @@ def remember(frontend: FrontEnd) -> None:
         elif (
             number in before
             and element.findtext("DS_MAD") == DRIVER
-            and template.get(pairs, "DR_PROTECT") == "YES"
+            and template.get(pairs, "DR_PROTECT", "YES") == "YES"
         ):
             wanted[number] = before[number]
     if wanted != before or not path.exists():

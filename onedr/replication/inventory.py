@@ -132,14 +132,22 @@ def of_datastore(
 
     With all disks of a VM that has one there, and with what they are read through. An image of which no
     record says anything belongs to it when the front-end says so (`known`), or when no record in the pool
-    names another datastore.
+    names another datastore. A record in doubt takes no image away from where another record puts it, and
+    brings none from there; where there is no other, the image stays in view, so that the doubt is said.
     """
     by_name = {image.name: image for image in images}
-    said = {image.name: _is_of(image, owner) for image in by_name.values()}
-    alone = False not in said.values()
-    kept = {name for name, mine in said.items() if mine or name in known or (mine is None and alone)}
+    said = {image.name: _is_of(image, owner, False) for image in by_name.values()}
+    doubted = {image.name: _is_of(image, owner, True) for image in by_name.values()}
+    alone = False not in said.values() and False not in doubted.values()
+    kept = {
+        name for name, mine in said.items()
+        if mine or name in known or (mine is None and (alone or doubted[name]))
+    }
     vm_ids = {_vm(by_name[name]) for name in kept} - {None}
-    kept |= {name for name, image in by_name.items() if _vm(image) in vm_ids}
+    kept |= {
+        name for name, image in by_name.items()
+        if _vm(image) in vm_ids and image.vm and (not image.vm.doubt or said[name] is None)
+    }
     for name in list(kept):
         parent = by_name[name].parent
         while parent in by_name and parent not in kept:
@@ -154,15 +162,19 @@ def _vm(image: ImageFacts) -> tuple[str, int] | None:
     return (found.fsid, found.body.vm_id) if found and isinstance(found.body, VmRecord) else None
 
 
-def _is_of(image: ImageFacts, owner: Owner) -> bool | None:
-    """Do its records name the datastore? None: they name none at all."""
+def _is_of(image: ImageFacts, owner: Owner, in_doubt: bool) -> bool | None:
+    """Do its records that are (not) in doubt name the datastore? None: they name none at all."""
     named = []
-    if image.image is not None and isinstance(image.image.body, ImageRecord):
-        named.append((image.image.fsid, image.image.body.datastore_id, image.image.body.datastore))
-    if image.vm is not None and isinstance(image.vm.body, VmRecord):
+    own, vm = (
+        record if record is not None and bool(record.doubt) == in_doubt else None
+        for record in (image.image, image.vm)
+    )
+    if own is not None and isinstance(own.body, ImageRecord):
+        named.append((own.fsid, own.body.datastore_id, own.body.datastore))
+    if vm is not None and isinstance(vm.body, VmRecord):
         named += [
-            (image.vm.fsid, disk.datastore_id, disk.datastore)
-            for disk in image.vm.body.disks
+            (vm.fsid, disk.datastore_id, disk.datastore)
+            for disk in vm.body.disks
             if (disk.rbd or "").rpartition("/")[2] == image.name and disk.datastore
         ]
     if not named:

@@ -4,17 +4,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyone
 import pytest
 import rbd
 import workload as w
 
+from onedr.model import settings as model_settings
+from onedr.model.template import to_xml
+from onedr.protection import pool_settings
 from onedr.runs import journal
 from onedr.runs import lease as runs_lease
-from sandbox.cloud import DATASTORE, NETWORK
+from sandbox.cloud import DATASTORE, NETWORK, Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import until
 
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
 REFUSED = 2  # exit code
 LIMIT_S = 180  # of every wait; other beds may be at work on this machine
 # the keeper writes these at any time
-SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_RECOVERY_POINT", "DR_PROTECTED")
+SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_RECOVERY_POINT", "DR_PROTECTED", "DR_SEQ")
 
 
 @dataclass
@@ -117,7 +121,7 @@ def test_a_missing_network_is_found_before_anything_is_changed(ground: Ground) -
         assert not dry_run(ground)["left_out"]
     finally:
         b.api.vn.rename(network, NETWORK)
-        b.api.datastore.update(b.datastore_id, "DR_NETWORK_MAP=[]", 1)
+        b.api.datastore.update(b.datastore_id, 'DR_NETWORK_MAP=""', 1)
 
 
 def test_hosts_without_room_are_told_of_before_anything_is_changed(ground: Ground) -> None:
@@ -162,6 +166,90 @@ def test_an_attribute_that_asks_for_what_is_refused_is_taken_off_and_answered(
     assert not shown.get("DR_ACTION") and not shown.get("DR_CONFIRM")
     roles, images, vms, _ = world(ground.sites)
     assert (roles, images, vms) == before[:3]
+
+
+def page(cloud: Cloud, **more: str) -> str:
+    """The datastore's whole template, as a page that is opened now knows it and writes it back with `more`."""
+    shown = {**cloud.api.datastore.info(cloud.datastore_id).TEMPLATE, **more}
+    return to_xml(tuple((str(key), str(value or "")) for key, value in shown.items()))
+
+
+def said(cloud: Cloud, text: str) -> Any:
+    """Wait until DR_MESSAGE says it; the attributes then."""
+    return cloud.wait_datastore(cloud.datastore_id, lambda now: text in (now.get("DR_MESSAGE") or ""), LIMIT_S)
+
+
+@pytest.mark.parametrize("append", [1, 0], ids=["append", "replace"])
+def test_a_page_that_was_open_while_an_action_was_set_starts_nothing(ground: Ground, append: int) -> None:
+    b = ground.sites.b
+    b.wait_datastore(b.datastore_id, lambda now: bool(now.get("DR_SEQ")), LIMIT_S)
+    old = page(b, DR_ACTION="FAILOVER", DR_CONFIRM=DATASTORE, DR_NOTE="unrelated", DR_MESSAGE="as it was")
+    b.api.datastore.update(b.datastore_id, f'DR_ACTION="FAILOVER"\nDR_CONFIRM="first {append}"', 1)
+    said(b, f"'first {append}' is not this datastore's name")
+    before = world(ground.sites)
+    b.api.datastore.update(b.datastore_id, old, append)
+    shown = said(b, "old page")
+    assert not shown.get("DR_ACTION") and not shown.get("DR_CONFIRM") and shown["DR_NOTE"] == "unrelated"
+    assert world(ground.sites)[:3] == before[:3]
+    b.api.datastore.update(b.datastore_id, f'DR_ACTION="FAILOVER"\nDR_CONFIRM="by hand {append}"', 1)
+    said(b, f"'by hand {append}' is not this datastore's name")
+
+
+def test_a_request_id_counts_once(ground: Ground) -> None:
+    b = ground.sites.b
+    for answer in ("is not this datastore's name", "DR_REQUEST was used before"):
+        text = 'DR_ACTION="FAILOVER"\nDR_CONFIRM="another"\nDR_REQUEST="r-1"\nDR_MESSAGE="nothing yet"'
+        b.api.datastore.update(b.datastore_id, text, 1)
+        said(b, answer)
+
+
+def test_what_an_update_of_the_whole_template_took_away_comes_back(ground: Ground) -> None:
+    a = ground.sites.a
+    a.api.datastore.update(a.datastore_id, "DR_RPO=20m", 1)
+    a.wait_datastore(a.datastore_id, lambda now: bool(now.get("DR_SEQ")), LIMIT_S)
+    known = dict(a.api.datastore.info(a.datastore_id).TEMPLATE)
+    until("the pool to know it", lambda: pool_knows(a).get("DR_RPO") == "20m", LIMIT_S)
+    a.api.datastore.update(a.datastore_id, a.ceph_attributes() + 'SAFE_DIRS="/var/tmp /tmp"\n', 0)
+    shown = a.wait_datastore(a.datastore_id, lambda now: now.get("DR_PROTECT") == "YES", LIMIT_S)
+    settings = [key for key in known if key in model_settings.KEYS or key in ("LN_TARGET", "CLONE_TARGET")]
+    assert {key: shown.get(key) for key in settings} == {key: known[key] for key in settings}
+    assert "put back" in shown["DR_MESSAGE"]
+    new = w.rbd_name(a, w.create_image(a, "after"))
+    with w.open_pool(a) as here:
+        assert w.primaries(here)[new]
+    a.wait_datastore(a.datastore_id, lambda now: now.get("DR_STATE") in ("PROTECTED", "PROTECTING"), LIMIT_S)
+    a.api.datastore.update(a.datastore_id, 'DR_RPO=""', 1)
+    until("the pool to forget it", lambda: "DR_RPO" not in pool_knows(a), LIMIT_S)
+
+
+def pool_knows(cloud: Cloud) -> Mapping[str, str]:
+    with w.open_pool(cloud) as pool:
+        known = pool_settings.read_known(pool, cloud.datastore_id)
+    return known.settings if known is not None else {}
+
+
+def test_users_set_their_own_attributes_and_not_onedrs_marks(ground: Ground) -> None:
+    a = ground.sites.a
+    vm, mark = ground.vm, 'DR_LOCKED_STATE="ACTIVE"\n'
+    owner = a.api.vm.info(vm).UID
+    user = a.api.user.allocate("greta", "password-of-greta", "core", [])
+    own = pyone.OneServer(a.endpoint, session="greta:password-of-greta")
+    a.api.vm.update(vm, mark, 1)
+    a.api.vm.chown(vm, user, -1)
+    try:
+        for text, way in (("DR_ORIGIN=x", 1), ("DR_LOCKED_STATE=POWEROFF", 1), ("DR_LOCKED_STATE=POWEROFF", 0)):
+            with pytest.raises(pyone.OneException, match="restricted attribute"):
+                own.vm.update(vm, text, way)
+        own.vm.update(vm, f'{mark}DR_PRIORITY="2"\nDR_START="NO"\n', 1)
+        own.vm.update(vm, 'DR_PRIORITY="3"\n', 0)
+        shown = a.api.vm.info(vm).USER_TEMPLATE
+        assert (shown["DR_PRIORITY"], shown["DR_LOCKED_STATE"]) == ("3", "ACTIVE")
+        assert "DR_START" not in shown
+    finally:
+        a.api.vm.chown(vm, owner, -1)
+        a.api.vm.update(vm, "DR_PRIORITY=3", 0)
+    found = json.loads(a.run("onedr", "check", "--json", check=False).stdout)
+    assert "users cannot change OneDR's own marks" in json.dumps(found)
 
 
 def test_with_the_line_cut_the_status_answers_and_a_failover_wants_a_confirmation(ground: Ground) -> None:

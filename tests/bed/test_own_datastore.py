@@ -127,7 +127,7 @@ def test_a_move_takes_what_belongs_to_its_datastore(ground: Ground) -> None:
 
 @pytest.mark.parametrize("verb", [
     ("move", DATASTORE, "--yes"), ("failover", DATASTORE, "--confirm", DATASTORE), ("failback", DATASTORE, "--yes"),
-    ("drill", "start", DATASTORE, "--yes"),
+    ("drill", "start", DATASTORE, "--yes"), ("enable", DATASTORE),
 ])
 def test_nothing_is_done_while_an_image_is_split(ground: Ground, verb: tuple[str, ...]) -> None:
     """Promoted by hand at site A, so that it is primary at both sites with equal terms."""

@@ -16,6 +16,7 @@ from onedr.install.lens import Node, parse
 from onedr.install.paths import Paths
 from onedr.install.registration import Edit
 from onedr.model.errors import InputError
+from onedr.opennebula import own_marks
 
 ROOT = Path(__file__).parents[2]
 LENSES = str(ROOT / "share/augeas")
@@ -94,6 +95,17 @@ def test_inherited_attributes_follow_those_that_are_there() -> None:
         b'INHERIT_IMAGE_ATTR      = "DISK_TYPE"\n'
         b'INHERIT_IMAGE_ATTR  = "DR_PROTECT"\n'
     ) in text
+
+
+def test_our_own_marks_are_restricted_after_those_that_are() -> None:
+    text = SMALL + b'VM_RESTRICTED_ATTR = "RAW/DATA"   # theirs\nVM_RESTRICTED_ATTR = "DR_ORIGIN"\nVNC_PORTS = [ START = 1 ]\n'
+    found = [(node.name, node.value) for node in nodes(registered(text)) if node.name.endswith("RESTRICTED_ATTR")]
+    for name, marks in own_marks.RESTRICTED.items():
+        values = [value for key, value in found if key == name]
+        assert sorted(values) == sorted({*marks, *(["RAW/DATA"] if name.startswith("VM") else [])})
+    assert b'"DR_ORIGIN"\nVM_RESTRICTED_ATTR  = "DR_ORIGIN_SITE"\n' in registered(text)
+    free = {"DR_PROTECT", "DR_PRIORITY", "DR_DELAY", "DR_START"}  # users' own
+    assert not free & {mark for marks in own_marks.RESTRICTED.values() for mark in marks}
 
 
 def test_only_lines_are_added_and_the_lists_changed() -> None:

@@ -459,7 +459,7 @@ def test_two_problems_are_both_told() -> None:
 
 UNKNOWN = Unknown("the moon is in the way")
 SITE_OK = SiteFacts(
-    "7.4.0", "/etc/one/onedr/onedr.conf", "abcdef123456", "http://b:2633/RPC2", 31, True, ("ceph",),
+    "7.4.0", "/etc/one/onedr/onedr.conf", "abcdef123456", "http://b:2633/RPC2", 31, (), True, ("ceph",),
     ("/usr/local/sbin/fence", True),
 )
 PLAIN = [
@@ -506,6 +506,7 @@ def test_the_same_of_the_site(names: frozenset[str]) -> None:
 @pytest.mark.parametrize("change, code", [
     ({"key": ""}, "RECORD_KEY"), ({"peer_front_end": ""}, "PEER_FRONT_END"), ({"hooks": 0}, "HOOKS"),
     ({"guard_unit": False}, "GUARD_UNIT"), ({"datastores": ()}, "DATASTORES"),
+    ({"unrestricted": ("VM_RESTRICTED_ATTR DR_ORIGIN",)}, "RESTRICTED"),
 ])
 def test_what_the_site_lacks_is_a_warning(change: dict[str, Any], code: str) -> None:
     found = not_ok(check_table.site_findings(replace(SITE_OK, **change)))

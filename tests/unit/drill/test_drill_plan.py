@@ -216,7 +216,7 @@ FOUND = st.builds(
             SnapshotFound,
             st.sampled_from(["one-1", "one-2"]),
             SNAPSHOTS,
-            st.sampled_from(["", "here", "there"]),
+            st.sampled_from(["", "here", "there", "both"]),
         ),
         max_size=4,
     ).map(tuple),
@@ -270,6 +270,12 @@ def test_a_snapshot_whose_primary_is_not_seen_is_left_with_the_reason() -> None:
     found = DrillRemnants(MINE, 100, snapshots=(SnapshotFound("one-1", TAG, ""),), peer_detail="it is silent")
     plan = drill_plan.plan_cleanup(found)
     assert plan.steps == () and "it is silent" in plan.left_out[f"one-1@{TAG}"]
+
+
+def test_nothing_is_written_to_an_image_that_is_primary_at_both_sites() -> None:
+    found = DrillRemnants(MINE, 100, snapshots=(SnapshotFound("one-1", TAG, "both"),))
+    plan = drill_plan.plan_cleanup(found)
+    assert plan.steps == () and "primary at both sites" in plan.left_out[f"one-1@{TAG}"]
 
 
 def test_what_a_dead_secondary_left_is_removed_at_the_primary() -> None:

@@ -2,14 +2,20 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from typing import Any
 
+import pages
 import pytest
 from lxml import etree
+from pages import World
 
 from onedr.driver import start_action
+from onedr.driver import take_request as driver_take_request
+from onedr.driver.bridge_dispatch import HandedOver
 from onedr.hook import datastore as datastore_hook
-from onedr.model.template import from_element, get, parse_xml
+from onedr.model.errors import StorageError
+from onedr.model.template import parse_xml
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.request import Request
 
@@ -40,42 +46,93 @@ def test_only_true_in_a_journal_is_the_operators_word(value: Any) -> None:
     assert not JournalEntry.from_json(asked).request.accept_unsigned
 
 
-class FrontEnd:
-    """A datastore with attributes."""
-
-    def __init__(self, text: str):
-        self.element = parse_xml(
-            "<DATASTORE><ID>100</ID><NAME>ceph</NAME><UNAME>oneadmin</UNAME><DS_MAD>ceph_dr</DS_MAD>"
-            "<TM_MAD>ceph_dr</TM_MAD><TEMPLATE><POOL_NAME>one</POOL_NAME><CEPH_USER>libvirt</CEPH_USER>"
-            f"<BRIDGE_LIST>localhost</BRIDGE_LIST><DR_PROTECT>YES</DR_PROTECT>{text}</TEMPLATE></DATASTORE>"
-        )
-
-    def datastore(self, _: int) -> Any:
-        return self.element
-
-    def update_datastore(self, _: int, changes: tuple[tuple[str, str], ...]) -> None:
-        for key, value in changes:
-            for found in self.element.iterfind(f"TEMPLATE/{key}"):
-                found.text = value
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A protected datastore that the keeper has seen."""
+    monkeypatch.setattr("onedr.protection.keeper_lock.wake_keeper", lambda _: None)
+    with pages.in_memory():
+        made = World()
+        made.keeper()
+        monkeypatch.setattr(datastore_hook, "take_request", lambda _: made.hook())
+        yield made
 
 
-@pytest.mark.parametrize(("word", "accepted"), [("YES", True), ("yes", True), ("NO", False), ("TRUE", False), (None, False)])
+def on_datastore(world: Any) -> str:
+    return datastore_hook.on_datastore(world, world.datastore(100))
+
+
+@pytest.mark.parametrize(("word", "accepted"), [("YES", True), ("yes", True), ("NO", False), ("TRUE", False), ("", False)])
 def test_dr_accept_unsigned_is_the_word_for_one_action(
-    word: str | None, accepted: bool, monkeypatch: pytest.MonkeyPatch
+    world: World, word: str, accepted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Request] = []
     monkeypatch.setattr(start_action, "start_detached", lambda _, request: started.append(request))
-    text = f"<DR_ACCEPT_UNSIGNED>{word}</DR_ACCEPT_UNSIGNED>" if word else ""
-    frontend: Any = FrontEnd(f"<DR_ACTION>FAILOVER</DR_ACTION><DR_CONFIRM>ceph</DR_CONFIRM>{text}")
-    assert datastore_hook.on_datastore(frontend, frontend.element) == "started failover"
+    world.update({"DR_ACTION": "FAILOVER", "DR_CONFIRM": "ceph", "DR_ACCEPT_UNSIGNED": word, "DR_LEAVE": "7 8"}, True)
+    assert on_datastore(world) == "started failover"
     assert [request.accept_unsigned for request in started] == [accepted]
-    left = from_element(frontend.element.find("TEMPLATE"))
-    assert not any(get(left, key) for key in ("DR_ACTION", "DR_CONFIRM", "DR_ACCEPT_UNSIGNED"))
+    assert (started[0].confirm, started[0].leave, started[0].trigger) == ("ceph", ("7", "8"), "DR_ACTION")
+    assert not any(world.template.get(key) for key in ("DR_ACTION", "DR_CONFIRM", "DR_ACCEPT_UNSIGNED", "DR_LEAVE"))
 
 
-def test_a_word_without_an_action_does_not_wait_for_a_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("onedr.protection.keeper_lock.wake_keeper", lambda _: None)
-    frontend: Any = FrontEnd("<DR_CONFIRM>ceph</DR_CONFIRM><DR_ACCEPT_UNSIGNED>YES</DR_ACCEPT_UNSIGNED>")
-    datastore_hook.on_datastore(frontend, frontend.element)
-    left = from_element(frontend.element.find("TEMPLATE"))
-    assert (get(left, "DR_ACCEPT_UNSIGNED"), get(left, "DR_CONFIRM")) == ("", "ceph")
+def test_a_word_without_an_action_does_not_wait_for_a_later_one(world: World) -> None:
+    world.update({"DR_CONFIRM": "ceph", "DR_ACCEPT_UNSIGNED": "YES"}, append=True)
+    on_datastore(world)
+    assert (world.template["DR_ACCEPT_UNSIGNED"], world.template["DR_CONFIRM"]) == ("", "ceph")
+
+
+def test_where_the_pool_does_not_answer_nothing_starts_and_nothing_waits_for_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: int) -> None:
+        raise StorageError("Ceph does not answer.")
+
+    page = {**world.page(), "DR_ACTION": "FAILOVER"}
+    monkeypatch.setattr(datastore_hook, "take_request", silent)
+    world.update({"DR_ACTION": "FAILOVER", "DR_CONFIRM": "ceph"}, append=True)
+    with pytest.raises(StorageError):
+        on_datastore(world)
+    assert not world.template["DR_ACTION"] and "Ceph does not answer" in world.template["DR_MESSAGE"]
+    world.keeper()  # the pool is back
+    world.update(page, append=True)
+    assert not world.hook(), "a page of that time starts nothing"
+
+
+def test_an_unknown_action_is_taken_off_and_answered(world: World) -> None:
+    world.update({"DR_ACTION": "EXPLODE"}, append=True)
+    assert "DR_ACTION=EXPLODE is not known" in on_datastore(world)
+    assert not world.template["DR_ACTION"] and "EXPLODE" in world.template["DR_MESSAGE"]
+
+
+def test_a_stock_datastore_is_left_alone_also_where_its_pool_does_not_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(_: int) -> None:
+        raise StorageError("Ceph does not answer.")
+
+    monkeypatch.setattr(datastore_hook, "take_request", silent)
+    world.drivers = {"DS_MAD": "ceph", "TM_MAD": "ceph"}
+    before = world.page()
+    assert "is not known" in on_datastore(world) and world.page() == before
+
+
+@pytest.mark.parametrize(("text", "woken"), [
+    ({"DR_STATE": "PROTECTED"}, False), ({"DR_SEQ": "1", "DR_STATE": "DEGRADED"}, True),
+    ({"DR_STATE": ""}, True), ({"DR_STATE": "PROTECTED", "DR_PROTECT": "NO"}, True),
+    ({"DR_STATE": "UNPROTECTED", "DR_PROTECT": "NO"}, False),
+])
+def test_the_keeper_is_woken_where_an_old_state_is_shown(
+    world: World, text: dict[str, str], woken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr("onedr.protection.keeper_lock.wake_keeper", calls.append)
+    world.update(text, append=True)
+    on_datastore(world)
+    assert calls == [100] * woken
+
+
+def test_what_a_bridge_host_took_off_is_started_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def handed_over(_: list[str]) -> str:
+        raise HandedOver('[["DR_ACTION", "MOVE"], ["DR_LEAVE", "7"]]')
+
+    monkeypatch.setattr(driver_take_request, "take_request_here", handed_over)
+    assert driver_take_request.take_request(100) == (("DR_ACTION", "MOVE"), ("DR_LEAVE", "7"))

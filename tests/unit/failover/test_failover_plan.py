@@ -409,6 +409,20 @@ def test_the_best_fence_there_is_is_in_the_plan(world: FailoverFacts, fence: Fen
     assert plan.fence is fence and kind in {step.kind for step in plan.steps}
 
 
+@pytest.mark.parametrize("confirm", [True, False])
+def test_a_file_that_does_not_tell_whether_there_is_a_fence_command_stops_the_failover(confirm: bool) -> None:
+    world = facts(WAITING, fence_unknown="onedr.conf: section [fenc] is unknown.")
+    plan = failover_plan.plan_failover(world, confirmed() if confirm else Request("failover"))
+    assert "[fenc] is unknown" in plan.refusal and "--skip-fence-command" in plan.refusal and not plan.steps
+    without = confirmed(attributes=(("FENCE_COMMAND", "NO"),))
+    assert failover_plan.plan_failover(world, without).steps
+
+
+def test_a_peer_that_can_be_demoted_needs_no_fence_command() -> None:
+    world = facts(WAITING, peer=PeerState.ANSWERS, can_fence=True, fence_unknown="onedr.conf: unreadable.")
+    assert failover_plan.plan_failover(world, confirmed()).fence is Fence.DEMOTE
+
+
 def test_a_fence_command_that_cannot_work_can_be_left_out() -> None:
     world = facts(WAITING, fence_command=("/bin/fence",))
     assert failover_plan.plan_failover(world, confirmed(attributes=(("FENCE_COMMAND", "NO"),))).fence is Fence.NONE

@@ -230,6 +230,13 @@ def test_what_cannot_be_is_refused_with_its_reason(facts: EnableFacts, said: str
     assert said in " ".join(enable_plan.enable_plan(facts).refusals)
 
 
+def test_split_images_are_named_and_no_copy_is_advised_to_be_removed() -> None:
+    item = ConversionItem("one-1", "image 1", "image 1", mode=Mode.JOURNAL)
+    facts = replace(GOOD, items=(item,), there=frozenset({"one-1"}), split=frozenset({"one-1"}))
+    refusals = enable_plan.enable_plan(facts).refusals
+    assert len(refusals) == 1 and "Primary at both sites" in refusals[0] and "onedr reprotect" in refusals[0]
+
+
 def test_all_reasons_are_given_at_once() -> None:
     facts = replace(GOOD, pool_problem="no peer", systems=(), shortage="Not enough space")
     assert len(enable_plan.enable_plan(facts).refusals) == 3

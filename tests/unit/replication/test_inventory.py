@@ -2,6 +2,7 @@
 """
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -148,6 +149,27 @@ def test_what_no_record_names_is_ours_only_where_there_is_no_other_datastore(fou
     assert of_ceph(found) == ["one-1"]
     assert of_ceph(found, OTHER) == []
     assert of_ceph(found, OTHER, known=("one-1",)) == ["one-1"]
+
+
+FORGED = {"proof": Proof.FORGED, "doubt": "its signature does not fit"}
+
+
+@pytest.mark.parametrize(("true", "said", "kept"), [
+    ("ceph-there", "other", True), ("other", "ceph-there", False), (None, "ceph-there", True), (None, "other", False),
+])
+def test_a_record_in_doubt_decides_only_where_there_is_no_other(true: str | None, said: str, kept: bool) -> None:
+    own = envelope(image_record(datastore=true)) if true else None
+    forged = envelope(vm_record(disks=(disk(0, "one/one-1", datastore=said),)), **FORGED)
+    assert of_ceph(image("one-1", image=own, vm=forged), OTHER) == (["one-1"] if kept else [])
+    assert of_ceph(image("one-1", image=None, vm=forged), OTHER, known=("one-1",)) == ["one-1"]
+
+
+def test_a_forged_record_brings_no_image_of_another_datastore_with_a_vm() -> None:
+    body = vm_record(disks=(disk(0, "one/one-1", datastore="ceph-there"), disk(1, "one/one-2")))
+    ours_too = with_vm("one-1", body)
+    theirs = image("one-2", image=envelope(image_record(datastore="other")), vm=envelope(body, **FORGED))
+    assert of_ceph(ours_too, theirs) == ["one-1"]
+    assert of_ceph(ours_too, replace(theirs, vm=envelope(body))) == ["one-1", "one-2"]
 
 
 def test_all_disks_of_a_vm_and_their_parents_come_with_the_one_that_lies_there() -> None:

@@ -1,0 +1,19 @@
+"""OneDR's own marks and answers on VMs and images. They are a display: nothing is decided by them. Pure.
+
+`install.sh` makes oned restrict them, so that users neither set nor remove them by accident. What users
+set themselves (DR_PROTECT, DR_PRIORITY, DR_DELAY, DR_START) stays free, and so does what was put aside for
+them as DR_ORIGIN_<attribute>.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+VM_MARKS = (
+    "DR_ORIGIN", "DR_ORIGIN_SITE", "DR_ORIGIN_VM", "DR_FINISHED", "DR_START_PENDING", "DR_LOCKED_STATE",
+    "DR_HELD", "DR_DRILL", "DR_DRILL_OF", "DR_RUN_TOKEN",
+)
+IMAGE_MARKS = ("DR_ORIGIN", "DR_ORIGIN_SOURCE", "DR_FINISHED", "DR_DRILL", "DR_RUN_TOKEN", "DR_MESSAGE")
+# By the list of oned.conf.
+RESTRICTED: Mapping[str, tuple[str, ...]] = {
+    "VM_RESTRICTED_ATTR": VM_MARKS, "IMAGE_RESTRICTED_ATTR": IMAGE_MARKS,
+}
