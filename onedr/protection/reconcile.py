@@ -26,7 +26,7 @@ from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
-from onedr.opennebula.vm_template import is_of_drill
+from onedr.opennebula.vm_template import is_of_drill, is_of_run
 from onedr.protection import flatten, keeper_lock, publish_site_info
 from onedr.protection.flatten import Queue
 from onedr.rejoin import guard
@@ -255,7 +255,7 @@ def _vm(
     report: Report,
     queue: Queue | None,
 ) -> None:
-    if is_of_drill(attributes(summary, "USER_TEMPLATE")):
+    if is_of_run(attributes(summary, "USER_TEMPLATE")):
         return
     if not any(
         disk.text == str(datastore.datastore_id) for disk in summary.iterfind("TEMPLATE/DISK/DATASTORE_ID")

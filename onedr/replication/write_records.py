@@ -15,7 +15,7 @@ from onedr.model.errors import OneDRError, RecordError, SchemaError
 from onedr.model.records import Envelope, ImageRecord, VmRecord
 from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula.vm_template import is_half_made, is_of_drill
+from onedr.opennebula.vm_template import is_half_made, is_of_run
 from onedr.replication import encryption, ledger, records, secrets, signature
 
 
@@ -76,7 +76,7 @@ def record_vm(
     the others.
     """
     body = opennebula_objects.vm_record(element, protected_datastores.keys())
-    if is_half_made(body.user_template) or is_of_drill(body.user_template):
+    if is_half_made(body.user_template) or is_of_run(body.user_template):
         return {}
     disks = [str(disk.rbd).partition("/")[2] for disk in body.disks if disk.rbd]
     entry = ledger.read_entry(pool, "vm", body.vm_id, disks)
