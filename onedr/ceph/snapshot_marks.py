@@ -58,12 +58,12 @@ class Listing:
 
     def __init__(self, pool: Pool, name: str):
         self._pool, self._object = pool, f"{_LISTING}{name}"
-        self._cookie = secrets.token_hex(8)
+        self.cookie = secrets.token_hex(8)
 
     def hold(self) -> None:
         """Begin, or go on for another while. Raises rados.ObjectBusy while another run does it."""
         flags = _MAY_RENEW
-        self._pool.io.lock_exclusive(self._object, _LOCK, self._cookie, "OneDR", _HELD_S, flags)
+        self._pool.io.lock_exclusive(self._object, _LOCK, self.cookie, "OneDR", _HELD_S, flags)
 
     def expect(self, action: Action) -> None:
         """The next action on a snapshot of this image is this one, and changes the list only."""

@@ -18,10 +18,11 @@ _MOST = 400  # actions for one disk: a tree whose numbers are far apart is not w
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One snapshot of a list. `parent` -1: none."""
+    """One snapshot of a list. `parent` -1: none. `recorded`: whether name and parent are known."""
 
     name: str
     parent: int = -1
+    recorded: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,15 @@ def of_disk(trees: Pairs, disk_id: int) -> SnapshotList:
 def wanted(recorded: SnapshotList, existing: Collection[int]) -> SnapshotList:
     """The list as it should be: what the image has, by name and place as recorded."""
     snapshots = {
-        number: recorded.snapshots.get(number, Snapshot(f"snapshot-{number}")) for number in sorted(existing)
+        number: recorded.snapshots.get(number, Snapshot(_stand_in(number), recorded=False))
+        for number in sorted(existing)
     }
     base = recorded.base if recorded.base in snapshots else -1
     return SnapshotList(snapshots, base, max([recorded.following, *(number + 1 for number in existing)]))
+
+
+def _stand_in(number: int) -> str:
+    return f"snapshot-{number}"
 
 
 def plan_list(listed: SnapshotList, aim: SnapshotList) -> ListPlan:
@@ -109,7 +115,8 @@ def plan_list(listed: SnapshotList, aim: SnapshotList) -> ListPlan:
     renamed = [
         Action("rename", number, snapshot.name)
         for number, snapshot in aim.snapshots.items()
-        if number in listed.snapshots and snapshot.name and snapshot.name != listed.snapshots[number].name
+        if number in listed.snapshots and snapshot.recorded and snapshot.name
+        and snapshot.name != listed.snapshots[number].name
     ]
     return ListPlan((*actions, *gone, *renamed), unlisted, left)
 
@@ -123,7 +130,7 @@ def _created(listed: SnapshotList, aim: SnapshotList) -> tuple[list[Action], int
         if snapshot is not None and snapshot.parent in aim.snapshots and snapshot.parent != base:
             base = snapshot.parent
             actions.append(Action("revert", base))
-        actions.append(Action("create", number, snapshot.name if snapshot else f"snapshot-{number}"))
+        actions.append(Action("create", number, snapshot.name if snapshot else _stand_in(number)))
         if snapshot is None:
             actions.append(Action("delete", number))
     return actions, base
@@ -154,6 +161,8 @@ def differences(found: SnapshotList, aim: SnapshotList) -> str:
     ]
     for number in sorted(wanted & listed):
         there, here = aim.snapshots[number], found.snapshots[number]
+        if not there.recorded:
+            continue
         if here.name != there.name:
             texts.append(f"snapshot {number} is called {here.name!r}, not {there.name!r}")
         if here.parent != there.parent and there.parent in {-1, *aim.snapshots}:
