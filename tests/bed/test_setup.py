@@ -134,7 +134,7 @@ def test_without_a_configuration_a_key_or_rights_nothing_begins(ground: Ground, 
     a = ground.a
     wanted = ("setup", "--site", "site-a", "--offer", str(ground.file))
     assert "no usable Ceph configuration" in ground.refused(a, 1, *wanted, conf="/nowhere/ceph.conf")
-    assert "does not let client.nobody" in ground.refused(a, 2, *wanted, "--admin-user", "nobody")
+    assert "refuses access to client.nobody" in ground.refused(a, 2, *wanted, "--admin-user", "nobody")
     site = ground.bed.sites[a.name]
     with connect(site) as cluster:
         command(cluster, prefix="auth add", entity="client.reader", caps=["mon", "allow rx", "osd", "allow *"])
@@ -195,12 +195,12 @@ def test_a_file_that_is_not_as_it_was_joins_nobody(ground: Ground, offered: Path
     assert "chmod 600" in attempt(1, offered.read_text(), 0o644)
     assert "changed or damaged" in attempt(1, offered.read_text().replace("site-a", "site-c"))
     assert "was changed" in attempt(2, changed(pool="two"))
-    assert "does not let" in attempt(2, changed(key="AQDdW2FlAAAAABAAoN0aQ6yU7e2r2k1q0V9nQg=="))
+    assert "refuses access" in attempt(2, changed(key="AQDdW2FlAAAAABAAoN0aQ6yU7e2r2k1q0V9nQg=="))
     assert "was changed" in attempt(2, changed(secret=join_file.new_secret()))
     assert "was valid until" in attempt(2, changed(expires=1.0))
     assert "cannot be reached" in attempt(3, changed(mon_host="[v2:198.18.0.250:3300]"))
     assert "created at this site" in ground.refused(ground.a, 2, "setup", "--join", str(offered))
-    assert "Both sites would be called site-a" in ground.refused(b, 2, "setup", "--site", "site-a", "--join", str(offered))
+    assert "Both sites would have the name site-a" in ground.refused(b, 2, "setup", "--site", "site-a", "--join", str(offered))
 
 
 def test_a_line_that_is_cut_leaves_nothing_half_made(ground: Ground, offered: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_peer_that_refuses_at_the_last_moment_leaves_nothing(ground: Ground, o
             said = ground.refused(ground.b, 3, "setup", "--site", "site-b", "--ceph-user", USER, "--join", str(offered))
         finally:
             rbd.RBD().mirror_peer_remove(io, other)
-    assert "does not join pool one" in said
+    assert "does not have this site as a peer of pool one" in said
 
 
 def test_a_person_at_a_terminal_is_asked_for_what_is_missing(ground: Ground, offered: Path) -> None:
