@@ -4,7 +4,7 @@
 replaces what a killed one left, and never a snapshot that is somebody's data.
 
 `onedr.listing.<image>`: exists while a run writes OpenNebula's list of an image's snapshots. oned can only
-list a snapshot by making it (docs/opennebula-facts.md O44): the next action is noted here, and the driver
+list a snapshot by making it (docs/opennebula-facts.md O34): the next action is noted here, and the driver
 answers it without touching the image. A RADOS lock with a duration says whether that run is alive: its end is
 the OSD's word, no clock of ours.
 """

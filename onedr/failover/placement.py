@@ -105,8 +105,8 @@ def _of_snapshots(item: VmItem) -> Iterable[str]:
         found = of_disk(item.record.snapshots, disk.disk_id).snapshots if disk.protected else ()
         if found:
             yield (
-                f"disk {disk.disk_id}: the list of its {len(found)} snapshot(s) is written anew, with the date "
-                "of the run and today's size of the disk"
+                f"disk {disk.disk_id}: the list of its {len(found)} snapshot(s) is written anew, with the "
+                "date of the run and today's size of the disk"
             )
 
 

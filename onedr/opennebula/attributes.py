@@ -154,6 +154,15 @@ USER_TEMPLATE: Mapping[str, Rule] = {
     **_all(_MADE, "ERROR DR_MESSAGE SCHED_MESSAGE"),
 }
 
+# The list of a disk's snapshots (docs/operations.md). The snapshots themselves are on the image.
+SNAPSHOTS: Mapping[str, Rule] = {
+    **_all(_KEPT, "ID NAME PARENT CHILDREN ACTIVE CURRENT_BASE NEXT_SNAPSHOT"),
+    "DISK_ID": _mapped("the disk of the same data here"),
+    "DATE": Rule(Treatment.REGENERATED, "the date of the run"),
+    "SIZE": Rule(Treatment.REGENERATED, "the disk's size at the run"),
+    "ALLOW_ORPHANS": _MADE,
+}
+
 IMAGE: Mapping[str, Rule] = {
     **_all(
         _MADE,

@@ -243,6 +243,40 @@ def test_a_revert_at_home_gives_what_was_snapshot_there(story: Story) -> None:
         assert story.reverted[name] == {**story.changed.sums[name], HEAD: story.changed.sums[name]["4"]}
 
 
+def test_a_snapshot_that_is_not_listed_is_shown_and_can_be_listed(story: Story) -> None:
+    a = story.sites.a
+    with w.open_pool(a) as pool, pool.image(story.lone) as image:
+        image.create_snap("6")
+    found = [each for each in shown(a) if each["disk"] == story.lone]
+    assert [(each["number"], each["called"]) for each in found] == [(0, "first"), (2, "left"), (3, "right"), (6, None)]
+    assert found[-1]["revert"] == f"rbd snap rollback one/{story.lone}@6" and found[-1]["size"] == w.IMAGE_MIB * MIB
+    before = sums(a, story.lone)
+    assert [each["called"] for each in shown(a, "--list") if each["disk"] == story.lone][-1] == "snapshot-6"
+    image_id = next(each.ID for each in a.api.imagepool.info(-2, -1, -1).IMAGE if each.NAME == "lone")
+    a.wait_image(image_id)
+    assert read(a.api.image.info(image_id).SNAPSHOTS) == Tree({**AT_A.snapshots, 6: ("snapshot-6", 0)}, 0, 7)
+    assert sums(a, story.lone) == before
+
+
+def shown(cloud: Cloud, *options: str) -> list[dict[str, Any]]:
+    text = cloud.run("onedr", "snapshots", str(cloud.datastore_id), "--json", *options, limit_s=300).stdout
+    found: list[dict[str, Any]] = json.loads(text)["snapshots"]
+    return found
+
+
+def test_no_call_of_oned_takes_a_list(story: Story) -> None:
+    """Why the list is made by actions (docs/opennebula-facts.md O34)."""
+    a = story.sites.a
+    tree = "<SNAPSHOTS><DISK_ID>0</DISK_ID><NEXT_SNAPSHOT>4</NEXT_SNAPSHOT><SNAPSHOT><ID>0</ID><NAME>x</NAME></SNAPSHOT></SNAPSHOTS>"
+    described = "<NAME>probe</NAME><SIZE>8</SIZE><FORMAT>raw</FORMAT><SOURCE>one/no-such-image</SOURCE><PERSISTENT>YES</PERSISTENT>"
+    image = a.api.image.allocate(f"<TEMPLATE>{described}{tree}</TEMPLATE>", a.datastore_id)
+    disk = f"<NAME>probe</NAME><CPU>0.1</CPU><MEMORY>64</MEMORY><DISK><IMAGE_ID>{image}</IMAGE_ID></DISK>"
+    vm = a.api.vm.allocate(f"<TEMPLATE>{disk}{tree}</TEMPLATE>", True)
+    listed = [a.api.image.info(image).SNAPSHOTS, *(of_vm if isinstance(of_vm := a.api.vm.info(vm).SNAPSHOTS, list) else [of_vm])]
+    a.api.vm.action("terminate-hard", vm)
+    assert not [each for each in listed if each is not None and each.SNAPSHOT]
+
+
 def test_nothing_that_was_needed_for_it_is_left(story: Story) -> None:
     assert story.arrived.vms == story.home.vms == {"db"}
     for cloud in (story.sites.a, story.sites.b):
