@@ -257,21 +257,25 @@ def _wanted(pool: Pool, name: str, snapshot: str) -> str:
     return holder
 
 
-def stock_volumes(pool: Pool, name: str) -> list[str]:
+def stock_volumes(pool: Pool, name: str, among: Collection[str] | None = None) -> list[str]:
     """Volumes with snapshots of an image that the stock driver left behind.
 
     A name alone proves nothing, so their snapshots are read.
     """
     return [
         volume
-        for volume in pool.names()
+        for volume in (pool.names() if among is None else among)
         if names.stock_volume_owner(volume) == name and _numbered(pool, volume)
     ]
 
 
-def numbered(pool: Pool, name: str) -> set[str]:
-    """OpenNebula's snapshots of an image, by id, those on volumes of the stock driver too."""
-    return {found for volume in (name, *stock_volumes(pool, name)) for found in _numbered(pool, volume)}
+def numbered(pool: Pool, name: str, among: Collection[str] | None = None) -> set[str]:
+    """OpenNebula's snapshots of an image, by id, those on volumes of the stock driver too.
+
+    `among`: names of the pool's images, where they are known.
+    """
+    volumes = (name, *stock_volumes(pool, name, among))
+    return {found for volume in volumes for found in _numbered(pool, volume)}
 
 
 def _numbered(pool: Pool, name: str) -> set[str]:

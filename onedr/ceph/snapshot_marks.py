@@ -20,12 +20,15 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.model.errors import RefusedError
+from onedr.host.waiting import attempts
+from onedr.model.errors import RefusedError, StorageError
 
 _MAKING = "onedr.making"
 _LISTING = "onedr.listing."
 _LOCK, _EXPECTED = "onedr.listing", "expected"
-_HELD_S = 120  # after the last action of a run that died
+_HELD_S = 600  # after the last action of a run that died: oned may still call the driver for it
+_CALLED_S = 60
+_PAUSE_S = 0.05
 _MAY_RENEW = 1  # LIBRADOS_LOCK_FLAG_MAY_RENEW
 
 
@@ -70,6 +73,22 @@ class Listing:
         self.hold()
         omap.write_keys(self._pool, self._object, {_EXPECTED: json.dumps(action).encode()})
 
+    def withdraw(self) -> None:
+        """The expected action will not come."""
+        omap.drop_keys(self._pool, self._object, _EXPECTED)
+
+    def done(self) -> None:
+        """Wait until the driver was called for the expected action. Raises StorageError."""
+        for last in attempts(_CALLED_S, _PAUSE_S):
+            if not self.is_pending():
+                return
+            if last:
+                raise StorageError(f"oned has not called the driver within {_CALLED_S} s")
+
+    def is_pending(self) -> bool:
+        """Was the driver not yet called for the expected action?"""
+        return bool(omap.read_keys(self._pool, self._object, (_EXPECTED,)))
+
     def end(self) -> None:
         """Actions are actions again."""
         with suppress(rados.ObjectNotFound):
@@ -77,12 +96,15 @@ class Listing:
 
 
 @contextmanager
-def listing(pool: Pool, name: str) -> Iterator[Listing]:
+def listing(pool: Pool, name: str, alone: bool = False) -> Iterator[Listing]:
     """Write the list of an image's snapshots in this block; every action that is not expected is refused.
 
-    Raises RefusedError while another run does so.
+    `alone`: the caller has the run's lease, so whoever began is dead. Else raises RefusedError while another
+    run does so.
     """
     found = Listing(pool, name)
+    if alone:
+        found.end()
     try:
         found.hold()
     except rados.ObjectBusy as error:
@@ -91,8 +113,11 @@ def listing(pool: Pool, name: str) -> Iterator[Listing]:
         ) from error
     try:
         yield found
-    finally:
-        found.end()
+    except BaseException:
+        if not found.is_pending():  # else the driver may be called yet, and must leave the image alone
+            found.end()
+        raise
+    found.end()
 
 
 def is_expected(pool: Pool, name: str, action: Action) -> bool:
@@ -115,7 +140,8 @@ def is_expected(pool: Pool, name: str, action: Action) -> bool:
     if omap.read_keys(pool, where, (_EXPECTED,)).get(_EXPECTED) != json.dumps(action).encode():
         raise RefusedError(
             f"OneDR is writing the list of snapshots of {pool.access.pool}/{name}; nothing was changed. Try "
-            "again in two minutes."
+            "again when the run has ended (onedr status); after one that died, onedr resume, or in ten "
+            "minutes."
         )
     omap.drop_keys(pool, where, _EXPECTED)
     return True

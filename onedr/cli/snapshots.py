@@ -12,7 +12,7 @@ from onedr.runs.answer_events import SnapshotsEvent
 from onedr.runs.request import Request
 
 
-@click.command(short_help="Show disk snapshots, those too that are not listed here.")
+@click.command(short_help="Show disk snapshots; list those that are not.")
 @click.argument("datastore")
 @click.option(
     "--list", "listing", is_flag=True,

@@ -96,7 +96,7 @@ class _Failover:
     def execute(self) -> Outcome:
         collected = collect.collect_facts(self.pool, self.target, self.frontend)
         self.facts, self.sight, self.site = collected.facts, collected.sight, collected.site
-        self.lists = SnapshotLists(self.site)
+        self.lists = SnapshotLists(self.site, alone=True)
         self.stack.callback(self.lists.close)
         self.plan = failover_plan.plan_failover(self.facts, self.request)
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)

@@ -10,6 +10,7 @@ import time
 
 from lxml import etree
 
+from onedr.failover.powered_off import settle
 from onedr.model import template
 from onedr.model.errors import OneDRError
 from onedr.opennebula import objects as opennebula_objects
@@ -59,7 +60,7 @@ class Carriers:
 
     def drop(self, vm_id: int) -> None:
         """Something went wrong with it: its disk is free once it is gone."""
-        self._frontend.call("vm.action", "terminate-hard", vm_id)
+        self._remove([vm_id])
 
     def close(self) -> None:
         """Remove them all."""
@@ -108,6 +109,7 @@ class Carriers:
         """
         for vm_id in vm_ids:
             if any(template.vectors(attributes(self._frontend.vm(vm_id)), "DISK")):
+                settle(self._frontend, vm_id)
                 self._frontend.call("vm.action", "terminate-hard", vm_id)
             else:
                 self._frontend.call("vm.recover", vm_id, _RECOVER_DELETE)

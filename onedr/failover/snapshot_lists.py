@@ -6,6 +6,7 @@ What cannot be listed stays on the image and is a warning: a list never fails a 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 import rados
 import rbd
@@ -25,11 +26,15 @@ _CALLS = {"create": "disksnapshotcreate", "delete": "disksnapshotdelete", "rever
 
 
 class SnapshotLists:
-    """The lists that one run writes at this site."""
+    """The lists that one run writes at this site. `alone`: it has the lease of the datastore."""
 
-    def __init__(self, site: Site):
-        self._site = site
+    def __init__(self, site: Site, alone: bool = False):
+        self._site, self._alone = site, alone
         self._carriers = Carriers(site.frontend, site.datastore_id)
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self._site.pool.names())
 
     def list_image(self, image_id: int, name: str, recorded: plan.SnapshotList) -> None:
         """Of an image that no VM uses. Raises OneDRError when it is in use afterwards."""
@@ -47,6 +52,7 @@ class SnapshotLists:
             self._not_listed(name, name, aim, error)
             return
         try:
+            image_usable(frontend, image_id)  # a killed run's carrier may just let go of it
             frontend.call("vm.attach", carrier, template.to_xml((("DISK", (("IMAGE_ID", str(image_id)),)),)))
             settle(frontend, carrier)
             self._write(carrier, self._plugged(carrier, image_id), name, wanted, aim, name)
@@ -94,7 +100,7 @@ class SnapshotLists:
 
     def _aim(self, name: str, target: str, recorded: plan.SnapshotList) -> plan.SnapshotList | None:
         try:
-            existing = disk_snapshots.numbered(self._site.pool, name)
+            existing = disk_snapshots.numbered(self._site.pool, name, self._names)
         except rbd.Error as error:
             self._site.warn(target, f"the snapshots of {name} cannot be read, nor listed: {error}")
             return None
@@ -113,7 +119,7 @@ class SnapshotLists:
         """Do the actions; read back. Raises OneDRError."""
         size = self._size(vm_id, disk_id)
         try:
-            with snapshot_marks.listing(self._site.pool, name) as mark:
+            with snapshot_marks.listing(self._site.pool, name, self._alone) as mark:
                 for action in wanted.actions:
                     self._do(mark, vm_id, disk_id, action)
         except rados.Error as error:
@@ -132,7 +138,13 @@ class SnapshotLists:
             return
         mark.expect(snapshot_marks.Action(action.verb, vm_id, str(number)))
         what = action.name if action.verb == "create" else number
-        made = frontend.call(f"vm.{_CALLS[action.verb]}", vm_id, disk_id, what)
+        try:
+            made = frontend.call(f"vm.{_CALLS[action.verb]}", vm_id, disk_id, what)
+        except FrontEndError as error:
+            if error.code:  # refused; without one oned may have begun it
+                mark.withdraw()
+            raise
+        mark.done()
         settle(frontend, vm_id)
         if action.verb == "create" and int(made) != number:
             raise OneDRError(f"oned gave a snapshot the number {made} instead of {number}")

@@ -245,7 +245,7 @@ def test_a_killed_run_is_finished_by_the_same_call_again(here: Drivers, site: Si
 
 
 def test_a_snapshot_that_oned_does_not_know_is_neither_overwritten_nor_removed(here: Drivers, site: Site) -> None:
-    name = make(here, 221)
+    name = make(here, 230)
     succeeded(tm(here, "snap_create", 0))
     churn(site, name)
     before = content(site, name)
@@ -258,7 +258,7 @@ def test_a_snapshot_that_oned_does_not_know_is_neither_overwritten_nor_removed(h
 
 
 def test_an_action_that_only_changes_the_list_leaves_the_image_alone(here: Drivers, site: Site) -> None:
-    name = make(here, 222)
+    name = make(here, 231)
     succeeded(tm(here, "snap_create", 0))
     churn(site, name)
     before = content(site, name)

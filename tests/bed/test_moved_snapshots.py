@@ -5,15 +5,14 @@ on a persistent disk and on a clone, and an image that no VM uses.
 """
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
+from snapshot_trees import AT_A, HEAD, MIB, Sums, Tree, act, grow_tree, read, scribble, sums
 
 from sandbox.cloud import Cloud
 from sandbox.waiting import until
@@ -22,21 +21,6 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 LIMIT_S = 180
-MIB = 1 << 20
-HEAD = "now"
-Sums = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Tree:
-    """A list of snapshots as oned shows it: by id name and parent, the one reverted to last, the next id."""
-
-    snapshots: dict[int, tuple[str, int]]
-    base: int
-    following: int
-
-
-AT_A = Tree({0: ("first", -1), 2: ("left", 0), 3: ("right", 0)}, 0, 4)
 AT_B = Tree({0: ("first", -1), 2: ("renamed there", 0), 4: ("there", 0), 5: ("twig", 2)}, 2, 6)
 
 
@@ -71,31 +55,6 @@ class Story:
         return self.data, self.clone
 
 
-def read(tree: Any) -> Tree:
-    found = tree.SNAPSHOT if isinstance(tree.SNAPSHOT, list) else [tree.SNAPSHOT] if tree.SNAPSHOT else []
-    listed = {int(each.ID): (str(each.NAME), int(each.PARENT)) for each in found}
-    return Tree(listed, int(tree.CURRENT_BASE), int(tree.NEXT_SNAPSHOT))
-
-
-def sums(cloud: Cloud, name: str) -> Sums:
-    """SHA-256 of an image now and at each of OpenNebula's snapshots."""
-    found: Sums = {}
-    with w.open_pool(cloud) as pool, pool.image(name, read_only=True) as image:
-        for snapshot in [None, *(s["name"] for s in image.list_snaps() if s["name"].isdecimal())]:
-            image.set_snap(snapshot)
-            found[snapshot or HEAD] = hashlib.sha256(image.read(0, image.size())).hexdigest()
-    return found
-
-
-def scribble(cloud: Cloud, *names: str) -> None:
-    """What a guest would do to disks of a VM that is off."""
-    with w.open_pool(cloud) as pool:
-        for name in names:
-            with pool.image(name) as image:
-                image.write(os.urandom(MIB), 3 * MIB)
-                image.write(os.urandom(MIB), 9 * MIB)
-
-
 def look(story: Story, cloud: Cloud, vm: int) -> Seen:
     seen, element = Seen(), cloud.api.vm.info(vm)
     disks = element.TEMPLATE["DISK"]
@@ -113,25 +72,6 @@ def look(story: Story, cloud: Cloud, vm: int) -> Seen:
     seen.sums = {name: sums(cloud, name) for name in (*story.disks, story.lone)}
     seen.vms = {each.NAME for each in cloud.api.vmpool.infoextended(-2, -1, -1, -1).VM}
     return seen
-
-
-def act(cloud: Cloud, verb: str, vm: int, disk: int, what: Any) -> None:
-    getattr(cloud.api.vm, f"disksnapshot{verb}")(vm, disk, what)
-    cloud.wait_vm(vm, "POWEROFF")
-
-
-def grow_tree(cloud: Cloud, vm: int, *disks: tuple[int, str]) -> None:
-    """AT_A, with other bytes at each snapshot and now."""
-    for disk, name in disks:
-        for step in ("first", "second"):
-            scribble(cloud, name)
-            act(cloud, "create", vm, disk, step)
-        act(cloud, "revert", vm, disk, 0)
-        for step in ("left", "right"):
-            scribble(cloud, name)
-            act(cloud, "create", vm, disk, step)
-        act(cloud, "delete", vm, disk, 1)
-        scribble(cloud, name)
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +126,7 @@ def go(cloud: Cloud, verb: str, seen: Seen) -> int:
     last = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")][-1]
     print(f"\n{verb}: {last['seconds']} s, {last['warnings']}")
     seen.warnings = [text for texts in last["warnings"].values() for text in texts]
-    return next(vm.ID for vm in cloud.api.vmpool.infoextended(-2, -1, -1, -1).VM if vm.NAME == "db")
+    return next(int(vm.ID) for vm in cloud.api.vmpool.infoextended(-2, -1, -1, -1).VM if vm.NAME == "db")
 
 
 def work_there(told: Story, b: Cloud, away: int) -> None:
