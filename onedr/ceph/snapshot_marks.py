@@ -1,6 +1,6 @@
 """Notes in the pool about snapshots of an image that are being made or listed. They are of this site alone.
 
-`onedr.making`: an omap of `<image>@<snapshot>` -> for which disk, while a driver makes it. So a repeated call
+`onedr.snapshots`: an omap of `<image>@<snapshot>` -> for which disk, while a driver makes it. So a repeated call
 replaces what a killed one left, and never a snapshot that is somebody's data.
 
 `onedr.listing.<image>`: exists while a run writes OpenNebula's list of an image's snapshots. oned can only
@@ -23,7 +23,7 @@ from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts
 from onedr.model.errors import RefusedError, StorageError
 
-_MAKING = "onedr.making"
+_MAKING = "onedr.snapshots"
 _LISTING = "onedr.listing."
 _LOCK, _EXPECTED = "onedr.listing", "expected"
 _HELD_S = 600  # after the last action of a run that died: oned may still call the driver for it

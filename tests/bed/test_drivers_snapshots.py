@@ -397,7 +397,7 @@ def test_old_volumes_of_the_stock_driver_are_served_and_mirrored(here: Drivers, 
 def test_flattening_ends_the_stock_drivers_tree(here: Drivers, site: Site, there: Site, mode: str) -> None:
     name, old, at = stock_tree(here, site, 211 + MODES.index(mode))
     protect(here, mode)
-    done = ds(here, "snap_flatten", name, 3)
+    done = ds(here, "snap_flatten", name, 3, list("1234"))
     assert (done.returncode, done.stdout) == (0, "")
     assert content(site, name) == {"now": at["3"]}
     assert facts(site, name)["parent"] is None
