@@ -187,6 +187,9 @@ def test_a_snapshot_that_is_not_listed_is_shown_and_can_be_listed(story: Story) 
     a = story.sites.a
     with w.open_pool(a) as pool, pool.image(story.lone) as image:
         image.create_snap("6")
+    for name in story.disks:
+        of_disk = {each["number"]: each["called"] for each in shown(a) if each["disk"] == name}
+        assert of_disk == {number: called for number, (called, _) in AT_B.snapshots.items()}
     found = [each for each in shown(a) if each["disk"] == story.lone]
     assert [(each["number"], each["called"]) for each in found] == [(0, "first"), (2, "left"), (3, "right"), (6, None)]
     assert found[-1]["revert"] == f"rbd snap rollback one/{story.lone}@6" and found[-1]["size"] == w.IMAGE_MIB * MIB

@@ -20,8 +20,8 @@ def carriers(cloud: Cloud) -> list[Any]:
 
 def snapshots_listed(cloud: Cloud) -> int:
     """Those of the disk that is plugged into the small VM, so far."""
-    found = [vm for vm in carriers(cloud) if vm.SNAPSHOTS is not None]
-    tree = found[0].SNAPSHOTS if found else None
+    found = [cloud.api.vm.info(vm.ID).SNAPSHOTS for vm in carriers(cloud)]
+    tree = found[0] if found else None
     return len(read(tree[0] if isinstance(tree, list) else tree).snapshots) if tree else 0
 
 
