@@ -459,8 +459,8 @@ def test_a_path_that_leads_nowhere_is_refused(
     "attributes, words",
     [
         ({"POOL_NAME": "nosuch"}, "no pool 'nosuch'"),
-        ({"POOL_NAME": "one; rm -rf /"}, "not a name"),
-        ({"POOL_NAME": "--help"}, "not a name"),
+        ({"POOL_NAME": "one; rm -rf /"}, "not a valid name"),
+        ({"POOL_NAME": "--help"}, "not a valid name"),
         ({"CEPH_CONF": "/nowhere.conf"}, "CEPH_CONF"),
         ({"CEPH_USER": "nobody"}, "CEPH_USER"),
         ({"EC_POOL_NAME": "nosuch"}, "EC_POOL_NAME"),
