@@ -52,11 +52,14 @@ VM: Mapping[str, Rule] = {
         "EMULATOR FEATURES CPU_MODEL INPUT RAW VIDEO HYPERV_OPTIONS SPICE_OPTIONS TOPOLOGY NIC_DEFAULT IOMMU "
         "MEMORY_ENCRYPTION",
     ),
-    "OS": _mapped("BOOT follows the disks and NICs; files by their image's name"),
+    "OS": _mapped("BOOT follows the disks and NICs; files by their image's name and owner"),
     "DISK": _mapped("the image of the same data here; ids are given anew, in order"),
     "NIC": _mapped("the network of the same name, or DR_NETWORK_MAP"),
     "NIC_ALIAS": _mapped("the network of the same name, or DR_NETWORK_MAP; on the same NIC"),
-    "CONTEXT": _mapped("values as oned had resolved them, without FILES and FILES_DS, which is said"),
+    "CONTEXT": _mapped(
+        "values as oned had resolved them; FILES_DS by the names of its images, the VM owner's or oneadmin's; "
+        "a missing one, and FILES, is left out, which is said"
+    ),
     "GRAPHICS": _mapped("PORT is chosen by oned"),
     "NUMA_NODE": _mapped("in MiB, of a pinned topology; oned makes the others"),
     "TPM": _mapped("the device is there and empty: its state is a file of the host"),

@@ -31,6 +31,7 @@ from onedr.protection import flatten, keeper_lock, publish_site_info
 from onedr.protection.flatten import Queue
 from onedr.rejoin import guard
 from onedr.replication import clock, clone_order, peer_ceph, peer_osds, preserved_copies, write_records
+from onedr.replication.file_names import file_names
 from onedr.replication.mirror_image import (
     PROBLEM_KEY,
     Waiting,
@@ -247,13 +248,8 @@ def _image(
 
 
 def _vm(
-    pool: Pool,
-    datastore: Datastore,
-    datastores: dict[int, Datastore],
-    summary: etree._Element,
-    frontend: FrontEnd,
-    report: Report,
-    queue: Queue | None,
+    pool: Pool, datastore: Datastore, datastores: dict[int, Datastore], summary: etree._Element,
+    frontend: FrontEnd, report: Report, queue: Queue | None,
 ) -> None:
     if is_of_run(attributes(summary, "USER_TEMPLATE")):
         return
@@ -279,7 +275,10 @@ def _vm(
             _mirror(pool, name, datastore, report, queue)
         if disk.protected and opennebula_objects.vm_state(element) == "ACTIVE" and name in report.mirrored:
             report.in_use.add(name)
-    for name, result in write_records.record_vm(pool, datastore.settings, element, datastores, now).items():
+    written = write_records.record_vm(
+        pool, datastore.settings, element, datastores, now, file_names(frontend, element)
+    )
+    for name, result in written.items():
         if result == "written":
             report.recorded.append(name)
         elif result != "unchanged" and not result.startswith("is the peer's"):
