@@ -57,8 +57,8 @@ VM: Mapping[str, Rule] = {
     "NIC": _mapped("the network of the same name, or DR_NETWORK_MAP"),
     "NIC_ALIAS": _mapped("the network of the same name, or DR_NETWORK_MAP; on the same NIC"),
     "CONTEXT": _mapped(
-        "values as oned had resolved them; FILES_DS by the names of its images, the VM owner's or oneadmin's; "
-        "a missing one, and FILES, is left out, which is said"
+        "values as oned had resolved them; FILES_DS by the names of its images, the VM owner's or "
+        "oneadmin's; a missing one, and FILES, is left out, which is said"
     ),
     "GRAPHICS": _mapped("PORT is chosen by oned"),
     "NUMA_NODE": _mapped("in MiB, of a pinned topology; oned makes the others"),
