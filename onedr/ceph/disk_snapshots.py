@@ -9,11 +9,12 @@ found here too. Snapshots whose names are not numbers belong to others and are k
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 
 import rbd
 
-from onedr.ceph import image_data, image_use, images, mirroring
+from onedr.ceph import image_data, image_use, images, mirroring, snapshot_marks
 from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts
 from onedr.model import names
@@ -28,19 +29,24 @@ _PAUSE_S = 0.2
 _TRIES = 10  # of a snapshot of an image in use; 1 of 40 has to be repeated
 
 
-def make_snapshot(pool: Pool, name: str, snapshot: str) -> None:
-    """Snapshot an image and protect the snapshot, as the stock driver does. Raises RefusedError when clones
-    use an existing one of that id.
+def make_snapshot(pool: Pool, name: str, snapshot: str, disk: str = "", called: str = "") -> None:
+    """Snapshot an image and protect the snapshot, as the stock driver does.
 
-    An existing snapshot of that id was made done by a killed run of the same call, because oned assigns an id
-    once. It is of an earlier moment, so it is replaced.
+    `disk`: whose snapshot it is; `called`: its name in OpenNebula. An existing snapshot of that id is another
+    one: oned counts each disk from 0, and knows nothing of what was made at the other site. It is left
+    untouched, and RefusedError names both. Only what a killed run of the same call left is replaced: it is of
+    an earlier moment.
     """
     with pool.image(name) as image:
-        if snapshot in images.snapshots(image) and not images.drop_snapshot(image, snapshot):
-            raise RefusedError(
-                f"RBD image {pool.access.pool}/{name} already has a snapshot {snapshot} that clones use; it "
-                "is left untouched."
-            )
+        if snapshot in images.snapshots(image):
+            if not snapshot_marks.is_half_made(pool, name, snapshot, disk):
+                raise RefusedError(_clash(pool, image, name, snapshot, disk, called))
+            if not images.drop_snapshot(image, snapshot):
+                raise RefusedError(
+                    f"RBD image {pool.access.pool}/{name} already has a snapshot {snapshot} that clones use; "
+                    "it is left untouched."
+                )
+        snapshot_marks.begin_making(pool, name, snapshot, disk)
         try:
             _create(image, snapshot)
             image.protect_snap(snapshot)
@@ -52,8 +58,19 @@ def make_snapshot(pool: Pool, name: str, snapshot: str) -> None:
             raise StorageError(
                 f"Snapshot {pool.access.pool}/{name}@{snapshot} is not protected although Ceph accepted it."
             )
+        snapshot_marks.end_making(pool, name, snapshot)
         if _flattened_to(image) is not None:
             image.metadata_remove(FLATTENED_KEY)
+
+
+def _clash(pool: Pool, image: rbd.Image, name: str, snapshot: str, disk: str, called: str) -> str:
+    number = next(found["id"] for found in image.list_snaps() if found["name"] == snapshot)
+    made = image.get_snap_timestamp(number).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return (
+        f"Snapshot {snapshot} {called!r} of {disk or 'the disk'} is not made: {pool.access.pool}/{name}@"
+        f"{snapshot} of {made} exists, which OpenNebula here does not list. It is left untouched. Try again: "
+        "the next snapshot gets the next number. See docs/operations.md."
+    )
 
 
 def _create(image: rbd.Image, snapshot: str) -> None:
@@ -183,10 +200,19 @@ def _make_equal(image: rbd.Image, source: rbd.Image) -> None:
         image.resize(size)
 
 
-def flatten_to_snapshot(pool: Pool, name: str, snapshot: str) -> None:
+def flatten_to_snapshot(pool: Pool, name: str, snapshot: str, listed: Collection[str]) -> None:
     """Revert an image to a snapshot, then remove all its snapshots, the stock driver's volumes that hold
     some, and its parent.
+
+    Raises RefusedError when there are snapshots besides those that OpenNebula lists here.
     """
+    unlisted = sorted(numbered(pool, name) - {*listed, snapshot}, key=int)
+    if unlisted:
+        raise RefusedError(
+            f"{pool.access.pool}/{name} is not flattened: it also has the snapshots {', '.join(unlisted)}, "
+            "which OpenNebula here does not list. onedr snapshots shows them; list them, or remove them with "
+            "rbd first."
+        )
     with pool.image(name, read_only=True) as image:
         done = _flattened_to(image) == snapshot
     if done and find_snapshot(pool, name, snapshot) is None:
@@ -195,9 +221,7 @@ def flatten_to_snapshot(pool: Pool, name: str, snapshot: str) -> None:
     with pool.image(name) as image:
         _flatten(image)
         image.metadata_set(FLATTENED_KEY, snapshot)
-    others = {found for volume in (name, *stock_volumes(pool, name)) for found in _numbered(pool, volume)} - {
-        snapshot
-    }
+    others = numbered(pool, name) - {snapshot}
     for each in (*sorted(others), snapshot):  # the requested one last: until then the call can be repeated
         delete_snapshot(pool, name, each)
     remove_stock_volumes(pool, name)
@@ -233,16 +257,25 @@ def _wanted(pool: Pool, name: str, snapshot: str) -> str:
     return holder
 
 
-def stock_volumes(pool: Pool, name: str) -> list[str]:
+def stock_volumes(pool: Pool, name: str, among: Collection[str] | None = None) -> list[str]:
     """Volumes with snapshots of an image that the stock driver left behind.
 
     A name alone proves nothing, so their snapshots are read.
     """
     return [
         volume
-        for volume in pool.names()
+        for volume in (pool.names() if among is None else among)
         if names.stock_volume_owner(volume) == name and _numbered(pool, volume)
     ]
+
+
+def numbered(pool: Pool, name: str, among: Collection[str] | None = None) -> set[str]:
+    """OpenNebula's snapshots of an image, by id, those on volumes of the stock driver too.
+
+    `among`: names of the pool's images, where they are known.
+    """
+    volumes = (name, *stock_volumes(pool, name, among))
+    return {found for volume in volumes for found in _numbered(pool, volume)}
 
 
 def _numbered(pool: Pool, name: str) -> set[str]:

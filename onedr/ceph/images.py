@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timezone
 from io import FileIO
 from pathlib import Path
 
@@ -245,6 +246,11 @@ def snapshots(image: rbd.Image) -> list[str]:
         str(snapshot["name"]) for snapshot in image.list_snaps()
         if snapshot.get("namespace", rbd.RBD_SNAP_NAMESPACE_TYPE_USER) == rbd.RBD_SNAP_NAMESPACE_TYPE_USER
     ]
+
+
+def made_at(image: rbd.Image, snapshot_id: int) -> float:
+    """When a snapshot was made, in seconds since the epoch, by the clock of Ceph's client."""
+    return float(image.get_snap_timestamp(snapshot_id).replace(tzinfo=timezone.utc).timestamp())
 
 
 def children(pool: Pool, name: str) -> list[str]:

@@ -22,6 +22,7 @@ from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, cancel, resume
 from onedr.cli.setup import setup, teardown
+from onedr.cli.snapshots import snapshots
 from onedr.cli.status import status
 from onedr.host import log, privileges
 from onedr.model.errors import OneDRError, UnexpectedError
@@ -80,6 +81,7 @@ for verb in (
     guard,
     reprotect,
     kept,
+    snapshots,
     drill,
     setup,
     teardown,

@@ -25,6 +25,7 @@ from onedr.runs.answer_events import (
     KeptEvent,
     ProbeEvent,
     ReconcileEvent,
+    SnapshotsEvent,
     StatusEvent,
 )
 from onedr.runs.events import ErrorEvent, Event, ItemEvent, ProgressEvent, StepEvent, VerdictEvent
@@ -47,7 +48,7 @@ _KINDS: Mapping[str, type[Event]] = {
     kind.event: kind
     for kind in (
         ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
-        CheckEvent, ProbeEvent, HistoryEvent, KeptEvent, DrillReportEvent,
+        CheckEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
     )
 }
 

@@ -25,6 +25,7 @@ from onedr.driver.bridge_dispatch import HandedOver
 from onedr.driver.decode import ActionData
 from onedr.failover import resume as failover_resume
 from onedr.failover import run as failover_run
+from onedr.failover import show_snapshots
 from onedr.host import log
 from onedr.model import parsing, template
 from onedr.model.errors import (
@@ -50,6 +51,7 @@ from onedr.runs.answer_events import (
     HistoryEvent,
     KeptEvent,
     PreservedCopyShown,
+    SnapshotsEvent,
 )
 from onedr.runs.events import ErrorEvent, Event, ProgressEvent
 from onedr.runs.refusal_message import refusal_message
@@ -244,6 +246,16 @@ def _kept(data: ActionData, request: Request) -> None:
     emit(KeptEvent(target.name, copies))
 
 
+def _snapshots(data: ActionData, request: Request) -> None:
+    """The snapshots of disks, after those that are not listed here were (attribute LIST)."""
+    frontend, target = FrontEnd(), _datastore(data)
+    warnings: tuple[str, ...] = ()
+    if ("LIST", "YES") in request.attributes:
+        warnings = show_snapshots.list_all(target, frontend)
+        log.info(f"disk snapshots listed, asked by {request.by}")
+    emit(SnapshotsEvent(target.name, show_snapshots.shown(target, frontend), warnings))
+
+
 def _check(data: ActionData, request: Request) -> None:
     """Read-only, except for the probe, which comes first."""
     try:
@@ -275,4 +287,5 @@ _VERBS = {
     "check": _check,
     "history": _history,
     "kept": _kept,
+    "snapshots": _snapshots,
 }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from lxml import etree
 
-from onedr.ceph import connection, disk_snapshots, mirroring
+from onedr.ceph import connection, disk_snapshots, mirroring, snapshot_marks
 from onedr.ceph.connection import Pool
 from onedr.driver import bridge_dispatch, decode
 from onedr.driver import disk as disks
@@ -36,6 +36,13 @@ class _Target:
     pool: Pool
     name: str
     snapshot: str
+    listed: frozenset[str] = frozenset()  # ids of the image's snapshots that oned lists
+    disk: str = ""  # whose it is, and its name in oned: for people
+    called: str = ""
+
+    def make(self) -> None:
+        """Make the snapshot of a disk."""
+        disk_snapshots.make_snapshot(self.pool, self.name, self.snapshot, self.disk, self.called)
 
     def publish(self) -> None:
         """In snapshot mode changes are replicated with the next mirror snapshot: make it now."""
@@ -48,8 +55,9 @@ def snap_create(arguments: list[str]) -> str:
 
     The snapshot is protected, as in the stock driver.
     """
-    with _disk(arguments, FrontEnd()) as target:
-        disk_snapshots.make_snapshot(target.pool, target.name, target.snapshot)
+    with _disk(arguments, FrontEnd(), "create") as target:
+        if target is not None:
+            target.make()
     return ""
 
 
@@ -59,24 +67,27 @@ def snap_create_live(arguments: list[str]) -> str:
     """
     frontend = FrontEnd()
     host = decode.remote_path(decode.words(arguments, "DISK")[0]).host
-    with _disk(arguments, frontend) as target:
-        vm = frontend.vm(parsing.count(arguments[2], "VM_ID"))
-        with _frozen(host, vm):
-            disk_snapshots.make_snapshot(target.pool, target.name, target.snapshot)
+    with _disk(arguments, frontend, "create") as target:
+        if target is not None:
+            vm = frontend.vm(parsing.count(arguments[2], "VM_ID"))
+            with _frozen(host, vm):
+                target.make()
     return ""
 
 
 def snap_delete(arguments: list[str]) -> str:
     """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: remove a snapshot of a disk."""
-    with _disk(arguments, FrontEnd()) as target:
-        disk_snapshots.delete_snapshot(target.pool, target.name, target.snapshot)
+    with _disk(arguments, FrontEnd(), "delete") as target:
+        if target is not None:
+            disk_snapshots.delete_snapshot(target.pool, target.name, target.snapshot)
     return ""
 
 
 def snap_revert(arguments: list[str]) -> str:
     """`HOST:…/disk.N SNAP_ID VM_ID DS_ID`: revert a disk to a snapshot."""
-    with _disk(arguments, FrontEnd()) as target:
-        disk_snapshots.revert_to(target.pool, target.name, target.snapshot)
+    with _disk(arguments, FrontEnd(), "revert") as target:
+        if target is not None:
+            disk_snapshots.revert_to(target.pool, target.name, target.snapshot)
     return ""
 
 
@@ -97,24 +108,42 @@ def image_snap_revert(arguments: list[str]) -> str:
 def image_snap_flatten(arguments: list[str]) -> str:
     """`IMAGE_ID`, IMAGE/TARGET_SNAPSHOT: revert an image to a snapshot and remove all its snapshots."""
     with _image(arguments) as target:
-        disk_snapshots.flatten_to_snapshot(target.pool, target.name, target.snapshot)
+        disk_snapshots.flatten_to_snapshot(target.pool, target.name, target.snapshot, target.listed)
     return ""
 
 
 @contextmanager
-def _disk(arguments: list[str], frontend: FrontEnd) -> Iterator[_Target]:
-    place, snapshot, vm_id, datastore_id = decode.words(arguments, "DISK", "SNAP_ID", "VM_ID", "DATASTORE_ID")
-    wanted = str(parsing.count(snapshot, "SNAP_ID"))
-    disk = disks.find_disk(frontend, parsing.count(vm_id, "VM_ID"), decode.disk_id(place))
+def _disk(arguments: list[str], frontend: FrontEnd, verb: str) -> Iterator[_Target | None]:
+    """The snapshot of a disk; None when the action is one that changes oned's list and nothing else
+    (ceph.snapshot_marks).
+    """
+    place, snapshot, vm, datastore_id = decode.words(arguments, "DISK", "SNAP_ID", "VM_ID", "DATASTORE_ID")
+    wanted, vm_id = str(parsing.count(snapshot, "SNAP_ID")), parsing.count(vm, "VM_ID")
+    element = frontend.vm(vm_id)
+    disk = disks.of_vm(element, vm_id, decode.disk_id(place))
     _must_be_rbd(disk)
     datastore = disks.datastore(frontend, parsing.count(datastore_id, "DATASTORE_ID"))
     name = disk.rbd_name
     with connection.connect(disk.connect(name.pool)) as pool:
         disks.must_be_primary(pool, name.name)
-        target = _Target(pool, name.name, wanted)
+        if snapshot_marks.is_expected(pool, name.name, snapshot_marks.Action(verb, vm_id, wanted)):
+            yield None
+            return
+        whose = f"disk {disk.disk_id} of VM {vm_id}"
+        target = _Target(
+            pool, name.name, wanted, disk=whose, called=_called(element, disk.disk_id, wanted)
+        )
         yield target
         target.publish()
         disks.protect_disk(pool, name.name, datastore, disk)
+
+
+def _called(vm: etree._Element, disk_id: int, snapshot: str) -> str:
+    for tree in vm.iterfind("SNAPSHOTS"):
+        for each in tree.iterfind("SNAPSHOT"):
+            if (tree.findtext("DISK_ID"), each.findtext("ID")) == (str(disk_id), snapshot):
+                return each.findtext("NAME") or ""
+    return ""
 
 
 def _must_be_rbd(disk: Disk) -> None:
@@ -136,7 +165,8 @@ def _image(arguments: list[str]) -> Iterator[_Target]:
     source = parsing.source(image.findtext("SOURCE") or "")
     with connection.connect(replace(data.access, pool=source.pool)) as pool:
         disks.must_be_primary(pool, source.name)
-        target = _Target(pool, source.name, wanted)
+        listed = frozenset(each.text or "" for each in image.iterfind("SNAPSHOTS/SNAPSHOT/ID"))
+        target = _Target(pool, source.name, wanted, listed)
         yield target
         target.publish()
         own = image.find("TEMPLATE")

@@ -3,11 +3,12 @@ site.
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
-from onedr.failover import failback_plan, recreate_vms
+from onedr.failover import failback_plan, recreate_vms, snapshot_list_plan
 from onedr.failover.peer_vms import LOCKS_ALL, forget_locked_state
+from onedr.failover.powered_off import image_usable, settle
+from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.target_site import Site, give
 from onedr.host.paths import front_end_paths
 from onedr.model import template
@@ -21,14 +22,15 @@ from onedr.replication import encryption, secrets
 from onedr.replication.inventory import VmItem
 
 _CAPACITY = ("CPU", "VCPU", "MEMORY")
-_SETTLES_S = 60
-_PAUSE_S = 0.3
 _STANDS_IN = "oneadmin"  # gets what belongs to a user or group that a site does not have (site.give)
 
 
-def return_vm(site: Site, item: VmItem, home: PeerVm, starts: bool, images: Mapping[str, ImageFacts]) -> str:
-    """Unlock it and bring it up to date: name, owner, permissions, disks, NICs, user attributes, capacity.
-    Reads back.
+def return_vm(
+    site: Site, item: VmItem, home: PeerVm, starts: bool, images: Mapping[str, ImageFacts],
+    lists: SnapshotLists,
+) -> str:
+    """Unlock it and bring it up to date: name, owner, permissions, disks and their lists of snapshots, NICs,
+    user attributes, capacity. Reads back.
 
     It stays marked as locked until it runs, or until here when it shall not: a run that dies in between finds
     it again.
@@ -40,7 +42,7 @@ def return_vm(site: Site, item: VmItem, home: PeerVm, starts: bool, images: Mapp
     if frontend.vm(vm_id).findtext("NAME") != record.name:
         frontend.call("vm.rename", vm_id, record.name)
     _give(site, "vm", vm_id, record, item.origin)
-    changed = _disks(site, item, home, images)
+    changed = _disks(site, item, home, images, lists)
     changed += _nics(site, item, vm_id)
     _user_attributes(site, item, record, vm_id)
     _capacity(site, record, vm_id, item.origin)
@@ -87,8 +89,12 @@ def release_vm(site: Site, vm_id: int, target: str) -> str:
     return f"VM {vm_id} stays locked"
 
 
-def _disks(site: Site, item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts]) -> list[str]:
-    """Unplug and plug in what differs, grow what is larger there. Returns what was done."""
+def _disks(
+    site: Site, item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], lists: SnapshotLists
+) -> list[str]:
+    """Unplug and plug in what differs, list the snapshots there are, grow what is larger there. Returns what
+    was done.
+    """
     changes = failback_plan.disks(item, home, images, site.here)
     vm_id, frontend = home.vm_id, site.frontend
     for name in sorted(changes.unplug):
@@ -101,7 +107,7 @@ def _disks(site: Site, item: VmItem, home: PeerVm, images: Mapping[str, ImageFac
                 "other site"
             )
         frontend.call("vm.detach", vm_id, mine[name].disk_id)
-        _settled(site, vm_id)
+        settle(frontend, vm_id)
     for name, disk in sorted(changes.plug.items(), key=lambda pair: pair[1].disk_id):
         if name not in _by_name(site, vm_id):
             _plug(site, item, vm_id, name, disk)
@@ -112,8 +118,22 @@ def _disks(site: Site, item: VmItem, home: PeerVm, images: Mapping[str, ImageFac
     return [
         *(f"{name} unplugged" for name in sorted(changes.unplug)),
         *(f"{name} plugged in" for name in sorted(changes.plug)),
+        *_snapshots(site, item, vm_id, lists),
         *_grow(site, item, vm_id),
     ]
+
+
+def _snapshots(site: Site, item: VmItem, vm_id: int, lists: SnapshotLists) -> list[str]:
+    """Before its disks grow: a revert makes oned believe that a disk shrank."""
+    there = {str(disk.rbd).rpartition("/")[2]: disk.disk_id for disk in item.record.disks}
+    done = []
+    for name, disk in _by_name(site, vm_id).items():
+        if disk.shared or name not in there:
+            continue
+        recorded = snapshot_list_plan.of_disk(item.record.snapshots, there[name])
+        if lists.list_disk(vm_id, disk.disk_id, name, recorded, item.origin):
+            done.append(f"the snapshots of {name} are listed")
+    return done
 
 
 def _by_name(site: Site, vm_id: int) -> dict[str, DiskRef]:
@@ -130,7 +150,7 @@ def _plug(site: Site, item: VmItem, vm_id: int, name: str, disk: DiskRef) -> Non
     image_id = site.images.get(name)
     if image_id is None:
         raise OneDRError(f"its disk {name}, plugged in at the other site, is no image here yet; repeat")
-    _usable(site, image_id)
+    image_usable(site.frontend, image_id)
     pairs = next(
         (found for found in template.vectors(item.record.template, "DISK")
          if template.get(found, "DISK_ID", "0") == str(disk.disk_id)), ())
@@ -140,23 +160,12 @@ def _plug(site: Site, item: VmItem, vm_id: int, name: str, disk: DiskRef) -> Non
     if template.get(kept, "TARGET") in taken:
         kept = template.without(kept, "TARGET")
     site.frontend.call("vm.attach", vm_id, template.to_xml((("DISK", (("IMAGE_ID", str(image_id)), *kept)),)))
-    _settled(site, vm_id)
+    settle(site.frontend, vm_id)
     if name not in _by_name(site, vm_id):
         raise OneDRError(
             f"VM {vm_id} has not got disk {name} (image {image_id}) although it was plugged in; onevm show "
             f"{vm_id}"
         )
-
-
-def _usable(site: Site, image_id: int) -> None:
-    """Wait until another VM here has let go of an image."""
-    end = time.monotonic() + _SETTLES_S
-    while opennebula_objects.image_state(site.frontend.image(image_id)) != "READY":
-        if time.monotonic() > end:
-            raise OneDRError(
-                f"image {image_id} is in use here or in no good state; oneimage show {image_id} tells"
-            )
-        time.sleep(_PAUSE_S)
 
 
 def _grow(site: Site, item: VmItem, vm_id: int) -> list[str]:
@@ -169,24 +178,9 @@ def _grow(site: Site, item: VmItem, vm_id: int) -> list[str]:
     done = []
     for disk_id, size in failback_plan.grown(own, item.record.template, pairs).items():
         site.frontend.call("vm.diskresize", vm_id, disk_id, str(size))
-        _settled(site, vm_id)
+        settle(site.frontend, vm_id)
         done.append(f"disk {disk_id} has {size} MiB")
     return done
-
-
-def _settled(site: Site, vm_id: int) -> None:
-    """Wait until oned is through with a change of a VM that is powered off."""
-    end = time.monotonic() + _SETTLES_S
-    while True:
-        vm = site.frontend.vm(vm_id)
-        state, lcm = opennebula_objects.vm_state(vm), number(vm, "LCM_STATE")
-        if (state, lcm) == ("POWEROFF", 0):
-            return
-        if time.monotonic() > end or state != "ACTIVE":
-            raise OneDRError(
-                f"VM {vm_id} is {state} (LCM {lcm}) after a change of its disks or NICs; onevm show {vm_id}"
-            )
-        time.sleep(_PAUSE_S)
 
 
 def _nics(site: Site, item: VmItem, vm_id: int) -> list[str]:
@@ -206,12 +200,12 @@ def _nics(site: Site, item: VmItem, vm_id: int) -> list[str]:
         return []
     for nic_id in changes.unplug:
         site.frontend.call("vm.detachnic", vm_id, nic_id)
-        _settled(site, vm_id)
+        settle(site.frontend, vm_id)
     for nic in changes.plug:
         warnings: list[str] = []
         built = nics.nic(nic, site.counterparts, item.record.owner, warnings)
         site.frontend.call("vm.attachnic", vm_id, template.to_xml((("NIC", built),)))
-        _settled(site, vm_id)
+        settle(site.frontend, vm_id)
         for text in warnings:
             site.warn(item.origin, text)
     left = failback_plan.nics(
@@ -262,7 +256,7 @@ def _capacity(site: Site, record: VmRecord, vm_id: int, origin: str) -> None:
     site.frontend.call("vm.resize", vm_id, template.to_xml(wanted), False)
 
 
-def follow_images(site: Site, images: Mapping[str, ImageFacts]) -> None:
+def follow_images(site: Site, images: Mapping[str, ImageFacts], lists: SnapshotLists) -> None:
     """Images of this site that were changed or deleted at the other: the changed ones follow, the deleted
     ones are named and disabled. What cannot be followed is a warning of that image: its data is here.
     """
@@ -276,7 +270,7 @@ def follow_images(site: Site, images: Mapping[str, ImageFacts]) -> None:
         ):
             continue
         try:
-            _follow(site, name, site.images[name], record.body)
+            _follow(site, name, site.images[name], record.body, lists)
         except FrontEndError as error:
             site.warn(
                 name, f"image {site.images[name]} does not follow what was changed at the other site: {error}"
@@ -294,7 +288,7 @@ def follow_images(site: Site, images: Mapping[str, ImageFacts]) -> None:
             site.frontend.call("image.enable", image_id, False)
 
 
-def _follow(site: Site, name: str, image_id: int, record: ImageRecord) -> None:
+def _follow(site: Site, name: str, image_id: int, record: ImageRecord, lists: SnapshotLists) -> None:
     image = site.frontend.image(image_id)
     own = attributes(image)
     was = image.findtext("NAME") or ""
@@ -306,3 +300,5 @@ def _follow(site: Site, name: str, image_id: int, record: ImageRecord) -> None:
     missing = tuple(pair for pair in changed if pair not in own)
     if missing:
         site.frontend.update_image(image_id, missing)
+    if record.persistent and opennebula_objects.image_state(image) == "READY":
+        lists.list_image(image_id, name, snapshot_list_plan.read_list(record.snapshots))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from onedr.failover.snapshot_list_plan import of_disk
 from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.opennebula.nics import Counterparts
@@ -90,12 +91,23 @@ def differences(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:
     found = {}
     for item in items:
         try:
-            warnings = preview(item, ground.counterparts).warnings
+            warnings = (*preview(item, ground.counterparts).warnings, *_of_snapshots(item))
         except RefusedError:
             continue  # a blocker, named as such
         if warnings:
             found[item.origin] = "; ".join(warnings)
     return found
+
+
+def _of_snapshots(item: VmItem) -> Iterable[str]:
+    """oned's list of disk snapshots is made anew, by oned's clock (docs/fidelity.md)."""
+    for disk in item.record.disks:
+        found = of_disk(item.record.snapshots, disk.disk_id).snapshots if disk.protected else ()
+        if found:
+            yield (
+                f"disk {disk.disk_id}: the list of its {len(found)} snapshot(s) is written anew, with the "
+                "date of the run and today's size of the disk"
+            )
 
 
 def _addresses(made: Recreation) -> Iterable[tuple[int, str]]:

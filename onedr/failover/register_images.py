@@ -4,6 +4,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from onedr.ceph import base_snapshot, images
+from onedr.failover.snapshot_list_plan import SnapshotList, of_disk, read_list
+from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.target_site import Site, give
 from onedr.model import names, template
 from onedr.model.errors import FrontEndError, OneDRError
@@ -26,6 +28,7 @@ class _Subject(NamedTuple):
     group: str
     permissions: str
     attributes: template.Pairs
+    snapshots: SnapshotList
     site: str  # where it came from, for people
     origin: str
 
@@ -37,7 +40,8 @@ def _subject(site: Site, image: ImageFacts, owner: VmItem | None) -> _Subject:
         record = own.body
         return _Subject(
             record.name, image_template.image_type(record.type), record.persistent, record.owner,
-            record.group, record.permissions, record.template, own.site, f"{own.fsid}:{record.image_id}",
+            record.group, record.permissions, record.template, _recorded(image, record, owner), own.site,
+            f"{own.fsid}:{record.image_id}",
         )
     if owner is None:
         raise OneDRError(f"no record says what {image.name} is")
@@ -46,12 +50,26 @@ def _subject(site: Site, image: ImageFacts, owner: VmItem | None) -> _Subject:
     kind = "OS" if disk.disk_id == 0 else "DATABLOCK"
     return _Subject(
         f"{vm.name}-disk-{disk.disk_id}", kind, True, vm.owner, vm.group, vm.permissions, (),
-        owner.envelope.site, owner.origin,
+        of_disk(vm.snapshots, disk.disk_id), owner.envelope.site, owner.origin,
     )
 
 
-def register_image(site: Site, image: ImageFacts, owner: VmItem | None) -> str:
-    """Register an image under its name, owner and permissions. `owner`: the VM whose disk it is, if any.
+def _recorded(image: ImageFacts, record: ImageRecord, owner: VmItem | None) -> SnapshotList:
+    """Its snapshots by the record of the VM that uses it, which is written with every one of them; else by
+    its own.
+    """
+    vm = None if owner is None else owner.record
+    for disk in () if vm is None else vm.disks:
+        if vm is not None and (disk.rbd or "").endswith(f"/{image.name}"):
+            found = of_disk(vm.snapshots, disk.disk_id)
+            if found.snapshots:
+                return found
+    return read_list(record.snapshots)
+
+
+def register_image(site: Site, image: ImageFacts, owner: VmItem | None, lists: SnapshotLists) -> str:
+    """Register an image under its name, owner and permissions, and list its snapshots. `owner`: the VM whose
+    disk it is, if any.
 
     Raises OneDRError when no record says what it is, FrontEndError when oned refuses.
     """
@@ -71,6 +89,8 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None) -> str:
     image_id = _allocate(site, image.name, (*description, *marks), subject.site)
     ledger.note(site.pool, "image", image_id, entry)
     give(site, "image", image_id, subject.owner, subject.group, subject.permissions, image.name)
+    if subject.persistent:
+        lists.list_image(image_id, image.name, subject.snapshots)
     # As data, after the registration: oned refuses one that also names an app, a backup or a path.
     done = ((vm_template.FINISHED, "YES"), (ledger.TOKEN, ""))
     site.frontend.update_image(image_id, (*image_template.portable_image(subject.attributes), *done))

@@ -26,6 +26,7 @@ from onedr.failover import (
 )
 from onedr.failover.describe import describe_failover
 from onedr.failover.facts import Fence
+from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.verdict import RunEnd, judge_end
 from onedr.host import config as host_config
 from onedr.host import process
@@ -95,6 +96,8 @@ class _Failover:
     def execute(self) -> Outcome:
         collected = collect.collect_facts(self.pool, self.target, self.frontend)
         self.facts, self.sight, self.site = collected.facts, collected.sight, collected.site
+        self.lists = SnapshotLists(self.site, alone=True)
+        self.stack.callback(self.lists.close)
         self.plan = failover_plan.plan_failover(self.facts, self.request)
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)
         self.items = {item.origin: item for item in self.plan.vms}
@@ -278,7 +281,7 @@ class _Failover:
         owner = next(
             (item for item in self.items.values() if name in {image.name for image in item.images}), None
         )
-        return register_images.register_image(self.site, self.images[name], owner)
+        return register_images.register_image(self.site, self.images[name], owner, self.lists)
 
     def _create(self, origin: str) -> str:
         item = self.items[origin]
@@ -292,7 +295,7 @@ class _Failover:
         item, home = self.items[origin], self.homes[origin]
         self.vm_ids[origin] = home.vm_id
         return failback_vms.return_vm(
-            self.site, item, home, start_order.wants_start(item, self.request), self.images
+            self.site, item, home, start_order.wants_start(item, self.request), self.images, self.lists
         )
 
     def _start(self, origin: str) -> str:
@@ -360,7 +363,7 @@ class _Failover:
 
     def _follow_images(self) -> None:
         try:
-            failback_vms.follow_images(self.site, self.images)
+            failback_vms.follow_images(self.site, self.images, self.lists)
         except FrontEndError as error:
             text = f"images changed or deleted at the other site are not followed: {error}"
             self.site.warn(self.facts.datastore, text)

@@ -11,9 +11,10 @@ from onedr.model.errors import FrontEndError
 from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes
-from onedr.opennebula.vm_template import is_half_made, is_of_drill
+from onedr.opennebula.vm_template import is_half_made, is_of_run
 from onedr.protection import keeper_lock
 from onedr.replication import write_records
+from onedr.replication.file_names import file_names
 
 
 def main(_: list[str]) -> str:
@@ -36,7 +37,7 @@ def on_vm(frontend: FrontEnd, vm_id: int) -> str:
     if opennebula_objects.vm_state(element) in ("DONE", "CLONING"):
         # the hooks of its images remove the record
         return f"VM {vm_id} is {opennebula_objects.vm_state(element)}"
-    if is_of_drill(attributes(element, "USER_TEMPLATE")):
+    if is_of_run(attributes(element, "USER_TEMPLATE")):
         return f"VM {vm_id} belongs to a drill"
     if is_half_made(attributes(element, "USER_TEMPLATE")):
         return f"VM {vm_id} is still being taken over"
@@ -49,7 +50,9 @@ def on_vm(frontend: FrontEnd, vm_id: int) -> str:
             keeper_lock.wake_keeper(datastore.datastore_id)  # it works on a bridge host and writes the record
             continue
         with connection.connect(datastore.access) as pool:
-            results.update(write_records.record_vm(pool, datastore.settings, element, datastores, now))
+            results.update(write_records.record_vm(
+                pool, datastore.settings, element, datastores, now, file_names(frontend, element)
+            ))
         keeper_lock.wake_keeper(datastore.datastore_id)
     return f"VM {vm_id}: " + (
         ", ".join(f"{name} {result}" for name, result in results.items()) or "no protected disk"

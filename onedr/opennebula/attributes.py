@@ -52,11 +52,14 @@ VM: Mapping[str, Rule] = {
         "EMULATOR FEATURES CPU_MODEL INPUT RAW VIDEO HYPERV_OPTIONS SPICE_OPTIONS TOPOLOGY NIC_DEFAULT IOMMU "
         "MEMORY_ENCRYPTION",
     ),
-    "OS": _mapped("BOOT follows the disks and NICs; files by their image's name"),
+    "OS": _mapped("BOOT follows the disks and NICs; files by their image's name and owner"),
     "DISK": _mapped("the image of the same data here; ids are given anew, in order"),
     "NIC": _mapped("the network of the same name, or DR_NETWORK_MAP"),
     "NIC_ALIAS": _mapped("the network of the same name, or DR_NETWORK_MAP; on the same NIC"),
-    "CONTEXT": _mapped("values as oned had resolved them, without FILES and FILES_DS, which is said"),
+    "CONTEXT": _mapped(
+        "values as oned had resolved them; FILES_DS by the names of its images, the VM owner's or "
+        "oneadmin's; a missing one, and FILES, is left out, which is said"
+    ),
     "GRAPHICS": _mapped("PORT is chosen by oned"),
     "NUMA_NODE": _mapped("in MiB, of a pinned topology; oned makes the others"),
     "TPM": _mapped("the device is there and empty: its state is a file of the host"),
@@ -152,6 +155,15 @@ USER_TEMPLATE: Mapping[str, Rule] = {
         "SERVICE_ID ROLE_NAME",
     ),
     **_all(_MADE, "ERROR DR_MESSAGE SCHED_MESSAGE"),
+}
+
+# The list of a disk's snapshots (docs/operations.md). The snapshots themselves are on the image.
+SNAPSHOTS: Mapping[str, Rule] = {
+    **_all(_KEPT, "ID NAME PARENT CHILDREN ACTIVE CURRENT_BASE NEXT_SNAPSHOT"),
+    "DISK_ID": _mapped("the disk of the same data here"),
+    "DATE": Rule(Treatment.REGENERATED, "the date of the run"),
+    "SIZE": Rule(Treatment.REGENERATED, "the disk's size at the run"),
+    "ALLOW_ORPHANS": _MADE,
 }
 
 IMAGE: Mapping[str, Rule] = {

@@ -15,7 +15,7 @@ from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.records import VmRecord
 from onedr.model.template import Pairs
-from onedr.opennebula import attributes, nics
+from onedr.opennebula import attributes, files, nics
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
 
@@ -23,6 +23,7 @@ ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
 START_PENDING = "DR_START_PENDING"
 DRILL = "DR_DRILL"  # on a drill's VM or image: its tag
+CARRIER = "DR_SNAPSHOT_CARRIER"  # on a small VM of a run that lists snapshots (failover.snapshot_carrier)
 # on a VM at the site it moved away from: the state it had; it is locked there
 LOCKED_STATE, OLD_LOCKED_STATE = "DR_LOCKED_STATE", "DR_HELD"  # the second: of earlier releases, read only
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
@@ -31,8 +32,7 @@ MARKS = (  # of one site's object only
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
-_FILE = re.compile(r'\$FILE\[\s*IMAGE\s*=\s*"?(?P<name>[^",\]]+)"?.*\]')
-_OS_FILES = ("KERNEL_DS", "INITRD_DS", "KERNEL", "INITRD")
+_OS_FILES = (*files.OS_FILES, "KERNEL", "INITRD")
 _BOOTS = re.compile(r"(disk|nic)(\d+)")
 _BACKUP_KEPT = ("BACKUP_VOLATILE", "FS_FREEZE", "KEEP_LAST", "MODE", "INCREMENT_MODE")
 # Stands for a context value with a `$` while the VM is allocated: oned replaces it once, and not what it
@@ -84,7 +84,7 @@ def recreate(
         lambda: [
             ("NIC_ALIAS", found) for found in nics.aliases(record.template, here, record.owner, warnings)
         ],
-        lambda: _context(record, warnings),
+        lambda: _context(record, here, warnings),
     ]
     built: list[tuple[str, object]] = [("NAME", record.name)]
     reasons = []
@@ -134,7 +134,7 @@ def _plain_sections(
         elif isinstance(value, str):
             continue
         elif key == "OS":
-            built.append((key, _os(value, here, {"disk": place, "nic": nic_place}, warnings)))
+            built.append((key, _os(value, here, record.owner, {"disk": place, "nic": nic_place}, warnings)))
         elif key == "GRAPHICS":
             if template.get(value, "PORT"):
                 warnings.append(f"GRAPHICS/PORT is chosen by oned here; it was {template.get(value, 'PORT')}")
@@ -148,7 +148,8 @@ def _plain_sections(
 
 
 def _os(
-    value: Pairs, here: Counterparts, front_end_paths: Mapping[str, Mapping[str, str]], warnings: list[str]
+    value: Pairs, here: Counterparts, owner: str, front_end_paths: Mapping[str, Mapping[str, str]],
+    warnings: list[str],
 ) -> Pairs:
     """OS with BOOT counted anew, and files by the name of their image."""
     built: list[tuple[str, object]] = []
@@ -156,7 +157,7 @@ def _os(
         if key in _OS_FILES:
             if not key.endswith("_DS"):
                 continue  # the path oned resolved from the other
-            text = _file(text, here, key)
+            text = files.of_os(text, key, here.files, owner)
         if key == "BOOT":
             text = _boot(text, front_end_paths, warnings)
         built.append((key, text))
@@ -178,19 +179,6 @@ def _boot(text: str, front_end_paths: Mapping[str, Mapping[str, str]], warnings:
             continue
         kept.append(f"{match[1]}{number}" if match else device)
     return ",".join(kept)
-
-
-def _file(text: str, here: Counterparts, key: str) -> str:
-    """`$FILE[IMAGE_ID=…]` for the image of the same name here. Raises RefusedError."""
-    match = _FILE.fullmatch(text.strip())
-    name = match["name"].strip() if match else ""
-    found = here.files.get(name, ()) if name else ()
-    if len(found) != 1:
-        raise RefusedError(
-            f"its OS/{key} is a file image of the other site ({text}) without a counterpart here: "
-            "register an image of that name and refer to it as $FILE[IMAGE=<name>]."
-        )
-    return f"$FILE[IMAGE_ID={found[0].object_id}]"
 
 
 def _numa_node(record: VmRecord, value: Pairs, _: Counterparts, warnings: list[str]) -> Pairs:
@@ -265,7 +253,9 @@ def disk_settings(disk: Pairs) -> Pairs:
     )
 
 
-def _context(record: VmRecord, warnings: list[str]) -> list[tuple[str, object]]:
+def _context(
+    record: VmRecord, here: Counterparts, warnings: list[str]
+) -> list[tuple[str, object]]:
     """CONTEXT with the values that oned had resolved, and the attributes that stand in for those with a `$`.
     """
     context = next(template.vectors(record.template, "CONTEXT"), None)
@@ -276,8 +266,12 @@ def _context(record: VmRecord, warnings: list[str]) -> list[tuple[str, object]]:
     for key, value in context:
         if _GENERATED_CONTEXT.fullmatch(key):
             continue
-        if key in ("FILES_DS", "FILES"):
+        if key == "FILES":
             warnings.append(f"CONTEXT/{key} was left out: its files belong to the other site ({value})")
+            continue
+        if key == "FILES_DS":
+            named = files.of_context(value, here.files, record.owner, warnings)
+            own += [(key, named)] if named else []
             continue
         if "$" in value:
             name = f"{STAND_IN}{len(stand_ins)}"
@@ -318,3 +312,8 @@ def is_of_drill(pairs: Pairs) -> bool:
     Such objects are never recorded, mirrored, moved or counted.
     """
     return bool(template.get(pairs, DRILL))
+
+
+def is_of_run(pairs: Pairs) -> bool:
+    """Does this VM belong to a drill, or to a run that lists snapshots? Neither is recorded or counted."""
+    return is_of_drill(pairs) or bool(template.get(pairs, CARRIER))

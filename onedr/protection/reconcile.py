@@ -26,11 +26,12 @@ from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
-from onedr.opennebula.vm_template import is_of_drill
+from onedr.opennebula.vm_template import is_of_drill, is_of_run
 from onedr.protection import flatten, keeper_lock, publish_site_info, settle
 from onedr.protection.flatten import Queue
 from onedr.rejoin import guard
 from onedr.replication import clock, clone_order, peer_ceph, peer_osds, preserved_copies, write_records
+from onedr.replication.file_names import file_names
 from onedr.replication.mirror_image import (
     PROBLEM_KEY,
     Waiting,
@@ -249,15 +250,10 @@ def _image(
 
 
 def _vm(
-    pool: Pool,
-    datastore: Datastore,
-    datastores: dict[int, Datastore],
-    summary: etree._Element,
-    frontend: FrontEnd,
-    report: Report,
-    queue: Queue | None,
+    pool: Pool, datastore: Datastore, datastores: dict[int, Datastore], summary: etree._Element,
+    frontend: FrontEnd, report: Report, queue: Queue | None,
 ) -> None:
-    if is_of_drill(attributes(summary, "USER_TEMPLATE")):
+    if is_of_run(attributes(summary, "USER_TEMPLATE")):
         return
     if not any(
         disk.text == str(datastore.datastore_id) for disk in summary.iterfind("TEMPLATE/DISK/DATASTORE_ID")
@@ -281,7 +277,10 @@ def _vm(
             _mirror(pool, name, datastore, report, queue)
         if disk.protected and opennebula_objects.vm_state(element) == "ACTIVE" and name in report.mirrored:
             report.in_use.add(name)
-    for name, result in write_records.record_vm(pool, datastore.settings, element, datastores, now).items():
+    written = write_records.record_vm(
+        pool, datastore.settings, element, datastores, now, file_names(frontend, element)
+    )
+    for name, result in written.items():
         if result == "written":
             report.recorded.append(name)
         elif result != "unchanged" and not result.startswith("is the peer's"):

@@ -14,8 +14,10 @@ from onedr.model import template
 from onedr.model.errors import OneDRError, RecordError, SchemaError
 from onedr.model.records import Envelope, ImageRecord, VmRecord
 from onedr.model.types import Settings
+from onedr.opennebula import files
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula.vm_template import is_half_made, is_of_drill
+from onedr.opennebula.files import FileImage
+from onedr.opennebula.vm_template import is_half_made, is_of_run
 from onedr.replication import encryption, ledger, records, secrets, signature
 
 
@@ -71,14 +73,14 @@ def record_vm(
     element: etree._Element,
     protected_datastores: Mapping[int, object],
     now: float,
+    file_images: Mapping[int, FileImage],
 ) -> dict[str, str]:
-    """Write a VM's record to each of its protected disks in this pool.
+    """Write a VM's record to each of its protected disks in this pool. `file_images`: of its OS, by id.
 
-    Returns the result for each disk: `written`, `unchanged`, or an error message. One bad disk never stops
-    the others.
+    Returns for each disk `written`, `unchanged`, or an error message. A bad disk never stops the others.
     """
     body = opennebula_objects.vm_record(element, protected_datastores.keys())
-    if is_half_made(body.user_template) or is_of_drill(body.user_template):
+    if is_half_made(body.user_template) or is_of_run(body.user_template):
         return {}
     disks = [str(disk.rbd).partition("/")[2] for disk in body.disks if disk.rbd]
     entry = ledger.read_entry(pool, "vm", body.vm_id, disks)
@@ -87,7 +89,7 @@ def record_vm(
     origin = f"{pool.fsid()}:{body.vm_id}"
     body = replace(
         body,
-        template=encrypt_secrets(body.template, key, origin, "template"),
+        template=encrypt_secrets(files.with_names(body.template, file_images), key, origin, "template"),
         user_template=encrypt_secrets(body.user_template, key, origin, "user_template"),
     )
     written = envelope(pool, settings, body, now)

@@ -1,4 +1,5 @@
-"""What verbs answer that look or repair: status, reconcile, check, history, kept, drill report. Pure."""
+"""What verbs answer that look or repair: status, reconcile, check, history, kept,
+snapshots, drill report. Pure."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -173,6 +174,31 @@ class KeptEvent(Event):
     event: ClassVar[str] = "kept"
     datastore: str
     copies: tuple[PreservedCopyShown, ...] = nested(PreservedCopyShown, default=())
+
+
+@dataclass(frozen=True)
+class SnapshotShown:
+    """A snapshot of a disk. `called`: its name in OpenNebula here, None where it is not listed; `made` and
+    `size` None: listed, and does not exist; `revert`: the command for one that is not listed.
+    """
+
+    disk: str
+    whose: str
+    number: int
+    called: str | None
+    made: float | None
+    size: int | None
+    revert: str
+
+
+@dataclass(frozen=True)
+class SnapshotsEvent(Event):
+    """The snapshots of a datastore's disks (docs/operations.md)."""
+
+    event: ClassVar[str] = "snapshots"
+    datastore: str
+    snapshots: tuple[SnapshotShown, ...] = nested(SnapshotShown, default=())
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

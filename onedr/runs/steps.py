@@ -46,7 +46,7 @@ LIMITS_S = {
     StepKind.CUT: 30,
     StepKind.PROMOTE: 120,
     StepKind.TERM: 60,
-    StepKind.REGISTER: 60,
+    StepKind.REGISTER: 240,  # with the list of its snapshots, action by action
     StepKind.CREATE: 60,
     StepKind.RETURN: 240,
     StepKind.START: 180,

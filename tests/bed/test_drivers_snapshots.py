@@ -27,7 +27,7 @@ from driver_calls import (
     succeeded,
 )
 
-from onedr.ceph import connection
+from onedr.ceph import connection, snapshot_marks
 from onedr.model.types import CephAccess, Settings
 from onedr.replication.mirror_image import begin_mirroring
 from sandbox.bed import Bed
@@ -99,8 +99,11 @@ def succeeded_or_warned(done: calls.Done) -> None:
     assert all(line.startswith("WARN: ") for line in done.stderr.splitlines())
 
 
-def ds(here: Drivers, action: str, name: str, snapshot: int) -> calls.Done:
-    wanted = image(int(name.split("-")[1]), SOURCE=f"one/{name}", TARGET_SNAPSHOT=snapshot)
+def ds(here: Drivers, action: str, name: str, snapshot: int, tells: list[str] | None = None) -> calls.Done:
+    """`tells`: ids that oned lists; by default those the image has."""
+    listed = [key for key in content(here.site, name) if key.isdecimal()]
+    tree = {"SNAPSHOT": [{"ID": each} for each in (listed if tells is None else tells)]}
+    wanted = image(int(name.split("-")[1]), SOURCE=f"one/{name}", TARGET_SNAPSHOT=snapshot, SNAPSHOTS=tree)
     return here.ds(action, wanted, here.api.datastores[DATASTORE_ID])
 
 
@@ -207,7 +210,7 @@ def test_snapshots_of_others_stay(here: Drivers, site: Site) -> None:
     here.rbd("--rbd-default-clone-format", "1", "clone", f"one/{name}@4", "one/somebodys")
     before = content(site, name)
     refused(tm(here, "snap_delete", 4), f"one/{name}@4 is not removed", "one/somebodys is a clone of it")
-    refused(tm(here, "snap_create", 4), f"one/{name} already has a snapshot 4 that clones use")
+    refused(tm(here, "snap_create", 4), f"one/{name}@4 of", "exists, which OpenNebula here does not list")
     for wrong in ("snap", "one_backup_4", "-1", "4 5", ""):
         refused(tm(here, "snap_delete", wrong), "SNAP_ID")
     assert content(site, name) == before
@@ -218,6 +221,8 @@ def test_snapshots_of_others_stay(here: Drivers, site: Site) -> None:
 
 def test_a_killed_run_is_finished_by_the_same_call_again(here: Drivers, site: Site) -> None:
     name = make(here, 205)
+    with connection.connect(CephAccess("one", "oneadmin", str(site.ceph_conf))) as pool:
+        snapshot_marks.begin_making(pool, name, "0", f"disk 0 of VM {VM}")
     here.rbd("snap", "create", f"one/{name}@0")  # killed before it was protected; the guest wrote on
     churn(site, name)
     now = digest(site, name)
@@ -237,6 +242,41 @@ def test_a_killed_run_is_finished_by_the_same_call_again(here: Drivers, site: Si
     refused(ds(here, "snap_flatten", name, 2), f"one/{name} has no snapshot 2")
     refused(ds(here, "snap_revert", name, 1), f"one/{name} has no snapshot 1")
     assert content(site, name) == {"now": at["1"]}
+
+
+def test_a_snapshot_that_oned_does_not_know_is_neither_overwritten_nor_removed(here: Drivers, site: Site) -> None:
+    name = make(here, 230)
+    succeeded(tm(here, "snap_create", 0))
+    churn(site, name)
+    before = content(site, name)
+    here.api.vms[VM]["SNAPSHOTS"] = [{"DISK_ID": "0", "SNAPSHOT": [{"ID": "0", "NAME": "mine"}]}]
+    for _ in range(2):  # neither at once nor by a retry
+        refused(tm(here, "snap_create", 0), f"Snapshot 0 'mine' of disk 0 of VM {VM}", f"one/{name}@0 of 20", "untouched")
+    succeeded(tm(here, "snap_create", 1))
+    refused(ds(here, "snap_flatten", name, 1, ["1"]), "also has the snapshots 0", "onedr snapshots")
+    assert content(site, name) == {**before, "1": before["now"]}
+
+
+def test_an_action_that_only_changes_the_list_leaves_the_image_alone(here: Drivers, site: Site) -> None:
+    name = make(here, 231)
+    succeeded(tm(here, "snap_create", 0))
+    churn(site, name)
+    before = content(site, name)
+    with connection.connect(CephAccess("one", "oneadmin", str(site.ceph_conf))) as pool:
+        with snapshot_marks.listing(pool, name) as mark:
+            for verb, number in (("create", "0"), ("create", "1"), ("revert", "0"), ("delete", "1"), ("delete", "0")):
+                mark.expect(snapshot_marks.Action(verb, VM, number))
+                succeeded(tm(here, f"snap_{verb}", number))
+                refused(tm(here, f"snap_{verb}", number), f"list of snapshots of one/{name}")  # once
+            mark.expect(snapshot_marks.Action("revert", VM, "0"))
+            refused(tm(here, "snap_revert", 1), f"list of snapshots of one/{name}")  # another
+            refused(tm(here, "snap_delete", 0), f"list of snapshots of one/{name}")
+        assert content(site, name) == before
+        died = snapshot_marks.Listing(pool, name)
+        died.expect(snapshot_marks.Action("revert", VM, "0"))
+        pool.io.unlock(f"onedr.listing.{name}", "onedr.listing", died.cookie)  # long ago
+    succeeded(tm(here, "snap_revert", 0))
+    assert content(site, name) == {"now": before["0"], "0": before["0"]}
 
 
 @pytest.mark.long
@@ -357,7 +397,7 @@ def test_old_volumes_of_the_stock_driver_are_served_and_mirrored(here: Drivers, 
 def test_flattening_ends_the_stock_drivers_tree(here: Drivers, site: Site, there: Site, mode: str) -> None:
     name, old, at = stock_tree(here, site, 211 + MODES.index(mode))
     protect(here, mode)
-    done = ds(here, "snap_flatten", name, 3)
+    done = ds(here, "snap_flatten", name, 3, list("1234"))
     assert (done.returncode, done.stdout) == (0, "")
     assert content(site, name) == {"now": at["3"]}
     assert facts(site, name)["parent"] is None

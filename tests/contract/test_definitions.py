@@ -1,5 +1,5 @@
 """Definitions of VMs and images that oned changes or refuses: NIC names, aliases, security groups, variables,
-restricted attributes, ports. Texts and rules are those of OpenNebula's source, release 7.4.0."""
+restricted attributes, ports, snapshots. Texts and rules are those of OpenNebula's source, release 7.4.0."""
 from __future__ import annotations
 
 import itertools
@@ -396,3 +396,50 @@ def test_attributes_oned_does_not_know_stay_with_the_user(oned: Site) -> None:
     vm = held(oned, "AUTOMATIC_REQUIREMENTS=x\nSECURITY_GROUP_RULE=[PROTOCOL=ALL]\nDR_PRIORITY=1\n")
     (shown,) = etree.fromstring(oned.must("one.vm.info", vm)).iterfind("USER_TEMPLATE")
     assert {node.tag for node in shown} == {"AUTOMATIC_REQUIREMENTS", "SECURITY_GROUP_RULE", "DR_PRIORITY"}
+
+
+# Snapshots
+
+TREE = (
+    "<SNAPSHOTS><DISK_ID>0</DISK_ID><NEXT_SNAPSHOT>4</NEXT_SNAPSHOT><SNAPSHOT><ID>3</ID><NAME>x</NAME></SNAPSHOT>"
+    "</SNAPSHOTS>"
+)
+
+
+def listed(site: Site, kind: str, oid: int) -> list[tuple[str | None, str | None]]:
+    found = site.xml(kind, oid).iterfind("SNAPSHOTS/SNAPSHOT")
+    return [(each.findtext("ID"), each.findtext("NAME")) for each in found]
+
+
+def test_no_definition_takes_a_list_of_snapshots(oned: Site) -> None:
+    text = f"<TEMPLATE><NAME>given</NAME><SIZE>8</SIZE><FORMAT>raw</FORMAT><SOURCE>one/x</SOURCE>{TREE}</TEMPLATE>"
+    given = oned.wait_image(oned.must("one.image.allocate", text, 102, True))
+    assert listed(oned, "image", given) == []
+    disk = f"<DISK><IMAGE_ID>{given}</IMAGE_ID></DISK>"
+    vm = oned.must("one.vm.allocate", f"<TEMPLATE><CPU>0.1</CPU><MEMORY>8</MEMORY>{disk}{TREE}</TEMPLATE>", True)
+    assert listed(oned, "vm", vm) == []
+
+
+def test_a_list_goes_with_its_persistent_image_from_vm_to_vm_and_counts_on(oned: Site) -> None:
+    data = image(oned, "listed", 'SOURCE="one/y"\nSIZE=8\nFORMAT=raw\nPERSISTENT=YES\n', unchecked=True)
+    first = running(oned)
+    oned.must("one.vm.action", "poweroff-hard", first)
+    oned.wait_vm(first, 8)
+    oned.must("one.vm.attach", first, f"DISK=[IMAGE_ID={data}]")
+    oned.wait_vm(first, 8)
+    for number, name in enumerate(("a", "b")):
+        assert oned.must("one.vm.disksnapshotcreate", first, 0, name) == number
+        oned.wait_vm(first, 8)
+    oned.must("one.vm.disksnapshotdelete", first, 0, 0)
+    oned.wait_vm(first, 8)
+    assert oned.must("one.vm.disksnapshotrename", first, 0, 1, "c") == first
+    assert listed(oned, "vm", first) == [("1", "c")] and listed(oned, "image", data) == [("1", "b")]
+    oned.must("one.vm.detach", first, 0)
+    oned.wait_vm(first, 8)
+    oned.wait_image(data)
+    assert listed(oned, "image", data) == [("1", "c")]
+    second = held(oned, f"DISK=[IMAGE_ID={data}]\n")
+    assert listed(oned, "vm", second) == [("1", "c")]
+    assert oned.xml("vm", second).findtext("SNAPSHOTS/NEXT_SNAPSHOT") == "2"
+    answer = oned.call("one.vm.disksnapshotcreate", second, 0, "d")
+    assert answer[0] is False and "wrong state HOLD" in answer[1] and answer[2] == ACTION

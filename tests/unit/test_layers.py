@@ -27,7 +27,7 @@ PURE = (
     "*/runs/history.py", "*/runs/request.py", "*/runs/*events.py", "*/runs/journal_entry.py",
     "*/ceph/mon_host.py", "*/failover/verdict.py", "*/check/table.py", "*/check/facts.py", "*/pairing/ceph_caps.py",
     "*/pairing/facts.py",
-    "*/opennebula/attributes.py", "*/opennebula/nics.py", "*/opennebula/image_template.py",
+    "*/opennebula/attributes.py", "*/opennebula/files.py", "*/opennebula/nics.py", "*/opennebula/image_template.py",
 )
 OUTSIDE_WORLD = {
     "time",

@@ -24,7 +24,7 @@ _REFUSED = {
     "userquota": "info update",
     "vm": "deploy updatenic attachpci detachpci attachsg detachsg backup backupcancel restore schedadd"
           " schedupdate scheddelete exec retryexec cancelexec"
-          " vmgroupadd vmgroupdel disksnapshotrename snapshotrevert"
+          " vmgroupadd vmgroupdel snapshotrevert"
           " snapshotdelete monitoring",
     "vmgroup": "allocate info update delete",
     "vmpool": "infoset monitoring accounting showback calculateshowback",

@@ -69,6 +69,21 @@ def revert(frontend: Frontend, who: Caller, oid: int, number: int, snapshot: int
     return snapshot
 
 
+@api("one.vm.disksnapshotrename", "iiis")
+def rename(frontend: Frontend, who: Caller, oid: int, number: int, snapshot: int, name: str) -> int:
+    """Give a snapshot of a disk another name; its image learns of it with the next change."""
+    vm, disk = _prepare(frontend, who, oid, number)
+    tree = vm.snapshots.get(disk["DISK_ID"])
+    if tree is None:
+        raise action("The VM does not have any snapshot")
+    found = tree.find(snapshot)
+    if found is None:
+        raise action("Snapshot does not exist")
+    found["NAME"] = name
+    frontend.save(vm)
+    return oid
+
+
 @api("one.vm.snapshotcreate", "i?s")
 def snapshotcreate(frontend: Frontend, who: Caller, oid: int, name: str = "") -> int:
     """Snapshot of a running domain, kept by the hypervisor."""

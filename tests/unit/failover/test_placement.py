@@ -1,6 +1,7 @@
 """Would a VM start here: networks, addresses and room, found before anything is changed."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -9,6 +10,7 @@ from samples import THERE, envelope, vm_record
 
 from onedr.failover import placement
 from onedr.failover.placement import Host, Placement
+from onedr.model.records import DiskRef
 from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.replication.inventory import VmItem
 
@@ -51,6 +53,16 @@ def test_an_address_that_is_taken_here_is_an_obstacle_that_names_its_holder() ->
     )
     assert found.keys() == {f"{THERE}:1", f"{THERE}:3"}
     assert "192.0.2.12" in found[f"{THERE}:1"] and "VM 7" in found[f"{THERE}:1"]
+
+
+def test_a_list_of_snapshots_that_is_written_anew_is_announced() -> None:
+    disk = DiskRef(0, "one/one-1", 1, "data", False, True)
+    tree = (("DISK_ID", "0"), ("SNAPSHOT", (("ID", "1"), ("NAME", "before"))))
+    plain = vm(1)
+    record = replace(plain.record, disks=(disk,), snapshots=(("SNAPSHOTS", tree),))
+    found = placement.differences([plain, replace(plain, origin="x", record=record)], ground())
+    assert "disk 0: the list of its 1 snapshot(s) is written anew" in found["x"]
+    assert plain.origin not in found
 
 
 def test_an_address_the_network_here_does_not_hold_is_no_obstacle() -> None:

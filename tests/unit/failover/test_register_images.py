@@ -1,18 +1,23 @@
 """What this site does not have, or has already: users, groups and names, each with a warning."""
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from lxml import etree
-from samples import HERE, envelope, image, image_record
+from samples import HERE, THERE, envelope, image, image_record, vm_record
 
 from onedr.ceph.connection import Pool
 from onedr.failover import register_images
+from onedr.failover.snapshot_list_plan import Snapshot, SnapshotList
+from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.target_site import Site, give
 from onedr.model.errors import FrontEndError, OneDRError
+from onedr.model.records import DiskRef
 from onedr.model.types import CephAccess, Settings
 from onedr.replication import ledger
+from onedr.replication.inventory import VmItem
 
 
 class Here:
@@ -43,6 +48,16 @@ class Here:
         return etree.fromstring(
             f"<IMAGE><ID>9</ID><UID>0</UID><GID>0</GID><PERMISSIONS>{bits}</PERMISSIONS></IMAGE>"
         )
+
+
+class Lists(SnapshotLists):
+    """Lists that are only asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, str, SnapshotList]] = []
+
+    def list_image(self, image_id: int, name: str, recorded: SnapshotList) -> None:
+        self.asked.append((image_id, name, recorded))
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +110,7 @@ def test_a_name_that_is_taken_gets_the_sites_name_behind_it_and_that_is_said(
     here = Here(*taken)
     found = site(here)
     copy = image("one-1", image=envelope(image_record(name="data", persistent=True)))
-    register_images.register_image(found, copy, None)
+    register_images.register_image(found, copy, None, Lists())
     assert here.made == [name]
     assert any("was taken" in text for text in found.warnings.get("one-1", [])) is bool(taken)
 
@@ -104,4 +119,24 @@ def test_when_no_such_name_is_free_it_is_said_what_to_do() -> None:
     here = Here("data", "data-north", *(f"data-north-{n}" for n in range(2, 10)))
     copy = image("one-1", image=envelope(image_record(name="data", persistent=True)))
     with pytest.raises(OneDRError, match="rename one of yours"):
-        register_images.register_image(site(here), copy, None)
+        register_images.register_image(site(here), copy, None, Lists())
+
+
+TREE = (("NEXT_SNAPSHOT", "2"), ("SNAPSHOT", (("ID", "1"), ("NAME", "before"), ("PARENT", "-1"))))
+
+
+def test_its_snapshots_are_listed_before_it_counts_as_taken_over() -> None:
+    here, lists = Here(), Lists()
+    copy = image("one-1", image=envelope(image_record(persistent=True, snapshots=TREE)))
+    register_images.register_image(site(here), copy, None, lists)
+    assert lists.asked == [(9, "one-1", SnapshotList({1: Snapshot("before")}, -1, 2))]
+    register_images.register_image(site(here), replace(copy, image=None), owner("one/one-1"), lists)
+    assert lists.asked[1:] == [(9, "one-1", SnapshotList({1: Snapshot("before")}, -1, 2))]
+
+
+def owner(rbd: str) -> VmItem:
+    body = replace(
+        vm_record(), disks=(DiskRef(0, rbd, 1, "data", True, True),),
+        snapshots=(("SNAPSHOTS", (*TREE, ("DISK_ID", "0"))),),
+    )
+    return VmItem(f"{THERE}:42", envelope(body), body, (), (), ())

@@ -14,7 +14,7 @@ OF_THE_RECORDING = {"DR_ID", "DR_MODE"}  # that front-end's own INHERIT_DATASTOR
 PAGE = Path(__file__).parents[3] / "docs" / "fidelity.md"
 SECTIONS = {
     "VM": attributes.VM, "DISK": attributes.DISK, "NIC, NIC_ALIAS": attributes.NIC,
-    "USER_TEMPLATE": attributes.USER_TEMPLATE, "IMAGE": attributes.IMAGE,
+    "USER_TEMPLATE": attributes.USER_TEMPLATE, "IMAGE": attributes.IMAGE, "SNAPSHOTS": attributes.SNAPSHOTS,
 }
 
 

@@ -1,0 +1,101 @@
+"""Kernels, ramdisks and files of the context: images that a VM names, by id at its site, by name elsewhere.
+Pure.
+
+oned keeps `$FILE[IMAGE_ID=…]` in OS as it was given. In CONTEXT it replaces it by the file's path and the
+name of its image, `/var/…/0a1b2c:'prepare.sh'`, and refuses that form when it is given again
+(docs/opennebula-facts.md O35).
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from onedr.model import template
+from onedr.model.errors import RefusedError
+from onedr.model.template import Pairs
+from onedr.opennebula.nics import Owned
+
+OS_FILES = ("KERNEL_DS", "INITRD_DS")
+_STANDS_IN = "oneadmin"
+_BY_ID = re.compile(r'\$FILE\[\s*IMAGE_ID\s*=\s*"?(?P<id>[0-9]{1,9})"?\s*\]')
+_BY_NAME = re.compile(
+    r'\$FILE\[\s*IMAGE\s*=\s*"?(?P<name>[^",\]]+)"?\s*(?:,\s*IMAGE_UNAME\s*=\s*"?(?P<owner>[^",\]]+)"?\s*)?[^\]]*\]'
+)
+_OF_CONTEXT = re.compile(r":'([^']*)'")
+_UNWRITABLE = set('",]')
+
+
+class FileImage(NamedTuple):
+    """A file image at the site of the VM."""
+
+    name: str
+    owner: str
+
+
+def ids(vm_template: Pairs) -> set[int]:
+    """Ids of the images that OS of a VM names."""
+    found = (_BY_ID.fullmatch(text.strip()) for text in _os_files(vm_template))
+    return {int(match["id"]) for match in found if match}
+
+
+def _os_files(vm_template: Pairs) -> Iterator[str]:
+    for os in template.vectors(vm_template, "OS"):
+        yield from (value for key, value in os if key in OS_FILES and isinstance(value, str))
+
+
+def with_names(vm_template: Pairs, known: Mapping[int, FileImage]) -> Pairs:
+    """The template with these images named: an id means nothing at the other site."""
+    return tuple(
+        (key, tuple((part, _named(part, text, known)) for part, text in value))
+        if key == "OS" and not isinstance(value, str) else (key, value)
+        for key, value in vm_template
+    )
+
+
+def _named(key: str, text: template.Value, known: Mapping[int, FileImage]) -> template.Value:
+    match = _BY_ID.fullmatch(text.strip()) if key in OS_FILES and isinstance(text, str) else None
+    found = known.get(int(match["id"])) if match else None
+    if found is None or _UNWRITABLE & set(found.name + found.owner):
+        return text
+    return f'$FILE[IMAGE="{found.name}",IMAGE_UNAME="{found.owner}"]'
+
+
+def of_os(text: str, key: str, here: Mapping[str, Sequence[Owned]], owner: str) -> str:
+    """`$FILE[IMAGE_ID=…]` for the image of the same name and owner here; a name without an owner is the VM
+    owner's, or the only one. Raises RefusedError.
+    """
+    match = _BY_NAME.fullmatch(text.strip())
+    name, of = (match["name"].strip(), (match["owner"] or "").strip()) if match else ("", "")
+    named = here.get(name, ())
+    found = [each for each in named if each.owner == (of or owner)]
+    if not found and not of:
+        found = list(named)
+    if len(found) != 1:
+        raise RefusedError(
+            f"its OS/{key} is a file image of the other site ({text}) without a counterpart here: register "
+            f"an image named {name or '<name>'} here{f' and give it to {of}' if of else ''}"
+            f"{'' if match else ', and refer to it as $FILE[IMAGE=<name>]'}."
+        )
+    return f"$FILE[IMAGE_ID={found[0].object_id}]"
+
+
+def of_context(text: str, here: Mapping[str, Sequence[Owned]], owner: str, warnings: list[str]) -> str:
+    """FILES_DS for the images of the same names here, the VM owner's or oneadmin's; what is not here is left
+    out, and said.
+    """
+    found: list[str] = []
+    names = _OF_CONTEXT.findall(text)
+    for name in names:
+        of = {each.owner: each for each in here.get(name, ())}
+        image = of.get(owner) or of.get(_STANDS_IN)
+        if image is None:
+            warnings.append(
+                f"CONTEXT/FILES_DS: the file {name!r} is left out: {owner} and {_STANDS_IN} have no image of "
+                "that name here"
+            )
+            continue
+        found.append(f"$FILE[IMAGE_ID={image.object_id}]")
+    if not names:
+        warnings.append(f"CONTEXT/FILES_DS was left out: its files belong to the other site ({text})")
+    return " ".join(found)
