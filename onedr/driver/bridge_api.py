@@ -15,6 +15,7 @@ from onedr.driver.bridge_veil import Veil
 from onedr.host.bridge import BridgeRefusedError
 from onedr.model import template
 from onedr.model.errors import FrontEndError
+from onedr.model.types import DRIVER
 from onedr.opennebula import vm_template
 from onedr.opennebula.api import APPEND, REPLACE, FrontEnd, attributes
 from onedr.protection.enable_plan import CEPH_MODE
@@ -117,8 +118,11 @@ class Border:
         if known and not ends:
             return
         vm = oned.vm(vm_id)
-        drill = vm_template.is_of_drill(attributes(vm, "USER_TEMPLATE"))
-        if not (known or self._belongs(vm)) or (ends and (self._peer or not drill)):
+        own = known or self._belongs(vm)
+        if ends:
+            made = vm_template.is_of_run(attributes(vm, "USER_TEMPLATE"))
+            own = made and not self._peer and (own or _is_empty(vm))
+        if not own:
             raise BridgeRefusedError(f"VM {vm_id}")
 
     def _own_image(self, oned: FrontEnd, number: Any, ends: bool) -> None:
@@ -193,15 +197,18 @@ class Border:
         self._veil.show(root)
         given = template.from_element(root)
         mode = wanted[2]
-        own = _OF_ONEDR if self._item.what in ("enable", "disable") else frozenset()
+        own = _OF_ONEDR if self._item.what in bridge_policy.SETS_DRIVERS else frozenset()
+        drivers = {(key, value) for key, value in given if key in ("DS_MAD", "TM_MAD") and value != DRIVER}
         others = {(key, value) for key, value in given if not _is_own(key, own)}
-        if mode == APPEND and not others:
+        if mode == APPEND and not others and not drivers:
             return
         now = attributes(oned.datastore(self._item.datastore_id))
         kept = {(key, value) for key, value in now if not _is_own(key, own)}
         if mode not in (APPEND, REPLACE) or (others != kept if mode == REPLACE else others - kept):
             changed = {key for key, _ in others ^ kept}
             raise BridgeRefusedError(f"attributes {', '.join(sorted(changed))} of the datastore")
+        if self._item.what != "disable" and drivers - set(now):
+            raise BridgeRefusedError("other drivers of the datastore")
 
     def _shown(self, method: str, answer: str) -> str:
         """An answer without secrets, and without what is other datastores' matter."""
@@ -249,6 +256,11 @@ class Border:
         if element.tag == "VM":
             etree.SubElement(element, "TEMPLATE").extend(disks)
             etree.SubElement(element, "USER_TEMPLATE").extend(marks)
+
+
+def _is_empty(vm: etree._Element) -> bool:
+    """A VM without disks belongs to no datastore."""
+    return vm.find("TEMPLATE/DISK") is None
 
 
 def _is_own(key: str, own: frozenset[str]) -> bool:

@@ -26,7 +26,12 @@ _RETURN = _MAKE | {
     "vm.lock", "vm.unlock", "vm.rename", "vm.detach", "vm.attach", "vm.diskresize", "vm.detachnic",
     "vm.attachnic", "vm.resize", "image.enable", "image.rename",
 }
-_DRILL = _MAKE | {"vm.recover", "image.delete"}  # the second and third only of what a drill made
+# numbers and names of disk snapshots, on VMs and images of the datastore and on the small VMs of a run
+_SNAPSHOTS = frozenset({
+    "vm.allocate", "vm.action", "vm.recover", "vm.attach", "vm.detach", "vm.disksnapshotcreate",
+    "vm.disksnapshotdelete", "vm.disksnapshotrevert", "vm.disksnapshotrename",
+})
+_DRILL = _MAKE | {"vm.recover", "image.delete"}  # both only of what a run made
 
 
 class Allowed(NamedTuple):
@@ -40,7 +45,7 @@ class Allowed(NamedTuple):
 _VERB = frozenset({"configuration", *_RECORDS, *_KEEPER, *_PAUSE})
 _LOOK = Allowed(_VERB, READS)
 _WRITES = Allowed(_VERB, READS | _OWN)
-_RUN = Allowed(_VERB | {"open"}, READS | _OWN | _RETURN, _PEER_READS | _PEER_FENCE)
+_RUN = Allowed(_VERB | {"open"}, READS | _OWN | _RETURN | _SNAPSHOTS, _PEER_READS | _PEER_FENCE)
 _VM_DISK = Allowed(_RECORDS | _KEEPER, frozenset({"vm.info", "datastore.info"}))
 _IMAGE = Allowed(_RECORDS | _KEEPER)
 _DRILLS = frozenset({"keep_drill", "amend_drill"})
@@ -50,11 +55,13 @@ ALLOWED = {
     "status": _LOOK,
     "history": _LOOK,
     "kept": _LOOK,
+    "snapshots": Allowed(_VERB, READS | _SNAPSHOTS),
     "check": Allowed(
         _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
     ),
     "reconcile": _WRITES,
     "keeper_process:keep": _WRITES,
+    "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
     "disable": _WRITES,
@@ -90,7 +97,9 @@ ALLOWED = {
         for action in actions.split()
     },
 }
-# Words of vm.action. What ends a VM is for what a drill made.
+# Work that may set a datastore's drivers, and to which; `disable` sets the stock ones.
+SETS_DRIVERS = ("enable", "disable", "reconcile", "keeper_process:keep", "take_request:take_request_here")
+# Words of vm.action. What ends a VM is for what a run made: a drill's VM, or one that lists snapshots.
 ACTIONS = frozenset({"release", "resume", "hold", "poweroff", "poweroff-hard", "terminate-hard"})
 ENDS_A_VM = ("terminate-hard",)
 OWN_PREFIX = "DR_"  # of attributes that work may set on its datastore

@@ -225,7 +225,7 @@ def work_item(work: Work, attributes: Pairs) -> WorkItem:
             found.add(int(argv[at + 1]))
             return WorkItem(what, int(argv[at + 1]), pool, found, vms={int(argv[at])})
         return WorkItem(what, -1, pool, found, vms={int(argv[at])})
-    if what in ("keeper_process:keep", "monitor:monitor"):
+    if what in ("keeper_process:keep", "monitor:monitor", "take_request:take_request_here"):
         return WorkItem(what, int(argv[0]), pool, {int(argv[0])})
     number, index = decode.action_data(work.stdin).datastore_id, template.get(attributes, "DR_SITE_INDEX")
     return WorkItem(

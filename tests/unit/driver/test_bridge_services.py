@@ -282,6 +282,7 @@ def xml(pairs: template.Pairs) -> str:
         ("failover", api("datastore.update", 100, "<T><SAFE_DIRS>/</SAFE_DIRS></T>", 1), "SAFE_DIRS"),
         ("failover", api("datastore.update", 100, "<T><DR_STATE>X</DR_STATE></T>", 0), "SAFE_DIRS"),
         ("enable", api("datastore.update", 100, "<T><DS_MAD>x</DS_MAD><SAFE_DIRS>/</SAFE_DIRS></T>", 1), "SAFE_DIRS"),
+        ("reconcile", api("datastore.update", 100, "<T><DS_MAD>x</DS_MAD></T>", 1), "other drivers"),
         ("failover", api("vm.allocate", xml(LEAK), True), "CONTEXT/LEAK"),
         ("failover", api("vm.allocate", xml((("DISK", (("SOURCE", "/etc/shadow"),)),)), True), "SOURCE"),
         ("failover", api("vm.allocate", xml((("DISK", (("IMAGE_ID", "8"),)),)), True), "image 8"),
@@ -326,6 +327,7 @@ def test_what_the_work_does_not_need_ends_it_and_is_named(
         ("failover", peer("vm.action", "poweroff", 7)),
         ("failover", peer("vm.update", 7, "<T><DR_LOCKED_STATE>ACTIVE</DR_LOCKED_STATE></T>", 1)),
         ("enable", api("datastore.update", 100, "<T><TM_MAD>ceph_dr</TM_MAD></T>", 1)),
+        ("take_request:take_request_here", api("datastore.update", 100, "<T><DS_MAD>ceph_dr</DS_MAD></T>", 1)),
         ("check", peer("user.info", -1)),
     ],
 )
@@ -396,5 +398,7 @@ def test_every_action_that_may_be_handed_over_is_listed() -> None:
         and not name.startswith("_")
     }
     at_home = {"datastore:stat", "tm:mvds"}  # they need no Ceph
-    others = {"monitor:monitor", "restore:restore", "keeper_process:keep"}
+    others = {
+        "monitor:monitor", "restore:restore", "keeper_process:keep", "take_request:take_request_here",
+    }
     assert verbs | drivers - at_home | others == set(bridge_policy.ALLOWED)
