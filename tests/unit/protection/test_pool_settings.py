@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onedr.ceph import omap
 from onedr.model.errors import StorageError
 from onedr.protection import pool_settings
 from onedr.protection.settle_rules import Known
@@ -22,7 +23,6 @@ KNOWN = st.builds(
 def values(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """The omap."""
     found: dict[str, bytes] = {}
-    omap = pool_settings.omap
     monkeypatch.setattr(omap, "read_keys", lambda _, __, keys: {key: found[key] for key in keys if key in found})
     monkeypatch.setattr(omap, "write_keys", lambda _, __, new: found.update(new))
     return found
