@@ -219,7 +219,7 @@ def write_mark(image: rbd.Image, mark: Mark) -> None:
     image.metadata_set(MARK_KEY, json.dumps({"at": round(mark.at, 3), "replaying": mark.replaying}))
 
 
-def read_mark(values: dict[str, str]) -> Mark | None:
+def read_mark(values: Mapping[str, str]) -> Mark | None:
     """The time mark in an image's metadata. Raises RecordError for a damaged one."""
     if MARK_KEY not in values:
         return None

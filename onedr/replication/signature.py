@@ -40,7 +40,12 @@ def signer(record_key: bytes | None, image: rbd.Image) -> Signer | None:
     """
     if record_key is None:
         return None
-    return Signer(derived(record_key), f"{mirroring.global_id(image)}/{image.get_name()}")
+    return signer_of(record_key, mirroring.global_id(image), image.get_name())
+
+
+def signer_of(record_key: bytes | None, global_id: str, name: str) -> Signer | None:
+    """The same for an image of this mirroring id and name."""
+    return None if record_key is None else Signer(derived(record_key), f"{global_id}/{name}")
 
 
 def unmirrored(record_key: bytes, image: rbd.Image) -> Signer:
