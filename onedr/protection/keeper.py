@@ -24,17 +24,14 @@ from onedr.model.types import PeerState, Role, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import flatten, keeper_lock, reconcile, status
+from onedr.protection import flatten, keeper_lock, pace, reconcile, status
+from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL_S
 from onedr.protection.reconcile import Report
 from onedr.replication import records
 from onedr.replication.mirror_image import note_problem
 
 LIFE_S = 330  # a little longer than oned's default monitor interval, which wakes it again
 MAX_LIFE_S = 4 * 3600  # while disks are being flattened; an interrupted flatten is resumed
-MARK_INTERVAL_S = 5.0  # between time marks of disks in use; limits the error of a recovery point
-# between passes while initial copies are outstanding; also the minimum, because hooks come in bursts
-MIN_INTERVAL_S = 1.0
-PASS_INTERVAL_S = 30.0  # between full passes
 _MARK_LIMIT_S = 10
 
 
@@ -52,6 +49,8 @@ class Keeper:
         self._report = Report()
         self._peer_answers = False
         self._point_shown = -PASS_INTERVAL_S
+        self._pass_cost_s = 0.0  # of the processor, for the last pass
+        self._marks_due: dict[str, float] = {}  # by kind of disk: not before this moment (monotonic)
         self._datastore: Datastore | None = None
         self._flattener = flatten.Flattener(pool, Settings())
         at_once = host_config.limits().flatten_at_once
@@ -70,18 +69,20 @@ class Keeper:
 
     def _keep(self, life_s: float) -> None:
         begun = time.monotonic()
-        next_pass, pause_s = 0.0, MIN_INTERVAL_S
+        next_pass, earliest, pause_s, through = 0.0, 0.0, MIN_INTERVAL_S, False
         while time.monotonic() < begun + (MAX_LIFE_S if self._queue.busy else life_s):
-            through = self._advance_clones()
-            news = keeper_lock.has_news(self._id) or through
-            if news or time.monotonic() >= next_pass:
-                pause_s = MIN_INTERVAL_S if news else pause_s
-                role = self.run_pass()
+            through = self._advance_clones() or through
+            now = time.monotonic()
+            news = now >= earliest and (keeper_lock.has_news(self._id) or through)
+            if news or now >= next_pass:
+                through = False
+                role = self._timed_pass()
                 if role is not Role.PRIMARY:
                     return
-                pause_s = self._pause(pause_s)
-                next_pass = time.monotonic() + pause_s
-            self.write_marks(self._in_use & self._complete)
+                pause_s = self._pause(MIN_INTERVAL_S if news else pause_s)
+                earliest = time.monotonic() + pace.busy_pause_s(self._pass_cost_s)
+                next_pass = max(time.monotonic() + pause_s, earliest)
+            self._write_due_marks("in use", self._in_use & self._complete)
             self._wait(
                 MIN_INTERVAL_S if self._report.awaiting or self._queue.busy else min(pause_s, MARK_INTERVAL_S)
             )
@@ -104,12 +105,19 @@ class Keeper:
         long.
         """
         if not self._mirrored - self._complete or not self._peer_answers:
-            return PASS_INTERVAL_S
+            return pace.quiet_pause_s(self._pass_cost_s)
         return min(last_s * 1.3, PASS_INTERVAL_S)
 
     def _wait(self, seconds: float) -> None:
         time.sleep(MIN_INTERVAL_S)
         wait_until(lambda: keeper_lock.has_news(self._id, peek=True), seconds - MIN_INTERVAL_S, 0.2)
+
+    def _timed_pass(self) -> Role:
+        begun = time.process_time()
+        try:
+            return self.run_pass()
+        finally:
+            self._pass_cost_s = time.process_time() - begun
 
     def run_pass(self) -> Role:
         """Reconcile, check the copies, mark completed ones, show the state. Returns this site's role."""
@@ -126,10 +134,21 @@ class Keeper:
             complete |= self._complete
         fresh = (complete & self._mirrored) - self._complete
         self._complete = complete & self._mirrored
-        self.write_marks(fresh | (self._complete - self._in_use))
+        self.write_marks(fresh)
+        self._write_due_marks("idle", self._complete - self._in_use - fresh)
         parallel.each(sorted(fresh), self._publish, _MARK_LIMIT_S, 16)
         self._show(datastore, seen)
         return seen.verdict.role
+
+    def _write_due_marks(self, kind: str, names: set[str]) -> None:
+        """Marks of many disks cost much: they are written so often that they cost a fixed share of a core."""
+        now, begun = time.monotonic(), time.process_time()
+        if not names or now < self._marks_due.get(kind, 0.0):
+            return
+        self.write_marks(names)
+        rpo_s = self._datastore.settings.rpo_s if self._datastore else 0
+        pause_s = pace.mark_pause_s(time.process_time() - begun, rpo_s)
+        self._marks_due[kind] = now + pause_s if pause_s > MARK_INTERVAL_S else 0.0
 
     def write_marks(self, names: Iterable[str]) -> None:
         """Write the time mark to images whose copies are replaying."""

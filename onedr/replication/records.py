@@ -152,7 +152,7 @@ def write_record(image: rbd.Image, key: str, envelope: Envelope, signer: Signer 
     Reads back. The head is written last, so that a reader never sees a new head with old parts.
     """
     present = metadata(image)
-    if _keeps(key, present, envelope, signer):
+    if is_current(key, present, envelope, signer):
         return False
     values = encode(envelope, signer)
     names = [key, *(f"{key}.part{part}" for part in range(1, len(values)))]
@@ -171,10 +171,14 @@ def write_record(image: rbd.Image, key: str, envelope: Envelope, signer: Signer 
     return True
 
 
-def _keeps(key: str, present: dict[str, str], envelope: Envelope, signer: Signer | None) -> bool:
-    """Is the existing record the same, or newer? Hooks run in any order (docs/opennebula-facts.md O21).
+def is_current(
+    key: str, present: Mapping[str, str], envelope: Envelope, signer: Signer | None
+) -> bool:
+    """Is the record in an image's metadata the same, or newer? Hooks run in any order
+    (docs/opennebula-facts.md O21).
 
     What lacks a good signature is replaced, and so is what is dated ahead by more than clocks differ.
+    Raises SchemaError for a newer release's record.
     """
     try:
         there = decode(key, present, signer, envelope.generation / 1e6)

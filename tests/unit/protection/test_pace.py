@@ -1,0 +1,39 @@
+"""The keeper's cost does not grow with the datastore, and what it owes is still done in time."""
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onedr.protection import pace
+
+costs = st.floats(0, 1000)
+
+
+def test_a_small_datastore_is_looked_at_as_often_as_ever() -> None:
+    assert pace.quiet_pause_s(0.2) == 30 and pace.busy_pause_s(0.2) == 1 and pace.mark_pause_s(0.04, 900) == 5
+
+
+@given(costs)
+def test_quiet_passes_cost_a_hundredth_of_a_core_until_the_guard_needs_them(cost_s: float) -> None:
+    pause_s = pace.quiet_pause_s(cost_s)
+    assert 30 <= pause_s <= 120
+    assert cost_s <= pause_s * pace.SHARE * 1.0001 or pause_s == 120
+
+
+@given(costs, costs)
+def test_dearer_passes_are_never_more_often(one: float, other: float) -> None:
+    for pause in (pace.quiet_pause_s, pace.busy_pause_s):
+        assert pause(min(one, other)) <= pause(max(one, other))
+
+
+@given(costs)
+def test_a_change_is_seen_within_half_a_minute_and_bursts_cost_a_quarter_of_a_core(cost_s: float) -> None:
+    pause_s = pace.busy_pause_s(cost_s)
+    assert 1 <= pause_s <= 30 and (cost_s <= pause_s * 0.2501 or pause_s == 30)
+
+
+@given(costs, st.integers(0, 10**6))
+def test_marks_never_miss_the_objective_however_dear_they_are(cost_s: float, rpo_s: int) -> None:
+    pause_s = pace.mark_pause_s(cost_s, rpo_s)
+    assert pause_s >= 5 and (pause_s == 5 or pause_s <= rpo_s / 4)
+    assert pause_s >= min(cost_s / pace.SHARE, rpo_s / 4)
