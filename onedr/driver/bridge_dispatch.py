@@ -89,12 +89,16 @@ def _api(call: dict[str, Any]) -> tuple[Any, bytes]:
 
 
 def _wake(call: dict[str, Any]) -> tuple[Any, bytes]:
-    keeper_lock.wake_keeper(int(call["datastore_id"]))
+    keeper_lock.wake_keeper(int(call["datastore_id"]), bool(call["changed"]))
     return None, b""
 
 
 def _news(call: dict[str, Any]) -> tuple[Any, bytes]:
     return keeper_lock.has_news(int(call["datastore_id"]), bool(call["peek"])), b""
+
+
+def _reminded(call: dict[str, Any]) -> tuple[Any, bytes]:
+    return keeper_lock.is_reminded(int(call["datastore_id"]), bool(call["peek"])), b""
 
 
 def _pausing() -> dict[str, Service]:
@@ -143,6 +147,6 @@ def _amend_drill(call: dict[str, Any]) -> tuple[Any, bytes]:
 def _services() -> dict[str, Service]:
     """What a bridge host may ask of the front-end."""
     return {
-        "api": _api, "wake": _wake, "news": _news, "record_key": _record_key,
+        "api": _api, "wake": _wake, "news": _news, "reminded": _reminded, "record_key": _record_key,
         "configuration": _configuration, "keep_drill": _keep_drill, "amend_drill": _amend_drill, **_pausing(),
     }

@@ -69,19 +69,21 @@ class Keeper:
 
     def _keep(self, life_s: float) -> None:
         begun = time.monotonic()
-        next_pass, earliest, pause_s, through = 0.0, 0.0, MIN_INTERVAL_S, False
+        next_pass, earliest, reminded_at, pause_s, through = 0.0, 0.0, 0.0, MIN_INTERVAL_S, False
         while time.monotonic() < begun + (MAX_LIFE_S if self._queue.busy else life_s):
             through = self._advance_clones() or through
             now = time.monotonic()
             news = now >= earliest and (keeper_lock.has_news(self._id) or through)
-            if news or now >= next_pass:
+            reminded = now >= reminded_at and keeper_lock.is_reminded(self._id)
+            if news or reminded or now >= next_pass:
                 through = False
                 role = self._timed_pass()
                 if role is not Role.PRIMARY:
                     return
-                pause_s = self._pause(MIN_INTERVAL_S if news else pause_s)
-                earliest = time.monotonic() + pace.busy_pause_s(self._pass_cost_s)
-                next_pass = max(time.monotonic() + pause_s, earliest)
+                pause_s, now = self._pause(MIN_INTERVAL_S if news else pause_s), time.monotonic()
+                earliest = now + pace.busy_pause_s(self._pass_cost_s)
+                reminded_at = now + pace.reminded_pause_s(self._pass_cost_s)
+                next_pass = max(now + pause_s, earliest)
             self._write_due_marks("in use", self._in_use & self._complete)
             self._wait(
                 MIN_INTERVAL_S if self._report.awaiting or self._queue.busy else min(pause_s, MARK_INTERVAL_S)

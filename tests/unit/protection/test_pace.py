@@ -22,7 +22,7 @@ def test_quiet_passes_cost_a_hundredth_of_a_core_until_the_guard_needs_them(cost
 
 @given(costs, costs)
 def test_dearer_passes_are_never_more_often(one: float, other: float) -> None:
-    for pause in (pace.quiet_pause_s, pace.busy_pause_s):
+    for pause in (pace.quiet_pause_s, pace.busy_pause_s, pace.reminded_pause_s):
         assert pause(min(one, other)) <= pause(max(one, other))
 
 
@@ -30,6 +30,13 @@ def test_dearer_passes_are_never_more_often(one: float, other: float) -> None:
 def test_a_change_is_seen_within_half_a_minute_and_bursts_cost_a_quarter_of_a_core(cost_s: float) -> None:
     pause_s = pace.busy_pause_s(cost_s)
     assert 1 <= pause_s <= 30 and (cost_s <= pause_s * 0.2501 or pause_s == 30)
+
+
+@given(costs)
+def test_monitoring_brings_no_more_passes_than_a_fiftieth_of_a_core(cost_s: float) -> None:
+    pause_s = pace.reminded_pause_s(cost_s)
+    assert pace.busy_pause_s(cost_s) <= pause_s or pause_s == 120
+    assert cost_s <= pause_s * 0.0201 or pause_s == 120
 
 
 @given(costs, st.integers(0, 10**6))
