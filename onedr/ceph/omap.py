@@ -14,7 +14,7 @@ from onedr.ceph import parallel
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
 
-_AT_ONCE, _THREADS = 64, 4  # requests in flight for each thread of read_many
+_AT_ONCE, _THREADS = 32, 4  # requests in flight for each thread of read_many
 _PAGE = 1000  # values per request; an OSD returns at most osd_max_omap_entries_per_request (1024)
 
 

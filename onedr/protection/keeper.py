@@ -20,7 +20,7 @@ from onedr.host import log
 from onedr.host.waiting import wait_until
 from onedr.model import template
 from onedr.model.records import Mark
-from onedr.model.types import PeerState, Role, Settings
+from onedr.model.types import Mode, PeerState, Role, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
@@ -47,10 +47,12 @@ class Keeper:
         self._in_use: set[str] = set()
         self._mirrored: set[str] = set()
         self._report = Report()
+        self._known: dict[int, str] = {}  # VMs that needed nothing (settled.PoolView)
         self._peer_answers = False
         self._point_shown = -PASS_INTERVAL_S
         self._pass_cost_s = 0.0  # of the processor, for the last pass
-        self._marks_due: dict[str, float] = {}  # by kind of disk: not before this moment (monotonic)
+        self._mark_cost_s = pace.MARK_COST_S  # of the processor, for one mark
+        self._marked: dict[str, float] = {}  # epoch seconds of the newest mark of each image
         self._datastore: Datastore | None = None
         self._flattener = flatten.Flattener(pool, Settings())
         at_once = host_config.limits().flatten_at_once
@@ -84,7 +86,7 @@ class Keeper:
                 earliest = now + pace.busy_pause_s(self._pass_cost_s)
                 reminded_at = now + pace.reminded_pause_s(self._pass_cost_s)
                 next_pass = max(now + pause_s, earliest)
-            self._write_due_marks("in use", self._in_use & self._complete)
+            self._write_due_marks(self._in_use & self._complete)
             self._wait(
                 MIN_INTERVAL_S if self._report.awaiting or self._queue.busy else min(pause_s, MARK_INTERVAL_S)
             )
@@ -126,7 +128,7 @@ class Keeper:
         self._datastore = datastore = datastores.from_element(self._frontend.datastore(self._id))
         self._flattener.settings = datastore.settings
         self._report = report = reconcile.reconcile_pool(
-            self._pool, datastore, self._frontend, queue=self._queue
+            self._pool, datastore, self._frontend, queue=self._queue, known=self._known
         )
         self._in_use, self._mirrored = report.in_use, report.mirrored
         seen = status.collect_status(self._pool, datastore, self._frontend)
@@ -134,27 +136,39 @@ class Keeper:
         complete = {name for name, copy in seen.copies.by_name.items() if copy.complete and not copy.primary}
         if not self._peer_answers:  # keep writing marks: they show later which writes only this site has
             complete |= self._complete
-        fresh = (complete & self._mirrored) - self._complete
+        by_snapshot = {fact.name for fact in seen.facts if fact.mode is Mode.SNAPSHOT}
+        fresh = self._fresh(complete & self._mirrored, by_snapshot, seen)
         self._complete = complete & self._mirrored
         self.write_marks(fresh)
-        self._write_due_marks("idle", self._complete - self._in_use - fresh)
-        parallel.each(sorted(fresh), self._publish, _MARK_LIMIT_S, 16)
+        self._write_due_marks(self._complete - self._in_use - fresh)
+        parallel.each(sorted(fresh & by_snapshot), self._publish, _MARK_LIMIT_S, 16)
         self._show(datastore, seen)
         return seen.verdict.role
 
-    def _write_due_marks(self, kind: str, names: set[str]) -> None:
-        """Marks of many disks cost much: they are written so often that they cost a fixed share of a core."""
-        now, begun = time.monotonic(), time.process_time()
-        if not names or now < self._marks_due.get(kind, 0.0):
-            return
-        self.write_marks(names)
+    def _fresh(self, complete: set[str], by_snapshot: set[str], seen: status.StatusView) -> set[str]:
+        """Copies that were not seen complete before, except those that carry a mark of an earlier keeper: its
+        next one travels by itself in journal mode.
+        """
+        new = complete - self._complete
+        for name in new - by_snapshot:
+            copy = seen.copies.by_name.get(name)
+            if copy is not None and copy.recovery_point is not None:
+                self._marked.setdefault(name, copy.recovery_point)
+        return {name for name in new if name in by_snapshot or name not in self._marked}
+
+    def _write_due_marks(self, names: set[str]) -> None:
+        """Marks of many disks cost much: each gets one so often that all cost a fixed share of a core."""
         rpo_s = self._datastore.settings.rpo_s if self._datastore else 0
-        pause_s = pace.mark_pause_s(time.process_time() - begun, rpo_s)
-        self._marks_due[kind] = now + pause_s if pause_s > MARK_INTERVAL_S else 0.0
+        pause_s = pace.mark_pause_s(self._mark_cost_s * len(self._complete), rpo_s)
+        self.write_marks(pace.due_marks(names, self._marked, pause_s, time.time()))
 
     def write_marks(self, names: Iterable[str]) -> None:
         """Write the time mark to images whose copies are replaying."""
-        parallel.each(sorted(names), self._mark, _MARK_LIMIT_S, 16)
+        wanted, begun, now = sorted(names), time.process_time(), time.time()
+        results = parallel.each(wanted, self._mark, _MARK_LIMIT_S, 16)
+        self._marked.update({name: now for name, result in results.items() if result is None})
+        if wanted:
+            self._mark_cost_s = (time.process_time() - begun) / len(wanted)
 
     def _mark(self, name: str) -> None:
         with self._pool.image(name) as image:

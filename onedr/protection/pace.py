@@ -5,9 +5,12 @@ one so often that it costs a fixed share of one core. Pure.
 """
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 SHARE = 0.01  # of a core, for passes over a datastore in which nothing happens, and as much for time marks
-REMINDED_SHARE = 0.02  # of passes that oned's monitoring asks for
+REMINDED_SHARE = 0.01  # of passes that oned's monitoring asks for
 BUSY_SHARE = 0.25  # while something happens
+MARK_COST_S = 0.007  # of one time mark, until it is known (docs/bench.md)
 MARK_INTERVAL_S = 5.0  # between time marks of disks in use; limits the error of a recovery point
 # between passes while initial copies are outstanding; also the minimum, because hooks come in bursts
 MIN_INTERVAL_S = 1.0
@@ -32,5 +35,17 @@ def busy_pause_s(cost_s: float) -> float:
 
 
 def mark_pause_s(cost_s: float, rpo_s: int) -> float:
-    """Seconds between time marks. `cost_s`: of the last ones; `rpo_s`: DR_RPO, which they must not miss."""
+    """Seconds between time marks. `cost_s`: of one for each disk; `rpo_s`: DR_RPO, which they must not miss.
+    """
     return min(max(MARK_INTERVAL_S, cost_s / SHARE), max(MARK_INTERVAL_S, rpo_s / _MARKS_PER_RPO))
+
+
+def due_marks(names: Iterable[str], marked: Mapping[str, float], pause_s: float, now: float) -> set[str]:
+    """Those of `names` whose newest mark (`marked`, epoch seconds) is `pause_s` old, or dated ahead.
+
+    All of them while marks are cheap.
+    """
+    wanted = set(names)
+    if pause_s <= MARK_INTERVAL_S:
+        return wanted
+    return {name for name in wanted if not now - pause_s < marked.get(name, 0.0) <= now}

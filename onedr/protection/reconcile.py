@@ -153,8 +153,10 @@ def reconcile_pool(
     frontend: FrontEnd,
     tell: Callable[[str, Report], None] = lambda what, report: None,
     queue: Queue | None = None,
+    known: dict[int, str] | None = None,
 ) -> Report:
     """The same on an open pool. `tell` is called for each object (`image 3`, `VM 7`) when it is finished.
+    `known`: what the caller keeps from turn to turn for settled.PoolView.
 
     Nothing is flattened here: such clones are added to `queue`, whose owner flattens them.
     """
@@ -162,7 +164,7 @@ def reconcile_pool(
     if not datastore.settings.protect:
         return report
     _guard(pool, datastore, frontend, report)
-    seen = settled.read_pool(pool, datastore.settings)
+    seen = settled.read_pool(pool, datastore.settings, {} if known is None else known)
     for image in frontend.images():
         if image.findtext("DATASTORE_ID") == str(datastore.datastore_id):
             _each(
@@ -271,14 +273,18 @@ def _vm(
         disk.text == str(datastore.datastore_id) for disk in summary.iterfind("TEMPLATE/DISK/DATASTORE_ID")
     ):
         return
-    now = time.time()
-    element = frontend.vm(number(summary, "ID"))  # with its secrets, as in the hook
-    disks = opennebula_objects.vm_record(element, {datastore.datastore_id}).disks
+    disks = opennebula_objects.vm_record(summary, {datastore.datastore_id}).disks
     if {(disk.rbd or "").rpartition("/")[2] for disk in disks} & report.split:
         return
     for disk in disks:
-        _disk(pool, datastore, element, disk, report, queue, seen)
+        _disk(pool, datastore, summary, disk, report, queue, seen)
+    vm_id, now = number(summary, "ID"), time.time()
+    state = seen.vm_state(summary, datastores.keys()) if seen else ""
+    if seen and seen.known.get(vm_id) == state:
+        return
+    element = frontend.vm(vm_id)  # with its secrets, as in the hook
     if seen and seen.vm_settled(element, datastores.keys()):
+        seen.known[vm_id] = state
         return
     for name, result in write_records.record_vm(pool, datastore.settings, element, datastores, now).items():
         if result == "written":

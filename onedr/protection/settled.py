@@ -5,9 +5,10 @@ It never says more than opening would: where anything is not known or not in ord
 """
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import rados
 import rbd
@@ -19,16 +20,22 @@ from onedr.model import names
 from onedr.model.errors import OneDRError, RecordError
 from onedr.model.records import ImageRecord, VmRecord
 from onedr.model.types import Settings
+from onedr.opennebula import objects as opennebula_objects
 from onedr.replication import encryption, image_view, ledger, records, signature, write_records
 from onedr.replication.image_view import ImageView
 from onedr.replication.ledger import Ledger
 from onedr.replication.mirror_image import PROBLEM_KEY
 from onedr.replication.write_records import WritingSite
 
+_PASSING = ("MONITORING", "LAST_POLL")  # what oned measures of a VM all the time
+
 
 @dataclass(frozen=True)
 class PoolView:
-    """A pool as it was when the turn began: its images by name, and what this site's records would say."""
+    """A pool as it was when the turn began: its images by name, and what this site's records would say.
+
+    `known`: from turn to turn, the VMs that were settled, each as it was then (`vm_state`).
+    """
 
     images: Mapping[str, ImageView]
     pool: str
@@ -36,6 +43,7 @@ class PoolView:
     ledger: Ledger
     key: bytes | None
     now: float
+    known: dict[int, str] = field(default_factory=dict)
 
     def is_copy(self, name: str) -> bool:
         """Is it the peer's copy, which is written there?"""
@@ -71,6 +79,22 @@ class PoolView:
             for name in write_records.disks_to_record(body, self.pool)
         )
 
+    def vm_state(self, summary: etree._Element, protected: Collection[int]) -> str:
+        """Everything that a VM's record, and whether it is on the disks, depends on; as a checksum.
+
+        `summary`: the VM from the pool call, in which secrets are encrypted.
+        """
+        body = opennebula_objects.vm_record(summary, protected)
+        parts: list[object] = [self.site, self.key, sorted(protected), self.ledger.vms.get(body.vm_id)]
+        parts += [etree.tostring(each) for each in summary if each.tag not in _PASSING]
+        for name in write_records.disks_to_record(body, self.pool):
+            view = self.images.get(name)
+            parts.append(view and (
+                name, view.primary, view.mode, view.global_id,
+                sorted(each for each in view.metadata.items() if each[0].startswith(records.VM_KEY)),
+            ))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
     def _is_current(self, kind: str, name: str, body: ImageRecord | VmRecord) -> bool:
         view = self.images.get(name)
         if view is None:
@@ -88,7 +112,7 @@ class PoolView:
             return True
 
 
-def read_pool(pool: Pool, settings: Settings) -> PoolView | None:
+def read_pool(pool: Pool, settings: Settings, known: dict[int, str]) -> PoolView | None:
     """The pool now; None when a part of it cannot be read: then everything is looked at one by one."""
     try:
         managed = [name for name in pool.names() if names.is_managed(name)]
@@ -100,6 +124,7 @@ def read_pool(pool: Pool, settings: Settings) -> PoolView | None:
             ledger=ledger.read_ledger(pool),
             key=encryption.load_key(front_end_paths().record_key),
             now=time.time(),
+            known=known,
         )
     except (rados.Error, rbd.Error, OneDRError, ValueError, TypeError):
         return None

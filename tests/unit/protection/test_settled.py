@@ -151,3 +151,31 @@ def test_a_vm_without_a_record_of_its_own_needs_nothing() -> None:
     etree.SubElement(user, "DR_DRILL").text = "1"
     assert write_records.vm_body(half, DATASTORES, HERE, KEY, NOTHING.vm) is None
     assert pool().vm_settled(half, DATASTORES)
+
+
+def other_vm(path: str, text: str) -> etree._Element:
+    found = recorded("onevm_show_10.xml")
+    element = found.find(path)
+    assert element is not None
+    element.text = text
+    return found
+
+
+def test_a_vm_is_known_again_until_anything_changes_that_its_record_depends_on() -> None:
+    names = write_records.disks_to_record(own_vm(), POOL)
+    disks = [view(name, written(name, own_vm())) for name in names]
+    seen = pool(*disks)
+    before = seen.vm_state(VM, DATASTORES)
+    assert pool(*disks, now=NOW + 60).vm_state(other_vm("LAST_POLL", "12345"), DATASTORES) == before
+    marked = [replace(disk, metadata={**disk.metadata, records.MARK_KEY: "{}"}) for disk in disks]
+    assert pool(*marked).vm_state(VM, DATASTORES) == before, "time marks are no news"
+    first, *rest = disks
+    others = [
+        seen.vm_state(other_vm("NAME", "other"), DATASTORES), seen.vm_state(other_vm("STATE", "8"), DATASTORES),
+        seen.vm_state(VM, {*DATASTORES, 999}), replace(seen, key=None).vm_state(VM, DATASTORES),
+        replace(seen, site=replace(SITE, mon_host="moved")).vm_state(VM, DATASTORES),
+        replace(seen, ledger=Ledger({10: Entry("x:1", tuple(names))}, {}, {})).vm_state(VM, DATASTORES),
+        pool(*rest).vm_state(VM, DATASTORES), pool(replace(first, metadata={}), *rest).vm_state(VM, DATASTORES),
+        pool(replace(first, primary=False), *rest).vm_state(VM, DATASTORES),
+    ]
+    assert before not in others and len(set(others)) == len(others)
