@@ -18,6 +18,8 @@ from onedr.model.types import CephAccess
 
 CONNECT_LIMIT_S = 20
 OPERATION_LIMIT_S = 60
+# librbd waits in one of these threads for another one; two, the default, deadlocked (docs/ceph-facts.md C52)
+IO_THREADS = "6"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -124,6 +126,7 @@ def _cluster(access: CephAccess, limit_s: int, operation_limit_s: int) -> rados.
         # (docs/ceph-facts.md C54).
         "log_to_stderr": "false",
         "err_to_stderr": "false",
+        "librados_thread_count": IO_THREADS,
     }
     if access.keyfile:
         options["keyfile"] = access.keyfile

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import rados
 import rbd
 
-from onedr.ceph import image_scan, omap
+from onedr.ceph import connection, image_scan, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.image_lock import image_lock
 from onedr.host.waiting import wait_until
@@ -346,6 +346,7 @@ def connect_peer(access: PeerAccess, limit_s: int, operation_limit_s: int = 0) -
         "rados_mon_op_timeout": str(limit_s),
         "log_to_stderr": "false",
         "err_to_stderr": "false",
+        "librados_thread_count": connection.IO_THREADS,
         "keyring": "/dev/null",
     }
     cluster = rados.Rados(name=access.client, conf=conf)

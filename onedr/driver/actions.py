@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -50,6 +51,7 @@ from onedr.runs.answer_events import (
     PreservedCopyShown,
 )
 from onedr.runs.events import ErrorEvent, Event, ProgressEvent
+from onedr.runs.refusal_message import refusal_message
 from onedr.runs.request import Request
 from onedr.runs.run import Outcome
 
@@ -150,7 +152,8 @@ def _refusal_shown(frontend: FrontEnd, data: ActionData, shown: bool = True) -> 
     except RefusedError as error:
         if shown:
             try:
-                frontend.update_datastore(data.datastore_id, (("DR_MESSAGE", str(error)),))
+                message = refusal_message(str(error), time.time())
+                frontend.update_datastore(data.datastore_id, (("DR_MESSAGE", message),))
             except FrontEndError as silent:
                 log.warn_oned(f"DR_MESSAGE not written: {silent}")
         raise

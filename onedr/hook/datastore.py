@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from lxml import etree
 
@@ -13,6 +14,7 @@ from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock
+from onedr.runs.refusal_message import refusal_message
 from onedr.runs.request import Request
 
 _WORD = "DR_ACCEPT_UNSIGNED"
@@ -62,7 +64,8 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
             start_action.start_detached(element, request)
             return f"started {verb}"
     except (InputError, RefusedError) as error:
-        _clear(frontend, datastore_id, str(error), template.get(pairs, "DR_MESSAGE"))
+        message = refusal_message(str(error), time.time()) if verb else str(error)
+        _clear(frontend, datastore_id, message, template.get(pairs, "DR_MESSAGE"))
         return str(error)
     if template.get(pairs, _WORD):  # a word given without an action must not count for a later one
         frontend.update_datastore(datastore_id, ((_WORD, ""),))

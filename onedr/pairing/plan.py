@@ -103,7 +103,7 @@ def _refusals(facts: PairingFacts, desired: DesiredState) -> Iterable[str]:
         if not peer.both_ways:
             yield (
                 f"Pool {pool} has a peer {peer.site} in one direction only, so a failback would not be "
-                f"possible. Run rbd mirror pool peer remove {pool} {peer.uuid}at both sites, then run onedr "
+                f"possible. Run rbd mirror pool peer remove {pool} {peer.uuid} at both sites, then run onedr "
                 "setup again."
             )
     if facts.join_offer is not None:

@@ -29,6 +29,7 @@ from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL
 from onedr.protection.reconcile import Report
 from onedr.replication import records
 from onedr.replication.mirror_image import note_problem
+from onedr.runs.refusal_message import is_still_shown
 
 LIFE_S = 330  # a little longer than oned's default monitor interval, which wakes it again
 MAX_LIFE_S = 4 * 3600  # while disks are being flattened; an interrupted flatten is resumed
@@ -188,6 +189,10 @@ class Keeper:
         if known and len(known) == len(points):
             current["DR_RECOVERY_POINT"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(known)))
         there = attributes(self._frontend.datastore(datastore.datastore_id))
+        if template.get(there, "DR_STATE") == current["DR_STATE"] and is_still_shown(
+            template.get(there, "DR_MESSAGE"), time.time()
+        ):
+            del current["DR_MESSAGE"]
         changed = {key: value for key, value in current.items() if template.get(there, key) != value}
         if set(changed) - {"DR_RECOVERY_POINT"} or self._point_is_old(changed):
             self._frontend.update_datastore(datastore.datastore_id, tuple(changed.items()))

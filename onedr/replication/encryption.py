@@ -67,7 +67,7 @@ def encrypt(key: bytes, secrets: Pairs, *bound: str) -> str:
 
 
 def decrypt(key: bytes, sealed: str, *bound: str) -> Pairs:
-    """Decrypt what `seal` made. Raises RecordError for another key, another owner or a damaged text."""
+    """Decrypt what `encrypt` made. Raises RecordError for another key, another owner or a damaged text."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
@@ -76,7 +76,8 @@ def decrypt(key: bytes, sealed: str, *bound: str) -> Pairs:
         return freeze(opened)  # type: ignore[return-value]
     except (InvalidTag, ValueError) as error:
         raise RecordError(
-            "the encrypted secrets cannot be decrypted with this site's key; copy the peer's record.key"
+            "the encrypted secrets cannot be decrypted: they were encrypted with another key, for another "
+            "VM, or are damaged; when the sites' keys differ, copy the peer's record.key"
         ) from error
 
 

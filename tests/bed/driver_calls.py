@@ -4,6 +4,7 @@ from __future__ import annotations
 import base64
 import fcntl
 import hashlib
+import os
 import re
 import sys
 import threading
@@ -11,7 +12,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from subprocess import PIPE, CompletedProcess, Popen
+from subprocess import PIPE, CompletedProcess, Popen, TimeoutExpired
 from typing import Any
 from xmlrpc.server import SimpleXMLRPCServer
 
@@ -60,7 +61,7 @@ def image(
 ) -> Tree:
     """An `<IMAGE>` as oned hands it to a driver (wire/ds); without `size`, of 8 MiB or what `path` holds."""
     if size is None:
-        held = Path(path).stat().st_size if path.startswith("/") and Path(path).is_file() else 0
+        held = os.path.getsize(path) if path.startswith("/") and os.path.isfile(path) else 0
         size = max(8, -(-held // MIB))
     return {
         "ID": image_id, "UNAME": "oneadmin", "GNAME": "users", "NAME": f"image {image_id}", "PERMISSIONS": RIGHTS,
@@ -99,7 +100,11 @@ class Drivers:
 
     def call(self, kind: str, action: str, *argv: object, stdin: bytes = b"", **more: Any) -> Done:
         with self.popen(kind, action, *argv, **more) as process:
-            out, err = process.communicate(stdin, timeout=100)
+            try:
+                out, err = process.communicate(stdin, timeout=100)
+            except TimeoutExpired:
+                process.kill()
+                raise
         return CompletedProcess(process.args, process.returncode, out.decode(), err.decode())
 
     def ds(self, action: str, wanted: Tree, attributes: Tree) -> Done:
@@ -116,7 +121,8 @@ class Drivers:
 
 
 def succeeded(done: Done, answer: str = "") -> None:
-    assert (done.returncode, done.stdout, done.stderr) == (0, answer, "")
+    said = (done.returncode, done.stdout, done.stderr)
+    assert said == (0, answer, ""), said
 
 
 def refused(done: Done, *words: str) -> None:
@@ -128,7 +134,7 @@ def refused(done: Done, *words: str) -> None:
     assert done.stderr.endswith("\n") and done.stderr.count("\n") == 1, done.stderr
     assert not re.match(r"(ERROR|INFO|WARN|DEBUG): |Traceback", done.stderr)
     for word in words:
-        assert word in done.stderr
+        assert word in done.stderr, done.stderr
 
 
 @contextmanager

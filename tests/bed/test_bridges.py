@@ -150,7 +150,7 @@ def test_without_a_living_bridge_a_front_end_that_reaches_ceph_does_it(here: Fro
 
 def test_errors_come_back_as_they_are_at_home(here: FromOutside, site: Site) -> None:
     succeeded(here.ds("mkfs", image(60), datastore(here)), "one/one-60\n")
-    refused(here.ds("mkfs", image(60), datastore(here)), "one/one-60", "exists already")
+    refused(here.ds("mkfs", image(60), datastore(here)), "one/one-60", "already exists")
     refused(here.ds("mkfs", image(61), datastore(here, POOL_NAME="nowhere")), "no pool 'nowhere'")
     refused(here.ds("mkfs", image(61), datastore(here, "-oProxyCommand=touch bridge-1")), "BRIDGE_LIST", "not a host name")
     succeeded(here.ds("rm", {**image(60), "SOURCE": "one/one-60"}, datastore(here)))

@@ -181,7 +181,7 @@ def test_an_image_that_has_the_name_already_is_left_alone(here: Drivers, site: S
     for number, owner in ((35, "an owner unknown to OneDR"), (36, "image 36")):
         for action, path in (("cp", str(files / "raw")), ("mkfs", ""), ("clone", "one/one-36")):
             done = here.ds(action, image(number, path), datastore(site))
-            refused(done, f"one/one-{number} exists already", owner, "untouched")
+            refused(done, f"one/one-{number} already exists", owner, "untouched")
     assert contents(site) == before
     assert (facts(site, "one-35"), metadata(site, "one-35"), metadata(site, "one-36")) == state
     assert digest(site, "one-35") == sha(files / "odd")
@@ -202,7 +202,7 @@ def test_a_name_without_an_image_from_a_create_that_was_killed_inside_ceph_is_no
         with pool.image("one-139") as found:
             header = f"rbd_header.{found.id()}"
         pool.io.remove_object(header)
-        refused(here.ds("mkfs", image(139), datastore(site)), "exists already and belongs to nobody")
+        refused(here.ds("mkfs", image(139), datastore(site)), "already exists and belongs to an owner unknown to OneDR")
         pending_images.note_pending(pool, "one-139", maker)
         assert here.ds("mkfs", image(139), datastore(site)).returncode == 0
         assert images.creator(pool, "one-139") == maker and pool.names().count("one-139") == 1
@@ -459,8 +459,8 @@ def test_a_path_that_leads_nowhere_is_refused(
     "attributes, words",
     [
         ({"POOL_NAME": "nosuch"}, "no pool 'nosuch'"),
-        ({"POOL_NAME": "one; rm -rf /"}, "not a name"),
-        ({"POOL_NAME": "--help"}, "not a name"),
+        ({"POOL_NAME": "one; rm -rf /"}, "not a valid name"),
+        ({"POOL_NAME": "--help"}, "not a valid name"),
         ({"CEPH_CONF": "/nowhere.conf"}, "CEPH_CONF"),
         ({"CEPH_USER": "nobody"}, "CEPH_USER"),
         ({"EC_POOL_NAME": "nosuch"}, "EC_POOL_NAME"),

@@ -351,7 +351,7 @@ def test_sizes_of_vm_disks_are_told_to_monitord(here: Drivers, ceph_bed: Bed, si
     assert told["8"] == "DISK_SIZE = [ ID=2, SIZE=4 ]" and "99" not in told
     conf.write_text(conf.read_text().replace('PUBKEY = ""', 'PUBKEY = "/key"'))
     warned = here.call("tm", "monitor", SYSTEM_ID, stdin=calls.encoded(calls.text("DS_DRIVER_ACTION_DATA", data)))
-    assert warned.returncode == 0 and warned.stdout.startswith("USED_MB=") and "WARN: monitord takes encrypted" in warned.stderr
+    assert warned.returncode == 0 and warned.stdout.startswith("USED_MB=") and "WARN: monitord accepts encrypted" in warned.stderr
 
 
 def test_only_a_disk_in_the_vms_own_folder_is_touched(here: Drivers, tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_increments_are_applied_as_rbd_itself_would(here: Drivers, site: Site, t
     calls.write(site, name, b"lost" * 100_000, MIB)
     succeeded(restore(here, tmp_path, disk=0, increment=2))
     assert digest(site, name) == wanted and snapshots(site, name) == []
-    made = here.ds("cp", image(21, str(backup.folder / "disk.0.tar")), here.api.datastores[DATASTORE_ID])  # import of the same
+    made = here.ds("cp", image(21, str(backup.folder / "disk.0.tar"), 16), here.api.datastores[DATASTORE_ID])  # import of the same
     succeeded(made, "one/one-21 raw\n")
     assert digest(site, "one-21") == wanted
 
@@ -211,7 +211,7 @@ def test_only_the_wanted_disk_is_restored(here: Drivers, site: Site, tmp_path: P
     succeeded(restore(here, tmp_path, disk=1, increment=-1))
     assert (digest(site, first), digest(site, second)) == (untouched, wanted)
     assert backup.asked()[0] == "-i -1"
-    refused(restore(here, tmp_path, disk=5), "holds no disk 5")
+    refused(restore(here, tmp_path, disk=5), "has no disk 5")
 
 
 def test_what_cannot_be_restored_changes_nothing(
@@ -230,7 +230,7 @@ def test_what_cannot_be_restored_changes_nothing(
     backup.list(json.dumps({"0": "rsync://1/$(id)", "1": "x"}))
     refused(restore(here, tmp_path), "not an address")
     backup.list("no JSON")
-    refused(restore(here, tmp_path), "unreadably")
+    refused(restore(here, tmp_path), "returned an invalid list")
     backup.file(0, "disk.0.0")
     vm(here, {**disks[0], "DISK_TYPE": "FILE"}, disks[1])
     refused(restore(here, tmp_path, disk=0), "is a file on its host")

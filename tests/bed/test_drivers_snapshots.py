@@ -207,7 +207,7 @@ def test_snapshots_of_others_stay(here: Drivers, site: Site) -> None:
     here.rbd("--rbd-default-clone-format", "1", "clone", f"one/{name}@4", "one/somebodys")
     before = content(site, name)
     refused(tm(here, "snap_delete", 4), f"one/{name}@4 is not removed", "one/somebodys is a clone of it")
-    refused(tm(here, "snap_create", 4), f"one/{name} has a snapshot 4 already", "clones use it")
+    refused(tm(here, "snap_create", 4), f"one/{name} already has a snapshot 4 that clones use")
     for wrong in ("snap", "one_backup_4", "-1", "4 5", ""):
         refused(tm(here, "snap_delete", wrong), "SNAP_ID")
     assert content(site, name) == before

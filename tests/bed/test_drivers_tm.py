@@ -122,7 +122,7 @@ def test_clone_again_finds_its_own_disk_and_no_other(here: Drivers, site: Site, 
     state = (contents(site), digest(site, f"{name}-7-0"), facts(site, f"{name}-7-1"))
     succeeded(clone(here, name, 7))
     refused(
-        clone(here, name, 7, 1), f"one/{name}-7-1 exists already", "an owner unknown to OneDR", "untouched"
+        clone(here, name, 7, 1), f"one/{name}-7-1 already exists", "an owner unknown to OneDR", "untouched"
     )
     assert (contents(site), digest(site, f"{name}-7-0"), facts(site, f"{name}-7-1")) == state
 
@@ -273,7 +273,7 @@ def test_cpds_saves_a_disk_or_one_of_its_snapshots(
         assert calls.mode_of(site, target) == JOURNAL
     before = contents(site)
     for target, asked, words in (
-        ("one/one-111", -1, "one/one-111 exists already"), ("plain/one-114", -1, "another pool"),
+        ("one/one-111", -1, "one/one-111 already exists"), ("plain/one-114", -1, "another pool"),
         ("one/one-114", 9, "snapshot"), ("one/one-114", "x", "SNAP_ID"),
     ):
         refused(here.tm("cpds", disk(7), target, asked, 7, calls.DATASTORE_ID), words)

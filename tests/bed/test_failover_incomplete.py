@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 _OBJECT = 4 << 20
-_OBJECTS = 2048  # each with a little data: with one at a time, copying them takes many times as long as writing them
+_OBJECTS = 12288  # each with a little data: with one at a time, copying them takes many times as long as writing them
 
 
 def fill(pool: Pool, name: str) -> None:

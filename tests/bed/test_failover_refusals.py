@@ -146,7 +146,7 @@ def test_a_run_in_progress_is_named_with_its_owner(ground: Ground) -> None:
 
 
 @pytest.mark.parametrize(("attributes", "reason"), [
-    ('DR_ACTION="EXPLODE"', "DR_ACTION=EXPLODE is unknown"),
+    ('DR_ACTION="EXPLODE"', "DR_ACTION=EXPLODE is not known"),
     ('DR_ACTION="FAILOVER"', "must be confirmed"),
     ('DR_ACTION="FAILOVER"\nDR_CONFIRM="another"', "is not this datastore's name"),
 ], ids=["unknown verb", "no confirmation", "wrong confirmation"])

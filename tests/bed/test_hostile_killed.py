@@ -109,7 +109,15 @@ def at_snapshot(world: World, name: str) -> bytes:
 
 
 def gone_image(world: World, number: int, known: bool) -> None:
-    succeeded(world.ds("rm", number, source=known))
+    """A client that was killed a moment ago still counts as one at work: the user deletes again."""
+    found: list[Done] = []
+
+    def is_free() -> bool:
+        found[:] = [world.ds("rm", number, source=known)]
+        return "still in use" not in found[0].stderr
+
+    until("the killed client to be forgotten", is_free, 60, 1)
+    succeeded(found[0])
 
 
 def gone_disk(world: World, number: int, known: bool = True) -> None:

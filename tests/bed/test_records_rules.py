@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import oracle
 import pytest
@@ -20,7 +24,9 @@ from onedr.ceph.connection import Pool
 from onedr.model.records import Proof
 from onedr.model.types import Mode, Settings
 from onedr.replication import encryption, image_facts, records, secrets
+from sandbox import processes
 from sandbox.cloud import Cloud
+from sandbox.layout import Site
 from sandbox.waiting import until
 
 if TYPE_CHECKING:
@@ -106,6 +112,26 @@ def share_a_key(sites: Sites) -> bytes:
     return key
 
 
+@contextmanager
+def without_keeper(sites: Sites, cloud: Cloud) -> Iterator[None]:
+    """The keeper's place is taken: the one at work is killed, and none begins."""
+    with (cloud.one_location / f"var/onedr/keeper-{cloud.datastore_id}.lock").open("w") as lock:
+        until("the keeper's lock", lambda: _taken(sites.bed.sites[cloud.name], lock), 30, 0.2)
+        yield
+
+
+def _taken(site: Site, lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        for pid in processes.of_site(site):
+            with suppress(OSError):
+                if b"onedr.driver.keeper_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    processes.send(pid, site, signal.SIGKILL)
+        return False
+
+
 def proof_at(pool: Pool, name: str, key: bytes) -> tuple[Proof | None, Proof | None]:
     """What the records of an image's VM and of not a clone: the disk is the image itself are worth to a site
     with the key.
@@ -130,14 +156,15 @@ def test_records_are_authentic_at_the_peer_and_what_was_tampered_with_is_held_th
             lambda name=name: proof_at(pools[1], name, key) == good,
             w.ARRIVES_S,
         )
-    with pools[0].image(names[0], read_only=True) as is_own, pools[0].image(names[1]) as other:
-        head = json.loads(other.metadata_get(records.VM_KEY))
-        other.metadata_set(records.VM_KEY, json.dumps({name: head[name] for name in head if name != "mac"}))
-        other.metadata_set(records.IMAGE_KEY, is_own.metadata_get(records.IMAGE_KEY))
-    bad = (Proof.UNSIGNED, Proof.FORGED)
-    until("both to arrive", lambda: proof_at(pools[1], names[1], key) == bad, w.ARRIVES_S)
-    seen = {found["name"]: found["obstacles"] for found in w.status(sites.b)["vms"]}
-    assert seen["of-signed"] == [] and "--accept-unsigned" in str(seen["of-unsigned"])
+    with without_keeper(sites, a):  # its next turn would write the true records again
+        with pools[0].image(names[0], read_only=True) as is_own, pools[0].image(names[1]) as other:
+            head = json.loads(other.metadata_get(records.VM_KEY))
+            other.metadata_set(records.VM_KEY, json.dumps({name: head[name] for name in head if name != "mac"}))
+            other.metadata_set(records.IMAGE_KEY, is_own.metadata_get(records.IMAGE_KEY))
+        bad = (Proof.UNSIGNED, Proof.FORGED)
+        until("both to arrive", lambda: proof_at(pools[1], names[1], key) == bad, w.ARRIVES_S)
+        seen = {found["name"]: found["obstacles"] for found in w.status(sites.b)["vms"]}
+        assert seen["of-signed"] == [] and "--accept-unsigned" in str(seen["of-unsigned"])
     a.onedr("reconcile", str(a.datastore_id))
     assert proof_at(pools[0], names[1], key) == good
     until("the true records at the peer", lambda: proof_at(pools[1], names[1], key) == good, w.ARRIVES_S)

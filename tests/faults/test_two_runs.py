@@ -176,7 +176,7 @@ def test_the_exact_double_press(story: Story) -> None:
     finally:
         move.end()
     verdict = move.events[-1]
-    assert verdict["event"] == "verdict" and "nothing lost" in verdict["message"], move.events[-2:]
+    assert verdict["event"] == "verdict" and "no data lost" in verdict["message"], move.events[-2:]
     assert set(primaries_now(story).values()) == {(False, True)}
     look(story, "the double press")
     settle(story)

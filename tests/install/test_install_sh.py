@@ -237,7 +237,9 @@ def test_the_settings_are_a_file_that_says_what_may_be_set(
     file.write_text(text.replace("/etc/one/onedr/peer_auth", str(one / "peer_auth")))
     put(one / "peer_auth", "oneadmin:hush", 0o600)
     assert host_config.load_config() == host_config.Configuration(
-        "http://front-end-b:2633/RPC2", "oneadmin:hush"
+        "http://front-end-b:2633/RPC2",
+        "oneadmin:hush",
+        fence_command=("/usr/local/sbin/fence-site", "site-a"),
     )
     assert f"Kept {file}: it was edited." in done(source, one, "--uninstall", "--force")
 

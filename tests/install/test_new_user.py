@@ -159,7 +159,7 @@ def test_after_the_restart_it_does(story: Site) -> None:
 
 def test_files_of_another_release_than_the_running_one_are_told(story: Site) -> None:
     said = story.said["upgraded"].stdout
-    assert "The running oned is 7.4.0, the files are those of 7.2.1. To do: restart oned." in said
+    assert "The running oned is 7.4.0, but the installed files are of 7.2.1. To do: restart oned." in said
 
 
 def test_uninstalling_is_refused_while_a_datastore_is_protected(story: Site) -> None:

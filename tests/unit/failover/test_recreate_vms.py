@@ -50,10 +50,10 @@ def test_secrets_that_an_earlier_release_bound_to_no_vm_open_in_a_record_of_that
 @pytest.mark.parametrize("bound", [(f"{THERE}:7", "user_template"), (ORIGIN, "template")])
 @pytest.mark.parametrize("proof", [Proof.AUTHENTIC, Proof.UNSIGNED])
 def test_secrets_of_another_vm_or_attribute_do_not_open(bound: tuple[str, str], proof: Proof) -> None:
-    with pytest.raises(RecordError, match="do not open"):
+    with pytest.raises(RecordError, match="cannot be decrypted"):
         opened(encrypt_secrets(PLAIN, KEY, *bound), proof)
 
 
 def test_a_signed_record_holds_no_seal_that_is_bound_to_no_vm() -> None:
-    with pytest.raises(RecordError, match="do not open"):
+    with pytest.raises(RecordError, match="cannot be decrypted"):
         opened(encrypt_secrets(PLAIN, KEY), Proof.AUTHENTIC)
