@@ -168,8 +168,7 @@ class Keeper:
         wanted, begun, now = sorted(names), time.process_time(), time.time()
         results = parallel.each(wanted, self._mark, _MARK_LIMIT_S, 16)
         self._marked.update({name: now for name, result in results.items() if result is None})
-        if wanted:
-            self._mark_cost_s = (time.process_time() - begun) / len(wanted)
+        self._mark_cost_s = pace.mean_cost_s(self._mark_cost_s, time.process_time() - begun, len(wanted))
 
     def _mark(self, name: str) -> None:
         with self._pool.image(name) as image:

@@ -17,6 +17,7 @@ MIN_INTERVAL_S = 1.0
 PASS_INTERVAL_S = 30.0  # between full passes
 LONGEST_PASS_S = 120.0  # the guard must see within that time that the peer took over
 _MARKS_PER_RPO = 4
+_EARLIER = 20  # marks that the mean so far stands for
 
 
 def quiet_pause_s(cost_s: float) -> float:
@@ -38,6 +39,11 @@ def mark_pause_s(cost_s: float, rpo_s: int) -> float:
     """Seconds between time marks. `cost_s`: of one for each disk; `rpo_s`: DR_RPO, which they must not miss.
     """
     return min(max(MARK_INTERVAL_S, cost_s / SHARE), max(MARK_INTERVAL_S, rpo_s / _MARKS_PER_RPO))
+
+
+def mean_cost_s(before_s: float, spent_s: float, count: int) -> float:
+    """Of one mark, after `count` more that cost `spent_s` together: a few say little."""
+    return (before_s * _EARLIER + spent_s) / (_EARLIER + count)
 
 
 def due_marks(names: Iterable[str], marked: Mapping[str, float], pause_s: float, now: float) -> set[str]:

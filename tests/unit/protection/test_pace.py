@@ -62,3 +62,12 @@ def test_a_disk_gets_a_mark_when_its_own_is_old_enough_or_missing_or_of_a_clock_
 def test_cheap_marks_are_written_whenever_they_are_asked_for() -> None:
     assert pace.due_marks({"one-1"}, {"one-1": 999.0}, 5.0, 1000.0) == {"one-1"}
     assert pace.due_marks({"one-1"}, {"one-1": 999.0}, 6.0, 1000.0) == set()
+
+
+@given(costs, costs, st.integers(0, 10**6))
+def test_what_a_mark_costs_follows_what_is_measured_but_not_one_measurement(
+    before: float, each: float, count: int
+) -> None:
+    found = pace.mean_cost_s(before, each * count, count)
+    assert min(before, each) - 1e-9 <= found <= max(before, each) + 1e-9
+    assert count > 2 or abs(found - before) <= abs(each - before) / 10 + 1e-9
