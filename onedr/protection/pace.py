@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-SHARE = 0.01  # of a core, for passes over a datastore in which nothing happens, and as much for time marks
+SHARE = 0.01  # of a core, for passes over a datastore in which nothing happens
+MARK_SHARE = 0.03  # for time marks: less would make recovery points of a hundred disks coarse
 REMINDED_SHARE = 0.01  # of passes that oned's monitoring asks for
 BUSY_SHARE = 0.25  # while something happens
 MARK_COST_S = 0.007  # of one time mark, until it is known (docs/bench.md)
@@ -38,7 +39,7 @@ def busy_pause_s(cost_s: float) -> float:
 def mark_pause_s(cost_s: float, rpo_s: int) -> float:
     """Seconds between time marks. `cost_s`: of one for each disk; `rpo_s`: DR_RPO, which they must not miss.
     """
-    return min(max(MARK_INTERVAL_S, cost_s / SHARE), max(MARK_INTERVAL_S, rpo_s / _MARKS_PER_RPO))
+    return min(max(MARK_INTERVAL_S, cost_s / MARK_SHARE), max(MARK_INTERVAL_S, rpo_s / _MARKS_PER_RPO))
 
 
 def mean_cost_s(before_s: float, spent_s: float, count: int) -> float:

@@ -55,7 +55,7 @@ def test_a_copy_with_an_earlier_keepers_mark_gets_no_first_one_but_in_snapshot_m
 
 
 def expensive(keeper: Marking) -> None:
-    """So many disks that marks every few seconds would take more than a hundredth of a core."""
+    """So many disks that marks every few seconds would take more than 3 % of a core."""
     keeper._complete = {f"one-{number}" for number in range(1000)}
     keeper._datastore = cast(Any, SimpleNamespace(settings=SimpleNamespace(rpo_s=900)))
 

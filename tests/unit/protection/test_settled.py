@@ -53,7 +53,7 @@ def written(name: str, *bodies: ImageRecord | VmRecord, site: WritingSite = SITE
     image = Image(f"g-{name}", name)
     for body in bodies:
         kind = records.VM_KEY if isinstance(body, VmRecord) else records.IMAGE_KEY
-        records.write_record(image, kind, site.envelope(body, NOW - 60), signature.signer(key, image))  # type: ignore[arg-type]
+        records.write_record(image, kind, site.envelope(body, NOW - 60), signature.signer(key, image))
     return image.values
 
 
