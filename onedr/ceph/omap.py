@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import rados
 
@@ -42,7 +43,7 @@ def read_many(
 ) -> dict[str, dict[str, bytes]]:
     """`read_all` for many objects, whose requests are in flight together.
 
-    An object that cannot be read, or not within `limit_s`, is left out.
+    An object that cannot be read, or not within `limit_s`, or with a key that is not UTF-8, is left out.
     """
     ordered = list(dict.fromkeys(names))
     chunks = [tuple(ordered[at:at + _AT_ONCE]) for at in range(0, len(ordered), _AT_ONCE)]
@@ -64,12 +65,11 @@ def _read_chunk(pool: Pool, names: tuple[str, ...], prefix: str) -> dict[str, di
     for name, operation, pairs, completion in begun:
         completion.wait_for_complete()
         result = completion.get_return_value()
-        values = {str(key): bytes(value) for key, value in pairs} if result >= 0 else {}
+        with suppress(UnicodeDecodeError):  # a key that is no text
+            values = {str(key): bytes(value) for key, value in pairs} if result >= 0 else {}
+            if result >= 0 or result == -errno.ENOENT:
+                found[name] = values if len(values) < _PAGE else read_all(pool, name, prefix)
         pool.io.release_read_op(operation)
-        if len(values) >= _PAGE:
-            values = read_all(pool, name, prefix)
-        if result >= 0 or result == -errno.ENOENT:
-            found[name] = values
     return found
 
 
