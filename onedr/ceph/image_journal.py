@@ -20,6 +20,7 @@ from onedr.ceph.connection import Pool
 _TAG = struct.Struct("<BBIQQI")
 _TEXT = struct.Struct("<I")
 _READER = 1
+TAGS = "tag_"  # prefix of the keys
 _TOLD_MS = 5000
 
 
@@ -28,7 +29,7 @@ def is_owned_here(pool: Pool, image_id: str) -> bool | None:
 
     None when its journal is not conclusive. Raises rados.Error.
     """
-    return newest_tag_is_ours(omap.read_all(pool, f"journal.{image_id}", "tag_"))
+    return newest_tag_is_ours(omap.read_all(pool, f"journal.{image_id}", TAGS))
 
 
 def notify_journal(pool: Pool, image_id: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import rados
 import rbd
 
-from onedr.ceph import connection, omap
+from onedr.ceph import connection, image_scan, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.image_lock import image_lock
 from onedr.host.waiting import wait_until
@@ -24,6 +24,7 @@ _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RB
 # (docs/ceph-facts.md C11).
 FEATURES_KEY = ".rbd_onedr.features"
 _HALF_DONE_S, _PAUSE_S = 5, 0.2
+_ROLES_LIMIT_S = 30
 _SYNC_POINT = ".rbd-mirror."
 _INSTANCE = "instance_"
 REPLAYING = 4  # mirror_image_get_status()['state'], docs/ceph-facts.md C16
@@ -199,7 +200,13 @@ class MirrorRole(NamedTuple):
 
 
 def roles(pool: Pool) -> dict[str, MirrorRole]:
-    """The roles of all mirrored images of the pool by name, in one call and without opening any."""
+    """The roles of all mirrored images of the pool by name, without opening any.
+
+    librbd's own list is asked only for what image_scan does not know: it reads one image after another.
+    """
+    scanned = image_scan.scan_roles(pool, _ROLES_LIMIT_S)
+    if scanned is not None:
+        return {name: MirrorRole(*found) for name, found in scanned.items()}
     names = {str(entry["id"]): str(entry["name"]) for entry in pool.rbd.list2(pool.io)}
     return {
         names[image_id]: MirrorRole(str(found["global_id"]), bool(found["primary"]))

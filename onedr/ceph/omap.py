@@ -5,12 +5,17 @@ Every function raises rados.Error when Ceph refuses the request.
 """
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import rados
 
+from onedr.ceph import parallel
 from onedr.ceph.connection import Pool
+from onedr.model.errors import OneDRError
 
+_AT_ONCE, _THREADS = 32, 4  # requests in flight for each thread of read_many
 _PAGE = 1000  # values per request; an OSD returns at most osd_max_omap_entries_per_request (1024)
 
 
@@ -31,6 +36,41 @@ def read_all(pool: Pool, name: str, prefix: str = "") -> dict[str, bytes]:
         if not page:
             return found
         found.update(page)
+
+
+def read_many(
+    pool: Pool, names: Iterable[str], prefix: str = "", limit_s: float = 30.0
+) -> dict[str, dict[str, bytes]]:
+    """`read_all` for many objects, whose requests are in flight together.
+
+    An object that cannot be read, or not within `limit_s`, or with a key that is not UTF-8, is left out.
+    """
+    ordered = list(dict.fromkeys(names))
+    chunks = [tuple(ordered[at:at + _AT_ONCE]) for at in range(0, len(ordered), _AT_ONCE)]
+    found = parallel.each(chunks, lambda chunk: _read_chunk(pool, chunk, prefix), limit_s, _THREADS)
+    return {
+        name: values
+        for chunk in found.values() if not isinstance(chunk, OneDRError)
+        for name, values in chunk.items()
+    }
+
+
+def _read_chunk(pool: Pool, names: tuple[str, ...], prefix: str) -> dict[str, dict[str, bytes]]:
+    begun = []
+    for name in names:
+        operation = pool.io.create_read_op()
+        pairs, _ = pool.io.get_omap_vals(operation, "", prefix, _PAGE)
+        begun.append((name, operation, pairs, pool.io.operate_aio_read_op(operation, name)))
+    found: dict[str, dict[str, bytes]] = {}
+    for name, operation, pairs, completion in begun:
+        completion.wait_for_complete()
+        result = completion.get_return_value()
+        with suppress(UnicodeDecodeError):  # a key that is no text
+            values = {str(key): bytes(value) for key, value in pairs} if result >= 0 else {}
+            if result >= 0 or result == -errno.ENOENT:
+                found[name] = values if len(values) < _PAGE else read_all(pool, name, prefix)
+        pool.io.release_read_op(operation)
+    return found
 
 
 def list_keys(pool: Pool, name: str, prefix: str) -> list[str]:

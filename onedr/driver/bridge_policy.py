@@ -13,7 +13,7 @@ READS = frozenset({
     "grouppool.info", "system.version",
 })
 _RECORDS = frozenset({"has_key", "key_fingerprint", "seal", "sign", "fits"})
-_KEEPER = frozenset({"wake", "news"})
+_KEEPER = frozenset({"wake", "news", "reminded"})
 _PAUSE = frozenset({"hold", "let_go"})
 _PEER_READS = READS | {"user.info", "system.config"}
 _PEER_FENCE = frozenset({"vm.update", "vm.action", "vm.lock", "vm.unlock"})

@@ -47,7 +47,7 @@ class Services:
         allowed = bridge_policy.ALLOWED[self.item.what].services
         own = {
             "api": self._api, "peer_api": self._peer_api, "peer_clock": self._peer_clock, "wake": self._wake,
-            "news": self._news, "hold": self._hold, "let_go": self._let_go,
+            "news": self._news, "reminded": self._reminded, "hold": self._hold, "let_go": self._let_go,
             "configuration": self._configuration, "has_key": self._has_key,
             "key_fingerprint": self._key_fingerprint, "seal": self._seal, "open": self._open,
             "sign": self._sign, "fits": self._fits, "keep_drill": self._keep_drill,
@@ -94,11 +94,14 @@ class Services:
         number = int(call["datastore_id"])
         if number not in self.item.datastores:
             raise BridgeRefusedError(f"datastore {number}")
-        keeper_lock.wake_keeper(number)
+        keeper_lock.wake_keeper(number, bool(call["changed"]))
         return None, b""
 
     def _news(self, call: Call) -> Answer:
         return keeper_lock.has_news(self._datastore(call), bool(call["peek"])), b""
+
+    def _reminded(self, call: Call) -> Answer:
+        return keeper_lock.is_reminded(self._datastore(call), bool(call["peek"])), b""
 
     def _hold(self, call: Call) -> Answer:
         """The keeper's pause lasts from one call of the bridge to another, or until this process ends."""

@@ -46,10 +46,13 @@ def main(datastore_id: int) -> None:
         with keeper_lock.keeper_slot(datastore_id) as first:
             if not first:
                 return
-            keeper_lock.has_news(datastore_id)  # changes until now are handled by this run
+            for noted in (keeper_lock.has_news, keeper_lock.is_reminded):
+                noted(datastore_id)  # changes until now are handled by this run
             again = _turn(datastore_id)
         # a process that came while it ended found the lock held
-        again = again and keeper_lock.has_news(datastore_id, peek=True)
+        again = again and (
+            keeper_lock.has_news(datastore_id, peek=True) or keeper_lock.is_reminded(datastore_id, peek=True)
+        )
     os._exit(0)  # a call that Ceph never answered may have left a thread
 
 

@@ -14,7 +14,10 @@ from onedr.protection import keeper_lock, pool_settings
 
 
 def monitor(arguments: list[str]) -> str:
-    """USED_MB, TOTAL_MB, FREE_MB of the pool, as the stock driver counts them. It also wakes the keeper."""
+    """USED_MB, TOTAL_MB, FREE_MB of the pool, as the stock driver counts them.
+
+    It also wakes the keeper, which looks at its own pace.
+    """
     decode.words(arguments, "DATASTORE_ID")
     data = decode.action_data(bridge_dispatch.read_stdin())
     bridge_dispatch.unless_here(data.attributes)
@@ -30,7 +33,7 @@ def monitor(arguments: list[str]) -> str:
             log.warn_oned(str(error))
             return answer
     if protected:
-        keeper_lock.wake_keeper(data.datastore_id)
+        keeper_lock.wake_keeper(data.datastore_id, changed=False)
     return answer
 
 

@@ -21,11 +21,12 @@ from onedr.host.waiting import wait_until
 from onedr.model import template
 from onedr.model.errors import OneDRError
 from onedr.model.records import Mark
-from onedr.model.types import PeerState, Role, Settings
+from onedr.model.types import Mode, PeerState, Role, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import flatten, keeper_lock, pool_settings, reconcile, settle, status
+from onedr.protection import flatten, keeper_lock, pace, pool_settings, reconcile, settle, status
+from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL_S
 from onedr.protection.reconcile import Report
 from onedr.replication import records
 from onedr.replication.mirror_image import note_problem
@@ -33,10 +34,6 @@ from onedr.runs.refusal_message import is_still_shown
 
 LIFE_S = 330  # a little longer than oned's default monitor interval, which wakes it again
 MAX_LIFE_S = 4 * 3600  # while disks are being flattened; an interrupted flatten is resumed
-MARK_INTERVAL_S = 5.0  # between time marks of disks in use; limits the error of a recovery point
-# between passes while initial copies are outstanding; also the minimum, because hooks come in bursts
-MIN_INTERVAL_S = 1.0
-PASS_INTERVAL_S = 30.0  # between full passes
 _MARK_LIMIT_S = 10
 
 
@@ -52,8 +49,12 @@ class Keeper:
         self._in_use: set[str] = set()
         self._mirrored: set[str] = set()
         self._report = Report()
+        self._known: dict[int, str] = {}  # VMs that needed nothing (settled.PoolView)
         self._peer_answers = False
         self._point_shown = -PASS_INTERVAL_S
+        self._pass_cost_s = 0.0  # of the processor, for the last pass
+        self._mark_cost_s = pace.MARK_COST_S  # of the processor, for one mark
+        self._marked: dict[str, float] = {}  # epoch seconds of the newest mark of each image
         self._datastore: Datastore | None = None
         self._flattener = flatten.Flattener(pool, Settings())
         at_once = host_config.limits().flatten_at_once
@@ -72,18 +73,22 @@ class Keeper:
 
     def _keep(self, life_s: float) -> None:
         begun = time.monotonic()
-        next_pass, pause_s = 0.0, MIN_INTERVAL_S
+        next_pass, earliest, reminded_at, pause_s, through = 0.0, 0.0, 0.0, MIN_INTERVAL_S, False
         while time.monotonic() < begun + (MAX_LIFE_S if self._queue.busy else life_s):
-            through = self._advance_clones()
-            news = keeper_lock.has_news(self._id) or through
-            if news or time.monotonic() >= next_pass:
-                pause_s = MIN_INTERVAL_S if news else pause_s
-                role = self.run_pass()
+            through = self._advance_clones() or through
+            now = time.monotonic()
+            news = now >= earliest and (keeper_lock.has_news(self._id) or through)
+            reminded = now >= reminded_at and keeper_lock.is_reminded(self._id)
+            if news or reminded or now >= next_pass:
+                through = False
+                role = self._timed_pass()
                 if role is not Role.PRIMARY:
                     return
-                pause_s = self._pause(pause_s)
-                next_pass = time.monotonic() + pause_s
-            self.write_marks(self._in_use & self._complete)
+                pause_s, now = self._pause(MIN_INTERVAL_S if news else pause_s), time.monotonic()
+                earliest = now + pace.busy_pause_s(self._pass_cost_s)
+                reminded_at = now + pace.reminded_pause_s(self._pass_cost_s)
+                next_pass = max(now + pause_s, earliest)
+            self._write_due_marks(self._in_use & self._complete)
             self._wait(
                 MIN_INTERVAL_S if self._report.awaiting or self._queue.busy else min(pause_s, MARK_INTERVAL_S)
             )
@@ -106,12 +111,19 @@ class Keeper:
         long.
         """
         if not self._mirrored - self._complete or not self._peer_answers:
-            return PASS_INTERVAL_S
+            return pace.quiet_pause_s(self._pass_cost_s)
         return min(last_s * 1.3, PASS_INTERVAL_S)
 
     def _wait(self, seconds: float) -> None:
         time.sleep(MIN_INTERVAL_S)
         wait_until(lambda: keeper_lock.has_news(self._id, peek=True), seconds - MIN_INTERVAL_S, 0.2)
+
+    def _timed_pass(self) -> Role:
+        begun = time.process_time()
+        try:
+            return self.run_pass()
+        finally:
+            self._pass_cost_s = time.process_time() - begun
 
     def run_pass(self) -> Role:
         """Reconcile, check the copies, mark completed ones, show the state. Returns this site's role."""
@@ -119,7 +131,7 @@ class Keeper:
         self._datastore = datastore = datastores.from_element(self._frontend.datastore(self._id))
         self._flattener.settings = datastore.settings
         self._report = report = reconcile.reconcile_pool(
-            self._pool, datastore, self._frontend, queue=self._queue
+            self._pool, datastore, self._frontend, queue=self._queue, known=self._known
         )
         self._in_use, self._mirrored = report.in_use, report.mirrored
         seen = status.collect_status(self._pool, datastore, self._frontend)
@@ -127,10 +139,12 @@ class Keeper:
         complete = {name for name, copy in seen.copies.by_name.items() if copy.complete and not copy.primary}
         if not self._peer_answers:  # keep writing marks: they show later which writes only this site has
             complete |= self._complete
-        fresh = (complete & self._mirrored) - self._complete
+        by_snapshot = {fact.name for fact in seen.facts if fact.mode is Mode.SNAPSHOT}
+        fresh = self._fresh(complete & self._mirrored, by_snapshot, seen)
         self._complete = complete & self._mirrored
-        self.write_marks(fresh | (self._complete - self._in_use))
-        parallel.each(sorted(fresh), self._publish, _MARK_LIMIT_S, 16)
+        self.write_marks(fresh)
+        self._write_due_marks(self._complete - self._in_use - fresh)
+        parallel.each(sorted(fresh & by_snapshot), self._publish, _MARK_LIMIT_S, 16)
         self._show(datastore, seen)
         return seen.verdict.role
 
@@ -141,9 +155,29 @@ class Keeper:
         except OneDRError as error:  # it is tried again in the next pass; protection goes on
             log.warning(f"attributes were not put right: {error}")
 
+    def _fresh(self, complete: set[str], by_snapshot: set[str], seen: status.StatusView) -> set[str]:
+        """Copies that were not seen complete before, except those that carry a mark of an earlier keeper: its
+        next one travels by itself in journal mode.
+        """
+        new = complete - self._complete
+        for name in new - by_snapshot:
+            copy = seen.copies.by_name.get(name)
+            if copy is not None and copy.recovery_point is not None:
+                self._marked.setdefault(name, copy.recovery_point)
+        return {name for name in new if name in by_snapshot or name not in self._marked}
+
+    def _write_due_marks(self, names: set[str]) -> None:
+        """Marks of many disks cost much: each gets one so often that all cost a fixed share of a core."""
+        rpo_s = self._datastore.settings.rpo_s if self._datastore else 0
+        pause_s = pace.mark_pause_s(self._mark_cost_s * len(self._complete), rpo_s)
+        self.write_marks(pace.due_marks(names, self._marked, pause_s, time.time()))
+
     def write_marks(self, names: Iterable[str]) -> None:
         """Write the time mark to images whose copies are replaying."""
-        parallel.each(sorted(names), self._mark, _MARK_LIMIT_S, 16)
+        wanted, begun, now = sorted(names), time.process_time(), time.time()
+        results = parallel.each(wanted, self._mark, _MARK_LIMIT_S, 16)
+        self._marked.update({name: now for name, result in results.items() if result is None})
+        self._mark_cost_s = pace.mean_cost_s(self._mark_cost_s, time.process_time() - begun, len(wanted))
 
     def _mark(self, name: str) -> None:
         with self._pool.image(name) as image:

@@ -11,19 +11,20 @@ from onedr.host import bridge, log, process
 from onedr.host.paths import front_end_paths
 
 
-def wake_keeper(datastore_id: int) -> None:
-    """Notify the running keeper of a change, or start one as a detached process.
+def wake_keeper(datastore_id: int, changed: bool = True) -> None:
+    """Notify the running keeper of a change, or start one as a detached process. Without `changed` it is only
+    asked to look, at its own pace.
 
     A failure to start it is only a warning: it must not fail the caller's action.
     """
     front_end = bridge.bridge_session()
     if front_end is not None:
-        front_end.call("wake", datastore_id=datastore_id)
+        front_end.call("wake", datastore_id=datastore_id, changed=changed)
         return
     try:
         with keeper_slot(datastore_id) as free:
             if not free:
-                news(datastore_id).touch()
+                (news if changed else reminder)(datastore_id).touch()
                 return
         process.detach([sys.executable, "-m", "onedr.driver.keeper_process", str(datastore_id)], b"")
     except OSError as error:
@@ -79,12 +80,26 @@ def news(datastore_id: int) -> Path:
     return front_end_paths().state / f"keeper-{datastore_id}.news"
 
 
+def reminder(datastore_id: int) -> Path:
+    """The file that exists when the datastore was monitored since the keeper's last pass."""
+    return front_end_paths().state / f"keeper-{datastore_id}.reminder"
+
+
 def has_news(datastore_id: int, peek: bool = False) -> bool:
     """Did something change since the last pass? The notification is removed unless `peek` is set."""
+    return _is_noted("news", datastore_id, peek)
+
+
+def is_reminded(datastore_id: int, peek: bool = False) -> bool:
+    """Was the datastore monitored since the last pass? The same."""
+    return _is_noted("reminded", datastore_id, peek)
+
+
+def _is_noted(what: str, datastore_id: int, peek: bool) -> bool:
     front_end = bridge.bridge_session()
     if front_end is not None:
-        return bool(front_end.call("news", datastore_id=datastore_id, peek=peek)[0])
-    path = news(datastore_id)
+        return bool(front_end.call(what, datastore_id=datastore_id, peek=peek)[0])
+    path = news(datastore_id) if what == "news" else reminder(datastore_id)
     if not path.exists():
         return False
     if not peek:

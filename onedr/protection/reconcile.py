@@ -20,6 +20,7 @@ from onedr.host import config as host_config
 from onedr.host.waiting import attempts
 from onedr.model import names, parsing
 from onedr.model.errors import InputError, OneDRError
+from onedr.model.records import DiskRef
 from onedr.model.settings import wants_protection
 from onedr.model.types import Mode
 from onedr.opennebula import datastores as opennebula_datastores
@@ -27,8 +28,9 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vm_template import is_of_drill, is_of_run
-from onedr.protection import flatten, keeper_lock, publish_site_info, settle
+from onedr.protection import flatten, keeper_lock, publish_site_info, settle, settled
 from onedr.protection.flatten import Queue
+from onedr.protection.settled import PoolView
 from onedr.rejoin import guard
 from onedr.replication import clock, clone_order, peer_ceph, peer_osds, preserved_copies, write_records
 from onedr.replication.file_names import file_names
@@ -154,8 +156,10 @@ def reconcile_pool(
     frontend: FrontEnd,
     tell: Callable[[str, Report], None] = lambda what, report: None,
     queue: Queue | None = None,
+    known: dict[int, str] | None = None,
 ) -> Report:
     """The same on an open pool. `tell` is called for each object (`image 3`, `VM 7`) when it is finished.
+    `known`: what the caller keeps from turn to turn for settled.PoolView.
 
     Nothing is flattened here: such clones are added to `queue`, whose owner flattens them.
     """
@@ -163,18 +167,19 @@ def reconcile_pool(
     if not datastore.settings.protect:
         return report
     _guard(pool, datastore, frontend, report)
+    seen = settled.read_pool(pool, datastore.settings, {} if known is None else known)
     for image in frontend.images():
         if image.findtext("DATASTORE_ID") == str(datastore.datastore_id):
             _each(
                 report,
                 f"image {image.findtext('ID')}",
-                partial(_image, pool, datastore, image, report, queue),
+                partial(_image, pool, datastore, image, report, queue, seen),
                 tell,
             )
     datastores = opennebula_datastores.all_of(frontend)
     for vm in frontend.vms():
         if opennebula_objects.vm_state(vm) not in _IGNORED_VMS:
-            action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue)
+            action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue, seen)
             _each(report, f"VM {vm.findtext('ID')}", action, tell)
     _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
     _each(report, "card", partial(publish_site_info.publish, pool, datastore), tell)
@@ -229,7 +234,8 @@ def _each(report: Report, what: str, action: Callable[[], None], tell: Callable[
 
 
 def _image(
-    pool: Pool, datastore: Datastore, element: etree._Element, report: Report, queue: Queue | None
+    pool: Pool, datastore: Datastore, element: etree._Element, report: Report, queue: Queue | None,
+    seen: PoolView | None,
 ) -> None:
     state = opennebula_objects.image_state(element)
     if (
@@ -239,7 +245,12 @@ def _image(
     ):
         return
     name = parsing.source(element.findtext("SOURCE") or "").name
-    if name in report.split or not _is_primary(pool, name):
+    if name in report.split or (seen and seen.is_copy(name)):
+        return
+    if seen and seen.image_settled(name, element, state == "READY"):
+        report.mirrored.add(name)
+        return
+    if not _is_primary(pool, name):
         return
     now = time.time()
     if write_records.record_image(pool, datastore.settings, name, element, now):
@@ -251,7 +262,7 @@ def _image(
 
 def _vm(
     pool: Pool, datastore: Datastore, datastores: dict[int, Datastore], summary: etree._Element,
-    frontend: FrontEnd, report: Report, queue: Queue | None,
+    frontend: FrontEnd, report: Report, queue: Queue | None, seen: PoolView | None,
 ) -> None:
     if is_of_run(attributes(summary, "USER_TEMPLATE")):
         return
@@ -259,32 +270,41 @@ def _vm(
         disk.text == str(datastore.datastore_id) for disk in summary.iterfind("TEMPLATE/DISK/DATASTORE_ID")
     ):
         return
-    now = time.time()
-    element = frontend.vm(number(summary, "ID"))  # with its secrets, as in the hook
-    disks = opennebula_objects.vm_record(element, {datastore.datastore_id}).disks
+    disks = opennebula_objects.vm_record(summary, {datastore.datastore_id}).disks
     if {(disk.rbd or "").rpartition("/")[2] for disk in disks} & report.split:
         return
     for disk in disks:
-        name = (disk.rbd or "").rpartition("/")[2]
-        wanted = wants_protection(datastore.settings, attributes(element, "USER_TEMPLATE"))
-        if (
-            disk.protected
-            and wanted
-            and names.parse_vm_disk(name)
-            and pool.exists(name)
-            and _is_primary(pool, name)
-        ):
-            _mirror(pool, name, datastore, report, queue)
-        if disk.protected and opennebula_objects.vm_state(element) == "ACTIVE" and name in report.mirrored:
-            report.in_use.add(name)
-    written = write_records.record_vm(
-        pool, datastore.settings, element, datastores, now, file_names(frontend, element)
-    )
+        _disk(pool, datastore, summary, disk, report, queue, seen)
+    vm_id, now = number(summary, "ID"), time.time()
+    state = seen.vm_state(summary, datastores.keys()) if seen else ""
+    if seen and seen.known.get(vm_id) == state:
+        return
+    element = frontend.vm(vm_id)  # with its secrets, as in the hook
+    file_images = file_names(frontend, element)
+    if seen and seen.vm_settled(element, datastores.keys(), file_images):
+        seen.known[vm_id] = state
+        return
+    written = write_records.record_vm(pool, datastore.settings, element, datastores, now, file_images)
     for name, result in written.items():
         if result == "written":
             report.recorded.append(name)
         elif result != "unchanged" and not result.startswith("is the peer's"):
             report.failed[name] = result
+
+
+def _disk(
+    pool: Pool, datastore: Datastore, vm: etree._Element, disk: DiskRef, report: Report,
+    queue: Queue | None, seen: PoolView | None,
+) -> None:
+    name = (disk.rbd or "").rpartition("/")[2]
+    wanted = disk.protected and wants_protection(datastore.settings, attributes(vm, "USER_TEMPLATE"))
+    if wanted and names.parse_vm_disk(name):
+        if seen and seen.is_mirrored(name):
+            report.mirrored.add(name)
+        elif not (seen and seen.is_copy(name)) and pool.exists(name) and _is_primary(pool, name):
+            _mirror(pool, name, datastore, report, queue)
+    if disk.protected and opennebula_objects.vm_state(vm) == "ACTIVE" and name in report.mirrored:
+        report.in_use.add(name)
 
 
 def _is_primary(pool: Pool, name: str) -> bool:

@@ -6,13 +6,14 @@ It changes nothing of an image while the peer cannot be read.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import rbd
 
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
+from onedr.ceph.mirroring import MirrorRole
 from onedr.failover import peer_vms
 from onedr.model.errors import FrontEndError, InterruptedRunError, OneDRError, RefusedError
 from onedr.model.types import PeerState, Settings
@@ -53,8 +54,9 @@ def turn(pool: Pool, settings: Settings, frontend: FrontEnd | None) -> Guarded:
 
     While a run of a failover, failback, … is in progress, roles are its business: nothing is done.
     """
-    found = look(pool, settings)
-    vms = _wrong_vms(pool, frontend)
+    roles = mirroring.roles(pool)
+    found = _look(pool, settings, roles)
+    vms = _wrong_vms(pool, frontend, roles)
     if not found.of(Claim.STALE) and not vms:
         return found
     try:
@@ -72,7 +74,11 @@ def turn(pool: Pool, settings: Settings, frontend: FrontEnd | None) -> Guarded:
 
 def look(pool: Pool, settings: Settings) -> Guarded:
     """Judge every mirrored image that is primary here. The peer is asked only when there is one."""
-    primaries = [name for name, role in mirroring.roles(pool).items() if role.primary]
+    return _look(pool, settings, mirroring.roles(pool))
+
+
+def _look(pool: Pool, settings: Settings, roles: Mapping[str, MirrorRole]) -> Guarded:
+    primaries = [name for name, role in roles.items() if role.primary]
     found = Guarded()
     if not primaries:
         return found
@@ -86,7 +92,7 @@ def look(pool: Pool, settings: Settings) -> Guarded:
     else:
         try:
             with peer_ceph.open_peer(sight, pool.access.pool) as there:
-                _judge(found, pool, there, primaries)
+                _judge(found, pool, there, roles)
         except OneDRError as error:
             found.unknown = f"{sight.detail}; its images cannot be read: {error}"
     if found.unknown:
@@ -94,8 +100,8 @@ def look(pool: Pool, settings: Settings) -> Guarded:
     return found
 
 
-def _judge(found: Guarded, pool: Pool, there: Pool, primaries: Iterable[str]) -> None:
-    for name, result in image_claims.read_claims(pool, there, primaries).items():
+def _judge(found: Guarded, pool: Pool, there: Pool, roles: Mapping[str, MirrorRole]) -> None:
+    for name, result in image_claims.judge_roles(pool, there, roles).items():
         if isinstance(result, OneDRError):
             found.failed[name] = str(result)
         found.verdicts[name] = Claim.UNKNOWN if isinstance(result, OneDRError) else result
@@ -112,11 +118,11 @@ def _users(pool: Pool, frontend: FrontEnd | None, images: Iterable[str]) -> set[
         return set()  # oned does not run (yet): the next reconcile locks them
 
 
-def _wrong_vms(pool: Pool, frontend: FrontEnd | None) -> set[int]:
+def _wrong_vms(pool: Pool, frontend: FrontEnd | None, roles: Mapping[str, MirrorRole]) -> set[int]:
     """VMs that could start, or run, on a disk that is not this site's to write."""
     if frontend is None:
         return set()
-    copies = {name for name, role in mirroring.roles(pool).items() if not role.primary}
+    copies = {name for name, role in roles.items() if not role.primary}
     if not copies:
         return set()
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 
 import rbd
 
@@ -21,11 +22,16 @@ UNREADABLE = Epoch(-1, "", "", 0.0, None)
 
 def read_epoch(image: rbd.Image, values: dict[str, str]) -> Epoch | None:
     """The image's epoch in its metadata `values`; None when it has none, UNREADABLE when it is damaged."""
+    return epoch_in(values, mirroring.global_id(image)) if KEY in values else None
+
+
+def epoch_in(values: Mapping[str, str], global_id: str) -> Epoch | None:
+    """The same for an image of this mirroring id."""
     if KEY not in values:
         return None
     try:
         data = json.loads(values[KEY])
-        if data["id"] != mirroring.global_id(image):
+        if data["id"] != global_id:
             return None
         point = None if data["point"] is None else float(data["point"])
         return Epoch(

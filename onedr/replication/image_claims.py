@@ -1,10 +1,11 @@
 """Whose each image is that is primary here: read from the images themselves, at both sites."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
+from onedr.ceph.mirroring import MirrorRole
 from onedr.model.errors import OneDRError
 from onedr.replication import epoch, peer_ceph
 from onedr.replication.split_brain import Claim, Known, There, judge_claim
@@ -17,7 +18,16 @@ def read_claims(pool: Pool, there: Pool, names: Iterable[str]) -> dict[str, Clai
     read. Only what is primary at both sites is opened.
     """
     wanted = set(names)
-    here = {name: role for name, role in mirroring.roles(pool).items() if role.primary and name in wanted}
+    return judge_roles(
+        pool, there, {name: role for name, role in mirroring.roles(pool).items() if name in wanted}
+    )
+
+
+def judge_roles(
+    pool: Pool, there: Pool, roles: Mapping[str, MirrorRole]
+) -> dict[str, Claim | OneDRError]:
+    """The same for images whose roles here are known."""
+    here = {name: role for name, role in roles.items() if role.primary}
     if not here:
         return {}
     known = {role.global_id: (name, role.primary) for name, role in mirroring.roles(there).items()}

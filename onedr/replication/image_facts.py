@@ -2,13 +2,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-import rbd
-
-from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.host.paths import front_end_paths
 from onedr.model import names
@@ -20,16 +17,15 @@ from onedr.opennebula.datastores import Datastore
 from onedr.replication import (
     encryption,
     epoch,
+    image_view,
     inventory,
     preserved_copies,
     records,
     recovery_point,
     signature,
 )
-from onedr.replication.mirror_image import PROBLEM_KEY, mirror_identity
-
-_LIMIT_S = 30
-_THREADS = 32
+from onedr.replication.image_view import ImageView
+from onedr.replication.mirror_image import PROBLEM_KEY
 
 
 class Reader(NamedTuple):
@@ -51,17 +47,16 @@ def reader() -> Reader:
 
 def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
     """Facts of every managed image. One that cannot be read is listed with the problem."""
-    wanted = [name for name in pool.names() if names.is_managed(name)]
     by = reader()
-    results = parallel.each(wanted, lambda name: image_facts(pool, name, settings, by), _LIMIT_S, _THREADS)
     facts = []
-    for name, result in results.items():
-        if isinstance(result, OneDRError):
+    wanted = [name for name in pool.names() if names.is_managed(name)]
+    for name, view in image_view.read_views(pool, wanted).items():
+        if isinstance(view, OneDRError):
             facts.append(
-                ImageFacts(name, "", 0, None, False, False, None, problems=(f"cannot be read: {result}",))
+                ImageFacts(name, "", 0, None, False, False, None, problems=(f"cannot be read: {view}",))
             )
-        elif result is not None:
-            facts.append(result)
+        elif view is not None:
+            facts.append(_facts(view, settings, by))
     return _without_inherited(facts)
 
 
@@ -95,73 +90,79 @@ def _subject(record: Envelope) -> tuple[str, int]:
 
 def image_facts(pool: Pool, name: str, settings: Settings, by: Reader | None = None) -> ImageFacts | None:
     """Facts of one image; None when it is gone."""
-    try:
-        with pool.image(name, read_only=True) as image:
-            return _facts(image, name, settings, by or reader())
-    except rbd.ImageNotFound:
-        return None
+    view = image_view.open_view(pool, name)
+    return None if view is None else _facts(view, settings, by or reader())
 
 
-def _facts(image: rbd.Image, name: str, settings: Settings, by: Reader) -> ImageFacts:
-    mode = mirroring.mirror_mode(image)
-    primary = mirroring.is_primary(image)
-    seen = mirror_identity(image)
-    # Metadata that is not its own was copied from the parent when the initial sync started.
-    everything = {} if mode is Mode.JOURNAL and not primary and not seen.is_own else seen.values
+def _facts(view: ImageView, settings: Settings, by: Reader) -> ImageFacts:
     problems = []
-    if mode is Mode.SNAPSHOT and seen.parent:
+    if view.mode is Mode.SNAPSHOT and view.parent:
         problems.append(
             "is a clone mirrored in snapshot mode, whose copy Ceph 16.2 corrupts; see docs/clones.md"
         )
-    vm, vm_problem = _record(image, records.VM_KEY, everything, by)
-    own, own_problem = _record(image, records.IMAGE_KEY, everything, by)
+    values = own_metadata(view)
+    vm, vm_problem = _record(view, records.VM_KEY, values, by)
+    own, own_problem = _record(view, records.IMAGE_KEY, values, by)
+    point, mark_problem = copy_point(view, settings)
     problems += [problem for problem in (vm_problem, own_problem) if problem]
-    if primary and PROBLEM_KEY in everything:
-        problems.append(everything[PROBLEM_KEY])
-    point, mark_problem = recovery_point.Point(False, None), ""
-    if mode is not None and not primary:
-        point, mark_problem = _point(image, mode, everything, settings)
+    if view.primary and PROBLEM_KEY in values:
+        problems.append(values[PROBLEM_KEY])
     problems += [mark_problem] if mark_problem else []
     return ImageFacts(
-        name=name,
-        rbd_id=str(image.id()),
-        size=int(image.size()),
-        mode=mode,
-        primary=primary,
+        name=view.name,
+        rbd_id=view.rbd_id,
+        size=view.size,
+        mode=view.mode,
+        primary=view.primary,
         complete=point.complete,
         recovery_point=point.at,
-        parent=seen.parent[1] if seen.parent else None,
+        parent=view.parent,
         vm=vm,
         image=own,
         problems=tuple(problems),
-        epoch=epoch.read_epoch(image, seen.values),
-        stale=mode is not None and not primary and preserved_copies.snapshot_of(image) is not None,
+        epoch=epoch.epoch_in(view.metadata, view.global_id),
+        stale=is_stale(view),
         bad_vm=vm_problem,
     )
 
 
-def _point(
-    image: rbd.Image, mode: Mode, values: dict[str, str], settings: Settings
-) -> tuple[recovery_point.Point, str]:
-    """The recovery point of a copy, and what is wrong with its time mark."""
-    mark, problem = None, ""
+def own_metadata(view: ImageView) -> Mapping[str, str]:
+    """The metadata that says something about this image.
+
+    What is not its own was copied from the parent when the initial sync started.
+    """
+    inherited = view.mode is Mode.JOURNAL and not view.primary and not view.owns_metadata
+    return {} if inherited else view.metadata
+
+
+def is_stale(view: ImageView) -> bool:
+    """Does it hold writes of this site that its peer never got?"""
+    return view.is_copy and preserved_copies.newest_snapshot(view.rbd_id, view.snapshots) is not None
+
+
+def copy_point(view: ImageView, settings: Settings) -> tuple[recovery_point.Point, str]:
+    """The recovery point of a copy, and what is wrong with its time mark; of anything else, none."""
+    if view.mode is None or view.primary:
+        return recovery_point.Point(False, None), ""
+    values, mark, problem = own_metadata(view), None, ""
     try:
         mark = records.read_mark(values)
     except RecordError as error:
         problem = str(error)
-    snapshots = mirroring.mirror_snapshots(image) if mode is Mode.SNAPSHOT else []
+    snapshots = [{"complete": complete} for complete in view.syncs] if view.mode is Mode.SNAPSHOT else []
     interval_s = duration(settings.schedule) if settings.schedule else 0
     carries = any(key.startswith("onedr.") for key in values)
-    return recovery_point.point(mode, carries, mark, snapshots, interval_s), problem
+    return recovery_point.point(view.mode, carries, mark, snapshots, interval_s), problem
 
 
 def _record(
-    image: rbd.Image, key: str, values: dict[str, str], by: Reader
+    view: ImageView, key: str, values: Mapping[str, str], by: Reader
 ) -> tuple[Envelope | None, str]:
     if key not in values:
         return None, ""
     try:
-        found = records.decode(key, values, signature.signer(by.key, image), by.now)
+        signer = signature.signer_of(by.key, view.global_id, view.name)
+        found = records.decode(key, values, signer, by.now)
     except RecordError as error:
         return None, str(error)
     return (replace(found, doubt=by.fault) if found and by.fault else found), ""

@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from onedr.ceph import mirroring, parallel
+from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
-from onedr.model.records import Epoch, ImageFacts
+from onedr.model.records import Epoch
 from onedr.model.types import Settings
-from onedr.replication import image_facts, peer_ceph
+from onedr.replication import epoch, image_facts, image_view, peer_ceph
+from onedr.replication.image_view import ImageView
 from onedr.replication.peer_ceph import Unreachable
 
 
@@ -63,17 +64,15 @@ def collect_copies(
 
 
 def _read_copies(there: Pool, wanted: list[str], settings: Settings) -> dict[str, Copy]:
-    found = parallel.each(
-        wanted, lambda name: image_facts.image_facts(there, name, settings), peer_ceph.LIMIT_S * 3, 16
-    )
-    return {
-        name: _copy(fact) for name, fact in found.items()
-        if fact is not None and not isinstance(fact, OneDRError)
-    }
+    views = image_view.read_views(there, wanted, peer_ceph.LIMIT_S * 3, 16)
+    return {name: _copy(view, settings) for name, view in views.items() if isinstance(view, ImageView)}
 
 
-def _copy(fact: ImageFacts) -> Copy:
+def _copy(view: ImageView, settings: Settings) -> Copy:
     """While rbd-mirror creates or removes a copy, the copy is not mirrored for a moment: it is not a primary.
     """
-    primary = fact.primary and fact.mode is not None
-    return Copy(fact.complete and not fact.stale, fact.recovery_point, primary, fact.epoch)
+    point, _ = image_facts.copy_point(view, settings)
+    return Copy(
+        point.complete and not image_facts.is_stale(view), point.at,
+        view.primary and view.mode is not None, epoch.epoch_in(view.metadata, view.global_id),
+    )

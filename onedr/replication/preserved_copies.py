@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timezone
@@ -46,16 +47,21 @@ class PreservedCopy:
 
 def snapshot_of(image: rbd.Image) -> str | None:
     """The newest snapshot of divergent data on an image; None when there is none."""
-    return max(_own(image), default=None)
+    return newest_snapshot(str(image.id()), images.snapshots(image))
 
 
-def _own(image: rbd.Image) -> list[str]:
-    return [name for name in images.snapshots(image) if name.startswith(f"{PREFIX}{image.id()}-")]
+def newest_snapshot(image_id: str, snapshots: Iterable[str]) -> str | None:
+    """The same among the names of an image's snapshots."""
+    return max(_own(image_id, snapshots), default=None)
+
+
+def _own(image_id: str, snapshots: Iterable[str]) -> list[str]:
+    return [name for name in snapshots if name.startswith(f"{PREFIX}{image_id}-")]
 
 
 def drop_preserved(image: rbd.Image) -> None:
     """Remove such snapshots from an image that is primary again and not divergent. Clones of them remain."""
-    for name in _own(image):
+    for name in _own(str(image.id()), images.snapshots(image)):
         with suppress(rbd.ImageNotFound):
             image.remove_snap(name)
 

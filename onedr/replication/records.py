@@ -153,7 +153,7 @@ def write_record(image: rbd.Image, key: str, envelope: Envelope, signer: Signer 
     Reads back. The head is written last, so that a reader never sees a new head with old parts.
     """
     present = metadata(image)
-    if _keeps(key, present, envelope, signer):
+    if is_current(key, present, envelope, signer):
         return False
     values = encode(envelope, signer)
     names = [key, *(f"{key}.part{part}" for part in range(1, len(values)))]
@@ -172,10 +172,14 @@ def write_record(image: rbd.Image, key: str, envelope: Envelope, signer: Signer 
     return True
 
 
-def _keeps(key: str, present: dict[str, str], envelope: Envelope, signer: Signer | None) -> bool:
-    """Is the existing record the same, or newer? Hooks run in any order (docs/opennebula-facts.md O21).
+def is_current(
+    key: str, present: Mapping[str, str], envelope: Envelope, signer: Signer | None
+) -> bool:
+    """Is the record in an image's metadata the same, or newer? Hooks run in any order
+    (docs/opennebula-facts.md O21).
 
     What lacks a good signature is replaced, and so is what is dated ahead by more than clocks differ.
+    Raises SchemaError for a newer release's record.
     """
     try:
         there = decode(key, present, signer, envelope.generation / 1e6)
@@ -220,7 +224,7 @@ def write_mark(image: rbd.Image, mark: Mark) -> None:
     image.metadata_set(MARK_KEY, json.dumps({"at": round(mark.at, 3), "replaying": mark.replaying}))
 
 
-def read_mark(values: dict[str, str]) -> Mark | None:
+def read_mark(values: Mapping[str, str]) -> Mark | None:
     """The time mark in an image's metadata. Raises RecordError for a damaged one."""
     if MARK_KEY not in values:
         return None

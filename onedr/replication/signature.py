@@ -42,7 +42,12 @@ def signer(record_key: RecordKey | None, image: rbd.Image) -> Signer | None:
     """
     if record_key is None:
         return None
-    return Signer(_signing(record_key), f"{mirroring.global_id(image)}/{image.get_name()}")
+    return signer_of(record_key, mirroring.global_id(image), image.get_name())
+
+
+def signer_of(record_key: RecordKey | None, global_id: str, name: str) -> Signer | None:
+    """The same for an image of this mirroring id and name."""
+    return None if record_key is None else Signer(_signing(record_key), f"{global_id}/{name}")
 
 
 def unmirrored(record_key: RecordKey, image: rbd.Image) -> Signer:

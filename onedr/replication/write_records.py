@@ -1,8 +1,8 @@
 """Write the definitions of images and VMs to the disks they belong to (docs/records.md)."""
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 import rbd
 from lxml import etree
@@ -19,6 +19,7 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.files import FileImage
 from onedr.opennebula.vm_template import is_half_made, is_of_run
 from onedr.replication import encryption, ledger, records, secrets, signature
+from onedr.replication.ledger import Entry
 
 
 def encrypt_secrets(
@@ -37,34 +38,86 @@ def encrypt_secrets(
     return (*kept, (secrets.ENCRYPTED, encryption.encrypt(key, found, *bound)))
 
 
-def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: float) -> Envelope:
-    """A record that is ready to be written.
+@dataclass(frozen=True)
+class WritingSite:
+    """What each record of a site says of it: its name, its cluster's id, how its monitors are reached."""
 
-    Its generation is the writing time in microseconds, so that later ones are higher without a counter.
+    site: str
+    fsid: str
+    mon_host: str
+
+    def envelope(self, body: ImageRecord | VmRecord, now: float) -> Envelope:
+        """A record that is ready to be written.
+
+        Its generation is the writing time in microseconds, so that later ones are higher without a counter.
+        """
+        return Envelope(
+            schema=records.SCHEMA, site=self.site, fsid=self.fsid, mon_host=self.mon_host,
+            generation=int(now * 1e6), written_at=now, body=body,
+        )
+
+
+def writing_site(pool: Pool, settings: Settings) -> WritingSite:
+    """This site, as it is now."""
+    return WritingSite(settings.site or pool.fsid()[:8], pool.fsid(), pool.mon_host())
+
+
+def envelope(pool: Pool, settings: Settings, body: ImageRecord | VmRecord, now: float) -> Envelope:
+    """A record of this site that is ready to be written."""
+    return writing_site(pool, settings).envelope(body, now)
+
+
+def image_body(element: etree._Element, entry_of: Callable[[int, str], Entry | None]) -> ImageRecord | None:
+    """What an image's record says; None while it must have none. `entry_of`: its entry in the ledger, by
+    OpenNebula id and RBD name.
     """
-    return Envelope(
-        schema=records.SCHEMA,
-        site=settings.site or pool.fsid()[:8],
-        fsid=pool.fsid(),
-        mon_host=pool.mon_host(),
-        generation=int(now * 1e6),
-        written_at=now,
-        body=body,
-    )
+    body = opennebula_objects.image_record(element)
+    if is_half_made(body.template):
+        return None
+    entry = entry_of(body.image_id, (element.findtext("SOURCE") or "").partition("/")[2])
+    return body if entry is None else replace(body, origin=entry.origin, stands_for=entry.stands_for)
 
 
 def record_image(pool: Pool, settings: Settings, name: str, element: etree._Element, now: float) -> bool:
     """Write an image's record to its RBD image. Returns whether it changed."""
-    body = opennebula_objects.image_record(element)
-    if is_half_made(body.template):
+    body = image_body(
+        element, lambda image_id, source: ledger.read_entry(pool, "image", image_id, (source,))
+    )
+    if body is None:
         return False
     key = encryption.load_key(front_end_paths().record_key)
-    source = (element.findtext("SOURCE") or "").partition("/")[2]
-    entry = ledger.read_entry(pool, "image", body.image_id, (source,))
-    if entry is not None:
-        body = replace(body, origin=entry.origin, stands_for=entry.stands_for)
     with pool.image(name) as image:
         return _put(pool, image, records.IMAGE_KEY, envelope(pool, settings, body, now), key)
+
+
+def vm_body(
+    element: etree._Element, protected: Collection[int], fsid: str, key: encryption.RecordKey | None,
+    entry_of: Callable[[int, Collection[str]], Entry | None], file_images: Mapping[int, FileImage],
+) -> VmRecord | None:
+    """What a VM's record says, with its secrets encrypted under `key`; None while it must have none.
+
+    `entry_of`: its entry in the ledger, by OpenNebula id and RBD names. `file_images`: of its OS, by id.
+    """
+    body = opennebula_objects.vm_record(element, protected)
+    if is_half_made(body.user_template) or is_of_run(body.user_template):
+        return None
+    entry = entry_of(body.vm_id, [str(disk.rbd).partition("/")[2] for disk in body.disks if disk.rbd])
+    origin = f"{fsid}:{body.vm_id}"
+    return replace(
+        body,
+        origin=entry.origin if entry else "",
+        template=encrypt_secrets(files.with_names(body.template, file_images), key, origin, "template"),
+        user_template=encrypt_secrets(body.user_template, key, origin, "user_template"),
+    )
+
+
+def disks_to_record(body: VmRecord, pool_name: str) -> list[str]:
+    """RBD names of the disks in this pool that carry the VM's record."""
+    found = [(disk, (disk.rbd or "").partition("/")) for disk in body.disks]
+    return [
+        name for disk, (where, _, name) in found
+        if disk.protected and not disk.shared and where == pool_name
+    ]
 
 
 def record_vm(
@@ -79,25 +132,16 @@ def record_vm(
 
     Returns for each disk `written`, `unchanged`, or an error message. A bad disk never stops the others.
     """
-    body = opennebula_objects.vm_record(element, protected_datastores.keys())
-    if is_half_made(body.user_template) or is_of_run(body.user_template):
-        return {}
-    disks = [str(disk.rbd).partition("/")[2] for disk in body.disks if disk.rbd]
-    entry = ledger.read_entry(pool, "vm", body.vm_id, disks)
-    body = replace(body, origin=entry.origin if entry else "")
     key = encryption.load_key(front_end_paths().record_key)
-    origin = f"{pool.fsid()}:{body.vm_id}"
-    body = replace(
-        body,
-        template=encrypt_secrets(files.with_names(body.template, file_images), key, origin, "template"),
-        user_template=encrypt_secrets(body.user_template, key, origin, "user_template"),
+    body = vm_body(
+        element, protected_datastores.keys(), pool.fsid(), key,
+        lambda vm_id, disks: ledger.read_entry(pool, "vm", vm_id, disks), file_images,
     )
+    if body is None:
+        return {}
     written = envelope(pool, settings, body, now)
     results = {}
-    for disk in body.disks:
-        pool_name, _, name = (disk.rbd or "").partition("/")
-        if not disk.protected or disk.shared or pool_name != pool.access.pool:
-            continue
+    for name in disks_to_record(body, pool.access.pool):
         try:
             with pool.image(name) as image:
                 if not mirroring.is_primary(image):
@@ -114,21 +158,25 @@ def remove_vm_record(pool: Pool, name: str) -> bool:
     whether there was one.
     """
     with pool.image(name) as image:
-        if not mirroring.is_primary(image) or not _is_ours(pool, records.metadata(image)):
+        if not mirroring.is_primary(image) or not is_ours(pool.fsid(), records.metadata(image)):
             return False
         removed = records.remove_records(image, records.VM_KEY)
         mirroring.publish_changes(pool, image)
         return removed
 
 
-def _is_ours(pool: Pool, values: Mapping[str, str]) -> bool:
+def is_ours(fsid: str, values: Mapping[str, str]) -> bool:
+    """Was the VM's record in an image's metadata written by the site of this cluster, or is it damaged?
+
+    Raises SchemaError for a newer release's record.
+    """
     try:
         found = records.decode(records.VM_KEY, values)
     except SchemaError:
         raise
     except RecordError:
         return True
-    return found is not None and found.fsid == pool.fsid()
+    return found is not None and found.fsid == fsid
 
 
 def _put(

@@ -37,18 +37,30 @@ def told(turns: list[int]) -> Callable[[int], bool]:
     return turn
 
 
-def test_who_comes_while_it_ends_gets_a_turn(turns: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("changed", [True, False])
+def test_who_comes_while_it_ends_gets_a_turn(
+    turns: list[int], monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
     def turn(datastore_id: int) -> bool:
         turns.append(datastore_id)
         if len(turns) == 1:
-            keeper_lock.wake_keeper(datastore_id)  # its place is still taken
+            keeper_lock.wake_keeper(datastore_id, changed)  # its place is still taken
         return True
 
     monkeypatch.setattr(keeper_process, "_turn", turn)
     with pytest.raises(Ended):
         keeper_process.main(100)
     assert turns == [100, 100]
-    assert not keeper_lock.has_news(100)
+    assert not keeper_lock.has_news(100) and not keeper_lock.is_reminded(100)
+
+
+def test_monitoring_is_no_news(turns: list[int]) -> None:
+    with keeper_lock.keeper_slot(100):
+        keeper_lock.wake_keeper(100, changed=False)
+        assert not keeper_lock.has_news(100) and keeper_lock.is_reminded(100, peek=True)
+        assert keeper_lock.is_reminded(100) and not keeper_lock.is_reminded(100)
+        keeper_lock.wake_keeper(100)
+        assert keeper_lock.has_news(100) and not keeper_lock.is_reminded(100)
 
 
 def test_without_news_it_ends(turns: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
