@@ -150,7 +150,7 @@ def test_a_vm_without_a_record_of_its_own_needs_nothing() -> None:
     assert user is not None
     etree.SubElement(user, "DR_DRILL").text = "1"
     assert write_records.vm_body(half, DATASTORES, HERE, KEY, NOTHING.vm, {}) is None
-    assert pool().vm_settled(half, DATASTORES)
+    assert pool().vm_settled(half, DATASTORES, {})
 
 
 def other_vm(path: str, text: str) -> etree._Element:
