@@ -221,7 +221,7 @@ def work_item(work: Work, attributes: Pairs) -> WorkItem:
         return WorkItem(argv[0], int(argv[1]), pool, {int(argv[1])})
     module, _, action = work.entry.rpartition(".")[2].partition(":")
     what = f"{module}:{action}"
-    if action in bridge_policy.VM_ID_AT:
+    if module != "datastore" and action in bridge_policy.VM_ID_AT:  # `datastore:clone` is of an image
         at = bridge_policy.VM_ID_AT[action]
         found = {int(number) for word in argv for number in re.findall(r"/datastores/([0-9]{1,9})/", word)}
         if what != "restore:restore":

@@ -15,7 +15,7 @@ import pytest
 from lxml import etree
 
 from onedr.driver import actions, bridge_policy, datastore, local, snapshot, tm
-from onedr.driver.bridge_services import Services
+from onedr.driver.bridge_services import Services, work_item
 from onedr.host import bridge, process
 from onedr.host import config as host_config
 from onedr.host.bridge import BridgeRefusedError, BridgeSession, Pipe, Work
@@ -402,3 +402,10 @@ def test_every_action_that_may_be_handed_over_is_listed() -> None:
         "monitor:monitor", "restore:restore", "keeper_process:keep", "take_request:take_request_here",
     }
     assert verbs | drivers - at_home | others == set(bridge_policy.ALLOWED)
+
+
+@pytest.mark.parametrize("entry", sorted(each for each in bridge_policy.ALLOWED if each.startswith("datastore:")))
+def test_work_on_an_image_is_about_that_image(entry: str) -> None:
+    """`clone` is an action of datastores and of VM disks."""
+    item = work_item(work_of(entry, "7", image=7), attributes(template.parse_xml(DATASTORE)))
+    assert (item.datastore_id, item.images, item.vms) == (100, {7}, set())
