@@ -11,7 +11,7 @@ import click
 from onedr.cli import output, run_action
 from onedr.model.errors import RefusedError
 from onedr.runs.events import StepEvent, VerdictEvent
-from onedr.runs.plan_events import FailoverPlanEvent
+from onedr.runs.plan_events import FailoverPlanEvent, FailoverVm
 from onedr.runs.request import Request
 
 _OPTIONS = (
@@ -91,11 +91,15 @@ def _plan(event: FailoverPlanEvent) -> None:
     if not event.planned:
         what = f"Failover: writes not yet replicated will be lost. Fence: {event.fence}."
     out.print(what, markup=False)
-    columns = ("VM", "from", "recovery point", "loss at most", "starts", "priority", "blocked by")
+    if event.last_seen is not None and not event.planned:
+        out.print(
+            f"The other site was last seen at {output.moment(event.last_seen)}. `loss` is what is missing if "
+            "it stopped then; `at most` counts to now.", markup=False,
+        )
+    columns = ("VM", "from", "recovery point", "loss", "at most", "starts", "priority", "blocked by")
     out.print(output.table("VMs", columns, [
         (f"{vm.name} ({vm.vm})", vm.site, output.moment(vm.recovery_point),
-         "none" if event.planned else output.seconds(vm.expected_loss_s) or "unknown",
-         "yes" if vm.starts else "no", vm.priority, vm.left_out)
+         *_losses(vm, event.planned), "yes" if vm.starts else "no", vm.priority, vm.left_out)
         for vm in event.vms
     ]))
     refused = output.refused(event.refusal)
@@ -108,6 +112,13 @@ def _plan(event: FailoverPlanEvent) -> None:
     output.notes(event)
     if not refused:
         out.print(f"Confirmation of this plan: {event.datastore}:{event.digest}", markup=False)
+
+
+def _losses(vm: FailoverVm, planned: bool) -> tuple[str, str]:
+    if planned:
+        return "none", "none"
+    seen, at_most = (output.seconds(each) or "unknown" for each in (vm.seen_loss_s, vm.expected_loss_s))
+    return seen, at_most
 
 
 # how the events of a move, failover, failback, resume or abort look to people

@@ -1,7 +1,7 @@
 """A plan as people and programs see it before anything is changed."""
 from __future__ import annotations
 
-from onedr.failover import fence_plan, start_order
+from onedr.failover import fence_plan, loss, start_order
 from onedr.failover.facts import FailoverFacts, RunPlan
 from onedr.replication import recovery_point
 from onedr.replication.inventory import VmItem
@@ -15,6 +15,7 @@ def describe_failover(
     plan: RunPlan, facts: FailoverFacts, request: Request, now: float
 ) -> FailoverPlanEvent:
     """The plan as an event: what a person sees before anything is changed."""
+    last_seen = loss.last_seen(facts.images, facts.peer, now)
     return FailoverPlanEvent(
         datastore=facts.datastore,
         verb=request.verb,
@@ -22,9 +23,10 @@ def describe_failover(
         planned=request.lossless,
         fence=plan.fence.value,
         seen=fence_plan.seen(facts, facts.images),
+        last_seen=last_seen,
         digest=plan.digest,
         refusal=plan.refusal,
-        vms=tuple(_describe_vm(item, plan, request, now) for item in plan.vms),
+        vms=tuple(_describe_vm(item, plan, request, last_seen, now) for item in plan.vms),
         images=tuple(
             FailoverImage(image.name, image.recovery_point, image.complete, image.primary)
             for image in facts.images
@@ -35,7 +37,10 @@ def describe_failover(
     )
 
 
-def _describe_vm(item: VmItem, plan: RunPlan, request: Request, now: float) -> FailoverVm:
+def _describe_vm(
+    item: VmItem, plan: RunPlan, request: Request, last_seen: float | None, now: float
+) -> FailoverVm:
+    lost = loss.loss(item, last_seen, now)
     more = [plan.warnings.get(item.origin), recovery_point.clock_warning(item.recovery_point, now)]
     return FailoverVm(
         origin=item.origin,
@@ -44,7 +49,8 @@ def _describe_vm(item: VmItem, plan: RunPlan, request: Request, now: float) -> F
         vm=item.record.vm_id,
         state_there=item.record.state,
         recovery_point=item.recovery_point,
-        expected_loss_s=recovery_point.age_s(item.recovery_point, now),
+        expected_loss_s=lost.at_most_s,
+        seen_loss_s=lost.if_seen_s,
         starts=start_order.wants_start(item, request) and item.origin not in plan.left_out,
         priority=start_order.priority(item),
         delay_s=plan.vm_delays.get(item.origin, 0),

@@ -24,7 +24,11 @@ class StepShown:
 
 @dataclass(frozen=True)
 class FailoverVm:
-    """A VM of a failover's or failback's plan. `left_out` says why it is no part of it."""
+    """A VM of a failover's or failback's plan. `left_out` says why it is no part of it.
+
+    Seconds that may be lost: `expected_loss_s` at most, if its site went on until now; `seen_loss_s` if it
+    stopped when it was last seen (None: unknown).
+    """
 
     origin: str
     name: str
@@ -39,6 +43,7 @@ class FailoverVm:
     left_out: str
     warnings: tuple[str, ...]
     delay_s: int = 0  # its own DR_DELAY
+    seen_loss_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,8 @@ class FailoverImage:
 class FailoverPlanEvent(Event):
     """The plan of a move, failback or failover. `planned`: nothing is lost. `delays`: seconds by priority.
 
-    `seen`: what is seen of the peer, a sentence. `digest`: a confirmation `name:digest` is good for this plan
-    only.
+    `seen`: what is seen of the peer, a sentence; `last_seen`: its last sign of life, epoch seconds.
+    `digest`: a confirmation `name:digest` is good for this plan only.
     """
 
     event: ClassVar[str] = "plan"
@@ -72,6 +77,7 @@ class FailoverPlanEvent(Event):
     delays: Mapping[str, int] = field(default_factory=dict)
     fence: str = ""
     seen: str = ""
+    last_seen: float | None = None
     digest: str = ""
 
 
