@@ -227,6 +227,14 @@ def pool_ready(pool: Pool) -> str | None:
     return None
 
 
+def receives(pool: Pool) -> bool:
+    """Does the pool receive copies? The other site's rbd-mirror notes itself here as a peer that only reads
+    (direction tx), also after this site's peer was removed.
+    """
+    directions = {peer.get("direction") for peer in pool.rbd.mirror_peer_list(pool.io)}
+    return bool(directions - {rbd.RBD_MIRROR_PEER_DIRECTION_TX})
+
+
 def mirror_snapshots(image: rbd.Image) -> list[dict[str, object]]:
     """Mirror snapshots, oldest first: is each `complete`?"""
     return [

@@ -72,6 +72,8 @@ def probe_between(here: Pool, there: Pool, mode: Mode, report: Report = _silent)
     """The same on two open pools. `there` must be open with an operation limit of peer_ceph.PATIENT_S."""
     for pool, where in ((here, "here"), (there, "at the peer")):
         missing = mirroring.pool_ready(pool)
+        if not missing and not mirroring.receives(pool):
+            missing = f"pool {pool.access.pool} has no peer from which it receives; run onedr setup again"
         if missing:
             raise RefusedError(f"Nothing is probed: {where}, {missing}.")
     with _exclusive(here, there) as renew:
