@@ -88,3 +88,25 @@ KEYS = st.from_regex(r"[A-Z][A-Z0-9_]{0,12}", fullmatch=True)
 # or more.
 VECTORS = st.lists(st.tuples(KEYS, XML_TEXT), min_size=1, max_size=5).map(tuple)
 PAIRS: st.SearchStrategy[Pairs] = st.lists(st.tuples(KEYS, XML_TEXT | VECTORS), max_size=6).map(tuple)
+
+
+class MetadataImage:
+    """An RBD image's metadata, name and mirroring id, as librbd gives them."""
+
+    def __init__(self, global_id: str = "g-7", name: str = "one-7", values: dict[str, str] | None = None):
+        self.global_id, self.name, self.values = global_id, name, dict(values or {})
+
+    def mirror_image_get_info(self) -> dict[str, Any]:
+        return {"global_id": self.global_id}
+
+    def get_name(self) -> str:
+        return self.name
+
+    def metadata_list(self) -> list[tuple[str, str]]:
+        return list(self.values.items())
+
+    def metadata_set(self, key: str, value: str) -> None:
+        self.values[key] = value
+
+    def metadata_remove(self, key: str) -> None:
+        del self.values[key]

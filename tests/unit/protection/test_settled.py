@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from lxml import etree
-from samples import HERE, THERE, recorded
+from samples import HERE, THERE, MetadataImage, recorded
 
 from onedr.model.records import ImageRecord, VmRecord
 from onedr.model.types import Mode
@@ -29,28 +29,9 @@ DATASTORES = {int(str(IMAGE.findtext("DATASTORE_ID"))), *(
 POOL = str(IMAGE.findtext("SOURCE")).partition("/")[0]
 
 
-class Image:
-    """An RBD image's metadata, name and mirroring id."""
-
-    def __init__(self, global_id: str, name: str):
-        self.global_id, self.name, self.values = global_id, name, dict[str, str]()
-
-    def mirror_image_get_info(self) -> dict[str, Any]:
-        return {"global_id": self.global_id}
-
-    def get_name(self) -> str:
-        return self.name
-
-    def metadata_list(self) -> list[tuple[str, str]]:
-        return list(self.values.items())
-
-    def metadata_set(self, key: str, value: str) -> None:
-        self.values[key] = value
-
-
 def written(name: str, *bodies: ImageRecord | VmRecord, site: WritingSite = SITE, key: bytes | None = KEY) -> dict[str, str]:
     """Metadata as the product itself writes it."""
-    image = Image(f"g-{name}", name)
+    image = MetadataImage(f"g-{name}", name)
     for body in bodies:
         kind = records.VM_KEY if isinstance(body, VmRecord) else records.IMAGE_KEY
         records.write_record(image, kind, site.envelope(body, NOW - 60), signature.signer(key, image))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import HERE, envelope, image_record, vm_record
-from test_signature import GENERATION, KEY, Image, is_own
+from samples import HERE, MetadataImage, envelope, image_record, vm_record
+from test_signature import GENERATION, KEY, is_own
 
 from onedr.ceph import mirroring
 from onedr.model.errors import SchemaError
@@ -19,13 +19,13 @@ from onedr.replication import image_facts, records, write_records
 class Pool:
     """One image; the rest of librbd's answers are those of a primary without a mirror mode."""
 
-    def __init__(self, image: Image):
+    def __init__(self, image: MetadataImage):
         self.opened = image
 
     def image(self, _: str, read_only: bool = False) -> Pool:
         return self
 
-    def __enter__(self) -> Image:
+    def __enter__(self) -> MetadataImage:
         return self.opened
 
     def __exit__(self, *_: object) -> None:
@@ -43,8 +43,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(mirroring, "is_primary", lambda _: True)
     monkeypatch.setattr(mirroring, "publish_changes", lambda *_: None)
     monkeypatch.setattr("onedr.replication.mirror_image.parent_of", lambda _: None)
-    monkeypatch.setattr(Image, "id", lambda _: "1", raising=False)
-    monkeypatch.setattr(Image, "size", lambda _: 5, raising=False)
+    monkeypatch.setattr(MetadataImage, "id", lambda _: "1", raising=False)
+    monkeypatch.setattr(MetadataImage, "size", lambda _: 5, raising=False)
     return tmp_path / "etc" / "onedr" / "record.key"
 
 
@@ -54,7 +54,7 @@ def give_key(path: Path, mode: int = 0o600) -> None:
     path.chmod(mode)
 
 
-def seen(image: Image) -> Any:
+def seen(image: MetadataImage) -> Any:
     return image_facts.image_facts(Pool(image), "one-7", Settings())  # type: ignore[arg-type]
 
 
@@ -62,7 +62,7 @@ def test_with_the_key_each_record_is_proven(site: Path) -> None:
     give_key(site)
     assert seen(is_own()).vm.proof is Proof.AUTHENTIC and seen(is_own()).vm.doubt == ""
     assert seen(is_own(key=None)).vm.proof is Proof.UNSIGNED
-    assert seen(Image("g-8", values=is_own().values)).vm.proof is Proof.FORGED
+    assert seen(MetadataImage("g-8", values=is_own().values)).vm.proof is Proof.FORGED
 
 
 def test_without_a_key_records_are_believed_but_not_those_of_the_future() -> None:
@@ -96,12 +96,12 @@ def test_a_record_that_cannot_be_read_is_the_images_problem_and_said_of_its_vm(s
 def test_an_image_that_no_vm_uses_loses_its_vms_record_also_a_damaged_one(
     values: dict[str, str], removed: bool
 ) -> None:
-    image = Image(values=values)
+    image = MetadataImage(values=values)
     assert write_records.remove_vm_record(Pool(image), "one-7") is removed  # type: ignore[arg-type]
     assert (image.values == values) is not removed or not values
 
 
 def test_the_record_of_a_newer_release_is_not_removed() -> None:
-    image = Image(values={records.VM_KEY: '{"schema": 2}'})
+    image = MetadataImage(values={records.VM_KEY: '{"schema": 2}'})
     with pytest.raises(SchemaError):
         write_records.remove_vm_record(Pool(image), "one-7")  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import HERE, envelope, image_record, vm_record
+from samples import HERE, MetadataImage, envelope, image_record, vm_record
 
 from onedr.model.errors import RecordError
 from onedr.model.records import Envelope, Proof
@@ -22,48 +22,26 @@ NOW = GENERATION / 1e6 + 5
 WRITTEN = envelope(vm_record(), generation=GENERATION)
 
 
-class Image:
-    """An RBD image's metadata, name and mirroring id, as librbd gives them."""
-
-    def __init__(self, global_id: str = "g-7", name: str = "one-7", values: dict[str, str] | None = None):
-        self.global_id, self.name, self.values = global_id, name, dict(values or {})
-
-    def mirror_image_get_info(self) -> dict[str, Any]:
-        return {"global_id": self.global_id}
-
-    def get_name(self) -> str:
-        return self.name
-
-    def metadata_list(self) -> list[tuple[str, str]]:
-        return list(self.values.items())
-
-    def metadata_set(self, key: str, value: str) -> None:
-        self.values[key] = value
-
-    def metadata_remove(self, key: str) -> None:
-        del self.values[key]
-
-
-def is_own(written: Envelope = WRITTEN, key: bytes | None = KEY, **image: Any) -> Image:
-    found = Image(**image)
+def is_own(written: Envelope = WRITTEN, key: bytes | None = KEY, **image: Any) -> MetadataImage:
+    found = MetadataImage(**image)
     kind = records.IMAGE_KEY if hasattr(written.body, "image_id") else records.VM_KEY
     records.write_record(found, kind, written, signature.signer(key, found))
     return found
 
 
-def read(image: Image, key: bytes | None = KEY, kind: str = records.VM_KEY, now: float | None = NOW) -> Envelope:
+def read(image: MetadataImage, key: bytes | None = KEY, kind: str = records.VM_KEY, now: float | None = NOW) -> Envelope:
     found = records.decode(kind, image.values, signature.signer(key, image), now)
     assert found is not None
     return found
 
 
-def head_of(image: Image) -> dict[str, Any]:
+def head_of(image: MetadataImage) -> dict[str, Any]:
     return dict(json.loads(image.values[records.VM_KEY]))
 
 
 def test_what_a_holder_of_the_key_wrote_is_authentic_at_both_sites() -> None:
     here = is_own()
-    there = Image(values=here.values)  # the copy has the same mirroring id and name
+    there = MetadataImage(values=here.values)  # the copy has the same mirroring id and name
     assert read(there).proof is Proof.AUTHENTIC and read(there).doubt == "" and read(there) == WRITTEN
 
 
@@ -79,7 +57,7 @@ def test_a_record_without_a_signature_is_in_doubt_and_the_reason_says_what_to_do
 
 @pytest.mark.parametrize("elsewhere", [{"global_id": "g-8"}, {"name": "one-8"}, {"global_id": ""}])
 def test_a_record_copied_to_another_image_is_forged(elsewhere: dict[str, str]) -> None:
-    found = read(Image(**elsewhere, values=is_own().values))
+    found = read(MetadataImage(**elsewhere, values=is_own().values))
     assert found.proof is Proof.FORGED and "copied from another image" in found.doubt
 
 
@@ -171,7 +149,7 @@ def test_records_written_before_the_image_was_mirrored_are_signed_again_for_it()
 
 
 @pytest.mark.parametrize("image", [is_own(key=None), is_own(name="one-8"), is_own(key=OTHER_KEY, global_id="")])
-def test_mirroring_signs_nothing_that_was_not_signed_for_this_image(image: Image) -> None:
+def test_mirroring_signs_nothing_that_was_not_signed_for_this_image(image: MetadataImage) -> None:
     image.global_id, image.name = "g-7", "one-7"
     before = dict(image.values)
     records.sign_for_mirroring(image, KEY)
