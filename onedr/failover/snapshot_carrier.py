@@ -6,11 +6,11 @@ next one that needs one.
 from __future__ import annotations
 
 import threading
-import time
 
 from lxml import etree
 
 from onedr.failover.powered_off import settle
+from onedr.host.waiting import attempts
 from onedr.model import template
 from onedr.model.errors import OneDRError
 from onedr.opennebula import objects as opennebula_objects
@@ -93,16 +93,14 @@ class Carriers:
         return (("SCHED_DS_REQUIREMENTS", " | ".join(fitting)),) if fitting else ()
 
     def _wait(self, vm_id: int, wanted: tuple[str, int]) -> None:
-        end = time.monotonic() + _STARTS_S
-        while True:
+        for last in attempts(_STARTS_S, _PAUSE_S):
             vm = self._frontend.vm(vm_id)
             state, lcm = opennebula_objects.vm_state(vm), number(vm, "LCM_STATE")
             if (state, lcm) == wanted:
                 return
-            if time.monotonic() > end or lcm in _FAILED:
+            if last or lcm in _FAILED:
                 said = template.get(attributes(vm, "USER_TEMPLATE"), "SCHED_MESSAGE")
                 raise OneDRError(f"VM {vm_id} is {state} (LCM {lcm}) instead of {wanted[0]}. {said}".strip())
-            time.sleep(_PAUSE_S)
 
     def _remove(self, vm_ids: list[int]) -> None:
         """With a disk by termination: deletion would put its image in ERROR (docs/opennebula-facts.md O9).
