@@ -137,9 +137,10 @@ def change(told: Story) -> None:
 def delete(cloud: Cloud, image_id: int) -> None:
     """Delete an image taken over from the peer: refused until rbd-mirror there, whose word is up to 30 s old, has a copy."""
     def gone() -> bool:
-        if image_id not in ids(cloud, "image").values():
+        # The pool's listing: the deletion may end between two calls.
+        state = next((image.STATE for image in cloud.api.imagepool.info(-2, -1, -1).IMAGE if image.ID == image_id), None)
+        if state is None:
             return True
-        state = cloud.api.image.info(image_id).STATE
         if state == 5:
             cloud.api.image.enable(image_id, True)
         elif state == 1:
