@@ -134,7 +134,7 @@ def clashes(here: Pool, there: Pool) -> tuple[str, ...]:
     """
     found = _clashing(here, there)
     if found:
-        time.sleep(_SETTLE_S)
+        time.sleep(_SETTLE_S)  # once: an image that rbd-mirror is just creating differs for a moment
         found &= _clashing(here, there)
     return tuple(sorted(found))
 

@@ -74,6 +74,7 @@ class Keeper:
     def _keep(self, life_s: float) -> None:
         begun = time.monotonic()
         next_pass, earliest, reminded_at, pause_s, through = 0.0, 0.0, 0.0, MIN_INTERVAL_S, False
+        # no `waiting.attempts`: a life with a pace of its own, longer while clones are flattened
         while time.monotonic() < begun + (MAX_LIFE_S if self._queue.busy else life_s):
             through = self._advance_clones() or through
             now = time.monotonic()

@@ -156,6 +156,7 @@ def guard_all(wait_s: float) -> Iterator[Answer]:
         frontend = None
     for datastore in datastores():
         answer = _guard(datastore, frontend)
+        # no `waiting.attempts`: the limit is one of all datastores, and longer while another run is busy
         while not answer.free and time.monotonic() < begun + max(wait_s, _busy_s(answer)):
             time.sleep(_PAUSE_S)
             answer = _guard(datastore, frontend)

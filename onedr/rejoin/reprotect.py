@@ -273,7 +273,7 @@ class _Reprotect:
         moved, moved_at, resynced = -1, begun, name in self.plan.resync
         if not resynced:
             self._publish(name)
-        while True:
+        while True:  # no `waiting.attempts`: what ends it is a stall, however long a copy that grows takes
             self.running.run.check()
             fact, wanted = (
                 image_facts.image_facts(self.pool, name, settings),

@@ -97,7 +97,7 @@ def in_force(pool: Pool, times: Times = TIMES) -> Lease | None:
     then noted, so that it is known at once the next time.
     """
     watch = Watch(times.dead_s)
-    while True:
+    while True:  # no `waiting.attempts`: the watch ends it, after a renewal or `dead_s` without one
         text = _text(pool)
         lease = decode(text)
         sight = watch.see(text, is_free(lease), time.monotonic())
@@ -215,7 +215,7 @@ class HeldLease:
         """
         watch, end = Watch(self._times.dead_s), time.monotonic() + _PATIENCE_S
         other: Lease | None = None  # the run that was in progress when this one came
-        while True:
+        while True:  # no `waiting.attempts`: the watch ends it, after a renewal or `dead_s` without one
             text = _text(self._pool)
             lease = decode(text)
             sight = watch.see(text, is_free(lease), time.monotonic())
