@@ -136,9 +136,8 @@ def _take_back(
     results: dict[str, str | OneDRError] = {}
     if reached & _AT_THE_PEER:
         sight = peer_ceph.probe_peer(pool, target.settings, image_facts.all_images(pool, target.settings))
-        there = rollback.open_peer_if_reachable(
-            stack, lambda: peer_ceph.open_peer(sight, pool.access.pool, peer_ceph.PATIENT_S)
-        )
+        opened = peer_ceph.peer_pool(sight, pool.access.pool, peer_ceph.PATIENT_S, refusal="")
+        there, _ = stack.enter_context(opened)
         results = rollback.roll_back(pool, there, names, StepKind.FENCE.value in reached)
     running.run.check_leases()
     undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}

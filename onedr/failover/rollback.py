@@ -1,10 +1,8 @@
 """The steps of a planned move that are taken at the peer, and taking them back."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterable, Mapping, Sequence
 
-import rados
 import rbd
 
 from onedr.ceph import mirroring, parallel
@@ -16,16 +14,6 @@ from onedr.model.errors import OneDRError
 _PAUSE_S = 0.3
 _BACK_LIMIT_S = 90
 _RUN_LIMIT_S = 120
-
-
-def open_peer_if_reachable(
-    stack: ExitStack, connect: Callable[[], AbstractContextManager[Pool]]
-) -> Pool | None:
-    """The peer's pool, open as long as `stack`; None when it cannot be reached."""
-    try:
-        return stack.enter_context(connect())
-    except (OneDRError, rados.Error):
-        return None
 
 
 def first_few_reasons(items: Mapping[str, str]) -> str:

@@ -191,7 +191,7 @@ def _remember_peer(pool: Pool, datastore: Datastore) -> None:
     """Where the peer's OSDs are, for the day on which its monitors do not answer."""
     with ExitStack() as stack:
         peer_status = peer_ceph.probe_peer(pool, datastore.settings)
-        there, _ = peer_ceph.open_if_reachable(peer_status, pool.access.pool, stack)
+        there, _ = stack.enter_context(peer_ceph.peer_pool(peer_status, pool.access.pool))
         if there is not None:
             peer_osds.remember_osds(pool, there)
 

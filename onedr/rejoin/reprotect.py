@@ -13,7 +13,7 @@ from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
 from onedr.model.errors import OneDRError, RecordError, RunStoppedError
 from onedr.model.records import ImageFacts, VmRecord
-from onedr.model.types import PeerState, State
+from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vms import PeerVm
@@ -75,14 +75,8 @@ def _facts(
 ) -> tuple[ReprotectFacts, Pool | None]:
     """Everything policy needs, and the peer's pool, which stays open as long as `stack`."""
     sight = peer_ceph.probe_peer(pool, target.settings)
-    there, detail = None, sight.detail
-    if sight.peer is PeerState.ANSWERS and sight.can_connect:
-        try:
-            there = stack.enter_context(peer_ceph.open_peer(sight, pool.access.pool, peer_ceph.PATIENT_S))
-        except OneDRError as error:
-            detail = str(error)
-    elif sight.peer is PeerState.ANSWERS:
-        detail = f"{detail}, and its images may not be read; see docs/failover.md"
+    opened = peer_ceph.peer_pool(sight, pool.access.pool, peer_ceph.PATIENT_S)
+    there, detail = stack.enter_context(opened)
     unread: dict[str, str] = {}
     here = _side(pool, target, unread)
     replaced = {str(entry["id"]) for entry in pool.rbd.trash_list(pool.io)}
