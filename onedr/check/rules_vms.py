@@ -34,7 +34,7 @@ def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckR
     todo = f"onedr status {facts.datastore}" if not own else "at the peer: see its onedr check"
     troubles = {item.origin: "; ".join(item.blockers) for item in items if item.blockers}
     for origin, why in {
-        **placement.blockers(fresh, target.placement),
+        **placement.place(fresh, target.placement).blockers,
         **_coming_home(facts, target, items),
     }.items():
         troubles[origin] = f"{troubles[origin]}; {why}" if origin in troubles else why

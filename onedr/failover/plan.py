@@ -68,7 +68,8 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     fresh = by_priority(
         item for item in vms if not item.blockers and item.origin not in {*facts.recovered, *here.homes}
     )
-    left_out = {**_not_to_come(facts, request, vms, here), **placement.blockers(fresh, facts.ground)}
+    placed = placement.place(fresh, facts.ground)
+    left_out = {**_not_to_come(facts, request, vms, here), **placed.blockers}
     good = [item for item in vms if item.origin not in left_out]
     images = scope_plan.images_to_take(facts, request, good, scope.left)
     in_doubt = doubt_plan.images(facts, request, images)
@@ -84,11 +85,8 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
         return RunPlan(_nothing_to_do(facts, left_out, vms), vms=tuple(vms), left_out=left_out)
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays = start_order.delays(vms, steps, facts.delay_s, facts.delay_max_s)
-    created = [item for item in fresh if item.origin not in left_out]
-    warnings = _joined(
-        placement.differences(created, facts.ground), placement.without_capacity(starting, facts.ground),
-        delays.warnings,
-    )
+    differences = {origin: what for origin, what in placed.differences.items() if origin not in left_out}
+    warnings = _joined(differences, placement.without_capacity(starting, facts.ground), delays.warnings)
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
     return RunPlan(
         "", tuple(steps), tuple(vms), left_out, warnings, delays.groups, delays.vms,
