@@ -20,7 +20,7 @@ _REFUSED = {
     "hostpool": "monitoring",
     "image": "chtype restore",
     "template": "allocate instantiate info update delete clone rename chown chmod lock unlock",
-    "user": "delete passwd chgrp addgroup delgroup enable chauth quota",
+    "user": "delete passwd chgrp addgroup delgroup enable chauth",
     "userquota": "info update",
     "vm": "deploy updatenic attachpci detachpci attachsg detachsg backup backupcancel restore schedadd"
           " schedupdate scheddelete exec retryexec cancelexec"

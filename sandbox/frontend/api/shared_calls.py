@@ -7,11 +7,13 @@ from typing import Any
 
 from sandbox.frontend.api.calls import api
 from sandbox.frontend.frontend import Frontend
-from sandbox.frontend.objects import restrictions
+from sandbox.frontend.objects import quotas, restrictions
 from sandbox.frontend.objects.errors import ApiError, Code, TemplateError, action, internal
+from sandbox.frontend.objects.images import Image
 from sandbox.frontend.objects.pool_object import Lock, PoolObject, check_name
 from sandbox.frontend.objects.templates import Template, parse
 from sandbox.frontend.objects.users import ADMIN, MANAGE, NO_QUOTAS, USE, Caller, Group, User
+from sandbox.frontend.objects.vms import VM
 
 Kind = type[PoolObject]
 ALL, MINE, MINE_AND_GROUPS, GROUP = -2, -3, -1, -4
@@ -155,6 +157,8 @@ def add_ownership(name: str, kind: Kind, unique: bool = True) -> None:
             other = frontend.store.by_name(kind, found.name, user.oid) if unique else None
             if other is not None:
                 raise internal(f"{kind.ROOT} {found.name} is already owned by {kind.ROOT} {other.oid}")
+        if user is not None and user.oid != found.uid and isinstance(found, (VM, Image)):
+            quotas.demand_room(frontend.store, user, found)
         if user is not None:
             found.uid, found.uname = user.oid, user.name
         if group is not None:

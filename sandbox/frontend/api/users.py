@@ -6,7 +6,15 @@ import secrets
 from sandbox.frontend.api import shared_calls
 from sandbox.frontend.api.calls import api
 from sandbox.frontend.frontend import Frontend
-from sandbox.frontend.objects.errors import ApiError, internal, no_exists, not_allocated
+from sandbox.frontend.objects import quotas
+from sandbox.frontend.objects.errors import (
+    ApiError,
+    action,
+    internal,
+    no_exists,
+    not_allocated,
+    unsupported,
+)
 from sandbox.frontend.objects.pool_object import check_name
 from sandbox.frontend.objects.store import FIRST_USER_ID
 from sandbox.frontend.objects.users import (
@@ -20,6 +28,7 @@ from sandbox.frontend.objects.users import (
     first_template,
 )
 
+ONEADMIN = 0
 shared_calls.add_plain_pool("user", User)
 shared_calls.add_plain_pool("group", Group)
 
@@ -29,7 +38,22 @@ def info(frontend: Frontend, who: Caller, oid: int, decrypt: bool = False) -> st
     """A user; -1 is the caller."""
     user = frontend.store.get(User, who.uid if oid == -1 else oid)
     who.demand(USE, user)
-    return user.to_xml()
+    return user.with_quotas(quotas.to_xml(frontend.store, user))
+
+
+@api("one.user.quota", "is")
+def set_quota(frontend: Frontend, who: Caller, oid: int, text: str) -> int:
+    """Limits of a user: of VMs and datastores only."""
+    who.demand_admin("ADMIN", "USER")
+    if oid == ONEADMIN:
+        raise action("Cannot set quotas for oneadmin user")
+    user = frontend.store.get(User, oid)
+    given = shared_calls.read_template(text)
+    if set(given) - {"VM", "DATASTORE"}:
+        raise unsupported(f"quotas on {', '.join(given)}")
+    quotas.set_limits(user, given)
+    frontend.store.put(user)
+    return oid
 
 
 @api("one.group.info", "i?b")

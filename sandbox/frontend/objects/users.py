@@ -34,6 +34,8 @@ class User(PoolObject):
     enabled: bool = True
     groups: list[int] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
+    quotas: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Limits: `VM`, `DATASTORE <id>` (objects/quotas.py)."""
 
     def _xml(self) -> str:
         groups = "".join(f"<ID>{one}</ID>" for one in sorted(self.groups))
@@ -43,8 +45,12 @@ class User(PoolObject):
                 f"{self.template.to_xml()}")
 
     def to_xml(self) -> str:
+        return self.with_quotas(NO_QUOTAS)
+
+    def with_quotas(self, quotas: str) -> str:
+        """The user with these quota sections."""
         defaults = f"<DEFAULT_USER_QUOTAS>{NO_QUOTAS}</DEFAULT_USER_QUOTAS>"
-        return f"<USER>{self._xml()}{NO_QUOTAS}{defaults}</USER>"
+        return f"<USER>{self._xml()}{quotas}{defaults}</USER>"
 
     def pool_xml(self) -> str:
         return f"<USER>{self._xml()}</USER><QUOTAS><ID>{self.oid}</ID>{NO_QUOTAS}</QUOTAS>"
