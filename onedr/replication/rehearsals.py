@@ -94,7 +94,7 @@ def begin(pool: Pool, datastore_id: int, now: float) -> str:
     """Note that a turn begins. Returns the token that everything it makes has to carry."""
     token = secrets.token_hex(16)
     omap.write_keys(
-        pool, OBJECT, {f"begun.{datastore_id}.{token}": b"", f"turn.{datastore_id}": f"{now:.3f}".encode()}
+        pool, OBJECT, {f"begun.{datastore_id}.{token}": b"1", f"turn.{datastore_id}": f"{now:.3f}".encode()}
     )
     return token
 

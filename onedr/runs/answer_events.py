@@ -129,8 +129,8 @@ class CheckEvent(Event):
 
 @dataclass(frozen=True)
 class RehearsalEvent(Event):
-    """What came of a rehearsal (docs/rehearsal.md). `stopped`: why it ended early, and some VMs are missing in
-    `vms`. `left`: what could not be removed, and why.
+    """What came of a rehearsal (docs/rehearsal.md). `stopped`: why it ended early, and `vms` lacks some of
+    them. `left`: what could not be removed, and why.
     """
 
     event: ClassVar[str] = "rehearsal"

@@ -144,6 +144,11 @@ def add_rename(name: str, kind: Kind, label: str, unique: bool = True,
         return oid
 
 
+def _demand_room(frontend: Frontend, user: User, obj: PoolObject) -> None:
+    if user.oid != obj.uid and isinstance(obj, (VM, Image)):
+        quotas.demand_room(frontend.store, user, obj)
+
+
 def add_ownership(name: str, kind: Kind, unique: bool = True) -> None:
     """`one.x.chown` and `one.x.chmod`."""
     @api(f"one.{name}.chown", "iii")
@@ -157,9 +162,8 @@ def add_ownership(name: str, kind: Kind, unique: bool = True) -> None:
             other = frontend.store.by_name(kind, found.name, user.oid) if unique else None
             if other is not None:
                 raise internal(f"{kind.ROOT} {found.name} is already owned by {kind.ROOT} {other.oid}")
-        if user is not None and user.oid != found.uid and isinstance(found, (VM, Image)):
-            quotas.demand_room(frontend.store, user, found)
         if user is not None:
+            _demand_room(frontend, user, found)
             found.uid, found.uname = user.oid, user.name
         if group is not None:
             found.gid, found.gname = group.oid, group.name

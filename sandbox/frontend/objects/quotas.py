@@ -16,6 +16,9 @@ _DATASTORE_METRICS = ("SIZE", "IMAGES")
 _UNLIMITED = -2.0
 
 
+Metrics = tuple[str, ...]
+
+
 def _of_vm(vm: VM) -> dict[str, float]:
     own = {"VMS": 1.0, "CPU": float(vm.template.text("CPU")), "MEMORY": float(vm.template.text("MEMORY"))}
     running = vm.state_name in _RUNNING
@@ -53,6 +56,7 @@ def set_limits(user: User, given: Template) -> None:
 
 def demand_room(store: Store, user: User, obj: VM | Image) -> None:
     """Refuse an object that the user's limits do not allow besides what he has; oneadmin has none."""
+    metrics: Metrics
     if isinstance(obj, VM):
         limits, used, more = user.quotas.get("VM", {}), _used_by_vms(store, user.oid), _of_vm(obj)
         where, metrics = "VM", _VM_METRICS
@@ -85,7 +89,7 @@ def to_xml(store: Store, user: User) -> str:
 
 
 def _section(
-    name: str, limits: Vector, metrics: Iterable[str], used: dict[str, float], first: str = ""
+    name: str, limits: Vector, metrics: Metrics, used: dict[str, float], first: str = ""
 ) -> str:
     rows = "".join(
         f"<{metric}>{cdata(limits.get(metric, '-1'))}</{metric}>"
