@@ -19,7 +19,7 @@ class TimedOut(SandboxError):
 def until(what: str, test: Callable[[], T], limit_s: float, every_s: float = 0.1) -> T:
     """Call `test` until it returns something true and return that.
 
-    It is called every `every_s` seconds at first, and less often (a tenth of the time waited, at most 1 s) later.
+    It is called every `every_s` seconds at first, later after a tenth of the time waited, at most 1 s.
     Raises TimedOut, naming `what`, when `limit_s` seconds went by first.
     """
     start = time.monotonic()
