@@ -96,8 +96,8 @@ rbd_mirror_journal_poll_age = 0.5
 """
 
 SUBSYSTEMS = (
-    "auth", "bdev", "bluefs", "bluestore", "client", "heartbeatmap", "journaler", "mgr", "mgrc", "mon", "monc",
-    "ms", "objclass", "objecter", "osd", "paxos", "rados", "rbd", "rbd_mirror", "rbd_replay", "tp",
+    "auth", "bdev", "bluefs", "bluestore", "client", "heartbeatmap", "journaler", "mgr", "mgrc", "mon",
+    "monc", "ms", "objclass", "objecter", "osd", "paxos", "rados", "rbd", "rbd_mirror", "rbd_replay", "tp",
 )
 
 
