@@ -60,8 +60,9 @@ def _rehearse(datastore: str | None, quiet: bool) -> None:
             if isinstance(event, ProgressEvent) and not quiet:
                 click.echo(event.message, err=True)
             elif isinstance(event, RehearsalEvent):
-                for text in (event.stopped, *(f"{what} stays: {why}" for what, why in event.left.items())):
-                    click.echo(f"{name}: the rehearsal: {text}", err=True) if text else None
+                told = (event.stopped, *(f"{what} stays: {why}" for what, why in event.left.items()))
+                for text in filter(None, told):
+                    click.echo(f"The rehearsal of {name}: {text}", err=True)
 
 
 def _everything() -> Findings:

@@ -8,6 +8,7 @@ import rados
 
 from onedr.ceph.connection import Pool
 from onedr.host import bridge, log, process
+from onedr.model.errors import OneDRError
 from onedr.model.types import Role
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import rehearsal_rules
@@ -17,14 +18,14 @@ from onedr.replication import rehearsals
 def look(pool: Pool, datastore: Datastore, role: Role) -> None:
     """Start a rehearsal of this datastore when one is due, or when a killed one left something behind.
 
-    Whoever holds its lock is at work on it. A failure to start is a warning: the next pass tries again.
+    Whoever holds its lock is working on it. A failure to start is a warning: the next pass tries again.
     """
     try:
         if not (rehearsals.made(pool, datastore.datastore_id) or is_due(pool, datastore, role)):
             return
         if rehearsals.is_free(pool, datastore.datastore_id):
             start(datastore.datastore_id)
-    except (OSError, rados.Error) as error:
+    except (OSError, OneDRError, rados.Error) as error:
         log.warning(f"the rehearsal did not start: {error}")
 
 

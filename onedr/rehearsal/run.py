@@ -13,6 +13,7 @@ from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
 from onedr.failover import rehearsal_remnants, target_site
 from onedr.host import log
+from onedr.host.waiting import wait_until
 from onedr.model import template
 from onedr.model.errors import (
     FrontEndError,
@@ -39,6 +40,7 @@ from onedr.runs.request import Request
 
 IF_DUE = "IF_DUE"  # of the timer's request: only what is due, and what a killed turn left
 _LIMIT_S = 90  # of one VM
+_PATIENCE_S = 3  # whether it is free is asked by taking the lock for a moment
 _THREADS = 4  # as a failover creates VMs
 
 
@@ -49,7 +51,7 @@ def rehearse(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd
     """
     with connection.connect(target.access) as pool:
         alone = rehearsals.lock(pool, target.datastore_id)
-        if not alone.acquire():
+        if not wait_until(alone.acquire, _PATIENCE_S):
             raise RunInProgressError(
                 f"A rehearsal of {target.name} is in progress; onedr status {target.name} shows its results."
             )

@@ -19,10 +19,10 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
-from onedr.model.json_form import from_json
 from onedr.model.rehearsed import Rehearsed, Result
 
 OBJECT = "onedr.rehearsals"
+_NO_MOMENT = 1e11  # epoch seconds
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,14 @@ def results(pool: Pool, datastore_id: int) -> dict[str, Rehearsed]:
 def _read(value: bytes) -> Rehearsed | None:
     try:
         data = json.loads(value)
-        return from_json(Rehearsed, {**data, "at": float(data["at"]), "result": Result(data["result"])})
-    except (KeyError, TypeError, ValueError):
+        found = Rehearsed(
+            str(data["origin"]), str(data["name"]), int(data["vm"]), str(data["site"]), float(data["at"]),
+            Result(data["result"]), str(data["why"]), tuple(map(str, data["differences"])),
+            float(data["seconds"]),
+        )
+    except (KeyError, OverflowError, TypeError, ValueError):
         return None
+    return found if 0 <= found.at < _NO_MOMENT and 0 <= found.seconds < _NO_MOMENT else None
 
 
 def save(pool: Pool, datastore_id: int, found: Iterable[Rehearsed]) -> None:
