@@ -1,12 +1,12 @@
 """What a rehearsal made at this site, removed: by the turn itself, by the next one when it was killed, and by
 a run that needs the addresses.
 
-An object is a rehearsal's when it carries the token of a turn that the pool knows, a rehearsal's name, and no
-data: its disks are stand-ins without an RBD image. Anything else stays.
+An object is a rehearsal's when it carries the token of a turn that the pool knows. It is removed when it has
+no data: its disks are stand-ins without an RBD image. Anything else stays.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 from lxml import etree
 
@@ -21,6 +21,7 @@ from onedr.opennebula.vm_template import REHEARSAL
 from onedr.replication import rehearsals
 
 _LIMIT_S = 90
+_HAS_DATA = "it carries a rehearsal's token, and data that is not a rehearsal's; look at it, and remove it"
 _THREADS = 8
 
 
@@ -29,16 +30,14 @@ def remove(pool: Pool, datastore_id: int, frontend: FrontEnd, token: str = "") -
 
     The notes in the pool stay: `settle` drops them. Raises FrontEndError, rados.Error.
     """
-    tokens = rehearsals.made(pool, datastore_id).tokens | ({token} - {""})
+    tokens, name = rehearsals.made(pool, datastore_id).tokens | ({token} - {""}), pool.access.pool
     if not tokens:
         return {}
-    left: dict[str, str] = {}
-    vms = [number(vm, "ID") for vm in frontend.vms() if _is_ours(vm, tokens, pool.access.pool)]
-    left.update(_each("VM", vms, lambda vm: removal.terminate(frontend, vm, _LIMIT_S)))
+    found = [vm for vm in frontend.vms() if is_of(vm, tokens)]
+    left = _each(found, name, lambda vm_id: removal.terminate(frontend, vm_id, _LIMIT_S))
     # after the VMs, which hold them
-    images = [number(image, "ID") for image in frontend.images() if _is_ours(image, tokens, pool.access.pool)]
-    left.update(_each("image", images, lambda image: removal.delete_image(frontend, image, _LIMIT_S)))
-    return left
+    found = [image for image in frontend.images() if is_of(image, tokens)]
+    return {**left, **_each(found, name, lambda image_id: removal.delete_image(frontend, image_id, _LIMIT_S))}
 
 
 def settle(pool: Pool, datastore_id: int, frontend: FrontEnd, token: str = "") -> dict[str, str]:
@@ -59,18 +58,36 @@ def give_way(pool: Pool, datastore_id: int, frontend: FrontEnd) -> None:
         log.warning(f"the rehearsal's {what} stays: {why}")
 
 
-def _each(kind: str, numbers: Iterable[int], action: Callable[[int], str]) -> dict[str, str]:
-    found = parallel.each(numbers, action, _LIMIT_S + 10, _THREADS)
-    return {f"{kind} {each}": str(why) for each, why in found.items() if isinstance(why, OneDRError)}
+def _each(found: list[etree._Element], pool: str, action: Callable[[int], str]) -> dict[str, str]:
+    """Remove those that hold no data. Returns what stays, and why."""
+    whole = [element for element in found if not has_data(element, pool)]
+    ended = parallel.each([number(each, "ID") for each in whole], action, _LIMIT_S + 10, _THREADS)
+    left = {_called(each): _HAS_DATA for each in found if each not in whole}
+    for each in whole:
+        why = ended[number(each, "ID")]
+        if isinstance(why, OneDRError):
+            left[_called(each)] = str(why)
+    return left
 
 
-def _is_ours(element: etree._Element, tokens: Collection[str], pool: str) -> bool:
+def _called(element: etree._Element) -> str:
+    return f"{'image' if element.tag == 'IMAGE' else 'VM'} {element.findtext('ID')}"
+
+
+def _token(element: etree._Element) -> str:
+    part = "TEMPLATE" if element.tag == "IMAGE" else "USER_TEMPLATE"
+    return template.get(attributes(element, part), REHEARSAL)
+
+
+def is_of(element: etree._Element, tokens: Collection[str]) -> bool:
+    """Did a turn with one of these tokens make it? Its owner may have renamed it meanwhile."""
+    return _token(element) in tokens
+
+
+def has_data(element: etree._Element, pool: str) -> bool:
+    """Has it anything but stand-ins of its turn? Then it is not removed."""
     image = element.tag == "IMAGE"
-    token = template.get(attributes(element, "TEMPLATE" if image else "USER_TEMPLATE"), REHEARSAL)
     places = [element] if image else element.findall("TEMPLATE/DISK")
-    sources = {place.findtext("SOURCE") or "" for place in places} - ({""} if not image else set())
-    return (
-        token in tokens
-        and (element.findtext("NAME") or "").startswith(names.REHEARSAL)
-        and all(source.startswith(f"{pool}/{names.stand_in(token, '')}") for source in sources)
-    )
+    sources = [place.findtext("SOURCE") or "" for place in places]
+    own = f"{pool}/{names.stand_in(_token(element), '')}"
+    return any(not source.startswith(own) for source in sources if source or image)

@@ -172,7 +172,7 @@ def test_the_good_are_accepted_as_they_were(story: Story) -> None:
 def test_each_refusal_says_why(story: Story) -> None:
     why = {name: came["why"] for name, came in story.came.items() if came["result"] == "refused"}
     assert why.keys() == {"shop2", "closed", "lost", "taken"}
-    assert "limit of 1 reached for VMS quota" in why["shop2"]
+    assert "limit of 1 reached for VMS quota in VM" in why["shop2"]
     assert "security group 'inner'" in why["closed"] and "DR_SECURITY_GROUP_MAP" in why["closed"]
     assert "network 'north'" in why["lost"] and "DR_NETWORK_MAP" in why["lost"]
     assert f"192.0.2.40 in network '{NETWORK}' belongs to VM {story.holder}" in why["taken"]

@@ -453,7 +453,8 @@ def test_a_quota_is_checked_when_an_object_gets_its_owner(oned: Site) -> None:
     first, second = held(oned, ""), held(oned, "")
     oned.must("one.vm.chown", first, user, -1)
     refused = oned.call("one.vm.chown", second, user, -1)
-    assert refused[2] == AUTHORIZATION and "limit of 1 reached for VMS quota in VM" in refused[1]
+    text = f"[one.vm.chown] User [0] : user [{user}] limit of 1 reached for VMS quota in VM."
+    assert refused[1:3] == [text, AUTHORIZATION]
     assert oned.xml("vm", second).findtext("UID") == "0"
     used = oned.xml("user", user).findtext("VM_QUOTA/VM/VMS_USED")
     oned.must("one.vm.action", "terminate-hard", first)

@@ -144,9 +144,9 @@ def add_rename(name: str, kind: Kind, label: str, unique: bool = True,
         return oid
 
 
-def _demand_room(frontend: Frontend, user: User, obj: PoolObject) -> None:
+def _demand_room(frontend: Frontend, who: Caller, user: User, obj: PoolObject) -> None:
     if user.oid != obj.uid and isinstance(obj, (VM, Image)):
-        quotas.demand_room(frontend.store, user, obj)
+        quotas.demand_room(frontend.store, who.uid, user, obj)
 
 
 def add_ownership(name: str, kind: Kind, unique: bool = True) -> None:
@@ -163,7 +163,7 @@ def add_ownership(name: str, kind: Kind, unique: bool = True) -> None:
             if other is not None:
                 raise internal(f"{kind.ROOT} {found.name} is already owned by {kind.ROOT} {other.oid}")
         if user is not None:
-            _demand_room(frontend, user, found)
+            _demand_room(frontend, who, user, found)
             found.uid, found.uname = user.oid, user.name
         if group is not None:
             found.gid, found.gname = group.oid, group.name

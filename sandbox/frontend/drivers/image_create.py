@@ -29,7 +29,7 @@ def create(
         template.put("FORMAT", image.format)
     images.fill_new(image, template, datastore.template.text("DRIVER"),
                     frontend.config.default_prefix("DEFAULT_DEVICE_PREFIX"))
-    quotas.demand_room(frontend.store, frontend.store.get(User, who.uid), image)
+    quotas.demand_room(frontend.store, who.uid, frontend.store.get(User, who.uid), image)
     image.oid = frontend.store.next_id("image")
     frontend.store.put(image)
     if cloning == -1:

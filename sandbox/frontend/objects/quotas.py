@@ -54,8 +54,8 @@ def set_limits(user: User, given: Template) -> None:
         user.quotas[key] = {**user.quotas.get(key, {}), **vector}
 
 
-def demand_room(store: Store, user: User, obj: VM | Image) -> None:
-    """Refuse an object that the user's limits do not allow besides what he has; oneadmin has none."""
+def demand_room(store: Store, who: int, user: User, obj: VM | Image) -> None:
+    """Refuse an object that the user's limits do not allow besides what he has; oneadmin has none. `who`: the caller."""
     metrics: Metrics
     if isinstance(obj, VM):
         limits, used, more = user.quotas.get("VM", {}), _used_by_vms(store, user.oid), _of_vm(obj)
@@ -68,7 +68,7 @@ def demand_room(store: Store, user: User, obj: VM | Image) -> None:
         limit = float(limits.get(metric, _UNLIMITED))
         if limit >= 0 and used.get(metric, 0.0) + more[metric] > limit:
             text = f"limit of {limit:g} reached for {metric} quota in {where}"
-            raise ApiError(Code.AUTHORIZATION, f"User [0] : User [{user.oid}] {text}.")
+            raise ApiError(Code.AUTHORIZATION, f"User [{who}] : user [{user.oid}] {text}.")
 
 
 def to_xml(store: Store, user: User) -> str:

@@ -31,7 +31,7 @@ def create(frontend: Frontend, who: Caller, template: Template, hold: bool) -> V
     topology.check(template)
     vm = VM(**who.owner_of(frontend.store.peek_id("vm")), stime=int(time.time()))
     _sort_attributes(vm, template)
-    quotas.demand_room(frontend.store, frontend.store.get(User, who.uid), vm)
+    quotas.demand_room(frontend.store, who.uid, frontend.store.get(User, who.uid), vm)
     nics.take_leases(frontend, who, vm)
     try:
         disks.take_images(frontend, who, vm)
