@@ -35,8 +35,8 @@ Findings = list[FindingShown]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the worst level and all findings as JSON.")
 def check(datastore: str | None, probe: bool, rehearse: bool, as_json: bool) -> None:
-    """Check for anything that would prevent protection, failover or failback. Read-only; works while the peer
-    is unreachable.
+    """Check for anything that would prevent protection, failover or failback. Works while the peer is
+    unreachable. Read-only, but for --probe and --rehearse.
 
     Checks DATASTORE (name or id), or the front-end and every protected datastore. Exit code 6: at least one
     problem; 0: none, but there may be warnings.

@@ -11,7 +11,7 @@ class Result(str, Enum):
     ACCEPTED = "accepted"  # oned here took it; `differences` says what is not as it was
     REFUSED = "refused"  # a failover would leave it out, or oned refused it: `why`
     RETURNS = "returns"  # nothing is created for it: it comes back into a VM that this site has
-    NOT_TRIED = "not tried"  # something else is in its way (a copy, a record in doubt): `why`
+    NOT_TRIED = "not tried"  # something else is in its way (a copy, a record in doubt, a silent oned): `why`
 
     def __str__(self) -> str:
         return str(self.value)

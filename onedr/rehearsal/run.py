@@ -130,7 +130,7 @@ class _Turn:
                 stopped = stopped or str(came)
             elif isinstance(came, OneDRError):
                 self.late = True
-                found[origin] = self._tell(came_of(items[origin], time.time(), Result.REFUSED, str(came)))
+                found[origin] = self._tell(came_of(items[origin], time.time(), Result.NOT_TRIED, str(came)))
             else:
                 found[origin] = came
         return found, stopped
@@ -175,6 +175,8 @@ class _Turn:
         try:
             found = maker.create(item)
         except OneDRError as error:
-            self.late |= isinstance(error, FrontEndError) and error.code is None
-            return came_of(item, time.time(), Result.REFUSED, str(error), seconds=time.monotonic() - begun)
+            silent = isinstance(error, FrontEndError) and error.code is None
+            self.late |= silent
+            result = Result.NOT_TRIED if silent else Result.REFUSED  # silence is no answer
+            return came_of(item, time.time(), result, str(error), seconds=time.monotonic() - begun)
         return came_of(item, time.time(), Result.ACCEPTED, "", found, time.monotonic() - begun)

@@ -29,7 +29,7 @@ from sandbox.waiting import until
 if TYPE_CHECKING:
     from conftest import Sites
 
-KILL_POINTS = int(os.environ.get("KILL_POINTS", "6"))  # the first, the last, and some between
+KILL_POINTS = max(2, int(os.environ.get("KILL_POINTS", "6")))  # the first, the last, and some between
 LIMIT_S = 180
 GOOD = ("web", "shop1")
 

@@ -55,7 +55,7 @@ def set_limits(user: User, given: Template) -> None:
 
 
 def demand_room(store: Store, who: int, user: User, obj: VM | Image) -> None:
-    """Refuse an object that the user's limits do not allow besides what he has; oneadmin has none. `who`: the caller."""
+    """Refuse an object that the user's limits do not allow besides what he has. `who`: the caller."""
     metrics: Metrics
     if isinstance(obj, VM):
         limits, used, more = user.quotas.get("VM", {}), _used_by_vms(store, user.oid), _of_vm(obj)
