@@ -23,7 +23,7 @@ def test_the_night_began_within_a_day_at_two(now: float, offset_s: int) -> None:
 
 @given(MOMENTS, OFFSETS, st.floats(0, 86400))
 def test_after_one_of_this_night_none_is_due_before_the_next(now: float, offset_s: int, later: float) -> None:
-    assert is_due(ON, Role.SECONDARY, 0.0, now, offset_s)
+    assert is_due(ON, Role.SECONDARY, 1.0, now, offset_s)
     same_night = night_began(now + later, offset_s) <= now
     assert is_due(ON, Role.SECONDARY, now, now + later, offset_s) is not same_night
     assert is_due(ON, Role.SECONDARY, now, now + 86400, offset_s)
@@ -34,9 +34,14 @@ def test_a_turn_dated_ahead_keeps_none_away(now: float, offset_s: int) -> None:
     assert is_due(ON, Role.SECONDARY, now + 1, now, offset_s)
 
 
+@given(MOMENTS, OFFSETS)
+def test_the_first_one_is_at_night(now: float, offset_s: int) -> None:
+    assert is_due(ON, Role.SECONDARY, 0.0, now, offset_s) is (now - night_began(now, offset_s) < 3 * 3600)
+
+
 def test_only_at_the_standby_of_a_protected_datastore_that_wants_it() -> None:
     for settings, role in (
         (replace(ON, rehearse=False), Role.SECONDARY), (replace(ON, protect=False), Role.SECONDARY),
         (ON, Role.PRIMARY), (ON, Role.UNPROTECTED),
     ):
-        assert not is_due(settings, role, 0.0, 1.7e9, 0)
+        assert not is_due(settings, role, 1.0, 1.7e9, 0)
