@@ -101,11 +101,11 @@ def test_a_vm_of_the_peer_is_rehearsed_over_the_bridge(ground: Ground) -> None:
     with w.open_pool(a) as here:
         w.wait_recorded(b, vm, here)
     w.wait_complete(b, [w.rbd_name(b, image)])
-    before = site_as_it_is(a)
+    before = site_as_it_is(a)[2:]  # VMs, images, leases; a first copy comes and goes with snapshots
     a.run("onedr", "check", str(a.datastore_id), "--rehearse", check=False)
     (came,) = [found["rehearsal"] for found in w.status(a)["vms"] if found["name"] == "home-worker"]
     assert (came["result"], came["differences"]) == ("accepted", []), came
-    assert site_as_it_is(a) == before
+    assert site_as_it_is(a)[2:] == before
     b.api.vm.action("terminate-hard", vm)
     b.wait_image(image)
     b.run("oneimage", "delete", str(image))
