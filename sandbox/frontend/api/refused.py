@@ -13,7 +13,7 @@ _REFUSED = {
     "cluster": "allocate delete update rename addhost delhost adddatastore deldatastore addvnet delvnet"
                " optimize",
     "document": "clone",
-    "group": "delete update quota addadmin deladmin",
+    "group": "delete update addadmin deladmin",
     "groupquota": "info update",
     "hooklog": "info",
     "host": "delete rename update",

@@ -5,13 +5,13 @@ import time
 
 from sandbox.frontend.drivers import image_actions
 from sandbox.frontend.frontend import Frontend
-from sandbox.frontend.objects import images, quotas
+from sandbox.frontend.objects import images
 from sandbox.frontend.objects.datastores import FILE_DS, Datastore
 from sandbox.frontend.objects.errors import ApiError, internal, not_allocated, unsupported
 from sandbox.frontend.objects.images import Image
 from sandbox.frontend.objects.pool_object import check_name
 from sandbox.frontend.objects.templates import Template, leading_int
-from sandbox.frontend.objects.users import Caller, User
+from sandbox.frontend.objects.users import Caller
 
 
 def create(
@@ -29,7 +29,6 @@ def create(
         template.put("FORMAT", image.format)
     images.fill_new(image, template, datastore.template.text("DRIVER"),
                     frontend.config.default_prefix("DEFAULT_DEVICE_PREFIX"))
-    quotas.demand_room(frontend.store, who.uid, frontend.store.get(User, who.uid), image)
     image.oid = frontend.store.next_id("image")
     frontend.store.put(image)
     if cloning == -1:

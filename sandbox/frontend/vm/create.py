@@ -6,12 +6,11 @@ import time
 import uuid
 
 from sandbox.frontend.frontend import Frontend
-from sandbox.frontend.objects import quotas
 from sandbox.frontend.objects.errors import ApiError, internal
 from sandbox.frontend.objects.pool_object import check_name
 from sandbox.frontend.objects.restrictions import demand_unrestricted
 from sandbox.frontend.objects.templates import Template, Vector
-from sandbox.frontend.objects.users import Caller, User
+from sandbox.frontend.objects.users import Caller
 from sandbox.frontend.objects.vms import VM
 from sandbox.frontend.vm import context, disks, graphics, nics, topology, variables
 
@@ -31,7 +30,6 @@ def create(frontend: Frontend, who: Caller, template: Template, hold: bool) -> V
     topology.check(template)
     vm = VM(**who.owner_of(frontend.store.peek_id("vm")), stime=int(time.time()))
     _sort_attributes(vm, template)
-    quotas.demand_room(frontend.store, who.uid, frontend.store.get(User, who.uid), vm)
     nics.take_leases(frontend, who, vm)
     try:
         disks.take_images(frontend, who, vm)
