@@ -73,10 +73,6 @@ class UndoLog:
             for each in self.changes
         ]
 
-    def forget(self, kind: ChangeKind, key: str) -> None:
-        """Remove a record that was undone."""
-        self.changes = [each for each in self.changes if (each.kind, each.key) != (kind, key)]
-
     def save(self, cluster: Cluster) -> None:
         """Store the log; an empty one is removed. Raises StorageError, NoRightError."""
         if not self.changes and not self.offers:

@@ -80,7 +80,7 @@ def test_it_reads_back_and_an_empty_one_leaves_nothing() -> None:
     undo.announce([setting("5", "0.5")], "host")
     undo.save(store)  # type: ignore[arg-type]
     assert undo_log.load_undo_log(store) == undo  # type: ignore[arg-type]
-    undo.forget(ChangeKind.SETTING, NAME)
+    undo.changes = []
     undo.save(store)  # type: ignore[arg-type]
     assert store.value is None and undo_log.load_undo_log(store) == UndoLog()  # type: ignore[arg-type]
 
