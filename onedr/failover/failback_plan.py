@@ -187,7 +187,7 @@ _RENAMED = "DR_ORIGIN_"  # what named hosts or clusters of here was put aside th
 
 
 def user_attributes(own: Pairs, there: Pairs, complete: bool) -> Pairs | None:
-    """The user attributes a VM shall have here: those of the other site, and what is of this site only. None:
+    """The user attributes for a VM here: those of the other site, and what is of this site only. None:
     they are so.
 
     Not `complete` (secrets could not be read): what is missing there stays here.

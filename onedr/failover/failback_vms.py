@@ -32,8 +32,8 @@ def return_vm(
     """Unlock it and bring it up to date: name, owner, permissions, disks and their lists of snapshots, NICs,
     user attributes, capacity. Reads back.
 
-    It stays marked as locked until it runs, or until here when it shall not: a run that dies in between finds
-    it again.
+    It stays marked as locked until it runs, or until here when it is not to run: a run that dies in between
+    finds it again.
     """
     vm_id, frontend = home.vm_id, site.frontend
     if frontend.vm(vm_id).find("LOCK") is not None:
@@ -55,7 +55,7 @@ def return_vm(
 
 def _give(site: Site, kind: str, object_id: int, record: VmRecord | ImageRecord, target: str) -> None:
     """Owner, group and permissions of the other site; oneadmin there may stand for who is missing there: it
-    replaces nobody.
+    replaces no VM.
     """
     found = site.frontend.image(object_id) if kind == "image" else site.frontend.vm(object_id)
     owner = record.owner if record.owner != _STANDS_IN else found.findtext("UNAME") or ""

@@ -84,7 +84,7 @@ def exception(text: str) -> None:
 
 
 def warn_oned(text: str) -> None:
-    """A warning that oned's own log shall have too, or the person who typed the command."""
+    """A warning for oned's own log too, or for the person who typed the command."""
     print(f"WARN: {text}", file=sys.stderr)
     warning(text)
 

@@ -151,7 +151,7 @@ def _os(
     value: Pairs, here: Counterparts, owner: str, front_end_paths: Mapping[str, Mapping[str, str]],
     warnings: list[str],
 ) -> Pairs:
-    """OS with BOOT counted anew, and files by the name of their image."""
+    """OS with BOOT numbered again, and files by the name of their image."""
     built: list[tuple[str, object]] = []
     for key, text in value:
         if key in _OS_FILES:

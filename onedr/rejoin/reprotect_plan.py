@@ -41,7 +41,7 @@ class ReprotectPlan:
 
     refusal: str = ""
     steps: tuple[Step, ...] = ()
-    resync: tuple[str, ...] = ()  # images that are copied anew
+    resync: tuple[str, ...] = ()  # images that are copied again
     kept: tuple[str, ...] = ()  # those of them that hold what the peer never had
     only_here: tuple[str, ...] = ()  # the peer never took them over: they stay this site's
     left_out: Mapping[str, str] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """The lease on a pool's runs in RADOS: one run at a time, whatever machine it is on.
 
-Omap of object `onedr.run`: `lock` is the lease, written anew with every renewal; `holder` changes with its
+Omap of object `onedr.run`: `lock` is the lease, rewritten with every renewal; `holder` changes with its
 owner only. Every write of a run compares `holder` in the same operation: a run that lost its lease can write
 nothing more. `cancel` asks the holder to stop; `note` says what it is at (docs/history.md).
 """
