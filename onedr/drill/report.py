@@ -201,8 +201,8 @@ def save_report(datastore_id: int, tag: str, report: Mapping[str, Any]) -> Saved
 
 
 def amend(datastore_id: int, tags: Sequence[str], cleanup: Mapping[str, Any]) -> SavedReport | None:
-    """Add the result of the cleanup to the report of the newest of these drills; None when there is no report
-    (the drill was killed).
+    """Add the result of the cleanup to the report of the newest of these drills;
+    None when there is no report (the drill was killed).
     """
     front_end = bridge.bridge_session()
     if front_end is not None:

@@ -25,8 +25,8 @@ _RUNNING, _UNKNOWN = 3, 16  # LCM states
 
 @dataclass(frozen=True)
 class PeerVms:
-    """The peer's front-end when it answers (`frontend`), its VMs on the pool (None when it does not), and
-    why not.
+    """The peer's front-end when it answers (`frontend`),
+    its VMs on the pool (None when it does not), and why not.
     """
 
     frontend: FrontEnd | None

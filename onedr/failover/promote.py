@@ -1,5 +1,5 @@
-"""The storage steps of a failover: fence, cut off the local rbd-mirror, promote; each reads back what it
-promised.
+"""The storage steps of a failover: fence, cut off the local rbd-mirror, promote;
+each reads back what it promised.
 """
 from __future__ import annotations
 

@@ -39,8 +39,8 @@ _relay: ContextVar[Callable[[Record], None] | None] = ContextVar("onedr_log_rela
 
 
 def bind(**names: str) -> None:
-    """From now on this thread, and those it starts by `onedr.host.threads`, log with this run, datastore or
-    verb.
+    """From now on this thread, and those it starts by `onedr.host.threads`,
+    log with this run, datastore or verb.
     """
     _context.set(_context.get()._replace(**names))
 

@@ -112,8 +112,8 @@ class ForeignImageError(StorageError):
 
 
 class FrontEndError(OneDRError):
-    """The front-end answered with an error (`code` as in docs/opennebula-facts.md O25) or not at all (`code`
-    None).
+    """The front-end answered with an error (`code` as in docs/opennebula-facts.md O25)
+    or not at all (`code` None).
     """
 
     exit_code = 4

@@ -24,8 +24,8 @@ _KNOWN_AFTERWARDS = (ChangeKind.KEYRING, ChangeKind.KEY, ChangeKind.PEER)
 
 @dataclass
 class UndoLog:
-    """`changes` in the order in which they were made; `offers`: unused join files by id; `joined`: join files
-    used here, by id.
+    """`changes` in the order in which they were made; `offers`: unused join files by id; `joined`:
+    join files used here, by id.
     """
 
     changes: list[Recorded] = field(default_factory=list)

@@ -1,5 +1,5 @@
-"""Repair what events missed: compare oned's objects, Ceph's images and the records (docs/design.md, "Events
-are hints").
+"""Repair what events missed: compare oned's objects,
+Ceph's images and the records (docs/design.md, "Events are hints").
 """
 from __future__ import annotations
 

@@ -38,8 +38,8 @@ _PAUSE_S, _BUSY_S = 5, 60
 
 @dataclass(frozen=True)
 class Answer:
-    """Of one datastore: may oned start as far as it is concerned, in one sentence why, and what was found
-    (None: no Ceph).
+    """Of one datastore: may oned start as far as it is concerned, in one sentence why,
+    and what was found (None: no Ceph).
     """
 
     datastore: str
@@ -146,8 +146,8 @@ def _words() -> dict[str, float]:
 
 
 def guard_all(wait_s: float) -> Iterator[Answer]:
-    """Guard every datastore of the file; one that cannot be judged is asked again until `wait_s` seconds are
-    over.
+    """Guard every datastore of the file; one that cannot be judged is
+    asked again until `wait_s` seconds are over.
     """
     begun = time.monotonic()
     try:

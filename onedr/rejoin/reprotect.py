@@ -158,8 +158,8 @@ def _vm(image: ImageFacts | None) -> str:
 
 
 def _loss(pool: Pool, facts: ReprotectFacts, name: str) -> float | None:
-    """Seconds from the point at which the peer took over to the last mark set here: what only this site's
-    image has.
+    """Seconds from the point at which the peer took over to the last mark set here:
+    what only this site's image has.
     """
     taken = (facts.there or {})[name].epoch
     if taken is None or taken.point is None:
@@ -314,8 +314,8 @@ class _Reprotect:
         return done
 
     def _tell(self) -> None:
-        """How far all copies are, and when they may be there at this pace: bytes that Ceph holds, not its
-        status.
+        """How far all copies are, and when they may be there at this pace:
+        bytes that Ceph holds, not its status.
         """
         total = sum(about.bytes or 0 for about in self._about.values())
         done = min(total, sum(self._done.values()))

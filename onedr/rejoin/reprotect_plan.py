@@ -103,8 +103,8 @@ def _left_out(
 
 
 def _read_through(facts: ReprotectFacts, replaced: set[str]) -> set[str]:
-    """Copies of the peer's clones that are read through an image which is replaced: they would go on reading
-    the old one.
+    """Copies of the peer's clones that are read through an image which is replaced:
+    they would go on reading the old one.
     """
     there, found = facts.there or {}, set(facts.on_old_base) & facts.here.keys()
     while True:

@@ -148,8 +148,8 @@ def remove_journals(pool: Pool) -> None:
 
 
 def last_run(pool: Pool, ignored: Sequence[str] = ()) -> JournalEntry | None:
-    """The newest run that was not refused, verbs `ignored` passed over; `RUNNING` without a lease in force
-    was interrupted.
+    """The newest run that was not refused, verbs `ignored` passed over;
+    `RUNNING` without a lease in force was interrupted.
     """
     for key in reversed(omap.list_keys(pool, runs_lease.OBJECT, _RUN)):
         run = JournalEntry.from_json(json.loads(omap.read_keys(pool, runs_lease.OBJECT, (key,))[key]))
