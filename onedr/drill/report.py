@@ -10,7 +10,7 @@ import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def _vm(drill: DrillRun, item: VmItem) -> dict[str, Any]:
         "disks_apart_s": max(taken) - min(taken) if taken else None,
         "running_after_s": evidence.running_s.get(origin),
         "passed_after_s": evidence.passed_s.get(origin),
-        "checks": evidence.checks.get(origin, []),
+        "checks": [asdict(check) for check in evidence.checks.get(origin, [])],
         "disks": [image.name for image in item.images],
     }
 

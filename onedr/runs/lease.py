@@ -140,11 +140,6 @@ def ask_to_stop(pool: Pool, lease: Lease, by: str) -> bool:
     return _write(pool, {_CANCEL: asked}, _HOLDER, holder)
 
 
-def read_note(pool: Pool) -> dict[str, object]:
-    """What the run of the other site that came here last said of itself; empty when there was none."""
-    return _read_json(pool, NOTE)
-
-
 def _read_json(pool: Pool, key: str) -> dict[str, object]:
     """A key's JSON object; empty when there is none, or it is damaged."""
     try:
