@@ -21,9 +21,7 @@ from onedr.failover import (
     start_order,
 )
 from onedr.failover import plan as failover_plan
-from onedr.failover import (
-    promote as failover_promote,
-)
+from onedr.failover import promote as failover_promote
 from onedr.failover.describe import describe_failover
 from onedr.failover.facts import Fence
 from onedr.failover.snapshot_lists import SnapshotLists
