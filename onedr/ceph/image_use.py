@@ -21,8 +21,8 @@ _LIST_LIMIT_S = 20
 
 
 def manual_locks(lockers: Mapping[str, Any]) -> list[str]:
-    """What `rbd lock add` left, as words: it stays until `rbd lock rm`, whoever lives. `lockers`: as librbd
-    lists them.
+    """What `rbd lock add` left, as words: it stays until `rbd lock rm`, whoever lives.
+    `lockers`: as librbd lists them.
     """
     if lockers.get("tag") == _AUTOMATIC:
         return []
@@ -65,8 +65,8 @@ def wait_until_no_writer(pool: Pool, name: str) -> None:
 
 
 def wait_until_unused(pool: Pool, name: str, limit_s: float) -> None:
-    """Raise StorageError that names who still holds the image after `limit_s`: a lock, or a watcher that is
-    no rbd-mirror.
+    """Raise StorageError that names who still holds the image after `limit_s`:
+    a lock, or a watcher that is no rbd-mirror.
     """
     refuse_manual_lock(pool, name)
     retry_while_busy(lambda: _check(pool, name, only_writers=False), f"{pool.access.pool}/{name}", limit_s)

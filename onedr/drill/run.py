@@ -1,5 +1,5 @@
-"""A drill: the peer's VMs are started here from clones, isolated from production, which keeps running and is
-replicated.
+"""A drill: the peer's VMs are started here from clones, isolated from production,
+which keeps running and is replicated.
 """
 from __future__ import annotations
 
@@ -323,8 +323,8 @@ class Drill:
         )
 
     def _unproven(self) -> list[str]:
-        """Images whose replication could not be verified: `after` comes from a mark written at the peer after
-        the checks.
+        """Images whose replication could not be verified:
+        `after` comes from a mark written at the peer after the checks.
         """
         evidence = self.evidence
         return [

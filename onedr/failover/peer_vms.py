@@ -25,8 +25,8 @@ _RUNNING, _UNKNOWN = 3, 16  # LCM states
 
 @dataclass(frozen=True)
 class PeerVms:
-    """The peer's front-end when it answers (`frontend`), its VMs on the pool (None when it does not), and
-    why not.
+    """The peer's front-end when it answers (`frontend`),
+    its VMs on the pool (None when it does not), and why not.
     """
 
     frontend: FrontEnd | None
@@ -62,7 +62,7 @@ def on_pool(frontend: FrontEnd, pool_name: str) -> Iterator[PeerVm]:
     """VMs of a front-end that have a disk in the pool."""
     for element in frontend.vms():
         if is_of_run(attributes(element, "USER_TEMPLATE")):
-            continue  # on clones of its own: in nobody's way
+            continue  # on clones of its own: in no run's way
         found = of_element(element, pool_name)
         if found.images:
             yield found

@@ -96,12 +96,12 @@ def place(items: Iterable[VmItem], ground: Placement) -> Placed:
 
 
 def _of_snapshots(item: VmItem) -> Iterable[str]:
-    """oned's list of disk snapshots is made anew, by oned's clock (docs/fidelity.md)."""
+    """oned's list of disk snapshots is rewritten, by oned's clock (docs/fidelity.md)."""
     for disk in item.record.disks:
         found = of_disk(item.record.snapshots, disk.disk_id).snapshots if disk.protected else ()
         if found:
             yield (
-                f"disk {disk.disk_id}: the list of its {len(found)} snapshot(s) is written anew, with the "
+                f"disk {disk.disk_id}: the list of its {len(found)} snapshot(s) is rewritten, with the "
                 "date of the run and today's size of the disk"
             )
 

@@ -1,5 +1,5 @@
-"""The storage steps of a failover: fence, cut off the local rbd-mirror, promote; each reads back what it
-promised.
+"""The storage steps of a failover: fence, cut off the local rbd-mirror, promote;
+each reads back what it promised.
 """
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def _plain(image: rbd.Image, limit_s: float) -> str | None:
 
 
 def wait_for_demotion(pool: Pool, names: set[str], limit_s: float = 45) -> None:
-    """After fencing: wait until rbd-mirror here shows that nobody is primary. Promoting earlier has ended in
+    """After fencing: wait until rbd-mirror here shows that no site is primary. Promoting earlier has ended in
     split-brain (docs/ceph-facts.md C18). The status is a hint, so the wait just ends at its limit.
 
     Image by image: the list call says `status not found` of a demoted image (measured on 16.2.15).

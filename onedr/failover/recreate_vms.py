@@ -38,8 +38,8 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
     made = ledger.Entry(item.origin, tuple(sorted(disks)), start_pending=start)
     ledger.note(site.pool, "vm", vm_id, made)
     give(site, "vm", vm_id, record.owner, record.group, record.permissions, item.origin)
-    # As data: nothing of it is parsed or resolved, and nothing that stood in for a value while the VM was
-    # made stays.
+    # As data: nothing of it is parsed or resolved,
+    # and nothing that stood in for a value while the VM was made stays.
     site.frontend.replace_vm(vm_id, (*built.user_template, (vm_template.FINISHED, "YES")))
     found = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
     if template.get(found, vm_template.ORIGIN) != item.origin:

@@ -22,9 +22,7 @@ from onedr.failover import (
     start_order,
 )
 from onedr.failover import plan as failover_plan
-from onedr.failover import (
-    promote as failover_promote,
-)
+from onedr.failover import promote as failover_promote
 from onedr.failover.describe import describe_failover
 from onedr.failover.facts import Fence
 from onedr.failover.snapshot_lists import SnapshotLists
@@ -166,8 +164,8 @@ class _Failover:
         return self._peer_pool
 
     def _loss(self, origin: str, now: float | None) -> float | None:
-        """Seconds a VM may lose: `now` by its recovery point, none in a move; as said when its disks were
-        promoted.
+        """Seconds a VM may lose: `now` by its recovery point, none in a move;
+        as said when its disks were promoted.
         """
         interrupted = self.running.run.interrupted
         before = interrupted.loss if interrupted else {}
@@ -307,8 +305,8 @@ class _Failover:
         return recreate_vms.start_vm(self.site, self.vm_ids[origin], LIMITS_S[StepKind.START] - 10)
 
     def _start_groups(self, steps: list[Step]) -> None:
-        """Group by group: the next when all of the former run, failed or are out of time, and after its
-        delay if any runs.
+        """Group by group: the next when all of the former run, failed or are out of time,
+        and after its delay if any runs.
         """
         groups = start_order.groups(steps, self.items)
         for at, (priority, group) in enumerate(groups):
@@ -382,8 +380,8 @@ class _Failover:
         return vms
 
     def _journaled(self, origin: str) -> VmOutcome:
-        """A VM for the history: `rto_s` from the command until it ran (None: it did not), `rpo_s` the loss
-        at most.
+        """A VM for the history: `rto_s` from the command until it ran (None: it did not),
+        `rpo_s` the loss at most.
         """
         item, ran_at = self.items.get(origin), self.running.ended.get(f"{StepKind.START.value} {origin}")
         name = item.record.name if item else self.homes[origin].name if origin in self.homes else ""

@@ -1,5 +1,5 @@
-"""Repair what events missed: compare oned's objects, Ceph's images and the records (docs/design.md, "Events
-are hints").
+"""Repair what events missed: compare oned's objects,
+Ceph's images and the records (docs/design.md, "Events are hints").
 """
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def reconcile_pool(
             action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue, seen)
             _each(report, f"VM {vm.findtext('ID')}", action, tell)
     _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
-    _each(report, "card", partial(publish_site_info.publish, pool, datastore), tell)
+    _each(report, "site settings", partial(publish_site_info.publish, pool, datastore), tell)
     _each(report, "peer", partial(_remember_peer, pool, datastore), tell)
     return report
 

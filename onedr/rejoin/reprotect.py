@@ -30,7 +30,7 @@ from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import LIMITS_S, StepKind
 
 VERB = "reprotect"
-STALL_S = 900  # a new copy that does not grow for so long is given up; the command goes on with it
+STALL_S = 900  # a new copy that does not grow for so long is given up; the next onedr reprotect continues it
 _LOOK_S = 2.0  # between looks at a copy
 _TELL_S = 10.0  # between two tellings
 _USAGE_LIMIT_S = 120
@@ -158,8 +158,8 @@ def _vm(image: ImageFacts | None) -> str:
 
 
 def _loss(pool: Pool, facts: ReprotectFacts, name: str) -> float | None:
-    """Seconds from the point at which the peer took over to the last mark set here: what only this site's
-    image has.
+    """Seconds from the point at which the peer took over to the last mark set here:
+    what only this site's image has.
     """
     taken = (facts.there or {})[name].epoch
     if taken is None or taken.point is None:
@@ -304,7 +304,7 @@ class _Reprotect:
     def _progress(self, name: str, fact: ImageFacts | None) -> int:
         try:
             done = 0 if fact is None else space.own_bytes(self.pool, name)
-        except rbd.ImageNotFound:  # deleted at this moment, to be made anew
+        except rbd.ImageNotFound:  # deleted at this moment, and created again
             done = 0
         with self._mutex:
             self._done[name] = done
@@ -314,8 +314,8 @@ class _Reprotect:
         return done
 
     def _tell(self) -> None:
-        """How far all copies are, and when they may be there at this pace: bytes that Ceph holds, not its
-        status.
+        """How far all copies are, and when they may be there at this pace:
+        bytes that Ceph holds, not its status.
         """
         total = sum(about.bytes or 0 for about in self._about.values())
         done = min(total, sum(self._done.values()))
@@ -332,7 +332,7 @@ class _Reprotect:
 
     def _finish(self) -> Outcome:
         waited = [name for name in self._about if name not in self.outcome.failed]
-        text = f"This site stands by again: {len(waited)} copies are complete"
+        text = f"This site is the standby again: {len(waited)} copies are complete"
         copies = [name for name in self.plan.kept if name in waited]
         if copies:
             text += f"; what only it held of {len(copies)} is kept, see onedr kept"

@@ -26,8 +26,8 @@ _LATELY_S = 900.0  # oned's monitor wakes a turn every few minutes
 
 @dataclass(frozen=True)
 class Turn:
-    """When a turn was: `at` epoch seconds, `up` seconds that the machine's boot `boot` had been up; was it
-    sure?
+    """When a turn was: `at` epoch seconds,
+    `up` seconds that the machine's boot `boot` had been up; was it sure?
     """
 
     at: float

@@ -1,5 +1,5 @@
-"""The peer's copies of this site's images: read there when that is allowed, else from the mirror status,
-which is a hint.
+"""The peer's copies of this site's images:
+read there when that is allowed, else from the mirror status, which is a hint.
 """
 from __future__ import annotations
 
