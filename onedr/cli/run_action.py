@@ -23,6 +23,7 @@ from onedr.runs.answer_events import (
     DrillReportEvent,
     HistoryEvent,
     KeptEvent,
+    MapEvent,
     ProbeEvent,
     ReconcileEvent,
     SnapshotsEvent,
@@ -48,7 +49,7 @@ _KINDS: Mapping[str, type[Event]] = {
     kind.event: kind
     for kind in (
         ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
-        CheckEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
+        CheckEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent, MapEvent,
     )
 }
 

@@ -1,4 +1,5 @@
 """The networks of a drill's VMs: one for each network by the mapping, else DR_DRILL_NETWORK. Pure."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,9 @@ def nics(record: VmRecord) -> Iterable[template.Pairs]:
 
 
 def of_nic(nic: template.Pairs, here: Counterparts, standard: str) -> Network | None:
-    """The drill network here for a NIC of the other site; None: it does not exist. `standard`: DR_DRILL_NETWORK."""
+    """The drill network here for a NIC of the other site; None: it does not exist. `standard`:
+    DR_DRILL_NETWORK.
+    """
     called = _called(nic, here, standard)
     if isinstance(called, str):
         return here.networks.get(called)
@@ -43,7 +46,9 @@ def refusal(here: Counterparts, standard: str, vms: Sequence[VmItem]) -> str:
             f"DR_DRILL_NETWORK={standard}: there is no virtual network of this name here. Create it, or "
             "choose another one."
         )
-    found: dict[int, Network] = {here.networks[standard].network_id: here.networks[standard]} if standard else {}
+    found: dict[int, Network] = (
+        {here.networks[standard].network_id: here.networks[standard]} if standard else {}
+    )
     for item in vms:
         for nic in nics(item.record):
             network = of_nic(nic, here, standard)
@@ -53,7 +58,11 @@ def refusal(here: Counterparts, standard: str, vms: Sequence[VmItem]) -> str:
     for network in found.values():
         meets = _meets_production(network, here, vms)
         if meets:
-            named = f"DR_DRILL_NETWORK={standard}" if network.name == standard else f"Drill network {network.name}"
+            named = (
+                f"DR_DRILL_NETWORK={standard}"
+                if network.name == standard
+                else f"Drill network {network.name}"
+            )
             return f"{named} is not isolated from production: {meets}. Use a separate network for drills."
     return ""
 
@@ -66,11 +75,13 @@ def _missing(nic: template.Pairs, here: Counterparts, standard: str, item: VmIte
     there, called = template.get(nic, "NETWORK"), _called(nic, here, standard)
     if not called:
         return (
-            f"Network {there} of VM {item.record.name} has no drill network here: name one in onedr map (drill), or "
+            f"Network {there} of VM {item.record.name} has no drill network here: name one in onedr map "
+            f"(drill), or "
             "set DR_DRILL_NETWORK of the datastore."
         )
     return (
-        f"The drill network {called} of {there} in onedr map does not exist here. Create it, or name another one."
+        f"The drill network {called} of {there} in onedr map does not exist here. Create it, or name "
+        f"another one."
     )
 
 

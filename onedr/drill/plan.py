@@ -163,8 +163,8 @@ def vm_name(name: str) -> str:
 
 
 def drill_record(record: VmRecord, here: Counterparts, standard: str) -> VmRecord:
-    """The record of a drill's VM from that of the production VM: another name, each NIC in the drill network of
-    its own network (`standard`: DR_DRILL_NETWORK, for those without), nothing that triggers actions.
+    """The record of a drill's VM from that of the production VM: another name, each NIC in the drill network
+    of its own network (`standard`: DR_DRILL_NETWORK, for those without), nothing that triggers actions.
     """
     built: list[tuple[str, object]] = []
     for key, value in record.template:

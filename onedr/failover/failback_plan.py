@@ -218,8 +218,8 @@ class Nics:
 
 
 def requirements_here(own: Pairs, there: Pairs, here: Counterparts) -> tuple[Pairs, list[str]]:
-    """The user attributes of the other site with its requirements as they read here by the mapping, and the keys
-    of those that cannot be mapped: for these, what the VM has here counts.
+    """The user attributes of the other site with its requirements as they read here by the mapping, and the
+    keys of those that cannot be mapped: for these, what the VM has here counts.
     """
     if here.mapping is None:
         return there, []
@@ -240,8 +240,8 @@ def requirements_here(own: Pairs, there: Pairs, here: Counterparts) -> tuple[Pai
 
 def nics(own: Pairs, there: Pairs, here: Counterparts) -> Nics:
     """NICs of a VM at home (`own`) against those it has at the other site. The same NIC has the same address
-    (as the mapping moves it) or MAC, whatever its network is called there; else one on the same network counts.
-    Where a network there has no counterpart all stay.
+    (as the mapping moves it) or MAC, whatever its network is called there; else one on the same network
+    counts. Where a network there has no counterpart all stay.
     """
     mine, theirs = list(template.vectors(own, "NIC")), list(template.vectors(there, "NIC"))
     for same in (_same_address, _same_network):

@@ -67,7 +67,8 @@ def preview(item: VmItem, here: Counterparts) -> Recreation:
 
 
 def blockers(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:
-    """By origin, why a VM cannot be created here: something without a counterpart, an address in use, a quota.
+    """By origin, why a VM cannot be created here: something without a counterpart, an address in use, a
+    quota.
 
     Of two VMs that would get the same address (their networks were mapped to one) the later one is left out.
     """

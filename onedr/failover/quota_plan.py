@@ -1,8 +1,9 @@
 """What VMs and images that a run brings count in the quotas of their owners. Pure.
 
-oned counts a VM on hold as running: RUNNING_ limits hold for each VM that is created, and for those that come home
-and start.
+oned counts a VM on hold as running: RUNNING_ limits hold for each VM that is created, and for those that
+come home and start.
 """
+
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
@@ -26,7 +27,8 @@ def of_new(
     owner = owner_of(item.record, here.mapping)
     needs: dict[Key, float] = {**_basic(item.record.template), **_running(item.record.template)}
     needs[Key("VM", "", "SYSTEM_DISK_SIZE")] = sum(
-        _number(template.get(disk, "SIZE")) for disk in template.vectors(made, "DISK")
+        _number(template.get(disk, "SIZE"))
+        for disk in template.vectors(made, "DISK")
         if not template.get(disk, "IMAGE_ID")
     )
     for kind in ("NIC", "NIC_ALIAS"):
@@ -36,10 +38,13 @@ def of_new(
     found = [*_of(owner, needs)]
     for image in item.images:
         if image.name not in known:
-            found += _of(_image_owner(image, owner, here), {
-                Key("DATASTORE", str(datastore_id), "IMAGES"): 1.0,
-                Key("DATASTORE", str(datastore_id), "SIZE"): float(-(-image.size // MIB)),
-            })
+            found += _of(
+                _image_owner(image, owner, here),
+                {
+                    Key("DATASTORE", str(datastore_id), "IMAGES"): 1.0,
+                    Key("DATASTORE", str(datastore_id), "SIZE"): float(-(-image.size // MIB)),
+                },
+            )
     return found
 
 
@@ -47,7 +52,9 @@ def homes_refused(items: Iterable[VmItem], here: Counterparts, quotas: Quotas) -
     """By origin, of VMs that come home and start: why the quota of their owner does not let them run."""
     admission = Admission(quotas)
     refused = {
-        item.origin: admission.refusal(_of(owner_of(item.record, here.mapping), _running(item.record.template)))
+        item.origin: admission.refusal(
+            _of(owner_of(item.record, here.mapping), _running(item.record.template))
+        )
         for item in items
     }
     return {origin: why for origin, why in refused.items() if why}
@@ -64,7 +71,11 @@ def _of(owner: Owner, needs: Needs) -> Iterator[tuple[str, str, Needs]]:
 
 
 def _basic(pairs: Pairs) -> dict[Key, float]:
-    values = {"VMS": 1.0, "CPU": _number(template.get(pairs, "CPU")), "MEMORY": _number(template.get(pairs, "MEMORY"))}
+    values = {
+        "VMS": 1.0,
+        "CPU": _number(template.get(pairs, "CPU")),
+        "MEMORY": _number(template.get(pairs, "MEMORY")),
+    }
     return {Key("VM", "", metric): value for metric, value in values.items()}
 
 

@@ -209,8 +209,9 @@ def local_of(
 def give(
     site: Site, kind: str, object_id: int, record: Owner, permissions: str, target: str, home: bool = False
 ) -> None:
-    """Owner, group (names at the other site) and permissions as recorded. What this site does not have stays with
-    oneadmin, with a warning; a VM or image at `home` keeps its own, also where oneadmin stands for them there.
+    """Owner, group (names at the other site) and permissions as recorded. What this site does not have stays
+    with oneadmin, with a warning; a VM or image at `home` keeps its own, also where oneadmin stands for them
+    there.
     """
     found = site.frontend.image(object_id) if kind == "image" else site.frontend.vm(object_id)
     had = Owner(found.findtext("UNAME") or "", found.findtext("GNAME") or "")
@@ -239,4 +240,6 @@ def give(
 def _no_counterpart(word: str, there: str, here: str) -> str:
     if here == there:
         return f"there is no {word} {there!r} here"
-    return f"{word} {there!r} of the other site is {f'{here!r}, which is missing' if here else 'not clear'} here"
+    return (
+        f"{word} {there!r} of the other site is {f'{here!r}, which is missing' if here else 'not clear'} here"
+    )

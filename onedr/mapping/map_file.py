@@ -1,8 +1,9 @@
 """The mapping's file: YAML, read with its line numbers. Pure.
 
-Every problem is reported at once, with its line and what to type. Anchors and aliases are refused, so no small
-file becomes a large mapping.
+Every problem is reported at once, with its line and what to type. Anchors and aliases are refused, so no
+small file becomes a large mapping.
 """
+
 from __future__ import annotations
 
 import difflib
@@ -30,7 +31,9 @@ def read(text: str, here: str) -> SiteMap:
     Raises InputError that names every problem by its line.
     """
     if len(text.encode()) > MAX_BYTES:
-        raise InputError(f"The mapping is larger than {MAX_BYTES >> 10} KiB; leave out what has the same name.")
+        raise InputError(
+            f"The mapping is larger than {MAX_BYTES >> 10} KiB; leave out what has the same name."
+        )
     _bounded(text)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -54,13 +57,16 @@ def _bounded(text: str) -> None:
             line = event.start_mark.line + 1
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise InputError(
-                    f"The mapping, line {line}: anchors (&) and aliases (*) are not read; put a text that begins "
+                    f"The mapping, line {line}: anchors (&) and aliases (*) are not read; put a text that "
+                    f"begins "
                     "with one of them in quotes, and write names out."
                 )
             nodes += isinstance(event, yaml.NodeEvent)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if nodes > _MAX_NODES or depth > _MAX_DEPTH:
-                raise InputError(f"The mapping, line {line}: it has too many entries or levels for a mapping.")
+                raise InputError(
+                    f"The mapping, line {line}: it has too many entries or levels for a mapping."
+                )
     except yaml.YAMLError as error:
         raise InputError(f"The mapping is no YAML: {_where(error)}") from error
 
@@ -88,7 +94,9 @@ class _Reader:
 
     def read(self, root: yaml.Node | None, here: str) -> SiteMap:
         if not isinstance(root, yaml.MappingNode):
-            raise InputError("The mapping is empty or no mapping; draft one with onedr map DATASTORE --draft.")
+            raise InputError(
+                "The mapping is empty or no mapping; draft one with onedr map DATASTORE --draft."
+            )
         top = self._keys(root, _TOP, "the file")
         version = top.get("version")
         if not isinstance(version, yaml.ScalarNode) or version.value != "1":
@@ -106,7 +114,9 @@ class _Reader:
         for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             if name not in words:
-                self._wrong(key, f"{where} has no key {name!r}{closest(name, words)} Known: {', '.join(words)}")
+                self._wrong(
+                    key, f"{where} has no key {name!r}{closest(name, words)} Known: {', '.join(words)}"
+                )
             elif name in found:
                 self._wrong(key, f"{name} is there twice; write its entries as one list")
             else:
@@ -115,13 +125,21 @@ class _Reader:
 
     def _sites(self, node: yaml.Node | None, root: yaml.Node, here: str) -> tuple[str, str]:
         names = [each.value for each in node.value] if isinstance(node, yaml.SequenceNode) else []
-        if len(names) != 2 or not all(isinstance(name, str) and name for name in names) or len(set(names)) != 2:
+        if (
+            len(names) != 2
+            or not all(isinstance(name, str) and name for name in names)
+            or len(set(names)) != 2
+        ):
             self._wrong(node or root, "sites must be the names of both sites: sites: [site-a, site-b]")
             return (here, f"{here}'s peer")
         if here not in names:
-            self._wrong(node or root, f"sites does not name this site, {here} (DR_SITE){closest(here, names)}")
+            self._wrong(
+                node or root, f"sites does not name this site, {here} (DR_SITE){closest(here, names)}"
+            )
         if set(names) & set(_OF_NETWORKS):
-            self._wrong(node or root, f"a site cannot be called {' or '.join(_OF_NETWORKS)}; change its DR_SITE")
+            self._wrong(
+                node or root, f"a site cannot be called {' or '.join(_OF_NETWORKS)}; change its DR_SITE"
+            )
         return (names[0], names[1])
 
     def _entries(self, section: str, node: yaml.Node, sites: tuple[str, str]) -> Iterable[Entry]:
@@ -141,8 +159,10 @@ class _Reader:
                 self._wrong(each, f"an entry of {section} lacks {missing[0]}: write {missing[0]}: NAME")
                 continue
             yield Entry(
-                (self._names(found[sites[0]]), self._names(found[sites[1]])), self._drill(found.get("drill"), sites),
-                tuple(self._addresses(found.get("addresses"), sites)), each.start_mark.line + 1,
+                (self._names(found[sites[0]]), self._names(found[sites[1]])),
+                self._drill(found.get("drill"), sites),
+                tuple(self._addresses(found.get("addresses"), sites)),
+                each.start_mark.line + 1,
             )
 
     def _names(self, node: yaml.Node) -> tuple[Name, ...]:

@@ -1,8 +1,9 @@
 """Rules by which addresses of one site become addresses of the other, both ways. Pure.
 
-An explicit address goes before a subnet, a longer subnet before a shorter one, a subnet before a pattern. A rule
-is used only where the way back gives the same address again.
+An explicit address goes before a subnet, a longer subnet before a shorter one, a subnet before a pattern. A
+rule is used only where the way back gives the same address again.
 """
+
 from __future__ import annotations
 
 import ipaddress
@@ -43,9 +44,13 @@ def read_rule(first: str, second: str) -> AddressRule:
         raise ValueError(f"{first} and {second} are not of one kind: both are {_FORMS}, IPv4 or IPv6")
     one, other = sides
     if _is_subnet(one) and _is_subnet(other) and one.prefixlen != other.prefixlen:  # type: ignore[union-attr]
-        raise ValueError(f"{first} and {second} have different sizes: use two subnets with the same prefix length")
-    if isinstance(one, Pattern) and isinstance(other, Pattern) and (
-        one.version != other.version or one.parts.count(None) != other.parts.count(None)
+        raise ValueError(
+            f"{first} and {second} have different sizes: use two subnets with the same prefix length"
+        )
+    if (
+        isinstance(one, Pattern)
+        and isinstance(other, Pattern)
+        and (one.version != other.version or one.parts.count(None) != other.parts.count(None))
     ):
         raise ValueError(f"{first} and {second} do not have the same number of *")
     return AddressRule(sides)
@@ -72,7 +77,9 @@ def _pattern(text: str) -> Pattern:
             return Pattern(parts)
     if len(groups) == 8 and all(map(_GROUP.fullmatch, groups)):
         return Pattern(tuple(None if part == "*" else int(part, 16) for part in groups))
-    raise ValueError(f"{text!r} is no pattern: write 10.0.*.* or, for IPv6, all eight groups 2001:db8:a:1:*:*:*:*")
+    raise ValueError(
+        f"{text!r} is no pattern: write 10.0.*.* or, for IPv6, all eight groups 2001:db8:a:1:*:*:*:*"
+    )
 
 
 def as_text(side: Side) -> str:
@@ -99,7 +106,9 @@ def map_address(rules: Iterable[AddressRule], address: str, source: int) -> str 
         return None
     back = _apply(ordered, found, 1 - source)
     if back != given:
-        raise ValueError(f"{address} would become {found}, which belongs to {back}: give {address} a rule of its own")
+        raise ValueError(
+            f"{address} would become {found}, which belongs to {back}: give {address} a rule of its own"
+        )
     return str(found)
 
 
@@ -146,7 +155,7 @@ def _parts(address: Address) -> tuple[int, ...]:
     packed = address.packed
     if address.version == 4:
         return tuple(packed)
-    return tuple(int.from_bytes(packed[at:at + 2], "big") for at in range(0, 16, 2))
+    return tuple(int.from_bytes(packed[at : at + 2], "big") for at in range(0, 16, 2))
 
 
 def _address(parts: tuple[int, ...]) -> Address:

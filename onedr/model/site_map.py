@@ -1,8 +1,10 @@
-"""The mapping of a datastore: what objects are called at each of two sites, both ways (docs/mapping.md). Pure.
+"""The mapping of a datastore: what objects are called at each of two sites, both ways (docs/mapping.md).
+Pure.
 
 An object that the mapping does not name is looked for under the same name, unless the mapping gives that name
 to another. So no two names of one site become one at the other, except where the mapping lists several names.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -14,8 +16,14 @@ from onedr.model.errors import InputError, RefusedError
 
 Name = Union[str, int]  # a name, or an id
 WORDS: Mapping[str, str] = {  # section of the file: what one entry is
-    "networks": "network", "security_groups": "security group", "users": "user", "groups": "group",
-    "clusters": "cluster", "system_datastores": "system datastore", "hosts": "host", "vm_groups": "VM group",
+    "networks": "network",
+    "security_groups": "security group",
+    "users": "user",
+    "groups": "group",
+    "clusters": "cluster",
+    "system_datastores": "system datastore",
+    "hosts": "host",
+    "vm_groups": "VM group",
     "files": "file image",
 }
 BY_ID = ("clusters", "hosts", "system_datastores")  # a VM's requirements name these by id too
@@ -33,8 +41,8 @@ class UnmappedError(RefusedError):
 class Entry:
     """One object. `names`: at the first site and at the second; several at one: many to one.
 
-    `drill`: by site, the network in which a drill there gives the NICs; empty: DR_DRILL_NETWORK. `line`: in the
-    file.
+    `drill`: by site, the network in which a drill there gives the NICs; empty: DR_DRILL_NETWORK. `line`: in
+    the file.
     """
 
     names: tuple[tuple[Name, ...], tuple[Name, ...]]
@@ -55,7 +63,8 @@ class SiteMap:
         """The mapping as the site `here` uses it. Raises InputError where it is of other sites."""
         if here not in self.sites:
             raise InputError(
-                f"The mapping is one of {' and '.join(self.sites)}, and this site is {here} (DR_SITE): draft one "
+                f"The mapping is one of {' and '.join(self.sites)}, and this site is {here} (DR_SITE): "
+                f"draft one "
                 "with onedr map DATASTORE --draft."
             )
         return Direction(self, self.sites.index(here))
@@ -117,11 +126,14 @@ class Direction:
             owner = self._owner(section, name)
             other = ", ".join(map(str, owner.names[1 - self.at])) if owner is not None else ""
             raise UnmappedError(
-                f"its {word} {name!r} has no counterpart here: the mapping gives {name!r} here to {other!r} of "
-                f"{self.there}. Add to {section} of onedr map: {{{self.there}: {name}, {self.here}: <{word} here>}}."
+                f"its {word} {name!r} has no counterpart here: the mapping gives {name!r} here to "
+                f"{other!r} of "
+                f"{self.there}. Add to {section} of onedr map: "
+                f"{{{self.there}: {name}, {self.here}: <{word} here>}}."
             )
         raise UnmappedError(
-            f"its {word} {name!r} is not clear: the mapping has {' and '.join(map(str, found))} for it here, and "
+            f"its {word} {name!r} is not clear: the mapping has {' and '.join(map(str, found))} for it "
+            f"here, and "
             f"the VM was never here. Leave one of them in {section} of onedr map."
         )
 
@@ -159,11 +171,17 @@ def problems(site_map: SiteMap) -> list[tuple[int, str]]:
             for entry in entries:
                 for name in entry.names[at]:
                     if name in seen:
-                        found.append((entry.line, (
-                            f"{section}: {name} of {site} is in line {seen[name]} already. Remove one, or, if "
-                            f"several are to be one there, write them as a list: {{{site}: {name}, "
-                            f"{site_map.sites[1 - at]}: [one, other]}}"
-                        )))
+                        found.append(
+                            (
+                                entry.line,
+                                (
+                                    f"{section}: {name} of {site} is in line {seen[name]} already. Remove "
+                                    f"one, or, if "
+                                    f"several are to be one there, write them as a list: {{{site}: {name}, "
+                                    f"{site_map.sites[1 - at]}: [one, other]}}"
+                                ),
+                            )
+                        )
                     seen.setdefault(name, entry.line)
         for entry in entries:
             if len(entry.names[0]) > 1 and len(entry.names[1]) > 1:
@@ -188,14 +206,18 @@ def to_json(site_map: SiteMap) -> dict[str, Any]:
         "sections": {
             section: [
                 {
-                    "names": [list(own) for own in entry.names], "drill": list(entry.drill), "line": entry.line,
+                    "names": [list(own) for own in entry.names],
+                    "drill": list(entry.drill),
+                    "line": entry.line,
                     "addresses": [[as_text(side) for side in rule.sides] for rule in entry.addresses],
                 }
                 for entry in entries
             ]
             for section, entries in site_map.sections.items()
         },
-        "ids": {site: {key: dict(names) for key, names in known.items()} for site, known in site_map.ids.items()},
+        "ids": {
+            site: {key: dict(names) for key, names in known.items()} for site, known in site_map.ids.items()
+        },
     }
 
 

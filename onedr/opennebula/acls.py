@@ -1,4 +1,5 @@
 """Access rules of one site that the other lacks, for users and groups that own VMs. Pure."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,9 @@ from onedr.model.site_map import Direction
 
 
 class Rule(NamedTuple):
-    """A rule with names instead of ids. `scope`: `*`, or what kind of place it is for; `text`: as oned shows it."""
+    """A rule with names instead of ids. `scope`: `*`, or what kind of place it is for; `text`: as oned
+    shows it.
+    """
 
     who: str  # `user` or `group`
     name: str
@@ -20,9 +23,7 @@ class Rule(NamedTuple):
     text: str
 
 
-def read_rules(
-    pool: etree._Element, users: Mapping[str, int], groups: Mapping[str, int]
-) -> tuple[Rule, ...]:
+def read_rules(pool: etree._Element, users: Mapping[str, int], groups: Mapping[str, int]) -> tuple[Rule, ...]:
     """The rules of `<ACL_POOL>` that are about one user or group. A rule of another form is passed over."""
     found = []
     names = {
@@ -35,17 +36,24 @@ def read_rules(
             continue
         kinds, _, scope = words[1].partition("/")
         who, name = names[words[0]]
-        found.append(Rule(
-            who, name, frozenset(kinds.split("+")), scope[:1], frozenset(words[2].split("+")), " ".join(words)
-        ))
+        found.append(
+            Rule(
+                who,
+                name,
+                frozenset(kinds.split("+")),
+                scope[:1],
+                frozenset(words[2].split("+")),
+                " ".join(words),
+            )
+        )
     return tuple(found)
 
 
 def missing(
     rules: Iterable[Rule], here: Iterable[Rule], owners: Iterable[tuple[str, str]], mapping: Direction | None
 ) -> list[str]:
-    """Rules of the other site about these owners (`user` or `group`, name there) that nothing here corresponds to:
-    the same rights on the same kinds, for the owner as he is called here.
+    """Rules of the other site about these owners (`user` or `group`, name there) that nothing here
+    corresponds to: the same rights on the same kinds, for the owner as he is called here.
     """
     known, wanted, found = tuple(here), set(owners), []
     for rule in rules:
@@ -53,13 +61,17 @@ def missing(
             continue
         name = _called(rule, mapping)
         if not any(_covers(own, rule, name) for own in known):
-            found.append(f"{rule.who} {rule.name} has {rule.text!r} there and {name or 'nobody'} nothing like it here")
+            found.append(
+                f"{rule.who} {rule.name} has {rule.text!r} there and {name or 'nobody'} nothing like it here"
+            )
     return found
 
 
 def _covers(own: Rule, rule: Rule, name: str) -> bool:
     return (
-        (own.who, own.name) == (rule.who, name) and own.kinds >= rule.kinds and own.rights >= rule.rights
+        (own.who, own.name) == (rule.who, name)
+        and own.kinds >= rule.kinds
+        and own.rights >= rule.rights
         and own.scope in ("*", rule.scope)
     )
 

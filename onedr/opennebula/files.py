@@ -45,6 +45,16 @@ def _os_files(vm_template: Pairs) -> Iterator[str]:
         yield from (value for key, value in os if key in OS_FILES and isinstance(value, str))
 
 
+def names_in(vm_template: Pairs) -> list[str]:
+    """Names of the images that OS and CONTEXT of a VM name."""
+    of_os = (_BY_NAME.fullmatch(text.strip()) for text in _os_files(vm_template))
+    in_context = [template.get(found, "FILES_DS") for found in template.vectors(vm_template, "CONTEXT")]
+    return [
+        *(match["name"].strip() for match in of_os if match),
+        *(name for text in in_context for name in _OF_CONTEXT.findall(text)),
+    ]
+
+
 def with_names(vm_template: Pairs, known: Mapping[int, FileImage]) -> Pairs:
     """The template with these images named: an id means nothing at the other site."""
     return tuple(
@@ -63,8 +73,8 @@ def _named(key: str, text: template.Value, known: Mapping[int, FileImage]) -> te
 
 
 def of_os(text: str, key: str, here: Counterparts, owner: str) -> str:
-    """`$FILE[IMAGE_ID=…]` for the image of the same name and owner here, by the mapping; a name without an owner
-    is the VM owner's, or the only one. Raises RefusedError.
+    """`$FILE[IMAGE_ID=…]` for the image of the same name and owner here, by the mapping; a name without an
+    owner is the VM owner's, or the only one. Raises RefusedError.
     """
     match = _BY_NAME.fullmatch(text.strip())
     there, of = (match["name"].strip(), (match["owner"] or "").strip()) if match else ("", "")
@@ -104,8 +114,8 @@ def _named_here(name: Name, here: Counterparts) -> Sequence[Owned]:
 
 
 def of_context(text: str, here: Counterparts, owner: str, warnings: list[str]) -> str:
-    """FILES_DS for the images of the same names here, by the mapping; the VM owner's or oneadmin's. What is not
-    here is left out, and said.
+    """FILES_DS for the images of the same names here, by the mapping; the VM owner's or oneadmin's. What is
+    not here is left out, and said.
     """
     found: list[str] = []
     names = _OF_CONTEXT.findall(text)

@@ -1,7 +1,11 @@
-"""Owners and requirements of the other site as they are called here, by the mapping (docs/mapping.md). Pure."""
+"""Owners and requirements of the other site as they are called here, by the mapping (docs/mapping.md).
+Pure.
+"""
+
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -32,8 +36,8 @@ def owner_of(record: VmRecord | ImageRecord, mapping: Direction | None) -> Owner
 
 
 def name_owner(there: Owner, mapping: Direction | None, had: Owner = _NO_OWNER) -> Owner:
-    """Owner and group here of those `there`; empty for one that is not clear. `had`: those of its own object here,
-    which decide where several are possible.
+    """Owner and group here of those `there`; empty for one that is not clear. `had`: those of its own object
+    here, which decide where several are possible.
     """
     if mapping is None:
         return there
@@ -64,8 +68,8 @@ def name_of(section: str, name: str, here: Counterparts) -> Name:
 
 
 def requirements(key: str, text: str, here: Counterparts) -> str | None:
-    """SCHED_REQUIREMENTS or SCHED_DS_REQUIREMENTS as it reads here; None where a host, cluster or datastore in it
-    has no counterpart that the mapping names.
+    """SCHED_REQUIREMENTS or SCHED_DS_REQUIREMENTS as it reads here; None where a host, cluster or datastore
+    in it has no counterpart that the mapping names.
     """
     mapping = here.mapping
     if mapping is None:
@@ -74,13 +78,28 @@ def requirements(key: str, text: str, here: Counterparts) -> str | None:
     for match in _TERM.finditer(text):
         name = match["key"].upper()
         if name in _CLUSTERS or name in _OWN:
-            section, by_id = ("clusters", _CLUSTERS[name]) if name in _CLUSTERS else (SECTION[key], _OWN[name])
+            section, by_id = (
+                ("clusters", _CLUSTERS[name]) if name in _CLUSTERS else (SECTION[key], _OWN[name])
+            )
             value = _value(mapping, here, section, match, by_id)
             if value is None:
                 return None
-            built += [text[at:match.start("value")], f'"{value}"']
+            built += [text[at : match.start("value")], f'"{value}"']
             at = match.end("value")
     return "".join([*built, text[at:]])
+
+
+def places(key: str, text: str) -> Iterator[tuple[str, int | None, str]]:
+    """Section, id and name of each host, cluster or datastore in a requirement; one of both is given."""
+    for match in _TERM.finditer(text):
+        name = match["key"].upper()
+        if name in _CLUSTERS or name in _OWN:
+            section, by_id = (
+                ("clusters", _CLUSTERS[name]) if name in _CLUSTERS else (SECTION[key], _OWN[name])
+            )
+            value = match["value"].strip('"')
+            number = int(value) if by_id and value.isascii() and value.isdigit() else None
+            yield section, number, "" if number is not None else value
 
 
 def _value(

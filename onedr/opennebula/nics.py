@@ -15,7 +15,7 @@ from onedr.opennebula.attributes import Treatment
 
 GROUP_NAMES = "SECURITY_GROUP_NAMES"  # added to a recorded NIC: the groups' names, in the order of their ids
 _GIVEN_NAME = re.compile(r"_*NIC\d+(_ALIAS\d+)?")  # oned's own; it renames one that a caller gives
-_DEFAULT_GROUP = "0"  # the same group everywhere: it is made with the front-end
+DEFAULT_GROUP = "0"  # the same group everywhere: it is made with the front-end
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,8 @@ def _moved(address: str, nic: Pairs, network: Network, here: Counterparts) -> st
         return address
     if not (network.holds(moved) or network.holds_ip6(moved)):
         raise RefusedError(
-            f"its address {address} becomes {moved} by the mapping, which no range of network {network.name!r} "
+            f"its address {address} becomes {moved} by the mapping, which no range of network "
+            f"{network.name!r} "
             f"here has: add one (onevnet addar {network.network_id}), or correct the rule in onedr map."
         )
     return moved
@@ -264,8 +265,8 @@ def _security_group(there: str, name: str, here: Counterparts, owner: str) -> st
         wanted = str(here.mapping.one("security_groups", name, _number(there)))
     else:
         wanted = mapped or name
-    if there == _DEFAULT_GROUP and not listed and not here.security_group_map.get(there):
-        return _DEFAULT_GROUP
+    if there == DEFAULT_GROUP and not listed and not here.security_group_map.get(there):
+        return DEFAULT_GROUP
     every = {str(each.object_id) for found in here.security_groups.values() for each in found}
     if wanted.isdigit() and wanted in every and wanted != name:
         return wanted
@@ -275,7 +276,8 @@ def _security_group(there: str, name: str, here: Counterparts, owner: str) -> st
         several = "is not clear: several have that name" if here.security_groups.get(wanted) else "is missing"
         raise RefusedError(
             f"its security group {called} {several} here; without it the VM would be open to everybody. "
-            f"Create it, or name another in onedr map or DR_SECURITY_GROUP_MAP ({name or there}=<group here>)."
+            f"Create it, or name another in onedr map or DR_SECURITY_GROUP_MAP ({name or there}=<group "
+            f"here>)."
         )
     return str(chosen.object_id)
 

@@ -2,6 +2,7 @@
 
 oned checks them when a VM or image is given to its owner, and when a VM starts (docs/opennebula-facts.md).
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,8 @@ _UNLIMITED, _DEFAULT = -2.0, -1.0
 _ROOTS = {"VM": "VM_QUOTA/VM", "NETWORK": "NETWORK_QUOTA/NETWORK", "DATASTORE": "DATASTORE_QUOTA/DATASTORE"}
 RUNNING = ("RUNNING_VMS", "RUNNING_CPU", "RUNNING_MEMORY")
 _METRICS = {
-    "VM": ("VMS", "CPU", "MEMORY", "SYSTEM_DISK_SIZE", *RUNNING), "NETWORK": ("LEASES",),
+    "VM": ("VMS", "CPU", "MEMORY", "SYSTEM_DISK_SIZE", *RUNNING),
+    "NETWORK": ("LEASES",),
     "DATASTORE": ("IMAGES", "SIZE"),
 }
 
@@ -51,7 +53,9 @@ def read_quotas(users: etree._Element, groups: etree._Element) -> Quotas:
     """Of `<USER_POOL>` and `<GROUP_POOL>`. The pools show each one's quotas beside it, and the defaults."""
     limits = {}
     for what, pool in (("user", users), ("group", groups)):
-        names = {each.findtext("ID") or "": each.findtext("NAME") or "" for each in pool.iterfind(what.upper())}
+        names = {
+            each.findtext("ID") or "": each.findtext("NAME") or "" for each in pool.iterfind(what.upper())
+        }
         defaults = _limits(pool.find(f"DEFAULT_{what.upper()}_QUOTAS"))
         for element in pool.iterfind("QUOTAS"):
             name, own = names.get(element.findtext("ID") or "", ""), _limits(element)
@@ -68,7 +72,10 @@ def _limits(element: etree._Element | None) -> dict[Key, Usage]:
             if quota.findtext("CLUSTER_IDS"):
                 continue  # of a cluster: oned checks it when the scheduler has chosen a host
             for metric in _METRICS[kind]:
-                limit, used = _float(quota.findtext(metric), _DEFAULT), _float(quota.findtext(f"{metric}_USED"), 0.0)
+                limit, used = (
+                    _float(quota.findtext(metric), _DEFAULT),
+                    _float(quota.findtext(f"{metric}_USED"), 0.0),
+                )
                 found[Key(kind, quota.findtext("ID") or "", metric)] = Usage(limit, used)
     return found
 
@@ -112,7 +119,8 @@ class Admission:
                 where = f" of {key.kind.lower()} {key.object_id}" if key.object_id else ""
                 return (
                     f"the quota of {what} {name!r} here does not admit it: {key.metric}{where} is limited to "
-                    f"{usage.limit:g}, {used:g} are used and it needs {amount:g}; raise it with one{what} quota {name}"
+                    f"{usage.limit:g}, {used:g} are used and it needs {amount:g}; raise it with one{what} "
+                    f"quota {name}"
                 )
         for place, amount in wanted.items():
             self._taken[place] = self._taken.get(place, 0.0) + amount

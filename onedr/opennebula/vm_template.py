@@ -287,8 +287,8 @@ def _context(
 
 
 def _user_template(pairs: Pairs, here: Counterparts, warnings: list[str]) -> Pairs:
-    """The attributes of the VM's user, without marks of a site. What names places of the other one is mapped, or
-    put aside.
+    """The attributes of the VM's user, without marks of a site. What names places of the other one is
+    mapped, or put aside.
     """
     kept: list[tuple[str, object]] = []
     for key, value in pairs:

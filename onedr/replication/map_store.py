@@ -1,9 +1,10 @@
 """The mapping of a datastore in the pools of both sites, in versions (docs/mapping.md).
 
-Omap of the object `onedr.map`: `<datastore>/<version>` -> JSON, signed as records are. A version is never written
-again, so a set is one write: it is there whole, or not at all. `<datastore>/handed` is the newest version that
-this site saw in the peer's pool.
+Omap of the object `onedr.map`: `<datastore>/<version>` -> JSON, signed as records are. A version is never
+written again, so a set is one write: it is there whole, or not at all. `<datastore>/handed` is the newest
+version that this site saw in the peer's pool.
 """
+
 from __future__ import annotations
 
 import json
@@ -37,7 +38,9 @@ _NUMBER = re.compile("[0-9]{1,8}")
 
 @dataclass(frozen=True)
 class Version:
-    """One version. `text`: the file as it was given; `changes`: the lines that differ from the version before."""
+    """One version. `text`: the file as it was given; `changes`: the lines that differ from the version
+    before.
+    """
 
     number: int
     at: float  # seconds since the epoch, clock of the site where it was set
@@ -72,7 +75,7 @@ def read(pool: Pool, datastore: str) -> Stored:
     """The versions in a pool. Raises rados.Error."""
     versions, doubts = [], []
     for key, value in omap.read_all(pool, OBJECT, f"{datastore}/").items():
-        number = key[len(datastore) + 1:]
+        number = key[len(datastore) + 1 :]
         if not _NUMBER.fullmatch(number):
             continue
         found = _decoded(datastore, number, value)
@@ -84,9 +87,11 @@ def read(pool: Pool, datastore: str) -> Stored:
 
 
 def newest(pool: Pool, datastore: str, settings: Settings, peer: Pool | None = None) -> Stored:
-    """What is in force at this site: of both pools, where the peer's can be read, the one with the newest version.
+    """What is in force at this site: of both pools, where the peer's can be read, the one with the newest
+    version.
 
-    Raises rados.Error when this site's pool cannot be read, StorageError when it holds only versions in doubt.
+    Raises rados.Error when this site's pool cannot be read, StorageError when it holds only versions in
+    doubt.
     """
     own = read(pool, datastore)
     try:
@@ -96,7 +101,8 @@ def newest(pool: Pool, datastore: str, settings: Settings, peer: Pool | None = N
     best = max((own, theirs), key=_rank)
     if best.newest is None and (own.doubts or theirs.doubts):
         raise StorageError(
-            f"The mapping of datastore {datastore} is not used: {'; '.join(own.doubts or theirs.doubts)}. Set it "
+            f"The mapping of datastore {datastore} is not used: {'; '.join(own.doubts or theirs.doubts)}. "
+            f"Set it "
             f"again with onedr map {datastore} --set FILE."
         )
     return replace(best, doubts=tuple(dict.fromkeys((*own.doubts, *theirs.doubts))))
@@ -107,7 +113,9 @@ def _rank(stored: Stored) -> tuple[int, float]:
 
 
 def direction(stored: Stored, pool: Pool, settings: Settings) -> Direction | None:
-    """The mapping in force towards this site; None when there is none. Raises InputError for other sites' one."""
+    """The mapping in force towards this site; None when there is none. Raises InputError for other sites'
+    one.
+    """
     found = stored.newest
     return found.site_map.towards(site_name(pool, settings)) if found is not None else None
 
@@ -122,12 +130,21 @@ def write(pool: Pool, datastore: str, version: Version) -> None:
     key = f"{datastore}/{version.number:08d}"
     value = _encoded(version)
     if len(value) > _MAX_BYTES:
-        raise StorageError("The mapping is too large to be stored; leave out what has the same name at both sites.")
+        raise StorageError(
+            "The mapping is too large to be stored; leave out what has the same name at both sites."
+        )
     omap.write_keys(pool, OBJECT, {key: value})
     if omap.read_keys(pool, OBJECT, (key,)).get(key) != value:
-        raise StorageError(f"Version {version.number} of the mapping was written and does not read back; ceph -s")
+        raise StorageError(
+            f"Version {version.number} of the mapping was written and does not read back; ceph -s"
+        )
     for old in _version_keys(pool, datastore)[:-KEPT]:
         omap.drop_keys(pool, OBJECT, old)
+
+
+def highest(pool: Pool, datastore: str) -> int:
+    """The highest number of a version in a pool, in doubt or not; 0: there is none. Raises rados.Error."""
+    return max((int(key.rpartition("/")[2]) for key in _version_keys(pool, datastore)), default=0)
 
 
 def note_handed(pool: Pool, datastore: str, number: int) -> None:
@@ -135,17 +152,16 @@ def note_handed(pool: Pool, datastore: str, number: int) -> None:
     omap.write_keys(pool, OBJECT, {f"{datastore}/{_HANDED}": str(number).encode()})
 
 
-def to_hand_on(pool: Pool, datastore: str) -> Version | None:
-    """The newest version where the peer's pool was not seen to hold it. Raises rados.Error."""
-    numbers = [int(key.rpartition("/")[2]) for key in _version_keys(pool, datastore)]
+def to_hand_on(pool: Pool, datastore: str) -> bool:
+    """Is there a version that the peer's pool was not seen to hold? Raises rados.Error."""
     handed = omap.read_keys(pool, OBJECT, (f"{datastore}/{_HANDED}",)).get(f"{datastore}/{_HANDED}", b"0")
-    if not numbers or max(numbers) <= int(handed):
-        return None
-    return read(pool, datastore).newest
+    return highest(pool, datastore) > int(handed)
 
 
 def hand_on(pool: Pool, peer: Pool, datastore: str, settings: Settings) -> bool:
-    """Bring the newest version of either pool to the other. Returns whether one was written. Raises rados.Error."""
+    """Bring the newest version of either pool to the other. Returns whether one was written. Raises
+    rados.Error.
+    """
     there = name_there(datastore, settings)
     own, theirs = read(pool, datastore), read(peer, there)
     if own.newest is None and theirs.newest is None:
@@ -162,7 +178,7 @@ def hand_on(pool: Pool, peer: Pool, datastore: str, settings: Settings) -> bool:
 def _version_keys(pool: Pool, datastore: str) -> list[str]:
     """Keys of the versions, oldest first."""
     keys = omap.list_keys(pool, OBJECT, f"{datastore}/")
-    return [key for key in keys if _NUMBER.fullmatch(key[len(datastore) + 1:])]
+    return [key for key in keys if _NUMBER.fullmatch(key[len(datastore) + 1 :])]
 
 
 def forget(pool: Pool, datastore: str) -> None:
@@ -173,9 +189,16 @@ def forget(pool: Pool, datastore: str) -> None:
 
 def _head(version: Version) -> dict[str, Any]:
     return {
-        "schema": _SCHEMA, "version": version.number, "generation": int(version.at * 1e6), "at": version.at,
-        "by": version.by, "site": version.site, "text": version.text, "map": site_map.to_json(version.site_map),
-        "changes": list(version.changes), "datastores": list(version.datastores),
+        "schema": _SCHEMA,
+        "version": version.number,
+        "generation": int(version.at * 1e6),
+        "at": version.at,
+        "by": version.by,
+        "site": version.site,
+        "text": version.text,
+        "map": site_map.to_json(version.site_map),
+        "changes": list(version.changes),
+        "datastores": list(version.datastores),
     }
 
 
@@ -197,12 +220,20 @@ def _decoded(datastore: str, number: str, value: bytes) -> Version:
             return _doubtful(number, f"it has schema {head['schema']}, of a newer release")
         proof = signature.proof(_signer(_own_key()), KIND, head)
         if proof in (Proof.UNSIGNED, Proof.FORGED):
-            return _doubtful(number, f"it is {proof.value}: it was not written with the record key of this site")
+            return _doubtful(
+                number, f"it is {proof.value}: it was not written with the record key of this site"
+            )
         if head["version"] != int(number) or datastore not in head["datastores"]:
             return _doubtful(number, "it was written as another version, or for another datastore")
         return Version(
-            int(number), float(head["at"]), str(head["by"]), str(head["site"]), str(head["text"]),
-            site_map.from_json(head["map"]), tuple(map(str, head["datastores"])), tuple(map(str, head["changes"])),
+            int(number),
+            float(head["at"]),
+            str(head["by"]),
+            str(head["site"]),
+            str(head["text"]),
+            site_map.from_json(head["map"]),
+            tuple(map(str, head["datastores"])),
+            tuple(map(str, head["changes"])),
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         return _doubtful(number, f"it is damaged ({type(error).__name__})")
