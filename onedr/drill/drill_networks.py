@@ -34,6 +34,12 @@ def _called(nic: template.Pairs, here: Counterparts, standard: str) -> str | int
     return mapped or standard
 
 
+def names(here: Counterparts, standard: str, vms: Iterable[VmItem]) -> str:
+    """Names of the drill networks of these VMs, for people; `standard` where they have no NIC."""
+    every = (of_nic(nic, here, standard) for item in vms for nic in nics(item.record))
+    return ", ".join(dict.fromkeys(network.name for network in every if network is not None)) or standard
+
+
 def refusal(here: Counterparts, standard: str, vms: Sequence[VmItem]) -> str:
     """Why these VMs cannot be drilled in the networks that are named; empty when they can."""
     if not standard and not any(_named(item, here) for item in vms):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from onedr.ceph.connection import Pool
+from onedr.drill import drill_networks
 from onedr.drill import plan as drill_plan
 from onedr.drill.checks import Checks
 from onedr.drill.evidence import Evidence
@@ -73,7 +74,9 @@ def build_report(drill: DrillRun, result: str, reasons: Sequence[str], rto_s: fl
         "ended": time.time(),
         "result": result,
         "reasons": list(reasons),
-        "network": settings.drill_network,
+        "network": drill_networks.names(
+            drill.facts.placement.counterparts, settings.drill_network, drill.plan.vms
+        ),
         "asked": {
             "vms": list(drill.request.vms),
             "port": drill.checks.port,

@@ -13,8 +13,8 @@ import rbd
 
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
+from onedr.drill import drill_networks, rbd_clones, remnants
 from onedr.drill import plan as drill_plan
-from onedr.drill import rbd_clones, remnants
 from onedr.drill import report as drill_report
 from onedr.drill import vms as drill_vms
 from onedr.drill.checks import Checks, DrillGuest, run_checks
@@ -113,7 +113,7 @@ def describe_drill(
     """The plan as an event."""
     return DrillPlanEvent(
         datastore=facts.datastore,
-        network=facts.network,
+        network=drill_networks.names(facts.placement.counterparts, facts.network, plan.vms),
         refusal=plan.refusal,
         peer=PeerShown(facts.peer_detail, facts.peer.value),
         vms=tuple(_describe_vm(item, plan, request, now) for item in plan.vms),

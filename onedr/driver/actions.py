@@ -27,7 +27,6 @@ from onedr.failover import resume as failover_resume
 from onedr.failover import run as failover_run
 from onedr.failover import show_snapshots
 from onedr.host import log
-from onedr.mapping import run as mapping_run
 from onedr.model import parsing, template
 from onedr.model.errors import (
     FrontEndError,
@@ -259,6 +258,9 @@ def _snapshots(data: ActionData, request: Request) -> None:
 
 def _map(data: ActionData, request: Request) -> None:
     """Show the mapping (a VERSION of it), draft one (DRAFT), or set the one in FILE."""
+    # only here: a bridge host may lack PyYAML, and needs it for nothing else
+    from onedr.mapping import run as mapping_run
+
     asked = dict(request.attributes)
     if "FILE" in asked:
         emit(mapping_run.set_map(_datastore(data), request, asked["FILE"], FrontEnd()))

@@ -6,7 +6,6 @@ small file becomes a large mapping.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 
@@ -16,6 +15,7 @@ from onedr.model import site_map
 from onedr.model.address_rules import AddressRule, read_rule
 from onedr.model.errors import InputError
 from onedr.model.site_map import WORDS, Entry, Name, SiteMap
+from onedr.model.text import closest
 
 MAX_BYTES = 256 * 1024
 _MAX_NODES, _MAX_DEPTH = 60_000, 8
@@ -75,12 +75,6 @@ def _where(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     said = getattr(error, "problem", None) or str(error)
     return f"line {mark.line + 1}: {said}" if mark is not None else said
-
-
-def closest(word: str, known: Iterable[str]) -> str:
-    """`; do you mean …?` for the closest of the known words; a full stop when none is close."""
-    found = difflib.get_close_matches(word, sorted(known), 1)
-    return f"; do you mean {found[0]}?" if found else "."
 
 
 class _Reader:

@@ -15,11 +15,12 @@ from onedr.ceph import connection
 from onedr.ceph.connection import Pool
 from onedr.check import collect_front_ends
 from onedr.host import log
-from onedr.mapping import map_file, site_objects
+from onedr.mapping import site_objects
 from onedr.mapping.draft import Drafting, draft
 from onedr.mapping.site_objects import SiteObjects
 from onedr.model.errors import InputError, OneDRError, StorageError
 from onedr.model.site_map import WORDS, Name, SiteMap
+from onedr.model.text import closest
 from onedr.opennebula import uses
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -77,6 +78,8 @@ def set_map(target: Datastore, request: Request, text: str, frontend: FrontEnd) 
 
     Raises InputError before anything is changed, RunInProgressError while a run is in progress.
     """
+    from onedr.mapping import map_file  # needs PyYAML, which nothing else does
+
     with connection.connect(target.access) as pool:
         site = map_store.site_name(pool, target.settings)
         found = map_file.read(text, site)
@@ -253,7 +256,7 @@ def _exists(name: Name, names: Mapping[str, int], site: SiteObjects, section: st
 def _unknown(section: str, name: Name, names: Mapping[str, int], site: str) -> str:
     return (
         f"{section}: there is no {WORDS[section]} {name} at "
-        f"{site}{map_file.closest(str(name), names).rstrip('.')}"
+        f"{site}{closest(str(name), names).rstrip('.')}"
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import rados
@@ -51,6 +51,7 @@ class Version:
     datastores: tuple[str, ...]  # its names at both sites
     changes: tuple[str, ...] = ()
     doubt: str = ""  # why it is not used; no part of what is stored
+    raw: bytes = field(default=b"", compare=False, repr=False)  # as it was read: handed on with its signature
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def site_name(pool: Pool, settings: Settings) -> str:
 def write(pool: Pool, datastore: str, version: Version) -> None:
     """Store a version, read it back, and drop the oldest ones. Raises rados.Error, StorageError."""
     key = f"{datastore}/{version.number:08d}"
-    value = _encoded(version)
+    value = version.raw or _encoded(version)
     if len(value) > _MAX_BYTES:
         raise StorageError(
             "The mapping is too large to be stored; leave out what has the same name at both sites."
@@ -234,6 +235,7 @@ def _decoded(datastore: str, number: str, value: bytes) -> Version:
             site_map.from_json(head["map"]),
             tuple(map(str, head["datastores"])),
             tuple(map(str, head["changes"])),
+            raw=value,
         )
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         return _doubtful(number, f"it is damaged ({type(error).__name__})")

@@ -112,7 +112,7 @@ def versions(cloud: Cloud) -> list[int]:
 @pytest.fixture(scope="module")
 def story(sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """VM web of alice in two networks with a security group, and VM greedy of bob, whose quota at B admits nothing."""
-    a, b = w.guestless(sites.a), w.guestless(sites.b)
+    a, b = sites.a, sites.b
     w.introduce(a, b)
     w.introduce(b, a)
     told = Story(sites, tmp_path_factory.mktemp("maps"))
