@@ -160,12 +160,8 @@ def _many(found: MapFacts) -> str:
         for entry in entries
         if any(len(names) > 1 for names in entry.names)
     ]
-    return (
-        f"; several are one in {first_few(several)}: on the way back each VM has what its own object "
-        f"there has"
-        if several
-        else ""
-    )
+    told = "on the way back each VM has what its own object there has"
+    return f"; several are one in {first_few(several)}: {told}" if several else ""
 
 
 def unmapped_here(facts: CheckFacts) -> Iterator[CheckResult]:

@@ -176,8 +176,7 @@ DATASTORE: Mapping[str, Check] = {
     ),
     "UNMAPPED_HERE": Check(
         "what the peer's VMs use (networks, security groups, owners, clusters, hosts, VM groups, files) "
-        "has a "
-        "counterpart here",
+        "has a counterpart here",
         ("images", "here.fsid", "start_here"),
         rules_map.unmapped_here,
     ),

@@ -112,8 +112,7 @@ def _print(found: MapEvent, versions: bool) -> None:
     else:
         click.echo(
             f"{found.datastore} has no mapping: names are the same at both sites, or in DR_NETWORK_MAP. "
-            f"Draft one: "
-            f"onedr map {found.datastore} --draft",
+            f"Draft one: onedr map {found.datastore} --draft",
             err=True,
         )
 

@@ -82,12 +82,11 @@ def _missing(nic: template.Pairs, here: Counterparts, standard: str, item: VmIte
     if not called:
         return (
             f"Network {there} of VM {item.record.name} has no drill network here: name one in onedr map "
-            f"(drill), or "
-            "set DR_DRILL_NETWORK of the datastore."
+            "(drill), or set DR_DRILL_NETWORK of the datastore."
         )
     return (
-        f"The drill network {called} of {there} in onedr map does not exist here. Create it, or name "
-        f"another one."
+        f"The drill network {called} of {there} in onedr map does not exist here. Create it, or "
+        "name another one."
     )
 
 

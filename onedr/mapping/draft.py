@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from onedr.mapping.site_objects import SiteObjects
 from onedr.model.address_rules import as_text
+from onedr.model.errors import plain
 from onedr.model.site_map import BY_ID, WORDS, Entry, Name, SiteMap
 from onedr.opennebula.nics import Network
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_ADDRESS = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+(/[0-9]+)?")
 _RESERVED = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 _USED_ONLY = ("users", "groups", "files")  # of these, what VMs use: a site may have thousands
 _HEAD = """\
@@ -52,11 +53,10 @@ def draft(facts: Drafting) -> str:
     """The file."""
     first, second = sorted((facts.here.site, facts.there.site))
     sides = (facts.here, facts.there) if facts.here.site == first else (facts.there, facts.here)
-    text = _HEAD.format(datastore=facts.datastore, first=_name(first), second=_name(second))
+    text = _HEAD.format(datastore=plain(facts.datastore), first=_name(first), second=_name(second))
     if not facts.answers:
-        text += (
-            f"# The front-end of {facts.there.site} does not answer: its names below are from records only.\n"
-        )
+        silent = plain(facts.there.site)
+        text += f"# The front-end of {silent} does not answer: its names below are from records only.\n"
     return text + "".join(_section(facts, section, sides) for section in WORDS)
 
 
@@ -181,7 +181,8 @@ def _open(facts: Drafting, section: str, name: str, at: int, sides: tuple[SiteOb
     vms = facts.used.get(sides[at].site, {}).get(section, {}).get(name, ())
     pair = [f"{_name(sides[at].site)}: {_name(name)}", f"{_name(sides[1 - at].site)}: ?"]
     used = f", used by {', '.join(vms[:3])}{' …' if len(vms) > 3 else ''}" if vms else ""
-    return f"  # - {{{', '.join(pair if at == 0 else pair[::-1])}}}  # not at {sides[1 - at].site}{used}"
+    told = plain(f"not at {sides[1 - at].site}{used}")  # names of VMs may hold anything, a line break too
+    return f"  # - {{{', '.join(pair if at == 0 else pair[::-1])}}}  # {told}"
 
 
 def _names(names: Iterable[Name]) -> str:
@@ -190,6 +191,12 @@ def _names(names: Iterable[Name]) -> str:
 
 
 def _name(text: str) -> str:
-    """A text as YAML reads it again: plain where that is safe, else quoted as in JSON, on one line."""
-    plain = _PLAIN.fullmatch(text) or re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9*]+(/[0-9]+)?", text)
-    return text if plain and text.lower() not in _RESERVED else json.dumps(text)
+    """A text as YAML reads it again: plain where that is safe, else in double quotes, on one line."""
+    plain_enough = _PLAIN.fullmatch(text) or _ADDRESS.fullmatch(text)
+    return text if plain_enough and text.lower() not in _RESERVED else f'"{"".join(map(_escaped, text))}"'
+
+
+def _escaped(letter: str) -> str:
+    if letter in '"\\':
+        return f"\\{letter}"
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"

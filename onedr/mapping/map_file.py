@@ -58,8 +58,7 @@ def _bounded(text: str) -> None:
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise InputError(
                     f"The mapping, line {line}: anchors (&) and aliases (*) are not read; put a text that "
-                    f"begins "
-                    "with one of them in quotes, and write names out."
+                    "begins with one of them in quotes, and write names out."
                 )
             nodes += isinstance(event, yaml.NodeEvent)
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

@@ -193,8 +193,7 @@ def _peer_name(pool: Pool, peer: Pool | None, target: Datastore, stored: Version
         return next(name for name in stored.site_map.sites if name != here)
     raise InputError(
         "The name of the other site is not known: its Ceph does not answer, and no record here is from "
-        "there. Draft "
-        "the mapping when it answers."
+        "there. Draft the mapping when it answers."
     )
 
 

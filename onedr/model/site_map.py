@@ -7,7 +7,7 @@ to another. So no two names of one site become one at the other, except where th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Union
 
@@ -64,8 +64,7 @@ class SiteMap:
         if here not in self.sites:
             raise InputError(
                 f"The mapping is one of {' and '.join(self.sites)}, and this site is {here} (DR_SITE): "
-                f"draft one "
-                "with onedr map DATASTORE --draft."
+                "draft one with onedr map DATASTORE --draft."
             )
         return Direction(self, self.sites.index(here))
 
@@ -127,14 +126,12 @@ class Direction:
             other = ", ".join(map(str, owner.names[1 - self.at])) if owner is not None else ""
             raise UnmappedError(
                 f"its {word} {name!r} has no counterpart here: the mapping gives {name!r} here to "
-                f"{other!r} of "
-                f"{self.there}. Add to {section} of onedr map: "
+                f"{other!r} of {self.there}. Add to {section} of onedr map: "
                 f"{{{self.there}: {name}, {self.here}: <{word} here>}}."
             )
         raise UnmappedError(
             f"its {word} {name!r} is not clear: the mapping has {' and '.join(map(str, found))} for it "
-            f"here, and "
-            f"the VM was never here. Leave one of them in {section} of onedr map."
+            f"here, and the VM was never here. Leave one of them in {section} of onedr map."
         )
 
     def address(self, found: Entry | None, address: str) -> str | None:
@@ -166,28 +163,26 @@ def problems(site_map: SiteMap) -> list[tuple[int, str]]:
     """What is wrong between entries: line and sentence."""
     found: list[tuple[int, str]] = []
     for section, entries in site_map.sections.items():
-        for at, site in enumerate(site_map.sites):
-            seen: dict[Name, int] = {}
-            for entry in entries:
-                for name in entry.names[at]:
-                    if name in seen:
-                        found.append(
-                            (
-                                entry.line,
-                                (
-                                    f"{section}: {name} of {site} is in line {seen[name]} already. Remove "
-                                    f"one, or, if "
-                                    f"several are to be one there, write them as a list: {{{site}: {name}, "
-                                    f"{site_map.sites[1 - at]}: [one, other]}}"
-                                ),
-                            )
-                        )
-                    seen.setdefault(name, entry.line)
+        found += [*_twice(site_map, section, 0), *_twice(site_map, section, 1)]
         for entry in entries:
             if len(entry.names[0]) > 1 and len(entry.names[1]) > 1:
                 found.append((entry.line, f"{section}: only one site may have several names in one entry"))
             found += [(entry.line, text) for text in _address_problems(entry, site_map.sites)]
     return sorted(found)
+
+
+def _twice(site_map: SiteMap, section: str, at: int) -> Iterator[tuple[int, str]]:
+    """Names of one site that are in more than one entry."""
+    site, other = site_map.sites[at], site_map.sites[1 - at]
+    seen: dict[Name, int] = {}
+    for entry in site_map.sections[section]:
+        for name in entry.names[at]:
+            if name in seen:
+                yield entry.line, (
+                    f"{section}: {name} of {site} is in line {seen[name]} already. Remove one, or, if several are "
+                    f"to be one there, write them as a list: {{{site}: {name}, {other}: [one, other]}}"
+                )
+            seen.setdefault(name, entry.line)
 
 
 def _address_problems(entry: Entry, sites: tuple[str, str]) -> list[str]:

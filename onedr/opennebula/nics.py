@@ -276,8 +276,8 @@ def _security_group(there: str, name: str, here: Counterparts, owner: str) -> st
         several = "is not clear: several have that name" if here.security_groups.get(wanted) else "is missing"
         raise RefusedError(
             f"its security group {called} {several} here; without it the VM would be open to everybody. "
-            f"Create it, or name another in onedr map or DR_SECURITY_GROUP_MAP ({name or there}=<group "
-            f"here>)."
+            f"Create it, or name another in onedr map or DR_SECURITY_GROUP_MAP "
+            f"({name or there}=<group here>)."
         )
     return str(chosen.object_id)
 

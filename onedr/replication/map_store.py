@@ -103,8 +103,7 @@ def newest(pool: Pool, datastore: str, settings: Settings, peer: Pool | None = N
     if best.newest is None and (own.doubts or theirs.doubts):
         raise StorageError(
             f"The mapping of datastore {datastore} is not used: {'; '.join(own.doubts or theirs.doubts)}. "
-            f"Set it "
-            f"again with onedr map {datastore} --set FILE."
+            f"Set it again with onedr map {datastore} --set FILE."
         )
     return replace(best, doubts=tuple(dict.fromkeys((*own.doubts, *theirs.doubts))))
 

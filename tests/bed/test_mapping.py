@@ -5,7 +5,9 @@ One story, in order: each fixture stands on the one before.
 """
 from __future__ import annotations
 
+import base64
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import workload as w
 
+from onedr.ceph import omap
 from onedr.replication import map_store
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
@@ -116,6 +119,11 @@ def story(sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
     w.introduce(a, b)
     w.introduce(b, a)
     told = Story(sites, tmp_path_factory.mktemp("maps"))
+    key = base64.b64encode(os.urandom(64))
+    for cloud in (a, b):
+        path = cloud.one_location / "etc/onedr/record.key"
+        path.write_bytes(key)
+        path.chmod(0o600)
     network(a, "prod-net", "10.10.1.10")
     network(a, "prod-web", "10.11.1.10")
     network(b, "dr-net", "10.20.1.10")
@@ -298,3 +306,29 @@ def test_it_comes_home_exactly_as_it_was(home: Story) -> None:
     for name, vm in home.before.items():
         assert home.home[name].ID == vm.ID and shape(home.home[name]) == shape(vm)
         assert home.home[name].STATE == ACTIVE
+
+
+def test_a_version_that_someone_else_wrote_is_passed_over_and_said(home: Story) -> None:
+    b = home.sites.b
+    with w.open_pool(b) as pool:
+        (stored,) = omap.read_all(pool, map_store.OBJECT, f"{DATASTORE}/0").values()
+        forged = {**json.loads(stored), "version": 2, "text": "version: 1"}
+        omap.write_keys(pool, map_store.OBJECT, {f"{DATASTORE}/00000002": json.dumps(forged).encode()})
+    told = b.onedr("map", str(b.datastore_id))
+    assert (told["version"], told["text"]) == (1, MAP) and "version 2 of the mapping" in told["warnings"][0]
+    assert any("forged" in text for text in of(findings(b), "MAPPING", "warning"))
+    again = b.run("onedr", "map", str(b.datastore_id), "--set", str(home.folder / "map.yaml"))
+    assert "Version 3 of the mapping" in again.stdout and versions(b)[-1] == versions(home.sites.a)[-1] == 3
+
+
+def test_a_version_that_was_set_alone_reaches_the_other_site(home: Story) -> None:
+    """As when the peer's Ceph did not answer: only this site's pool has it."""
+    a, b = home.sites.a, home.sites.b
+    with w.open_pool(a) as pool:
+        newest = f"{DATASTORE}/{versions(a)[-1]:08d}"
+        omap.drop_keys(pool, map_store.OBJECT, newest)
+    assert a.onedr("map", str(a.datastore_id))["version"] == versions(b)[-1], "read there"
+    with w.open_pool(b) as pool:
+        omap.drop_keys(pool, map_store.OBJECT, f"{DATASTORE}/handed")
+    b.onedr("reconcile", str(b.datastore_id))
+    assert versions(a)[-1] == versions(b)[-1]
