@@ -179,8 +179,9 @@ def _twice(site_map: SiteMap, section: str, at: int) -> Iterator[tuple[int, str]
         for name in entry.names[at]:
             if name in seen:
                 yield entry.line, (
-                    f"{section}: {name} of {site} is in line {seen[name]} already. Remove one, or, if several are "
-                    f"to be one there, write them as a list: {{{site}: {name}, {other}: [one, other]}}"
+                    f"{section}: {name} of {site} is in line {seen[name]} already. Remove one, or, if "
+                    f"several are to be one there, write them as a list: "
+                    f"{{{site}: {name}, {other}: [one, other]}}"
                 )
             seen.setdefault(name, entry.line)
 

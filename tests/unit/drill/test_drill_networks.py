@@ -53,5 +53,5 @@ def test_one_that_the_mapping_names_must_exist_too_and_be_apart() -> None:
 
 def test_the_record_of_the_drills_vm_has_them() -> None:
     made = drill_plan.drill_record(item("prod", "web").record, here(), "apart")
-    assert [dict(nic)["NETWORK"] for key, nic in made.template if key == "NIC"] == ["fire", "apart"]  # type: ignore[arg-type]
+    assert [dict(nic)["NETWORK"] for key, nic in made.template if key == "NIC"] == ["fire", "apart"]
     assert drill_networks.names(here(), "apart", [item("prod", "web", "prod")]) == "fire, apart"
