@@ -74,9 +74,7 @@ def build_report(drill: DrillRun, result: str, reasons: Sequence[str], rto_s: fl
         "ended": time.time(),
         "result": result,
         "reasons": list(reasons),
-        "network": drill_networks.names(
-            drill.facts.placement.counterparts, settings.drill_network, drill.plan.vms
-        ),
+        "network": _networks(drill),
         "asked": {
             "vms": list(drill.request.vms),
             "port": drill.checks.port,
@@ -101,6 +99,12 @@ def build_report(drill: DrillRun, result: str, reasons: Sequence[str], rto_s: fl
         "versions": _versions(drill.pool, drill),
         "cleanup": None,
     }
+
+
+def _networks(drill: DrillRun) -> str:
+    """Names of the drill networks that its VMs are in."""
+    here = drill.facts.placement.counterparts
+    return drill_networks.names(here, drill.target.settings.drill_network, drill.plan.vms)
 
 
 def _user() -> str:

@@ -73,8 +73,7 @@ def make_draft(target: Datastore, frontend: FrontEnd) -> MapEvent:
 
 
 def set_map(target: Datastore, request: Request, text: str, frontend: FrontEnd) -> MapEvent:
-    """Read the file, check its names against the sites that answer, write it as a new version, and journal
-    it.
+    """Read the file, check its names against the sites that answer, write it as a new version, and journal it.
 
     Raises InputError before anything is changed, RunInProgressError while a run is in progress.
     """
@@ -84,44 +83,35 @@ def set_map(target: Datastore, request: Request, text: str, frontend: FrontEnd) 
         site = map_store.site_name(pool, target.settings)
         found = map_file.read(text, site)
         other = next(name for name in found.sites if name != site)
-        here = site_objects.collect(frontend, site, target.settings)
         there, answers = _there(target, other)
-        _refuse_unknown(found, [here, *([there] if answers else [])])
-        with (
-            both_sites.begin_run(pool, target.settings, "map", target.name, request.by) as run,
-            ExitStack() as stack,
-        ):
-            peer = _peer(pool, target, stack)
-            before = (
-                map_store.newest(pool, target.name, target.settings, peer).newest
-                if _usable(pool, target)
-                else None
-            )
-            ids = _ids(before, [here, *([there] if answers else [])])
-            version = Version(
-                _next_number(pool, peer, target),
-                time.time(),
-                request.by,
-                site,
-                text,
-                SiteMap(found.sites, found.sections, ids),
-                (target.name, map_store.name_there(target.name, target.settings)),
-                changes(before, text),
-            )
-            handed = _write(pool, peer, target, version)
-            _journal(run, request, version)
+        seen = [site_objects.collect(frontend, site, target.settings), *([there] if answers else [])]
+        _refuse_unknown(found, seen)
+        version, alone = _new_version(pool, target, request, text, found, seen)
     warnings = () if answers else (f"the names of {other} were not checked: its front-end does not answer",)
-    if handed:
-        warnings = (*warnings, f"it is in the pool of {site} only ({handed}); reconcile hands it on")
+    if alone:
+        warnings = (*warnings, f"it is in the pool of {site} only ({alone}); reconcile hands it on")
     log.info(f"mapping version {version.number} set by {request.by}: {len(version.changes)} lines changed")
-    return MapEvent(
-        target.name,
-        text,
-        version.number,
-        (MapVersion(version.number, version.at, version.by, site, version.changes),),
-        warnings,
-        written=True,
-    )
+    shown = MapVersion(version.number, version.at, version.by, site, version.changes)
+    return MapEvent(target.name, text, version.number, (shown,), warnings, written=True)
+
+
+def _new_version(
+    pool: Pool, target: Datastore, request: Request, text: str, found: SiteMap, seen: list[SiteObjects]
+) -> tuple[Version, str]:
+    """Write and journal it under the lease. Returns it, and why the peer has it not; empty when it has."""
+    settings = target.settings
+    begun = both_sites.begin_run(pool, settings, "map", target.name, request.by)
+    with begun as run, ExitStack() as stack:
+        peer = _peer(pool, target, stack)
+        before = map_store.newest(pool, target.name, settings, peer).newest if _usable(pool, target) else None
+        version = Version(
+            _next_number(pool, peer, target), time.time(), request.by, map_store.site_name(pool, settings), text,
+            SiteMap(found.sites, found.sections, _ids(before, seen)),
+            (target.name, map_store.name_there(target.name, settings)), changes(before, text),
+        )
+        alone = _write(pool, peer, target, version)
+        _journal(run, request, version)
+    return version, alone
 
 
 def changes(before: Version | None, text: str) -> tuple[str, ...]:
