@@ -105,8 +105,8 @@ def _new_version(
         peer = _peer(pool, target, stack)
         before = map_store.newest(pool, target.name, settings, peer).newest if _usable(pool, target) else None
         version = Version(
-            _next_number(pool, peer, target), time.time(), request.by, map_store.site_name(pool, settings), text,
-            SiteMap(found.sites, found.sections, _ids(before, seen)),
+            _next_number(pool, peer, target), time.time(), request.by,
+            map_store.site_name(pool, settings), text, SiteMap(found.sites, found.sections, _ids(before, seen)),
             (target.name, map_store.name_there(target.name, settings)), changes(before, text),
         )
         alone = _write(pool, peer, target, version)
