@@ -83,10 +83,13 @@ def _known(facts: Drafting, section: str, sides: tuple[SiteObjects, SiteObjects]
         for entry in current.sections.get(section, ()):
             listed |= {*entry.names[0], *entry.names[1]}
             yield _turned(entry) if turned else entry
+    several: dict[str, list[Name]] = {}
     for there, here in facts.short.get(section, {}).items():
         if there not in listed and here not in listed:
-            names = ((there,), (_by_id(here, facts.here, section),))
-            yield Entry(names if sides[0].site == facts.there.site else names[::-1])
+            several.setdefault(here, []).append(there)
+    for here, group in several.items():
+        names = (tuple(group), (_by_id(here, facts.here, section),))
+        yield Entry(names if sides[0].site == facts.there.site else names[::-1])
 
 
 def _turned(entry: Entry) -> Entry:

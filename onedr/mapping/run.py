@@ -73,7 +73,7 @@ def make_draft(target: Datastore, frontend: FrontEnd) -> MapEvent:
 
 
 def set_map(target: Datastore, request: Request, text: str, frontend: FrontEnd) -> MapEvent:
-    """Read the file, check its names against the sites that answer, write it as a new version, and journal it.
+    """Read the file, check its names against the sites that answer, write a new version, and journal it.
 
     Raises InputError before anything is changed, RunInProgressError while a run is in progress.
     """
@@ -104,10 +104,11 @@ def _new_version(
     with begun as run, ExitStack() as stack:
         peer = _peer(pool, target, stack)
         before = map_store.newest(pool, target.name, settings, peer).newest if _usable(pool, target) else None
+        made = SiteMap(found.sites, found.sections, _ids(before, seen))
         version = Version(
-            _next_number(pool, peer, target), time.time(), request.by,
-            map_store.site_name(pool, settings), text, SiteMap(found.sites, found.sections, _ids(before, seen)),
-            (target.name, map_store.name_there(target.name, settings)), changes(before, text),
+            _next_number(pool, peer, target), time.time(), request.by, map_store.site_name(pool, settings),
+            text, made, (target.name, map_store.name_there(target.name, settings)),
+            changes(before, text),
         )
         alone = _write(pool, peer, target, version)
         _journal(run, request, version)
