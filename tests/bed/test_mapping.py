@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyone
 import pytest
 import workload as w
 
@@ -63,6 +64,7 @@ class Story:
     after_broken: list[int] = field(default_factory=list)
     set: str = ""
     refused: dict[str, Any] = field(default_factory=dict)
+    limit: str = ""  # what oned says where a quota is used up
     named: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # findings by site
     drilled: dict[str, Any] = field(default_factory=dict)
     there: dict[str, Any] = field(default_factory=dict)
@@ -197,6 +199,11 @@ def refused(mapped: Story) -> Story:
     mapped.named = {"a": findings(a), "b": findings(b)}
     mapped.refused = b.onedr("move", str(b.datastore_id), "--dry-run")
     bob = next(found.ID for found in b.api.userpool.info().USER if found.NAME == "bob")
+    tried = int(b.api.vm.allocate(f"NAME=tried\n{w.SMALL}", True))
+    with pytest.raises(pyone.OneAuthorizationException) as said:
+        b.api.vm.chown(tried, bob, -1)
+    mapped.limit = str(said.value)
+    b.api.vm.action("terminate-hard", tried)
     b.api.user.quota(bob, 'VM=[VMS="3"]')
     return mapped
 
@@ -277,6 +284,10 @@ def test_a_quota_that_does_not_admit_a_vm_is_named_before(refused: Story) -> Non
     assert not any("web" in text for text in of(refused.named["b"], "STARTS_HERE", "problem"))
 
 
+def test_oned_would_have_refused_it_indeed(refused: Story) -> None:
+    assert "limit of 0 reached for VMS quota in VM" in refused.limit
+
+
 def test_the_check_finds_all_that_the_mapping_names_at_both_sites(refused: Story) -> None:
     for found in refused.named.values():
         assert of(found, "MAPPING", "ok") == ["version 1 of the mapping, 6 entries"], found
@@ -296,7 +307,7 @@ def test_a_moved_vm_has_what_the_mapping_says(moved: Story) -> None:
     groups = {found.NAME: str(found.ID) for found in b.api.secgrouppool.info(-2, -1, -1).SECURITY_GROUP}
     cluster = 'CLUSTER_ID = "0"'
     assert shape(moved.there["web"]) == ("alice-dr", "team-dr", [
-        ("dr-net", "10.20.1.15", groups["web-sg-dr"]), ("dr-net", "10.20.1.25", "0"), ("dr-web", "10.11.1.12", "0"),
+        ("dr-net", "10.20.1.15", f"0,{groups['web-sg-dr']}"), ("dr-net", "10.20.1.25", "0"), ("dr-web", "10.11.1.12", "0"),
     ], cluster)
     assert moved.there["greedy"].UNAME == "bob" and moved.there["web"].STATE == ACTIVE
 
