@@ -20,7 +20,7 @@ _USED_ONLY = ("users", "groups", "files")  # of these, what VMs use: a site may 
 _HEAD = """\
 # Mapping of datastore {datastore} between {first} and {second}. The same file is valid at both sites and
 # is used
-# both ways: a name of one site stands beside the name of the other. What is not listed is looked for under
+# both ways: a name of one site is beside the name of the other. What is not listed is looked for under
 # the
 # same name. Edit it, then: onedr map {datastore} --set FILE. All keys: docs/mapping.md.
 #   several to one    {{{first}: [one, other], {second}: both}}

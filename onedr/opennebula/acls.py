@@ -61,9 +61,8 @@ def missing(
             continue
         name = _called(rule, mapping)
         if not any(_covers(own, rule, name) for own in known):
-            found.append(
-                f"{rule.who} {rule.name} has {rule.text!r} there and {name or 'nobody'} nothing like it here"
-            )
+            lacking = f"{name} has nothing like it here" if name else "has no counterpart here"
+            found.append(f"{rule.who} {rule.name} has {rule.text!r} there, and {lacking}")
     return found
 
 

@@ -61,6 +61,6 @@ def test_rules_that_the_other_site_lacks() -> None:
     here = etree.fromstring("<ACL_POOL><ACL><STRING>#5 NET+HOST+VM/* USE+MANAGE+ADMIN *</STRING></ACL></ACL_POOL>")
     named = SiteMap(("a", "b"), {"users": (Entry((("ann",), ("ann-dr",))),)}).towards("b")
     (missing,) = acls.missing(there, acls.read_rules(here, {"ann-dr": 5}, {}), owners, named)
-    assert missing == "group users has '@1 VM/@100 USE *' there and users nothing like it here"
+    assert missing == "group users has '@1 VM/@100 USE *' there, and users has nothing like it here"
     assert len(acls.missing(there, acls.read_rules(here, {"ann-dr": 5}, {}), owners, None)) == 2
     assert acls.missing(there, there, [], None) == [] == acls.missing(there, there, owners, None)
