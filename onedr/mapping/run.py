@@ -124,7 +124,7 @@ def changes(before: Version | None, text: str) -> tuple[str, ...]:
 
 def _peer(pool: Pool, target: Datastore, stack: ExitStack) -> Pool | None:
     status = peer_ceph.probe_peer(pool, target.settings)
-    return peer_ceph.open_if_reachable(status, pool.access.pool, stack)[0]
+    return stack.enter_context(peer_ceph.peer_pool(status, pool.access.pool))[0]
 
 
 def _usable(pool: Pool, target: Datastore) -> bool:

@@ -68,7 +68,7 @@ class Run:
 
     @property
     def cancelled_by(self) -> str:
-        """Who asked this run to stop, at either site; empty when nobody did."""
+        """Who asked this run to stop, at either site; empty when no one did."""
         return self._here.cancelled_by or (self._there.cancelled_by if self._there else "")
 
     def look(self) -> None:

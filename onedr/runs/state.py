@@ -58,7 +58,7 @@ CODES = {
 }
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
 SETTINGS = ("map",)  # verbs that are journaled, and only set something
-MOVES = ("move", "failover", "failback")  # of runs that can be taken back before their first promotion
+MOVES = ("move", "failover", "failback")  # of runs that can be rolled back before their first promotion
 
 
 @dataclass(frozen=True)
