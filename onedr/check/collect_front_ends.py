@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,10 +16,14 @@ from onedr.host import config as host_config
 from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, OneDRError
+from onedr.model.site_map import Direction
 from onedr.model.types import HOOK_PREFIX, Settings
 from onedr.opennebula import datastores, own_marks, xmlrpc
-from onedr.opennebula.api import FrontEnd, attributes, number
+from onedr.opennebula.acls import read_rules
+from onedr.opennebula.api import FrontEnd, attributes, ids_by_name, number
 from onedr.opennebula.datastores import Datastore
+from onedr.opennebula.nics import Owned
+from onedr.opennebula.quotas import read_quotas
 from onedr.rejoin import boot_guard
 from onedr.replication import encryption, ledger
 from onedr.replication.inventory import VmItem
@@ -38,6 +42,7 @@ class PeerView:
 
     frontend: FrontEnd
     settings: Settings | None
+    datastore_id: int = -1
 
 
 def front_end() -> FrontEnd:
@@ -53,15 +58,15 @@ def peer_front_end(datastore: Datastore) -> PeerView:
     known = _peer()
     there = FrontEnd(known.peer_endpoint, known.peer_session, _LIMIT_S)
     wanted = datastore.settings.peer_datastore or datastore.name
-    found = None
+    found, found_id = None, -1
     for element in datastores.elements(there):
         pairs = attributes(element)
         if (
             template.get(pairs, "POOL_NAME", "one") == datastore.access.pool
             and element.findtext("NAME") == wanted
         ):
-            found = model_settings.read_settings(pairs, wanted)
-    return PeerView(there, found)
+            found, found_id = model_settings.read_settings(pairs, wanted), number(element, "ID")
+    return PeerView(there, found, found_id)
 
 
 def _peer() -> host_config.Configuration:
@@ -90,19 +95,25 @@ def front_end_clock() -> tuple[float, float]:
 
 
 def target(
-    frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem], own: bool
+    frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem], own: bool,
+    mapping: Direction | None = None, datastore_id: int = -1,
 ) -> TargetFacts:
-    """What a site offers to start these VMs.
+    """What a site offers to start these VMs; `mapping`: towards it.
 
     `own`: it is this one, and the pool's ledger is its; else `pool` gives the name only, and `fsid` is that
     site's cluster. Raises FrontEndError.
     """
+    users, groups = frontend.user_pool(), frontend.group_pool()
+    vms, hosts, images = frontend.vms(), frontend.hosts(), frontend.images()
+    registered = {
+        (image.findtext("SOURCE") or "").rpartition("/")[2]: number(image, "ID") for image in images
+    }
     site = target_site.Site(
-        frontend, 0, pool, fsid, settings, frontend.users(), frontend.groups(),
-        target_site.counterparts(frontend, settings),
+        frontend, datastore_id, pool, fsid, settings, ids_by_name(users.iterfind("USER")),
+        ids_by_name(groups.iterfind("GROUP")), target_site.counterparts(frontend, settings, mapping),
+        images=registered, quotas=read_quotas(users, groups),
     )
     known = ledger.read_ledger(pool) if own else ledger.Ledger({}, {}, {})
-    vms, hosts, images = frontend.vms(), frontend.hosts(), frontend.images()
     return TargetFacts(
         placement=target_site.placement_here(site, items),
         users=frozenset(site.users),
@@ -112,11 +123,28 @@ def target(
         recovered=target_site.recovered(vms, pool, known),
         models=_words(hosts, "KVM_CPU_MODELS"),
         machines=_words(hosts, "KVM_MACHINES"),
-        registered=frozenset((image.findtext("SOURCE") or "").rpartition("/")[2] for image in images),
+        registered=frozenset(registered),
         image_names=frozenset(
             (image.findtext("UNAME") or "", image.findtext("NAME") or "") for image in images
         ),
+        names=_names_of(site),
+        rules=read_rules(frontend.rules(), site.users, site.groups),
     )
+
+
+def _names_of(site: target_site.Site) -> dict[str, Mapping[str, int]]:
+    """Ids by name of all that a mapping can name, by its sections."""
+    here = site.counterparts
+    return {
+        "users": site.users, "groups": site.groups, **target_site.places(site.frontend),
+        "networks": {name: each.network_id for name, each in here.networks.items()},
+        "security_groups": _first_ids(here.security_groups), "vm_groups": _first_ids(here.vm_groups),
+        "files": _first_ids(here.files),
+    }
+
+
+def _first_ids(objects: Mapping[str, Sequence[Owned]]) -> dict[str, int]:
+    return {name: found[0].object_id for name, found in objects.items()}
 
 
 def _words(hosts: Iterable[etree._Element], key: str) -> frozenset[str] | None:
@@ -157,7 +185,7 @@ def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object
         "hooks": lambda: _hooks(frontend),
         "unrestricted": lambda: _unrestricted(frontend),
         "guard_unit": _GUARD.exists,
-        "datastores": lambda: tuple(_names(frontend)),
+        "datastores": lambda: tuple(_protected_names(frontend)),
         "fence_command": _fence_command,
     }
     return replace(SiteFacts(), **{name: known(name, source) for name, source in sources.items()})  # type: ignore[arg-type]
@@ -204,7 +232,7 @@ def listed(frontend: FrontEnd) -> list[tuple[int, str]]:
     ]
 
 
-def _names(frontend: FrontEnd) -> list[str]:
+def _protected_names(frontend: FrontEnd) -> list[str]:
     return [name for _, name in listed(frontend)]
 
 

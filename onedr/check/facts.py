@@ -12,7 +12,9 @@ from typing import TypeVar, Union
 from onedr.failover.placement import Placement
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo
 from onedr.model.rehearsed import Rehearsed
+from onedr.model.site_map import SiteMap
 from onedr.model.types import Mode, PeerState, Settings
+from onedr.opennebula.acls import Rule
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.runs.state import StateVerdict
 
@@ -129,6 +131,21 @@ class TargetFacts:
     machines: frozenset[str] | None = None
     registered: frozenset[str] = frozenset()
     image_names: frozenset[tuple[str, str]] = frozenset()
+    # by section of the mapping: ids by name
+    names: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()  # access rules about users and groups
+
+
+@dataclass(frozen=True)
+class MapFacts:
+    """The mapping in force (None: none), its version, that of the peer's pool (None: not read), and what is
+    passed over.
+    """
+
+    site_map: SiteMap | None = None
+    version: int = 0
+    peer_version: int | None = None
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -169,6 +186,7 @@ class CheckFacts:
     rehearsals: Known[Rehearsals] = NOT_COLLECTED
     start_here: Known[TargetFacts] = NOT_COLLECTED  # for the peer's VMs
     start_there: Known[TargetFacts] = NOT_COLLECTED  # for ours
+    mapping: Known[MapFacts] = NOT_COLLECTED
 
 
 @dataclass(frozen=True)

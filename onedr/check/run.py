@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from onedr.ceph import cluster_info, connection, mirroring, parallel
 from onedr.ceph.connection import Pool
-from onedr.check import collect_front_ends, collect_peer, probe_results
+from onedr.check import collect_front_ends, collect_map, collect_peer, probe_results
 from onedr.check import probe as check_probe
 from onedr.check import table as check_table
 from onedr.check.collect_front_ends import PeerView
@@ -34,7 +34,7 @@ from onedr.model.records import SiteInfo
 from onedr.model.types import Mode
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import enable, status
-from onedr.replication import inventory, rehearsals, site_info
+from onedr.replication import inventory, map_store, rehearsals, site_info
 from onedr.runs.answer_events import FindingShown, ProbeEvent
 
 _LIMIT_S = 10.0  # of one source; the calls in it have shorter limits
@@ -72,6 +72,7 @@ def check(datastore: Datastore) -> list[Finding]:
             rehearsals=lost,
             start_here=lost,
             start_there=lost,
+            mapping=lost,
         )
         return check_table.findings(replace(facts, **_known(_front_end_sources(datastore))))
 
@@ -102,15 +103,11 @@ def _known(sources: Mapping[str, Source]) -> dict[str, Any]:
 
 
 def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerConnection) -> CheckFacts:
+    there_called = datastore.settings.peer_datastore or datastore.name
     sources: dict[str, Source] = {
         **{f"here.{name}": source for name, source in _cluster(lambda: pool, datastore.name).items()},
         "here.settings": lambda: cluster_info.mirror_options(pool),
-        **{
-            f"there.{name}": source
-            for name, source in _cluster(
-                way.there, datastore.settings.peer_datastore or datastore.name
-            ).items()
-        },
+        **{f"there.{name}": source for name, source in _cluster(way.there, there_called).items()},
         "peer": way.seen,
         "readable": way.readable,
         "clashes": lambda: collect_peer.clashes(pool, way.there()),
@@ -121,6 +118,7 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         "snapshots_kept": lambda: int(cluster_info.own_option(pool, cluster_info.KEPT)),
         "probe_results": lambda: probe_results.last_result(pool),
         "rehearsals": lambda: _rehearsals(pool, datastore),
+        "mapping": lambda: collect_map.collect(pool, datastore, way),
         "peer_view": lambda: collect_front_ends.peer_front_end(datastore),
         **_front_end_sources(datastore),
         "clock_s": collect_peer.FirstOf(
@@ -140,7 +138,7 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         facts, verdict=view.verdict, images=view.facts,
         unprotected={name: why for name, why in view.unprotected.items() if status.is_problem(why)},
     )
-    return _with_targets(facts, pool, peer_view)
+    return _with_targets(facts, pool, peer_view, datastore.datastore_id)
 
 
 def _cluster(opened: Callable[[], Pool], name: str) -> dict[str, Source]:
@@ -203,15 +201,18 @@ def _front_end_sources(datastore: Datastore) -> dict[str, Source]:
     }
 
 
-def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> CheckFacts:
+def _with_targets(
+    facts: CheckFacts, pool: Pool, peer_view: Known[PeerView], datastore_id: int
+) -> CheckFacts:
     """What each site offers for the other's VMs."""
     images, fsid = facts.images, facts.here.fsid
     if isinstance(images, Unknown) or isinstance(fsid, Unknown):
         return facts
+    own_site = map_store.site_name(pool, facts.settings)
     sources: dict[str, Source] = {
         "start_here": lambda: collect_front_ends.target(
             collect_front_ends.front_end(), facts.settings, pool, fsid, inventory.vms(images, fsid),
-            own=True),
+            own=True, mapping=collect_map.towards(facts.mapping, own_site), datastore_id=datastore_id),
     }
     there = facts.there.fsid
     if (
@@ -222,7 +223,8 @@ def _with_targets(facts: CheckFacts, pool: Pool, peer_view: Known[PeerView]) -> 
         settings, view = peer_view.settings, peer_view
         sources["start_there"] = lambda: collect_front_ends.target(
             view.frontend, settings, pool, there, inventory.vms(images, fsid, own=True),
-            own=False)
+            own=False, mapping=collect_map.towards_other(facts.mapping, own_site),
+            datastore_id=view.datastore_id)
     facts = replace(facts, **_known(sources))
     if "start_there" in sources:
         return facts

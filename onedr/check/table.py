@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from onedr.check import rules_cluster, rules_datastore, rules_front_end, rules_rehearsal, rules_vms
+from onedr.check import (
+    rules_cluster,
+    rules_datastore,
+    rules_front_end,
+    rules_map,
+    rules_rehearsal,
+    rules_vms,
+)
 from onedr.check.facts import CheckFacts, CheckResult, Finding, Level, SiteFacts, Unknown
 
 
@@ -166,10 +173,40 @@ DATASTORE: Mapping[str, Check] = {
         ("networks",),
         rules_datastore.network_map,
     ),
+    "MAPPING": Check(
+        "what the mapping names exists at both sites, its addresses lie in ranges, both pools have it "
+        "(docs/mapping.md)",
+        ("mapping",),
+        rules_map.mapping,
+        Level.PROBLEM,
+        todo="onedr map",
+    ),
+    "UNMAPPED_HERE": Check(
+        "what the peer's VMs use (networks, security groups, owners, clusters, hosts, VM groups, files) "
+        "has a counterpart here",
+        ("images", "here.fsid", "start_here"),
+        rules_map.unmapped_here,
+    ),
+    "UNMAPPED_THERE": Check(
+        "what our VMs use has a counterpart at the peer",
+        ("images", "here.fsid", "start_there"),
+        rules_map.unmapped_there,
+        todo="run onedr check at the peer",
+    ),
+    "RULES_HERE": Check(
+        "access rules that owners of the peer's VMs have there exist here",
+        ("images", "here.fsid", "start_here", "start_there"),
+        rules_map.rules_here,
+    ),
+    "RULES_THERE": Check(
+        "access rules that owners of our VMs have here exist at the peer",
+        ("images", "here.fsid", "start_here", "start_there"),
+        rules_map.rules_there,
+    ),
     "DRIVERS": Check("the running oned knows ceph_dr", ("unknown_to_oned",), rules_datastore.oned_lists),
     "GUARD": Check("the guard knows the datastore", ("guarded",), rules_datastore.guarded),
     "STARTS_HERE": Check(
-        "each VM of the peer would start here: copies, networks, addresses, failback",
+        "each VM of the peer would start here: copies, networks, addresses, quotas, failback",
         ("images", "here.fsid", "start_here"),
         rules_vms.start_here,
     ),
@@ -179,7 +216,7 @@ DATASTORE: Mapping[str, Check] = {
         rules_rehearsal.rehearsal,
     ),
     "STARTS_THERE": Check(
-        "each VM of this site would start at the peer: networks, addresses",
+        "each VM of this site would start at the peer: networks, addresses, quotas",
         ("images", "here.fsid", "start_there"),
         rules_vms.start_there,
         todo="run onedr check at the peer",

@@ -17,6 +17,7 @@ from onedr.cli.failover import failover
 from onedr.cli.guard import guard
 from onedr.cli.history import history
 from onedr.cli.kept import kept
+from onedr.cli.map import map_
 from onedr.cli.move import move
 from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
@@ -82,6 +83,7 @@ for verb in (
     reprotect,
     kept,
     snapshots,
+    map_,
     drill,
     setup,
     teardown,

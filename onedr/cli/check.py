@@ -47,7 +47,7 @@ def check(datastore: str | None, probe: bool, rehearse: bool, as_json: bool) -> 
         _rehearse(datastore, as_json)
     attributes = (("PROBE", "YES"),) if probe else ()
     found = _of(datastore, attributes, as_json) if datastore is not None else _everything()
-    _print(found, as_json)
+    print_findings(found, as_json)
     if any(finding.level == "problem" for finding in found):
         sys.exit(ProblemsFoundError.exit_code)
 
@@ -94,7 +94,8 @@ def _of(datastore: str, attributes: tuple[tuple[str, str], ...], quiet: bool) ->
     return found
 
 
-def _print(found: Iterable[FindingShown], as_json: bool) -> None:
+def print_findings(found: Iterable[FindingShown], as_json: bool) -> None:
+    """Findings for people, or as JSON."""
     ordered = list(found)
     if as_json:
         seen = {finding.level for finding in ordered}

@@ -23,6 +23,7 @@ from onedr.runs.answer_events import (
     DrillReportEvent,
     HistoryEvent,
     KeptEvent,
+    MapEvent,
     ProbeEvent,
     ReconcileEvent,
     RehearsalEvent,
@@ -50,6 +51,7 @@ _KINDS: Mapping[str, type[Event]] = {
     for kind in (
         ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
         CheckEvent, RehearsalEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
+        MapEvent,
     )
 }
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from onedr.drill import drill_networks
 from onedr.failover import placement, start_order
 from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
@@ -18,6 +19,7 @@ from onedr.model import names, template
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.text import first_few
 from onedr.model.types import PeerState
+from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.vm_template import DRILL
 from onedr.replication import inventory, split_brain
 from onedr.replication.inventory import VmItem
@@ -94,23 +96,7 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
             f"An earlier drill has not been cleaned up ({first_few(facts.remaining)}). First run: onedr "
             f"drill cleanup {facts.datastore}."
         )
-    if not facts.network:
-        return (
-            "A drill's VMs need a separate network: set DR_DRILL_NETWORK of the datastore to a virtual "
-            "network here."
-        )
-    if facts.network not in facts.placement.counterparts.networks:
-        return (
-            f"DR_DRILL_NETWORK={facts.network}: there is no virtual network of this name here. Create it, or "
-            "choose another one."
-        )
-    meets = _meets_production(facts, vms)
-    if meets:
-        return (
-            f"DR_DRILL_NETWORK={facts.network} is not isolated from production: {meets}. Use a separate "
-            "network for drills."
-        )
-    return _peer_refusal(facts)
+    return drill_networks.refusal(facts.placement.counterparts, facts.network, vms) or _peer_refusal(facts)
 
 
 def _peer_refusal(facts: DrillFacts) -> str:
@@ -125,30 +111,6 @@ def _peer_refusal(facts: DrillFacts) -> str:
             "caps to read the peer's key, or set DR_PEER_CEPH_CONF; see docs/failover.md."
         )
     return ""
-
-
-def _meets_production(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
-    """Would a failover use the drill network, or could it assign an address or MAC of production?
-
-    Returns how.
-    """
-    network = facts.placement.counterparts.networks[facts.network]
-    for item in vms:
-        if facts.network in placement.networks_wanted([item], facts.placement.counterparts.network_map):
-            return f"after a failover VM {item.record.name} would use it"
-        for nic in nics(item.record):
-            address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
-            if address and network.holds(address):
-                return f"its range contains {address}, the address of VM {item.record.name}"
-            if mac and network.holds_mac(mac):
-                return f"its range contains {mac}, a MAC of VM {item.record.name}"
-    return ""
-
-
-def nics(record: VmRecord) -> Iterable[template.Pairs]:
-    """NICs and aliases of a VM."""
-    for kind in ("NIC", "NIC_ALIAS"):
-        yield from template.vectors(record.template, kind)
 
 
 def _blocker(item: VmItem, images: Iterable[ImageFacts]) -> str:
@@ -200,16 +162,18 @@ def vm_name(name: str) -> str:
     return f"drill-{name}"[:128]
 
 
-def drill_record(record: VmRecord, network: str) -> VmRecord:
-    """The record of a drill's VM from that of the production VM: another name, each NIC in the drill network,
-    nothing that triggers actions.
+def drill_record(record: VmRecord, here: Counterparts, standard: str) -> VmRecord:
+    """The record of a drill's VM from that of the production VM: another name, each NIC in the drill network
+    of its own network (`standard`: DR_DRILL_NETWORK, for those without), nothing that triggers actions.
     """
     built: list[tuple[str, object]] = []
     for key, value in record.template:
         if key in _NOT_OF_A_DRILL:
             continue
         if key in ("NIC", "NIC_ALIAS") and not isinstance(value, str):
-            value = (*template.without(value, *_NIC_PLACE), ("NETWORK", network))
+            network = drill_networks.of_nic(value, here, standard)
+            assert network is not None, "the plan refuses a drill without it"
+            value = (*template.without(value, *_NIC_PLACE), ("NETWORK", network.name))
         built.append((key, value))
     user = template.without(record.user_template, *_OF_THE_USER, *_NOT_OF_A_DRILL)
     return replace(record, name=vm_name(record.name), template=tuple(built), user_template=user)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from onedr.ceph.connection import Pool
+from onedr.drill import drill_networks
 from onedr.drill import plan as drill_plan
 from onedr.drill.checks import Checks
 from onedr.drill.evidence import Evidence
@@ -73,7 +74,7 @@ def build_report(drill: DrillRun, result: str, reasons: Sequence[str], rto_s: fl
         "ended": time.time(),
         "result": result,
         "reasons": list(reasons),
-        "network": settings.drill_network,
+        "network": _networks(drill),
         "asked": {
             "vms": list(drill.request.vms),
             "port": drill.checks.port,
@@ -98,6 +99,12 @@ def build_report(drill: DrillRun, result: str, reasons: Sequence[str], rto_s: fl
         "versions": _versions(drill.pool, drill),
         "cleanup": None,
     }
+
+
+def _networks(drill: DrillRun) -> str:
+    """Names of the drill networks that its VMs are in."""
+    here = drill.facts.placement.counterparts
+    return drill_networks.names(here, drill.target.settings.drill_network, drill.plan.vms)
 
 
 def _user() -> str:

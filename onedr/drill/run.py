@@ -13,13 +13,13 @@ import rbd
 
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
+from onedr.drill import drill_networks, rbd_clones, remnants
 from onedr.drill import plan as drill_plan
-from onedr.drill import rbd_clones, remnants
 from onedr.drill import report as drill_report
 from onedr.drill import vms as drill_vms
 from onedr.drill.checks import Checks, DrillGuest, run_checks
 from onedr.drill.evidence import Evidence
-from onedr.failover import recreate_vms, start_order, target_site
+from onedr.failover import collect, recreate_vms, start_order, target_site
 from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names
@@ -87,7 +87,8 @@ def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
     with ExitStack() as stack:
         peer, _ = stack.enter_context(peer_ceph.peer_pool(peer_status, pool.access.pool))
         split = image_claims.split_images(pool, peer, [image.name for image in images])
-    site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
+        mapping = collect.map_in_force(pool, target, peer)
+    site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
     hosts = target_site.placement_here(site, ()).hosts
     found = remnants.find_remnants(pool, target, images, frontend, None, "")
     facts = drill_plan.DrillFacts(
@@ -112,7 +113,7 @@ def describe_drill(
     """The plan as an event."""
     return DrillPlanEvent(
         datastore=facts.datastore,
-        network=facts.network,
+        network=drill_networks.names(facts.placement.counterparts, facts.network, plan.vms),
         refusal=plan.refusal,
         peer=PeerShown(facts.peer_detail, facts.peer.value),
         vms=tuple(_describe_vm(item, plan, request, now) for item in plan.vms),
@@ -241,9 +242,8 @@ class Drill:
         return f"image {self.registered[name]}"
 
     def _create(self, origin: str) -> str:
-        network = self.seen.site.counterparts.networks[self.target.settings.drill_network]
         vm_id = drill_vms.create_drill_vm(
-            self.seen.site, self.evidence.tag, self.items[origin], self.registered, network
+            self.seen.site, self.evidence.tag, self.items[origin], self.registered
         )
         self.evidence.vm_ids[origin] = vm_id
         self.evidence.nics[origin] = drill_vms.vm_nics(self.seen.site, vm_id)

@@ -3,8 +3,10 @@ tagged, isolated from production, and read back before anything is started.
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from onedr.drill import drill_networks
 from onedr.drill import plan as drill_plan
 from onedr.failover import recreate_vms
 from onedr.failover.register_images import MAX_NAME
@@ -47,21 +49,28 @@ def register_clone(site: Site, tag: str, image: ImageFacts, owner: VmItem) -> in
     return image_id
 
 
-def create_drill_vm(site: Site, tag: str, item: VmItem, images: dict[str, int], network: Network) -> int:
+def create_drill_vm(site: Site, tag: str, item: VmItem, images: dict[str, int]) -> int:
     """Create a drill's VM on hold. `images`: the drill's image ids by RBD name of the disk they stand for.
     Returns its id.
 
     Reads back its tag and NICs. Raises OneDRError when a NIC is in another network or has an address of
     production's.
     """
-    record = drill_plan.drill_record(recreate_vms.with_secrets(site, item), network.name)
+    standard = site.settings.drill_network
+    record = drill_plan.drill_record(recreate_vms.with_secrets(site, item), site.counterparts, standard)
+    networks = {
+        network.name: Network(network.network_id, network.name)  # no range: no address is requested
+        for nic in drill_networks.nics(item.record)
+        if (network := drill_networks.of_nic(nic, site.counterparts, standard)) is not None
+    }
     image_ids = {
         disk.disk_id: images[name] for disk in record.disks
         if disk.protected and (name := str(disk.rbd).rpartition("/")[2]) in images
     }
-    # no range: no address is requested
+    mapping = site.counterparts.mapping
     apart = replace(
-        site.counterparts, networks={network.name: Network(network.network_id, network.name)}, network_map={}
+        site.counterparts, networks=networks, network_map={},
+        mapping=mapping.without("networks") if mapping is not None else None,
     )
     built = vm_template.recreate(record, item.origin, item.envelope.site, image_ids, apart, False)
     for warning in (*built.warnings, *item.warnings):
@@ -69,11 +78,11 @@ def create_drill_vm(site: Site, tag: str, item: VmItem, images: dict[str, int], 
     mark = (("DR_PROTECT", "NO"), (vm_template.DRILL, tag), (drill_plan.DRILL_OF, item.origin))
     vm_id = site.frontend.allocate_vm((*template.without(built.template, *_ORIGIN), *mark))
     site.frontend.replace_vm(vm_id, (*template.without(built.user_template, *_ORIGIN), *mark))
-    _read_back(site, tag, item, vm_id, network)
+    _read_back(site, tag, item, vm_id, networks)
     return vm_id
 
 
-def _read_back(site: Site, tag: str, item: VmItem, vm_id: int, network: Network) -> None:
+def _read_back(site: Site, tag: str, item: VmItem, vm_id: int, networks: Mapping[str, Network]) -> None:
     vm = site.frontend.vm(vm_id)
     if template.get(attributes(vm, "USER_TEMPLATE"), vm_template.DRILL) != tag:
         raise OneDRError(
@@ -81,13 +90,14 @@ def _read_back(site: Site, tag: str, item: VmItem, vm_id: int, network: Network)
             "terminate --hard"
         )
     of_production = {
-        template.get(nic, key) for nic in drill_plan.nics(item.record) for key in ("IP", "MAC")
+        template.get(nic, key) for nic in drill_networks.nics(item.record) for key in ("IP", "MAC")
     } - {""}
     for kind in ("NIC", "NIC_ALIAS"):
         for nic in template.vectors(attributes(vm), kind):
-            if template.get(nic, "NETWORK_ID") != str(network.network_id):
+            if template.get(nic, "NETWORK_ID") not in {str(each.network_id) for each in networks.values()}:
                 raise OneDRError(
-                    f"VM {vm_id} has a NIC in network {template.get(nic, 'NETWORK')}, not in {network.name}"
+                    f"VM {vm_id} has a NIC in network {template.get(nic, 'NETWORK')}, not in "
+                    f"{' or '.join(sorted(networks))}"
                 )
             same = {template.get(nic, "IP"), template.get(nic, "MAC")} & of_production
             if same:

@@ -257,6 +257,20 @@ def _snapshots(data: ActionData, request: Request) -> None:
     emit(SnapshotsEvent(target.name, show_snapshots.shown(target, frontend), warnings))
 
 
+def _map(data: ActionData, request: Request) -> None:
+    """Show the mapping (a VERSION of it), draft one (DRAFT), or set the one in FILE."""
+    # only here: a bridge host may lack PyYAML, and needs it for nothing else
+    from onedr.mapping import run as mapping_run
+
+    asked = dict(request.attributes)
+    if "FILE" in asked:
+        emit(mapping_run.set_map(_datastore(data), request, asked["FILE"], FrontEnd()))
+    elif "DRAFT" in asked:
+        emit(mapping_run.make_draft(_datastore(data), FrontEnd()))
+    else:
+        emit(mapping_run.show(_datastore(data), asked.get("VERSION", "")))
+
+
 def _check(data: ActionData, request: Request) -> None:
     """Read-only, except for the probe, which comes first."""
     try:
@@ -294,4 +308,5 @@ _VERBS = {
     "history": _history,
     "kept": _kept,
     "snapshots": _snapshots,
+    "map": _map,
 }

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 READS = frozenset({
-    "datastore.info", "datastorepool.info", "image.info", "imagepool.info", "vm.info", "vmpool.infoextended",
+    "datastore.info", "image.info", "imagepool.info", "vm.info", "vmpool.infoextended",
     "vnpool.info", "vn.info", "secgrouppool.info", "vmgrouppool.info", "hostpool.info", "userpool.info",
-    "grouppool.info", "system.version",
+    "grouppool.info", "clusterpool.info", "acl.info", "datastorepool.info", "system.version",
 })
 _RECORDS = frozenset({"has_key", "key_fingerprint", "seal", "sign", "fits"})
 _KEEPER = frozenset({"wake", "news", "reminded"})
@@ -61,6 +61,7 @@ ALLOWED = {
         _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
     ),
     "rehearse": Allowed(_VERB | {"open"}, READS | _DRILL),
+    "map": Allowed(_VERB, READS, _PEER_READS),
     "reconcile": _WRITES,
     "keeper_process:keep": Allowed(_VERB | {"rehearse"}, READS | _OWN),
     "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),

@@ -27,7 +27,7 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import keeper_lock
-from onedr.replication import encryption, records, signature
+from onedr.replication import encryption, map_store, records, signature
 
 _VERBS_ENTRY = "onedr.driver.actions:perform"
 _TAG = re.compile(r"onedr-drill-[0-9a-f]{8}-[0-9]{1,18}-[0-9]{1,18}")
@@ -144,7 +144,9 @@ class Services:
     def _sign(self, call: Call) -> Answer:
         signer, kind, head = _signer(call), str(call["kind"]), dict(call["covered"])
         name = signer.image.rpartition("/")[2]
-        if kind not in (records.VM_KEY, records.IMAGE_KEY) or not self._is_ours(name):
+        of_map = kind == map_store.KIND and name == map_store.IMAGE and self.item.what == "map"
+        of_image = kind in (records.VM_KEY, records.IMAGE_KEY) and self._is_ours(name)
+        if not of_map and not of_image:
             raise BridgeRefusedError(f"a signature of {kind!r} for image {name!r}")
         if type(head["generation"]) is not int or head["generation"] > time.time() * 1e6 + _AHEAD_US:
             raise BridgeRefusedError(f"a signature of a record of the future for image {name!r}")

@@ -11,12 +11,14 @@ from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms, target_site
 from onedr.failover.facts import FailoverFacts
 from onedr.host import config as host_config
+from onedr.host import log
 from onedr.model import names
 from onedr.model.errors import InputError, OneDRError
 from onedr.model.records import ImageFacts
+from onedr.model.site_map import Direction
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import image_claims, image_facts, inventory, peer_ceph, peer_osds
+from onedr.replication import image_claims, image_facts, inventory, map_store, peer_ceph, peer_osds
 from onedr.runs import journal
 from onedr.runs.state import DRILLS, MOVES
 
@@ -41,7 +43,8 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> Collecte
         can_fence, osds = peer is not None, peer_osds.osds_seen(pool, peer)
         children = _children(peer, images) if peer is not None else {}
         split = image_claims.split_images(pool, peer, [image.name for image in images])
-    site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
+        mapping = map_in_force(pool, target, peer)
+    site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
     last = journal.last_run(pool, DRILLS)
     own_vms = frontend.vms()
     there = peer_vms.collect_peer_vms(pool.access.pool)
@@ -70,6 +73,17 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> Collecte
         fence_unknown=fence_unknown,
     )
     return Collected(facts, sight, site)
+
+
+def map_in_force(pool: Pool, target: Datastore, peer: Pool | None) -> Direction | None:
+    """The mapping towards this site, by the newest version in either pool; None when there is none.
+
+    Raises InputError for one of other sites, StorageError where only versions in doubt are left.
+    """
+    stored = map_store.newest(pool, target.name, target.settings, peer)
+    for doubt in stored.doubts:
+        log.warning(doubt)
+    return map_store.direction(stored, pool, target.settings)
 
 
 def _fence_command() -> tuple[tuple[str, ...], str]:

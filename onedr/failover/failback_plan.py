@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from onedr.model import template
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.model.template import Pairs
+from onedr.opennebula import mapped, vm_template
+from onedr.opennebula.nics import Counterparts, address_here, network_id
 from onedr.opennebula.vm_template import MARKS
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
@@ -215,31 +217,47 @@ class Nics:
     unclear: str = ""
 
 
-def nics(own: Pairs, there: Pairs, networks: Iterable[str], network_map: Mapping[str, str]) -> Nics:
+def requirements_here(own: Pairs, there: Pairs, here: Counterparts) -> tuple[Pairs, list[str]]:
+    """The user attributes of the other site with its requirements as they read here by the mapping, and the
+    keys of those that cannot be mapped: for these, what the VM has here counts.
+    """
+    if here.mapping is None:
+        return there, []
+    found: list[tuple[str, str | Pairs]] = []
+    unmapped = []
+    for key, value in there:
+        if not vm_template.names_a_place(key, value):
+            found.append((key, value))
+            continue
+        text = mapped.requirements(key, value, here) if isinstance(value, str) else None
+        if text is None:
+            unmapped.append(key)
+            found += [pair for pair in own if pair[0] == key]
+        else:
+            found.append((key, text))
+    return tuple(found), unmapped
+
+
+def nics(own: Pairs, there: Pairs, here: Counterparts) -> Nics:
     """NICs of a VM at home (`own`) against those it has at the other site. The same NIC has the same address
-    or MAC, whatever its network is called there; else one on the same network counts. Where a network there
-    has no counterpart all stay.
+    (as the mapping moves it) or MAC, whatever its network is called there; else one on the same network
+    counts. Where a network there has no counterpart all stay.
     """
     mine, theirs = list(template.vectors(own, "NIC")), list(template.vectors(there, "NIC"))
-    for same in (
-        _same_address,
-        lambda nic, other: _network(nic) == network_map.get(_network(other), _network(other)),
-    ):
+    for same in (_same_address, _same_network):
         for other in list(theirs):
-            found = next((nic for nic in mine if same(nic, other)), None)
+            found = next((nic for nic in mine if same(nic, other, here)), None)
             if found is not None:
                 mine.remove(found)
                 theirs.remove(other)
     if not mine and not theirs:
         return Nics()
-    unknown = {
-        _network(nic) for nic in theirs if network_map.get(_network(nic), _network(nic)) not in set(networks)
-    }
+    unknown = {_network(nic) for nic in theirs if len(_networks_here(nic, here) & here.networks.keys()) != 1}
     if unknown:
         return Nics(
             unclear=(
                 f"network {', '.join(sorted(unknown))} of the other site has no counterpart "
-                "here (DR_NETWORK_MAP)"
+                "here, or several (onedr map, DR_NETWORK_MAP)"
             )
         )
     if any(True for pairs in (own, there) for _ in template.vectors(pairs, "NIC_ALIAS")):
@@ -247,14 +265,36 @@ def nics(own: Pairs, there: Pairs, networks: Iterable[str], network_map: Mapping
     return Nics(tuple(theirs), tuple(int(template.get(nic, "NIC_ID", "-1")) for nic in mine))
 
 
+def _networks_here(nic: Pairs, here: Counterparts) -> set[str]:
+    """Names that the network of a NIC there may have here."""
+    there = _network(nic)
+    mapping, number = here.mapping, network_id(nic)
+    if mapping is None or (there in here.network_map and not mapping.is_listed("networks", there, number)):
+        return _by_name({here.network_map.get(there, there)}, here)
+    found = {str(name) for name in mapping.candidates("networks", there, number)}
+    return _by_name(found, here)
+
+
+def _by_name(names: set[str], here: Counterparts) -> set[str]:
+    """Names of networks that are given by name or id; what is no network here stays as it is."""
+    by_id = {
+        str(each.network_id): name for name, first in here.networks.items() for each in (first, *first.twins)
+    }
+    return {name if name in here.networks else by_id.get(name, name) for name in names}
+
+
 def _network(nic: Pairs) -> str:
     return template.get(nic, "NETWORK")
 
 
-def _same_address(nic: Pairs, other: Pairs) -> bool:
-    return any(
-        template.get(nic, key) and template.get(nic, key) == template.get(other, key) for key in ("IP", "MAC")
-    )
+def _same_network(nic: Pairs, other: Pairs, here: Counterparts) -> bool:
+    return _network(nic) in _networks_here(other, here)
+
+
+def _same_address(nic: Pairs, other: Pairs, here: Counterparts) -> bool:
+    moved = {key: address_here(template.get(other, key), other, here) for key in ("IP", "IP6")}
+    moved["MAC"] = template.get(other, "MAC") if moved["IP"] == template.get(other, "IP") else ""
+    return any(address and template.get(nic, key) == address for key, address in moved.items())
 
 
 def grown(own: Pairs, there: Pairs, pairs_of: Sequence[tuple[int, int]]) -> dict[int, int]:

@@ -14,15 +14,15 @@ from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
-from onedr.opennebula import image_template, nics, vm_template
+from onedr.opennebula import image_template, mapped, nics, vm_template
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import attributes, number
+from onedr.opennebula.mapped import Owner
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import encryption, secrets
 from onedr.replication.inventory import VmItem
 
 _CAPACITY = ("CPU", "VCPU", "MEMORY")
-_STANDS_IN = "oneadmin"  # gets what belongs to a user or group that a site does not have (site.give)
 
 
 def return_vm(
@@ -57,10 +57,7 @@ def _give(site: Site, kind: str, object_id: int, record: VmRecord | ImageRecord,
     """Owner, group and permissions of the other site;
     oneadmin there may stand for who is missing there: it replaces no VM.
     """
-    found = site.frontend.image(object_id) if kind == "image" else site.frontend.vm(object_id)
-    owner = record.owner if record.owner != _STANDS_IN else found.findtext("UNAME") or ""
-    group = record.group if record.group != _STANDS_IN else found.findtext("GNAME") or ""
-    give(site, kind, object_id, owner, group, record.permissions, target)
+    give(site, kind, object_id, Owner(record.owner, record.group), record.permissions, target, home=True)
 
 
 def release_vm(site: Site, vm_id: int, target: str) -> str:
@@ -185,8 +182,7 @@ def _grow(site: Site, item: VmItem, vm_id: int) -> list[str]:
 
 def _nics(site: Site, item: VmItem, vm_id: int) -> list[str]:
     vm = site.frontend.vm(vm_id)
-    networks, network_map = site.counterparts.networks, site.counterparts.network_map
-    changes = failback_plan.nics(attributes(vm), item.record.template, networks, network_map)
+    changes = failback_plan.nics(attributes(vm), item.record.template, site.counterparts)
     if changes.unclear:
         site.warn(
             item.origin,
@@ -203,14 +199,13 @@ def _nics(site: Site, item: VmItem, vm_id: int) -> list[str]:
         settle(site.frontend, vm_id)
     for nic in changes.plug:
         warnings: list[str] = []
-        built = nics.nic(nic, site.counterparts, item.record.owner, warnings)
+        owner = mapped.owner_of(item.record, site.counterparts.mapping).owner
+        built = nics.nic(nic, site.counterparts, owner, warnings)
         site.frontend.call("vm.attachnic", vm_id, template.to_xml((("NIC", built),)))
         settle(site.frontend, vm_id)
         for text in warnings:
             site.warn(item.origin, text)
-    left = failback_plan.nics(
-        attributes(site.frontend.vm(vm_id)), item.record.template, networks, network_map
-    )
+    left = failback_plan.nics(attributes(site.frontend.vm(vm_id)), item.record.template, site.counterparts)
     if not changes.unclear and (left.plug or left.unplug):
         raise OneDRError(
             f"VM {vm_id} has not the NICs it had at the other site although they were changed; onevm show "
@@ -232,9 +227,11 @@ def _user_attributes(site: Site, item: VmItem, record: VmRecord, vm_id: int) -> 
         or encryption.load_key(front_end_paths().record_key) is not None
     )
     complete = opened and not template.get(recorded, secrets.WITHHELD)
-    wanted = failback_plan.user_attributes(
-        attributes(site.frontend.vm(vm_id), "USER_TEMPLATE"), record.user_template, complete
-    )
+    own = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
+    there, unmapped = failback_plan.requirements_here(own, record.user_template, site.counterparts)
+    for key in unmapped:
+        site.warn(item.origin, f"{key} names objects of the other site: VM {vm_id} keeps its own")
+    wanted = failback_plan.user_attributes(own, there, complete)
     if wanted is not None:
         site.frontend.replace_vm(vm_id, wanted)
 

@@ -5,12 +5,15 @@ Networks, addresses, capacity: found before anything is changed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from onedr.failover import quota_plan
 from onedr.failover.snapshot_list_plan import of_disk
 from onedr.model import template
 from onedr.model.errors import RefusedError
-from onedr.opennebula.nics import Counterparts
+from onedr.opennebula.nics import Counterparts, network_here
+from onedr.opennebula.quotas import Admission, Quotas
 from onedr.opennebula.vm_template import Recreation, recreate
 from onedr.replication.inventory import VmItem
 
@@ -34,13 +37,19 @@ class Placement:
     counterparts: Counterparts = field(default_factory=Counterparts)
     taken: Mapping[tuple[int, str], str] = field(default_factory=dict)
     hosts: tuple[Host, ...] | None = None  # None: not known
+    quotas: Quotas = field(default_factory=Quotas)
+    datastore_id: int = -1
+    registered: frozenset[str] = frozenset()  # RBD names of the images here
 
 
-def networks_wanted(items: Iterable[VmItem], network_map: Mapping[str, str]) -> set[str]:
-    """Names here (or ids, where the map says so) of the networks these VMs need."""
-    return {
-        network_map.get(name := template.get(nic, "NETWORK"), name) for item in items for nic in _nics(item)
-    }
+def networks_wanted(items: Iterable[VmItem], here: Counterparts) -> set[str]:
+    """Names here (or ids, where a mapping says so) of the networks these VMs need."""
+    found = set()
+    for item in items:
+        for nic in _nics(item):
+            with suppress(RefusedError):  # no counterpart, or not clear: an obstacle of the VM
+                found.add(network_here(nic, here)[0])
+    return found
 
 
 def _nics(item: VmItem) -> Iterable[template.Pairs]:
@@ -68,10 +77,11 @@ class Placed:
 def place(items: Iterable[VmItem], ground: Placement) -> Placed:
     """What would become of each VM here, found before anything is changed.
 
-    A VM is blocked by something without a counterpart, or by an address in use. Of two VMs that would get the
-    same address (their networks were mapped to one) the later one is blocked.
+    A VM is blocked by something without a counterpart, by an address in use, or by a quota. Of two VMs that
+    would get the same address (their networks were mapped to one) the later one is blocked.
     """
-    taken = dict(ground.taken)
+    taken, admission, here = dict(ground.taken), Admission(ground.quotas), ground.counterparts
+    known = set(ground.registered)
     blockers, differences = {}, {}
     for item in items:
         try:
@@ -79,16 +89,20 @@ def place(items: Iterable[VmItem], ground: Placement) -> Placed:
         except RefusedError as error:
             blockers[item.origin] = str(error)
             continue
-        wanted = dict.fromkeys(_addresses(made))
+        addresses = dict.fromkeys(_addresses(made))
         reasons = [
             f"its address {address} in network {_name(network_id, ground)!r} belongs to "
             f"{taken[network_id, address]} here; free it first"
-            for network_id, address in wanted if (network_id, address) in taken
+            for network_id, address in addresses if (network_id, address) in taken
         ]
+        if not reasons:
+            wanted = quota_plan.of_new(item, made.template, here, ground.datastore_id, known)
+            reasons = list(filter(None, (admission.refusal(wanted),)))
         if reasons:
             blockers[item.origin] = "; ".join(reasons)
             continue
-        taken.update(dict.fromkeys(wanted, f"VM {item.record.name} of the peer"))
+        taken.update(dict.fromkeys(addresses, f"VM {item.record.name} of the peer"))
+        known |= {image.name for image in item.images}
         warnings = (*made.warnings, *_of_snapshots(item))
         if warnings:
             differences[item.origin] = "; ".join(warnings)

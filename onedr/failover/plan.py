@@ -16,6 +16,7 @@ from onedr.failover import (
     fence_plan,
     placement,
     planned_move,
+    quota_plan,
     refusal_plan,
     scope_plan,
     start_order,
@@ -154,7 +155,13 @@ def _not_to_come(
             and (why := failback_plan.obstacle(item, here.homes[item.origin], images, facts.here))
         }
     )
-    return {**left_out, **failback_plan.clones_of_others(vms, here.homes, facts.local)}
+    coming = [
+        item for item in vms
+        if item.origin in here.homes and item.origin not in left_out and wants_start(item, request)
+        and failback_plan.waits(item, here.homes[item.origin], images, facts.here)
+    ]
+    refused = quota_plan.homes_refused(coming, facts.ground.counterparts, facts.ground.quotas)
+    return {**left_out, **refused, **failback_plan.clones_of_others(vms, here.homes, facts.local)}
 
 
 def _joined(*found: Mapping[str, str]) -> dict[str, str]:

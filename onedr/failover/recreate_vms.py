@@ -11,6 +11,7 @@ from onedr.model.records import Proof, VmRecord
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula import vm_template
 from onedr.opennebula.api import attributes, number
+from onedr.opennebula.mapped import Owner
 from onedr.replication import encryption, ledger, secrets
 from onedr.replication.inventory import VmItem
 
@@ -37,7 +38,7 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
     disks = peer_vms.of_element(site.frontend.vm(vm_id), site.pool.access.pool).images
     made = ledger.Entry(item.origin, tuple(sorted(disks)), start_pending=start)
     ledger.note(site.pool, "vm", vm_id, made)
-    give(site, "vm", vm_id, record.owner, record.group, record.permissions, item.origin)
+    give(site, "vm", vm_id, Owner(record.owner, record.group), record.permissions, item.origin)
     # As data: nothing of it is parsed or resolved,
     # and nothing that stood in for a value while the VM was made stays.
     site.frontend.replace_vm(vm_id, (*built.user_template, (vm_template.FINISHED, "YES")))

@@ -12,6 +12,7 @@ from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import ImageFacts, ImageRecord
 from onedr.model.types import MIB
 from onedr.opennebula import image_template, vm_template
+from onedr.opennebula.mapped import Owner
 from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
 
@@ -88,7 +89,8 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None, lists: S
     marks = ((vm_template.ORIGIN_SOURCE, image.name), (ledger.TOKEN, token))
     image_id = _allocate(site, image.name, (*description, *marks), subject.site)
     ledger.note(site.pool, "image", image_id, entry)
-    give(site, "image", image_id, subject.owner, subject.group, subject.permissions, image.name)
+    owner_there = Owner(subject.owner, subject.group)
+    give(site, "image", image_id, owner_there, subject.permissions, image.name)
     if subject.persistent:
         lists.list_image(image_id, image.name, subject.snapshots)
     # As data, after the registration: oned refuses one that also names an app, a backup or a path.

@@ -12,10 +12,13 @@ from onedr.ceph.connection import Pool
 from onedr.failover import adopt_marks, peer_vms, placement
 from onedr.failover.placement import Host, Placement
 from onedr.model import template
+from onedr.model.site_map import Direction
 from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula.api import FrontEnd, attributes, number
+from onedr.opennebula.api import FrontEnd, attributes, ids_by_name, number
+from onedr.opennebula.mapped import Owner, name_owner
 from onedr.opennebula.nics import Counterparts, Network, Owned, Range
+from onedr.opennebula.quotas import Quotas, read_quotas
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication import ledger, rehearsals
 from onedr.replication.inventory import VmItem
@@ -38,6 +41,7 @@ class Site:
     half_images: set[str] = field(default_factory=set)  # registered by a run that was interrupted
     half_vms: dict[str, int] = field(default_factory=dict)  # likewise, VM id by origin
     ledger: Ledger = field(default_factory=lambda: Ledger({}, {}, {}))
+    quotas: Quotas = field(default_factory=Quotas)
     warnings: dict[str, list[str]] = field(default_factory=dict)
 
     def warn(self, target: str, text: str) -> None:
@@ -45,11 +49,15 @@ class Site:
         self.warnings.setdefault(target, []).append(text)
 
 
-def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings) -> Site:
-    """Read users, groups, networks and registered images."""
+def survey(
+    frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings, mapping: Direction | None = None
+) -> Site:
+    """Read users, groups, quotas, networks and registered images. `mapping`: the file in force."""
+    users, groups = frontend.user_pool(), frontend.group_pool()
     site = Site(
-        frontend, datastore_id, pool, pool.fsid(), settings, frontend.users(), frontend.groups(),
-        counterparts(frontend, settings),
+        frontend, datastore_id, pool, pool.fsid(), settings, ids_by_name(users.iterfind("USER")),
+        ids_by_name(groups.iterfind("GROUP")), counterparts(frontend, settings, mapping),
+        quotas=read_quotas(users, groups),
     )
     adopt_marks.adopt(pool, frontend, settings.site_index)
     site.ledger = ledger.read_ledger(pool)
@@ -72,7 +80,7 @@ def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings
     return site
 
 
-def counterparts(frontend: FrontEnd, settings: Settings) -> Counterparts:
+def counterparts(frontend: FrontEnd, settings: Settings, mapping: Direction | None = None) -> Counterparts:
     """Networks, security groups, VM groups and file images of this site, by name."""
     networks: dict[str, Network] = {}
     for found in map(network, sorted(frontend.networks(), key=lambda each: number(each, "ID"))):
@@ -81,8 +89,18 @@ def counterparts(frontend: FrontEnd, settings: Settings) -> Counterparts:
     files = [image for image in frontend.images() if image.findtext("TYPE") in _FILE_TYPES]
     return Counterparts(
         networks, dict(settings.network_map), _owned(frontend.security_groups()),
-        dict(settings.security_group_map), _owned(frontend.vm_groups()), _owned(files),
+        dict(settings.security_group_map), _owned(frontend.vm_groups()), _owned(files), mapping,
+        places(frontend) if mapping is not None else {},
     )
+
+
+def places(frontend: FrontEnd) -> dict[str, dict[str, int]]:
+    """Ids by name of what requirements of a VM can name: clusters, hosts, system datastores."""
+    system = [each for each in frontend.datastores() if each.findtext("TYPE") == _SYSTEM_DATASTORE]
+    return {
+        "clusters": ids_by_name(frontend.clusters()), "hosts": ids_by_name(frontend.hosts()),
+        "system_datastores": ids_by_name(system),
+    }
 
 
 def _owned(elements: Iterable[etree._Element]) -> dict[str, tuple[Owned, ...]]:
@@ -112,6 +130,8 @@ def network(element: etree._Element) -> Network:
     )
 
 
+STANDS_IN = "oneadmin"  # gets what belongs to a user or group that a site does not have
+_SYSTEM_DATASTORE = "1"  # TYPE
 _FILE_TYPES = ("3", "4", "5")  # KERNEL, RAMDISK, CONTEXT
 _HOST_IN_USE = ("1", "2")  # MONITORING_MONITORED, MONITORED: the scheduler takes these
 
@@ -124,7 +144,7 @@ def placement_here(site: Site, items: Iterable[VmItem]) -> Placement:
     # addresses of a rehearsal are free again before anything is created
     own = site.here == site.pool.fsid()
     rehearsed = {str(number) for number in rehearsals.vms_of_all(site.pool)} if own else set()
-    wanted = placement.networks_wanted(items, site.counterparts.network_map)
+    wanted = placement.networks_wanted(items, site.counterparts)
     for first in site.counterparts.networks.values():
         for found in (first, *first.twins):
             if not wanted & {found.name, str(found.network_id)}:
@@ -135,7 +155,8 @@ def placement_here(site: Site, items: Iterable[VmItem]) -> Placement:
                 for address in filter(None, (lease.findtext(key) for key in ("IP", "IP6", "MAC"))):
                     taken[(found.network_id, address)] = _holder(lease)
     hosts = [_host(host) for host in site.frontend.hosts() if host.findtext("STATE") in _HOST_IN_USE]
-    return Placement(site.counterparts, taken, tuple(hosts))
+    known = frozenset(site.images.keys() - site.half_images)
+    return Placement(site.counterparts, taken, tuple(hosts), site.quotas, site.datastore_id, known)
 
 
 def _holder(lease: etree._Element) -> str:
@@ -191,21 +212,39 @@ def local_of(
 
 
 def give(
-    site: Site, kind: str, object_id: int, owner: str, group: str, permissions: str, target: str
+    site: Site, kind: str, object_id: int, record: Owner, permissions: str, target: str, home: bool = False
 ) -> None:
-    """Owner, group and permissions as recorded;
-    what this site does not have stays with oneadmin, with a warning.
+    """Owner, group (names at the other site) and permissions as recorded. What this site does not have stays
+    with oneadmin, with a warning; a VM or image at `home` keeps its own, also where oneadmin stands for them
+    there.
     """
-    user_id, group_id = site.users.get(owner), site.groups.get(group)
-    if user_id is None:
-        site.warn(target, f"there is no user {owner!r} here: {kind} {object_id} belongs to oneadmin")
-    if group_id is None:
-        site.warn(target, f"there is no group {group!r} here: {kind} {object_id} is in group oneadmin")
-    wanted = (user_id or 0, group_id or 0)
     found = site.frontend.image(object_id) if kind == "image" else site.frontend.vm(object_id)
+    had = Owner(found.findtext("UNAME") or "", found.findtext("GNAME") or "")
+    called = name_owner(record, site.counterparts.mapping, had)
+    if home:
+        called = Owner(*(
+            own if there == STANDS_IN == name or not name else name
+            for own, there, name in zip(had, record, called)
+        ))
+    user_id, group_id = site.users.get(called.owner), site.groups.get(called.group)
+    if user_id is None:
+        there = _no_counterpart("user", record.owner, called.owner)
+        site.warn(target, f"{there}: {kind} {object_id} belongs to oneadmin")
+    if group_id is None:
+        there = _no_counterpart("group", record.group, called.group)
+        site.warn(target, f"{there}: {kind} {object_id} is in group oneadmin")
+    wanted = (user_id or 0, group_id or 0)
     # What is so already is left alone: each call makes oned run hooks,
     # on a night when many objects come at once.
     if (number(found, "UID"), number(found, "GID")) != wanted:
         site.frontend.call(f"{kind}.chown", object_id, *wanted)
     if opennebula_objects.permissions(found) != permissions:
         site.frontend.call(f"{kind}.chmod", object_id, *(int(bit) for bit in permissions))
+
+
+def _no_counterpart(word: str, there: str, here: str) -> str:
+    if here == there:
+        return f"there is no {word} {there!r} here"
+    return (
+        f"{word} {there!r} of the other site is {f'{here!r}, which is missing' if here else 'not clear'} here"
+    )

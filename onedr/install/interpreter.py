@@ -45,7 +45,7 @@ def manual(python: Path) -> bytes:
     if done.returncode and not re.search(r"No module named '?onedr\b", reason):
         raise InputError(
             f"The command onedr does not run with {python} ({reason}). Install what it needs: apt install"
-            " python3-click python3-rich, or OneDR with pip, which brings them."
+            " python3-click python3-rich python3-yaml, or OneDR with pip, which brings them."
         )
     return done.stdout if not done.returncode else b""
 

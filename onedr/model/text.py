@@ -1,10 +1,17 @@
 """Sentences for people."""
 from __future__ import annotations
 
-from collections.abc import Collection
+import difflib
+from collections.abc import Collection, Iterable
 
 
 def first_few(texts: Collection[str], shown: int = 3, separator: str = ", ") -> str:
     """The first few of many, and how many more there are."""
     more = len(texts) - shown
     return separator.join(list(texts)[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """`; do you mean …?` for the closest of the known words; a full stop when none is close."""
+    found = difflib.get_close_matches(word, sorted(known), 1)
+    return f"; do you mean {found[0]}?" if found else "."

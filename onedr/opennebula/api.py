@@ -5,6 +5,7 @@ process), a driver starts 0.18 s sooner, and objects stay XML, which is also wha
 """
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from lxml import etree
@@ -150,13 +151,29 @@ class FrontEnd:
         """
         return self._object("system.config")
 
+    def user_pool(self) -> etree._Element:
+        """`<USER_POOL>`: users, and their quotas beside them."""
+        return self._object("userpool.info")
+
+    def group_pool(self) -> etree._Element:
+        """`<GROUP_POOL>`: groups, and their quotas beside them."""
+        return self._object("grouppool.info")
+
     def users(self) -> dict[str, int]:
         """User ids by name."""
-        return _ids(self._pool("userpool.info", "USER"))
+        return ids_by_name(self.user_pool().iterfind("USER"))
 
     def groups(self) -> dict[str, int]:
         """Group ids by name."""
-        return _ids(self._pool("grouppool.info", "GROUP"))
+        return ids_by_name(self.group_pool().iterfind("GROUP"))
+
+    def clusters(self) -> list[etree._Element]:
+        """Every `<CLUSTER>`."""
+        return self._pool("clusterpool.info", "CLUSTER")
+
+    def rules(self) -> etree._Element:
+        """`<ACL_POOL>`: the access rules."""
+        return self._object("acl.info")
 
     def update_datastore(self, datastore_id: int, attributes: Pairs) -> None:
         """Set attributes and keep the others."""
@@ -193,7 +210,8 @@ class FrontEnd:
         return int(self.call("vm.allocate", template.to_xml(description), True))
 
 
-def _ids(pool: list[etree._Element]) -> dict[str, int]:
+def ids_by_name(pool: Iterable[etree._Element]) -> dict[str, int]:
+    """Ids of objects by their names."""
     return {str(item.findtext("NAME")): number(item, "ID") for item in pool}
 
 

@@ -52,19 +52,19 @@ VM: Mapping[str, Rule] = {
         "EMULATOR FEATURES CPU_MODEL INPUT RAW VIDEO HYPERV_OPTIONS SPICE_OPTIONS TOPOLOGY NIC_DEFAULT IOMMU "
         "MEMORY_ENCRYPTION",
     ),
-    "OS": _mapped("BOOT follows the disks and NICs; files by their image's name and owner"),
+    "OS": _mapped("BOOT follows the disks and NICs; files by their image's name and owner, or the mapping"),
     "DISK": _mapped("the image of the same data here; new ids, in order"),
-    "NIC": _mapped("the network of the same name, or DR_NETWORK_MAP"),
-    "NIC_ALIAS": _mapped("the network of the same name, or DR_NETWORK_MAP; on the same NIC"),
+    "NIC": _mapped("the network of the mapping, DR_NETWORK_MAP or the same name"),
+    "NIC_ALIAS": _mapped("the network of the mapping, DR_NETWORK_MAP or the same name; on the same NIC"),
     "CONTEXT": _mapped(
-        "values as oned had resolved them; FILES_DS by the names of its images, the VM owner's or "
-        "oneadmin's; a missing one, and FILES, is left out, which is said"
+        "values as oned had resolved them; FILES_DS by the names of its images or the mapping, the VM "
+        "owner's or oneadmin's; a missing one, and FILES, is left out, which is said"
     ),
     "GRAPHICS": _mapped("PORT is chosen by oned"),
     "NUMA_NODE": _mapped("in MiB, of a pinned topology; oned makes the others"),
     "TPM": _mapped("the device is there and empty: its state is a file of the host"),
     "PCI": _mapped("by vendor, device and class, on a host here that has one"),
-    "VMGROUP": _mapped("the VM group of the same name with the same role"),
+    "VMGROUP": _mapped("the VM group of the mapping or of the same name, with the same role"),
     "SCHED_ACTION": _mapped("those that are not done yet"),
     "BACKUP_CONFIG": _mapped("the settings; what earlier backups left stays behind"),
     **_all(
@@ -124,13 +124,16 @@ NIC: Mapping[str, Rule] = {
     **_all(_KEPT, f"MODEL SSH EXTERNAL VIRTIO_QUEUES SCHED_REQUIREMENTS SCHED_RANK {_RDP}"),
     **_all(_NETWORK, _OF_THE_NETWORK),
     **_all(
-        _mapped("by name, or DR_NETWORK_MAP; of several of one name the VM owner's"),
+        _mapped("by the mapping, DR_NETWORK_MAP or name; of several of one name the VM owner's"),
         "NETWORK NETWORK_ID NETWORK_UNAME NETWORK_UID",
     ),
     **_all(
-        _mapped("where the network here holds it; else a new one, said"), "IP MAC IP6"
+        _mapped(
+            "by the address rules of the mapping; else where the network here holds it; else a new one, said"
+        ),
+        "IP MAC IP6"
     ),
-    **_all(_mapped("by name, or DR_SECURITY_GROUP_MAP; missing: the VM is left out"),
+    **_all(_mapped("by the mapping, DR_SECURITY_GROUP_MAP or name; missing: the VM is left out"),
            "SECURITY_GROUPS SECURITY_GROUP_NAMES"),
     **_all(_mapped("the same NIC; a name that oned gave is replaced by a new one"), "NAME PARENT PARENT_ID"),
     **_all(
@@ -147,7 +150,10 @@ NIC: Mapping[str, Rule] = {
 # Attributes a user put on his VM. They are written as data after the VM was created; these differ:
 USER_TEMPLATE: Mapping[str, Rule] = {
     **_all(
-        _mapped("kept; put aside as DR_ORIGIN_… where it names hosts or clusters of the other site"),
+        _mapped(
+            "hosts, clusters and system datastores by the mapping; put aside as DR_ORIGIN_… where one of "
+            "them is not in it"
+        ),
         "SCHED_REQUIREMENTS SCHED_DS_REQUIREMENTS",
     ),
     **_all(

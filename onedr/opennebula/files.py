@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from onedr.model import template
 from onedr.model.errors import RefusedError
+from onedr.model.site_map import Name, UnmappedError
 from onedr.model.template import Pairs
-from onedr.opennebula.nics import Owned
+from onedr.opennebula.nics import Counterparts, Owned
 
 OS_FILES = ("KERNEL_DS", "INITRD_DS")
 _STANDS_IN = "oneadmin"
@@ -44,6 +45,16 @@ def _os_files(vm_template: Pairs) -> Iterator[str]:
         yield from (value for key, value in os if key in OS_FILES and isinstance(value, str))
 
 
+def names_in(vm_template: Pairs) -> list[str]:
+    """Names of the images that OS and CONTEXT of a VM name."""
+    of_os = (_BY_NAME.fullmatch(text.strip()) for text in _os_files(vm_template))
+    in_context = [template.get(found, "FILES_DS") for found in template.vectors(vm_template, "CONTEXT")]
+    return [
+        *(match["name"].strip() for match in of_os if match),
+        *(name for text in in_context for name in _OF_CONTEXT.findall(text)),
+    ]
+
+
 def with_names(vm_template: Pairs, known: Mapping[int, FileImage]) -> Pairs:
     """The template with these images named: an id means nothing at the other site."""
     return tuple(
@@ -61,15 +72,18 @@ def _named(key: str, text: template.Value, known: Mapping[int, FileImage]) -> te
     return f'$FILE[IMAGE="{found.name}",IMAGE_UNAME="{found.owner}"]'
 
 
-def of_os(text: str, key: str, here: Mapping[str, Sequence[Owned]], owner: str) -> str:
-    """`$FILE[IMAGE_ID=…]` for the image of the same name and owner here; a name without an owner is the VM
-    owner's, or the only one. Raises RefusedError.
+def of_os(text: str, key: str, here: Counterparts, owner: str) -> str:
+    """`$FILE[IMAGE_ID=…]` for the image of the same name and owner here, by the mapping; a name without an
+    owner is the VM owner's, or the only one. Raises RefusedError.
     """
     match = _BY_NAME.fullmatch(text.strip())
-    name, of = (match["name"].strip(), (match["owner"] or "").strip()) if match else ("", "")
-    named = here.get(name, ())
+    there, of = (match["name"].strip(), (match["owner"] or "").strip()) if match else ("", "")
+    name = _called(there, here)
+    if here.mapping is not None and of:
+        of = str(here.mapping.one("users", of))
+    named = _named_here(name, here)
     found = [each for each in named if each.owner == (of or owner)]
-    if not found and not of:
+    if not found and (not of or isinstance(name, int)):
         found = list(named)
     if len(found) != 1:
         raise RefusedError(
@@ -80,19 +94,39 @@ def of_os(text: str, key: str, here: Mapping[str, Sequence[Owned]], owner: str) 
     return f"$FILE[IMAGE_ID={found[0].object_id}]"
 
 
-def of_context(text: str, here: Mapping[str, Sequence[Owned]], owner: str, warnings: list[str]) -> str:
-    """FILES_DS for the images of the same names here, the VM owner's or oneadmin's;
-    what is not here is left out, and said.
+def _called(name: str, here: Counterparts) -> Name:
+    """Name, or id, here of a file image of the other site."""
+    return here.mapping.one("files", name) if here.mapping is not None and name else name
+
+
+def _called_or_empty(name: str, here: Counterparts) -> Name:
+    """The same; empty where the mapping is not clear."""
+    try:
+        return _called(name, here)
+    except UnmappedError:
+        return ""
+
+
+def _named_here(name: Name, here: Counterparts) -> Sequence[Owned]:
+    if isinstance(name, str):
+        return here.files.get(name, ())
+    return [each for images in here.files.values() for each in images if each.object_id == name]
+
+
+def of_context(text: str, here: Counterparts, owner: str, warnings: list[str]) -> str:
+    """FILES_DS for the images of the same names here, by the mapping; the VM owner's or oneadmin's. What is
+    not here is left out, and said.
     """
     found: list[str] = []
     names = _OF_CONTEXT.findall(text)
     for name in names:
-        of = {each.owner: each for each in here.get(name, ())}
+        called = _called_or_empty(name, here)
+        of = {each.owner: each for each in _named_here(called, here)}
         image = of.get(owner) or of.get(_STANDS_IN)
         if image is None:
             warnings.append(
-                f"CONTEXT/FILES_DS: the file {name!r} is left out: {owner} and {_STANDS_IN} have no image of "
-                "that name here"
+                f"CONTEXT/FILES_DS: the file {name!r} is left out: {owner} and {_STANDS_IN} have no image "
+                f"{called or name!r} here"
             )
             continue
         found.append(f"$FILE[IMAGE_ID={image.object_id}]")

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 from onedr.model import template
 from onedr.model.errors import RefusedError
+from onedr.model.site_map import Direction, Entry
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes
 from onedr.opennebula.attributes import Treatment
 
 GROUP_NAMES = "SECURITY_GROUP_NAMES"  # added to a recorded NIC: the groups' names, in the order of their ids
 _GIVEN_NAME = re.compile(r"_*NIC\d+(_ALIAS\d+)?")  # oned's own; it renames one that a caller gives
-_DEFAULT_GROUP = "0"  # the same group everywhere: it is made with the front-end
+DEFAULT_GROUP = "0"  # the same group everywhere: it is made with the front-end
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,9 @@ class Counterparts:
     vm_groups: Mapping[str, Sequence[Owned]] = field(default_factory=dict)
     # images of type KERNEL, RAMDISK, CONTEXT
     files: Mapping[str, Sequence[Owned]] = field(default_factory=dict)
+    mapping: Direction | None = None  # the file; its entries go before the two maps above
+    # ids here by name of clusters, hosts and system datastores
+    places: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def choose(found: Sequence[Owned], owner: str) -> Owned | None:
@@ -106,31 +110,60 @@ def choose(found: Sequence[Owned], owner: str) -> Owned | None:
     return own[0] if len(own) == 1 else found[0] if len(found) == 1 and not own else None
 
 
+def network_here(nic: Pairs, here: Counterparts) -> tuple[str, bool]:
+    """Name or id here of a NIC's network, and whether a mapping says so. Raises UnmappedError."""
+    there = template.get(nic, "NETWORK")
+    listed = _entry_of(nic, here)
+    if here.mapping is not None and (listed is not None or there not in here.network_map):
+        return str(here.mapping.one("networks", there, network_id(nic))), listed is not None
+    return here.network_map.get(there, there), there in here.network_map
+
+
+def network_id(nic: Pairs) -> int | None:
+    """NETWORK_ID of a NIC, at its site."""
+    return _number(template.get(nic, "NETWORK_ID"))
+
+
+def _entry_of(nic: Pairs, here: Counterparts) -> Entry | None:
+    """What the file says of a NIC's network."""
+    if here.mapping is None:
+        return None
+    return here.mapping.entry("networks", template.get(nic, "NETWORK"), network_id(nic))
+
+
 def find_network(nic: Pairs, here: Counterparts, owner: str) -> Network:
     """The network here for a NIC of the other site.
 
     Raises RefusedError when there is none, or several and it is not clear which is meant.
     """
     there = template.get(nic, "NETWORK")
-    name = here.network_map.get(there, there)
+    name, mapped = network_here(nic, here)
     every = {str(each.network_id): each for first in here.networks.values() for each in (first, *first.twins)}
-    network = here.networks.get(name) or (every.get(name) if there in here.network_map else None)
+    network = here.networks.get(name) or (every.get(name) if mapped else None)
     if network is None:
         raise RefusedError(
             f"its network {there!r} has no counterpart here: create {name!r}, or name another in "
-            f"DR_NETWORK_MAP ({there}=<network here>)."
+            f"onedr map or DR_NETWORK_MAP ({there}=<network here>)."
         )
-    if not network.twins or name in every:
+    if not network.twins or (mapped and name in every):
         return network
-    named = template.get(nic, "NETWORK_UNAME") or owner
+    named = _owner_here(template.get(nic, "NETWORK_UNAME"), here) or owner
     own = [each for each in (network, *network.twins) if each.owner == named]
     if len(own) != 1:
         ids = ", ".join(f"{each.network_id} of {each.owner}" for each in (network, *network.twins))
         raise RefusedError(
             f"its network {there!r} is not clear: there are several of that name here ({ids}). "
-            f"Name one by its id in DR_NETWORK_MAP ({there}=<id>)."
+            f"Name one by its id in onedr map or DR_NETWORK_MAP ({there}=<id>)."
         )
     return own[0]
+
+
+def _owner_here(name: str, here: Counterparts) -> str:
+    """Name here of a user of the other site; empty where it is not clear."""
+    if here.mapping is None or not name:
+        return name
+    found = here.mapping.candidates("users", name)
+    return str(found[0]) if len(found) == 1 else ""
 
 
 def nic(found: Pairs, here: Counterparts, owner: str, warnings: list[str]) -> Pairs:
@@ -144,7 +177,7 @@ def nic(found: Pairs, here: Counterparts, owner: str, warnings: list[str]) -> Pa
     groups = _security_groups(found, here, owner)
     if groups:
         built.append(("SECURITY_GROUPS", groups))
-    built += _address(found, network, warnings)
+    built += _address(found, network, here, warnings)
     return tuple(built)
 
 
@@ -165,10 +198,15 @@ def _own_attributes(found: Pairs, network: Network, warnings: list[str]) -> Iter
     return kept
 
 
-def _address(found: Pairs, network: Network, warnings: list[str]) -> list[tuple[str, str]]:
+def _address(
+    found: Pairs, network: Network, here: Counterparts, warnings: list[str]
+) -> list[tuple[str, str]]:
     """One of IP, IP6 and MAC: oned takes no two, the others follow from the range (docs/opennebula-facts.md).
+
+    Raises RefusedError for an address that the mapping moves out of the network's ranges.
     """
-    address, ip6, mac = (template.get(found, key) for key in ("IP", "IP6", "MAC"))
+    mac = template.get(found, "MAC")
+    address, ip6 = (_moved(template.get(found, key), found, network, here) for key in ("IP", "IP6"))
     part = network.range_of(address) if address else None
     if part is not None:
         follows = part.mac_of(address) if part.mac else mac
@@ -186,6 +224,32 @@ def _address(found: Pairs, network: Network, warnings: list[str]) -> list[tuple[
     return []
 
 
+def address_here(address: str, nic: Pairs, here: Counterparts) -> str:
+    """An address as the mapping's rules have it here, or as it is where none matches; empty where that is not
+    clear.
+    """
+    if here.mapping is None or not address:
+        return address
+    try:
+        return here.mapping.address(_entry_of(nic, here), address) or address
+    except RefusedError:
+        return ""
+
+
+def _moved(address: str, nic: Pairs, network: Network, here: Counterparts) -> str:
+    """An address as the mapping's rules have it here; as it is where none matches."""
+    moved = here.mapping.address(_entry_of(nic, here), address) if here.mapping and address else None
+    if moved is None:
+        return address
+    if not (network.holds(moved) or network.holds_ip6(moved)):
+        raise RefusedError(
+            f"its address {address} becomes {moved} by the mapping, which no range of network "
+            f"{network.name!r} "
+            f"here has: add one (onevnet addar {network.network_id}), or correct the rule in onedr map."
+        )
+    return moved
+
+
 def _security_groups(found: Pairs, here: Counterparts, owner: str) -> str:
     """Ids here, comma separated; empty when the NIC had none."""
     ids = [each.strip() for each in template.get(found, "SECURITY_GROUPS").split(",") if each.strip()]
@@ -195,9 +259,14 @@ def _security_groups(found: Pairs, here: Counterparts, owner: str) -> str:
 
 
 def _security_group(there: str, name: str, here: Counterparts, owner: str) -> str:
-    wanted = here.security_group_map.get(there) or here.security_group_map.get(name) or name
-    if there == _DEFAULT_GROUP and not here.security_group_map.get(there):
-        return _DEFAULT_GROUP
+    listed = here.mapping is not None and here.mapping.is_listed("security_groups", name, _number(there))
+    mapped = here.security_group_map.get(there) or here.security_group_map.get(name)
+    if here.mapping is not None and (listed or not mapped) and (name or listed):
+        wanted = str(here.mapping.one("security_groups", name, _number(there)))
+    else:
+        wanted = mapped or name
+    if there == DEFAULT_GROUP and not listed and not here.security_group_map.get(there):
+        return DEFAULT_GROUP
     every = {str(each.object_id) for found in here.security_groups.values() for each in found}
     if wanted.isdigit() and wanted in every and wanted != name:
         return wanted
@@ -207,9 +276,14 @@ def _security_group(there: str, name: str, here: Counterparts, owner: str) -> st
         several = "is not clear: several have that name" if here.security_groups.get(wanted) else "is missing"
         raise RefusedError(
             f"its security group {called} {several} here; without it the VM would be open to everybody. "
-            f"Create it, or name another in DR_SECURITY_GROUP_MAP ({name or there}=<group here>)."
+            f"Create it, or name another in onedr map or DR_SECURITY_GROUP_MAP "
+            f"({name or there}=<group here>)."
         )
     return str(chosen.object_id)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def aliases(pairs: Pairs, here: Counterparts, owner: str, warnings: list[str]) -> list[Pairs]:

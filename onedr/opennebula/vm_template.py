@@ -15,7 +15,7 @@ from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.records import VmRecord
 from onedr.model.template import Pairs
-from onedr.opennebula import attributes, files, nics
+from onedr.opennebula import attributes, files, mapped, nics
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
 
@@ -72,6 +72,7 @@ def recreate(
     """
     _must_have_its_disks(record, image_ids)
     warnings: list[str] = []
+    record = mapped.with_owner(record, here.mapping)
     disks = [
         (disk, made) for disk in template.vectors(record.template, "DISK") if (made := _disk(disk, image_ids))
     ]
@@ -99,7 +100,7 @@ def recreate(
     marks: Pairs = ((ORIGIN, origin), ("DR_ORIGIN_SITE", site), ("DR_ORIGIN_VM", str(record.vm_id)))
     if start:
         marks = (*marks, (START_PENDING, "YES"))
-    user = (*_user_template(record.user_template, warnings), *marks)
+    user = (*_user_template(record.user_template, here, warnings), *marks)
     return Recreation((*built, *marks), user, tuple(dict.fromkeys(warnings)))
 
 
@@ -158,7 +159,7 @@ def _os(
         if key in _OS_FILES:
             if not key.endswith("_DS"):
                 continue  # the path oned resolved from the other
-            text = files.of_os(text, key, here.files, owner)
+            text = files.of_os(text, key, here, owner)
         if key == "BOOT":
             text = _boot(text, front_end_paths, warnings)
         built.append((key, text))
@@ -206,10 +207,14 @@ def _pci(_: VmRecord, value: Pairs, here: Counterparts, warnings: list[str]) -> 
 
 
 def _vm_group(record: VmRecord, value: Pairs, here: Counterparts, warnings: list[str]) -> Pairs:
-    name, role = template.get(value, "VMGROUP_NAME"), template.get(value, "ROLE")
-    found = nics.choose(here.vm_groups.get(name, ()), record.owner)
+    there, role = template.get(value, "VMGROUP_NAME"), template.get(value, "ROLE")
+    name = mapped.name_of("vm_groups", there, here)
+    every = [each for groups in here.vm_groups.values() for each in groups]
+    by_id = next((each for each in every if each.object_id == name), None)
+    found = by_id or nics.choose(here.vm_groups.get(str(name), ()), record.owner)
     if found is None or role not in found.roles:
-        warnings.append(f"VMGROUP was left out: there is no VM group {name!r} with role {role!r} here")
+        warnings.append(
+            f"VMGROUP was left out: there is no VM group {name or there!r} with role {role!r} here")
         return ()
     return (("VMGROUP", (("VMGROUP_ID", str(found.object_id)), ("ROLE", role))),)
 
@@ -271,7 +276,7 @@ def _context(
             warnings.append(f"CONTEXT/{key} was left out: its files belong to the other site ({value})")
             continue
         if key == "FILES_DS":
-            named = files.of_context(value, here.files, record.owner, warnings)
+            named = files.of_context(value, here, record.owner, warnings)
             own += [(key, named)] if named else []
             continue
         if "$" in value:
@@ -282,8 +287,10 @@ def _context(
     return [*stand_ins, ("CONTEXT", tuple(own))]
 
 
-def _user_template(pairs: Pairs, warnings: list[str]) -> Pairs:
-    """The attributes of the VM's user, without marks of a site and what names places of the other one."""
+def _user_template(pairs: Pairs, here: Counterparts, warnings: list[str]) -> Pairs:
+    """The attributes of the VM's user, without marks of a site. What names places of the other one is
+    mapped, or put aside.
+    """
     kept: list[tuple[str, object]] = []
     for key, value in pairs:
         if key.startswith("ONEDR_") or key in MARKS:
@@ -291,12 +298,22 @@ def _user_template(pairs: Pairs, warnings: list[str]) -> Pairs:
         found = attributes.USER_TEMPLATE.get(key)
         if found is not None and found.treatment is Treatment.REGENERATED:
             continue
-        names_a_place = key.startswith("SCHED_") and _NAMES_A_PLACE.search(str(value))
-        if found is not None and (names_a_place or not key.startswith("SCHED_")):
+        if names_a_place(key, value):
+            here_too = mapped.requirements(key, value, here) if isinstance(value, str) else None
+            if here_too is not None:
+                warnings.append(f"{key} reads {here_too} here, by the mapping; it was {value}")
+                kept.append((key, here_too))
+                continue
+        if found is not None and (names_a_place(key, value) or not key.startswith("SCHED_")):
             warnings.append(f"{key} names objects of the other site; kept as DR_ORIGIN_{key}")
             key = f"DR_ORIGIN_{key}"
         kept.append((key, value))
     return tuple(kept)
+
+
+def names_a_place(key: str, value: template.Value) -> bool:
+    """Is it a requirement that names hosts, clusters or datastores?"""
+    return key in mapped.SECTION and bool(_NAMES_A_PLACE.search(str(value)))
 
 
 def is_half_made(pairs: Pairs) -> bool:

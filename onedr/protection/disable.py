@@ -36,7 +36,7 @@ from onedr.protection.enable import (
     describe_conversion,
 )
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
-from onedr.replication import peer_ceph, peer_copies, peer_osds, site_info
+from onedr.replication import map_store, peer_ceph, peer_copies, peer_osds, site_info
 from onedr.runs import journal
 from onedr.runs import lease as runs_lease
 from onedr.runs.events import Emit, ItemEvent
@@ -269,6 +269,7 @@ class _Disable:
         """
         found = datastore_facts(self.frontend.datastore(self.datastore_id))
         site_info.withdraw_site_info(self.pool, found.name)
+        map_store.forget(self.pool, found.name)
         pool_settings.forget_known(self.pool, self.datastore_id)
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
         wanted = disable_plan.stock_attributes(found.attributes, bound)

@@ -32,7 +32,15 @@ from onedr.protection import flatten, keeper_lock, publish_site_info, settle, se
 from onedr.protection.flatten import Queue
 from onedr.protection.settled import PoolView
 from onedr.rejoin import guard
-from onedr.replication import clock, clone_order, peer_ceph, peer_osds, preserved_copies, write_records
+from onedr.replication import (
+    clock,
+    clone_order,
+    map_store,
+    peer_ceph,
+    peer_osds,
+    preserved_copies,
+    write_records,
+)
 from onedr.replication.file_names import file_names
 from onedr.replication.mirror_image import (
     PROBLEM_KEY,
@@ -188,12 +196,19 @@ def reconcile_pool(
 
 
 def _remember_peer(pool: Pool, datastore: Datastore) -> None:
-    """Where the peer's OSDs are, for the day on which its monitors do not answer."""
+    """Where the peer's OSDs are, for the day on which its monitors do not answer. A mapping that was set
+    while it did not answer is handed on.
+    """
     with ExitStack() as stack:
         peer_status = peer_ceph.probe_peer(pool, datastore.settings)
         there, _ = stack.enter_context(peer_ceph.peer_pool(peer_status, pool.access.pool))
         if there is not None:
             peer_osds.remember_osds(pool, there)
+            try:
+                if map_store.to_hand_on(pool, datastore.name):
+                    map_store.hand_on(pool, there, datastore.name, datastore.settings)
+            except rados.Error as error:
+                raise OneDRError(f"the mapping is not at the peer yet: {error}") from error
 
 
 def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report) -> None:

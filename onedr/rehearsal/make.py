@@ -20,6 +20,7 @@ from onedr.model.types import MIB
 from onedr.opennebula import image_template, vm_template
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import attributes
+from onedr.opennebula.mapped import Owner, with_owner
 from onedr.rehearsal.difference_rules import Shown, differences
 from onedr.replication import rehearsals
 from onedr.replication.inventory import VmItem
@@ -53,7 +54,9 @@ class Maker:
             name, subject.kind, subject.persistent, source, size_mib, "")
         image_id = site.frontend.allocate_image((*described, *self._marks()), site.datastore_id)
         rehearsals.note(site.pool, site.datastore_id, "image", image_id, self.token)
-        give(site, "image", image_id, subject.owner, subject.group, subject.permissions, _ASIDE)
+        give(
+            site, "image", image_id, Owner(subject.owner, subject.group), subject.permissions, _ASIDE
+        )
         own = template.without(image_template.portable_image(subject.attributes), "DR_PROTECT")
         site.frontend.update_image(image_id, (*own, *self._marks()))
         return image_id
@@ -79,9 +82,10 @@ class Maker:
         name = f"{names.REHEARSAL}{record.name}"[:MAX_NAME]
         vm_id = recreate_vms.allocate(site, (("NAME", name), *asked.template, *self._marks()))
         rehearsals.note(site.pool, site.datastore_id, "vm", vm_id, self.token)
-        give(site, "vm", vm_id, record.owner, record.group, record.permissions, _ASIDE)
+        give(site, "vm", vm_id, Owner(record.owner, record.group), record.permissions, _ASIDE)
         site.frontend.replace_vm(vm_id, (*asked.user_template, *self._marks()))
-        return differences(record, asked, self._read_back(vm_id))
+        called = with_owner(record, site.counterparts.mapping)
+        return differences(called, asked, self._read_back(vm_id))
 
     def _marks(self) -> Pairs:
         return (("DR_PROTECT", "NO"), (vm_template.REHEARSAL, self.token))

@@ -1,5 +1,5 @@
 """What verbs answer that look or repair: status, reconcile, check, rehearse, history, kept,
-snapshots, drill report. Pure."""
+snapshots, map, drill report. Pure."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -214,6 +214,35 @@ class SnapshotsEvent(Event):
     datastore: str
     snapshots: tuple[SnapshotShown, ...] = nested(SnapshotShown, default=())
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MapVersion:
+    """A version of a mapping: when (epoch seconds), by whom and at which site it was set, and the lines
+    changed.
+    """
+
+    number: int
+    at: float
+    by: str
+    site: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MapEvent(Event):
+    """A datastore's mapping (docs/mapping.md): its file as it was given, or a draft. `version` 0: there is
+    none.
+    """
+
+    event: ClassVar[str] = "map"
+    datastore: str
+    text: str
+    version: int
+    versions: tuple[MapVersion, ...] = nested(MapVersion, default=())
+    warnings: tuple[str, ...] = ()
+    draft: bool = False
+    written: bool = False
 
 
 @dataclass(frozen=True)

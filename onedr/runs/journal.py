@@ -18,6 +18,7 @@ from onedr.model.errors import RunStoppedError
 from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease import HeldLease, Times
+from onedr.runs.state import SETTINGS
 
 _RUN = "run."
 
@@ -148,11 +149,11 @@ def remove_journals(pool: Pool) -> None:
 
 
 def last_run(pool: Pool, ignored: Sequence[str] = ()) -> JournalEntry | None:
-    """The newest run that was not refused, verbs `ignored` passed over;
+    """The newest run that was not refused, verbs `ignored` and those that set something passed over;
     `RUNNING` without a lease in force was interrupted.
     """
     for key in reversed(omap.list_keys(pool, runs_lease.OBJECT, _RUN)):
         run = JournalEntry.from_json(json.loads(omap.read_keys(pool, runs_lease.OBJECT, (key,))[key]))
-        if run.result != "REFUSED" and run.verb not in ignored:
+        if run.result != "REFUSED" and run.verb not in (*ignored, *SETTINGS):
             return run
     return None

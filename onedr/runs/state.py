@@ -57,6 +57,7 @@ CODES = {
     "TOOK_OVER": State.ACTIVE_UNPROTECTED,
 }
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
+SETTINGS = ("map",)  # verbs that are journaled, and only set something
 MOVES = ("move", "failover", "failback")  # of runs that can be rolled back before their first promotion
 
 

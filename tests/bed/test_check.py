@@ -210,9 +210,9 @@ def test_a_network_that_is_missing_at_the_peer(g: Ground) -> None:
     b.api.vn.rename(network, "elsewhere")
     try:
         found = check(a)
-        only(g, a, found, "STARTS_THERE")
+        only(g, a, found, "STARTS_THERE", also_warned=frozenset({"UNMAPPED_THERE"}))
         assert f"network '{NETWORK}' has no counterpart" in found.text("STARTS_THERE")
-        only(g, b, check(b), "STARTS_HERE")
+        only(g, b, check(b), "STARTS_HERE", also_warned=frozenset({"UNMAPPED_HERE"}))
         b.api.datastore.update(b.datastore_id, f'DR_NETWORK_MAP="{NETWORK}=elsewhere, x=nowhere"', 1)
         found = check(b, DATASTORE)
         assert found.of("problem") == {"NETWORK_MAP"} and "x=nowhere" in found.text("NETWORK_MAP"), (
@@ -285,6 +285,9 @@ def test_a_line_that_is_cut(g: Ground) -> None:
             "NAMES",
             "RECORD_KEYS",
             "STARTS_THERE",
+            "RULES_HERE",
+            "RULES_THERE",
+            "UNMAPPED_THERE",
             "OWNERS_THERE",
             "CAPACITY_THERE",
             "FAILBACK",

@@ -19,6 +19,7 @@ from onedr.check.facts import (
     ClusterFacts,
     Finding,
     Level,
+    MapFacts,
     Mirrors,
     Peering,
     PoolSpace,
@@ -29,10 +30,14 @@ from onedr.check.facts import (
     Unknown,
 )
 from onedr.failover.placement import Host, Placement
+from onedr.model.address_rules import AddressRule, read_rule
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo
 from onedr.model.rehearsed import Rehearsed, Result
+from onedr.model.site_map import Entry, SiteMap
 from onedr.model.types import MIB, Mode, PeerState, Role, Settings, State
+from onedr.opennebula.acls import Rule
 from onedr.opennebula.nics import Counterparts, Network, Range
+from onedr.opennebula.quotas import Key, Quotas, Usage
 from onedr.opennebula.vms import PeerVm
 from onedr.runs.state import StateVerdict
 
@@ -74,6 +79,7 @@ def target(fsid: str, **changes: Any) -> TargetFacts:
     values: dict[str, Any] = {
         "placement": placement, "users": frozenset({"alice"}), "groups": frozenset({"users"}), "fsid": fsid,
         "models": frozenset({"Nehalem"}), "machines": frozenset({"q35"}),
+        "names": {"users": {"alice": 2}, "groups": {"users": 1}, "networks": {"lan": 3}},
     }
     return TargetFacts(**{**values, **changes})
 
@@ -101,6 +107,7 @@ def healthy(**changes: Any) -> CheckFacts:
         "rehearsals": Rehearsals(5000.0, {CAME.origin: CAME}),
         "start_here": target(HERE),
         "start_there": target(THERE),
+        "mapping": MapFacts(),
     }
     return CheckFacts("ceph", **{**values, **changes})
 
@@ -160,6 +167,34 @@ OF_TWO = ("16.2.15", "17.2.7")
 NO_CARD_KEY, SAME_INDEX = (
     SiteInfo(THERE, "site-1", index, "ceph", "JOURNAL", key=key) for index, key in ((1, ""), (0, "same"))
 )
+HIS_RULE = Rule("user", "alice", frozenset({"NET"}), "*", frozenset({"USE"}), "#2 NET/* USE *")
+ROOM = (Host("host", 800, 16000),)
+
+
+def limited(fsid: str) -> TargetFacts:
+    """A site where alice may have no VM."""
+    quotas = Quotas({("user", "alice"): {Key("VM", "", "VMS"): Usage(0.0, 0.0)}})
+    return target(fsid, placement=Placement(Counterparts({"lan": LAN}), {}, ROOM, quotas))
+
+
+def mapped(
+    networks: tuple[str, str] = ("lan", "lan"), addresses: tuple[AddressRule, ...] = (), version: int = 1,
+    peer_version: int = 1, doubts: tuple[str, ...] = (), more: dict[str, Any] | None = None, **changes: Any,
+) -> CheckFacts:
+    """With a mapping of one network between both sites."""
+    entry = Entry(((networks[0],), (networks[1],)), addresses=addresses, line=4)
+    found = SiteMap(("site-0", "site-1"), {"networks": (entry,)})
+
+    def towards(fsid: str, site: str) -> TargetFacts:
+        here = Counterparts({"lan": LAN}, mapping=found.towards(site))
+        return target(fsid, placement=Placement(here, {}, ROOM))
+
+    return healthy(
+        mapping=MapFacts(found, version, peer_version, doubts), start_here=towards(HERE, "site-0"),
+        start_there=towards(THERE, "site-1"), **changes, **(more or {}),
+    )
+
+
 BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("PEER", healthy(peer=(PeerState.UNKNOWN, "silence")), Level.PROBLEM, "silence"),
     ("PEER_READ", healthy(readable=False), Level.WARNING, "cannot be read"),
@@ -353,6 +388,21 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         Level.PROBLEM,
         "DR_DRILL_NETWORK=gone",
     ),
+    ("MAPPING", mapped(version=2, peer_version=1), Level.WARNING, "the peer's pool has version 1"),
+    ("MAPPING", mapped(networks=("lan", "gone"), images=()), Level.PROBLEM, "line 4 of the mapping: networks: there is no network gone"),
+    ("MAPPING", mapped(addresses=(read_rule("192.0.2.0/24", "192.0.3.0/24"),), images=()), Level.PROBLEM, "192.0.3.0/24 is in no range"),
+    ("MAPPING", mapped(doubts=("version 3 of the mapping is passed over: it is forged",)), Level.WARNING, "forged"),
+    (
+        "MAPPING", mapped(settings=Settings(protect=True, site="site-0", network_map=(("lan", "other"),)),
+                          more={"networks": frozenset({"lan", "other"})}),
+        Level.WARNING, "DR_NETWORK_MAP says lan=other",
+    ),
+    ("UNMAPPED_HERE", healthy(start_here=target(HERE, names={})), Level.WARNING, "network lan does not exist here"),
+    ("UNMAPPED_THERE", healthy(start_there=target(THERE, names={})), Level.WARNING, "user alice does not exist at the peer"),
+    ("RULES_HERE", healthy(start_there=target(THERE, rules=(HIS_RULE,))), Level.WARNING, "user alice has '#2 NET/* USE *' there"),
+    ("RULES_THERE", healthy(start_here=target(HERE, rules=(HIS_RULE,))), Level.WARNING, "access rules at the peer"),
+    ("STARTS_HERE", healthy(start_here=limited(HERE)), Level.PROBLEM, "the quota of user 'alice' here does not admit it: VMS"),
+    ("STARTS_THERE", healthy(start_there=limited(THERE)), Level.PROBLEM, "the quota of user 'alice'"),
     ("DRIVERS", healthy(unknown_to_oned=("TM_MAD/ARGUMENTS",)), Level.PROBLEM, "TM_MAD/ARGUMENTS"),
     ("GUARD", healthy(guarded=False), Level.PROBLEM, "does not know this datastore"),
     (

@@ -145,7 +145,7 @@ def test_the_record_of_a_drills_vm_has_nothing_of_productions_place() -> None:
         ("NIC_ALIAS", (*NIC, ("PARENT", "NIC0"))),
         ("SCHED_ACTION", (("ACTION", "terminate"),)),
     )
-    made = drill_plan.drill_record(replace(WITH_NIC, template=own, user_template=user), "drills")
+    made = drill_plan.drill_record(replace(WITH_NIC, template=own, user_template=user), GROUND.counterparts, "drills")
     assert made.name == "drill-web"
     assert made.template == (
         ("CPU", "1"), ("NIC", (("MODEL", "virtio"), ("NETWORK", "drills"))),

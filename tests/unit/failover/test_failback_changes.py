@@ -15,6 +15,7 @@ from worlds import copy_of
 from onedr.failover import failback_plan
 from onedr.failover.failback_plan import Nics
 from onedr.model.records import ImageFacts
+from onedr.opennebula.nics import Counterparts, Network
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
@@ -94,6 +95,7 @@ def nic(network: str, ip: str = "", number: str = "0") -> tuple[str, Any]:
 
 
 LAN, DMZ = nic("lan", "10.0.0.5"), nic("dmz", "10.1.0.5", "1")
+NETWORKS = {"lan": Network(1, "lan"), "dmz": Network(2, "dmz")}
 
 
 @pytest.mark.parametrize(("own", "there", "expected"), [
@@ -108,7 +110,7 @@ LAN, DMZ = nic("lan", "10.0.0.5"), nic("dmz", "10.1.0.5", "1")
     ((LAN, nic("lan", "10.0.0.6", "1")), (nic("lan", "10.0.0.6"),), Nics(unplug=(0,))),
 ])
 def test_nics_are_matched_by_address_then_by_network(own: Any, there: Any, expected: Nics) -> None:
-    assert failback_plan.nics(own, there, ["lan", "dmz"], {"mapped": "lan"}) == expected
+    assert failback_plan.nics(own, there, Counterparts(NETWORKS, {"mapped": "lan"})) == expected
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_nics_are_matched_by_address_then_by_network(own: Any, there: Any, expec
     ],
 )
 def test_nics_that_cannot_be_matched_stay_as_they_are(own: Any, there: Any, why: str) -> None:
-    found = failback_plan.nics(own, there, ["lan", "dmz"], {})
+    found = failback_plan.nics(own, there, Counterparts(NETWORKS))
     assert why in found.unclear and not found.plug and not found.unplug
 
 

@@ -77,7 +77,7 @@ def test_of_two_vms_that_would_get_one_address_the_later_is_left_out() -> None:
 
 
 def test_networks_wanted_are_named_as_here() -> None:
-    assert placement.networks_wanted([vm(1, nic("a"), nic("b"))], {"a": "x"}) == {"x", "b"}
+    assert placement.networks_wanted([vm(1, nic("a"), nic("b"))], Counterparts(network_map={"a": "x"})) == {"x", "b"}
 
 
 def test_vms_without_room_are_warned_of_in_starting_order() -> None:

@@ -15,7 +15,10 @@ from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.target_site import Site, give
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import DiskRef
+from onedr.model.site_map import Entry, SiteMap
 from onedr.model.types import CephAccess, Settings
+from onedr.opennebula.mapped import Owner
+from onedr.opennebula.nics import Counterparts
 from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
 
@@ -46,7 +49,8 @@ class Here:
             f"<{who}_{right}>0</{who}_{right}>" for who in ("OWNER", "GROUP", "OTHER") for right in "UMA"
         )
         return etree.fromstring(
-            f"<IMAGE><ID>9</ID><UID>0</UID><GID>0</GID><PERMISSIONS>{bits}</PERMISSIONS></IMAGE>"
+            "<IMAGE><ID>9</ID><UID>0</UID><GID>0</GID><UNAME>oneadmin</UNAME><GNAME>oneadmin</GNAME>"
+            f"<PERMISSIONS>{bits}</PERMISSIONS></IMAGE>"
         )
 
 
@@ -73,7 +77,7 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def site(frontend: Here) -> Site:
     pool = Pool(None, None, CephAccess("one"))
     users, groups = {"oneadmin": 0, "alice": 2}, {"oneadmin": 0, "users": 1}
-    return Site(frontend, 100, pool, HERE, Settings(), users, groups, {})  # type: ignore[arg-type]
+    return Site(frontend, 100, pool, HERE, Settings(), users, groups, Counterparts())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +94,30 @@ def test_whom_this_site_does_not_have_oneadmin_stands_in_for(
 ) -> None:
     here = Here()
     found = site(here)
-    give(found, "image", 9, owner, group, "0" * 9, "one-1")
+    give(found, "image", 9, Owner(owner, group), "0" * 9, "one-1")
+    assert here.calls == ([("image.chown", 9, *owned)] if owned else [])
+    warnings = found.warnings.get("one-1", [])
+    assert len(warnings) == len(warned) and all(part in text for part, text in zip(warned, warnings))
+
+
+MAP = SiteMap(("north", "south"), {
+    "users": (Entry((("al", "bo"), ("alice",))),), "groups": (Entry((("staff",), ("users",))), Entry((("crew",), ("gone",)))),
+})
+
+
+@pytest.mark.parametrize(("owner", "group", "home", "owned", "warned"), [
+    ("al", "staff", False, (2, 1), []), ("al", "crew", False, (2, 0), ["group 'crew' of the other site is 'gone', which is missing here"]),
+    ("alice", "staff", False, (0, 1), ["user 'alice' of the other site is not clear here"]),
+    # at home its own stays where it is not clear, and where oneadmin stood for it there
+    ("alice", "staff", True, (0, 1), []), ("oneadmin", "oneadmin", True, None, []), ("al", "staff", True, (2, 1), []),
+])
+def test_an_owner_is_given_as_the_mapping_has_him(
+    owner: str, group: str, home: bool, owned: Any, warned: list[str]
+) -> None:
+    here = Here()
+    found = site(here)
+    found.counterparts = Counterparts(mapping=MAP.towards("south"))
+    give(found, "image", 9, Owner(owner, group), "0" * 9, "one-1", home)
     assert here.calls == ([("image.chown", 9, *owned)] if owned else [])
     warnings = found.warnings.get("one-1", [])
     assert len(warnings) == len(warned) and all(part in text for part, text in zip(warned, warnings))

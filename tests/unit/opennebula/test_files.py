@@ -6,12 +6,12 @@ import pytest
 from onedr.model.errors import RefusedError
 from onedr.opennebula import files
 from onedr.opennebula.files import FileImage
-from onedr.opennebula.nics import Owned
+from onedr.opennebula.nics import Counterparts, Owned
 
-HERE = {
+HERE = Counterparts(files={
     "vmlinuz": (Owned(4, "alice"), Owned(5, "bob")), "initrd": (Owned(6, "bob"),), "prepare.sh": (Owned(7, "oneadmin"),),
     "its own": (Owned(8, "alice"),),
-}
+})
 OS = (("OS", (("KERNEL_DS", "$FILE[IMAGE_ID=5]"), ("KERNEL", "/var/x"), ("INITRD_DS", '$FILE[ IMAGE_ID = "6" ]'), ("BOOT", ""))),)
 
 

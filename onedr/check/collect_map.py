@@ -1,0 +1,42 @@
+"""Facts about the mapping for `onedr check`."""
+
+from __future__ import annotations
+
+from onedr.ceph.connection import Pool
+from onedr.check.collect_peer import PeerConnection
+from onedr.check.facts import Known, MapFacts, Unknown
+from onedr.model.errors import OneDRError
+from onedr.model.site_map import Direction
+from onedr.opennebula.datastores import Datastore
+from onedr.replication import map_store
+
+
+def collect(pool: Pool, datastore: Datastore, way: PeerConnection) -> MapFacts:
+    """The mapping in force, by both pools where the peer's can be read. Raises StorageError, rados.Error."""
+    try:
+        peer = way.there()
+    except OneDRError:
+        peer = None
+    settings = datastore.settings
+    stored = map_store.newest(pool, datastore.name, settings, peer)
+    found = stored.newest
+    if found is None:
+        return MapFacts(doubts=stored.doubts)
+    map_store.direction(stored, pool, settings)  # of other sites: it is not usable, and says so
+    there = map_store.read(peer, map_store.name_there(datastore.name, settings)).newest if peer else None
+    return MapFacts(
+        found.site_map, found.number, None if peer is None else there.number if there else 0, stored.doubts
+    )
+
+
+def towards(mapping: Known[MapFacts], site: str) -> Direction | None:
+    """The mapping towards a site. Raises OneDRError where it is not known."""
+    if isinstance(mapping, Unknown):
+        raise OneDRError(f"the mapping is not known: {mapping.reason}")
+    return mapping.site_map.towards(site) if mapping.site_map is not None else None
+
+
+def towards_other(mapping: Known[MapFacts], site: str) -> Direction | None:
+    """The mapping towards the other of its two sites. Raises OneDRError where it is not known."""
+    found = towards(mapping, site)
+    return found.site_map.towards(found.there) if found is not None else None

@@ -1,0 +1,1 @@
+"""`onedr map`: the mapping of a datastore as one file: draft, check, set, show."""
