@@ -17,7 +17,7 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.vm_template import CARRIER
 
-_NAME = "onedr-snapshots"
+NAME = "onedr-snapshots"
 _STARTS_S = 60
 _PAUSE_S = 0.3
 _SYSTEM_DS = "1"
@@ -70,7 +70,7 @@ class Carriers:
 
     def _make(self) -> int:
         vm_id = self._frontend.allocate_vm((
-            ("NAME", _NAME), ("CPU", "0.01"), ("MEMORY", "64"), (CARRIER, "YES"), *self._place(),
+            ("NAME", NAME), ("CPU", "0.01"), ("MEMORY", "64"), (CARRIER, "YES"), *self._place(),
         ))
         try:
             self._frontend.call("vm.action", "release", vm_id)
@@ -120,4 +120,4 @@ def _left_over(frontend: FrontEnd) -> list[int]:
 def is_carrier(vm: etree._Element) -> bool:
     """Is this VM one of ours? Its mark alone is a text that any user can write."""
     marked = template.get(attributes(vm, "USER_TEMPLATE"), CARRIER)
-    return bool(marked) and vm.findtext("UID") == "0" and vm.findtext("NAME") == _NAME
+    return bool(marked) and vm.findtext("UID") == "0" and vm.findtext("NAME") == NAME

@@ -36,9 +36,9 @@ SECRETS = (ONEADMIN.split(":")[1], PEER.split(":")[1], GUEST, DOLLAR, HASH, S3)
 PERMISSIONS = "".join(f"<{who}_{what}>0</{who}_{what}>" for who in ("OWNER", "GROUP", "OTHER") for what in "UMA")
 
 
-def vm_xml(vm_id: int, datastore_id: int, user: str = "", pool: str = "one") -> str:
+def vm_xml(vm_id: int, datastore_id: int, user: str = "", pool: str = "one", tag: str = "") -> str:
     disk = f"<DISK><DISK_ID>0</DISK_ID><DATASTORE_ID>{datastore_id}</DATASTORE_ID><IMAGE_ID>{vm_id}</IMAGE_ID>" \
-        f"<SOURCE>{pool}/one-{vm_id}</SOURCE><TYPE>RBD</TYPE></DISK>"
+        f"<SOURCE>{pool}/{tag}one-{vm_id}</SOURCE><TYPE>RBD</TYPE></DISK>"
     context = f"<CONTEXT><PASSWORD>{GUEST}</PASSWORD><ROOT_PASSWORD>{DOLLAR}</ROOT_PASSWORD><SET>x</SET></CONTEXT>"
     return (
         f"<VM><ID>{vm_id}</ID><NAME>vm-{vm_id}</NAME><UNAME>u</UNAME><GNAME>g</GNAME><STATE>3</STATE>"
@@ -47,16 +47,23 @@ def vm_xml(vm_id: int, datastore_id: int, user: str = "", pool: str = "one") -> 
     )
 
 
-def image_xml(image_id: int, datastore_id: int, own: str = "") -> str:
+def image_xml(image_id: int, datastore_id: int, own: str = "", tag: str = "") -> str:
     return (
         f"<IMAGE><ID>{image_id}</ID><NAME>i</NAME><UNAME>u</UNAME><DATASTORE_ID>{datastore_id}</DATASTORE_ID>"
-        f"<SOURCE>one/one-{image_id}</SOURCE><TEMPLATE>{own}</TEMPLATE></IMAGE>"
+        f"<SOURCE>one/{tag}one-{image_id}</SOURCE><TEMPLATE>{own}</TEMPLATE></IMAGE>"
     )
 
 
-DRILL = "<DR_DRILL>onedr-drill-0-1-1</DR_DRILL>"
-VMS = {7: vm_xml(7, 100), 8: vm_xml(8, 101, pool="other"), 9: vm_xml(9, 100, DRILL)}
-IMAGES = {7: image_xml(7, 100), 8: image_xml(8, 101), 9: image_xml(9, 100, DRILL)}
+TAG = "onedr-drill-0123abcd-1-1"
+DRILL = f"<DR_DRILL>{TAG}</DR_DRILL>"  # the drill's are number 9; whoever may write attributes marked number 10
+VMS = {
+    7: vm_xml(7, 100), 8: vm_xml(8, 101, pool="other"), 9: vm_xml(9, 100, DRILL, tag=f"{TAG}-"),
+    10: vm_xml(10, 100, f"{DRILL}<DR_SNAPSHOT_CARRIER>YES</DR_SNAPSHOT_CARRIER>"),
+}
+IMAGES = {
+    7: image_xml(7, 100), 8: image_xml(8, 101), 9: image_xml(9, 100, DRILL, f"{TAG}-"),
+    10: image_xml(10, 100, DRILL),
+}
 DATASTORE = (
     "<DATASTORE><ID>100</ID><NAME>d</NAME><TEMPLATE><POOL_NAME>one</POOL_NAME><DR_PROTECT>YES</DR_PROTECT>"
     f"<SAFE_DIRS>/var/tmp</SAFE_DIRS><CEPH_KEY>/etc/ceph/key</CEPH_KEY><ACCESS_SECRET>{S3}</ACCESS_SECRET>"
@@ -253,6 +260,8 @@ def moved_secret() -> None:
 
 
 LEAK = (("CONTEXT", (("LEAK", "$USER[TOKEN_PASSWORD]"),)),)
+LEAKS = "<LEAK>$USER[TOKEN_PASSWORD]</LEAK>"
+TWO = "<IMAGE_ID>7</IMAGE_ID><IMAGE_ID>8</IMAGE_ID>"
 FUTURE = {"generation": 10**18, "sha256": "aa"}
 COVERED = {"generation": 1, "sha256": "aa"}
 
@@ -277,6 +286,21 @@ def xml(pairs: template.Pairs) -> str:
         ("drill", api("image.delete", 7, False), "image 7"),
         ("drill", api("vm.action", "terminate-hard", 7), "VM 7"),
         ("drill", api("vm.recover", 9, 4), "operation"),
+        ("drill", api("image.delete", 10, False), "image 10"),
+        ("drill", api("vm.action", "terminate-hard", 10), "VM 10"),
+        ("failover", api("vm.recover", 10, 3), "VM 10"),
+        ("drill", api("vm.update", 7, f"<T>{DRILL}</T>", 1), "DR_DRILL of vm 7"),
+        ("drill", api("vm.update", 7, "<T><dr_drill>x</dr_drill></T>", 0), "DR_DRILL of vm 7"),
+        ("failover", api("vm.update", 7, "<T><DR_SNAPSHOT_CARRIER>x</DR_SNAPSHOT_CARRIER></T>", 1), "of vm 7"),
+        ("drill", api("image.update", 7, f"<T>{DRILL}</T>", 1), "DR_DRILL of image 7"),
+        ("failover", api("vm.rename", 7, "onedr-snapshots"), "onedr-snapshots"),
+        ("failover", api("vm.allocate", f"<T><context>{LEAKS}</context></T>", True), "'context'"),
+        ("failover", api("vm.allocate", "<T><disk><IMAGE_ID>8</IMAGE_ID></disk></T>", True), "'disk'"),
+        ("failover", api("vm.allocate", f"<T><DISK>{TWO}</DISK></T>", True), "IMAGE_ID given twice"),
+        ("failover", api("vm.attach", 7, f"<T><DISK>{TWO}</DISK></T>"), "IMAGE_ID given twice"),
+        ("failover", api("vm.allocate", "<T><CONTEXT><A>a</A><A>$USER[X]</A></CONTEXT></T>", True), "A given twice"),
+        ("failover", api("image.allocate", "<T><SOURCE>one/x</SOURCE><SOURCE>other/x</SOURCE></T>", 100, True), "twice"),
+        ("failover", api("image.allocate", "<T><SOURCE>one/x</SOURCE><path>/etc/x</path></T>", 100, True), "'path'"),
         ("failover", api("datastore.info", 101, False), "datastore 101"),
         ("failover", api("datastore.update", 101, "<T/>", 1), "datastore 101"),
         ("failover", api("datastore.update", 100, "<T><SAFE_DIRS>/</SAFE_DIRS></T>", 1), "SAFE_DIRS"),
