@@ -12,12 +12,11 @@ from lxml import etree
 
 from onedr.driver import bridge_policy
 from onedr.driver.bridge_veil import Veil
-from onedr.failover import snapshot_carrier
 from onedr.host.bridge import BridgeRefusedError
-from onedr.model import names, template
+from onedr.model import template
 from onedr.model.errors import FrontEndError
 from onedr.model.types import DRIVER
-from onedr.opennebula import vm_template
+from onedr.opennebula import run_made, vm_template
 from onedr.opennebula.api import APPEND, REPLACE, FrontEnd, attributes
 from onedr.protection.enable_plan import CEPH_MODE
 
@@ -99,7 +98,7 @@ class Border:
             wanted[1] = self._template(oned, wanted[1], verb != "update")
         if verb == "update" and kind != "datastore":
             self._few_attributes(kind, int(wanted[0]), wanted[1])
-        if method == "vm.rename" and wanted[1] == snapshot_carrier.NAME:
+        if method == "vm.rename" and wanted[1] == run_made.CARRIER_NAME:
             raise BridgeRefusedError(f"the name {wanted[1]!r}")
         return wanted
 
@@ -125,7 +124,7 @@ class Border:
         vm = oned.vm(vm_id)
         own = known or self._belongs(vm)
         if ends:
-            own = _is_of_run(vm) and not self._peer and (own or _is_empty(vm))
+            own = run_made.is_of_run(vm) and not self._peer and (own or _is_empty(vm))
         if not own:
             raise BridgeRefusedError(f"VM {vm_id}")
 
@@ -134,8 +133,7 @@ class Border:
         if image_id in self._item.images and not ends:
             return
         image = oned.image(image_id)
-        drill = vm_template.is_of_drill(attributes(image)) and _is_drills_clone(image)
-        if self._peer or not self._belongs(image) or (ends and not drill):
+        if self._peer or not self._belongs(image) or (ends and not run_made.is_drills_image(image)):
             raise BridgeRefusedError(f"image {image_id}")
 
     def _belongs(self, element: etree._Element) -> bool:
@@ -285,19 +283,6 @@ def _once(names: Sequence[str], where: str) -> None:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise BridgeRefusedError(f"{', '.join(sorted(twice))} given twice in {where}")
-
-
-def _is_of_run(vm: etree._Element) -> bool:
-    """Did a run make this VM? Its mark alone is a text; a drill's VM has a drill's clones for disks."""
-    drill = vm_template.is_of_drill(attributes(vm, "USER_TEMPLATE"))
-    disks = [disk for disk in vm.iterfind("TEMPLATE/DISK") if disk.findtext("SOURCE")]
-    return snapshot_carrier.is_carrier(vm) or (drill and all(map(_is_drills_clone, disks)))
-
-
-def _is_drills_clone(place: etree._Element) -> bool:
-    """Is the RBD image of this image or disk a clone that a drill made? SOURCE is oned's to set."""
-    source = place.findtext("SOURCE") or ""
-    return names.parse_drill(source.rpartition("/")[2]) is not None
 
 
 def _is_empty(vm: etree._Element) -> bool:

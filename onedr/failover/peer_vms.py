@@ -11,7 +11,8 @@ from onedr.host import config as host_config
 from onedr.model.errors import FrontEndError, InputError, OneDRError
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NOT_POSSIBLE, FrontEnd, attributes, number
-from onedr.opennebula.vm_template import LOCKED_STATE, is_of_run, locked_state, unlocked
+from onedr.opennebula.run_made import is_of_run
+from onedr.opennebula.vm_template import LOCKED_STATE, locked_state, unlocked
 from onedr.opennebula.vms import PeerVm
 
 _LOOK_LIMIT_S = 10
@@ -60,7 +61,7 @@ def collect_peer_vms(pool_name: str) -> PeerVms:
 def on_pool(frontend: FrontEnd, pool_name: str) -> Iterator[PeerVm]:
     """VMs of a front-end that have a disk in the pool."""
     for element in frontend.vms():
-        if is_of_run(attributes(element, "USER_TEMPLATE")):
+        if is_of_run(element):
             continue  # on clones of its own: in nobody's way
         found = of_element(element, pool_name)
         if found.images:

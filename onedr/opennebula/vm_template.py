@@ -304,16 +304,3 @@ def is_half_made(pairs: Pairs) -> bool:
     The peer's record is then still needed.
     """
     return bool(template.get(pairs, ORIGIN)) and template.get(pairs, FINISHED) != "YES"
-
-
-def is_of_drill(pairs: Pairs) -> bool:
-    """Does this VM or image belong to a drill?
-
-    Such objects are never recorded, mirrored, moved or counted.
-    """
-    return bool(template.get(pairs, DRILL))
-
-
-def is_of_run(pairs: Pairs) -> bool:
-    """Does this VM belong to a drill, or to a run that lists snapshots? Neither is recorded or counted."""
-    return is_of_drill(pairs) or bool(template.get(pairs, CARRIER))

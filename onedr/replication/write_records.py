@@ -17,7 +17,8 @@ from onedr.model.types import Settings
 from onedr.opennebula import files
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.files import FileImage
-from onedr.opennebula.vm_template import is_half_made, is_of_run
+from onedr.opennebula.run_made import is_of_run
+from onedr.opennebula.vm_template import is_half_made
 from onedr.replication import encryption, ledger, records, secrets, signature
 from onedr.replication.ledger import Entry
 
@@ -99,7 +100,7 @@ def vm_body(
     `entry_of`: its entry in the ledger, by OpenNebula id and RBD names. `file_images`: of its OS, by id.
     """
     body = opennebula_objects.vm_record(element, protected)
-    if is_half_made(body.user_template) or is_of_run(body.user_template):
+    if is_half_made(body.user_template) or is_of_run(element):
         return None
     entry = entry_of(body.vm_id, [str(disk.rbd).partition("/")[2] for disk in body.disks if disk.rbd])
     origin = f"{fsid}:{body.vm_id}"
