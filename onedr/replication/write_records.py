@@ -29,11 +29,13 @@ def encrypt_secrets(
     """The template with its secrets encrypted, or without them when there is no key; then their positions are
     listed. Never in plain text.
 
-    `bound`: the VM's origin and the part of its record, without which they do not open.
+    `bound`: the VM's origin and the part of its record, without which they do not open. What a user wrote
+    under the names that the record itself uses is no part of it.
     """
-    kept, found = secrets.split_secrets(attributes)
+    own = template.without(attributes, secrets.ENCRYPTED, secrets.WITHHELD)
+    kept, found = secrets.split_secrets(own)
     if not found:
-        return attributes
+        return own
     if key is None:
         return (*kept, (secrets.WITHHELD, ",".join(place for place, _ in found)))
     return (*kept, (secrets.ENCRYPTED, encryption.encrypt(key, found, *bound)))
