@@ -89,6 +89,7 @@ def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_
     end = time.monotonic() + limit_s
     element = there.vm(vm_id)
     state = opennebula_objects.vm_state(element)
+    _take_off_a_users_lock(there, element, state)
     if not locked_state(attributes(element, "USER_TEMPLATE")):
         there.update_vm(vm_id, ((LOCKED_STATE, state),))
     if state == "PENDING":
@@ -102,6 +103,13 @@ def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_
             f"VM {vm_id} is {opennebula_objects.vm_state(found)} and not locked although it was stopped"
         )
     return how
+
+
+def _take_off_a_users_lock(there: FrontEnd, element: etree._Element, state: str) -> None:
+    """A lock that its user set would keep the VM running, and hold up everybody's move."""
+    ours = state in _AT_REST and locked_state(attributes(element, "USER_TEMPLATE"))
+    if element.find("LOCK") is not None and not ours:
+        there.call("vm.unlock", number(element, "ID"))
 
 
 def _power_off(there: FrontEnd, vm_id: int, end: float, grace_s: float) -> str:
