@@ -97,7 +97,7 @@ class Border:
         if verb in ("update", "attach", "attachnic"):
             wanted[1] = self._template(oned, wanted[1], verb != "update")
         if verb == "update" and kind != "datastore":
-            self._few_attributes(kind, int(wanted[0]), wanted[1])
+            self._few_attributes(kind, int(wanted[0]), wanted[1], wanted[2])
         if method == "vm.rename" and wanted[1] == run_made.CARRIER_NAME:
             raise BridgeRefusedError(f"the name {wanted[1]!r}")
         return wanted
@@ -187,7 +187,7 @@ class Border:
         self._veil.show(root)
         return etree.tostring(root, encoding="unicode")
 
-    def _few_attributes(self, kind: str, number: int, text: str) -> None:
+    def _few_attributes(self, kind: str, number: int, text: str, mode: Any) -> None:
         """Where work only leaves a word on an object, it leaves no other. What a run may end is marked when
         it is made, and never later.
         """
@@ -196,10 +196,11 @@ class Border:
         marks = keys & set(_OF_A_RUN)
         if marks and (self._peer or number not in made):
             raise BridgeRefusedError(f"attributes {', '.join(sorted(marks))} of {kind} {number}")
-        at_peer = {vm_template.LOCKED_STATE, vm_template.OLD_LOCKED_STATE}
-        if (self._peer and not keys <= at_peer) or (
-            self._item.what == "datastore:rm" and keys != {"DR_MESSAGE"}
-        ):
+        few = {vm_template.LOCKED_STATE, vm_template.OLD_LOCKED_STATE}
+        limited = self._peer or self._item.what in bridge_policy.LOCKS_VMS
+        if self._item.what == "datastore:rm":
+            limited, few = True, {"DR_MESSAGE"}
+        if limited and not (keys <= few and mode == APPEND):
             raise BridgeRefusedError(f"attributes {', '.join(sorted(keys))} of a {kind}")
 
     def _datastore_attributes(self, oned: FrontEnd, wanted: list[Any]) -> None:
