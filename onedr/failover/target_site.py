@@ -42,7 +42,9 @@ class Site:
 
     def warn(self, target: str, text: str) -> None:
         """Note something the operator should know about a target."""
-        self.warnings.setdefault(target, []).append(text)
+        told = self.warnings.setdefault(target, [])
+        if text not in told:
+            told.append(text)
 
 
 def survey(frontend: FrontEnd, datastore_id: int, pool: Pool, settings: Settings) -> Site:
