@@ -94,7 +94,7 @@ class _Failover:
         self._late: list[tuple[float, Step]] = []  # until when each waits for its own DR_DELAY
 
     def execute(self) -> Outcome:
-        collected = collect.collect_facts(self.pool, self.target, self.frontend)
+        collected = collect.collect_facts(self.pool, self.target, self.frontend, self.running.run.alone)
         self.facts, self.sight, self.site = collected.facts, collected.sight, collected.site
         self.lists = SnapshotLists(self.site, alone=True)
         self.stack.callback(self.lists.close)
