@@ -40,7 +40,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
     images = image_facts.of_datastore(pool, target)
     sight = peer_ceph.probe_peer(pool, target.settings, images)
     with ExitStack() as stack:
-        peer, detail = _answering(*peer_ceph.open_if_reachable(sight, pool.access.pool, stack), alone)
+        peer, detail = _answering(*stack.enter_context(peer_ceph.peer_pool(sight, pool.access.pool)), alone)
         can_fence, osds = peer is not None, peer_osds.osds_seen(pool, peer)
         children = _children(peer, images) if peer is not None else {}
         split = image_claims.split_images(pool, peer, [image.name for image in images])

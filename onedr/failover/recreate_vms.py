@@ -1,11 +1,10 @@
 """Recreate the peer's VMs here and start them; each step reads back what it promised."""
 from __future__ import annotations
 
-import time
-
 from onedr.failover import peer_vms
 from onedr.failover.target_site import Site, give
 from onedr.host.paths import front_end_paths
+from onedr.host.waiting import attempts
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError, RecordError
 from onedr.model.records import Proof, VmRecord
@@ -39,8 +38,8 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
     made = ledger.Entry(item.origin, tuple(sorted(disks)), start_pending=start)
     ledger.note(site.pool, "vm", vm_id, made)
     give(site, "vm", vm_id, record.owner, record.group, record.permissions, item.origin)
-    # As data: nothing of it is parsed or resolved, and nothing that stood in for a value while the VM was
-    # made stays.
+    # As data: nothing of it is parsed or resolved,
+    # and nothing that stood in for a value while the VM was made stays.
     site.frontend.replace_vm(vm_id, (*built.user_template, (vm_template.FINISHED, "YES")))
     found = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
     if template.get(found, vm_template.ORIGIN) != item.origin:
@@ -108,8 +107,8 @@ def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
         site.frontend.call("vm.action", "release", vm_id)
     site.frontend.update_vm(vm_id, ((vm_template.START_PENDING, "NO"),))
     ledger.change(site.pool, "vm", vm_id, start_pending=False)
-    end = time.monotonic() + limit_s
-    while True:
+    state = reason = ""
+    for _ in attempts(limit_s, _PAUSE_S):
         vm = site.frontend.vm(vm_id)
         state, lcm = opennebula_objects.vm_state(vm), number(vm, "LCM_STATE")
         if (state, lcm) == _RUNNING:
@@ -120,9 +119,6 @@ def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
             raise OneDRError(
                 f"VM {vm_id} did not start: {_FAILURES.get(lcm, state)} {reason}; onevm show {vm_id}"
             )
-        if time.monotonic() > end:
-            raise OneDRError(
-                f"VM {vm_id} is still {state} after {limit_s:g} s; is a host free? {reason} onevm show "
-                f"{vm_id}"
-            )
-        time.sleep(_PAUSE_S)
+    raise OneDRError(
+        f"VM {vm_id} is still {state} after {limit_s:g} s; is a host free? {reason} onevm show {vm_id}"
+    )

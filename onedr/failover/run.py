@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import replace
 
 from onedr.ceph import connection, mirroring
@@ -21,9 +21,7 @@ from onedr.failover import (
     start_order,
 )
 from onedr.failover import plan as failover_plan
-from onedr.failover import (
-    promote as failover_promote,
-)
+from onedr.failover import promote as failover_promote
 from onedr.failover.describe import describe_failover
 from onedr.failover.facts import Fence
 from onedr.failover.snapshot_lists import SnapshotLists
@@ -154,15 +152,18 @@ class _Failover:
 
     def _peer_now(self) -> Pool | None:
         """The peer's pool; None when it cannot be reached. What the lease has shown is not tried again."""
-        if self.running.run.alone:
-            return None
+        return None if self.running.run.alone else self._try_there()
+
+    def _try_there(self) -> Pool | None:
         if self._peer_pool is None:
-            self._peer_pool = rollback.open_peer_if_reachable(self.stack, self._connect)
+            name = self.target.access.pool
+            opened = peer_ceph.peer_pool(self.sight, name, peer_ceph.PATIENT_S, refusal="")
+            self._peer_pool, _ = self.stack.enter_context(opened)
         return self._peer_pool
 
     def _loss(self, origin: str, now: float | None) -> float | None:
-        """Seconds a VM may lose: `now` by its recovery point, none in a move; as said when its disks were
-        promoted.
+        """Seconds a VM may lose: `now` by its recovery point, none in a move;
+        as said when its disks were promoted.
         """
         interrupted = self.running.run.interrupted
         before = interrupted.loss if interrupted else {}
@@ -214,11 +215,9 @@ class _Failover:
     def _there(self) -> Pool:
         """The peer's pool, opened once."""
         if self._peer_pool is None:
-            self._peer_pool = self.stack.enter_context(self._connect())
+            opened = peer_ceph.open_peer(self.sight, self.target.access.pool, peer_ceph.PATIENT_S)
+            self._peer_pool = self.stack.enter_context(opened)
         return self._peer_pool
-
-    def _connect(self) -> AbstractContextManager[Pool]:
-        return peer_ceph.open_peer(self.sight, self.target.access.pool, peer_ceph.PATIENT_S)
 
     def _sync(self, name: str) -> str:
         return replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.DRAIN] - 5)
@@ -242,9 +241,7 @@ class _Failover:
         """Nothing is promoted here yet: the peer gets its images and VMs back."""
         why = rollback.first_few_reasons(self.outcome.failed)
         names = [step.target for step in self.plan.steps if step.kind is StepKind.PROMOTE]
-        there = self._peer_pool
-        if there is None and self.plan.fence is Fence.DEMOTE:
-            there = rollback.open_peer_if_reachable(self.stack, self._connect)
+        there = self._try_there() if self.plan.fence is Fence.DEMOTE else self._peer_pool
         fenced = StepKind.FENCE.value in self._begun()
         results = rollback.roll_back(self.pool, there, names, fenced)
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
@@ -306,8 +303,8 @@ class _Failover:
         return recreate_vms.start_vm(self.site, self.vm_ids[origin], LIMITS_S[StepKind.START] - 10)
 
     def _start_groups(self, steps: list[Step]) -> None:
-        """Group by group: the next when all of the former run, failed or are out of time, and after its
-        delay if any runs.
+        """Group by group: the next when all of the former run, failed or are out of time,
+        and after its delay if any runs.
         """
         groups = start_order.groups(steps, self.items)
         for at, (priority, group) in enumerate(groups):
@@ -381,8 +378,8 @@ class _Failover:
         return vms
 
     def _journaled(self, origin: str) -> VmOutcome:
-        """A VM for the history: `rto_s` from the command until it ran (None: it did not), `rpo_s` the loss
-        at most.
+        """A VM for the history: `rto_s` from the command until it ran (None: it did not),
+        `rpo_s` the loss at most.
         """
         item, ran_at = self.items.get(origin), self.running.ended.get(f"{StepKind.START.value} {origin}")
         name = item.record.name if item else self.homes[origin].name if origin in self.homes else ""

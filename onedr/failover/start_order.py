@@ -26,7 +26,7 @@ def not_found(request: Request, vms: list[VmItem], here: Iterable[PeerVm] = ()) 
 
 
 def wants_start(item: VmItem, request: Request) -> bool:
-    """A VM runs here if it ran there, and nobody said DR_START=NO."""
+    """A VM runs here if it ran there, unless DR_START=NO is set."""
     # stopped by a planned move: as it was before
     state = locked_state(item.record.user_template) or item.record.state
     return (

@@ -35,8 +35,8 @@ def _word(text: str) -> str:
 
 
 class SharedFile(RotatingFileHandler):
-    """Many processes write the file: each record is written, and the file rotated, under a lock, and the file
-    is closed after it.
+    """Many processes write the file: each record is written, and the file rotated, under a lock,
+    and the file is closed after it.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -1,7 +1,7 @@
 """What counts as a peer that answers: one whose OSDs do, and at which this run holds its lease."""
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,12 +37,9 @@ def test_one_of_which_only_the_monitors_answer_cannot(error: Exception) -> None:
 
 
 def test_without_a_lease_at_a_peer_that_answers_a_run_does_not_begin(monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(sight: Any, pool: str, stack: ExitStack) -> tuple[Any, str]:
-        return peer(None), "it answers"
-
     monkeypatch.setattr(image_facts, "of_datastore", lambda *_: [])
     monkeypatch.setattr(peer_ceph, "probe_peer", lambda *_: None)
-    monkeypatch.setattr(peer_ceph, "open_if_reachable", opened)
+    monkeypatch.setattr(peer_ceph, "peer_pool", lambda *_: nullcontext((peer(None), "it answers")))
     pool: Any = SimpleNamespace(access=SimpleNamespace(pool="one"))
     target: Any = SimpleNamespace(settings=None)
     with pytest.raises(RefusedError, match="another run may be in progress at the peer .timed out."):
