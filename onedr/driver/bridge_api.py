@@ -158,7 +158,7 @@ class Border:
             for disk in root.iterfind("DISK"):
                 self._disk(oned, disk)
         self._veil.show(root)
-        return etree.tostring(root, encoding="unicode")
+        return _written(root)
 
     def _disk(self, oned: FrontEnd, disk: etree._Element) -> None:
         number = disk.findtext("IMAGE_ID")
@@ -185,7 +185,7 @@ class Border:
         if source.partition("/")[0] != self._item.pool or any(root.find(key) is not None for key in _COPIES):
             raise BridgeRefusedError(f"an image of {source!r}")
         self._veil.show(root)
-        return etree.tostring(root, encoding="unicode")
+        return _written(root)
 
     def _few_attributes(self, kind: str, number: int, text: str, mode: Any) -> None:
         """Where work only leaves a word on an object, it leaves no other. What a run may end is marked when
@@ -268,6 +268,14 @@ class Border:
         if element.tag == "VM":
             etree.SubElement(element, "TEMPLATE").extend(disks)
             etree.SubElement(element, "USER_TEMPLATE").extend(marks)
+
+
+def _written(root: etree._Element) -> str:
+    """A template as oned takes it: it passes over an element without any text, which is to clear one."""
+    for leaf in root.iterdescendants():
+        if not len(leaf) and not leaf.text:
+            leaf.text = etree.CDATA("")
+    return etree.tostring(root, encoding="unicode")
 
 
 def _is_as_oned_reads_it(root: etree._Element) -> None:

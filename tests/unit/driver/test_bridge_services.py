@@ -380,6 +380,19 @@ def test_disable_replaces_with_the_secret_it_never_saw(oned: Oned, monkeypatch: 
     assert written.findtext("ACCESS_SECRET") == S3 and written.findtext("SAFE_DIRS") == "/var/tmp"
 
 
+@pytest.mark.parametrize("update", [
+    lambda: FrontEnd().update_datastore(100, (("DR_ACTION", ""), ("DR_STATE", "X"))),
+    lambda: FrontEnd().update_vm(7, (("DR_LOCKED_STATE", ""),)),
+])
+def test_an_attribute_that_is_cleared_reaches_oned_as_one(
+    oned: Oned, monkeypatch: pytest.MonkeyPatch, update: Callable[[], object]
+) -> None:
+    """oned passes over `<DR_ACTION/>`: the action would stay, and never start."""
+    on_bridge(work_of("reconcile"), update, monkeypatch)
+    written = next(call[2] for call in oned.asked if call[0].endswith(".update"))
+    assert "<![CDATA[]]>" in written and "/>" not in written
+
+
 def test_of_other_datastores_it_sees_that_they_are_there(oned: Oned, monkeypatch: pytest.MonkeyPatch) -> None:
     def look() -> str:
         vms = {vm.findtext("ID"): vm for vm in FrontEnd().vms()}
