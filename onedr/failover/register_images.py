@@ -15,7 +15,8 @@ from onedr.opennebula import image_template, vm_template
 from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
 
-_TAKEN = ("NAME is already taken", "already owns")  # by an image of oneadmin's, of its owner's
+# by an image of oneadmin's, of its owner's (7.4; releases before)
+_TAKEN = ("NAME is already taken", "already owns", "is already owned")
 
 
 class _Subject(NamedTuple):

@@ -28,6 +28,7 @@ class Here:
         self.taken, self.made, self.calls = set(taken), [], []  # type: ignore[var-annotated]
         self.alices: set[str] = set()  # names of images that alice has
         self.name = ""
+        self.refusal = "USER [2] already owns IMAGE [4] with NAME {}"
 
     def allocate_image(self, description: Any, datastore_id: int) -> int:
         name = dict(description)["NAME"]
@@ -45,7 +46,7 @@ class Here:
                 raise FrontEndError("[one.image.rename] NAME is already taken by IMAGE 3.")
             self.name = arguments[1]
         if method == "image.chown" and arguments[1] == 2 and self.name in self.alices:
-            raise FrontEndError(f"[one.image.chown] USER [2] already owns IMAGE [4] with NAME {self.name}")
+            raise FrontEndError(f"[one.image.chown] {self.refusal.format(self.name)}")
         self.calls.append((method, *arguments))
 
     def update_image(self, image_id: int, attributes: Any) -> None:
@@ -132,17 +133,20 @@ def test_when_no_such_name_is_free_it_is_said_what_to_do() -> None:
         register_images.register_image(site(here), copy, None, Lists())
 
 
+@pytest.mark.parametrize("refusal", [
+    "USER [2] already owns IMAGE [4] with NAME {}", "IMAGE {} is already owned by IMAGE 4",
+])
 @pytest.mark.parametrize(("taken", "alices", "name"), [
     ([], ["data"], "data-north"),
     (["data-north"], ["data"], "data-north-2"),
     (["data"], ["data-north"], "data-north-2"),
 ])
 def test_an_owner_who_has_an_image_of_that_name_here_gets_it_under_another(
-    taken: list[str], alices: list[str], name: str
+    taken: list[str], alices: list[str], name: str, refusal: str
 ) -> None:
     """A base that every VM may be on: without it none of them comes."""
     here = Here(*taken)
-    here.alices = set(alices)
+    here.alices, here.refusal = set(alices), refusal
     found = site(here)
     copy = image("one-1", image=envelope(image_record(name="data", owner="alice", persistent=True)))
     register_images.register_image(found, copy, None, Lists())
