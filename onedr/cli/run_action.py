@@ -23,6 +23,7 @@ from onedr.runs.answer_events import (
     KeptEvent,
     ProbeEvent,
     ReconcileEvent,
+    RehearsalEvent,
     SnapshotsEvent,
     StatusEvent,
 )
@@ -46,7 +47,7 @@ _KINDS: Mapping[str, type[Event]] = {
     kind.event: kind
     for kind in (
         ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
-        CheckEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
+        CheckEvent, RehearsalEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
     )
 }
 

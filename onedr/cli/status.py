@@ -7,7 +7,7 @@ from typing import cast
 import click
 
 from onedr.cli import output, run_action
-from onedr.runs.answer_events import StatusEvent
+from onedr.runs.answer_events import StatusEvent, StatusVm
 from onedr.runs.request import Request
 
 
@@ -31,14 +31,16 @@ def _print(event: StatusEvent) -> None:
         out.print(f"In progress: {event.run.text}")
     peer = f"{event.peer.state}: {event.peer.detail}"
     out.print(f"protected {event.protected}/{event.total}; peer {peer}")
-    columns = ("VM", "site", "state there", "disks", "recovery point", "age", "blocked by")
-    out.print(output.table("VMs", columns, [
+    shown = ("VM", "site", "state there", "disks", "recovery point", "age", "rehearsed", "blocked by")
+    out.print(output.table("VMs", shown, [
         (
             f"{vm.name} ({vm.vm})", "here" if vm.here else vm.site, vm.state, " ".join(vm.disks),
-            output.moment(vm.recovery_point), output.seconds(vm.age_s), "; ".join(vm.obstacles),
+            output.moment(vm.recovery_point), output.seconds(vm.age_s), _rehearsed(vm),
+            "; ".join(vm.obstacles),
         )
         for vm in event.vms
     ]))
+    _rehearsals(event)
     columns = ("disk", "role", "mirrored", "copy", "recovery point", "age", "problems")
     out.print(output.table("Disks", columns, [
         (
@@ -51,3 +53,20 @@ def _print(event: StatusEvent) -> None:
         out.print(output.table(
             "Not protected", ("item", "why"), [(item.name, item.reason) for item in event.unprotected]
         ))
+
+
+def _rehearsed(vm: StatusVm) -> str | None:
+    """When, and what came of it."""
+    last = vm.rehearsal
+    return None if last is None else f"{output.moment(last.at)} {last.result}"
+
+
+def _rehearsals(event: StatusEvent) -> None:
+    """What the last rehearsal of each VM found."""
+    rows = [
+        (f"{vm.name} ({vm.vm})", text)
+        for vm in event.vms if vm.rehearsal is not None
+        for text in (vm.rehearsal.why, *vm.rehearsal.differences) if text
+    ]
+    if rows:
+        output.console().print(output.table("Found by the rehearsal", ("VM", "what"), rows))

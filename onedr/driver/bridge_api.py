@@ -30,7 +30,7 @@ _FILE_IMAGE = re.compile(r"\$FILE\[IMAGE_ID=[0-9]+\]")
 _NAME = re.compile("[A-Z_][A-Z0-9_]*")
 _COPIES = ("PATH", "FROM_APP", "FROM_BACKUP_DS", "URL")  # oned would read them with its own rights
 _RECOVER_DELETE = 3
-_OF_A_RUN = (vm_template.DRILL, vm_template.CARRIER)
+_OF_A_RUN = (vm_template.DRILL, vm_template.REHEARSAL, vm_template.CARRIER)
 
 
 @dataclass
@@ -133,7 +133,7 @@ class Border:
         if image_id in self._item.images and not ends:
             return
         image = oned.image(image_id)
-        if self._peer or not self._belongs(image) or (ends and not run_made.is_drills_image(image)):
+        if self._peer or not self._belongs(image) or (ends and not run_made.is_of_run(image)):
             raise BridgeRefusedError(f"image {image_id}")
 
     def _belongs(self, element: etree._Element) -> bool:

@@ -19,7 +19,7 @@ from onedr.replication.inventory import VmItem
 _TAKEN = ("NAME is already taken", "already owns", "is already owned")
 
 
-class _Subject(NamedTuple):
+class Subject(NamedTuple):
     """What an RBD image is registered as. `kind`: the image's TYPE."""
 
     name: str
@@ -34,12 +34,12 @@ class _Subject(NamedTuple):
     origin: str
 
 
-def _subject(site: Site, image: ImageFacts, owner: VmItem | None) -> _Subject:
+def subject_of(site: Site, image: ImageFacts, owner: VmItem | None) -> Subject:
     """What its own record says it was, or, for a VM's clone, a persistent image of its own."""
     own = image.image
     if own is not None and own.fsid != site.here and isinstance(own.body, ImageRecord):
         record = own.body
-        return _Subject(
+        return Subject(
             record.name, image_template.image_type(record.type), record.persistent, record.owner,
             record.group, record.permissions, record.template, _recorded(image, record, owner), own.site,
             f"{own.fsid}:{record.image_id}",
@@ -50,7 +50,7 @@ def _subject(site: Site, image: ImageFacts, owner: VmItem | None) -> _Subject:
     disk = next(disk for disk in vm.disks if (disk.rbd or "").endswith(f"/{image.name}"))
     kind = "OS" if disk.disk_id == 0 else "DATABLOCK"
     name = image_template.fitting_name(vm.name, f"-disk-{disk.disk_id}")
-    return _Subject(
+    return Subject(
         name, kind, True, vm.owner, vm.group, vm.permissions, (),
         of_disk(vm.snapshots, disk.disk_id), owner.envelope.site, owner.origin,
     )
@@ -75,7 +75,7 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None, lists: S
 
     Raises OneDRError when no record says what it is, FrontEndError when oned refuses.
     """
-    subject = _subject(site, image, owner)
+    subject = subject_of(site, image, owner)
     source = image.name if subject.persistent else _local_base(site, image)
     description = image_template.image_description(
         image_template.fitting_name(subject.name),
@@ -140,7 +140,7 @@ def _allocate(site: Site, rbd_name: str, description: template.Pairs, origin_sit
     raise OneDRError(f"no free name like {name!r} for the image; rename one of yours")
 
 
-def _give(site: Site, image_id: int, subject: _Subject, rbd_name: str) -> None:
+def _give(site: Site, image_id: int, subject: Subject, rbd_name: str) -> None:
     """Its owner and rights. Where the owner has an image of that name here, it gets another one: oned refuses
     two of one name to one user.
     """

@@ -17,6 +17,7 @@ from onedr.failover import (
     planned_move,
     recreate_vms,
     register_images,
+    rehearsal_remnants,
     rollback,
     start_order,
 )
@@ -92,7 +93,9 @@ class _Failover:
         self._late: list[tuple[float, Step]] = []  # until when each waits for its own DR_DELAY
 
     def execute(self) -> Outcome:
-        collected = collect.collect_facts(self.pool, self.target, self.frontend, self.running.run.alone)
+        rehearsal_remnants.give_way(self.pool, self.target.datastore_id, self.frontend)
+        alone = self.running.run.alone
+        collected = collect.collect_facts(self.pool, self.target, self.frontend, alone)
         self.facts, self.sight, self.site = collected.facts, collected.sight, collected.site
         self.lists = SnapshotLists(self.site, alone=True)
         self.stack.callback(self.lists.close)

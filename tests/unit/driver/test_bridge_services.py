@@ -54,15 +54,18 @@ def image_xml(image_id: int, datastore_id: int, own: str = "", tag: str = "") ->
     )
 
 
-TAG = "onedr-drill-0123abcd-1-1"
-DRILL = f"<DR_DRILL>{TAG}</DR_DRILL>"  # the drill's are number 9; whoever may write attributes marked number 10
+TAG, TURN = "onedr-drill-0123abcd-1-1", "onedr-rehearsal-0a1b"
+DRILL = f"<DR_DRILL>{TAG}</DR_DRILL>"
+REHEARSAL = "<DR_REHEARSAL>0a1b</DR_REHEARSAL>"
+# number 9 is a drill's, number 10 a rehearsal's; number 11 was marked by whoever may write attributes
+ALL_MARKS = f"{DRILL}{REHEARSAL}<DR_SNAPSHOT_CARRIER>YES</DR_SNAPSHOT_CARRIER>"
 VMS = {
     7: vm_xml(7, 100), 8: vm_xml(8, 101, pool="other"), 9: vm_xml(9, 100, DRILL, tag=f"{TAG}-"),
-    10: vm_xml(10, 100, f"{DRILL}<DR_SNAPSHOT_CARRIER>YES</DR_SNAPSHOT_CARRIER>"),
+    10: vm_xml(10, 100, REHEARSAL, tag=f"{TURN}-"), 11: vm_xml(11, 100, ALL_MARKS),
 }
 IMAGES = {
     7: image_xml(7, 100), 8: image_xml(8, 101), 9: image_xml(9, 100, DRILL, f"{TAG}-"),
-    10: image_xml(10, 100, DRILL),
+    10: image_xml(10, 100, REHEARSAL, f"{TURN}-"), 11: image_xml(11, 100, ALL_MARKS),
 }
 DATASTORE = (
     "<DATASTORE><ID>100</ID><NAME>d</NAME><TEMPLATE><POOL_NAME>one</POOL_NAME><DR_PROTECT>YES</DR_PROTECT>"
@@ -282,7 +285,14 @@ def xml(pairs: template.Pairs) -> str:
         ("failover", api("vm.chown", 8, 0, 0), "VM 8"),
         ("failover", api("vm.info", 8, True), "VM 8"),
         ("failover", api("image.chown", 8, 0, 0), "image 8"),
-        ("failover", api("image.delete", 9, False), "image.delete"),
+        ("failover", api("image.delete", 7, False), "image 7"),
+        ("status", api("image.delete", 9, False), "image.delete"),
+        ("rehearse", api("image.delete", 7, False), "image 7"),
+        ("rehearse", api("vm.action", "terminate-hard", 7), "VM 7"),
+        ("rehearse", api("datastore.update", 100, "<T><DR_STATE>X</DR_STATE></T>", 1), "datastore.update"),
+        ("rehearse", peer("vmpool.infoextended", -2, -1, -1, -1, ""), "vmpool.infoextended"),
+        ("keeper_process:keep", ask("rehearse", datastore_id=101), "datastore 101"),
+        ("reconcile", ask("rehearse", datastore_id=100), "rehearse"),
         ("drill", api("image.delete", 7, False), "image 7"),
         ("drill", api("vm.action", "terminate-hard", 7), "VM 7"),
         ("drill", api("vm.recover", 9, 4), "operation"),
@@ -290,9 +300,10 @@ def xml(pairs: template.Pairs) -> str:
         ("reconcile", api("vm.update", 7, "<T><DR_LOCKED_STATE>A</DR_LOCKED_STATE></T>", 0), "DR_LOCKED_STATE"),
         ("keeper_process:keep", api("vm.lock", 8, 4, False), "VM 8"),
         ("failover", peer("vm.update", 7, "<T><DR_LOCKED_STATE>A</DR_LOCKED_STATE></T>", 0), "DR_LOCKED_STATE"),
-        ("drill", api("image.delete", 10, False), "image 10"),
-        ("drill", api("vm.action", "terminate-hard", 10), "VM 10"),
-        ("failover", api("vm.recover", 10, 3), "VM 10"),
+        ("drill", api("image.delete", 11, False), "image 11"),
+        ("rehearse", api("vm.action", "terminate-hard", 11), "VM 11"),
+        ("failover", api("vm.recover", 11, 3), "VM 11"),
+        ("rehearse", api("vm.update", 7, f"<T>{REHEARSAL}</T>", 1), "DR_REHEARSAL of vm 7"),
         ("drill", api("vm.update", 7, f"<T>{DRILL}</T>", 1), "DR_DRILL of vm 7"),
         ("drill", api("vm.update", 7, "<T><dr_drill>x</dr_drill></T>", 0), "DR_DRILL of vm 7"),
         ("failover", api("vm.update", 7, "<T><DR_SNAPSHOT_CARRIER>x</DR_SNAPSHOT_CARRIER></T>", 1), "of vm 7"),
@@ -352,6 +363,9 @@ def test_what_the_work_does_not_need_ends_it_and_is_named(
         ("failover", api("datastore.update", 100, "<T><DR_STATE>X</DR_STATE></T>", 1)),
         ("drill", api("vm.action", "terminate-hard", 9)),
         ("drill", api("image.delete", 9, False)),
+        ("rehearse", api("vm.action", "terminate-hard", 10)),
+        ("rehearse", api("image.delete", 10, False)),
+        ("failover", api("image.delete", 10, False)),
         ("failover", peer("vm.action", "poweroff", 7)),
         ("keeper_process:keep", api("vm.lock", 7, 4, False)),
         ("reconcile", api("vm.update", 7, "<T><DR_LOCKED_STATE>ACTIVE</DR_LOCKED_STATE></T>", 1)),

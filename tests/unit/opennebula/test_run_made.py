@@ -10,6 +10,8 @@ from onedr.failover import peer_vms
 from onedr.opennebula import run_made
 
 TAG = "onedr-drill-0123abcd-100-1700000000000"
+STAND_IN = "one/onedr-rehearsal-0a1b-one-7"
+TURN = "<DR_REHEARSAL>0a1b</DR_REHEARSAL>"
 MARKS = f"<DR_DRILL>{TAG}</DR_DRILL><DR_SNAPSHOT_CARRIER>YES</DR_SNAPSHOT_CARRIER>"
 
 
@@ -39,6 +41,9 @@ CLONE = f"one/{TAG}-one-7"
     (vm("one/one-7", name=run_made.CARRIER_NAME, uid=0), True),  # with the disk whose snapshots it lists
     (vm("one/one-7", name=run_made.CARRIER_NAME, uid=0, marks=""), False),
     (vm(CLONE, marks=""), False),
+    (vm(STAND_IN, marks=TURN), True),
+    (vm(STAND_IN, "one/one-7", marks=TURN), False),
+    (vm("one/onedr-rehearsal-0a1c-one-7", marks=TURN), False),
 ])
 def test_a_vm_of_a_run_has_the_disks_of_one(found: etree._Element, made: bool) -> None:
     assert run_made.is_of_run(found) == made
@@ -49,7 +54,7 @@ def test_an_image_of_a_drill_has_the_data_of_one() -> None:
         return etree.fromstring(
             f"<IMAGE><SOURCE>{source}</SOURCE><TEMPLATE><DR_DRILL>{TAG}</DR_DRILL></TEMPLATE></IMAGE>")
 
-    assert run_made.is_drills_image(image(CLONE)) and not run_made.is_drills_image(image("one/one-7"))
+    assert run_made.is_of_run(image(CLONE)) and not run_made.is_of_run(image("one/one-7"))
 
 
 def test_a_marked_vm_on_real_disks_is_seen_by_the_fence() -> None:
