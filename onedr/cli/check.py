@@ -58,11 +58,11 @@ def _rehearse(datastore: str | None, quiet: bool) -> None:
     for number, name in listed:
         for event in run_action.events(str(number) if number else name, Request("rehearse")):
             if isinstance(event, ProgressEvent) and not quiet:
-                click.echo(event.message, err=True)
+                output.line(event.message, err=True)
             elif isinstance(event, RehearsalEvent):
                 told = (event.stopped, *(f"{what} stays: {why}" for what, why in event.left.items()))
                 for text in filter(None, told):
-                    click.echo(f"The rehearsal of {name}: {text}", err=True)
+                    output.line(f"The rehearsal of {name}: {text}", err=True)
 
 
 def _everything() -> Findings:
@@ -90,7 +90,7 @@ def _of(datastore: str, attributes: tuple[tuple[str, str], ...], quiet: bool) ->
         if isinstance(event, CheckEvent):
             found = list(event.findings)
         elif isinstance(event, ProgressEvent) and not quiet:
-            click.echo(event.message, err=True)
+            output.line(event.message, err=True)
     return found
 
 
@@ -106,10 +106,10 @@ def print_findings(found: Iterable[FindingShown], as_json: bool) -> None:
     out = output.console()
     for finding in ordered:
         where = f"{finding.datastore}: " if finding.datastore else ""
-        out.print(f"[{_COLOURS[finding.level]}]{finding.level:8}[/] {finding.code:15} ", end="")
-        out.print(f"{where}{finding.text}", markup=False, soft_wrap=True)
+        level = output.styled(f"{finding.level:8}", _COLOURS[finding.level])
+        out.print(level, f"{finding.code:15} {where}{finding.text}", soft_wrap=True)
         if finding.todo and finding.level != "ok":
-            out.print(f"{'':24} -> {finding.todo}", markup=False, soft_wrap=True)
+            out.print(f"{'':24} -> {finding.todo}", soft_wrap=True)
     levels = [finding.level for finding in ordered]
     out.print(
         f"{levels.count('problem')} problem(s), {levels.count('warning')} warning(s), {levels.count('ok')} ok"

@@ -91,12 +91,10 @@ def report(datastore: str, as_json: bool) -> None:
 
 def _report(found: Json, files: Mapping[str, str]) -> None:
     out = output.console()
-    out.print(
-        f"[bold]{found['result']}[/bold] {output.moment(found['began'])}, run by {found['by']['user']}",
-        soft_wrap=True,
-    )
+    by = f"{output.moment(found['began'])}, run by {found['by']['user']}"
+    out.print(output.styled(found["result"]), by, soft_wrap=True)
     for reason in found["reasons"]:
-        out.print(f"  {reason}", markup=False)
+        out.print(f"  {reason}")
     rto = found["rto"]
     objective = output.seconds(rto["objective_s"]) or "none set"
     out.print(
@@ -124,9 +122,8 @@ def _report(found: Json, files: Mapping[str, str]) -> None:
         if done is None
         else f"Cleaned up {output.moment(done['at'])}."
     )
-    out.print(
-        f"{files['page']}\n{files['json']} (SHA-256 {files['sha256']})", markup=False, soft_wrap=True
-    )
+    out.print(files["page"], soft_wrap=True)
+    out.print(f"{files['json']} (SHA-256 {files['sha256']})", soft_wrap=True)
 
 
 def _plan(event: DrillPlanEvent) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from onedr.cli import output
+from onedr.model.text import printable
 from onedr.runs.events import Event, ItemEvent, VerdictEvent
 from onedr.runs.plan_events import ConversionPlanEvent
 
@@ -19,16 +20,16 @@ def present(events: Iterable[Event], as_json: bool) -> None:
         output.present(events, {}, as_json)
         return
     out = output.console()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    text = TextColumn("{task.description}", markup=False)
+    columns = text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=out, disable=not out.is_terminal, transient=True) as progress:
         told: set[tuple[str, str]] = set()
         bar = progress.add_task("", total=None, visible=False)
         for event in events:
             if isinstance(event, ItemEvent):
-                progress.update(
-                    bar, description=event.label, completed=event.number, total=event.total, visible=True
-                )
-                out.print(f"  {event.result:8} {event.label} ({event.name}): {event.detail}", markup=False)
+                label, number = printable(event.label), event.number
+                progress.update(bar, description=label, completed=number, total=event.total, visible=True)
+                out.print(f"  {event.result:8} {event.label} ({event.name}): {event.detail}")
                 told.add((event.label, event.result))
             elif isinstance(event, ConversionPlanEvent):
                 _plan(event)
@@ -45,12 +46,12 @@ def _plan(event: ConversionPlanEvent) -> None:
         (item.label, item.name, item.size // _MIB, _WHAT[item.what], item.reason) for item in event.items
     ]))
     for number, step in enumerate(event.steps, 1):
-        out.print(f"{number}. {step}", markup=False)
+        out.print(f"{number}. {step}")
     if event.changes:
         changes = " ".join(f"{key}={value}" for key, value in event.changes.items() if key != "DR_MESSAGE")
-        out.print(f"Attributes to be set: {changes}", markup=False)
+        out.print(f"Attributes to be set: {changes}")
     for warning in event.warnings:
-        out.print(f"Note: {warning}", markup=False)
+        out.print(f"Note: {warning}")
 
 
 def _verdict(event: VerdictEvent, told: set[tuple[str, str]]) -> None:
@@ -58,5 +59,5 @@ def _verdict(event: VerdictEvent, told: set[tuple[str, str]]) -> None:
     for kind, items in (("waiting", event.waiting), ("failed", event.failed)):
         for label, why in items.items():
             if (label, kind) not in told:
-                out.print(f"  {kind:8} {label}: {why}", markup=False)
-    out.print(event.message, markup=False)
+                out.print(f"  {kind:8} {label}: {why}")
+    out.print(event.message)

@@ -8,6 +8,7 @@ import json
 
 import click
 
+from onedr.cli import output
 from onedr.model.errors import RefusedError
 from onedr.rejoin import boot_guard
 
@@ -58,9 +59,9 @@ def guard(accepted: str, wait_s: int, as_json: bool) -> None:
                 )
             )
         else:
-            click.echo(f"{answer.datastore}: {answer.message}")
+            output.line(f"{answer.datastore}: {answer.message}")
             for item, why in (found.failed if found else {}).items():
-                click.echo(f"  FAILED {item}: {why}")
+                output.line(f"  FAILED {item}: {why}")
         if not answer.free:
             bad.append(answer.message)
     if bad:

@@ -52,13 +52,10 @@ def _all(entries: list[JournalEntry]) -> None:
 def _one(entry: JournalEntry, request: Json) -> None:
     out = output.console()
     row = runs_history.row(entry)
-    out.print(
-        f"{row.run}  {row.result}  by {row.by} ({row.trigger})  began {output.moment(row.began)}",
-        markup=False,
-    )
-    out.print(row.message, markup=False)
+    out.print(f"{row.run}  {row.result}  by {row.by} ({row.trigger})  began {output.moment(row.began)}")
+    out.print(row.message)
     asked = {key: value for key, value in request.items() if value}
-    out.print(f"request: {json.dumps(asked)}", markup=False)
+    out.print(f"request: {json.dumps(asked)}")
     out.print(
         output.table(
             "VMs",
@@ -87,4 +84,4 @@ def _one(entry: JournalEntry, request: Json) -> None:
 
 def _failed(entry: JournalEntry) -> None:
     for item, why in entry.failed.items():
-        output.console().print(f"  FAILED {item}: {why}", markup=False)
+        output.console().print(f"  FAILED {item}: {why}")

@@ -42,4 +42,4 @@ def _print(copies: Sequence[PreservedCopyShown]) -> None:
         for each in copies
     ]))
     for each in copies[:1]:
-        out.print(f"To look at one: {each.look}; mount it with -o ro,noload.", markup=False)
+        out.print(f"To look at one: {each.look}; mount it with -o ro,noload.")

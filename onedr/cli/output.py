@@ -9,19 +9,43 @@ from typing import Any
 import click
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from onedr.model.text import printable
 from onedr.runs.events import Event, StepEvent, VerdictEvent
 from onedr.runs.plan_events import DrillPlanEvent, FailoverPlanEvent, StepShown
 
 Views = Mapping[type[Event], Callable[[Any], None]]  # by class of event
 
 
+class PlainConsole(Console):
+    """Users name VMs and write attributes: every string is shown as text, in one line. Style is what a rich
+    Text has that was made here.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """What rich calls for each string that it prints, those in tables too."""
+        return super().render_str(printable(text), **options)
+
+
 def console() -> Console:
     """Output to the terminal; where there is none, plain text in wide lines."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=200)
+    found = PlainConsole()
+    return found if found.is_terminal else PlainConsole(width=200)
+
+
+def styled(text: str, style: str = "bold") -> Text:
+    """A text in this style, as one part of a line."""
+    return Text(printable(text), style)
+
+
+def line(text: str, err: bool = False) -> None:
+    """One line as it is, never folded; `err`: to standard error."""
+    click.echo(printable(text), err=err)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
@@ -68,26 +92,26 @@ def notes(event: FailoverPlanEvent | DrillPlanEvent) -> None:
     """What a plan warns of, by VM."""
     for vm in event.vms:
         for warning in vm.warnings:
-            console().print(f"Note: VM {vm.name}: {warning}", markup=False)
+            console().print(f"Note: VM {vm.name}: {warning}")
 
 
 def refused(refusal: str) -> bool:
     """Say why a plan was refused; False when it was not."""
     if refusal:
-        console().print(f"[bold]Refused:[/bold] {escape(refusal)}")
+        console().print(styled("Refused:"), refusal)
     return bool(refusal)
 
 
 def left_out(items: Mapping[str, str]) -> None:
     """What a plan does not touch, and why."""
     for item, why in items.items():
-        console().print(f"Left out: {item}: {why}", markup=False)
+        console().print(f"Left out: {item}: {why}")
 
 
 def step(event: StepEvent) -> None:
     """One step, done or failed."""
     mark = "ok" if event.result == "done" else "FAILED"
-    console().print(f"  {mark:6} {event.text}: {event.detail} ({event.seconds:.1f} s)", markup=False)
+    console().print(f"  {mark:6} {event.text}: {event.detail} ({event.seconds:.1f} s)")
 
 
 def verdict(event: VerdictEvent) -> None:
@@ -95,7 +119,7 @@ def verdict(event: VerdictEvent) -> None:
     out = console()
     for item, warnings in event.warnings.items():
         for warning in warnings:
-            out.print(f"  note   {item}: {warning}", markup=False)
+            out.print(f"  note   {item}: {warning}")
     for item, why in event.failed.items():
-        out.print(f"  FAILED {item}: {why}", markup=False)
-    out.print(f"[bold]{event.state}[/bold] {escape(event.message)}", soft_wrap=True)
+        out.print(f"  FAILED {item}: {why}")
+    out.print(styled(event.state), event.message, soft_wrap=True)

@@ -25,12 +25,12 @@ def reconcile(datastore: str | None, as_json: bool) -> None:
     failed = []
     for number, found in datastores.all_of(FrontEnd()).items():
         if not as_json:
-            click.echo(f"{found.name}:")
+            output.line(f"{found.name}:")
         try:
             _one(str(number), as_json)
         except OneDRError as error:
             failed.append(found.name)
-            click.echo(f"{found.name}: {error}", err=True)
+            output.line(f"{found.name}: {error}", err=True)
     if failed:
         raise PartialError(f"Not reconciled: {', '.join(failed)}; the reasons are above.")
 
@@ -41,8 +41,8 @@ def _one(datastore: str, as_json: bool) -> None:
 
 def _print(event: ReconcileEvent) -> None:
     counts = (len(event.mirrored), len(event.recorded), len(event.protected))
-    click.echo("{} mirrored, {} record(s) written, {} begun".format(*counts))
+    output.line("{} mirrored, {} record(s) written, {} begun".format(*counts))
     for name in event.flattened:
-        click.echo(f"  {name}: flattened")
+        output.line(f"  {name}: flattened")
     for name, reason in {**event.waiting, **event.failed}.items():
-        click.echo(f"  {name}: {reason}")
+        output.line(f"  {name}: {reason}")

@@ -65,7 +65,7 @@ def _plan(event: ReprotectPlanEvent) -> None:
     )
     output.steps(event.steps)
     for name in event.only_here:
-        out.print(f"Only here, left as it is: {name}", markup=False)
+        out.print(f"Only here, left as it is: {name}")
     output.left_out(event.left_out)
 
 

@@ -56,4 +56,4 @@ def cancel(datastore: str, as_json: bool) -> None:
 
 
 def _said(event: ProgressEvent) -> None:
-    click.echo(event.message)
+    output.line(event.message)

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import IO
 
-import click
-
 from onedr.cli import output
 from onedr.cli.follow import Follow
 from onedr.driver import start_action
@@ -102,7 +100,7 @@ def _read(child: subprocess.Popen[bytes], complaints: IO[bytes], follow: Follow)
     said = complaints.read().decode(errors="replace").strip()
     for text in said.splitlines():
         if text.startswith("WARN:") or isinstance(failure, UnexpectedError):
-            click.echo(text, err=True)
+            output.line(text, err=True)
     if failure is not None:
         failure.exit_code = code
         raise failure

@@ -199,21 +199,21 @@ def _plan(event: PairingPlanEvent) -> None:
             (place, step.text, step.now, step.then, step.cost) for place, step in enumerate(event.steps, 1)
         ]))
     else:
-        out.print(f"Pool {event.pool}: nothing to change.", markup=False)
+        out.print(f"Pool {event.pool}: nothing to change.")
     for note in event.notes:
-        out.print(f"Note: {note}", markup=False, soft_wrap=True)
+        out.print(f"Note: {note}", soft_wrap=True)
 
 
 def _step(event: ChangeEvent) -> None:
-    output.console().print(f"  ok     {event.text}: {event.then}", markup=False, soft_wrap=True)
+    output.console().print(f"  ok     {event.text}: {event.then}", soft_wrap=True)
 
 
 def _note(event: NoteEvent) -> None:
-    output.console().print(f"  {event.level:8} {event.text}", markup=False, soft_wrap=True)
+    output.console().print(f"  {event.level:8} {event.text}", soft_wrap=True)
 
 
 def _verdict(event: VerdictEvent) -> None:
-    output.console().print(event.message, markup=False, soft_wrap=True)
+    output.console().print(event.message, soft_wrap=True)
 
 
 _VIEWS: output.Views = {

@@ -41,8 +41,8 @@ def _print(found: SnapshotsEvent) -> None:
         for each in found.snapshots
     ]))
     for text in found.warnings:
-        out.print(text, markup=False)
+        out.print(text)
     for each in found.snapshots:
         if each.revert:
-            out.print(f"To revert to one that is not listed, with its VM off: {each.revert}", markup=False)
+            out.print(f"To revert to one that is not listed, with its VM off: {each.revert}")
             return

@@ -5,7 +5,6 @@ import json
 from typing import cast
 
 import click
-from rich.markup import escape
 
 from onedr.cli import output, run_action
 from onedr.runs.answer_events import StatusEvent, StatusVm
@@ -26,12 +25,12 @@ def status(datastore: str, as_json: bool) -> None:
 
 def _print(event: StatusEvent) -> None:
     out = output.console()
-    out.print(f"[bold]{escape(event.datastore)}[/bold]  {event.state}  ({event.role}, mode {event.mode})")
-    out.print(event.message, markup=False)
+    out.print(output.styled(event.datastore), f" {event.state}  ({event.role}, mode {event.mode})")
+    out.print(event.message)
     if event.run is not None:
-        out.print(f"In progress: {event.run.text}", markup=False)
+        out.print(f"In progress: {event.run.text}")
     peer = f"{event.peer.state}: {event.peer.detail}"
-    out.print(f"protected {event.protected}/{event.total}; peer {peer}", markup=False)
+    out.print(f"protected {event.protected}/{event.total}; peer {peer}")
     shown = ("VM", "site", "state there", "disks", "recovery point", "age", "rehearsed", "blocked by")
     out.print(output.table("VMs", shown, [
         (

@@ -86,15 +86,15 @@ def ask(datastore: str, asked: Request, question: str, typed: bool) -> Request:
 
 def _plan(event: FailoverPlanEvent) -> None:
     out = output.console()
-    out.print(event.seen, markup=False)
+    out.print(event.seen)
     what = "Move: no data will be lost."
     if not event.planned:
         what = f"Failover: writes not yet replicated will be lost. Fence: {event.fence}."
-    out.print(what, markup=False)
+    out.print(what)
     if event.last_seen is not None and not event.planned:
         out.print(
             f"The other site was last seen at {output.moment(event.last_seen)}. `loss` is what is missing if "
-            "it stopped then; `at most` counts to now.", markup=False,
+            "it stopped then; `at most` counts to now.",
         )
     columns = ("VM", "from", "recovery point", "loss", "at most", "starts", "priority", "blocked by")
     out.print(output.table("VMs", columns, [
@@ -111,7 +111,7 @@ def _plan(event: FailoverPlanEvent) -> None:
     output.left_out({item: why for item, why in event.left_out.items() if item not in in_table})
     output.notes(event)
     if not refused:
-        out.print(f"Confirmation of this plan: {event.datastore}:{event.digest}", markup=False)
+        out.print(f"Confirmation of this plan: {event.datastore}:{event.digest}")
 
 
 def _losses(vm: FailoverVm, planned: bool) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from lxml import etree
 from lxml.builder import E  # type: ignore[import-not-found]
 
+from onedr.model.text import printable
 from onedr.runs.run import utc_text
 
 _STYLE = """
@@ -198,7 +199,7 @@ def _table(head: Sequence[str] | None, rows: Sequence[Sequence[Any]]) -> Any:
 
 def _text(value: object) -> str:
     """Text without the control characters that HTML cannot contain."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(value))
+    return printable(str(value))
 
 
 def _moment(at: float | None) -> str:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from onedr.drill import drill_networks
 from onedr.drill import plan as drill_plan
 from onedr.failover import recreate_vms
-from onedr.failover.register_images import MAX_NAME
 from onedr.failover.target_site import Site
 from onedr.model import names, template
 from onedr.model.errors import OneDRError
@@ -40,7 +39,8 @@ def register_clone(site: Site, tag: str, image: ImageFacts, owner: VmItem) -> in
             template.without(body.template, "DR_PROTECT", vm_template.DRILL),
         )
     shared = kind == image_template.image_type(CDROM)  # several VMs may use one
-    name = f"drill-{owner.record.name}-{owner.record.vm_id}-disk-{disk.disk_id}"[:MAX_NAME]
+    ending = f"-{owner.record.vm_id}-disk-{disk.disk_id}"
+    name = image_template.fitting_name(f"drill-{owner.record.name}", ending)
     source = f"{site.pool.access.pool}/{names.drill_clone(tag, image.name)}"
     described = image_template.image_description(name, kind, not shared, source, -(-image.size // MIB), "")
     mark = (("DR_PROTECT", "NO"), (vm_template.DRILL, tag))

@@ -16,7 +16,7 @@ from onedr.host.bridge import BridgeRefusedError
 from onedr.model import template
 from onedr.model.errors import FrontEndError
 from onedr.model.types import DRIVER
-from onedr.opennebula import vm_template
+from onedr.opennebula import run_made, vm_template
 from onedr.opennebula.api import APPEND, REPLACE, FrontEnd, attributes
 from onedr.protection.enable_plan import CEPH_MODE
 
@@ -27,8 +27,10 @@ _SHOWN_OF_OTHERS = (
 )
 _STOOD_FOR = re.compile(rf"\${vm_template.STAND_IN}[0-9]+")
 _FILE_IMAGE = re.compile(r"\$FILE\[IMAGE_ID=[0-9]+\]")
+_NAME = re.compile("[A-Z_][A-Z0-9_]*")
 _COPIES = ("PATH", "FROM_APP", "FROM_BACKUP_DS", "URL")  # oned would read them with its own rights
 _RECOVER_DELETE = 3
+_OF_A_RUN = (vm_template.DRILL, vm_template.REHEARSAL, vm_template.CARRIER)
 
 
 @dataclass
@@ -95,7 +97,9 @@ class Border:
         if verb in ("update", "attach", "attachnic"):
             wanted[1] = self._template(oned, wanted[1], verb != "update")
         if verb == "update" and kind != "datastore":
-            self._few_attributes(kind, wanted[1])
+            self._few_attributes(kind, int(wanted[0]), wanted[1], wanted[2])
+        if method == "vm.rename" and wanted[1] == run_made.CARRIER_NAME:
+            raise BridgeRefusedError(f"the name {wanted[1]!r}")
         return wanted
 
     def _may_read(self, kind: str, number: Any) -> None:
@@ -120,8 +124,7 @@ class Border:
         vm = oned.vm(vm_id)
         own = known or self._belongs(vm)
         if ends:
-            made = vm_template.is_of_run(attributes(vm, "USER_TEMPLATE"))
-            own = made and not self._peer and (own or _is_empty(vm))
+            own = run_made.is_of_run(vm) and not self._peer and (own or _is_empty(vm))
         if not own:
             raise BridgeRefusedError(f"VM {vm_id}")
 
@@ -130,8 +133,7 @@ class Border:
         if image_id in self._item.images and not ends:
             return
         image = oned.image(image_id)
-        made = vm_template.is_of_run(attributes(image))
-        if self._peer or not self._belongs(image) or (ends and not made):
+        if self._peer or not self._belongs(image) or (ends and not run_made.is_of_run(image)):
             raise BridgeRefusedError(f"image {image_id}")
 
     def _belongs(self, element: etree._Element) -> bool:
@@ -151,11 +153,12 @@ class Border:
         """A template with its secrets. `new`: oned resolves what is in it, with the rights of oneadmin."""
         root = template.parse_xml(str(text))
         if new:
+            _is_as_oned_reads_it(root)
             self._resolves_nothing(root)
             for disk in root.iterfind("DISK"):
                 self._disk(oned, disk)
         self._veil.show(root)
-        return etree.tostring(root, encoding="unicode")
+        return _written(root)
 
     def _disk(self, oned: FrontEnd, disk: etree._Element) -> None:
         number = disk.findtext("IMAGE_ID")
@@ -176,19 +179,28 @@ class Border:
 
     def _new_image(self, text: Any) -> str:
         root = template.parse_xml(str(text))
+        _is_as_oned_reads_it(root)
+        _once([str(part.tag) for part in root], "image")
         source = root.findtext("SOURCE") or ""
         if source.partition("/")[0] != self._item.pool or any(root.find(key) is not None for key in _COPIES):
             raise BridgeRefusedError(f"an image of {source!r}")
         self._veil.show(root)
-        return etree.tostring(root, encoding="unicode")
+        return _written(root)
 
-    def _few_attributes(self, kind: str, text: str) -> None:
-        """Where work only leaves a word on an object, it leaves no other."""
-        keys = {str(child.tag) for child in template.parse_xml(text)}
-        at_peer = {vm_template.LOCKED_STATE, vm_template.OLD_LOCKED_STATE}
-        if (self._peer and not keys <= at_peer) or (
-            self._item.what == "datastore:rm" and keys != {"DR_MESSAGE"}
-        ):
+    def _few_attributes(self, kind: str, number: int, text: str, mode: Any) -> None:
+        """Where work only leaves a word on an object, it leaves no other. What a run may end is marked when
+        it is made, and never later.
+        """
+        keys = {str(child.tag).upper() for child in template.parse_xml(text)}
+        made = self._item.vms if kind == "vm" else self._item.images
+        marks = keys & set(_OF_A_RUN)
+        if marks and (self._peer or number not in made):
+            raise BridgeRefusedError(f"attributes {', '.join(sorted(marks))} of {kind} {number}")
+        few = {vm_template.LOCKED_STATE, vm_template.OLD_LOCKED_STATE}
+        limited = self._peer or self._item.what in bridge_policy.LOCKS_VMS
+        if self._item.what == "datastore:rm":
+            limited, few = True, {"DR_MESSAGE"}
+        if limited and not (keys <= few and mode == APPEND):
             raise BridgeRefusedError(f"attributes {', '.join(sorted(keys))} of a {kind}")
 
     def _datastore_attributes(self, oned: FrontEnd, wanted: list[Any]) -> None:
@@ -256,6 +268,30 @@ class Border:
         if element.tag == "VM":
             etree.SubElement(element, "TEMPLATE").extend(disks)
             etree.SubElement(element, "USER_TEMPLATE").extend(marks)
+
+
+def _written(root: etree._Element) -> str:
+    """A template as oned takes it: it passes over an element without any text, which is to clear one."""
+    for leaf in root.iterdescendants():
+        if not len(leaf) and not leaf.text:
+            leaf.text = etree.CDATA("")
+    return etree.tostring(root, encoding="unicode")
+
+
+def _is_as_oned_reads_it(root: etree._Element) -> None:
+    """oned writes names of attributes in capitals, and of two in one section takes the last: what was checked
+    must be what it reads. Raises BridgeRefusedError.
+    """
+    for part in root:
+        if not _NAME.fullmatch(str(part.tag)):
+            raise BridgeRefusedError(f"an attribute {str(part.tag)!r}")
+        _once([str(leaf.tag) for leaf in part], str(part.tag))
+
+
+def _once(names: Sequence[str], where: str) -> None:
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise BridgeRefusedError(f"{', '.join(sorted(twice))} given twice in {where}")
 
 
 def _is_empty(vm: etree._Element) -> bool:

@@ -16,8 +16,8 @@ _RECORDS = frozenset({"has_key", "key_fingerprint", "seal", "sign", "fits"})
 _KEEPER = frozenset({"wake", "news", "reminded"})
 _PAUSE = frozenset({"hold", "let_go"})
 _PEER_READS = READS | {"user.info", "system.config"}
-_PEER_FENCE = frozenset({"vm.update", "vm.action", "vm.lock", "vm.unlock"})
 _OWN = frozenset({"datastore.update"})
+_GUARD = frozenset({"vm.update", "vm.action", "vm.lock", "vm.unlock"})
 _MAKE = frozenset({
     "vm.allocate", "vm.update", "vm.action", "vm.chown", "vm.chmod", "image.allocate", "image.update",
     "image.chown", "image.chmod",
@@ -46,7 +46,7 @@ class Allowed(NamedTuple):
 _VERB = frozenset({"configuration", *_RECORDS, *_KEEPER, *_PAUSE})
 _LOOK = Allowed(_VERB, READS)
 _WRITES = Allowed(_VERB, READS | _OWN)
-_RUN = Allowed(_VERB | {"open"}, READS | _OWN | _RETURN | _SNAPSHOTS | _REMOVE, _PEER_READS | _PEER_FENCE)
+_RUN = Allowed(_VERB | {"open"}, READS | _OWN | _RETURN | _SNAPSHOTS | _REMOVE, _PEER_READS | _GUARD)
 _VM_DISK = Allowed(_RECORDS | _KEEPER, frozenset({"vm.info", "datastore.info"}))
 _IMAGE = Allowed(_RECORDS | _KEEPER)
 _DRILLS = frozenset({"keep_drill", "amend_drill"})
@@ -62,8 +62,8 @@ ALLOWED = {
     ),
     "rehearse": Allowed(_VERB | {"open"}, READS | _DRILL),
     "map": Allowed(_VERB, READS, _PEER_READS),
-    "reconcile": _WRITES,
-    "keeper_process:keep": Allowed(_VERB | {"rehearse"}, READS | _OWN),
+    "reconcile": Allowed(_VERB, READS | _OWN | _GUARD),
+    "keeper_process:keep": Allowed(_VERB | {"rehearse"}, READS | _OWN | _GUARD),
     "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
@@ -73,7 +73,7 @@ ALLOWED = {
     "failback": _RUN,
     "abort": _RUN,
     "reprotect": Allowed(
-        _VERB, READS | _OWN | {"vm.update", "vm.action", "vm.lock", "vm.unlock"}, _PEER_READS
+        _VERB, READS | _OWN | _GUARD, _PEER_READS
     ),
     "drill": Allowed(_VERB | _DRILLS | {"open"}, READS | _OWN | _DRILL, _PEER_READS),
     "drill_cleanup": Allowed(_VERB | _DRILLS, READS | _OWN | _DRILL, _PEER_READS),
@@ -100,6 +100,8 @@ ALLOWED = {
         for action in actions.split()
     },
 }
+# Work that locks VMs whose disks the peer writes, and leaves no other word on them than what they were.
+LOCKS_VMS = ("reconcile", "keeper_process:keep", "reprotect")
 # Work that may set a datastore's drivers, and to which; `disable` sets the stock ones.
 SETS_DRIVERS = ("enable", "disable", "reconcile", "keeper_process:keep", "take_request:take_request_here")
 # Words of vm.action. What ends a VM is for what a run made: a drill's VM, or one that lists snapshots.

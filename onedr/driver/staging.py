@@ -290,5 +290,10 @@ def _fetch_head(url: str, to: Path) -> int | None:
 
 
 def _length(answer: http.client.HTTPResponse) -> int | None:
+    """What the server says; None where it says nothing. Raises ValueError for what is no length: oned would
+    take a negative size off a quota.
+    """
     text = answer.headers.get("Content-Length")
-    return int(text) if text is not None else None
+    if text is not None and not re.fullmatch("[0-9]{1,18}", text.strip()):
+        raise ValueError(f"its Content-Length is {text[:40]!r}")
+    return None if text is None else int(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import rados
 import rbd
 
 from onedr.ceph import parallel
@@ -13,7 +14,7 @@ from onedr.failover.facts import FailoverFacts
 from onedr.host import config as host_config
 from onedr.host import log
 from onedr.model import names
-from onedr.model.errors import InputError, OneDRError
+from onedr.model.errors import InputError, OneDRError, RefusedError
 from onedr.model.records import ImageFacts
 from onedr.model.site_map import Direction
 from onedr.opennebula.api import FrontEnd
@@ -23,6 +24,7 @@ from onedr.runs import journal
 from onedr.runs.state import DRILLS, MOVES
 
 _LIMIT_S = 10
+_IN_EVERY_POOL = "rbd_directory"  # an object of every pool with images
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,13 @@ class Collected:
     site: target_site.Site
 
 
-def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> Collected:
-    """Read everything once. A peer that does not answer costs seconds at the most."""
+def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str = "") -> Collected:
+    """Read everything once. A peer that does not answer costs seconds at the most. `alone`: as `_answering`.
+    """
     images = image_facts.of_datastore(pool, target)
     sight = peer_ceph.probe_peer(pool, target.settings, images)
     with ExitStack() as stack:
-        peer, detail = stack.enter_context(peer_ceph.peer_pool(sight, pool.access.pool))
+        peer, detail = _answering(*stack.enter_context(peer_ceph.peer_pool(sight, pool.access.pool)), alone)
         can_fence, osds = peer is not None, peer_osds.osds_seen(pool, peer)
         children = _children(peer, images) if peer is not None else {}
         split = image_claims.split_images(pool, peer, [image.name for image in images])
@@ -84,6 +87,27 @@ def map_in_force(pool: Pool, target: Datastore, peer: Pool | None) -> Direction 
     for doubt in stored.doubts:
         log.warning(doubt)
     return map_store.direction(stored, pool, target.settings)
+
+
+def _answering(peer: Pool | None, detail: str, alone: str = "") -> tuple[Pool | None, str]:
+    """A peer of which only the monitors answer can neither be read nor fenced: an OSD of its pool is asked.
+
+    `alone`: why the run holds no lease there. Raises RefusedError when the peer answers all the same.
+    """
+    if peer is None:
+        return None, detail
+    try:
+        peer.io.stat(_IN_EVERY_POOL)
+    except rados.ObjectNotFound:
+        pass  # it answered
+    except rados.Error as error:
+        return None, f"{detail}, but its OSDs do not: {error}"
+    if alone:
+        raise RefusedError(
+            "The peer's Ceph answers, and a moment ago the run could not get its lease there, so another run "
+            f"may be in progress at the peer ({alone}). Nothing was changed; run it again."
+        )
+    return peer, detail
 
 
 def _fence_command() -> tuple[tuple[str, ...], str]:

@@ -12,7 +12,8 @@ from onedr.host.waiting import attempts
 from onedr.model.errors import FrontEndError, InputError, OneDRError
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NOT_POSSIBLE, FrontEnd, attributes, number
-from onedr.opennebula.vm_template import LOCKED_STATE, is_of_run, locked_state, unlocked
+from onedr.opennebula.run_made import is_of_run
+from onedr.opennebula.vm_template import LOCKED_STATE, locked_state, unlocked
 from onedr.opennebula.vms import PeerVm
 
 _LOOK_LIMIT_S = 10
@@ -61,7 +62,7 @@ def collect_peer_vms(pool_name: str) -> PeerVms:
 def on_pool(frontend: FrontEnd, pool_name: str) -> Iterator[PeerVm]:
     """VMs of a front-end that have a disk in the pool."""
     for element in frontend.vms():
-        if is_of_run(attributes(element, "USER_TEMPLATE")):
+        if is_of_run(element):
             continue  # on clones of its own: in no run's way
         found = of_element(element, pool_name)
         if found.images:
@@ -88,6 +89,7 @@ def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_
     """
     element = there.vm(vm_id)
     state = opennebula_objects.vm_state(element)
+    _take_off_a_users_lock(there, element, state)
     if not locked_state(attributes(element, "USER_TEMPLATE")):
         there.update_vm(vm_id, ((LOCKED_STATE, state),))
     if state == "PENDING":
@@ -101,6 +103,13 @@ def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_
             f"VM {vm_id} is {opennebula_objects.vm_state(found)} and not locked although it was stopped"
         )
     return how
+
+
+def _take_off_a_users_lock(there: FrontEnd, element: etree._Element, state: str) -> None:
+    """A lock that its user set would keep the VM running, and hold up everybody's move."""
+    ours = state in _AT_REST and locked_state(attributes(element, "USER_TEMPLATE"))
+    if element.find("LOCK") is not None and not ours:
+        there.call("vm.unlock", number(element, "ID"))
 
 
 def _power_off(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float) -> str:

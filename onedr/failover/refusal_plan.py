@@ -79,12 +79,13 @@ def from_peer(image: ImageFacts, here: str) -> bool:
     return not image.primary or any(record.fsid != here for record in records)
 
 
-def digest(facts: FailoverFacts, plan: RunPlan) -> str:
+def digest(facts: FailoverFacts, request: Request, plan: RunPlan) -> str:
     """Names the facts and steps a confirmation is about. What changes by itself (ages, recovery points, the
     words of a connection error) is no part of it.
     """
     running = sorted(vm.vm_id for vm in facts.there or () if vm.state in fence_plan.RUNS)
     about = {
+        "verb": request.verb,
         "datastore": facts.datastore,
         "here": facts.here,
         "peer": [facts.peer is PeerState.ANSWERS, facts.can_fence, facts.there is not None, running],
@@ -103,7 +104,7 @@ def digest(facts: FailoverFacts, plan: RunPlan) -> str:
 
 def as_confirmed(facts: FailoverFacts, request: Request, plan: RunPlan) -> RunPlan:
     """The plan with its digest; refused when another plan was shown to whoever confirmed."""
-    plan = replace(plan, digest=digest(facts, plan))
+    plan = replace(plan, digest=digest(facts, request, plan))
     if not request.digest or request.digest == plan.digest:
         return plan
     changed = "The situation is not the one that was shown when this was confirmed. Nothing was changed."

@@ -16,7 +16,8 @@ from onedr.opennebula.mapped import Owner
 from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
 
-MAX_NAME = 128
+# by an image of oneadmin's, of its owner's (7.4; releases before)
+_TAKEN = ("NAME is already taken", "already owns", "is already owned")
 
 
 class Subject(NamedTuple):
@@ -49,8 +50,9 @@ def subject_of(site: Site, image: ImageFacts, owner: VmItem | None) -> Subject:
     vm = owner.record
     disk = next(disk for disk in vm.disks if (disk.rbd or "").endswith(f"/{image.name}"))
     kind = "OS" if disk.disk_id == 0 else "DATABLOCK"
+    name = image_template.fitting_name(vm.name, f"-disk-{disk.disk_id}")
     return Subject(
-        f"{vm.name}-disk-{disk.disk_id}", kind, True, vm.owner, vm.group, vm.permissions, (),
+        name, kind, True, vm.owner, vm.group, vm.permissions, (),
         of_disk(vm.snapshots, disk.disk_id), owner.envelope.site, owner.origin,
     )
 
@@ -77,7 +79,7 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None, lists: S
     subject = subject_of(site, image, owner)
     source = image.name if subject.persistent else _local_base(site, image)
     description = image_template.image_description(
-        subject.name[:MAX_NAME],
+        image_template.fitting_name(subject.name),
         subject.kind,
         subject.persistent,
         f"{site.pool.access.pool}/{source}",
@@ -89,8 +91,7 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None, lists: S
     marks = ((vm_template.ORIGIN_SOURCE, image.name), (ledger.TOKEN, token))
     image_id = _allocate(site, image.name, (*description, *marks), subject.site)
     ledger.note(site.pool, "image", image_id, entry)
-    owner_there = Owner(subject.owner, subject.group)
-    give(site, "image", image_id, owner_there, subject.permissions, image.name)
+    _give(site, image_id, subject, image.name)
     if subject.persistent:
         lists.list_image(image_id, image.name, subject.snapshots)
     # As data, after the registration: oned refuses one that also names an app, a backup or a path.
@@ -125,21 +126,46 @@ def _allocate(site: Site, rbd_name: str, description: template.Pairs, origin_sit
     if rbd_name in site.images:
         return site.images[rbd_name]
     name = template.get(description, "NAME")
-    tries = [
-        name,
-        f"{name}-{origin_site}"[:MAX_NAME],
-        *(f"{name}-{origin_site}-{n}"[:MAX_NAME] for n in range(2, 10)),
-    ]
-    for candidate in tries:
+    for candidate in (name, *_other_names(name, origin_site)):
         try:
             image_id = site.frontend.allocate_image(
                 (("NAME", candidate), *description[1:]), site.datastore_id
             )
         except FrontEndError as error:
-            if "NAME is already taken" not in str(error):
+            if not _is_taken(error):
                 raise
             continue
         if candidate != name:
             site.warn(rbd_name, f"image name {name} was taken, it is {candidate} here")
         return image_id
     raise OneDRError(f"no free name like {name!r} for the image; rename one of yours")
+
+
+def _give(site: Site, image_id: int, subject: Subject, rbd_name: str) -> None:
+    """Its owner and rights. Where the owner has an image of that name here, it gets another one: oned refuses
+    two of one name to one user.
+    """
+    for candidate in ("", *_other_names(subject.name, subject.site)):
+        try:
+            if candidate:
+                site.frontend.call("image.rename", image_id, candidate)
+            owner = Owner(subject.owner, subject.group)
+            give(site, "image", image_id, owner, subject.permissions, rbd_name)
+        except FrontEndError as error:
+            if not _is_taken(error):
+                raise
+            continue
+        if candidate:
+            text = f"{subject.owner} has an image {subject.name} here already: this one is {candidate}"
+            site.warn(rbd_name, text)
+        return
+    raise OneDRError(f"{subject.owner} has images named like {subject.name!r} here; rename one of them.")
+
+
+def _other_names(name: str, origin_site: str) -> list[str]:
+    endings = [f"-{origin_site}", *(f"-{origin_site}-{number}" for number in range(2, 10))]
+    return [image_template.fitting_name(name, ending) for ending in endings]
+
+
+def _is_taken(error: FrontEndError) -> bool:
+    return any(text in str(error) for text in _TAKEN)

@@ -94,7 +94,8 @@ class _Failover:
 
     def execute(self) -> Outcome:
         rehearsal_remnants.give_way(self.pool, self.target.datastore_id, self.frontend)
-        collected = collect.collect_facts(self.pool, self.target, self.frontend)
+        alone = self.running.run.alone
+        collected = collect.collect_facts(self.pool, self.target, self.frontend, alone)
         self.facts, self.sight, self.site = collected.facts, collected.sight, collected.site
         self.lists = SnapshotLists(self.site, alone=True)
         self.stack.callback(self.lists.close)

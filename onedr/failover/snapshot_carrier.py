@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import threading
 
-from lxml import etree
-
 from onedr.failover.powered_off import settle
 from onedr.host.waiting import attempts
 from onedr.model import template
 from onedr.model.errors import OneDRError
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
+from onedr.opennebula.run_made import CARRIER_NAME, is_carrier
 from onedr.opennebula.vm_template import CARRIER
 
-_NAME = "onedr-snapshots"
 _STARTS_S = 60
 _PAUSE_S = 0.3
 _SYSTEM_DS = "1"
@@ -70,7 +68,7 @@ class Carriers:
 
     def _make(self) -> int:
         vm_id = self._frontend.allocate_vm((
-            ("NAME", _NAME), ("CPU", "0.01"), ("MEMORY", "64"), (CARRIER, "YES"), *self._place(),
+            ("NAME", CARRIER_NAME), ("CPU", "0.01"), ("MEMORY", "64"), (CARRIER, "YES"), *self._place(),
         ))
         try:
             self._frontend.call("vm.action", "release", vm_id)
@@ -115,9 +113,3 @@ class Carriers:
 
 def _left_over(frontend: FrontEnd) -> list[int]:
     return [number(vm, "ID") for vm in frontend.vms() if is_carrier(vm)]
-
-
-def is_carrier(vm: etree._Element) -> bool:
-    """Is this VM one of ours? Its mark alone is a text that any user can write."""
-    marked = template.get(attributes(vm, "USER_TEMPLATE"), CARRIER)
-    return bool(marked) and vm.findtext("UID") == "0" and vm.findtext("NAME") == _NAME

@@ -46,7 +46,9 @@ class Site:
 
     def warn(self, target: str, text: str) -> None:
         """Note something the operator should know about a target."""
-        self.warnings.setdefault(target, []).append(text)
+        told = self.warnings.setdefault(target, [])
+        if text not in told:
+            told.append(text)
 
 
 def survey(

@@ -11,7 +11,8 @@ from onedr.model.errors import FrontEndError
 from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes
-from onedr.opennebula.vm_template import is_half_made, is_of_run
+from onedr.opennebula.run_made import is_of_run
+from onedr.opennebula.vm_template import is_half_made
 from onedr.protection import keeper_lock
 from onedr.replication import write_records
 from onedr.replication.file_names import file_names
@@ -37,7 +38,7 @@ def on_vm(frontend: FrontEnd, vm_id: int) -> str:
     if opennebula_objects.vm_state(element) in ("DONE", "CLONING"):
         # the hooks of its images remove the record
         return f"VM {vm_id} is {opennebula_objects.vm_state(element)}"
-    if is_of_run(attributes(element, "USER_TEMPLATE")):
+    if is_of_run(element):
         return f"VM {vm_id} belongs to a drill"
     if is_half_made(attributes(element, "USER_TEMPLATE")):
         return f"VM {vm_id} is still being taken over"

@@ -11,6 +11,7 @@ from logging.handlers import RotatingFileHandler, SysLogHandler
 from pathlib import Path
 
 from onedr.host import trusted_folder
+from onedr.model.text import printable
 
 MODE = 0o640
 SYSTEM = Path("/var/log/one")
@@ -25,16 +26,12 @@ class LineFormatter(logging.Formatter):
         about = f"run={_word(run)} ds={_word(datastore)} verb={_word(verb)}"
         head = f"{at}.{int(record.msecs):03}Z {record.levelname} {about}"
         lines = record.getMessage().splitlines() or [""]
-        return "\n".join(f"{head} {_printable(line)}" for line in lines)
+        return "\n".join(f"{head} {printable(line)}" for line in lines)
 
 
 def _word(text: str) -> str:
     """A name of a user's choice as one word."""
-    return _printable(text).replace(" ", "_") or "-"
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return printable(text).replace(" ", "_") or "-"
 
 
 class SharedFile(RotatingFileHandler):

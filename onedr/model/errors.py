@@ -5,6 +5,8 @@
 """
 from __future__ import annotations
 
+from onedr.model.text import printable
+
 _LONGEST = 1000  # characters of a sentence, which may contain text of any length that users wrote
 
 
@@ -13,7 +15,7 @@ def plain(text: str) -> str:
 
     A long line loses its middle, because its end says what to do.
     """
-    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    line = printable(" ".join(text.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST * 2 // 3]} … {line[-_LONGEST // 3 :]}"
 
 

@@ -7,8 +7,15 @@ from onedr.opennebula.attributes import Rule, Treatment
 from onedr.opennebula.vm_template import FINISHED, ORIGIN, ORIGIN_SOURCE
 
 IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK", "KERNEL", "RAMDISK", "CONTEXT")
+_LONGEST = 128  # bytes of a NAME (OpenNebula: src/pool/PoolObjectSQL.cc, name_is_valid)
 _OF_ONE_SITE = (ORIGIN, ORIGIN_SOURCE, FINISHED)
 _ANY = Rule(Treatment.KEPT)  # an attribute of the user's own
+
+
+def fitting_name(name: str, ending: str = "") -> str:
+    """A NAME as long as oned takes one, with the ending that tells it from others of the same beginning."""
+    end = ending.encode()
+    return name.encode()[: _LONGEST - len(end)].decode(errors="ignore") + ending
 
 
 def image_type(number: int) -> str:

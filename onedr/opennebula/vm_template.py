@@ -322,11 +322,3 @@ def is_half_made(pairs: Pairs) -> bool:
     The peer's record is then still needed.
     """
     return bool(template.get(pairs, ORIGIN)) and template.get(pairs, FINISHED) != "YES"
-
-
-def is_of_run(pairs: Pairs) -> bool:
-    """Does this VM or image belong to a drill, to a rehearsal, or to a run that lists snapshots?
-
-    Such objects are never recorded, mirrored, moved or counted.
-    """
-    return any(template.get(pairs, mark) for mark in (DRILL, REHEARSAL, CARRIER))

@@ -27,7 +27,7 @@ from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
-from onedr.opennebula.vm_template import is_of_run
+from onedr.opennebula.run_made import is_of_run
 from onedr.protection import flatten, keeper_lock, publish_site_info, settle, settled
 from onedr.protection.flatten import Queue
 from onedr.protection.settled import PoolView
@@ -254,7 +254,7 @@ def _image(
 ) -> None:
     state = opennebula_objects.image_state(element)
     if (
-        is_of_run(attributes(element))
+        is_of_run(element)
         or state not in opennebula_objects.USABLE_IMAGE_STATES
         or not wants_protection(datastore.settings, attributes(element))
     ):
@@ -279,7 +279,7 @@ def _vm(
     pool: Pool, datastore: Datastore, datastores: dict[int, Datastore], summary: etree._Element,
     frontend: FrontEnd, report: Report, queue: Queue | None, seen: PoolView | None,
 ) -> None:
-    if is_of_run(attributes(summary, "USER_TEMPLATE")):
+    if is_of_run(summary):
         return
     if not any(
         disk.text == str(datastore.datastore_id) for disk in summary.iterfind("TEMPLATE/DISK/DATASTORE_ID")

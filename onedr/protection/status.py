@@ -23,7 +23,7 @@ from onedr.opennebula import datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
-from onedr.opennebula.vm_template import is_of_run
+from onedr.opennebula.run_made import is_of_run
 from onedr.protection import enable_plan, pool_settings
 from onedr.replication import image_facts, inventory, peer_ceph, peer_copies, recovery_point, rehearsals
 from onedr.replication.peer_copies import Copies
@@ -172,8 +172,8 @@ class _Objects:
 def _objects(frontend: FrontEnd) -> _Objects:
     """A status needs no front-end: without one it says what the records and Ceph say."""
     try:
-        images = [image for image in frontend.images() if not is_of_run(attributes(image))]
-        vms = [vm for vm in frontend.vms() if not is_of_run(attributes(vm, "USER_TEMPLATE"))]
+        images = [image for image in frontend.images() if not is_of_run(image)]
+        vms = [vm for vm in frontend.vms() if not is_of_run(vm)]
         return _Objects(tuple(images), tuple(vms), frozenset(datastores.all_of(frontend)), True)
     except FrontEndError:
         return _Objects()

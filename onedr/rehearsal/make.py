@@ -10,7 +10,6 @@ import threading
 from dataclasses import dataclass, field
 
 from onedr.failover import recreate_vms, register_images
-from onedr.failover.register_images import MAX_NAME
 from onedr.failover.target_site import Site, give
 from onedr.model import names, template
 from onedr.model.errors import OneDRError
@@ -79,7 +78,7 @@ class Maker:
             _plain(built.template), _plain(built.user_template),
             (*built.warnings, *site.warnings.get(item.origin, ())),
         )
-        name = f"{names.REHEARSAL}{record.name}"[:MAX_NAME]
+        name = image_template.fitting_name(f"{names.REHEARSAL}{record.name}")
         vm_id = recreate_vms.allocate(site, (("NAME", name), *asked.template, *self._marks()))
         rehearsals.note(site.pool, site.datastore_id, "vm", vm_id, self.token)
         give(site, "vm", vm_id, Owner(record.owner, record.group), record.permissions, _ASIDE)

@@ -18,7 +18,7 @@ from onedr.ceph import connection
 from onedr.host import bridge, trusted_folder
 from onedr.host.atomic_file import write_atomically
 from onedr.host.paths import front_end_paths
-from onedr.model import settings, template
+from onedr.model import settings
 from onedr.model.errors import FrontEndError, InputError, OneDRError
 from onedr.model.template import Pairs
 from onedr.model.types import DRIVER
@@ -51,8 +51,8 @@ class Answer:
 def remember(frontend: FrontEnd) -> None:
     """Rewrite the list when it changed. On a bridge host there is none.
 
-    A datastore whose attributes were spoilt or lost since stays as it was: it is guarded until its drivers
-    are stock again.
+    A datastore whose attributes were spoilt or lost since, or that has DR_PROTECT=NO, stays as it was: what
+    is mirrored stays so, and the peer can take it over. It is guarded until its drivers are stock again.
     """
     if bridge.bridge_session() is not None:
         return
@@ -66,11 +66,7 @@ def remember(frontend: FrontEnd) -> None:
         number, pairs = str(element.findtext("ID")), attributes(element)
         if int(number) in ours:
             wanted[number] = {"name": element.findtext("NAME"), "attributes": _needed(pairs)}
-        elif (
-            number in before
-            and element.findtext("DS_MAD") == DRIVER
-            and template.get(pairs, "DR_PROTECT", "YES") == "YES"
-        ):
+        elif number in before and element.findtext("DS_MAD") == DRIVER:
             wanted[number] = before[number]
     if wanted != before or not path.exists():
         _write(path, wanted)
@@ -138,11 +134,16 @@ def accept(name: str) -> None:
     if name not in {datastore.name for datastore in datastores()}:
         known = ", ".join(datastore.name for datastore in datastores()) or "none"
         raise InputError(f"There is no protected datastore {name!r} in {_list()}; there are: {known}.")
-    _write(_accepted(), {**_words(), name: time.time() + ACCEPTED_S})
+    _write(_accepted(), {**_read(_accepted()), name: {"boot": _boot(), "until": _up() + ACCEPTED_S}})
 
 
-def _words() -> dict[str, float]:
-    return {name: float(str(until)) for name, until in _read(_accepted()).items()}
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _up() -> float:
+    """Seconds since this boot: a clock that was set back gives no old word its force again."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def guard_all(wait_s: float) -> Iterator[Answer]:
@@ -213,7 +214,12 @@ def _split(name: str, found: Guarded) -> Answer:
 
 
 def _is_accepted(name: str) -> bool:
-    return _words().get(name, 0) > time.time()
+    """By the operator's word of this boot; those of earlier releases, by the clock, count no more."""
+    word = _read(_accepted()).get(name)
+    if not isinstance(word, dict) or word.get("boot") != _boot():
+        return False
+    until = word.get("until")
+    return isinstance(until, (int, float)) and until > _up()
 
 
 def _unknown(name: str, why: str, found: Guarded | None) -> Answer:

@@ -17,7 +17,8 @@ from onedr.model.types import Settings
 from onedr.opennebula import files
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.files import FileImage
-from onedr.opennebula.vm_template import is_half_made, is_of_run
+from onedr.opennebula.run_made import is_of_run
+from onedr.opennebula.vm_template import is_half_made
 from onedr.replication import encryption, ledger, records, secrets, signature
 from onedr.replication.ledger import Entry
 
@@ -28,11 +29,13 @@ def encrypt_secrets(
     """The template with its secrets encrypted, or without them when there is no key; then their positions are
     listed. Never in plain text.
 
-    `bound`: the VM's origin and the part of its record, without which they do not open.
+    `bound`: the VM's origin and the part of its record, without which they do not open. What a user wrote
+    under the names that the record itself uses is no part of it.
     """
-    kept, found = secrets.split_secrets(attributes)
+    own = template.without(attributes, secrets.ENCRYPTED, secrets.WITHHELD)
+    kept, found = secrets.split_secrets(own)
     if not found:
-        return attributes
+        return own
     if key is None:
         return (*kept, (secrets.WITHHELD, ",".join(place for place, _ in found)))
     return (*kept, (secrets.ENCRYPTED, encryption.encrypt(key, found, *bound)))
@@ -99,7 +102,7 @@ def vm_body(
     `entry_of`: its entry in the ledger, by OpenNebula id and RBD names. `file_images`: of its OS, by id.
     """
     body = opennebula_objects.vm_record(element, protected)
-    if is_half_made(body.user_template) or is_of_run(body.user_template):
+    if is_half_made(body.user_template) or is_of_run(element):
         return None
     entry = entry_of(body.vm_id, [str(disk.rbd).partition("/")[2] for disk in body.disks if disk.rbd])
     origin = f"{fsid}:{body.vm_id}"

@@ -14,7 +14,7 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.model.errors import RunStoppedError
+from onedr.model.errors import RunInProgressError, RunStoppedError
 from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease import HeldLease, Times
@@ -36,7 +36,7 @@ class Run:
     ):
         self._pool = pool
         self.verb = verb
-        self.id = f"{int(time.time() * 1000)}-{verb}"
+        self.id = _next_id(pool, verb)
         self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore, by)
         self.alone, self.peer_needed = alone, True
         self._here = HeldLease(pool, self._claim, times)
@@ -58,6 +58,10 @@ class Run:
                     if held is self._here:
                         raise
                     self._there, self.alone = None, f"the peer's pool does not take it: {error}"
+            if _newest_number(self._pool) >= _number(self.id):
+                raise RunInProgressError(
+                    "Another run began and ended at this moment: look at onedr status, then ask again."
+                )
             newest = last_run(self._pool)
             self.interrupted = newest if newest is not None and newest.interrupted else None
             self._stack = taken.pop_all()
@@ -124,6 +128,22 @@ class Run:
         Raises LeaseLostError.
         """
         self._here.write({f"{_RUN}{entry.run}": json.dumps(entry.to_json())})
+
+
+def _next_id(pool: Pool, verb: str) -> str:
+    """Milliseconds since the epoch and the verb. Later than every run before, whatever the clocks of the
+    machines were that began them: the newest run is the one that resume, abort and status are about.
+    """
+    return f"{max(int(time.time() * 1000), _newest_number(pool) + 1)}-{verb}"
+
+
+def _newest_number(pool: Pool) -> int:
+    return max((_number(key[len(_RUN):]) for key in omap.list_keys(pool, runs_lease.OBJECT, _RUN)), default=0)
+
+
+def _number(run_id: str) -> int:
+    number = run_id.partition("-")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 def load_runs(pool: Pool) -> dict[str, JournalEntry]:

@@ -92,6 +92,18 @@ def test_a_run_holds_it_at_both_sites_and_the_second_is_refused_at_either(pools:
         pass
 
 
+def test_a_run_comes_after_those_of_a_machine_whose_clock_was_ahead(pools: Pools) -> None:
+    """Else an interrupted run would stay unseen until the clocks pass that time."""
+    ahead = f"{int((time.time() + YEAR_S) * 1000)}-move"
+    past = JournalEntry(ahead, "move", "far-host:17:99", 1.0, result="DONE")
+    omap.write_keys(pools.a, runs_lease.OBJECT, {f"run.{ahead}": json.dumps(past.to_json()).encode()})
+    with run_at(pools.a, pools.b_from_a, "failover", "A") as run:
+        run.save(entry(run))  # RUNNING, and it ends here
+    with run_at(pools.a, pools.b_from_a, "failover", "A") as again:
+        assert again.interrupted is not None and again.interrupted.run == run.id
+        assert again.id > run.id > ahead
+
+
 def test_who_came_while_another_ran_is_refused_though_that_one_ends_before_it_is_seen_to_live(pools: Pools) -> None:
     put(pools.a, encode(ELSEWHERE))
     ending = threading.Timer(0.8, put, (pools.a_from_b, encode(replace(ELSEWHERE, renewal=1, released=True))))

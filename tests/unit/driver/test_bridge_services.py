@@ -36,9 +36,9 @@ SECRETS = (ONEADMIN.split(":")[1], PEER.split(":")[1], GUEST, DOLLAR, HASH, S3)
 PERMISSIONS = "".join(f"<{who}_{what}>0</{who}_{what}>" for who in ("OWNER", "GROUP", "OTHER") for what in "UMA")
 
 
-def vm_xml(vm_id: int, datastore_id: int, user: str = "", pool: str = "one") -> str:
+def vm_xml(vm_id: int, datastore_id: int, user: str = "", pool: str = "one", tag: str = "") -> str:
     disk = f"<DISK><DISK_ID>0</DISK_ID><DATASTORE_ID>{datastore_id}</DATASTORE_ID><IMAGE_ID>{vm_id}</IMAGE_ID>" \
-        f"<SOURCE>{pool}/one-{vm_id}</SOURCE><TYPE>RBD</TYPE></DISK>"
+        f"<SOURCE>{pool}/{tag}one-{vm_id}</SOURCE><TYPE>RBD</TYPE></DISK>"
     context = f"<CONTEXT><PASSWORD>{GUEST}</PASSWORD><ROOT_PASSWORD>{DOLLAR}</ROOT_PASSWORD><SET>x</SET></CONTEXT>"
     return (
         f"<VM><ID>{vm_id}</ID><NAME>vm-{vm_id}</NAME><UNAME>u</UNAME><GNAME>g</GNAME><STATE>3</STATE>"
@@ -47,20 +47,25 @@ def vm_xml(vm_id: int, datastore_id: int, user: str = "", pool: str = "one") -> 
     )
 
 
-def image_xml(image_id: int, datastore_id: int, own: str = "") -> str:
+def image_xml(image_id: int, datastore_id: int, own: str = "", tag: str = "") -> str:
     return (
         f"<IMAGE><ID>{image_id}</ID><NAME>i</NAME><UNAME>u</UNAME><DATASTORE_ID>{datastore_id}</DATASTORE_ID>"
-        f"<SOURCE>one/one-{image_id}</SOURCE><TEMPLATE>{own}</TEMPLATE></IMAGE>"
+        f"<SOURCE>one/{tag}one-{image_id}</SOURCE><TEMPLATE>{own}</TEMPLATE></IMAGE>"
     )
 
 
-DRILL = "<DR_DRILL>onedr-drill-0-1-1</DR_DRILL>"
+TAG, TURN = "onedr-drill-0123abcd-1-1", "onedr-rehearsal-0a1b"
+DRILL = f"<DR_DRILL>{TAG}</DR_DRILL>"
 REHEARSAL = "<DR_REHEARSAL>0a1b</DR_REHEARSAL>"
+# number 9 is a drill's, number 10 a rehearsal's; number 11 was marked by whoever may write attributes
+ALL_MARKS = f"{DRILL}{REHEARSAL}<DR_SNAPSHOT_CARRIER>YES</DR_SNAPSHOT_CARRIER>"
 VMS = {
-    7: vm_xml(7, 100), 8: vm_xml(8, 101, pool="other"), 9: vm_xml(9, 100, DRILL), 10: vm_xml(10, 100, REHEARSAL),
+    7: vm_xml(7, 100), 8: vm_xml(8, 101, pool="other"), 9: vm_xml(9, 100, DRILL, tag=f"{TAG}-"),
+    10: vm_xml(10, 100, REHEARSAL, tag=f"{TURN}-"), 11: vm_xml(11, 100, ALL_MARKS),
 }
 IMAGES = {
-    7: image_xml(7, 100), 8: image_xml(8, 101), 9: image_xml(9, 100, DRILL), 10: image_xml(10, 100, REHEARSAL),
+    7: image_xml(7, 100), 8: image_xml(8, 101), 9: image_xml(9, 100, DRILL, f"{TAG}-"),
+    10: image_xml(10, 100, REHEARSAL, f"{TURN}-"), 11: image_xml(11, 100, ALL_MARKS),
 }
 DATASTORE = (
     "<DATASTORE><ID>100</ID><NAME>d</NAME><TEMPLATE><POOL_NAME>one</POOL_NAME><DR_PROTECT>YES</DR_PROTECT>"
@@ -258,6 +263,8 @@ def moved_secret() -> None:
 
 
 LEAK = (("CONTEXT", (("LEAK", "$USER[TOKEN_PASSWORD]"),)),)
+LEAKS = "<LEAK>$USER[TOKEN_PASSWORD]</LEAK>"
+TWO = "<IMAGE_ID>7</IMAGE_ID><IMAGE_ID>8</IMAGE_ID>"
 FUTURE = {"generation": 10**18, "sha256": "aa"}
 COVERED = {"generation": 1, "sha256": "aa"}
 
@@ -289,6 +296,26 @@ def xml(pairs: template.Pairs) -> str:
         ("drill", api("image.delete", 7, False), "image 7"),
         ("drill", api("vm.action", "terminate-hard", 7), "VM 7"),
         ("drill", api("vm.recover", 9, 4), "operation"),
+        ("keeper_process:keep", api("vm.update", 7, "<T><NOTE>x</NOTE></T>", 1), "NOTE of a vm"),
+        ("reconcile", api("vm.update", 7, "<T><DR_LOCKED_STATE>A</DR_LOCKED_STATE></T>", 0), "DR_LOCKED_STATE"),
+        ("keeper_process:keep", api("vm.lock", 8, 4, False), "VM 8"),
+        ("failover", peer("vm.update", 7, "<T><DR_LOCKED_STATE>A</DR_LOCKED_STATE></T>", 0), "DR_LOCKED_STATE"),
+        ("drill", api("image.delete", 11, False), "image 11"),
+        ("rehearse", api("vm.action", "terminate-hard", 11), "VM 11"),
+        ("failover", api("vm.recover", 11, 3), "VM 11"),
+        ("rehearse", api("vm.update", 7, f"<T>{REHEARSAL}</T>", 1), "DR_REHEARSAL of vm 7"),
+        ("drill", api("vm.update", 7, f"<T>{DRILL}</T>", 1), "DR_DRILL of vm 7"),
+        ("drill", api("vm.update", 7, "<T><dr_drill>x</dr_drill></T>", 0), "DR_DRILL of vm 7"),
+        ("failover", api("vm.update", 7, "<T><DR_SNAPSHOT_CARRIER>x</DR_SNAPSHOT_CARRIER></T>", 1), "of vm 7"),
+        ("drill", api("image.update", 7, f"<T>{DRILL}</T>", 1), "DR_DRILL of image 7"),
+        ("failover", api("vm.rename", 7, "onedr-snapshots"), "onedr-snapshots"),
+        ("failover", api("vm.allocate", f"<T><context>{LEAKS}</context></T>", True), "'context'"),
+        ("failover", api("vm.allocate", "<T><disk><IMAGE_ID>8</IMAGE_ID></disk></T>", True), "'disk'"),
+        ("failover", api("vm.allocate", f"<T><DISK>{TWO}</DISK></T>", True), "IMAGE_ID given twice"),
+        ("failover", api("vm.attach", 7, f"<T><DISK>{TWO}</DISK></T>"), "IMAGE_ID given twice"),
+        ("failover", api("vm.allocate", "<T><CONTEXT><A>a</A><A>$USER[X]</A></CONTEXT></T>", True), "A given twice"),
+        ("failover", api("image.allocate", "<T><SOURCE>one/x</SOURCE><SOURCE>other/x</SOURCE></T>", 100, True), "twice"),
+        ("failover", api("image.allocate", "<T><SOURCE>one/x</SOURCE><path>/etc/x</path></T>", 100, True), "'path'"),
         ("failover", api("datastore.info", 101, False), "datastore 101"),
         ("failover", api("datastore.update", 101, "<T/>", 1), "datastore 101"),
         ("failover", api("datastore.update", 100, "<T><SAFE_DIRS>/</SAFE_DIRS></T>", 1), "SAFE_DIRS"),
@@ -340,6 +367,10 @@ def test_what_the_work_does_not_need_ends_it_and_is_named(
         ("rehearse", api("image.delete", 10, False)),
         ("failover", api("image.delete", 10, False)),
         ("failover", peer("vm.action", "poweroff", 7)),
+        ("keeper_process:keep", api("vm.lock", 7, 4, False)),
+        ("reconcile", api("vm.update", 7, "<T><DR_LOCKED_STATE>ACTIVE</DR_LOCKED_STATE></T>", 1)),
+        ("reconcile", api("vm.action", "poweroff-hard", 7)),
+        ("keeper_process:keep", api("vm.unlock", 7)),
         ("failover", peer("vm.update", 7, "<T><DR_LOCKED_STATE>ACTIVE</DR_LOCKED_STATE></T>", 1)),
         ("enable", api("datastore.update", 100, "<T><TM_MAD>ceph_dr</TM_MAD></T>", 1)),
         ("take_request:take_request_here", api("datastore.update", 100, "<T><DS_MAD>ceph_dr</DS_MAD></T>", 1)),
@@ -361,6 +392,19 @@ def test_disable_replaces_with_the_secret_it_never_saw(oned: Oned, monkeypatch: 
     on_bridge(work_of("disable"), clean, monkeypatch)
     written = template.parse_xml(next(call[2] for call in oned.asked if call[0] == "one.datastore.update"))
     assert written.findtext("ACCESS_SECRET") == S3 and written.findtext("SAFE_DIRS") == "/var/tmp"
+
+
+@pytest.mark.parametrize("update", [
+    lambda: FrontEnd().update_datastore(100, (("DR_ACTION", ""), ("DR_STATE", "X"))),
+    lambda: FrontEnd().update_vm(7, (("DR_LOCKED_STATE", ""),)),
+])
+def test_an_attribute_that_is_cleared_reaches_oned_as_one(
+    oned: Oned, monkeypatch: pytest.MonkeyPatch, update: Callable[[], object]
+) -> None:
+    """oned passes over `<DR_ACTION/>`: the action would stay, and never start."""
+    on_bridge(work_of("reconcile"), update, monkeypatch)
+    written = next(call[2] for call in oned.asked if call[0].endswith(".update"))
+    assert "<![CDATA[]]>" in written and "/>" not in written
 
 
 def test_of_other_datastores_it_sees_that_they_are_there(oned: Oned, monkeypatch: pytest.MonkeyPatch) -> None:

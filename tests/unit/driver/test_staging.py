@@ -240,7 +240,7 @@ class _Server(BaseHTTPRequestHandler):
             return
         self.send_response(200)
         if self.path != "/nolength":
-            length = {"/short": len(body) + 10, "/garbled": "many"}.get(self.path, len(body))
+            length = {"/short": len(body) + 10, "/garbled": "many", "/negative": -(1 << 40)}.get(self.path, len(body))
             self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.write(body)
@@ -261,7 +261,7 @@ def server(front_end: Path) -> Iterator[str]:
     raw.write_bytes(BYTES)
     qemu_img("create", "-f", "qcow2", str(qcow2), "8M")
     _Server.bodies = {
-        **dict.fromkeys(("/raw", "/short", "/nolength", "/garbled", "/a%20b%C3%BC"), BYTES),
+        **dict.fromkeys(("/raw", "/short", "/nolength", "/garbled", "/negative", "/a%20b%C3%BC"), BYTES),
         "/qcow2": qcow2.read_bytes(),
     }
     _Server.closing.clear()
@@ -297,6 +297,11 @@ class TestHttp:
         with pytest.raises(InputError, match="set SIZE"):
             staging.virtual_size(image(f"{server}/nolength"), attributes(front_end))
 
+    @pytest.mark.parametrize("path", ["/garbled", "/negative"])
+    def test_a_length_that_is_none_is_not_told_to_oned(self, front_end: Path, server: str, path: str) -> None:
+        with pytest.raises(InputError, match="Content-Length"):
+            staging.virtual_size(image(server + path), attributes(front_end))
+
     def test_a_file_without_a_length_is_fetched_whole(self, front_end: Path, server: str) -> None:
         with staging.raw_file(image(f"{server}/nolength"), attributes(front_end)) as found:
             assert found.read_bytes() == BYTES
@@ -305,7 +310,7 @@ class TestHttp:
         with staging.raw_file(image(f"{server}/a bü"), attributes(front_end)) as found:
             assert found.read_bytes() == BYTES
 
-    @pytest.mark.parametrize("path", ["/short", "/gone", "/garbled", "/garbage"])
+    @pytest.mark.parametrize("path", ["/short", "/gone", "/garbled", "/negative", "/garbage"])
     def test_an_answer_that_is_not_the_whole_file_is_refused(
         self, front_end: Path, server: str, path: str
     ) -> None:

@@ -439,15 +439,24 @@ def test_a_confirmation_is_good_for_the_plan_that_was_shown_only() -> None:
     world = facts(WAITING)
     shown = failover_plan.plan_failover(world, confirmed()).digest
     good = Request("failover", confirm=f"ceph:{shown}")
-    assert failover_plan.plan_failover(world, good).steps
+    assert not failover_plan.plan_failover(world, good).refusal
     later = replace(WAITING, recovery_point=950.0)  # grows by itself
-    assert failover_plan.plan_failover(facts(later), good).steps
+    assert not failover_plan.plan_failover(facts(later), good).refusal
     for changed in (
         facts(WAITING, peer=PeerState.ANSWERS), facts(WAITING, there=(VM_THERE,)),
         facts(WAITING, copy_of("one-2", None)), facts(WAITING, fence_command=("/bin/fence",)),
     ):
         plan = failover_plan.plan_failover(changed, good)
         assert "not the one that was shown" in plan.refusal and plan.digest in plan.refusal
+
+
+def test_a_confirmation_is_good_for_the_verb_that_was_shown_only() -> None:
+    """Where no VM runs at the peer, a move and a failover have the same steps, and do not end the same."""
+    idle = facts(WAITING, peer=PeerState.ANSWERS, there=())
+    shown = failover_plan.plan_failover(idle, MOVE)
+    as_failover = Request("failover", confirm=f"ceph:{shown.digest}")
+    assert shown.steps and not shown.refusal
+    assert "not the one that was shown" in failover_plan.plan_failover(idle, as_failover).refusal
 
 
 def test_a_move_confirmed_while_the_peers_front_end_answered_does_not_become_a_failover() -> None:

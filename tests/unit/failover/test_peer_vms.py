@@ -7,6 +7,7 @@ import pytest
 from lxml import etree
 
 from onedr.failover import peer_vms
+from onedr.model.errors import FrontEndError
 
 LOCKED = (
     "<VM><ID>7</ID><NAME>web</NAME><STATE>8</STATE><LCM_STATE>0</LCM_STATE><UNAME>u</UNAME><GNAME>g</GNAME>"
@@ -15,20 +16,30 @@ LOCKED = (
 
 
 class FrontEnd:
-    """One VM that is powered off, and what is done to it."""
+    """One VM that is powered off, and what is done to it. Locked, it takes no action and no attribute."""
 
     def __init__(self, **user: str) -> None:
         self.user, self.locked, self.calls = dict(user), True, [("", 0)][:0]
+        self.state, self.lcm = "8", "0"
 
     def vm(self, _: int) -> etree._Element:
         marks = "".join(f"<{key}>{value}</{key}>" for key, value in self.user.items() if value)
-        return etree.fromstring(LOCKED.format("<LOCK/>" if self.locked else "", marks))
+        text = LOCKED.replace("<STATE>8", f"<STATE>{self.state}").replace("<LCM_STATE>0", f"<LCM_STATE>{self.lcm}")
+        return etree.fromstring(text.format("<LOCK/>" if self.locked else "", marks))
 
     def update_vm(self, _: int, pairs: tuple[tuple[str, str], ...]) -> None:
         assert pairs, "an update that changes nothing makes oned run hooks"
+        self._must_be_free()
         self.user.update(pairs)
 
+    def _must_be_free(self) -> None:
+        if self.locked:
+            raise FrontEndError("[one.vm] VM is locked. [7]", 512)
+
     def call(self, method: str, *_: Any) -> None:
+        if method == "vm.action":
+            self._must_be_free()
+            self.state, self.lcm = "8", "0"
         self.locked = {"vm.lock": True, "vm.unlock": False}.get(method, self.locked)
         self.calls.append((method, 7))
 
@@ -46,6 +57,18 @@ def test_a_vm_is_locked_with_its_state_noted_under_the_new_name_once() -> None:
     old = FrontEnd(DR_HELD="ACTIVE")
     peer_vms.lock_vm(old, 7, 5)  # type: ignore[arg-type]
     assert old.user == {"DR_HELD": "ACTIVE"}, "what an earlier release noted stays true"
+    assert not old.calls, "it is locked already"
+
+
+@pytest.mark.parametrize(("state", "lcm", "user"), [
+    ("3", "3", {}), ("3", "3", {"DR_LOCKED_STATE": "POWEROFF"}), ("8", "0", {}),
+])
+def test_a_lock_that_its_user_set_keeps_no_vm_running(state: str, lcm: str, user: dict[str, str]) -> None:
+    there = FrontEnd(**user)
+    there.state, there.lcm = state, lcm
+    peer_vms.lock_vm(there, 7, 5)  # type: ignore[arg-type]
+    assert (there.state, there.locked) == ("8", True)
+    assert ("vm.unlock", 7) in there.calls and there.calls[-1] == ("vm.lock", 7)
 
 
 @pytest.mark.parametrize("key", ["DR_LOCKED_STATE", "DR_HELD"])

@@ -57,3 +57,12 @@ def test_secrets_of_another_vm_or_attribute_do_not_open(bound: tuple[str, str], 
 def test_a_signed_record_holds_no_seal_that_is_bound_to_no_vm() -> None:
     with pytest.raises(RecordError, match="cannot be decrypted"):
         opened(encrypt_secrets(PLAIN, KEY), Proof.AUTHENTIC)
+
+
+@pytest.mark.parametrize("forged", ["ONEDR_SEALED", "ONEDR_WITHHELD"])
+def test_what_a_user_calls_like_the_records_own_attributes_keeps_no_secret_from_his_vm(forged: str) -> None:
+    own: Pairs = (*PLAIN, ("LOGIN", (("USER", "u"), ("PASSWORD", "p"))))
+    sealed = encrypt_secrets(((forged, "garbage"), *own), KEY, ORIGIN, "user_template")
+    assert sorted(opened(sealed, Proof.AUTHENTIC).user_template, key=str) == sorted(own, key=str)
+    assert encrypt_secrets(((forged, "garbage"), ("SHOWN", "yes")), KEY, ORIGIN, "user_template") == (
+        ("SHOWN", "yes"),)

@@ -17,6 +17,7 @@ from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import DiskRef
 from onedr.model.site_map import Entry, SiteMap
 from onedr.model.types import CephAccess, Settings
+from onedr.opennebula import image_template
 from onedr.opennebula.mapped import Owner
 from onedr.opennebula.nics import Counterparts
 from onedr.replication import ledger
@@ -28,6 +29,9 @@ class Here:
 
     def __init__(self, *taken: str):
         self.taken, self.made, self.calls = set(taken), [], []  # type: ignore[var-annotated]
+        self.alices: set[str] = set()  # names of images that alice has
+        self.name = ""
+        self.refusal = "USER [2] already owns IMAGE [4] with NAME {}"
 
     def allocate_image(self, description: Any, datastore_id: int) -> int:
         name = dict(description)["NAME"]
@@ -36,9 +40,16 @@ class Here:
                 f"[one.image.allocate] Error allocating a new image. NAME is already taken by IMAGE 3: {name}"
             )
         self.made.append(name)
+        self.name = name
         return 9
 
     def call(self, method: str, *arguments: Any) -> None:
+        if method == "image.rename":
+            if arguments[1] in self.taken:
+                raise FrontEndError("[one.image.rename] NAME is already taken by IMAGE 3.")
+            self.name = arguments[1]
+        if method == "image.chown" and arguments[1] == 2 and self.name in self.alices:
+            raise FrontEndError(f"[one.image.chown] {self.refusal.format(self.name)}")
         self.calls.append((method, *arguments))
 
     def update_image(self, image_id: int, attributes: Any) -> None:
@@ -147,6 +158,38 @@ def test_when_no_such_name_is_free_it_is_said_what_to_do() -> None:
     copy = image("one-1", image=envelope(image_record(name="data", persistent=True)))
     with pytest.raises(OneDRError, match="rename one of yours"):
         register_images.register_image(site(here), copy, None, Lists())
+
+
+@pytest.mark.parametrize("refusal", [
+    "USER [2] already owns IMAGE [4] with NAME {}", "IMAGE {} is already owned by IMAGE 4",
+])
+@pytest.mark.parametrize(("taken", "alices", "name"), [
+    ([], ["data"], "data-north"),
+    (["data-north"], ["data"], "data-north-2"),
+    (["data"], ["data-north"], "data-north-2"),
+])
+def test_an_owner_who_has_an_image_of_that_name_here_gets_it_under_another(
+    taken: list[str], alices: list[str], name: str, refusal: str
+) -> None:
+    """A base that every VM may be on: without it none of them comes."""
+    here = Here(*taken)
+    here.alices, here.refusal = set(alices), refusal
+    found = site(here)
+    copy = image("one-1", image=envelope(image_record(name="data", owner="alice", persistent=True)))
+    register_images.register_image(found, copy, None, Lists())
+    assert here.name == name and ("image.chown", 9, 2, 1) in here.calls
+    assert any("has an image data here already" in text for text in found.warnings["one-1"])
+
+
+@pytest.mark.parametrize("letter", ["a", "ü", "名"])
+def test_the_longest_names_are_cut_in_bytes_and_stay_apart(letter: str) -> None:
+    longest = letter * (128 // len(letter.encode()))
+    names = {image_template.fitting_name(longest, ending) for ending in ("", "-north", "-north-2", "-disk-0", "-disk-1")}
+    assert len(names) == 5 and all(len(name.encode()) <= 128 for name in names)
+    here = Here(longest)
+    copy = image("one-1", image=envelope(image_record(name=longest, persistent=True)))
+    register_images.register_image(site(here), copy, None, Lists())
+    assert here.name.endswith("-north") and len(here.name.encode()) <= 128
 
 
 TREE = (("NEXT_SNAPSHOT", "2"), ("SNAPSHOT", (("ID", "1"), ("NAME", "before"), ("PARENT", "-1"))))

@@ -7,9 +7,10 @@ import pytest
 from lxml import etree
 
 from onedr.failover import snapshot_carrier
-from onedr.failover.snapshot_carrier import Carriers, is_carrier
+from onedr.failover.snapshot_carrier import Carriers
 from onedr.model import template
 from onedr.model.errors import OneDRError
+from onedr.opennebula.run_made import is_carrier
 from onedr.opennebula.vm_template import CARRIER
 
 _STORES = (

@@ -129,7 +129,7 @@ def test_a_vm_without_a_record_of_its_own_needs_nothing() -> None:
     half = recorded("onevm_show_10.xml")
     user = half.find("USER_TEMPLATE")
     assert user is not None
-    etree.SubElement(user, "DR_DRILL").text = "1"
+    etree.SubElement(user, "DR_ORIGIN").text = "other:1"
     assert write_records.vm_body(half, DATASTORES, HERE, KEY, NOTHING.vm, {}) is None
     assert pool().vm_settled(half, DATASTORES, {})
 

@@ -1,6 +1,8 @@
 """What the guard knows before oned runs: a file without secrets, which an admin's slip does not empty."""
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ DATASTORE = """<DATASTORE><ID>101</ID><NAME>ceph</NAME><TYPE>0</TYPE><DS_MAD>cep
 class FrontEnd:
     """As much of a front-end as the file is made from."""
 
-    def __init__(self, protect: str = "YES", rpo: str = "5m") -> None:
-        self.text = DATASTORE.format(protect, rpo)
+    def __init__(self, protect: str = "YES", rpo: str = "5m", driver: str = "ceph_dr") -> None:
+        self.text = DATASTORE.format(protect, rpo).replace("ceph_dr", driver)
 
     def datastores(self) -> list[Any]:
         return [etree.fromstring(self.text)]
@@ -52,7 +54,10 @@ def test_a_datastore_with_spoilt_attributes_is_guarded_as_it_was(place: Path) ->
     remember()
     remember(rpo="soon")
     assert [found.settings.rpo_s for found in boot_guard.datastores()] == [300]
-    remember(protect="NO", rpo="soon")
+    remember(protect="NO", rpo="soon")  # what is mirrored stays so
+    remember(protect="NO")
+    assert [found.name for found in boot_guard.datastores()] == ["ceph"]
+    remember(driver="ceph")
     assert boot_guard.datastores() == []
 
 
@@ -98,6 +103,27 @@ def test_only_what_is_not_known_or_split_is_left_to_the_operator() -> None:
     boot_guard.accept("ceph")
     for each in (dark, split):
         assert boot_guard.judge("ceph", each).free
+
+
+@pytest.mark.parametrize("word", [
+    {"boot": "another boot", "until": 1e12}, {"until": 1e12}, {"boot": None, "until": 1e12}, 1e12, "x", None, [1],
+])
+def test_a_word_of_another_boot_is_forgotten_whatever_the_clock_says(place: Path, word: object) -> None:
+    """A machine that comes back with a dead battery believes that it is years ago."""
+    remember()
+    (place.parent / "guard-accepted.json").write_text(json.dumps({"ceph": word}))
+    assert not boot_guard.judge("ceph", Guarded(unknown="silence")).free
+    boot_guard.accept("ceph")
+    assert boot_guard.judge("ceph", Guarded(unknown="silence")).free
+
+
+def test_a_word_ends_though_the_clock_is_set_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    remember()
+    boot_guard.accept("ceph")
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    up = time.clock_gettime(time.CLOCK_BOOTTIME)
+    monkeypatch.setattr("time.clock_gettime", lambda _: up + boot_guard.ACCEPTED_S + 1)
+    assert not boot_guard.judge("ceph", Guarded(unknown="silence")).free
 
 
 def test_what_was_demoted_frees_oned_and_names_what_comes_next() -> None:
