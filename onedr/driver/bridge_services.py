@@ -138,7 +138,7 @@ class Services:
     def _sign(self, call: Call) -> Answer:
         signer, kind, head = _signer(call), str(call["kind"]), dict(call["covered"])
         name = signer.image.rpartition("/")[2]
-        if kind not in (records.VM_KEY, records.IMAGE_KEY) or not self._is_ours(name):
+        if kind not in (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY) or not self._is_ours(name):
             raise BridgeRefusedError(f"a signature of {kind!r} for image {name!r}")
         if type(head["generation"]) is not int or head["generation"] > time.time() * 1e6 + _AHEAD_US:
             raise BridgeRefusedError(f"a signature of a record of the future for image {name!r}")

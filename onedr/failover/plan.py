@@ -112,10 +112,12 @@ def _steps(
 ) -> list[Step]:
     good = [item for item in scope.vms if item.origin not in left_out]
     homes = {item.origin: here.homes[item.origin] for item in good if item.origin in here.homes}
-    steps = [*_promotions(facts, images), *fence_plan.fence_steps(fence, facts, images)]
+    coming = {item.record.vm_id for item in good if any(disk.to_clone for disk in item.record.disks)}
+    steps = [*_promotions(facts, images), *fence_plan.fence_steps(fence, facts, images, coming)]
     steps += _frontend_steps(facts, request, images, good, replace(here, homes=homes))
     if request.lossless:
-        steps += [*planned_move.steps(facts, images), *_left_behind(facts, request, scope.vms, here.back)]
+        steps += planned_move.steps(facts, images, coming)
+        steps += _left_behind(facts, request, scope.vms, here.back)
     steps.sort(key=lambda step: _ORDER[step.kind])
     # a VM left on hold whose disk is not to be trusted
     return [step for step in steps if step.target not in left_out]

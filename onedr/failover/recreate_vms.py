@@ -18,6 +18,8 @@ from onedr.replication.inventory import VmItem
 _RUNNING = ("ACTIVE", 3)
 _FAILURES = {14: "FAILURE", 36: "BOOT_FAILURE", 39: "PROLOG_FAILURE"}
 _PAUSE_S = 0.3
+PENDING_S = 20.0
+STILL_PENDING = "is PENDING, as it was there"
 
 
 def create_vm(site: Site, item: VmItem, start: bool) -> str:
@@ -98,8 +100,9 @@ def _opened(item: VmItem, part: str, key: encryption.RecordKey, sealed: str) -> 
         return encryption.decrypt(key, sealed)
 
 
-def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
-    """Release a VM from hold and wait until it runs.
+def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) -> str:
+    """Release a VM from hold and wait until it runs. One that was PENDING there too (`was_pending`) may
+    still be it after PENDING_S.
 
     Raises OneDRError that says where it stands when it does not.
     """
@@ -108,7 +111,7 @@ def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
         site.frontend.call("vm.action", "release", vm_id)
     site.frontend.update_vm(vm_id, ((vm_template.START_PENDING, "NO"),))
     ledger.change(site.pool, "vm", vm_id, start_pending=False)
-    end = time.monotonic() + limit_s
+    end = time.monotonic() + (min(limit_s, PENDING_S) if was_pending else limit_s)
     while True:
         vm = site.frontend.vm(vm_id)
         state, lcm = opennebula_objects.vm_state(vm), number(vm, "LCM_STATE")
@@ -120,6 +123,8 @@ def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
             raise OneDRError(
                 f"VM {vm_id} did not start: {_FAILURES.get(lcm, state)} {reason}; onevm show {vm_id}"
             )
+        if time.monotonic() > end and was_pending and state == "PENDING":
+            return f"VM {vm_id} {STILL_PENDING}{f': {reason}' if reason else ''}"
         if time.monotonic() > end:
             raise OneDRError(
                 f"VM {vm_id} is still {state} after {limit_s:g} s; is a host free? {reason} onevm show "

@@ -21,9 +21,7 @@ from onedr.failover import (
     start_order,
 )
 from onedr.failover import plan as failover_plan
-from onedr.failover import (
-    promote as failover_promote,
-)
+from onedr.failover import promote as failover_promote
 from onedr.failover.describe import describe_failover
 from onedr.failover.facts import Fence
 from onedr.failover.snapshot_lists import SnapshotLists
@@ -91,6 +89,7 @@ class _Failover:
         self.pool, self.target, self.request, self.running, self.stack = pool, target, request, running, stack
         self.frontend, self.outcome = running.frontend, running.outcome
         self._peer_pool: Pool | None = None
+        self.pending: set[str] = set()  # origins of VMs that were PENDING there and are here
         self._late: list[tuple[float, Step]] = []  # until when each waits for its own DR_DELAY
 
     def execute(self) -> Outcome:
@@ -114,8 +113,8 @@ class _Failover:
         for kind in self._actions():  # in the order of StepKind
             steps = [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
             self._phase(kind, steps)
-            if kind is StepKind.FENCE:  # the peer cannot write any more, or is gone as the operator confirmed
-                self.running.run.peer_needed = False
+            # once fenced, the peer cannot write any more, or is gone as the operator confirmed
+            self.running.run.peer_needed &= kind is not StepKind.FENCE
             if kind is StepKind.PROMOTE:
                 self._read_roles()
                 names = [step.target for step in self.plan.steps if step.kind is StepKind.TERM]
@@ -299,11 +298,15 @@ class _Failover:
         )
 
     def _start(self, origin: str) -> str:
-        if origin in self.homes:
-            home = replace(self.homes[origin], locked_state="ACTIVE")
+        limit_s, item, home = LIMITS_S[StepKind.START] - 10, self.items.get(origin), self.homes.get(origin)
+        if home is not None:
             self.vm_ids[origin] = home.vm_id
-            return f"VM {home.vm_id} {peer_vms.unlock_vm(self.frontend, home, LIMITS_S[StepKind.START] - 10)}"
-        return recreate_vms.start_vm(self.site, self.vm_ids[origin], LIMITS_S[StepKind.START] - 10)
+            done = peer_vms.start_home(self.frontend, home, limit_s)
+        else:
+            was_pending = item is not None and start_order.was_pending(item)
+            done = recreate_vms.start_vm(self.site, self.vm_ids[origin], limit_s, was_pending)
+        self.pending |= {origin} if "PENDING" in done else set()
+        return done
 
     def _start_groups(self, steps: list[Step]) -> None:
         """Group by group: the next when all of the former run, failed or are out of time, and after its
@@ -384,11 +387,12 @@ class _Failover:
         """A VM for the history: `rto_s` from the command until it ran (None: it did not), `rpo_s` the loss
         at most.
         """
-        item, ran_at = self.items.get(origin), self.running.ended.get(f"{StepKind.START.value} {origin}")
+        ended = {} if origin in self.pending else self.running.ended
+        item, ran_at = self.items.get(origin), ended.get(f"{StepKind.START.value} {origin}")
         name = item.record.name if item else self.homes[origin].name if origin in self.homes else ""
         return VmOutcome(
-            origin=origin, name=name, site=item.envelope.site if item else "",
-            here=self.vm_ids.get(origin), failed=self.outcome.failed.get(origin, ""),
+            origin, name, item.envelope.site if item else "", self.vm_ids.get(origin),
+            self.outcome.failed.get(origin, ""),
             rto_s=round(ran_at - self.running.asked_at, 3) if ran_at else None,
             rpo_s=self.running.log.loss.get(origin),
         )

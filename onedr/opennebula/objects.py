@@ -7,7 +7,7 @@ from lxml import etree
 
 from onedr.model import names, template
 from onedr.model.errors import InputError
-from onedr.model.records import DiskRef, ImageRecord, VmRecord
+from onedr.model.records import NOT_COPIED, DiskRef, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula.nics import GROUP_NAMES
 
@@ -30,6 +30,8 @@ IMAGE_STATES = (
     "LOCKED_USED_PERS",
 )
 USABLE_IMAGE_STATES = ("READY", "USED", "USED_PERS", "DISABLED")  # its RBD image is complete
+# A VM in one of these may never have been deployed: its clones are then not made yet
+WAITING = ("PENDING", "HOLD", "CLONING", "CLONING_FAILURE")
 CDROM = 1  # image TYPE
 _RBD_TYPES = ("RBD", "RBD_CDROM")
 # Attributes of one site, or that change without meaning: they would rewrite a record for nothing.
@@ -195,6 +197,8 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
         reason = "it is a file on its host while the VM exists" if mine else "it is not an RBD disk"
     elif template.get(disk, "DISK_TYPE") not in _RBD_TYPES and template.get(disk, "TYPE") not in _RBD_TYPES:
         reason = "it is not an RBD disk"
+    elif not source and image_id:
+        reason = NOT_COPIED
     elif not source:
         reason = "it is a volatile disk, which always starts empty"
     else:

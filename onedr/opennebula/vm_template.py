@@ -13,7 +13,7 @@ from functools import partial
 
 from onedr.model import template
 from onedr.model.errors import RefusedError
-from onedr.model.records import VmRecord
+from onedr.model.records import DiskRef, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes, files, nics
 from onedr.opennebula.attributes import Treatment
@@ -72,7 +72,8 @@ def recreate(
     _must_have_its_disks(record, image_ids)
     warnings: list[str] = []
     disks = [
-        (disk, made) for disk in template.vectors(record.template, "DISK") if (made := _disk(disk, image_ids))
+        (disk, made) for disk in template.vectors(record.template, "DISK")
+        if (made := _disk(disk, image_ids, record.disks))
     ]
     place = {template.get(disk, "DISK_ID", "0"): str(number) for number, (disk, _) in enumerate(disks)}
     for disk, _ in disks:
@@ -231,11 +232,15 @@ _MAPPED = {
 }
 
 
-def _disk(disk: Pairs, image_ids: Mapping[int, int]) -> Pairs:
+def _disk(disk: Pairs, image_ids: Mapping[int, int], recorded: Iterable[DiskRef]) -> Pairs:
     """A disk as it is asked for here; empty for one that has no data here."""
     disk_id = int(template.get(disk, "DISK_ID", "0"))
     if disk_id in image_ids:
-        return (("IMAGE_ID", str(image_ids[disk_id])), *disk_settings(disk))
+        size, base = template.get(disk, "SIZE"), template.get(disk, "ORIGINAL_SIZE")
+        to_clone = any(each.to_clone for each in recorded if each.disk_id == disk_id)
+        # it grows when it is cloned
+        larger = (("SIZE", size),) if to_clone and base and size != base else ()
+        return (("IMAGE_ID", str(image_ids[disk_id])), *disk_settings(disk), *larger)
     if template.get(disk, "SOURCE"):
         return ()  # named in the record's warnings
     section = attributes.VOLATILE_DISK
