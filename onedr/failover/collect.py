@@ -65,6 +65,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> Collecte
         there=there.vms,
         there_detail=there.detail,
         split=split,
+        drilled=journal.drill_times(pool),
         osds=osds,
         fence_command=fence_command,
         fence_unknown=fence_unknown,

@@ -13,6 +13,7 @@ from onedr.failover import (
     failback_plan,
     failback_vms,
     final_roles,
+    outcomes,
     peer_vms,
     planned_move,
     recreate_vms,
@@ -36,7 +37,7 @@ from onedr.opennebula.datastores import Datastore
 from onedr.replication import both_sites, epoch, peer_ceph
 from onedr.replication import sync as replication_sync
 from onedr.runs.events import Emit, VerdictEvent
-from onedr.runs.journal_entry import VmOutcome, started_steps
+from onedr.runs.journal_entry import started_steps
 from onedr.runs.request import Request
 from onedr.runs.run import Outcome, Running, utc_text
 from onedr.runs.steps import LIMITS_S, Step, StepKind
@@ -100,7 +101,8 @@ class _Failover:
         self.plan = failover_plan.plan_failover(self.facts, self.request)
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)
         self.items = {item.origin: item for item in self.plan.vms}
-        self.running.log.loss = {vm.origin: self._loss(vm.origin, vm.expected_loss_s) for vm in described.vms}
+        before = self.running.run.interrupted
+        self.running.log.loss = outcomes.loss(described, self.items, before.loss if before else {})
         self.running.begin(described)
         self.images = {image.name: image for image in self.facts.images}
         back = failback_plan.taken_back(self.facts.local, self.facts.images, self.facts.here)
@@ -113,8 +115,8 @@ class _Failover:
         for kind in self._actions():  # in the order of StepKind
             steps = [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
             self._phase(kind, steps)
-            # once fenced, the peer cannot write any more, or is gone as the operator confirmed
-            self.running.run.peer_needed &= kind is not StepKind.FENCE
+            if kind is StepKind.FENCE:  # the peer cannot write any more, or is gone as the operator confirmed
+                self.running.run.peer_needed = False
             if kind is StepKind.PROMOTE:
                 self._read_roles()
                 names = [step.target for step in self.plan.steps if step.kind is StepKind.TERM]
@@ -158,16 +160,6 @@ class _Failover:
         if self._peer_pool is None:
             self._peer_pool = rollback.open_peer_if_reachable(self.stack, self._connect)
         return self._peer_pool
-
-    def _loss(self, origin: str, now: float | None) -> float | None:
-        """Seconds a VM may lose: `now` by its recovery point, none in a move; as said when its disks were
-        promoted.
-        """
-        interrupted = self.running.run.interrupted
-        before = interrupted.loss if interrupted else {}
-        if origin in before and all(image.primary for image in self.items[origin].images):
-            return before[origin]
-        return 0.0 if self.request.lossless else now
 
     def _phase(self, kind: StepKind, steps: list[Step]) -> None:
         if kind in (StepKind.SYNC, StepKind.DRAIN, StepKind.FENCE) and steps:
@@ -347,8 +339,11 @@ class _Failover:
             self._follow_images()
         vms = self._vms()
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})
-        self.running.log.vms = tuple(self._journaled(origin) for origin in dict.fromkeys(vms))
         own, ended = mirroring.roles(self.pool), time.time()
+        self.running.log.vms = tuple(
+            outcomes.vm_outcome(origin, self.items.get(origin), self.homes.get(origin), self._measured(ended))
+            for origin in dict.fromkeys(vms)
+        )
         state, result, text = judge_end(RunEnd(
             self.request.verb, self.request.lossless, utc_text(ended), ended - self.running.began,
             active=sum(1 for name in self.images if name in own and own[name].primary),
@@ -361,6 +356,7 @@ class _Failover:
             text,
             warnings={self._label(item): tuple(texts) for item, texts in self.site.warnings.items()},
             vms={origin: self.vm_ids[origin] for origin in vms if origin in self.vm_ids},
+            outcomes=self.running.log.vms,
         )
         return self.running.end(state, result, verdict, self._label)
 
@@ -383,18 +379,11 @@ class _Failover:
             vms += [*self.facts.recovered, *ended]
         return vms
 
-    def _journaled(self, origin: str) -> VmOutcome:
-        """A VM for the history: `rto_s` from the command until it ran (None: it did not), `rpo_s` the loss
-        at most.
-        """
-        ended = {} if origin in self.pending else self.running.ended
-        item, ran_at = self.items.get(origin), ended.get(f"{StepKind.START.value} {origin}")
-        name = item.record.name if item else self.homes[origin].name if origin in self.homes else ""
-        return VmOutcome(
-            origin, name, item.envelope.site if item else "", self.vm_ids.get(origin),
-            self.outcome.failed.get(origin, ""),
-            rto_s=round(ran_at - self.running.asked_at, 3) if ran_at else None,
-            rpo_s=self.running.log.loss.get(origin),
+    def _measured(self, ended: float) -> outcomes.Measured:
+        starts = {step.target for step in self.plan.steps if step.kind is StepKind.START}
+        return outcomes.Measured(
+            self.running.asked_at, ended, self.running.ended, self.vm_ids, self.outcome.failed,
+            self.running.log.loss, starts, self.pending, self.facts.drilled,
         )
 
     def _label(self, item: str) -> str:
