@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from onedr.check import rules_cluster, rules_datastore, rules_front_end, rules_vms
+from onedr.check import rules_cluster, rules_datastore, rules_fidelity, rules_front_end, rules_vms
 from onedr.check.facts import CheckFacts, CheckResult, Finding, Level, SiteFacts, Unknown
 
 
@@ -177,6 +177,39 @@ DATASTORE: Mapping[str, Check] = {
         "each VM of this site would start at the peer: networks, addresses",
         ("images", "here.fsid", "start_there"),
         rules_vms.start_there,
+        todo="run onedr check at the peer",
+    ),
+    "FIDELITY_HERE": Check(
+        "each VM of the peer would be here as it is there: what is left out or different, by VM",
+        ("images", "here.fsid", "start_here"),
+        rules_fidelity.attributes_here,
+    ),
+    "FIDELITY_THERE": Check(
+        "each VM of this site would be at the peer as it is: what is left out or different, by VM",
+        ("images", "here.fsid", "start_there"),
+        rules_fidelity.attributes_there,
+        todo="run onedr check at the peer",
+    ),
+    "SNAPSHOTS_HERE": Check(
+        "snapshots of the disks of the peer's VMs: the copies have them, oned here can list them",
+        ("images", "here.fsid", "start_here"),
+        rules_fidelity.snapshots_here,
+    ),
+    "SNAPSHOTS_THERE": Check(
+        "snapshots of the disks of our VMs: oned at the peer can list them",
+        ("images", "here.fsid", "start_there"),
+        rules_fidelity.snapshots_there,
+        todo="run onedr check at the peer",
+    ),
+    "FILES_HERE": Check(
+        "kernels, ramdisks and context files of the peer's VMs are images here",
+        ("images", "here.fsid", "start_here"),
+        rules_fidelity.files_here,
+    ),
+    "FILES_THERE": Check(
+        "kernels, ramdisks and context files of our VMs are images at the peer",
+        ("images", "here.fsid", "start_there"),
+        rules_fidelity.files_there,
         todo="run onedr check at the peer",
     ),
     "OWNERS_HERE": Check(

@@ -83,8 +83,8 @@ def blockers(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:
     return found
 
 
-def differences(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:
-    """By origin, what would not be as it was: announced before anything is changed.
+def differences(items: Iterable[VmItem], ground: Placement) -> dict[str, tuple[str, ...]]:
+    """By origin, what would not be as it was, sentence by sentence: announced before anything is changed.
 
     Of VMs without a blocker.
     """
@@ -95,7 +95,7 @@ def differences(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:
         except RefusedError:
             continue  # a blocker, named as such
         if warnings:
-            found[item.origin] = "; ".join(warnings)
+            found[item.origin] = warnings
     return found
 
 

@@ -86,7 +86,8 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     delays = start_order.delays(vms, steps, facts.delay_s, facts.delay_max_s)
     created = [item for item in fresh if item.origin not in left_out]
     warnings = _joined(
-        placement.differences(created, facts.ground), placement.without_capacity(starting, facts.ground),
+        {origin: "; ".join(said) for origin, said in placement.differences(created, facts.ground).items()},
+        placement.without_capacity(starting, facts.ground),
         delays.warnings,
     )
     waits = any(step.kind is StepKind.PROMOTE for step in steps)

@@ -151,6 +151,7 @@ class ImageFacts:
     # records of VMs that read through it and have no disk of their own (replication.reader_records)
     readers: tuple[Envelope, ...] = ()
     bad_readers: tuple[str, ...] = ()  # what is wrong with such records
+    snapshots: frozenset[str] | None = None  # names of users' snapshots; read of copies only, else None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ DRILL = "DR_DRILL"  # on a drill's VM or image: its tag
 CARRIER = "DR_SNAPSHOT_CARRIER"  # on a small VM of a run that lists snapshots (failover.snapshot_carrier)
 # on a VM at the site it moved away from: the state it had; it is locked there
 LOCKED_STATE, OLD_LOCKED_STATE = "DR_LOCKED_STATE", "DR_HELD"  # the second: of earlier releases, read only
+ANOTHER_PORT = "GRAPHICS/PORT is chosen by oned here"  # the one warning of a VM that lacks nothing
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (  # of one site's object only
     ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, "DR_ORIGIN_SITE", "DR_ORIGIN_VM",
@@ -138,7 +139,7 @@ def _plain_sections(
             built.append((key, _os(value, here, record.owner, {"disk": place, "nic": nic_place}, warnings)))
         elif key == "GRAPHICS":
             if template.get(value, "PORT"):
-                warnings.append(f"GRAPHICS/PORT is chosen by oned here; it was {template.get(value, 'PORT')}")
+                warnings.append(f"{ANOTHER_PORT}; it was {template.get(value, 'PORT')}")
             built.append((key, template.without(value, "PORT", "PREVIOUS_PORT")))
         elif key == "TPM":
             warnings.append("TPM: its state is a file of the other site's host; the device is empty here")

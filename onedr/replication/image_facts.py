@@ -127,6 +127,7 @@ def _facts(view: ImageView, settings: Settings, by: Reader) -> ImageFacts:
         bad_vm=vm_problem,
         readers=readers,
         bad_readers=bad_readers,
+        snapshots=frozenset(view.snapshots) if view.is_copy else None,
     )
 
 
