@@ -1,4 +1,4 @@
-"""What of each VM would not come back as it was: attributes, snapshots of its disks, kernels and files.
+"""What of each VM would not come back as it was: attributes, snapshots of its disks, files of its context.
 
 The same sentences as a dry run's (docs/fidelity.md), at any time and at both sites.
 """
@@ -83,14 +83,8 @@ def _snapshots(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[Ch
             f"{count} snapshot(s) of {len(disks)} disk(s) come along {'to the peer' if own else 'here'}, "
             "with numbers, names and places; not their DATE and SIZE, which are those of the run"
         )
-    memory = [item.label for item in items for _ in template.vectors(item.record.template, "SNAPSHOT")]
-    if memory:
-        yield warn(
-            "system snapshots do not come along, they are files of the hypervisor's host: "
-            f"{', '.join(dict.fromkeys(memory))}", "docs/fidelity.md",
-        )
-    if not disks and not memory:
-        yield ok("no VM has snapshots")
+    else:
+        yield ok("no disk of a VM has snapshots")
 
 
 def _of_disk(
@@ -126,7 +120,7 @@ def _not_in_copy(found: SnapshotList, image: ImageFacts | None) -> list[int]:
 
 
 def files_here(facts: CheckFacts) -> Iterator[CheckResult]:
-    """Kernels, ramdisks and context files of the peer's VMs here."""
+    """Context files of the peer's VMs here. A missing kernel or ramdisk keeps a VM out: rules_vms says so."""
     yield from _files(facts, known(facts.start_here), False)
 
 
@@ -137,15 +131,12 @@ def files_there(facts: CheckFacts) -> Iterator[CheckResult]:
 
 def _files(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
     items, fresh = vm_items(facts, target, own)
-    bad = False
-    for item in fresh:
-        here = target.placement.counterparts.files
-        needed, wanted = files.missing(item.record.template, here, item.record.owner)
-        for text in needed:
-            bad = True
-            yield problem(f"{item.label} would not be created {_where(own)}: {text}", "oneimage create")
-        for text in wanted:
-            bad = True
-            yield warn(f"{item.label}: {text}", "oneimage create")
-    if not bad:
-        yield ok(f"kernels, ramdisks and context files of {len(items)} VM(s) are {_where(own)}")
+    here = target.placement.counterparts.files
+    missing = [
+        (item, text) for item in fresh
+        for text in files.missing_in_context(item.record.template, here, item.record.owner)
+    ]
+    for item, text in missing:
+        yield warn(f"{item.label}: {text}", "oneimage create")
+    if not missing:
+        yield ok(f"files of the context of {len(items)} VM(s) are {_where(own)}")

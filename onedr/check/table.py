@@ -169,12 +169,12 @@ DATASTORE: Mapping[str, Check] = {
     "DRIVERS": Check("the running oned knows ceph_dr", ("unknown_to_oned",), rules_datastore.oned_lists),
     "GUARD": Check("the guard knows the datastore", ("guarded",), rules_datastore.guarded),
     "STARTS_HERE": Check(
-        "each VM of the peer would start here: copies, networks, addresses, failback",
+        "each VM of the peer would start here: copies, networks, addresses, kernels, failback",
         ("images", "here.fsid", "start_here"),
         rules_vms.start_here,
     ),
     "STARTS_THERE": Check(
-        "each VM of this site would start at the peer: networks, addresses",
+        "each VM of this site would start at the peer: networks, addresses, kernels",
         ("images", "here.fsid", "start_there"),
         rules_vms.start_there,
         todo="run onedr check at the peer",
@@ -202,12 +202,12 @@ DATASTORE: Mapping[str, Check] = {
         todo="run onedr check at the peer",
     ),
     "FILES_HERE": Check(
-        "kernels, ramdisks and context files of the peer's VMs are images here",
+        "files of the context of the peer's VMs are images here",
         ("images", "here.fsid", "start_here"),
         rules_fidelity.files_here,
     ),
     "FILES_THERE": Check(
-        "kernels, ramdisks and context files of our VMs are images at the peer",
+        "files of the context of our VMs are images at the peer",
         ("images", "here.fsid", "start_there"),
         rules_fidelity.files_there,
         todo="run onedr check at the peer",

@@ -61,25 +61,13 @@ def _named(key: str, text: template.Value, known: Mapping[int, FileImage]) -> te
     return f'$FILE[IMAGE="{found.name}",IMAGE_UNAME="{found.owner}"]'
 
 
-def missing(
-    vm_template: Pairs, here: Mapping[str, Sequence[Owned]], owner: str
-) -> tuple[list[str], list[str]]:
-    """What a VM would not find here: kernels and ramdisks, without which it is not created, and files of its
-    context, which it comes back without. Sentences.
-    """
-    needed: list[str] = []
-    wanted: list[str] = []
-    for os in template.vectors(vm_template, "OS"):
-        for key, text in os:
-            try:
-                if key in OS_FILES and isinstance(text, str):
-                    of_os(text, key, here, owner)
-            except RefusedError as error:
-                needed.append(str(error))
+def missing_in_context(vm_template: Pairs, here: Mapping[str, Sequence[Owned]], owner: str) -> list[str]:
+    """What of the files of its context a VM would not find here. Sentences."""
+    found: list[str] = []
     for context in template.vectors(vm_template, "CONTEXT"):
         if template.get(context, "FILES_DS"):
-            of_context(template.get(context, "FILES_DS"), here, owner, wanted)
-    return needed, wanted
+            of_context(template.get(context, "FILES_DS"), here, owner, found)
+    return found
 
 
 def of_os(text: str, key: str, here: Mapping[str, Sequence[Owned]], owner: str) -> str:
