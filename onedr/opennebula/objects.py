@@ -61,6 +61,9 @@ _LOCAL_DISK = {
     "TM_MAD_SYSTEM",
     "MONITOR",
 }
+BACKUP_SETTINGS = (
+    "BACKUP_VOLATILE", "DISK_IDS", "FS_FREEZE", "INTERACTIVE", "KEEP_LAST", "MODE", "INCREMENT_MODE",
+)
 _LOCAL_USER = {"ERROR", "DR_MESSAGE"}
 
 
@@ -142,10 +145,13 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
         group=_text(element, "GNAME"),
         permissions=permissions(element),
         state=vm_state(element),
-        template=tuple(
-            _portable(key, value, _group_names(attributes))
-            for key, value in attributes
-            if key not in _LOCAL_VM
+        template=(
+            *(
+                _portable(key, value, _group_names(attributes))
+                for key, value in attributes
+                if key not in _LOCAL_VM
+            ),
+            *_backup_settings(element),
         ),
         user_template=template.without(user, *_LOCAL_USER),
         disks=tuple(
@@ -153,6 +159,14 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
         ),
         snapshots=tuple((tree.tag, template.from_element(tree)) for tree in element.iterfind("SNAPSHOTS")),
     )
+
+
+def _backup_settings(element: etree._Element) -> Pairs:
+    """BACKUP_CONFIG of a VM, which oned shows outside of its template; without what its backups left."""
+    kept = tuple(
+        (key, value) for key, value in _attributes(element, "BACKUPS/BACKUP_CONFIG") if key in BACKUP_SETTINGS
+    )
+    return (("BACKUP_CONFIG", kept),) if kept else ()
 
 
 def _portable(key: str, value: str | Pairs, groups: Mapping[str, str]) -> tuple[str, str | Pairs]:

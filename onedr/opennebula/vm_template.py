@@ -18,6 +18,7 @@ from onedr.model.template import Pairs
 from onedr.opennebula import attributes, files, nics
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
+from onedr.opennebula.objects import BACKUP_SETTINGS
 
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
@@ -35,7 +36,6 @@ _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_END
 _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
 _OS_FILES = (*files.OS_FILES, "KERNEL", "INITRD")
 _BOOTS = re.compile(r"(disk|nic)(\d+)")
-_BACKUP_KEPT = ("BACKUP_VOLATILE", "FS_FREEZE", "KEEP_LAST", "MODE", "INCREMENT_MODE")
 # Stands for a context value with a `$` while the VM is allocated: oned replaces it once, and not what it
 # stands for.
 STAND_IN = "ONEDR_VALUE_"
@@ -222,8 +222,15 @@ def _schedule(_: VmRecord, value: Pairs, __: Counterparts, ___: list[str]) -> Pa
     return (("SCHED_ACTION", template.without(value, "ID", "DONE", "MESSAGE", "WARNING", "PARENT_ID")),)
 
 
-def _backup(_: VmRecord, value: Pairs, __: Counterparts, ___: list[str]) -> Pairs:
-    kept = tuple((key, text) for key, text in value if key in _BACKUP_KEPT and text)
+def _backup(record: VmRecord, value: Pairs, _: Counterparts, __: list[str]) -> Pairs:
+    """The settings; disks that are chosen have the numbers that they get here."""
+    here = {disk.disk_id for disk in record.disks if disk.protected or not disk.rbd}
+    place = {str(disk_id): str(number) for number, disk_id in enumerate(sorted(here))}
+    chosen = [place[each] for each in template.get(value, "DISK_IDS").split(",") if each in place]
+    kept = tuple(
+        (key, ",".join(chosen) if key == "DISK_IDS" else text)
+        for key, text in value if key in BACKUP_SETTINGS and text
+    )
     return (("BACKUP_CONFIG", kept),) if kept else ()
 
 
