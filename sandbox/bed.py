@@ -25,7 +25,7 @@ import rados
 from sandbox import frontends as front
 from sandbox import network, processes
 from sandbox.ceph import cluster, peers
-from sandbox.guest.image import boot_files
+from sandbox.guest.booted import booted
 from sandbox.layout import ALLOCATION, SITE_NAMES, Site, load_sites, sites_of_slot
 from sandbox.waiting import SandboxError, until
 
@@ -60,7 +60,7 @@ class Bed:
         with an empty pool and client.admin only: no mirroring, no other user, no rbd-mirror.
         """
         _check_machine()
-        boot_files()  # here, where Debian's archive can be reached: a site's network namespace leads nowhere
+        booted()  # here, where Debian's archive can be reached: a site's network namespace leads nowhere
         with self._lock():
             slot = network.claim(self.base)
             every = sites_of_slot(self.base, slot)

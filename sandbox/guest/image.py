@@ -1,4 +1,4 @@
-"""The guest's kernel and initramfs, made from Debian's cloud kernel and busybox; no boot loader.
+"""The guest's kernel and initramfs, made from Debian's cloud kernel and init.c; no boot loader.
 
 Both are kept in a cache folder by version, because unpacking takes seconds and a bed is made often.
 """
@@ -18,8 +18,8 @@ from sandbox.waiting import SandboxError
 
 CACHE = Path(os.environ.get("SANDBOX_CACHE", Path.home() / ".cache" / "onedr-sandbox"))
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
-BUSYBOX = Path("/bin/busybox")
-INIT = Path(__file__).with_name("init.sh")
+INIT = Path(__file__).with_name("init.c")
+COMPILE = ("gcc", "-std=gnu11", "-Os", "-static", "-Wall", "-Wextra", "-Werror")
 # In the order of their dependencies. Disks; then the power button as an input device.
 MODULES = (
     "drivers/virtio/virtio_ring.ko",
@@ -42,7 +42,7 @@ class BootFiles:
 def boot_files(cache: Path = CACHE) -> BootFiles:
     """The files that a guest boots from, made on the first call (needs Debian's archive then).
 
-    Raises SandboxError when the kernel cannot be had or busybox-static is missing.
+    Raises SandboxError when the kernel cannot be had or init.c cannot be compiled (gcc is missing).
     """
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
@@ -86,19 +86,15 @@ def _kernel_package() -> str:
 
 
 def _initramfs(kernel: Path) -> Path:
-    if not BUSYBOX.exists():
-        raise SandboxError(f"no {BUSYBOX}: apt-get install busybox-static")
-    contents = BUSYBOX.read_bytes() + INIT.read_bytes() + repr(MODULES).encode()
+    contents = INIT.read_bytes() + repr((COMPILE, MODULES)).encode()
     target = kernel / f"initramfs-{hashlib.sha256(contents).hexdigest()[:16]}.cpio"
     if target.exists():
         return target
     with tempfile.TemporaryDirectory(dir=kernel) as scratch:
         root = Path(scratch) / "root"
-        for folder in ("bin", "dev", "proc", "sys"):
+        for folder in ("dev", "proc", "sys"):
             (root / folder).mkdir(parents=True)
-        shutil.copy(BUSYBOX, root / "bin" / "busybox")
-        shutil.copy(INIT, root / "init")
-        (root / "init").chmod(0o755)
+        _call([*COMPILE, "-o", str(root / "init"), str(INIT)])
         shutil.copytree(kernel / "modules", root / "modules")
         (root / "modules" / "order").write_text("".join(f"{Path(m).name}\n" for m in MODULES))
         names = "\n".join(str(p.relative_to(root)) for p in sorted(root.rglob("*")))

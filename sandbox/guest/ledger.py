@@ -1,4 +1,4 @@
-"""What a guest wrote: the ledger on its disks and the proof of it on its console (init.sh has the format)."""
+"""What a guest wrote: the ledger on its disks and the proof of it on its console (init.c has the format)."""
 from __future__ import annotations
 
 import re

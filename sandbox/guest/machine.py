@@ -9,25 +9,19 @@ import json
 import os
 import signal
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.guest.booted import booted, machine_argv
 from sandbox.guest.domain import Disk
-from sandbox.guest.image import boot_files
 from sandbox.guest.qmp import Qmp
 from sandbox.waiting import SandboxError, TimedOut, until
 
-MEMORY_MB = 128
-# The last two save a fifth of the boot.
-KERNEL_OPTIONS = "console=ttyS0 quiet nokaslr cryptomgr.notests"
 FIRST_SLOT = 8
 SLOTS = range(FIRST_SLOT, 32)
-# QEMU sets its clock chip to the whole second in which it starts, so the chip is late by the rest. It
-# does so about this long after its launch, once the disks are open.
-CHIP_SET_AFTER_MS = 120
-LATEST_LAUNCH_MS = 600
+LOAD_LIMIT_S = 60
+PLUG_LIMIT_S = 90  # Ceph waits 30 s for the watch of a QEMU that was killed
 
 
 @dataclass(frozen=True)
@@ -68,23 +62,16 @@ class Machine:
         return pid if str(self.folder).encode() in cmdline else None
 
     def start(self, disks: list[Disk]) -> None:
-        """Boot it with these disks, in this order. SandboxError when it runs already or QEMU refuses."""
+        """Start it with these disks, in this order. SandboxError when it runs already or QEMU refuses."""
         if len(disks) > len(SLOTS):
             raise SandboxError(f"{self.name}: {len(disks)} disks, at most {len(SLOTS)}")
-        self._launch([Slot(disk, SLOTS[n]) for n, disk in enumerate(disks)], [])
+        slots = [Slot(disk, SLOTS[n]) for n, disk in enumerate(disks)]
+        self._launch(slots, booted().state, plugged=[])
 
-    def restore(self, checkpoint: Path, limit_s: float = 60) -> None:
+    def restore(self, checkpoint: Path) -> None:
         """Go on from a checkpoint that `save` made, which is removed then."""
         slots = _read_slots(checkpoint.with_name(checkpoint.name + ".json"))
-        self._launch(slots, ["-incoming", f"exec:cat '{checkpoint}'"])
-        try:
-            loading = ("inmigrate", "prelaunch")
-            until(f"{self.name} to read {checkpoint}", lambda: self.state() not in loading, limit_s)
-            with self.qmp() as qmp:
-                qmp.call("cont")  # it was saved stopped
-        except SandboxError:
-            self.kill()
-            raise
+        self._launch(slots, checkpoint, plugged=slots)
         checkpoint.unlink()
         checkpoint.with_name(checkpoint.name + ".json").unlink()
 
@@ -93,16 +80,11 @@ class Machine:
         checkpoint.parent.mkdir(parents=True, exist_ok=True)
         with self.qmp() as qmp:
             qmp.call("stop")
-            qmp.call("migrate", uri=f"exec:cat > '{checkpoint}'")
-
-            def ended() -> bool:
-                status = qmp.call("query-migrate").get("status")
-                if status in ("failed", "cancelled"):
-                    qmp.call("cont")
-                    raise SandboxError(f"{self.name} could not be saved to {checkpoint}")
-                return bool(status == "completed")
-
-            until(f"{self.name} to be saved", ended, limit_s)
+            try:
+                qmp.save(checkpoint, limit_s)
+            except SandboxError:
+                qmp.call("cont")
+                raise
             settings = (self.folder / "machine.json").read_text()
             checkpoint.with_name(checkpoint.name + ".json").write_text(settings)
             qmp.call("quit")
@@ -190,19 +172,33 @@ class Machine:
         with self.qmp() as qmp:
             qmp.call("system_reset")
 
-    def qmp(self) -> Qmp:
-        """A session with its QEMU."""
+    def qmp(self, limit_s: float = 20) -> Qmp:
+        """A session with its QEMU; `limit_s` is for each answer."""
         if self.pid() is None:
             raise SandboxError(f"{self.name} does not run")
-        return Qmp(self.folder / "qmp")
+        return Qmp(self.folder / "qmp", limit_s)
 
-    def _launch(self, slots: list[Slot], extra: list[str]) -> None:
+    def _launch(self, slots: list[Slot], state: Path, plugged: list[Slot]) -> None:
+        """Start QEMU with these disks from a saved machine that had `plugged` of them; plug in the others."""
         if self.pid() is not None:
             raise SandboxError(f"{self.name} runs already")
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "qmp").unlink(missing_ok=True)
         self._write_slots(slots)
-        argv = self._argv(slots) + extra + ["-append", f"{KERNEL_OPTIONS} rtc_lag={_chip_lag_ms()}"]
+        self._start_qemu([*self._argv(slots, plugged), "-incoming", f"exec:cat '{state}'"])
+        try:
+            loading = ("inmigrate", "prelaunch")
+            until(f"{self.name} to read {state}", lambda: self.state() not in loading, LOAD_LIMIT_S)
+            with self.qmp(PLUG_LIMIT_S) as qmp:
+                for slot in slots:
+                    if slot not in plugged:
+                        qmp.call("device_add", **_device(slot))
+                qmp.call("cont")  # it was saved stopped
+        except SandboxError:
+            self.kill()
+            raise
+
+    def _start_qemu(self, argv: list[str]) -> None:
         if self.settings.netns:
             argv = ["nsenter", f"--net={self.settings.netns}", "--", *argv]
         # Daemonised, QEMU returns once disks are open and the sockets are there, or with the reason why not.
@@ -216,18 +212,12 @@ class Machine:
             if done.returncode:
                 raise SandboxError(f"{self.name}: {err.read().strip()[-500:]}")
 
-    def _argv(self, slots: list[Slot]) -> list[str]:
-        boot = boot_files()
-        argv = [
-            "qemu-system-x86_64", "-name", self.name, "-nodefaults", "-no-user-config", "-display", "none",
-            "-machine", "pc,accel=tcg", "-smp", "1", "-m", str(MEMORY_MB), "-rtc", "base=utc,clock=host",
-            "-kernel", str(boot.kernel), "-initrd", str(boot.initramfs),
-            "-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console",
-            "-qmp", f"unix:{self.folder / 'qmp'},server=on,wait=off",
-            "-pidfile", str(self.folder / "pid"), "-daemonize",
-        ]
+    def _argv(self, slots: list[Slot], plugged: list[Slot]) -> list[str]:
+        made = booted()
+        argv = [*machine_argv(made.boot, self.folder, made.rtc_lag_ms), "-name", self.name]
         for slot in slots:
             argv += ["-blockdev", json.dumps(_blockdev(slot, self.settings))]
+        for slot in plugged:
             argv += ["-device", json.dumps(_device(slot))]
         return argv
 
@@ -268,12 +258,3 @@ def _blockdev(slot: Slot, settings: Settings) -> dict[str, Any]:
     # cache=none of libvirt: nothing is held back here, a flush of the guest goes through to Ceph.
     return {"driver": "raw", "node-name": _node(slot), "file": file, "discard": "unmap",
             "cache": {"direct": disk.kind == "rbd", "no-flush": False}}
-
-
-def _chip_lag_ms() -> int:
-    """How late the guest's clock chip will be; waits for the next second when this one is nearly over."""
-    late = time.time() * 1000 % 1000
-    if late > LATEST_LAUNCH_MS:
-        time.sleep((1000 - late) / 1000)
-        late = 0
-    return int(late) + CHIP_SET_AFTER_MS

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from sandbox.waiting import SandboxError
+from sandbox.waiting import SandboxError, until
 
 
 class Qmp:
@@ -49,6 +49,18 @@ class Qmp:
                     return answer["return"]
         except OSError as e:
             raise SandboxError(f"{command}: {e}") from e
+
+    def save(self, target: Path, limit_s: float) -> None:
+        """Write the stopped machine, its memory and devices, to a file."""
+        self.call("migrate", uri=f"exec:cat > '{target}'")
+
+        def ended() -> bool:
+            status = self.call("query-migrate").get("status")
+            if status in ("failed", "cancelled"):
+                raise SandboxError(f"the machine could not be saved to {target}")
+            return bool(status == "completed")
+
+        until(f"a machine to be saved to {target}", ended, limit_s)
 
     def _read(self) -> dict[str, Any]:
         line = self._lines.readline()

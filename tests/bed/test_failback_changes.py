@@ -138,7 +138,7 @@ def delete(cloud: Cloud, image_id: int) -> None:
     """Delete an image taken over from the peer: refused until rbd-mirror there, whose word is up to 30 s old, has a copy."""
     def gone() -> bool:
         # The pool's listing: the deletion may end between two calls.
-        state = next((image.STATE for image in cloud.api.imagepool.info(-2, -1, -1).IMAGE if image.ID == image_id), None)
+        state = next((image.STATE for image in cloud.api.imagepool.info(-2, -1, -1).IMAGE if image_id == image.ID), None)
         if state is None:
             return True
         if state == 5:

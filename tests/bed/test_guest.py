@@ -192,8 +192,8 @@ def test_a_disk_comes_and_goes(guest: Guest) -> None:
     gone = guest.told("vdc")
     guest.more(records=4)
     assert guest.told("vdc") == gone
-    # Linux drops the pages of a disk that is pulled, and the fsync under way at that moment says 0.
-    assert numbers(guest.on_disk("g-7-3"))[:len(gone) - 1] == numbers(gone)[:-1]
+    # A record may be on the disk that was pulled before it could be told.
+    assert numbers(guest.on_disk("g-7-3"))[:len(gone)] == numbers(gone)
 
 
 def test_a_reset_loses_nothing(guest: Guest) -> None:

@@ -14,7 +14,7 @@ with rados.Rados(conffile=conf, name="client.admin") as cluster, cluster.open_io
     number = 0
     while True:
         number += 1
-        body = f"ONEDR1 {number} {time.time_ns() // 1_000_000} {number}".encode()  # as sandbox/guest/init.sh
+        body = f"ONEDR1 {number} {time.time_ns() // 1_000_000} {number}".encode()  # as sandbox/guest/init.c
         line = body + f" {zlib.crc32(body):08x}".encode()
         image.write(line.ljust(RECORD - 1) + b"\n", START + (number - 1) * RECORD)
         image.flush()
