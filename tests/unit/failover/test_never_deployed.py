@@ -51,7 +51,7 @@ def test_it_moves_with_its_base_and_is_locked_there_first(state: str, starts: bo
 
 
 def test_in_a_failover_it_comes_too_and_loses_nothing() -> None:
-    plan = failover_plan.plan_failover(facts(base()), confirmed()
+    plan = failover_plan.plan_failover(facts(base()), confirmed())
     assert (StepKind.CREATE, ORIGIN) in steps(plan) and not plan.left_out
 
 
@@ -118,5 +118,5 @@ def test_a_drill_leaves_it_out_with_the_reason() -> None:
 
 def test_a_record_that_cannot_be_read_is_said() -> None:
     damaged = replace(base(), readers=(), bad_readers=("record onedr.reader.x.42 is damaged",))
-    plan = failover_plan.plan_failover(facts(damaged), confirmed()
+    plan = failover_plan.plan_failover(facts(damaged), confirmed())
     assert "damaged" in plan.left_out["a VM that is read through one-7"]
