@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -168,10 +169,13 @@ def furnish(cloud: Cloud, **of_network: str) -> tuple[int, int, int]:
     group = cloud.api.secgroup.allocate("NAME=web\nRULE=[PROTOCOL=TCP,RULE_TYPE=INBOUND,RANGE=80]\n")
     files = next(each.ID for each in cloud.api.datastorepool.info().DATASTORE if each.NAME == "files")
     made = []
-    for name, kind in (("init.sh", "CONTEXT"), ("vmlinuz", "KERNEL")):
-        made.append(int(cloud.api.image.allocate(f"NAME={name}\nTYPE={kind}\nPATH=/etc/hostname\n", files)))
-    for image in made:
-        cloud.wait_image(image)
+    with tempfile.NamedTemporaryFile("w", dir="/var/tmp") as file:  # where file datastores may read
+        file.write("true\n")
+        file.flush()
+        for name, kind in (("init.sh", "CONTEXT"), ("vmlinuz", "KERNEL")):
+            made.append(int(cloud.api.image.allocate(f"NAME={name}\nTYPE={kind}\nPATH={file.name}\n", files)))
+        for image in made:
+            cloud.wait_image(image)
     return int(group), made[0], made[1]
 
 
@@ -198,7 +202,7 @@ def create(story: Story, group: int, script: int, kernel: int) -> None:
     context = f'NETWORK=YES,OWN="a \\"quoted\\" text",PASSWORD=secret,FILES_DS="$FILE[IMAGE_ID={script}]"'
     text = {
         "whole": f"CONTEXT=[{context}]\n{disks_and_nics([base, data['whole']], False, group)}",
-        "parts": f"{disks_and_nics([data['parts']], True, group)}CONTEXT=[NETWORK=YES,FILES=/etc/hostname]\n"
+        "parts": f"{disks_and_nics([data['parts']], True, group)}CONTEXT=[NETWORK=YES,FILES=/var/tmp/own]\n"
                  f'OS=[ARCH=x86_64,KERNEL_DS="$FILE[IMAGE_ID={kernel}]",BOOT=disk0]\n',
         "pinned": disks_and_nics([data["pinned"], base], False, group),
     }
