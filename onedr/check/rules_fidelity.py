@@ -19,6 +19,8 @@ from onedr.replication.inventory import VmItem
 
 # Said by a check of its own.
 _ELSEWHERE = ("CONTEXT/FILES_DS", "disk ")
+# Different, and the VM lacks nothing.
+_HARMLESS = (ANOTHER_PORT, placement.OF_IMAGE)
 
 
 def attributes_here(facts: CheckFacts) -> Iterator[CheckResult]:
@@ -40,7 +42,7 @@ def _attributes(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[C
     for item in items:
         lacking = [text for text in item.warnings if "has no copy" in text]
         said = [text for text in found.get(item.origin, ()) if not text.startswith(_ELSEWHERE)]
-        losses = [*lacking, *(text for text in said if not text.startswith(ANOTHER_PORT))]
+        losses = [*lacking, *(text for text in said if not text.startswith(_HARMLESS))]
         whole -= bool(losses)
         if losses:
             yield warn(
@@ -48,7 +50,7 @@ def _attributes(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[C
             )
     for origin, said_of in found.items():
         for text in said_of:
-            if text.startswith(ANOTHER_PORT):
+            if text.startswith(_HARMLESS):
                 yield ok(f"{labels[origin]}: {text}")
     if whole:
         yield ok(f"{whole} VM(s) would be {where} as they are, by docs/fidelity.md")

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from onedr.failover.snapshot_list_plan import of_disk
 from onedr.model import template
 from onedr.model.errors import RefusedError
+from onedr.model.records import ImageRecord
+from onedr.opennebula import attributes
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.vm_template import Recreation, recreate
 from onedr.replication.inventory import VmItem
@@ -91,9 +93,10 @@ def differences(items: Iterable[VmItem], ground: Placement) -> dict[str, tuple[s
     found = {}
     for item in items:
         try:
-            warnings = (*preview(item, ground.counterparts).warnings, *_of_snapshots(item))
+            made = preview(item, ground.counterparts)
         except RefusedError:
             continue  # a blocker, named as such
+        warnings = (*made.warnings, *_of_snapshots(item), *_of_images(item))
         if warnings:
             found[item.origin] = warnings
     return found
@@ -108,6 +111,17 @@ def _of_snapshots(item: VmItem) -> Iterable[str]:
                 f"disk {disk.disk_id}: the list of its {len(found)} snapshot(s) is written anew, with the "
                 "date of the run and today's size of the disk"
             )
+
+
+OF_IMAGE = "image "  # begins a sentence about an image's own attributes
+
+
+def _of_images(item: VmItem) -> Iterable[str]:
+    """What is left out of its images' own attributes."""
+    for image in item.images:
+        if image.image is not None and isinstance(image.image.body, ImageRecord):
+            names = [key for key, _ in image.image.body.template if key in attributes.IMAGE]
+            yield from attributes.said(attributes.IMAGE, names, f"{OF_IMAGE}{image.image.body.name}: ")
 
 
 def _addresses(made: Recreation) -> Iterable[tuple[int, str]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 KINDS = ("onedr.vm", "onedr.image", "onedr.reader")
-ALL = ("whole", "parts", "pinned")
+ALL = ("whole", "parts", "paged")
 POWEROFF, HOLD = 8, 2
 KEPT, MADE, MAPPED, LEFT_OUT = Treatment.KEPT, Treatment.REGENERATED, Treatment.MAPPED, Treatment.LEFT_OUT
 
@@ -107,7 +107,7 @@ VROUTER_KEEPALIVED_ID=9
 VROUTER_KEEPALIVED_PASSWORD=secret
 SCHED_REQUIREMENTS="NAME=\\"elsewhere\\""
 """,
-    "pinned": f"""
+    "paged": f"""
 {w.SMALL}
 VCPU=1
 TOPOLOGY=[PIN_POLICY=NONE,SOCKETS=1,CORES=1,THREADS=1,HUGEPAGE_SIZE=2]
@@ -204,7 +204,7 @@ def create(story: Story, group: int, script: int, kernel: int) -> None:
         "whole": f"CONTEXT=[{context}]\n{disks_and_nics([base, data['whole']], False, group)}",
         "parts": f"{disks_and_nics([data['parts']], True, group)}CONTEXT=[NETWORK=YES,FILES=/var/tmp/own]\n"
                  f'OS=[ARCH=x86_64,KERNEL_DS="$FILE[IMAGE_ID={kernel}]",BOOT=disk0]\n',
-        "pinned": disks_and_nics([data["pinned"], base], False, group),
+        "paged": disks_and_nics([data["paged"], base], False, group),
     }
     if story.real:
         vm_group = api.vmgroup.allocate("NAME=tier\nROLE=[NAME=db]\n")
@@ -377,6 +377,8 @@ def test_an_images_attributes_are_there_but_those_the_table_leaves_out(story: St
     assert {key: after.get(key) for key in kept} == kept and kept.keys() >= {"OWN", "VECTOR", "DEV_PREFIX"}
     left = {key for key, rule in attributes.IMAGE.items() if rule.treatment is LEFT_OUT}
     assert left <= before.keys() and not left & after.keys()
+    for said in announced(story, "whole"):
+        assert all(f"{key} is left out" in said for key in left), said
 
 
 @pytest.mark.parametrize("name", ALL)
