@@ -101,6 +101,15 @@ def test_it_comes_home_to_the_object_it_left() -> None:
     assert (StepKind.CREATE, item.origin) not in found
 
 
+def test_once_started_there_it_comes_home_as_a_new_vm_and_the_old_object_is_named() -> None:
+    body = vm_record(vm_id=12, disks=(disk(0, "one/one-500000003-12-0", clone=True),), origin=f"{HERE}:5")
+    clone = image("one-500000003-12-0", parent="one-500000003", vm=envelope(body))
+    there = PeerVm(12, "web", "ACTIVE", "", frozenset({clone.name}))
+    known = facts(replace(back(), readers=()), clone, peer=PeerState.ANSWERS, there=(there,), local={f"{HERE}:5": HOME})
+    found = steps(failover_plan.plan_failover(known, MOVE))
+    assert (StepKind.CREATE, f"{THERE}:12") in found and (StepKind.RETURN, f"{HERE}:5") in found
+
+
 def test_a_vm_of_another_base_is_another_vm() -> None:
     (item,) = inventory.vms([back()], HERE)
     other = replace(HOME, images=frozenset({"one-4-5-0"}), clones=frozenset({"one-4-5-0"}), bases=frozenset({"one-4"}))
