@@ -78,7 +78,7 @@ EMULATOR="/usr/bin/qemu"
 FEATURES=[ACPI=YES,APIC=NO,GUEST_AGENT=NO]
 CPU_MODEL=[MODEL=host-passthrough]
 INPUT=[BUS=usb,TYPE=tablet]
-RAW=[TYPE=other,DATA="<x/>"]
+RAW=[TYPE=kvm,DATA="<memoryBacking><nosharepages/></memoryBacking>",VALIDATE=NO]
 VIDEO=[TYPE=virtio,VRAM=16384]
 HYPERV_OPTIONS=[DATA="<relaxed/>"]
 SPICE_OPTIONS=[DATA="<image/>"]
