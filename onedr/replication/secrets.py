@@ -13,7 +13,8 @@ _SECRET = re.compile(
     r"(?<!BY)(?<!COM)PASS(?!TH|AGE|IVE)|SECRET|TOKEN|PRIVATE|PRIV_?KEY|CREDENTIAL"
     r"|PSK|(^|_)(API|ENC|SSH)?KEYS?(_|$)|(^|_)(PW|PWD|PIN|OTP)$"
 )
-_PUBLIC = re.compile(r"PUBLIC|PUB_?KEY|AUTHORIZED|KEYMAP")
+# LUKS_SECRET is the id of one, in libvirt of the hosts.
+_PUBLIC = re.compile(r"PUBLIC|PUB_?KEY|AUTHORIZED|KEYMAP|^LUKS_SECRET$")
 
 
 def is_secret(key: str) -> bool:

@@ -32,7 +32,8 @@ SECRET_KEYS = (
     "db_pwd",
 )
 PUBLIC_KEYS = ("SSH_PUBLIC_KEY", "KEYMAP", "NAME", "KEYBOARD", "MONKEY", "DISK", "SSH_PUBLIC_KEYS", "PWM",
-               "START_SCRIPT", "PASSTHROUGH", "BYPASS", "COMPASS", "PASSIVE", "AUTHORIZED_KEYS", "PIN_POLICY")
+               "START_SCRIPT", "PASSTHROUGH", "BYPASS", "COMPASS", "PASSIVE", "AUTHORIZED_KEYS", "PIN_POLICY",
+               "LUKS_SECRET")
 ANY_KEY = st.sampled_from(SECRET_KEYS + PUBLIC_KEYS) | KEYS
 VECTOR = st.lists(st.tuples(ANY_KEY, XML_TEXT), max_size=4).map(tuple)
 TEMPLATES = st.lists(st.tuples(ANY_KEY, XML_TEXT | VECTOR), max_size=8).map(tuple)
