@@ -19,6 +19,8 @@ _MODES = {
     rbd.RBD_MIRROR_MODE_DISABLED: "disabled",
     rbd.RBD_MIRROR_MODE_IMAGE: "image",
     rbd.RBD_MIRROR_MODE_POOL: "pool",
+    # Ceph 20.2 and newer: prepared for mirroring, no image is mirrored.
+    getattr(rbd, "RBD_MIRROR_MODE_INIT_ONLY", 3): "init-only",
 }
 _RBD = rbd.RBD()
 
@@ -53,8 +55,11 @@ def initialise(cluster: Cluster, pool: str) -> None:
 
 
 def pool_mode(cluster: Cluster, pool: str) -> str:
-    """The mirroring mode of a pool: disabled, image or pool."""
-    return _MODES[_RBD.mirror_mode_get(cluster.pool(pool))]
+    """The mirroring mode of a pool: disabled, init-only, image or pool. StorageError for any other."""
+    number = _RBD.mirror_mode_get(cluster.pool(pool))
+    if number not in _MODES:
+        raise StorageError(f"pool {pool} has mirroring mode {number}, which this OneDR does not know")
+    return _MODES[number]
 
 
 def set_mode(cluster: Cluster, pool: str, wanted: str) -> None:

@@ -25,6 +25,6 @@ def ask(site: Site, daemon: str, name: str, prefix: str, limit_s: float = 10) ->
             answer = line.makefile("rb")
             (length,) = struct.unpack(">I", answer.read(4))
             text = answer.read(length)
-    except (OSError, struct.error) as e:
+        return json.loads(text) if text.strip() else None
+    except (OSError, struct.error, json.JSONDecodeError) as e:  # text that is no JSON: it starts
         raise SandboxError(f"{prefix} at {path}: {e}") from e
-    return json.loads(text) if text.strip() else None

@@ -43,6 +43,8 @@ def prepare(site: Site, bare: bool = False) -> None:
     write_keyring(site.folder / "keyring", bare)
     for name in MGR_FILES:
         (site.folder / "mgr-modules" / name).symlink_to(Path("/usr/share/ceph/mgr") / name)
+    # Debian 13: bcrypt refuses a second interpreter in a process, and so rbd_support would not load.
+    (site.folder / "mgr-modules" / "bcrypt.py").touch()
     fsid, osd_uuid = str(uuid.uuid4()), str(uuid.uuid4())
     (site.folder / "fsid").write_text(f"{fsid}\n")
     (site.folder / "osd-uuid").write_text(f"{osd_uuid}\n")
@@ -116,19 +118,20 @@ def command(cluster: rados.Rados, **words: Any) -> Any:
 
 
 def wait_osd(site: Site, cluster: rados.Rados, limit_s: float = 60) -> None:
-    """Wait until the OSD is up at the address of the process that runs now.
+    """Wait until the OSD that runs now is up and knows it.
 
     After a SIGKILL the map still shows the old one up, and what a client sends there costs it 15 s
-    (objecter_timeout and a tick); the nonce in the address is the pid.
+    (objecter_timeout and a tick).
     """
-    pid = processes.running(site, "osd")
-    if pid is None:
+    if processes.running(site, "osd") is None:
         raise SandboxError(f"the OSD of {site.name} ended at once, see {site.folder}/osd.out and osd.0.log")
-    nonce = f"/{pid}"
 
     def is_up() -> bool:
-        osds = command(cluster, prefix="osd dump")["osds"]
-        return any(o["up"] and o["public_addr"].endswith(nonce) for o in osds)
+        try:
+            active = adminsocket.ask(site, "osd", "osd.0", "status")["state"] == "active"
+        except SandboxError:  # it starts: no socket yet, or one that does not know the command
+            return False
+        return active and any(osd["up"] for osd in command(cluster, prefix="osd dump")["osds"])
 
     until(f"the OSD of {site.name}", is_up, limit_s)
 

@@ -68,6 +68,8 @@ mgr_initial_modules =
 osd_data = {d}/osd
 osd_objectstore = bluestore
 osd_fast_shutdown = true
+# 18.2 and newer measure the device at each start, for a second.
+osd_mclock_skip_benchmark = true
 # unstick() marks it down; stock, it ends itself at the fifth time in ten minutes.
 osd_max_markdown_count = 1000000
 osd_class_dir = /usr/lib/x86_64-linux-gnu/rados-classes

@@ -1,11 +1,11 @@
 """The keyring of a cluster, written before the first daemon starts, so that no `ceph auth` call is needed."""
 from __future__ import annotations
 
-import base64
 import os
-import struct
-import time
+import subprocess
 from pathlib import Path
+
+from sandbox.waiting import SandboxError
 
 # What lets a client of `profile rbd` read where the peer is (rbd_mirror_peer_get_attributes): the
 # monitor keeps address and key of a peer below this prefix of its config-key store.
@@ -22,10 +22,14 @@ CAPS = {
 
 
 def new_key() -> str:
-    """A fresh cephx secret: type 1, creation time, length, 16 random bytes, in base64."""
-    now = time.time()
-    head = struct.pack("<HIIH", 1, int(now), int(now % 1 * 1e9), 16)
-    return base64.b64encode(head + os.urandom(16)).decode()
+    """A fresh cephx secret of the kind that this release makes: 20.2 takes other ones than 18.2.
+
+    Raises SandboxError.
+    """
+    done = subprocess.run(["ceph-authtool", "--gen-print-key"], capture_output=True, text=True, timeout=30)
+    if done.returncode:
+        raise SandboxError(f"ceph-authtool: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 OUR_OWN = ("client.oneadmin", "client.rbd-mirror.a")  # whom a new cluster does not have

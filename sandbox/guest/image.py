@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import lzma
 import os
 import re
 import shutil
@@ -59,19 +60,37 @@ def _newest(cache: Path) -> Path | None:
 def _download(cache: Path) -> Path:
     package = _kernel_package()
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        # apt-get checks the package against the archive's signed list.
-        _call(["apt-get", "download", package], Path(scratch))
-        deb = next(Path(scratch).glob("*.deb"))
-        _call(["dpkg-deb", "-x", str(deb), "tree"], Path(scratch))
         tree, made = Path(scratch) / "tree", Path(scratch) / "made"
+        # apt-get checks the packages against the archive's signed list.
+        _call(["apt-get", "download", package, *_parts(package)], Path(scratch))
+        for deb in Path(scratch).glob("*.deb"):
+            _call(["dpkg-deb", "-x", str(deb), str(tree)])
         (made / "modules").mkdir(parents=True)
-        shutil.copy(next((tree / "boot").glob("vmlinuz-*")), made / "vmlinuz")
-        root = next((tree / "lib" / "modules").iterdir()) / "kernel"
+        kernels = [*tree.glob("boot/vmlinuz-*"), *tree.glob("usr/lib/modules/*/vmlinuz")]
+        roots = [*tree.glob("lib/modules/*/kernel"), *tree.glob("usr/lib/modules/*/kernel")]
+        if not kernels or not roots:
+            raise SandboxError(f"{package} has no kernel or no modules where they are looked for")
+        shutil.copy(kernels[0], made / "vmlinuz")
         for module in MODULES:
-            shutil.copy(root / module, made / "modules")
+            _unpack_module(roots[0] / module, made / "modules")
         target = cache / package
         made.rename(target)
     return target
+
+
+def _parts(package: str) -> list[str]:
+    """The packages into which Debian 14 splits its kernel."""
+    found = _call(["apt-cache", "depends", package])
+    return re.findall(r"Depends: (linux-(?:base|binary|modules)-\S+)", found)
+
+
+def _unpack_module(source: Path, folder: Path) -> None:
+    """Copy a module, which may be compressed; one that is built into the kernel is not there."""
+    packed = source.with_name(source.name + ".xz")
+    if packed.exists():
+        (folder / source.name).write_bytes(lzma.decompress(packed.read_bytes()))
+    elif source.exists():
+        shutil.copy(source, folder)
 
 
 def _kernel_package() -> str:
@@ -96,7 +115,8 @@ def _initramfs(kernel: Path) -> Path:
             (root / folder).mkdir(parents=True)
         _call([*COMPILE, "-o", str(root / "init"), str(INIT)])
         shutil.copytree(kernel / "modules", root / "modules")
-        (root / "modules" / "order").write_text("".join(f"{Path(m).name}\n" for m in MODULES))
+        order = [Path(module).name for module in MODULES if (kernel / "modules" / Path(module).name).exists()]
+        (root / "modules" / "order").write_text("".join(f"{name}\n" for name in order))
         names = "\n".join(str(p.relative_to(root)) for p in sorted(root.rglob("*")))
         packed = Path(scratch) / "packed"
         _call(["cpio", "--quiet", "-o", "-H", "newc", "-F", str(packed)], root, names)
