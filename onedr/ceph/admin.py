@@ -48,8 +48,8 @@ class AbsentError(StorageError):
 
 @dataclass(frozen=True)
 class Admin:
-    """How to log in: configuration file (empty: Ceph's default), user, keyring file (empty: from the
-    configuration).
+    """How to log in: configuration file (empty: Ceph's default), user,
+    keyring file (empty: from the configuration).
     """
 
     conf: str = ""

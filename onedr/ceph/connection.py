@@ -122,8 +122,8 @@ def _cluster(access: CephAccess, limit_s: int, operation_limit_s: int) -> rados.
         "client_mount_timeout": str(limit_s),
         "rados_mon_op_timeout": str(operation_limit_s),
         "rados_osd_op_timeout": str(operation_limit_s),
-        # librbd writes errors to stderr even when Python handles them, and oned would show them to the user
-        # (docs/ceph-facts.md C54).
+        # librbd writes errors to stderr even when Python handles them,
+        # and oned would show them to the user (docs/ceph-facts.md C54).
         "log_to_stderr": "false",
         "err_to_stderr": "false",
         "librados_thread_count": IO_THREADS,

@@ -16,8 +16,8 @@ class UnknownFormatError(ValueError):
 
 
 class Decoder:
-    """Reads one value after another from `data`. Every method raises UnknownFormatError where it ends too
-    early.
+    """Reads one value after another from `data`.
+    Every method raises UnknownFormatError where it ends too early.
     """
 
     def __init__(self, data: bytes):

@@ -1,5 +1,5 @@
-"""A lock that one process among all front-ends and hosts holds: a RADOS lock that expires unless it is
-renewed.
+"""A lock that one process among all front-ends and hosts holds:
+a RADOS lock that expires unless it is renewed.
 """
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ class ExclusiveLock:
         self._renewed_at = 0.0
         if ours:  # else it is about to expire, or another process may hold it
             with suppress(rados.ObjectNotFound):
-                # Lock and object are removed in one step: a process that acquired it between two steps would
-                # lose it.
+                # Lock and object are removed in one step:
+                # a process that acquired it between two steps would lose it.
                 self._io.remove_object(self._what)

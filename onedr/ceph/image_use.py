@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import rbd
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
 from onedr.host import process
+from onedr.host.waiting import attempts
 from onedr.model.errors import StorageError
 
 # more than Ceph goes on counting a dead client among the watchers (osd_client_watch_timeout, 30 s)
@@ -21,8 +21,8 @@ _LIST_LIMIT_S = 20
 
 
 def manual_locks(lockers: Mapping[str, Any]) -> list[str]:
-    """What `rbd lock add` left, as words: it stays until `rbd lock rm`, whoever lives. `lockers`: as librbd
-    lists them.
+    """What `rbd lock add` left, as words: it stays until `rbd lock rm`, whoever lives.
+    `lockers`: as librbd lists them.
     """
     if lockers.get("tag") == _AUTOMATIC:
         return []
@@ -65,8 +65,8 @@ def wait_until_no_writer(pool: Pool, name: str) -> None:
 
 
 def wait_until_unused(pool: Pool, name: str, limit_s: float) -> None:
-    """Raise StorageError that names who still holds the image after `limit_s`: a lock, or a watcher that is
-    no rbd-mirror.
+    """Raise StorageError that names who still holds the image after `limit_s`:
+    a lock, or a watcher that is no rbd-mirror.
     """
     refuse_manual_lock(pool, name)
     retry_while_busy(lambda: _check(pool, name, only_writers=False), f"{pool.access.pool}/{name}", limit_s)
@@ -106,14 +106,12 @@ def mirror_watchers(listed: str) -> set[str]:
 
 def retry_while_busy(action: Callable[[], None], what: str, limit_s: float) -> None:
     """Do it until Ceph no longer says that the image is in use. Raises StorageError after `limit_s`."""
-    end = time.monotonic() + limit_s
-    while True:
+    for last in attempts(limit_s, _PAUSE_S):
         try:
             action()
             return
         except (rbd.ImageBusy, rbd.ImageHasSnapshots) as error:
-            if time.monotonic() > end:
+            if last:
                 raise StorageError(
                     f"RBD image {what} is still in use after {limit_s:g} s ({error}); is a VM using it?"
                 ) from error
-            time.sleep(_PAUSE_S)

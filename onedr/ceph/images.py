@@ -194,8 +194,8 @@ def copy_image(pool: Pool, source: str, target: str, snapshot: str | None = None
         if snapshot is not None:
             image.set_snap(snapshot)
         if snapshot is not None and has_parent(image):
-            # Ceph 16.2.15 copies data that only the parent has as zeros (`rbd copy clone@snapshot`,
-            # measured).
+            # Ceph 16.2.15 copies data that only the parent has as zeros
+            # (`rbd copy clone@snapshot`, measured).
             _copy_by_reading(pool, image, target)
         else:
             image.copy(pool.io, target, data_pool=data_pool(pool))

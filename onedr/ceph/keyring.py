@@ -14,8 +14,8 @@ _KEY = re.compile(r"^\s*key\s*=\s*(\S+)\s*$", re.M)
 
 
 def path_for(conf: str, entity: str) -> Path:
-    """The file from which librados reads a user's key: the first one on its search path that has it, else one
-    of the user's own.
+    """The file from which librados reads a user's key:
+    the first one on its search path that has it, else one of the user's own.
     """
     found = rados.Rados(name=entity, conffile=conf or rados.Rados.DEFAULT_CONF_FILES)
     places = [Path(place.strip()) for place in found.conf_get("keyring").split(",") if place.strip()]

@@ -20,8 +20,8 @@ from onedr.model.errors import StorageError
 from onedr.model.types import Mode
 
 _MODES = {Mode.JOURNAL: rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL, Mode.SNAPSHOT: rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT}
-# Which features an image had before it was mirrored: `<image id> <number>`. It stays at this site
-# (docs/ceph-facts.md C11).
+# Which features an image had before it was mirrored: `<image id> <number>`.
+# It stays at this site (docs/ceph-facts.md C11).
 FEATURES_KEY = ".rbd_onedr.features"
 _HALF_DONE_S, _PAUSE_S = 5, 0.2
 _ROLES_LIMIT_S = 30
@@ -93,8 +93,8 @@ def enable_mirroring(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
 
 
 def _enable_again(pool: Pool, image: rbd.Image, wanted: Mode) -> None:
-    """Ceph refused, because another process enables it at this moment (a driver and the keeper), or died
-    while doing so.
+    """Ceph refused, because another process enables it at this moment
+    (a driver and the keeper), or died while doing so.
     """
     wait_until(
         lambda: not is_listed(pool, image) or mirror_mode(image) is not None, _HALF_DONE_S, _PAUSE_S
@@ -134,8 +134,8 @@ def disable_mirroring(pool: Pool, name: str) -> None:
             # first: Ceph accepts no command for the schedule of an image that is not mirrored
             _remove_schedules(pool, name)
         if is_listed(pool, image):
-            # Ceph removes the journal last: a repeated run must know the features if this one dies before
-            # that
+            # Ceph removes the journal last: a repeated run must know the
+            # features if this one dies before that
             if _recorded_features(image) is None:
                 image.metadata_set(
                     FEATURES_KEY, f"{image.id()} {image.features() & ~rbd.RBD_FEATURE_JOURNALING}"

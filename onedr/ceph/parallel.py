@@ -39,7 +39,7 @@ def each(
     started: dict[Item, float] = {}
     for _ in range(min(threads, len(ordered))):
         daemon_threads.start(_worker, work, action, started, results)
-    while len(results) < len(ordered):
+    while len(results) < len(ordered):  # no `waiting.attempts`: each item has its own limit
         now = time.monotonic()
         for item in [
             item for item, begun in list(started.items()) if now - begun > limit_s and item not in results

@@ -1,7 +1,7 @@
 """Notes in the pool about snapshots of an image that are being made or listed. They are of this site alone.
 
 `onedr.snapshots`: an omap of `<image>@<snapshot>` -> for which disk, while a driver makes it. So a repeated
-call replaces what a killed one left, and never a snapshot that is somebody's data.
+call replaces what a killed one left, and never a snapshot that holds data.
 
 `onedr.listing.<image>`: exists while a run writes OpenNebula's list of an image's snapshots. oned can only
 list a snapshot by making it (docs/opennebula-facts.md O34): the next action is noted here, and the driver

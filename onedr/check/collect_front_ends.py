@@ -32,8 +32,8 @@ _GUARD = Path("/etc/systemd/system/opennebula.service.requires/onedr-guard.servi
 
 @dataclass(frozen=True)
 class PeerView:
-    """The peer's front-end, and the DR_ settings of this datastore there (None: it has no datastore of this
-    pool).
+    """The peer's front-end, and the DR_ settings of this datastore there
+    (None: it has no datastore of this pool).
     """
 
     frontend: FrontEnd

@@ -134,7 +134,7 @@ def clashes(here: Pool, there: Pool) -> tuple[str, ...]:
     """
     found = _clashing(here, there)
     if found:
-        time.sleep(_SETTLE_S)
+        time.sleep(_SETTLE_S)  # once: an image that rbd-mirror is just creating differs for a moment
         found &= _clashing(here, there)
     return tuple(sorted(found))
 
@@ -156,8 +156,8 @@ def _clashing(here: Pool, there: Pool) -> set[str]:
 
 
 def peer_clock(there: Pool) -> tuple[float, float]:
-    """By how much the peer's clock is ahead, at the least and at the most, by the newest report of its rbd-
-    mirror.
+    """By how much the peer's clock is ahead, at the least and at the most,
+    by the newest report of its rbd-mirror.
     """
     own, _ = cluster_info.reports(there)
     if own.newest is None:

@@ -195,8 +195,8 @@ class _Probe:
         self._wait(self.here if back else self.there, name, marker)
 
     def _marker(self) -> str:
-        """A marker that no other image has: a clone's copy starts with its base's metadata
-        (docs/measured.md).
+        """A marker that no other image has: a clone's copy starts with
+        its base's metadata (docs/measured.md).
         """
         self.count += 1
         return f"{self.result.here} {self.began:.3f} {self.count}"

@@ -1,5 +1,5 @@
-"""Results of probes, stored in the pool of each site: omap of the object `onedr.proof`, mode -> JSON of a
-ProbeResult.
+"""Results of probes, stored in the pool of each site:
+omap of the object `onedr.proof`, mode -> JSON of a ProbeResult.
 """
 from __future__ import annotations
 

@@ -236,8 +236,8 @@ def clock(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def objective(facts: CheckFacts) -> Iterator[CheckResult]:
-    """The options of the receiving rbd-mirror determine how far copies lag, and how long a deletion can be
-    undone.
+    """The options of the receiving rbd-mirror determine how far copies lag,
+    and how long a deletion can be undone.
     """
     for where, cluster in both(facts):
         if isinstance(cluster.settings, Unknown):

@@ -36,7 +36,7 @@ def attributes_there(facts: CheckFacts) -> Iterator[CheckResult]:
 def _attributes(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
     where = _where(own)
     items, fresh = vm_items(facts, target, own)
-    found = placement.differences(fresh, target.placement)
+    found = placement.place(fresh, target.placement).differences
     labels = {item.origin: item.label for item in fresh}
     whole = len(items)
     for item in items:

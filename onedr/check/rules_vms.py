@@ -34,7 +34,7 @@ def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckR
     todo = f"onedr status {facts.datastore}" if not own else "at the peer: see its onedr check"
     troubles = {item.origin: "; ".join(item.blockers) for item in items if item.blockers}
     for origin, why in {
-        **placement.blockers(fresh, target.placement),
+        **placement.place(fresh, target.placement).blockers,
         **_coming_home(facts, target, items),
     }.items():
         troubles[origin] = f"{troubles[origin]}; {why}" if origin in troubles else why
@@ -50,8 +50,8 @@ def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckR
 
 
 def vm_items(facts: CheckFacts, target: TargetFacts, own: bool) -> tuple[list[VmItem], list[VmItem]]:
-    """VMs that the site would have to start, and those of them that it would have to create: for the others a
-    VM exists there.
+    """VMs that the site would have to start, and those of them that it would have to create:
+    for the others a VM exists there.
     """
     items = [
         item for item in inventory.vms(known(facts.images), known(facts.here.fsid), own)
@@ -135,8 +135,8 @@ def _capacity(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[Che
 
 
 def image_names(facts: CheckFacts) -> Iterator[CheckResult]:
-    """Names that images of the peer would get here: they must be unique for each owner, and oneadmin
-    registers them.
+    """Names that images of the peer would get here:
+    they must be unique for each owner, and oneadmin registers them.
     """
     target = known(facts.start_here)
     taken = []

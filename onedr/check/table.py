@@ -15,8 +15,8 @@ from onedr.check.facts import CheckFacts, CheckResult, Finding, Level, SiteFacts
 
 @dataclass(frozen=True)
 class Check:
-    """What is looked at, facts it cannot do without (paths below Facts), what it says of them, and how bad it
-    is not to know.
+    """What is looked at, facts it cannot do without (paths below Facts), what it says of them,
+    and how bad it is not to know.
     """
 
     what: str

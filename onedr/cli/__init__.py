@@ -58,7 +58,7 @@ def main(ctx: click.Context) -> None:
     """Disaster recovery for OpenNebula datastores on Ceph.
 
     Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check),
-    7 the run was interrupted, 8 Ctrl-C: the run goes on without this command.
+    7 the run was interrupted, 8 Ctrl-C: the run continues without this command.
     An error's code in brackets is explained in docs/errors.md.
     """
     if ctx.invoked_subcommand not in _AS_ROOT:

@@ -11,7 +11,7 @@ _HEAD = """\
 
 `onedr` ends an error's sentence with its code in brackets. The `error` event of a driver action has it as
 `code`, and the log has it too. Codes never change their meaning. Exit codes: 0 done, 1 bad input, 2 refused,
-3 Ceph, 4 front-end, 5 partly done, 6 problems found, 7 run interrupted, 8 Ctrl-C, the run goes on.
+3 Ceph, 4 front-end, 5 partly done, 6 problems found, 7 run interrupted, 8 Ctrl-C, the run continues.
 
 This page is made from the code: `python -m onedr.cli.error_docs`.
 

@@ -45,7 +45,7 @@ class Follow:
         if not self._followed:
             return OneDRError(f"{self._verb} did not end by itself: {why}. Run it again.")
         drill = self._verb in DRILLS
-        again = "onedr drill cleanup removes what it left" if drill else "onedr resume goes on with it"
+        again = "onedr drill cleanup removes what it left" if drill else "onedr resume continues it"
         return InterruptedRunError(
             f"The {self._verb} of {self._datastore} was interrupted: {why}. {again}, onedr history shows how "
             "far "
@@ -63,6 +63,6 @@ class Follow:
         name = self._datastore
         raise StillRunningError(
             f"The {self._verb} goes on without this command. onedr history {name} shows how far it is and "
-            f"how it ends, onedr cancel {name} asks it to stop, onedr resume {name} goes on with it if it "
+            f"how it ends, onedr cancel {name} asks it to stop, onedr resume {name} continues it if it "
             "dies."
         )

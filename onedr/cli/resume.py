@@ -1,6 +1,4 @@
-"""Runs under way or dead: `onedr resume` goes on, `onedr abort` takes back, `onedr cancel` asks a living one
-to stop.
-"""
+"""An interrupted run: `onedr resume`, `onedr abort`. One in progress: `onedr cancel` asks it to stop."""
 from __future__ import annotations
 
 import sys

@@ -5,10 +5,10 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from onedr.ceph import monitor_ping, space
 from onedr.ceph.connection import Pool
+from onedr.drill.evidence import CheckDone
 from onedr.host import process
 from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError
@@ -45,7 +45,7 @@ class DrillGuest:
 
 
 def run_checks(
-    pool: Pool, frontend: FrontEnd, guest: DrillGuest, checks: Checks, note: Callable[[dict[str, Any]], None]
+    pool: Pool, frontend: FrontEnd, guest: DrillGuest, checks: Checks, note: Callable[[CheckDone], None]
 ) -> str:
     """Run all checks. Each result goes to `note`, with seconds and evidence.
 
@@ -66,7 +66,7 @@ def run_checks(
             result, evidence = "failed", str(error)
             failed.append(f"{name}: {error}")
         seconds = round(time.monotonic() - begun, 3)
-        note({"check": name, "result": result, "evidence": evidence, "seconds": seconds, "at": time.time()})
+        note(CheckDone(name, result, evidence, seconds, time.time()))
     if failed:
         raise OneDRError("; ".join(failed))
     return ", ".join(name for name, _ in todo)

@@ -30,7 +30,6 @@ from onedr.opennebula.datastores import Datastore
 from onedr.protection import keeper_lock
 from onedr.replication import both_sites, image_facts, peer_ceph
 from onedr.replication import sync as replication_sync
-from onedr.replication.peer_ceph import Unreachable
 from onedr.runs.events import Emit, VerdictEvent
 from onedr.runs.plan_events import DrillPlanEvent
 from onedr.runs.request import Request
@@ -121,13 +120,10 @@ class _Cleanup:
     def _reach_peer(self, images: Sequence[ImageFacts]) -> str:
         """Open the peer's pool. Returns why that is not possible; empty when it is open."""
         status = peer_ceph.probe_peer(self.pool, self.target.settings, images)
-        opened = self.stack.enter_context(
+        self.there, seen = self.stack.enter_context(
             peer_ceph.peer_pool(status, self.target.access.pool, peer_ceph.PATIENT_S)
         )
-        if isinstance(opened, Unreachable):
-            return opened.reason
-        self.there = opened
-        return ""
+        return "" if self.there else seen
 
     def execute(self, plan: RunPlan, after: State) -> Outcome:
         running = self.running

@@ -2,7 +2,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+
+
+@dataclass(frozen=True)
+class CheckDone:
+    """One check of a drill's VM: `result` is passed or failed; `at`: when it ended, epoch seconds."""
+
+    check: str
+    result: str
+    evidence: str
+    seconds: float
+    at: float
 
 
 @dataclass
@@ -22,4 +32,4 @@ class Evidence:
     nics: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     running_s: dict[str, float] = field(default_factory=dict)  # since the drill began
     passed_s: dict[str, float] = field(default_factory=dict)
-    checks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    checks: dict[str, list[CheckDone]] = field(default_factory=dict)

@@ -1,5 +1,5 @@
-"""The RBD operations of a drill: a user snapshot at the primary, a clone of its copy here, and the removal of
-both.
+"""The RBD operations of a drill: a user snapshot at the primary,
+a clone of its copy here, and the removal of both.
 """
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import json
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ def _vm(drill: DrillRun, item: VmItem) -> dict[str, Any]:
         "disks_apart_s": max(taken) - min(taken) if taken else None,
         "running_after_s": evidence.running_s.get(origin),
         "passed_after_s": evidence.passed_s.get(origin),
-        "checks": evidence.checks.get(origin, []),
+        "checks": [asdict(check) for check in evidence.checks.get(origin, [])],
         "disks": [image.name for image in item.images],
     }
 
@@ -201,8 +201,8 @@ def save_report(datastore_id: int, tag: str, report: Mapping[str, Any]) -> Saved
 
 
 def amend(datastore_id: int, tags: Sequence[str], cleanup: Mapping[str, Any]) -> SavedReport | None:
-    """Add the result of the cleanup to the report of the newest of these drills; None when there is no report
-    (the drill was killed).
+    """Add the result of the cleanup to the report of the newest of these drills;
+    None when there is no report (the drill was killed).
     """
     front_end = bridge.bridge_session()
     if front_end is not None:

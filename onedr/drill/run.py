@@ -1,5 +1,5 @@
-"""A drill: the peer's VMs are started here from clones, isolated from production, which keeps running and is
-replicated.
+"""A drill: the peer's VMs are started here from clones, isolated from production,
+which keeps running and is replicated.
 """
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
     images = image_facts.of_datastore(pool, target)
     peer_status = peer_ceph.probe_peer(pool, target.settings, images)
     with ExitStack() as stack:
-        peer, _ = peer_ceph.open_if_reachable(peer_status, pool.access.pool, stack)
+        peer, _ = stack.enter_context(peer_ceph.peer_pool(peer_status, pool.access.pool))
         split = image_claims.split_images(pool, peer, [image.name for image in images])
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings)
     hosts = target_site.placement_here(site, ()).hosts
@@ -333,8 +333,8 @@ class Drill:
         )
 
     def _unproven(self) -> list[str]:
-        """Images whose replication could not be verified: `after` comes from a mark written at the peer after
-        the checks.
+        """Images whose replication could not be verified:
+        `after` comes from a mark written at the peer after the checks.
         """
         evidence = self.evidence
         return [

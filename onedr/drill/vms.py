@@ -1,5 +1,5 @@
-"""A drill's images and VMs at this site: tagged, isolated from production, and read back before anything is
-started.
+"""A drill's images and VMs at this site:
+tagged, isolated from production, and read back before anything is started.
 """
 from __future__ import annotations
 

@@ -71,8 +71,8 @@ def emit(event: Event) -> None:
 
 
 def run_action(verb: str) -> NoReturn:
-    """Run one verb and end the process: 0 done, else the error's exit code, with its sentence on standard
-    error.
+    """Run one verb and end the process: 0 done, else the error's exit code,
+    with its sentence on standard error.
     """
     code = 0
     log.catch_all()

@@ -14,14 +14,14 @@ from onedr.model.template import Pairs
 from onedr.opennebula.ceph_access import ceph_access
 
 _HERE_LIMIT_S = 5
-# What this process was started for. Set at its entry, so that the work can be handed over from wherever the
-# datastore becomes known.
+# What this process was started for. Set at its entry,
+# so that the work can be handed over from wherever the datastore becomes known.
 _work: ContextVar[Work | None] = ContextVar("onedr_work", default=None)
 
 
 class HandedOver(Exception):
-    """The work was done on a bridge host; `answer` is its result. Only the process's entry catches it
-    (docs/bridges.md).
+    """The work was done on a bridge host; `answer` is its result.
+    Only the process's entry catches it (docs/bridges.md).
     """
 
     def __init__(self, answer: str):

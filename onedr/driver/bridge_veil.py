@@ -42,8 +42,8 @@ class Veil:
         return word
 
     def secret(self, word: str) -> str:
-        """The secret that a word stands for; any other text as it is. Raises BridgeRefusedError for a word of
-        another process.
+        """The secret that a word stands for; any other text as it is.
+        Raises BridgeRefusedError for a word of another process.
         """
         if not _WORD.fullmatch(word):
             return word

@@ -1,5 +1,5 @@
-"""Datastore driver actions on images: cp, mkfs, clone, rm, stat (argv and answers: docs/opennebula-facts.md
-O11, O12).
+"""Datastore driver actions on images:
+cp, mkfs, clone, rm, stat (argv and answers: docs/opennebula-facts.md O11, O12).
 """
 from __future__ import annotations
 

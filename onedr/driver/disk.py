@@ -128,8 +128,8 @@ def must_be_primary(pool: Pool, name: str) -> None:
     primary = mirroring.is_primary_image(pool, name)
     if primary is None:
         raise InputError(f"RBD image {pool.access.pool}/{name} does not exist.")
-    # otherwise a guest would boot and then get I/O errors (docs/ceph-facts.md C28), and the peer may be
-    # running it
+    # otherwise a guest would boot and then get I/O errors (docs/ceph-facts.md C28),
+    # and the peer may be running it
     if not primary:
         raise RefusedError(
             f"RBD image {pool.access.pool}/{name} is the peer's copy here, not the primary: the VM must not "

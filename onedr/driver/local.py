@@ -91,8 +91,8 @@ def mvds(arguments: list[str]) -> str:
 
 
 def _must_fit(pool: Pool, name: str, size: int, grown: int, file: HostFile) -> None:
-    """A truncated file would erase the rest of its image, and one that grew without a resize does not belong
-    to it.
+    """A truncated file would erase the rest of its image,
+    and one that grew without a resize does not belong to it.
     """
     with pool.image(name, read_only=True) as image:
         now = int(image.size())

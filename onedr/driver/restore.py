@@ -116,8 +116,8 @@ class _Backup(Protocol):
 
 @dataclass
 class _LocalBackup:
-    """A backup on the front-end: listed, fetched and unpacked into the staging folder, which exists until
-    `stack` ends.
+    """A backup on the front-end: listed, fetched and unpacked into the staging folder,
+    which exists until `stack` ends.
     """
 
     request: _Request

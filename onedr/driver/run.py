@@ -79,8 +79,8 @@ def _fail(message: str) -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    """What was opened is closed by now; taking down the interpreter and Ceph's libraries would cost oned 10
-    ms more.
+    """What was opened is closed by now; taking down the interpreter and
+    Ceph's libraries would cost oned 10 ms more.
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -62,8 +62,8 @@ def snap_create(arguments: list[str]) -> str:
 
 
 def snap_create_live(arguments: list[str]) -> str:
-    """The same for a running VM's disk, with its file systems frozen meanwhile if the hypervisor supports
-    that.
+    """The same for a running VM's disk, with its file systems frozen
+    meanwhile if the hypervisor supports that.
     """
     frontend = FrontEnd()
     host = decode.remote_path(decode.words(arguments, "DISK")[0]).host
@@ -114,8 +114,8 @@ def image_snap_flatten(arguments: list[str]) -> str:
 
 @contextmanager
 def _disk(arguments: list[str], frontend: FrontEnd, verb: str) -> Iterator[_Target | None]:
-    """The snapshot of a disk; None when the action is one that changes oned's list and nothing else
-    (ceph.snapshot_marks).
+    """The snapshot of a disk; None when the action is one that changes oned's
+    list and nothing else (ceph.snapshot_marks).
     """
     place, snapshot, vm, datastore_id = decode.words(arguments, "DISK", "SNAP_ID", "VM_ID", "DATASTORE_ID")
     wanted, vm_id = str(parsing.count(snapshot, "SNAP_ID")), parsing.count(vm, "VM_ID")
@@ -204,8 +204,8 @@ def _frozen(host: str, vm: etree._Element) -> Iterator[None]:
 
 
 def _virsh(host: str, verb: str, deploy_id: str, quiet: bool = False) -> bool:
-    """As in the stock driver a guest that cannot be frozen (no agent, no libvirt) is only crash-consistent,
-    which is a warning.
+    """As in the stock driver a guest that cannot be frozen (no agent, no libvirt)
+    is only crash-consistent, which is a warning.
     """
     found = hypervisor_defaults()
     limit = found.get("VIRSH_TIMEOUT") or str(_FREEZE_LIMIT_S)

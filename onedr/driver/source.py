@@ -22,8 +22,8 @@ class Data(NamedTuple):
 
 @contextmanager
 def raw_data(data: ActionData) -> Iterator[Data]:
-    """The data of PATH, checked and converted on the front-end, which has the local paths and permissions
-    (staging.raw_file).
+    """The data of PATH, checked and converted on the front-end,
+    which has the local paths and permissions (staging.raw_file).
     """
     front_end = bridge.bridge_session()
     if front_end is not None:

@@ -27,8 +27,8 @@ _CHECKPOINT = "one-sys-{vm_id}-checkpoint"
 
 
 def clone(arguments: list[str]) -> str:
-    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`: make the thin clone SOURCE-VM-DISK, and mirror it, its parent
-    first.
+    """`FE:SOURCE HOST:…/disk.N VM_ID DS_ID`:
+    make the thin clone SOURCE-VM-DISK, and mirror it, its parent first.
     """
     frontend = FrontEnd()
     source, disk, datastore = disks.from_image(arguments, frontend)
@@ -60,8 +60,8 @@ def ln(arguments: list[str]) -> str:
 
 
 def delete(arguments: list[str]) -> str:
-    """`HOST:…/disk.N VM_ID DS_ID`: remove a clone or volatile disk; `HOST:…/<vm>`: the VM's folder and
-    checkpoint.
+    """`HOST:…/disk.N VM_ID DS_ID`: remove a clone or volatile disk; `HOST:…/<vm>`:
+    the VM's folder and checkpoint.
     """
     target_text, vm_text, datastore_text = decode.words(arguments, "TARGET", "VM_ID", "DATASTORE_ID")
     target = decode.remote_path(target_text)
@@ -108,8 +108,8 @@ def _delete_folder(frontend: FrontEnd, target: RemotePath, vm_id: int, datastore
 
 
 def mvds(arguments: list[str]) -> str:
-    """`HOST:…/disk.N SOURCE VM_ID DS_ID`: nothing to do, as in the stock driver, because the disk is the
-    image.
+    """`HOST:…/disk.N SOURCE VM_ID DS_ID`:
+    nothing to do, as in the stock driver, because the disk is the image.
     """
     decode.words(arguments, "SOURCE", "TARGET", "VM_ID", "DATASTORE_ID")
     return ""
@@ -140,8 +140,8 @@ def cpds(arguments: list[str]) -> str:
 
 
 def mkimage(arguments: list[str]) -> str:
-    """`SIZE_MIB FORMAT HOST:…/disk.N VM_ID DS_ID`: create a volatile disk, empty or with a file system or
-    swap.
+    """`SIZE_MIB FORMAT HOST:…/disk.N VM_ID DS_ID`:
+    create a volatile disk, empty or with a file system or swap.
     """
     size_text, format_, target, vm_text, datastore_text = decode.words(
         arguments, "SIZE", "FORMAT", "TARGET", "VM_ID", "DATASTORE_ID"

@@ -1,5 +1,5 @@
-"""The content of a fetched file as raw bytes: compressed streams, archives of increments, and every format
-that qemu-img supports.
+"""The content of a fetched file as raw bytes:
+compressed streams, archives of increments, and every format that qemu-img supports.
 """
 from __future__ import annotations
 

@@ -47,8 +47,8 @@ def _images(frontend: FrontEnd, pool_name: str, site_index: int) -> dict[int, En
 
 
 def agrees(origin: str, disks: frozenset[str], taken: dict[str, Entry]) -> bool:
-    """Does a VM with this mark have a disk that was taken over from that site, and of that VM where its name
-    says of which?
+    """Does a VM with this mark have a disk that was taken over from that site,
+    and of that VM where its name says of which?
     """
     cluster, _, vm_id = origin.partition(":")
     for name in disks & taken.keys():

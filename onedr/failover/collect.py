@@ -37,7 +37,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd) -> Collecte
     images = image_facts.of_datastore(pool, target)
     sight = peer_ceph.probe_peer(pool, target.settings, images)
     with ExitStack() as stack:
-        peer, detail = peer_ceph.open_if_reachable(sight, pool.access.pool, stack)
+        peer, detail = stack.enter_context(peer_ceph.peer_pool(sight, pool.access.pool))
         can_fence, osds = peer is not None, peer_osds.osds_seen(pool, peer)
         children = _children(peer, images) if peer is not None else {}
         split = image_claims.split_images(pool, peer, [image.name for image in images])

@@ -21,8 +21,8 @@ _PLAIN = re.compile("[0-9]{1,18}")  # str.isdigit also takes what int() does not
 
 
 def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, PeerVm]:
-    """By origin of the item, the VM of this site that it is: it left from here, or it came here once and was
-    left here, locked.
+    """By origin of the item, the VM of this site that it is:
+    it left from here, or it came here once and was left here, locked.
     """
     found = {}
     for item in items:
@@ -63,8 +63,8 @@ def waits(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: st
 
 @dataclass(frozen=True)
 class Disks:
-    """What has to change of a VM's disks here: by RBD name here, those to plug in (as the record has them),
-    those to unplug.
+    """What has to change of a VM's disks here:
+    by RBD name here, those to plug in (as the record has them), those to unplug.
     """
 
     plug: Mapping[str, DiskRef]
@@ -93,8 +93,8 @@ def _name_here(disk: DiskRef, home: PeerVm, images: Mapping[str, ImageFacts], he
 
 
 def _own_name(name: str, images: Mapping[str, ImageFacts], here: str) -> str:
-    """Name here of an image that a VM there uses as it is (a CDROM), where the peer had taken over a base of
-    ours.
+    """Name here of an image that a VM there uses as it is (a CDROM),
+    where the peer had taken over a base of ours.
     """
     image = images.get(name)
     if image is None or not is_ours_there(image, here):
@@ -130,8 +130,8 @@ def obstacle(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here:
 
 
 def clones_here(local: Mapping[str, PeerVm]) -> dict[str, PeerVm]:
-    """RBD names of the clones of this site's VMs, and whose they are: they are no images here, and go with
-    their VM.
+    """RBD names of the clones of this site's VMs, and whose they are:
+    they are no images here, and go with their VM.
     """
     return {name: vm for vm in local.values() for name in vm.clones}
 
@@ -139,8 +139,8 @@ def clones_here(local: Mapping[str, PeerVm]) -> dict[str, PeerVm]:
 def clones_of_others(
     items: Iterable[VmItem], homes_: Mapping[str, PeerVm], local: Mapping[str, PeerVm]
 ) -> dict[str, str]:
-    """By origin, VMs with a disk that is another VM's clone here: at the other site it was given from one to
-    the other.
+    """By origin, VMs with a disk that is another VM's clone here:
+    at the other site it was given from one to the other.
     """
     clones = clones_here(local)
     found = {}
@@ -186,8 +186,8 @@ def _recorded(image: ImageFacts, here: str) -> int | None:
 def left_behind(
     local: Mapping[str, PeerVm], items: Iterable[VmItem], there: Iterable[PeerVm]
 ) -> dict[int, PeerVm]:
-    """By id, VMs locked here of which the other site has nothing more: no record, and no VM there with one of
-    their disks.
+    """By id, VMs locked here of which the other site has nothing more:
+    no record, and no VM there with one of their disks.
     """
     known = {home.vm_id for home in homes(items, local).values()}
     used = {name for vm in there for name in vm.images}
@@ -212,7 +212,7 @@ _RENAMED = "DR_ORIGIN_"  # what named hosts or clusters of here was put aside th
 
 
 def user_attributes(own: Pairs, there: Pairs, complete: bool) -> Pairs | None:
-    """The user attributes a VM shall have here: those of the other site, and what is of this site only. None:
+    """The user attributes for a VM here: those of the other site, and what is of this site only. None:
     they are so.
 
     Not `complete` (secrets could not be read): what is missing there stays here.
@@ -231,8 +231,8 @@ def user_attributes(own: Pairs, there: Pairs, complete: bool) -> Pairs | None:
 
 @dataclass(frozen=True)
 class Nics:
-    """What has to change of a VM's NICs here: NICs of the record to plug in, NIC_IDs to unplug; or why
-    nothing is changed.
+    """What has to change of a VM's NICs here: NICs of the record to plug in, NIC_IDs to unplug;
+    or why nothing is changed.
     """
 
     plug: tuple[Pairs, ...] = ()

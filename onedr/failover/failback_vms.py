@@ -1,5 +1,5 @@
-"""A VM that left from here takes its disks back: its own object goes on, with what was changed at the other
-site.
+"""A VM that left from here takes its disks back:
+its own object goes on, with what was changed at the other site.
 """
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def return_vm(
     """Unlock it and bring it up to date: name, owner, permissions, disks and their lists of snapshots, NICs,
     user attributes, capacity. Reads back.
 
-    It stays marked as locked until it runs, or until here when it shall not: a run that dies in between finds
-    it again.
+    It stays marked as locked until it runs, or until here when it is not to run: a run that dies in between
+    finds it again.
     """
     vm_id, frontend = home.vm_id, site.frontend
     if frontend.vm(vm_id).find("LOCK") is not None:
@@ -54,8 +54,8 @@ def return_vm(
 
 
 def _give(site: Site, kind: str, object_id: int, record: VmRecord | ImageRecord, target: str) -> None:
-    """Owner, group and permissions of the other site; oneadmin there may stand for who is missing there: it
-    replaces nobody.
+    """Owner, group and permissions of the other site;
+    oneadmin there may stand for who is missing there: it replaces no VM.
     """
     found = site.frontend.image(object_id) if kind == "image" else site.frontend.vm(object_id)
     owner = record.owner if record.owner != _STANDS_IN else found.findtext("UNAME") or ""
@@ -64,8 +64,8 @@ def _give(site: Site, kind: str, object_id: int, record: VmRecord | ImageRecord,
 
 
 def release_vm(site: Site, vm_id: int, target: str) -> str:
-    """A VM the other site has no more: it stays locked and is no longer waited for; what to do with it is
-    the operator's.
+    """A VM the other site has no more: it stays locked and is no longer waited for;
+    what to do with it is the operator's.
     """
     element = site.frontend.vm(vm_id)
     names = [
@@ -92,8 +92,8 @@ def release_vm(site: Site, vm_id: int, target: str) -> str:
 def _disks(
     site: Site, item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], lists: SnapshotLists
 ) -> list[str]:
-    """Unplug and plug in what differs, list the snapshots there are, grow what is larger there. Returns what
-    was done.
+    """Unplug and plug in what differs, list the snapshots there are,
+    grow what is larger there. Returns what was done.
     """
     changes = failback_plan.disks(item, home, images, site.here)
     vm_id, frontend = home.vm_id, site.frontend
@@ -169,8 +169,8 @@ def _plug(site: Site, item: VmItem, vm_id: int, name: str, disk: DiskRef) -> Non
 
 
 def _grow(site: Site, item: VmItem, vm_id: int) -> list[str]:
-    """oned's own idea of the size of disks that grew at the other site; their RBD images are as large
-    already.
+    """oned's own idea of the size of disks that grew at the other site;
+    their RBD images are as large already.
     """
     own = attributes(site.frontend.vm(vm_id))
     there = {str(disk.rbd).rpartition("/")[2]: disk.disk_id for disk in item.record.disks}
@@ -223,8 +223,8 @@ def _nics(site: Site, item: VmItem, vm_id: int) -> list[str]:
 
 
 def _user_attributes(site: Site, item: VmItem, record: VmRecord, vm_id: int) -> None:
-    """As they are at the other site, what was taken off there too; what could not be read is left as it is
-    here.
+    """As they are at the other site, what was taken off there too;
+    what could not be read is left as it is here.
     """
     recorded = item.record.user_template
     opened = (

@@ -1,7 +1,7 @@
 """How the peer is kept from writing, and what is seen of it. Pure.
 
 A refused or silent connection is a hint, never evidence: with its monitors stopped, the VMs of a living site
-go on writing. Evidence is a fence that succeeded, or the operator's typed confirmation of the plan.
+continue to write. Evidence is a fence that succeeded, or the operator's typed confirmation of the plan.
 """
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def command_unknown(facts: FailoverFacts, request: Request) -> str:
     if not facts.fence_unknown or not request.fence_command or choose_fence(facts, request) is Fence.DEMOTE:
         return ""
     return (
-        f"Whether there is a fence command is not known: {facts.fence_unknown} Correct the file, or go on "
+        f"Whether there is a fence command is not known: {facts.fence_unknown} Correct the file, or continue "
         f"without one: onedr failover {facts.datastore} --skip-fence-command."
     )
 

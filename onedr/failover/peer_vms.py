@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from lxml import etree
 
 from onedr.host import config as host_config
+from onedr.host.waiting import attempts
 from onedr.model import names
 from onedr.model.errors import FrontEndError, InputError, OneDRError
 from onedr.opennebula import objects as opennebula_objects
@@ -25,8 +26,8 @@ _RUNNING, _UNKNOWN = 3, 16  # LCM states
 
 @dataclass(frozen=True)
 class PeerVms:
-    """The peer's front-end when it answers (`frontend`), its VMs on the pool (None when it does not), and
-    why not.
+    """The peer's front-end when it answers (`frontend`),
+    its VMs on the pool (None when it does not), and why not.
     """
 
     frontend: FrontEnd | None
@@ -62,7 +63,7 @@ def on_pool(frontend: FrontEnd, pool_name: str) -> Iterator[PeerVm]:
     """VMs of a front-end that have a disk in the pool."""
     for element in frontend.vms():
         if is_of_run(attributes(element, "USER_TEMPLATE")):
-            continue  # on clones of its own: in nobody's way
+            continue  # on clones of its own: in no run's way
         found = of_element(element, pool_name)
         if found.images:
             yield found
@@ -92,14 +93,13 @@ def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_
 
     What it was is noted on it before (DR_LOCKED_STATE), so that a later run knows that it was stopped by us.
     """
-    end = time.monotonic() + limit_s
     element = there.vm(vm_id)
     state = opennebula_objects.vm_state(element)
     if not locked_state(attributes(element, "USER_TEMPLATE")):
         there.update_vm(vm_id, ((LOCKED_STATE, state),))
     if state == "PENDING":
         there.call("vm.action", "hold", vm_id)
-    how = "was at rest" if state in _AT_REST else _power_off(there, vm_id, end, grace_s)
+    how = "was at rest" if state in _AT_REST else _power_off(there, vm_id, limit_s, grace_s)
     if there.vm(vm_id).find("LOCK") is None:
         there.call("vm.lock", vm_id, LOCKS_ALL, False)
     found = there.vm(vm_id)
@@ -110,20 +110,19 @@ def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_
     return how
 
 
-def _power_off(there: FrontEnd, vm_id: int, end: float, grace_s: float) -> str:
+def _power_off(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float) -> str:
     asked: list[str] = []
-    grace = min(time.monotonic() + grace_s, end)
-    while time.monotonic() < end:
+    grace_ends = time.monotonic() + grace_s
+    for _ in attempts(limit_s, _PAUSE_S):
         element = there.vm(vm_id)
         state, lcm = opennebula_objects.vm_state(element), number(element, "LCM_STATE")
         if state in _AT_REST:
             return ", then ".join(asked) or "stopped by itself"
         if state not in ("ACTIVE", "PENDING"):
             raise OneDRError(f"VM {vm_id} is {state}; it can neither be stopped nor left")
-        wanted = "poweroff-hard" if lcm == _UNKNOWN or time.monotonic() > grace else "poweroff"
+        wanted = "poweroff-hard" if lcm == _UNKNOWN or time.monotonic() > grace_ends else "poweroff"
         if lcm in (_RUNNING, _UNKNOWN) and wanted not in asked and _asked(there, wanted, vm_id):
             asked.append(wanted)
-        time.sleep(_PAUSE_S)
     raise OneDRError(f"VM {vm_id} did not stop in time")
 
 
@@ -144,7 +143,7 @@ def unlock_vm(there: FrontEnd, vm: PeerVm, limit_s: float) -> str:
     if vm.locked_state == "PENDING":
         there.call("vm.action", "release", vm.vm_id)
     elif vm.locked_state == "ACTIVE":
-        _resume(there, vm.vm_id, time.monotonic() + limit_s)
+        _resume(there, vm.vm_id, limit_s)
     forget_locked_state(there, vm.vm_id)
     return f"is {vm.locked_state} again"
 
@@ -162,13 +161,12 @@ def forget_locked_state(frontend: FrontEnd, vm_id: int) -> None:
         frontend.update_vm(vm_id, marks)
 
 
-def _resume(there: FrontEnd, vm_id: int, end: float) -> None:
-    while time.monotonic() < end:
+def _resume(there: FrontEnd, vm_id: int, limit_s: float) -> None:
+    for _ in attempts(limit_s, _PAUSE_S):
         element = there.vm(vm_id)
         state = opennebula_objects.vm_state(element), number(element, "LCM_STATE")
         if state == ("ACTIVE", _RUNNING):
             return
         if state[0] == "POWEROFF":
             _asked(there, "resume", vm_id)
-        time.sleep(_PAUSE_S)
     raise OneDRError(f"VM {vm_id} at the peer did not run again in time; onevm show {vm_id} there tells why")

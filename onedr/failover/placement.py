@@ -59,18 +59,28 @@ def preview(item: VmItem, here: Counterparts) -> Recreation:
         raise RefusedError(f"its record has an attribute that cannot be used: {error}.") from error
 
 
-def blockers(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:
-    """By origin, why a VM cannot be created here: something without a counterpart, an address in use.
+@dataclass(frozen=True)
+class Placed:
+    """By origin: why a VM cannot be created here; of the others, sentences on what would not be as it was."""
 
-    Of two VMs that would get the same address (their networks were mapped to one) the later one is left out.
+    blockers: Mapping[str, str]
+    differences: Mapping[str, tuple[str, ...]]
+
+
+def place(items: Iterable[VmItem], ground: Placement) -> Placed:
+    """What would become of each VM here, found before anything is changed.
+
+    A VM is blocked by something without a counterpart, or by an address in use. Of two VMs that would get the
+    same address (their networks were mapped to one) the later one is blocked.
     """
     taken = dict(ground.taken)
-    found: dict[str, str] = {}
+    blockers: dict[str, str] = {}
+    differences: dict[str, tuple[str, ...]] = {}
     for item in items:
         try:
             made = preview(item, ground.counterparts)
         except RefusedError as error:
-            found[item.origin] = str(error)
+            blockers[item.origin] = str(error)
             continue
         wanted = dict.fromkeys(_addresses(made))
         reasons = [
@@ -79,36 +89,22 @@ def blockers(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:
             for network_id, address in wanted if (network_id, address) in taken
         ]
         if reasons:
-            found[item.origin] = "; ".join(reasons)
-        else:
-            taken.update(dict.fromkeys(wanted, f"VM {item.record.name} of the peer"))
-    return found
-
-
-def differences(items: Iterable[VmItem], ground: Placement) -> dict[str, tuple[str, ...]]:
-    """By origin, what would not be as it was, sentence by sentence: announced before anything is changed.
-
-    Of VMs without a blocker.
-    """
-    found = {}
-    for item in items:
-        try:
-            made = preview(item, ground.counterparts)
-        except RefusedError:
-            continue  # a blocker, named as such
+            blockers[item.origin] = "; ".join(reasons)
+            continue
+        taken.update(dict.fromkeys(wanted, f"VM {item.record.name} of the peer"))
         warnings = (*made.warnings, *_of_snapshots(item), *_of_images(item))
         if warnings:
-            found[item.origin] = warnings
-    return found
+            differences[item.origin] = warnings
+    return Placed(blockers, differences)
 
 
 def _of_snapshots(item: VmItem) -> Iterable[str]:
-    """oned's list of disk snapshots is made anew, by oned's clock (docs/fidelity.md)."""
+    """oned's list of disk snapshots is rewritten, by oned's clock (docs/fidelity.md)."""
     for disk in item.record.disks:
         found = of_disk(item.record.snapshots, disk.disk_id).snapshots if disk.protected else ()
         if found:
             yield (
-                f"disk {disk.disk_id}: the list of its {len(found)} snapshot(s) is written anew, with the "
+                f"disk {disk.disk_id}: the list of its {len(found)} snapshot(s) is rewritten, with the "
                 "date of the run and today's size of the disk"
             )
 

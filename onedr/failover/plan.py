@@ -43,8 +43,8 @@ class _Scope:
 
 @dataclass(frozen=True)
 class _Here:
-    """VMs of this site that a plan is about, by origin: those that come home, and those that an interrupted
-    run brought home.
+    """VMs of this site that a plan is about, by origin:
+    those that come home, and those that an interrupted run brought home.
     """
 
     homes: Mapping[str, PeerVm]
@@ -68,7 +68,8 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     fresh = by_priority(
         item for item in vms if not item.blockers and item.origin not in {*facts.recovered, *here.homes}
     )
-    left_out = {**_not_to_come(facts, request, vms, here), **placement.blockers(fresh, facts.ground)}
+    placed = placement.place(fresh, facts.ground)
+    left_out = {**_not_to_come(facts, request, vms, here), **placed.blockers}
     good = [item for item in vms if item.origin not in left_out]
     images = scope_plan.images_to_take(facts, request, good, scope.left)
     in_doubt = doubt_plan.images(facts, request, images)
@@ -84,12 +85,10 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
         return RunPlan(_nothing_to_do(facts, left_out, vms), vms=tuple(vms), left_out=left_out)
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays = start_order.delays(vms, steps, facts.delay_s, facts.delay_max_s)
-    created = [item for item in fresh if item.origin not in left_out]
-    warnings = _joined(
-        {origin: "; ".join(said) for origin, said in placement.differences(created, facts.ground).items()},
-        placement.without_capacity(starting, facts.ground),
-        delays.warnings,
-    )
+    differences = {
+        origin: "; ".join(said) for origin, said in placed.differences.items() if origin not in left_out
+    }
+    warnings = _joined(differences, placement.without_capacity(starting, facts.ground), delays.warnings)
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
     return RunPlan(
         "", tuple(steps), tuple(vms), left_out, warnings, delays.groups, delays.vms,
@@ -173,8 +172,8 @@ def _joined(*found: Mapping[str, str]) -> dict[str, str]:
 def _untouchable(
     images: Iterable[ImageFacts], local: Mapping[str, PeerVm], in_doubt: Mapping[str, str]
 ) -> dict[str, str]:
-    """Why an image must stay as it is: its own copy, or one it is read through, never completed, or a stale
-    VM runs on it.
+    """Why an image must stay as it is: its own copy, or one it is read through, never completed,
+    or a stale VM runs on it.
     """
     images = list(images)
     bad = {
@@ -205,8 +204,8 @@ def _untouchable(
 
 
 def _under_stale_vms(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> dict[str, str]:
-    """A VM that still runs here on an image it has lost would go on writing with what it remembers of it,
-    once it is promoted.
+    """A VM that still runs here on an image it has lost would go on writing with
+    what it remembers of it, once it is promoted.
     """
     waiting = {image.name for image in images if not image.primary and not inventory.is_cdrom(image)}
     return {
@@ -240,8 +239,8 @@ def _promotions(facts: FailoverFacts, images: list[ImageFacts]) -> list[Step]:
 
 
 def _lacks_term(image: ImageFacts, here: str) -> bool:
-    """Was a run killed after its promotion, before it wrote the term that tells the peer's stale primary
-    from it?
+    """Was a run killed after its promotion,
+    before it wrote the term that tells the peer's stale primary from it?
     """
     return image.mode is not None and (image.epoch is None or image.epoch.fsid != here)
 
@@ -285,8 +284,8 @@ def _frontend_steps(
 def _starts(
     facts: FailoverFacts, request: Request, vms: list[VmItem], ready: list[VmItem], here: _Here
 ) -> list[Step]:
-    """What starts: VMs that this run brings, and those that a run before brought and did not start; by
-    priority.
+    """What starts: VMs that this run brings,
+    and those that a run before brought and did not start; by priority.
     """
     texts = {item.origin: f"start VM {item.record.name}" for item in ready}
     # of two the one at home
@@ -316,8 +315,8 @@ def _back(facts: FailoverFacts, request: Request) -> dict[str, PeerVm]:
 def _left_behind(
     facts: FailoverFacts, request: Request, vms: list[VmItem], back: Mapping[str, PeerVm]
 ) -> list[Step]:
-    """VMs here that wait for something the other site has no more: they are told of, and no run waits for
-    them any longer.
+    """VMs here that wait for something the other site has no more:
+    they are told of, and no run waits for them any longer.
     """
     if request.vms or facts.there is None:
         return []

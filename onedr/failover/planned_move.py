@@ -1,7 +1,7 @@
-"""A planned move: the peer is alive and willing, so nothing is lost, and everything can be taken back until
+"""A planned move: the peer is alive and willing, so nothing is lost, and everything can be rolled back until
 the first promotion.
 
-Its VMs are stopped and locked there, the last writes arrive, its images are demoted; then it goes on as a
+Its VMs are stopped and locked there, the last writes arrive, its images are demoted; then it continues as a
 failover does.
 """
 from __future__ import annotations
@@ -16,7 +16,7 @@ from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request
 from onedr.runs.steps import Step, StepKind
 
-# until these are through all can be taken back
+# until these are done, everything can be rolled back
 BEFORE_PROMOTION = (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE_SITE, StepKind.FENCE)
 
 
@@ -61,7 +61,7 @@ def refusal(
 def steps(facts: FailoverFacts, images: Sequence[ImageFacts], coming: Collection[int] = ()) -> list[Step]:
     """What comes before the promotion. `coming`: as of fence_plan.users.
 
-    An image nobody uses has no writes on the way; its demotion waits for the rest.
+    An image in no use has no writes on the way; its demotion waits for the rest.
     """
     there = fence_plan.users(facts, images, coming)
     in_use = sorted(

@@ -31,5 +31,5 @@ def image_usable(frontend: FrontEnd, image_id: int) -> None:
 
     if not wait_until(is_ready, _SETTLES_S, _PAUSE_S):
         raise OneDRError(
-            f"image {image_id} is in use here or in no good state; oneimage show {image_id} tells"
+            f"image {image_id} is in use here, or not in a usable state; see oneimage show {image_id}"
         )

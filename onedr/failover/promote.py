@@ -1,15 +1,15 @@
-"""The storage steps of a failover: fence, cut off the local rbd-mirror, promote; each reads back what it
-promised.
+"""The storage steps of a failover: fence, cut off the local rbd-mirror, promote;
+each reads back what it promised.
 """
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 import rbd
 
 from onedr.ceph import image_journal, mirroring, parallel
 from onedr.ceph.connection import Pool
+from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError
 from onedr.model.records import Epoch
 from onedr.model.types import Mode
@@ -97,18 +97,17 @@ def leave_term(pool: Pool, name: str, term: Epoch) -> str:
     lock until it is told of the journal once more (docs/measured.md). Raises OneDRError when it keeps it for
     20 s.
     """
-    end = time.monotonic() + _LET_GO_S
-    while True:
+    for last in attempts(_LET_GO_S, _PAUSE_S):
         try:
             with pool.image(name) as image:
                 preserved_copies.drop_preserved(image)
                 epoch.write_epoch(image, term)
             return f"term {term.number}"
         except (rbd.ReadOnlyImage, rbd.PermissionError) as error:
-            if time.monotonic() > end:
+            if last:
                 raise _not_ours(pool, name) from error
             image_journal.notify_journal(pool, _id_of(pool, name))
-            time.sleep(_PAUSE_S)
+    raise AssertionError("the last attempt raises")
 
 
 def _id_of(pool: Pool, name: str) -> str:
@@ -154,8 +153,7 @@ def _force(image: rbd.Image) -> str:
 
 
 def _plain(image: rbd.Image, limit_s: float) -> str | None:
-    end = time.monotonic() + limit_s
-    while True:
+    for _ in attempts(limit_s, _PAUSE_S):
         try:
             image.mirror_image_promote(False)
             return "promoted"
@@ -163,22 +161,20 @@ def _plain(image: rbd.Image, limit_s: float) -> str | None:
         except (rbd.ImageBusy, rbd.ReadOnlyImage, rbd.InvalidArgument) as error:
             if isinstance(error, rbd.InvalidArgument) and mirroring.is_primary(image):
                 return "was primary already"
-            if time.monotonic() >= end:
-                return None
-            time.sleep(_PAUSE_S)
+    return None
 
 
 def wait_for_demotion(pool: Pool, names: set[str], limit_s: float = 45) -> None:
-    """After fencing: wait until rbd-mirror here shows that nobody is primary. Promoting earlier has ended in
+    """After fencing: wait until rbd-mirror here shows that no site is primary. Promoting earlier has ended in
     split-brain (docs/ceph-facts.md C18). The status is a hint, so the wait just ends at its limit.
 
     Image by image: the list call says `status not found` of a demoted image (measured on 16.2.15).
     """
-    waiting, end = set(names), time.monotonic() + limit_s
-    while waiting and time.monotonic() < end:
+    waiting = set(names)
+    for _ in attempts(limit_s, _PAUSE_S):
         waiting = {name for name in waiting if not _sees_demotion(pool, name)}
-        if waiting:
-            time.sleep(_PAUSE_S)
+        if not waiting:
+            return
 
 
 def _sees_demotion(pool: Pool, name: str) -> bool:

@@ -6,6 +6,7 @@ import time
 from onedr.failover import peer_vms
 from onedr.failover.target_site import Site, give
 from onedr.host.paths import front_end_paths
+from onedr.host.waiting import attempts
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError, RecordError
 from onedr.model.records import Proof, VmRecord
@@ -41,8 +42,8 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
     made = ledger.Entry(item.origin, tuple(sorted(disks)), start_pending=start)
     ledger.note(site.pool, "vm", vm_id, made)
     give(site, "vm", vm_id, record.owner, record.group, record.permissions, item.origin)
-    # As data: nothing of it is parsed or resolved, and nothing that stood in for a value while the VM was
-    # made stays.
+    # As data: nothing of it is parsed or resolved,
+    # and nothing that stood in for a value while the VM was made stays.
     site.frontend.replace_vm(vm_id, (*built.user_template, (vm_template.FINISHED, "YES")))
     found = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
     if template.get(found, vm_template.ORIGIN) != item.origin:
@@ -111,8 +112,8 @@ def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) 
         site.frontend.call("vm.action", "release", vm_id)
     site.frontend.update_vm(vm_id, ((vm_template.START_PENDING, "NO"),))
     ledger.change(site.pool, "vm", vm_id, start_pending=False)
-    end = time.monotonic() + (min(limit_s, PENDING_S) if was_pending else limit_s)
-    while True:
+    state, reason, begun = "", "", time.monotonic()
+    for _ in attempts(limit_s, _PAUSE_S):
         vm = site.frontend.vm(vm_id)
         state, lcm = opennebula_objects.vm_state(vm), number(vm, "LCM_STATE")
         if (state, lcm) == _RUNNING:
@@ -123,11 +124,8 @@ def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) 
             raise OneDRError(
                 f"VM {vm_id} did not start: {_FAILURES.get(lcm, state)} {reason}; onevm show {vm_id}"
             )
-        if time.monotonic() > end and was_pending and state == "PENDING":
+        if was_pending and state == "PENDING" and time.monotonic() - begun > PENDING_S:
             return f"VM {vm_id} {STILL_PENDING}{f': {reason}' if reason else ''}"
-        if time.monotonic() > end:
-            raise OneDRError(
-                f"VM {vm_id} is still {state} after {limit_s:g} s; is a host free? {reason} onevm show "
-                f"{vm_id}"
-            )
-        time.sleep(_PAUSE_S)
+    raise OneDRError(
+        f"VM {vm_id} is still {state} after {limit_s:g} s; is a host free? {reason} onevm show {vm_id}"
+    )

@@ -59,7 +59,7 @@ def _unconfirmed(facts: FailoverFacts, request: Request, images: Sequence[ImageF
     if request.confirmed != facts.datastore:
         return (
             f"A failover may lose what has not arrived here, so it must be confirmed. "
-            f"{fence_plan.seen(facts, images)} {_hint(fence)} To go on: onedr failover {facts.datastore} "
+            f"{fence_plan.seen(facts, images)} {_hint(fence)} To continue: onedr failover {facts.datastore} "
             f"--confirm {facts.datastore}, or DR_CONFIRM={facts.datastore}."
         )
     return fence_plan.unfenced(fence, facts)

@@ -55,8 +55,8 @@ def _subject(site: Site, image: ImageFacts, owner: VmItem | None) -> _Subject:
 
 
 def _recorded(image: ImageFacts, record: ImageRecord, owner: VmItem | None) -> SnapshotList:
-    """Its snapshots by the record of the VM that uses it, which is written with every one of them; else by
-    its own.
+    """Its snapshots by the record of the VM that uses it,
+    which is written with every one of them; else by its own.
     """
     vm = None if owner is None else owner.record
     for disk in () if vm is None else vm.disks:

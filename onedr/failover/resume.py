@@ -1,4 +1,4 @@
-"""A run that died on the way: found, gone on with, or taken back."""
+"""An interrupted run: found, resumed, or rolled back."""
 from __future__ import annotations
 
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ from onedr.runs.run import Outcome, Running, utc_text
 from onedr.runs.state import DRILLS, MOVES
 from onedr.runs.steps import StepKind
 
-# Verbs that gather facts anew and go on, when asked for the same again.
+# Verbs that gather facts again and continue, when asked for the same again.
 RESUMED = ("move", "failover", "failback", "reprotect")
 _AT_THE_PEER = {kind.value for kind in (StepKind.SYNC, StepKind.STOP, StepKind.DRAIN, StepKind.FENCE)}
 
@@ -51,7 +51,7 @@ def find_interrupted(target: Datastore) -> JournalEntry:
 def resumed_request(target: Datastore, by: str, trigger: str) -> Request:
     """What the interrupted run was asked for.
 
-    Raises RefusedError when there is none, or it is not one to go on with.
+    Raises RefusedError when there is none, or it is not one that can be resumed.
     """
     last = find_interrupted(target)
     if last.verb in DRILLS:
@@ -68,7 +68,7 @@ def resumed_request(target: Datastore, by: str, trigger: str) -> Request:
 def abort(target: Datastore, asked: Request, emit: Emit, frontend: FrontEnd) -> Outcome:
     """End an interrupted move that has promoted nothing yet: the peer gets its images and VMs back.
 
-    The journal of that run says ABORTED, by whom and what came of each item. One that cannot be taken back
+    The journal of that run says ABORTED, by whom and what came of each item. One that cannot be rolled back
     whole stays interrupted, and another abort tries again. Raises RefusedError when something was promoted,
     or nothing is interrupted.
     """
@@ -101,7 +101,7 @@ def _nothing(pool: Pool, emit: Emit) -> Outcome:
         raise NothingInterruptedError(
             "Nothing is interrupted, so there is nothing to abort; onedr history shows how the runs ended."
         )
-    outcome = Outcome(State.STANDBY, f"Run {last.run} was taken back already: {last.message}")
+    outcome = Outcome(State.STANDBY, f"Run {last.run} was rolled back already: {last.message}")
     emit(VerdictEvent(outcome.message, outcome.state.value))
     return outcome
 
@@ -110,7 +110,7 @@ def _not_promoted(pool: Pool, last: JournalEntry) -> list[str]:
     """Images that the run was to promote, none of which it has. Raises RefusedError otherwise."""
     names = last.planned_targets(StepKind.PROMOTE.value)
     here = [name for name in names if _is_primary(pool, name)]
-    go_on = "onedr resume goes on; to go back afterwards, move home with onedr failback at the other site"
+    go_on = "onedr resume continues it; to go back afterwards, run onedr failback at the other site"
     if here:
         raise RefusedError(
             f"{len(here)} of {len(names)} image(s) are promoted here already, {here[0]} among them: {go_on}."
@@ -136,9 +136,8 @@ def _take_back(
     results: dict[str, str | OneDRError] = {}
     if reached & _AT_THE_PEER:
         sight = peer_ceph.probe_peer(pool, target.settings, image_facts.all_images(pool, target.settings))
-        there = rollback.open_peer_if_reachable(
-            stack, lambda: peer_ceph.open_peer(sight, pool.access.pool, peer_ceph.PATIENT_S)
-        )
+        opened = peer_ceph.peer_pool(sight, pool.access.pool, peer_ceph.PATIENT_S, refusal="")
+        there, _ = stack.enter_context(opened)
         results = rollback.roll_back(pool, there, names, StepKind.FENCE.value in reached)
     running.run.check_leases()
     undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}

@@ -1,31 +1,19 @@
 """The steps of a planned move that are taken at the peer, and taking them back."""
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterable, Mapping, Sequence
 
-import rados
 import rbd
 
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms, planned_move
+from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError
 
 _PAUSE_S = 0.3
 _BACK_LIMIT_S = 90
 _RUN_LIMIT_S = 120
-
-
-def open_peer_if_reachable(
-    stack: ExitStack, connect: Callable[[], AbstractContextManager[Pool]]
-) -> Pool | None:
-    """The peer's pool, open as long as `stack`; None when it cannot be reached."""
-    try:
-        return stack.enter_context(connect())
-    except (OneDRError, rados.Error):
-        return None
 
 
 def first_few_reasons(items: Mapping[str, str]) -> str:
@@ -83,18 +71,16 @@ def return_image(here: Pool, there: Pool, name: str, limit_s: float) -> str:
     with here.image(name, read_only=True) as image:
         if mirroring.is_primary(image):
             raise OneDRError(f"{name} is primary here already; it is not given back")
-    end = time.monotonic() + limit_s
     with there.image(name) as image:
         if mirroring.is_primary(image):
             return "is primary there"
-        while True:
+        for last in attempts(limit_s, _PAUSE_S):
             try:
                 image.mirror_image_promote(False)
                 break
             except (rbd.ImageBusy, rbd.ReadOnlyImage, rbd.InvalidArgument) as error:
-                if time.monotonic() > end:
+                if last:
                     raise OneDRError(f"{name} could not be promoted at the peer again: {error}") from error
-                time.sleep(_PAUSE_S)
     with there.image(name, read_only=True) as image:
         if not mirroring.is_primary(image):
             raise OneDRError(f"{name} is not primary at the peer although Ceph accepted its promotion there")

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import replace
 
 from onedr.ceph import connection, mirroring
@@ -155,10 +155,13 @@ class _Failover:
 
     def _peer_now(self) -> Pool | None:
         """The peer's pool; None when it cannot be reached. What the lease has shown is not tried again."""
-        if self.running.run.alone:
-            return None
+        return None if self.running.run.alone else self._try_there()
+
+    def _try_there(self) -> Pool | None:
         if self._peer_pool is None:
-            self._peer_pool = rollback.open_peer_if_reachable(self.stack, self._connect)
+            name = self.target.access.pool
+            opened = peer_ceph.peer_pool(self.sight, name, peer_ceph.PATIENT_S, refusal="")
+            self._peer_pool, _ = self.stack.enter_context(opened)
         return self._peer_pool
 
     def _phase(self, kind: StepKind, steps: list[Step]) -> None:
@@ -205,11 +208,9 @@ class _Failover:
     def _there(self) -> Pool:
         """The peer's pool, opened once."""
         if self._peer_pool is None:
-            self._peer_pool = self.stack.enter_context(self._connect())
+            opened = peer_ceph.open_peer(self.sight, self.target.access.pool, peer_ceph.PATIENT_S)
+            self._peer_pool = self.stack.enter_context(opened)
         return self._peer_pool
-
-    def _connect(self) -> AbstractContextManager[Pool]:
-        return peer_ceph.open_peer(self.sight, self.target.access.pool, peer_ceph.PATIENT_S)
 
     def _sync(self, name: str) -> str:
         return replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.DRAIN] - 5)
@@ -233,9 +234,7 @@ class _Failover:
         """Nothing is promoted here yet: the peer gets its images and VMs back."""
         why = rollback.first_few_reasons(self.outcome.failed)
         names = [step.target for step in self.plan.steps if step.kind is StepKind.PROMOTE]
-        there = self._peer_pool
-        if there is None and self.plan.fence is Fence.DEMOTE:
-            there = rollback.open_peer_if_reachable(self.stack, self._connect)
+        there = self._try_there() if self.plan.fence is Fence.DEMOTE else self._peer_pool
         fenced = StepKind.FENCE.value in self._begun()
         results = rollback.roll_back(self.pool, there, names, fenced)
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
@@ -301,8 +300,8 @@ class _Failover:
         return done
 
     def _start_groups(self, steps: list[Step]) -> None:
-        """Group by group: the next when all of the former run, failed or are out of time, and after its
-        delay if any runs.
+        """Group by group: the next when all of the former run, failed or are out of time,
+        and after its delay if any runs.
         """
         groups = start_order.groups(steps, self.items)
         for at, (priority, group) in enumerate(groups):

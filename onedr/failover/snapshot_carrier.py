@@ -36,8 +36,8 @@ class Carriers:
         self._why_none = ""
 
     def take(self) -> int:
-        """A powered-off VM without disks. Raises OneDRError when none can be had; asked again it says so at
-        once.
+        """A powered-off VM without disks. Raises OneDRError when none can be had;
+        asked again it says so at once.
         """
         with self._lock:
             if self._why_none:

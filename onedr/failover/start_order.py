@@ -36,7 +36,7 @@ def was_pending(item: VmItem) -> bool:
 
 
 def wants_start(item: VmItem, request: Request) -> bool:
-    """A VM runs here if it ran there, and nobody said DR_START=NO."""
+    """A VM runs here if it ran there, unless DR_START=NO is set."""
     return (
         request.start
         and _state_there(item) in fence_plan.RUNS

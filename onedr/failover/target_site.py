@@ -1,5 +1,5 @@
-"""The front-end here, as far as a failover needs it: users, groups, networks, what is registered and
-recovered already.
+"""The front-end here, as far as a failover needs it:
+users, groups, networks, what is registered and recovered already.
 """
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ _HOST_IN_USE = ("1", "2")  # MONITORING_MONITORED, MONITORED: the scheduler take
 
 
 def placement_here(site: Site, items: Iterable[VmItem]) -> Placement:
-    """What this site has for these VMs of the peer: hosts with room, networks, and the addresses in them
-    that are taken.
+    """What this site has for these VMs of the peer:
+    hosts with room, networks, and the addresses in them that are taken.
     """
     taken = {}
     wanted = placement.networks_wanted(items, site.counterparts.network_map)
@@ -163,8 +163,8 @@ def recovered(vms: Iterable[etree._Element], pool: Pool, known: Ledger) -> dict[
 
 
 def local(vms: Iterable[etree._Element], pool: Pool, known: Ledger) -> dict[str, PeerVm]:
-    """VMs of this site with disks in the pool: by the origin they have at the peer's, and by the one they
-    came with.
+    """VMs of this site with disks in the pool:
+    by the origin they have at the peer's, and by the one they came with.
     """
     return local_of(vms, pool.access.pool, pool.fsid(), known)
 
@@ -188,8 +188,8 @@ def local_of(
 def give(
     site: Site, kind: str, object_id: int, owner: str, group: str, permissions: str, target: str
 ) -> None:
-    """Owner, group and permissions as recorded; what this site does not have stays with oneadmin, with a
-    warning.
+    """Owner, group and permissions as recorded;
+    what this site does not have stays with oneadmin, with a warning.
     """
     user_id, group_id = site.users.get(owner), site.groups.get(group)
     if user_id is None:
@@ -198,8 +198,8 @@ def give(
         site.warn(target, f"there is no group {group!r} here: {kind} {object_id} is in group oneadmin")
     wanted = (user_id or 0, group_id or 0)
     found = site.frontend.image(object_id) if kind == "image" else site.frontend.vm(object_id)
-    # What is so already is left alone: each call makes oned run hooks, on a night when many objects come at
-    # once.
+    # What is so already is left alone: each call makes oned run hooks,
+    # on a night when many objects come at once.
     if (number(found, "UID"), number(found, "GID")) != wanted:
         site.frontend.call(f"{kind}.chown", object_id, *wanted)
     if opennebula_objects.permissions(found) != permissions:

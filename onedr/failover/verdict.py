@@ -25,7 +25,7 @@ class RunEnd:
 
 
 def judge_end(end: RunEnd) -> tuple[State, str, str]:
-    """State, result for the journal, and a sentence. Nobody has taken over who is primary of nothing."""
+    """State, result for the journal, and a sentence. A site that is primary of nothing has not taken over."""
     if end.split:
         return State.SPLIT_BRAIN, "PARTIAL", end.split
     again = f"See onedr history for the reasons; rerun onedr {end.verb} to retry them"

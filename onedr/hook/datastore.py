@@ -9,7 +9,7 @@ from lxml import etree
 
 from onedr.driver import start_action
 from onedr.driver.take_request import take_request
-from onedr.hook import payload
+from onedr.hook import payload, settled_note
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, OneDRError, RefusedError
 from onedr.model.template import Pairs
@@ -61,16 +61,26 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     driver, datastore_id = element.findtext("DS_MAD"), number(element, "ID")
     if driver not in (DRIVER, STOCK_DRIVER) or element.findtext("TYPE") != _IMAGE_DATASTORE:
         return "not an image datastore of Ceph"
-    try:
-        request = take_request(datastore_id)
-    except (OneDRError, rados.Error) as error:
-        if driver == STOCK_DRIVER:
-            return f"a stock datastore; whether it was protected is not known: {error}"
-        _take_off(frontend, datastore_id, str(error))
-        raise
-    before, element = attributes(element), frontend.datastore(datastore_id)
+    seen = element
+    request: Pairs = ()
+    if not settled_note.is_settled(seen):  # an update may have taken all DR_ attributes away: the pool knows
+        try:
+            request = take_request(datastore_id)
+        except (OneDRError, rados.Error) as error:
+            if driver == STOCK_DRIVER:
+                return f"a stock datastore; whether it was protected is not known: {error}"
+            _take_off(frontend, datastore_id, str(error))
+            raise
+        element = frontend.datastore(datastore_id)
+        settled_note.note_settled(seen, element)
     if element.findtext("DS_MAD") != DRIVER:
         return "a stock datastore"
+    return _start(frontend, seen, element, request)
+
+
+def _start(frontend: FrontEnd, seen: etree._Element, element: etree._Element, request: Pairs) -> str:
+    """Start what was asked for, or wake the keeper. `seen`: the datastore before it was put right."""
+    datastore_id = number(element, "ID")
     try:
         datastore = datastores.from_element(element)
         if request:
@@ -82,7 +92,7 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
         elif template.get(attributes(element), "DR_MESSAGE") != str(error):
             frontend.update_datastore(datastore_id, (("DR_MESSAGE", str(error)),))
         return str(error)
-    if _shows_what_was(before, attributes(element), datastore.settings.protect):
+    if _shows_what_was(attributes(seen), attributes(element), datastore.settings.protect):
         keeper_lock.wake_keeper(datastore_id)  # its own passes detect later changes
     return "attributes are good"
 

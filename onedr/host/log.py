@@ -39,8 +39,8 @@ _relay: ContextVar[Callable[[Record], None] | None] = ContextVar("onedr_log_rela
 
 
 def bind(**names: str) -> None:
-    """From now on this thread, and those it starts by `onedr.host.threads`, log with this run, datastore or
-    verb.
+    """From now on this thread, and those it starts by `onedr.host.threads`,
+    log with this run, datastore or verb.
     """
     _context.set(_context.get()._replace(**names))
 
@@ -84,7 +84,7 @@ def exception(text: str) -> None:
 
 
 def warn_oned(text: str) -> None:
-    """A warning that oned's own log shall have too, or the person who typed the command."""
+    """A warning for oned's own log too, or for the person who typed the command."""
     print(f"WARN: {text}", file=sys.stderr)
     warning(text)
 

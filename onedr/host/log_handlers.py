@@ -38,8 +38,8 @@ def _printable(text: str) -> str:
 
 
 class SharedFile(RotatingFileHandler):
-    """Many processes write the file: each record is written, and the file rotated, under a lock, and the file
-    is closed after it.
+    """Many processes write the file: each record is written, and the file rotated, under a lock,
+    and the file is closed after it.
     """
 
     def emit(self, record: logging.LogRecord) -> None:

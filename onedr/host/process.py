@@ -167,15 +167,15 @@ def stream(argv: Sequence[str], limit_s: float, into: bool = False) -> Iterator[
 
 
 def on_host(host: str, argv: Sequence[str], limit_s: float) -> str:
-    """Run a program on a host as the front-end's user: directly on this machine, else through ssh with every
-    word quoted.
+    """Run a program on a host as the front-end's user:
+    directly on this machine, else through ssh with every word quoted.
     """
     return run_program(host_command(host, argv), limit_s)
 
 
 def host_command(host: str, argv: Sequence[str]) -> list[str]:
-    """The command that runs a program on a host: unchanged on this machine, else through ssh with every word
-    quoted.
+    """The command that runs a program on a host:
+    unchanged on this machine, else through ssh with every word quoted.
     """
     if is_here(host):
         return list(argv)

@@ -1,4 +1,4 @@
-"""Waiting with a limit: the only place in the library that sleeps between attempts."""
+"""Waiting with a limit. The few loops with a clock of their own say why."""
 from __future__ import annotations
 
 import time

@@ -18,8 +18,8 @@ _STOCK_SUFFIX = f"-{STOCK_DRIVER}"
 
 
 def register_execrc(text: bytes, where: str) -> bytes:
-    """The file with a `<hypervisor>-ceph_dr` for every `<hypervisor>-ceph`, in the line that counts: a shell
-    takes the last.
+    """The file with a `<hypervisor>-ceph_dr` for every `<hypervisor>-ceph`,
+    in the line that counts: a shell takes the last.
     """
     nodes = _variables(text, where)
     if not nodes:

@@ -118,8 +118,8 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _for_people(source: Path, paths: Paths, python: Path) -> list[TreeItem]:
-    """`onedr` on the administrator's path, its man page and shell completion; none when a package installs
-    them.
+    """`onedr` on the administrator's path, its man page and shell completion;
+    none when a package installs them.
     """
     script = python.parent / "onedr"
     command = paths.bin / "onedr"

@@ -112,8 +112,8 @@ class ForeignImageError(StorageError):
 
 
 class FrontEndError(OneDRError):
-    """The front-end answered with an error (`code` as in docs/opennebula-facts.md O25) or not at all (`code`
-    None).
+    """The front-end answered with an error (`code` as in docs/opennebula-facts.md O25)
+    or not at all (`code` None).
     """
 
     exit_code = 4
@@ -191,11 +191,11 @@ class RunStoppedError(InterruptedRunError):
 
 
 class StillRunningError(OneDRError):
-    """This client left; the run goes on without it."""
+    """This client left; the run continues without it."""
 
     exit_code = 8
     word = "still-running"
-    meaning = "Ctrl-C ended the command. The run goes on without it."
+    meaning = "Ctrl-C ended the command. The run continues without it."
     todo = "`onedr history` shows how it ends, `onedr cancel` asks it to stop."
 
 

@@ -83,8 +83,8 @@ def index_of(name: str) -> int | None:
 
 
 def stock_volume_owner(name: str) -> str | None:
-    """The image whose older snapshots are on volume `name`, which the stock driver's revert left behind:
-    `<image>-<id>:<id>…`.
+    """The image whose older snapshots are on volume `name`,
+    which the stock driver's revert left behind: `<image>-<id>:<id>…`.
     """
     match = _LEFTOVER.fullmatch(name)
     return match[1] if match else None

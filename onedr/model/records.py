@@ -115,8 +115,8 @@ class Mark:
 
 @dataclass(frozen=True)
 class Epoch:
-    """The promotion epoch of an image (key `onedr.term`), a fencing token: of two primaries the one with the
-    lower `number` is stale.
+    """The promotion epoch of an image (key `onedr.term`), a fencing token:
+    of two primaries the one with the lower `number` is stale.
     """
 
     number: int  # grows by one with each promotion by OneDR; -1: present but unreadable
@@ -129,8 +129,8 @@ class Epoch:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """One mirrored image at this site, read from the image itself (docs/design.md, "The mirror status is a
-    hint").
+    """One mirrored image at this site, read from the image itself
+    (docs/design.md, "The mirror status is a hint").
     """
 
     name: str
@@ -177,8 +177,8 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class SiteInfo:
-    """What a site publishes about a datastore in its pool, for the other site to read
-    (replication.site_info).
+    """What a site publishes about a datastore in its pool,
+    for the other site to read (replication.site_info).
     """
 
     fsid: str

@@ -74,8 +74,8 @@ class FrontEnd:
             raise FrontEndError(f"[one.{method}] answered {error}") from error
 
     def _pool(self, method: str, tag: str, *arguments: Any) -> list[etree._Element]:
-        """The objects of a pool, without what oned puts beside them (QUOTAS, VLAN_RULES,
-        DEFAULT_USER_QUOTAS).
+        """The objects of a pool, without what oned puts beside them
+        (QUOTAS, VLAN_RULES, DEFAULT_USER_QUOTAS).
         """
         return list(self._object(method, *arguments).iterfind(tag))
 

@@ -53,7 +53,7 @@ VM: Mapping[str, Rule] = {
         "MEMORY_ENCRYPTION",
     ),
     "OS": _mapped("BOOT follows the disks and NICs; files by their image's name and owner"),
-    "DISK": _mapped("the image of the same data here; ids are given anew, in order"),
+    "DISK": _mapped("the image of the same data here; new ids, in order"),
     "NIC": _mapped("the network of the same name, or DR_NETWORK_MAP"),
     "NIC_ALIAS": _mapped("the network of the same name, or DR_NETWORK_MAP; on the same NIC"),
     "CONTEXT": _mapped(
@@ -133,7 +133,7 @@ NIC: Mapping[str, Rule] = {
     ),
     **_all(_mapped("by name, or DR_SECURITY_GROUP_MAP; missing: the VM is left out"),
            "SECURITY_GROUPS SECURITY_GROUP_NAMES"),
-    **_all(_mapped("the same NIC; a name oned gave is given anew"), "NAME PARENT PARENT_ID"),
+    **_all(_mapped("the same NIC; a name that oned gave is replaced by a new one"), "NAME PARENT PARENT_ID"),
     **_all(
         _MADE,
         "AR_ID BRIDGE BRIDGE_TYPE CLUSTER_ID NIC_ID TARGET VN_MAD PHYDEV VLAN_ID OUTER_VLAN_ID "

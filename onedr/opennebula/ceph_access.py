@@ -17,8 +17,8 @@ def defaults() -> dict[str, str]:
 
 
 def file_systems() -> dict[str, list[str]]:
-    """mkfs options of each supported file system: SUPPORTED_FS and FS_OPTS_<fs> of OpenNebula's
-    datastore.conf.
+    """mkfs options of each supported file system:
+    SUPPORTED_FS and FS_OPTS_<fs> of OpenNebula's datastore.conf.
     """
     found = _assignments("datastore/datastore.conf")
     kinds = found.get("SUPPORTED_FS", "ext2,ext3,ext4,xfs").split(",")

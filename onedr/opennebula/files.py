@@ -90,8 +90,8 @@ def of_os(text: str, key: str, here: Mapping[str, Sequence[Owned]], owner: str) 
 
 
 def of_context(text: str, here: Mapping[str, Sequence[Owned]], owner: str, warnings: list[str]) -> str:
-    """FILES_DS for the images of the same names here, the VM owner's or oneadmin's; what is not here is left
-    out, and said.
+    """FILES_DS for the images of the same names here, the VM owner's or oneadmin's;
+    what is not here is left out, and said.
     """
     found: list[str] = []
     names = _OF_CONTEXT.findall(text)

@@ -215,7 +215,7 @@ def aliases(pairs: Pairs, here: Counterparts, owner: str, warnings: list[str]) -
     """NIC_ALIAS sections as they are asked for here, each on the NIC it was on.
 
     oned names a NIC `NIC<n>` by its place and finds an alias's parent by that name, so parents that oned
-    named are counted anew. Raises RefusedError as `nic`, and for an alias without its NIC.
+    named are numbered again. Raises RefusedError as `nic`, and for an alias without its NIC.
     """
     positions, names = {}, {}
     for place, parent in enumerate(template.vectors(pairs, "NIC")):

@@ -36,8 +36,8 @@ _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_END
 _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
 _OS_FILES = (*files.OS_FILES, "KERNEL", "INITRD")
 _BOOTS = re.compile(r"(disk|nic)(\d+)")
-# Stands for a context value with a `$` while the VM is allocated: oned replaces it once, and not what it
-# stands for.
+# Stands for a context value with a `$` while the VM is allocated:
+# oned replaces it once, and not what it stands for.
 STAND_IN = "ONEDR_VALUE_"
 
 
@@ -53,8 +53,8 @@ def unlocked(user: Pairs) -> Pairs:
 
 @dataclass(frozen=True)
 class Recreation:
-    """`template` goes to `allocate`, `user_template` to `update`; `warnings`: what differs, for the
-    operator.
+    """`template` goes to `allocate`, `user_template` to `update`; `warnings`:
+    what differs, for the operator.
     """
 
     template: Pairs
@@ -153,7 +153,7 @@ def _os(
     value: Pairs, here: Counterparts, owner: str, front_end_paths: Mapping[str, Mapping[str, str]],
     warnings: list[str],
 ) -> Pairs:
-    """OS with BOOT counted anew, and files by the name of their image."""
+    """OS with BOOT numbered again, and files by the name of their image."""
     built: list[tuple[str, object]] = []
     for key, text in value:
         if key in _OS_FILES:

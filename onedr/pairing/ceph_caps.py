@@ -69,8 +69,8 @@ def peer(pools: Iterable[str]) -> tuple[Grant, ...]:
     )
 
 
-# The caps that Ceph itself gives that user; `mirror_peer_bootstrap_create` and `_import` refuse a user with
-# other caps (EEXIST).
+# The caps that Ceph itself gives that user;
+# `mirror_peer_bootstrap_create` and `_import` refuse a user with other caps (EEXIST).
 PEER_BY_CEPH = {"mon": "profile rbd-mirror-peer", "osd": "profile rbd"}
 
 

@@ -26,8 +26,8 @@ class ChangeKind(str, Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """The change of one object: `key` names it within its kind; `scope` is its pool, empty for the whole
-    site.
+    """The change of one object: `key` names it within its kind;
+    `scope` is its pool, empty for the whole site.
     """
 
     kind: ChangeKind
@@ -61,8 +61,8 @@ class Recorded:
 
 @dataclass(frozen=True)
 class PeerSite:
-    """A mirror peer of the pool; `hosts`: known addresses of its monitors; `knows_us`: None when it was not
-    contacted.
+    """A mirror peer of the pool; `hosts`: known addresses of its monitors; `knows_us`:
+    None when it was not contacted.
     """
 
     uuid: str
@@ -118,8 +118,8 @@ class DesiredState:
 
 @dataclass(frozen=True)
 class MirrorDaemons:
-    """rbd-mirror at this site: users whose daemons report, and its systemd unit (`unit` empty: it cannot be
-    managed here).
+    """rbd-mirror at this site: users whose daemons report,
+    and its systemd unit (`unit` empty: it cannot be managed here).
     """
 
     running: tuple[str, ...] = ()

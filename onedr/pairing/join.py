@@ -21,7 +21,7 @@ from onedr.model.types import PeerState
 from onedr.pairing import ceph_caps, join_file
 from onedr.pairing.facts import JoinOffer
 from onedr.pairing.join_file import JoinFile
-from onedr.pairing.undo_log import UndoLog
+from onedr.pairing.undo_log import Joined, Offer, UndoLog
 from onedr.replication import encryption
 from onedr.runs.run import utc_text
 
@@ -68,7 +68,7 @@ def offer(
 
     Returns when it expires, epoch seconds.
     """
-    for join_id in [join_id for join_id, entry in undo.offers.items() if entry["pool"] == pool]:
+    for join_id in [join_id for join_id, offer in undo.offers.items() if offer.pool == pool]:
         withdraw(cluster, undo, join_id)
     with _bootstrapping(cluster):
         token = pool_mirroring.make_token(cluster, pool)
@@ -83,7 +83,7 @@ def offer(
         "site_index": "" if site_index is None else str(site_index),
     }
     host = socket.gethostname()
-    undo.offers[join_id] = {"pool": pool, "path": str(path), "host": host, "expires": expires}
+    undo.offers[join_id] = Offer(pool, str(path), host, expires)
     undo.save(cluster)
     cluster.store(_message(join_id), join_file.encrypted(secret, message))
     entity = f"{ceph_caps.JOIN_PREFIX}{join_id}"
@@ -108,22 +108,18 @@ def withdraw(cluster: Cluster, undo: UndoLog, join_id: str) -> None:
 
 def expired_offers(cluster: Cluster, undo: UndoLog, now: float) -> list[str]:
     """Ids of join files that were used, have expired, or were deleted on this machine."""
-    def is_over(join_id: str, entry: dict[str, object]) -> bool:
-        gone = entry["host"] == socket.gethostname() and not Path(str(entry["path"])).exists()
-        return (
-            gone
-            or float(str(entry["expires"])) <= now
-            or cluster.caps(f"{ceph_caps.JOIN_PREFIX}{join_id}") is None
-        )
+    def is_over(join_id: str, offer: Offer) -> bool:
+        gone = offer.host == socket.gethostname() and not Path(offer.path).exists()
+        return gone or offer.expires <= now or cluster.caps(f"{ceph_caps.JOIN_PREFIX}{join_id}") is None
 
-    return [join_id for join_id, entry in undo.offers.items() if is_over(join_id, entry)]
+    return [join_id for join_id, offer in undo.offers.items() if is_over(join_id, offer)]
 
 
 def pending_offer(cluster: Cluster, undo: UndoLog, pool: str, now: float) -> str | None:
     """Path of this pool's join file that is still valid; None when there is none."""
     old = expired_offers(cluster, undo, now)
-    good = [each for join_id, each in undo.offers.items() if each["pool"] == pool and join_id not in old]
-    return str(good[0]["path"]) if good else None
+    good = [each for join_id, each in undo.offers.items() if each.pool == pool and join_id not in old]
+    return good[0].path if good else None
 
 
 def open_join_file(
@@ -145,7 +141,7 @@ def open_join_file(
         text = _fetch_message(file)
     except RefusedError as error:
         if not joined and file.join_id in undo.joined:
-            when = utc_text(float(undo.joined[file.join_id]["at"]))
+            when = utc_text(undo.joined[file.join_id].at)
             raise RefusedError(
                 f"{path} was used here {when}; a join file works only once. {again}"
             ) from error
@@ -268,7 +264,7 @@ def join_site(cluster: Cluster, undo: UndoLog, session: JoinSession, site: str, 
         pool_mirroring.remove_peers(cluster, pool, before)
         raise
     invalidate(session)
-    undo.joined[session.file.join_id] = {"site": session.file.site, "at": now}
+    undo.joined[session.file.join_id] = Joined(session.file.site, now)
     undo.save(cluster)
 
 

@@ -1,7 +1,7 @@
 """`onedr setup`: collect facts, plan, apply changes, read back. It may be repeated at any time.
 
-What is going to be changed is noted in the cluster first (pairing.undo_log), so that a run that dies is gone
-on with, or taken back. A run needs no datastore: `onedr setup --pool` works before OpenNebula knows the pool.
+What is going to be changed is noted in the cluster first (pairing.undo_log), so that a run that dies can be
+repeated, or undone. A run needs no datastore: `onedr setup --pool` works before OpenNebula knows the pool.
 """
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
     """
     with ceph_admin.connect_admin(admin) as cluster:
         undo = undo_log.load_undo_log(cluster)
-        if pool not in undo.pools() and not any(entry["pool"] == pool for entry in undo.offers.values()):
+        if pool not in undo.pools() and not any(offer.pool == pool for offer in undo.offers.values()):
             known = ", ".join(sorted(undo.pools())) or "none"
             raise InputError(
                 f"onedr setup changed nothing for pool {pool} in this cluster (it did for: {known})."
@@ -63,7 +63,7 @@ def run_teardown(admin: Admin, pool: str, dry_run: bool) -> Iterator[Event]:
 def _undo(
     cluster: Cluster, undo: UndoLog, applier: ChangeApplier, plan: PairingPlan, pool: str
 ) -> Iterator[Event]:
-    for join_id in [join_id for join_id, entry in undo.offers.items() if entry["pool"] == pool]:
+    for join_id in [join_id for join_id, offer in undo.offers.items() if offer.pool == pool]:
         pairing_join.withdraw(cluster, undo, join_id)
         undo.save(cluster)
     for change in plan.changes:

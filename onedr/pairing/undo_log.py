@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from onedr.ceph.admin import Cluster
 from onedr.model.errors import StorageError
@@ -22,15 +21,31 @@ OF_A_MACHINE = (ChangeKind.KEYRING, ChangeKind.KEY, ChangeKind.DAEMON)
 _KNOWN_AFTERWARDS = (ChangeKind.KEYRING, ChangeKind.KEY, ChangeKind.PEER)
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A join file that was not used: where it is, and when it expires (epoch seconds)."""
+
+    pool: str
+    path: str
+    host: str
+    expires: float
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A join file that was used here: of which site, and when (epoch seconds)."""
+
+    site: str
+    at: float
+
+
 @dataclass
 class UndoLog:
-    """`changes` in the order in which they were made; `offers`: unused join files by id; `joined`: join files
-    used here, by id.
-    """
+    """`changes` in the order in which they were made; `offers`, `joined`: by the join file's id."""
 
     changes: list[Recorded] = field(default_factory=list)
-    offers: dict[str, dict[str, Any]] = field(default_factory=dict)
-    joined: dict[str, dict[str, Any]] = field(default_factory=dict)
+    offers: dict[str, Offer] = field(default_factory=dict)
+    joined: dict[str, Joined] = field(default_factory=dict)
 
     def pools(self) -> set[str]:
         """The pools that were set up."""
@@ -73,19 +88,16 @@ class UndoLog:
             for each in self.changes
         ]
 
-    def forget(self, kind: ChangeKind, key: str) -> None:
-        """Remove a record that was undone."""
-        self.changes = [each for each in self.changes if (each.kind, each.key) != (kind, key)]
-
     def save(self, cluster: Cluster) -> None:
         """Store the log; an empty one is removed. Raises StorageError, NoRightError."""
         if not self.changes and not self.offers:
             cluster.store(KEY, None)
             return
         changes = [{**asdict(each), "kind": each.kind.value} for each in self.changes]
+        offers = {join_id: asdict(offer) for join_id, offer in self.offers.items()}
+        joined = {join_id: asdict(entry) for join_id, entry in self.joined.items()}
         cluster.store(
-            KEY,
-            json.dumps({"schema": _SCHEMA, "changes": changes, "offers": self.offers, "joined": self.joined}),
+            KEY, json.dumps({"schema": _SCHEMA, "changes": changes, "offers": offers, "joined": joined})
         )
 
 
@@ -102,8 +114,10 @@ def load_undo_log(cluster: Cluster) -> UndoLog:
         if found["schema"] != _SCHEMA:
             raise ValueError(f"schema {found['schema']}")
         changes = [Recorded(**{**each, "kind": ChangeKind(each["kind"])}) for each in found["changes"]]
-        return UndoLog(changes, dict(found["offers"]), dict(found["joined"]))
-    except (ValueError, TypeError, KeyError) as error:
+        offers = {str(join_id): Offer(**entry) for join_id, entry in found["offers"].items()}
+        joined = {str(join_id): Joined(**entry) for join_id, entry in found["joined"].items()}
+        return UndoLog(changes, offers, joined)
+    except (AttributeError, ValueError, TypeError, KeyError) as error:
         raise StorageError(
             f"The undo log of onedr setup in this cluster cannot be read ({error}); see ceph config-key get "
             f"{KEY}."

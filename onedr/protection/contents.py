@@ -1,5 +1,5 @@
-"""The items of a datastore that `enable` and `disable` work on: its images, its VMs' clones, and the state of
-each in Ceph.
+"""The items of a datastore that `enable` and `disable` work on:
+its images, its VMs' clones, and the state of each in Ceph.
 """
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""May an image be removed? Only where no good copy is lost by it (docs/design.md, "Never delete the last
-copy").
+"""May an image be removed? Only where no good copy is lost by it
+(docs/design.md, "Never delete the last copy").
 """
 from __future__ import annotations
 

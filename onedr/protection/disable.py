@@ -103,8 +103,8 @@ def _planned(
 
 
 def _settings(datastore: enable_plan.DatastoreFacts) -> Settings:
-    """The settings with DR_PROTECT=YES, so that images with DR_PROTECT=NO are recognised in a repeated run
-    too.
+    """The settings with DR_PROTECT=YES, so that images with DR_PROTECT=NO
+    are recognised in a repeated run too.
     """
     return replace(model_settings.read_settings(datastore.attributes, datastore.name), protect=True)
 
@@ -125,8 +125,8 @@ def _with_copy(item: ConversionItem, seen: peer_copies.Copies) -> ConversionItem
 
 
 def _forget_runs(pool: Pool, frontend: FrontEnd) -> None:
-    """Remove the object of lease and journal, unless it has a journal of past runs or another datastore uses
-    the pool.
+    """Remove the object of lease and journal,
+    unless it has a journal of past runs or another datastore uses the pool.
     """
     others = [
         other for other in frontend.datastores()
@@ -174,8 +174,8 @@ class _Disable:
         return self._finish()
 
     def _to_stock(self) -> None:
-        """Change drivers and DR_PROTECT first, so that nothing new is mirrored. Then wait for the keeper to
-        end.
+        """Change drivers and DR_PROTECT first, so that nothing new is mirrored.
+        Then wait for the keeper to end.
         """
         settle.end(self.pool, self.datastore_id)  # else they would be put back
         if self.plan.changes:

@@ -25,7 +25,6 @@ from onedr.protection import contents, enable_plan, keeper_lock, reconcile, sett
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
 from onedr.replication import image_claims, peer_ceph
 from onedr.replication.mirror_image import note_problem, parent_of
-from onedr.replication.peer_ceph import Unreachable
 from onedr.runs import journal
 from onedr.runs.events import Emit, ItemEvent, VerdictEvent
 from onedr.runs.plan_events import ConversionItemShown, ConversionPlanEvent
@@ -168,8 +167,8 @@ def _peer(pool: Pool, settings: Settings, names: Collection[str]) -> _Peer:
     """What is seen of the peer; `names`: of the images here."""
     status = peer_ceph.probe_peer(pool, settings)
     try:
-        with peer_ceph.peer_pool(status, pool.access.pool) as there:
-            if isinstance(there, Unreachable):
+        with peer_ceph.peer_pool(status, pool.access.pool) as (there, _):
+            if there is None:
                 return _Peer()  # a warning says that equal names are unknown
             split = image_claims.split_images(pool, there, names)
             found = parallel.each(

@@ -279,8 +279,8 @@ def _index_taken(facts: EnableFacts, settings: Settings) -> str:
 
 
 def bytes_needed(items: Iterable[ConversionItem], settings: Settings) -> int:
-    """Additional bytes that enabling may take in the pool: journals, and the data that flattened clones copy
-    from their bases.
+    """Additional bytes that enabling may take in the pool:
+    journals, and the data that flattened clones copy from their bases.
     """
     acting = [item for item in items if _enable_verdict(item)[0] == "act"]
     flattened = sum(item.parent_bytes for item in acting) if flattens(settings) else 0

@@ -26,7 +26,6 @@ from onedr.model.errors import OneDRError, StorageError
 from onedr.model.types import Settings
 from onedr.replication import peer_ceph
 from onedr.replication.mirror_image import note_problem, parent_of, protect_image
-from onedr.replication.peer_ceph import Unreachable
 
 AT_ONCE = 2  # of one datastore, because copying loads both sites
 Progress = Callable[[int, int], int]
@@ -234,8 +233,8 @@ class Flattener:
     def _shortage_at_peer(self, need: int) -> str | None:
         status = peer_ceph.probe_peer(self._pool, self.settings)
         try:
-            with peer_ceph.peer_pool(status, self._pool.access.pool) as there:
-                if isinstance(there, Unreachable):
+            with peer_ceph.peer_pool(status, self._pool.access.pool) as (there, _):
+                if there is None:
                     return None  # unknown; the peer's rbd-mirror stops when its pool is full
                 shortage = space.shortage(there, self._pool.access.pool, need)
         except (OneDRError, rados.Error):

@@ -74,6 +74,7 @@ class Keeper:
     def _keep(self, life_s: float) -> None:
         begun = time.monotonic()
         next_pass, earliest, reminded_at, pause_s, through = 0.0, 0.0, 0.0, MIN_INTERVAL_S, False
+        # no `waiting.attempts`: a life with a pace of its own, longer while clones are flattened
         while time.monotonic() < begun + (MAX_LIFE_S if self._queue.busy else life_s):
             through = self._advance_clones() or through
             now = time.monotonic()
@@ -107,8 +108,8 @@ class Keeper:
         return admitted or self._flattened > before
 
     def _pause(self, last_s: float) -> float:
-        """Seconds until the next pass: short while initial copies are outstanding, increasing when they take
-        long.
+        """Seconds until the next pass: short while initial copies are outstanding,
+        increasing when they take long.
         """
         if not self._mirrored - self._complete or not self._peer_answers:
             return pace.quiet_pause_s(self._pass_cost_s)
@@ -209,8 +210,8 @@ class Keeper:
             log.info(f"{changed['DR_STATE']}: {current.get('DR_MESSAGE', '')}")
 
     def _point_is_old(self, changed: dict[str, str]) -> bool:
-        """If only the recovery point changed, it is written every PASS_INTERVAL_S, because each update makes
-        oned run hooks.
+        """If only the recovery point changed, it is written every PASS_INTERVAL_S,
+        because each update makes oned run hooks.
         """
         now = time.monotonic()
         if "DR_RECOVERY_POINT" not in changed or now - self._point_shown < PASS_INTERVAL_S:

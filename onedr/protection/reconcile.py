@@ -1,5 +1,5 @@
-"""Repair what events missed: compare oned's objects, Ceph's images and the records (docs/design.md, "Events
-are hints").
+"""Repair what events missed: compare oned's objects,
+Ceph's images and the records (docs/design.md, "Events are hints").
 """
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def reconcile_pool(
     if seen:
         _each(report, "records of readers", partial(_tidy, pool, vms, report, seen), tell)
     _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
-    _each(report, "card", partial(publish_site_info.publish, pool, datastore), tell)
+    _each(report, "site settings", partial(publish_site_info.publish, pool, datastore), tell)
     _each(report, "peer", partial(_remember_peer, pool, datastore), tell)
     return report
 
@@ -204,7 +204,7 @@ def _remember_peer(pool: Pool, datastore: Datastore) -> None:
     """Where the peer's OSDs are, for the day on which its monitors do not answer."""
     with ExitStack() as stack:
         peer_status = peer_ceph.probe_peer(pool, datastore.settings)
-        there, _ = peer_ceph.open_if_reachable(peer_status, pool.access.pool, stack)
+        there, _ = stack.enter_context(peer_ceph.peer_pool(peer_status, pool.access.pool))
         if there is not None:
             peer_osds.remember_osds(pool, there)
 

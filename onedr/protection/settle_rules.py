@@ -73,7 +73,7 @@ def judge(known: Known | None, shown: Shown, first_seq: int, distrust: bool = Fa
     right, so an action that shows up now may have come before that.
     """
     if known is not None and known.name != shown.name and not shown.protected:
-        known = None  # ids begin anew where a front-end was set up anew
+        known = None  # ids restart where a front-end was set up again
     foreign = shown.ds_mad != DRIVER and not (known is not None and known.protected)
     asked = bool(template.get(shown.attributes, ACTION).strip())
     if foreign or (known is None and not asked and not shown.protected):

@@ -333,8 +333,8 @@ def _tenths(seconds: float | None) -> float | None:
 
 
 def point_of(image: ImageFacts, seen: StatusView) -> float | None:
-    """Recovery point of an image's copy: ours when we are secondary, the peer's when we are primary; None
-    when unknown.
+    """Recovery point of an image's copy: ours when we are secondary,
+    the peer's when we are primary; None when unknown.
     """
     if not image.primary:
         return image.recovery_point

@@ -1,4 +1,4 @@
-"""The guard before oned runs: which datastores there are is kept in a file, as nobody can be asked yet.
+"""The guard before oned runs: which datastores there are is kept in a file, as oned cannot be asked yet.
 
 `guard.json` in OneDR's state folder has what is needed to reach Ceph and the peer: attributes of the
 datastores, no secret (CEPH_KEY is a path). The keeper keeps it true.
@@ -38,8 +38,8 @@ _PAUSE_S, _BUSY_S = 5, 60
 
 @dataclass(frozen=True)
 class Answer:
-    """Of one datastore: may oned start as far as it is concerned, in one sentence why, and what was found
-    (None: no Ceph).
+    """Of one datastore: may oned start as far as it is concerned, in one sentence why,
+    and what was found (None: no Ceph).
     """
 
     datastore: str
@@ -49,7 +49,7 @@ class Answer:
 
 
 def remember(frontend: FrontEnd) -> None:
-    """Write the list anew when it changed. On a bridge host there is none.
+    """Rewrite the list when it changed. On a bridge host there is none.
 
     A datastore whose attributes were spoilt or lost since stays as it was: it is guarded until its drivers
     are stock again.
@@ -99,7 +99,7 @@ def _read(path: Path) -> dict[str, dict[str, object]]:
         return {}
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"{path} cannot be read ({error}). Remove it; the keeper writes it anew once oned runs."
+            f"{path} cannot be read ({error}). Remove it; the keeper rewrites it once oned runs."
         ) from error
 
 
@@ -118,7 +118,7 @@ def datastores() -> list[Datastore]:
             found.append(_datastore(int(number), name, pairs))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"{_list()} is damaged ({error!r}). Remove it; the keeper writes it anew once oned runs."
+                f"{_list()} is damaged ({error!r}). Remove it; the keeper rewrites it once oned runs."
             ) from error
     return found
 
@@ -146,8 +146,8 @@ def _words() -> dict[str, float]:
 
 
 def guard_all(wait_s: float) -> Iterator[Answer]:
-    """Guard every datastore of the file; one that cannot be judged is asked again until `wait_s` seconds are
-    over.
+    """Guard every datastore of the file; one that cannot be judged is
+    asked again until `wait_s` seconds are over.
     """
     begun = time.monotonic()
     try:
@@ -156,6 +156,7 @@ def guard_all(wait_s: float) -> Iterator[Answer]:
         frontend = None
     for datastore in datastores():
         answer = _guard(datastore, frontend)
+        # no `waiting.attempts`: the limit is one of all datastores, and longer while another run is busy
         while not answer.free and time.monotonic() < begun + max(wait_s, _busy_s(answer)):
             time.sleep(_PAUSE_S)
             answer = _guard(datastore, frontend)

@@ -16,7 +16,7 @@ from onedr.ceph.connection import Pool
 from onedr.ceph.mirroring import MirrorRole
 from onedr.failover import peer_vms
 from onedr.model.errors import FrontEndError, InterruptedRunError, OneDRError, RefusedError
-from onedr.model.types import PeerState, Settings
+from onedr.model.types import Settings
 from onedr.opennebula.api import FrontEnd
 from onedr.replication import both_sites, image_claims, peer_ceph, preserved_copies
 from onedr.replication.split_brain import Claim
@@ -83,18 +83,14 @@ def _look(pool: Pool, settings: Settings, roles: Mapping[str, MirrorRole]) -> Gu
     if not primaries:
         return found
     sight = peer_ceph.probe_peer(pool, settings)
-    if sight.peer is not PeerState.ANSWERS or not sight.can_connect:
-        found.unknown = (
-            sight.detail
-            if sight.peer is not PeerState.ANSWERS
-            else f"{sight.detail}, and its images may not be read"
-        )
-    else:
-        try:
-            with peer_ceph.open_peer(sight, pool.access.pool) as there:
+    try:
+        with peer_ceph.peer_pool(sight, pool.access.pool) as (there, seen):
+            if there is None:
+                found.unknown = seen
+            else:
                 _judge(found, pool, there, roles)
-        except OneDRError as error:
-            found.unknown = f"{sight.detail}; its images cannot be read: {error}"
+    except OneDRError as error:
+        found.unknown = f"{sight.detail}; its images cannot be read: {error}"
     if found.unknown:
         found.verdicts = dict.fromkeys(primaries, Claim.UNKNOWN)
     return found

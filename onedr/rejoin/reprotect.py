@@ -14,7 +14,7 @@ from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
 from onedr.model.errors import OneDRError, RecordError, RunStoppedError
 from onedr.model.records import ImageFacts, VmRecord
-from onedr.model.types import PeerState, State
+from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vms import PeerVm
@@ -31,7 +31,7 @@ from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import LIMITS_S, StepKind
 
 VERB = "reprotect"
-STALL_S = 900  # a new copy that does not grow for so long is given up; the command goes on with it
+STALL_S = 900  # a new copy that does not grow for so long is given up; the next onedr reprotect continues it
 _LOOK_S = 2.0  # between looks at a copy
 _TELL_S = 10.0  # between two tellings
 _USAGE_LIMIT_S = 120
@@ -76,14 +76,8 @@ def _facts(
 ) -> tuple[ReprotectFacts, Pool | None]:
     """Everything policy needs, and the peer's pool, which stays open as long as `stack`."""
     sight = peer_ceph.probe_peer(pool, target.settings)
-    there, detail = None, sight.detail
-    if sight.peer is PeerState.ANSWERS and sight.can_connect:
-        try:
-            there = stack.enter_context(peer_ceph.open_peer(sight, pool.access.pool, peer_ceph.PATIENT_S))
-        except OneDRError as error:
-            detail = str(error)
-    elif sight.peer is PeerState.ANSWERS:
-        detail = f"{detail}, and its images may not be read; see docs/failover.md"
+    opened = peer_ceph.peer_pool(sight, pool.access.pool, peer_ceph.PATIENT_S)
+    there, detail = stack.enter_context(opened)
     unread: dict[str, str] = {}
     here = _side(pool, target, unread)
     replaced = {str(entry["id"]) for entry in pool.rbd.trash_list(pool.io)}
@@ -165,8 +159,8 @@ def _vm(image: ImageFacts | None) -> str:
 
 
 def _loss(pool: Pool, facts: ReprotectFacts, name: str) -> float | None:
-    """Seconds from the point at which the peer took over to the last mark set here: what only this site's
-    image has.
+    """Seconds from the point at which the peer took over to the last mark set here:
+    what only this site's image has.
     """
     taken = (facts.there or {})[name].epoch
     if taken is None or taken.point is None:
@@ -291,7 +285,7 @@ class _Reprotect:
         moved, moved_at, resynced = -1, begun, name in self.plan.resync
         if not resynced:
             self._publish(name)
-        while True:
+        while True:  # no `waiting.attempts`: what ends it is a stall, however long a copy that grows takes
             self.running.run.check()
             fact, wanted = (
                 image_facts.image_facts(self.pool, name, settings),
@@ -328,7 +322,7 @@ class _Reprotect:
     def _progress(self, name: str, fact: ImageFacts | None) -> int:
         try:
             done = 0 if fact is None else space.own_bytes(self.pool, name)
-        except rbd.ImageNotFound:  # deleted at this moment, to be made anew
+        except rbd.ImageNotFound:  # deleted at this moment, and created again
             done = 0
         with self._mutex:
             self._done[name] = done
@@ -338,8 +332,8 @@ class _Reprotect:
         return done
 
     def _tell(self) -> None:
-        """How far all copies are, and when they may be there at this pace: bytes that Ceph holds, not its
-        status.
+        """How far all copies are, and when they may be there at this pace:
+        bytes that Ceph holds, not its status.
         """
         total = sum(about.bytes or 0 for about in self._about.values())
         done = min(total, sum(self._done.values()))
@@ -356,7 +350,7 @@ class _Reprotect:
 
     def _finish(self) -> Outcome:
         waited = [name for name in self._about if name not in self.outcome.failed]
-        text = f"This site stands by again: {len(waited)} copies are complete"
+        text = f"This site is the standby again: {len(waited)} copies are complete"
         copies = [name for name in self.plan.kept if name in waited]
         if copies:
             text += f"; what only it held of {len(copies)} is kept, see onedr kept"

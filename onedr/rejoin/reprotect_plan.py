@@ -41,7 +41,7 @@ class ReprotectPlan:
 
     refusal: str = ""
     steps: tuple[Step, ...] = ()
-    resync: tuple[str, ...] = ()  # images that are copied anew
+    resync: tuple[str, ...] = ()  # images that are copied again
     kept: tuple[str, ...] = ()  # those of them that hold what the peer never had
     only_here: tuple[str, ...] = ()  # the peer never took them over: they stay this site's
     left_out: Mapping[str, str] = field(default_factory=dict)
@@ -103,8 +103,8 @@ def _left_out(
 
 
 def _read_through(facts: ReprotectFacts, replaced: set[str]) -> set[str]:
-    """Copies of the peer's clones that are read through an image which is replaced: they would go on reading
-    the old one.
+    """Copies of the peer's clones that are read through an image which is replaced:
+    they would go on reading the old one.
     """
     there, found = facts.there or {}, set(facts.on_old_base) & facts.here.keys()
     while True:

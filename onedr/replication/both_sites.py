@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from onedr.ceph.connection import Pool
-from onedr.model.errors import OneDRError
 from onedr.model.types import PeerState, Settings
 from onedr.replication import peer_ceph
 from onedr.runs import journal
@@ -22,21 +21,19 @@ def begin_run(
     RunInProgressError when another run is in progress at either.
     """
     with ExitStack() as stack:
-        peer, alone = _open_peer(stack, pool, settings)
+        # short limits, for the lease's small writes
+        status = peer_ceph.probe_peer(pool, settings)
+        opened = peer_ceph.peer_pool(status, pool.access.pool, refusal=_refusal(status))
+        peer, seen = stack.enter_context(opened)
         site = settings.site or pool.fsid()[:8]
-        run = journal.Run(pool, verb, peer, alone, site=site, datastore=datastore, by=by)
+        run = journal.Run(pool, verb, peer, "" if peer else seen, site=site, datastore=datastore, by=by)
         yield stack.enter_context(run)
 
 
-def _open_peer(stack: ExitStack, pool: Pool, settings: Settings) -> tuple[Pool | None, str]:
-    """The peer's pool, with short limits for the lease's small writes; or None and why not."""
-    peer_status = peer_ceph.probe_peer(pool, settings)
-    if not peer_status.can_connect:
-        return None, f"this site has no key to the peer's Ceph ({peer_status.detail})"
-    silent = peer_status.peer is PeerState.UNKNOWN and peer_status.addresses_known
-    if peer_status.configured is None and (peer_status.peer is PeerState.GONE or silent):
-        return None, peer_status.detail
-    try:
-        return stack.enter_context(peer_ceph.open_peer(peer_status, pool.access.pool)), ""
-    except OneDRError as error:
-        return None, str(error)
+def _refusal(status: peer_ceph.PeerStatus) -> str:
+    """Why the peer's Ceph need not be tried; empty when only a connection tells."""
+    if not status.can_connect:
+        return f"this site has no key to the peer's Ceph ({status.detail})"
+    silent = status.peer is PeerState.UNKNOWN and status.addresses_known
+    closed = status.configured is None and (status.peer is PeerState.GONE or silent)
+    return status.detail if closed else ""

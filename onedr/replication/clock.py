@@ -16,7 +16,7 @@ import rbd
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
-from onedr.model.types import PeerState, Settings
+from onedr.model.types import Settings
 from onedr.replication import peer_ceph
 
 _OBJECT, _KEY = "onedr.clock", "turn"
@@ -26,8 +26,8 @@ _LATELY_S = 900.0  # oned's monitor wakes a turn every few minutes
 
 @dataclass(frozen=True)
 class Turn:
-    """When a turn was: `at` epoch seconds, `up` seconds that the machine's boot `boot` had been up; was it
-    sure?
+    """When a turn was: `at` epoch seconds,
+    `up` seconds that the machine's boot `boot` had been up; was it sure?
     """
 
     at: float
@@ -67,11 +67,9 @@ def _last(pool: Pool) -> Turn | None:
 
 def _peer_at(pool: Pool, settings: Settings) -> float | None:
     peer_status = peer_ceph.probe_peer(pool, settings)
-    if peer_status.peer is not PeerState.ANSWERS or not peer_status.can_connect:
-        return None
     try:
-        with peer_ceph.open_peer(peer_status, pool.access.pool) as there:
-            last = _last(there)
+        with peer_ceph.peer_pool(peer_status, pool.access.pool) as (there, _):
+            last = None if there is None else _last(there)
     except (OneDRError, rados.Error, rbd.Error):
         return None
     return last.at if last is not None else None

@@ -21,7 +21,6 @@ from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
 from onedr.model.types import Settings
 from onedr.replication import peer_ceph
-from onedr.replication.peer_ceph import Unreachable
 
 BASE_KEY = "onedr.base"
 ARRIVED_KEY = ".rbd_onedr.base_at_peer"
@@ -70,8 +69,8 @@ def arrived_bases(pool: Pool, settings: Settings, bases: Iterable[str]) -> dict[
     """
     status = peer_ceph.probe_peer(pool, settings)
     try:
-        with peer_ceph.peer_pool(status, pool.access.pool) as there:
-            if isinstance(there, Unreachable):
+        with peer_ceph.peer_pool(status, pool.access.pool) as (there, _):
+            if there is None:
                 return {}
             found = parallel.each(bases, partial(_has_arrived, pool, there), _LIMIT_S, 8)
     except OneDRError:

@@ -1,5 +1,5 @@
-"""The record key as a bridge host has it: the front-end seals, opens and signs, and the key never leaves it
-(docs/bridges.md).
+"""The record key as a bridge host has it:
+the front-end seals, opens and signs, and the key never leaves it (docs/bridges.md).
 """
 from __future__ import annotations
 

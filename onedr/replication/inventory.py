@@ -11,8 +11,8 @@ from onedr.opennebula.objects import CDROM
 
 @dataclass(frozen=True)
 class VmItem:
-    """A VM found in records: its newest record, the images of its protected disks here, and what blocks its
-    start.
+    """A VM found in records: its newest record, the images of its protected disks here,
+    and what blocks its start.
     """
 
     origin: str  # `<cluster id>:<vm id>`, which identifies a recovered VM

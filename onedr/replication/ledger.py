@@ -2,8 +2,8 @@
 
 Attributes on OpenNebula objects are a display: their users can write them, so nothing is decided by them.
 Omap of the object `onedr.objects`: `vm.<id>` and `image.<id>` of this site's OpenNebula -> what it is. An
-entry counts only while the object still has one of the RBD images it was made with: ids begin anew where a
-front-end was set up anew. `pending.<what>` is written before an object is created, with a word that the
+entry counts only while the object still has one of the RBD images it was made with: ids restart where a
+front-end was set up again. `pending.<what>` is written before an object is created, with a word that the
 new object carries: so a run that dies in between finds it again.
 """
 from __future__ import annotations

@@ -72,8 +72,8 @@ def begin_mirroring(pool: Pool, name: str, settings: Settings, wait_for_base: bo
 
 
 def _enable(pool: Pool, name: str, settings: Settings, wait_for_base: bool) -> Waiting | None:
-    # Read-only: many clients that open a base for writing at once can abort librbd 16.2.15
-    # (docs/measured.md).
+    # Read-only: many clients that open a base for writing at once can
+    # abort librbd 16.2.15 (docs/measured.md).
     with pool.image(name, read_only=True) as image:
         parent = parent_of(image)
         mirrored, is_own = mirroring.mirror_mode(image) is not None, mirror_identity(image).is_own
@@ -134,8 +134,8 @@ def _after_parent(
 
 
 class MirrorIdentity(NamedTuple):
-    """An image's metadata and parent, and whether the metadata is its own (`is_own`) rather than its
-    parent's.
+    """An image's metadata and parent, and whether the metadata is its
+    own (`is_own`) rather than its parent's.
     """
 
     values: dict[str, str]

@@ -48,14 +48,9 @@ class PeerStatus:
         """Why the peer's images cannot be read from here; empty when they probably can."""
         if self.peer is not PeerState.ANSWERS:
             return self.detail
-        return "" if self.can_connect else f"{self.detail}, but its images may not be read from here"
-
-
-@dataclass(frozen=True)
-class Unreachable:
-    """Why the peer's pool could not be opened."""
-
-    reason: str
+        if self.can_connect:
+            return ""
+        return f"{self.detail}, but its images may not be read from here; see docs/failover.md"
 
 
 def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()) -> PeerStatus:
@@ -126,28 +121,22 @@ def open_peer(peer_status: PeerStatus, pool_name: str, operation_limit_s: int = 
 
 @contextmanager
 def peer_pool(
-    status: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_S
-) -> Iterator[Pool | Unreachable]:
-    """The peer's pool of the same name when the peer answers and lets us in, else the reason why not.
+    status: PeerStatus, pool_name: str, operation_limit_s: int = LIMIT_S, refusal: str | None = None
+) -> Iterator[tuple[Pool | None, str]]:
+    """The peer's pool of the same name with what is seen of the peer; or None with why it is not open.
 
+    `refusal`: why opening it is not tried; by default whatever the ping shows, empty to try in any case.
     Raises StorageError when the connection fails later, while the pool is in use.
     """
-    reason = status.refusal
+    reason = status.refusal if refusal is None else refusal
+    pool = None
     with ExitStack() as stack:
         if not reason:
             try:
                 pool = stack.enter_context(open_peer(status, pool_name, operation_limit_s))
             except (OneDRError, rados.Error) as error:
                 reason = f"{status.detail}; its images cannot be read: {error}"
-        yield Unreachable(reason) if reason else pool
-
-
-def open_if_reachable(
-    peer_status: PeerStatus, pool_name: str, stack: ExitStack, operation_limit_s: int = LIMIT_S
-) -> tuple[Pool | None, str]:
-    """The peer's pool, open as long as `stack`, or None with the reason."""
-    opened = stack.enter_context(peer_pool(peer_status, pool_name, operation_limit_s))
-    return (None, opened.reason) if isinstance(opened, Unreachable) else (opened, peer_status.detail)
+        yield pool, reason or status.detail
 
 
 def fence(peer: Pool, name: str) -> None:

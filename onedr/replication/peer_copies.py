@@ -1,5 +1,5 @@
-"""The peer's copies of this site's images: read there when that is allowed, else from the mirror status,
-which is a hint.
+"""The peer's copies of this site's images:
+read there when that is allowed, else from the mirror status, which is a hint.
 """
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from onedr.model.records import Epoch
 from onedr.model.types import Settings
 from onedr.replication import epoch, image_facts, image_view, peer_ceph
 from onedr.replication.image_view import ImageView
-from onedr.replication.peer_ceph import Unreachable
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,11 @@ def collect_copies(
     wanted = list(names)
     peer_status = peer_status or peer_ceph.probe_peer(pool, settings)
     try:
-        with peer_ceph.peer_pool(peer_status, pool.access.pool) as there:
-            if not isinstance(there, Unreachable):
+        with peer_ceph.peer_pool(peer_status, pool.access.pool) as (there, seen):
+            if there is not None:
                 return Copies(_read_copies(there, wanted, settings), peer_status, True, pool.fsid())
             if not peer_status.refusal:
-                peer_status = replace(peer_status, detail=there.reason)
+                peer_status = replace(peer_status, detail=seen)
     except OneDRError as error:
         peer_status = replace(peer_status, detail=f"{peer_status.detail}; its images cannot be read: {error}")
     replaying = mirroring.replaying_at_peer(pool)

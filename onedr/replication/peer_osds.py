@@ -1,6 +1,6 @@
 """The peer's OSDs: how many run there, and whether they still answer when its monitors do not.
 
-Without monitors nobody tells where the OSDs are, so their addresses are remembered in the omap of the object
+Without monitors it is not known where the OSDs are, so their addresses are kept in the omap of the object
 `onedr.peer` of this site's pool, key `osds`: a JSON list of addresses, written by reconcile when it changed.
 """
 from __future__ import annotations

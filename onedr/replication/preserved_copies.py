@@ -95,8 +95,8 @@ def preserve(pool: Pool, wanted: PreservedCopy, snapshot: str | None) -> None:
     if snapshot is None:
         images.copy_image(pool, wanted.image, wanted.name)
     else:
-        # a clone of format 1 would keep the image from being removed; python-rbd has no argument for the
-        # format
+        # a clone of format 1 would keep the image from being removed;
+        # python-rbd has no argument for the format
         pool.cluster.conf_set("rbd_default_clone_format", "2")
         pool.rbd.clone(pool.io, wanted.image, snapshot, pool.io, wanted.name)
     with pool.image(wanted.name) as image:

@@ -194,8 +194,8 @@ def record_vm(
 
 
 def remove_vm_record(pool: Pool, name: str) -> bool:
-    """Take the VM record of this site, or one that cannot be read, off an image that no VM uses. Returns
-    whether there was one.
+    """Take the VM record of this site, or one that cannot be read, off an image that no VM uses.
+    Returns whether there was one.
     """
     with pool.image(name) as image:
         if not mirroring.is_primary(image) or not is_ours(pool.fsid(), records.metadata(image)):

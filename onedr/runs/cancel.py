@@ -25,5 +25,5 @@ def cancel(access: CephAccess, datastore: str, by: str) -> str:
             raise RefusedError(f"The run ended, or was taken over, at this moment: {said}.")
     return (
         f"Asked to stop after the step it is in: {said}. Before its first promotion a move is rolled back; "
-        "after it the run ends as INTERRUPTED, and onedr resume goes on with it."
+        "after it the run ends as INTERRUPTED, and onedr resume continues it."
     )

@@ -31,8 +31,8 @@ class Row:
 
 
 def judged(entry: JournalEntry, in_progress: str) -> JournalEntry:
-    """The entry with its true result: one that says RUNNING and is not the run in progress (its id) was
-    interrupted.
+    """The entry with its true result: one that says RUNNING and is not
+    the run in progress (its id) was interrupted.
     """
     died = entry.interrupted and entry.run != in_progress
     return replace(entry, result=INTERRUPTED) if died else entry

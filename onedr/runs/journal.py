@@ -68,7 +68,7 @@ class Run:
 
     @property
     def cancelled_by(self) -> str:
-        """Who asked this run to stop, at either site; empty when nobody did."""
+        """Who asked this run to stop, at either site; empty when no one did."""
         return self._here.cancelled_by or (self._there.cancelled_by if self._there else "")
 
     def look(self) -> None:
@@ -179,8 +179,8 @@ def remove_journals(pool: Pool) -> None:
 
 
 def last_run(pool: Pool, ignored: Sequence[str] = ()) -> JournalEntry | None:
-    """The newest run that was not refused, verbs `ignored` passed over; `RUNNING` without a lease in force
-    was interrupted.
+    """The newest run that was not refused, verbs `ignored` passed over;
+    `RUNNING` without a lease in force was interrupted.
     """
     for key in reversed(omap.list_keys(pool, runs_lease.OBJECT, _RUN)):
         run = JournalEntry.from_json(json.loads(omap.read_keys(pool, runs_lease.OBJECT, (key,))[key]))

@@ -149,8 +149,8 @@ def _request(data: Mapping[str, Any]) -> Request:
 
 
 def asked_again(entry: JournalEntry, by: str, trigger: str) -> Request:
-    """The request of an interrupted run, asked again by another person. Recovery is measured from the first
-    command, so `at` stays.
+    """The request of an interrupted run, asked again by another person.
+    Recovery is measured from the first command, so `at` stays.
     """
     at = entry.request.at or entry.began
     return replace(entry.request, by=by, trigger=trigger, at=at, resumes=entry.run)

@@ -1,6 +1,6 @@
 """The lease on a pool's runs in RADOS: one run at a time, whatever machine it is on.
 
-Omap of object `onedr.run`: `lock` is the lease, written anew with every renewal; `holder` changes with its
+Omap of object `onedr.run`: `lock` is the lease, rewritten with every renewal; `holder` changes with its
 owner only. Every write of a run compares `holder` in the same operation: a run that lost its lease can write
 nothing more. `cancel` asks the holder to stop; `note` says what it is at (docs/history.md).
 """
@@ -97,7 +97,7 @@ def in_force(pool: Pool, times: Times = TIMES) -> Lease | None:
     then noted, so that it is known at once the next time.
     """
     watch = Watch(times.dead_s)
-    while True:
+    while True:  # no `waiting.attempts`: the watch ends it, after a renewal or `dead_s` without one
         text = _text(pool)
         lease = decode(text)
         sight = watch.see(text, is_free(lease), time.monotonic())
@@ -138,11 +138,6 @@ def ask_to_stop(pool: Pool, lease: Lease, by: str) -> bool:
     holder = _holder(lease)
     asked = json.dumps({"holder": holder, "by": by, "at": time.time()})
     return _write(pool, {_CANCEL: asked}, _HOLDER, holder)
-
-
-def read_note(pool: Pool) -> dict[str, object]:
-    """What the run of the other site that came here last said of itself; empty when there was none."""
-    return _read_json(pool, NOTE)
 
 
 def _read_json(pool: Pool, key: str) -> dict[str, object]:
@@ -215,7 +210,7 @@ class HeldLease:
         """
         watch, end = Watch(self._times.dead_s), time.monotonic() + _PATIENCE_S
         other: Lease | None = None  # the run that was in progress when this one came
-        while True:
+        while True:  # no `waiting.attempts`: the watch ends it, after a renewal or `dead_s` without one
             text = _text(self._pool)
             lease = decode(text)
             sight = watch.see(text, is_free(lease), time.monotonic())

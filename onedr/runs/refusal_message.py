@@ -8,7 +8,7 @@ import re
 import time
 
 SHOWN_S = 900
-_SKEW_S = 60  # a moment ahead of our clock by more than this is nobody's answer
+_SKEW_S = 60  # a moment ahead of our clock by more than this is no answer of ours
 _FORM = re.compile(r"Refused at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)Z: ")
 
 

@@ -178,7 +178,7 @@ class Running:
         self.log.steps.append(StepsDone("wait", time.time(), 1, {why: seconds}))
         self.save("RUNNING")
         self.tell(self.outcome.state, f"{self.run.verb} waits: {why}.", f"wait {seconds:g} s")
-        while time.monotonic() < end:
+        while time.monotonic() < end:  # no `waiting.attempts`: not a try, but a time that has to pass
             self.run.check()
             time.sleep(min(_PAUSE_S, max(0.0, end - time.monotonic())))
             if time.monotonic() - self._saved >= _SAVE_EVERY_S:

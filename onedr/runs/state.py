@@ -57,7 +57,7 @@ CODES = {
     "TOOK_OVER": State.ACTIVE_UNPROTECTED,
 }
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
-MOVES = ("move", "failover", "failback")  # of runs that can be taken back before their first promotion
+MOVES = ("move", "failover", "failback")  # of runs that can be rolled back before their first promotion
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ def test_a_planned_move_that_died_is_taken_back_and_the_peer_runs_as_before(
 
 
 def test_a_second_abort_harms_nobody(again: Again) -> None:
-    assert "was taken back already" in again.verdict["message"] and again.before == again.after
+    assert "was rolled back already" in again.verdict["message"] and again.before == again.after
     assert "ended as ABORTED" in again.refused
 
 

@@ -15,6 +15,7 @@ from onedr.ceph import space
 from onedr.drill import checks as drill_checks
 from onedr.drill import report as drill_report
 from onedr.drill.checks import Checks, DrillGuest
+from onedr.drill.evidence import CheckDone
 from onedr.model.errors import InputError, OneDRError
 from onedr.model.template import parse_xml
 
@@ -49,18 +50,18 @@ def run(
 ) -> Any:
     """(results by check, what was raised)."""
     monkeypatch.setattr(space, "own_bytes", lambda pool, name: written)
-    seen: list[dict[str, Any]] = []
+    seen: list[CheckDone] = []
     raised = ""
     guest = DrillGuest(7, "web", address, ("clone",))
     try:
         drill_checks.run_checks(None, Here(lcm), guest, checks, seen.append)  # type: ignore[arg-type]
     except OneDRError as error:
         raised = str(error)
-    assert all(found["evidence"] and found["seconds"] >= 0 for found in seen)
+    assert all(found.evidence and found.seconds >= 0 for found in seen)
     return (
-        {found["check"]: found["result"] for found in seen},
+        {found.check: found.result for found in seen},
         raised,
-        {found["check"]: found["evidence"] for found in seen},
+        {found.check: found.evidence for found in seen},
     )
 
 

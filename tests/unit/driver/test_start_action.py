@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pages
@@ -47,8 +48,9 @@ def test_only_true_in_a_journal_is_the_operators_word(value: Any) -> None:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     """A protected datastore that the keeper has seen."""
+    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
     monkeypatch.setattr("onedr.protection.keeper_lock.wake_keeper", lambda _: None)
     with pages.in_memory():
         made = World()

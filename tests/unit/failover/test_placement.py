@@ -36,21 +36,21 @@ def ground(**changes: Any) -> Placement:
 
 
 def test_a_network_without_counterpart_is_an_obstacle_that_says_what_to_create() -> None:
-    found = placement.blockers([vm(1, nic("wan"))], ground())
+    found = placement.place([vm(1, nic("wan"))], ground()).blockers
     assert "'wan' has no counterpart here" in found[f"{THERE}:1"] and "DR_NETWORK_MAP" in found[f"{THERE}:1"]
-    assert not placement.blockers([vm(1, nic("wan"))], ground(network_map={"wan": "dmz"}))
+    assert not placement.place([vm(1, nic("wan"))], ground(network_map={"wan": "dmz"})).blockers
 
 
 def test_an_address_that_is_taken_here_is_an_obstacle_that_names_its_holder() -> None:
     there = {(1, "192.0.2.12"): "VM 7", (1, "02:00:00:00:00:11"): "VM 8"}
-    found = placement.blockers(
+    found = placement.place(
         [
             vm(1, nic("lan", "192.0.2.12")),
             vm(2, nic("lan", "192.0.2.13")),
             vm(3, nic("lan", mac="02:00:00:00:00:11")),
         ],
         ground(taken=there),
-    )
+    ).blockers
     assert found.keys() == {f"{THERE}:1", f"{THERE}:3"}
     assert "192.0.2.12" in found[f"{THERE}:1"] and "VM 7" in found[f"{THERE}:1"]
 
@@ -60,19 +60,19 @@ def test_a_list_of_snapshots_that_is_written_anew_is_announced() -> None:
     tree = (("DISK_ID", "0"), ("SNAPSHOT", (("ID", "1"), ("NAME", "before"))))
     plain = vm(1)
     record = replace(plain.record, disks=(disk,), snapshots=(("SNAPSHOTS", tree),))
-    found = placement.differences([plain, replace(plain, origin="x", record=record)], ground())
-    assert any("disk 0: the list of its 1 snapshot(s) is written anew" in said for said in found["x"])
+    found = placement.place([plain, replace(plain, origin="x", record=record)], ground()).differences
+    assert any("disk 0: the list of its 1 snapshot(s) is rewritten" in said for said in found["x"])
     assert plain.origin not in found
 
 
 def test_an_address_the_network_here_does_not_hold_is_no_obstacle() -> None:
     taken = {(1, "10.0.0.1"): "VM 7"}
-    assert not placement.blockers([vm(1, nic("lan", "10.0.0.1")), vm(2, nic("lan"))], ground(taken=taken))
+    assert not placement.place([vm(1, nic("lan", "10.0.0.1")), vm(2, nic("lan"))], ground(taken=taken)).blockers
 
 
 def test_of_two_vms_that_would_get_one_address_the_later_is_left_out() -> None:
     items = [vm(1, nic("lan", "192.0.2.12")), vm(2, nic("old", "192.0.2.12"))]
-    found = placement.blockers(items, ground(network_map={"old": "lan"}))
+    found = placement.place(items, ground(network_map={"old": "lan"})).blockers
     assert found.keys() == {f"{THERE}:2"} and "VM vm1" in found[f"{THERE}:2"]
 
 

@@ -1,6 +1,7 @@
 """What `onedr setup` notes: the value of before the first run, whoever runs it again or dies on the way."""
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from onedr.model.errors import StorageError
 from onedr.pairing import undo_log
 from onedr.pairing.facts import Change, ChangeKind, Recorded
-from onedr.pairing.undo_log import UndoLog
+from onedr.pairing.undo_log import Joined, Offer, UndoLog
 
 NAME = "client.rbd-mirror x"
 
@@ -76,11 +77,15 @@ def test_an_offer_notes_that_a_peer_will_come() -> None:
 
 
 def test_it_reads_back_and_an_empty_one_leaves_nothing() -> None:
-    undo, store = UndoLog(joined={"id": {"site": "b", "at": 1.0}}), Store()
+    undo, store = UndoLog(offers={"o": Offer("one", "/f", "host", 5.0)}, joined={"id": Joined("b", 1.0)}), Store()
     undo.announce([setting("5", "0.5")], "host")
     undo.save(store)  # type: ignore[arg-type]
+    stored = json.loads(str(store.value))
+    assert stored["offers"] == {"o": {"pool": "one", "path": "/f", "host": "host", "expires": 5.0}}
+    assert stored["joined"] == {"id": {"site": "b", "at": 1.0}}
     assert undo_log.load_undo_log(store) == undo  # type: ignore[arg-type]
-    undo.forget(ChangeKind.SETTING, NAME)
+    undo.changes = []
+    undo.offers = {}
     undo.save(store)  # type: ignore[arg-type]
     assert store.value is None and undo_log.load_undo_log(store) == UndoLog()  # type: ignore[arg-type]
 
