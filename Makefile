@@ -10,7 +10,9 @@ export FRONTEND
 # Three beds side by side, a test file each: a bed mostly waits. There is one pair of real front-ends only.
 AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 
-.PHONY: setup test quick lint types unit install contract bed long demo deb clean
+STORY := tests/bed/test_planned.py tests/bed/test_failover.py tests/bed/test_drill.py tests/bed/test_returned.py
+
+.PHONY: setup test quick lint types unit install contract bed long demo smoke releases deb clean
 
 setup: .venv/ready
 
@@ -60,8 +62,22 @@ long: setup
 	$(PYTEST) tests/install --hypothesis-profile many
 	$(PYTEST) tests/faults tests/bed -m long $(AT_ONCE)
 
+ifdef RELEASE
+# Another release of Debian, and so of Ceph, in a tree of its own: RELEASE=trixie (18.2) or forky (20.2).
+demo:
+	sandbox/release $(RELEASE) make demo
+else
 demo: setup
 	$(PYTHON) -m sandbox.demo
+endif
+
+# Protect, move, fail over, drill, reprotect: the story by which another release is judged.
+smoke: setup
+	$(PYTEST) $(STORY)
+
+# The story and the demo on Ceph 18.2 and 20.2; the first time, their packages are fetched.
+releases:
+	for release in trixie forky; do sandbox/release $$release make demo smoke || exit; done
 
 # build/onedr_VERSION_all.deb
 deb: setup
