@@ -111,7 +111,7 @@ class Cloud:
             api.datastore.allocate(
                 f'NAME={DATASTORE}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\n{ceph}'
                 'SAFE_DIRS="/var/tmp /tmp"\nDR_PROTECT=YES\n'
-                f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\n{datastore_attributes}",
+                f"DR_SITE={self.name}\nDR_SITE_INDEX={self.index}\nDR_REHEARSE=NO\n{datastore_attributes}",
                 _DEFAULT_CLUSTER,
             )
         )

@@ -11,6 +11,7 @@ from typing import TypeVar, Union
 
 from onedr.failover.placement import Placement
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo
+from onedr.model.rehearsed import Rehearsed
 from onedr.model.types import Mode, PeerState, Settings
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.runs.state import StateVerdict
@@ -131,6 +132,17 @@ class TargetFacts:
 
 
 @dataclass(frozen=True)
+class Rehearsals:
+    """What came of rehearsing the peer's VMs here, by origin. `now`: epoch seconds; `left`: objects that a
+    rehearsal made and did not remove.
+    """
+
+    now: float
+    results: Mapping[str, Rehearsed] = field(default_factory=dict)
+    left: int = 0
+
+
+@dataclass(frozen=True)
 class CheckFacts:
     """All facts for the checks of a datastore."""
 
@@ -154,6 +166,7 @@ class CheckFacts:
     unknown_to_oned: Known[tuple[str, ...]] = NOT_COLLECTED  # lists of oned.conf without ceph_dr
     key: Known[str] = NOT_COLLECTED  # fingerprint of the record key; empty: there is none
     guarded: Known[bool] = NOT_COLLECTED  # is the datastore on the guard's list
+    rehearsals: Known[Rehearsals] = NOT_COLLECTED
     start_here: Known[TargetFacts] = NOT_COLLECTED  # for the peer's VMs
     start_there: Known[TargetFacts] = NOT_COLLECTED  # for ours
 

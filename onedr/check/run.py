@@ -4,6 +4,7 @@ A source that fails or hangs gives an Unknown with the reason.
 """
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -24,6 +25,7 @@ from onedr.check.facts import (
     Level,
     Peering,
     PoolSpace,
+    Rehearsals,
     Replicas,
     Unknown,
 )
@@ -32,7 +34,7 @@ from onedr.model.records import SiteInfo
 from onedr.model.types import Mode
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import enable, status
-from onedr.replication import inventory, site_info
+from onedr.replication import inventory, rehearsals, site_info
 from onedr.runs.answer_events import FindingShown, ProbeEvent
 
 _LIMIT_S = 10.0  # of one source; the calls in it have shorter limits
@@ -67,6 +69,7 @@ def check(datastore: Datastore) -> list[Finding]:
             schedules=lost,
             snapshots_kept=lost,
             probe_results=lost,
+            rehearsals=lost,
             start_here=lost,
             start_there=lost,
         )
@@ -117,6 +120,7 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         "schedules": lambda: _schedules(pool, datastore),
         "snapshots_kept": lambda: int(cluster_info.own_option(pool, cluster_info.KEPT)),
         "probe_results": lambda: probe_results.last_result(pool),
+        "rehearsals": lambda: _rehearsals(pool, datastore),
         "peer_view": lambda: collect_front_ends.peer_front_end(datastore),
         **_front_end_sources(datastore),
         "clock_s": collect_peer.FirstOf(
@@ -166,6 +170,13 @@ def _with_published_options(cluster: ClusterFacts) -> ClusterFacts:
         return replace(cluster, settings=dict(info.options))
     why = info if isinstance(info, Unknown) else Unknown("it has not published its settings yet")
     return replace(cluster, settings=why)
+
+
+def _rehearsals(pool: Pool, datastore: Datastore) -> Rehearsals:
+    made = rehearsals.made(pool, datastore.datastore_id)
+    at_work = not rehearsals.is_free(pool, datastore.datastore_id)
+    left = 0 if at_work else len(made.vms) + len(made.images)
+    return Rehearsals(time.time(), rehearsals.results(pool, datastore.datastore_id), left)
 
 
 def _schedules(pool: Pool, datastore: Datastore) -> frozenset[str]:

@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from onedr.check import rules_cluster, rules_datastore, rules_fidelity, rules_front_end, rules_vms
+from onedr.check import (
+    rules_cluster,
+    rules_datastore,
+    rules_fidelity,
+    rules_front_end,
+    rules_rehearsal,
+    rules_vms,
+)
 from onedr.check.facts import CheckFacts, CheckResult, Finding, Level, SiteFacts, Unknown
 
 
@@ -172,6 +179,11 @@ DATASTORE: Mapping[str, Check] = {
         "each VM of the peer would start here: copies, networks, addresses, kernels, failback",
         ("images", "here.fsid", "start_here"),
         rules_vms.start_here,
+    ),
+    "REHEARSAL": Check(
+        "each VM of the peer was created here lately, on hold, and is as it was",
+        ("images", "here.fsid", "rehearsals"),
+        rules_rehearsal.rehearsal,
     ),
     "STARTS_THERE": Check(
         "each VM of this site would start at the peer: networks, addresses, kernels",

@@ -13,7 +13,7 @@ from onedr.check import collect_front_ends
 from onedr.check import run as check_run
 from onedr.cli import output, run_action
 from onedr.model.errors import OneDRError, ProblemsFoundError
-from onedr.runs.answer_events import CheckEvent, FindingShown
+from onedr.runs.answer_events import CheckEvent, FindingShown, RehearsalEvent
 from onedr.runs.events import ProgressEvent
 from onedr.runs.request import Request
 
@@ -28,21 +28,41 @@ Findings = list[FindingShown]
     is_flag=True,
     help="First replicate small test images there and back, and store the result. Not read-only.",
 )
+@click.option(
+    "--rehearse",
+    is_flag=True,
+    help="First create each VM of the peer here, on hold, compare it, and remove it. Not read-only.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the worst level and all findings as JSON.")
-def check(datastore: str | None, probe: bool, as_json: bool) -> None:
-    """Check for anything that would prevent protection, failover or failback. Read-only; works while the peer
-    is unreachable.
+def check(datastore: str | None, probe: bool, rehearse: bool, as_json: bool) -> None:
+    """Check for anything that would prevent protection, failover or failback. Works while the peer is
+    unreachable. Read-only, but for --probe and --rehearse.
 
     Checks DATASTORE (name or id), or the front-end and every protected datastore. Exit code 6: at least one
     problem; 0: none, but there may be warnings.
     """
     if probe and datastore is None:
         raise click.UsageError("--probe needs a DATASTORE")
+    if rehearse:
+        _rehearse(datastore, as_json)
     attributes = (("PROBE", "YES"),) if probe else ()
     found = _of(datastore, attributes, as_json) if datastore is not None else _everything()
     _print(found, as_json)
     if any(finding.level == "problem" for finding in found):
         sys.exit(ProblemsFoundError.exit_code)
+
+
+def _rehearse(datastore: str | None, quiet: bool) -> None:
+    """Rehearse a datastore, or each protected one; what came of it is kept, and among the findings."""
+    listed = [(0, datastore)] if datastore else collect_front_ends.listed(collect_front_ends.front_end())
+    for number, name in listed:
+        for event in run_action.events(str(number) if number else name, Request("rehearse")):
+            if isinstance(event, ProgressEvent) and not quiet:
+                click.echo(event.message, err=True)
+            elif isinstance(event, RehearsalEvent):
+                told = (event.stopped, *(f"{what} stays: {why}" for what, why in event.left.items()))
+                for text in filter(None, told):
+                    click.echo(f"The rehearsal of {name}: {text}", err=True)
 
 
 def _everything() -> Findings:

@@ -25,6 +25,7 @@ from onedr.runs.answer_events import (
     KeptEvent,
     ProbeEvent,
     ReconcileEvent,
+    RehearsalEvent,
     SnapshotsEvent,
     StatusEvent,
 )
@@ -48,7 +49,7 @@ _KINDS: Mapping[str, type[Event]] = {
     kind.event: kind
     for kind in (
         ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
-        CheckEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
+        CheckEvent, RehearsalEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
     )
 }
 

@@ -8,7 +8,7 @@ import click
 from rich.markup import escape
 
 from onedr.cli import output, run_action
-from onedr.runs.answer_events import StatusEvent
+from onedr.runs.answer_events import StatusEvent, StatusVm
 from onedr.runs.request import Request
 
 
@@ -32,14 +32,16 @@ def _print(event: StatusEvent) -> None:
         out.print(f"In progress: {event.run.text}", markup=False)
     peer = f"{event.peer.state}: {event.peer.detail}"
     out.print(f"protected {event.protected}/{event.total}; peer {peer}", markup=False)
-    columns = ("VM", "site", "state there", "disks", "recovery point", "age", "blocked by")
-    out.print(output.table("VMs", columns, [
+    shown = ("VM", "site", "state there", "disks", "recovery point", "age", "rehearsed", "blocked by")
+    out.print(output.table("VMs", shown, [
         (
             f"{vm.name} ({vm.vm})", "here" if vm.here else vm.site, vm.state, " ".join(vm.disks),
-            output.moment(vm.recovery_point), output.seconds(vm.age_s), "; ".join(vm.obstacles),
+            output.moment(vm.recovery_point), output.seconds(vm.age_s), _rehearsed(vm),
+            "; ".join(vm.obstacles),
         )
         for vm in event.vms
     ]))
+    _rehearsals(event)
     columns = ("disk", "role", "mirrored", "copy", "recovery point", "age", "problems")
     out.print(output.table("Disks", columns, [
         (
@@ -52,3 +54,20 @@ def _print(event: StatusEvent) -> None:
         out.print(output.table(
             "Not protected", ("item", "why"), [(item.name, item.reason) for item in event.unprotected]
         ))
+
+
+def _rehearsed(vm: StatusVm) -> str | None:
+    """When, and what came of it."""
+    last = vm.rehearsal
+    return None if last is None else f"{output.moment(last.at)} {last.result}"
+
+
+def _rehearsals(event: StatusEvent) -> None:
+    """What the last rehearsal of each VM found."""
+    rows = [
+        (f"{vm.name} ({vm.vm})", text)
+        for vm in event.vms if vm.rehearsal is not None
+        for text in (vm.rehearsal.why, *vm.rehearsal.differences) if text
+    ]
+    if rows:
+        output.console().print(output.table("Found by the rehearsal", ("VM", "what"), rows))

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from lxml import etree
-
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
 from onedr.drill import plan as drill_plan
@@ -18,14 +16,13 @@ from onedr.drill import rbd_clones
 from onedr.drill import report as drill_report
 from onedr.drill.remnants import find_remnants
 from onedr.failover.facts import RunPlan
-from onedr.host.waiting import attempts
 from onedr.model import names, template
-from onedr.model.errors import FrontEndError, OneDRError, RunStoppedError
+from onedr.model.errors import RunStoppedError
 from onedr.model.records import ImageFacts
 from onedr.model.text import first_few
 from onedr.model.types import State
-from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula.api import NO_SUCH_OBJECT, NOT_POSSIBLE, FrontEnd, attributes
+from onedr.opennebula import removal
+from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import keeper_lock
 from onedr.replication import both_sites, image_facts, peer_ceph
@@ -39,9 +36,6 @@ from onedr.runs.steps import LIMITS_S, StepKind
 
 _THREADS = {StepKind.TERMINATE: 16, StepKind.REMOVE: 8, StepKind.DELETE: 8, StepKind.UNSNAP: 16}
 _MARGIN_S = 10
-_PATIENCE_S = 60  # for a VM that cannot be terminated; after that it is deleted with onevm recover --delete
-_PAUSE_S = 0.5
-_RECOVER_DELETE = 3
 
 
 def cleanup(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd) -> Outcome | None:
@@ -162,7 +156,7 @@ class _Cleanup:
         return {*found, *(snapshot.tag for snapshot in self.found.snapshots)}
 
     def _terminate(self, target: str) -> str:
-        return terminate(
+        return removal.terminate(
             self.frontend, int(target.rpartition(" ")[2]), LIMITS_S[StepKind.TERMINATE] - _MARGIN_S
         )
 
@@ -170,7 +164,7 @@ class _Cleanup:
         return rbd_clones.remove_clone(self.pool, self.clones[name])
 
     def _delete(self, target: str) -> str:
-        return delete_image(
+        return removal.delete_image(
             self.frontend, int(target.rpartition(" ")[2]), LIMITS_S[StepKind.DELETE] - _MARGIN_S
         )
 
@@ -189,67 +183,3 @@ class _Cleanup:
         fact = image_facts.image_facts(self.pool, snapshot.image, self.target.settings)
         self.points[snapshot.image] = fact.recovery_point if fact else None
         return f"removed at both sites; replication continues ({outcome})"
-
-
-def terminate(frontend: FrontEnd, vm_id: int, limit_s: float) -> str:
-    """Terminate a VM and wait until it is DONE.
-
-    Raises OneDRError with its state when it is not.
-    """
-    begun, requested = time.monotonic(), ""
-    state = lcm = ""
-    for _ in attempts(limit_s, _PAUSE_S):
-        vm = _or_none(frontend.vm, vm_id)
-        if vm is None or opennebula_objects.vm_state(vm) == "DONE":
-            return "is DONE"
-        state, lcm = opennebula_objects.vm_state(vm), vm.findtext("LCM_STATE") or ""
-        wanted = "terminate" if time.monotonic() - begun < _PATIENCE_S else "delete"
-        if requested != wanted and _request(frontend, wanted, vm_id):
-            requested = wanted
-    raise OneDRError(f"VM {vm_id} is still {state} (LCM {lcm}) after {limit_s:g} s; onevm show {vm_id}")
-
-
-def _request(frontend: FrontEnd, wanted: str, vm_id: int) -> bool:
-    """False when oned cannot do it in the VM's current state: the caller tries again."""
-    try:
-        if wanted == "terminate":
-            frontend.call("vm.action", "terminate-hard", vm_id)
-        else:
-            frontend.call("vm.recover", vm_id, _RECOVER_DELETE)
-    except FrontEndError as error:
-        if error.code not in (NOT_POSSIBLE, NO_SUCH_OBJECT):
-            raise
-        return False
-    return True
-
-
-def delete_image(frontend: FrontEnd, image_id: int, limit_s: float) -> str:
-    """Delete an image whose RBD image is removed, and wait until oned has deleted it. Raises OneDRError."""
-    state, requested = "", False
-    for _ in attempts(limit_s, _PAUSE_S):
-        image = _or_none(frontend.image, image_id)
-        if image is None:
-            return "deleted"
-        state = opennebula_objects.image_state(image)
-        if state == "ERROR" and requested:
-            raise OneDRError(
-                f"image {image_id} could not be deleted: "
-                f"{template.get(attributes(image), 'DR_MESSAGE') or state}"
-            )
-        if state != "DELETE" and not requested:
-            try:
-                frontend.call("image.delete", image_id, False)
-                requested = True
-            except FrontEndError as error:
-                if error.code not in (NOT_POSSIBLE, NO_SUCH_OBJECT):
-                    raise
-    raise OneDRError(f"image {image_id} is still {state} after {limit_s:g} s; oneimage show {image_id}")
-
-
-def _or_none(ask: Callable[[int], etree._Element], object_id: int) -> etree._Element | None:
-    try:
-        return ask(object_id)
-    except FrontEndError as error:
-        if error.code == NO_SUCH_OBJECT:
-            return None
-        raise

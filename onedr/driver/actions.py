@@ -42,6 +42,7 @@ from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import disable, enable, reconcile, status
+from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
 from onedr.runs import cancel as runs_cancel
 from onedr.runs import history, journal
@@ -272,6 +273,10 @@ def _check(data: ActionData, request: Request) -> None:
     emit(CheckEvent(target.name, check_run.described(check_run.check(target))))
 
 
+def _rehearse(data: ActionData, request: Request) -> None:
+    emit(rehearsal_run.rehearse(_datastore(data), request, emit, FrontEnd()))
+
+
 _VERBS = {
     "move": _failover,
     "failover": _failover,
@@ -288,6 +293,7 @@ _VERBS = {
     "abort": _abort,
     "cancel": _cancel,
     "check": _check,
+    "rehearse": _rehearse,
     "history": _history,
     "kept": _kept,
     "snapshots": _snapshots,

@@ -130,8 +130,8 @@ class Border:
         if image_id in self._item.images and not ends:
             return
         image = oned.image(image_id)
-        drill = vm_template.is_of_drill(attributes(image))
-        if self._peer or not self._belongs(image) or (ends and not drill):
+        made = vm_template.is_of_run(attributes(image))
+        if self._peer or not self._belongs(image) or (ends and not made):
             raise BridgeRefusedError(f"image {image_id}")
 
     def _belongs(self, element: etree._Element) -> bool:

@@ -31,7 +31,8 @@ _SNAPSHOTS = frozenset({
     "vm.allocate", "vm.action", "vm.recover", "vm.attach", "vm.detach", "vm.disksnapshotcreate",
     "vm.disksnapshotdelete", "vm.disksnapshotrevert", "vm.disksnapshotrename",
 })
-_DRILL = _MAKE | {"vm.recover", "image.delete"}  # both only of what a run made
+_REMOVE = frozenset({"vm.action", "vm.recover", "image.delete"})  # only of what a run made
+_DRILL = _MAKE | _REMOVE
 
 
 class Allowed(NamedTuple):
@@ -45,7 +46,7 @@ class Allowed(NamedTuple):
 _VERB = frozenset({"configuration", *_RECORDS, *_KEEPER, *_PAUSE})
 _LOOK = Allowed(_VERB, READS)
 _WRITES = Allowed(_VERB, READS | _OWN)
-_RUN = Allowed(_VERB | {"open"}, READS | _OWN | _RETURN | _SNAPSHOTS, _PEER_READS | _PEER_FENCE)
+_RUN = Allowed(_VERB | {"open"}, READS | _OWN | _RETURN | _SNAPSHOTS | _REMOVE, _PEER_READS | _PEER_FENCE)
 _VM_DISK = Allowed(_RECORDS | _KEEPER, frozenset({"vm.info", "datastore.info"}))
 _IMAGE = Allowed(_RECORDS | _KEEPER)
 _DRILLS = frozenset({"keep_drill", "amend_drill"})
@@ -59,8 +60,9 @@ ALLOWED = {
     "check": Allowed(
         _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
     ),
+    "rehearse": Allowed(_VERB | {"open"}, READS | _DRILL),
     "reconcile": _WRITES,
-    "keeper_process:keep": _WRITES,
+    "keeper_process:keep": Allowed(_VERB | {"rehearse"}, READS | _OWN),
     "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),

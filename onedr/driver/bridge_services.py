@@ -51,7 +51,7 @@ class Services:
             "configuration": self._configuration, "has_key": self._has_key,
             "key_fingerprint": self._key_fingerprint, "seal": self._seal, "open": self._open,
             "sign": self._sign, "fits": self._fits, "keep_drill": self._keep_drill,
-            "amend_drill": self._amend_drill, **more,
+            "amend_drill": self._amend_drill, "rehearse": self._rehearse, **more,
         }
         border = {"api", "peer_api"}
         self.all = {
@@ -95,6 +95,12 @@ class Services:
         if number not in self.item.datastores:
             raise BridgeRefusedError(f"datastore {number}")
         keeper_lock.wake_keeper(number, bool(call["changed"]))
+        return None, b""
+
+    def _rehearse(self, call: Call) -> Answer:
+        from onedr.protection import rehearsal_timer  # only keepers need it
+
+        rehearsal_timer.start(self._datastore(call))
         return None, b""
 
     def _news(self, call: Call) -> Answer:

@@ -37,7 +37,7 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
         site.warn(item.origin, warning)
     vm_id = site.half_vms.get(item.origin)
     if vm_id is None:
-        vm_id = _allocate(site, (*built.template, (ledger.TOKEN, ledger.begin(site.pool, item.origin))))
+        vm_id = allocate(site, (*built.template, (ledger.TOKEN, ledger.begin(site.pool, item.origin))))
     disks = peer_vms.of_element(site.frontend.vm(vm_id), site.pool.access.pool).images
     made = ledger.Entry(item.origin, tuple(sorted(disks)), start_pending=start)
     ledger.note(site.pool, "vm", vm_id, made)
@@ -52,7 +52,8 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
     return f"VM {vm_id}"
 
 
-def _allocate(site: Site, description: template.Pairs) -> int:
+def allocate(site: Site, description: template.Pairs) -> int:
+    """Create a VM on hold. Returns its id. Raises FrontEndError; for an address in use OneDRError, named."""
     try:
         return site.frontend.allocate_vm(description)
     except FrontEndError as error:

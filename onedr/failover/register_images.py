@@ -18,7 +18,7 @@ from onedr.replication.inventory import VmItem
 MAX_NAME = 128
 
 
-class _Subject(NamedTuple):
+class Subject(NamedTuple):
     """What an RBD image is registered as. `kind`: the image's TYPE."""
 
     name: str
@@ -33,12 +33,12 @@ class _Subject(NamedTuple):
     origin: str
 
 
-def _subject(site: Site, image: ImageFacts, owner: VmItem | None) -> _Subject:
+def subject_of(site: Site, image: ImageFacts, owner: VmItem | None) -> Subject:
     """What its own record says it was, or, for a VM's clone, a persistent image of its own."""
     own = image.image
     if own is not None and own.fsid != site.here and isinstance(own.body, ImageRecord):
         record = own.body
-        return _Subject(
+        return Subject(
             record.name, image_template.image_type(record.type), record.persistent, record.owner,
             record.group, record.permissions, record.template, _recorded(image, record, owner), own.site,
             f"{own.fsid}:{record.image_id}",
@@ -48,7 +48,7 @@ def _subject(site: Site, image: ImageFacts, owner: VmItem | None) -> _Subject:
     vm = owner.record
     disk = next(disk for disk in vm.disks if (disk.rbd or "").endswith(f"/{image.name}"))
     kind = "OS" if disk.disk_id == 0 else "DATABLOCK"
-    return _Subject(
+    return Subject(
         f"{vm.name}-disk-{disk.disk_id}", kind, True, vm.owner, vm.group, vm.permissions, (),
         of_disk(vm.snapshots, disk.disk_id), owner.envelope.site, owner.origin,
     )
@@ -73,7 +73,7 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None, lists: S
 
     Raises OneDRError when no record says what it is, FrontEndError when oned refuses.
     """
-    subject = _subject(site, image, owner)
+    subject = subject_of(site, image, owner)
     source = image.name if subject.persistent else _local_base(site, image)
     description = image_template.image_description(
         subject.name[:MAX_NAME],

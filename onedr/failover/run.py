@@ -18,6 +18,7 @@ from onedr.failover import (
     planned_move,
     recreate_vms,
     register_images,
+    rehearsal_remnants,
     rollback,
     start_order,
 )
@@ -94,6 +95,7 @@ class _Failover:
         self._late: list[tuple[float, Step]] = []  # until when each waits for its own DR_DELAY
 
     def execute(self) -> Outcome:
+        rehearsal_remnants.give_way(self.pool, self.target.datastore_id, self.frontend)
         collected = collect.collect_facts(self.pool, self.target, self.frontend)
         self.facts, self.sight, self.site = collected.facts, collected.sight, collected.site
         self.lists = SnapshotLists(self.site, alone=True)

@@ -17,7 +17,7 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.nics import Counterparts, Network, Owned, Range
 from onedr.opennebula.vms import PeerVm, Recovered
-from onedr.replication import ledger
+from onedr.replication import ledger, rehearsals
 from onedr.replication.inventory import VmItem
 from onedr.replication.ledger import Ledger
 
@@ -121,12 +121,17 @@ def placement_here(site: Site, items: Iterable[VmItem]) -> Placement:
     hosts with room, networks, and the addresses in them that are taken.
     """
     taken = {}
+    # addresses of a rehearsal are free again before anything is created
+    own = site.here == site.pool.fsid()
+    rehearsed = {str(number) for number in rehearsals.vms_of_all(site.pool)} if own else set()
     wanted = placement.networks_wanted(items, site.counterparts.network_map)
     for first in site.counterparts.networks.values():
         for found in (first, *first.twins):
             if not wanted & {found.name, str(found.network_id)}:
                 continue
             for lease in site.frontend.network(found.network_id).iterfind("AR_POOL/AR/LEASES/LEASE"):
+                if lease.findtext("VM") in rehearsed:
+                    continue
                 for address in filter(None, (lease.findtext(key) for key in ("IP", "IP6", "MAC"))):
                     taken[(found.network_id, address)] = _holder(lease)
     hosts = [_host(host) for host in site.frontend.hosts() if host.findtext("STATE") in _HOST_IN_USE]

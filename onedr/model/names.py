@@ -15,6 +15,7 @@ _VOLATILE = re.compile(r"one-sys-([0-9]{1,18})-([0-9]{1,18})")
 _LEFTOVER = re.compile(r"(one-[0-9]{1,18}(?:-[0-9]{1,18}-[0-9]{1,18})?)-[0-9]{1,9}(?::[0-9]{1,9})*")
 _DRILL = re.compile(r"(onedr-drill-([0-9a-f]{8})-([0-9]{1,18})-[0-9]{1,18})(?:-(one-[0-9-]{1,60}))?")
 _TAKEN = INDEX_STRIDE // 2
+REHEARSAL = "onedr-rehearsal-"  # how the names of everything begin that a rehearsal makes
 BASE_SNAPSHOT = "snap"  # the protected snapshot from which VM disks are cloned, as in the stock driver
 
 
@@ -118,3 +119,8 @@ def parse_drill(name: str) -> DrillName | None:
     """The drill that made the snapshot or clone of this name; None for any other name."""
     match = _DRILL.fullmatch(name)
     return DrillName(match[1], match[2], int(match[3]), match[4] or "") if match else None
+
+
+def stand_in(token: str, name: str) -> str:
+    """Name of the image that stands for a copy in a rehearsal, and of its RBD image, which does not exist."""
+    return f"{REHEARSAL}{token}-{name}"

@@ -98,6 +98,7 @@ _READERS = {
     "DR_SITE_INDEX": ("site_index", _index),
     "DR_NETWORK_MAP": ("network_map", network_map),
     "DR_SECURITY_GROUP_MAP": ("security_group_map", network_map),
+    "DR_REHEARSE": ("rehearse", yes_no),
 }
 
 # The attributes that `read_settings` reads.

@@ -84,6 +84,7 @@ class Settings:
     peer: CephAccess | None = None
     drill_network: str = ""  # virtual network here for a drill's VMs; empty: none, so drills are refused
     rto_s: int = 0  # recovery time objective of drills; 0: none
+    rehearse: bool = True  # every night, at the standby
 
 
 @dataclass(frozen=True)

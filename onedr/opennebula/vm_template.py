@@ -24,6 +24,7 @@ ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
 START_PENDING = "DR_START_PENDING"
 DRILL = "DR_DRILL"  # on a drill's VM or image: its tag
+REHEARSAL = "DR_REHEARSAL"  # on a rehearsal's VM or image: the token of its turn
 CARRIER = "DR_SNAPSHOT_CARRIER"  # on a small VM of a run that lists snapshots (failover.snapshot_carrier)
 # on a VM at the site it moved away from: the state it had; it is locked there
 LOCKED_STATE, OLD_LOCKED_STATE = "DR_LOCKED_STATE", "DR_HELD"  # the second: of earlier releases, read only
@@ -319,14 +320,9 @@ def is_half_made(pairs: Pairs) -> bool:
     return bool(template.get(pairs, ORIGIN)) and template.get(pairs, FINISHED) != "YES"
 
 
-def is_of_drill(pairs: Pairs) -> bool:
-    """Does this VM or image belong to a drill?
+def is_of_run(pairs: Pairs) -> bool:
+    """Does this VM or image belong to a drill, to a rehearsal, or to a run that lists snapshots?
 
     Such objects are never recorded, mirrored, moved or counted.
     """
-    return bool(template.get(pairs, DRILL))
-
-
-def is_of_run(pairs: Pairs) -> bool:
-    """Does this VM belong to a drill, or to a run that lists snapshots? Neither is recorded or counted."""
-    return is_of_drill(pairs) or bool(template.get(pairs, CARRIER))
+    return any(template.get(pairs, mark) for mark in (DRILL, REHEARSAL, CARRIER))

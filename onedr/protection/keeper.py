@@ -25,7 +25,16 @@ from onedr.model.types import Mode, PeerState, Role, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import flatten, keeper_lock, pace, pool_settings, reconcile, settle, status
+from onedr.protection import (
+    flatten,
+    keeper_lock,
+    pace,
+    pool_settings,
+    reconcile,
+    rehearsal_timer,
+    settle,
+    status,
+)
 from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL_S
 from onedr.protection.reconcile import Report
 from onedr.replication import records
@@ -147,6 +156,7 @@ class Keeper:
         self._write_due_marks(self._complete - self._in_use - fresh)
         parallel.each(sorted(fresh & by_snapshot), self._publish, _MARK_LIMIT_S, 16)
         self._show(datastore, seen)
+        rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
         return seen.verdict.role
 
     def _settle(self) -> None:

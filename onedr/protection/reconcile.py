@@ -27,7 +27,7 @@ from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
-from onedr.opennebula.vm_template import is_of_drill, is_of_run
+from onedr.opennebula.vm_template import is_of_run
 from onedr.protection import flatten, keeper_lock, publish_site_info, settle, settled
 from onedr.protection.flatten import Queue
 from onedr.protection.settled import PoolView
@@ -252,7 +252,7 @@ def _image(
 ) -> None:
     state = opennebula_objects.image_state(element)
     if (
-        is_of_drill(attributes(element))
+        is_of_run(attributes(element))
         or state not in opennebula_objects.USABLE_IMAGE_STATES
         or not wants_protection(datastore.settings, attributes(element))
     ):

@@ -16,15 +16,16 @@ from onedr.ceph.connection import Pool
 from onedr.model import names
 from onedr.model.errors import FrontEndError
 from onedr.model.records import ImageFacts, VmRecord
+from onedr.model.rehearsed import Rehearsed
 from onedr.model.settings import wants_protection
 from onedr.model.types import State
 from onedr.opennebula import datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
-from onedr.opennebula.vm_template import is_of_drill, is_of_run
+from onedr.opennebula.vm_template import is_of_run
 from onedr.protection import enable_plan, pool_settings
-from onedr.replication import image_facts, inventory, peer_ceph, peer_copies, recovery_point
+from onedr.replication import image_facts, inventory, peer_ceph, peer_copies, recovery_point, rehearsals
 from onedr.replication.peer_copies import Copies
 from onedr.replication.split_brain import Claim as Returned
 from onedr.replication.split_brain import Known, There, judge_claim
@@ -56,7 +57,7 @@ def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
     """The status as an event (see docs/status.md for its fields)."""
     with connection.connect(datastore.access) as pool:
         seen = collect_status(pool, datastore, frontend)
-        fsid = pool.fsid()
+        fsid, rehearsed = pool.fsid(), rehearsals.results(pool, datastore.datastore_id)
     now = time.time()
     found = seen.verdict
     stale, only_here = _came_back(seen)
@@ -72,7 +73,7 @@ def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
         peer=PeerShown(
             seen.copies.peer_status.detail, seen.copies.peer_status.peer.value, proven=seen.copies.proven
         ),
-        vms=tuple(_vms(seen, fsid, now)),
+        vms=tuple(_vms(seen, fsid, now, rehearsed)),
         disks=tuple(_disk(fact, seen, now) for fact in seen.facts),
         stale=stale,
         only_here=only_here,
@@ -171,7 +172,7 @@ class _Objects:
 def _objects(frontend: FrontEnd) -> _Objects:
     """A status needs no front-end: without one it says what the records and Ceph say."""
     try:
-        images = [image for image in frontend.images() if not is_of_drill(attributes(image))]
+        images = [image for image in frontend.images() if not is_of_run(attributes(image))]
         vms = [vm for vm in frontend.vms() if not is_of_run(attributes(vm, "USER_TEMPLATE"))]
         return _Objects(tuple(images), tuple(vms), frozenset(datastores.all_of(frontend)), True)
     except FrontEndError:
@@ -304,7 +305,9 @@ def _why(
     return {name: "; ".join(fact.problems) or "mirroring has not started; run onedr reconcile"}
 
 
-def _vms(seen: StatusView, fsid: str, now: float) -> list[StatusVm]:
+def _vms(
+    seen: StatusView, fsid: str, now: float, rehearsed: Mapping[str, Rehearsed]
+) -> list[StatusVm]:
     """The peer's VMs that could start here and this site's own, from the records on the images."""
     listed = []
     for own in (False, True):
@@ -323,6 +326,7 @@ def _vms(seen: StatusView, fsid: str, now: float) -> list[StatusVm]:
                     age_s=_tenths(recovery_point.age_s(point, now)),
                     obstacles=() if own else tuple(item.blockers),
                     warnings=(*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])),
+                    rehearsal=None if own else rehearsed.get(item.origin),
                 )
             )
     return listed

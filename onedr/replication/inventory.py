@@ -57,6 +57,14 @@ def vms(
     return sorted(items, key=lambda item: (item.record.name, item.origin))
 
 
+def standing_by(images: Iterable[ImageFacts], here: str) -> list[VmItem]:
+    """The peer's VMs whose disks are copies here: those that a failover would bring."""
+    return [
+        item for item in vms(images, here)
+        if item.images and not any(image.primary for image in item.images)
+    ]
+
+
 def _says_no(envelope: Envelope) -> bool:
     body = envelope.body
     return isinstance(body, VmRecord) and template.get(body.user_template, "DR_PROTECT").upper() == "NO"

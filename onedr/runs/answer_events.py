@@ -1,4 +1,4 @@
-"""What verbs answer that look or repair: status, reconcile, check, history, kept,
+"""What verbs answer that look or repair: status, reconcile, check, rehearse, history, kept,
 snapshots, drill report. Pure."""
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from onedr.model.json_form import Json, nested
+from onedr.model.rehearsed import Rehearsed
 from onedr.runs.events import Event, PeerShown
 
 
@@ -24,6 +25,7 @@ class StatusVm:
     age_s: float | None
     obstacles: tuple[str, ...]
     warnings: tuple[str, ...]
+    rehearsal: Rehearsed | None = nested(Rehearsed, default=None)  # its last one here
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,19 @@ class CheckEvent(Event):
     event: ClassVar[str] = "check"
     datastore: str
     findings: tuple[FindingShown, ...] = nested(FindingShown, default=())
+
+
+@dataclass(frozen=True)
+class RehearsalEvent(Event):
+    """What came of a rehearsal (docs/rehearsal.md). `stopped`: why it ended early, and `vms` lacks some of
+    them. `left`: what could not be removed, and why.
+    """
+
+    event: ClassVar[str] = "rehearsal"
+    datastore: str
+    vms: tuple[Rehearsed, ...] = nested(Rehearsed, default=())
+    stopped: str = ""
+    left: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 import workload as w
 from beds import furnish
 from bridge_host import Bridges, bridges
+from drills import site_as_it_is
 
 from onedr.runs import journal, lease
 from onedr.runs.journal_entry import JournalEntry
@@ -91,6 +92,23 @@ def test_the_log_of_the_front_end_tells_what_the_bridge_did(ground: Ground) -> N
     ground.a.wait_datastore(ground.a.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED")
     log = ground.a.one_location / "var/onedr/onedr.log"
     until("its line", lambda: log.exists() and re.search(r" verb=keeper PROTECTED: ", log.read_text()), LIMIT_S)
+
+
+def test_a_vm_of_the_peer_is_rehearsed_over_the_bridge(ground: Ground) -> None:
+    a, b = ground.a, ground.b
+    image = w.create_image(b, "home-disk")
+    vm = w.create_vm(b, "home-worker", [image], 'NOTE="a <b>"\nCONTEXT=[ROLE="front"]\n')
+    with w.open_pool(a) as here:
+        w.wait_recorded(b, vm, here)
+    w.wait_complete(b, [w.rbd_name(b, image)])
+    before = site_as_it_is(a)[2:]  # VMs, images, leases; a first copy comes and goes with snapshots
+    a.run("onedr", "check", str(a.datastore_id), "--rehearse", check=False)
+    (came,) = [found["rehearsal"] for found in w.status(a)["vms"] if found["name"] == "home-worker"]
+    assert (came["result"], came["differences"]) == ("accepted", []), came
+    assert site_as_it_is(a)[2:] == before
+    b.api.vm.action("terminate-hard", vm)
+    b.wait_image(image)
+    b.run("oneimage", "delete", str(image))
 
 
 def test_history_and_preserved_copies_are_read_over_the_bridge(ground: Ground) -> None:

@@ -443,3 +443,21 @@ def test_a_list_goes_with_its_persistent_image_from_vm_to_vm_and_counts_on(oned:
     assert oned.xml("vm", second).findtext("SNAPSHOTS/NEXT_SNAPSHOT") == "2"
     answer = oned.call("one.vm.disksnapshotcreate", second, 0, "d")
     assert answer[0] is False and "wrong state HOLD" in answer[1] and answer[2] == ACTION
+
+
+# Quotas
+
+def test_a_quota_is_checked_when_an_object_gets_its_owner(oned: Site) -> None:
+    user = oned.must("one.user.allocate", "quentin", "secret", "core")
+    oned.must("one.user.quota", user, 'VM=[VMS="1",MEMORY="-2"]\nDATASTORE=[ID="102",SIZE="-2",IMAGES="1"]\n')
+    first, second = held(oned, ""), held(oned, "")
+    oned.must("one.vm.chown", first, user, -1)
+    refused = oned.call("one.vm.chown", second, user, -1)
+    text = f"[one.vm.chown] User [0] : user [{user}] limit of 1 reached for VMS quota in VM."
+    assert refused[1:3] == [text, AUTHORIZATION]
+    assert oned.xml("vm", second).findtext("UID") == "0"
+    used = oned.xml("user", user).findtext("VM_QUOTA/VM/VMS_USED")
+    oned.must("one.vm.action", "terminate-hard", first)
+    assert float(used or 0) == 1 and not float(oned.xml("user", user).findtext("VM_QUOTA/VM/VMS_USED") or 0)
+    oned.must("one.vm.chown", second, user, -1)
+    oned.must("one.vm.action", "terminate-hard", second)

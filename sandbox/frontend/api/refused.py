@@ -13,14 +13,14 @@ _REFUSED = {
     "cluster": "allocate delete update rename addhost delhost adddatastore deldatastore addvnet delvnet"
                " optimize",
     "document": "clone",
-    "group": "delete update quota addadmin deladmin",
+    "group": "delete update addadmin deladmin",
     "groupquota": "info update",
     "hooklog": "info",
     "host": "delete rename update",
     "hostpool": "monitoring",
     "image": "chtype restore",
     "template": "allocate instantiate info update delete clone rename chown chmod lock unlock",
-    "user": "delete passwd chgrp addgroup delgroup enable chauth quota",
+    "user": "delete passwd chgrp addgroup delgroup enable chauth",
     "userquota": "info update",
     "vm": "deploy updatenic attachpci detachpci attachsg detachsg backup backupcancel restore schedadd"
           " schedupdate scheddelete exec retryexec cancelexec"

@@ -7,9 +7,10 @@ from typing import Any
 
 from sandbox.frontend.api.calls import api
 from sandbox.frontend.frontend import Frontend
-from sandbox.frontend.objects import restrictions
-from sandbox.frontend.objects.errors import ApiError, Code, TemplateError, action, internal
+from sandbox.frontend.objects import quotas, restrictions
+from sandbox.frontend.objects.errors import ApiError, Code, TemplateError, action, internal, unauthorized
 from sandbox.frontend.objects.pool_object import Lock, PoolObject, check_name
+from sandbox.frontend.objects.store import Stored
 from sandbox.frontend.objects.templates import Template, parse
 from sandbox.frontend.objects.users import ADMIN, MANAGE, NO_QUOTAS, USE, Caller, Group, User
 
@@ -74,11 +75,16 @@ def add_pool(name: str, kind: Kind) -> None:
         return pool_xml(kind.ROOT, listing(frontend, who, kind, which, start, end))
 
 
-def add_plain_pool(name: str, kind: Kind) -> None:
+def add_plain_pool(
+    name: str, kind: type[Stored], prepare: Callable[[Frontend, Stored], None] | None = None
+) -> None:
     """`one.xpool.info` without parameters."""
     @api(f"one.{name}pool.info")
     def info(frontend: Frontend, who: Caller) -> str:
-        return pool_xml(kind.ROOT, listing(frontend, who, kind, ALL, -1, -1))
+        found = [obj for obj in frontend.store.all(kind) if visible(who, obj, ALL)]
+        for obj in found if prepare is not None else ():
+            prepare(frontend, obj)  # type: ignore[misc]
+        return pool_xml(kind.ROOT, [*found])
 
 
 def replace_template(frontend: Frontend, who: Caller, obj: PoolObject, text: str, kind: int,
@@ -142,6 +148,14 @@ def add_rename(name: str, kind: Kind, label: str, unique: bool = True,
         return oid
 
 
+def _demand_quotas(frontend: Frontend, who: Caller, obj: PoolObject, uid: int, gid: int) -> None:
+    """A new owner or group needs room for the object."""
+    new_uid, new_gid = uid if uid != obj.uid else -1, gid if gid != obj.gid else -1
+    refused = quotas.demand(frontend.store, quotas.of_object(obj), new_uid, new_gid)
+    if refused:
+        raise unauthorized(who.uid, refused)
+
+
 def add_ownership(name: str, kind: Kind, unique: bool = True) -> None:
     """`one.x.chown` and `one.x.chmod`."""
     @api(f"one.{name}.chown", "iii")
@@ -155,6 +169,7 @@ def add_ownership(name: str, kind: Kind, unique: bool = True) -> None:
             other = frontend.store.by_name(kind, found.name, user.oid) if unique else None
             if other is not None:
                 raise internal(f"{kind.ROOT} {found.name} is already owned by {kind.ROOT} {other.oid}")
+        _demand_quotas(frontend, who, found, uid, gid)
         if user is not None:
             found.uid, found.uname = user.oid, user.name
         if group is not None:

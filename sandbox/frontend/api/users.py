@@ -6,6 +6,7 @@ import secrets
 from sandbox.frontend.api import shared_calls
 from sandbox.frontend.api.calls import api
 from sandbox.frontend.frontend import Frontend
+from sandbox.frontend.objects import quotas
 from sandbox.frontend.objects.errors import ApiError, internal, no_exists, not_allocated
 from sandbox.frontend.objects.pool_object import check_name
 from sandbox.frontend.objects.store import FIRST_USER_ID
@@ -15,13 +16,33 @@ from sandbox.frontend.objects.users import (
     USERS_GROUP,
     Caller,
     Group,
+    Limited,
     User,
     digest,
     first_template,
 )
 
-shared_calls.add_plain_pool("user", User)
-shared_calls.add_plain_pool("group", Group)
+
+def _show_quotas(frontend: Frontend, owner: Limited) -> None:
+    owner.shown = quotas.xml(frontend.store, owner) if owner.limits else ""
+
+
+shared_calls.add_plain_pool("user", User, _show_quotas)
+shared_calls.add_plain_pool("group", Group, _show_quotas)
+
+
+def _add_quota(name: str, kind: type[Limited]) -> None:
+    @api(f"one.{name}.quota", "is")
+    def quota(frontend: Frontend, who: Caller, oid: int, text: str) -> int:
+        owner = frontend.store.get(kind, oid)
+        who.demand_admin("ADMIN", name.upper())
+        quotas.set_limits(owner, shared_calls.read_template(text))
+        frontend.store.put(owner)
+        return oid
+
+
+_add_quota("user", User)
+_add_quota("group", Group)
 
 
 @api("one.user.info", "i?b")
@@ -29,6 +50,7 @@ def info(frontend: Frontend, who: Caller, oid: int, decrypt: bool = False) -> st
     """A user; -1 is the caller."""
     user = frontend.store.get(User, who.uid if oid == -1 else oid)
     who.demand(USE, user)
+    _show_quotas(frontend, user)
     return user.to_xml()
 
 
@@ -37,6 +59,7 @@ def group_info(frontend: Frontend, who: Caller, oid: int, decrypt: bool = False)
     """A group; -1 is the caller's."""
     group = frontend.store.get(Group, who.gid if oid == -1 else oid)
     who.demand(USE, group)
+    _show_quotas(frontend, group)
     return group.to_xml()
 
 

@@ -9,6 +9,7 @@ from sandbox.frontend.api.vm_requests import request_number
 from sandbox.frontend.drivers import vmm
 from sandbox.frontend.drivers.plans import Result, execute
 from sandbox.frontend.frontend import Frontend
+from sandbox.frontend.objects import quotas
 from sandbox.frontend.objects.errors import ApiError, action
 from sandbox.frontend.objects.users import MANAGE, Caller
 from sandbox.frontend.objects.vms import VM
@@ -70,6 +71,10 @@ def _release(frontend: Frontend, who: Caller, vm: VM, name: str) -> None:
 
 
 def _resume(frontend: Frontend, who: Caller, vm: VM, name: str) -> None:
+    needs = quotas.of_object(vm, running_only=True)
+    refused = quotas.demand(frontend.store, needs, vm.uid, vm.gid)
+    if refused:
+        raise action(refused)
     if vm.state_name in ("STOPPED", "UNDEPLOYED"):
         settle(frontend, vm, "PENDING")
         frontend.wake_scheduler.set()

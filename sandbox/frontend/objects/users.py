@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from sandbox.frontend.objects.errors import ApiError, Code, unauthorized
 from sandbox.frontend.objects.pool_object import PoolObject
 from sandbox.frontend.objects.store import Store
-from sandbox.frontend.objects.templates import Template, cdata
+from sandbox.frontend.objects.templates import Template, Vector, cdata
 
 ONEADMIN_GROUP = 0
 USERS_GROUP = 1
@@ -22,7 +22,20 @@ NO_QUOTAS = ("<DATASTORE_QUOTA></DATASTORE_QUOTA><NETWORK_QUOTA></NETWORK_QUOTA>
 
 
 @dataclass
-class User(PoolObject):
+class Limited(PoolObject):
+    """Who may have quotas: the limits set, and, while it is shown, their XML."""
+
+    limits: list[Vector] = field(default_factory=list)
+    shown: str = ""
+
+    @property
+    def quotas_xml(self) -> str:
+        """The quota elements."""
+        return self.shown or NO_QUOTAS
+
+
+@dataclass
+class User(Limited):
     """An account with a password of oned's own (driver core)."""
 
     KIND: ClassVar[str] = "user"
@@ -44,14 +57,14 @@ class User(PoolObject):
 
     def to_xml(self) -> str:
         defaults = f"<DEFAULT_USER_QUOTAS>{NO_QUOTAS}</DEFAULT_USER_QUOTAS>"
-        return f"<USER>{self._xml()}{NO_QUOTAS}{defaults}</USER>"
+        return f"<USER>{self._xml()}{self.quotas_xml}{defaults}</USER>"
 
     def pool_xml(self) -> str:
-        return f"<USER>{self._xml()}</USER><QUOTAS><ID>{self.oid}</ID>{NO_QUOTAS}</QUOTAS>"
+        return f"<USER>{self._xml()}</USER><QUOTAS><ID>{self.oid}</ID>{self.quotas_xml}</QUOTAS>"
 
 
 @dataclass
-class Group(PoolObject):
+class Group(Limited):
     """A group of users."""
 
     KIND: ClassVar[str] = "group"
@@ -69,10 +82,10 @@ class Group(PoolObject):
 
     def to_xml(self) -> str:
         defaults = f"<DEFAULT_GROUP_QUOTAS>{NO_QUOTAS}</DEFAULT_GROUP_QUOTAS>"
-        return f"<GROUP>{self._xml()}{NO_QUOTAS}{defaults}</GROUP>"
+        return f"<GROUP>{self._xml()}{self.quotas_xml}{defaults}</GROUP>"
 
     def pool_xml(self) -> str:
-        quotas = f"<QUOTAS><ID>{self.oid}</ID>{NO_QUOTAS}</QUOTAS>"
+        quotas = f"<QUOTAS><ID>{self.oid}</ID>{self.quotas_xml}</QUOTAS>"
         return f"<GROUP>{self._xml()}</GROUP>{quotas}<VLAN_RULES><ID>{self.oid}</ID></VLAN_RULES>"
 
 

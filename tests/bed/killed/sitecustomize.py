@@ -1,6 +1,8 @@
 """Comes into a driver under test by PYTHONPATH: counts the calls that change something in Ceph, and ends the process after one.
 
 CALLS_KILL_AFTER=n: SIGKILL after the n-th (0: before the first); CALLS_LOG=file: one line a call.
+ASKED_KILL_BEFORE=n, ASKED_KILL_AFTER=n, ASKED_LOG=file: the same of what it asks oned to change and notes in omaps, counted
+from 1.
 """
 from __future__ import annotations
 
@@ -57,3 +59,39 @@ def _watched(original: Any) -> Any:
 if _KILL_AFTER is not None or _LOG:
     rbd.Image, rbd.RBD = _watched(rbd.Image), _watched(rbd.RBD)
     assert rados
+
+_BEFORE, _AFTER = (int(os.environ.get(f"ASKED_KILL_{when}", "0")) for when in ("BEFORE", "AFTER"))
+_ASKED_LOG = os.environ.get("ASKED_LOG")
+_READS = (".info", ".infoextended", ".version", ".config")
+_asked = 0
+
+
+def _numbered(call: Callable[..., Any], name: Callable[..., str]) -> Callable[..., Any]:
+    def numbered(*arguments: Any, **more: Any) -> Any:
+        global _asked
+        called = name(*arguments)
+        if called.endswith(_READS):
+            return call(*arguments, **more)
+        with _lock:
+            _asked += 1
+            mine = _asked
+            if _ASKED_LOG:
+                with open(_ASKED_LOG, "a") as log:
+                    print(called, file=log)
+        if mine == _BEFORE:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = call(*arguments, **more)
+        if mine == _AFTER:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    return numbered
+
+
+if _BEFORE or _AFTER or _ASKED_LOG:
+    from onedr.ceph import omap
+    from onedr.opennebula import xmlrpc
+
+    xmlrpc.call = _numbered(xmlrpc.call, lambda url, method, *_: str(method))
+    omap.write_keys = _numbered(omap.write_keys, lambda _, name, *__: f"write {name}")
+    omap.drop_keys = _numbered(omap.drop_keys, lambda _, name, *__: f"drop {name}")

@@ -22,6 +22,7 @@ from onedr.check.facts import (
     Mirrors,
     Peering,
     PoolSpace,
+    Rehearsals,
     Replicas,
     SiteFacts,
     TargetFacts,
@@ -29,6 +30,7 @@ from onedr.check.facts import (
 )
 from onedr.failover.placement import Host, Placement
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo, VmRecord
+from onedr.model.rehearsed import Rehearsed, Result
 from onedr.model.types import MIB, Mode, PeerState, Role, Settings, State
 from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.opennebula.vms import PeerVm
@@ -48,6 +50,7 @@ OURS = vm_record(
     vm_id=7, name="ours", disks=(disk(0, "one/one-5"),), template=(("CPU", "1"), ("MEMORY", "512"), NIC)
 )
 COPY = image("one-1", vm=envelope(THEIRS), image=envelope(image_record()))
+CAME = Rehearsed(f"{THERE}:42", "web", 42, "north", 4000.0, Result.ACCEPTED)
 PRIMARY = image("one-5", primary=True, complete=False, vm=envelope(OURS, fsid=HERE))
 
 
@@ -95,10 +98,15 @@ def healthy(**changes: Any) -> CheckFacts:
         "unknown_to_oned": (),
         "key": "same",
         "guarded": True,
+        "rehearsals": Rehearsals(5000.0, {CAME.origin: CAME}),
         "start_here": target(HERE),
         "start_there": target(THERE),
     }
     return CheckFacts("ceph", **{**values, **changes})
+
+
+def rehearsed(*came: Rehearsed, left: int = 0) -> CheckFacts:
+    return healthy(rehearsals=Rehearsals(5000.0, {one.origin: one for one in came}, left))
 
 
 def not_ok(found: list[Finding]) -> dict[str, list[Finding]]:
@@ -452,6 +460,12 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         Level.PROBLEM,
         "CPU model Skylake, which no host",
     ),
+    ("REHEARSAL", rehearsed(replace(CAME, result=Result.REFUSED, why="no room")), Level.PROBLEM, "here: no room"),
+    ("REHEARSAL", rehearsed(replace(CAME, at=5000.0 - 4 * 86400)), Level.PROBLEM, "for three days: VM web (42"),
+    ("REHEARSAL", rehearsed(replace(CAME, at=6000.0)), Level.PROBLEM, "for three days"),
+    ("REHEARSAL", rehearsed(replace(CAME, result=Result.NOT_TRIED, why="x")), Level.WARNING, "rehearsed: x"),
+    ("REHEARSAL", rehearsed(), Level.WARNING, "not rehearsed yet: VM web (42"),
+    ("REHEARSAL", rehearsed(CAME, left=2), Level.WARNING, "2 object(s)"),
     (
         "PROCESSORS",
         healthy(images=(asking("Skylake"), PRIMARY), start_here=target(HERE, models=None)),
@@ -471,6 +485,19 @@ def test_one_fault_gives_its_finding_and_no_other(
     assert set(found) == {code}
     assert all(finding.level is level and finding.text.isprintable() for finding in found[code])
     assert any(text in finding.text for finding in found[code]), found
+
+
+def test_without_the_timer_a_vm_that_was_never_rehearsed_is_no_problem() -> None:
+    facts = replace(rehearsed(), settings=Settings(protect=True, site="site-0", rehearse=False))
+    assert not_ok(check_table.findings(facts)) == {}
+
+
+def test_differences_are_told_and_are_no_problem() -> None:
+    (told,) = [
+        found for found in check_table.findings(rehearsed(replace(CAME, differences=("another MAC",))))
+        if found.code == "REHEARSAL"
+    ]
+    assert told.level is Level.OK and "1 with differences" in told.text
 
 
 def test_every_check_has_a_fault_that_it_finds() -> None:

@@ -10,8 +10,9 @@ import pytest
 from onedr.cli import run_action
 from onedr.driver import actions
 from onedr.driver.start_action import VERBS
+from onedr.model.rehearsed import Rehearsed, Result
 from onedr.runs import answer_events, events, plan_events
-from onedr.runs.answer_events import StatusDisk, StatusEvent, StatusVm
+from onedr.runs.answer_events import RehearsalEvent, StatusDisk, StatusEvent, StatusVm
 from onedr.runs.events import Event, PeerShown, VerdictEvent
 from onedr.runs.plan_events import FailoverPlanEvent, FailoverVm, StepShown
 from onedr.runs.step_docs import shown_steps
@@ -22,14 +23,16 @@ PLAN = FailoverPlanEvent(
     "ceph", "failback", "", True, PeerShown("answers", "answers", "answers"), (VM,), (),
     shown_steps([Step(StepKind.PROMOTE, "one-1", "promote one-1")]), {"one-2": "no copy"}, {"1": 30},
 )
+CAME = Rehearsed("f:7", "db", 7, "a", 5.0, Result.REFUSED, "no room", ("another MAC",), 0.5)
+REHEARSAL = RehearsalEvent("ceph", (CAME,), "a run began", {"VM 3": "locked"})
 STATUS = StatusEvent(
     "ceph", "PROTECTED", "SAFE", "primary", "m", 1, 1, "JOURNAL", PeerShown("ok", "answers", proven=True),
-    (StatusVm("db", 7, "a", True, "ACTIVE", ("one-1",), 1.0, 2.0, (), ()),),
+    (StatusVm("db", 7, "a", True, "ACTIVE", ("one-1",), 1.0, 2.0, (), (), CAME),),
     (StatusDisk("one-1", 5, None, "primary", True, None, None, None, ("late",)),),
 )
 
 
-@pytest.mark.parametrize("event", [PLAN, STATUS, VerdictEvent("done", "STANDBY", warnings={"a": ("b",)})])
+@pytest.mark.parametrize("event", [PLAN, STATUS, REHEARSAL, VerdictEvent("done", "STANDBY", warnings={"a": ("b",)})])
 def test_an_event_comes_back_from_its_line(event: Event) -> None:
     again = run_action.read_event(json.loads(json.dumps(event.to_json())))
     assert type(again) is type(event)

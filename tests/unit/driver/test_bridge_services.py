@@ -55,8 +55,13 @@ def image_xml(image_id: int, datastore_id: int, own: str = "") -> str:
 
 
 DRILL = "<DR_DRILL>onedr-drill-0-1-1</DR_DRILL>"
-VMS = {7: vm_xml(7, 100), 8: vm_xml(8, 101, pool="other"), 9: vm_xml(9, 100, DRILL)}
-IMAGES = {7: image_xml(7, 100), 8: image_xml(8, 101), 9: image_xml(9, 100, DRILL)}
+REHEARSAL = "<DR_REHEARSAL>0a1b</DR_REHEARSAL>"
+VMS = {
+    7: vm_xml(7, 100), 8: vm_xml(8, 101, pool="other"), 9: vm_xml(9, 100, DRILL), 10: vm_xml(10, 100, REHEARSAL),
+}
+IMAGES = {
+    7: image_xml(7, 100), 8: image_xml(8, 101), 9: image_xml(9, 100, DRILL), 10: image_xml(10, 100, REHEARSAL),
+}
 DATASTORE = (
     "<DATASTORE><ID>100</ID><NAME>d</NAME><TEMPLATE><POOL_NAME>one</POOL_NAME><DR_PROTECT>YES</DR_PROTECT>"
     f"<SAFE_DIRS>/var/tmp</SAFE_DIRS><CEPH_KEY>/etc/ceph/key</CEPH_KEY><ACCESS_SECRET>{S3}</ACCESS_SECRET>"
@@ -273,7 +278,14 @@ def xml(pairs: template.Pairs) -> str:
         ("failover", api("vm.chown", 8, 0, 0), "VM 8"),
         ("failover", api("vm.info", 8, True), "VM 8"),
         ("failover", api("image.chown", 8, 0, 0), "image 8"),
-        ("failover", api("image.delete", 9, False), "image.delete"),
+        ("failover", api("image.delete", 7, False), "image 7"),
+        ("status", api("image.delete", 9, False), "image.delete"),
+        ("rehearse", api("image.delete", 7, False), "image 7"),
+        ("rehearse", api("vm.action", "terminate-hard", 7), "VM 7"),
+        ("rehearse", api("datastore.update", 100, "<T><DR_STATE>X</DR_STATE></T>", 1), "datastore.update"),
+        ("rehearse", peer("vmpool.infoextended", -2, -1, -1, -1, ""), "vmpool.infoextended"),
+        ("keeper_process:keep", ask("rehearse", datastore_id=101), "datastore 101"),
+        ("reconcile", ask("rehearse", datastore_id=100), "rehearse"),
         ("drill", api("image.delete", 7, False), "image 7"),
         ("drill", api("vm.action", "terminate-hard", 7), "VM 7"),
         ("drill", api("vm.recover", 9, 4), "operation"),
@@ -325,6 +337,9 @@ def test_what_the_work_does_not_need_ends_it_and_is_named(
         ("failover", api("datastore.update", 100, "<T><DR_STATE>X</DR_STATE></T>", 1)),
         ("drill", api("vm.action", "terminate-hard", 9)),
         ("drill", api("image.delete", 9, False)),
+        ("rehearse", api("vm.action", "terminate-hard", 10)),
+        ("rehearse", api("image.delete", 10, False)),
+        ("failover", api("image.delete", 10, False)),
         ("failover", peer("vm.action", "poweroff", 7)),
         ("failover", peer("vm.update", 7, "<T><DR_LOCKED_STATE>ACTIVE</DR_LOCKED_STATE></T>", 1)),
         ("enable", api("datastore.update", 100, "<T><TM_MAD>ceph_dr</TM_MAD></T>", 1)),

@@ -27,7 +27,7 @@ def test_every_attribute_in_the_code_is_classified() -> None:
 
 
 def test_the_marks_are_those_that_the_features_write() -> None:
-    assert {*vm_template.MARKS, vm_template.DRILL, vm_template.CARRIER, drill_plan.DRILL_OF, ledger.TOKEN} == set(own_marks.VM_MARKS)
+    assert {*vm_template.MARKS, vm_template.DRILL, vm_template.REHEARSAL, vm_template.CARRIER, drill_plan.DRILL_OF, ledger.TOKEN} == set(own_marks.VM_MARKS)
     assert {vm_template.ORIGIN, vm_template.ORIGIN_SOURCE, vm_template.FINISHED, ledger.TOKEN} < set(
         own_marks.IMAGE_MARKS
     )

@@ -1,0 +1,1 @@
+"""The rehearsal: would this site accept each VM of the peer (docs/rehearsal.md)."""
