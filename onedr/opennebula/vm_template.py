@@ -35,6 +35,7 @@ MARKS = (  # of one site's object only
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
+_OF_OS_FILES = tuple(f"{key}_" for key in files.OS_FILES)  # what oned adds to one: its datastore, its source
 _OS_FILES = (*files.OS_FILES, "KERNEL", "INITRD")
 _BOOTS = re.compile(r"(disk|nic)(\d+)")
 # Stands for a context value with a `$` while the VM is allocated:
@@ -157,6 +158,8 @@ def _os(
     """OS with BOOT numbered again, and files by the name of their image."""
     built: list[tuple[str, object]] = []
     for key, text in value:
+        if key.startswith(_OF_OS_FILES):
+            continue
         if key in _OS_FILES:
             if not key.endswith("_DS"):
                 continue  # the path oned resolved from the other

@@ -171,10 +171,12 @@ def _of_disk(disk: DiskRef) -> Disk:
     )
 
 
-def asked(cloud: Cloud, what: str, number: int) -> ElementTree.Element:
-    """An object's XML as oned sends it. Raises AssertionError with oned's own words."""
+def asked(cloud: Cloud, what: str, number: int, *more: bool) -> ElementTree.Element:
+    """An object's XML as oned sends it; of a VM with True `more`, its secrets in plain. Raises AssertionError with
+    oned's own words.
+    """
     with ServerProxy(cloud.endpoint) as api:
-        done, text, *_ = getattr(api.one, what).info(cloud.one_auth.read_text().strip(), number)
+        done, text, *_ = getattr(api.one, what).info(cloud.one_auth.read_text().strip(), number, *more)
     assert done, text
     return ElementTree.fromstring(str(text))
 

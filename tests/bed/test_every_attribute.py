@@ -143,7 +143,7 @@ class Seen:
 
 def look(cloud: Cloud) -> Seen:
     api = cloud.api
-    vms = {vm.NAME: oracle.asked(cloud, "vm", vm.ID) for vm in api.vmpool.infoextended(-2, -1, -1, -1).VM}
+    vms = {vm.NAME: oracle.asked(cloud, "vm", vm.ID, True) for vm in api.vmpool.infoextended(-2, -1, -1, -1).VM}
     images = {image.NAME: oracle.asked(cloud, "image", image.ID) for image in api.imagepool.info(-2, -1, -1).IMAGE}
     return Seen(vms, images)
 
@@ -334,7 +334,7 @@ def is_front_ends(leaf: Leaf) -> bool:
     mark = where == "USER_TEMPLATE" and name.startswith("DR_")
     made = outer in ("SCHED_ACTION", "PCI", "NUMA_NODE", "TOPOLOGY") and name in (
         "ID", "PARENT_ID", "PCI_ID", "TYPE", "DONE", "MESSAGE", "WARNING", "ADDRESS", "SHORT_ADDRESS", "NODE_ID")
-    return bool(generated or mark or made) or (outer == "OS" and name in ("KERNEL", "INITRD", "KERNEL_DS_ID"))
+    return bool(generated or mark or made or (outer == "OS" and re.match("KERNEL$|INITRD$|KERNEL_DS_", name)))
 
 
 def test_the_vms_have_every_attribute_of_the_table(story: Story) -> None:
