@@ -30,7 +30,7 @@ def start_there(facts: CheckFacts) -> Iterator[CheckResult]:
 
 def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
     where = "at the peer" if own else "here"
-    items, fresh = _items(facts, target, own)
+    items, fresh = vm_items(facts, target, own)
     todo = f"onedr status {facts.datastore}" if not own else "at the peer: see its onedr check"
     troubles = {item.origin: "; ".join(item.blockers) for item in items if item.blockers}
     for origin, why in {
@@ -49,7 +49,7 @@ def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckR
         )
 
 
-def _items(facts: CheckFacts, target: TargetFacts, own: bool) -> tuple[list[VmItem], list[VmItem]]:
+def vm_items(facts: CheckFacts, target: TargetFacts, own: bool) -> tuple[list[VmItem], list[VmItem]]:
     """VMs that the site would have to start, and those of them that it would have to create:
     for the others a VM exists there.
     """
@@ -87,7 +87,7 @@ def owners_there(facts: CheckFacts) -> Iterator[CheckResult]:
 
 def _owners(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
     where = "at the peer" if own else "here"
-    _, fresh = _items(facts, target, own)
+    _, fresh = vm_items(facts, target, own)
     users = sorted({item.record.owner for item in fresh} - target.users)
     groups = sorted({item.record.group for item in fresh} - target.groups)
     if users:
@@ -116,7 +116,7 @@ def capacity_there(facts: CheckFacts) -> Iterator[CheckResult]:
 
 def _capacity(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
     where = "at the peer" if own else "here"
-    _, fresh = _items(facts, target, own)
+    _, fresh = vm_items(facts, target, own)
     starting = [item for item in fresh if start_order.wants_start(item, Request("failover"))]
     if target.placement.hosts is None:
         yield warn(f"the capacity {where} is unknown")
@@ -163,7 +163,7 @@ def image_names(facts: CheckFacts) -> Iterator[CheckResult]:
 def processors(facts: CheckFacts) -> Iterator[CheckResult]:
     """CPU models and machine types that the peer's VMs require."""
     target = known(facts.start_here)
-    _, fresh = _items(facts, target, False)
+    _, fresh = vm_items(facts, target, False)
     wanted = [(item.label, *each) for item in fresh for each in _asked(item, target)]
     unknown = sorted({f"{what} {name}" for _, what, name, there in wanted if there is None})
     missing = [

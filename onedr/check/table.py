@@ -12,6 +12,7 @@ from typing import Any
 from onedr.check import (
     rules_cluster,
     rules_datastore,
+    rules_fidelity,
     rules_front_end,
     rules_map,
     rules_rehearsal,
@@ -206,7 +207,7 @@ DATASTORE: Mapping[str, Check] = {
     "DRIVERS": Check("the running oned knows ceph_dr", ("unknown_to_oned",), rules_datastore.oned_lists),
     "GUARD": Check("the guard knows the datastore", ("guarded",), rules_datastore.guarded),
     "STARTS_HERE": Check(
-        "each VM of the peer would start here: copies, networks, addresses, quotas, failback",
+        "each VM of the peer would start here: copies, networks, addresses, quotas, kernels, failback",
         ("images", "here.fsid", "start_here"),
         rules_vms.start_here,
     ),
@@ -216,9 +217,42 @@ DATASTORE: Mapping[str, Check] = {
         rules_rehearsal.rehearsal,
     ),
     "STARTS_THERE": Check(
-        "each VM of this site would start at the peer: networks, addresses, quotas",
+        "each VM of this site would start at the peer: networks, addresses, quotas, kernels",
         ("images", "here.fsid", "start_there"),
         rules_vms.start_there,
+        todo="run onedr check at the peer",
+    ),
+    "FIDELITY_HERE": Check(
+        "each VM of the peer would be here as it is there: what is left out or different, by VM",
+        ("images", "here.fsid", "start_here"),
+        rules_fidelity.attributes_here,
+    ),
+    "FIDELITY_THERE": Check(
+        "each VM of this site would be at the peer as it is: what is left out or different, by VM",
+        ("images", "here.fsid", "start_there"),
+        rules_fidelity.attributes_there,
+        todo="run onedr check at the peer",
+    ),
+    "SNAPSHOTS_HERE": Check(
+        "snapshots of the disks of the peer's VMs: the copies have them, oned here can list them",
+        ("images", "here.fsid", "start_here"),
+        rules_fidelity.snapshots_here,
+    ),
+    "SNAPSHOTS_THERE": Check(
+        "snapshots of the disks of our VMs: oned at the peer can list them",
+        ("images", "here.fsid", "start_there"),
+        rules_fidelity.snapshots_there,
+        todo="run onedr check at the peer",
+    ),
+    "FILES_HERE": Check(
+        "files of the context of the peer's VMs are images here",
+        ("images", "here.fsid", "start_here"),
+        rules_fidelity.files_here,
+    ),
+    "FILES_THERE": Check(
+        "files of the context of our VMs are images at the peer",
+        ("images", "here.fsid", "start_there"),
+        rules_fidelity.files_there,
         todo="run onedr check at the peer",
     ),
     "OWNERS_HERE": Check(

@@ -38,11 +38,12 @@ def history(datastore: str, run: str | None, as_json: bool) -> None:
 
 
 def _all(entries: list[JournalEntry]) -> None:
-    columns = ("run", "began", "by", "result", "took", "RTO", "RPO", "message")
+    columns = ("run", "began", "by", "result", "took", "RTO", "RPO at most", "lost", "message")
     rows = [runs_history.row(entry) for entry in entries]
     output.console().print(output.table("Runs", columns, [
         (row.run, output.moment(row.began), f"{row.by} {row.trigger}", row.result, output.seconds(row.took_s),
-         output.seconds(row.rto_s), output.seconds(row.rpo_s), row.message)
+         output.seconds(row.rto_s), output.seconds(row.rpo_s),
+         output.seconds(row.measured_s), row.message)
         for row in rows
     ]))
     for entry in entries[-1:]:
@@ -59,14 +60,8 @@ def _one(entry: JournalEntry, request: Json) -> None:
     out.print(
         output.table(
             "VMs",
-            ("VM", "from", "VM here", "RTO", "RPO", "failed"),
-            [
-                (
-                    vm.name or vm.origin, vm.site, vm.here, output.seconds(vm.rto_s),
-                    output.seconds(vm.rpo_s), vm.failed,
-                )
-                for vm in entry.vms
-            ],
+            output.OUTCOME_COLUMNS,
+            [output.outcome(vm) for vm in entry.vms],
         )
     )
     out.print(

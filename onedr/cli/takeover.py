@@ -96,10 +96,12 @@ def _plan(event: FailoverPlanEvent) -> None:
             f"The other site was last seen at {output.moment(event.last_seen)}. `loss` is what is missing if "
             "it stopped then; `at most` counts to now.",
         )
-    columns = ("VM", "from", "recovery point", "loss", "at most", "starts", "priority", "blocked by")
+    columns = ("VM", "from", "recovery point", "loss", "RPO at most", "RTO in drills", "starts", "priority",
+               "blocked by")
     out.print(output.table("VMs", columns, [
         (f"{vm.name} ({vm.vm})", vm.site, output.moment(vm.recovery_point),
-         *_losses(vm, event.planned), "yes" if vm.starts else "no", vm.priority, vm.left_out)
+         *_losses(vm, event.planned), output.seconds(vm.drill_rto_s),
+         "yes" if vm.starts else "no", vm.priority, vm.left_out)
         for vm in event.vms
     ]))
     refused = output.refused(event.refusal)
@@ -116,7 +118,7 @@ def _plan(event: FailoverPlanEvent) -> None:
 
 def _losses(vm: FailoverVm, planned: bool) -> tuple[str, str]:
     if planned:
-        return "none", "none"
+        return "0 s", "0 s"
     seen, at_most = (output.seconds(each) or "unknown" for each in (vm.seen_loss_s, vm.expected_loss_s))
     return seen, at_most
 

@@ -116,6 +116,8 @@ def _peer_refusal(facts: DrillFacts) -> str:
 def _blocker(item: VmItem, images: Iterable[ImageFacts]) -> str:
     if item.blockers:
         return "; ".join(item.blockers)
+    if any(disk.to_clone for disk in item.record.disks):
+        return f"VM {item.record.name} was never deployed: it has no data that a drill could try"
     if not item.images:
         return f"VM {item.record.name} has no protected disk here"
     by_name = {image.name: image for image in images}

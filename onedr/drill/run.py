@@ -32,6 +32,7 @@ from onedr.replication import both_sites, image_claims, image_facts, inventory, 
 from onedr.replication import sync as replication_sync
 from onedr.replication.inventory import VmItem
 from onedr.runs.events import Emit, PeerShown, VerdictEvent
+from onedr.runs.journal_entry import VmOutcome
 from onedr.runs.plan_events import DrillPlanEvent, DrillVm
 from onedr.runs.request import Request
 from onedr.runs.run import Outcome, Running, utc_text
@@ -304,6 +305,7 @@ class Drill:
         text += f". Its VMs run until onedr drill cleanup {self.target.name}; report: {saved.html}."
         if reasons:
             self.outcome.failed.setdefault("the drill", "; ".join(reasons))
+        self.running.log.vms = tuple(self._outcome(item) for item in self.plan.vms)
         verdict = VerdictEvent(
             text,
             warnings={self.label(item): tuple(texts) for item, texts in self.seen.site.warnings.items()},
@@ -315,6 +317,14 @@ class Drill:
             sha256=saved.digest,
         )
         return self.running.end(State.STANDBY, "PARTIAL" if reasons else "DONE", verdict, self.label)
+
+    def _outcome(self, item: VmItem) -> VmOutcome:
+        """For the history, and for the plans of later failovers."""
+        evidence, why = self.evidence, self.outcome.failed.get(item.origin, "")
+        return VmOutcome(
+            item.origin, item.record.name, item.envelope.site, evidence.vm_ids.get(item.origin), why,
+            rto_s=evidence.running_s.get(item.origin),
+        )
 
     def _described(self) -> drill_report.DrillRun:
         return drill_report.DrillRun(

@@ -225,11 +225,14 @@ def _history(data: ActionData, request: Request) -> None:
     wanted = template.get(request.attributes, "RUN")
     with connection.connect(data.access) as pool:
         runs = journal.load_runs(pool)
-        in_progress = journal.in_progress(pool, runs)
+        in_progress, measured = journal.in_progress(pool, runs), journal.load_measured(pool)
     if wanted and wanted not in runs:
         name = data.datastore_name
         raise InputError(f"There is no run {wanted!r} on {name}; onedr history {name} lists them.")
-    shown = {name: history.judged(run, in_progress) for name, run in runs.items() if wanted in ("", name)}
+    shown = {
+        name: history.with_measured(history.judged(run, in_progress), measured.get(name, {}))
+        for name, run in runs.items() if wanted in ("", name)
+    }
     emit(HistoryEvent(data.datastore_name, {name: run.to_json() for name, run in shown.items()}))
 
 

@@ -145,7 +145,7 @@ class Services:
         signer, kind, head = _signer(call), str(call["kind"]), dict(call["covered"])
         name = signer.image.rpartition("/")[2]
         of_map = kind == map_store.KIND and name == map_store.IMAGE and self.item.what == "map"
-        of_image = kind in (records.VM_KEY, records.IMAGE_KEY) and self._is_ours(name)
+        of_image = kind in (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY) and self._is_ours(name)
         if not of_map and not of_image:
             raise BridgeRefusedError(f"a signature of {kind!r} for image {name!r}")
         if type(head["generation"]) is not int or head["generation"] > time.time() * 1e6 + _AHEAD_US:

@@ -37,8 +37,7 @@ class Collected:
 
 
 def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str = "") -> Collected:
-    """Read everything once. A peer that does not answer costs seconds at the most. `alone`: as `_answering`.
-    """
+    """Read everything once; a silent peer costs seconds at the most. `alone`: as `_answering`."""
     images = image_facts.of_datastore(pool, target)
     sight = peer_ceph.probe_peer(pool, target.settings, images)
     with ExitStack() as stack:
@@ -71,6 +70,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         there=there.vms,
         there_detail=there.detail,
         split=split,
+        drilled=journal.drill_times(pool),
         osds=osds,
         fence_command=fence_command,
         fence_unknown=fence_unknown,

@@ -26,7 +26,7 @@ def describe_failover(
         last_seen=last_seen,
         digest=plan.digest,
         refusal=plan.refusal,
-        vms=tuple(_describe_vm(item, plan, request, last_seen, now) for item in plan.vms),
+        vms=tuple(_describe_vm(item, plan, facts, request, last_seen, now) for item in plan.vms),
         images=tuple(
             FailoverImage(image.name, image.recovery_point, image.complete, image.primary)
             for image in facts.images
@@ -38,9 +38,9 @@ def describe_failover(
 
 
 def _describe_vm(
-    item: VmItem, plan: RunPlan, request: Request, last_seen: float | None, now: float
+    item: VmItem, plan: RunPlan, facts: FailoverFacts, request: Request, last_seen: float | None, now: float
 ) -> FailoverVm:
-    lost = loss.loss(item, last_seen, now)
+    lost = loss.Loss(0.0, 0.0) if request.lossless else loss.loss(item, last_seen, now)
     more = [plan.warnings.get(item.origin), recovery_point.clock_warning(item.recovery_point, now)]
     return FailoverVm(
         origin=item.origin,
@@ -56,5 +56,6 @@ def _describe_vm(
         delay_s=plan.vm_delays.get(item.origin, 0),
         disks=tuple(image.name for image in item.images),
         left_out=plan.left_out.get(item.origin, ""),
+        drill_rto_s=facts.drilled.get(item.origin),
         warnings=(*item.warnings, *(text for text in more if text)),
     )

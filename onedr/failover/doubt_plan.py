@@ -25,10 +25,16 @@ def vms_not_known(
     facts: FailoverFacts, request: Request, wanted: Iterable[ImageFacts], known: Iterable[VmItem]
 ) -> dict[str, str]:
     """Of the images, those of a VM of which no record can be used: the disk comes, and the VM is said."""
+    unread = {
+        f"a VM that is read through {image.name}": "; ".join(image.bad_readers)
+        for image in wanted if image.bad_readers and not request.vms and image.name not in facts.registered
+    }
     covered = {image.name for item in known for image in item.images}
     return {
-        f"the VM of {image.name}": image.bad_vm or inventory.doubt_of("its record", image.vm)
+        **unread,
+        **{f"the VM of {image.name}": image.bad_vm or inventory.doubt_of("its record", image.vm)
         for image in wanted
         if image.name not in covered and not request.vms and image.name not in facts.registered
         and (image.bad_vm or (image.vm is not None and image.vm.doubt and not request.accept_unsigned))
+        },
     }

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from onedr.model import template
+from onedr.model import names, template
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import mapped, vm_template
@@ -29,13 +29,27 @@ def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, Pee
     found = {}
     for item in items:
         left = local.get(item.record.origin)
-        if left is not None and not left.images & {image.name for image in item.images}:
+        if left is not None and not _same_disks(item, left):
             left = None  # a VM that has none of these disks is another VM, whatever a record says
         came = local.get(item.origin)
         home = left if left is not None else came if came is not None and came.locked_state else None
         if home is not None:
             found[item.origin] = home
     return found
+
+
+def _same_disks(item: VmItem, home: PeerVm) -> bool:
+    """Has the VM at home one of these disks? Two that were never deployed are made from one base instead."""
+    used = {image.name for image in item.images}
+    to_clone = any(disk.to_clone for disk in item.record.disks)
+    bases = {_stands_for(image) for image in item.images} if to_clone else set()
+    return bool(home.images & used or home.bases & bases)
+
+
+def _stands_for(image: ImageFacts) -> str:
+    """Name, at the site where it is at home, of an image that the other site took over as a base."""
+    body = image.image.body if image.image else None
+    return (body.stands_for if isinstance(body, ImageRecord) else "") or image.name
 
 
 def waits(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> bool:
@@ -61,13 +75,23 @@ class Disks:
 
 def disks(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> Disks:
     """The disks of a VM at home against those it has at the other site."""
-    there = {
-        _own_name(str(disk.rbd).rpartition("/")[2], images, here): disk
-        for disk in item.record.disks
-        if disk.protected
-    }
+    there = {_name_here(disk, home, images, here): disk for disk in item.record.disks if disk.protected}
     plug = {name: disk for name, disk in there.items() if name not in home.images}
     return Disks(plug, frozenset(home.images - there.keys()))
+
+
+def _name_here(disk: DiskRef, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> str:
+    """Name here of a disk: of one that is a clone to be made at both sites, that of the clone at home."""
+    name = str(disk.rbd).rpartition("/")[2]
+    if not disk.to_clone:
+        return _own_name(name, images, here)
+    base = _stands_for(images[name]) if name in images else name
+    clones = [clone for clone in home.clones if clone.endswith(f"-{home.vm_id}-{disk.disk_id}")]
+    for clone in clones:
+        mine = names.base_of(clone, home.vm_id, disk.disk_id)
+        if base == (_stands_for(images[mine]) if mine in images else mine):
+            return clone
+    return _own_name(name, images, here)
 
 
 def _own_name(name: str, images: Mapping[str, ImageFacts], here: str) -> str:
@@ -171,7 +195,8 @@ def left_behind(
     used = {name for vm in there for name in vm.images}
     return {
         vm.vm_id: vm for vm in local.values()
-        if vm.locked_state and vm.state == "POWEROFF" and vm.vm_id not in known and not vm.images & used
+        if vm.locked_state and vm.state in ("POWEROFF", "HOLD")
+        and vm.vm_id not in known and not vm.images & used
     }
 
 

@@ -5,7 +5,7 @@ continue to write. Evidence is a fence that succeeded, or the operator's typed c
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from onedr.failover.facts import FailoverFacts, Fence
 from onedr.model.records import ImageFacts
@@ -41,13 +41,22 @@ def command_unknown(facts: FailoverFacts, request: Request) -> str:
     )
 
 
-def users(facts: FailoverFacts, images: Iterable[ImageFacts]) -> list[PeerVm]:
-    """VMs at the peer with a disk among the images that wait to be promoted here."""
+def users(
+    facts: FailoverFacts, images: Iterable[ImageFacts], coming: Collection[int] = ()
+) -> list[PeerVm]:
+    """VMs at the peer with a disk among the images that wait to be promoted here. `coming`: ids of those that
+    come without a disk yet, and will be made from such an image.
+    """
     waiting = {image.name for image in images if not image.primary}
-    return [vm for vm in facts.there or () if vm.images & waiting]
+    return [
+        vm for vm in facts.there or ()
+        if vm.images & waiting or (vm.vm_id in coming and vm.bases & waiting)
+    ]
 
 
-def fence_steps(fence: Fence, facts: FailoverFacts, images: Iterable[ImageFacts]) -> list[Step]:
+def fence_steps(
+    fence: Fence, facts: FailoverFacts, images: Iterable[ImageFacts], coming: Collection[int]
+) -> list[Step]:
     """What fences the peer of the images that wait to be promoted, and what the promotion then needs."""
     images = list(images)
     waiting = [image for image in images if not image.primary]
@@ -63,7 +72,7 @@ def fence_steps(fence: Fence, facts: FailoverFacts, images: Iterable[ImageFacts]
     elif fence is Fence.VMS:
         steps += [
             Step(StepKind.STOP, str(vm.vm_id), f"stop VM {vm.name} ({vm.vm_id}) at the peer and lock it")
-            for vm in users(facts, images)
+            for vm in users(facts, images, coming)
         ]
     return steps
 

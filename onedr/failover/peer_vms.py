@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lxml import etree
 
 from onedr.host import config as host_config
 from onedr.host.waiting import attempts
+from onedr.model import names
 from onedr.model.errors import FrontEndError, InputError, OneDRError
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NOT_POSSIBLE, FrontEnd, attributes, number
@@ -70,16 +71,22 @@ def on_pool(frontend: FrontEnd, pool_name: str) -> Iterator[PeerVm]:
 
 
 def of_element(element: etree._Element, pool_name: str) -> PeerVm:
-    images, clones = set(), set()
+    """A VM as its front-end's XML shows it. Raises InputError."""
+    vm_id, state = number(element, "ID"), opennebula_objects.vm_state(element)
+    images, clones, bases = set(), set(), set()
     for disk in opennebula_objects.vm_record(element, ()).disks:
         pool, _, name = (disk.rbd or "").partition("/")
         if pool == pool_name:
             images.add(name)
             clones |= {name} if disk.clone else set()
+            waits = disk.clone and state in opennebula_objects.WAITING
+            bases |= {names.base_of(name, vm_id, disk.disk_id)} if waits else set()
     before = locked_state(attributes(element, "USER_TEMPLATE"))
-    state, name = opennebula_objects.vm_state(element), element.findtext("NAME") or ""
     locked = element.find("LOCK") is not None
-    return PeerVm(number(element, "ID"), name, state, before, frozenset(images), frozenset(clones), locked)
+    return PeerVm(
+        vm_id, element.findtext("NAME") or "", state, before, frozenset(images), frozenset(clones), locked,
+        frozenset(bases),
+    )
 
 
 def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_S) -> str:
@@ -148,6 +155,12 @@ def unlock_vm(there: FrontEnd, vm: PeerVm, limit_s: float) -> str:
         _resume(there, vm.vm_id, limit_s)
     forget_locked_state(there, vm.vm_id)
     return f"is {vm.locked_state} again"
+
+
+def start_home(frontend: FrontEnd, home: PeerVm, limit_s: float) -> str:
+    """Let a VM that came home run; one on hold was never deployed and waits for a host again. Reads back."""
+    found = replace(home, locked_state="PENDING" if home.state == "HOLD" else "ACTIVE")
+    return f"VM {home.vm_id} {unlock_vm(frontend, found, limit_s)}"
 
 
 def forget_locked_state(frontend: FrontEnd, vm_id: int) -> None:

@@ -12,6 +12,8 @@ from onedr.failover import quota_plan
 from onedr.failover.snapshot_list_plan import of_disk
 from onedr.model import template
 from onedr.model.errors import RefusedError
+from onedr.model.records import ImageRecord
+from onedr.opennebula import attributes
 from onedr.opennebula.nics import Counterparts, network_here
 from onedr.opennebula.quotas import Admission, Quotas
 from onedr.opennebula.vm_template import Recreation, recreate
@@ -68,10 +70,10 @@ def preview(item: VmItem, here: Counterparts) -> Recreation:
 
 @dataclass(frozen=True)
 class Placed:
-    """By origin: why a VM cannot be created here; and of the others, what would not be as it was."""
+    """By origin: why a VM cannot be created here; of the others, sentences on what would not be as it was."""
 
     blockers: Mapping[str, str]
-    differences: Mapping[str, str]
+    differences: Mapping[str, tuple[str, ...]]
 
 
 def place(items: Iterable[VmItem], ground: Placement) -> Placed:
@@ -82,7 +84,8 @@ def place(items: Iterable[VmItem], ground: Placement) -> Placed:
     """
     taken, admission, here = dict(ground.taken), Admission(ground.quotas), ground.counterparts
     known = set(ground.registered)
-    blockers, differences = {}, {}
+    blockers: dict[str, str] = {}
+    differences: dict[str, tuple[str, ...]] = {}
     for item in items:
         try:
             made = preview(item, ground.counterparts)
@@ -103,9 +106,9 @@ def place(items: Iterable[VmItem], ground: Placement) -> Placed:
             continue
         taken.update(dict.fromkeys(addresses, f"VM {item.record.name} of the peer"))
         known |= {image.name for image in item.images}
-        warnings = (*made.warnings, *_of_snapshots(item))
+        warnings = (*made.warnings, *_of_snapshots(item), *_of_images(item))
         if warnings:
-            differences[item.origin] = "; ".join(warnings)
+            differences[item.origin] = warnings
     return Placed(blockers, differences)
 
 
@@ -118,6 +121,17 @@ def _of_snapshots(item: VmItem) -> Iterable[str]:
                 f"disk {disk.disk_id}: the list of its {len(found)} snapshot(s) is rewritten, with the "
                 "date of the run and today's size of the disk"
             )
+
+
+OF_IMAGE = "image "  # begins a sentence about an image's own attributes
+
+
+def _of_images(item: VmItem) -> Iterable[str]:
+    """What is left out of its images' own attributes."""
+    for image in item.images:
+        if image.image is not None and isinstance(image.image.body, ImageRecord):
+            names = [key for key, _ in image.image.body.template if key in attributes.IMAGE]
+            yield from attributes.said(attributes.IMAGE, names, f"{OF_IMAGE}{image.image.body.name}: ")
 
 
 def _addresses(made: Recreation) -> Iterable[tuple[int, str]]:

@@ -86,7 +86,9 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
         return RunPlan(_nothing_to_do(facts, left_out, vms), vms=tuple(vms), left_out=left_out)
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays = start_order.delays(vms, steps, facts.delay_s, facts.delay_max_s)
-    differences = {origin: what for origin, what in placed.differences.items() if origin not in left_out}
+    differences = {
+        origin: "; ".join(said) for origin, said in placed.differences.items() if origin not in left_out
+    }
     warnings = _joined(differences, placement.without_capacity(starting, facts.ground), delays.warnings)
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
     return RunPlan(
@@ -111,10 +113,12 @@ def _steps(
 ) -> list[Step]:
     good = [item for item in scope.vms if item.origin not in left_out]
     homes = {item.origin: here.homes[item.origin] for item in good if item.origin in here.homes}
-    steps = [*_promotions(facts, images), *fence_plan.fence_steps(fence, facts, images)]
+    coming = {item.record.vm_id for item in good if any(disk.to_clone for disk in item.record.disks)}
+    steps = [*_promotions(facts, images), *fence_plan.fence_steps(fence, facts, images, coming)]
     steps += _frontend_steps(facts, request, images, good, replace(here, homes=homes))
     if request.lossless:
-        steps += [*planned_move.steps(facts, images), *_left_behind(facts, request, scope.vms, here.back)]
+        steps += planned_move.steps(facts, images, coming)
+        steps += _left_behind(facts, request, scope.vms, here.back)
     steps.sort(key=lambda step: _ORDER[step.kind])
     # a VM left on hold whose disk is not to be trusted
     return [step for step in steps if step.target not in left_out]

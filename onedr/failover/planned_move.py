@@ -6,7 +6,7 @@ failover does.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from onedr.failover import fence_plan, scope_plan
 from onedr.failover.facts import FailoverFacts
@@ -58,16 +58,16 @@ def refusal(
     return f"{text}, or leave them behind: {scope_plan.command(facts, request, tuple(leave))}"
 
 
-def steps(facts: FailoverFacts, images: Sequence[ImageFacts]) -> list[Step]:
-    """What comes before the promotion.
+def steps(facts: FailoverFacts, images: Sequence[ImageFacts], coming: Collection[int] = ()) -> list[Step]:
+    """What comes before the promotion. `coming`: as of fence_plan.users.
 
     An image in no use has no writes on the way; its demotion waits for the rest.
     """
-    there = fence_plan.users(facts, images)
+    there = fence_plan.users(facts, images, coming)
     in_use = sorted(
         {name for vm in there for name in vm.images} & {image.name for image in images if not image.primary}
     )
-    running = [vm for vm in there if vm.state in fence_plan.RUNS]
+    running = [vm for vm in there if vm.state in fence_plan.RUNS and vm.images & set(in_use)]
     catching_up = in_use if running else []
     return [
         *(Step(StepKind.SYNC, name, f"let {name} catch up") for name in catching_up),
@@ -84,4 +84,4 @@ def steps(facts: FailoverFacts, images: Sequence[ImageFacts]) -> list[Step]:
 def to_release(there: Iterable[PeerVm], moved: Iterable[str]) -> list[PeerVm]:
     """VMs that a run of ours locked at the peer and that did not move: no disk of theirs is primary here."""
     here = set(moved)
-    return [vm for vm in there if vm.locked_state and not vm.images & here]
+    return [vm for vm in there if vm.locked_state and not vm.touches & here]

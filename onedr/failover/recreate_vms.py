@@ -1,6 +1,8 @@
 """Recreate the peer's VMs here and start them; each step reads back what it promised."""
 from __future__ import annotations
 
+import time
+
 from onedr.failover import peer_vms
 from onedr.failover.target_site import Site, give
 from onedr.host.paths import front_end_paths
@@ -18,6 +20,8 @@ from onedr.replication.inventory import VmItem
 _RUNNING = ("ACTIVE", 3)
 _FAILURES = {14: "FAILURE", 36: "BOOT_FAILURE", 39: "PROLOG_FAILURE"}
 _PAUSE_S = 0.3
+PENDING_S = 20.0
+STILL_PENDING = "is PENDING, as it was there"
 
 
 def create_vm(site: Site, item: VmItem, start: bool) -> str:
@@ -99,8 +103,9 @@ def _opened(item: VmItem, part: str, key: encryption.RecordKey, sealed: str) -> 
         return encryption.decrypt(key, sealed)
 
 
-def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
-    """Release a VM from hold and wait until it runs.
+def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) -> str:
+    """Release a VM from hold and wait until it runs. One that was PENDING there too (`was_pending`) may
+    still be it after PENDING_S.
 
     Raises OneDRError that says where it stands when it does not.
     """
@@ -109,7 +114,7 @@ def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
         site.frontend.call("vm.action", "release", vm_id)
     site.frontend.update_vm(vm_id, ((vm_template.START_PENDING, "NO"),))
     ledger.change(site.pool, "vm", vm_id, start_pending=False)
-    state = reason = ""
+    state, reason, begun = "", "", time.monotonic()
     for _ in attempts(limit_s, _PAUSE_S):
         vm = site.frontend.vm(vm_id)
         state, lcm = opennebula_objects.vm_state(vm), number(vm, "LCM_STATE")
@@ -121,6 +126,8 @@ def start_vm(site: Site, vm_id: int, limit_s: float) -> str:
             raise OneDRError(
                 f"VM {vm_id} did not start: {_FAILURES.get(lcm, state)} {reason}; onevm show {vm_id}"
             )
+        if was_pending and state == "PENDING" and time.monotonic() - begun > PENDING_S:
+            return f"VM {vm_id} {STILL_PENDING}{f': {reason}' if reason else ''}"
     raise OneDRError(
         f"VM {vm_id} is still {state} after {limit_s:g} s; is a host free? {reason} onevm show {vm_id}"
     )

@@ -13,6 +13,7 @@ from onedr.failover import (
     failback_plan,
     failback_vms,
     final_roles,
+    outcomes,
     peer_vms,
     planned_move,
     recreate_vms,
@@ -37,7 +38,7 @@ from onedr.opennebula.datastores import Datastore
 from onedr.replication import both_sites, epoch, peer_ceph
 from onedr.replication import sync as replication_sync
 from onedr.runs.events import Emit, VerdictEvent
-from onedr.runs.journal_entry import VmOutcome, started_steps
+from onedr.runs.journal_entry import started_steps
 from onedr.runs.request import Request
 from onedr.runs.run import Outcome, Running, utc_text
 from onedr.runs.steps import LIMITS_S, Step, StepKind
@@ -90,6 +91,7 @@ class _Failover:
         self.pool, self.target, self.request, self.running, self.stack = pool, target, request, running, stack
         self.frontend, self.outcome = running.frontend, running.outcome
         self._peer_pool: Pool | None = None
+        self.pending: set[str] = set()  # origins of VMs that were PENDING there and are here
         self._late: list[tuple[float, Step]] = []  # until when each waits for its own DR_DELAY
 
     def execute(self) -> Outcome:
@@ -102,7 +104,8 @@ class _Failover:
         self.plan = failover_plan.plan_failover(self.facts, self.request)
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)
         self.items = {item.origin: item for item in self.plan.vms}
-        self.running.log.loss = {vm.origin: self._loss(vm.origin, vm.expected_loss_s) for vm in described.vms}
+        before = self.running.run.interrupted
+        self.running.log.loss = outcomes.loss(described, self.items, before.loss if before else {})
         self.running.begin(described)
         self.images = {image.name: image for image in self.facts.images}
         back = failback_plan.taken_back(self.facts.local, self.facts.images, self.facts.here)
@@ -163,16 +166,6 @@ class _Failover:
             opened = peer_ceph.peer_pool(self.sight, name, peer_ceph.PATIENT_S, refusal="")
             self._peer_pool, _ = self.stack.enter_context(opened)
         return self._peer_pool
-
-    def _loss(self, origin: str, now: float | None) -> float | None:
-        """Seconds a VM may lose: `now` by its recovery point, none in a move;
-        as said when its disks were promoted.
-        """
-        interrupted = self.running.run.interrupted
-        before = interrupted.loss if interrupted else {}
-        if origin in before and all(image.primary for image in self.items[origin].images):
-            return before[origin]
-        return 0.0 if self.request.lossless else now
 
     def _phase(self, kind: StepKind, steps: list[Step]) -> None:
         if kind in (StepKind.SYNC, StepKind.DRAIN, StepKind.FENCE) and steps:
@@ -299,11 +292,15 @@ class _Failover:
         )
 
     def _start(self, origin: str) -> str:
-        if origin in self.homes:
-            home = replace(self.homes[origin], locked_state="ACTIVE")
+        limit_s, item, home = LIMITS_S[StepKind.START] - 10, self.items.get(origin), self.homes.get(origin)
+        if home is not None:
             self.vm_ids[origin] = home.vm_id
-            return f"VM {home.vm_id} {peer_vms.unlock_vm(self.frontend, home, LIMITS_S[StepKind.START] - 10)}"
-        return recreate_vms.start_vm(self.site, self.vm_ids[origin], LIMITS_S[StepKind.START] - 10)
+            done = peer_vms.start_home(self.frontend, home, limit_s)
+        else:
+            was_pending = item is not None and start_order.was_pending(item)
+            done = recreate_vms.start_vm(self.site, self.vm_ids[origin], limit_s, was_pending)
+        self.pending |= {origin} if "PENDING" in done else set()
+        return done
 
     def _start_groups(self, steps: list[Step]) -> None:
         """Group by group: the next when all of the former run, failed or are out of time,
@@ -344,8 +341,11 @@ class _Failover:
             self._follow_images()
         vms = self._vms()
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})
-        self.running.log.vms = tuple(self._journaled(origin) for origin in dict.fromkeys(vms))
         own, ended = mirroring.roles(self.pool), time.time()
+        self.running.log.vms = tuple(
+            outcomes.vm_outcome(origin, self.items.get(origin), self.homes.get(origin), self._measured(ended))
+            for origin in dict.fromkeys(vms)
+        )
         state, result, text = judge_end(RunEnd(
             self.request.verb, self.request.lossless, utc_text(ended), ended - self.running.began,
             active=sum(1 for name in self.images if name in own and own[name].primary),
@@ -358,6 +358,7 @@ class _Failover:
             text,
             warnings={self._label(item): tuple(texts) for item, texts in self.site.warnings.items()},
             vms={origin: self.vm_ids[origin] for origin in vms if origin in self.vm_ids},
+            outcomes=self.running.log.vms,
         )
         return self.running.end(state, result, verdict, self._label)
 
@@ -380,17 +381,11 @@ class _Failover:
             vms += [*self.facts.recovered, *ended]
         return vms
 
-    def _journaled(self, origin: str) -> VmOutcome:
-        """A VM for the history: `rto_s` from the command until it ran (None: it did not),
-        `rpo_s` the loss at most.
-        """
-        item, ran_at = self.items.get(origin), self.running.ended.get(f"{StepKind.START.value} {origin}")
-        name = item.record.name if item else self.homes[origin].name if origin in self.homes else ""
-        return VmOutcome(
-            origin=origin, name=name, site=item.envelope.site if item else "",
-            here=self.vm_ids.get(origin), failed=self.outcome.failed.get(origin, ""),
-            rto_s=round(ran_at - self.running.asked_at, 3) if ran_at else None,
-            rpo_s=self.running.log.loss.get(origin),
+    def _measured(self, ended: float) -> outcomes.Measured:
+        starts = {step.target for step in self.plan.steps if step.kind is StepKind.START}
+        return outcomes.Measured(
+            self.running.asked_at, ended, self.running.ended, self.vm_ids, self.outcome.failed,
+            self.running.log.loss, starts, self.pending, self.facts.drilled,
         )
 
     def _label(self, item: str) -> str:

@@ -25,13 +25,21 @@ def not_found(request: Request, vms: list[VmItem], here: Iterable[PeerVm] = ()) 
     return {wanted: "no record of this VM has arrived here" for wanted in request.vms if wanted not in found}
 
 
+def _state_there(item: VmItem) -> str:
+    """Of one that a planned move stopped, the one before."""
+    return locked_state(item.record.user_template) or item.record.state
+
+
+def was_pending(item: VmItem) -> bool:
+    """Did it wait there for a host?"""
+    return _state_there(item) == "PENDING"
+
+
 def wants_start(item: VmItem, request: Request) -> bool:
     """A VM runs here if it ran there, unless DR_START=NO is set."""
-    # stopped by a planned move: as it was before
-    state = locked_state(item.record.user_template) or item.record.state
     return (
         request.start
-        and state in fence_plan.RUNS
+        and _state_there(item) in fence_plan.RUNS
         and template.get(item.record.user_template, "DR_START").upper() != "NO"
     )
 

@@ -3,19 +3,23 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
+
+from lxml import etree
 
 from onedr.ceph import connection
+from onedr.ceph.connection import Pool
 from onedr.driver import bridge_dispatch
 from onedr.hook import payload
 from onedr.model.errors import FrontEndError
 from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes
+from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.run_made import is_of_run
 from onedr.opennebula.vm_template import is_half_made
 from onedr.protection import keeper_lock
-from onedr.replication import write_records
-from onedr.replication.file_names import file_names
+from onedr.replication import reader_records, write_records
 
 
 def main(_: list[str]) -> str:
@@ -27,7 +31,9 @@ def main(_: list[str]) -> str:
 
 
 def on_vm(frontend: FrontEnd, vm_id: int) -> str:
-    """Write the VM's record to each of its protected disks, pool by pool."""
+    """Write the VM's record to each of its protected disks, pool by pool, and take off images that it reads
+    through what an earlier one left there.
+    """
     now = time.time()
     try:
         element = frontend.vm(vm_id)
@@ -35,9 +41,6 @@ def on_vm(frontend: FrontEnd, vm_id: int) -> str:
         if error.code == NO_SUCH_OBJECT:
             return f"VM {vm_id} is gone"
         raise
-    if opennebula_objects.vm_state(element) in ("DONE", "CLONING"):
-        # the hooks of its images remove the record
-        return f"VM {vm_id} is {opennebula_objects.vm_state(element)}"
     if is_of_run(element):
         return f"VM {vm_id} belongs to a drill"
     if is_half_made(attributes(element, "USER_TEMPLATE")):
@@ -51,13 +54,24 @@ def on_vm(frontend: FrontEnd, vm_id: int) -> str:
             keeper_lock.wake_keeper(datastore.datastore_id)  # it works on a bridge host and writes the record
             continue
         with connection.connect(datastore.access) as pool:
-            results.update(write_records.record_vm(
-                pool, datastore.settings, element, datastores, now, file_names(frontend, element)
-            ))
+            results.update(_record(frontend, pool, datastore, element, datastores, now))
         keeper_lock.wake_keeper(datastore.datastore_id)
     return f"VM {vm_id}: " + (
         ", ".join(f"{name} {result}" for name, result in results.items()) or "no protected disk"
     )
+
+
+def _record(
+    frontend: FrontEnd, pool: Pool, datastore: Datastore, element: etree._Element,
+    datastores: Mapping[int, Datastore], now: float,
+) -> dict[str, str]:
+    """Of a VM that is gone nothing is written: the hooks of its images remove what is on its disks."""
+    written: dict[str, str] = {}
+    if opennebula_objects.vm_state(element) != "DONE":
+        around = write_records.surroundings(pool, frontend, element)
+        written = write_records.record_vm(pool, datastore.settings, element, datastores, now, around)
+    gone = reader_records.forget(pool, element, written)
+    return {**dict.fromkeys(gone, "no longer has its record"), **written}
 
 
 def _uses(vm: object, datastore_id: int) -> bool:

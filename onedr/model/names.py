@@ -58,6 +58,11 @@ def vm_disk(source: str, vm_id: int, disk_id: int) -> str:
     return f"{source}-{vm_id}-{disk_id}"
 
 
+def base_of(clone: str, vm_id: int, disk_id: int) -> str:
+    """Name of the image that a VM's disk is a clone of: `vm_disk` backwards."""
+    return clone.removesuffix(f"-{vm_id}-{disk_id}")
+
+
 def volatile(vm_id: int, disk_id: int) -> str:
     """Name of a volatile disk."""
     return f"one-sys-{vm_id}-{disk_id}"

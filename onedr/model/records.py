@@ -31,6 +31,11 @@ class ImageRecord:
     datastore_id: int = -1  # at the site that wrote the record; -1: an earlier release wrote it
 
 
+# Reasons of a disk that is not there yet. Earlier releases leave a VM out that has one, with the reason.
+NOT_CLONED = "it is cloned when the VM is first deployed"
+NOT_COPIED = "its image is still being copied"
+
+
 @dataclass(frozen=True)
 class DiskRef:
     """A disk of a VM. `rbd` is `pool/image`; None when it is not an RBD image of ours, and `reason` says why.
@@ -46,6 +51,11 @@ class DiskRef:
     datastore: str = ""  # name of its datastore there
     datastore_id: int = -1  # its id there; -1: an earlier release wrote it
     shared: bool = False  # an image that several VMs use at once (a CDROM); it carries no VM record
+
+    @property
+    def to_clone(self) -> bool:
+        """Is it a clone that is made when its VM, which was never deployed, first is?"""
+        return self.reason == NOT_CLONED
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,10 @@ class ImageFacts:
     # not primary, and the last writes made here never reached the peer: it cannot take over
     stale: bool = False
     bad_vm: str = ""  # why the record of its VM cannot be read; one of `problems`
+    # records of VMs that read through it and have no disk of their own (replication.reader_records)
+    readers: tuple[Envelope, ...] = ()
+    bad_readers: tuple[str, ...] = ()  # what is wrong with such records
+    snapshots: frozenset[str] | None = None  # names of users' snapshots; read of copies only, else None
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,15 @@ def _named(key: str, text: template.Value, known: Mapping[int, FileImage]) -> te
     return f'$FILE[IMAGE="{found.name}",IMAGE_UNAME="{found.owner}"]'
 
 
+def missing_in_context(vm_template: Pairs, here: Counterparts, owner: str) -> list[str]:
+    """What of the files of its context a VM would not find here. Sentences."""
+    found: list[str] = []
+    for context in template.vectors(vm_template, "CONTEXT"):
+        if template.get(context, "FILES_DS"):
+            of_context(template.get(context, "FILES_DS"), here, owner, found)
+    return found
+
+
 def of_os(text: str, key: str, here: Counterparts, owner: str) -> str:
     """`$FILE[IMAGE_ID=…]` for the image of the same name and owner here, by the mapping; a name without an
     owner is the VM owner's, or the only one. Raises RefusedError.

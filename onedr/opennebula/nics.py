@@ -193,8 +193,7 @@ def _own_attributes(found: Pairs, network: Network, warnings: list[str]) -> Iter
                                 f"as the network says; it was {value}")
             continue
         kept.append((key, value))
-    unknown = [key for key, _ in found if attributes.rule(attributes.NIC, key) is attributes.UNKNOWN]
-    warnings += attributes.said(attributes.NIC, unknown, "NIC/")
+    warnings += attributes.said(attributes.NIC, [key for key, value in found if value], "NIC/")
     return kept
 
 

@@ -7,7 +7,7 @@ from lxml import etree
 
 from onedr.model import names, template
 from onedr.model.errors import InputError
-from onedr.model.records import DiskRef, ImageRecord, VmRecord
+from onedr.model.records import NOT_COPIED, DiskRef, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula.nics import GROUP_NAMES
 
@@ -30,6 +30,8 @@ IMAGE_STATES = (
     "LOCKED_USED_PERS",
 )
 USABLE_IMAGE_STATES = ("READY", "USED", "USED_PERS", "DISABLED")  # its RBD image is complete
+# A VM in one of these may never have been deployed: its clones are then not made yet
+WAITING = ("PENDING", "HOLD", "CLONING", "CLONING_FAILURE")
 CDROM = 1  # image TYPE
 _RBD_TYPES = ("RBD", "RBD_CDROM")
 # Attributes of one site, or that change without meaning: they would rewrite a record for nothing.
@@ -43,6 +45,8 @@ _LOCAL_VM = {
     "TEMPLATE_ID",
     "SUBMIT_ON_HOLD",
 }
+# A secret that is left out elsewhere: its name travels, in plain, so that it can be said.
+_NAME_IS_ENOUGH = {"VROUTER_KEEPALIVED_PASSWORD"}
 _LOCAL_DISK = {
     "CEPH_CONF",
     "CEPH_HOST",
@@ -59,6 +63,9 @@ _LOCAL_DISK = {
     "TM_MAD_SYSTEM",
     "MONITOR",
 }
+BACKUP_SETTINGS = (
+    "BACKUP_VOLATILE", "DISK_IDS", "FS_FREEZE", "INTERACTIVE", "KEEP_LAST", "MODE", "INCREMENT_MODE",
+)
 _LOCAL_USER = {"ERROR", "DR_MESSAGE"}
 
 
@@ -140,10 +147,13 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
         group=_text(element, "GNAME"),
         permissions=permissions(element),
         state=vm_state(element),
-        template=tuple(
-            _portable(key, value, _group_names(attributes))
-            for key, value in attributes
-            if key not in _LOCAL_VM
+        template=(
+            *(
+                _portable(key, value, _group_names(attributes))
+                for key, value in attributes
+                if key not in _LOCAL_VM
+            ),
+            *_backup_settings(element),
         ),
         user_template=template.without(user, *_LOCAL_USER),
         disks=tuple(
@@ -153,7 +163,17 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
     )
 
 
+def _backup_settings(element: etree._Element) -> Pairs:
+    """BACKUP_CONFIG of a VM, which oned shows outside of its template; without what its backups left."""
+    kept = tuple(
+        (key, value) for key, value in _attributes(element, "BACKUPS/BACKUP_CONFIG") if key in BACKUP_SETTINGS
+    )
+    return (("BACKUP_CONFIG", kept),) if kept else ()
+
+
 def _portable(key: str, value: str | Pairs, groups: Mapping[str, str]) -> tuple[str, str | Pairs]:
+    if key in _NAME_IS_ENOUGH:
+        return key, ""
     if key == "DISK" and not isinstance(value, str):
         return key, template.without(value, *_LOCAL_DISK)
     if key in ("NIC", "NIC_ALIAS") and not isinstance(value, str) and template.get(value, "SECURITY_GROUPS"):
@@ -195,6 +215,8 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
         reason = "it is a file on its host while the VM exists" if mine else "it is not an RBD disk"
     elif template.get(disk, "DISK_TYPE") not in _RBD_TYPES and template.get(disk, "TYPE") not in _RBD_TYPES:
         reason = "it is not an RBD disk"
+    elif not source and image_id:
+        reason = NOT_COPIED
     elif not source:
         reason = "it is a volatile disk, which always starts empty"
     else:

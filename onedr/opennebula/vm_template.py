@@ -13,11 +13,12 @@ from functools import partial
 
 from onedr.model import template
 from onedr.model.errors import RefusedError
-from onedr.model.records import VmRecord
+from onedr.model.records import DiskRef, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes, files, mapped, nics
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
+from onedr.opennebula.objects import BACKUP_SETTINGS
 
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
@@ -27,15 +28,16 @@ REHEARSAL = "DR_REHEARSAL"  # on a rehearsal's VM or image: the token of its tur
 CARRIER = "DR_SNAPSHOT_CARRIER"  # on a small VM of a run that lists snapshots (failover.snapshot_carrier)
 # on a VM at the site it moved away from: the state it had; it is locked there
 LOCKED_STATE, OLD_LOCKED_STATE = "DR_LOCKED_STATE", "DR_HELD"  # the second: of earlier releases, read only
+ANOTHER_PORT = "GRAPHICS/PORT is chosen by oned here"  # the one warning of a VM that lacks nothing
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (  # of one site's object only
     ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, "DR_ORIGIN_SITE", "DR_ORIGIN_VM",
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
+_OF_OS_FILES = tuple(f"{key}_" for key in files.OS_FILES)  # what oned adds to one: its datastore, its source
 _OS_FILES = (*files.OS_FILES, "KERNEL", "INITRD")
 _BOOTS = re.compile(r"(disk|nic)(\d+)")
-_BACKUP_KEPT = ("BACKUP_VOLATILE", "FS_FREEZE", "KEEP_LAST", "MODE", "INCREMENT_MODE")
 # Stands for a context value with a `$` while the VM is allocated:
 # oned replaces it once, and not what it stands for.
 STAND_IN = "ONEDR_VALUE_"
@@ -74,7 +76,8 @@ def recreate(
     warnings: list[str] = []
     record = mapped.with_owner(record, here.mapping)
     disks = [
-        (disk, made) for disk in template.vectors(record.template, "DISK") if (made := _disk(disk, image_ids))
+        (disk, made) for disk in template.vectors(record.template, "DISK")
+        if (made := _disk(disk, image_ids, record.disks))
     ]
     place = {template.get(disk, "DISK_ID", "0"): str(number) for number, (disk, _) in enumerate(disks)}
     for disk, _ in disks:
@@ -83,9 +86,7 @@ def recreate(
         lambda: _plain_sections(record, here, place, warnings),
         lambda: [("DISK", made) for _, made in disks],
         *(partial(_nic, found, record, here, warnings) for found in template.vectors(record.template, "NIC")),
-        lambda: [
-            ("NIC_ALIAS", found) for found in nics.aliases(record.template, here, record.owner, warnings)
-        ],
+        lambda: [("NIC_ALIAS", made) for made in nics.aliases(record.template, here, record.owner, warnings)],
         lambda: _context(record, here, warnings),
     ]
     built: list[tuple[str, object]] = [("NAME", record.name)]
@@ -139,7 +140,7 @@ def _plain_sections(
             built.append((key, _os(value, here, record.owner, {"disk": place, "nic": nic_place}, warnings)))
         elif key == "GRAPHICS":
             if template.get(value, "PORT"):
-                warnings.append(f"GRAPHICS/PORT is chosen by oned here; it was {template.get(value, 'PORT')}")
+                warnings.append(f"{ANOTHER_PORT}; it was {template.get(value, 'PORT')}")
             built.append((key, template.without(value, "PORT", "PREVIOUS_PORT")))
         elif key == "TPM":
             warnings.append("TPM: its state is a file of the other site's host; the device is empty here")
@@ -156,6 +157,8 @@ def _os(
     """OS with BOOT numbered again, and files by the name of their image."""
     built: list[tuple[str, object]] = []
     for key, text in value:
+        if key.startswith(_OF_OS_FILES):
+            continue
         if key in _OS_FILES:
             if not key.endswith("_DS"):
                 continue  # the path oned resolved from the other
@@ -226,8 +229,15 @@ def _schedule(_: VmRecord, value: Pairs, __: Counterparts, ___: list[str]) -> Pa
     return (("SCHED_ACTION", template.without(value, "ID", "DONE", "MESSAGE", "WARNING", "PARENT_ID")),)
 
 
-def _backup(_: VmRecord, value: Pairs, __: Counterparts, ___: list[str]) -> Pairs:
-    kept = tuple((key, text) for key, text in value if key in _BACKUP_KEPT and text)
+def _backup(record: VmRecord, value: Pairs, _: Counterparts, __: list[str]) -> Pairs:
+    """The settings; disks that are chosen have the numbers that they get here."""
+    here = {disk.disk_id for disk in record.disks if disk.protected or not disk.rbd}
+    place = {str(disk_id): str(number) for number, disk_id in enumerate(sorted(here))}
+    chosen = [place[each] for each in template.get(value, "DISK_IDS").split(",") if each in place]
+    kept = tuple(
+        (key, ",".join(chosen) if key == "DISK_IDS" else text)
+        for key, text in value if key in BACKUP_SETTINGS and text
+    )
     return (("BACKUP_CONFIG", kept),) if kept else ()
 
 
@@ -237,11 +247,15 @@ _MAPPED = {
 }
 
 
-def _disk(disk: Pairs, image_ids: Mapping[int, int]) -> Pairs:
+def _disk(disk: Pairs, image_ids: Mapping[int, int], recorded: Iterable[DiskRef]) -> Pairs:
     """A disk as it is asked for here; empty for one that has no data here."""
     disk_id = int(template.get(disk, "DISK_ID", "0"))
     if disk_id in image_ids:
-        return (("IMAGE_ID", str(image_ids[disk_id])), *disk_settings(disk))
+        size, base = template.get(disk, "SIZE"), template.get(disk, "ORIGINAL_SIZE")
+        to_clone = any(each.to_clone for each in recorded if each.disk_id == disk_id)
+        # it grows when it is cloned
+        larger = (("SIZE", size),) if to_clone and base and size != base else ()
+        return (("IMAGE_ID", str(image_ids[disk_id])), *disk_settings(disk), *larger)
     if template.get(disk, "SOURCE"):
         return ()  # named in the record's warnings
     section = attributes.VOLATILE_DISK

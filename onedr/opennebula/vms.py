@@ -28,3 +28,9 @@ class PeerVm:
     images: frozenset[str]  # RBD names of its disks in this pool
     clones: frozenset[str] = frozenset()  # those of them that are removed when they are detached
     locked: bool = False
+    bases: frozenset[str] = frozenset()  # what its clones will be made from, of a VM that may never have run
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """RBD images that it uses, or will be made from."""
+        return self.images | self.bases

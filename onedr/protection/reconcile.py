@@ -39,9 +39,9 @@ from onedr.replication import (
     peer_ceph,
     peer_osds,
     preserved_copies,
+    reader_records,
     write_records,
 )
-from onedr.replication.file_names import file_names
 from onedr.replication.mirror_image import (
     PROBLEM_KEY,
     Waiting,
@@ -54,7 +54,6 @@ from onedr.replication.mirror_image import (
 from onedr.replication.split_brain import Claim
 from onedr.runs.answer_events import ReconcileEvent
 
-_IGNORED_VMS = ("DONE", "CLONING", "CLONING_FAILURE")
 _FLATTEN_LIMIT_S = 3600
 _LIMIT_S = 30
 
@@ -185,14 +184,21 @@ def reconcile_pool(
                 tell,
             )
     datastores = opennebula_datastores.all_of(frontend)
-    for vm in frontend.vms():
-        if opennebula_objects.vm_state(vm) not in _IGNORED_VMS:
-            action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue, seen)
-            _each(report, f"VM {vm.findtext('ID')}", action, tell)
+    vms = [vm for vm in frontend.vms() if opennebula_objects.vm_state(vm) != "DONE"]
+    for vm in vms:
+        action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue, seen)
+        _each(report, f"VM {vm.findtext('ID')}", action, tell)
+    if seen:
+        _each(report, "records of readers", partial(_tidy, pool, vms, report, seen), tell)
     _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
     _each(report, "site settings", partial(publish_site_info.publish, pool, datastore), tell)
     _each(report, "peer", partial(_remember_peer, pool, datastore), tell)
     return report
+
+
+def _tidy(pool: Pool, vms: list[etree._Element], report: Report, seen: PoolView) -> None:
+    outdated = reader_records.outdated(seen.images, seen.site.fsid, vms, seen.ledger)
+    report.failed.update(reader_records.tidy(pool, outdated))
 
 
 def _remember_peer(pool: Pool, datastore: Datastore) -> None:
@@ -295,11 +301,11 @@ def _vm(
     if seen and seen.known.get(vm_id) == state:
         return
     element = frontend.vm(vm_id)  # with its secrets, as in the hook
-    file_images = file_names(frontend, element)
-    if seen and seen.vm_settled(element, datastores.keys(), file_images):
+    around = write_records.surroundings(pool, frontend, element)
+    if seen and seen.vm_settled(element, datastores.keys(), around):
         seen.known[vm_id] = state
         return
-    written = write_records.record_vm(pool, datastore.settings, element, datastores, now, file_images)
+    written = write_records.record_vm(pool, datastore.settings, element, datastores, now, around)
     for name, result in written.items():
         if result == "written":
             report.recorded.append(name)

@@ -21,12 +21,19 @@ from onedr.model.errors import OneDRError, RecordError
 from onedr.model.records import ImageRecord, VmRecord
 from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula.files import FileImage
-from onedr.replication import encryption, image_view, ledger, records, signature, write_records
+from onedr.replication import (
+    encryption,
+    image_view,
+    ledger,
+    reader_records,
+    records,
+    signature,
+    write_records,
+)
 from onedr.replication.image_view import ImageView
 from onedr.replication.ledger import Ledger
 from onedr.replication.mirror_image import PROBLEM_KEY
-from onedr.replication.write_records import WritingSite
+from onedr.replication.write_records import Surroundings, WritingSite
 
 _PASSING = ("MONITORING", "LAST_POLL")  # what oned measures of a VM all the time
 
@@ -45,6 +52,7 @@ class PoolView:
     key: encryption.RecordKey | None
     now: float
     known: dict[int, str] = field(default_factory=dict)
+    listed: frozenset[str] = frozenset()  # names of all RBD images, also of those that cannot be read
 
     def is_copy(self, name: str) -> bool:
         """Is it the peer's copy, which is written there?"""
@@ -70,18 +78,23 @@ class PoolView:
             return False
         return not ready or not self._has_own_vm(name)
 
+    def exists(self, image: str) -> bool:
+        """Is there an RBD image `pool/name`? Of another pool nothing is known to be missing."""
+        where, _, name = image.partition("/")
+        return where != self.pool or name in self.images or name in self.listed
+
     def vm_settled(
-        self, element: etree._Element, protected: Collection[int], file_images: Mapping[int, FileImage]
+        self, element: etree._Element, protected: Collection[int], around: Surroundings
     ) -> bool:
         """Is its record on all its disks that carry one? Raises InputError for an incomplete element."""
         body = write_records.vm_body(
-            element, protected, self.site.fsid, self.key, self.ledger.vm, file_images
+            element, protected, self.site.fsid, self.key, self.ledger.vm, around
         )
         if body is None:
             return True
         return all(
-            self.is_copy(name) or self._is_current(records.VM_KEY, name, body)
-            for name in write_records.disks_to_record(body, self.pool)
+            self.is_copy(name) or self._is_current(kind, name, body)
+            for name, kind in write_records.places(body, self.pool, self.site.fsid).items()
         )
 
     def vm_state(self, summary: etree._Element, protected: Collection[int]) -> str:
@@ -92,11 +105,12 @@ class PoolView:
         body = opennebula_objects.vm_record(summary, protected)
         parts: list[object] = [self.site, self.key, sorted(protected), self.ledger.vms.get(body.vm_id)]
         parts += [etree.tostring(each) for each in summary if each.tag not in _PASSING]
-        for name in write_records.disks_to_record(body, self.pool):
+        body = reader_records.as_found(body, self.exists, {})
+        for name, kind in write_records.places(body, self.pool, self.site.fsid).items():
             view = self.images.get(name)
             parts.append(view and (
                 name, view.primary, view.mode, view.global_id,
-                sorted(each for each in view.metadata.items() if each[0].startswith(records.VM_KEY)),
+                sorted(each for each in view.metadata.items() if each[0].startswith(kind)),
             ))
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
@@ -120,8 +134,8 @@ class PoolView:
 def read_pool(pool: Pool, settings: Settings, known: dict[int, str]) -> PoolView | None:
     """The pool now; None when a part of it cannot be read: then everything is looked at one by one."""
     try:
-        managed = [name for name in pool.names() if names.is_managed(name)]
-        views = image_view.read_views(pool, managed)
+        listed = frozenset(pool.names())
+        views = image_view.read_views(pool, sorted(filter(names.is_managed, listed)))
         return PoolView(
             images={name: view for name, view in views.items() if isinstance(view, ImageView)},
             pool=pool.access.pool,
@@ -130,6 +144,7 @@ def read_pool(pool: Pool, settings: Settings, known: dict[int, str]) -> PoolView
             key=encryption.load_key(front_end_paths().record_key),
             now=time.time(),
             known=known,
+            listed=listed,
         )
     except (rados.Error, rbd.Error, OneDRError, ValueError, TypeError):
         return None

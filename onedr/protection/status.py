@@ -263,12 +263,32 @@ def _unprotected_disks(
         if disk.datastore_id != datastore.datastore_id or (not name and disk.image_id is None):
             continue
         label, fact = name or f"disk {disk.disk_id} of VM {vm.findtext('ID')}", facts.get(name)
-        if not disk.protected:
+        if disk.clone and fact is None and opennebula_objects.vm_state(vm) in opennebula_objects.WAITING:
+            found.update(_not_deployed(vm, disk.disk_id, name, facts))
+        elif not disk.protected:
             if not name or fact is None or fact.mode is None:
                 found[label] = f"VM {vm.findtext('ID')}: {disk.reason}"
         elif names.parse_vm_disk(name):
             found.update(_why(datastore, name, fact, attributes(vm, "USER_TEMPLATE"), "USED"))
     return found
+
+
+def _not_deployed(
+    vm: etree._Element, disk_id: int, name: str, facts: Mapping[str, ImageFacts]
+) -> dict[str, str]:
+    """A clone that is made when its VM is first deployed needs no copy; the VM needs its record somewhere."""
+    vm_id = int(vm.findtext("ID") or "-1")
+    base = facts.get(names.base_of(name, vm_id, disk_id))
+    recorded = {
+        record.body.vm_id for fact in facts.values() for record in (fact.vm, *fact.readers)
+        if record is not None and isinstance(record.body, VmRecord) and fact.primary
+    }
+    if base is not None and base.mode is not None and vm_id in recorded:
+        return {}
+    what = f"VM {vm_id} ({vm.findtext('NAME')}) was never deployed"
+    if base is None or base.mode is None:
+        return {name: f"{what}, and the image that this disk will be cloned from is not mirrored"}
+    return {name: f"{what}, and its record is not written yet; run onedr reconcile"}
 
 
 def _why(

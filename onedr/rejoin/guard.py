@@ -109,7 +109,7 @@ def _users(pool: Pool, frontend: FrontEnd | None, images: Iterable[str]) -> set[
     if frontend is None or not wanted:
         return set()
     try:
-        return {vm.vm_id for vm in peer_vms.on_pool(frontend, pool.access.pool) if vm.images & wanted}
+        return {vm.vm_id for vm in peer_vms.on_pool(frontend, pool.access.pool) if vm.touches & wanted}
     except FrontEndError:
         return set()  # oned does not run (yet): the next reconcile locks them
 

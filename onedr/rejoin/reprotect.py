@@ -6,6 +6,7 @@ import threading
 import time
 from contextlib import ExitStack
 
+import rados
 import rbd
 
 from onedr.ceph import connection, mirroring, parallel, space
@@ -21,7 +22,7 @@ from onedr.rejoin import guard, reprotect_plan
 from onedr.rejoin.reprotect_plan import ReprotectFacts, ReprotectPlan
 from onedr.replication import both_sites, image_facts, peer_ceph, preserved_copies, records
 from onedr.replication.preserved_copies import PreservedCopy
-from onedr.runs import journal
+from onedr.runs import history, journal
 from onedr.runs.events import Emit, PeerShown, ProgressEvent, VerdictEvent
 from onedr.runs.plan_events import ReprotectImage, ReprotectPlanEvent
 from onedr.runs.request import Request
@@ -205,12 +206,29 @@ class _Reprotect:
         steps = list(self.plan.steps)
         while steps:  # runs of one kind, in the plan's order
             kind = steps[0].kind
+            if kind is StepKind.RESYNC:
+                self._note_loss()  # what this site had is about to be replaced
             end = next((at for at, step in enumerate(steps) if step.kind is not kind), len(steps))
             self._began = time.monotonic()
             group = [step for step in steps[:end] if step.target not in self.outcome.failed]
             self.running.do(group, actions[kind], _THREADS[kind])
             steps = steps[end:]
         return self._finish()
+
+    def _note_loss(self) -> None:
+        """Correct what the peer's history says of the failover that made this site lose its writes."""
+        lost: dict[str, float] = {}
+        for name in self.plan.kept:
+            found, about = self.facts.here[name].vm, self._about.get(name)
+            if found is None or not isinstance(found.body, VmRecord) or about is None or about.loss_s is None:
+                continue
+            origin = f"{found.fsid}:{found.body.vm_id}"
+            lost[origin] = max(about.loss_s, lost.get(origin, 0.0))
+        try:
+            runs = history.measured(journal.load_runs(self.there), lost)
+            self.running.run.note_measured(runs, self.target.settings.site, time.time())
+        except rados.Error as error:
+            self.outcome.failed["the history at the peer"] = f"what was lost is not noted there: {error}"
 
     def _lock_vm(self, vm_id: str) -> str:
         """A VM that cannot be stopped does not keep its disks from being demoted: that ends its writes."""

@@ -188,7 +188,7 @@ def _steps(
     taken = resync | {name for name, image in facts.here.items() if not image.primary}
     steps = [
         Step(StepKind.LOCK, str(vm.vm_id), f"stop VM {vm.name} ({vm.vm_id}) here and lock it")
-        for vm in facts.vms if vm.images & taken
+        for vm in facts.vms if vm.touches & taken
     ]
     steps += [Step(StepKind.DEMOTE, name, f"demote {name}") for name in sorted(demote)]
     steps += [Step(StepKind.KEEP, name, f"keep what only {name} here holds") for name in sorted(kept)]

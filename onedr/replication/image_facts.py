@@ -20,6 +20,7 @@ from onedr.replication import (
     image_view,
     inventory,
     preserved_copies,
+    reader_records,
     records,
     recovery_point,
     signature,
@@ -102,6 +103,7 @@ def _facts(view: ImageView, settings: Settings, by: Reader) -> ImageFacts:
         )
     values = own_metadata(view)
     vm, vm_problem = _record(view, records.VM_KEY, values, by)
+    readers, bad_readers = _readers(view, values, by)
     own, own_problem = _record(view, records.IMAGE_KEY, values, by)
     point, mark_problem = copy_point(view, settings)
     problems += [problem for problem in (vm_problem, own_problem) if problem]
@@ -123,7 +125,24 @@ def _facts(view: ImageView, settings: Settings, by: Reader) -> ImageFacts:
         epoch=epoch.epoch_in(view.metadata, view.global_id),
         stale=is_stale(view),
         bad_vm=vm_problem,
+        readers=readers,
+        bad_readers=bad_readers,
+        snapshots=frozenset(view.snapshots) if view.is_copy else None,
     )
+
+
+def _readers(
+    view: ImageView, values: Mapping[str, str], by: Reader
+) -> tuple[tuple[Envelope, ...], tuple[str, ...]]:
+    """Records of the VMs that read through an image and name it; and what is wrong with others."""
+    found, bad = [], []
+    for reader in () if names.parse_vm_disk(view.name) else records.readers(values):
+        record, problem = _record(view, reader.key, values, by)
+        if problem:
+            bad.append(problem)
+        elif record is not None and reader_records.names_image(record, view.name):
+            found.append(record)
+    return tuple(found), tuple(bad)
 
 
 def own_metadata(view: ImageView) -> Mapping[str, str]:

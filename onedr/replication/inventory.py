@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from onedr.model import template
-from onedr.model.records import Envelope, ImageFacts, ImageRecord, VmRecord
+from onedr.model import names, template
+from onedr.model.records import NOT_COPIED, DiskRef, Envelope, ImageFacts, ImageRecord, VmRecord
 from onedr.opennebula.objects import CDROM
 
 
@@ -46,9 +46,9 @@ def vms(
     by_name = {image.name: image for image in images}
     found: dict[str, dict[str, Envelope]] = {}
     for image in by_name.values():
-        if image.vm is None or (image.vm.fsid == here) != own or not isinstance(image.vm.body, VmRecord):
-            continue
-        found.setdefault(f"{image.vm.fsid}:{image.vm.body.vm_id}", {})[image.name] = image.vm
+        for record in filter(None, (image.vm, *image.readers)):
+            if (record.fsid == here) == own and isinstance(record.body, VmRecord):
+                found.setdefault(f"{record.fsid}:{record.body.vm_id}", {})[image.name] = record
     items = []
     for origin, written in found.items():
         best = max(written.values(), key=lambda record: (not record.doubt, record.generation))
@@ -89,8 +89,9 @@ def doubt_of(what: str, envelope: Envelope | None) -> str:
 def _item(
     origin: str, envelope: Envelope, by_name: Mapping[str, ImageFacts], accept: bool, others: list[str]
 ) -> VmItem:
-    record = envelope.body
-    assert isinstance(record, VmRecord)
+    body = envelope.body
+    assert isinstance(body, VmRecord)
+    record = replace(body, disks=tuple(_or_its_base(disk, body.vm_id, by_name) for disk in body.disks))
     found: list[ImageFacts] = []
     blockers: list[str] = []
     warnings: list[str] = [*others]
@@ -100,18 +101,30 @@ def _item(
         where = f"disk {disk.disk_id} ({name})"
         if not disk.protected:
             text = f"disk {disk.disk_id} ({disk.image_name or 'volatile'}) has no copy: {disk.reason}"
-            (blockers if disk.rbd else warnings).append(text)
+            (blockers if disk.rbd or disk.reason == NOT_COPIED else warnings).append(text)
+        elif name not in by_name and disk.to_clone:
+            blockers.append(f"disk {disk.disk_id} would be cloned from {name}, which has no copy here")
         elif name not in by_name:
             blockers.append(f"{where} has no copy here: its mirroring had not started")
         else:
             image = by_name[name]
-            found.append(image)
+            found += [image] if image not in found else []  # a base may serve several of its disks
             if not image.primary and not image.complete:
                 blockers.append(f"the initial copy of {where} never completed")
             blockers.extend(f"{where}: {problem}" for problem in image.problems)
             doubts.append(doubt_of(f"{where}: the record of its image", image.image))
     (warnings if accept else blockers).extend(filter(None, doubts))
     return VmItem(origin, envelope, record, tuple(found), tuple(blockers), tuple(warnings))
+
+
+def _or_its_base(disk: DiskRef, vm_id: int, by_name: Mapping[str, ImageFacts]) -> DiskRef:
+    """A clone that is not made yet is made here from the same base. One that is here was made after all."""
+    pool, _, name = (disk.rbd or "").rpartition("/")
+    if not disk.to_clone:
+        return disk
+    if name in by_name:
+        return replace(disk, protected=True, reason="")
+    return replace(disk, protected=True, rbd=f"{pool}/{names.base_of(name, vm_id, disk.disk_id)}")
 
 
 def is_cdrom(image: ImageFacts) -> bool:
@@ -152,10 +165,12 @@ def of_datastore(
         if mine or name in known or (mine is None and (alone or doubted[name]))
     }
     vm_ids = {_vm(by_name[name]) for name in kept} - {None}
+    readers = {reader for name in kept for reader in _readers(by_name[name])}
     kept |= {
         name for name, image in by_name.items()
         if _vm(image) in vm_ids and image.vm and (not image.vm.doubt or said[name] is None)
     }
+    kept |= {name for name, image in by_name.items() if _readers(image) & readers}
     for name in list(kept):
         parent = by_name[name].parent
         while parent in by_name and parent not in kept:
@@ -168,6 +183,14 @@ def _vm(image: ImageFacts) -> tuple[str, int] | None:
     """The VM whose disk it is, by cluster and id."""
     found = image.vm
     return (found.fsid, found.body.vm_id) if found and isinstance(found.body, VmRecord) else None
+
+
+def _readers(image: ImageFacts) -> set[tuple[str, int]]:
+    """The VMs that read through it and have no disk of their own; records in doubt bring no image."""
+    return {
+        (record.fsid, record.body.vm_id) for record in image.readers
+        if isinstance(record.body, VmRecord) and not record.doubt
+    }
 
 
 def _is_of(image: ImageFacts, owner: Owner, in_doubt: bool) -> bool | None:

@@ -19,7 +19,7 @@ PROBLEM_KEY = ".rbd_onedr.problem"
 # On a clone: its mirroring id. The peer's rbd-mirror makes its copy by cloning the parent's copy, which
 # copies the parent's metadata; metadata with this key is the clone's own (docs/measured.md).
 IDENTITY_KEY = "onedr.self"
-_RECORDS = ("onedr.vm", "onedr.image")  # as `records` names them
+_RECORDS = ("onedr.vm", "onedr.image", "onedr.reader")  # as `records` names them
 
 
 class Waiting(NamedTuple):

@@ -13,10 +13,11 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import rbd
 
@@ -42,6 +43,7 @@ _DAMAGE = (
 )
 VM_KEY = "onedr.vm"
 IMAGE_KEY = "onedr.image"
+READER_KEY = "onedr.reader"  # `<this>.<cluster id>.<vm id>`, of a VM that has no disk of its own
 MARK_KEY = "onedr.mark"
 _PREFIX = "onedr."
 _AHEAD_US = 60 * 1_000_000  # a generation is a time in microseconds; clocks of two sites differ by less
@@ -51,11 +53,36 @@ _DOUBTS = {
     Proof.FORGED: "its signature does not fit: it was changed or copied from another image, or the sites' "
     "record keys differ",
 }
+_READER = re.compile(r"onedr\.reader\.([0-9A-Za-z-]{1,64})\.([0-9]{1,10})")
 _SINCE_LEDGER = ("origin", "stands_for")  # left out when empty: earlier releases do not know them
 
 
-def encode(envelope: Envelope, signer: Signer | None = None) -> list[str]:
-    """The values of a record, its head first, each at most VALUE_LIMIT characters.
+class Reader(NamedTuple):
+    """A VM that an image has a record of only because it reads through it: its cluster and id."""
+
+    fsid: str
+    vm_id: int
+
+    @property
+    def key(self) -> str:
+        """Of its record in the image's metadata."""
+        return f"{READER_KEY}.{self.fsid}.{self.vm_id}"
+
+
+def readers(values: Iterable[str]) -> list[Reader]:
+    """The VMs that an image's metadata, by its keys, has records of readers of."""
+    found = filter(None, map(_READER.fullmatch, values))
+    return [Reader(match[1], int(match[2])) for match in found]
+
+
+def _kind(key: str) -> str:
+    """What a signature is about: the metadata key, for all readers the same."""
+    return READER_KEY if key.startswith(f"{READER_KEY}.") else key
+
+
+def encode(envelope: Envelope, signer: Signer | None = None, key: str = "") -> list[str]:
+    """The values of a record, its head first, each at most VALUE_LIMIT characters. `key`: of a VM's record
+    that is not under VM_KEY.
 
     Raises RecordError for a record that is too large, or whose head is too long.
     """
@@ -74,7 +101,7 @@ def encode(envelope: Envelope, signer: Signer | None = None) -> list[str]:
     }
     if signer is not None:
         kind = VM_KEY if isinstance(envelope.body, VmRecord) else IMAGE_KEY
-        head[signature.FIELD] = signature.sign(signer, kind, head)
+        head[signature.FIELD] = signature.sign(signer, _kind(key or kind), head)
     room = VALUE_LIMIT - len(json.dumps(head)) - _HEAD_SLACK
     if room < VALUE_LIMIT // 2:
         raise RecordError(
@@ -96,14 +123,14 @@ def decode(
         return None
     try:
         head = json.loads(values[key])
-        proof = signature.proof(signer, key, head)
+        proof = signature.proof(signer, _kind(key), head)
         _check_schema(key, head["schema"], proof)
         known = record_fields.head(head)
         packed = head["body"] + "".join(values[f"{key}.part{part}"] for part in range(1, known.pop("parts")))
         body = _unpack(packed)
         if hashlib.sha256(body).hexdigest() != head["sha256"]:
             raise RecordError(f"record {key} is damaged: its checksum differs")
-        read = record_fields.vm if key == VM_KEY else record_fields.image
+        read = record_fields.image if key == IMAGE_KEY else record_fields.vm
         doubt = _DOUBTS.get(proof) or _from_the_future(known["generation"], now)
         return Envelope(schema=SCHEMA, **known, body=read(json.loads(body)), proof=proof, doubt=doubt)
     except _DAMAGE as error:
@@ -155,7 +182,7 @@ def write_record(image: rbd.Image, key: str, envelope: Envelope, signer: Signer 
     present = metadata(image)
     if is_current(key, present, envelope, signer):
         return False
-    values = encode(envelope, signer)
+    values = encode(envelope, signer, key)
     names = [key, *(f"{key}.part{part}" for part in range(1, len(values)))]
     for name, value in reversed(list(zip(names, values))):
         image.metadata_set(name, value)
@@ -202,7 +229,7 @@ def sign_for_mirroring(image: rbd.Image, record_key: RecordKey) -> None:
     """
     before, now = signature.unmirrored(record_key, image), signature.signer(record_key, image)
     values = metadata(image)
-    for key in (VM_KEY, IMAGE_KEY):
+    for key in (VM_KEY, IMAGE_KEY, *(reader.key for reader in readers(values))):
         try:
             found = decode(key, values, before)
         except RecordError:

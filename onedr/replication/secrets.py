@@ -8,8 +8,13 @@ from onedr.model.template import Pairs
 # Attributes of a record's template. The first name is used in records of release 0.1 and is kept.
 ENCRYPTED = "ONEDR_SEALED"  # the secrets, encrypted
 WITHHELD = "ONEDR_WITHHELD"  # where secrets were left out because the site has no record key
-_SECRET = re.compile(r"PASSW|SECRET|TOKEN|PRIVATE|CREDENTIAL|(^|_)(KEY|PW|PWD)$")
-_PUBLIC = re.compile(r"PUBLIC|KEYMAP")
+# Rather one too many: it only travels encrypted.
+_SECRET = re.compile(
+    r"(?<!BY)(?<!COM)PASS(?!TH|AGE|IVE)|SECRET|TOKEN|PRIVATE|PRIV_?KEY|CREDENTIAL"
+    r"|PSK|(^|_)(API|ENC|SSH)?KEYS?(_|$)|(^|_)(PW|PWD|PIN|OTP)$"
+)
+# LUKS_SECRET is the id of one, in libvirt of the hosts.
+_PUBLIC = re.compile(r"PUBLIC|PUB_?KEY|AUTHORIZED|KEYMAP|^LUKS_SECRET$")
 
 
 def is_secret(key: str) -> bool:

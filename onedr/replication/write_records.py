@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import rbd
 from lxml import etree
@@ -16,11 +16,14 @@ from onedr.model.records import Envelope, ImageRecord, VmRecord
 from onedr.model.types import Settings
 from onedr.opennebula import files
 from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.files import FileImage
 from onedr.opennebula.run_made import is_of_run
 from onedr.opennebula.vm_template import is_half_made
-from onedr.replication import encryption, ledger, records, secrets, signature
+from onedr.replication import encryption, ledger, reader_records, records, secrets, signature
+from onedr.replication.file_names import file_names
 from onedr.replication.ledger import Entry
+from onedr.replication.records import Reader
 
 
 def encrypt_secrets(
@@ -93,25 +96,50 @@ def record_image(pool: Pool, settings: Settings, name: str, element: etree._Elem
         return _put(pool, image, records.IMAGE_KEY, envelope(pool, settings, body, now), key)
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a VM's record depends on besides the VM. `files`: of its OS, by id; `exists`: is there an RBD
+    image `pool/name`? `copied`: of reader_records.copied_from.
+    """
+
+    files: Mapping[int, FileImage] = field(default_factory=dict)
+    exists: Callable[[str], bool] = lambda name: True
+    copied: Mapping[int, str] = field(default_factory=dict)
+
+
+def surroundings(pool: Pool, frontend: FrontEnd, vm: etree._Element) -> Surroundings:
+    """As they are now. Raises FrontEndError."""
+    return Surroundings(
+        file_names(frontend, vm), lambda name: _exists(pool, name), reader_records.copied_from(frontend, vm)
+    )
+
+
+def _exists(pool: Pool, image: str) -> bool:
+    """Of another pool nothing is known, and nothing assumed to be missing."""
+    where, _, name = image.partition("/")
+    return where != pool.access.pool or pool.exists(name)
+
+
 def vm_body(
     element: etree._Element, protected: Collection[int], fsid: str, key: encryption.RecordKey | None,
-    entry_of: Callable[[int, Collection[str]], Entry | None], file_images: Mapping[int, FileImage],
+    entry_of: Callable[[int, Collection[str]], Entry | None], around: Surroundings,
 ) -> VmRecord | None:
     """What a VM's record says, with its secrets encrypted under `key`; None while it must have none.
 
-    `entry_of`: its entry in the ledger, by OpenNebula id and RBD names. `file_images`: of its OS, by id.
+    `entry_of`: its entry in the ledger, by OpenNebula id and RBD names.
     """
     body = opennebula_objects.vm_record(element, protected)
     if is_half_made(body.user_template) or is_of_run(element):
         return None
     entry = entry_of(body.vm_id, [str(disk.rbd).partition("/")[2] for disk in body.disks if disk.rbd])
     origin = f"{fsid}:{body.vm_id}"
-    return replace(
+    found = replace(
         body,
         origin=entry.origin if entry else "",
-        template=encrypt_secrets(files.with_names(body.template, file_images), key, origin, "template"),
+        template=encrypt_secrets(files.with_names(body.template, around.files), key, origin, "template"),
         user_template=encrypt_secrets(body.user_template, key, origin, "user_template"),
     )
+    return reader_records.as_found(found, around.exists, around.copied)
 
 
 def disks_to_record(body: VmRecord, pool_name: str) -> list[str]:
@@ -123,34 +151,46 @@ def disks_to_record(body: VmRecord, pool_name: str) -> list[str]:
     ]
 
 
+def places(body: VmRecord, pool_name: str, fsid: str) -> dict[str, str]:
+    """By RBD name in this pool, the key under which the VM's record is there: its disks, or what it reads
+    through.
+    """
+    key = Reader(fsid, body.vm_id).key
+    return {
+        **dict.fromkeys(disks_to_record(body, pool_name), records.VM_KEY),
+        **dict.fromkeys(reader_records.carriers(body, pool_name), key),
+    }
+
+
 def record_vm(
     pool: Pool,
     settings: Settings,
     element: etree._Element,
     protected_datastores: Mapping[int, object],
     now: float,
-    file_images: Mapping[int, FileImage],
+    around: Surroundings,
 ) -> dict[str, str]:
-    """Write a VM's record to each of its protected disks in this pool. `file_images`: of its OS, by id.
+    """Write a VM's record to each of its protected disks in this pool, or, when it has none of its own, to
+    the images it reads through.
 
     Returns for each disk `written`, `unchanged`, or an error message. A bad disk never stops the others.
     """
     key = encryption.load_key(front_end_paths().record_key)
     body = vm_body(
         element, protected_datastores.keys(), pool.fsid(), key,
-        lambda vm_id, disks: ledger.read_entry(pool, "vm", vm_id, disks), file_images,
+        lambda vm_id, disks: ledger.read_entry(pool, "vm", vm_id, disks), around,
     )
     if body is None:
         return {}
     written = envelope(pool, settings, body, now)
     results = {}
-    for name in disks_to_record(body, pool.access.pool):
+    for name, kind in places(body, pool.access.pool, pool.fsid()).items():
         try:
             with pool.image(name) as image:
                 if not mirroring.is_primary(image):
                     results[name] = "is the peer's copy, whose record is written there"
                     continue
-                results[name] = "written" if _put(pool, image, records.VM_KEY, written, key) else "unchanged"
+                results[name] = "written" if _put(pool, image, kind, written, key) else "unchanged"
         except (rbd.Error, OneDRError) as error:
             results[name] = str(error)
     return results

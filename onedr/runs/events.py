@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import ClassVar
 
-from onedr.model.json_form import Json
+from onedr.model.json_form import Json, nested
+from onedr.runs.journal_entry import VmOutcome
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class VerdictEvent(Event):
     left_out: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     vms: Mapping[str, int] = field(default_factory=dict)
+    outcomes: tuple[VmOutcome, ...] = nested(VmOutcome, default=())  # of a move, failover, failback
     only_here: tuple[str, ...] = ()  # reprotect: images that the peer never took over
     changed: int = 0  # setup and teardown: how many changes were made
     drill: str = ""  # PASSED or FAILED

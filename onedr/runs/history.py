@@ -4,7 +4,7 @@ Pure.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from onedr.runs.journal_entry import JournalEntry
@@ -14,7 +14,8 @@ INTERRUPTED = "INTERRUPTED"
 
 @dataclass(frozen=True)
 class Row:
-    """A run in one line. `rto_s`, `rpo_s`: the worst of its VMs, seconds; None: no VM started, or not known.
+    """A run in one line. `rto_s`, `rpo_s`, `measured_s`: the worst of its VMs, seconds; None: no VM started,
+    or not known.
     """
 
     run: str
@@ -26,6 +27,7 @@ class Row:
     rto_s: float | None
     rpo_s: float | None
     message: str
+    measured_s: float | None = None
 
 
 def judged(entry: JournalEntry, in_progress: str) -> JournalEntry:
@@ -51,7 +53,26 @@ def row(entry: JournalEntry) -> Row:
         rto_s=_worst(vm.rto_s for vm in entry.vms),
         rpo_s=_worst(vm.rpo_s for vm in entry.vms),
         message=message,
+        measured_s=_worst(vm.measured_s for vm in entry.vms),
     )
+
+
+def with_measured(entry: JournalEntry, loss: Mapping[str, float]) -> JournalEntry:
+    """For a reader: the entry with what a reprotect found to be lost, by origin."""
+    return replace(
+        entry, vms=tuple(replace(vm, measured_s=loss.get(vm.origin, vm.measured_s)) for vm in entry.vms)
+    )
+
+
+def measured(runs: Mapping[str, JournalEntry], loss: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """By run, the loss by origin that belongs to it: that of the newest failover which the VM was in."""
+    found: dict[str, dict[str, float]] = {}
+    for origin, lost in loss.items():
+        for name, run in reversed(list(runs.items())):
+            if run.verb == "failover" and any(vm.origin == origin and not vm.failed for vm in run.vms):
+                found.setdefault(name, {})[origin] = lost
+                break
+    return found
 
 
 def _worst(values: Iterable[float | None]) -> float | None:

@@ -20,7 +20,8 @@ from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease import HeldLease, Times
 from onedr.runs.state import SETTINGS
 
-_RUN = "run."
+_RUN, _MEASURED = "run.", "measured."
+_DRILLS_READ = 5  # newest ones, for the times of VMs in drills
 
 
 class Run:
@@ -122,6 +123,18 @@ class Run:
         except rados.Error as error:  # it is tried again with the next renewal; `check` judges
             there.trouble = str(error)
 
+    def note_measured(self, found: Mapping[str, Mapping[str, float]], site: str, at: float) -> None:
+        """Note in the peer's pool what was really lost in runs of the peer: seconds by VM's origin, by run.
+        Their journals stay as they are.
+
+        Raises LeaseLostError, rados.Error.
+        """
+        if self._there is not None and found:
+            self._there.write({
+                f"{_MEASURED}{run}": json.dumps({"by": self.id, "site": site, "at": at, "loss_s": dict(loss)})
+                for run, loss in found.items()
+            })
+
     def amend(self, entry: JournalEntry) -> None:
         """Write an earlier run's journal, as read: how a run ended that could not say so itself.
 
@@ -152,6 +165,24 @@ def load_runs(pool: Pool) -> dict[str, JournalEntry]:
         key[len(_RUN) :]: JournalEntry.from_json(json.loads(value))
         for key, value in omap.read_all(pool, runs_lease.OBJECT, _RUN).items()
     }
+
+
+def load_measured(pool: Pool) -> dict[str, dict[str, float]]:
+    """By run id, seconds of writes that each VM (by origin) lost, as a reprotect of the other site found."""
+    return {
+        key[len(_MEASURED):]: {str(vm): float(lost) for vm, lost in json.loads(value)["loss_s"].items()}
+        for key, value in omap.read_all(pool, runs_lease.OBJECT, _MEASURED).items()
+    }
+
+
+def drill_times(pool: Pool) -> dict[str, float]:
+    """By origin, seconds until a VM ran in the newest drill that it was in."""
+    drills = [key for key in omap.list_keys(pool, runs_lease.OBJECT, _RUN) if key.endswith("-drill")]
+    found: dict[str, float] = {}
+    for value in omap.read_keys(pool, runs_lease.OBJECT, drills[:-_DRILLS_READ - 1:-1]).values():
+        entry = JournalEntry.from_json(json.loads(value))
+        found.update({vm.origin: vm.rto_s for vm in entry.vms if vm.rto_s is not None})
+    return found
 
 
 def in_progress(pool: Pool, runs: Mapping[str, JournalEntry]) -> str:

@@ -29,8 +29,11 @@ class StepsDone:
 
 @dataclass(frozen=True)
 class VmOutcome:
-    """What became of a VM. `here`: its id at this site. `rto_s`: from the command until it ran; None: it was
-    not started. `rpo_s`: seconds of writes that may be lost.
+    """What became of a VM. `here`: its id at this site. `rto_s`: from the command until it ran; None: it does
+    not run. `rpo_s`: seconds of writes that may be lost, at most.
+
+    `waited_s`: from the command to the end of the run, of a VM that was to run and does not. `drill_rto_s`:
+    its recovery time in the last drill before. `measured_s`: seconds of writes that a reprotect found lost.
     """
 
     origin: str = ""
@@ -40,6 +43,9 @@ class VmOutcome:
     failed: str = ""
     rto_s: float | None = None
     rpo_s: float | None = None
+    waited_s: float | None = None
+    drill_rto_s: float | None = None
+    measured_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,21 @@ def vm(cloud: Cloud, number: int) -> Vm:
     trees.extend(found.findall("SNAPSHOTS"))
     return Vm(
         number, *_who(found), pyone.VM_STATE(int(_text(found, "STATE"))).name,
-        _leaves(found.find("TEMPLATE"), _OF_ONE_SITE, _OF_ONE_SITE_ON_DISKS),
+        _leaves(_with_backup(found), _OF_ONE_SITE, _OF_ONE_SITE_ON_DISKS),
         _leaves(found.find("USER_TEMPLATE"), _MESSAGES), _leaves(trees), disks(cloud, found),
     )
+
+
+_OF_BACKUPS = {"BACKUP_VOLATILE", "DISK_IDS", "FS_FREEZE", "INTERACTIVE", "KEEP_LAST", "MODE", "INCREMENT_MODE"}
+
+
+def _with_backup(vm: ElementTree.Element) -> ElementTree.Element | None:
+    """The template with the settings of backups, which oned shows outside of it."""
+    template, found = vm.find("TEMPLATE"), vm.find("BACKUPS/BACKUP_CONFIG")
+    kept = [each for each in found if each.tag in _OF_BACKUPS] if found is not None else []
+    if template is not None and kept:
+        ElementTree.SubElement(template, "BACKUP_CONFIG").extend(kept)
+    return template
 
 
 def _name_security_groups(cloud: Cloud, vm: ElementTree.Element) -> None:
@@ -159,10 +171,12 @@ def _of_disk(disk: DiskRef) -> Disk:
     )
 
 
-def asked(cloud: Cloud, what: str, number: int) -> ElementTree.Element:
-    """An object's XML as oned sends it. Raises AssertionError with oned's own words."""
+def asked(cloud: Cloud, what: str, number: int, *more: bool) -> ElementTree.Element:
+    """An object's XML as oned sends it; of a VM with True `more`, its secrets in plain. Raises AssertionError with
+    oned's own words.
+    """
     with ServerProxy(cloud.endpoint) as api:
-        done, text, *_ = getattr(api.one, what).info(cloud.one_auth.read_text().strip(), number)
+        done, text, *_ = getattr(api.one, what).info(cloud.one_auth.read_text().strip(), number, *more)
     assert done, text
     return ElementTree.fromstring(str(text))
 

@@ -18,6 +18,7 @@ import workload as w
 from production import Production, produce
 
 from onedr.replication import preserved_copies
+from onedr.runs import journal
 from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
@@ -198,6 +199,7 @@ class StandsBy:
     there: dict[str, bool]
     kept: dict[str, dict[str, Any]]
     sums: dict[str, str] = field(default_factory=dict)
+    failover: dict[str, Any] = field(default_factory=dict)  # of site B's history
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +221,8 @@ def stands_by(lost: Lost, held: Held) -> StandsBy:
     seen = StandsBy(interrupted, told.events[-1], roles(a), roles(b), kept(a))
     b.wait_datastore(b.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED", LIMIT_S)
     seen.sums = {name: w.digest(a, each["name"]) for name, each in seen.kept.items()}
+    runs = json.loads(b.run("onedr", "history", str(b.datastore_id), "--json").stdout).values()
+    seen.failover = next(run for run in runs if run["verb"] == "failover" and run.get("vms"))
     return seen
 
 
@@ -372,6 +376,21 @@ def test_a_run_that_was_killed_midway_goes_on_and_the_site_stands_by(lost: Lost,
     assert stands_by.interrupted == "INTERRUPTED" and stands_by.verdict["state"] == "STANDBY"
     assert not any(stands_by.here[name] for name in lost.moved)
     assert all(stands_by.there[name] for name in lost.moved)
+
+
+def test_the_history_of_the_failover_says_what_was_really_lost(lost: Lost, held: Held, stands_by: StandsBy) -> None:
+    """The follow-up is a value of its own: what was said at the failover stays."""
+    assert held.dry is not None
+    measured = {image["image"]: image["loss_s"] for image in held.dry.events[-1]["images"] if image["kept"]}
+    vms = {vm["name"]: vm for vm in stands_by.failover["vms"]}
+    for name in WRITERS:
+        vm = vms[name]
+        print(f"\n{name}: at most {vm['rpo_s']} s, lost {vm['measured_s']} s")
+        assert vm["measured_s"] == measured[lost.disk(name)] and 0 < vm["measured_s"] <= vm["rpo_s"]
+        assert vm["rto_s"] > 0
+    with w.open_pool(lost.b) as pool:
+        stored = journal.load_runs(pool)[stands_by.failover["run"]]
+    assert {vm.measured_s for vm in stored.vms} == {None}
 
 
 def test_the_kept_copies_hold_what_site_a_had_when_it_died(lost: Lost, stands_by: StandsBy) -> None:

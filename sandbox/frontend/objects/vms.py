@@ -85,6 +85,8 @@ class VM(StatefulObject):
     operation: dict[str, str] = field(default_factory=dict)
     """What a hotplug state is about: name of the action, disk or NIC."""
     last_poll: int = 0
+    backup: dict[str, str] = field(default_factory=dict)
+    """BACKUP_CONFIG."""
 
     def __post_init__(self) -> None:
         self.history = [History(**one) if isinstance(one, dict) else one for one in self.history]
@@ -107,7 +109,12 @@ class VM(StatefulObject):
                 f"<PREV_STATE>{self.prev_state}</PREV_STATE><PREV_LCM_STATE>{self.prev_lcm_state}</PREV_LCM_STATE>"
                 f"{self._times()}{self.lock_xml()}<MONITORING></MONITORING><SCHED_ACTIONS></SCHED_ACTIONS>"
                 f"{self.template.to_xml()}{self.user_template.to_xml('USER_TEMPLATE')}{history}{snapshots}"
-                "<BACKUPS><BACKUP_CONFIG/><BACKUP_IDS></BACKUP_IDS></BACKUPS></VM>")
+                f"{self._backups()}</VM>")
+
+    def _backups(self) -> str:
+        kept = "".join(f"<{key}>{cdata(value)}</{key}>" for key, value in self.backup.items())
+        config = f"<BACKUP_CONFIG>{kept}</BACKUP_CONFIG>" if kept else "<BACKUP_CONFIG/>"
+        return f"<BACKUPS>{config}<BACKUP_IDS></BACKUP_IDS></BACKUPS>"
 
     def _head(self) -> str:
         return (f"<ID>{self.oid}</ID><UID>{self.uid}</UID><GID>{self.gid}</GID><UNAME>{self.uname}</UNAME>"

@@ -18,7 +18,9 @@ from sandbox.frontend.vm import context, disks, graphics, nics, topology, variab
 _MOVED = ("DISK", "NIC", "NIC_ALIAS", "PCI", "FEATURES", "CPU_MODEL", "TOPOLOGY", "NUMA_NODE", "INPUT",
           "GRAPHICS", "VIDEO", "RAW", "CONTEXT", "VMGROUP", "EMULATOR", "TEMPLATE_ID", "SUBMIT_ON_HOLD",
           "SPICE_OPTIONS", "HYPERV_OPTIONS", "TPM", "MEMORY_ENCRYPTION", "CPU_COST", "MEMORY_COST",
-          "DISK_COST", "MEMORY_MAX", "MEMORY_SLOTS", "MEMORY_RESIZE_MODE", "VCPU_MAX")
+          "DISK_COST", "MEMORY_MAX", "MEMORY_SLOTS", "MEMORY_RESIZE_MODE", "VCPU_MAX", "IOMMU", "VROUTER_ID",
+          "VROUTER_KEEPALIVED_ID", "VROUTER_KEEPALIVED_PASSWORD", "CLONING_TEMPLATE_ID", "SCHED_ACTION")
+_BACKUP = ("KEEP_LAST", "BACKUP_VOLATILE", "DISK_IDS", "FS_FREEZE", "INTERACTIVE")
 _DROPPED = ("NAME", "TEMPLATE_NAME", "VMID")
 _NO_NIC_DEFAULTS = ("NETWORK_ID", "NETWORK", "NETWORK_UID", "NETWORK_UNAME")
 _DEVICE = re.compile(r"(DISK|NIC)(\d+)")
@@ -66,6 +68,8 @@ def _sort_attributes(vm: VM, template: Template) -> None:
         if key in template:
             vm.template[key] = template.pop(key)
     vm.user_template = template
+    _number(vm)
+    _backup(vm)
     for features in vm.template.vectors("FEATURES"):
         for key, value in features.items():
             if value.lower() in ("yes", "no"):
@@ -80,6 +84,23 @@ def _sort_attributes(vm: VM, template: Template) -> None:
             raise internal(f"Attribute {key} is not allowed inside NIC_DEFAULT.")
     if defaults is not None:
         vm.template.put("NIC_DEFAULT", defaults)
+
+
+def _number(vm: VM) -> None:
+    """What oned counts itself: PCI devices and planned actions."""
+    for number, device in enumerate(vm.template.vectors("PCI")):
+        device["PCI_ID"] = str(number)
+    for number, planned in enumerate(vm.template.vectors("SCHED_ACTION")):
+        planned |= {"ID": str(number), "PARENT_ID": str(vm.oid), "TYPE": "VM", "DONE": "-1", "MESSAGE": ""}
+
+
+def _backup(vm: VM) -> None:
+    """The settings of backups, which oned keeps outside of the template; its drivers here make full ones."""
+    given = next(iter(vm.user_template.pop("BACKUP_CONFIG", [])), None)
+    if isinstance(given, dict):
+        kept = {key: value for key, value in given.items() if key in _BACKUP}
+        vm.backup = {"BACKUP_VOLATILE": "NO", "FS_FREEZE": "NONE", **kept, "INCREMENTAL_BACKUP_ID": "-1",
+                     "LAST_INCREMENT_ID": "-1", "MODE": "FULL"}
 
 
 def _only(vm: VM, key: str) -> Vector | None:

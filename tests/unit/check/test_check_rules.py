@@ -31,7 +31,7 @@ from onedr.check.facts import (
 )
 from onedr.failover.placement import Host, Placement
 from onedr.model.address_rules import AddressRule, read_rule
-from onedr.model.records import ImageFacts, ProbeResult, SiteInfo
+from onedr.model.records import ImageFacts, ProbeResult, SiteInfo, VmRecord
 from onedr.model.rehearsed import Rehearsed, Result
 from onedr.model.site_map import Entry, SiteMap
 from onedr.model.types import MIB, Mode, PeerState, Role, Settings, State
@@ -79,7 +79,10 @@ def target(fsid: str, **changes: Any) -> TargetFacts:
     values: dict[str, Any] = {
         "placement": placement, "users": frozenset({"alice"}), "groups": frozenset({"users"}), "fsid": fsid,
         "models": frozenset({"Nehalem"}), "machines": frozenset({"q35"}),
-        "names": {"users": {"alice": 2}, "groups": {"users": 1}, "networks": {"lan": 3}},
+        "names": {
+            "users": {"alice": 2}, "groups": {"users": 1}, "networks": {"lan": 3},
+            "files": {"vmlinuz": 4, "prepare.sh": 5},
+        },
     }
     return TargetFacts(**{**values, **changes})
 
@@ -157,6 +160,26 @@ def test_snapshot_mode_on_a_release_that_damages_clones_is_ok_for_they_are_flatt
 def asking(model: str) -> ImageFacts:
     wanted = replace(THEIRS, template=(*THEIRS.template, ("CPU_MODEL", (("MODEL", model),))))
     return replace(COPY, vm=envelope(wanted))
+
+
+TPM = ("TPM", (("MODEL", "tpm-crb"),))
+KERNEL = ("OS", (("KERNEL_DS", '$FILE[IMAGE="vmlinuz",IMAGE_UNAME="alice"]'),))
+FILES = ("CONTEXT", (("FILES_DS", "/var/lib/one//datastores/2/0a1b2c:'prepare.sh'"),))
+
+
+def lacking(record: VmRecord, attribute: Any, fsid: str = THERE) -> ImageFacts:
+    """The image of a VM with one attribute more."""
+    wanted = envelope(replace(record, template=(*record.template, attribute)), fsid=fsid)
+    return replace(COPY if fsid == THERE else PRIMARY, vm=wanted)
+
+
+def with_snapshots(*numbers: int, there: set[str], record: VmRecord = THEIRS) -> ImageFacts:
+    """An image whose VM lists snapshots of these numbers; `there`: those that the copy here has."""
+    listed = tuple(("SNAPSHOT", (("ID", str(n)), ("NAME", f"s{n}"), ("PARENT", "-1"))) for n in numbers)
+    tree = (("SNAPSHOTS", (("DISK_ID", "0"), ("NEXT_SNAPSHOT", str(max(numbers) + 1)), *listed)),)
+    if record is OURS:
+        return replace(PRIMARY, vm=envelope(replace(OURS, snapshots=tree), fsid=HERE))
+    return replace(COPY, vm=envelope(replace(record, snapshots=tree)), snapshots=frozenset(there))
 
 
 def at_home(state: str) -> dict[str, PeerVm]:
@@ -444,6 +467,15 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         Level.PROBLEM,
         "VM ours (7",
     ),
+    ("FIDELITY_HERE", healthy(images=(lacking(THEIRS, TPM), PRIMARY)), Level.WARNING, "TPM: its state is a file"),
+    ("FIDELITY_HERE", healthy(images=(lacking(THEIRS, ("NEWER", "1")), PRIMARY)), Level.WARNING, "NEWER is left out"),
+    ("FIDELITY_THERE", healthy(images=(COPY, lacking(OURS, TPM, HERE))), Level.WARNING, "VM ours (7"),
+    ("SNAPSHOTS_HERE", healthy(images=(with_snapshots(0, 3, there={"0"}), PRIMARY)), Level.PROBLEM, "its snapshot 3 is not"),
+    ("SNAPSHOTS_HERE", healthy(images=(with_snapshots(0, 900, there={"0", "900"}), PRIMARY)), Level.WARNING, "too far apart"),
+    ("SNAPSHOTS_THERE", healthy(images=(COPY, with_snapshots(900, there=set(), record=OURS))), Level.WARNING, "ours"),
+    ("STARTS_HERE", healthy(images=(lacking(THEIRS, KERNEL), PRIMARY)), Level.PROBLEM, "its OS/KERNEL_DS is a file image"),
+    ("FILES_HERE", healthy(images=(lacking(THEIRS, FILES), PRIMARY)), Level.WARNING, "'prepare.sh' is left out"),
+    ("FILES_THERE", healthy(images=(COPY, lacking(OURS, FILES, HERE))), Level.WARNING, "VM ours (7"),
     ("OWNERS_HERE", healthy(start_here=target(HERE, users=frozenset())), Level.WARNING, "no user alice here"),
     (
         "OWNERS_THERE",

@@ -360,6 +360,7 @@ def test_what_the_work_does_not_need_ends_it_and_is_named(
     ("work", "asks"),
     [
         ("failover", api("vm.action", "release", 7)),
+        ("keeper_process:keep", ask("sign", kind="onedr.reader", image="g/one-7", covered=COVERED)),
         ("failover", api("datastore.update", 100, "<T><DR_STATE>X</DR_STATE></T>", 1)),
         ("drill", api("vm.action", "terminate-hard", 9)),
         ("drill", api("image.delete", 9, False)),

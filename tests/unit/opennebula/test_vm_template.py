@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 from samples import KEYS, XML_TEXT, disk, recorded, vm_record
 
 from onedr.model import template
@@ -406,6 +407,20 @@ def test_a_done_action_does_not_come_again() -> None:
     )
     made = with_template(done, coming)
     assert one(made, "SCHED_ACTION") == (("ACTION", "poweroff"), ("TIME", "5"))
+
+
+def test_the_settings_of_backups_come_along_and_their_results_do_not() -> None:
+    """oned shows them outside of the template; disks that are chosen have new numbers (0 and 2 become 0 and 1)."""
+    vm = recorded("onevm_show_10.xml")
+    config = vm.find("BACKUPS/BACKUP_CONFIG")
+    assert config is not None
+    for key, value in (("KEEP_LAST", "3"), ("MODE", "FULL"), ("DISK_IDS", "2"), ("LAST_BACKUP_ID", "7")):
+        etree.SubElement(config, key).text = value
+    record = opennebula_objects.vm_record(vm, {102})
+    assert template.get(record.template, "BACKUP_CONFIG") == "" and len(list(
+        template.vectors(record.template, "BACKUP_CONFIG"))) == 1
+    made = recreate(replace(record, disks=(disk(0, "one/one-1"), disk(2, "one/one-2"))), image_ids={0: 1, 2: 2})
+    assert one(made, "BACKUP_CONFIG") == (("KEEP_LAST", "3"), ("MODE", "FULL"), ("DISK_IDS", "1"))
 
 
 def test_numa_memory_of_a_pinned_vm_goes_in_as_oned_takes_it() -> None:

@@ -15,7 +15,7 @@ from onedr.replication import records, signature, write_records
 from onedr.replication.image_view import ImageView
 from onedr.replication.ledger import Entry, Ledger
 from onedr.replication.mirror_image import IDENTITY_KEY, PROBLEM_KEY
-from onedr.replication.write_records import WritingSite
+from onedr.replication.write_records import Surroundings, WritingSite
 
 SITE = WritingSite("south", HERE, "[v2:10.0.0.1:3300/0]")
 KEY = bytes(range(64))
@@ -23,6 +23,7 @@ NOW = 1_700_000_000.0
 NOTHING = Ledger({}, {}, {})
 IMAGE, VM = recorded("oneimage_show_48.xml"), recorded("onevm_show_10.xml")
 NAME = str(IMAGE.findtext("SOURCE")).partition("/")[2]
+AROUND = Surroundings()
 DATASTORES = {int(str(IMAGE.findtext("DATASTORE_ID"))), *(
     int(str(each.text)) for each in VM.iterfind("TEMPLATE/DISK/DATASTORE_ID")
 )}
@@ -57,7 +58,7 @@ def own_image() -> ImageRecord:
 
 
 def own_vm() -> VmRecord:
-    body = write_records.vm_body(VM, DATASTORES, HERE, KEY, NOTHING.vm, {})
+    body = write_records.vm_body(VM, DATASTORES, HERE, KEY, NOTHING.vm, AROUND)
     assert body is not None
     return body
 
@@ -115,14 +116,14 @@ def test_a_vm_needs_nothing_when_every_disk_of_it_says_so_or_is_the_peers() -> N
     names = write_records.disks_to_record(own_vm(), POOL)
     assert names, "the recorded VM has a protected disk"
     disks = [view(name, written(name, own_vm())) for name in names]
-    assert pool(*disks).vm_settled(VM, DATASTORES, {})
-    assert pool(*[replace(disk, primary=False, metadata={}) for disk in disks]).vm_settled(VM, DATASTORES, {})
+    assert pool(*disks).vm_settled(VM, DATASTORES, AROUND)
+    assert pool(*[replace(disk, primary=False, metadata={}) for disk in disks]).vm_settled(VM, DATASTORES, AROUND)
     for at, disk in enumerate(disks):
         rest = disks[:at] + disks[at + 1:]
-        assert not pool(*rest).vm_settled(VM, DATASTORES, {}), f"{disk.name} is not known"
-        assert not pool(*rest, replace(disk, metadata={})).vm_settled(VM, DATASTORES, {})
+        assert not pool(*rest).vm_settled(VM, DATASTORES, AROUND), f"{disk.name} is not known"
+        assert not pool(*rest, replace(disk, metadata={})).vm_settled(VM, DATASTORES, AROUND)
         other = written(disk.name, replace(own_vm(), name="other"))
-        assert not pool(*rest, replace(disk, metadata=other)).vm_settled(VM, DATASTORES, {})
+        assert not pool(*rest, replace(disk, metadata=other)).vm_settled(VM, DATASTORES, AROUND)
 
 
 def test_a_vm_without_a_record_of_its_own_needs_nothing() -> None:
@@ -130,8 +131,8 @@ def test_a_vm_without_a_record_of_its_own_needs_nothing() -> None:
     user = half.find("USER_TEMPLATE")
     assert user is not None
     etree.SubElement(user, "DR_ORIGIN").text = "other:1"
-    assert write_records.vm_body(half, DATASTORES, HERE, KEY, NOTHING.vm, {}) is None
-    assert pool().vm_settled(half, DATASTORES, {})
+    assert write_records.vm_body(half, DATASTORES, HERE, KEY, NOTHING.vm, AROUND) is None
+    assert pool().vm_settled(half, DATASTORES, AROUND)
 
 
 def other_vm(path: str, text: str) -> etree._Element:

@@ -14,6 +14,14 @@ from onedr.replication import secrets
 SECRET_KEYS = (
     "PASSWORD",
     "PW",
+    "ROOT_PASS",
+    "DB_PASS",
+    "USERPASS",
+    "PASSPHRASE",
+    "WIFI_PSK",
+    "SSH_PRIVKEY",
+    "API_KEY_BASE64",
+    "AWS_ACCESS_KEY_ID",
     "root_password",
     "API_TOKEN",
     "SSH_PRIVATE_KEY",
@@ -24,7 +32,8 @@ SECRET_KEYS = (
     "db_pwd",
 )
 PUBLIC_KEYS = ("SSH_PUBLIC_KEY", "KEYMAP", "NAME", "KEYBOARD", "MONKEY", "DISK", "SSH_PUBLIC_KEYS", "PWM",
-               "START_SCRIPT")
+               "START_SCRIPT", "PASSTHROUGH", "BYPASS", "COMPASS", "PASSIVE", "AUTHORIZED_KEYS", "PIN_POLICY",
+               "LUKS_SECRET")
 ANY_KEY = st.sampled_from(SECRET_KEYS + PUBLIC_KEYS) | KEYS
 VECTOR = st.lists(st.tuples(ANY_KEY, XML_TEXT), max_size=4).map(tuple)
 TEMPLATES = st.lists(st.tuples(ANY_KEY, XML_TEXT | VECTOR), max_size=8).map(tuple)

@@ -1,0 +1,152 @@
+"""VMs that were never deployed: they have no disk yet, or an unused one, and are in the plan at site B all the same.
+
+One story, on hosts without guests: shown, moved, home again, deployed at last.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import workload as w
+
+from onedr.replication import records
+from sandbox.cloud import Cloud
+from sandbox.waiting import until
+
+if TYPE_CHECKING:
+    from conftest import Sites
+
+VMS = ("held", "mixed", "waiting")
+HOLD, PENDING = 2, 1
+NOWHERE = 'SCHED_REQUIREMENTS="NO_SUCH_ATTRIBUTE=1"\n'
+GROWN = w.IMAGE_MIB * 2
+
+
+@dataclass
+class Seen:
+    """A site's VMs at one moment: by name the state, the lock, the first disk's settings."""
+
+    states: dict[str, int] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
+    locked: set[str] = field(default_factory=set)
+    disks: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def look(cloud: Cloud) -> Seen:
+    seen = Seen()
+    for vm in cloud.api.vmpool.infoextended(-2, -1, -1, -1).VM:
+        full = cloud.api.vm.info(vm.ID)
+        disks = full.TEMPLATE["DISK"]
+        seen.states[vm.NAME], seen.ids[vm.NAME] = int(full.STATE), int(vm.ID)
+        seen.disks[vm.NAME] = disks if isinstance(disks, list) else [disks]
+        seen.locked |= {vm.NAME} if full.LOCK is not None else set()
+    return seen
+
+
+def readers(cloud: Cloud, name: str) -> set[int]:
+    """Ids of the VMs that an image at a site has a record of as its readers."""
+    with w.open_pool(cloud) as pool:
+        return {reader.vm_id for reader in records.readers(w.values_of(pool, name))}
+
+
+@dataclass
+class Story:
+    a: Cloud
+    b: Cloud
+    base: str = ""
+    vms: dict[str, int] = field(default_factory=dict)
+    gone: int = 0
+    seen: set[int] = field(default_factory=set)
+    status: dict[str, Any] = field(default_factory=dict)
+    plan: dict[str, Any] = field(default_factory=dict)
+    moved: dict[str, Any] = field(default_factory=dict)
+    left: Seen = field(default_factory=Seen)
+    there: Seen = field(default_factory=Seen)
+    run: dict[str, Any] = field(default_factory=dict)
+    home: Seen = field(default_factory=Seen)
+
+
+@pytest.fixture(scope="module")
+def story(sites: Sites) -> Iterator[Story]:
+    a, b = w.guestless(sites.a), w.guestless(sites.b)
+    w.introduce(a, b)
+    w.introduce(b, a)
+    told = Story(a, b)
+    base, data = w.create_image(a, "base", persistent=False), w.create_image(a, "data")
+    told.base = w.rbd_name(a, base)
+    disk = f"DISK=[IMAGE_ID={base}]\n"
+
+    def on_hold(name: str, disks: str) -> int:
+        return int(a.api.vm.allocate(f"NAME={name}\n{w.SMALL}{disks}", True))
+
+    told.gone = on_hold("gone", disk)
+    until("the record of a VM on hold", lambda: readers(a, told.base) == {told.gone}, w.ARRIVES_S)
+    a.api.vm.action("terminate-hard", told.gone)
+    told.vms = {
+        "held": on_hold("held", disk),
+        "mixed": on_hold("mixed", f"DISK=[IMAGE_ID={data}]\nDISK=[IMAGE_ID={base},SIZE={GROWN}]\n"),
+        "waiting": int(a.api.vm.allocate(f"NAME=waiting\n{w.SMALL}{disk}{NOWHERE}")),
+    }
+    wanted = {told.vms["held"], told.vms["waiting"]}
+    until("their records at the peer", lambda: readers(b, told.base) == wanted, w.ARRIVES_S)
+    told.seen = readers(a, told.base)
+    w.wait_complete(a, [told.base, w.rbd_name(a, data)])
+    until("the VMs at the peer", lambda: {vm["name"] for vm in w.status(b)["vms"]} == set(VMS), w.ARRIVES_S, 0.5)
+    told.status = w.status(a)
+    told.plan = b.onedr("move", str(b.datastore_id), "--dry-run")
+    told.moved = b.onedr("move", str(b.datastore_id), "--yes", check=False)
+    told.left, told.there = look(a), look(b)
+    until("the records back", lambda: {vm["name"] for vm in w.status(a)["vms"] if not vm["here"]} == set(VMS), 120, 0.5)
+    w.wait_complete(b, [disk["name"] for disk in w.status(b)["disks"]])
+    told.run = a.onedr("failback", str(a.datastore_id), "--yes", check=False)
+    told.home = look(a)
+    yield told
+
+
+def test_a_vm_on_hold_is_recorded_on_its_base_until_it_is_gone(story: Story) -> None:
+    assert story.gone not in story.seen
+    assert story.seen == {story.vms["held"], story.vms["waiting"]}, "the third has a disk of its own"
+
+
+def test_status_at_site_a_names_them_and_calls_nothing_unprotected(story: Story) -> None:
+    assert {vm["name"]: vm["state"] for vm in story.status["vms"]} == {
+        "held": "HOLD", "mixed": "HOLD", "waiting": "PENDING",
+    }
+    assert story.status["unprotected"] == [] and story.status["state"] == "PROTECTED", story.status["message"]
+
+
+def test_all_are_in_the_plan_at_site_b(story: Story) -> None:
+    shown = {vm["name"]: vm for vm in story.plan["vms"]}
+    assert set(shown) == set(VMS) and story.plan["left_out"] == {} and story.plan["refusal"] == ""
+    assert {name: vm["starts"] for name, vm in shown.items()} == {"held": False, "mixed": False, "waiting": True}
+
+
+def test_they_are_at_site_b_as_they_were_and_locked_at_site_a(story: Story) -> None:
+    assert not story.moved["failed"], story.moved
+    assert story.there.states == {"held": HOLD, "mixed": HOLD, "waiting": PENDING}
+    assert story.left.locked == set(VMS) and set(story.left.states.values()) == {HOLD}
+    for disks in story.there.disks.values():
+        assert disks[-1]["CLONE"] == "YES"
+    assert [disk["CLONE"] for disk in story.there.disks["mixed"]] == ["NO", "YES"]
+    assert story.there.disks["mixed"][1]["SIZE"] == str(GROWN), "it grows when it is cloned"
+
+
+def test_they_come_home_to_their_own_objects(story: Story) -> None:
+    assert not story.run["failed"], story.run
+    assert {name: story.home.ids[name] for name in VMS} == story.vms and set(story.home.ids) == set(VMS)
+    assert story.home.states == {"held": HOLD, "mixed": HOLD, "waiting": PENDING} and not story.home.locked
+
+
+def test_a_vm_that_only_waits_for_a_host_has_no_recovery_time(story: Story) -> None:
+    assert {vm["name"]: vm["rto_s"] for vm in w.last_run(story.a)["vms"]} == dict.fromkeys(VMS)
+
+
+def test_once_deployed_its_disk_has_the_record_and_its_base_no_more(story: Story) -> None:
+    a, vm = story.a, story.vms["held"]
+    a.api.vm.action("release", vm)
+    a.wait_vm(vm)
+    until("its record to leave the base", lambda: vm not in readers(a, story.base), w.ARRIVES_S)
+    with w.open_pool(a) as pool:
+        w.wait_recorded(a, vm, pool)
