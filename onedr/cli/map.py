@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -97,24 +98,33 @@ def _read(file: Path) -> str:
 
 def _print(found: MapEvent, versions: bool) -> None:
     for warning in found.warnings:
-        click.echo(f"WARN: {warning}", err=True)
+        output.line(f"WARN: {warning}", err=True)
     if versions:
         for each in found.versions:
-            click.echo(f"version {each.number}  {output.moment(each.at)}  {each.by} at {each.site}")
+            output.line(f"version {each.number}  {output.moment(each.at)}  {each.by} at {each.site}")
             for line in each.changes:
-                click.echo(f"  {line}")
+                output.line(f"  {line}")
     elif found.written:
         for line in found.versions[-1].changes:
-            click.echo(line)
-        click.echo(f"Version {found.version} of the mapping of {found.datastore} is in force.")
+            output.line(line)
+        output.line(f"Version {found.version} of the mapping of {found.datastore} is in force.")
     elif found.text:
-        click.echo(found.text, nl=not found.text.endswith("\n"))
+        _file(found.text)
     else:
-        click.echo(
+        output.line(
             f"{found.datastore} has no mapping: names are the same at both sites, or in DR_NETWORK_MAP. "
             f"Draft one: onedr map {found.datastore} --draft",
             err=True,
         )
+
+
+def _file(text: str) -> None:
+    """A file as it is, for a file; what a terminal would act on is shown as a ?."""
+    if not sys.stdout.isatty():
+        click.echo(text, nl=not text.endswith("\n"))
+        return
+    for line in text.removesuffix("\n").split("\n"):
+        output.line(line.expandtabs())
 
 
 def _check(datastore: str, as_json: bool) -> None:
