@@ -23,7 +23,7 @@ def read_keys(pool: Pool, name: str, keys: Iterable[str]) -> dict[str, bytes]:
     """The values of `keys`. Missing keys are left out."""
     with rados.ReadOpCtx() as operation:
         pairs, _ = pool.io.get_omap_vals_by_keys(operation, tuple(keys))
-        return {str(key): bytes(value) for key, value in pairs} if _read(pool, name, operation) else {}
+        return _values(pairs) if _read(pool, name, operation) else {}
 
 
 def read_all(pool: Pool, name: str, prefix: str = "") -> dict[str, bytes]:
@@ -32,7 +32,7 @@ def read_all(pool: Pool, name: str, prefix: str = "") -> dict[str, bytes]:
     while True:
         with rados.ReadOpCtx() as operation:
             pairs, _ = pool.io.get_omap_vals(operation, next(reversed(found), ""), prefix, _PAGE)
-            page = {str(key): bytes(value) for key, value in pairs} if _read(pool, name, operation) else {}
+            page = _values(pairs) if _read(pool, name, operation) else {}
         if not page:
             return found
         found.update(page)
@@ -66,7 +66,7 @@ def _read_chunk(pool: Pool, names: tuple[str, ...], prefix: str) -> dict[str, di
         completion.wait_for_complete()
         result = completion.get_return_value()
         with suppress(UnicodeDecodeError):  # a key that is no text
-            values = {str(key): bytes(value) for key, value in pairs} if result >= 0 else {}
+            values = _values(pairs) if result >= 0 else {}
             if result >= 0 or result == -errno.ENOENT:
                 found[name] = values if len(values) < _PAGE else read_all(pool, name, prefix)
         pool.io.release_read_op(operation)
@@ -107,3 +107,7 @@ def _read(pool: Pool, name: str, operation: rados.ReadOp) -> bool:
     except rados.ObjectNotFound:
         return False
     return True
+
+
+def _values(pairs: Iterable[tuple[object, bytes | None]]) -> dict[str, bytes]:
+    return {str(key): value or b"" for key, value in pairs}  # rados gives an empty value as None

@@ -14,13 +14,14 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.model.errors import RunInProgressError, RunStoppedError
+from onedr.model.errors import RunInProgressError, RunStoppedError, StorageError
 from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease import HeldLease, Times
 from onedr.runs.state import SETTINGS
 
 _RUN, _MEASURED = "run.", "measured."
+UNREADABLE = "UNREADABLE"  # result of a run whose journal is damaged
 _DRILLS_READ = 5  # newest ones, for the times of VMs in drills
 
 
@@ -160,11 +161,35 @@ def _number(run_id: str) -> int:
 
 
 def load_runs(pool: Pool) -> dict[str, JournalEntry]:
-    """Every run's journal by run id, oldest first; empty when there never was a run."""
+    """Every run's journal by run id, oldest first; empty when there never was a run. A damaged one has the
+    result UNREADABLE.
+    """
     return {
-        key[len(_RUN) :]: JournalEntry.from_json(json.loads(value))
+        key[len(_RUN):]: _shown(pool, key, value)
         for key, value in omap.read_all(pool, runs_lease.OBJECT, _RUN).items()
     }
+
+
+def _read(pool: Pool, key: str, value: bytes) -> JournalEntry:
+    """Raises StorageError for a damaged one."""
+    try:
+        return JournalEntry.from_json(json.loads(value))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        rados_of = f"rados -p {pool.access.pool}"
+        raise StorageError(
+            f"The journal of run {key[len(_RUN):]} is damaged ({type(error).__name__}: {error}). Keep it: "
+            f"{rados_of} getomapval {runs_lease.OBJECT} {key} FILE. Look at the images: onedr status at both "
+            f"sites. Then remove it: {rados_of} rmomapkey {runs_lease.OBJECT} {key}"
+        ) from error
+
+
+def _shown(pool: Pool, key: str, value: bytes) -> JournalEntry:
+    try:
+        return _read(pool, key, value)
+    except StorageError as error:
+        run = key[len(_RUN):]
+        verb = run.partition("-")[2]
+        return JournalEntry(run, verb, "", _number(run) / 1000, result=UNREADABLE, message=str(error))
 
 
 def load_measured(pool: Pool) -> dict[str, dict[str, float]]:
@@ -179,8 +204,8 @@ def drill_times(pool: Pool) -> dict[str, float]:
     """By origin, seconds until a VM ran in the newest drill that it was in."""
     drills = [key for key in omap.list_keys(pool, runs_lease.OBJECT, _RUN) if key.endswith("-drill")]
     found: dict[str, float] = {}
-    for value in omap.read_keys(pool, runs_lease.OBJECT, drills[:-_DRILLS_READ - 1:-1]).values():
-        entry = JournalEntry.from_json(json.loads(value))
+    for key, value in omap.read_keys(pool, runs_lease.OBJECT, drills[:-_DRILLS_READ - 1:-1]).items():
+        entry = _shown(pool, key, value)
         found.update({vm.origin: vm.rto_s for vm in entry.vms if vm.rto_s is not None})
     return found
 
@@ -201,10 +226,10 @@ def remove_journals(pool: Pool) -> None:
 
 def last_run(pool: Pool, ignored: Sequence[str] = ()) -> JournalEntry | None:
     """The newest run that was not refused, verbs `ignored` and those that set something passed over;
-    `RUNNING` without a lease in force was interrupted.
+    `RUNNING` without a lease in force was interrupted. Raises StorageError for a damaged one.
     """
     for key in reversed(omap.list_keys(pool, runs_lease.OBJECT, _RUN)):
-        run = JournalEntry.from_json(json.loads(omap.read_keys(pool, runs_lease.OBJECT, (key,))[key]))
+        run = _read(pool, key, omap.read_keys(pool, runs_lease.OBJECT, (key,))[key])
         if run.result != "REFUSED" and run.verb not in (*ignored, *SETTINGS):
             return run
     return None

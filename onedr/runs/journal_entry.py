@@ -122,13 +122,34 @@ class JournalEntry:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> JournalEntry:
-        """The journal from a JSON object. Raises TypeError when it names no run."""
+        """The journal from a JSON object. Raises TypeError, ValueError, KeyError or AttributeError for one
+        that is damaged.
+        """
         known = {one.name for one in fields(JournalEntry)} | {"by", "trigger", "asked", "resumes"}
         entry = from_json(JournalEntry, {key: data[key] for key in data if key not in ("request", "unknown")})
         entry.request = _request(data)
         entry.steps = list(entry.steps)
         entry.unknown = {key: value for key, value in data.items() if key not in known}
+        _check_types(entry)
         return entry
+
+
+_TEXTS = ("run", "verb", "owner", "result", "message", "then")
+_MOMENTS = ("began", "since", "updated", "took_s")
+_MAPPINGS = ("loss", "done", "failed", "ended", "warnings", "rollback")
+
+
+def _check_types(entry: JournalEntry) -> None:
+    """Raises TypeError: a damaged journal is found here, not where it is shown or continued."""
+    for names, kinds in (
+        (_TEXTS, (str,)), (_MOMENTS, (int, float, type(None))), (_MAPPINGS, (dict,)),
+        (("plan",), (dict, type(None))),
+    ):
+        for name in names:
+            if not isinstance(getattr(entry, name), kinds):
+                raise TypeError(f"{name} is {getattr(entry, name)!r}")
+    if entry.began is None:
+        raise TypeError("began is missing")
 
 
 def _request(data: Mapping[str, Any]) -> Request:
