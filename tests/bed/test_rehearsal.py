@@ -189,7 +189,7 @@ def test_the_check_shows_them_as_problems(story: Story) -> None:
 def test_it_really_made_them(story: Story) -> None:
     """The read-back, the status and the clean site would all be there for a rehearsal that does nothing."""
     assert story.calls.count("one.vm.allocate") == 2 and story.calls.count("one.image.allocate") == 2
-    assert story.calls.count("one.vm.chown") >= 2 and "one.datastore.update" not in story.calls
+    assert story.calls.count("one.vm.chown") >= 1 and "one.datastore.update" not in story.calls
 
 
 def test_both_sites_are_as_they_were(story: Story) -> None:
