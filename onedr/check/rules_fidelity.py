@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from onedr.check.facts import CheckFacts, CheckResult, TargetFacts, known, ok, problem, warn
-from onedr.check.rules_vms import vm_items
+from onedr.check.rules_vms import site_of, vm_items
 from onedr.failover import placement, snapshot_list_plan
 from onedr.failover.snapshot_list_plan import SnapshotList
 from onedr.model import template
@@ -34,7 +34,7 @@ def attributes_there(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def _attributes(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
-    where = _where(own)
+    where = site_of(own)
     items, fresh = vm_items(facts, target, own)
     found = placement.place(fresh, target.placement).differences
     labels = {item.origin: item.label for item in fresh}
@@ -56,10 +56,6 @@ def _attributes(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[C
         yield ok(f"{whole} VM(s) would be {where} as they are, by docs/fidelity.md")
     elif not items:
         yield ok(f"no VM would have to be {where}")
-
-
-def _where(own: bool) -> str:
-    return "at the peer" if own else "here"
 
 
 def snapshots_here(facts: CheckFacts) -> Iterator[CheckResult]:
@@ -141,4 +137,4 @@ def _files(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckR
     for item, text in missing:
         yield warn(f"{item.label}: {text}", "oneimage create")
     if not missing:
-        yield ok(f"files of the context of {len(items)} VM(s) are {_where(own)}")
+        yield ok(f"files of the context of {len(items)} VM(s) are {site_of(own)}")

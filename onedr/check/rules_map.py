@@ -18,14 +18,13 @@ from onedr.check.facts import (
     problem,
     warn,
 )
+from onedr.check.rules_vms import site_of, to_start
 from onedr.model.address_rules import AddressRule, Pattern, as_text
 from onedr.model.site_map import WORDS, Direction, Entry, Name
 from onedr.model.text import first_few
 from onedr.opennebula import acls, uses
-from onedr.opennebula.nics import Network
+from onedr.opennebula.nics import Network, network_called
 from onedr.opennebula.uses import Use
-from onedr.replication import inventory
-from onedr.replication.inventory import VmItem
 
 
 def mapping(facts: CheckFacts) -> Iterator[CheckResult]:
@@ -81,7 +80,7 @@ def _wrong(section: str, entry: Entry, at: int, site: str, target: TargetFacts) 
             yield f"{section}: there is no {WORDS[section]} {name} at {site}"
     networks = target.placement.counterparts.networks
     for name in entry.names[at] if entry.addresses else ():
-        network = _network(networks, name)
+        network = network_called(networks, name)
         if network is not None:
             yield from (
                 f"addresses: {as_text(rule.sides[at])} is in no range of network {network.name} at {site}"
@@ -92,13 +91,6 @@ def _wrong(section: str, entry: Entry, at: int, site: str, target: TargetFacts) 
 
 def _exists(name: Name, known_names: Mapping[str, int]) -> bool:
     return name in known_names if isinstance(name, str) else name in known_names.values()
-
-
-def _network(networks: Mapping[str, Network], name: Name) -> Network | None:
-    if isinstance(name, str):
-        return networks.get(name)
-    every = (each for first in networks.values() for each in (first, *first.twins))
-    return next((each for each in every if each.network_id == name), None)
 
 
 def _in_ranges(rule: AddressRule, at: int, network: Network) -> bool:
@@ -175,10 +167,10 @@ def unmapped_there(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def _unmapped(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
-    where = "at the peer" if own else "here"
+    where = site_of(own)
     towards = target.placement.counterparts.mapping
     users: dict[str, list[str]] = {}
-    for item in _items(facts, own):
+    for item in to_start(facts, own):
         for use in uses.of_vm(item.record, towards):
             why = _without(use, towards, target)
             if why:
@@ -189,11 +181,6 @@ def _unmapped(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[Che
         yield warn(f"{text}; used by {first_few(labels)}", f"onedr map {facts.datastore} --draft")
     if not users:
         yield ok(f"everything that VMs use has a counterpart {where}")
-
-
-def _items(facts: CheckFacts, own: bool) -> list[VmItem]:
-    found = inventory.vms(known(facts.images), known(facts.here.fsid), own)
-    return [item for item in found if own or any(not image.primary for image in item.images)]
 
 
 def _without(use: Use, towards: Direction | None, target: TargetFacts) -> str:
@@ -231,10 +218,10 @@ def rules_there(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def _rules(facts: CheckFacts, target: TargetFacts, source: TargetFacts, own: bool) -> Iterator[CheckResult]:
-    where = "at the peer" if own else "here"
+    where = site_of(own)
     owners = {
         pair
-        for item in _items(facts, own)
+        for item in to_start(facts, own)
         for pair in (("user", item.record.owner), ("group", item.record.group))
     }
     lacking = acls.missing(source.rules, target.rules, owners, target.placement.counterparts.mapping)

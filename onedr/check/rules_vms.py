@@ -29,7 +29,7 @@ def start_there(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
-    where = "at the peer" if own else "here"
+    where = site_of(own)
     items, fresh = vm_items(facts, target, own)
     todo = f"onedr status {facts.datastore}" if not own else "at the peer: see its onedr check"
     troubles = {item.origin: "; ".join(item.blockers) for item in items if item.blockers}
@@ -49,14 +49,22 @@ def _start(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckR
         )
 
 
+def site_of(own: bool) -> str:
+    """Where VMs would start, in words: our `own` ones at the peer."""
+    return "at the peer" if own else "here"
+
+
+def to_start(facts: CheckFacts, own: bool) -> list[VmItem]:
+    """VMs that the other site than theirs would have to start."""
+    found = inventory.vms(known(facts.images), known(facts.here.fsid), own)
+    return [item for item in found if own or any(not image.primary for image in item.images)]
+
+
 def vm_items(facts: CheckFacts, target: TargetFacts, own: bool) -> tuple[list[VmItem], list[VmItem]]:
     """VMs that the site would have to start, and those of them that it would have to create:
     for the others a VM exists there.
     """
-    items = [
-        item for item in inventory.vms(known(facts.images), known(facts.here.fsid), own)
-        if own or any(not image.primary for image in item.images)
-    ]
+    items = to_start(facts, own)
     homes = failback_plan.homes(items, target.local)
     fresh = [item for item in items if item.origin not in homes and item.origin not in target.recovered]
     return items, start_order.by_priority(fresh)
@@ -86,7 +94,7 @@ def owners_there(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def _owners(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
-    where = "at the peer" if own else "here"
+    where = site_of(own)
     _, fresh = vm_items(facts, target, own)
     users = sorted({item.record.owner for item in fresh} - target.users)
     groups = sorted({item.record.group for item in fresh} - target.groups)
@@ -115,7 +123,7 @@ def capacity_there(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def _capacity(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
-    where = "at the peer" if own else "here"
+    where = site_of(own)
     _, fresh = vm_items(facts, target, own)
     starting = [item for item in fresh if start_order.wants_start(item, Request("failover"))]
     if target.placement.hosts is None:

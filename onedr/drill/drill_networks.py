@@ -6,26 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from onedr.failover import placement
 from onedr.model import template
-from onedr.model.records import VmRecord
-from onedr.opennebula.nics import Counterparts, Network, network_id
+from onedr.opennebula.nics import Counterparts, Network, network_called, network_id, of_template
 from onedr.replication.inventory import VmItem
-
-
-def nics(record: VmRecord) -> Iterable[template.Pairs]:
-    """NICs and aliases of a VM."""
-    for kind in ("NIC", "NIC_ALIAS"):
-        yield from template.vectors(record.template, kind)
 
 
 def of_nic(nic: template.Pairs, here: Counterparts, standard: str) -> Network | None:
     """The drill network here for a NIC of the other site; None: it does not exist. `standard`:
     DR_DRILL_NETWORK.
     """
-    called = _called(nic, here, standard)
-    if isinstance(called, str):
-        return here.networks.get(called)
-    every = (each for first in here.networks.values() for each in (first, *first.twins))
-    return next((each for each in every if each.network_id == called), None)
+    return network_called(here.networks, _called(nic, here, standard))
 
 
 def _called(nic: template.Pairs, here: Counterparts, standard: str) -> str | int:
@@ -36,7 +25,7 @@ def _called(nic: template.Pairs, here: Counterparts, standard: str) -> str | int
 
 def names(here: Counterparts, standard: str, vms: Iterable[VmItem]) -> str:
     """Names of the drill networks of these VMs, for people; `standard` where they have no NIC."""
-    every = (of_nic(nic, here, standard) for item in vms for nic in nics(item.record))
+    every = (of_nic(nic, here, standard) for item in vms for nic in of_template(item.record.template))
     return ", ".join(dict.fromkeys(network.name for network in every if network is not None)) or standard
 
 
@@ -56,7 +45,7 @@ def refusal(here: Counterparts, standard: str, vms: Sequence[VmItem]) -> str:
         {here.networks[standard].network_id: here.networks[standard]} if standard else {}
     )
     for item in vms:
-        for nic in nics(item.record):
+        for nic in of_template(item.record.template):
             network = of_nic(nic, here, standard)
             if network is None:
                 return _missing(nic, here, standard, item)
@@ -74,7 +63,7 @@ def refusal(here: Counterparts, standard: str, vms: Sequence[VmItem]) -> str:
 
 
 def _named(item: VmItem, here: Counterparts) -> bool:
-    return any(_called(nic, here, "") for nic in nics(item.record))
+    return any(_called(nic, here, "") for nic in of_template(item.record.template))
 
 
 def _missing(nic: template.Pairs, here: Counterparts, standard: str, item: VmItem) -> str:
@@ -98,7 +87,7 @@ def _meets_production(network: Network, here: Counterparts, vms: Iterable[VmItem
     for item in vms:
         if {network.name, str(network.network_id)} & placement.networks_wanted([item], here):
             return f"after a failover VM {item.record.name} would use it"
-        for nic in nics(item.record):
+        for nic in of_template(item.record.template):
             address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
             if address and network.holds(address):
                 return f"its range contains {address}, the address of VM {item.record.name}"

@@ -16,7 +16,7 @@ from onedr.model.records import ImageFacts, ImageRecord
 from onedr.model.types import MIB
 from onedr.opennebula import image_template, vm_template
 from onedr.opennebula.api import attributes
-from onedr.opennebula.nics import Network
+from onedr.opennebula.nics import Network, of_template
 from onedr.opennebula.objects import CDROM
 from onedr.replication.inventory import VmItem
 
@@ -60,7 +60,7 @@ def create_drill_vm(site: Site, tag: str, item: VmItem, images: dict[str, int]) 
     record = drill_plan.drill_record(recreate_vms.with_secrets(site, item), site.counterparts, standard)
     networks = {
         network.name: Network(network.network_id, network.name)  # no range: no address is requested
-        for nic in drill_networks.nics(item.record)
+        for nic in of_template(item.record.template)
         if (network := drill_networks.of_nic(nic, site.counterparts, standard)) is not None
     }
     image_ids = {
@@ -90,7 +90,7 @@ def _read_back(site: Site, tag: str, item: VmItem, vm_id: int, networks: Mapping
             "terminate --hard"
         )
     of_production = {
-        template.get(nic, key) for nic in drill_networks.nics(item.record) for key in ("IP", "MAC")
+        template.get(nic, key) for nic in of_template(item.record.template) for key in ("IP", "MAC")
     } - {""}
     for kind in ("NIC", "NIC_ALIAS"):
         for nic in template.vectors(attributes(vm), kind):

@@ -14,7 +14,7 @@ from onedr.model import names, template
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import mapped, vm_template
-from onedr.opennebula.nics import Counterparts, address_here, network_id
+from onedr.opennebula.nics import Counterparts, address_here, every_network, network_id
 from onedr.opennebula.vm_template import MARKS
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
@@ -302,9 +302,7 @@ def _networks_here(nic: Pairs, here: Counterparts) -> set[str]:
 
 def _by_name(names: set[str], here: Counterparts) -> set[str]:
     """Names of networks that are given by name or id; what is no network here stays as it is."""
-    by_id = {
-        str(each.network_id): name for name, first in here.networks.items() for each in (first, *first.twins)
-    }
+    by_id = {str(each.network_id): each.name for each in every_network(here.networks)}
     return {name if name in here.networks else by_id.get(name, name) for name in names}
 
 

@@ -13,7 +13,7 @@ from onedr.failover.snapshot_list_plan import of_disk
 from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.records import ImageRecord
-from onedr.opennebula import attributes
+from onedr.opennebula import attributes, nics
 from onedr.opennebula.nics import Counterparts, network_here
 from onedr.opennebula.quotas import Admission, Quotas
 from onedr.opennebula.vm_template import Recreation, recreate
@@ -48,15 +48,10 @@ def networks_wanted(items: Iterable[VmItem], here: Counterparts) -> set[str]:
     """Names here (or ids, where a mapping says so) of the networks these VMs need."""
     found = set()
     for item in items:
-        for nic in _nics(item):
+        for nic in nics.of_template(item.record.template):
             with suppress(RefusedError):  # no counterpart, or not clear: an obstacle of the VM
                 found.add(network_here(nic, here)[0])
     return found
-
-
-def _nics(item: VmItem) -> Iterable[template.Pairs]:
-    for kind in ("NIC", "NIC_ALIAS"):
-        yield from template.vectors(item.record.template, kind)
 
 
 def preview(item: VmItem, here: Counterparts) -> Recreation:
@@ -135,16 +130,15 @@ def _of_images(item: VmItem) -> Iterable[str]:
 
 
 def _addresses(made: Recreation) -> Iterable[tuple[int, str]]:
-    for kind in ("NIC", "NIC_ALIAS"):
-        for nic in template.vectors(made.template, kind):
-            for key in ("IP", "IP6", "MAC"):
-                if template.get(nic, key):
-                    yield int(template.get(nic, "NETWORK_ID")), template.get(nic, key)
+    for nic in nics.of_template(made.template):
+        for key in ("IP", "IP6", "MAC"):
+            if template.get(nic, key):
+                yield int(template.get(nic, "NETWORK_ID")), template.get(nic, key)
 
 
 def _name(network_id: int, ground: Placement) -> str:
-    every = (each for first in ground.counterparts.networks.values() for each in (first, *first.twins))
-    return next((each.name for each in every if each.network_id == network_id), str(network_id))
+    found = nics.network_called(ground.counterparts.networks, network_id)
+    return found.name if found else str(network_id)
 
 
 def without_capacity(items: Iterable[VmItem], ground: Placement) -> dict[str, str]:

@@ -17,7 +17,7 @@ from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, ids_by_name, number
 from onedr.opennebula.mapped import Owner, name_owner
-from onedr.opennebula.nics import Counterparts, Network, Owned, Range
+from onedr.opennebula.nics import Counterparts, Network, Owned, Range, every_network
 from onedr.opennebula.quotas import Quotas, read_quotas
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication import ledger, rehearsals
@@ -147,15 +147,14 @@ def placement_here(site: Site, items: Iterable[VmItem]) -> Placement:
     own = site.here == site.pool.fsid()
     rehearsed = {str(number) for number in rehearsals.vms_of_all(site.pool)} if own else set()
     wanted = placement.networks_wanted(items, site.counterparts)
-    for first in site.counterparts.networks.values():
-        for found in (first, *first.twins):
-            if not wanted & {found.name, str(found.network_id)}:
+    for found in every_network(site.counterparts.networks):
+        if not wanted & {found.name, str(found.network_id)}:
+            continue
+        for lease in site.frontend.network(found.network_id).iterfind("AR_POOL/AR/LEASES/LEASE"):
+            if lease.findtext("VM") in rehearsed:
                 continue
-            for lease in site.frontend.network(found.network_id).iterfind("AR_POOL/AR/LEASES/LEASE"):
-                if lease.findtext("VM") in rehearsed:
-                    continue
-                for address in filter(None, (lease.findtext(key) for key in ("IP", "IP6", "MAC"))):
-                    taken[(found.network_id, address)] = _holder(lease)
+            for address in filter(None, (lease.findtext(key) for key in ("IP", "IP6", "MAC"))):
+                taken[(found.network_id, address)] = _holder(lease)
     hosts = [_host(host) for host in site.frontend.hosts() if host.findtext("STATE") in _HOST_IN_USE]
     known = frozenset(site.images.keys() - site.half_images)
     return Placement(site.counterparts, taken, tuple(hosts), site.quotas, site.datastore_id, known)

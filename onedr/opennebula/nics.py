@@ -3,12 +3,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from onedr.model import template
 from onedr.model.errors import RefusedError
-from onedr.model.site_map import Direction, Entry
+from onedr.model.site_map import Direction, Entry, Name
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes
 from onedr.opennebula.attributes import Treatment
@@ -104,6 +104,25 @@ class Counterparts:
     places: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
+def of_template(vm_template: Pairs) -> Iterator[Pairs]:
+    """NICs and aliases of a VM."""
+    for kind in ("NIC", "NIC_ALIAS"):
+        yield from template.vectors(vm_template, kind)
+
+
+def every_network(networks: Mapping[str, Network]) -> Iterator[Network]:
+    """All networks, those of one name too."""
+    for first in networks.values():
+        yield from (first, *first.twins)
+
+
+def network_called(networks: Mapping[str, Network], name: Name) -> Network | None:
+    """The network of a name, or of an id; None when there is none."""
+    if isinstance(name, str):
+        return networks.get(name)
+    return next((each for each in every_network(networks) if each.network_id == name), None)
+
+
 def choose(found: Sequence[Owned], owner: str) -> Owned | None:
     """The one that the VM's owner has, or the only one; None when it is not clear which."""
     own = [each for each in found if each.owner == owner]
@@ -138,7 +157,7 @@ def find_network(nic: Pairs, here: Counterparts, owner: str) -> Network:
     """
     there = template.get(nic, "NETWORK")
     name, mapped = network_here(nic, here)
-    every = {str(each.network_id): each for first in here.networks.values() for each in (first, *first.twins)}
+    every = {str(each.network_id): each for each in every_network(here.networks)}
     network = here.networks.get(name) or (every.get(name) if mapped else None)
     if network is None:
         raise RefusedError(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onedr.install import tree
+from sandbox.cloud import Cloud
 from sandbox.layout import REPO, Site
 from sandbox.network import inside
 from sandbox.waiting import until
@@ -52,6 +53,14 @@ class Bridges:
     def commands(self) -> list[str]:
         """Every ssh command line so far."""
         return (self.folder / "commands").read_text().splitlines()
+
+
+def only_by_bridge(cloud: Cloud, line: Bridges) -> None:
+    """Let a site know Ceph by its bridge alone: its CEPH_CONF is to be found there only."""
+    with (cloud.one_location / "etc/oned.conf").open("a") as conf:
+        conf.write((line.location / "etc/oned.conf").read_text())
+    text = f'CEPH_CONF="{line.ceph_conf}"\nBRIDGE_LIST="{line.dead} bridge-1"\n'
+    cloud.api.datastore.update(cloud.datastore_id, text, 1)
 
 
 @contextmanager

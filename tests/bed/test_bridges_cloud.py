@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 import workload as w
 from beds import furnish
-from bridge_host import Bridges, bridges
+from bridge_host import Bridges, bridges, only_by_bridge
 from drills import site_as_it_is
 
 from onedr.runs import journal, lease
@@ -38,15 +38,8 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         with temporary(frontends=True) as bed, bridges(folder, bed.sites["site-a"], ("bridge-1",)) as line:
             a, b = (of_site(site) for site in bed.sites.values())
             furnish(a, b)
-            _only_by_bridge(a, line)
+            only_by_bridge(a, line)
             yield Ground(a, b, line)
-
-
-def _only_by_bridge(a: Cloud, line: Bridges) -> None:
-    with (a.one_location / "etc/oned.conf").open("a") as conf:
-        conf.write((line.location / "etc/oned.conf").read_text())
-    text = f'CEPH_CONF="{line.ceph_conf}"\nBRIDGE_LIST="{line.dead} bridge-1"\n'
-    a.api.datastore.update(a.datastore_id, text, 1)
 
 
 def test_an_image_is_made_recorded_and_copied(ground: Ground) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import workload as w
 from beds import Sites, furnish
-from bridge_host import Bridges, bridges
+from bridge_host import Bridges, bridges, only_by_bridge
 from drills import NETWORK as DRILL_NETWORK
 from drills import make_network, site_as_it_is
 from production import Production, produce
@@ -59,10 +59,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
             w.introduce(b, a)
             make_network(b)
             made = produce(Sites(bed, a, b, False), more={"db": OWN, "web": OWN})
-            with (b.one_location / "etc/oned.conf").open("a") as conf:
-                conf.write((line.location / "etc/oned.conf").read_text())
-            text = f'CEPH_CONF="{line.ceph_conf}"\nBRIDGE_LIST="{line.dead} bridge-1"\n'
-            b.api.datastore.update(b.datastore_id, text, 1)
+            only_by_bridge(b, line)
             yield Ground(made, line)
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onedr.ceph import omap
 from onedr.model.errors import StorageError
 from onedr.runs import journal
 from onedr.runs.journal_entry import JournalEntry
@@ -23,9 +24,9 @@ JSON = st.recursive(
 
 def stored(monkeypatch: pytest.MonkeyPatch, **runs: bytes) -> None:
     found = {f"run.{key.replace('_', '-')}": value for key, value in runs.items()}
-    monkeypatch.setattr(journal.omap, "read_all", lambda *_: found)
-    monkeypatch.setattr(journal.omap, "list_keys", lambda *_: list(found))
-    monkeypatch.setattr(journal.omap, "read_keys", lambda pool, name, keys: {key: found[key] for key in keys})
+    monkeypatch.setattr(omap, "read_all", lambda *_: found)
+    monkeypatch.setattr(omap, "list_keys", lambda *_: list(found))
+    monkeypatch.setattr(omap, "read_keys", lambda pool, name, keys: {key: found[key] for key in keys})
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'{"run": 1}', b'{"run": "x", "verb": "move", "owner": "o"}'])
