@@ -136,7 +136,7 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         return replace(facts, verdict=view, unprotected=view, images=view, start_here=view, start_there=view)
     facts = replace(
         facts, verdict=view.verdict, images=view.facts,
-        unprotected={name: why for name, why in view.unprotected.items() if status.is_problem(why)},
+        unprotected={name: why.text for name, why in view.unprotected.items() if why.is_problem},
     )
     return _with_targets(facts, pool, peer_view, datastore.datastore_id)
 

@@ -12,6 +12,7 @@ from onedr.cli.check import check
 from onedr.cli.disable import disable
 from onedr.cli.drill import drill
 from onedr.cli.enable import enable
+from onedr.cli.exporter import exporter
 from onedr.cli.failback import failback
 from onedr.cli.failover import failover
 from onedr.cli.guard import guard
@@ -77,6 +78,7 @@ for verb in (
     cancel,
     reconcile,
     history,
+    exporter,
     enable,
     disable,
     guard,

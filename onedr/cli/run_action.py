@@ -22,6 +22,7 @@ from onedr.runs.answer_events import (
     HistoryEvent,
     KeptEvent,
     MapEvent,
+    ObservedEvent,
     ProbeEvent,
     ReconcileEvent,
     RehearsalEvent,
@@ -49,7 +50,7 @@ _KINDS: Mapping[str, type[Event]] = {
     for kind in (
         ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
         CheckEvent, RehearsalEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
-        MapEvent,
+        MapEvent, ObservedEvent,
     )
 }
 

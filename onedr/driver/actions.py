@@ -27,6 +27,7 @@ from onedr.failover import resume as failover_resume
 from onedr.failover import run as failover_run
 from onedr.failover import show_snapshots
 from onedr.host import log
+from onedr.metrics import collect as metrics_collect
 from onedr.model import parsing, template
 from onedr.model.errors import (
     FrontEndError,
@@ -179,6 +180,10 @@ def _status(data: ActionData, _: Request) -> None:
     emit(status.status(_datastore(data), FrontEnd()))
 
 
+def _observe(data: ActionData, _: Request) -> None:
+    emit(metrics_collect.observe(_datastore(data), FrontEnd()))
+
+
 def _reconcile(data: ActionData, _: Request) -> None:
     frontend, target = FrontEnd(), _datastore(data)
     report = reconcile.reconcile(target, frontend)
@@ -296,6 +301,7 @@ _VERBS = {
     "failover": _failover,
     "failback": _failover,
     "status": _status,
+    "observe": _observe,
     "reconcile": _reconcile,
     "enable": _enable,
     "disable": _disable,

@@ -170,6 +170,14 @@ def load_runs(pool: Pool) -> dict[str, JournalEntry]:
     }
 
 
+def newest_runs(pool: Pool, count: int, verb: str = "") -> list[JournalEntry]:
+    """At most `count` journals, the newest first, of all verbs or one. A damaged one is UNREADABLE."""
+    keys = omap.list_keys(pool, runs_lease.OBJECT, _RUN)
+    wanted = [key for key in keys if not verb or key.endswith(f"-{verb}")][:-count - 1:-1]
+    found = omap.read_keys(pool, runs_lease.OBJECT, wanted)
+    return [_shown(pool, key, found[key]) for key in wanted if key in found]
+
+
 def _read(pool: Pool, key: str, value: bytes) -> JournalEntry:
     """Raises StorageError for a damaged one."""
     try:
