@@ -59,8 +59,8 @@ class _Plainly(click.Group):
 def main(ctx: click.Context) -> None:
     """Disaster recovery for OpenNebula datastores on Ceph.
 
-    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check),
-    7 the run was interrupted, 8 Ctrl-C: the run continues without this command.
+    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check,
+    status), 7 the run was interrupted, 8 Ctrl-C: the run continues without this command.
     An error's code in brackets is explained in docs/errors.md.
     """
     if ctx.invoked_subcommand not in _AS_ROOT:

@@ -11,7 +11,7 @@ import click
 
 from onedr.check import collect_front_ends
 from onedr.check import run as check_run
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.model.errors import OneDRError, ProblemsFoundError
 from onedr.runs.answer_events import CheckEvent, FindingShown, RehearsalEvent
 from onedr.runs.events import ProgressEvent
@@ -22,7 +22,7 @@ Findings = list[FindingShown]
 
 
 @click.command(short_help="Check for anything that would prevent DR.")
-@click.argument("datastore", required=False)
+@click.argument("datastore", required=False, shell_complete=completion.datastores)
 @click.option(
     "--probe",
     is_flag=True,

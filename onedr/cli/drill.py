@@ -9,7 +9,7 @@ from typing import cast
 
 import click
 
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.model.json_form import Json
 from onedr.runs.answer_events import DrillReportEvent
 from onedr.runs.events import StepEvent, VerdictEvent
@@ -23,7 +23,7 @@ def drill() -> None:
 
 
 @drill.command(short_help="Start the VMs on clones.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option(
     "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
 )
@@ -65,7 +65,7 @@ def start(
 
 
 @drill.command(short_help="Remove all drills of a datastore.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--dry-run", is_flag=True, help="Show what would be removed. Change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def cleanup(datastore: str, dry_run: bool, as_json: bool) -> None:
@@ -77,7 +77,7 @@ def cleanup(datastore: str, dry_run: bool, as_json: bool) -> None:
 
 
 @drill.command(short_help="Show the last drill's report.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report.")
 def report(datastore: str, as_json: bool) -> None:
     """Show the last drill of DATASTORE at this front-end, and where its report is."""

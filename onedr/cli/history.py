@@ -6,7 +6,7 @@ from typing import cast
 
 import click
 
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.model.json_form import Json
 from onedr.runs import history as runs_history
 from onedr.runs.answer_events import HistoryEvent
@@ -15,7 +15,7 @@ from onedr.runs.request import Request
 
 
 @click.command(short_help="Show past runs, their times and losses.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.argument("run", required=False)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the journals of all runs, or of RUN, as one JSON object."

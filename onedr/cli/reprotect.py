@@ -5,14 +5,14 @@ import sys
 
 import click
 
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.runs.events import ProgressEvent, StepEvent, VerdictEvent
 from onedr.runs.plan_events import ReprotectImage, ReprotectPlanEvent
 from onedr.runs.request import Request
 
 
 @click.command(short_help="Make a returned site the standby again.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option(
     "--confirm",
     default="",

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.cli.reprotect import VIEWS as REPROTECT_VIEWS
 from onedr.cli.takeover import VIEWS as FAILOVER_VIEWS
 from onedr.runs.events import ProgressEvent
@@ -15,7 +15,7 @@ _VIEWS: output.Views = {**REPROTECT_VIEWS, **FAILOVER_VIEWS}  # of any run that 
 
 
 @click.command(short_help="Continue an interrupted run.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--dry-run", is_flag=True, help="Show the remaining steps. Change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
@@ -31,7 +31,7 @@ def resume(datastore: str, dry_run: bool, yes: bool, as_json: bool) -> None:
 
 
 @click.command(short_help="Roll back an interrupted run.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def abort(datastore: str, yes: bool, as_json: bool) -> None:
@@ -45,7 +45,7 @@ def abort(datastore: str, yes: bool, as_json: bool) -> None:
 
 
 @click.command(short_help="Ask a run in progress to stop.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def cancel(datastore: str, as_json: bool) -> None:
     """Ask the run in progress on DATASTORE, of this site or the other, to stop after its current step.

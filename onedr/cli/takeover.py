@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.model.errors import RefusedError
 from onedr.runs.events import StepEvent, VerdictEvent
 from onedr.runs.plan_events import FailoverPlanEvent, FailoverVm
 from onedr.runs.request import Request
 
 _OPTIONS = (
-    click.argument("datastore"),
+    click.argument("datastore", shell_complete=completion.datastores),
     click.option(
         "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
     ),

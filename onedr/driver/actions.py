@@ -42,7 +42,7 @@ from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import disable, enable, reconcile, status
+from onedr.protection import disable, enable, reconcile, scope_rules, status
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
 from onedr.runs import cancel as runs_cancel
@@ -177,7 +177,9 @@ def _reprotect(data: ActionData, request: Request) -> None:
 
 
 def _status(data: ActionData, _: Request) -> None:
-    emit(status.status(_datastore(data), FrontEnd()))
+    kind, driver = (data.datastore.findtext(key, "") for key in ("TYPE", "DS_MAD"))
+    beyond = scope_rules.out_of_scope(data.datastore_name, kind, driver)
+    emit(beyond or status.status(_datastore(data), FrontEnd()))
 
 
 def _observe(data: ActionData, _: Request) -> None:

@@ -406,3 +406,17 @@ def test_a_peer_whose_ceph_is_killed(g: Ground) -> None:
     found = check(a)
     assert found.of("problem") == {"PEER"}, found.findings
     assert "refuse" in found.text("PEER")
+
+
+def test_status_of_all_of_a_vm_and_of_a_system_datastore(g: Ground) -> None:
+    """Last, where nothing is broken any more."""
+    a = g.sites.a
+    until("all is well", lambda: w.status(a)["state"] == "PROTECTED", 90, 1)
+    done = a.run("onedr", "status")
+    assert DATASTORE in done.stdout and "PROTECTED" in done.stdout
+    of_vm = a.run("onedr", "status", "--vm", "one").stdout
+    assert "A failover would lose at most" in of_vm and " disk " in of_vm
+    system = next(str(found.ID) for found in a.api.datastorepool.info().DATASTORE if int(found.TYPE) == 1)
+    assert "never mirrored" in a.run("onedr", "status", system).stdout
+    titles = {disk["name"]: disk["title"] for disk in w.status(a)["disks"]}
+    assert set(titles.values()) >= {"base", "disk"}, titles
