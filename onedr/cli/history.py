@@ -6,8 +6,9 @@ from typing import cast
 
 import click
 
-from onedr.cli import completion, output, run_action
+from onedr.cli import completion, output, run_action, run_view
 from onedr.model.json_form import Json
+from onedr.model.text import first_few
 from onedr.runs import history as runs_history
 from onedr.runs.answer_events import HistoryEvent
 from onedr.runs.journal_entry import JournalEntry
@@ -38,32 +39,42 @@ def history(datastore: str, run: str | None, as_json: bool) -> None:
 
 
 def _all(entries: list[JournalEntry]) -> None:
-    columns = ("run", "began", "by", "result", "took", "RTO", "RPO at most", "lost", "message")
-    rows = [runs_history.row(entry) for entry in entries]
-    output.console().print(output.table("Runs", columns, [
-        (row.run, output.moment(row.began), f"{row.by} {row.trigger}", row.result, output.seconds(row.took_s),
-         output.seconds(row.rto_s), output.seconds(row.rpo_s),
-         output.seconds(row.measured_s), row.message)
-        for row in rows
-    ]))
+    """A few short lines for each run, the newest last."""
+    out = output.console()
+    if not entries:
+        out.print("There was no run.")
+    for entry in entries:
+        row = runs_history.row(entry)
+        out.print(output.styled(row.run), row.result, f"by {row.by} ({row.trigger})")
+        out.print(f"  {', '.join(_facts(entry, row))}")
+        if row.message:
+            out.print(f"  {row.message}")
     for entry in entries[-1:]:
         _failed(entry)
+
+
+def _facts(entry: JournalEntry, row: runs_history.Row) -> list[str]:
+    """When, how long, how fast, how much may be lost, and which VMs."""
+    told = [f"began {output.moment(row.began)}"]
+    for text, value in (
+        ("took", row.took_s), ("RTO", row.rto_s), ("RPO at most", row.rpo_s), ("lost", row.measured_s),
+    ):
+        if value is not None:
+            told.append(f"{text} {output.seconds(value)}")
+    names = [f"{vm.name or vm.origin}{' (failed)' if vm.failed else ''}" for vm in entry.vms]
+    return [*told, f"VMs: {first_few(names, 5)}"] if names else told
 
 
 def _one(entry: JournalEntry, request: Json) -> None:
     out = output.console()
     row = runs_history.row(entry)
-    out.print(f"{row.run}  {row.result}  by {row.by} ({row.trigger})  began {output.moment(row.began)}")
+    out.print(output.styled(row.run), row.result, f"by {row.by} ({row.trigger})")
+    out.print(f"  {', '.join(_facts(entry, row))}")
     out.print(row.message)
     asked = {key: value for key, value in request.items() if value}
     out.print(f"request: {json.dumps(asked)}")
-    out.print(
-        output.table(
-            "VMs",
-            output.OUTCOME_COLUMNS,
-            [output.outcome(vm) for vm in entry.vms],
-        )
-    )
+    for vm in entry.vms:
+        out.print(f"  VM {vm.name or vm.origin}: {run_view.vm_text(vm)}")
     out.print(
         output.table(
             "Steps",

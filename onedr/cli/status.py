@@ -83,8 +83,9 @@ def _is_bad(event: StatusEvent) -> bool:
 
 
 def _status(datastore: str) -> StatusEvent:
-    (event,) = run_action.events(datastore, Request("status"))
-    return cast(StatusEvent, event)
+    for event in run_action.events(datastore, Request("status")):
+        return cast(StatusEvent, event)
+    raise OneDRError(f"the action status of datastore {datastore} answered nothing")
 
 
 def _one(datastore: str) -> Found:

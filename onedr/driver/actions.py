@@ -38,6 +38,7 @@ from onedr.model.errors import (
     StorageError,
     UnexpectedError,
 )
+from onedr.model.text import pasteable
 from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
@@ -108,7 +109,11 @@ def perform(words: list[str]) -> str:
     log.bind(verb=verb, datastore=data.datastore_name)
     if verb not in _ON_THE_FRONT_END:
         bridge_dispatch.unless_here(data.attributes)
-    _VERBS[verb](data, start_action.read_request(data.root, verb))
+    try:
+        _VERBS[verb](data, start_action.read_request(data.root, verb))
+    except OneDRError as error:
+        error.args = (pasteable(str(error), data.datastore_name),)
+        raise
     return ""
 
 

@@ -2,7 +2,28 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Collection, Iterable
+
+_ON_A_DATASTORE = re.compile(
+    r"\bonedr (?:drill (?:start|cleanup|report)|status|check|move|failover|failback|resume|abort|cancel|"
+    r"reconcile|history|enable|disable|reprotect|kept|snapshots|map)\b(?![-_])"
+)
+
+
+def pasteable(text: str, datastore: str) -> str:
+    """A sentence whose commands can be pasted: those that lack the datastore get its name, quoted for a
+    shell.
+    """
+    name = shlex.quote(datastore)
+    named = (f" {name}", f" {datastore}")
+
+    def one(found: re.Match[str]) -> str:
+        rest = text[found.end():]
+        return found[0] if not datastore or rest.startswith(named) else f"{found[0]} {name}"
+
+    return _ON_A_DATASTORE.sub(one, text)
 
 
 def first_few(texts: Collection[str], shown: int = 3, separator: str = ", ") -> str:

@@ -18,6 +18,7 @@ from onedr.model.errors import FrontEndError
 from onedr.model.lag import Lag
 from onedr.model.records import ImageFacts, ImageRecord, VmRecord
 from onedr.model.rehearsed import Rehearsed
+from onedr.model.text import pasteable
 from onedr.model.types import Mode, State
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
@@ -134,7 +135,9 @@ def collect_status(
         for name, why in unprotected.items() if why.is_problem
     )
     lease = runs_lease.in_force(pool)
-    return StatusView(facts, seen, items, _verdict(pool, datastore, items, lease), unprotected, lease)
+    verdict = _verdict(pool, datastore, items, lease)
+    verdict = replace(verdict, message=pasteable(verdict.message, datastore.name))
+    return StatusView(facts, seen, items, verdict, unprotected, lease)
 
 
 def _verdict(

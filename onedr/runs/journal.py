@@ -73,6 +73,11 @@ class Run:
         self._stack.close()
 
     @property
+    def datastore(self) -> str:
+        """Name of the datastore it is about."""
+        return self._claim.datastore
+
+    @property
     def cancelled_by(self) -> str:
         """Who asked this run to stop, at either site; empty when no one did."""
         return self._here.cancelled_by or (self._there.cancelled_by if self._there else "")

@@ -73,7 +73,7 @@ def test_a_run_tells_and_journals_its_plan_its_steps_and_its_end(
     dead = JournalEntry("0-failover", "failover", "h:1:2", 5.0, Request("failover"), since=4.0)
     dead.ended = {"start v": 6.0}
     run: Any = SimpleNamespace(
-        id="1-failover", verb="failover", interrupted=dead, alone="", check=lambda: None, look=lambda: None,
+        id="1-failover", verb="failover", interrupted=dead, alone="", datastore="ceph", check=lambda: None, look=lambda: None,
         amend=lambda entry: saved.append(entry.to_json()),
         save=lambda entry: saved.append(json.loads(json.dumps(entry.to_json()))),
     )
@@ -121,7 +121,7 @@ def test_a_refused_plan_is_journaled_and_raised(tmp_path: Path, monkeypatch: pyt
 class Stoppable:
     """A run that is asked to stop after so many looks before a step."""
 
-    id, verb, alone, interrupted = "r", "reprotect", "", None
+    id, verb, alone, interrupted, datastore = "r", "reprotect", "", None, "ceph"
 
     def __init__(self, looks: int):
         self.left = looks
