@@ -2,15 +2,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import cast
 
 import click
 
 from onedr.cli import completion, output, run_action, run_view
+from onedr.model.errors import ProblemsFoundError
 from onedr.model.json_form import Json
 from onedr.model.text import first_few
 from onedr.runs import history as runs_history
-from onedr.runs.answer_events import HistoryEvent
+from onedr.runs.answer_events import ChainEvent, HistoryEvent
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.request import Request
 
@@ -21,11 +23,17 @@ from onedr.runs.request import Request
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the journals of all runs, or of RUN, as one JSON object."
 )
-def history(datastore: str, run: str | None, as_json: bool) -> None:
+@click.option(
+    "--verify", is_flag=True, help="Only look whether each journal is as its run left it (exit code 6: not)."
+)
+def history(datastore: str, run: str | None, as_json: bool, verify: bool) -> None:
     """Show the runs of DATASTORE: when, who, what, result, recovery time and loss.
 
     With RUN, show its VMs and steps.
     """
+    if verify:
+        _verify(datastore, as_json)
+        return
     attributes = (("RUN", run),) if run is not None else ()
     for event in run_action.events(datastore, Request("history", attributes=attributes)):
         found = cast(HistoryEvent, event).runs
@@ -36,6 +44,32 @@ def history(datastore: str, run: str | None, as_json: bool) -> None:
             _one(entries[0], found[run].get("request", {}))
         else:
             _all(entries)
+
+
+def _verify(datastore: str, as_json: bool) -> None:
+    for event in run_action.events(datastore, Request("history", attributes=(("VERIFY", "YES"),))):
+        found = cast(ChainEvent, event)
+        if as_json:
+            click.echo(json.dumps(found.to_json(), indent=2))
+        else:
+            _chain(found)
+        if found.problems:
+            sys.exit(ProblemsFoundError.exit_code)
+
+
+def _chain(found: ChainEvent) -> None:
+    out = output.console()
+    for problem in found.problems:
+        out.print(output.styled("problem", "bold red"), problem)
+    if found.unlinked:
+        out.print(
+            f"Not in the chain, because they have not ended or are of an earlier release: "
+            f"{first_few(found.unlinked)}"
+        )
+    told = "as they were left" if not found.problems else "NOT as they were left"
+    out.print(output.styled(f"{found.links} links, the journals are {told}."))
+    if found.head:
+        out.print(f"Newest link, to compare with the log: {found.head}", soft_wrap=True)
 
 
 def _all(entries: list[JournalEntry]) -> None:

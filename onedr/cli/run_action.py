@@ -17,6 +17,7 @@ from onedr.model.errors import FrontEndError, OneDRError, PlanRefusedError, Unex
 from onedr.model.json_form import Json, from_json
 from onedr.opennebula.api import FrontEnd
 from onedr.runs.answer_events import (
+    ChainEvent,
     CheckEvent,
     DrillReportEvent,
     HistoryEvent,
@@ -50,7 +51,7 @@ _KINDS: Mapping[str, type[Event]] = {
     for kind in (
         ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
         CheckEvent, RehearsalEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
-        MapEvent, ObservedEvent,
+        MapEvent, ObservedEvent, ChainEvent,
     )
 }
 

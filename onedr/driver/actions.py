@@ -49,6 +49,7 @@ from onedr.rejoin import reprotect
 from onedr.runs import cancel as runs_cancel
 from onedr.runs import history, journal
 from onedr.runs.answer_events import (
+    ChainEvent,
     CheckEvent,
     DrillReportEvent,
     HistoryEvent,
@@ -233,9 +234,12 @@ def _drill_report(data: ActionData, _: Request) -> None:
 
 
 def _history(data: ActionData, request: Request) -> None:
-    """All runs, or the one named by the attribute RUN."""
+    """All runs, or the one named by the attribute RUN; or whether they are as they were left (VERIFY)."""
     wanted = template.get(request.attributes, "RUN")
     with connection.connect(data.access) as pool:
+        if ("VERIFY", "YES") in request.attributes:
+            emit(ChainEvent(data.datastore_name, **vars(journal.verify_chain(pool))))
+            return
         runs = journal.load_runs(pool)
         in_progress, measured = journal.in_progress(pool, runs), journal.load_measured(pool)
     if wanted and wanted not in runs:

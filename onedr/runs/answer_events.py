@@ -240,6 +240,20 @@ class HistoryEvent(Event):
 
 
 @dataclass(frozen=True)
+class ChainEvent(Event):
+    """Is the history as the runs left it (docs/history.md)? `links`: of the chain; `unlinked`: runs without
+    one; `head`: digest of the newest link.
+    """
+
+    event: ClassVar[str] = "chain"
+    datastore: str
+    links: int
+    problems: tuple[str, ...] = ()
+    unlinked: tuple[str, ...] = ()
+    head: str = ""
+
+
+@dataclass(frozen=True)
 class PreservedCopyShown:
     """A preserved copy. `look`: the command that maps it read-only."""
 

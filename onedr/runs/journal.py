@@ -14,7 +14,9 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
+from onedr.host import log
 from onedr.model.errors import RunInProgressError, RunStoppedError, StorageError
+from onedr.runs import chain as runs_chain
 from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease import HeldLease, Times
@@ -114,7 +116,7 @@ class Run:
 
     def save(self, entry: JournalEntry) -> None:
         """Write the run's journal, and a note of it at the peer. Raises LeaseLostError."""
-        self._here.write({f"{_RUN}{self.id}": json.dumps(entry.to_json())})
+        self._write(self.id, entry)
         there = self._there
         if there is None or there.trouble:
             return
@@ -146,7 +148,30 @@ class Run:
 
         Raises LeaseLostError.
         """
-        self._here.write({f"{_RUN}{entry.run}": json.dumps(entry.to_json())})
+        self._write(entry.run, entry)
+
+    def _write(self, run: str, entry: JournalEntry) -> None:
+        """A journal, and in the same operation a link of the chain when the run has ended."""
+        text = json.dumps(entry.to_json())
+        if entry.interrupted and entry.abort is None:  # an abort writes on in a journal that may be linked
+            self._here.write({f"{_RUN}{run}": text})
+            return
+        key, link = runs_chain.next_link(_newest_link(self._pool), run, text.encode(), time.time())
+        self._here.write({f"{_RUN}{run}": text, key: link})
+        log.info(f"history: {key} {runs_chain.digest(link.encode())} of run {run}")
+
+
+def _newest_link(pool: Pool) -> tuple[str, bytes] | None:
+    for key in reversed(omap.list_keys(pool, runs_lease.OBJECT, runs_chain.PREFIX)):
+        return key, omap.read_keys(pool, runs_lease.OBJECT, (key,))[key]
+    return None
+
+
+def verify_chain(pool: Pool) -> runs_chain.ChainVerdict:
+    """Are all journals as their runs left them? Raises rados.Error."""
+    chain = omap.read_all(pool, runs_lease.OBJECT, runs_chain.PREFIX)
+    runs = omap.read_all(pool, runs_lease.OBJECT, _RUN)
+    return runs_chain.verify(chain, {key[len(_RUN):]: value for key, value in runs.items()})
 
 
 def _next_id(pool: Pool, verb: str) -> str:

@@ -24,7 +24,7 @@ PURE = (
     "*/step_docs.py", "*/split_brain.py", "*/inventory.py", "*/recovery_point.py", "*/start_order.py",
     "*/placement.py", "*/planned_move.py", "*/failover/facts.py", "*/opennebula/vms.py",
     "*/opennebula/vm_template.py", "*/opennebula/objects.py", "*/replication/secrets.py",
-    "*/runs/history.py", "*/runs/request.py", "*/runs/*events.py", "*/runs/journal_entry.py",
+    "*/runs/history.py", "*/runs/chain.py", "*/runs/request.py", "*/runs/*events.py", "*/runs/journal_entry.py",
     "*/ceph/mon_host.py", "*/failover/verdict.py", "*/check/table.py", "*/check/facts.py", "*/pairing/ceph_caps.py",
     "*/pairing/facts.py", "*/protection/pace.py", "*/ceph/encoding.py", "*/ceph/image_header.py",
     "*/opennebula/attributes.py", "*/opennebula/files.py", "*/opennebula/nics.py", "*/opennebula/image_template.py",

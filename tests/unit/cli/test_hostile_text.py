@@ -24,6 +24,7 @@ from onedr.pairing.collect import PairingTarget
 from onedr.rejoin import boot_guard
 from onedr.rejoin.guard import Guarded
 from onedr.runs.answer_events import (
+    ChainEvent,
     CheckEvent,
     DrillReportEvent,
     HistoryEvent,
@@ -127,6 +128,7 @@ SHOWN: Mapping[tuple[str, ...], Any] = {
     ("status",): kinds(StatusEvent),
     ("check",): kinds(ProgressEvent, CheckEvent),
     ("history",): lambda text: [journal(text)],
+    ("history", "--verify"): kinds(ChainEvent),
     ("history", "1"): lambda text: [journal(text)],
     ("kept",): kinds(KeptEvent),
     ("snapshots",): kinds(SnapshotsEvent),
