@@ -146,6 +146,12 @@ DATASTORE: Mapping[str, Check] = {
         "snapshot mode: images that are primary here have a schedule",
         ("images", "schedules"),
         rules_datastore.schedules,
+        todo="ceph health detail; ceph mgr module ls (rbd_support)",
+    ),
+    "SNAPSHOTS_TAKEN": Check(
+        "snapshot mode: mirror snapshots are taken when they are due, by Ceph's manager or else the keeper",
+        ("images", "newest_snapshots"),
+        rules_datastore.snapshots_taken,
     ),
     "SNAPSHOTS_KEPT": Check(
         "snapshot mode: Ceph keeps enough mirror snapshots",
