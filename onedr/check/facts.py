@@ -109,6 +109,8 @@ class ClusterFacts:
     releases: Known[tuple[str, ...]] = NOT_COLLECTED
     replicas: Known[Replicas] = NOT_COLLECTED
     space: Known[PoolSpace] = NOT_COLLECTED
+    pools: Known[frozenset[str]] = NOT_COLLECTED  # names of all pools
+    namespaces: Known[tuple[str, ...]] = NOT_COLLECTED  # RBD namespaces of the pool
     settings: Known[Mapping[str, str]] = NOT_COLLECTED
     site_info: Known[SiteInfo | None] = NOT_COLLECTED
 
@@ -175,6 +177,7 @@ class CheckFacts:
 
     datastore: str
     settings: Settings
+    data_pool: str = ""  # EC_POOL_NAME
     here: ClusterFacts = field(default_factory=ClusterFacts)
     there: ClusterFacts = field(default_factory=ClusterFacts)
     peer: Known[tuple[PeerState, str]] = NOT_COLLECTED  # do the peer's monitors answer, with a sentence

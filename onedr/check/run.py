@@ -49,7 +49,7 @@ def check(datastore: Datastore) -> list[Finding]:
 
     Never raises when something cannot be reached: that is a finding.
     """
-    facts = CheckFacts(datastore.name, datastore.settings)
+    facts = CheckFacts(datastore.name, datastore.settings, datastore.access.data_pool)
     try:
         with connection.connect(datastore.access, _CEPH_LIMIT_S, _CEPH_LIMIT_S) as pool, ExitStack() as stack:
             return check_table.findings(
@@ -153,6 +153,8 @@ def _cluster(opened: Callable[[], Pool], name: str) -> dict[str, Source]:
         "releases": lambda: cluster_info.releases(opened()),
         "replicas": lambda: Replicas(*cluster_info.replicas(opened())),
         "space": lambda: PoolSpace(*cluster_info.pool_space(opened())),
+        "pools": lambda: frozenset(map(str, opened().cluster.list_pools())),
+        "namespaces": lambda: tuple(map(str, opened().rbd.namespace_list(opened().io))),
         "site_info": lambda: site_info.read_site_info(opened()).get(name),
     }
 

@@ -112,6 +112,16 @@ DATASTORE: Mapping[str, Check] = {
         rules_cluster.space,
         partial=True,
     ),
+    "DATA_POOL": Check(
+        "the datastore's EC_POOL_NAME exists at both sites",
+        ("here.pools", "there.pools"),
+        rules_cluster.data_pool,
+    ),
+    "NAMESPACES": Check(
+        "no images lie in RBD namespaces of the pool",
+        ("here.namespaces", "there.namespaces"),
+        rules_cluster.namespaces,
+    ),
     "CLOCK": Check(
         "the sites' clocks agree",
         ("clock_s",),

@@ -69,6 +69,8 @@ def cluster(index: int, **changes: Any) -> ClusterFacts:
         "releases": ("16.2.15",),
         "replicas": Replicas(3, 2),
         "space": PoolSpace(100 * MIB, 9000 * MIB),
+        "pools": frozenset({"one", "one-data"}),
+        "namespaces": (),
         "settings": OPTIONS,
         "site_info": SiteInfo(fsid, f"site-{index}", index, "ceph", "JOURNAL", key="same"),
     }
@@ -275,6 +277,13 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         Level.WARNING,
         "losing one disk",
     ),
+    (
+        "DATA_POOL",
+        replace(healthy(there=cluster(1, pools=frozenset({"one"}))), data_pool="one-data"),
+        Level.PROBLEM,
+        "there is no pool one-data",
+    ),
+    ("NAMESPACES", healthy(here=cluster(0, namespaces=("tenant",))), Level.WARNING, "not mirrored by OneDR: tenant"),
     (
         "ROOM",
         healthy(there=cluster(1, space=PoolSpace(0, 0))),
