@@ -9,6 +9,7 @@ import sys
 import click
 
 from onedr.cli.check import check
+from onedr.cli.diagnose import diagnose
 from onedr.cli.disable import disable
 from onedr.cli.drill import drill
 from onedr.cli.enable import enable
@@ -79,6 +80,7 @@ for verb in (
     reconcile,
     history,
     exporter,
+    diagnose,
     enable,
     disable,
     guard,
