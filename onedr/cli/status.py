@@ -95,12 +95,29 @@ def _one(datastore: str) -> Found:
 
 def _all() -> Found:
     """Every protected datastore, in parallel; one that cannot be read hides no other."""
-    listed = datastores.all_of(FrontEnd())
-    if not listed:
-        return {}
-    with ThreadPoolExecutor(len(listed)) as pool:
-        asked = {each.name: pool.submit(_try, str(number)) for number, each in listed.items()}
-        return {name: each.result() for name, each in asked.items()}
+    wanted = _protected()
+    with ThreadPoolExecutor(max(1, len(wanted))) as pool:
+        asked = {
+            name: pool.submit(_try, number) for name, number in wanted.items() if isinstance(number, str)
+        }
+        return {
+            name: number if isinstance(number, OneDRError) else asked[name].result()
+            for name, number in wanted.items()
+        }
+
+
+def _protected() -> dict[str, str | OneDRError]:
+    """Ids by name; what is wrong with the attributes of those that protect nothing because of them."""
+    found: dict[str, str | OneDRError] = {}
+    for element in datastores.elements(FrontEnd()):
+        try:
+            datastore = datastores.from_element(element)
+        except InputError as error:
+            found[str(element.findtext("NAME"))] = error
+            continue
+        if datastore.settings.protect:
+            found[datastore.name] = str(datastore.datastore_id)
+    return found
 
 
 def _try(datastore: str) -> StatusEvent | OneDRError:

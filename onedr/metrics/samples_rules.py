@@ -47,8 +47,10 @@ def of_datastore(seen: ObservedEvent) -> Iterator[Sample]:
     yield from _by_label(seen, labels)
     for run in seen.runs:
         yield from _run(run, (*labels, run.verb))
+    by_name = {disk.name: disk for disk in seen.status.disks}
     for vm in seen.status.vms:
-        yield from _vm(seen, vm, (*labels, vm.name, str(vm.vm), vm.site))
+        disks = [by_name[name] for name in vm.disks if name in by_name]
+        yield from _vm(seen, vm, disks, (*labels, vm.name, str(vm.vm), vm.site))
 
 
 def _state(seen: ObservedEvent) -> list[tuple[str, float | None]]:
@@ -114,8 +116,9 @@ def _run(run: RunSeen, labels: tuple[str, ...]) -> Iterator[Sample]:
     yield Sample("onedr_last_run_success", labels, run.result == "DONE")
 
 
-def _vm(seen: ObservedEvent, vm: StatusVm, labels: tuple[str, ...]) -> Iterator[Sample]:
-    disks = [disk for disk in seen.status.disks if disk.name in vm.disks]
+def _vm(
+    seen: ObservedEvent, vm: StatusVm, disks: list[StatusDisk], labels: tuple[str, ...]
+) -> Iterator[Sample]:
     whole = bool(disks) and all(disk.complete for disk in disks) if vm.here else not vm.obstacles
     for name, value in (
         ("recovery_point_age_seconds", vm.age_s), ("objective_seconds", seen.status.objective_s),

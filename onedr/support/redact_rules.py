@@ -26,7 +26,9 @@ _PAIR = re.compile(
     r"(?P<name>[A-Za-z][A-Za-z0-9_.-]*)(?P<between>(?:\\*[\"'])?\s*[=:,]\s*)"
     rf"(?P<value>{_ESCAPED}|{_QUOTED}|[^\s\"',;<>\[\](){{}}]+)"
 )
-_LINE = re.compile(r"^(?P<name>[ \t]*[A-Za-z][\w.-]*)(?P<between>[ \t]*[=:][ \t]*)(?P<value>[^\"'\n]+)$", re.M)
+_LINE = re.compile(
+    r"^(?P<name>[ \t]*[A-Za-z][\w.-]*)(?P<between>[ \t]*[=:][ \t]*)(?P<value>[^\"'\n]+)$", re.M
+)
 _OPTION = re.compile(rf"--(?P<name>[a-z][a-z0-9-]*)(?P<between>[ =])(?P<value>{_QUOTED}|\S+)")
 _ELEMENT = re.compile(r"<(?P<name>[A-Za-z][\w.-]*)(?P<rest>[^<>]*)>(?P<value>.*?)</(?P=name)>", re.S)
 

@@ -49,21 +49,27 @@ def status(name: str = "production", state: str = "DEGRADED", **changes: Any) ->
     return replace(made, **changes)
 
 
+DATASTORE = (
+    "<DATASTORE><ID>{id}</ID><NAME>{name}</NAME><TEMPLATE><POOL_NAME>one</POOL_NAME><DR_PROTECT>YES</DR_PROTECT>"
+    "</TEMPLATE></DATASTORE>"
+)
+
+
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs `onedr status` where oned has these datastores."""
-    def run(events: Mapping[str, StatusEvent | OneDRError], *words: str) -> Result:
+    def run(events: Mapping[str, StatusEvent | OneDRError], *words: str, more: Any = ()) -> Result:
         def answer(datastore: str, _: Any) -> Any:
             found = events[datastore]
             if isinstance(found, OneDRError):
                 raise found
             yield found
 
-        listed = {number: type("D", (), {"name": name}) for number, name in enumerate(events)}
+        listed = [parse_xml(DATASTORE.format(id=number, name=name)) for number, name in enumerate(events)]
         by_number = {str(number): events[name] for number, name in enumerate(events)}
         events = {**events, **by_number}
         monkeypatch.setattr(run_action, "events", answer)
-        monkeypatch.setattr(datastores, "all_of", lambda _: listed)
+        monkeypatch.setattr(datastores, "elements", lambda _: [*listed, *more])
         monkeypatch.setattr(cli_status, "FrontEnd", lambda: None)
         return CliRunner().invoke(main, ["status", *words])
 
@@ -102,6 +108,14 @@ def test_one_that_cannot_be_read_hides_no_other_and_comes_first(shown: Any) -> N
     told = json.loads(shown(events, "--json").output)
     assert [(each["datastore"], each["event"]) for each in told["datastores"]] == [("dark", "error"), ("good", "status")]
     jsonschema.validate(told, status_schema.schema())
+
+
+def test_bad_attributes_are_told_and_a_datastore_that_is_not_protected_is_not(shown: Any) -> None:
+    bad = parse_xml(DATASTORE.format(id=90, name="bad").replace("YES", "maybe"))
+    off = parse_xml(DATASTORE.format(id=91, name="off").replace("YES", "NO"))
+    done = shown({"good": status("good", "PROTECTED")}, more=(bad, off))
+    assert done.exit_code == 6 and "off" not in done.output
+    assert re.search(r"bad +UNREAD", done.output) and "'maybe' is neither YES nor NO" in done.output
 
 
 def test_where_nothing_is_protected_it_says_how(shown: Any) -> None:
