@@ -23,6 +23,7 @@ class RunView:
         self._kind = ""
         self._begun = time.monotonic()
         self._told = -_QUIET_S
+        self._copies = False  # bytes are told, which say more than how many images are through
 
     def plan(self, event: Any) -> None:
         """How many steps of each kind there will be."""
@@ -45,6 +46,9 @@ class RunView:
         if event.kind and event.kind != self._kind:
             self.close()
             self._kind = event.kind
+        self._copies = bool(event.total) or (self._copies and event.kind == self._kind)
+        if event.of and self._copies:
+            return
         if now - self._told >= _QUIET_S:
             self._told = now
             output.console().print(f"  ...    {progress_text(event)}", soft_wrap=True)

@@ -104,6 +104,18 @@ def test_progress_comes_every_few_seconds_only(monkeypatch: pytest.MonkeyPatch, 
     assert 2 <= len(capsys.readouterr().out.splitlines()) <= 4
 
 
+def test_where_bytes_are_told_the_count_of_images_is_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(run_view.time, "monotonic", lambda: float(next(clock)))
+    run = RunView()
+    for event in (progress(StepKind.AWAIT, 0, 3, 1.0), ProgressEvent("m", 1 << 20, 2 << 20, 50), progress(StepKind.AWAIT, 1, 3, 1.0)):
+        run.progress(event)
+    told = capsys.readouterr().out.splitlines()
+    assert len(told) == 2 and "await 0/3" in told[0] and "1.0 MiB of 2.0 MiB" in told[1]
+
+
 def test_the_history_fits_80_columns_and_names_people_and_vms(shown: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = JournalEntry(
         "1764497583123-failover", "failover", "fe1:1:2", 1764497583.1, Request("failover", by="alice@fe1", trigger="onedr"),
