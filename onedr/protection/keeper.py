@@ -205,6 +205,8 @@ class Keeper:
 
     def _take_due_snapshots(self, datastore: Datastore, seen: status.StatusView, names: set[str]) -> None:
         """The mirror snapshots that Ceph's manager should have taken and did not."""
+        if datastore.settings.mode is not Mode.SNAPSHOT:
+            return
         points = {fact.name: status.point_of(fact, seen) for fact in seen.facts if fact.name in names}
         patience = snapshot_schedule.patience_s(datastore.settings.schedule, self._report.manager_runs)
         due = snapshot_schedule.late(points, patience, time.time())
