@@ -157,8 +157,6 @@ def _os(
     """OS with BOOT numbered again, and files by the name of their image."""
     built: list[tuple[str, object]] = []
     for key, text in value:
-        if not isinstance(text, str):
-            raise ValueError(f"OS/{key} is no text")
         if key.startswith(_OF_OS_FILES):
             continue
         if key in _OS_FILES:

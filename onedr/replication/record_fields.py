@@ -24,7 +24,6 @@ _MAX_NAME = 4096
 _MAX_DISKS = 1024
 _MAX_PARTS = 1024
 _MAX_TYPE = 15
-_MAX_DEPTH = 8
 # What XML 1.0 can carry: all of it came from oned as XML, and goes back so.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _START = (
@@ -85,9 +84,20 @@ def _or_none(check: Check) -> Check:
     return lambda value: None if value is None else check(value)
 
 
-def pairs(value: Any, depth: int = _MAX_DEPTH) -> Pairs:
-    """Decoded JSON as Pairs. Raises ValueError for another shape."""
-    if not isinstance(value, list) or not depth:
+def pairs(value: Any) -> Pairs:
+    """Decoded JSON as the attributes of a template: texts, and vectors of texts as oned has them. Raises
+    ValueError for another shape.
+    """
+    return _pairs(value, 1)
+
+
+def _snapshots(value: Any) -> Pairs:
+    """Lists of disk snapshots: a vector for each disk, with one for each snapshot in it."""
+    return _pairs(value, 2)
+
+
+def _pairs(value: Any, depth: int) -> Pairs:
+    if not isinstance(value, list):
         raise ValueError("is no list of attributes")
     return tuple(_pair(one, depth) for one in value)
 
@@ -99,7 +109,9 @@ def _pair(one: Any, depth: int) -> tuple[str, Any]:
     if not isinstance(key, str) or len(key) > _MAX_NAME or not _TAG.fullmatch(key):
         raise ValueError("has an attribute whose name cannot be one")
     if not isinstance(value, str):
-        return key, pairs(value, depth - 1)
+        if not depth:
+            raise ValueError(f"has a list inside {key:.80}, where OpenNebula has text")
+        return key, _pairs(value, depth - 1)
     if _NOT_XML.search(value):
         raise ValueError("has an attribute with a character that no attribute can have")
     return key, value
@@ -113,7 +125,7 @@ def _disks(value: Any) -> tuple[DiskRef, ...]:
 
 _NAME, _ID, _ID_OR_NONE = _text(_MAX_NAME), _number(0, _MAX_ID), _number(-1, _MAX_ID)
 _OWNED: Mapping[str, Check] = {
-    "name": _NAME, "owner": _NAME, "group": _NAME, "template": pairs, "snapshots": pairs,
+    "name": _NAME, "owner": _NAME, "group": _NAME, "template": pairs, "snapshots": _snapshots,
     "permissions": _like(_PERMISSIONS, "nine digits 0 or 1"), "origin": _NAME,
 }
 _DISK: Mapping[str, Check] = {
