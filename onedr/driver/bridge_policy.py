@@ -65,6 +65,7 @@ ALLOWED = {
     "reconcile": Allowed(_VERB, READS | _OWN | _GUARD),
     "keeper_process:keep": Allowed(_VERB | {"rehearse"}, READS | _OWN | _GUARD),
     "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
+    "take_request:answer_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
     "disable": _WRITES,
