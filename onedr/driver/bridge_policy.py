@@ -24,7 +24,7 @@ _MAKE = frozenset({
 })
 _RETURN = _MAKE | {
     "vm.lock", "vm.unlock", "vm.rename", "vm.detach", "vm.attach", "vm.diskresize", "vm.detachnic",
-    "vm.attachnic", "vm.resize", "image.enable", "image.rename",
+    "vm.attachnic", "vm.resize", "image.enable", "image.rename", "image.lock", "image.unlock",
 }
 # numbers and names of disk snapshots, on VMs and images of the datastore and on the small VMs of a run
 _SNAPSHOTS = frozenset({
