@@ -89,6 +89,13 @@ def of_element(element: etree._Element, pool_name: str) -> PeerVm:
     )
 
 
+def is_held(vm: PeerVm) -> bool:
+    """Did a run of ours stop and lock it? A mark and a lock alone do not say so: its user may have set both
+    on a VM that runs.
+    """
+    return bool(vm.locked_state) and vm.locked and vm.state in _AT_REST
+
+
 def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_S) -> str:
     """Stop a VM, asked first, then hard after `grace_s`, and lock it. Reads back.
 

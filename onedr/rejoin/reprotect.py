@@ -112,13 +112,9 @@ def _side(pool: Pool, target: Datastore, unread: dict[str, str]) -> dict[str, Im
 
 
 def _free_vms(pool: Pool, frontend: FrontEnd) -> list[PeerVm]:
-    """VMs here on the pool that are not locked yet."""
-    found = []
-    for element in frontend.vms():
-        vm = peer_vms.of_element(element, pool.access.pool)
-        if vm.images and not (vm.locked_state and element.find("LOCK") is not None):
-            found.append(vm)
-    return found
+    """VMs here on the pool that are not stopped and locked yet."""
+    found = [peer_vms.of_element(element, pool.access.pool) for element in frontend.vms()]
+    return [vm for vm in found if vm.images and not peer_vms.is_held(vm)]
 
 
 def _describe(

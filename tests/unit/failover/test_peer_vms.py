@@ -104,3 +104,16 @@ def test_a_vm_that_stays_here_for_good_forgets_the_users_lock() -> None:
     there: Any = FrontEnd(DR_LOCKED_STATE="ACTIVE", DR_USER_LOCK="2")
     there.locked = False
     assert peer_vms.forget_locked_state(there, 7) == 2 and not any(there.user.values())
+
+
+@pytest.mark.parametrize(("state", "lcm", "locked", "user", "held"), [
+    ("8", "0", True, {"DR_LOCKED_STATE": "ACTIVE"}, True), ("8", "0", True, {"DR_HELD": "ACTIVE"}, True),
+    ("3", "3", True, {"DR_LOCKED_STATE": "ACTIVE"}, False),  # its user set both; it runs
+    ("8", "0", False, {"DR_LOCKED_STATE": "ACTIVE"}, False), ("8", "0", True, {}, False),
+])
+def test_a_vm_that_runs_is_not_taken_for_held_whatever_its_user_wrote(
+    state: str, lcm: str, locked: bool, user: dict[str, str], held: bool
+) -> None:
+    there: Any = FrontEnd(**user)
+    there.state, there.lcm, there.locked = state, lcm, locked
+    assert peer_vms.is_held(peer_vms.of_element(there.vm(7), "one")) is held

@@ -259,6 +259,16 @@ def levels(value: Any) -> int:
     return 0 if isinstance(value, str) else 1 + max(levels(inner) for _, inner in value)
 
 
+@pytest.mark.parametrize("digits", [41, 4000, 5_000_000])
+def test_a_number_without_end_is_refused_before_it_is_read(digits: int) -> None:
+    """4000 digits Python would read; those of millions take some releases of it hours."""
+    text = json.dumps(plain(VM)).replace('"vm_id": 42', f'"vm_id": {"9" * digits}').encode()
+    whole = json.loads(laid_out(records.VM_KEY, plain(VM), None)[records.VM_KEY])
+    whole |= {"body": base64.b64encode(zlib.compress(text)).decode(), "sha256": hashlib.sha256(text).hexdigest()}
+    with pytest.raises(RecordError, match=f"a number of {digits} digits"):
+        records.decode(records.VM_KEY, {records.VM_KEY: json.dumps(whole)})
+
+
 def test_the_record_that_is_changed_here_is_a_good_one() -> None:
     for by in (None, SIGNER):
         found = read(records.VM_KEY, laid_out(records.VM_KEY, plain(VM), by), by)
