@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from onedr.model.records import DiskRef, ImageRecord, VmRecord
+from onedr.model.records import DiskRef, Epoch, ImageRecord, Mark, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula.objects import VM_STATES
 
@@ -68,7 +68,8 @@ def _truth(value: Any) -> bool:
     return value
 
 
-def _moment(value: Any) -> float:
+def moment(value: Any) -> float:
+    """Seconds since the epoch that a calendar has. Raises ValueError."""
     if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= _MAX_TIME_S:
         raise ValueError("is no time in seconds since the epoch")
     return float(value)
@@ -142,7 +143,7 @@ _IMAGE: Mapping[str, Check] = {
 }
 _HEAD: Mapping[str, Check] = {
     "site": _NAME, "fsid": _like(_FSID, "the id of a cluster"), "mon_host": _text(_MAX_NAME * 8),
-    "generation": _number(0, _MAX_GENERATION), "written_at": _moment, "parts": _number(1, _MAX_PARTS),
+    "generation": _number(0, _MAX_GENERATION), "written_at": moment, "parts": _number(1, _MAX_PARTS),
 }
 
 
@@ -159,6 +160,19 @@ def vm(data: Any) -> VmRecord:
 def image(data: Any) -> ImageRecord:
     """An image's record from its JSON body."""
     return ImageRecord(**_checked(ImageRecord, _IMAGE, data))
+
+
+def mark(data: Any) -> Mark:
+    """A time mark from its JSON. Raises ValueError, KeyError, TypeError."""
+    return Mark(_field("at", moment, data["at"]), _field("replaying", _truth, data["replaying"]))
+
+
+def epoch(data: Any) -> Epoch:
+    """A term from its JSON; -1 is one that its writer could not read. Raises as `mark`."""
+    return Epoch(
+        _number(-1, _MAX_GENERATION)(data["term"]), _NAME(data["fsid"]), _NAME(data["site"]),
+        moment(data["at"]), _or_none(moment)(data["point"]),
+    )
 
 
 def _checked(kind: type, checks: Mapping[str, Check], data: Any) -> dict[str, Any]:

@@ -268,7 +268,6 @@ def read_mark(values: Mapping[str, str]) -> Mark | None:
     if MARK_KEY not in values:
         return None
     try:
-        data = json.loads(values[MARK_KEY])
-        return Mark(float(data["at"]), bool(data["replaying"]))
+        return record_fields.mark(_parsed(values[MARK_KEY]))
     except _DAMAGE as error:
         raise RecordError(f"time mark is damaged: {error!r}") from error
