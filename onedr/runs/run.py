@@ -83,11 +83,14 @@ class Running:
             self.run.amend(before)
         log.info(f"begins, {self.total} steps, asked by {self.log.request.by} ({self.log.request.trigger})")
         text = f"{self.run.verb} in progress since {utc_text(self.began)}: {self.total} steps."
+        self._forget_refusals()
+        self.tell(self.outcome.state, Sentence(text))
+
+    def _forget_refusals(self) -> None:
         try:
             datastore_message.run_began(self.run.pool, self.datastore_id, self.began)
         except rados.Error as error:  # an old answer is shown for longer than needed
             log.warning(f"when the run began is not kept for DR_MESSAGE: {error}")
-        self.tell(self.outcome.state, Sentence(text))
 
     def take_over(self, entry: JournalEntry, by: Request) -> None:
         """Write on in the journal of an interrupted run, which `by` aborts."""
@@ -96,6 +99,7 @@ class Running:
         self.log = entry
         self.log.abort = Aborted(by.by, by.trigger, self.began)
         self.outcome.failed = dict(entry.failed)
+        self._forget_refusals()
         log.info(f"abort of {entry.verb}, asked by {by.by} ({by.trigger})")
 
     def _inherit(self, before: JournalEntry) -> None:
