@@ -68,7 +68,7 @@ def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
         return RunPlan(
             Sentence(
                 f"No VM of {facts.datastore} can be started: {reasons}.",
-                f"No VM can be started. onedr drill {facts.datastore} --dry-run says why.",
+                f"No VM can be started. onedr drill start {facts.datastore} --dry-run says why.",
             ),
             vms=tuple(vms), left_out=left_out,
         )
