@@ -35,6 +35,7 @@ from onedr.model.address_rules import AddressRule, read_rule
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo, VmRecord
 from onedr.model.rehearsed import Rehearsed, Result
 from onedr.model.site_map import Entry, SiteMap
+from onedr.model.text import Sentence
 from onedr.model.types import MIB, Mode, PeerState, Role, Settings, State
 from onedr.opennebula.acls import Rule
 from onedr.opennebula.nics import Counterparts, Network, Range
@@ -97,7 +98,7 @@ def healthy(**changes: Any) -> CheckFacts:
         "there": cluster(1),
         "peer": (PeerState.ANSWERS, "it greets"),
         "readable": True,
-        "verdict": StateVerdict(State.PROTECTED, "SAFE", Role.PRIMARY, 2, 2, "All is well."),
+        "verdict": StateVerdict(State.PROTECTED, "SAFE", Role.PRIMARY, 2, 2, Sentence("All is well.")),
         "unprotected": {},
         "images": (COPY, PRIMARY),
         "clashes": (),
@@ -333,19 +334,19 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("RPO", healthy(here=cluster(0, settings={})), Level.WARNING, "cannot be read"),
     (
         "STATE",
-        healthy(verdict=StateVerdict(State.SPLIT_BRAIN, "BOTH_PRIMARY", Role.PRIMARY, 0, 1, "Both.")),
+        healthy(verdict=StateVerdict(State.SPLIT_BRAIN, "BOTH_PRIMARY", Role.PRIMARY, 0, 1, Sentence("Both."))),
         Level.PROBLEM,
         "SPLIT_BRAIN",
     ),
     (
         "STATE",
-        healthy(verdict=StateVerdict(State.DEGRADED, "LATE", Role.PRIMARY, 0, 1, "Late.")),
+        healthy(verdict=StateVerdict(State.DEGRADED, "LATE", Role.PRIMARY, 0, 1, Sentence("Late."))),
         Level.PROBLEM,
         "Late.",
     ),
     (
         "STATE",
-        healthy(verdict=StateVerdict(State.PROTECTING, "COPYING", Role.PRIMARY, 0, 1, "Wait.")),
+        healthy(verdict=StateVerdict(State.PROTECTING, "COPYING", Role.PRIMARY, 0, 1, Sentence("Wait."))),
         Level.WARNING,
         "Wait.",
     ),
