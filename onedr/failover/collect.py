@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import rados
 import rbd
 
-from onedr.ceph import parallel
+from onedr.ceph import parallel, replay_status
 from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms, target_site
 from onedr.failover.facts import FailoverFacts
@@ -47,8 +47,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         split = image_claims.split_images(pool, peer, [image.name for image in images])
         mapping = map_in_force(pool, target, peer)
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
-    last = journal.last_run(pool, DRILLS)
-    own_vms = frontend.vms()
+    last, own_vms = journal.last_run(pool, DRILLS), frontend.vms()
     there = peer_vms.collect_peer_vms(pool.access.pool)
     fence_command, fence_unknown = _fence_command()
     facts = FailoverFacts(
@@ -70,12 +69,22 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         there=there.vms,
         there_detail=there.detail,
         split=split,
+        behind=_behind(pool),
         drilled=journal.drill_times(pool),
         osds=osds,
         fence_command=fence_command,
         fence_unknown=fence_unknown,
     )
     return Collected(facts, sight, site)
+
+
+def _behind(pool: Pool) -> dict[str, int]:
+    """What is not known of it is shown as unknown: it decides nothing."""
+    try:
+        return replay_status.bytes_behind(pool)
+    except rbd.Error as error:
+        log.warning(f"how far rbd-mirror is behind is not known: {error}")
+        return {}
 
 
 def map_in_force(pool: Pool, target: Datastore, peer: Pool | None) -> Direction | None:
