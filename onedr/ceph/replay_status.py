@@ -1,7 +1,7 @@
 """How much rbd-mirror here had not yet replayed of the peer's journals, as it says itself.
 
-A hint, up to 30 s old while the peer can be reached (docs/ceph-facts.md C15): it counts what the peer had committed
-when rbd-mirror last looked.
+A hint, up to 30 s old while the peer can be reached (docs/ceph-facts.md C15): it counts what the peer had
+committed when rbd-mirror last looked.
 """
 from __future__ import annotations
 

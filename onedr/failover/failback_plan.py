@@ -255,6 +255,9 @@ def requirements_here(own: Pairs, there: Pairs, here: Counterparts) -> tuple[Pai
             found.append((key, value))
             continue
         text = mapped.requirements(key, value, here) if isinstance(value, str) else None
+        mine = template.get(own, key)
+        if mine and mapped.requirements_there(key, mine, here.mapping) == value:
+            text = mine  # nobody changed it there: a pattern stays one
         if text is None:
             unmapped.append(key)
             found += [pair for pair in own if pair[0] == key]

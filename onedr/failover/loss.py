@@ -46,7 +46,7 @@ def last_seen(images: Iterable[ImageFacts], peer: PeerState, now: float) -> floa
 
 
 def loss(item: VmItem, seen: float | None, now: float, behind: Mapping[str, int] | None = None) -> Loss:
-    """What a VM may lose. `seen`: when its site was last seen; `behind`: bytes by image, as rbd-mirror says."""
+    """What a VM may lose. `seen`: when its site was last seen; `behind`: bytes by image, of rbd-mirror."""
     point = item.recovery_point
     at_most = recovery_point.age_s(point, now)
     if point is None or at_most is None or seen is None:

@@ -53,6 +53,7 @@ class Network:
     owner: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     twins: tuple[Network, ...] = ()  # others of the same name
+    clusters: frozenset[int] = frozenset()  # empty: not known
 
     def range_of(self, address: str) -> Range | None:
         """The range that holds an IPv4 address; None when none does, or it is not one."""

@@ -34,7 +34,6 @@ MARKS = (  # of one site's object only
     ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, "DR_ORIGIN_SITE", "DR_ORIGIN_VM",
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
-_NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
 _OF_OS_FILES = tuple(f"{key}_" for key in files.OS_FILES)  # what oned adds to one: its datastore, its source
 _OS_FILES = (*files.OS_FILES, "KERNEL", "INITRD")
 _BOOTS = re.compile(r"(disk|nic)(\d+)")
@@ -323,7 +322,7 @@ def _user_template(pairs: Pairs, here: Counterparts, warnings: list[str]) -> Pai
 
 def names_a_place(key: str, value: template.Value) -> bool:
     """Is it a requirement that names hosts, clusters or datastores?"""
-    return key in mapped.SECTION and bool(_NAMES_A_PLACE.search(str(value)))
+    return key in mapped.SECTION and bool(mapped.NAMES_A_PLACE.search(str(value)))
 
 
 def is_half_made(pairs: Pairs) -> bool:
