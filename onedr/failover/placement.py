@@ -97,7 +97,8 @@ def place(items: Iterable[VmItem], ground: Placement) -> Placed:
         taken.update(dict.fromkeys(addresses, f"VM {item.record.name} of the peer"))
         known = {**dict.fromkeys(image.name for image in item.images), **known}
         warnings = (
-            *made.warnings, *_of_snapshots(item), *_of_images(item), *_nowhere(item, made, needs, ground),
+            *made.warnings, *_of_memory(item), *_of_snapshots(item), *_of_images(item),
+            *_nowhere(item, made, needs, ground),
         )
         if warnings:
             differences[item.origin] = warnings
@@ -110,6 +111,11 @@ def _nowhere(item: VmItem, made: Recreation, needs: Needs, ground: Placement) ->
     places = Places(ground.hosts, ground.clusters, ground.counterparts.networks)
     why = host_choice.nowhere(made.template, made.user_template, places, needs, limits)
     return (why,) if why else ()
+
+
+def _of_memory(item: VmItem) -> Iterable[str]:
+    if item.record.state in ("SUSPENDED", "STOPPED"):
+        yield f"it is {item.record.state}: its memory stays at the other site, here it boots from its disks"
 
 
 def _of_snapshots(item: VmItem) -> Iterable[str]:

@@ -95,7 +95,7 @@ def read_quotas(users: etree._Element, groups: etree._Element) -> Quotas:
 
 
 def _limits(element: etree._Element | None) -> dict[Key, Usage]:
-    found = {}
+    found: dict[Key, Usage] = {}
     for kind, path in _ROOTS.items():
         for quota in element.iterfind(path) if element is not None else ():
             if not quota.findtext(_CLUSTERS):

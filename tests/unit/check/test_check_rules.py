@@ -29,7 +29,8 @@ from onedr.check.facts import (
     TargetFacts,
     Unknown,
 )
-from onedr.failover.placement import Host, Placement
+from onedr.failover.host_choice import Host
+from onedr.failover.placement import Placement
 from onedr.model.address_rules import AddressRule, read_rule
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo, VmRecord
 from onedr.model.rehearsed import Rehearsed, Result

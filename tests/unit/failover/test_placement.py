@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from samples import THERE, envelope, vm_record
 
 from onedr.failover import placement
-from onedr.failover.placement import Host, Placement
+from onedr.failover.host_choice import Host
+from onedr.failover.placement import Placement
 from onedr.model.records import DiskRef
 from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.opennebula.quotas import ClusterLimit, Key, Quotas, Usage
@@ -135,6 +136,12 @@ def test_pci_devices_that_no_host_has_free_are_said() -> None:
     assert why in said(two, hosts=(host("h1", pci=(GPU,)), host("h2", pci=(("8086", "0863", "0300"), GPU))))
     assert why not in said(two, hosts=(host("h1", pci=(GPU, GPU)),))
     assert why not in said(one, hosts=(host("h1", pci=(GPU,)),)) and why in said(one, hosts=(host("h1"),))
+
+
+@pytest.mark.parametrize(("state", "lost"), [("SUSPENDED", True), ("STOPPED", True), ("POWEROFF", False), ("ACTIVE", False)])
+def test_memory_that_stays_behind_is_said(state: str, lost: bool) -> None:
+    found = vm(1)
+    assert ("its memory stays" in said(replace(found, record=replace(found.record, state=state)))) == lost
 
 
 def test_a_cluster_with_datastore_and_network_but_no_host_is_said() -> None:
