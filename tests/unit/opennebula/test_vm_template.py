@@ -520,3 +520,25 @@ def test_a_users_attributes_of_an_image_follow_as_data() -> None:
     forged = tuple((key, "forged") for key in given_keys)
     kept = (("DESCRIPTION", "a <b>"), ("FROM_APP_NAME", "alpine"))
     assert image_template.portable_image((*forged, *kept)) == kept
+
+
+def test_a_nic_whose_network_is_still_to_be_chosen_waits_for_it_here_too() -> None:
+    waiting = ("NIC", (("NETWORK_MODE", "auto"), ("SCHED_REQUIREMENTS", "BRIDGE=br0"), ("MODEL", "virtio"), ("NIC_ID", "0")))
+    assert set(one(with_template(waiting), "NIC")) == {
+        ("NETWORK_MODE", "auto"), ("SCHED_REQUIREMENTS", "BRIDGE=br0"), ("MODEL", "virtio"),
+    }
+
+
+@pytest.mark.parametrize(("nic", "said"), [
+    ((("MAC", "02:00:00:00:00:99"),), "does not hold 02:00:00:00:00:99: the VM gets a new MAC"),
+    ((("IP", "10.1.0.11"), ("IP6", "2001:db8::1")), "the IP6 of its NIC with 10.1.0.11 is none here; it was 2001:db8::1"),
+])
+def test_an_address_that_changes_is_said_also_a_mac_alone_and_the_second_of_two(nic: Pairs, said: str) -> None:
+    body = vm_record(template=(("NIC", (("NETWORK", "net1"), *nic)),))
+    assert any(said in warning for warning in recreate(body, image_ids={}, networks=NETWORKS).warnings)
+
+
+def test_an_ipv6_address_that_follows_the_ipv4_one_is_not_said() -> None:
+    both = Network(30, "net1", (Range("10.1.0.10", "", 10, "2001:db8::a"),))
+    body = vm_record(template=(("NIC", (("NETWORK", "net1"), ("IP", "10.1.0.12"), ("IP6", "2001:db8::c"))),))
+    assert not recreate(body, image_ids={}, networks={"net1": both}).warnings
