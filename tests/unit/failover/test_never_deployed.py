@@ -15,7 +15,7 @@ from onedr.failover import plan as failover_plan
 from onedr.failover.facts import FailoverFacts
 from onedr.failover.placement import Placement
 from onedr.model import template
-from onedr.model.records import NOT_CLONED, ImageFacts
+from onedr.model.records import NOT_CLONED, NOT_COPIED, ImageFacts
 from onedr.model.types import PeerState
 from onedr.opennebula.nics import Counterparts, Network
 from onedr.opennebula.vms import PeerVm
@@ -53,6 +53,14 @@ def test_it_moves_with_its_base_and_is_locked_there_first(state: str, starts: bo
 def test_in_a_failover_it_comes_too_and_loses_nothing() -> None:
     plan = failover_plan.plan_failover(facts(base()), confirmed())
     assert (StepKind.CREATE, ORIGIN) in steps(plan) and not plan.left_out
+
+
+def test_in_a_failover_one_whose_image_is_still_being_copied_is_left_out_and_says_so() -> None:
+    copying = disk(0, "one/one-7", protected=False, reason=NOT_COPIED)
+    body = vm_record(state="CLONING", disks=(copying,))
+    found = image("one-7", image=envelope(image_record(persistent=False)), readers=(envelope(body),))
+    plan = failover_plan.plan_failover(facts(found), confirmed())
+    assert "its image is still being copied" in plan.left_out[ORIGIN] and not plan.refusal
 
 
 def test_one_that_does_not_come_is_not_locked_for_its_base() -> None:
