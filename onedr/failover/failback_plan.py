@@ -16,7 +16,7 @@ from onedr.model.template import Pairs
 from onedr.opennebula import mapped, vm_template
 from onedr.opennebula.nics import Counterparts, address_here, every_network, network_id
 from onedr.opennebula.vm_template import MARKS
-from onedr.opennebula.vms import PeerVm
+from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
 
 _PLAIN = re.compile("[0-9]{1,18}")  # str.isdigit also takes what int() does not
@@ -36,6 +36,22 @@ def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, Pee
         if home is not None:
             found[item.origin] = home
     return found
+
+
+def known_here(
+    items: Iterable[VmItem], local: Mapping[str, PeerVm], recovered: Mapping[str, Recovered]
+) -> tuple[dict[str, PeerVm], dict[str, Recovered]]:
+    """`local` and `recovered` without VMs that a run made here, that were never deployed, and were deployed
+    at the other site since: their disks here were never made, so those come with a new VM.
+    """
+    other = {
+        item.origin for item in items
+        if item.origin in local and local[item.origin].bases and not _same_disks(item, local[item.origin])
+    }
+    return (
+        {origin: vm for origin, vm in local.items() if origin not in other},
+        {origin: found for origin, found in recovered.items() if origin not in other},
+    )
 
 
 def _same_disks(item: VmItem, home: PeerVm) -> bool:

@@ -110,13 +110,9 @@ class _Turn:
             return collect.map_in_force(self.pool, self.target, peer)
 
     def _facts(self, site: target_site.Site, images: tuple[ImageFacts, ...]) -> RehearsalFacts:
-        vms = self.frontend.vms()
-        return RehearsalFacts(
-            self.pool.fsid(), images,
-            target_site.placement_here(site, inventory.vms(images, self.pool.fsid())),
-            target_site.local(vms, self.pool, site.ledger),
-            target_site.recovered(vms, self.pool, site.ledger),
-        )
+        items = inventory.vms(images, self.pool.fsid())
+        known = collect.known_here(site, self.frontend, items)
+        return RehearsalFacts(self.pool.fsid(), images, target_site.placement_here(site, items), *known)
 
     def _each(self, plan: RehearsalPlan, maker: Maker) -> tuple[dict[str, Rehearsed], str]:
         """What came of each VM, and why the turn stopped early. One VM never stops another."""

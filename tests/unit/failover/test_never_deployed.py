@@ -18,7 +18,7 @@ from onedr.model import template
 from onedr.model.records import NOT_CLONED, NOT_COPIED, ImageFacts
 from onedr.model.types import PeerState
 from onedr.opennebula.nics import Counterparts, Network
-from onedr.opennebula.vms import PeerVm
+from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication import inventory
 from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
@@ -116,6 +116,21 @@ def test_once_started_there_it_comes_home_as_a_new_vm_and_the_old_object_is_name
     known = facts(replace(back(), readers=()), clone, peer=PeerState.ANSWERS, there=(there,), local={f"{HERE}:5": HOME})
     found = steps(failover_plan.plan_failover(known, MOVE))
     assert (StepKind.CREATE, f"{THERE}:12") in found and (StepKind.RETURN, f"{HERE}:5") in found
+
+
+def test_once_deployed_where_it_is_at_home_a_failover_brings_it_as_a_new_vm() -> None:
+    """It was here before, on hold, and its disk here was never made."""
+    clone = image("one-7-42-0", vm=envelope(vm_record(disks=(disk(0, "one/one-7-42-0", clone=True),))))
+    (item,) = inventory.vms((clone,), HERE)
+    waiting = frozenset({"one-500000007-4-0"})
+    was = PeerVm(4, "web", "HOLD", "HOLD", waiting, waiting, True, frozenset({"one-500000007"}))
+    local, made = {ORIGIN: was, f"{HERE}:4": was}, {ORIGIN: Recovered(4, "HOLD", False, True)}
+    assert failback_plan.known_here([item], local, made) == ({f"{HERE}:4": was}, {})
+    deployed = replace(was, state="POWEROFF", images=frozenset({"one-7-42-0"}), bases=frozenset())
+    assert failback_plan.known_here([item], {ORIGIN: deployed}, made) == ({ORIGIN: deployed}, made)
+    (waits,) = inventory.vms((base(),), HERE)
+    same = replace(was, bases=frozenset({"one-7"}))
+    assert failback_plan.known_here([waits], {ORIGIN: same}, made) == ({ORIGIN: same}, made)
 
 
 def test_a_vm_of_another_base_is_another_vm() -> None:
