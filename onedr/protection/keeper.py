@@ -33,6 +33,7 @@ from onedr.protection import (
     reconcile,
     rehearsal_timer,
     settle,
+    snapshot_schedule,
     status,
 )
 from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL_S
@@ -155,6 +156,7 @@ class Keeper:
         self.write_marks(fresh)
         self._write_due_marks(self._complete - self._in_use - fresh)
         parallel.each(sorted(fresh & by_snapshot), self._publish, _MARK_LIMIT_S, 16)
+        self._take_due_snapshots(datastore, seen, by_snapshot & self._complete)
         self._show(datastore, seen)
         rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
         return seen.verdict.role
@@ -200,6 +202,14 @@ class Keeper:
         with self._pool.image(name) as image:
             if mirroring.is_primary(image):
                 mirroring.publish_changes(self._pool, image)
+
+    def _take_due_snapshots(self, datastore: Datastore, seen: status.StatusView, names: set[str]) -> None:
+        """The mirror snapshots that Ceph's manager should have taken and did not."""
+        points = {fact.name: status.point_of(fact, seen) for fact in seen.facts if fact.name in names}
+        patience = snapshot_schedule.patience_s(datastore.settings.schedule, self._report.manager_runs)
+        due = snapshot_schedule.late(points, patience, time.time())
+        for name, why in snapshot_schedule.take_due(self._pool, due, patience).items():
+            log.warning(f"no mirror snapshot of {name} was taken: {why}")
 
     def _show(self, datastore: Datastore, seen: status.StatusView) -> None:
         points = [status.point_of(fact, seen) for fact in seen.facts if fact.mode is not None]

@@ -225,7 +225,8 @@ class _Reprotect:
             origin = f"{found.fsid}:{found.body.vm_id}"
             lost[origin] = max(about.loss_s, lost.get(origin, 0.0))
         try:
-            runs = history.measured(journal.load_runs(self.there), lost)
+            now_found = history.measured(journal.load_runs(self.there), lost)
+            runs = history.with_earlier(now_found, journal.load_measured(self.there))
             self.running.run.note_measured(runs, self.target.settings.site, time.time())
         except rados.Error as error:
             self.outcome.failed["the history at the peer"] = f"what was lost is not noted there: {error}"

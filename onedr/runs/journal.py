@@ -126,7 +126,7 @@ class Run:
 
     def note_measured(self, found: Mapping[str, Mapping[str, float]], site: str, at: float) -> None:
         """Note in the peer's pool what was really lost in runs of the peer: seconds by VM's origin, by run.
-        Their journals stay as they are.
+        Their journals stay as they are. `found` includes what was noted before (history.with_earlier).
 
         Raises LeaseLostError, rados.Error.
         """
@@ -193,11 +193,15 @@ def _shown(pool: Pool, key: str, value: bytes) -> JournalEntry:
 
 
 def load_measured(pool: Pool) -> dict[str, dict[str, float]]:
-    """By run id, seconds of writes that each VM (by origin) lost, as a reprotect of the other site found."""
-    return {
-        key[len(_MEASURED):]: {str(vm): float(lost) for vm, lost in json.loads(value)["loss_s"].items()}
-        for key, value in omap.read_all(pool, runs_lease.OBJECT, _MEASURED).items()
-    }
+    """By run id, seconds of writes that each VM (by origin) lost, as a reprotect of the other site found.
+    A damaged note counts as none: it hides no other.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for key, value in omap.read_all(pool, runs_lease.OBJECT, _MEASURED).items():
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            loss = json.loads(value)["loss_s"]
+            found[key[len(_MEASURED):]] = {str(vm): float(lost) for vm, lost in loss.items()}
+    return found
 
 
 def drill_times(pool: Pool) -> dict[str, float]:
