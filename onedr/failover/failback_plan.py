@@ -288,7 +288,7 @@ def nics(own: Pairs, there: Pairs, here: Counterparts) -> Nics:
     counts. Where a network there has no counterpart all stay.
     """
     mine, theirs = list(template.vectors(own, "NIC")), list(template.vectors(there, "NIC"))
-    for same in (_same_address, _same_network):
+    for same in (same_address, _same_network):
         for other in list(theirs):
             found = next((nic for nic in mine if same(nic, other, here)), None)
             if found is not None:
@@ -333,7 +333,8 @@ def _same_network(nic: Pairs, other: Pairs, here: Counterparts) -> bool:
     return _network(nic) in _networks_here(other, here)
 
 
-def _same_address(nic: Pairs, other: Pairs, here: Counterparts) -> bool:
+def same_address(nic: Pairs, other: Pairs, here: Counterparts) -> bool:
+    """Has a NIC here the address, as the mapping moves it, or the MAC of one of the other site?"""
     moved = {key: address_here(template.get(other, key), other, here) for key in ("IP", "IP6")}
     moved["MAC"] = template.get(other, "MAC") if moved["IP"] == template.get(other, "IP") else ""
     return any(address and template.get(nic, key) == address for key, address in moved.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onedr.failover import failback_plan, recreate_vms, snapshot_list_plan
+from onedr.failover import failback_plan, not_followed, recreate_vms, snapshot_list_plan
 from onedr.failover.peer_vms import LOCKS_ALL, forget_locked_state
 from onedr.failover.powered_off import image_usable, settle
 from onedr.failover.snapshot_lists import SnapshotLists
@@ -46,6 +46,8 @@ def return_vm(
     changed += _nics(site, item, vm_id)
     _user_attributes(site, item, record, vm_id)
     _capacity(site, record, vm_id, item.origin)
+    for text in not_followed.of_vm(home.template, record, site.counterparts):
+        site.warn(item.origin, text)
     if not starts:
         forget_locked_state(frontend, vm_id)
     if frontend.vm(vm_id).find("LOCK") is not None:

@@ -14,6 +14,7 @@ from onedr.failover import (
     doubt_plan,
     failback_plan,
     fence_plan,
+    not_followed,
     placement,
     planned_move,
     quota_plan,
@@ -89,12 +90,25 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     differences = {
         origin: "; ".join(said) for origin, said in placed.differences.items() if origin not in left_out
     }
-    warnings = _joined(differences, placement.without_capacity(starting, facts.ground), delays.warnings)
+    staying = _not_followed([item for item in vms if item.origin not in left_out], here, facts)
+    lacking = placement.without_capacity(starting, facts.ground)
+    warnings = _joined(differences, staying, lacking, delays.warnings)
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
     return RunPlan(
         "", tuple(steps), tuple(vms), left_out, warnings, delays.groups, delays.vms,
         fence if waits else Fence.NONE,
     )
+
+
+def _not_followed(vms: Iterable[VmItem], here: _Here, facts: FailoverFacts) -> dict[str, str]:
+    """By origin, of VMs that come home: what was changed of them there and stays as it is here."""
+    found = {
+        item.origin: not_followed.of_vm(
+            here.homes[item.origin].template, item.record, facts.ground.counterparts
+        )
+        for item in vms if item.origin in here.homes
+    }
+    return {origin: "; ".join(said) for origin, said in found.items() if said}
 
 
 def _out_of_scope(

@@ -204,7 +204,7 @@ def nic(found: Pairs, here: Counterparts, owner: str, warnings: list[str]) -> Pa
     name = template.get(found, "NAME")
     if name and not _GIVEN_NAME.fullmatch(name):
         built.append(("NAME", name))
-    groups = _security_groups(found, here, owner)
+    groups = security_groups(found, here, owner)
     if groups:
         built.append(("SECURITY_GROUPS", groups))
     if network is not None:
@@ -293,8 +293,11 @@ def _moved(address: str, nic: Pairs, network: Network, here: Counterparts) -> st
     return moved
 
 
-def _security_groups(found: Pairs, here: Counterparts, owner: str) -> str:
-    """Ids here, comma separated; empty when the NIC had none."""
+def security_groups(found: Pairs, here: Counterparts, owner: str) -> str:
+    """Ids here of a NIC's security groups, comma separated; empty when it had none.
+
+    Raises RefusedError when one is missing.
+    """
     ids = [each.strip() for each in template.get(found, "SECURITY_GROUPS").split(",") if each.strip()]
     names = [each.strip() for each in template.get(found, GROUP_NAMES).split(",")] if ids else []
     known = dict(zip(ids, names)) if len(ids) == len(names) else {}
