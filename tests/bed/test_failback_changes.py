@@ -117,6 +117,7 @@ def change(told: Story) -> None:
     b.wait_vm(db)
     kept = {key: value for key, value in b.api.vm.info(db).USER_TEMPLATE.items() if key != "OLD"}
     b.api.vm.update(db, "".join(f'{key}="{value}"\n' for key, value in {**kept, "NOTE": "changed there"}.items()), 0)
+    b.api.vm.updateconf(db, "FEATURES=[ACPI=NO]\n", 1)
     b.api.vm.rename(db, "db-renamed")
     b.api.vm.action("terminate-hard", vms["dead"])
     b.wait_vm(vms["dead"], "DONE")
@@ -181,6 +182,14 @@ def test_attributes_follow_and_what_was_taken_off_is_gone(story: Story) -> None:
     assert vm.NAME == "db-renamed"
     assert dict(vm.USER_TEMPLATE.items()) == {"NOTE": "changed there", "DR_LOCKED_STATE": vm.USER_TEMPLATE.get("DR_LOCKED_STATE")}
     assert not vm.USER_TEMPLATE.get("DR_LOCKED_STATE")
+
+
+def test_settings_that_do_not_come_home_are_named_before_and_after(story: Story) -> None:
+    plan = next(event for event in story.events if event["event"] == "plan")
+    (db,) = [vm for vm in plan["vms"] if vm["name"] == "db-renamed"]
+    for texts in (db["warnings"], story.warnings):
+        assert any("FEATURES was changed at the other site" in text for text in texts), texts
+    assert "FEATURES" not in story.vm("db").TEMPLATE
 
 
 def test_an_owner_the_other_site_did_not_have_is_the_owner_here_again(story: Story) -> None:
