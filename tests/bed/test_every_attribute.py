@@ -93,6 +93,10 @@ SCHED_ACTION=[ACTION=disk-snapshot-create,ARGS="1,nightly",TIME=4000000000,REPEA
 BACKUP_CONFIG=[KEEP_LAST=3,FS_FREEZE=NONE,BACKUP_VOLATILE=NO,DISK_IDS="1"]
 SCHED_DS_REQUIREMENTS="NAME=\\"ceph-dr-system\\""
 OWN="the owner's [text]"
+LABELS="prod,web/<front>"
+USER_INPUTS=[DB_PASSWORD="M|password|of the $DB|| ",SIZE="O|range|GiB|1..9|2"]
+INPUTS_ORDER="SIZE,DB_PASSWORD"
+HASHED="$6$salt$of.a/password"
 VECTOR=[A=1,B="two"]
 """,
     "parts": f"""
