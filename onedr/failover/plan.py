@@ -24,6 +24,7 @@ from onedr.failover import (
 )
 from onedr.failover.facts import FailoverFacts, Fence, RunPlan
 from onedr.failover.start_order import by_priority, chosen, not_found, wants_start
+from onedr.model import names
 from onedr.model.records import ImageFacts, ImageRecord
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import inventory
@@ -198,7 +199,7 @@ def _untouchable(
     """
     images = list(images)
     bad = {
-        image.name: "its first copy never completed; promoting it would give a broken disk"
+        image.name: f"its first copy never completed{_whose(image)}; promoting it would give a broken disk"
         for image in images if not image.primary and not image.complete
     }
     bad.update(in_doubt)
@@ -222,6 +223,12 @@ def _untouchable(
         bad.update(found)
         grown = bool(found)
     return bad
+
+
+def _whose(image: ImageFacts) -> str:
+    """Of a copy whose VM's record has not arrived, because it comes last: whose disk it is, by its name."""
+    disk = names.parse_vm_disk(image.name) if image.vm is None else None
+    return f" (it is disk {disk.disk_id} of VM {disk.vm_id} at the other site)" if disk is not None else ""
 
 
 def _under_stale_vms(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> dict[str, str]:

@@ -174,6 +174,7 @@ def test_a_disaster_brings_those_that_wait_as_they_were_and_leaves_none_out(stor
     late = int(a.api.vm.allocate(f"NAME=late\n{w.SMALL}DISK=[IMAGE_ID={story.base_id}]\n", True))
     until("the record of the new VM at the peer", lambda: late in readers(b, story.base), w.ARRIVES_S)
     until("the recovery points at the peer", lambda: points(b) >= {"held", "mixed", "waiting", "late"}, w.ARRIVES_S, 0.5)
+    w.wait_complete(a, w.vm_disks(a, story.vms["held"]))
     story.sites.kill_a()
     run = b.onedr("failover", DATASTORE, "--confirm", DATASTORE, check=False)
     assert run["event"] == "verdict" and not run["failed"] and not run["left_out"], run

@@ -133,6 +133,13 @@ def test_once_deployed_where_it_is_at_home_a_failover_brings_it_as_a_new_vm() ->
     assert failback_plan.known_here([waits], {ORIGIN: same}, made) == ({ORIGIN: same}, made)
 
 
+def test_a_clone_whose_record_has_not_arrived_names_the_vm_by_its_disk() -> None:
+    """The record of a VM comes at the end of its disk's first copy, and left the base when the disk was made."""
+    found = image("one-7-42-0", complete=False)
+    plan = failover_plan.plan_failover(facts(found, replace(base(), readers=())), confirmed())
+    assert "(it is disk 0 of VM 42 at the other site)" in plan.left_out["one-7-42-0"]
+
+
 def test_a_vm_of_another_base_is_another_vm() -> None:
     (item,) = inventory.vms([back()], HERE)
     other = replace(HOME, images=frozenset({"one-4-5-0"}), clones=frozenset({"one-4-5-0"}), bases=frozenset({"one-4"}))
