@@ -415,3 +415,8 @@ def test_at_home_all_is_as_it_was(story: Story, name: str) -> None:
         if before.get(leaf, "") != after.get(leaf, "") and not is_front_ends(leaf) and rule_of(leaf).treatment is not MADE
     }
     assert not bad, bad
+
+
+def test_nothing_is_said_to_have_been_changed_there(story: Story) -> None:
+    said = [text for texts in story.run["warnings"].values() for text in texts]
+    assert not [text for text in said if "changed at the other site" in text]
