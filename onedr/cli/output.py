@@ -73,6 +73,19 @@ def seconds(value: float | None) -> str | None:
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
+def size(count: int | None) -> str | None:
+    """An amount of data for people."""
+    if count is None:
+        return None
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{-(-count // 1024)} KiB"
+
+
+def lost(seconds_lost: float | None, bytes_lost: int | None) -> str:
+    """A loss: seconds, and bytes where they are known."""
+    told = [seconds(seconds_lost) or "unknown", size(bytes_lost)]
+    return ", ".join(filter(None, told))
+
+
 def present(events: Iterable[Event], views: Views, as_json: bool = False) -> None:
     """Show events as they come: each by the view of its class, or as a line of JSON."""
     for event in events:
@@ -115,15 +128,19 @@ def step(event: StepEvent) -> None:
     console().print(f"  {mark:6} {event.text}: {event.detail} ({event.seconds:.1f} s)")
 
 
-OUTCOME_COLUMNS = ("VM", "from", "VM here", "RTO", "RTO in drills", "RPO at most", "lost", "failed")
+OUTCOME_COLUMNS = (
+    "VM", "from", "VM here", "RTO", "RTO in drills", "RPO at most", "missing", "lost", "failed",
+)
 
 
 def outcome(vm: VmOutcome) -> tuple[Any, ...]:
-    """A VM of a move or failover as a row. `lost`: as a reprotect of the other site measured it."""
+    """A VM of a move or failover as a row. `missing`: when rbd-mirror last looked; `lost`: as a reprotect of
+    the other site measured it.
+    """
     so_far = "" if vm.waited_s is None else f"not yet, {seconds(vm.waited_s)} so far"
     return (
         vm.name or vm.origin, vm.site, vm.here, seconds(vm.rto_s) or so_far, seconds(vm.drill_rto_s),
-        seconds(vm.rpo_s), seconds(vm.measured_s), vm.failed,
+        seconds(vm.rpo_s), size(vm.loss_bytes), seconds(vm.measured_s), vm.failed,
     )
 
 
