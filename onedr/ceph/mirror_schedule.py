@@ -54,9 +54,10 @@ def _ask(pool: Pool, verb: str, spec: str, what: str, fine: int = 0, **words: st
     """The manager's answer. `fine`: an error that is none."""
     prefix = f"rbd mirror snapshot schedule {verb}"
     command = json.dumps({"prefix": prefix, "level_spec": spec, "format": "json", **words})
-    # python-rados ignores its timeout: without an active manager the call would never end
+    # python-rados ignores its timeout: without an active manager the call never ends
     found = parallel.each((command,), lambda _: pool.cluster.mgr_command(command, b""), _LIMIT_S)[command]
     if isinstance(found, TimedOutError):
+        pool.is_waited_for = True
         raise NoSchedulesError(f"Ceph's manager does not answer ({prefix}); see ceph -s")
     if isinstance(found, OneDRError):
         raise found

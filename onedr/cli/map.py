@@ -25,6 +25,8 @@ CHECKS = (
     "NETWORK_MAP",
     "STARTS_HERE",
     "STARTS_THERE",
+    "FILES_HERE",
+    "FILES_THERE",
     "OWNERS_HERE",
     "OWNERS_THERE",
     "RULES_HERE",

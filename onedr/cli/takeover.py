@@ -93,7 +93,7 @@ def _plan(event: FailoverPlanEvent) -> None:
     if event.last_seen is not None and not event.planned:
         out.print(
             f"The other site was last seen at {output.moment(event.last_seen)}. `loss` is what is missing if "
-            "it stopped then; `at most` counts to now.",
+            "it stopped then, bytes at most; `at most` counts to now.",
         )
     columns = ("VM", "from", "recovery point", "loss", "RPO at most", "RTO in drills", "starts", "priority",
                "blocked by")
@@ -117,8 +117,7 @@ def _plan(event: FailoverPlanEvent) -> None:
 def _losses(vm: FailoverVm, planned: bool) -> tuple[str, str]:
     if planned:
         return "0 s", "0 s"
-    seen, at_most = (output.seconds(each) or "unknown" for each in (vm.seen_loss_s, vm.expected_loss_s))
-    return seen, at_most
+    return output.lost(vm.seen_loss_s, vm.seen_loss_bytes), output.seconds(vm.expected_loss_s) or "unknown"
 
 
 def views() -> output.Views:

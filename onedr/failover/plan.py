@@ -14,6 +14,7 @@ from onedr.failover import (
     doubt_plan,
     failback_plan,
     fence_plan,
+    not_followed,
     placement,
     planned_move,
     quota_plan,
@@ -23,7 +24,9 @@ from onedr.failover import (
 )
 from onedr.failover.facts import FailoverFacts, Fence, RunPlan
 from onedr.failover.start_order import by_priority, chosen, not_found, wants_start
+from onedr.model import names
 from onedr.model.records import ImageFacts, ImageRecord
+from onedr.model.text import Sentence
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
@@ -83,18 +86,32 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
         return RunPlan(refusal, vms=tuple(vms), left_out=left_out)
     steps = _steps(facts, request, fence, usable, scope, here, left_out)
     if not steps and not facts.interrupted:
-        return RunPlan(_nothing_to_do(facts, left_out, vms), vms=tuple(vms), left_out=left_out)
+        text = _nothing_to_do(facts, request, left_out, vms)
+        return RunPlan(text, vms=tuple(vms), left_out=left_out)
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays = start_order.delays(vms, steps, facts.delay_s, facts.delay_max_s)
     differences = {
         origin: "; ".join(said) for origin, said in placed.differences.items() if origin not in left_out
     }
-    warnings = _joined(differences, placement.without_capacity(starting, facts.ground), delays.warnings)
+    staying = _not_followed([item for item in vms if item.origin not in left_out], here, facts)
+    lacking = placement.without_capacity(starting, facts.ground)
+    warnings = _joined(differences, staying, lacking, delays.warnings)
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
     return RunPlan(
         "", tuple(steps), tuple(vms), left_out, warnings, delays.groups, delays.vms,
         fence if waits else Fence.NONE,
     )
+
+
+def _not_followed(vms: Iterable[VmItem], here: _Here, facts: FailoverFacts) -> dict[str, str]:
+    """By origin, of VMs that come home: what was changed of them there and stays as it is here."""
+    found = {
+        item.origin: not_followed.of_vm(
+            here.homes[item.origin].template, item.record, facts.ground.counterparts
+        )
+        for item in vms if item.origin in here.homes
+    }
+    return {origin: "; ".join(said) for origin, said in found.items() if said}
 
 
 def _out_of_scope(
@@ -124,14 +141,20 @@ def _steps(
     return [step for step in steps if step.target not in left_out]
 
 
-def _nothing_to_do(facts: FailoverFacts, left_out: Mapping[str, str], vms: Iterable[VmItem]) -> str:
+def _nothing_to_do(
+    facts: FailoverFacts, request: Request, left_out: Mapping[str, str], vms: Iterable[VmItem]
+) -> Sentence:
     if not left_out:
         what = f"all that the peer had in {facts.datastore}"
-        return f"There is nothing left to do: {what} is active here already."
+        return Sentence(f"There is nothing left to do: {what} is active here already.")
     names = {item.origin: f"VM {item.record.name}" for item in vms}
     reasons = [f"{names.get(item, item)}: {why}" for item, why in left_out.items()]
     more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-    return f"Nothing can be taken over: {'; '.join(reasons[:3])}{more}. Nothing was changed."
+    text = "Nothing can be taken over"
+    return Sentence(
+        f"{text}: {'; '.join(reasons[:3])}{more}. Nothing was changed.",
+        f"{text}, for {len(reasons)} reason(s). Nothing was changed. {scope_plan.dry_run(facts, request)}",
+    )
 
 
 def _on_bad_images(bad: Mapping[str, str], vms: Iterable[VmItem]) -> dict[str, str]:
@@ -184,7 +207,7 @@ def _untouchable(
     """
     images = list(images)
     bad = {
-        image.name: "its first copy never completed; promoting it would give a broken disk"
+        image.name: f"its first copy never completed{_whose(image)}; promoting it would give a broken disk"
         for image in images if not image.primary and not image.complete
     }
     bad.update(in_doubt)
@@ -208,6 +231,12 @@ def _untouchable(
         bad.update(found)
         grown = bool(found)
     return bad
+
+
+def _whose(image: ImageFacts) -> str:
+    """Of a copy whose VM's record has not arrived, because it comes last: whose disk it is, by its name."""
+    disk = names.parse_vm_disk(image.name) if image.vm is None else None
+    return f" (it is disk {disk.disk_id} of VM {disk.vm_id} at the other site)" if disk is not None else ""
 
 
 def _under_stale_vms(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> dict[str, str]:

@@ -32,6 +32,7 @@ from onedr.host import config as host_config
 from onedr.host import process
 from onedr.model.errors import FrontEndError, OneDRError, RunStoppedError
 from onedr.model.records import Epoch
+from onedr.model.text import NOTHING
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -105,7 +106,9 @@ class _Failover:
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)
         self.items = {item.origin: item for item in self.plan.vms}
         before = self.running.run.interrupted
-        self.running.log.loss = outcomes.loss(described, self.items, before.loss if before else {})
+        log = self.running.log
+        log.loss = outcomes.loss(described, self.items, before.loss if before else {})
+        log.loss_bytes = outcomes.lost_bytes(described, self.items, before.loss_bytes if before else {})
         self.running.begin(described)
         self.images = {image.name: image for image in self.facts.images}
         back = failback_plan.taken_back(self.facts.local, self.facts.images, self.facts.here)
@@ -242,12 +245,7 @@ class _Failover:
         results = rollback.roll_back(self.pool, there, names, fenced)
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
         verb = self.request.verb
-        text = f"The {verb} was rolled back, the peer is the primary as before ({why})."
-        if undone:
-            text = (
-                f"The {verb} failed ({why}) and could not be fully rolled back "
-                f"({rollback.first_few_reasons(undone)}). Run onedr abort to retry the rollback."
-            )
+        text = rollback.said(verb, why, undone)
         self.running.log.rollback = {item: str(result) for item, result in results.items()}
         self.outcome.done.clear()
         state = State.INTERRUPTED if undone else State.STANDBY
@@ -352,7 +350,7 @@ class _Failover:
             recovered=len(set(vms)) - len(bad),
             lacking=tuple(self.items[item].record.name if item in self.items else item for item in bad),
             failed=len(self.outcome.failed), unread=roles.unread,
-            split=roles.warning() if roles.split else "",
+            split=roles.warning() if roles.split else NOTHING,
         ))
         verdict = VerdictEvent(
             text,
@@ -385,7 +383,7 @@ class _Failover:
         starts = {step.target for step in self.plan.steps if step.kind is StepKind.START}
         return outcomes.Measured(
             self.running.asked_at, ended, self.running.ended, self.vm_ids, self.outcome.failed,
-            self.running.log.loss, starts, self.pending, self.facts.drilled,
+            self.running.log.loss, self.running.log.loss_bytes, starts, self.pending, self.facts.drilled,
         )
 
     def _label(self, item: str) -> str:

@@ -15,7 +15,7 @@ from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.records import DiskRef, VmRecord
 from onedr.model.template import Pairs
-from onedr.opennebula import attributes, files, mapped, nics
+from onedr.opennebula import attributes, files, mapped, nics, scheduled_actions
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.objects import BACKUP_SETTINGS
@@ -28,13 +28,14 @@ REHEARSAL = "DR_REHEARSAL"  # on a rehearsal's VM or image: the token of its tur
 CARRIER = "DR_SNAPSHOT_CARRIER"  # on a small VM of a run that lists snapshots (failover.snapshot_carrier)
 # on a VM at the site it moved away from: the state it had; it is locked there
 LOCKED_STATE, OLD_LOCKED_STATE = "DR_LOCKED_STATE", "DR_HELD"  # the second: of earlier releases, read only
+USER_LOCK = "DR_USER_LOCK"  # on such a VM: the level of the lock that it had from its user or an admin
 ANOTHER_PORT = "GRAPHICS/PORT is chosen by oned here"  # the one warning of a VM that lacks nothing
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (  # of one site's object only
-    ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, "DR_ORIGIN_SITE", "DR_ORIGIN_VM",
+    ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK, "DR_ORIGIN_SITE",
+    "DR_ORIGIN_VM",
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
-_NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
 _OF_OS_FILES = tuple(f"{key}_" for key in files.OS_FILES)  # what oned adds to one: its datastore, its source
 _OS_FILES = (*files.OS_FILES, "KERNEL", "INITRD")
 _BOOTS = re.compile(r"(disk|nic)(\d+)")
@@ -48,9 +49,16 @@ def locked_state(user: Pairs) -> str:
     return template.get(user, LOCKED_STATE) or template.get(user, OLD_LOCKED_STATE)
 
 
+def user_lock(user: Pairs) -> int:
+    """Level of the lock that the VM had before ours, 1 to 3; 0 for none."""
+    level = template.get(user, USER_LOCK)
+    return int(level) if level in ("1", "2", "3") else 0
+
+
 def unlocked(user: Pairs) -> Pairs:
-    """What takes that mark off, whichever release set it."""
-    return tuple((key, "") for key in (LOCKED_STATE, OLD_LOCKED_STATE) if template.get(user, key))
+    """What takes these marks off, whichever release set them."""
+    marks = (LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK)
+    return tuple((key, "") for key in marks if template.get(user, key))
 
 
 @dataclass(frozen=True)
@@ -145,6 +153,8 @@ def _plain_sections(
         elif key == "TPM":
             warnings.append("TPM: its state is a file of the other site's host; the device is empty here")
             built.append((key, value))
+        elif key == "SCHED_ACTION":
+            built += scheduled_actions.to_come(value, place, warnings)
         elif key in _MAPPED:
             built += _MAPPED[key](record, value, here, warnings)
     return built
@@ -157,8 +167,6 @@ def _os(
     """OS with BOOT numbered again, and files by the name of their image."""
     built: list[tuple[str, object]] = []
     for key, text in value:
-        if not isinstance(text, str):
-            raise ValueError(f"OS/{key} is no text")
         if key.startswith(_OF_OS_FILES):
             continue
         if key in _OS_FILES:
@@ -224,13 +232,6 @@ def _vm_group(record: VmRecord, value: Pairs, here: Counterparts, warnings: list
     return (("VMGROUP", (("VMGROUP_ID", str(found.object_id)), ("ROLE", role))),)
 
 
-def _schedule(_: VmRecord, value: Pairs, __: Counterparts, ___: list[str]) -> Pairs:
-    done = template.get(value, "DONE")
-    if done not in ("", "-1", "0"):
-        return ()
-    return (("SCHED_ACTION", template.without(value, "ID", "DONE", "MESSAGE", "WARNING", "PARENT_ID")),)
-
-
 def _backup(record: VmRecord, value: Pairs, _: Counterparts, __: list[str]) -> Pairs:
     """The settings; disks that are chosen have the numbers that they get here."""
     here = {disk.disk_id for disk in record.disks if disk.protected or not disk.rbd}
@@ -244,8 +245,7 @@ def _backup(record: VmRecord, value: Pairs, _: Counterparts, __: list[str]) -> P
 
 
 _MAPPED = {
-    "NUMA_NODE": _numa_node, "PCI": _pci, "VMGROUP": _vm_group, "SCHED_ACTION": _schedule,
-    "BACKUP_CONFIG": _backup,
+    "NUMA_NODE": _numa_node, "PCI": _pci, "VMGROUP": _vm_group, "BACKUP_CONFIG": _backup,
 }
 
 
@@ -329,7 +329,7 @@ def _user_template(pairs: Pairs, here: Counterparts, warnings: list[str]) -> Pai
 
 def names_a_place(key: str, value: template.Value) -> bool:
     """Is it a requirement that names hosts, clusters or datastores?"""
-    return key in mapped.SECTION and bool(_NAMES_A_PLACE.search(str(value)))
+    return key in mapped.SECTION and bool(mapped.NAMES_A_PLACE.search(str(value)))
 
 
 def is_half_made(pairs: Pairs) -> bool:

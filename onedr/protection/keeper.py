@@ -30,7 +30,6 @@ from onedr.protection import (
     keeper_lock,
     pace,
     passes,
-    pool_settings,
     reconcile,
     rehearsal_timer,
     settle,
@@ -41,7 +40,7 @@ from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL
 from onedr.protection.reconcile import Report
 from onedr.replication import records
 from onedr.replication.mirror_image import note_problem
-from onedr.runs.refusal_message import is_still_shown
+from onedr.runs import datastore_message
 
 LIFE_S = 330  # a little longer than oned's default monitor interval, which wakes it again
 MAX_LIFE_S = 4 * 3600  # while disks are being flattened; an interrupted flatten is resumed
@@ -164,7 +163,7 @@ class Keeper:
         self._write_due_marks(self._complete - self._in_use - fresh)
         parallel.each(sorted(fresh & by_snapshot), self._publish, _MARK_LIMIT_S, 16)
         self._take_due_snapshots(datastore, seen, by_snapshot & self._complete)
-        self._show(datastore, seen)
+        self._show(seen)
         rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
         return seen.verdict.role
 
@@ -212,29 +211,33 @@ class Keeper:
 
     def _take_due_snapshots(self, datastore: Datastore, seen: status.StatusView, names: set[str]) -> None:
         """The mirror snapshots that Ceph's manager should have taken and did not."""
+        if datastore.settings.mode is not Mode.SNAPSHOT:
+            return
         points = {fact.name: status.point_of(fact, seen) for fact in seen.facts if fact.name in names}
         patience = snapshot_schedule.patience_s(datastore.settings.schedule, self._report.manager_runs)
         due = snapshot_schedule.late(points, patience, time.time())
         for name, why in snapshot_schedule.take_due(self._pool, due, patience).items():
             log.warning(f"no mirror snapshot of {name} was taken: {why}")
 
-    def _show(self, datastore: Datastore, seen: status.StatusView) -> None:
+    def _show(self, seen: status.StatusView) -> None:
         points = [status.point_of(fact, seen) for fact in seen.facts if fact.mode is not None]
         known = [point for point in points if point is not None]
-        notice = pool_settings.notice(self._pool, datastore.datastore_id, time.time())
-        current = status.attributes_of(seen, notice)
+        current, message = status.attributes_of(seen), status.public_message(seen)
         if known and len(known) == len(points):
             current["DR_RECOVERY_POINT"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(known)))
-        there = attributes(self._frontend.datastore(datastore.datastore_id))
-        if template.get(there, "DR_STATE") == current["DR_STATE"] and is_still_shown(
-            template.get(there, "DR_MESSAGE"), time.time()
-        ):
-            del current["DR_MESSAGE"]
+        there = attributes(self._frontend.datastore(self._id))
+        shown = template.get(there, "DR_MESSAGE")
+        datastore_message.adopt(self._pool, self._id, shown, time.time())
         changed = {key: value for key, value in current.items() if template.get(there, key) != value}
-        if set(changed) - {"DR_RECOVERY_POINT"} or self._point_is_old(changed):
-            self._frontend.update_datastore(datastore.datastore_id, tuple(changed.items()))
+        if shown != datastore_message.joined(message, self._beside()):
+            datastore_message.show(self._frontend, self._id, tuple(changed.items()), message, self._beside)
+        elif set(changed) - {"DR_RECOVERY_POINT"} or self._point_is_old(changed):
+            self._frontend.update_datastore(self._id, tuple(changed.items()))
         if "DR_STATE" in changed:
-            log.info(f"{changed['DR_STATE']}: {current.get('DR_MESSAGE', '')}")
+            log.info(f"{changed['DR_STATE']}: {message}")
+
+    def _beside(self) -> str:
+        return status.beside(self._pool, self._id)
 
     def _point_is_old(self, changed: dict[str, str]) -> bool:
         """If only the recovery point changed, it is written every PASS_INTERVAL_S,

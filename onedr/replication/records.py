@@ -30,6 +30,7 @@ from onedr.replication.signature import Signer
 SCHEMA = 1
 VALUE_LIMIT = 60 * 1024
 BODY_LIMIT = 16 * 1024 * 1024  # of JSON; limits a zlib bomb
+_MAX_DIGITS = 40
 _HEAD_SLACK = 64  # for the names and punctuation of `parts` and `body`
 _DAMAGE = (
     KeyError,
@@ -122,7 +123,7 @@ def decode(
     if key not in values:
         return None
     try:
-        head = json.loads(values[key])
+        head = _parsed(values[key])
         proof = signature.proof(signer, _kind(key), head)
         _check_schema(key, head["schema"], proof)
         known = record_fields.head(head)
@@ -132,9 +133,20 @@ def decode(
             raise RecordError(f"record {key} is damaged: its checksum differs")
         read = record_fields.image if key == IMAGE_KEY else record_fields.vm
         doubt = _DOUBTS.get(proof) or _from_the_future(known["generation"], now)
-        return Envelope(schema=SCHEMA, **known, body=read(json.loads(body)), proof=proof, doubt=doubt)
+        return Envelope(schema=SCHEMA, **known, body=read(_parsed(body)), proof=proof, doubt=doubt)
     except _DAMAGE as error:
         raise RecordError(f"record {key} is damaged: {error!r}") from error
+
+
+def _parsed(text: str | bytes) -> Any:
+    return json.loads(text, parse_int=_whole)
+
+
+def _whole(digits: str) -> int:
+    """Python before 3.11 takes hours for a number of some million digits."""
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _check_schema(key: str, schema: Any, proof: Proof) -> None:
@@ -256,7 +268,6 @@ def read_mark(values: Mapping[str, str]) -> Mark | None:
     if MARK_KEY not in values:
         return None
     try:
-        data = json.loads(values[MARK_KEY])
-        return Mark(float(data["at"]), bool(data["replaying"]))
+        return record_fields.mark(_parsed(values[MARK_KEY]))
     except _DAMAGE as error:
         raise RecordError(f"time mark is damaged: {error!r}") from error

@@ -16,6 +16,7 @@ from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.host import log
 from onedr.model.errors import RunInProgressError, RunStoppedError, StorageError
+from onedr.model.text import Sentence
 from onedr.runs import chain as runs_chain
 from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
@@ -38,8 +39,8 @@ class Run:
         self, pool: Pool, verb: str, peer: Pool | None = None, alone: str = "", *, site: str = "",
         datastore: str = "", by: str = "", times: Times = runs_lease.TIMES,
     ):
-        self._pool = pool
-        self.verb = verb
+        self.pool = pool
+        self.verb, self.datastore = verb, datastore
         self.id = _next_id(pool, verb)
         self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore, by)
         self.alone, self.peer_needed = alone, True
@@ -62,22 +63,17 @@ class Run:
                     if held is self._here:
                         raise
                     self._there, self.alone = None, f"the peer's pool does not take it: {error}"
-            if _newest_number(self._pool) >= _number(self.id):
+            if _newest_number(self.pool) >= _number(self.id):
                 raise RunInProgressError(
                     "Another run began and ended at this moment: look at onedr status, then ask again."
                 )
-            newest = last_run(self._pool)
+            newest = last_run(self.pool)
             self.interrupted = newest if newest is not None and newest.interrupted else None
             self._stack = taken.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
-
-    @property
-    def datastore(self) -> str:
-        """Name of the datastore it is about."""
-        return self._claim.datastore
 
     @property
     def cancelled_by(self) -> str:
@@ -95,7 +91,7 @@ class Run:
         """May the next step be taken? Raises LeaseLostError, or RunStoppedError when it should not be."""
         self.check_leases()
         if self.cancelled_by:
-            raise RunStoppedError(f"{self.cancelled_by} asked the {self.verb} to stop.")
+            raise RunStoppedError(Sentence(f"{self.cancelled_by} asked the {self.verb} to stop."))
 
     def check_leases(self) -> None:
         """Raises LeaseLostError when another run took the lease at either site, RunStoppedError when the peer
@@ -110,7 +106,7 @@ class Run:
         if not there.trusted:
             why = f"the peer's Ceph cannot be reached any more ({there.trouble})"
             if self.peer_needed:
-                raise RunStoppedError(f"The {self.verb} stopped before its next step: {why}.")
+                raise RunStoppedError(Sentence(f"The {self.verb} stopped before its next step: {why}."))
             self.alone, self._there = why, None
             there.give_up()
 
@@ -156,7 +152,7 @@ class Run:
         if entry.interrupted and entry.abort is None:  # an abort writes on in a journal that may be linked
             self._here.write({f"{_RUN}{run}": text})
             return
-        key, link = runs_chain.next_link(_newest_link(self._pool), run, text.encode(), time.time())
+        key, link = runs_chain.next_link(_newest_link(self.pool), run, text.encode(), time.time())
         self._here.write({f"{_RUN}{run}": text, key: link})
         log.info(f"history: {key} {runs_chain.digest(link.encode())} of run {run}")
 

@@ -74,6 +74,9 @@ def story(sites: Sites) -> Iterator[Story]:
     for vm in told.vms.values():
         a.wait_vm(vm)
     a.api.vm.chown(told.vms["db"], next(user.ID for user in a.api.userpool.info().USER if user.NAME == "dora"), -1)
+    a.api.vm.lock(told.vms["db"], 2, False)
+    for name in ("extra", "spare"):  # one is plugged in there, one renamed
+        a.api.image.lock(told.images[name], 1, False)
     with w.open_pool(b) as there:
         for vm in told.vms.values():
             w.wait_recorded(a, vm, there)
@@ -117,6 +120,7 @@ def change(told: Story) -> None:
     b.wait_vm(db)
     kept = {key: value for key, value in b.api.vm.info(db).USER_TEMPLATE.items() if key != "OLD"}
     b.api.vm.update(db, "".join(f'{key}="{value}"\n' for key, value in {**kept, "NOTE": "changed there"}.items()), 0)
+    b.api.vm.updateconf(db, "FEATURES=[ACPI=NO]\n", 1)
     b.api.vm.rename(db, "db-renamed")
     b.api.vm.action("terminate-hard", vms["dead"])
     b.wait_vm(vms["dead"], "DONE")
@@ -179,8 +183,21 @@ def test_nics_are_those_of_the_other_site(story: Story) -> None:
 def test_attributes_follow_and_what_was_taken_off_is_gone(story: Story) -> None:
     vm = story.vm("db")
     assert vm.NAME == "db-renamed"
-    assert dict(vm.USER_TEMPLATE.items()) == {"NOTE": "changed there", "DR_LOCKED_STATE": vm.USER_TEMPLATE.get("DR_LOCKED_STATE")}
-    assert not vm.USER_TEMPLATE.get("DR_LOCKED_STATE")
+    assert {key: value for key, value in vm.USER_TEMPLATE.items() if value} == {"NOTE": "changed there"}
+
+
+def test_vms_and_images_that_were_locked_here_are_so_again(story: Story) -> None:
+    api = story.sites.a.api
+    locks = [api.vm.info(story.vms["db"]).LOCK, *(api.image.info(story.images[name]).LOCK for name in ("extra", "spare"))]
+    assert [str(lock.LOCKED) for lock in locks] == ["2", "1", "1"]
+
+
+def test_settings_that_do_not_come_home_are_named_before_and_after(story: Story) -> None:
+    plan = next(event for event in story.events if event["event"] == "plan")
+    (db,) = [vm for vm in plan["vms"] if vm["name"] == "db-renamed"]
+    for texts in (db["warnings"], story.warnings):
+        assert any("FEATURES was changed at the other site" in text for text in texts), texts
+    assert "FEATURES" not in story.vm("db").TEMPLATE
 
 
 def test_an_owner_the_other_site_did_not_have_is_the_owner_here_again(story: Story) -> None:

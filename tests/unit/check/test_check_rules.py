@@ -30,11 +30,13 @@ from onedr.check.facts import (
     TargetFacts,
     Unknown,
 )
-from onedr.failover.placement import Host, Placement
+from onedr.failover.host_choice import Host
+from onedr.failover.placement import Placement
 from onedr.model.address_rules import AddressRule, read_rule
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo, VmRecord
 from onedr.model.rehearsed import Rehearsed, Result
 from onedr.model.site_map import Entry, SiteMap
+from onedr.model.text import Sentence
 from onedr.model.types import MIB, Mode, PeerState, Role, Settings, State
 from onedr.opennebula.acls import Rule
 from onedr.opennebula.nics import Counterparts, Network, Range
@@ -97,7 +99,7 @@ def healthy(**changes: Any) -> CheckFacts:
         "there": cluster(1),
         "peer": (PeerState.ANSWERS, "it greets"),
         "readable": True,
-        "verdict": StateVerdict(State.PROTECTED, "SAFE", Role.PRIMARY, 2, 2, "All is well."),
+        "verdict": StateVerdict(State.PROTECTED, "SAFE", Role.PRIMARY, 2, 2, Sentence("All is well.")),
         "unprotected": {},
         "images": (COPY, PRIMARY),
         "clashes": (),
@@ -333,19 +335,19 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("RPO", healthy(here=cluster(0, settings={})), Level.WARNING, "cannot be read"),
     (
         "STATE",
-        healthy(verdict=StateVerdict(State.SPLIT_BRAIN, "BOTH_PRIMARY", Role.PRIMARY, 0, 1, "Both.")),
+        healthy(verdict=StateVerdict(State.SPLIT_BRAIN, "BOTH_PRIMARY", Role.PRIMARY, 0, 1, Sentence("Both."))),
         Level.PROBLEM,
         "SPLIT_BRAIN",
     ),
     (
         "STATE",
-        healthy(verdict=StateVerdict(State.DEGRADED, "LATE", Role.PRIMARY, 0, 1, "Late.")),
+        healthy(verdict=StateVerdict(State.DEGRADED, "LATE", Role.PRIMARY, 0, 1, Sentence("Late."))),
         Level.PROBLEM,
         "Late.",
     ),
     (
         "STATE",
-        healthy(verdict=StateVerdict(State.PROTECTING, "COPYING", Role.PRIMARY, 0, 1, "Wait.")),
+        healthy(verdict=StateVerdict(State.PROTECTING, "COPYING", Role.PRIMARY, 0, 1, Sentence("Wait."))),
         Level.WARNING,
         "Wait.",
     ),
@@ -444,7 +446,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         Level.WARNING, "DR_NETWORK_MAP says lan=other",
     ),
     ("UNMAPPED_HERE", healthy(start_here=target(HERE, names={})), Level.WARNING, "network lan does not exist here"),
-    ("UNMAPPED_THERE", healthy(start_there=target(THERE, names={})), Level.WARNING, "user alice does not exist at the peer"),
+    ("UNMAPPED_THERE", healthy(start_there=target(THERE, names={})), Level.WARNING, "network lan does not exist at the peer"),
     ("RULES_HERE", healthy(start_there=target(THERE, rules=(HIS_RULE,))), Level.WARNING, "user alice has '#2 NET/* USE *' there"),
     ("RULES_THERE", healthy(start_here=target(HERE, rules=(HIS_RULE,))), Level.WARNING, "access rules at the peer"),
     ("STARTS_HERE", healthy(start_here=limited(HERE)), Level.PROBLEM, "the quota of user 'alice' here does not admit it: VMS"),
