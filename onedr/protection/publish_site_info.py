@@ -9,7 +9,7 @@ from onedr.host.paths import front_end_paths
 from onedr.model.errors import OneDRError, RecordError, StorageError
 from onedr.model.records import SiteInfo
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import encryption, site_info
+from onedr.replication import encryption, quiet_marks, site_info
 
 
 def publish(pool: Pool, datastore: Datastore) -> None:
@@ -23,7 +23,7 @@ def publish(pool: Pool, datastore: Datastore) -> None:
         mode=settings.mode.value,
         network_map=settings.network_map,
         key=_fingerprint(),
-        options=_options(pool),
+        options=(*_options(pool), quiet_marks.OPTION),
     )
     try:
         site_info.publish_site_info(pool, info)

@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterable, Mapping
@@ -246,9 +247,11 @@ def remove_records(image: rbd.Image, key: str) -> bool:
     return bool(names)
 
 
-def write_mark(image: rbd.Image, mark: Mark) -> None:
-    """Write the time mark."""
-    image.metadata_set(MARK_KEY, json.dumps({"at": round(mark.at, 3), "replaying": mark.replaying}))
+def write_mark(image: rbd.Image, mark: Mark) -> str:
+    """Write the time mark. Returns it as written: no other mark has the same text (quiet_marks)."""
+    text = json.dumps({"at": round(mark.at, 3), "replaying": mark.replaying, "id": os.urandom(6).hex()})
+    image.metadata_set(MARK_KEY, text)
+    return text
 
 
 def read_mark(values: Mapping[str, str]) -> Mark | None:
