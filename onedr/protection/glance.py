@@ -1,4 +1,4 @@
-"""A glance at what a keeper's pass depends on, which tells whether a pass is needed. It reads roles and names,
+"""A glance at what a keeper's pass depends on: is a pass needed? It reads roles and names,
 nothing of the images themselves.
 """
 from __future__ import annotations

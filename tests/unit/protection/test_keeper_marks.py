@@ -26,7 +26,7 @@ class Marking(TimeMarks):
         self.written.append(name)
         return "a mark"
 
-    def write(self, *names: str) -> list[str]:
+    def due(self, *names: str) -> list[str]:
         """What is written of these disks when their marks are asked for."""
         self.written = []
         self._write_due(set(names), len(self.complete))
@@ -60,19 +60,19 @@ def expensive(keeper: Marking) -> None:
 
 def test_few_disks_are_marked_whenever_it_is_asked(keeper: Marking) -> None:
     keeper.complete = {"one-1"}
-    assert keeper.write("one-1") == ["one-1"] and keeper.write("one-1") == ["one-1"]
+    assert keeper.due("one-1") == ["one-1"] and keeper.due("one-1") == ["one-1"]
 
 
 def test_of_many_disks_only_those_whose_mark_is_old_are_marked(keeper: Marking) -> None:
     expensive(keeper)
     now = time.time()
     keeper._marked = {"one-1": now - 10, "one-2": now - 300, "one-3": now + 3600}
-    assert keeper.write("one-1", "one-2", "one-3", "one-4") == ["one-2", "one-3", "one-4"]
+    assert keeper.due("one-1", "one-2", "one-3", "one-4") == ["one-2", "one-3", "one-4"]
 
 
 def test_a_mark_that_failed_is_due_again_at_once(keeper: Marking) -> None:
     expensive(keeper)
     keeper.broken = {"one-1"}
-    assert keeper.write("one-1", "one-2") == ["one-2"]
+    assert keeper.due("one-1", "one-2") == ["one-2"]
     keeper.broken = set()
-    assert keeper.write("one-1", "one-2") == ["one-1"]
+    assert keeper.due("one-1", "one-2") == ["one-1"]
