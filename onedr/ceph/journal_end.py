@@ -21,7 +21,7 @@ from onedr.model.errors import OneDRError
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
-_KEYS = ("active_set", "next_tag_tid", "splay_width", "pool_id")
+_KEYS = ("active_set", "next_tag_tid", "splay_width", "order", "pool_id")
 _SAME_POOL = -1
 _MOST_OBJECTS = 16  # of a set; librbd's default is 4
 _AT_ONCE, _THREADS = 8, 4  # images for each thread
@@ -40,8 +40,8 @@ class JournalEnd:
 
 
 def read_ends(pool: Pool, image_ids: Iterable[str], limit_s: float) -> dict[str, JournalEnd]:
-    """By image id. What cannot be read, or not within `limit_s`, or keeps its journal in another pool or an
-    unknown form, is left out.
+    """By image id. Left out is what cannot be read, or not within `limit_s`, what keeps its journal in
+    another pool or an unknown form, and a set with a full object: the next one may be in use already.
     """
     names = {f"journal.{image_id}": image_id for image_id in image_ids}
     headers = {}
@@ -77,16 +77,15 @@ def _in_chunks(
     }
 
 
-def _header(values: Mapping[str, bytes]) -> JournalEnd:
-    """The end without sizes."""
+def _header(values: Mapping[str, bytes]) -> tuple[JournalEnd, int]:
+    """The end without sizes, and the size of a full object."""
     if set(_KEYS) - values.keys():
         raise UnknownFormatError("there is no journal")
     width = Decoder(values["splay_width"]).u8()
     if Decoder(values["pool_id"]).i64() != _SAME_POOL or not 1 <= width <= _MOST_OBJECTS:
         raise UnknownFormatError("the journal is in another pool, or wide")
-    return JournalEnd(
-        Decoder(values["active_set"]).u64(), Decoder(values["next_tag_tid"]).u64(), (0,) * width
-    )
+    active, tag = Decoder(values["active_set"]).u64(), Decoder(values["next_tag_tid"]).u64()
+    return JournalEnd(active, tag, (0,) * width), 1 << Decoder(values["order"]).u8()
 
 
 def _objects(pool: Pool, image_id: str, end: JournalEnd) -> list[str]:
@@ -101,12 +100,13 @@ def _is_short(before: JournalEnd, after: JournalEnd) -> bool:
     return before.active == after.active and all(0 <= more <= MOST_TAIL for more in grown)
 
 
-def _ends(pool: Pool, headers: Mapping[str, JournalEnd]) -> dict[str, JournalEnd]:
-    objects = {image_id: _objects(pool, image_id, end) for image_id, end in headers.items()}
+def _ends(pool: Pool, headers: Mapping[str, tuple[JournalEnd, int]]) -> dict[str, JournalEnd]:
+    objects = {image_id: _objects(pool, image_id, end) for image_id, (end, _) in headers.items()}
     sizes = _sizes(pool, [name for names in objects.values() for name in names])
     return {
-        image_id: replace(headers[image_id], sizes=tuple(sizes[name] for name in names))
-        for image_id, names in objects.items() if all(name in sizes for name in names)
+        image_id: replace(headers[image_id][0], sizes=tuple(sizes[name] for name in names))
+        for image_id, names in objects.items()
+        if all(sizes.get(name, headers[image_id][1]) < headers[image_id][1] for name in names)
     }
 
 

@@ -36,16 +36,22 @@ def look(pool: Pool, datastore_id: int, frontend: FrontEnd) -> str:
 
 
 def _ceph(pool: Pool, settings: Settings) -> Iterator[bytes]:
-    """Names and roles here, and roles there, or that they cannot be read."""
-    yield repr(sorted(pool.names())).encode()
-    yield repr(sorted(mirroring.roles(pool).items())).encode()
+    """Images and roles here, and those there, or that they cannot be read."""
+    yield _images(pool)
     sight = peer_ceph.probe_peer(pool, settings)
+    yield sight.peer.value.encode()
     try:
         with peer_ceph.peer_pool(sight, pool.access.pool) as (there, _):
-            roles = None if there is None else sorted(mirroring.roles(there).items())
+            if there is not None:
+                yield _images(there)
     except OneDRError:
-        roles = None
-    yield f"{sight.peer.value} {roles}".encode()
+        yield b"unread"
+
+
+def _images(pool: Pool) -> bytes:
+    """With their ids: a copy that is made again has another one."""
+    ids = sorted((str(entry["name"]), str(entry["id"])) for entry in pool.rbd.list2(pool.io))
+    return f"{ids} {sorted(mirroring.roles(pool).items())}".encode()
 
 
 def _datastore(element: etree._Element) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import rbd
@@ -31,6 +32,7 @@ from onedr.replication.signature import Signer
 SCHEMA = 1
 VALUE_LIMIT = 60 * 1024
 BODY_LIMIT = 16 * 1024 * 1024  # of JSON; limits a zlib bomb
+_REMEMBERED = 2048  # bodies
 _HEAD_SLACK = 64  # for the names and punctuation of `parts` and `body`
 _DAMAGE = (
     KeyError,
@@ -128,12 +130,11 @@ def decode(
         _check_schema(key, head["schema"], proof)
         known = record_fields.head(head)
         packed = head["body"] + "".join(values[f"{key}.part{part}"] for part in range(1, known.pop("parts")))
-        body = _unpack(packed)
-        if hashlib.sha256(body).hexdigest() != head["sha256"]:
+        body, checksum = _body(packed, key == IMAGE_KEY)
+        if checksum != head["sha256"]:
             raise RecordError(f"record {key} is damaged: its checksum differs")
-        read = record_fields.image if key == IMAGE_KEY else record_fields.vm
         doubt = _DOUBTS.get(proof) or _from_the_future(known["generation"], now)
-        return Envelope(schema=SCHEMA, **known, body=read(json.loads(body)), proof=proof, doubt=doubt)
+        return Envelope(schema=SCHEMA, **known, body=body, proof=proof, doubt=doubt)
     except _DAMAGE as error:
         raise RecordError(f"record {key} is damaged: {error!r}") from error
 
@@ -154,6 +155,15 @@ def _from_the_future(generation: int, now: float | None) -> str:
     if ahead * 1e6 <= _AHEAD_US:
         return ""
     return f"it is dated {ahead:.0f} s ahead of this site's clock; compare the clocks of both sites"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _body(packed: str, of_image: bool) -> tuple[ImageRecord | VmRecord, str]:
+    """A body and its SHA-256. Each disk of a VM carries the same one, and the keeper reads it again and again.
+    """
+    body = _unpack(packed)
+    read = record_fields.image if of_image else record_fields.vm
+    return read(json.loads(body)), hashlib.sha256(body).hexdigest()
 
 
 def _unpack(packed: str) -> bytes:

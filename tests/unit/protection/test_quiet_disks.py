@@ -4,7 +4,7 @@ write that the copy lacks. Played with a journal as Ceph writes it, cut lines, l
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journal_bytes import FINISH, SET_METADATA, WIDTH, WRITE, entry
 
+from onedr.ceph import journal_end, omap
 from onedr.ceph.journal_end import JournalEnd
 from onedr.model.types import Mode, Settings
-from onedr.protection import quiet_disks, time_marks
+from onedr.protection import time_marks
 from onedr.protection.quiet_disks import IN_FLIGHT_S, Disk
 from onedr.protection.time_marks import TimeMarks
 from onedr.replication import image_facts
@@ -110,7 +111,8 @@ class World:
         """What guests do at any moment."""
         while self.random.random() < self.busy:
             image = self.random.choice(list(self.images.values()))
-            self.random.choice([image.write, image.append, lambda: self.pass_(0.2)])()
+            happening: list[Callable[[], None]] = [image.write, image.append, lambda: self.pass_(0.2)]
+            self.random.choice(happening)()
 
     def replicate(self, all_: bool = False) -> None:
         for image in () if self.cut else self.images.values():
@@ -157,11 +159,11 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def enter(world: World) -> World:
         clock = SimpleNamespace(time=lambda: world.now, monotonic=lambda: world.now, process_time=lambda: 0.0)
         monkeypatch.setattr(time_marks, "time", clock)
-        monkeypatch.setattr(quiet_disks.journal_end, "read_ends", world.read_ends)
-        monkeypatch.setattr(quiet_disks.journal_end, "read_tails", world.read_tails)
-        monkeypatch.setattr(quiet_disks.omap, "read_all", lambda *_: dict(world.stored))
-        monkeypatch.setattr(quiet_disks.omap, "write_keys", lambda _, __, values: world.stored.update(values))
-        monkeypatch.setattr(quiet_disks.omap, "drop_keys", lambda _, __, key: world.stored.pop(key, None))
+        monkeypatch.setattr(journal_end, "read_ends", world.read_ends)
+        monkeypatch.setattr(journal_end, "read_tails", world.read_tails)
+        monkeypatch.setattr(omap, "read_all", lambda *_: dict(world.stored))
+        monkeypatch.setattr(omap, "write_keys", lambda _, __, values: world.stored.update(values))
+        monkeypatch.setattr(omap, "drop_keys", lambda _, __, key: world.stored.pop(key, None))
         return world
 
     return enter

@@ -10,8 +10,8 @@ from samples import HERE, THERE
 
 from onedr.replication import quiet_marks
 from onedr.replication.quiet_marks import decode, digest, encode, extended, newest
-from onedr.replication.recovery_point import Point
 from onedr.replication.records import MARK_KEY, VALUE_LIMIT
+from onedr.replication.recovery_point import Point
 from onedr.replication.signature import Signer, derived
 
 SIGNER = Signer(derived(bytes(64)), "an-id/one-1")
