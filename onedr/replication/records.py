@@ -159,8 +159,7 @@ def _from_the_future(generation: int, now: float | None) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _body(packed: str, of_image: bool) -> tuple[ImageRecord | VmRecord, str]:
-    """A body and its SHA-256. Each disk of a VM carries the same one, and the keeper reads it again and again.
-    """
+    """A body and its SHA-256. Each disk of a VM carries the same one, and a keeper reads it in each pass."""
     body = _unpack(packed)
     read = record_fields.image if of_image else record_fields.vm
     return read(json.loads(body)), hashlib.sha256(body).hexdigest()
