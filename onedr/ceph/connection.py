@@ -20,6 +20,7 @@ CONNECT_LIMIT_S = 20
 OPERATION_LIMIT_S = 60
 # librbd waits in one of these threads for another one; two, the default, deadlocked (docs/ceph-facts.md C52)
 IO_THREADS = "6"
+_left_open: list[rados.Rados] = []  # until the process ends
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -31,6 +32,7 @@ class Pool:
         self.io = io
         self.access = access
         self.rbd = rbd.RBD()
+        self.is_waited_for = False  # a thread was left behind in a call to the manager
 
     def mon(self, **command: Any) -> Any:
         """A monitor command's JSON answer."""
@@ -94,6 +96,7 @@ def connect(
     cluster does not answer.
     """
     cluster = _cluster(access, limit_s, operation_limit_s)
+    pool = None
     try:
         with _plain(f"pool {access.pool}"):
             try:
@@ -114,7 +117,10 @@ def connect(
                     advice = "add space, or delete images"
                     raise StorageError(f"Ceph pool {access.pool} is full: {advice} ({error}).") from error
     finally:
-        cluster.shutdown()
+        if pool is not None and pool.is_waited_for:
+            _left_open.append(cluster)  # shutting it down under such a call aborts the process
+        else:
+            cluster.shutdown()
 
 
 def _cluster(access: CephAccess, limit_s: int, operation_limit_s: int) -> rados.Rados:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timezone
 from io import FileIO
@@ -35,7 +35,18 @@ def creator(pool: Pool, name: str) -> dict[str, str]:
     """
     with pool.image(name, read_only=True) as image:
         values = dict(image.metadata_list())
-    return dict(json.loads(values[CREATOR_KEY])) if CREATOR_KEY in values else {}
+    return creator_in(values)
+
+
+def creator_in(values: Mapping[str, str]) -> dict[str, str]:
+    """The same from an image's metadata; of a note that is damaged both are empty."""
+    if CREATOR_KEY not in values:
+        return {}
+    try:
+        found = json.loads(values[CREATOR_KEY])
+        return {key: str(value) for key, value in found.items()}
+    except (AttributeError, ValueError, RecursionError):
+        return {"fsid": "", "what": ""}
 
 
 def is_created_for(pool: Pool, name: str, what: str) -> bool:

@@ -1,18 +1,16 @@
-"""RBD mirroring of single images: enable, disable, roles, status, schedules.
+"""RBD mirroring of single images: enable, disable, roles, status.
 
 Roles and completeness are read from the image itself.
 """
 from __future__ import annotations
 
-import errno
-import json
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import rados
 import rbd
 
-from onedr.ceph import connection, image_scan, omap
+from onedr.ceph import connection, image_scan, mirror_schedule, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.image_lock import image_lock
 from onedr.host.waiting import wait_until
@@ -132,7 +130,7 @@ def disable_mirroring(pool: Pool, name: str) -> None:
     with pool.image(name) as image:
         if mirror_mode(image) is Mode.SNAPSHOT:
             # first: Ceph accepts no command for the schedule of an image that is not mirrored
-            _remove_schedules(pool, name)
+            mirror_schedule.remove_schedules(pool, name)
         if is_listed(pool, image):
             # Ceph removes the journal last: a repeated run must know the
             # features if this one dies before that
@@ -360,39 +358,3 @@ def connect_peer(access: PeerAccess, limit_s: int, operation_limit_s: int = 0) -
     cluster = rados.Rados(name=access.client, conf=conf)
     cluster.connect(timeout=limit_s)
     return cluster
-
-
-def add_schedule(pool: Pool, name: str, interval: str) -> None:
-    """Schedule mirror snapshots of an image every `interval`, at least 60 s."""
-    spec = {"level_spec": f"{pool.access.pool}/{name}", "interval": interval, "format": "json"}
-    command = {"prefix": "rbd mirror snapshot schedule add", **spec}
-    code, _, text = pool.cluster.mgr_command(json.dumps(command), b"")
-    if code:
-        raise StorageError(f"Ceph refused the mirror snapshot schedule {interval} of {name}: {text or code}")
-
-
-def scheduled_images(pool: Pool) -> set[str]:
-    """Names of the pool's images that have their own mirror snapshot schedule here. Raises StorageError."""
-    command = {
-        "prefix": "rbd mirror snapshot schedule list",
-        "level_spec": f"{pool.access.pool}/",
-        "format": "json",
-    }
-    code, out, text = pool.cluster.mgr_command(json.dumps(command), b"")
-    if code:
-        raise StorageError(
-            f"Ceph does not list the mirror snapshot schedules of pool {pool.access.pool}: {text or code}"
-        )
-    return {str(entry["name"]).rpartition("/")[2] for entry in json.loads(out or "{}").values()}
-
-
-def _remove_schedules(pool: Pool, name: str) -> None:
-    """Remove all schedules of one image, if any. Raises StorageError."""
-    command = {
-        "prefix": "rbd mirror snapshot schedule remove",
-        "level_spec": f"{pool.access.pool}/{name}",
-        "format": "json",
-    }
-    code, _, text = pool.cluster.mgr_command(json.dumps(command), b"")
-    if code and code != -errno.ENOENT:
-        raise StorageError(f"Ceph refused to remove the mirror snapshot schedule of {name}: {text or code}")

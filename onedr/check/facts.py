@@ -109,6 +109,8 @@ class ClusterFacts:
     releases: Known[tuple[str, ...]] = NOT_COLLECTED
     replicas: Known[Replicas] = NOT_COLLECTED
     space: Known[PoolSpace] = NOT_COLLECTED
+    pools: Known[frozenset[str]] = NOT_COLLECTED  # names of all pools
+    namespaces: Known[tuple[str, ...]] = NOT_COLLECTED  # RBD namespaces of the pool
     settings: Known[Mapping[str, str]] = NOT_COLLECTED
     site_info: Known[SiteInfo | None] = NOT_COLLECTED
 
@@ -160,11 +162,22 @@ class Rehearsals:
 
 
 @dataclass(frozen=True)
+class NewestSnapshots:
+    """Snapshot mode: `age_s` of the newest mirror snapshot of each image that is primary here, seconds (None:
+    it has none), and the age from which on it is overdue.
+    """
+
+    age_s: Mapping[str, float | None] = field(default_factory=dict)
+    overdue_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class CheckFacts:
     """All facts for the checks of a datastore."""
 
     datastore: str
     settings: Settings
+    data_pool: str = ""  # EC_POOL_NAME
     here: ClusterFacts = field(default_factory=ClusterFacts)
     there: ClusterFacts = field(default_factory=ClusterFacts)
     peer: Known[tuple[PeerState, str]] = NOT_COLLECTED  # do the peer's monitors answer, with a sentence
@@ -174,6 +187,7 @@ class CheckFacts:
     images: Known[tuple[ImageFacts, ...]] = NOT_COLLECTED
     clashes: Known[tuple[str, ...]] = NOT_COLLECTED  # names that both sites use for images of their own
     schedules: Known[frozenset[str]] = NOT_COLLECTED  # images that have a mirror snapshot schedule here
+    newest_snapshots: Known[NewestSnapshots] = NOT_COLLECTED
     snapshots_kept: Known[int] = NOT_COLLECTED  # rbd_mirroring_max_mirroring_snapshots
     # the peer's clock is ahead by at least and at most
     clock_s: Known[tuple[float, float]] = NOT_COLLECTED

@@ -20,6 +20,7 @@ from onedr.check.facts import (
     problem,
     warn,
 )
+from onedr.model.text import first_few
 from onedr.model.types import MIB, Mode, PeerState
 from onedr.protection.enable_plan import JOURNAL_BYTES
 
@@ -164,6 +165,34 @@ def replicas(facts: CheckFacts) -> Iterator[CheckResult]:
         )
     elif len(seen) == 2 and seen[0].size > 1:
         yield ok(f"the pool has size {seen[0].size} at both sites")
+
+
+def data_pool(facts: CheckFacts) -> Iterator[CheckResult]:
+    """rbd-mirror makes a copy's data pool the one of the same name; without it all lands in the main pool."""
+    if not facts.data_pool:
+        yield ok("images have their data in the datastore's own pool")
+        return
+    for where, cluster in both(facts):
+        if facts.data_pool in known(cluster.pools):
+            yield ok(f"{where}: there is the data pool {facts.data_pool} (EC_POOL_NAME)")
+        else:
+            yield problem(
+                f"{where}: there is no pool {facts.data_pool} (EC_POOL_NAME): data of copies lands in the "
+                "main pool, with its redundancy and room",
+                f"ceph osd pool create {facts.data_pool} … erasure; ceph osd pool set {facts.data_pool} "
+                "allow_ec_overwrites true",
+            )
+
+
+def namespaces(facts: CheckFacts) -> Iterator[CheckResult]:
+    """OpenNebula keeps images in a pool's default namespace; OneDR mirrors nothing else."""
+    for where, cluster in both(facts):
+        found = known(cluster.namespaces)
+        if found:
+            yield warn(f"{where}: images in RBD namespaces are not mirrored by OneDR: {first_few(found)}",
+                       "docs/limits.md")
+        else:
+            yield ok(f"{where}: all images are in the pool's default namespace")
 
 
 def space(facts: CheckFacts) -> Iterator[CheckResult]:

@@ -73,7 +73,7 @@ def schedules(facts: CheckFacts) -> Iterator[CheckResult]:
     if facts.settings.mode is not Mode.SNAPSHOT:
         yield ok("journal mode needs no mirror snapshot schedule")
         return
-    primaries = {image.name for image in known(facts.images) if image.mode is Mode.SNAPSHOT and image.primary}
+    primaries = _snapshot_primaries(facts)
     without = sorted(primaries - known(facts.schedules))
     if without:
         yield problem(
@@ -84,6 +84,27 @@ def schedules(facts: CheckFacts) -> Iterator[CheckResult]:
         yield ok(
             f"all {len(primaries)} image(s) that are primary here have a schedule ({facts.settings.schedule})"
         )
+
+
+def _snapshot_primaries(facts: CheckFacts) -> set[str]:
+    return {image.name for image in known(facts.images) if image.mode is Mode.SNAPSHOT and image.primary}
+
+
+def snapshots_taken(facts: CheckFacts) -> Iterator[CheckResult]:
+    """A schedule that is listed and does not run shows in nothing but the age of the snapshots."""
+    found, primaries = known(facts.newest_snapshots), _snapshot_primaries(facts)
+    ages = {name: found.age_s[name] for name in sorted(primaries & found.age_s.keys())}
+    late = [name for name, age in ages.items() if age is None or age > found.overdue_s]
+    if late:
+        yield problem(
+            f"no mirror snapshot was taken for {found.overdue_s / 60:.0f} minutes (DR_SCHEDULE="
+            f"{facts.settings.schedule}) of {first_few(late)}",
+            f"ceph health detail; ceph mgr module ls (rbd_support); onedr reconcile {facts.datastore}",
+        )
+    elif facts.settings.mode is not Mode.SNAPSHOT:
+        yield ok("journal mode needs no mirror snapshots")
+    else:
+        yield ok(f"the mirror snapshots of {len(ages)} image(s) are taken")
 
 
 def snapshots_kept(facts: CheckFacts) -> Iterator[CheckResult]:

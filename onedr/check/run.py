@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any, cast
 
-from onedr.ceph import cluster_info, connection, mirroring, parallel
+from onedr.ceph import cluster_info, connection, mirror_schedule, mirroring, parallel
 from onedr.ceph.connection import Pool
+from onedr.ceph.mirror_schedule import NoSchedulesError
 from onedr.check import collect_front_ends, collect_map, collect_peer, probe_results
 from onedr.check import probe as check_probe
 from onedr.check import table as check_table
@@ -23,6 +24,7 @@ from onedr.check.facts import (
     Finding,
     Known,
     Level,
+    NewestSnapshots,
     Peering,
     PoolSpace,
     Rehearsals,
@@ -33,12 +35,11 @@ from onedr.model.errors import OneDRError
 from onedr.model.records import SiteInfo
 from onedr.model.types import Mode
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import enable, status
+from onedr.protection import enable, snapshot_schedule, status
 from onedr.replication import inventory, map_store, rehearsals, site_info
 from onedr.runs.answer_events import FindingShown, ProbeEvent
 
-_LIMIT_S = 10.0  # of one source; the calls in it have shorter limits
-_MGR_LIMIT_S = 3.0  # python-rados has no limit for the manager's answers
+_LIMIT_S = 12.0  # of one source; the calls in it have shorter limits
 _CEPH_LIMIT_S = 3
 Source = Callable[[], Any]
 
@@ -48,7 +49,7 @@ def check(datastore: Datastore) -> list[Finding]:
 
     Never raises when something cannot be reached: that is a finding.
     """
-    facts = CheckFacts(datastore.name, datastore.settings)
+    facts = CheckFacts(datastore.name, datastore.settings, datastore.access.data_pool)
     try:
         with connection.connect(datastore.access, _CEPH_LIMIT_S, _CEPH_LIMIT_S) as pool, ExitStack() as stack:
             return check_table.findings(
@@ -67,6 +68,7 @@ def check(datastore: Datastore) -> list[Finding]:
             images=lost,
             clashes=lost,
             schedules=lost,
+            newest_snapshots=lost,
             snapshots_kept=lost,
             probe_results=lost,
             rehearsals=lost,
@@ -115,6 +117,7 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
             pool, datastore, collect_front_ends.front_end(), way.peer_status
         ),
         "schedules": lambda: _schedules(pool, datastore),
+        "newest_snapshots": lambda: _newest_snapshots(pool, datastore),
         "snapshots_kept": lambda: int(cluster_info.own_option(pool, cluster_info.KEPT)),
         "probe_results": lambda: probe_results.last_result(pool),
         "rehearsals": lambda: _rehearsals(pool, datastore),
@@ -150,6 +153,8 @@ def _cluster(opened: Callable[[], Pool], name: str) -> dict[str, Source]:
         "releases": lambda: cluster_info.releases(opened()),
         "replicas": lambda: Replicas(*cluster_info.replicas(opened())),
         "space": lambda: PoolSpace(*cluster_info.pool_space(opened())),
+        "pools": lambda: frozenset(map(str, opened().cluster.list_pools())),
+        "namespaces": lambda: tuple(map(str, opened().rbd.namespace_list(opened().io))),
         "site_info": lambda: site_info.read_site_info(opened()).get(name),
     }
 
@@ -180,10 +185,23 @@ def _rehearsals(pool: Pool, datastore: Datastore) -> Rehearsals:
 def _schedules(pool: Pool, datastore: Datastore) -> frozenset[str]:
     if datastore.settings.mode is not Mode.SNAPSHOT:
         return frozenset()
-    found = parallel.each(("",), lambda _: mirroring.scheduled_images(pool), _MGR_LIMIT_S)[""]
-    if isinstance(found, OneDRError):
-        raise OneDRError(f"the manager does not list its schedules: {found}")
-    return frozenset(found)
+    try:
+        return frozenset(mirror_schedule.scheduled_images(pool))
+    except NoSchedulesError as error:
+        raise OneDRError(f"{error}. The keeper takes the mirror snapshots meanwhile") from error
+
+
+def _newest_snapshots(pool: Pool, datastore: Datastore) -> NewestSnapshots:
+    if datastore.settings.mode is not Mode.SNAPSHOT:
+        return NewestSnapshots()
+    primaries = [name for name, role in mirroring.roles(pool).items() if role.primary]
+    ages: dict[str, float | None] = {}
+    found = parallel.each(primaries, lambda name: snapshot_schedule.newest_age_s(pool, name), _CEPH_LIMIT_S)
+    for name, age in found.items():
+        if isinstance(age, OneDRError):
+            raise OneDRError(f"the snapshots of {name} cannot be read: {age}")
+        ages[name] = age
+    return NewestSnapshots(ages, snapshot_schedule.patience_s(datastore.settings.schedule, True))
 
 
 def _dark(why: Unknown) -> ClusterFacts:

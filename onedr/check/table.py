@@ -112,6 +112,16 @@ DATASTORE: Mapping[str, Check] = {
         rules_cluster.space,
         partial=True,
     ),
+    "DATA_POOL": Check(
+        "the datastore's EC_POOL_NAME exists at both sites",
+        ("here.pools", "there.pools"),
+        rules_cluster.data_pool,
+    ),
+    "NAMESPACES": Check(
+        "no images lie in RBD namespaces of the pool",
+        ("here.namespaces", "there.namespaces"),
+        rules_cluster.namespaces,
+    ),
     "CLOCK": Check(
         "the sites' clocks agree",
         ("clock_s",),
@@ -146,6 +156,12 @@ DATASTORE: Mapping[str, Check] = {
         "snapshot mode: images that are primary here have a schedule",
         ("images", "schedules"),
         rules_datastore.schedules,
+        todo="ceph health detail; ceph mgr module ls (rbd_support)",
+    ),
+    "SNAPSHOTS_TAKEN": Check(
+        "snapshot mode: mirror snapshots are taken when they are due, by Ceph's manager or else the keeper",
+        ("images", "newest_snapshots"),
+        rules_datastore.snapshots_taken,
     ),
     "SNAPSHOTS_KEPT": Check(
         "snapshot mode: Ceph keeps enough mirror snapshots",

@@ -10,6 +10,7 @@ from onedr.runs.request import Request
 from onedr.runs.state import DRILLS
 
 _RUNS = (*CANCELLABLE, "resume", "abort")  # verbs that are journaled
+_REPEATED = ("enable", "disable", "reconcile", "rehearse")  # done again they do what is missing
 
 
 class Follow:
@@ -20,7 +21,8 @@ class Follow:
 
     def __init__(self, request: Request, datastore: str):
         self._verb, self._datastore = request.verb, datastore
-        self._followed = request.verb in _RUNS and not request.dry_run
+        self._run = request.verb in _RUNS
+        self._followed = request.verb in (*_RUNS, *_REPEATED) and not request.dry_run
         self._begun = self._pressed = self._left = False
 
     def __enter__(self) -> Follow:
@@ -42,14 +44,13 @@ class Follow:
         """What to say when the action's process was ended by this signal."""
         names = {each.value: each.name for each in signal.Signals}
         why = f"its process was ended by {names.get(number, f'signal {number}')}"
-        if not self._followed:
+        if not (self._followed and self._run):
             return OneDRError(f"{self._verb} did not end by itself: {why}. Run it again.")
         drill = self._verb in DRILLS
         again = "onedr drill cleanup removes what it left" if drill else "onedr resume continues it"
         return InterruptedRunError(
             f"The {self._verb} of {self._datastore} was interrupted: {why}. {again}, onedr history shows how "
-            "far "
-            "it came."
+            "far it came."
         )
 
     def _press(self, _: int, __: FrameType | None) -> None:
@@ -60,9 +61,12 @@ class Follow:
     def _leave(self) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressing again changes nothing
         self._left = True
-        name = self._datastore
+        name, begun = self._datastore, f"The {self._verb} goes on without this command."
+        if not self._run:
+            raise StillRunningError(
+                f"{begun} onedr status {name} shows what came of it; asked for again it does what is missing."
+            )
         raise StillRunningError(
-            f"The {self._verb} goes on without this command. onedr history {name} shows how far it is and "
-            f"how it ends, onedr cancel {name} asks it to stop, onedr resume {name} continues it if it "
-            "dies."
+            f"{begun} onedr history {name} shows how far it is and how it ends, onedr cancel {name} asks it "
+            f"to stop, onedr resume {name} continues it if it dies."
         )

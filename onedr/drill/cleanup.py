@@ -19,7 +19,7 @@ from onedr.failover.facts import RunPlan
 from onedr.model import names, template
 from onedr.model.errors import RunStoppedError
 from onedr.model.records import ImageFacts
-from onedr.model.text import first_few
+from onedr.model.text import Sentence, first_few
 from onedr.model.types import State
 from onedr.opennebula import removal
 from onedr.opennebula.api import FrontEnd, attributes
@@ -140,9 +140,11 @@ class _Cleanup:
             f"Drill cleanup at {utc_text(time.time())}: "
             f"{len(plan.steps) - len(set(left) & self._targets(plan))} object(s) removed"
         )
-        reasons = [f"{item}: {why}" for item, why in left.items()]
-        text += f", remaining: {first_few(reasons, separator='; ')}" if left else ", nothing remains"
-        verdict = VerdictEvent(f"{text}.")
+        reasons = first_few([f"{item}: {why}" for item, why in left.items()], separator="; ")
+        said = Sentence(f"{text}, nothing remains.") if not left else Sentence(
+            f"{text}, remaining: {reasons}.", f"{text}, {len(left)} remain; see onedr history."
+        )
+        verdict = VerdictEvent(said)
         if saved:
             verdict = replace(verdict, report=str(saved.json), page=str(saved.html), sha256=saved.digest)
         return running.end(after, "PARTIAL" if left else "DONE", verdict)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from onedr.failover import placement
 from onedr.model import template
+from onedr.model.text import NOTHING, Sentence, filled
 from onedr.opennebula.nics import Counterparts, Network, network_called, network_id, of_template
 from onedr.replication.inventory import VmItem
 
@@ -29,15 +30,15 @@ def names(here: Counterparts, standard: str, vms: Iterable[VmItem]) -> str:
     return ", ".join(dict.fromkeys(network.name for network in every if network is not None)) or standard
 
 
-def refusal(here: Counterparts, standard: str, vms: Sequence[VmItem]) -> str:
+def refusal(here: Counterparts, standard: str, vms: Sequence[VmItem]) -> Sentence:
     """Why these VMs cannot be drilled in the networks that are named; empty when they can."""
     if not standard and not any(_named(item, here) for item in vms):
-        return (
+        return Sentence(
             "A drill's VMs need a separate network: set DR_DRILL_NETWORK of the datastore to a virtual "
             "network here, or name one for each network in onedr map (drill)."
         )
     if standard and standard not in here.networks:
-        return (
+        return Sentence(
             f"DR_DRILL_NETWORK={standard}: there is no virtual network of this name here. Create it, or "
             "choose another one."
         )
@@ -58,22 +59,21 @@ def refusal(here: Counterparts, standard: str, vms: Sequence[VmItem]) -> str:
                 if network.name == standard
                 else f"Drill network {network.name}"
             )
-            return f"{named} is not isolated from production: {meets}. Use a separate network for drills."
-    return ""
+            text = f"{named} is not isolated from production: {{}}. Use a separate network for drills."
+            return filled(text, meets)
+    return NOTHING
 
 
 def _named(item: VmItem, here: Counterparts) -> bool:
     return any(_called(nic, here, "") for nic in of_template(item.record.template))
 
 
-def _missing(nic: template.Pairs, here: Counterparts, standard: str, item: VmItem) -> str:
+def _missing(nic: template.Pairs, here: Counterparts, standard: str, item: VmItem) -> Sentence:
     there, called = template.get(nic, "NETWORK"), _called(nic, here, standard)
     if not called:
-        return (
-            f"Network {there} of VM {item.record.name} has no drill network here: name one in onedr map "
-            "(drill), or set DR_DRILL_NETWORK of the datastore."
-        )
-    return (
+        todo = "has no drill network here: name one in onedr map (drill), or set DR_DRILL_NETWORK."
+        return Sentence(f"Network {there} of VM {item.record.name} {todo}", f"A VM's network {todo}")
+    return Sentence(
         f"The drill network {called} of {there} in onedr map does not exist here. Create it, or "
         "name another one."
     )

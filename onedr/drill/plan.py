@@ -17,7 +17,7 @@ from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts, VmRecord
-from onedr.model.text import first_few
+from onedr.model.text import Sentence, filled, first_few
 from onedr.model.types import PeerState
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.vm_template import DRILL
@@ -66,7 +66,11 @@ def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
     if not good:
         reasons = "; ".join(left_out.values()) or "it has no VM of the peer"
         return RunPlan(
-            f"No VM of {facts.datastore} can be started: {reasons}.", vms=tuple(vms), left_out=left_out
+            Sentence(
+                f"No VM of {facts.datastore} can be started: {reasons}.",
+                f"No VM can be started. onedr drill start {facts.datastore} --dry-run says why.",
+            ),
+            vms=tuple(vms), left_out=left_out,
         )
     starting = [item for item in good if start_order.wants_start(item, request)]
     return RunPlan(
@@ -78,25 +82,25 @@ def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
     )
 
 
-def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> str:
+def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> Sentence:
     if not facts.protected:
-        return (
+        return Sentence(
             f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing), so there is nothing "
             "to drill."
         )
     if facts.split:
         return split_brain.split_refusal(facts.split, facts.datastore)
     if not any(image.mode is not None and not image.primary for image in facts.images):
-        return (
+        return Sentence(
             "There is no copy of the peer's images here: a drill runs at the secondary site of "
             f"{facts.datastore}. See onedr status."
         )
     if facts.remaining:
-        return (
-            f"An earlier drill has not been cleaned up ({first_few(facts.remaining)}). First run: onedr "
-            f"drill cleanup {facts.datastore}."
-        )
-    return drill_networks.refusal(facts.placement.counterparts, facts.network, vms) or _peer_refusal(facts)
+        text = "An earlier drill has not been cleaned up{}. First run: onedr drill cleanup "
+        left = Sentence(f" ({first_few(facts.remaining)})", f" ({len(facts.remaining)} object(s))")
+        return filled(text, left).then(Sentence(f"{facts.datastore}."))
+    networks = drill_networks.refusal(facts.placement.counterparts, facts.network, vms)
+    return networks or Sentence(_peer_refusal(facts))
 
 
 def _peer_refusal(facts: DrillFacts) -> str:

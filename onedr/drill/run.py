@@ -24,7 +24,7 @@ from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names
 from onedr.model.errors import RunStoppedError
-from onedr.model.text import first_few
+from onedr.model.text import NOTHING, Sentence, first_few
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -302,13 +302,16 @@ class Drill:
         text = f"The drill {result} at {utc_text(time.time())}: {len(passed)} of {len(wanted)} VM(s) came up"
         text += f" in {rto_s:.0f} s" if rto_s is not None else ""
         text += f" (DR_RTO {objective} s)" if objective else ""
-        text += f"; {first_few(reasons, separator='; ')}" if reasons else ""
-        text += f". Its VMs run until onedr drill cleanup {self.target.name}; report: {saved.html}."
+        why = Sentence(f"; {first_few(reasons, separator='; ')}", f"; {len(reasons)} reason(s)")
+        until = f". Its VMs run until onedr drill cleanup {self.target.name}; report: "
+        said = Sentence(text).then(why if reasons else NOTHING).then(
+            Sentence(f"{until}{saved.html}.", f"{until}onedr drill report {self.target.name}.")
+        )
         if reasons:
             self.outcome.failed.setdefault("the drill", "; ".join(reasons))
         self.running.log.vms = tuple(self._outcome(item) for item in self.plan.vms)
         verdict = VerdictEvent(
-            text,
+            said,
             warnings={self.label(item): tuple(texts) for item, texts in self.seen.site.warnings.items()},
             vms=dict(evidence.vm_ids),
             drill=result,

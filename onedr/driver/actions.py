@@ -45,7 +45,7 @@ from onedr.protection import disable, enable, reconcile, status
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
 from onedr.runs import cancel as runs_cancel
-from onedr.runs import history, journal
+from onedr.runs import datastore_message, history, journal
 from onedr.runs.answer_events import (
     CheckEvent,
     DrillReportEvent,
@@ -55,7 +55,6 @@ from onedr.runs.answer_events import (
     SnapshotsEvent,
 )
 from onedr.runs.events import ErrorEvent, Event, ProgressEvent
-from onedr.runs.refusal_message import refusal_message
 from onedr.runs.request import Request
 from onedr.runs.run import Outcome
 
@@ -150,17 +149,30 @@ def _cancel(data: ActionData, request: Request) -> None:
 
 @contextmanager
 def _refusal_shown(frontend: FrontEnd, data: ActionData, shown: bool = True) -> Iterator[None]:
-    """A refusal is also written on the datastore, for the person who set DR_ACTION."""
+    """A refusal is also written on the datastore, for the person who set DR_ACTION: what is public of it."""
     try:
         yield
     except RefusedError as error:
         if shown:
-            try:
-                message = refusal_message(str(error), time.time())
-                frontend.update_datastore(data.datastore_id, (("DR_MESSAGE", message),))
-            except FrontEndError as silent:
-                log.warn_oned(f"DR_MESSAGE not written: {silent}")
+            _answer(frontend, data, error.public or (
+                f"what was asked for, for a reason that may name VMs or images ({error.word}). The log has "
+                "it, and onedr on the front-end."
+            ))
         raise
+
+
+def _answer(frontend: FrontEnd, data: ActionData, why: str) -> None:
+    now = time.time()
+    try:
+        with connection.connect(data.access) as pool:
+            message = datastore_message.refuse(pool, data.datastore_id, why, now)
+    except (OneDRError, rados.Error) as error:
+        log.warning(f"the refusal is not kept in the pool: {error}")
+        message = datastore_message.refusal_message(why, now)
+    try:
+        frontend.update_datastore(data.datastore_id, (("DR_MESSAGE", message),))
+    except FrontEndError as silent:
+        log.warn_oned(f"DR_MESSAGE not written: {silent}")
 
 
 def _whole(outcome: Outcome | enable.ConversionOutcome | None) -> None:
@@ -183,7 +195,7 @@ def _reconcile(data: ActionData, _: Request) -> None:
     frontend, target = FrontEnd(), _datastore(data)
     report = reconcile.reconcile(target, frontend)
     target = datastores.from_element(frontend.datastore(target.datastore_id))  # it may have been put right
-    frontend.update_datastore(target.datastore_id, tuple(status.state_attributes(target, frontend).items()))
+    status.show_status(target, frontend)
     emit(report.as_event())
     if report.failed:
         raise PartialError(f"{len(report.failed)} item(s) could not be repaired; see onedr status.")

@@ -196,7 +196,7 @@ class Border:
         marks = keys & set(_OF_A_RUN)
         if marks and (self._peer or number not in made):
             raise BridgeRefusedError(f"attributes {', '.join(sorted(marks))} of {kind} {number}")
-        few = {vm_template.LOCKED_STATE, vm_template.OLD_LOCKED_STATE}
+        few = {vm_template.LOCKED_STATE, vm_template.OLD_LOCKED_STATE, vm_template.USER_LOCK}
         limited = self._peer or self._item.what in bridge_policy.LOCKS_VMS
         if self._item.what == "datastore:rm":
             limited, few = True, {"DR_MESSAGE"}

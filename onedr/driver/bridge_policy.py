@@ -24,7 +24,7 @@ _MAKE = frozenset({
 })
 _RETURN = _MAKE | {
     "vm.lock", "vm.unlock", "vm.rename", "vm.detach", "vm.attach", "vm.diskresize", "vm.detachnic",
-    "vm.attachnic", "vm.resize", "image.enable", "image.rename",
+    "vm.attachnic", "vm.resize", "image.enable", "image.rename", "image.lock", "image.unlock",
 }
 # numbers and names of disk snapshots, on VMs and images of the datastore and on the small VMs of a run
 _SNAPSHOTS = frozenset({
@@ -65,6 +65,7 @@ ALLOWED = {
     "reconcile": Allowed(_VERB, READS | _OWN | _GUARD),
     "keeper_process:keep": Allowed(_VERB | {"rehearse"}, READS | _OWN | _GUARD),
     "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
+    "take_request:answer_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
     "disable": _WRITES,

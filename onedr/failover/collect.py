@@ -17,6 +17,7 @@ from onedr.model import names
 from onedr.model.errors import InputError, OneDRError, RefusedError
 from onedr.model.records import ImageFacts
 from onedr.model.site_map import Direction
+from onedr.model.text import Sentence
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import image_claims, image_facts, inventory, map_store, peer_ceph, peer_osds
@@ -103,10 +104,10 @@ def _answering(peer: Pool | None, detail: str, alone: str = "") -> tuple[Pool | 
     except rados.Error as error:
         return None, f"{detail}, but its OSDs do not: {error}"
     if alone:
-        raise RefusedError(
+        raise RefusedError(Sentence(
             "The peer's Ceph answers, and a moment ago the run could not get its lease there, so another run "
             f"may be in progress at the peer ({alone}). Nothing was changed; run it again."
-        )
+        ))
     return peer, detail
 
 

@@ -41,7 +41,7 @@ class FailoverFacts:
     # VMs here on this pool, by own origin and by DR_ORIGIN
     local: Mapping[str, PeerVm] = field(default_factory=dict)
     delay_s: int = 0  # the datastore's DR_DELAY
-    delay_max_s: int = 900  # its DR_DELAY_MAX: the most that a VM's own DR_DELAY counts for
+    delay_max_s: int = 60  # its DR_DELAY_MAX: the most that a VM's own DR_DELAY counts for
     # by image, the names of the clones that are read through it at the peer
     children: Mapping[str, frozenset[str]] = field(default_factory=dict)
     drilled: Mapping[str, float] = field(default_factory=dict)  # by origin, recovery time in the last drill

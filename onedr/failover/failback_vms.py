@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from onedr.failover import failback_plan, recreate_vms, snapshot_list_plan
-from onedr.failover.peer_vms import LOCKS_ALL, forget_locked_state
+from onedr.failover.locked_image import unlocked_image
+from onedr.failover.peer_vms import LOCKS_ALL, forget_locked_state, let_go
 from onedr.failover.powered_off import image_usable, settle
 from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.target_site import Site, give
@@ -46,11 +47,10 @@ def return_vm(
     changed += _nics(site, item, vm_id)
     _user_attributes(site, item, record, vm_id)
     _capacity(site, record, vm_id, item.origin)
-    if not starts:
-        forget_locked_state(frontend, vm_id)
     if frontend.vm(vm_id).find("LOCK") is not None:
         raise OneDRError(f"VM {vm_id} is still locked although it was unlocked; onevm unlock {vm_id}")
-    return f"VM {vm_id} has its disks back" + (f": {', '.join(changed)}" if changed else "")
+    done = f"VM {vm_id} has its disks back" + (f": {', '.join(changed)}" if changed else "")
+    return done if starts else done + let_go(frontend, vm_id)
 
 
 def _give(site: Site, kind: str, object_id: int, record: VmRecord | ImageRecord, target: str) -> None:
@@ -156,7 +156,9 @@ def _plug(site: Site, item: VmItem, vm_id: int, name: str, disk: DiskRef) -> Non
     kept = vm_template.disk_settings(pairs)
     if template.get(kept, "TARGET") in taken:
         kept = template.without(kept, "TARGET")
-    site.frontend.call("vm.attach", vm_id, template.to_xml((("DISK", (("IMAGE_ID", str(image_id)), *kept)),)))
+    disk_of = template.to_xml((("DISK", (("IMAGE_ID", str(image_id)), *kept)),))
+    with unlocked_image(site.frontend, image_id):
+        site.frontend.call("vm.attach", vm_id, disk_of)
     settle(site.frontend, vm_id)
     if name not in _by_name(site, vm_id):
         raise OneDRError(
@@ -267,7 +269,8 @@ def follow_images(site: Site, images: Mapping[str, ImageFacts], lists: SnapshotL
         ):
             continue
         try:
-            _follow(site, name, site.images[name], record.body, lists)
+            with unlocked_image(site.frontend, site.images[name]):
+                _follow(site, name, site.images[name], record.body, lists)
         except FrontEndError as error:
             site.warn(
                 name, f"image {site.images[name]} does not follow what was changed at the other site: {error}"
@@ -282,7 +285,8 @@ def follow_images(site: Site, images: Mapping[str, ImageFacts], lists: SnapshotL
         text = f"image {image_id} {image.findtext('NAME')} was deleted at the other site, {name} is gone"
         site.warn(name, f"{text}: it is disabled here; oneimage delete {image_id}")
         if opennebula_objects.image_state(image) == "READY":
-            site.frontend.call("image.enable", image_id, False)
+            with unlocked_image(site.frontend, image_id):
+                site.frontend.call("image.enable", image_id, False)
 
 
 def _follow(site: Site, name: str, image_id: int, record: ImageRecord, lists: SnapshotLists) -> None:

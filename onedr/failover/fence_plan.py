@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 
 from onedr.failover.facts import FailoverFacts, Fence
 from onedr.model.records import ImageFacts
+from onedr.model.text import Sentence
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
 from onedr.runs.request import Request
@@ -77,20 +78,22 @@ def fence_steps(
     return steps
 
 
-def seen(facts: FailoverFacts, images: Iterable[ImageFacts]) -> str:
-    """What is seen of the peer, as a sentence: monitors, OSDs, front-end, and the VMs on the images."""
+def seen(facts: FailoverFacts, images: Iterable[ImageFacts]) -> Sentence:
+    """What is seen of the peer: monitors, OSDs, front-end, and the VMs on the images, which the public form
+    counts.
+    """
     answers = facts.peer is PeerState.ANSWERS
     parts = [f"its Ceph {'answers' if answers else 'does not answer'} ({facts.peer_detail})"]
     if facts.osds:
         parts.append(facts.osds)
     if facts.there is None:
         parts.append(f"its front-end cannot be asked ({facts.there_detail or 'none is configured'})")
-        return f"Seen of the peer: {'; '.join(parts)}."
+        return Sentence(f"Seen of the peer: {'; '.join(parts)}.")
     running = [f"{vm.name} ({vm.vm_id})" for vm in users(facts, images) if vm.state in RUNS]
     shown = ", ".join(running[:5]) + (f" and {len(running) - 5} more" if len(running) > 5 else "")
-    parts.append(f"its front-end answers and shows {shown} running on these disks" if running else
-                 "its front-end answers and shows no VM running on these disks")
-    return f"Seen of the peer: {'; '.join(parts)}."
+    begun = f"Seen of the peer: {'; '.join(parts)}; its front-end answers and shows"
+    vms, count = (shown, f"{len(running)} VM(s)") if running else ("no VM", "no VM")
+    return Sentence(f"{begun} {vms} running on these disks.", f"{begun} {count} running on these disks.")
 
 
 def unfenced(fence: Fence, facts: FailoverFacts) -> str:

@@ -11,6 +11,7 @@ from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
 from onedr.model.records import Epoch
+from onedr.model.text import Sentence, filled, named
 from onedr.replication import epoch
 
 _TERM_LIMIT_S, _THREADS = 10, 100
@@ -34,13 +35,10 @@ class FinalRoles:
             **dict.fromkeys(self.split, "it is primary at both sites"),
         }
 
-    def warning(self) -> str:
+    def warning(self) -> Sentence:
         """What people must know first when images are split."""
-        more = f" and {len(self.split) - 3} more" if len(self.split) > 3 else ""
-        return (
-            f"Primary at both sites: {', '.join(self.split[:3])}{more}. Stop the VMs of one site before "
-            "anything else; see docs/guard.md."
-        )
+        text = "Primary at both sites: {}. Stop the VMs of one site before anything else; see docs/guard.md."
+        return filled(text, named(self.split))
 
 
 def read_roles(

@@ -14,7 +14,7 @@ from onedr.model.errors import FrontEndError, InputError, OneDRError
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NOT_POSSIBLE, FrontEnd, attributes, number
 from onedr.opennebula.run_made import is_of_run
-from onedr.opennebula.vm_template import LOCKED_STATE, locked_state, unlocked
+from onedr.opennebula.vm_template import LOCKED_STATE, USER_LOCK, locked_state, unlocked, user_lock
 from onedr.opennebula.vms import PeerVm
 
 _LOOK_LIMIT_S = 10
@@ -89,6 +89,13 @@ def of_element(element: etree._Element, pool_name: str) -> PeerVm:
     )
 
 
+def is_held(vm: PeerVm) -> bool:
+    """Did a run of ours stop and lock it? A mark and a lock alone do not say so: its user may have set both
+    on a VM that runs.
+    """
+    return bool(vm.locked_state) and vm.locked and vm.state in _AT_REST
+
+
 def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_S) -> str:
     """Stop a VM, asked first, then hard after `grace_s`, and lock it. Reads back.
 
@@ -113,10 +120,14 @@ def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_
 
 
 def _take_off_a_users_lock(there: FrontEnd, element: etree._Element, state: str) -> None:
-    """A lock that its user set would keep the VM running, and hold up everybody's move."""
+    """A lock that its user set would keep the VM running, and hold up everybody's move. Its level is noted
+    (DR_USER_LOCK): it is put back when the VM is let go.
+    """
+    lock, vm_id = element.find("LOCK"), number(element, "ID")
     ours = state in _AT_REST and locked_state(attributes(element, "USER_TEMPLATE"))
-    if element.find("LOCK") is not None and not ours:
-        there.call("vm.unlock", number(element, "ID"))
+    if lock is not None and not ours:
+        there.call("vm.unlock", vm_id)
+        there.update_vm(vm_id, ((USER_LOCK, lock.findtext("LOCKED") or ""),))
 
 
 def _power_off(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float) -> str:
@@ -146,15 +157,14 @@ def _asked(there: FrontEnd, action: str, vm_id: int) -> bool:
 
 
 def unlock_vm(there: FrontEnd, vm: PeerVm, limit_s: float) -> str:
-    """Unlock it and let it be what it was. Reads back."""
+    """Unlock it and let it be what it was, also locked by its user. Reads back."""
     if there.vm(vm.vm_id).find("LOCK") is not None:
         there.call("vm.unlock", vm.vm_id)
     if vm.locked_state == "PENDING":
         there.call("vm.action", "release", vm.vm_id)
     elif vm.locked_state == "ACTIVE":
         _resume(there, vm.vm_id, limit_s)
-    forget_locked_state(there, vm.vm_id)
-    return f"is {vm.locked_state} again"
+    return f"is {vm.locked_state} again{let_go(there, vm.vm_id)}"
 
 
 def start_home(frontend: FrontEnd, home: PeerVm, limit_s: float) -> str:
@@ -163,11 +173,27 @@ def start_home(frontend: FrontEnd, home: PeerVm, limit_s: float) -> str:
     return f"VM {home.vm_id} {unlock_vm(frontend, found, limit_s)}"
 
 
-def forget_locked_state(frontend: FrontEnd, vm_id: int) -> None:
-    """Take off a VM what it was before it was locked, whichever release noted it."""
-    marks = unlocked(attributes(frontend.vm(vm_id), "USER_TEMPLATE"))
-    if marks:
-        frontend.update_vm(vm_id, marks)
+def forget_locked_state(frontend: FrontEnd, vm_id: int) -> int:
+    """Take off a VM what it was before it was locked, whichever release noted it. Returns the level of the
+    lock that it had from its user; 0 for none.
+    """
+    user = attributes(frontend.vm(vm_id), "USER_TEMPLATE")
+    if unlocked(user):
+        frontend.update_vm(vm_id, unlocked(user))
+    return user_lock(user)
+
+
+def let_go(frontend: FrontEnd, vm_id: int) -> str:
+    """The same, and put the user's lock back, as oneadmin's: oned lets no other lock in a user's name.
+    Returns what was done, for people; empty for nothing. Reads back.
+    """
+    level = forget_locked_state(frontend, vm_id)
+    if not level:
+        return ""
+    frontend.call("vm.lock", vm_id, level, False)  # last: a locked VM takes no attributes
+    if frontend.vm(vm_id).find("LOCK") is None:
+        raise OneDRError(f"VM {vm_id} is not locked again as it was; onevm lock {vm_id}")
+    return ", locked as before by oneadmin (onevm unlock)"
 
 
 def _resume(there: FrontEnd, vm_id: int, limit_s: float) -> None:

@@ -24,6 +24,7 @@ from onedr.failover import (
 from onedr.failover.facts import FailoverFacts, Fence, RunPlan
 from onedr.failover.start_order import by_priority, chosen, not_found, wants_start
 from onedr.model.records import ImageFacts, ImageRecord
+from onedr.model.text import Sentence
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
@@ -83,7 +84,8 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
         return RunPlan(refusal, vms=tuple(vms), left_out=left_out)
     steps = _steps(facts, request, fence, usable, scope, here, left_out)
     if not steps and not facts.interrupted:
-        return RunPlan(_nothing_to_do(facts, left_out, vms), vms=tuple(vms), left_out=left_out)
+        text = _nothing_to_do(facts, request, left_out, vms)
+        return RunPlan(text, vms=tuple(vms), left_out=left_out)
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays = start_order.delays(vms, steps, facts.delay_s, facts.delay_max_s)
     differences = {
@@ -124,14 +126,20 @@ def _steps(
     return [step for step in steps if step.target not in left_out]
 
 
-def _nothing_to_do(facts: FailoverFacts, left_out: Mapping[str, str], vms: Iterable[VmItem]) -> str:
+def _nothing_to_do(
+    facts: FailoverFacts, request: Request, left_out: Mapping[str, str], vms: Iterable[VmItem]
+) -> Sentence:
     if not left_out:
         what = f"all that the peer had in {facts.datastore}"
-        return f"There is nothing left to do: {what} is active here already."
+        return Sentence(f"There is nothing left to do: {what} is active here already.")
     names = {item.origin: f"VM {item.record.name}" for item in vms}
     reasons = [f"{names.get(item, item)}: {why}" for item, why in left_out.items()]
     more = f"; and {len(reasons) - 3} more" if len(reasons) > 3 else ""
-    return f"Nothing can be taken over: {'; '.join(reasons[:3])}{more}. Nothing was changed."
+    text = "Nothing can be taken over"
+    return Sentence(
+        f"{text}: {'; '.join(reasons[:3])}{more}. Nothing was changed.",
+        f"{text}, for {len(reasons)} reason(s). Nothing was changed. {scope_plan.dry_run(facts, request)}",
+    )
 
 
 def _on_bad_images(bad: Mapping[str, str], vms: Iterable[VmItem]) -> dict[str, str]:

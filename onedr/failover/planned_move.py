@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from onedr.failover import fence_plan, scope_plan
 from onedr.failover.facts import FailoverFacts
 from onedr.model.records import ImageFacts
+from onedr.model.text import NOTHING, Sentence
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request
@@ -26,13 +27,13 @@ def refusal(
     images: Sequence[ImageFacts],
     vms: Sequence[VmItem],
     left_out: Mapping[str, str],
-) -> str:
+) -> Sentence:
     """Why the move must not begin: it would stop what cannot start here.
 
     Empty when it may, or has gone too far to turn back.
     """
     if any(image.primary for image in images):
-        return ""
+        return NOTHING
     names = {item.origin: item for item in vms}
     known = {item.record.vm_id for item in vms}
     strangers = [
@@ -49,13 +50,17 @@ def refusal(
         for vm in strangers
     ]
     if not reasons:
-        return ""
+        return NOTHING
     found = {image.name for image in facts.images}
     leave = [str(names[item].record.vm_id) if item in names else item for item in left_out
              if item in names or item in found]
     leave += [str(vm.vm_id) for vm in strangers]
     text = f"Some VMs cannot start here: {'; '.join(reasons)}. Nothing was changed. Fix the cause"
-    return f"{text}, or leave them behind: {scope_plan.command(facts, request, tuple(leave))}"
+    return Sentence(
+        f"{text}, or leave them behind: {scope_plan.command(facts, request, tuple(leave))}",
+        f"{len(reasons)} VM(s) or image(s) cannot start here. Nothing was changed. "
+        f"{scope_plan.dry_run(facts, request)}",
+    )
 
 
 def steps(facts: FailoverFacts, images: Sequence[ImageFacts], coming: Collection[int] = ()) -> list[Step]:

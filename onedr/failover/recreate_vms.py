@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 
 from onedr.failover import peer_vms
+from onedr.failover.locked_image import allocate_vm
 from onedr.failover.target_site import Site, give
 from onedr.host.paths import front_end_paths
 from onedr.host.waiting import attempts
@@ -56,7 +57,7 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
 def allocate(site: Site, description: template.Pairs) -> int:
     """Create a VM on hold. Returns its id. Raises FrontEndError; for an address in use OneDRError, named."""
     try:
-        return site.frontend.allocate_vm(description)
+        return allocate_vm(site.frontend, description)
     except FrontEndError as error:
         if "lease" not in str(error):
             raise

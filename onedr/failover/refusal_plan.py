@@ -1,4 +1,5 @@
-"""Why a move or failover must not begin. Pure."""
+"""Why a move or failover must not begin; what is public of it, for DR_MESSAGE, names no VM or image. Pure.
+"""
 from __future__ import annotations
 
 import hashlib
@@ -9,6 +10,7 @@ from dataclasses import replace
 from onedr.failover import fence_plan
 from onedr.failover.facts import FailoverFacts, Fence, RunPlan
 from onedr.model.records import ImageFacts
+from onedr.model.text import NOTHING, Sentence, filled
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import split_brain
@@ -20,49 +22,50 @@ _DIGEST_LETTERS = 12
 
 def refusal(
     facts: FailoverFacts, request: Request, vms: Sequence[VmItem], back: Mapping[str, PeerVm]
-) -> str:
+) -> Sentence:
     """Why nothing may be done, whatever the plan would be; empty when it may."""
     name = facts.datastore
     if not facts.protected:
-        return f"Datastore {name} is not protected (DR_PROTECT=YES is missing): nothing to do."
+        return Sentence(f"Datastore {name} is not protected (DR_PROTECT=YES is missing): nothing to do.")
     if request.confirm and request.confirmed != name:
-        return f"The confirmation {request.confirmed!r} is not this datastore's name; type {name}."
+        text = f"The confirmation {request.confirmed!r} is not this datastore's name; type {name}."
+        return Sentence(text)
     if facts.split:
         return split_brain.split_refusal(facts.split, name)
     waiting = [image for image in facts.images if from_peer(image, facts.here)]
     if not waiting and not facts.recovered and not back and not facts.interrupted:
-        return (
+        return Sentence(
             f"Nothing to take over in {name}: this site is already primary, or no image has been replicated "
             "here yet. See onedr status."
         )
     if request.vms and not vms and not back:
-        return f"No record of VM {', '.join(request.vms)} has arrived here. See onedr status."
-    if all(image.primary for image in waiting):
-        return ""
-    if request.lossless:
-        return "" if fence_plan.can_move(facts) else _not_lossless(facts, waiting)
-    return _unconfirmed(facts, request, waiting)
+        return Sentence(
+            f"No record of VM {', '.join(request.vms)} has arrived here. See onedr status.",
+            "No record of the VMs that were asked for has arrived here. See onedr status.",
+        )
+    if all(image.primary for image in waiting) or (request.lossless and fence_plan.can_move(facts)):
+        return NOTHING
+    return _not_lossless(facts, waiting) if request.lossless else _unconfirmed(facts, request, waiting)
 
 
-def _not_lossless(facts: FailoverFacts, images: Sequence[ImageFacts]) -> str:
-    return (
-        f"A move without loss is not possible now, and nothing was changed. {fence_plan.seen(facts, images)} "
-        f"If the peer is lost, run: onedr failover {facts.datastore}."
-    )
+def _not_lossless(facts: FailoverFacts, images: Sequence[ImageFacts]) -> Sentence:
+    text = "A move without loss is not possible now, and nothing was changed. {}"
+    instead = Sentence(f" If the peer is lost, run: onedr failover {facts.datastore}.")
+    return filled(text, fence_plan.seen(facts, images)).then(instead)
 
 
-def _unconfirmed(facts: FailoverFacts, request: Request, images: Sequence[ImageFacts]) -> str:
+def _unconfirmed(facts: FailoverFacts, request: Request, images: Sequence[ImageFacts]) -> Sentence:
     unknown = fence_plan.command_unknown(facts, request)
     if unknown:
-        return unknown
+        return Sentence(unknown)
     fence = fence_plan.choose_fence(facts, request)
     if request.confirmed != facts.datastore:
-        return (
-            f"A failover may lose what has not arrived here, so it must be confirmed. "
-            f"{fence_plan.seen(facts, images)} {_hint(fence)} To continue: onedr failover {facts.datastore} "
-            f"--confirm {facts.datastore}, or DR_CONFIRM={facts.datastore}."
-        )
-    return fence_plan.unfenced(fence, facts)
+        text = "A failover may lose what has not arrived here, so it must be confirmed. {}"
+        return filled(text, fence_plan.seen(facts, images)).then(Sentence(
+            f" {_hint(fence)} To continue: onedr failover {facts.datastore} --confirm {facts.datastore}, or "
+            f"DR_CONFIRM={facts.datastore}."
+        ))
+    return Sentence(fence_plan.unfenced(fence, facts))
 
 
 def _hint(fence: Fence) -> str:
@@ -107,8 +110,6 @@ def as_confirmed(facts: FailoverFacts, request: Request, plan: RunPlan) -> RunPl
     plan = replace(plan, digest=digest(facts, request, plan))
     if not request.digest or request.digest == plan.digest:
         return plan
-    changed = "The situation is not the one that was shown when this was confirmed. Nothing was changed."
-    if plan.refusal:
-        return replace(plan, refusal=f"{changed} {plan.refusal}")
-    again = f"Look at the new plan, then confirm it: {facts.datastore}:{plan.digest}."
-    return replace(plan, refusal=f"{changed} {again}")
+    changed = "The situation is not the one that was shown when this was confirmed. Nothing was changed. {}"
+    again = Sentence(f"Look at the new plan, then confirm it: {facts.datastore}:{plan.digest}.")
+    return replace(plan, refusal=filled(changed, plan.refusal or again))

@@ -9,6 +9,7 @@ from onedr.ceph import connection, mirroring
 from onedr.ceph.connection import Pool
 from onedr.failover import rollback
 from onedr.model.errors import NothingInterruptedError, OneDRError, RefusedError, RunInProgressError
+from onedr.model.text import Sentence, filled
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -55,14 +56,17 @@ def resumed_request(target: Datastore, by: str, trigger: str) -> Request:
     """
     last = find_interrupted(target)
     if last.verb in DRILLS:
-        raise RefusedError(
-            f"The interrupted run is a drill's: onedr drill cleanup {target.name} removes what it left."
-        )
+        raise RefusedError(_of_a_drill(target))
     if last.verb not in RESUMED:
-        raise RefusedError(
+        raise RefusedError(Sentence(
             f"The interrupted run is a {last.verb}, which is not resumed; run onedr {last.verb} again."
-        )
+        ))
     return asked_again(last, by, trigger)
+
+
+def _of_a_drill(target: Datastore) -> Sentence:
+    text = f"The interrupted run is a drill's: onedr drill cleanup {target.name} removes what it left."
+    return Sentence(text)
 
 
 def abort(target: Datastore, asked: Request, emit: Emit, frontend: FrontEnd) -> Outcome:
@@ -81,13 +85,11 @@ def abort(target: Datastore, asked: Request, emit: Emit, frontend: FrontEnd) -> 
         if last is None:
             return _nothing(pool, emit)
         if last.verb in DRILLS:
-            raise RefusedError(
-                f"The interrupted run is a drill's: onedr drill cleanup {target.name} removes what it left."
-            )
+            raise RefusedError(_of_a_drill(target))
         if last.verb not in MOVES:
-            raise RefusedError(
+            raise RefusedError(Sentence(
                 f"The interrupted run is a {last.verb}, which cannot be aborted; onedr resume continues it."
-            )
+            ))
         names = _not_promoted(pool, last)
         run.peer_needed = False  # what it is needed for says so itself
         running = Running(run, target.datastore_id, asked, emit, frontend, State.FAILING_OVER, "secondary")
@@ -112,11 +114,10 @@ def _not_promoted(pool: Pool, last: JournalEntry) -> list[str]:
     here = [name for name in names if _is_primary(pool, name)]
     go_on = "onedr resume continues it; to go back afterwards, run onedr failback at the other site"
     if here:
-        raise RefusedError(
-            f"{len(here)} of {len(names)} image(s) are promoted here already, {here[0]} among them: {go_on}."
-        )
+        text = f"{len(here)} of {len(names)} image(s) are promoted here already"
+        raise RefusedError(Sentence(f"{text}, {here[0]} among them: {go_on}.", f"{text}: {go_on}."))
     if last.planned_steps and not names:
-        raise RefusedError(f"Its images were promoted by a run before: {go_on}.")
+        raise RefusedError(Sentence(f"Its images were promoted by a run before: {go_on}."))
     return names
 
 
@@ -145,12 +146,11 @@ def _take_back(
     running.outcome.done.clear()
     running.outcome.failed = undone
     if undone:
-        text = (
-            f"The {last.verb} could not be rolled back completely: {rollback.first_few_reasons(undone)}. Fix "
-            "the cause, then run onedr abort again."
-        )
+        why = Sentence(rollback.first_few_reasons(undone), f"{len(undone)} item(s), see onedr history")
+        text = filled(f"The {last.verb} could not be rolled back completely: {{}}.", why)
+        text = text.then(Sentence(" Fix the cause, then run onedr abort again."))
         return running.end(State.INTERRUPTED, "RUNNING", VerdictEvent(text))
-    text = (
+    text = Sentence(
         f"The {last.verb} of {utc_text(last.began)} was aborted before anything was promoted; the peer "
         "is as before."
     )

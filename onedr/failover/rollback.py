@@ -10,6 +10,7 @@ from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms, planned_move
 from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError
+from onedr.model.text import Sentence
 
 _PAUSE_S = 0.3
 _BACK_LIMIT_S = 90
@@ -20,6 +21,19 @@ def first_few_reasons(items: Mapping[str, str]) -> str:
     """Items and why, for a sentence: the first three."""
     told = "; ".join(f"{item}: {why}" for item, why in list(items.items())[:3])
     return told + (f"; and {len(items) - 3} more" if len(items) > 3 else "")
+
+
+def said(verb: str, why: str, undone: Mapping[str, str]) -> Sentence:
+    """That a run was rolled back, and what of it could not be; for the public without items and reasons."""
+    if not undone:
+        text = f"The {verb} was rolled back, the peer is the primary as before"
+        return Sentence(f"{text} ({why}).", f"{text}. onedr history says why.")
+    again = "Run onedr abort to retry the rollback."
+    left = first_few_reasons(undone)
+    return Sentence(
+        f"The {verb} failed ({why}) and could not be fully rolled back ({left}). {again}",
+        f"The {verb} failed, and {len(undone)} item(s) could not be rolled back; see onedr history. {again}",
+    )
 
 
 def roll_back(

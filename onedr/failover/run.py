@@ -32,6 +32,7 @@ from onedr.host import config as host_config
 from onedr.host import process
 from onedr.model.errors import FrontEndError, OneDRError, RunStoppedError
 from onedr.model.records import Epoch
+from onedr.model.text import NOTHING
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -243,12 +244,7 @@ class _Failover:
         results = rollback.roll_back(self.pool, there, names, fenced)
         undone = {item: str(result) for item, result in results.items() if isinstance(result, OneDRError)}
         verb = self.request.verb
-        text = f"The {verb} was rolled back, the peer is the primary as before ({why})."
-        if undone:
-            text = (
-                f"The {verb} failed ({why}) and could not be fully rolled back "
-                f"({rollback.first_few_reasons(undone)}). Run onedr abort to retry the rollback."
-            )
+        text = rollback.said(verb, why, undone)
         self.running.log.rollback = {item: str(result) for item, result in results.items()}
         self.outcome.done.clear()
         state = State.INTERRUPTED if undone else State.STANDBY
@@ -353,7 +349,7 @@ class _Failover:
             recovered=len(set(vms)) - len(bad),
             lacking=tuple(self.items[item].record.name if item in self.items else item for item in bad),
             failed=len(self.outcome.failed), unread=roles.unread,
-            split=roles.warning() if roles.split else "",
+            split=roles.warning() if roles.split else NOTHING,
         ))
         verdict = VerdictEvent(
             text,

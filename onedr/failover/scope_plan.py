@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from onedr.failover import refusal_plan
 from onedr.failover.facts import FailoverFacts, Fence
 from onedr.model.records import ImageFacts
+from onedr.model.text import NOTHING, Sentence
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request
@@ -74,16 +75,23 @@ def bases_in_use(
     return found
 
 
-def bases_refusal(facts: FailoverFacts, request: Request, bases: Mapping[str, str]) -> str:
+def bases_refusal(facts: FailoverFacts, request: Request, bases: Mapping[str, str]) -> Sentence:
     """Why nothing is done; empty when no base is in the way."""
     if not bases:
-        return ""
+        return NOTHING
     reasons = "; ".join(f"{base}, through which {names} there are read" for base, names in bases.items())
-    return (
-        f"This would demote, at the peer, {reasons}: those have no complete copy here, or do not come along. "
-        f"Nothing was changed. Wait for their copies, or to demote it all the same: "
-        f"{command(facts, request, take=tuple(bases))}"
+    why = "those have no complete copy here, or do not come along. Nothing was changed."
+    hint = dry_run(facts, request)
+    return Sentence(
+        f"This would demote, at the peer, {reasons}: {why} Wait for their copies, or to demote it all the "
+        f"same: {command(facts, request, take=tuple(bases))}",
+        f"This would demote, at the peer, {len(bases)} base(s) of other disks: {why} {hint}",
     )
+
+
+def dry_run(facts: FailoverFacts, request: Request) -> str:
+    """What names the VMs and images that a public sentence counts."""
+    return f"onedr {request.verb} {facts.datastore} --dry-run names them and what can be done."
 
 
 def command(

@@ -75,11 +75,12 @@ class Delays:
 
 
 def delays(vms: Iterable[VmItem], steps: Iterable[Step], group_s: int, most_s: int) -> Delays:
-    """A VM's DR_DELAY holds up that VM only, for `most_s` at the most; groups wait for the datastore's."""
+    """A VM's DR_DELAY holds up that VM only; groups wait for the datastore's, and a group of which all wait
+    for their own holds up none. The run stays open for them, so `most_s` at the most is the datastore's too.
+    """
     starting = {step.target for step in steps if step.kind is StepKind.START}
     late, warnings, priorities = {}, {}, set()
     for item in (item for item in vms if item.origin in starting):
-        priorities.add(priority(item))
         text = template.get(item.record.user_template, "DR_DELAY").strip()
         try:
             seconds = settings.duration(text) if text else 0
@@ -87,7 +88,9 @@ def delays(vms: Iterable[VmItem], steps: Iterable[Step], group_s: int, most_s: i
             seconds, warnings[item.origin] = 0, f"its DR_DELAY is not used: {error}"
         if seconds > most_s:
             warnings[item.origin] = f"its DR_DELAY of {seconds} s is cut to the {most_s} s of DR_DELAY_MAX"
-        if seconds:
+        if min(seconds, most_s):
             late[item.origin] = min(seconds, most_s)
+        else:
+            priorities.add(priority(item))
     groups = sorted(priorities)[:-1] if group_s else []
     return Delays(dict.fromkeys(groups, group_s), late, warnings)

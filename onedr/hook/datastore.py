@@ -8,8 +8,9 @@ import rados
 from lxml import etree
 
 from onedr.driver import start_action
-from onedr.driver.take_request import take_request
+from onedr.driver.take_request import answer, take_request
 from onedr.hook import payload, settled_note
+from onedr.host import log
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, OneDRError, RefusedError
 from onedr.model.template import Pairs
@@ -17,7 +18,7 @@ from onedr.model.types import DRIVER, STOCK_DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock, settle_rules
-from onedr.runs.refusal_message import refusal_message
+from onedr.runs.datastore_message import refusal_message
 from onedr.runs.request import Request
 
 _LISTS = ("DR_LEAVE", "DR_TAKE")  # words: VM ids and image names of a move or failover
@@ -88,7 +89,7 @@ def _start(frontend: FrontEnd, seen: etree._Element, element: etree._Element, re
             return f"started {template.get(request, settle_rules.ACTION).strip().lower()}"
     except (InputError, RefusedError) as error:
         if request:
-            _answer(frontend, datastore_id, str(error))
+            _refuse(frontend, datastore_id, str(error))
         elif template.get(attributes(element), "DR_MESSAGE") != str(error):
             frontend.update_datastore(datastore_id, (("DR_MESSAGE", str(error)),))
         return str(error)
@@ -121,15 +122,20 @@ def _request(taken: Pairs, owner: str) -> Request:
 def _take_off(frontend: FrontEnd, datastore_id: int, why: str) -> None:
     """Where the pool cannot be asked nothing starts, and nothing waits for the pool to come back.
 
-    Without its counter the datastore gets a new one then, which no page knows.
+    Without its counter the datastore gets a new one then, which no page knows. The keeper keeps the answer in
+    the pool when it comes back.
     """
     found = attributes(frontend.datastore(datastore_id))
     action = template.get(found, settle_rules.ACTION)
     if action:
         cleared = tuple((key, "") for key in (*settle_rules.WORDS, settle_rules.SEQ))
-        _answer(frontend, datastore_id, f"DR_ACTION={action} was taken off: {why}", cleared)
+        message = refusal_message(f"DR_ACTION={action} was taken off: {why}", time.time())
+        frontend.update_datastore(datastore_id, (*cleared, ("DR_MESSAGE", message)))
 
 
-def _answer(frontend: FrontEnd, datastore_id: int, why: str, cleared: Pairs = ()) -> None:
-    message = refusal_message(why, time.time())
-    frontend.update_datastore(datastore_id, (*cleared, ("DR_MESSAGE", message)))
+def _refuse(frontend: FrontEnd, datastore_id: int, why: str) -> None:
+    try:
+        answer(datastore_id, why)
+    except (OneDRError, rados.Error) as error:
+        log.warning(f"the answer is not kept in the pool: {error}")
+        frontend.update_datastore(datastore_id, (("DR_MESSAGE", refusal_message(why, time.time())),))

@@ -5,7 +5,7 @@
 """
 from __future__ import annotations
 
-from onedr.model.text import printable
+from onedr.model.text import Sentence, printable, public_of
 
 _LONGEST = 1000  # characters of a sentence, which may contain text of any length that users wrote
 
@@ -20,7 +20,10 @@ def plain(text: str) -> str:
 
 
 class OneDRError(Exception):
-    """Base of every error that users see: one plain sentence without a newline."""
+    """Base of every error that users see: one plain sentence without a newline.
+
+    `public`: what of it may stand on the datastore, for every user to read; empty when that is not known.
+    """
 
     exit_code = 1
     word = "error"
@@ -29,6 +32,7 @@ class OneDRError(Exception):
 
     def __init__(self, message: str):
         super().__init__(plain(message))
+        self.public = plain(public_of(message, ""))
 
 
 class UnexpectedError(OneDRError):
@@ -79,6 +83,9 @@ class RunInProgressError(RefusedError):
     meaning = "Another run is in progress on this datastore."
     todo = "Wait for it: `onedr status`, or ask it to stop: `onedr cancel`."
 
+    def __init__(self, message: str):
+        super().__init__(Sentence(message))  # it names runs and who began them, no VM
+
 
 class NothingInterruptedError(RefusedError):
     """There is no interrupted run that could be resumed or aborted."""
@@ -86,6 +93,9 @@ class NothingInterruptedError(RefusedError):
     word = "nothing-interrupted"
     meaning = "There is no interrupted run to resume or abort."
     todo = "`onedr history` shows how the runs ended."
+
+    def __init__(self, message: str):
+        super().__init__(Sentence(message))
 
 
 class StorageError(OneDRError):

@@ -22,3 +22,50 @@ def printable(text: str) -> str:
     a terminal, a page or a reader of lines would act on.
     """
     return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+class Sentence(str):
+    """A sentence for whoever runs a verb. `public` is what every user may read of it, on the datastore: other
+    people's VMs and images are counted in it, not named. Without one the sentence names none.
+
+    Text made from it is plain text again, which has nothing public.
+    """
+
+    public: str
+
+    def __new__(cls, text: str, public: str | None = None) -> Sentence:
+        made = super().__new__(cls, text)
+        made.public = text if public is None else public
+        return made
+
+    def then(self, more: str) -> Sentence:
+        """Both, one after the other."""
+        return Sentence(f"{self}{more}", f"{self.public}{public_of(more, '')}")
+
+
+NOTHING = Sentence("")
+
+
+def named(found: Collection[str], kind: str = "image(s)", see: str = "onedr status") -> Sentence:
+    """The first few names; for the public how many of which kind, and the command that names them."""
+    return Sentence(first_few(found), f"{len(found)} {kind} (see {see})")
+
+
+def filled(form: str, *parts: str) -> Sentence:
+    """`form` with a part in place of each `{}`; of a part that has nothing public the public reads `…`."""
+    first, *pieces = form.split("{}", len(parts))  # no format(): a form may contain text that users wrote
+    made = Sentence(first)
+    for part, piece in zip(parts, pieces):
+        made = made.then(Sentence(part, public_of(part, "…"))).then(Sentence(piece))
+    return made
+
+
+def together(texts: Iterable[str]) -> Sentence:
+    """Sentences as one; of those that have nothing public the public reads `…`."""
+    found = list(texts)
+    return filled(" ".join(["{}"] * len(found)), *found)
+
+
+def public_of(text: str, otherwise: str) -> str:
+    """What every user may read of a text; `otherwise` when nothing says so."""
+    return (text.public if isinstance(text, Sentence) else "") or otherwise

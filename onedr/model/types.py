@@ -79,7 +79,7 @@ class Settings:
     security_group_map: tuple[tuple[str, str], ...] = ()
     keep_s: int = 7 * 86400  # how long divergent copies are preserved
     delay_s: int = 0  # between a priority group that runs and the start of the next
-    delay_max_s: int = 900  # the most that a VM's own DR_DELAY counts for
+    delay_max_s: int = 60  # the most that a VM's own DR_DELAY counts for
     peer_datastore: str = ""  # name of this datastore at the peer; empty: the same name
     peer: CephAccess | None = None
     drill_network: str = ""  # virtual network here for a drill's VMs; empty: none, so drills are refused

@@ -16,7 +16,8 @@ from onedr.model.errors import FrontEndError
 from onedr.model.template import Pairs
 from onedr.opennebula import xmlrpc
 
-NO_SUCH_OBJECT = 1024  # docs/opennebula-facts.md O25
+NOT_ALLOWED = 512  # docs/opennebula-facts.md O25; a lock too
+NO_SUCH_OBJECT = 1024
 NOT_POSSIBLE = 2048
 REPLACE = 0
 APPEND = 1  # nearly always: replacing removes the attributes that TM_MAD added (docs/opennebula-facts.md O5)

@@ -28,10 +28,12 @@ REHEARSAL = "DR_REHEARSAL"  # on a rehearsal's VM or image: the token of its tur
 CARRIER = "DR_SNAPSHOT_CARRIER"  # on a small VM of a run that lists snapshots (failover.snapshot_carrier)
 # on a VM at the site it moved away from: the state it had; it is locked there
 LOCKED_STATE, OLD_LOCKED_STATE = "DR_LOCKED_STATE", "DR_HELD"  # the second: of earlier releases, read only
+USER_LOCK = "DR_USER_LOCK"  # on such a VM: the level of the lock that it had from its user or an admin
 ANOTHER_PORT = "GRAPHICS/PORT is chosen by oned here"  # the one warning of a VM that lacks nothing
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (  # of one site's object only
-    ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, "DR_ORIGIN_SITE", "DR_ORIGIN_VM",
+    ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK, "DR_ORIGIN_SITE",
+    "DR_ORIGIN_VM",
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
@@ -48,9 +50,16 @@ def locked_state(user: Pairs) -> str:
     return template.get(user, LOCKED_STATE) or template.get(user, OLD_LOCKED_STATE)
 
 
+def user_lock(user: Pairs) -> int:
+    """Level of the lock that the VM had before ours, 1 to 3; 0 for none."""
+    level = template.get(user, USER_LOCK)
+    return int(level) if level in ("1", "2", "3") else 0
+
+
 def unlocked(user: Pairs) -> Pairs:
-    """What takes that mark off, whichever release set it."""
-    return tuple((key, "") for key in (LOCKED_STATE, OLD_LOCKED_STATE) if template.get(user, key))
+    """What takes these marks off, whichever release set them."""
+    marks = (LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK)
+    return tuple((key, "") for key in marks if template.get(user, key))
 
 
 @dataclass(frozen=True)
@@ -157,8 +166,6 @@ def _os(
     """OS with BOOT numbered again, and files by the name of their image."""
     built: list[tuple[str, object]] = []
     for key, text in value:
-        if not isinstance(text, str):
-            raise ValueError(f"OS/{key} is no text")
         if key.startswith(_OF_OS_FILES):
             continue
         if key in _OS_FILES:

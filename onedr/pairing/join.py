@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from onedr.ceph import admin as ceph_admin
-from onedr.ceph import monitor_ping, pool_mirroring
+from onedr.ceph import cephx_key, monitor_ping, pool_mirroring
 from onedr.ceph.admin import Cluster
 from onedr.model.errors import InputError, OneDRError, RecordError, RefusedError, StorageError
 from onedr.model.types import PeerState
@@ -132,6 +132,7 @@ def open_join_file(
     expired, used, withdrawn or for another site; StorageError when the other site does not answer.
     """
     file = join_file.read_join_file(path)
+    _can_use_key(file)
     joined = any(peer.hosts & pool_mirroring.monitor_hosts(file.mon_host) for peer in peers)
     again = f"Create a new one at site {file.site}: onedr setup --offer."
     if file.expires <= now and not joined:
@@ -168,6 +169,18 @@ def _fetch_message(file: JoinFile) -> str | None:
     entity = f"{ceph_caps.JOIN_PREFIX}{file.join_id}"
     with ceph_admin.join(entity, file.key, file.mon_host, file.site) as there:
         return there.stored(_message(file.join_id))
+
+
+def _can_use_key(file: JoinFile) -> None:
+    """Keys of a newer Ceph mean nothing to an older one, whose own message does not say so."""
+    kind = cephx_key.key_type(file.key)
+    if kind is not None and not cephx_key.is_readable(kind):
+        raise RefusedError(
+            f"Ceph at site {file.site} makes keys of type {cephx_key.NAMES.get(kind, kind)}, which Ceph here "
+            f"cannot read (19.2.6 and 20.2.4 can). Upgrade here, or at site {file.site}: ceph mon set "
+            "auth_allowed_ciphers aes,aes256k; ceph mon set auth_preferred_cipher aes; if there is a "
+            f"{ceph_caps.PEER}: ceph auth rotate --key-type=aes {ceph_caps.PEER}; then onedr setup --offer."
+        )
 
 
 def _answers(file: JoinFile) -> None:

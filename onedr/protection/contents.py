@@ -3,7 +3,6 @@ its images, its VMs' clones, and the state of each in Ceph.
 """
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -156,7 +155,7 @@ def inspect_item(pool: Pool, item: ConversionItem, here: str) -> ConversionItem:
             left = mode is None and (
                 mirroring.is_listed(pool, image) or bool(mirroring.sync_snapshots(image))
             )
-            made_at = json.loads(values[images.CREATOR_KEY])["fsid"] if images.CREATOR_KEY in values else here
+            made_at = images.creator_in(values).get("fsid", here)
             return replace(
                 item,
                 mode=mode,

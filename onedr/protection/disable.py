@@ -24,6 +24,7 @@ from onedr.model.errors import (
     RunInProgressError,
     StorageError,
 )
+from onedr.model.text import together
 from onedr.model.types import DRIVER, STOCK_DRIVER, Settings
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
@@ -45,7 +46,7 @@ from onedr.protection.enable import (
 )
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
 from onedr.replication import map_store, peer_ceph, peer_copies, peer_osds, site_info
-from onedr.runs import journal
+from onedr.runs import datastore_message, journal
 from onedr.runs import lease as runs_lease
 from onedr.runs.events import Emit, ItemEvent
 from onedr.runs.request import Request
@@ -68,7 +69,7 @@ def disable(
     element = frontend.datastore(datastore_id)
     refusals = datastore_facts(element).refusals()
     if refusals:
-        raise RefusedError(" ".join(refusals))
+        raise RefusedError(together(refusals))
     with connection.connect(ceph_access(attributes(element))) as pool:
         if request.dry_run:
             _refuse_while_running(pool)
@@ -106,7 +107,7 @@ def _planned(
     )
     emit(describe_conversion(plan, datastore.name, request.verb))
     if plan.refusals:
-        raise PlanRefusedError(" ".join(plan.refusals))
+        raise PlanRefusedError(together(plan.refusals))
     return plan
 
 
@@ -280,6 +281,7 @@ class _Disable:
         map_store.forget(self.pool, found.name)
         pool_settings.forget_known(self.pool, self.datastore_id)
         quiet_disks.forget(self.pool, self.datastore_id)
+        datastore_message.forget(self.pool, self.datastore_id)
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
         wanted = disable_plan.stock_attributes(found.attributes, bound)
         if wanted != found.attributes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from onedr.model.template import Pairs
-from onedr.model.text import first_few
+from onedr.model.text import Sentence, filled, first_few, named
 from onedr.model.types import DRIVER, STOCK_DRIVER
 from onedr.protection.enable_plan import (
     CEPH_MODE,
@@ -41,10 +41,10 @@ def disable_plan(facts: DisableFacts) -> ConversionPlan:
     mirrored = [item for item in acting if item.mode]
     refusals = datastore.refusals() + _unsafe(facts)
     if not refusals and not facts.dry_run and facts.confirm != datastore.name:
-        refusals.append(
+        refusals.append(Sentence(
             f"Disabling deletes the peer's copies of {len(mirrored)} image(s) and disk(s). To confirm, "
             f"repeat the datastore's name: --confirm {datastore.name} (or DR_CONFIRM)."
-        )
+        ))
     if refusals:
         return ConversionPlan(tuple(refusals), (), (), (), verdicts)
     ours = [str(vm) for vm in facts.vms if vm.driver == DRIVER]
@@ -110,36 +110,29 @@ def _disable_verdict(item: ConversionItem) -> tuple[str, str]:
 
 
 def _unsafe(facts: DisableFacts) -> list[str]:
-    found = []
+    found: list[str] = []
     if facts.interrupted:
-        found.append(
+        found.append(Sentence(
             f"The last {facts.interrupted} was interrupted. Finish it first: onedr {facts.interrupted}."
-        )
+        ))
     unknown = [f"{item.label}: {item.blocker}" for item in facts.items if item.unreadable]
     if unknown:
-        found.append(
-            f"These images cannot be read: {first_few(unknown)}. Repair or delete them first."
-        )
+        found.append(filled("These images cannot be read: {}. Repair or delete them first.", named(unknown)))
     split = [item.label for item in facts.items if item.split]
     if split:
-        found.append(
-            f"Primary at both sites: {first_few(split)}. Decide first which copy is the good one; see "
-            "docs/states.md."
-        )
+        text = "Primary at both sites: {}. Decide first which copy is the good one; see docs/states.md."
+        found.append(filled(text, named(split)))
     theirs = [item.label for item in facts.items if item.mode and not item.primary]
     if theirs:
-        found.append(
-            f"This site only receives {first_few(theirs)}: disable protection at the peer, which is their "
-            "primary."
-        )
+        text = "This site only receives {}: disable protection at the peer, which is their primary."
+        found.append(filled(text, named(theirs)))
     ours = [item for item in facts.items if item.mode and item.primary]
     only = [item.label for item in ours if item.from_peer and item.wanted and not item.copied]
     if only:
-        found.append(
-            f"Taken over from the peer, which has no complete copy of them: {first_few(only)}. Disabling "
-            "would prevent the failback. Wait until there is one, or set DR_PROTECT=NO on these images "
-            "first."
-        )
+        found.append(filled(
+            "Taken over from the peer, which has no complete copy of them: {}. Disabling would prevent the "
+            "failback. Wait until there is one, or set DR_PROTECT=NO on these images first.", named(only),
+        ))
     return found
 
 

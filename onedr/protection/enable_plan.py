@@ -11,7 +11,7 @@ from onedr.model import names, template
 from onedr.model import settings as model_settings
 from onedr.model.errors import InputError
 from onedr.model.template import Pairs
-from onedr.model.text import first_few
+from onedr.model.text import Sentence, first_few
 from onedr.model.types import DRIVER, MIB, STOCK_DRIVER, Mode, Settings
 from onedr.replication import split_brain
 
@@ -91,22 +91,22 @@ class DatastoreFacts:
 
     def refusals(self) -> list[str]:
         """Why OneDR cannot protect it."""
-        found = []
+        found: list[str] = []
         if self.type != "0":
-            found.append(
+            found.append(Sentence(
                 f"{self.name} is not an image datastore. A stock ceph system datastore can be used for "
                 "protected disks unchanged."
-            )
+            ))
         elif not {self.ds_mad, self.tm_mad} <= {STOCK_DRIVER, DRIVER}:
-            found.append(
+            found.append(Sentence(
                 f"{self.name} has DS_MAD={self.ds_mad} and TM_MAD={self.tm_mad}; only {STOCK_DRIVER} can be "
                 "protected."
-            )
+            ))
         elif template.get(self.attributes, "DISK_TYPE", "RBD") != "RBD":
-            found.append(
+            found.append(Sentence(
                 f"{self.name} has DISK_TYPE={template.get(self.attributes, 'DISK_TYPE')}; only RBD can be "
                 "protected."
-            )
+            ))
         return found
 
 

@@ -18,7 +18,7 @@ from onedr.host import log
 from onedr.host.waiting import wait_until
 from onedr.model import template
 from onedr.model.errors import OneDRError
-from onedr.model.types import PeerState, Role, Settings
+from onedr.model.types import Mode, PeerState, Role, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
@@ -27,17 +27,17 @@ from onedr.protection import (
     glance,
     keeper_lock,
     pace,
-    pool_settings,
     reconcile,
     rehearsal_timer,
     settle,
+    snapshot_schedule,
     status,
 )
 from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL_S
 from onedr.protection.reconcile import Report
 from onedr.protection.time_marks import TimeMarks
 from onedr.replication.mirror_image import note_problem
-from onedr.runs.refusal_message import is_still_shown
+from onedr.runs import datastore_message
 
 LIFE_S = 330  # after it was woken; a little longer than oned's default monitor interval, which wakes it again
 MOST_LIFE_S = 1800  # then a new process takes over, of the release that is installed by then
@@ -143,11 +143,15 @@ class Keeper:
             return self.run_pass()
         finally:
             self._pass_cost_s = time.process_time() - begun
-            report = self._report
-            unfinished = report.failed or report.waiting or report.awaiting or report.flattened
-            incomplete = not self._peer_answers or self._mirrored - self._marks.complete
-            if unfinished or incomplete or not self._is_costly():
+            if self._has_more_to_do() or not self._is_costly():
                 self._seen = ""
+
+    def _has_more_to_do(self) -> bool:
+        """Also in snapshot mode: whether Ceph takes its snapshots is seen by passes only."""
+        report, datastore = self._report, self._datastore
+        unfinished = report.failed or report.waiting or report.awaiting or report.flattened
+        incomplete = not self._peer_answers or self._mirrored - self._marks.complete
+        return bool(unfinished or incomplete or datastore is None or datastore.settings.mode is Mode.SNAPSHOT)
 
     def _is_costly(self) -> bool:
         return pace.full_pause_s(self._pass_cost_s) > PASS_INTERVAL_S
@@ -164,7 +168,9 @@ class Keeper:
         seen = status.collect_status(self._pool, datastore, self._frontend)
         self._peer_answers = seen.copies.peer_status.peer is PeerState.ANSWERS
         self._marks.take(seen, report, datastore.settings.rpo_s)
-        self._show(datastore, seen)
+        by_snapshot = {fact.name for fact in seen.facts if fact.mode is Mode.SNAPSHOT}
+        self._take_due_snapshots(datastore, seen, by_snapshot & self._marks.complete)
+        self._show(seen)
         rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
         return seen.verdict.role
 
@@ -175,23 +181,35 @@ class Keeper:
         except OneDRError as error:  # it is tried again in the next pass; protection goes on
             log.warning(f"attributes were not put right: {error}")
 
-    def _show(self, datastore: Datastore, seen: status.StatusView) -> None:
+    def _take_due_snapshots(self, datastore: Datastore, seen: status.StatusView, names: set[str]) -> None:
+        """The mirror snapshots that Ceph's manager should have taken and did not."""
+        if datastore.settings.mode is not Mode.SNAPSHOT:
+            return
+        points = {fact.name: status.point_of(fact, seen) for fact in seen.facts if fact.name in names}
+        patience = snapshot_schedule.patience_s(datastore.settings.schedule, self._report.manager_runs)
+        due = snapshot_schedule.late(points, patience, time.time())
+        for name, why in snapshot_schedule.take_due(self._pool, due, patience).items():
+            log.warning(f"no mirror snapshot of {name} was taken: {why}")
+
+    def _show(self, seen: status.StatusView) -> None:
         points = [status.point_of(fact, seen) for fact in seen.facts if fact.mode is not None]
         known = [point for point in points if point is not None]
-        notice = pool_settings.notice(self._pool, datastore.datastore_id, time.time())
-        current = status.attributes_of(seen, notice)
+        current, message = status.attributes_of(seen), status.public_message(seen)
         if known and len(known) == len(points):
             current["DR_RECOVERY_POINT"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(min(known)))
-        there = attributes(self._frontend.datastore(datastore.datastore_id))
-        if template.get(there, "DR_STATE") == current["DR_STATE"] and is_still_shown(
-            template.get(there, "DR_MESSAGE"), time.time()
-        ):
-            del current["DR_MESSAGE"]
+        there = attributes(self._frontend.datastore(self._id))
+        shown = template.get(there, "DR_MESSAGE")
+        datastore_message.adopt(self._pool, self._id, shown, time.time())
         changed = {key: value for key, value in current.items() if template.get(there, key) != value}
-        if set(changed) - {"DR_RECOVERY_POINT"} or self._point_is_old(changed):
-            self._frontend.update_datastore(datastore.datastore_id, tuple(changed.items()))
+        if shown != datastore_message.joined(message, self._beside()):
+            datastore_message.show(self._frontend, self._id, tuple(changed.items()), message, self._beside)
+        elif set(changed) - {"DR_RECOVERY_POINT"} or self._point_is_old(changed):
+            self._frontend.update_datastore(self._id, tuple(changed.items()))
         if "DR_STATE" in changed:
-            log.info(f"{changed['DR_STATE']}: {current.get('DR_MESSAGE', '')}")
+            log.info(f"{changed['DR_STATE']}: {message}")
+
+    def _beside(self) -> str:
+        return status.beside(self._pool, self._id)
 
     def _point_is_old(self, changed: dict[str, str]) -> bool:
         """If only the recovery point changed, it is written every PASS_INTERVAL_S,

@@ -17,7 +17,7 @@ from onedr.ceph import journal_end, journal_events, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.journal_end import JournalEnd
 from onedr.replication import quiet_marks
-from onedr.replication.records import MARK_KEY
+from onedr.replication.records import MARK_KEY, parsed
 
 _LIMIT_S = 10.0
 # A write that a guest may rely on is in the journal before it is answered. Those of this long before a look
@@ -115,7 +115,7 @@ def _read(pool: Pool, name: str) -> dict[str, Proven]:
     found = {}
     for image_id, value in omap.read_all(pool, name).items():
         with suppress(KeyError, TypeError, ValueError):
-            data = json.loads(value)
+            data = parsed(value)
             end = data["end"]
             found[image_id] = Proven(
                 str(data["global_id"]), str(data["mark"]),

@@ -16,7 +16,9 @@ from lxml import etree
 
 from onedr.ceph import connection, mirroring, parallel
 from onedr.ceph.connection import Pool
+from onedr.ceph.mirror_schedule import NoSchedulesError, add_schedule, scheduled_images
 from onedr.host import config as host_config
+from onedr.host import log
 from onedr.host.waiting import attempts
 from onedr.model import names, parsing
 from onedr.model.errors import InputError, OneDRError
@@ -83,6 +85,7 @@ class Report:
     locked: list[str] = field(default_factory=list)  # locked VMs that use such images
     expired: list[str] = field(default_factory=list)  # preserved copies that went to the trash
     reads_quiet: bool | None = None  # does the peer read quiet marks? None: it does not answer
+    manager_runs: bool = True  # the schedules of mirror snapshots
 
     def as_event(self) -> ReconcileEvent:
         """For people and programs."""
@@ -248,8 +251,12 @@ def _schedule(pool: Pool, datastore: Datastore, report: Report) -> None:
     """
     if datastore.settings.mode is not Mode.SNAPSHOT or not report.mirrored:
         return
-    for name in sorted(report.mirrored - mirroring.scheduled_images(pool)):
-        mirroring.add_schedule(pool, name, datastore.settings.schedule)
+    try:
+        for name in sorted(report.mirrored - scheduled_images(pool)):
+            add_schedule(pool, name, datastore.settings.schedule)
+    except NoSchedulesError as error:
+        log.warning(f"{error}; the keeper takes the mirror snapshots")
+        report.manager_runs = False
 
 
 def _each(report: Report, what: str, action: Callable[[], None], tell: Callable[[str, Report], None]) -> None:

@@ -21,6 +21,7 @@ from onedr.model.template import Pairs
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.protection import pool_settings
 from onedr.protection.settle_rules import Known, Shown, Verdict, judge
+from onedr.runs import datastore_message
 
 _LOCK_LIMIT_S = 30
 _PAUSE_S = 0.2
@@ -53,6 +54,8 @@ def _settle(pool: Pool, datastore_id: int, frontend: FrontEnd, may_start: bool) 
                 return taken if may_start else ()
             if verdict.known is not None and verdict.known != known:
                 pool_settings.write_known(pool, datastore_id, _noticed(known, verdict.known))
+            if verdict.refused:
+                datastore_message.refuse(pool, datastore_id, verdict.refused, time.time())
             if verdict.changes:  # after the pool: whoever dies in between leaves an old counter behind
                 frontend.update_datastore(datastore_id, verdict.changes)
                 log.info(f"put right: {', '.join(key for key, _ in verdict.changes)}")

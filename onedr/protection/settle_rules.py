@@ -61,11 +61,14 @@ class Shown:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the pool is to know (None: nothing), what the datastore is to show, the request that may start."""
+    """What the pool is to know (None: nothing), what the datastore is to show, the request that may start, or
+    why the one that was taken off may not.
+    """
 
     known: Known | None
     changes: Pairs = ()
     taken: Pairs = ()
+    refused: str = ""
 
 
 def judge(known: Known | None, shown: Shown, first_seq: int, distrust: bool = False) -> Verdict:
@@ -86,7 +89,7 @@ def judge(known: Known | None, shown: Shown, first_seq: int, distrust: bool = Fa
     taken: Pairs = ()
     if refusal:
         action = plain(template.get(shown.attributes, ACTION))[:40]
-        said.append(f"DR_ACTION={action} was taken off and nothing was started: {refusal}.")
+        refusal = f"DR_ACTION={action} was taken off and nothing was started: {refusal}."
     elif asked:
         taken = tuple((key, template.get(shown.attributes, key)) for key in WORDS)
     raised = asked or (known is not None and not current)  # what wrote the old counter knows no later one
@@ -95,12 +98,11 @@ def judge(known: Known | None, shown: Shown, first_seq: int, distrust: bool = Fa
     )
     if template.get(shown.attributes, SEQ) != str(after.seq):
         changes.append((SEQ, str(after.seq)))
-    if said:
+    if said or taken:
         after = replace(after, notice=" ".join(said))
-        changes.append(("DR_MESSAGE", after.notice))
-    elif taken:
-        after = replace(after, notice="")
-    return Verdict(after, tuple(changes), taken)
+    if said or refusal:
+        changes.append(("DR_MESSAGE", " ".join([*said, refusal]).strip()))
+    return Verdict(after, tuple(changes), taken, refusal)
 
 
 def _requests(before: Known, taken: Pairs) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from onedr.model.errors import FrontEndError
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.rehearsed import Rehearsed
 from onedr.model.settings import wants_protection
+from onedr.model.text import NOTHING, Sentence
 from onedr.model.types import State
 from onedr.opennebula import datastores
 from onedr.opennebula import objects as opennebula_objects
@@ -29,7 +30,7 @@ from onedr.replication import image_facts, inventory, peer_ceph, peer_copies, re
 from onedr.replication.peer_copies import Copies
 from onedr.replication.split_brain import Claim as Returned
 from onedr.replication.split_brain import Known, There, judge_claim
-from onedr.runs import journal
+from onedr.runs import datastore_message, journal
 from onedr.runs import lease as runs_lease
 from onedr.runs import state as runs_state
 from onedr.runs.answer_events import StatusDisk, StatusEvent, StatusRun, StatusVm, UnprotectedItem
@@ -125,38 +126,52 @@ def _verdict(
     )
     drilled = newest and newest.verb == "drill" and newest.result in ("DONE", "PARTIAL")
     if drilled and judged.state is State.STANDBY:
-        text = f"{judged.message} A drill's VMs still exist; onedr drill cleanup removes them."
-        return replace(judged, message=text)
+        text = Sentence(" A drill's VMs still exist; onedr drill cleanup removes them.")
+        return replace(judged, message=judged.message.then(text))
     return judged
 
 
-def _lacking(moved: JournalEntry | None) -> str:
+def _lacking(moved: JournalEntry | None) -> Sentence:
     """What the last move or failover could not bring, for people."""
     if moved is None or moved.result != "PARTIAL":
-        return ""
+        return NOTHING
     vms = [vm.name or vm.origin for vm in moved.vms if vm.failed]
+    text = f" The last {moved.verb} left {len(moved.failed)} item(s) out"
     named = f": {', '.join(vms[:3])}" if vms else ""
-    return f" The last {moved.verb} left {len(moved.failed)} item(s) out{named}; see onedr history."
+    return Sentence(f"{text}{named}; see onedr history.", f"{text}; see onedr history.")
 
 
-def state_attributes(datastore: Datastore, frontend: FrontEnd) -> dict[str, str]:
-    """The status as the datastore's attributes.
-
-    It shows an interrupted run even when no keeper is running.
-    """
+def show_status(datastore: Datastore, frontend: FrontEnd) -> None:
+    """Show the status in the datastore's attributes, also that of an interrupted run while no keeper runs."""
+    datastore_id = datastore.datastore_id
     with connection.connect(datastore.access) as pool:
-        notice = pool_settings.notice(pool, datastore.datastore_id, time.time())
-        return attributes_of(collect_status(pool, datastore, frontend), notice)
+        seen = collect_status(pool, datastore, frontend)
+        datastore_message.show(
+            frontend, datastore_id, tuple(attributes_of(seen).items()), public_message(seen),
+            lambda: beside(pool, datastore_id),
+        )
 
 
-def attributes_of(seen: StatusView, notice: str) -> dict[str, str]:
-    """The attributes that show a status, except the recovery point. `notice`: what was put right lately."""
+def attributes_of(seen: StatusView) -> dict[str, str]:
+    """The attributes that show a status, except DR_MESSAGE and the recovery point."""
     found = seen.verdict
     return {
         "DR_STATE": found.state.value, "DR_ROLE": found.role.value,
-        "DR_MESSAGE": f"{found.message} {notice}".strip(),
         "DR_PROTECTED": f"{found.safe}/{found.total}",
     }
+
+
+def public_message(seen: StatusView) -> str:
+    """The sentence of a status for DR_MESSAGE, which every user may read: it names nothing of theirs."""
+    return seen.verdict.message.public
+
+
+def beside(pool: Pool, datastore_id: int) -> str:
+    """What DR_MESSAGE says besides: what was put right, and why an action was refused, both lately."""
+    now = time.time()
+    return datastore_message.joined(
+        pool_settings.notice(pool, datastore_id, now), datastore_message.refused(pool, datastore_id, now)
+    )
 
 
 @dataclass(frozen=True)

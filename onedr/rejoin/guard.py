@@ -125,11 +125,8 @@ def _wrong_vms(pool: Pool, frontend: FrontEnd | None, roles: Mapping[str, Mirror
         elements = frontend.vms()
     except FrontEndError:
         return set()
-    seen = [
-        (peer_vms.of_element(element, pool.access.pool), element.find("LOCK") is not None)
-        for element in elements
-    ]
-    return {vm.vm_id for vm, locked in seen if vm.images & copies and not (vm.locked_state and locked)}
+    seen = [peer_vms.of_element(element, pool.access.pool) for element in elements]
+    return {vm.vm_id for vm in seen if vm.images & copies and not peer_vms.is_held(vm)}
 
 
 def _lock_vms(found: Guarded, frontend: FrontEnd | None, vms: set[int]) -> None:

@@ -14,6 +14,7 @@ from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
 from onedr.model.errors import OneDRError, RecordError, RunStoppedError
 from onedr.model.records import ImageFacts, VmRecord
+from onedr.model.text import Sentence
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -111,13 +112,9 @@ def _side(pool: Pool, target: Datastore, unread: dict[str, str]) -> dict[str, Im
 
 
 def _free_vms(pool: Pool, frontend: FrontEnd) -> list[PeerVm]:
-    """VMs here on the pool that are not locked yet."""
-    found = []
-    for element in frontend.vms():
-        vm = peer_vms.of_element(element, pool.access.pool)
-        if vm.images and not (vm.locked_state and element.find("LOCK") is not None):
-            found.append(vm)
-    return found
+    """VMs here on the pool that are not stopped and locked yet."""
+    found = [peer_vms.of_element(element, pool.access.pool) for element in frontend.vms()]
+    return [vm for vm in found if vm.images and not peer_vms.is_held(vm)]
 
 
 def _describe(
@@ -225,7 +222,8 @@ class _Reprotect:
             origin = f"{found.fsid}:{found.body.vm_id}"
             lost[origin] = max(about.loss_s, lost.get(origin, 0.0))
         try:
-            runs = history.measured(journal.load_runs(self.there), lost)
+            now_found = history.measured(journal.load_runs(self.there), lost)
+            runs = history.with_earlier(now_found, journal.load_measured(self.there))
             self.running.run.note_measured(runs, self.target.settings.site, time.time())
         except rados.Error as error:
             self.outcome.failed["the history at the peer"] = f"what was lost is not noted there: {error}"
@@ -346,7 +344,7 @@ class _Reprotect:
             name: {"bytes": count, "total": self._about[name].bytes} for name, count in self._done.items()
         }
         self.running.emit(ProgressEvent(text, done, total, percent, left_s, images))
-        self.running.tell(State.REPROTECTING, text, f"{percent} %")
+        self.running.tell(State.REPROTECTING, Sentence(text), f"{percent} %")
 
     def _finish(self) -> Outcome:
         waited = [name for name in self._about if name not in self.outcome.failed]
@@ -357,13 +355,13 @@ class _Reprotect:
         if self.plan.only_here:
             text += f"; {len(self.plan.only_here)} image(s) that the peer never took over stay this site's"
         if not self.outcome.failed:
-            verdict = VerdictEvent(f"{text}.", only_here=tuple(self.plan.only_here))
+            verdict = VerdictEvent(Sentence(f"{text}."), only_here=tuple(self.plan.only_here))
             return self.running.end(State.STANDBY, "DONE", verdict)
         text += (
             f"; {len(self.outcome.failed)} item(s) failed: onedr history shows why, onedr reprotect goes on "
             "with them."
         )
-        verdict = VerdictEvent(text, only_here=tuple(self.plan.only_here))
+        verdict = VerdictEvent(Sentence(text), only_here=tuple(self.plan.only_here))
         return self.running.end(State.RETURNED, "PARTIAL", verdict)
 
 

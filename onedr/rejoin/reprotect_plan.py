@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from onedr.model.records import ImageFacts
+from onedr.model.text import NOTHING, Sentence
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.split_brain import Claim, Known, There, judge_claim, number
 from onedr.runs.steps import Step, StepKind
@@ -123,29 +124,30 @@ def _read_through(facts: ReprotectFacts, replaced: set[str]) -> set[str]:
     }
 
 
-def _refusal(facts: ReprotectFacts, confirm: str) -> str:
+def _refusal(facts: ReprotectFacts, confirm: str) -> Sentence:
     if not facts.protected:
-        return (
+        return Sentence(
             f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing): nothing to reprotect."
         )
     if confirm and confirm != facts.datastore:
-        return f"The confirmation {confirm!r} is not this datastore's name; type {facts.datastore}."
+        text = f"The confirmation {confirm!r} is not this datastore's name; type {facts.datastore}."
+        return Sentence(text)
     if facts.there is None:
-        return (
+        return Sentence(
             f"The peer's images cannot be read ({facts.peer_detail}), so nothing proves that it holds what "
             "would be deleted here. Nothing was touched; see docs/reprotect.md."
         )
-    return ""
+    return NOTHING
 
 
-def _nothing(facts: ReprotectFacts, verdicts: Mapping[str, Claim]) -> str:
+def _nothing(facts: ReprotectFacts, verdicts: Mapping[str, Claim]) -> Sentence:
     mine = [name for name, found in verdicts.items() if found is Claim.MINE]
     if 2 * len(mine) > len(facts.here):
-        return (
+        return Sentence(
             f"This site is the active one of {facts.datastore}: it writes the images. Reprotect runs at the "
             "site that came back. There is nothing to do here."
         )
-    return (
+    return Sentence(
         f"There is nothing left to do: all that {facts.datastore} receives from its peer is a complete copy. "
         "See onedr status."
     )

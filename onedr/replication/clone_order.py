@@ -20,7 +20,7 @@ from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
 from onedr.model.types import Settings
-from onedr.replication import peer_ceph
+from onedr.replication import peer_ceph, record_fields
 
 BASE_KEY = "onedr.base"
 ARRIVED_KEY = ".rbd_onedr.base_at_peer"
@@ -100,8 +100,8 @@ def read_note(values: dict[str, str]) -> BaseNote | None:
     """The note in an image's metadata; None when there is none or it cannot be read."""
     try:
         found = json.loads(values[BASE_KEY])
-        return BaseNote(str(found["fsid"]), int(found["snap"]), float(found["at"]))
-    except (KeyError, TypeError, ValueError):
+        return BaseNote(str(found["fsid"]), int(found["snap"]), record_fields.moment(found["at"]))
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 

@@ -15,6 +15,7 @@ import rbd
 from onedr.ceph import mirroring
 from onedr.model.errors import RecordError
 from onedr.model.records import Epoch
+from onedr.replication import record_fields
 
 KEY = "onedr.term"
 UNREADABLE = Epoch(-1, "", "", 0.0, None)
@@ -33,10 +34,7 @@ def epoch_in(values: Mapping[str, str], global_id: str) -> Epoch | None:
         data = json.loads(values[KEY])
         if data["id"] != global_id:
             return None
-        point = None if data["point"] is None else float(data["point"])
-        return Epoch(
-            max(int(data["term"]), -1), str(data["fsid"]), str(data["site"]), float(data["at"]), point
-        )
+        return record_fields.epoch(data)
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return UNREADABLE
 

@@ -1,12 +1,14 @@
 """Enable mirroring of an image, parent first, or report why that is not possible."""
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import rbd
 
 from onedr.ceph import images, mirroring
 from onedr.ceph.connection import Pool
+from onedr.ceph.mirror_schedule import NoSchedulesError, add_schedule
 from onedr.host.paths import front_end_paths
 from onedr.model.errors import OneDRError
 from onedr.model.types import Mode, Settings
@@ -95,7 +97,8 @@ def _enable(pool: Pool, name: str, settings: Settings, wait_for_base: bool) -> W
         write_identity(image)
         _sign_records(image)
     if settings.mode is Mode.SNAPSHOT and settings.schedule:
-        mirroring.add_schedule(pool, name, settings.schedule)
+        with suppress(NoSchedulesError):  # the keeper takes the snapshots
+            add_schedule(pool, name, settings.schedule)
     return None
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import timezone
+from typing import Any
 
 import rbd
 
@@ -21,6 +22,7 @@ from onedr.ceph import images
 from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts
 from onedr.model.errors import InputError, StorageError
+from onedr.replication import record_fields
 
 PREFIX = "onedr-kept-"
 KEY = "onedr.kept"
@@ -116,9 +118,18 @@ def copies_of(pool: Pool, name: str) -> PreservedCopy | None:
     try:
         with pool.image(name, read_only=True) as image:
             values = json.loads(dict(image.metadata_list())[KEY])
-            return PreservedCopy(name=name, size=int(image.size()), **values)
-    except (rbd.ImageNotFound, KeyError, TypeError, ValueError):
+            return _described(name, int(image.size()), values)
+    except (rbd.ImageNotFound, KeyError, TypeError, ValueError, RecursionError):
         return None
+
+
+def _described(name: str, size: int, values: Any) -> PreservedCopy:
+    """Raises KeyError, TypeError, ValueError for what is none."""
+    loss_s = None if values["loss_s"] is None else record_fields.moment(values["loss_s"])
+    return PreservedCopy(
+        name, str(values["image"]), str(values["vm"]), str(values["site"]),
+        record_fields.moment(values["taken"]), record_fields.moment(values["expires"]), loss_s, size,
+    )
 
 
 def all_copies(pool: Pool) -> list[PreservedCopy]:

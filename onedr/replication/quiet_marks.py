@@ -16,7 +16,7 @@ from typing import Any
 
 from onedr.model.records import Proof
 from onedr.replication import signature
-from onedr.replication.records import MARK_KEY
+from onedr.replication.records import MARK_KEY, parsed
 from onedr.replication.recovery_point import Point
 from onedr.replication.signature import Signer
 
@@ -53,7 +53,7 @@ def decode(text: str, signer: Signer | None, here: str) -> dict[bytes, float]:
     other site took over that says nothing.
     """
     try:
-        head = json.loads(text)
+        head = parsed(text)
         if signature.proof(signer, KEY, head) not in (Proof.AUTHENTIC, Proof.UNCHECKED):
             return {}
         if str(head["fsid"]) == here:

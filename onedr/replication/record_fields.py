@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
-from onedr.model.records import DiskRef, ImageRecord, VmRecord
+from onedr.model.records import DiskRef, Epoch, ImageRecord, Mark, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula.objects import VM_STATES
 
@@ -24,7 +24,6 @@ _MAX_NAME = 4096
 _MAX_DISKS = 1024
 _MAX_PARTS = 1024
 _MAX_TYPE = 15
-_MAX_DEPTH = 8
 # What XML 1.0 can carry: all of it came from oned as XML, and goes back so.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _START = (
@@ -69,7 +68,8 @@ def _truth(value: Any) -> bool:
     return value
 
 
-def _moment(value: Any) -> float:
+def moment(value: Any) -> float:
+    """Seconds since the epoch that a calendar has. Raises ValueError."""
     if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= _MAX_TIME_S:
         raise ValueError("is no time in seconds since the epoch")
     return float(value)
@@ -85,9 +85,20 @@ def _or_none(check: Check) -> Check:
     return lambda value: None if value is None else check(value)
 
 
-def pairs(value: Any, depth: int = _MAX_DEPTH) -> Pairs:
-    """Decoded JSON as Pairs. Raises ValueError for another shape."""
-    if not isinstance(value, list) or not depth:
+def pairs(value: Any) -> Pairs:
+    """Decoded JSON as the attributes of a template: texts, and vectors of texts as oned has them. Raises
+    ValueError for another shape.
+    """
+    return _pairs(value, 1)
+
+
+def _snapshots(value: Any) -> Pairs:
+    """Lists of disk snapshots: a vector for each disk, with one for each snapshot in it."""
+    return _pairs(value, 2)
+
+
+def _pairs(value: Any, depth: int) -> Pairs:
+    if not isinstance(value, list):
         raise ValueError("is no list of attributes")
     return tuple(_pair(one, depth) for one in value)
 
@@ -99,7 +110,9 @@ def _pair(one: Any, depth: int) -> tuple[str, Any]:
     if not isinstance(key, str) or len(key) > _MAX_NAME or not _TAG.fullmatch(key):
         raise ValueError("has an attribute whose name cannot be one")
     if not isinstance(value, str):
-        return key, pairs(value, depth - 1)
+        if not depth:
+            raise ValueError(f"has a list inside {key:.80}, where OpenNebula has text")
+        return key, _pairs(value, depth - 1)
     if _NOT_XML.search(value):
         raise ValueError("has an attribute with a character that no attribute can have")
     return key, value
@@ -113,7 +126,7 @@ def _disks(value: Any) -> tuple[DiskRef, ...]:
 
 _NAME, _ID, _ID_OR_NONE = _text(_MAX_NAME), _number(0, _MAX_ID), _number(-1, _MAX_ID)
 _OWNED: Mapping[str, Check] = {
-    "name": _NAME, "owner": _NAME, "group": _NAME, "template": pairs, "snapshots": pairs,
+    "name": _NAME, "owner": _NAME, "group": _NAME, "template": pairs, "snapshots": _snapshots,
     "permissions": _like(_PERMISSIONS, "nine digits 0 or 1"), "origin": _NAME,
 }
 _DISK: Mapping[str, Check] = {
@@ -130,7 +143,7 @@ _IMAGE: Mapping[str, Check] = {
 }
 _HEAD: Mapping[str, Check] = {
     "site": _NAME, "fsid": _like(_FSID, "the id of a cluster"), "mon_host": _text(_MAX_NAME * 8),
-    "generation": _number(0, _MAX_GENERATION), "written_at": _moment, "parts": _number(1, _MAX_PARTS),
+    "generation": _number(0, _MAX_GENERATION), "written_at": moment, "parts": _number(1, _MAX_PARTS),
 }
 
 
@@ -147,6 +160,19 @@ def vm(data: Any) -> VmRecord:
 def image(data: Any) -> ImageRecord:
     """An image's record from its JSON body."""
     return ImageRecord(**_checked(ImageRecord, _IMAGE, data))
+
+
+def mark(data: Any) -> Mark:
+    """A time mark from its JSON. Raises ValueError, KeyError, TypeError."""
+    return Mark(_field("at", moment, data["at"]), _field("replaying", _truth, data["replaying"]))
+
+
+def epoch(data: Any) -> Epoch:
+    """A term from its JSON; -1 is one that its writer could not read. Raises as `mark`."""
+    return Epoch(
+        _number(-1, _MAX_GENERATION)(data["term"]), _NAME(data["fsid"]), _NAME(data["site"]),
+        moment(data["at"]), _or_none(moment)(data["point"]),
+    )
 
 
 def _checked(kind: type, checks: Mapping[str, Check], data: Any) -> dict[str, Any]:

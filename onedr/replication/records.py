@@ -33,6 +33,7 @@ SCHEMA = 1
 VALUE_LIMIT = 60 * 1024
 BODY_LIMIT = 16 * 1024 * 1024  # of JSON; limits a zlib bomb
 _REMEMBERED = 2048  # bodies
+_MAX_DIGITS = 40
 _HEAD_SLACK = 64  # for the names and punctuation of `parts` and `body`
 _DAMAGE = (
     KeyError,
@@ -125,18 +126,30 @@ def decode(
     if key not in values:
         return None
     try:
-        head = json.loads(values[key])
+        head = parsed(values[key])
         proof = signature.proof(signer, _kind(key), head)
         _check_schema(key, head["schema"], proof)
         known = record_fields.head(head)
         packed = head["body"] + "".join(values[f"{key}.part{part}"] for part in range(1, known.pop("parts")))
-        body, checksum = _body(packed, key == IMAGE_KEY)
-        if checksum != head["sha256"]:
+        body = _body(packed, head["sha256"], key == IMAGE_KEY)
+        if body is None:
             raise RecordError(f"record {key} is damaged: its checksum differs")
         doubt = _DOUBTS.get(proof) or _from_the_future(known["generation"], now)
         return Envelope(schema=SCHEMA, **known, body=body, proof=proof, doubt=doubt)
     except _DAMAGE as error:
         raise RecordError(f"record {key} is damaged: {error!r}") from error
+
+
+def parsed(text: str | bytes) -> Any:
+    """JSON of others. Raises ValueError."""
+    return json.loads(text, parse_int=_whole)
+
+
+def _whole(digits: str) -> int:
+    """Python before 3.11 takes hours for a number of some million digits."""
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _check_schema(key: str, schema: Any, proof: Proof) -> None:
@@ -158,11 +171,14 @@ def _from_the_future(generation: int, now: float | None) -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _body(packed: str, of_image: bool) -> tuple[ImageRecord | VmRecord, str]:
-    """A body and its SHA-256. Each disk of a VM carries the same one, and a keeper reads it in each pass."""
+def _body(packed: str, checksum: str, of_image: bool) -> ImageRecord | VmRecord | None:
+    """A body; None when its SHA-256 is another one. Each disk of a VM carries the same one, and a keeper
+    reads it in each pass.
+    """
     body = _unpack(packed)
-    read = record_fields.image if of_image else record_fields.vm
-    return read(json.loads(body)), hashlib.sha256(body).hexdigest()
+    if hashlib.sha256(body).hexdigest() != checksum:
+        return None
+    return record_fields.image(parsed(body)) if of_image else record_fields.vm(parsed(body))
 
 
 def _unpack(packed: str) -> bytes:
@@ -268,7 +284,6 @@ def read_mark(values: Mapping[str, str]) -> Mark | None:
     if MARK_KEY not in values:
         return None
     try:
-        data = json.loads(values[MARK_KEY])
-        return Mark(float(data["at"]), bool(data["replaying"]))
+        return record_fields.mark(parsed(values[MARK_KEY]))
     except _DAMAGE as error:
         raise RecordError(f"time mark is damaged: {error!r}") from error

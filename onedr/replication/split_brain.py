@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from onedr.model.records import Epoch
+from onedr.model.text import NOTHING, Sentence, filled, named
 
 
 class Claim(str, Enum):
@@ -68,14 +69,13 @@ def number(epoch: Epoch | None) -> int | None:
     return epoch.number if epoch.number >= 0 else None
 
 
-def split_refusal(split: Collection[str], datastore: str) -> str:
+def split_refusal(split: Collection[str], datastore: str) -> Sentence:
     """Why a verb must not touch these images, for people; empty when there are none."""
     if not split:
-        return ""
-    shown = sorted(split)
-    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
-    return (
-        f"Primary at both sites, and nothing says who is right: {', '.join(shown[:3])}{more}. Nothing was "
-        "changed. Stop the VMs of the site that gives way, then run there: onedr reprotect "
+        return NOTHING
+    after = Sentence(
+        ". Nothing was changed. Stop the VMs of the site that gives way, then run there: onedr reprotect "
         f"{datastore} --confirm {datastore}; see docs/guard.md."
     )
+    text = "Primary at both sites, and nothing says who is right: {}"
+    return filled(text, named(sorted(split))).then(after)

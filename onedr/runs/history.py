@@ -75,6 +75,21 @@ def measured(runs: Mapping[str, JournalEntry], loss: Mapping[str, float]) -> dic
     return found
 
 
+def with_earlier(
+    found: Mapping[str, Mapping[str, float]], earlier: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float]]:
+    """What a reprotect found, by run and origin, and what one before it had found. A resumed one no longer
+    sees what images held that are already replaced, so the larger loss of a VM stays.
+    """
+    merged: dict[str, dict[str, float]] = {}
+    for run, loss in found.items():
+        known = dict(earlier.get(run, {}))
+        for origin, lost in loss.items():
+            known[origin] = max(lost, known.get(origin, 0.0))
+        merged[run] = known
+    return merged
+
+
 def _worst(values: Iterable[float | None]) -> float | None:
     return max((value for value in values if value is not None), default=None)
 

@@ -15,6 +15,7 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.model.errors import RunInProgressError, RunStoppedError, StorageError
+from onedr.model.text import Sentence
 from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease import HeldLease, Times
@@ -36,8 +37,8 @@ class Run:
         self, pool: Pool, verb: str, peer: Pool | None = None, alone: str = "", *, site: str = "",
         datastore: str = "", by: str = "", times: Times = runs_lease.TIMES,
     ):
-        self._pool = pool
-        self.verb = verb
+        self.pool = pool
+        self.verb, self.datastore = verb, datastore
         self.id = _next_id(pool, verb)
         self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore, by)
         self.alone, self.peer_needed = alone, True
@@ -60,11 +61,11 @@ class Run:
                     if held is self._here:
                         raise
                     self._there, self.alone = None, f"the peer's pool does not take it: {error}"
-            if _newest_number(self._pool) >= _number(self.id):
+            if _newest_number(self.pool) >= _number(self.id):
                 raise RunInProgressError(
                     "Another run began and ended at this moment: look at onedr status, then ask again."
                 )
-            newest = last_run(self._pool)
+            newest = last_run(self.pool)
             self.interrupted = newest if newest is not None and newest.interrupted else None
             self._stack = taken.pop_all()
         return self
@@ -88,7 +89,7 @@ class Run:
         """May the next step be taken? Raises LeaseLostError, or RunStoppedError when it should not be."""
         self.check_leases()
         if self.cancelled_by:
-            raise RunStoppedError(f"{self.cancelled_by} asked the {self.verb} to stop.")
+            raise RunStoppedError(Sentence(f"{self.cancelled_by} asked the {self.verb} to stop."))
 
     def check_leases(self) -> None:
         """Raises LeaseLostError when another run took the lease at either site, RunStoppedError when the peer
@@ -103,7 +104,7 @@ class Run:
         if not there.trusted:
             why = f"the peer's Ceph cannot be reached any more ({there.trouble})"
             if self.peer_needed:
-                raise RunStoppedError(f"The {self.verb} stopped before its next step: {why}.")
+                raise RunStoppedError(Sentence(f"The {self.verb} stopped before its next step: {why}."))
             self.alone, self._there = why, None
             there.give_up()
 
@@ -126,7 +127,7 @@ class Run:
 
     def note_measured(self, found: Mapping[str, Mapping[str, float]], site: str, at: float) -> None:
         """Note in the peer's pool what was really lost in runs of the peer: seconds by VM's origin, by run.
-        Their journals stay as they are.
+        Their journals stay as they are. `found` includes what was noted before (history.with_earlier).
 
         Raises LeaseLostError, rados.Error.
         """
@@ -193,11 +194,15 @@ def _shown(pool: Pool, key: str, value: bytes) -> JournalEntry:
 
 
 def load_measured(pool: Pool) -> dict[str, dict[str, float]]:
-    """By run id, seconds of writes that each VM (by origin) lost, as a reprotect of the other site found."""
-    return {
-        key[len(_MEASURED):]: {str(vm): float(lost) for vm, lost in json.loads(value)["loss_s"].items()}
-        for key, value in omap.read_all(pool, runs_lease.OBJECT, _MEASURED).items()
-    }
+    """By run id, seconds of writes that each VM (by origin) lost, as a reprotect of the other site found.
+    A damaged note counts as none: it hides no other.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for key, value in omap.read_all(pool, runs_lease.OBJECT, _MEASURED).items():
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            loss = json.loads(value)["loss_s"]
+            found[key[len(_MEASURED):]] = {str(vm): float(lost) for vm, lost in loss.items()}
+    return found
 
 
 def drill_times(pool: Pool) -> dict[str, float]:

@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NoReturn, Union
 
+import rados
+
 from onedr.ceph import parallel
 from onedr.host import config as host_config
 from onedr.host import log
 from onedr.model.errors import FrontEndError, InterruptedRunError, OneDRError, PlanRefusedError
+from onedr.model.text import Sentence, public_of
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
-from onedr.runs import journal
+from onedr.runs import datastore_message, journal
 from onedr.runs import lease as runs_lease
 from onedr.runs.events import Emit, StepEvent, VerdictEvent
 from onedr.runs.journal_entry import Aborted, JournalEntry, StepsDone
@@ -80,7 +83,14 @@ class Running:
             self.run.amend(before)
         log.info(f"begins, {self.total} steps, asked by {self.log.request.by} ({self.log.request.trigger})")
         text = f"{self.run.verb} in progress since {utc_text(self.began)}: {self.total} steps."
-        self.tell(self.outcome.state, text)
+        self._forget_refusals()
+        self.tell(self.outcome.state, Sentence(text))
+
+    def _forget_refusals(self) -> None:
+        try:
+            datastore_message.run_began(self.run.pool, self.datastore_id, self.began)
+        except rados.Error as error:  # an old answer is shown for longer than needed
+            log.warning(f"when the run began is not kept for DR_MESSAGE: {error}")
 
     def take_over(self, entry: JournalEntry, by: Request) -> None:
         """Write on in the journal of an interrupted run, which `by` aborts."""
@@ -89,6 +99,7 @@ class Running:
         self.log = entry
         self.log.abort = Aborted(by.by, by.trigger, self.began)
         self.outcome.failed = dict(entry.failed)
+        self._forget_refusals()
         log.info(f"abort of {entry.verb}, asked by {by.by} ({by.trigger})")
 
     def _inherit(self, before: JournalEntry) -> None:
@@ -113,7 +124,9 @@ class Running:
         self.log.steps.append(entry)
         # before the first of them: an interrupted run shows how far it may have got
         self.save("RUNNING")
-        message = f"{self.run.verb} in progress: {kind.value}, {len(steps)} of {self.total} steps."
+        message = Sentence(
+            f"{self.run.verb} in progress: {kind.value}, {len(steps)} of {self.total} steps."
+        )
         self.tell(self.outcome.state, message, f"{kind.value} 0/{len(steps)}")
         seconds: dict[str, float] = {}
         results: dict[str, str] = {}
@@ -177,7 +190,7 @@ class Running:
         end = time.monotonic() + seconds
         self.log.steps.append(StepsDone("wait", time.time(), 1, {why: seconds}))
         self.save("RUNNING")
-        self.tell(self.outcome.state, f"{self.run.verb} waits: {why}.", f"wait {seconds:g} s")
+        self.tell(self.outcome.state, Sentence(f"{self.run.verb} waits: {why}."), f"wait {seconds:g} s")
         while time.monotonic() < end:  # no `waiting.attempts`: not a try, but a time that has to pass
             self.run.check()
             time.sleep(min(_PAUSE_S, max(0.0, end - time.monotonic())))
@@ -221,7 +234,8 @@ class Running:
         """End as INTERRUPTED, saying what is left. Raises InterruptedRunError."""
         left = max(0, self.total - len(self.outcome.done) - len(self.outcome.failed))
         again = "onedr drill cleanup" if self.run.verb in DRILLS else "onedr resume"
-        text = f"{stopped} {left} of {self.total} steps are left; {again} goes on."
+        left_over = f" {left} of {self.total} steps are left; {again} goes on."
+        text = Sentence(f"{stopped}{left_over}", f"{stopped.public or 'The run was interrupted.'}{left_over}")
         self.outcome.failed.setdefault("the run", str(stopped))
         self.end(State.INTERRUPTED, "RUNNING", VerdictEvent(text), label)
         raise InterruptedRunError(text) from stopped
@@ -237,18 +251,19 @@ class Running:
         self._saved = time.monotonic()
 
     def tell(self, state: State, message: str, progress: str = "") -> None:
-        """Show it on the datastore.
+        """Show it on the datastore: what is public of the message.
 
         A front-end that does not answer stops no run: the journal has it, the keeper shows it.
         """
-        shown = (
-            ("DR_STATE", state.value), ("DR_ROLE", self._role), ("DR_MESSAGE", message),
-            ("DR_PROGRESS", progress),
-        )
+        shown = (("DR_STATE", state.value), ("DR_ROLE", self._role), ("DR_PROGRESS", progress))
+        text = public_of(message, f"{self.run.verb}: see onedr history {self.run.datastore}".strip() + ".")
         try:
-            self.frontend.update_datastore(self.datastore_id, shown)
-        except FrontEndError as error:
+            datastore_message.show(self.frontend, self.datastore_id, shown, text, self._refused)
+        except (FrontEndError, rados.Error) as error:
             log.warn_oned(f"the datastore does not show {state.value}: {error}")
+
+    def _refused(self) -> str:
+        return datastore_message.refused(self.run.pool, self.datastore_id, time.time())
 
 
 def utc_text(at: float) -> str:

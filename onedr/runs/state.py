@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from onedr.model.text import NOTHING, Sentence, filled, named
 from onedr.model.types import Role, State
 
 DESCRIPTIONS = {
@@ -78,22 +79,25 @@ class ImageState:
 
 @dataclass(frozen=True)
 class StateVerdict:
-    """State, role, how many of how many are safe, and a sentence: what, why, what next."""
+    """State, role, how many of how many are safe, and a sentence: what, why, what next. It names images; its
+    public form counts them.
+    """
 
     state: State
     code: str  # why, for programs: a word of CODES
     role: Role
     safe: int
     total: int
-    message: str
+    message: Sentence
 
 
 _RUNS = {"failback": State.FAILING_BACK, "reprotect": State.REPROTECTING, "guard": State.RETURNED}
-Say = Callable[[str, str], StateVerdict]
+Say = Callable[[str, Sentence], StateVerdict]
 
 
 def judge_state(
-    protect: bool, items: Sequence[ImageState], rpo_s: int, run: str, interrupted: bool, lacking: str = ""
+    protect: bool, items: Sequence[ImageState], rpo_s: int, run: str, interrupted: bool,
+    lacking: Sentence = NOTHING,
 ) -> StateVerdict:
     """The state of a datastore, from the roles read now.
 
@@ -104,14 +108,15 @@ def judge_state(
 
     role = _role(protect, items)
 
-    def say(code: str, message: str) -> StateVerdict:
+    def say(code: str, message: Sentence) -> StateVerdict:
         state = _RUNS.get(run, State.FAILING_OVER) if code == "RUNNING" else CODES[code]
         return StateVerdict(state, code, role, safe, total, message)
 
     if run:
         return say(*_running(run, interrupted))
     if not protect:
-        return say("NOT_ASKED_FOR", "Not protected. Set DR_PROTECT=YES to mirror its images to the peer.")
+        text = "Not protected. Set DR_PROTECT=YES to mirror its images to the peer."
+        return say("NOT_ASKED_FOR", Sentence(text))
     disputed = _disputed(items)
     if disputed:
         return say(*disputed)
@@ -119,50 +124,49 @@ def judge_state(
         return _standby(items, say)
     bare = [item.name for item in items if item.primary and item.taken and item.mirrored and not item.copied]
     if bare:
-        text = f"This site took over; the peer has no complete copy of {_some(bare)}."
-        return say("TOOK_OVER", f"{text} When the peer is back, run onedr reprotect there.{lacking}")
+        text = "This site took over; the peer has no complete copy of {}. When the peer is back, run onedr "
+        return say("TOOK_OVER", filled(text + "reprotect there.", named(bare)).then(lacking))
     return _primary(items, rpo_s, say, safe, total)
 
 
-def _running(run: str, interrupted: bool) -> tuple[str, str]:
+def _running(run: str, interrupted: bool) -> tuple[str, Sentence]:
     """Code and sentence while a run is in progress, or was interrupted."""
     if run in DRILLS:
         return _drilling(run, interrupted)
     if not interrupted:
-        return "RUNNING", f"{run} in progress."
+        return "RUNNING", Sentence(f"{run} in progress.")
     text = (
         f"The last {run} was interrupted. Run onedr resume to continue it, or onedr abort to roll it back "
         "(only before the first promotion)."
     )
-    return "DIED", text
+    return "DIED", Sentence(text)
 
 
-def _disputed(items: Sequence[ImageState]) -> tuple[str, str] | None:
+def _disputed(items: Sequence[ImageState]) -> tuple[str, Sentence] | None:
     """Code and sentence when the sites disagree about who writes an image."""
     split = [item.name for item in items if item.split]
     if split:
-        text = f"Primary at both sites: {_some(split)}. Stop the VMs of one site; see docs/guard.md."
-        return "BOTH_PRIMARY", text
+        text = "Primary at both sites: {}. Stop the VMs of one site; see docs/guard.md."
+        return "BOTH_PRIMARY", filled(text, named(split))
     stale = [item.name for item in items if item.stale]
     if not stale:
         return None
     text = (
-        f"The other site took over while this one was down. {_some(stale)} contain writes that were never "
+        "The other site took over while this one was down. {} contain writes that were never "
         "replicated; VMs using them are locked. Run onedr reprotect: it preserves a copy of each and makes "
         "this site the standby."
     )
-    return "STALE", text
+    return "STALE", filled(text, named(stale))
 
 
-def _drilling(run: str, interrupted: bool) -> tuple[str, str]:
+def _drilling(run: str, interrupted: bool) -> tuple[str, Sentence]:
     if not interrupted:
-        return "DRILL", f"{run.replace('_', ' ')} in progress. Protection continues."
+        return "DRILL", Sentence(f"{run.replace('_', ' ')} in progress. Protection continues.")
     text = (
         "The last drill was interrupted. Run onedr drill cleanup to remove what it left. Protection "
-        "continues, "
-        "and a failover works."
+        "continues, and a failover works."
     )
-    return "DIED", text
+    return "DIED", Sentence(text)
 
 
 def _role(protect: bool, items: Sequence[ImageState]) -> Role:
@@ -177,14 +181,13 @@ def _role(protect: bool, items: Sequence[ImageState]) -> Role:
 
 def _standby(items: Sequence[ImageState], say: Say) -> StateVerdict:
     own = [item.name for item in items if item.primary and item.mirrored]
-    beside = f" {len(own)} image(s) made here are written here: {_some(own)}." if own else ""
+    text = f" {len(own)} image(s) made here are written here"
+    beside = Sentence(f"{text}: {named(own)}.", f"{text}.") if own else NOTHING
     waiting = [item.name for item in items if item.mirrored and not item.primary and not item.copied]
     if waiting:
-        text = (
-            f"Receives replicas from the peer; {len(waiting)} copies are not complete yet: {_some(waiting)}."
-        )
-        return say("RECEIVING", text + beside)
-    return say("READY", f"Receives replicas from the peer; ready to take over.{beside}")
+        text = f"Receives replicas from the peer; {len(waiting)} copies are not complete yet"
+        return say("RECEIVING", Sentence(f"{text}: {named(waiting)}.", f"{text}.").then(beside))
+    return say("READY", Sentence("Receives replicas from the peer; ready to take over.").then(beside))
 
 
 def _primary(items: Sequence[ImageState], rpo_s: int, say: Say, safe: int, total: int) -> StateVerdict:
@@ -192,19 +195,14 @@ def _primary(items: Sequence[ImageState], rpo_s: int, say: Say, safe: int, total
     late = [item.name for item in items if item.copied and item.age_s is not None and item.age_s > rpo_s]
     if problems:
         first = problems[0]
-        which = _some([item.name for item in problems])
-        text = f"{len(problems)} of {total} not protected: {which} ({first.problem or 'not mirrored'})."
-        return say("NOT_PROTECTED", f"{text} onedr status lists all.")
+        which = named([item.name for item in problems])
+        text = f"{len(problems)} of {total} not protected"
+        what = f"{text}: {which} ({first.problem or 'not mirrored'})."
+        return say("NOT_PROTECTED", Sentence(what, f"{text}.").then(Sentence(" onedr status lists all.")))
     if late:
-        text = f"Older than the objective of {rpo_s} s: {_some(late)}. Does rbd-mirror run at the peer?"
-        return say("LATE", text)
+        text = f"Older than the objective of {rpo_s} s: {{}}. Does rbd-mirror run at the peer?"
+        return say("LATE", filled(text, named(late)))
     if safe < total:
         waiting = [item.name for item in items if not item.copied]
-        text = f"Initial sync in progress: {_some(waiting)}."
-        return say("COPYING", text)
-    text = f"{total} of {total} items have a complete copy at the peer."
-    return say("SAFE", text)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        return say("COPYING", filled("Initial sync in progress: {}.", named(waiting)))
+    return say("SAFE", Sentence(f"{total} of {total} items have a complete copy at the peer."))

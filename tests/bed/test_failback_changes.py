@@ -74,6 +74,9 @@ def story(sites: Sites) -> Iterator[Story]:
     for vm in told.vms.values():
         a.wait_vm(vm)
     a.api.vm.chown(told.vms["db"], next(user.ID for user in a.api.userpool.info().USER if user.NAME == "dora"), -1)
+    a.api.vm.lock(told.vms["db"], 2, False)
+    for name in ("extra", "spare"):  # one is plugged in there, one renamed
+        a.api.image.lock(told.images[name], 1, False)
     with w.open_pool(b) as there:
         for vm in told.vms.values():
             w.wait_recorded(a, vm, there)
@@ -179,8 +182,13 @@ def test_nics_are_those_of_the_other_site(story: Story) -> None:
 def test_attributes_follow_and_what_was_taken_off_is_gone(story: Story) -> None:
     vm = story.vm("db")
     assert vm.NAME == "db-renamed"
-    assert dict(vm.USER_TEMPLATE.items()) == {"NOTE": "changed there", "DR_LOCKED_STATE": vm.USER_TEMPLATE.get("DR_LOCKED_STATE")}
-    assert not vm.USER_TEMPLATE.get("DR_LOCKED_STATE")
+    assert {key: value for key, value in vm.USER_TEMPLATE.items() if value} == {"NOTE": "changed there"}
+
+
+def test_vms_and_images_that_were_locked_here_are_so_again(story: Story) -> None:
+    api = story.sites.a.api
+    locks = [api.vm.info(story.vms["db"]).LOCK, *(api.image.info(story.images[name]).LOCK for name in ("extra", "spare"))]
+    assert [str(lock.LOCKED) for lock in locks] == ["2", "1", "1"]
 
 
 def test_an_owner_the_other_site_did_not_have_is_the_owner_here_again(story: Story) -> None:

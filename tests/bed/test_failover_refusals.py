@@ -16,7 +16,7 @@ import workload as w
 from onedr.model import settings as model_settings
 from onedr.model.template import to_xml
 from onedr.protection import pool_settings
-from onedr.runs import journal
+from onedr.runs import datastore_message, journal
 from onedr.runs import lease as runs_lease
 from sandbox.cloud import DATASTORE, NETWORK, Cloud
 from sandbox.guest import ledger
@@ -158,7 +158,7 @@ def test_an_attribute_that_asks_for_what_is_refused_is_taken_off_and_answered(
     ground: Ground, attributes: str, reason: str,
 ) -> None:
     b = ground.sites.b
-    b.api.datastore.update(b.datastore_id, 'DR_MESSAGE="nothing yet"', 1)
+    nothing_said(b)
     before = world(ground.sites)
     b.api.datastore.update(b.datastore_id, attributes, 1)
     b.wait_datastore(b.datastore_id, lambda now: reason in now.get("DR_MESSAGE", ""), LIMIT_S)
@@ -172,6 +172,13 @@ def page(cloud: Cloud, **more: str) -> str:
     """The datastore's whole template, as a page that is opened now knows it and writes it back with `more`."""
     shown = {**cloud.api.datastore.info(cloud.datastore_id).TEMPLATE, **more}
     return to_xml(tuple((str(key), str(value or "")) for key, value in shown.items()))
+
+
+def nothing_said(cloud: Cloud) -> None:
+    """As it is when no action was refused lately."""
+    with w.open_pool(cloud) as pool:
+        datastore_message.forget(pool, cloud.datastore_id)
+    cloud.api.datastore.update(cloud.datastore_id, 'DR_MESSAGE="nothing yet"', 1)
 
 
 def said(cloud: Cloud, text: str) -> Any:
@@ -197,10 +204,14 @@ def test_a_page_that_was_open_while_an_action_was_set_starts_nothing(ground: Gro
 
 def test_a_request_id_counts_once(ground: Ground) -> None:
     b = ground.sites.b
+    nothing_said(b)
     for answer in ("is not this datastore's name", "DR_REQUEST was used before"):
         text = 'DR_ACTION="FAILOVER"\nDR_CONFIRM="another"\nDR_REQUEST="r-1"\nDR_MESSAGE="nothing yet"'
         b.api.datastore.update(b.datastore_id, text, 1)
         said(b, answer)
+    b.onedr("reconcile", str(b.datastore_id))
+    shown = b.api.datastore.info(b.datastore_id).TEMPLATE["DR_MESSAGE"]
+    assert shown.startswith("Receives replicas") and "DR_REQUEST was used before" in shown, "beside the state"
 
 
 def test_what_an_update_of_the_whole_template_took_away_comes_back(ground: Ground) -> None:

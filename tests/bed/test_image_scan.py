@@ -1,7 +1,7 @@
 """What is read of many images at once is what librbd says of each (docs/ceph-facts.md C57)."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import rbd
 from onedr.ceph import connection, image_scan, journal_end, journal_events, mirroring, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.journal_end import JournalEnd
+from onedr.model.errors import OneDRError
 from onedr.model.records import Mark
 from onedr.model.types import CephAccess, Mode
 from onedr.replication import image_view, records
@@ -27,6 +28,8 @@ MANY = 1100  # more than one request gives
 TRASHED_PARENT = "one-8-7-0"  # whose name only librbd finds out
 COPIED = {"one-2": Mode.JOURNAL, "one-3": Mode.SNAPSHOT, "one-4": Mode.JOURNAL, "one-4-7-0": Mode.JOURNAL,
           "one-10": Mode.JOURNAL, "one-11": Mode.SNAPSHOT}
+
+Views = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -112,8 +115,8 @@ def compare(pool: Pool, left_to_librbd: set[str]) -> dict[str, ImageView]:
     """What is read at once, after it was compared with librbd's answers on each image and on the pool."""
     names = pool.names()
     assert set(image_scan.scan(pool, names, 30)) == set(names) - left_to_librbd
-    found = image_view.read_views(pool, names)
-    assert found == {name: image_view.open_view(pool, name) for name in names}
+    found, opened = both_ways(pool, names)
+    assert found == opened
     by_id = {str(entry["id"]): str(entry["name"]) for entry in pool.rbd.list2(pool.io)}
     listed = {
         by_id[image_id]: (info["global_id"], info["primary"])
@@ -121,6 +124,19 @@ def compare(pool: Pool, left_to_librbd: set[str]) -> dict[str, ImageView]:
     }
     assert image_scan.scan_roles(pool, 30) == listed
     return {name: view for name, view in found.items() if isinstance(view, ImageView)}
+
+
+def both_ways(pool: Pool, names: list[str]) -> tuple[dict[str, ImageView | OneDRError | None], Views]:
+    """Read at once, and by librbd, between two looks of librbd that were equal: rbd-mirror is at work and takes
+    snapshots of its own.
+    """
+    for _ in range(10):
+        before = {name: image_view.open_view(pool, name) for name in names}
+        found = image_view.read_views(pool, names)
+        opened = {name: image_view.open_view(pool, name) for name in names}
+        if before == opened:
+            return found, opened
+    raise AssertionError("images changed under each of ten looks")
 
 
 def test_everything_that_a_primary_site_may_hold_is_as_librbd_says(pair: Pair) -> None:

@@ -11,6 +11,7 @@ from lxml import etree
 from onedr.model.template import Pairs, parse_xml
 from onedr.protection import pool_settings, settle
 from onedr.protection.settle_rules import Known
+from onedr.runs import datastore_message
 
 DATASTORE = 100
 STOCK: dict[str, str] = {"POOL_NAME": "one", "CEPH_USER": "libvirt", "BRIDGE_LIST": "localhost"}
@@ -24,6 +25,7 @@ class World:
         self.drivers = {"DS_MAD": "ceph_dr", "TM_MAD": "ceph_dr"}
         self.template: dict[str, str] = {**STOCK, **OURS, **({"DR_PROTECT": "YES"} if protected else {})}
         self.known: Known | None = None
+        self.refusal = ""  # kept in the pool
         self.name = "ceph"
 
     def update(self, attributes: dict[str, str], append: bool) -> None:
@@ -71,4 +73,5 @@ def in_memory() -> Iterator[None]:
         patch.setattr(pool_settings, "read_known", lambda world, _: world.known)
         patch.setattr(pool_settings, "write_known", write)
         patch.setattr(settle, "_alone", alone)
+        patch.setattr(datastore_message, "refuse", lambda world, _, reason, __: setattr(world, "refusal", reason))
         yield

@@ -21,6 +21,7 @@ from onedr.check.facts import (
     Level,
     MapFacts,
     Mirrors,
+    NewestSnapshots,
     Peering,
     PoolSpace,
     Rehearsals,
@@ -34,6 +35,7 @@ from onedr.model.address_rules import AddressRule, read_rule
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo, VmRecord
 from onedr.model.rehearsed import Rehearsed, Result
 from onedr.model.site_map import Entry, SiteMap
+from onedr.model.text import Sentence
 from onedr.model.types import MIB, Mode, PeerState, Role, Settings, State
 from onedr.opennebula.acls import Rule
 from onedr.opennebula.nics import Counterparts, Network, Range
@@ -68,6 +70,8 @@ def cluster(index: int, **changes: Any) -> ClusterFacts:
         "releases": ("16.2.15",),
         "replicas": Replicas(3, 2),
         "space": PoolSpace(100 * MIB, 9000 * MIB),
+        "pools": frozenset({"one", "one-data"}),
+        "namespaces": (),
         "settings": OPTIONS,
         "site_info": SiteInfo(fsid, f"site-{index}", index, "ceph", "JOURNAL", key="same"),
     }
@@ -94,11 +98,12 @@ def healthy(**changes: Any) -> CheckFacts:
         "there": cluster(1),
         "peer": (PeerState.ANSWERS, "it greets"),
         "readable": True,
-        "verdict": StateVerdict(State.PROTECTED, "SAFE", Role.PRIMARY, 2, 2, "All is well."),
+        "verdict": StateVerdict(State.PROTECTED, "SAFE", Role.PRIMARY, 2, 2, Sentence("All is well.")),
         "unprotected": {},
         "images": (COPY, PRIMARY),
         "clashes": (),
         "schedules": frozenset(),
+        "newest_snapshots": NewestSnapshots(),
         "snapshots_kept": 5,
         "clock_s": (-0.5, 0.6),
         "probe_results": {Mode.JOURNAL: PROOF},
@@ -274,6 +279,13 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "losing one disk",
     ),
     (
+        "DATA_POOL",
+        replace(healthy(there=cluster(1, pools=frozenset({"one"}))), data_pool="one-data"),
+        Level.PROBLEM,
+        "there is no pool one-data",
+    ),
+    ("NAMESPACES", healthy(here=cluster(0, namespaces=("tenant",))), Level.WARNING, "not mirrored by OneDR: tenant"),
+    (
         "ROOM",
         healthy(there=cluster(1, space=PoolSpace(0, 0))),
         Level.PROBLEM,
@@ -322,19 +334,19 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("RPO", healthy(here=cluster(0, settings={})), Level.WARNING, "cannot be read"),
     (
         "STATE",
-        healthy(verdict=StateVerdict(State.SPLIT_BRAIN, "BOTH_PRIMARY", Role.PRIMARY, 0, 1, "Both.")),
+        healthy(verdict=StateVerdict(State.SPLIT_BRAIN, "BOTH_PRIMARY", Role.PRIMARY, 0, 1, Sentence("Both."))),
         Level.PROBLEM,
         "SPLIT_BRAIN",
     ),
     (
         "STATE",
-        healthy(verdict=StateVerdict(State.DEGRADED, "LATE", Role.PRIMARY, 0, 1, "Late.")),
+        healthy(verdict=StateVerdict(State.DEGRADED, "LATE", Role.PRIMARY, 0, 1, Sentence("Late."))),
         Level.PROBLEM,
         "Late.",
     ),
     (
         "STATE",
-        healthy(verdict=StateVerdict(State.PROTECTING, "COPYING", Role.PRIMARY, 0, 1, "Wait.")),
+        healthy(verdict=StateVerdict(State.PROTECTING, "COPYING", Role.PRIMARY, 0, 1, Sentence("Wait."))),
         Level.WARNING,
         "Wait.",
     ),
@@ -361,6 +373,18 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         snapshot_mode(schedules=frozenset()),
         Level.PROBLEM,
         "no mirror snapshot schedule here for one-5",
+    ),
+    (
+        "SNAPSHOTS_TAKEN",
+        snapshot_mode(newest_snapshots=NewestSnapshots({"one-5": 1000.0}, 960.0)),
+        Level.PROBLEM,
+        "no mirror snapshot was taken for 16 minutes",
+    ),
+    (
+        "SNAPSHOTS_TAKEN",
+        snapshot_mode(newest_snapshots=NewestSnapshots({"one-5": None}, 960.0)),
+        Level.PROBLEM,
+        "of one-5",
     ),
     ("SNAPSHOTS_KEPT", snapshot_mode(snapshots_kept=3), Level.WARNING, "keeps 3"),
     ("TRADE", healthy(probe_results={}), Level.WARNING, "never probed"),

@@ -112,3 +112,21 @@ def test_ctrl_c_ends_an_action_that_is_no_run_as_ever() -> None:
     with pytest.raises(KeyboardInterrupt), Follow(Request("status"), "ceph"):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)
+
+
+@pytest.mark.parametrize("verb", ["enable", "disable", "reconcile", "rehearse"])
+def test_ctrl_c_does_not_say_that_what_goes_on_in_its_own_session_was_aborted(action: Path, verb: str) -> None:
+    child = client(action, verb)
+    child.send_signal(signal.SIGINT)
+    assert child.stdout is not None
+    said = child.stdout.read()
+    assert child.wait(20) == StillRunningError.exit_code
+    assert f"The {verb} goes on without" in said and "onedr status ceph" in said and "resume" not in said
+    (action / "end").touch()
+    wait_for(action / "ended")
+
+
+@pytest.mark.parametrize("verb", ["enable", "status"])
+def test_a_killed_action_that_is_no_run_is_asked_for_again(verb: str) -> None:
+    said = Follow(Request(verb), "ceph").killed(signal.SIGKILL)
+    assert not isinstance(said, InterruptedRunError) and "Run it again" in str(said)

@@ -460,6 +460,7 @@ def test_every_action_that_may_be_handed_over_is_listed() -> None:
     at_home = {"datastore:stat", "tm:mvds"}  # they need no Ceph
     others = {
         "monitor:monitor", "restore:restore", "keeper_process:keep", "take_request:take_request_here",
+        "take_request:answer_here",
     }
     assert verbs | drivers - at_home | others == set(bridge_policy.ALLOWED)
 

@@ -56,6 +56,7 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
         made = World()
         made.keeper()
         monkeypatch.setattr(datastore_hook, "take_request", lambda _: made.hook())
+        monkeypatch.setattr(datastore_hook, "answer", lambda _, why: setattr(made, "refusal", why))
         yield made
 
 
@@ -102,7 +103,19 @@ def test_where_the_pool_does_not_answer_nothing_starts_and_nothing_waits_for_it(
 def test_an_unknown_action_is_taken_off_and_answered(world: World) -> None:
     world.update({"DR_ACTION": "EXPLODE"}, append=True)
     assert "DR_ACTION=EXPLODE is not known" in on_datastore(world)
-    assert not world.template["DR_ACTION"] and "EXPLODE" in world.template["DR_MESSAGE"]
+    assert not world.template["DR_ACTION"] and "EXPLODE" in world.refusal
+
+
+def test_an_answer_that_the_pool_does_not_keep_is_written_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: Any) -> None:
+        raise StorageError("Ceph does not answer.")
+
+    monkeypatch.setattr(datastore_hook, "answer", silent)
+    world.update({"DR_ACTION": "EXPLODE"}, append=True)
+    on_datastore(world)
+    assert "EXPLODE" in world.template["DR_MESSAGE"]
 
 
 def test_a_stock_datastore_is_left_alone_also_where_its_pool_does_not_answer(

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from samples import THERE, disk, vm_record
 from worlds import confirmed, copy_of, facts, steps
 
@@ -45,9 +47,36 @@ def test_groups_wait_for_the_datastores_delay(
 
 def test_a_vms_own_delay_holds_up_that_vm_only() -> None:
     plan = planned(vm(1, "1", "1h"), vm(2, "1"), vm(3, "2", "30s"), vm(4, "3", "0"), delay_s=5)
-    assert plan.delays == {1: 5, 2: 5}
-    assert plan.vm_delays == {f"{THERE}:1": 900, f"{THERE}:3": 30}
-    assert "cut to the 900 s of DR_DELAY_MAX" in plan.warnings[f"{THERE}:1"]
+    assert plan.delays == {1: 5}
+    assert plan.vm_delays == {f"{THERE}:1": 60, f"{THERE}:3": 30}
+    assert "cut to the 60 s of DR_DELAY_MAX" in plan.warnings[f"{THERE}:1"]
+
+
+PRIORITY = st.sampled_from(["", "1", "2", "5", "9", "first"])
+OWN = st.sampled_from(["", "0", "1", "30s", "15m", "1h", "365d", "9" * 5000, "soon", "-1"]) | st.text("0123456789smhd ", max_size=6)
+
+
+@given(st.lists(st.tuples(PRIORITY, OWN), max_size=5), st.lists(PRIORITY, max_size=3), st.integers(0, 3600), st.integers(0, 3600))
+def test_whatever_users_write_it_holds_up_their_own_vms_only(
+    late: list[tuple[str, str]], others: list[str], group_s: int, most_s: int
+) -> None:
+    """The same VMs with and without those that have a delay of their own."""
+    count = len(others)
+    plain = [vm(number, priority) for number, priority in enumerate(others)]
+    delayed = [vm(count + number, priority, own or "1") for number, (priority, own) in enumerate(late)]
+
+    def plan(*images: ImageFacts) -> RunPlan:
+        return failover_plan.plan_failover(facts(*images, delay_s=group_s, delay_max_s=most_s), confirmed())
+
+    without, both = plan(*plain), plan(*plain, *delayed)
+    waiting = set(both.vm_delays)
+    assert waiting <= {f"{THERE}:{count + number}" for number in range(len(late))}
+    assert all(0 < seconds <= most_s for seconds in both.vm_delays.values()), "so long the run is open for them at most"
+    if len(waiting) == len(late):
+        assert both.delays == without.delays, "the others wait for the datastore's word only"
+    starts = [target for kind, target in steps(both) if kind is StepKind.START and target not in waiting]
+    own = {f"{THERE}:{number}" for number in range(count)}
+    assert [each for each in starts if each in own] == [target for kind, target in steps(without) if kind is StepKind.START]
 
 
 @pytest.mark.parametrize("bad", ["soon", "-3", "1.5m"])

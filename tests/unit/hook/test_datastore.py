@@ -46,6 +46,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Asked]:
         made.world.update({"DR_RPO": "20m", "DR_SITE": "here"}, append=True)
         made.world.keeper()
         monkeypatch.setattr(datastore_hook, "take_request", made.take_request)
+        monkeypatch.setattr(datastore_hook, "answer", lambda *_: None)
         made.settle()
         yield made
 

@@ -3,7 +3,10 @@ in for systemctl).
 """
 from __future__ import annotations
 
+import base64
 import os
+import struct
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +20,19 @@ from onedr.pairing import join as pairing_join
 from onedr.pairing import join_file
 from onedr.pairing.apply import ChangeApplier
 from onedr.pairing.facts import Change, ChangeKind
+from onedr.pairing.undo_log import UndoLog
 
 SHARED = "# by hand\n[mon.]\n\tkey = AAA=\n\tcaps mon = \"allow *\"\n[client.x]\n\tkey = BBB=\n"
 FILE = join_file.JoinFile(
     "0a1b2c3d", "site-a", "one", "fsid", "[v2:10.0.0.1:3300]", 1e9, "KEY==", join_file.new_secret()
 )
+
+
+def test_a_join_file_with_a_key_that_ceph_here_cannot_read_is_refused_with_the_commands(tmp_path: Path) -> None:
+    key = base64.b64encode(struct.pack("<HIIH", 99, 7, 8, 32) + bytes(32)).decode()
+    join_file.write_join_file(tmp_path / "join", replace(FILE, key=key, expires=time.time() + 60))
+    with pytest.raises(RefusedError, match="at site site-a: ceph mon set auth_allowed_ciphers aes,aes256k"):
+        pairing_join.open_join_file(tmp_path / "join", UndoLog(), [], time.time())
 
 
 def test_a_users_key_comes_and_goes_and_the_others_stay(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from lxml import etree
 from onedr.ceph import mirroring
 from onedr.ceph.mirroring import MirrorRole
 from onedr.model.errors import OneDRError
-from onedr.model.types import PeerState, Role
+from onedr.model.types import Mode, PeerState, Role, Settings
 from onedr.opennebula.api import FrontEnd
 from onedr.protection import glance, keeper
 from onedr.protection.keeper import Keeper
@@ -115,8 +115,13 @@ class Watching(Keeper):
     def run_pass(self) -> Role:
         self.clock += self.cost_s
         self._peer_answers, self._mirrored, self._marks.complete = True, {"one-1"}, {"one-1"}
+        self._datastore = cast(Any, SimpleNamespace(settings=Settings()))
         self.after(self)
         return Role.PRIMARY
+
+
+def by_snapshot(it: Watching) -> None:
+    it._datastore = cast(Any, SimpleNamespace(settings=Settings(mode=Mode.SNAPSHOT)))
 
 
 @pytest.fixture
@@ -148,7 +153,8 @@ def test_after_a_costly_pass_a_glance_that_shows_the_same_is_enough(
     (lambda: Watching(2.0, lambda it: it._report.waiting.update(a="why")), ("before", "before")),
     (lambda: Watching(2.0, lambda it: it._mirrored.add("one-2")), ("before", "before")),
     (lambda: Watching(2.0, lambda it: setattr(it, "_peer_answers", False)), ("before", "before")),
-], ids=["a change", "cheap", "failed", "waiting", "a first copy", "the peer is dark"])
+    (lambda: Watching(2.0, by_snapshot), ("before", "before")),
+], ids=["a change", "cheap", "failed", "waiting", "a first copy", "the peer is dark", "snapshot mode"])
 def test_else_a_pass_is_made(
     made: Callable[[], Watching], seen: tuple[str, ...], glances: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_request_id_is_accepted_once(world: World) -> None:
         assert started(world) == expected, number
     world.update({**MOVE, "DR_REQUEST": "r1"}, append=True)
     assert started(world) == "" and "DR_REQUEST was used before" in world.template["DR_MESSAGE"]
+    assert "DR_REQUEST was used before" in world.refusal, "any later writer of DR_MESSAGE shows it"
 
 
 def test_a_request_id_without_an_action_does_not_spoil_a_later_one(world: World) -> None:

@@ -239,6 +239,36 @@ def test_vectors_nested_without_end_are_refused() -> None:
         records.decode(records.VM_KEY, laid_out(records.VM_KEY, {**plain(VM), "template": deep}, None))
 
 
+@given(st.sampled_from(["template", "user_template", "snapshots"]),
+       st.recursive(st.text("ab", max_size=3), lambda inner: st.lists(st.tuples(st.sampled_from("AB"), inner).map(list),
+                                                                      min_size=1, max_size=2), max_leaves=8))
+def test_a_list_inside_a_vector_is_refused_when_it_is_read(field: str, value: Any) -> None:
+    """oned has texts, and vectors of texts; in lists of snapshots one more level."""
+    most = 3 if field == "snapshots" else 2
+    body = {**plain(VM), field: [["A", value]]}
+    try:
+        found = records.decode(records.VM_KEY, laid_out(records.VM_KEY, body, None))
+    except RecordError as error:
+        assert levels(value) >= most and field in str(error) and "where OpenNebula has text" in str(error)
+    else:
+        assert found is not None and levels(value) < most
+
+
+def levels(value: Any) -> int:
+    """How deep lists of attributes are nested in it; 0 for a text."""
+    return 0 if isinstance(value, str) else 1 + max(levels(inner) for _, inner in value)
+
+
+@pytest.mark.parametrize("digits", [41, 4000, 5_000_000])
+def test_a_number_without_end_is_refused_before_it_is_read(digits: int) -> None:
+    """4000 digits Python would read; those of millions take some releases of it hours."""
+    text = json.dumps(plain(VM)).replace('"vm_id": 42', f'"vm_id": {"9" * digits}').encode()
+    whole = json.loads(laid_out(records.VM_KEY, plain(VM), None)[records.VM_KEY])
+    whole |= {"body": base64.b64encode(zlib.compress(text)).decode(), "sha256": hashlib.sha256(text).hexdigest()}
+    with pytest.raises(RecordError, match=f"a number of {digits} digits"):
+        records.decode(records.VM_KEY, {records.VM_KEY: json.dumps(whole)})
+
+
 def test_the_record_that_is_changed_here_is_a_good_one() -> None:
     for by in (None, SIGNER):
         found = read(records.VM_KEY, laid_out(records.VM_KEY, plain(VM), by), by)

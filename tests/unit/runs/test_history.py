@@ -92,3 +92,9 @@ def test_a_request_from_the_journal_asks_for_the_same(request_: Request) -> None
 def test_a_run_of_before_requests_were_journaled_asks_for_the_plain_verb() -> None:
     again = asked_again(entry(), "otto", "onedr")
     assert again == Request("failover", by="otto", trigger="onedr", at=100.0, resumes="1-failover")
+
+
+def test_a_resumed_reprotect_forgets_no_loss_that_was_found_before_it_was_killed() -> None:
+    earlier = {"1-failover": {"a:1": 10.8, "a:2": 3.0}, "0-failover": {"a:1": 99.0}}
+    found = {"1-failover": {"a:2": 2.0, "a:3": 4.0}}
+    assert history.with_earlier(found, earlier) == {"1-failover": {"a:1": 10.8, "a:2": 3.0, "a:3": 4.0}}

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import rados
 
 from onedr.ceph import parallel
 from onedr.model.errors import InterruptedRunError, OneDRError, PlanRefusedError, RunStoppedError
+from onedr.model.text import Sentence
 from onedr.model.types import State
+from onedr.runs import datastore_message
 from onedr.runs import run as runs_run
 from onedr.runs.events import Event, StepEvent, VerdictEvent
 from onedr.runs.journal_entry import JournalEntry
@@ -18,6 +21,15 @@ from onedr.runs.plan_events import FailoverPlanEvent, ReprotectPlanEvent
 from onedr.runs.request import Request
 from onedr.runs.step_docs import shown_steps
 from onedr.runs.steps import Step, StepKind
+
+
+@pytest.fixture(autouse=True)
+def refusals(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the pool holds to be shown beside the state."""
+    found: list[str] = []
+    monkeypatch.setattr(datastore_message, "refused", lambda *_: " ".join(found))
+    monkeypatch.setattr(datastore_message, "run_began", lambda *_: found.clear())
+    return found
 
 
 @pytest.fixture
@@ -36,7 +48,7 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def asked(kind: StepKind, conf: str) -> int:
         (tmp_path / "etc/onedr/onedr.conf").write_text(conf)
         run: Any = SimpleNamespace(
-            id="r", verb="failover", alone="", save=lambda log: None, look=lambda: None, check=lambda: None
+            id="r", verb="failover", pool=None, datastore="ceph", alone="", save=lambda log: None, look=lambda: None, check=lambda: None
         )
         frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
         made = runs_run.Running(run, 1, Request("failover"), lambda event: None, frontend, State.FAILING_OVER, "primary")
@@ -73,7 +85,7 @@ def test_a_run_tells_and_journals_its_plan_its_steps_and_its_end(
     dead = JournalEntry("0-failover", "failover", "h:1:2", 5.0, Request("failover"), since=4.0)
     dead.ended = {"start v": 6.0}
     run: Any = SimpleNamespace(
-        id="1-failover", verb="failover", interrupted=dead, alone="", check=lambda: None, look=lambda: None,
+        id="1-failover", verb="failover", pool=None, datastore="ceph", interrupted=dead, alone="", check=lambda: None, look=lambda: None,
         amend=lambda entry: saved.append(entry.to_json()),
         save=lambda entry: saved.append(json.loads(json.dumps(entry.to_json()))),
     )
@@ -110,7 +122,7 @@ def test_a_run_tells_and_journals_its_plan_its_steps_and_its_end(
 def test_a_refused_plan_is_journaled_and_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
     saved: list[JournalEntry] = []
-    run: Any = SimpleNamespace(id="1-failover", verb="failover", save=saved.append)
+    run: Any = SimpleNamespace(id="1-failover", verb="failover", pool=None, datastore="ceph", save=saved.append)
     frontend: Any = None
     made = runs_run.Running(run, 1, Request("failover"), lambda _: None, frontend, State.FAILING_OVER, "primary")
     with pytest.raises(PlanRefusedError, match="no way"):
@@ -121,7 +133,7 @@ def test_a_refused_plan_is_journaled_and_raised(tmp_path: Path, monkeypatch: pyt
 class Stoppable:
     """A run that is asked to stop after so many looks before a step."""
 
-    id, verb, alone, interrupted = "r", "reprotect", "", None
+    id, verb, alone, interrupted, pool, datastore = "r", "reprotect", "", None, None, "ceph"
 
     def __init__(self, looks: int):
         self.left = looks
@@ -165,3 +177,40 @@ def test_a_run_that_is_asked_to_stop_begins_no_further_step_and_says_what_is_lef
     with pytest.raises(InterruptedRunError, match=f"{5 - len(done)} of 5 steps are left"):
         made.interrupt(stopped.value)
     assert shown[-1].state == "INTERRUPTED" and run.saved[-1] == "RUNNING"
+
+
+@pytest.mark.parametrize(("message", "shown"), [
+    (Sentence("Ready."), "Ready."), (Sentence("VM db failed.", "1 VM failed."), "1 VM failed."),
+    ("VM db failed.", "failover: see onedr history ceph."),
+])
+def test_the_datastore_shows_what_is_public_and_a_refusal_that_came_during_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusals: list[str], message: str, shown: str
+) -> None:
+    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
+    run: Any = SimpleNamespace(id="r", verb="failover", pool=None, datastore="ceph")
+    written: list[dict[str, Any]] = []
+
+    def update(_: int, pairs: Any) -> None:
+        written.append(dict(pairs))
+        refusals[:] = ["Refused at noon."]
+
+    made = runs_run.Running(
+        run, 1, Request("failover"), lambda _: None, SimpleNamespace(update_datastore=update),  # type: ignore[arg-type]
+        State.FAILING_OVER, "secondary",
+    )
+    made.tell(State.FAILING_OVER, message)
+    assert [each["DR_MESSAGE"] for each in written] == [shown, f"{shown} Refused at noon."]
+
+
+def test_a_pool_that_does_not_answer_stops_no_run_that_tells_its_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_: Any) -> str:
+        raise rados.TimedOut("silence")
+
+    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
+    monkeypatch.setattr(datastore_message, "refused", silent)
+    run: Any = SimpleNamespace(id="r", verb="failover", pool=None, datastore="ceph")
+    frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
+    made = runs_run.Running(run, 1, Request("failover"), lambda _: None, frontend, State.FAILING_OVER, "secondary")
+    made.tell(State.FAILING_OVER, "x")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onedr.model.text import Sentence
 from onedr.model.types import Role, State
 from onedr.runs import state as runs_state
 from onedr.runs.state import ImageState, StateVerdict
@@ -25,7 +26,7 @@ SAFE, COPY = item(), item(primary=False)
 def verdict(
     *items: ImageState, protect: bool = True, run: str = "", interrupted: bool = False, lacking: str = ""
 ) -> StateVerdict:
-    return runs_state.judge_state(protect, items, 900, run, interrupted, lacking)
+    return runs_state.judge_state(protect, items, 900, run, interrupted, Sentence(lacking))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ WORLDS = st.lists(ITEMS, max_size=5)
 def test_protected_is_said_only_when_every_item_is_safe_and_young(
     items: list[ImageState], protect: bool, run: str, interrupted: bool, lacking: str
 ) -> None:
-    found = runs_state.judge_state(protect, items, 900, run, interrupted, lacking)
+    found = runs_state.judge_state(protect, items, 900, run, interrupted, Sentence(lacking))
     assert found.message
     if found.state is State.PROTECTED:
         assert found.safe == found.total == len(items)
