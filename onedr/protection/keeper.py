@@ -40,7 +40,7 @@ from onedr.replication.mirror_image import note_problem
 from onedr.runs import datastore_message
 
 LIFE_S = 330  # after it was woken; a little longer than oned's default monitor interval, which wakes it again
-MOST_LIFE_S = 1800  # then a new process takes over, of the release that is installed by then
+MOST_LIFE_S = 1800  # then a new process takes over
 MAX_LIFE_S = 4 * 3600  # while disks are being flattened; an interrupted flatten is resumed
 
 
@@ -85,11 +85,12 @@ class Keeper:
             through = self._advance_clones() or through
             now = time.monotonic()
             news = now >= earliest and (keeper_lock.has_news(self._id) or through)
-            reminded = now >= reminded_at and keeper_lock.is_reminded(self._id)
+            may_last = now < begun + MOST_LIFE_S - life_s  # else the next process takes the reminder
+            reminded = may_last and now >= reminded_at and keeper_lock.is_reminded(self._id)
             if news or reminded or now >= next_pass:
                 through = False
                 if news or reminded:
-                    ends = min(now + life_s, begun + MOST_LIFE_S)
+                    ends = max(ends, min(now + life_s, begun + MOST_LIFE_S))
                 if news or now >= next_full or self._changed():
                     if self._timed_pass() is not Role.PRIMARY:
                         return
