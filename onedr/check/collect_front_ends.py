@@ -10,7 +10,7 @@ from lxml import etree
 
 from onedr.ceph.connection import Pool
 from onedr.check.facts import SiteFacts, TargetFacts
-from onedr.failover import target_site
+from onedr.failover import failback_plan, target_site
 from onedr.host import bridge, paths
 from onedr.host import config as host_config
 from onedr.model import settings as model_settings
@@ -95,7 +95,7 @@ def front_end_clock() -> tuple[float, float]:
 
 
 def target(
-    frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Iterable[VmItem], own: bool,
+    frontend: FrontEnd, settings: Settings, pool: Pool, fsid: str, items: Sequence[VmItem], own: bool,
     mapping: Direction | None = None, datastore_id: int = -1,
 ) -> TargetFacts:
     """What a site offers to start these VMs; `mapping`: towards it.
@@ -114,13 +114,17 @@ def target(
         images=registered, quotas=read_quotas(users, groups),
     )
     known = ledger.read_ledger(pool) if own else ledger.Ledger({}, {}, {})
+    local, recovered = failback_plan.known_here(
+        items, target_site.local_of(vms, pool.access.pool, fsid, known),
+        target_site.recovered(vms, pool, known),
+    )
     return TargetFacts(
         placement=target_site.placement_here(site, items),
         users=frozenset(site.users),
         groups=frozenset(site.groups),
         fsid=fsid,
-        local=target_site.local_of(vms, pool.access.pool, fsid, known),
-        recovered=target_site.recovered(vms, pool, known),
+        local=local,
+        recovered=recovered,
         models=_words(hosts, "KVM_CPU_MODELS"),
         machines=_words(hosts, "KVM_MACHINES"),
         registered=frozenset(registered),

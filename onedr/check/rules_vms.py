@@ -4,13 +4,14 @@ Copies, networks, addresses, owners, capacity, processor, and failback of VMs.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from onedr.check.facts import CheckFacts, CheckResult, TargetFacts, known, ok, problem, warn
 from onedr.failover import failback_plan, placement, start_order
 from onedr.model import template
 from onedr.model.records import ImageRecord
 from onedr.model.text import first_few
+from onedr.opennebula.mapped import Owner, name_owner
 from onedr.replication import inventory
 from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request
@@ -96,20 +97,32 @@ def owners_there(facts: CheckFacts) -> Iterator[CheckResult]:
 def _owners(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckResult]:
     where = site_of(own)
     _, fresh = vm_items(facts, target, own)
-    users = sorted({item.record.owner for item in fresh} - target.users)
-    groups = sorted({item.record.group for item in fresh} - target.groups)
+    mapping = target.placement.counterparts.mapping
+    pairs = {Owner(item.record.owner, item.record.group) for item in fresh}
+    called = {there: name_owner(there, mapping) for there in pairs}
+    users = _missing(((there.owner, here.owner) for there, here in called.items()), target.users)
+    groups = _missing(((there.group, here.group) for there, here in called.items()), target.groups)
+    todo = f"create, or onedr map {facts.datastore} --draft"
     if users:
         yield warn(
             f"no user {first_few(users)} {where}: their VMs and images will belong to oneadmin there",
-            f"oneuser create {users[0]} …",
+            f"oneuser {todo}",
         )
     if groups:
         yield warn(
-            f"no group {first_few(groups)} {where}: it will be oneadmin instead",
-            f"onegroup create {groups[0]}",
+            f"no group {first_few(groups)} {where}: it will be oneadmin instead", f"onegroup {todo}"
         )
     if not users and not groups:
         yield ok(f"owners and groups of the VMs are {where}")
+
+
+def _missing(pairs: Iterable[tuple[str, str]], known_names: frozenset[str]) -> list[str]:
+    """Names there (with the one here, where the mapping gives another) of what is not here."""
+    lacking = {(there, here) for there, here in pairs if here not in known_names}
+    return sorted(
+        there if there == here else f"{there} ({here or 'not clear'} by the mapping)"
+        for there, here in lacking
+    )
 
 
 def capacity(facts: CheckFacts) -> Iterator[CheckResult]:
@@ -165,7 +178,7 @@ def image_names(facts: CheckFacts) -> Iterator[CheckResult]:
             "rename them with oneimage rename if that matters",
         )
     else:
-        yield ok("the the names of the peer's images are not in use here")
+        yield ok("the names of the peer's images are not in use here")
 
 
 def processors(facts: CheckFacts) -> Iterator[CheckResult]:

@@ -199,8 +199,8 @@ DATASTORE: Mapping[str, Check] = {
         todo="onedr map",
     ),
     "UNMAPPED_HERE": Check(
-        "what the peer's VMs use (networks, security groups, owners, clusters, hosts, VM groups, files) "
-        "has a counterpart here",
+        "what the peer's VMs use (networks, security groups, VM groups, and what requirements name) has a "
+        "counterpart here",
         ("images", "here.fsid", "start_here"),
         rules_map.unmapped_here,
     ),
@@ -272,7 +272,7 @@ DATASTORE: Mapping[str, Check] = {
         todo="run onedr check at the peer",
     ),
     "OWNERS_HERE": Check(
-        "the users and groups of the peer's VMs exist here",
+        "the users and groups of the peer's VMs, as the mapping calls them, exist here",
         ("images", "here.fsid", "start_here"),
         rules_vms.owners,
     ),

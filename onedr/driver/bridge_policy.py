@@ -54,6 +54,7 @@ _DRILLS = frozenset({"keep_drill", "amend_drill"})
 # By what the work is: a verb of `onedr`, or `<module>:<function>` of the driver.
 ALLOWED = {
     "status": _LOOK,
+    "observe": _LOOK,
     "history": _LOOK,
     "kept": _LOOK,
     "snapshots": Allowed(_VERB, READS | _SNAPSHOTS),
@@ -68,7 +69,7 @@ ALLOWED = {
     "take_request:answer_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
-    "disable": _WRITES,
+    "disable": Allowed(_VERB, READS | _OWN | _REMOVE),  # what a rehearsal left
     "move": _RUN,
     "failover": _RUN,
     "failback": _RUN,

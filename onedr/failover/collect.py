@@ -1,15 +1,16 @@
 """The facts of a move or failover: both sites, as far as they answer."""
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import rados
 import rbd
 
-from onedr.ceph import parallel
+from onedr.ceph import parallel, replay_status
 from onedr.ceph.connection import Pool
-from onedr.failover import peer_vms, target_site
+from onedr.failover import failback_plan, peer_vms, target_site
 from onedr.failover.facts import FailoverFacts
 from onedr.host import config as host_config
 from onedr.host import log
@@ -20,7 +21,9 @@ from onedr.model.site_map import Direction
 from onedr.model.text import Sentence
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
+from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication import image_claims, image_facts, inventory, map_store, peer_ceph, peer_osds
+from onedr.replication.inventory import VmItem
 from onedr.runs import journal
 from onedr.runs.state import DRILLS, MOVES
 
@@ -48,10 +51,9 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         split = image_claims.split_images(pool, peer, [image.name for image in images])
         mapping = map_in_force(pool, target, peer)
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
-    last = journal.last_run(pool, DRILLS)
-    own_vms = frontend.vms()
-    there = peer_vms.collect_peer_vms(pool.access.pool)
-    fence_command, fence_unknown = _fence_command()
+    last, items = journal.last_run(pool, DRILLS), inventory.vms(images, pool.fsid())
+    local, recovered = known_here(site, frontend, items)
+    there, fence = peer_vms.collect_peer_vms(pool.access.pool), _fence_command()
     facts = FailoverFacts(
         datastore=target.name,
         here=pool.fsid(),
@@ -61,22 +63,43 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         peer_detail=detail,
         can_fence=can_fence,
         registered=frozenset(site.images.keys() - site.half_images),
-        recovered=target_site.recovered(own_vms, pool, site.ledger),
-        local=target_site.local(own_vms, pool, site.ledger),
+        recovered=recovered,
+        local=local,
         interrupted=last is not None and last.interrupted and last.verb in MOVES,
         delay_s=target.settings.delay_s,
         delay_max_s=target.settings.delay_max_s,
         children=children,
-        ground=target_site.placement_here(site, inventory.vms(images, pool.fsid())),
+        ground=target_site.placement_here(site, items),
         there=there.vms,
         there_detail=there.detail,
         split=split,
+        behind=_behind(pool),
         drilled=journal.drill_times(pool),
         osds=osds,
-        fence_command=fence_command,
-        fence_unknown=fence_unknown,
+        fence_command=fence[0],
+        fence_unknown=fence[1],
     )
     return Collected(facts, sight, site)
+
+
+def known_here(
+    site: target_site.Site, frontend: FrontEnd, items: Iterable[VmItem]
+) -> tuple[dict[str, PeerVm], dict[str, Recovered]]:
+    """VMs here with disks in the pool, by origin, and those of them that a run made. Raises FrontEndError."""
+    vms = frontend.vms()
+    return failback_plan.known_here(
+        items, target_site.local(vms, site.pool, site.ledger),
+        target_site.recovered(vms, site.pool, site.ledger),
+    )
+
+
+def _behind(pool: Pool) -> dict[str, int]:
+    """What is not known of it is shown as unknown: it decides nothing."""
+    try:
+        return replay_status.bytes_behind(pool)
+    except rbd.Error as error:
+        log.warning(f"how far rbd-mirror is behind is not known: {error}")
+        return {}
 
 
 def map_in_force(pool: Pool, target: Datastore, peer: Pool | None) -> Direction | None:

@@ -40,7 +40,9 @@ def describe_failover(
 def _describe_vm(
     item: VmItem, plan: RunPlan, facts: FailoverFacts, request: Request, last_seen: float | None, now: float
 ) -> FailoverVm:
-    lost = loss.Loss(0.0, 0.0) if request.lossless else loss.loss(item, last_seen, now)
+    lost = loss.Loss(0.0, 0.0, 0)
+    if not request.lossless:
+        lost = loss.loss(item, last_seen, now, facts.behind)
     more = [plan.warnings.get(item.origin), recovery_point.clock_warning(item.recovery_point, now)]
     return FailoverVm(
         origin=item.origin,
@@ -51,6 +53,7 @@ def _describe_vm(
         recovery_point=item.recovery_point,
         expected_loss_s=lost.at_most_s,
         seen_loss_s=lost.if_seen_s,
+        seen_loss_bytes=lost.if_seen_bytes,
         starts=start_order.wants_start(item, request) and item.origin not in plan.left_out,
         priority=start_order.priority(item),
         delay_s=plan.vm_delays.get(item.origin, 0),

@@ -44,6 +44,8 @@ class FailoverFacts:
     delay_max_s: int = 60  # its DR_DELAY_MAX: the most that a VM's own DR_DELAY counts for
     # by image, the names of the clones that are read through it at the peer
     children: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    # by image, bytes that were missing here when rbd-mirror last looked, as far as it says so
+    behind: Mapping[str, int] = field(default_factory=dict)
     drilled: Mapping[str, float] = field(default_factory=dict)  # by origin, recovery time in the last drill
     split: frozenset[str] = frozenset()  # primary at both sites, and nothing says who is right
     osds: str = ""  # what is seen of the peer's OSDs; empty: nothing is known of them

@@ -16,7 +16,7 @@ from onedr.model.template import Pairs
 from onedr.opennebula import mapped, vm_template
 from onedr.opennebula.nics import Counterparts, address_here, every_network, network_id
 from onedr.opennebula.vm_template import MARKS
-from onedr.opennebula.vms import PeerVm
+from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
 
 _PLAIN = re.compile("[0-9]{1,18}")  # str.isdigit also takes what int() does not
@@ -36,6 +36,22 @@ def homes(items: Iterable[VmItem], local: Mapping[str, PeerVm]) -> dict[str, Pee
         if home is not None:
             found[item.origin] = home
     return found
+
+
+def known_here(
+    items: Iterable[VmItem], local: Mapping[str, PeerVm], recovered: Mapping[str, Recovered]
+) -> tuple[dict[str, PeerVm], dict[str, Recovered]]:
+    """`local` and `recovered` without VMs that a run made here, that were never deployed, and were deployed
+    at the other site since: their disks here were never made, so those come with a new VM.
+    """
+    other = {
+        item.origin for item in items
+        if item.origin in local and local[item.origin].bases and not _same_disks(item, local[item.origin])
+    }
+    return (
+        {origin: vm for origin, vm in local.items() if origin not in other},
+        {origin: found for origin, found in recovered.items() if origin not in other},
+    )
 
 
 def _same_disks(item: VmItem, home: PeerVm) -> bool:
@@ -255,6 +271,9 @@ def requirements_here(own: Pairs, there: Pairs, here: Counterparts) -> tuple[Pai
             found.append((key, value))
             continue
         text = mapped.requirements(key, value, here) if isinstance(value, str) else None
+        mine = template.get(own, key)
+        if mine and mapped.requirements_there(key, mine, here.mapping) == value:
+            text = mine  # nobody changed it there: a pattern stays one
         if text is None:
             unmapped.append(key)
             found += [pair for pair in own if pair[0] == key]
@@ -269,7 +288,7 @@ def nics(own: Pairs, there: Pairs, here: Counterparts) -> Nics:
     counts. Where a network there has no counterpart all stay.
     """
     mine, theirs = list(template.vectors(own, "NIC")), list(template.vectors(there, "NIC"))
-    for same in (_same_address, _same_network):
+    for same in (same_address, _same_network):
         for other in list(theirs):
             found = next((nic for nic in mine if same(nic, other, here)), None)
             if found is not None:
@@ -314,7 +333,8 @@ def _same_network(nic: Pairs, other: Pairs, here: Counterparts) -> bool:
     return _network(nic) in _networks_here(other, here)
 
 
-def _same_address(nic: Pairs, other: Pairs, here: Counterparts) -> bool:
+def same_address(nic: Pairs, other: Pairs, here: Counterparts) -> bool:
+    """Has a NIC here the address, as the mapping moves it, or the MAC of one of the other site?"""
     moved = {key: address_here(template.get(other, key), other, here) for key in ("IP", "IP6")}
     moved["MAC"] = template.get(other, "MAC") if moved["IP"] == template.get(other, "IP") else ""
     return any(address and template.get(nic, key) == address for key, address in moved.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onedr.failover import failback_plan, recreate_vms, snapshot_list_plan
+from onedr.failover import failback_plan, not_followed, recreate_vms, snapshot_list_plan
 from onedr.failover.locked_image import unlocked_image
 from onedr.failover.peer_vms import LOCKS_ALL, forget_locked_state, let_go
 from onedr.failover.powered_off import image_usable, settle
@@ -47,6 +47,8 @@ def return_vm(
     changed += _nics(site, item, vm_id)
     _user_attributes(site, item, record, vm_id)
     _capacity(site, record, vm_id, item.origin)
+    for text in not_followed.of_vm(home.template, record, site.counterparts):
+        site.warn(item.origin, text)
     if frontend.vm(vm_id).find("LOCK") is not None:
         raise OneDRError(f"VM {vm_id} is still locked although it was unlocked; onevm unlock {vm_id}")
     done = f"VM {vm_id} has its disks back" + (f": {', '.join(changed)}" if changed else "")

@@ -14,7 +14,8 @@ from onedr.runs.steps import StepKind
 @dataclass(frozen=True)
 class Measured:
     """What a run measured. Epoch seconds: when it was `asked` for, `now`, and when steps `ended` (`kind
-    target`). By origin: ids here, why it failed, seconds that may be lost, recovery times of the last drills.
+    target`). By origin: ids here, why it failed, seconds and bytes that may be lost, recovery times of
+    the last drills.
 
     `starting`: VMs that were to run; `pending`: those of them that wait for a host, as they did there.
     """
@@ -25,6 +26,7 @@ class Measured:
     vm_ids: Mapping[str, int]
     failed: Mapping[str, str]
     loss: Mapping[str, float | None]
+    loss_bytes: Mapping[str, int | None]
     starting: Collection[str]
     pending: Collection[str]
     drilled: Mapping[str, float]
@@ -44,6 +46,7 @@ def vm_outcome(origin: str, item: VmItem | None, home: PeerVm | None, seen: Meas
         failed=seen.failed.get(origin, ""),
         rto_s=round(ran_at - seen.asked, 3) if ran_at is not None else None,
         rpo_s=seen.loss.get(origin),
+        loss_bytes=seen.loss_bytes.get(origin),
         waited_s=round(seen.now - seen.asked, 3) if waits else None,
         drill_rto_s=seen.drilled.get(origin),
     )
@@ -59,5 +62,17 @@ def loss(
         vm.origin: before[vm.origin]
         if vm.origin in before and all(image.primary for image in items[vm.origin].images)
         else 0.0 if plan.planned else vm.expected_loss_s
+        for vm in plan.vms
+    }
+
+
+def lost_bytes(
+    plan: FailoverPlanEvent, items: Mapping[str, VmItem], before: Mapping[str, int | None]
+) -> dict[str, int | None]:
+    """The same in bytes, as rbd-mirror last said before the disks were promoted."""
+    return {
+        vm.origin: before[vm.origin]
+        if vm.origin in before and all(image.primary for image in items[vm.origin].images)
+        else vm.seen_loss_bytes
         for vm in plan.vms
     }

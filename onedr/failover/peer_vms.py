@@ -74,7 +74,8 @@ def of_element(element: etree._Element, pool_name: str) -> PeerVm:
     """A VM as its front-end's XML shows it. Raises InputError."""
     vm_id, state = number(element, "ID"), opennebula_objects.vm_state(element)
     images, clones, bases = set(), set(), set()
-    for disk in opennebula_objects.vm_record(element, ()).disks:
+    record = opennebula_objects.vm_record(element, ())
+    for disk in record.disks:
         pool, _, name = (disk.rbd or "").partition("/")
         if pool == pool_name:
             images.add(name)
@@ -85,7 +86,7 @@ def of_element(element: etree._Element, pool_name: str) -> PeerVm:
     locked = element.find("LOCK") is not None
     return PeerVm(
         vm_id, element.findtext("NAME") or "", state, before, frozenset(images), frozenset(clones), locked,
-        frozenset(bases),
+        frozenset(bases), record.template,
     )
 
 

@@ -8,32 +8,25 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from onedr.failover import quota_plan
+from onedr.failover import host_choice, quota_plan
+from onedr.failover.host_choice import Host, Places
 from onedr.failover.snapshot_list_plan import of_disk
 from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.records import ImageRecord
 from onedr.opennebula import attributes, nics
 from onedr.opennebula.nics import Counterparts, network_here
-from onedr.opennebula.quotas import Admission, Quotas
+from onedr.opennebula.quotas import Admission, Needs, Quotas
 from onedr.opennebula.vm_template import Recreation, recreate
 from onedr.replication.inventory import VmItem
-
-
-@dataclass(frozen=True)
-class Host:
-    """A host that may take VMs: what is free, CPU in hundredths of a core, memory in MiB."""
-
-    name: str
-    free_cpu: int
-    free_mib: int
 
 
 @dataclass(frozen=True)
 class Placement:
     """What this site has for the peer's VMs.
 
-    `taken`: who holds an address or MAC, by network id and address.
+    `taken`: who holds an address or MAC, by network id and address. `clusters`: of the datastore; empty: not
+    known.
     """
 
     counterparts: Counterparts = field(default_factory=Counterparts)
@@ -41,7 +34,8 @@ class Placement:
     hosts: tuple[Host, ...] | None = None  # None: not known
     quotas: Quotas = field(default_factory=Quotas)
     datastore_id: int = -1
-    registered: frozenset[str] = frozenset()  # RBD names of the images here
+    registered: Mapping[str, int] = field(default_factory=dict)  # ids of the images here by RBD name
+    clusters: frozenset[int] = frozenset()
 
 
 def networks_wanted(items: Iterable[VmItem], here: Counterparts) -> set[str]:
@@ -78,7 +72,7 @@ def place(items: Iterable[VmItem], ground: Placement) -> Placed:
     would get the same address (their networks were mapped to one) the later one is blocked.
     """
     taken, admission, here = dict(ground.taken), Admission(ground.quotas), ground.counterparts
-    known = set(ground.registered)
+    known: dict[str, int | None] = dict(ground.registered)
     blockers: dict[str, str] = {}
     differences: dict[str, tuple[str, ...]] = {}
     for item in items:
@@ -93,18 +87,35 @@ def place(items: Iterable[VmItem], ground: Placement) -> Placed:
             f"{taken[network_id, address]} here; free it first"
             for network_id, address in addresses if (network_id, address) in taken
         ]
+        needs = quota_plan.of_vm(item, made.template, ground.quotas.own_attributes)
         if not reasons:
-            wanted = quota_plan.of_new(item, made.template, here, ground.datastore_id, known)
+            wanted = quota_plan.of_new(item, needs, here, ground.datastore_id, known)
             reasons = list(filter(None, (admission.refusal(wanted),)))
         if reasons:
             blockers[item.origin] = "; ".join(reasons)
             continue
         taken.update(dict.fromkeys(addresses, f"VM {item.record.name} of the peer"))
-        known |= {image.name for image in item.images}
-        warnings = (*made.warnings, *_of_snapshots(item), *_of_images(item))
+        known = {**dict.fromkeys(image.name for image in item.images), **known}
+        warnings = (
+            *made.warnings, *_of_memory(item), *_of_snapshots(item), *_of_images(item),
+            *_nowhere(item, made, needs, ground),
+        )
         if warnings:
             differences[item.origin] = warnings
     return Placed(blockers, differences)
+
+
+def _nowhere(item: VmItem, made: Recreation, needs: Needs, ground: Placement) -> Iterable[str]:
+    """Why no host here can take it."""
+    limits = quota_plan.cluster_limits(item, ground.counterparts, ground.quotas)
+    places = Places(ground.hosts, ground.clusters, ground.counterparts.networks)
+    why = host_choice.nowhere(made.template, made.user_template, places, needs, limits)
+    return (why,) if why else ()
+
+
+def _of_memory(item: VmItem) -> Iterable[str]:
+    if item.record.state in ("SUSPENDED", "STOPPED"):
+        yield f"it is {item.record.state}: its memory stays at the other site, here it boots from its disks"
 
 
 def _of_snapshots(item: VmItem) -> Iterable[str]:

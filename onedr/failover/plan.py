@@ -14,6 +14,7 @@ from onedr.failover import (
     doubt_plan,
     failback_plan,
     fence_plan,
+    not_followed,
     placement,
     planned_move,
     quota_plan,
@@ -23,6 +24,7 @@ from onedr.failover import (
 )
 from onedr.failover.facts import FailoverFacts, Fence, RunPlan
 from onedr.failover.start_order import by_priority, chosen, not_found, wants_start
+from onedr.model import names
 from onedr.model.records import ImageFacts, ImageRecord
 from onedr.model.text import Sentence
 from onedr.opennebula.vms import PeerVm
@@ -91,12 +93,25 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     differences = {
         origin: "; ".join(said) for origin, said in placed.differences.items() if origin not in left_out
     }
-    warnings = _joined(differences, placement.without_capacity(starting, facts.ground), delays.warnings)
+    staying = _not_followed([item for item in vms if item.origin not in left_out], here, facts)
+    lacking = placement.without_capacity(starting, facts.ground)
+    warnings = _joined(differences, staying, lacking, delays.warnings)
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
     return RunPlan(
         "", tuple(steps), tuple(vms), left_out, warnings, delays.groups, delays.vms,
         fence if waits else Fence.NONE,
     )
+
+
+def _not_followed(vms: Iterable[VmItem], here: _Here, facts: FailoverFacts) -> dict[str, str]:
+    """By origin, of VMs that come home: what was changed of them there and stays as it is here."""
+    found = {
+        item.origin: not_followed.of_vm(
+            here.homes[item.origin].template, item.record, facts.ground.counterparts
+        )
+        for item in vms if item.origin in here.homes
+    }
+    return {origin: "; ".join(said) for origin, said in found.items() if said}
 
 
 def _out_of_scope(
@@ -192,7 +207,7 @@ def _untouchable(
     """
     images = list(images)
     bad = {
-        image.name: "its first copy never completed; promoting it would give a broken disk"
+        image.name: f"its first copy never completed{_whose(image)}; promoting it would give a broken disk"
         for image in images if not image.primary and not image.complete
     }
     bad.update(in_doubt)
@@ -216,6 +231,12 @@ def _untouchable(
         bad.update(found)
         grown = bool(found)
     return bad
+
+
+def _whose(image: ImageFacts) -> str:
+    """Of a copy whose VM's record has not arrived, because it comes last: whose disk it is, by its name."""
+    disk = names.parse_vm_disk(image.name) if image.vm is None else None
+    return f" (it is disk {disk.disk_id} of VM {disk.vm_id} at the other site)" if disk is not None else ""
 
 
 def _under_stale_vms(images: Iterable[ImageFacts], local: Mapping[str, PeerVm]) -> dict[str, str]:

@@ -106,7 +106,9 @@ class _Failover:
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)
         self.items = {item.origin: item for item in self.plan.vms}
         before = self.running.run.interrupted
-        self.running.log.loss = outcomes.loss(described, self.items, before.loss if before else {})
+        log = self.running.log
+        log.loss = outcomes.loss(described, self.items, before.loss if before else {})
+        log.loss_bytes = outcomes.lost_bytes(described, self.items, before.loss_bytes if before else {})
         self.running.begin(described)
         self.images = {image.name: image for image in self.facts.images}
         back = failback_plan.taken_back(self.facts.local, self.facts.images, self.facts.here)
@@ -382,7 +384,7 @@ class _Failover:
         starts = {step.target for step in self.plan.steps if step.kind is StepKind.START}
         return outcomes.Measured(
             self.running.asked_at, ended, self.running.ended, self.vm_ids, self.outcome.failed,
-            self.running.log.loss, starts, self.pending, self.facts.drilled,
+            self.running.log.loss, self.running.log.loss_bytes, starts, self.pending, self.facts.drilled,
         )
 
     def _label(self, item: str) -> str:

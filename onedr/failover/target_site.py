@@ -10,7 +10,8 @@ from lxml import etree
 
 from onedr.ceph.connection import Pool
 from onedr.failover import adopt_marks, peer_vms, placement
-from onedr.failover.placement import Host, Placement
+from onedr.failover.host_choice import Host
+from onedr.failover.placement import Placement
 from onedr.model import template
 from onedr.model.site_map import Direction
 from onedr.model.types import Settings
@@ -128,8 +129,13 @@ def network(element: etree._Element) -> Network:
     )
     said = {key: value for key, value in attributes(element) if isinstance(value, str)}
     return Network(
-        number(element, "ID"), str(element.findtext("NAME")), ranges, element.findtext("UNAME") or "", said
+        number(element, "ID"), str(element.findtext("NAME")), ranges, element.findtext("UNAME") or "", said,
+        clusters=_clusters(element),
     )
+
+
+def _clusters(element: etree._Element) -> frozenset[int]:
+    return frozenset(int(str(each.text)) for each in element.iterfind("CLUSTERS/ID"))
 
 
 STANDS_IN = "oneadmin"  # gets what belongs to a user or group that a site does not have
@@ -156,8 +162,10 @@ def placement_here(site: Site, items: Iterable[VmItem]) -> Placement:
             for address in filter(None, (lease.findtext(key) for key in ("IP", "IP6", "MAC"))):
                 taken[(found.network_id, address)] = _holder(lease)
     hosts = [_host(host) for host in site.frontend.hosts() if host.findtext("STATE") in _HOST_IN_USE]
-    known = frozenset(site.images.keys() - site.half_images)
-    return Placement(site.counterparts, taken, tuple(hosts), site.quotas, site.datastore_id, known)
+    known = {name: found_id for name, found_id in site.images.items() if name not in site.half_images}
+    datastore = site.frontend.datastore(site.datastore_id) if site.datastore_id >= 0 else None
+    clusters = _clusters(datastore) if datastore is not None else frozenset()
+    return Placement(site.counterparts, taken, tuple(hosts), site.quotas, site.datastore_id, known, clusters)
 
 
 def _holder(lease: etree._Element) -> str:
@@ -169,9 +177,29 @@ def _host(element: etree._Element) -> Host:
     def free(maximum: str, used: str) -> int:
         return number(element, f"HOST_SHARE/{maximum}") - number(element, f"HOST_SHARE/{used}")
 
+    devices = [
+        device for device in element.iterfind("HOST_SHARE/PCI_DEVICES/PCI") if device.findtext("VMID") == "-1"
+    ]
     return Host(
-        str(element.findtext("NAME")), free("MAX_CPU", "CPU_USAGE"), free("MAX_MEM", "MEM_USAGE") // 1024
+        str(element.findtext("NAME")), free("MAX_CPU", "CPU_USAGE"), free("MAX_MEM", "MEM_USAGE") // 1024,
+        number(element, "CLUSTER_ID"), _values(element),
+        tuple(
+            (device.findtext("VENDOR") or "", device.findtext("DEVICE") or "", device.findtext("CLASS") or "")
+            for device in devices
+        ),
     )
+
+
+_OF_A_HOST = ("ID", "NAME", "CLUSTER", "CLUSTER_ID", "IM_MAD", "VM_MAD")
+
+
+def _values(element: etree._Element) -> dict[str, tuple[str, ...]]:
+    """What requirements can name of a host, and that stays as it is: not what is free at the moment."""
+    found: dict[str, tuple[str, ...]] = {key: (element.findtext(key) or "",) for key in _OF_A_HOST}
+    for key, value in attributes(element):
+        if isinstance(value, str):
+            found[key] = (*found.get(key, ()), value)
+    return found
 
 
 def recovered(vms: Iterable[etree._Element], pool: Pool, known: Ledger) -> dict[str, Recovered]:

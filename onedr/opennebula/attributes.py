@@ -65,7 +65,10 @@ VM: Mapping[str, Rule] = {
     "TPM": _mapped("the device is there and empty: its state is a file of the host"),
     "PCI": _mapped("by vendor, device and class, on a host here that has one"),
     "VMGROUP": _mapped("the VM group of the mapping or of the same name, with the same role"),
-    "SCHED_ACTION": _mapped("those that are not done yet"),
+    "SCHED_ACTION": _mapped(
+        "those that are still to come; ARGS follow the disks; backups, and reverting or deleting system "
+        "snapshots, are left out, which is said"
+    ),
     "BACKUP_CONFIG": _mapped("the settings; what earlier backups left stays behind"),
     **_all(
         _MADE,

@@ -43,6 +43,14 @@ class Range:
         return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
 
+    def ip6_with(self, address: str) -> str:
+        """The IPv6 address oned gives with an IPv4 address of this range; empty where it gives none."""
+        if not self.ip6:
+            return ""
+        offset = int(ipaddress.IPv4Address(address)) - int(ipaddress.IPv4Address(self.ip))
+        return str(ipaddress.IPv6Address(int(ipaddress.IPv6Address(self.ip6)) + offset))
+
+
 @dataclass(frozen=True)
 class Network:
     """A virtual network of this site. `attributes`: what it says of its NICs (INHERIT_VNET_ATTR)."""
@@ -53,6 +61,7 @@ class Network:
     owner: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     twins: tuple[Network, ...] = ()  # others of the same name
+    clusters: frozenset[int] = frozenset()  # empty: not known
 
     def range_of(self, address: str) -> Range | None:
         """The range that holds an IPv4 address; None when none does, or it is not one."""
@@ -187,17 +196,28 @@ def _owner_here(name: str, here: Counterparts) -> str:
 
 def nic(found: Pairs, here: Counterparts, owner: str, warnings: list[str]) -> Pairs:
     """A NIC as it is asked for here. Raises RefusedError when its network or a security group is missing."""
-    network = find_network(found, here, owner)
-    built: list[tuple[str, object]] = [("NETWORK_ID", str(network.network_id))]
-    built += _own_attributes(found, network, warnings)
+    network = None if _waits_for_network(found) else find_network(found, here, owner)
+    built: list[tuple[str, object]] = [
+        ("NETWORK_ID", str(network.network_id)) if network is not None else ("NETWORK_MODE", "auto")
+    ]
+    built += _own_attributes(found, network or _NO_NETWORK, warnings)
     name = template.get(found, "NAME")
     if name and not _GIVEN_NAME.fullmatch(name):
         built.append(("NAME", name))
-    groups = _security_groups(found, here, owner)
+    groups = security_groups(found, here, owner)
     if groups:
         built.append(("SECURITY_GROUPS", groups))
-    built += _address(found, network, here, warnings)
+    if network is not None:
+        built += _address(found, network, here, warnings)
     return tuple(built)
+
+
+_NO_NETWORK = Network(-1, "")
+
+
+def _waits_for_network(found: Pairs) -> bool:
+    """Is its network still to be chosen by the scheduler, when the VM is first deployed?"""
+    return template.get(found, "NETWORK_MODE").lower() == "auto" and not template.get(found, "NETWORK")
 
 
 def _own_attributes(found: Pairs, network: Network, warnings: list[str]) -> Iterable[tuple[str, str]]:
@@ -230,14 +250,19 @@ def _address(
         follows = part.mac_of(address) if part.mac else mac
         if mac and follows != mac.lower():
             warnings.append(f"the MAC of its NIC with {address} is {follows} here; it was {mac}")
+        if ip6 and part.ip6_with(address) != ip6.lower():
+            warnings.append(
+                f"the IP6 of its NIC with {address} is {part.ip6_with(address) or 'none'} here; it was {ip6}"
+            )
         return [("IP", address)]
     if ip6 and not address and network.holds_ip6(ip6):
         return [("IP6", ip6)]
     if mac and not address and not ip6 and network.holds_mac(mac):
         return [("MAC", mac)]
-    if address or ip6:
+    if address or ip6 or mac:
+        what = "address" if address or ip6 else "MAC"
         warnings.append(
-            f"network {network.name!r} does not hold {address or ip6}: the VM gets a new address there"
+            f"network {network.name!r} does not hold {address or ip6 or mac}: the VM gets a new {what} there"
         )
     return []
 
@@ -268,8 +293,11 @@ def _moved(address: str, nic: Pairs, network: Network, here: Counterparts) -> st
     return moved
 
 
-def _security_groups(found: Pairs, here: Counterparts, owner: str) -> str:
-    """Ids here, comma separated; empty when the NIC had none."""
+def security_groups(found: Pairs, here: Counterparts, owner: str) -> str:
+    """Ids here of a NIC's security groups, comma separated; empty when it had none.
+
+    Raises RefusedError when one is missing.
+    """
     ids = [each.strip() for each in template.get(found, "SECURITY_GROUPS").split(",") if each.strip()]
     names = [each.strip() for each in template.get(found, GROUP_NAMES).split(",")] if ids else []
     known = dict(zip(ids, names)) if len(ids) == len(names) else {}

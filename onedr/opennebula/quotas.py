@@ -5,24 +5,25 @@ oned checks them when a VM or image is given to its owner, and when a VM starts 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from lxml import etree
 
 _UNLIMITED, _DEFAULT = -2.0, -1.0
-_ROOTS = {"VM": "VM_QUOTA/VM", "NETWORK": "NETWORK_QUOTA/NETWORK", "DATASTORE": "DATASTORE_QUOTA/DATASTORE"}
-RUNNING = ("RUNNING_VMS", "RUNNING_CPU", "RUNNING_MEMORY")
-_METRICS = {
-    "VM": ("VMS", "CPU", "MEMORY", "SYSTEM_DISK_SIZE", *RUNNING),
-    "NETWORK": ("LEASES",),
-    "DATASTORE": ("IMAGES", "SIZE"),
+_ROOTS = {
+    "VM": "VM_QUOTA/VM", "NETWORK": "NETWORK_QUOTA/NETWORK", "DATASTORE": "DATASTORE_QUOTA/DATASTORE",
+    "IMAGE": "IMAGE_QUOTA/IMAGE",
 }
+_USED, _CLUSTERS = "_USED", "CLUSTER_IDS"
+# What each VM counts; other metrics are attributes of VMs (QUOTA_VM_ATTRIBUTE of oned.conf).
+_OF_EACH_VM = ("VMS", "CPU", "MEMORY", "SYSTEM_DISK_SIZE", "PCI_DEV", "PCI_NIC")
+RUNNING = "RUNNING_"
 
 
 class Key(NamedTuple):
-    """What is limited: VM, NETWORK or DATASTORE, the id of network or datastore, and the metric.
+    """What is limited: VM, NETWORK, DATASTORE or IMAGE, the id of all but the first, and the metric.
 
     CPU in cores, MEMORY and sizes in MiB.
     """
@@ -43,15 +44,39 @@ Needs = Mapping[Key, float]
 
 
 @dataclass(frozen=True)
+class ClusterLimit:
+    """A VM quota of some clusters. It counts once the scheduler has chosen a host of one of them."""
+
+    clusters: frozenset[int]
+    limits: Mapping[Key, Usage]
+
+    def admits(self, cluster_id: int, needs: Needs) -> bool:
+        """Would a VM with these needs be admitted in this cluster?"""
+        return cluster_id not in self.clusters or all(
+            usage.used + needs.get(key, 0.0) <= usage.limit for key, usage in self.limits.items()
+        )
+
+
+@dataclass(frozen=True)
 class Quotas:
-    """Limits of those users and groups that have any, by `user` or `group` and name."""
+    """Limits of those users and groups that have any, by `user` or `group` and name; `clusters`: those of
+    clusters.
+    """
 
     limits: Mapping[tuple[str, str], Mapping[Key, Usage]] = field(default_factory=dict)
+    clusters: Mapping[tuple[str, str], tuple[ClusterLimit, ...]] = field(default_factory=dict)
+
+    @property
+    def own_attributes(self) -> frozenset[str]:
+        """Attributes of VMs that some limit counts (QUOTA_VM_ATTRIBUTE)."""
+        every = [*self.limits.values(), *(each.limits for found in self.clusters.values() for each in found)]
+        metrics = {key.metric for limits in every for key in limits if key.kind == "VM"}
+        return frozenset(metric.replace(RUNNING, "", 1) for metric in metrics) - {*_OF_EACH_VM}
 
 
 def read_quotas(users: etree._Element, groups: etree._Element) -> Quotas:
     """Of `<USER_POOL>` and `<GROUP_POOL>`. The pools show each one's quotas beside it, and the defaults."""
-    limits = {}
+    limits, clusters = {}, {}
     for what, pool in (("user", users), ("group", groups)):
         names = {
             each.findtext("ID") or "": each.findtext("NAME") or "" for each in pool.iterfind(what.upper())
@@ -60,24 +85,39 @@ def read_quotas(users: etree._Element, groups: etree._Element) -> Quotas:
         for element in pool.iterfind("QUOTAS"):
             name, own = names.get(element.findtext("ID") or "", ""), _limits(element)
             found = _effective(own, defaults)
-            if name and found and element.findtext("ID") != "0":  # oneadmin has no limits
+            if not name or element.findtext("ID") == "0":  # oneadmin has no limits
+                continue
+            if found:
                 limits[(what, name)] = found
-    return Quotas(limits)
+            if of_clusters := tuple(_of_clusters(element)):
+                clusters[(what, name)] = of_clusters
+    return Quotas(limits, clusters)
 
 
 def _limits(element: etree._Element | None) -> dict[Key, Usage]:
-    found = {}
+    found: dict[Key, Usage] = {}
     for kind, path in _ROOTS.items():
         for quota in element.iterfind(path) if element is not None else ():
-            if quota.findtext("CLUSTER_IDS"):
-                continue  # of a cluster: oned checks it when the scheduler has chosen a host
-            for metric in _METRICS[kind]:
-                limit, used = (
-                    _float(quota.findtext(metric), _DEFAULT),
-                    _float(quota.findtext(f"{metric}_USED"), 0.0),
-                )
-                found[Key(kind, quota.findtext("ID") or "", metric)] = Usage(limit, used)
+            if not quota.findtext(_CLUSTERS):
+                found.update(_of_quota(kind, quota))
     return found
+
+
+def _of_clusters(element: etree._Element) -> Iterator[ClusterLimit]:
+    for quota in element.iterfind(_ROOTS["VM"]):
+        numbers = [each.strip() for each in (quota.findtext(_CLUSTERS) or "").split(",")]
+        limits = {key: usage for key, usage in dict(_of_quota("VM", quota)).items() if usage.limit >= 0}
+        if any(numbers) and limits:  # -1 is no limit there: defaults have no clusters
+            yield ClusterLimit(frozenset(int(each) for each in numbers if each.isdecimal()), limits)
+
+
+def _of_quota(kind: str, quota: etree._Element) -> Iterator[tuple[Key, Usage]]:
+    """Every metric that oned shows: those of QUOTA_VM_ATTRIBUTE stand among its own."""
+    for limit in quota:
+        metric = str(limit.tag)
+        if metric not in ("ID", _CLUSTERS) and not metric.endswith(_USED):
+            used = _float(quota.findtext(f"{metric}{_USED}"), 0.0)
+            yield Key(kind, quota.findtext("ID") or "", metric), Usage(_float(limit.text, _DEFAULT), used)
 
 
 def _effective(own: Mapping[Key, Usage], defaults: Mapping[Key, Usage]) -> dict[Key, Usage]:

@@ -56,6 +56,8 @@ def _groups(record: VmRecord) -> Iterator[Use]:
 
 def _places(record: VmRecord, mapping: Direction | None) -> Iterator[Use]:
     for key in mapped.SECTION:
-        for section, number, name in mapped.places(key, template.get(record.user_template, key)):
+        for section, number, name in mapped.places(
+            key, template.get(record.user_template, key), mapping
+        ):
             known = mapping.name_there(section, number) if mapping is not None and number is not None else ""
             yield Use(section, name or known, number)

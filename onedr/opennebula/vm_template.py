@@ -15,7 +15,7 @@ from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.records import DiskRef, VmRecord
 from onedr.model.template import Pairs
-from onedr.opennebula import attributes, files, mapped, nics
+from onedr.opennebula import attributes, files, mapped, nics, scheduled_actions
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.objects import BACKUP_SETTINGS
@@ -36,7 +36,6 @@ MARKS = (  # of one site's object only
     "DR_ORIGIN_VM",
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
-_NAMES_A_PLACE = re.compile(r"\b(ID|NAME|HOSTNAME|CLUSTER|CLUSTER_ID|CLUSTERS/ID)\b")
 _OF_OS_FILES = tuple(f"{key}_" for key in files.OS_FILES)  # what oned adds to one: its datastore, its source
 _OS_FILES = (*files.OS_FILES, "KERNEL", "INITRD")
 _BOOTS = re.compile(r"(disk|nic)(\d+)")
@@ -154,6 +153,8 @@ def _plain_sections(
         elif key == "TPM":
             warnings.append("TPM: its state is a file of the other site's host; the device is empty here")
             built.append((key, value))
+        elif key == "SCHED_ACTION":
+            built += scheduled_actions.to_come(value, place, warnings)
         elif key in _MAPPED:
             built += _MAPPED[key](record, value, here, warnings)
     return built
@@ -231,13 +232,6 @@ def _vm_group(record: VmRecord, value: Pairs, here: Counterparts, warnings: list
     return (("VMGROUP", (("VMGROUP_ID", str(found.object_id)), ("ROLE", role))),)
 
 
-def _schedule(_: VmRecord, value: Pairs, __: Counterparts, ___: list[str]) -> Pairs:
-    done = template.get(value, "DONE")
-    if done not in ("", "-1", "0"):
-        return ()
-    return (("SCHED_ACTION", template.without(value, "ID", "DONE", "MESSAGE", "WARNING", "PARENT_ID")),)
-
-
 def _backup(record: VmRecord, value: Pairs, _: Counterparts, __: list[str]) -> Pairs:
     """The settings; disks that are chosen have the numbers that they get here."""
     here = {disk.disk_id for disk in record.disks if disk.protected or not disk.rbd}
@@ -251,8 +245,7 @@ def _backup(record: VmRecord, value: Pairs, _: Counterparts, __: list[str]) -> P
 
 
 _MAPPED = {
-    "NUMA_NODE": _numa_node, "PCI": _pci, "VMGROUP": _vm_group, "SCHED_ACTION": _schedule,
-    "BACKUP_CONFIG": _backup,
+    "NUMA_NODE": _numa_node, "PCI": _pci, "VMGROUP": _vm_group, "BACKUP_CONFIG": _backup,
 }
 
 
@@ -336,7 +329,7 @@ def _user_template(pairs: Pairs, here: Counterparts, warnings: list[str]) -> Pai
 
 def names_a_place(key: str, value: template.Value) -> bool:
     """Is it a requirement that names hosts, clusters or datastores?"""
-    return key in mapped.SECTION and bool(_NAMES_A_PLACE.search(str(value)))
+    return key in mapped.SECTION and bool(mapped.NAMES_A_PLACE.search(str(value)))
 
 
 def is_half_made(pairs: Pairs) -> bool:

@@ -1,7 +1,9 @@
 """VMs of a site, as seen by a run."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from onedr.model.template import Pairs
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class PeerVm:
     clones: frozenset[str] = frozenset()  # those of them that are removed when they are detached
     locked: bool = False
     bases: frozenset[str] = frozenset()  # what its clones will be made from, of a VM that may never have run
+    template: Pairs = field(default=(), compare=False, repr=False)  # as its record has it
 
     @property
     def touches(self) -> frozenset[str]:

@@ -13,6 +13,7 @@ import rbd
 
 from onedr.ceph import connection, parallel
 from onedr.ceph.connection import Pool
+from onedr.failover import rehearsal_remnants
 from onedr.host.waiting import attempts, wait_until
 from onedr.model import settings as model_settings
 from onedr.model import template
@@ -45,7 +46,7 @@ from onedr.protection.enable import (
     describe_conversion,
 )
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
-from onedr.replication import map_store, peer_ceph, peer_copies, peer_osds, site_info
+from onedr.replication import map_store, peer_ceph, peer_copies, peer_osds, rehearsals, site_info
 from onedr.runs import datastore_message, journal
 from onedr.runs import lease as runs_lease
 from onedr.runs.events import Emit, ItemEvent
@@ -54,6 +55,7 @@ from onedr.runs.request import Request
 _STRIP_LIMIT_S = 120
 _STRIP_THREADS = 32
 _KEEPER_LIMIT_S = 120
+_REHEARSAL_LIMIT_S = 150  # its lock expires a minute after it was killed; a call of its may take 90 s
 _SWEEPS = 3
 _PEER_LIMIT_S = 20
 _PAUSE_S = 0.3
@@ -103,6 +105,7 @@ def _planned(
             contents.vms_of_datastore(datastore_id, frontend),
             interrupted=last.verb if last is not None and last.interrupted else "",
             peer_proven=seen.proven,
+            rehearsed=bool(rehearsals.made(pool, datastore_id)),
         )
     )
     emit(describe_conversion(plan, datastore.name, request.verb))
@@ -171,6 +174,7 @@ class _Disable:
 
     def execute(self) -> ConversionOutcome:
         try:
+            self._end_rehearsals()
             self._to_stock()
             self._strip_all(self.plan.to_act())
             self._wait_for_peer()
@@ -181,6 +185,23 @@ class _Disable:
         finally:
             self.pause.release()
         return self._finish()
+
+    def _end_rehearsals(self) -> None:
+        """While the drivers are ours: the stock ones cannot delete an image without data. Raises RefusedError
+        before anything else is changed; a rehearsal at work stops by itself, because a run has begun.
+        """
+        alone = rehearsals.lock(self.pool, self.datastore_id)
+        if not wait_until(alone.acquire, _REHEARSAL_LIMIT_S, _PAUSE_S):
+            raise RunInProgressError("A rehearsal is in progress and did not end. Run onedr disable again.")
+        try:
+            left = rehearsal_remnants.settle(self.pool, self.datastore_id, self.frontend)
+        finally:
+            alone.release()
+        if left:
+            named = "; ".join(f"{what}: {why}" for what, why in left.items())
+            raise RefusedError(
+                f"Nothing was changed: a rehearsal left {named}. Then run onedr disable again."
+            )
 
     def _to_stock(self) -> None:
         """Change drivers and DR_PROTECT first, so that nothing new is mirrored.
@@ -282,6 +303,7 @@ class _Disable:
         pool_settings.forget_known(self.pool, self.datastore_id)
         quiet_disks.forget(self.pool, self.datastore_id)
         datastore_message.forget(self.pool, self.datastore_id)
+        rehearsals.forget_all(self.pool, self.datastore_id)
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
         wanted = disable_plan.stock_attributes(found.attributes, bound)
         if wanted != found.attributes:

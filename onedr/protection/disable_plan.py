@@ -31,6 +31,7 @@ class DisableFacts:
     vms: tuple[Vm, ...] = ()
     interrupted: str = ""  # verb of a run that was interrupted
     peer_proven: bool = False  # the peer's copies were read there
+    rehearsed: bool = False  # a rehearsal left something, or is at work
 
 
 def disable_plan(facts: DisableFacts) -> ConversionPlan:
@@ -62,17 +63,21 @@ def disable_plan(facts: DisableFacts) -> ConversionPlan:
             "drivers installed until these VMs or their disks are recreated."
         )
     changes = _stock_changes(datastore)
-    steps = (
-        ("It is already a stock datastore.",)
-        if not changes and not acting
-        else (
-            "Set DR_PROTECT=NO and the drivers ceph in one update; wait until the keeper has ended.",
-            f"End the mirroring of {len(mirrored)} image(s) and disk(s), clones before their bases: the "
-            f"peer's copies are deleted. Remove features and metadata from {len(acting)}.",
-            "Remove the DR_ attributes.",
-        )
+    steps = _steps(len(mirrored), len(acting)) if changes or acting else _ALREADY
+    first = ("Remove what a rehearsal left at this site.",) if facts.rehearsed else ()
+    return ConversionPlan((), tuple(warnings), changes, (*first, *steps), verdicts)
+
+
+_ALREADY = ("It is already a stock datastore.",)
+
+
+def _steps(mirrored: int, acting: int) -> tuple[str, ...]:
+    return (
+        "Set DR_PROTECT=NO and the drivers ceph in one update; wait until the keeper has ended.",
+        f"End the mirroring of {mirrored} image(s) and disk(s), clones before their bases: the "
+        f"peer's copies are deleted. Remove features and metadata from {acting}.",
+        "Remove the DR_ attributes.",
     )
-    return ConversionPlan((), tuple(warnings), changes, steps, verdicts)
 
 
 def _stock_changes(datastore: DatastoreFacts) -> Pairs:

@@ -27,6 +27,7 @@ from onedr.protection import (
     glance,
     keeper_lock,
     pace,
+    passes,
     reconcile,
     rehearsal_timer,
     settle,
@@ -139,13 +140,19 @@ class Keeper:
         """A pass; before one that costs much, a glance: what changes meanwhile is seen by the next one."""
         worth = not self._pass_cost_s or self._is_costly()
         self._seen = glance.look(self._pool, self._id, self._frontend) if worth else ""
-        begun = time.process_time()
+        begun, clock = time.process_time(), time.monotonic()
         try:
-            return self.run_pass()
+            role = self.run_pass()
         finally:
             self._pass_cost_s = time.process_time() - begun
             if self._has_more_to_do() or not self._is_costly():
                 self._seen = ""
+        if self._datastore is not None and self._datastore.settings.protect:
+            failed, repairs = len(self._report.failed), self._report.repairs
+            passes.note_pass(
+                self._pool, self._id, time.time(), time.monotonic() - clock, failed, repairs
+            )
+        return role
 
     def _has_more_to_do(self) -> bool:
         """Also in snapshot mode: whether Ceph takes its snapshots is seen by passes only."""

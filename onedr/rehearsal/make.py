@@ -7,6 +7,7 @@ and its deletion finds nothing to remove.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 
 from onedr.failover import recreate_vms, register_images
@@ -16,7 +17,7 @@ from onedr.model.errors import OneDRError
 from onedr.model.records import ImageFacts
 from onedr.model.template import Pairs
 from onedr.model.types import MIB
-from onedr.opennebula import image_template, vm_template
+from onedr.opennebula import image_template, scheduled_actions, vm_template
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import attributes
 from onedr.opennebula.mapped import Owner, with_owner
@@ -25,8 +26,8 @@ from onedr.replication import rehearsals
 from onedr.replication.inventory import VmItem
 
 _ASIDE = "its owner"  # target of warnings that the comparison says better
-# A failover's marks, and what must not be acted on in the seconds that the VM exists.
-_NOT_OF_A_REHEARSAL = (*vm_template.MARKS, "SCHED_ACTION", "DR_PROTECT", "NAME")
+_NOT_OF_A_REHEARSAL = (*vm_template.MARKS, "DR_PROTECT", "NAME")
+_FAR_S = 366 * 86400  # from now: no action of a rehearsal's VM is due while it exists, nor if it is left
 
 
 @dataclass
@@ -75,7 +76,8 @@ class Maker:
             record, item.origin, item.envelope.site, image_ids, site.counterparts, False
         )
         asked = vm_template.Recreation(
-            _plain(built.template), _plain(built.user_template),
+            scheduled_actions.postponed(_plain(built.template), int(time.time()) + _FAR_S),
+            _plain(built.user_template),
             (*built.warnings, *site.warnings.get(item.origin, ())),
         )
         name = image_template.fitting_name(f"{names.REHEARSAL}{record.name}")

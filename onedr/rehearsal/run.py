@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from onedr.ceph import connection, parallel
 from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
-from onedr.failover import rehearsal_remnants, target_site
+from onedr.failover import collect, rehearsal_remnants, target_site
 from onedr.host import log
 from onedr.host.waiting import wait_until
 from onedr.model import template
@@ -24,6 +24,7 @@ from onedr.model.errors import (
 )
 from onedr.model.records import ImageFacts
 from onedr.model.rehearsed import Rehearsed, Result
+from onedr.model.site_map import Direction
 from onedr.model.types import Role
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -31,7 +32,7 @@ from onedr.protection import rehearsal_timer
 from onedr.rehearsal import plan as rehearsal_plan
 from onedr.rehearsal.make import Maker
 from onedr.rehearsal.plan import RehearsalFacts, RehearsalPlan, came_of
-from onedr.replication import image_facts, inventory, rehearsals
+from onedr.replication import image_facts, inventory, peer_ceph, rehearsals
 from onedr.replication.inventory import VmItem
 from onedr.runs import lease
 from onedr.runs.answer_events import RehearsalEvent
@@ -94,7 +95,7 @@ class _Turn:
         self.token = rehearsals.begin(self.pool, self.target.datastore_id, now)
         try:
             site = target_site.survey(
-                self.frontend, self.target.datastore_id, self.pool, self.target.settings)
+                self.frontend, self.target.datastore_id, self.pool, self.target.settings, self._mapping())
             plan = rehearsal_plan.plan_rehearsal(self._facts(site, images), now)
             found, stopped = self._each(plan, Maker(site, self.token))
         finally:
@@ -102,14 +103,16 @@ class _Turn:
         self._keep(plan, found)
         return RehearsalEvent(self.target.name, tuple(found.values()), stopped, left)
 
+    def _mapping(self) -> Direction | None:
+        """As a failover would use it: the newest version of both pools, where the peer's can be read."""
+        status = peer_ceph.probe_peer(self.pool, self.target.settings)
+        with peer_ceph.peer_pool(status, self.pool.access.pool) as (peer, _):
+            return collect.map_in_force(self.pool, self.target, peer)
+
     def _facts(self, site: target_site.Site, images: tuple[ImageFacts, ...]) -> RehearsalFacts:
-        vms = self.frontend.vms()
-        return RehearsalFacts(
-            self.pool.fsid(), images,
-            target_site.placement_here(site, inventory.vms(images, self.pool.fsid())),
-            target_site.local(vms, self.pool, site.ledger),
-            target_site.recovered(vms, self.pool, site.ledger),
-        )
+        items = inventory.vms(images, self.pool.fsid())
+        known = collect.known_here(site, self.frontend, items)
+        return RehearsalFacts(self.pool.fsid(), images, target_site.placement_here(site, items), *known)
 
     def _each(self, plan: RehearsalPlan, maker: Maker) -> tuple[dict[str, Rehearsed], str]:
         """What came of each VM, and why the turn stopped early. One VM never stops another."""

@@ -86,6 +86,12 @@ def forget(pool: Pool, datastore_id: int, origins: Iterable[str]) -> None:
         _drop(pool, f"result.{datastore_id}.{origin}")
 
 
+def forget_all(pool: Pool, datastore_id: int) -> None:
+    """Drop what came of a datastore's VMs, and when its last turn began."""
+    forget(pool, datastore_id, results(pool, datastore_id))
+    _drop(pool, f"turn.{datastore_id}")
+
+
 def last_turn(pool: Pool, datastore_id: int) -> float:
     """When the last turn began, epoch seconds; 0 when there was none. Raises rados.Error."""
     key = f"turn.{datastore_id}"

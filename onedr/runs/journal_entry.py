@@ -30,7 +30,8 @@ class StepsDone:
 @dataclass(frozen=True)
 class VmOutcome:
     """What became of a VM. `here`: its id at this site. `rto_s`: from the command until it ran; None: it does
-    not run. `rpo_s`: seconds of writes that may be lost, at most.
+    not run. `rpo_s`: seconds of writes that may be lost, at most; `loss_bytes`: bytes at most that were
+    missing when rbd-mirror last looked (None: not known).
 
     `waited_s`: from the command to the end of the run, of a VM that was to run and does not. `drill_rto_s`:
     its recovery time in the last drill before. `measured_s`: seconds of writes that a reprotect found lost.
@@ -43,6 +44,7 @@ class VmOutcome:
     failed: str = ""
     rto_s: float | None = None
     rpo_s: float | None = None
+    loss_bytes: int | None = None
     waited_s: float | None = None
     drill_rto_s: float | None = None
     measured_s: float | None = None
@@ -62,8 +64,8 @@ class JournalEntry:
     """A run. Moments are epoch seconds, durations seconds; mappings are by item.
 
     `since`: when the first command was given, of several runs that continue each other. `then`: the run that
-    continued this one. `plan`: the plan's event. `loss`: expected loss by VM. `ended`: when `kind target` was
-    done.
+    continued this one. `plan`: the plan's event. `loss`, `loss_bytes`: expected loss by VM. `ended`: when
+    `kind target` was done.
     """
 
     run: str
@@ -79,6 +81,7 @@ class JournalEntry:
     took_s: float | None = None
     plan: Json | None = None
     loss: dict[str, float | None] = field(default_factory=dict)
+    loss_bytes: dict[str, int | None] = field(default_factory=dict)
     vms: tuple[VmOutcome, ...] = nested(VmOutcome, default=())
     done: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
@@ -112,7 +115,7 @@ class JournalEntry:
         """The journal as a JSON object; optional fields that are empty are left out."""
         values = asdict(self)
         asked, unknown = values.pop("request"), values.pop("unknown")
-        optional = ("plan", "rollback", "abort", "then", "warnings", "vms", "loss")
+        optional = ("plan", "rollback", "abort", "then", "warnings", "vms", "loss", "loss_bytes")
         return {
             **unknown,
             **{key: value for key, value in values.items() if value or key not in optional},
@@ -136,7 +139,7 @@ class JournalEntry:
 
 _TEXTS = ("run", "verb", "owner", "result", "message", "then")
 _MOMENTS = ("began", "since", "updated", "took_s")
-_MAPPINGS = ("loss", "done", "failed", "ended", "warnings", "rollback")
+_MAPPINGS = ("loss", "loss_bytes", "done", "failed", "ended", "warnings", "rollback")
 
 
 def _check_types(entry: JournalEntry) -> None:

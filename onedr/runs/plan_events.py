@@ -27,7 +27,8 @@ class FailoverVm:
     """A VM of a failover's or failback's plan. `left_out` says why it is no part of it.
 
     Seconds that may be lost: `expected_loss_s` at most, if its site went on until now; `seen_loss_s` if it
-    stopped when it was last seen (None: unknown). `drill_rto_s`: its recovery time in the last drill
+    stopped when it was last seen; `seen_loss_bytes`: at most, if it stopped when rbd-mirror here last saw it
+    (None: unknown). `drill_rto_s`: its recovery time in the last drill
     (None: it was in none).
     """
 
@@ -45,6 +46,7 @@ class FailoverVm:
     warnings: tuple[str, ...]
     delay_s: int = 0  # its own DR_DELAY
     seen_loss_s: float | None = None
+    seen_loss_bytes: int | None = None
     drill_rto_s: float | None = None
 
 

@@ -21,6 +21,7 @@ from sandbox.bed import temporary
 from sandbox.cloud import DATASTORE, NETWORK, Cloud, of_site
 from sandbox.waiting import until
 
+HOLD = 2
 LIMIT_S = 300  # of every wait; other beds may be at work on this machine
 OWN = f'NIC=[NETWORK="{NETWORK}"]\nCONTEXT=[NETWORK="YES",ROLE="main"]\nNOTE="kept"\n'
 
@@ -117,10 +118,14 @@ def test_a_move_that_the_attribute_asks_for(ground: Ground) -> None:
 
 
 def test_a_failover_that_the_attribute_asks_for(ground: Ground) -> None:
-    """Comes last: site A dies."""
-    w.wait_point(ground.b, ["db", "web"])
+    """Comes last: site A dies. A VM that was never deployed comes too: its record is on the base of its disk."""
+    a, base = ground.a, ground.made.images["base"]
+    a.api.vm.allocate(f"NAME=held\n{w.SMALL}DISK=[IMAGE_ID={base}]\n", True)
+    w.wait_point(ground.b, ["db", "web", "held"], limit_s=LIMIT_S)
     ground.made.sites.kill_a()
     run = asked_by_attribute(ground, "failover", f'DR_CONFIRM="{DATASTORE}"\n')
     assert (run["result"], run["failed"]) == ("DONE", {}), run["message"]
     for name in ("db", "web"):
         as_it_was(ground, name)
+    held = ground.here("held")
+    assert held.STATE == HOLD and held.TEMPLATE["DISK"]["CLONE"] == "YES"

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,11 @@ import pytest
 import stock as s
 import workload as w
 
+from onedr.model import names
 from onedr.model.types import Mode
+from onedr.opennebula import image_template
+from onedr.opennebula.vm_template import REHEARSAL
+from onedr.replication import rehearsals
 from onedr.runs import journal
 from sandbox.cloud import DATASTORE
 from sandbox.waiting import until
@@ -189,6 +194,17 @@ def test_disabled_nothing_of_onedr_is_left_and_the_vm_never_stopped(stock: s.Sto
     assert stock.onedr("disable", "--yes")[-1]["done"] == {}, "again is done already"
 
 
+def left_by_a_rehearsal(stock: s.Stock) -> tuple[int, int]:
+    """A VM on hold and the image that stands for its disk, as a turn leaves them that is killed before it notes their ids."""
+    with w.open_pool(stock.cloud) as here:
+        token = rehearsals.begin(here, stock.datastore_id, time.time())
+    name = names.stand_in(token, "one-1")
+    described = image_template.image_description(name, "DATABLOCK", True, f"one/{name}", 8, "")
+    image = w.frontend(stock.cloud).allocate_image((*described, (REHEARSAL, token)), stock.datastore_id)
+    vm = stock.cloud.api.vm.allocate(f"NAME=left\n{w.SMALL}DISK=[IMAGE_ID={image}]\n{REHEARSAL}={token}\n", True)
+    return image, int(vm)
+
+
 def test_disks_made_under_protection_go_on_afterwards_until_they_are_made_anew(stock: s.Stock, before: dict[str, Any]) -> None:
     cloud, old = stock.cloud, stock.images["old"]
 
@@ -204,8 +220,14 @@ def test_disks_made_under_protection_go_on_afterwards_until_they_are_made_anew(s
 
     stock.onedr("enable")
     attached_anew("ceph_dr")
-    warned = stock.onedr("disable", "--yes")[0]["warnings"]
-    assert any(f"keep the driver ceph_dr: worker ({stock.vm})" in warning for warning in warned)
+    image, vm = left_by_a_rehearsal(stock)
+    plan = stock.onedr("disable", "--yes")[0]
+    assert any(f"keep the driver ceph_dr: worker ({stock.vm})" in warning for warning in plan["warnings"])
+    assert "what a rehearsal left" in plan["steps"][0]
+    assert image not in {each.ID for each in cloud.api.imagepool.info(-2, -1, -1).IMAGE}
+    assert vm not in {each.ID for each in cloud.api.vmpool.info(-2, -1, -1, -1).VM}
+    with w.open_pool(cloud) as here:
+        assert not rehearsals.made(here, stock.datastore_id)
     cloud.api.vm.action("undeploy-hard", stock.vm)
     cloud.wait_vm(stock.vm, "UNDEPLOYED")
     cloud.api.vm.action("resume", stock.vm)

@@ -120,6 +120,7 @@ def change(told: Story) -> None:
     b.wait_vm(db)
     kept = {key: value for key, value in b.api.vm.info(db).USER_TEMPLATE.items() if key != "OLD"}
     b.api.vm.update(db, "".join(f'{key}="{value}"\n' for key, value in {**kept, "NOTE": "changed there"}.items()), 0)
+    b.api.vm.updateconf(db, "FEATURES=[ACPI=NO]\n", 1)
     b.api.vm.rename(db, "db-renamed")
     b.api.vm.action("terminate-hard", vms["dead"])
     b.wait_vm(vms["dead"], "DONE")
@@ -189,6 +190,14 @@ def test_vms_and_images_that_were_locked_here_are_so_again(story: Story) -> None
     api = story.sites.a.api
     locks = [api.vm.info(story.vms["db"]).LOCK, *(api.image.info(story.images[name]).LOCK for name in ("extra", "spare"))]
     assert [str(lock.LOCKED) for lock in locks] == ["2", "1", "1"]
+
+
+def test_settings_that_do_not_come_home_are_named_before_and_after(story: Story) -> None:
+    plan = next(event for event in story.events if event["event"] == "plan")
+    (db,) = [vm for vm in plan["vms"] if vm["name"] == "db-renamed"]
+    for texts in (db["warnings"], story.warnings):
+        assert any("FEATURES was changed at the other site" in text for text in texts), texts
+    assert "FEATURES" not in story.vm("db").TEMPLATE
 
 
 def test_an_owner_the_other_site_did_not_have_is_the_owner_here_again(story: Story) -> None:

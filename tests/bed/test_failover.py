@@ -28,6 +28,7 @@ class Story:
     there: dict[str, Any] = field(default_factory=dict)  # VM XML objects of site A, by name
     told: dict[str, dict[str, list[ledger.Record]]] = field(default_factory=dict)  # by VM, by disk
     points: dict[str, float] = field(default_factory=dict)
+    missing: dict[str, int | None] = field(default_factory=dict)  # bytes that the dry run said, by VM
     disks: dict[str, list[str]] = field(default_factory=dict)
     images: dict[str, Any] = field(default_factory=dict)  # image objects of site A, by name
     dark: dict[str, Any] = field(default_factory=dict)
@@ -138,6 +139,7 @@ def story(sites: Sites) -> Iterator[Story]:
     plan = b.onedr("failover", str(b.datastore_id), "--dry-run")
     told.after_dry_run = state_of(sites)
     told.points = {vm["name"]: vm["recovery_point"] for vm in plan["vms"]}
+    told.missing = {vm["name"]: vm["seen_loss_bytes"] for vm in plan["vms"]}
     began = time.monotonic()
     b.api.datastore.update(b.datastore_id, f'DR_ACTION="FAILOVER"\nDR_CONFIRM="{DATASTORE}"', 1)
     until("the end of the run", lambda: w.last_run(b).get("result") in ("DONE", "PARTIAL"), 150, 0.5)
@@ -250,6 +252,16 @@ def test_a_second_run_finishes_what_the_first_could_not(story: Story) -> None:
     assert after == {**before, "lost": after["lost"]}, "nothing else was made anew"
     assert vectors(story.here("lost").TEMPLATE, "NIC")[0]["NETWORK"] == "only-a"
     assert w.last_run(story.sites.b)["result"] == "DONE"
+
+
+def test_bytes_that_rbd_mirror_had_not_replayed_are_said_beside_the_seconds(story: Story) -> None:
+    print(f"\nmissing: {story.missing}")
+    assert story.missing["idle"] == 0, "it was off"
+    for name in ("db", "web"):
+        missing = story.missing[name]
+        assert missing is not None and 0 <= missing < 64 * 1024 * 1024, story.missing
+    said = {vm["name"]: vm["loss_bytes"] for vm in story.run["vms"]}
+    assert said["idle"] == 0 and said["db"] is not None
 
 
 def test_the_guests_lost_no_more_than_was_promised(story: Story) -> None:

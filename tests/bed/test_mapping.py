@@ -46,6 +46,8 @@ users:
   - {site-a: alice, site-b: alice-dr}
 groups:
   - {site-a: team, site-b: team-dr}
+hosts:
+  - {site-a: localhost, site-b: localhost}
 clusters:
   - {site-a: default, site-b: default}
 """
@@ -58,6 +60,7 @@ class Story:
     sites: Sites
     folder: Path
     vms: dict[str, int] = field(default_factory=dict)
+    rehearsed: dict[str, dict[str, Any]] = field(default_factory=dict)
     before: dict[str, Any] = field(default_factory=dict)
     draft: str = ""
     broken: list[str] = field(default_factory=list)
@@ -143,7 +146,7 @@ def story(sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
         a.wait_image(image)
     told.vms["web"] = w.create_vm(a, "web", [images["web"]], (
         f'NIC=[NETWORK="prod-net",IP="10.10.1.15",SECURITY_GROUPS="{web_sg}"]\nNIC=[NETWORK="prod-net",IP="10.10.1.20"]\n'
-        'NIC=[NETWORK="prod-web",IP="10.11.1.12"]\nSCHED_REQUIREMENTS="CLUSTER_ID = \\"0\\""\n'
+        'NIC=[NETWORK="prod-web",IP="10.11.1.12"]\nSCHED_REQUIREMENTS="CLUSTER_ID = \\"0\\" & NAME = \\"local*\\""\n'
     ), wait=False)
     told.vms["greedy"] = w.create_vm(a, "greedy", [images["greedy"]], wait=False)
     for vm in told.vms.values():
@@ -205,6 +208,8 @@ def refused(mapped: Story) -> Story:
     mapped.limit = str(said.value)
     b.api.vm.action("terminate-hard", tried)
     b.api.user.quota(bob, 'VM=[VMS="3"]')
+    b.run("onedr", "check", str(b.datastore_id), "--rehearse", check=False)
+    mapped.rehearsed = {vm["name"]: vm["rehearsal"] for vm in w.status(b)["vms"]}
     return mapped
 
 
@@ -259,7 +264,7 @@ def test_a_broken_file_is_refused_by_line_and_nothing_is_made(broken: Story) -> 
     typo, unknown, twice, sizes = broken.broken
     assert "line 8: an entry of networks has no key 'adresses'; do you mean addresses?" in typo
     assert "line 5: networks: there is no network dr-nett at site-b; do you mean dr-net" in unknown
-    assert "default of site-a is in line 21 already" in twice
+    assert "default of site-a is in line 23 already" in twice
     assert "different sizes" in sizes
     assert broken.after_broken == []
 
@@ -288,9 +293,14 @@ def test_oned_would_have_refused_it_indeed(refused: Story) -> None:
     assert "limit of 0 reached for VMS quota in VM" in refused.limit
 
 
+def test_a_rehearsal_goes_by_the_mapping_too(refused: Story) -> None:
+    assert {name: came["result"] for name, came in refused.rehearsed.items()} == {"web": "accepted", "greedy": "accepted"}
+    assert not any("owner" in text or "NETWORK" in text for text in refused.rehearsed["web"]["differences"])
+
+
 def test_the_check_finds_all_that_the_mapping_names_at_both_sites(refused: Story) -> None:
     for found in refused.named.values():
-        assert of(found, "MAPPING", "ok") == ["version 1 of the mapping, 6 entries"], found
+        assert of(found, "MAPPING", "ok") == ["version 1 of the mapping, 7 entries"], found
         assert not of(found, "MAPPING", "problem") and not of(found, "MAPPING", "warning")
         assert not of(found, "UNMAPPED_HERE", "warning") and not of(found, "UNMAPPED_THERE", "warning"), found
 
@@ -305,10 +315,10 @@ def test_a_drill_runs_in_the_drill_network_of_each_network(drilled: Story) -> No
 def test_a_moved_vm_has_what_the_mapping_says(moved: Story) -> None:
     b = moved.sites.b
     groups = {found.NAME: str(found.ID) for found in b.api.secgrouppool.info(-2, -1, -1).SECURITY_GROUP}
-    cluster = 'CLUSTER_ID = "0"'
+    wanted = 'CLUSTER_ID = "0" & (NAME = "localhost")'
     assert shape(moved.there["web"]) == ("alice-dr", "team-dr", [
         ("dr-net", "10.20.1.15", f"0,{groups['web-sg-dr']}"), ("dr-net", "10.20.1.25", "0"), ("dr-web", "10.11.1.12", "0"),
-    ], cluster)
+    ], wanted)
     assert moved.there["greedy"].UNAME == "bob" and moved.there["web"].STATE == ACTIVE
 
 

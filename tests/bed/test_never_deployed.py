@@ -1,6 +1,6 @@
 """VMs that were never deployed: they have no disk yet, or an unused one, and are in the plan at site B all the same.
 
-One story, on hosts without guests: shown, moved, home again, deployed at last.
+One story, on hosts without guests: shown, rehearsed, moved, home again, deployed; then site A dies.
 """
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 import workload as w
 
 from onedr.replication import records
-from sandbox.cloud import Cloud
+from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
 
 if TYPE_CHECKING:
     from conftest import Sites
 
 VMS = ("held", "mixed", "waiting")
-HOLD, PENDING = 2, 1
+HOLD, PENDING, ACTIVE = 2, 1, 3
 NOWHERE = 'SCHED_REQUIREMENTS="NO_SUCH_ATTRIBUTE=1"\n'
 GROWN = w.IMAGE_MIB * 2
 
@@ -51,16 +51,24 @@ def readers(cloud: Cloud, name: str) -> set[int]:
         return {reader.vm_id for reader in records.readers(w.values_of(pool, name))}
 
 
+def points(cloud: Cloud) -> set[str]:
+    """Names of the VMs of which a site knows a recovery point."""
+    return {vm["name"] for vm in w.status(cloud)["vms"] if vm["recovery_point"]}
+
+
 @dataclass
 class Story:
+    sites: Sites
     a: Cloud
     b: Cloud
     base: str = ""
+    base_id: int = 0
     vms: dict[str, int] = field(default_factory=dict)
     gone: int = 0
     seen: set[int] = field(default_factory=set)
     status: dict[str, Any] = field(default_factory=dict)
     plan: dict[str, Any] = field(default_factory=dict)
+    rehearsed: dict[str, dict[str, Any]] = field(default_factory=dict)
     moved: dict[str, Any] = field(default_factory=dict)
     left: Seen = field(default_factory=Seen)
     there: Seen = field(default_factory=Seen)
@@ -73,9 +81,9 @@ def story(sites: Sites) -> Iterator[Story]:
     a, b = w.guestless(sites.a), w.guestless(sites.b)
     w.introduce(a, b)
     w.introduce(b, a)
-    told = Story(a, b)
+    told = Story(sites, a, b)
     base, data = w.create_image(a, "base", persistent=False), w.create_image(a, "data")
-    told.base = w.rbd_name(a, base)
+    told.base, told.base_id = w.rbd_name(a, base), base
     disk = f"DISK=[IMAGE_ID={base}]\n"
 
     def on_hold(name: str, disks: str) -> int:
@@ -96,6 +104,8 @@ def story(sites: Sites) -> Iterator[Story]:
     until("the VMs at the peer", lambda: {vm["name"] for vm in w.status(b)["vms"]} == set(VMS), w.ARRIVES_S, 0.5)
     told.status = w.status(a)
     told.plan = b.onedr("move", str(b.datastore_id), "--dry-run")
+    b.run("onedr", "check", str(b.datastore_id), "--rehearse", check=False)
+    told.rehearsed = {vm["name"]: vm["rehearsal"] for vm in w.status(b)["vms"]}
     told.moved = b.onedr("move", str(b.datastore_id), "--yes", check=False)
     told.left, told.there = look(a), look(b)
     until("the records back", lambda: {vm["name"] for vm in w.status(a)["vms"] if not vm["here"]} == set(VMS), 120, 0.5)
@@ -121,6 +131,12 @@ def test_all_are_in_the_plan_at_site_b(story: Story) -> None:
     shown = {vm["name"]: vm for vm in story.plan["vms"]}
     assert set(shown) == set(VMS) and story.plan["left_out"] == {} and story.plan["refusal"] == ""
     assert {name: vm["starts"] for name, vm in shown.items()} == {"held": False, "mixed": False, "waiting": True}
+
+
+def test_each_was_rehearsed_and_is_as_it_was(story: Story) -> None:
+    assert {name: (came["result"], came["differences"]) for name, came in story.rehearsed.items()} == dict.fromkeys(
+        VMS, ("accepted", [])
+    )
 
 
 def test_they_are_at_site_b_as_they_were_and_locked_at_site_a(story: Story) -> None:
@@ -150,3 +166,22 @@ def test_once_deployed_its_disk_has_the_record_and_its_base_no_more(story: Story
     until("its record to leave the base", lambda: vm not in readers(a, story.base), w.ARRIVES_S)
     with w.open_pool(a) as pool:
         w.wait_recorded(a, vm, pool)
+
+
+def test_a_disaster_brings_those_that_wait_as_they_were_and_leaves_none_out(story: Story) -> None:
+    """The last one: site A dies. One VM is new, one has been at site B before and was locked there."""
+    a, b = story.a, story.b
+    late = int(a.api.vm.allocate(f"NAME=late\n{w.SMALL}DISK=[IMAGE_ID={story.base_id}]\n", True))
+    until("the record of the new VM at the peer", lambda: late in readers(b, story.base), w.ARRIVES_S)
+    until("the recovery points at the peer", lambda: points(b) >= {"held", "mixed", "waiting", "late"}, w.ARRIVES_S, 0.5)
+    w.wait_complete(a, w.vm_disks(a, story.vms["held"]))
+    story.sites.kill_a()
+    run = b.onedr("failover", DATASTORE, "--confirm", DATASTORE, check=False)
+    assert run["event"] == "verdict" and not run["failed"] and not run["left_out"], run
+    seen = look(b)
+    assert set(seen.states) == {*VMS, "late"}
+    assert (seen.states["late"], seen.states["mixed"], seen.states["waiting"]) == (HOLD, HOLD, PENDING)
+    assert seen.disks["late"][0]["CLONE"] == "YES"
+    held = [vm.STATE for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM if vm.NAME == "held"]
+    assert ACTIVE in held, "it was deployed at site A, and runs here"
+    assert seen.locked <= {"held"}, "but for its old object here, which has no disk of its own (docs/limits.md)"

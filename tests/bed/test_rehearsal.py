@@ -93,7 +93,9 @@ def prepare(story: Story) -> None:
     lan = f'NETWORK="{NETWORK}"'
     wanted = {
         "web": f'NIC=[{lan},IP="192.0.2.33",SECURITY_GROUPS="{everywhere}"]\nNOTE="a <b> & c"\nVCPU=2\n'
-               'CONTEXT=[NETWORK="YES",PASSWORD="$6$salt$hash",ROLE="front"]\n',
+               'CONTEXT=[NETWORK="YES",PASSWORD="$6$salt$hash",ROLE="front"]\n'
+               'SCHED_ACTION=[ACTION="terminate",TIME="+86400"]\n'
+               'SCHED_ACTION=[ACTION="disk-snapshot-create",ARGS="0,nightly",TIME="4000000000",REPEAT="3",DAYS="24",END_TYPE="0"]\n',
         "shop1": "DR_PRIORITY=1\n",
         "shop2": "DR_PRIORITY=2\n",
         "closed": f'NIC=[{lan},SECURITY_GROUPS="{inner}"]\n',

@@ -30,7 +30,8 @@ from onedr.check.facts import (
     TargetFacts,
     Unknown,
 )
-from onedr.failover.placement import Host, Placement
+from onedr.failover.host_choice import Host
+from onedr.failover.placement import Placement
 from onedr.model.address_rules import AddressRule, read_rule
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo, VmRecord
 from onedr.model.rehearsed import Rehearsed, Result
@@ -445,7 +446,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         Level.WARNING, "DR_NETWORK_MAP says lan=other",
     ),
     ("UNMAPPED_HERE", healthy(start_here=target(HERE, names={})), Level.WARNING, "network lan does not exist here"),
-    ("UNMAPPED_THERE", healthy(start_there=target(THERE, names={})), Level.WARNING, "user alice does not exist at the peer"),
+    ("UNMAPPED_THERE", healthy(start_there=target(THERE, names={})), Level.WARNING, "network lan does not exist at the peer"),
     ("RULES_HERE", healthy(start_there=target(THERE, rules=(HIS_RULE,))), Level.WARNING, "user alice has '#2 NET/* USE *' there"),
     ("RULES_THERE", healthy(start_here=target(HERE, rules=(HIS_RULE,))), Level.WARNING, "access rules at the peer"),
     ("STARTS_HERE", healthy(start_here=limited(HERE)), Level.PROBLEM, "the quota of user 'alice' here does not admit it: VMS"),

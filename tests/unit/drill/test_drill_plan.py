@@ -15,7 +15,8 @@ from worlds import ONE_DISK, ORIGIN, REQUESTS, copy_of, worlds
 from onedr.drill import plan as drill_plan
 from onedr.drill import report_html
 from onedr.drill.plan import CloneFound, DrillFacts, DrillRemnants, ImageFound, SnapshotFound, VmFound
-from onedr.failover.placement import Host, Placement
+from onedr.failover.host_choice import Host
+from onedr.failover.placement import Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState

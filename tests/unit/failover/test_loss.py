@@ -51,6 +51,14 @@ def test_a_vm_that_was_off_at_its_point_had_nothing_to_lose(written_at: float, l
     assert loss.loss(item(900.0, "POWEROFF", written_at), 906.0, NOW).if_seen_s == lost
 
 
+def test_bytes_are_those_of_all_its_disks_and_unknown_where_one_is_unknown() -> None:
+    two = replace(item(900.0), images=(image("one-1", recovery_point=900.0), image("one-2", recovery_point=950.0)))
+    assert loss.loss(two, 906.0, NOW, {"one-1": 4096, "one-2": 16384, "one-3": 7}).if_seen_bytes == 20480
+    assert loss.loss(two, 906.0, NOW, {"one-1": 0}).if_seen_bytes is None
+    assert loss.loss(two, 906.0, NOW).if_seen_bytes is None
+    assert loss.loss(item(900.0, "POWEROFF"), 906.0, NOW).if_seen_bytes == 0, "it was off"
+
+
 @given(st.lists(AT, min_size=1, max_size=4), st.sampled_from(PeerState), st.sampled_from(["ACTIVE", "POWEROFF"]))
 def test_what_is_lost_since_it_was_seen_is_never_more_than_at_most(
     points: list[float | None], peer: PeerState, state: str

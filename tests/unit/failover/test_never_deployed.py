@@ -15,10 +15,10 @@ from onedr.failover import plan as failover_plan
 from onedr.failover.facts import FailoverFacts
 from onedr.failover.placement import Placement
 from onedr.model import template
-from onedr.model.records import NOT_CLONED, ImageFacts
+from onedr.model.records import NOT_CLONED, NOT_COPIED, ImageFacts
 from onedr.model.types import PeerState
 from onedr.opennebula.nics import Counterparts, Network
-from onedr.opennebula.vms import PeerVm
+from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication import inventory
 from onedr.runs.request import Request
 from onedr.runs.steps import StepKind
@@ -53,6 +53,14 @@ def test_it_moves_with_its_base_and_is_locked_there_first(state: str, starts: bo
 def test_in_a_failover_it_comes_too_and_loses_nothing() -> None:
     plan = failover_plan.plan_failover(facts(base()), confirmed())
     assert (StepKind.CREATE, ORIGIN) in steps(plan) and not plan.left_out
+
+
+def test_in_a_failover_one_whose_image_is_still_being_copied_is_left_out_and_says_so() -> None:
+    copying = disk(0, "one/one-7", protected=False, reason=NOT_COPIED)
+    body = vm_record(state="CLONING", disks=(copying,))
+    found = image("one-7", image=envelope(image_record(persistent=False)), readers=(envelope(body),))
+    plan = failover_plan.plan_failover(facts(found), confirmed())
+    assert "its image is still being copied" in plan.left_out[ORIGIN] and not plan.refusal
 
 
 def test_one_that_does_not_come_is_not_locked_for_its_base() -> None:
@@ -108,6 +116,28 @@ def test_once_started_there_it_comes_home_as_a_new_vm_and_the_old_object_is_name
     known = facts(replace(back(), readers=()), clone, peer=PeerState.ANSWERS, there=(there,), local={f"{HERE}:5": HOME})
     found = steps(failover_plan.plan_failover(known, MOVE))
     assert (StepKind.CREATE, f"{THERE}:12") in found and (StepKind.RETURN, f"{HERE}:5") in found
+
+
+def test_once_deployed_where_it_is_at_home_a_failover_brings_it_as_a_new_vm() -> None:
+    """It was here before, on hold, and its disk here was never made."""
+    clone = image("one-7-42-0", vm=envelope(vm_record(disks=(disk(0, "one/one-7-42-0", clone=True),))))
+    (item,) = inventory.vms((clone,), HERE)
+    waiting = frozenset({"one-500000007-4-0"})
+    was = PeerVm(4, "web", "HOLD", "HOLD", waiting, waiting, True, frozenset({"one-500000007"}))
+    local, made = {ORIGIN: was, f"{HERE}:4": was}, {ORIGIN: Recovered(4, "HOLD", False, True)}
+    assert failback_plan.known_here([item], local, made) == ({f"{HERE}:4": was}, {})
+    deployed = replace(was, state="POWEROFF", images=frozenset({"one-7-42-0"}), bases=frozenset())
+    assert failback_plan.known_here([item], {ORIGIN: deployed}, made) == ({ORIGIN: deployed}, made)
+    (waits,) = inventory.vms((base(),), HERE)
+    same = replace(was, bases=frozenset({"one-7"}))
+    assert failback_plan.known_here([waits], {ORIGIN: same}, made) == ({ORIGIN: same}, made)
+
+
+def test_a_clone_whose_record_has_not_arrived_names_the_vm_by_its_disk() -> None:
+    """The record of a VM comes at the end of its disk's first copy, and left the base when the disk was made."""
+    found = image("one-7-42-0", complete=False)
+    plan = failover_plan.plan_failover(facts(found, replace(base(), readers=())), confirmed())
+    assert "(it is disk 0 of VM 42 at the other site)" in plan.left_out["one-7-42-0"]
 
 
 def test_a_vm_of_another_base_is_another_vm() -> None:

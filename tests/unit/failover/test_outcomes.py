@@ -12,6 +12,7 @@ from onedr.runs.journal_entry import JournalEntry, VmOutcome
 def measured(**changes: Any) -> Measured:
     values: dict[str, Any] = {
         "asked": 100.0, "now": 160.0, "ended": {"start x:1": 130.5}, "vm_ids": {"x:1": 7}, "failed": {}, "loss": {"x:1": 4.0},
+        "loss_bytes": {"x:1": 32768},
         "starting": {"x:1", "x:2"}, "pending": set(), "drilled": {"x:1": 25.0},
     }
     return Measured(**{**values, **changes})
@@ -20,6 +21,7 @@ def measured(**changes: Any) -> Measured:
 def test_a_vm_that_runs_has_a_recovery_time_and_one_that_does_not_the_time_so_far() -> None:
     ran = outcomes.vm_outcome("x:1", None, None, measured())
     assert (ran.rto_s, ran.waited_s, ran.rpo_s, ran.drill_rto_s, ran.here) == (30.5, None, 4.0, 25.0, 7)
+    assert ran.loss_bytes == 32768
     late = outcomes.vm_outcome("x:2", None, None, measured(failed={"x:2": "start: no host"}))
     assert (late.rto_s, late.waited_s, late.failed, late.drill_rto_s) == (None, 60.0, "start: no host", None)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import THERE, envelope, vm_record
 
 from onedr.failover import placement
-from onedr.failover.placement import Host, Placement
+from onedr.failover.host_choice import Host
+from onedr.failover.placement import Placement
 from onedr.model.records import DiskRef
 from onedr.opennebula.nics import Counterparts, Network, Range
+from onedr.opennebula.quotas import ClusterLimit, Key, Quotas, Usage
 from onedr.replication.inventory import VmItem
 
 LAN = Network(1, "lan", (Range("192.0.2.10", "", 10), Range("", "02:00:00:00:00:10", 4)))
@@ -95,6 +98,79 @@ def test_vms_without_room_are_warned_of_in_starting_order() -> None:
 def test_nothing_is_said_of_room_that_is_not_known() -> None:
     assert placement.without_capacity([vm(1, CPU=99, MEMORY=1)], ground(hosts=None)) == {}
     assert placement.without_capacity([vm(1, CPU=99, MEMORY=1)], ground(hosts=())).keys() == {f"{THERE}:1"}
+
+
+def host(name: str, cluster: int = 0, pci: tuple[tuple[str, str, str], ...] = (), **values: str) -> Host:
+    seen = {key: (value,) for key, value in {"NAME": name, **values}.items()}
+    return Host(name, 800, 16000, cluster, seen, pci)
+
+
+def said(found: VmItem, **changes: Any) -> str:
+    placed = placement.place([found], ground(**changes))
+    assert not placed.blockers, placed.blockers
+    return "; ".join(placed.differences.get(found.origin, ()))
+
+
+def with_pairs(found: VmItem, *pairs: Any, user: tuple[tuple[str, Any], ...] = ()) -> VmItem:
+    record = replace(found.record, template=(*found.record.template, *pairs), user_template=user)
+    return replace(found, record=record)
+
+
+GPU = ("10de", "0863", "0300")
+
+
+@pytest.mark.parametrize(("wanted", "hosts", "why"), [
+    ("ARCH = arm64", (host("h1", ARCH="x86_64"),), "meets its SCHED_REQUIREMENTS (ARCH = arm64)"),
+    ("ARCH = arm64", (host("h1", ARCH="x86_64"), host("h2", ARCH="arm64")), ""),
+    ("GPU = yes", (host("h1"),), ""), ("ARCH = arm64", (), ""),
+])
+def test_requirements_that_no_host_meets_are_said(wanted: str, hosts: tuple[Host, ...], why: str) -> None:
+    found = said(with_pairs(vm(1), user=(("SCHED_REQUIREMENTS", wanted),)), hosts=hosts)
+    assert (why in found and "it will stay PENDING" in found) if why else not found
+
+
+def test_pci_devices_that_no_host_has_free_are_said() -> None:
+    device = ("PCI", (("VENDOR", "10de"), ("DEVICE", "863"), ("CLASS", "0300")))
+    two, one = with_pairs(vm(1), device, device), with_pairs(vm(2), device)
+    why = "no host here has its PCI devices free (10de:863:0300"
+    assert why in said(two, hosts=(host("h1", pci=(GPU,)), host("h2", pci=(("8086", "0863", "0300"), GPU))))
+    assert why not in said(two, hosts=(host("h1", pci=(GPU, GPU)),))
+    assert why not in said(one, hosts=(host("h1", pci=(GPU,)),)) and why in said(one, hosts=(host("h1"),))
+
+
+@pytest.mark.parametrize(("state", "lost"), [("SUSPENDED", True), ("STOPPED", True), ("POWEROFF", False), ("ACTIVE", False)])
+def test_memory_that_stays_behind_is_said(state: str, lost: bool) -> None:
+    found = vm(1)
+    assert ("its memory stays" in said(replace(found, record=replace(found.record, state=state)))) == lost
+
+
+def test_a_cluster_with_datastore_and_network_but_no_host_is_said() -> None:
+    lan = replace(LAN, clusters=frozenset({1, 2}))
+    here = Placement(Counterparts({"lan": lan}), hosts=(host("h1", 3), host("h2", 1)), clusters=frozenset({2, 3}))
+    (found,) = placement.place([vm(1, nic("lan"))], here).differences.values()
+    assert "no host here is in a cluster that has its datastore and its networks" in found[0]
+    fine = replace(here, hosts=(host("h1", 3), host("h2", 2)))
+    assert not placement.place([vm(1, nic("lan"))], fine).differences
+
+
+def test_a_quota_of_every_cluster_that_is_left_is_said() -> None:
+    owner = vm_record().owner
+    limit = ClusterLimit(frozenset({0}), {Key("VM", "", "CPU"): Usage(2, 1.5)})
+    quotas = Quotas(clusters={("user", owner): (limit,)})
+    assert "does not admit it in any cluster" in said(vm(1, CPU=1), hosts=(host("h1"),), quotas=quotas)
+    assert not said(vm(1, CPU=0.5), hosts=(host("h1"),), quotas=quotas)
+    assert not said(vm(1, CPU=1), hosts=(host("h1"), host("h2", 1)), quotas=quotas)
+
+
+@pytest.mark.parametrize(("key", "item"), [
+    (Key("VM", "", "RUNNING_VCPU"), vm(1, VCPU=4)), (Key("VM", "", "BUDGET"), with_pairs(vm(1), user=(("BUDGET", "3"),))),
+    (Key("VM", "", "RUNNING_PCI_DEV"), with_pairs(vm(1), ("PCI", (("VENDOR", "10de"),)))),
+    (Key("IMAGE", "7", "RVMS"), replace(vm(1), record=vm_record(disks=(DiskRef(0, "one/one-1", 1, "base", False, True),)))),
+])
+def test_quotas_of_any_metric_leave_a_vm_out(key: Key, item: VmItem) -> None:
+    full = Quotas({("user", item.record.owner): {key: Usage(3, 2.5)}})
+    found = placement.place([item], ground(quotas=full, registered={"one-1": 7})).blockers
+    assert key.metric in found[item.origin] and "does not admit it" in found[item.origin]
 
 
 @given(

@@ -101,7 +101,10 @@ def test_security_groups_by_name_or_id(numbers: str, names: str, expected: str) 
     ("SCHED_REQUIREMENTS", '(CLUSTERS/ID @> 100) & NAME = "h1" & FREE_CPU > 10', '(CLUSTERS/ID @> "200") & NAME = "k1" & FREE_CPU > 10'),
     ("SCHED_REQUIREMENTS", 'HOSTNAME != "h1" & CLUSTER="east"', 'HOSTNAME != "k1" & CLUSTER="west"'),
     ("SCHED_DS_REQUIREMENTS", "ID=120", 'ID="130"'), ("SCHED_DS_REQUIREMENTS", 'NAME="fast"', 'NAME="quick"'),
-    ("SCHED_REQUIREMENTS", "CLUSTER_ID=5", None), ("SCHED_REQUIREMENTS", 'NAME="h*"', None), ("SCHED_REQUIREMENTS", "ID > 3", None),
+    ("SCHED_REQUIREMENTS", "CLUSTER_ID=5", None), ("SCHED_REQUIREMENTS", 'NAME="h*"', '(NAME="k1")'),
+    ("SCHED_REQUIREMENTS", 'NAME != "h?" & ARCH = x86_64', '(NAME != "k1") & ARCH = x86_64'), ("SCHED_REQUIREMENTS", 'NAME="web*"', None),
+    ("SCHED_REQUIREMENTS", 'CLUSTER="*"', None), ("SCHED_REQUIREMENTS", '"CLUSTERS/ID" @> 100', '"CLUSTERS/ID" @> "200"'),
+    ("SCHED_REQUIREMENTS", 'NAME & ID="3"', None), ("SCHED_REQUIREMENTS", "ID > 3", None),
     ("SCHED_REQUIREMENTS", "ID=3 & ID=4", None), ("SCHED_REQUIREMENTS", 'ID="h1"', None),
 ])
 def test_requirements_are_mapped_whole_or_put_aside(key: str, text: str, expected: str | None) -> None:
@@ -172,3 +175,20 @@ def test_at_home_requirements_read_as_they_were() -> None:
     assert failback_plan.requirements_here(own, there, back) == ((own[0], ("NOTE", "y")), [])
     foreign = (("SCHED_REQUIREMENTS", 'CLUSTER_ID = "9"'),)
     assert failback_plan.requirements_here(own, foreign, back) == ((own[0],), ["SCHED_REQUIREMENTS"])
+
+
+def test_a_pattern_that_nobody_changed_is_at_home_as_it_was() -> None:
+    both = replace(MAP, ids={**MAP.ids, "b": {"hosts": {"k1": 30}, "clusters": {"west": 200}}})
+    back = Counterparts(mapping=both.towards("a"), places={"hosts": {"h1": 3}, "clusters": {"east": 100}})
+    own = (("SCHED_REQUIREMENTS", 'NAME="h*" & CLUSTER_ID=100'),)
+    there = (("SCHED_REQUIREMENTS", '(NAME="k1") & CLUSTER_ID="200"'),)
+    assert failback_plan.requirements_here(own, there, back) == (own, [])
+    changed = (("SCHED_REQUIREMENTS", '(NAME="k1")'),)
+    assert failback_plan.requirements_here(own, changed, back) == ((("SCHED_REQUIREMENTS", '(NAME="h1")'),), [])
+
+
+def test_a_pattern_needs_a_counterpart_for_all_that_it_meets() -> None:
+    more = replace(MAP, ids={"a": {"hosts": {"h1": 3, "h2": 4}}}).towards("b")
+    assert mapped.requirements("SCHED_REQUIREMENTS", 'NAME="h*"', replace(HERE, mapping=more)) is None
+    assert [use.name for use in uses.of_vm(vm_record(user_template=(("SCHED_REQUIREMENTS", 'NAME="h*"'),)), more)
+            if use.section == "hosts"] == ["h1", "h2"]

@@ -22,6 +22,33 @@ GROUPS = etree.fromstring("<GROUP_POOL><GROUP><ID>1</ID><NAME>users</NAME></GROU
 CPU = Key("VM", "", "CPU")
 
 
+def quotas_of(inner: str) -> Quotas:
+    return read_quotas(etree.fromstring(
+        f"<USER_POOL><USER><ID>3</ID><NAME>bob</NAME></USER><QUOTAS><ID>3</ID>{inner}</QUOTAS></USER_POOL>"), GROUPS)
+
+
+def test_every_metric_is_read_also_of_other_attributes_images_and_pci_devices() -> None:
+    """7.x: QUOTA_VM_ATTRIBUTE of oned.conf adds metrics, each with its RUNNING_ form."""
+    found = quotas_of(
+        "<VM_QUOTA><VM><VCPU>8</VCPU><VCPU_USED>2</VCPU_USED><RUNNING_VCPU>4</RUNNING_VCPU>"
+        "<RUNNING_VCPU_USED>2</RUNNING_VCPU_USED><PCI_DEV>1</PCI_DEV><PCI_DEV_USED>0</PCI_DEV_USED><CPU>-1</CPU></VM></VM_QUOTA>"
+        "<IMAGE_QUOTA><IMAGE><ID>7</ID><RVMS>1</RVMS><RVMS_USED>1</RVMS_USED></IMAGE></IMAGE_QUOTA>"
+    )
+    assert found.limits[("user", "bob")] == {
+        Key("VM", "", "VCPU"): Usage(8, 2), Key("VM", "", "RUNNING_VCPU"): Usage(4, 2), Key("VM", "", "PCI_DEV"): Usage(1, 0),
+        Key("IMAGE", "7", "RVMS"): Usage(1, 1),
+    }
+    assert found.own_attributes == {"VCPU"} and found.clusters == {}
+
+
+def test_quotas_of_clusters_count_in_their_clusters_only() -> None:
+    found = quotas_of(
+        "<VM_QUOTA><VM><CLUSTER_IDS>100, 101</CLUSTER_IDS><CPU>2</CPU><CPU_USED>1.5</CPU_USED><VMS>-1</VMS></VM></VM_QUOTA>")
+    (limit,) = found.clusters[("user", "bob")]
+    assert found.limits == {} and limit.clusters == {100, 101}
+    assert limit.admits(100, {CPU: 0.5}) and not limit.admits(101, {CPU: 1.0}) and limit.admits(102, {CPU: 9.0})
+
+
 def test_limits_with_the_defaults_where_they_count() -> None:
     found = read_quotas(USERS, GROUPS).limits
     assert found[("user", "bob")] == {

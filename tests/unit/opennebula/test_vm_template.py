@@ -13,7 +13,7 @@ from samples import KEYS, XML_TEXT, disk, recorded, vm_record
 from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.template import Pairs
-from onedr.opennebula import image_template, vm_template
+from onedr.opennebula import image_template, scheduled_actions, vm_template
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.nics import GROUP_NAMES, Counterparts, Network, Owned, Range
 from onedr.opennebula.vm_template import Recreation
@@ -409,6 +409,46 @@ def test_a_done_action_does_not_come_again() -> None:
     assert one(made, "SCHED_ACTION") == (("ACTION", "poweroff"), ("TIME", "5"))
 
 
+def action(**given: str) -> tuple[str, Any]:
+    return ("SCHED_ACTION", tuple(given.items()))
+
+
+def test_an_action_that_repeats_comes_again_until_it_has_ended() -> None:
+    """oned sets DONE each time, and TIME to the next one (docs/opennebula-facts.md O38)."""
+    nightly = {"ACTION": "poweroff", "REPEAT": "0", "DAYS": "0,1,2,3,4,5,6", "TIME": "2000"}
+    made = with_template(
+        action(**nightly, DONE="1000", END_TYPE="0"), action(**nightly, DONE="1000", END_TYPE="1", END_VALUE="2"),
+        action(**nightly, DONE="1000", END_TYPE="1", END_VALUE="0"), action(ACTION="stop", TIME="2000", DONE="2001"),
+    )
+    kept = [dict(found) for found in template.vectors(made.template, "SCHED_ACTION")]
+    assert kept == [{**nightly, "END_TYPE": "0"}, {**nightly, "END_TYPE": "1", "END_VALUE": "2"}]
+
+
+def test_an_action_on_a_disk_follows_the_disk_and_one_on_an_object_of_the_other_site_is_left_out() -> None:
+    disks = [("DISK", (("DISK_ID", number), ("TYPE", "fs"), ("SIZE", "8"))) for number in ("0", "3")]
+    made = with_template(
+        *disks, action(ACTION="disk-snapshot-revert", ARGS="3,1", TIME="9", WARNING="0"),
+        action(ACTION="disk-snapshot-delete", ARGS="2,1", TIME="9"), action(ACTION="backup", ARGS="105,0", TIME="9"),
+        action(ACTION="snapshot-revert", ARGS="1", TIME="9"), action(ACTION="stop", TIME="9", WARNING="7"),
+    )
+    assert list(template.vectors(made.template, "SCHED_ACTION")) == [
+        (("ACTION", "disk-snapshot-revert"), ("ARGS", "1,1"), ("TIME", "9")),
+        (("ACTION", "stop"), ("TIME", "9"), ("WARNING", "7")),
+    ]
+    said = [text for text in made.warnings if text.startswith("SCHED_ACTION")]
+    assert [text.split(" is left out")[0] for text in said] == [
+        "SCHED_ACTION disk-snapshot-delete", "SCHED_ACTION backup", "SCHED_ACTION snapshot-revert",
+    ]
+
+
+def test_a_rehearsal_carries_no_action_out() -> None:
+    given = (action(ACTION="terminate", TIME="5", WARNING="4"), action(ACTION="stop", TIME="99"), ("NAME", "x"))
+    assert scheduled_actions.postponed(given, 50) == (
+        action(ACTION="terminate", TIME="50"), action(ACTION="stop", TIME="99"), ("NAME", "x"),
+    )
+    assert scheduled_actions.postponed((action(ACTION="stop", TIME="+60"),), 50) == (action(ACTION="stop", TIME="50"),)
+
+
 def test_the_settings_of_backups_come_along_and_their_results_do_not() -> None:
     """oned shows them outside of the template; disks that are chosen have new numbers (0 and 2 become 0 and 1)."""
     vm = recorded("onevm_show_10.xml")
@@ -480,3 +520,25 @@ def test_a_users_attributes_of_an_image_follow_as_data() -> None:
     forged = tuple((key, "forged") for key in given_keys)
     kept = (("DESCRIPTION", "a <b>"), ("FROM_APP_NAME", "alpine"))
     assert image_template.portable_image((*forged, *kept)) == kept
+
+
+def test_a_nic_whose_network_is_still_to_be_chosen_waits_for_it_here_too() -> None:
+    waiting = ("NIC", (("NETWORK_MODE", "auto"), ("SCHED_REQUIREMENTS", "BRIDGE=br0"), ("MODEL", "virtio"), ("NIC_ID", "0")))
+    assert set(one(with_template(waiting), "NIC")) == {
+        ("NETWORK_MODE", "auto"), ("SCHED_REQUIREMENTS", "BRIDGE=br0"), ("MODEL", "virtio"),
+    }
+
+
+@pytest.mark.parametrize(("nic", "said"), [
+    ((("MAC", "02:00:00:00:00:99"),), "does not hold 02:00:00:00:00:99: the VM gets a new MAC"),
+    ((("IP", "10.1.0.11"), ("IP6", "2001:db8::1")), "the IP6 of its NIC with 10.1.0.11 is none here; it was 2001:db8::1"),
+])
+def test_an_address_that_changes_is_said_also_a_mac_alone_and_the_second_of_two(nic: Pairs, said: str) -> None:
+    body = vm_record(template=(("NIC", (("NETWORK", "net1"), *nic)),))
+    assert any(said in warning for warning in recreate(body, image_ids={}, networks=NETWORKS).warnings)
+
+
+def test_an_ipv6_address_that_follows_the_ipv4_one_is_not_said() -> None:
+    both = Network(30, "net1", (Range("10.1.0.10", "", 10, "2001:db8::a"),))
+    body = vm_record(template=(("NIC", (("NETWORK", "net1"), ("IP", "10.1.0.12"), ("IP6", "2001:db8::c"))),))
+    assert not recreate(body, image_ids={}, networks={"net1": both}).warnings

@@ -115,7 +115,7 @@ class Watching(Keeper):
     def run_pass(self) -> Role:
         self.clock += self.cost_s
         self._peer_answers, self._mirrored, self._marks.complete = True, {"one-1"}, {"one-1"}
-        self._datastore = cast(Any, SimpleNamespace(settings=Settings()))
+        self._datastore = cast(Any, SimpleNamespace(settings=Settings(protect=False)))
         self.after(self)
         return Role.PRIMARY
 

@@ -1,0 +1,36 @@
+"""How much rbd-mirror here had not yet replayed of the peer's journals, as it says itself.
+
+A hint, up to 30 s old while the peer can be reached (docs/ceph-facts.md C15): it counts what the peer had
+committed when rbd-mirror last looked.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from onedr.ceph.connection import Pool
+
+# The most that one entry of a journal holds: rbd_journal_max_payload_bytes, by Ceph's default.
+ENTRY_BYTES = 16 * 1024
+_REPLAYING = "replaying, "
+
+
+def bytes_behind(pool: Pool) -> dict[str, int]:
+    """By name of the images of which rbd-mirror here says it: in snapshot mode of none. Raises rbd.Error."""
+    statuses = {str(status["name"]): status for status in pool.rbd.mirror_image_status_list(pool.io)}
+    found = {name: status_behind(status) for name, status in statuses.items()}
+    return {name: count for name, count in found.items() if count is not None}
+
+
+def status_behind(status: Mapping[str, Any]) -> int | None:
+    """Of one image's status, bytes at most; None where it does not tell, or is of a daemon that is gone."""
+    text = str(status.get("description", ""))
+    if not status.get("up") or not text.startswith(_REPLAYING):
+        return None
+    try:
+        entries = json.loads(text[len(_REPLAYING):])["entries_behind_primary"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    known = isinstance(entries, int) and not isinstance(entries, bool) and entries >= 0
+    return entries * ENTRY_BYTES if known else None
