@@ -22,7 +22,7 @@ def publish(pool: Pool, datastore: Datastore) -> None:
         datastore=datastore.name,
         mode=settings.mode.value,
         network_map=settings.network_map,
-        key=_fingerprint(),
+        key=fingerprint(),
         options=(*_options(pool), quiet_marks.OPTION),
     )
     try:
@@ -31,7 +31,8 @@ def publish(pool: Pool, datastore: Datastore) -> None:
         raise StorageError(f"Ceph, {site_info.OBJECT} of pool {pool.access.pool}: {error}") from error
 
 
-def _fingerprint() -> str:
+def fingerprint() -> str:
+    """Of this site's record key; empty without one."""
     try:
         return encryption.fingerprint(encryption.load_key(front_end_paths().record_key))
     except RecordError:

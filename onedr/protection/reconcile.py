@@ -84,7 +84,8 @@ class Report:
     split: set[str] = field(default_factory=set)  # primary at both sites: nothing of them is touched
     locked: list[str] = field(default_factory=list)  # locked VMs that use such images
     expired: list[str] = field(default_factory=list)  # preserved copies that went to the trash
-    reads_quiet: bool | None = None  # does the peer read quiet marks? None: it does not answer
+    # Does the peer read quiet marks, with the same record key? None: it does not answer.
+    reads_quiet: bool | None = None
     manager_runs: bool = True  # the schedules of mirror snapshots
 
     @property
@@ -226,7 +227,10 @@ def _remember_peer(pool: Pool, datastore: Datastore, report: Report) -> None:
             peer_osds.remember_osds(pool, there)
             name = map_store.name_there(datastore.name, datastore.settings)
             published = site_info.read_site_info(there).get(name)
-            report.reads_quiet = published is not None and quiet_marks.OPTION in published.options
+            report.reads_quiet = (
+                published is not None and quiet_marks.OPTION in published.options
+                and published.key == publish_site_info.fingerprint()
+            )
             try:
                 if map_store.to_hand_on(pool, datastore.name):
                     map_store.hand_on(pool, there, datastore.name, datastore.settings)

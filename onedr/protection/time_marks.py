@@ -76,8 +76,9 @@ class TimeMarks:
         disks = {name: disk for name, disk in self._disks.items() if name in self.complete}
         held = self._quiet.look(disks)
         cost_s = time.process_time() - begun
-        moved = (self._in_turns() & self.complete) - held.keys()
-        written = {**self._write_due(moved, len(moved)), **self._state(until, held)}
+        stated = self._state(until, held)
+        moved = (self._in_turns() & self.complete) - stated.keys() - (held.keys() if stated else set())
+        written = {**stated, **self._write_due(moved, len(moved))}
         begun = time.process_time()
         self._quiet.prove(self._disks, {name: mark for name, mark in written.items() if name in disks})
         return cost_s + time.process_time() - begun

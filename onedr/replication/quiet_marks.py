@@ -16,6 +16,7 @@ from typing import Any
 
 from onedr.model.records import Proof
 from onedr.replication import signature
+from onedr.replication.record_fields import moment
 from onedr.replication.records import MARK_KEY, parsed
 from onedr.replication.recovery_point import Point
 from onedr.replication.signature import Signer
@@ -58,10 +59,10 @@ def decode(text: str, signer: Signer | None, here: str) -> dict[bytes, float]:
             return {}
         if str(head["fsid"]) == here:
             return {}
-        until, marks = float(head["until"]), base64.b64decode(head["marks"], validate=True)
+        until, marks = moment(head["until"]), base64.b64decode(head["marks"], validate=True)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         return {}
-    if len(marks) % _DIGEST_BYTES or not until < float("inf"):
+    if len(marks) % _DIGEST_BYTES:
         return {}
     return {marks[at:at + _DIGEST_BYTES]: until for at in range(0, len(marks), _DIGEST_BYTES)}
 

@@ -252,6 +252,18 @@ def test_a_statement_that_does_not_arrive_is_written_to_another_disk(play: Any) 
     assert world.keeper._carrier not in ("", stuck)
 
 
+def test_when_the_statement_cannot_be_written_each_disk_gets_its_mark(
+    play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = play(World(["one-1", "one-2", "one-3"]))
+    idle(world, 30)
+    monkeypatch.setattr(world.keeper, "_state", lambda *_: {})
+    before = world.marks
+    idle(world, 10)
+    assert world.marks - before == 6
+    assert all(world.now - point <= 2 * IN_FLIGHT_S for point in world.points().values())
+
+
 def test_what_an_earlier_keeper_noted_and_cannot_be_read_is_not_known(play: Any) -> None:
     world = play(World(["one-1", "one-2"]))
     idle(world, 30)
