@@ -98,7 +98,7 @@ def test_more_images_at_once_than_oned_has_slots_are_all_protected_and_leave_not
 
     until("all images", ready, 240, 0.1)
     begun = time.monotonic()
-    a.wait_image(w.create_image(a, "after the storm", wait=False))
+    a.wait_image(w.create_image(a, "after-the-storm", wait=False))
     seconds = time.monotonic() - begun
     names = [w.rbd_name(a, image) for image in made]
     w.wait_complete(a, names, 180)
