@@ -78,15 +78,13 @@ def seconds(value: float | None) -> str | None:
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
-def size(value: float | None) -> str | None:
-    """Bytes for people."""
-    if value is None:
+def size(count: float | None) -> str | None:
+    """An amount of data for people."""
+    if count is None:
         return None
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TiB"
+    if count >= 2**30:
+        return f"{count / 2**30:.1f} GiB"
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{-(-int(count) // 1024)} KiB"
 
 
 def lost(seconds_lost: float | None, bytes_lost: int | None) -> str:

@@ -119,8 +119,9 @@ def vm_text(vm: VmOutcome) -> str:
     elif vm.waited_s is not None:
         parts.append(f"does not run, {output.seconds(vm.waited_s)} so far")
     if vm.rpo_s is not None:
-        missing = f" ({output.size(vm.loss_bytes)} when rbd-mirror last looked)" if vm.loss_bytes else ""
-        parts.append(f"lost at most {output.seconds(vm.rpo_s)}{missing}")
+        parts.append(f"lost at most {output.seconds(vm.rpo_s)}")
+    if vm.loss_bytes is not None:
+        parts.append(f"{output.size(vm.loss_bytes)} were missing when rbd-mirror last looked")
     if vm.measured_s is not None:
         parts.append(f"lost {output.seconds(vm.measured_s)} as measured")
     return ", ".join(parts) or "nothing was done"

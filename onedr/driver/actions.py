@@ -113,6 +113,7 @@ def perform(words: list[str]) -> str:
         _VERBS[verb](data, start_action.read_request(data.root, verb))
     except OneDRError as error:
         error.args = (pasteable(str(error), data.datastore_name),)
+        error.public = pasteable(error.public, data.datastore_name)
         raise
     return ""
 

@@ -5,27 +5,12 @@ import difflib
 import re
 import shlex
 from collections.abc import Collection, Iterable
+from typing import TypeVar
 
 _ON_A_DATASTORE = re.compile(
     r"\bonedr (?:drill (?:start|cleanup|report)|status|check|move|failover|failback|resume|abort|cancel|"
     r"reconcile|history|enable|disable|reprotect|kept|snapshots|map)\b(?![-_])"
 )
-
-
-def pasteable(text: str, datastore: str) -> str:
-    """A sentence whose commands can be pasted: those that lack the datastore get its name, quoted for a
-    shell. A Sentence stays one.
-    """
-    if isinstance(text, Sentence):
-        return text.pasteable(datastore)
-    name = shlex.quote(datastore)
-    named = (f" {name}", f" {datastore}")
-
-    def one(found: re.Match[str]) -> str:
-        rest = text[found.end():]
-        return found[0] if not datastore or rest.startswith(named) else f"{found[0]} {name}"
-
-    return _ON_A_DATASTORE.sub(one, text)
 
 
 def first_few(texts: Collection[str], shown: int = 3, separator: str = ", ") -> str:
@@ -61,10 +46,6 @@ class Sentence(str):
         made.public = text if public is None else public
         return made
 
-    def pasteable(self, datastore: str) -> Sentence:
-        """`pasteable` of both."""
-        return Sentence(pasteable(str(self), datastore), pasteable(str(self.public), datastore))
-
     def then(self, more: str) -> Sentence:
         """Both, one after the other."""
         return Sentence(f"{self}{more}", f"{self.public}{public_of(more, '')}")
@@ -96,3 +77,26 @@ def together(texts: Iterable[str]) -> Sentence:
 def public_of(text: str, otherwise: str) -> str:
     """What every user may read of a text; `otherwise` when nothing says so."""
     return (text.public if isinstance(text, Sentence) else "") or otherwise
+
+
+Text = TypeVar("Text", bound=str)
+
+
+def pasteable(text: Text, datastore: str) -> Text:
+    """A sentence whose commands can be pasted: those that lack the datastore get its name, quoted for a
+    shell. What is public of it, too.
+    """
+    if isinstance(text, Sentence):
+        return type(text)(_with_name(text, datastore), _with_name(text.public, datastore))
+    return type(text)(_with_name(text, datastore))
+
+
+def _with_name(text: str, datastore: str) -> str:
+    name = shlex.quote(datastore)
+    named_already = (f" {name}", f" {datastore}")
+
+    def one(found: re.Match[str]) -> str:
+        rest = text[found.end():]
+        return found[0] if not datastore or rest.startswith(named_already) else f"{found[0]} {name}"
+
+    return _ON_A_DATASTORE.sub(one, text)

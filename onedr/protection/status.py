@@ -18,7 +18,7 @@ from onedr.model.errors import FrontEndError
 from onedr.model.lag import Lag
 from onedr.model.records import ImageFacts, ImageRecord, VmRecord
 from onedr.model.rehearsed import Rehearsed
-from onedr.model.text import NOTHING, Sentence
+from onedr.model.text import NOTHING, Sentence, pasteable
 from onedr.model.types import Mode, State
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
@@ -136,7 +136,7 @@ def collect_status(
     )
     lease = runs_lease.in_force(pool)
     verdict = _verdict(pool, datastore, items, lease)
-    verdict = replace(verdict, message=verdict.message.pasteable(datastore.name))
+    verdict = replace(verdict, message=pasteable(verdict.message, datastore.name))
     return StatusView(facts, seen, items, verdict, unprotected, lease)
 
 

@@ -40,7 +40,7 @@ class Run:
         datastore: str = "", by: str = "", times: Times = runs_lease.TIMES,
     ):
         self.pool = pool
-        self.verb = verb
+        self.verb, self.datastore = verb, datastore
         self.id = _next_id(pool, verb)
         self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore, by)
         self.alone, self.peer_needed = alone, True
@@ -74,11 +74,6 @@ class Run:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
-
-    @property
-    def datastore(self) -> str:
-        """Name of the datastore it is about."""
-        return self._claim.datastore
 
     @property
     def cancelled_by(self) -> str:

@@ -22,7 +22,7 @@ from onedr.runs.steps import StepKind
 
 VM = FailoverVm("f:7", "db", "a", 7, "ACTIVE", 5.0, None, True, 3, ("one-1",), "", ())
 OUTCOMES = (
-    VmOutcome("f:7", "db", "site-a", 12, "", 30.2, 4.0, None, 28.0, 2.1), VmOutcome("f:8", "web", "site-a", None, "no room"),
+    VmOutcome("f:7", "db", "site-a", 12, rto_s=30.2, rpo_s=4.0, drill_rto_s=28.0, measured_s=2.1), VmOutcome("f:8", "web", "site-a", None, "no room"),
 )
 
 

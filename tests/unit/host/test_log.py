@@ -125,9 +125,10 @@ def test_an_error_of_the_command_itself_leaves_its_traceback(monkeypatch: pytest
     assert any("AttributeError" in line for line in lines())
 
 
-def test_warnings_of_a_command_that_succeeds_are_shown(executable: Any) -> None:
+def test_warnings_of_a_command_that_succeeds_are_shown(executable: Any, front_end: Path) -> None:
     executable("import sys; print('WARN: the clock is off', file=sys.stderr); print('noise', file=sys.stderr)")
-    done = CliRunner().invoke(main, ["status", "ceph"])
+    (front_end / "var/remotes/datastore/ceph_dr/status").rename(front_end / "var/remotes/datastore/ceph_dr/kept")
+    done = CliRunner().invoke(main, ["kept", "ceph"])
     assert done.exit_code == 0 and "WARN: the clock is off" in done.output and "noise" not in done.output
 
 

@@ -9,7 +9,10 @@ from onedr.host import bridge, threads
 
 ROOT = Path(__file__).parents[3]
 # what starts threads by itself and neither asks the front-end nor logs in them
-ALONE = {"onedr/host/threads.py", "onedr/cli/check.py", "onedr/ceph/disk_snapshots.py"}
+ALONE = {
+    "onedr/host/threads.py", "onedr/cli/check.py", "onedr/cli/status.py", "onedr/cli/diagnose.py",
+    "onedr/ceph/disk_snapshots.py",
+}
 
 
 @pytest.mark.parametrize("word", ["threading.Thread(", "ThreadPoolExecutor("])

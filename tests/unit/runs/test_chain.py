@@ -91,7 +91,7 @@ def test_a_run_adds_a_link_when_it_ends_and_when_it_is_amended(monkeypatch: pyte
     told: list[str] = []
     monkeypatch.setattr(log, "info", told.append)
     run: Any = journal.Run.__new__(journal.Run)
-    run._pool, run._here, run._there, run.id = None, Held(values), None, "2-move"
+    run.pool, run._here, run._there, run.id = None, Held(values), None, "2-move"
     entry = JournalEntry("2-move", "move", "host:1:2", 5.0, Request("move"))
     run.save(entry)
     assert not [key for key in values if key.startswith(chain.PREFIX)], "it has not ended"
