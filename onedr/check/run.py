@@ -4,6 +4,7 @@ A source that fails or hangs gives an Unknown with the reason.
 """
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
@@ -45,10 +46,22 @@ Source = Callable[[], Any]
 
 
 def check(datastore: Datastore) -> list[Finding]:
-    """All findings about a datastore.
+    """All findings about a datastore, with commands that can be pasted.
 
     Never raises when something cannot be reached: that is a finding.
     """
+    names = {"<pool>": datastore.access.pool, "<datastore>": datastore.name}
+    return [replace(one, todo=_pasted(one.todo, names)) for one in _check(datastore)]
+
+
+def _pasted(todo: str, names: Mapping[str, str]) -> str:
+    """A command of a rule, which knows no names, with the names in it."""
+    for placeholder, name in names.items():
+        todo = todo.replace(placeholder, shlex.quote(name))
+    return todo
+
+
+def _check(datastore: Datastore) -> list[Finding]:
     facts = CheckFacts(datastore.name, datastore.settings, datastore.access.data_pool)
     try:
         with connection.connect(datastore.access, _CEPH_LIMIT_S, _CEPH_LIMIT_S) as pool, ExitStack() as stack:
@@ -139,7 +152,7 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         return replace(facts, verdict=view, unprotected=view, images=view, start_here=view, start_there=view)
     facts = replace(
         facts, verdict=view.verdict, images=view.facts,
-        unprotected={name: why for name, why in view.unprotected.items() if status.is_problem(why)},
+        unprotected={name: why.text for name, why in view.unprotected.items() if why.is_problem},
     )
     return _with_targets(facts, pool, peer_view, datastore.datastore_id)
 

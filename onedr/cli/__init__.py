@@ -9,9 +9,11 @@ import sys
 import click
 
 from onedr.cli.check import check
+from onedr.cli.diagnose import diagnose
 from onedr.cli.disable import disable
 from onedr.cli.drill import drill
 from onedr.cli.enable import enable
+from onedr.cli.exporter import exporter
 from onedr.cli.failback import failback
 from onedr.cli.failover import failover
 from onedr.cli.guard import guard
@@ -58,8 +60,8 @@ class _Plainly(click.Group):
 def main(ctx: click.Context) -> None:
     """Disaster recovery for OpenNebula datastores on Ceph.
 
-    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check),
-    7 the run was interrupted, 8 Ctrl-C: the run continues without this command.
+    Exit codes: 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front-end, 5 partly done, 6 problems found (check,
+    status), 7 the run was interrupted, 8 Ctrl-C: the run continues without this command.
     An error's code in brackets is explained in docs/errors.md.
     """
     if ctx.invoked_subcommand not in _AS_ROOT:
@@ -77,6 +79,8 @@ for verb in (
     cancel,
     reconcile,
     history,
+    exporter,
+    diagnose,
     enable,
     disable,
     guard,

@@ -11,7 +11,7 @@ import click
 
 from onedr.check import collect_front_ends
 from onedr.check import run as check_run
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.model.errors import OneDRError, ProblemsFoundError
 from onedr.runs.answer_events import CheckEvent, FindingShown, RehearsalEvent
 from onedr.runs.events import ProgressEvent
@@ -22,7 +22,7 @@ Findings = list[FindingShown]
 
 
 @click.command(short_help="Check for anything that would prevent DR.")
-@click.argument("datastore", required=False)
+@click.argument("datastore", required=False, shell_complete=completion.datastores)
 @click.option(
     "--probe",
     is_flag=True,
@@ -33,8 +33,9 @@ Findings = list[FindingShown]
     is_flag=True,
     help="First create each VM of the peer here, on hold, compare it, and remove it. Not read-only.",
 )
+@click.option("--problems", is_flag=True, help="Show no finding that is ok.")
 @click.option("--json", "as_json", is_flag=True, help="Print the worst level and all findings as JSON.")
-def check(datastore: str | None, probe: bool, rehearse: bool, as_json: bool) -> None:
+def check(datastore: str | None, probe: bool, rehearse: bool, problems: bool, as_json: bool) -> None:
     """Check for anything that would prevent protection, failover or failback. Works while the peer is
     unreachable. Read-only, but for --probe and --rehearse.
 
@@ -47,7 +48,7 @@ def check(datastore: str | None, probe: bool, rehearse: bool, as_json: bool) -> 
         _rehearse(datastore, as_json)
     attributes = (("PROBE", "YES"),) if probe else ()
     found = _of(datastore, attributes, as_json) if datastore is not None else _everything()
-    print_findings(found, as_json)
+    print_findings(found, as_json, problems)
     if any(finding.level == "problem" for finding in found):
         sys.exit(ProblemsFoundError.exit_code)
 
@@ -94,9 +95,10 @@ def _of(datastore: str, attributes: tuple[tuple[str, str], ...], quiet: bool) ->
     return found
 
 
-def print_findings(found: Iterable[FindingShown], as_json: bool) -> None:
-    """Findings for people, or as JSON."""
-    ordered = list(found)
+def print_findings(found: Iterable[FindingShown], as_json: bool, problems: bool = False) -> None:
+    """Findings for people, or as JSON; with `problems` none that is ok."""
+    every = list(found)
+    ordered = [finding for finding in every if not (problems and finding.level == "ok")]
     if as_json:
         seen = {finding.level for finding in ordered}
         worst = next((level for level in ("problem", "warning") if level in seen), "ok")
@@ -110,7 +112,7 @@ def print_findings(found: Iterable[FindingShown], as_json: bool) -> None:
         out.print(level, f"{finding.code:15} {where}{finding.text}", soft_wrap=True)
         if finding.todo and finding.level != "ok":
             out.print(f"{'':24} -> {finding.todo}", soft_wrap=True)
-    levels = [finding.level for finding in ordered]
+    levels = [finding.level for finding in every]
     out.print(
         f"{levels.count('problem')} problem(s), {levels.count('warning')} warning(s), {levels.count('ok')} ok"
     )

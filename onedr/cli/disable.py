@@ -5,12 +5,12 @@ import sys
 
 import click
 
-from onedr.cli import enable_output, run_action
+from onedr.cli import completion, enable_output, run_action
 from onedr.runs.request import Request
 
 
 @click.command(short_help="End protection of a datastore.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--confirm", default="", metavar="NAME", help="The datastore's name, typed.")
 @click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
 @click.option(

@@ -9,10 +9,10 @@ from typing import cast
 
 import click
 
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action, run_view
+from onedr.cli.run_view import RunView
 from onedr.model.json_form import Json
 from onedr.runs.answer_events import DrillReportEvent
-from onedr.runs.events import StepEvent, VerdictEvent
 from onedr.runs.plan_events import DrillPlanEvent
 from onedr.runs.request import Request
 
@@ -23,7 +23,7 @@ def drill() -> None:
 
 
 @drill.command(short_help="Start the VMs on clones.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option(
     "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
 )
@@ -57,15 +57,15 @@ def start(
     except ValueError as error:
         raise click.BadParameter(f"{command!r} cannot be split into words: {error}") from error
     if not dry_run and not yes and sys.stdin.isatty():
-        run_action.present(datastore, Request("drill", vms=vms, dry_run=True, attributes=asked), _VIEWS)
+        run_action.present(datastore, Request("drill", vms=vms, dry_run=True, attributes=asked), _views())
         click.confirm("Start the drill?", abort=True)
     run_action.present(
-        datastore, Request("drill", vms=vms, dry_run=dry_run, attributes=asked), _VIEWS, as_json
+        datastore, Request("drill", vms=vms, dry_run=dry_run, attributes=asked), _views(), as_json
     )
 
 
 @drill.command(short_help="Remove all drills of a datastore.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--dry-run", is_flag=True, help="Show what would be removed. Change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def cleanup(datastore: str, dry_run: bool, as_json: bool) -> None:
@@ -73,11 +73,11 @@ def cleanup(datastore: str, dry_run: bool, as_json: bool) -> None:
 
     Works after a crash, and can be repeated.
     """
-    run_action.present(datastore, Request("drill_cleanup", dry_run=dry_run), _VIEWS, as_json)
+    run_action.present(datastore, Request("drill_cleanup", dry_run=dry_run), _views(), as_json)
 
 
 @drill.command(short_help="Show the last drill's report.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole report.")
 def report(datastore: str, as_json: bool) -> None:
     """Show the last drill of DATASTORE at this front-end, and where its report is."""
@@ -137,10 +137,16 @@ def _plan(event: DrillPlanEvent) -> None:
             )
             for vm in event.vms
         ]))
-    if output.refused(event.refusal):
-        return
-    output.steps(event.steps)
+    if event.steps:
+        output.steps(event.steps)
     output.notes(event)
 
 
-_VIEWS: output.Views = {DrillPlanEvent: _plan, StepEvent: output.step, VerdictEvent: output.verdict}
+def _views() -> output.Views:
+    run = RunView()
+
+    def plan(event: DrillPlanEvent) -> None:
+        run.plan(event)
+        _plan(event)
+
+    return {DrillPlanEvent: plan, **run_view.views(run)}

@@ -3,13 +3,13 @@ from __future__ import annotations
 
 import click
 
-from onedr.cli import enable_output, run_action
+from onedr.cli import completion, enable_output, run_action
 from onedr.model.errors import InputError
 from onedr.runs.request import Request
 
 
 @click.command(short_help="Protect a stock Ceph datastore.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--mode", "DR_MODE", metavar="JOURNAL|SNAPSHOT", help="How RBD mirrors. Default: JOURNAL.")
 @click.option("--schedule", "DR_SCHEDULE", metavar="5m", help="Interval of snapshots in SNAPSHOT mode.")
 @click.option(

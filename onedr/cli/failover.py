@@ -27,4 +27,4 @@ def failover(datastore: str, confirm: str, skip_fence_command: bool, **given: An
     asked = takeover.request("failover", given, confirm=confirm, attributes=attributes)
     if not given["dry_run"] and not given["yes"] and not confirm and sys.stdin.isatty():
         asked = takeover.ask(datastore, asked, "This site takes over.", typed=True)
-    run_action.present(datastore, asked, takeover.VIEWS, given["as_json"])
+    run_action.present(datastore, asked, takeover.views(), given["as_json"])

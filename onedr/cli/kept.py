@@ -8,13 +8,13 @@ from typing import cast
 
 import click
 
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.runs.answer_events import KeptEvent, PreservedCopyShown
 from onedr.runs.request import Request
 
 
 @click.command(short_help="List copies preserved by reprotect.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option(
     "--remove", "removed", default="", metavar="NAME",
     help="Remove this copy, and what the trash holds for it.",

@@ -11,7 +11,7 @@ import onedr.cli
 _ENDING = """\
 .SH EXIT STATUS
 0 done, 1 bad input, 2 refused, 3 Ceph, 4 front\\-end, 5 partly done,
-6 a check found a problem.
+6 a check found a problem, a status is degraded or worse.
 .SH ENVIRONMENT
 .TP
 .B ONE_LOCATION

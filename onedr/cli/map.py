@@ -10,7 +10,7 @@ from typing import cast
 
 import click
 
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.cli.check import print_findings
 from onedr.model.errors import InputError, ProblemsFoundError
 from onedr.runs.answer_events import CheckEvent, MapEvent
@@ -35,7 +35,7 @@ CHECKS = (
 
 
 @click.command(name="map", short_help="Show, draft, check or set the mapping.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--draft", is_flag=True, help="Read both sites and print a commented file to edit.")
 @click.option(
     "--set",

@@ -31,4 +31,4 @@ def run(verb: str, datastore: str, confirm: str, given: dict[str, Any]) -> None:
     if not given["dry_run"] and not given["yes"] and not confirm and sys.stdin.isatty():
         question = "The VMs named above stop at the peer and start here. Go on?"
         asked = takeover.ask(datastore, asked, question, typed=False)
-    run_action.present(datastore, asked, takeover.VIEWS, given["as_json"])
+    run_action.present(datastore, asked, takeover.views(), given["as_json"])

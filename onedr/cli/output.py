@@ -13,8 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from onedr.model.text import printable
-from onedr.runs.events import Event, StepEvent, VerdictEvent
-from onedr.runs.journal_entry import VmOutcome
+from onedr.runs.events import Event
 from onedr.runs.plan_events import DrillPlanEvent, FailoverPlanEvent, StepShown
 
 Views = Mapping[type[Event], Callable[[Any], None]]  # by class of event
@@ -55,8 +54,14 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
     for column in columns:
         made.add_column(column, overflow="fold")
     for row in rows:
-        made.add_row(*("-" if cell is None or cell == "" else str(cell) for cell in row))
+        made.add_row(*(_cell(cell) for cell in row))
     return made
+
+
+def _cell(value: object) -> str | Text:
+    if isinstance(value, Text):
+        return value
+    return "-" if value is None or value == "" else str(value)
 
 
 def moment(at: float | None) -> str | None:
@@ -73,11 +78,15 @@ def seconds(value: float | None) -> str | None:
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
-def size(count: int | None) -> str | None:
-    """An amount of data for people."""
-    if count is None:
+def size(value: float | None) -> str | None:
+    """Bytes for people."""
+    if value is None:
         return None
-    return f"{count / 2**20:.1f} MiB" if count >= 2**20 else f"{-(-count // 1024)} KiB"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"
 
 
 def lost(seconds_lost: float | None, bytes_lost: int | None) -> str:
@@ -109,49 +118,7 @@ def notes(event: FailoverPlanEvent | DrillPlanEvent) -> None:
             console().print(f"Note: VM {vm.name}: {warning}")
 
 
-def refused(refusal: str) -> bool:
-    """Say why a plan was refused; False when it was not."""
-    if refusal:
-        console().print(styled("Refused:"), refusal)
-    return bool(refusal)
-
-
 def left_out(items: Mapping[str, str]) -> None:
     """What a plan does not touch, and why."""
     for item, why in items.items():
         console().print(f"Left out: {item}: {why}")
-
-
-def step(event: StepEvent) -> None:
-    """One step, done or failed."""
-    mark = "ok" if event.result == "done" else "FAILED"
-    console().print(f"  {mark:6} {event.text}: {event.detail} ({event.seconds:.1f} s)")
-
-
-OUTCOME_COLUMNS = (
-    "VM", "from", "VM here", "RTO", "RTO in drills", "RPO at most", "missing", "lost", "failed",
-)
-
-
-def outcome(vm: VmOutcome) -> tuple[Any, ...]:
-    """A VM of a move or failover as a row. `missing`: when rbd-mirror last looked; `lost`: as a reprotect of
-    the other site measured it.
-    """
-    so_far = "" if vm.waited_s is None else f"not yet, {seconds(vm.waited_s)} so far"
-    return (
-        vm.name or vm.origin, vm.site, vm.here, seconds(vm.rto_s) or so_far, seconds(vm.drill_rto_s),
-        seconds(vm.rpo_s), size(vm.loss_bytes), seconds(vm.measured_s), vm.failed,
-    )
-
-
-def verdict(event: VerdictEvent) -> None:
-    """How a run ended: what failed, the state it leaves, a sentence."""
-    out = console()
-    for item, warnings in event.warnings.items():
-        for warning in warnings:
-            out.print(f"  note   {item}: {warning}")
-    for item, why in event.failed.items():
-        out.print(f"  FAILED {item}: {why}")
-    if event.outcomes:
-        out.print(table("VMs", OUTCOME_COLUMNS, [outcome(vm) for vm in event.outcomes]))
-    out.print(styled(event.state), event.message, soft_wrap=True)

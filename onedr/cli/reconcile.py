@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import click
 
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.model.errors import OneDRError, PartialError
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
@@ -12,7 +12,7 @@ from onedr.runs.request import Request
 
 
 @click.command(short_help="Repair missing mirroring and records.")
-@click.argument("datastore", required=False)
+@click.argument("datastore", required=False, shell_complete=completion.datastores)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per datastore.")
 def reconcile(datastore: str | None, as_json: bool) -> None:
     """Enable mirroring and write records wherever they are missing. Safe at any time.

@@ -5,14 +5,14 @@ import sys
 
 import click
 
-from onedr.cli import output, run_action
-from onedr.runs.events import ProgressEvent, StepEvent, VerdictEvent
+from onedr.cli import completion, output, run_action, run_view
+from onedr.cli.run_view import RunView
 from onedr.runs.plan_events import ReprotectImage, ReprotectPlanEvent
 from onedr.runs.request import Request
 
 
 @click.command(short_help="Make a returned site the standby again.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option(
     "--confirm",
     default="",
@@ -32,20 +32,15 @@ def reprotect(datastore: str, confirm: str, dry_run: bool, yes: bool, as_json: b
     image is deleted here and fully resynchronised from the peer.
     """
     if not dry_run and not yes and not confirm and sys.stdin.isatty():
-        run_action.present(datastore, Request("reprotect", dry_run=True), VIEWS)
+        run_action.present(datastore, Request("reprotect", dry_run=True), views())
         click.confirm("Replace the images named above by the peer's?", abort=True)
-    run_action.present(datastore, Request("reprotect", confirm=confirm, dry_run=dry_run), VIEWS, as_json)
-
-
-def _progress(event: ProgressEvent) -> None:
-    left = f", {output.seconds(event.left_s)} left" if event.left_s is not None else ""
-    output.console().print(f"  {event.percent:3} %  {_mib(event.bytes)} of {_mib(event.total)} MiB{left}")
+    run_action.present(datastore, Request("reprotect", confirm=confirm, dry_run=dry_run), views(), as_json)
 
 
 def _plan(event: ReprotectPlanEvent) -> None:
     out = output.console()
     out.print(f"Peer: {event.peer.detail}")
-    if output.refused(event.refusal):
+    if event.refusal:
         return
     out.print(
         output.table(
@@ -79,6 +74,12 @@ def _mib(count: int | None) -> str:
     return "unknown" if count is None else str(count >> 20)
 
 
-VIEWS: output.Views = {
-    ReprotectPlanEvent: _plan, StepEvent: output.step, ProgressEvent: _progress, VerdictEvent: output.verdict,
-}
+def views() -> output.Views:
+    """How the events of a reprotect look to people."""
+    run = RunView()
+
+    def plan(event: ReprotectPlanEvent) -> None:
+        run.plan(event)
+        _plan(event)
+
+    return {ReprotectPlanEvent: plan, **run_view.views(run)}

@@ -5,17 +5,20 @@ import sys
 
 import click
 
-from onedr.cli import output, run_action
-from onedr.cli.reprotect import VIEWS as REPROTECT_VIEWS
-from onedr.cli.takeover import VIEWS as FAILOVER_VIEWS
+from onedr.cli import completion, output, run_action
+from onedr.cli.reprotect import views as reprotect_views
+from onedr.cli.takeover import views as failover_views
 from onedr.runs.events import ProgressEvent
 from onedr.runs.request import Request
 
-_VIEWS: output.Views = {**REPROTECT_VIEWS, **FAILOVER_VIEWS}  # of any run that can be resumed
+
+def _views() -> output.Views:
+    """Of any run that can be resumed; one of them happens."""
+    return {**reprotect_views(), **failover_views()}
 
 
 @click.command(short_help="Continue an interrupted run.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--dry-run", is_flag=True, help="Show the remaining steps. Change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
@@ -25,13 +28,13 @@ def resume(datastore: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     The state of both sites is read again; completed steps are not repeated.
     """
     if not dry_run and not yes and sys.stdin.isatty():
-        run_action.present(datastore, Request("resume", dry_run=True), _VIEWS)
+        run_action.present(datastore, Request("resume", dry_run=True), _views())
         click.confirm("Continue the run with these steps?", abort=True)
-    run_action.present(datastore, Request("resume", dry_run=dry_run), _VIEWS, as_json)
+    run_action.present(datastore, Request("resume", dry_run=dry_run), _views(), as_json)
 
 
 @click.command(short_help="Roll back an interrupted run.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def abort(datastore: str, yes: bool, as_json: bool) -> None:
@@ -41,11 +44,11 @@ def abort(datastore: str, yes: bool, as_json: bool) -> None:
     """
     if not yes and sys.stdin.isatty():
         click.confirm("Give the peer back its images and VMs?", abort=True)
-    run_action.present(datastore, Request("abort"), _VIEWS, as_json)
+    run_action.present(datastore, Request("abort"), _views(), as_json)
 
 
 @click.command(short_help="Ask a run in progress to stop.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
 def cancel(datastore: str, as_json: bool) -> None:
     """Ask the run in progress on DATASTORE, of this site or the other, to stop after its current step.

@@ -13,15 +13,17 @@ from onedr.cli import output
 from onedr.cli.follow import Follow
 from onedr.driver import start_action
 from onedr.model import errors
-from onedr.model.errors import FrontEndError, OneDRError, UnexpectedError
+from onedr.model.errors import FrontEndError, OneDRError, PlanRefusedError, UnexpectedError
 from onedr.model.json_form import Json, from_json
 from onedr.opennebula.api import FrontEnd
 from onedr.runs.answer_events import (
+    ChainEvent,
     CheckEvent,
     DrillReportEvent,
     HistoryEvent,
     KeptEvent,
     MapEvent,
+    ObservedEvent,
     ProbeEvent,
     ReconcileEvent,
     RehearsalEvent,
@@ -49,7 +51,7 @@ _KINDS: Mapping[str, type[Event]] = {
     for kind in (
         ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
         CheckEvent, RehearsalEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
-        MapEvent,
+        MapEvent, ObservedEvent, ChainEvent,
     )
 }
 
@@ -61,7 +63,16 @@ def read_event(data: Json) -> Event:
 
 
 def events(datastore: str, request: Request) -> Iterator[Event]:
-    """Events of the action, as they come. Raises the error that ended it."""
+    """Events of the action, as they come. Raises the error that ended it, also that of a refused plan."""
+    refusal = ""
+    for event in _events(datastore, request):
+        refusal = getattr(event, "refusal", "") or refusal
+        yield event
+    if refusal:  # of a dry run: the reason, once, as the run itself would end
+        raise PlanRefusedError(refusal)
+
+
+def _events(datastore: str, request: Request) -> Iterator[Event]:
     element = FrontEnd().find_datastore(datastore)
     request = replace(request, by=start_action.caller(), trigger="onedr", at=time.time())
     argv = [start_action.command(request.verb), str(element.findtext("ID"))]
@@ -80,7 +91,7 @@ def events(datastore: str, request: Request) -> Iterator[Event]:
 
 
 def present(datastore: str, request: Request, views: output.Views, as_json: bool = False) -> None:
-    """Run the action and show its events."""
+    """Run the action and show its events. Raises PlanRefusedError at the end of a refused dry run."""
     output.present(events(datastore, request), views, as_json)
 
 

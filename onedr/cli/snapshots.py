@@ -7,13 +7,13 @@ from typing import cast
 
 import click
 
-from onedr.cli import output, run_action
+from onedr.cli import completion, output, run_action
 from onedr.runs.answer_events import SnapshotsEvent
 from onedr.runs.request import Request
 
 
 @click.command(short_help="Show disk snapshots; list those that are not.")
-@click.argument("datastore")
+@click.argument("datastore", shell_complete=completion.datastores)
 @click.option(
     "--list", "listing", is_flag=True,
     help="First list those that are not: of images that no VM uses, and of VMs that are powered off.",

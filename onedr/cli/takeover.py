@@ -1,21 +1,20 @@
 """What `onedr move`, `failover` and `failback` have in common: options, the plan, the question."""
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import click
 
-from onedr.cli import output, run_action
-from onedr.model.errors import RefusedError
-from onedr.runs.events import StepEvent, VerdictEvent
+from onedr.cli import completion, output, run_action, run_view
+from onedr.cli.run_view import RunView
+from onedr.model.errors import OneDRError
 from onedr.runs.plan_events import FailoverPlanEvent, FailoverVm
 from onedr.runs.request import Request
 
 _OPTIONS = (
-    click.argument("datastore"),
+    click.argument("datastore", shell_complete=completion.datastores),
     click.option(
         "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
     ),
@@ -63,9 +62,9 @@ def show_plan(datastore: str, asked: Request) -> FailoverPlanEvent:
     for event in run_action.events(datastore, replace(asked, dry_run=True)):
         if isinstance(event, FailoverPlanEvent):
             shown = event
-        output.present([event], VIEWS)
-    if shown is None or shown.refusal:
-        sys.exit(RefusedError.exit_code)
+        output.present([event], views())
+    if shown is None:
+        raise OneDRError("the action showed no plan")
     return shown
 
 
@@ -104,7 +103,6 @@ def _plan(event: FailoverPlanEvent) -> None:
          "yes" if vm.starts else "no", vm.priority, vm.left_out)
         for vm in event.vms
     ]))
-    refused = output.refused(event.refusal)
     if event.steps:
         output.steps(event.steps)
         for priority, seconds in event.delays.items():
@@ -112,7 +110,7 @@ def _plan(event: FailoverPlanEvent) -> None:
     in_table = {vm.origin for vm in event.vms}
     output.left_out({item: why for item, why in event.left_out.items() if item not in in_table})
     output.notes(event)
-    if not refused:
+    if not event.refusal:
         out.print(f"Confirmation of this plan: {event.datastore}:{event.digest}")
 
 
@@ -122,5 +120,12 @@ def _losses(vm: FailoverVm, planned: bool) -> tuple[str, str]:
     return output.lost(vm.seen_loss_s, vm.seen_loss_bytes), output.seconds(vm.expected_loss_s) or "unknown"
 
 
-# how the events of a move, failover, failback, resume or abort look to people
-VIEWS: output.Views = {FailoverPlanEvent: _plan, StepEvent: output.step, VerdictEvent: output.verdict}
+def views() -> output.Views:
+    """How the events of a move, failover, failback, resume or abort look to people."""
+    run = RunView()
+
+    def plan(event: FailoverPlanEvent) -> None:
+        run.plan(event)
+        _plan(event)
+
+    return {FailoverPlanEvent: plan, **run_view.views(run)}

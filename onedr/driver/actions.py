@@ -27,6 +27,7 @@ from onedr.failover import resume as failover_resume
 from onedr.failover import run as failover_run
 from onedr.failover import show_snapshots
 from onedr.host import log
+from onedr.metrics import collect as metrics_collect
 from onedr.model import parsing, template
 from onedr.model.errors import (
     FrontEndError,
@@ -37,16 +38,18 @@ from onedr.model.errors import (
     StorageError,
     UnexpectedError,
 )
+from onedr.model.text import pasteable
 from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import disable, enable, reconcile, status
+from onedr.protection import disable, enable, reconcile, scope_rules, status
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
 from onedr.runs import cancel as runs_cancel
 from onedr.runs import datastore_message, history, journal
 from onedr.runs.answer_events import (
+    ChainEvent,
     CheckEvent,
     DrillReportEvent,
     HistoryEvent,
@@ -106,7 +109,11 @@ def perform(words: list[str]) -> str:
     log.bind(verb=verb, datastore=data.datastore_name)
     if verb not in _ON_THE_FRONT_END:
         bridge_dispatch.unless_here(data.attributes)
-    _VERBS[verb](data, start_action.read_request(data.root, verb))
+    try:
+        _VERBS[verb](data, start_action.read_request(data.root, verb))
+    except OneDRError as error:
+        error.args = (pasteable(str(error), data.datastore_name),)
+        raise
     return ""
 
 
@@ -188,7 +195,13 @@ def _reprotect(data: ActionData, request: Request) -> None:
 
 
 def _status(data: ActionData, _: Request) -> None:
-    emit(status.status(_datastore(data), FrontEnd()))
+    kind, driver = (data.datastore.findtext(key, "") for key in ("TYPE", "DS_MAD"))
+    beyond = scope_rules.out_of_scope(data.datastore_name, kind, driver)
+    emit(beyond or status.status(_datastore(data), FrontEnd()))
+
+
+def _observe(data: ActionData, _: Request) -> None:
+    emit(metrics_collect.observe(_datastore(data), FrontEnd()))
 
 
 def _reconcile(data: ActionData, _: Request) -> None:
@@ -233,9 +246,12 @@ def _drill_report(data: ActionData, _: Request) -> None:
 
 
 def _history(data: ActionData, request: Request) -> None:
-    """All runs, or the one named by the attribute RUN."""
+    """All runs, or the one named by the attribute RUN; or whether they are as they were left (VERIFY)."""
     wanted = template.get(request.attributes, "RUN")
     with connection.connect(data.access) as pool:
+        if ("VERIFY", "YES") in request.attributes:
+            emit(ChainEvent(data.datastore_name, **vars(journal.verify_chain(pool))))
+            return
         runs = journal.load_runs(pool)
         in_progress, measured = journal.in_progress(pool, runs), journal.load_measured(pool)
     if wanted and wanted not in runs:
@@ -308,6 +324,7 @@ _VERBS = {
     "failover": _failover,
     "failback": _failover,
     "status": _status,
+    "observe": _observe,
     "reconcile": _reconcile,
     "enable": _enable,
     "disable": _disable,

@@ -54,6 +54,7 @@ _DRILLS = frozenset({"keep_drill", "amend_drill"})
 # By what the work is: a verb of `onedr`, or `<module>:<function>` of the driver.
 ALLOWED = {
     "status": _LOOK,
+    "observe": _LOOK,
     "history": _LOOK,
     "kept": _LOOK,
     "snapshots": Allowed(_VERB, READS | _SNAPSHOTS),

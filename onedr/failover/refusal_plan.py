@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -62,10 +63,16 @@ def _unconfirmed(facts: FailoverFacts, request: Request, images: Sequence[ImageF
     if request.confirmed != facts.datastore:
         text = "A failover may lose what has not arrived here, so it must be confirmed. {}"
         return filled(text, fence_plan.seen(facts, images)).then(Sentence(
-            f" {_hint(fence)} To continue: onedr failover {facts.datastore} --confirm {facts.datastore}, or "
-            f"DR_CONFIRM={facts.datastore}."
+            f" {_hint(fence)} To continue: {_again(facts.datastore, request)}"
         ))
     return Sentence(fence_plan.unfenced(fence, facts))
+
+
+def _again(name: str, request: Request) -> str:
+    """What confirms, where it was asked for."""
+    if request.trigger == "DR_ACTION":
+        return f"set DR_ACTION=FAILOVER and DR_CONFIRM={name} in one update."
+    return f"onedr failover {shlex.quote(name)} --confirm {shlex.quote(name)}"
 
 
 def _hint(fence: Fence) -> str:

@@ -17,7 +17,12 @@ PLACEHOLDER = b"#!/usr/bin/env python3\n"
 GUARD = "onedr-guard.service"
 TIMER = "onedr-reconcile.timer"
 # Each unit, and the folder of the link that `systemctl enable` would create for it.
-UNITS = {GUARD: "opennebula.service.requires", "onedr-reconcile.service": "", TIMER: "timers.target.wants"}
+UNITS = {
+    GUARD: "opennebula.service.requires", "onedr-reconcile.service": "", TIMER: "timers.target.wants",
+    "onedr-exporter.service": "",  # for those who have a Prometheus to enable (docs/metrics.md)
+}
+# For the monitoring of the site; nothing of OneDR reads them.
+MONITORING = ("prometheus/onedr.rules.yml", "grafana/onedr.json")
 _LIBRARY = Path(__file__).parents[1]
 LAUNCHER = """#!{python}
 import sys
@@ -65,6 +70,10 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
         *_copies(source / "hooks" / DRIVER, paths.hooks / DRIVER, beginning),
         *bridge_files(source, remotes, python),
         TreeItem(paths.etc / "onedr/onedr.conf", (source / "share/onedr.conf").read_bytes()),
+        *(
+            TreeItem(paths.share / "onedr" / name, (source / "share" / name).read_bytes())
+            for name in MONITORING
+        ),
     ]
     taken = {item.path for item in own}
     links = [pair for pair in _stock_links(remotes) if pair[0].path not in taken]

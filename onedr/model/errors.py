@@ -164,12 +164,12 @@ class PartialError(OneDRError):
 
 
 class ProblemsFoundError(OneDRError):
-    """`onedr check` found at least one problem."""
+    """`onedr check` found at least one problem, or `onedr status` a state that needs a person."""
 
     exit_code = 6
     word = "problems-found"
-    meaning = "`onedr check` found at least one problem."
-    todo = "Fix what it names; docs/checks.md explains each check."
+    meaning = "`onedr check` found at least one problem; `onedr status`: degraded or worse."
+    todo = "Fix what it names; docs/checks.md explains each check, docs/states.md each state."
 
 
 def all_errors() -> list[type[OneDRError]]:

@@ -2,7 +2,30 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Collection, Iterable
+
+_ON_A_DATASTORE = re.compile(
+    r"\bonedr (?:drill (?:start|cleanup|report)|status|check|move|failover|failback|resume|abort|cancel|"
+    r"reconcile|history|enable|disable|reprotect|kept|snapshots|map)\b(?![-_])"
+)
+
+
+def pasteable(text: str, datastore: str) -> str:
+    """A sentence whose commands can be pasted: those that lack the datastore get its name, quoted for a
+    shell. A Sentence stays one.
+    """
+    if isinstance(text, Sentence):
+        return text.pasteable(datastore)
+    name = shlex.quote(datastore)
+    named = (f" {name}", f" {datastore}")
+
+    def one(found: re.Match[str]) -> str:
+        rest = text[found.end():]
+        return found[0] if not datastore or rest.startswith(named) else f"{found[0]} {name}"
+
+    return _ON_A_DATASTORE.sub(one, text)
 
 
 def first_few(texts: Collection[str], shown: int = 3, separator: str = ", ") -> str:
@@ -37,6 +60,10 @@ class Sentence(str):
         made = super().__new__(cls, text)
         made.public = text if public is None else public
         return made
+
+    def pasteable(self, datastore: str) -> Sentence:
+        """`pasteable` of both."""
+        return Sentence(pasteable(str(self), datastore), pasteable(str(self.public), datastore))
 
     def then(self, more: str) -> Sentence:
         """Both, one after the other."""

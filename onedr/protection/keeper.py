@@ -29,6 +29,7 @@ from onedr.protection import (
     flatten,
     keeper_lock,
     pace,
+    passes,
     reconcile,
     rehearsal_timer,
     settle,
@@ -129,11 +130,17 @@ class Keeper:
         wait_until(lambda: keeper_lock.has_news(self._id, peek=True), seconds - MIN_INTERVAL_S, 0.2)
 
     def _timed_pass(self) -> Role:
-        begun = time.process_time()
+        begun, clock = time.process_time(), time.monotonic()
         try:
-            return self.run_pass()
+            role = self.run_pass()
         finally:
             self._pass_cost_s = time.process_time() - begun
+        if self._datastore is not None and self._datastore.settings.protect:
+            failed, repairs = len(self._report.failed), self._report.repairs
+            passes.note_pass(
+                self._pool, self._id, time.time(), time.monotonic() - clock, failed, repairs
+            )
+        return role
 
     def run_pass(self) -> Role:
         """Reconcile, check the copies, mark completed ones, show the state. Returns this site's role."""

@@ -30,7 +30,7 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.run_made import is_of_run
-from onedr.protection import flatten, keeper_lock, publish_site_info, settle, settled
+from onedr.protection import flatten, keeper_lock, passes, publish_site_info, settle, settled
 from onedr.protection.flatten import Queue
 from onedr.protection.settled import PoolView
 from onedr.rejoin import guard
@@ -84,6 +84,11 @@ class Report:
     expired: list[str] = field(default_factory=list)  # preserved copies that went to the trash
     manager_runs: bool = True  # the schedules of mirror snapshots
 
+    @property
+    def repairs(self) -> int:
+        """How many items no hook or driver had done."""
+        return len({*self.recorded, *self.protected}) + len(self.demoted)
+
     def as_event(self) -> ReconcileEvent:
         """For people and programs."""
         return ReconcileEvent(
@@ -101,6 +106,7 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
     Clones that must be flattened are flattened with the keeper's limit. It waits for them and for those that
     the keeper flattens.
     """
+    begun = time.monotonic()
     with connection.connect(datastore.access) as pool:
         settle.put_right(pool, datastore.datastore_id, frontend)
         datastore = opennebula_datastores.from_element(frontend.datastore(datastore.datastore_id))
@@ -124,6 +130,8 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
         for name, reason in queue.failed().items():
             report.failed[name] = reason
             report.waiting.pop(name, None)
+        took_s, failed = time.monotonic() - begun, len(report.failed)
+        passes.note_pass(pool, datastore.datastore_id, time.time(), took_s, failed, report.repairs)
     if report.protected:
         keeper_lock.wake_keeper(datastore.datastore_id)  # to track the initial copies
     return report

@@ -5,27 +5,28 @@ Read-only; an unreachable peer costs a few seconds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
+import rbd
 from lxml import etree
 
-from onedr.ceph import connection
+from onedr.ceph import connection, mirror_lag
 from onedr.ceph.connection import Pool
-from onedr.model import names
+from onedr.host import log
 from onedr.model.errors import FrontEndError
-from onedr.model.records import ImageFacts, VmRecord
+from onedr.model.lag import Lag
+from onedr.model.records import ImageFacts, ImageRecord, VmRecord
 from onedr.model.rehearsed import Rehearsed
-from onedr.model.settings import wants_protection
 from onedr.model.text import NOTHING, Sentence
-from onedr.model.types import State
+from onedr.model.types import Mode, State
 from onedr.opennebula import datastores
-from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula.api import FrontEnd, attributes
+from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.run_made import is_of_run
 from onedr.protection import enable_plan, pool_settings
+from onedr.protection import unprotected as protection_unprotected
+from onedr.protection.unprotected import Unprotected
 from onedr.replication import image_facts, inventory, peer_ceph, peer_copies, recovery_point, rehearsals
 from onedr.replication.peer_copies import Copies
 from onedr.replication.split_brain import Claim as Returned
@@ -39,8 +40,6 @@ from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease_watch import Lease
 from onedr.runs.state import ImageState, StateVerdict
 
-_FAILED = ("ERROR", "LOCKED", "DELETE", "INIT")
-
 
 @dataclass(frozen=True)
 class StatusView:
@@ -50,7 +49,7 @@ class StatusView:
     copies: Copies
     items: tuple[ImageState, ...]
     verdict: StateVerdict
-    unprotected: dict[str, str]  # items of this datastore that are not mirrored, and why
+    unprotected: dict[str, Unprotected]  # items of this datastore that are not mirrored, and why
     lease: Lease | None = None  # of the run in progress, this site's or the other's
 
 
@@ -58,9 +57,14 @@ def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
     """The status as an event (see docs/status.md for its fields)."""
     with connection.connect(datastore.access) as pool:
         seen = collect_status(pool, datastore, frontend)
-        fsid, rehearsed = pool.fsid(), rehearsals.results(pool, datastore.datastore_id)
-    now = time.time()
-    found = seen.verdict
+        return shown(pool, datastore, seen)
+
+
+def shown(pool: Pool, datastore: Datastore, seen: StatusView) -> StatusEvent:
+    """What was seen, as an event, with what rbd-mirror and the journals say besides."""
+    fsid, rehearsed = pool.fsid(), rehearsals.results(pool, datastore.datastore_id)
+    lags, journals = _lags(pool, seen.facts)
+    now, found = time.time(), seen.verdict
     stale, only_here = _came_back(seen)
     return StatusEvent(
         datastore=datastore.name,
@@ -75,12 +79,33 @@ def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
             seen.copies.peer_status.detail, seen.copies.peer_status.peer.value, proven=seen.copies.proven
         ),
         vms=tuple(_vms(seen, fsid, now, rehearsed)),
-        disks=tuple(_disk(fact, seen, now) for fact in seen.facts),
+        disks=tuple(
+            replace(
+                _disk(fact, seen, now), lag=lags.get(fact.name), journal_bytes=journals.get(fact.rbd_id)
+            )
+            for fact in seen.facts
+        ),
         stale=stale,
         only_here=only_here,
-        unprotected=tuple(UnprotectedItem(*each) for each in sorted(seen.unprotected.items())),
+        unprotected=tuple(
+            UnprotectedItem(name, why.text, why.reason.value)
+            for name, why in sorted(seen.unprotected.items())
+        ),
         run=_run(seen.lease, fsid),
+        objective_s=datastore.settings.rpo_s,
     )
+
+
+def _lags(pool: Pool, facts: Iterable[ImageFacts]) -> tuple[dict[str, Lag], dict[str, int]]:
+    """Reports by name, journals by image id. Hints: a status without them is a status."""
+    mirrored = [fact for fact in facts if fact.mode is not None]
+    try:
+        lags = mirror_lag.lags(pool) if mirrored else {}
+    except rbd.Error as error:
+        log.warning(f"the mirror status of pool {pool.access.pool} cannot be read: {error}")
+        lags = {}
+    journaled = [fact.rbd_id for fact in mirrored if fact.mode is Mode.JOURNAL and fact.primary]
+    return lags, mirror_lag.journal_bytes(pool, journaled)
 
 
 def collect_status(
@@ -100,15 +125,19 @@ def collect_status(
     mirrored = tuple(fact for fact in facts if fact.mode is not None)
     primaries = [fact.name for fact in mirrored if fact.primary]
     seen = peer_copies.collect_copies(pool, datastore.settings, primaries, peer_status())
-    unprotected = _unprotected(datastore, objects, facts)
+    unprotected = (
+        protection_unprotected.unprotected(datastore, objects.images, objects.vms, objects.protected, facts)
+        if objects.answers else protection_unprotected.from_ceph(facts)
+    )
     items = tuple(_item(fact, seen, now) for fact in mirrored)
     items += tuple(
-        ImageState(name, False, True, False, None, problem=reason)
-        for name, reason in unprotected.items()
-        if is_problem(reason)
+        ImageState(name, False, True, False, None, problem=why.text)
+        for name, why in unprotected.items() if why.is_problem
     )
     lease = runs_lease.in_force(pool)
-    return StatusView(facts, seen, items, _verdict(pool, datastore, items, lease), unprotected, lease)
+    verdict = _verdict(pool, datastore, items, lease)
+    verdict = replace(verdict, message=verdict.message.pasteable(datastore.name))
+    return StatusView(facts, seen, items, verdict, unprotected, lease)
 
 
 def _verdict(
@@ -194,14 +223,6 @@ def _objects(frontend: FrontEnd) -> _Objects:
         return _Objects()
 
 
-_BY_CHOICE = "has DR_PROTECT=NO"
-
-
-def is_problem(reason: str) -> bool:
-    """Is an item unprotected for another reason than DR_PROTECT=NO?"""
-    return _BY_CHOICE not in reason
-
-
 def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
     copy = seen.by_name.get(fact.name)
     if fact.primary:
@@ -246,80 +267,6 @@ def claim_of(fact: ImageFacts, seen: Copies) -> Returned:
     return judge_claim(Known(fact.primary, fact.epoch, seen.proven, there))
 
 
-def _unprotected(
-    datastore: Datastore, objects: _Objects, facts: tuple[ImageFacts, ...]
-) -> dict[str, str]:
-    """Images of the datastore, and disks on it of VMs, that are not mirrored; nothing of other datastores.
-
-    Without a front-end the answer is based on Ceph alone.
-    """
-    if not objects.answers:
-        return {fact.name: "; ".join(fact.problems) or "not mirrored" for fact in facts if fact.mode is None}
-    by_name = {fact.name: fact for fact in facts}
-    found: dict[str, str] = {}
-    for image in objects.images:
-        if image.findtext("DATASTORE_ID") != str(datastore.datastore_id):
-            continue
-        name = (image.findtext("SOURCE") or "").partition("/")[2]
-        label, state = name or f"image {image.findtext('ID')}", opennebula_objects.image_state(image)
-        found.update(_why(datastore, label, by_name.get(name), attributes(image), state))
-    for vm in objects.vms:
-        found.update(_unprotected_disks(datastore, vm, by_name, objects.protected))
-    return found
-
-
-def _unprotected_disks(
-    datastore: Datastore, vm: etree._Element, facts: Mapping[str, ImageFacts], protected: frozenset[int]
-) -> dict[str, str]:
-    """Of a VM. Volatile disks start empty everywhere: they are no items."""
-    found: dict[str, str] = {}
-    for disk in opennebula_objects.vm_record(vm, protected | {datastore.datastore_id}).disks:
-        name = (disk.rbd or "").rpartition("/")[2]
-        if disk.datastore_id != datastore.datastore_id or (not name and disk.image_id is None):
-            continue
-        label, fact = name or f"disk {disk.disk_id} of VM {vm.findtext('ID')}", facts.get(name)
-        if disk.clone and fact is None and opennebula_objects.vm_state(vm) in opennebula_objects.WAITING:
-            found.update(_not_deployed(vm, disk.disk_id, name, facts))
-        elif not disk.protected:
-            if not name or fact is None or fact.mode is None:
-                found[label] = f"VM {vm.findtext('ID')}: {disk.reason}"
-        elif names.parse_vm_disk(name):
-            found.update(_why(datastore, name, fact, attributes(vm, "USER_TEMPLATE"), "USED"))
-    return found
-
-
-def _not_deployed(
-    vm: etree._Element, disk_id: int, name: str, facts: Mapping[str, ImageFacts]
-) -> dict[str, str]:
-    """A clone that is made when its VM is first deployed needs no copy; the VM needs its record somewhere."""
-    vm_id = int(vm.findtext("ID") or "-1")
-    base = facts.get(names.base_of(name, vm_id, disk_id))
-    recorded = {
-        record.body.vm_id for fact in facts.values() for record in (fact.vm, *fact.readers)
-        if record is not None and isinstance(record.body, VmRecord) and fact.primary
-    }
-    if base is not None and base.mode is not None and vm_id in recorded:
-        return {}
-    what = f"VM {vm_id} ({vm.findtext('NAME')}) was never deployed"
-    if base is None or base.mode is None:
-        return {name: f"{what}, and the image that this disk will be cloned from is not mirrored"}
-    return {name: f"{what}, and its record is not written yet; run onedr reconcile"}
-
-
-def _why(
-    datastore: Datastore, name: str, fact: ImageFacts | None, own: Any, image_state: str
-) -> dict[str, str]:
-    if fact is not None and fact.mode is not None:
-        return {}
-    if not wants_protection(datastore.settings, own):
-        return {name: f"it {_BY_CHOICE}" if datastore.settings.protect else "its datastore is not protected"}
-    if image_state in _FAILED:
-        return {name: f"image is {image_state}"}
-    if fact is None:
-        return {name: "there is no RBD image of this name"}
-    return {name: "; ".join(fact.problems) or "mirroring has not started; run onedr reconcile"}
-
-
 def _vms(
     seen: StatusView, fsid: str, now: float, rehearsed: Mapping[str, Rehearsed]
 ) -> list[StatusVm]:
@@ -342,6 +289,7 @@ def _vms(
                     obstacles=() if own else tuple(item.blockers),
                     warnings=(*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])),
                     rehearsal=None if own else rehearsed.get(item.origin),
+                    skew_s=None if point is None else _tenths(max(filter(None, points)) - point),
                 )
             )
     return listed
@@ -371,4 +319,14 @@ def _disk(fact: ImageFacts, seen: StatusView, now: float) -> StatusDisk:
         complete=fact.complete if not fact.primary else bool(copy and copy.complete),
         recovery_point=point, age_s=_tenths(recovery_point.age_s(point, now)),
         vm=owner.vm_id if isinstance(owner, VmRecord) else None, problems=tuple(fact.problems),
+        title=_title(fact),
     )
+
+
+def _title(fact: ImageFacts) -> str:
+    """The image's name in OpenNebula; of a clone, the image that it was cloned from. Empty: not recorded."""
+    own, vm = fact.image, fact.vm
+    if own is not None and isinstance(own.body, ImageRecord):
+        return own.body.name
+    disks = vm.body.disks if vm is not None and isinstance(vm.body, VmRecord) else ()
+    return next((disk.image_name for disk in disks if (disk.rbd or "").endswith(f"/{fact.name}")), "")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import ClassVar
 
 from onedr.model.json_form import Json, nested
+from onedr.model.lag import Lag
 from onedr.model.rehearsed import Rehearsed
 from onedr.runs.events import Event, PeerShown
 
 
 @dataclass(frozen=True)
 class StatusVm:
-    """A VM of a status; `here`: it is this site's own. `obstacles`: why it could not start here."""
+    """A VM of a status; `here`: it is this site's own. `obstacles`: why it could not start here. `skew_s`:
+    between the recovery points of its disks; None when one of them is unknown.
+    """
 
     name: str
     vm: int
@@ -26,11 +30,14 @@ class StatusVm:
     obstacles: tuple[str, ...]
     warnings: tuple[str, ...]
     rehearsal: Rehearsed | None = nested(Rehearsed, default=None)  # its last one here
+    skew_s: float | None = None
 
 
 @dataclass(frozen=True)
 class StatusDisk:
-    """An image or disk of a status."""
+    """An image or disk of a status. `title`: the image's name in OpenNebula, as its records say. `lag`: what
+    rbd-mirror reports of the copy. `journal_bytes`: the most that its journal keeps, None without one.
+    """
 
     name: str
     size: int
@@ -41,14 +48,33 @@ class StatusDisk:
     age_s: float | None
     vm: int | None
     problems: tuple[str, ...]
+    title: str = ""
+    lag: Lag | None = nested(Lag, default=None)
+    journal_bytes: int | None = None
+
+
+class Reason(str, Enum):
+    """Why an item is not mirrored, for programs."""
+
+    BY_CHOICE = "by_choice"  # DR_PROTECT=NO
+    DATASTORE = "datastore"  # is not protected
+    IMAGE_STATE = "image_state"  # ERROR, LOCKED
+    NO_RBD_IMAGE = "no_rbd_image"
+    NEVER_DEPLOYED = "never_deployed"  # and its base or record is not there
+    OF_THE_DISK = "of_the_disk"  # its text says it
+    NOT_MIRRORED = "not_mirrored"
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 @dataclass(frozen=True)
 class UnprotectedItem:
-    """What is not mirrored, and why."""
+    """What is not mirrored, and why: a sentence, and a word of Reason."""
 
     name: str
     reason: str
+    code: str = Reason.NOT_MIRRORED.value
 
 
 @dataclass(frozen=True)
@@ -86,6 +112,52 @@ class StatusEvent(Event):
     only_here: tuple[str, ...] = ()
     unprotected: tuple[UnprotectedItem, ...] = nested(UnprotectedItem, default=())
     run: StatusRun | None = nested(StatusRun, default=None)
+    objective_s: int = 0  # DR_RPO
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """The newest run of a verb. `ended`: its last write, epoch seconds; `rto_s`, `rpo_s`: the worst VM's."""
+
+    verb: str
+    result: str
+    ended: float
+    took_s: float | None = None
+    rto_s: float | None = None
+    rpo_s: float | None = None
+
+
+@dataclass(frozen=True)
+class PassSeen:
+    """The newest pass of reconcile: when it ended, how long it took, what failed in it. `repairs`: of all
+    passes, what no hook or driver had done.
+    """
+
+    at: float
+    seconds: float
+    failed: int
+    repairs: int
+
+
+@dataclass(frozen=True)
+class ObservedEvent(Event):
+    """Everything that is measured of a datastore (docs/metrics.md). None: not known, or there was none.
+
+    `good_drill`: end of the newest drill without a failure; `rehearsed`: begin of the newest rehearsal;
+    `daemons`: rbd-mirror daemons that this site's cluster knows.
+    """
+
+    event: ClassVar[str] = "observed"
+    datastore: str
+    datastore_id: int
+    status: StatusEvent = nested(StatusEvent)
+    runs: tuple[RunSeen, ...] = nested(RunSeen, default=())
+    good_drill: float | None = None
+    rehearsed: float | None = None
+    last_pass: PassSeen | None = nested(PassSeen, default=None)
+    used_bytes: int | None = None
+    free_bytes: int | None = None
+    daemons: int | None = None
 
 
 @dataclass(frozen=True)
@@ -165,6 +237,20 @@ class HistoryEvent(Event):
     event: ClassVar[str] = "history"
     datastore: str
     runs: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ChainEvent(Event):
+    """Is the history as the runs left it (docs/history.md)? `links`: of the chain; `unlinked`: runs without
+    one; `head`: digest of the newest link.
+    """
+
+    event: ClassVar[str] = "chain"
+    datastore: str
+    links: int
+    problems: tuple[str, ...] = ()
+    unlinked: tuple[str, ...] = ()
+    head: str = ""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,9 @@ class ErrorEvent(Event):
 
 @dataclass(frozen=True)
 class ProgressEvent(Event):
-    """How far a long verb got. `bytes` of `total` in the copies of a reprotect, by image in `images`."""
+    """How far a long verb got. `bytes` of `total` in the copies of a reprotect, by image in `images`; or
+    `done` of `of` steps of one `kind`, `passed_s` after the first of them began.
+    """
 
     event: ClassVar[str] = "progress"
     message: str
@@ -48,6 +50,10 @@ class ProgressEvent(Event):
     percent: int = 0
     left_s: float | None = None
     images: Mapping[str, Mapping[str, int | None]] = field(default_factory=dict)
+    kind: str = ""
+    done: int = 0
+    of: int = 0
+    passed_s: float = 0.0
 
 
 @dataclass(frozen=True)

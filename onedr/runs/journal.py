@@ -14,8 +14,10 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
+from onedr.host import log
 from onedr.model.errors import RunInProgressError, RunStoppedError, StorageError
 from onedr.model.text import Sentence
+from onedr.runs import chain as runs_chain
 from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease import HeldLease, Times
@@ -38,7 +40,7 @@ class Run:
         datastore: str = "", by: str = "", times: Times = runs_lease.TIMES,
     ):
         self.pool = pool
-        self.verb, self.datastore = verb, datastore
+        self.verb = verb
         self.id = _next_id(pool, verb)
         self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore, by)
         self.alone, self.peer_needed = alone, True
@@ -72,6 +74,11 @@ class Run:
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
+
+    @property
+    def datastore(self) -> str:
+        """Name of the datastore it is about."""
+        return self._claim.datastore
 
     @property
     def cancelled_by(self) -> str:
@@ -110,7 +117,7 @@ class Run:
 
     def save(self, entry: JournalEntry) -> None:
         """Write the run's journal, and a note of it at the peer. Raises LeaseLostError."""
-        self._here.write({f"{_RUN}{self.id}": json.dumps(entry.to_json())})
+        self._write(self.id, entry)
         there = self._there
         if there is None or there.trouble:
             return
@@ -142,7 +149,30 @@ class Run:
 
         Raises LeaseLostError.
         """
-        self._here.write({f"{_RUN}{entry.run}": json.dumps(entry.to_json())})
+        self._write(entry.run, entry)
+
+    def _write(self, run: str, entry: JournalEntry) -> None:
+        """A journal, and in the same operation a link of the chain when the run has ended."""
+        text = json.dumps(entry.to_json())
+        if entry.interrupted and entry.abort is None:  # an abort writes on in a journal that may be linked
+            self._here.write({f"{_RUN}{run}": text})
+            return
+        key, link = runs_chain.next_link(_newest_link(self.pool), run, text.encode(), time.time())
+        self._here.write({f"{_RUN}{run}": text, key: link})
+        log.info(f"history: {key} {runs_chain.digest(link.encode())} of run {run}")
+
+
+def _newest_link(pool: Pool) -> tuple[str, bytes] | None:
+    for key in reversed(omap.list_keys(pool, runs_lease.OBJECT, runs_chain.PREFIX)):
+        return key, omap.read_keys(pool, runs_lease.OBJECT, (key,))[key]
+    return None
+
+
+def verify_chain(pool: Pool) -> runs_chain.ChainVerdict:
+    """Are all journals as their runs left them? Raises rados.Error."""
+    chain = omap.read_all(pool, runs_lease.OBJECT, runs_chain.PREFIX)
+    runs = omap.read_all(pool, runs_lease.OBJECT, _RUN)
+    return runs_chain.verify(chain, {key[len(_RUN):]: value for key, value in runs.items()})
 
 
 def _next_id(pool: Pool, verb: str) -> str:
@@ -169,6 +199,14 @@ def load_runs(pool: Pool) -> dict[str, JournalEntry]:
         key[len(_RUN):]: _shown(pool, key, value)
         for key, value in omap.read_all(pool, runs_lease.OBJECT, _RUN).items()
     }
+
+
+def newest_runs(pool: Pool, count: int, verb: str = "") -> list[JournalEntry]:
+    """At most `count` journals, the newest first, of all verbs or one. A damaged one is UNREADABLE."""
+    keys = omap.list_keys(pool, runs_lease.OBJECT, _RUN)
+    wanted = [key for key in keys if not verb or key.endswith(f"-{verb}")][:-count - 1:-1]
+    found = omap.read_keys(pool, runs_lease.OBJECT, wanted)
+    return [_shown(pool, key, found[key]) for key in wanted if key in found]
 
 
 def _read(pool: Pool, key: str, value: bytes) -> JournalEntry:

@@ -14,12 +14,12 @@ from onedr.ceph import parallel
 from onedr.host import config as host_config
 from onedr.host import log
 from onedr.model.errors import FrontEndError, InterruptedRunError, OneDRError, PlanRefusedError
-from onedr.model.text import Sentence, public_of
+from onedr.model.text import Sentence, pasteable, public_of
 from onedr.model.types import State
 from onedr.opennebula.api import FrontEnd
 from onedr.runs import datastore_message, journal
 from onedr.runs import lease as runs_lease
-from onedr.runs.events import Emit, StepEvent, VerdictEvent
+from onedr.runs.events import Emit, ProgressEvent, StepEvent, VerdictEvent
 from onedr.runs.journal_entry import Aborted, JournalEntry, StepsDone
 from onedr.runs.plan_events import DrillPlanEvent, FailoverPlanEvent, ReprotectPlanEvent
 from onedr.runs.request import Request
@@ -128,7 +128,7 @@ class Running:
             f"{self.run.verb} in progress: {kind.value}, {len(steps)} of {self.total} steps."
         )
         self.tell(self.outcome.state, message, f"{kind.value} 0/{len(steps)}")
-        seconds: dict[str, float] = {}
+        begun, seconds = time.monotonic(), dict[str, float]()
         results: dict[str, str] = {}
 
         def one(target: str) -> str:
@@ -144,6 +144,7 @@ class Running:
                 entry.seconds, entry.results = dict(seconds), dict(results)  # copies: the threads continue
                 self.save("RUNNING")
                 self.tell(self.outcome.state, message, f"{kind.value} {through}/{len(steps)}")
+                self.emit(progress(kind, through, len(steps), time.monotonic() - begun))
 
         at_once = min(threads, self._at_once.get(kind, threads))
         self._settle(kind, entry, seconds, parallel.each(ordered, one, steps[0].limit_s, at_once, watch))
@@ -214,7 +215,8 @@ class Running:
 
         `verdict` holds the message and what only this verb has to say; `label` names a failed item.
         """
-        message = verdict.message
+        message = pasteable(verdict.message, self.run.datastore)
+        verdict = replace(verdict, message=message)
         if self.run.alone:
             said = (f"it was held at this site only: {self.run.alone}",)
             verdict = replace(verdict, warnings={**verdict.warnings, "the lease": said})
@@ -264,6 +266,15 @@ class Running:
 
     def _refused(self) -> str:
         return datastore_message.refused(self.run.pool, self.datastore_id, time.time())
+
+
+def progress(kind: StepKind, done: int, of: int, passed_s: float) -> ProgressEvent:
+    """How far steps of one kind are; the time left at the pace so far, None before the first one is done."""
+    left_s = round(passed_s * (of - done) / done, 1) if done else None
+    return ProgressEvent(
+        f"{kind.value} {done}/{of}", percent=100 * done // of, left_s=left_s, kind=kind.value, done=done,
+        of=of, passed_s=round(passed_s, 1),
+    )
 
 
 def utc_text(at: float) -> str:

@@ -44,6 +44,7 @@ DESCRIPTIONS = {
 # Why a datastore is in its state, for programs (`code` in onedr status --json), and the state that follows.
 CODES = {
     "NOT_ASKED_FOR": State.UNPROTECTED,
+    "NO_IMAGES": State.UNPROTECTED,
     "COPYING": State.PROTECTING,
     "SAFE": State.PROTECTED,
     "NOT_PROTECTED": State.DEGRADED,
@@ -57,6 +58,13 @@ CODES = {
     "BOTH_PRIMARY": State.SPLIT_BRAIN,
     "TOOK_OVER": State.ACTIVE_UNPROTECTED,
 }
+# Worst first: which of several datastores a person should look at.
+SEVERITY = (
+    State.SPLIT_BRAIN, State.RETURNED, State.INTERRUPTED, State.ACTIVE_UNPROTECTED, State.DEGRADED,
+    State.FAILING_OVER, State.FAILING_BACK, State.REPROTECTING, State.PROTECTING, State.DRILLING,
+    State.UNPROTECTED, State.STANDBY, State.PROTECTED,
+)
+NEEDS_A_PERSON = SEVERITY[:5]  # degraded or worse
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
 SETTINGS = ("map",)  # verbs that are journaled, and only set something
 MOVES = ("move", "failover", "failback")  # of runs that can be rolled back before their first promotion

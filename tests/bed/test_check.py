@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import prometheus_client.parser
 import pytest
 import workload as w
 
@@ -132,6 +133,37 @@ def test_a_healthy_pair_has_no_problem_at_either_site(g: Ground) -> None:
     assert "1 VM(s) would start at the peer" in check(g.sites.a, DATASTORE).text("STARTS_THERE")
     assert "1 VM(s) would start here" in check(g.sites.b, DATASTORE).text("STARTS_HERE")
     assert {finding["datastore"] for finding in check(g.sites.a, DATASTORE).findings} == {DATASTORE}
+
+
+def samples(cloud: Cloud, path: Path) -> dict[tuple[str, str], float]:
+    """What the exporter writes, by name and the label that tells samples of one datastore apart."""
+    cloud.run("onedr", "exporter", "--textfile", str(path))
+    families = prometheus_client.parser.text_string_to_metric_families(path.read_text())
+    return {
+        (sample.name, next((value for key, value in sample.labels.items() if key in ("state", "vm", "role")), "")):
+        sample.value
+        for family in families for sample in family.samples
+        if sample.labels.get("datastore", DATASTORE) == DATASTORE
+    }
+
+
+def test_the_exporter_tells_of_the_same_pair(g: Ground, tmp_path: Path) -> None:
+    a, b = g.sites.a, g.sites.b
+    until("a recovery point", lambda: w.status(a)["vms"][0]["age_s"] is not None, 60, 1)
+    here, there = samples(a, tmp_path / "a.prom"), samples(b, tmp_path / "b.prom")
+    disks = len(w.status(a)["disks"])
+    for found, state, role in ((here, "PROTECTED", "primary"), (there, "STANDBY", "secondary")):
+        assert found["onedr_datastore_state", state] == found["onedr_datastore_role", role] == 1
+        assert found["onedr_datastore_up", ""] == found["onedr_peer_answers", ""] == 1
+        assert found["onedr_rbd_mirror_daemons", ""] == found["onedr_record_key_usable", ""] == 1
+        assert found["onedr_vm_recoverable", "one"] == 1
+        assert 0 <= found["onedr_vm_recovery_point_age_seconds", "one"] < found["onedr_vm_objective_seconds", "one"]
+        assert found["onedr_pool_free_bytes", ""] > 0
+        assert found["onedr_scrape_front_end_calls", ""] == 3
+    assert here["onedr_datastore_items_protected", ""] == here["onedr_datastore_items", ""] == disks
+    assert here["onedr_datastore_journal_bytes", ""] >= 64 << 20
+    assert here["onedr_reconcile_duration_seconds", ""] > 0 and here["onedr_reconcile_repairs_total", ""] >= 1
+    until("the peer's report", lambda: ("onedr_datastore_entries_behind", "") in samples(a, tmp_path / "a.prom"), 60, 2)
 
 
 def state_of(cloud: Cloud) -> Any:
@@ -374,3 +406,17 @@ def test_a_peer_whose_ceph_is_killed(g: Ground) -> None:
     found = check(a)
     assert found.of("problem") == {"PEER"}, found.findings
     assert "refuse" in found.text("PEER")
+
+
+def test_status_of_all_of_a_vm_and_of_a_system_datastore(g: Ground) -> None:
+    """Last, where nothing is broken any more."""
+    a = g.sites.a
+    until("all is well", lambda: w.status(a)["state"] == "PROTECTED", 90, 1)
+    done = a.run("onedr", "status")
+    assert DATASTORE in done.stdout and "PROTECTED" in done.stdout
+    of_vm = a.run("onedr", "status", "--vm", "one").stdout
+    assert "A failover would lose at most" in of_vm and " disk " in of_vm
+    system = next(str(found.ID) for found in a.api.datastorepool.info().DATASTORE if int(found.TYPE) == 1)
+    assert "never mirrored" in a.run("onedr", "status", system).stdout
+    titles = {disk["name"]: disk["title"] for disk in w.status(a)["disks"]}
+    assert set(titles.values()) >= {"base", "disk"}, titles

@@ -35,6 +35,7 @@ def test_units_and_their_links_are_laid_and_taken_away(tmp_path: Path) -> None:
     manifest.apply_changes(manifest.to_install(items, record), items, record, where.manifest, where.remotes)
     wanted_by = {
         "onedr-reconcile.service": "",
+        "onedr-exporter.service": "",
         GUARD: "opennebula.service.requires",
         TIMER: "timers.target.wants",
     }

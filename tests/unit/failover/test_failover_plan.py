@@ -431,8 +431,17 @@ def test_a_fence_command_that_cannot_work_can_be_left_out() -> None:
 def test_the_refusal_tells_what_is_seen_of_the_peer() -> None:
     world = facts(WAITING, there=(VM_THERE,), osds="2 of the 3 OSDs last seen there answer")
     refusal = failover_plan.plan_failover(world, Request("failover")).refusal
-    for words in ("it refuses", "2 of the 3 OSDs", "shows web (42) running on these disks", "DR_CONFIRM=ceph"):
+    for words in ("it refuses", "2 of the 3 OSDs", "shows web (42) running on these disks"):
         assert words in refusal
+
+
+@pytest.mark.parametrize(("trigger", "told"), [
+    ("onedr", "onedr failover ceph --confirm ceph"), ("driver", "onedr failover ceph --confirm ceph"),
+    ("DR_ACTION", "set DR_ACTION=FAILOVER and DR_CONFIRM=ceph in one update."),
+])
+def test_what_confirms_is_said_as_it_was_asked_for(trigger: str, told: str) -> None:
+    refusal = failover_plan.plan_failover(facts(WAITING), Request("failover", trigger=trigger)).refusal
+    assert refusal.endswith(f"To continue: {told}")
 
 
 def test_a_confirmation_is_good_for_the_plan_that_was_shown_only() -> None:

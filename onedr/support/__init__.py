@@ -1,0 +1,1 @@
+"""A bundle for those who help: what was seen, without secrets."""
