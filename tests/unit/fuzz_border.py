@@ -75,7 +75,7 @@ class World:
             get_fsid=lambda: "fsid",
             open_ioctx=self.open_ioctx,
             pool_exists=self.pool_exists,
-            list_pools=lambda: ["one"],
+            list_pools=lambda: [],
             mon_command=lambda *_, **__: (-22, b"", "refused"),
             mgr_command=lambda *_, **__: (-22, b"", "refused"),
             conf_set=lambda *_: None,
