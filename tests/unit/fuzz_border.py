@@ -76,7 +76,6 @@ class World:
             list_pools=lambda: [],
             open_ioctx=self.open_ioctx,
             pool_exists=self.pool_exists,
-            list_pools=lambda: ["one"],
             mon_command=lambda *_, **__: (-22, b"", "refused"),
             mgr_command=lambda *_, **__: (-22, b"", "refused"),
             conf_set=lambda *_: None,
