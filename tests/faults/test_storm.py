@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 THREADS, CALLS = 4, 12
 AHEAD_S = 3600
+IMAGES = 20  # oned runs 15 datastore actions at a time
+MOST_KEEPERS = 4  # each driver starts one, which ends at once where one is at work
+READY = 1
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,36 @@ def test_a_storm_of_hooks_some_of_which_are_killed_ends_in_the_right_record(stor
         record = w.vm_record(there, story.disk)
     assert record is not None and {("NOTE0", "11"), ("NOTE3", "11")} <= set(record.user_template)
     until("site A to be content", lambda: w.status(a)["state"] == "PROTECTED", 60, 1)
+
+
+def test_more_images_at_once_than_oned_has_slots_are_all_protected_and_leave_nothing_behind(story: Story) -> None:
+    a = story.sites.a
+    keepers: list[int] = []
+    made = [w.create_image(a, f"storm-{number}", wait=False) for number in range(IMAGES)]
+    for image in made:
+        a.api.image.update(image, 'NOTE="while it is made"\n', 1)
+
+    def ready() -> bool:
+        keepers.append(len(processes(a, "onedr.driver.keeper_process", str(a.datastore_id))))
+        return all(a.api.image.info(image).STATE == READY for image in made)
+
+    until("all images", ready, 240, 0.1)
+    begun = time.monotonic()
+    a.wait_image(w.create_image(a, "after-the-storm", wait=False))
+    seconds = time.monotonic() - begun
+    names = [w.rbd_name(a, image) for image in made]
+    w.wait_complete(a, names, 180)
+    until("the hooks to end", lambda: not processes(a, "hooks/ceph_dr/image"), 60, 0.2)
+    assert not processes(a, "drivers/datastore/ceph_dr/mkfs")
+    print(f"\n{IMAGES} images at once, at most {max(keepers)} keepers; the next image took {seconds:.1f} s")
+    assert max(keepers) <= MOST_KEEPERS and seconds < 30, "the slots are free again"
+
+    def noted() -> bool:
+        with w.open_pool(a) as here:
+            found = [w.image_record(here, name) for name in names]
+        return all(record and ("NOTE", "while it is made") in record.template for record in found)
+
+    until("the records", noted, 60, 1)
 
 
 def test_with_marks_of_a_clock_that_is_ahead_the_loss_is_unknown_and_said_so(story: Story) -> None:
