@@ -11,7 +11,7 @@ import pytest
 import rbd
 from test_setup import POOL, USER, Ground, start_mirror
 
-from onedr.ceph import connection, images, mirror_schedule
+from onedr.ceph import connection, images, mirror_schedule, mirroring
 from onedr.model.errors import OneDRError, StorageError
 from onedr.model.types import CephAccess
 from onedr.pairing import ceph_caps, join_file
