@@ -73,6 +73,7 @@ class World:
             connect=lambda **_: None,
             shutdown=lambda: None,
             get_fsid=lambda: "fsid",
+            list_pools=lambda: [],
             open_ioctx=self.open_ioctx,
             pool_exists=self.pool_exists,
             mon_command=lambda *_, **__: (-22, b"", "refused"),
