@@ -21,6 +21,7 @@ from onedr.cli.history import history
 from onedr.cli.kept import kept
 from onedr.cli.map import map_
 from onedr.cli.move import move
+from onedr.cli.notify import notify
 from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, cancel, resume
@@ -81,6 +82,7 @@ for verb in (
     history,
     exporter,
     diagnose,
+    notify,
     enable,
     disable,
     guard,

@@ -28,7 +28,7 @@ def exporter(listen: str, textfile: str | None) -> None:
 
     Each scrape looks anew, read-only. Ends with SIGTERM or Ctrl-C.
     """
-    made = metrics_exporter.Exporter(version("onedr"), _bridged)
+    made = metrics_exporter.Exporter(version("onedr"), bridged)
     if textfile is not None:
         metrics_exporter.write_file(made, textfile)
         return
@@ -45,7 +45,7 @@ def _address(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _bridged(datastore_id: int) -> ObservedEvent:
+def bridged(datastore_id: int) -> ObservedEvent:
     """A datastore that only a bridge host reaches, by the driver, which goes there."""
     for event in run_action.events(str(datastore_id), Request("observe")):
         return cast(ObservedEvent, event)

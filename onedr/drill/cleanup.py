@@ -96,6 +96,7 @@ class _Cleanup:
     def plan(self) -> RunPlan:
         images = image_facts.of_datastore(self.pool, self.target)
         self.receives = any(image.mode is not None and not image.primary for image in images)
+        self.known = {image.name: image.recovery_point for image in images}
         why = self._reach_peer(images) if self.receives else ""
         self.found = find_remnants(self.pool, self.target, images, self.frontend, self.there, why)
         self.clones = {
@@ -181,7 +182,8 @@ class _Cleanup:
         rbd_clones.drop_drill_snapshot(there, snapshot.image, snapshot.tag)
         half = LIMITS_S[StepKind.UNSNAP] / 2 - _MARGIN_S
         rbd_clones.wait_without(self.pool, snapshot.image, snapshot.tag, half)
-        outcome = replication_sync.sync(self.pool, there, snapshot.image, half)
+        known = self.known.get(snapshot.image)
+        outcome = replication_sync.sync(self.pool, there, snapshot.image, half, known)
         fact = image_facts.image_facts(self.pool, snapshot.image, self.target.settings)
         self.points[snapshot.image] = fact.recovery_point if fact else None
         return f"removed at both sites; replication continues ({outcome})"

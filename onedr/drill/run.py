@@ -271,7 +271,8 @@ class Drill:
         return outcome
 
     def _prove(self, name: str) -> str:
-        outcome = replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.PROVE] - _MARGIN_S)
+        limit_s, known = LIMITS_S[StepKind.PROVE] - _MARGIN_S, self.evidence.before.get(name)
+        outcome = replication_sync.sync(self.pool, self._there(), name, limit_s, known)
         self.evidence.after[name] = self._point(name)
         return f"a mark written at the peer {outcome}"
 

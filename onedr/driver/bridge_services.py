@@ -27,10 +27,11 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import keeper_lock
-from onedr.replication import encryption, map_store, records, signature
+from onedr.replication import encryption, map_store, quiet_marks, records, signature
 
 _VERBS_ENTRY = "onedr.driver.actions:perform"
 _TAG = re.compile(r"onedr-drill-[0-9a-f]{8}-[0-9]{1,18}-[0-9]{1,18}")
+_OF_IMAGES = (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY, quiet_marks.KEY)
 _AHEAD_US = 60 * 1_000_000  # a generation is a time in microseconds; clocks of two sites differ by less
 Call = dict[str, Any]
 Answer = tuple[Any, bytes]
@@ -145,7 +146,7 @@ class Services:
         signer, kind, head = _signer(call), str(call["kind"]), dict(call["covered"])
         name = signer.image.rpartition("/")[2]
         of_map = kind == map_store.KIND and name == map_store.IMAGE and self.item.what == "map"
-        of_image = kind in (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY) and self._is_ours(name)
+        of_image = kind in _OF_IMAGES and self._is_ours(name)
         if not of_map and not of_image:
             raise BridgeRefusedError(f"a signature of {kind!r} for image {name!r}")
         if type(head["generation"]) is not int or head["generation"] > time.time() * 1e6 + _AHEAD_US:

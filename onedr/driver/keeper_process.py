@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import rados
 import rbd
@@ -16,7 +17,7 @@ from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.protection import keeper_lock
-from onedr.protection.keeper import LIFE_S, Keeper
+from onedr.protection.keeper import LIFE_S, MOST_LIFE_S, Keeper
 from onedr.rejoin import boot_guard
 
 
@@ -41,7 +42,7 @@ def main(datastore_id: int) -> None:
     """
     log.catch_all()
     log.bind(verb="keeper", datastore=str(datastore_id))
-    again = True
+    begun, again = time.monotonic(), True
     while again:
         with keeper_lock.keeper_slot(datastore_id) as first:
             if not first:
@@ -53,6 +54,9 @@ def main(datastore_id: int) -> None:
         again = again and (
             keeper_lock.has_news(datastore_id, peek=True) or keeper_lock.is_reminded(datastore_id, peek=True)
         )
+        if again and time.monotonic() > begun + MOST_LIFE_S:
+            keeper_lock.wake_keeper(datastore_id, changed=False)  # of the release that is installed by now
+            again = False
     os._exit(0)  # a call that Ceph never answered may have left a thread
 
 

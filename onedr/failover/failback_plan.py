@@ -44,8 +44,9 @@ def known_here(
     """`local` and `recovered` without VMs that a run made here, that were never deployed, and were deployed
     at the other site since: their disks here were never made, so those come with a new VM.
     """
+    deployed = [item for item in items if not any(disk.to_clone for disk in item.record.disks)]
     other = {
-        item.origin for item in items
+        item.origin for item in deployed
         if item.origin in local and local[item.origin].bases and not _same_disks(item, local[item.origin])
     }
     return (

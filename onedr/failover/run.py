@@ -219,7 +219,8 @@ class _Failover:
         return self._peer_pool
 
     def _sync(self, name: str) -> str:
-        return replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.DRAIN] - 5)
+        known = self.images[name].recovery_point
+        return replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.DRAIN] - 5, known)
 
     def _stop(self, vm_id: str) -> str:
         there, limit_s = peer_vms.peer_front_end(), LIMITS_S[StepKind.STOP] - 10

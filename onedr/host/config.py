@@ -23,7 +23,10 @@ _INSECURE = "insecure"
 _LIMITS = {"flatten_at_once": (1, 16), "role_changes_at_once": (1, 100), "starts_at_once": (1, 32)}
 _FENCE = ("command", "limit_s")
 _FENCE_LIMIT_S = (1, 300)
-_KNOWN = {"peer": (*_PEER, _INSECURE), "limits": tuple(_LIMITS), "fence": _FENCE}
+_NOTIFY = (
+    "mail_to", "mail_from", "smtp", "smtp_tls", "smtp_auth", "webhook", "webhook_key", "command",
+)  # read by notify/settings.py
+_KNOWN = {"peer": (*_PEER, _INSECURE), "limits": tuple(_LIMITS), "fence": _FENCE, "notify": _NOTIFY}
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,22 @@ def load_config() -> Configuration:
         raise InputError(f"{where}: {'; '.join(problems)}.")
     endpoint = parser.get("peer", "endpoint", fallback="")
     return Configuration(endpoint, session, fence_command=command, **limits)
+
+
+def section(name: str) -> dict[str, str]:
+    """A section of the file as it is written; empty without one. Raises InputError."""
+    where = path()
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    try:
+        parser.read_string(where.read_text(), str(where))
+        others = stat.S_IMODE(where.stat().st_mode) & 0o022
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeError, configparser.Error) as error:
+        raise InputError(f"{where} cannot be read: {error}") from error
+    if others:
+        raise InputError(f"{where}: other users may write it; chmod 644 it.")
+    return dict(parser[name]) if parser.has_section(name) else {}
 
 
 def limits() -> Configuration:

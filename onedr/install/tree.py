@@ -19,6 +19,7 @@ TIMER = "onedr-reconcile.timer"
 # Each unit, and the folder of the link that `systemctl enable` would create for it.
 UNITS = {
     GUARD: "opennebula.service.requires", "onedr-reconcile.service": "", TIMER: "timers.target.wants",
+    "onedr-notify.service": "", "onedr-notify.timer": "",  # not enabled either (docs/notifications.md)
     "onedr-exporter.service": "",  # for those who have a Prometheus to enable (docs/metrics.md)
 }
 # For the monitoring of the site; nothing of OneDR reads them.

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
 from typing import Any
 
@@ -49,9 +49,7 @@ class Exporter:
     def _look(self) -> list[Sample]:
         begun, frontend = time.monotonic(), PoolsOnce(_FRONT_END_LIMIT_S)
         elements, answers = _elements(frontend)
-        found = parallel.each(
-            elements, lambda each: self._observe(elements[each], frontend), _LIMIT_S, _AT_ONCE
-        )
+        found = _observe_each(elements, frontend, self._bridged)
         unread = []
         for datastore_id, each in found.items():
             if isinstance(each, OneDRError):
@@ -68,11 +66,25 @@ class Exporter:
         samples.append(Sample("onedr_scrape_duration_seconds", (), time.monotonic() - begun))
         return samples
 
-    def _observe(self, element: etree._Element, frontend: FrontEnd) -> ObservedEvent:
-        datastore = datastores.from_element(element)
+
+def observe_all(bridged: Bridged) -> dict[str, ObservedEvent | OneDRError]:
+    """Every datastore of ours by name; an error for one that could not be read. Raises FrontEndError."""
+    frontend = PoolsOnce(_FRONT_END_LIMIT_S)
+    elements = {number(element, "ID"): element for element in datastores.elements(frontend)}
+    found = _observe_each(elements, frontend, bridged)
+    return {str(elements[each].findtext("NAME")): seen for each, seen in found.items()}
+
+
+def _observe_each(
+    elements: Mapping[int, etree._Element], frontend: FrontEnd, bridged: Bridged
+) -> dict[int, ObservedEvent | OneDRError]:
+    def one(datastore_id: int) -> ObservedEvent:
+        datastore = datastores.from_element(elements[datastore_id])
         if bridge.hosts(datastore.bridges, 0):
-            return self._bridged(datastore.datastore_id)
+            return bridged(datastore_id)
         return collect.observe(datastore, frontend)
+
+    return parallel.each(elements, one, _LIMIT_S, _AT_ONCE)
 
 
 def _elements(frontend: PoolsOnce) -> tuple[dict[int, etree._Element], bool]:

@@ -20,8 +20,7 @@ One exporter at each front-end answers for all datastores with the driver `ceph_
 HTTP it asks for no password and shows names of VMs and datastores, so it listens on loopback unless it is
 told otherwise. On a packaged front-end `systemctl enable --now onedr-exporter` starts it as oneadmin; for
 another address, `systemctl edit onedr-exporter`. `--textfile` looks once and ends; the file is replaced at
-once, and node_exporter's textfile collector reads it; oneadmin must be able to
-write to its folder.
+once, and node_exporter's textfile collector reads it. Its folder must be oneadmin's to write to.
 
 Each scrape looks anew; a second one within 5 s is answered with the first one's values. It costs three
 calls to oned, however many datastores there are (and a process for each datastore with a `BRIDGE_LIST`),

@@ -152,6 +152,7 @@ class ImageFacts:
     readers: tuple[Envelope, ...] = ()
     bad_readers: tuple[str, ...] = ()  # what is wrong with such records
     snapshots: frozenset[str] | None = None  # names of users' snapshots; read of copies only, else None
+    global_id: str = ""  # its mirroring id; empty without one
 
 
 @dataclass(frozen=True)
@@ -188,4 +189,4 @@ class SiteInfo:
     mode: str
     network_map: tuple[tuple[str, str], ...] = ()
     key: str = ""  # fingerprint of its record key; empty: the site has none
-    options: tuple[tuple[str, str], ...] = ()  # of its rbd-mirror
+    options: tuple[tuple[str, str], ...] = ()  # of its rbd-mirror, and what its OneDR can read

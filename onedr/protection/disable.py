@@ -29,7 +29,15 @@ from onedr.model.text import together
 from onedr.model.types import DRIVER, STOCK_DRIVER, Settings
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
-from onedr.protection import contents, disable_plan, enable_plan, keeper_lock, pool_settings, settle
+from onedr.protection import (
+    contents,
+    disable_plan,
+    enable_plan,
+    keeper_lock,
+    pool_settings,
+    quiet_disks,
+    settle,
+)
 from onedr.protection.disable_plan import DisableFacts
 from onedr.protection.enable import (
     ConversionOutcome,
@@ -293,6 +301,7 @@ class _Disable:
         site_info.withdraw_site_info(self.pool, found.name)
         map_store.forget(self.pool, found.name)
         pool_settings.forget_known(self.pool, self.datastore_id)
+        quiet_disks.forget(self.pool, self.datastore_id)
         datastore_message.forget(self.pool, self.datastore_id)
         rehearsals.forget_all(self.pool, self.datastore_id)
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))

@@ -8,25 +8,23 @@ ends after LIFE_S, when its front-end stops answering, or at once when another o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 
 import rbd
 
-from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.host import config as host_config
 from onedr.host import log
 from onedr.host.waiting import wait_until
 from onedr.model import template
 from onedr.model.errors import OneDRError
-from onedr.model.records import Mark
 from onedr.model.types import Mode, PeerState, Role, Settings
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import (
     flatten,
+    glance,
     keeper_lock,
     pace,
     passes,
@@ -38,33 +36,31 @@ from onedr.protection import (
 )
 from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL_S
 from onedr.protection.reconcile import Report
-from onedr.replication import records
+from onedr.protection.time_marks import TimeMarks
 from onedr.replication.mirror_image import note_problem
 from onedr.runs import datastore_message
 
-LIFE_S = 330  # a little longer than oned's default monitor interval, which wakes it again
+LIFE_S = 330  # after it was woken; a little longer than oned's default monitor interval, which wakes it again
+MOST_LIFE_S = 1800  # then a new process takes over
 MAX_LIFE_S = 4 * 3600  # while disks are being flattened; an interrupted flatten is resumed
-_MARK_LIMIT_S = 10
 
 
 class Keeper:
     """The work of one keeper.
 
-    `run_pass` and `write_marks` run once; `keep` repeats both until its time is over.
+    `run_pass` runs once; `keep` repeats it, and writes time marks in between, until its time is over.
     """
 
     def __init__(self, pool: Pool, datastore_id: int, frontend: FrontEnd):
         self._pool, self._id, self._frontend = pool, datastore_id, frontend
-        self._complete: set[str] = set()  # copies seen replaying: their marks may be trusted
-        self._in_use: set[str] = set()
+        self._marks = TimeMarks(pool, datastore_id)
         self._mirrored: set[str] = set()
         self._report = Report()
         self._known: dict[int, str] = {}  # VMs that needed nothing (settled.PoolView)
         self._peer_answers = False
         self._point_shown = -PASS_INTERVAL_S
         self._pass_cost_s = 0.0  # of the processor, for the last pass
-        self._mark_cost_s = pace.MARK_COST_S  # of the processor, for one mark
-        self._marked: dict[str, float] = {}  # epoch seconds of the newest mark of each image
+        self._seen = ""  # by the glance before it
         self._datastore: Datastore | None = None
         self._flattener = flatten.Flattener(pool, Settings())
         at_once = host_config.limits().flatten_at_once
@@ -83,23 +79,28 @@ class Keeper:
 
     def _keep(self, life_s: float) -> None:
         begun = time.monotonic()
-        next_pass, earliest, reminded_at, pause_s, through = 0.0, 0.0, 0.0, MIN_INTERVAL_S, False
+        ends, next_pass, next_full, earliest, reminded_at = begun + life_s, 0.0, 0.0, 0.0, 0.0
+        pause_s, through = MIN_INTERVAL_S, False
         # no `waiting.attempts`: a life with a pace of its own, longer while clones are flattened
-        while time.monotonic() < begun + (MAX_LIFE_S if self._queue.busy else life_s):
+        while time.monotonic() < (begun + MAX_LIFE_S if self._queue.busy else ends):
             through = self._advance_clones() or through
             now = time.monotonic()
             news = now >= earliest and (keeper_lock.has_news(self._id) or through)
-            reminded = now >= reminded_at and keeper_lock.is_reminded(self._id)
+            may_last = now < begun + MOST_LIFE_S - life_s  # else the next process takes the reminder
+            reminded = may_last and now >= reminded_at and keeper_lock.is_reminded(self._id)
             if news or reminded or now >= next_pass:
                 through = False
-                role = self._timed_pass()
-                if role is not Role.PRIMARY:
-                    return
+                if news or reminded:
+                    ends = max(ends, min(now + life_s, begun + MOST_LIFE_S))
+                if news or now >= next_full or self._changed():
+                    if self._timed_pass() is not Role.PRIMARY:
+                        return
+                    next_full = time.monotonic() + pace.full_pause_s(self._pass_cost_s)
                 pause_s, now = self._pause(MIN_INTERVAL_S if news else pause_s), time.monotonic()
                 earliest = now + pace.busy_pause_s(self._pass_cost_s)
                 reminded_at = now + pace.reminded_pause_s(self._pass_cost_s)
                 next_pass = max(now + pause_s, earliest)
-            self._write_due_marks(self._in_use & self._complete)
+            self._marks.turn()
             self._wait(
                 MIN_INTERVAL_S if self._report.awaiting or self._queue.busy else min(pause_s, MARK_INTERVAL_S)
             )
@@ -121,7 +122,7 @@ class Keeper:
         """Seconds until the next pass: short while initial copies are outstanding,
         increasing when they take long.
         """
-        if not self._mirrored - self._complete or not self._peer_answers:
+        if not self._mirrored - self._marks.complete or not self._peer_answers:
             return pace.quiet_pause_s(self._pass_cost_s)
         return min(last_s * 1.3, PASS_INTERVAL_S)
 
@@ -129,18 +130,39 @@ class Keeper:
         time.sleep(MIN_INTERVAL_S)
         wait_until(lambda: keeper_lock.has_news(self._id, peek=True), seconds - MIN_INTERVAL_S, 0.2)
 
+    def _changed(self) -> bool:
+        """Is there something for a pass to do? Without a glance before the last one, or after one that left
+        something to do, there may be.
+        """
+        return not self._seen or glance.look(self._pool, self._id, self._frontend) != self._seen
+
     def _timed_pass(self) -> Role:
+        """A pass; before one that costs much, a glance: what changes meanwhile is seen by the next one."""
+        worth = not self._pass_cost_s or self._is_costly()
+        self._seen = glance.look(self._pool, self._id, self._frontend) if worth else ""
         begun, clock = time.process_time(), time.monotonic()
         try:
             role = self.run_pass()
         finally:
             self._pass_cost_s = time.process_time() - begun
+            if self._has_more_to_do() or not self._is_costly():
+                self._seen = ""
         if self._datastore is not None and self._datastore.settings.protect:
             failed, repairs = len(self._report.failed), self._report.repairs
             passes.note_pass(
                 self._pool, self._id, time.time(), time.monotonic() - clock, failed, repairs
             )
         return role
+
+    def _has_more_to_do(self) -> bool:
+        """Also in snapshot mode: whether Ceph takes its snapshots is seen by passes only."""
+        report, datastore = self._report, self._datastore
+        unfinished = report.failed or report.waiting or report.awaiting or report.flattened
+        incomplete = not self._peer_answers or self._mirrored - self._marks.complete
+        return bool(unfinished or incomplete or datastore is None or datastore.settings.mode is Mode.SNAPSHOT)
+
+    def _is_costly(self) -> bool:
+        return pace.full_pause_s(self._pass_cost_s) > PASS_INTERVAL_S
 
     def run_pass(self) -> Role:
         """Reconcile, check the copies, mark completed ones, show the state. Returns this site's role."""
@@ -150,19 +172,12 @@ class Keeper:
         self._report = report = reconcile.reconcile_pool(
             self._pool, datastore, self._frontend, queue=self._queue, known=self._known
         )
-        self._in_use, self._mirrored = report.in_use, report.mirrored
+        self._mirrored = report.mirrored
         seen = status.collect_status(self._pool, datastore, self._frontend)
         self._peer_answers = seen.copies.peer_status.peer is PeerState.ANSWERS
-        complete = {name for name, copy in seen.copies.by_name.items() if copy.complete and not copy.primary}
-        if not self._peer_answers:  # keep writing marks: they show later which writes only this site has
-            complete |= self._complete
+        self._marks.take(seen, report, datastore.settings.rpo_s)
         by_snapshot = {fact.name for fact in seen.facts if fact.mode is Mode.SNAPSHOT}
-        fresh = self._fresh(complete & self._mirrored, by_snapshot, seen)
-        self._complete = complete & self._mirrored
-        self.write_marks(fresh)
-        self._write_due_marks(self._complete - self._in_use - fresh)
-        parallel.each(sorted(fresh & by_snapshot), self._publish, _MARK_LIMIT_S, 16)
-        self._take_due_snapshots(datastore, seen, by_snapshot & self._complete)
+        self._take_due_snapshots(datastore, seen, by_snapshot & self._marks.complete)
         self._show(seen)
         rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
         return seen.verdict.role
@@ -173,41 +188,6 @@ class Keeper:
             settle.put_right(self._pool, self._id, self._frontend)
         except OneDRError as error:  # it is tried again in the next pass; protection goes on
             log.warning(f"attributes were not put right: {error}")
-
-    def _fresh(self, complete: set[str], by_snapshot: set[str], seen: status.StatusView) -> set[str]:
-        """Copies that were not seen complete before, except those that carry a mark of an earlier keeper: its
-        next one travels by itself in journal mode.
-        """
-        new = complete - self._complete
-        for name in new - by_snapshot:
-            copy = seen.copies.by_name.get(name)
-            if copy is not None and copy.recovery_point is not None:
-                self._marked.setdefault(name, copy.recovery_point)
-        return {name for name in new if name in by_snapshot or name not in self._marked}
-
-    def _write_due_marks(self, names: set[str]) -> None:
-        """Marks of many disks cost much: each gets one so often that all cost a fixed share of a core."""
-        rpo_s = self._datastore.settings.rpo_s if self._datastore else 0
-        pause_s = pace.mark_pause_s(self._mark_cost_s * len(self._complete), rpo_s)
-        self.write_marks(pace.due_marks(names, self._marked, pause_s, time.time()))
-
-    def write_marks(self, names: Iterable[str]) -> None:
-        """Write the time mark to images whose copies are replaying."""
-        wanted, begun, now = sorted(names), time.process_time(), time.time()
-        results = parallel.each(wanted, self._mark, _MARK_LIMIT_S, 16)
-        self._marked.update({name: now for name, result in results.items() if result is None})
-        self._mark_cost_s = pace.mean_cost_s(self._mark_cost_s, time.process_time() - begun, len(wanted))
-
-    def _mark(self, name: str) -> None:
-        with self._pool.image(name) as image:
-            if mirroring.is_primary(image):
-                records.write_mark(image, Mark(time.time(), True))
-
-    def _publish(self, name: str) -> None:
-        """Replicate the first mark of a copy at once, also in snapshot mode."""
-        with self._pool.image(name) as image:
-            if mirroring.is_primary(image):
-                mirroring.publish_changes(self._pool, image)
 
     def _take_due_snapshots(self, datastore: Datastore, seen: status.StatusView, names: set[str]) -> None:
         """The mirror snapshots that Ceph's manager should have taken and did not."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 SHARE = 0.01  # of a core, for passes over a datastore in which nothing happens
+FULL_SHARE = 0.005  # for passes although a glance shows no change
 MARK_SHARE = 0.03  # for time marks: less would make recovery points of a hundred disks coarse
+LOOK_SHARE = 0.005  # for looking which disks were not written to
 REMINDED_SHARE = 0.01  # of passes that oned's monitoring asks for
 BUSY_SHARE = 0.25  # while something happens
 MARK_COST_S = 0.007  # of one time mark, until it is known (docs/bench.md)
@@ -17,13 +19,19 @@ MARK_INTERVAL_S = 5.0  # between time marks of disks in use; limits the error of
 MIN_INTERVAL_S = 1.0
 PASS_INTERVAL_S = 30.0  # between full passes
 LONGEST_PASS_S = 120.0  # the guard must see within that time that the peer took over
+LONGEST_FULL_S = 300.0
 _MARKS_PER_RPO = 4
 _EARLIER = 20  # marks that the mean so far stands for
 
 
 def quiet_pause_s(cost_s: float) -> float:
-    """Seconds until the next pass when nothing changed. `cost_s`: of the last pass."""
+    """Seconds until the next glance, or pass, when nothing changed. `cost_s`: of the last pass."""
     return min(max(PASS_INTERVAL_S, cost_s / SHARE), LONGEST_PASS_S)
+
+
+def full_pause_s(cost_s: float) -> float:
+    """Seconds from one pass to the next when glances in between show no change. The same."""
+    return min(max(PASS_INTERVAL_S, cost_s / FULL_SHARE), LONGEST_FULL_S)
 
 
 def reminded_pause_s(cost_s: float) -> float:
@@ -40,6 +48,11 @@ def mark_pause_s(cost_s: float, rpo_s: int) -> float:
     """Seconds between time marks. `cost_s`: of one for each disk; `rpo_s`: DR_RPO, which they must not miss.
     """
     return min(max(MARK_INTERVAL_S, cost_s / MARK_SHARE), max(MARK_INTERVAL_S, rpo_s / _MARKS_PER_RPO))
+
+
+def look_pause_s(cost_s: float, rpo_s: int) -> float:
+    """Seconds between looks at the disks' journals. `cost_s`: of the last look; `rpo_s` as above."""
+    return min(max(MARK_INTERVAL_S, cost_s / LOOK_SHARE), max(MARK_INTERVAL_S, rpo_s / _MARKS_PER_RPO))
 
 
 def mean_cost_s(before_s: float, spent_s: float, count: int) -> float:

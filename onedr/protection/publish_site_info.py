@@ -9,7 +9,7 @@ from onedr.host.paths import front_end_paths
 from onedr.model.errors import OneDRError, RecordError, StorageError
 from onedr.model.records import SiteInfo
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import encryption, site_info
+from onedr.replication import encryption, quiet_marks, site_info
 
 
 def publish(pool: Pool, datastore: Datastore) -> None:
@@ -22,8 +22,8 @@ def publish(pool: Pool, datastore: Datastore) -> None:
         datastore=datastore.name,
         mode=settings.mode.value,
         network_map=settings.network_map,
-        key=_fingerprint(),
-        options=_options(pool),
+        key=fingerprint(),
+        options=(*_options(pool), quiet_marks.OPTION),
     )
     try:
         site_info.publish_site_info(pool, info)
@@ -31,7 +31,8 @@ def publish(pool: Pool, datastore: Datastore) -> None:
         raise StorageError(f"Ceph, {site_info.OBJECT} of pool {pool.access.pool}: {error}") from error
 
 
-def _fingerprint() -> str:
+def fingerprint() -> str:
+    """Of this site's record key; empty without one."""
     try:
         return encryption.fingerprint(encryption.load_key(front_end_paths().record_key))
     except RecordError:

@@ -41,7 +41,9 @@ from onedr.replication import (
     peer_ceph,
     peer_osds,
     preserved_copies,
+    quiet_marks,
     reader_records,
+    site_info,
     write_records,
 )
 from onedr.replication.mirror_image import (
@@ -82,6 +84,8 @@ class Report:
     split: set[str] = field(default_factory=set)  # primary at both sites: nothing of them is touched
     locked: list[str] = field(default_factory=list)  # locked VMs that use such images
     expired: list[str] = field(default_factory=list)  # preserved copies that went to the trash
+    # Does the peer read quiet marks, with the same record key? None: it does not answer.
+    reads_quiet: bool | None = None
     manager_runs: bool = True  # the schedules of mirror snapshots
 
     @property
@@ -203,7 +207,7 @@ def reconcile_pool(
         _each(report, "records of readers", partial(_tidy, pool, vms, report, seen), tell)
     _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
     _each(report, "site settings", partial(publish_site_info.publish, pool, datastore), tell)
-    _each(report, "peer", partial(_remember_peer, pool, datastore), tell)
+    _each(report, "peer", partial(_remember_peer, pool, datastore, report), tell)
     return report
 
 
@@ -212,15 +216,21 @@ def _tidy(pool: Pool, vms: list[etree._Element], report: Report, seen: PoolView)
     report.failed.update(reader_records.tidy(pool, outdated))
 
 
-def _remember_peer(pool: Pool, datastore: Datastore) -> None:
-    """Where the peer's OSDs are, for the day on which its monitors do not answer. A mapping that was set
-    while it did not answer is handed on.
+def _remember_peer(pool: Pool, datastore: Datastore, report: Report) -> None:
+    """Where the peer's OSDs are, for the day on which its monitors do not answer; what its OneDR can read. A
+    mapping that was set while it did not answer is handed on.
     """
     with ExitStack() as stack:
         peer_status = peer_ceph.probe_peer(pool, datastore.settings)
         there, _ = stack.enter_context(peer_ceph.peer_pool(peer_status, pool.access.pool))
         if there is not None:
             peer_osds.remember_osds(pool, there)
+            name = map_store.name_there(datastore.name, datastore.settings)
+            published = site_info.read_site_info(there).get(name)
+            report.reads_quiet = (
+                published is not None and quiet_marks.OPTION in published.options
+                and published.key == publish_site_info.fingerprint()
+            )
             try:
                 if map_store.to_hand_on(pool, datastore.name):
                     map_store.hand_on(pool, there, datastore.name, datastore.settings)

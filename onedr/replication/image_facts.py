@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from onedr.replication import (
     image_view,
     inventory,
     preserved_copies,
+    quiet_marks,
     reader_records,
     records,
     recovery_point,
@@ -27,6 +28,7 @@ from onedr.replication import (
 )
 from onedr.replication.image_view import ImageView
 from onedr.replication.mirror_image import PROBLEM_KEY
+from onedr.replication.quiet_marks import Until
 
 
 class Reader(NamedTuple):
@@ -51,13 +53,15 @@ def all_images(pool: Pool, settings: Settings) -> list[ImageFacts]:
     by = reader()
     facts = []
     wanted = [name for name in pool.names() if names.is_managed(name)]
-    for name, view in image_view.read_views(pool, wanted).items():
+    views = image_view.read_views(pool, wanted)
+    quiet = stated(views.values(), by, pool.fsid())
+    for name, view in views.items():
         if isinstance(view, OneDRError):
             facts.append(
                 ImageFacts(name, "", 0, None, False, False, None, problems=(f"cannot be read: {view}",))
             )
         elif view is not None:
-            facts.append(_facts(view, settings, by))
+            facts.append(_facts(view, settings, by, quiet))
     return _without_inherited(facts)
 
 
@@ -67,6 +71,20 @@ def of_datastore(pool: Pool, datastore: Datastore, known: Collection[str] = ()) 
     peer_name = datastore.settings.peer_datastore or datastore.name
     own = inventory.Owner(pool.fsid(), datastore.datastore_id, datastore.name, peer_name)
     return inventory.of_datastore(images, own, known)
+
+
+def stated(views: Iterable[ImageView | OneDRError | None], by: Reader, here: str) -> Until:
+    """What the quiet marks on copies in the cluster `here` say: those that mirroring brought."""
+    if by.fault:
+        return {}
+    return quiet_marks.newest(
+        quiet_marks.decode(
+            view.metadata[quiet_marks.KEY], signature.signer_of(by.key, view.global_id, view.name), here
+        )
+        for view in views
+        if isinstance(view, ImageView) and quiet_marks.KEY in view.metadata
+        and view.is_copy and not is_stale(view)
+    )
 
 
 def _without_inherited(facts: list[ImageFacts]) -> list[ImageFacts]:
@@ -90,12 +108,12 @@ def _subject(record: Envelope) -> tuple[str, int]:
 
 
 def image_facts(pool: Pool, name: str, settings: Settings, by: Reader | None = None) -> ImageFacts | None:
-    """Facts of one image; None when it is gone."""
+    """Facts of one image; None when it is gone. Its recovery point is that of its own time mark."""
     view = image_view.open_view(pool, name)
-    return None if view is None else _facts(view, settings, by or reader())
+    return None if view is None else _facts(view, settings, by or reader(), {})
 
 
-def _facts(view: ImageView, settings: Settings, by: Reader) -> ImageFacts:
+def _facts(view: ImageView, settings: Settings, by: Reader, quiet: Until) -> ImageFacts:
     problems = []
     if view.mode is Mode.SNAPSHOT and view.parent:
         problems.append(
@@ -105,7 +123,7 @@ def _facts(view: ImageView, settings: Settings, by: Reader) -> ImageFacts:
     vm, vm_problem = _record(view, records.VM_KEY, values, by)
     readers, bad_readers = _readers(view, values, by)
     own, own_problem = _record(view, records.IMAGE_KEY, values, by)
-    point, mark_problem = copy_point(view, settings)
+    point, mark_problem = copy_point(view, settings, quiet)
     problems += [problem for problem in (vm_problem, own_problem) if problem]
     if view.primary and PROBLEM_KEY in values:
         problems.append(values[PROBLEM_KEY])
@@ -128,6 +146,7 @@ def _facts(view: ImageView, settings: Settings, by: Reader) -> ImageFacts:
         readers=readers,
         bad_readers=bad_readers,
         snapshots=frozenset(view.snapshots) if view.is_copy else None,
+        global_id=view.global_id,
     )
 
 
@@ -159,8 +178,11 @@ def is_stale(view: ImageView) -> bool:
     return view.is_copy and preserved_copies.newest_snapshot(view.rbd_id, view.snapshots) is not None
 
 
-def copy_point(view: ImageView, settings: Settings) -> tuple[recovery_point.Point, str]:
-    """The recovery point of a copy, and what is wrong with its time mark; of anything else, none."""
+def copy_point(view: ImageView, settings: Settings, quiet: Until) -> tuple[recovery_point.Point, str]:
+    """The recovery point of a copy, and what is wrong with its time mark; of anything else, none.
+
+    `quiet`: what is stated in its pool.
+    """
     if view.mode is None or view.primary:
         return recovery_point.Point(False, None), ""
     values, mark, problem = own_metadata(view), None, ""
@@ -171,7 +193,10 @@ def copy_point(view: ImageView, settings: Settings) -> tuple[recovery_point.Poin
     snapshots = [{"complete": complete} for complete in view.syncs] if view.mode is Mode.SNAPSHOT else []
     interval_s = duration(settings.schedule) if settings.schedule else 0
     carries = any(key.startswith("onedr.") for key in values)
-    return recovery_point.point(view.mode, carries, mark, snapshots, interval_s), problem
+    point = recovery_point.point(view.mode, carries, mark, snapshots, interval_s)
+    if view.mode is Mode.JOURNAL:
+        point = quiet_marks.extended(point, view.global_id, values, quiet)
+    return point, problem
 
 
 def _record(

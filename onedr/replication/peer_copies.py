@@ -13,6 +13,7 @@ from onedr.model.records import Epoch
 from onedr.model.types import Settings
 from onedr.replication import epoch, image_facts, image_view, peer_ceph
 from onedr.replication.image_view import ImageView
+from onedr.replication.quiet_marks import Until
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,16 @@ def collect_copies(
 
 def _read_copies(there: Pool, wanted: list[str], settings: Settings) -> dict[str, Copy]:
     views = image_view.read_views(there, wanted, peer_ceph.LIMIT_S * 3, 16)
-    return {name: _copy(view, settings) for name, view in views.items() if isinstance(view, ImageView)}
+    quiet = image_facts.stated(views.values(), image_facts.reader(), there.fsid())
+    return {
+        name: _copy(view, settings, quiet) for name, view in views.items() if isinstance(view, ImageView)
+    }
 
 
-def _copy(view: ImageView, settings: Settings) -> Copy:
+def _copy(view: ImageView, settings: Settings, quiet: Until) -> Copy:
     """While rbd-mirror creates or removes a copy, the copy is not mirrored for a moment: it is not a primary.
     """
-    point, _ = image_facts.copy_point(view, settings)
+    point, _ = image_facts.copy_point(view, settings, quiet)
     return Copy(
         point.complete and not image_facts.is_stale(view), point.at,
         view.primary and view.mode is not None, epoch.epoch_in(view.metadata, view.global_id),

@@ -13,10 +13,12 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import rbd
@@ -30,6 +32,7 @@ from onedr.replication.signature import Signer
 SCHEMA = 1
 VALUE_LIMIT = 60 * 1024
 BODY_LIMIT = 16 * 1024 * 1024  # of JSON; limits a zlib bomb
+_REMEMBERED = 2048  # bodies
 _MAX_DIGITS = 40
 _HEAD_SLACK = 64  # for the names and punctuation of `parts` and `body`
 _DAMAGE = (
@@ -123,22 +126,22 @@ def decode(
     if key not in values:
         return None
     try:
-        head = _parsed(values[key])
+        head = parsed(values[key])
         proof = signature.proof(signer, _kind(key), head)
         _check_schema(key, head["schema"], proof)
         known = record_fields.head(head)
         packed = head["body"] + "".join(values[f"{key}.part{part}"] for part in range(1, known.pop("parts")))
-        body = _unpack(packed)
-        if hashlib.sha256(body).hexdigest() != head["sha256"]:
+        body = _body(packed, head["sha256"], key == IMAGE_KEY)
+        if body is None:
             raise RecordError(f"record {key} is damaged: its checksum differs")
-        read = record_fields.image if key == IMAGE_KEY else record_fields.vm
         doubt = _DOUBTS.get(proof) or _from_the_future(known["generation"], now)
-        return Envelope(schema=SCHEMA, **known, body=read(_parsed(body)), proof=proof, doubt=doubt)
+        return Envelope(schema=SCHEMA, **known, body=body, proof=proof, doubt=doubt)
     except _DAMAGE as error:
         raise RecordError(f"record {key} is damaged: {error!r}") from error
 
 
-def _parsed(text: str | bytes) -> Any:
+def parsed(text: str | bytes) -> Any:
+    """JSON of others. Raises ValueError."""
     return json.loads(text, parse_int=_whole)
 
 
@@ -165,6 +168,17 @@ def _from_the_future(generation: int, now: float | None) -> str:
     if ahead * 1e6 <= _AHEAD_US:
         return ""
     return f"it is dated {ahead:.0f} s ahead of this site's clock; compare the clocks of both sites"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _body(packed: str, checksum: str, of_image: bool) -> ImageRecord | VmRecord | None:
+    """A body; None when its SHA-256 is another one. Each disk of a VM carries the same one, and a keeper
+    reads it in each pass.
+    """
+    body = _unpack(packed)
+    if hashlib.sha256(body).hexdigest() != checksum:
+        return None
+    return record_fields.image(parsed(body)) if of_image else record_fields.vm(parsed(body))
 
 
 def _unpack(packed: str) -> bytes:
@@ -258,9 +272,11 @@ def remove_records(image: rbd.Image, key: str) -> bool:
     return bool(names)
 
 
-def write_mark(image: rbd.Image, mark: Mark) -> None:
-    """Write the time mark."""
-    image.metadata_set(MARK_KEY, json.dumps({"at": round(mark.at, 3), "replaying": mark.replaying}))
+def write_mark(image: rbd.Image, mark: Mark) -> str:
+    """Write the time mark. Returns it as written: no other mark has the same text (quiet_marks)."""
+    text = json.dumps({"at": round(mark.at, 3), "replaying": mark.replaying, "id": os.urandom(6).hex()})
+    image.metadata_set(MARK_KEY, text)
+    return text
 
 
 def read_mark(values: Mapping[str, str]) -> Mark | None:
@@ -268,6 +284,6 @@ def read_mark(values: Mapping[str, str]) -> Mark | None:
     if MARK_KEY not in values:
         return None
     try:
-        return record_fields.mark(_parsed(values[MARK_KEY]))
+        return record_fields.mark(parsed(values[MARK_KEY]))
     except _DAMAGE as error:
         raise RecordError(f"time mark is damaged: {error!r}") from error

@@ -15,9 +15,9 @@ _PAUSE_S = 0.3
 _NEXT_S = 0.001
 
 
-def sync(here: Pool, there: Pool, name: str, limit_s: float) -> str:
+def sync(here: Pool, there: Pool, name: str, limit_s: float, known: float | None = None) -> str:
     """Wait until everything written to the peer's primary before now is in the copy here. Returns how long
-    that took.
+    that took. `known`: the copy's recovery point as far as it is known, which must not become older.
 
     A mark written there arrives after the data (journal mode) or with a mirror snapshot (snapshot mode):
     records.MARK_KEY.
@@ -28,7 +28,8 @@ def sync(here: Pool, there: Pool, name: str, limit_s: float) -> str:
             return "is already demoted there"
         before = records.read_mark(records.metadata(image))
         # by the peer's clock
-        mark = Mark(before.at + _NEXT_S if before else time.time(), True)
+        points = [at for at in (known, before.at if before else None) if at is not None]
+        mark = Mark(max(points) + _NEXT_S if points else time.time(), True)
         records.write_mark(image, mark)
         mode = mirroring.mirror_mode(image)
         mirroring.publish_changes(there, image)

@@ -44,10 +44,10 @@ class VmOutcome:
     failed: str = ""
     rto_s: float | None = None
     rpo_s: float | None = None
-    loss_bytes: int | None = None
     waited_s: float | None = None
     drill_rto_s: float | None = None
     measured_s: float | None = None
+    loss_bytes: int | None = None
 
 
 @dataclass(frozen=True)

@@ -315,6 +315,8 @@ def test_a_line_that_is_cut(g: Ground) -> None:
             "TRADE",
             "SITE_INDEX",
             "NAMES",
+            "NAMESPACES",
+            "DATA_POOL",
             "RECORD_KEYS",
             "STARTS_THERE",
             "RULES_HERE",
@@ -412,6 +414,7 @@ def test_status_of_all_of_a_vm_and_of_a_system_datastore(g: Ground) -> None:
     """Last, where nothing is broken any more."""
     a = g.sites.a
     until("all is well", lambda: w.status(a)["state"] == "PROTECTED", 90, 1)
+    until("its age", lambda: all(vm["age_s"] is not None for vm in w.status(a)["vms"]), 90, 1)
     done = a.run("onedr", "status")
     assert DATASTORE in done.stdout and "PROTECTED" in done.stdout
     of_vm = a.run("onedr", "status", "--vm", "one").stdout

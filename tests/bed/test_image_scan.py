@@ -1,19 +1,21 @@
 """What is read of many images at once is what librbd says of each (docs/ceph-facts.md C57)."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import rbd
 
-from onedr.ceph import connection, image_scan, mirroring, omap
+from onedr.ceph import connection, image_scan, journal_end, journal_events, mirroring, omap
 from onedr.ceph.connection import Pool
+from onedr.ceph.journal_end import JournalEnd
 from onedr.model.errors import OneDRError
+from onedr.model.records import Mark
 from onedr.model.types import CephAccess, Mode
-from onedr.replication import image_view
+from onedr.replication import image_view, records
 from onedr.replication.image_view import ImageView
 from sandbox.waiting import until
 
@@ -149,6 +151,51 @@ def test_copies_are_as_librbd_says(pair: Pair) -> None:
     found = compare(pair.there, set())
     assert {name: found[name].mode for name in COPIED} == COPIED and not any(found[name].primary for name in COPIED)
     assert found["one-3"].syncs and all(found["one-3"].syncs) and found["one-4"].snapshots == ("snap",)
+
+
+def test_the_end_of_a_journal_shows_whether_anything_followed_a_mark(pair: Pair) -> None:
+    with pair.here.image("one-2") as image:
+        image_id, before = str(image.id()), end_of(pair.here, "one-2")
+        mark = records.write_mark(image, Mark(1.5, True))
+        marked = end_of(pair.here, "one-2")
+        assert is_last(pair.here, image_id, before, marked, mark)
+        image.read(0, 16)
+        until("the mark at the peer", lambda: mark in metadata_of(pair.there, "one-2"), 60)
+        assert end_of(pair.here, "one-2") == marked, "reading and replication append nothing"
+        changes: tuple[Callable[[], Any], ...] = (
+            lambda: image.write(b"x", 0), lambda: image.discard(0, SIZE), lambda: image.create_snap("later"),
+            lambda: image.resize(SIZE + 4096), lambda: image.metadata_set("onedr.test.later", "1"),
+        )
+        for change in changes:
+            last = end_of(pair.here, "one-2")
+            change()
+            image.flush()
+            assert end_of(pair.here, "one-2") != last
+            assert not is_last(pair.here, image_id, before, end_of(pair.here, "one-2"), mark)
+        mark = records.write_mark(image, Mark(2.5, True))
+        assert is_last(pair.here, image_id, marked, end_of(pair.here, "one-2"), mark)
+    with pair.here.image("one-2") as image:  # another client
+        last = end_of(pair.here, "one-2")
+        image.write(b"y", 0)
+    assert end_of(pair.here, "one-2") != last
+    snapshotted = image_view.open_view(pair.here, "one-3")
+    assert snapshotted and journal_end.read_ends(pair.here, [snapshotted.rbd_id, "gone"], 10) == {}
+
+
+def end_of(pool: Pool, name: str) -> JournalEnd:
+    view = image_view.open_view(pool, name)
+    assert view is not None
+    return journal_end.read_ends(pool, [view.rbd_id], 10)[view.rbd_id]
+
+
+def is_last(pool: Pool, image_id: str, before: JournalEnd, after: JournalEnd, mark: str) -> bool:
+    tails = journal_end.read_tails(pool, {image_id: (before, after)}, 10)
+    return journal_events.ends_with(tails[image_id], records.MARK_KEY, mark)
+
+
+def metadata_of(pool: Pool, name: str) -> set[str]:
+    view = image_view.open_view(pool, name)
+    return set(view.metadata.values()) if view else set()
 
 
 def test_roles_are_right_after_demotions_and_promotions(pair: Pair) -> None:

@@ -51,9 +51,10 @@ def readers(cloud: Cloud, name: str) -> set[int]:
         return {reader.vm_id for reader in records.readers(w.values_of(pool, name))}
 
 
-def points(cloud: Cloud) -> set[str]:
-    """Names of the VMs of which a site knows a recovery point."""
-    return {vm["name"] for vm in w.status(cloud)["vms"] if vm["recovery_point"]}
+def recorded(cloud: Cloud) -> dict[str, str]:
+    """States of the other site's VMs, by name, as far as a site knows a recovery point of them."""
+    found = [vm for vm in w.status(cloud)["vms"] if not vm["here"]]
+    return {vm["name"]: vm["state"] for vm in found if vm["recovery_point"]}
 
 
 @dataclass
@@ -173,7 +174,8 @@ def test_a_disaster_brings_those_that_wait_as_they_were_and_leaves_none_out(stor
     a, b = story.a, story.b
     late = int(a.api.vm.allocate(f"NAME=late\n{w.SMALL}DISK=[IMAGE_ID={story.base_id}]\n", True))
     until("the record of the new VM at the peer", lambda: late in readers(b, story.base), w.ARRIVES_S)
-    until("the recovery points at the peer", lambda: points(b) >= {"held", "mixed", "waiting", "late"}, w.ARRIVES_S, 0.5)
+    now = {"held": "ACTIVE", "mixed": "HOLD", "waiting": "PENDING", "late": "HOLD"}
+    until("what they are now at the peer", lambda: recorded(b) == now, w.ARRIVES_S, 0.5)
     w.wait_complete(a, w.vm_disks(a, story.vms["held"]))
     story.sites.kill_a()
     run = b.onedr("failover", DATASTORE, "--confirm", DATASTORE, check=False)

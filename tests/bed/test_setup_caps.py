@@ -11,7 +11,7 @@ import pytest
 import rbd
 from test_setup import POOL, USER, Ground, start_mirror
 
-from onedr.ceph import connection, images, mirroring
+from onedr.ceph import connection, images, mirror_schedule, mirroring
 from onedr.model.errors import OneDRError, StorageError
 from onedr.model.types import CephAccess
 from onedr.pairing import ceph_caps, join_file
@@ -78,8 +78,8 @@ def schedule(pool: connection.Pool) -> None:
     with pool.image(name) as image:
         image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT)
     try:
-        mirroring.add_schedule(pool, name, "1h")
-        mirroring._remove_schedules(pool, name)
+        mirror_schedule.add_schedule(pool, name, "1h")
+        mirror_schedule.remove_schedules(pool, name)
     finally:
         with pool.image(name) as image:
             image.mirror_image_disable(False)

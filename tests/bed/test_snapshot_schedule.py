@@ -66,6 +66,6 @@ def test_the_keeper_takes_mirror_snapshots_when_they_are_due(ceph_bed: Bed, here
 def newest(pool: Pool, name: str) -> int:
     with pool.image(name, read_only=True) as image:
         return max(
-            snapshot["id"] for snapshot in image.list_snaps()
+            int(snapshot["id"]) for snapshot in image.list_snaps()
             if snapshot["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
         )

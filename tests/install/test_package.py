@@ -168,7 +168,8 @@ def test_what_is_laid_belongs_to_oneadmin_and_units_to_root(story: Story, bare: 
     for path in ("usr/lib/one/onedr", "usr/lib/one/onedr/installed.json"):
         assert found[path].startswith("0:0 "), "what root reads and runs later, nobody else may change"
     assert found["etc/one/oned.conf.onedr-backup"] == story.found["empty"]["etc/one/oned.conf"]
-    for unit in ("onedr-guard.service", "onedr-reconcile.service", "onedr-reconcile.timer", "onedr-exporter.service"):
+    for unit in ("onedr-guard.service", "onedr-reconcile.service", "onedr-reconcile.timer", "onedr-exporter.service",
+                 "onedr-notify.service", "onedr-notify.timer"):
         assert found[f"etc/systemd/system/{unit}"].startswith("0:0 100644 ")
     assert "etc/systemd/system/timers.target.wants/onedr-reconcile.timer" in found
     assert "etc/systemd/system/opennebula.service.requires/onedr-guard.service" in found
@@ -244,7 +245,8 @@ def test_removal_leaves_the_machine_as_it_was_to_the_byte(story: Story) -> None:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_systemd_takes_the_units(story: Story, bare: Machine) -> None:
-    for name in ("onedr-guard.service", "onedr-reconcile.service", "onedr-reconcile.timer", "onedr-exporter.service"):
+    for name in ("onedr-guard.service", "onedr-reconcile.service", "onedr-reconcile.timer", "onedr-exporter.service",
+                 "onedr-notify.service", "onedr-notify.timer"):
         shutil.copy(ROOT / "share/systemd" / name, bare.root / "etc/systemd/system" / name)
     (bare.root / "usr/bin/onedr").write_text("#!/bin/sh\n")
     (bare.root / "usr/bin/onedr").chmod(0o755)

@@ -36,6 +36,8 @@ def test_units_and_their_links_are_laid_and_taken_away(tmp_path: Path) -> None:
     wanted_by = {
         "onedr-reconcile.service": "",
         "onedr-exporter.service": "",
+        "onedr-notify.service": "",
+        "onedr-notify.timer": "",
         GUARD: "opennebula.service.requires",
         TIMER: "timers.target.wants",
     }

@@ -97,7 +97,7 @@ def test_progress_never_goes_past_its_end(done: int, of: int, passed_s: float) -
 
 def test_progress_comes_every_few_seconds_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     clock = iter(range(0, 100))
-    monkeypatch.setattr(run_view.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("onedr.cli.run_view.time.monotonic", lambda: float(next(clock)))
     run = RunView()
     for done in range(12):
         run.progress(progress(StepKind.CHECK, done, 12, 1.0))
@@ -108,7 +108,7 @@ def test_where_bytes_are_told_the_count_of_images_is_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr(run_view.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("onedr.cli.run_view.time.monotonic", lambda: float(next(clock)))
     run = RunView()
     for event in (progress(StepKind.AWAIT, 0, 3, 1.0), ProgressEvent("m", 1 << 20, 2 << 20, 50), progress(StepKind.AWAIT, 1, 3, 1.0)):
         run.progress(event)

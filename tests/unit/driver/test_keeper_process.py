@@ -6,10 +6,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from onedr.driver import keeper_process
+from onedr.host import process
 from onedr.protection import keeper_lock
 
 
@@ -52,6 +54,23 @@ def test_who_comes_while_it_ends_gets_a_turn(
         keeper_process.main(100)
     assert turns == [100, 100]
     assert not keeper_lock.has_news(100) and not keeper_lock.is_reminded(100)
+
+
+def test_after_half_an_hour_a_new_process_takes_over(turns: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, started = [0.0], []
+
+    def turn(datastore_id: int) -> bool:
+        turns.append(datastore_id)
+        keeper_lock.wake_keeper(datastore_id, changed=False)
+        clock[0] += 1000
+        return True
+
+    monkeypatch.setattr(keeper_process, "_turn", turn)
+    monkeypatch.setattr(keeper_process, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(process, "detach", lambda argv, _: started.append(argv[-1]))
+    with pytest.raises(Ended):
+        keeper_process.main(100)
+    assert turns == [100, 100] and started == ["100"]
 
 
 def test_monitoring_is_no_news(turns: list[int]) -> None:

@@ -32,6 +32,7 @@ def front_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
     monkeypatch.setattr(log, "SYSLOG", str(tmp_path / "no-syslog"))
     (tmp_path / "var/onedr").mkdir(parents=True)
+    log.bind(run="", datastore="", verb="")  # whatever an earlier test of this thread worked for
     forget()
     yield tmp_path
     forget()

@@ -20,9 +20,23 @@ def test_quiet_passes_cost_a_hundredth_of_a_core_until_the_guard_needs_them(cost
     assert cost_s <= pause_s * pace.SHARE * 1.0001 or pause_s == 120
 
 
+@given(costs)
+def test_full_passes_cost_half_of_that_and_are_made_every_five_minutes_at_least(cost_s: float) -> None:
+    pause_s = pace.full_pause_s(cost_s)
+    assert pace.quiet_pause_s(cost_s) <= pause_s <= 300
+    assert cost_s <= pause_s * pace.FULL_SHARE * 1.0001 or pause_s == 300
+
+
+@given(costs, st.integers(0, 86400))
+def test_looks_cost_a_fixed_share_and_miss_no_objective(cost_s: float, rpo_s: int) -> None:
+    pause_s = pace.look_pause_s(cost_s, rpo_s)
+    assert pause_s >= 5 and (pause_s <= rpo_s / 4 or pause_s == 5)
+    assert cost_s <= pause_s * pace.LOOK_SHARE * 1.0001 or pause_s == max(5, rpo_s / 4)
+
+
 @given(costs, costs)
 def test_dearer_passes_are_never_more_often(one: float, other: float) -> None:
-    for pause in (pace.quiet_pause_s, pace.busy_pause_s, pace.reminded_pause_s):
+    for pause in (pace.quiet_pause_s, pace.full_pause_s, pace.busy_pause_s, pace.reminded_pause_s):
         assert pause(min(one, other)) <= pause(max(one, other))
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from onedr.ceph import images
 from onedr.model.errors import RecordError
-from onedr.replication import clone_order, epoch, preserved_copies, records
+from onedr.replication import clone_order, epoch, preserved_copies, quiet_marks, records
+from onedr.replication.signature import Signer, derived
 
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.sampled_from([2**63, 10**400, -(10**30)]) | st.floats()
@@ -26,6 +27,7 @@ ANY = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictio
                    max_leaves=4)
 MARK = {"at": 5.0, "replaying": True}
 TERM = {"term": 3, "fsid": "f", "site": "north", "at": 5.0, "point": 4.5, "id": "own"}
+QUIET = {"generation": 5, "fsid": "f", "until": 5.0, "marks": "AAAAAAAAAAA=", "mac": "0"}
 NOTE = {"fsid": "f", "snap": 7, "at": 5.0}
 KEPT = {"image": "one-1", "vm": "web", "site": "north", "taken": 5.0, "expires": 9.0, "loss_s": None}
 MADE = {"fsid": "f", "what": "image 7"}
@@ -61,6 +63,13 @@ def test_a_moment_that_is_none_is_refused_where_it_is_read(at: str) -> None:
     with pytest.raises(RecordError, match="time mark"):
         records.read_mark({records.MARK_KEY: f'{{"at": {at}, "replaying": true}}'})
     assert epoch.epoch_in({epoch.KEY: json.dumps(TERM).replace("4.5", at)}, "own") == epoch.UNREADABLE
+
+
+@given(like(QUIET), st.sampled_from([None, Signer(derived(bytes(64)), "an-id/one-1")]))
+def test_the_statement_which_marks_hold(text: str, signer: Signer | None) -> None:
+    found = quiet_marks.decode(text, signer, "here")
+    must_be_moments(*found.values())
+    assert signer is None or not found, "at a site with a key nothing of it counts"
 
 
 @given(like(TERM))

@@ -87,7 +87,7 @@ def written(name: str, record: VmRecord = WAITING, fsid: str = THERE) -> dict[st
 
 def facts(name: str, values: dict[str, str]) -> ImageFacts:
     by = image_facts.Reader(KEY, "", 2000.0)
-    return image_facts._facts(view(name, values), Settings(protect=True), by)
+    return image_facts._facts(view(name, values), Settings(protect=True), by, {})
 
 
 def test_the_record_of_a_reader_is_signed_for_its_image_and_read_back() -> None:
