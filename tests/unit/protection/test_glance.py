@@ -134,7 +134,9 @@ def glances(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def needs_a_pass(made: Watching, glances: list[str], monkeypatch: pytest.MonkeyPatch, *seen: str) -> bool:
-    monkeypatch.setattr(keeper, "time", SimpleNamespace(process_time=lambda: made.clock))
+    monkeypatch.setattr(keeper, "time", SimpleNamespace(
+        process_time=lambda: made.clock, monotonic=lambda: 0.0
+    ))
     glances[:] = seen
     made._timed_pass()
     return made._changed()
