@@ -1,6 +1,7 @@
 """A glance differs when there may be something for a pass to do, and only then."""
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -134,9 +135,8 @@ def glances(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def needs_a_pass(made: Watching, glances: list[str], monkeypatch: pytest.MonkeyPatch, *seen: str) -> bool:
-    monkeypatch.setattr(keeper, "time", SimpleNamespace(
-        process_time=lambda: made.clock, monotonic=lambda: 0.0
-    ))
+    clock = SimpleNamespace(process_time=lambda: made.clock, monotonic=time.monotonic)
+    monkeypatch.setattr(keeper, "time", clock)
     glances[:] = seen
     made._timed_pass()
     return made._changed()

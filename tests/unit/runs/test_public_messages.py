@@ -139,7 +139,7 @@ def test_dr_message_is_written_in_these_places_only() -> None:
         "protection/settle_rules.py", "protection/disable_plan.py",
     }
     of_images, readers = {"protection/delete_image.py"}, {
-        "protection/keeper.py", "cli/enable_output.py", "hook/settled_note.py", "opennebula/objects.py",
+        "protection/glance.py", "protection/keeper.py", "cli/enable_output.py", "hook/settled_note.py", "opennebula/objects.py",
         "opennebula/own_marks.py",
         "opennebula/removal.py", "driver/bridge_api.py", "failover/failback_plan.py",
     }
