@@ -284,7 +284,7 @@ def test_a_living_peer_is_fenced_before_anything_is_promoted(ground: Ground) -> 
     assert kinds.index("fence") < kinds.index("promote")
     print(
         f"\nfenced and taken over in {events[-1]['seconds']} s: "
-        f"{[(e['kind'], e['seconds']) for e in events if 'kind' in e]}"
+        f"{[(e['kind'], e['seconds']) for e in events if e['event'] == 'step']}"
     )
     assert events[-1]["event"] == "verdict" and not events[-1]["failed"]
     with w.open_pool(a) as here, w.open_pool(b) as there:

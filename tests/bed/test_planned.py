@@ -80,7 +80,7 @@ def states(cloud: Cloud) -> dict[str, int]:
 
 
 def timings(events: list[dict[str, Any]]) -> str:
-    steps = [(event["kind"], event["target"], event["seconds"]) for event in events if "kind" in event]
+    steps = [(event["kind"], event["target"], event["seconds"]) for event in events if event["event"] == "step"]
     return f"{events[-1].get('seconds')} s: {steps}"
 
 

@@ -216,7 +216,7 @@ def stands_by(lost: Lost, held: Held) -> StandsBy:
     child.wait()
     interrupted = str(w.status(a)["state"])
     told = done_well(onedr(a, "reprotect", "--yes"))
-    took = [(event["kind"], event["target"], event["seconds"]) for event in told.events if "kind" in event]
+    took = [(event["kind"], event["target"], event["seconds"]) for event in told.events if event["event"] == "step"]
     print(f"\nreprotected in {told.events[-1]['seconds']} s: {took}")
     seen = StandsBy(interrupted, told.events[-1], roles(a), roles(b), kept(a))
     b.wait_datastore(b.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED", LIMIT_S)
