@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import tempfile
 import time
@@ -40,6 +42,7 @@ from onedr.runs.plan_events import (
 from onedr.runs.request import Request
 
 _TAIL = 400
+_PIECE_S = 0.5
 _PLANS: Mapping[str, type[Event]] = {
     "move": FailoverPlanEvent, "failover": FailoverPlanEvent, "failback": FailoverPlanEvent,
     "drill": DrillPlanEvent,
@@ -98,7 +101,7 @@ def present(datastore: str, request: Request, views: output.Views, as_json: bool
 def _read(child: subprocess.Popen[bytes], complaints: IO[bytes], follow: Follow) -> Iterator[Event]:
     assert child.stdout is not None
     failure: OneDRError | None = None
-    for line in child.stdout:
+    for line in _lines(child.stdout.fileno()):
         event = read_event(json.loads(line))
         if isinstance(event, ErrorEvent):
             failure = errors.from_wire(
@@ -119,6 +122,23 @@ def _read(child: subprocess.Popen[bytes], complaints: IO[bytes], follow: Follow)
         raise follow.killed(-code)
     if code:
         raise OneDRError(f"the action ended with code {code}: {said[-_TAIL:] or 'it printed nothing'}")
+
+
+def _lines(pipe: int) -> Iterator[bytes]:
+    """Lines as they come. Python handles a signal that comes just before a read blocks only after that read,
+    so nothing is read before it is there, and waiting is cut into pieces.
+    """
+    rest = b""
+    while True:
+        if not select.select([pipe], [], [], _PIECE_S)[0]:
+            continue
+        data = os.read(pipe, 1 << 16)
+        if not data:
+            break
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest
 
 
 def datastore_name(datastore: str) -> str:

@@ -34,6 +34,7 @@ from onedr.protection import (
     disable_plan,
     enable_plan,
     keeper_lock,
+    passes,
     pool_settings,
     quiet_disks,
     settle,
@@ -303,6 +304,7 @@ class _Disable:
         pool_settings.forget_known(self.pool, self.datastore_id)
         quiet_disks.forget(self.pool, self.datastore_id)
         datastore_message.forget(self.pool, self.datastore_id)
+        passes.forget(self.pool, self.datastore_id)
         rehearsals.forget_all(self.pool, self.datastore_id)
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
         wanted = disable_plan.stock_attributes(found.attributes, bound)

@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+
+import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
@@ -20,6 +23,12 @@ def last_pass(pool: Pool, datastore_id: int) -> PassSeen | None:
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def forget(pool: Pool, datastore_id: int) -> None:
+    """Remove what is noted of a datastore. Raises rados.Error."""
+    with suppress(rados.ObjectNotFound):
+        omap.drop_keys(pool, OBJECT, str(datastore_id))
 
 
 def note_pass(pool: Pool, datastore_id: int, now: float, seconds: float, failed: int, repairs: int) -> None:

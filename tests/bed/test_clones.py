@@ -63,8 +63,8 @@ def test_a_clone_follows_its_bases_snapshot_and_no_vm_waits(g: Ground, tmp_path:
             == f"waits until the snapshot of its base {name} is at the peer"
         )
         until(
-            "the keeper to say what waits",
-            lambda: g.told(f"waits until the snapshot of its base {name}"),
+            "the keeper to say that one waits",
+            lambda: g.told(r"\d+ of \d+ not protected"),
             LIMIT_S,
         )
         assert mode_of(g.site, first) is None and clone_order.ARRIVED_KEY not in calls.metadata(g.site, name)

@@ -343,7 +343,7 @@ def test_a_site_that_was_taken_back_alone_joins_again(joined: Ground) -> None:
 
 def test_a_protected_datastore_holds_its_set_up(joined: Ground) -> None:
     furnish(joined.a, joined.b)
-    kept = {"onedr.clock", "onedr.peer", "onedr.site"}  # by its keeper
+    kept = {"onedr.clock", "onedr.passes", "onedr.peer", "onedr.site"}  # by its keeper
     until("its objects", lambda: kept <= set(state(joined.bed, joined.b)["objects"]), 60)
     said = joined.refused(joined.b, 2, "teardown")
     assert "ceph-dr is protected" in said and "onedr disable ceph-dr" in said
