@@ -118,6 +118,11 @@ class Bed:
     def freeze(self, site: str) -> None:
         """SIGSTOP everything of the site: it keeps its connections but no longer answers."""
         self._signal(site, signal.SIGSTOP)
+        where = self.sites[site]
+        until(
+            f"{site} to stand still",
+            lambda: all(processes.stands_still(pid) for pid in processes.of_site(where)), 20, 0.01,
+        )
 
     def thaw(self, site: str) -> None:
         """Undo `freeze`; returns when the cluster serves again."""

@@ -108,6 +108,18 @@ def send(pid: int, site: Site, number: signal.Signals) -> None:
             return
 
 
+def stands_still(pid: int) -> bool:
+    """Are all threads of a process stopped? True for one that is no more."""
+    for thread in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            state = thread.read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            continue
+        if state not in "TtZX":
+            return False
+    return True
+
+
 # Daemons started by this very process must be reaped by it, else they stay as zombies.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 

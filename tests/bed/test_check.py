@@ -173,13 +173,13 @@ def state_of(cloud: Cloud) -> Any:
     with w.open_pool(cloud) as pool:
         images = {}
         for name in pool.names():
-            values = {key for key in w.values_of(pool, name) if key != "onedr.mark"}
+            values = {key for key in w.values_of(pool, name) if key not in w.MARKS}
             with pool.image(name, read_only=True) as image:
                 images[name] = (values, [snap["name"] for snap in image.list_snaps()])
         objects = {
             entry.key
             for entry in pool.io.list_objects()
-            if entry.key.startswith("onedr.") and "alone" not in entry.key
+            if entry.key.startswith("onedr.") and "alone" not in entry.key and ".quiet." not in entry.key
         }
     shown = cloud.api.datastore.info(cloud.datastore_id).TEMPLATE
     return images, objects, {key: value for key, value in dict(shown).items() if key != "DR_RECOVERY_POINT"}

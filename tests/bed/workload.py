@@ -31,6 +31,7 @@ from sandbox.waiting import SandboxError, until
 IMAGE_MIB = 32
 _DISABLED = 1  # one.host.status
 _PIECE = 1 << 22
+MARKS = ("onedr.mark", "onedr.quiet")  # metadata that a keeper writes as long as it lives
 ARRIVES_S = 90  # limit of every wait for a record; the machine may be busy
 SMALL = "CPU=0.1\nMEMORY=128\n"
 
