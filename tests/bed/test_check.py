@@ -401,17 +401,8 @@ def test_an_rbd_mirror_that_was_killed(g: Ground, site: str, where: str) -> None
     )
 
 
-def test_a_peer_whose_ceph_is_killed(g: Ground) -> None:
-    """Last: its monitors refuse, which is told at once."""
-    a = g.sites.a
-    g.sites.bed.kill("site-b")
-    found = check(a)
-    assert found.of("problem") == {"PEER"}, found.findings
-    assert "refuse" in found.text("PEER")
-
-
 def test_status_of_all_of_a_vm_and_of_a_system_datastore(g: Ground) -> None:
-    """Last, where nothing is broken any more."""
+    """After the faults, where nothing is broken any more."""
     a = g.sites.a
     until("all is well", lambda: w.status(a)["state"] == "PROTECTED", 90, 1)
     until("its age", lambda: all(vm["age_s"] is not None for vm in w.status(a)["vms"]), 90, 1)
@@ -423,3 +414,12 @@ def test_status_of_all_of_a_vm_and_of_a_system_datastore(g: Ground) -> None:
     assert "never mirrored" in a.run("onedr", "status", system).stdout
     titles = {disk["name"]: disk["title"] for disk in w.status(a)["disks"]}
     assert set(titles.values()) >= {"base", "disk"}, titles
+
+
+def test_a_peer_whose_ceph_is_killed(g: Ground) -> None:
+    """Last: its monitors refuse, which is told at once."""
+    a = g.sites.a
+    g.sites.bed.kill("site-b")
+    found = check(a)
+    assert found.of("problem") == {"PEER"}, found.findings
+    assert "refuse" in found.text("PEER")
