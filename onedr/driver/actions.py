@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,13 +63,18 @@ from onedr.runs.request import Request
 from onedr.runs.run import Outcome
 
 # Verbs whose data lies on the front-end: they run there also where the datastore has a BRIDGE_LIST.
+_telling = threading.Lock()
 _ON_THE_FRONT_END = ("drill_report",)
 
 
 def emit(event: Event) -> None:
-    """One event, one line. A reader that went away never stops a run."""
+    """One event, one line, also when threads tell at the same moment: print() writes a line and its end
+    apart, and on a bridge host each is a frame. A reader that went away never stops a run.
+    """
     try:
-        print(json.dumps(event.to_json()), flush=True)
+        with _telling:
+            sys.stdout.write(f"{json.dumps(event.to_json())}\n")
+            sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
