@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import IO
 
@@ -87,7 +88,7 @@ def _events(datastore: str, request: Request) -> Iterator[Event]:
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
         )
         assert child.stdin is not None
-        with child.stdin as stdin:
+        with suppress(BrokenPipeError), child.stdin as stdin:  # its own end says why it did not listen
             stdin.write(start_action.driver_data(element, request))
         follow.begun()
         yield from _read(child, complaints, follow)

@@ -85,7 +85,7 @@ def load_config() -> Configuration:
     }
     if parser.has_option("fence", "limit_s"):
         limits["fence_limit_s"] = _number(parser["fence"], "limit_s", _FENCE_LIMIT_S, problems)
-    command = _command(parser.get("fence", "command", fallback=""), problems)
+    command = command_words(parser.get("fence", "command", fallback=""), "fence.command", problems)
     if problems:
         raise InputError(f"{where}: {'; '.join(problems)}.")
     endpoint = parser.get("peer", "endpoint", fallback="")
@@ -152,9 +152,11 @@ def _peer(parser: configparser.ConfigParser, problems: list[str]) -> str:
     return _session(Path(auth), problems) if auth else ""
 
 
-def _command(text: str, problems: list[str]) -> tuple[str, ...]:
-    """The words of a program, given as a list in JSON: nothing is split or expanded."""
-    if not text:
+def command_words(text: str, key: str, problems: list[str]) -> tuple[str, ...]:
+    """The words of a program, given as a list in JSON: nothing is split or expanded. `key`: what has it; a
+    problem is added to `problems`, and no words are returned then.
+    """
+    if not text.strip():
         return ()
     try:
         words = json.loads(text)
@@ -164,7 +166,7 @@ def _command(text: str, problems: list[str]) -> tuple[str, ...]:
     if good and Path(words[0]).is_absolute():
         return tuple(words)
     problems.append(
-        f'fence.command is {text!r}, not a list such as ["/usr/local/sbin/fence-site", "north"] that begins '
+        f'{key} is {text!r}, not a list in JSON such as ["/usr/local/sbin/fence-site", "north"] that begins '
         "with the absolute path of a program"
     )
     return ()

@@ -1,7 +1,6 @@
 """The section [notify] of onedr.conf (docs/notifications.md)."""
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +68,7 @@ def read_settings(given: Mapping[str, str]) -> NotifySettings:
         problems.append("webhook: http to another machine can be read and changed on its way; use https")
     if webhook and not key:
         problems.append("webhook is set but webhook_key, which signs what is sent, is not")
-    command = _command(given.get("command", ""), problems)
+    command = config.command_words(given.get("command", ""), "command", problems)
     if problems:
         raise InputError(f"{config.path()}, section [notify]: {'; '.join(problems)}.")
     return NotifySettings(mail_to, mail_from, host, port, tls, session, webhook, key, command)
@@ -98,17 +97,3 @@ def _secret(given: Mapping[str, str], key: str, problems: list[str]) -> str:
     except InputError as error:
         problems.append(f"{key}: {error}")
         return ""
-
-
-def _command(text: str, problems: list[str]) -> tuple[str, ...]:
-    if not text.strip():
-        return ()
-    try:
-        words = json.loads(text)
-    except ValueError:
-        words = None
-    good = isinstance(words, list) and words and all(isinstance(word, str) and word for word in words)
-    if good and Path(words[0]).is_absolute():
-        return tuple(words)
-    problems.append(f"command: {text!r} is not a list in JSON that begins with an absolute path")
-    return ()
