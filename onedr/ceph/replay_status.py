@@ -5,15 +5,14 @@ committed when rbd-mirror last looked.
 """
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from onedr.ceph.connection import Pool
+from onedr.model.lag import read_lag
 
 # The most that one entry of a journal holds: rbd_journal_max_payload_bytes, by Ceph's default.
 ENTRY_BYTES = 16 * 1024
-_REPLAYING = "replaying, "
 
 
 def bytes_behind(pool: Pool) -> dict[str, int]:
@@ -25,12 +24,5 @@ def bytes_behind(pool: Pool) -> dict[str, int]:
 
 def status_behind(status: Mapping[str, Any]) -> int | None:
     """Of one image's status, bytes at most; None where it does not tell, or is of a daemon that is gone."""
-    text = str(status.get("description", ""))
-    if not status.get("up") or not text.startswith(_REPLAYING):
-        return None
-    try:
-        entries = json.loads(text[len(_REPLAYING):])["entries_behind_primary"]
-    except (KeyError, TypeError, ValueError):
-        return None
-    known = isinstance(entries, int) and not isinstance(entries, bool) and entries >= 0
-    return entries * ENTRY_BYTES if known else None
+    said = read_lag(str(status.get("description", ""))) if status.get("up") else None
+    return None if said is None or said.entries is None else said.entries * ENTRY_BYTES

@@ -45,13 +45,18 @@ def read_lag(description: str) -> Lag | None:
 
 def _of_replay(said: Mapping[str, Any]) -> Lag:
     return Lag(
-        entries=_number(said, "entries_behind_primary", int),
+        entries=_count(said, "entries_behind_primary"),
         bytes_per_s=_number(said, "bytes_per_second", float),
         percent=_number(said, "syncing_percent", int),
         left_s=_number(said, "seconds_until_synced", float),
         last_bytes=_number(said, "last_snapshot_bytes", int),
         last_s=_number(said, "last_snapshot_sync_seconds", float),
     )
+
+
+def _count(said: Mapping[str, Any], key: str) -> int | None:
+    """A whole number: bytes are computed from it."""
+    return _number(said, key, int) if isinstance(said.get(key), int) else None
 
 
 def _number(said: Mapping[str, Any], key: str, kind: Callable[[Any], Any]) -> Any:

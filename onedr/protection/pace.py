@@ -68,4 +68,10 @@ def due_marks(names: Iterable[str], marked: Mapping[str, float], pause_s: float,
     wanted = set(names)
     if pause_s <= MARK_INTERVAL_S:
         return wanted
-    return {name for name in wanted if not now - pause_s < marked.get(name, 0.0) <= now}
+    return {name for name in wanted if is_due(marked.get(name, 0.0), pause_s, now)}
+
+
+def is_due(at: float, pause_s: float, now: float) -> bool:
+    """Was it done `pause_s` ago or earlier (epoch seconds), or is it dated ahead: by a clock that was wrong?
+    """
+    return not now - pause_s < at <= now

@@ -13,6 +13,7 @@ import rbd
 from onedr.ceph import images, mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
+from onedr.protection.pace import is_due
 
 _UNIT_S = {"m": 60, "h": 3600, "d": 86400}
 _MISSED = 3  # snapshots in a row that a manager must miss
@@ -34,7 +35,7 @@ def late(points: Mapping[str, float | None], patience: float, now: float) -> set
     """The images whose copy is older than `patience` seconds. `points`: recovery points, epoch seconds; None:
     not known, so nothing says that a snapshot is missing. One dated ahead is late: its clock was wrong.
     """
-    return {name for name, point in points.items() if point is not None and not now - patience < point <= now}
+    return {name for name, point in points.items() if point is not None and is_due(point, patience, now)}
 
 
 def take_due(pool: Pool, names: Iterable[str], patience: float) -> dict[str, str]:
