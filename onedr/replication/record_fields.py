@@ -4,7 +4,6 @@ Raises ValueError that names the field.
 """
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
@@ -70,7 +69,7 @@ def _truth(value: Any) -> bool:
 
 def moment(value: Any) -> float:
     """Seconds since the epoch that a calendar has. Raises ValueError."""
-    if type(value) not in (int, float) or not math.isfinite(value) or not 0 <= value <= _MAX_TIME_S:
+    if type(value) not in (int, float) or not 0 <= value <= _MAX_TIME_S:
         raise ValueError("is no time in seconds since the epoch")
     return float(value)
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from onedr.ceph import images
@@ -94,6 +94,7 @@ def test_who_made_an_image(text: str) -> None:
 
 
 @given(st.lists(like(KEPT), max_size=3))
+@example([json.dumps({**KEPT, "expires": 10**400})])
 def test_preserved_copies(texts: list[str]) -> None:
     """A damaged one is none of them; the others are listed."""
     values = {f"{preserved_copies.PREFIX}{number}": text for number, text in enumerate(texts)}
