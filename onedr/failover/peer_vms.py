@@ -10,7 +10,7 @@ from lxml import etree
 from onedr.host import config as host_config
 from onedr.host.waiting import attempts
 from onedr.model import names
-from onedr.model.errors import FrontEndError, InputError, OneDRError
+from onedr.model.errors import FrontEndError, InputError, OneDRError, TimedOutError
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NOT_POSSIBLE, FrontEnd, attributes, number
 from onedr.opennebula.run_made import is_of_run
@@ -205,4 +205,4 @@ def _resume(there: FrontEnd, vm_id: int, limit_s: float) -> None:
             return
         if state[0] == "POWEROFF":
             _asked(there, "resume", vm_id)
-    raise OneDRError(f"VM {vm_id} at the peer did not run again in time; onevm show {vm_id} there tells why")
+    raise TimedOutError(f"VM {vm_id} did not run again in time; onevm show {vm_id} at its site tells why")

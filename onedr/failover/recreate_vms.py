@@ -9,7 +9,7 @@ from onedr.failover.target_site import Site, give
 from onedr.host.paths import front_end_paths
 from onedr.host.waiting import attempts
 from onedr.model import template
-from onedr.model.errors import FrontEndError, OneDRError, RecordError
+from onedr.model.errors import FrontEndError, OneDRError, RecordError, TimedOutError
 from onedr.model.records import Proof, VmRecord
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula import vm_template
@@ -108,7 +108,7 @@ def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) 
     """Release a VM from hold and wait until it runs. One that was PENDING there too (`was_pending`) may
     still be it after PENDING_S.
 
-    Raises OneDRError that says where it stands when it does not.
+    Raises OneDRError when it cannot, TimedOutError that says where it stands when it does not by then.
     """
     vm = site.frontend.vm(vm_id)
     if opennebula_objects.vm_state(vm) == "HOLD":
@@ -129,6 +129,6 @@ def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) 
             )
         if was_pending and state == "PENDING" and time.monotonic() - begun > PENDING_S:
             return f"VM {vm_id} {STILL_PENDING}{f': {reason}' if reason else ''}"
-    raise OneDRError(
+    raise TimedOutError(
         f"VM {vm_id} is still {state} after {limit_s:g} s; is a host free? {reason} onevm show {vm_id}"
     )
