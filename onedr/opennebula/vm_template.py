@@ -224,7 +224,8 @@ def _vm_group(record: VmRecord, value: Pairs, here: Counterparts, warnings: list
     name = mapped.name_of("vm_groups", there, here)
     every = [each for groups in here.vm_groups.values() for each in groups]
     by_id = next((each for each in every if each.object_id == name), None)
-    found = by_id or nics.choose(here.vm_groups.get(str(name), ()), record.owner)
+    named = here.mapping is not None and here.mapping.is_listed("vm_groups", there)
+    found = by_id or nics.choose(here.vm_groups.get(str(name), ()), record.owner, named)
     if found is None or role not in found.roles:
         warnings.append(
             f"VMGROUP was left out: there is no VM group {name or there!r} with role {role!r} here")

@@ -10,7 +10,7 @@ from onedr.failover import not_followed
 from onedr.opennebula.nics import GROUP_NAMES, Counterparts, Network, Owned, Range
 
 HERE = Counterparts(
-    {"lan": Network(1, "lan", (Range("10.0.0.1", "", 50),))}, security_groups={"web": (Owned(5, "u"),), "db": (Owned(6, "u"),)},
+    {"lan": Network(1, "lan", (Range("10.0.0.1", "", 50),))}, security_groups={"web": (Owned(5, "oneadmin"),), "db": (Owned(6, "oneadmin"),)},
 )
 
 
