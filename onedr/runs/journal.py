@@ -16,6 +16,7 @@ from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.host import log
 from onedr.model.errors import RunInProgressError, RunStoppedError, StorageError
+from onedr.model.json_form import parsed
 from onedr.model.text import Sentence
 from onedr.runs import chain as runs_chain
 from onedr.runs import lease as runs_lease
@@ -207,7 +208,7 @@ def newest_runs(pool: Pool, count: int, verb: str = "") -> list[JournalEntry]:
 def _read(pool: Pool, key: str, value: bytes) -> JournalEntry:
     """Raises StorageError for a damaged one."""
     try:
-        return JournalEntry.from_json(json.loads(value))
+        return JournalEntry.from_json(parsed(value))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         rados_of = f"rados -p {pool.access.pool}"
         raise StorageError(
@@ -232,8 +233,8 @@ def load_measured(pool: Pool) -> dict[str, dict[str, float]]:
     """
     found: dict[str, dict[str, float]] = {}
     for key, value in omap.read_all(pool, runs_lease.OBJECT, _MEASURED).items():
-        with suppress(ValueError, TypeError, KeyError, AttributeError):
-            loss = json.loads(value)["loss_s"]
+        with suppress(ValueError, OverflowError, TypeError, KeyError, AttributeError):
+            loss = parsed(value)["loss_s"]
             found[key[len(_MEASURED):]] = {str(vm): float(lost) for vm, lost in loss.items()}
     return found
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from samples import THERE, envelope, vm_record
 
 from onedr.failover import adopt_marks, failback_plan, target_site
 from onedr.model.records import ImageFacts
+from onedr.model.types import Settings
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
@@ -57,6 +60,26 @@ def test_a_users_marks_do_not_make_his_vm_another_users(marks: dict[str, str]) -
     attacker = vm(3, "one-9", **marks)
     assert target_site.recovered([attacker], FakePool(), known) == {}  # type: ignore[arg-type]
     assert set(target_site.local([attacker], FakePool(), known)) == {"here:3"}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("marks", [
+    {"DR_ORIGIN_SOURCE": "one-2"}, {"DR_ORIGIN_SOURCE": "one-2", "DR_ORIGIN": VICTIM, "DR_FINISHED": "YES"}, {ledger.TOKEN: "guessed"},
+])
+def test_a_users_marks_do_not_make_his_image_stand_for_anothers(
+    monkeypatch: pytest.MonkeyPatch, marks: dict[str, str]
+) -> None:
+    """Neither now, nor when objects of an earlier release are taken over."""
+    own = "".join(f"<{key}>{value}</{key}>" for key, value in marks.items())
+    image = etree.fromstring(f"<IMAGE><ID>8</ID><TYPE>0</TYPE><SOURCE>one/one-9</SOURCE><TEMPLATE>{own}</TEMPLATE></IMAGE>")
+    frontend: Any = SimpleNamespace(
+        user_pool=lambda: etree.Element("P"), group_pool=lambda: etree.Element("P"), images=lambda: [image],
+        vms=list, networks=list, security_groups=list, vm_groups=list,
+    )
+    assert adopt_marks._images(frontend, "one", 0) == {}
+    monkeypatch.setattr(adopt_marks, "adopt", lambda *_: None)
+    monkeypatch.setattr(ledger, "read_ledger", lambda _: replace(EMPTY, pending={f"{VICTIM} one-2": "a-word"}))
+    site = target_site.survey(frontend, 100, FakePool(), Settings())  # type: ignore[arg-type]
+    assert site.images == {"one-9": 8} and not site.half_images
 
 
 def test_what_a_run_made_is_known_without_any_mark() -> None:
