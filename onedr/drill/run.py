@@ -64,7 +64,9 @@ def drill(
             seen = _look(pool, target, frontend)
             emit(describe_drill(drill_plan.plan_drill(seen.facts, request), seen.facts, request, time.time()))
             return None
-        begun = both_sites.begin_run(pool, target.settings, "drill", target.name, request.by)
+        begun = both_sites.begin_run(
+            pool, target.settings, "drill", target.name, request.by, target.datastore_id
+        )
         with begun as run, ExitStack() as stack:
             run.peer_needed = False  # it changes no roles
             running = Running(run, target.datastore_id, request, emit, frontend, State.DRILLING, "secondary")

@@ -72,7 +72,9 @@ def failover(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd
             return None
         state = State.FAILING_BACK if request.verb == "failback" else State.FAILING_OVER
         with (
-            both_sites.begin_run(pool, target.settings, request.verb, target.name, request.by) as run,
+            both_sites.begin_run(
+                pool, target.settings, request.verb, target.name, request.by, target.datastore_id
+            ) as run,
             ExitStack() as stack,
         ):
             running = Running(run, target.datastore_id, request, emit, frontend, state, "primary")

@@ -96,7 +96,8 @@ def _planned(
     items = contents.collect_items(pool, datastore_id, settings, frontend)
     mirrored = [item.name for item in items if item.mode is not None and item.primary]
     seen = peer_copies.collect_copies(pool, settings, mirrored)
-    last = journal.last_run(pool)  # no run is active: we hold the lease, or have checked it
+    # no run is active: we hold the lease, or have checked it
+    last = journal.last_run(pool, datastore_id=datastore_id)
     plan = disable_plan.disable_plan(
         DisableFacts(
             datastore,

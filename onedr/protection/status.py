@@ -146,7 +146,8 @@ def _verdict(
     """From the items, and from what the journal says of runs of this site."""
     own = lease if lease is not None and lease.home in ("", pool.fsid()) else None
     running = own is not None and own.verb not in (*enable_plan.VERBS, *runs_state.SETTINGS)
-    moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
+    moved = journal.last_run(pool, runs_state.DRILLS, datastore.datastore_id)
+    newest = journal.last_run(pool, datastore_id=datastore.datastore_id)
     died = [run for run in (moved, newest) if run is not None and run.interrupted and not running]
     verb = own.verb if own is not None and running else died[0].verb if died else ""
     settings = datastore.settings

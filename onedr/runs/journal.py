@@ -38,10 +38,10 @@ class Run:
 
     def __init__(
         self, pool: Pool, verb: str, peer: Pool | None = None, alone: str = "", *, site: str = "",
-        datastore: str = "", by: str = "", times: Times = runs_lease.TIMES,
+        datastore: str = "", datastore_id: int | None = None, by: str = "", times: Times = runs_lease.TIMES,
     ):
         self.pool = pool
-        self.verb, self.datastore = verb, datastore
+        self.verb, self.datastore, self._datastore_id = verb, datastore, datastore_id
         self.id = _next_id(pool, verb)
         self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore, by)
         self.alone, self.peer_needed = alone, True
@@ -68,7 +68,7 @@ class Run:
                 raise RunInProgressError(
                     "Another run began and ended at this moment: look at onedr status, then ask again."
                 )
-            newest = last_run(self.pool)
+            newest = last_run(self.pool, datastore_id=self._datastore_id)
             self.interrupted = newest if newest is not None and newest.interrupted else None
             self._stack = taken.pop_all()
         return self
@@ -263,12 +263,16 @@ def remove_journals(pool: Pool) -> None:
         pool.io.remove_object(runs_lease.OBJECT)
 
 
-def last_run(pool: Pool, ignored: Sequence[str] = ()) -> JournalEntry | None:
-    """The newest run that was not refused, verbs `ignored` and those that set something passed over;
-    `RUNNING` without a lease in force was interrupted. Raises StorageError for a damaged one.
+def last_run(
+    pool: Pool, ignored: Sequence[str] = (), datastore_id: int | None = None
+) -> JournalEntry | None:
+    """The newest run that was not refused, of a datastore; verbs `ignored` and those that set something
+    passed over, and runs of other datastores in the pool. `RUNNING` without a lease in force was interrupted.
+    Raises StorageError for a damaged one.
     """
     for key in reversed(omap.list_keys(pool, runs_lease.OBJECT, _RUN)):
         run = _read(pool, key, omap.read_keys(pool, runs_lease.OBJECT, (key,))[key])
-        if run.result != "REFUSED" and run.verb not in (*ignored, *SETTINGS):
+        other = None not in (datastore_id, run.datastore_id) and run.datastore_id != datastore_id
+        if run.result != "REFUSED" and run.verb not in (*ignored, *SETTINGS) and not other:
             return run
     return None

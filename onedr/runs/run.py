@@ -55,6 +55,7 @@ class Running:
         self.began = time.time()
         self.asked_at = request.at or self.began  # a recovery time is measured from here
         self.log = JournalEntry(run.id, run.verb, runs_lease.me(), self.began, request, since=self.asked_at)
+        self.log.datastore_id = datastore_id
         self.ended: dict[str, float] = {}  # `kind target` -> when it was done
         self.total = 0
         self._saved = time.monotonic()

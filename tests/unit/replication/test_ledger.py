@@ -88,6 +88,15 @@ def test_what_a_run_made_is_known_without_any_mark() -> None:
     assert found[VICTIM].vm_id == 3 and found[VICTIM].finished
 
 
+def test_vms_of_another_datastore_in_the_pool_are_another_runs() -> None:
+    """One that its interrupted run left on hold is not started by ours."""
+    other = vm(4, "one-4")
+    for disk in other.iterfind("TEMPLATE/DISK/DATASTORE_ID"):
+        disk.text = "101"
+    found = target_site.of_datastore([vm(3, "one-1"), other, vm(5)], 100)
+    assert [each.findtext("ID") for each in found] == ["3"]
+
+
 def test_a_run_that_died_before_it_could_note_a_vm_finds_it_by_the_word_it_carries() -> None:
     known = replace(EMPTY, pending={VICTIM: "word"})
     found = target_site.recovered([vm(3, "one-1", **{ledger.TOKEN: "word"})], FakePool(), known)  # type: ignore[arg-type]

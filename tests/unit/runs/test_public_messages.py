@@ -17,6 +17,7 @@ from lxml import etree
 from samples import HERE, THERE, disk, vm_record
 from worlds import REQUESTS, WORLDS, confirmed, copy_of, facts
 
+from onedr.ceph import connection
 from onedr.drill import plan as drill_plan
 from onedr.drill.plan import DrillFacts
 from onedr.failover import rollback
@@ -149,7 +150,7 @@ def test_an_image_shows_what_is_public_of_it_and_its_driver_says_all(
         raise error
 
     pool = SimpleNamespace(exists=lambda name: True)
-    monkeypatch.setattr(delete_image.connection, "connect", lambda *_: nullcontext(pool))
+    monkeypatch.setattr(connection, "connect", lambda *_: nullcontext(pool))
     monkeypatch.setattr(delete_image, "FrontEnd", lambda **_: SimpleNamespace(update_image=update_image))
     monkeypatch.setattr(delete_image, "_facts", fails)
     image = etree.fromstring("<IMAGE><ID>5</ID><SOURCE>one/one-5</SOURCE></IMAGE>")
