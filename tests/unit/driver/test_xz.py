@@ -39,11 +39,11 @@ def test_a_window_beyond_the_limit_is_refused_in_every_stream(tmp_path: Path, be
         read(tmp_path, before + greedy(b"x" * 1000))
 
 
-@pytest.mark.parametrize("size", [0, 1, 5000, 3_000_000])
+@pytest.mark.parametrize("size", [0, 1, 5000, 200_000])
 @pytest.mark.parametrize("padding", [0, 4, 200_000])
 def test_streams_and_padding_are_read_as_xz_does(tmp_path: Path, size: int, padding: int) -> None:
-    data = random.Random(size).randbytes(size)
-    content = lzma.compress(data) + bytes(padding) + lzma.compress(data[::-1], preset=9) + bytes(padding)
+    data = random.Random(size).randbytes(size)  # more than is read at once
+    content = lzma.compress(data) + bytes(padding) + lzma.compress(data[::-1]) + bytes(padding)
     assert read(tmp_path, content) == data + data[::-1]
 
 
