@@ -27,7 +27,6 @@ from onedr.protection import (
     glance,
     keeper_lock,
     pace,
-    passes,
     reconcile,
     rehearsal_timer,
     settle,
@@ -148,10 +147,7 @@ class Keeper:
             if self._has_more_to_do() or not self._is_costly():
                 self._seen = ""
         if self._datastore is not None and self._datastore.settings.protect:
-            failed, repairs = len(self._report.failed), self._report.repairs
-            passes.note_pass(
-                self._pool, self._id, time.time(), time.monotonic() - clock, failed, repairs
-            )
+            reconcile.note_pass(self._pool, self._id, self._report, time.monotonic() - clock)
         return role
 
     def _has_more_to_do(self) -> bool:
