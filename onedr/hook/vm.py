@@ -27,6 +27,8 @@ def main(_: list[str]) -> str:
     event = payload.read_event(sys.stdin.read())
     if not event.succeeded or event.object_id is None:
         return "nothing to do"
+    if event.only_shows:
+        return f"VM {event.object_id}: only what OneDR shows on it changed"
     return on_vm(FrontEnd(), event.object_id)
 
 
@@ -54,8 +56,10 @@ def on_vm(frontend: FrontEnd, vm_id: int) -> str:
             keeper_lock.wake_keeper(datastore.datastore_id)  # it works on a bridge host and writes the record
             continue
         with connection.connect(datastore.access) as pool:
-            results.update(_record(frontend, pool, datastore, element, datastores, now))
-        keeper_lock.wake_keeper(datastore.datastore_id)
+            found = _record(frontend, pool, datastore, element, datastores, now)
+        results.update(found)
+        if set(found.values()) != {"unchanged"}:
+            keeper_lock.wake_keeper(datastore.datastore_id)
     return f"VM {vm_id}: " + (
         ", ".join(f"{name} {result}" for name, result in results.items()) or "no protected disk"
     )

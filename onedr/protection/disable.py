@@ -38,6 +38,7 @@ from onedr.protection import (
     pool_settings,
     quiet_disks,
     settle,
+    vm_display,
 )
 from onedr.protection.disable_plan import DisableFacts
 from onedr.protection.enable import (
@@ -306,6 +307,7 @@ class _Disable:
         datastore_message.forget(self.pool, self.datastore_id)
         passes.forget(self.pool, self.datastore_id)
         rehearsals.forget_all(self.pool, self.datastore_id)
+        self.waiting.update(vm_display.remove(self.frontend, self.datastore_id))
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
         wanted = disable_plan.stock_attributes(found.attributes, bound)
         if wanted != found.attributes:

@@ -115,6 +115,8 @@ def test_states_that_come_and_go_do_not_change_the_record() -> None:
     put(changed, "TEMPLATE/AUTOMATIC_REQUIREMENTS", "(CLUSTER_ID = 9)")
     put(changed, "USER_TEMPLATE/ERROR", "monitor lost")
     put(changed, "USER_TEMPLATE/DR_MESSAGE", "all is well")
+    put(changed, "USER_TEMPLATE/DR_STATE", "PROTECTED")
+    put(changed, "USER_TEMPLATE/DR_RECOVERY_POINT", "2026-11-30T14:00:00Z")
     put(changed, "LAST_POLL", "123456")
     assert opennebula_objects.vm_record(changed, {DATASTORE}) == opennebula_objects.vm_record(
         vm(), {DATASTORE}
