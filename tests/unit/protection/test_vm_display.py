@@ -1,6 +1,7 @@
 """What VMs show of their protection: 500 of them, bounded, in turn, and nothing while nothing changes."""
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from types import SimpleNamespace
 from typing import Any
@@ -45,7 +46,7 @@ class Site:
         self.users: dict[int, dict[str, str]] = {vm_id: {"NOTE": f"{vm_id}"} for vm_id in range(count)}
         self.writes: list[tuple[float, int]] = []
         self.role, self.more = Role.PRIMARY, dict[int, str]()
-        monkeypatch.setattr(vm_display.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
     def update_vm(self, vm_id: int, pairs: template.Pairs) -> None:
         self.writes.append((self.now, vm_id))
