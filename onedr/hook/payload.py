@@ -15,6 +15,7 @@ from onedr.model.errors import InputError
 from onedr.opennebula.api import APPEND
 from onedr.opennebula.own_marks import VM_SHOWN
 
+STATE = "state"  # instead of a call: an object came into a state
 _RESULT = re.compile(r"<RESULT>(\d+)</RESULT>")
 _IN = re.compile(r"<POSITION>(\d+)</POSITION>\s*<TYPE>IN</TYPE>\s*<VALUE>(\d+)</VALUE>")
 _OBJECT_ID = re.compile(r"\A\s*<(IMAGE|VM|DATASTORE)>\s*<ID>(\d+)</ID>")
@@ -40,7 +41,7 @@ def read_event(text: str) -> Event:
         document = base64.b64decode(encoded, validate=True).decode()
     except ValueError as error:  # not base64, not ASCII, not UTF-8
         raise InputError(f"The hook's data on standard input cannot be read: {error}") from error
-    if call == "state":
+    if call == STATE:
         match = _OBJECT_ID.match(document)
         if not match:
             raise InputError("The hook's data does not start with an object's ID.")

@@ -165,6 +165,17 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
     )
 
 
+def state_since(vm: etree._Element) -> float | None:
+    """When a VM came into its state, by the last entry of its history (epoch seconds, whole ones); None where
+    oned does not say.
+    """
+    entries = vm.findall("HISTORY_RECORDS/HISTORY")
+    if not entries:
+        return None
+    names = ("RSTIME",) if vm_state(vm) == "ACTIVE" else ("RETIME", "EETIME", "ETIME")
+    return max(_int(entries[-1], name) for name in names) or None
+
+
 def lasting_parts(vm: etree._Element) -> Iterator[bytes]:
     """A `<VM>` without what oned measures all the time and what OneDR shows on it: another one than before
     means that something changed.

@@ -33,6 +33,7 @@ from onedr.protection import (
     contents,
     disable_plan,
     enable_plan,
+    hook_lag,
     keeper_lock,
     passes,
     pool_settings,
@@ -306,6 +307,7 @@ class _Disable:
         quiet_disks.forget(self.pool, self.datastore_id)
         datastore_message.forget(self.pool, self.datastore_id)
         passes.forget(self.pool, self.datastore_id)
+        hook_lag.forget(self.pool, self.datastore_id)
         rehearsals.forget_all(self.pool, self.datastore_id)
         self.waiting.update(vm_display.remove(self.frontend, self.datastore_id))
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
