@@ -69,7 +69,7 @@ ALLOWED = {
     "take_request:answer_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
-    "disable": Allowed(_VERB, READS | _OWN | _REMOVE),  # what a rehearsal left
+    "disable": Allowed(_VERB, READS | _OWN | _REMOVE | {"vm.update"}),  # what a rehearsal left
     "move": _RUN,
     "failover": _RUN,
     "failback": _RUN,

@@ -30,7 +30,7 @@ from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import keeper_lock
 from onedr.replication import encryption, map_store, quiet_marks, records, signature
 
-_VERBS_ENTRY = "onedr.driver.actions:perform"
+VERBS_ENTRY = "onedr.driver.actions:perform"
 _TAG = re.compile(r"onedr-drill-[0-9a-f]{8}-[0-9]{1,18}-[0-9]{1,18}")
 _OF_IMAGES = (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY, quiet_marks.KEY)
 _AHEAD_US = 60 * 1_000_000  # a generation is a time in microseconds; clocks of two sites differ by less
@@ -225,7 +225,7 @@ def _tag(text: Any) -> str:
 def work_item(work: Work, attributes: Pairs) -> WorkItem:
     """What the work is about, from the words and the driver data that oned, or the person, gave to it."""
     pool, argv = ceph_access(attributes).pool, work.argv
-    if work.entry == _VERBS_ENTRY:
+    if work.entry == VERBS_ENTRY:
         return WorkItem(argv[0], int(argv[1]), pool, {int(argv[1])})
     module, _, action = work.entry.rpartition(".")[2].partition(":")
     what = f"{module}:{action}"

@@ -15,10 +15,12 @@ from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.records import DiskRef, VmRecord
 from onedr.model.template import Pairs
+from onedr.model.types import State
 from onedr.opennebula import attributes, files, mapped, nics, scheduled_actions
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.objects import BACKUP_SETTINGS
+from onedr.opennebula.own_marks import VM_SHOWN
 
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
@@ -33,7 +35,7 @@ ANOTHER_PORT = "GRAPHICS/PORT is chosen by oned here"  # the one warning of a VM
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (  # of one site's object only
     ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK, "DR_ORIGIN_SITE",
-    "DR_ORIGIN_VM",
+    "DR_ORIGIN_VM", *VM_SHOWN,
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _OF_OS_FILES = tuple(f"{key}_" for key in files.OS_FILES)  # what oned adds to one: its datastore, its source
@@ -55,9 +57,18 @@ def user_lock(user: Pairs) -> int:
     return int(level) if level in ("1", "2", "3") else 0
 
 
+def stands_by(user: Pairs) -> Pairs:
+    """What a VM shows whose disks are written at the other site. It is locked, and then takes no attributes.
+    """
+    state, point = VM_SHOWN
+    return ((state, State.STANDBY.value), *(((point, ""),) if template.get(user, point) else ()))
+
+
 def unlocked(user: Pairs) -> Pairs:
-    """What takes these marks off, whichever release set them."""
-    marks = (LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK)
+    """What takes these marks off, whichever release set them, and what `stands_by` showed."""
+    state, _ = VM_SHOWN
+    shown = (state,) if template.get(user, state) == State.STANDBY.value else ()
+    marks = (LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK, *shown)
     return tuple((key, "") for key in marks if template.get(user, key))
 
 

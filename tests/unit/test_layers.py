@@ -28,7 +28,7 @@ PURE = (
     "*/ceph/mon_host.py", "*/failover/verdict.py", "*/check/table.py", "*/check/facts.py", "*/pairing/ceph_caps.py",
     "*/pairing/facts.py", "*/protection/pace.py", "*/ceph/encoding.py", "*/ceph/image_header.py",
     "*/opennebula/attributes.py", "*/opennebula/files.py", "*/opennebula/nics.py", "*/opennebula/image_template.py",
-    "*/opennebula/mapped.py", "*/opennebula/scheduled_actions.py", "*/opennebula/requirements.py",
+    "*/opennebula/mapped.py", "*/opennebula/scheduled_actions.py", "*/opennebula/requirements.py", "*/opennebula/own_marks.py",
     "*/failover/host_choice.py", "*/failover/not_followed.py", "*/failover/loss.py", "*/failover/outcomes.py", "*/opennebula/uses.py", "*/opennebula/quotas.py", "*/opennebula/acls.py",
     "*/mapping/map_file.py", "*/drill/drill_networks.py", "*/metrics/catalogue.py",
 )
