@@ -142,7 +142,7 @@ def groups(own: Pairs, there: Pairs, here: Counterparts, owner: str) -> Groups:
 
 def added(asked: Pairs, found: Pairs) -> list[tuple[int, int]]:
     """NIC_ID and security group of those that the networks here gave a new VM besides the ones that it was
-    asked for with: one more group opens what the others close (docs/opennebula-facts.md O45).
+    asked for with: one more group opens what the others close (docs/opennebula-facts.md O39).
     """
     return [
         (int(template.get(nic, "NIC_ID", "-1")), int(group))
