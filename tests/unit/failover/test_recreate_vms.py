@@ -14,6 +14,7 @@ from onedr.failover import recreate_vms
 from onedr.model.errors import RecordError
 from onedr.model.records import Proof, VmRecord
 from onedr.model.template import Pairs
+from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
 from onedr.replication.write_records import encrypt_secrets
 
@@ -96,7 +97,7 @@ class Started:
 def test_a_vm_that_its_user_locked_is_locked_once_it_runs(
     user: str, locks: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recreate_vms.ledger, "change", lambda *_, **__: None)
+    monkeypatch.setattr(ledger, "change", lambda *_, **__: None)
     there = Started(user)
     site: Any = SimpleNamespace(frontend=there, pool=None)
     done = recreate_vms.start_vm(site, 7, 5)
