@@ -3,15 +3,18 @@ groups to change. Pure.
 """
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.template import Pairs
-from onedr.opennebula import nics
+from onedr.opennebula import attributes, nics
+from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import DEFAULT_GROUP, Counterparts, address_here, every_network, network_id
 
+_LIMIT = re.compile(r"(IN|OUT)BOUND_\w+")
 _Same = Callable[[Pairs, Pairs, Counterparts], bool]
 
 
@@ -138,6 +141,16 @@ def groups(own: Pairs, there: Pairs, here: Counterparts, owner: str) -> Groups:
         attach += [(number, int(each)) for each in sorted(wanted - has)]
         detach += [(number, int(each)) for each in sorted(has - wanted)]
     return Groups(tuple(attach), tuple(detach), tuple(said))
+
+
+def settings(own: Pairs, there: Pairs, here: Counterparts) -> Iterator[str]:
+    """What else differs of a NIC that is the same: the limits of its bandwidth, and what is its own."""
+    found, aliases = _matched(own, there, here)
+    for mine, other in (*found.pairs, *aliases.pairs):
+        for key in sorted({key for key, _ in (*mine, *other)}):
+            own_one = attributes.rule(attributes.NIC, key).treatment is Treatment.KEPT
+            if (own_one or _LIMIT.fullmatch(key)) and template.get(mine, key) != template.get(other, key):
+                yield f"{key} of its NIC with {_address(mine)} is another there: it stays as it is here"
 
 
 def added(asked: Pairs, found: Pairs) -> list[tuple[int, int]]:

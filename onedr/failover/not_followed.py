@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from onedr.failover import failback_plan, nic_changes
+from onedr.failover import failback_plan, nic_changes, placement
 from onedr.model import template
 from onedr.model.records import VmRecord
 from onedr.model.template import Pairs
@@ -16,6 +16,7 @@ from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.mapped import owner_of
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.objects import BACKUP_SETTINGS
+from onedr.opennebula.vm_locks import locked_state
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import secrets
 
@@ -34,7 +35,7 @@ def of_vm(home: PeerVm, there: VmRecord, here: Counterparts) -> list[str]:
     return [
         *_attributes(own, there.template), *_sections(own, there.template), *_boot(home, there, here),
         *_vm_group(own, there.template, here), *_devices(own, there.template), *_nics(own, there, here),
-        *_actions(there),
+        *_actions(there), *_files_of_hosts(own, there),
     ]
 
 
@@ -134,6 +135,7 @@ def _nics(own: Pairs, there: VmRecord, here: Counterparts) -> Iterator[str]:
     unclear = nic_changes.changes(own, there.template, here).unclear
     if unclear:
         yield f"its NICs were changed at the other site: they stay as they are here, {unclear}"
+    yield from nic_changes.settings(own, there.template, here)
     yield from nic_changes.groups(own, there.template, here, owner_of(there, here.mapping).owner).said
 
 
@@ -144,3 +146,16 @@ def _actions(there: VmRecord) -> Iterator[str]:
     for action in template.vectors(there.template, "SCHED_ACTION"):
         scheduled_actions.to_come(action, disks, found)
     yield from found
+
+
+def _files_of_hosts(own: Pairs, there: VmRecord) -> Iterator[str]:
+    """What the VM's host there keeps beside the disks. Here it is as the VM left it, or not at all."""
+    yield from placement.of_memory(locked_state(there.user_template) or there.state)
+    if any(True for _ in template.vectors(own, "TPM")):
+        yield "TPM: what was written to it at the other site stays there: its state is a file of the host"
+    if any(template.get(found, "FIRMWARE") for found in template.vectors(own, "OS")):
+        yield "UEFI variables that were written at the other site stay there: they are a file of the host"
+    mine = {key for key, _ in own}
+    yield from attributes.said(attributes.VM, [
+        key for key, _ in there.template if key not in mine and not key.startswith("ONEDR_")
+    ])

@@ -23,6 +23,10 @@ def nic(group: str, name: str, address: str = "10.0.0.5") -> tuple[str, Any]:
     return "NIC", pairs
 
 
+def limited(rate: str) -> tuple[str, Any]:
+    return "NIC", (*nic("5", "web")[1][:2], ("INBOUND_AVG_BW", rate))
+
+
 def said(own: tuple[Any, ...], there: tuple[Any, ...]) -> list[str]:
     home = PeerVm(42, "web", "POWEROFF", "ACTIVE", frozenset({"one-1", "one-2"}), template=(*DISKS, *own))
     return not_followed.of_vm(home, vm_record(template=there, disks=THERE_TOO), HERE)
@@ -52,6 +56,10 @@ GPU = {"VENDOR": "10de", "DEVICE": "1eb8", "CLASS": "0302"}
     (("FEATURES", (("ACPI", "YES"),)), ("FEATURES", (("ACPI", "NO"),)), "FEATURES was changed at the other site"),
     (("MEMORY", "64"), ("MEMORY", "128"), ""),
     (os(ARCH="x"), os(ARCH="y"), "OS/ARCH was changed at the other site"),
+    (os(FIRMWARE="f"), os(FIRMWARE="f"), "UEFI variables that were written at the other site stay there"),
+    (("TPM", (("MODEL", "tpm-crb"),)), ("TPM", (("MODEL", "tpm-crb"),)), "TPM: what was written to it at the other site"),
+    (("CPU", "1"), ("SNAPSHOT", (("SNAPSHOT_ID", "0"),)), "SNAPSHOT is left out: a system snapshot is a file"),
+    (limited("100"), limited("100"), ""), (limited("100"), limited("200"), "INBOUND_AVG_BW of its NIC with 10.0.0.5 is another"),
     (os(KERNEL_DS="$FILE[IMAGE_ID=3]", KERNEL="/a"), os(KERNEL_DS='$FILE[IMAGE="k",IMAGE_UNAME="u"]', KERNEL="/b"), ""),
     (os(BOOT="disk0,disk2"), os(BOOT="disk0,disk1"), ""),  # the same disks
     (os(BOOT="disk2"), os(BOOT="disk0"), "OS/BOOT was changed at the other site"),
@@ -94,3 +102,10 @@ def test_what_was_left_out_on_the_way_there_is_no_change(key: str) -> None:
 def test_nics_that_cannot_be_told_apart_are_named_before() -> None:
     far = ("NIC", (("NETWORK", "far"), ("IP", "10.9.0.1")))
     assert "stay as they are here, network far" in " ".join(said((nic("5", "web"),), (nic("105", "web"), far)))
+
+
+@pytest.mark.parametrize(("state", "user"), [("SUSPENDED", ()), ("POWEROFF", (("DR_LOCKED_STATE", "STOPPED"),))])
+def test_a_memory_that_stays_there_is_named(state: str, user: Any) -> None:
+    home = PeerVm(42, "web", "POWEROFF", "ACTIVE", frozenset({"one-1", "one-2"}), template=DISKS)
+    there = vm_record(template=(), disks=THERE_TOO, state=state, user_template=user)
+    assert ["its memory stays at the other site" in text for text in not_followed.of_vm(home, there, HERE)] == [True]
