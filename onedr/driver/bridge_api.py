@@ -16,7 +16,7 @@ from onedr.host.bridge import BridgeRefusedError
 from onedr.model import template
 from onedr.model.errors import FrontEndError
 from onedr.model.types import DRIVER
-from onedr.opennebula import run_made, vm_template
+from onedr.opennebula import run_made, vm_locks, vm_template
 from onedr.opennebula.api import APPEND, REPLACE, FrontEnd, attributes
 from onedr.opennebula.own_marks import VM_SHOWN
 from onedr.protection.enable_plan import CEPH_MODE
@@ -95,7 +95,7 @@ class Border:
         elif method == "datastore.update":
             self._own_datastore(wanted[0])
             self._datastore_attributes(oned, wanted)
-        if verb in ("update", "attach", "attachnic"):
+        if verb in ("update", "attach", "attachnic", "schedadd"):
             wanted[1] = self._template(oned, wanted[1], verb != "update")
         if verb == "update" and kind != "datastore":
             self._few_attributes(oned, kind, int(wanted[0]), wanted[1], wanted[2])
@@ -197,7 +197,7 @@ class Border:
         marks = keys & set(_OF_A_RUN)
         if marks and (self._peer or number not in made):
             raise BridgeRefusedError(f"attributes {', '.join(sorted(marks))} of {kind} {number}")
-        few = {vm_template.LOCKED_STATE, vm_template.OLD_LOCKED_STATE, vm_template.USER_LOCK, *VM_SHOWN}
+        few = {vm_locks.LOCKED_STATE, vm_locks.OLD_LOCKED_STATE, vm_locks.USER_LOCK, *VM_SHOWN}
         limited = self._peer or self._item.what in bridge_policy.LOCKS_VMS
         if self._item.what == "datastore:rm":
             limited, few = True, {"DR_MESSAGE"}

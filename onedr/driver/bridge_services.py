@@ -19,7 +19,7 @@ from onedr.driver.bridge_api import Border, WorkItem
 from onedr.driver.bridge_veil import Veil
 from onedr.host.bridge import Answer, BridgeRefusedError, Service, Work
 from onedr.host.paths import front_end_paths
-from onedr.model import names, template
+from onedr.model import names, settings, template
 from onedr.model.errors import InputError
 from onedr.model.json_form import Json
 from onedr.model.records import Proof
@@ -40,7 +40,7 @@ class Services:
     """The services of one work item, by name."""
 
     def __init__(self, work: Work, attributes: Pairs, more: Mapping[str, Service]):
-        self.veil = Veil()
+        self.veil = Veil(_secret_names(attributes))
         self.item = work_item(work, attributes)
         self._signed: set[str] = set()  # names of images that records may be signed for
         self._pauses: dict[int, keeper_lock.KeeperPause] = {}
@@ -188,6 +188,14 @@ class Services:
         tags = [_tag(each) for each in call["tags"]]
         kept = drill_report.amend(self._datastore(call), tags, dict(call["cleanup"]))
         return ([str(kept.json), str(kept.html), kept.digest] if kept else None), b""
+
+
+def _secret_names(attributes: Pairs) -> frozenset[str]:
+    """Raises InputError."""
+    try:
+        return settings.attribute_names(template.get(attributes, "DR_SECRET_ATTRS"))
+    except ValueError as error:
+        raise InputError(f"DR_SECRET_ATTRS: {error}.") from error
 
 
 def _checked(name: str, service: Service) -> Service:

@@ -14,7 +14,7 @@ from onedr.model.errors import FrontEndError, InputError, OneDRError, TimedOutEr
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NOT_POSSIBLE, FrontEnd, attributes, number
 from onedr.opennebula.run_made import is_of_run
-from onedr.opennebula.vm_template import (
+from onedr.opennebula.vm_locks import (
     LOCKED_STATE,
     USER_LOCK,
     locked_state,

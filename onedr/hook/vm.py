@@ -79,7 +79,7 @@ def _record(
     """Of a VM that is gone nothing is written: the hooks of its images remove what is on its disks."""
     written: dict[str, str] = {}
     if opennebula_objects.vm_state(element) != "DONE":
-        around = write_records.surroundings(pool, frontend, element)
+        around = write_records.surroundings(pool, frontend, element, datastores)
         written = write_records.record_vm(pool, datastore.settings, element, datastores, now, around)
     gone = reader_records.forget(pool, element, written)
     return {**dict.fromkeys(gone, "no longer has its record"), **written}

@@ -102,6 +102,10 @@ _VMS = (
            "(own VMs)?"),
     Metric("onedr_vm_skew_seconds", "seconds", VM,
            "Between the recovery points of its disks; absent while one is unknown."),
+    Metric("onedr_vm_rehearsal_timestamp_seconds", "epoch seconds", VM,
+           "Its last rehearsal, at the site that would take it over; absent when there was none."),
+    Metric("onedr_vm_rehearsal_accepted", "0 or 1", VM, "Would it have been accepted then?"),
+    Metric("onedr_vm_rehearsal_differences", "differences", VM, "What was not as it was then."),
     Metric("onedr_vm_entries_behind", "journal entries", VM,
            "Journal entries that the copies of its disks lack."),
 )

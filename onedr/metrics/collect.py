@@ -20,7 +20,7 @@ _DRILL = "drill"
 def observe(datastore: Datastore, frontend: FrontEnd) -> ObservedEvent:
     """Read-only. Raises StorageError, rados.Error, rbd.Error."""
     with connection.connect(datastore.access) as pool:
-        seen = status.collect_status(pool, datastore, frontend)
+        seen = status.collect_status(pool, datastore, frontend, with_rehearsals=True)
         used, free = _space(pool)
         return ObservedEvent(
             datastore=datastore.name,

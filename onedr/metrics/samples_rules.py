@@ -103,7 +103,8 @@ def _by_label(seen: ObservedEvent, labels: tuple[str, ...]) -> Iterator[Sample]:
     reasons = Counter(item.code for item in status.unprotected)
     for reason in Reason:
         yield Sample("onedr_datastore_items_unprotected", (*labels, reason.value), reasons[reason.value])
-    results = Counter(str(vm.rehearsal.result) for vm in status.vms if vm.rehearsal is not None)
+    results = Counter(
+        str(vm.rehearsal.result) for vm in status.vms if vm.rehearsal is not None and not vm.here)
     for result in Result if seen.rehearsed is not None else ():
         yield Sample("onedr_rehearsal_vms", (*labels, result.value), results[result.value])
     if status.run is not None:
@@ -126,9 +127,20 @@ def _vm(
     for name, value in (
         ("recovery_point_age_seconds", vm.age_s), ("objective_seconds", seen.status.objective_s),
         ("recoverable", whole), ("skew_seconds", vm.skew_s), ("entries_behind", _entries(disks)),
+        *_rehearsal(vm),
     ):
         if value is not None:
             yield Sample(f"onedr_vm_{name}", labels, value)
+
+
+def _rehearsal(vm: StatusVm) -> list[tuple[str, float]]:
+    if vm.rehearsal is None or vm.rehearsal.result is Result.RETURNS:
+        return []
+    return [
+        ("rehearsal_timestamp_seconds", vm.rehearsal.at),
+        ("rehearsal_accepted", vm.rehearsal.result is Result.ACCEPTED),
+        ("rehearsal_differences", len(vm.rehearsal.differences)),
+    ]
 
 
 def _entries(disks: Iterable[StatusDisk]) -> float | None:

@@ -9,6 +9,7 @@ from onedr.model import names, template
 from onedr.model.errors import InputError
 from onedr.model.records import NOT_COPIED, DiskRef, ImageRecord, VmRecord
 from onedr.model.template import Pairs
+from onedr.opennebula import vm_locks
 from onedr.opennebula.nics import GROUP_NAMES
 from onedr.opennebula.own_marks import VM_SHOWN
 
@@ -153,9 +154,10 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
             *(
                 _portable(key, value, _group_names(attributes))
                 for key, value in attributes
-                if key not in _LOCAL_VM
+                if key not in _LOCAL_VM and key != vm_locks.RECORDED
             ),
             *_backup_settings(element),
+            *vm_locks.for_record(element, user),
         ),
         user_template=template.without(user, *_LOCAL_USER, *VM_SHOWN),
         disks=tuple(

@@ -95,13 +95,17 @@ class PoolView:
             for name, kind in write_records.places(body, self.pool, self.site.fsid).items()
         )
 
-    def vm_state(self, summary: etree._Element, protected: Collection[int]) -> str:
+    def vm_state(
+        self, summary: etree._Element, protected: Collection[int], secret: Collection[str] = ()
+    ) -> str:
         """Everything that a VM's record, and whether it is on the disks, depends on; as a checksum.
 
         `summary`: the VM from the pool call, in which secrets are encrypted.
+        `secret`: names of DR_SECRET_ATTRS.
         """
         body = opennebula_objects.vm_record(summary, protected)
-        parts: list[object] = [self.site, self.key, sorted(protected), self.ledger.vms.get(body.vm_id)]
+        parts: list[object] = [
+            self.site, self.key, sorted(protected), sorted(secret), self.ledger.vms.get(body.vm_id)]
         parts += opennebula_objects.lasting_parts(summary)
         body = reader_records.as_found(body, self.exists, {})
         for name, kind in write_records.places(body, self.pool, self.site.fsid).items():

@@ -67,7 +67,7 @@ class StatusView:
 def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
     """The status as an event (see docs/status.md for its fields)."""
     with connection.connect(datastore.access) as pool:
-        seen = collect_status(pool, datastore, frontend)
+        seen = collect_status(pool, datastore, frontend, with_rehearsals=True)
         return shown(pool, datastore, seen)
 
 
@@ -124,10 +124,12 @@ def collect_status(
     datastore: Datastore,
     frontend: FrontEnd,
     peer_status: Callable[[], peer_ceph.PeerStatus | None] = lambda: None,
+    with_rehearsals: bool = False,
 ) -> StatusView:
     """Collect everything once.
 
-    `peer_status`: the state of the peer, when the caller determines it already.
+    `peer_status`: the state of the peer, when the caller determines it already. `with_rehearsals`: those of
+    our VMs at the peer too.
     """
     now = time.time()
     objects = _objects(frontend)
@@ -135,7 +137,8 @@ def collect_status(
     facts = tuple(image_facts.of_datastore(pool, datastore, known))
     mirrored = tuple(fact for fact in facts if fact.mode is not None)
     primaries = [fact.name for fact in mirrored if fact.primary]
-    seen = peer_copies.collect_copies(pool, datastore.settings, primaries, peer_status())
+    seen = peer_copies.collect_copies(
+        pool, datastore.settings, primaries, peer_status(), with_rehearsals)
     unprotected = (
         protection_unprotected.unprotected(datastore, objects.images, objects.vms, objects.protected, facts)
         if objects.answers else protection_unprotected.from_ceph(facts)
@@ -290,7 +293,7 @@ def _vms(
                     age_s=_tenths(recovery_point.age_s(point, now)),
                     obstacles=() if own else tuple(item.blockers),
                     warnings=(*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])),
-                    rehearsal=None if own else rehearsed.get(item.origin),
+                    rehearsal=(seen.copies.rehearsed if own else rehearsed).get(item.origin),
                     skew_s=None if point is None else _tenths(max(filter(None, points)) - point),
                 )
             )

@@ -29,7 +29,7 @@ class StatusVm:
     age_s: float | None
     obstacles: tuple[str, ...]
     warnings: tuple[str, ...]
-    rehearsal: Rehearsed | None = nested(Rehearsed, default=None)  # its last one here
+    rehearsal: Rehearsed | None = nested(Rehearsed, default=None)  # its last one, where it would go
     skew_s: float | None = None
 
 
