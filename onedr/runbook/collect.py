@@ -29,7 +29,7 @@ def make(target: Datastore, frontend: FrontEnd) -> RunBookEvent:
     plan = runbook_plan.plan_of(facts)
     if plan.refusal:
         return RunBookEvent(target.name, refusal=plan.refusal)
-    named, unopened = _secrets(plan.vms)
+    named, unopened = secrets_of(plan.vms)
     facts = BookFacts(**{**facts.__dict__, "secrets": named, "unopened": unopened})
     return RunBookEvent(target.name, runbook_plan.lines_of(facts, plan))
 
@@ -57,7 +57,7 @@ def collect_facts(target: Datastore, frontend: FrontEnd) -> BookFacts:
     )
 
 
-def _secrets(items: Iterable[VmItem]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+def secrets_of(items: Iterable[VmItem]) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
     """By origin: names of what stays sealed in a VM's record, and why they cannot be known."""
     named: dict[str, tuple[str, ...]] = {}
     unopened: dict[str, str] = {}

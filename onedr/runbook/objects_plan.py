@@ -65,12 +65,19 @@ class Objects:
         loose = [name for name in self._register if name not in self.images]
         if loose:
             parts.append(Title("Images of no VM"))
-            parts += [part for name in loose for part in self._image(self._by_name[name], None)]
+            for name in loose:
+                try:
+                    parts += self._image(self._by_name[name], self._owner_vm(name))
+                except OneDRError as error:
+                    parts.append(f"- {name} is promoted and not registered: {prose(str(error))}.")
         return Chapter("Register the images, create the VMs on hold", tuple(parts))
 
+    def _owner_vm(self, name: str) -> VmItem | None:
+        return next((item for item in self.plan.vms if name in {each.name for each in item.images}), None)
+
     def _image(self, image: ImageFacts, item: VmItem | None) -> Iterable[Part]:
-        number = self.images[image.name] = len(self.images) + 1
         subject = image_subject.subject_of(self.facts.failover.here, image, item)
+        number = self.images[image.name] = len(self.images) + 1
         pool = self.facts.access.pool
         owner_id, group_id, notes = self._owner(Owner(subject.owner, subject.group))
         name = self._free_name(subject, owner_id)
@@ -170,10 +177,14 @@ class Objects:
         if sealed:
             yield (
                 f"- **Secrets are not printed: {prose(', '.join(sealed))}.** Their values are sealed in the "
-                f"record on its disks; only OneDR opens them, with the record key. Set them by hand before the "
-                f"VM is released: `onevm updateconf \"$(cat {at}.id)\"` opens CONTEXT and GRAPHICS in an "
-                f"editor, `onevm update \"$(cat {at}.id)\"` the other attributes."
+                "record on its disks; only OneDR opens them, with the record key. Set them by hand before the "
+                "VM is released. These open an editor: the first with CONTEXT and GRAPHICS, the second with the "
+                "other attributes."
             )
+            yield Block((
+                storage_plan.folder(self.facts), f'onevm updateconf "$(cat {at}.id)"',
+                f'onevm update "$(cat {at}.id)"',
+            ), here=False)
 
     def _home_vm(self, item: VmItem, home: PeerVm) -> Iterable[Part]:
         """A VM that left from here: its own object is still there, locked."""
@@ -224,8 +235,7 @@ class Objects:
         lines = []
         for name in self.images:
             image = self._by_name[name]
-            owner = next((item for item in self.plan.vms if image in item.images), None)
-            subject = image_subject.subject_of(self.facts.failover.here, image, owner)
+            subject = image_subject.subject_of(self.facts.failover.here, image, self._owner_vm(name))
             for number in sorted(int(each) for each in image.snapshots or () if each.isdecimal()):
                 known = subject.snapshots.snapshots.get(number)
                 said = f", called {prose(known.name)}" if known is not None and known.name else ""

@@ -62,8 +62,9 @@ def lines_of(facts: BookFacts, plan: RunPlan) -> tuple[str, ...]:
     head = (
         "",
         "Recovers this datastore at this site without OneDR, by the commands of Ceph and OpenNebula. Blocks",
-        "marked `sh` are for a POSIX shell of oneadmin at this site's front-end, in this order; blocks marked",
-        "`text` are for where and when the text before them says. Where OneDR works, use `onedr failover`.",
+        "marked `sh` are for a POSIX shell of oneadmin at this site's front-end, in this order; blocks",
+        "marked `text` are for where and when the text before them says. Where OneDR works, use",
+        "`onedr failover`.",
     )
     first, *rest = page.lines(title, book(facts, plan))
     return (first, *head, *rest)

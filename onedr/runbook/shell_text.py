@@ -15,7 +15,7 @@ from onedr.model.text import printable
 
 END = "END_OF_FILE"  # no line of a template is this: each begins with < or a blank
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|&~])")
-_PLAIN_IN_PRINTF = re.compile(rb"[A-Za-z0-9 ./_=:,@+-]")
+_PLAIN_IN_PRINTF = re.compile(rb"[A-Za-z0-9 ./_=:,@+]")
 
 
 def word(text: str) -> str:

@@ -48,8 +48,8 @@ def bases_first(images: Iterable[ImageFacts]) -> list[ImageFacts]:
 def fence(facts: BookFacts, waiting: Sequence[ImageFacts]) -> Chapter:
     """How to see the other site, and to keep it from writing."""
     parts: list[Part] = [
-        "Two sites that write to the same disks end in split-brain, and one of both loses what it wrote. Go on "
-        "only when the other site cannot write: its hosts are off, or cut off from their storage, or its "
+        "Two sites that write to the same disks end in split-brain, and one of both loses what it wrote. Go "
+        "on only when the other site cannot write: its hosts are off, or cut off from their storage, or its "
         "images are demoted. A silent connection is a hint, never a proof.",
         f"When this book was made: {prose(facts.peer_seen)}",
     ]
