@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from onedr.failover import failback_plan, image_subject, placement, start_order
 from onedr.failover.facts import RunPlan
@@ -33,6 +34,14 @@ _ADMIN = 0  # id of oneadmin, and of its group
 _WAIT_S = 180
 
 
+class _OwnerHere(NamedTuple):
+    """Ids at this site; `names` are for people."""
+
+    user_id: int
+    group_id: int
+    names: str
+
+
 @dataclass
 class Objects:
     """Images and VMs of a book, numbered as they are met. `known`: OpenNebula ids by RBD name."""
@@ -53,7 +62,8 @@ class Objects:
     def chapter(self) -> Chapter:
         """Each VM with its images, in the order in which they start; then images of no VM."""
         parts: list[Part] = [
-            "As oneadmin at this front-end. Each block may be pasted again: what exists is not made twice."
+            "As oneadmin at this front-end. Each block may be pasted again: what exists is not made twice, "
+            "and an error that says so is harmless."
         ]
         create = set(_targets(self.plan, StepKind.CREATE))
         back = set(_targets(self.plan, StepKind.RETURN))
@@ -79,8 +89,8 @@ class Objects:
         subject = image_subject.subject_of(self.facts.failover.here, image, item)
         number = self.images[image.name] = len(self.images) + 1
         pool = self.facts.access.pool
-        owner_id, group_id, notes = self._owner(Owner(subject.owner, subject.group))
-        name = self._free_name(subject, owner_id)
+        owner, notes = self._owner(Owner(subject.owner, subject.group))
+        name = self._free_name(subject, owner.user_id)
         source, lines = image.name, [storage_plan.folder(self.facts), note(f"image {name}, of {image.name}")]
         if not subject.persistent:
             source, made = storage_plan.local_base(self.facts, image)
@@ -94,7 +104,7 @@ class Objects:
             f"test -s {at}.id || oneimage create --datastore {self.facts.datastore_id} --no_check_capacity "
             f"{at}.xml | {_ID_OF} > {at}.id"
         )
-        lines += _given("oneimage", at, owner_id, group_id, subject.permissions)
+        lines += _given("oneimage", at, owner, subject.permissions)
         own = image_template.portable_image(subject.attributes)
         if own:
             lines += file(f"{at}.attributes.xml", own)
@@ -112,8 +122,8 @@ class Objects:
                 return name
         raise OneDRError(f"no free name like {subject.name!r} for an image here; rename one of yours")
 
-    def _owner(self, there: Owner) -> tuple[int, int, tuple[str, ...]]:
-        """Ids of owner and group here, and what stays with oneadmin."""
+    def _owner(self, there: Owner) -> tuple[_OwnerHere, tuple[str, ...]]:
+        """Owner and group here, and what stays with oneadmin."""
         called = mapped.name_owner(there, self.facts.failover.ground.counterparts.mapping)
         user, group = self.facts.users.get(called.owner), self.facts.groups.get(called.group)
         notes = [
@@ -121,7 +131,7 @@ class Objects:
             for word, name, found in (("User", there.owner, user), ("Group", there.group, group))
             if found is None
         ]
-        return user or _ADMIN, group or _ADMIN, tuple(notes)
+        return _OwnerHere(user or _ADMIN, group or _ADMIN, f"{called.owner}, {called.group}"), tuple(notes)
 
     def _new_vm(self, item: VmItem) -> Iterable[Part]:
         yield Title(prose(item.label))
@@ -131,7 +141,7 @@ class Objects:
         number = self.vms[item.origin] = len(self.vms) + 1
         built, record = self._built(item), item.record
         yield from (f"- {prose(text)}" for text in dict.fromkeys(built.warnings))
-        owner_id, group_id, notes = self._owner(Owner(record.owner, record.group))
+        owner, notes = self._owner(Owner(record.owner, record.group))
         yield from notes
         at = f"vm-{number}"
         needed = [f"image-{self.images[image.name]}" for image in item.images if image.name in self.images]
@@ -143,7 +153,7 @@ class Objects:
             storage_plan.folder(self.facts), note(f"VM {record.name}"), *file(f"{at}.xml", built.template),
             f"test -s {at}.id || {{ {tests}sed{fill} {at}.xml > {at}.filled.xml &&",
             f"  onevm create --hold {at}.filled.xml | {_ID_OF} > {at}.id; }}",
-            *_given("onevm", at, owner_id, group_id, record.permissions),
+            *_given("onevm", at, owner, record.permissions),
             *file(f"{at}.attributes.xml", built.user_template),
             f'onevm update "$(cat {at}.id)" {at}.attributes.xml',
         ))
@@ -177,9 +187,9 @@ class Objects:
         if sealed:
             yield (
                 f"- **Secrets are not printed: {prose(', '.join(sealed))}.** Their values are sealed in the "
-                "record on its disks; only OneDR opens them, with the record key. Set them by hand before the "
-                "VM is released. These open an editor: the first with CONTEXT and GRAPHICS, the second with the "
-                "other attributes."
+                "record on its disks; only OneDR opens them, with the record key. Set them by hand before "
+                "the VM is released. These open an editor: the first with CONTEXT and GRAPHICS, the second "
+                "with the other attributes."
             )
             yield Block((
                 storage_plan.folder(self.facts), f'onevm updateconf "$(cat {at}.id)"',
@@ -256,12 +266,15 @@ def _targets(plan: RunPlan, kind: StepKind) -> Sequence[str]:
     return [step.target for step in plan.steps if step.kind is kind]
 
 
-def _given(program: str, at: str, owner_id: int, group_id: int, permissions: str) -> list[str]:
+def _given(program: str, at: str, owner: _OwnerHere, permissions: str) -> list[str]:
     """Owner, group and rights, where they are not as oneadmin gets them."""
     digits = [permissions[place : place + _RIGHTS] for place in range(0, len(permissions), _RIGHTS)]
     octal = "".join(str(int(bits, 2)) for bits in digits)
-    lines = [f'{program} chown "$(cat {at}.id)" {owner_id} {group_id}'] if owner_id or group_id else []
-    return [*lines, f'{program} chmod "$(cat {at}.id)" {octal}']
+    lines = [f'{program} chmod "$(cat {at}.id)" {octal}']
+    if owner.user_id != _ADMIN or owner.group_id != _ADMIN:
+        ids = f"{owner.user_id} {owner.group_id}"
+        lines.insert(0, f'{program} chown "$(cat {at}.id)" {ids}  {note(owner.names)}')
+    return lines
 
 
 def _without_secrets(record: VmRecord) -> VmRecord:

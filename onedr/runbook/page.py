@@ -1,6 +1,7 @@
 """A run book as Markdown, which is as readable printed as it is. Pure."""
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 
@@ -8,6 +9,7 @@ from onedr.runbook.facts import Block, Chapter, Part, Title
 
 RUN, READ = "sh", "text"  # languages of the blocks: run here in this order; or only when the text says so
 _WIDTH = 110
+_CODE, _NO_BREAK, _BULLET = re.compile("`[^`]*`"), "\0", "- "
 
 
 def lines(title: str, chapters: Iterable[Chapter]) -> Iterator[str]:
@@ -15,9 +17,16 @@ def lines(title: str, chapters: Iterable[Chapter]) -> Iterator[str]:
     yield f"# {title}"
     for number, chapter in enumerate(chapters, 1):
         yield from ("", f"## {number}. {chapter.title}")
+        before: Part = ""
         for part in chapter.parts:
-            yield ""
+            if not (_is_bullet(before) and _is_bullet(part)):
+                yield ""
             yield from _part(part)
+            before = part
+
+
+def _is_bullet(part: Part) -> bool:
+    return isinstance(part, str) and part.startswith(_BULLET)
 
 
 def _part(part: Part) -> Iterator[str]:
@@ -28,7 +37,9 @@ def _part(part: Part) -> Iterator[str]:
         yield from part.lines
         yield "```"
     else:
-        indent = "  " if part.startswith("- ") else ""
-        yield from textwrap.wrap(
-            part, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-        )
+        whole = _CODE.sub(lambda found: found[0].replace(" ", _NO_BREAK), part)  # a command is not folded
+        for line in textwrap.wrap(
+            whole, _WIDTH, subsequent_indent="  " * _is_bullet(part), break_long_words=False,
+            break_on_hyphens=False,
+        ):
+            yield line.replace(_NO_BREAK, " ")
