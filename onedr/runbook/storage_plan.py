@@ -30,8 +30,10 @@ def rbd(access: CephAccess, *words: str) -> str:
 
 
 def folder(facts: BookFacts) -> str:
-    """What each block begins with: where templates and ids are kept, so that a new shell goes on."""
-    return f'cd "$HOME/onedr-runbook-{facts.datastore_id}"'
+    """What each block begins with: where templates and ids are kept, so that a new shell goes on; and UTF-8,
+    in which OpenNebula's client then reads the templates.
+    """
+    return f'export LC_ALL=C.UTF-8; cd "$HOME/onedr-runbook-{facts.datastore_id}"'
 
 
 def bases_first(images: Iterable[ImageFacts]) -> list[ImageFacts]:

@@ -490,6 +490,7 @@ def test_a_peer_whose_ceph_is_killed(g: Ground, book: Book) -> None:
     assert "refuse" in found.text("PEER")
 
 
+@pytest.mark.timeout(900)
 def test_the_printed_commands_bring_the_vms_back_without_onedr(g: Ground, book: Book, tmp_path: Path) -> None:
     """Last. What the book was before site A died is what is pasted, twice: nothing is made twice."""
     b, bed = g.sites.b, g.sites.bed
@@ -504,7 +505,7 @@ def test_the_printed_commands_bring_the_vms_back_without_onedr(g: Ground, book: 
     assert [image.NAME for image in b.api.imagepool.info(-2, -1, -1).IMAGE] == images
     assert not list(tmp_path.rglob("pwned"))
     _as_it_was(g, vms[ODD], book)
-    b.wait_vm(vms["one"].ID)
+    b.wait_vm(vms["one"].ID, limit_s=400)  # oned first looks at the datastores' space, each 300 s
     w.wait_writing(b, vms["one"].ID)
     assert b.api.datastore.info(b.datastore_id).DS_MAD == "ceph", "nothing took it back"
     b.api.vm.action("poweroff-hard", vms["one"].ID)
