@@ -220,11 +220,18 @@ def test_disks_made_under_protection_go_on_afterwards_until_they_are_made_anew(s
 
     stock.onedr("enable")
     attached_anew("ceph_dr")
-    image, vm = left_by_a_rehearsal(stock)
-    plan = stock.onedr("disable", "--yes")[0]
+    with w.open_pool(cloud) as here:
+        rehearsing = rehearsals.lock(here, stock.datastore_id)
+        until("the rehearsal's lock", rehearsing.acquire, 60)
+        try:  # while it is taken the keeper leaves everything there
+            image, vm = left_by_a_rehearsal(stock)
+            plan = stock.onedr("disable", "--dry-run")[0]
+        finally:
+            rehearsing.release()
     kept = next(warning for warning in plan["warnings"] if "keep the driver ceph_dr" in warning)
     assert f"worker ({stock.vm})" in kept
     assert "what a rehearsal left" in plan["steps"][0]
+    stock.onedr("disable", "--yes")
     assert image not in {each.ID for each in cloud.api.imagepool.info(-2, -1, -1).IMAGE}
     assert vm not in {each.ID for each in cloud.api.vmpool.info(-2, -1, -1, -1).VM}
     with w.open_pool(cloud) as here:
