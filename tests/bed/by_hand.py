@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from sandbox.cloud import Cloud
 from sandbox.layout import REPO
 
 _LIMIT_S = 400
+_PARTS = ("datastore/ceph_dr", "tm/ceph_dr", "hooks/ceph_dr")
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.S | re.M)
+_OTHER = re.compile(r"^```text\n(.*?)^```$", re.S | re.M)
 # The stand-in has no client of its own: OpenNebula's Ruby client is in no registry.
 _COMMANDS = REPO / "sandbox" / "commands"
 
@@ -22,13 +25,23 @@ def blocks(book: str) -> list[str]:
     return _BLOCK.findall(book)
 
 
+def elsewhere(book: str) -> list[str]:
+    """What is to be run at another site or moment, in order."""
+    return _OTHER.findall(book)
+
+
 def remove_onedr(cloud: Cloud, aside: Path) -> None:
     """Nothing of OneDR is left where oned, its hook manager or a shell would find it."""
-    remotes = cloud.one_location / "var" / "remotes"
-    for name in ("datastore/ceph_dr", "tm/ceph_dr", "hooks/ceph_dr"):
+    for name in _PARTS:
         target = aside / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        (remotes / name).rename(target)
+        shutil.move(cloud.one_location / "var" / "remotes" / name, target)
+
+
+def put_back(cloud: Cloud, aside: Path) -> None:
+    """Undo `remove_onedr`."""
+    for name in _PARTS:
+        shutil.move(aside / name, cloud.one_location / "var" / "remotes" / name)
 
 
 def paste(cloud: Cloud, home: Path, script: str) -> str:

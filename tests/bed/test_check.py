@@ -428,6 +428,7 @@ class Book:
     disks: list[str]
     sums: list[str]
     told: dict[str, list[ledger.Record]] = field(default_factory=dict)  # by disk of the running VM
+    aside: Path = Path()  # where OneDR's programs of site B are
 
 
 ODD = "a'b $(touch pwned) \u009b2J"
@@ -492,9 +493,10 @@ def test_a_peer_whose_ceph_is_killed(g: Ground, book: Book) -> None:
 
 @pytest.mark.timeout(900)
 def test_the_printed_commands_bring_the_vms_back_without_onedr(g: Ground, book: Book, tmp_path: Path) -> None:
-    """Last. What the book was before site A died is what is pasted, twice: nothing is made twice."""
+    """What the book was before site A died is what is pasted, twice: nothing is made twice."""
     b, bed = g.sites.b, g.sites.bed
-    by_hand.remove_onedr(b, tmp_path / "aside")
+    book.aside = tmp_path / "aside"
+    by_hand.remove_onedr(b, book.aside)
     bed.stop("site-b", "mirror")
     said = by_hand.paste(b, tmp_path, "\n".join(by_hand.blocks(book.text)))
     vms = {vm.NAME: b.api.vm.info(vm.ID) for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM}
@@ -532,3 +534,18 @@ def _as_it_was(g: Ground, vm: Any, book: Book) -> None:
     assert owners["odd-disk"] == "dora" and owners["base"] == "oneadmin"
     registered = next(image for image in b.api.imagepool.info(-2, -1, -1).IMAGE if image.NAME == "odd-disk")
     assert b.api.image.info(registered.ID).TEMPLATE["NOTE"] == "mine"
+
+
+def test_onedr_gets_the_datastore_back_as_the_book_says(g: Ground, book: Book) -> None:
+    """Last."""
+    b = g.sites.b
+    vms = sorted(vm.NAME for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM)
+    by_hand.put_back(b, book.aside)
+    g.sites.bed.start("site-b", "mirror")
+    said = by_hand.paste(b, book.aside.parent, by_hand.elsewhere(book.text)[-1])
+    found = b.api.datastore.info(b.datastore_id)
+    assert (found.DS_MAD, found.TM_MAD) == ("ceph_dr", "ceph_dr"), said
+    b.run("onedr", "reconcile", DATASTORE, check=False)
+    shown = w.status(b)
+    assert sorted(vm["name"] for vm in shown["vms"] if vm["here"]) == vms, shown["message"]
+    assert {disk["role"] for disk in shown["disks"]} == {"primary"}
