@@ -431,7 +431,7 @@ class Book:
     aside: Path = Path()  # where OneDR's programs of site B are
 
 
-ODD = "a'b $(touch pwned) \u009b2J"
+ODD = "odd *(`touch pwned`)\u009b2J --hold"
 NOTE = 'x <b> & "c" \n END_OF_FILE'
 SECRET = "correct-horse-battery"
 
