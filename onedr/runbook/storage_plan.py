@@ -174,6 +174,8 @@ def afterwards(facts: BookFacts, images: Sequence[ImageFacts]) -> Chapter:
         "- Nothing is replicated. Make backups.",
         "- Create no images in this datastore until OneDR's drivers are back: the stock driver does not know "
         "which numbers the other site uses in this pool.",
+        "- VMs that were here before, and their disks, keep OneDR's driver: they run and stop without it. "
+        "Attach, detach, resize and terminate none of them until it is back.",
         "- When the other site comes back, keep its OpenNebula and its hosts off. Its images are primary "
         "there too (split-brain), with what never reached this site. Keep that if you need it, for instance "
         "with `rbd export`. Then make the site a copy of this one, as its Ceph administrator. **This deletes "
