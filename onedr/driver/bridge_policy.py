@@ -58,6 +58,7 @@ ALLOWED = {
     "observe": _LOOK,
     "history": _LOOK,
     "kept": _LOOK,
+    "runbook": Allowed(_VERB | {"open"}, READS, _PEER_READS),
     "snapshots": Allowed(_VERB, READS | _SNAPSHOTS),
     "check": Allowed(
         _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}

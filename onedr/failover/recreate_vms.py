@@ -95,13 +95,14 @@ def with_secrets(site: Site, item: VmItem) -> VmRecord:
                 f"secrets cannot be opened: there is no record key at {front_end_paths().record_key}",
             )
         parts[part] = (
-            secrets.restore_secrets(clean, _opened(item, part, key, sealed)) if sealed and key else clean
+            secrets.restore_secrets(clean, opened_secrets(item, part, key, sealed))
+            if sealed and key else clean
         )
     return VmRecord(**{**item.record.__dict__, **parts})
 
 
-def _opened(item: VmItem, part: str, key: encryption.RecordKey, sealed: str) -> template.Pairs:
-    """The secrets of one part of a VM's record; those of another VM do not open.
+def opened_secrets(item: VmItem, part: str, key: encryption.RecordKey, sealed: str) -> template.Pairs:
+    """The secrets of one part of a VM's record; those of another VM do not open: RecordError.
 
     Earlier releases bound them to no VM. An authentic record has none of that kind: who signs also binds.
     """

@@ -1,5 +1,5 @@
 """What verbs answer that look or repair: status, reconcile, check, rehearse, history, kept,
-snapshots, map, drill report. Pure."""
+snapshots, map, run book, drill report. Pure."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -342,6 +342,16 @@ class MapEvent(Event):
     warnings: tuple[str, ...] = ()
     draft: bool = False
     written: bool = False
+
+
+@dataclass(frozen=True)
+class RunBookEvent(Event):
+    """A datastore's run book (docs/runbook.md): lines of Markdown; none with a `refusal`."""
+
+    event: ClassVar[str] = "runbook"
+    datastore: str
+    lines: tuple[str, ...] = ()
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
