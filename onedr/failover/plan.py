@@ -107,7 +107,7 @@ def _not_followed(vms: Iterable[VmItem], here: _Here, facts: FailoverFacts) -> d
     """By origin, of VMs that come home: what was changed of them there and stays as it is here."""
     found = {
         item.origin: not_followed.of_vm(
-            here.homes[item.origin].template, item.record, facts.ground.counterparts
+            here.homes[item.origin], item.record, facts.ground.counterparts
         )
         for item in vms if item.origin in here.homes
     }

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from typing import Any, TypeVar
 
-Json = dict[str, Any]  # an object as `json` reads and writes it
+Json = dict[str, Any]
+"""A JSON object as `json` reads and writes it: where its shape is not ours, or is checked only after this."""
 Kind = TypeVar("Kind")
 _OF = "of"
 _MAX_DIGITS = 40

@@ -164,7 +164,7 @@ USER_TEMPLATE: Mapping[str, Rule] = {
         _mapped("put aside as DR_ORIGIN_…: a OneFlow service is an object of one site"),
         "SERVICE_ID ROLE_NAME",
     ),
-    **_all(_MADE, "ERROR DR_MESSAGE SCHED_MESSAGE"),
+    **_all(_MADE, "ERROR DR_MESSAGE SCHED_MESSAGE DR_STATE DR_RECOVERY_POINT"),
 }
 
 # The list of a disk's snapshots (docs/operations.md). The snapshots themselves are on the image.

@@ -20,7 +20,7 @@ from onedr.ceph.connection import Pool
 from onedr.host.paths import front_end_paths
 from onedr.model import site_map
 from onedr.model.errors import RecordError, StorageError
-from onedr.model.json_form import parsed
+from onedr.model.json_form import Json, parsed
 from onedr.model.records import Proof
 from onedr.model.site_map import Direction, SiteMap
 from onedr.model.types import Settings
@@ -188,7 +188,7 @@ def forget(pool: Pool, datastore: str) -> None:
         omap.drop_keys(pool, OBJECT, key)
 
 
-def _head(version: Version) -> dict[str, Any]:
+def _head(version: Version) -> Json:
     return {
         "schema": _SCHEMA,
         "version": version.number,

@@ -14,7 +14,7 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.host import log
+from onedr.host import log, siem
 from onedr.model.errors import RunInProgressError, RunStoppedError, StorageError
 from onedr.model.json_form import parsed
 from onedr.model.text import Sentence
@@ -155,7 +155,18 @@ class Run:
             return
         key, link = runs_chain.next_link(_newest_link(self.pool), run, text.encode(), time.time())
         self._here.write({f"{_RUN}{run}": text, key: link})
-        log.info(f"history: {key} {runs_chain.digest(link.encode())} of run {run}")
+        _tell(self.datastore, run, entry, key, runs_chain.digest(link.encode()))
+
+
+def _tell(datastore: str, run: str, entry: JournalEntry, key: str, digest: str) -> None:
+    """The log, and a SIEM, know how a run ended and the digest of its link, wherever the pool is."""
+    siem.attach()
+    by = entry.request.by or entry.owner.split(":")[0]
+    log.history(
+        f"history: {key} {digest} of run {run}", entry.result == "DONE", run=run, datastore=datastore,
+        verb=entry.verb, result=entry.result, person=by, trigger=entry.request.trigger,
+        link=key[len(runs_chain.PREFIX):].lstrip("0"), digest=digest,
+    )
 
 
 def _newest_link(pool: Pool) -> tuple[str, bytes] | None:

@@ -579,3 +579,10 @@ def test_an_ipv6_address_that_follows_the_ipv4_one_is_not_said() -> None:
     both = Network(30, "net1", (Range("10.1.0.10", "", 10, "2001:db8::a"),))
     body = vm_record(template=(("NIC", (("NETWORK", "net1"), ("IP", "10.1.0.12"), ("IP6", "2001:db8::c"))),))
     assert not recreate(body, image_ids={}, networks={"net1": both}).warnings
+
+
+def test_what_a_vm_showed_at_the_other_site_is_not_shown_of_the_recovered_one() -> None:
+    shown = (("DR_STATE", "PROTECTED"), ("DR_RECOVERY_POINT", "2026-11-30T14:00:00Z"), ("NOTE", "x"))
+    made = recreate(vm_record(user_template=shown), image_ids={})
+    assert template.get(made.user_template, "NOTE") == "x"
+    assert not {"DR_STATE", "DR_RECOVERY_POINT"} & {key for key, _ in (*made.user_template, *made.template)}
