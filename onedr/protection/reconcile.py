@@ -134,11 +134,15 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
         for name, reason in queue.failed().items():
             report.failed[name] = reason
             report.waiting.pop(name, None)
-        took_s, failed = time.monotonic() - begun, len(report.failed)
-        passes.note_pass(pool, datastore.datastore_id, time.time(), took_s, failed, report.repairs)
+        note_pass(pool, datastore.datastore_id, report, time.monotonic() - begun)
     if report.protected:
         keeper_lock.wake_keeper(datastore.datastore_id)  # to track the initial copies
     return report
+
+
+def note_pass(pool: Pool, datastore_id: int, report: Report, seconds: float) -> None:
+    """Note for metrics a pass that ends now and took so many seconds. Raises rados.Error."""
+    passes.note_pass(pool, datastore_id, time.time(), seconds, len(report.failed), report.repairs)
 
 
 def mirror_awaiting(pool: Pool, datastore: Datastore, report: Report) -> bool:
@@ -322,11 +326,12 @@ def _vm(
     for disk in disks:
         _disk(pool, datastore, summary, disk, report, queue, seen)
     vm_id, now = number(summary, "ID"), time.time()
-    state = seen.vm_state(summary, datastores.keys()) if seen else ""
+    secret = write_records.secret_attributes(datastores)
+    state = seen.vm_state(summary, datastores.keys(), secret) if seen else ""
     if seen and seen.known.get(vm_id) == state:
         return
     element = frontend.vm(vm_id)  # with its secrets, as in the hook
-    around = write_records.surroundings(pool, frontend, element)
+    around = write_records.surroundings(pool, frontend, element, datastores)
     if seen and seen.vm_settled(element, datastores.keys(), around):
         seen.known[vm_id] = state
         return

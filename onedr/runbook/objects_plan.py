@@ -176,7 +176,7 @@ class Objects:
             (key, _to_fill(value)) if key == "DISK" and not isinstance(value, str) else (key, value)
             for key, value in built.template
         )
-        more = (*placement.of_memory(item), *placement.of_images(item), *item.warnings)
+        more = (*placement.of_memory(item.record.state), *placement.of_images(item), *item.warnings)
         return Recreation(later, built.user_template, (*built.warnings, *more))
 
     def _secrets(self, item: VmItem, at: str) -> Iterable[Part]:
