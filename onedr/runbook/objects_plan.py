@@ -190,8 +190,8 @@ class Objects:
         for number, nic in enumerate(every):
             found = nics.network_called(known, int(template.get(nic, "NETWORK_ID", "-1")))
             own = _groups(template.get(nic, "SECURITY_GROUPS"))
-            theirs = _groups(found.attributes.get("SECURITY_GROUPS", "")) if found is not None and own else set()
-            for group in sorted(theirs - own):
+            theirs = found.attributes.get("SECURITY_GROUPS", "") if found is not None and own else ""
+            for group in sorted(_groups(theirs) - own):
                 yield f'onevm sg-detach "$(cat {at}.id)" {number} {group}'
 
     def _secrets(self, item: VmItem, at: str) -> Iterable[Part]:
