@@ -19,12 +19,13 @@ _PEER_READS = READS | {"user.info", "system.config"}
 _OWN = frozenset({"datastore.update"})
 _GUARD = frozenset({"vm.update", "vm.action", "vm.lock", "vm.unlock"})
 _MAKE = frozenset({
-    "vm.allocate", "vm.update", "vm.action", "vm.chown", "vm.chmod", "image.allocate", "image.update",
-    "image.chown", "image.chmod",
+    "vm.allocate", "vm.update", "vm.action", "vm.chown", "vm.chmod", "vm.detachsg", "image.allocate",
+    "image.update", "image.chown", "image.chmod",
 })
 _RETURN = _MAKE | {
     "vm.lock", "vm.unlock", "vm.rename", "vm.detach", "vm.attach", "vm.diskresize", "vm.detachnic",
-    "vm.attachnic", "vm.resize", "image.enable", "image.rename", "image.lock", "image.unlock",
+    "vm.attachnic", "vm.attachsg", "vm.schedadd", "vm.scheddelete", "vm.resize", "image.enable",
+    "image.rename", "image.lock", "image.unlock",
 }
 # numbers and names of disk snapshots, on VMs and images of the datastore and on the small VMs of a run
 _SNAPSHOTS = frozenset({
@@ -57,6 +58,7 @@ ALLOWED = {
     "observe": _LOOK,
     "history": _LOOK,
     "kept": _LOOK,
+    "runbook": Allowed(_VERB | {"open"}, READS, _PEER_READS),
     "snapshots": Allowed(_VERB, READS | _SNAPSHOTS),
     "check": Allowed(
         _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
@@ -69,7 +71,7 @@ ALLOWED = {
     "take_request:answer_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
-    "disable": Allowed(_VERB, READS | _OWN | _REMOVE),  # what a rehearsal left
+    "disable": Allowed(_VERB, READS | _OWN | _REMOVE | {"vm.update"}),  # what a rehearsal left
     "move": _RUN,
     "failover": _RUN,
     "failback": _RUN,

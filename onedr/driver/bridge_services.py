@@ -19,7 +19,7 @@ from onedr.driver.bridge_api import Border, WorkItem
 from onedr.driver.bridge_veil import Veil
 from onedr.host.bridge import Answer, BridgeRefusedError, Service, Work
 from onedr.host.paths import front_end_paths
-from onedr.model import names, template
+from onedr.model import names, settings, template
 from onedr.model.errors import InputError
 from onedr.model.json_form import Json
 from onedr.model.records import Proof
@@ -30,7 +30,7 @@ from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import keeper_lock
 from onedr.replication import encryption, map_store, quiet_marks, records, signature
 
-_VERBS_ENTRY = "onedr.driver.actions:perform"
+VERBS_ENTRY = "onedr.driver.actions:perform"
 _TAG = re.compile(r"onedr-drill-[0-9a-f]{8}-[0-9]{1,18}-[0-9]{1,18}")
 _OF_IMAGES = (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY, quiet_marks.KEY)
 _AHEAD_US = 60 * 1_000_000  # a generation is a time in microseconds; clocks of two sites differ by less
@@ -40,7 +40,7 @@ class Services:
     """The services of one work item, by name."""
 
     def __init__(self, work: Work, attributes: Pairs, more: Mapping[str, Service]):
-        self.veil = Veil()
+        self.veil = Veil(_secret_names(attributes))
         self.item = work_item(work, attributes)
         self._signed: set[str] = set()  # names of images that records may be signed for
         self._pauses: dict[int, keeper_lock.KeeperPause] = {}
@@ -190,6 +190,14 @@ class Services:
         return ([str(kept.json), str(kept.html), kept.digest] if kept else None), b""
 
 
+def _secret_names(attributes: Pairs) -> frozenset[str]:
+    """Raises InputError."""
+    try:
+        return settings.attribute_names(template.get(attributes, "DR_SECRET_ATTRS"))
+    except ValueError as error:
+        raise InputError(f"DR_SECRET_ATTRS: {error}.") from error
+
+
 def _checked(name: str, service: Service) -> Service:
     """Arguments of another kind than OneDR's are refused like anything else that it does not ask for."""
     def call(arguments: Json) -> Answer:
@@ -225,7 +233,7 @@ def _tag(text: Any) -> str:
 def work_item(work: Work, attributes: Pairs) -> WorkItem:
     """What the work is about, from the words and the driver data that oned, or the person, gave to it."""
     pool, argv = ceph_access(attributes).pool, work.argv
-    if work.entry == _VERBS_ENTRY:
+    if work.entry == VERBS_ENTRY:
         return WorkItem(argv[0], int(argv[1]), pool, {int(argv[1])})
     module, _, action = work.entry.rpartition(".")[2].partition(":")
     what = f"{module}:{action}"

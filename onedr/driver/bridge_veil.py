@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from lxml import etree
 
@@ -24,11 +24,16 @@ _PATHS = ("CEPH_KEY",)  # names of files on the bridge host, not keys
 
 
 class Veil:
-    """The secrets of one work item. Equal secrets have equal words; the words are of this process only."""
+    """The secrets of one work item. Equal secrets have equal words; the words are of this process only.
+    `also`: names of DR_SECRET_ATTRS here.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, also: Collection[str] = ()) -> None:
         self._key = os.urandom(32)
         self._secrets: dict[str, str] = {}
+        self._also = also
+        # opened by name and secret: the other site may call more names secret
+        self._opened: set[tuple[str, str]] = set()
 
     def word(self, secret: str) -> str:
         """What stands for a secret. It begins with `$` where the secret has one: such values of a context are
@@ -53,21 +58,27 @@ class Veil:
 
     def hide(self, root: etree._Element) -> None:
         """Replace the secrets below an element."""
-        _each(root, lambda leaf, secret: self.word(leaf.text or "") if secret else None)
+        def hidden(leaf: etree._Element, secret: bool) -> str | None:
+            text = leaf.text or ""
+            return self.word(text) if secret or (str(leaf.tag), text) in self._opened else None
+
+        _each(root, hidden, self._also)
 
     def show(self, root: etree._Element) -> None:
         """Put the secrets below an element back. Raises BridgeRefusedError for one in any other place."""
         def shown(leaf: etree._Element, secret: bool) -> str | None:
-            if secret:
-                return self.secret(leaf.text or "")
+            text = leaf.text or ""
+            if secret or (str(leaf.tag), self._secrets.get(text, "")) in self._opened:
+                return self.secret(text)
             if any(word in self._secrets for word in _WORD.findall(leaf.text or "")):
                 raise BridgeRefusedError(f"a secret in {leaf.tag}, which is not hidden")
             return None
 
-        _each(root, shown)
+        _each(root, shown, self._also)
 
     def hide_pairs(self, secrets: Pairs) -> Pairs:
         """Opened secrets by their places, hidden."""
+        self._opened |= {(place.rpartition("/")[2], value) for place, value in secrets}
         return tuple((place, self.word(value)) for place, value in secrets)
 
     def show_pairs(self, secrets: Pairs) -> Pairs:
@@ -75,18 +86,20 @@ class Veil:
         return tuple((place, self.secret(value)) for place, value in secrets)
 
 
-def _each(root: etree._Element, change: Callable[[etree._Element, bool], str | None]) -> None:
+def _each(
+    root: etree._Element, change: Callable[[etree._Element, bool], str | None], also: Collection[str]
+) -> None:
     for leaf in root.iter(etree.Element):
         if len(leaf):
             continue
         parent = leaf.getparent()
         above = "" if parent is None else str(parent.tag)
-        text = change(leaf, _is_hidden(str(leaf.tag), above))
+        text = change(leaf, _is_hidden(str(leaf.tag), above, also))
         if text:
             leaf.text = text
 
 
-def _is_hidden(tag: str, above: str) -> bool:
+def _is_hidden(tag: str, above: str, also: Collection[str]) -> bool:
     if tag in _PATHS:
         return False
-    return tag.startswith(STAND_IN) or is_secret(tag) or is_secret(above)
+    return tag.startswith(STAND_IN) or is_secret(tag, also) or is_secret(above, also)

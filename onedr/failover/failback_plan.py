@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from onedr.model import names, template
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.model.template import Pairs
-from onedr.opennebula import mapped, vm_template
-from onedr.opennebula.nics import Counterparts, address_here, every_network, network_id
+from onedr.opennebula import mapped, scheduled_actions, vm_template
+from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.vm_template import MARKS
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
@@ -203,18 +203,24 @@ def _recorded(image: ImageFacts, here: str) -> int | None:
 
 
 def left_behind(
-    local: Mapping[str, PeerVm], items: Iterable[VmItem], there: Iterable[PeerVm]
+    local: Mapping[str, PeerVm], items: Iterable[VmItem], there: Iterable[PeerVm], datastore: str
 ) -> dict[int, PeerVm]:
-    """By id, VMs locked here of which the other site has nothing more:
-    no record, and no VM there with one of their disks.
+    """By id, VMs locked here of which the other site has nothing more: no record, and no VM there with one of
+    their disks. Those without a disk in `datastore` (its name) are another datastore's.
     """
     known = {home.vm_id for home in homes(items, local).values()}
     used = {name for vm in there for name in vm.images}
     return {
         vm.vm_id: vm for vm in local.values()
         if vm.locked_state and vm.state in ("POWEROFF", "HOLD")
-        and vm.vm_id not in known and not vm.images & used
+        and vm.vm_id not in known and not vm.images & used and _has_disk_in(vm, datastore)
     }
+
+
+def _has_disk_in(vm: PeerVm, datastore: str) -> bool:
+    """True also where its disks do not name theirs."""
+    named = {template.get(disk, "DATASTORE") for disk in template.vectors(vm.template, "DISK")} - {""}
+    return not named or datastore in named
 
 
 def is_ours_there(image: ImageFacts, here: str) -> bool:
@@ -248,17 +254,6 @@ def user_attributes(own: Pairs, there: Pairs, complete: bool) -> Pairs | None:
     return None if sorted(map(repr, own)) == sorted(map(repr, wanted)) else wanted
 
 
-@dataclass(frozen=True)
-class Nics:
-    """What has to change of a VM's NICs here: NICs of the record to plug in, NIC_IDs to unplug;
-    or why nothing is changed.
-    """
-
-    plug: tuple[Pairs, ...] = ()
-    unplug: tuple[int, ...] = ()
-    unclear: str = ""
-
-
 def requirements_here(own: Pairs, there: Pairs, here: Counterparts) -> tuple[Pairs, list[str]]:
     """The user attributes of the other site with its requirements as they read here by the mapping, and the
     keys of those that cannot be mapped: for these, what the VM has here counts.
@@ -283,62 +278,27 @@ def requirements_here(own: Pairs, there: Pairs, here: Counterparts) -> tuple[Pai
     return tuple(found), unmapped
 
 
-def nics(own: Pairs, there: Pairs, here: Counterparts) -> Nics:
-    """NICs of a VM at home (`own`) against those it has at the other site. The same NIC has the same address
-    (as the mapping moves it) or MAC, whatever its network is called there; else one on the same network
-    counts. Where a network there has no counterpart all stay.
+def scheduled(own: Pairs, there: VmRecord, vm_id: int) -> scheduled_actions.Changes:
+    """What the VM here needs to have the scheduled actions of the other site. A disk is the same by its RBD
+    image.
     """
-    mine, theirs = list(template.vectors(own, "NIC")), list(template.vectors(there, "NIC"))
-    for same in (same_address, _same_network):
-        for other in list(theirs):
-            found = next((nic for nic in mine if same(nic, other, here)), None)
-            if found is not None:
-                mine.remove(found)
-                theirs.remove(other)
-    if not mine and not theirs:
-        return Nics()
-    unknown = {_network(nic) for nic in theirs if len(_networks_here(nic, here) & here.networks.keys()) != 1}
-    if unknown:
-        return Nics(
-            unclear=(
-                f"network {', '.join(sorted(unknown))} of the other site has no counterpart "
-                "here, or several (onedr map, DR_NETWORK_MAP)"
-            )
-        )
-    if any(True for pairs in (own, there) for _ in template.vectors(pairs, "NIC_ALIAS")):
-        return Nics(unclear="it has NIC aliases")
-    return Nics(tuple(theirs), tuple(int(template.get(nic, "NIC_ID", "-1")) for nic in mine))
+    mine = disk_names(own, vm_id)
+    disks = {
+        str(disk.disk_id): mine[name] for disk in there.disks
+        if (name := str(disk.rbd).rpartition("/")[2]) in mine
+    }
+    return scheduled_actions.changes(own, there.template, disks)
 
 
-def _networks_here(nic: Pairs, here: Counterparts) -> set[str]:
-    """Names that the network of a NIC there may have here."""
-    there = _network(nic)
-    mapping, number = here.mapping, network_id(nic)
-    if mapping is None or (there in here.network_map and not mapping.is_listed("networks", there, number)):
-        return _by_name({here.network_map.get(there, there)}, here)
-    found = {str(name) for name in mapping.candidates("networks", there, number)}
-    return _by_name(found, here)
-
-
-def _by_name(names: set[str], here: Counterparts) -> set[str]:
-    """Names of networks that are given by name or id; what is no network here stays as it is."""
-    by_id = {str(each.network_id): each.name for each in every_network(here.networks)}
-    return {name if name in here.networks else by_id.get(name, name) for name in names}
-
-
-def _network(nic: Pairs) -> str:
-    return template.get(nic, "NETWORK")
-
-
-def _same_network(nic: Pairs, other: Pairs, here: Counterparts) -> bool:
-    return _network(nic) in _networks_here(other, here)
-
-
-def same_address(nic: Pairs, other: Pairs, here: Counterparts) -> bool:
-    """Has a NIC here the address, as the mapping moves it, or the MAC of one of the other site?"""
-    moved = {key: address_here(template.get(other, key), other, here) for key in ("IP", "IP6")}
-    moved["MAC"] = template.get(other, "MAC") if moved["IP"] == template.get(other, "IP") else ""
-    return any(address and template.get(nic, key) == address for key, address in moved.items())
+def disk_names(own: Pairs, vm_id: int) -> dict[str, str]:
+    """DISK_ID by RBD name, of a VM here."""
+    found = {}
+    for disk in template.vectors(own, "DISK"):
+        source, number = template.get(disk, "SOURCE").rpartition("/")[2], template.get(disk, "DISK_ID")
+        if source and _PLAIN.fullmatch(number):
+            clone = template.get(disk, "CLONE").upper() == "YES"
+            found[names.vm_disk(source, vm_id, int(number)) if clone else source] = number
+    return found
 
 
 def grown(own: Pairs, there: Pairs, pairs_of: Sequence[tuple[int, int]]) -> dict[int, int]:

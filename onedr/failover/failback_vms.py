@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onedr.failover import failback_plan, not_followed, recreate_vms, snapshot_list_plan
+from onedr.failover import failback_plan, not_followed, recreate_vms, snapshot_list_plan, vm_nics
 from onedr.failover.locked_image import unlocked_image
 from onedr.failover.peer_vms import LOCKS_ALL, forget_locked_state, let_go
 from onedr.failover.powered_off import image_usable, settle
@@ -15,7 +15,7 @@ from onedr.host.paths import front_end_paths
 from onedr.model import template
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
-from onedr.opennebula import image_template, mapped, nics, vm_template
+from onedr.opennebula import image_template, scheduled_actions, vm_locks, vm_template
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import attributes, number
 from onedr.opennebula.mapped import Owner
@@ -39,15 +39,18 @@ def return_vm(
     vm_id, frontend = home.vm_id, site.frontend
     if frontend.vm(vm_id).find("LOCK") is not None:
         frontend.call("vm.unlock", vm_id)
+    changed = _scheduled_actions(site, item, home)
     record = recreate_vms.with_secrets(site, item)
     if frontend.vm(vm_id).findtext("NAME") != record.name:
         frontend.call("vm.rename", vm_id, record.name)
     _give(site, "vm", vm_id, record, item.origin)
-    changed = _disks(site, item, home, images, lists)
-    changed += _nics(site, item, vm_id)
+    changed += _disks(site, item, home, images, lists)
+    changed += vm_nics.return_nics(site, item, vm_id)
     _user_attributes(site, item, record, vm_id)
     _capacity(site, record, vm_id, item.origin)
-    for text in not_followed.of_vm(home.template, record, site.counterparts):
+    _scheduled_actions(site, item, home)  # those of disks that were plugged in
+    _note_lock(site, record, vm_id)
+    for text in not_followed.of_vm(home, record, site.counterparts):
         site.warn(item.origin, text)
     if frontend.vm(vm_id).find("LOCK") is not None:
         raise OneDRError(f"VM {vm_id} is still locked although it was unlocked; onevm unlock {vm_id}")
@@ -184,43 +187,6 @@ def _grow(site: Site, item: VmItem, vm_id: int) -> list[str]:
     return done
 
 
-def _nics(site: Site, item: VmItem, vm_id: int) -> list[str]:
-    vm = site.frontend.vm(vm_id)
-    changes = failback_plan.nics(attributes(vm), item.record.template, site.counterparts)
-    if changes.unclear:
-        site.warn(
-            item.origin,
-            f"its NICs were changed at the other site; VM {vm_id} keeps those it had here: {changes.unclear}",
-        )
-    elif (changes.plug or changes.unplug) and opennebula_objects.vm_state(vm) != "POWEROFF":
-        site.warn(
-            item.origin,
-            f"its NICs were changed at the other site; VM {vm_id} keeps its own: it is not powered off",
-        )
-        return []
-    for nic_id in changes.unplug:
-        site.frontend.call("vm.detachnic", vm_id, nic_id)
-        settle(site.frontend, vm_id)
-    for nic in changes.plug:
-        warnings: list[str] = []
-        owner = mapped.owner_of(item.record, site.counterparts.mapping).owner
-        built = nics.nic(nic, site.counterparts, owner, warnings)
-        site.frontend.call("vm.attachnic", vm_id, template.to_xml((("NIC", built),)))
-        settle(site.frontend, vm_id)
-        for text in warnings:
-            site.warn(item.origin, text)
-    left = failback_plan.nics(attributes(site.frontend.vm(vm_id)), item.record.template, site.counterparts)
-    if not changes.unclear and (left.plug or left.unplug):
-        raise OneDRError(
-            f"VM {vm_id} has not the NICs it had at the other site although they were changed; onevm show "
-            f"{vm_id}"
-        )
-    return [
-        *(f"NIC {nic_id} unplugged" for nic_id in changes.unplug),
-        *(f"NIC on {template.get(nic, 'NETWORK')} plugged in" for nic in changes.plug),
-    ]
-
-
 def _user_attributes(site: Site, item: VmItem, record: VmRecord, vm_id: int) -> None:
     """As they are at the other site, what was taken off there too;
     what could not be read is left as it is here.
@@ -238,6 +204,37 @@ def _user_attributes(site: Site, item: VmItem, record: VmRecord, vm_id: int) -> 
     wanted = failback_plan.user_attributes(own, there, complete)
     if wanted is not None:
         site.frontend.replace_vm(vm_id, wanted)
+
+
+def _scheduled_actions(site: Site, item: VmItem, home: PeerVm) -> list[str]:
+    """First of all: one that is due, and was taken off or carried out at the other site, is carried out here
+    within oned's next turn once the VM is unlocked.
+    """
+    vm_id = home.vm_id
+
+    def wanted() -> scheduled_actions.Changes:
+        own = attributes(site.frontend.vm(vm_id))
+        return failback_plan.scheduled(own, item.record, home.vm_id)
+
+    found = wanted()
+    for number_here in found.delete:
+        site.frontend.call("vm.scheddelete", vm_id, number_here)
+    for action in found.add:
+        site.frontend.call("vm.schedadd", vm_id, template.to_xml((("SCHED_ACTION", action),)))
+    if (found.delete or found.add) and ((left := wanted()).delete or left.add):
+        raise OneDRError(
+            f"VM {vm_id} has not the scheduled actions it had at the other site although they were changed; "
+            f"onevm show {vm_id}"
+        )
+    return ["its scheduled actions"] if found.delete or found.add else []
+
+
+def _note_lock(site: Site, record: VmRecord, vm_id: int) -> None:
+    """The user's lock as it is at the other site; records of earlier releases do not say."""
+    wanted = vm_locks.recorded(record.template)
+    own = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
+    if wanted is not None and wanted != vm_locks.user_lock(own):
+        site.frontend.update_vm(vm_id, ((vm_locks.USER_LOCK, str(wanted) if wanted else ""),))
 
 
 def _capacity(site: Site, record: VmRecord, vm_id: int, origin: str) -> None:

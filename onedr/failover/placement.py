@@ -97,7 +97,7 @@ def place(items: Iterable[VmItem], ground: Placement) -> Placed:
         taken.update(dict.fromkeys(addresses, f"VM {item.record.name} of the peer"))
         known = {**dict.fromkeys(image.name for image in item.images), **known}
         warnings = (
-            *made.warnings, *_of_memory(item), *_of_snapshots(item), *_of_images(item),
+            *made.warnings, *of_memory(item.record.state), *_of_snapshots(item), *of_images(item),
             *_nowhere(item, made, needs, ground),
         )
         if warnings:
@@ -113,9 +113,10 @@ def _nowhere(item: VmItem, made: Recreation, needs: Needs, ground: Placement) ->
     return (why,) if why else ()
 
 
-def _of_memory(item: VmItem) -> Iterable[str]:
-    if item.record.state in ("SUSPENDED", "STOPPED"):
-        yield f"it is {item.record.state}: its memory stays at the other site, here it boots from its disks"
+def of_memory(state: str) -> Iterable[str]:
+    """Of a VM in that state at the other site: what of it is no disk."""
+    if state in ("SUSPENDED", "STOPPED"):
+        yield f"it is {state}: its memory stays at the other site, here it boots from its disks"
 
 
 def _of_snapshots(item: VmItem) -> Iterable[str]:
@@ -132,8 +133,8 @@ def _of_snapshots(item: VmItem) -> Iterable[str]:
 OF_IMAGE = "image "  # begins a sentence about an image's own attributes
 
 
-def _of_images(item: VmItem) -> Iterable[str]:
-    """What is left out of its images' own attributes."""
+def of_images(item: VmItem) -> Iterable[str]:
+    """What is left out of its images' own attributes. Sentences."""
     for image in item.images:
         if image.image is not None and isinstance(image.image.body, ImageRecord):
             names = [key for key, _ in image.image.body.template if key in attributes.IMAGE]

@@ -107,7 +107,7 @@ def _not_followed(vms: Iterable[VmItem], here: _Here, facts: FailoverFacts) -> d
     """By origin, of VMs that come home: what was changed of them there and stays as it is here."""
     found = {
         item.origin: not_followed.of_vm(
-            here.homes[item.origin].template, item.record, facts.ground.counterparts
+            here.homes[item.origin], item.record, facts.ground.counterparts
         )
         for item in vms if item.origin in here.homes
     }
@@ -356,7 +356,7 @@ def _left_behind(
     """
     if request.vms or facts.there is None:
         return []
-    found = failback_plan.left_behind(facts.local, vms, facts.there or ())
+    found = failback_plan.left_behind(facts.local, vms, facts.there or (), facts.datastore)
     for vm in back.values():
         found.pop(vm.vm_id, None)
     return [

@@ -3,16 +3,16 @@ from __future__ import annotations
 
 import time
 
-from onedr.failover import peer_vms
+from onedr.failover import peer_vms, vm_nics
 from onedr.failover.locked_image import allocate_vm
 from onedr.failover.target_site import Site, give
 from onedr.host.paths import front_end_paths
 from onedr.host.waiting import attempts
 from onedr.model import template
-from onedr.model.errors import FrontEndError, OneDRError, RecordError
+from onedr.model.errors import FrontEndError, OneDRError, RecordError, TimedOutError
 from onedr.model.records import Proof, VmRecord
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula import vm_template
+from onedr.opennebula import vm_locks, vm_template
 from onedr.opennebula.api import attributes, number
 from onedr.opennebula.mapped import Owner
 from onedr.replication import encryption, ledger, secrets
@@ -43,15 +43,24 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
     disks = peer_vms.of_element(site.frontend.vm(vm_id), site.pool.access.pool).images
     made = ledger.Entry(item.origin, tuple(sorted(disks)), start_pending=start)
     ledger.note(site.pool, "vm", vm_id, made)
+    vm_nics.keep_to_asked(site.frontend, vm_id, built.template)
     give(site, "vm", vm_id, Owner(record.owner, record.group), record.permissions, item.origin)
     # As data: nothing of it is parsed or resolved,
     # and nothing that stood in for a value while the VM was made stays.
-    site.frontend.replace_vm(vm_id, (*built.user_template, (vm_template.FINISHED, "YES")))
+    marks = (*vm_locks.mark(record.template), (vm_template.FINISHED, "YES"))
+    site.frontend.replace_vm(vm_id, (*built.user_template, *marks))
     found = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
     if template.get(found, vm_template.ORIGIN) != item.origin:
         raise OneDRError(f"VM {vm_id} was created but does not carry its origin {item.origin}")
     ledger.change(site.pool, "vm", vm_id, finished=True)
+    if not start:
+        _lock_as_there(site, vm_id, found)
     return f"VM {vm_id}"
+
+
+def _lock_as_there(site: Site, vm_id: int, user: template.Pairs) -> str:
+    """Put its user's lock on, last of all: a locked VM takes no attributes."""
+    return peer_vms.let_go(site.frontend, vm_id) if vm_locks.user_lock(user) else ""
 
 
 def allocate(site: Site, description: template.Pairs) -> int:
@@ -86,13 +95,14 @@ def with_secrets(site: Site, item: VmItem) -> VmRecord:
                 f"secrets cannot be opened: there is no record key at {front_end_paths().record_key}",
             )
         parts[part] = (
-            secrets.restore_secrets(clean, _opened(item, part, key, sealed)) if sealed and key else clean
+            secrets.restore_secrets(clean, opened_secrets(item, part, key, sealed))
+            if sealed and key else clean
         )
     return VmRecord(**{**item.record.__dict__, **parts})
 
 
-def _opened(item: VmItem, part: str, key: encryption.RecordKey, sealed: str) -> template.Pairs:
-    """The secrets of one part of a VM's record; those of another VM do not open.
+def opened_secrets(item: VmItem, part: str, key: encryption.RecordKey, sealed: str) -> template.Pairs:
+    """The secrets of one part of a VM's record; those of another VM do not open: RecordError.
 
     Earlier releases bound them to no VM. An authentic record has none of that kind: who signs also binds.
     """
@@ -108,7 +118,7 @@ def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) 
     """Release a VM from hold and wait until it runs. One that was PENDING there too (`was_pending`) may
     still be it after PENDING_S.
 
-    Raises OneDRError that says where it stands when it does not.
+    Raises OneDRError when it cannot, TimedOutError that says where it stands when it does not by then.
     """
     vm = site.frontend.vm(vm_id)
     if opennebula_objects.vm_state(vm) == "HOLD":
@@ -120,7 +130,8 @@ def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) 
         vm = site.frontend.vm(vm_id)
         state, lcm = opennebula_objects.vm_state(vm), number(vm, "LCM_STATE")
         if (state, lcm) == _RUNNING:
-            return f"VM {vm_id} runs on {vm.findtext('HISTORY_RECORDS/HISTORY[last()]/HOSTNAME')}"
+            host = vm.findtext("HISTORY_RECORDS/HISTORY[last()]/HOSTNAME")
+            return f"VM {vm_id} runs on {host}{_lock_as_there(site, vm_id, attributes(vm, 'USER_TEMPLATE'))}"
         reason = template.get(attributes(vm, "USER_TEMPLATE"), "ERROR") or template.get(
             attributes(vm, "USER_TEMPLATE"), "SCHED_MESSAGE")
         if lcm in _FAILURES or state in ("DONE", "FAILED"):
@@ -128,7 +139,8 @@ def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) 
                 f"VM {vm_id} did not start: {_FAILURES.get(lcm, state)} {reason}; onevm show {vm_id}"
             )
         if was_pending and state == "PENDING" and time.monotonic() - begun > PENDING_S:
-            return f"VM {vm_id} {STILL_PENDING}{f': {reason}' if reason else ''}"
-    raise OneDRError(
+            locked = _lock_as_there(site, vm_id, attributes(vm, "USER_TEMPLATE"))
+            return f"VM {vm_id} {STILL_PENDING}{f': {reason}' if reason else ''}{locked}"
+    raise TimedOutError(
         f"VM {vm_id} is still {state} after {limit_s:g} s; is a host free? {reason} onevm show {vm_id}"
     )

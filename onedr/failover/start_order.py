@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from onedr.failover import fence_plan
 from onedr.model import settings, template
-from onedr.opennebula.vm_template import locked_state
+from onedr.opennebula.vm_locks import locked_state
 from onedr.opennebula.vms import PeerVm
 from onedr.replication.inventory import VmItem
 from onedr.runs.request import Request

@@ -80,8 +80,11 @@ def _lag(seen: ObservedEvent) -> list[tuple[str, float | None]]:
 
 
 def _work(seen: ObservedEvent) -> list[tuple[str, float | None]]:
-    done = seen.last_pass
+    done, hook = seen.last_pass, seen.last_hook
     return [
+        ("hook_timestamp_seconds", hook.at if hook else None),
+        ("hook_lag_seconds", hook.waited_s if hook else None),
+        ("hook_lag_worst_seconds", hook.worst_s if hook else None),
         ("reconcile_timestamp_seconds", done.at if done else None),
         ("reconcile_duration_seconds", done.seconds if done else None),
         ("reconcile_failed_items", done.failed if done else None),
@@ -100,7 +103,8 @@ def _by_label(seen: ObservedEvent, labels: tuple[str, ...]) -> Iterator[Sample]:
     reasons = Counter(item.code for item in status.unprotected)
     for reason in Reason:
         yield Sample("onedr_datastore_items_unprotected", (*labels, reason.value), reasons[reason.value])
-    results = Counter(str(vm.rehearsal.result) for vm in status.vms if vm.rehearsal is not None)
+    results = Counter(
+        str(vm.rehearsal.result) for vm in status.vms if vm.rehearsal is not None and not vm.here)
     for result in Result if seen.rehearsed is not None else ():
         yield Sample("onedr_rehearsal_vms", (*labels, result.value), results[result.value])
     if status.run is not None:
@@ -123,9 +127,20 @@ def _vm(
     for name, value in (
         ("recovery_point_age_seconds", vm.age_s), ("objective_seconds", seen.status.objective_s),
         ("recoverable", whole), ("skew_seconds", vm.skew_s), ("entries_behind", _entries(disks)),
+        *_rehearsal(vm),
     ):
         if value is not None:
             yield Sample(f"onedr_vm_{name}", labels, value)
+
+
+def _rehearsal(vm: StatusVm) -> list[tuple[str, float]]:
+    if vm.rehearsal is None or vm.rehearsal.result is Result.RETURNS:
+        return []
+    return [
+        ("rehearsal_timestamp_seconds", vm.rehearsal.at),
+        ("rehearsal_accepted", vm.rehearsal.result is Result.ACCEPTED),
+        ("rehearsal_differences", len(vm.rehearsal.differences)),
+    ]
 
 
 def _entries(disks: Iterable[StatusDisk]) -> float | None:

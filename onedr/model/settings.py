@@ -48,6 +48,15 @@ def network_map(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(pairs)
 
 
+def attribute_names(text: str) -> frozenset[str]:
+    """Names of attributes, in capitals. Raises ValueError."""
+    words = frozenset(filter(None, re.split(r"[,;\s]+", text.strip().upper())))
+    bad = sorted(word for word in words if not re.fullmatch(r"[A-Z_][A-Z0-9_-]{0,99}", word))
+    if bad:
+        raise ValueError(f"{bad[0]!r} is no name of an attribute")
+    return words
+
+
 def yes_no(text: str) -> bool:
     """OpenNebula's YES/NO. Raises ValueError for anything else."""
     word = text.strip().upper()
@@ -99,6 +108,7 @@ _READERS = {
     "DR_NETWORK_MAP": ("network_map", network_map),
     "DR_SECURITY_GROUP_MAP": ("security_group_map", network_map),
     "DR_REHEARSE": ("rehearse", yes_no),
+    "DR_SECRET_ATTRS": ("secret_attrs", attribute_names),
 }
 
 # The attributes that `read_settings` reads.

@@ -5,6 +5,7 @@ The forms are those of oned (ScheduledAction.cc, ScheduledActionManager.cc; docs
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from onedr.model import template
 from onedr.model.template import Pairs
@@ -37,6 +38,47 @@ def to_come(action: Pairs, disks: Mapping[str, str], warnings: list[str]) -> lis
     made = _MADE if _number(action, "WARNING") > 0 else (*_MADE, "WARNING")
     kept = template.without(action, *made)
     return [("SCHED_ACTION", tuple((key, args if key == "ARGS" else text) for key, text in kept))]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Ids of actions to take off a VM here, and those to add."""
+
+    delete: tuple[int, ...] = ()
+    add: tuple[Pairs, ...] = ()
+
+
+def changes(own: Pairs, there: Pairs, disks: Mapping[str, str]) -> Changes:
+    """What a VM here needs to have the scheduled actions of the other site, where it was changed or had them
+    carried out meanwhile. `disks`: DISK_IDs here by those there.
+
+    What never went to the other site (`_OF_ONE_SITE`, a disk that is not there) stays as it is.
+    """
+    wanted: list[Pairs] = []
+    for each in template.vectors(there, "SCHED_ACTION"):
+        wanted += template.vectors(tuple(to_come(each, disks, [])), "SCHED_ACTION")
+    delete = []
+    for mine in template.vectors(own, "SCHED_ACTION"):
+        if _is_over(mine) or not _went_there(mine, disks):
+            continue
+        same = next((each for each in wanted if _meaning(each) == _meaning(mine)), None)
+        if same is None:
+            delete.append(_number(mine, "ID"))
+        else:
+            wanted.remove(same)
+    return Changes(tuple(delete), tuple(wanted))
+
+
+def _went_there(action: Pairs, disks: Mapping[str, str]) -> bool:
+    name = template.get(action, "ACTION")
+    of_disk = template.get(action, "ARGS").partition(",")[0].strip() if name in _OF_A_DISK else None
+    return name not in _OF_ONE_SITE and (of_disk is None or of_disk in disks.values())
+
+
+def _meaning(action: Pairs) -> list[tuple[str, object]]:
+    """An action without what oned makes, and what is not set."""
+    said = template.without(action, *_MADE, "WARNING", "TYPE")
+    return sorted(pair for pair in said if pair[1] not in ("", "-1"))
 
 
 def _is_over(action: Pairs) -> bool:

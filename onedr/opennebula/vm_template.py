@@ -19,6 +19,8 @@ from onedr.opennebula import attributes, files, mapped, nics, scheduled_actions
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.objects import BACKUP_SETTINGS
+from onedr.opennebula.own_marks import VM_SHOWN
+from onedr.opennebula.vm_locks import LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK
 
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
 ORIGIN_SOURCE = "DR_ORIGIN_SOURCE"  # RBD name of an image at the site it came from
@@ -26,14 +28,11 @@ START_PENDING = "DR_START_PENDING"
 DRILL = "DR_DRILL"  # on a drill's VM or image: its tag
 REHEARSAL = "DR_REHEARSAL"  # on a rehearsal's VM or image: the token of its turn
 CARRIER = "DR_SNAPSHOT_CARRIER"  # on a small VM of a run that lists snapshots (failover.snapshot_carrier)
-# on a VM at the site it moved away from: the state it had; it is locked there
-LOCKED_STATE, OLD_LOCKED_STATE = "DR_LOCKED_STATE", "DR_HELD"  # the second: of earlier releases, read only
-USER_LOCK = "DR_USER_LOCK"  # on such a VM: the level of the lock that it had from its user or an admin
 ANOTHER_PORT = "GRAPHICS/PORT is chosen by oned here"  # the one warning of a VM that lacks nothing
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (  # of one site's object only
     ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK, "DR_ORIGIN_SITE",
-    "DR_ORIGIN_VM",
+    "DR_ORIGIN_VM", *VM_SHOWN,
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _OF_OS_FILES = tuple(f"{key}_" for key in files.OS_FILES)  # what oned adds to one: its datastore, its source
@@ -42,23 +41,6 @@ _BOOTS = re.compile(r"(disk|nic)(\d+)")
 # Stands for a context value with a `$` while the VM is allocated:
 # oned replaces it once, and not what it stands for.
 STAND_IN = "ONEDR_VALUE_"
-
-
-def locked_state(user: Pairs) -> str:
-    """The state in which a run of ours found the VM that it locked; empty for a VM that is free."""
-    return template.get(user, LOCKED_STATE) or template.get(user, OLD_LOCKED_STATE)
-
-
-def user_lock(user: Pairs) -> int:
-    """Level of the lock that the VM had before ours, 1 to 3; 0 for none."""
-    level = template.get(user, USER_LOCK)
-    return int(level) if level in ("1", "2", "3") else 0
-
-
-def unlocked(user: Pairs) -> Pairs:
-    """What takes these marks off, whichever release set them."""
-    marks = (LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK)
-    return tuple((key, "") for key in marks if template.get(user, key))
 
 
 @dataclass(frozen=True)
@@ -224,7 +206,8 @@ def _vm_group(record: VmRecord, value: Pairs, here: Counterparts, warnings: list
     name = mapped.name_of("vm_groups", there, here)
     every = [each for groups in here.vm_groups.values() for each in groups]
     by_id = next((each for each in every if each.object_id == name), None)
-    found = by_id or nics.choose(here.vm_groups.get(str(name), ()), record.owner)
+    named = here.mapping is not None and here.mapping.is_listed("vm_groups", there)
+    found = by_id or nics.choose(here.vm_groups.get(str(name), ()), record.owner, named)
     if found is None or role not in found.roles:
         warnings.append(
             f"VMGROUP was left out: there is no VM group {name or there!r} with role {role!r} here")
@@ -286,7 +269,7 @@ def _context(
     stand_ins: list[tuple[str, object]] = []
     own: list[tuple[str, object]] = []
     for key, value in context:
-        if _GENERATED_CONTEXT.fullmatch(key):
+        if is_generated(key):
             continue
         if key == "FILES":
             warnings.append(f"CONTEXT/{key} was left out: its files belong to the other site ({value})")
@@ -301,6 +284,11 @@ def _context(
             value = f"${name}"
         own.append((key, value))
     return [*stand_ins, ("CONTEXT", tuple(own))]
+
+
+def is_generated(key: str) -> bool:
+    """Does oned make this attribute of CONTEXT itself?"""
+    return bool(_GENERATED_CONTEXT.fullmatch(key))
 
 
 def _user_template(pairs: Pairs, here: Counterparts, warnings: list[str]) -> Pairs:

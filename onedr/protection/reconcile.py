@@ -326,11 +326,12 @@ def _vm(
     for disk in disks:
         _disk(pool, datastore, summary, disk, report, queue, seen)
     vm_id, now = number(summary, "ID"), time.time()
-    state = seen.vm_state(summary, datastores.keys()) if seen else ""
+    secret = write_records.secret_attributes(datastores)
+    state = seen.vm_state(summary, datastores.keys(), secret) if seen else ""
     if seen and seen.known.get(vm_id) == state:
         return
     element = frontend.vm(vm_id)  # with its secrets, as in the hook
-    around = write_records.surroundings(pool, frontend, element)
+    around = write_records.surroundings(pool, frontend, element, datastores)
     if seen and seen.vm_settled(element, datastores.keys(), around):
         seen.known[vm_id] = state
         return

@@ -35,8 +35,6 @@ from onedr.replication.ledger import Ledger
 from onedr.replication.mirror_image import PROBLEM_KEY
 from onedr.replication.write_records import Surroundings, WritingSite
 
-_PASSING = ("MONITORING", "LAST_POLL")  # what oned measures of a VM all the time
-
 
 @dataclass(frozen=True)
 class PoolView:
@@ -97,14 +95,18 @@ class PoolView:
             for name, kind in write_records.places(body, self.pool, self.site.fsid).items()
         )
 
-    def vm_state(self, summary: etree._Element, protected: Collection[int]) -> str:
+    def vm_state(
+        self, summary: etree._Element, protected: Collection[int], secret: Collection[str] = ()
+    ) -> str:
         """Everything that a VM's record, and whether it is on the disks, depends on; as a checksum.
 
         `summary`: the VM from the pool call, in which secrets are encrypted.
+        `secret`: names of DR_SECRET_ATTRS.
         """
         body = opennebula_objects.vm_record(summary, protected)
-        parts: list[object] = [self.site, self.key, sorted(protected), self.ledger.vms.get(body.vm_id)]
-        parts += [etree.tostring(each) for each in summary if each.tag not in _PASSING]
+        parts: list[object] = [
+            self.site, self.key, sorted(protected), sorted(secret), self.ledger.vms.get(body.vm_id)]
+        parts += opennebula_objects.lasting_parts(summary)
         body = reader_records.as_found(body, self.exists, {})
         for name, kind in write_records.places(body, self.pool, self.site.fsid).items():
             view = self.images.get(name)

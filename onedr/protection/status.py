@@ -42,6 +42,16 @@ from onedr.runs.state import ImageState, StateVerdict
 
 
 @dataclass(frozen=True)
+class Objects:
+    """Images and VMs of the front-end here, drills apart; `answers` False: it does not say."""
+
+    images: tuple[etree._Element, ...] = ()
+    vms: tuple[etree._Element, ...] = ()
+    protected: frozenset[int] = frozenset()  # datastores
+    answers: bool = False
+
+
+@dataclass(frozen=True)
 class StatusView:
     """Everything that a status contains."""
 
@@ -51,12 +61,13 @@ class StatusView:
     verdict: StateVerdict
     unprotected: dict[str, Unprotected]  # items of this datastore that are not mirrored, and why
     lease: Lease | None = None  # of the run in progress, this site's or the other's
+    objects: Objects = Objects()
 
 
 def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
     """The status as an event (see docs/status.md for its fields)."""
     with connection.connect(datastore.access) as pool:
-        seen = collect_status(pool, datastore, frontend)
+        seen = collect_status(pool, datastore, frontend, with_rehearsals=True)
         return shown(pool, datastore, seen)
 
 
@@ -113,10 +124,12 @@ def collect_status(
     datastore: Datastore,
     frontend: FrontEnd,
     peer_status: Callable[[], peer_ceph.PeerStatus | None] = lambda: None,
+    with_rehearsals: bool = False,
 ) -> StatusView:
     """Collect everything once.
 
-    `peer_status`: the state of the peer, when the caller determines it already.
+    `peer_status`: the state of the peer, when the caller determines it already. `with_rehearsals`: those of
+    our VMs at the peer too.
     """
     now = time.time()
     objects = _objects(frontend)
@@ -124,7 +137,8 @@ def collect_status(
     facts = tuple(image_facts.of_datastore(pool, datastore, known))
     mirrored = tuple(fact for fact in facts if fact.mode is not None)
     primaries = [fact.name for fact in mirrored if fact.primary]
-    seen = peer_copies.collect_copies(pool, datastore.settings, primaries, peer_status())
+    seen = peer_copies.collect_copies(
+        pool, datastore.settings, primaries, peer_status(), with_rehearsals)
     unprotected = (
         protection_unprotected.unprotected(datastore, objects.images, objects.vms, objects.protected, facts)
         if objects.answers else protection_unprotected.from_ceph(facts)
@@ -137,7 +151,7 @@ def collect_status(
     lease = runs_lease.in_force(pool)
     verdict = _verdict(pool, datastore, items, lease)
     verdict = replace(verdict, message=pasteable(verdict.message, datastore.name))
-    return StatusView(facts, seen, items, verdict, unprotected, lease)
+    return StatusView(facts, seen, items, verdict, unprotected, lease, objects)
 
 
 def _verdict(
@@ -146,7 +160,8 @@ def _verdict(
     """From the items, and from what the journal says of runs of this site."""
     own = lease if lease is not None and lease.home in ("", pool.fsid()) else None
     running = own is not None and own.verb not in (*enable_plan.VERBS, *runs_state.SETTINGS)
-    moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
+    moved = journal.last_run(pool, runs_state.DRILLS, datastore.datastore_id)
+    newest = journal.last_run(pool, datastore_id=datastore.datastore_id)
     died = [run for run in (moved, newest) if run is not None and run.interrupted and not running]
     verb = own.verb if own is not None and running else died[0].verb if died else ""
     settings = datastore.settings
@@ -203,24 +218,14 @@ def beside(pool: Pool, datastore_id: int) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Objects:
-    """Images and VMs of the front-end here, drills apart; `answers` False: it does not say."""
-
-    images: tuple[etree._Element, ...] = ()
-    vms: tuple[etree._Element, ...] = ()
-    protected: frozenset[int] = frozenset()  # datastores
-    answers: bool = False
-
-
-def _objects(frontend: FrontEnd) -> _Objects:
+def _objects(frontend: FrontEnd) -> Objects:
     """A status needs no front-end: without one it says what the records and Ceph say."""
     try:
         images = [image for image in frontend.images() if not is_of_run(image)]
         vms = [vm for vm in frontend.vms() if not is_of_run(vm)]
-        return _Objects(tuple(images), tuple(vms), frozenset(datastores.all_of(frontend)), True)
+        return Objects(tuple(images), tuple(vms), frozenset(datastores.all_of(frontend)), True)
     except FrontEndError:
-        return _Objects()
+        return Objects()
 
 
 def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:
@@ -288,7 +293,7 @@ def _vms(
                     age_s=_tenths(recovery_point.age_s(point, now)),
                     obstacles=() if own else tuple(item.blockers),
                     warnings=(*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])),
-                    rehearsal=None if own else rehearsed.get(item.origin),
+                    rehearsal=(seen.copies.rehearsed if own else rehearsed).get(item.origin),
                     skew_s=None if point is None else _tenths(max(filter(None, points)) - point),
                 )
             )

@@ -4,14 +4,18 @@ read there when that is allowed, else from the mirror status, which is a hint.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import rados
 
 from onedr.ceph import mirroring
 from onedr.ceph.connection import Pool
+from onedr.host import log
 from onedr.model.errors import OneDRError
 from onedr.model.records import Epoch
+from onedr.model.rehearsed import Rehearsed
 from onedr.model.types import Settings
-from onedr.replication import epoch, image_facts, image_view, peer_ceph
+from onedr.replication import epoch, image_facts, image_view, peer_ceph, rehearsals
 from onedr.replication.image_view import ImageView
 from onedr.replication.quiet_marks import Until
 
@@ -30,17 +34,20 @@ class Copy:
 class Copies:
     """Copies by image name, and the state of the peer.
 
-    `proven`: read from the images there, not from the mirror status.
+    `proven`: read from the images there, not from the mirror status. `rehearsed`: what came of this site's
+    VMs in their last rehearsals there, by origin, where that was asked for.
     """
 
     by_name: Mapping[str, Copy]
     peer_status: peer_ceph.PeerStatus
     proven: bool
     here: str = ""  # id of this site's cluster
+    rehearsed: Mapping[str, Rehearsed] = field(default_factory=dict)
 
 
 def collect_copies(
-    pool: Pool, settings: Settings, names: Iterable[str], peer_status: peer_ceph.PeerStatus | None = None
+    pool: Pool, settings: Settings, names: Iterable[str], peer_status: peer_ceph.PeerStatus | None = None,
+    with_rehearsals: bool = False,
 ) -> Copies:
     """Read the peer's copies of `names`. Every remote call has a limit; an unreachable peer costs a few
     seconds.
@@ -52,7 +59,9 @@ def collect_copies(
     try:
         with peer_ceph.peer_pool(peer_status, pool.access.pool) as (there, seen):
             if there is not None:
-                return Copies(_read_copies(there, wanted, settings), peer_status, True, pool.fsid())
+                rehearsed = _rehearsed(there, pool.fsid()) if with_rehearsals else {}
+                copies = _read_copies(there, wanted, settings)
+                return Copies(copies, peer_status, True, pool.fsid(), rehearsed)
             if not peer_status.refusal:
                 peer_status = replace(peer_status, detail=seen)
     except OneDRError as error:
@@ -61,6 +70,15 @@ def collect_copies(
     return Copies(
         {name: Copy(True, None) for name in wanted if name in replaying}, peer_status, False, pool.fsid()
     )
+
+
+def _rehearsed(there: Pool, fsid: str) -> dict[str, Rehearsed]:
+    """A status without them is a status."""
+    try:
+        return rehearsals.results_of(there, fsid)
+    except rados.Error as error:
+        log.warning(f"what rehearsals at the peer found cannot be read: {error}")
+        return {}
 
 
 def _read_copies(there: Pool, wanted: list[str], settings: Settings) -> dict[str, Copy]:

@@ -13,11 +13,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
-from onedr.model.json_form import Json
+from onedr.model.json_form import Json, parsed
 from onedr.model.records import Proof
 from onedr.replication import signature
 from onedr.replication.record_fields import moment
-from onedr.replication.records import MARK_KEY, parsed
+from onedr.replication.records import MARK_KEY
 from onedr.replication.recovery_point import Point
 from onedr.replication.signature import Signer
 

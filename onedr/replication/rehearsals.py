@@ -19,6 +19,7 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
+from onedr.model.json_form import parsed
 from onedr.model.rehearsed import Rehearsed, Result
 
 OBJECT = "onedr.rehearsals"
@@ -60,9 +61,23 @@ def results(pool: Pool, datastore_id: int) -> dict[str, Rehearsed]:
     return {origin: rehearsed for origin, rehearsed in found.items() if rehearsed is not None}
 
 
+def results_of(pool: Pool, fsid: str) -> dict[str, Rehearsed]:
+    """The last rehearsal here of each VM of the site of this cluster, by origin, whatever the datastore is
+    called here. Raises rados.Error.
+    """
+    found = (
+        (key.split(".", 2)[2], _read(value)) for key, value in omap.read_all(pool, OBJECT, "result.").items()
+        if key.count(".") >= 2
+    )
+    return {
+        origin: rehearsed for origin, rehearsed in found
+        if rehearsed is not None and origin.startswith(f"{fsid}:")
+    }
+
+
 def _read(value: bytes) -> Rehearsed | None:
     try:
-        data = json.loads(value)
+        data = parsed(value)
         found = Rehearsed(
             str(data["origin"]), str(data["name"]), int(data["vm"]), str(data["site"]), float(data["at"]),
             Result(data["result"]), str(data["why"]), tuple(map(str, data["differences"])),

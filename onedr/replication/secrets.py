@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from onedr.model.template import Pairs
 
@@ -17,14 +18,15 @@ _SECRET = re.compile(
 _PUBLIC = re.compile(r"PUBLIC|PUB_?KEY|AUTHORIZED|KEYMAP|^LUKS_SECRET$")
 
 
-def is_secret(key: str) -> bool:
-    """Does an attribute's name indicate that its value is secret?"""
-    return bool(_SECRET.search(key.upper())) and not _PUBLIC.search(key.upper())
+def is_secret(key: str, also: Collection[str] = ()) -> bool:
+    """Does an attribute's name indicate that its value is secret, or is it one of those named (`also`)?"""
+    name = key.upper()
+    return name in also or (bool(_SECRET.search(name)) and not _PUBLIC.search(name))
 
 
-def split_secrets(attributes: Pairs) -> tuple[Pairs, Pairs]:
+def split_secrets(attributes: Pairs, also: Collection[str] = ()) -> tuple[Pairs, Pairs]:
     """(template without secrets, secrets). A secret's key is its position: `PASSWORD`, or `3/PASSWORD` in the
-    vector at position 3.
+    vector at position 3. `also`: names of DR_SECRET_ATTRS.
 
     In a vector whose name indicates a secret, every value is one.
     """
@@ -32,11 +34,13 @@ def split_secrets(attributes: Pairs) -> tuple[Pairs, Pairs]:
     secrets: list[tuple[str, object]] = []
     for key, value in attributes:
         if isinstance(value, str):
-            target = secrets if is_secret(key) and value else kept
+            target = secrets if is_secret(key, also) and value else kept
             target.append((key, value))
             continue
         place = len(kept)
-        hidden = [bool(text) and (is_secret(key) or is_secret(inner)) for inner, text in value]
+        hidden = [
+            bool(text) and (is_secret(key, also) or is_secret(inner, also)) for inner, text in value
+        ]
         secrets += [(f"{place}/{inner}", text) for (inner, text), hide in zip(value, hidden) if hide]
         kept.append((key, tuple(pair for pair, hide in zip(value, hidden) if not hide)))
     return tuple(kept), tuple(secrets)
@@ -60,3 +64,12 @@ def restore_secrets(attributes: Pairs, secrets: Pairs) -> Pairs:
         for at, (key, value) in enumerate(attributes)
     )
     return (*joined, *plain)
+
+
+def places(attributes: Pairs, secrets: Pairs) -> tuple[str, ...]:
+    """Where these secrets belong: `PASSWORD`, or `CONTEXT/PASSWORD` of a vector. Without a value."""
+    found = []
+    for place, _ in secrets:
+        position, separator, key = place.rpartition("/")
+        found.append(f"{attributes[int(position)][0]}/{key}" if separator else place)
+    return tuple(found)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import rbd
@@ -17,6 +18,7 @@ from onedr.model.types import Settings
 from onedr.opennebula import files
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd
+from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.files import FileImage
 from onedr.opennebula.run_made import is_of_run
 from onedr.opennebula.vm_template import is_half_made
@@ -27,16 +29,17 @@ from onedr.replication.records import Reader
 
 
 def encrypt_secrets(
-    attributes: template.Pairs, key: encryption.RecordKey | None, *bound: str
+    attributes: template.Pairs, key: encryption.RecordKey | None, *bound: str, also: Collection[str] = ()
 ) -> template.Pairs:
     """The template with its secrets encrypted, or without them when there is no key; then their positions are
     listed. Never in plain text.
 
-    `bound`: the VM's origin and the part of its record, without which they do not open. What a user wrote
+    `bound`: the VM's origin and the part of its record, without which they do not open. `also`: names of
+    DR_SECRET_ATTRS. What a user wrote
     under the names that the record itself uses is no part of it.
     """
     own = template.without(attributes, secrets.ENCRYPTED, secrets.WITHHELD)
-    kept, found = secrets.split_secrets(own)
+    kept, found = secrets.split_secrets(own, also)
     if not found:
         return own
     if key is None:
@@ -99,19 +102,28 @@ def record_image(pool: Pool, settings: Settings, name: str, element: etree._Elem
 @dataclass(frozen=True)
 class Surroundings:
     """What a VM's record depends on besides the VM. `files`: of its OS, by id; `exists`: is there an RBD
-    image `pool/name`? `copied`: of reader_records.copied_from.
+    image `pool/name`? `copied`: of reader_records.copied_from. `secret`: DR_SECRET_ATTRS of the datastores.
     """
 
     files: Mapping[int, FileImage] = field(default_factory=dict)
     exists: Callable[[str], bool] = lambda name: True
     copied: Mapping[int, str] = field(default_factory=dict)
+    secret: frozenset[str] = frozenset()
 
 
-def surroundings(pool: Pool, frontend: FrontEnd, vm: etree._Element) -> Surroundings:
+def surroundings(
+    pool: Pool, frontend: FrontEnd, vm: etree._Element, datastores: Mapping[int, Datastore]
+) -> Surroundings:
     """As they are now. Raises FrontEndError."""
     return Surroundings(
-        file_names(frontend, vm), lambda name: _exists(pool, name), reader_records.copied_from(frontend, vm)
+        file_names(frontend, vm), lambda name: _exists(pool, name), reader_records.copied_from(frontend, vm),
+        secret_attributes(datastores),
     )
+
+
+def secret_attributes(datastores: Mapping[int, Datastore]) -> frozenset[str]:
+    """DR_SECRET_ATTRS of all of them: a VM with disks in two has one record."""
+    return frozenset().union(*(each.settings.secret_attrs for each in datastores.values()))
 
 
 def _exists(pool: Pool, image: str) -> bool:
@@ -136,8 +148,10 @@ def vm_body(
     found = replace(
         body,
         origin=entry.origin if entry else "",
-        template=encrypt_secrets(files.with_names(body.template, around.files), key, origin, "template"),
-        user_template=encrypt_secrets(body.user_template, key, origin, "user_template"),
+        template=encrypt_secrets(
+            files.with_names(body.template, around.files), key, origin, "template", also=around.secret),
+        user_template=encrypt_secrets(
+            body.user_template, key, origin, "user_template", also=around.secret),
     )
     return reader_records.as_found(found, around.exists, around.copied)
 
@@ -194,6 +208,14 @@ def record_vm(
         except (rbd.Error, OneDRError) as error:
             results[name] = str(error)
     return results
+
+
+def recorded_state(pool: Pool, name: str) -> str:
+    """The VM's state in the record that a disk has; empty without a readable one. Raises rbd.Error."""
+    with pool.image(name, read_only=True) as image, suppress(RecordError):
+        found = records.decode(records.VM_KEY, records.metadata(image))
+        return found.body.state if found is not None and isinstance(found.body, VmRecord) else ""
+    return ""
 
 
 def remove_vm_record(pool: Pool, name: str) -> bool:

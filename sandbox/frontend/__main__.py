@@ -25,6 +25,7 @@ from sandbox.frontend.api import (  # noqa: F401  (imported for the calls they r
     vm_nics,
     vm_pools,
     vm_recover,
+    vm_schedule,
     vm_snapshots,
     vms,
     vnets,

@@ -171,8 +171,10 @@ def furnish(cloud: Cloud, **of_network: str) -> tuple[int, int, int]:
     """A network, a security group and files, at each site under the same names with other ids."""
     more = "".join(f"{key}={value}\n" for key, value in of_network.items())
     network = f"NAME=wide\nVN_MAD=dummy\nBRIDGE=br1\nAR=[TYPE=IP4,IP=203.0.113.10,SIZE=50]\n{more}"
-    cloud.api.vn.allocate(network, -1)
+    wide = cloud.api.vn.allocate(network, -1)
     group = cloud.api.secgroup.allocate("NAME=web\nRULE=[PROTOCOL=TCP,RULE_TYPE=INBOUND,RANGE=80]\n")
+    if not of_network:  # site A's lets only the group's traffic through; site B's has the default group, which is open
+        cloud.api.vn.update(wide, f"SECURITY_GROUPS={group}\n", 1)
     files = next(each.ID for each in cloud.api.datastorepool.info().DATASTORE if each.NAME == "files")
     made = []
     with tempfile.NamedTemporaryFile("w", dir="/var/tmp") as file:  # where file datastores may read
@@ -224,6 +226,8 @@ def create(story: Story, group: int, script: int, kernel: int) -> None:
             api.vm.action("poweroff-hard", vm)
             a.wait_vm(vm, "POWEROFF")
             api.vm.update(vm, "SERVICE_ID=3\nROLE_NAME=db\nERROR=old\nSCHED_MESSAGE=old\n", 1)
+        if name == "parts":
+            api.vm.lock(vm, 2, False)
 
 
 def records_of(cloud: Cloud) -> dict[tuple[str, str], str]:
@@ -389,6 +393,19 @@ def test_the_disks_at_site_b_are_the_copies_of_those_at_site_a(story: Story) -> 
     assert sources(story.there, "paged")[0] == sources(story.left, "paged")[0]
     clone = list(story.there.vms["paged"].iterfind("TEMPLATE/DISK"))[1]
     assert clone.findtext("CLONE") == "YES" and clone.findtext("IMAGE") == "base"
+
+
+def test_no_network_at_site_b_opens_a_vm_by_a_security_group_of_its_own(story: Story) -> None:
+    for seen, site in ((story.left, story.a), (story.there, story.b), (story.home, story.a)):
+        for name in ALL:
+            for nic in seen.vms[name].iterfind("TEMPLATE/NIC"):
+                groups = [int(each) for each in (nic.findtext("SECURITY_GROUPS") or "").split(",") if each]
+                assert [oracle.asked(site, "secgroup", each).findtext("NAME") for each in groups] == ["web"], name
+
+
+def test_a_users_lock_is_on_his_vm_wherever_it_is(story: Story) -> None:
+    for seen in (story.left, story.there, story.home):
+        assert {name: vm.findtext("LOCK/LOCKED") for name, vm in seen.vms.items()} == {"whole": None, "parts": "2", "paged": None}
 
 
 def test_an_images_attributes_are_there_but_those_the_table_leaves_out(story: Story) -> None:

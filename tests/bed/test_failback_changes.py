@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 
+FAR = 4000000000  # when a scheduled action is due
 LIMIT_S = 180  # of every wait; other beds may be at work on this machine
 
 
@@ -30,6 +31,7 @@ class Story:
     events: list[dict[str, Any]] = field(default_factory=list)
     clone: str = ""
     away: int = 0  # VM db at site B
+    lock_there: str = ""
 
     def vm(self, name: str) -> Any:
         return self.sites.a.api.vm.info(self.vms[name])
@@ -61,14 +63,20 @@ def story(sites: Sites) -> Iterator[Story]:
     w.introduce(b, a)
     told = Story(sites)
     for cloud in (a, b):
-        cloud.api.vn.allocate('NAME=lan2\nVN_MAD=dummy\nBRIDGE=br2\nAR=[TYPE=IP4,IP="198.51.100.10",SIZE=20]\n', -1)
+        for name, address in (("lan2", "198.51.100.10"), ("lan3", "203.0.113.10")):
+            text = f'NAME={name}\nVN_MAD=dummy\nBRIDGE=br2\nAR=[TYPE=IP4,IP="{address}",SIZE=20]\n'
+            cloud.api.vn.allocate(text, -1)
+    b.api.secgroup.allocate("NAME=other\nRULE=[PROTOCOL=ALL,RULE_TYPE=OUTBOUND]\n")  # so that ids differ
+    for cloud in (a, b):
+        cloud.api.secgroup.allocate("NAME=strict\nRULE=[PROTOCOL=TCP,RULE_TYPE=INBOUND,RANGE=22]\n")
     a.api.user.allocate("dora", "password-of-dora", "core", [])
     for name in ("db-disk", "dead-disk", "extra", "doomed", "spare"):
         told.images[name] = w.create_image(a, name, wait=False)
     told.images["base"] = w.create_image(a, "base", persistent=False, wait=False)
     for image in told.images.values():
         a.wait_image(image)
-    more = f'NIC=[NETWORK="{NETWORK}"]\nNOTE="as it was"\nOLD="taken off there"\n'
+    more = f'NIC=[NETWORK="{NETWORK}"]\nNIC=[NETWORK=lan3]\nNOTE="as it was"\nOLD="taken off there"\n'
+    more += "".join(f"SCHED_ACTION=[ACTION={name},TIME={FAR}]\n" for name in ("terminate", "reboot"))
     told.vms["db"] = w.create_vm(a, "db", [told.images["db-disk"], told.images["base"]], more, wait=False)
     told.vms["dead"] = w.create_vm(a, "dead", [told.images["dead-disk"]], wait=False)
     for vm in told.vms.values():
@@ -99,6 +107,8 @@ def change(told: Story) -> None:
     vms, images = ids(b, "vm"), ids(b, "image")
     db = told.away = vms["db"]
     b.wait_vm(db)
+    told.lock_there = str(b.api.vm.info(db).LOCK.LOCKED)
+    b.api.vm.unlock(db)
     w.wait_writing(b, db)  # a guest that has not booted lets go of no disk
     b.api.vm.detach(db, 1)
     b.wait_vm(db)
@@ -116,6 +126,7 @@ def change(told: Story) -> None:
     b.wait_vm(db)
     b.api.vm.detachnic(db, 0)
     b.wait_vm(db)
+    change_lan3(b, db)
     b.api.vm.diskresize(db, 0, str(w.IMAGE_MIB + 16))
     b.wait_vm(db)
     kept = {key: value for key, value in b.api.vm.info(db).USER_TEMPLATE.items() if key != "OLD"}
@@ -127,6 +138,8 @@ def change(told: Story) -> None:
     b.api.image.rename(images["spare"], "spare-renamed")
     b.api.image.update(images["spare"], 'NOTE="spare, changed"', 1)
     delete(b, images["doomed"])
+    b.api.vm.lock(db, 3, False)
+    b.run("onedr", "reconcile", str(b.datastore_id))
     with w.open_pool(a) as here:
         w.wait_recorded(b, db, here)
         gone = {told.clone, w.rbd_name(a, told.images["doomed"])}
@@ -136,6 +149,19 @@ def change(told: Story) -> None:
         dead = w.rbd_name(a, told.images["dead-disk"])
         until("the terminated VM's record to go", lambda: w.vm_record(here, dead) is None, LIMIT_S)
     w.wait_complete(b, [w.rbd_name(b, fresh)])
+
+
+def change_lan3(b: Cloud, db: int) -> None:
+    """Of the NIC that stays: another security group, and an alias; and of what is scheduled."""
+    (kept,) = [nic for nic in vectors(b.api.vm.info(db).TEMPLATE, "NIC") if nic["NETWORK"] == "lan3"]
+    strict = next(group.ID for group in b.api.secgrouppool.info(-2, -1, -1).SECURITY_GROUP if group.NAME == "strict")
+    b.api.vm.attachsg(db, int(kept["NIC_ID"]), strict)
+    b.api.vm.detachsg(db, int(kept["NIC_ID"]), 0)
+    b.api.vm.attachnic(db, f'NIC_ALIAS=[NETWORK=lan3,PARENT="{kept["NAME"]}"]')
+    b.wait_vm(db)
+    planned = {each["ACTION"]: int(each["ID"]) for each in vectors(b.api.vm.info(db).TEMPLATE, "SCHED_ACTION")}
+    b.api.vm.scheddelete(db, planned["terminate"])
+    b.api.vm.schedadd(db, f"SCHED_ACTION=[ACTION=poweroff,TIME={FAR}]")
 
 
 def delete(cloud: Cloud, image_id: int) -> None:
@@ -177,19 +203,34 @@ def test_a_disk_that_grew_there_is_as_large_here(story: Story) -> None:
 
 
 def test_nics_are_those_of_the_other_site(story: Story) -> None:
-    assert [nic["NETWORK"] for nic in vectors(story.vm("db").TEMPLATE, "NIC")] == ["lan2"]
+    assert [nic["NETWORK"] for nic in vectors(story.vm("db").TEMPLATE, "NIC")] == ["lan3", "lan2"]
+
+
+def test_an_alias_and_security_groups_are_those_of_the_other_site(story: Story) -> None:
+    there, here = (vectors(vm.TEMPLATE, "NIC_ALIAS") for vm in (story.sites.b.api.vm.info(story.away), story.vm("db")))
+    (kept,) = [nic for nic in vectors(story.vm("db").TEMPLATE, "NIC") if nic["NETWORK"] == "lan3"]
+    assert [(alias["NETWORK"], alias["IP"]) for alias in here] == [("lan3", there[0]["IP"])]
+    assert here[0]["PARENT_ID"] == kept["NIC_ID"]
+    names = {str(group.ID): group.NAME for group in story.sites.a.api.secgrouppool.info(-2, -1, -1).SECURITY_GROUP}
+    assert [names[each] for each in kept["SECURITY_GROUPS"].split(",")] == ["strict"]
+
+
+def test_what_is_scheduled_is_what_is_scheduled_there(story: Story) -> None:
+    assert sorted(each["ACTION"] for each in vectors(story.vm("db").TEMPLATE, "SCHED_ACTION")) == ["poweroff", "reboot"]
 
 
 def test_attributes_follow_and_what_was_taken_off_is_gone(story: Story) -> None:
     vm = story.vm("db")
     assert vm.NAME == "db-renamed"
-    assert {key: value for key, value in vm.USER_TEMPLATE.items() if value} == {"NOTE": "changed there"}
+    shown = ("DR_STATE", "DR_RECOVERY_POINT")
+    assert {key: value for key, value in vm.USER_TEMPLATE.items() if value and key not in shown} == {"NOTE": "changed there"}
 
 
-def test_vms_and_images_that_were_locked_here_are_so_again(story: Story) -> None:
+def test_a_users_lock_goes_along_and_images_that_were_locked_here_are_so_again(story: Story) -> None:
+    assert story.lock_there == "2", "it was locked at site B too, and is locked as it was changed there"
     api = story.sites.a.api
     locks = [api.vm.info(story.vms["db"]).LOCK, *(api.image.info(story.images[name]).LOCK for name in ("extra", "spare"))]
-    assert [str(lock.LOCKED) for lock in locks] == ["2", "1", "1"]
+    assert [str(lock.LOCKED) for lock in locks] == ["3", "1", "1"]
 
 
 def test_settings_that_do_not_come_home_are_named_before_and_after(story: Story) -> None:

@@ -1,14 +1,17 @@
-"""VMs that were never deployed: they have no disk yet, or an unused one, and are in the plan at site B all the same.
+"""VMs that were never deployed: they have no disk yet, or an unused one, or only read a CDROM, and are in the plan at
+site B all the same. One whose image could not be copied (CLONING_FAILURE) is named at site A, with the reason.
 
 One story, on hosts without guests: shown, rehearsed, moved, home again, deployed; then site A dies.
 """
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import rbd
 import workload as w
 
 from onedr.replication import records
@@ -18,8 +21,9 @@ from sandbox.waiting import until
 if TYPE_CHECKING:
     from conftest import Sites
 
-VMS = ("held", "mixed", "waiting")
+VMS = ("held", "mixed", "reader", "waiting")
 HOLD, PENDING, ACTIVE = 2, 1, 3
+CLONING_FAILURE = 11
 NOWHERE = 'SCHED_REQUIREMENTS="NO_SUCH_ATTRIBUTE=1"\n'
 GROWN = w.IMAGE_MIB * 2
 
@@ -66,6 +70,7 @@ class Story:
     base_id: int = 0
     vms: dict[str, int] = field(default_factory=dict)
     gone: int = 0
+    uncopied: tuple[int, list[Any]] = (0, [])
     seen: set[int] = field(default_factory=set)
     status: dict[str, Any] = field(default_factory=dict)
     plan: dict[str, Any] = field(default_factory=dict)
@@ -77,6 +82,33 @@ class Story:
     home: Seen = field(default_factory=Seen)
 
 
+def cdrom(cloud: Cloud) -> int:
+    with tempfile.NamedTemporaryFile(dir="/var/tmp") as file:
+        file.write(bytes(1 << 20))
+        file.flush()
+        text = f"NAME=install\nTYPE=CDROM\nPATH={file.name}\n"
+        image_id = int(cloud.api.image.allocate(text, cloud.datastore_id))
+        cloud.wait_image(image_id)
+    return image_id
+
+
+def a_vm_whose_copy_fails(told: Story, of: int) -> None:
+    """A VM on a copy of an image, whose name is taken in the pool: the driver refuses to write there."""
+    a, copy = told.a, of + 1
+    with w.open_pool(a) as pool:
+        rbd.RBD().create(pool.io, f"one-{copy}", 1 << 20)
+    assert a.api.image.clone(of, "copy", a.datastore_id) == copy
+    vm = int(a.api.vm.allocate(f"NAME=copying\n{w.SMALL}DISK=[IMAGE_ID={copy}]\n", True))
+    until("its copy to fail", lambda: a.api.vm.info(vm).STATE == CLONING_FAILURE, w.ARRIVES_S)
+    told.uncopied = vm, w.status(a)["unprotected"]
+    a.api.vm.action("terminate-hard", vm)
+    a.api.image.delete(copy)
+    until("the copy to go", lambda: copy not in {each.ID for each in a.api.imagepool.info(-2, -1, -1).IMAGE}, w.ARRIVES_S)
+    with w.open_pool(a) as pool:
+        if pool.exists(f"one-{copy}"):
+            rbd.RBD().remove(pool.io, f"one-{copy}")
+
+
 @pytest.fixture(scope="module")
 def story(sites: Sites) -> Iterator[Story]:
     a, b = w.guestless(sites.a), w.guestless(sites.b)
@@ -85,6 +117,9 @@ def story(sites: Sites) -> Iterator[Story]:
     told = Story(sites, a, b)
     base, data = w.create_image(a, "base", persistent=False), w.create_image(a, "data")
     told.base, told.base_id = w.rbd_name(a, base), base
+    disc = cdrom(a)
+    w.wait_complete(a, [w.rbd_name(a, data)])
+    a_vm_whose_copy_fails(told, disc)
     disk = f"DISK=[IMAGE_ID={base}]\n"
 
     def on_hold(name: str, disks: str) -> int:
@@ -96,12 +131,13 @@ def story(sites: Sites) -> Iterator[Story]:
     told.vms = {
         "held": on_hold("held", disk),
         "mixed": on_hold("mixed", f"DISK=[IMAGE_ID={data}]\nDISK=[IMAGE_ID={base},SIZE={GROWN}]\n"),
+        "reader": on_hold("reader", f"DISK=[IMAGE_ID={disc}]\n"),
         "waiting": int(a.api.vm.allocate(f"NAME=waiting\n{w.SMALL}{disk}{NOWHERE}")),
     }
     wanted = {told.vms["held"], told.vms["waiting"]}
     until("their records at the peer", lambda: readers(b, told.base) == wanted, w.ARRIVES_S)
     told.seen = readers(a, told.base)
-    w.wait_complete(a, [told.base, w.rbd_name(a, data)])
+    w.wait_complete(a, [told.base, w.rbd_name(a, data), w.rbd_name(a, disc)])
     until("the VMs at the peer", lambda: {vm["name"] for vm in w.status(b)["vms"]} == set(VMS), w.ARRIVES_S, 0.5)
     told.status = w.status(a)
     told.plan = b.onedr("move", str(b.datastore_id), "--dry-run")
@@ -123,7 +159,7 @@ def test_a_vm_on_hold_is_recorded_on_its_base_until_it_is_gone(story: Story) -> 
 
 def test_status_at_site_a_names_them_and_calls_nothing_unprotected(story: Story) -> None:
     assert {vm["name"]: vm["state"] for vm in story.status["vms"]} == {
-        "held": "HOLD", "mixed": "HOLD", "waiting": "PENDING",
+        "held": "HOLD", "mixed": "HOLD", "reader": "HOLD", "waiting": "PENDING",
     }
     assert story.status["unprotected"] == [] and story.status["state"] == "PROTECTED", story.status["message"]
 
@@ -131,7 +167,12 @@ def test_status_at_site_a_names_them_and_calls_nothing_unprotected(story: Story)
 def test_all_are_in_the_plan_at_site_b(story: Story) -> None:
     shown = {vm["name"]: vm for vm in story.plan["vms"]}
     assert set(shown) == set(VMS) and story.plan["left_out"] == {} and story.plan["refusal"] == ""
-    assert {name: vm["starts"] for name, vm in shown.items()} == {"held": False, "mixed": False, "waiting": True}
+    assert {name for name, vm in shown.items() if vm["starts"]} == {"waiting"}
+
+
+def test_a_vm_whose_image_could_not_be_copied_is_named_by_status_at_its_site(story: Story) -> None:
+    vm, unprotected = story.uncopied
+    assert f"VM {vm}: its image is still being copied" in str(unprotected), unprotected
 
 
 def test_each_was_rehearsed_and_is_as_it_was(story: Story) -> None:
@@ -142,10 +183,12 @@ def test_each_was_rehearsed_and_is_as_it_was(story: Story) -> None:
 
 def test_they_are_at_site_b_as_they_were_and_locked_at_site_a(story: Story) -> None:
     assert not story.moved["failed"], story.moved
-    assert story.there.states == {"held": HOLD, "mixed": HOLD, "waiting": PENDING}
+    assert story.there.states == {"held": HOLD, "mixed": HOLD, "reader": HOLD, "waiting": PENDING}
     assert story.left.locked == set(VMS) and set(story.left.states.values()) == {HOLD}
-    for disks in story.there.disks.values():
-        assert disks[-1]["CLONE"] == "YES"
+    assert {name: disks[-1]["CLONE"] for name, disks in story.there.disks.items()} == {
+        "held": "YES", "mixed": "YES", "reader": "NO", "waiting": "YES",
+    }
+    assert story.there.disks["reader"][0]["TYPE"] == "RBD_CDROM"
     assert [disk["CLONE"] for disk in story.there.disks["mixed"]] == ["NO", "YES"]
     assert story.there.disks["mixed"][1]["SIZE"] == str(GROWN), "it grows when it is cloned"
 
@@ -153,7 +196,7 @@ def test_they_are_at_site_b_as_they_were_and_locked_at_site_a(story: Story) -> N
 def test_they_come_home_to_their_own_objects(story: Story) -> None:
     assert not story.run["failed"], story.run
     assert {name: story.home.ids[name] for name in VMS} == story.vms and set(story.home.ids) == set(VMS)
-    assert story.home.states == {"held": HOLD, "mixed": HOLD, "waiting": PENDING} and not story.home.locked
+    assert story.home.states == story.there.states and not story.home.locked
 
 
 def test_a_vm_that_only_waits_for_a_host_has_no_recovery_time(story: Story) -> None:
@@ -174,7 +217,7 @@ def test_a_disaster_brings_those_that_wait_as_they_were_and_leaves_none_out(stor
     a, b = story.a, story.b
     late = int(a.api.vm.allocate(f"NAME=late\n{w.SMALL}DISK=[IMAGE_ID={story.base_id}]\n", True))
     until("the record of the new VM at the peer", lambda: late in readers(b, story.base), w.ARRIVES_S)
-    now = {"held": "ACTIVE", "mixed": "HOLD", "waiting": "PENDING", "late": "HOLD"}
+    now = {"held": "ACTIVE", "mixed": "HOLD", "reader": "HOLD", "waiting": "PENDING", "late": "HOLD"}
     until("what they are now at the peer", lambda: recorded(b) == now, w.ARRIVES_S, 0.5)
     w.wait_complete(a, w.vm_disks(a, story.vms["held"]))
     story.sites.kill_a()

@@ -46,6 +46,7 @@ class Story:
     done: Any = None
     checked: dict[str, Any] = field(default_factory=dict)
     came: dict[str, dict[str, Any]] = field(default_factory=dict)
+    known_at_a: dict[str, Any] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
 
@@ -131,6 +132,7 @@ def story(sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
     told.after = {cloud.name: at_rest(cloud) for cloud in (sites.a, b)}
     told.checked = json.loads(told.done.stdout)
     told.came = {vm["name"]: vm["rehearsal"] for vm in w.status(b)["vms"]}
+    told.known_at_a = {vm["name"]: vm["rehearsal"] for vm in w.status(sites.a)["vms"]}
     assert all(came["at"] > began for came in told.came.values()), told.came
     assert intercepted(b, ASKED_LOG=str(log)) == 0
     told.calls = log.read_text().splitlines()
@@ -187,6 +189,10 @@ def test_the_check_shows_them_as_problems(story: Story) -> None:
     assert {one["level"] for one in found} == {"problem"} and len(found) == 4
     text = story.sites.b.run("onedr", "status", DATASTORE).stdout
     assert "rehearsed" in text and "accepted" in text and "limited to 1" in text
+
+
+def test_the_site_of_the_vms_says_the_same_of_each(story: Story) -> None:
+    assert story.known_at_a == story.came
 
 
 def test_it_really_made_them(story: Story) -> None:

@@ -22,8 +22,8 @@ _REFUSED = {
     "template": "allocate instantiate info update delete clone rename chown chmod lock unlock",
     "user": "delete passwd chgrp addgroup delgroup enable chauth",
     "userquota": "info update",
-    "vm": "deploy updatenic attachpci detachpci attachsg detachsg backup backupcancel restore schedadd"
-          " schedupdate scheddelete exec retryexec cancelexec"
+    "vm": "deploy updatenic attachpci detachpci backup backupcancel restore"
+          " schedupdate exec retryexec cancelexec"
           " vmgroupadd vmgroupdel snapshotrevert"
           " snapshotdelete monitoring",
     "vmgroup": "allocate info update delete",

@@ -1,4 +1,4 @@
-"""Calls that attach or detach a network interface of a VM, or an alias of one."""
+"""Calls that attach or detach a network interface of a VM, an alias of one, or their security groups."""
 from __future__ import annotations
 
 from sandbox.frontend.api.calls import api
@@ -7,7 +7,11 @@ from sandbox.frontend.api.vm_requests import choose_stage, request_number, targe
 from sandbox.frontend.frontend import Frontend
 from sandbox.frontend.objects.errors import ApiError, Code, action
 from sandbox.frontend.objects.restrictions import demand_unrestricted
+from sandbox.frontend.objects.security_groups import SecurityGroup
+from sandbox.frontend.objects.templates import Vector
 from sandbox.frontend.objects.users import Caller
+from sandbox.frontend.objects.vms import VM
+from sandbox.frontend.objects.vnets import group_ids
 from sandbox.frontend.vm import nics
 from sandbox.frontend.vm.hotplug_nics import renew_context
 from sandbox.frontend.vm.life import enter
@@ -47,3 +51,39 @@ def detachnic(frontend: Frontend, who: Caller, oid: int, number: int) -> int:
     vm.operation = {"name": "detach", "nic": str(number)}
     enter(frontend, vm, name)
     return oid
+
+
+@api("one.vm.attachsg", "iii")
+def attachsg(frontend: Frontend, who: Caller, oid: int, number: int, group: int) -> int:
+    """Add a security group to a NIC or an alias."""
+    vm = target(frontend, who, oid)
+    nic, groups = _groups(vm, oid, number)
+    if frontend.store.find(SecurityGroup, group) is None:
+        raise action(f"Could not attach SG {group} to VM, SG does not exist")
+    if group in groups:
+        raise action(f"VM {oid} SG {group} already in NIC {number}")
+    return _set_groups(frontend, vm, nic, [*groups, group])
+
+
+@api("one.vm.detachsg", "iii")
+def detachsg(frontend: Frontend, who: Caller, oid: int, number: int, group: int) -> int:
+    """Take a security group off a NIC or an alias."""
+    vm = target(frontend, who, oid)
+    nic, groups = _groups(vm, oid, number)
+    if group not in groups:
+        raise action(f"VM {oid} SG {group} is not in NIC {number}")
+    return _set_groups(frontend, vm, nic, [each for each in groups if each != group])
+
+
+def _groups(vm: VM, oid: int, number: int) -> tuple[Vector, list[int]]:
+    nic = next((one for one in vm.interfaces if one["NIC_ID"] == str(number)), None)
+    if nic is None:
+        raise action(f"VM {oid} doesn't have NIC id {number}")
+    return nic, group_ids(nic.get("SECURITY_GROUPS", ""))
+
+
+def _set_groups(frontend: Frontend, vm: VM, nic: Vector, groups: list[int]) -> int:
+    nic["SECURITY_GROUPS"] = ",".join(str(each) for each in sorted(groups))
+    nics.set_security_rules(frontend, vm)
+    frontend.save(vm)
+    return vm.oid

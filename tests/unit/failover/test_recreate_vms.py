@@ -7,12 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lxml import etree
 from samples import THERE, envelope, vm_record
 
 from onedr.failover import recreate_vms
 from onedr.model.errors import RecordError
 from onedr.model.records import Proof, VmRecord
 from onedr.model.template import Pairs
+from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
 from onedr.replication.write_records import encrypt_secrets
 
@@ -66,3 +68,37 @@ def test_what_a_user_calls_like_the_records_own_attributes_keeps_no_secret_from_
     assert sorted(opened(sealed, Proof.AUTHENTIC).user_template, key=str) == sorted(own, key=str)
     assert encrypt_secrets(((forged, "garbage"), ("SHOWN", "yes")), KEY, ORIGIN, "user_template") == (
         ("SHOWN", "yes"),)
+
+
+class Started:
+    """A front-end whose VM runs at once. Locked, it takes no attribute."""
+
+    def __init__(self, user: str) -> None:
+        self.user, self.calls = user, [("", 0)][:0]
+
+    def vm(self, _: int) -> etree._Element:
+        lock = f"<LOCK><LOCKED>{self.calls[-1][1]}</LOCKED></LOCK>" if self.calls else ""
+        return etree.fromstring(
+            f"<VM><ID>7</ID><STATE>3</STATE><LCM_STATE>3</LCM_STATE>{lock}<TEMPLATE/>"
+            f"<USER_TEMPLATE>{self.user}</USER_TEMPLATE></VM>")
+
+    def update_vm(self, _: int, pairs: Pairs) -> None:
+        assert not self.calls, "a locked VM takes no attributes"
+        self.user = "" if ("DR_USER_LOCK", "") in pairs else self.user
+
+    def call(self, method: str, _: int, *words: Any) -> None:
+        assert method == "vm.lock"
+        self.calls.append((method, words[0]))
+
+
+@pytest.mark.parametrize(("user", "locks"), [
+    ("", []), ("<DR_USER_LOCK>2</DR_USER_LOCK>", [("vm.lock", 2)]), ("<DR_USER_LOCK>x</DR_USER_LOCK>", []),
+])
+def test_a_vm_that_its_user_locked_is_locked_once_it_runs(
+    user: str, locks: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "change", lambda *_, **__: None)
+    there = Started(user)
+    site: Any = SimpleNamespace(frontend=there, pool=None)
+    done = recreate_vms.start_vm(site, 7, 5)
+    assert there.calls == locks and ("locked as before" in done) is bool(locks)

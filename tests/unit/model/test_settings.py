@@ -143,3 +143,16 @@ def test_an_image_or_vm_can_step_out_of_protection_and_not_into_it(
 ) -> None:
     own = ((("DR_PROTECT", image),), (("DR_PROTECT", vm),))
     assert settings.wants_protection(read(DR_PROTECT=datastore), *own) is wanted
+
+
+@pytest.mark.parametrize(("text", "names"), [
+    ("licence", {"LICENCE"}), (" A_1, b;c\nd ", {"A_1", "B", "C", "D"}), (",", set()),
+])
+def test_names_of_attributes_are_in_capitals(text: str, names: set[str]) -> None:
+    assert read(DR_SECRET_ATTRS=text).secret_attrs == names
+
+
+@pytest.mark.parametrize("text", ["a=b", "1A", "A/B", "$X", "A" * 101])
+def test_what_cannot_be_a_name_of_an_attribute_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="DR_SECRET_ATTRS"):
+        read(DR_SECRET_ATTRS=text)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import vm_record
 
-from onedr.failover import failback_plan
-from onedr.failover.failback_plan import Nics
+from onedr.failover import failback_plan, nic_changes
+from onedr.failover.nic_changes import Nics
 from onedr.model import template
 from onedr.model.address_rules import read_rule
 from onedr.model.errors import RefusedError
@@ -164,7 +164,7 @@ HOME = Counterparts({"prod": Network(1, "prod"), "private": Network(2, "private"
     ((), (nic("dr", "10.9.1.9"),), Nics(plug=(nic("dr", "10.9.1.9")[1],))),
 ])
 def test_at_home_a_nic_is_known_by_its_address_as_it_is_here(own: Any, there: Any, expected: Nics) -> None:
-    assert failback_plan.nics(own, there, HOME) == expected
+    assert nic_changes.changes(own, there, HOME) == expected
 
 
 def test_at_home_requirements_read_as_they_were() -> None:

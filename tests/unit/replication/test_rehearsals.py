@@ -73,3 +73,10 @@ def test_a_damaged_result_is_none_or_as_good_as_another(key: str, value: Any) ->
     if found is not None:
         assert output.moment(found.at) and all(isinstance(text, str) for text in (found.why, *found.differences))
         assert json.loads(json.dumps(asdict(found)))["result"] in list(Result)
+
+
+def test_a_site_finds_what_came_of_its_vms_whatever_its_datastore_is_called_there(kept: dict[str, bytes]) -> None:
+    rehearsals.save(POOL, 100, [CAME])
+    kept["result.100.g:7"] = kept["result.100.f:7"]
+    kept["result.100.f:8"], kept["result.5"] = b"{", b"x"
+    assert rehearsals.results_of(POOL, "f") == {"f:7": CAME}

@@ -107,3 +107,11 @@ def test_a_secret_is_named_by_its_place_so_that_two_of_a_name_go_back_where_they
 def test_an_empty_secret_is_no_secret_and_stays() -> None:
     attributes: Pairs = (("PASSWORD", ""), ("CONTEXT", (("TOKEN", ""),)))
     assert secrets.split_secrets(attributes) == (attributes, ())
+
+
+def test_what_a_datastore_names_is_secret_too() -> None:
+    pairs: Pairs = (("LICENCE", "a"), ("Note", "b"), ("APP", (("LICENCE", "c"), ("SIZE", "1"))), ("VAULT", (("A", "d"),)))
+    kept, hidden = secrets.split_secrets(pairs, frozenset({"LICENCE", "VAULT"}))
+    assert sorted(value for _, value in hidden) == ["a", "c", "d"]
+    assert content(secrets.restore_secrets(kept, hidden)) == content(pairs)
+    assert secrets.split_secrets(pairs) == (pairs, ())
