@@ -4,7 +4,7 @@ PYTEST := $(PYTHON) -m pytest
 MYPY := .venv/bin/mypy
 # Loops bind their variable to a lambda by a default value, of which mypy infers no type.
 LAMBDAS := --disable-error-code misc
-SCRIPTS := $(wildcard hooks/ceph_dr/datastore hooks/ceph_dr/image hooks/ceph_dr/vm remotes/onedr/bridge bench/*)
+SCRIPTS := $(wildcard hooks/ceph_dr/datastore hooks/ceph_dr/image hooks/ceph_dr/vm remotes/onedr/bridge bench/* sandbox/commands/onevm)
 FRONTEND ?= standin
 export FRONTEND
 # Three beds side by side, a test file each: a bed mostly waits. There is one pair of real front-ends only.

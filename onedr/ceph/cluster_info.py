@@ -6,15 +6,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import rados
 import rbd
 
 from onedr.ceph.connection import Pool
+from onedr.ceph.mirroring import MirrorStatus
 from onedr.model.errors import StorageError
 
 _RELEASE = re.compile(r"ceph version ([0-9]+\.[0-9]+\.[0-9]+)")
@@ -78,18 +79,18 @@ def reports(pool: Pool) -> tuple[Reports, Reports]:
 
     Raises rbd.Error.
     """
-    own: dict[str, dict[str, Any]] = {}
-    remote: dict[str, dict[str, Any]] = {}
+    own: dict[str, MirrorStatus] = {}
+    remote: dict[str, MirrorStatus] = {}
     for status in pool.rbd.mirror_image_status_list(pool.io):
         name = str(status["name"])
         own[name] = status
         remote[name] = max(
-            status.get("remote_statuses", []), key=lambda found: bool(found.get("up")), default={}
+            status.get("remote_statuses", []), key=lambda found: bool(found.get("up")), default=MirrorStatus()
         )
     return _reports(own), _reports(remote)
 
 
-def _reports(found: dict[str, dict[str, Any]]) -> Reports:
+def _reports(found: Mapping[str, MirrorStatus]) -> Reports:
     up = frozenset(name for name, status in found.items() if status.get("up"))
     moments = [moment for name in up if (moment := _moment(found[name].get("last_update"))) is not None]
     return Reports(up, frozenset(found) - up, max(moments, default=None))

@@ -12,6 +12,7 @@ from onedr.ceph.connection import Pool
 from onedr.host import process
 from onedr.host.waiting import attempts
 from onedr.model.errors import StorageError
+from onedr.model.text import Sentence
 
 # more than Ceph goes on counting a dead client among the watchers (osd_client_watch_timeout, 30 s)
 LIMIT_S = 45
@@ -52,10 +53,10 @@ def refuse_manual_lock(pool: Pool, name: str) -> None:
         found = manual_locks(image.list_lockers() or {})
     if found:
         where = f"{pool.access.pool}/{name}"
-        raise StorageError(
+        raise StorageError(Sentence(
             f"RBD image {where} is locked by {', '.join(found)}; nothing was changed. When it is no longer "
             f"used there, remove the lock: rbd lock ls {where}, then rbd lock rm."
-        )
+        ))
 
 
 def wait_until_no_writer(pool: Pool, name: str) -> None:
@@ -112,6 +113,6 @@ def retry_while_busy(action: Callable[[], None], what: str, limit_s: float) -> N
             return
         except (rbd.ImageBusy, rbd.ImageHasSnapshots) as error:
             if last:
-                raise StorageError(
+                raise StorageError(Sentence(
                     f"RBD image {what} is still in use after {limit_s:g} s ({error}); is a VM using it?"
-                ) from error
+                )) from error

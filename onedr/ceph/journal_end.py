@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import rados
 
-from onedr.ceph import omap, parallel
+from onedr.ceph import journal_header, omap, parallel
 from onedr.ceph.connection import Pool
 from onedr.ceph.encoding import Decoder, UnknownFormatError
 from onedr.model.errors import OneDRError
@@ -21,7 +21,7 @@ from onedr.model.errors import OneDRError
 Item = TypeVar("Item")
 Found = TypeVar("Found")
 
-_KEYS = ("active_set", "next_tag_tid", "splay_width", "order", "pool_id")
+_KEYS = (*journal_header.KEYS, "next_tag_tid", "pool_id")
 _SAME_POOL = -1
 _MOST_OBJECTS = 16  # of a set; librbd's default is 4
 _AT_ONCE, _THREADS = 8, 4  # images for each thread
@@ -79,13 +79,11 @@ def _in_chunks(
 
 def _header(values: Mapping[str, bytes]) -> tuple[JournalEnd, int]:
     """The end without sizes, and the size of a full object."""
-    if set(_KEYS) - values.keys():
-        raise UnknownFormatError("there is no journal")
-    width = Decoder(values["splay_width"]).u8()
-    if Decoder(values["pool_id"]).i64() != _SAME_POOL or not 1 <= width <= _MOST_OBJECTS:
+    header = journal_header.decode(values)
+    tag, pool_id = Decoder(values.get("next_tag_tid", b"")).u64(), Decoder(values.get("pool_id", b"")).i64()
+    if pool_id != _SAME_POOL or not 1 <= header.width <= _MOST_OBJECTS:
         raise UnknownFormatError("the journal is in another pool, or wide")
-    active, tag = Decoder(values["active_set"]).u64(), Decoder(values["next_tag_tid"]).u64()
-    return JournalEnd(active, tag, (0,) * width), 1 << Decoder(values["order"]).u8()
+    return JournalEnd(header.active, tag, (0,) * header.width), header.object_bytes
 
 
 def _objects(pool: Pool, image_id: str, end: JournalEnd) -> list[str]:

@@ -1,15 +1,12 @@
 """How far copies are behind, and how much journal waits for them: of a whole pool at once."""
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping
 
-from onedr.ceph import omap
+from onedr.ceph import journal_header, omap
 from onedr.ceph.connection import Pool
+from onedr.ceph.encoding import Decoder, UnknownFormatError
 from onedr.model.lag import Lag, read_lag
-
-_U64 = struct.Struct("<Q")
-_LARGEST_ORDER = 40  # of a journal's objects; Ceph allows 12 to 26
 
 
 def lags(pool: Pool) -> dict[str, Lag]:
@@ -30,7 +27,7 @@ def lags(pool: Pool) -> dict[str, Lag]:
 def journal_bytes(pool: Pool, ids: Iterable[str]) -> dict[str, int]:
     """By image id, the most bytes that its journal keeps: what is not replayed and not trimmed yet.
 
-    Images without a journal are left out. Ceph: src/cls/journal/cls_journal.cc (keys of `journal.<id>`).
+    Images without a journal are left out.
     """
     objects = {f"journal.{image_id}": image_id for image_id in ids}
     found = {}
@@ -43,9 +40,9 @@ def journal_bytes(pool: Pool, ids: Iterable[str]) -> dict[str, int]:
 
 def journal_length(values: Mapping[str, bytes]) -> int | None:
     """Bytes of the object sets from the oldest to the active one. None: the omap says it in no known form."""
-    order, width = values.get("order", b""), values.get("splay_width", b"")
-    oldest, active = values.get("minimum_set", b""), values.get("active_set", b"")
-    if (len(order), len(width), len(oldest), len(active)) != (1, 1, 8, 8) or order[0] > _LARGEST_ORDER:
+    try:
+        header, oldest = journal_header.decode(values), Decoder(values.get("minimum_set", b"")).u64()
+    except UnknownFormatError:
         return None
-    sets = _U64.unpack(active)[0] - _U64.unpack(oldest)[0] + 1
-    return int(sets * width[0] << order[0]) if sets > 0 else None
+    sets = header.active - oldest + 1
+    return sets * header.width * header.object_bytes if sets > 0 else None

@@ -5,7 +5,8 @@ Roles and completeness are read from the image itself.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import NamedTuple, TypedDict
 
 import rados
 import rbd
@@ -26,6 +27,19 @@ _ROLES_LIMIT_S = 30
 _SYNC_POINT = ".rbd-mirror."
 _INSTANCE = "instance_"
 REPLAYING = 4  # mirror_image_get_status()['state'], docs/ceph-facts.md C16
+
+
+class MirrorStatus(TypedDict, total=False):
+    """What a rbd-mirror says of an image, as librbd's binding returns it; `remote_statuses`: of the other
+    sites' (without a name).
+    """
+
+    name: str
+    up: bool
+    state: int
+    description: str
+    last_update: datetime
+    remote_statuses: list[MirrorStatus]
 
 
 def mirror_mode(image: rbd.Image) -> Mode | None:
@@ -265,7 +279,7 @@ def remote_replaying(image: rbd.Image) -> bool:
     return _replays(image.mirror_image_get_status())
 
 
-def _replays(status: dict[str, Any]) -> bool:
+def _replays(status: MirrorStatus) -> bool:
     return any(
         remote.get("up") and remote.get("state") == REPLAYING for remote in status.get("remote_statuses", [])
     )
@@ -330,7 +344,7 @@ def peer_access(pool: Pool) -> PeerAccess | None:
     return None
 
 
-def _attributes(pool: Pool, peer_id: str) -> dict[str, Any] | None:
+def _attributes(pool: Pool, peer_id: str) -> dict[str, str] | None:
     try:
         return dict(pool.rbd.mirror_peer_get_attributes(pool.io, peer_id))
     except (rbd.ImageNotFound, rbd.PermissionError):

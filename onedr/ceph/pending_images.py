@@ -12,6 +12,7 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
+from onedr.model.json_form import parsed
 
 _OBJECT = "onedr.making"
 
@@ -22,8 +23,15 @@ def note_pending(pool: Pool, name: str, creator: dict[str, str]) -> None:
 
 
 def pending_note(pool: Pool, name: str) -> dict[str, str]:
-    """Who started to create the image and has not finished; empty when there is no note."""
-    return dict(json.loads(omap.read_keys(pool, _OBJECT, (name,)).get(name, b"{}")))
+    """Who started to create the image and has not finished; empty when there is no note.
+
+    Of a note that is damaged both words are empty: the image counts as incomplete, and as nobody's.
+    """
+    try:
+        found = parsed(omap.read_keys(pool, _OBJECT, (name,)).get(name, b"{}"))
+        return {key: str(value) for key, value in found.items()}
+    except (AttributeError, ValueError):
+        return {"fsid": "", "what": ""}
 
 
 def clear_pending(pool: Pool, name: str) -> None:

@@ -5,10 +5,8 @@ committed when rbd-mirror last looked.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from onedr.ceph.connection import Pool
+from onedr.ceph.mirroring import MirrorStatus
 from onedr.model.lag import read_lag
 
 # The most that one entry of a journal holds: rbd_journal_max_payload_bytes, by Ceph's default.
@@ -22,7 +20,7 @@ def bytes_behind(pool: Pool) -> dict[str, int]:
     return {name: count for name, count in found.items() if count is not None}
 
 
-def status_behind(status: Mapping[str, Any]) -> int | None:
+def status_behind(status: MirrorStatus) -> int | None:
     """Of one image's status, bytes at most; None where it does not tell, or is of a daemon that is gone."""
     said = read_lag(str(status.get("description", ""))) if status.get("up") else None
     return None if said is None or said.entries is None else said.entries * ENTRY_BYTES

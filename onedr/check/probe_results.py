@@ -12,6 +12,7 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.model.errors import StorageError
+from onedr.model.json_form import parsed
 from onedr.model.records import ProbeResult
 from onedr.model.types import Mode
 
@@ -39,7 +40,7 @@ def last_result(pool: Pool) -> dict[Mode, ProbeResult]:
 
 def _read(value: bytes) -> ProbeResult | None:
     try:
-        data = json.loads(value)
+        data = parsed(value)
         return ProbeResult(
             **{**data, "mode": Mode(data["mode"]), "releases": tuple(map(str, data["releases"]))}
         )

@@ -43,6 +43,8 @@ from onedr.runs.answer_events import FindingShown, ProbeEvent
 _LIMIT_S = 12.0  # of one source; the calls in it have shorter limits
 _CEPH_LIMIT_S = 3
 Source = Callable[[], Any]
+Found = dict[str, Any]
+"""What the sources gave, by the name of the field of CheckFacts or ClusterFacts; Unknown where none."""
 
 
 def check(datastore: Datastore) -> list[Finding]:
@@ -108,7 +110,7 @@ def site_check() -> list[Finding]:
     return check_table.site_findings(collect_front_ends.site(frontend, known))
 
 
-def _known(sources: Mapping[str, Source]) -> dict[str, Any]:
+def _known(sources: Mapping[str, Source]) -> Found:
     """Collect all facts in parallel. A source that fails or exceeds the limit gives an Unknown."""
     found = parallel.each(sources, lambda name: sources[name](), _LIMIT_S, len(sources))
     return {
@@ -172,7 +174,7 @@ def _cluster(opened: Callable[[], Pool], name: str) -> dict[str, Source]:
     }
 
 
-def _cluster_of(found: dict[str, Any], prefix: str) -> ClusterFacts:
+def _cluster_of(found: Found, prefix: str) -> ClusterFacts:
     """Move the facts of one cluster out of `found`."""
     own = {name: found.pop(name) for name in list(found) if name.startswith(prefix)}
     return replace(ClusterFacts(), **{name[len(prefix):]: value for name, value in own.items()})

@@ -25,6 +25,7 @@ from onedr.cli.notify import notify
 from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, cancel, resume
+from onedr.cli.runbook import runbook
 from onedr.cli.setup import setup, teardown
 from onedr.cli.snapshots import snapshots
 from onedr.cli.status import status
@@ -90,6 +91,7 @@ for verb in (
     kept,
     snapshots,
     map_,
+    runbook,
     drill,
     setup,
     teardown,

@@ -2,11 +2,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from onedr.cli import run_action, takeover
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @click.command(short_help="Take over from a lost peer")
@@ -18,7 +21,9 @@ from onedr.cli import run_action, takeover
 @click.option(
     "--skip-fence-command", is_flag=True, help="Do not run the fence command of onedr.conf: it cannot work."
 )
-def failover(datastore: str, confirm: str, skip_fence_command: bool, **given: Any) -> None:
+def failover(
+    datastore: str, confirm: str, skip_fence_command: bool, **given: Unpack[takeover.TakeoverOptions]
+) -> None:
     """Take over what the peer had in DATASTORE. Run it at the surviving site.
 
     Writes that have not arrived here are lost. Always confirmed; while the peer is alive, use onedr move.

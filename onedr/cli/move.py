@@ -2,11 +2,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from onedr.cli import run_action, takeover
+from onedr.cli.takeover import TakeoverOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 CONFIRM = click.option(
     "--confirm", default="", metavar="NAME[:DIGEST]",
@@ -17,7 +21,7 @@ CONFIRM = click.option(
 @click.command(short_help="Move a datastore here without loss")
 @takeover.options
 @CONFIRM
-def move(datastore: str, confirm: str, **given: Any) -> None:
+def move(datastore: str, confirm: str, **given: Unpack[TakeoverOptions]) -> None:
     """Move here what the peer runs in DATASTORE: its VMs stop there, everything arrives, they start here.
 
     Both sites must be alive. Nothing is lost, or nothing is changed. Run it at the site that receives.
@@ -25,7 +29,7 @@ def move(datastore: str, confirm: str, **given: Any) -> None:
     run("move", datastore, confirm, given)
 
 
-def run(verb: str, datastore: str, confirm: str, given: dict[str, Any]) -> None:
+def run(verb: str, datastore: str, confirm: str, given: TakeoverOptions) -> None:
     """Show the plan and ask, where a person is at the terminal; then do it."""
     asked = takeover.request(verb, given, confirm=confirm)
     if not given["dry_run"] and not given["yes"] and not confirm and sys.stdin.isatty():

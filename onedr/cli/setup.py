@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
@@ -19,6 +19,33 @@ from onedr.pairing.facts import DesiredState
 from onedr.pairing.run import SetupRequest
 from onedr.runs.events import ChangeEvent, NoteEvent, VerdictEvent
 from onedr.runs.plan_events import PairingPlanEvent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class AdminOptions(TypedDict):
+    """What click passes for options of both commands."""
+
+    ceph_conf: str
+    admin_user: str
+    admin_keyring: str
+    dry_run: bool
+
+
+class SetupOptions(AdminOptions):
+    """And for those of `onedr setup`; spans in seconds."""
+
+    site: str
+    offer: str
+    join: str
+    lasts: int
+    ceph_user: str
+    schedule: str
+    poll_age: float
+    retry: int
+    delete_delay: int
+    no_probe: bool
 
 
 def _span(ctx: click.Context, param: click.Parameter, value: str) -> int:
@@ -101,7 +128,9 @@ def _administered(command: Any) -> Any:
 )
 @click.option("--no-probe", is_flag=True, help="Do not replicate small test images afterwards.")
 @_administered
-def setup(datastore: str | None, pool: str | None, as_json: bool, yes: bool, **given: Any) -> None:
+def setup(
+    datastore: str | None, pool: str | None, as_json: bool, yes: bool, **given: Unpack[SetupOptions]
+) -> None:
     """Prepare Ceph to mirror the pool of DATASTORE with the other site. Run it at one site, then the other.
 
     Safe to run again: it creates only what is missing or incomplete. Needs a Ceph administrator.
@@ -139,7 +168,7 @@ def setup(datastore: str | None, pool: str | None, as_json: bool, yes: bool, **g
     output.present(pairing_run.run_setup(asked), _VIEWS, as_json)
 
 
-def _admin(target: PairingTarget, given: dict[str, Any]) -> Admin:
+def _admin(target: PairingTarget, given: AdminOptions) -> Admin:
     return Admin(given["ceph_conf"] or target.conf, given["admin_user"], given["admin_keyring"])
 
 
@@ -176,7 +205,9 @@ def _guided(asked: SetupRequest) -> SetupRequest:
 @click.command(short_help="Undo setup at this site.")
 @click.argument("datastore", required=False)
 @_administered
-def teardown(datastore: str | None, pool: str | None, yes: bool, as_json: bool, **given: Any) -> None:
+def teardown(
+    datastore: str | None, pool: str | None, yes: bool, as_json: bool, **given: Unpack[AdminOptions]
+) -> None:
     """Undo what `onedr setup` changed at this site for the pool of DATASTORE. Other changes are kept.
 
     Refused while a datastore in that pool is protected.

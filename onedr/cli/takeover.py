@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict
 
 import click
 
@@ -39,6 +39,19 @@ _OPTIONS = (
 Command = Callable[..., None]
 
 
+class TakeoverOptions(TypedDict):
+    """What click passes for `options`, without the datastore."""
+
+    vms: tuple[str, ...]
+    leave: tuple[str, ...]
+    take: tuple[str, ...]
+    accept_unsigned: bool
+    no_start: bool
+    dry_run: bool
+    yes: bool
+    as_json: bool
+
+
 def options(command: Command) -> Command:
     """The options that the three commands share."""
     for option in reversed(_OPTIONS):
@@ -46,13 +59,13 @@ def options(command: Command) -> Command:
     return command
 
 
-def request(verb: str, given: dict[str, Any], **more: Any) -> Request:
+def request(verb: str, given: TakeoverOptions, **more: Any) -> Request:
     """What was asked for on the command line."""
     asked = Request(
         verb, vms=given["vms"], start=not given["no_start"], dry_run=given["dry_run"],
         accept_unsigned=given["accept_unsigned"], **more,
     )
-    lists = [(key.upper(), word) for key in ("leave", "take") for word in given[key]]
+    lists = [*(("LEAVE", word) for word in given["leave"]), *(("TAKE", word) for word in given["take"])]
     return replace(asked, attributes=(*asked.attributes, *lists))
 
 

@@ -48,7 +48,9 @@ def cleanup(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd)
             cleaner = _Cleanup(pool, target, frontend, stack)
             emit(describe_cleanup(cleaner.plan(), target.name))
             return None
-        with both_sites.begin_run(pool, target.settings, request.verb, target.name, request.by) as run:
+        with both_sites.begin_run(
+            pool, target.settings, request.verb, target.name, request.by, target.datastore_id
+        ) as run:
             run.peer_needed = False  # it changes no roles
             shown = template.get(attributes(frontend.datastore(target.datastore_id)), "DR_STATE")
             cleaner = _Cleanup(pool, target, frontend, stack)

@@ -19,10 +19,12 @@ from onedr.drill import drill_networks
 from onedr.drill import plan as drill_plan
 from onedr.drill.checks import Checks
 from onedr.drill.evidence import Evidence
+from onedr.drill.report_form import DrillReport, ImageReport, VmReport
 from onedr.failover.facts import RunPlan
 from onedr.host import bridge, paths
 from onedr.host.atomic_file import write_atomically
 from onedr.model.errors import InputError, OneDRError
+from onedr.model.json_form import Json
 from onedr.opennebula.datastores import Datastore
 from onedr.replication.inventory import VmItem
 from onedr.runs import lease as runs_lease
@@ -59,7 +61,7 @@ class DrillRun:
     peer_pool: Pool | None
 
 
-def build_report(drill: DrillRun, result: str, reasons: Sequence[str], rto_s: float | None) -> dict[str, Any]:
+def build_report(drill: DrillRun, result: str, reasons: Sequence[str], rto_s: float | None) -> DrillReport:
     """The report of a finished drill. Times are epoch seconds, durations seconds."""
     running, settings, evidence = drill.running, drill.target.settings, drill.evidence
     return {
@@ -113,7 +115,7 @@ def _user() -> str:
     return paths.credentials().partition(":")[0]
 
 
-def _vm(drill: DrillRun, item: VmItem) -> dict[str, Any]:
+def _vm(drill: DrillRun, item: VmItem) -> VmReport:
     origin, evidence = item.origin, drill.evidence
     taken = [evidence.snapshot_at[image.name] for image in item.images if image.name in evidence.snapshot_at]
     point = item.recovery_point
@@ -140,7 +142,7 @@ def _vm(drill: DrillRun, item: VmItem) -> dict[str, Any]:
     }
 
 
-def _image(drill: DrillRun, name: str) -> dict[str, Any]:
+def _image(drill: DrillRun, name: str) -> ImageReport:
     evidence = drill.evidence
     return {
         "image": name,
@@ -227,20 +229,20 @@ def amend(datastore_id: int, tags: Sequence[str], cleanup: Mapping[str, Any]) ->
     return None
 
 
-def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> Json:
     """Merge the results of repeated cleanups: what each removed, and what remains now."""
     both = {key: {**before.get(key, {}), **now.get(key, {})} for key in ("removed", "recovery_points")}
     return {**now, **both}
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Json:
     try:
         return dict(json.loads(path.read_text()))
     except ValueError as error:
         raise InputError(f"{path} is damaged: {error}") from error
 
 
-def last_report(datastore_id: int) -> tuple[dict[str, Any], SavedReport]:
+def last_report(datastore_id: int) -> tuple[Json, SavedReport]:
     """The newest drill report of a datastore at this front-end.
 
     Raises InputError when there is none, or when it was changed.

@@ -22,6 +22,7 @@ from onedr.drill.evidence import Evidence
 from onedr.failover import collect, recreate_vms, start_order, target_site
 from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
+from onedr.failover.start_queue import StartQueue
 from onedr.model import names
 from onedr.model.errors import RunStoppedError
 from onedr.model.text import NOTHING, Sentence, first_few
@@ -45,7 +46,6 @@ _THREADS = {
     StepKind.CLONE: 8,
     StepKind.REGISTER: 4,
     StepKind.CREATE: 4,
-    StepKind.START: 32,
     StepKind.CHECK: 32,
     StepKind.PROVE: 16,
 }
@@ -64,7 +64,9 @@ def drill(
             seen = _look(pool, target, frontend)
             emit(describe_drill(drill_plan.plan_drill(seen.facts, request), seen.facts, request, time.time()))
             return None
-        begun = both_sites.begin_run(pool, target.settings, "drill", target.name, request.by)
+        begun = both_sites.begin_run(
+            pool, target.settings, "drill", target.name, request.by, target.datastore_id
+        )
         with begun as run, ExitStack() as stack:
             run.peer_needed = False  # it changes no roles
             running = Running(run, target.datastore_id, request, emit, frontend, State.DRILLING, "secondary")
@@ -181,18 +183,15 @@ class Drill:
         self.evidence.before = {name: self.images[name].recovery_point for name in disks}
         for kind, action in self._actions().items():
             steps = [step for step in self.plan.steps if step.kind is kind and self._possible(step)]
-            groups = (
-                [group for _, group in start_order.groups(steps, self.items)]
-                if kind is StepKind.START
-                else [steps]
-            )
-            for group in groups:
-                self.running.do(group, action, _THREADS[kind])
-            if kind is StepKind.START:
+            if kind is not StepKind.START:
+                self.running.do(steps, action, _THREADS[kind])
+            else:
+                queue = StartQueue(self.running, self._start, self.target.settings.delay_max_s, {})
+                queue.run(start_order.groups(steps, self.items), {})
                 self.evidence.during = {name: self._point(name) for name in disks}
         return self._finish()
 
-    def _actions(self) -> dict[StepKind, Callable[[str], str]]:
+    def _actions(self) -> dict[StepKind, Callable[..., str]]:
         return {
             StepKind.SNAPSHOT: self._snapshot,
             StepKind.ARRIVE: self._arrive,
@@ -250,10 +249,8 @@ class Drill:
         self.evidence.nics[origin] = drill_vms.vm_nics(self.seen.site, vm_id)
         return f"VM {vm_id}"
 
-    def _start(self, origin: str) -> str:
-        outcome = recreate_vms.start_vm(
-            self.seen.site, self.evidence.vm_ids[origin], LIMITS_S[StepKind.START] - _MARGIN_S
-        )
+    def _start(self, origin: str, wait_s: float) -> str:
+        outcome = recreate_vms.start_vm(self.seen.site, self.evidence.vm_ids[origin], wait_s)
         self.evidence.running_s[origin] = time.time() - self.running.began
         return outcome
 

@@ -47,6 +47,7 @@ from onedr.opennebula.datastores import Datastore
 from onedr.protection import disable, enable, reconcile, scope_rules, status
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
+from onedr.runbook import collect as runbook_collect
 from onedr.runs import cancel as runs_cancel
 from onedr.runs import datastore_message, history, journal
 from onedr.runs.answer_events import (
@@ -309,6 +310,10 @@ def _map(data: ActionData, request: Request) -> None:
         emit(mapping_run.show(_datastore(data), asked.get("VERSION", "")))
 
 
+def _runbook(data: ActionData, _: Request) -> None:
+    emit(runbook_collect.make(_datastore(data), FrontEnd()))
+
+
 def _check(data: ActionData, request: Request) -> None:
     """Read-only, except for the probe, which comes first."""
     try:
@@ -348,4 +353,5 @@ _VERBS = {
     "kept": _kept,
     "snapshots": _snapshots,
     "map": _map,
+    "runbook": _runbook,
 }

@@ -23,6 +23,7 @@ from onedr.host import bridge, log
 from onedr.host.bridge import BridgeSession, Pipe
 from onedr.model import errors
 from onedr.model.errors import OneDRError, StorageError, UnexpectedError
+from onedr.model.json_form import Json
 
 _ENTRY = re.compile(r"(onedr\.driver\.[a-z_]+):([a-z_]+)")
 
@@ -59,7 +60,7 @@ def main() -> NoReturn:
     os._exit(0)  # a call that Ceph never answered may have left a thread behind
 
 
-def _end_of(entry: str, argv: list[str]) -> bridge.Head:
+def _end_of(entry: str, argv: list[str]) -> Json:
     try:
         return {"done": _do(entry, argv)}
     except OneDRError as error:

@@ -18,6 +18,7 @@ from onedr.model.errors import FrontEndError
 from onedr.model.types import DRIVER
 from onedr.opennebula import run_made, vm_locks, vm_template
 from onedr.opennebula.api import APPEND, REPLACE, FrontEnd, attributes
+from onedr.opennebula.own_marks import VM_SHOWN
 from onedr.protection.enable_plan import CEPH_MODE
 
 _OF_ONEDR = frozenset({"DS_MAD", "TM_MAD", *(key for key, _ in CEPH_MODE)})
@@ -97,7 +98,7 @@ class Border:
         if verb in ("update", "attach", "attachnic", "schedadd"):
             wanted[1] = self._template(oned, wanted[1], verb != "update")
         if verb == "update" and kind != "datastore":
-            self._few_attributes(kind, int(wanted[0]), wanted[1], wanted[2])
+            self._few_attributes(oned, kind, int(wanted[0]), wanted[1], wanted[2])
         if method == "vm.rename" and wanted[1] == run_made.CARRIER_NAME:
             raise BridgeRefusedError(f"the name {wanted[1]!r}")
         return wanted
@@ -187,7 +188,7 @@ class Border:
         self._veil.show(root)
         return _written(root)
 
-    def _few_attributes(self, kind: str, number: int, text: str, mode: Any) -> None:
+    def _few_attributes(self, oned: FrontEnd, kind: str, number: int, text: str, mode: Any) -> None:
         """Where work only leaves a word on an object, it leaves no other. What a run may end is marked when
         it is made, and never later.
         """
@@ -196,12 +197,14 @@ class Border:
         marks = keys & set(_OF_A_RUN)
         if marks and (self._peer or number not in made):
             raise BridgeRefusedError(f"attributes {', '.join(sorted(marks))} of {kind} {number}")
-        few = {vm_locks.LOCKED_STATE, vm_locks.OLD_LOCKED_STATE, vm_locks.USER_LOCK}
+        few = {vm_locks.LOCKED_STATE, vm_locks.OLD_LOCKED_STATE, vm_locks.USER_LOCK, *VM_SHOWN}
         limited = self._peer or self._item.what in bridge_policy.LOCKS_VMS
         if self._item.what == "datastore:rm":
             limited, few = True, {"DR_MESSAGE"}
         if limited and not (keys <= few and mode == APPEND):
             raise BridgeRefusedError(f"attributes {', '.join(sorted(keys))} of a {kind}")
+        if self._item.what == "disable":
+            _only_takes_off(oned, number, text, mode)
 
     def _datastore_attributes(self, oned: FrontEnd, wanted: list[Any]) -> None:
         """OneDR's own attributes may change; all others are as they are, whether or not they are written."""
@@ -268,6 +271,15 @@ class Border:
         if element.tag == "VM":
             etree.SubElement(element, "TEMPLATE").extend(disks)
             etree.SubElement(element, "USER_TEMPLATE").extend(marks)
+
+
+def _only_takes_off(oned: FrontEnd, vm_id: int, text: str, mode: Any) -> None:
+    """Does an update of a VM take off what OneDR shows on it, and change nothing else? Raises
+    BridgeRefusedError.
+    """
+    kept = template.without(attributes(oned.vm(vm_id), "USER_TEMPLATE"), *VM_SHOWN)
+    if mode != REPLACE or template.from_element(template.parse_xml(text)) != kept:
+        raise BridgeRefusedError(f"other attributes of VM {vm_id}")
 
 
 def _written(root: etree._Element) -> str:

@@ -63,8 +63,13 @@ def unless_here(attributes: Pairs, more: Mapping[str, Service] | None = None) ->
     hosts = bridge.hosts(template.get(attributes, "BRIDGE_LIST"), turn)
     if not hosts:
         return
-    from onedr.driver.bridge_services import Services  # 20 ms to load, for datastores with bridges only
+    # 20 ms to load, for datastores with bridges only
+    from onedr.driver.bridge_services import VERBS_ENTRY, Services
 
+    if work.entry == VERBS_ENTRY:
+        from onedr.host import siem  # loads logging
+
+        siem.attach()  # runs end there, and their entries of the history are sent from here
     try:
         services = Services(work, attributes, more or {})
         answer = bridge.run_on_bridge(hosts, services.hidden(work), services.all)

@@ -58,6 +58,7 @@ ALLOWED = {
     "observe": _LOOK,
     "history": _LOOK,
     "kept": _LOOK,
+    "runbook": Allowed(_VERB | {"open"}, READS, _PEER_READS),
     "snapshots": Allowed(_VERB, READS | _SNAPSHOTS),
     "check": Allowed(
         _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
@@ -70,7 +71,7 @@ ALLOWED = {
     "take_request:answer_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
-    "disable": Allowed(_VERB, READS | _OWN | _REMOVE),  # what a rehearsal left
+    "disable": Allowed(_VERB, READS | _OWN | _REMOVE | {"vm.update"}),  # what a rehearsal left
     "move": _RUN,
     "failover": _RUN,
     "failback": _RUN,

@@ -17,10 +17,11 @@ from lxml import etree
 from onedr.driver import bridge_policy, decode
 from onedr.driver.bridge_api import Border, WorkItem
 from onedr.driver.bridge_veil import Veil
-from onedr.host.bridge import BridgeRefusedError, Service, Work
+from onedr.host.bridge import Answer, BridgeRefusedError, Service, Work
 from onedr.host.paths import front_end_paths
 from onedr.model import names, settings, template
 from onedr.model.errors import InputError
+from onedr.model.json_form import Json
 from onedr.model.records import Proof
 from onedr.model.template import Pairs, freeze
 from onedr.opennebula import objects as opennebula_objects
@@ -29,12 +30,10 @@ from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import keeper_lock
 from onedr.replication import encryption, map_store, quiet_marks, records, signature
 
-_VERBS_ENTRY = "onedr.driver.actions:perform"
+VERBS_ENTRY = "onedr.driver.actions:perform"
 _TAG = re.compile(r"onedr-drill-[0-9a-f]{8}-[0-9]{1,18}-[0-9]{1,18}")
 _OF_IMAGES = (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY, quiet_marks.KEY)
 _AHEAD_US = 60 * 1_000_000  # a generation is a time in microseconds; clocks of two sites differ by less
-Call = dict[str, Any]
-Answer = tuple[Any, bytes]
 
 
 class Services:
@@ -71,78 +70,78 @@ class Services:
                 path.text = ""
         return work._replace(stdin=base64.b64encode(etree.tostring(root)))
 
-    def _api(self, call: Call) -> Answer:
+    def _api(self, call: Json) -> Answer:
         border = Border(self.item, self.veil, lambda limit_s: FrontEnd(limit_s=limit_s))
         return border.call(str(call["method"]), call["arguments"], call["limit_s"]), b""
 
-    def _peer_api(self, call: Call) -> Answer:
+    def _peer_api(self, call: Json) -> Answer:
         from onedr.failover import peer_vms  # drivers never need it
 
         border = Border(self.item, self.veil, peer_vms.peer_front_end, peer=True)
         return border.call(str(call["method"]), call["arguments"], call["limit_s"]), b""
 
-    def _peer_clock(self, _: Call) -> Answer:
+    def _peer_clock(self, _: Json) -> Answer:
         from onedr.check import collect_front_ends
 
         return list(collect_front_ends.front_end_clock()), b""
 
-    def _datastore(self, call: Call) -> int:
+    def _datastore(self, call: Json) -> int:
         if int(call["datastore_id"]) != self.item.datastore_id:
             raise BridgeRefusedError(f"datastore {call['datastore_id']}")
         return self.item.datastore_id
 
-    def _wake(self, call: Call) -> Answer:
+    def _wake(self, call: Json) -> Answer:
         number = int(call["datastore_id"])
         if number not in self.item.datastores:
             raise BridgeRefusedError(f"datastore {number}")
         keeper_lock.wake_keeper(number, bool(call["changed"]))
         return None, b""
 
-    def _rehearse(self, call: Call) -> Answer:
+    def _rehearse(self, call: Json) -> Answer:
         from onedr.protection import rehearsal_timer  # only keepers need it
 
         rehearsal_timer.start(self._datastore(call))
         return None, b""
 
-    def _news(self, call: Call) -> Answer:
+    def _news(self, call: Json) -> Answer:
         return keeper_lock.has_news(self._datastore(call), bool(call["peek"])), b""
 
-    def _reminded(self, call: Call) -> Answer:
+    def _reminded(self, call: Json) -> Answer:
         return keeper_lock.is_reminded(self._datastore(call), bool(call["peek"])), b""
 
-    def _hold(self, call: Call) -> Answer:
+    def _hold(self, call: Json) -> Answer:
         """The keeper's pause lasts from one call of the bridge to another, or until this process ends."""
         number = self._datastore(call)
         return self._pauses.setdefault(number, keeper_lock.KeeperPause(number)).take(), b""
 
-    def _let_go(self, call: Call) -> Answer:
+    def _let_go(self, call: Json) -> Answer:
         pause = self._pauses.pop(self._datastore(call), None)
         if pause is not None:
             pause.release()
         return None, b""
 
-    def _configuration(self, _: Call) -> Answer:
+    def _configuration(self, _: Json) -> Answer:
         from onedr.host import config as host_config  # drivers never need it: 3 ms to load
 
         # a fence command is run on the front-end or not at all; the peer is called from here
         known = replace(host_config.load_config(), fence_command=(), peer_session="")
         return astuple(known), b""
 
-    def _has_key(self, _: Call) -> Answer:
+    def _has_key(self, _: Json) -> Answer:
         return encryption.key_in(front_end_paths().record_key) is not None, b""
 
-    def _key_fingerprint(self, _: Call) -> Answer:
+    def _key_fingerprint(self, _: Json) -> Answer:
         return encryption.fingerprint(encryption.key_in(front_end_paths().record_key)), b""
 
-    def _seal(self, call: Call) -> Answer:
+    def _seal(self, call: Json) -> Answer:
         secrets = self.veil.show_pairs(_pairs(call["secrets"]))
         return encryption.encrypt(_key(), secrets, *map(str, call["bound"])), b""
 
-    def _open(self, call: Call) -> Answer:
+    def _open(self, call: Json) -> Answer:
         opened = encryption.decrypt(_key(), str(call["sealed"]), *map(str, call["bound"]))
         return self.veil.hide_pairs(opened), b""
 
-    def _sign(self, call: Call) -> Answer:
+    def _sign(self, call: Json) -> Answer:
         signer, kind, head = _signer(call), str(call["kind"]), dict(call["covered"])
         name = signer.image.rpartition("/")[2]
         of_map = kind == map_store.KIND and name == map_store.IMAGE and self.item.what == "map"
@@ -153,7 +152,7 @@ class Services:
             raise BridgeRefusedError(f"a signature of a record of the future for image {name!r}")
         return signature.sign(signer, kind, head), b""
 
-    def _fits(self, call: Call) -> Answer:
+    def _fits(self, call: Json) -> Answer:
         head = {**dict(call["covered"]), signature.FIELD: str(call["mac"])}
         proof = signature.proof(_signer(call), str(call["kind"]), head)
         return proof is Proof.AUTHENTIC, b""
@@ -177,13 +176,13 @@ class Services:
         pool = f"{self.item.pool}/"
         return {each[len(pool):] for each in found if each.startswith(pool)}
 
-    def _keep_drill(self, call: Call) -> Answer:
+    def _keep_drill(self, call: Json) -> Answer:
         from onedr.drill import report as drill_report  # drivers never need it
 
         kept = drill_report.save_report(self._datastore(call), _tag(call["tag"]), dict(call["report"]))
         return [str(kept.json), str(kept.html), kept.digest], b""
 
-    def _amend_drill(self, call: Call) -> Answer:
+    def _amend_drill(self, call: Json) -> Answer:
         from onedr.drill import report as drill_report
 
         tags = [_tag(each) for each in call["tags"]]
@@ -201,7 +200,7 @@ def _secret_names(attributes: Pairs) -> frozenset[str]:
 
 def _checked(name: str, service: Service) -> Service:
     """Arguments of another kind than OneDR's are refused like anything else that it does not ask for."""
-    def call(arguments: Call) -> Answer:
+    def call(arguments: Json) -> Answer:
         try:
             return service(arguments)
         except (KeyError, TypeError, ValueError) as error:
@@ -217,7 +216,7 @@ def _key() -> bytes:
     return key
 
 
-def _signer(call: Call) -> signature.Signer:
+def _signer(call: Json) -> signature.Signer:
     return signature.Signer(signature.derived(_key()), str(call["image"]))
 
 
@@ -234,7 +233,7 @@ def _tag(text: Any) -> str:
 def work_item(work: Work, attributes: Pairs) -> WorkItem:
     """What the work is about, from the words and the driver data that oned, or the person, gave to it."""
     pool, argv = ceph_access(attributes).pool, work.argv
-    if work.entry == _VERBS_ENTRY:
+    if work.entry == VERBS_ENTRY:
         return WorkItem(argv[0], int(argv[1]), pool, {int(argv[1])})
     module, _, action = work.entry.rpartition(".")[2].partition(":")
     what = f"{module}:{action}"

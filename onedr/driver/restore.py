@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import rbd
 from lxml import etree
@@ -24,10 +24,11 @@ from onedr.driver import bridge_dispatch, decode, staging, unpack
 from onedr.driver import disk as disks
 from onedr.driver.disk import Disk
 from onedr.host import bridge, process, temp_dirs
-from onedr.host.bridge import Service
+from onedr.host.bridge import Answer, Service
 from onedr.host.paths import front_end_paths
 from onedr.model import parsing, template
 from onedr.model.errors import InputError, OneDRError, PartialError, RefusedError
+from onedr.model.json_form import Json
 from onedr.model.template import Pairs
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.objects import lies_as_file
@@ -161,7 +162,7 @@ class _LocalBackup:
 
     def services(self) -> dict[str, Service]:
         """The same for a bridge host."""
-        def block(call: dict[str, Any]) -> tuple[Any, bytes]:
+        def block(call: Json) -> Answer:
             disk = int(call["disk"])
             return next(self._open.setdefault(disk, self.blocks(disk)), (None, b""))
 

@@ -5,12 +5,13 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from onedr.ceph import images
 from onedr.driver.decode import ActionData
 from onedr.host import bridge
-from onedr.host.bridge import Service
+from onedr.host.bridge import Answer, Service
+from onedr.model.json_form import Json
 
 
 class Data(NamedTuple):
@@ -53,17 +54,17 @@ def services(data: ActionData, stack: ExitStack) -> dict[str, Service]:
     """What a bridge host needs from the front-end to create an image. Files exist until `stack` ends."""
     staged: list[Iterator[tuple[int, bytes]]] = []
 
-    def stage(_: dict[str, Any]) -> tuple[Any, bytes]:
+    def stage(_: Json) -> Answer:
         from onedr.driver import staging
 
         path = stack.enter_context(staging.raw_file(data.wanted_image(), data.attributes))
         staged.append(images.blocks_of(path))
         return os.stat(path).st_size, b""
 
-    def block(_: dict[str, Any]) -> tuple[Any, bytes]:
+    def block(_: Json) -> Answer:
         return next(staged[-1], (None, b""))
 
-    def vm_sizes(call: dict[str, Any]) -> tuple[Any, bytes]:
+    def vm_sizes(call: Json) -> Answer:
         from onedr.driver import vm_sizes
 
         vm_sizes.send(

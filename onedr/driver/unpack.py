@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import os
@@ -14,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from onedr.driver.xz import XzFile
 from onedr.host import process
 from onedr.model.errors import InputError
 from onedr.model.types import MIB
@@ -22,7 +24,6 @@ CHUNK = 4 * 1024 * 1024
 HEAD = 1024 * 1024  # enough for qemu-img to detect a format and its virtual size
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
-_XZ_MEMORY = 256 * 1024 * 1024  # the largest window of `xz -9e` needs 65 MiB
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 _PROBE_LIMIT_S = 60
 _MEASURE_LIMIT_S = 600  # it reads the map of the whole image
@@ -165,9 +166,9 @@ def _is_tar(path: Path, kind: str) -> bool:
 @contextmanager
 def _opened(path: Path, kind: str) -> Iterator[IO[bytes]]:
     if kind == "xz":
-        with path.open("rb") as file:
-            lzma.LZMADecompressor(memlimit=_XZ_MEMORY).decompress(file.read(CHUNK), 0)
-    opened: IO[bytes] = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}[kind](path)
+        opened: IO[bytes] = io.BufferedReader(XzFile(path), CHUNK)
+    else:
+        opened = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File}[kind](path)
     with opened:
         yield opened
 

@@ -51,7 +51,8 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         split = image_claims.split_images(pool, peer, [image.name for image in images])
         mapping = map_in_force(pool, target, peer)
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
-    last, items = journal.last_run(pool, DRILLS), inventory.vms(images, pool.fsid())
+    last = journal.last_run(pool, DRILLS, target.datastore_id)
+    items = inventory.vms(images, pool.fsid())
     local, recovered = known_here(site, frontend, items)
     there, fence = peer_vms.collect_peer_vms(pool.access.pool), _fence_command()
     facts = FailoverFacts(
@@ -85,11 +86,14 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
 def known_here(
     site: target_site.Site, frontend: FrontEnd, items: Iterable[VmItem]
 ) -> tuple[dict[str, PeerVm], dict[str, Recovered]]:
-    """VMs here with disks in the pool, by origin, and those of them that a run made. Raises FrontEndError."""
+    """VMs here with disks in the pool, by origin, and those with a disk in the datastore that a run made.
+    Raises FrontEndError.
+    """
     vms = frontend.vms()
+    own = target_site.of_datastore(vms, site.datastore_id)
     return failback_plan.known_here(
         items, target_site.local(vms, site.pool, site.ledger),
-        target_site.recovered(vms, site.pool, site.ledger),
+        target_site.recovered(own, site.pool, site.ledger),
     )
 
 

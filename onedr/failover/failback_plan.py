@@ -203,18 +203,24 @@ def _recorded(image: ImageFacts, here: str) -> int | None:
 
 
 def left_behind(
-    local: Mapping[str, PeerVm], items: Iterable[VmItem], there: Iterable[PeerVm]
+    local: Mapping[str, PeerVm], items: Iterable[VmItem], there: Iterable[PeerVm], datastore: str
 ) -> dict[int, PeerVm]:
-    """By id, VMs locked here of which the other site has nothing more:
-    no record, and no VM there with one of their disks.
+    """By id, VMs locked here of which the other site has nothing more: no record, and no VM there with one of
+    their disks. Those without a disk in `datastore` (its name) are another datastore's.
     """
     known = {home.vm_id for home in homes(items, local).values()}
     used = {name for vm in there for name in vm.images}
     return {
         vm.vm_id: vm for vm in local.values()
         if vm.locked_state and vm.state in ("POWEROFF", "HOLD")
-        and vm.vm_id not in known and not vm.images & used
+        and vm.vm_id not in known and not vm.images & used and _has_disk_in(vm, datastore)
     }
+
+
+def _has_disk_in(vm: PeerVm, datastore: str) -> bool:
+    """True also where its disks do not name theirs."""
+    named = {template.get(disk, "DATASTORE") for disk in template.vectors(vm.template, "DISK")} - {""}
+    return not named or datastore in named
 
 
 def is_ours_there(image: ImageFacts, here: str) -> bool:

@@ -10,11 +10,18 @@ from lxml import etree
 from onedr.host import config as host_config
 from onedr.host.waiting import attempts
 from onedr.model import names
-from onedr.model.errors import FrontEndError, InputError, OneDRError
+from onedr.model.errors import FrontEndError, InputError, OneDRError, TimedOutError
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NOT_POSSIBLE, FrontEnd, attributes, number
 from onedr.opennebula.run_made import is_of_run
-from onedr.opennebula.vm_locks import LOCKED_STATE, USER_LOCK, locked_state, unlocked, user_lock
+from onedr.opennebula.vm_locks import (
+    LOCKED_STATE,
+    USER_LOCK,
+    locked_state,
+    stands_by,
+    unlocked,
+    user_lock,
+)
 from onedr.opennebula.vms import PeerVm
 
 _LOOK_LIMIT_S = 10
@@ -105,8 +112,9 @@ def lock_vm(there: FrontEnd, vm_id: int, limit_s: float, grace_s: float = GRACE_
     element = there.vm(vm_id)
     state = opennebula_objects.vm_state(element)
     _take_off_a_users_lock(there, element, state)
-    if not locked_state(attributes(element, "USER_TEMPLATE")):
-        there.update_vm(vm_id, ((LOCKED_STATE, state),))
+    user = attributes(element, "USER_TEMPLATE")
+    if not locked_state(user):
+        there.update_vm(vm_id, ((LOCKED_STATE, state), *stands_by(user)))
     if state == "PENDING":
         there.call("vm.action", "hold", vm_id)
     how = "was at rest" if state in _AT_REST else _power_off(there, vm_id, limit_s, grace_s)
@@ -205,4 +213,4 @@ def _resume(there: FrontEnd, vm_id: int, limit_s: float) -> None:
             return
         if state[0] == "POWEROFF":
             _asked(there, "resume", vm_id)
-    raise OneDRError(f"VM {vm_id} at the peer did not run again in time; onevm show {vm_id} there tells why")
+    raise TimedOutError(f"VM {vm_id} did not run again in time; onevm show {vm_id} at its site tells why")

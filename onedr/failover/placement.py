@@ -97,7 +97,7 @@ def place(items: Iterable[VmItem], ground: Placement) -> Placed:
         taken.update(dict.fromkeys(addresses, f"VM {item.record.name} of the peer"))
         known = {**dict.fromkeys(image.name for image in item.images), **known}
         warnings = (
-            *made.warnings, *of_memory(item.record.state), *_of_snapshots(item), *_of_images(item),
+            *made.warnings, *of_memory(item.record.state), *_of_snapshots(item), *of_images(item),
             *_nowhere(item, made, needs, ground),
         )
         if warnings:
@@ -133,8 +133,8 @@ def _of_snapshots(item: VmItem) -> Iterable[str]:
 OF_IMAGE = "image "  # begins a sentence about an image's own attributes
 
 
-def _of_images(item: VmItem) -> Iterable[str]:
-    """What is left out of its images' own attributes."""
+def of_images(item: VmItem) -> Iterable[str]:
+    """What is left out of its images' own attributes. Sentences."""
     for image in item.images:
         if image.image is not None and isinstance(image.image.body, ImageRecord):
             names = [key for key, _ in image.image.body.template if key in attributes.IMAGE]

@@ -356,7 +356,7 @@ def _left_behind(
     """
     if request.vms or facts.there is None:
         return []
-    found = failback_plan.left_behind(facts.local, vms, facts.there or ())
+    found = failback_plan.left_behind(facts.local, vms, facts.there or (), facts.datastore)
     for vm in back.values():
         found.pop(vm.vm_id, None)
     return [

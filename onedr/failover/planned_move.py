@@ -86,7 +86,9 @@ def steps(facts: FailoverFacts, images: Sequence[ImageFacts], coming: Collection
     ]
 
 
-def to_release(there: Iterable[PeerVm], moved: Iterable[str]) -> list[PeerVm]:
-    """VMs that a run of ours locked at the peer and that did not move: no disk of theirs is primary here."""
-    here = set(moved)
-    return [vm for vm in there if vm.locked_state and not vm.touches & here]
+def to_release(there: Iterable[PeerVm], wanted: Iterable[str], moved: Iterable[str]) -> list[PeerVm]:
+    """VMs that this run locked at the peer and that did not move: they use an image that it `wanted`, and no
+    disk of theirs has `moved`. Those of another datastore in the pool are another run's.
+    """
+    own, here = set(wanted), set(moved)
+    return [vm for vm in there if vm.locked_state and vm.touches & own and not vm.touches & here]

@@ -9,7 +9,7 @@ from onedr.failover.target_site import Site, give
 from onedr.host.paths import front_end_paths
 from onedr.host.waiting import attempts
 from onedr.model import template
-from onedr.model.errors import FrontEndError, OneDRError, RecordError
+from onedr.model.errors import FrontEndError, OneDRError, RecordError, TimedOutError
 from onedr.model.records import Proof, VmRecord
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula import vm_locks, vm_template
@@ -95,13 +95,14 @@ def with_secrets(site: Site, item: VmItem) -> VmRecord:
                 f"secrets cannot be opened: there is no record key at {front_end_paths().record_key}",
             )
         parts[part] = (
-            secrets.restore_secrets(clean, _opened(item, part, key, sealed)) if sealed and key else clean
+            secrets.restore_secrets(clean, opened_secrets(item, part, key, sealed))
+            if sealed and key else clean
         )
     return VmRecord(**{**item.record.__dict__, **parts})
 
 
-def _opened(item: VmItem, part: str, key: encryption.RecordKey, sealed: str) -> template.Pairs:
-    """The secrets of one part of a VM's record; those of another VM do not open.
+def opened_secrets(item: VmItem, part: str, key: encryption.RecordKey, sealed: str) -> template.Pairs:
+    """The secrets of one part of a VM's record; those of another VM do not open: RecordError.
 
     Earlier releases bound them to no VM. An authentic record has none of that kind: who signs also binds.
     """
@@ -117,7 +118,7 @@ def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) 
     """Release a VM from hold and wait until it runs. One that was PENDING there too (`was_pending`) may
     still be it after PENDING_S.
 
-    Raises OneDRError that says where it stands when it does not.
+    Raises OneDRError when it cannot, TimedOutError that says where it stands when it does not by then.
     """
     vm = site.frontend.vm(vm_id)
     if opennebula_objects.vm_state(vm) == "HOLD":
@@ -140,6 +141,6 @@ def start_vm(site: Site, vm_id: int, limit_s: float, was_pending: bool = False) 
         if was_pending and state == "PENDING" and time.monotonic() - begun > PENDING_S:
             locked = _lock_as_there(site, vm_id, attributes(vm, "USER_TEMPLATE"))
             return f"VM {vm_id} {STILL_PENDING}{f': {reason}' if reason else ''}{locked}"
-    raise OneDRError(
+    raise TimedOutError(
         f"VM {vm_id} is still {state} after {limit_s:g} s; is a host free? {reason} onevm show {vm_id}"
     )

@@ -1,15 +1,13 @@
 """Register promoted RBD images as OpenNebula images of this site."""
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from onedr.ceph import base_snapshot, images
-from onedr.failover.snapshot_list_plan import SnapshotList, of_disk, read_list
+from onedr.failover.image_subject import Subject, other_names, subject_of
 from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.target_site import Site, give
 from onedr.model import names, template
 from onedr.model.errors import FrontEndError, OneDRError
-from onedr.model.records import ImageFacts, ImageRecord
+from onedr.model.records import ImageFacts
 from onedr.model.types import MIB
 from onedr.opennebula import image_template, vm_template
 from onedr.opennebula.mapped import Owner
@@ -20,63 +18,13 @@ from onedr.replication.inventory import VmItem
 _TAKEN = ("NAME is already taken", "already owns", "is already owned")
 
 
-class Subject(NamedTuple):
-    """What an RBD image is registered as. `kind`: the image's TYPE."""
-
-    name: str
-    kind: str
-    persistent: bool
-    owner: str
-    group: str
-    permissions: str
-    attributes: template.Pairs
-    snapshots: SnapshotList
-    site: str  # where it came from, for people
-    origin: str
-
-
-def subject_of(site: Site, image: ImageFacts, owner: VmItem | None) -> Subject:
-    """What its own record says it was, or, for a VM's clone, a persistent image of its own."""
-    own = image.image
-    if own is not None and own.fsid != site.here and isinstance(own.body, ImageRecord):
-        record = own.body
-        return Subject(
-            record.name, image_template.image_type(record.type), record.persistent, record.owner,
-            record.group, record.permissions, record.template, _recorded(image, record, owner), own.site,
-            f"{own.fsid}:{record.image_id}",
-        )
-    if owner is None:
-        raise OneDRError(f"no record says what {image.name} is")
-    vm = owner.record
-    disk = next(disk for disk in vm.disks if (disk.rbd or "").endswith(f"/{image.name}"))
-    kind = "OS" if disk.disk_id == 0 else "DATABLOCK"
-    name = image_template.fitting_name(vm.name, f"-disk-{disk.disk_id}")
-    return Subject(
-        name, kind, True, vm.owner, vm.group, vm.permissions, (),
-        of_disk(vm.snapshots, disk.disk_id), owner.envelope.site, owner.origin,
-    )
-
-
-def _recorded(image: ImageFacts, record: ImageRecord, owner: VmItem | None) -> SnapshotList:
-    """Its snapshots by the record of the VM that uses it,
-    which is written with every one of them; else by its own.
-    """
-    vm = None if owner is None else owner.record
-    for disk in () if vm is None else vm.disks:
-        if vm is not None and (disk.rbd or "").endswith(f"/{image.name}"):
-            found = of_disk(vm.snapshots, disk.disk_id)
-            if found.snapshots:
-                return found
-    return read_list(record.snapshots)
-
-
 def register_image(site: Site, image: ImageFacts, owner: VmItem | None, lists: SnapshotLists) -> str:
     """Register an image under its name, owner and permissions, and list its snapshots. `owner`: the VM whose
     disk it is, if any.
 
     Raises OneDRError when no record says what it is, FrontEndError when oned refuses.
     """
-    subject = subject_of(site, image, owner)
+    subject = subject_of(site.here, image, owner)
     source = image.name if subject.persistent else _local_base(site, image)
     description = image_template.image_description(
         image_template.fitting_name(subject.name),
@@ -126,7 +74,7 @@ def _allocate(site: Site, rbd_name: str, description: template.Pairs, origin_sit
     if rbd_name in site.images:
         return site.images[rbd_name]
     name = template.get(description, "NAME")
-    for candidate in (name, *_other_names(name, origin_site)):
+    for candidate in (name, *other_names(name, origin_site)):
         try:
             image_id = site.frontend.allocate_image(
                 (("NAME", candidate), *description[1:]), site.datastore_id
@@ -145,7 +93,7 @@ def _give(site: Site, image_id: int, subject: Subject, rbd_name: str) -> None:
     """Its owner and rights. Where the owner has an image of that name here, it gets another one: oned refuses
     two of one name to one user.
     """
-    for candidate in ("", *_other_names(subject.name, subject.site)):
+    for candidate in ("", *other_names(subject.name, subject.site)):
         try:
             if candidate:
                 site.frontend.call("image.rename", image_id, candidate)
@@ -160,11 +108,6 @@ def _give(site: Site, image_id: int, subject: Subject, rbd_name: str) -> None:
             site.warn(rbd_name, text)
         return
     raise OneDRError(f"{subject.owner} has images named like {subject.name!r} here; rename one of them.")
-
-
-def _other_names(name: str, origin_site: str) -> list[str]:
-    endings = [f"-{origin_site}", *(f"-{origin_site}-{number}" for number in range(2, 10))]
-    return [image_template.fitting_name(name, ending) for ending in endings]
 
 
 def _is_taken(error: FrontEndError) -> bool:

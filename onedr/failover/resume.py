@@ -40,7 +40,7 @@ def find_interrupted(target: Datastore) -> JournalEntry:
                 f"A run is in progress: {runs_lease.describe(lease)}. Nothing is interrupted; see onedr "
                 "status."
             )
-        last = journal.last_run(pool)
+        last = journal.last_run(pool, datastore_id=target.datastore_id)
     if last is None or not last.interrupted:
         ended = f"the last run, {last.run}, ended as {last.result}" if last else "there never was a run"
         raise NothingInterruptedError(
@@ -78,12 +78,14 @@ def abort(target: Datastore, asked: Request, emit: Emit, frontend: FrontEnd) -> 
     """
     with (
         connection.connect(target.access) as pool,
-        both_sites.begin_run(pool, target.settings, "abort", target.name, asked.by) as run,
+        both_sites.begin_run(
+            pool, target.settings, "abort", target.name, asked.by, target.datastore_id
+        ) as run,
         ExitStack() as stack,
     ):
         last = run.interrupted
         if last is None:
-            return _nothing(pool, emit)
+            return _nothing(pool, target, emit)
         if last.verb in DRILLS:
             raise RefusedError(_of_a_drill(target))
         if last.verb not in MOVES:
@@ -97,8 +99,8 @@ def abort(target: Datastore, asked: Request, emit: Emit, frontend: FrontEnd) -> 
         return _take_back(pool, target, running, names, stack)
 
 
-def _nothing(pool: Pool, emit: Emit) -> Outcome:
-    last = journal.last_run(pool)
+def _nothing(pool: Pool, target: Datastore, emit: Emit) -> Outcome:
+    last = journal.last_run(pool, datastore_id=target.datastore_id)
     if last is None or last.result not in ("ABORTED", "ROLLED_BACK"):
         raise NothingInterruptedError(
             "Nothing is interrupted, so there is nothing to abort; onedr history shows how the runs ended."

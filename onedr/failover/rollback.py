@@ -63,7 +63,7 @@ def roll_back(
     frontend = site.frontend
     locked = {
         f"VM {vm.vm_id} at the peer": vm
-        for vm in planned_move.to_release(site.vms, {*stuck, *_primary_here(here, names)})
+        for vm in planned_move.to_release(site.vms, names, {*stuck, *_primary_here(here, names)})
     }
     released = parallel.each(
         locked, lambda label: peer_vms.unlock_vm(frontend, locked[label], _RUN_LIMIT_S), _RUN_LIMIT_S * 2, 16

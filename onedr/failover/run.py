@@ -27,6 +27,7 @@ from onedr.failover import promote as failover_promote
 from onedr.failover.describe import describe_failover
 from onedr.failover.facts import Fence
 from onedr.failover.snapshot_lists import SnapshotLists
+from onedr.failover.start_queue import StartQueue
 from onedr.failover.verdict import RunEnd, judge_end
 from onedr.host import config as host_config
 from onedr.host import process
@@ -54,7 +55,6 @@ _THREADS = {
     StepKind.REGISTER: 4,
     StepKind.CREATE: 4,
     StepKind.RETURN: 4,
-    StepKind.START: 32,
 }
 
 
@@ -72,7 +72,9 @@ def failover(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd
             return None
         state = State.FAILING_BACK if request.verb == "failback" else State.FAILING_OVER
         with (
-            both_sites.begin_run(pool, target.settings, request.verb, target.name, request.by) as run,
+            both_sites.begin_run(
+                pool, target.settings, request.verb, target.name, request.by, target.datastore_id
+            ) as run,
             ExitStack() as stack,
         ):
             running = Running(run, target.datastore_id, request, emit, frontend, state, "primary")
@@ -93,7 +95,6 @@ class _Failover:
         self.frontend, self.outcome = running.frontend, running.outcome
         self._peer_pool: Pool | None = None
         self.pending: set[str] = set()  # origins of VMs that were PENDING there and are here
-        self._late: list[tuple[float, Step]] = []  # until when each waits for its own DR_DELAY
 
     def execute(self) -> Outcome:
         rehearsal_remnants.give_way(self.pool, self.target.datastore_id, self.frontend)
@@ -178,7 +179,7 @@ class _Failover:
                 self.outcome.failed.update({step.target: f"{kind.value}: {error}" for step in steps})
                 return
         if kind is StepKind.START:
-            self._start_groups(steps)
+            self._start_vms(steps)
             return
         self.running.do(steps, self._actions()[kind], _THREADS.get(kind, 1))
         if kind is StepKind.FENCE:
@@ -186,7 +187,7 @@ class _Failover:
                 self.pool, {step.target for step in steps} - self.outcome.failed.keys()
             )
 
-    def _actions(self) -> dict[StepKind, Callable[[str], str]]:
+    def _actions(self) -> dict[StepKind, Callable[..., str]]:
         return {
             StepKind.SYNC: self._sync,
             StepKind.STOP: self._stop,
@@ -290,49 +291,20 @@ class _Failover:
             self.site, item, home, start_order.wants_start(item, self.request), self.images, self.lists
         )
 
-    def _start(self, origin: str) -> str:
-        limit_s, item, home = LIMITS_S[StepKind.START] - 10, self.items.get(origin), self.homes.get(origin)
+    def _start(self, origin: str, wait_s: float) -> str:
+        item, home = self.items.get(origin), self.homes.get(origin)
         if home is not None:
             self.vm_ids[origin] = home.vm_id
-            done = peer_vms.start_home(self.frontend, home, limit_s)
+            done = peer_vms.start_home(self.frontend, home, wait_s)
         else:
             was_pending = item is not None and start_order.was_pending(item)
-            done = recreate_vms.start_vm(self.site, self.vm_ids[origin], limit_s, was_pending)
+            done = recreate_vms.start_vm(self.site, self.vm_ids[origin], wait_s, was_pending)
         self.pending |= {origin} if "PENDING" in done else set()
         return done
 
-    def _start_groups(self, steps: list[Step]) -> None:
-        """Group by group: the next when all of the former run, failed or are out of time,
-        and after its delay if any runs.
-        """
-        groups = start_order.groups(steps, self.items)
-        for at, (priority, group) in enumerate(groups):
-            due = time.monotonic()
-            self._late += [
-                (due + self.plan.vm_delays[step.target], step)
-                for step in group if step.target in self.plan.vm_delays
-            ]
-            group = [step for step in group if step.target not in self.plan.vm_delays]
-            self.running.do(group, self._start, _THREADS[StepKind.START])
-            self._start_late()
-            delay = self.plan.delays.get(priority, 0)
-            if (
-                delay
-                and at + 1 < len(groups)
-                and any(step.target not in self.outcome.failed for step in group)
-            ):
-                self.running.wait(delay, f"{delay} s between priority {priority} and {groups[at + 1][0]}")
-        while self._late:
-            left_s = max(0.0, min(due for due, _ in self._late) - time.monotonic())
-            self.running.wait(left_s, f"{len(self._late)} VM(s) have a DR_DELAY of their own")
-            self._start_late()
-
-    def _start_late(self) -> None:
-        """Start the VMs whose own DR_DELAY is over."""
-        now = time.monotonic()
-        ready = [step for due, step in self._late if due <= now]
-        self._late = [(due, step) for due, step in self._late if due > now]
-        self.running.do(ready, self._start, _THREADS[StepKind.START])
+    def _start_vms(self, steps: list[Step]) -> None:
+        queue = StartQueue(self.running, self._start, self.facts.delay_max_s, self.plan.vm_delays)
+        queue.run(start_order.groups(steps, self.items), self.plan.delays)
 
     def _finish(self) -> Outcome:
         roles = self._read_roles()

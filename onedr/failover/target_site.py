@@ -110,7 +110,8 @@ def _owned(elements: Iterable[etree._Element]) -> dict[str, tuple[Owned, ...]]:
     found: dict[str, tuple[Owned, ...]] = {}
     for element in elements:
         roles = tuple(str(role.text) for role in element.iterfind("ROLES/ROLE/NAME"))
-        each = Owned(number(element, "ID"), element.findtext("UNAME") or "", roles)
+        owner, group = (element.findtext(key) or "" for key in ("UNAME", "GNAME"))
+        each = Owned(number(element, "ID"), owner, roles, group)
         name = element.findtext("NAME") or ""
         found[name] = (*found.get(name, ()), each)
     return found
@@ -129,8 +130,8 @@ def network(element: etree._Element) -> Network:
     )
     said = {key: value for key, value in attributes(element) if isinstance(value, str)}
     return Network(
-        number(element, "ID"), str(element.findtext("NAME")), ranges, element.findtext("UNAME") or "", said,
-        clusters=_clusters(element),
+        number(element, "ID"), str(element.findtext("NAME")), ranges, element.findtext("UNAME") or "",
+        element.findtext("GNAME") or "", said, clusters=_clusters(element),
     )
 
 
@@ -200,6 +201,14 @@ def _values(element: etree._Element) -> dict[str, tuple[str, ...]]:
         if isinstance(value, str):
             found[key] = (*found.get(key, ()), value)
     return found
+
+
+def of_datastore(vms: Iterable[etree._Element], datastore_id: int) -> list[etree._Element]:
+    """VMs with a disk in the datastore."""
+    return [
+        vm for vm in vms
+        if str(datastore_id) in {disk.text for disk in vm.iterfind("TEMPLATE/DISK/DATASTORE_ID")}
+    ]
 
 
 def recovered(vms: Iterable[etree._Element], pool: Pool, known: Ledger) -> dict[str, Recovered]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
+import rados
+import rbd
 from lxml import etree
 
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
 from onedr.driver import bridge_dispatch
 from onedr.hook import payload
-from onedr.model.errors import FrontEndError
+from onedr.host import log
+from onedr.model.errors import FrontEndError, OneDRError
 from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.run_made import is_of_run
 from onedr.opennebula.vm_template import is_half_made
-from onedr.protection import keeper_lock
+from onedr.protection import hook_lag, keeper_lock
 from onedr.replication import reader_records, write_records
 
 
@@ -27,12 +31,14 @@ def main(_: list[str]) -> str:
     event = payload.read_event(sys.stdin.read())
     if not event.succeeded or event.object_id is None:
         return "nothing to do"
-    return on_vm(FrontEnd(), event.object_id)
+    if event.only_shows:
+        return f"VM {event.object_id}: only what OneDR shows on it changed"
+    return on_vm(FrontEnd(), event.object_id, event.call == payload.STATE)
 
 
-def on_vm(frontend: FrontEnd, vm_id: int) -> str:
+def on_vm(frontend: FrontEnd, vm_id: int, changed_state: bool = False) -> str:
     """Write the VM's record to each of its protected disks, pool by pool, and take off images that it reads
-    through what an earlier one left there.
+    through what an earlier one left there. Of a change of its state it is noted how long that waited.
     """
     now = time.time()
     try:
@@ -54,8 +60,13 @@ def on_vm(frontend: FrontEnd, vm_id: int) -> str:
             keeper_lock.wake_keeper(datastore.datastore_id)  # it works on a bridge host and writes the record
             continue
         with connection.connect(datastore.access) as pool:
-            results.update(_record(frontend, pool, datastore, element, datastores, now))
-        keeper_lock.wake_keeper(datastore.datastore_id)
+            before = _recorded(pool, element, datastores) if changed_state else ""
+            found = _record(frontend, pool, datastore, element, datastores, now)
+            if before and "written" in found.values():
+                _note_wait(pool, datastore.datastore_id, element, before)
+        results.update(found)
+        if set(found.values()) != {"unchanged"}:
+            keeper_lock.wake_keeper(datastore.datastore_id)
     return f"VM {vm_id}: " + (
         ", ".join(f"{name} {result}" for name, result in results.items()) or "no protected disk"
     )
@@ -72,6 +83,25 @@ def _record(
         written = write_records.record_vm(pool, datastore.settings, element, datastores, now, around)
     gone = reader_records.forget(pool, element, written)
     return {**dict.fromkeys(gone, "no longer has its record"), **written}
+
+
+def _recorded(pool: Pool, element: etree._Element, datastores: Mapping[int, Datastore]) -> str:
+    """The state that the VM's record says; empty where none can be read, which recording it reports."""
+    body = opennebula_objects.vm_record(element, datastores.keys())
+    disks = write_records.disks_to_record(body, pool.access.pool)
+    with suppress(rbd.Error, OneDRError):
+        return write_records.recorded_state(pool, disks[0]) if disks else ""
+    return ""
+
+
+def _note_wait(pool: Pool, datastore_id: int, element: etree._Element, before: str) -> None:
+    """Not of a VM that runs again after a disk was attached: it came into that state long ago."""
+    since = opennebula_objects.state_since(element)
+    if since is not None and opennebula_objects.vm_state(element) != before:
+        try:
+            hook_lag.note(pool, datastore_id, time.time(), since)
+        except rados.Error as error:  # it is recorded, which is what counts
+            log.warning(f"how long the hook took is not noted: {error}")
 
 
 def _uses(vm: object, datastore_id: int) -> bool:

@@ -21,6 +21,7 @@ from onedr.host import log, process, threads
 from onedr.host.paths import front_end_paths
 from onedr.model import errors
 from onedr.model.errors import InputError, OneDRError, StorageError
+from onedr.model.json_form import Json
 
 PROTOCOL = 4
 # the interpreter that the host distribution's python3-rados and python3-rbd are built for
@@ -42,8 +43,9 @@ _SSH = (
 _END_LIMIT_S = 10
 _TAIL = 300
 _LONGEST = 64 << 20  # bytes of a frame's half; the largest are pools of a large front-end
-Head = dict[str, Any]
-Service = Callable[[Head], "tuple[Any, bytes]"]
+Answer = tuple[Any, bytes]
+"""What a service answers: a JSON value, and bytes beside it."""
+Service = Callable[[Json], Answer]
 
 
 class NoBridgeError(StorageError):
@@ -77,14 +79,14 @@ class Pipe:
     def __init__(self, reader: IO[bytes], writer: IO[bytes]):
         self._reader, self._writer, self._lock = reader, writer, threading.Lock()
 
-    def send(self, head: Head, body: bytes = b"") -> None:
+    def send(self, head: Json, body: bytes = b"") -> None:
         """Raises OSError when the other end is gone."""
         text = json.dumps(head).encode()
         with self._lock:
             self._writer.write(_LENGTHS.pack(len(text), len(body)) + text + body)
             self._writer.flush()
 
-    def receive(self) -> tuple[Head, bytes] | None:
+    def receive(self) -> tuple[Json, bytes] | None:
         """The next frame; None when the other end is gone. Raises StorageError for one that is too long."""
         lengths = self._reader.read(_LENGTHS.size)
         if len(lengths) < _LENGTHS.size:
@@ -188,7 +190,7 @@ def _serve(host: str, pipe: Pipe, services: Mapping[str, Service]) -> str:
         ) from error
 
 
-def _handled(host: str, pipe: Pipe, head: Head, services: Mapping[str, Service]) -> str | None:
+def _handled(host: str, pipe: Pipe, head: Json, services: Mapping[str, Service]) -> str | None:
     """Do what a frame asks for. Returns the result when the work is done; raises what it raised."""
     if "out" in head:
         stream = sys.stdout if head["out"] == 1 else sys.stderr
@@ -204,7 +206,7 @@ def _handled(host: str, pipe: Pipe, head: Head, services: Mapping[str, Service])
     return None
 
 
-def _answer(host: str, pipe: Pipe, head: Head, services: Mapping[str, Service]) -> None:
+def _answer(host: str, pipe: Pipe, head: Json, services: Mapping[str, Service]) -> None:
     """Do what the bridge asks for. What it may not ask for ends the work: its end of the pipe is closed."""
     name, arguments = head["call"], head.get("with")
     try:
@@ -236,11 +238,11 @@ class BridgeSession:
         self._on_end = on_end
         threads.start(self._read)
 
-    def call(self, name: str, **arguments: Any) -> tuple[Any, bytes]:
+    def call(self, name: str, **arguments: Any) -> Answer:
         """Call the front-end. Raises what the call raised there, StorageError when the connection is gone."""
         import queue  # needed on bridge hosts only
 
-        answer: queue.SimpleQueue[tuple[Head, bytes] | None] = queue.SimpleQueue()
+        answer: queue.SimpleQueue[tuple[Json, bytes] | None] = queue.SimpleQueue()
         with self._lock:
             self._next += 1
             number = self._next

@@ -26,7 +26,11 @@ _FENCE_LIMIT_S = (1, 300)
 _NOTIFY = (
     "mail_to", "mail_from", "smtp", "smtp_tls", "smtp_auth", "webhook", "webhook_key", "command",
 )  # read by notify/settings.py
-_KNOWN = {"peer": (*_PEER, _INSECURE), "limits": tuple(_LIMITS), "fence": _FENCE, "notify": _NOTIFY}
+_LOG = ("siem",)
+_KNOWN = {
+    "peer": (*_PEER, _INSECURE), "limits": tuple(_LIMITS), "fence": _FENCE, "notify": _NOTIFY, "log": _LOG,
+}
+_RECEIVER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})")
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Configuration:
 
     The limits are for one datastore: clones flattened at once, images promoted or demoted at once by a run,
     VMs started at once by a run. `fence_command`: the words of the program that cuts the peer off; empty:
-    there is none.
+    there is none. `siem`: host and UDP port, or the path of a Unix socket and 0; None: there is none.
     """
 
     peer_endpoint: str = ""
@@ -46,6 +50,7 @@ class Configuration:
     starts_at_once: int = 32
     fence_command: tuple[str, ...] = ()
     fence_limit_s: int = 60
+    siem: tuple[str, int] | None = None
 
 
 def path() -> Path:
@@ -86,10 +91,11 @@ def load_config() -> Configuration:
     if parser.has_option("fence", "limit_s"):
         limits["fence_limit_s"] = _number(parser["fence"], "limit_s", _FENCE_LIMIT_S, problems)
     command = command_words(parser.get("fence", "command", fallback=""), "fence.command", problems)
+    siem = _receiver(parser.get("log", "siem", fallback=""), problems)
     if problems:
         raise InputError(f"{where}: {'; '.join(problems)}.")
     endpoint = parser.get("peer", "endpoint", fallback="")
-    return Configuration(endpoint, session, fence_command=command, **limits)
+    return Configuration(endpoint, session, fence_command=command, siem=siem, **limits)
 
 
 def section(name: str) -> dict[str, str]:
@@ -150,6 +156,17 @@ def _peer(parser: configparser.ConfigParser, problems: list[str]) -> str:
         problems.append(f"peer.auth is {auth!r}, not the absolute path of a file")
         return ""
     return _session(Path(auth), problems) if auth else ""
+
+
+def _receiver(text: str, problems: list[str]) -> tuple[str, int] | None:
+    if Path(text).is_absolute():
+        return text, 0
+    found = _RECEIVER.fullmatch(text)
+    if found and 0 < int(found[3]) < 65536:
+        return found[1] or found[2], int(found[3])
+    if text:
+        problems.append(f"log.siem is {text!r}, neither HOST:PORT nor the absolute path of a Unix socket")
+    return None
 
 
 def command_words(text: str, key: str, problems: list[str]) -> tuple[str, ...]:

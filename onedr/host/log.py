@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 SYSLOG = "/dev/log"
 NAME = "onedr"  # of the logger and its handlers
+HISTORY = "history"  # of the logger below it (host/siem.py)
 SIZE, FILES = 5 << 20, 5  # bytes of a file before it is rotated, and how many old ones stay
 Record = Mapping[str, Any]
+NO_FIELDS: Mapping[str, str] = {}
 
 
 class Context(NamedTuple):
@@ -45,6 +47,11 @@ def bind(**names: str) -> None:
     _context.set(_context.get()._replace(**names))
 
 
+def is_relayed() -> bool:
+    """Does another machine write what is logged here?"""
+    return _relay.get() is not None
+
+
 def relay_to(send: Callable[[Record], None]) -> None:
     """On a bridge host: records go to `send` instead of this machine's log."""
     _relay.set(send)
@@ -58,6 +65,14 @@ def path() -> Path:
 def info(text: str) -> None:
     """What is worth knowing afterwards."""
     _log("INFO", text)
+
+
+def history(text: str, good: bool, **fields: str) -> None:
+    """A line, and an entry of the history (host/siem.py). `fields`: siem.FIELDS; the datastore is the bound
+    one where none is given.
+    """
+    datastore = fields.get("datastore") or _context.get().datastore
+    _log("INFO" if good else "WARNING", text, {**fields, "datastore": datastore})
 
 
 def warning(text: str) -> None:
@@ -92,7 +107,8 @@ def warn_oned(text: str) -> None:
 def replay(record: Record) -> None:
     """Log what a bridge host sent. Unknown levels count as errors."""
     level = record["level"] if record["level"] in ("INFO", "WARNING") else "ERROR"
-    _write(level, str(record["text"]), Context(*map(str, record["context"])))
+    fields = {str(name): str(value) for name, value in dict(record.get("fields") or {}).items()}
+    _write(level, str(record["text"]), Context(*map(str, record["context"])), fields)
 
 
 def catch_all() -> None:
@@ -118,21 +134,23 @@ def _text(found: BaseException) -> str:
     return "".join(traceback.format_exception(type(found), found, found.__traceback__))
 
 
-def _log(level: str, text: str) -> None:
+def _log(level: str, text: str, fields: Mapping[str, str] = NO_FIELDS) -> None:
     send, context = _relay.get(), _context.get()
     if send is not None:
-        send({"level": level, "text": text, "context": list(context)})
+        send({"level": level, "text": text, "context": list(context), "fields": dict(fields)})
     else:
-        _write(level, text, context)
+        _write(level, text, context, fields)
 
 
-def _write(level: str, text: str, context: Context) -> None:
+def _write(level: str, text: str, context: Context, fields: Mapping[str, str]) -> None:
     import logging
 
     logger = logging.getLogger(NAME)
     if not any(handler.name == NAME for handler in logger.handlers):
         _set_up(logger)
-    logger.log(getattr(logging, level), "%s", text, extra={"onedr": context})
+    if fields:
+        logger = logger.getChild(HISTORY)  # what it logs goes to the handlers of `logger` as well
+    logger.log(getattr(logging, level), "%s", text, extra={"onedr": context, "siem": fields})
 
 
 def _set_up(logger: logging.Logger) -> None:

@@ -100,7 +100,7 @@ def _new_version(
 ) -> tuple[Version, str]:
     """Write and journal it under the lease. Returns it, and why the peer has it not; empty when it has."""
     settings = target.settings
-    begun = both_sites.begin_run(pool, settings, "map", target.name, request.by)
+    begun = both_sites.begin_run(pool, settings, "map", target.name, request.by, target.datastore_id)
     with begun as run, ExitStack() as stack:
         peer = _peer(pool, target, stack)
         before = map_store.newest(pool, target.name, settings, peer).newest if _usable(pool, target) else None

@@ -70,6 +70,12 @@ _WORK = (
     Metric("onedr_reconcile_repairs_total", "items", DATASTORE,
            "Records and mirroring that reconcile had to write because no hook or driver had done "
            "it.", COUNTER),
+    Metric("onedr_hook_timestamp_seconds", "epoch seconds", DATASTORE,
+           "When a hook last recorded a change of a VM's state."),
+    Metric("onedr_hook_lag_seconds", "seconds", DATASTORE,
+           "How long that change had waited, from oned's time of it, which has whole seconds."),
+    Metric("onedr_hook_lag_worst_seconds", "seconds", DATASTORE,
+           "The longest that one waited in the hour before it."),
     Metric("onedr_run_in_progress", "0 or 1", (*DATASTORE, "verb"),
            "1 while a run of this verb is in progress, at either site; absent otherwise."),
     Metric("onedr_last_run_timestamp_seconds", "epoch seconds", (*DATASTORE, "verb"),

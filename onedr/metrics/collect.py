@@ -7,7 +7,7 @@ from onedr.host import log
 from onedr.model.errors import StorageError
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import passes, status
+from onedr.protection import hook_lag, passes, status
 from onedr.replication import rehearsals
 from onedr.runs import history, journal
 from onedr.runs.answer_events import ObservedEvent, RunSeen
@@ -30,6 +30,7 @@ def observe(datastore: Datastore, frontend: FrontEnd) -> ObservedEvent:
             good_drill=_good_drill(pool),
             rehearsed=rehearsals.last_turn(pool, datastore.datastore_id) or None,
             last_pass=passes.last_pass(pool, datastore.datastore_id),
+            last_hook=hook_lag.last(pool, datastore.datastore_id),
             used_bytes=used,
             free_bytes=free,
             daemons=_daemons(pool),

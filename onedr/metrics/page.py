@@ -49,9 +49,10 @@ something could not be read. Ages count from time marks, which are up to 5 s mor
 |---|---|---|---|
 """
 _ALERTS = """
-Not measured: how long hooks take. `onedr_reconcile_repairs_total` says how often they were missed. In
-snapshot mode Ceph does not say how many bytes a copy lacks; `onedr status` shows the size of the last
-snapshot copied.
+Hooks are measured where they record a change of a VM's state themselves: a VM runs, is powered off,
+suspended, stopped or undeployed. What they missed, or what a bridge host records (`BRIDGE_LIST`), is counted
+by `onedr_reconcile_repairs_total`. In snapshot mode Ceph does not say how many bytes a copy lacks;
+`onedr status` shows the size of the last snapshot copied.
 
 ## Alerts
 

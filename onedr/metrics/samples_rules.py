@@ -80,8 +80,11 @@ def _lag(seen: ObservedEvent) -> list[tuple[str, float | None]]:
 
 
 def _work(seen: ObservedEvent) -> list[tuple[str, float | None]]:
-    done = seen.last_pass
+    done, hook = seen.last_pass, seen.last_hook
     return [
+        ("hook_timestamp_seconds", hook.at if hook else None),
+        ("hook_lag_seconds", hook.waited_s if hook else None),
+        ("hook_lag_worst_seconds", hook.worst_s if hook else None),
         ("reconcile_timestamp_seconds", done.at if done else None),
         ("reconcile_duration_seconds", done.seconds if done else None),
         ("reconcile_failed_items", done.failed if done else None),

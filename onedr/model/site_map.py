@@ -13,6 +13,7 @@ from typing import Any, Union
 
 from onedr.model.address_rules import AddressRule, as_text, map_address, read_rule
 from onedr.model.errors import InputError, RefusedError
+from onedr.model.json_form import Json
 
 Name = Union[str, int]  # a name, or an id
 WORDS: Mapping[str, str] = {  # section of the file: what one entry is
@@ -195,7 +196,7 @@ def _address_problems(entry: Entry, sites: tuple[str, str]) -> list[str]:
     return found
 
 
-def to_json(site_map: SiteMap) -> dict[str, Any]:
+def to_json(site_map: SiteMap) -> Json:
     """The mapping as a JSON object."""
     return {
         "sites": list(site_map.sites),

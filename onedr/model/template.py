@@ -49,7 +49,7 @@ def from_element(element: etree._Element) -> Pairs:
     )
 
 
-def to_xml(pairs: Pairs, root: str = "TEMPLATE") -> str:
+def to_xml(pairs: Value, root: str = "TEMPLATE") -> str:
     """`<TEMPLATE>...</TEMPLATE>`, the form oned accepts wherever it takes template text
     (docs/opennebula-facts.md O26).
     """

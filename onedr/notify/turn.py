@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from onedr.host import log, secret_file
 from onedr.host.paths import front_end_paths
 from onedr.model.errors import OneDRError, RunInProgressError
-from onedr.model.json_form import from_json
+from onedr.model.json_form import Json, from_json
 from onedr.notify import change_rules, send
 from onedr.notify.change_rules import Notice, Seen
 from onedr.notify.settings import NotifySettings
@@ -117,7 +116,7 @@ def _alone() -> Iterator[None]:
 def load() -> State:
     """The state; a new one when there is none, or it is damaged: then only what is wrong is told again."""
     try:
-        data: dict[str, Any] = json.loads(path().read_text())
+        data: Json = json.loads(path().read_text())
         return State(
             {name: _seen(each) for name, each in data["seen"].items()},
             [(float(moment), str(key)) for moment, key in data["told"]],
@@ -130,12 +129,12 @@ def load() -> State:
         return State()
 
 
-def _pending(data: dict[str, Any]) -> Pending:
+def _pending(data: Json) -> Pending:
     notice = from_json(Notice, data["notice"])
     return Pending(notice, str(data["channel"]), int(data["tries"]), float(data["due"]))
 
 
-def _seen(data: dict[str, Any]) -> Seen:
+def _seen(data: Json) -> Seen:
     made = from_json(Seen, data)
     ended = {verb: (float(at), str(result)) for verb, (at, result) in made.ended.items()}
     return Seen(made.state, made.message, made.late, made.run, ended, made.refused)

@@ -128,7 +128,7 @@ NIC: Mapping[str, Rule] = {
     **_all(_KEPT, f"MODEL SSH EXTERNAL VIRTIO_QUEUES SCHED_REQUIREMENTS SCHED_RANK {_RDP}"),
     **_all(_NETWORK, _OF_THE_NETWORK),
     **_all(
-        _mapped("by the mapping, DR_NETWORK_MAP or name; of several of one name the VM owner's"),
+        _mapped("by the mapping, DR_NETWORK_MAP or name; by name the VM owner's, else oneadmin's"),
         "NETWORK NETWORK_ID NETWORK_UNAME NETWORK_UID",
     ),
     **_all(
@@ -164,7 +164,7 @@ USER_TEMPLATE: Mapping[str, Rule] = {
         _mapped("put aside as DR_ORIGIN_…: a OneFlow service is an object of one site"),
         "SERVICE_ID ROLE_NAME",
     ),
-    **_all(_MADE, "ERROR DR_MESSAGE SCHED_MESSAGE"),
+    **_all(_MADE, "ERROR DR_MESSAGE SCHED_MESSAGE DR_STATE DR_RECOVERY_POINT"),
 }
 
 # The list of a disk's snapshots (docs/operations.md). The snapshots themselves are on the image.

@@ -15,7 +15,7 @@ from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.site_map import Name, UnmappedError
 from onedr.model.template import Pairs
-from onedr.opennebula.nics import Counterparts, Owned
+from onedr.opennebula.nics import Counterparts, Owned, choose
 
 OS_FILES = ("KERNEL_DS", "INITRD_DS")
 _STANDS_IN = "oneadmin"
@@ -83,7 +83,7 @@ def missing_in_context(vm_template: Pairs, here: Counterparts, owner: str) -> li
 
 def of_os(text: str, key: str, here: Counterparts, owner: str) -> str:
     """`$FILE[IMAGE_ID=…]` for the image of the same name and owner here, by the mapping; a name without an
-    owner is the VM owner's, or the only one. Raises RefusedError.
+    owner is the VM owner's, or the admins'. Raises RefusedError.
     """
     match = _BY_NAME.fullmatch(text.strip())
     there, of = (match["name"].strip(), (match["owner"] or "").strip()) if match else ("", "")
@@ -91,16 +91,17 @@ def of_os(text: str, key: str, here: Counterparts, owner: str) -> str:
     if here.mapping is not None and of:
         of = str(here.mapping.one("users", of))
     named = _named_here(name, here)
-    found = [each for each in named if each.owner == (of or owner)]
-    if not found and (not of or isinstance(name, int)):
-        found = list(named)
-    if len(found) != 1:
+    if isinstance(name, int) or not of:
+        found = choose(named, of or owner, isinstance(name, int))
+    else:
+        found = next((each for each in named if each.owner == of), None)
+    if found is None:
         raise RefusedError(
             f"its OS/{key} is a file image of the other site ({text}) without a counterpart here: register "
             f"an image named {name or '<name>'} here{f' and give it to {of}' if of else ''}"
             f"{'' if match else ', and refer to it as $FILE[IMAGE=<name>]'}."
         )
-    return f"$FILE[IMAGE_ID={found[0].object_id}]"
+    return f"$FILE[IMAGE_ID={found.object_id}]"
 
 
 def _called(name: str, here: Counterparts) -> Name:

@@ -5,6 +5,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from onedr.model import template
 from onedr.model.errors import RefusedError
@@ -18,13 +19,17 @@ _GIVEN_NAME = re.compile(r"_*NIC\d+(_ALIAS\d+)?")  # oned's own; it renames one 
 DEFAULT_GROUP = "0"  # the same group everywhere: it is made with the front-end
 
 
+ADMINS = "oneadmin"  # the user, and the group of those who act for the site
+
+
 @dataclass(frozen=True)
 class Owned:
-    """An object here that is found by its name. Of several of one name the owner decides."""
+    """An object here that is found by its name. Its owner decides whose VMs it is for."""
 
     object_id: int
     owner: str
     roles: tuple[str, ...] = ()  # of a VM group
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ class Network:
     network_id: int
     name: str
     ranges: tuple[Range, ...] = ()
-    owner: str = ""
+    owner: str = ADMINS
+    group: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     twins: tuple[Network, ...] = ()  # others of the same name
     clusters: frozenset[int] = frozenset()  # empty: not known
@@ -132,10 +138,18 @@ def network_called(networks: Mapping[str, Network], name: Name) -> Network | Non
     return next((each for each in every_network(networks) if each.network_id == name), None)
 
 
-def choose(found: Sequence[Owned], owner: str) -> Owned | None:
-    """The one that the VM's owner has, or the only one; None when it is not clear which."""
+Thing = TypeVar("Thing", Owned, Network)
+
+
+def choose(found: Sequence[Thing], owner: str, named: bool = False) -> Thing | None:
+    """Of the objects of a name the one that the VM's owner has, else the admins' one; None when it is not
+    clear which. What another user made counts for no VM but his own, unless the operator `named` it, and it
+    is the only one.
+    """
     own = [each for each in found if each.owner == owner]
-    return own[0] if len(own) == 1 else found[0] if len(found) == 1 and not own else None
+    admins = [each for each in found if ADMINS in (each.owner, each.group)]
+    first = own or admins or (list(found) if named else [])
+    return first[0] if len(first) == 1 else None
 
 
 def network_here(nic: Pairs, here: Counterparts) -> tuple[str, bool]:
@@ -162,28 +176,30 @@ def _entry_of(nic: Pairs, here: Counterparts) -> Entry | None:
 def find_network(nic: Pairs, here: Counterparts, owner: str) -> Network:
     """The network here for a NIC of the other site.
 
-    Raises RefusedError when there is none, or several and it is not clear which is meant.
+    Raises RefusedError when there is none that the VM's owner or the admins have, or several and it is not
+    clear which is meant.
     """
     there = template.get(nic, "NETWORK")
     name, mapped = network_here(nic, here)
     every = {str(each.network_id): each for each in every_network(here.networks)}
-    network = here.networks.get(name) or (every.get(name) if mapped else None)
+    if mapped and name in every:  # before names: a user may call his network by the number of another
+        return every[name]
+    network = here.networks.get(name)
     if network is None:
         raise RefusedError(
             f"its network {there!r} has no counterpart here: create {name!r}, or name another in "
             f"onedr map or DR_NETWORK_MAP ({there}=<network here>)."
         )
-    if not network.twins or (mapped and name in every):
-        return network
-    named = _owner_here(template.get(nic, "NETWORK_UNAME"), here) or owner
-    own = [each for each in (network, *network.twins) if each.owner == named]
-    if len(own) != 1:
-        ids = ", ".join(f"{each.network_id} of {each.owner}" for each in (network, *network.twins))
+    of_name = (network, *network.twins)
+    found = choose(of_name, _owner_here(template.get(nic, "NETWORK_UNAME"), here) or owner, mapped)
+    if found is None:
+        ids = ", ".join(f"{each.network_id} of {each.owner}" for each in of_name)
+        why = "there are several of that name here" if network.twins else f"{name!r} here is another user's"
         raise RefusedError(
-            f"its network {there!r} is not clear: there are several of that name here ({ids}). "
+            f"its network {there!r} is not clear: {why} ({ids}). "
             f"Name one by its id in onedr map or DR_NETWORK_MAP ({there}=<id>)."
         )
-    return own[0]
+    return found
 
 
 def _owner_here(name: str, here: Counterparts) -> str:
@@ -316,10 +332,13 @@ def _security_group(there: str, name: str, here: Counterparts, owner: str) -> st
     every = {str(each.object_id) for found in here.security_groups.values() for each in found}
     if wanted.isdigit() and wanted in every and wanted != name:
         return wanted
-    chosen = choose(here.security_groups.get(wanted, ()), owner) if wanted else None
+    named = bool(listed or mapped)
+    chosen = choose(here.security_groups.get(wanted, ()), owner, named) if wanted else None
     if chosen is None:
         called = f"{wanted!r} ({there} at the other site)" if wanted else f"{there} of the other site"
-        several = "is not clear: several have that name" if here.security_groups.get(wanted) else "is missing"
+        others = len(here.security_groups.get(wanted, ()))
+        several = "is not clear: several have that name" if others > 1 else "is another user's"
+        several = several if others else "is missing"
         raise RefusedError(
             f"its security group {called} {several} here; without it the VM would be open to everybody. "
             f"Create it, or name another in onedr map or DR_SECURITY_GROUP_MAP "

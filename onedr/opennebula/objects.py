@@ -1,7 +1,7 @@
 """OpenNebula objects as records: the parts of an image or VM that the peer needs."""
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from lxml import etree
 
@@ -11,6 +11,7 @@ from onedr.model.records import NOT_COPIED, DiskRef, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import vm_locks
 from onedr.opennebula.nics import GROUP_NAMES
+from onedr.opennebula.own_marks import VM_SHOWN
 
 VM_STATES = (
     "INIT",
@@ -68,6 +69,7 @@ BACKUP_SETTINGS = (
     "BACKUP_VOLATILE", "DISK_IDS", "FS_FREEZE", "INTERACTIVE", "KEEP_LAST", "MODE", "INCREMENT_MODE",
 )
 _LOCAL_USER = {"ERROR", "DR_MESSAGE"}
+_MEASURED = ("MONITORING", "LAST_POLL")  # what oned measures of a VM all the time
 
 
 def _text(element: etree._Element, path: str) -> str:
@@ -157,12 +159,34 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
             *_backup_settings(element),
             *vm_locks.for_record(element, user),
         ),
-        user_template=template.without(user, *_LOCAL_USER),
+        user_template=template.without(user, *_LOCAL_USER, *VM_SHOWN),
         disks=tuple(
             _disk(disk, vm_id, protected_datastores) for disk in template.vectors(attributes, "DISK")
         ),
         snapshots=tuple((tree.tag, template.from_element(tree)) for tree in element.iterfind("SNAPSHOTS")),
     )
+
+
+def state_since(vm: etree._Element) -> float | None:
+    """When a VM came into its state, by the last entry of its history (epoch seconds, whole ones); None where
+    oned does not say.
+    """
+    entries = vm.findall("HISTORY_RECORDS/HISTORY")
+    if not entries:
+        return None
+    names = ("RSTIME",) if vm_state(vm) == "ACTIVE" else ("RETIME", "EETIME", "ETIME")
+    return max(_int(entries[-1], name) for name in names) or None
+
+
+def lasting_parts(vm: etree._Element) -> Iterator[bytes]:
+    """A `<VM>` without what oned measures all the time and what OneDR shows on it: another one than before
+    means that something changed.
+    """
+    for part in vm:
+        if part.tag == "USER_TEMPLATE":
+            yield from (etree.tostring(each) for each in part if each.tag not in VM_SHOWN)
+        elif part.tag not in _MEASURED:
+            yield etree.tostring(part)
 
 
 def _backup_settings(element: etree._Element) -> Pairs:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+# How protected the VM is. The keeper writes them (protection.vm_display), and no record carries them.
+VM_SHOWN = ("DR_STATE", "DR_RECOVERY_POINT")
 VM_MARKS = (
     "DR_ORIGIN", "DR_ORIGIN_SITE", "DR_ORIGIN_VM", "DR_FINISHED", "DR_START_PENDING", "DR_LOCKED_STATE",
     "DR_USER_LOCK", "DR_HELD", "DR_DRILL", "DR_DRILL_OF", "DR_RUN_TOKEN", "DR_SNAPSHOT_CARRIER",
-    "DR_REHEARSAL",
+    "DR_REHEARSAL", *VM_SHOWN,
 )
 IMAGE_MARKS = (
     "DR_ORIGIN", "DR_ORIGIN_SOURCE", "DR_FINISHED", "DR_DRILL", "DR_REHEARSAL", "DR_RUN_TOKEN", "DR_MESSAGE",

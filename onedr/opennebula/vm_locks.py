@@ -8,6 +8,8 @@ from lxml import etree
 
 from onedr.model import template
 from onedr.model.template import Pairs
+from onedr.model.types import State
+from onedr.opennebula.own_marks import VM_SHOWN
 
 # on a VM at the site it moved away from: the state it had; it is locked there
 LOCKED_STATE, OLD_LOCKED_STATE = "DR_LOCKED_STATE", "DR_HELD"  # the second: of earlier releases, read only
@@ -28,9 +30,18 @@ def user_lock(user: Pairs) -> int:
     return int(level) if level in _LEVELS else 0
 
 
+def stands_by(user: Pairs) -> Pairs:
+    """What a VM shows whose disks are written at the other site. It is locked, and then takes no attributes.
+    """
+    state, point = VM_SHOWN
+    return ((state, State.STANDBY.value), *(((point, ""),) if template.get(user, point) else ()))
+
+
 def unlocked(user: Pairs) -> Pairs:
-    """What takes these marks off, whichever release set them."""
-    marks = (LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK)
+    """What takes these marks off, whichever release set them, and what `stands_by` showed."""
+    state, _ = VM_SHOWN
+    shown = (state,) if template.get(user, state) == State.STANDBY.value else ()
+    marks = (LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK, *shown)
     return tuple((key, "") for key in marks if template.get(user, key))
 
 

@@ -19,6 +19,7 @@ from onedr.opennebula import attributes, files, mapped, nics, scheduled_actions
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.objects import BACKUP_SETTINGS
+from onedr.opennebula.own_marks import VM_SHOWN
 from onedr.opennebula.vm_locks import LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK
 
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
@@ -31,7 +32,7 @@ ANOTHER_PORT = "GRAPHICS/PORT is chosen by oned here"  # the one warning of a VM
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (  # of one site's object only
     ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK, "DR_ORIGIN_SITE",
-    "DR_ORIGIN_VM",
+    "DR_ORIGIN_VM", *VM_SHOWN,
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _OF_OS_FILES = tuple(f"{key}_" for key in files.OS_FILES)  # what oned adds to one: its datastore, its source
@@ -205,7 +206,8 @@ def _vm_group(record: VmRecord, value: Pairs, here: Counterparts, warnings: list
     name = mapped.name_of("vm_groups", there, here)
     every = [each for groups in here.vm_groups.values() for each in groups]
     by_id = next((each for each in every if each.object_id == name), None)
-    found = by_id or nics.choose(here.vm_groups.get(str(name), ()), record.owner)
+    named = here.mapping is not None and here.mapping.is_listed("vm_groups", there)
+    found = by_id or nics.choose(here.vm_groups.get(str(name), ()), record.owner, named)
     if found is None or role not in found.roles:
         warnings.append(
             f"VMGROUP was left out: there is no VM group {name or there!r} with role {role!r} here")

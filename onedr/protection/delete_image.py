@@ -8,6 +8,7 @@ from onedr.ceph import connection, disk_snapshots, images, mirroring
 from onedr.ceph.connection import Pool
 from onedr.model import names, parsing, template
 from onedr.model.errors import FrontEndError, InputError, RefusedError, StorageError
+from onedr.model.text import Sentence
 from onedr.model.types import CephAccess
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.vm_template import ORIGIN
@@ -15,13 +16,14 @@ from onedr.protection.delete_rules import RemovalFacts, refusal
 
 # A client that goes on holding an image of no VM is to be named at once: oned's caller waits.
 _IN_USE_S = 5
+_NOT_PUBLIC = "The image is not removed, for a reason that may name other images or VMs; oned.log has it."
 
 
 def remove_image(image: etree._Element, access: CephAccess, trash: bool) -> None:
     """Remove `<IMAGE>`'s RBD image.
 
-    Raises RefusedError, or StorageError when a client holds it; that sentence is then also the image's
-    DR_MESSAGE.
+    Raises RefusedError, or StorageError when a client holds it; what is public of that sentence is then also
+    the image's DR_MESSAGE, which everyone who may use the image reads.
     """
     source = parsing.source(image.findtext("SOURCE") or "")
     image_id = parsing.integer(image, "ID")
@@ -30,14 +32,15 @@ def remove_image(image: etree._Element, access: CephAccess, trash: bool) -> None
             if pool.exists(source.name):
                 reason = refusal(_facts(pool, source.name, image))
                 if reason:
-                    raise RefusedError(f"Image {image_id} ({source}) is not removed: {reason}")
+                    what = Sentence(f"Image {image_id} ({source}) is not removed: ")
+                    raise RefusedError(what.then(reason))
                 if trash:
                     images.move_to_trash(pool, source.name, _IN_USE_S)
                 else:
                     images.remove_image(pool, source.name, _IN_USE_S)
             disk_snapshots.remove_stock_volumes(pool, source.name)
         except (RefusedError, StorageError) as error:
-            _show_reason(image_id, str(error))
+            _show_reason(image_id, error.public or _NOT_PUBLIC)
             raise
 
 

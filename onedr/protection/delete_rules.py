@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from onedr.model.text import Sentence
+
 
 @dataclass(frozen=True)
 class RemovalFacts:
@@ -19,23 +21,30 @@ class RemovalFacts:
     unprotected_by_user: bool  # DR_PROTECT=NO on not a clone: the disk is the image itself
 
 
-def refusal(facts: RemovalFacts) -> str | None:
-    """None when the image may be removed, else why not and what to do."""
+def refusal(facts: RemovalFacts) -> Sentence | None:
+    """None when the image may be removed, else why not and what to do. Other people's images and VMs are not
+    named in what is public of it.
+    """
     if facts.same_source:
-        others = ", ".join(facts.same_source)
-        return (
-            f"image {others} has the same SOURCE, so its data would be deleted too. Keep this entry, or "
-            "delete the other one first."
+        return Sentence(
+            f"image {', '.join(facts.same_source)} has the same SOURCE, so its data would be deleted too. "
+            "Keep this entry, or delete the other one first.",
+            f"{len(facts.same_source)} other image(s) have the same SOURCE, so their data would be deleted "
+            "too. Keep this entry, or delete the other one first; oned.log names it.",
         )
     if facts.children:
-        return f"it is the base of {', '.join(facts.children)}. Delete them first."
+        return Sentence(
+            f"it is the base of {', '.join(facts.children)}. Delete them first.",
+            f"it is the base of {len(facts.children)} other image(s) or disk(s). They are deleted first; "
+            "oned.log names them.",
+        )
     if facts.mirrored and not facts.primary:
-        return (
+        return Sentence(
             "it is this site's copy of the peer's data. Delete the image at the peer, or end its protection "
             "there."
         )
     if facts.from_peer and not facts.peer_copy and not facts.unprotected_by_user:
-        return (
+        return Sentence(
             "it was taken over from the peer and is the only good copy. To delete it anyway, set "
             "DR_PROTECT=NO on the image, then delete it again."
         )

@@ -33,11 +33,13 @@ from onedr.protection import (
     contents,
     disable_plan,
     enable_plan,
+    hook_lag,
     keeper_lock,
     passes,
     pool_settings,
     quiet_disks,
     settle,
+    vm_display,
 )
 from onedr.protection.disable_plan import DisableFacts
 from onedr.protection.enable import (
@@ -96,7 +98,8 @@ def _planned(
     items = contents.collect_items(pool, datastore_id, settings, frontend)
     mirrored = [item.name for item in items if item.mode is not None and item.primary]
     seen = peer_copies.collect_copies(pool, settings, mirrored)
-    last = journal.last_run(pool)  # no run is active: we hold the lease, or have checked it
+    # no run is active: we hold the lease, or have checked it
+    last = journal.last_run(pool, datastore_id=datastore_id)
     plan = disable_plan.disable_plan(
         DisableFacts(
             datastore,
@@ -305,7 +308,9 @@ class _Disable:
         quiet_disks.forget(self.pool, self.datastore_id)
         datastore_message.forget(self.pool, self.datastore_id)
         passes.forget(self.pool, self.datastore_id)
+        hook_lag.forget(self.pool, self.datastore_id)
         rehearsals.forget_all(self.pool, self.datastore_id)
+        self.waiting.update(vm_display.remove(self.frontend, self.datastore_id))
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
         wanted = disable_plan.stock_attributes(found.attributes, bound)
         if wanted != found.attributes:

@@ -13,10 +13,11 @@ from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
 from onedr.model.types import Settings
 from onedr.opennebula import datastores
+from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd
 from onedr.replication import peer_ceph
 
-_MEASURED = frozenset({"MONITORING", "LAST_POLL", "TOTAL_MB", "FREE_MB", "USED_MB"})  # by oned, all the time
+_MEASURED = frozenset({"TOTAL_MB", "FREE_MB", "USED_MB"})  # by oned, all the time
 _SHOWN = frozenset({"DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_PROTECTED", "DR_RECOVERY_POINT"})  # by keepers
 
 
@@ -29,9 +30,8 @@ def look(pool: Pool, datastore_id: int, frontend: FrontEnd) -> str:
     for image in frontend.images():
         found.update(etree.tostring(image))
     for vm in frontend.vms():
-        for each in vm:
-            if each.tag not in _MEASURED:
-                found.update(etree.tostring(each))
+        for lasting in opennebula_objects.lasting_parts(vm):
+            found.update(lasting)
     return found.hexdigest()
 
 

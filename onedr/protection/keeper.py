@@ -27,12 +27,12 @@ from onedr.protection import (
     glance,
     keeper_lock,
     pace,
-    passes,
     reconcile,
     rehearsal_timer,
     settle,
     snapshot_schedule,
     status,
+    vm_display,
 )
 from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL_S
 from onedr.protection.reconcile import Report
@@ -54,6 +54,7 @@ class Keeper:
     def __init__(self, pool: Pool, datastore_id: int, frontend: FrontEnd):
         self._pool, self._id, self._frontend = pool, datastore_id, frontend
         self._marks = TimeMarks(pool, datastore_id)
+        self._display = vm_display.VmDisplay(datastore_id, frontend)
         self._mirrored: set[str] = set()
         self._report = Report()
         self._known: dict[int, str] = {}  # VMs that needed nothing (settled.PoolView)
@@ -101,6 +102,7 @@ class Keeper:
                 reminded_at = now + pace.reminded_pause_s(self._pass_cost_s)
                 next_pass = max(now + pause_s, earliest)
             self._marks.turn()
+            self._display.turn()
             self._wait(
                 MIN_INTERVAL_S if self._report.awaiting or self._queue.busy else min(pause_s, MARK_INTERVAL_S)
             )
@@ -148,10 +150,7 @@ class Keeper:
             if self._has_more_to_do() or not self._is_costly():
                 self._seen = ""
         if self._datastore is not None and self._datastore.settings.protect:
-            failed, repairs = len(self._report.failed), self._report.repairs
-            passes.note_pass(
-                self._pool, self._id, time.time(), time.monotonic() - clock, failed, repairs
-            )
+            reconcile.note_pass(self._pool, self._id, self._report, time.monotonic() - clock)
         return role
 
     def _has_more_to_do(self) -> bool:
@@ -179,6 +178,7 @@ class Keeper:
         by_snapshot = {fact.name for fact in seen.facts if fact.mode is Mode.SNAPSHOT}
         self._take_due_snapshots(datastore, seen, by_snapshot & self._marks.complete)
         self._show(seen)
+        self._display.take(seen, datastore.settings)
         rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
         return seen.verdict.role
 

@@ -8,6 +8,7 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
+from onedr.model.json_form import parsed
 from onedr.runs.answer_events import PassSeen
 
 OBJECT = "onedr.passes"
@@ -17,7 +18,7 @@ def last_pass(pool: Pool, datastore_id: int) -> PassSeen | None:
     """The newest pass; None when there was none, or what is noted cannot be read. Raises rados.Error."""
     key = str(datastore_id)
     try:
-        found = json.loads(omap.read_keys(pool, OBJECT, (key,))[key])
+        found = parsed(omap.read_keys(pool, OBJECT, (key,))[key])
         return PassSeen(
             float(found["at"]), float(found["seconds"]), int(found["failed"]), int(found["repairs"])
         )

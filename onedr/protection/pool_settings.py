@@ -14,6 +14,7 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.model.errors import StorageError
+from onedr.model.json_form import parsed
 from onedr.protection.settle_rules import Known
 
 OBJECT = "onedr.datastores"
@@ -29,13 +30,13 @@ def read_known(pool: Pool, datastore_id: int) -> Known | None:
 
 def _decoded(key: str, text: bytes) -> Known:
     try:
-        found = json.loads(text)
+        found = parsed(text)
         return Known(
             str(found["name"]), {str(name): str(value) for name, value in found["settings"].items()},
             int(found["seq"]), tuple(map(str, found["requests"])), found["ended"] is True,
             str(found["notice"]), float(found["noticed"]),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise StorageError(
             f"What {OBJECT} says of datastore {key} is damaged ({error!r}). Remove it with rados rmomapkey "
             f"{OBJECT} {key}, then run onedr enable."

@@ -16,8 +16,9 @@ import rados
 from onedr.ceph import journal_end, journal_events, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.journal_end import JournalEnd
+from onedr.model.json_form import parsed
 from onedr.replication import quiet_marks
-from onedr.replication.records import MARK_KEY, parsed
+from onedr.replication.records import MARK_KEY
 
 _LIMIT_S = 10.0
 # A write that a guest may rely on is in the journal before it is answered. Those of this long before a look

@@ -134,11 +134,15 @@ def reconcile(datastore: Datastore, frontend: FrontEnd) -> Report:
         for name, reason in queue.failed().items():
             report.failed[name] = reason
             report.waiting.pop(name, None)
-        took_s, failed = time.monotonic() - begun, len(report.failed)
-        passes.note_pass(pool, datastore.datastore_id, time.time(), took_s, failed, report.repairs)
+        note_pass(pool, datastore.datastore_id, report, time.monotonic() - begun)
     if report.protected:
         keeper_lock.wake_keeper(datastore.datastore_id)  # to track the initial copies
     return report
+
+
+def note_pass(pool: Pool, datastore_id: int, report: Report, seconds: float) -> None:
+    """Note for metrics a pass that ends now and took so many seconds. Raises rados.Error."""
+    passes.note_pass(pool, datastore_id, time.time(), seconds, len(report.failed), report.repairs)
 
 
 def mirror_awaiting(pool: Pool, datastore: Datastore, report: Report) -> bool:

@@ -35,8 +35,6 @@ from onedr.replication.ledger import Ledger
 from onedr.replication.mirror_image import PROBLEM_KEY
 from onedr.replication.write_records import Surroundings, WritingSite
 
-_PASSING = ("MONITORING", "LAST_POLL")  # what oned measures of a VM all the time
-
 
 @dataclass(frozen=True)
 class PoolView:
@@ -108,7 +106,7 @@ class PoolView:
         body = opennebula_objects.vm_record(summary, protected)
         parts: list[object] = [
             self.site, self.key, sorted(protected), sorted(secret), self.ledger.vms.get(body.vm_id)]
-        parts += [etree.tostring(each) for each in summary if each.tag not in _PASSING]
+        parts += opennebula_objects.lasting_parts(summary)
         body = reader_records.as_found(body, self.exists, {})
         for name, kind in write_records.places(body, self.pool, self.site.fsid).items():
             view = self.images.get(name)

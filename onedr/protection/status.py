@@ -42,6 +42,16 @@ from onedr.runs.state import ImageState, StateVerdict
 
 
 @dataclass(frozen=True)
+class Objects:
+    """Images and VMs of the front-end here, drills apart; `answers` False: it does not say."""
+
+    images: tuple[etree._Element, ...] = ()
+    vms: tuple[etree._Element, ...] = ()
+    protected: frozenset[int] = frozenset()  # datastores
+    answers: bool = False
+
+
+@dataclass(frozen=True)
 class StatusView:
     """Everything that a status contains."""
 
@@ -51,6 +61,7 @@ class StatusView:
     verdict: StateVerdict
     unprotected: dict[str, Unprotected]  # items of this datastore that are not mirrored, and why
     lease: Lease | None = None  # of the run in progress, this site's or the other's
+    objects: Objects = Objects()
 
 
 def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
@@ -140,7 +151,7 @@ def collect_status(
     lease = runs_lease.in_force(pool)
     verdict = _verdict(pool, datastore, items, lease)
     verdict = replace(verdict, message=pasteable(verdict.message, datastore.name))
-    return StatusView(facts, seen, items, verdict, unprotected, lease)
+    return StatusView(facts, seen, items, verdict, unprotected, lease, objects)
 
 
 def _verdict(
@@ -149,7 +160,8 @@ def _verdict(
     """From the items, and from what the journal says of runs of this site."""
     own = lease if lease is not None and lease.home in ("", pool.fsid()) else None
     running = own is not None and own.verb not in (*enable_plan.VERBS, *runs_state.SETTINGS)
-    moved, newest = journal.last_run(pool, runs_state.DRILLS), journal.last_run(pool)
+    moved = journal.last_run(pool, runs_state.DRILLS, datastore.datastore_id)
+    newest = journal.last_run(pool, datastore_id=datastore.datastore_id)
     died = [run for run in (moved, newest) if run is not None and run.interrupted and not running]
     verb = own.verb if own is not None and running else died[0].verb if died else ""
     settings = datastore.settings
@@ -206,24 +218,14 @@ def beside(pool: Pool, datastore_id: int) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Objects:
-    """Images and VMs of the front-end here, drills apart; `answers` False: it does not say."""
-
-    images: tuple[etree._Element, ...] = ()
-    vms: tuple[etree._Element, ...] = ()
-    protected: frozenset[int] = frozenset()  # datastores
-    answers: bool = False
-
-
-def _objects(frontend: FrontEnd) -> _Objects:
+def _objects(frontend: FrontEnd) -> Objects:
     """A status needs no front-end: without one it says what the records and Ceph say."""
     try:
         images = [image for image in frontend.images() if not is_of_run(image)]
         vms = [vm for vm in frontend.vms() if not is_of_run(vm)]
-        return _Objects(tuple(images), tuple(vms), frozenset(datastores.all_of(frontend)), True)
+        return Objects(tuple(images), tuple(vms), frozenset(datastores.all_of(frontend)), True)
     except FrontEndError:
-        return _Objects()
+        return Objects()
 
 
 def _item(fact: ImageFacts, seen: Copies, now: float) -> ImageState:

@@ -10,7 +10,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from onedr.failover import recreate_vms, register_images, vm_nics
+from onedr.failover import image_subject, recreate_vms, vm_nics
 from onedr.failover.target_site import Site, give
 from onedr.model import names, template
 from onedr.model.errors import OneDRError
@@ -47,7 +47,7 @@ class Maker:
             return self.stand_ins[image.name]
 
     def _register(self, image: ImageFacts, item: VmItem) -> int:
-        site, subject = self.site, register_images.subject_of(self.site, image, item)
+        site, subject = self.site, image_subject.subject_of(self.site.here, image, item)
         name = names.stand_in(self.token, image.name)
         source, size_mib = f"{site.pool.access.pool}/{name}", -(-image.size // MIB)
         described = image_template.image_description(

@@ -57,7 +57,9 @@ def reprotect(target: Datastore, request: Request, emit: Emit, frontend: FrontEn
             facts, there = _facts(pool, target, frontend, stack)
             emit(_describe(pool, there, facts, reprotect_plan.plan_reprotect(facts, request.confirm)))
             return None
-        with both_sites.begin_run(pool, target.settings, VERB, target.name, request.by) as run:
+        with both_sites.begin_run(
+            pool, target.settings, VERB, target.name, request.by, target.datastore_id
+        ) as run:
             running = Running(
                 run, target.datastore_id, request, emit, frontend, State.REPROTECTING, "secondary"
             )
@@ -85,7 +87,7 @@ def _facts(
     clones = [name for name, image in here.items() if image.parent]
     on_old = parallel.each(clones, lambda name: _parent_id(pool, name) in replaced, _LOOK_LIMIT_S, 16)
     unread.update({name: str(found) for name, found in on_old.items() if isinstance(found, OneDRError)})
-    last = journal.last_run(pool)
+    last = journal.last_run(pool, datastore_id=target.datastore_id)
     return ReprotectFacts(
         datastore=target.name,
         protected=target.settings.protect,

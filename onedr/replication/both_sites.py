@@ -12,10 +12,11 @@ from onedr.runs import journal
 
 @contextmanager
 def begin_run(
-    pool: Pool, settings: Settings, verb: str, datastore: str = "", by: str = ""
+    pool: Pool, settings: Settings, verb: str, datastore: str = "", by: str = "",
+    datastore_id: int | None = None,
 ) -> Iterator[journal.Run]:
     """The run, which holds the lease as long as the context lasts. `datastore`: its name; `by`: who asked for
-    it; both for people.
+    it; both for people. `datastore_id`: only a run of this datastore is one that was interrupted before.
 
     Its `alone` says why the lease is held here only; empty when it is held at both sites. Raises
     RunInProgressError when another run is in progress at either.
@@ -26,7 +27,10 @@ def begin_run(
         opened = peer_ceph.peer_pool(status, pool.access.pool, refusal=_refusal(status))
         peer, seen = stack.enter_context(opened)
         site = settings.site or pool.fsid()[:8]
-        run = journal.Run(pool, verb, peer, "" if peer else seen, site=site, datastore=datastore, by=by)
+        run = journal.Run(
+            pool, verb, peer, "" if peer else seen, site=site, datastore=datastore, by=by,
+            datastore_id=datastore_id,
+        )
         yield stack.enter_context(run)
 
 

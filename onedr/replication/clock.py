@@ -16,6 +16,7 @@ import rbd
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
+from onedr.model.json_form import parsed
 from onedr.model.types import Settings
 from onedr.replication import peer_ceph
 
@@ -59,7 +60,7 @@ def note_turn(pool: Pool, settings: Settings, now: float) -> bool:
 def _last(pool: Pool) -> Turn | None:
     """The last turn; None when there was none, or what is noted of it cannot be read."""
     try:
-        found = json.loads(omap.read_keys(pool, _OBJECT, (_KEY,))[_KEY])
+        found = parsed(omap.read_keys(pool, _OBJECT, (_KEY,))[_KEY])
         return Turn(float(found["at"]), str(found["boot"]), float(found["up"]), found["sure"] is True)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None

@@ -18,6 +18,8 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
+from onedr.host import log
+from onedr.model.json_form import parsed
 
 _OBJECT = "onedr.objects"
 _PENDING = "pending."
@@ -66,22 +68,39 @@ def _agreeing(entry: Entry | None, disks: Collection[str]) -> Entry | None:
 
 
 def read_ledger(pool: Pool) -> Ledger:
-    """Everything noted in the pool. Raises rados.Error, and ValueError for an entry that is damaged."""
+    """Everything noted in the pool. Raises rados.Error.
+
+    A damaged entry is passed over: its object counts as none of ours, and a run that brings that VM or image
+    finds its disks in use.
+    """
     vms: dict[int, Entry] = {}
     images: dict[int, Entry] = {}
     pending: dict[str, str] = {}
     for key, value in omap.read_all(pool, _OBJECT).items():
         if key.startswith(_PENDING):
-            pending[key[len(_PENDING):]] = value.decode()
+            pending[key[len(_PENDING):]] = value.decode(errors="replace")
             continue
         kind, _, number = key.partition(".")
-        {"vm": vms, "image": images}[kind][int(number)] = _decoded(value)
+        entry = _decoded(key, value)
+        if entry is not None and kind in ("vm", "image") and number.isdecimal():
+            {"vm": vms, "image": images}[kind][int(number)] = entry
     return Ledger(vms, images, pending)
 
 
-def _decoded(value: bytes) -> Entry:
-    fields = json.loads(value)
-    return Entry(**{**fields, "disks": tuple(fields["disks"])})
+def _decoded(key: str, value: bytes) -> Entry | None:
+    """An entry; None, and a warning in the log, for one that is damaged."""
+    try:
+        found = parsed(value)
+        disks = found["disks"]
+        if not isinstance(disks, list):
+            raise ValueError("disks are no list")
+        return Entry(
+            str(found["origin"]), tuple(map(str, disks)), found.get("finished") is True,
+            found.get("start_pending") is True, str(found.get("stands_for", "")),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        log.warning(f"{key} of {_OBJECT} is damaged and passed over: {error!r}")
+        return None
 
 
 def begin(pool: Pool, what: str) -> str:
@@ -102,17 +121,16 @@ def change(pool: Pool, kind: str, object_id: int, **changes: Any) -> None:
     """Change `finished` or `start_pending` of an object that is noted; nothing where it is not."""
     key = f"{kind}.{object_id}"
     value = omap.read_keys(pool, _OBJECT, (key,)).get(key)
-    if value:
-        omap.write_keys(
-            pool, _OBJECT, {key: json.dumps(asdict(replace(_decoded(value), **changes))).encode()}
-        )
+    entry = _decoded(key, value) if value else None
+    if entry is not None:
+        omap.write_keys(pool, _OBJECT, {key: json.dumps(asdict(replace(entry, **changes))).encode()})
 
 
 def read_entry(pool: Pool, kind: str, object_id: int, disks: Collection[str]) -> Entry | None:
     """The entry of one object that has these RBD images; None when there is none that agrees."""
     key = f"{kind}.{object_id}"
     value = omap.read_keys(pool, _OBJECT, (key,)).get(key)
-    return _agreeing(_decoded(value), disks) if value else None
+    return _agreeing(_decoded(key, value), disks) if value else None
 
 
 def is_kept(pool: Pool) -> bool:

@@ -20,6 +20,7 @@ from onedr.ceph.connection import Pool
 from onedr.host.paths import front_end_paths
 from onedr.model import site_map
 from onedr.model.errors import RecordError, StorageError
+from onedr.model.json_form import Json, parsed
 from onedr.model.records import Proof
 from onedr.model.site_map import Direction, SiteMap
 from onedr.model.types import Settings
@@ -155,7 +156,7 @@ def note_handed(pool: Pool, datastore: str, number: int) -> None:
 def to_hand_on(pool: Pool, datastore: str) -> bool:
     """Is there a version that the peer's pool was not seen to hold? Raises rados.Error."""
     handed = omap.read_keys(pool, OBJECT, (f"{datastore}/{_HANDED}",)).get(f"{datastore}/{_HANDED}", b"0")
-    return highest(pool, datastore) > int(handed)
+    return highest(pool, datastore) > (int(handed) if handed.isdigit() else 0)
 
 
 def hand_on(pool: Pool, peer: Pool, datastore: str, settings: Settings) -> bool:
@@ -187,7 +188,7 @@ def forget(pool: Pool, datastore: str) -> None:
         omap.drop_keys(pool, OBJECT, key)
 
 
-def _head(version: Version) -> dict[str, Any]:
+def _head(version: Version) -> Json:
     return {
         "schema": _SCHEMA,
         "version": version.number,
@@ -215,7 +216,7 @@ def _signer(key: encryption.RecordKey | None) -> Signer | None:
 
 def _decoded(datastore: str, number: str, value: bytes) -> Version:
     try:
-        head: Mapping[str, Any] = json.loads(value)
+        head: Mapping[str, Any] = parsed(value)
         if head["schema"] != _SCHEMA:
             return _doubtful(number, f"it has schema {head['schema']}, of a newer release")
         proof = signature.proof(_signer(_own_key()), KIND, head)
@@ -236,7 +237,7 @@ def _decoded(datastore: str, number: str, value: bytes) -> Version:
             tuple(map(str, head["changes"])),
             raw=value,
         )
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
         return _doubtful(number, f"it is damaged ({type(error).__name__})")
 
 

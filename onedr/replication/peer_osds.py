@@ -14,6 +14,7 @@ from onedr.ceph import monitor_ping, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.mon_host import addresses
 from onedr.model.errors import StorageError
+from onedr.model.json_form import parsed
 
 _OBJECT, _KEY = "onedr.peer", "osds"
 _LIMIT_S = 3
@@ -60,7 +61,7 @@ def osds_seen(pool: Pool, there: Pool | None) -> str:
 def _remembered(pool: Pool) -> list[tuple[str, int]]:
     text = omap.read_keys(pool, _OBJECT, (_KEY,)).get(_KEY)
     try:
-        words = json.loads(text) if text else []
+        words = parsed(text) if text else []
     except ValueError:
         return []  # damaged: nothing is known, which is what is said
     return addresses(" ".join(str(word) for word in words)) if isinstance(words, list) else []

@@ -12,12 +12,12 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from onedr.model.json_form import Json, parsed
 from onedr.model.records import Proof
 from onedr.replication import signature
 from onedr.replication.record_fields import moment
-from onedr.replication.records import MARK_KEY, parsed
+from onedr.replication.records import MARK_KEY
 from onedr.replication.recovery_point import Point
 from onedr.replication.signature import Signer
 
@@ -37,7 +37,7 @@ def digest(global_id: str, mark: str) -> bytes:
 
 def encode(fsid: str, until: float, marks: Iterable[bytes], signer: Signer | None) -> str:
     """The statement that these marks (digests, at most MOST_MARKS) hold until then."""
-    head: dict[str, Any] = {
+    head: Json = {
         "generation": int(until * 1e6), "fsid": fsid, "until": round(until, 3),
         "marks": base64.b64encode(b"".join(sorted(marks))).decode(),
     }

@@ -14,6 +14,8 @@ from onedr.model.template import Pairs
 from onedr.opennebula.objects import VM_STATES
 
 Check = Callable[[Any], Any]
+Fields = dict[str, Any]
+"""Checked values by the name of the field that takes them."""
 
 _MAX_ID = 2**31 - 1  # oned keeps ids as int
 _MAX_MIB = 2**43  # 8 EiB, the largest RBD image
@@ -146,7 +148,7 @@ _HEAD: Mapping[str, Check] = {
 }
 
 
-def head(data: Mapping[str, Any]) -> dict[str, Any]:
+def head(data: Mapping[str, Any]) -> Fields:
     """The fields of a record's head that are no text of its body."""
     return {name: _field(name, check, data[name]) for name, check in _HEAD.items()}
 
@@ -174,7 +176,7 @@ def epoch(data: Any) -> Epoch:
     )
 
 
-def _checked(kind: type, checks: Mapping[str, Check], data: Any) -> dict[str, Any]:
+def _checked(kind: type, checks: Mapping[str, Check], data: Any) -> Fields:
     if not isinstance(data, dict):
         raise ValueError(f"{kind.__name__} is no object")
     unknown = data.keys() - checks.keys()

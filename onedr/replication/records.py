@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import rbd
 
 from onedr.model.errors import RecordError, SchemaError
+from onedr.model.json_form import parsed
 from onedr.model.records import Envelope, ImageRecord, Mark, Proof, VmRecord
 from onedr.replication import record_fields, signature
 from onedr.replication.encryption import RecordKey
@@ -33,7 +34,6 @@ SCHEMA = 1
 VALUE_LIMIT = 60 * 1024
 BODY_LIMIT = 16 * 1024 * 1024  # of JSON; limits a zlib bomb
 _REMEMBERED = 2048  # bodies
-_MAX_DIGITS = 40
 _HEAD_SLACK = 64  # for the names and punctuation of `parts` and `body`
 _DAMAGE = (
     KeyError,
@@ -138,18 +138,6 @@ def decode(
         return Envelope(schema=SCHEMA, **known, body=body, proof=proof, doubt=doubt)
     except _DAMAGE as error:
         raise RecordError(f"record {key} is damaged: {error!r}") from error
-
-
-def parsed(text: str | bytes) -> Any:
-    """JSON of others. Raises ValueError."""
-    return json.loads(text, parse_int=_whole)
-
-
-def _whole(digits: str) -> int:
-    """Python before 3.11 takes hours for a number of some million digits."""
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError(f"a number of {len(digits)} digits")
-    return int(digits)
 
 
 def _check_schema(key: str, schema: Any, proof: Proof) -> None:

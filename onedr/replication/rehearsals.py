@@ -19,6 +19,7 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
+from onedr.model.json_form import parsed
 from onedr.model.rehearsed import Rehearsed, Result
 
 OBJECT = "onedr.rehearsals"
@@ -76,7 +77,7 @@ def results_of(pool: Pool, fsid: str) -> dict[str, Rehearsed]:
 
 def _read(value: bytes) -> Rehearsed | None:
     try:
-        data = json.loads(value)
+        data = parsed(value)
         found = Rehearsed(
             str(data["origin"]), str(data["name"]), int(data["vm"]), str(data["site"]), float(data["at"]),
             Result(data["result"]), str(data["why"]), tuple(map(str, data["differences"])),

@@ -64,3 +64,12 @@ def restore_secrets(attributes: Pairs, secrets: Pairs) -> Pairs:
         for at, (key, value) in enumerate(attributes)
     )
     return (*joined, *plain)
+
+
+def places(attributes: Pairs, secrets: Pairs) -> tuple[str, ...]:
+    """Where these secrets belong: `PASSWORD`, or `CONTEXT/PASSWORD` of a vector. Without a value."""
+    found = []
+    for place, _ in secrets:
+        position, separator, key = place.rpartition("/")
+        found.append(f"{attributes[int(position)][0]}/{key}" if separator else place)
+    return tuple(found)

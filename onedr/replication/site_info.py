@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict
+from typing import Any
 
 import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.model.errors import StorageError
+from onedr.model.json_form import parsed
 from onedr.model.records import SiteInfo
 
 OBJECT = "onedr.site"
@@ -48,12 +50,17 @@ def read_site_info(pool: Pool) -> dict[str, SiteInfo]:
 
 def _parse(name: str, value: bytes) -> SiteInfo:
     try:
-        data = json.loads(value)
+        data = parsed(value)
         return SiteInfo(
-            **{**data, **{key: tuple(map(tuple, data[key])) for key in ("network_map", "options")}}
+            str(data["fsid"]), str(data["site"]), int(data["site_index"]), str(data["datastore"]),
+            str(data["mode"]), _pairs(data["network_map"]), str(data.get("key", "")), _pairs(data["options"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise StorageError(
             f"The settings that the site published for datastore {name} in {OBJECT} are damaged ({error!r}); "
             "run onedr reconcile there."
         ) from error
+
+
+def _pairs(found: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((str(one), str(other)) for one, other in found)

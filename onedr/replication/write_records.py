@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import rbd
@@ -207,6 +208,14 @@ def record_vm(
         except (rbd.Error, OneDRError) as error:
             results[name] = str(error)
     return results
+
+
+def recorded_state(pool: Pool, name: str) -> str:
+    """The VM's state in the record that a disk has; empty without a readable one. Raises rbd.Error."""
+    with pool.image(name, read_only=True) as image, suppress(RecordError):
+        found = records.decode(records.VM_KEY, records.metadata(image))
+        return found.body.state if found is not None and isinstance(found.body, VmRecord) else ""
+    return ""
 
 
 def remove_vm_record(pool: Pool, name: str) -> bool:

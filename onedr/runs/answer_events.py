@@ -1,5 +1,5 @@
 """What verbs answer that look or repair: status, reconcile, check, rehearse, history, kept,
-snapshots, map, drill report. Pure."""
+snapshots, map, run book, drill report. Pure."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -140,6 +140,18 @@ class PassSeen:
 
 
 @dataclass(frozen=True)
+class HookSeen:
+    """The newest change of a VM's state that a hook recorded: when (epoch seconds), and how long it had
+    waited; the longest of the last hour, and when that was.
+    """
+
+    at: float
+    waited_s: float
+    worst_s: float
+    worst_at: float
+
+
+@dataclass(frozen=True)
 class ObservedEvent(Event):
     """Everything that is measured of a datastore (docs/metrics.md). None: not known, or there was none.
 
@@ -155,6 +167,7 @@ class ObservedEvent(Event):
     good_drill: float | None = None
     rehearsed: float | None = None
     last_pass: PassSeen | None = nested(PassSeen, default=None)
+    last_hook: HookSeen | None = nested(HookSeen, default=None)
     used_bytes: int | None = None
     free_bytes: int | None = None
     daemons: int | None = None
@@ -329,6 +342,16 @@ class MapEvent(Event):
     warnings: tuple[str, ...] = ()
     draft: bool = False
     written: bool = False
+
+
+@dataclass(frozen=True)
+class RunBookEvent(Event):
+    """A datastore's run book (docs/runbook.md): lines of Markdown; none with a `refusal`."""
+
+    event: ClassVar[str] = "runbook"
+    datastore: str
+    lines: tuple[str, ...] = ()
+    refusal: str = ""
 
 
 @dataclass(frozen=True)

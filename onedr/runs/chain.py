@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from onedr.model.json_form import parsed
+
 PREFIX = "chain."
 _FIRST = ""  # what the first link says of the one before it
 
@@ -84,7 +86,7 @@ def verify(chain: Mapping[str, bytes], journals: Mapping[str, bytes]) -> ChainVe
 def read_link(key: str, value: bytes) -> Link | None:
     """A link; None for one that is damaged."""
     try:
-        found = json.loads(value)
+        found = parsed(value)
         return Link(
             _number(key), str(found["run"]), str(found["digest"]), str(found["before"]), float(found["at"])
         )

@@ -20,6 +20,7 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.model.errors import plain
+from onedr.model.json_form import parsed
 from onedr.model.template import Pairs
 from onedr.opennebula.api import FrontEnd
 
@@ -110,10 +111,10 @@ def _read(pool: Pool, datastore_id: int) -> _Refusal | None:
     """The last refusal since the last run began. A damaged entry counts as none: the next one replaces it."""
     found = omap.read_keys(pool, OBJECT, (str(datastore_id), _since(datastore_id)))
     try:
-        at, reason = json.loads(found[str(datastore_id)])
-        since = float(json.loads(found.get(_since(datastore_id), b"0")))
+        at, reason = parsed(found[str(datastore_id)])
+        since = float(parsed(found.get(_since(datastore_id), b"0")))
         return _Refusal(float(at), plain(str(reason))) if float(at) >= since else None
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, OverflowError, TypeError, ValueError):
         return None
 
 

@@ -14,8 +14,9 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.host import log
+from onedr.host import log, siem
 from onedr.model.errors import RunInProgressError, RunStoppedError, StorageError
+from onedr.model.json_form import parsed
 from onedr.model.text import Sentence
 from onedr.runs import chain as runs_chain
 from onedr.runs import lease as runs_lease
@@ -37,10 +38,10 @@ class Run:
 
     def __init__(
         self, pool: Pool, verb: str, peer: Pool | None = None, alone: str = "", *, site: str = "",
-        datastore: str = "", by: str = "", times: Times = runs_lease.TIMES,
+        datastore: str = "", datastore_id: int | None = None, by: str = "", times: Times = runs_lease.TIMES,
     ):
         self.pool = pool
-        self.verb, self.datastore = verb, datastore
+        self.verb, self.datastore, self._datastore_id = verb, datastore, datastore_id
         self.id = _next_id(pool, verb)
         self._claim = runs_lease.claim(verb, self.id, pool.fsid(), site, datastore, by)
         self.alone, self.peer_needed = alone, True
@@ -67,7 +68,7 @@ class Run:
                 raise RunInProgressError(
                     "Another run began and ended at this moment: look at onedr status, then ask again."
                 )
-            newest = last_run(self.pool)
+            newest = last_run(self.pool, datastore_id=self._datastore_id)
             self.interrupted = newest if newest is not None and newest.interrupted else None
             self._stack = taken.pop_all()
         return self
@@ -154,7 +155,18 @@ class Run:
             return
         key, link = runs_chain.next_link(_newest_link(self.pool), run, text.encode(), time.time())
         self._here.write({f"{_RUN}{run}": text, key: link})
-        log.info(f"history: {key} {runs_chain.digest(link.encode())} of run {run}")
+        _tell(self.datastore, run, entry, key, runs_chain.digest(link.encode()))
+
+
+def _tell(datastore: str, run: str, entry: JournalEntry, key: str, digest: str) -> None:
+    """The log, and a SIEM, know how a run ended and the digest of its link, wherever the pool is."""
+    siem.attach()
+    by = entry.request.by or entry.owner.split(":")[0]
+    log.history(
+        f"history: {key} {digest} of run {run}", entry.result == "DONE", run=run, datastore=datastore,
+        verb=entry.verb, result=entry.result, person=by, trigger=entry.request.trigger,
+        link=key[len(runs_chain.PREFIX):].lstrip("0"), digest=digest,
+    )
 
 
 def _newest_link(pool: Pool) -> tuple[str, bytes] | None:
@@ -207,7 +219,7 @@ def newest_runs(pool: Pool, count: int, verb: str = "") -> list[JournalEntry]:
 def _read(pool: Pool, key: str, value: bytes) -> JournalEntry:
     """Raises StorageError for a damaged one."""
     try:
-        return JournalEntry.from_json(json.loads(value))
+        return JournalEntry.from_json(parsed(value))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         rados_of = f"rados -p {pool.access.pool}"
         raise StorageError(
@@ -232,8 +244,8 @@ def load_measured(pool: Pool) -> dict[str, dict[str, float]]:
     """
     found: dict[str, dict[str, float]] = {}
     for key, value in omap.read_all(pool, runs_lease.OBJECT, _MEASURED).items():
-        with suppress(ValueError, TypeError, KeyError, AttributeError):
-            loss = json.loads(value)["loss_s"]
+        with suppress(ValueError, OverflowError, TypeError, KeyError, AttributeError):
+            loss = parsed(value)["loss_s"]
             found[key[len(_MEASURED):]] = {str(vm): float(lost) for vm, lost in loss.items()}
     return found
 
@@ -262,12 +274,16 @@ def remove_journals(pool: Pool) -> None:
         pool.io.remove_object(runs_lease.OBJECT)
 
 
-def last_run(pool: Pool, ignored: Sequence[str] = ()) -> JournalEntry | None:
-    """The newest run that was not refused, verbs `ignored` and those that set something passed over;
-    `RUNNING` without a lease in force was interrupted. Raises StorageError for a damaged one.
+def last_run(
+    pool: Pool, ignored: Sequence[str] = (), datastore_id: int | None = None
+) -> JournalEntry | None:
+    """The newest run that was not refused, of a datastore; verbs `ignored` and those that set something
+    passed over, and runs of other datastores in the pool. `RUNNING` without a lease in force was interrupted.
+    Raises StorageError for a damaged one.
     """
     for key in reversed(omap.list_keys(pool, runs_lease.OBJECT, _RUN)):
         run = _read(pool, key, omap.read_keys(pool, runs_lease.OBJECT, (key,))[key])
-        if run.result != "REFUSED" and run.verb not in (*ignored, *SETTINGS):
+        other = None not in (datastore_id, run.datastore_id) and run.datastore_id != datastore_id
+        if run.result != "REFUSED" and run.verb not in (*ignored, *SETTINGS) and not other:
             return run
     return None

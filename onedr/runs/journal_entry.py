@@ -65,7 +65,7 @@ class JournalEntry:
 
     `since`: when the first command was given, of several runs that continue each other. `then`: the run that
     continued this one. `plan`: the plan's event. `loss`, `loss_bytes`: expected loss by VM. `ended`: when
-    `kind target` was done.
+    `kind target` was done. `datastore_id`: whose run it is at this site; None in journals of releases before.
     """
 
     run: str
@@ -90,6 +90,7 @@ class JournalEntry:
     rollback: dict[str, str] = field(default_factory=dict)
     abort: Aborted | None = nested(Aborted, default=None)
     then: str = ""
+    datastore_id: int | None = None
     unknown: Json = field(default_factory=dict)
 
     @property
@@ -146,7 +147,7 @@ def _check_types(entry: JournalEntry) -> None:
     """Raises TypeError: a damaged journal is found here, not where it is shown or continued."""
     for names, kinds in (
         (_TEXTS, (str,)), (_MOMENTS, (int, float, type(None))), (_MAPPINGS, (dict,)),
-        (("plan",), (dict, type(None))),
+        (("plan",), (dict, type(None))), (("datastore_id",), (int, type(None))),
     ):
         for name in names:
             if not isinstance(getattr(entry, name), kinds):

@@ -22,6 +22,7 @@ from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.host import threads
 from onedr.model.errors import LeaseLostError, RunInProgressError
+from onedr.model.json_form import parsed
 from onedr.runs.lease_watch import Lease, Sight, Watch, decode, encode
 
 OBJECT = "onedr.run"
@@ -143,7 +144,7 @@ def ask_to_stop(pool: Pool, lease: Lease, by: str) -> bool:
 def _read_json(pool: Pool, key: str) -> dict[str, object]:
     """A key's JSON object; empty when there is none, or it is damaged."""
     try:
-        found = json.loads(omap.read_keys(pool, OBJECT, (key,)).get(key, b"{}"))
+        found = parsed(omap.read_keys(pool, OBJECT, (key,)).get(key, b"{}"))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from typing import Any
 
+from onedr.model.json_form import Json
+
 
 @dataclass(frozen=True)
 class Lease:
@@ -59,7 +61,7 @@ def decode(text: str) -> Lease | None:
     try:
         found = json.loads(text)
         names = [field.name for field in fields(Lease)]
-        known: dict[str, Any] = {name: found[name] for name in names if name in found}
+        known: Json = {name: found[name] for name in names if name in found}
         if any(not isinstance(value, _KINDS.get(name, str)) for name, value in known.items()):
             return _UNREADABLE
         if "until" in found:

@@ -24,7 +24,7 @@ from onedr.runs.journal_entry import Aborted, JournalEntry, StepsDone
 from onedr.runs.plan_events import DrillPlanEvent, FailoverPlanEvent, ReprotectPlanEvent
 from onedr.runs.request import Request
 from onedr.runs.state import DRILLS
-from onedr.runs.steps import Step, StepKind
+from onedr.runs.steps import Later, Step, StepKind
 
 RunPlanEvent = Union[FailoverPlanEvent, DrillPlanEvent, ReprotectPlanEvent]
 _SAVE_EVERY_S = 2.0  # while steps of one kind are done: the journal and DR_PROGRESS
@@ -55,6 +55,7 @@ class Running:
         self.began = time.time()
         self.asked_at = request.at or self.began  # a recovery time is measured from here
         self.log = JournalEntry(run.id, run.verb, runs_lease.me(), self.began, request, since=self.asked_at)
+        self.log.datastore_id = datastore_id
         self.ended: dict[str, float] = {}  # `kind target` -> when it was done
         self.total = 0
         self._saved = time.monotonic()
@@ -146,8 +147,16 @@ class Running:
                 self.tell(self.outcome.state, message, f"{kind.value} {through}/{len(steps)}")
                 self.emit(progress(kind, through, len(steps), time.monotonic() - begun))
 
-        at_once = min(threads, self._at_once.get(kind, threads))
+        at_once = self.at_once(kind, threads)
         self._settle(kind, entry, seconds, parallel.each(ordered, one, steps[0].limit_s, at_once, watch))
+
+    def at_once(self, kind: StepKind, threads: int) -> int:
+        """How many steps of a kind are done at once: `threads`, or fewer if onedr.conf says so."""
+        return min(threads, self._at_once.get(kind, threads))
+
+    def has_failed(self, target: str) -> bool:
+        """Did a step on this target fail?"""
+        return target in self.outcome.failed
 
     def _timed(self, step: Step, action: Callable[[str], str]) -> tuple[str | OneDRError, float]:
         """What came of a step, shown to all who watch, and its seconds."""
@@ -158,6 +167,8 @@ class Running:
             raise
         except OneDRError as error:
             return error, self._show(step, "failed", str(error), begun)
+        if isinstance(done, Later):
+            return done, round(time.monotonic() - begun, 3)
         seconds = self._show(step, "done", done, begun)
         self.ended[f"{step.kind.value} {step.target}"] = time.time()
         return done, seconds
@@ -172,7 +183,7 @@ class Running:
                 continue  # it was not begun, because the run must stop
             if isinstance(result, OneDRError):
                 self.outcome.failed.setdefault(target, f"{kind.value}: {result}")
-            else:
+            elif not isinstance(result, Later):
                 self.outcome.done[target] = result
         entry.seconds = dict(seconds)
         entry.results = {

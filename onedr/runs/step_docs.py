@@ -81,7 +81,7 @@ MEANINGS = {
         _GOES_ON,
     ),
     StepKind.START: Meaning(
-        "it ran at the other site, DR_START allows it, earlier groups run, failed or timed out",
+        "it ran at the other site, DR_START allows it, earlier groups run, failed or were waited for",
         "oned shows it RUNNING",
         "VMs not started yet stay on hold; onedr resume starts them",
     ),

@@ -78,3 +78,7 @@ class Step:
     @property
     def limit_s(self) -> int:
         return LIMITS_S[self.kind]
+
+
+class Later(str):
+    """What came of a step that is neither done nor failed: whoever asked for it does it again."""

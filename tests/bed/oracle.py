@@ -28,6 +28,7 @@ _OF_ONE_SITE_ON_DISKS = {
     "DISK_SNAPSHOT_TOTAL_SIZE", "IMAGE_STATE", "LN_TARGET", "TM_MAD", "TM_MAD_SYSTEM", "MONITOR",
 }
 _MESSAGES = {"ERROR", "DR_MESSAGE"}
+_SHOWN = {"DR_STATE", "DR_RECOVERY_POINT"}  # by the keeper, on VMs
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def vm(cloud: Cloud, number: int) -> Vm:
     return Vm(
         number, *_who(found), pyone.VM_STATE(int(_text(found, "STATE"))).name,
         _leaves(_with_backup(found), _OF_ONE_SITE, _OF_ONE_SITE_ON_DISKS),
-        _leaves(found.find("USER_TEMPLATE"), _MESSAGES), _leaves(trees), disks(cloud, found),
+        _leaves(found.find("USER_TEMPLATE"), _MESSAGES | _SHOWN), _leaves(trees), disks(cloud, found),
     )
 
 

@@ -8,15 +8,18 @@ import os
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import by_hand
 import prometheus_client.parser
 import pytest
 import workload as w
 
+from onedr.model.template import to_xml
 from sandbox.cloud import DATASTORE, NETWORK, Cloud
+from sandbox.guest import ledger
 from sandbox.waiting import until
 
 if TYPE_CHECKING:
@@ -416,10 +419,133 @@ def test_status_of_all_of_a_vm_and_of_a_system_datastore(g: Ground) -> None:
     assert set(titles.values()) >= {"base", "disk"}, titles
 
 
-def test_a_peer_whose_ceph_is_killed(g: Ground) -> None:
-    """Last: its monitors refuse, which is told at once."""
-    a = g.sites.a
-    g.sites.bed.kill("site-b")
-    found = check(a)
-    assert found.of("problem") == {"PEER"}, found.findings
+@dataclass
+class Book:
+    """The run book of site B, printed while all is well, and a VM of site A that is off, with odd names."""
+
+    text: str
+    vm: int
+    disks: list[str]
+    sums: list[str]
+    told: dict[str, list[ledger.Record]] = field(default_factory=dict)  # by disk of the running VM
+    aside: Path = Path()  # where OneDR's programs of site B are
+
+
+ODD = "odd *(`touch pwned`)\u009b2J --hold"
+NOTE = 'x <b> & "c" \n END_OF_FILE'
+SECRET = "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def book(g: Ground) -> Book:
+    a, b = g.sites.a, g.sites.b
+    users = {cloud.name: int(cloud.api.user.allocate("dora", "password-of-dora", "core", [])) for cloud in (b, a)}
+    base = next(int(image.ID) for image in a.api.imagepool.info(-2, -1, -1).IMAGE if image.NAME == "base")
+    image = w.create_image(a, "odd-disk", 'NOTE="mine"\n')
+    context = f'CONTEXT=[NETWORK="YES",PASSWORD="{SECRET}",ROLE="`id`"]\n'
+    vm = w.create_vm(a, "odd", [image, base], f'NIC=[NETWORK="{NETWORK}",IP="192.0.2.33"]\nDR_PRIORITY=1\n{context}')
+    a.api.vm.rename(vm, ODD)
+    a.api.vm.update(vm, to_xml((("NOTE", NOTE),)), 1)
+    for kind, number in (("vm", vm), ("image", image)):
+        getattr(a.api, kind).chown(number, users[a.name], -1)
+        getattr(a.api, kind).chmod(number, 1, 1, 0, 1, 0, 0, 0, 0, 0)
+    a.api.vm.action("poweroff-hard", vm)
+    a.wait_vm(vm, "POWEROFF")
+    disks = w.vm_disks(a, vm)
+    with w.open_pool(a) as pool:
+        for name in disks:
+            with pool.image(name) as opened:
+                opened.write(os.urandom(1 << 20), 9 << 20)
+    with w.open_pool(b) as there:
+        w.wait_recorded(a, vm, there)
+    w.wait_complete(a, [*disks, *g.disks])
+    here, _ = w.wait_equal(a, b, disks)
+    w.wait_writing(a, g.vm, 3)
+    w.wait_point(b, [ODD, "one"])
+    file = b.one_location / "var" / "book.md"
+    b.run("onedr", "runbook", DATASTORE, "--output", str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    return Book(file.read_text(), vm, disks, [here[name] for name in disks])
+
+
+def test_the_book_is_for_the_standby_and_holds_no_secret(g: Ground, book: Book) -> None:
+    done = g.sites.a.run("onedr", "runbook", DATASTORE, check=False)
+    assert done.returncode == 2 and "Nothing to take over" in done.stderr, done.stdout + done.stderr
+    assert SECRET not in book.text and "CONTEXT/PASSWORD" in book.text
+    assert all(letter.isprintable() or letter == "\n" for letter in book.text)
+    assert b_roles(g) == {False}, "it only looks"
+
+
+def b_roles(g: Ground) -> set[bool]:
+    with w.open_pool(g.sites.b) as pool:
+        return set(w.primaries(pool).values())
+
+
+def test_a_peer_whose_ceph_is_killed(g: Ground, book: Book) -> None:
+    """From here on site A is dead: its monitors refuse, which is told at once."""
+    b = g.sites.b
+    g.sites.kill_a()
+    book.told = ledger.read_console(w.console(g.sites.a, g.vm))
+    found = check(b)
+    assert "PEER" in found.of("problem"), found.findings
     assert "refuse" in found.text("PEER")
+
+
+@pytest.mark.timeout(900)
+def test_the_printed_commands_bring_the_vms_back_without_onedr(g: Ground, book: Book, tmp_path: Path) -> None:
+    """What the book was before site A died is what is pasted, twice: nothing is made twice."""
+    b, bed = g.sites.b, g.sites.bed
+    book.aside = tmp_path / "aside"
+    by_hand.remove_onedr(b, book.aside)
+    bed.stop("site-b", "mirror")
+    said = by_hand.paste(b, tmp_path, "\n".join(by_hand.blocks(book.text)))
+    vms = {vm.NAME: b.api.vm.info(vm.ID) for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM}
+    assert set(vms) == {ODD, "one"}, said
+    images = [image.NAME for image in b.api.imagepool.info(-2, -1, -1).IMAGE]
+    by_hand.paste(b, tmp_path, "\n".join(by_hand.blocks(book.text)))
+    assert len(b.api.vmpool.infoextended(-2, -1, -1, -1).VM) == 2
+    assert [image.NAME for image in b.api.imagepool.info(-2, -1, -1).IMAGE] == images
+    assert not list(tmp_path.rglob("pwned"))
+    _as_it_was(g, vms[ODD], book)
+    b.wait_vm(vms["one"].ID, limit_s=400)  # oned first looks at the datastores' space, each 300 s
+    w.wait_writing(b, vms["one"].ID)
+    assert b.api.datastore.info(b.datastore_id).DS_MAD == "ceph", "nothing took it back"
+    b.api.vm.action("poweroff-hard", vms["one"].ID)
+    b.wait_vm(vms["one"].ID, "POWEROFF")
+    for target, name in zip(("vda", "vdb"), g.disks):
+        with w.open_pool(b) as pool, pool.image(name, read_only=True) as image:
+            kept = ledger.read_image(image)  # raises for a hole or a damaged record
+        lost = ledger.lost(book.told[target], kept)
+        assert len(lost) < len(book.told[target]) and len(kept) > len(book.told[target]) - len(lost)
+
+
+def _as_it_was(g: Ground, vm: Any, book: Book) -> None:
+    """The VM that was off: on hold, with its data, owner, rights, address and attributes, without its secret."""
+    b = g.sites.b
+    assert int(vm.STATE) == 2 and vm.UNAME == "dora"
+    bits = vm.PERMISSIONS
+    assert (bits.OWNER_U, bits.OWNER_M, bits.GROUP_U, bits.GROUP_M) == (1, 1, 1, 0)
+    assert vm.USER_TEMPLATE["NOTE"] == NOTE and vm.TEMPLATE["NIC"]["IP"] == "192.0.2.33"
+    assert vm.TEMPLATE["CONTEXT"]["ROLE"] == "`id`" and "PASSWORD" not in vm.TEMPLATE["CONTEXT"]
+    sources = [disk["SOURCE"] for disk in vm.TEMPLATE["DISK"]]
+    assert sources == [f"one/{name}" for name in book.disks]
+    assert [w.digest(b, name) for name in book.disks] == book.sums
+    owners = {image.NAME: image.UNAME for image in b.api.imagepool.info(-2, -1, -1).IMAGE}
+    assert owners["odd-disk"] == "dora" and owners["base"] == "oneadmin"
+    registered = next(image for image in b.api.imagepool.info(-2, -1, -1).IMAGE if image.NAME == "odd-disk")
+    assert b.api.image.info(registered.ID).TEMPLATE["NOTE"] == "mine"
+
+
+def test_onedr_gets_the_datastore_back_as_the_book_says(g: Ground, book: Book) -> None:
+    """Last."""
+    b = g.sites.b
+    vms = sorted(vm.NAME for vm in b.api.vmpool.infoextended(-2, -1, -1, -1).VM)
+    by_hand.put_back(b, book.aside)
+    g.sites.bed.start("site-b", "mirror")
+    said = by_hand.paste(b, book.aside.parent, by_hand.elsewhere(book.text)[-1])
+    found = b.api.datastore.info(b.datastore_id)
+    assert (found.DS_MAD, found.TM_MAD) == ("ceph_dr", "ceph_dr"), said
+    b.run("onedr", "reconcile", DATASTORE, check=False)
+    shown = w.status(b)
+    assert sorted(vm["name"] for vm in shown["vms"] if vm["here"]) == vms, shown["message"]
+    assert {disk["role"] for disk in shown["disks"]} == {"primary"}

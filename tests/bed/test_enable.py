@@ -1,6 +1,7 @@
 """A stock Ceph datastore with a running VM moves into protection and out again; nothing is moved, nothing stops."""
 from __future__ import annotations
 
+import base64
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from onedr.opennebula import image_template
 from onedr.opennebula.vm_template import REHEARSAL
 from onedr.replication import rehearsals
 from onedr.runs import journal
-from sandbox.cloud import DATASTORE
+from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
 
 if TYPE_CHECKING:
@@ -110,6 +111,32 @@ def test_it_is_enabled_under_a_running_vm_even_when_killed_on_the_way(stock: s.S
         assert ".rbd_onedr.features" not in w.values_of(there, stock.rbd_names()["old"])
 
 
+def test_its_vm_shows_that_it_is_protected_beside_what_its_user_wrote_and_the_update_is_no_news(stock: s.Stock) -> None:
+    stock.cloud.api.vm.update(stock.vm, 'NOTE="a <b>"', 1)
+    shown: dict[str, str] = {}
+
+    def protected() -> bool:
+        shown.update(stock.cloud.api.vm.info(stock.vm).USER_TEMPLATE)
+        return shown.get("DR_STATE") == "PROTECTED" and bool(shown.get("DR_RECOVERY_POINT"))
+
+    until("the VM to show that it is protected", protected, 120, 0.3)
+    assert time.strptime(shown["DR_RECOVERY_POINT"], "%Y-%m-%dT%H:%M:%SZ") and shown["NOTE"] == "a <b>"
+    with w.open_pool(stock.cloud) as here:
+        record = w.vm_record(here, stock.rbd_names()["clone"])
+    assert record is not None and {key for key, _ in record.user_template} >= {"NOTE"}
+    assert not [key for key, _ in record.user_template if key.startswith("DR_")]
+    shows = f"VM {stock.vm}: only what OneDR shows on it changed"
+    until("the hook to take our own update for what it is", lambda: shows in said_by(stock.cloud, "onedr-vm-update"), 30, 0.3)
+
+
+def said_by(cloud: Cloud, hook: str) -> str:
+    """What a hook's executions wrote for its log."""
+    front = w.frontend(cloud)
+    number = next(int(str(each.findtext("ID"))) for each in front.hooks() if each.findtext("NAME") == hook)
+    logged = front._object("hook.info", number, False).iterfind("HOOKLOG/HOOK_EXECUTION_RECORD/EXECUTION_RESULT/STDOUT")
+    return "".join(base64.b64decode(each.text or "").decode() for each in logged)
+
+
 def test_enabled_already_it_says_so_and_repairs(stock: s.Stock, sites: Sites) -> None:
     with w.open_pool(stock.cloud) as here, here.image(stock.rbd_names()["spare"]) as image:
         image.mirror_image_disable(False)
@@ -185,6 +212,8 @@ def test_disabled_nothing_of_onedr_is_left_and_the_vm_never_stopped(stock: s.Sto
     events = stock.onedr("disable", "--yes")
     assert events[-1]["failed"] == {} and events[-1]["waiting"] == {}, events[-1]
     assert now(stock) == before
+    own = stock.cloud.api.vm.info(stock.vm).USER_TEMPLATE
+    assert own["NOTE"] == "a <b>" and not [key for key in own if key.startswith("DR_")]
     with w.open_pool(sites.b) as there:  # of what the killed run had stripped, nobody waited; rbd-mirror tries every 30 s
         until("the copies at the peer to go", lambda: not set(there.names()) & set(stock.rbd_names().values()), 150, 0.3)
     for target in ("vda", "vdb", "vdc"):

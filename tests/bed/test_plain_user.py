@@ -68,7 +68,7 @@ def pieces() -> Iterator[tuple[str, str]]:
             yield f"{key.lower()}.{number}", f"<{key.lower()}>{inner}</{key.lower()}>"
     marks = {"DR_ORIGIN": "x:1", "DR_FINISHED": "YES", "DR_HELD": "ACTIVE", "DR_LOCKED_STATE": "ACTIVE", "DR_DRILL": "t",
              "DR_DRILL_OF": "x:1", "DR_RUN_TOKEN": "t", "DR_SNAPSHOT_CARRIER": "YES", "DR_START_PENDING": "YES",
-             "DR_ORIGIN_SITE": "a", "DR_ORIGIN_VM": "1", "DR_ORIGIN_DISK": "<IMAGE_ID>0</IMAGE_ID>",
+             "DR_STATE": "PROTECTED", "DR_RECOVERY_POINT": "x", "DR_ORIGIN_SITE": "a", "DR_ORIGIN_VM": "1", "DR_ORIGIN_DISK": "<IMAGE_ID>0</IMAGE_ID>",
              "ONEDR_VALUE_0": LEAK, "ONEDR_SECRETS": "x", "ONEDR_WITHHELD": "x"}
     for key, inner in marks.items():
         yield key, f"<{key}>{inner}</{key}>"
@@ -210,7 +210,7 @@ def test_his_attributes_are_his_attributes(story: Story, station: str) -> None:
 
 def test_a_plain_user_may_not_write_the_marks(story: Story) -> None:
     marks = {name for name in story.refused if name.startswith(("DR_", "dr_"))}
-    assert {"DR_ORIGIN", "dr_origin", "DR_DRILL", "DR_RUN_TOKEN", "DR_SNAPSHOT_CARRIER"} <= marks
+    assert {"DR_ORIGIN", "dr_origin", "DR_DRILL", "DR_RUN_TOKEN", "DR_SNAPSHOT_CARRIER", "DR_STATE"} <= marks
     print(f"refused: {sorted(story.refused)}\nwritten: {sorted(story.wrote)}")
 
 

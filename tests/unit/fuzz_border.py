@@ -3,17 +3,17 @@ out are looked at.
 """
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import os
-import runpy
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -88,21 +88,7 @@ class World:
 
     def open_ioctx(self, name: str) -> Any:
         self.name("pool", name)
-        refused = mock.MagicMock()
-        refused.__enter__.return_value = refused
-        refused.__exit__.return_value = False
-        for method in ("get_omap_vals", "get_omap_vals_by_keys"):
-            getattr(refused, method).return_value = (iter(()), 0)
-        for method in (
-            "operate_write_op",
-            "operate_read_op",
-            "write_full",
-            "remove_object",
-            "lock_exclusive",
-            "set_xattr",
-        ):
-            getattr(refused, method).side_effect = rados.Error("refused")
-        return refused
+        return _refused_pool()
 
     def rbd(self) -> Any:
         """Instead of rbd.RBD: looks at every name, refuses every call."""
@@ -138,6 +124,26 @@ class World:
         raise ProcessError(f"{words[0]} is not installed on this machine.")
 
 
+@functools.cache
+def _refused_pool() -> Any:
+    """One for all examples: to make a MagicMock costs more than to play an action."""
+    refused = mock.MagicMock()
+    refused.__enter__.return_value = refused
+    refused.__exit__.return_value = False
+    for method in ("get_omap_vals", "get_omap_vals_by_keys"):
+        getattr(refused, method).return_value = (iter(()), 0)
+    for method in (
+        "operate_write_op",
+        "operate_read_op",
+        "write_full",
+        "remove_object",
+        "lock_exclusive",
+        "set_xattr",
+    ):
+        getattr(refused, method).side_effect = rados.Error("refused")
+    return refused
+
+
 class _Refusing:
     def __init__(self, world: World, what: str):
         self._world, self._what = world, what
@@ -160,6 +166,11 @@ def _end(code: int) -> None:
     raise _Ended(code)
 
 
+@functools.cache
+def _code(executable: Path) -> CodeType:
+    return compile(executable.read_text(), executable, "exec")
+
+
 def play(executable: Path, argv: Sequence[str], stdin: bytes, world: World) -> Outcome:
     """Run an executable's own text in this process, between the borders above."""
     out, err, code = io.StringIO(), io.StringIO(), None
@@ -167,7 +178,7 @@ def play(executable: Path, argv: Sequence[str], stdin: bytes, world: World) -> O
         sys, argv=[str(executable), *argv], stdin=SimpleNamespace(buffer=io.BytesIO(stdin), fileno=lambda: 0)
     ), mock.patch.object(os, "_exit", _end):
         try:
-            runpy.run_path(str(executable), run_name="__main__")
+            exec(_code(executable), {"__name__": "__main__", "__file__": str(executable)})
         except _Ended as end:
             code = end.code
         except SystemExit as end:
@@ -182,6 +193,12 @@ def _borders(world: World) -> Iterator[None]:
         raise FileNotFoundError("no programs here")
 
     clock = itertools.count()  # a second passes between two looks: every wait comes to its end
+
+    cluster = functools.partial(world.rados)
+    cluster.DEFAULT_CONF_FILES = "/etc/ceph/ceph.conf"  # type: ignore[attr-defined]
+
+    def nothing(*_: object) -> None:
+        pass
 
     def no_address(*_: object, **__: object) -> None:
         raise socket.gaierror("no names here")
@@ -198,9 +215,7 @@ def _borders(world: World) -> Iterator[None]:
         mock.patch.object(api.FrontEnd, "call", world.call),
         mock.patch.object(log, "_write", lambda *_: None),
         mock.patch.object(paths, "credentials", lambda: "oneadmin:x"),
-        mock.patch.object(
-            rados, "Rados", mock.Mock(side_effect=world.rados, DEFAULT_CONF_FILES="/etc/ceph/ceph.conf")
-        ),
+        mock.patch.object(rados, "Rados", cluster),
         mock.patch.object(rbd, "Image", world.image),
         mock.patch.object(rbd, "RBD", world.rbd),
         mock.patch.object(process, "run_program", world.program),
@@ -212,8 +227,8 @@ def _borders(world: World) -> Iterator[None]:
         mock.patch("os.posix_spawn", no_program),
         mock.patch("socket.create_connection", no_network),
         mock.patch("urllib.request.urlopen", no_network),
-        mock.patch("signal.signal"),
-        mock.patch("time.sleep"),
+        mock.patch("signal.signal", nothing),
+        mock.patch("time.sleep", nothing),
         mock.patch("time.monotonic", clock.__next__),
     ):
         yield

@@ -31,6 +31,7 @@ from onedr.runs.answer_events import (
     KeptEvent,
     MapEvent,
     ReconcileEvent,
+    RunBookEvent,
     SnapshotsEvent,
     StatusEvent,
 )
@@ -132,6 +133,7 @@ SHOWN: Mapping[tuple[str, ...], Any] = {
     ("history", "1"): lambda text: [journal(text)],
     ("kept",): kinds(KeptEvent),
     ("snapshots",): kinds(SnapshotsEvent),
+    ("runbook",): kinds(RunBookEvent),
     ("reconcile",): kinds(ReconcileEvent),
     ("cancel",): kinds(ProgressEvent),
     ("map",): lambda text: [MapEvent("ceph", "[names]\n", 1, warnings=(text,))],

@@ -298,6 +298,11 @@ def xml(pairs: template.Pairs) -> str:
         ("drill", api("vm.recover", 9, 4), "operation"),
         ("keeper_process:keep", api("vm.update", 7, "<T><NOTE>x</NOTE></T>", 1), "NOTE of a vm"),
         ("reconcile", api("vm.update", 7, "<T><DR_LOCKED_STATE>A</DR_LOCKED_STATE></T>", 0), "DR_LOCKED_STATE"),
+        ("keeper_process:keep", api("vm.update", 8, "<T><DR_STATE>PROTECTED</DR_STATE></T>", 1), "VM 8"),
+        ("keeper_process:keep", api("vm.update", 7, "<T><DR_STATE>PROTECTED</DR_STATE></T>", 0), "DR_STATE of a vm"),
+        ("disable", api("vm.update", 7, "<T><NOTE>x</NOTE></T>", 0), "other attributes of VM 7"),
+        ("disable", api("vm.update", 7, "<T/>", 0), "other attributes of VM 7"),
+        ("disable", api("vm.update", 7, "<T><DR_STATE/></T>", 1), "other attributes of VM 7"),
         ("keeper_process:keep", api("vm.lock", 8, 4, False), "VM 8"),
         ("failover", peer("vm.update", 7, "<T><DR_LOCKED_STATE>A</DR_LOCKED_STATE></T>", 0), "DR_LOCKED_STATE"),
         ("drill", api("image.delete", 11, False), "image 11"),
@@ -369,6 +374,7 @@ def test_what_the_work_does_not_need_ends_it_and_is_named(
         ("failover", api("image.delete", 10, False)),
         ("failover", peer("vm.action", "poweroff", 7)),
         ("keeper_process:keep", api("vm.lock", 7, 4, False)),
+        ("keeper_process:keep", api("vm.update", 7, "<T><DR_STATE>PROTECTED</DR_STATE></T>", 1)),
         ("reconcile", api("vm.update", 7, "<T><DR_LOCKED_STATE>ACTIVE</DR_LOCKED_STATE></T>", 1)),
         ("reconcile", api("vm.action", "poweroff-hard", 7)),
         ("keeper_process:keep", api("vm.unlock", 7)),
@@ -393,6 +399,20 @@ def test_disable_replaces_with_the_secret_it_never_saw(oned: Oned, monkeypatch: 
     on_bridge(work_of("disable"), clean, monkeypatch)
     written = template.parse_xml(next(call[2] for call in oned.asked if call[0] == "one.datastore.update"))
     assert written.findtext("ACCESS_SECRET") == S3 and written.findtext("SAFE_DIRS") == "/var/tmp"
+
+
+def test_disable_takes_its_display_off_a_vm_with_secrets_it_never_saw(
+    oned: Oned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(VMS, 7, vm_xml(7, 100, "<DR_STATE>PROTECTED</DR_STATE><NOTE>x</NOTE>"))
+
+    def clean() -> None:
+        found = attributes(FrontEnd().vm(7), "USER_TEMPLATE")
+        FrontEnd().replace_vm(7, template.without(found, "DR_STATE"))
+
+    on_bridge(work_of("disable"), clean, monkeypatch)
+    written = template.parse_xml(next(call[2] for call in oned.asked if call[0] == "one.vm.update"))
+    assert template.from_element(written) == (("API_TOKEN", GUEST), ("NOTE", "x"))
 
 
 @pytest.mark.parametrize("update", [

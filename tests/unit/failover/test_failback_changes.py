@@ -136,6 +136,7 @@ def test_nics_that_cannot_be_matched_stay_as_they_are(own: Any, there: Any, why:
             True,
             None,
         ),
+        ((("DR_STATE", "STANDBY"), ("A", "1")), (("A", "1"), ("DR_STATE", "PROTECTED")), True, None),
         ((("SCHED_REQUIREMENTS", "NAME=h"),), (("DR_ORIGIN_SCHED_REQUIREMENTS", "NAME=h"),), True, None),
         (
             (("T", (("X", "1"),)), ("T", (("X", "2"),))),

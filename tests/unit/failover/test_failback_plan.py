@@ -129,3 +129,13 @@ def test_homes_are_found_by_where_a_vm_left_from_first() -> None:
     other = replace(HOME, vm_id=9)
     assert failback_plan.homes(items, {f"{HERE}:7": HOME, ORIGIN: other}) == {ORIGIN: HOME}
     assert failback_plan.homes(items, {ORIGIN: replace(other, locked_state="")}) == {}
+
+
+def test_a_locked_vm_of_another_datastore_is_not_given_up() -> None:
+    """Several datastores may share a pool: what became of its VMs is their own runs' business."""
+    def locked(vm_id: int, *datastores: str) -> PeerVm:
+        shown = tuple(("DISK", (("DISK_ID", "0"), ("DATASTORE", name))) for name in datastores)
+        return PeerVm(vm_id, f"vm{vm_id}", "POWEROFF", "ACTIVE", frozenset({f"one-{vm_id}"}), template=shown)
+
+    local = {f"{HERE}:{vm.vm_id}": vm for vm in (locked(1, "ceph"), locked(2, "other"), locked(3, "other", "ceph"), locked(4))}
+    assert set(failback_plan.left_behind(local, [], [], "ceph")) == {1, 3, 4}

@@ -75,8 +75,8 @@ def test_one_that_does_not_come_is_not_locked_for_its_base() -> None:
 
 def test_a_rollback_lets_it_go_and_a_finished_move_does_not() -> None:
     locked = replace(AT_PEER, locked_state="HOLD")
-    assert planned_move.to_release((locked,), {"one-7"}) == []
-    assert planned_move.to_release((locked,), {"one-8"}) == [locked]
+    assert planned_move.to_release((locked,), {"one-7"}, {"one-7"}) == []
+    assert planned_move.to_release((locked,), {"one-7", "one-8"}, {"one-8"}) == [locked]
 
 
 def test_a_disk_that_is_larger_than_its_base_is_asked_for_as_large() -> None:

@@ -12,7 +12,7 @@ from onedr.opennebula.vms import PeerVm
 from onedr.replication import secrets
 
 HERE = Counterparts(
-    {"lan": Network(1, "lan", (Range("10.0.0.1", "", 50),))}, security_groups={"web": (Owned(5, "u"),), "db": (Owned(6, "u"),)},
+    {"lan": Network(1, "lan", (Range("10.0.0.1", "", 50),))}, security_groups={"web": (Owned(5, "oneadmin"),), "db": (Owned(6, "oneadmin"),)},
 )
 DISKS = (("DISK", (("DISK_ID", "0"), ("SOURCE", "one/one-1"))), ("DISK", (("DISK_ID", "2"), ("SOURCE", "one/one-2"))))
 THERE_TOO = (disk(0, "one/one-1"), disk(1, "one/one-2"))

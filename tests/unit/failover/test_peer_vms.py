@@ -55,11 +55,18 @@ def test_a_vm_is_locked_with_its_state_noted_under_the_new_name_once() -> None:
     there = FrontEnd()
     there.locked = False
     peer_vms.lock_vm(there, 7, 5)  # type: ignore[arg-type]
-    assert there.user == {"DR_LOCKED_STATE": "POWEROFF"} and there.locked
+    assert there.user == {"DR_LOCKED_STATE": "POWEROFF", "DR_STATE": "STANDBY"} and there.locked
     old = FrontEnd(DR_HELD="ACTIVE")
     peer_vms.lock_vm(old, 7, 5)  # type: ignore[arg-type]
     assert old.user == {"DR_HELD": "ACTIVE"}, "what an earlier release noted stays true"
     assert not old.calls, "it is locked already"
+
+
+def test_a_vm_that_is_written_at_the_other_site_no_longer_shows_its_protection_here() -> None:
+    there = FrontEnd(DR_STATE="PROTECTED", DR_RECOVERY_POINT="2026-11-30T14:00:00Z")
+    there.locked = False
+    peer_vms.lock_vm(there, 7, 5)  # type: ignore[arg-type]
+    assert there.user == {"DR_LOCKED_STATE": "POWEROFF", "DR_STATE": "STANDBY", "DR_RECOVERY_POINT": ""}
 
 
 @pytest.mark.parametrize(("state", "lcm", "user"), [

@@ -139,7 +139,14 @@ def test_only_vms_that_did_not_move_are_let_go() -> None:
         PeerVm(2, "moved", "POWEROFF", "ACTIVE", frozenset({"one-2"})),
         PeerVm(3, "free", "ACTIVE", "", frozenset({"one-1"})),
     )
-    assert planned_move.to_release((stays, moved, free), {"one-2"}) == [stays]
+    assert planned_move.to_release((stays, moved, free), {"one-1", "one-2"}, {"one-2"}) == [stays]
+
+
+def test_a_vm_that_another_datastores_run_locked_is_not_let_go() -> None:
+    """It moved here before, or waits for its own abort: it would run there on disks that are demoted."""
+    own = PeerVm(1, "own", "POWEROFF", "ACTIVE", frozenset({"one-1"}))
+    others = PeerVm(4, "of another datastore", "POWEROFF", "ACTIVE", frozenset({"one-9"}), locked=True)
+    assert planned_move.to_release((own, others), {"one-1"}, ()) == [own]
 
 
 @pytest.mark.parametrize("key", ["DR_LOCKED_STATE", "DR_HELD"], ids=["", "of an earlier release"])

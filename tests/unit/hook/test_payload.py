@@ -11,6 +11,7 @@ from samples import WIRE
 
 from onedr.hook import payload
 from onedr.hook.payload import Event
+from onedr.model import template
 from onedr.model.errors import InputError
 
 HOOKS = WIRE / "hooks"
@@ -136,3 +137,51 @@ def test_nothing_but_an_input_error_ever_comes_out(text: str, data: bytes) -> No
         except InputError:
             continue
         assert not event.succeeded  # an API call without oned's own RESULT in front
+
+
+def update_of_vm(text: str, mode: str = "1") -> str:
+    """`one.vm.update` as the hook manager passes it: the recorded call for an image, with this text."""
+    document = decoded("api-one.image.update")
+    begin, end = document.index("NOTE="), document.index('z"') + len('z"')
+    return document[:begin] + text + document[end:].replace("<VALUE>1</VALUE>", f"<VALUE>{mode}</VALUE>", 1)
+
+
+OURS = template.to_xml((("DR_STATE", "PROTECTED"), ("DR_RECOVERY_POINT", "")))
+CLOSES = "</VALUE></PARAMETER><PARAMETER><POSITION>4</POSITION><TYPE>IN</TYPE><VALUE>1</VALUE></PARAMETER>"
+REOPENS = "<PARAMETER><POSITION>5</POSITION><TYPE>{}</TYPE><VALUE>{}"
+
+
+def test_what_the_keeper_shows_on_a_vm_is_recognised_however_it_is_indented() -> None:
+    for text in (OURS, f"\n  {OURS.replace('><', '>  <')}\n"):
+        event = payload.read_event(sent("one.vm.update", update_of_vm(text)))
+        assert event.only_shows and (event.object_id, event.succeeded) == (48, True)
+
+
+@pytest.mark.parametrize("document", [
+    update_of_vm(OURS, mode="0"),
+    update_of_vm("NOTE=1"),
+    update_of_vm(f"NOTE=1 {OURS}"),
+    update_of_vm(f"{OURS} NOTE=1"),
+    update_of_vm(OURS.replace("</TEMPLATE>", "NOTE=1</TEMPLATE>")),
+    update_of_vm(OURS.replace("</TEMPLATE>", "<NOTE>1</NOTE></TEMPLATE>")),
+    update_of_vm(f"{OURS}{OURS}"),
+    update_of_vm(OURS.replace("<TEMPLATE>", "<TEMPLATE><!-- NOTE=1 --> x")),
+    update_of_vm(f"{OURS}{CLOSES}{REOPENS.format('IN', 'NOTE=1')}"),
+    update_of_vm(f"{OURS}{CLOSES}{REOPENS.format('OUT', 'NOTE=1')}"),
+    update_of_vm(f"{OURS}{CLOSES}</PARAMETERS><EXTRA><PARAMETER><VALUE>NOTE=1"),
+    update_of_vm(f"{OURS}{CLOSES}</PARAMETERS></CALL_INFO><!-- NOTE=1"),
+])
+def test_an_update_that_sets_anything_else_is_none_of_the_keepers(document: str) -> None:
+    assert not payload.read_event(sent("one.vm.update", document)).only_shows
+
+
+def test_another_call_with_the_same_text_is_none_either() -> None:
+    assert not payload.read_event(sent("one.image.update", update_of_vm(OURS))).only_shows
+
+
+@given(st.text(max_size=60))
+def test_a_users_own_text_is_never_taken_for_the_keepers(text: str) -> None:
+    for written in (text, f"{text}{OURS}", f"{OURS}{text}", f"{OURS}{CLOSES}{text}"):
+        if not written.replace(OURS, "", 1).strip():
+            continue
+        assert not payload.read_event(sent("one.vm.update", update_of_vm(written))).only_shows

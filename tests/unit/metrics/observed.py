@@ -7,6 +7,7 @@ from typing import Any
 from onedr.model.lag import Lag
 from onedr.model.rehearsed import Rehearsed, Result
 from onedr.runs.answer_events import (
+    HookSeen,
     ObservedEvent,
     PassSeen,
     RunSeen,
@@ -45,7 +46,7 @@ def status(**changes: Any) -> StatusEvent:
 def observed(**changes: Any) -> ObservedEvent:
     made = ObservedEvent(
         "gold", 100, status(), last_pass=PassSeen(NOW - 20, 0.4, 0, 12), used_bytes=10 << 30, free_bytes=90 << 30,
-        daemons=1,
+        daemons=1, last_hook=HookSeen(NOW - 9, 1.5, 8.0, NOW - 900),
     )
     return replace(made, **changes)
 

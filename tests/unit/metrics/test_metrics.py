@@ -57,11 +57,11 @@ def test_the_page_says_the_same() -> None:
 def test_what_is_unknown_has_no_sample() -> None:
     blind = observed(
         status=status(disks=(disk(age_s=None, lag=None, journal_bytes=None), disk("one-2")), vms=(vm(age_s=None),)),
-        last_pass=None, used_bytes=None, free_bytes=None, daemons=None,
+        last_pass=None, last_hook=None, used_bytes=None, free_bytes=None, daemons=None,
     )
     names = {sample.name for sample in samples_rules.of_datastore(blind)}
     for name in ("datastore_recovery_point_age_seconds", "vm_recovery_point_age_seconds", "pool_used_bytes",
-                 "rbd_mirror_daemons", "reconcile_duration_seconds"):
+                 "rbd_mirror_daemons", "reconcile_duration_seconds", "hook_lag_seconds"):
         assert f"onedr_{name}" not in names
     assert "onedr_datastore_up" in names
 
@@ -73,6 +73,7 @@ def test_the_oldest_item_and_sums_count() -> None:
     assert values(seen, "datastore_journal_bytes") == {(): 128 << 20}
     assert values(seen, "vm_recovery_point_age_seconds") == {("db", "7", "north"): 6.0}
     assert values(seen, "vm_entries_behind") == {("db", "7", "north"): 6}
+    assert (values(seen, "hook_lag_seconds"), values(seen, "hook_lag_worst_seconds")) == ({(): 1.5}, {(): 8.0})
 
 
 def test_exactly_one_state_and_role_is_on() -> None:

@@ -10,7 +10,7 @@ from onedr.opennebula.nics import Counterparts, Owned
 
 HERE = Counterparts(files={
     "vmlinuz": (Owned(4, "alice"), Owned(5, "bob")), "initrd": (Owned(6, "bob"),), "prepare.sh": (Owned(7, "oneadmin"),),
-    "its own": (Owned(8, "alice"),),
+    "its own": (Owned(8, "alice"),), "rescue": (Owned(9, "bob"), Owned(10, "oneadmin")),
 })
 OS = (("OS", (("KERNEL_DS", "$FILE[IMAGE_ID=5]"), ("KERNEL", "/var/x"), ("INITRD_DS", '$FILE[ IMAGE_ID = "6" ]'), ("BOOT", ""))),)
 
@@ -27,7 +27,7 @@ def test_an_id_is_recorded_as_name_and_owner() -> None:
 
 @pytest.mark.parametrize(("text", "image_id"), [
     ('$FILE[IMAGE="vmlinuz",IMAGE_UNAME="bob"]', 5), ("$FILE[IMAGE=vmlinuz, IMAGE_UNAME=alice]", 4),
-    ("$FILE[IMAGE=vmlinuz]", 4), ('$FILE[IMAGE="initrd"]', 6), ('$FILE[IMAGE = "its own"]', 8),
+    ("$FILE[IMAGE=vmlinuz]", 4), ("$FILE[IMAGE=rescue]", 10), ('$FILE[IMAGE = "its own"]', 8),
 ])
 def test_it_is_the_image_of_that_name_and_owner_here(text: str, image_id: int) -> None:
     assert files.of_os(text, "KERNEL_DS", HERE, "alice") == f"$FILE[IMAGE_ID={image_id}]"
@@ -35,7 +35,8 @@ def test_it_is_the_image_of_that_name_and_owner_here(text: str, image_id: int) -
 
 @pytest.mark.parametrize(("text", "owner", "words"), [
     ('$FILE[IMAGE="initrd",IMAGE_UNAME="alice"]', "alice", "'initrd here and give it to alice'"),
-    ("$FILE[IMAGE=vmlinuz]", "carol", "'named vmlinuz here'"), ("$FILE[IMAGE=none]", "alice", "'named none here'"),
+    ("$FILE[IMAGE=vmlinuz]", "carol", "'named vmlinuz here'"), ('$FILE[IMAGE="initrd"]', "alice", "'named initrd here'"),
+    ("$FILE[IMAGE=none]", "alice", "'named none here'"),
     ("$FILE[IMAGE_ID=5]", "bob", "'refer to it as'"), ("/boot/vmlinuz", "bob", "'refer to it as'"),
 ])
 def test_without_it_the_vm_is_left_out_and_it_is_said_what_to_do(text: str, owner: str, words: str) -> None:

@@ -115,6 +115,8 @@ def test_states_that_come_and_go_do_not_change_the_record() -> None:
     put(changed, "TEMPLATE/AUTOMATIC_REQUIREMENTS", "(CLUSTER_ID = 9)")
     put(changed, "USER_TEMPLATE/ERROR", "monitor lost")
     put(changed, "USER_TEMPLATE/DR_MESSAGE", "all is well")
+    put(changed, "USER_TEMPLATE/DR_STATE", "PROTECTED")
+    put(changed, "USER_TEMPLATE/DR_RECOVERY_POINT", "2026-11-30T14:00:00Z")
     put(changed, "LAST_POLL", "123456")
     assert opennebula_objects.vm_record(changed, {DATASTORE}) == opennebula_objects.vm_record(
         vm(), {DATASTORE}
@@ -224,3 +226,22 @@ def test_an_image_that_several_vms_may_use_as_it_is_carries_no_vms_record() -> N
         False,
         True,
     ]
+
+
+@pytest.mark.parametrize(("state", "entries", "since"), [
+    ("3", [{"RSTIME": "100", "RETIME": "0"}], 100.0),
+    ("3", [{"RSTIME": "100", "RETIME": "150", "ETIME": "150"}, {"RSTIME": "200"}], 200.0),
+    ("8", [{"RSTIME": "100", "RETIME": "150", "ETIME": "151"}], 151.0),
+    ("9", [{"RSTIME": "100", "RETIME": "150", "EETIME": "170", "ETIME": "0"}], 170.0),
+    ("8", [{"RSTIME": "100", "RETIME": "0"}], None),  # not said
+    ("2", [], None),
+])
+def test_when_a_vm_came_into_its_state(state: str, entries: list[dict[str, str]], since: float | None) -> None:
+    found = etree.Element("VM")
+    put(found, "STATE", state)
+    history = etree.SubElement(found, "HISTORY_RECORDS")
+    for entry in entries:
+        one = etree.SubElement(history, "HISTORY")
+        for key in ("STIME", "ETIME", "RSTIME", "RETIME", "EETIME"):
+            put(one, key, entry.get(key, "0"))
+    assert opennebula_objects.state_since(found) == since

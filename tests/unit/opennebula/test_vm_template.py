@@ -354,11 +354,32 @@ def test_security_groups_address_and_what_a_nic_had_are_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("here", [
-    {}, groups(("web", 7, "u1"), ("web", 8, "u2")), groups(("other", 7, "alice")),
-], ids=["missing", "of two others", "another name"])
+    {}, groups(("web", 7, "u1"), ("web", 8, "u2")), groups(("other", 7, "alice")), groups(("web", 7, "u1")),
+], ids=["missing", "of two others", "another name", "of another user"])
 def test_without_its_security_group_a_vm_is_refused(here: Any) -> None:
     with pytest.raises(RefusedError, match="DR_SECURITY_GROUP_MAP"):
         recreate(vm_record(template=(("NIC", GUARDED),)), image_ids={}, security_groups=here)
+
+
+@pytest.mark.parametrize(("found", "number"), [
+    (groups(("web", 7, "oneadmin"), ("web", 8, "mallory")), "7"), (groups(("web", 7, "oneadmin"), ("web", 8, "alice")), "8"),
+    ({"web": (Owned(7, "root", group="oneadmin"), Owned(8, "mallory", group="users"))}, "7"),
+])
+def test_what_another_user_calls_by_that_name_neither_counts_nor_hides_the_admins(found: Any, number: str) -> None:
+    made = recreate(vm_record(owner="alice", template=(("NIC", GUARDED),)), image_ids={}, security_groups=found)
+    assert template.get(one(made, "NIC"), "SECURITY_GROUPS") == f"0,{number}"
+
+
+def test_another_users_vm_group_counts_for_none_of_ours() -> None:
+    body = vm_record(owner="alice", template=(("VMGROUP", (("VMGROUP_NAME", "tier"), ("ROLE", "front"))),))
+
+    def group_of(*owners: tuple[int, str]) -> str:
+        found = {"tier": tuple(Owned(number, owner, ("front",)) for number, owner in owners)}
+        made = list(template.vectors(recreate(body, image_ids={}, vm_groups=found).template, "VMGROUP"))
+        return template.get(made[0], "VMGROUP_ID") if made else ""
+
+    assert group_of((5, "mallory")) == ""
+    assert group_of((5, "mallory"), (6, "oneadmin")) == "6" and group_of((5, "alice"), (6, "oneadmin")) == "5"
 
 
 def test_a_mapped_security_group_is_taken() -> None:
@@ -367,6 +388,22 @@ def test_a_mapped_security_group_is_taken() -> None:
         security_group_map={"web": "dmz"},
     )
     assert template.get(one(made, "NIC"), "SECURITY_GROUPS") == "0,9"
+
+
+def test_another_users_network_is_taken_only_where_the_operator_names_it() -> None:
+    """A reservation may have any name, also that of a network, or the number of one."""
+    body = vm_record(owner="alice", template=(("NIC", (("NETWORK", "lan"),)),))
+    mallorys, admins = Network(50, "lan", owner="mallory"), Network(41, "dr")
+
+    def taken(networks: dict[str, Network], **names: str) -> str:
+        return template.get(one(recreate(body, image_ids={}, networks=networks, network_map=names), "NIC"), "NETWORK_ID")
+
+    with pytest.raises(RefusedError, match="another user's"):
+        taken({"lan": mallorys})
+    assert taken({"lan": mallorys}, lan="lan") == "50"
+    assert taken({"lan": replace(mallorys, twins=(Network(60, "lan"),))}) == "60"
+    assert taken({"lan": replace(mallorys, group="oneadmin")}) == "50"
+    assert taken({"dr": admins, "41": Network(50, "41", owner="mallory")}, lan="41") == "41"
 
 
 def test_of_two_networks_of_one_name_the_vms_owner_decides() -> None:
@@ -542,3 +579,10 @@ def test_an_ipv6_address_that_follows_the_ipv4_one_is_not_said() -> None:
     both = Network(30, "net1", (Range("10.1.0.10", "", 10, "2001:db8::a"),))
     body = vm_record(template=(("NIC", (("NETWORK", "net1"), ("IP", "10.1.0.12"), ("IP6", "2001:db8::c"))),))
     assert not recreate(body, image_ids={}, networks={"net1": both}).warnings
+
+
+def test_what_a_vm_showed_at_the_other_site_is_not_shown_of_the_recovered_one() -> None:
+    shown = (("DR_STATE", "PROTECTED"), ("DR_RECOVERY_POINT", "2026-11-30T14:00:00Z"), ("NOTE", "x"))
+    made = recreate(vm_record(user_template=shown), image_ids={})
+    assert template.get(made.user_template, "NOTE") == "x"
+    assert not {"DR_STATE", "DR_RECOVERY_POINT"} & {key for key, _ in (*made.user_template, *made.template)}

@@ -82,6 +82,8 @@ NOTHING: dict[str, Callable[[World], Any]] = {
     "space": lambda world: edit(world, "datastore", "<USED_MB>5", "<USED_MB>6"),
     "the state that is shown": lambda world: edit(world, "datastore", "PROTECTED<", "DEGRADED<"),
     "monitoring": lambda world: edit(world, "vm", "<CPU>1", "<CPU>2"),
+    "what is shown on a VM": lambda world: edit(
+        world, "vm", "<USER_TEMPLATE/>", "<USER_TEMPLATE><DR_STATE>PROTECTED</DR_STATE></USER_TEMPLATE>"),
     "the last poll": lambda world: edit(world, "vm", "<LAST_POLL>1", "<LAST_POLL>2"),
 }
 

@@ -149,6 +149,10 @@ def test_a_vm_is_known_again_until_anything_changes_that_its_record_depends_on()
     seen = pool(*disks)
     before = seen.vm_state(VM, DATASTORES)
     assert pool(*disks, now=NOW + 60).vm_state(other_vm("LAST_POLL", "12345"), DATASTORES) == before
+    shows = recorded("onevm_show_10.xml")
+    for key in ("DR_STATE", "DR_RECOVERY_POINT"):
+        etree.SubElement(shows.find("USER_TEMPLATE"), key).text = "x"  # type: ignore[arg-type]
+    assert seen.vm_state(shows, DATASTORES) == before, "what the keeper shows is no news to it"
     marked = [replace(disk, metadata={**disk.metadata, records.MARK_KEY: "{}"}) for disk in disks]
     assert pool(*marked).vm_state(VM, DATASTORES) == before, "time marks are no news"
     first, *rest = disks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from samples import THERE, envelope, vm_record
 
 from onedr.failover import adopt_marks, failback_plan, target_site
 from onedr.model.records import ImageFacts
+from onedr.model.types import Settings
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
@@ -59,10 +62,39 @@ def test_a_users_marks_do_not_make_his_vm_another_users(marks: dict[str, str]) -
     assert set(target_site.local([attacker], FakePool(), known)) == {"here:3"}  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("marks", [
+    {"DR_ORIGIN_SOURCE": "one-2"}, {"DR_ORIGIN_SOURCE": "one-2", "DR_ORIGIN": VICTIM, "DR_FINISHED": "YES"}, {ledger.TOKEN: "guessed"},
+])
+def test_a_users_marks_do_not_make_his_image_stand_for_anothers(
+    monkeypatch: pytest.MonkeyPatch, marks: dict[str, str]
+) -> None:
+    """Neither now, nor when objects of an earlier release are taken over."""
+    own = "".join(f"<{key}>{value}</{key}>" for key, value in marks.items())
+    image = etree.fromstring(f"<IMAGE><ID>8</ID><TYPE>0</TYPE><SOURCE>one/one-9</SOURCE><TEMPLATE>{own}</TEMPLATE></IMAGE>")
+    frontend: Any = SimpleNamespace(
+        user_pool=lambda: etree.Element("P"), group_pool=lambda: etree.Element("P"), images=lambda: [image],
+        vms=list, networks=list, security_groups=list, vm_groups=list,
+    )
+    assert adopt_marks._images(frontend, "one", 0) == {}
+    monkeypatch.setattr(adopt_marks, "adopt", lambda *_: None)
+    monkeypatch.setattr(ledger, "read_ledger", lambda _: replace(EMPTY, pending={f"{VICTIM} one-2": "a-word"}))
+    site = target_site.survey(frontend, 100, FakePool(), Settings())  # type: ignore[arg-type]
+    assert site.images == {"one-9": 8} and not site.half_images
+
+
 def test_what_a_run_made_is_known_without_any_mark() -> None:
     known = replace(EMPTY, vms={3: Entry(VICTIM, ("one-1",), finished=True)})
     found = target_site.recovered([vm(3, "one-1")], FakePool(), known)  # type: ignore[arg-type]
     assert found[VICTIM].vm_id == 3 and found[VICTIM].finished
+
+
+def test_vms_of_another_datastore_in_the_pool_are_another_runs() -> None:
+    """One that its interrupted run left on hold is not started by ours."""
+    other = vm(4, "one-4")
+    for disk in other.iterfind("TEMPLATE/DISK/DATASTORE_ID"):
+        disk.text = "101"
+    found = target_site.of_datastore([vm(3, "one-1"), other, vm(5)], 100)
+    assert [each.findtext("ID") for each in found] == ["3"]
 
 
 def test_a_run_that_died_before_it_could_note_a_vm_finds_it_by_the_word_it_carries() -> None:

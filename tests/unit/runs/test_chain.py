@@ -89,9 +89,15 @@ def test_a_run_adds_a_link_when_it_ends_and_when_it_is_amended(monkeypatch: pyte
     monkeypatch.setattr(omap, "read_keys", lambda _, __, keys: {key: values[key] for key in keys if key in values})
     monkeypatch.setattr(omap, "read_all", lambda _, __, prefix: {key: values[key] for key in sorted(values) if key.startswith(prefix)})
     told: list[str] = []
-    monkeypatch.setattr(log, "info", told.append)
+    sent: list[dict[str, str]] = []
+
+    def history(text: str, good: bool, **fields: str) -> None:
+        told.append(text)
+        sent.append({**fields, "good": str(good)})
+
+    monkeypatch.setattr(log, "history", history)
     run: Any = journal.Run.__new__(journal.Run)
-    run.pool, run._here, run._there, run.id = None, Held(values), None, "2-move"
+    run.pool, run._here, run._there, run.id, run.datastore = None, Held(values), None, "2-move", "ceph"
     entry = JournalEntry("2-move", "move", "host:1:2", 5.0, Request("move"))
     run.save(entry)
     assert not [key for key in values if key.startswith(chain.PREFIX)], "it has not ended"
@@ -102,5 +108,9 @@ def test_a_run_adds_a_link_when_it_ends_and_when_it_is_amended(monkeypatch: pyte
     found = journal.verify_chain(None)  # type: ignore[arg-type]
     assert (found.links, found.problems, found.unlinked) == (2, (), ())
     assert found.head in told[-1] and "1-move" in told[-1]
+    assert [(each["run"], each["result"], each["link"], each["good"]) for each in sent] == [
+        ("2-move", "DONE", "1", "True"), ("1-move", "INTERRUPTED", "2", "False"),
+    ]
+    assert sent[-1]["digest"] == found.head and {each["datastore"] for each in sent} == {"ceph"}
     values["run.2-move"] = values["run.2-move"].replace(b'"DONE"', b'"FAILED"')
     assert journal.verify_chain(None).problems  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from one_omap import one_omap
 
 from onedr.ceph import omap
 from onedr.model.errors import plain
@@ -21,11 +22,7 @@ POOL: Any = None
 
 @pytest.fixture(autouse=True)
 def values(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """The omap."""
-    found: dict[str, bytes] = {}
-    monkeypatch.setattr(omap, "read_keys", lambda _, __, keys: {key: found[key] for key in keys if key in found})
-    monkeypatch.setattr(omap, "write_keys", lambda _, __, new: found.update(new))
-    return found
+    return one_omap(monkeypatch)
 
 
 def refused(now: float = NOW) -> str:

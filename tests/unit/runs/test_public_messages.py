@@ -1,17 +1,23 @@
-"""DR_MESSAGE of a datastore is read by every user: other people's VMs and images are counted in it, not named."""
+"""DR_MESSAGE of a datastore is read by every user, that of an image by all who may use the image: other people's VMs
+and images are counted in it, not named.
+"""
 from __future__ import annotations
 
 import ast
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 from samples import HERE, THERE, disk, vm_record
 from worlds import REQUESTS, WORLDS, confirmed, copy_of, facts
 
+from onedr.ceph import connection
 from onedr.drill import plan as drill_plan
 from onedr.drill.plan import DrillFacts
 from onedr.failover import rollback
@@ -19,9 +25,12 @@ from onedr.failover.facts import FailoverFacts
 from onedr.failover.plan import plan_failover
 from onedr.failover.verdict import RunEnd, judge_end
 from onedr.model.errors import OneDRError, PlanRefusedError, RefusedError, RunInProgressError
+from onedr.model.template import Pairs
 from onedr.model.text import NOTHING, Sentence, filled, named, public_of, together
-from onedr.model.types import Mode, PeerState
+from onedr.model.types import CephAccess, Mode, PeerState
 from onedr.opennebula.vms import PeerVm
+from onedr.protection import delete_image
+from onedr.protection.delete_rules import RemovalFacts, refusal
 from onedr.protection.disable_plan import DisableFacts, disable_plan
 from onedr.protection.enable_plan import ConversionItem, DatastoreFacts
 from onedr.runs.request import Request
@@ -112,6 +121,42 @@ def test_a_rollback_names_nothing() -> None:
     for undone in ({}, {"one-1": "secret"}):
         public = rollback.said("move", "secret: no", undone).public
         assert public and not NAMED.search(public)
+
+
+@given(st.builds(
+    RemovalFacts, st.booleans(), st.booleans(), st.booleans(), st.booleans(),
+    st.lists(st.sampled_from(["one/one-3-7-0", "one/secret"])).map(tuple), st.lists(st.just("9 (alice-db)")).map(tuple),
+    st.booleans(),
+))
+def test_why_an_image_is_not_removed_names_no_other(found: RemovalFacts) -> None:
+    reason = refusal(found)
+    assert reason is None or (reason.public and not NAMED.search(reason.public))
+
+
+@pytest.mark.parametrize(("error", "public"), [
+    (RefusedError("it is the base of secret"), "may name other images or VMs"),
+    (RefusedError(Sentence("base of secret", "base of 1 disk")), "base of 1 disk"),
+])
+def test_an_image_shows_what_is_public_of_it_and_its_driver_says_all(
+    monkeypatch: pytest.MonkeyPatch, error: RefusedError, public: str
+) -> None:
+    """The driver's answer is in oned.log only."""
+    shown: list[str] = []
+
+    def update_image(image_id: int, pairs: Pairs) -> None:
+        shown.extend(text for key, text in pairs if (image_id, key) == (5, "DR_MESSAGE"))
+
+    def fails(*_: object) -> None:
+        raise error
+
+    pool = SimpleNamespace(exists=lambda name: True)
+    monkeypatch.setattr(connection, "connect", lambda *_: nullcontext(pool))
+    monkeypatch.setattr(delete_image, "FrontEnd", lambda **_: SimpleNamespace(update_image=update_image))
+    monkeypatch.setattr(delete_image, "_facts", fails)
+    image = etree.fromstring("<IMAGE><ID>5</ID><SOURCE>one/one-5</SOURCE></IMAGE>")
+    with pytest.raises(RefusedError, match="secret"):
+        delete_image.remove_image(image, CephAccess("one", "", ""), trash=False)
+    assert len(shown) == 1 and public in shown[0] and not NAMED.search(shown[0])
 
 
 def test_an_error_without_anything_public_has_none() -> None:

@@ -1,0 +1,1 @@
+"""`onedr runbook`: the commands of Ceph and OpenNebula that recover a datastore here without OneDR."""
