@@ -32,6 +32,7 @@ _RIGHTS = 3  # use, manage and admin for each of owner, group, other
 _ID_OF = "sed -n 's/^ID: //p'"  # what a create command prints
 _ADMIN = 0  # id of oneadmin, and of its group
 _WAIT_S = 180
+_DONE = (vm_template.FINISHED, "YES")  # OneDR records none that lacks it, once it is back
 _LOCKS = {1: "use", 2: "manage", 3: "admin"}
 
 
@@ -106,10 +107,8 @@ class Objects:
             f"{at}.xml | {_ID_OF} > {at}.id"
         )
         lines += _given("oneimage", at, owner, subject.permissions)
-        own = image_template.portable_image(subject.attributes)
-        if own:
-            lines += file(f"{at}.attributes.xml", own)
-            lines.append(f'oneimage update "$(cat {at}.id)" {at}.attributes.xml --append')
+        lines += file(f"{at}.attributes.xml", (*image_template.portable_image(subject.attributes), _DONE))
+        lines.append(f'oneimage update "$(cat {at}.id)" {at}.attributes.xml --append')
         if name != subject.name:
             notes = (*notes, f"- Its name {prose(subject.name)} is taken here: it becomes {prose(name)}.")
         return (*notes, Block(tuple(lines)))
@@ -156,7 +155,7 @@ class Objects:
             f"  onevm create --hold {at}.filled.xml | {_ID_OF} > {at}.id; }}",
             *_given("onevm", at, owner, record.permissions),
             *self._other_groups(at, built.template),
-            *file(f"{at}.attributes.xml", built.user_template),
+            *file(f"{at}.attributes.xml", (*built.user_template, _DONE)),
             f'onevm update "$(cat {at}.id)" {at}.attributes.xml',
         ))
         yield from self._secrets(item, at)

@@ -19,7 +19,7 @@ from onedr.model import template
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.template import Pairs
 from onedr.model.types import CephAccess
-from onedr.opennebula import vm_locks
+from onedr.opennebula import vm_locks, vm_template
 from onedr.opennebula.nics import Counterparts, Network, Owned, Range
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import secrets
@@ -127,6 +127,15 @@ def test_a_vm_gets_its_images_by_the_ids_they_were_given(tmp_path: Path) -> None
     assert [template.get(each, "TARGET") for each in template.vectors(made, "DISK")] == ["vda", "vdb"]
     assert template.get(made, "NAME") == NAME
     assert template.get(next(template.vectors(made, "NIC")), "IP") == "192.0.2.12"
+
+
+def test_onedr_can_tell_that_each_is_whole(tmp_path: Path) -> None:
+    """It writes no record of what carries an origin and is not finished: a run may be about to finish it."""
+    run(to_run(printed(known())), tmp_path)
+    found = [template.parse_xml(each.read_text()) for each in tmp_path.rglob("*.attributes.xml")]
+    assert len(found) == 4
+    assert not [each for each in found if vm_template.is_half_made(
+        (("DR_ORIGIN", "x"), *template.from_element(each)))]
 
 
 def test_pasting_it_again_makes_nothing_twice(tmp_path: Path) -> None:
