@@ -76,8 +76,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         behind=_behind(pool),
         drilled=journal.drill_times(pool),
         osds=osds,
-        fence_command=fence[0],
-        fence_unknown=fence[1],
+        fence_command=fence[0], fence_unknown=fence[1],
     )
     return Collected(facts, sight, site)
 
