@@ -233,6 +233,16 @@ def test_a_users_lock_is_put_on_at_the_end(level: str, option: str) -> None:
     assert not any("onevm lock \"" in line for line in printed(known()))
 
 
+def test_a_vm_that_cannot_be_written_takes_no_other_with_it(tmp_path: Path) -> None:
+    bad = web(vm_id=1, name="bad\x1b", disks=(disk(0, "one/one-8"),), user_template=(), template=())
+    good = web(vm_id=2, name="good", disks=(disk(0, "one/one-9"),), user_template=(), template=())
+    lines = printed(book_facts(facts(copy_of("one-8", bad), copy_of("one-9", good))))
+    assert any("It is not in this book" in line for line in lines)
+    calls = run(to_run(lines), tmp_path)
+    assert sum(call.startswith("onevm <create>") for call in calls) == 1
+    assert sum(call.startswith("onevm <release>") for call in calls) == 1
+
+
 def test_vms_start_by_priority_each_with_its_delay(tmp_path: Path) -> None:
     first = web(vm_id=1, name="first", disks=(disk(0, "one/one-8"),), user_template=(("DR_PRIORITY", "1"),), template=())
     late = web(vm_id=2, name="late", disks=(disk(0, "one/one-9"),), user_template=(("DR_DELAY", "7s"),), template=())
