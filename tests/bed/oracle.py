@@ -28,6 +28,7 @@ _OF_ONE_SITE_ON_DISKS = {
     "DISK_SNAPSHOT_TOTAL_SIZE", "IMAGE_STATE", "LN_TARGET", "TM_MAD", "TM_MAD_SYSTEM", "MONITOR",
 }
 _MESSAGES = {"ERROR", "DR_MESSAGE"}
+LOCK = "ONEDR_LOCK"  # the level of the user's lock, which oned shows outside of the template
 _SHOWN = {"DR_STATE", "DR_RECOVERY_POINT"}  # by the keeper, on VMs
 
 
@@ -154,7 +155,8 @@ def of_vm_record(record: VmRecord | None) -> Vm | None:
         return None
     return Vm(
         record.vm_id, record.name, record.owner, record.group, record.permissions, record.state,
-        leaves(record.template), leaves(record.user_template), leaves(record.snapshots),
+        leaves(tuple(pair for pair in record.template if pair[0] != LOCK)), leaves(record.user_template),
+        leaves(record.snapshots),
         tuple(_of_disk(disk) for disk in record.disks),
     )
 
