@@ -105,11 +105,16 @@ _OF_BACKUPS = {"BACKUP_VOLATILE", "DISK_IDS", "FS_FREEZE", "INTERACTIVE", "KEEP_
 
 
 def _with_backup(vm: ElementTree.Element) -> ElementTree.Element | None:
-    """The template with the settings of backups, which oned shows outside of it."""
+    """The template with the settings of backups and the user's lock, which oned shows outside of it."""
     template, found = vm.find("TEMPLATE"), vm.find("BACKUPS/BACKUP_CONFIG")
     kept = [each for each in found if each.tag in _OF_BACKUPS] if found is not None else []
     if template is not None and kept:
         ElementTree.SubElement(template, "BACKUP_CONFIG").extend(kept)
+    if template is not None:
+        level = vm.findtext("LOCK/LOCKED") or "0"
+        if vm.findtext("USER_TEMPLATE/DR_LOCKED_STATE") or level == "0":  # the lock is a run's, or still to come
+            level = vm.findtext("USER_TEMPLATE/DR_USER_LOCK") or "0"
+        ElementTree.SubElement(template, "ONEDR_LOCK").text = level
     return template
 
 
