@@ -57,10 +57,10 @@ def known_here(
 
 def _same_disks(item: VmItem, home: PeerVm) -> bool:
     """Has the VM at home one of these disks? Two that were never deployed are made from one base instead."""
-    used = {image.name for image in item.images}
+    ours = {_stands_for(image) for image in item.images}  # a CDROM has another name there
+    used = {image.name for image in item.images} | ours
     to_clone = any(disk.to_clone for disk in item.record.disks)
-    bases = {_stands_for(image) for image in item.images} if to_clone else set()
-    return bool(home.images & used or home.bases & bases)
+    return bool(home.images & used or (to_clone and home.bases & ours))
 
 
 def _stands_for(image: ImageFacts) -> str:
