@@ -1,7 +1,6 @@
 """Sentences for people."""
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 from collections.abc import Collection, Iterable
@@ -21,6 +20,8 @@ def first_few(texts: Collection[str], shown: int = 3, separator: str = ", ") -> 
 
 def closest(word: str, known: Iterable[str]) -> str:
     """`; do you mean …?` for the closest of the known words; a full stop when none is close."""
+    import difflib  # in errors only
+
     found = difflib.get_close_matches(word, sorted(known), 1)
     return f"; do you mean {found[0]}?" if found else "."
 

@@ -5,14 +5,16 @@ import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from onedr.model import template
 from onedr.model.errors import RefusedError
-from onedr.model.site_map import Direction, Entry, Name
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes
 from onedr.opennebula.attributes import Treatment
+
+if TYPE_CHECKING:
+    from onedr.model.site_map import Direction, Entry, Name
 
 GROUP_NAMES = "SECURITY_GROUP_NAMES"  # added to a recorded NIC: the groups' names, in the order of their ids
 _GIVEN_NAME = re.compile(r"_*NIC\d+(_ALIAS\d+)?")  # oned's own; it renames one that a caller gives
