@@ -105,16 +105,11 @@ _OF_BACKUPS = {"BACKUP_VOLATILE", "DISK_IDS", "FS_FREEZE", "INTERACTIVE", "KEEP_
 
 
 def _with_backup(vm: ElementTree.Element) -> ElementTree.Element | None:
-    """The template with the settings of backups and the user's lock, which oned shows outside of it."""
+    """The template with the settings of backups, which oned shows outside of it."""
     template, found = vm.find("TEMPLATE"), vm.find("BACKUPS/BACKUP_CONFIG")
     kept = [each for each in found if each.tag in _OF_BACKUPS] if found is not None else []
     if template is not None and kept:
         ElementTree.SubElement(template, "BACKUP_CONFIG").extend(kept)
-    if template is not None:
-        level = vm.findtext("LOCK/LOCKED") or "0"
-        if vm.findtext("USER_TEMPLATE/DR_LOCKED_STATE") or level == "0":  # the lock is a run's, or still to come
-            level = vm.findtext("USER_TEMPLATE/DR_USER_LOCK") or "0"
-        ElementTree.SubElement(template, "ONEDR_LOCK").text = level
     return template
 
 
@@ -129,7 +124,7 @@ def _with_lock(vm: ElementTree.Element, template: ElementTree.Element | None) ->
 
 def _name_security_groups(cloud: Cloud, vm: ElementTree.Element) -> None:
     """A record has the groups' names beside their ids, which mean nothing at the other site."""
-    for nic in vm.iterfind("TEMPLATE/NIC"):
+    for nic in (*vm.iterfind("TEMPLATE/NIC"), *vm.iterfind("TEMPLATE/NIC_ALIAS")):
         numbers = _text(nic, "SECURITY_GROUPS").split(",")
         names = [_text(asked(cloud, "secgroup", int(each)), "NAME") for each in numbers if each]
         if names:
