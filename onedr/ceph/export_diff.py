@@ -37,6 +37,7 @@ class _Disk:
     def __init__(self, file: IO[bytes] | None, limit: int):
         self.size = 0
         self.snapshots: set[str] = set()
+        self.named = 0  # letters of their names
         self._file, self._left = file, limit
 
     def resize(self, size: int) -> None:
@@ -196,7 +197,11 @@ def _about_snapshots(stream: IO[bytes], tag: bytes, length: int | None, disk: _D
         if name not in disk.snapshots:
             raise _DamagedError(f"an increment is based on {name!r}, which the archive does not contain")
     elif tag == b"t":
-        disk.snapshots.add(_name(stream))
+        name = _name(stream)
+        disk.snapshots.add(name)
+        disk.named += len(name)
+        if disk.named > _HEADERS:
+            raise _DamagedError(f"the names of its snapshots exceed {_HEADERS} bytes")
     elif tag == b"p":
         # whether the snapshot is protected; documented as 8 bytes, but Ceph 16.2.15 writes one
         _exactly(stream, 1)

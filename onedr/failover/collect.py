@@ -51,8 +51,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         split = image_claims.split_images(pool, peer, [image.name for image in images])
         mapping = map_in_force(pool, target, peer)
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
-    last = journal.last_run(pool, DRILLS, target.datastore_id)
-    items = inventory.vms(images, pool.fsid())
+    last, items = journal.last_run(pool, DRILLS, target.datastore_id), inventory.vms(images, pool.fsid())
     local, recovered = known_here(site, frontend, items)
     there, fence = peer_vms.collect_peer_vms(pool.access.pool), _fence_command()
     facts = FailoverFacts(
@@ -77,8 +76,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         behind=_behind(pool),
         drilled=journal.drill_times(pool),
         osds=osds,
-        fence_command=fence[0],
-        fence_unknown=fence[1],
+        fence_command=fence[0], fence_unknown=fence[1],
     )
     return Collected(facts, sight, site)
 

@@ -4,6 +4,7 @@ its own object goes on, with what was changed at the other site.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from onedr.failover import failback_plan, not_followed, recreate_vms, snapshot_list_plan, vm_nics
 from onedr.failover.locked_image import unlocked_image
@@ -37,7 +38,8 @@ def return_vm(
     finds it again.
     """
     vm_id, frontend = home.vm_id, site.frontend
-    if frontend.vm(vm_id).find("LOCK") is not None:
+    before = frontend.vm(vm_id)  # with its secrets, which the pool call shows encrypted
+    if before.find("LOCK") is not None:
         frontend.call("vm.unlock", vm_id)
     changed = _scheduled_actions(site, item, home)
     record = recreate_vms.with_secrets(site, item)
@@ -50,7 +52,8 @@ def return_vm(
     _capacity(site, record, vm_id, item.origin)
     _scheduled_actions(site, item, home)  # those of disks that were plugged in
     _note_lock(site, record, vm_id)
-    for text in not_followed.of_vm(home, record, site.counterparts):
+    was = replace(home, template=opennebula_objects.vm_record(before, ()).template)
+    for text in not_followed.of_vm(was, record, site.counterparts):
         site.warn(item.origin, text)
     if frontend.vm(vm_id).find("LOCK") is not None:
         raise OneDRError(f"VM {vm_id} is still locked although it was unlocked; onevm unlock {vm_id}")

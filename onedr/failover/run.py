@@ -49,6 +49,7 @@ _FENCES_THE_SITE = (StepKind.STOP, StepKind.FENCE_SITE)  # one failure of these 
 _FENCE_GRACE_S = 30  # of a guest whose site's Ceph is gone: its shutdown may hang on its disks
 _SAID = 300  # characters of what the fence command said
 _THREADS = {
+    StepKind.STOP: 32,  # a guest that ignores its shutdown has GRACE_S, and holds up no other
     StepKind.PROMOTE: 100,
     StepKind.TERM: 100,
     StepKind.FENCE: 32,

@@ -18,7 +18,7 @@ from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, ids_by_name, number
 from onedr.opennebula.mapped import Owner, name_owner
-from onedr.opennebula.nics import Counterparts, Network, Owned, Range, every_network
+from onedr.opennebula.nics import ADMINS, Counterparts, Network, Owned, Range, every_network
 from onedr.opennebula.quotas import Quotas, read_quotas
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication import ledger, rehearsals
@@ -86,7 +86,9 @@ def survey(
 def counterparts(frontend: FrontEnd, settings: Settings, mapping: Direction | None = None) -> Counterparts:
     """Networks, security groups, VM groups and file images of this site, by name."""
     networks: dict[str, Network] = {}
-    for found in map(network, sorted(frontend.networks(), key=lambda each: number(each, "ID"))):
+    every = [network(element) for element in frontend.networks()]
+    # of one name the admins' first: users may give their reservations any
+    for found in sorted(every, key=lambda each: (ADMINS not in (each.owner, each.group), each.network_id)):
         first = networks.get(found.name)
         networks[found.name] = replace(first, twins=(*first.twins, found)) if first else found
     files = [image for image in frontend.images() if image.findtext("TYPE") in _FILE_TYPES]

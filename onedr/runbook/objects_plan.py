@@ -17,7 +17,7 @@ from onedr.model.errors import OneDRError
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.template import Pairs
 from onedr.model.types import MIB
-from onedr.opennebula import image_template, mapped, vm_template
+from onedr.opennebula import image_template, mapped, nics, vm_locks, vm_template
 from onedr.opennebula.mapped import Owner
 from onedr.opennebula.vm_template import ORIGIN_SOURCE, Recreation
 from onedr.opennebula.vms import PeerVm
@@ -32,6 +32,7 @@ _RIGHTS = 3  # use, manage and admin for each of owner, group, other
 _ID_OF = "sed -n 's/^ID: //p'"  # what a create command prints
 _ADMIN = 0  # id of oneadmin, and of its group
 _WAIT_S = 180
+_LOCKS = {1: "use", 2: "manage", 3: "admin"}
 
 
 class _OwnerHere(NamedTuple):
@@ -154,6 +155,7 @@ class Objects:
             f"test -s {at}.id || {{ {tests}sed{fill} {at}.xml > {at}.filled.xml &&",
             f"  onevm create --hold {at}.filled.xml | {_ID_OF} > {at}.id; }}",
             *_given("onevm", at, owner, record.permissions),
+            *self._other_groups(at, built.template),
             *file(f"{at}.attributes.xml", built.user_template),
             f'onevm update "$(cat {at}.id)" {at}.attributes.xml',
         ))
@@ -178,6 +180,19 @@ class Objects:
         )
         more = (*placement.of_memory(item.record.state), *placement.of_images(item), *item.warnings)
         return Recreation(later, built.user_template, (*built.warnings, *more))
+
+    def _other_groups(self, at: str, asked: Pairs) -> Iterable[str]:
+        """Security groups of the networks here come to a NIC's own, and open what those close
+        (docs/opennebula-facts.md O39): they are taken off.
+        """
+        known = self.facts.failover.ground.counterparts.networks
+        every = [nic for kind in ("NIC", "NIC_ALIAS") for nic in template.vectors(asked, kind)]
+        for number, nic in enumerate(every):
+            found = nics.network_called(known, int(template.get(nic, "NETWORK_ID", "-1")))
+            own = _groups(template.get(nic, "SECURITY_GROUPS"))
+            theirs = found.attributes.get("SECURITY_GROUPS", "") if found is not None and own else ""
+            for group in sorted(_groups(theirs) - own):
+                yield f'onevm sg-detach "$(cat {at}.id)" {number} {group}'
 
     def _secrets(self, item: VmItem, at: str) -> Iterable[Part]:
         """What is not printed, and how it is set."""
@@ -228,7 +243,21 @@ class Objects:
         held = [self._items[origin].record.name for origin in self.vms if origin not in starting]
         if held:
             parts.append(f"Not running at the other site, so they stay on hold: {prose(', '.join(held))}.")
+        parts += self._locks()
         return Chapter(title, tuple(parts) or ("No VM is to be started.",))
+
+    def _locks(self) -> Iterable[Part]:
+        """Locks that their users had put on VMs, which nothing could be done with while they are locked."""
+        lines = []
+        for item in self.plan.vms:
+            level = vm_locks.recorded(item.record.template)
+            if level and item.origin in {*self.vms, *self._homes}:
+                new, home = self.vms.get(item.origin), self._homes.get(item.origin)
+                which = home.vm_id if home is not None else f'"$(cat vm-{new}.id)"'
+                lines.append(f"onevm lock {which} --{_LOCKS[level]}  {note(item.record.name)}")
+        if lines:
+            yield "These were locked at the other site. Once they run, or are not to:"
+            yield Block((storage_plan.folder(self.facts), *lines), here=False)
 
     def _start(self, origin: str) -> str:
         if origin in self.vms:
@@ -260,6 +289,11 @@ class Objects:
             "To revert a disk to one of them, with its VM powered off, the command of that snapshot. It "
             "discards what was written since:", Block(tuple(lines), here=False),
         ))
+
+
+def _groups(text: str) -> set[int]:
+    """Ids of security groups."""
+    return {int(each) for each in text.split(",") if each.strip().isdecimal()}
 
 
 def _targets(plan: RunPlan, kind: StepKind) -> Sequence[str]:

@@ -129,6 +129,8 @@ class JournalEntry:
         """The journal from a JSON object. Raises TypeError, ValueError, KeyError or AttributeError for one
         that is damaged.
         """
+        if not isinstance(data, dict):
+            raise TypeError("it is no JSON object")
         known = {one.name for one in fields(JournalEntry)} | {"by", "trigger", "asked", "resumes"}
         entry = from_json(JournalEntry, {key: data[key] for key in data if key not in ("request", "unknown")})
         entry.request = _request(data)

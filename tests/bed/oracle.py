@@ -96,7 +96,7 @@ def vm(cloud: Cloud, number: int) -> Vm:
     trees.extend(found.findall("SNAPSHOTS"))
     return Vm(
         number, *_who(found), pyone.VM_STATE(int(_text(found, "STATE"))).name,
-        _leaves(_with_backup(found), _OF_ONE_SITE, _OF_ONE_SITE_ON_DISKS),
+        _leaves(_with_lock(found, _with_backup(found)), _OF_ONE_SITE, _OF_ONE_SITE_ON_DISKS),
         _leaves(found.find("USER_TEMPLATE"), _MESSAGES | _SHOWN), _leaves(trees), disks(cloud, found),
     )
 
@@ -110,6 +110,15 @@ def _with_backup(vm: ElementTree.Element) -> ElementTree.Element | None:
     kept = [each for each in found if each.tag in _OF_BACKUPS] if found is not None else []
     if template is not None and kept:
         ElementTree.SubElement(template, "BACKUP_CONFIG").extend(kept)
+    return template
+
+
+def _with_lock(vm: ElementTree.Element, template: ElementTree.Element | None) -> ElementTree.Element | None:
+    """The template with the level of the user's lock: what a run noted while its own lock is on the VM."""
+    ours = _text(vm, "USER_TEMPLATE/DR_LOCKED_STATE")
+    level = _text(vm, "USER_TEMPLATE/DR_USER_LOCK" if ours else "LOCK/LOCKED")
+    if template is not None:
+        ElementTree.SubElement(template, "ONEDR_LOCK").text = level or "0"
     return template
 
 

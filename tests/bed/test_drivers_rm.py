@@ -54,7 +54,7 @@ def told(here: Drivers, number: int, done: calls.Done, counted: str = "") -> Non
     (what, image_id, text), = here.api.updates
     assert (what, image_id) == ("image", number)
     if counted:
-        assert counted in text and "the other one" not in text and f"one-{number}-" not in text
+        assert counted in text and "alice-db" not in text and f"one-{number}-" not in text
     else:
         assert f"<DR_MESSAGE>{done.stderr.strip()}</DR_MESSAGE>" in text
 
@@ -151,9 +151,9 @@ def test_the_copy_is_not_removed_at_the_peer(here: Drivers, yonder: Drivers) -> 
 
 def test_data_that_two_images_name_is_kept(here: Drivers, yonder: Drivers) -> None:
     name = made(here, yonder.site, 222)
-    here.api.images.append(image(99, SOURCE=f"one/{name}", NAME="the other one"))
+    here.api.images.append(image(99, SOURCE=f"one/{name}", NAME="alice-db"))
     done = rm(here, 222)
-    refused(done, "99 (the other one) has the same SOURCE")
+    refused(done, "99 (alice-db) has the same SOURCE")
     told(here, 222, done, "1 other image(s) have the same SOURCE")
     assert name in contents(here.site)[0] and name in contents(yonder.site)[0]
 

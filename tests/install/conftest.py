@@ -11,7 +11,7 @@ import tempfile
 import pytest
 from hypothesis import settings
 
-settings.register_profile("few", max_examples=25, deadline=None, database=None)
+settings.register_profile("few", max_examples=25, deadline=None, database=None, derandomize=True)
 settings.register_profile("many", max_examples=500, deadline=None, database=None)
 settings.load_profile("few")  # --hypothesis-profile goes over this
 

@@ -1,17 +1,16 @@
 """What rbd-mirror says of how far it is, in the forms of Ceph 16.2 to 20.2."""
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from onedr.ceph.mirroring import MirrorStatus
 from onedr.ceph.replay_status import ENTRY_BYTES, status_behind
 
 POSITIONS = '"non_primary_position":{"entry_tid":3,"object_number":3,"tag_tid":1}'
 
 
-def status(description: str, **changes: Any) -> dict[str, Any]:
-    return {"name": "one-1", "state": 4, "up": True, "description": description, **changes}
+def status(description: str, up: bool = True) -> MirrorStatus:
+    return {"name": "one-1", "state": 4, "up": up, "description": description}
 
 
 @pytest.mark.parametrize("entries", [0, 7])

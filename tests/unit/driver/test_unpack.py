@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -245,6 +245,18 @@ def test_an_archive_whose_headers_would_fill_the_memory_is_refused(here: Path, k
     path.write_bytes(gzip.compress(long_headers(kind) + bytes(8 * MIB)))
     for use in (size, taken):
         with pytest.raises(InputError, match="its headers exceed 1048576 bytes"):
+            use(here, path)
+
+
+def test_an_archive_whose_snapshots_would_fill_the_memory_is_refused(here: Path) -> None:
+    def names() -> Iterator[bytes]:
+        for number in range(5):
+            name = f"{number}".encode() * 500_000
+            yield b"t" + struct.pack("<I", len(name)) + name
+
+    path = archive(here / "data/backup", rbd2=base(MIB, b"x"), **{"1.rbdiff": b"rbd diff v1\n" + b"".join(names()) + b"e"})
+    for use in (size, taken):
+        with pytest.raises(InputError, match="the names of its snapshots exceed 1048576 bytes"):
             use(here, path)
 
 

@@ -9,6 +9,7 @@ from worlds import MOVE, ONE_DISK, ORIGIN, REQUESTS, WORLDS, confirmed, copy_of,
 
 from onedr.failover import failback_plan, fence_plan, planned_move
 from onedr.failover import plan as failover_plan
+from onedr.failover import run as failover_run
 from onedr.failover.facts import FailoverFacts, Fence
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm
@@ -161,3 +162,8 @@ def test_a_vm_stopped_by_the_move_starts_as_it_was_before(
         facts(copy_of("one-1", replace(ONE_DISK, state=state, user_template=user))), confirmed()
     )
     assert ((StepKind.START, ORIGIN) in steps(plan)) is starts
+
+
+def test_a_guest_that_ignores_its_shutdown_holds_up_no_other() -> None:
+    """It has two minutes: where VMs are stopped one after the other, everybody's move waits for them."""
+    assert failover_run._THREADS[StepKind.STOP] >= 32

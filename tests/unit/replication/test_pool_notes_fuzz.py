@@ -45,6 +45,7 @@ DEEP = b"[" * 200_000
 @given(text=TEXTS)
 @example(text=DEEP)
 @example(text=b"")
+@example(text=b"[true]")
 @example(text=b'{"disks": "one-1", "origin": 5}')
 def test_whatever_stands_there_it_is_read_or_refused(reader: str, text: bytes) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -19,7 +19,8 @@ from onedr.model import template
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.template import Pairs
 from onedr.model.types import CephAccess
-from onedr.opennebula.nics import Counterparts, Network, Range
+from onedr.opennebula import vm_locks
+from onedr.opennebula.nics import Counterparts, Network, Owned, Range
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import secrets
 from onedr.runbook import plan as runbook_plan
@@ -201,6 +202,26 @@ def test_a_vm_that_comes_home_is_unlocked_and_resumed(tmp_path: Path) -> None:
     calls = run(to_run(printed(book_facts(world))), tmp_path)
     assert "onevm <unlock> <9>" in calls and "onevm <resume> <9>" in calls
     assert not [call for call in calls if "<create>" in call]
+
+
+def test_security_groups_of_the_network_here_are_taken_off_where_the_nic_has_its_own(tmp_path: Path) -> None:
+    lan = replace(LAN, attributes={"SECURITY_GROUPS": "0,104"})
+    own = Counterparts({"lan": lan}, security_groups={"web": (Owned(105, "alice"),)})
+    nic = (*NIC, ("SECURITY_GROUP_NAMES", "web"), ("SECURITY_GROUPS", "7"))
+    record = web(template=(("CPU", "1"), ("NIC", NIC), ("NIC", nic)))
+    world = facts(*images_of(record), ground=Placement(own))
+    calls = run(to_run(printed(book_facts(world))), tmp_path)
+    assert [call for call in calls if "sg-detach" in call] == [
+        "onevm <sg-detach> <3> <1> <0>", "onevm <sg-detach> <3> <1> <104>",
+    ], calls
+
+
+@pytest.mark.parametrize(("level", "option"), [("1", "--use"), ("3", "--admin")])
+def test_a_users_lock_is_put_on_at_the_end(level: str, option: str) -> None:
+    record = web()
+    lines = printed(known(replace(record, template=(*record.template, (vm_locks.RECORDED, level)))))
+    assert any(line.startswith(f'onevm lock "$(cat vm-1.id)" {option}') for line in lines)
+    assert not any("onevm lock \"" in line for line in printed(known()))
 
 
 def test_vms_start_by_priority_each_with_its_delay(tmp_path: Path) -> None:

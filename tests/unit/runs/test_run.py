@@ -20,7 +20,7 @@ from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.plan_events import FailoverPlanEvent, ReprotectPlanEvent
 from onedr.runs.request import Request
 from onedr.runs.step_docs import shown_steps
-from onedr.runs.steps import Step, StepKind
+from onedr.runs.steps import Later, Step, StepKind
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,29 @@ def at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 )
 def test_how_many_at_once(at_once: Any, kind: StepKind, conf: str, expected: int) -> None:
     assert at_once(kind, conf) == expected
+
+
+def test_a_step_that_comes_later_is_neither_done_nor_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
+    run: Any = SimpleNamespace(
+        id="r", verb="failover", pool=None, datastore="ceph", alone="", save=lambda log: None, look=lambda: None, check=lambda: None
+    )
+    frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
+    events: list[Event] = []
+    made = runs_run.Running(run, 1, Request("failover"), events.append, frontend, State.FAILING_OVER, "primary")
+    made.total, answers = 1, ["not yet", "runs"]
+
+    def start(_: str) -> str:
+        said = answers.pop(0)
+        return Later(said) if said == "not yet" else said
+
+    step = Step(StepKind.START, "v", "start v")
+    made.do([step], start)
+    assert not made.outcome.done and not made.outcome.failed and not made.ended and not events and not made.has_failed("v")
+    made.do([step], start)
+    assert made.outcome.done == {"v": "runs"} and "start v" in made.ended
+    assert [entry.results for entry in made.log.steps] == [{"v": "not yet"}, {"v": "runs"}]
+    assert [event.result for event in events if isinstance(event, StepEvent)] == ["done"]
 
 
 def test_a_run_tells_and_journals_its_plan_its_steps_and_its_end(
