@@ -57,10 +57,10 @@ def known_here(
 
 def _same_disks(item: VmItem, home: PeerVm) -> bool:
     """Has the VM at home one of these disks? Two that were never deployed are made from one base instead."""
-    used = {image.name for image in item.images}
+    ours = {_stands_for(image) for image in item.images}  # a CDROM has another name there
+    used = {image.name for image in item.images} | ours
     to_clone = any(disk.to_clone for disk in item.record.disks)
-    bases = {_stands_for(image) for image in item.images} if to_clone else set()
-    return bool(home.images & used or home.bases & bases)
+    return bool(home.images & used or (to_clone and home.bases & ours))
 
 
 def _stands_for(image: ImageFacts) -> str:
@@ -98,10 +98,14 @@ def disks(item: VmItem, home: PeerVm, images: Mapping[str, ImageFacts], here: st
 
 
 def _name_here(disk: DiskRef, home: PeerVm, images: Mapping[str, ImageFacts], here: str) -> str:
-    """Name here of a disk: of one that is a clone to be made at both sites, that of the clone at home."""
+    """Name here of a disk: of one that is a clone to be made at both sites, that of the clone at home; of a
+    CDROM, the name under which it was taken over.
+    """
     name = str(disk.rbd).rpartition("/")[2]
     if not disk.to_clone:
-        return _own_name(name, images, here)
+        own = _own_name(name, images, here)
+        taken = sorted(mine for mine in home.images if mine in images and _stands_for(images[mine]) == own)
+        return taken[0] if disk.shared and taken and own not in home.images else own
     base = _stands_for(images[name]) if name in images else name
     clones = [clone for clone in home.clones if clone.endswith(f"-{home.vm_id}-{disk.disk_id}")]
     for clone in clones:

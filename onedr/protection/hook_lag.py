@@ -10,7 +10,7 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.runs.answer_events import HookSeen
+from onedr.model.seen import HookSeen
 
 OBJECT = "onedr.hooks"
 WORST_S = 3600  # so long the worst one is remembered: scrapes see one of many

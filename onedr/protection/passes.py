@@ -9,7 +9,7 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.model.json_form import parsed
-from onedr.runs.answer_events import PassSeen
+from onedr.model.seen import PassSeen
 
 OBJECT = "onedr.passes"
 

@@ -32,6 +32,7 @@ _RIGHTS = 3  # use, manage and admin for each of owner, group, other
 _ID_OF = "sed -n 's/^ID: //p'"  # what a create command prints
 _ADMIN = 0  # id of oneadmin, and of its group
 _WAIT_S = 180
+_DONE = (vm_template.FINISHED, "YES")  # OneDR records none that lacks it, once it is back
 _LOCKS = {1: "use", 2: "manage", 3: "admin"}
 
 
@@ -52,6 +53,7 @@ class Objects:
     images: dict[str, int] = field(default_factory=dict)  # number in the book by RBD name
     vms: dict[str, int] = field(default_factory=dict)  # by origin
     taken: set[tuple[int, str]] = field(default_factory=set)
+    without_commands: set[str] = field(default_factory=set)  # origins
 
     def __post_init__(self) -> None:
         self.taken = set(self.facts.images)
@@ -70,7 +72,7 @@ class Objects:
         back = set(_targets(self.plan, StepKind.RETURN))
         for item in start_order.by_priority(self.plan.vms):
             if item.origin in create:
-                parts += self._new_vm(item)
+                parts += self._or_why_not(item)
             elif item.origin in back:
                 parts += self._home_vm(item, self._homes[item.origin])
         loose = [name for name in self._register if name not in self.images]
@@ -79,9 +81,20 @@ class Objects:
             for name in loose:
                 try:
                     parts += self._image(self._by_name[name], self._owner_vm(name))
-                except OneDRError as error:
+                except (OneDRError, ValueError) as error:
                     parts.append(f"- {name} is promoted and not registered: {prose(str(error))}.")
         return Chapter("Register the images, create the VMs on hold", tuple(parts))
+
+    def _or_why_not(self, item: VmItem) -> list[Part]:
+        """A new VM; or why there are no commands for it, for one record never takes the others with it."""
+        images = dict(self.images)
+        try:
+            return list(self._new_vm(item))
+        except (OneDRError, ValueError) as error:  # no free name; or text that XML cannot carry
+            self.images = images
+            self.vms.pop(item.origin, None)
+            self.without_commands.add(item.origin)
+            return [Title(prose(item.label)), f"- It is not in this book: {prose(str(error))}"]
 
     def _owner_vm(self, name: str) -> VmItem | None:
         return next((item for item in self.plan.vms if name in {each.name for each in item.images}), None)
@@ -106,10 +119,8 @@ class Objects:
             f"{at}.xml | {_ID_OF} > {at}.id"
         )
         lines += _given("oneimage", at, owner, subject.permissions)
-        own = image_template.portable_image(subject.attributes)
-        if own:
-            lines += file(f"{at}.attributes.xml", own)
-            lines.append(f'oneimage update "$(cat {at}.id)" {at}.attributes.xml --append')
+        lines += file(f"{at}.attributes.xml", (*image_template.portable_image(subject.attributes), _DONE))
+        lines.append(f'oneimage update "$(cat {at}.id)" {at}.attributes.xml --append')
         if name != subject.name:
             notes = (*notes, f"- Its name {prose(subject.name)} is taken here: it becomes {prose(name)}.")
         return (*notes, Block(tuple(lines)))
@@ -156,7 +167,7 @@ class Objects:
             f"  onevm create --hold {at}.filled.xml | {_ID_OF} > {at}.id; }}",
             *_given("onevm", at, owner, record.permissions),
             *self._other_groups(at, built.template),
-            *file(f"{at}.attributes.xml", built.user_template),
+            *file(f"{at}.attributes.xml", (*built.user_template, _DONE)),
             f'onevm update "$(cat {at}.id)" {at}.attributes.xml',
         ))
         yield from self._secrets(item, at)
@@ -226,7 +237,10 @@ class Objects:
     def release(self) -> Chapter:
         """VMs start by priority; who was off stays on hold."""
         title, first = "Release the VMs, by priority", True
-        steps = [step for step in self.plan.steps if step.kind is StepKind.START]
+        steps = [
+            step for step in self.plan.steps
+            if step.kind is StepKind.START and step.target not in self.without_commands
+        ]
         parts: list[Part] = []
         for priority, group in start_order.groups(steps, self._items):
             wait = "" if first else f" When those before run, or after {_WAIT_S} s:"

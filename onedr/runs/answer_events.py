@@ -10,6 +10,7 @@ from typing import ClassVar
 from onedr.model.json_form import Json, nested
 from onedr.model.lag import Lag
 from onedr.model.rehearsed import Rehearsed
+from onedr.model.seen import HookSeen, PassSeen
 from onedr.runs.events import Event, PeerShown
 
 
@@ -125,30 +126,6 @@ class RunSeen:
     took_s: float | None = None
     rto_s: float | None = None
     rpo_s: float | None = None
-
-
-@dataclass(frozen=True)
-class PassSeen:
-    """The newest pass of reconcile: when it ended, how long it took, what failed in it. `repairs`: of all
-    passes, what no hook or driver had done.
-    """
-
-    at: float
-    seconds: float
-    failed: int
-    repairs: int
-
-
-@dataclass(frozen=True)
-class HookSeen:
-    """The newest change of a VM's state that a hook recorded: when (epoch seconds), and how long it had
-    waited; the longest of the last hour, and when that was.
-    """
-
-    at: float
-    waited_s: float
-    worst_s: float
-    worst_at: float
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def _with_lock(vm: ElementTree.Element, template: ElementTree.Element | None) ->
 
 def _name_security_groups(cloud: Cloud, vm: ElementTree.Element) -> None:
     """A record has the groups' names beside their ids, which mean nothing at the other site."""
-    for nic in vm.iterfind("TEMPLATE/NIC"):
+    for nic in (*vm.iterfind("TEMPLATE/NIC"), *vm.iterfind("TEMPLATE/NIC_ALIAS")):
         numbers = _text(nic, "SECURITY_GROUPS").split(",")
         names = [_text(asked(cloud, "secgroup", int(each)), "NAME") for each in numbers if each]
         if names:

@@ -109,6 +109,30 @@ def test_it_comes_home_to_the_object_it_left() -> None:
     assert (StepKind.CREATE, item.origin) not in found
 
 
+def test_one_that_only_reads_a_cdrom_comes_home_to_the_object_it_left() -> None:
+    """The other site took the CDROM over under a name of its own."""
+    body = vm_record(vm_id=12, state="HOLD", disks=(disk(0, "one/one-500000003", shared=True),), origin=f"{HERE}:5")
+    taken = replace(back(), readers=(envelope(body),))
+    (item,) = inventory.vms([taken], HERE)
+    home = PeerVm(5, "web", "HOLD", "HOLD", frozenset({"one-3"}))
+    assert failback_plan.homes([item], {f"{HERE}:5": home}) == {item.origin: home}
+    changes = failback_plan.disks(item, home, {taken.name: taken}, HERE)
+    assert not changes.plug and not changes.unplug
+    assert failback_plan.homes([item], {f"{HERE}:5": replace(home, images=frozenset({"one-4"}))}) == {}
+
+
+def test_one_that_only_reads_a_cdrom_finds_the_object_that_it_had_where_it_was_taken_over_before() -> None:
+    body = vm_record(state="HOLD", disks=(disk(0, "one/one-3", shared=True),))
+    cdrom = image("one-3", image=envelope(image_record(persistent=False)), readers=(envelope(body),))
+    taken = envelope(image_record(persistent=False, origin=f"{THERE}:3", stands_for="one-3"), fsid=HERE)
+    images = {"one-3": cdrom, "one-500000003": image("one-500000003", image=taken)}
+    (item,) = inventory.vms([cdrom], HERE)
+    home = PeerVm(5, "web", "HOLD", "HOLD", frozenset({"one-500000003"}), locked=True)
+    assert failback_plan.homes([item], {item.origin: home}) == {item.origin: home}
+    changes = failback_plan.disks(item, home, images, HERE)
+    assert not changes.plug and not changes.unplug and failback_plan.obstacle(item, home, images, HERE) == ""
+
+
 def test_once_started_there_it_comes_home_as_a_new_vm_and_the_old_object_is_named() -> None:
     body = vm_record(vm_id=12, disks=(disk(0, "one/one-500000003-12-0", clone=True),), origin=f"{HERE}:5")
     clone = image("one-500000003-12-0", parent="one-500000003", vm=envelope(body))

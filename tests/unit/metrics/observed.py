@@ -6,10 +6,9 @@ from typing import Any
 
 from onedr.model.lag import Lag
 from onedr.model.rehearsed import Rehearsed, Result
+from onedr.model.seen import HookSeen, PassSeen
 from onedr.runs.answer_events import (
-    HookSeen,
     ObservedEvent,
-    PassSeen,
     RunSeen,
     StatusDisk,
     StatusEvent,

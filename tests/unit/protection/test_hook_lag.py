@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onedr.ceph import omap
+from onedr.model.seen import HookSeen
 from onedr.protection import hook_lag
 from onedr.protection.hook_lag import WORST_S
-from onedr.runs.answer_events import HookSeen
 
 POOL: Any = None
 

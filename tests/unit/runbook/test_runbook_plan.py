@@ -19,7 +19,7 @@ from onedr.model import template
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.template import Pairs
 from onedr.model.types import CephAccess
-from onedr.opennebula import vm_locks
+from onedr.opennebula import vm_locks, vm_template
 from onedr.opennebula.nics import Counterparts, Network, Owned, Range
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import secrets
@@ -129,6 +129,15 @@ def test_a_vm_gets_its_images_by_the_ids_they_were_given(tmp_path: Path) -> None
     assert template.get(next(template.vectors(made, "NIC")), "IP") == "192.0.2.12"
 
 
+def test_onedr_can_tell_that_each_is_whole(tmp_path: Path) -> None:
+    """It writes no record of what carries an origin and is not finished: a run may be about to finish it."""
+    run(to_run(printed(known())), tmp_path)
+    found = [template.parse_xml(each.read_text()) for each in tmp_path.rglob("*.attributes.xml")]
+    assert len(found) == 4
+    assert not [each for each in found if vm_template.is_half_made(
+        (("DR_ORIGIN", "x"), *template.from_element(each)))]
+
+
 def test_pasting_it_again_makes_nothing_twice(tmp_path: Path) -> None:
     script = to_run(printed(known()))
     run(script, tmp_path)
@@ -222,6 +231,16 @@ def test_a_users_lock_is_put_on_at_the_end(level: str, option: str) -> None:
     lines = printed(known(replace(record, template=(*record.template, (vm_locks.RECORDED, level)))))
     assert any(line.startswith(f'onevm lock "$(cat vm-1.id)" {option}') for line in lines)
     assert not any("onevm lock \"" in line for line in printed(known()))
+
+
+def test_a_vm_that_cannot_be_written_takes_no_other_with_it(tmp_path: Path) -> None:
+    bad = web(vm_id=1, name="bad\x1b", disks=(disk(0, "one/one-8"),), user_template=(), template=())
+    good = web(vm_id=2, name="good", disks=(disk(0, "one/one-9"),), user_template=(), template=())
+    lines = printed(book_facts(facts(copy_of("one-8", bad), copy_of("one-9", good))))
+    assert any("It is not in this book" in line for line in lines)
+    calls = run(to_run(lines), tmp_path)
+    assert sum(call.startswith("onevm <create>") for call in calls) == 1
+    assert sum(call.startswith("onevm <release>") for call in calls) == 1
 
 
 def test_vms_start_by_priority_each_with_its_delay(tmp_path: Path) -> None:
