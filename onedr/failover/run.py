@@ -102,7 +102,8 @@ class _Failover:
         alone = self.running.run.alone
         collected = collect.collect_facts(self.pool, self.target, self.frontend, alone)
         self.facts, self.sight, self.site = collected.facts, collected.sight, collected.site
-        self.lists = SnapshotLists(self.site, alone=True)
+        most_s = self.facts.delay_max_s * _THREADS[StepKind.REGISTER]
+        self.lists = SnapshotLists(self.site, alone=True, most_s=most_s)
         self.stack.callback(self.lists.close)
         self.plan = failover_plan.plan_failover(self.facts, self.request)
         described = describe_failover(self.plan, self.facts, self.request, self.running.began)

@@ -5,7 +5,7 @@ What cannot be listed stays on the image and is a warning: a list never fails a 
 """
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 
 import rados
@@ -13,6 +13,7 @@ import rbd
 
 from onedr.ceph import disk_snapshots, snapshot_marks
 from onedr.failover import snapshot_list_plan as plan
+from onedr.failover.owners_time import OwnersTime
 from onedr.failover.powered_off import image_usable, settle
 from onedr.failover.snapshot_carrier import Carriers
 from onedr.failover.target_site import Site
@@ -26,10 +27,12 @@ _CALLS = {"create": "disksnapshotcreate", "delete": "disksnapshotdelete", "rever
 
 
 class SnapshotLists:
-    """The lists that one run writes at this site. `alone`: it has the lease of the datastore."""
+    """The lists that one run writes at this site. `alone`: it has the lease of the datastore. `most_s`:
+    seconds that it spends on each user's disks, of all threads together; None for no limit.
+    """
 
-    def __init__(self, site: Site, alone: bool = False):
-        self._site, self._alone = site, alone
+    def __init__(self, site: Site, alone: bool = False, most_s: float | None = None):
+        self._site, self._alone, self._time = site, alone, OwnersTime(most_s)
         self._carriers = Carriers(site.frontend, site.datastore_id)
 
     @cached_property
@@ -39,7 +42,8 @@ class SnapshotLists:
     def list_image(self, image_id: int, name: str, recorded: plan.SnapshotList) -> None:
         """Of an image that no VM uses. Raises OneDRError when it is in use afterwards."""
         frontend = self._site.frontend
-        trees = frontend.image(image_id).findall("SNAPSHOTS")
+        image = frontend.image(image_id)
+        trees = image.findall("SNAPSHOTS")
         listed = plan.read_list(template.from_element(trees[0])) if trees else plan.SnapshotList()
         aim = self._aim(name, name, recorded)
         wanted = plan.plan_list(listed, aim) if aim is not None else plan.ListPlan(())
@@ -47,22 +51,29 @@ class SnapshotLists:
         if aim is None or not wanted.actions:
             return
         try:
-            carrier = self._carriers.take()
+            with self._time.turn(image) as check:
+                self._write_plugged(image_id, name, wanted, aim, check)
         except OneDRError as error:
             self._not_listed(name, name, aim, error)
-            return
+        image_usable(frontend, image_id)
+
+    def _write_plugged(
+        self, image_id: int, name: str, wanted: plan.ListPlan, aim: plan.SnapshotList,
+        check: Callable[[], None],
+    ) -> None:
+        """While the image is a disk of a carrier. Raises OneDRError."""
+        frontend, carrier = self._site.frontend, self._carriers.take()
         try:
             image_usable(frontend, image_id)  # a killed run's carrier may just let go of it
             frontend.call("vm.attach", carrier, template.to_xml((("DISK", (("IMAGE_ID", str(image_id)),)),)))
             settle(frontend, carrier)
-            self._write(carrier, self._plugged(carrier, image_id), name, wanted, aim, name)
+            self._write(carrier, self._plugged(carrier, image_id), name, wanted, aim, name, check)
             frontend.call("vm.detach", carrier, self._plugged(carrier, image_id))
             settle(frontend, carrier)
-            self._carriers.give_back(carrier)
-        except OneDRError as error:
-            self._not_listed(name, name, aim, error)
+        except OneDRError:
             self._carriers.drop(carrier)
-        image_usable(frontend, image_id)
+            raise
+        self._carriers.give_back(carrier)
 
     def _plugged(self, vm_id: int, image_id: int) -> int:
         for disk in template.vectors(attributes(self._site.frontend.vm(vm_id)), "DISK"):
@@ -81,12 +92,14 @@ class SnapshotLists:
         self._say(name, target, wanted)
         if not wanted.actions:
             return False
-        state = opennebula_objects.vm_state(self._site.frontend.vm(vm_id))
+        vm = self._site.frontend.vm(vm_id)
+        state = opennebula_objects.vm_state(vm)
         if state != "POWEROFF":
             self._not_listed(name, target, aim, OneDRError(f"VM {vm_id} is {state}, not powered off"))
             return False
         try:
-            self._write(vm_id, disk_id, name, wanted, aim, target)
+            with self._time.turn(vm) as check:
+                self._write(vm_id, disk_id, name, wanted, aim, target, check)
         except OneDRError as error:
             self._not_listed(name, target, aim, error)
         return True
@@ -114,13 +127,15 @@ class SnapshotLists:
         return plan.of_disk(trees, disk_id)
 
     def _write(
-        self, vm_id: int, disk_id: int, name: str, wanted: plan.ListPlan, aim: plan.SnapshotList, target: str
+        self, vm_id: int, disk_id: int, name: str, wanted: plan.ListPlan, aim: plan.SnapshotList, target: str,
+        check: Callable[[], None],
     ) -> None:
         """Do the actions; read back. Raises OneDRError."""
         size = self._size(vm_id, disk_id)
         try:
             with snapshot_marks.listing(self._site.pool, name, self._alone) as mark:
                 for action in wanted.actions:
+                    check()
                     self._do(mark, vm_id, disk_id, action)
         except rados.Error as error:
             raise OneDRError(f"Ceph did not take the note of it: {error}") from error
