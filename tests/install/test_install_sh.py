@@ -240,6 +240,7 @@ def test_the_settings_are_a_file_that_says_what_may_be_set(
         "https://front-end-b/RPC2",
         "oneadmin:hush",
         fence_command=("/usr/local/sbin/fence-site", "site-a"),
+        siem=("siem.example.org", 514),
     )
     assert f"Kept {file}: it was edited." in done(source, one, "--uninstall", "--force")
 
