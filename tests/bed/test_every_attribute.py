@@ -275,7 +275,9 @@ def story(sites: Sites) -> Iterator[Story]:
     told.there = look(b)
     until("the records back", lambda: {vm["name"] for vm in w.status(a)["vms"] if not vm["here"]} >= set(ALL), 120, 0.5)
     w.wait_complete(b, disks)
+    w.wait_point(a, ALL)
     told.run = a.onedr("failback", str(a.datastore_id), "--yes", check=False)
+    assert told.run["event"] == "verdict", told.run
     told.home = look(a)
     yield told
 

@@ -11,6 +11,8 @@ from operations import Ground
 if TYPE_CHECKING:
     from conftest import Sites
 
+pytestmark = pytest.mark.long  # what differs by mode is tested by test_drivers_snapshots.py and others
+
 
 @pytest.fixture(scope="module")
 def ground(sites: Sites) -> Iterator[Ground]:
@@ -20,14 +22,13 @@ def ground(sites: Sites) -> Iterator[Ground]:
 
 # A clone is flattened before it is mirrored in this mode: an image like a persistent one from then on.
 @pytest.mark.parametrize("disk", [
-    pytest.param(operations.PERSISTENT, id="persistent"), pytest.param(operations.CLONE, id="clone", marks=pytest.mark.long),
+    pytest.param(operations.PERSISTENT, id="persistent"), pytest.param(operations.CLONE, id="clone"),
 ])
 @pytest.mark.parametrize("row", operations.BY_DISK)
 def test_a_disk_stays_mirrored(ground: Ground, row: Callable[[Ground, int], None], disk: int) -> None:
     row(ground, disk)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("row", operations.ONCE)
 def test_an_image_stays_mirrored(ground: Ground, row: Callable[[Ground], None]) -> None:
     row(ground)
