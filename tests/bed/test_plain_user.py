@@ -68,7 +68,7 @@ def pieces() -> Iterator[tuple[str, str]]:
             yield f"{key.lower()}.{number}", f"<{key.lower()}>{inner}</{key.lower()}>"
     marks = {"DR_ORIGIN": "x:1", "DR_FINISHED": "YES", "DR_HELD": "ACTIVE", "DR_LOCKED_STATE": "ACTIVE", "DR_DRILL": "t",
              "DR_DRILL_OF": "x:1", "DR_RUN_TOKEN": "t", "DR_SNAPSHOT_CARRIER": "YES", "DR_START_PENDING": "YES",
-             "DR_STATE": "PROTECTED", "DR_RECOVERY_POINT": "x", "DR_ORIGIN_SITE": "a", "DR_ORIGIN_VM": "1", "DR_ORIGIN_DISK": "<IMAGE_ID>0</IMAGE_ID>",
+             "DR_STATE": "SPLIT_BRAIN", "DR_RECOVERY_POINT": "x", "DR_ORIGIN_SITE": "a", "DR_ORIGIN_VM": "1", "DR_ORIGIN_DISK": "<IMAGE_ID>0</IMAGE_ID>",
              "ONEDR_VALUE_0": LEAK, "ONEDR_SECRETS": "x", "ONEDR_WITHHELD": "x"}
     for key, inner in marks.items():
         yield key, f"<{key}>{inner}</{key}>"

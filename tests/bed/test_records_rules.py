@@ -133,12 +133,11 @@ def _taken(site: Site, lock: IO[str]) -> bool:
 
 
 def proof_at(pool: Pool, name: str, key: bytes) -> tuple[Proof | None, Proof | None]:
-    """What the records of an image's VM and of not a clone: the disk is the image itself are worth to a site
-    with the key.
-    """
+    """What the records of an image and of its VM are worth to a site with the key; None where there is none."""
     by = image_facts.Reader(key, "", time.time())
     found = image_facts.image_facts(pool, name, Settings(protect=True), by)
-    assert found is not None
+    if found is None:
+        return None, None
     return found.vm.proof if found.vm else None, found.image.proof if found.image else None
 
 
