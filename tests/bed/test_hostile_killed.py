@@ -255,7 +255,10 @@ def left(world: World, site: Site) -> list[str]:
     return sorted({*names, *trash, *noted} - set(BYSTANDERS))
 
 
-CHOSEN = [action for action in ACTIONS if action.name in ("cp", "clone", "delete")]
+CHOSEN = [
+    pytest.param(action, marks=[pytest.mark.long] if action.name == "snap_revert" else [])
+    for action in ACTIONS if action.name in ("cp", "clone", "delete", "snap_revert")
+]
 
 
 @pytest.mark.parametrize("action", ACTIONS if EVERY else CHOSEN, ids=lambda action: action.name)
