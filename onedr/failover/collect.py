@@ -19,6 +19,7 @@ from onedr.model.errors import InputError, OneDRError, RefusedError
 from onedr.model.records import ImageFacts
 from onedr.model.site_map import Direction
 from onedr.model.text import Sentence
+from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vms import PeerVm, Recovered
@@ -88,7 +89,7 @@ def known_here(
     Raises FrontEndError.
     """
     vms = frontend.vms()
-    own = target_site.of_datastore(vms, site.datastore_id)
+    own = opennebula_objects.vms_of_datastore(vms, site.datastore_id)
     return failback_plan.known_here(
         items, target_site.local(vms, site.pool, site.ledger),
         target_site.recovered(own, site.pool, site.ledger),

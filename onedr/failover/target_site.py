@@ -205,14 +205,6 @@ def _values(element: etree._Element) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def of_datastore(vms: Iterable[etree._Element], datastore_id: int) -> list[etree._Element]:
-    """VMs with a disk in the datastore."""
-    return [
-        vm for vm in vms
-        if str(datastore_id) in {disk.text for disk in vm.iterfind("TEMPLATE/DISK/DATASTORE_ID")}
-    ]
-
-
 def recovered(vms: Iterable[etree._Element], pool: Pool, known: Ledger) -> dict[str, Recovered]:
     """VMs of this site that a run of ours made, by origin: by the ledger and their real disks."""
     found = {}

@@ -1,7 +1,7 @@
 """OpenNebula objects as records: the parts of an image or VM that the peer needs."""
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from lxml import etree
 
@@ -260,3 +260,11 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
         datastore_id=_number(template.get(disk, "DATASTORE_ID") or "-1", f"{where} has DATASTORE_ID"),
         shared=bool(source) and not clone and template.get(disk, "PERSISTENT").upper() != "YES",
     )
+
+
+def vms_of_datastore(vms: Iterable[etree._Element], datastore_id: int) -> list[etree._Element]:
+    """VMs with a disk in the datastore."""
+    return [
+        vm for vm in vms
+        if str(datastore_id) in {disk.text for disk in vm.iterfind("TEMPLATE/DISK/DATASTORE_ID")}
+    ]

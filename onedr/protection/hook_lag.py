@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import asdict
 
 import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
+from onedr.model.json_form import parsed
 from onedr.model.seen import HookSeen
 
 OBJECT = "onedr.hooks"
@@ -20,7 +22,7 @@ def last(pool: Pool, datastore_id: int) -> HookSeen | None:
     """The newest one; None when there was none, or what is noted cannot be read. Raises rados.Error."""
     key = str(datastore_id)
     try:
-        found = json.loads(omap.read_keys(pool, OBJECT, (key,))[key])
+        found = parsed(omap.read_keys(pool, OBJECT, (key,))[key])
         values = (float(found[name]) for name in ("at", "waited_s", "worst_s", "worst_at"))
         return HookSeen(*values)
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -30,10 +32,7 @@ def last(pool: Pool, datastore_id: int) -> HookSeen | None:
 def note(pool: Pool, datastore_id: int, now: float, changed_at: float) -> None:
     """Note a change of `changed_at` that was recorded `now` (epoch seconds). Raises rados.Error."""
     seen = after(last(pool, datastore_id), now, max(0.0, now - changed_at))
-    noted = {
-        "at": seen.at, "waited_s": seen.waited_s, "worst_s": seen.worst_s, "worst_at": seen.worst_at,
-    }
-    omap.write_keys(pool, OBJECT, {str(datastore_id): json.dumps(noted).encode()})
+    omap.write_keys(pool, OBJECT, {str(datastore_id): json.dumps(asdict(seen)).encode()})
 
 
 def after(before: HookSeen | None, now: float, waited_s: float) -> HookSeen:

@@ -12,6 +12,7 @@ from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, OneDRError, StorageError
 from onedr.model.template import Pairs
 from onedr.model.types import Role, Settings
+from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, NOT_ALLOWED, FrontEnd, attributes, number
 from onedr.opennebula.own_marks import VM_SHOWN
 from onedr.opennebula.vm_template import is_half_made
@@ -91,9 +92,8 @@ def remove(frontend: FrontEnd, datastore_id: int) -> dict[str, str]:
     are at that moment.
     """
     left = {}
-    for vm in frontend.vms():
-        used = {disk.text for disk in vm.iterfind("TEMPLATE/DISK/DATASTORE_ID")}
-        if str(datastore_id) not in used or not _shows(vm):
+    for vm in opennebula_objects.vms_of_datastore(frontend.vms(), datastore_id):
+        if not _shows(vm):
             continue
         vm_id = number(vm, "ID")
         try:

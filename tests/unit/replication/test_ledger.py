@@ -15,6 +15,7 @@ from samples import THERE, envelope, vm_record
 from onedr.failover import adopt_marks, failback_plan, target_site
 from onedr.model.records import ImageFacts
 from onedr.model.types import Settings
+from onedr.opennebula import objects
 from onedr.opennebula.vms import PeerVm
 from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
@@ -93,7 +94,7 @@ def test_vms_of_another_datastore_in_the_pool_are_another_runs() -> None:
     other = vm(4, "one-4")
     for disk in other.iterfind("TEMPLATE/DISK/DATASTORE_ID"):
         disk.text = "101"
-    found = target_site.of_datastore([vm(3, "one-1"), other, vm(5)], 100)
+    found = objects.vms_of_datastore([vm(3, "one-1"), other, vm(5)], 100)
     assert [each.findtext("ID") for each in found] == ["3"]
 
 
