@@ -1,9 +1,11 @@
 """Recorded wire data and small builders shared by the unit tests."""
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -13,12 +15,23 @@ from onedr.model.types import Mode
 
 WIRE = Path(__file__).parent / "wire"
 HERE, THERE = "fsid-here", "fsid-there"
+RECORD_KEY = bytes(range(64))
 OUR_TERM = Epoch(1, HERE, "south", 1000.0, 900.0)
 
 
 def recorded(name: str) -> etree._Element:
     """A recorded `show -x`; its first line is the command."""
     return parse_xml((WIRE / name).read_text().partition("\n")[2])
+
+
+def put_record_key(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The front-end of a folder, with RECORD_KEY. Returns the key's path."""
+    path = folder / "etc" / "onedr" / "record.key"
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o600)
+    path.write_bytes(base64.b64encode(RECORD_KEY))
+    monkeypatch.setenv("ONE_LOCATION", str(folder))
+    return path
 
 
 def image_record(**changes: Any) -> ImageRecord:

@@ -1,14 +1,14 @@
 """Secrets of a record put back where they were: those of this VM, sealed by this release or one before."""
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from lxml import etree
-from samples import THERE, envelope, vm_record
+from samples import RECORD_KEY as KEY
+from samples import THERE, envelope, put_record_key, vm_record
 
 from onedr.failover import recreate_vms
 from onedr.model.errors import RecordError
@@ -18,18 +18,13 @@ from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
 from onedr.replication.write_records import encrypt_secrets
 
-KEY = bytes(range(64))
 ORIGIN = f"{THERE}:42"
 PLAIN: Pairs = (("SHOWN", "yes"), ("ADMIN_PASSWORD", "correct horse"))
 
 
 @pytest.fixture(autouse=True)
 def key_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "etc" / "onedr" / "record.key"
-    path.parent.mkdir(parents=True)
-    path.touch(mode=0o600)
-    path.write_bytes(base64.b64encode(KEY))
-    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
+    put_record_key(tmp_path, monkeypatch)
 
 
 def opened(sealed: Pairs, proof: Proof) -> VmRecord:

@@ -5,7 +5,8 @@ import base64
 from pathlib import Path
 
 import pytest
-from samples import THERE, envelope, vm_record
+from samples import RECORD_KEY as KEY
+from samples import THERE, envelope, put_record_key, vm_record
 
 from onedr.model.template import Pairs
 from onedr.replication.inventory import VmItem
@@ -13,7 +14,6 @@ from onedr.replication.secrets import WITHHELD
 from onedr.replication.write_records import encrypt_secrets
 from onedr.runbook.collect import secrets_of
 
-KEY = bytes(range(64))
 ORIGIN = f"{THERE}:42"
 PLAIN: Pairs = (
     ("CPU", "1"), ("CONTEXT", (("NETWORK", "YES"), ("PASSWORD", "correct horse"))), ("API_TOKEN", "battery staple"),
@@ -22,12 +22,7 @@ PLAIN: Pairs = (
 
 @pytest.fixture
 def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "etc" / "onedr" / "record.key"
-    path.parent.mkdir(parents=True)
-    path.touch(mode=0o600)
-    path.write_bytes(base64.b64encode(KEY))
-    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
-    return path
+    return put_record_key(tmp_path, monkeypatch)
 
 
 def item(template: Pairs, user: Pairs = ()) -> VmItem:
