@@ -163,8 +163,8 @@ def disk_drivers(frontend: FrontEnd) -> tuple[str, ...]:
 
 
 def networks(frontend: FrontEnd) -> frozenset[str]:
-    """Names of the virtual networks. Raises FrontEndError."""
-    return frozenset(str(found.findtext("NAME")) for found in frontend.networks())
+    """Names and ids of the virtual networks. Raises FrontEndError."""
+    return frozenset(str(found.findtext(key)) for found in frontend.networks() for key in ("NAME", "ID"))
 
 
 def is_guarded(datastore: Datastore) -> bool:

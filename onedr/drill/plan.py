@@ -19,7 +19,7 @@ from onedr.model import names, template
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.text import Sentence, filled, first_few
 from onedr.model.types import PeerState
-from onedr.opennebula.nics import Counterparts
+from onedr.opennebula.nics import NETWORK_OWNER, Counterparts
 from onedr.opennebula.vm_template import DRILL
 from onedr.replication import inventory, split_brain
 from onedr.replication.inventory import VmItem
@@ -30,7 +30,9 @@ DRILL_OF = "DR_DRILL_OF"  # on a drill's VM: origin of the VM that it is a copy 
 # Attributes that would trigger actions, or that belong to the production VM only.
 _NOT_OF_A_DRILL = ("SCHED_ACTION", "BACKUP_CONFIG", "NIC_DEFAULT")
 _OF_THE_USER = ("DR_PROTECT", DRILL, DRILL_OF)
-_NIC_PLACE = ("NETWORK", "NETWORK_ID", "NETWORK_UNAME", "NETWORK_UID", "IP", "IP6", "MAC", "EXTERNAL_IP")
+_NIC_PLACE = (
+    "NETWORK", "NETWORK_ID", "NETWORK_UNAME", "NETWORK_UID", NETWORK_OWNER, "IP", "IP6", "MAC", "EXTERNAL_IP",
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,12 @@ def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
     if refusal:
         return RunPlan(refusal, vms=tuple(vms))
     left_out = start_order.not_found(request, vms)
-    left_out.update({item.origin: why for item in vms if (why := _blocker(item, facts.images))})
+    here = facts.placement.counterparts
+    left_out.update({
+        item.origin: why for item in vms
+        if (why := _blocker(item, facts.images)
+            or drill_networks.obstacle(item, here, facts.network, every))
+    })
     good = start_order.by_priority(item for item in vms if item.origin not in left_out)
     if not good:
         reasons = "; ".join(left_out.values()) or "it has no VM of the peer"
@@ -178,7 +185,7 @@ def drill_record(record: VmRecord, here: Counterparts, standard: str) -> VmRecor
             continue
         if key in ("NIC", "NIC_ALIAS") and not isinstance(value, str):
             network = drill_networks.of_nic(value, here, standard)
-            assert network is not None, "the plan refuses a drill without it"
+            assert network is not None, "the plan leaves a VM out without it"
             value = (*template.without(value, *_NIC_PLACE), ("NETWORK", network.name))
         built.append((key, value))
     user = template.without(record.user_template, *_OF_THE_USER, *_NOT_OF_A_DRILL)
@@ -250,7 +257,7 @@ class DrillRemnants:
 def remaining(found: DrillRemnants) -> tuple[str, ...]:
     """What remains of this site's drills, which would conflict with another one."""
     own = [f"VM {vm.name} ({vm.vm_id})" for vm in found.vms if _own_vm(found, vm)]
-    own += [f"image {image.name} ({image.image_id})" for image in found.images if _own(found, image.tag)]
+    own += [f"image {image.name} ({image.image_id})" for image in found.images if _own_image(found, image)]
     own += [clone.name for clone in found.clones if _own(found, clone.name)]
     return (*own, *(snapshot.target for snapshot in found.snapshots if _own(found, snapshot.tag)))
 

@@ -115,7 +115,10 @@ def protect_disk(pool: Pool, name: str, datastore: DriverDatastore, disk: Disk) 
     except InputError as error:  # an invalid DR_ attribute must not stop a VM
         log.warn_oned(f"{name} is not protected yet: {error}")
         return
-    if not wants_protection(settings, disk.attributes, disk.user_template):
+    if not wants_protection(settings, disk.user_template):
+        return
+    if not wants_protection(settings, disk.attributes):  # whose word that is, the keeper looks up
+        keeper_lock.wake_keeper(datastore.datastore_id)
         return
     waiting = begin_mirroring(pool, name, settings)
     # waiting for its base's snapshot is normal; the keeper continues

@@ -18,6 +18,7 @@ from onedr.host import log
 from onedr.model.errors import FrontEndError, OneDRError
 from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula import owners_word
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.run_made import is_of_run
@@ -42,7 +43,7 @@ def on_vm(frontend: FrontEnd, vm_id: int, changed_state: bool = False) -> str:
     """
     now = time.time()
     try:
-        element = frontend.vm(vm_id)
+        element = owners_word.read_vm(frontend, vm_id)
     except FrontEndError as error:
         if error.code == NO_SUCH_OBJECT:
             return f"VM {vm_id} is gone"
@@ -79,7 +80,7 @@ def _record(
     """Of a VM that is gone nothing is written: the hooks of its images remove what is on its disks."""
     written: dict[str, str] = {}
     if opennebula_objects.vm_state(element) != "DONE":
-        around = write_records.surroundings(pool, frontend, element, datastores)
+        around = write_records.surroundings(pool, frontend, datastores, frontend.networks, element)
         written = write_records.record_vm(pool, datastore.settings, element, datastores, now, around)
     gone = reader_records.forget(pool, element, written)
     return {**dict.fromkeys(gone, "no longer has its record"), **written}

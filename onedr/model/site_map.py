@@ -88,11 +88,11 @@ class Direction:
         return self.site_map.sites[1 - self.at]
 
     def entry(self, section: str, name: str, object_id: int | None = None) -> Entry | None:
-        """The entry of an object of the other site, by its name or its id there."""
-        for found in self.site_map.sections.get(section, ()):
-            own = found.names[1 - self.at]
-            if (name and name in own) or (object_id is not None and object_id in own):
-                return found
+        """The entry of an object of the other site, by its id or its name there; an id goes first."""
+        for wanted in filter(lambda each: each not in (None, ""), (object_id, name)):
+            for found in self.site_map.sections.get(section, ()):
+                if wanted in found.names[1 - self.at]:
+                    return found
         return None
 
     def name_there(self, section: str, object_id: int) -> str:

@@ -128,8 +128,9 @@ NIC: Mapping[str, Rule] = {
     **_all(_KEPT, f"MODEL SSH EXTERNAL VIRTIO_QUEUES SCHED_REQUIREMENTS SCHED_RANK {_RDP}"),
     **_all(_NETWORK, _OF_THE_NETWORK),
     **_all(
-        _mapped("by the mapping, DR_NETWORK_MAP or name; by name the VM owner's, else oneadmin's"),
-        "NETWORK NETWORK_ID NETWORK_UNAME NETWORK_UID",
+        _mapped("by the mapping, DR_NETWORK_MAP or name; by name the VM owner's, else oneadmin's; of a "
+                "user's network there that user's here"),
+        "NETWORK NETWORK_ID NETWORK_OWNER NETWORK_UNAME NETWORK_UID",
     ),
     **_all(
         _mapped(

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from onedr.model.site_map import Direction, Entry, Name
 
 GROUP_NAMES = "SECURITY_GROUP_NAMES"  # added to a recorded NIC: the groups' names, in the order of their ids
-_GIVEN_NAME = re.compile(r"_*NIC\d+(_ALIAS\d+)?")  # oned's own; it renames one that a caller gives
+NETWORK_OWNER = "NETWORK_OWNER"  # likewise: whose its network is, where that is not the admins'
+GIVEN_NAME = re.compile(r"_*NIC\d+(_ALIAS\d+)?")  # oned's own; it renames one that a caller gives
 DEFAULT_GROUP = "0"  # the same group everywhere: it is made with the front-end
 
 
@@ -175,15 +176,33 @@ def _entry_of(nic: Pairs, here: Counterparts) -> Entry | None:
     return here.mapping.entry("networks", template.get(nic, "NETWORK"), network_id(nic))
 
 
+def with_owners(vm_template: Pairs, owners: Mapping[int, str]) -> Pairs:
+    """The template with the owners of its NICs' networks, by network id. What a user wrote there counts not.
+    """
+    return tuple(
+        (key, _with_owner(value, owners))
+        if key in ("NIC", "NIC_ALIAS") and not isinstance(value, str) else (key, value)
+        for key, value in vm_template
+    )
+
+
+def _with_owner(nic: Pairs, owners: Mapping[int, str]) -> Pairs:
+    number = network_id(nic)
+    found = "" if number is None else owners.get(number, "")
+    return (*template.without(nic, NETWORK_OWNER), *(((NETWORK_OWNER, found),) if found else ()))
+
+
 def find_network(nic: Pairs, here: Counterparts, owner: str) -> Network:
     """The network here for a NIC of the other site.
 
     Raises RefusedError when there is none that the VM's owner or the admins have, or several and it is not
-    clear which is meant.
+    clear which is meant. Of another user's network there it is that user's here, whatever its name.
     """
-    there = template.get(nic, "NETWORK")
+    there, of = template.get(nic, "NETWORK"), template.get(nic, NETWORK_OWNER)
     name, mapped = network_here(nic, here)
     every = {str(each.network_id): each for each in every_network(here.networks)}
+    if of and not _is_named_by_id(nic, here):
+        return _users_network(there, name, of, here)
     if mapped and name in every:  # before names: a user may call his network by the number of another
         return every[name]
     network = here.networks.get(name)
@@ -193,7 +212,7 @@ def find_network(nic: Pairs, here: Counterparts, owner: str) -> Network:
             f"onedr map or DR_NETWORK_MAP ({there}=<network here>)."
         )
     of_name = (network, *network.twins)
-    found = choose(of_name, _owner_here(template.get(nic, "NETWORK_UNAME"), here) or owner, mapped)
+    found = choose(of_name, owner, mapped)
     if found is None:
         ids = ", ".join(f"{each.network_id} of {each.owner}" for each in of_name)
         why = "there are several of that name here" if network.twins else f"{name!r} here is another user's"
@@ -202,6 +221,26 @@ def find_network(nic: Pairs, here: Counterparts, owner: str) -> Network:
             f"Name one by its id in onedr map or DR_NETWORK_MAP ({there}=<id>)."
         )
     return found
+
+
+def _is_named_by_id(nic: Pairs, here: Counterparts) -> bool:
+    number = network_id(nic)
+    return here.mapping is not None and number is not None and here.mapping.is_listed("networks", "", number)
+
+
+def _users_network(there: str, name: str, of: str, here: Counterparts) -> Network:
+    """The network here of a user's one there: he may have given it the name of any other."""
+    called = _owner_here(of, here)
+    found = [
+        each for each in every_network(here.networks)
+        if name in (each.name, str(each.network_id)) and each.owner == called
+    ]
+    if len(found) != 1:
+        raise RefusedError(
+            f"its network {there!r} is user {of}'s there, and {called or 'that user'} has no network "
+            f"{name!r} here: create it, or name another in onedr map, by the id of the one there."
+        )
+    return found[0]
 
 
 def _owner_here(name: str, here: Counterparts) -> str:
@@ -220,7 +259,7 @@ def nic(found: Pairs, here: Counterparts, owner: str, warnings: list[str]) -> Pa
     ]
     built += _own_attributes(found, network or _NO_NETWORK, warnings)
     name = template.get(found, "NAME")
-    if name and not _GIVEN_NAME.fullmatch(name):
+    if name and not GIVEN_NAME.fullmatch(name):
         built.append(("NAME", name))
     groups = security_groups(found, here, owner)
     if groups:
@@ -351,26 +390,3 @@ def _security_group(there: str, name: str, here: Counterparts, owner: str) -> st
 
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
-
-
-def aliases(pairs: Pairs, here: Counterparts, owner: str, warnings: list[str]) -> list[Pairs]:
-    """NIC_ALIAS sections as they are asked for here, each on the NIC it was on.
-
-    oned names a NIC `NIC<n>` by its place and finds an alias's parent by that name, so parents that oned
-    named are numbered again. Raises RefusedError as `nic`, and for an alias without its NIC.
-    """
-    positions, names = {}, {}
-    for place, parent in enumerate(template.vectors(pairs, "NIC")):
-        name = template.get(parent, "NAME")
-        called = name if name and not _GIVEN_NAME.fullmatch(name) else f"NIC{place}"
-        positions[template.get(parent, "NIC_ID")] = called
-        names[name] = called
-    built = []
-    for found in template.vectors(pairs, "NIC_ALIAS"):
-        parent_name = positions.get(template.get(found, "PARENT_ID")) or names.get(
-            template.get(found, "PARENT")
-        )
-        if parent_name is None:
-            raise RefusedError(f"its NIC alias {template.get(found, 'NAME')} has no NIC in the VM's record.")
-        built.append((*nic(found, here, owner, warnings), ("PARENT", parent_name)))
-    return built

@@ -17,6 +17,7 @@ from onedr.model.records import DiskRef, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes, files, mapped, nics, scheduled_actions
 from onedr.opennebula.attributes import Treatment
+from onedr.opennebula.nic_aliases import aliases
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.objects import BACKUP_SETTINGS
 from onedr.opennebula.own_marks import VM_SHOWN
@@ -76,7 +77,7 @@ def recreate(
         lambda: _plain_sections(record, here, place, warnings),
         lambda: [("DISK", made) for _, made in disks],
         *(partial(_nic, found, record, here, warnings) for found in template.vectors(record.template, "NIC")),
-        lambda: [("NIC_ALIAS", made) for made in nics.aliases(record.template, here, record.owner, warnings)],
+        lambda: [("NIC_ALIAS", made) for made in aliases(record.template, here, record.owner, warnings)],
         lambda: _context(record, here, warnings),
     ]
     built: list[tuple[str, object]] = [("NAME", record.name)]

@@ -16,6 +16,7 @@ from onedr.model.errors import InputError, OneDRError, StorageError
 from onedr.model.settings import wants_protection
 from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula import owners_word
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.vm_template import ORIGIN
 from onedr.protection.enable_plan import ConversionItem, Vm
@@ -85,7 +86,9 @@ def _shared(pool: Pool, item: ConversionItem, known: dict[str, ConversionItem]) 
 def _images(
     pool: Pool, datastore_id: int, settings: Settings, frontend: FrontEnd
 ) -> Iterator[ConversionItem]:
-    for image in frontend.images():
+    images = frontend.images()
+    needed = owners_word.used_by_others(images, frontend.vms())
+    for image in images:
         if image.findtext("DATASTORE_ID") != str(datastore_id):
             continue
         holder, state = f"image {image.findtext('ID')}", opennebula_objects.image_state(image)
@@ -94,7 +97,7 @@ def _images(
             "",
             holder,
             f"{holder} ({image.findtext('NAME')})",
-            wanted=wants_protection(settings, own),
+            wanted=wants_protection(settings, () if number(image, "ID") in needed else own),
             blocker="" if state in opennebula_objects.USABLE_IMAGE_STATES else f"the image is {state}",
             from_peer=bool(template.get(own, ORIGIN)),
         )
@@ -129,7 +132,9 @@ def _disks(pool: Pool, datastore_id: int, settings: Settings, frontend: FrontEnd
 
 
 def _vm_disks(datastore_id: int, frontend: FrontEnd) -> Iterator[tuple[etree._Element, template.Pairs]]:
-    for vm in frontend.vms():
+    vms = frontend.vms()
+    owners_word.heed_owners(vms, frontend.images)
+    for vm in vms:
         for disk in template.vectors(attributes(vm), "DISK"):
             if template.get(disk, "DATASTORE_ID") == str(datastore_id):
                 yield vm, disk

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import rados
 import rbd
@@ -27,6 +27,7 @@ from onedr.model.settings import wants_protection
 from onedr.model.types import Mode
 from onedr.opennebula import datastores as opennebula_datastores
 from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula import owners_word
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.run_made import is_of_run
@@ -56,6 +57,7 @@ from onedr.replication.mirror_image import (
     write_identity,
 )
 from onedr.replication.split_brain import Claim
+from onedr.replication.write_records import Surroundings
 from onedr.runs.answer_events import ReconcileEvent
 
 _FLATTEN_LIMIT_S = 3600
@@ -194,18 +196,18 @@ def reconcile_pool(
         return report
     _guard(pool, datastore, frontend, report)
     seen = settled.read_pool(pool, datastore.settings, {} if known is None else known)
-    for image in frontend.images():
-        if image.findtext("DATASTORE_ID") == str(datastore.datastore_id):
-            _each(
-                report,
-                f"image {image.findtext('ID')}",
-                partial(_image, pool, datastore, image, report, queue, seen),
-                tell,
-            )
-    datastores = opennebula_datastores.all_of(frontend)
+    images = frontend.images()
     vms = [vm for vm in frontend.vms() if opennebula_objects.vm_state(vm) != "DONE"]
+    owners_word.heed_owners(vms, lambda: images)
+    needed = owners_word.used_by_others(images, (vm for vm in vms if not is_of_run(vm)))
+    for image in images:
+        if image.findtext("DATASTORE_ID") == str(datastore.datastore_id):
+            action = partial(_image, pool, datastore, image, report, queue, seen, needed)
+            _each(report, f"image {image.findtext('ID')}", action, tell)
+    datastores = opennebula_datastores.all_of(frontend)
+    around = partial(write_records.surroundings, pool, frontend, datastores, cache(frontend.networks))
     for vm in vms:
-        action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue, seen)
+        action = partial(_vm, pool, datastore, datastores, vm, frontend, report, queue, seen, around)
         _each(report, f"VM {vm.findtext('ID')}", action, tell)
     if seen:
         _each(report, "records of readers", partial(_tidy, pool, vms, report, seen), tell)
@@ -285,17 +287,16 @@ def _each(report: Report, what: str, action: Callable[[], None], tell: Callable[
 
 def _image(
     pool: Pool, datastore: Datastore, element: etree._Element, report: Report, queue: Queue | None,
-    seen: PoolView | None,
+    seen: PoolView | None, needed: Collection[int],
 ) -> None:
     state = opennebula_objects.image_state(element)
-    if (
-        is_of_run(element)
-        or state not in opennebula_objects.USABLE_IMAGE_STATES
-        or not wants_protection(datastore.settings, attributes(element))
-    ):
+    if is_of_run(element) or state not in opennebula_objects.USABLE_IMAGE_STATES:
         return
     name = parsing.source(element.findtext("SOURCE") or "").name
     if name in report.split or (seen and seen.is_copy(name)):
+        return
+    wanted = number(element, "ID") in needed or wants_protection(datastore.settings, attributes(element))
+    if not wanted and not _has_copy(pool, name, seen):  # what is mirrored stays so, with its records
         return
     if seen and seen.image_settled(name, element, state == "READY"):
         report.mirrored.add(name)
@@ -310,15 +311,21 @@ def _image(
     _mirror(pool, name, datastore, report, queue)
 
 
+def _has_copy(pool: Pool, name: str, seen: PoolView | None) -> bool:
+    if seen:
+        return name in seen.images and seen.images[name].mode is not None
+    if not pool.exists(name):
+        return False
+    with pool.image(name, read_only=True) as image:
+        return mirroring.mirror_mode(image) is not None
+
+
 def _vm(
     pool: Pool, datastore: Datastore, datastores: dict[int, Datastore], summary: etree._Element,
     frontend: FrontEnd, report: Report, queue: Queue | None, seen: PoolView | None,
+    surroundings: Callable[[etree._Element], Surroundings],
 ) -> None:
-    if is_of_run(summary):
-        return
-    if not any(
-        disk.text == str(datastore.datastore_id) for disk in summary.iterfind("TEMPLATE/DISK/DATASTORE_ID")
-    ):
+    if is_of_run(summary) or not opennebula_objects.vms_of_datastore([summary], datastore.datastore_id):
         return
     disks = opennebula_objects.vm_record(summary, {datastore.datastore_id}).disks
     if {(disk.rbd or "").rpartition("/")[2] for disk in disks} & report.split:
@@ -330,8 +337,8 @@ def _vm(
     state = seen.vm_state(summary, datastores.keys(), secret) if seen else ""
     if seen and seen.known.get(vm_id) == state:
         return
-    element = frontend.vm(vm_id)  # with its secrets, as in the hook
-    around = write_records.surroundings(pool, frontend, element, datastores)
+    element = owners_word.read_vm(frontend, vm_id)  # with its secrets, as in the hook
+    around = surroundings(element)
     if seen and seen.vm_settled(element, datastores.keys(), around):
         seen.known[vm_id] = state
         return

@@ -20,7 +20,7 @@ from onedr.model.records import ImageFacts, ImageRecord, VmRecord
 from onedr.model.rehearsed import Rehearsed
 from onedr.model.text import NOTHING, Sentence, pasteable
 from onedr.model.types import Mode, State
-from onedr.opennebula import datastores
+from onedr.opennebula import datastores, owners_word
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.run_made import is_of_run
@@ -223,6 +223,7 @@ def _objects(frontend: FrontEnd) -> Objects:
     try:
         images = [image for image in frontend.images() if not is_of_run(image)]
         vms = [vm for vm in frontend.vms() if not is_of_run(vm)]
+        owners_word.heed_owners(vms, lambda: images)
         return Objects(tuple(images), tuple(vms), frozenset(datastores.all_of(frontend)), True)
     except FrontEndError:
         return Objects()

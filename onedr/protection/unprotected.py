@@ -11,7 +11,8 @@ from onedr.model import names
 from onedr.model.records import ImageFacts, VmRecord
 from onedr.model.settings import wants_protection
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula.api import attributes
+from onedr.opennebula import owners_word
+from onedr.opennebula.api import attributes, number
 from onedr.opennebula.datastores import Datastore
 from onedr.runs.answer_events import Reason
 
@@ -45,12 +46,15 @@ def unprotected(
     """
     by_name = {fact.name: fact for fact in facts}
     found: dict[str, Unprotected] = {}
+    images, vms = list(images), list(vms)
+    needed = owners_word.used_by_others(images, vms)
     for image in images:
         if image.findtext("DATASTORE_ID") != str(datastore.datastore_id):
             continue
         name = (image.findtext("SOURCE") or "").partition("/")[2]
         label, state = name or f"image {image.findtext('ID')}", opennebula_objects.image_state(image)
-        found.update(_why(datastore, label, by_name.get(name), attributes(image), state))
+        own = () if number(image, "ID") in needed else attributes(image)
+        found.update(_why(datastore, label, by_name.get(name), own, state))
     for vm in vms:
         found.update(_disks(datastore, vm, by_name, protected))
     return found

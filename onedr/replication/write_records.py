@@ -1,7 +1,7 @@
 """Write the definitions of images and VMs to the disks they belong to (docs/records.md)."""
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -15,11 +15,12 @@ from onedr.model import template
 from onedr.model.errors import OneDRError, RecordError, SchemaError
 from onedr.model.records import Envelope, ImageRecord, VmRecord
 from onedr.model.types import Settings
-from onedr.opennebula import files
+from onedr.opennebula import files, nics
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula.api import FrontEnd
+from onedr.opennebula.api import FrontEnd, number
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.files import FileImage
+from onedr.opennebula.nics import ADMINS
 from onedr.opennebula.run_made import is_of_run
 from onedr.opennebula.vm_template import is_half_made
 from onedr.replication import encryption, ledger, reader_records, records, secrets, signature
@@ -103,22 +104,37 @@ def record_image(pool: Pool, settings: Settings, name: str, element: etree._Elem
 class Surroundings:
     """What a VM's record depends on besides the VM. `files`: of its OS, by id; `exists`: is there an RBD
     image `pool/name`? `copied`: of reader_records.copied_from. `secret`: DR_SECRET_ATTRS of the datastores.
+    `networks`: owners of users' networks, by id.
     """
 
     files: Mapping[int, FileImage] = field(default_factory=dict)
     exists: Callable[[str], bool] = lambda name: True
     copied: Mapping[int, str] = field(default_factory=dict)
     secret: frozenset[str] = frozenset()
+    networks: Mapping[int, str] = field(default_factory=dict)
 
 
 def surroundings(
-    pool: Pool, frontend: FrontEnd, vm: etree._Element, datastores: Mapping[int, Datastore]
+    pool: Pool, frontend: FrontEnd, datastores: Mapping[int, Datastore],
+    networks: Callable[[], Iterable[etree._Element]], vm: etree._Element,
 ) -> Surroundings:
-    """As they are now. Raises FrontEndError."""
+    """As they are now. `networks`: all of them, asked for where a VM has one. Raises FrontEndError."""
     return Surroundings(
         file_names(frontend, vm), lambda name: _exists(pool, name), reader_records.copied_from(frontend, vm),
-        secret_attributes(datastores),
+        secret_attributes(datastores), _owners(networks()) if _has_network(vm) else {},
     )
+
+
+def _has_network(vm: etree._Element) -> bool:
+    return any(True for kind in ("NIC", "NIC_ALIAS") for _ in vm.iterfind(f"TEMPLATE/{kind}/NETWORK_ID"))
+
+
+def _owners(networks: Iterable[etree._Element]) -> dict[int, str]:
+    """By id, whose a network is; those of admins left out."""
+    return {
+        number(found, "ID"): found.findtext("UNAME") or "" for found in networks
+        if ADMINS not in (found.findtext("UNAME"), found.findtext("GNAME"))
+    }
 
 
 def secret_attributes(datastores: Mapping[int, Datastore]) -> frozenset[str]:
@@ -149,7 +165,8 @@ def vm_body(
         body,
         origin=entry.origin if entry else "",
         template=encrypt_secrets(
-            files.with_names(body.template, around.files), key, origin, "template", also=around.secret),
+            nics.with_owners(files.with_names(body.template, around.files), around.networks),
+            key, origin, "template", also=around.secret),
         user_template=encrypt_secrets(
             body.user_template, key, origin, "user_template", also=around.secret),
     )

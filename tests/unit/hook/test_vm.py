@@ -58,6 +58,12 @@ class Hooked:
     def vm(self, _: int) -> etree._Element:
         return self.element
 
+    def images(self) -> list[etree._Element]:
+        return []
+
+    def networks(self) -> list[etree._Element]:
+        return []
+
     def run(self, changed_state: bool = True) -> str:
         return vm.on_vm(self, 10, changed_state)  # type: ignore[arg-type]
 

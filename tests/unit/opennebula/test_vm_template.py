@@ -13,7 +13,7 @@ from samples import KEYS, XML_TEXT, disk, recorded, vm_record
 from onedr.model import template
 from onedr.model.errors import RefusedError
 from onedr.model.template import Pairs
-from onedr.opennebula import image_template, scheduled_actions, vm_template
+from onedr.opennebula import image_template, nics, scheduled_actions, vm_template
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.nics import GROUP_NAMES, Counterparts, Network, Owned, Range
 from onedr.opennebula.vm_template import Recreation
@@ -404,6 +404,38 @@ def test_another_users_network_is_taken_only_where_the_operator_names_it() -> No
     assert taken({"lan": replace(mallorys, twins=(Network(60, "lan"),))}) == "60"
     assert taken({"lan": replace(mallorys, group="oneadmin")}) == "50"
     assert taken({"dr": admins, "41": Network(50, "41", owner="mallory")}, lan="41") == "41"
+
+
+def test_a_users_network_there_is_that_users_here_whatever_he_called_it() -> None:
+    """A reservation that mallory called like an admins' network of this site gets his VM into none of theirs."""
+    lan, admins = Network(41, "lan"), Network(40, "dr")
+    his = replace(lan, twins=(Network(50, "lan", owner="mallory"),))
+
+    def taken(networks: dict[str, Network], nic: Pairs, **names: str) -> str:
+        body = vm_record(owner="mallory", template=(("NIC", nic),))
+        return template.get(one(recreate(body, image_ids={}, networks=networks, network_map=names), "NIC"), "NETWORK_ID")
+
+    own = (("NETWORK", "lan"), ("NETWORK_ID", "7"), ("NETWORK_OWNER", "mallory"))
+    for networks, names in (
+        ({"lan": lan}, {}), ({"lan": lan}, {"lan": "lan"}), ({"dr": admins}, {"lan": "dr"}), ({"dr": admins}, {"lan": "40"}),
+        ({"dr": admins}, {}), ({"lan": replace(his.twins[0], owner="bob")}, {}),
+    ):
+        with pytest.raises(RefusedError, match="is user mallory's there"):
+            taken(networks, own, **names)
+    assert taken({"lan": his}, own) == "50"
+    assert taken({"mine": Network(51, "mine", owner="mallory")}, own, lan="mine") == "51"
+
+
+def test_what_a_user_wrote_of_his_networks_owner_counts_not() -> None:
+    """oned keeps NETWORK_UNAME of a NIC as it was given, whatever its network is."""
+    bobs = Network(60, "lan", owner="bob")
+    body = vm_record(owner="mallory", template=(("NIC", (("NETWORK", "lan"), ("NETWORK_UNAME", "bob"))),))
+    with pytest.raises(RefusedError, match="another user's"):
+        recreate(body, image_ids={}, networks={"lan": bobs})
+    claimed = (("NIC", (("NETWORK", "lan"), ("NETWORK_ID", "7"), ("NETWORK_OWNER", "bob"))), ("CPU", "1"))
+    assert nics.with_owners(claimed, {7: "mallory"})[0][1] == (
+        ("NETWORK", "lan"), ("NETWORK_ID", "7"), ("NETWORK_OWNER", "mallory"))
+    assert nics.with_owners(claimed, {}) == (("NIC", (("NETWORK", "lan"), ("NETWORK_ID", "7"))), ("CPU", "1"))
 
 
 def test_of_two_networks_of_one_name_the_vms_owner_decides() -> None:
