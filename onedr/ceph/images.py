@@ -19,6 +19,7 @@ from onedr.ceph import image_use, mirroring, pending_images
 from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts
 from onedr.model.errors import ForeignImageError, InputError, RefusedError, StorageError
+from onedr.model.json_form import parsed
 from onedr.model.types import MIB
 
 REMOVING_KEY = ".rbd_onedr.removing"  # seconds since the epoch: a removal of the image has started
@@ -43,9 +44,9 @@ def creator_in(values: Mapping[str, str]) -> dict[str, str]:
     if CREATOR_KEY not in values:
         return {}
     try:
-        found = json.loads(values[CREATOR_KEY])
+        found = parsed(values[CREATOR_KEY])
         return {key: str(value) for key, value in found.items()}
-    except (AttributeError, ValueError, RecursionError):
+    except (AttributeError, ValueError):
         return {"fsid": "", "what": ""}
 
 

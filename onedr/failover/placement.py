@@ -181,5 +181,5 @@ def _needs(item: VmItem) -> tuple[int, int]:
     )
     try:
         return round(float(cpu) * 100), round(float(memory))
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0, 0  # oned itself judges a template it once took

@@ -10,6 +10,7 @@ from onedr.model.types import ImageName
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SOURCE = re.compile(rf"({NAME.pattern})/({NAME.pattern})")
+_DIGITS = 18
 _PLAIN_HTTP = re.compile(r"http://(\[[^\]]*\]|[^\s/:]*)", re.I)
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|\[::1\]")
 
@@ -25,6 +26,13 @@ def count(text: str, what: str) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", digits):
         raise InputError(f"{what} is {text!r}, not a number.")
     return int(digits)
+
+
+def plain_number(text: str) -> int | None:
+    """A number of at most 18 ASCII digits; None for any other text, also for what `int` refuses or takes long
+    for.
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
 
 
 def in_plain_text(endpoint: str) -> bool:

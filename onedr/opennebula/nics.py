@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from onedr.model import template
 from onedr.model.errors import RefusedError
+from onedr.model.parsing import plain_number
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes
 from onedr.opennebula.attributes import Treatment
@@ -166,7 +167,7 @@ def network_here(nic: Pairs, here: Counterparts) -> tuple[str, bool]:
 
 def network_id(nic: Pairs) -> int | None:
     """NETWORK_ID of a NIC, at its site."""
-    return _number(template.get(nic, "NETWORK_ID"))
+    return plain_number(template.get(nic, "NETWORK_ID"))
 
 
 def _entry_of(nic: Pairs, here: Counterparts) -> Entry | None:
@@ -362,10 +363,10 @@ def security_groups(found: Pairs, here: Counterparts, owner: str) -> str:
 
 
 def _security_group(there: str, name: str, here: Counterparts, owner: str) -> str:
-    listed = here.mapping is not None and here.mapping.is_listed("security_groups", name, _number(there))
+    listed = here.mapping is not None and here.mapping.is_listed("security_groups", name, plain_number(there))
     mapped = here.security_group_map.get(there) or here.security_group_map.get(name)
     if here.mapping is not None and (listed or not mapped) and (name or listed):
-        wanted = str(here.mapping.one("security_groups", name, _number(there)))
+        wanted = str(here.mapping.one("security_groups", name, plain_number(there)))
     else:
         wanted = mapped or name
     if there == DEFAULT_GROUP and not listed and not here.security_group_map.get(there):
@@ -386,7 +387,3 @@ def _security_group(there: str, name: str, here: Counterparts, owner: str) -> st
             f"({name or there}=<group here>)."
         )
     return str(chosen.object_id)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() else None

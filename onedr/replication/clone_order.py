@@ -19,6 +19,7 @@ import rbd
 from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError
+from onedr.model.json_form import parsed
 from onedr.model.types import Settings
 from onedr.replication import peer_ceph, record_fields
 
@@ -104,9 +105,9 @@ def _carries(there: Pool, base: str, note: BaseNote) -> bool:
 def read_note(values: dict[str, str]) -> BaseNote | None:
     """The note in an image's metadata; None when there is none or it cannot be read."""
     try:
-        found = json.loads(values[BASE_KEY])
+        found = parsed(values[BASE_KEY])
         return BaseNote(str(found["fsid"]), int(found["snap"]), record_fields.moment(found["at"]))
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 

@@ -14,6 +14,7 @@ import rbd
 
 from onedr.ceph import mirroring
 from onedr.model.errors import RecordError
+from onedr.model.json_form import parsed
 from onedr.model.records import Epoch
 from onedr.replication import record_fields
 
@@ -31,11 +32,11 @@ def epoch_in(values: Mapping[str, str], global_id: str) -> Epoch | None:
     if KEY not in values:
         return None
     try:
-        data = json.loads(values[KEY])
+        data = parsed(values[KEY])
         if data["id"] != global_id:
             return None
         return record_fields.epoch(data)
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return UNREADABLE
 
 

@@ -19,6 +19,7 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.host import log
+from onedr.model import parsing
 from onedr.model.json_form import parsed
 
 _OBJECT = "onedr.objects"
@@ -81,9 +82,9 @@ def read_ledger(pool: Pool) -> Ledger:
             pending[key[len(_PENDING):]] = value.decode(errors="replace")
             continue
         kind, _, number = key.partition(".")
-        entry = _decoded(key, value)
-        if entry is not None and kind in ("vm", "image") and number.isdecimal():
-            {"vm": vms, "image": images}[kind][int(number)] = entry
+        entry, object_id = _decoded(key, value), parsing.plain_number(number)
+        if entry is not None and kind in ("vm", "image") and object_id is not None:
+            {"vm": vms, "image": images}[kind][object_id] = entry
     return Ledger(vms, images, pending)
 
 

@@ -22,6 +22,7 @@ from onedr.ceph import images
 from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts
 from onedr.model.errors import InputError, StorageError
+from onedr.model.json_form import parsed
 from onedr.replication import record_fields
 
 PREFIX = "onedr-kept-"
@@ -117,9 +118,9 @@ def copies_of(pool: Pool, name: str) -> PreservedCopy | None:
     """The description of a preserved copy; None when the image is not a complete one."""
     try:
         with pool.image(name, read_only=True) as image:
-            values = json.loads(dict(image.metadata_list())[KEY])
+            values = parsed(dict(image.metadata_list())[KEY])
             return _described(name, int(image.size()), values)
-    except (rbd.ImageNotFound, KeyError, TypeError, ValueError, RecursionError):
+    except (rbd.ImageNotFound, KeyError, TypeError, ValueError):
         return None
 
 

@@ -19,6 +19,7 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.exclusive_lock import ExclusiveLock
+from onedr.model import parsing
 from onedr.model.json_form import parsed
 from onedr.model.rehearsed import Rehearsed, Result
 
@@ -140,14 +141,15 @@ def made(pool: Pool, datastore_id: int) -> Made:
 def vms_of_all(pool: Pool) -> frozenset[int]:
     """VMs that rehearsals of any datastore of the pool made and did not report as removed."""
     found = omap.read_all(pool, OBJECT, "vm.")
-    return frozenset(int(number) for key in found if (number := key.rpartition(".")[2]).isdecimal())
+    numbers = (parsing.plain_number(key.rpartition(".")[2]) for key in found)
+    return frozenset(number for number in numbers if number is not None)
 
 
 def _numbers(pool: Pool, prefix: str) -> dict[int, str]:
     found = omap.read_all(pool, OBJECT, prefix)
     return {
-        int(number): value.decode(errors="replace")
-        for key, value in found.items() if (number := key[len(prefix):]).isdecimal()
+        number: value.decode(errors="replace")
+        for key, value in found.items() if (number := parsing.plain_number(key[len(prefix):])) is not None
     }
 
 

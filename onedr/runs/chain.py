@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from onedr.model import parsing
 from onedr.model.json_form import parsed
 
 PREFIX = "chain."
@@ -95,5 +96,4 @@ def read_link(key: str, value: bytes) -> Link | None:
 
 
 def _number(key: str) -> int:
-    text = key[len(PREFIX):]
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return parsing.plain_number(key[len(PREFIX):]) or 0

@@ -15,6 +15,7 @@ import rados
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
 from onedr.host import log, siem
+from onedr.model import parsing
 from onedr.model.errors import RunInProgressError, RunStoppedError, StorageError
 from onedr.model.json_form import parsed
 from onedr.model.text import Sentence
@@ -26,6 +27,7 @@ from onedr.runs.state import SETTINGS
 
 _RUN, _MEASURED = "run.", "measured."
 UNREADABLE = "UNREADABLE"  # result of a run whose journal is damaged
+_NO_RUN = 10**14  # no clock says so: the year 5138
 _DRILLS_READ = 5  # newest ones, for the times of VMs in drills
 
 
@@ -194,8 +196,9 @@ def _newest_number(pool: Pool) -> int:
 
 
 def _number(run_id: str) -> int:
-    number = run_id.partition("-")[0]
-    return int(number) if number.isdecimal() else 0
+    """Milliseconds since the epoch; 0 for an id that no run can have."""
+    number = parsing.plain_number(run_id.partition("-")[0]) or 0
+    return number if number < _NO_RUN else 0
 
 
 def load_runs(pool: Pool) -> dict[str, JournalEntry]:

@@ -140,22 +140,55 @@ class JournalEntry:
         return entry
 
 
-_TEXTS = ("run", "verb", "owner", "result", "message", "then")
-_MOMENTS = ("began", "since", "updated", "took_s")
-_MAPPINGS = ("loss", "loss_bytes", "done", "failed", "ended", "warnings", "rollback")
+_NO_MOMENT = 1e11  # epoch seconds, and more than any duration
+_TEXT, _NUMBER = (str,), (int, float)
+_MAYBE = (*_NUMBER, type(None))
+_WHOLE = (int, type(None))
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("run", "verb", "owner", "result", "message", "then", "kind"), _TEXT),
+    **dict.fromkeys(("origin", "name", "site", "by", "trigger"), _TEXT),
+    **dict.fromkeys(("began", "at"), _NUMBER),
+    **dict.fromkeys(("since", "updated", "took_s", "rto_s", "rpo_s", "waited_s"), _MAYBE),
+    **dict.fromkeys(("drill_rto_s", "measured_s"), _MAYBE),
+    **dict.fromkeys(("of", "here", "loss_bytes", "datastore_id"), _WHOLE),
+    **dict.fromkeys(("done", "rollback", "results", "seconds", "ended", "loss", "warnings"), (dict,)),
+    "plan": (dict, type(None)), "steps": (list,), "vms": (tuple,),
+}
+_VALUES: Mapping[str, tuple[type, ...]] = {  # of mappings by item
+    **dict.fromkeys(("done", "failed", "rollback", "results"), (str, type(None))),
+    **dict.fromkeys(("seconds", "ended", "loss"), _MAYBE), "loss_bytes": _WHOLE, "warnings": (list, tuple),
+}
 
 
 def _check_types(entry: JournalEntry) -> None:
     """Raises TypeError: a damaged journal is found here, not where it is shown or continued."""
-    for names, kinds in (
-        (_TEXTS, (str,)), (_MOMENTS, (int, float, type(None))), (_MAPPINGS, (dict,)),
-        (("plan",), (dict, type(None))), (("datastore_id",), (int, type(None))),
+    _check(entry, failed=(dict,), loss_bytes=(dict,))
+    for vm in entry.vms:
+        _check(vm, failed=_TEXT)
+    for part in (*entry.steps, *filter(None, [entry.abort])):
+        _check(part)
+    steps = (entry.plan or {}).get("steps", ())
+    if not isinstance(steps, (list, tuple)) or not all(
+        isinstance(step, dict) and {"kind", "target"} <= step.keys() for step in steps
     ):
-        for name in names:
-            if not isinstance(getattr(entry, name), kinds):
-                raise TypeError(f"{name} is {getattr(entry, name)!r}")
-    if entry.began is None:
-        raise TypeError("began is missing")
+        raise TypeError("its plan has steps of another form")
+
+
+def _check(part: Any, **other: tuple[type, ...]) -> None:
+    """Every field of one that is listed. `other`: kinds of the fields that have two meanings."""
+    for one in fields(part):
+        value, kinds = getattr(part, one.name), other.get(one.name) or _KINDS.get(one.name)
+        if kinds and not _is_one(value, kinds):
+            raise TypeError(f"{one.name} is {value!r:.80}")
+        if isinstance(value, dict) and one.name in _VALUES:
+            wrong = [each for each in value.values() if not _is_one(each, _VALUES[one.name])]
+            if wrong:
+                raise TypeError(f"{one.name} has {wrong[0]!r:.80}")
+
+
+def _is_one(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Is it of these kinds, and a moment or duration where it is such a number?"""
+    return isinstance(value, kinds) and (float not in kinds or value is None or abs(value) < _NO_MOMENT)
 
 
 def _request(data: Mapping[str, Any]) -> Request:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from typing import Any
 
-from onedr.model.json_form import Json
+from onedr.model.json_form import Json, parsed
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def decode(text: str) -> Lease | None:
     if not text:
         return None
     try:
-        found = json.loads(text)
+        found = parsed(text)
         names = [field.name for field in fields(Lease)]
         known: Json = {name: found[name] for name in names if name in found}
         if any(not isinstance(value, _KINDS.get(name, str)) for name, value in known.items()):
@@ -69,7 +69,7 @@ def decode(text: str) -> Lease | None:
         if not 0 <= known.get("began", 0) < _NO_MOMENT:
             known["began"] = 0.0
         return Lease(**known)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         return _UNREADABLE
 
 

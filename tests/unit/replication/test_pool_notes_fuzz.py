@@ -15,6 +15,7 @@ from onedr.check import probe_results
 from onedr.model.errors import OneDRError
 from onedr.protection import hook_lag, passes, pool_settings
 from onedr.replication import clock, ledger, map_store, peer_osds, rehearsals, site_info
+from onedr.runs import chain as runs_chain
 from onedr.runs import datastore_message, journal, lease
 
 POOL: Any = SimpleNamespace(access=SimpleNamespace(pool="one"), fsid=lambda: "f")
@@ -27,10 +28,16 @@ READERS: dict[str, Callable[[], object]] = {
     "results": lambda: rehearsals.results(POOL, 1), "turn": lambda: rehearsals.last_turn(POOL, 1),
     "made": lambda: rehearsals.made(POOL, 1), "probe": lambda: probe_results.last_result(POOL),
     "refused": lambda: datastore_message.refused(POOL, 1, 2e9), "lease": lambda: lease.current_lease(POOL),
-    "runs": lambda: journal.load_runs(POOL), "measured": lambda: journal.load_measured(POOL),
+    "runs": lambda: journal.load_runs(POOL), "next": lambda: journal._next_id(POOL, "move"),
+    "link": lambda: runs_chain.next_link(journal._newest_link(POOL), "1-move", b"", 0.0),
+    "rehearsed": lambda: rehearsals.vms_of_all(POOL), "measured": lambda: journal.load_measured(POOL),
     "chain": lambda: journal.verify_chain(POOL), "hooks": lambda: hook_lag.last(POOL, 1),
 }
-KEYS = ["vm.3", "image.4", "vm.x", "other", "vm./1", "pending.a", "vm.1.2", "result.1.f:3", "begun.1.t", "1-move", "run.1-move"]
+KEYS = [
+    "vm.3", "image.4", "vm.x", "other", "vm./1", "pending.a", "vm.1.2", "result.1.f:3", "begun.1.t", "1-move", "run.1-move",
+    # numbers that `int` takes long for or refuses, and digits that are none of ours
+    *(f"{kind}{number}" for kind in ("vm.", "vm.1.", "", "chain.") for number in ("9" * 5000, "\u0663", "\u00b2", "9" * 18)),
+]
 WORDS = ["origin", "disks", "finished", "at", "fsid", "site_index", "network_map", "options", "settings", "requests", "seq", "loss_s"]
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.just(10**400) | st.floats() | st.text(max_size=8),

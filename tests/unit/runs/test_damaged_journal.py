@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 from onedr.ceph import omap
 from onedr.model.errors import StorageError
-from onedr.runs import journal
-from onedr.runs.journal_entry import JournalEntry
+from onedr.runs import history, journal
+from onedr.runs.journal_entry import Aborted, JournalEntry, StepsDone, VmOutcome, asked_again, started_steps
 
 GOOD = JournalEntry("1700000000000-move", "move", "front-end 1", 1700000000.0, result="DONE").to_json()
 POOL: Any = SimpleNamespace(access=SimpleNamespace(pool="one"))
@@ -47,6 +48,46 @@ def test_a_damaged_run_before_the_newest_changes_nothing(monkeypatch: pytest.Mon
     assert last is not None and last.run == "1700000002000-move"
 
 
+DAMAGED = (
+    {"steps": [{"kind": "promote", "at": 0, "of": "x"}]}, {"steps": [{"kind": "promote", "at": 0, "seconds": 5}]},
+    {"steps": [{"kind": "promote", "at": 0, "seconds": {"one-1": "long"}}]}, {"steps": [{"kind": [], "at": 0}]},
+    {"vms": None}, {"vms": [{"origin": "a", "rto_s": "x"}]}, {"vms": [{"origin": []}]}, {"plan": {"steps": 5}},
+    {"plan": {"steps": [5]}}, {"plan": {"steps": [{}]}}, {"began": float("inf")}, {"began": 10**39}, {"took_s": float("nan")},
+    {"done": {"one-1": []}}, {"loss": {"f:1": "much"}}, {"abort": {"by": 5, "trigger": "x", "at": 0}}, {"ended": {"a": []}},
+)
+
+
+@pytest.mark.parametrize("damage", DAMAGED, ids=str)
+def test_what_is_damaged_deep_within_is_found_where_it_is_read(damage: dict[str, Any]) -> None:
+    """Not where a run is continued, a plan shows the last drills' times, or the history is listed."""
+    with pytest.raises(StorageError, match="is damaged"):
+        journal._read(POOL, "run.1700000000000-move", json.dumps({**GOOD, **damage}).encode())
+
+
+def used(entry: JournalEntry) -> None:
+    """What resume, abort, plans and the history do with a journal."""
+    assert entry.kinds == started_steps([entry])
+    entry.planned_targets("promote")
+    history.row(history.judged(entry, ""))
+    history.steps(entry)
+    history.measured({entry.run: history.with_measured(entry, {"f:1": 1.0})}, {"f:1": 1.0})
+    asked_again(entry, "ada", "test")
+    time.gmtime(entry.began)
+    json.dumps(entry.to_json())
+
+
+def test_one_that_has_all_its_parts_is_read_as_it_was_written() -> None:
+    whole = JournalEntry(
+        "1700000000000-move", "move", "h:1:2", 1.0, steps=[StepsDone("promote", 2.0, 1, {"one-1": 0.5}, {"one-1": "done"})],
+        vms=(VmOutcome("f:1", "web", "b", 4, "", 1.5, None, loss_bytes=7),), plan={"steps": [{"kind": "promote", "target": "one-1"}]},
+        done={"one-1": "primary"}, failed={"f:2": "why"}, ended={"promote one-1": 3.0}, loss={"f:1": None}, loss_bytes={"f:1": 3},
+        warnings={"f:1": ("text",)}, rollback={"one-1": "is primary there"}, abort=Aborted("ada", "onedr", 5.0), datastore_id=100,
+    )
+    found = JournalEntry.from_json(json.loads(json.dumps(whole.to_json())))
+    assert (found.vms, found.steps, found.abort, found.loss) == (whole.vms, whole.steps, whole.abort, whole.loss)
+    used(found)
+
+
 @given(st.sampled_from(sorted(GOOD)), JSON)
 def test_any_value_in_any_field_is_read_or_named(field: str, value: Any) -> None:
     text = json.dumps({**GOOD, field: value}).encode()
@@ -55,4 +96,4 @@ def test_any_value_in_any_field_is_read_or_named(field: str, value: Any) -> None
     except StorageError:
         return
     assert isinstance(entry.began, (int, float)) and isinstance(entry.message, str)
-    entry.to_json()
+    used(entry)
