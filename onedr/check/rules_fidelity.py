@@ -132,7 +132,8 @@ def _files(facts: CheckFacts, target: TargetFacts, own: bool) -> Iterator[CheckR
     here = target.placement.counterparts
     missing = [
         (item, text) for item in fresh
-        for text in files.missing_in_context(item.record.template, here, item.record.owner)
+        for text in files.missing_in_context(
+            item.record.template, here, item.record.owner, item.record.group)
     ]
     for item, text in missing:
         yield warn(f"{item.label}: {text}", "oneimage create")

@@ -46,7 +46,10 @@ def changes(own: Pairs, there: Pairs, here: Counterparts) -> Nics:
     """
     found, aliases = _matched(own, there, here)
     wanted = (*found.theirs, *aliases.theirs)
-    unknown = {_network(nic) for nic in wanted if len(_networks_here(nic, here) & here.networks.keys()) != 1}
+    unknown = {
+        _network(nic) for nic in wanted
+        if len(_networks_here(nic, here) & here.networks.keys()) != 1 or not _is_its_users(nic, here)
+    }
     if unknown:
         return Nics(
             unclear=(
@@ -57,6 +60,14 @@ def changes(own: Pairs, there: Pairs, here: Counterparts) -> Nics:
     return Nics(
         found.theirs, (*_ids(aliases.mine), *_ids(found.mine)), aliases=aliases.theirs,
     )
+
+
+def _is_its_users(nic: Pairs, here: Counterparts) -> bool:
+    """Is a network of a user there that user's here? Of any other it is not asked here."""
+    try:
+        return not template.get(nic, nics.NETWORK_OWNER) or bool(nics.find_network(nic, here, ""))
+    except RefusedError:
+        return False
 
 
 def same_nics(own: Pairs, there: Pairs, here: Counterparts) -> dict[str, str]:

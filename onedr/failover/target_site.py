@@ -113,7 +113,8 @@ def _owned(elements: Iterable[etree._Element]) -> dict[str, tuple[Owned, ...]]:
     for element in elements:
         roles = tuple(str(role.text) for role in element.iterfind("ROLES/ROLE/NAME"))
         owner, group = (element.findtext(key) or "" for key in ("UNAME", "GNAME"))
-        each = Owned(number(element, "ID"), owner, roles, group)
+        for_all, for_group = (element.findtext(f"PERMISSIONS/{who}_U") == "1" for who in ("OTHER", "GROUP"))
+        each = Owned(number(element, "ID"), owner, roles, group, for_all, for_group)
         name = element.findtext("NAME") or ""
         found[name] = (*found.get(name, ()), each)
     return found

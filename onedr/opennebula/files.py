@@ -72,18 +72,18 @@ def _named(key: str, text: template.Value, known: Mapping[int, FileImage]) -> te
     return f'$FILE[IMAGE="{found.name}",IMAGE_UNAME="{found.owner}"]'
 
 
-def missing_in_context(vm_template: Pairs, here: Counterparts, owner: str) -> list[str]:
+def missing_in_context(vm_template: Pairs, here: Counterparts, owner: str, group: str) -> list[str]:
     """What of the files of its context a VM would not find here. Sentences."""
     found: list[str] = []
     for context in template.vectors(vm_template, "CONTEXT"):
         if template.get(context, "FILES_DS"):
-            of_context(template.get(context, "FILES_DS"), here, owner, found)
+            of_context(template.get(context, "FILES_DS"), here, owner, group, found)
     return found
 
 
-def of_os(text: str, key: str, here: Counterparts, owner: str) -> str:
+def of_os(text: str, key: str, here: Counterparts, owner: str, group: str = "") -> str:
     """`$FILE[IMAGE_ID=…]` for the image of the same name and owner here, by the mapping; a name without an
-    owner is the VM owner's, or the admins'. Raises RefusedError.
+    owner is the VM owner's, or an admins' one that he may use. Raises RefusedError.
     """
     match = _BY_NAME.fullmatch(text.strip())
     there, of = (match["name"].strip(), (match["owner"] or "").strip()) if match else ("", "")
@@ -92,7 +92,9 @@ def of_os(text: str, key: str, here: Counterparts, owner: str) -> str:
         of = str(here.mapping.one("users", of))
     named = _named_here(name, here)
     if isinstance(name, int) or not of:
-        found = choose(named, of or owner, isinstance(name, int))
+        by_id = isinstance(name, int)
+        known = named if by_id else [each for each in named if _may_use(each, owner, group)]
+        found = choose(known, of or owner, by_id)
     else:
         found = next((each for each in named if each.owner == of), None)
     if found is None:
@@ -102,6 +104,11 @@ def of_os(text: str, key: str, here: Counterparts, owner: str) -> str:
             f"{'' if match else ', and refer to it as $FILE[IMAGE=<name>]'}."
         )
     return f"$FILE[IMAGE_ID={found.object_id}]"
+
+
+def _may_use(image: Owned, owner: str, group: str) -> bool:
+    """May the VM's owner? Its user may have called a file of his own there like a private one here."""
+    return image.owner == owner or image.for_all or (image.for_group and image.group == group)
 
 
 def _called(name: str, here: Counterparts) -> Name:
@@ -123,20 +130,21 @@ def _named_here(name: Name, here: Counterparts) -> Sequence[Owned]:
     return [each for images in here.files.values() for each in images if each.object_id == name]
 
 
-def of_context(text: str, here: Counterparts, owner: str, warnings: list[str]) -> str:
-    """FILES_DS for the images of the same names here, by the mapping; the VM owner's or oneadmin's. What is
-    not here is left out, and said.
+def of_context(text: str, here: Counterparts, owner: str, group: str, warnings: list[str]) -> str:
+    """FILES_DS for the images of the same names here, by the mapping; the VM owner's, or one of oneadmin's
+    that he may use. What is not here is left out, and said.
     """
     found: list[str] = []
     names = _OF_CONTEXT.findall(text)
     for name in names:
         called = _called_or_empty(name, here)
-        of = {each.owner: each for each in _named_here(called, here)}
+        named = _named_here(called, here)
+        of = {each.owner: each for each in named if isinstance(called, int) or _may_use(each, owner, group)}
         image = of.get(owner) or of.get(_STANDS_IN)
         if image is None:
             warnings.append(
                 f"CONTEXT/FILES_DS: the file {name!r} is left out: {owner} and {_STANDS_IN} have no image "
-                f"{called or name!r} here"
+                f"{called or name!r} here that {owner} may use (oneimage chmod, or its id in onedr map)"
             )
             continue
         found.append(f"$FILE[IMAGE_ID={image.object_id}]")

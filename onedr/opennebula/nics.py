@@ -28,12 +28,17 @@ ADMINS = "oneadmin"  # the user, and the group of those who act for the site
 
 @dataclass(frozen=True)
 class Owned:
-    """An object here that is found by its name. Its owner decides whose VMs it is for."""
+    """An object here that is found by its name. Its owner decides whose VMs it is for.
+
+    `for_all`, `for_group`: may everybody, or its group, use it? An access rule may say more.
+    """
 
     object_id: int
     owner: str
     roles: tuple[str, ...] = ()  # of a VM group
     group: str = ""
+    for_all: bool = True
+    for_group: bool = True
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def _plain_sections(
         elif isinstance(value, str):
             continue
         elif key == "OS":
-            built.append((key, _os(value, here, record.owner, {"disk": place, "nic": nic_place}, warnings)))
+            built.append((key, _os(value, here, record, {"disk": place, "nic": nic_place}, warnings)))
         elif key == "GRAPHICS":
             if template.get(value, "PORT"):
                 warnings.append(f"{ANOTHER_PORT}; it was {template.get(value, 'PORT')}")
@@ -144,7 +144,7 @@ def _plain_sections(
 
 
 def _os(
-    value: Pairs, here: Counterparts, owner: str, front_end_paths: Mapping[str, Mapping[str, str]],
+    value: Pairs, here: Counterparts, record: VmRecord, front_end_paths: Mapping[str, Mapping[str, str]],
     warnings: list[str],
 ) -> Pairs:
     """OS with BOOT numbered again, and files by the name of their image."""
@@ -155,7 +155,7 @@ def _os(
         if key in _OS_FILES:
             if not key.endswith("_DS"):
                 continue  # the path oned resolved from the other
-            text = files.of_os(text, key, here, owner)
+            text = files.of_os(text, key, here, record.owner, record.group)
         if key == "BOOT":
             text = _boot(text, front_end_paths, warnings)
         built.append((key, text))
@@ -276,7 +276,7 @@ def _context(
             warnings.append(f"CONTEXT/{key} was left out: its files belong to the other site ({value})")
             continue
         if key == "FILES_DS":
-            named = files.of_context(value, here, record.owner, warnings)
+            named = files.of_context(value, here, record.owner, record.group, warnings)
             own += [(key, named)] if named else []
             continue
         if "$" in value:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from onedr.failover import nic_changes
 from onedr.failover.nic_changes import Nics
-from onedr.opennebula.nics import GROUP_NAMES, Counterparts, Network, Owned, Range
+from onedr.opennebula.nics import GROUP_NAMES, NETWORK_OWNER, Counterparts, Network, Owned, Range
 
 LAN = Network(1, "lan", (Range("10.0.0.1", "", 50),))
 HERE = Counterparts(
@@ -55,6 +55,15 @@ def test_an_alias_is_the_same_on_the_same_nic_only(own: Any, there: Any, expecte
 def test_an_alias_on_a_network_that_is_not_here_leaves_all_nics_as_they_are() -> None:
     found = nic_changes.changes((FIRST, SECOND), (FIRST, nic("1", "10.9.0.1", "far", on="0")), HERE)
     assert "network far" in found.unclear and not (found.plug or found.unplug or found.aliases)
+
+
+def test_a_nic_in_a_users_network_there_comes_home_into_that_users_network_only() -> None:
+    """He may have called it like any network here."""
+    added = ("NIC", (*nic("1", "10.0.0.9")[1], (NETWORK_OWNER, "mallory")))
+    found = nic_changes.changes((FIRST,), (FIRST, added), HERE)
+    assert "network lan" in found.unclear and not (found.plug or found.unplug)
+    his = Network(1, "lan", owner="mallory")
+    assert nic_changes.changes((FIRST,), (FIRST, added), Counterparts({"lan": his})).plug == (added[1],)
 
 
 def test_the_parent_of_an_alias_is_called_by_its_name_here() -> None:

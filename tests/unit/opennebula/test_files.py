@@ -1,6 +1,8 @@
 """Kernels, ramdisks and files of the context: named at the site of the VM, found by name at the other."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from onedr.model.errors import RefusedError
@@ -47,5 +49,23 @@ def test_without_it_the_vm_is_left_out_and_it_is_said_what_to_do(text: str, owne
 def test_files_of_the_context_are_the_vm_owners_or_oneadmins_and_no_other_users() -> None:
     text = "/var/lib/one//datastores/2/0a:'prepare.sh' /var/lib/one//datastores/2/0b:'its own' /var/x:'initrd'"
     warnings: list[str] = []
-    assert files.of_context(text, HERE, "alice", warnings) == "$FILE[IMAGE_ID=7] $FILE[IMAGE_ID=8]"
+    assert files.of_context(text, HERE, "alice", "users", warnings) == "$FILE[IMAGE_ID=7] $FILE[IMAGE_ID=8]"
     assert len(warnings) == 1 and "'initrd' is left out" in warnings[0]
+
+
+PRIVATE = Owned(20, "oneadmin", group="ops", for_all=False)
+
+
+@pytest.mark.parametrize(("image", "group", "may"), [
+    (PRIVATE, "users", False), (PRIVATE, "ops", True), (replace(PRIVATE, for_group=False), "ops", False),
+    (replace(PRIVATE, for_all=True), "users", True), (replace(PRIVATE, owner="mallory"), "users", True),
+])
+def test_a_private_file_is_no_ones_who_called_one_of_his_own_like_it(image: Owned, group: str, may: bool) -> None:
+    here, warnings = Counterparts(files={"keys.sh": (image,)}), list[str]()
+    found = files.of_context("/var/x/0a:'keys.sh'", here, "mallory", group, warnings)
+    assert (found, bool(warnings)) == (("$FILE[IMAGE_ID=20]", False) if may else ("", True))
+    if may:
+        assert files.of_os("$FILE[IMAGE=keys.sh]", "INITRD_DS", here, "mallory", group) == "$FILE[IMAGE_ID=20]"
+    else:
+        with pytest.raises(RefusedError, match="without a counterpart"):
+            files.of_os("$FILE[IMAGE=keys.sh]", "INITRD_DS", here, "mallory", group)
