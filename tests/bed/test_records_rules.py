@@ -204,6 +204,41 @@ def test_the_clone_of_a_vm_that_says_no_is_not_mirrored(
     a.api.vm.action("terminate-hard", vm)
 
 
+def test_an_image_decides_about_its_owners_vms_only(a: Cloud, sites: Sites, pools: tuple[Pool, Pool]) -> None:
+    """oned hands an image's DR_PROTECT=NO on to every disk made of it, whoever owns the VM."""
+    users = {name: int(a.api.user.allocate(name, f"password-of-{name}", "core", [])) for name in ("mallory", "victor")}
+    base = w.create_image(a, "left-out-base", "DR_PROTECT=NO\n", persistent=False)
+    vms = {name: w.create_vm(a, f"of-{name}", [base]) for name in users}
+    for name, user in users.items():
+        a.api.vm.chown(vms[name], user, -1)
+    clones = {name: f"{w.rbd_name(a, base)}-{vm}-0" for name, vm in vms.items()}
+    a.onedr("reconcile", str(a.datastore_id))
+    assert not any(mirrored(pools[0], name) for name in (w.rbd_name(a, base), *clones.values())), "an admin's word counts"
+    a.api.image.chown(base, users["mallory"], -1)
+    a.onedr("reconcile", str(a.datastore_id))
+    until("the copy of victor's disk", lambda: mirrored(pools[0], clones["victor"]), w.ARRIVES_S)
+    assert mirrored(pools[0], w.rbd_name(a, base)) and not mirrored(pools[0], clones["mallory"])
+    wait_there(pools[1], clones["victor"], vms["victor"])
+    reasons = {item["name"]: item["reason"] for item in w.status(a)["unprotected"]}
+    assert clones["victor"] not in reasons and "DR_PROTECT=NO" in reasons[clones["mallory"]]
+    until("nothing in its way", lambda: [] in [
+        found["obstacles"] for found in w.status(sites.b)["vms"] if found["name"] == "of-victor"], w.ARRIVES_S)
+    for vm in vms.values():
+        a.api.vm.action("terminate-hard", vm)
+
+
+def test_a_mirrored_image_that_says_no_afterwards_brings_no_deleted_vm_back(a: Cloud, pools: tuple[Pool, Pool]) -> None:
+    image = w.create_image(a, "no-later")
+    name, vm = w.rbd_name(a, image), w.create_vm(a, "of-no-later", [image])
+    wait_there(pools[1], name, vm)
+    a.api.image.update(image, "DR_PROTECT=NO", 1)
+    a.api.vm.action("terminate-hard", vm)
+    a.wait_image(image)
+    a.onedr("reconcile", str(a.datastore_id))
+    assert mirrored(pools[0], name) and w.vm_envelope(pools[0], name) is None
+    until("the record gone at the peer", lambda: w.vm_envelope(pools[1], name) is None, w.ARRIVES_S)
+
+
 def test_all_bad_attributes_are_named_at_once(a: Cloud) -> None:
     datastore = a.datastore_id
     bad = 'DR_MODE="FAST"\nDR_RPO="soon"\nDR_CLONES="MAYBE"\nDR_NETWORK_MAP="lan"'

@@ -307,6 +307,14 @@ def test_another_drill_is_refused_for_what_is_ones_own_and_not_for_others() -> N
     assert drill_plan.remaining(found) == ("VM drill-web (3)", f"one-1@{TAG}")
 
 
+def test_a_users_image_with_a_drills_mark_keeps_no_drill_from_beginning() -> None:
+    """Cleanup would not remove it either: the mark is a text that its owner may have written."""
+    found = DrillRemnants(MINE, 100, images=(ImageFound(5, "mine", TAG, "one-5"),))
+    assert not drill_plan.remaining(found) and not drill_plan.plan_cleanup(found).steps
+    made = DrillRemnants(MINE, 100, images=(ImageFound(6, "drill-web", TAG, names.drill_clone(TAG, "one-1")),))
+    assert drill_plan.remaining(made) == ("image drill-web (6)",)
+
+
 @pytest.mark.parametrize(("given_verdict", "expected"), [
     (({}, (), 2, 30.0, 60), []),
     (({}, (), 2, 30.0, 0), []),
