@@ -9,6 +9,7 @@ from onedr.cli import completion, output, run_action
 from onedr.cli.reprotect import views as reprotect_views
 from onedr.cli.takeover import views as failover_views
 from onedr.runs.events import ProgressEvent
+from onedr.runs.plan_events import FailoverPlanEvent
 from onedr.runs.request import Request
 
 
@@ -27,10 +28,14 @@ def resume(datastore: str, dry_run: bool, yes: bool, as_json: bool) -> None:
 
     The state of both sites is read again; completed steps are not repeated.
     """
+    confirm = ""
     if not dry_run and not yes and sys.stdin.isatty():
-        run_action.present(datastore, Request("resume", dry_run=True), _views())
+        for event in run_action.events(datastore, Request("resume", dry_run=True)):
+            output.present([event], _views())
+            if isinstance(event, FailoverPlanEvent):  # what is answered is good for this plan only
+                confirm = f"{event.datastore}:{event.digest}"
         click.confirm("Continue the run with these steps?", abort=True)
-    run_action.present(datastore, Request("resume", dry_run=dry_run), _views(), as_json)
+    run_action.present(datastore, Request("resume", dry_run=dry_run, confirm=confirm), _views(), as_json)
 
 
 @click.command(short_help="Roll back an interrupted run.")

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import NoReturn
 
 import rados
@@ -145,10 +145,8 @@ def _failover(data: ActionData, request: Request) -> None:
 def _resume(data: ActionData, request: Request) -> None:
     """Repeat the interrupted run's request: its verb gathers facts again and continues."""
     with _refusal_shown(FrontEnd(), data):
-        again = failover_resume.resumed_request(_datastore(data), request.by, f"resume by {request.trigger}")
-    # the plan that was confirmed then is not the one of now: the name stays, the digest goes
-    confirm = request.confirm or again.confirmed
-    _VERBS[again.verb](data, replace(again, dry_run=request.dry_run, confirm=confirm))
+        again = failover_resume.resumed_request(_datastore(data), request)
+    _VERBS[again.verb](data, again)
 
 
 def _abort(data: ActionData, request: Request) -> None:

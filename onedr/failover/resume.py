@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 
 import rbd
 
@@ -49,8 +50,8 @@ def find_interrupted(target: Datastore) -> JournalEntry:
     return last
 
 
-def resumed_request(target: Datastore, by: str, trigger: str) -> Request:
-    """What the interrupted run was asked for.
+def resumed_request(target: Datastore, asked: Request) -> Request:
+    """What the interrupted run was asked for, with the confirmation of whoever resumes it (`asked`).
 
     Raises RefusedError when there is none, or it is not one that can be resumed.
     """
@@ -61,7 +62,17 @@ def resumed_request(target: Datastore, by: str, trigger: str) -> Request:
         raise RefusedError(Sentence(
             f"The interrupted run is a {last.verb}, which is not resumed; run onedr {last.verb} again."
         ))
-    return asked_again(last, by, trigger)
+    again = asked_again(last, asked.by, f"resume by {asked.trigger}")
+    return replace(again, dry_run=asked.dry_run, confirm=_confirmation(last, asked, again))
+
+
+def _confirmation(last: JournalEntry, asked: Request, again: Request) -> str:
+    """The plan that was confirmed then is not the one of now: of what was begun the datastore's name stays
+    confirmed, and the digest goes. Of a run that began no step nothing stays where nobody sees today's plan.
+    """
+    if asked.confirm or (asked.trigger == "DR_ACTION" and not last.kinds):
+        return asked.confirm
+    return again.confirmed
 
 
 def _of_a_drill(target: Datastore) -> Sentence:
