@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from onedr.model import template
+from onedr.model import parsing, template
 from onedr.model.template import Pairs
 
 _MADE = ("ID", "DONE", "MESSAGE", "PARENT_ID")  # by oned
@@ -90,8 +90,7 @@ def _is_over(action: Pairs) -> bool:
 
 
 def _number(action: Pairs, key: str) -> int:
-    text = template.get(action, key)
-    return int(text) if text.isascii() and text.isdecimal() else 0
+    return parsing.plain_number(template.get(action, key)) or 0
 
 
 def postponed(pairs: Pairs, until: int) -> Pairs:

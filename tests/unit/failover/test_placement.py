@@ -100,6 +100,11 @@ def test_nothing_is_said_of_room_that_is_not_known() -> None:
     assert placement.without_capacity([vm(1, CPU=99, MEMORY=1)], ground(hosts=())).keys() == {f"{THERE}:1"}
 
 
+@pytest.mark.parametrize("text", ["1e400", "inf", "nan", "9" * 400, "-1e999", "x"])
+def test_a_capacity_that_is_no_number_ends_no_plan(text: str) -> None:
+    assert placement.without_capacity([vm(1, CPU=text, MEMORY=text)], ground(hosts=(Host("h", 1, 1),))) == {}
+
+
 def host(name: str, cluster: int = 0, pci: tuple[tuple[str, str, str], ...] = (), **values: str) -> Host:
     seen = {key: (value,) for key, value in {"NAME": name, **values}.items()}
     return Host(name, 800, 16000, cluster, seen, pci)

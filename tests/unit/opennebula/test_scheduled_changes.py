@@ -50,3 +50,12 @@ def test_following_twice_changes_nothing_more(own: list[Any], there: list[Any]) 
     after = [each for each in own if int(dict(each[1])["ID"]) not in found.delete]
     after += [("SCHED_ACTION", (*pairs, ("ID", str(90 + at)), ("DONE", "-1"))) for at, pairs in enumerate(found.add)]
     assert scheduled_actions.changes(tuple(after), tuple(there), {}) == Changes()
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "\u0663", "\u00b2", "-5", "1e9"])
+def test_a_number_that_is_none_of_oneds_ends_no_plan(text: str) -> None:
+    """Records carry what the VM's XML said."""
+    odd = action("reboot", TIME=text, DONE=text, END_VALUE=text, ID=text)
+    scheduled_actions.changes((odd,), (odd,), DISKS)
+    scheduled_actions.to_come(odd[1], DISKS, [])
+    scheduled_actions.postponed((odd,), 10)
