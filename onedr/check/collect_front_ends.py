@@ -22,7 +22,7 @@ from onedr.opennebula import datastores, own_marks, xmlrpc
 from onedr.opennebula.acls import read_rules
 from onedr.opennebula.api import FrontEnd, attributes, ids_by_name, number
 from onedr.opennebula.datastores import Datastore
-from onedr.opennebula.nics import Owned
+from onedr.opennebula.nics import ADMINS, Owned
 from onedr.opennebula.quotas import read_quotas
 from onedr.rejoin import boot_guard
 from onedr.replication import encryption, ledger
@@ -162,9 +162,14 @@ def disk_drivers(frontend: FrontEnd) -> tuple[str, ...]:
     return tuple(sorted({str(host.findtext("VM_MAD")) for host in frontend.hosts()}))
 
 
-def networks(frontend: FrontEnd) -> frozenset[str]:
-    """Names and ids of the virtual networks. Raises FrontEndError."""
-    return frozenset(str(found.findtext(key)) for found in frontend.networks() for key in ("NAME", "ID"))
+def networks(frontend: FrontEnd) -> dict[str, bool]:
+    """Names and ids of the virtual networks; False: a name that no admins' one has. Raises FrontEndError."""
+    found: dict[str, bool] = {}
+    for element in frontend.networks():
+        name = str(element.findtext("NAME"))
+        of_admins = ADMINS in (element.findtext("UNAME"), element.findtext("GNAME"))
+        found.update({str(element.findtext("ID")): True, name: of_admins or found.get(name, False)})
+    return found
 
 
 def is_guarded(datastore: Datastore) -> bool:

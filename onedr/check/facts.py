@@ -192,7 +192,8 @@ class CheckFacts:
     # the peer's clock is ahead by at least and at most
     clock_s: Known[tuple[float, float]] = NOT_COLLECTED
     probe_results: Known[Mapping[Mode, ProbeResult]] = NOT_COLLECTED
-    networks: Known[frozenset[str]] = NOT_COLLECTED  # names of the virtual networks here
+    # names and ids of the virtual networks here; False: a name that users' networks have only
+    networks: Known[Mapping[str, bool]] = NOT_COLLECTED
     disk_drivers: Known[tuple[str, ...]] = NOT_COLLECTED  # VM_MAD of the hosts here
     unknown_to_oned: Known[tuple[str, ...]] = NOT_COLLECTED  # lists of oned.conf without ceph_dr
     key: Known[str] = NOT_COLLECTED  # fingerprint of the record key; empty: there is none

@@ -218,9 +218,9 @@ def network_map(facts: CheckFacts) -> Iterator[CheckResult]:
     if absent:
         text = f"DR_NETWORK_MAP names networks that do not exist here: {', '.join(absent)}"
         yield problem(text, f"onedatastore update {facts.datastore}")
-    elif drill and drill not in here:
+    elif drill and not here.get(drill):
         yield problem(
-            f"DR_DRILL_NETWORK={drill}, which does not exist here",
+            f"DR_DRILL_NETWORK={drill}, which does not exist here, or is a user's and not named by its id",
             f"onevnet create, or onedatastore update {facts.datastore}",
         )
     else:

@@ -108,7 +108,7 @@ def healthy(**changes: Any) -> CheckFacts:
         "snapshots_kept": 5,
         "clock_s": (-0.5, 0.6),
         "probe_results": {Mode.JOURNAL: PROOF},
-        "networks": frozenset({"lan"}),
+        "networks": {"lan": True, "7": True, "mallorys": False},
         "disk_drivers": ("kvm",),
         "unknown_to_oned": (),
         "key": "same",
@@ -436,6 +436,10 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         Level.PROBLEM,
         "DR_DRILL_NETWORK=gone",
     ),
+    (
+        "NETWORK_MAP", healthy(settings=Settings(protect=True, drill_network="mallorys")), Level.PROBLEM,
+        "is a user's and not named by its id",
+    ),
     ("MAPPING", mapped(version=2, peer_version=1), Level.WARNING, "the peer's pool has version 1"),
     ("MAPPING", mapped(networks=("lan", "gone"), images=()), Level.PROBLEM, "line 4 of the mapping: networks: there is no network gone"),
     ("MAPPING", mapped(addresses=(read_rule("192.0.2.0/24", "192.0.3.0/24"),), images=()), Level.PROBLEM, "192.0.3.0/24 is in no range"),
@@ -661,3 +665,7 @@ def test_the_page_says_the_same_as_the_table() -> None:
         assert f"| `{code}` | {check.what} | {check.unknown.value} |" in page
     assert f"| `ATTRIBUTES` | {check_table.ATTRIBUTES} |" in page
     assert page.count("\n| `") == len(check_table.SITE) + len(check_table.DATASTORE) + 1
+
+
+def test_a_users_network_may_be_the_drill_network_by_its_id() -> None:
+    assert not not_ok(check_table.findings(healthy(settings=Settings(protect=True, drill_network="7"))))
