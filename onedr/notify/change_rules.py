@@ -31,18 +31,26 @@ class Seen:
 
 @dataclass(frozen=True)
 class Notice:
-    """One thing to tell. `severity`: info, warning, critical; `at`: epoch seconds."""
+    """One thing to tell. `severity`: info, warning, critical; `at`: epoch seconds. `state`: what a datastore
+    came into, of a notice of that.
+    """
 
     datastore: str
     kind: str
     severity: str
     text: str
     at: float
+    state: str = ""
 
     @property
     def key(self) -> str:
         """What makes it the same as another."""
         return f"{self.datastore}/{self.kind}/{self.text}"
+
+    @property
+    def alarm(self) -> str:
+        """What of it no flood of others may hide; empty for nothing."""
+        return f"{self.datastore} is {self.state}" if self.state and self.severity == "critical" else ""
 
 
 def seen_of(event: ObservedEvent) -> Seen:
@@ -81,11 +89,12 @@ def _of(name: str, before: Seen | None, now: Seen, at: float) -> Iterable[Notice
     bad = now.state in _BAD or now.state == _UNREAD
     if before is None:
         if bad:
-            yield Notice(name, "state", "critical", f"{name} is {now.state}. {now.message}", at)
+            text = f"{name} is {now.state}. {now.message}"
+            yield Notice(name, "state", "critical", text, at, now.state)
         return
     if now.state != before.state:
         text = f"{name} is {now.state}, it was {before.state}. {now.message}"
-        yield Notice(name, "state", "critical" if bad else "info", text, at)
+        yield Notice(name, "state", "critical" if bad else "info", text, at, now.state)
     elif now.late != before.late:
         age = "are older than its objective" if now.late else "are young enough again"
         severity = "warning" if now.late else "info"
@@ -114,7 +123,8 @@ def to_tell(
     """Those that are told now, and what was told lately with them (moment, key).
 
     The same is not told twice within AGAIN_S, and no more than MOST_AN_HOUR; one notice says how many were
-    left out.
+    left out. Users can make many (by images that come and go): a datastore that came into a bad state is told
+    all the same, each state once within AGAIN_S.
     """
     lately = [(moment, key) for moment, key in told if at - HOUR_S < moment <= at]
     found: list[Notice] = []
@@ -122,10 +132,11 @@ def to_tell(
     for notice in sorted(wanted, key=lambda one: one.severity != "critical"):
         if any(key == notice.key and at - moment < AGAIN_S for moment, key in lately):
             continue
-        if len(lately) >= MOST_AN_HOUR:
+        known = any(key == notice.alarm and at - moment < AGAIN_S for moment, key in lately)
+        if len(lately) >= MOST_AN_HOUR and (not notice.alarm or known):
             left += 1
             continue
-        lately.append((at, notice.key))
+        lately += [(at, key) for key in (notice.key, notice.alarm) if key]
         found.append(notice)
     if left and not any(key == _LEFT for _, key in lately):
         lately.append((at, _LEFT))

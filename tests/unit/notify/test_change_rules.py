@@ -93,6 +93,21 @@ def test_no_hour_has_more_than_so_many(turns: list[list[int]], pauses: list[floa
         assert sum(1 for each in sent if moment - HOUR_S < each <= moment) <= MOST_AN_HOUR + 1
 
 
+def test_no_flood_of_a_users_making_hides_that_a_datastore_is_split() -> None:
+    """His images come and go: the state changes each time, with another text."""
+    lately: list[tuple[float, str]] = []
+    at, alarms = AT, []
+    for number in range(100):
+        at += 30
+        flap = Seen("DEGRADED" if number % 2 else "PROTECTED", f"one-{number}")
+        found, lately = to_tell(notices({"gold": replace(GOOD, state="COPYING")}, {"gold": flap}, at), lately, at)
+        alarms += [each for each in found if each.state == "DEGRADED"]
+    assert len(alarms) < 40
+    found, lately = to_tell(notices({"gold": GOOD}, {"gold": replace(GOOD, state="SPLIT_BRAIN")}, at), lately, at)
+    assert [each.state for each in found][:1] == ["SPLIT_BRAIN"]
+    assert not to_tell(notices({"gold": GOOD}, {"gold": Seen("SPLIT_BRAIN", "more")}, at), lately, at + 60)[0]
+
+
 def test_of_a_flood_what_is_critical_comes_first_and_the_rest_is_counted() -> None:
     flood = [*(notice(number) for number in range(50)), notice(99, "critical")]
     found, lately = to_tell(flood, [], AT)
