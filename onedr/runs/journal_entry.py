@@ -188,7 +188,9 @@ def _check(part: Any, **other: tuple[type, ...]) -> None:
 
 def _is_one(value: Any, kinds: tuple[type, ...]) -> bool:
     """Is it of these kinds, and a moment or duration where it is such a number?"""
-    return isinstance(value, kinds) and (float not in kinds or value is None or abs(value) < _NO_MOMENT)
+    if float in kinds and isinstance(value, (int, float)):
+        return abs(value) < _NO_MOMENT
+    return isinstance(value, kinds)
 
 
 def _request(data: Mapping[str, Any]) -> Request:

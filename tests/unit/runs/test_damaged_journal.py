@@ -48,7 +48,7 @@ def test_a_damaged_run_before_the_newest_changes_nothing(monkeypatch: pytest.Mon
     assert last is not None and last.run == "1700000002000-move"
 
 
-DAMAGED = (
+DAMAGED: tuple[dict[str, Any], ...] = (
     {"steps": [{"kind": "promote", "at": 0, "of": "x"}]}, {"steps": [{"kind": "promote", "at": 0, "seconds": 5}]},
     {"steps": [{"kind": "promote", "at": 0, "seconds": {"one-1": "long"}}]}, {"steps": [{"kind": [], "at": 0}]},
     {"vms": None}, {"vms": [{"origin": "a", "rto_s": "x"}]}, {"vms": [{"origin": []}]}, {"plan": {"steps": 5}},
