@@ -187,6 +187,7 @@ def test_two_runs_at_random_moments(story: Story) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(5400)  # a round takes 15 s on two cores, 50 s where they are shared
 def test_two_runs_at_many_random_moments(story: Story) -> None:
     chance = random.Random(SEED + 1)
     for number in range(LONG_ROUNDS):
