@@ -19,7 +19,7 @@ from onedr.model.lag import Lag
 from onedr.model.records import ImageFacts, ImageRecord, VmRecord
 from onedr.model.rehearsed import Rehearsed
 from onedr.model.text import NOTHING, Sentence, pasteable
-from onedr.model.types import Mode, State
+from onedr.model.types import Mode, PeerState, State
 from onedr.opennebula import datastores, owners_word
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -149,13 +149,18 @@ def collect_status(
         for name, why in unprotected.items() if why.is_problem
     )
     lease = runs_lease.in_force(pool)
-    verdict = _verdict(pool, datastore, items, lease)
+    verdict = _verdict(pool, datastore, items, lease, is_unseen(seen))
     verdict = replace(verdict, message=pasteable(verdict.message, datastore.name))
     return StatusView(facts, seen, items, verdict, unprotected, lease, objects)
 
 
+def is_unseen(copies: Copies) -> bool:
+    """Does the peer not answer? Where it does and may not be read, rbd-mirror's word counts."""
+    return copies.peer_status.peer is not PeerState.ANSWERS
+
+
 def _verdict(
-    pool: Pool, datastore: Datastore, items: tuple[ImageState, ...], lease: Lease | None
+    pool: Pool, datastore: Datastore, items: tuple[ImageState, ...], lease: Lease | None, unseen: bool
 ) -> StateVerdict:
     """From the items, and from what the journal says of runs of this site."""
     own = lease if lease is not None and lease.home in ("", pool.fsid()) else None
@@ -166,7 +171,7 @@ def _verdict(
     verb = own.verb if own is not None and running else died[0].verb if died else ""
     settings = datastore.settings
     judged = runs_state.judge_state(
-        settings.protect, items, settings.rpo_s, verb, bool(died), _lacking(moved)
+        settings.protect, items, settings.rpo_s, verb, bool(died), _lacking(moved), unseen
     )
     drilled = newest and newest.verb == "drill" and newest.result in ("DONE", "PARTIAL")
     if drilled and judged.state is State.STANDBY:

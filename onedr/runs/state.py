@@ -17,7 +17,8 @@ DESCRIPTIONS = {
     ),
     State.PROTECTED: "Every item has a complete copy at the peer, younger than DR_RPO.",
     State.DEGRADED: (
-        "Something is not protected, or a copy is older than DR_RPO. onedr status lists what and why."
+        "Something is not protected, a copy is older than DR_RPO, or the peer does not answer. onedr status "
+        "lists what and why."
     ),
     State.STANDBY: "This site receives replicas and can take over.",
     State.FAILING_OVER: "A move or failover is in progress.",
@@ -49,6 +50,7 @@ CODES = {
     "SAFE": State.PROTECTED,
     "NOT_PROTECTED": State.DEGRADED,
     "LATE": State.DEGRADED,
+    "UNSEEN": State.DEGRADED,
     "READY": State.STANDBY,
     "RECEIVING": State.STANDBY,
     "RUNNING": State.FAILING_OVER,
@@ -105,11 +107,12 @@ Say = Callable[[str, Sentence], StateVerdict]
 
 def judge_state(
     protect: bool, items: Sequence[ImageState], rpo_s: int, run: str, interrupted: bool,
-    lacking: Sentence = NOTHING,
+    lacking: Sentence = NOTHING, unseen: bool = False,
 ) -> StateVerdict:
     """The state of a datastore, from the roles read now.
 
-    `run`: verb of a run in progress or interrupted; `lacking`: what the last move or failover here left out.
+    `run`: verb of a run in progress or interrupted; `lacking`: what the last move or failover here left out;
+    `unseen`: the peer does not answer, so what is said of its copies is not read from them.
     """
     safe = sum(1 for item in items if item.copied and item.mirrored and not item.problem)
     total = len(items)
@@ -134,7 +137,7 @@ def judge_state(
     if bare:
         text = "This site took over; the peer has no complete copy of {}. When the peer is back, run onedr "
         return say("TOOK_OVER", filled(text + "reprotect there.", named(bare)).then(lacking))
-    return _primary(items, rpo_s, say, safe, total)
+    return _primary(items, rpo_s, say, unseen)
 
 
 def _running(run: str, interrupted: bool) -> tuple[str, Sentence]:
@@ -198,7 +201,8 @@ def _standby(items: Sequence[ImageState], say: Say) -> StateVerdict:
     return say("READY", Sentence("Receives replicas from the peer; ready to take over.").then(beside))
 
 
-def _primary(items: Sequence[ImageState], rpo_s: int, say: Say, safe: int, total: int) -> StateVerdict:
+def _primary(items: Sequence[ImageState], rpo_s: int, say: Say, unseen: bool) -> StateVerdict:
+    total = len(items)
     problems = [item for item in items if item.problem or not item.mirrored]
     late = [item.name for item in items if item.copied and item.age_s is not None and item.age_s > rpo_s]
     if problems:
@@ -207,10 +211,14 @@ def _primary(items: Sequence[ImageState], rpo_s: int, say: Say, safe: int, total
         text = f"{len(problems)} of {total} not protected"
         what = f"{text}: {which} ({first.problem or 'not mirrored'})."
         return say("NOT_PROTECTED", Sentence(what, f"{text}.").then(Sentence(" onedr status lists all.")))
+    unknown = [item.name for item in items if unseen and (not item.copied or item.age_s is None)]
+    if unknown:
+        text = "The peer does not answer: nothing is known of the copies of {}. See onedr check."
+        return say("UNSEEN", filled(text, named(unknown)))
     if late:
         text = f"Older than the objective of {rpo_s} s: {{}}. Does rbd-mirror run at the peer?"
         return say("LATE", filled(text, named(late)))
-    if safe < total:
-        waiting = [item.name for item in items if not item.copied]
+    waiting = [item.name for item in items if not item.copied]
+    if waiting:
         return say("COPYING", filled("Initial sync in progress: {}.", named(waiting)))
     return say("SAFE", Sentence(f"{total} of {total} items have a complete copy at the peer."))

@@ -221,7 +221,8 @@ def test_an_image_decides_about_its_owners_vms_only(a: Cloud, sites: Sites, pool
     assert not any(mirrored(pools[0], name) for name in (w.rbd_name(a, base), *clones.values())), "an admin's word counts"
     a.api.image.chown(base, users["mallory"], -1)
     one_pass(a)
-    until("the copy of victor's disk", lambda: mirrored(pools[0], clones["victor"]), w.ARRIVES_S)
+    # after the base's snapshot, which is on its way to the peer for the first time
+    until("victor's disk mirrored", lambda: mirrored(pools[0], clones["victor"]), 2 * w.ARRIVES_S)
     assert mirrored(pools[0], w.rbd_name(a, base)) and not mirrored(pools[0], clones["mallory"])
     wait_there(pools[1], clones["victor"], vms["victor"])
     reasons = {item["name"]: item["reason"] for item in w.status(a)["unprotected"]}

@@ -24,9 +24,10 @@ SAFE, COPY = item(), item(primary=False)
 
 
 def verdict(
-    *items: ImageState, protect: bool = True, run: str = "", interrupted: bool = False, lacking: str = ""
+    *items: ImageState, protect: bool = True, run: str = "", interrupted: bool = False, lacking: str = "",
+    unseen: bool = False,
 ) -> StateVerdict:
-    return runs_state.judge_state(protect, items, 900, run, interrupted, Sentence(lacking))
+    return runs_state.judge_state(protect, items, 900, run, interrupted, Sentence(lacking), unseen)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,12 @@ def verdict(
         # the loser of two runs at once: nothing was promoted here
         ([COPY, item("one-2", primary=False)], {"lacking": " one-1."}, State.STANDBY, "ready to take over"),
         ([item(problem="no peer"), item("one-2", copied=False)], {}, State.DEGRADED, "one-1 (no peer)"),
+        # a peer that is gone: neither is a first copy under way, nor is it known that copies are young
+        ([item(copied=False, age_s=None)], {"unseen": True}, State.DEGRADED, "The peer does not answer: nothing is known"),
+        ([SAFE, item("one-2", age_s=None)], {"unseen": True}, State.DEGRADED, "of the copies of one-2"),
+        ([item(copied=False, taken=True)], {"unseen": True}, State.ACTIVE_UNPROTECTED, "no complete copy of one-1"),
+        ([COPY], {"unseen": True}, State.STANDBY, "ready to take over"),
+        ([item(problem="no peer")], {"unseen": True}, State.DEGRADED, "one-1 (no peer)"),
         ([item(mirrored=False)], {}, State.DEGRADED, "one-1 (not mirrored)"),
         ([SAFE, item("one-2", age_s=901.0)], {}, State.DEGRADED, "objective of 900 s: one-2"),
         ([item(age_s=900.0)], {}, State.PROTECTED, "1 of 1"),
