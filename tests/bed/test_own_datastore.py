@@ -139,7 +139,7 @@ def test_all_datastores_move_and_one_with_nothing_to_move_stops_no_other(ground:
     done = b.run("onedr", "move", "--all", "--yes", "--json", check=False)
     assert done.returncode == PARTLY and "Not everything was done" in done.stderr, done.stdout[-3000:] + done.stderr
     told = {each["datastore"]: each for each in json.loads(done.stdout.splitlines()[-1])["datastores"]}
-    assert "Nothing to take over" in told[DATASTORE]["failed"] and not told[OTHER]["failed"], told
+    assert "nothing left to do" in told[DATASTORE]["failed"] and not told[OTHER]["failed"], told
     here, there_now = ground.primaries()
     for name in (ground.bases[OTHER], ground.clones[OTHER]):
         assert there_now[name] and not here[name]
