@@ -45,7 +45,8 @@ def run(asked: Request, question: str, ask: bool, as_json: bool) -> None:
     Raises PartialError when one was refused or failed, RefusedError when no plan can be carried out,
     StillRunningError after Ctrl-C: the datastores behind are not begun then.
     """
-    plans, results = _plans(replace(asked, dry_run=True), as_json)
+    # the word for all is no datastore's name: none of their plans may be refused for it
+    plans, results = _plans(replace(asked, dry_run=True, confirm=""), as_json)
     if not plans:
         _end(results, as_json)
         raise RefusedError("No datastore can be taken; the reasons are above. Nothing was changed.")

@@ -35,6 +35,8 @@ class Site:
         name = next(name for name, number in NAMES.items() if datastore in (name, number))
         self.asked.append((name, request.verb, request.dry_run, request.confirm))
         if request.dry_run:
+            if request.confirm and request.confirm.partition(":")[0] != name:  # as refusal_plan does
+                raise PlanRefusedError(f"The confirmation {request.confirm!r} is not this datastore's name")
             if name in self.refused:
                 raise self.refused[name]
             yield plan(name, request.verb)
