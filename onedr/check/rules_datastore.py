@@ -126,7 +126,7 @@ def state(facts: CheckFacts) -> Iterator[CheckResult]:
     text = f"{found.state.value}: {found.message}"
     if found.state in (State.PROTECTED, State.STANDBY) and found.code != "RECEIVING":
         yield ok(text)
-    elif found.state in _UNDER_WAY:
+    elif found.state in _UNDER_WAY or found.code == "UNSEEN":  # why is PEER's to say
         yield warn(text, f"onedr status {facts.datastore}")
     else:
         yield problem(

@@ -19,7 +19,7 @@ from onedr.model.lag import Lag
 from onedr.model.records import ImageFacts, ImageRecord, VmRecord
 from onedr.model.rehearsed import Rehearsed
 from onedr.model.text import NOTHING, Sentence, pasteable
-from onedr.model.types import Mode, PeerState, State
+from onedr.model.types import Mode, State
 from onedr.opennebula import datastores, owners_word
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
@@ -155,8 +155,9 @@ def collect_status(
 
 
 def is_unseen(copies: Copies) -> bool:
-    """Does the peer not answer? Where it does and may not be read, rbd-mirror's word counts."""
-    return copies.peer_status.peer is not PeerState.ANSWERS
+    """Could the peer's copies not be read although there is a way in? Without one rbd-mirror's word counts.
+    """
+    return copies.peer_status.can_connect and not copies.proven
 
 
 def _verdict(

@@ -17,8 +17,8 @@ DESCRIPTIONS = {
     ),
     State.PROTECTED: "Every item has a complete copy at the peer, younger than DR_RPO.",
     State.DEGRADED: (
-        "Something is not protected, a copy is older than DR_RPO, or the peer does not answer. onedr status "
-        "lists what and why."
+        "Something is not protected, a copy is older than DR_RPO, or the peer's copies cannot be read. onedr "
+        "status lists what and why."
     ),
     State.STANDBY: "This site receives replicas and can take over.",
     State.FAILING_OVER: "A move or failover is in progress.",
@@ -112,7 +112,7 @@ def judge_state(
     """The state of a datastore, from the roles read now.
 
     `run`: verb of a run in progress or interrupted; `lacking`: what the last move or failover here left out;
-    `unseen`: the peer does not answer, so what is said of its copies is not read from them.
+    `unseen`: the peer's copies cannot be read, so what is said of them is not known.
     """
     safe = sum(1 for item in items if item.copied and item.mirrored and not item.problem)
     total = len(items)
@@ -213,7 +213,7 @@ def _primary(items: Sequence[ImageState], rpo_s: int, say: Say, unseen: bool) ->
         return say("NOT_PROTECTED", Sentence(what, f"{text}.").then(Sentence(" onedr status lists all.")))
     unknown = [item.name for item in items if unseen and (not item.copied or item.age_s is None)]
     if unknown:
-        text = "The peer does not answer: nothing is known of the copies of {}. See onedr check."
+        text = "The peer's copies cannot be read now: nothing is known of those of {}. See onedr check."
         return say("UNSEEN", filled(text, named(unknown)))
     if late:
         text = f"Older than the objective of {rpo_s} s: {{}}. Does rbd-mirror run at the peer?"

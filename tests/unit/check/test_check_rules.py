@@ -440,6 +440,10 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "NETWORK_MAP", healthy(settings=Settings(protect=True, drill_network="mallorys")), Level.PROBLEM,
         "is a user's and not named by its id",
     ),
+    (
+        "STATE", healthy(verdict=StateVerdict(State.DEGRADED, "UNSEEN", Role.PRIMARY, 0, 2, Sentence("Nothing is known."))),
+        Level.WARNING, "Nothing is known.",
+    ),
     ("MAPPING", mapped(version=2, peer_version=1), Level.WARNING, "the peer's pool has version 1"),
     ("MAPPING", mapped(networks=("lan", "gone"), images=()), Level.PROBLEM, "line 4 of the mapping: networks: there is no network gone"),
     ("MAPPING", mapped(addresses=(read_rule("192.0.2.0/24", "192.0.3.0/24"),), images=()), Level.PROBLEM, "192.0.3.0/24 is in no range"),

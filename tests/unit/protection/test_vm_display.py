@@ -14,7 +14,7 @@ from samples import image
 
 from onedr.model import template
 from onedr.model.errors import FrontEndError, StorageError
-from onedr.model.types import PeerState, Role, Settings, State
+from onedr.model.types import Role, Settings, State
 from onedr.opennebula.api import NO_SUCH_OBJECT, NOT_ALLOWED
 from onedr.protection import vm_display, vm_shown_rules
 from onedr.protection.status import Objects
@@ -72,7 +72,7 @@ class Site:
             verdict=SimpleNamespace(role=self.role),
             copies=SimpleNamespace(
                 by_name={f"one-{vm_id}": Copy(True, 1e9 - age[vm_id]) for vm_id in self.users},
-                peer_status=SimpleNamespace(peer=PeerState.ANSWERS),
+                peer_status=SimpleNamespace(can_connect=True), proven=True,
             ),
             objects=Objects((), tuple(self.vms()), frozenset({100}), True),
         )

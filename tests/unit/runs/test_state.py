@@ -59,8 +59,8 @@ def verdict(
         ([COPY, item("one-2", primary=False)], {"lacking": " one-1."}, State.STANDBY, "ready to take over"),
         ([item(problem="no peer"), item("one-2", copied=False)], {}, State.DEGRADED, "one-1 (no peer)"),
         # a peer that is gone: neither is a first copy under way, nor is it known that copies are young
-        ([item(copied=False, age_s=None)], {"unseen": True}, State.DEGRADED, "The peer does not answer: nothing is known"),
-        ([SAFE, item("one-2", age_s=None)], {"unseen": True}, State.DEGRADED, "of the copies of one-2"),
+        ([item(copied=False, age_s=None)], {"unseen": True}, State.DEGRADED, "The peer's copies cannot be read now: nothing is known"),
+        ([SAFE, item("one-2", age_s=None)], {"unseen": True}, State.DEGRADED, "of those of one-2"),
         ([item(copied=False, taken=True)], {"unseen": True}, State.ACTIVE_UNPROTECTED, "no complete copy of one-1"),
         ([COPY], {"unseen": True}, State.STANDBY, "ready to take over"),
         ([item(problem="no peer")], {"unseen": True}, State.DEGRADED, "one-1 (no peer)"),
