@@ -106,7 +106,8 @@ def test_with_no_plan_left_nothing_is_asked_and_nothing_changed(site: Site) -> N
 def test_a_failover_needs_the_word_and_yes_is_none(site: Site) -> None:
     done = onedr("failover", "--all", "--yes")
     assert done.exit_code == 2 and "--confirm ALL" in done.output and not site.asked
-    assert len(onedr("failover", "--all", "--confirm", "ALL") and site.ran) == 3
+    onedr("failover", "--all", "--confirm", "ALL")
+    assert len(site.ran) == 3
 
 
 @pytest.mark.parametrize(("typed", "runs"), [("ALL\n", 3), ("all\n", 0), ("yes\n", 0), ("\n", 0)])
