@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from onedr.model import template
+from onedr.model import parsing, template
 from onedr.model.errors import RefusedError
 from onedr.model.site_map import Name
 from onedr.model.text import NOTHING, Sentence, filled
@@ -37,8 +37,8 @@ def _find(called: Name, here: Counterparts) -> Network | None:
     found = network_called(here.networks, called)
     if isinstance(called, int) or (found is not None and ADMINS in (found.owner, found.group)):
         return found
-    is_id = called.isascii() and called.isdigit()
-    return network_called(here.networks, int(called)) if is_id else None
+    number = parsing.plain_number(called)
+    return network_called(here.networks, number) if number is not None else None
 
 
 def _called(nic: template.Pairs, here: Counterparts, standard: str) -> Name:
