@@ -1,8 +1,8 @@
 """Whose DR_PROTECT=NO counts for a VM's disks. Pure but for `read_vm`.
 
 oned hands an image's on to the disks that are made of it (INHERIT_IMAGE_ATTR), whoever owns the VM. It
-decides about a VM's disk only where the image is the VM owner's, oneadmin's or of the group oneadmin: other
-users take no protection from a VM. What is not known takes none either.
+decides about a VM's disk only where the image is the VM owner's or oneadmin's: other users take no protection
+from a VM, whatever group their image is in. What is not known takes none either.
 """
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lxml import etree
 
 from onedr.opennebula.api import FrontEnd
 
-_ADMIN = "0"  # id of the user oneadmin, and of the group
+_ONEADMIN = "0"  # its id
 _SAYS = "DR_PROTECT"
 
 
@@ -24,7 +24,7 @@ def read_vm(frontend: FrontEnd, vm_id: int) -> etree._Element:
 
 
 def heed_owners(vms: Iterable[etree._Element], images: Callable[[], Iterable[etree._Element]]) -> None:
-    """Take off disks of VMs each DR_PROTECT that is the word of neither the VM's owner nor an admin.
+    """Take off disks of VMs each DR_PROTECT that is the word of neither the VM's owner nor oneadmin.
 
     `images`: every image; called only where a disk has one.
     """
@@ -57,7 +57,7 @@ def _by_id(images: Iterable[etree._Element]) -> Mapping[str, etree._Element]:
 
 def _may_decide(image: etree._Element, vm: etree._Element) -> bool:
     owner = image.findtext("UID")
-    return _ADMIN in (owner, image.findtext("GID")) or (bool(owner) and owner == vm.findtext("UID"))
+    return bool(owner) and owner in (_ONEADMIN, vm.findtext("UID"))
 
 
 def _says_no(attributes: etree._Element | None) -> bool:
