@@ -15,6 +15,7 @@ from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import mapped, scheduled_actions, vm_template
 from onedr.opennebula.nics import Counterparts
+from onedr.opennebula.own_marks import STAND_IN
 from onedr.opennebula.vm_template import MARKS
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
@@ -253,7 +254,10 @@ def user_attributes(own: Pairs, there: Pairs, complete: bool) -> Pairs | None:
 
     followed = tuple(pair for pair in there if not is_ours(pair[0]))
     names = {key for key, _ in followed}
-    kept = tuple((key, value) for key, value in own if is_ours(key) or (not complete and key not in names))
+    kept = tuple(
+        (key, value) for key, value in own
+        if (is_ours(key) or (not complete and key not in names)) and not key.startswith(STAND_IN)
+    )
     wanted = (*kept, *followed)
     return None if sorted(map(repr, own)) == sorted(map(repr, wanted)) else wanted
 

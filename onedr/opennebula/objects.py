@@ -11,7 +11,7 @@ from onedr.model.records import NOT_COPIED, DiskRef, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import vm_locks
 from onedr.opennebula.nics import GROUP_NAMES
-from onedr.opennebula.own_marks import VM_SHOWN
+from onedr.opennebula.own_marks import STAND_IN, VM_SHOWN
 
 VM_STATES = (
     "INIT",
@@ -159,7 +159,10 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
             *_backup_settings(element),
             *vm_locks.for_record(element, user),
         ),
-        user_template=template.without(user, *_LOCAL_USER, *VM_SHOWN),
+        user_template=tuple(
+            pair for pair in template.without(user, *_LOCAL_USER, *VM_SHOWN)
+            if not pair[0].startswith(STAND_IN)
+        ),
         disks=tuple(
             _disk(disk, vm_id, protected_datastores) for disk in template.vectors(attributes, "DISK")
         ),

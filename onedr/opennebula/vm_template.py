@@ -19,7 +19,7 @@ from onedr.opennebula import attributes, files, mapped, nics, scheduled_actions
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.objects import BACKUP_SETTINGS
-from onedr.opennebula.own_marks import VM_SHOWN
+from onedr.opennebula.own_marks import NO_SECRETS, STAND_IN, VM_SHOWN
 from onedr.opennebula.vm_locks import LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK
 
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
@@ -32,15 +32,12 @@ ANOTHER_PORT = "GRAPHICS/PORT is chosen by oned here"  # the one warning of a VM
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (  # of one site's object only
     ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK, "DR_ORIGIN_SITE",
-    "DR_ORIGIN_VM", *VM_SHOWN,
+    "DR_ORIGIN_VM", NO_SECRETS, *VM_SHOWN,
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _OF_OS_FILES = tuple(f"{key}_" for key in files.OS_FILES)  # what oned adds to one: its datastore, its source
 _OS_FILES = (*files.OS_FILES, "KERNEL", "INITRD")
 _BOOTS = re.compile(r"(disk|nic)(\d+)")
-# Stands for a context value with a `$` while the VM is allocated:
-# oned replaces it once, and not what it stands for.
-STAND_IN = "ONEDR_VALUE_"
 
 
 @dataclass(frozen=True)
