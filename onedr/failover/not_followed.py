@@ -5,6 +5,7 @@ actions, the attributes of its user and what oned can set of its settings (setti
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from onedr.failover import nic_changes, placement, setting_changes
@@ -24,7 +25,7 @@ def of_vm(home: PeerVm, there: VmRecord, here: Counterparts) -> list[str]:
     return [
         *_settings(home, there, here), *_vm_group(own, there.template, here),
         *_devices(own, there.template), *_nics(own, there, here), *_actions(there),
-        *_files_of_hosts(own, there),
+        *_volatile(own, there.template), *_files_of_hosts(own, there),
     ]
 
 
@@ -58,6 +59,25 @@ def _devices(own: Pairs, there: Pairs) -> Iterator[str]:
 
 def _kind(device: Pairs) -> tuple[str, ...]:
     return tuple(template.get(device, key) for key in ("VENDOR", "DEVICE", "CLASS"))
+
+
+def _volatile(own: Pairs, there: Pairs) -> Iterator[str]:
+    """Volatile disks, which have nothing by which one is known at both sites but their kind."""
+    mine, theirs = (Counter(map(_sized, _without_image(pairs))) for pairs in (own, there))
+    for disk in (theirs - mine).elements():
+        yield f"a volatile disk ({disk}) was plugged in at the other site: it is not here"
+    for disk in (mine - theirs).elements():
+        yield f"a volatile disk ({disk}) was unplugged at the other site: it stays here"
+
+
+def _without_image(pairs: Pairs) -> Iterator[Pairs]:
+    for disk in template.vectors(pairs, "DISK"):
+        if not template.get(disk, "SOURCE") and not template.get(disk, "IMAGE_ID"):
+            yield disk
+
+
+def _sized(disk: Pairs) -> str:
+    return f"{template.get(disk, 'TYPE')}, {template.get(disk, 'SIZE')} MiB"
 
 
 def _nics(own: Pairs, there: VmRecord, here: Counterparts) -> Iterator[str]:

@@ -21,7 +21,7 @@ from onedr.replication import secrets
 # What updateconf sets in every release since 6.10 (docs/opennebula-facts.md O40). Of CONTEXT it takes all.
 _SETTABLE: Mapping[str, frozenset[str]] = {
     section: frozenset(names.split()) for section, names in {
-        "OS": "ARCH MACHINE BOOTLOADER BOOT KERNEL_CMD ROOT SD_DISK_BUS UUID FIRMWARE",
+        "OS": "ARCH MACHINE KERNEL INITRD BOOTLOADER BOOT KERNEL_CMD ROOT SD_DISK_BUS UUID FIRMWARE",
         "FEATURES": "PAE ACPI APIC LOCALTIME HYPERV GUEST_AGENT VIRTIO_SCSI_QUEUES VIRTIO_BLK_QUEUES "
                     "IOTHREADS",
         "INPUT": "TYPE BUS",
@@ -36,7 +36,7 @@ _NEVER_ERASED = ("CONTEXT", "BACKUP_CONFIG")  # oned leaves them as they are whe
 _SET_IN = ("PENDING", "HOLD", "POWEROFF", "UNDEPLOYED")
 # Parts of a section that differ between the sites by themselves, or are said on their own.
 _APART: Mapping[str, tuple[str, ...]] = {
-    "OS": ("BOOT", "KERNEL", "INITRD"), "GRAPHICS": ("PORT", "PREVIOUS_PORT"), "TPM": (),
+    "OS": ("BOOT",), "GRAPHICS": ("PORT", "PREVIOUS_PORT"), "TPM": (),
     "BACKUP_CONFIG": ("DISK_IDS",), "CONTEXT": ("FILES", "FILES_DS", "TARGET"),
 }
 _PARTS = (*_APART, "FEATURES", "INPUT", "VIDEO", "RAW", "CPU_MODEL")
@@ -143,7 +143,7 @@ def _parts(pairs: Pairs, section: str) -> dict[str, str]:
     return {
         key: value for key, value in found
         if isinstance(value, str) and value and key not in _APART.get(section, ())
-        and not (section == "OS" and key.startswith(files.OS_FILES))
+        and not (section == "OS" and (key.startswith(files.OS_FILES) or template.get(found, f"{key}_DS")))
         and not (section == "CONTEXT" and vm_template.is_generated(key))
         and not (section == "BACKUP_CONFIG" and key not in BACKUP_SETTINGS)
     }

@@ -231,6 +231,13 @@ def lies_as_file(disk: Pairs) -> bool:
     return template.get(disk, "DISK_TYPE") == "FILE"
 
 
+def is_shareable(disk: Pairs) -> bool:
+    """May several VMs write to a VM's disk? oned says so of persistent images with PERSISTENT_TYPE=SHAREABLE
+    (Image::disk_attribute).
+    """
+    return template.get(disk, "SHAREABLE").upper() == "YES"
+
+
 def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> DiskRef:
     disk_id = _number(template.get(disk, "DISK_ID"), f"VM {vm_id} has a disk with DISK_ID")
     where = f"Disk {disk_id} of VM {vm_id}"
@@ -261,7 +268,9 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
         clone=clone, protected=rbd is not None and not reason, reason=reason,
         datastore=template.get(disk, "DATASTORE"),
         datastore_id=_number(template.get(disk, "DATASTORE_ID") or "-1", f"{where} has DATASTORE_ID"),
-        shared=bool(source) and not clone and template.get(disk, "PERSISTENT").upper() != "YES",
+        shared=bool(source) and not clone and (
+            template.get(disk, "PERSISTENT").upper() != "YES" or is_shareable(disk)
+        ),
     )
 
 

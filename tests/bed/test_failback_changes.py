@@ -179,9 +179,9 @@ def change_settings(b: Cloud, db: int) -> None:
     b.wait_vm(db)
     context = {key: value for key, value in b.api.vm.info(db).TEMPLATE["CONTEXT"].items() if key != "GONE"}
     assert context["PASSWORD"] == HASH
-    b.api.vm.updateconf(db, "".join((
-        vector("CONTEXT", context), *(vector(key, b.api.vm.info(db).TEMPLATE[key]) for key in ("OS", "FEATURES")),
-    )), 0)
+    own = b.api.vm.info(db).TEMPLATE
+    whole = (vector("CONTEXT", context), *(vector(key, own[key]) for key in ("OS", "FEATURES")))
+    b.api.vm.updateconf(db, f"<TEMPLATE>{''.join(whole)}</TEMPLATE>", 0)
     b.wait_vm(db)
 
 

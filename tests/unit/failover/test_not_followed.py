@@ -43,6 +43,10 @@ def pci(address: str, **kind: str) -> tuple[str, Any]:
     return "PCI", (*kind.items(), ("ADDRESS", address))
 
 
+def volatile(size: str) -> tuple[str, Any]:
+    return "DISK", (("DISK_ID", "7"), ("TYPE", "fs"), ("SIZE", size))
+
+
 GPU = {"VENDOR": "10de", "DEVICE": "1eb8", "CLASS": "0302"}
 
 
@@ -77,6 +81,9 @@ GPU = {"VENDOR": "10de", "DEVICE": "1eb8", "CLASS": "0302"}
     (("BACKUP_CONFIG", (("KEEP_LAST", "3"),)), ("BACKUP_CONFIG", (("KEEP_LAST", "9"),)), ""),
     (("BACKUP_CONFIG", (("INTERACTIVE", "NO"),)), ("BACKUP_CONFIG", (("INTERACTIVE", "YES"),)), "BACKUP_CONFIG/INTERACTIVE was"),
     (pci("01:00.0", **GPU), pci("07:00.0", **GPU), ""),
+    (volatile("64"), volatile("64"), ""),
+    (("CPU", "1"), volatile("64"), "a volatile disk (fs, 64 MiB) was plugged in at the other site: it is not here"),
+    (volatile("64"), ("CPU", "1"), "a volatile disk (fs, 64 MiB) was unplugged at the other site: it stays here"),
     (pci("01:00.0", **GPU), pci("07:00.0", **{**GPU, "DEVICE": "20b0"}), "PCI 10de:20b0:0302 was attached"),
     (("VMGROUP", (("VMGROUP_NAME", "tier"), ("ROLE", "db"))), ("VMGROUP", (("VMGROUP_NAME", "tier"), ("ROLE", "db"))), ""),
     (

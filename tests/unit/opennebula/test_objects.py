@@ -228,6 +228,12 @@ def test_an_image_that_several_vms_may_use_as_it_is_carries_no_vms_record() -> N
     ]
 
 
+def test_a_disk_that_several_vms_may_write_to_carries_no_vms_record_either() -> None:
+    element = vm()
+    put(element.findall("TEMPLATE/DISK")[1], "SHAREABLE", "YES")
+    assert [found.shared for found in opennebula_objects.vm_record(element, {DATASTORE}).disks] == [False, True]
+
+
 @pytest.mark.parametrize(("state", "entries", "since"), [
     ("3", [{"RSTIME": "100", "RETIME": "0"}], 100.0),
     ("3", [{"RSTIME": "100", "RETIME": "150", "ETIME": "150"}, {"RSTIME": "200"}], 200.0),
