@@ -238,6 +238,22 @@ def test_a_pci_device_is_asked_for_by_its_kind_and_where_the_guest_sees_it() -> 
         "PCI/NEW_IN_8 is left out: this release of OneDR does not know it"]
 
 
+@pytest.mark.parametrize(("address", "prefix", "said"), [
+    (("IP", "10.1.0.12"), "2001:db8:1::", False),
+    (("IP", "10.1.0.12"), "2001:db8:2::", True),
+    (("IP", "10.1.0.12"), "", True),
+    (("IP", ""), "2001:db8:1::", False),  # by its MAC
+    (("IP", ""), "2001:db8:2::", True),
+])
+def test_an_address_that_oned_makes_of_a_prefix_is_said_where_it_is_another(
+    address: tuple[str, str], prefix: str, said: bool
+) -> None:
+    own = (address, ("MAC", "02:00:0a:01:00:0c"), ("IP6_GLOBAL", "2001:db8:1::400:aff:fe01:c"))
+    part = Range("10.1.0.10" if address[1] else "", "02:00:0a:01:00:0a", 10, "", {"IP6_GLOBAL": prefix})
+    made = recreate(vm_record(template=(("NIC", (("NETWORK", "lan"), *own)),)), image_ids={}, networks={"lan": Network(1, "lan", (part,))})
+    assert [text.startswith("IP6_GLOBAL of its NIC with 02:00:0a:01:00:0c is another here") for text in made.warnings] == [True] * said
+
+
 @pytest.mark.parametrize(("os", "kept", "said"), [
     ((("KERNEL", "/boot/vmlinuz"), ("ARCH", "x86_64")), "/boot/vmlinuz", ["KERNEL /boot/vmlinuz is a file"]),
     ((("INITRD", "/boot/initrd"),), "", ["INITRD /boot/initrd is a file"]),
