@@ -5,14 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from onedr.failover import failback_plan, not_followed, recreate_vms, snapshot_list_plan, vm_nics, vm_settings
+from onedr.failover import (
+    failback_plan,
+    not_followed,
+    recreate_vms,
+    register_images,
+    snapshot_list_plan,
+    vm_nics,
+    vm_settings,
+)
 from onedr.failover.locked_image import unlocked_image
 from onedr.failover.peer_vms import LOCKS_ALL, forget_locked_state, let_go
 from onedr.failover.powered_off import image_usable, settle
 from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.target_site import Site, give
 from onedr.model import template
-from onedr.model.errors import FrontEndError, OneDRError
+from onedr.model.errors import OneDRError
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.opennebula import image_template, scheduled_actions, vm_locks, vm_template
 from onedr.opennebula import objects as opennebula_objects
@@ -266,7 +274,7 @@ def follow_images(site: Site, images: Mapping[str, ImageFacts], lists: SnapshotL
         try:
             with unlocked_image(site.frontend, site.images[name]):
                 _follow(site, name, site.images[name], record.body, lists)
-        except FrontEndError as error:
+        except OneDRError as error:
             site.warn(
                 name, f"image {site.images[name]} does not follow what was changed at the other site: {error}"
             )
@@ -298,3 +306,14 @@ def _follow(site: Site, name: str, image_id: int, record: ImageRecord, lists: Sn
         site.frontend.update_image(image_id, missing)
     if record.persistent and opennebula_objects.image_state(image) == "READY":
         lists.list_image(image_id, name, snapshot_list_plan.read_list(record.snapshots))
+    _follow_state(site, name, image_id, image_template.is_disabled(record.template))
+
+
+def _follow_state(site: Site, name: str, image_id: int, disabled: bool) -> None:
+    """One that was disabled there is here too; one that is disabled here stays so, and is named."""
+    here = opennebula_objects.image_state(site.frontend.image(image_id))
+    if disabled and here == "READY":
+        register_images.disable(site, image_id)
+    elif here == "DISABLED" and not disabled:
+        text = f"image {image_id} is disabled here and not at the other site"
+        site.warn(name, f"{text}: oneimage enable {image_id}")

@@ -11,7 +11,7 @@ from onedr.model.records import NOT_COPIED, DiskRef, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import vm_locks
 from onedr.opennebula.nics import GROUP_NAMES
-from onedr.opennebula.own_marks import STAND_IN, VM_SHOWN
+from onedr.opennebula.own_marks import DISABLED, STAND_IN, VM_SHOWN
 
 VM_STATES = (
     "INIT",
@@ -133,7 +133,10 @@ def image_record(element: etree._Element) -> ImageRecord:
         permissions=permissions(element),
         datastore=_text(element, "DATASTORE"),
         datastore_id=_int(element, "DATASTORE_ID"),
-        template=template.without(_attributes(element, "TEMPLATE"), *_LOCAL_USER),
+        template=(
+            *template.without(_attributes(element, "TEMPLATE"), *_LOCAL_USER, DISABLED),
+            *(((DISABLED, "YES"),) if image_state(element) == "DISABLED" else ()),
+        ),
         snapshots=_attributes(element, "SNAPSHOTS"),
     )
 

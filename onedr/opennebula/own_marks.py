@@ -11,6 +11,7 @@ from collections.abc import Mapping
 # Names of attributes that stand for a context value with a `$` while oned reads it: it replaces such a value
 # once, and not what it stands for.
 STAND_IN = "ONEDR_VALUE_"
+DISABLED = "ONEDR_DISABLED"  # in a record's template: the image is DISABLED
 # on a VM that was made without its secrets: what it lacks is not taken off when it goes home
 NO_SECRETS = "DR_NO_SECRETS"
 # How protected the VM is. The keeper writes them (protection.vm_display), and no record carries them.

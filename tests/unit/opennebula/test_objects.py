@@ -251,3 +251,11 @@ def test_when_a_vm_came_into_its_state(state: str, entries: list[dict[str, str]]
         for key in ("STIME", "ETIME", "RSTIME", "RETIME", "EETIME"):
             put(one, key, entry.get(key, "0"))
     assert opennebula_objects.state_since(found) == since
+
+
+@pytest.mark.parametrize(("state", "disabled"), [("1", False), ("3", True), ("8", False)])
+def test_the_record_of_an_image_says_whether_it_is_disabled(state: str, disabled: bool) -> None:
+    element = put(recorded("oneimage_show_48.xml"), "STATE", state)
+    put(element, "TEMPLATE/ONEDR_DISABLED", "YES")  # what a user calls so says nothing
+    found = opennebula_objects.image_record(element)
+    assert [value for key, value in found.template if key == "ONEDR_DISABLED"] == ["YES"] * disabled
