@@ -29,10 +29,11 @@ _SETTABLE: Mapping[str, frozenset[str]] = {
         "VIDEO": "IOMMU ATS TYPE VRAM RESOLUTION",
         "RAW": "TYPE DATA VALIDATE DATA_VMX",
         "CPU_MODEL": "MODEL",
-        "BACKUP_CONFIG": "FS_FREEZE KEEP_LAST BACKUP_VOLATILE INCREMENT_MODE MODE",
+        "BACKUP_CONFIG": "FS_FREEZE KEEP_LAST",  # the others end a chain of backups, which is here
     }.items()
 }
 _NEVER_ERASED = ("CONTEXT", "BACKUP_CONFIG")  # oned leaves them as they are where they are not named
+_DEFAULTS = ("MACHINE", "UUID")  # oned's own where a VM is made without: nobody may have changed them there
 _SET_IN = ("PENDING", "HOLD", "POWEROFF", "UNDEPLOYED")
 # Parts of a section that differ between the sites by themselves, or are said on their own.
 _APART: Mapping[str, tuple[str, ...]] = {
@@ -133,6 +134,7 @@ def _parts_of(own: Pairs, there: VmRecord) -> Iterator[Change]:
             hidden = sealed and key not in theirs
             if mine.get(key, "") != theirs.get(key, "") and not hidden:
                 settable = section == "CONTEXT" or key in _SETTABLE.get(section, ())
+                settable = settable and not (section == "OS" and key in _DEFAULTS and key not in mine)
                 yield Change(section, key, theirs.get(key, ""), settable)
         if mine == theirs and section not in _APART:
             yield Change(section, "")  # of several such sections another one

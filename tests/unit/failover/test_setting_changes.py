@@ -66,6 +66,15 @@ def test_what_oned_would_drop_with_the_last_that_it_can_set_keeps_the_section_as
     assert follows(section("FEATURES", ACPI="YES"), ("NOTHING", "")) == {"FEATURES/ACPI": True}
 
 
+@pytest.mark.parametrize(("own", "there", "name", "expected"), [
+    (section("OS", ARCH="x"), section("OS", ARCH="x", MACHINE="q35"), "OS/MACHINE", False),  # a default of that site
+    (section("OS", MACHINE="pc"), section("OS", MACHINE="q35"), "OS/MACHINE", True),
+    (section("BACKUP_CONFIG", MODE="INCREMENT"), section("BACKUP_CONFIG", MODE="FULL"), "BACKUP_CONFIG/MODE", False),
+])
+def test_what_oned_there_may_have_set_by_itself_does_not_follow(own: Any, there: Any, name: str, expected: bool) -> None:
+    assert follows(own, there) == {name: expected}
+
+
 def test_of_several_sections_of_a_name_none_is_changed() -> None:
     mouse, tablet = section("INPUT", TYPE="mouse"), section("INPUT", TYPE="tablet")
     assert [(each.name, each.follows) for each in found((mouse, tablet), (mouse, mouse))] == [("INPUT", False)]
