@@ -246,7 +246,7 @@ def test_a_vm_that_comes_home_keeps_its_secrets_though_the_bridge_never_saw_them
     assert done == "41" and not any(secret.encode() in sent for secret in SECRETS)
     conf = template.parse_xml(next(call[2] for call in oned.asked if call[0] == "one.vm.updateconf"))
     stood_for = template.parse_xml(next(call[2] for call in oned.asked if call[0] == "one.vm.update"))
-    assert [leaf.text for leaf in conf.find("CONTEXT")] == [GUEST, DOLLAR, "x", "$ONEDR_VALUE_0"]
+    assert [leaf.text for leaf in conf.iterfind("CONTEXT/*")] == [GUEST, DOLLAR, "x", "$ONEDR_VALUE_0"]
     assert stood_for.findtext("ONEDR_VALUE_0") == DOLLAR
 
 
