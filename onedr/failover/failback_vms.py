@@ -242,6 +242,7 @@ def _note_lock(site: Site, record: VmRecord, vm_id: int) -> None:
 
 
 def _capacity(site: Site, record: VmRecord, vm_id: int, origin: str) -> None:
+    """Reads back."""
     vm = site.frontend.vm(vm_id)
     own = attributes(vm)
     wanted = tuple(
@@ -256,6 +257,10 @@ def _capacity(site: Site, record: VmRecord, vm_id: int, origin: str) -> None:
         )
         return
     site.frontend.call("vm.resize", vm_id, template.to_xml(wanted), False)
+    own = attributes(site.frontend.vm(vm_id))
+    left = [key for key, value in wanted if template.get(own, key) != value]
+    if left:
+        site.warn(origin, f"{', '.join(left)} of VM {vm_id} did not become what it was at the other site")
 
 
 def follow_images(site: Site, images: Mapping[str, ImageFacts], lists: SnapshotLists) -> None:
