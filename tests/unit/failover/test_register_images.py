@@ -9,7 +9,7 @@ from lxml import etree
 from samples import HERE, THERE, envelope, image, image_record, vm_record
 
 from onedr.ceph.connection import Pool
-from onedr.failover import register_images
+from onedr.failover import failback_vms, register_images
 from onedr.failover.snapshot_list_plan import Snapshot, SnapshotList
 from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.target_site import Site, give
@@ -231,3 +231,14 @@ def test_only_an_image_that_no_vm_needs_is_disabled() -> None:
     owner = VmItem(f"{THERE}:7", envelope(record), record, (), (), ())
     register_images.register_image(site(here), image("one-1", image=envelope(body)), owner, Lists())
     assert here.state == 1
+
+
+def test_at_home_an_image_is_disabled_as_it_is_there_and_never_enabled_unasked() -> None:
+    here = Here()
+    failback_vms._follow_state(site(here), "one-1", 9, disabled=True)
+    assert here.state == 3
+    found = site(here)
+    failback_vms._follow_state(found, "one-1", 9, disabled=True)
+    assert not found.warnings
+    failback_vms._follow_state(found, "one-1", 9, disabled=False)
+    assert here.state == 3 and "oneimage enable 9" in found.warnings["one-1"][0]
