@@ -161,7 +161,7 @@ def _plug(site: Site, item: VmItem, vm_id: int, name: str, disk: DiskRef) -> Non
     image_id = site.images.get(name)
     if image_id is None:
         raise OneDRError(f"its disk {name}, plugged in at the other site, is no image here yet; repeat")
-    image_usable(site.frontend, image_id)
+    image_usable(site.frontend, image_id, disk.shared)
     pairs = next(
         (found for found in template.vectors(item.record.template, "DISK")
          if template.get(found, "DISK_ID", "0") == str(disk.disk_id)), ())
