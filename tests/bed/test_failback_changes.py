@@ -186,7 +186,7 @@ def change_settings(b: Cloud, db: int) -> None:
 
 
 def vector(name: str, values: dict[str, str]) -> str:
-    inner = "".join(f"<{key}><![CDATA[{value}]]></{key}>" for key, value in values.items())
+    inner = "".join(f"<{key}><![CDATA[{value}]]></{key}>" for key, value in values.items() if value)
     return f"<{name}>{inner}</{name}>"
 
 
