@@ -139,4 +139,4 @@ def _held(nic: template.Pairs, network: Network) -> str:
     address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
     if address and network.holds(address):
         return f"{address}, the address"
-    return f"{mac}, a MAC" if mac and network.holds_mac(mac) else ""
+    return f"{mac}, a MAC" if mac and network.range_of_mac(mac) is not None else ""

@@ -21,8 +21,6 @@ GROUP_NAMES = "SECURITY_GROUP_NAMES"  # added to a recorded NIC: the groups' nam
 NETWORK_OWNER = "NETWORK_OWNER"  # likewise: whose its network is, where that is not the admins'
 GIVEN_NAME = re.compile(r"_*NIC\d+(_ALIAS\d+)?")  # oned's own; it renames one that a caller gives
 DEFAULT_GROUP = "0"  # the same group everywhere: it is made with the front-end
-
-
 ADMINS = "oneadmin"  # the user, and the group of those who act for the site
 
 
@@ -43,19 +41,21 @@ class Owned:
 
 @dataclass(frozen=True)
 class Range:
-    """An address range: first IPv4, IPv6 and MAC address, empty where it has none, and how many."""
+    """An address range: first IPv4, IPv6 and MAC address, empty where it has none, and how many. `prefixes`:
+    of the IPv6 addresses that oned makes of a MAC (SLAAC), by IP6_GLOBAL and IP6_ULA.
+    """
 
     ip: str
     mac: str
     size: int
     ip6: str = ""
+    prefixes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def mac_of(self, address: str) -> str:
         """The MAC oned gives with an IPv4 address of this range."""
         offset = int(ipaddress.IPv4Address(address)) - int(ipaddress.IPv4Address(self.ip))
         digits = f"{_mac(self.mac) + offset:012x}"
         return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
-
 
     def ip6_with(self, address: str) -> str:
         """The IPv6 address oned gives with an IPv4 address of this range; empty where it gives none."""
@@ -103,9 +103,10 @@ class Network:
             0 <= wanted - int(ipaddress.IPv6Address(part.ip6)) < part.size for part in self.ranges if part.ip6
         )
 
-    def holds_mac(self, mac: str) -> bool:
-        """Is the MAC in one of the ranges?"""
-        return any(0 <= _mac(mac) - _mac(part.mac) < part.size for part in self.ranges if part.mac)
+    def range_of_mac(self, mac: str) -> Range | None:
+        """The range that holds a MAC; None when none does."""
+        found = (part for part in self.ranges if part.mac)
+        return next((part for part in found if 0 <= _mac(mac) - _mac(part.mac) < part.size), None)
 
 
 def _mac(text: str) -> int:
@@ -180,22 +181,6 @@ def _entry_of(nic: Pairs, here: Counterparts) -> Entry | None:
     if here.mapping is None:
         return None
     return here.mapping.entry("networks", template.get(nic, "NETWORK"), network_id(nic))
-
-
-def with_owners(vm_template: Pairs, owners: Mapping[int, str]) -> Pairs:
-    """The template with the owners of its NICs' networks, by network id. What a user wrote there counts not.
-    """
-    return tuple(
-        (key, _with_owner(value, owners))
-        if key in ("NIC", "NIC_ALIAS") and not isinstance(value, str) else (key, value)
-        for key, value in vm_template
-    )
-
-
-def _with_owner(nic: Pairs, owners: Mapping[int, str]) -> Pairs:
-    number = network_id(nic)
-    found = "" if number is None else owners.get(number, "")
-    return (*template.without(nic, NETWORK_OWNER), *(((NETWORK_OWNER, found),) if found else ()))
 
 
 def find_network(nic: Pairs, here: Counterparts, owner: str) -> Network:
@@ -317,10 +302,13 @@ def _address(
             warnings.append(
                 f"the IP6 of its NIC with {address} is {part.ip6_with(address) or 'none'} here; it was {ip6}"
             )
+        warnings += _other_slaac(found, part, follows)
         return [("IP", address)]
     if ip6 and not address and network.holds_ip6(ip6):
         return [("IP6", ip6)]
-    if mac and not address and not ip6 and network.holds_mac(mac):
+    part = network.range_of_mac(mac) if mac and not address and not ip6 else None
+    if part is not None:
+        warnings += _other_slaac(found, part, mac)
         return [("MAC", mac)]
     if address or ip6 or mac:
         what = "address" if address or ip6 else "MAC"
@@ -328,6 +316,23 @@ def _address(
             f"network {network.name!r} does not hold {address or ip6 or mac}: the VM gets a new {what} there"
         )
     return []
+
+
+def _other_slaac(found: Pairs, part: Range, mac: str) -> Iterator[str]:
+    """IPv6 addresses that oned makes of a MAC and a prefix of the range, where they become others."""
+    for key in ("IP6_GLOBAL", "IP6_ULA"):
+        was = template.get(found, key)
+        same = mac.lower() == template.get(found, "MAC").lower()
+        if was and not (same and _prefix(was) == _prefix(part.prefixes.get(key, ""))):
+            yield f"{key} of its NIC with {mac} is another here; it was {was}"
+
+
+def _prefix(address: str) -> int | None:
+    """The first 64 bits of an IPv6 address; None of what is none."""
+    try:
+        return int(ipaddress.IPv6Address(address)) >> 64
+    except ValueError:
+        return None
 
 
 def address_here(address: str, nic: Pairs, here: Counterparts) -> str:

@@ -15,12 +15,11 @@ from onedr.model import template
 from onedr.model.errors import OneDRError, RecordError, SchemaError
 from onedr.model.records import Envelope, ImageRecord, VmRecord
 from onedr.model.types import Settings
-from onedr.opennebula import files, nics
+from onedr.opennebula import files, network_owners
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula.api import FrontEnd, number
+from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.files import FileImage
-from onedr.opennebula.nics import ADMINS
 from onedr.opennebula.run_made import is_of_run
 from onedr.opennebula.vm_template import is_half_made
 from onedr.replication import encryption, ledger, reader_records, records, secrets, signature
@@ -121,20 +120,12 @@ def surroundings(
     """As they are now. `networks`: all of them, asked for where a VM has one. Raises FrontEndError."""
     return Surroundings(
         file_names(frontend, vm), lambda name: _exists(pool, name), reader_records.copied_from(frontend, vm),
-        secret_attributes(datastores), _owners(networks()) if _has_network(vm) else {},
+        secret_attributes(datastores), network_owners.owners(networks()) if _has_network(vm) else {},
     )
 
 
 def _has_network(vm: etree._Element) -> bool:
     return any(True for kind in ("NIC", "NIC_ALIAS") for _ in vm.iterfind(f"TEMPLATE/{kind}/NETWORK_ID"))
-
-
-def _owners(networks: Iterable[etree._Element]) -> dict[int, str]:
-    """By id, whose a network is; those of admins left out."""
-    return {
-        number(found, "ID"): found.findtext("UNAME") or "" for found in networks
-        if ADMINS not in (found.findtext("UNAME"), found.findtext("GNAME"))
-    }
 
 
 def secret_attributes(datastores: Mapping[int, Datastore]) -> frozenset[str]:
@@ -165,7 +156,7 @@ def vm_body(
         body,
         origin=entry.origin if entry else "",
         template=encrypt_secrets(
-            nics.with_owners(files.with_names(body.template, around.files), around.networks),
+            network_owners.with_owners(files.with_names(body.template, around.files), around.networks),
             key, origin, "template", also=around.secret),
         user_template=encrypt_secrets(
             body.user_template, key, origin, "user_template", also=around.secret),
