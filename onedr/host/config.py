@@ -27,8 +27,10 @@ _NOTIFY = (
     "mail_to", "mail_from", "smtp", "smtp_tls", "smtp_auth", "webhook", "webhook_key", "command",
 )  # read by notify/settings.py
 _LOG = ("siem",)
+_DOWNLOADS = ("ca",)  # read by driver/download.py
 _KNOWN = {
     "peer": (*_PEER, _INSECURE), "limits": tuple(_LIMITS), "fence": _FENCE, "notify": _NOTIFY, "log": _LOG,
+    "downloads": _DOWNLOADS,
 }
 _RECEIVER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})")
 
@@ -92,6 +94,7 @@ def load_config() -> Configuration:
         limits["fence_limit_s"] = _number(parser["fence"], "limit_s", _FENCE_LIMIT_S, problems)
     command = command_words(parser.get("fence", "command", fallback=""), "fence.command", problems)
     siem = _receiver(parser.get("log", "siem", fallback=""), problems)
+    _absolute(parser.get("downloads", "ca", fallback=""), "downloads.ca", problems)
     if problems:
         raise InputError(f"{where}: {'; '.join(problems)}.")
     endpoint = parser.get("peer", "endpoint", fallback="")
@@ -152,10 +155,13 @@ def _peer(parser: configparser.ConfigParser, problems: list[str]) -> str:
             "network; use https (docs/configuration.md), or set insecure = yes in [peer] if that network is "
             "trusted"
         )
-    if auth and not Path(auth).is_absolute():
-        problems.append(f"peer.auth is {auth!r}, not the absolute path of a file")
-        return ""
-    return _session(Path(auth), problems) if auth else ""
+    _absolute(auth, "peer.auth", problems)
+    return _session(Path(auth), problems) if Path(auth).is_absolute() else ""
+
+
+def _absolute(text: str, key: str, problems: list[str]) -> None:
+    if text and not Path(text).is_absolute():
+        problems.append(f"{key} is {text!r}, not the absolute path of a file")
 
 
 def _receiver(text: str, problems: list[str]) -> tuple[str, int] | None:
