@@ -19,6 +19,7 @@ from onedr.model.errors import InputError
 _ENDPOINT = re.compile(r"https?://[^\s/]+(/\S*)?")
 _PEER = ("endpoint", "auth")
 _INSECURE = "insecure"
+PEER_KEYS = (*_PEER, _INSECURE)
 # Lowest and highest value. The highest ones were tested with many images and VMs (docs/measured.md).
 _LIMITS = {"flatten_at_once": (1, 16), "role_changes_at_once": (1, 100), "starts_at_once": (1, 32)}
 _FENCE = ("command", "limit_s")
@@ -29,7 +30,7 @@ _NOTIFY = (
 _LOG = ("siem",)
 _DOWNLOADS = ("ca",)  # read by driver/download.py
 _KNOWN = {
-    "peer": (*_PEER, _INSECURE), "limits": tuple(_LIMITS), "fence": _FENCE, "notify": _NOTIFY, "log": _LOG,
+    "peer": PEER_KEYS, "limits": tuple(_LIMITS), "fence": _FENCE, "notify": _NOTIFY, "log": _LOG,
     "downloads": _DOWNLOADS,
 }
 _RECEIVER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})")
@@ -99,6 +100,11 @@ def load_config() -> Configuration:
         raise InputError(f"{where}: {'; '.join(problems)}.")
     endpoint = parser.get("peer", "endpoint", fallback="")
     return Configuration(endpoint, session, fence_command=command, siem=siem, **limits)
+
+
+def is_endpoint(text: str) -> bool:
+    """Is this what `peer.endpoint` may be?"""
+    return _ENDPOINT.fullmatch(text) is not None
 
 
 def section(name: str) -> dict[str, str]:

@@ -76,6 +76,7 @@ def plan_setup(facts: PairingFacts, desired: DesiredState) -> PairingPlan:
         *_pool(facts, desired, site),
         *_users(facts, desired, user),
         *_settings(facts, desired, user),
+        *_front_end(facts, desired),
         *_peer_changes(facts, desired),
     ]
     changes += _daemon(facts, changes)
@@ -140,7 +141,7 @@ def _offer_refusals(facts: PairingFacts, desired: DesiredState, there: JoinOffer
     if desired.site_index is not None and desired.site_index == there.site_index:
         yield (
             f"Both sites have DR_SITE_INDEX={desired.site_index}, so their images would have the same names; "
-            "use --site-index 1 at one of them."
+            "set DR_SITE_INDEX=1 on the datastore of one of them (onedatastore update)."
         )
 
 
@@ -306,6 +307,21 @@ def _peer_changes(facts: PairingFacts, desired: DesiredState) -> Iterable[Change
             f"{desired.offer}: the join file for the other site",
             "until it is used or expires, anyone who has it can join",
             desired.pool,
+        )
+
+
+def _front_end(facts: PairingFacts, desired: DesiredState) -> Iterable[Change]:
+    if desired.front_end and desired.password_file:
+        yield Change(
+            ChangeKind.PASSWORD, desired.password_file, None, "as given",
+            f"{desired.password_file}: user and password for the other site's front-end",
+            "a secret in a file of mode 0600",
+        )
+    if desired.front_end and facts.front_end != desired.front_end:
+        yield Change(
+            ChangeKind.FRONT_END, facts.configuration_file, facts.front_end, desired.front_end,
+            f"{facts.configuration_file}: the way to the other site's front-end, which answered",
+            "nothing; without it there is no move and no failback",
         )
 
 
