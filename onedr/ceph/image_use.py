@@ -15,6 +15,7 @@ from onedr.host import process
 from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError, StorageError
 from onedr.model.text import Sentence
+from onedr.model.types import OWN_GROUPS
 
 # more than Ceph goes on counting a dead client among the watchers (osd_client_watch_timeout, 30 s)
 LIMIT_S = 45
@@ -97,6 +98,21 @@ def refuse_manual_lock(pool: Pool, name: str) -> None:
         raise StorageError(Sentence(
             f"RBD image {where} is locked by {', '.join(found)}; nothing was changed. When it is no longer "
             f"used there, remove the lock: {break_command(where, str(cookie), str(client))}."
+        ))
+
+
+def refuse_member(pool: Pool, name: str) -> None:
+    """Raise StorageError that names the RBD group, not one of OneDR's, that the image is in: Ceph would
+    refuse its removal after its mirroring had ended. Raises rbd.ImageNotFound.
+    """
+    with pool.image(name, read_only=True) as image:
+        group = str(image.group().get("name") or "")
+    if group and not group.startswith(OWN_GROUPS):
+        where = f"{pool.access.pool}/{name}"
+        command = shlex.join(["rbd", "group", "image", "rm", f"{pool.access.pool}/{group}", where])
+        raise StorageError(Sentence(
+            f"RBD image {where} is a member of RBD group {group}; nothing was changed. Take it out of that "
+            f"group first: {command}."
         ))
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from onedr.check.facts import CheckFacts, CheckResult, Unknown, known, ok, problem, warn
 from onedr.check.rules_cluster import both
 from onedr.model.text import first_few
+from onedr.model.types import OWN_GROUPS
 
-OWN_GROUPS = "onedr"  # how the names of OneDR's own groups begin
 _OLD, _NEW = "aes", "aes256k"  # types of cephx keys
 _WIDEN = "ceph mon set auth_allowed_ciphers aes,aes256k"
 

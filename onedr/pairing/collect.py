@@ -124,11 +124,9 @@ def collect_facts(
             running, unit, bool(unit) and systemd.is_active(unit), systemd.manual_hint(conf, daemon)
         ),
         pairing_join.pending_offer(cluster, undo, pool, now),
-        tuple(sorted(undo.pools())),
-        _ours(undo),
+        tuple(sorted(undo.pools())), _ours(undo),
         session.join_offer if session else None,
-        pairing_front_end.configured(),
-        str(host_config.path()),
+        pairing_front_end.configured(), str(host_config.path()),
     ), session
 
 
