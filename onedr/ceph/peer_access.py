@@ -1,5 +1,5 @@
-"""How the mirror peer's cluster is reached: with the address and key that Ceph stores, or as rbd-mirror itself
-does where the peer was added by hand.
+"""How the mirror peer's cluster is reached: with the address and key that Ceph stores, or as rbd-mirror does
+where the peer was added by hand.
 """
 from __future__ import annotations
 

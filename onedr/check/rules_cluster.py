@@ -101,7 +101,7 @@ def mirrors(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def _mirrors(where: str, found: Mirrors) -> CheckResult:
-    todo = f"systemctl restart ceph-rbd-mirror.target, {where}"
+    todo = f"systemctl restart ceph-rbd-mirror.target, {where} (cephadm: ceph orch restart rbd-mirror)"
     if not found.daemons:
         return problem(
             f"{where}: no rbd-mirror daemon is registered with Ceph: nothing is replicated to this side", todo

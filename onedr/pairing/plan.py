@@ -362,7 +362,8 @@ def _notes(facts: PairingFacts, desired: DesiredState, changes: Sequence[Change]
         and any(change.kind is ChangeKind.SETTING for change in changes)
     ):
         yield (
-            f"Restart rbd-mirror ({', '.join(facts.daemons.running)}): it reads these settings at its start."
+            f"Restart rbd-mirror ({', '.join(facts.daemons.running)}): it reads these settings at its start "
+            "(ceph orch restart rbd-mirror where cephadm runs it, snap restart microceph.rbd-mirror for MicroCeph)."
         )
     if not facts.daemons.running and not facts.daemons.unit:
         yield f"No rbd-mirror reports at this site. {facts.daemons.hint}"
