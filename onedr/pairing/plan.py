@@ -363,7 +363,7 @@ def _notes(facts: PairingFacts, desired: DesiredState, changes: Sequence[Change]
     ):
         yield (
             f"Restart rbd-mirror ({', '.join(facts.daemons.running)}): it reads these settings at its start "
-            "(ceph orch restart rbd-mirror where cephadm runs it, snap restart microceph.rbd-mirror for MicroCeph)."
+            "(cephadm: ceph orch restart rbd-mirror; MicroCeph: snap restart microceph.rbd-mirror)."
         )
     if not facts.daemons.running and not facts.daemons.unit:
         yield f"No rbd-mirror reports at this site. {facts.daemons.hint}"
