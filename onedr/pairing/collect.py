@@ -126,7 +126,7 @@ def collect_facts(
         pairing_join.pending_offer(cluster, undo, pool, now),
         tuple(sorted(undo.pools())), _ours(undo),
         session.join_offer if session else None,
-        pairing_front_end.configured(), str(host_config.path()),
+        pairing_front_end.configured(), str(host_config.path()), cluster.new_key_type(),
     ), session
 
 

@@ -160,6 +160,7 @@ class PairingFacts:
     join_offer: JoinOffer | None = None
     front_end: str | None = None  # what onedr.conf says of the peer's front-end
     configuration_file: str = ""
+    key_type: str = "aes"  # of the cephx keys that this cluster makes
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,13 @@ from onedr.pairing.facts import (
 )
 
 
+_NEW_KEYS = (
+    "Keys that this cluster makes are of type {}, which Ceph before 19.2.6 and 20.2.4 cannot read. If the other site "
+    "is older, first run here: ceph mon set auth_allowed_ciphers aes,aes256k; ceph mon set auth_preferred_cipher "
+    "aes."
+)
+
+
 def settings(desired: DesiredState) -> tuple[Setting, ...]:
     """The settings that determine RPO and recovery."""
     return (
@@ -365,6 +372,8 @@ def _notes(facts: PairingFacts, desired: DesiredState, changes: Sequence[Change]
             f"Restart rbd-mirror ({', '.join(facts.daemons.running)}): it reads these settings at its start "
             "(cephadm: ceph orch restart rbd-mirror; MicroCeph: snap restart microceph.rbd-mirror)."
         )
+    if desired.offer and facts.key_type != "aes":
+        yield _NEW_KEYS.format(facts.key_type)
     if not facts.daemons.running and not facts.daemons.unit:
         yield f"No rbd-mirror reports at this site. {facts.daemons.hint}"
     if facts.join_offer is not None and facts.join_offer.used:
