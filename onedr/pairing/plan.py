@@ -20,11 +20,10 @@ from onedr.pairing.facts import (
     Setting,
 )
 
-
 _NEW_KEYS = (
-    "Keys that this cluster makes are of type {}, which Ceph before 19.2.6 and 20.2.4 cannot read. If the other site "
-    "is older, first run here: ceph mon set auth_allowed_ciphers aes,aes256k; ceph mon set auth_preferred_cipher "
-    "aes."
+    "Keys that this cluster makes are of type {}, which Ceph before 19.2.6 and 20.2.4 cannot read. If the "
+    "other site is older, first run here: ceph mon set auth_allowed_ciphers aes,aes256k; ceph mon set "
+    "auth_preferred_cipher aes."
 )
 
 
