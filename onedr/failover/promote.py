@@ -58,11 +58,21 @@ def promote(pool: Pool, name: str, peer_demoted: bool, mode: Mode | None = None)
     """
     if mode is Mode.JOURNAL and not peer_demoted:
         return _take_journal(pool, name)
+    if not peer_demoted:
+        _cut_off_again(pool, name)
     with pool.image(name) as image:
         how = _promote(image, peer_demoted)
         if not mirroring.is_primary(image):
             raise _not_primary(name)
     return how
+
+
+def _cut_off_again(pool: Pool, name: str) -> None:
+    """Never in the middle of a sync, a part of which would stay in the image: an rbd-mirror that came after
+    the run's cut-off, or that it could not see, is cut off now.
+    """
+    for address in mirroring.replayers(pool, name).values():
+        mirroring.blocklist(pool, address, _CUT_OFF_S)
 
 
 def _take_journal(pool: Pool, name: str) -> str:
