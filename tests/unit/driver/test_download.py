@@ -169,7 +169,7 @@ class TestRetries:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pauses: list[float] = []
-        monkeypatch.setattr(download.time, "sleep", pauses.append)
+        monkeypatch.setattr("onedr.driver.download.time.sleep", pauses.append)
         later = [failed(503, Retry_After=text) for text in ("7", "86400", "Fri, 31 Dec 1999 23:59:59 GMT")]
         with serving(*later, whole(BYTES)) as served:
             fetched(f"http://{served.place}/x", tmp_path)

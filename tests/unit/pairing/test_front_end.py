@@ -4,6 +4,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xmlrpc.server import SimpleXMLRPCServer
 
 import pytest
@@ -29,7 +30,7 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def peer() -> Iterator[str]:
     """A front-end that knows three users."""
-    def info(session: str, _: int) -> list[object]:
+    def info(session: Any, _: Any) -> Any:
         if session not in GROUPS:
             return [False, "[one.user.info] User couldn't be authenticated, aborting call.", 256]
         return [True, f"<USER><ID>5</ID><GID>1</GID><GROUPS><ID>{GROUPS[session]}</ID></GROUPS></USER>", 0]
