@@ -160,8 +160,8 @@ make_environment() {
         "${pip[@]}" install "${quiet[@]}" --require-hashes "${from[@]}" -r "$COPY/share/requirements.txt" &&
         "${pip[@]}" install "${quiet[@]}" --no-index --no-deps --force-reinstall "$COPY"/built/*.whl ||
         die "OneDR could not be installed into $VENV (pip's reason is above). Fix that and run this again. Without" \
-            "a package index: make wheels on a machine that has one, and put its folder wheels beside install.sh;" \
-            "or make deb there, and install that package here (docs/install.md)."
+            "a package index: make wheels on a machine that has one, and put its folder wheels beside install.sh" \
+            "(or name it: --wheels DIR); or make deb there, and install that package here (docs/install.md)."
 }
 
 # All of a self-contained front-end is its owner's: root would run and write what that user may replace meanwhile.

@@ -267,13 +267,13 @@ def test_a_lock_and_a_group_that_others_made(g: Ground) -> None:
     a = g.sites.a
     image = w.create_image(a, "spare")
     name = f"one-{image}"
-    with w.open_pool(a) as pool:
-        pool.rbd.group_create(pool.io, "others")
-        rbd.Group(pool.io, "others").add_image(pool.io, name)
-        with pool.image(name) as opened:
-            opened.lock_exclusive("host 1")
     w.wait_complete(a, [name])
     try:
+        with w.open_pool(a) as pool:
+            pool.rbd.group_create(pool.io, "others")
+            rbd.Group(pool.io, "others").add_image(pool.io, name)
+            with pool.image(name) as opened:
+                opened.lock_exclusive("host 1")
         found = check(a)
         only(g, a, found, "LOCKS", also_warned=frozenset({"GROUPS"}))
         assert f"{name} is locked by rbd lock add (host 1" in found.text("LOCKS")
@@ -286,6 +286,9 @@ def test_a_lock_and_a_group_that_others_made(g: Ground) -> None:
     finally:
         with w.open_pool(a) as pool:
             pool.rbd.group_remove(pool.io, "others")
+            with pool.image(name, read_only=True) as opened:
+                for client, cookie, _ in (opened.list_lockers() or {}).get("lockers", []):
+                    opened.break_lock(client, cookie)
         a.run("oneimage", "delete", str(image))
 
 
