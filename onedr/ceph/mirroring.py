@@ -5,7 +5,7 @@ Roles and completeness are read from the image itself.
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import NamedTuple, TypedDict
 
 import rbd
@@ -246,12 +246,18 @@ def receives(pool: Pool) -> bool:
     return bool(directions - {rbd.RBD_MIRROR_PEER_DIRECTION_TX})
 
 
-def mirror_snapshots(image: rbd.Image) -> list[dict[str, object]]:
-    """Mirror snapshots, oldest first: is each `complete`?"""
+def mirror_snapshots(image: rbd.Image) -> list[tuple[bool, int]]:
+    """Mirror snapshots, oldest first: is each complete, and when was it taken (epoch seconds)?"""
     return [
-        {"complete": bool(snapshot["mirror"].get("complete"))} for snapshot in image.list_snaps()
+        (bool(snapshot["mirror"].get("complete")), int(snapshot_time(image, snapshot["id"])))
+        for snapshot in image.list_snaps()
         if snapshot.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
     ]
+
+
+def snapshot_time(image: rbd.Image, snapshot_id: int) -> float:
+    """When a snapshot was taken, epoch seconds."""
+    return float(image.get_snap_timestamp(snapshot_id).replace(tzinfo=timezone.utc).timestamp())
 
 
 def replaying_at_peer(pool: Pool) -> set[str]:
