@@ -90,29 +90,33 @@ def users(
 def refuse_manual_lock(pool: Pool, name: str) -> None:
     """Raise StorageError that names who locked the image with `rbd lock add`. Raises rbd.ImageNotFound."""
     with pool.image(name, read_only=True) as image:
-        lockers = image.list_lockers() or {}
-    found = manual_locks(lockers)
-    if found:
-        where = f"{pool.access.pool}/{name}"
-        client, cookie, _ = lockers["lockers"][0]
-        raise StorageError(Sentence(
-            f"RBD image {where} is locked by {', '.join(found)}; nothing was changed. When it is no longer "
-            f"used there, remove the lock: {break_command(where, str(cookie), str(client))}."
-        ))
+        _refuse_lock(image, f"{pool.access.pool}/{name}")
 
 
-def refuse_member(pool: Pool, name: str) -> None:
-    """Raise StorageError that names the RBD group, not one of OneDR's, that the image is in: Ceph would
-    refuse its removal after its mirroring had ended. Raises rbd.ImageNotFound.
+def refuse_removal(pool: Pool, name: str) -> None:
+    """The same, and for a member of an RBD group that is not OneDR's: Ceph would refuse its removal only after
+    its mirroring had ended.
     """
+    where = f"{pool.access.pool}/{name}"
     with pool.image(name, read_only=True) as image:
+        _refuse_lock(image, where)
         group = str(image.group().get("name") or "")
     if group and not group.startswith(OWN_GROUPS):
-        where = f"{pool.access.pool}/{name}"
         command = shlex.join(["rbd", "group", "image", "rm", f"{pool.access.pool}/{group}", where])
         raise StorageError(Sentence(
             f"RBD image {where} is a member of RBD group {group}; nothing was changed. Take it out of that "
             f"group first: {command}."
+        ))
+
+
+def _refuse_lock(image: rbd.Image, where: str) -> None:
+    lockers = image.list_lockers() or {}
+    found = manual_locks(lockers)
+    if found:
+        client, cookie, _ = lockers["lockers"][0]
+        raise StorageError(Sentence(
+            f"RBD image {where} is locked by {', '.join(found)}; nothing was changed. When it is no longer "
+            f"used there, remove the lock: {break_command(where, str(cookie), str(client))}."
         ))
 
 
