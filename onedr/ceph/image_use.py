@@ -94,8 +94,8 @@ def refuse_manual_lock(pool: Pool, name: str) -> None:
 
 
 def refuse_removal(pool: Pool, name: str) -> None:
-    """The same, and for a member of an RBD group that is not OneDR's: Ceph would refuse its removal only after
-    its mirroring had ended.
+    """The same, and for a member of an RBD group that is not OneDR's: Ceph would refuse its removal only
+    after its mirroring had ended.
     """
     where = f"{pool.access.pool}/{name}"
     with pool.image(name, read_only=True) as image:
