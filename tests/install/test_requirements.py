@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -82,11 +81,9 @@ def test_a_folder_beside_the_source_is_taken_unasked(wheels: Path, tmp_path: Pat
 
 
 def test_an_index_that_is_not_there_shows_at_once_with_what_to_do(tmp_path: Path) -> None:
-    tree.make(tmp_path / "one")
-    began = time.monotonic()
     done = install(tmp_path / "one")
     assert done.returncode == 1 and "make wheels" in done.stderr and "make deb" in done.stderr
-    assert time.monotonic() - began < 25, "pip's own attempts take 38 s"
+    assert done.stderr.count("Retrying (") == 1, "pip's own five attempts take 38 s"
 
 
 def test_a_file_with_another_digest_is_refused(wheels: Path, tmp_path: Path) -> None:
