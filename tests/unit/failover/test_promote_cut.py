@@ -37,6 +37,7 @@ class Copy:
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     noted: list[str] = []
+    monkeypatch.setattr(failover_promote, "_cut", {})
     monkeypatch.setattr(mirroring, "blocklist", lambda pool, address, seconds: noted.append(f"cut {address}"))
     return noted
 
@@ -53,6 +54,12 @@ def pool_with(image: Copy) -> Pool:
 def test_one_that_came_after_the_cut_is_cut_off_before_the_promotion(done: list[str], mode: Mode | None) -> None:
     how = failover_promote.promote(pool_with(Copy(done, "192.0.2.7:0/1")), "one-1", False, mode)
     assert (how, done) == ("promoted by force", ["cut 192.0.2.7:0/1", "promoted"])
+
+
+def test_what_was_cut_off_just_now_is_not_cut_off_for_each_image(done: list[str]) -> None:
+    for number in range(3):
+        failover_promote.promote(pool_with(Copy(done, "192.0.2.7:0/1")), f"one-{number}", False, Mode.SNAPSHOT)
+    assert done == ["cut 192.0.2.7:0/1", "promoted", "promoted", "promoted"]
 
 
 def test_where_none_is_left_nothing_is_cut(done: list[str]) -> None:
