@@ -19,6 +19,7 @@ import pytest
 import rbd
 import workload as w
 
+from onedr.ceph.connection import Pool
 from onedr.model.records import VmRecord
 from onedr.model.template import to_xml
 from sandbox.ceph.cluster import command, connect
@@ -262,6 +263,16 @@ def test_a_network_that_is_missing_at_the_peer(g: Ground) -> None:
         b.api.datastore.update(b.datastore_id, 'DR_NETWORK_MAP=""', 1)
 
 
+def locked(pool: Pool, name: str, cookie: str) -> bool:
+    """Lock it as `rbd lock add` does; False while another client holds it."""
+    try:
+        with pool.image(name) as opened:
+            opened.lock_exclusive(cookie)
+    except rbd.ImageBusy:
+        return False
+    return True
+
+
 def test_a_lock_and_a_group_that_others_made(g: Ground) -> None:
     """The locker is gone, as a host that died is; what is to be typed is typed."""
     a = g.sites.a
@@ -272,8 +283,7 @@ def test_a_lock_and_a_group_that_others_made(g: Ground) -> None:
         with w.open_pool(a) as pool:
             pool.rbd.group_create(pool.io, "others")
             rbd.Group(pool.io, "others").add_image(pool.io, name)
-            with pool.image(name) as opened:
-                opened.lock_exclusive("host 1")
+            until("the keeper to let go of the image", lambda: locked(pool, name, "host 1"), 30, 0.1)
         found = check(a)
         only(g, a, found, "LOCKS", also_warned=frozenset({"GROUPS"}))
         assert f"{name} is locked by rbd lock add (host 1" in found.text("LOCKS")
