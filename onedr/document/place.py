@@ -88,7 +88,8 @@ class Document:
             raise StorageError(f"Another process has been creating the document for {_LOCK_LIMIT_S} s.")
         try:
             found = self._put(document_id(self._pool, self._id), parts, True)
-            omap.write_keys(self._pool, OBJECT, {str(self._id): str(found).encode()})
+            own = str(self._id)  # nothing of STATUS is there yet
+            omap.write_keys(self._pool, OBJECT, {own: str(found).encode(), f"{own}{STATUS}": b""})
         finally:
             lock.release()
 

@@ -149,7 +149,9 @@ def _rehearsal(vms: Iterable[StatusVm]) -> RehearsalShown | None:
 
 def _run(event: StatusEvent) -> OtherRun | None:
     run = event.run
-    return run and OtherRun(run.verb, short(run.by), short(run.host), short(run.site), run.began, run.here)
+    if run is None:
+        return None
+    return OtherRun(run.verb, short(run.by), short(run.host), short(run.site), run.began, run.here)
 
 
 def _past(entry: JournalEntry) -> PastRun:

@@ -45,7 +45,7 @@ from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import disable, enable, reconcile, scope_rules, status
+from onedr.protection import disable, enable, keeper_lock, reconcile, scope_rules, status
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
 from onedr.runbook import collect as runbook_collect
@@ -331,6 +331,7 @@ def _plan(data: ActionData, request: Request) -> None:
                 raise
             finally:
                 echo.put()
+                keeper_lock.wake_keeper(data.datastore_id)  # whoever asks looks at the rest of it too
 
 
 def _check(data: ActionData, request: Request) -> None:

@@ -46,6 +46,7 @@ def test_the_first_part_creates_it_and_the_datastore_names_it(omap: dict[str, by
     found = oned.shown()
     assert (found["type"], found["name"], found["parts"]) == (1042, "onedr-100", PARTS)
     assert omap["100"].decode() == oned.attributes["DR_DOCUMENT"]
+    assert omap["100.status"] == b"", "the keeper writes STATUS with its next pass"
 
 
 def test_parts_are_written_one_by_one_into_the_same(omap: dict[str, bytes]) -> None:

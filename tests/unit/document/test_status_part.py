@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import jsonschema
 from doubles import disk, rehearsed, status, vm
@@ -27,7 +28,7 @@ def around(*journals: JournalEntry, away: bool = False) -> Around:
     return Around(DatastoreShown(100, "ceph", "south"), journals, away, "0123abcd-x", "/var/lib/one/onedr/drills", NOW)
 
 
-def run(number: int, verb: str, result: str = "DONE", **changes: object) -> JournalEntry:
+def run(number: int, verb: str, result: str = "DONE", **changes: Any) -> JournalEntry:
     made = JournalEntry(f"{number}-{verb}", verb, "fe:1:2", float(number), Request(verb, by="ann"), result=result,
                         updated=number + 60.0, took_s=60.0, message=f"{verb} ended")
     return replace(made, **changes)

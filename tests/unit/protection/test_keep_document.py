@@ -16,7 +16,7 @@ from onedr.document import place
 from onedr.model.errors import FrontEndError
 from onedr.model.types import CephAccess, PeerState, Settings
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import keep_document, status
+from onedr.protection import status
 from onedr.protection.keep_document import KeptDocument
 from onedr.protection.status import Objects
 from onedr.replication import rehearsals
@@ -37,7 +37,8 @@ class Site:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self.now, self.age, self.runs, self.silent = 1e6, 5.0, "none", False
-        self.complete, self.lease, self.answers = True, None, True
+        self.complete, self.answers = True, True
+        self.lease: Lease | None = None
         self.puts: list[tuple[float, set[str]]] = []
         self.omap = one_omap(monkeypatch)
         monkeypatch.setattr("onedr.ceph.omap.drop_keys", lambda _, __, key: self.omap.pop(key, None))
@@ -182,7 +183,12 @@ def test_the_note_of_the_last_write_may_be_damaged(site: Site) -> None:
 
 def test_large_journals_are_read_only_when_one_is_new(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    monkeypatch.setattr(keep_document.journal, "newest_runs", lambda *words: read.append(1) or [])
+
+    def newest_runs(*_: Any) -> list[Any]:
+        read.append(1)
+        return []
+
+    monkeypatch.setattr(journal, "newest_runs", newest_runs)
     kept = site.keeper()
     site.live(kept, 600)
     assert len(read) == 2  # of all verbs, and drills
