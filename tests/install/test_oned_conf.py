@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onedr.host.edited_file import Edit
 from onedr.install import execrc, oned_conf, release, report
 from onedr.install.lens import Node, parse
 from onedr.install.paths import Paths
-from onedr.install.registration import Edit
 from onedr.model.errors import InputError
 from onedr.opennebula import own_marks
 
