@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -64,7 +65,7 @@ def install(where: SunstoneFolders, views: Sequence[str], dry_run: bool, say: Ca
     if not found.source:
         raise InputError(f"There are no scripts in {where.source}. Run install.sh of this OneDR first.")
     for view in views:
-        if not (where.etc / "views" / view).is_dir() or "/" in view or view.startswith("."):
+        if not re.fullmatch(r"[\w-]+", view) or not (where.etc / "views" / view).is_dir():
             raise InputError(f"Sunstone has no view {view!r} (no folder {where.etc / 'views' / view}).")
     _apply(where, wanted_rules.to_install(found, views), dry_run, say)
     if dry_run:
