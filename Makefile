@@ -12,7 +12,7 @@ AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 3 --dist loadfile -
 
 STORY := tests/bed/test_planned.py tests/bed/test_failover.py tests/bed/test_drill.py tests/bed/test_returned.py
 
-.PHONY: setup test quick lint types unit install contract bed long demo smoke releases deb clean
+.PHONY: setup test quick lint types unit install contract browser bed long demo smoke releases deb clean
 
 setup: .venv/ready
 
@@ -22,6 +22,7 @@ setup: .venv/ready
 	/usr/bin/python3 -m venv --system-site-packages .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	ln -sf ../../sandbox/sandbox .venv/bin/sandbox
+	$(PYTHON) -m sandbox.fireedge.libraries .venv/share/browser
 	touch $@
 
 # What needs no bed runs beside the beds, which mostly wait.
@@ -29,7 +30,7 @@ test: setup
 	$(MAKE) --jobs 2 --keep-going quick bed
 
 quick: setup
-	$(MAKE) --jobs 1 --keep-going lint types unit contract install
+	$(MAKE) --jobs 1 --keep-going lint types unit contract install browser
 
 lint: setup
 	.venv/bin/ruff check .
@@ -41,6 +42,7 @@ types: setup
 	MYPYPATH=tests/unit $(MYPY) $(LAMBDAS) tests/unit
 	MYPYPATH=tests/contract $(MYPY) $(LAMBDAS) tests/contract
 	MYPYPATH=tests/install $(MYPY) $(LAMBDAS) tests/install
+	MYPYPATH=tests/browser $(MYPY) $(LAMBDAS) tests/browser
 	MYPYPATH=tests/bed:tests/faults $(MYPY) $(LAMBDAS) --exclude faults/conftest.py tests/bed tests/faults
 	$(MYPY) --scripts-are-modules $(filter-out %/stat,$(wildcard drivers/datastore/ceph_dr/[!_]*))
 	$(MYPY) --scripts-are-modules $(wildcard drivers/tm/ceph_dr/[!_]*)
@@ -54,6 +56,10 @@ install: setup
 
 contract: setup
 	$(PYTEST) tests/contract
+
+# OneDR's page for Sunstone in headless Chromium.
+browser: setup
+	$(PYTEST) tests/browser
 
 # A file that fails is run once more with no other bed beside it; both results are printed (docs/testing.md).
 bed: setup

@@ -1,7 +1,6 @@
 /*
  * Starting an action: its plan is asked for and shown, the name is typed where that is asked, one update
- * starts it.
- * OneDR decides again when it begins: nothing here is a safeguard of its own.
+ * starts it. OneDR decides again when it begins: nothing here is a safeguard.
  */
 window.OneDRModule.define('dialog', function (made) {
   'use strict'
@@ -11,20 +10,21 @@ window.OneDRModule.define('dialog', function (made) {
   const { plain } = rules
   const { Line, Notice } = views
 
-  // Asks for the plan when the dialog opens. Returns what is known of it.
+  // Asks for the plan when the dialog opens, or when the name is typed. Returns what is known of it.
   function usePlan(action, found, zone, refresh) {
+    const needsName = rules.planNeedsName(action)
     const [asked, setAsked] = React.useState(null)
     const [error, setError] = React.useState('')
     const ask = () => {
       const request = api.request()
       setError('')
       setAsked({ request, at: found.now, message: plain((found.datastore.TEMPLATE || {}).DR_MESSAGE) })
-      api
-        .ask(found.datastore.ID, { DR_ACTION: 'PLAN', DR_PLAN: action.action, DR_REQUEST: request }, zone)
-        .then(refresh, (failure) => setError(failure.message))
+      const confirm = needsName ? found.datastore.NAME : ''
+      const words = { DR_ACTION: 'PLAN', DR_PLAN: action.action, DR_CONFIRM: confirm, DR_REQUEST: request }
+      api.ask(found.datastore.ID, words, zone).then(refresh, (failure) => setError(failure.message))
     }
     React.useEffect(() => {
-      action.plan && ask()
+      if (action.plan && !needsName) ask()
     }, [])
     const plan = asked && found.plan && found.plan.request === asked.request ? found.plan : null
     const state =
@@ -38,18 +38,25 @@ window.OneDRModule.define('dialog', function (made) {
         ask,
         error: 'No plan came within ' + rules.REQUEST_LIMIT_S + " s. Does the front-end run OneDR's hooks?",
       }
-    return { plan, ask, error, waiting: Boolean(action.plan && !plan && !error) }
+    return { plan, ask, error, asked: Boolean(asked) }
   }
 
-  function PlanShown({ action, found, planned }) {
+  function PlanShown({ action, found, planned, named }) {
     if (!action.plan) return null
-    const { plan, error, waiting, ask } = planned
+    const { plan, error, asked, ask } = planned
     const again = h(
       mui.Button,
-      { size: 'small', sx: { justifySelf: 'start' }, onClick: ask, 'data-cy': 'onedr-plan-again' },
-      'Plan again',
+      {
+        size: 'small',
+        sx: { justifySelf: 'start' },
+        onClick: ask,
+        disabled: rules.planNeedsName(action) && !named,
+        'data-cy': 'onedr-plan-again',
+      },
+      asked ? 'Plan again' : 'Show the plan',
     )
-    if (waiting)
+    if (!asked) return again
+    if (!plan && !error)
       return h(mui.Box, { role: 'status' }, h(Line, null, 'Working out the plan…'), h(mui.LinearProgress))
     if (error || plan.error)
       return h(
@@ -123,7 +130,7 @@ window.OneDRModule.define('dialog', function (made) {
           mui.Box,
           { sx: { display: 'grid', gap: 2, gridTemplateColumns: 'minmax(0, 1fr)' } },
           h(Line, { 'data-cy': 'onedr-what' }, plain(action.text)),
-          h(PlanShown, { action, found, planned }),
+          h(PlanShown, { action, found, planned, named: typed === found.datastore.NAME }),
           action.confirm === 'name' &&
             h(
               mui.Box,
@@ -134,7 +141,7 @@ window.OneDRModule.define('dialog', function (made) {
                 'Type the name of the datastore, ' +
                   name +
                   ', to confirm' +
-                  (planned.plan && !planned.plan.error ? ' this plan.' : ' without a plan.'),
+                  (usable && usable.error ? ' without a plan.' : planned.asked ? ' this plan.' : '.'),
               ),
               h(mui.TextField, {
                 size: 'small',

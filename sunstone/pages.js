@@ -80,8 +80,7 @@ window.OneDRModule.define('pages', function (made) {
       () => api.datastore(id, zone || ''),
       () => false,
     )
-    if (!found)
-      return error ? h(Failure, { error }) : h(Line, { role: 'status' }, 'Loading…')
+    if (!found) return error ? h(Failure, { error }) : h(Line, { role: 'status' }, 'Loading…')
     const status = found.status
     const row = status && rules.rowOf(status, vm)
     if (!rules.isProtected(found.datastore))

@@ -78,7 +78,7 @@ window.OneDRModule.define('panel', function (made) {
       return h(
         Notice,
         { severity: 'warning' },
-        'It cannot be seen which zone is chosen in Sunstone, so nothing is started here. Use the command onedr.',
+        'It cannot be seen which zone is chosen in Sunstone, so nothing can be started here.',
       )
     if (!found.status) return null
     return h(
@@ -150,6 +150,9 @@ window.OneDRModule.define('panel', function (made) {
       (data) => waiting.current || Boolean(data.run),
     )
     const state = asked && found ? rules.answer(asked, found, found.now) : ''
+    React.useEffect(() => {
+      if (state === 'running') setAsked((old) => ({ ...old, ran: true }))
+    }, [state])
     waiting.current = Boolean(chosen || (asked && (state === '' || state === 'running')))
     if (!found)
       return h('div', null, h(Failure, { error }), !error && h(Line, { role: 'status' }, 'Loading…'))

@@ -164,6 +164,9 @@ window.OneDRModule.define('rules', function () {
     return action.action === 'REPROTECT' ? '' : planned
   }
 
+  // Giving images up is confirmed before it is planned.
+  const planNeedsName = (action) => action.action === 'REPROTECT' && action.confirm === 'name'
+
   // Why an action cannot be started yet; '' when it can.
   function hindrance(action, plan, typed, name) {
     if (plan && plan.refusal) return 'The run would be refused.'
@@ -178,6 +181,7 @@ window.OneDRModule.define('rules', function () {
     if (found.run && found.run.request === asked.request) return 'running'
     if (plain(template.DR_MESSAGE) !== asked.message && /Refused at |was taken off/.test(template.DR_MESSAGE))
       return 'refused'
+    if (asked.ran && !found.run) return 'ended'
     const newest = ((found.status || {}).runs || [])[0]
     if (newest && newest.run !== asked.newest && !found.run) return 'ended'
     return now - asked.at > REQUEST_LIMIT_S ? 'silent' : ''
@@ -222,6 +226,7 @@ window.OneDRModule.define('rules', function () {
     many,
     moment,
     plain,
+    planNeedsName,
     readDocument,
     rowOf,
     size,

@@ -217,10 +217,19 @@ window.OneDRModule.define('tables', function (made) {
           : h(
               React.Fragment,
               null,
-              vm.starts ? 'starts, priority ' + plain(vm.priority) : 'is created, not started',
+              vm.starts
+                ? ['starts', vm.priority && 'priority ' + plain(vm.priority)].filter(Boolean).join(', ')
+                : 'is created, not started',
               lines(vm.warnings, 'warning.main'),
             ),
     ],
+  ]
+
+  const PLAN_IMAGE_COLUMNS = [
+    ['Image', (image) => plain(image.image)],
+    ['VM', (image) => plain(image.vm)],
+    ['Only here', (image) => (image.kept ? rules.loss(image) + ' of writes, preserved' : 'nothing')],
+    ['Copied again', (image) => (image.again ? rules.size(image.bytes) || 'yes' : 'no')],
   ]
 
   const Steps = ({ steps }) =>
@@ -279,6 +288,13 @@ window.OneDRModule.define('tables', function (made) {
           Section,
           { title: 'Left out' },
           h(Table, { columns: UNPROTECTED_COLUMNS, rows: rules.many(plan.left_out.rows) }),
+        ),
+      plan.images &&
+        plan.images.total > 0 &&
+        h(
+          Section,
+          { title: plan.images.total + ' image(s)' },
+          h(Table, { columns: PLAN_IMAGE_COLUMNS, rows: rules.many(plan.images.rows) }),
         ),
       rules.many(plan.steps).length > 0 && h(Section, { title: 'Steps' }, h(Steps, { steps: plan.steps })),
       h(Line, { sx: { color: 'text.secondary' } }, 'Planned ' + rules.span(now - plan.as_of) + ' ago'),

@@ -7,6 +7,7 @@ window.OneDRModule.define('views', function (made) {
   const { React, mui, rules } = made
   const h = React.createElement
   const { plain } = rules
+  const STALE_S = 60 // a run shows itself every few seconds
 
   // Text of users is text: React never takes it for markup.
   const Line = (props) =>
@@ -103,7 +104,10 @@ window.OneDRModule.define('views', function (made) {
         h(
           Line,
           { sx: { color: 'text.secondary' }, 'data-cy': 'onedr-report' },
-          'Its report, on the front-end: onedr drill report ' + plain(name) + ', or ' + plain(drill.report),
+          'Its report: onedr drill report ' +
+            plain(name) +
+            ', or ' +
+            [plain(drill.host), plain(drill.report)].filter(Boolean).join(':'),
         ),
     )
   }
@@ -215,7 +219,8 @@ window.OneDRModule.define('views', function (made) {
           run.steps_total +
           ' steps' +
           (run.steps_failed ? ', ' + run.steps_failed + ' failed' : '') +
-          (at ? '; now: ' + at : ''),
+          (at ? '; now: ' + at : '') +
+          (now - run.as_of > STALE_S ? '; nothing new for ' + rules.span(now - run.as_of) : ''),
       ),
       rules
         .many(run.failed)

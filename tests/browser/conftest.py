@@ -1,28 +1,24 @@
 """A headless browser, FireEdge's stand-in, and a oned in memory. Needs chromium and `make setup`."""
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from fake_oned import DATASTORE, FakeOned
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from sandbox.fireedge.browser import LIBRARIES, chromium
 from sandbox.fireedge.server import FireEdge
 
 ROOT = Path(__file__).parents[2]
-LIBRARIES = Path(sys.prefix) / "share/browser"
-OPTIONS = ["--no-sandbox", "--disable-gpu"]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=OPTIONS)
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @dataclass

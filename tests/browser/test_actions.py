@@ -92,12 +92,15 @@ def test_a_reprotect_gives_images_up_only_where_the_name_is_asked(sunstone: Suns
     sunstone.oned.documents[DOCUMENT]["STATUS"] = part("STATUS", state="RETURNED", actions=[action])
     page = sunstone.open()
     page.click("[data-cy=onedr-REPROTECT]")
-    page.wait_for_selector("[data-cy=onedr-plan]")
-    if typed:
+    if typed:  # giving images up is confirmed before it is planned
+        page.wait_for_selector("[data-cy=onedr-plan-again]")
+        assert page.locator("[data-cy=onedr-plan-again]").is_disabled() and sent(sunstone) == []
         page.fill("[data-cy=onedr-confirm]", typed)
+        page.click("[data-cy=onedr-plan-again]")
+    page.wait_for_selector("[data-cy=onedr-plan]")
     page.click("[data-cy=onedr-go]")
     page.wait_for_selector("[data-cy=onedr-run]")
-    assert sent(sunstone)[1].get("DR_CONFIRM", "") == typed
+    assert [each.get("DR_CONFIRM", "") for each in sent(sunstone)] == [typed, typed]
 
 
 def test_a_plan_that_would_be_refused_starts_nothing(sunstone: Sunstone) -> None:
