@@ -6,10 +6,8 @@ classes.
 """
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar
-
-from onedr.model.json_form import Json
 
 SCHEMA = 1
 
@@ -314,8 +312,3 @@ class PlanPart:
     images: PlanImageList
     left_out: LeftOutList
     schema: int = SCHEMA
-
-
-def to_json(part: StatusPart | RunPart | PlanPart) -> Json:
-    """A part as a JSON object."""
-    return asdict(part)

@@ -18,11 +18,13 @@ _PLANS = (FailoverPlanEvent, DrillPlanEvent, ReprotectPlanEvent)
 
 
 class RunTracker:
-    """How far a run is. It begins with a plan that is not refused, and ends with its verdict."""
+    """How far a run is. It begins with a plan that is not refused, and ends with its verdict; an abort has no
+    plan.
+    """
 
     def __init__(self, request: Request):
         self._request = request
-        self.running = False
+        self.running = self.ended = False
         self._verb, self._began = "", 0.0
         self._planned: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
@@ -49,7 +51,7 @@ class RunTracker:
         elif isinstance(event, ProgressEvent):
             self._last = event
         elif isinstance(event, VerdictEvent):
-            self.running = False
+            self.running, self.ended = False, True
 
     def _begin_kind(self, kind: str, now: float) -> None:
         if kind != self._kind:

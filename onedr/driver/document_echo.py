@@ -51,6 +51,7 @@ class RunEcho:
         self._over.set()
         if self._thread is not None:
             self._thread.join(_END_LIMIT_S)
+        if self._thread is not None or self._tracker.ended:
             keeper_lock.wake_keeper(self._target.datastore_id)
 
     def _show(self) -> None:

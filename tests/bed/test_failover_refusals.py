@@ -241,10 +241,8 @@ def test_who_may_only_use_the_datastore_does_not_read_its_document(ground: Groun
     number = int(documents.shown(b).ID)
     before = b.api.datastore.info(b.datastore_id)
     group = b.api.group.allocate("operators")
-    for name in ("ines", "otto"):
-        b.api.user.allocate(name, f"password-of-{name}", "core", [])
-    users = {user.NAME: user.ID for user in b.api.userpool.info().USER}
-    b.api.user.chgrp(users["ines"], group)
+    for name, groups in (("ines", [group]), ("otto", [])):
+        b.api.user.allocate(name, f"password-of-{name}", "core", groups)
     ines, otto = (pyone.OneServer(b.endpoint, session=f"{name}:password-of-{name}") for name in ("ines", "otto"))
     refused = "Not authorized to perform USE DOCUMENT"
     b.api.datastore.chown(b.datastore_id, -1, group)

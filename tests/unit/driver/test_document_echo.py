@@ -101,6 +101,13 @@ def test_a_refused_run_is_not_shown(written: Written) -> None:
     assert (written.parts, written.woken) == ([], 0)
 
 
+def test_after_an_abort_the_keeper_looks(written: Written) -> None:
+    run = echo()
+    run.take(VerdictEvent("rolled back"))
+    run.close()
+    assert (written.parts, written.woken) == ([], 1)
+
+
 def test_a_front_end_that_hangs_holds_up_no_run(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_echo, "_END_LIMIT_S", 0.2)
     written.hangs.clear()
