@@ -239,7 +239,7 @@ window.OneDRModule.define('pages', function (made) {
       h(
         Line,
         { sx: { color: 'text.secondary' }, 'data-cy': 'onedr-about' },
-        'OneDR ' + plain(version) + '. ' + tabsText(),
+        'OneDR, scripts ' + plain(version) + '. ' + tabsText(),
       ),
     )
   }

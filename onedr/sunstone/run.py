@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from onedr.host import edited_file, trusted_folder
@@ -114,7 +113,7 @@ def _found(where: SunstoneFolders) -> Found:
         )
     names = sorted({path for pattern in _CONFIGURATION for path in where.etc.glob(pattern)})
     return Found(
-        series(installed_release(where.remotes)), metadata.version("onedr"),
+        series(installed_release(where.remotes)),
         {str(path.relative_to(where.etc)): _read(path) for path in names},
         _scripts(where.module), _scripts(where.source), str(where.etc), str(where.module),
     )

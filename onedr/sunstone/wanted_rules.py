@@ -48,7 +48,6 @@ class Found:
     """
 
     series: str
-    version: str
     etc: Texts
     module: Texts
     source: Texts
@@ -59,7 +58,7 @@ class Found:
     def tag(self) -> str:
         """Of the scripts' content: browsers keep what they loaded once, a failure too, under its address."""
         content = b"\0".join(name.encode() + b"\0" + self.source[name] for name in sorted(self.source))
-        return f"{self.version}-{hashlib.sha256(content).hexdigest()[:8]}"
+        return hashlib.sha256(content).hexdigest()[:12]
 
     @property
     def remote(self) -> dict[str, str]:
