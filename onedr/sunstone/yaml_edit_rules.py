@@ -32,7 +32,7 @@ def value_at(data: Data, path: Sequence[str]) -> Data:
 
 
 def with_key(text: bytes, path: Sequence[str], key: str, value: Data, where: str) -> bytes:
-    """`key: value` below `path` (at the end of the file for no path), in the place of an older value.
+    """`key: value` as the last key below `path` (of the file for no path), instead of an older value.
 
     Raises InputError.
     """
@@ -51,7 +51,7 @@ def with_key(text: bytes, path: Sequence[str], key: str, value: Data, where: str
     name, inside = found
     children = inside.value if isinstance(inside, yaml.MappingNode) and not inside.flow_style else []
     indent = children[0][0].start_mark.column if children else name.start_mark.column + 2
-    at = name.end_mark.line + 1
+    at = (_last_line(inside) if children else name.end_mark.line) + 1
     new = "".join(" " * indent + line for line in added.splitlines(True))
     head = _ended("".join(lines[:at]).encode())
     return _checked(head + new.encode() + "".join(lines[at:]).encode(), expected, where, added)

@@ -28,7 +28,7 @@ ON = {"enabled": True}
 
 def test_comments_and_order_stay() -> None:
     after = with_key(VIEW, ("info-tabs",), "onedr", ON, "view")
-    assert after.decode() == VIEW.decode().replace("details\n  #", "details\n  onedr:\n    enabled: true\n  #")
+    assert after.decode() == VIEW.decode().replace("# the end", "  onedr:\n    enabled: true\n# the end")
     assert without_key(after, ("info-tabs",), "onedr", "view") == VIEW
 
 
