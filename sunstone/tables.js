@@ -9,7 +9,8 @@ window.OneDRModule.define('tables', function (made) {
   const { plain } = rules
   const { Line, Section } = views
 
-  // `columns`: [title, cell of a row]. Where there is little room a row is a block, titles before values.
+  // `columns`: [title, cell of a row, is it short]. Where there is little room a row is a block, with titles
+  // before its values.
   function Table({ columns, rows, ...rest }) {
     const narrow = { xs: 'none', md: 'table-cell' }
     return h(
@@ -40,7 +41,7 @@ window.OneDRModule.define('tables', function (made) {
                 borderColor: 'divider',
               },
             },
-            columns.map(([title, cell]) => {
+            columns.map(([title, cell, short]) => {
               const value = cell(row)
               return value === '' || value === null
                 ? h(mui.TableCell, { key: title, sx: { display: narrow } })
@@ -52,6 +53,7 @@ window.OneDRModule.define('tables', function (made) {
                         display: { xs: 'flex', md: 'table-cell' },
                         gap: 1,
                         overflowWrap: 'anywhere',
+                        whiteSpace: { md: short ? 'nowrap' : 'normal' },
                         border: { xs: 0, md: undefined },
                         px: { xs: 0, md: 1 },
                         py: { xs: 0.25, md: 0.75 },
@@ -123,11 +125,11 @@ window.OneDRModule.define('tables', function (made) {
           plain(vm.name) + ' (' + plain(vm.id) + (vm.here ? '' : ' at ' + plain(vm.site)) + ')',
         ),
     ],
-    ['State', (vm) => plain(vm.state)],
-    ['Recovery point', (vm) => rules.moment(vm.recovery_point)],
-    ['Loss at most', (vm) => rules.loss(vm)],
+    ['State', (vm) => plain(vm.state), true],
+    ['Recovery point', (vm) => rules.moment(vm.recovery_point), true],
+    ['Loss at most', (vm) => rules.loss(vm), true],
     ['Starts', whether],
-    ['Priority', (vm) => plain(vm.priority)],
+    ['Priority', (vm) => plain(vm.priority), true],
     ['Rehearsed', rehearsed],
   ]
 
@@ -165,8 +167,8 @@ window.OneDRModule.define('tables', function (made) {
       : null
 
   const RUN_COLUMNS = [
-    ['Began', (run) => rules.moment(run.began)],
-    ['Run', (run) => rules.title(plain(run.verb).toUpperCase())],
+    ['Began', (run) => rules.moment(run.began), true],
+    ['Run', (run) => rules.title(plain(run.verb).toUpperCase()), true],
     [
       'Result',
       (run) =>
@@ -179,9 +181,9 @@ window.OneDRModule.define('tables', function (made) {
             'default',
         }),
     ],
-    ['Took', (run) => (rules.known(run.took_s) ? rules.span(run.took_s) : '–')],
-    ['RTO', (run) => (rules.known(run.rto_s) ? rules.span(run.rto_s) : '–')],
-    ['RPO', (run) => (rules.known(run.rpo_s) ? rules.span(run.rpo_s) : '–')],
+    ['Took', (run) => (rules.known(run.took_s) ? rules.span(run.took_s) : '–'), true],
+    ['RTO', (run) => (rules.known(run.rto_s) ? rules.span(run.rto_s) : '–'), true],
+    ['RPO', (run) => (rules.known(run.rpo_s) ? rules.span(run.rpo_s) : '–'), true],
     ['By', (run) => plain(run.by)],
     ['What came of it', (run) => plain(run.message)],
   ]
@@ -207,8 +209,8 @@ window.OneDRModule.define('tables', function (made) {
           plain(vm.name) + ' (' + plain(vm.id) + ' at ' + plain(vm.site) + ')',
         ),
     ],
-    ['Recovery point', (vm) => rules.moment(vm.recovery_point)],
-    ['Lost at most', (vm) => rules.loss(vm)],
+    ['Recovery point', (vm) => rules.moment(vm.recovery_point), true],
+    ['Lost at most', (vm) => rules.loss(vm), true],
     [
       'What happens',
       (vm) =>
