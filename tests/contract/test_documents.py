@@ -5,7 +5,7 @@ What is expected here was seen of a real oned 7.4.0 too: tests/bed/test_failover
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyone
@@ -63,11 +63,12 @@ def test_parts_come_back_as_they_were_and_keep_each_other(clean: Site, document:
 def test_the_owner_reads_and_does_not_change_it(document: int, people: dict[str, Any]) -> None:
     ann = people["ann"]
     assert json.loads(ann.document.info(document).TEMPLATE["STATUS"]) == json.loads(MARKUP)
-    for change in (
+    changes: list[Callable[[], Any]] = [
         lambda: ann.document.update(document, "STATUS=forged", 1), lambda: ann.document.delete(document),
         lambda: ann.document.chmod(document, 1, 1, 0, 1, 0, 0, 1, 0, 0), lambda: ann.document.rename(document, "x"),
         lambda: ann.document.chown(document, -1, 1), lambda: ann.document.lock(document, 4, False),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(pyone.OneAuthorizationException):
             change()
 
