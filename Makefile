@@ -22,11 +22,16 @@ setup: .venv/ready
 	/usr/bin/python3 -m venv --system-site-packages .venv
 	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test]'
 	ln -sf ../../sandbox/sandbox .venv/bin/sandbox
+	touch $@
+
+# For tests in a browser. Node.js brings npm along, and excludes Debian's, where it is not Debian's own.
+.venv/browser: .venv/ready
+	./sandbox/packages chromium $(if $(shell command -v npm),,npm)
 	$(PYTHON) -m sandbox.fireedge.libraries .venv/share/browser
 	touch $@
 
 # What needs no bed runs beside the beds, which mostly wait.
-test: setup
+test: setup .venv/browser
 	$(MAKE) --jobs 2 --keep-going quick bed
 
 quick: setup
@@ -58,15 +63,15 @@ contract: setup
 	$(PYTEST) tests/contract
 
 # OneDR's page for Sunstone in headless Chromium.
-browser: setup
+browser: .venv/browser
 	$(PYTEST) tests/browser
 
 # A file that fails is run once more with no other bed beside it; both results are printed (docs/testing.md).
-bed: setup
+bed: .venv/browser
 	rm -rf .pytest_cache/bed
 	$(PYTEST) tests/faults tests/bed -m "not long" -o cache_dir=.pytest_cache/bed $(AT_ONCE) || $(PYTHON) -m tests.again
 
-long: setup
+long: .venv/browser
 	$(PYTEST) tests/unit --hypothesis-profile many
 	$(PYTEST) tests/install --hypothesis-profile many
 	$(PYTEST) tests/faults tests/bed -m long $(AT_ONCE)
