@@ -34,7 +34,7 @@ class FireEdge:
     logged_in: bool = True
     broken: str = ""  # path of a call that is answered with nothing of use
     updates: list[tuple[str, dict[str, object]]] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)  # the Authorization of each call
 
     @contextmanager
     def served(self, address: str = "127.0.0.1") -> Iterator[str]:
@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._api(urlsplit(self.path).path, body)
 
     def _api(self, path: str, body: dict[str, object] | None) -> None:
-        self.state.calls.append(self.path)
+        self.state.tokens.append(self.headers.get("Authorization", ""))
         if not self.state.logged_in:
             self._json(401, {"id": 401, "message": "Unauthorized"})
         elif self.state.broken and path.startswith(self.state.broken):

@@ -109,6 +109,14 @@ def test_a_document_that_this_user_may_not_read(sunstone: Sunstone) -> None:
     sunstone.open().wait_for_selector("text=Not authorized to perform")
 
 
+@pytest.mark.parametrize("token", ["", "a.b.c"])
+def test_a_token_in_the_browsers_storage_is_sent(sunstone: Sunstone, token: str) -> None:
+    """As Sunstone 7.0 keeps it; later ones have a cookie."""
+    sunstone.page.add_init_script(f"if ('{token}') localStorage.setItem('FireedgeToken', '{token}')")
+    sunstone.open("page").wait_for_selector(f"[data-cy=onedr-row-{DATASTORE}]")
+    assert sunstone.fireedge.tokens[-1] == (f"Bearer {token}" if token else "")
+
+
 def test_a_session_that_ended(sunstone: Sunstone) -> None:
     page = sunstone.open()
     page.wait_for_selector("[data-cy=onedr-FAILOVER]")
@@ -137,7 +145,6 @@ def test_another_zone_is_asked_and_changed(sunstone: Sunstone) -> None:
     assert sunstone.marked("onedr-state") == "DEGRADED"
     page.click("[data-cy=onedr-DRILL]")
     page.wait_for_selector("[data-cy=onedr-dialog]")
-    page.wait_for_function("() => true")
     page.evaluate("window.chooseZone(0)")  # what was open belongs to the other zone
     page.wait_for_selector("[data-cy=onedr-dialog]", state="detached")
     page.wait_for_selector("text=STANDBY")
