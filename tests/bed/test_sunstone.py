@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from conftest import Sites
 
 LIMIT_MS = 120_000
-VM = "db <b>1</b>"
+VM = "db"
 
 
 @dataclass
@@ -46,7 +46,7 @@ def protect(sites: Sites) -> None:
     """One VM with one disk, whose copy is complete; then its site dies."""
     a, b = sites.a, sites.b
     image = w.create_image(a, "db-disk")
-    vm = w.create_vm(a, f'"{VM}"', [image])
+    vm = w.create_vm(a, VM, [image])
     with w.open_pool(b) as there:
         w.wait_recorded(a, vm, there)
     w.wait_complete(a, w.vm_disks(a, vm))

@@ -32,7 +32,7 @@ class FakeOned:
             1: ("default", {"DS_MAD": "fs"}),
             DATASTORE: (status["datastore"]["name"], {
                 "DR_PROTECT": "YES", "DR_STATE": status["state"], "DR_ROLE": status["role"], "DR_MESSAGE": status["message"],
-                "DR_PROTECTED": "5/6", "DR_RECOVERY_POINT": "2025-11-30 17:29:53Z", "DR_DOCUMENT": str(DOCUMENT),
+                "DR_PROTECTED": "5/6", "DR_RECOVERY_POINT": "2025-11-30T17:29:53Z", "DR_DOCUMENT": str(DOCUMENT),
             }),
         }
         self.documents: dict[int, dict[str, Any]] = {DOCUMENT: {"STATUS": part("STATUS"), "RUN": None, "PLAN": None}}
