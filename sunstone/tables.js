@@ -262,7 +262,7 @@ window.OneDRModule.define('tables', function (made) {
         [
           plan.lossless ? 'Nothing is lost.' : '',
           plan.seen || (plan.peer && 'Other site: ' + plan.peer),
-          plan.fence && 'Cutting the other site off: ' + plan.fence + '.',
+          plan.fence && 'Fence: ' + plan.fence + '.',
           plan.network && 'Network: ' + plan.network + '.',
         ]
           .filter(Boolean)

@@ -100,7 +100,7 @@ def test_the_tab_shows_the_standby_with_its_vm(story: Story) -> None:
 
 
 def test_the_plan_says_what_is_lost_and_which_steps_come(story: Story) -> None:
-    assert VM in story.plan and "starts" in story.plan and "Promote" in story.plan
+    assert VM in story.plan and "starts" in story.plan and "promote one-" in story.plan
 
 
 def test_the_name_has_to_be_typed(story: Story) -> None:
