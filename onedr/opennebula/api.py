@@ -156,6 +156,10 @@ class FrontEnd:
         """`<ZONE>`; its SERVER_POOL lists the front-ends of an HA set."""
         return self._object("zone.info", zone_id, False)
 
+    def user(self) -> etree._Element:
+        """`<USER>`: the one of this session."""
+        return self._object("user.info", -1)
+
     def user_pool(self) -> etree._Element:
         """`<USER_POOL>`: users, and their quotas beside them."""
         return self._object("userpool.info")
