@@ -12,7 +12,7 @@ AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 3 --dist loadfile -
 
 STORY := tests/bed/test_planned.py tests/bed/test_failover.py tests/bed/test_drill.py tests/bed/test_returned.py
 
-.PHONY: setup test quick lint types unit install contract bed long demo smoke releases wheels deb clean
+.PHONY: setup test quick lint types unit install contract browser bed long demo smoke releases wheels deb clean
 
 setup: .venv/ready
 
@@ -24,12 +24,18 @@ setup: .venv/ready
 	ln -sf ../../sandbox/sandbox .venv/bin/sandbox
 	touch $@
 
+# For tests in a browser. Node.js brings npm along, and excludes Debian's, where it is not Debian's own.
+.venv/browser: .venv/ready
+	./sandbox/packages chromium $(if $(shell command -v npm),,npm)
+	$(PYTHON) -m sandbox.fireedge.libraries .venv/share/browser
+	touch $@
+
 # What needs no bed runs beside the beds, which mostly wait.
-test: setup
+test: setup .venv/browser
 	$(MAKE) --jobs 2 --keep-going quick bed
 
 quick: setup
-	$(MAKE) --jobs 1 --keep-going lint types unit contract install
+	$(MAKE) --jobs 1 --keep-going lint types unit contract install browser
 
 lint: setup
 	.venv/bin/ruff check .
@@ -41,6 +47,7 @@ types: setup
 	MYPYPATH=tests/unit $(MYPY) $(LAMBDAS) tests/unit
 	MYPYPATH=tests/contract $(MYPY) $(LAMBDAS) tests/contract
 	MYPYPATH=tests/install $(MYPY) $(LAMBDAS) tests/install
+	MYPYPATH=tests/browser $(MYPY) $(LAMBDAS) tests/browser
 	MYPYPATH=tests/bed:tests/faults $(MYPY) $(LAMBDAS) --exclude faults/conftest.py tests/bed tests/faults
 	$(MYPY) --scripts-are-modules $(filter-out %/stat,$(wildcard drivers/datastore/ceph_dr/[!_]*))
 	$(MYPY) --scripts-are-modules $(wildcard drivers/tm/ceph_dr/[!_]*)
@@ -55,12 +62,16 @@ install: setup
 contract: setup
 	$(PYTEST) tests/contract
 
+# OneDR's page for Sunstone in headless Chromium.
+browser: .venv/browser
+	$(PYTEST) tests/browser
+
 # A file that fails is run once more with no other bed beside it; both results are printed (docs/testing.md).
-bed: setup
+bed: .venv/browser
 	rm -rf .pytest_cache/bed
 	$(PYTEST) tests/faults tests/bed -m "not long" -o cache_dir=.pytest_cache/bed $(AT_ONCE) || $(PYTHON) -m tests.again
 
-long: setup
+long: .venv/browser
 	$(PYTEST) tests/unit --hypothesis-profile many
 	$(PYTEST) tests/install --hypothesis-profile many
 	$(PYTEST) tests/faults tests/bed -m long $(AT_ONCE)

@@ -7,6 +7,7 @@ usage() {
     cat <<'END'
 install.sh [--dry-run] [--python PATH] [--wheels DIR] [--force-version]   install or bring up to date
 install.sh --hooks [--python PATH]                         create or update the hooks; does the running oned know ceph_dr?
+install.sh --sunstone [--dry-run] [--python PATH]          put the page Disaster Recovery into Sunstone (onedr sunstone)
 install.sh --uninstall [--dry-run] [--force] [--python PATH]
 
   --python PATH    run the drivers with this interpreter, in which onedr can be imported already; without it the
@@ -45,6 +46,7 @@ while [ $# -gt 0 ]; do
         --wheels) [ $# -gt 1 ] || die "--wheels wants a folder."; WHEELS=$2; shift ;;
         --wheels=*) WHEELS=${1#*=} ;;
         --hooks) STEP=hooks ;;
+        --sunstone) STEP=sunstone ;;
         --uninstall) STEP=uninstall ;;
         --dry-run | --force | --force-version) OPTIONS+=("$1") ;;
         -h | --help) usage; exit 0 ;;
@@ -145,7 +147,7 @@ make_environment() {
     # From a copy: pip builds inside the tree it is given, which may be read-only, or another site's install.
     COPY=$(mktemp -d)
     trap 'rm -rf -- "$COPY"' EXIT
-    cp -r "$SOURCE"/{onedr,drivers,hooks,remotes,share,install.sh,setup.cfg,pyproject.toml,README.md,LICENSE} "$COPY"
+    cp -r "$SOURCE"/{onedr,drivers,hooks,remotes,share,sunstone,install.sh,setup.cfg,pyproject.toml,README.md,LICENSE} "$COPY"
     local -a quiet=(--quiet --disable-pip-version-check) from=()
     local -a pip=("$VENV/bin/python" -m pip) build=("$COPY/build/bin/python" -m pip)
     [ -z "$WHEELS" ] || from=(--no-index --find-links "$WHEELS")

@@ -27,6 +27,8 @@ from onedr.opennebula.quotas import read_quotas
 from onedr.rejoin import boot_guard
 from onedr.replication import encryption, ledger
 from onedr.replication.inventory import VmItem
+from onedr.sunstone import run as sunstone_run
+from onedr.sunstone.whole_rules import Wholeness
 
 _LIMIT_S = 3.0  # of every call to a front-end
 # installed by install.sh
@@ -194,6 +196,7 @@ def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object
         "hooks": lambda: _hooks(frontend),
         "unrestricted": lambda: _unrestricted(frontend),
         "guard_unit": _GUARD.exists,
+        "sunstone": _sunstone,
         "datastores": lambda: tuple(_protected_names(frontend)),
         "fence_command": _fence_command,
     }
@@ -203,6 +206,13 @@ def site(frontend: FrontEnd, known: Callable[[str, Callable[[], object]], object
 def _configuration() -> str:
     host_config.load_config()
     return str(host_config.path())
+
+
+def _sunstone() -> Wholeness | None:
+    try:
+        return sunstone_run.look(sunstone_run.folders())
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def _fence_command() -> tuple[str, bool]:

@@ -17,6 +17,7 @@ from onedr.model.types import Mode, PeerState, Settings
 from onedr.opennebula.acls import Rule
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.runs.state import StateVerdict
+from onedr.sunstone.whole_rules import Wholeness
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,8 @@ class SiteFacts:
     datastores: Known[tuple[str, ...]] = NOT_COLLECTED  # protected ones
     # the program of the fence command, and whether it can be run; an empty name: there is none
     fence_command: Known[tuple[str, bool]] = NOT_COLLECTED
+    # the page in Sunstone; None: no Sunstone is installed here
+    sunstone: Known[Wholeness | None] = NOT_COLLECTED
 
 
 def known(value: Known[Value]) -> Value:

@@ -90,6 +90,20 @@ def guard_unit(facts: SiteFacts) -> Iterator[CheckResult]:
         )
 
 
+def sunstone(facts: SiteFacts) -> Iterator[CheckResult]:
+    found, todo = known(facts.sunstone), "onedr sunstone install"
+    if found is None:
+        yield ok("no Sunstone of 7.0 or newer is installed here")
+    elif not found.installed:
+        yield ok(f"Sunstone here has no page of OneDR ({todo} puts it in)")
+    elif found.blocking:
+        yield problem(f"Sunstone cannot start for anybody: {found.blocking}", todo)
+    elif found.lacking:
+        yield warn(f"OneDR's page in Sunstone is not whole: {first_few(found.lacking)}", todo)
+    else:
+        yield ok("OneDR's page in Sunstone is whole")
+
+
 def datastores(facts: SiteFacts) -> Iterator[CheckResult]:
     found = known(facts.datastores)
     if found:

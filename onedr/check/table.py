@@ -72,6 +72,9 @@ SITE: Mapping[str, Check] = {
     "GUARD_UNIT": Check(
         "OpenNebula starts only after the boot guard", ("guard_unit",), rules_front_end.guard_unit
     ),
+    "SUNSTONE": Check(
+        "OneDR's page in Sunstone, if it was put in, is whole", ("sunstone",), rules_front_end.sunstone
+    ),
     "DATASTORES": Check("which datastores are protected", ("datastores",), rules_front_end.datastores),
 }
 

@@ -29,11 +29,12 @@ from onedr.cli.runbook import runbook
 from onedr.cli.setup import setup, teardown
 from onedr.cli.snapshots import snapshots
 from onedr.cli.status import status
+from onedr.cli.sunstone import sunstone
 from onedr.host import log, privileges
 from onedr.model.errors import OneDRError, UnexpectedError
 
-# They need Ceph's administrator, whose keyring root alone may read.
-_AS_ROOT = ("setup", "teardown")
+# They need Ceph's administrator, whose keyring root alone may read, or write to folders that are root's.
+_AS_ROOT = ("setup", "teardown", "sunstone")
 
 
 class _Plainly(click.Group):
@@ -95,5 +96,6 @@ for verb in (
     drill,
     setup,
     teardown,
+    sunstone,
 ):
     main.add_command(verb)

@@ -1,4 +1,4 @@
-"""`python -m onedr.install install|uninstall|hooks`: called by install.sh."""
+"""`python -m onedr.install install|uninstall|hooks|sunstone`: called by install.sh."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from onedr.model.errors import OneDRError
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m onedr.install", description=__doc__)
-    parser.add_argument("step", choices=("preflight", "install", "uninstall", "hooks"))
+    parser.add_argument("step", choices=("preflight", "install", "uninstall", "hooks", "sunstone"))
     parser.add_argument("--source", type=Path, required=True, help="OneDR's source tree")
     parser.add_argument(
         "--python", type=Path, required=True, help="the interpreter of the drivers"
@@ -41,6 +41,8 @@ def main() -> int:
             return steps.install(target, given.dry_run)
         if given.step == "hooks":
             return steps.hooks_only(target, given.dry_run)
+        if given.step == "sunstone":
+            return steps.sunstone(target, given.dry_run)
         return steps.uninstall(target, given.dry_run, given.force)
     except OneDRError as error:
         print(f"install.sh: {error}", file=sys.stderr)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from onedr.host import trusted_folder
 from onedr.host.atomic_file import beside, write_atomically
-from onedr.install.registration import UNFINISHED
+from onedr.host.edited_file import UNFINISHED
 from onedr.install.tree import TreeItem
 from onedr.model.errors import InputError, RefusedError
 

@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from onedr.host.edited_file import Edit
 from onedr.install.manifest import FileChange
 from onedr.install.paths import Paths
-from onedr.install.registration import Edit
 from onedr.install.tree import GUARD, Layout
 
 _CEPH_CONF = "/etc/ceph/ceph.conf"

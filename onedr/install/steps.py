@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onedr.host import edited_file
+from onedr.host.release import installed_release
 from onedr.install import (
     hooks,
     manifest,
@@ -30,6 +32,7 @@ from onedr.install.paths import Paths
 from onedr.install.tree import Layout, layout
 from onedr.model.errors import FrontEndError, InputError, OneDRError, RefusedError
 from onedr.model.types import DRIVER, HOOK_PREFIX
+from onedr.sunstone import run as sunstone_run
 
 if TYPE_CHECKING:
     from onedr.opennebula.api import FrontEnd
@@ -59,7 +62,7 @@ class InstallPlan:
     layout: Layout
     manifest: Manifest
     changes: list[FileChange]
-    edits: list[registration.Edit]
+    edits: list[edited_file.Edit]
 
 
 def _plan(target: InstallTarget) -> InstallPlan:
@@ -106,7 +109,7 @@ def install(target: InstallTarget, dry_run: bool) -> int:
         paths = target.paths
         manifest.apply_changes(plan.changes, plan.layout.items, plan.manifest, paths.manifest, paths.remotes)
         for edit in plan.edits:
-            registration.write_edit(edit)
+            edited_file.write_edit(edit)
         _read_back(target, plan.layout)
         install_report.installed(paths, plan.layout, plan.changes, plan.edits)
         _print_lines(units.after_install(plan.changes))
@@ -136,7 +139,7 @@ def _ask_oned(target: InstallTarget, dry_run: bool) -> None:
     try:
         frontend = hooks.connect_front_end(os.environ)
         _set_hooks(frontend, _templates(target), dry_run)
-        _print_lines(install_verify.running(frontend, release.installed(target.paths)))
+        _print_lines(install_verify.running(frontend, installed_release(target.paths.remotes)))
     except FrontEndError as error:
         print(f"Hooks: not created. {error}\nRun `install.sh --hooks` once oned runs.")
 
@@ -150,8 +153,23 @@ def hooks_only(target: InstallTarget, dry_run: bool) -> int:
         )
     frontend = hooks.connect_front_end(os.environ)
     _set_hooks(frontend, _templates(target), dry_run)
-    _print_lines(install_verify.running(frontend, release.installed(target.paths)))
+    _print_lines(install_verify.running(frontend, installed_release(target.paths.remotes)))
     return 0
+
+
+def sunstone(target: InstallTarget, dry_run: bool) -> int:
+    """What `onedr sunstone install` does, for the view admin."""
+    target.paths.require_opennebula()
+    sunstone_run.install(sunstone_run.folders(), ("admin",), dry_run, print)
+    return 0
+
+
+def _take_out_of_sunstone(dry_run: bool) -> None:
+    """Sunstone must not go on naming scripts of a OneDR that is gone."""
+    where = sunstone_run.folders()
+    found = sunstone_run.look(where) if where.modules.is_dir() else None
+    if found is not None and found.installed:
+        sunstone_run.remove(where, dry_run, print)
 
 
 def _templates(target: InstallTarget) -> list[hooks.Hook]:
@@ -171,17 +189,19 @@ def uninstall(target: InstallTarget, dry_run: bool, force: bool) -> int:
     changes = manifest.to_remove(record)
     if dry_run:
         install_report.show(changes, edits)
+        _take_out_of_sunstone(dry_run)
         return 0
     _check_writable([*(c.path for c in changes), *(e.path for e in edits)])
     _check_unused(target, force)
     _remove_hooks(target, force)
+    _take_out_of_sunstone(dry_run)
     _print_lines(units.before_removal(changes))
     for edit in edits:
-        registration.write_edit(edit)
+        edited_file.write_edit(edit)
     manifest.apply_changes(changes, (), record, target.paths.manifest, target.paths.remotes)
     _print_lines(units.removed(changes))
     for edit in edits:
-        backup = registration.drop_backup(edit)
+        backup = edited_file.drop_backup(edit)
         if backup:
             print(f"Kept {backup}: {edit.path} was changed by others since then.")
     install_report.kept(changes)

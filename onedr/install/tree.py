@@ -75,6 +75,7 @@ def layout(source: Path, paths: Paths, python: Path) -> Layout:
             TreeItem(paths.share / "onedr" / name, (source / "share" / name).read_bytes())
             for name in MONITORING
         ),
+        *_copies(source / "sunstone", paths.lib / "onedr/sunstone", b""),  # for onedr sunstone install
     ]
     taken = {item.path for item in own}
     links = [pair for pair in _stock_links(remotes) if pair[0].path not in taken]

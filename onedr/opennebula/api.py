@@ -152,6 +152,10 @@ class FrontEnd:
         """
         return self._object("system.config")
 
+    def zone(self, zone_id: int) -> etree._Element:
+        """`<ZONE>`; its SERVER_POOL lists the front-ends of an HA set."""
+        return self._object("zone.info", zone_id, False)
+
     def user(self) -> etree._Element:
         """`<USER>`: the one of this session."""
         return self._object("user.info", -1)

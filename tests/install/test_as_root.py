@@ -196,7 +196,7 @@ def readable() -> Iterator[Path]:
     """This checkout where any user may read it."""
     folder = Path("/var/tmp") / f"onedr-test-{os.getpid()}"
     folder.mkdir(mode=0o755)
-    for name in ("onedr", "share", "drivers", "hooks", "remotes"):
+    for name in ("onedr", "share", "drivers", "hooks", "remotes", "sunstone"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("install.sh", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)

@@ -132,6 +132,42 @@ def snapshot(tree: Path) -> dict[str, str]:
     return found
 
 
+FIREEDGE = {
+    "etc/fireedge/sunstone/remotes-config.yaml": "UtilsModule:\n  name: UtilsModule\n  entry: __HOST__/x.js\n",
+    "etc/fireedge/sunstone/views/admin/datastore-tab.yaml": "info-tabs:\n  info:\n    enabled: true\n",
+    "etc/fireedge/sunstone/views/admin/vm-tab.yaml": "info-tabs:\n  info:\n    enabled: true\n",
+    "etc/fireedge/sunstone/tabs/30-storage-tab.yaml": "- title: Storage\n",
+    "lib/fireedge/dist/modules/UtilsModule/remoteEntry.js": "",
+}
+STUB = "lib/fireedge/dist/modules/OneDRModule/remoteEntry.js"
+
+
+def test_the_page_in_sunstone_comes_by_an_option_and_goes_with_the_rest(source: Path, one: Path) -> None:
+    shutil.copytree(ROOT / "sunstone", source / "sunstone")
+    for name, text in FIREEDGE.items():
+        put(one / name, text, 0o640)
+    before = snapshot(one)
+    done(source, one)
+    assert "OneDRModule" not in (one / "etc/fireedge/sunstone/remotes-config.yaml").read_text()
+    said = done(source, one, "--sunstone", "--dry-run")
+    assert "+OneDRModule:" in said and not (one / STUB).exists()
+    done(source, one, "--sunstone")
+    assert (one / STUB).read_bytes() == (ROOT / "sunstone/remoteEntry.js").read_bytes()
+    assert "OneDRModule" in (one / "etc/fireedge/sunstone/remotes-config.yaml").read_text()
+    done(source, one, "--uninstall", "--force")
+    after = snapshot(one)
+    assert "onedr sunstone remove" in after.pop(STUB)
+    after.pop(str(Path(STUB).parent))
+    assert after == before
+
+
+def test_the_page_is_refused_before_the_rest_is_installed(source: Path, one: Path) -> None:
+    for name, text in FIREEDGE.items():
+        put(one / name, text, 0o640)
+    refused = install(source, one, "--sunstone")
+    assert refused.returncode == 1 and "Run install.sh of this OneDR first" in refused.stderr
+
+
 # -- what is laid down --------------------------------------------------------------------------------
 
 

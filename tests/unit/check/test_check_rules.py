@@ -45,6 +45,7 @@ from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.opennebula.quotas import Key, Quotas, Usage
 from onedr.opennebula.vms import PeerVm
 from onedr.runs.state import StateVerdict
+from onedr.sunstone.whole_rules import Wholeness
 
 PAGE = Path(__file__).parents[3] / "docs" / "checks.md"
 OPTIONS = {
@@ -668,7 +669,7 @@ def test_two_problems_are_both_told() -> None:
 UNKNOWN = Unknown("the moon is in the way")
 SITE_OK = SiteFacts(
     "7.4.0", "/etc/one/onedr/onedr.conf", "abcdef123456", "http://b:2633/RPC2", 31, (), True, ("ceph",),
-    ("/usr/local/sbin/fence", True),
+    ("/usr/local/sbin/fence", True), Wholeness(True),
 )
 PLAIN = [
     item.name for item in fields(CheckFacts) if item.name not in ("datastore", "settings", "here", "there")
@@ -715,12 +716,24 @@ def test_the_same_of_the_site(names: frozenset[str]) -> None:
     ({"key": ""}, "RECORD_KEY"), ({"peer_front_end": ""}, "PEER_FRONT_END"), ({"hooks": 0}, "HOOKS"),
     ({"guard_unit": False}, "GUARD_UNIT"), ({"datastores": ()}, "DATASTORES"),
     ({"unrestricted": ("VM_RESTRICTED_ATTR DR_ORIGIN",)}, "RESTRICTED"),
+    ({"sunstone": Wholeness(True, lacking=("rules.js is missing",))}, "SUNSTONE"),
 ])
 def test_what_the_site_lacks_is_a_warning(change: dict[str, Any], code: str) -> None:
     found = not_ok(check_table.site_findings(replace(SITE_OK, **change)))
     assert {name: [finding.level for finding in each] for name, each in found.items()} == {
         code: [Level.WARNING]
     }
+
+
+def test_a_page_that_keeps_sunstone_from_starting_is_a_problem() -> None:
+    facts = replace(SITE_OK, sunstone=Wholeness(True, "remoteEntry.js is missing"))
+    found = not_ok(check_table.site_findings(facts))
+    assert [finding.level for finding in found["SUNSTONE"]] == [Level.PROBLEM] and set(found) == {"SUNSTONE"}
+
+
+@pytest.mark.parametrize("page", [None, Wholeness(False)])
+def test_a_site_may_do_without_the_page(page: Wholeness | None) -> None:
+    assert not not_ok(check_table.site_findings(replace(SITE_OK, sunstone=page)))
 
 
 def test_plain_http_to_the_peer_is_said() -> None:
