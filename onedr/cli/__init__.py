@@ -22,6 +22,7 @@ from onedr.cli.kept import kept
 from onedr.cli.map import map_
 from onedr.cli.move import move
 from onedr.cli.notify import notify
+from onedr.cli.pause import pause, resume_protection
 from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, cancel, resume
@@ -86,6 +87,8 @@ for verb in (
     notify,
     enable,
     disable,
+    pause,
+    resume_protection,
     guard,
     reprotect,
     kept,

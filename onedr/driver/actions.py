@@ -44,7 +44,7 @@ from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import disable, enable, reconcile, scope_rules, status
+from onedr.protection import disable, enable, pause, reconcile, scope_rules, status
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
 from onedr.runbook import collect as runbook_collect
@@ -232,6 +232,12 @@ def _disable(data: ActionData, request: Request) -> None:
         _whole(disable.disable(data.datastore_id, request, emit, frontend))
 
 
+def _pause(data: ActionData, request: Request) -> None:
+    frontend = FrontEnd()
+    with _refusal_shown(frontend, data):
+        emit(ProgressEvent(pause.set_paused(_datastore(data), request, frontend)))
+
+
 def _drill(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     words = tuple(value for key, value in request.attributes if key == "COMMAND")
@@ -353,5 +359,7 @@ _VERBS = {
     "kept": _kept,
     "snapshots": _snapshots,
     "map": _map,
+    "pause": _pause,
+    "resume_protection": _pause,
     "runbook": _runbook,
 }

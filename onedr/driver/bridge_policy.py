@@ -70,6 +70,8 @@ ALLOWED = {
     "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "take_request:answer_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
+    "pause": _WRITES,
+    "resume_protection": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
     "disable": Allowed(_VERB, READS | _OWN | _REMOVE | {"vm.update"}),  # what a rehearsal left
     "move": _RUN,

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import rados
 import rbd
 
-from onedr.ceph import connection, mirroring, parallel, space
+from onedr.ceph import connection, mirroring, parallel, receiving, space
 from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
 from onedr.model.errors import OneDRError, RecordError, RunStoppedError
@@ -99,6 +99,7 @@ def _facts(
         unread=unread,
         on_old_base=frozenset(name for name, found in on_old.items() if found is True),
         interrupted=last is not None and last.interrupted and last.verb == VERB,
+        paused=receiving.is_paused(pool),
     ), there
 
 

@@ -34,6 +34,7 @@ class ReprotectFacts:
     vms: tuple[PeerVm, ...] = ()  # VMs here on this pool that are not locked yet
     unread: Mapping[str, str] = field(default_factory=dict)  # images that could not be read, at either site
     interrupted: bool = False
+    paused: bool = False  # the pool here takes nothing (docs/pause.md)
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,11 @@ def _refusal(facts: ReprotectFacts, confirm: str) -> Sentence:
         return Sentence(
             f"The peer's images cannot be read ({facts.peer_detail}), so nothing proves that it holds what "
             "would be deleted here. Nothing was touched; see docs/reprotect.md."
+        )
+    if facts.paused:
+        return Sentence(
+            "Replication to this site is paused, so nothing would be copied here; nothing was touched. "
+            f"First: onedr resume-protection {facts.datastore}."
         )
     return NOTHING
 

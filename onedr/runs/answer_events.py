@@ -114,6 +114,7 @@ class StatusEvent(Event):
     unprotected: tuple[UnprotectedItem, ...] = nested(UnprotectedItem, default=())
     run: StatusRun | None = nested(StatusRun, default=None)
     objective_s: int = 0  # DR_RPO
+    paused: bool = False  # its replication (docs/pause.md)
 
 
 @dataclass(frozen=True)

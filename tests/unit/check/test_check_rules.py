@@ -237,7 +237,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "PEERING",
         healthy(there=cluster(1, peering=Peering(True, ("tx",)))),
         Level.PROBLEM,
-        "at the peer: the pool is mirrored in one direction",
+        "at the peer: the pool takes nothing from its peer: replication to it is paused, or one-way",
     ),
     ("PEERING", healthy(here=cluster(0, peering=Peering(True, ()))), Level.PROBLEM, "no peer"),
     (

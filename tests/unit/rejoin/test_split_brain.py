@@ -269,3 +269,8 @@ def test_a_stale_copy_is_never_promoted_by_a_failover() -> None:
 
     plan = failover_plan.plan_failover(failover_facts(copy_of("one-1", stale=True)), confirmed())
     assert not plan.steps and "onedr reprotect" in plan.left_out["one-1"]
+
+
+def test_nothing_is_given_to_ceph_for_a_resync_that_a_pause_would_hold_up() -> None:
+    plan = reprotect_plan.plan_reprotect(replace(facts(image("one-1"), ACTIVE), paused=True), "")
+    assert not plan.steps and "onedr resume-protection" in plan.refusal
