@@ -24,6 +24,7 @@ from onedr.cli.move import move
 from onedr.cli.notify import notify
 from onedr.cli.pause import pause, resume_protection
 from onedr.cli.reconcile import reconcile
+from onedr.cli.report import report
 from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, cancel, resume
 from onedr.cli.runbook import runbook
@@ -95,6 +96,7 @@ for verb in (
     snapshots,
     map_,
     runbook,
+    report,
     drill,
     setup,
     teardown,

@@ -95,7 +95,7 @@ def _one(datastore: str) -> Found:
 
 def _all() -> Found:
     """Every protected datastore, in parallel; one that cannot be read hides no other."""
-    wanted = _protected()
+    wanted = protected()
     with ThreadPoolExecutor(max(1, len(wanted))) as pool:
         asked = {
             name: pool.submit(_try, number) for name, number in wanted.items() if isinstance(number, str)
@@ -106,7 +106,7 @@ def _all() -> Found:
         }
 
 
-def _protected() -> dict[str, str | OneDRError]:
+def protected() -> dict[str, str | OneDRError]:
     """Ids by name; what is wrong with the attributes of those that protect nothing because of them."""
     found: dict[str, str | OneDRError] = {}
     for element in datastores.elements(FrontEnd()):

@@ -47,6 +47,7 @@ from onedr.opennebula.datastores import Datastore
 from onedr.protection import disable, enable, pause, reconcile, scope_rules, status
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
+from onedr.report import collect as report_collect
 from onedr.runbook import collect as runbook_collect
 from onedr.runs import cancel as runs_cancel
 from onedr.runs import datastore_message, history, journal
@@ -320,6 +321,10 @@ def _runbook(data: ActionData, _: Request) -> None:
     emit(runbook_collect.make(_datastore(data), FrontEnd()))
 
 
+def _report(data: ActionData, request: Request) -> None:
+    emit(report_collect.collect(_datastore(data), FrontEnd(), request))
+
+
 def _check(data: ActionData, request: Request) -> None:
     """Read-only, except for the probe, which comes first."""
     try:
@@ -362,4 +367,5 @@ _VERBS = {
     "pause": _pause,
     "resume_protection": _pause,
     "runbook": _runbook,
+    "report": _report,
 }

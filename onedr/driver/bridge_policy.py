@@ -46,6 +46,9 @@ class Allowed(NamedTuple):
 
 _VERB = frozenset({"configuration", *_RECORDS, *_KEEPER, *_PAUSE})
 _LOOK = Allowed(_VERB, READS)
+_CHECK = Allowed(
+    _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
+)
 _WRITES = Allowed(_VERB, READS | _OWN)
 _RUN = Allowed(_VERB | {"open"}, READS | _OWN | _RETURN | _SNAPSHOTS | _REMOVE, _PEER_READS | _GUARD)
 _VM_DISK = Allowed(_RECORDS | _KEEPER, frozenset({"vm.info", "datastore.info"}))
@@ -60,13 +63,12 @@ ALLOWED = {
     "kept": _LOOK,
     "runbook": Allowed(_VERB | {"open"}, READS, _PEER_READS),
     "snapshots": Allowed(_VERB, READS | _SNAPSHOTS),
-    "check": Allowed(
-        _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
-    ),
+    "check": _CHECK,
+    "report": _CHECK,
     "rehearse": Allowed(_VERB | {"open"}, READS | _DRILL),
     "map": Allowed(_VERB, READS, _PEER_READS),
     "reconcile": Allowed(_VERB, READS | _OWN | _GUARD),
-    "keeper_process:keep": Allowed(_VERB | {"rehearse"}, READS | _OWN | _GUARD),
+    "keeper_process:keep": Allowed(_VERB | {"rehearse", "report"}, READS | _OWN | _GUARD),
     "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "take_request:answer_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,

@@ -108,6 +108,7 @@ _READERS = {
     "DR_NETWORK_MAP": ("network_map", network_map),
     "DR_SECURITY_GROUP_MAP": ("security_group_map", network_map),
     "DR_REHEARSE": ("rehearse", yes_no),
+    "DR_REPORT": ("report", yes_no),
     "DR_SECRET_ATTRS": ("secret_attrs", attribute_names),
 }
 

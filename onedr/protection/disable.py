@@ -30,6 +30,7 @@ from onedr.model.types import DRIVER, STOCK_DRIVER, Settings
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import (
+    age_history,
     contents,
     disable_plan,
     enable_plan,
@@ -38,6 +39,7 @@ from onedr.protection import (
     passes,
     pool_settings,
     quiet_disks,
+    report_timer,
     settle,
     vm_display,
 )
@@ -309,6 +311,8 @@ class _Disable:
         datastore_message.forget(self.pool, self.datastore_id)
         passes.forget(self.pool, self.datastore_id)
         hook_lag.forget(self.pool, self.datastore_id)
+        age_history.forget(self.pool, self.datastore_id)
+        report_timer.forget(self.pool, self.datastore_id)
         rehearsals.forget_all(self.pool, self.datastore_id)
         self.waiting.update(vm_display.remove(self.frontend, self.datastore_id))
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))

@@ -23,12 +23,14 @@ from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import (
+    age_history,
     flatten,
     glance,
     keeper_lock,
     pace,
     reconcile,
     rehearsal_timer,
+    report_timer,
     settle,
     snapshot_schedule,
     status,
@@ -179,7 +181,9 @@ class Keeper:
         self._take_due_snapshots(datastore, seen, by_snapshot & self._marks.complete)
         self._show(seen)
         self._display.take(seen, datastore.settings)
+        age_history.look(self._pool, datastore, seen, time.time())
         rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
+        report_timer.look(self._pool, datastore)
         return seen.verdict.role
 
     def _settle(self) -> None:

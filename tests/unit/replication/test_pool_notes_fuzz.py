@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onedr.ceph import omap, pending_images
 from onedr.check import probe_results
 from onedr.model.errors import OneDRError
-from onedr.protection import hook_lag, passes, pool_settings
+from onedr.protection import age_history, hook_lag, passes, pool_settings, report_timer
 from onedr.replication import clock, ledger, map_store, peer_osds, rehearsals, site_info
 from onedr.runs import datastore_message, journal, lease
 
@@ -29,6 +29,7 @@ READERS: dict[str, Callable[[], object]] = {
     "refused": lambda: datastore_message.refused(POOL, 1, 2e9), "lease": lambda: lease.current_lease(POOL),
     "runs": lambda: journal.load_runs(POOL), "measured": lambda: journal.load_measured(POOL),
     "chain": lambda: journal.verify_chain(POOL), "hooks": lambda: hook_lag.last(POOL, 1),
+    "ages": lambda: age_history.history(POOL, 1, 2e9), "reports": lambda: report_timer._noted(POOL, "made.1"),
 }
 KEYS = ["vm.3", "image.4", "vm.x", "other", "vm./1", "pending.a", "vm.1.2", "result.1.f:3", "begun.1.t", "1-move", "run.1-move"]
 WORDS = ["origin", "disks", "finished", "at", "fsid", "site_index", "network_map", "options", "settings", "requests", "seq", "loss_s"]
