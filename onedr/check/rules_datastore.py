@@ -11,6 +11,7 @@ from onedr.check.rules_cluster import both
 from onedr.model.records import ProbeResult, SiteInfo
 from onedr.model.text import first_few
 from onedr.model.types import Mode, State
+from onedr.replication import copy_rules
 
 KEPT_WELL = 5  # Ceph's default of rbd_mirroring_max_mirroring_snapshots (16.2.15)
 _UNDER_WAY = (
@@ -141,7 +142,7 @@ def state(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def unprotected(facts: CheckFacts) -> Iterator[CheckResult]:
-    found = dict(known(facts.unprotected))
+    found = {name: why for name, why in known(facts.unprotected).items() if not _waits(why)}
     for name, why in sorted(found.items()):
         yield problem(f"{name} is not protected: {why}", f"onedr reconcile {facts.datastore}")
     damaged = [image for image in known(facts.images) if image.problems and image.mode is not None]
@@ -149,6 +150,29 @@ def unprotected(facts: CheckFacts) -> Iterator[CheckResult]:
         yield problem(f"{image.name}: {'; '.join(image.problems)}", f"onedr reconcile {facts.datastore}")
     if not found and not damaged:
         yield ok("everything that should be mirrored is mirrored")
+
+
+def _waits(why: str) -> bool:
+    return copy_rules.WAITS in why
+
+
+def copy_window(facts: CheckFacts) -> Iterator[CheckResult]:
+    """What a time of day for first copies costs: until then an image has no recovery point at all."""
+    window, outside = facts.settings.copy_window, facts.settings.copies_outside
+    if window is None:
+        yield ok("first copies and resyncs begin at any time (no DR_COPY_WINDOW)")
+        return
+    text = f"DR_COPY_WINDOW={copy_rules.window_text(window)}, {outside} at once outside"
+    waiting = [name for name, why in sorted(known(facts.unprotected).items()) if _waits(why)]
+    todo = f"onedatastore update {facts.datastore}: a larger DR_COPY_OUTSIDE, or no DR_COPY_WINDOW"
+    hours = copy_rules.outside_min(window) / 60
+    if waiting:
+        named = first_few(waiting)
+        yield warn(f"{text}: {len(waiting)} wait and are not protected until then: {named}", todo)
+    elif not outside:
+        yield warn(f"{text}: what is created may stay unprotected for {hours:.1f} h", todo)
+    else:
+        yield ok(f"{text}: what is created during {hours:.1f} h of the day waits for its turn, unprotected")
 
 
 def trade(facts: CheckFacts) -> Iterator[CheckResult]:

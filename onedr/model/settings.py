@@ -57,6 +57,23 @@ def attribute_names(text: str) -> frozenset[str]:
     return words
 
 
+def day_window(text: str) -> tuple[int, int]:
+    """`22:00-06:00` as minutes of the day. Raises ValueError."""
+    found = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])\s*-\s*([01]?[0-9]|2[0-3]):([0-5][0-9])", text)
+    if not found:
+        raise ValueError(f"{text!r} is not of the form 22:00-06:00")
+    begin, end = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
+    if begin == end:
+        raise ValueError(f"{text!r} begins when it ends")
+    return begin, end
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text):
+        raise ValueError(f"{text!r} is not a number from 0 to 9999")
+    return int(text)
+
+
 def yes_no(text: str) -> bool:
     """OpenNebula's YES/NO. Raises ValueError for anything else."""
     word = text.strip().upper()
@@ -109,6 +126,8 @@ _READERS = {
     "DR_SECURITY_GROUP_MAP": ("security_group_map", network_map),
     "DR_REHEARSE": ("rehearse", yes_no),
     "DR_REPORT": ("report", yes_no),
+    "DR_COPY_WINDOW": ("copy_window", day_window),
+    "DR_COPY_OUTSIDE": ("copies_outside", _count),
     "DR_SECRET_ATTRS": ("secret_attrs", attribute_names),
 }
 

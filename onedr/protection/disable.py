@@ -51,7 +51,7 @@ from onedr.protection.enable import (
     describe_conversion,
 )
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
-from onedr.replication import map_store, peer_ceph, peer_copies, peer_osds, rehearsals, site_info
+from onedr.replication import copy_turns, map_store, peer_ceph, peer_copies, peer_osds, rehearsals, site_info
 from onedr.runs import datastore_message, journal
 from onedr.runs import lease as runs_lease
 from onedr.runs.events import Emit, ItemEvent
@@ -153,6 +153,7 @@ def _forget_runs(pool: Pool, frontend: FrontEnd) -> None:
     if others:
         return
     peer_osds.forget_osds(pool)
+    copy_turns.forget(pool)
     if not journal.load_runs(pool):
         journal.remove_journals(pool)
 

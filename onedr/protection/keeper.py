@@ -39,6 +39,7 @@ from onedr.protection import (
 from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL_S
 from onedr.protection.reconcile import Report
 from onedr.protection.time_marks import TimeMarks
+from onedr.replication import copy_turns
 from onedr.replication.mirror_image import note_problem
 from onedr.runs import datastore_message
 
@@ -167,6 +168,7 @@ class Keeper:
 
     def run_pass(self) -> Role:
         """Reconcile, check the copies, mark completed ones, show the state. Returns this site's role."""
+        began = time.time()
         self._settle()
         self._datastore = datastore = datastores.from_element(self._frontend.datastore(self._id))
         self._flattener.settings = datastore.settings
@@ -177,6 +179,7 @@ class Keeper:
         seen = status.collect_status(self._pool, datastore, self._frontend)
         self._peer_answers = seen.copies.peer_status.peer is PeerState.ANSWERS
         self._marks.take(seen, report, datastore.settings.rpo_s)
+        copy_turns.settle(self._pool, datastore.settings, self._marks.complete, began)
         by_snapshot = {fact.name for fact in seen.facts if fact.mode is Mode.SNAPSHOT}
         self._take_due_snapshots(datastore, seen, by_snapshot & self._marks.complete)
         self._show(seen)

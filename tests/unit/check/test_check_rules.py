@@ -42,6 +42,7 @@ from onedr.opennebula.acls import Rule
 from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.opennebula.quotas import Key, Quotas, Usage
 from onedr.opennebula.vms import PeerVm
+from onedr.replication import copy_rules
 from onedr.runs.state import StateVerdict
 
 PAGE = Path(__file__).parents[3] / "docs" / "checks.md"
@@ -224,6 +225,7 @@ def mapped(
     )
 
 
+BY_NIGHT = Settings(protect=True, site="site-0", copy_window=(22 * 60, 6 * 60))
 BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("PEER", healthy(peer=(PeerState.UNKNOWN, "silence")), Level.PROBLEM, "silence"),
     ("PEER_READ", healthy(readable=False), Level.WARNING, "cannot be read"),
@@ -240,6 +242,11 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "at the peer: the pool takes nothing from its peer: replication to it is paused, or one-way",
     ),
     ("PEERING", healthy(here=cluster(0, peering=Peering(True, ()))), Level.PROBLEM, "no peer"),
+    ("COPY_WINDOW", healthy(settings=replace(BY_NIGHT, copies_outside=0)), Level.WARNING, "unprotected for 16.0 h"),
+    (
+        "COPY_WINDOW", healthy(settings=BY_NIGHT, unprotected={"one-7": copy_rules.reason(BY_NIGHT)}), Level.WARNING,
+        "1 wait and are not protected until then: one-7",
+    ),
     (
         "PEERING",
         healthy(there=cluster(1, peering=Peering(False, ("rx-tx",)))),
