@@ -111,6 +111,39 @@ def _schedule(text: str) -> str:
     return text
 
 
+def schedule_of(settings: Settings, image: Pairs) -> str:
+    """How often mirror snapshots of an image with these attributes are taken: its own DR_SCHEDULE, but never
+    more often than the datastore's, which costs all, nor more rarely than DR_RPO. One that cannot be read
+    counts as none. Empty in journal mode.
+    """
+    wanted_s = _own_schedule_s(image)
+    if not settings.schedule or wanted_s is None:
+        return settings.schedule
+    least_s = duration(settings.schedule)
+    seconds = min(max(wanted_s, least_s), max(settings.rpo_s, least_s))
+    return f"{seconds // 60}m" if seconds != least_s else settings.schedule
+
+
+def schedule_problem(settings: Settings, image: Pairs) -> str:
+    """Why an image's own DR_SCHEDULE does not count; empty when it does, or there is none."""
+    text, counts = template.get(image, "DR_SCHEDULE").strip(), schedule_of(settings, image)
+    if not text or not counts:
+        return ""
+    wanted_s = _own_schedule_s(image)
+    if wanted_s is None:
+        return f"its DR_SCHEDULE {text!r} cannot be read; {counts} counts"
+    return "" if duration(counts) == wanted_s else (
+        f"its DR_SCHEDULE {text} is beyond the datastore's DR_SCHEDULE or DR_RPO; {counts} counts"
+    )
+
+
+def _own_schedule_s(image: Pairs) -> int | None:
+    try:
+        return duration(_schedule(template.get(image, "DR_SCHEDULE").strip()))
+    except ValueError:
+        return None
+
+
 _READERS = {
     "DR_PROTECT": ("protect", yes_no),
     "DR_MODE": ("mode", _mode),

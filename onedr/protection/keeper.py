@@ -31,6 +31,7 @@ from onedr.protection import (
     reconcile,
     rehearsal_timer,
     report_timer,
+    schedule_rules,
     settle,
     snapshot_schedule,
     status,
@@ -200,10 +201,14 @@ class Keeper:
         """The mirror snapshots that Ceph's manager should have taken and did not."""
         if datastore.settings.mode is not Mode.SNAPSHOT:
             return
-        points = {fact.name: status.point_of(fact, seen) for fact in seen.facts if fact.name in names}
-        patience = snapshot_schedule.patience_s(datastore.settings.schedule, self._report.manager_runs)
-        due = snapshot_schedule.late(points, patience, time.time())
-        for name, why in snapshot_schedule.take_due(self._pool, due, patience).items():
+        facts, runs = [fact for fact in seen.facts if fact.name in names], self._report.manager_runs
+        points = {fact.name: status.point_of(fact, seen) for fact in facts}
+        schedules = {
+            fact.name: schedule_rules.schedule_of_image(fact, datastore.settings) for fact in facts
+        }
+        patience = {name: schedule_rules.patience_s(each, runs) for name, each in schedules.items()}
+        due = schedule_rules.late(points, patience, time.time())
+        for name, why in snapshot_schedule.take_due(self._pool, due).items():
             log.warning(f"no mirror snapshot of {name} was taken: {why}")
 
     def _show(self, seen: status.StatusView) -> None:

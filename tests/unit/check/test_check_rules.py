@@ -225,6 +225,18 @@ def mapped(
     )
 
 
+def with_schedule(text: str) -> ImageFacts:
+    record = replace(image_record(), template=(("DR_SCHEDULE", text),))
+    return replace(PRIMARY, mode=Mode.SNAPSHOT, image=envelope(record, fsid=HERE))
+
+
+def test_an_images_own_schedule_says_when_its_snapshots_are_overdue() -> None:
+    found = check_table.findings(
+        snapshot_mode(images=(with_schedule("10m"),), newest_snapshots=NewestSnapshots({"one-5": 1800.0}))
+    )
+    assert "SNAPSHOTS_TAKEN" not in not_ok(found) and "SCHEDULES" not in not_ok(found)
+
+
 BY_NIGHT = Settings(protect=True, site="site-0", copy_window=(22 * 60, 6 * 60))
 BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("PEER", healthy(peer=(PeerState.UNKNOWN, "silence")), Level.PROBLEM, "silence"),
@@ -384,16 +396,24 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "SNAPSHOTS_TAKEN",
-        snapshot_mode(newest_snapshots=NewestSnapshots({"one-5": 1000.0}, 960.0)),
+        snapshot_mode(newest_snapshots=NewestSnapshots({"one-5": 1000.0})),
         Level.PROBLEM,
         "no mirror snapshot was taken for 16 minutes",
     ),
     (
         "SNAPSHOTS_TAKEN",
-        snapshot_mode(newest_snapshots=NewestSnapshots({"one-5": None}, 960.0)),
+        snapshot_mode(newest_snapshots=NewestSnapshots({"one-5": None})),
         Level.PROBLEM,
         "of one-5",
     ),
+    (
+        "SNAPSHOTS_TAKEN",
+        snapshot_mode(images=(with_schedule("10m"),), newest_snapshots=NewestSnapshots({"one-5": 1900.0})),
+        Level.PROBLEM,
+        "for 31 minutes",
+    ),
+    ("SCHEDULES", snapshot_mode(images=(with_schedule("1m"),)), Level.WARNING, "one-5: its DR_SCHEDULE 1m is beyond"),
+    ("SCHEDULES", snapshot_mode(images=(with_schedule("soon"),)), Level.WARNING, "'soon' cannot be read; 5m counts"),
     ("SNAPSHOTS_KEPT", snapshot_mode(snapshots_kept=3), Level.WARNING, "keeps 3"),
     ("TRADE", healthy(probe_results={}), Level.WARNING, "never probed"),
     (
