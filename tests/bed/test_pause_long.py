@@ -59,6 +59,25 @@ def test_a_paused_datastore_keeps_its_copy_says_so_and_goes_on(sites: Sites) -> 
     assert (verbs(a), verbs(b)) == (["pause"], ["pause", "move", "resume_protection"]), "also what was refused"
 
 
+def test_outside_the_window_a_new_image_waits_says_so_and_gets_its_turn(sites: Sites) -> None:
+    a = sites.a
+    now = time.localtime()
+    begin, end = ((now.tm_hour + later) % 24 for later in (4, 5))
+    a.api.datastore.update(a.datastore_id, f'DR_COPY_WINDOW="{begin:02d}:00-{end:02d}:00"\nDR_COPY_OUTSIDE=0', 1)
+    name = f"one-{w.create_image(a, 'late')}"
+    until("it to be listed", lambda: name in waiting(a), 60, 0.5)
+    assert "DR_COPY_WINDOW" in waiting(a)[name] and w.status(a)["state"] == "DEGRADED"
+    found = [each for each in check(a, DATASTORE).findings if each["code"] == "COPY_WINDOW"]
+    assert found[0]["level"] == "warning" and name in found[0]["text"]
+    a.api.datastore.update(a.datastore_id, "DR_COPY_OUTSIDE=1", 1)
+    w.wait_complete(a, [name], 180)
+    assert name not in waiting(a)
+
+
+def waiting(cloud: Cloud) -> dict[str, str]:
+    return {each["name"]: each["reason"] for each in w.status(cloud)["unprotected"]}
+
+
 def verbs(cloud: Cloud) -> list[str]:
     """Of a site's history, oldest first."""
     return [name.partition("-")[2] for name in json.loads(cloud.run("onedr", "history", DATASTORE, "--json").stdout)]
