@@ -89,9 +89,8 @@ def schedules(facts: CheckFacts) -> Iterator[CheckResult]:
         )
     for image in sorted(known(facts.images), key=lambda image: image.name):
         body = image.image.body if image.image is not None and image.name in primaries else None
-        why = schedule_problem(facts.settings, body.template) if isinstance(body, ImageRecord) else ""
-        if why:
-            yield warn(f"{image.name}: {why}", f"oneimage update {body.image_id}" if body else "")
+        if isinstance(body, ImageRecord) and (why := schedule_problem(facts.settings, body.template)):
+            yield warn(f"{image.name}: {why}", f"oneimage update {body.image_id}")
 
 
 def _snapshot_primaries(facts: CheckFacts) -> set[str]:

@@ -69,9 +69,10 @@ def history(pool: Pool, datastore_id: int, now: float) -> tuple[AgeSeen, ...]:
 
 def forget(pool: Pool, datastore_id: int) -> None:
     """Drop what is noted of a datastore. Raises rados.Error."""
-    for key in omap.list_keys(pool, OBJECT, f"{datastore_id}."):
+    keys = omap.list_keys(pool, OBJECT, f"{datastore_id}.")
+    if keys:
         with suppress(rados.ObjectNotFound):
-            omap.drop_keys(pool, OBJECT, key)
+            omap.drop_keys(pool, OBJECT, *keys)
 
 
 def _read(value: bytes) -> AgeSeen | None:

@@ -178,7 +178,7 @@ def report(cloud: Cloud) -> dict[str, Any]:
 def test_the_report_is_one_page_and_the_newest_of_each_night_is_kept(g: Ground, tmp_path: Path) -> None:
     a, b = g.sites.a, g.sites.b
     for cloud in (a, b):
-        until("an age to be noted", lambda cloud=cloud: report(cloud)["ages"], 90, 1)  # type: ignore[misc]
+        until("an age to be noted", lambda cloud=cloud: report(cloud)["ages"], 90, 1)
         found = report(cloud)
         assert {age["objective_s"] for age in found["ages"]} == {found["status"]["objective_s"]}
         assert len(found["ages"]) <= 2, "one for each ten minutes"

@@ -14,7 +14,7 @@ EVIL = "<script>alert(1)</script><img src=x>\x1b[2J\x00&lt;"
 
 
 def text_of(*sections: Section) -> str:
-    return str(html.fromstring(page(sections, reports.NOW, "ada@front-end")).text_content())
+    return "".join(map(str, html.fromstring(page(sections, reports.NOW, "ada@front-end")).itertext()))
 
 
 def test_it_says_what_is_protected_what_not_and_why() -> None:
@@ -70,7 +70,7 @@ def test_nothing_a_user_wrote_becomes_part_of_the_page(place: str) -> None:
     made = page([section], reports.NOW, EVIL)
     root = html.fromstring(made)
     assert not list(root.iter("script", "img", "iframe", "link", "a", "object")) and b"\x1b" not in made
-    assert "&lt;script&gt;" in made.decode() and EVIL.partition("\x1b")[0] in root.text_content()
+    assert "&lt;script&gt;" in made.decode() and EVIL.partition("\x1b")[0] in "".join(map(str, root.itertext()))
 
 
 def test_it_needs_no_network() -> None:
