@@ -159,14 +159,15 @@ def mirror_options(pool: Pool) -> dict[str, str]:
     }
     conf = pool.access.conf or os.environ.get("CEPH_CONF") or "/etc/ceph/ceph.conf"
     names = _sections(conf) | {section for section, _ in stored if section.startswith(_MIRROR)} or {_MIRROR}
+    defaults = _from_file(None, _MIRROR)
+    own = {name: _from_file(conf, name) for name in sorted(names)}
     found: dict[str, str] = {}
-    for option_name in OPTIONS:
-        default = _from_file(None, _MIRROR, option_name)
-        values = set()
-        for name in sorted(names):
-            own = _from_file(conf, name, option_name)
-            values.add(own if own != default else _stored(stored, name, option_name, default))
-        found[option_name] = max(values, key=float)  # the slowest of several daemons counts
+    for option, default in defaults.items():
+        values = {
+            given[option] if given[option] != default else _stored(stored, name, option, default)
+            for name, given in own.items()
+        }
+        found[option] = max(values, key=float)  # the slowest of several daemons counts
     return found
 
 
@@ -178,11 +179,14 @@ def _sections(conf: str) -> set[str]:
         return set()
 
 
-def _from_file(conf: str | None, name: str, option_name: str) -> str:
-    """The value from a configuration file, if it exists, and Ceph's defaults, without a connection."""
+def _from_file(conf: str | None, name: str) -> dict[str, str]:
+    """OPTIONS from a configuration file, if it exists, and Ceph's defaults, without a connection."""
     file = conf if conf and Path(conf).exists() else None
     handle = rados.Rados(name=name, conffile=file, conf={"log_to_stderr": "false", "err_to_stderr": "false"})
-    return str(handle.conf_get(option_name))
+    try:
+        return {option: str(handle.conf_get(option)) for option in OPTIONS}
+    finally:
+        handle.shutdown()  # nothing else frees it: each would keep some 100 KiB
 
 
 def _stored(stored: dict[tuple[str, str], str], name: str, option_name: str, default: str) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Move a datastore back home without loss")
 @takeover.options
 @move.CONFIRM
-def failback(datastore: str, confirm: str, **given: Unpack[takeover.TakeoverOptions]) -> None:
+def failback(datastore: str | None, confirm: str, **given: Unpack[takeover.TakeoverOptions]) -> None:
     """Move home what the peer runs in DATASTORE: its VMs stop there and start here, under their old ids.
 
     Run it at home. Nothing is lost, or nothing is changed.

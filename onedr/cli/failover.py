@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from onedr.cli import run_action, takeover
+from onedr.cli import every_datastore, run_action, takeover
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+_QUESTION = "This site takes over."
 
 
 @click.command(short_help="Take over from a lost peer")
 @takeover.options
 @click.option(
     "--confirm", default="", metavar="NAME[:DIGEST]",
-    help="The datastore's name, typed; with the digest a dry run showed, good for that plan only.",
+    help="The datastore's name, typed; with the digest a dry run showed, good for that plan only. "
+    "ALL with --all.",
 )
 @click.option(
     "--skip-fence-command", is_flag=True, help="Do not run the fence command of onedr.conf: it cannot work."
 )
 def failover(
-    datastore: str, confirm: str, skip_fence_command: bool, **given: Unpack[takeover.TakeoverOptions]
+    datastore: str | None, confirm: str, skip_fence_command: bool, **given: Unpack[takeover.TakeoverOptions]
 ) -> None:
     """Take over what the peer had in DATASTORE. Run it at the surviving site.
 
@@ -30,6 +33,12 @@ def failover(
     """
     attributes = (("FENCE_COMMAND", "NO"),) if skip_fence_command else ()
     asked = takeover.request("failover", given, confirm=confirm, attributes=attributes)
+    if given["every"]:
+        every_datastore.check_options(datastore, given, confirm)
+        ask = every_datastore.is_asked(given, confirm, typed=True)
+        every_datastore.run(asked, _QUESTION, ask, given["as_json"])
+        return
+    datastore = takeover.named(datastore)
     if not given["dry_run"] and not given["yes"] and not confirm and sys.stdin.isatty():
-        asked = takeover.ask(datastore, asked, "This site takes over.", typed=True)
+        asked = takeover.ask(datastore, asked, _QUESTION, typed=True)
     run_action.present(datastore, asked, takeover.views(), given["as_json"])

@@ -11,11 +11,11 @@ from typing import cast
 import click
 
 from onedr.cli import completion, output, run_action
-from onedr.cli.status import protected
 from onedr.driver import start_action
 from onedr.host import log
 from onedr.host.atomic_file import write_atomically
 from onedr.model.errors import InputError, OneDRError
+from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.report import kept
 from onedr.report.page import Section, page
@@ -69,7 +69,7 @@ def sections(datastore: str | None) -> list[Section]:
         element = FrontEnd().find_datastore(datastore)
         return [read(str(element.findtext("NAME")), str(element.findtext("ID")), ())]
     found = []
-    for name, number in protected().items():
+    for name, number in datastores.protected(FrontEnd()).items():
         try:
             if isinstance(number, OneDRError):
                 raise number

@@ -95,7 +95,7 @@ def _one(datastore: str) -> Found:
 
 def _all() -> Found:
     """Every protected datastore, in parallel; one that cannot be read hides no other."""
-    wanted = protected()
+    wanted = datastores.protected(FrontEnd())
     with ThreadPoolExecutor(max(1, len(wanted))) as pool:
         asked = {
             name: pool.submit(_try, number) for name, number in wanted.items() if isinstance(number, str)
@@ -104,20 +104,6 @@ def _all() -> Found:
             name: number if isinstance(number, OneDRError) else asked[name].result()
             for name, number in wanted.items()
         }
-
-
-def protected() -> dict[str, str | OneDRError]:
-    """Ids by name; what is wrong with the attributes of those that protect nothing because of them."""
-    found: dict[str, str | OneDRError] = {}
-    for element in datastores.elements(FrontEnd()):
-        try:
-            datastore = datastores.from_element(element)
-        except InputError as error:
-            found[str(element.findtext("NAME"))] = error
-            continue
-        if datastore.settings.protect:
-            found[datastore.name] = str(datastore.datastore_id)
-    return found
 
 
 def _try(datastore: str) -> StatusEvent | OneDRError:

@@ -9,12 +9,16 @@ import click
 
 from onedr.cli import completion, output, run_action, run_view
 from onedr.cli.run_view import RunView
-from onedr.model.errors import OneDRError
+from onedr.model.errors import InputError, OneDRError
 from onedr.runs.plan_events import FailoverPlanEvent, FailoverVm
 from onedr.runs.request import Request
 
 _OPTIONS = (
-    click.argument("datastore", shell_complete=completion.datastores),
+    click.argument("datastore", required=False, shell_complete=completion.datastores),
+    click.option(
+        "--all", "every", is_flag=True,
+        help="Every protected datastore, one after another by name. One that fails stops no other.",
+    ),
     click.option(
         "--vm", "vms", multiple=True, help="Only this VM (name or id at the peer). Can be repeated."
     ),
@@ -42,6 +46,7 @@ Command = Callable[..., None]
 class TakeoverOptions(TypedDict):
     """What click passes for `options`, without the datastore."""
 
+    every: bool
     vms: tuple[str, ...]
     leave: tuple[str, ...]
     take: tuple[str, ...]
@@ -69,16 +74,23 @@ def request(verb: str, given: TakeoverOptions, **more: Any) -> Request:
     return replace(asked, attributes=(*asked.attributes, *lists))
 
 
-def show_plan(datastore: str, asked: Request) -> FailoverPlanEvent:
-    """Show the plan as it would be once confirmed. A refusal ends the command."""
+def show_plan(datastore: str, asked: Request, as_json: bool = False) -> FailoverPlanEvent:
+    """Show the plan as it would be once confirmed. Raises what refuses it."""
     shown = None
     for event in run_action.events(datastore, replace(asked, dry_run=True)):
         if isinstance(event, FailoverPlanEvent):
             shown = event
-        output.present([event], views())
+        output.present([event], views(), as_json)
     if shown is None:
         raise OneDRError("the action showed no plan")
     return shown
+
+
+def named(datastore: str | None) -> str:
+    """The datastore that was named. Raises InputError when none was, and --all was not given."""
+    if datastore is None:
+        raise InputError("Name a datastore, or give --all.")
+    return datastore
 
 
 def ask(datastore: str, asked: Request, question: str, typed: bool) -> Request:

@@ -74,3 +74,19 @@ def all_of(frontend: FrontEnd) -> dict[int, Datastore]:
         if datastore.settings.protect:
             found[datastore.datastore_id] = datastore
     return found
+
+
+def protected(frontend: FrontEnd) -> dict[str, str | InputError]:
+    """Ids of the datastores with DR_PROTECT=YES, by name; what is wrong with the attributes of those that
+    protect nothing because of them.
+    """
+    found: dict[str, str | InputError] = {}
+    for element in elements(frontend):
+        try:
+            datastore = from_element(element)
+        except InputError as error:
+            found[str(element.findtext("NAME"))] = error
+            continue
+        if datastore.settings.protect:
+            found[datastore.name] = str(datastore.datastore_id)
+    return found

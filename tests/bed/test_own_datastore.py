@@ -15,7 +15,7 @@ from sandbox.waiting import until
 if TYPE_CHECKING:
     from conftest import Sites
 
-REFUSED = 2  # exit code
+REFUSED, PARTLY = 2, 5  # exit codes
 OTHER = "other"
 
 
@@ -123,6 +123,27 @@ def test_a_move_takes_what_belongs_to_its_datastore(ground: Ground) -> None:
     assert "other-base" not in {image.NAME for image in b.api.imagepool.info(-2, -1, -1).IMAGE}
     verdict = json.loads(done.stdout.splitlines()[-1])
     assert "no data lost" in verdict["message"] and verdict["state"] == "PROTECTING"
+
+
+def test_all_datastores_move_and_one_with_nothing_to_move_stops_no_other(ground: Ground) -> None:
+    a, b = ground.a, ground.sites.b
+    text = (
+        f"NAME={OTHER}\nTYPE=IMAGE_DS\nDS_MAD=ceph_dr\nTM_MAD=ceph_dr\n{b.ceph_attributes()}"
+        f"DR_PROTECT=YES\nDR_SITE={b.name}\nDR_SITE_INDEX={b.index}\n"
+    )
+    number = int(b.api.datastore.allocate(text, 0))
+    b.wait_datastore(number, lambda found: int(found.get("DR_SITE_INDEX") or 0) == b.index)
+    until("room in the other datastore", lambda: int(b.api.datastore.info(number).FREE_MB) > 0, 90)
+    with w.open_pool(b) as there:
+        w.wait_recorded(a, ground.vms[OTHER], there)
+    done = b.run("onedr", "move", "--all", "--yes", "--json", check=False)
+    assert done.returncode == PARTLY and "Not everything was done" in done.stderr, done.stdout[-3000:] + done.stderr
+    told = {each["datastore"]: each for each in json.loads(done.stdout.splitlines()[-1])["datastores"]}
+    assert "nothing left to do" in told[DATASTORE]["failed"] and not told[OTHER]["failed"], told
+    here, there_now = ground.primaries()
+    for name in (ground.bases[OTHER], ground.clones[OTHER]):
+        assert there_now[name] and not here[name]
+    assert "vm-other" in {vm.NAME for vm in b.api.vmpool.info(-2, -1, -1, -2).VM}
 
 
 @pytest.mark.parametrize("verb", [

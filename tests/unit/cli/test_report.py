@@ -15,6 +15,7 @@ from lxml import etree
 from onedr.cli import main, report_process, run_action
 from onedr.host import paths
 from onedr.model.errors import OneDRError, StorageError
+from onedr.opennebula import datastores
 from onedr.report import kept
 from onedr.runs.answer_events import ReportEvent, StatusEvent
 from onedr.runs.events import PeerShown
@@ -56,7 +57,7 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Site:
     monkeypatch.setattr(run_action, "events", found.events)
     monkeypatch.setattr(cli_report, "FrontEnd", lambda **_: found)
     monkeypatch.setattr(report_process, "FrontEnd", lambda **_: found)
-    monkeypatch.setattr(cli_report, "protected", lambda: {"gold": "100", "silver": "101"})
+    monkeypatch.setattr(datastores, "protected", lambda _: {"gold": "100", "silver": "101"})
     monkeypatch.setattr(paths, "front_end_paths", lambda: SimpleNamespace(state=tmp_path / "var", log=tmp_path / "log"))
     monkeypatch.chdir(tmp_path)
     return found
