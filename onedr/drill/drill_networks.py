@@ -91,6 +91,6 @@ def _meets_production(network: Network, here: Counterparts, vms: Iterable[VmItem
             address, mac = template.get(nic, "IP"), template.get(nic, "MAC")
             if address and network.holds(address):
                 return f"its range contains {address}, the address of VM {item.record.name}"
-            if mac and network.holds_mac(mac):
+            if mac and network.range_of_mac(mac) is not None:
                 return f"its range contains {mac}, a MAC of VM {item.record.name}"
     return ""

@@ -18,7 +18,7 @@ from onedr.model.errors import FrontEndError
 from onedr.model.types import DRIVER
 from onedr.opennebula import run_made, vm_locks, vm_template
 from onedr.opennebula.api import APPEND, REPLACE, FrontEnd, attributes
-from onedr.opennebula.own_marks import VM_SHOWN
+from onedr.opennebula.own_marks import STAND_IN, VM_SHOWN
 from onedr.protection.enable_plan import CEPH_MODE
 
 _OF_ONEDR = frozenset({"DS_MAD", "TM_MAD", *(key for key, _ in CEPH_MODE)})
@@ -26,7 +26,7 @@ _SHOWN_OF_OTHERS = (
     "ID", "UID", "GID", "NAME", "UNAME", "GNAME", "TYPE", "STATE", "LCM_STATE", "DATASTORE_ID", "SOURCE",
     "SIZE", "PERSISTENT", "PERMISSIONS",
 )
-_STOOD_FOR = re.compile(rf"\${vm_template.STAND_IN}[0-9]+")
+_STOOD_FOR = re.compile(rf"\${STAND_IN}[0-9]+")
 _FILE_IMAGE = re.compile(r"\$FILE\[IMAGE_ID=[0-9]+\]")
 _NAME = re.compile("[A-Z_][A-Z0-9_]*")
 _COPIES = ("PATH", "FROM_APP", "FROM_BACKUP_DS", "URL")  # oned would read them with its own rights
@@ -95,13 +95,18 @@ class Border:
         elif method == "datastore.update":
             self._own_datastore(wanted[0])
             self._datastore_attributes(oned, wanted)
-        if verb in ("update", "attach", "attachnic", "schedadd"):
-            wanted[1] = self._template(oned, wanted[1], verb != "update")
+        if verb in ("update", "attach", "attachnic", "schedadd", "updateconf"):
+            wanted[1] = self._written_for(oned, verb, wanted)
         if verb == "update" and kind != "datastore":
             self._few_attributes(oned, kind, int(wanted[0]), wanted[1], wanted[2])
         if method == "vm.rename" and wanted[1] == run_made.CARRIER_NAME:
             raise BridgeRefusedError(f"the name {wanted[1]!r}")
         return wanted
+
+    def _written_for(self, oned: FrontEnd, verb: str, wanted: list[Any]) -> str:
+        if verb == "updateconf":
+            return self._settings(oned, int(wanted[0]), wanted[1])
+        return self._template(oned, wanted[1], verb != "update")
 
     def _may_read(self, kind: str, number: Any) -> None:
         if kind == "datastore" and not self._peer and int(number) not in self._item.datastores:
@@ -169,11 +174,20 @@ class Border:
             if disk.findtext(key):
                 raise BridgeRefusedError(f"a disk with {key}")
 
+    def _settings(self, oned: FrontEnd, vm_id: int, text: Any) -> str:
+        """Of a context's values oned resolves those that are not as the VM has them."""
+        root = template.parse_xml(str(text))
+        _is_as_oned_reads_it(root)
+        self._veil.show(root)
+        own = oned.vm(vm_id)
+        for leaf in root.iterfind("CONTEXT/*"):
+            if leaf.text != own.findtext(f"TEMPLATE/CONTEXT/{leaf.tag}") or leaf.tag == "NETWORK":
+                _resolves_to_itself(leaf)
+        return _written(root)
+
     def _resolves_nothing(self, root: etree._Element) -> None:
         for leaf in root.iterfind("CONTEXT/*"):
-            text = leaf.text or ""
-            if leaf.tag in ("FILES", "FILES_DS") or ("$" in text and not _STOOD_FOR.fullmatch(text)):
-                raise BridgeRefusedError(f"CONTEXT/{leaf.tag} that oned would resolve")
+            _resolves_to_itself(leaf)
         for leaf in root.iterfind("OS/*"):
             if "$" in (leaf.text or "") and not _FILE_IMAGE.fullmatch(leaf.text or ""):
                 raise BridgeRefusedError(f"OS/{leaf.tag} that oned would resolve")
@@ -271,6 +285,13 @@ class Border:
         if element.tag == "VM":
             etree.SubElement(element, "TEMPLATE").extend(disks)
             etree.SubElement(element, "USER_TEMPLATE").extend(marks)
+
+
+def _resolves_to_itself(leaf: etree._Element) -> None:
+    """Raises BridgeRefusedError for a value of CONTEXT that oned would replace by another."""
+    text = leaf.text or ""
+    if leaf.tag in ("FILES", "FILES_DS") or ("$" in text and not _STOOD_FOR.fullmatch(text)):
+        raise BridgeRefusedError(f"CONTEXT/{leaf.tag} that oned would resolve")
 
 
 def _only_takes_off(oned: FrontEnd, vm_id: int, text: str, mode: Any) -> None:

@@ -24,8 +24,8 @@ _MAKE = frozenset({
 })
 _RETURN = _MAKE | {
     "vm.lock", "vm.unlock", "vm.rename", "vm.detach", "vm.attach", "vm.diskresize", "vm.detachnic",
-    "vm.attachnic", "vm.attachsg", "vm.schedadd", "vm.scheddelete", "vm.resize", "image.enable",
-    "image.rename", "image.lock", "image.unlock",
+    "vm.attachnic", "vm.attachsg", "vm.schedadd", "vm.scheddelete", "vm.resize", "vm.updateconf",
+    "image.enable", "image.rename", "image.lock", "image.unlock",
 }
 # numbers and names of disk snapshots, on VMs and images of the datastore and on the small VMs of a run
 _SNAPSHOTS = frozenset({

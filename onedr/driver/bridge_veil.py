@@ -16,7 +16,7 @@ from lxml import etree
 
 from onedr.host.bridge import BridgeRefusedError
 from onedr.model.template import Pairs
-from onedr.opennebula.vm_template import STAND_IN
+from onedr.opennebula.own_marks import STAND_IN
 from onedr.replication.secrets import is_secret
 
 _WORD = re.compile(r"\$?ONEDR-HIDDEN-[0-9a-f]{32}")

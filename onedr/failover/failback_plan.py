@@ -15,6 +15,8 @@ from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import mapped, scheduled_actions, vm_template
 from onedr.opennebula.nics import Counterparts
+from onedr.opennebula.objects import is_shareable
+from onedr.opennebula.own_marks import STAND_IN
 from onedr.opennebula.vm_template import MARKS
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
@@ -192,7 +194,8 @@ def taken_back(local: Mapping[str, PeerVm], images: Iterable[ImageFacts], here: 
         if vm.locked_state
         and not vm.locked
         and vm.state == "POWEROFF"
-        and {own.get(name) for name in vm.images} == {vm.vm_id}
+        and vm.images <= own.keys()
+        and {own[name] for name in vm.images if own[name] is not None} == {vm.vm_id}  # a CDROM has no record
     }
 
 
@@ -217,8 +220,17 @@ def left_behind(
     return {
         vm.vm_id: vm for vm in local.values()
         if vm.locked_state and vm.state in ("POWEROFF", "HOLD")
-        and vm.vm_id not in known and not vm.images & used and _has_disk_in(vm, datastore)
+        and vm.vm_id not in known and not _own_images(vm) & used and _has_disk_in(vm, datastore)
     }
+
+
+def _own_images(vm: PeerVm) -> frozenset[str]:
+    """Without those that another VM may write to as well, while it has others."""
+    shared = {
+        template.get(disk, "SOURCE").rpartition("/")[2] for disk in template.vectors(vm.template, "DISK")
+        if is_shareable(disk)
+    }
+    return (vm.images - shared) or vm.images
 
 
 def _has_disk_in(vm: PeerVm, datastore: str) -> bool:
@@ -253,7 +265,10 @@ def user_attributes(own: Pairs, there: Pairs, complete: bool) -> Pairs | None:
 
     followed = tuple(pair for pair in there if not is_ours(pair[0]))
     names = {key for key, _ in followed}
-    kept = tuple((key, value) for key, value in own if is_ours(key) or (not complete and key not in names))
+    kept = tuple(
+        (key, value) for key, value in own
+        if (is_ours(key) or (not complete and key not in names)) and not key.startswith(STAND_IN)
+    )
     wanted = (*kept, *followed)
     return None if sorted(map(repr, own)) == sorted(map(repr, wanted)) else wanted
 

@@ -4,24 +4,31 @@ its own object goes on, with what was changed at the other site.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from onedr.failover import failback_plan, not_followed, recreate_vms, snapshot_list_plan, vm_nics
+from onedr.failover import (
+    failback_plan,
+    not_followed,
+    recreate_vms,
+    register_images,
+    snapshot_list_plan,
+    vm_nics,
+    vm_settings,
+)
 from onedr.failover.locked_image import unlocked_image
 from onedr.failover.peer_vms import LOCKS_ALL, forget_locked_state, let_go
 from onedr.failover.powered_off import image_usable, settle
 from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.target_site import Site, give
-from onedr.host.paths import front_end_paths
 from onedr.model import template
-from onedr.model.errors import FrontEndError, OneDRError
+from onedr.model.errors import OneDRError
 from onedr.model.records import DiskRef, ImageFacts, ImageRecord, VmRecord
 from onedr.opennebula import image_template, scheduled_actions, vm_locks, vm_template
 from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import attributes, number
 from onedr.opennebula.mapped import Owner
+from onedr.opennebula.own_marks import NO_SECRETS
 from onedr.opennebula.vms import PeerVm
-from onedr.replication import encryption, secrets
+from onedr.replication import secrets
 from onedr.replication.inventory import VmItem
 
 _CAPACITY = ("CPU", "VCPU", "MEMORY")
@@ -32,14 +39,13 @@ def return_vm(
     lists: SnapshotLists,
 ) -> str:
     """Unlock it and bring it up to date: name, owner, permissions, disks and their lists of snapshots, NICs,
-    user attributes, capacity. Reads back.
+    settings, user attributes, capacity. Reads back.
 
     It stays marked as locked until it runs, or until here when it is not to run: a run that dies in between
     finds it again.
     """
     vm_id, frontend = home.vm_id, site.frontend
-    before = frontend.vm(vm_id)  # with its secrets, which the pool call shows encrypted
-    if before.find("LOCK") is not None:
+    if frontend.vm(vm_id).find("LOCK") is not None:
         frontend.call("vm.unlock", vm_id)
     changed = _scheduled_actions(site, item, home)
     record = recreate_vms.with_secrets(site, item)
@@ -48,12 +54,12 @@ def return_vm(
     _give(site, "vm", vm_id, record, item.origin)
     changed += _disks(site, item, home, images, lists)
     changed += vm_nics.return_nics(site, item, vm_id)
+    changed += vm_settings.return_settings(site, item, record, vm_id)
     _user_attributes(site, item, record, vm_id)
     _capacity(site, record, vm_id, item.origin)
     _scheduled_actions(site, item, home)  # those of disks that were plugged in
     _note_lock(site, record, vm_id)
-    was = replace(home, template=opennebula_objects.vm_record(before, ()).template)
-    for text in not_followed.of_vm(was, record, site.counterparts):
+    for text in not_followed.of_vm(vm_settings.now(site, vm_id), record, site.counterparts):
         site.warn(item.origin, text)
     if frontend.vm(vm_id).find("LOCK") is not None:
         raise OneDRError(f"VM {vm_id} is still locked although it was unlocked; onevm unlock {vm_id}")
@@ -155,7 +161,7 @@ def _plug(site: Site, item: VmItem, vm_id: int, name: str, disk: DiskRef) -> Non
     image_id = site.images.get(name)
     if image_id is None:
         raise OneDRError(f"its disk {name}, plugged in at the other site, is no image here yet; repeat")
-    image_usable(site.frontend, image_id)
+    image_usable(site.frontend, image_id, disk.shared)
     pairs = next(
         (found for found in template.vectors(item.record.template, "DISK")
          if template.get(found, "DISK_ID", "0") == str(disk.disk_id)), ())
@@ -194,12 +200,7 @@ def _user_attributes(site: Site, item: VmItem, record: VmRecord, vm_id: int) -> 
     """As they are at the other site, what was taken off there too;
     what could not be read is left as it is here.
     """
-    recorded = item.record.user_template
-    opened = (
-        not template.get(recorded, secrets.ENCRYPTED)
-        or encryption.load_key(front_end_paths().record_key) is not None
-    )
-    complete = opened and not template.get(recorded, secrets.WITHHELD)
+    complete = not any(template.get(record.user_template, key) for key in (secrets.WITHHELD, NO_SECRETS))
     own = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
     there, unmapped = failback_plan.requirements_here(own, record.user_template, site.counterparts)
     for key in unmapped:
@@ -241,6 +242,7 @@ def _note_lock(site: Site, record: VmRecord, vm_id: int) -> None:
 
 
 def _capacity(site: Site, record: VmRecord, vm_id: int, origin: str) -> None:
+    """Reads back."""
     vm = site.frontend.vm(vm_id)
     own = attributes(vm)
     wanted = tuple(
@@ -255,6 +257,10 @@ def _capacity(site: Site, record: VmRecord, vm_id: int, origin: str) -> None:
         )
         return
     site.frontend.call("vm.resize", vm_id, template.to_xml(wanted), False)
+    own = attributes(site.frontend.vm(vm_id))
+    left = [key for key, value in wanted if template.get(own, key) != value]
+    if left:
+        site.warn(origin, f"{', '.join(left)} of VM {vm_id} did not become what it was at the other site")
 
 
 def follow_images(site: Site, images: Mapping[str, ImageFacts], lists: SnapshotLists) -> None:
@@ -273,7 +279,7 @@ def follow_images(site: Site, images: Mapping[str, ImageFacts], lists: SnapshotL
         try:
             with unlocked_image(site.frontend, site.images[name]):
                 _follow(site, name, site.images[name], record.body, lists)
-        except FrontEndError as error:
+        except OneDRError as error:
             site.warn(
                 name, f"image {site.images[name]} does not follow what was changed at the other site: {error}"
             )
@@ -305,3 +311,14 @@ def _follow(site: Site, name: str, image_id: int, record: ImageRecord, lists: Sn
         site.frontend.update_image(image_id, missing)
     if record.persistent and opennebula_objects.image_state(image) == "READY":
         lists.list_image(image_id, name, snapshot_list_plan.read_list(record.snapshots))
+    _follow_state(site, name, image_id, image_template.is_disabled(record.template))
+
+
+def _follow_state(site: Site, name: str, image_id: int, disabled: bool) -> None:
+    """One that was disabled there is here too; one that is disabled here stays so, and is named."""
+    here = opennebula_objects.image_state(site.frontend.image(image_id))
+    if disabled and here == "READY":
+        register_images.disable(site, image_id)
+    elif here == "DISABLED" and not disabled:
+        text = f"image {image_id} is disabled here and not at the other site"
+        site.warn(name, f"{text}: oneimage enable {image_id}")

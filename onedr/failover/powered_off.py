@@ -23,11 +23,13 @@ def settle(frontend: FrontEnd, vm_id: int) -> None:
             )
 
 
-def image_usable(frontend: FrontEnd, image_id: int) -> None:
-    """Wait until another VM has let go of an image. Raises OneDRError."""
+def image_usable(frontend: FrontEnd, image_id: int, shared: bool = False) -> None:
+    """Wait until another VM has let go of an image, unless several may have it (`shared`). Raises OneDRError.
+    """
+    usable = ("READY", "USED", "USED_PERS") if shared else ("READY",)
 
     def is_ready() -> bool:
-        return opennebula_objects.image_state(frontend.image(image_id)) == "READY"
+        return opennebula_objects.image_state(frontend.image(image_id)) in usable
 
     if not wait_until(is_ready, _SETTLES_S, _PAUSE_S):
         raise OneDRError(

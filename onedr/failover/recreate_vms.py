@@ -15,6 +15,7 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula import vm_locks, vm_template
 from onedr.opennebula.api import attributes, number
 from onedr.opennebula.mapped import Owner
+from onedr.opennebula.own_marks import NO_SECRETS
 from onedr.replication import encryption, ledger, secrets
 from onedr.replication.inventory import VmItem
 
@@ -47,7 +48,7 @@ def create_vm(site: Site, item: VmItem, start: bool) -> str:
     give(site, "vm", vm_id, Owner(record.owner, record.group), record.permissions, item.origin)
     # As data: nothing of it is parsed or resolved,
     # and nothing that stood in for a value while the VM was made stays.
-    marks = (*vm_locks.mark(record.template), (vm_template.FINISHED, "YES"))
+    marks = (*vm_locks.mark(record.template), *_without_secrets(record), (vm_template.FINISHED, "YES"))
     site.frontend.replace_vm(vm_id, (*built.user_template, *marks))
     found = attributes(site.frontend.vm(vm_id), "USER_TEMPLATE")
     if template.get(found, vm_template.ORIGIN) != item.origin:
@@ -80,7 +81,9 @@ def allocate(site: Site, description: template.Pairs) -> int:
 
 
 def with_secrets(site: Site, item: VmItem) -> VmRecord:
-    """The VM's record with its secrets opened; what cannot be opened is left out, with a warning."""
+    """The VM's record with its secrets opened; what cannot be opened is left out, with a warning, and the
+    part is marked as incomplete (secrets.WITHHELD): what it lacks was not taken off.
+    """
     key = encryption.load_key(front_end_paths().record_key)
     parts = {}
     for part in ("template", "user_template"):
@@ -94,11 +97,16 @@ def with_secrets(site: Site, item: VmItem) -> VmRecord:
                 item.origin,
                 f"secrets cannot be opened: there is no record key at {front_end_paths().record_key}",
             )
-        parts[part] = (
-            secrets.restore_secrets(clean, opened_secrets(item, part, key, sealed))
-            if sealed and key else clean
-        )
+        if sealed and key:
+            clean = secrets.restore_secrets(clean, opened_secrets(item, part, key, sealed))
+        lacking = withheld or (sealed and key is None)
+        parts[part] = (*clean, (secrets.WITHHELD, "YES")) if lacking else clean
     return VmRecord(**{**item.record.__dict__, **parts})
+
+
+def _without_secrets(record: VmRecord) -> template.Pairs:
+    marked = (*record.template, *record.user_template)
+    return ((NO_SECRETS, "YES"),) if template.get(marked, secrets.WITHHELD) else ()
 
 
 def opened_secrets(item: VmItem, part: str, key: encryption.RecordKey, sealed: str) -> template.Pairs:

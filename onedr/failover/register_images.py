@@ -11,6 +11,7 @@ from onedr.model.records import ImageFacts
 from onedr.model.types import MIB
 from onedr.opennebula import image_template, vm_template
 from onedr.opennebula.mapped import Owner
+from onedr.opennebula.objects import image_state
 from onedr.replication import ledger
 from onedr.replication.inventory import VmItem
 
@@ -42,12 +43,22 @@ def register_image(site: Site, image: ImageFacts, owner: VmItem | None, lists: S
     _give(site, image_id, subject, image.name)
     if subject.persistent:
         lists.list_image(image_id, image.name, subject.snapshots)
+    if owner is None and image_template.is_disabled(subject.attributes):
+        disable(site, image_id)
     # As data, after the registration: oned refuses one that also names an app, a backup or a path.
     done = ((vm_template.FINISHED, "YES"), (ledger.TOKEN, ""))
     site.frontend.update_image(image_id, (*image_template.portable_image(subject.attributes), *done))
     ledger.change(site.pool, "image", image_id, finished=True)
     site.images[image.name] = image_id
     return f"image {image_id}"
+
+
+def disable(site: Site, image_id: int) -> None:
+    """As its admin had it at the other site. Reads back. Raises OneDRError."""
+    if image_state(site.frontend.image(image_id)) == "READY":
+        site.frontend.call("image.enable", image_id, False)
+    if image_state(site.frontend.image(image_id)) != "DISABLED":
+        raise OneDRError(f"image {image_id} is not disabled although it was at the other site; oneimage show")
 
 
 def _local_base(site: Site, image: ImageFacts) -> str:

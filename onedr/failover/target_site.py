@@ -127,6 +127,7 @@ def network(element: etree._Element) -> Network:
             part.findtext("MAC") or "",
             number(part, "SIZE"),
             part.findtext("IP6") or "",
+            {key: text for key, tag in _PREFIXES.items() if (text := part.findtext(tag))},
         )
         for part in element.iterfind("AR_POOL/AR")
     )
@@ -135,6 +136,9 @@ def network(element: etree._Element) -> Network:
         number(element, "ID"), str(element.findtext("NAME")), ranges, element.findtext("UNAME") or "",
         element.findtext("GNAME") or "", said, clusters=_clusters(element),
     )
+
+
+_PREFIXES = {"IP6_GLOBAL": "GLOBAL_PREFIX", "IP6_ULA": "ULA_PREFIX"}
 
 
 def _clusters(element: etree._Element) -> frozenset[int]:

@@ -50,7 +50,7 @@ class DiskRef:
     reason: str = ""
     datastore: str = ""  # name of its datastore there
     datastore_id: int = -1  # its id there; -1: an earlier release wrote it
-    shared: bool = False  # an image that several VMs use at once (a CDROM); it carries no VM record
+    shared: bool = False  # several VMs may use it at once (a CDROM, SHAREABLE); it carries no VM record
 
     @property
     def to_clone(self) -> bool:

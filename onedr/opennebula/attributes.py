@@ -52,7 +52,10 @@ VM: Mapping[str, Rule] = {
         "EMULATOR FEATURES CPU_MODEL INPUT RAW VIDEO HYPERV_OPTIONS SPICE_OPTIONS TOPOLOGY NIC_DEFAULT IOMMU "
         "MEMORY_ENCRYPTION",
     ),
-    "OS": _mapped("BOOT follows the disks and NICs; files by their image's name and owner, or the mapping"),
+    "OS": _mapped(
+        "BOOT follows the disks and NICs; files by their image's name and owner, or the mapping; what is a "
+        "file of the hosts is said"
+    ),
     "DISK": _mapped("the image of the same data here; new ids, in order"),
     "NIC": _mapped("the network of the mapping, DR_NETWORK_MAP or the same name"),
     "NIC_ALIAS": _mapped("the network of the mapping, DR_NETWORK_MAP or the same name; on the same NIC"),
@@ -63,7 +66,7 @@ VM: Mapping[str, Rule] = {
     "GRAPHICS": _mapped("PORT is chosen by oned"),
     "NUMA_NODE": _mapped("in MiB, of a pinned topology; oned makes the others"),
     "TPM": _mapped("the device is there and empty: its state is a file of the host"),
-    "PCI": _mapped("by vendor, device and class, on a host here that has one"),
+    "PCI": _mapped("by vendor, device, class and profile, on a host here that has one"),
     "VMGROUP": _mapped("the VM group of the mapping or of the same name, with the same role"),
     "SCHED_ACTION": _mapped(
         "those that are still to come; ARGS follow the disks; backups, and reverting or deleting system "
@@ -73,7 +76,8 @@ VM: Mapping[str, Rule] = {
     **_all(
         _MADE,
         "AUTOMATIC_REQUIREMENTS AUTOMATIC_DS_REQUIREMENTS AUTOMATIC_NIC_REQUIREMENTS VMID TEMPLATE_ID "
-        "TM_MAD_SYSTEM SECURITY_GROUP_RULE CREATED_BY SUBMIT_ON_HOLD QEMU_GA_EXEC VNET_UPDATE DEPLOY_ID NAME",
+        "TM_MAD_SYSTEM SECURITY_GROUP_RULE CREATED_BY SUBMIT_ON_HOLD QEMU_GA_EXEC VNET_UPDATE DEPLOY_ID NAME "
+        "IMPORTED",
     ),
     "CLONING_TEMPLATE_ID": _MADE,
     "SNAPSHOT": _left_out("a system snapshot is a file of the hypervisor's host"),
@@ -87,7 +91,7 @@ VM: Mapping[str, Rule] = {
 DISK: Mapping[str, Rule] = {
     **_all(
         _KEPT,
-        "TARGET DEV_PREFIX CACHE IO DISCARD ORDER READONLY IOTHREAD SERIAL VIRTIO_BLK_QUEUES SIZE_IOPS_SEC "
+        "TARGET DEV_PREFIX CACHE IO DISCARD READONLY IOTHREAD SERIAL VIRTIO_BLK_QUEUES SIZE_IOPS_SEC "
         "TOTAL_BYTES_SEC TOTAL_BYTES_SEC_MAX TOTAL_BYTES_SEC_MAX_LENGTH TOTAL_IOPS_SEC TOTAL_IOPS_SEC_MAX "
         "TOTAL_IOPS_SEC_MAX_LENGTH READ_BYTES_SEC READ_BYTES_SEC_MAX READ_BYTES_SEC_MAX_LENGTH READ_IOPS_SEC "
         "READ_IOPS_SEC_MAX READ_IOPS_SEC_MAX_LENGTH WRITE_BYTES_SEC WRITE_BYTES_SEC_MAX "
@@ -102,7 +106,8 @@ DISK: Mapping[str, Rule] = {
         "DISK_TYPE DRIVER FORMAT IMAGE_STATE IMAGE_TYPE ORIGINAL_SIZE PERSISTENT POOL_NAME SAVE SIZE "
         "SIZE_PREV TM_MAD "
         "TM_MAD_SYSTEM TYPE FS OPENNEBULA_MANAGED CEPH_CONF CEPH_HOST CEPH_KEY CEPH_SECRET CEPH_USER "
-        "CEPH_TRASH MONITOR DEV_ID PATH UUID QCOW2_STANDALONE SPARSE PERSISTENT_SNAPSHOTS DR_PROTECT",
+        "CEPH_TRASH MONITOR DEV_ID PATH UUID QCOW2_STANDALONE SPARSE PERSISTENT_SNAPSHOTS DR_PROTECT "
+        "SHAREABLE ORDER",
     ),
     "LUKS_SECRET": _left_out("the secret lives in libvirt of the other site's hosts: define it here first"),
 }
@@ -142,10 +147,14 @@ NIC: Mapping[str, Rule] = {
     **_all(_mapped("the same NIC; a name that oned gave is replaced by a new one"), "NAME PARENT PARENT_ID"),
     **_all(
         _MADE,
-        "AR_ID BRIDGE BRIDGE_TYPE CLUSTER_ID NIC_ID TARGET VN_MAD PHYDEV VLAN_ID OUTER_VLAN_ID "
+        "AR_ID BRIDGE BRIDGE_TYPE CLUSTER_ID NIC_ID ORDER TARGET VN_MAD PHYDEV VLAN_ID OUTER_VLAN_ID "
         "PARENT_NETWORK_ID ALIAS_ID ALIAS_IDS IP6_GLOBAL IP6_ULA IP6_LINK VROUTER_IP VROUTER_IP6 "
         "VROUTER_IP6_GLOBAL VROUTER_IP6_ULA VROUTER_IP6_LINK AUTOMATIC_VLAN_ID AUTOMATIC_OUTER_VLAN_ID "
-        "NETWORK_MODE OPENNEBULA_MANAGED ATTACH CLUSTERS",
+        "NETWORK_MODE OPENNEBULA_MANAGED ATTACH CLUSTERS SHARED VROUTER_MAC",
+    ),
+    **_all(
+        _left_out("the address range here forwards ports of its own"),
+        "EXTERNAL_PORT_RANGE INTERNAL_PORT_RANGE",
     ),
     "FLOATING_IP": _left_out("it belongs to a virtual router"),
     "FLOATING_ONLY": _left_out("it belongs to a virtual router"),

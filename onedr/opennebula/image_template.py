@@ -1,9 +1,11 @@
 """From an image's record to the templates that register its RBD image at this site. Pure."""
 from __future__ import annotations
 
+from onedr.model import template
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes
 from onedr.opennebula.attributes import Rule, Treatment
+from onedr.opennebula.own_marks import DISABLED
 from onedr.opennebula.vm_template import FINISHED, ORIGIN, ORIGIN_SOURCE
 
 IMAGE_TYPES = ("OS", "CDROM", "DATABLOCK", "KERNEL", "RAMDISK", "CONTEXT")
@@ -32,9 +34,14 @@ def portable_image(pairs: Pairs) -> Pairs:
     return tuple(
         (key, value)
         for key, value in pairs
-        if key not in _OF_ONE_SITE
+        if key not in _OF_ONE_SITE and key != DISABLED
         and attributes.rule(attributes.IMAGE, key, _ANY).treatment is Treatment.KEPT
     )
+
+
+def is_disabled(pairs: Pairs) -> bool:
+    """Was the image DISABLED, by the template of its record?"""
+    return template.get(pairs, DISABLED) == "YES"
 
 
 def image_description(

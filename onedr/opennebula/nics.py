@@ -36,12 +36,15 @@ class Owned:
 
 @dataclass(frozen=True)
 class Range:
-    """An address range: first IPv4, IPv6 and MAC address, empty where it has none, and how many."""
+    """An address range: first IPv4, IPv6 and MAC address, empty where it has none, and how many. `prefixes`:
+    of the IPv6 addresses that oned makes of a MAC (SLAAC), by IP6_GLOBAL and IP6_ULA.
+    """
 
     ip: str
     mac: str
     size: int
     ip6: str = ""
+    prefixes: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def mac_of(self, address: str) -> str:
         """The MAC oned gives with an IPv4 address of this range."""
@@ -96,9 +99,10 @@ class Network:
             0 <= wanted - int(ipaddress.IPv6Address(part.ip6)) < part.size for part in self.ranges if part.ip6
         )
 
-    def holds_mac(self, mac: str) -> bool:
-        """Is the MAC in one of the ranges?"""
-        return any(0 <= _mac(mac) - _mac(part.mac) < part.size for part in self.ranges if part.mac)
+    def range_of_mac(self, mac: str) -> Range | None:
+        """The range that holds a MAC; None when none does."""
+        found = (part for part in self.ranges if part.mac)
+        return next((part for part in found if 0 <= _mac(mac) - _mac(part.mac) < part.size), None)
 
 
 def _mac(text: str) -> int:
@@ -272,10 +276,13 @@ def _address(
             warnings.append(
                 f"the IP6 of its NIC with {address} is {part.ip6_with(address) or 'none'} here; it was {ip6}"
             )
+        warnings += _other_slaac(found, part, follows)
         return [("IP", address)]
     if ip6 and not address and network.holds_ip6(ip6):
         return [("IP6", ip6)]
-    if mac and not address and not ip6 and network.holds_mac(mac):
+    part = network.range_of_mac(mac) if mac and not address and not ip6 else None
+    if part is not None:
+        warnings += _other_slaac(found, part, mac)
         return [("MAC", mac)]
     if address or ip6 or mac:
         what = "address" if address or ip6 else "MAC"
@@ -283,6 +290,23 @@ def _address(
             f"network {network.name!r} does not hold {address or ip6 or mac}: the VM gets a new {what} there"
         )
     return []
+
+
+def _other_slaac(found: Pairs, part: Range, mac: str) -> Iterator[str]:
+    """IPv6 addresses that oned makes of a MAC and a prefix of the range, where they become others."""
+    for key in ("IP6_GLOBAL", "IP6_ULA"):
+        was = template.get(found, key)
+        same = mac.lower() == template.get(found, "MAC").lower()
+        if was and not (same and _prefix(was) == _prefix(part.prefixes.get(key, ""))):
+            yield f"{key} of its NIC with {mac} is another here; it was {was}"
+
+
+def _prefix(address: str) -> int | None:
+    """The first 64 bits of an IPv6 address; None of what is none."""
+    try:
+        return int(ipaddress.IPv6Address(address)) >> 64
+    except ValueError:
+        return None
 
 
 def address_here(address: str, nic: Pairs, here: Counterparts) -> str:

@@ -11,7 +11,7 @@ from onedr.model.records import NOT_COPIED, DiskRef, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import vm_locks
 from onedr.opennebula.nics import GROUP_NAMES
-from onedr.opennebula.own_marks import VM_SHOWN
+from onedr.opennebula.own_marks import DISABLED, STAND_IN, VM_SHOWN
 
 VM_STATES = (
     "INIT",
@@ -133,7 +133,10 @@ def image_record(element: etree._Element) -> ImageRecord:
         permissions=permissions(element),
         datastore=_text(element, "DATASTORE"),
         datastore_id=_int(element, "DATASTORE_ID"),
-        template=template.without(_attributes(element, "TEMPLATE"), *_LOCAL_USER),
+        template=(
+            *template.without(_attributes(element, "TEMPLATE"), *_LOCAL_USER, DISABLED),
+            *(((DISABLED, "YES"),) if image_state(element) == "DISABLED" else ()),
+        ),
         snapshots=_attributes(element, "SNAPSHOTS"),
     )
 
@@ -159,7 +162,10 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
             *_backup_settings(element),
             *vm_locks.for_record(element, user),
         ),
-        user_template=template.without(user, *_LOCAL_USER, *VM_SHOWN),
+        user_template=tuple(
+            pair for pair in template.without(user, *_LOCAL_USER, *VM_SHOWN)
+            if not pair[0].startswith(STAND_IN)
+        ),
         disks=tuple(
             _disk(disk, vm_id, protected_datastores) for disk in template.vectors(attributes, "DISK")
         ),
@@ -228,6 +234,13 @@ def lies_as_file(disk: Pairs) -> bool:
     return template.get(disk, "DISK_TYPE") == "FILE"
 
 
+def is_shareable(disk: Pairs) -> bool:
+    """May several VMs write to a VM's disk? oned says so of persistent images with PERSISTENT_TYPE=SHAREABLE
+    (Image::disk_attribute).
+    """
+    return template.get(disk, "SHAREABLE").upper() == "YES"
+
+
 def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> DiskRef:
     disk_id = _number(template.get(disk, "DISK_ID"), f"VM {vm_id} has a disk with DISK_ID")
     where = f"Disk {disk_id} of VM {vm_id}"
@@ -258,7 +271,9 @@ def _disk(disk: Pairs, vm_id: int, protected_datastores: Collection[int]) -> Dis
         clone=clone, protected=rbd is not None and not reason, reason=reason,
         datastore=template.get(disk, "DATASTORE"),
         datastore_id=_number(template.get(disk, "DATASTORE_ID") or "-1", f"{where} has DATASTORE_ID"),
-        shared=bool(source) and not clone and template.get(disk, "PERSISTENT").upper() != "YES",
+        shared=bool(source) and not clone and (
+            template.get(disk, "PERSISTENT").upper() != "YES" or is_shareable(disk)
+        ),
     )
 
 

@@ -19,7 +19,7 @@ from onedr.opennebula import attributes, files, mapped, nics, scheduled_actions
 from onedr.opennebula.attributes import Treatment
 from onedr.opennebula.nics import Counterparts
 from onedr.opennebula.objects import BACKUP_SETTINGS
-from onedr.opennebula.own_marks import VM_SHOWN
+from onedr.opennebula.own_marks import NO_SECRETS, STAND_IN, VM_SHOWN
 from onedr.opennebula.vm_locks import LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK
 
 ORIGIN = "DR_ORIGIN"  # `<cluster id>:<vm id>`: identifies a recovered VM
@@ -32,15 +32,18 @@ ANOTHER_PORT = "GRAPHICS/PORT is chosen by oned here"  # the one warning of a VM
 FINISHED = "DR_FINISHED"  # set last: an object without it was left incomplete by an interrupted run
 MARKS = (  # of one site's object only
     ORIGIN, START_PENDING, FINISHED, LOCKED_STATE, OLD_LOCKED_STATE, USER_LOCK, "DR_ORIGIN_SITE",
-    "DR_ORIGIN_VM", *VM_SHOWN,
+    "DR_ORIGIN_VM", NO_SECRETS, *VM_SHOWN,
 )
 _GENERATED_CONTEXT = re.compile(r"(ETH|PCI)\d+_.*|DISK\d+_.*|DISK_ID|ONEGATE_ENDPOINT|VMID|VROUTER_.*")
 _OF_OS_FILES = tuple(f"{key}_" for key in files.OS_FILES)  # what oned adds to one: its datastore, its source
-_OS_FILES = (*files.OS_FILES, "KERNEL", "INITRD")
+_PCI_KIND = ("VENDOR", "DEVICE", "CLASS", "PROFILE")
+_PCI_KEPT = ("VM_BUS", "ROOT", "ACPI_NODES", "IOMMUFD")  # where the guest sees it, and how it is passed on
+_PCI_MADE = (  # by oned, of the device that a host has free
+    "ADDRESS", "SHORT_ADDRESS", "PREV_ADDRESS", "DOMAIN", "BUS", "SLOT", "FUNCTION", "NUMA_NODE", "PCI_ID",
+    "UUID", "MDEV_MODE", "VM_ADDRESS", "VM_DOMAIN", "VM_FUNCTION", "VM_SLOT", "VM_BUS_INDEX", "ATTACH",
+    "TYPE",
+)
 _BOOTS = re.compile(r"(disk|nic)(\d+)")
-# Stands for a context value with a `$` while the VM is allocated:
-# oned replaces it once, and not what it stands for.
-STAND_IN = "ONEDR_VALUE_"
 
 
 @dataclass(frozen=True)
@@ -151,10 +154,12 @@ def _os(
     for key, text in value:
         if key.startswith(_OF_OS_FILES):
             continue
-        if key in _OS_FILES:
-            if not key.endswith("_DS"):
-                continue  # the path oned resolved from the other
+        if key in files.OS_FILES:
             text = files.of_os(text, key, here, owner)
+        elif f"{key}_DS" in files.OS_FILES:
+            if template.get(value, f"{key}_DS"):
+                continue  # the path oned resolved from it
+            warnings.append(f"OS/{key} {text} is a file of the other site's hosts: those here need it too")
         if key == "BOOT":
             text = _boot(text, front_end_paths, warnings)
         built.append((key, text))
@@ -190,15 +195,16 @@ def _numa_node(record: VmRecord, value: Pairs, _: Counterparts, warnings: list[s
 
 
 def _pci(_: VmRecord, value: Pairs, here: Counterparts, warnings: list[str]) -> Pairs:
-    kind = tuple(
-        (key, text) for key, text in value if key in ("VENDOR", "DEVICE", "CLASS", "PROFILE") and text
-    )
+    kind = tuple((key, text) for key, text in value if key in _PCI_KIND and text)
+    kept = tuple((key, text) for key, text in value if key in _PCI_KEPT and text)
     if template.get(value, "TYPE") == "NIC" or not kind:
         warnings.append("PCI was left out: the device belongs to a host of the other site")
         return ()
     named = ":".join(text for _, text in kind)
     warnings.append(f"PCI {named} is asked for by its kind: the VM waits until a host here has one free")
-    return (("PCI", kind),)
+    unknown = sorted({key for key, text in value if text} - {*_PCI_KIND, *_PCI_KEPT, *_PCI_MADE})
+    warnings += [f"PCI/{key} is left out: this release of OneDR does not know it" for key in unknown]
+    return (("PCI", (*kind, *kept)),)
 
 
 def _vm_group(record: VmRecord, value: Pairs, here: Counterparts, warnings: list[str]) -> Pairs:

@@ -13,7 +13,8 @@ from onedr.model.records import VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes
 from onedr.opennebula.attributes import Rule, Treatment
-from onedr.opennebula.vm_template import STAND_IN, Recreation
+from onedr.opennebula.own_marks import STAND_IN
+from onedr.opennebula.vm_template import Recreation
 
 _SECTIONS: Mapping[str, Mapping[str, Rule]] = {
     "DISK": attributes.VOLATILE_DISK, "NIC": attributes.NIC, "NIC_ALIAS": attributes.NIC,
@@ -98,7 +99,7 @@ def _paired(
 
 
 def _resolved(value: object, values: Mapping[str, str]) -> str:
-    """The value that a stand-in stood for (vm_template.STAND_IN)."""
+    """The value that a stand-in stood for (own_marks.STAND_IN)."""
     text = value if isinstance(value, str) else ""
     return values.get(text[1:], text) if text.startswith(f"${STAND_IN}") else text
 

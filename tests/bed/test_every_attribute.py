@@ -202,17 +202,20 @@ def create(story: Story, group: int, script: int, kernel: int) -> None:
     a, api = story.a, story.a.api
     base = w.create_image(a, "base", persistent=False)
     data = {name: w.create_image(a, f"{name}-data", wait=False) for name in ALL}
-    for image in data.values():
+    quorum, shelved = (w.create_image(a, name, more, wait=False)
+                       for name, more in (("quorum", "PERSISTENT_TYPE=SHAREABLE\n"), ("shelved", "")))
+    for image in (*data.values(), quorum, shelved):
         a.wait_image(image)
+    api.image.enable(shelved, False)
     api.image.update(data["whole"], "".join(
         f"{key}={value}\n" for key, value in every(attributes.IMAGE, {}, KEPT, LEFT_OUT).items()
     ) + "OWN=mine\nVECTOR=[A=1]\n", 1)
     context = f'NETWORK=YES,OWN="a \\"quoted\\" text",PASSWORD=secret,FILES_DS="$FILE[IMAGE_ID={script}]"'
     text = {
         "whole": f"CONTEXT=[{context}]\n{disks_and_nics([base, data['whole']], False, group)}",
-        "parts": f"{disks_and_nics([data['parts']], True, group)}CONTEXT=[NETWORK=YES,FILES=/var/tmp/own]\n"
+        "parts": f"{disks_and_nics([quorum, data['parts']], True, group)}CONTEXT=[NETWORK=YES,FILES=/var/tmp/own]\n"
                  f'OS=[ARCH=x86_64,KERNEL_DS="$FILE[IMAGE_ID={kernel}]",BOOT=disk0]\n',
-        "paged": disks_and_nics([data["paged"], base], False, group),
+        "paged": disks_and_nics([data["paged"], quorum, base], False, group),
     }
     if story.real:
         vm_group = api.vmgroup.allocate("NAME=tier\nROLE=[NAME=db]\n")
@@ -393,8 +396,20 @@ def test_the_disks_at_site_b_are_the_copies_of_those_at_site_a(story: Story) -> 
     assert sources(story.there, "whole") == [f"{base}-{story.left.vms['whole'].findtext('ID')}-0", data]
     assert sources(story.there, "parts") == sources(story.left, "parts"), "and a volatile one"
     assert sources(story.there, "paged")[0] == sources(story.left, "paged")[0]
-    clone = list(story.there.vms["paged"].iterfind("TEMPLATE/DISK"))[1]
+    clone = list(story.there.vms["paged"].iterfind("TEMPLATE/DISK"))[-1]
     assert clone.findtext("CLONE") == "YES" and clone.findtext("IMAGE") == "base"
+
+
+def test_a_disk_that_two_vms_write_to_is_theirs_wherever_they_are(story: Story) -> None:
+    for seen in (story.left, story.there, story.home):
+        quorum = seen.images["quorum"].findtext("ID")
+        for name, place in (("parts", 0), ("paged", 1)):
+            disk = list(seen.vms[name].iterfind("TEMPLATE/DISK"))[place]
+            assert (disk.findtext("IMAGE_ID"), disk.findtext("SHAREABLE")) == (quorum, "YES")
+
+
+def test_an_image_that_was_disabled_is_so_wherever_it_is(story: Story) -> None:
+    assert [seen.images["shelved"].findtext("STATE") for seen in (story.left, story.there, story.home)] == ["3"] * 3
 
 
 def test_no_network_at_site_b_opens_a_vm_by_a_security_group_of_its_own(story: Story) -> None:

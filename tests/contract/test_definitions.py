@@ -251,6 +251,27 @@ def test_a_later_variable_is_read_as_the_owner_and_an_old_value_is_not_read_agai
     assert part(oned, vm, "TEMPLATE/CONTEXT/NEW") == token
 
 
+def test_updateconf_adds_or_erases_what_it_knows_and_leaves_the_rest(oned: Site) -> None:
+    vm = held(oned, 'OS=[ARCH=x86_64,FIRMWARE_SECURE=NO]\nFEATURES=[ACPI=YES,PAE=YES,OTHER=1]\nRAW=[TYPE=kvm,DATA="<x/>"]\n'
+                    'CONTEXT=[A=1,B=2]\nHYPERV_OPTIONS=[DATA="<h/>"]\n')
+
+    def shown(section: str) -> dict[str, str]:
+        found = oned.xml("vm", vm).find(f"TEMPLATE/{section}")
+        return {each.tag: each.text or "" for each in (found if found is not None else ())}
+
+    oned.must("one.vm.updateconf", vm, "FEATURES=[APIC=NO,OTHER=2,PAE=\"\"]\nHYPERV_OPTIONS=[DATA=y]\nCONTEXT=[B=3]\n", 1)
+    assert shown("FEATURES") == {"ACPI": "YES", "PAE": "YES", "OTHER": "1", "APIC": "NO"}
+    assert shown("HYPERV_OPTIONS") == {"DATA": "<h/>"} and shown("RAW")["DATA"] == "<x/>"
+    assert {key: shown("CONTEXT").get(key) for key in "AB"} == {"A": "1", "B": "3"}
+    oned.must("one.vm.updateconf", vm, "FEATURES=[APIC=NO]\nOS=[ARCH=aarch64]\n", 0)
+    assert shown("FEATURES") == {"OTHER": "1", "APIC": "NO"} and not shown("RAW")
+    assert (shown("OS")["ARCH"], shown("OS")["FIRMWARE_SECURE"]) == ("aarch64", "NO")
+    assert shown("CONTEXT")["A"] == "1", "it was not given"
+    oned.must("one.vm.updateconf", vm, "CONTEXT=[B=3]\n", 0)
+    assert "A" not in shown("CONTEXT") and shown("CONTEXT")["B"] == "3" and shown("CONTEXT")["DISK_ID"]
+    assert not shown("FEATURES").get("APIC")
+
+
 def test_a_dollar_that_begins_no_variable_is_refused(oned: Site) -> None:
     assert refused(oned, 'CONTEXT=[A=1,START_SCRIPT="echo $(date)"]\n') == [
         "[one.vm.allocate] Error parsing: A=1@^_^@DISK_ID=0@^_^@START_SCRIPT=echo $(date)@^_^@TARGET=sda."

@@ -29,7 +29,7 @@ PURE = (
     "*/pairing/facts.py", "*/protection/pace.py", "*/ceph/encoding.py", "*/ceph/image_header.py", "*/ceph/journal_header.py",
     "*/opennebula/attributes.py", "*/opennebula/files.py", "*/opennebula/nics.py", "*/opennebula/image_template.py",
     "*/opennebula/mapped.py", "*/opennebula/scheduled_actions.py", "*/opennebula/requirements.py", "*/opennebula/own_marks.py",
-    "*/failover/host_choice.py", "*/failover/not_followed.py", "*/failover/nic_changes.py", "*/opennebula/vm_locks.py", "*/failover/loss.py", "*/failover/outcomes.py", "*/opennebula/uses.py", "*/opennebula/quotas.py", "*/opennebula/acls.py",
+    "*/failover/host_choice.py", "*/failover/not_followed.py", "*/failover/setting_changes.py", "*/failover/nic_changes.py", "*/opennebula/vm_locks.py", "*/failover/loss.py", "*/failover/outcomes.py", "*/opennebula/uses.py", "*/opennebula/quotas.py", "*/opennebula/acls.py",
     "*/mapping/map_file.py", "*/drill/drill_networks.py", "*/metrics/catalogue.py", "*/failover/image_subject.py",
     "*/runbook/facts.py", "*/runbook/page.py", "*/runbook/shell_text.py",
 )

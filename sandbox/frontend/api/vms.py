@@ -6,17 +6,15 @@ from sandbox.frontend.api.calls import api
 from sandbox.frontend.frontend import Frontend
 from sandbox.frontend.objects import restrictions
 from sandbox.frontend.objects.errors import ApiError, Code, action, internal, unauthorized
-from sandbox.frontend.objects.templates import Template, Vector
+from sandbox.frontend.objects.templates import Template
 from sandbox.frontend.objects.users import MANAGE, Caller
 from sandbox.frontend.objects.vms import VM
-from sandbox.frontend.vm import context, create, disks, graphics
+from sandbox.frontend.vm import create, graphics, settings
 from sandbox.frontend.vm.capacity import give_capacity, take_capacity
 
-UPDATE_CONF = ("OS", "FEATURES", "INPUT", "GRAPHICS", "RAW", "CONTEXT", "CPU_MODEL", "VIDEO", "BACKUP_CONFIG")
+_UPDATE_CONF = (*settings.SETTABLE, "CONTEXT", "BACKUP_CONFIG")
 _RESIZABLE = ("PENDING", "HOLD", "POWEROFF", "UNDEPLOYED", "CLONING")
 _CONFIGURABLE = (*_RESIZABLE, "RUNNING", "SUSPENDED", "STOPPED")
-# Attributes of a section that oned set; they stay.
-_KEPT = {"OS": ("UUID", "MACHINE"), "CONTEXT": ("DISK_ID", "TARGET")}
 
 shared_calls.add_info("vm", VM)
 shared_calls.add_rename("vm", VM, "VM", unique=False)
@@ -53,14 +51,7 @@ def updateconf(frontend: Frontend, who: Caller, oid: int, text: str, way: int = 
                        f" {vm.state_text}")
     given = shared_calls.read_template(text)
     _check_restricted(frontend, who, vm, given)
-    old = vm.template.vector("CONTEXT")
-    for name in UPDATE_CONF:
-        if name not in given and way == 1:
-            continue
-        _update_section(vm, name, given.vectors(name), append=way == 1)
-    disks.place_context(vm)
-    context.fill(frontend, vm, old)
-    graphics.check(vm)
+    settings.update(frontend, vm, given, append=way == 1)
     if vm.on_host:
         graphics.take_port(frontend, vm)
     frontend.save(vm)
@@ -69,29 +60,11 @@ def updateconf(frontend: Frontend, who: Caller, oid: int, text: str, way: int = 
 
 def _check_restricted(frontend: Frontend, who: Caller, vm: VM, given: Template) -> None:
     """An ordinary user may repeat the restricted attributes that the VM has."""
-    sections = Template({name: given[name] for name in UPDATE_CONF if name in given})
+    sections = Template({name: given[name] for name in _UPDATE_CONF if name in given})
     names = frontend.config.names("VM_RESTRICTED_ATTR")
     found = "" if who.is_admin else restrictions.changed(sections, vm.template, names, append=True)
     if found:
         raise unauthorized(who.uid, f"Template includes a restricted attribute {found}")
-
-
-def _update_section(vm: VM, name: str, given: list[Vector], append: bool) -> None:
-    """Sections are replaced as a whole; in append mode their attributes are merged. Ids oned set stay."""
-    old = vm.template.vector(name) or {}
-    kept = {key: old[key] for key in _KEPT.get(name, ()) if key in old}
-    if append and given and name not in ("INPUT", "GRAPHICS"):
-        given = [{**old, **given[0]}]
-    elif append and given and name == "GRAPHICS":
-        merged = {**old, **given[0]}
-        merged.pop("PORT", None)
-        given = [merged]
-    if given:
-        vm.template[name] = [{**kept, **one} for one in given]
-    elif kept:
-        vm.template[name] = [kept]
-    else:
-        vm.template.pop(name, None)
 
 
 @api("one.vm.resize", "is?b")

@@ -139,7 +139,7 @@ def positive(text: str) -> float | None:
 
 
 def _finish(frontend: Frontend, vm: VM) -> None:
-    _set_boot_order(vm)
+    set_boot_order(vm)
     context.fill(frontend, vm)
     _read_requirements(frontend, vm)
     vm.template.put("AUTOMATIC_REQUIREMENTS", "(CLUSTER_ID = 0) & !(PIN_POLICY = PINNED)")
@@ -148,7 +148,7 @@ def _finish(frontend: Frontend, vm: VM) -> None:
     graphics.check(vm)
 
 
-def _set_boot_order(vm: VM) -> None:
+def set_boot_order(vm: VM) -> None:
     """ORDER of the devices that OS/BOOT names by DISK_ID or NIC_ID."""
     devices = {"DISK": vm.disks, "NIC": vm.nics}
     for device in (*vm.disks, *vm.nics):

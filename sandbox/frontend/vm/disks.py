@@ -142,14 +142,6 @@ def _targets(holders: list[Vector]) -> set[str]:
     return {holder["TARGET"] for holder in holders if holder.get("TARGET")}
 
 
-def place_context(vm: VM) -> None:
-    """Number and name for the context disk of a VM that had none."""
-    context = vm.template.vector("CONTEXT")
-    if context is not None and "DISK_ID" not in context:
-        context["DISK_ID"] = str(max((int(disk["DISK_ID"]) for disk in vm.disks), default=-1) + 1)
-        context["TARGET"] = free_target(cdrom_prefix(vm), _targets(vm.disks))
-
-
 def attach(frontend: Frontend, who: Caller, vm: VM, disk: Vector) -> Vector:
     """One more disk for an existing VM."""
     context = vm.template.vector("CONTEXT")

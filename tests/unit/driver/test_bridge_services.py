@@ -232,6 +232,24 @@ def test_a_recovered_vm_has_its_secrets_though_the_bridge_never_saw_them(
     assert made.findtext("ONEDR_VALUE_0") == DOLLAR
 
 
+def test_a_vm_that_comes_home_keeps_its_secrets_though_the_bridge_never_saw_them(
+    oned: Oned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def update() -> str:
+        shown = {key: value for key, value in next(template.vectors(attributes(FrontEnd().vm(7)), "CONTEXT"))}
+        assert "$" in shown["ROOT_PASSWORD"]
+        FrontEnd().update_vm(7, (("ONEDR_VALUE_0", shown["ROOT_PASSWORD"]),))
+        asked = (("CONTEXT", (*shown.items(), ("NEW_PASSWORD", "$ONEDR_VALUE_0"))),)
+        return str(FrontEnd().call("vm.updateconf", 7, xml(asked), 0))
+
+    done, sent = on_bridge(work_of("failback"), update, monkeypatch)
+    assert done == "41" and not any(secret.encode() in sent for secret in SECRETS)
+    conf = template.parse_xml(next(call[2] for call in oned.asked if call[0] == "one.vm.updateconf"))
+    stood_for = template.parse_xml(next(call[2] for call in oned.asked if call[0] == "one.vm.update"))
+    assert [leaf.text for leaf in conf.iterfind("CONTEXT/*")] == [GUEST, DOLLAR, "x", "$ONEDR_VALUE_0"]
+    assert stood_for.findtext("ONEDR_VALUE_0") == DOLLAR
+
+
 def test_driver_data_is_sent_without_secrets(oned: Oned, monkeypatch: pytest.MonkeyPatch) -> None:
     work = work_of("datastore:cp", "7", image=7)
     _, sent = on_bridge(work, lambda: "", monkeypatch)
@@ -316,6 +334,11 @@ def xml(pairs: template.Pairs) -> str:
         ("drill", api("vm.update", 7, "<T><dr_drill>x</dr_drill></T>", 0), "DR_DRILL of vm 7"),
         ("failover", api("vm.update", 7, "<T><DR_SNAPSHOT_CARRIER>x</DR_SNAPSHOT_CARRIER></T>", 1), "of vm 7"),
         ("drill", api("image.update", 7, f"<T>{DRILL}</T>", 1), "DR_DRILL of image 7"),
+        ("failover", api("vm.updateconf", 8, "<T/>", 1), "VM 8"),
+        ("failover", api("vm.updateconf", 7, xml(LEAK), 1), "CONTEXT/LEAK"),
+        ("failover", api("vm.updateconf", 7, "<T><context><A>$USER[X]</A></context></T>", 0), "'context'"),
+        ("failover", api("vm.updateconf", 7, "<T><CONTEXT><FILES_DS>/etc/shadow:'x'</FILES_DS></CONTEXT></T>", 1), "FILES_DS"),
+        ("drill", api("vm.updateconf", 7, "<T/>", 1), "vm.updateconf"),
         ("failover", api("vm.rename", 7, "onedr-snapshots"), "onedr-snapshots"),
         ("failover", api("vm.allocate", f"<T><context>{LEAKS}</context></T>", True), "'context'"),
         ("failover", api("vm.allocate", "<T><disk><IMAGE_ID>8</IMAGE_ID></disk></T>", True), "'disk'"),

@@ -139,3 +139,20 @@ def test_a_locked_vm_of_another_datastore_is_not_given_up() -> None:
 
     local = {f"{HERE}:{vm.vm_id}": vm for vm in (locked(1, "ceph"), locked(2, "other"), locked(3, "other", "ceph"), locked(4))}
     assert set(failback_plan.left_behind(local, [], [], "ceph")) == {1, 3, 4}
+
+
+def test_a_vm_is_given_up_though_another_still_writes_to_a_disk_that_both_had() -> None:
+    disks = tuple(("DISK", (("DISK_ID", str(n)), ("SOURCE", f"one/one-{n}"), ("SHAREABLE", "YES" if n == 5 else ""))) for n in (1, 5))
+    gone = PeerVm(7, "web", "POWEROFF", "ACTIVE", frozenset({"one-1", "one-5"}), template=disks)
+    there = PeerVm(12, "other", "ACTIVE", "", frozenset({"one-5"}))
+    assert set(failback_plan.left_behind({f"{HERE}:7": gone}, [], [there], "ceph")) == {7}
+    assert not failback_plan.left_behind({f"{HERE}:7": gone}, [], [replace(there, images=frozenset({"one-1"}))], "ceph")
+
+
+def test_a_vm_with_a_cdrom_that_a_killed_run_brought_home_is_found_again() -> None:
+    home = PeerVm(7, "web", "POWEROFF", "ACTIVE", frozenset({"one-1", "one-9"}))
+    own = image("one-1", vm=envelope(vm_record(vm_id=7), fsid=HERE), primary=True)
+    cdrom = replace(own, name="one-9", vm=None)
+    assert set(failback_plan.taken_back({ORIGIN: home}, [own, cdrom], HERE)) == {f"{HERE}:7"}
+    assert not failback_plan.taken_back({ORIGIN: home}, [own], HERE)
+    assert not failback_plan.taken_back({ORIGIN: home}, [own, replace(cdrom, primary=False)], HERE)

@@ -9,7 +9,7 @@ from lxml import etree
 from samples import HERE, THERE, envelope, image, image_record, vm_record
 
 from onedr.ceph.connection import Pool
-from onedr.failover import register_images
+from onedr.failover import failback_vms, register_images
 from onedr.failover.snapshot_list_plan import Snapshot, SnapshotList
 from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.target_site import Site, give
@@ -30,7 +30,7 @@ class Here:
     def __init__(self, *taken: str):
         self.taken, self.made, self.calls = set(taken), [], []  # type: ignore[var-annotated]
         self.alices: set[str] = set()  # names of images that alice has
-        self.name = ""
+        self.name, self.state = "", 1
         self.refusal = "USER [2] already owns IMAGE [4] with NAME {}"
 
     def allocate_image(self, description: Any, datastore_id: int) -> int:
@@ -50,6 +50,8 @@ class Here:
             self.name = arguments[1]
         if method == "image.chown" and arguments[1] == 2 and self.name in self.alices:
             raise FrontEndError(f"[one.image.chown] {self.refusal.format(self.name)}")
+        if method == "image.enable":
+            self.state = 1 if arguments[1] else 3
         self.calls.append((method, *arguments))
 
     def update_image(self, image_id: int, attributes: Any) -> None:
@@ -61,7 +63,7 @@ class Here:
         )
         return etree.fromstring(
             "<IMAGE><ID>9</ID><UID>0</UID><GID>0</GID><UNAME>oneadmin</UNAME><GNAME>oneadmin</GNAME>"
-            f"<PERMISSIONS>{bits}</PERMISSIONS></IMAGE>"
+            f"<PERMISSIONS>{bits}</PERMISSIONS><STATE>{self.state}</STATE></IMAGE>"
         )
 
 
@@ -210,3 +212,33 @@ def owner(rbd: str) -> VmItem:
         snapshots=(("SNAPSHOTS", (*TREE, ("DISK_ID", "0"))),),
     )
     return VmItem(f"{THERE}:42", envelope(body), body, (), (), ())
+
+
+def test_an_image_that_was_disabled_is_disabled_here_before_it_counts_as_taken_over() -> None:
+    here, disabled = Here(), image_record(persistent=True, template=(("ONEDR_DISABLED", "YES"), ("NOTE", "x")))
+    for _ in range(2):  # a killed run is repeated
+        register_images.register_image(site(here), image("one-1", image=envelope(disabled)), None, Lists())
+    methods = [call[0] for call in here.calls]
+    assert here.state == 3 and methods.count("image.enable") == 1
+    assert methods.index("image.enable") < methods.index("image.update")
+    assert image_template.portable_image(disabled.template) == (("NOTE", "x"),)
+
+
+def test_only_an_image_that_no_vm_needs_is_disabled() -> None:
+    here = Here()
+    body = image_record(persistent=True, template=(("ONEDR_DISABLED", "YES"),))
+    record = vm_record(disks=(DiskRef(0, "one/one-1", 7, "", False, True),))
+    owner = VmItem(f"{THERE}:7", envelope(record), record, (), (), ())
+    register_images.register_image(site(here), image("one-1", image=envelope(body)), owner, Lists())
+    assert here.state == 1
+
+
+def test_at_home_an_image_is_disabled_as_it_is_there_and_never_enabled_unasked() -> None:
+    here = Here()
+    failback_vms._follow_state(site(here), "one-1", 9, disabled=True)
+    assert here.state == 3
+    found = site(here)
+    failback_vms._follow_state(found, "one-1", 9, disabled=True)
+    assert not found.warnings
+    failback_vms._follow_state(found, "one-1", 9, disabled=False)
+    assert here.state == 3 and "oneimage enable 9" in found.warnings["one-1"][0]

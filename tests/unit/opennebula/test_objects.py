@@ -228,6 +228,12 @@ def test_an_image_that_several_vms_may_use_as_it_is_carries_no_vms_record() -> N
     ]
 
 
+def test_a_disk_that_several_vms_may_write_to_carries_no_vms_record_either() -> None:
+    element = vm()
+    put(element.findall("TEMPLATE/DISK")[1], "SHAREABLE", "YES")
+    assert [found.shared for found in opennebula_objects.vm_record(element, {DATASTORE}).disks] == [False, True]
+
+
 @pytest.mark.parametrize(("state", "entries", "since"), [
     ("3", [{"RSTIME": "100", "RETIME": "0"}], 100.0),
     ("3", [{"RSTIME": "100", "RETIME": "150", "ETIME": "150"}, {"RSTIME": "200"}], 200.0),
@@ -245,3 +251,11 @@ def test_when_a_vm_came_into_its_state(state: str, entries: list[dict[str, str]]
         for key in ("STIME", "ETIME", "RSTIME", "RETIME", "EETIME"):
             put(one, key, entry.get(key, "0"))
     assert opennebula_objects.state_since(found) == since
+
+
+@pytest.mark.parametrize(("state", "disabled"), [("1", False), ("3", True), ("8", False)])
+def test_the_record_of_an_image_says_whether_it_is_disabled(state: str, disabled: bool) -> None:
+    element = put(recorded("oneimage_show_48.xml"), "STATE", state)
+    put(element, "TEMPLATE/ONEDR_DISABLED", "YES")  # what a user calls so says nothing
+    found = opennebula_objects.image_record(element)
+    assert [value for key, value in found.template if key == "ONEDR_DISABLED"] == ["YES"] * disabled
