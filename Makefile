@@ -12,7 +12,7 @@ AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 3 --dist loadfile -
 
 STORY := tests/bed/test_planned.py tests/bed/test_failover.py tests/bed/test_drill.py tests/bed/test_returned.py
 
-.PHONY: setup test quick lint types unit install contract bed long demo smoke releases deb clean
+.PHONY: setup test quick lint types unit install contract bed long demo smoke releases wheels deb clean
 
 setup: .venv/ready
 
@@ -82,9 +82,15 @@ smoke: setup
 releases:
 	for release in trixie forky; do sandbox/release $$release make demo smoke || exit; done
 
+# What install.sh takes from a package index, for front-ends without one: of this machine's architecture and Python.
+wheels:
+	/usr/bin/python3 -m venv --clear build/pip
+	for pins in requirements requirements-build; do \
+	    build/pip/bin/pip download --quiet --disable-pip-version-check --require-hashes -r share/$$pins.txt -d wheels || exit; done
+
 # build/onedr_VERSION_all.deb
 deb: setup
 	packaging/deb $(PYTHON) build
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist wheels *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

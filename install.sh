@@ -11,7 +11,8 @@ install.sh --uninstall [--dry-run] [--force] [--python PATH]
 
   --python PATH    run the drivers with this interpreter, in which onedr can be imported already; without it the
                    one OneDR came with (package, wheel), else a virtual environment is made in LIB/onedr/venv
-  --wheels DIR     take what the virtual environment needs from this folder, and ask no package index
+  --wheels DIR     take what the virtual environment needs from this folder, and ask no package index; a folder
+                   wheels beside install.sh (make wheels) is taken without being asked for
   --dry-run        show what would change, change nothing
   --force-version  install into a release of OpenNebula that OneDR was not made for
   --force          uninstall although a datastore uses ceph_dr, or oned does not answer
@@ -148,6 +149,8 @@ make_environment() {
     local -a quiet=(--quiet --disable-pip-version-check) from=()
     local -a pip=("$VENV/bin/python" -m pip) build=("$COPY/build/bin/python" -m pip)
     [ -z "$WHEELS" ] || from=(--no-index --find-links "$WHEELS")
+    # An index that is not there shows at once; pip's own five attempts take 38 s.
+    export PIP_RETRIES=${PIP_RETRIES:-1} PIP_TIMEOUT=${PIP_TIMEOUT:-15}
     # These versions with these digests, or none. OneDR is built where no other module is seen; pip is copied there,
     # because to unpack it a second time takes three seconds.
     "$BASE" -m venv --without-pip "$COPY/build" &&
@@ -156,8 +159,9 @@ make_environment() {
         "${build[@]}" wheel "${quiet[@]}" --no-index --no-deps --no-build-isolation -w "$COPY/built" "$COPY" &&
         "${pip[@]}" install "${quiet[@]}" --require-hashes "${from[@]}" -r "$COPY/share/requirements.txt" &&
         "${pip[@]}" install "${quiet[@]}" --no-index --no-deps --force-reinstall "$COPY"/built/*.whl ||
-        die "OneDR could not be installed into $VENV (pip's reason is above). Fix that and run this again; without" \
-            "a package index, give a folder of wheels with --wheels, or install the Debian package (docs/install.md)."
+        die "OneDR could not be installed into $VENV (pip's reason is above). Fix that and run this again. Without" \
+            "a package index: make wheels on a machine that has one, and put its folder wheels beside install.sh" \
+            "(or name it: --wheels DIR); or make deb there, and install that package here (docs/install.md)."
 }
 
 # All of a self-contained front-end is its owner's: root would run and write what that user may replace meanwhile.
@@ -176,6 +180,9 @@ become_owner() {
 
 [ -z "$LIB" ] || become_owner "${GIVEN[@]}"
 
+if [ "$STEP$WHEELS$PYTHON" = install ] && [ -d "$SOURCE/onedr" ] && [ -d "$SOURCE/wheels" ]; then
+    WHEELS=$SOURCE/wheels
+fi
 if [ -n "$WHEELS" ]; then
     [ -d "$WHEELS" ] || die "--wheels $WHEELS: there is no such folder."
     WHEELS=$(cd "$WHEELS" && pwd)

@@ -99,6 +99,11 @@ class Cluster:
         """Monitor addresses as a client needs them."""
         return mon_host_of(self.mon("mon dump"))
 
+    def new_key_type(self) -> str:
+        """The type of the cephx keys that this cluster makes: `aes`, `aes256k`."""
+        preferred = self.mon("mon dump").get("auth_preferred_cipher") or {}
+        return str(preferred.get("name") or "aes")
+
     def pool(self, name: str) -> rados.Ioctx:
         """An open pool. Raises rados.ObjectNotFound."""
         if name not in self._pools:

@@ -33,6 +33,8 @@ OPTIONS = (
     "rbd_mirroring_delete_delay",
 )
 KEPT = "rbd_mirroring_max_mirroring_snapshots"
+_PEER = "client.rbd-mirror-peer"
+_LINE_MODES = "crc secure"  # Ceph's default of ms_client_mode and ms_service_mode
 
 
 def versions(pool: Pool) -> dict[str, dict[str, int]]:
@@ -142,6 +144,30 @@ def pool_space(pool: Pool) -> tuple[int, int, tuple[str, ...]]:
     return used, free, tuple(sorted(set(pool.mon(prefix="health")["checks"]) & set(_ALARMS)))
 
 
+def line_mode(pool: Pool) -> str:
+    """How data goes from this cluster's OSDs to the other site's rbd-mirror: `secure` (encrypted), `crc`,
+    empty when both sides' settings exclude each other, `msgr1` when a monitor speaks nothing newer.
+
+    The client takes the first of its modes that the server allows (Ceph: AuthRegistry::pick_mode). Settings
+    in configuration files are not seen. Raises StorageError.
+    """
+    for monitor in pool.mon(prefix="mon dump")["mons"]:
+        if not any(each["type"] == "v2" for each in monitor["public_addrs"]["addrvec"]):
+            return "msgr1"
+    stored = _config_dump(pool)
+    asked = _stored(stored, _PEER, "ms_client_mode", _LINE_MODES).split()
+    allowed = _stored(stored, "osd", "ms_service_mode", _LINE_MODES).split()
+    return next((mode for mode in asked if mode in allowed), "")
+
+
+def allowed_ciphers(pool: Pool) -> tuple[str, ...]:
+    """The types of cephx keys that this cluster allows: `aes`, `aes256k`. Releases before 19.2.6 and 20.2.4
+    know `aes` alone (docs/ceph-facts.md C47). Raises StorageError.
+    """
+    listed = pool.mon(prefix="mon dump").get("auth_allowed_ciphers")
+    return ("aes",) if listed is None else tuple(str(each["name"]) for each in listed)
+
+
 def own_option(pool: Pool, name: str) -> str:
     """The value of an option for our own connection. Raises rados.Error."""
     return str(pool.cluster.conf_get(name))
@@ -153,10 +179,7 @@ def mirror_options(pool: Pool) -> dict[str, str]:
 
     The ceph.conf of other machines is not read. Raises StorageError, rados.Error.
     """
-    stored = {
-        (str(entry["section"]), str(entry["name"])): str(entry["value"])
-        for entry in pool.mon(prefix="config dump")
-    }
+    stored = _config_dump(pool)
     conf = pool.access.conf or os.environ.get("CEPH_CONF") or "/etc/ceph/ceph.conf"
     names = _sections(conf) | {section for section, _ in stored if section.startswith(_MIRROR)} or {_MIRROR}
     defaults = _from_file(None, _MIRROR)
@@ -169,6 +192,14 @@ def mirror_options(pool: Pool) -> dict[str, str]:
         }
         found[option] = max(values, key=float)  # the slowest of several daemons counts
     return found
+
+
+def _config_dump(pool: Pool) -> dict[tuple[str, str], str]:
+    """The monitors' settings: value by (section, name)."""
+    return {
+        (str(entry["section"]), str(entry["name"])): str(entry["value"])
+        for entry in pool.mon(prefix="config dump")
+    }
 
 
 def _sections(conf: str) -> set[str]:

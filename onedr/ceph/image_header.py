@@ -36,12 +36,13 @@ class MirrorState(IntEnum):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A snapshot; `mirror` and `complete` are of mirror snapshots only."""
+    """A snapshot; `mirror`, `complete` and `taken_at` (epoch seconds) are of mirror snapshots only."""
 
     name: str
     namespace: int
     mirror: MirrorState | None = None
     complete: bool = False
+    taken_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,15 @@ class Parent:
 
 @dataclass(frozen=True)
 class Header:
-    """One image's header: size in bytes, metadata, snapshots from the oldest on."""
+    """One image's header: size in bytes, metadata, snapshots from the oldest on; `made_at`: epoch seconds, 0
+    where the image does not say.
+    """
 
     size: int
     metadata: Mapping[str, str]
     snapshots: tuple[Snapshot, ...]
     parent: Parent | None
+    made_at: int = 0
 
 
 def decode_header(values: Mapping[str, bytes]) -> Header:
@@ -77,6 +81,7 @@ def decode_header(values: Mapping[str, bytes]) -> Header:
         },
         snapshots=tuple(_snapshot(values[key]) for key in sorted(values) if key.startswith(_SNAPSHOT)),
         parent=_parent(values["parent"]) if "parent" in values else None,
+        made_at=Decoder(values["create_timestamp"]).u32() if "create_timestamp" in values else 0,
     )
 
 
@@ -114,7 +119,7 @@ def _snapshot(value: bytes) -> Snapshot:
     state = made_by.u8()
     if state not in tuple(MirrorState):
         raise UnknownFormatError(f"a mirror snapshot has state {state}")
-    return Snapshot(name, namespace, MirrorState(state), bool(made_by.u8()))
+    return Snapshot(name, namespace, MirrorState(state), bool(made_by.u8()), fields.u32())
 
 
 def is_primary(header: Header) -> bool | None:

@@ -2,23 +2,28 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import rados
 import rbd
 
-from onedr.ceph import mirroring
+from onedr.ceph import mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.host import process
 from onedr.host.waiting import attempts
-from onedr.model.errors import StorageError
+from onedr.model.errors import OneDRError, StorageError
 from onedr.model.text import Sentence
+from onedr.model.types import OWN_GROUPS
 
 # more than Ceph goes on counting a dead client among the watchers (osd_client_watch_timeout, 30 s)
 LIMIT_S = 45
 _PAUSE_S = 0.2
 _AUTOMATIC = "internal"  # tag of the lock that librbd takes by itself; `rbd lock add` sets none
 _LIST_LIMIT_S = 20
+_LOOK_LIMIT_S = 3
+_LOCK = "lock.rbd_lock"
 
 
 def manual_locks(lockers: Mapping[str, Any]) -> list[str]:
@@ -28,6 +33,41 @@ def manual_locks(lockers: Mapping[str, Any]) -> list[str]:
     if lockers.get("tag") == _AUTOMATIC:
         return []
     return sorted(f"{cookie} ({client}, {address})" for client, cookie, address in lockers.get("lockers", []))
+
+
+def break_command(where: str, cookie: str, client: str) -> str:
+    """What to type to remove a lock of `rbd lock add`; `where`: pool/image."""
+    return shlex.join(["rbd", "lock", "rm", where, cookie, client])
+
+
+def locked_by_hand(pool: Pool, names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Those of the images that `rbd lock add` left locked: the first lock's cookie and client.
+
+    The lock is an attribute of the image's header, so only images that have another than librbd's own are
+    opened. Raises rbd.Error, rados.Error, OneDRError.
+    """
+    ids = {str(entry["name"]): str(entry["id"]) for entry in pool.rbd.list2(pool.io)}
+    wanted = [name for name in names if name in ids]
+    found = parallel.each(wanted, lambda name: _manual_lock(pool, name, ids[name]), _LOOK_LIMIT_S)
+    locks = {}
+    for name, lock in found.items():
+        if isinstance(lock, OneDRError):
+            raise lock
+        if lock is not None:
+            locks[name] = lock
+    return locks
+
+
+def _manual_lock(pool: Pool, name: str, image_id: str) -> tuple[str, str] | None:
+    try:
+        lock = bytes(pool.io.get_xattr(f"rbd_header.{image_id}", _LOCK))
+    except (rados.NoData, rados.ObjectNotFound):
+        return None
+    if lock.endswith(_AUTOMATIC.encode()):  # cls_lock_types.h: the tag is the last field
+        return None
+    with pool.image(name, read_only=True) as image:
+        held = (image.list_lockers() or {}).get("lockers", [])
+    return next(((str(cookie), str(client)) for client, cookie, _ in held), None)
 
 
 def users(
@@ -50,12 +90,33 @@ def users(
 def refuse_manual_lock(pool: Pool, name: str) -> None:
     """Raise StorageError that names who locked the image with `rbd lock add`. Raises rbd.ImageNotFound."""
     with pool.image(name, read_only=True) as image:
-        found = manual_locks(image.list_lockers() or {})
+        _refuse_lock(image, f"{pool.access.pool}/{name}")
+
+
+def refuse_removal(pool: Pool, name: str) -> None:
+    """The same, and for a member of an RBD group that is not OneDR's: Ceph would refuse its removal only
+    after its mirroring had ended.
+    """
+    where = f"{pool.access.pool}/{name}"
+    with pool.image(name, read_only=True) as image:
+        _refuse_lock(image, where)
+        group = str(image.group().get("name") or "")
+    if group and not group.startswith(OWN_GROUPS):
+        command = shlex.join(["rbd", "group", "image", "rm", f"{pool.access.pool}/{group}", where])
+        raise StorageError(Sentence(
+            f"RBD image {where} is a member of RBD group {group}; nothing was changed. Take it out of that "
+            f"group first: {command}."
+        ))
+
+
+def _refuse_lock(image: rbd.Image, where: str) -> None:
+    lockers = image.list_lockers() or {}
+    found = manual_locks(lockers)
     if found:
-        where = f"{pool.access.pool}/{name}"
+        client, cookie, _ = lockers["lockers"][0]
         raise StorageError(Sentence(
             f"RBD image {where} is locked by {', '.join(found)}; nothing was changed. When it is no longer "
-            f"used there, remove the lock: rbd lock ls {where}, then rbd lock rm."
+            f"used there, remove the lock: {break_command(where, str(cookie), str(client))}."
         ))
 
 

@@ -293,7 +293,7 @@ def remove_image(pool: Pool, name: str, wait_s: float = image_use.LIMIT_S) -> No
         used_by = children(pool, name)
         if used_by:
             raise RefusedError(f"RBD image {where} is the base of {', '.join(used_by)}; remove these first.")
-        image_use.refuse_manual_lock(pool, name)  # before the first write, which would wait for that lock
+        image_use.refuse_removal(pool, name)  # before the first write, which would wait for a lock
         with _announced(pool, name):
             image_use.wait_until_unused(pool, name, wait_s)
             _prepare_removal(pool, name)
@@ -354,7 +354,7 @@ def move_to_trash(pool: Pool, name: str, wait_s: float = image_use.LIMIT_S) -> N
     """
     where = f"{pool.access.pool}/{name}"
     try:
-        image_use.refuse_manual_lock(pool, name)
+        image_use.refuse_removal(pool, name)
         with _announced(pool, name):
             image_use.wait_until_unused(pool, name, wait_s)
             with pool.image(name) as image:

@@ -5,13 +5,12 @@ Roles and completeness are read from the image itself.
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import NamedTuple, TypedDict
 
-import rados
 import rbd
 
-from onedr.ceph import connection, image_scan, mirror_schedule, omap
+from onedr.ceph import image_scan, mirror_schedule, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.image_lock import image_lock
 from onedr.host.waiting import wait_until
@@ -247,12 +246,18 @@ def receives(pool: Pool) -> bool:
     return bool(directions - {rbd.RBD_MIRROR_PEER_DIRECTION_TX})
 
 
-def mirror_snapshots(image: rbd.Image) -> list[dict[str, object]]:
-    """Mirror snapshots, oldest first: is each `complete`?"""
+def mirror_snapshots(image: rbd.Image) -> list[tuple[bool, int]]:
+    """Mirror snapshots, oldest first: is each complete, and when was it taken (epoch seconds)?"""
     return [
-        {"complete": bool(snapshot["mirror"].get("complete"))} for snapshot in image.list_snaps()
+        (bool(snapshot["mirror"].get("complete")), int(snapshot_time(image, snapshot["id"])))
+        for snapshot in image.list_snaps()
         if snapshot.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
     ]
+
+
+def snapshot_time(image: rbd.Image, snapshot_id: int) -> float:
+    """When a snapshot was taken, epoch seconds."""
+    return float(image.get_snap_timestamp(snapshot_id).replace(tzinfo=timezone.utc).timestamp())
 
 
 def replaying_at_peer(pool: Pool) -> set[str]:
@@ -322,53 +327,3 @@ def is_one_way(pool: Pool) -> bool:
 def mirror_peers(pool: Pool) -> list[str]:
     """Ids of the pool's mirror peers."""
     return [str(peer["uuid"]) for peer in pool.rbd.mirror_peer_list(pool.io)]
-
-
-class PeerAccess(NamedTuple):
-    """How Ceph itself reaches a mirror peer. An empty `mon_host`: librados finds the monitors by DNS SRV."""
-
-    mon_host: str
-    key: str
-    client: str
-
-
-def peer_access(pool: Pool) -> PeerAccess | None:
-    """Of the first peer whose key our user may read; None when there is none (the key stays unread with
-    `profile rbd`; mon `profile rbd-mirror` lets it be read).
-    """
-    for peer in pool.rbd.mirror_peer_list(pool.io):
-        found = _attributes(pool, str(peer["uuid"]))
-        if found and found.get("key"):
-            client = str(peer.get("client_name") or "client.rbd-mirror-peer")
-            return PeerAccess(str(found.get("mon_host") or ""), str(found["key"]), client)
-    return None
-
-
-def _attributes(pool: Pool, peer_id: str) -> dict[str, str] | None:
-    try:
-        return dict(pool.rbd.mirror_peer_get_attributes(pool.io, peer_id))
-    except (rbd.ImageNotFound, rbd.PermissionError):
-        return None
-
-
-def connect_peer(access: PeerAccess, limit_s: int, operation_limit_s: int = 0) -> rados.Rados:
-    """A connection to the peer's cluster with the key that Ceph stores for mirroring. `operation_limit_s` 0:
-    as `limit_s`. librados reads `mon_host` itself, in every form.
-
-    Raises rados.Error.
-    """
-    key = access.key
-    conf = {
-        **({"mon_host": access.mon_host} if access.mon_host else {}),
-        "key": key,
-        "client_mount_timeout": str(limit_s),
-        "rados_osd_op_timeout": str(operation_limit_s or limit_s),
-        "rados_mon_op_timeout": str(limit_s),
-        "log_to_stderr": "false",
-        "err_to_stderr": "false",
-        "librados_thread_count": connection.IO_THREADS,
-        "keyring": "/dev/null",
-    }
-    cluster = rados.Rados(name=access.client, conf=conf)
-    cluster.connect(timeout=limit_s)
-    return cluster

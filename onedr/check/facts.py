@@ -111,6 +111,8 @@ class ClusterFacts:
     space: Known[PoolSpace] = NOT_COLLECTED
     pools: Known[frozenset[str]] = NOT_COLLECTED  # names of all pools
     namespaces: Known[tuple[str, ...]] = NOT_COLLECTED  # RBD namespaces of the pool
+    line_mode: Known[str] = NOT_COLLECTED  # cluster_info.line_mode
+    ciphers: Known[tuple[str, ...]] = NOT_COLLECTED  # types of cephx keys that it allows
     settings: Known[Mapping[str, str]] = NOT_COLLECTED
     site_info: Known[SiteInfo | None] = NOT_COLLECTED
 
@@ -185,6 +187,9 @@ class CheckFacts:
     unprotected: Known[Mapping[str, str]] = NOT_COLLECTED  # items that are not mirrored, and why
     images: Known[tuple[ImageFacts, ...]] = NOT_COLLECTED
     clashes: Known[tuple[str, ...]] = NOT_COLLECTED  # names that both sites use for images of their own
+    groups: Known[Mapping[str, str]] = NOT_COLLECTED  # RBD group of each image here that is in one
+    # images here with a lock of `rbd lock add`: its cookie and client
+    locks: Known[Mapping[str, tuple[str, str]]] = NOT_COLLECTED
     schedules: Known[frozenset[str]] = NOT_COLLECTED  # images that have a mirror snapshot schedule here
     newest_snapshots: Known[NewestSnapshots] = NOT_COLLECTED
     snapshots_kept: Known[int] = NOT_COLLECTED  # rbd_mirroring_max_mirroring_snapshots

@@ -78,7 +78,7 @@ def carries(pool: Pool, name: str, marker: str) -> bool:
             if mirroring.mirror_mode(image) is not Mode.SNAPSHOT:
                 return True
             snapshots = mirroring.mirror_snapshots(image)
-            return bool(snapshots and snapshots[-1]["complete"])
+            return bool(snapshots and snapshots[-1][0])
     except rbd.ImageNotFound:
         return False
 

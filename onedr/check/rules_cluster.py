@@ -107,7 +107,7 @@ def mirrors(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def _mirrors(where: str, found: Mirrors) -> CheckResult:
-    todo = f"systemctl restart ceph-rbd-mirror.target, {where}"
+    todo = f"systemctl restart ceph-rbd-mirror.target, {where} (cephadm: ceph orch restart rbd-mirror)"
     if not found.daemons:
         return problem(
             f"{where}: no rbd-mirror daemon is registered with Ceph: nothing is replicated to this side", todo
@@ -143,12 +143,21 @@ def releases(facts: CheckFacts) -> Iterator[CheckResult]:
                 "finish the upgrade",
             )
     if len(seen) == 2 and seen[0] != seen[1]:
-        yield warn(
-            f"Ceph is {', '.join(seen[0])} here and {', '.join(seen[1])} at the peer",
-            "onedr check <datastore> --probe",
-        )
+        text = f"Ceph is {', '.join(seen[0])} here and {', '.join(seen[1])} at the peer"
+        if _probed(facts, {*seen[0], *seen[1]}):
+            yield ok(f"{text}; the last probe was on both")
+        else:
+            yield warn(text, "onedr check <datastore> --probe")
     elif len(seen) == 2 and len(seen[0]) == 1:
         yield ok(f"Ceph is {seen[0][0]} at both sites")
+
+
+def _probed(facts: CheckFacts, releases: set[str]) -> bool:
+    """Was the last probe in the datastore's mode on all these releases?"""
+    if isinstance(facts.probe_results, Unknown):
+        return False
+    last = facts.probe_results.get(facts.settings.mode)
+    return last is not None and releases <= set(last.releases)
 
 
 def replicas(facts: CheckFacts) -> Iterator[CheckResult]:

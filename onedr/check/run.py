@@ -11,7 +11,15 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any, cast
 
-from onedr.ceph import cluster_info, connection, mirror_schedule, mirroring, parallel
+from onedr.ceph import (
+    cluster_info,
+    connection,
+    image_groups,
+    image_use,
+    mirror_schedule,
+    mirroring,
+    parallel,
+)
 from onedr.ceph.connection import Pool
 from onedr.ceph.mirror_schedule import NoSchedulesError
 from onedr.check import collect_front_ends, collect_map, collect_peer, probe_results
@@ -82,6 +90,8 @@ def _check(datastore: Datastore) -> list[Finding]:
             unprotected=lost,
             images=lost,
             clashes=lost,
+            groups=lost,
+            locks=lost,
             schedules=lost,
             newest_snapshots=lost,
             snapshots_kept=lost,
@@ -128,6 +138,8 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         "peer": way.seen,
         "readable": way.readable,
         "clashes": lambda: collect_peer.clashes(pool, way.there()),
+        "groups": lambda: image_groups.members(pool),
+        "locks": lambda: image_use.locked_by_hand(pool, _primaries(pool)),
         "view": lambda: status.collect_status(
             pool, datastore, collect_front_ends.front_end(), way.peer_status
         ),
@@ -170,6 +182,8 @@ def _cluster(opened: Callable[[], Pool], name: str) -> dict[str, Source]:
         "space": lambda: PoolSpace(*cluster_info.pool_space(opened())),
         "pools": lambda: frozenset(map(str, opened().cluster.list_pools())),
         "namespaces": lambda: tuple(map(str, opened().rbd.namespace_list(opened().io))),
+        "line_mode": lambda: cluster_info.line_mode(opened()),
+        "ciphers": lambda: cluster_info.allowed_ciphers(opened()),
         "site_info": lambda: site_info.read_site_info(opened()).get(name),
     }
 
@@ -209,7 +223,7 @@ def _schedules(pool: Pool, datastore: Datastore) -> frozenset[str]:
 def _newest_snapshots(pool: Pool, datastore: Datastore) -> NewestSnapshots:
     if datastore.settings.mode is not Mode.SNAPSHOT:
         return NewestSnapshots()
-    primaries = [name for name, role in mirroring.roles(pool).items() if role.primary]
+    primaries = _primaries(pool)
     ages: dict[str, float | None] = {}
     found = parallel.each(primaries, lambda name: snapshot_schedule.newest_age_s(pool, name), _CEPH_LIMIT_S)
     for name, age in found.items():
@@ -217,6 +231,11 @@ def _newest_snapshots(pool: Pool, datastore: Datastore) -> NewestSnapshots:
             raise OneDRError(f"the snapshots of {name} cannot be read: {age}")
         ages[name] = age
     return NewestSnapshots(ages)
+
+
+def _primaries(pool: Pool) -> list[str]:
+    """Mirrored images that are written here."""
+    return [name for name, role in mirroring.roles(pool).items() if role.primary]
 
 
 def _dark(why: Unknown) -> ClusterFacts:

@@ -14,6 +14,7 @@ from onedr.check import (
     rules_datastore,
     rules_fidelity,
     rules_front_end,
+    rules_line,
     rules_map,
     rules_rehearsal,
     rules_vms,
@@ -122,6 +123,17 @@ DATASTORE: Mapping[str, Check] = {
         ("here.namespaces", "there.namespaces"),
         rules_cluster.namespaces,
     ),
+    "LINE": Check(
+        "what the other site's rbd-mirror reads is encrypted on the line (msgr2 secure), or not",
+        ("here.line_mode", "there.line_mode"),
+        rules_line.line,
+        partial=True,
+    ),
+    "CIPHERS": Check(
+        "each site's Ceph can read the keys of the other one's",
+        ("here.ciphers", "there.ciphers", "here.releases", "there.releases"),
+        rules_line.ciphers,
+    ),
     "CLOCK": Check(
         "the sites' clocks agree",
         ("clock_s",),
@@ -185,6 +197,14 @@ DATASTORE: Mapping[str, Check] = {
     ),
     "SITE_INDEX": Check(
         "the sites have different DR_SITE_INDEX", ("there.site_info",), rules_datastore.site_index
+    ),
+    "GROUPS": Check(
+        "no mirrored image is a member of an RBD group that OneDR did not make",
+        ("images", "groups"),
+        rules_line.groups,
+    ),
+    "LOCKS": Check(
+        "no image that is primary here is locked by `rbd lock add`", ("locks",), rules_line.locks
     ),
     "NAMES": Check("no name is used at both sites for different images", ("clashes",), rules_datastore.names),
     "RECORD_KEYS": Check(

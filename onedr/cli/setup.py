@@ -9,13 +9,16 @@ import click
 
 from onedr.ceph.admin import Admin
 from onedr.cli import output
-from onedr.model.errors import InputError
+from onedr.model import parsing
+from onedr.model.errors import InputError, RefusedError
 from onedr.model.settings import duration
 from onedr.pairing import collect as pairing_collect
+from onedr.pairing import front_end as pairing_front_end
 from onedr.pairing import run as pairing_run
 from onedr.pairing import teardown as pairing_teardown
 from onedr.pairing.collect import PairingTarget
 from onedr.pairing.facts import DesiredState
+from onedr.pairing.front_end import PeerFrontEnd
 from onedr.pairing.run import SetupRequest
 from onedr.runs.events import ChangeEvent, NoteEvent, VerdictEvent
 from onedr.runs.plan_events import PairingPlanEvent
@@ -45,6 +48,9 @@ class SetupOptions(AdminOptions):
     poll_age: float
     retry: int
     delete_delay: int
+    peer_endpoint: str
+    peer_auth: str
+    peer_insecure: bool
     no_probe: bool
 
 
@@ -126,6 +132,17 @@ def _administered(command: Any) -> Any:
     show_default=True,
     help="How long deleted copies stay in the trash.",
 )
+@click.option(
+    "--peer-endpoint", metavar="ADDRESS", default="",
+    help="The other site's front-end, such as https://front-end-b/RPC2; tested, then stored in onedr.conf.",
+)
+@click.option(
+    "--peer-auth", metavar="FILE", default="",
+    help="A file with user:password of an admin there. Default: peer_auth beside onedr.conf.",
+)
+@click.option(
+    "--peer-insecure", is_flag=True, help="Accept plain http to it, which sends that password readably."
+)
 @click.option("--no-probe", is_flag=True, help="Do not replicate small test images afterwards.")
 @_administered
 def setup(
@@ -159,13 +176,29 @@ def setup(
         given["dry_run"],
         not given["no_probe"],
         target.datastore,
+        _front_end(given),
     )
-    if sys.stdin.isatty() and not (as_json or yes):
+    at_terminal = sys.stdin.isatty() and not as_json
+    if at_terminal and not yes:
         asked = _guided(asked)
-        if not asked.dry_run:
-            output.present(pairing_run.run_setup(replace(asked, dry_run=True)), _VIEWS)
-            click.confirm("Make these changes?", abort=True)
+    if not (yes or asked.dry_run):
+        output.present(pairing_run.run_setup(replace(asked, dry_run=True)), _VIEWS, as_json)
+        _confirm(at_terminal, "Make these changes?")
     output.present(pairing_run.run_setup(asked), _VIEWS, as_json)
+
+
+def _front_end(given: SetupOptions) -> PeerFrontEnd | None:
+    endpoint, auth, insecure = given["peer_endpoint"], given["peer_auth"], given["peer_insecure"]
+    if not endpoint and (auth or insecure):
+        raise InputError("--peer-auth and --peer-insecure belong to --peer-endpoint.")
+    return pairing_front_end.wanted(endpoint, auth, insecure) if endpoint else None
+
+
+def _confirm(at_terminal: bool, question: str) -> None:
+    """Whoever cannot be asked has to say so before."""
+    if not at_terminal:
+        raise RefusedError("Nothing was changed: without a question at a terminal, changes need --yes.")
+    click.confirm(question, abort=True)
 
 
 def _admin(target: PairingTarget, given: AdminOptions) -> Admin:
@@ -199,7 +232,26 @@ def _guided(asked: SetupRequest) -> SetupRequest:
                 desired,
                 offer=click.prompt("Where to write the join file for the other site", default=default),
             )
+    if "front end" in missing:
+        asked = replace(asked, front_end=_ask_front_end())
     return replace(asked, desired=desired, join=join)
+
+
+def _ask_front_end() -> PeerFrontEnd | None:
+    """The way to the other site's front-end, and the user there; None when that is left for later."""
+    click.echo("A move and a failback need the other site's front-end (https://front-end-b/RPC2).")
+    endpoint = click.prompt("Its address (empty: later)", default="", show_default=False)
+    if not endpoint:
+        return None
+    insecure = parsing.in_plain_text(endpoint)
+    if insecure:
+        click.confirm("http sends the password readably. Is that network yours alone?", abort=True)
+    file = pairing_front_end.default_auth()
+    if file.exists():
+        return pairing_front_end.wanted(endpoint, "", insecure)
+    user = click.prompt("A user of group oneadmin there")
+    password = click.prompt("The password", hide_input=True)
+    return pairing_front_end.wanted(endpoint, "", insecure, f"{user}:{password}")
 
 
 @click.command(short_help="Undo setup at this site.")
@@ -214,9 +266,9 @@ def teardown(
     """
     target = _target(datastore, pool)
     admin, dry_run = _admin(target, given), given["dry_run"]
-    if sys.stdin.isatty() and not (yes or dry_run or as_json):
-        output.present(pairing_teardown.run_teardown(admin, target.pool, True), _VIEWS)
-        click.confirm("Undo these changes?", abort=True)
+    if not (yes or dry_run):
+        output.present(pairing_teardown.run_teardown(admin, target.pool, True), _VIEWS, as_json)
+        _confirm(sys.stdin.isatty() and not as_json, "Undo these changes?")
     output.present(pairing_teardown.run_teardown(admin, target.pool, dry_run), _VIEWS, as_json)
 
 

@@ -6,35 +6,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
 import os
 import re
-import time
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, wait
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar, cast
 
 from lxml import etree
 
-from onedr.driver import unpack
-from onedr.host import process, temp_dirs, threads
+from onedr.driver import download, unpack
+from onedr.host import process, temp_dirs
 from onedr.host.paths import front_end_paths
 from onedr.model import parsing, template
 from onedr.model.errors import InputError
 from onedr.model.template import Pairs
-from onedr.model.types import MIB
 from onedr.opennebula.ceph_access import defaults
 
-_T = TypeVar("_T")
 _HTTP = ("http://", "https://")
-_HTTP_LIMIT_S = 60  # of silence
-_HEAD_LIMIT_S = 60  # of a whole stat, as stock: oned has 15 slots for all drivers
-# URLError is an OSError; ValueError: a garbled address
-_HTTP_ERRORS = (OSError, http.client.HTTPException, ValueError)
 _FETCH_LIMIT_S = 4 * 3600
 # Schemes of downloader.sh, 6.10 to 7.4. The rest must not start with a dash (an option of ssh) nor contain
 # shell characters; where the downloader quotes the address, a query may follow.
@@ -112,7 +100,7 @@ def raw_file(image: etree._Element, attributes: Pairs) -> Iterator[Path]:
     with temp_dirs.temp_folder(staging_folder(attributes)) as folder:
         local = _local(path, folder, image, attributes)
         verify(local, image)
-        yield unpack.raw(local, path, folder, _inflates(attributes), _told(image))
+        yield unpack.raw(local, download.shown(path), folder, _inflates(attributes), _told(image))
 
 
 def _told(image: etree._Element) -> int | None:
@@ -122,7 +110,7 @@ def _told(image: etree._Element) -> int | None:
 
 def _local(path: str, folder: Path, image: etree._Element, attributes: Pairs) -> Path:
     if is_http(path):
-        _download(path, folder / "download")
+        download.fetch(path, folder / "download", template.get(attributes, "LIMIT_TRANSFER_BW"))
     elif needs_downloader(path):
         secrets = {}
         if path.startswith("s3://"):  # the downloader reads the marketplace's key from the driver data
@@ -169,64 +157,6 @@ def _must_be_readable(path: Path) -> None:
         raise InputError(f"cannot access {str(path)!r} (permission denied)")
 
 
-def _download(url: str, to: Path) -> None:
-    end = time.monotonic() + _FETCH_LIMIT_S
-
-    def fetch_all() -> None:
-        with _open(url) as answer, to.open("wb") as file:
-            expected, free = _length(answer), unpack.room(to.parent)
-            _must_fit(url, expected or 0, free)
-            while chunk := answer.read1(unpack.CHUNK):
-                file.write(chunk)
-                _must_fit(url, file.tell(), free)
-                if time.monotonic() > end:  # this thread ends too
-                    raise _too_late(url, _FETCH_LIMIT_S)
-            if expected is not None and file.tell() != expected:
-                raise InputError(f"Fetching {url} ended early: {file.tell()} of {expected} bytes.")
-
-    _within(_FETCH_LIMIT_S, url, fetch_all)
-
-
-def _must_fit(url: str, size: int, free: int) -> None:
-    if size > free:
-        raise InputError(
-            f"{url} does not fit into the {free // MIB} MiB free in the staging folder; point STAGING_DIR to "
-            "a larger place."
-        )
-
-
-def _open(url: str) -> http.client.HTTPResponse:
-    return cast(http.client.HTTPResponse, urllib.request.urlopen(_quoted(url), timeout=_HTTP_LIMIT_S))
-
-
-def _within(limit_s: float, url: str, action: Callable[[], _T]) -> _T:
-    """Do it, in `limit_s` seconds in all: a server that sends a byte now and then, in its head too, never
-    exceeds the limit of a read. A thread that is too late ends with this process.
-
-    Raises InputError.
-    """
-    done: Future[_T] = Future()
-
-    def work() -> None:
-        try:
-            done.set_result(action())
-        except Exception as error:  # noqa: BLE001 the waiting thread raises it
-            done.set_exception(error)
-
-    threads.start(work)
-    try:
-        if not wait([done], limit_s).done:
-            raise _too_late(url, limit_s)
-        return done.result()
-    except _HTTP_ERRORS as error:
-        raise InputError(f"Cannot fetch {url}: {error}") from error
-
-
-def _quoted(url: str) -> str:
-    """Escape spaces and non-ASCII letters, as a browser does. Existing escapes are kept."""
-    return urllib.parse.quote(url, safe="%/:=&?~#+!$,;'@()*[]")
-
-
 def verify(path: Path, image: etree._Element) -> None:
     """Compare with the image's MD5 and SHA1 attributes. Raises InputError when one differs."""
     for algorithm in ("md5", "sha1"):
@@ -236,7 +166,8 @@ def verify(path: Path, image: etree._Element) -> None:
         found = _digest(path, algorithm)
         if found != wanted.strip().lower():
             raise InputError(
-                f"{algorithm.upper()} checksum of {image.findtext('PATH')} is {found}, expected {wanted}."
+                f"{algorithm.upper()} checksum of {download.shown(image.findtext('PATH') or '')} is {found}, "
+                f"expected {wanted}."
             )
 
 
@@ -261,39 +192,18 @@ def virtual_size(image: etree._Element, attributes: Pairs) -> int:
             check_allowed(path, attributes)
             _must_be_readable(Path(path))
             return unpack.virtual_size(Path(path), path, folder, _inflates(attributes)) or 0
-        length = _fetch_head(path, folder / "head")
-        size = unpack.virtual_size(folder / "head", path, folder, _inflates(attributes), whole=False)
+        length = download.fetch_head(path, folder / "head")
+        unpack.stretch(folder / "head", length)
+        source = download.shown(path)
+        size = unpack.virtual_size(folder / "head", source, folder, _inflates(attributes), whole=False)
         if size is not None:
             return size
         if unpack.is_compressed(folder / "head", _inflates(attributes)):
             raise InputError(
-                f"{path} is compressed and does not contain its size; decompress it, or use a qcow2 image."
+                f"{source} is compressed and does not contain its size; decompress it, or use a qcow2 image."
             )
     if length is None:
         raise InputError(
-            f"{path} has no known size (no Content-Length); set SIZE when creating the image."
+            f"{source} has no known size (no Content-Length); set SIZE when creating the image."
         )
     return length
-
-
-def _too_late(url: str, limit_s: float) -> InputError:
-    return InputError(f"Fetching {url} did not end within {limit_s:g} s.")
-
-
-def _fetch_head(url: str, to: Path) -> int | None:
-    def fetch_head() -> int | None:
-        with _open(url) as answer:
-            to.write_bytes(answer.read(unpack.HEAD))
-            return _length(answer)
-
-    return _within(_HEAD_LIMIT_S, url, fetch_head)
-
-
-def _length(answer: http.client.HTTPResponse) -> int | None:
-    """What the server says; None where it says nothing. Raises ValueError for what is no length: oned would
-    take a negative size off a quota.
-    """
-    text = answer.headers.get("Content-Length")
-    if text is not None and not re.fullmatch("[0-9]{1,18}", text.strip()):
-        raise ValueError(f"its Content-Length is {text[:40]!r}")
-    return None if text is None else int(text)

@@ -112,6 +112,15 @@ def virtual_size(
     return told
 
 
+def stretch(head: Path, length: int | None) -> None:
+    """Make the start of a file as long as the whole one, `length` bytes, with a hole: qemu-img refuses a
+    format whose header speaks of more than there is. None: the length is not known, nothing is done.
+    """
+    with suppress(OSError):  # longer than a file can be here
+        if length is not None and length > head.stat().st_size:
+            os.truncate(head, length)
+
+
 def is_compressed(path: Path, inflate: bool = True) -> bool:
     """Must this file be decompressed to get the disk?"""
     kind = _compression(path)

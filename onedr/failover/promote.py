@@ -3,6 +3,7 @@ each reads back what it promised.
 """
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import rbd
@@ -19,6 +20,7 @@ _PAUSE_S = 0.3
 _LOOK_LIMIT_S, _LOOKING, _FEW = 20, 32, 4  # seconds for one image, images at once, images looked at first
 _CUT_OFF_S = 60
 _LET_GO_S = 20
+_cut: dict[str, float] = {}  # when this process cut off a client's address, by time.monotonic
 # a demotion arrives within 12 s in journal mode with stock settings (docs/ceph-facts.md C17)
 _UNFORCED_LIMIT_S = 60
 
@@ -46,6 +48,7 @@ def cut_off(pool: Pool, names: Iterable[str], seconds: int = _CUT_OFF_S) -> str:
                 addresses.update(found)
     for address in sorted(addresses.values()):
         mirroring.blocklist(pool, address, seconds)
+        _cut[address] = time.monotonic()
     text = f"{len(addresses)} address(es) of rbd-mirror blocklisted for {seconds} s"
     return "; ".join([text, *unread])
 
@@ -58,11 +61,24 @@ def promote(pool: Pool, name: str, peer_demoted: bool, mode: Mode | None = None)
     """
     if mode is Mode.JOURNAL and not peer_demoted:
         return _take_journal(pool, name)
+    if not peer_demoted:
+        _cut_off_again(pool, name)
     with pool.image(name) as image:
         how = _promote(image, peer_demoted)
         if not mirroring.is_primary(image):
             raise _not_primary(name)
     return how
+
+
+def _cut_off_again(pool: Pool, name: str) -> None:
+    """Never in the middle of a sync, a part of which would stay in the image: an rbd-mirror that came after
+    the run's cut-off, or that it could not see, is cut off now.
+    """
+    for address in mirroring.replayers(pool, name).values():
+        # an OSD goes on listing the watch of a client until it knows that it is blocklisted
+        if time.monotonic() - _cut.get(address, -_CUT_OFF_S) > _CUT_OFF_S / 2:
+            mirroring.blocklist(pool, address, _CUT_OFF_S)
+            _cut[address] = time.monotonic()
 
 
 def _take_journal(pool: Pool, name: str) -> str:

@@ -19,6 +19,7 @@ from onedr.model.errors import InputError
 _ENDPOINT = re.compile(r"https?://[^\s/]+(/\S*)?")
 _PEER = ("endpoint", "auth")
 _INSECURE = "insecure"
+PEER_KEYS = (*_PEER, _INSECURE)
 # Lowest and highest value. The highest ones were tested with many images and VMs (docs/measured.md).
 _LIMITS = {"flatten_at_once": (1, 16), "role_changes_at_once": (1, 100), "starts_at_once": (1, 32)}
 _FENCE = ("command", "limit_s")
@@ -27,8 +28,10 @@ _NOTIFY = (
     "mail_to", "mail_from", "smtp", "smtp_tls", "smtp_auth", "webhook", "webhook_key", "command",
 )  # read by notify/settings.py
 _LOG = ("siem",)
+_DOWNLOADS = ("ca",)  # read by driver/download.py
 _KNOWN = {
-    "peer": (*_PEER, _INSECURE), "limits": tuple(_LIMITS), "fence": _FENCE, "notify": _NOTIFY, "log": _LOG,
+    "peer": PEER_KEYS, "limits": tuple(_LIMITS), "fence": _FENCE, "notify": _NOTIFY, "log": _LOG,
+    "downloads": _DOWNLOADS,
 }
 _RECEIVER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})")
 
@@ -92,10 +95,16 @@ def load_config() -> Configuration:
         limits["fence_limit_s"] = _number(parser["fence"], "limit_s", _FENCE_LIMIT_S, problems)
     command = command_words(parser.get("fence", "command", fallback=""), "fence.command", problems)
     siem = _receiver(parser.get("log", "siem", fallback=""), problems)
+    _absolute(parser.get("downloads", "ca", fallback=""), "downloads.ca", problems)
     if problems:
         raise InputError(f"{where}: {'; '.join(problems)}.")
     endpoint = parser.get("peer", "endpoint", fallback="")
     return Configuration(endpoint, session, fence_command=command, siem=siem, **limits)
+
+
+def is_endpoint(text: str) -> bool:
+    """Is this what `peer.endpoint` may be?"""
+    return _ENDPOINT.fullmatch(text) is not None
 
 
 def section(name: str) -> dict[str, str]:
@@ -152,10 +161,13 @@ def _peer(parser: configparser.ConfigParser, problems: list[str]) -> str:
             "network; use https (docs/configuration.md), or set insecure = yes in [peer] if that network is "
             "trusted"
         )
-    if auth and not Path(auth).is_absolute():
-        problems.append(f"peer.auth is {auth!r}, not the absolute path of a file")
-        return ""
-    return _session(Path(auth), problems) if auth else ""
+    _absolute(auth, "peer.auth", problems)
+    return _session(Path(auth), problems) if Path(auth).is_absolute() else ""
+
+
+def _absolute(text: str, key: str, problems: list[str]) -> None:
+    if text and not Path(text).is_absolute():
+        problems.append(f"{key} is {text!r}, not the absolute path of a file")
 
 
 def _receiver(text: str, problems: list[str]) -> tuple[str, int] | None:

@@ -18,35 +18,32 @@ _STOCK_SUFFIX = f"-{STOCK_DRIVER}"
 
 
 def register_execrc(text: bytes, where: str) -> bytes:
-    """The file with a `<hypervisor>-ceph_dr` for every `<hypervisor>-ceph`,
-    in the line that counts: a shell takes the last.
+    """The file with a `<hypervisor>-ceph_dr` for every `<hypervisor>-ceph`, in each line that sets the
+    variable: which of them counts, a condition in the file may decide when it is read.
     """
-    nodes = _variables(text, where)
-    if not nodes:
-        return text
-    node = nodes[-1]
+    splices = [_added(node, text, where) for node in _variables(text, where)]
+    return _verified(apply(text, [one for one in splices if one is not None]), where)
+
+
+def _added(node: Node, text: bytes, where: str) -> Splice | None:
     words = node.value.split()
     pairs = [w[: -len(_STOCK_SUFFIX)] + f"-{DRIVER}" for w in words if w.endswith(_STOCK_SUFFIX)]
     missing = [p for p in pairs if p not in words]
     if not missing:
-        return text
+        return None
     inside = node.value_end - 1
     if text[inside : inside + 1] not in (b'"', b"'"):
         raise InputError(
             f"{where}: the value of {VARIABLE} has no quotes. "
             f'Write it as {VARIABLE}="...", then run this again.'
         )
-    added = "".join(f" {pair}" for pair in missing).encode()
-    return _verified(apply(text, [Splice(inside, inside, added)]), where)
+    return Splice(inside, inside, "".join(f" {pair}" for pair in missing).encode())
 
 
 def unregister_execrc(text: bytes, where: str) -> bytes:
     """The file without our pairs, in whatever line they are."""
-    nodes = _variables(text, where)
-    if not nodes:
-        return text
     splices = []
-    for node in nodes:
+    for node in _variables(text, where):
         changed = text[node.value_start : node.value_end]
         for word in node.value.split():
             if word.endswith(f"-{DRIVER}"):
@@ -55,19 +52,15 @@ def unregister_execrc(text: bytes, where: str) -> bytes:
     return _verified(apply(text, splices), where)
 
 
-def repeated(text: bytes, where: str) -> str:
-    """A sentence for a file that sets the variable more than once, else ``""``."""
-    nodes = _variables(text, where)
-    if len(nodes) < 2:
-        return ""
-    return (
-        f"{where} sets {VARIABLE} {len(nodes)} times: the last one counts, and only that was edited. "
-        "Remove the others."
-    )
-
-
 def _variables(text: bytes, where: str) -> list[Node]:
-    return [node for node in parse(text, LENS, where) if node.name == VARIABLE]
+    """Each assignment of it, those in conditions too."""
+    found = []
+    left = list(parse(text, LENS, where))
+    while left:
+        node = left.pop()
+        found += [node] if node.name == VARIABLE else []
+        left += node.children
+    return found
 
 
 def _verified(text: bytes, where: str) -> bytes:

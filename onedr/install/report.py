@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from onedr.install import execrc
 from onedr.install.manifest import FileChange
 from onedr.install.paths import Paths
 from onedr.install.registration import Edit
@@ -36,7 +35,6 @@ def installed(paths: Paths, layout: Layout, changes: list[FileChange], edits: li
     left_to_stock(layout)
     if not paths.vmm_execrc.exists():
         print(f"There is no {paths.vmm_execrc}: snapshots of running VMs are not registered.")
-    repeated(paths, edits)
     changed = [str(e.path) for e in edits if e.changed]
     if changed:
         print(f"Registered in {' and '.join(changed)}. To do: restart oned.")
@@ -44,13 +42,6 @@ def installed(paths: Paths, layout: Layout, changes: list[FileChange], edits: li
         print("OpenNebula now starts only after onedr-guard.service (docs/guard.md).")
     if any(_is_for_hosts(paths, c.path) for c in changes):
         print("New files for the hosts. To do: onehost sync --force, as oneadmin.")
-
-
-def repeated(paths: Paths, edits: list[Edit]) -> None:
-    """A variable that vmm_execrc sets more than once."""
-    for edit in edits:
-        if edit.path == paths.vmm_execrc and (said := execrc.repeated(edit.after, str(edit.path))):
-            print(said)
 
 
 def _is_for_hosts(paths: Paths, path: Path) -> bool:

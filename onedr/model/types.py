@@ -7,6 +7,7 @@ from enum import Enum
 MIB = 1024 * 1024
 DRIVER, STOCK_DRIVER = "ceph_dr", "ceph"  # OneDR's driver, and the one of OpenNebula that it extends
 HOOK_PREFIX = "onedr-"  # of the names of OneDR's hooks in oned
+OWN_GROUPS = "onedr"  # how the names of OneDR's own RBD groups begin
 # image ids of site n begin at n times this (docs/design.md, "Names and site indexes")
 INDEX_STRIDE = 1_000_000_000
 

@@ -152,6 +152,10 @@ class FrontEnd:
         """
         return self._object("system.config")
 
+    def user(self) -> etree._Element:
+        """`<USER>`: the one of this session."""
+        return self._object("user.info", -1)
+
     def user_pool(self) -> etree._Element:
         """`<USER_POOL>`: users, and their quotas beside them."""
         return self._object("userpool.info")

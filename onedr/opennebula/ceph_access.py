@@ -52,6 +52,11 @@ def ceph_access(attributes: Pairs) -> CephAccess:
     Raises InputError for an invalid name of a pool or user.
     """
     pool = template.get(attributes, "POOL_NAME") or defaults().get("POOL_NAME", "") or "one"
+    if NAME.fullmatch(pool.partition("/")[0]) and NAME.fullmatch(pool.partition("/")[2]):
+        raise InputError(
+            f"POOL_NAME {pool} names an RBD namespace, and OneDR protects images in a pool's default "
+            "namespace only (docs/limits.md)."
+        )
     for name in filter(
         None, (pool, template.get(attributes, "EC_POOL_NAME"), template.get(attributes, "CEPH_USER"))
     ):

@@ -16,7 +16,9 @@ from onedr.host import secret_file, systemd
 from onedr.host.paths import front_end_paths
 from onedr.model.errors import StorageError
 from onedr.pairing import ceph_caps
+from onedr.pairing import front_end as pairing_front_end
 from onedr.pairing.facts import Change, ChangeKind
+from onedr.pairing.front_end import PeerFrontEnd
 from onedr.replication import encryption
 
 PEER_ID_KEY = "rbd/mirror/peer_client_id"  # where Ceph stores the user of peers
@@ -27,12 +29,14 @@ _KEEPS_ITS_KEY = "its key"
 class ChangeApplier:
     """Applies changes to one cluster and this machine.
 
-    `record_key`: the one in the other site's file, base64; None: a new one is created.
+    `record_key`: the one in the other site's file, base64; None: a new one is created. `front_end`: the way
+    to the peer's front-end; None: it is not set up.
     """
 
     cluster: Cluster
     conf: str
     record_key: str | None = field(default=None, repr=False)
+    front_end: PeerFrontEnd | None = None
 
     def read(self, kind: ChangeKind, key: str) -> str | None:
         """The current value."""
@@ -47,6 +51,8 @@ class ChangeApplier:
             ),
             ChangeKind.SCHEDULE: lambda pool: pool_mirroring.schedule(self.cluster, pool),
             ChangeKind.KEY: lambda path: key_digest(Path(path)),
+            ChangeKind.PASSWORD: lambda path: "as given" if Path(path).exists() else None,
+            ChangeKind.FRONT_END: lambda _: pairing_front_end.configured(),
             ChangeKind.PEER: lambda pool: (
                 ",".join(sorted(peer.uuid for peer in pool_mirroring.pool_peers(self.cluster, pool))) or None
             ),
@@ -72,6 +78,8 @@ class ChangeApplier:
             ChangeKind.SETTING: lambda: self._write_setting(change),
             ChangeKind.SCHEDULE: lambda: pool_mirroring.set_schedule(self.cluster, change.key, change.after),
             ChangeKind.KEY: lambda: self._write_key(change),
+            ChangeKind.PASSWORD: lambda: self._write_password(change),
+            ChangeKind.FRONT_END: lambda: pairing_front_end.write(change.after),
             ChangeKind.PEER: lambda: pool_mirroring.remove_peers(
                 self.cluster, change.key, (change.after or "").split(",")
             ),
@@ -115,6 +123,11 @@ class ChangeApplier:
         # /etc/one belongs to root, but oneadmin must be able to read the key
         secret_file.write_secret(path, f"{text}\n", secret_file.owner_of(front_end_paths().var))
 
+    def _write_password(self, change: Change) -> None:
+        if change.after is None:
+            secret_file.remove_secret(Path(change.key))
+        elif self.front_end is not None:
+            pairing_front_end.write_password(self.front_end)
 
     def own_record_key(self) -> str:
         """This site's record key in base64; empty when there is none."""

@@ -10,6 +10,7 @@ from lxml import etree
 
 from onedr.ceph import keyring, pool_mirroring
 from onedr.ceph.admin import Cluster
+from onedr.host import config as host_config
 from onedr.host import systemd
 from onedr.host.paths import front_end_paths
 from onedr.model import template
@@ -19,6 +20,7 @@ from onedr.model.types import Mode
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.pairing import ceph_caps
+from onedr.pairing import front_end as pairing_front_end
 from onedr.pairing import join as pairing_join
 from onedr.pairing import plan as pairing_plan
 from onedr.pairing.apply import key_digest
@@ -122,9 +124,9 @@ def collect_facts(
             running, unit, bool(unit) and systemd.is_active(unit), systemd.manual_hint(conf, daemon)
         ),
         pairing_join.pending_offer(cluster, undo, pool, now),
-        tuple(sorted(undo.pools())),
-        _ours(undo),
+        tuple(sorted(undo.pools())), _ours(undo),
         session.join_offer if session else None,
+        pairing_front_end.configured(), str(host_config.path()), cluster.new_key_type(),
     ), session
 
 

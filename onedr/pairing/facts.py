@@ -19,6 +19,8 @@ class ChangeKind(str, Enum):
     SETTING = "setting"
     SCHEDULE = "schedule"
     KEY = "record key"
+    PASSWORD = "password"
+    FRONT_END = "peer's front-end"
     PEER = "peer"
     OFFER = "join file"
     DAEMON = "rbd-mirror"
@@ -114,6 +116,8 @@ class DesiredState:
     delete_delay_s: int = 86400
     offer: str = ""
     site_index: int | None = None
+    front_end: str = ""  # what onedr.conf is to say of the peer's front-end; empty: nothing is asked
+    password_file: str = ""  # to be made for it; empty: it is there
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,9 @@ class PairingFacts:
     pools: tuple[str, ...] = ()  # pools that OneDR set up here before, including data pools
     own_users: frozenset[str] = frozenset()  # users that OneDR created here
     join_offer: JoinOffer | None = None
+    front_end: str | None = None  # what onedr.conf says of the peer's front-end
+    configuration_file: str = ""
+    key_type: str = "aes"  # of the cephx keys that this cluster makes
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,12 @@ from onedr.pairing.facts import (
     Setting,
 )
 
+_NEW_KEYS = (
+    "Keys that this cluster makes are of type {}, which Ceph before 19.2.6 and 20.2.4 cannot read. If the "
+    "other site is older, first run here: ceph mon set auth_allowed_ciphers aes,aes256k; ceph mon set "
+    "auth_preferred_cipher aes."
+)
+
 
 def settings(desired: DesiredState) -> tuple[Setting, ...]:
     """The settings that determine RPO and recovery."""
@@ -76,6 +82,7 @@ def plan_setup(facts: PairingFacts, desired: DesiredState) -> PairingPlan:
         *_pool(facts, desired, site),
         *_users(facts, desired, user),
         *_settings(facts, desired, user),
+        *_front_end(facts, desired),
         *_peer_changes(facts, desired),
     ]
     changes += _daemon(facts, changes)
@@ -140,7 +147,7 @@ def _offer_refusals(facts: PairingFacts, desired: DesiredState, there: JoinOffer
     if desired.site_index is not None and desired.site_index == there.site_index:
         yield (
             f"Both sites have DR_SITE_INDEX={desired.site_index}, so their images would have the same names; "
-            "use --site-index 1 at one of them."
+            "set DR_SITE_INDEX=1 on the datastore of one of them (onedatastore update)."
         )
 
 
@@ -309,6 +316,21 @@ def _peer_changes(facts: PairingFacts, desired: DesiredState) -> Iterable[Change
         )
 
 
+def _front_end(facts: PairingFacts, desired: DesiredState) -> Iterable[Change]:
+    if desired.front_end and desired.password_file:
+        yield Change(
+            ChangeKind.PASSWORD, desired.password_file, None, "as given",
+            f"{desired.password_file}: user and password for the other site's front-end",
+            "a secret in a file of mode 0600",
+        )
+    if desired.front_end and facts.front_end != desired.front_end:
+        yield Change(
+            ChangeKind.FRONT_END, facts.configuration_file, facts.front_end, desired.front_end,
+            f"{facts.configuration_file}: the way to the other site's front-end, which answered",
+            "nothing; without it there is no move and no failback",
+        )
+
+
 def _daemon(facts: PairingFacts, changes: Sequence[Change]) -> Iterable[Change]:
     daemons = facts.daemons
     if not daemons.unit or (daemons.running and not daemons.active):
@@ -346,8 +368,11 @@ def _notes(facts: PairingFacts, desired: DesiredState, changes: Sequence[Change]
         and any(change.kind is ChangeKind.SETTING for change in changes)
     ):
         yield (
-            f"Restart rbd-mirror ({', '.join(facts.daemons.running)}): it reads these settings at its start."
+            f"Restart rbd-mirror ({', '.join(facts.daemons.running)}): it reads these settings at its start "
+            "(cephadm: ceph orch restart rbd-mirror; MicroCeph: snap restart microceph.rbd-mirror)."
         )
+    if desired.offer and facts.key_type != "aes":
+        yield _NEW_KEYS.format(facts.key_type)
     if not facts.daemons.running and not facts.daemons.unit:
         yield f"No rbd-mirror reports at this site. {facts.daemons.hint}"
     if facts.join_offer is not None and facts.join_offer.used:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from onedr.ceph import admin as ceph_admin
@@ -22,6 +22,7 @@ from onedr.model.errors import InputError, OneDRError, PartialError, RefusedErro
 from onedr.model.types import CephAccess, Mode
 from onedr.opennebula.datastores import Datastore
 from onedr.pairing import collect as pairing_collect
+from onedr.pairing import front_end as pairing_front_end
 from onedr.pairing import join as pairing_join
 from onedr.pairing import plan as pairing_plan
 from onedr.pairing import teardown_plan, undo_log
@@ -36,6 +37,7 @@ from onedr.pairing.facts import (
     Recorded,
     display_value,
 )
+from onedr.pairing.front_end import PeerFrontEnd
 from onedr.pairing.join import JoinSession
 from onedr.pairing.undo_log import UndoLog
 from onedr.runs.events import ChangeEvent, Event, NoteEvent, VerdictEvent
@@ -58,6 +60,7 @@ class SetupRequest:
     dry_run: bool = False
     probe: bool = True
     datastore: Datastore | None = None
+    front_end: PeerFrontEnd | None = None
 
 
 def run_setup(request: SetupRequest) -> Iterator[Event]:
@@ -67,6 +70,9 @@ def run_setup(request: SetupRequest) -> Iterator[Event]:
     was set up, but mirroring could not be verified.
     """
     pairing_collect.check_names(request.desired)
+    if request.front_end is not None:
+        pairing_front_end.verify(request.front_end)
+        request = replace(request, desired=_with_front_end(request.desired, request.front_end))
     with ceph_admin.connect_admin(request.admin) as cluster:
         undo = undo_log.load_undo_log(cluster)
         facts, session = pairing_collect.collect_facts(
@@ -96,6 +102,10 @@ def run_setup(request: SetupRequest) -> Iterator[Event]:
             )
 
 
+def _with_front_end(desired: DesiredState, way: PeerFrontEnd) -> DesiredState:
+    return replace(desired, front_end=way.text, password_file=str(way.auth) if way.is_new else "")
+
+
 def _peer_notes() -> Iterator[NoteEvent]:
     """What is to be known about the way to the peer's front-end."""
     try:
@@ -103,6 +113,13 @@ def _peer_notes() -> Iterator[NoteEvent]:
     except InputError as error:
         yield NoteEvent("warning", str(error))
         return
+    if not endpoint:
+        yield NoteEvent(
+            "warning",
+            "The other site's front-end is not known here: no move and no failback is possible, and a "
+            "failover cannot ask which VMs run there. onedr setup --peer-endpoint ADDRESS tests and stores "
+            "it (docs/configuration.md).",
+        )
     if parsing.in_plain_text(endpoint):
         yield NoteEvent(
             "warning",
@@ -138,7 +155,8 @@ def _verify(request: SetupRequest, running: Sequence[str]) -> Iterator[NoteEvent
 
 
 def missing_answers(request: SetupRequest) -> set[str]:
-    """What the operator still has to answer: `site`, its name, and `file`, the join file to write or to use.
+    """What the operator still has to answer: `site`, its name; `file`, the join file to write or to use;
+    `front end`, the peer's address, which may stay open.
     """
     with ceph_admin.connect_admin(request.admin) as cluster:
         pool, undo = request.desired.pool, undo_log.load_undo_log(cluster)
@@ -154,6 +172,8 @@ def missing_answers(request: SetupRequest) -> set[str]:
             or pairing_join.pending_offer(cluster, undo, pool, time.time())
         ):
             missing.add("file")
+        if request.front_end is None and pairing_front_end.is_asked_for():
+            missing.add("front end")
         return missing
 
 
@@ -218,7 +238,8 @@ class _Run:
             session,
         )
         self.site = request.desired.site or facts.site or ""
-        self.applier = ChangeApplier(cluster, request.admin.conf, session.record_key if session else None)
+        record_key = session.record_key if session else None
+        self.applier = ChangeApplier(cluster, request.admin.conf, record_key, request.front_end)
 
     def do(self, plan: PairingPlan) -> Iterator[Event]:
         if not plan.changes:

@@ -16,9 +16,11 @@ from onedr.pairing.facts import Change, ChangeKind, Recorded
 
 KEY = "onedr/setup"
 _SCHEMA = 1
-OF_A_MACHINE = (ChangeKind.KEYRING, ChangeKind.KEY, ChangeKind.DAEMON)
+OF_A_MACHINE = (
+    ChangeKind.KEYRING, ChangeKind.KEY, ChangeKind.DAEMON, ChangeKind.PASSWORD, ChangeKind.FRONT_END,
+)
 # their value after the change is unknown before
-_KNOWN_AFTERWARDS = (ChangeKind.KEYRING, ChangeKind.KEY, ChangeKind.PEER)
+_KNOWN_AFTERWARDS = (ChangeKind.KEYRING, ChangeKind.KEY, ChangeKind.PEER, ChangeKind.PASSWORD)
 
 
 @dataclass(frozen=True)

@@ -192,10 +192,10 @@ def copy_point(view: ImageView, settings: Settings, quiet: Until) -> tuple[recov
         mark = records.read_mark(values)
     except RecordError as error:
         problem = str(error)
-    snapshots = [{"complete": complete} for complete in view.syncs] if view.mode is Mode.SNAPSHOT else []
+    syncs = view.syncs if view.mode is Mode.SNAPSHOT else ()
     interval_s = duration(settings.schedule) if settings.schedule else 0
     carries = any(key.startswith("onedr.") for key in values)
-    point = recovery_point.point(view.mode, carries, mark, snapshots, interval_s)
+    point = recovery_point.point(view.mode, carries, mark, syncs, interval_s, view.once_synced)
     if view.mode is Mode.JOURNAL:
         point = quiet_marks.extended(point, view.global_id, values, quiet)
     return point, problem

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timezone
 
 import rbd
 
@@ -12,6 +13,7 @@ from onedr.ceph.image_header import Namespace
 from onedr.ceph.image_scan import ScannedImage
 from onedr.model.errors import OneDRError
 from onedr.model.types import Mode
+from onedr.replication import recovery_point
 from onedr.replication.mirror_image import IDENTITY_KEY, mirror_identity
 
 _LIMIT_S = 30
@@ -22,8 +24,8 @@ _THREADS = 32
 class ImageView:
     """One image. `global_id`: its mirroring id, empty without one; `parent`: the image it reads through.
 
-    `snapshots` (of users) and `syncs` (mirror snapshots, oldest first: is each complete?) are read of copies
-    only.
+    `snapshots` (of users), `syncs` (mirror snapshots, oldest first: is each complete?) and `once_synced` (the
+    newest complete one is the first that it ever had) are read of copies only.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ImageView:
     parent: str | None
     snapshots: tuple[str, ...] = ()
     syncs: tuple[bool, ...] = ()
+    once_synced: bool = False
 
     @property
     def is_copy(self) -> bool:
@@ -65,11 +68,13 @@ def read_views(
 def _of_scan(found: ScannedImage) -> ImageView:
     is_copy = found.mode is not None and not found.primary
     snapshots = found.header.snapshots if is_copy else ()
+    syncs = [(each.complete, each.taken_at) for each in snapshots if each.namespace == Namespace.MIRROR]
     return ImageView(
         name=found.name, rbd_id=found.image_id, size=found.header.size, mode=found.mode,
         primary=found.primary, global_id=found.global_id, metadata=found.header.metadata, parent=found.parent,
         snapshots=tuple(each.name for each in snapshots if each.namespace == Namespace.USER),
-        syncs=tuple(each.complete for each in snapshots if each.namespace == Namespace.MIRROR),
+        syncs=tuple(complete for complete, _ in syncs),
+        once_synced=recovery_point.is_once_synced(found.header.made_at, syncs),
     )
 
 
@@ -86,10 +91,13 @@ def _opened(image: rbd.Image, name: str) -> ImageView:
     mode, primary = mirroring.mirror_mode(image), mirroring.is_primary(image)
     is_copy = mode is not None and not primary
     seen = mirror_identity(image)
+    syncs = mirroring.mirror_snapshots(image) if is_copy else []
+    made_at = int(image.create_timestamp().replace(tzinfo=timezone.utc).timestamp()) if is_copy else 0
     return ImageView(
         name=name, rbd_id=str(image.id()), size=int(image.size()), mode=mode, primary=primary,
         global_id=mirroring.global_id(image), metadata=seen.values,
         parent=seen.parent[1] if seen.parent else None,
         snapshots=tuple(images.snapshots(image)) if is_copy else (),
-        syncs=tuple(bool(each["complete"]) for each in mirroring.mirror_snapshots(image)) if is_copy else (),
+        syncs=tuple(complete for complete, _ in syncs),
+        once_synced=recovery_point.is_once_synced(made_at, syncs),
     )

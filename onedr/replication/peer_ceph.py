@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import rados
 import rbd
 
-from onedr.ceph import connection, mirroring, mon_host, monitor_ping
+from onedr.ceph import connection, mirroring, mon_host, monitor_ping, peer_access
 from onedr.ceph.connection import Pool
-from onedr.ceph.mirroring import PeerAccess
+from onedr.ceph.peer_access import PeerAccess
 from onedr.model.errors import OneDRError, PeerUnreachableError
 from onedr.model.types import CephAccess, PeerState, Settings
 
@@ -59,7 +59,7 @@ def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()
     Their addresses are in Ceph's peer entry, or in the newest record that the peer wrote on `images`. Where
     no address is known, a connection through librados tells whether it answers.
     """
-    access = mirroring.peer_access(pool)
+    access = peer_access.peer_access(pool)
     told = (access.mon_host if access else "") or _from_records(pool, images)
     if access is not None:
         access = access._replace(mon_host=told)
@@ -91,7 +91,7 @@ def may_read(pool: Pool, settings: Settings) -> bool:
 
     Nothing is sent to the peer.
     """
-    return settings.peer is not None or mirroring.peer_access(pool) is not None
+    return settings.peer is not None or peer_access.peer_access(pool) is not None
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def open_peer(peer_status: PeerStatus, pool_name: str, operation_limit_s: int = 
         raise PeerUnreachableError("The peer's Ceph cannot be opened: our Ceph user may not read its key.")
     where = f"The peer's Ceph{f' at {peer_status.access.mon_host}' if peer_status.access.mon_host else ''}"
     try:
-        cluster = mirroring.connect_peer(peer_status.access, LIMIT_S, operation_limit_s)
+        cluster = peer_access.connect_peer(peer_status.access, LIMIT_S, operation_limit_s)
     except rados.Error as error:
         raise PeerUnreachableError(f"{where} refuses access: {error}") from error
     try:

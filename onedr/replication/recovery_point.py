@@ -4,12 +4,13 @@ Derived from the copy itself, never from the mirror status (docs/design.md, "The
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from onedr.model.records import Mark
 from onedr.model.types import Mode
 
+FIRST_S = 10  # measured: 0 to 1 s on a busy machine; the second waits for the first one's copy
 AHEAD_S = 5.0  # a mark further in the future than this proves that the sites' clocks differ
 
 
@@ -28,8 +29,9 @@ def point(
     mode: Mode,
     carries_record: bool,
     mark: Mark | None,
-    snapshots: Sequence[Mapping[str, object]],
+    syncs: Sequence[bool],
     interval_s: int,
+    once_synced: bool = False,
 ) -> Point:
     """The recovery point of a copy.
 
@@ -37,17 +39,27 @@ def point(
     copy with one of our records is complete. Its time mark counts if it was written while the copy was
     replaying, because an earlier one may have arrived before the data. Snapshot mode: a complete mirror
     snapshot is marked as such, and metadata belongs to the snapshot. During another sync, promotion falls
-    back one snapshot further than expected (docs/ceph-facts.md C4): one interval is added.
+    back one snapshot further than expected (docs/ceph-facts.md C4): one interval is added. Before the first
+    there was nothing, so a copy that was synced once (`once_synced`) may not be promoted during its second
+    sync. `syncs`: mirror snapshots, oldest first: is each complete?
     """
     if mode is Mode.JOURNAL:
         return Point(carries_record, mark.at if mark and mark.replaying and carries_record else None)
-    complete = any(snapshot["complete"] for snapshot in snapshots)
+    syncing = bool(syncs) and not syncs[-1]
+    complete = any(syncs) and not (syncing and once_synced)
     if not complete or mark is None:
         return Point(complete, None)
-    syncing = not snapshots[-1]["complete"]
     if syncing and not interval_s:
         return Point(True, None)
     return Point(True, mark.at - interval_s if syncing else mark.at)
+
+
+def is_once_synced(made_at: int, syncs: Sequence[tuple[bool, int]]) -> bool:
+    """Is the newest complete mirror snapshot of a copy the first that it ever had? Earlier ones are removed,
+    so the times tell, epoch seconds: rbd-mirror takes the first as soon as it made the image.
+    """
+    newest = next((taken_at for complete, taken_at in reversed(syncs) if complete), None)
+    return newest is not None and newest - made_at <= FIRST_S
 
 
 def age_s(at: float | None, now: float) -> float | None:

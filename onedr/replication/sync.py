@@ -45,4 +45,4 @@ def _arrived(here: Pool, name: str, mark: Mark, mode: Mode | None) -> bool:
         found = records.read_mark(records.metadata(image))
         if found is None or found.at < round(mark.at, 3):
             return False
-        return mode is not Mode.SNAPSHOT or bool(mirroring.mirror_snapshots(image)[-1]["complete"])
+        return mode is not Mode.SNAPSHOT or mirroring.mirror_snapshots(image)[-1][0]

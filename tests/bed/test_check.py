@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 import by_hand
 import prometheus_client.parser
 import pytest
+import rbd
 import workload as w
 
+from onedr.ceph.connection import Pool
 from onedr.model.records import VmRecord
 from onedr.model.template import to_xml
+from sandbox.ceph.cluster import command, connect
 from sandbox.cloud import DATASTORE, NETWORK, Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import until
@@ -285,6 +289,59 @@ def test_a_network_that_is_missing_at_the_peer(g: Ground) -> None:
         b.api.datastore.update(b.datastore_id, 'DR_NETWORK_MAP=""', 1)
 
 
+def locked(pool: Pool, name: str, cookie: str) -> bool:
+    """Lock it as `rbd lock add` does; False while another client holds it."""
+    try:
+        with pool.image(name) as opened:
+            opened.lock_exclusive(cookie)
+    except rbd.ImageBusy:
+        return False
+    return True
+
+
+def test_a_lock_and_a_group_that_others_made(g: Ground) -> None:
+    """The locker is gone, as a host that died is; what is to be typed is typed."""
+    a = g.sites.a
+    image = w.create_image(a, "spare")
+    name = f"one-{image}"
+    w.wait_complete(a, [name])
+    try:
+        with w.open_pool(a) as pool:
+            pool.rbd.group_create(pool.io, "others")
+            rbd.Group(pool.io, "others").add_image(pool.io, name)
+            until("the keeper to let go of the image", lambda: locked(pool, name, "host 1"), 30, 0.1)
+        found = check(a)
+        only(g, a, found, "LOCKS", also_warned=frozenset({"GROUPS"}))
+        assert f"{name} is locked by rbd lock add (host 1" in found.text("LOCKS")
+        assert f"{name} (others)" in found.text("GROUPS")
+        for code in ("LOCKS", "GROUPS"):
+            (todo,) = [each["todo"] for each in found.findings if each["code"] == code]
+            words = shlex.split(todo[todo.index("rbd "):])
+            g.sites.bed.run("site-a", words, check=True, capture_output=True)
+        assert check(a).of("problem") == set() and not check(a).of("warning") - g.warned[a.name]
+    finally:
+        with w.open_pool(a) as pool:
+            pool.rbd.group_remove(pool.io, "others")
+            with pool.image(name, read_only=True) as opened:
+                for client, cookie, _ in (opened.list_lockers() or {}).get("lockers", []):
+                    opened.break_lock(client, cookie)
+        a.run("oneimage", "delete", str(image))
+
+
+def test_the_line_between_the_sites(g: Ground) -> None:
+    """What site A's monitors say to the user of site B's rbd-mirror is read at both sites."""
+    a, b = g.sites.a, g.sites.b
+    words = {"who": "client.rbd-mirror-peer", "name": "ms_client_mode"}
+    with connect(g.sites.bed.sites["site-a"]) as cluster:
+        assert "here: what the other site's rbd-mirror reads is not encrypted" in check(a, DATASTORE).text("LINE")
+        command(cluster, prefix="config set", **words, value="secure")
+        try:
+            assert "here: what the other site's rbd-mirror reads is encrypted" in check(a, DATASTORE).text("LINE")
+            assert "at the peer: what the other site's rbd-mirror reads is encrypted" in check(b, DATASTORE).text("LINE")
+        finally:
+            command(cluster, prefix="config rm", **words)
+
+
 @contextmanager
 def direction(g: Ground, site: str, wanted: str) -> Iterator[None]:
     def peer(*argv: str) -> str:
@@ -338,6 +395,8 @@ def test_a_line_that_is_cut(g: Ground) -> None:
             "PEERING",
             "RBD_MIRROR",
             "RELEASES",
+            "LINE",
+            "CIPHERS",
             "POOL_SIZE",
             "ROOM",
             "CLOCK",
@@ -368,7 +427,7 @@ def test_a_line_that_is_cut(g: Ground) -> None:
         g.sites.bed.heal()
     only(g, a, found, "PEER", also_warned=dark)
     asked = {finding["code"] for finding in found.findings if finding["level"] == "ok"}
-    assert not asked & (dark - {"PEERING", "RBD_MIRROR", "RELEASES", "POOL_SIZE", "ROOM", "RPO", "STATE"}), (
+    assert not asked & (dark - {"PEERING", "RBD_MIRROR", "RELEASES", "LINE", "POOL_SIZE", "ROOM", "RPO", "STATE"}), (
         "ok and unknown"
     )
 

@@ -38,9 +38,20 @@ class Ground:
     file: Path
 
     def onedr(self, cloud: Cloud, *argv: str, conf: str = "") -> subprocess.CompletedProcess[str]:
-        """`onedr <verb> --pool one …` at a site, inside its network."""
-        words = ["onedr", argv[0], "--pool", POOL, "--ceph-conf", conf or str(cloud.ceph_conf), *argv[1:]]
+        """`onedr <verb> --pool one …` at a site, inside its network, confirmed beforehand."""
+        given = ["--pool", POOL, "--ceph-conf", conf or str(cloud.ceph_conf), "--yes"]
+        words = ["onedr", argv[0], *given, *argv[1:]]
         return self.bed.run(cloud.name, words, env=cloud.process_environment(), capture_output=True, text=True, timeout=280)
+
+    @property
+    def user(self) -> str:
+        """An admin of site A's front-end."""
+        return self.a.one_auth.read_text().strip().partition(":")[0]
+
+    @property
+    def password(self) -> str:
+        """That admin's."""
+        return self.a.one_auth.read_text().strip().partition(":")[2]
 
     def done(self, cloud: Cloud, *argv: str) -> list[dict[str, Any]]:
         """The same, which must succeed: its events."""
@@ -69,6 +80,8 @@ def state(bed: Bed, cloud: Cloud) -> dict[str, Any]:
             "settings": command(cluster, prefix="config dump"), "keys": keys,
             "mode": rbd.RBD().mirror_mode_get(io), "peers": [peer["uuid"] for peer in rbd.RBD().mirror_peer_list(io)],
             "keyring": (site.folder / "keyring").read_text(), "record key": record_key.exists(),
+            "conf": (cloud.one_location / "etc/onedr/onedr.conf").read_text(),
+            "password": (cloud.one_location / "etc/onedr/peer_auth").exists(),
             "schedules": schedules(cluster),
             "objects": sorted(item.key for item in io.list_objects() if item.key.startswith("onedr")),
         }
@@ -229,8 +242,13 @@ def test_a_person_at_a_terminal_is_asked_for_what_is_missing(ground: Ground, off
     master, slave = pty.openpty()
     with ground.bed.popen("site-b", words, env=ground.b.process_environment(), stdin=slave, stdout=slave, stderr=slave) as child:
         os.close(slave)
-        said = answer(master, {"Name of this site": "site-b", "file of the other site": str(offered), "Make these changes?": "n"})
+        said = answer(master, {
+            "Name of this site": "site-b", "file of the other site": str(offered), "Its address": ground.a.endpoint,
+            "Is that network yours": "y", "A user of group": ground.user, "The password": ground.password,
+            "Make these changes?": "n",
+        })
         assert child.wait(30) == 1
+    assert ground.password not in said and "other site's front-end, which answered" in said, said
     assert "become peers" in said and "rbd_mirror_journal_poll_age" in said, said
     assert state(ground.bed, ground.b) == before, "the answer was no"
 
@@ -253,7 +271,7 @@ def answer(terminal: int, answers: dict[str, str]) -> str:
 @pytest.mark.parametrize("after", [2, 8, 11])
 def test_a_run_that_died_is_gone_on_with(ground: Ground, offered: Path, after: int) -> None:
     words = ["onedr", "setup", "--pool", POOL, "--ceph-conf", str(ground.b.ceph_conf), "--site", "site-b", "--ceph-user", USER,
-             "--join", str(offered), "--json", "--no-probe"]
+             "--join", str(offered), "--json", "--no-probe", "--yes"]
     with ground.bed.popen("site-b", words, env=ground.b.process_environment(), stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         steps = 0
@@ -304,6 +322,25 @@ def test_a_second_run_changes_nothing(joined: Ground) -> None:
         events = joined.done(cloud, "setup", "--ceph-user", USER, "--no-probe")
         assert events[0]["steps"] == [] and events[-1]["changed"] == 0
         assert state(joined.bed, cloud) == before
+
+
+def test_the_way_to_the_peers_front_end_is_tested_and_then_written(joined: Ground, tmp_path: Path) -> None:
+    b, auth = joined.b, tmp_path / "auth"
+
+    def given(password: str) -> tuple[str, ...]:
+        auth.write_text(f"{joined.user}:{password}\n")
+        auth.chmod(0o600)
+        address = ("--peer-endpoint", joined.a.endpoint, "--peer-insecure", "--peer-auth", str(auth))
+        return ("setup", "--ceph-user", USER, "--no-probe", *address)
+
+    assert "authenticated" in joined.refused(b, 4, *given("wrong"))
+    events = joined.done(b, *given(joined.password))
+    assert [step["kind"] for step in events[0]["steps"]] == ["peer's front-end"]
+    assert joined.done(b, *given(joined.password))[0]["steps"] == []
+    words = ["onedr", "check", "--json"]
+    seen = joined.bed.run(b.name, words, env=b.process_environment(), capture_output=True, text=True, timeout=60)
+    found = [each for each in json.loads(seen.stdout)["findings"] if each["code"] == "PEER_FRONT_END"]
+    assert [each["level"] for each in found] == ["ok"], found
 
 
 def test_a_pool_gets_its_schedule_at_each_site(joined: Ground) -> None:

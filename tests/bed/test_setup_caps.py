@@ -11,7 +11,7 @@ import pytest
 import rbd
 from test_setup import POOL, USER, Ground, start_mirror
 
-from onedr.ceph import connection, images, mirror_schedule, mirroring
+from onedr.ceph import connection, images, mirror_schedule, peer_access
 from onedr.model.errors import OneDRError, StorageError
 from onedr.model.types import CephAccess
 from onedr.pairing import ceph_caps, join_file
@@ -63,7 +63,7 @@ def access(cloud: Cloud) -> CephAccess:
 
 
 def use_the_peers_key(pool: connection.Pool) -> None:
-    if mirroring.peer_access(pool) is None:
+    if peer_access.peer_access(pool) is None:
         raise StorageError("the key may not be read")
 
 

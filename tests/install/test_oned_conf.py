@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onedr.install import execrc, oned_conf, release, report
+from onedr.install import execrc, oned_conf, release
 from onedr.install.lens import Node, parse
-from onedr.install.paths import Paths
-from onedr.install.registration import Edit
 from onedr.model.errors import InputError
 from onedr.opennebula import own_marks
 
@@ -262,26 +260,36 @@ def test_pairs_follow_the_stock_pairs() -> None:
     assert execrc.unregister_execrc(text, "vmm_execrc") == RC
 
 
-def test_of_two_lines_the_one_that_the_shell_takes_is_edited_and_that_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first, last = b'LIVE_DISK_SNAPSHOTS="kvm-ceph"\n', b'LIVE_DISK_SNAPSHOTS="qemu-ceph"\n'
-    text = execrc.register_execrc(first + b"A=1\n" + last, "rc")
+SEVERAL = b'''\
+LIVE_DISK_SNAPSHOTS="kvm-ceph"
+if [ -n "$LAB" ]; then
+    # of the lab
+    LIVE_DISK_SNAPSHOTS="qemu-ceph"
+else
+    export LIVE_DISK_SNAPSHOTS="lxc-ceph kvm-qcow2"
+fi
+LIVE_DISK_SNAPSHOTS="$LIVE_DISK_SNAPSHOTS kvm-mine"
+'''
+
+
+@pytest.mark.parametrize(
+    ("lab", "wanted"), [("yes", "qemu-ceph qemu-ceph_dr"), ("", "lxc-ceph kvm-qcow2 lxc-ceph_dr")]
+)
+def test_each_line_that_a_shell_may_take_is_edited(tmp_path: Path, lab: str, wanted: str) -> None:
+    text = execrc.register_execrc(SEVERAL, "rc")
     (tmp_path / "rc").write_bytes(text)
     shell = ["bash", "-c", '. "$1"; echo "$LIVE_DISK_SNAPSHOTS"', "-", str(tmp_path / "rc")]
-    seen = subprocess.run(shell, capture_output=True, text=True, check=True).stdout
-    assert seen == "qemu-ceph qemu-ceph_dr\n"
-    assert text.startswith(first)
+    seen = subprocess.run(shell, capture_output=True, text=True, check=True, env={**os.environ, "LAB": lab}).stdout
+    assert seen == f"{wanted} kvm-mine\n"
     assert execrc.register_execrc(text, "rc") == text
-    assert execrc.unregister_execrc(text, "rc") == first + b"A=1\n" + last
-    # an earlier release edited the first line
+    assert execrc.unregister_execrc(text, "rc") == SEVERAL
+
+
+def test_what_an_earlier_release_left_in_one_line_only_is_completed_and_taken_back() -> None:
+    first, last = b'LIVE_DISK_SNAPSHOTS="kvm-ceph"\n', b'LIVE_DISK_SNAPSHOTS="qemu-ceph"\n'
     earlier = first.replace(b'ceph"', b'ceph kvm-ceph_dr"') + last
+    assert execrc.register_execrc(earlier, "rc") == execrc.register_execrc(first + last, "rc")
     assert execrc.unregister_execrc(earlier, "rc") == first + last
-    paths = Paths.from_environment({"ONE_LOCATION": str(tmp_path)})
-    report.repeated(paths, [Edit(paths.vmm_execrc, b"", text, paths.vmm_execrc, tmp_path.stat())])
-    assert f"{paths.vmm_execrc} sets LIVE_DISK_SNAPSHOTS 2 times: the last one counts" in capsys.readouterr().out
-    report.repeated(paths, [Edit(paths.vmm_execrc, b"", first, paths.vmm_execrc, tmp_path.stat())])
-    assert capsys.readouterr().out == ""
 
 
 def test_a_file_without_the_variable_stays() -> None:

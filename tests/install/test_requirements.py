@@ -46,13 +46,13 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def install(location: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def install(location: Path, *options: str, source: Path = ROOT) -> subprocess.CompletedProcess[str]:
     if not location.exists():
         tree.make(location)
     env = {"PATH": os.environ["PATH"], "HOME": str(location), "ONE_LOCATION": str(location),
            "ONE_XMLRPC": "http://127.0.0.1:1/RPC2", **NO_INDEX}
     return subprocess.run(
-        [ROOT / "install.sh", *options], env=env, capture_output=True, text=True, timeout=300, check=False
+        [source / "install.sh", *options], env=env, capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -65,6 +65,25 @@ def test_without_an_index_a_folder_is_enough(wheels: Path, tmp_path: Path) -> No
     ).stdout.lower().split()
     assert {line for line in shown if line.startswith(("click", "rich", "cryptography"))} <= set(pinned())
     assert "onedr==0.1.0" in shown
+
+
+def test_a_folder_beside_the_source_is_taken_unasked(wheels: Path, tmp_path: Path) -> None:
+    """As `make wheels` leaves it, carried to a front-end together with the source."""
+    source = tmp_path / "onedr"
+    source.mkdir()
+    for name in ("onedr", "drivers", "hooks", "remotes", "share"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("install.sh", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy2(ROOT / name, source / name)
+    shutil.copytree(wheels, source / "wheels")
+    done = install(tmp_path / "one", source=source)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_index_that_is_not_there_shows_at_once_with_what_to_do(tmp_path: Path) -> None:
+    done = install(tmp_path / "one")
+    assert done.returncode == 1 and "make wheels" in done.stderr and "make deb" in done.stderr
+    assert done.stderr.count("Retrying (") == 1, "pip's own five attempts take 38 s"
 
 
 def test_a_file_with_another_digest_is_refused(wheels: Path, tmp_path: Path) -> None:

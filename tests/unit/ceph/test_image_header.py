@@ -28,9 +28,11 @@ def framed(body: bytes, version: int, oldest: int) -> bytes:
     return struct.pack("<BBI", version, oldest, len(body)) + body
 
 
-def snapshot(name: str, namespace: int = 0, of: bytes = b"", version: int = 8, oldest: int = 8) -> bytes:
+def snapshot(
+    name: str, namespace: int = 0, of: bytes = b"", version: int = 8, oldest: int = 8, taken_at: int = 0
+) -> bytes:
     made_by = framed(struct.pack("<I", namespace) + of, 1, 1)
-    rest = b"\0" + number(0) + made_by + bytes(8) + bytes(4) + b"\0"
+    rest = b"\0" + number(0) + made_by + struct.pack("<II", taken_at, 5) + bytes(4) + b"\0"
     return framed(number(4) + text(name) + number(1 << 20) + rest, version, oldest)
 
 
@@ -66,8 +68,12 @@ def test_the_newest_mirror_snapshot_says_whose_the_image_is(states: tuple[int, .
 
 
 def test_an_unfinished_mirror_snapshot_is_not_complete() -> None:
-    found = decode_header(header(snapshot_0000000000000004=snapshot(".mirror", 3, bytes([2, 0]))))
-    assert found.snapshots == (Snapshot(".mirror", Namespace.MIRROR, MirrorState.NON_PRIMARY, False),)
+    found = decode_header(header(
+        snapshot_0000000000000004=snapshot(".mirror", 3, bytes([2, 0]), taken_at=1700),
+        create_timestamp=struct.pack("<II", 1699, 7),
+    ))
+    assert found.snapshots == (Snapshot(".mirror", Namespace.MIRROR, MirrorState.NON_PRIMARY, False, 1700),)
+    assert found.made_at == 1699
 
 
 def test_a_flattened_clone_has_no_parent_although_its_snapshots_still_read_through_it() -> None:

@@ -23,8 +23,8 @@ LISTED = f"watcher={MIRROR} client.4151 cookie=139\nwatcher=[2001:db8::1]:0/5 cl
 class HeldImage:
     """A mirrored primary image that `lockers` and `watchers` hold; what is done to it is noted."""
 
-    def __init__(self, lockers: dict[str, Any], watchers: tuple[str, ...]):
-        self.lockers, self.watchers = lockers, watchers
+    def __init__(self, lockers: dict[str, Any], watchers: tuple[str, ...], member_of: str = ""):
+        self.lockers, self.watchers, self.member_of = lockers, watchers, member_of
         self.done: list[str] = []
 
     def list_lockers(self) -> dict[str, Any]:
@@ -32,6 +32,9 @@ class HeldImage:
 
     def watchers_list(self) -> Iterator[dict[str, Any]]:
         return iter([{"addr": address, "id": 4, "cookie": 1} for address in self.watchers])
+
+    def group(self) -> dict[str, Any]:
+        return {"pool": 2 if self.member_of else -1, "name": self.member_of}
 
     def list_children2(self) -> list[dict[str, Any]]:
         return []
@@ -100,6 +103,16 @@ def test_rbd_mirror_and_a_dead_writer_hold_nothing_up(
     image = HeldImage(lockers, watchers)
     images.remove_image(pool_with(image), "one-7", 0.3)
     assert image.done == ["mirroring disabled", "removed"]
+
+
+@pytest.mark.parametrize("way", [images.remove_image, images.move_to_trash])
+def test_a_member_of_a_group_of_others_is_refused_with_what_to_type(way: Any) -> None:
+    image = HeldImage({}, (), "nightly backups")
+    with pytest.raises(StorageError, match="rbd group image rm 'one/nightly backups' one/one-7"):
+        way(pool_with(image), "one-7", 0.3)
+    assert image.done == []
+    way(pool_with(own := HeldImage({}, (), "onedr-point-7")), "one-7", 0.3)
+    assert own.done
 
 
 def test_a_lock_set_by_hand_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

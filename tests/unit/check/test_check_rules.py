@@ -4,6 +4,7 @@ Nothing is ok that nobody knows; each single fault gives its own finding.
 """
 from __future__ import annotations
 
+import shlex
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import HERE, THERE, disk, envelope, image, image_record, vm_record
 
+from onedr.check import rules_line
 from onedr.check import table as check_table
 from onedr.check.facts import (
     CheckFacts,
@@ -74,6 +76,8 @@ def cluster(index: int, **changes: Any) -> ClusterFacts:
         "space": PoolSpace(100 * MIB, 9000 * MIB),
         "pools": frozenset({"one", "one-data"}),
         "namespaces": (),
+        "line_mode": "secure",
+        "ciphers": ("aes",),
         "settings": OPTIONS,
         "site_info": SiteInfo(fsid, f"site-{index}", index, "ceph", "JOURNAL", key="same"),
     }
@@ -104,6 +108,8 @@ def healthy(**changes: Any) -> CheckFacts:
         "unprotected": {},
         "images": (COPY, PRIMARY),
         "clashes": (),
+        "groups": {},
+        "locks": {},
         "schedules": frozenset(),
         "newest_snapshots": NewestSnapshots(),
         "snapshots_kept": 5,
@@ -305,6 +311,18 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "there is no pool one-data",
     ),
     ("NAMESPACES", healthy(here=cluster(0, namespaces=("tenant",))), Level.WARNING, "not mirrored by OneDR: tenant"),
+    ("LINE", healthy(here=cluster(0, line_mode="")), Level.PROBLEM, "in common"),
+    (
+        "CIPHERS",
+        healthy(
+            here=cluster(0, ciphers=("aes256k",), releases=("20.2.4",)), there=cluster(1, releases=("18.2.7",)),
+            probe_results={Mode.JOURNAL: replace(PROOF, releases=("18.2.7", "20.2.4"))},
+        ),
+        Level.PROBLEM,
+        "here: only keys of type aes256k are allowed, and Ceph 18.2.7 at the peer reads aes only: such a pair",
+    ),
+    ("GROUPS", healthy(groups={"one-5": "by hand"}), Level.WARNING, "not make: one-5 (by hand)"),
+    ("LOCKS", healthy(locks={"one-5": ("host 1", "client.4")}), Level.PROBLEM, "one-5 is locked by rbd lock add (host 1, client.4)"),
     (
         "ROOM",
         healthy(there=cluster(1, space=PoolSpace(0, 0))),
@@ -603,6 +621,54 @@ def test_differences_are_told_and_are_no_problem() -> None:
         if found.code == "REHEARSAL"
     ]
     assert told.level is Level.OK and "1 with differences" in told.text
+
+
+MIXED: dict[str, Any] = {
+    "here": cluster(0, releases=("18.2.7",)), "there": cluster(1, releases=("20.2.4",), ciphers=("aes", "aes256k")),
+}
+
+
+def test_two_releases_that_were_probed_together_are_no_warning() -> None:
+    (told,) = not_ok(check_table.findings(healthy(**MIXED)))["RELEASES"]
+    assert told.level is Level.WARNING and "--probe" in told.todo
+    proven = {Mode.JOURNAL: replace(PROOF, releases=("18.2.7", "20.2.4"))}
+    assert not_ok(check_table.findings(healthy(**MIXED, probe_results=proven))) == {}
+    half = {Mode.JOURNAL: replace(PROOF, releases=("18.2.7",))}
+    assert set(not_ok(check_table.findings(healthy(**MIXED, probe_results=half)))) == {"RELEASES", "TRADE"}
+
+
+def test_a_pair_that_still_needs_the_old_keys_is_told_to_keep_them() -> None:
+    (told,) = [found for found in check_table.findings(healthy(**MIXED)) if found.code == "CIPHERS"]
+    assert told.level is Level.OK and "Ceph 18.2.7 here reads aes only; keep aes allowed" in told.text
+
+
+@pytest.mark.parametrize("release, new", [
+    ("16.2.15", False), ("18.2.7", False), ("19.2.5", False), ("19.2.6", True), ("20.2.3", False),
+    ("20.2.4", True), ("21.0.0", True), ("ceph version dev", False),
+])
+def test_which_release_reads_which_key(release: str, new: bool) -> None:
+    assert rules_line.reads_new_keys(release) is new
+
+
+@pytest.mark.parametrize("mode, text", [
+    ("secure", "is encrypted on the line"), ("crc", "is not encrypted on the line (crc)"), ("msgr1", "(msgr1)"),
+])
+def test_the_line_is_told_of_and_is_no_fault(mode: str, text: str) -> None:
+    found = check_table.findings(healthy(there=cluster(1, line_mode=mode)))
+    assert not_ok(found) == {}
+    assert text in " ".join(one.text for one in found if one.code == "LINE" and one.text.startswith("at the peer"))
+
+
+def test_groups_of_our_own_and_images_of_others_are_no_fault() -> None:
+    assert not_ok(check_table.findings(healthy(groups={"one-5": "onedr.points.7", "theirs": "backups"}))) == {}
+
+
+def test_what_to_type_about_a_lock_or_group_survives_any_name() -> None:
+    facts = healthy(groups={"one-5": "a b'$(id)"}, locks={"one-5": ("host 1; id", "client.4")})
+    for code in ("GROUPS", "LOCKS"):
+        (told,) = not_ok(check_table.findings(facts))[code]
+        words = shlex.split(told.todo.partition("rbd ")[2].replace("<pool>", "one"))
+        assert words in (["group", "image", "rm", "one/a b'$(id)", "one/one-5"], ["lock", "rm", "one/one-5", "host 1; id", "client.4"])
 
 
 def test_every_check_has_a_fault_that_it_finds() -> None:

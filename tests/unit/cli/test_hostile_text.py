@@ -165,7 +165,8 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(pairing_teardown, "run_teardown", lambda *_: iter(events))
         monkeypatch.setattr("onedr.pairing.collect.of_datastore", lambda _: PairingTarget("one"))
         words = verb[:1] + ("ceph",) + verb[1:] if verb[0] == "history" else (*verb, "ceph")
-        return CliRunner().invoke(main, [*words, *options])
+        unasked = ["--yes"] if verb[0] in ("setup", "teardown") else []
+        return CliRunner().invoke(main, [*words, *unasked, *options])
 
     return run
 

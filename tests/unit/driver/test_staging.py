@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from onedr.driver import staging, unpack
+from onedr.driver import download, staging, unpack
 from onedr.model import template
 from onedr.model.errors import InputError, OneDRError
 from onedr.model.template import Pairs
@@ -31,6 +31,7 @@ def front_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir(parents=True)
     monkeypatch.setenv("ONE_LOCATION", str(tmp_path / "one"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(download, "_PAUSE_S", 0.01)
     return tmp_path
 
 
@@ -339,8 +340,8 @@ class TestHttp:
     def test_a_server_that_sends_a_byte_now_and_then_is_left_in_time(
         self, front_end: Path, server: str, path: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(staging, "_HEAD_LIMIT_S", 0.5)
-        monkeypatch.setattr(staging, "_FETCH_LIMIT_S", 0.5)
+        monkeypatch.setattr(download, "_HEAD_LIMIT_S", 0.5)
+        monkeypatch.setattr(download, "_LIMIT_S", 0.5)
         with pytest.raises(InputError, match="did not end within 0.5 s"):
             staging.virtual_size(image(server + path), attributes(front_end))
         with (

@@ -41,3 +41,10 @@ def test_the_datastores_own_attributes_win(etc: Path) -> None:
     (etc / "ceph" / "ceph.conf").write_text("POOL_NAME=stock\nCEPH_TRASH=yes\n")
     assert ceph_access.ceph_access((("POOL_NAME", "gold"),)).pool == "gold"
     assert ceph_access.moves_to_trash(()) and not ceph_access.moves_to_trash((("CEPH_TRASH", "no"),))
+
+
+def test_an_rbd_namespace_is_refused_with_the_reason() -> None:
+    with pytest.raises(InputError, match="POOL_NAME one/tenant names an RBD namespace.*docs/limits.md"):
+        ceph_access.ceph_access((("POOL_NAME", "one/tenant"),))
+    with pytest.raises(InputError, match="not a valid name of a Ceph pool"):
+        ceph_access.ceph_access((("POOL_NAME", "one/../x"),))

@@ -283,3 +283,26 @@ def test_a_peer_user_that_was_here_before_us_is_not_narrowed() -> None:
     own_users = pairing_plan.plan_setup(replace(wide, own_users=frozenset({ceph_caps.PEER}), pools=("two",)), offering)
     narrowed = next(change for change in own_users.changes if change.key == ceph_caps.PEER)
     assert ceph_caps.unpacked(str(narrowed.after))["osd"] == "profile rbd pool=one, profile rbd pool=two"
+
+
+def test_the_way_to_the_peers_front_end_is_written_once_and_its_password_with_it() -> None:
+    way = "endpoint=https://b/RPC2 auth=/etc/one/onedr/peer_auth"
+    asked = replace(WISH, front_end=way, password_file="/etc/one/onedr/peer_auth")
+    facts = replace(EMPTY, peers=(PEER,), configuration_file="/etc/one/onedr/onedr.conf")
+    kinds = [ChangeKind.PASSWORD, ChangeKind.FRONT_END]
+    made = [change for change in pairing_plan.plan_setup(facts, asked).changes if change.kind in kinds]
+    assert [(change.kind, change.before, change.after) for change in made] == [
+        (ChangeKind.PASSWORD, None, "as given"), (ChangeKind.FRONT_END, None, way)
+    ]
+    there = replace(facts, front_end=way)
+    again = pairing_plan.plan_setup(there, replace(asked, password_file=""))
+    assert not [change for change in again.changes if change.kind in kinds]
+    unasked = pairing_plan.plan_setup(there, WISH)
+    assert not [change for change in unasked.changes if change.kind in kinds], "what is there stays"
+
+
+def test_a_cluster_that_makes_new_keys_says_so_when_it_writes_the_join_file() -> None:
+    new = replace(EMPTY, key_type="aes256k")
+    offering = replace(WISH, offer="/f")
+    assert any("auth_allowed_ciphers aes,aes256k" in note for note in pairing_plan.plan_setup(new, offering).notes)
+    assert not any("ciphers" in note for note in pairing_plan.plan_setup(EMPTY, offering).notes)

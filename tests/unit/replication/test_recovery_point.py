@@ -8,7 +8,7 @@ from onedr.model.types import Mode
 from onedr.replication import recovery_point
 from onedr.replication.recovery_point import Point, point
 
-DONE, SYNCING = {"complete": True}, {"complete": False}
+DONE, SYNCING = True, False
 REPLAYED, EARLY = Mark(1000.0, replaying=True), Mark(1000.0, replaying=False)
 
 
@@ -35,10 +35,28 @@ def test_journal_mode(carries: bool, mark: Mark | None, expected: Point) -> None
     ([SYNCING, DONE], REPLAYED, 300, Point(True, 1000.0)),
 ])
 def test_snapshot_mode(
-    snapshots: list[dict[str, object]], mark: Mark | None, interval_s: int, expected: Point
+    snapshots: list[bool], mark: Mark | None, interval_s: int, expected: Point
 ) -> None:
     for carries in (True, False):
         assert point(Mode.SNAPSHOT, carries, mark, snapshots, interval_s) == expected
+
+
+@pytest.mark.parametrize(("snapshots", "complete"), [
+    ([DONE], True),  # the first copy is whole, and nothing overwrites it
+    ([DONE, SYNCING], False),  # promotion would go back to before it, when there was nothing
+    ([SYNCING], False),
+])
+def test_a_copy_in_its_second_sync_may_not_be_promoted(snapshots: list[bool], complete: bool) -> None:
+    assert point(Mode.SNAPSHOT, True, REPLAYED, snapshots, 300, once_synced=True).complete is complete
+
+
+@pytest.mark.parametrize(("syncs", "once"), [
+    ([], False), ([(SYNCING, 100)], False),  # nothing is complete
+    ([(DONE, 100)], True), ([(DONE, 101), (SYNCING, 900)], True), ([(DONE, 99)], True),
+    ([(DONE, 900)], False), ([(DONE, 101), (DONE, 900)], False), ([(DONE, 900), (SYNCING, 901)], False),
+])
+def test_the_first_sync_is_known_by_its_time(syncs: list[tuple[bool, int]], once: bool) -> None:
+    assert recovery_point.is_once_synced(100, syncs) is once
 
 
 @pytest.mark.parametrize(("at", "now", "expected"), [
