@@ -26,6 +26,7 @@ from onedr.protection import (
     age_history,
     flatten,
     glance,
+    keep_document,
     keeper_lock,
     pace,
     reconcile,
@@ -58,6 +59,7 @@ class Keeper:
     def __init__(self, pool: Pool, datastore_id: int, frontend: FrontEnd):
         self._pool, self._id, self._frontend = pool, datastore_id, frontend
         self._marks = TimeMarks(pool, datastore_id)
+        self._document = keep_document.KeptDocument(pool, datastore_id, frontend)
         self._display = vm_display.VmDisplay(datastore_id, frontend)
         self._mirrored: set[str] = set()
         self._report = Report()
@@ -81,6 +83,7 @@ class Keeper:
             self._keep(life_s)
         finally:
             self._queue.stop()  # a remaining lock would delay a VM by 30 s
+            self._document.finish()
 
     def _keep(self, life_s: float) -> None:
         begun = time.monotonic()
@@ -107,6 +110,7 @@ class Keeper:
                 next_pass = max(now + pause_s, earliest)
             self._marks.turn()
             self._display.turn()
+            self._document.turn()
             self._wait(
                 MIN_INTERVAL_S if self._report.awaiting or self._queue.busy else min(pause_s, MARK_INTERVAL_S)
             )
@@ -177,7 +181,8 @@ class Keeper:
             self._pool, datastore, self._frontend, queue=self._queue, known=self._known
         )
         self._mirrored = report.mirrored
-        seen = status.collect_status(self._pool, datastore, self._frontend)
+        since = time.time()
+        seen = status.collect_status(self._pool, datastore, self._frontend, with_rehearsals=True)
         self._peer_answers = seen.copies.peer_status.peer is PeerState.ANSWERS
         self._marks.take(seen, report, datastore.settings.rpo_s)
         copy_turns.settle(self._pool, datastore.settings, self._marks.complete, began)
@@ -186,6 +191,7 @@ class Keeper:
         self._show(seen)
         self._display.take(seen, datastore.settings)
         age_history.look(self._pool, datastore, seen, time.time())
+        self._document.take(datastore, seen, since)
         rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
         report_timer.look(self._pool, datastore)
         return seen.verdict.role
