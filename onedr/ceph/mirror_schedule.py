@@ -34,12 +34,15 @@ def add_schedule(pool: Pool, name: str, interval: str) -> None:
     _ask(pool, "add", f"{pool.access.pool}/{name}", what, interval=interval)
 
 
-def scheduled_images(pool: Pool) -> set[str]:
-    """Names of the pool's images that have their own mirror snapshot schedule here. Raises StorageError,
-    NoSchedulesError.
+def schedules(pool: Pool) -> dict[str, tuple[str, ...]]:
+    """Intervals by the name of each of the pool's images that has a mirror snapshot schedule of its own here.
+    Raises StorageError, NoSchedulesError.
     """
     out = _ask(pool, "list", f"{pool.access.pool}/", f"to list the schedules of pool {pool.access.pool}")
-    return {str(entry["name"]).rpartition("/")[2] for entry in json.loads(out or b"{}").values()}
+    return {
+        str(entry["name"]).rpartition("/")[2]: tuple(str(each["interval"]) for each in entry["schedule"])
+        for entry in json.loads(out or b"{}").values()
+    }
 
 
 def remove_schedules(pool: Pool, name: str) -> None:

@@ -122,10 +122,10 @@ def write_keys(pool: Pool, name: str, values: Mapping[str, bytes]) -> None:
         pool.io.operate_write_op(operation, name)
 
 
-def drop_keys(pool: Pool, name: str, key: str) -> None:
-    """Remove a key if it exists. Raises rados.ObjectNotFound when there is no object."""
+def drop_keys(pool: Pool, name: str, *keys: str) -> None:
+    """Remove these keys where they exist. Raises rados.ObjectNotFound when there is no object."""
     with rados.WriteOpCtx() as operation:
-        pool.io.remove_omap_keys(operation, (key,))
+        pool.io.remove_omap_keys(operation, keys)
         pool.io.operate_write_op(operation, name)
 
 

@@ -167,11 +167,10 @@ class Rehearsals:
 @dataclass(frozen=True)
 class NewestSnapshots:
     """Snapshot mode: `age_s` of the newest mirror snapshot of each image that is primary here, seconds (None:
-    it has none), and the age from which on it is overdue.
+    it has none).
     """
 
     age_s: Mapping[str, float | None] = field(default_factory=dict)
-    overdue_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,12 @@ def _peering(where: str, found: Peering) -> Iterator[CheckResult]:
         )
     elif "rx-tx" not in found.directions:
         what = ", ".join(found.directions)
+        if set(found.directions) == {"tx"}:
+            yield problem(
+                f"{where}: the pool takes nothing from its peer: replication to it is paused, or one-way",
+                "onedr resume-protection <datastore>, if it was paused",
+            )
+            return
         todo = "import the peer's bootstrap token with --direction rx-tx at both sites"
         yield problem(
             f"{where}: the pool is mirrored in one direction only ({what}), so a failback is not "

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 
 from onedr.check.facts import CheckFacts, CheckResult, Unknown, known, ok, problem, warn
 from onedr.check.rules_cluster import both
-from onedr.model.records import ProbeResult, SiteInfo
+from onedr.model.records import ImageRecord, ProbeResult, SiteInfo
+from onedr.model.settings import schedule_problem
 from onedr.model.text import first_few
 from onedr.model.types import Mode, State
+from onedr.protection import schedule_rules
+from onedr.replication import copy_rules
 
 KEPT_WELL = 5  # Ceph's default of rbd_mirroring_max_mirroring_snapshots (16.2.15)
 _UNDER_WAY = (
@@ -84,6 +87,10 @@ def schedules(facts: CheckFacts) -> Iterator[CheckResult]:
         yield ok(
             f"all {len(primaries)} image(s) that are primary here have a schedule ({facts.settings.schedule})"
         )
+    for image in sorted(known(facts.images), key=lambda image: image.name):
+        body = image.image.body if image.image is not None and image.name in primaries else None
+        if isinstance(body, ImageRecord) and (why := schedule_problem(facts.settings, body.template)):
+            yield warn(f"{image.name}: {why}", f"oneimage update {body.image_id}")
 
 
 def _snapshot_primaries(facts: CheckFacts) -> set[str]:
@@ -92,17 +99,23 @@ def _snapshot_primaries(facts: CheckFacts) -> set[str]:
 
 def snapshots_taken(facts: CheckFacts) -> Iterator[CheckResult]:
     """A schedule that is listed and does not run shows in nothing but the age of the snapshots."""
-    found, primaries = known(facts.newest_snapshots), _snapshot_primaries(facts)
-    ages = {name: found.age_s[name] for name in sorted(primaries & found.age_s.keys())}
-    late = [name for name, age in ages.items() if age is None or age > found.overdue_s]
+    found, settings = known(facts.newest_snapshots), facts.settings
+    if settings.mode is not Mode.SNAPSHOT:
+        yield ok("journal mode needs no mirror snapshots")
+        return
+    overdue_s = {
+        image.name: schedule_rules.patience_s(schedule_rules.schedule_of_image(image, settings), True)
+        for image in known(facts.images) if image.name in _snapshot_primaries(facts)
+    }
+    ages = {name: found.age_s[name] for name in sorted(overdue_s.keys() & found.age_s.keys())}
+    late = [name for name, age in ages.items() if age is None or age > overdue_s[name]]
     if late:
+        longest = max(overdue_s[name] for name in late)
         yield problem(
-            f"no mirror snapshot was taken for {found.overdue_s / 60:.0f} minutes (DR_SCHEDULE="
-            f"{facts.settings.schedule}) of {first_few(late)}",
+            f"no mirror snapshot was taken for {longest / 60:.0f} minutes (DR_SCHEDULE={settings.schedule}, "
+            f"or the image's own) of {first_few(late)}",
             f"ceph health detail; ceph mgr module ls (rbd_support); onedr reconcile {facts.datastore}",
         )
-    elif facts.settings.mode is not Mode.SNAPSHOT:
-        yield ok("journal mode needs no mirror snapshots")
     else:
         yield ok(f"the mirror snapshots of {len(ages)} image(s) are taken")
 
@@ -141,7 +154,7 @@ def state(facts: CheckFacts) -> Iterator[CheckResult]:
 
 
 def unprotected(facts: CheckFacts) -> Iterator[CheckResult]:
-    found = dict(known(facts.unprotected))
+    found = {name: why for name, why in known(facts.unprotected).items() if not _waits(why)}
     for name, why in sorted(found.items()):
         yield problem(f"{name} is not protected: {why}", f"onedr reconcile {facts.datastore}")
     damaged = [image for image in known(facts.images) if image.problems and image.mode is not None]
@@ -149,6 +162,29 @@ def unprotected(facts: CheckFacts) -> Iterator[CheckResult]:
         yield problem(f"{image.name}: {'; '.join(image.problems)}", f"onedr reconcile {facts.datastore}")
     if not found and not damaged:
         yield ok("everything that should be mirrored is mirrored")
+
+
+def _waits(why: str) -> bool:
+    return copy_rules.WAITS in why
+
+
+def copy_window(facts: CheckFacts) -> Iterator[CheckResult]:
+    """What a time of day for first copies costs: until then an image has no recovery point at all."""
+    window, outside = facts.settings.copy_window, facts.settings.copies_outside
+    if window is None:
+        yield ok("first copies and resyncs begin at any time (no DR_COPY_WINDOW)")
+        return
+    text = f"DR_COPY_WINDOW={copy_rules.window_text(window)}, {outside} at once outside"
+    waiting = [name for name, why in sorted(known(facts.unprotected).items()) if _waits(why)]
+    todo = f"onedatastore update {facts.datastore}: a larger DR_COPY_OUTSIDE, or no DR_COPY_WINDOW"
+    hours = copy_rules.outside_min(window) / 60
+    if waiting:
+        named = first_few(waiting)
+        yield warn(f"{text}: {len(waiting)} wait and are not protected until then: {named}", todo)
+    elif not outside:
+        yield warn(f"{text}: what is created may stay unprotected for {hours:.1f} h", todo)
+    else:
+        yield ok(f"{text}: what is created during {hours:.1f} h of the day waits for its turn, unprotected")
 
 
 def trade(facts: CheckFacts) -> Iterator[CheckResult]:

@@ -215,7 +215,7 @@ def _schedules(pool: Pool, datastore: Datastore) -> frozenset[str]:
     if datastore.settings.mode is not Mode.SNAPSHOT:
         return frozenset()
     try:
-        return frozenset(mirror_schedule.scheduled_images(pool))
+        return frozenset(mirror_schedule.schedules(pool))
     except NoSchedulesError as error:
         raise OneDRError(f"{error}. The keeper takes the mirror snapshots meanwhile") from error
 
@@ -230,7 +230,7 @@ def _newest_snapshots(pool: Pool, datastore: Datastore) -> NewestSnapshots:
         if isinstance(age, OneDRError):
             raise OneDRError(f"the snapshots of {name} cannot be read: {age}")
         ages[name] = age
-    return NewestSnapshots(ages, snapshot_schedule.patience_s(datastore.settings.schedule, True))
+    return NewestSnapshots(ages)
 
 
 def _primaries(pool: Pool) -> list[str]:

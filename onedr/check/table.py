@@ -162,6 +162,11 @@ DATASTORE: Mapping[str, Check] = {
         ("unprotected", "images"),
         rules_datastore.unprotected,
     ),
+    "COPY_WINDOW": Check(
+        "what DR_COPY_WINDOW costs, and what waits for it",
+        ("unprotected",),
+        rules_datastore.copy_window,
+    ),
     "MODE": Check(
         "images are mirrored in the datastore's mode, which is the same at both sites",
         ("images",),

@@ -22,7 +22,9 @@ from onedr.cli.kept import kept
 from onedr.cli.map import map_
 from onedr.cli.move import move
 from onedr.cli.notify import notify
+from onedr.cli.pause import pause, resume_protection
 from onedr.cli.reconcile import reconcile
+from onedr.cli.report import report
 from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, cancel, resume
 from onedr.cli.runbook import runbook
@@ -87,12 +89,15 @@ for verb in (
     notify,
     enable,
     disable,
+    pause,
+    resume_protection,
     guard,
     reprotect,
     kept,
     snapshots,
     map_,
     runbook,
+    report,
     drill,
     setup,
     teardown,

@@ -59,6 +59,8 @@ def _plan(event: ReprotectPlanEvent) -> None:
         )
     )
     output.steps(event.steps)
+    if event.note:
+        out.print(event.note)
     for name in event.only_here:
         out.print(f"Only here, left as it is: {name}")
     output.left_out(event.left_out)

@@ -45,9 +45,10 @@ from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import disable, enable, keeper_lock, reconcile, scope_rules, status
+from onedr.protection import disable, enable, keeper_lock, pause, reconcile, scope_rules, status
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
+from onedr.report import collect as report_collect
 from onedr.runbook import collect as runbook_collect
 from onedr.runs import cancel as runs_cancel
 from onedr.runs import datastore_message, history, journal
@@ -231,6 +232,12 @@ def _disable(data: ActionData, request: Request) -> None:
         _whole(disable.disable(data.datastore_id, request, emit, frontend))
 
 
+def _pause(data: ActionData, request: Request) -> None:
+    frontend = FrontEnd()
+    with _refusal_shown(frontend, data):
+        emit(ProgressEvent(pause.set_paused(_datastore(data), request, frontend)))
+
+
 def _drill(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     words = tuple(value for key, value in request.attributes if key == "COMMAND")
@@ -313,6 +320,10 @@ def _runbook(data: ActionData, _: Request) -> None:
     emit(runbook_collect.make(_datastore(data), FrontEnd()))
 
 
+def _report(data: ActionData, request: Request) -> None:
+    emit(report_collect.collect(_datastore(data), FrontEnd(), request))
+
+
 def _plan(data: ActionData, request: Request) -> None:
     """Put the plan of the verb in the attribute PLAN into the document, as a dry run of it shows."""
     frontend, word = FrontEnd(), template.get(request.attributes, "PLAN").strip().upper()
@@ -371,6 +382,9 @@ _VERBS = {
     "kept": _kept,
     "snapshots": _snapshots,
     "map": _map,
+    "pause": _pause,
+    "resume_protection": _pause,
     "runbook": _runbook,
+    "report": _report,
     "plan": _plan,
 }

@@ -47,6 +47,9 @@ class Allowed(NamedTuple):
 _VERB = frozenset({"configuration", *_RECORDS, *_KEEPER, *_PAUSE})
 _SHOWS = frozenset({"document"})  # parts of the datastore's document
 _LOOK = Allowed(_VERB, READS)
+_CHECK = Allowed(
+    _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
+)
 _WRITES = Allowed(_VERB, READS | _OWN)
 _RUN = Allowed(_VERB | _SHOWS | {"open"}, READS | _OWN | _RETURN | _SNAPSHOTS | _REMOVE, _PEER_READS | _GUARD)
 _VM_DISK = Allowed(_RECORDS | _KEEPER, frozenset({"vm.info", "datastore.info"}))
@@ -61,16 +64,17 @@ ALLOWED = {
     "kept": _LOOK,
     "runbook": Allowed(_VERB | {"open"}, READS, _PEER_READS),
     "snapshots": Allowed(_VERB, READS | _SNAPSHOTS),
-    "check": Allowed(
-        _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
-    ),
+    "check": _CHECK,
+    "report": _CHECK,
     "rehearse": Allowed(_VERB | {"open"}, READS | _DRILL),
     "map": Allowed(_VERB, READS, _PEER_READS),
     "reconcile": Allowed(_VERB, READS | _OWN | _GUARD),
-    "keeper_process:keep": Allowed(_VERB | _SHOWS | {"rehearse"}, READS | _OWN | _GUARD),
+    "keeper_process:keep": Allowed(_VERB | _SHOWS | {"rehearse", "report"}, READS | _OWN | _GUARD),
     "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "take_request:answer_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
+    "pause": _WRITES,
+    "resume_protection": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
     "disable": Allowed(  # _REMOVE: what a rehearsal left
         _VERB | {"remove_document"}, READS | _OWN | _REMOVE | {"vm.update"}

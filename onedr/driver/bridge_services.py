@@ -55,8 +55,8 @@ class Services:
             "configuration": self._configuration, "has_key": self._has_key,
             "key_fingerprint": self._key_fingerprint, "seal": self._seal, "open": self._open,
             "sign": self._sign, "fits": self._fits, "keep_drill": self._keep_drill,
-            "amend_drill": self._amend_drill, "rehearse": self._rehearse, "document": self._document,
-            "remove_document": self._remove_document, **more,
+            "amend_drill": self._amend_drill, "rehearse": self._rehearse, "report": self._report,
+            "document": self._document, "remove_document": self._remove_document, **more,
         }
         border = {"api", "peer_api"}
         self.all = {
@@ -106,6 +106,12 @@ class Services:
         from onedr.protection import rehearsal_timer  # only keepers need it
 
         rehearsal_timer.start(self._datastore(call))
+        return None, b""
+
+    def _report(self, call: Json) -> Answer:
+        from onedr.protection import report_timer  # only keepers need it
+
+        report_timer.start(self._datastore(call))
         return None, b""
 
     def _news(self, call: Json) -> Answer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import rados
 import rbd
 
-from onedr.ceph import parallel, replay_status
+from onedr.ceph import parallel, receiving, replay_status
 from onedr.ceph.connection import Pool
 from onedr.failover import failback_plan, peer_vms, target_site
 from onedr.failover.facts import FailoverFacts
@@ -54,7 +54,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
     last, items = journal.last_run(pool, DRILLS, target.datastore_id), inventory.vms(images, pool.fsid())
     local, recovered = known_here(site, frontend, items)
-    there, fence = peer_vms.collect_peer_vms(pool.access.pool), _fence_command()
+    there, (command, unknown) = peer_vms.collect_peer_vms(pool.access.pool), _fence_command()
     facts = FailoverFacts(
         datastore=target.name,
         here=pool.fsid(),
@@ -67,8 +67,8 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         recovered=recovered,
         local=local,
         interrupted=last is not None and last.interrupted and last.verb in MOVES,
-        delay_s=target.settings.delay_s,
-        delay_max_s=target.settings.delay_max_s,
+        paused=receiving.is_paused(pool),
+        delay_s=target.settings.delay_s, delay_max_s=target.settings.delay_max_s,
         children=children,
         ground=target_site.placement_here(site, items),
         there=there.vms,
@@ -77,7 +77,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         behind=_behind(pool),
         drilled=journal.drill_times(pool),
         osds=osds,
-        fence_command=fence[0], fence_unknown=fence[1],
+        fence_command=command, fence_unknown=unknown,
     )
     return Collected(facts, sight, site)
 

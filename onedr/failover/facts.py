@@ -51,6 +51,7 @@ class FailoverFacts:
     osds: str = ""  # what is seen of the peer's OSDs; empty: nothing is known of them
     fence_command: tuple[str, ...] = ()  # of onedr.conf; empty: there is none
     fence_unknown: str = ""  # why onedr.conf does not tell whether there is one
+    paused: bool = False  # the pool here takes nothing (docs/pause.md)
     interrupted: bool = False  # the last run did not end: another must, if only to say so
 
 

@@ -44,6 +44,11 @@ def refusal(
             f"No record of VM {', '.join(request.vms)} has arrived here. See onedr status.",
             "No record of the VMs that were asked for has arrived here. See onedr status.",
         )
+    if request.lossless and facts.paused and not all(image.primary for image in waiting):
+        return Sentence(
+            "Replication is paused, so nothing can arrive here and a move is not possible; nothing was "
+            f"changed. First: onedr resume-protection {name}."
+        )
     if all(image.primary for image in waiting) or (request.lossless and fence_plan.can_move(facts)):
         return NOTHING
     return _not_lossless(facts, waiting) if request.lossless else _unconfirmed(facts, request, waiting)

@@ -38,6 +38,8 @@ _STATE = (
            "1 for the state the datastore is in, 0 for the others ([states.md](states.md))."),
     Metric("onedr_datastore_role", "0 or 1", (*DATASTORE, "role"),
            "1 for this site's role (primary, secondary, unprotected), 0 for the others."),
+    Metric("onedr_datastore_paused", "0 or 1", DATASTORE,
+           "Is its replication paused ([pause.md](pause.md))? 0 also where the peer cannot be asked."),
     Metric("onedr_datastore_items", "items", DATASTORE,
            "Images and VM disks that are to be protected."),
     Metric("onedr_datastore_items_protected", "items", DATASTORE,

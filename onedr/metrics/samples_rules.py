@@ -59,7 +59,8 @@ def _state(seen: ObservedEvent) -> list[tuple[str, float | None]]:
     ages = [disk.age_s for disk in mirrored]
     known = [age for age in ages if age is not None]
     return [
-        ("datastore_up", 1), ("datastore_items", status.total),
+        ("datastore_up", 1), ("datastore_paused", status.paused),
+        ("datastore_items", status.total),
         ("datastore_items_protected", status.protected),
         ("datastore_items_copying", sum(1 for disk in mirrored if not disk.complete)),
         ("datastore_objective_seconds", status.objective_s),

@@ -1,4 +1,4 @@
-"""What a pass of reconcile and a hook noted for metrics.
+"""What a pass of reconcile and a hook noted, for metrics and the report.
 
 Apart from the events: a hook starts for each change of a VM, and needs none of them.
 """
@@ -29,3 +29,16 @@ class HookSeen:
     waited_s: float
     worst_s: float
     worst_at: float
+
+
+@dataclass(frozen=True)
+class AgeSeen:
+    """How old the oldest recovery point of a datastore was at `at` (epoch seconds); None: an item had none,
+    or it was not known. `objective_s`: DR_RPO at that time; of `total` items `protected` had a complete copy.
+    """
+
+    at: float
+    age_s: float | None
+    objective_s: int
+    protected: int
+    total: int

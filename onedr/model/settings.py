@@ -57,6 +57,23 @@ def attribute_names(text: str) -> frozenset[str]:
     return words
 
 
+def day_window(text: str) -> tuple[int, int]:
+    """`22:00-06:00` as minutes of the day. Raises ValueError."""
+    found = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])\s*-\s*([01]?[0-9]|2[0-3]):([0-5][0-9])", text)
+    if not found:
+        raise ValueError(f"{text!r} is not of the form 22:00-06:00")
+    begin, end = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
+    if begin == end:
+        raise ValueError(f"{text!r} begins when it ends")
+    return begin, end
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,4}", text):
+        raise ValueError(f"{text!r} is not a number from 0 to 9999")
+    return int(text)
+
+
 def yes_no(text: str) -> bool:
     """OpenNebula's YES/NO. Raises ValueError for anything else."""
     word = text.strip().upper()
@@ -94,6 +111,39 @@ def _schedule(text: str) -> str:
     return text
 
 
+def schedule_of(settings: Settings, image: Pairs) -> str:
+    """How often mirror snapshots of an image with these attributes are taken: its own DR_SCHEDULE, but never
+    more often than the datastore's, which costs all, nor more rarely than DR_RPO. One that cannot be read
+    counts as none. Empty in journal mode.
+    """
+    wanted_s = _own_schedule_s(image)
+    if not settings.schedule or wanted_s is None:
+        return settings.schedule
+    least_s = duration(settings.schedule)
+    seconds = min(max(wanted_s, least_s), max(settings.rpo_s, least_s))
+    return f"{seconds // 60}m" if seconds != least_s else settings.schedule
+
+
+def schedule_problem(settings: Settings, image: Pairs) -> str:
+    """Why an image's own DR_SCHEDULE does not count; empty when it does, or there is none."""
+    text, counts = template.get(image, "DR_SCHEDULE").strip(), schedule_of(settings, image)
+    if not text or not counts:
+        return ""
+    wanted_s = _own_schedule_s(image)
+    if wanted_s is None:
+        return f"its DR_SCHEDULE {text!r} cannot be read; {counts} counts"
+    return "" if duration(counts) == wanted_s else (
+        f"its DR_SCHEDULE {text} is beyond the datastore's DR_SCHEDULE or DR_RPO; {counts} counts"
+    )
+
+
+def _own_schedule_s(image: Pairs) -> int | None:
+    try:
+        return duration(_schedule(template.get(image, "DR_SCHEDULE").strip()))
+    except ValueError:
+        return None
+
+
 _READERS = {
     "DR_PROTECT": ("protect", yes_no),
     "DR_MODE": ("mode", _mode),
@@ -108,6 +158,9 @@ _READERS = {
     "DR_NETWORK_MAP": ("network_map", network_map),
     "DR_SECURITY_GROUP_MAP": ("security_group_map", network_map),
     "DR_REHEARSE": ("rehearse", yes_no),
+    "DR_REPORT": ("report", yes_no),
+    "DR_COPY_WINDOW": ("copy_window", day_window),
+    "DR_COPY_OUTSIDE": ("copies_outside", _count),
     "DR_SECRET_ATTRS": ("secret_attrs", attribute_names),
 }
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 _ON_A_DATASTORE = re.compile(
     r"\bonedr (?:drill (?:start|cleanup|report)|status|check|move|failover|failback|resume|abort|cancel|"
-    r"reconcile|history|enable|disable|reprotect|kept|snapshots|map)\b(?![-_])"
+    r"reconcile|history|enable|disable|reprotect|kept|snapshots|map|pause|"
+    r"resume-protection)\b(?![-_])"
 )
 
 

@@ -86,6 +86,9 @@ class Settings:
     drill_network: str = ""  # virtual network here for a drill's VMs; empty: none, so drills are refused
     rto_s: int = 0  # recovery time objective of drills; 0: none
     rehearse: bool = True  # every night, at the standby
+    copy_window: tuple[int, int] | None = None  # minutes of the local day; None: copies begin at any time
+    copies_outside: int = 1  # first copies and resyncs at the same time outside of it
+    report: bool = False  # the newest report is kept on the front-end, made every night
     secret_attrs: frozenset[str] = frozenset()  # names whose values are secret too, in capitals
 
 

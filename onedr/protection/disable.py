@@ -31,6 +31,7 @@ from onedr.model.types import DRIVER, STOCK_DRIVER, Settings
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import (
+    age_history,
     contents,
     disable_plan,
     enable_plan,
@@ -39,6 +40,7 @@ from onedr.protection import (
     passes,
     pool_settings,
     quiet_disks,
+    report_timer,
     settle,
     vm_display,
 )
@@ -50,7 +52,7 @@ from onedr.protection.enable import (
     describe_conversion,
 )
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
-from onedr.replication import map_store, peer_ceph, peer_copies, peer_osds, rehearsals, site_info
+from onedr.replication import copy_turns, map_store, peer_ceph, peer_copies, peer_osds, rehearsals, site_info
 from onedr.runs import datastore_message, journal
 from onedr.runs import lease as runs_lease
 from onedr.runs.events import Emit, ItemEvent
@@ -152,6 +154,7 @@ def _forget_runs(pool: Pool, frontend: FrontEnd) -> None:
     if others:
         return
     peer_osds.forget_osds(pool)
+    copy_turns.forget(pool)
     if not journal.load_runs(pool):
         journal.remove_journals(pool)
 
@@ -310,6 +313,8 @@ class _Disable:
         datastore_message.forget(self.pool, self.datastore_id)
         passes.forget(self.pool, self.datastore_id)
         hook_lag.forget(self.pool, self.datastore_id)
+        age_history.forget(self.pool, self.datastore_id)
+        report_timer.forget(self.pool, self.datastore_id)
         rehearsals.forget_all(self.pool, self.datastore_id)
         self._remove_document()
         self.waiting.update(vm_display.remove(self.frontend, self.datastore_id))

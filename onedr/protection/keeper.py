@@ -23,6 +23,7 @@ from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd, attributes
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import (
+    age_history,
     flatten,
     glance,
     keep_document,
@@ -30,6 +31,8 @@ from onedr.protection import (
     pace,
     reconcile,
     rehearsal_timer,
+    report_timer,
+    schedule_rules,
     settle,
     snapshot_schedule,
     status,
@@ -38,6 +41,7 @@ from onedr.protection import (
 from onedr.protection.pace import MARK_INTERVAL_S, MIN_INTERVAL_S, PASS_INTERVAL_S
 from onedr.protection.reconcile import Report
 from onedr.protection.time_marks import TimeMarks
+from onedr.replication import copy_turns
 from onedr.replication.mirror_image import note_problem
 from onedr.runs import datastore_message
 
@@ -169,6 +173,7 @@ class Keeper:
 
     def run_pass(self) -> Role:
         """Reconcile, check the copies, mark completed ones, show the state. Returns this site's role."""
+        began = time.time()
         self._settle()
         self._datastore = datastore = datastores.from_element(self._frontend.datastore(self._id))
         self._flattener.settings = datastore.settings
@@ -180,12 +185,15 @@ class Keeper:
         seen = status.collect_status(self._pool, datastore, self._frontend, with_rehearsals=True)
         self._peer_answers = seen.copies.peer_status.peer is PeerState.ANSWERS
         self._marks.take(seen, report, datastore.settings.rpo_s)
+        copy_turns.settle(self._pool, datastore.settings, self._marks.complete, began)
         by_snapshot = {fact.name for fact in seen.facts if fact.mode is Mode.SNAPSHOT}
         self._take_due_snapshots(datastore, seen, by_snapshot & self._marks.complete)
         self._show(seen)
         self._display.take(seen, datastore.settings)
+        age_history.look(self._pool, datastore, seen, time.time())
         self._document.take(datastore, seen, since)
         rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
+        report_timer.look(self._pool, datastore)
         return seen.verdict.role
 
     def _settle(self) -> None:
@@ -199,10 +207,14 @@ class Keeper:
         """The mirror snapshots that Ceph's manager should have taken and did not."""
         if datastore.settings.mode is not Mode.SNAPSHOT:
             return
-        points = {fact.name: status.point_of(fact, seen) for fact in seen.facts if fact.name in names}
-        patience = snapshot_schedule.patience_s(datastore.settings.schedule, self._report.manager_runs)
-        due = snapshot_schedule.late(points, patience, time.time())
-        for name, why in snapshot_schedule.take_due(self._pool, due, patience).items():
+        facts, runs = [fact for fact in seen.facts if fact.name in names], self._report.manager_runs
+        points = {fact.name: status.point_of(fact, seen) for fact in facts}
+        schedules = {
+            fact.name: schedule_rules.schedule_of_image(fact, datastore.settings) for fact in facts
+        }
+        patience = {name: schedule_rules.patience_s(each, runs) for name, each in schedules.items()}
+        due = schedule_rules.late(points, patience, time.time())
+        for name, why in snapshot_schedule.take_due(self._pool, due).items():
             log.warning(f"no mirror snapshot of {name} was taken: {why}")
 
     def _show(self, seen: status.StatusView) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -16,9 +16,7 @@ from lxml import etree
 
 from onedr.ceph import connection, mirroring, parallel
 from onedr.ceph.connection import Pool
-from onedr.ceph.mirror_schedule import NoSchedulesError, add_schedule, scheduled_images
 from onedr.host import config as host_config
-from onedr.host import log
 from onedr.host.waiting import attempts
 from onedr.model import names, parsing
 from onedr.model.errors import InputError, OneDRError
@@ -31,7 +29,15 @@ from onedr.opennebula import owners_word
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.run_made import is_of_run
-from onedr.protection import flatten, keeper_lock, passes, publish_site_info, settle, settled
+from onedr.protection import (
+    flatten,
+    keeper_lock,
+    passes,
+    publish_site_info,
+    settle,
+    settled,
+    snapshot_schedule,
+)
 from onedr.protection.flatten import Queue
 from onedr.protection.settled import PoolView
 from onedr.rejoin import guard
@@ -200,10 +206,10 @@ def reconcile_pool(
     vms = [vm for vm in frontend.vms() if opennebula_objects.vm_state(vm) != "DONE"]
     owners_word.heed_owners(vms, lambda: images)
     needed = owners_word.used_by_others(images, (vm for vm in vms if not is_of_run(vm)))
-    for image in images:
-        if image.findtext("DATASTORE_ID") == str(datastore.datastore_id):
-            action = partial(_image, pool, datastore, image, report, queue, seen, needed)
-            _each(report, f"image {image.findtext('ID')}", action, tell)
+    own = [each for each in images if each.findtext("DATASTORE_ID") == str(datastore.datastore_id)]
+    for image in own:
+        action = partial(_image, pool, datastore, image, report, queue, seen, needed)
+        _each(report, f"image {image.findtext('ID')}", action, tell)
     datastores = opennebula_datastores.all_of(frontend)
     around = partial(write_records.surroundings, pool, frontend, datastores, cache(frontend.networks))
     for vm in vms:
@@ -211,7 +217,7 @@ def reconcile_pool(
         _each(report, f"VM {vm.findtext('ID')}", action, tell)
     if seen:
         _each(report, "records of readers", partial(_tidy, pool, vms, report, seen), tell)
-    _each(report, "schedules", partial(_schedule, pool, datastore, report), tell)
+    _each(report, "schedules", partial(_schedule, pool, datastore, own, report), tell)
     _each(report, "site settings", partial(publish_site_info.publish, pool, datastore), tell)
     _each(report, "peer", partial(_remember_peer, pool, datastore, report), tell)
     return report
@@ -263,18 +269,15 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
         report.failed["guard"] = str(error)
 
 
-def _schedule(pool: Pool, datastore: Datastore, report: Report) -> None:
-    """A schedule lives in one cluster: what was taken over from the peer has none here yet
-    (docs/ceph-facts.md C35).
-    """
-    if datastore.settings.mode is not Mode.SNAPSHOT or not report.mirrored:
-        return
-    try:
-        for name in sorted(report.mirrored - scheduled_images(pool)):
-            add_schedule(pool, name, datastore.settings.schedule)
-    except NoSchedulesError as error:
-        log.warning(f"{error}; the keeper takes the mirror snapshots")
-        report.manager_runs = False
+def _schedule(
+    pool: Pool, datastore: Datastore, images: Iterable[etree._Element], report: Report
+) -> None:
+    if datastore.settings.mode is Mode.SNAPSHOT and report.mirrored:
+        own = {
+            parsing.source(image.findtext("SOURCE") or "").name: attributes(image) for image in images
+            if image.findtext("SOURCE")
+        }
+        report.manager_runs = snapshot_schedule.set_schedules(pool, datastore.settings, own, report.mirrored)
 
 
 def _each(report: Report, what: str, action: Callable[[], None], tell: Callable[[str, Report], None]) -> None:

@@ -12,37 +12,42 @@ import rbd
 
 from onedr.ceph import images, mirroring, parallel
 from onedr.ceph.connection import Pool
+from onedr.ceph.mirror_schedule import NoSchedulesError, add_schedule, remove_schedules, schedules
+from onedr.host import log
 from onedr.model.errors import OneDRError
-from onedr.protection.pace import is_due
+from onedr.model.settings import schedule_of
+from onedr.model.template import Pairs
+from onedr.model.types import Settings
+from onedr.protection import schedule_rules
 
-_UNIT_S = {"m": 60, "h": 3600, "d": 86400}
-_MISSED = 3  # snapshots in a row that a manager must miss
-_GRACE_S = 60
 _LIMIT_S = 60
 
 
-def interval_s(schedule: str) -> int:
-    """Seconds of a DR_SCHEDULE such as `5m`, `1h`, `1d`."""
-    return int(schedule[:-1]) * _UNIT_S[schedule[-1]]
+def set_schedules(pool: Pool, settings: Settings, images: Mapping[str, Pairs], names: Iterable[str]) -> bool:
+    """Give each of these images the schedule that it is to have; `images`: attributes of OpenNebula's, by
+    name. A schedule lives in one cluster: what was taken over from the peer has none here yet
+    (docs/ceph-facts.md C35).
 
-
-def patience_s(schedule: str, manager_runs: bool) -> int:
-    """The age of the newest mirror snapshot from which on the keeper takes one, seconds."""
-    return interval_s(schedule) * _MISSED + _GRACE_S if manager_runs else interval_s(schedule)
-
-
-def late(points: Mapping[str, float | None], patience: float, now: float) -> set[str]:
-    """The images whose copy is older than `patience` seconds. `points`: recovery points, epoch seconds; None:
-    not known, so nothing says that a snapshot is missing. One dated ahead is late: its clock was wrong.
+    Returns whether Ceph's manager runs schedules. Raises StorageError.
     """
-    return {name for name, point in points.items() if point is not None and is_due(point, patience, now)}
+    wanted = {name: schedule_of(settings, images.get(name, ())) for name in names}
+    try:
+        there = schedules(pool)
+        for name, schedule in sorted(schedule_rules.to_change(wanted, there).items()):
+            if name in there:
+                remove_schedules(pool, name)
+            add_schedule(pool, name, schedule)
+    except NoSchedulesError as error:
+        log.warning(f"{error}; the keeper takes the mirror snapshots")
+        return False
+    return True
 
 
-def take_due(pool: Pool, names: Iterable[str], patience: float) -> dict[str, str]:
-    """Take a mirror snapshot of each image whose newest is `patience` seconds old. Returns what failed, by
-    name.
+def take_due(pool: Pool, patience: Mapping[str, float]) -> dict[str, str]:
+    """Take a mirror snapshot of each image whose newest is as old as its `patience`, seconds. Returns what
+    failed, by name.
     """
-    results = parallel.each(sorted(names), lambda name: _take(pool, name, patience), _LIMIT_S, 4)
+    results = parallel.each(sorted(patience), lambda name: _take(pool, name, patience[name]), _LIMIT_S, 4)
     return {name: str(found) for name, found in results.items() if isinstance(found, OneDRError)}
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import rbd
 from lxml import etree
 
-from onedr.ceph import connection, mirror_lag
+from onedr.ceph import connection, mirror_lag, receiving
 from onedr.ceph.connection import Pool
 from onedr.failover import start_order
 from onedr.host import log
@@ -64,6 +64,7 @@ class StatusView:
     unprotected: dict[str, Unprotected]  # items of this datastore that are not mirrored, and why
     lease: Lease | None = None  # of the run in progress, this site's or the other's
     objects: Objects = Objects()
+    paused: bool = False  # the pool that takes the copies takes none (docs/pause.md)
 
 
 def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
@@ -106,6 +107,7 @@ def shown(pool: Pool, datastore: Datastore, seen: StatusView) -> StatusEvent:
         ),
         run=_run(seen.lease, fsid),
         objective_s=datastore.settings.rpo_s,
+        paused=seen.paused,
     )
 
 
@@ -151,9 +153,10 @@ def collect_status(
         for name, why in unprotected.items() if why.is_problem
     )
     lease = runs_lease.in_force(pool)
-    verdict = _verdict(pool, datastore, items, lease, is_unseen(seen))
+    paused = seen.paused if primaries else bool(mirrored) and receiving.is_paused(pool)
+    verdict = _verdict(pool, datastore, items, lease, is_unseen(seen), paused)
     verdict = replace(verdict, message=pasteable(verdict.message, datastore.name))
-    return StatusView(facts, seen, items, verdict, unprotected, lease, objects)
+    return StatusView(facts, seen, items, verdict, unprotected, lease, objects, paused)
 
 
 def is_unseen(copies: Copies) -> bool:
@@ -163,7 +166,8 @@ def is_unseen(copies: Copies) -> bool:
 
 
 def _verdict(
-    pool: Pool, datastore: Datastore, items: tuple[ImageState, ...], lease: Lease | None, unseen: bool
+    pool: Pool, datastore: Datastore, items: tuple[ImageState, ...], lease: Lease | None, unseen: bool,
+    paused: bool,
 ) -> StateVerdict:
     """From the items, and from what the journal says of runs of this site."""
     own = lease if lease is not None and lease.home in ("", pool.fsid()) else None
@@ -174,7 +178,7 @@ def _verdict(
     verb = own.verb if own is not None and running else died[0].verb if died else ""
     settings = datastore.settings
     judged = runs_state.judge_state(
-        settings.protect, items, settings.rpo_s, verb, bool(died), _lacking(moved), unseen
+        settings.protect, items, settings.rpo_s, verb, bool(died), _lacking(moved), unseen, paused
     )
     drilled = newest and newest.verb == "drill" and newest.result in ("DONE", "PARTIAL")
     if drilled and judged.state is State.STANDBY:

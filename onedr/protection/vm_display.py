@@ -73,7 +73,7 @@ def _wanted(datastore_id: int, seen: StatusView, settings: Settings) -> dict[int
             settings, user,
             [items[name] for name in disks.names if name in items],
             [points[name] for name in disks.names if name in points],
-            status.is_unseen(seen.copies),
+            status.is_unseen(seen.copies), seen.paused,
         )
         if vm_shown_rules.differs(user, wanted):
             found[disks.vm_id] = _written(user, wanted)

@@ -60,14 +60,14 @@ def _names(record: VmRecord, datastore_id: int) -> Iterable[str]:
 
 def shown(
     settings: Settings, user: Pairs, items: Sequence[ImageState], points: Sequence[float | None],
-    unseen: bool = False,
+    unseen: bool = False, paused: bool = False,
 ) -> Shown:
     """What a VM's attributes should say. `user`: its own attributes; `items`, `points`: of its disks;
     `unseen`: as of judge_state.
     """
     if not wants_protection(settings, user) or not any(item.mirrored for item in items):
         return Shown(State.UNPROTECTED)
-    state = judge_state(True, items, settings.rpo_s, "", False, unseen=unseen).state
+    state = judge_state(True, items, settings.rpo_s, "", False, unseen=unseen, paused=paused).state
     known = [point for point in points if point is not None]
     is_known = known and len(known) == len(items)  # an item without a copy has no point
     return Shown(state, min(known) if is_known else None)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import rados
 import rbd
 
-from onedr.ceph import connection, mirroring, parallel, space
+from onedr.ceph import connection, mirroring, parallel, receiving, space
 from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
 from onedr.model.errors import OneDRError, RecordError, RunStoppedError
@@ -21,7 +21,15 @@ from onedr.opennebula.datastores import Datastore
 from onedr.opennebula.vms import PeerVm
 from onedr.rejoin import guard, reprotect_plan
 from onedr.rejoin.reprotect_plan import ReprotectFacts, ReprotectPlan
-from onedr.replication import both_sites, image_facts, peer_ceph, preserved_copies, records
+from onedr.replication import (
+    both_sites,
+    copy_rules,
+    copy_turns,
+    image_facts,
+    peer_ceph,
+    preserved_copies,
+    records,
+)
 from onedr.replication.preserved_copies import PreservedCopy
 from onedr.runs import history, journal
 from onedr.runs.events import Emit, PeerShown, ProgressEvent, VerdictEvent
@@ -99,6 +107,9 @@ def _facts(
         unread=unread,
         on_old_base=frozenset(name for name, found in on_old.items() if found is True),
         interrupted=last is not None and last.interrupted and last.verb == VERB,
+        paused=receiving.is_paused(pool),
+        at_once=copy_rules.at_once(target.settings, copy_turns.minute_now()),
+        window=copy_rules.window_text(target.settings.copy_window) if target.settings.copy_window else "",
     ), there
 
 
@@ -149,6 +160,7 @@ def _describe(
             for name in moved
         ),
         steps=shown_steps(plan.steps),
+        note=reprotect_plan.note(facts, plan),
     )
 
 

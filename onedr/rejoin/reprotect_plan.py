@@ -34,6 +34,9 @@ class ReprotectFacts:
     vms: tuple[PeerVm, ...] = ()  # VMs here on this pool that are not locked yet
     unread: Mapping[str, str] = field(default_factory=dict)  # images that could not be read, at either site
     interrupted: bool = False
+    paused: bool = False  # the pool here takes nothing (docs/pause.md)
+    at_once: int | None = None  # so many resyncs at the same time now; None: all
+    window: str = ""  # DR_COPY_WINDOW
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ def plan_reprotect(facts: ReprotectFacts, confirm: str) -> ReprotectPlan:
         sorted(name for name, found in verdicts.items() if found in (Claim.ONLY_HERE, Claim.MINE))
     )
     steps = _steps(facts, demote - left_out.keys(), kept, resync, awaited)
+    if resync and facts.at_once == 0:
+        return ReprotectPlan(_not_now(facts, len(resync)), only_here=only_here)
     if not steps and not left_out and not facts.interrupted:
         return ReprotectPlan(_nothing(facts, verdicts), only_here=only_here)
     return ReprotectPlan("", tuple(steps), tuple(sorted(resync)), tuple(sorted(kept)), only_here, left_out)
@@ -137,7 +142,30 @@ def _refusal(facts: ReprotectFacts, confirm: str) -> Sentence:
             f"The peer's images cannot be read ({facts.peer_detail}), so nothing proves that it holds what "
             "would be deleted here. Nothing was touched; see docs/reprotect.md."
         )
+    if facts.paused:
+        return Sentence(
+            "Replication to this site is paused, so nothing would be copied here; nothing was touched. "
+            f"First: onedr resume-protection {facts.datastore}."
+        )
     return NOTHING
+
+
+def _not_now(facts: ReprotectFacts, count: int) -> Sentence:
+    return Sentence(
+        f"{count} image(s) would be copied over the line, and no resync begins outside DR_COPY_WINDOW="
+        f"{facts.window} (DR_COPY_OUTSIDE=0). Nothing was touched; until then what the other site writes is "
+        f"not protected. To begin now, set DR_COPY_OUTSIDE=1: onedatastore update {facts.datastore}."
+    )
+
+
+def note(facts: ReprotectFacts, plan: ReprotectPlan) -> str:
+    """What the window costs, for the plan; empty where it costs nothing."""
+    if not facts.at_once or len(plan.resync) <= facts.at_once:
+        return ""
+    return (
+        f"Outside DR_COPY_WINDOW={facts.window}: {facts.at_once} of {len(plan.resync)} image(s) at once. "
+        "What the other site writes to an image is not protected until its copy is complete."
+    )
 
 
 def _nothing(facts: ReprotectFacts, verdicts: Mapping[str, Claim]) -> Sentence:
@@ -195,13 +223,24 @@ def _steps(
     steps += [Step(StepKind.DEMOTE, name, f"demote {name}") for name in sorted(demote)]
     steps += [Step(StepKind.KEEP, name, f"keep what only {name} here holds") for name in sorted(kept)]
     for group in levels(awaited, there):
-        steps += [
-            Step(StepKind.RESYNC, name, f"let {name} be replaced by the peer's")
-            for name in group
-            if name in resync
-        ]
-        steps += [Step(StepKind.AWAIT, name, f"wait for the new copy of {name}") for name in group]
+        for turn in _turns(group, resync, facts.at_once):
+            steps += [
+                Step(StepKind.RESYNC, name, f"let {name} be replaced by the peer's")
+                for name in turn
+                if name in resync
+            ]
+            steps += [Step(StepKind.AWAIT, name, f"wait for the new copy of {name}") for name in turn]
     return steps
+
+
+def _turns(group: list[str], resync: set[str], at_once: int | None) -> list[list[str]]:
+    """Those that are replaced, so many at once; the others are being copied already, whatever is asked."""
+    if not at_once:
+        return [group]
+    replaced = [name for name in group if name in resync]
+    others = [name for name in group if name not in resync]
+    turns = [replaced[place:place + at_once] for place in range(0, len(replaced), at_once)]
+    return [*turns, *([others] if others else [])]
 
 
 def levels(wanted: Iterable[str], there: Mapping[str, ImageFacts]) -> list[list[str]]:

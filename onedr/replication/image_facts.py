@@ -11,7 +11,7 @@ from onedr.host.paths import front_end_paths
 from onedr.model import names
 from onedr.model.errors import OneDRError, RecordError
 from onedr.model.records import Envelope, ImageFacts, ImageRecord
-from onedr.model.settings import duration
+from onedr.model.settings import duration, schedule_of
 from onedr.model.types import Mode, Settings
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import (
@@ -123,6 +123,8 @@ def _facts(view: ImageView, settings: Settings, by: Reader, quiet: Until) -> Ima
     vm, vm_problem = _record(view, records.VM_KEY, values, by)
     readers, bad_readers = _readers(view, values, by)
     own, own_problem = _record(view, records.IMAGE_KEY, values, by)
+    if own is not None and isinstance(own.body, ImageRecord):
+        settings = replace(settings, schedule=schedule_of(settings, own.body.template))
     point, mark_problem = copy_point(view, settings, quiet)
     problems += [problem for problem in (vm_problem, own_problem) if problem]
     if view.primary and PROBLEM_KEY in values:

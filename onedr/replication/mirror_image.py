@@ -4,6 +4,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import NamedTuple
 
+import rados
 import rbd
 
 from onedr.ceph import images, mirroring
@@ -12,7 +13,7 @@ from onedr.ceph.mirror_schedule import NoSchedulesError, add_schedule
 from onedr.host.paths import front_end_paths
 from onedr.model.errors import OneDRError
 from onedr.model.types import Mode, Settings
-from onedr.replication import clone_order
+from onedr.replication import clone_order, copy_turns
 
 # Why an image is not mirrored, noted on it. Keys with this prefix are not part of an initial copy and not
 # replicated in snapshot mode. In journal mode a later change is replicated (docs/ceph-facts.md C11), so the
@@ -60,7 +61,7 @@ def begin_mirroring(pool: Pool, name: str, settings: Settings, wait_for_base: bo
     try:
         missing = mirroring.pool_ready(pool)
         found = Waiting(missing) if missing else _enable(pool, name, settings, wait_for_base)
-    except (rbd.Error, OneDRError) as error:
+    except (rados.Error, rbd.Error, OneDRError) as error:
         found = Waiting(f"mirroring failed: {error}")
     if found is _INCOMPLETE:
         return found  # nothing is written to it: its creator completes and protects it
@@ -90,6 +91,9 @@ def _enable(pool: Pool, name: str, settings: Settings, wait_for_base: bool) -> W
         waiting = must_flatten(parent, settings) or _after_parent(pool, parent, settings, wait_for_base)
         if waiting:
             return waiting
+    waits = copy_turns.take(pool, name, settings)
+    if waits:
+        return Waiting(waits)
     with pool.image(name) as image:
         if parent_of(image) != parent:  # its parent was set in the meantime
             return _INCOMPLETE

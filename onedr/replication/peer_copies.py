@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import rados
 
-from onedr.ceph import mirroring
+from onedr.ceph import mirroring, receiving
 from onedr.ceph.connection import Pool
 from onedr.host import log
 from onedr.model.errors import OneDRError
@@ -43,6 +43,7 @@ class Copies:
     proven: bool
     here: str = ""  # id of this site's cluster
     rehearsed: Mapping[str, Rehearsed] = field(default_factory=dict)
+    paused: bool = False  # the peer's pool takes nothing (ceph/receiving.py)
 
 
 def collect_copies(
@@ -60,8 +61,8 @@ def collect_copies(
         with peer_ceph.peer_pool(peer_status, pool.access.pool) as (there, seen):
             if there is not None:
                 rehearsed = _rehearsed(there, pool.fsid()) if with_rehearsals else {}
-                copies = _read_copies(there, wanted, settings)
-                return Copies(copies, peer_status, True, pool.fsid(), rehearsed)
+                copies, paused = _read_copies(there, wanted, settings), receiving.is_paused(there)
+                return Copies(copies, peer_status, True, pool.fsid(), rehearsed, paused)
             if not peer_status.refusal:
                 peer_status = replace(peer_status, detail=seen)
     except OneDRError as error:

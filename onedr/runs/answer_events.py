@@ -1,5 +1,5 @@
 """What verbs answer that look or repair: status, reconcile, check, rehearse, history, kept,
-snapshots, map, run book, drill report. Pure."""
+snapshots, map, run book, report, drill report. Pure."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import ClassVar
 from onedr.model.json_form import Json, nested
 from onedr.model.lag import Lag
 from onedr.model.rehearsed import Rehearsed
-from onedr.model.seen import HookSeen, PassSeen
+from onedr.model.seen import AgeSeen, HookSeen, PassSeen
 from onedr.runs.events import Event, PeerShown
 
 
@@ -117,6 +117,7 @@ class StatusEvent(Event):
     unprotected: tuple[UnprotectedItem, ...] = nested(UnprotectedItem, default=())
     run: StatusRun | None = nested(StatusRun, default=None)
     objective_s: int = 0  # DR_RPO
+    paused: bool = False  # its replication (docs/pause.md)
 
 
 @dataclass(frozen=True)
@@ -332,6 +333,24 @@ class RunBookEvent(Event):
     datastore: str
     lines: tuple[str, ...] = ()
     refusal: str = ""
+
+
+@dataclass(frozen=True)
+class ReportEvent(Event):
+    """What a report is made from (docs/report.md), read at `at` (epoch seconds) for `by`. `site`: DR_SITE.
+    `ages`: of the last days, oldest first; `runs`: journals of the newest ones by run id, oldest first.
+    """
+
+    event: ClassVar[str] = "report"
+    datastore: str
+    site: str
+    at: float
+    by: str
+    status: StatusEvent = nested(StatusEvent)
+    findings: tuple[FindingShown, ...] = nested(FindingShown, default=())
+    ages: tuple[AgeSeen, ...] = nested(AgeSeen, default=())
+    runs: Mapping[str, Json] = field(default_factory=dict)
+    rehearsed: float | None = None
 
 
 @dataclass(frozen=True)

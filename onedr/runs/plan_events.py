@@ -145,6 +145,7 @@ class ReprotectPlanEvent(Event):
     steps: tuple[StepShown, ...] = nested(StepShown, default=())
     left_out: Mapping[str, str] = field(default_factory=dict)
     only_here: tuple[str, ...] = ()
+    note: str = ""  # what DR_COPY_WINDOW costs
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,10 @@ CODES = {
     "NOT_PROTECTED": State.DEGRADED,
     "LATE": State.DEGRADED,
     "UNSEEN": State.DEGRADED,
+    "PAUSED": State.DEGRADED,
     "READY": State.STANDBY,
     "RECEIVING": State.STANDBY,
+    "PAUSED_HERE": State.STANDBY,
     "RUNNING": State.FAILING_OVER,
     "DRILL": State.DRILLING,
     "DIED": State.INTERRUPTED,
@@ -68,7 +70,7 @@ SEVERITY = (
 )
 NEEDS_A_PERSON = SEVERITY[:5]  # degraded or worse
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
-SETTINGS = ("map",)  # verbs that are journaled, and only set something
+SETTINGS = ("map", "pause", "resume_protection")  # verbs that are journaled, and only set something
 MOVES = ("move", "failover", "failback")  # of runs that can be rolled back before their first promotion
 
 
@@ -107,12 +109,13 @@ Say = Callable[[str, Sentence], StateVerdict]
 
 def judge_state(
     protect: bool, items: Sequence[ImageState], rpo_s: int, run: str, interrupted: bool,
-    lacking: Sentence = NOTHING, unseen: bool = False,
+    lacking: Sentence = NOTHING, unseen: bool = False, paused: bool = False,
 ) -> StateVerdict:
     """The state of a datastore, from the roles read now.
 
     `run`: verb of a run in progress or interrupted; `lacking`: what the last move or failover here left out;
-    `unseen`: the peer's copies cannot be read, so what is said of them is not known.
+    `unseen`: the peer's copies cannot be read, so what is said of them is not known. `paused`: does the pool
+    that receives take nothing?
     """
     safe = sum(1 for item in items if item.copied and item.mirrored and not item.problem)
     total = len(items)
@@ -132,12 +135,24 @@ def judge_state(
     if disputed:
         return say(*disputed)
     if role is Role.SECONDARY:
-        return _standby(items, say)
+        return say("PAUSED_HERE", _PAUSED_HERE) if paused else _standby(items, say)
     bare = [item.name for item in items if item.primary and item.taken and item.mirrored and not item.copied]
     if bare:
         text = "This site took over; the peer has no complete copy of {}. When the peer is back, run onedr "
         return say("TOOK_OVER", filled(text + "reprotect there.", named(bare)).then(lacking))
+    if paused and any(item.mirrored for item in items):
+        return say("PAUSED", _PAUSED.then(f" {safe} of {total} items have a complete copy."))
     return _primary(items, rpo_s, say, unseen)
+
+
+_PAUSED = Sentence(
+    "Replication is paused: the copies at the peer stay as they are and grow older, and what is written here "
+    "is not protected. onedr resume-protection continues."
+)
+_PAUSED_HERE = Sentence(
+    "Replication is paused: the copies here stay as they are and grow older. This site can take over with "
+    "them; onedr resume-protection continues."
+)
 
 
 def _running(run: str, interrupted: bool) -> tuple[str, Sentence]:

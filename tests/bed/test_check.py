@@ -174,6 +174,32 @@ def test_the_exporter_tells_of_the_same_pair(g: Ground, tmp_path: Path) -> None:
     until("the peer's report", lambda: ("onedr_datastore_entries_behind", "") in samples(a, tmp_path / "a.prom"), 60, 2)
 
 
+def report(cloud: Cloud) -> dict[str, Any]:
+    (found,) = json.loads(cloud.run("onedr", "report", "--json").stdout)
+    return dict(found)
+
+
+def test_the_report_is_one_page_and_the_newest_of_each_night_is_kept(g: Ground, tmp_path: Path) -> None:
+    a, b = g.sites.a, g.sites.b
+    for cloud in (a, b):
+        until("an age to be noted", lambda cloud=cloud: report(cloud)["ages"], 90, 1)
+        found = report(cloud)
+        assert {age["objective_s"] for age in found["ages"]} == {found["status"]["objective_s"]}
+        assert len(found["ages"]) <= 2, "one for each ten minutes"
+        assert {one["datastore"] for one in found["findings"]} == {DATASTORE}
+        page = tmp_path / f"{cloud.name}.html"
+        for told in ("the first report", "The last one was of"):
+            cloud.run("onedr", "report", DATASTORE, "--html", "--output", str(page))
+            assert page.stat().st_mode & 0o777 == 0o600 and told in page.read_text()
+        assert f"one ({g.vm} at {a.name})" in page.read_text()
+    kept = a.one_location / "var" / "onedr" / "reports" / f"{a.datastore_id}.html"
+    assert not kept.exists()
+    a.api.datastore.update(a.datastore_id, "DR_REPORT=YES", 1)
+    until("the report of the night", kept.exists, 90, 1)
+    a.api.datastore.update(a.datastore_id, "DR_REPORT=NO", 1)
+    assert "by the keeper" in kept.read_text() and kept.stat().st_mode & 0o777 == 0o640
+
+
 def state_of(cloud: Cloud) -> Any:
     """What a check could change: images with their metadata, snapshots and roles, and the datastore's
     attributes.

@@ -68,7 +68,7 @@ def test_in_snapshot_mode(sites: Sites) -> None:
     assert w.digest(a, kept["name"]) == divergent
     b.onedr("reconcile", str(b.datastore_id))
     with w.open_pool(b) as there:
-        assert disk in mirror_schedule.scheduled_images(there), "its mirror snapshots are made here now"
+        assert disk in mirror_schedule.schedules(there), "its mirror snapshots are made here now"
     b.wait_datastore(b.datastore_id, lambda found: found.get("DR_STATE") == "PROTECTED", 180)
     until("a record of the VM at home", lambda: recorded(a, b, away), 180, 1)
     run(a, "failback", "--yes")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import rbd
@@ -12,14 +13,27 @@ from onedr.ceph import connection, mirror_schedule
 from onedr.ceph.connection import Pool
 from onedr.ceph.mirror_schedule import NoSchedulesError
 from onedr.model.types import CephAccess, Mode, Settings
-from onedr.protection import snapshot_schedule
+from onedr.protection import schedule_rules, snapshot_schedule
 from onedr.replication import mirror_image
 from sandbox.bed import Bed
 from sandbox.ceph import cluster
 from sandbox.waiting import until
 
 SETTINGS = Settings(protect=True, mode=Mode.SNAPSHOT, schedule="1m")
-MINUTE_S = snapshot_schedule.patience_s("1m", manager_runs=False)
+MINUTE_S = schedule_rules.patience_s("1m", manager_runs=False)
+
+
+def test_an_images_own_schedule_takes_the_place_of_the_datastores(ceph_bed: Bed) -> None:
+    with connection.connect(CephAccess("one", "oneadmin", str(ceph_bed.sites["site-a"].ceph_conf))) as pool:
+        until("schedules to run", lambda: mirror_schedule.schedules(pool) is not None, 60)
+        name, settings = f"one-{time.monotonic_ns()}", replace(SETTINGS, rpo_s=7200)
+        pool.rbd.create(pool.io, name, 4 << 20, old_format=False)
+        assert mirror_image.begin_mirroring(pool, name, settings) is None
+        assert mirror_schedule.schedules(pool)[name] == ("1m",)
+        for own, listed in (("60m", "1h"), ("60m", "1h"), ("", "1m")):
+            images = {name: (("DR_SCHEDULE", own),)}
+            assert snapshot_schedule.set_schedules(pool, settings, images, [name])
+            assert mirror_schedule.schedules(pool)[name] == (listed,)
 
 
 @pytest.fixture(params=["no manager", "a manager without rbd_support"])
@@ -28,7 +42,7 @@ def here(ceph_bed: Bed, request: pytest.FixtureRequest) -> Iterator[Pool]:
     site = ceph_bed.sites["site-a"]
     module = site.folder / "mgr-modules/rbd_support"
     with connection.connect(CephAccess("one", "oneadmin", str(site.ceph_conf))) as pool:
-        until("schedules to run", lambda: mirror_schedule.scheduled_images(pool) is not None, 60)
+        until("schedules to run", lambda: mirror_schedule.schedules(pool) is not None, 60)
         ceph_bed.stop("site-a", "mgr")
         if request.param != "no manager":
             place = module.readlink()
@@ -50,15 +64,15 @@ def is_new(dump: dict[str, object], old: object) -> bool:
 
 def test_the_keeper_takes_mirror_snapshots_when_they_are_due(ceph_bed: Bed, here: Pool) -> None:
     with pytest.raises(NoSchedulesError):
-        mirror_schedule.scheduled_images(here)
+        mirror_schedule.schedules(here)
     name = f"one-{time.monotonic_ns()}"
     here.rbd.create(here.io, name, 4 << 20, old_format=False)
     assert mirror_image.begin_mirroring(here, name, SETTINGS) is None
     with here.image(name) as image:
         image.write(b"later" * 1000, 0)
     now = newest(here, name)
-    assert snapshot_schedule.take_due(here, [name], MINUTE_S) == {} and newest(here, name) == now
-    assert snapshot_schedule.take_due(here, [name], 0) == {} and newest(here, name) != now
+    assert snapshot_schedule.take_due(here, {name: MINUTE_S}) == {} and newest(here, name) == now
+    assert snapshot_schedule.take_due(here, {name: 0}) == {} and newest(here, name) != now
     site_a, site_b = ceph_bed.sites.values()
     arrives(site_b, name, digest(site_a, name))
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 # From the ground up. A package imports what lies below, never what stands beside it.
 RANKS = (
     {"model"}, {"host"}, {"ceph", "opennebula"}, {"runs", "sunstone"}, {"replication", "document"}, {"failover"}, {"rejoin"}, {"protection"},
-    {"check", "drill", "metrics", "rehearsal", "runbook", "support"}, {"pairing", "mapping", "notify"}, {"driver"}, {"hook", "cli", "install"},
+    {"check", "drill", "metrics", "rehearsal", "runbook", "support"}, {"pairing", "mapping", "notify", "report"}, {"driver"}, {"hook", "cli", "install"},
 )
 # Decisions: facts in, verdicts and steps out. By name, so that a new one is covered.
 PURE = (

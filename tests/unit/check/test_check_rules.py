@@ -44,6 +44,7 @@ from onedr.opennebula.acls import Rule
 from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.opennebula.quotas import Key, Quotas, Usage
 from onedr.opennebula.vms import PeerVm
+from onedr.replication import copy_rules
 from onedr.runs.state import StateVerdict
 from onedr.sunstone.whole_rules import Wholeness
 
@@ -231,6 +232,19 @@ def mapped(
     )
 
 
+def with_schedule(text: str) -> ImageFacts:
+    record = replace(image_record(), template=(("DR_SCHEDULE", text),))
+    return replace(PRIMARY, mode=Mode.SNAPSHOT, image=envelope(record, fsid=HERE))
+
+
+def test_an_images_own_schedule_says_when_its_snapshots_are_overdue() -> None:
+    found = check_table.findings(
+        snapshot_mode(images=(with_schedule("10m"),), newest_snapshots=NewestSnapshots({"one-5": 1800.0}))
+    )
+    assert "SNAPSHOTS_TAKEN" not in not_ok(found) and "SCHEDULES" not in not_ok(found)
+
+
+BY_NIGHT = Settings(protect=True, site="site-0", copy_window=(22 * 60, 6 * 60))
 BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ("PEER", healthy(peer=(PeerState.UNKNOWN, "silence")), Level.PROBLEM, "silence"),
     ("PEER_READ", healthy(readable=False), Level.WARNING, "cannot be read"),
@@ -244,9 +258,14 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "PEERING",
         healthy(there=cluster(1, peering=Peering(True, ("tx",)))),
         Level.PROBLEM,
-        "at the peer: the pool is mirrored in one direction",
+        "at the peer: the pool takes nothing from its peer: replication to it is paused, or one-way",
     ),
     ("PEERING", healthy(here=cluster(0, peering=Peering(True, ()))), Level.PROBLEM, "no peer"),
+    ("COPY_WINDOW", healthy(settings=replace(BY_NIGHT, copies_outside=0)), Level.WARNING, "unprotected for 16.0 h"),
+    (
+        "COPY_WINDOW", healthy(settings=BY_NIGHT, unprotected={"one-7": copy_rules.reason(BY_NIGHT)}), Level.WARNING,
+        "1 wait and are not protected until then: one-7",
+    ),
     (
         "PEERING",
         healthy(there=cluster(1, peering=Peering(False, ("rx-tx",)))),
@@ -396,16 +415,24 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     (
         "SNAPSHOTS_TAKEN",
-        snapshot_mode(newest_snapshots=NewestSnapshots({"one-5": 1000.0}, 960.0)),
+        snapshot_mode(newest_snapshots=NewestSnapshots({"one-5": 1000.0})),
         Level.PROBLEM,
         "no mirror snapshot was taken for 16 minutes",
     ),
     (
         "SNAPSHOTS_TAKEN",
-        snapshot_mode(newest_snapshots=NewestSnapshots({"one-5": None}, 960.0)),
+        snapshot_mode(newest_snapshots=NewestSnapshots({"one-5": None})),
         Level.PROBLEM,
         "of one-5",
     ),
+    (
+        "SNAPSHOTS_TAKEN",
+        snapshot_mode(images=(with_schedule("10m"),), newest_snapshots=NewestSnapshots({"one-5": 1900.0})),
+        Level.PROBLEM,
+        "for 31 minutes",
+    ),
+    ("SCHEDULES", snapshot_mode(images=(with_schedule("1m"),)), Level.WARNING, "one-5: its DR_SCHEDULE 1m is beyond"),
+    ("SCHEDULES", snapshot_mode(images=(with_schedule("soon"),)), Level.WARNING, "'soon' cannot be read; 5m counts"),
     ("SNAPSHOTS_KEPT", snapshot_mode(snapshots_kept=3), Level.WARNING, "keeps 3"),
     ("TRADE", healthy(probe_results={}), Level.WARNING, "never probed"),
     (

@@ -136,6 +136,8 @@ SHOWN: Mapping[tuple[str, ...], Any] = {
     ("runbook",): kinds(RunBookEvent),
     ("reconcile",): kinds(ReconcileEvent),
     ("cancel",): kinds(ProgressEvent),
+    ("pause",): kinds(ProgressEvent),
+    ("resume-protection",): kinds(ProgressEvent),
     ("map",): lambda text: [MapEvent("ceph", "[names]\n", 1, warnings=(text,))],
     ("map", "--versions"): kinds(MapEvent),
     ("drill", "report"): lambda text: [drill_report(text)],

@@ -38,6 +38,13 @@ def test_a_file_gets_the_same_and_is_its_owners_alone(event: list[RunBookEvent],
     assert file.read_text() == "\n".join(LINES) + "\n" and file.stat().st_mode & 0o777 == 0o600
 
 
+def test_as_a_page_the_same_commands_are_there(event: list[RunBookEvent], tmp_path: Path) -> None:
+    file = tmp_path / "book.html"
+    done = asked("--html", "--output", str(file))
+    assert done.exit_code == 0 and file.stat().st_mode & 0o777 == 0o600
+    assert '<pre class="here">rbd ls</pre>' in file.read_text() and asked("--html").output == file.read_text()
+
+
 def test_a_file_that_cannot_be_written_is_named(event: list[RunBookEvent], tmp_path: Path) -> None:
     done = asked("--output", str(tmp_path / "missing" / "book.md"))
     assert done.exit_code == 1 and "missing/book.md cannot be written" in done.output

@@ -164,6 +164,19 @@ def test_a_vm_stopped_by_the_move_starts_as_it_was_before(
     assert ((StepKind.START, ORIGIN) in steps(plan)) is starts
 
 
+@pytest.mark.parametrize("verb", ["move", "failback"])
+def test_nothing_moves_to_a_site_whose_replication_is_paused(verb: str) -> None:
+    world = facts(copy_of("one-1"), peer=PeerState.ANSWERS, can_fence=True, there=())
+    assert not failover_plan.plan_failover(world, Request(verb)).refusal
+    plan = failover_plan.plan_failover(replace(world, paused=True), Request(verb))
+    assert "onedr resume-protection ceph" in plan.refusal and not plan.steps
+
+
+def test_a_failover_to_it_is_not_refused() -> None:
+    world = facts(copy_of("one-1"), paused=True, fence_command=("/bin/fence",))
+    assert failover_plan.plan_failover(world, confirmed()) == failover_plan.plan_failover(replace(world, paused=False), confirmed())
+
+
 def test_a_guest_that_ignores_its_shutdown_holds_up_no_other() -> None:
     """It has two minutes: where VMs are stopped one after the other, everybody's move waits for them."""
     assert failover_run._THREADS[StepKind.STOP] >= 32

@@ -76,6 +76,12 @@ def test_the_oldest_item_and_sums_count() -> None:
     assert (values(seen, "hook_lag_seconds"), values(seen, "hook_lag_worst_seconds")) == ({(): 1.5}, {(): 8.0})
 
 
+@pytest.mark.parametrize("paused", [True, False])
+def test_a_pause_is_a_metric_of_its_own(paused: bool) -> None:
+    seen = observed(status=status(paused=paused, state="DRILLING", code="DRILL"))
+    assert values(samples_rules.of_datastore(seen), "datastore_paused") == {(): paused}
+
+
 def test_exactly_one_state_and_role_is_on() -> None:
     seen = list(samples_rules.of_datastore(standby()))
     assert [labels for labels, on in values(seen, "datastore_state").items() if on] == [("STANDBY",)]

@@ -48,6 +48,20 @@ def test_every_attribute_is_read() -> None:
     )
 
 
+def test_a_window_of_the_day_and_how_many_outside() -> None:
+    found = read(DR_COPY_WINDOW="22:00-6:30", DR_COPY_OUTSIDE="0")
+    assert (found.copy_window, found.copies_outside) == ((22 * 60, 6 * 60 + 30), 0)
+    assert (read().copy_window, read().copies_outside) == (None, 1)
+
+
+@pytest.mark.parametrize("attributes", [
+    {"DR_COPY_WINDOW": text} for text in ("22-6", "24:00-01:00", "10:60-11:00", "10:00-10:00", "night", "22:00-06:00\n1")
+] + [{"DR_COPY_OUTSIDE": text} for text in ("-1", "few", "1.5", "\u0661")])
+def test_another_window_is_refused(attributes: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=next(iter(attributes))):
+        read(**attributes)
+
+
 def test_snapshot_mode_gets_a_schedule_and_journal_mode_does_not() -> None:
     assert read(DR_MODE="SNAPSHOT").schedule == settings.DEFAULT_SCHEDULE
     assert read(DR_MODE="SNAPSHOT", DR_SCHEDULE="1h").schedule == "1h"

@@ -45,7 +45,7 @@ class Site:
         self.now, self.late, self.refuses = 1000.0, set[int](), dict[int, int]()
         self.users: dict[int, dict[str, str]] = {vm_id: {"NOTE": f"{vm_id}"} for vm_id in range(count)}
         self.writes: list[tuple[float, int]] = []
-        self.role, self.more = Role.PRIMARY, dict[int, str]()
+        self.role, self.more, self.paused = Role.PRIMARY, dict[int, str](), False
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
     def update_vm(self, vm_id: int, pairs: template.Pairs) -> None:
@@ -74,7 +74,7 @@ class Site:
                 by_name={f"one-{vm_id}": Copy(True, 1e9 - age[vm_id]) for vm_id in self.users},
                 peer_status=SimpleNamespace(can_connect=True), proven=True,
             ),
-            objects=Objects((), tuple(self.vms()), frozenset({100}), True),
+            paused=self.paused, objects=Objects((), tuple(self.vms()), frozenset({100}), True),
         )
 
     def live(self, display: VmDisplay, seconds: int, every: int = 60) -> int:
@@ -154,6 +154,13 @@ def test_a_locked_vm_is_not_tried(site: Site, more: str) -> None:
     site.more = {0: more}
     site.live(site.display(), 30)
     assert (0 in {vm_id for _, vm_id in site.writes}) == (not more)
+
+
+def test_vms_of_a_paused_datastore_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(5, monkeypatch)
+    site.live(site.display(), 30)
+    site.paused = True
+    assert site.live(site.display(), 30) == 5 and {user["DR_STATE"] for user in site.users.values()} == {"DEGRADED"}
 
 
 def test_the_standby_writes_nothing(site: Site) -> None:

@@ -269,3 +269,34 @@ def test_a_stale_copy_is_never_promoted_by_a_failover() -> None:
 
     plan = failover_plan.plan_failover(failover_facts(copy_of("one-1", stale=True)), confirmed())
     assert not plan.steps and "onedr reprotect" in plan.left_out["one-1"]
+
+
+def lost_site(count: int) -> reprotect_plan.ReprotectFacts:
+    names = [f"one-{number}" for number in range(count)]
+    world = facts(None, None, window="22:00-06:00")
+    return replace(
+        world, here={name: replace(STALE, name=name) for name in names}, there={name: replace(ACTIVE, name=name) for name in names}
+    )
+
+
+@pytest.mark.parametrize(("at_once", "turns"), [(None, [5]), (2, [2, 2, 1]), (1, [1, 1, 1, 1, 1]), (9, [5])])
+def test_outside_the_window_so_many_are_replaced_at_once_and_awaited(at_once: int | None, turns: list[int]) -> None:
+    world = replace(lost_site(5), at_once=at_once)
+    plan = reprotect_plan.plan_reprotect(world, "")
+    kinds = [step.kind for step in plan.steps if step.kind in (StepKind.RESYNC, StepKind.AWAIT)]
+    assert kinds == [kind for count in turns for kind in (*[StepKind.RESYNC] * count, *[StepKind.AWAIT] * count)]
+    targets = [step.target for step in plan.steps if step.kind is StepKind.AWAIT]
+    assert sorted(targets) == sorted(world.here), "each once"
+    assert ("at once" in reprotect_plan.note(world, plan)) is (len(turns) > 1)
+
+
+def test_with_none_at_once_a_resync_is_refused_until_the_window_and_a_copy_in_good_order_is_not() -> None:
+    plan = reprotect_plan.plan_reprotect(replace(lost_site(2), at_once=0), "")
+    assert not plan.steps and "22:00-06:00" in plan.refusal and "not protected" in plan.refusal
+    awaited = reprotect_plan.plan_reprotect(replace(facts(image("one-1"), ACTIVE), at_once=0), "")
+    assert [step.kind for step in awaited.steps] == [StepKind.AWAIT]
+
+
+def test_nothing_is_given_to_ceph_for_a_resync_that_a_pause_would_hold_up() -> None:
+    plan = reprotect_plan.plan_reprotect(replace(facts(image("one-1"), ACTIVE), paused=True), "")
+    assert not plan.steps and "onedr resume-protection" in plan.refusal

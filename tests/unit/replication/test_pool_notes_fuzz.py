@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onedr.ceph import omap, pending_images
 from onedr.check import probe_results
 from onedr.model.errors import OneDRError
-from onedr.protection import hook_lag, passes, pool_settings
+from onedr.protection import age_history, hook_lag, passes, pool_settings, report_timer
 from onedr.replication import clock, ledger, map_store, peer_osds, rehearsals, site_info
 from onedr.runs import chain as runs_chain
 from onedr.runs import datastore_message, journal, lease
@@ -32,6 +32,7 @@ READERS: dict[str, Callable[[], object]] = {
     "link": lambda: runs_chain.next_link(journal._newest_link(POOL), "1-move", b"", 0.0),
     "rehearsed": lambda: rehearsals.vms_of_all(POOL), "measured": lambda: journal.load_measured(POOL),
     "chain": lambda: journal.verify_chain(POOL), "hooks": lambda: hook_lag.last(POOL, 1),
+    "ages": lambda: age_history.history(POOL, 1, 2e9), "reports": lambda: report_timer._noted(POOL, "made.1"),
 }
 KEYS = [
     "vm.3", "image.4", "vm.x", "other", "vm./1", "pending.a", "vm.1.2", "result.1.f:3", "begun.1.t", "1-move", "run.1-move",

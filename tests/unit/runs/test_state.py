@@ -154,3 +154,23 @@ def test_a_new_image_changes_no_role_of_a_standby(items: list[ImageState]) -> No
 
 def test_every_state_has_a_description_for_its_page() -> None:
     assert set(runs_state.DESCRIPTIONS) == set(State)
+
+
+@pytest.mark.parametrize(("items", "changes", "code", "state"), [
+    ([SAFE], {}, "PAUSED", State.DEGRADED),
+    ([item(copied=False), item("one-2", mirrored=False, problem="no")], {}, "PAUSED", State.DEGRADED),
+    ([COPY], {}, "PAUSED_HERE", State.STANDBY),
+    ([SAFE], {"run": "drill"}, "DRILL", State.DRILLING),
+    ([item(split=True)], {}, "BOTH_PRIMARY", State.SPLIT_BRAIN),
+    ([item(taken=True, copied=False)], {}, "TOOK_OVER", State.ACTIVE_UNPROTECTED),
+    ([SAFE], {"protect": False}, "NOT_ASKED_FOR", State.UNPROTECTED),
+    ([], {}, "SAFE", State.PROTECTED),
+])
+def test_a_pause_is_said_unless_there_is_worse(
+    items: list[ImageState], changes: dict[str, Any], code: str, state: State
+) -> None:
+    given_ = {"protect": True, "run": "", **changes}
+    found = runs_state.judge_state(given_["protect"], items, 900, given_["run"], False, paused=True)
+    assert (found.code, found.state) == (code, state)
+    assert ("onedr resume-protection" in found.message) == code.startswith("PAUSED")
+    assert "one-" not in found.message.public or not code.startswith("PAUSED")
