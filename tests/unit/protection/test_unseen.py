@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from onedr.ceph.mirroring import PeerAccess
+from onedr.ceph.peer_access import PeerAccess
 from onedr.model.types import CephAccess, PeerState
 from onedr.protection import status
 from onedr.replication.peer_ceph import PeerStatus
