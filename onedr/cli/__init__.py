@@ -22,6 +22,7 @@ from onedr.cli.kept import kept
 from onedr.cli.map import map_
 from onedr.cli.move import move
 from onedr.cli.notify import notify
+from onedr.cli.points import point, points
 from onedr.cli.reconcile import reconcile
 from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, cancel, resume
@@ -90,6 +91,8 @@ for verb in (
     reprotect,
     kept,
     snapshots,
+    points,
+    point,
     map_,
     runbook,
     drill,

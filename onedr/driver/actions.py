@@ -44,7 +44,7 @@ from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import disable, enable, reconcile, scope_rules, status
+from onedr.protection import disable, enable, point_list, reconcile, scope_rules, status
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
 from onedr.runbook import collect as runbook_collect
@@ -296,6 +296,17 @@ def _snapshots(data: ActionData, request: Request) -> None:
     emit(SnapshotsEvent(target.name, show_snapshots.shown(target, frontend), warnings))
 
 
+def _points(data: ActionData, request: Request) -> None:
+    """The points of VMs, after one of each was pinned (attributes PIN, WHY), or unpinned (UNPIN)."""
+    target, asked = _datastore(data), dict(request.attributes)
+    if "PIN" in asked or "UNPIN" in asked:
+        why = asked.get("WHY") or f"pinned by {request.by}" if "PIN" in asked else ""
+        emit(point_list.pin(target, asked.get("PIN") or asked["UNPIN"], why, request.vms))
+        log.info(f"points {asked} asked by {request.by}")
+    else:
+        emit(point_list.shown(target, request.vms))
+
+
 def _map(data: ActionData, request: Request) -> None:
     """Show the mapping (a VERSION of it), draft one (DRAFT), or set the one in FILE."""
     # only here: a bridge host may lack PyYAML, and needs it for nothing else
@@ -353,5 +364,6 @@ _VERBS = {
     "kept": _kept,
     "snapshots": _snapshots,
     "map": _map,
+    "points": _points,
     "runbook": _runbook,
 }

@@ -36,6 +36,7 @@ from onedr.protection import (
     hook_lag,
     keeper_lock,
     passes,
+    points,
     pool_settings,
     quiet_disks,
     settle,
@@ -308,6 +309,7 @@ class _Disable:
         quiet_disks.forget(self.pool, self.datastore_id)
         datastore_message.forget(self.pool, self.datastore_id)
         passes.forget(self.pool, self.datastore_id)
+        points.forget(self.pool, self.datastore_id)
         hook_lag.forget(self.pool, self.datastore_id)
         rehearsals.forget_all(self.pool, self.datastore_id)
         self.waiting.update(vm_display.remove(self.frontend, self.datastore_id))

@@ -27,6 +27,7 @@ from onedr.protection import (
     glance,
     keeper_lock,
     pace,
+    points,
     reconcile,
     rehearsal_timer,
     settle,
@@ -54,6 +55,7 @@ class Keeper:
     def __init__(self, pool: Pool, datastore_id: int, frontend: FrontEnd):
         self._pool, self._id, self._frontend = pool, datastore_id, frontend
         self._marks = TimeMarks(pool, datastore_id)
+        self._points = points.Points(pool, datastore_id)
         self._display = vm_display.VmDisplay(datastore_id, frontend)
         self._mirrored: set[str] = set()
         self._report = Report()
@@ -77,6 +79,7 @@ class Keeper:
             self._keep(life_s)
         finally:
             self._queue.stop()  # a remaining lock would delay a VM by 30 s
+            self._points.release()
 
     def _keep(self, life_s: float) -> None:
         begun = time.monotonic()
@@ -102,6 +105,7 @@ class Keeper:
                 reminded_at = now + pace.reminded_pause_s(self._pass_cost_s)
                 next_pass = max(now + pause_s, earliest)
             self._marks.turn()
+            self._points.turn()
             self._display.turn()
             self._wait(
                 MIN_INTERVAL_S if self._report.awaiting or self._queue.busy else min(pause_s, MARK_INTERVAL_S)
@@ -177,6 +181,7 @@ class Keeper:
         self._marks.take(seen, report, datastore.settings.rpo_s)
         by_snapshot = {fact.name for fact in seen.facts if fact.mode is Mode.SNAPSHOT}
         self._take_due_snapshots(datastore, seen, by_snapshot & self._marks.complete)
+        self._points.take(seen.facts, datastore.settings, self._marks.complete, report.clock_sure)
         self._show(seen)
         self._display.take(seen, datastore.settings)
         rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
