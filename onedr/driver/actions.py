@@ -24,9 +24,9 @@ from onedr.drill import run as drill_run
 from onedr.driver import bridge_dispatch, decode, start_action
 from onedr.driver.bridge_dispatch import HandedOver
 from onedr.driver.decode import ActionData
+from onedr.failover import point_end, show_snapshots
 from onedr.failover import resume as failover_resume
 from onedr.failover import run as failover_run
-from onedr.failover import show_snapshots
 from onedr.host import log
 from onedr.metrics import collect as metrics_collect
 from onedr.model import parsing, template
@@ -297,8 +297,14 @@ def _snapshots(data: ActionData, request: Request) -> None:
 
 
 def _points(data: ActionData, request: Request) -> None:
-    """The points of VMs, after one of each was pinned (attributes PIN, WHY), or unpinned (UNPIN)."""
+    """The points of VMs, after one of each was pinned (attributes PIN, WHY), or unpinned (UNPIN). Or the end
+    of a failover to points (END).
+    """
     target, asked = _datastore(data), dict(request.attributes)
+    if "END" in asked:
+        emit(ProgressEvent(point_end.end(target, asked["END"] == "UNDO", request.by)))
+        log.info(f"failover to points: {asked['END']}, asked by {request.by}")
+        return
     if "PIN" in asked or "UNPIN" in asked:
         why = asked.get("WHY") or f"pinned by {request.by}" if "PIN" in asked else ""
         emit(point_list.pin(target, asked.get("PIN") or asked["UNPIN"], why, request.vms))

@@ -10,6 +10,7 @@ from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
+from onedr.replication.vm_points import VmPoint
 from onedr.runs.steps import Step
 
 
@@ -51,6 +52,7 @@ class FailoverFacts:
     osds: str = ""  # what is seen of the peer's OSDs; empty: nothing is known of them
     fence_command: tuple[str, ...] = ()  # of onedr.conf; empty: there is none
     fence_unknown: str = ""  # why onedr.conf does not tell whether there is one
+    recover_consistent: bool = False  # DR_RECOVER=CONSISTENT
     interrupted: bool = False  # the last run did not end: another must, if only to say so
 
 
@@ -71,3 +73,4 @@ class RunPlan:
     vm_delays: Mapping[str, int] = field(default_factory=dict)  # by origin: seconds after its group began
     fence: Fence = Fence.NONE
     digest: str = ""
+    points: Mapping[str, VmPoint] = field(default_factory=dict)  # by image, to which it is taken back
