@@ -9,9 +9,6 @@ from onedr.ceph.connection import Pool
 from onedr.ceph.mirroring import MirrorStatus
 from onedr.model.lag import read_lag
 
-# The most that one entry of a journal holds: rbd_journal_max_payload_bytes, by Ceph's default.
-ENTRY_BYTES = 16 * 1024
-
 
 def bytes_behind(pool: Pool) -> dict[str, int]:
     """By name of the images of which rbd-mirror here says it: in snapshot mode of none. Raises rbd.Error."""
@@ -23,4 +20,4 @@ def bytes_behind(pool: Pool) -> dict[str, int]:
 def status_behind(status: MirrorStatus) -> int | None:
     """Of one image's status, bytes at most; None where it does not tell, or is of a daemon that is gone."""
     said = read_lag(str(status.get("description", ""))) if status.get("up") else None
-    return None if said is None or said.entries is None else said.entries * ENTRY_BYTES
+    return None if said is None else said.bytes_behind

@@ -38,7 +38,7 @@ def schema() -> Json:
 
 
 def _event(kind: Any, words: Mapping[str, list[str]]) -> Json:
-    found = _object(kind)
+    found = object_schema(kind)
     found["properties"]["event"] = {"const": kind.event}
     found["required"].insert(0, "event")
     for key, values in words.items():
@@ -46,7 +46,8 @@ def _event(kind: Any, words: Mapping[str, list[str]]) -> Json:
     return found
 
 
-def _object(kind: Any) -> Json:
+def object_schema(kind: Any) -> Json:
+    """Of a dataclass. Raises TypeError for a field that has no form in JSON."""
     hints = typing.get_type_hints(kind)
     return {
         "type": "object",
@@ -68,7 +69,7 @@ def _type(kind: Any) -> Json:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return {"enum": [each.value for each in kind]}
     if is_dataclass(kind):
-        return _object(kind)
+        return object_schema(kind)
     raise TypeError(f"{kind} has no form in the schema")
 
 

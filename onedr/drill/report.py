@@ -182,7 +182,7 @@ def _ceph(pool: Pool | None) -> str:
 
 def report_folder() -> Path:
     """The folder of reports, on the front-end that ran the drill."""
-    return paths.front_end_paths().state / "drills"
+    return paths.front_end_paths().drills
 
 
 def save_report(datastore_id: int, tag: str, report: Mapping[str, Any]) -> SavedReport:

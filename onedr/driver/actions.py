@@ -2,10 +2,8 @@
 """
 from __future__ import annotations
 
-import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,13 +15,15 @@ import rbd
 
 from onedr.ceph import connection
 from onedr.check import run as check_run
+from onedr.document.action_rules import PLANNED
 from onedr.drill import checks as drill_checks
 from onedr.drill import cleanup as drill_cleanup
 from onedr.drill import report as drill_report
 from onedr.drill import run as drill_run
-from onedr.driver import bridge_dispatch, decode, start_action
+from onedr.driver import bridge_dispatch, decode, document_echo, start_action
 from onedr.driver.bridge_dispatch import HandedOver
 from onedr.driver.decode import ActionData
+from onedr.driver.tell import emit, heard_by
 from onedr.failover import point_end, show_snapshots
 from onedr.failover import resume as failover_resume
 from onedr.failover import run as failover_run
@@ -38,13 +38,22 @@ from onedr.model.errors import (
     RefusedError,
     StorageError,
     UnexpectedError,
+    plain,
 )
-from onedr.model.text import pasteable
+from onedr.model.text import Sentence, pasteable
 from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import disable, enable, point_list, reconcile, scope_rules, status
+from onedr.protection import (
+    disable,
+    enable,
+    keeper_lock,
+    point_list,
+    reconcile,
+    scope_rules,
+    status,
+)
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
 from onedr.runbook import collect as runbook_collect
@@ -59,25 +68,12 @@ from onedr.runs.answer_events import (
     PreservedCopyShown,
     SnapshotsEvent,
 )
-from onedr.runs.events import ErrorEvent, Event, ProgressEvent
+from onedr.runs.events import ErrorEvent, ProgressEvent
 from onedr.runs.request import Request
 from onedr.runs.run import Outcome
 
 # Verbs whose data lies on the front-end: they run there also where the datastore has a BRIDGE_LIST.
-_telling = threading.Lock()
 _ON_THE_FRONT_END = ("drill_report",)
-
-
-def emit(event: Event) -> None:
-    """One event, one line, also when threads tell at the same moment: print() writes a line and its end
-    apart, and on a bridge host each is a frame. A reader that went away never stops a run.
-    """
-    try:
-        with _telling:
-            sys.stdout.write(f"{json.dumps(event.to_json())}\n")
-            sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run_action(verb: str) -> NoReturn:
@@ -117,12 +113,25 @@ def perform(words: list[str]) -> str:
     if verb not in _ON_THE_FRONT_END:
         bridge_dispatch.unless_here(data.attributes)
     try:
-        _VERBS[verb](data, start_action.read_request(data.root, verb))
+        _perform(verb, data, start_action.read_request(data.root, verb))
     except OneDRError as error:
         error.args = (pasteable(str(error), data.datastore_name),)
         error.public = pasteable(error.public, data.datastore_name)
         raise
     return ""
+
+
+def _perform(verb: str, data: ActionData, request: Request) -> None:
+    """A run is shown in the datastore's document too."""
+    if verb not in document_echo.RUNS or request.dry_run:
+        _VERBS[verb](data, request)
+        return
+    echo = document_echo.RunEcho(_datastore(data), request)
+    with heard_by(echo.take):
+        try:
+            _VERBS[verb](data, request)
+        finally:
+            echo.close()
 
 
 def _fail(error: OneDRError) -> int:
@@ -331,6 +340,25 @@ def _runbook(data: ActionData, _: Request) -> None:
     emit(runbook_collect.make(_datastore(data), FrontEnd()))
 
 
+def _plan(data: ActionData, request: Request) -> None:
+    """Put the plan of the verb in the attribute PLAN into the document, as a dry run of it shows."""
+    frontend, word = FrontEnd(), template.get(request.attributes, "PLAN").strip().upper()
+    with _refusal_shown(frontend, data):
+        if word not in PLANNED:
+            raise RefusedError(Sentence(f"DR_PLAN={plain(word)[:20]} is none of {', '.join(PLANNED)}."))
+        verb = word.lower()
+        echo = document_echo.PlanEcho(_datastore(data), word, request)
+        with heard_by(echo.take):
+            try:
+                _VERBS[verb](data, replace(request, verb=verb, dry_run=True))
+            except (OneDRError, rados.Error, rbd.Error) as error:
+                echo.failed(error)
+                raise
+            finally:
+                echo.put()
+                keeper_lock.wake_keeper(data.datastore_id)  # whoever asks looks at the rest of it too
+
+
 def _check(data: ActionData, request: Request) -> None:
     """Read-only, except for the probe, which comes first."""
     try:
@@ -372,4 +400,5 @@ _VERBS = {
     "map": _map,
     "points": _points,
     "runbook": _runbook,
+    "plan": _plan,
 }

@@ -45,9 +45,10 @@ class Allowed(NamedTuple):
 
 
 _VERB = frozenset({"configuration", *_RECORDS, *_KEEPER, *_PAUSE})
+_SHOWS = frozenset({"document"})  # parts of the datastore's document
 _LOOK = Allowed(_VERB, READS)
 _WRITES = Allowed(_VERB, READS | _OWN)
-_RUN = Allowed(_VERB | {"open"}, READS | _OWN | _RETURN | _SNAPSHOTS | _REMOVE, _PEER_READS | _GUARD)
+_RUN = Allowed(_VERB | _SHOWS | {"open"}, READS | _OWN | _RETURN | _SNAPSHOTS | _REMOVE, _PEER_READS | _GUARD)
 _VM_DISK = Allowed(_RECORDS | _KEEPER, frozenset({"vm.info", "datastore.info"}))
 _IMAGE = Allowed(_RECORDS | _KEEPER)
 _DRILLS = frozenset({"keep_drill", "amend_drill"})
@@ -67,21 +68,24 @@ ALLOWED = {
     "rehearse": Allowed(_VERB | {"open"}, READS | _DRILL),
     "map": Allowed(_VERB, READS, _PEER_READS),
     "reconcile": Allowed(_VERB, READS | _OWN | _GUARD),
-    "keeper_process:keep": Allowed(_VERB | {"rehearse"}, READS | _OWN | _GUARD),
+    "keeper_process:keep": Allowed(_VERB | _SHOWS | {"rehearse"}, READS | _OWN | _GUARD),
     "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "take_request:answer_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),
     "cancel": _WRITES,
     "enable": Allowed(_VERB, READS | _OWN | {"system.config"}),
-    "disable": Allowed(_VERB, READS | _OWN | _REMOVE | {"vm.update"}),  # what a rehearsal left
+    "disable": Allowed(  # _REMOVE: what a rehearsal left
+        _VERB | {"remove_document"}, READS | _OWN | _REMOVE | {"vm.update"}
+    ),
     "move": _RUN,
     "failover": _RUN,
     "failback": _RUN,
     "abort": _RUN,
+    "plan": Allowed(_VERB | _SHOWS | {"open"}, READS | _OWN, _PEER_READS),
     "reprotect": Allowed(
-        _VERB, READS | _OWN | _GUARD, _PEER_READS
+        _VERB | _SHOWS, READS | _OWN | _GUARD, _PEER_READS
     ),
-    "drill": Allowed(_VERB | _DRILLS | {"open"}, READS | _OWN | _DRILL, _PEER_READS),
-    "drill_cleanup": Allowed(_VERB | _DRILLS, READS | _OWN | _DRILL, _PEER_READS),
+    "drill": Allowed(_VERB | _SHOWS | _DRILLS | {"open"}, READS | _OWN | _DRILL, _PEER_READS),
+    "drill_cleanup": Allowed(_VERB | _SHOWS | _DRILLS, READS | _OWN | _DRILL, _PEER_READS),
     # it continues whichever run was interrupted
     "resume": Allowed(_RUN.services | _DRILLS, _RUN.methods | _DRILL, _RUN.peer),
     "datastore:cp": Allowed(_IMAGE.services | {"stage", "block"}),

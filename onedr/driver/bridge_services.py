@@ -14,6 +14,8 @@ from typing import Any
 
 from lxml import etree
 
+from onedr.document import fit_rules, place
+from onedr.document.form import PlanPart, RunPart, StatusPart
 from onedr.driver import bridge_policy, decode
 from onedr.driver.bridge_api import Border, WorkItem
 from onedr.driver.bridge_veil import Veil
@@ -32,6 +34,7 @@ from onedr.replication import encryption, map_store, points, quiet_marks, record
 
 VERBS_ENTRY = "onedr.driver.actions:perform"
 _TAG = re.compile(r"onedr-drill-[0-9a-f]{8}-[0-9]{1,18}-[0-9]{1,18}")
+_PARTS = {part.name for part in (StatusPart, RunPart, PlanPart)}
 _OF_IMAGES = (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY, quiet_marks.KEY, points.KEY)
 _AHEAD_US = 60 * 1_000_000  # a generation is a time in microseconds; clocks of two sites differ by less
 
@@ -43,6 +46,7 @@ class Services:
         self.veil = Veil(_secret_names(attributes))
         self.item = work_item(work, attributes)
         self._signed: set[str] = set()  # names of images that records may be signed for
+        self._place: place.Place | None = None
         self._pauses: dict[int, keeper_lock.KeeperPause] = {}
         allowed = bridge_policy.ALLOWED[self.item.what].services
         own = {
@@ -51,7 +55,8 @@ class Services:
             "configuration": self._configuration, "has_key": self._has_key,
             "key_fingerprint": self._key_fingerprint, "seal": self._seal, "open": self._open,
             "sign": self._sign, "fits": self._fits, "keep_drill": self._keep_drill,
-            "amend_drill": self._amend_drill, "rehearse": self._rehearse, **more,
+            "amend_drill": self._amend_drill, "rehearse": self._rehearse, "document": self._document,
+            "remove_document": self._remove_document, **more,
         }
         border = {"api", "peer_api"}
         self.all = {
@@ -188,6 +193,19 @@ class Services:
         tags = [_tag(each) for each in call["tags"]]
         kept = drill_report.amend(self._datastore(call), tags, dict(call["cleanup"]))
         return ([str(kept.json), str(kept.html), kept.digest] if kept else None), b""
+
+    def _document(self, call: Json) -> Answer:
+        number, parts, known = self._datastore(call), dict(call["parts"]), call["known"]
+        good = all(isinstance(text, str) and len(text) <= fit_rules.PART_BYTES for text in parts.values())
+        if not (good and parts.keys() <= _PARTS):
+            raise BridgeRefusedError(f"a document with {', '.join(sorted(map(str, parts)))}")
+        if self._place is None:
+            self._place = place.Place(number, FrontEnd())
+        return self._place.put(None if known is None else int(known), parts, bool(call["create"])), b""
+
+    def _remove_document(self, call: Json) -> Answer:
+        place.remove_here(self._datastore(call), int(call["known"]), FrontEnd())
+        return None, b""
 
 
 def _secret_names(attributes: Pairs) -> frozenset[str]:

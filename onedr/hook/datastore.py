@@ -22,6 +22,7 @@ from onedr.runs.datastore_message import refusal_message
 from onedr.runs.request import Request
 
 _LISTS = ("DR_LEAVE", "DR_TAKE")  # words: VM ids and image names of a move or failover
+_ALONE = (settle_rules.PLAN, settle_rules.REQUEST)  # one value: a verb to plan, an id of whoever asks
 _IMAGE_DATASTORE = "0"
 
 
@@ -113,8 +114,9 @@ def _request(taken: Pairs, owner: str) -> Request:
         by=f"a manager of {owner}'s datastore",
         trigger="DR_ACTION",
         accept_unsigned=template.get(taken, "DR_ACCEPT_UNSIGNED").strip().upper() == "YES",
-        attributes=tuple(
-            (key[len("DR_"):], word) for key in _LISTS for word in template.get(taken, key).split()
+        attributes=(
+            *((key[len("DR_"):], word) for key in _LISTS for word in template.get(taken, key).split()),
+            *((key[len("DR_"):], template.get(taken, key)) for key in _ALONE if template.get(taken, key)),
         ),
     )
 

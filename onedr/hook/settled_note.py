@@ -19,7 +19,9 @@ from onedr.opennebula.api import attributes, number
 from onedr.protection.settle_rules import ACTION
 
 # OneDR shows these, and the rules that put attributes right do not read them.
-_SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_PROGRESS", "DR_PROTECTED", "DR_RECOVERY_POINT")
+_SHOWN = (
+    "DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_PROGRESS", "DR_PROTECTED", "DR_RECOVERY_POINT", "DR_DOCUMENT",
+)
 
 
 def is_settled(element: etree._Element) -> bool:

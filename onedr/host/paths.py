@@ -33,6 +33,11 @@ class FrontEndPaths(NamedTuple):
         return self.var / "onedr"
 
     @property
+    def drills(self) -> Path:
+        """Reports of drills."""
+        return self.state / "drills"
+
+    @property
     def log(self) -> Path:
         """OneDR's log, where OpenNebula has its own: /var/log/one, or below ONE_LOCATION."""
         folder = Path("/var/log/one") if self.etc == Path("/etc/one") else self.state

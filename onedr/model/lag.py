@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# The most that one entry of a journal holds: rbd_journal_max_payload_bytes, by Ceph's default.
+ENTRY_BYTES = 16 * 1024
 _PERCENT = re.compile(r"([0-9]{1,3})%")
 _MOST = 1 << 62  # no byte count or duration of Ceph's is larger
 
@@ -28,6 +30,11 @@ class Lag:
     left_s: float | None = None
     last_bytes: int | None = None
     last_s: float | None = None
+
+    @property
+    def bytes_behind(self) -> int | None:
+        """Bytes at most that are missing in the copy; None where it is not said."""
+        return None if self.entries is None else self.entries * ENTRY_BYTES
 
 
 def read_lag(description: str) -> Lag | None:

@@ -13,6 +13,7 @@ import rbd
 
 from onedr.ceph import connection, parallel
 from onedr.ceph.connection import Pool
+from onedr.document import place
 from onedr.failover import rehearsal_remnants
 from onedr.host.waiting import attempts, wait_until
 from onedr.model import settings as model_settings
@@ -312,6 +313,7 @@ class _Disable:
         points.forget(self.pool, self.datastore_id)
         hook_lag.forget(self.pool, self.datastore_id)
         rehearsals.forget_all(self.pool, self.datastore_id)
+        self._remove_document()
         self.waiting.update(vm_display.remove(self.frontend, self.datastore_id))
         bound = any(vm.driver == DRIVER for vm in contents.vms_of_datastore(self.datastore_id, self.frontend))
         wanted = disable_plan.stock_attributes(found.attributes, bound)
@@ -324,6 +326,12 @@ class _Disable:
                     f"{', '.join(lost)} of the datastore changed while DR_ attributes were removed; set it "
                     "again with onedatastore update."
                 )
+
+    def _remove_document(self) -> None:
+        try:
+            place.remove(self.pool, self.datastore_id, self.frontend)
+        except FrontEndError as error:  # somebody locked it
+            self.waiting["its document"] = f"it is not removed, run onedr disable again: {error}"
 
     def _finish(self) -> ConversionOutcome:
         text = (

@@ -18,7 +18,8 @@ from onedr.opennebula.api import FrontEnd
 from onedr.replication import peer_ceph
 
 _MEASURED = frozenset({"TOTAL_MB", "FREE_MB", "USED_MB"})  # by oned, all the time
-_SHOWN = frozenset({"DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_PROTECTED", "DR_RECOVERY_POINT"})  # by keepers
+# by keepers
+_SHOWN = frozenset({"DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_PROTECTED", "DR_RECOVERY_POINT", "DR_DOCUMENT"})
 
 
 def look(pool: Pool, datastore_id: int, frontend: FrontEnd) -> str:

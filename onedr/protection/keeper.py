@@ -25,6 +25,7 @@ from onedr.opennebula.datastores import Datastore
 from onedr.protection import (
     flatten,
     glance,
+    keep_document,
     keeper_lock,
     pace,
     points,
@@ -56,6 +57,7 @@ class Keeper:
         self._pool, self._id, self._frontend = pool, datastore_id, frontend
         self._marks = TimeMarks(pool, datastore_id)
         self._points = points.Points(pool, datastore_id)
+        self._document = keep_document.KeptDocument(pool, datastore_id, frontend)
         self._display = vm_display.VmDisplay(datastore_id, frontend)
         self._mirrored: set[str] = set()
         self._report = Report()
@@ -80,6 +82,7 @@ class Keeper:
         finally:
             self._queue.stop()  # a remaining lock would delay a VM by 30 s
             self._points.release()
+            self._document.finish()
 
     def _keep(self, life_s: float) -> None:
         begun = time.monotonic()
@@ -107,6 +110,7 @@ class Keeper:
             self._marks.turn()
             self._points.turn()
             self._display.turn()
+            self._document.turn()
             self._wait(
                 MIN_INTERVAL_S if self._report.awaiting or self._queue.busy else min(pause_s, MARK_INTERVAL_S)
             )
@@ -176,7 +180,8 @@ class Keeper:
             self._pool, datastore, self._frontend, queue=self._queue, known=self._known
         )
         self._mirrored = report.mirrored
-        seen = status.collect_status(self._pool, datastore, self._frontend)
+        since = time.time()
+        seen = status.collect_status(self._pool, datastore, self._frontend, with_rehearsals=True)
         self._peer_answers = seen.copies.peer_status.peer is PeerState.ANSWERS
         self._marks.take(seen, report, datastore.settings.rpo_s)
         by_snapshot = {fact.name for fact in seen.facts if fact.mode is Mode.SNAPSHOT}
@@ -184,6 +189,7 @@ class Keeper:
         self._points.take(seen.facts, datastore.settings, self._marks.complete, report.clock_sure)
         self._show(seen)
         self._display.take(seen, datastore.settings)
+        self._document.take(datastore, seen, since)
         rehearsal_timer.look(self._pool, datastore, seen.verdict.role)
         return seen.verdict.role
 

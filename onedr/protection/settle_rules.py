@@ -15,10 +15,10 @@ from onedr.model.errors import plain
 from onedr.model.template import Pairs
 from onedr.model.types import DRIVER
 
-SEQ, ACTION, REQUEST = "DR_SEQ", "DR_ACTION", "DR_REQUEST"
+SEQ, ACTION, REQUEST, PLAN = "DR_SEQ", "DR_ACTION", "DR_REQUEST", "DR_PLAN"
 # Of one request: taken off the datastore together with its action.
-WORDS = (ACTION, "DR_CONFIRM", REQUEST, "DR_ACCEPT_UNSIGNED", "DR_LEAVE", "DR_TAKE")
-_ALONE = (REQUEST, "DR_ACCEPT_UNSIGNED")  # these must not wait on the datastore for a later action
+WORDS = (ACTION, "DR_CONFIRM", REQUEST, PLAN, "DR_ACCEPT_UNSIGNED", "DR_LEAVE", "DR_TAKE")
+_ALONE = (REQUEST, PLAN, "DR_ACCEPT_UNSIGNED")  # these must not wait on the datastore for a later action
 _PROTECT = "DR_PROTECT"
 _OF_TM_MAD = "LN_TARGET"  # oned sets it with TM_MAD, and a replacing update without TM_MAD wipes it
 _REQUESTS_KEPT, _REQUEST_LENGTH = 100, 64

@@ -13,6 +13,7 @@ from lxml import etree
 
 from onedr.ceph import connection, mirror_lag
 from onedr.ceph.connection import Pool
+from onedr.failover import start_order
 from onedr.host import log
 from onedr.model.errors import FrontEndError
 from onedr.model.lag import Lag
@@ -38,6 +39,7 @@ from onedr.runs.answer_events import StatusDisk, StatusEvent, StatusRun, StatusV
 from onedr.runs.events import PeerShown
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.lease_watch import Lease
+from onedr.runs.request import Request
 from onedr.runs.state import ImageState, StateVerdict
 
 
@@ -295,6 +297,8 @@ def _vms(
                     warnings=(*item.warnings, *filter(None, [recovery_point.clock_warning(point, now)])),
                     rehearsal=(seen.copies.rehearsed if own else rehearsed).get(item.origin),
                     skew_s=None if point is None else _tenths(max(filter(None, points)) - point),
+                    starts=start_order.wants_start(item, Request("")),
+                    priority=start_order.priority(item),
                 )
             )
     return listed

@@ -17,7 +17,8 @@ from onedr.runs.events import Event, PeerShown
 @dataclass(frozen=True)
 class StatusVm:
     """A VM of a status; `here`: it is this site's own. `obstacles`: why it could not start here. `skew_s`:
-    between the recovery points of its disks; None when one of them is unknown.
+    between the recovery points of its disks; None when one of them is unknown. `starts`: whether the other
+    site would start it, apart from obstacles; `priority`: its DR_PRIORITY.
     """
 
     name: str
@@ -32,6 +33,8 @@ class StatusVm:
     warnings: tuple[str, ...]
     rehearsal: Rehearsed | None = nested(Rehearsed, default=None)  # its last one, where it would go
     skew_s: float | None = None
+    starts: bool = True
+    priority: int = 3
 
 
 @dataclass(frozen=True)

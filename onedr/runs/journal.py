@@ -208,6 +208,14 @@ def load_runs(pool: Pool) -> dict[str, JournalEntry]:
     }
 
 
+def newest_keys(pool: Pool) -> str:
+    """Names the newest run and the newest that ended: others mean that there is news. Raises rados.Error."""
+    runs, links = (
+        omap.list_keys(pool, runs_lease.OBJECT, prefix)[-1:] for prefix in (_RUN, runs_chain.PREFIX)
+    )
+    return f"{runs} {links}"
+
+
 def newest_runs(pool: Pool, count: int, verb: str = "") -> list[JournalEntry]:
     """At most `count` journals, the newest first, of all verbs or one. A damaged one is UNREADABLE."""
     keys = omap.list_keys(pool, runs_lease.OBJECT, _RUN)

@@ -13,7 +13,7 @@ import workload as w
 
 from onedr.model import names
 from onedr.model.types import Mode
-from onedr.opennebula import image_template
+from onedr.opennebula import documents, image_template
 from onedr.opennebula.vm_template import REHEARSAL
 from onedr.replication import rehearsals
 from onedr.runs import journal
@@ -212,12 +212,20 @@ def test_it_is_not_disabled_while_a_run_is_active_or_where_this_site_only_receiv
     assert stock.template()["object"] == ("ceph_dr", "ceph_dr")
 
 
+def documents_of(stock: s.Stock) -> list[str]:
+    """Ids of the documents that oned has for the datastore."""
+    found = stock.cloud.api.documentpool.info(-2, -1, -1, documents.TYPE).DOCUMENT
+    return [str(each.ID) for each in found if documents.name_of(stock.datastore_id) == each.NAME]
+
+
 def test_disabled_nothing_of_onedr_is_left_and_the_vm_never_stopped(stock: s.Stock, before: dict[str, Any], sites: Sites) -> None:
+    until("its document", lambda: documents_of(stock) == [stock.template().get("DR_DOCUMENT")], 60, 0.3)
     stock.kill_after("disable", 2, confirm=s.NAME)
     assert stock.template()["object"] == ("ceph", "ceph")
     events = stock.onedr("disable", "--yes")
     assert events[-1]["failed"] == {} and events[-1]["waiting"] == {}, events[-1]
     assert now(stock) == before
+    assert not documents_of(stock)
     own = stock.cloud.api.vm.info(stock.vm).USER_TEMPLATE
     assert own["NOTE"] == "a <b>" and not [key for key in own if key.startswith("DR_")]
     with w.open_pool(sites.b) as there:  # of what the killed run had stripped, nobody waited; rbd-mirror tries every 30 s

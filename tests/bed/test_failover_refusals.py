@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import documents
 import pyone
 import pytest
 import rbd
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 REFUSED = 2  # exit code
 LIMIT_S = 180  # of every wait; other beds may be at work on this machine
 # the keeper writes these at any time
-SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_RECOVERY_POINT", "DR_PROTECTED", "DR_SEQ")
+SHOWN = ("DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_RECOVERY_POINT", "DR_PROTECTED", "DR_SEQ", "DR_DOCUMENT")
 
 
 @dataclass
@@ -214,6 +217,99 @@ def test_a_request_id_counts_once(ground: Ground) -> None:
     assert shown.startswith("Receives replicas") and "DR_REQUEST was used before" in shown, "beside the state"
 
 
+def test_the_document_shows_the_vm_and_what_this_state_allows(ground: Ground) -> None:
+    b = ground.sites.b
+    plan_of(b, "MOVE", "r-first")  # who asks for a plan looks: the keeper does too
+    found = documents.wait(b, "the VM in the document", lambda seen: bool(rows(seen)), LIMIT_S)["STATUS"]
+    assert (found["state"], found["role"], found["datastore"]["name"]) == ("STANDBY", "secondary", DATASTORE)
+    (row,) = found["vms"]["rows"]
+    assert (row["name"], row["id"], row["here"], row["starts"]) == ("worker", ground.vm, False, True)
+    assert row["recovery_point"] and row["loss_s"] is not None and not row["obstacles"]
+    assert {"MOVE", "FAILOVER", "DRILL"} <= {action["action"] for action in found["actions"]}
+    a = ground.sites.a
+    there = documents.wait(a, "the VM in the document", lambda seen: bool(rows(seen)), LIMIT_S)["STATUS"]
+    assert there["vms"]["rows"][0]["here"] and not there["actions"] and "other site" in there["hint"]
+
+
+def rows(seen: Mapping[str, Any]) -> Any:
+    """Of the VMs in STATUS."""
+    return (seen.get("STATUS") or {"vms": {"rows": []}})["vms"]["rows"]
+
+
+def test_who_may_only_use_the_datastore_does_not_read_its_document(ground: Ground) -> None:
+    b = ground.sites.b
+    number = int(documents.shown(b).ID)
+    before = b.api.datastore.info(b.datastore_id)
+    group = b.api.group.allocate("operators")
+    for name, groups in (("ines", [group]), ("otto", [])):
+        b.api.user.allocate(name, f"password-of-{name}", "core", groups)
+    ines, otto = (pyone.OneServer(b.endpoint, session=f"{name}:password-of-{name}") for name in ("ines", "otto"))
+    refused = "Not authorized to perform USE DOCUMENT"
+    b.api.datastore.chown(b.datastore_id, -1, group)
+    try:
+        b.api.datastore.chmod(b.datastore_id, 1, 1, 0, 1, 0, 0, 1, 0, 0)
+        plan_of(b, "MOVE", "r-use")
+        for own in (ines, otto):
+            with pytest.raises(pyone.OneException, match=refused):
+                own.document.info(number)
+        b.api.datastore.chmod(b.datastore_id, 1, 1, 0, 1, 1, 0, 1, 0, 0)
+        plan_of(b, "MOVE", "r-manage")
+        assert json.loads(ines.document.info(number).TEMPLATE["PLAN"])["request"] == "r-manage"
+        with pytest.raises(pyone.OneException, match="Not authorized to perform MANAGE DOCUMENT"):
+            ines.document.update(number, 'PLAN="forged"', 1)
+        with pytest.raises(pyone.OneException, match=refused):
+            otto.document.info(number)
+    finally:
+        b.api.datastore.chown(b.datastore_id, -1, before.GID)
+        rights = [getattr(before.PERMISSIONS, f"{who}_{right}") for who in ("OWNER", "GROUP", "OTHER") for right in "UMA"]
+        b.api.datastore.chmod(b.datastore_id, *map(int, rights))
+
+
+def plan_of(cloud: Cloud, verb: str, request: str) -> Any:
+    """Ask for a plan as a page does, by one update that is appended; PLAN then."""
+    text = f'DR_ACTION="PLAN"\nDR_PLAN="{verb}"\nDR_REQUEST="{request}"'
+    cloud.api.datastore.update(cloud.datastore_id, text, 1)
+    found = documents.wait(
+        cloud, f"the plan {request}", lambda seen: (seen.get("PLAN") or {}).get("request") == request, LIMIT_S)
+    attributes = cloud.api.datastore.info(cloud.datastore_id).TEMPLATE
+    assert not any(attributes.get(key) for key in ("DR_ACTION", "DR_PLAN", "DR_REQUEST"))
+    return found["PLAN"]
+
+
+@pytest.mark.parametrize("verb", ["FAILOVER", "MOVE", "DRILL", "REPROTECT"])
+def test_dr_action_plan_shows_what_a_dry_run_shows_and_changes_nothing(ground: Ground, verb: str) -> None:
+    b = ground.sites.b
+    nothing_said(b)
+    before = world(ground.sites)
+    found = plan_of(b, verb, f"r-{verb}")
+    assert world(ground.sites)[:3] == before[:3]
+    assert (found["verb"], found["error"], found["as_of"] > 0) == (verb, "", True)
+    if verb == "FAILOVER":
+        assert [row["name"] for row in found["vms"]["rows"]] == ["worker"] and found["steps"]
+        assert found["confirm"] == f"{DATASTORE}:{dry_run(ground)['digest']}" and not found["refusal"]
+    else:  # the peer's front-end is not known, nor a drill network, and there is nothing to reprotect
+        assert not found["confirm"] and not found["steps"] and found["refusal"]
+    assert "worker" not in b.api.datastore.info(b.datastore_id).TEMPLATE["DR_MESSAGE"]
+
+
+def test_another_verb_is_not_planned_and_dr_message_says_which_are(ground: Ground) -> None:
+    b = ground.sites.b
+    nothing_said(b)
+    b.api.datastore.update(b.datastore_id, 'DR_ACTION="PLAN"\nDR_PLAN="DISABLE"', 1)
+    said(b, "DR_PLAN=DISABLE is none of MOVE")
+
+
+def test_what_others_write_into_it_is_replaced_and_believed_by_no_one(ground: Ground) -> None:
+    b = ground.sites.b
+    number, other = int(documents.shown(b).ID), b.api.document.allocate('NAME="a service"\nBODY="mine"', 100)
+    b.api.document.update(number, 'STATUS="null"\nPLAN="null"\nNOTE="forged"', 0)
+    b.api.datastore.update(b.datastore_id, f"DR_DOCUMENT={other}", 1)
+    found = plan_of(b, "FAILOVER", "r-forged")
+    assert found["confirm"].startswith(DATASTORE)
+    assert int(documents.shown(b).ID) == number
+    assert b.api.document.info(other).TEMPLATE == {"BODY": "mine"}
+
+
 def test_what_an_update_of_the_whole_template_took_away_comes_back(ground: Ground) -> None:
     a = ground.sites.a
     a.api.datastore.update(a.datastore_id, "DR_RPO=20m", 1)
@@ -275,11 +371,35 @@ def test_with_the_line_cut_the_status_answers_and_a_failover_wants_a_confirmatio
         ground.sites.bed.heal()
 
 
+@contextmanager
+def watched(cloud: Cloud) -> Iterator[list[dict[str, Any]]]:
+    """What the document shows while something runs, as a page that looks again and again sees it."""
+    told: list[dict[str, Any]] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            told.append(documents.parts(cloud))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield told
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_a_living_peer_is_fenced_before_anything_is_promoted(ground: Ground) -> None:
     """Comes last. The guest at site A runs on, but what it writes reaches no disk any more."""
     a, b = ground.sites.a, ground.sites.b
-    done = b.run("onedr", "failover", str(b.datastore_id), "--confirm", DATASTORE, "--json")
+    confirm = plan_of(b, "FAILOVER", "r-last")["confirm"]
+    with watched(b) as pages:
+        done = b.run("onedr", "failover", str(b.datastore_id), "--confirm", confirm, "--json")
     events = [json.loads(line) for line in done.stdout.splitlines()]
+    running = [page["RUN"] for page in pages if page.get("RUN")]
+    assert running and {run["verb"] for run in running} == {"failover"}
+    assert running[0]["steps_total"] == 6 and running[0]["actions"][0]["action"] == "CANCEL"
     kinds = [event["kind"] for event in events if event["event"] == "step"]
     assert kinds.index("fence") < kinds.index("promote")
     print(
@@ -305,3 +425,8 @@ def test_a_living_peer_is_fenced_before_anything_is_promoted(ground: Ground) -> 
             assert ledger.lost(told, ledger.read_image(image)) == [], (
                 "the fence came after all that the guest was told"
             )
+    ended = documents.wait(b, "the run in the history", lambda seen: bool((seen.get("STATUS") or {}).get("runs")), LIMIT_S)
+    run = ended["STATUS"]["runs"][0]
+    assert (run["verb"], run["result"], run["rto_s"] > 0) == ("failover", "DONE", True)
+    assert ended["RUN"] is None and ended["PLAN"] is None
+    assert ended["STATUS"]["vms"]["rows"][0]["here"] and not ended["STATUS"]["actions"]

@@ -51,7 +51,7 @@ def _value(value: Any) -> str:
     return f"<string>{escape(str(value), {chr(13): '&#x0d;'})}</string>"
 
 
-_PYTHON_TYPES = {"i": (int, "integer"), "b": (bool, "boolean"), "s": (str, "string")}
+_PYTHON_TYPES = {"i": (int, "integer"), "b": (bool, "boolean"), "s": (str, "string"), "a": (list, "array")}
 
 
 def check_types(signature: str, parameters: tuple[Any, ...]) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 
 from sandbox.frontend.api import shared_calls
 from sandbox.frontend.api.calls import api
@@ -63,10 +64,14 @@ def group_info(frontend: Frontend, who: Caller, oid: int, decrypt: bool = False)
     return group.to_xml()
 
 
-@api("one.user.allocate", "ss?s")
-def allocate(frontend: Frontend, who: Caller, name: str, password: str, driver: str = "core") -> int:
-    """A new user of group `users`."""
+@api("one.user.allocate", "ss?sa")
+def allocate(
+    frontend: Frontend, who: Caller, name: str, password: str, driver: str = "core",
+    groups: Sequence[int] = (),
+) -> int:
+    """A new user of these groups, the first of which is its own; of group `users` without any."""
     who.demand_admin("CREATE", "USER")
+    found = [frontend.store.get(Group, number) for number in groups or (USERS_GROUP,)]
     taken = frontend.store.by_name(User, name)
     if taken is not None:
         raise internal(f"NAME is already taken by USER {taken.oid}.")
@@ -76,12 +81,12 @@ def allocate(frontend: Frontend, who: Caller, name: str, password: str, driver: 
         raise not_allocated("user", failure.text) from failure
     if driver not in ("", "core"):
         raise internal(f"The stand-in front-end has no authentication driver {driver}")
-    group = frontend.store.get(Group, USERS_GROUP)
-    user = User(frontend.store.next_id("user"), gid=group.oid, gname=group.name, name=name,
-                password=digest(password), groups=[group.oid], template=first_template())
-    group.users.append(user.oid)
+    user = User(frontend.store.next_id("user"), gid=found[0].oid, gname=found[0].name, name=name,
+                password=digest(password), groups=[group.oid for group in found], template=first_template())
     frontend.store.put(user)
-    frontend.store.put(group)
+    for group in found:
+        group.users.append(user.oid)
+        frontend.store.put(group)
     who.extra = user.to_xml()
     return user.oid
 

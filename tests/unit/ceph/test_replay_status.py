@@ -4,7 +4,8 @@ from __future__ import annotations
 import pytest
 
 from onedr.ceph.mirroring import MirrorStatus
-from onedr.ceph.replay_status import ENTRY_BYTES, status_behind
+from onedr.ceph.replay_status import status_behind
+from onedr.model.lag import ENTRY_BYTES
 
 POSITIONS = '"non_primary_position":{"entry_tid":3,"object_number":3,"tag_tid":1}'
 

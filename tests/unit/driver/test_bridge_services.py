@@ -67,8 +67,13 @@ IMAGES = {
     7: image_xml(7, 100), 8: image_xml(8, 101), 9: image_xml(9, 100, DRILL, f"{TAG}-"),
     10: image_xml(10, 100, REHEARSAL, f"{TURN}-"), 11: image_xml(11, 100, ALL_MARKS),
 }
+DOCUMENTS = {
+    17: "<DOCUMENT><ID>17</ID><NAME>onedr-100</NAME><TYPE>1042</TYPE></DOCUMENT>",
+    18: "<DOCUMENT><ID>18</ID><NAME>onedr-101</NAME><TYPE>1042</TYPE></DOCUMENT>",
+    19: "<DOCUMENT><ID>19</ID><NAME>onedr-100</NAME><TYPE>100</TYPE></DOCUMENT>",
+}
 DATASTORE = (
-    "<DATASTORE><ID>100</ID><NAME>d</NAME><TEMPLATE><POOL_NAME>one</POOL_NAME><DR_PROTECT>YES</DR_PROTECT>"
+    "<DATASTORE><ID>100</ID><UID>0</UID><GID>0</GID><NAME>d</NAME><TEMPLATE><POOL_NAME>one</POOL_NAME><DR_PROTECT>YES</DR_PROTECT>"
     f"<SAFE_DIRS>/var/tmp</SAFE_DIRS><CEPH_KEY>/etc/ceph/key</CEPH_KEY><ACCESS_SECRET>{S3}</ACCESS_SECRET>"
     "</TEMPLATE></DATASTORE>"
 )
@@ -93,6 +98,8 @@ class Oned:
             "one.userpool.info": USERS, "one.datastore.info": DATASTORE, "one.user.info": USERS,
             "one.datastorepool.info": f"<DATASTORE_POOL>{DATASTORE}</DATASTORE_POOL>",
         }
+        if method == "one.document.info":
+            return DOCUMENTS[arguments[0]]
         if method in ("one.vm.info", "one.image.info"):
             return (VMS if "vm" in method else IMAGES)[arguments[0]]
         return pools.get(method, 41)
@@ -489,6 +496,44 @@ def test_ones_own_errors_still_come_back(oned: Oned, monkeypatch: pytest.MonkeyP
     with pytest.raises(FrontEndError, match="no such VM") as found:
         on_bridge(work_of("status"), lambda: FrontEnd().vms(), monkeypatch)
     assert found.value.code == 1024
+
+
+def document(known: int | None, create: bool = False, **parts: str) -> Callable[[], object]:
+    return ask("document", datastore_id=100, known=known, parts=parts, create=create)
+
+
+def test_a_bridge_host_writes_parts_of_its_datastores_document(oned: Oned, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_bridge(work_of("move"), document(17, RUN="null"), monkeypatch)
+    (written,) = (call for call in oned.asked if call[0] == "one.document.update")
+    assert written[1:] == (17, "<TEMPLATE><RUN>null</RUN></TEMPLATE>", 1)
+
+
+@pytest.mark.parametrize("known", [18, 19, None])
+def test_it_writes_no_other_document(oned: Oned, monkeypatch: pytest.MonkeyPatch, known: int | None) -> None:
+    on_bridge(work_of("move"), document(known, RUN="null"), monkeypatch)
+    assert {call[0] for call in oned.asked} <= {"one.document.info"}
+
+
+@pytest.mark.parametrize("known", [18, 19])
+def test_it_removes_no_other_document(oned: Oned, monkeypatch: pytest.MonkeyPatch, known: int) -> None:
+    on_bridge(work_of("disable"), ask("remove_document", datastore_id=100, known=known), monkeypatch)
+    assert {call[0] for call in oned.asked} == {"one.document.info"}
+
+
+@pytest.mark.parametrize(("what", "do"), [
+    ("move", document(17, NAME="x")), ("move", document(17, RUN="x" * (1 << 20))), ("status", document(17, RUN="null")),
+    ("move", ask("document", datastore_id=101, known=17, parts={"RUN": "null"}, create=True)),
+    ("move", ask("document", datastore_id=100, known="x", parts={"RUN": "null"}, create=True)),
+    ("move", ask("document", datastore_id=100, known=17, parts={"RUN": {"a": "b"}}, create=True)),
+    ("move", ask("remove_document", datastore_id=100, known=17)),
+    ("move", api("document.update", 17, "<TEMPLATE/>", 1)), ("plan", api("document.delete", 17)),
+])
+def test_nothing_else_of_documents(
+    oned: Oned, monkeypatch: pytest.MonkeyPatch, what: str, do: Callable[[], object]
+) -> None:
+    with pytest.raises(BridgeRefusedError):
+        on_bridge(work_of(what), do, monkeypatch)
+    assert not [call for call in oned.asked if call[0].startswith("one.document")]
 
 
 def test_every_action_that_may_be_handed_over_is_listed() -> None:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from onedr.driver import actions
+from onedr.driver import tell
 from onedr.host import threads
 from onedr.runs.events import ProgressEvent
 
@@ -28,7 +28,7 @@ class Frames(io.TextIOBase):
 def test_each_event_is_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     told = Frames()
     monkeypatch.setattr(sys, "stdout", told)
-    started = [threads.start(actions.emit, ProgressEvent(f"step {number}")) for number in range(40)]
+    started = [threads.start(tell.emit, ProgressEvent(f"step {number}")) for number in range(40)]
     for thread in started:
         thread.join()
     lines = "".join(told.sent).splitlines()

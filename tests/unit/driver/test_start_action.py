@@ -77,6 +77,28 @@ def test_dr_accept_unsigned_is_the_word_for_one_action(
     assert not any(world.template.get(key) for key in ("DR_ACTION", "DR_CONFIRM", "DR_ACCEPT_UNSIGNED", "DR_LEAVE"))
 
 
+def test_a_plan_is_asked_for_with_its_verb_and_the_id_of_the_page(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Request] = []
+    monkeypatch.setattr(start_action, "start_detached", lambda _, request: started.append(request))
+    page = {"DR_ACTION": "PLAN", "DR_PLAN": "MOVE", "DR_REQUEST": "page-1"}
+    world.update(page, True)
+    assert on_datastore(world) == "started plan"
+    assert started[0].verb == "plan"
+    assert started[0].attributes == (("PLAN", "MOVE"), ("REQUEST", "page-1"))
+    assert not any(world.template.get(key) for key in page)
+    world.update(page, True)  # the page sends it twice
+    on_datastore(world)
+    assert len(started) == 1
+
+
+def test_a_verb_to_plan_does_not_wait_for_a_later_action(world: World) -> None:
+    world.update({"DR_PLAN": "MOVE"}, True)
+    on_datastore(world)
+    assert not world.template.get("DR_PLAN")
+
+
 def test_a_word_without_an_action_does_not_wait_for_a_later_one(world: World) -> None:
     world.update({"DR_CONFIRM": "ceph", "DR_ACCEPT_UNSIGNED": "YES"}, append=True)
     on_datastore(world)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 OF_USERS = {"DR_PROTECT", "DR_PRIORITY", "DR_DELAY", "DR_START"}
 OF_DATASTORES = {
     *settings.KEYS, *settle_rules.WORDS, settle_rules.SEQ, "DR_STATE", "DR_ROLE", "DR_MESSAGE", "DR_PROTECTED",
-    "DR_PROGRESS", "DR_RECOVERY_POINT", "DR_LAST_DRILL",
+    "DR_PROGRESS", "DR_RECOVERY_POINT", "DR_LAST_DRILL", "DR_DOCUMENT",
 }
 NO_ATTRIBUTES = {"DR_", "DR_ORIGIN_"}  # of a request, beginnings of names
 

@@ -1,0 +1,1 @@
+"""The OpenNebula document of a protected datastore, for Sunstone and other clients (docs/document.md)."""
