@@ -20,13 +20,13 @@ from onedr.drill import checks as drill_checks
 from onedr.drill import cleanup as drill_cleanup
 from onedr.drill import report as drill_report
 from onedr.drill import run as drill_run
-from onedr.driver import bridge_dispatch, decode, document_echo, start_action
+from onedr.driver import bridge_dispatch, decode, document_echo, point_actions, start_action
 from onedr.driver.bridge_dispatch import HandedOver
 from onedr.driver.decode import ActionData
 from onedr.driver.tell import emit, heard_by
-from onedr.failover import point_end, show_snapshots
 from onedr.failover import resume as failover_resume
 from onedr.failover import run as failover_run
+from onedr.failover import show_snapshots
 from onedr.host import log
 from onedr.metrics import collect as metrics_collect
 from onedr.model import parsing, template
@@ -45,15 +45,7 @@ from onedr.model.types import DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.protection import (
-    disable,
-    enable,
-    keeper_lock,
-    point_list,
-    reconcile,
-    scope_rules,
-    status,
-)
+from onedr.protection import disable, enable, keeper_lock, reconcile, scope_rules, status
 from onedr.rehearsal import run as rehearsal_run
 from onedr.rejoin import reprotect
 from onedr.runbook import collect as runbook_collect
@@ -306,20 +298,7 @@ def _snapshots(data: ActionData, request: Request) -> None:
 
 
 def _points(data: ActionData, request: Request) -> None:
-    """The points of VMs, after one of each was pinned (attributes PIN, WHY), or unpinned (UNPIN). Or the end
-    of a failover to points (END).
-    """
-    target, asked = _datastore(data), dict(request.attributes)
-    if "END" in asked:
-        emit(ProgressEvent(point_end.end(target, asked["END"] == "UNDO", request.by)))
-        log.info(f"failover to points: {asked['END']}, asked by {request.by}")
-        return
-    if "PIN" in asked or "UNPIN" in asked:
-        why = asked.get("WHY") or f"pinned by {request.by}" if "PIN" in asked else ""
-        emit(point_list.pin(target, asked.get("PIN") or asked["UNPIN"], why, request.vms))
-        log.info(f"points {asked} asked by {request.by}")
-    else:
-        emit(point_list.shown(target, request.vms))
+    point_actions.answer(_datastore(data), request)
 
 
 def _map(data: ActionData, request: Request) -> None:
