@@ -15,7 +15,7 @@ from pathlib import Path
 
 import rbd
 
-from onedr.ceph import image_use, mirroring, pending_images
+from onedr.ceph import group_snapshots, image_use, mirroring, pending_images
 from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts
 from onedr.model.errors import ForeignImageError, InputError, RefusedError, StorageError
@@ -306,6 +306,8 @@ def remove_image(pool: Pool, name: str, wait_s: float = image_use.LIMIT_S) -> No
 
 def _prepare_removal(pool: Pool, name: str) -> None:
     with pool.image(name) as image:
+        group_snapshots.leave(pool, image)
+        group_snapshots.drop(image)
         passing = mirroring.sync_snapshots(image)
         for snapshot in [found for found in snapshots(image) if found not in passing]:
             if not drop_snapshot(image, snapshot):
@@ -359,6 +361,8 @@ def move_to_trash(pool: Pool, name: str, wait_s: float = image_use.LIMIT_S) -> N
         with _announced(pool, name):
             image_use.wait_until_unused(pool, name, wait_s)
             with pool.image(name) as image:
+                group_snapshots.leave(pool, image)
+                group_snapshots.drop(image)  # else what is in the trash could not be purged
                 _unmirror(image)
                 if has_parent(image):
                     image.flatten()

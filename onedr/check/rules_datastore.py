@@ -133,6 +133,18 @@ def snapshots_kept(facts: CheckFacts) -> Iterator[CheckResult]:
             "; journal mode uses none" if facts.settings.mode is Mode.JOURNAL else ""))
 
 
+def points(facts: CheckFacts) -> Iterator[CheckResult]:
+    """Mirror snapshots do not carry group snapshots."""
+    every_s = facts.settings.point_every_s
+    if every_s and facts.settings.mode is Mode.SNAPSHOT:
+        yield problem(
+            "DR_POINT_EVERY is set, but DR_MODE=SNAPSHOT does not carry points to the peer: none are taken",
+            f"onedatastore update {facts.datastore}: no DR_POINT_EVERY; or see docs/points.md",
+        )
+    else:
+        yield ok(f"points in time are taken every {every_s} s" if every_s else "no points in time are taken")
+
+
 def state(facts: CheckFacts) -> Iterator[CheckResult]:
     """The datastore's state, as in onedr status: late copies, split-brain, a returned site."""
     found = known(facts.verdict)

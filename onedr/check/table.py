@@ -188,6 +188,7 @@ DATASTORE: Mapping[str, Check] = {
         ("snapshots_kept",),
         rules_datastore.snapshots_kept,
     ),
+    "POINTS": Check("points in time: DR_POINT_EVERY fits DR_MODE", (), rules_datastore.points),
     "TRADE": Check(
         "what DR_MODE and DR_CLONES mean on this release, according to the last probe",
         ("probe_results", "here.releases", "there.releases"),

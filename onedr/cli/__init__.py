@@ -23,6 +23,7 @@ from onedr.cli.map import map_
 from onedr.cli.move import move
 from onedr.cli.notify import notify
 from onedr.cli.pause import pause, resume_protection
+from onedr.cli.points import point, points
 from onedr.cli.reconcile import reconcile
 from onedr.cli.report import report
 from onedr.cli.reprotect import reprotect
@@ -95,6 +96,8 @@ for verb in (
     reprotect,
     kept,
     snapshots,
+    points,
+    point,
     map_,
     runbook,
     report,

@@ -35,6 +35,10 @@ def drill() -> None:
     metavar="WORDS",
     help="Run this program for each VM. It is split into words; no shell is involved.",
 )
+@click.option(
+    "--point", default="", metavar="WHEN",
+    help="Start the VMs as of their newest point in time that is not after WHEN, or `newest`.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the steps. Change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
@@ -43,6 +47,7 @@ def start(
     vms: tuple[str, ...],
     port: int | None,
     command: str | None,
+    point: str,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -53,6 +58,7 @@ def start(
     """
     asked: tuple[tuple[str, str], ...] = (("PORT", str(port)),) if port else ()
     try:
+        asked += (("POINT", point),) if point else ()
         asked += tuple(("COMMAND", word) for word in shlex.split(command or ""))
     except ValueError as error:
         raise click.BadParameter(f"{command!r} cannot be split into words: {error}") from error

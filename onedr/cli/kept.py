@@ -36,7 +36,8 @@ def _print(copies: Sequence[PreservedCopyShown]) -> None:
     columns = ("name", "image", "VM", "taken", "expires", "only here at most", "MiB")
     out.print(output.table("Preserved copies", columns, [
         (
-            each.name, each.image, each.vm, output.moment(each.taken), output.moment(each.expires),
+            each.name, each.image, each.vm, output.moment(each.taken),
+            "at --commit or --undo" if each.point else output.moment(each.expires),
             output.seconds(each.loss_s) or "unknown", each.size >> 20,
         )
         for each in copies

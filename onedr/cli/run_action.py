@@ -27,6 +27,7 @@ from onedr.runs.answer_events import (
     KeptEvent,
     MapEvent,
     ObservedEvent,
+    PointsEvent,
     ProbeEvent,
     ReconcileEvent,
     RehearsalEvent,
@@ -57,7 +58,7 @@ _KINDS: Mapping[str, type[Event]] = {
     for kind in (
         ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
         CheckEvent, RehearsalEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
-        MapEvent, ObservedEvent, ChainEvent, RunBookEvent, ReportEvent,
+        MapEvent, ObservedEvent, ChainEvent, RunBookEvent, ReportEvent, PointsEvent,
     )
 }
 

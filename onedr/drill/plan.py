@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from onedr.drill import drill_networks
-from onedr.failover import placement, start_order
+from onedr.failover import placement, point_plan, start_order
 from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names, template
@@ -69,6 +69,10 @@ def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
         if (why := _blocker(item, facts.images)
             or drill_networks.obstacle(item, here, facts.network, every))
     })
+    points = point_plan.choose((item for item in vms if item.origin not in left_out), request)
+    origins = {item.origin for item in vms}
+    left_out.update({origin: why for origin, why in points.left_out.items() if origin in origins})
+    vms = point_plan.as_of(vms, points)
     good = start_order.by_priority(item for item in vms if item.origin not in left_out)
     if not good:
         reasons = "; ".join(left_out.values()) or "it has no VM of the peer"
@@ -82,10 +86,11 @@ def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
     starting = [item for item in good if start_order.wants_start(item, request)]
     return RunPlan(
         "",
-        tuple(_steps(good, starting)),
+        tuple(_steps(good, starting, points)),
         tuple(vms),
         left_out,
         placement.without_capacity(starting, facts.placement),
+        points=points.points,
     )
 
 
@@ -153,12 +158,13 @@ def _chain(image: ImageFacts, by_name: Mapping[str, ImageFacts]) -> list[ImageFa
     return found
 
 
-def _steps(vms: Sequence[VmItem], starting: Sequence[VmItem]) -> list[Step]:
+def _steps(vms: Sequence[VmItem], starting: Sequence[VmItem], points: point_plan.Chosen) -> list[Step]:
     disks = list(dict.fromkeys(image.name for item in vms for image in item.images))
     return [
         *(Step(StepKind.SNAPSHOT, name, f"snapshot {name} at the peer") for name in disks),
         *(Step(StepKind.ARRIVE, name, f"wait for that snapshot of {name} here") for name in disks),
         *(Step(StepKind.CLONE, name, f"clone {name} from it") for name in disks),
+        *point_plan.rewinds(disks, points, "the clone of {}"),
         *(Step(StepKind.REGISTER, name, f"register the clone of {name} as an image") for name in disks),
         *(
             Step(StepKind.CREATE, item.origin, f"create VM {vm_name(item.record.name)} on hold")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import rbd
 
-from onedr.ceph import connection
+from onedr.ceph import connection, rewind
 from onedr.ceph.connection import Pool
 from onedr.drill import drill_networks, rbd_clones, remnants
 from onedr.drill import plan as drill_plan
@@ -44,6 +44,7 @@ _THREADS = {
     StepKind.SNAPSHOT: 8,
     StepKind.ARRIVE: 16,
     StepKind.CLONE: 8,
+    StepKind.REWIND: 4,
     StepKind.REGISTER: 4,
     StepKind.CREATE: 4,
     StepKind.CHECK: 32,
@@ -196,6 +197,7 @@ class Drill:
             StepKind.SNAPSHOT: self._snapshot,
             StepKind.ARRIVE: self._arrive,
             StepKind.CLONE: self._clone,
+            StepKind.REWIND: self._rewind,
             StepKind.REGISTER: self._register,
             StepKind.CREATE: self._create,
             StepKind.START: self._start,
@@ -233,6 +235,15 @@ class Drill:
     def _clone(self, name: str) -> str:
         self.evidence.clones[name] = rbd_clones.make_clone(self.pool, name, self.evidence.tag)
         return self.evidence.clones[name]
+
+    def _rewind(self, name: str) -> str:
+        """The clone is of the drill's snapshot: a group snapshot cannot be cloned before Ceph 20."""
+        point = self.plan.points[name]
+        compared = rewind.write_back(
+            self.pool, name, point.snapshot, self.evidence.clones[name], self.evidence.tag
+        )
+        self.evidence.snapshot_at[name] = point.note.at
+        return f"as of {utc_text(point.note.at)}, {compared >> 20} MiB compared"
 
     def _register(self, name: str) -> str:
         owner = next(item for item in self.plan.vms if name in {image.name for image in item.images})

@@ -20,7 +20,7 @@ from onedr.drill import checks as drill_checks
 from onedr.drill import cleanup as drill_cleanup
 from onedr.drill import report as drill_report
 from onedr.drill import run as drill_run
-from onedr.driver import bridge_dispatch, decode, document_echo, start_action
+from onedr.driver import bridge_dispatch, decode, document_echo, point_actions, start_action
 from onedr.driver.bridge_dispatch import HandedOver
 from onedr.driver.decode import ActionData
 from onedr.driver.tell import emit, heard_by
@@ -302,6 +302,10 @@ def _snapshots(data: ActionData, request: Request) -> None:
     emit(SnapshotsEvent(target.name, show_snapshots.shown(target, frontend), warnings))
 
 
+def _points(data: ActionData, request: Request) -> None:
+    point_actions.answer(_datastore(data), request)
+
+
 def _map(data: ActionData, request: Request) -> None:
     """Show the mapping (a VERSION of it), draft one (DRAFT), or set the one in FILE."""
     # only here: a bridge host may lack PyYAML, and needs it for nothing else
@@ -384,6 +388,7 @@ _VERBS = {
     "map": _map,
     "pause": _pause,
     "resume_protection": _pause,
+    "points": _points,
     "runbook": _runbook,
     "report": _report,
     "plan": _plan,

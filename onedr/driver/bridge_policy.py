@@ -62,6 +62,7 @@ ALLOWED = {
     "observe": _LOOK,
     "history": _LOOK,
     "kept": _LOOK,
+    "points": _LOOK,
     "runbook": Allowed(_VERB | {"open"}, READS, _PEER_READS),
     "snapshots": Allowed(_VERB, READS | _SNAPSHOTS),
     "check": _CHECK,

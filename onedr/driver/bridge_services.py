@@ -30,12 +30,12 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import keeper_lock
-from onedr.replication import encryption, map_store, quiet_marks, records, signature
+from onedr.replication import encryption, map_store, points, quiet_marks, records, signature
 
 VERBS_ENTRY = "onedr.driver.actions:perform"
 _TAG = re.compile(r"onedr-drill-[0-9a-f]{8}-[0-9]{1,18}-[0-9]{1,18}")
 _PARTS = {part.name for part in (StatusPart, RunPart, PlanPart)}
-_OF_IMAGES = (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY, quiet_marks.KEY)
+_OF_IMAGES = (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY, quiet_marks.KEY, points.KEY)
 _AHEAD_US = 60 * 1_000_000  # a generation is a time in microseconds; clocks of two sites differ by less
 
 

@@ -69,6 +69,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         interrupted=last is not None and last.interrupted and last.verb in MOVES,
         paused=receiving.is_paused(pool),
         delay_s=target.settings.delay_s, delay_max_s=target.settings.delay_max_s,
+        recover_consistent=target.settings.recover_consistent,
         children=children,
         ground=target_site.placement_here(site, items),
         there=there.vms,

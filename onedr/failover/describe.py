@@ -1,7 +1,7 @@
 """A plan as people and programs see it before anything is changed."""
 from __future__ import annotations
 
-from onedr.failover import fence_plan, loss, start_order
+from onedr.failover import fence_plan, loss, point_plan, start_order
 from onedr.failover.facts import FailoverFacts, RunPlan
 from onedr.replication import recovery_point
 from onedr.replication.inventory import VmItem
@@ -60,5 +60,6 @@ def _describe_vm(
         disks=tuple(image.name for image in item.images),
         left_out=plan.left_out.get(item.origin, ""),
         drill_rto_s=facts.drilled.get(item.origin),
+        newest_point=None if (point := point_plan.newest(item)) is None else point.note.at,
         warnings=(*item.warnings, *(text for text in more if text)),
     )

@@ -10,6 +10,7 @@ from onedr.model.records import ImageFacts
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
+from onedr.replication.vm_points import VmPoint
 from onedr.runs.steps import Step
 
 
@@ -52,6 +53,7 @@ class FailoverFacts:
     fence_command: tuple[str, ...] = ()  # of onedr.conf; empty: there is none
     fence_unknown: str = ""  # why onedr.conf does not tell whether there is one
     paused: bool = False  # the pool here takes nothing (docs/pause.md)
+    recover_consistent: bool = False  # DR_RECOVER=CONSISTENT
     interrupted: bool = False  # the last run did not end: another must, if only to say so
 
 
@@ -72,3 +74,4 @@ class RunPlan:
     vm_delays: Mapping[str, int] = field(default_factory=dict)  # by origin: seconds after its group began
     fence: Fence = Fence.NONE
     digest: str = ""
+    points: Mapping[str, VmPoint] = field(default_factory=dict)  # by image, to which it is taken back

@@ -17,6 +17,7 @@ from onedr.failover import (
     not_followed,
     placement,
     planned_move,
+    point_plan,
     quota_plan,
     refusal_plan,
     scope_plan,
@@ -74,6 +75,8 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     )
     placed = placement.place(fresh, facts.ground)
     left_out = {**_not_to_come(facts, request, vms, here), **placed.blockers}
+    points = point_plan.of_failover(facts, request, [each for each in vms if each.origin not in left_out])
+    left_out.update(points.left_out)
     good = [item for item in vms if item.origin not in left_out]
     images = scope_plan.images_to_take(facts, request, good, scope.left)
     in_doubt = doubt_plan.images(facts, request, images)
@@ -85,6 +88,7 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     if refusal:
         return RunPlan(refusal, vms=tuple(vms), left_out=left_out)
     steps = _steps(facts, request, fence, usable, scope, here, left_out)
+    steps = point_plan.with_steps(steps, points, good)
     if not steps and not facts.interrupted:
         text = _nothing_to_do(facts, request, left_out, vms)
         return RunPlan(text, vms=tuple(vms), left_out=left_out)
@@ -95,11 +99,11 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     }
     staying = _not_followed([item for item in vms if item.origin not in left_out], here, facts)
     lacking = placement.without_capacity(starting, facts.ground)
-    warnings = _joined(differences, staying, lacking, delays.warnings)
+    warnings = _joined(differences, staying, lacking, delays.warnings, points.warnings)
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
     return RunPlan(
-        "", tuple(steps), tuple(vms), left_out, warnings, delays.groups, delays.vms,
-        fence if waits else Fence.NONE,
+        "", tuple(steps), tuple(point_plan.as_of(vms, points)), left_out, warnings, delays.groups, delays.vms,
+        fence if waits else Fence.NONE, points=points.points,
     )
 
 

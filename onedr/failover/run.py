@@ -21,6 +21,7 @@ from onedr.failover import (
     rehearsal_remnants,
     rollback,
     start_order,
+    take_back,
 )
 from onedr.failover import plan as failover_plan
 from onedr.failover import promote as failover_promote
@@ -52,6 +53,7 @@ _THREADS = {
     StepKind.STOP: 32,  # a guest that ignores its shutdown has GRACE_S, and holds up no other
     StepKind.PROMOTE: 100,
     StepKind.TERM: 100,
+    StepKind.REWIND: 4,
     StepKind.FENCE: 32,
     StepKind.REGISTER: 4,
     StepKind.CREATE: 4,
@@ -199,6 +201,7 @@ class _Failover:
             StepKind.CUT: self._cut,
             StepKind.PROMOTE: self._promote,
             StepKind.TERM: self._leave_term,
+            StepKind.REWIND: self._take_back,
             StepKind.REGISTER: self._register,
             StepKind.RETURN: self._return,
             StepKind.CREATE: self._create,
@@ -271,6 +274,11 @@ class _Failover:
         number = epoch.next_epoch(fact.epoch, self._terms_there.get(name))
         term = Epoch(number, here, site or here[:8], time.time(), fact.recovery_point)
         return failover_promote.leave_term(self.pool, name, term)
+
+    def _take_back(self, name: str) -> str:
+        item = next(each for each in self.items.values() if name in {image.name for image in each.images})
+        vm, site = f"{item.record.name} ({item.record.vm_id})", item.envelope.site
+        return take_back.take_back(self.pool, name, self.plan.points[name], vm, site, time.time())
 
     def _register(self, name: str) -> str:
         owner = next(

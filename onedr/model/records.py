@@ -4,6 +4,7 @@ Apart from `types` because most drivers do not need it, and each class costs hal
 """
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -128,6 +129,18 @@ class Epoch:
 
 
 @dataclass(frozen=True)
+class PointNote:
+    """A point in time of a disk (replication.points), of which a group snapshot holds the content.
+
+    `stall_s`: how long writers waited at most while it was taken; `pin`: why it is kept, empty for none.
+    """
+
+    at: float  # seconds since the epoch, clock of the site that took it: everything written before is in it
+    stall_s: float
+    pin: str = ""
+
+
+@dataclass(frozen=True)
 class ImageFacts:
     """One mirrored image at this site, read from the image itself
     (docs/design.md, "The mirror status is a hint").
@@ -153,6 +166,8 @@ class ImageFacts:
     bad_readers: tuple[str, ...] = ()  # what is wrong with such records
     snapshots: frozenset[str] | None = None  # names of users' snapshots; read of copies only, else None
     global_id: str = ""  # its mirroring id; empty without one
+    points: Mapping[str, PointNote] = field(default_factory=dict)  # noted on it, by name of their snapshot
+    group_snapshots: frozenset[str] = frozenset()  # names of those that it has
 
 
 @dataclass(frozen=True)

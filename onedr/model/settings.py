@@ -144,6 +144,45 @@ def _own_schedule_s(image: Pairs) -> int | None:
         return None
 
 
+MIN_POINT_S = 10
+_MOST_POINTS = 200  # their notes fit in one value of metadata
+_SPANS = re.compile(r"([1-9][0-9]{0,2})\s*x\s*([0-9]{1,9}[smhd]?)")
+
+
+def _point_every(text: str) -> int:
+    seconds = duration(text)
+    if seconds < MIN_POINT_S:
+        raise ValueError(f"{text!r} is less than {MIN_POINT_S} s")
+    return seconds
+
+
+def point_rules(text: str) -> tuple[tuple[int, int], ...]:
+    """`12x5m,24x1h` as pairs (how many spans, seconds of each). Raises ValueError."""
+    found = []
+    for entry in filter(None, (part.strip().lower() for part in re.split(r"[,;]", text))):
+        match = _SPANS.fullmatch(entry)
+        if not match or not duration(match[2]):
+            raise ValueError(f"{entry!r} is not of the form 12x5m: how many, and one in each how long")
+        found.append((int(match[1]), duration(match[2])))
+    if not 0 < sum(count for count, _ in found) <= _MOST_POINTS:
+        raise ValueError(f"{text!r} keeps no point, or more than {_MOST_POINTS}")
+    return tuple(found)
+
+
+def _consistency(text: str) -> bool:
+    word = text.upper()
+    if word not in ("VM", "DATASTORE"):
+        raise ValueError(f"{text!r} is neither VM nor DATASTORE")
+    return word == "DATASTORE"
+
+
+def _recover(text: str) -> bool:
+    word = text.upper()
+    if word not in ("NEWEST", "CONSISTENT"):
+        raise ValueError(f"{text!r} is neither NEWEST nor CONSISTENT")
+    return word == "CONSISTENT"
+
+
 _READERS = {
     "DR_PROTECT": ("protect", yes_no),
     "DR_MODE": ("mode", _mode),
@@ -162,6 +201,11 @@ _READERS = {
     "DR_COPY_WINDOW": ("copy_window", day_window),
     "DR_COPY_OUTSIDE": ("copies_outside", _count),
     "DR_SECRET_ATTRS": ("secret_attrs", attribute_names),
+    "DR_POINT_EVERY": ("point_every_s", _point_every),
+    "DR_POINTS": ("point_rules", point_rules),
+    "DR_POINT_STALL": ("point_stall_s", duration),
+    "DR_CONSISTENCY": ("point_of_all", _consistency),
+    "DR_RECOVER": ("recover_consistent", _recover),
 }
 
 # The attributes that `read_settings` reads.

@@ -90,6 +90,12 @@ class Settings:
     copies_outside: int = 1  # first copies and resyncs at the same time outside of it
     report: bool = False  # the newest report is kept on the front-end, made every night
     secret_attrs: frozenset[str] = frozenset()  # names whose values are secret too, in capitals
+    point_every_s: int = 0  # between points in time of a VM; 0: none are taken
+    # which points stay: one in each of the last `count` spans of so many seconds
+    point_rules: tuple[tuple[int, int], ...] = ((12, 300), (24, 3600), (7, 86400))
+    point_stall_s: int = 2  # a point that held up writers for longer is taken less often
+    recover_consistent: bool = False  # a failover takes each VM to its newest point, where it has one
+    point_of_all: bool = False  # one point for all disks of the datastore, instead of one for each VM
 
 
 @dataclass(frozen=True)

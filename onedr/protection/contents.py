@@ -9,7 +9,7 @@ from dataclasses import replace
 import rbd
 from lxml import etree
 
-from onedr.ceph import images, mirroring, parallel, pending_images
+from onedr.ceph import group_snapshots, images, mirroring, parallel, pending_images
 from onedr.ceph.connection import Pool
 from onedr.model import names, parsing, template
 from onedr.model.errors import InputError, OneDRError, StorageError
@@ -191,6 +191,8 @@ def strip_image(pool: Pool, name: str) -> None:
         if not images.is_incomplete(pool, name):
             pending_images.clear_pending(pool, name)
         with pool.image(name) as image:
+            group_snapshots.leave(pool, image)
+            group_snapshots.drop(image)
             for key in [str(key) for key, _ in image.metadata_list() if is_onedr_key(str(key))]:
                 image.metadata_remove(key)
             left = [str(key) for key, _ in image.metadata_list() if is_onedr_key(str(key))]

@@ -38,6 +38,7 @@ from onedr.protection import (
     hook_lag,
     keeper_lock,
     passes,
+    points,
     pool_settings,
     quiet_disks,
     report_timer,
@@ -312,6 +313,7 @@ class _Disable:
         quiet_disks.forget(self.pool, self.datastore_id)
         datastore_message.forget(self.pool, self.datastore_id)
         passes.forget(self.pool, self.datastore_id)
+        points.forget(self.pool, self.datastore_id)
         hook_lag.forget(self.pool, self.datastore_id)
         age_history.forget(self.pool, self.datastore_id)
         report_timer.forget(self.pool, self.datastore_id)

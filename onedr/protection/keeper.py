@@ -29,6 +29,7 @@ from onedr.protection import (
     keep_document,
     keeper_lock,
     pace,
+    points,
     reconcile,
     rehearsal_timer,
     report_timer,
@@ -59,6 +60,7 @@ class Keeper:
     def __init__(self, pool: Pool, datastore_id: int, frontend: FrontEnd):
         self._pool, self._id, self._frontend = pool, datastore_id, frontend
         self._marks = TimeMarks(pool, datastore_id)
+        self._points = points.Points(pool, datastore_id)
         self._document = keep_document.KeptDocument(pool, datastore_id, frontend)
         self._display = vm_display.VmDisplay(datastore_id, frontend)
         self._mirrored: set[str] = set()
@@ -83,6 +85,7 @@ class Keeper:
             self._keep(life_s)
         finally:
             self._queue.stop()  # a remaining lock would delay a VM by 30 s
+            self._points.release()
             self._document.finish()
 
     def _keep(self, life_s: float) -> None:
@@ -109,6 +112,7 @@ class Keeper:
                 reminded_at = now + pace.reminded_pause_s(self._pass_cost_s)
                 next_pass = max(now + pause_s, earliest)
             self._marks.turn()
+            self._points.turn()
             self._display.turn()
             self._document.turn()
             self._wait(
@@ -188,6 +192,7 @@ class Keeper:
         copy_turns.settle(self._pool, datastore.settings, self._marks.complete, began)
         by_snapshot = {fact.name for fact in seen.facts if fact.mode is Mode.SNAPSHOT}
         self._take_due_snapshots(datastore, seen, by_snapshot & self._marks.complete)
+        self._points.take(seen.facts, datastore.settings, self._marks.complete, report.clock_sure)
         self._show(seen)
         self._display.take(seen, datastore.settings)
         age_history.look(self._pool, datastore, seen, time.time())

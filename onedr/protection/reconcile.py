@@ -95,6 +95,7 @@ class Report:
     # Does the peer read quiet marks, with the same record key? None: it does not answer.
     reads_quiet: bool | None = None
     manager_runs: bool = True  # the schedules of mirror snapshots
+    clock_sure: bool = False  # may this site's clock be believed?
 
     @property
     def repairs(self) -> int:
@@ -262,7 +263,8 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
         for text in (*found.locked, *found.demoted):
             print(f"{datastore.name}: the peer took over; demoted or locked here: {text}", file=sys.stderr)
         now = time.time()
-        if clock.note_turn(pool, datastore.settings, now):
+        report.clock_sure = clock.note_turn(pool, datastore.settings, now)
+        if report.clock_sure:
             report.expired = preserved_copies.trash_expired(pool, now)
             preserved_copies.empty_trash(pool, now)
     except (rados.Error, rbd.Error, OneDRError) as error:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import rados
 import rbd
 
-from onedr.ceph import connection, mirroring, parallel, receiving, space
+from onedr.ceph import connection, group_snapshots, mirroring, parallel, receiving, space
 from onedr.ceph.connection import Pool
 from onedr.failover import peer_vms
 from onedr.model.errors import OneDRError, RecordError, RunStoppedError
@@ -207,6 +207,8 @@ class _Reprotect:
 
     def execute(self) -> Outcome:
         self.outcome.failed.update(self.plan.left_out)
+        # a member of a group, which a killed keeper left, could not be resynchronised
+        group_snapshots.remove_left(self.pool, f"{self.target.datastore_id}-")
         actions = {
             StepKind.LOCK: self._lock_vm,
             StepKind.DEMOTE: lambda name: guard.demote(self.pool, name),

@@ -10,7 +10,7 @@ from onedr.ceph.connection import Pool
 from onedr.host.paths import front_end_paths
 from onedr.model import names
 from onedr.model.errors import OneDRError, RecordError
-from onedr.model.records import Envelope, ImageFacts, ImageRecord
+from onedr.model.records import Envelope, ImageFacts, ImageRecord, PointNote
 from onedr.model.settings import duration, schedule_of
 from onedr.model.types import Mode, Settings
 from onedr.opennebula.datastores import Datastore
@@ -19,6 +19,7 @@ from onedr.replication import (
     epoch,
     image_view,
     inventory,
+    points,
     preserved_copies,
     quiet_marks,
     reader_records,
@@ -149,7 +150,15 @@ def _facts(view: ImageView, settings: Settings, by: Reader, quiet: Until) -> Ima
         bad_readers=bad_readers,
         snapshots=frozenset(view.snapshots) if view.is_copy else None,
         global_id=view.global_id,
+        points=_points(view, values, by),
+        group_snapshots=view.group_snapshots,
     )
+
+
+def _points(view: ImageView, values: Mapping[str, str], by: Reader) -> dict[str, PointNote]:
+    if points.KEY not in values or by.fault:
+        return {}
+    return points.decode(values[points.KEY], signature.signer_of(by.key, view.global_id, view.name))
 
 
 def _readers(

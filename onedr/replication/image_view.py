@@ -7,7 +7,7 @@ from datetime import timezone
 
 import rbd
 
-from onedr.ceph import image_scan, images, mirroring, parallel
+from onedr.ceph import group_snapshots, image_scan, images, mirroring, parallel
 from onedr.ceph.connection import Pool
 from onedr.ceph.image_header import Namespace
 from onedr.ceph.image_scan import ScannedImage
@@ -25,7 +25,8 @@ class ImageView:
     """One image. `global_id`: its mirroring id, empty without one; `parent`: the image it reads through.
 
     `snapshots` (of users), `syncs` (mirror snapshots, oldest first: is each complete?) and `once_synced` (the
-    newest complete one is the first that it ever had) are read of copies only.
+    newest complete one is the first that it ever had) are read of copies only; `group_snapshots`, by name, of
+    all.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ImageView:
     snapshots: tuple[str, ...] = ()
     syncs: tuple[bool, ...] = ()
     once_synced: bool = False
+    group_snapshots: frozenset[str] = frozenset()
 
     @property
     def is_copy(self) -> bool:
@@ -75,6 +77,9 @@ def _of_scan(found: ScannedImage) -> ImageView:
         snapshots=tuple(each.name for each in snapshots if each.namespace == Namespace.USER),
         syncs=tuple(complete for complete, _ in syncs),
         once_synced=recovery_point.is_once_synced(found.header.made_at, syncs),
+        group_snapshots=frozenset(
+            each.name for each in found.header.snapshots if each.namespace == Namespace.GROUP
+        ),
     )
 
 
@@ -100,4 +105,5 @@ def _opened(image: rbd.Image, name: str) -> ImageView:
         snapshots=tuple(images.snapshots(image)) if is_copy else (),
         syncs=tuple(complete for complete, _ in syncs),
         once_synced=recovery_point.is_once_synced(made_at, syncs),
+        group_snapshots=frozenset(each.name for each in group_snapshots.of_image(image)),
     )

@@ -28,6 +28,7 @@ class Copy:
     recovery_point: float | None
     primary: bool = False  # the peer's image is mirrored and claims to be primary
     epoch: Epoch | None = None
+    group_snapshots: frozenset[str] = frozenset()  # of a complete copy
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def _copy(view: ImageView, settings: Settings, quiet: Until) -> Copy:
     """While rbd-mirror creates or removes a copy, the copy is not mirrored for a moment: it is not a primary.
     """
     point, _ = image_facts.copy_point(view, settings, quiet)
+    complete = point.complete and not image_facts.is_stale(view)
     return Copy(
-        point.complete and not image_facts.is_stale(view), point.at,
-        view.primary and view.mode is not None, epoch.epoch_in(view.metadata, view.global_id),
+        complete, point.at, view.primary and view.mode is not None,
+        epoch.epoch_in(view.metadata, view.global_id), view.group_snapshots if complete else frozenset(),
     )

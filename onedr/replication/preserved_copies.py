@@ -36,6 +36,7 @@ class PreservedCopy:
     """A preserved copy.
 
     `loss_s`: at most these seconds of writes exist only in it; None: unknown. Times in epoch seconds.
+    `point`: snapshot of the point in time that the image was taken back to, of which this is the newer state.
     """
 
     name: str
@@ -46,6 +47,7 @@ class PreservedCopy:
     expires: float
     loss_s: float | None
     size: int = 0  # bytes
+    point: str = ""
 
 
 def snapshot_of(image: rbd.Image) -> str | None:
@@ -130,6 +132,7 @@ def _described(name: str, size: int, values: Any) -> PreservedCopy:
     return PreservedCopy(
         name, str(values["image"]), str(values["vm"]), str(values["site"]),
         record_fields.moment(values["taken"]), record_fields.moment(values["expires"]), loss_s, size,
+        str(values.get("point", "")),
     )
 
 

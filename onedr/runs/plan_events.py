@@ -48,6 +48,7 @@ class FailoverVm:
     seen_loss_s: float | None = None
     seen_loss_bytes: int | None = None
     drill_rto_s: float | None = None
+    newest_point: float | None = None  # moment of its newest point in time here; None: it has none
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,12 @@ MEANINGS = {
         "without it a returned peer counts as equal and its image is not demoted automatically; onedr resume "
         "writes it",
     ),
+    StepKind.REWIND: Meaning(
+        "the disk, or the drill's clone of it, is here, and its copy has the point",
+        "every piece that may differ was compared with the point and written where it did",
+        "of a failover: the newer state is preserved, and onedr resume takes it back again; of a drill: "
+        "onedr drill cleanup removes the clone",
+    ),
     StepKind.REGISTER: Meaning(
         "the image is primary here", "oned shows an image with that SOURCE, READY", _GOES_ON
     ),

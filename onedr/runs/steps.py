@@ -16,6 +16,7 @@ class StepKind(str, Enum):
     CUT = "cut off rbd-mirror"
     PROMOTE = "promote"
     TERM = "term"  # the epoch of a promoted image: of two primaries the one with the lower epoch is stale
+    REWIND = "take back"  # a disk to a point in time; what is newer is preserved
     REGISTER = "register"  # an RBD image as an OpenNebula image
     # a VM that moved away gets its disks back, and releases those it got there
     RETURN = "return"
@@ -46,6 +47,7 @@ LIMITS_S = {
     StepKind.CUT: 30,
     StepKind.PROMOTE: 120,
     StepKind.TERM: 60,
+    StepKind.REWIND: 3600,
     StepKind.REGISTER: 240,  # with the list of its snapshots, action by action
     StepKind.CREATE: 60,
     StepKind.RETURN: 240,

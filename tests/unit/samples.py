@@ -112,6 +112,9 @@ class MetadataImage:
     def mirror_image_get_info(self) -> dict[str, Any]:
         return {"global_id": self.global_id}
 
+    def list_snaps(self) -> list[dict[str, Any]]:
+        return []
+
     def get_name(self) -> str:
         return self.name
 

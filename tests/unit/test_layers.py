@@ -31,7 +31,7 @@ PURE = (
     "*/opennebula/mapped.py", "*/opennebula/scheduled_actions.py", "*/opennebula/requirements.py", "*/opennebula/own_marks.py",
     "*/failover/host_choice.py", "*/failover/not_followed.py", "*/failover/setting_changes.py", "*/failover/nic_changes.py", "*/opennebula/vm_locks.py", "*/failover/loss.py", "*/failover/outcomes.py", "*/opennebula/uses.py", "*/opennebula/quotas.py", "*/opennebula/acls.py",
     "*/mapping/map_file.py", "*/drill/drill_networks.py", "*/metrics/catalogue.py", "*/failover/image_subject.py",
-    "*/document/form.py", "*/document/*_part.py", "*/runbook/facts.py", "*/runbook/page.py", "*/runbook/shell_text.py",
+    "*/document/form.py", "*/document/*_part.py", "*/replication/vm_points.py", "*/runbook/facts.py", "*/runbook/page.py", "*/runbook/shell_text.py",
 )
 OUTSIDE_WORLD = {
     "time",

@@ -36,6 +36,9 @@ class HeldImage:
     def group(self) -> dict[str, Any]:
         return {"pool": 2 if self.member_of else -1, "name": self.member_of}
 
+    def get_name(self) -> str:
+        return "one-7"
+
     def list_children2(self) -> list[dict[str, Any]]:
         return []
 
@@ -106,13 +109,19 @@ def test_rbd_mirror_and_a_dead_writer_hold_nothing_up(
 
 
 @pytest.mark.parametrize("way", [images.remove_image, images.move_to_trash])
-def test_a_member_of_a_group_of_others_is_refused_with_what_to_type(way: Any) -> None:
+def test_a_member_of_a_group_of_others_is_refused_with_what_to_type(
+    way: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[tuple[str, str]] = []
+    monkeypatch.setattr(rbd, "Group", lambda _, group: SimpleNamespace(
+        remove_image=lambda _, name: left.append((group, name))
+    ))
     image = HeldImage({}, (), "nightly backups")
     with pytest.raises(StorageError, match="rbd group image rm 'one/nightly backups' one/one-7"):
         way(pool_with(image), "one-7", 0.3)
     assert image.done == []
     way(pool_with(own := HeldImage({}, (), "onedr-point-7")), "one-7", 0.3)
-    assert own.done
+    assert own.done and left == [("onedr-point-7", "one-7")], "it left our group first"
 
 
 def test_a_lock_set_by_hand_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from onedr.drill.plan import CloneFound, DrillFacts, DrillRemnants, ImageFound, 
 from onedr.failover.host_choice import Host
 from onedr.failover.placement import Placement
 from onedr.model import names, template
-from onedr.model.records import ImageFacts
+from onedr.model.records import ImageFacts, PointNote
 from onedr.model.types import PeerState
 from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.runs.request import Request
@@ -353,3 +353,17 @@ def test_nothing_a_user_wrote_becomes_part_of_the_page() -> None:
     assert root.tag == "html"
 
 
+
+
+def test_with_a_point_the_clones_are_taken_back_to_it_before_the_vm_is_made() -> None:
+    note = {"s": PointNote(2000.5, 0.1)}
+    with_point = replace(COPY, points=note, group_snapshots=frozenset({"s"}))
+    asked = Request("drill", attributes=(("POINT", "newest"),))
+    plan = drill_plan.plan_drill(facts(with_point), asked)
+    kinds = [step.kind for step in plan.steps]
+    assert kinds.index(StepKind.CLONE) < kinds.index(StepKind.REWIND) < kinds.index(StepKind.REGISTER)
+    assert plan.points["one-1"].snapshot == "s" and plan.vms[0].recovery_point == 2000.5
+    without = drill_plan.plan_drill(facts(COPY), asked)
+    assert "no point" in without.refusal and not without.steps
+    plain = drill_plan.plan_drill(facts(with_point), Request("drill"))
+    assert StepKind.REWIND not in [step.kind for step in plain.steps] and not plain.points

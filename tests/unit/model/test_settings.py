@@ -33,6 +33,10 @@ def test_every_attribute_is_read() -> None:
         DR_PEER_CEPH_USER="onedr",
         POOL_NAME="one",
         DR_PEER_DATASTORE="ceph-b",
+        DR_POINT_EVERY="5m",
+        DR_POINTS="3x5m, 2x1d",
+        DR_POINT_STALL="4s",
+        DR_CONSISTENCY="datastore",
     )
     assert found == Settings(
         protect=True,
@@ -45,6 +49,10 @@ def test_every_attribute_is_read() -> None:
         network_map=(("lan", "dr-lan"), ("web", "dr web")),
         peer=CephAccess("one", "onedr", "/etc/ceph/peer.conf"),
         peer_datastore="ceph-b",
+        point_every_s=300,
+        point_rules=((3, 300), (2, 86400)),
+        point_stall_s=4,
+        point_of_all=True,
     )
 
 
@@ -170,3 +178,15 @@ def test_names_of_attributes_are_in_capitals(text: str, names: set[str]) -> None
 def test_what_cannot_be_a_name_of_an_attribute_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="DR_SECRET_ATTRS"):
         read(DR_SECRET_ATTRS=text)
+
+
+@pytest.mark.parametrize("text", ["5m", "0x5m", "12x0s", "12x5m;7", "201x5m", "150x5m,51x1h", "x", ","])
+def test_which_points_stay_is_spans_of_some_time(text: str) -> None:
+    with pytest.raises(InputError, match="DR_POINTS"):
+        read(DR_POINTS=text)
+
+
+@pytest.mark.parametrize("text", ["9s", "0", "often"])
+def test_points_are_taken_every_ten_seconds_or_less_often(text: str) -> None:
+    with pytest.raises(InputError, match="DR_POINT_EVERY"):
+        read(DR_POINT_EVERY=text)

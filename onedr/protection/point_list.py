@@ -1,0 +1,147 @@
+"""`onedr points`, `onedr point pin|unpin`: the points in time of a datastore's VMs (docs/points.md)."""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import rbd
+
+from onedr.ceph import connection, object_map, parallel
+from onedr.ceph.connection import Pool
+from onedr.model.errors import InputError, OneDRError, PartialError
+from onedr.model.records import ImageFacts
+from onedr.model.types import Mode, Settings
+from onedr.opennebula.datastores import Datastore
+from onedr.protection.points import label_text, noted_problems
+from onedr.replication import (
+    image_facts,
+    inventory,
+    peer_copies,
+    point_notes,
+    points,
+    recovery_point,
+    vm_points,
+)
+from onedr.replication.inventory import VmItem
+from onedr.replication.vm_points import VmPoint
+from onedr.runs.answer_events import PointsEvent, PointShown, PointsVm
+
+_LIMIT_S = 30
+_THREADS = 8
+There = Mapping[str, frozenset[str]] | None
+
+
+def shown(target: Datastore, wanted: tuple[str, ...] = ()) -> PointsEvent:
+    """The points of the VMs of a datastore, this site's and the peer's. `wanted`: ids or names of VMs.
+
+    Raises InputError when no VM is one of those.
+    """
+    with connection.connect(target.access) as pool:
+        items, there = _look(pool, target, wanted)
+        held = _held(pool, [image for item in items for image in item.images])
+        now = time.time()
+        vms = tuple(_vm(item, pool.fsid(), there, held, now) for item in items)
+        hindered = noted_problems(pool, target.datastore_id)
+    warnings = tuple(f"{label_text(label)}: {why}" for label, why in sorted(hindered.items()))
+    return PointsEvent(target.name, vms, _said(target.settings), warnings)
+
+
+def _look(pool: Pool, target: Datastore, wanted: tuple[str, ...]) -> tuple[list[VmItem], There]:
+    facts = image_facts.of_datastore(pool, target)
+    primaries = [fact.name for fact in facts if fact.primary and fact.mode is not None]
+    there: There = None
+    if primaries:
+        seen = peer_copies.collect_copies(pool, target.settings, primaries)
+        if seen.proven:
+            there = {name: copy.group_snapshots for name, copy in seen.by_name.items()}
+    items = [item for own in (True, False) for item in inventory.vms(facts, pool.fsid(), own)]
+    chosen = [item for item in items if not wanted or _is_one_of(item, wanted)]
+    if wanted and not chosen:
+        named = ", ".join(wanted)
+        raise InputError(f"{target.name} has no VM {named}; onedr points {target.name} lists them.")
+    return chosen, there
+
+
+def _is_one_of(item: VmItem, wanted: tuple[str, ...]) -> bool:
+    return str(item.record.vm_id) in wanted or item.record.name in wanted
+
+
+def _held(pool: Pool, images: Iterable[ImageFacts]) -> dict[str, Mapping[str, int]]:
+    """By image and snapshot, bytes. What cannot be read is not known."""
+    by_name = {image.name: image for image in images if image.points}
+
+    def read(name: str) -> Mapping[str, int]:
+        with pool.image(name, read_only=True) as image:
+            return object_map.held_bytes(pool, image, tuple(by_name[name].points))
+
+    found = parallel.each(by_name, read, _LIMIT_S, _THREADS)
+    return {name: held for name, held in found.items() if not isinstance(held, OneDRError)}
+
+
+def _vm(
+    item: VmItem, fsid: str, there: There, held: Mapping[str, Mapping[str, int]], now: float
+) -> PointsVm:
+    found = tuple(
+        _point(point, [held.get(image.name, {}).get(point.snapshot) for image in item.images
+                       if point.snapshot in image.group_snapshots], now)
+        for point in vm_points.of_vm(item.images, there)
+    )
+    return PointsVm(
+        item.record.name, item.record.vm_id, item.envelope.site, item.envelope.fsid == fsid, found
+    )
+
+
+def _point(point: VmPoint, held: list[int | None], now: float) -> PointShown:
+    return PointShown(
+        name=point.name, at=point.note.at, age_s=recovery_point.age_s(point.note.at, now),
+        stall_s=round(point.note.stall_s, 3), pin=point.note.pin, complete=point.complete,
+        lacking=point.lacking, held=None if None in held else sum(filter(None, held)),
+    )
+
+
+def _said(settings: Settings) -> str:
+    if settings.mode is Mode.SNAPSHOT:
+        return (
+            "No points are taken: mirror snapshots (DR_MODE=SNAPSHOT) do not carry them to the peer. They "
+            "need DR_MODE=JOURNAL; see docs/points.md."
+        )
+    if not settings.point_every_s:
+        return "No points are taken: DR_POINT_EVERY is not set here; see docs/points.md."
+    return ""
+
+
+def pin(target: Datastore, moment: str, why: str, wanted: tuple[str, ...]) -> PointsEvent:
+    """Pin each VM's newest point that is not after `moment`, or with an empty `why` take its pin off.
+
+    Raises InputError when there is none, PartialError when not all disks could be noted.
+    """
+    until = vm_points.when(moment)
+    with connection.connect(target.access) as pool:
+        items, _ = _look(pool, target, wanted)
+        todo: dict[str, set[str]] = {}
+        for item in items:
+            found = [point for point in vm_points.of_vm(item.images) if int(point.note.at) <= until]
+            for image in vm_points.disks_of(item.images) if found else ():
+                todo.setdefault(image.name, set()).add(found[-1].snapshot)
+        if not todo:
+            name = target.name
+            raise InputError(f"{name} has no point at or before {moment}; see onedr points {name}.")
+        results = parallel.each(todo, lambda name: _pin(pool, name, todo[name], why), _LIMIT_S, _THREADS)
+    failed = {name: error for name, error in results.items() if isinstance(error, OneDRError)}
+    if failed:
+        raise PartialError("; ".join(f"{name}: {error}" for name, error in failed.items()))
+    return shown(target, wanted)
+
+
+def _pin(pool: Pool, name: str, snapshots: set[str], why: str) -> None:
+    def change(notes: point_notes.Notes) -> point_notes.Notes:
+        return {
+            key: replace(note, pin=why[:points.MOST_PIN]) if key in snapshots else note
+            for key, note in notes.items()
+        }
+
+    try:
+        point_notes.change(pool, name, change)
+    except rbd.ImageNotFound:
+        return
