@@ -8,7 +8,7 @@ from typing import cast
 import click
 
 from onedr.cli import completion, output, run_action
-from onedr.runs.answer_events import PointsEvent, PointShown
+from onedr.runs.point_events import PointsEvent, PointShown
 from onedr.runs.request import Request
 
 _VM = click.option("--vm", "vms", multiple=True, help="Only this VM (name or id). Can be repeated.")

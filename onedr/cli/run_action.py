@@ -27,7 +27,6 @@ from onedr.runs.answer_events import (
     KeptEvent,
     MapEvent,
     ObservedEvent,
-    PointsEvent,
     ProbeEvent,
     ReconcileEvent,
     RehearsalEvent,
@@ -43,6 +42,7 @@ from onedr.runs.plan_events import (
     FailoverPlanEvent,
     ReprotectPlanEvent,
 )
+from onedr.runs.point_events import PointsEvent
 from onedr.runs.request import Request
 
 _TAIL = 400

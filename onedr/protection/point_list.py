@@ -25,7 +25,7 @@ from onedr.replication import (
 )
 from onedr.replication.inventory import VmItem
 from onedr.replication.vm_points import VmPoint
-from onedr.runs.answer_events import PointsEvent, PointShown, PointsVm
+from onedr.runs.point_events import PointsEvent, PointShown, PointsVm
 
 _LIMIT_S = 30
 _THREADS = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -271,14 +271,10 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
         report.failed["guard"] = str(error)
 
 
-def _schedule(
-    pool: Pool, datastore: Datastore, images: Iterable[etree._Element], report: Report
-) -> None:
+def _schedule(pool: Pool, datastore: Datastore, images: list[etree._Element], report: Report) -> None:
     if datastore.settings.mode is Mode.SNAPSHOT and report.mirrored:
-        own = {
-            parsing.source(image.findtext("SOURCE") or "").name: attributes(image) for image in images
-            if image.findtext("SOURCE")
-        }
+        own = {parsing.source(each.findtext("SOURCE") or "").name: attributes(each)
+               for each in images if each.findtext("SOURCE")}
         report.manager_runs = snapshot_schedule.set_schedules(pool, datastore.settings, own, report.mirrored)
 
 

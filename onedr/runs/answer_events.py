@@ -300,46 +300,6 @@ class SnapshotsEvent(Event):
 
 
 @dataclass(frozen=True)
-class PointShown:
-    """A point in time of a VM. `stall_s`: how long writers waited at most; `complete`: every disk's copy has
-    it; `lacking`: the disks whose copy has it not; `held`: bytes that Ceph keeps for it. None: not known.
-    """
-
-    name: str
-    at: float
-    age_s: float | None
-    stall_s: float
-    pin: str
-    complete: bool | None
-    lacking: tuple[str, ...]
-    held: int | None
-
-
-@dataclass(frozen=True)
-class PointsVm:
-    """The points of a VM, oldest first. `here`: it is this site's own."""
-
-    name: str
-    vm: int
-    site: str
-    here: bool
-    points: tuple[PointShown, ...] = nested(PointShown, default=())
-
-
-@dataclass(frozen=True)
-class PointsEvent(Event):
-    """The points in time of a datastore's VMs (docs/points.md). `message`: why none are taken; `warnings`:
-    what hindered the last ones.
-    """
-
-    event: ClassVar[str] = "points"
-    datastore: str
-    vms: tuple[PointsVm, ...] = nested(PointsVm, default=())
-    message: str = ""
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class MapVersion:
     """A version of a mapping: when (epoch seconds), by whom and at which site it was set, and the lines
     changed.

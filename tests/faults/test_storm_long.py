@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
@@ -136,7 +136,7 @@ def test_two_thousand_images_need_few_descriptors(a: Cloud) -> None:
     until("every copy", lambda: all(disk["complete"] for disk in w.status(a)["disks"]), 1800, 10)
 
 
-def pool_of(cloud: Cloud) -> list[object]:
+def pool_of(cloud: Cloud) -> list[Any]:
     return list(cloud.api.imagepool.info(-2, -1, -1).IMAGE)
 
 

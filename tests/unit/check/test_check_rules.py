@@ -261,6 +261,10 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
         "at the peer: the pool takes nothing from its peer: replication to it is paused, or one-way",
     ),
     ("PEERING", healthy(here=cluster(0, peering=Peering(True, ()))), Level.PROBLEM, "no peer"),
+    (
+        "POINTS", healthy(settings=Settings(protect=True, site="site-0", mode=Mode.SNAPSHOT, point_every_s=300)), Level.PROBLEM,
+        "does not carry points",
+    ),
     ("COPY_WINDOW", healthy(settings=replace(BY_NIGHT, copies_outside=0)), Level.WARNING, "unprotected for 16.0 h"),
     (
         "COPY_WINDOW", healthy(settings=BY_NIGHT, unprotected={"one-7": copy_rules.reason(BY_NIGHT)}), Level.WARNING,

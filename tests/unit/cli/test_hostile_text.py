@@ -30,7 +30,6 @@ from onedr.runs.answer_events import (
     HistoryEvent,
     KeptEvent,
     MapEvent,
-    PointsEvent,
     ReconcileEvent,
     RunBookEvent,
     SnapshotsEvent,
@@ -53,6 +52,7 @@ from onedr.runs.plan_events import (
     PairingPlanEvent,
     ReprotectPlanEvent,
 )
+from onedr.runs.point_events import PointsEvent
 
 # What a user may call a VM or write into an attribute, and how it is shown.
 HOSTILE = {

@@ -11,7 +11,7 @@ from onedr.cli import run_action
 from onedr.driver import actions
 from onedr.driver.start_action import VERBS
 from onedr.model.rehearsed import Rehearsed, Result
-from onedr.runs import answer_events, events, plan_events
+from onedr.runs import answer_events, events, plan_events, point_events
 from onedr.runs.answer_events import RehearsalEvent, StatusDisk, StatusEvent, StatusVm
 from onedr.runs.events import Event, PeerShown, VerdictEvent
 from onedr.runs.plan_events import FailoverPlanEvent, FailoverVm, StepShown
@@ -55,7 +55,7 @@ def test_every_event_class_can_be_read_or_stays_in_its_process() -> None:
     """setup and teardown show their events themselves."""
     known = {*run_action._PLANS.values(), *run_action._KINDS.values()}
     classes = {
-        kind for module in (events, plan_events, answer_events) for kind in vars(module).values()
+        kind for module in (events, plan_events, answer_events, point_events) for kind in vars(module).values()
         if isinstance(kind, type) and issubclass(kind, Event) and kind is not Event
     }
     own = {events.ChangeEvent, events.NoteEvent, plan_events.PairingPlanEvent}

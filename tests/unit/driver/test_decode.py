@@ -119,7 +119,7 @@ def test_a_datastore_without_a_number_is_refused_when_the_number_is_needed(datas
 @pytest.mark.parametrize("value", ["-rf", "a b", "$(id)", "a;b", "../x", "a/b", "ü", "a\nb"])
 def test_a_name_that_no_pool_or_user_can_have_is_refused(key: str, value: str) -> None:
     data = decode.action_data(encoded(document((("ID", "1"), ("TEMPLATE", ((key, value),))))))
-    with pytest.raises(InputError, match="pool or user"):
+    with pytest.raises(InputError, match="pool or user|names an RBD namespace"):
         _ = data.access
 
 
