@@ -75,4 +75,4 @@ def _noted(pool: Pool, key: str) -> float:
 
 
 def _note(pool: Pool, key: str, now: float) -> None:
-    omap.write_keys(pool, OBJECT, {key: f"{now:.3f}".encode()})
+    omap.write_keys(pool, OBJECT, {key: f"{int(now * 1000) / 1000:.3f}".encode()})  # never ahead of `now`

@@ -262,7 +262,9 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
     ),
     ("PEERING", healthy(here=cluster(0, peering=Peering(True, ()))), Level.PROBLEM, "no peer"),
     (
-        "POINTS", healthy(settings=Settings(protect=True, site="site-0", mode=Mode.SNAPSHOT, point_every_s=300)), Level.PROBLEM,
+        "POINTS",
+        snapshot_mode(settings=Settings(protect=True, mode=Mode.SNAPSHOT, schedule="5m", point_every_s=300)),
+        Level.PROBLEM,
         "does not carry points",
     ),
     ("COPY_WINDOW", healthy(settings=replace(BY_NIGHT, copies_outside=0)), Level.WARNING, "unprotected for 16.0 h"),
