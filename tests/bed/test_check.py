@@ -364,8 +364,8 @@ def test_one_way_peering(g: Ground) -> None:
     with direction(g, "site-a", "tx-only"):
         found = check(a)
         only(g, a, found, "PEERING", also_warned=frozenset({"RBD_MIRROR"}))
-        assert "here: the pool is mirrored in one direction only (tx)" in found.text("PEERING")
-        assert "at the peer: the pool is mirrored in one direction only (tx)" in check(b, DATASTORE).text("PEERING")
+        assert "here: the pool takes nothing from its peer" in found.text("PEERING")
+        assert "at the peer: the pool takes nothing from its peer" in check(b, DATASTORE).text("PEERING")
 
 
 def test_an_image_taken_out_of_mirroring(g: Ground) -> None:

@@ -71,7 +71,7 @@ def test_a_folder_beside_the_source_is_taken_unasked(wheels: Path, tmp_path: Pat
     """As `make wheels` leaves it, carried to a front-end together with the source."""
     source = tmp_path / "onedr"
     source.mkdir()
-    for name in ("onedr", "drivers", "hooks", "remotes", "share"):
+    for name in ("onedr", "drivers", "hooks", "remotes", "share", "sunstone"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("install.sh", "setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy2(ROOT / name, source / name)
