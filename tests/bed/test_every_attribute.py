@@ -43,6 +43,7 @@ ELSEWHERE = {
         "IP6": "of networks with IPv6 ranges: tests/unit/opennebula/test_vm_template.py",
         "NETWORK_UID": "of a network by name only, as NETWORK_UNAME",
         "SECURITY_GROUP_NAMES": "of records only",
+        "NETWORK_OWNER": "of records only, of users' networks: tests/unit/replication/test_write_records.py",
     },
     "USER_TEMPLATE": {},
     "IMAGE": {},
