@@ -39,12 +39,18 @@ class Result:
     failed: str = ""
 
 
-def run(asked: Request, question: str, ask: bool, as_json: bool) -> None:
-    """Show the plan of each, ask once, run each. `asked` is the request for any of them.
+def run(
+    datastore: str | None, given: takeover.TakeoverOptions, asked: Request, question: str, typed: bool
+) -> None:
+    """Show the plan of each, ask once, run each. `asked` is the request for any of them. `typed`: what may
+    lose data is not begun by --yes alone.
 
-    Raises PartialError when one was refused or failed, RefusedError when no plan can be carried out,
-    StillRunningError after Ctrl-C: the datastores behind are not begun then.
+    Raises InputError for options that belong to one datastore, PartialError when one was refused or failed,
+    RefusedError when no plan can be carried out, StillRunningError after Ctrl-C: the datastores behind are
+    not begun then.
     """
+    _check_options(datastore, given, asked.confirm)
+    ask, as_json = _is_asked(given, asked.confirm, typed), given["as_json"]
     # the word for all is no datastore's name: none of their plans may be refused for it
     plans, results = _plans(replace(asked, dry_run=True, confirm=""), as_json)
     if not plans:
@@ -73,7 +79,7 @@ def _ask(question: str, names: list[str]) -> None:
         raise click.Abort
 
 
-def check_options(datastore: str | None, given: takeover.TakeoverOptions, confirm: str) -> None:
+def _check_options(datastore: str | None, given: takeover.TakeoverOptions, confirm: str) -> None:
     """Raises InputError for options that name something within one datastore, or a datastore beside --all."""
     if datastore is not None:
         raise InputError("Name one datastore, or give --all, not both.")
@@ -83,11 +89,8 @@ def check_options(datastore: str | None, given: takeover.TakeoverOptions, confir
         raise InputError(f"Confirm --all by --confirm {WORD}.")
 
 
-def is_asked(given: takeover.TakeoverOptions, confirm: str, typed: bool) -> bool:
-    """Whether a person is asked. `typed`: what may lose data is not begun by --yes alone.
-
-    Raises RefusedError where a person would have to type and none is there.
-    """
+def _is_asked(given: takeover.TakeoverOptions, confirm: str, typed: bool) -> bool:
+    """Whether a person is asked. Raises RefusedError where one would have to type and none is there."""
     if given["dry_run"] or confirm:
         return False
     if not typed:

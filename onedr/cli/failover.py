@@ -46,9 +46,7 @@ def failover(
     attributes |= {"POINT": point} if point else {}
     asked = takeover.request("failover", given, confirm=confirm, attributes=tuple(attributes.items()))
     if given["every"]:
-        every_datastore.check_options(datastore, given, confirm)
-        ask = every_datastore.is_asked(given, confirm, typed=True)
-        every_datastore.run(asked, _QUESTION, ask, given["as_json"])
+        every_datastore.run(datastore, given, asked, _QUESTION, typed=True)
         return
     datastore = takeover.named(datastore)
     if not given["dry_run"] and not given["yes"] and not confirm and sys.stdin.isatty():

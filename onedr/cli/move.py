@@ -35,9 +35,7 @@ def run(verb: str, datastore: str | None, confirm: str, given: TakeoverOptions) 
     """Show the plan and ask, where a person is at the terminal; then do it."""
     asked = takeover.request(verb, given, confirm=confirm)
     if given["every"]:
-        every_datastore.check_options(datastore, given, confirm)
-        ask = every_datastore.is_asked(given, confirm, typed=False)
-        every_datastore.run(asked, _QUESTION, ask, given["as_json"])
+        every_datastore.run(datastore, given, asked, _QUESTION, typed=False)
         return
     datastore = takeover.named(datastore)
     if not given["dry_run"] and not given["yes"] and not confirm and sys.stdin.isatty():
