@@ -62,6 +62,7 @@ def reveal(pool: Pool, name: str) -> int:
 
 def _syncs(image: rbd.Image) -> list[Sync]:
     return [
-        Sync(int(each["id"]), bool(each["mirror"]["complete"]), is_orphan(each)) for each in image.list_snaps()
+        Sync(int(each["id"]), bool(each["mirror"]["complete"]), is_orphan(each))
+        for each in image.list_snaps()
         if each.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
     ]

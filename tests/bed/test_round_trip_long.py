@@ -45,7 +45,7 @@ class Trip:
     @property
     def there(self) -> int:
         """Its id at site B."""
-        return next(vm.ID for vm in self.b.api.vmpool.infoextended(-2, -1, -1, -1).VM if vm.NAME == "db")
+        return next(int(vm.ID) for vm in self.b.api.vmpool.infoextended(-2, -1, -1, -1).VM if vm.NAME == "db")
 
 
 def fixed_part(cloud: Cloud, disk: str) -> str:

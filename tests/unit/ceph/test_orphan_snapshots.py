@@ -61,7 +61,7 @@ class Copy:
         self.told.append((key, cls, method))
         number, complete, _ = struct.unpack("<Q?Q", data)
         if not self.deaf:
-            self.snaps[number - 4]["mirror"]["complete"] = complete  # type: ignore[index]
+            self.snaps[number - 4]["mirror"]["complete"] = complete
 
 
 def pool_with(image: Copy) -> Pool:
@@ -77,7 +77,7 @@ def test_an_orphan_behind_an_unfinished_sync_is_marked_as_unfinished() -> None:
     image = Copy((True, "there"), (False, "there"), (True, ""))
     assert orphan_snapshots.reveal(pool_with(image), "one-1") == 1
     assert image.told == [("rbd_header.abc", "rbd", "mirror_image_snapshot_set_copy_progress")]
-    assert [snap["mirror"]["complete"] for snap in image.snaps] == [True, False, False]  # type: ignore[index]
+    assert [snap["mirror"]["complete"] for snap in image.snaps] == [True, False, False]
     assert orphan_snapshots.reveal(pool_with(image), "one-1") == 0
 
 
