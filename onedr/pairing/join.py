@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from onedr.ceph import admin as ceph_admin
@@ -161,7 +161,8 @@ def open_join_file(
                 f"Pool {file.pool} of site {file.site} does not mirror per image; run onedr setup again "
                 "there."
             )
-    return session
+        knows = "auth_allowed_ciphers" in there.mon("mon dump")
+    return replace(session, join_offer=replace(session.join_offer, reads_new_keys=knows))
 
 
 def _fetch_message(file: JoinFile) -> str | None:

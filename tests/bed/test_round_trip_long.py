@@ -19,6 +19,7 @@ import workload as w
 from test_setup import POOL, USER, start_mirror
 
 from sandbox.bed import Bed, temporary
+from sandbox.ceph.cluster import command, connect
 from sandbox.cloud import DATASTORE, Cloud, of_site
 from sandbox.guest import ledger
 from sandbox.waiting import until
@@ -40,7 +41,7 @@ class Trip:
     vm: int = -1
     disk: str = ""
     fixed: str = ""
-    kept_copy: str = ""
+    refused: str | None = None  # what B said when it was to give A a key that A cannot read; None: it can
 
     @property
     def there(self) -> int:
@@ -81,9 +82,9 @@ def joined(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with temporary(frontends=True, bare=True) as bed:
         a, b = (of_site(site) for site in bed.sites.values())
         file = str(tmp_path_factory.mktemp("carried") / "join")
-        for cloud, way in ((a, ("--site", "site-a", "--offer", file)), (b, ("--site", "site-b", "--join", file))):
-            given = ("--pool", POOL, "--ceph-conf", str(cloud.ceph_conf), "--ceph-user", USER, "--yes", "--no-probe")
-            cloud.run("onedr", "setup", *given, *way, limit_s=LIMIT_S)
+        setup(a, "--offer", file)
+        refused = refused_for_its_key(bed, b, file)
+        setup(b, "--join", file)
         for cloud in (a, b):
             start_mirror(bed, cloud)
         mode = request.param
@@ -91,7 +92,29 @@ def joined(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             list(pool.map(lambda cloud: cloud.furnish(MODES[mode]), (a, b)))
         w.introduce(a, b)
         w.introduce(b, a)
-        yield Trip(bed, a, b, mode)
+        yield Trip(bed, a, b, mode, refused=refused)
+
+
+def setup(cloud: Cloud, *way: str, check: bool = True) -> str:
+    """What `onedr setup` of a site's pool complains of."""
+    given = ("--pool", POOL, "--ceph-conf", str(cloud.ceph_conf), "--ceph-user", USER, "--yes", "--no-probe")
+    return cloud.run("onedr", "setup", *given, "--site", cloud.name, *way, check=check, limit_s=LIMIT_S).stderr
+
+
+def refused_for_its_key(bed: Bed, b: Cloud, file: str) -> str | None:
+    """Let site B make keys of the new type, where it knows them and site A does not, and try to join."""
+    knows = []
+    for site in bed.sites.values():
+        with connect(site) as cluster:
+            knows.append("auth_preferred_cipher" in command(cluster, prefix="mon dump"))
+    if knows != [False, True]:
+        return None
+    words = ["ceph", "-c", str(b.ceph_conf), "mon", "set", "auth_preferred_cipher"]
+    bed.run(b.name, [*words, "aes256k"], check=True)
+    try:
+        return setup(b, "--join", file, check=False)
+    finally:
+        bed.run(b.name, [*words, "aes"], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +187,12 @@ def returned(protected: Trip, lost: tuple[float, float]) -> int:
     bed.up(["site-a"], bare=True)
     onedr(a, "reprotect")
     return go_home(trip)
+
+
+def test_an_older_site_gets_no_key_that_it_cannot_read(joined: Trip) -> None:
+    if joined.refused is None:
+        pytest.skip("site A reads each key that site B makes")
+    assert "ceph mon set auth_preferred_cipher aes; then onedr setup --join" in joined.refused
 
 
 def test_a_copy_arrives_whole(protected: Trip) -> None:
