@@ -201,6 +201,21 @@ def test_a_copy_arrives_whole(protected: Trip) -> None:
     assert fixed_part(protected.b, protected.disk) == protected.fixed
 
 
+def levels(cloud: Cloud) -> dict[str, str]:
+    """What `onedr check` says of the releases at a site."""
+    findings = json.loads(cloud.run("onedr", "check", "--json", check=False).stdout)["findings"]
+    return {each["code"]: each["level"] for each in findings if each["code"] in ("CIPHERS", "RELEASES")}
+
+
+def test_the_check_wants_two_releases_probed_together(protected: Trip) -> None:
+    a, b = protected.a, protected.b
+    mixed = len({site.root for site in protected.bed.sites.values()}) > 1
+    told = {"CIPHERS": "ok", "RELEASES": "warning" if mixed else "ok"}
+    assert (levels(a), levels(b)) == (told, told)
+    a.run("onedr", "check", str(a.datastore_id), "--probe", check=False, limit_s=LIMIT_S)
+    assert (levels(a)["RELEASES"], levels(b)["RELEASES"]) == ("ok", "ok")
+
+
 def test_a_move_and_the_way_back_lose_nothing(protected: Trip, moved: int, home: int) -> None:
     assert (moved, home) == (0, 0)
     assert fixed_part(protected.a, protected.disk) == protected.fixed
