@@ -6,13 +6,16 @@ the step that it looks at, so any test runs alone.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
+from alerts import firing_now
 from production import Production, produce
 
 from onedr.ceph.connection import Pool
@@ -21,12 +24,12 @@ from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
-from sandbox.waiting import until
 
 if TYPE_CHECKING:
     from conftest import Sites
 
 POWEROFF = 8  # state of a VM
+SLICE_S = 0.005  # less than a run takes between its journal and its first promotion
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Interrupted:
     primary_there: dict[str, bool] = field(default_factory=dict)
     refused: str = ""  # what must not be done with it
     vms: dict[str, Any] = field(default_factory=dict)  # of site A
+    alerts: set[str] = field(default_factory=set)
 
 
 def one(world: Production, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -65,7 +69,7 @@ def kill_at(b: Cloud, request: Request, kind: str, target: str = "") -> None:
         for line in child.stdout:
             event = json.loads(line)
             if kind == "journaled" and event["event"] == "plan":
-                until("its journal", lambda: last(b)["result"] == "RUNNING", 30, 0.01)
+                stop_journaled(b, child)
                 break
             if event["event"] == "step" and event["kind"] == kind and target in ("", event["target"]):
                 break
@@ -74,6 +78,17 @@ def kill_at(b: Cloud, request: Request, kind: str, target: str = "") -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def stop_journaled(b: Cloud, child: subprocess.Popen[str]) -> None:
+    """Stop a run once it is in the journal. It stands still while it is looked at, so that it gets no further."""
+    end = time.monotonic() + 60
+    child.send_signal(signal.SIGSTOP)
+    while last(b)["result"] != "RUNNING":
+        assert time.monotonic() < end, "the run is not in the journal"
+        child.send_signal(signal.SIGCONT)
+        time.sleep(SLICE_S)
+        child.send_signal(signal.SIGSTOP)
 
 
 def last(cloud: Cloud) -> dict[str, Any]:
@@ -163,6 +178,7 @@ def resumed(world: Production, lost: Interrupted) -> Interrupted:
     """A failover dies after db's disk was promoted, cannot be aborted, and is resumed; db writes at site B."""
     kill_at(world.sites.b, Request("failover", confirm=DATASTORE), "promote", world.disks["db"][0])
     seen = find_interrupted(world)
+    seen.alerts = firing_now(world.sites.b)
     seen.refused = one(world, "abort", "--yes", code=2).stderr
     end(world, seen, "resume")
     w.wait_writing(world.sites.b, seen.there["db"])
@@ -202,6 +218,7 @@ def test_a_disaster_failover_that_died_before_it_promoted_is_ended_by_abort(lost
 def test_one_that_died_after_a_promotion_is_gone_on_with_as_it_was_asked_for(
     world: Production, resumed: Interrupted,
 ) -> None:
+    assert "OneDRRunInterrupted" in resumed.alerts, resumed.alerts
     assert was_found(resumed) and "promoted here already" in resumed.refused and "onedr resume" in resumed.refused
     assert resumed.verdict["state"] == "ACTIVE_UNPROTECTED" and not resumed.verdict["failed"], resumed.verdict
     assert sorted(resumed.there) == ["db", "idle"]
