@@ -124,10 +124,9 @@ def collect_facts(
             running, unit, bool(unit) and systemd.is_active(unit), systemd.manual_hint(conf, daemon)
         ),
         pairing_join.pending_offer(cluster, undo, pool, now),
-        tuple(sorted(undo.pools())), _ours(undo),
-        session.join_offer if session else None,
-        pairing_front_end.configured(), str(host_config.path()), cluster.new_key_type(),
-        _peer_key_type(cluster),
+        tuple(sorted(undo.pools())), _ours(undo), session.join_offer if session else None,
+        pairing_front_end.configured(), str(host_config.path()),
+        cluster.new_key_type(), _peer_key_type(cluster),
     ), session
 
 
