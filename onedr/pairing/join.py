@@ -125,8 +125,7 @@ def pending_offer(cluster: Cluster, undo: UndoLog, pool: str, now: float) -> str
 def open_join_file(
     path: Path, undo: UndoLog, peers: list[pool_mirroring.PoolPeer], now: float
 ) -> JoinSession:
-    """Read a join file and its message, and check that the other site accepts us as its peer. Nothing is
-    changed.
+    """Read a join file and its message, and check that the other site accepts us as its peer. Changes nothing.
 
     Raises InputError when the file is missing, changed or readable by others; RefusedError when it is
     expired, used, withdrawn or for another site; StorageError when the other site does not answer.
@@ -161,8 +160,8 @@ def open_join_file(
                 f"Pool {file.pool} of site {file.site} does not mirror per image; run onedr setup again "
                 "there."
             )
-        knows = "auth_allowed_ciphers" in there.mon("mon dump")
-    return replace(session, join_offer=replace(session.join_offer, reads_new_keys=knows))
+        session.join_offer = replace(session.join_offer, reads_new_keys=there.knows_key_types())
+    return session
 
 
 def _fetch_message(file: JoinFile) -> str | None:

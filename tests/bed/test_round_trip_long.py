@@ -18,10 +18,11 @@ import rbd
 import workload as w
 from test_setup import POOL, USER, start_mirror
 
-from sandbox.bed import Bed, temporary
+from sandbox.bed import Bed
 from sandbox.ceph.cluster import command, connect
 from sandbox.cloud import DATASTORE, Cloud, of_site
 from sandbox.guest import ledger
+from sandbox.temporary import temporary
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
