@@ -125,7 +125,7 @@ def pending_offer(cluster: Cluster, undo: UndoLog, pool: str, now: float) -> str
 def open_join_file(
     path: Path, undo: UndoLog, peers: list[pool_mirroring.PoolPeer], now: float
 ) -> JoinSession:
-    """Read a join file and its message, and check that the other site accepts us as its peer. Changes nothing.
+    """Read a join file and its message; check that the other site accepts us as its peer. Changes nothing.
 
     Raises InputError when the file is missing, changed or readable by others; RefusedError when it is
     expired, used, withdrawn or for another site; StorageError when the other site does not answer.
