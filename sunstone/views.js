@@ -4,7 +4,7 @@
 window.OneDRModule.define('views', function (made) {
   'use strict'
 
-  const { React, mui, rules } = made
+  const { React, mui, rules, report } = made
   const h = React.createElement
   const { plain } = rules
   const STALE_S = 60 // a run shows itself every few seconds
@@ -91,8 +91,10 @@ window.OneDRModule.define('views', function (made) {
     )
   }
 
-  function drillText(drill, name) {
+  function drillText(found) {
+    const { drill, datastore } = found.status
     if (!drill) return 'none yet'
+    const part = rules.reportOf(found)
     return h(
       React.Fragment,
       null,
@@ -100,12 +102,14 @@ window.OneDRModule.define('views', function (made) {
         ' at ' +
         rules.moment(drill.at) +
         (rules.known(drill.rto_s) ? ', VMs came up in ' + rules.span(drill.rto_s) : ''),
+      part && h('div', null, h(report.ReportLink, { part, name: datastore.name })),
       drill.report &&
         h(
           Line,
           { sx: { color: 'text.secondary' }, 'data-cy': 'onedr-report' },
-          'Its report: onedr drill report ' +
-            plain(name) +
+          (part ? 'Its files: ' : 'Its report: ') +
+            'onedr drill report ' +
+            plain(datastore.name) +
             ', or ' +
             [plain(drill.host), plain(drill.report)].filter(Boolean).join(':'),
         ),
@@ -158,7 +162,7 @@ window.OneDRModule.define('views', function (made) {
             status && plain(status.peer_state) + (status.peer_detail ? ': ' + plain(status.peer_detail) : ''),
           ],
           ['Mirroring', status && plain(status.mode)],
-          ['Last drill', status && drillText(status.drill, status.datastore.name), 'onedr-drill'],
+          ['Last drill', status && drillText(found), 'onedr-drill'],
           ['Last rehearsal', status && rehearsalText(status.rehearsal)],
           ['Progress', status ? '' : shown.progress],
         ],
