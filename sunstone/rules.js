@@ -90,6 +90,16 @@ window.OneDRModule.define('rules', function () {
     return found.problem ? { ...found, status: null, run: null, plan: null, report: null } : found
   }
 
+  // STATUS is not written while a run is in progress here: the attribute is newer then.
+  const stateNow = (found) =>
+    (found.status && !found.run && found.status.state) || fromAttributes(found.datastore).state
+
+  // What DR_MESSAGE says of the last request that was refused, whoever made it; '' for none.
+  const refusal = (datastore) => {
+    const said = /Refused at .*/s.exec(plain((datastore.TEMPLATE || {}).DR_MESSAGE))
+    return said ? said[0] : ''
+  }
+
   // The page of the last drill's report; null where there is none, or it is that of another drill.
   function reportOf(found) {
     const { drill } = found.status || {}
@@ -235,10 +245,12 @@ window.OneDRModule.define('rules', function () {
     plain,
     planNeedsName,
     readDocument,
+    refusal,
     reportOf,
     rowOf,
     size,
     span,
+    stateNow,
     template,
     title,
     worstFirst,

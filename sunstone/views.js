@@ -9,6 +9,17 @@ window.OneDRModule.define('views', function (made) {
   const { plain } = rules
   const STALE_S = 60 // a run shows itself every few seconds
 
+  // Sunstone 7.4 is dark with a palette that says it is light: text in MUI's own colours would be black on it.
+  // `theme`: Sunstone's; the one for what is ours, by what its background is like.
+  function readable(theme) {
+    const { palette } = theme
+    if (palette.mode === 'dark' || mui.getLuminance(palette.background.default) > 0.5) return theme
+    const main = palette.text.action || palette.primary.main
+    const { background, divider } = palette
+    const dark = mui.createTheme({ palette: { mode: 'dark', background, divider, primary: { main } } })
+    return { ...theme, palette: { ...palette, ...dark.palette } }
+  }
+
   // Text of users is text: React never takes it for markup.
   const Line = (props) =>
     h(mui.Typography, {
@@ -101,7 +112,7 @@ window.OneDRModule.define('views', function (made) {
       plain(drill.result) +
         ' at ' +
         rules.moment(drill.at) +
-        (rules.known(drill.rto_s) ? ', VMs came up in ' + rules.span(drill.rto_s) : ''),
+        (rules.known(drill.rto_s) ? ', its VMs ran after ' + rules.span(drill.rto_s) : ''),
       part && h('div', null, h(report.ReportLink, { part, name: datastore.name })),
       drill.report &&
         h(
@@ -143,7 +154,7 @@ window.OneDRModule.define('views', function (made) {
       h(
         mui.Box,
         { sx: { display: 'flex', gap: 1, flexWrap: 'wrap', alignItems: 'center', mb: 1 } },
-        h(StateChip, { state: shown.state }),
+        h(StateChip, { state: rules.stateNow(found) }),
         h(RoleChip, { role: shown.role }),
         status &&
           h(
@@ -234,5 +245,5 @@ window.OneDRModule.define('views', function (made) {
     )
   }
 
-  return { Facts, Line, Notice, Progress, RoleChip, Section, StateChip, Summary, pointText }
+  return { Facts, Line, Notice, Progress, RoleChip, Section, StateChip, Summary, pointText, readable }
 })
