@@ -1,8 +1,8 @@
 """What a document holds: three attributes of JSON, each written by whoever knows it. Data only.
 
-STATUS is the keeper's, RUN that of the run in progress, PLAN that of DR_ACTION=PLAN, REPORT a drill's. Moments are epoch
-seconds, durations seconds, sizes bytes; null: not known. docs/document.schema.json is made from these
-classes.
+STATUS is the keeper's, RUN that of the run in progress, PLAN that of DR_ACTION=PLAN, REPORT a drill's.
+Moments are epoch seconds, durations seconds, sizes bytes; null: not known. docs/document.schema.json is made
+from these classes.
 """
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import gzip
 from typing import Any
 
 import pytest
-from fake_oned import DATASTORE, DOCUMENT, EXAMPLE, part
+from fake_oned import DATASTORE, DOCUMENT, EXAMPLE
 from lxml.builder import E  # type: ignore[import-not-found]
 from playwright.sync_api import Page
 
