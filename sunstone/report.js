@@ -1,8 +1,8 @@
 /*
  * The page of a drill's report, from the document, as a link that opens it in a tab of its own.
  *
- * A Blob has Sunstone's origin, and DR_DOCUMENT can name a document that someone else wrote. So the page is shown
- * in a frame without scripts and without an origin, in a page that permits nothing from outside.
+ * A Blob has Sunstone's origin, and DR_DOCUMENT can name a document that someone else wrote. So the page is
+ * shown in a frame without scripts and without an origin, in a page that permits nothing from outside.
  */
 window.OneDRModule.define('report', function (made) {
   'use strict'
@@ -11,6 +11,8 @@ window.OneDRModule.define('report', function (made) {
   const h = React.createElement
   const LIMIT = 2 * 1024 * 1024 // bytes of a page, as in onedr/document/fit_rules.py
   const NOTHING = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'"
+
+  const STYLE = 'html,body{margin:0;height:100%}iframe{border:0;width:100%;height:100%;display:block}'
 
   // The text of a page that was packed: gzip in Base64. Unpacking ends at the limit.
   async function unpacked(text) {
@@ -38,8 +40,9 @@ window.OneDRModule.define('report', function (made) {
     NOTHING +
     '"><title>' +
     quoted(title) +
-    '</title><style>html,body{margin:0;height:100%}iframe{border:0;width:100%;height:100%;display:block}</style>' +
-    '</head><body><iframe sandbox title="' +
+    '</title><style>' +
+    STYLE +
+    '</style></head><body><iframe sandbox title="' +
     quoted(title) +
     '" srcdoc="' +
     quoted(html) +

@@ -9,7 +9,7 @@ window.OneDRModule.define('views', function (made) {
   const { plain } = rules
   const STALE_S = 60 // a run shows itself every few seconds
 
-  // Sunstone 7.4 is dark with a palette that says it is light: text in MUI's own colours would be black on it.
+  // Sunstone 7.4 is dark with a palette that says it is light: MUI's own colours of text are black then.
   // `theme`: Sunstone's; the one for what is ours, by what its background is like.
   function readable(theme) {
     const { palette } = theme

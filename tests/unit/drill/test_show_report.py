@@ -15,6 +15,7 @@ from onedr.drill.report import SavedReport
 from onedr.model.errors import FrontEndError
 
 FILE = "3-onedr-drill-0ad1c9f2-3-9.html"
+DOCUMENT = "onedr.drill.show_report.place.Document"
 SAVED = SavedReport(Path("/x/3.json"), Path("/x") / FILE, "0f", b"<html>the page</html>")
 
 
@@ -22,7 +23,7 @@ SAVED = SavedReport(Path("/x/3.json"), Path("/x") / FILE, "0f", b"<html>the page
 def written(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     found: list[dict[str, str]] = []
     monkeypatch.setattr(show_report, "FrontEnd", lambda **_: None)
-    monkeypatch.setattr(show_report.place, "Document", lambda *_: SimpleNamespace(put=found.append))
+    monkeypatch.setattr(DOCUMENT, lambda *_: SimpleNamespace(put=found.append))
     return found
 
 
@@ -44,7 +45,7 @@ def test_a_document_that_cannot_be_written_is_a_warning(monkeypatch: pytest.Monk
         raise FrontEndError("oned is away")
 
     warned: list[str] = []
-    monkeypatch.setattr(show_report.place, "Document", lambda *_: SimpleNamespace(put=refuse))
-    monkeypatch.setattr(show_report.log, "warning", warned.append)
+    monkeypatch.setattr(DOCUMENT, lambda *_: SimpleNamespace(put=refuse))
+    monkeypatch.setattr("onedr.drill.show_report.log.warning", warned.append)
     show()
     assert warned == [f"the document does not show the report /x/{FILE}: oned is away"]
