@@ -9,6 +9,7 @@ from onedr.model.errors import OneDRError
 from onedr.model.site_map import Direction
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import map_store
+from onedr.replication.signed_versions import name_there
 
 
 def collect(pool: Pool, datastore: Datastore, way: PeerConnection) -> MapFacts:
@@ -23,9 +24,11 @@ def collect(pool: Pool, datastore: Datastore, way: PeerConnection) -> MapFacts:
     if found is None:
         return MapFacts(doubts=stored.doubts)
     map_store.direction(stored, pool, settings)  # of other sites: it is not usable, and says so
-    there = map_store.read(peer, map_store.name_there(datastore.name, settings)).newest if peer else None
+    there = (
+        map_store.MAPPINGS.read(peer, name_there(datastore.name, settings)).newest if peer else None
+    )
     return MapFacts(
-        found.site_map, found.number, None if peer is None else there.number if there else 0, stored.doubts
+        found.body, found.number, None if peer is None else there.number if there else 0, stored.doubts
     )
 
 

@@ -114,7 +114,7 @@ def of(found: list[dict[str, Any]], code: str, level: str) -> list[str]:
 
 def versions(cloud: Cloud) -> list[int]:
     with w.open_pool(cloud) as pool:
-        return [each.number for each in map_store.read(pool, DATASTORE).versions]
+        return [each.number for each in map_store.MAPPINGS.read(pool, DATASTORE).versions]
 
 
 @pytest.fixture(scope="module")
@@ -332,9 +332,9 @@ def test_it_comes_home_exactly_as_it_was(home: Story) -> None:
 def test_a_version_that_someone_else_wrote_is_passed_over_and_said(home: Story) -> None:
     b = home.sites.b
     with w.open_pool(b) as pool:
-        (stored,) = omap.read_all(pool, map_store.OBJECT, f"{DATASTORE}/0").values()
+        (stored,) = omap.read_all(pool, map_store.MAPPINGS.object, f"{DATASTORE}/0").values()
         forged = {**json.loads(stored), "version": 2, "text": "version: 1"}
-        omap.write_keys(pool, map_store.OBJECT, {f"{DATASTORE}/00000002": json.dumps(forged).encode()})
+        omap.write_keys(pool, map_store.MAPPINGS.object, {f"{DATASTORE}/00000002": json.dumps(forged).encode()})
     told = b.onedr("map", str(b.datastore_id))
     assert (told["version"], told["text"]) == (1, MAP) and "version 2 of the mapping" in told["warnings"][0]
     assert any("forged" in text for text in of(findings(b), "MAPPING", "warning"))
@@ -347,9 +347,9 @@ def test_a_version_that_was_set_alone_reaches_the_other_site(home: Story) -> Non
     a, b = home.sites.a, home.sites.b
     with w.open_pool(a) as pool:
         newest = f"{DATASTORE}/{versions(a)[-1]:08d}"
-        omap.drop_keys(pool, map_store.OBJECT, newest)
+        omap.drop_keys(pool, map_store.MAPPINGS.object, newest)
     assert a.onedr("map", str(a.datastore_id))["version"] == versions(b)[-1], "read there"
     with w.open_pool(b) as pool:
-        omap.drop_keys(pool, map_store.OBJECT, f"{DATASTORE}/handed")
+        omap.drop_keys(pool, map_store.MAPPINGS.object, f"{DATASTORE}/handed")
     b.onedr("reconcile", str(b.datastore_id))
     assert versions(a)[-1] == versions(b)[-1]
