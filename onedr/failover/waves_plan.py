@@ -8,49 +8,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from onedr.failover import start_order
+from onedr.failover.waves import GroupGate, Wave
 from onedr.model import recovery_plan, template
-from onedr.model.recovery_plan import Gate, Group, RecoveryPlan
+from onedr.model.recovery_plan import Group, RecoveryPlan
 from onedr.replication.inventory import VmItem
 from onedr.runs.steps import Step, StepKind
 
 
 @dataclass(frozen=True)
-class GroupGate:
-    """The gate of a group in a run. `origins`: the VMs that must pass it."""
-
-    group: str
-    gate: Gate
-    origins: tuple[str, ...]
-
-    @property
-    def step(self) -> Step:
-        """Its step; the target is no name that an image or a VM's origin can have."""
-        what = f" and accept connections at port {self.gate.port}" if self.gate.port else ""
-        then = "the run stops" if self.gate.stops else "the next ones start all the same"
-        text = (
-            f"wait until {len(self.origins)} VM(s) of group {self.group} run{what}; after "
-            f"{self.gate.within_s} s {then}"
-        )
-        return Step(StepKind.GATE, f"group {self.group}", text)
-
-
-@dataclass(frozen=True)
-class Wave:
-    """VMs (by origin) that start together, when the wave before is through. `gates`: what must pass after
-    it; `delay_s`: seconds after that.
-    """
-
-    called: str
-    origins: tuple[str, ...]
-    delay_s: int = 0
-    gates: tuple[GroupGate, ...] = ()
-
-
-@dataclass(frozen=True)
 class Order:
     """What the waves are made from. `targets`: origins of the VMs that start; `running`: of all that are to
-    run in the end, which a run before may have started; `late`: of those with a DR_DELAY of their own, for
-    which no gate waits; `passed`: targets of gates that the interrupted run has passed.
+    run in the end, which an interrupted run may have started; `late`: of those with a DR_DELAY of their own,
+    for which no gate waits; `passed`: targets of gates that the interrupted run has passed.
     """
 
     targets: Sequence[str]
@@ -58,6 +27,16 @@ class Order:
     running: Collection[str] = ()
     late: Collection[str] = ()
     passed: Collection[str] = ()
+
+
+def of_run(
+    plan: RecoveryPlan | None, steps: Iterable[Step], items: Iterable[VmItem], delays: start_order.Delays,
+    running: Collection[str] = (), passed: Collection[str] = (),
+) -> tuple[Wave, ...]:
+    """The waves of a run with these steps; `running`, `passed`: as in Order."""
+    targets = [step.target for step in steps if step.kind is StepKind.START]
+    known = {item.origin: item for item in items}
+    return waves(plan, Order(targets, known, running, delays.vms, passed), delays.groups)
 
 
 def group_of(plan: RecoveryPlan | None, item: VmItem | None) -> Group | None:
@@ -138,4 +117,5 @@ def in_order(steps: Iterable[Step], found: Sequence[Wave]) -> list[Step]:
     for wave in found:
         ordered += [starts[origin] for origin in wave.origins if origin in starts]
         ordered += [gate.step for gate in wave.gates]
-    return [*(step for step in steps if step.kind is not StepKind.START), *ordered]
+    at = next((number for number, step in enumerate(steps) if step.kind is StepKind.START), len(steps))
+    return [*steps[:at], *ordered, *(step for step in steps[at:] if step.kind is not StepKind.START)]

@@ -78,6 +78,23 @@ class RecoveryPlan:
         return next((each for each in self.groups if each.selects(name, known, group, owner)), None)
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The plan that a run goes by. `plan` None: by DR_PRIORITY alone. `doubt`: why the one that was named is
+    not known or not used; then the run is held.
+    """
+
+    name: str = ""
+    version: int = 0
+    plan: RecoveryPlan | None = None
+    doubt: str = ""
+
+    @property
+    def label(self) -> str:
+        """For people, and to know it again; empty without a plan."""
+        return f"{self.name}, version {self.version}" if self.plan is not None else ""
+
+
 def levels(needs: Mapping[str, Iterable[str]]) -> tuple[tuple[str, ...], ...]:
     """Names in levels, those that need nothing first; in each, in the order in which they are given.
 

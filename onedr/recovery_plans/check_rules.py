@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from onedr.failover import start_order, waves_plan
-from onedr.failover.waves_plan import Order, Wave
+from onedr.failover.waves import Wave
+from onedr.failover.waves_plan import Order
 from onedr.model.recovery_plan import RecoveryPlan
 from onedr.replication.inventory import VmItem
 from onedr.runs.recovery_plan_events import GroupShown

@@ -53,7 +53,7 @@ LIMITS_S = {
     StepKind.CREATE: 60,
     StepKind.RETURN: 240,
     StepKind.START: 180,
-    StepKind.GATE: 3630,  # a gate's own limit is an hour at most
+    StepKind.GATE: 3720,  # a gate's own limit is an hour at most
     StepKind.SNAPSHOT: 60,
     StepKind.ARRIVE: 150,
     StepKind.CLONE: 60,

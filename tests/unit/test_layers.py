@@ -22,7 +22,7 @@ RANKS = (
 PURE = (
     "*/model/*.py", "*/plan.py", "*_plan.py", "*/rules_*.py", "*_rules.py", "*/state.py", "*/runs/steps.py",
     "*/step_docs.py", "*/split_brain.py", "*/inventory.py", "*/recovery_point.py", "*/start_order.py",
-    "*/placement.py", "*/planned_move.py", "*/failover/facts.py", "*/opennebula/vms.py",
+    "*/placement.py", "*/planned_move.py", "*/failover/facts.py", "*/failover/waves.py", "*/opennebula/vms.py",
     "*/opennebula/vm_template.py", "*/opennebula/objects.py", "*/replication/secrets.py",
     "*/runs/history.py", "*/runs/chain.py", "*/runs/request.py", "*/runs/*events.py", "*/runs/journal_entry.py",
     "*/ceph/mon_host.py", "*/failover/verdict.py", "*/check/table.py", "*/check/facts.py", "*/pairing/ceph_caps.py",

@@ -8,7 +8,8 @@ from samples import disk, vm_record
 from worlds import copy_of
 
 from onedr.failover import start_order, waves_plan
-from onedr.failover.waves_plan import Order, Wave
+from onedr.failover.waves import Wave
+from onedr.failover.waves_plan import Order
 from onedr.model import recovery_plan
 from onedr.model.recovery_plan import Gate, Group, RecoveryPlan
 from onedr.replication import inventory
