@@ -100,6 +100,7 @@ def _check(datastore: Datastore) -> list[Finding]:
             start_here=lost,
             start_there=lost,
             mapping=lost,
+            recovery=lost,
         )
         return check_table.findings(replace(facts, **_known(_front_end_sources(datastore))))
 
@@ -149,6 +150,7 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         "probe_results": lambda: probe_results.last_result(pool),
         "rehearsals": lambda: _rehearsals(pool, datastore),
         "mapping": lambda: collect_map.collect(pool, datastore, way),
+        "recovery": lambda: collect_map.recovery(pool, datastore, way),
         "peer_view": lambda: collect_front_ends.peer_front_end(datastore),
         **_front_end_sources(datastore),
         "clock_s": collect_peer.FirstOf(
