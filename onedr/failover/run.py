@@ -24,6 +24,7 @@ from onedr.failover import (
     start_order,
     start_waves,
     take_back,
+    waves_plan,
 )
 from onedr.failover import plan as failover_plan
 from onedr.failover import promote as failover_promote
@@ -189,6 +190,9 @@ class _Failover:
         if kind is StepKind.START:
             self._start_vms(steps)
             return
+        if kind is StepKind.STOP and self.request.lossless:
+            self._stop_vms(steps)
+            return
         self.running.do(steps, self._actions()[kind], _THREADS.get(kind, 1))
         if kind is StepKind.FENCE:
             failover_promote.wait_for_demotion(
@@ -231,6 +235,13 @@ class _Failover:
     def _sync(self, name: str) -> str:
         known = self.images[name].recovery_point
         return replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.DRAIN] - 5, known)
+
+    def _stop_vms(self, steps: list[Step]) -> None:
+        """In the reverse order of a recovery plan. Once one cannot be stopped, the move goes back."""
+        for group in waves_plan.stops_in_order(self.facts.recovery.plan, steps, self.plan.waves, self.items):
+            if any(step.target in self.outcome.failed for step in steps):
+                return
+            self.running.do(group, self._stop, _THREADS[StepKind.STOP])
 
     def _stop(self, vm_id: str) -> str:
         there, limit_s = peer_vms.peer_front_end(), LIMITS_S[StepKind.STOP] - 10

@@ -109,6 +109,24 @@ def _gate(group: Group, members: Iterable[str], order: Order) -> GroupGate | Non
     return found if waited and found.step.target not in order.passed else None
 
 
+def stops_in_order(
+    plan: RecoveryPlan | None, steps: Sequence[Step], found: Sequence[Wave], items: Mapping[str, VmItem]
+) -> list[list[Step]]:
+    """Steps that stop VMs at the other site (targets: ids there), in groups, one after the other: those that
+    start last stop first, and before them those that do not start. Without a plan all at once.
+    """
+    if plan is None:
+        return [list(steps)] if steps else []
+    wave_of = {
+        str(items[origin].record.vm_id): number
+        for number, wave in enumerate(found, 1) for origin in wave.origins if origin in items
+    }
+    groups: dict[int, list[Step]] = {}
+    for step in steps:
+        groups.setdefault(wave_of.get(step.target, len(found) + 1), []).append(step)
+    return [groups[number] for number in sorted(groups, reverse=True)]
+
+
 def in_order(steps: Iterable[Step], found: Sequence[Wave]) -> list[Step]:
     """The steps with the starts in the order of their waves, and the gates between them."""
     steps = list(steps)

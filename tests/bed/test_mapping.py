@@ -1,5 +1,6 @@
 """One file maps networks, addresses, a security group, an owner and a group; it serves a drill, a move, and the way
-home. A broken file changes nothing, and what a quota would refuse is named before.
+home. A broken file changes nothing, and what a quota would refuse is named before. A recovery plan that was set at
+one site has the drill and the move at the other start the VMs in its order.
 
 One story, in order: each fixture stands on the one before.
 """
@@ -51,6 +52,16 @@ hosts:
 clusters:
   - {site-a: default, site-b: default}
 """
+PLAN = """\
+version: 1
+groups:
+  - name: first
+    vms: [greedy]
+    owners: [bob]
+    gate: {running: yes, within: 2m, then: stop}
+  - name: second
+    vms: [web]
+"""
 
 
 @dataclass
@@ -67,10 +78,13 @@ class Story:
     after_broken: list[int] = field(default_factory=list)
     set: str = ""
     refused: dict[str, Any] = field(default_factory=dict)
+    planned: str = ""  # what was said of the recovery plan
+    held: str = ""  # what a run by a plan that is not there said
     limit: str = ""  # what oned says where a quota is used up
     named: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # findings by site
     drilled: dict[str, Any] = field(default_factory=dict)
     there: dict[str, Any] = field(default_factory=dict)
+    move: dict[str, Any] = field(default_factory=dict)  # its journal
     home: dict[str, Any] = field(default_factory=dict)
 
 
@@ -196,8 +210,26 @@ def mapped(broken: Story) -> Story:
 
 
 @pytest.fixture(scope="module")
-def refused(mapped: Story) -> Story:
+def planned(mapped: Story) -> Story:
+    """A recovery plan is set at site A, after one that cannot be used."""
+    a, b = mapped.sites.a, mapped.sites.b
+    edit = ("onedr", "recovery-plan", "edit", str(a.datastore_id), "tiers", "--file")
+    file = mapped.folder / "plan.yaml"
+    file.write_text(PLAN.replace("    owners: [bob]\n", ""))
+    bad = a.run(*edit, str(file), check=False)
+    assert bad.returncode == 1 and "line 3: group first may stop a run" in bad.stderr, bad.stderr
+    file.write_text(PLAN)
+    mapped.planned = a.run(*edit, str(file)).stdout
+    done = b.run("onedr", "move", str(b.datastore_id), "--dry-run", "--plan", "gone", check=False)
+    mapped.held = done.stderr
+    assert done.returncode == 2, done.stdout + done.stderr
+    return mapped
+
+
+@pytest.fixture(scope="module")
+def refused(planned: Story) -> Story:
     """What each site says before, and a dry run; then the quota is raised."""
+    mapped = planned
     a, b = mapped.sites.a, mapped.sites.b
     mapped.named = {"a": findings(a), "b": findings(b)}
     mapped.refused = b.onedr("move", str(b.datastore_id), "--dry-run")
@@ -217,8 +249,8 @@ def refused(mapped: Story) -> Story:
 def drilled(refused: Story) -> Story:
     """A drill at site B, in the drill network of each network. DR_DRILL_NETWORK is not set."""
     b = refused.sites.b
-    done = b.run("onedr", "drill", "start", str(b.datastore_id), "--vm", "web", check=False)
-    refused.drilled = {"said": done.stdout[-3000:] + done.stderr, "vms": by_name(b)}
+    done = b.run("onedr", "drill", "start", str(b.datastore_id), "--vm", "web", "--plan", "tiers", check=False)
+    refused.drilled = {"said": done.stdout[-3000:] + done.stderr, "vms": by_name(b), "run": w.last_run(b)}
     b.run("onedr", "drill", "cleanup", str(b.datastore_id))
     return refused
 
@@ -226,9 +258,9 @@ def drilled(refused: Story) -> Story:
 @pytest.fixture(scope="module")
 def moved(drilled: Story) -> Story:
     b = drilled.sites.b
-    done = b.run("onedr", "move", str(b.datastore_id), "--yes", check=False)
+    done = b.run("onedr", "move", str(b.datastore_id), "--yes", "--plan", "tiers", check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    drilled.there = by_name(b)
+    drilled.there, drilled.move = by_name(b), w.last_run(b)
     return drilled
 
 
@@ -281,6 +313,21 @@ def test_it_is_stored_whole_at_both_sites_with_who_and_what(mapped: Story) -> No
     assert (run["verb"], run["result"]) == ("map", "DONE") and "+version: 1" in run["done"].values()
 
 
+def test_a_recovery_plan_that_was_set_at_one_site_is_there_at_the_other(planned: Story) -> None:
+    b = planned.sites.b
+    assert "+    vms: [greedy]" in planned.planned and "Version 1 of the plan tiers" in planned.planned
+    assert b.run("onedr", "recovery-plan", "show", str(b.datastore_id), "tiers").stdout == PLAN
+    (version,) = json.loads(b.run("onedr", "recovery-plan", "history", str(b.datastore_id), "tiers", "--json").stdout)["versions"]
+    assert version["site"] == "site-a" and "@" in version["by"] and "+version: 1" in version["changes"]
+    checked = json.loads(b.run("onedr", "recovery-plan", "check", str(b.datastore_id), "tiers", "--json").stdout)
+    assert [(each["called"], each["vms"]) for each in checked["groups"]] == [("group first", ["greedy"]), ("group second", ["web"])]
+    assert not checked["problems"] and not checked["warnings"]
+
+
+def test_a_plan_that_is_not_there_holds_the_run(planned: Story) -> None:
+    assert "the plan gone is not there" in planned.held and "--plan none" in planned.held
+
+
 def test_a_quota_that_does_not_admit_a_vm_is_named_before(refused: Story) -> None:
     words = "the quota of user 'bob' here does not admit it: VMS is limited to 0"
     assert any(words in text and "greedy" in text for text in of(refused.named["a"], "STARTS_THERE", "problem"))
@@ -320,6 +367,14 @@ def test_a_moved_vm_has_what_the_mapping_says(moved: Story) -> None:
         ("dr-net", "10.20.1.15", f"0,{groups['web-sg-dr']}"), ("dr-net", "10.20.1.25", "0"), ("dr-web", "10.11.1.12", "0"),
     ], wanted)
     assert moved.there["greedy"].UNAME == "bob" and moved.there["web"].STATE == ACTIVE
+
+
+def test_vms_start_in_the_order_of_the_plan_with_its_gate_between(moved: Story) -> None:
+    origins = {each["name"]: each["origin"] for each in moved.move["vms"]}
+    started = [(each["kind"], list(each["results"])) for each in moved.move["steps"] if each["kind"] in ("start", "gate")]
+    assert started == [("start", [origins["greedy"]]), ("gate", ["group first"]), ("start", [origins["web"]])]
+    assert moved.move["done"]["group first"] == "1 VM(s) run" and moved.move["plan"]["recovery_plan"] == "tiers, version 1"
+    assert moved.drilled["run"]["plan"]["recovery_plan"] == "tiers, version 1"
 
 
 def test_it_comes_home_exactly_as_it_was(home: Story) -> None:

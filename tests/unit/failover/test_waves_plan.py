@@ -18,7 +18,7 @@ from onedr.runs.steps import Step, StepKind
 
 
 def vm(number: int, name: str, labels: str = "", **changes: object) -> VmItem:
-    user = (("LABELS", labels), *changes.pop("user_template", ()))  # type: ignore[misc]
+    user = (("LABELS", labels), *changes.pop("user_template", ()))
     body = vm_record(vm_id=number, name=name, disks=(disk(0, f"one/one-{number}"),), user_template=user, **changes)
     (item,) = inventory.vms([copy_of(f"one-{number}", body)], "fsid-here")
     return item
@@ -80,6 +80,15 @@ def test_steps_follow_the_waves() -> None:
         ("start", APP.origin), ("start", WEB.origin), ("start", LAST.origin),
     ]
     assert "port 5432; after 60 s the next ones start all the same" in found[3].text
+
+
+def test_a_move_stops_them_in_reverse_and_without_a_plan_all_at_once() -> None:
+    steps = [Step(StepKind.STOP, str(item.record.vm_id), "") for item in (*ALL, vm(9, "off"))]
+    known = order(*ALL).items
+    found = waves_plan.stops_in_order(PLAN, steps, waves_plan.waves(PLAN, order(*ALL), {}), known)
+    assert [[step.target for step in group] for group in found] == [["9"], ["5"], ["3", "4"], ["1"], ["2"]]
+    assert waves_plan.stops_in_order(None, steps, waves_plan.waves(None, order(*ALL), {}), known) == [steps]
+    assert waves_plan.stops_in_order(PLAN, [], (), {}) == waves_plan.stops_in_order(None, [], (), {}) == []
 
 
 WORDS = st.sampled_from(["a", "b", "c", "d"])
