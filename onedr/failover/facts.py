@@ -74,8 +74,6 @@ class RunPlan:
     vms: tuple[VmItem, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)  # by origin; nothing that stops a step
-    # by priority: seconds between its group and the next
-    delays: Mapping[int, int] = field(default_factory=dict)
     vm_delays: Mapping[str, int] = field(default_factory=dict)  # by origin: seconds after its group began
     fence: Fence = Fence.NONE
     digest: str = ""

@@ -106,7 +106,7 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     warnings = _joined(differences, staying, lacking, delays.warnings, points.warnings)
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
     return RunPlan(
-        "", tuple(steps), tuple(point_plan.as_of(vms, points)), left_out, warnings, delays.groups, delays.vms,
+        "", tuple(steps), tuple(point_plan.as_of(vms, points)), left_out, warnings, delays.vms,
         fence if waits else Fence.NONE, points=points.points, waves=waves,
     )
 

@@ -19,6 +19,7 @@ class GroupGate:
     def step(self) -> Step:
         """Its step; the target is no name that an image or a VM's origin can have."""
         what = f" and accept connections at port {self.gate.port}" if self.gate.port else ""
+        what = f" and answer GET {self.gate.path} at port {self.gate.port}" if self.gate.path else what
         then = "the run stops" if self.gate.stops else "the next ones start all the same"
         text = (
             f"wait until {len(self.origins)} VM(s) of group {self.group} run{what}; after "

@@ -21,7 +21,8 @@ MOST_WITHIN_S = 3600
 
 @dataclass(frozen=True)
 class Gate:
-    """What lets the next groups begin: the group's VMs run and, unless `port` is 0, accept connections.
+    """What lets the next groups begin: the group's VMs run and, unless `port` is 0, accept connections; with
+    `path` a web server there answers a GET of it with a status below 400.
 
     `within_s`: how long that may take; `stops`: the run stops then, instead of starting the next group.
     """
@@ -29,6 +30,7 @@ class Gate:
     port: int = 0
     within_s: int = 300
     stops: bool = False
+    path: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def _group_to_json(group: Group) -> Json:
         "name": group.name, "delay_s": group.delay_s, "line": group.line,
         **{word: list(getattr(group, word)) for word in _WORDS},
         "depends": {vm: list(needed) for vm, needed in group.depends.items()},
-        "gate": None if gate is None else [gate.port, gate.within_s, gate.stops],
+        "gate": None if gate is None else [gate.port, gate.within_s, gate.stops, gate.path],
     }
 
 
@@ -197,8 +199,8 @@ def from_json(data: Mapping[str, Any]) -> RecoveryPlan:
 def _group_from_json(data: Mapping[str, Any]) -> Group:
     gate = None
     if data["gate"] is not None:
-        port, within_s, stops = data["gate"]
-        gate = Gate(int(port), int(within_s), stops is True)
+        port, within_s, stops, path = data["gate"]
+        gate = Gate(int(port), int(within_s), stops is True, str(path))
     words = {word: tuple(map(str, data[word])) for word in _WORDS}
     depends = {str(vm): tuple(map(str, needed)) for vm, needed in data["depends"].items()}
     return Group(

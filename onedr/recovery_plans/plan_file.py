@@ -4,6 +4,8 @@ Every problem is reported at once, with its line and what to type.
 """
 from __future__ import annotations
 
+import re
+
 import yaml
 
 from onedr.model import recovery_plan, settings, yaml_nodes
@@ -12,7 +14,9 @@ from onedr.model.yaml_nodes import Document, Reader
 
 _TOP = ("version", "groups")
 _OF_GROUP = ("name", "vms", "labels", "groups", "owners", "after", "depends", "gate", "delay")
-_OF_GATE = ("running", "port", "within", "then")
+_OF_GATE = ("running", "port", "http", "within", "then")
+_PATH = re.compile("/[!-~]{0,199}")  # printable ASCII without blanks
+_HTTP = 80  # its port, unless the gate names one
 _THEN = ("continue", "stop")
 _DOCUMENT = Document("plan", "select VMs by label or group", "docs/plans.md shows one")
 
@@ -94,8 +98,9 @@ class _Reader(Reader):
             self.wrong(node, form)
             return None
         keys = self.keys(node, _OF_GATE, "a gate")
-        port = self._port(keys.get("port"))
-        if ("port" in keys) == ("running" in keys):
+        path = self._path(keys.get("http"))
+        port = self._port(keys.get("port")) or (_HTTP if path else 0)
+        if bool({"port", "http"} & keys.keys()) == ("running" in keys):
             self.wrong(node, form)
         running = keys.get("running")
         if running is not None and getattr(running, "value", "") not in ("yes", "true"):
@@ -103,7 +108,16 @@ class _Reader(Reader):
         then = self.text(keys["then"]) if "then" in keys else _THEN[0]
         if then not in _THEN:
             self.wrong(keys["then"], f"then must be {' or '.join(_THEN)}")
-        return Gate(port, self._seconds(keys.get("within"), MOST_WITHIN_S, Gate.within_s), then == "stop")
+        within_s = self._seconds(keys.get("within"), MOST_WITHIN_S, Gate.within_s)
+        return Gate(port, within_s, then == "stop", path)
+
+    def _path(self, node: yaml.Node | None) -> str:
+        if node is None:
+            return ""
+        path = node.value if isinstance(node, yaml.ScalarNode) else ""
+        if not _PATH.fullmatch(path):
+            self.wrong(node, "http must be the path of a page, which begins with a /: http: /health")
+        return path
 
     def _port(self, node: yaml.Node | None) -> int:
         if node is None:

@@ -93,7 +93,7 @@ MEANINGS = {
     ),
     StepKind.GATE: Meaning(
         "the VMs of the group were started",
-        "oned shows them RUNNING, and their port accepts a connection, where the recovery plan names one",
+        "oned shows them RUNNING, and they answer at the port that the recovery plan names, if any",
         "VMs of later groups stay on hold; onedr resume tries a gate again that was not passed",
     ),
     StepKind.SNAPSHOT: Meaning("the peer's Ceph answers", "the snapshot is on the peer's image", _CLEANUP),

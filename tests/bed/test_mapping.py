@@ -373,6 +373,8 @@ def test_vms_start_in_the_order_of_the_plan_with_its_gate_between(moved: Story) 
     origins = {each["name"]: each["origin"] for each in moved.move["vms"]}
     started = [(each["kind"], list(each["results"])) for each in moved.move["steps"] if each["kind"] in ("start", "gate")]
     assert started == [("start", [origins["greedy"]]), ("gate", ["group first"]), ("start", [origins["web"]])]
+    stopped = [list(each["results"]) for each in moved.move["steps"] if each["kind"] == "stop"]
+    assert stopped == [[str(moved.vms["web"])], [str(moved.vms["greedy"])]], "in reverse"
     assert moved.move["done"]["group first"] == "1 VM(s) run" and moved.move["plan"]["recovery_plan"] == "tiers, version 1"
     assert moved.drilled["run"]["plan"]["recovery_plan"] == "tiers, version 1"
 

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -68,6 +70,29 @@ def test_a_port_must_answer(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OneDRError, match="VM f:1 accepts no connection at 127.0.0.1:81"):
         passed(Oned(vm()), Gate(81, 0))
     assert tried == [("127.0.0.1", 81, gates._PORT_LIMIT_S)]
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(int(self.path[1:]))
+        self.send_header("Location", "http://127.0.0.1:1/")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_page_must_be_answered_and_no_redirection_is_followed() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        for status in (200, 302):
+            assert passed(Oned(vm()), Gate(port, 60, path=f"/{status}")) == f"1 VM(s) answer GET /{status} at port {port}"
+        with pytest.raises(OneDRError, match=f"VM f:1 answers 503 at http://127.0.0.1:{port}/503"):
+            passed(Oned(vm()), Gate(port, 0, path="/503"))
+        server.shutdown()
+    with pytest.raises(OneDRError, match="VM f:1 does not answer at http://127.0.0.1:"):
+        passed(Oned(vm()), Gate(port, 0, path="/200"))
 
 
 @pytest.mark.parametrize(("shown", "port", "why"), [

@@ -46,7 +46,7 @@ GROUPS = st.lists(
         labels=st.lists(st.sampled_from(["l1", "l2"]), unique=True).map(tuple),
         groups=st.lists(st.sampled_from(["g1"]), unique=True).map(tuple),
         owners=st.lists(st.sampled_from(["o1"]), unique=True).map(tuple), after=st.lists(NAMES, max_size=2).map(tuple),
-        gate=st.none() | st.builds(Gate, st.integers(0, 65535), st.integers(0, 3600), st.booleans()), line=st.integers(1, 99),
+        gate=st.none() | st.builds(Gate, st.integers(0, 65535), st.integers(0, 3600), st.booleans(), st.sampled_from(["", "/ok"])), line=st.integers(1, 99),
     ), min_size=1, max_size=5,
 )
 VM = st.tuples(

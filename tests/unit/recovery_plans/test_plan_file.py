@@ -55,6 +55,7 @@ def test_a_good_file() -> None:
     ("    owners: [dba]\n", "", "line 3: group databases may stop a run, and any user may give his VM such a name"),
     ("then: stop", "then: ask", "line 7: then must be continue or stop"), ("5432", "65536", "line 7: port must be a TCP port"),
     ("10m", "2h", "line 7: 2h is longer than the 3600 s"), ("30s", "soon", "line 8: 'soon' is not a duration"),
+    ("{running: yes,", "{http: health,", "line 12: http must be the path of a page"), ("{running: yes,", "{running: yes, http: /,", "line 12: gate must be"),
     ("{running: yes,", "{running: no,", "line 12: running must be yes"), ("port: 5432, ", "", "line 7: gate must be"),
     ('"17"', "17", 'line 4: 17 is no text for YAML: put it in quotes: "17"'), ("[db1, db2", "[db1, db1", "line 4: db1 is there twice"),
     ("labels: app/prod", "labels: &all app", "line 10: anchors (&) and aliases (*) are not read"),
@@ -65,6 +66,11 @@ def test_what_is_wrong_is_said_by_line(old: str, new: str, words: str) -> None:
     with pytest.raises(InputError) as refused:
         plan_file.read(GOOD.replace(old, new))
     assert words in str(refused.value)
+
+
+def test_a_page_has_a_port_of_its_own_or_the_webs() -> None:
+    for gate, expected in (("http: /", Gate(80, 120, False, "/")), ("http: /ok, port: 8080", Gate(8080, 120, False, "/ok"))):
+        assert plan_file.read(GOOD.replace("running: yes", gate)).groups[1].gate == expected
 
 
 def test_a_circle_is_named() -> None:
