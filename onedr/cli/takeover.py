@@ -126,8 +126,7 @@ def _plan(event: FailoverPlanEvent) -> None:
             f"The other site was last seen at {output.moment(event.last_seen)}. `loss` is what is missing if "
             "it stopped then, bytes at most; `at most` counts to now.",
         )
-    columns = ("VM", "from", "recovery point", "loss", "RPO at most", "RTO in drills", "starts", "priority",
-               "blocked by")
+    columns = ("VM", "from", "recovery point", "loss", "RPO at most", "RTO in drills", "starts")
     points = [vm for vm in event.vms if vm.newest_point is not None]
     if points and not event.planned:
         out.print(
@@ -137,9 +136,10 @@ def _plan(event: FailoverPlanEvent) -> None:
     out.print(output.table("VMs", columns, [
         (f"{vm.name} ({vm.vm})", vm.site, output.moment(vm.recovery_point),
          *_losses(vm, event.planned), output.seconds(vm.drill_rto_s),
-         "yes" if vm.starts else "no", vm.group or vm.priority, vm.left_out)
+         _starts(vm))
         for vm in event.vms
     ]))
+    output.blocked(event.vms)
     if event.recovery_plan:
         out.print(f"VMs start by the recovery plan {event.recovery_plan}; others after them by priority.")
     if event.steps:
@@ -152,6 +152,12 @@ def _plan(event: FailoverPlanEvent) -> None:
     output.notes(event)
     if not event.refusal:
         out.print(f"Confirmation of this plan: {event.datastore}:{event.digest}")
+
+
+def _starts(vm: FailoverVm) -> str:
+    if not vm.starts:
+        return "no"
+    return f"group {vm.group}" if vm.group else f"priority {vm.priority}"
 
 
 def _losses(vm: FailoverVm, planned: bool) -> tuple[str, str]:

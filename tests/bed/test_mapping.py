@@ -85,6 +85,7 @@ class Story:
     drilled: dict[str, Any] = field(default_factory=dict)
     there: dict[str, Any] = field(default_factory=dict)
     move: dict[str, Any] = field(default_factory=dict)  # its journal
+    stopped: dict[str, Any] = field(default_factory=dict)  # the way home, at a closed gate
     home: dict[str, Any] = field(default_factory=dict)
 
 
@@ -266,13 +267,18 @@ def moved(drilled: Story) -> Story:
 
 @pytest.fixture(scope="module")
 def home(moved: Story) -> Story:
-    """The way home, once site B's records are at site A."""
+    """The way home, once site B's records are at site A; stopped at a gate that stays closed, then resumed without."""
     a, b = moved.sites.a, moved.sites.b
     with w.open_pool(a) as pool:
         for vm in moved.there.values():
             w.wait_recorded(b, vm.ID, pool)
     until("complete copies at A", lambda: all(disk["complete"] for disk in w.status(a)["disks"]), 120)
-    done = a.run("onedr", "failback", str(a.datastore_id), "--yes", check=False)
+    file = moved.folder / "closed.yaml"
+    file.write_text(PLAN.replace("{running: yes, within: 2m", "{port: 9, within: 1s"))
+    b.run("onedr", "recovery-plan", "edit", str(b.datastore_id), "closed", "--file", str(file))
+    done = a.run("onedr", "failback", str(a.datastore_id), "--yes", "--plan", "closed", check=False)
+    moved.stopped = {"code": done.returncode, "said": done.stderr, "vms": by_name(a)}
+    done = a.run("onedr", "resume", str(a.datastore_id), "--yes", "--plan", "none", check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     moved.home = by_name(a)
     return moved
@@ -377,6 +383,12 @@ def test_vms_start_in_the_order_of_the_plan_with_its_gate_between(moved: Story) 
     assert stopped == [[str(moved.vms["web"])], [str(moved.vms["greedy"])]], "in reverse"
     assert moved.move["done"]["group first"] == "1 VM(s) run" and moved.move["plan"]["recovery_plan"] == "tiers, version 1"
     assert moved.drilled["run"]["plan"]["recovery_plan"] == "tiers, version 1"
+
+
+def test_a_closed_gate_stops_the_run_before_the_next_group(home: Story) -> None:
+    assert home.stopped["code"] == 7, home.stopped["said"]
+    assert "group first: gate: not passed within 1 s: VM greedy" in home.stopped["said"] and "--plan none" in home.stopped["said"]
+    assert home.stopped["vms"]["greedy"].STATE == ACTIVE and home.stopped["vms"]["web"].STATE == POWEROFF
 
 
 def test_it_comes_home_exactly_as_it_was(home: Story) -> None:
