@@ -97,11 +97,11 @@ class Prometheus:
 
 
 @contextmanager
-def scraping(target: str, folder: Path, every: str = "1s") -> Iterator[Prometheus]:
-    """A Prometheus with the rules, that scrapes the exporter at HOST:PORT so often, and has done so twice."""
+def scraping(target: str, folder: Path) -> Iterator[Prometheus]:
+    """A Prometheus with the rules, that scrapes the exporter at HOST:PORT each second, and has done so twice."""
     scrape = {"job_name": "onedr", "static_configs": [{"targets": [target]}]}
     (folder / "prometheus.yml").write_text(yaml.safe_dump({
-        "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": "1s"}, "scrape_configs": [scrape], "rule_files": [str(RULES)],
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}, "scrape_configs": [scrape], "rule_files": [str(RULES)],
     }))
     port = free_port()
     process = subprocess.Popen(

@@ -45,7 +45,7 @@ from onedr.model.records import SiteInfo
 from onedr.model.types import Mode
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import enable, snapshot_schedule, status
-from onedr.replication import inventory, map_store, rehearsals, site_info
+from onedr.replication import inventory, rehearsals, signed_versions, site_info
 from onedr.runs.answer_events import FindingShown, ProbeEvent
 
 _LIMIT_S = 12.0  # of one source; the calls in it have shorter limits
@@ -100,6 +100,7 @@ def _check(datastore: Datastore) -> list[Finding]:
             start_here=lost,
             start_there=lost,
             mapping=lost,
+            recovery=lost,
         )
         return check_table.findings(replace(facts, **_known(_front_end_sources(datastore))))
 
@@ -149,6 +150,7 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         "probe_results": lambda: probe_results.last_result(pool),
         "rehearsals": lambda: _rehearsals(pool, datastore),
         "mapping": lambda: collect_map.collect(pool, datastore, way),
+        "recovery": lambda: collect_map.recovery(pool, datastore, way),
         "peer_view": lambda: collect_front_ends.peer_front_end(datastore),
         **_front_end_sources(datastore),
         "clock_s": collect_peer.FirstOf(
@@ -260,7 +262,7 @@ def _with_targets(
     images, fsid = facts.images, facts.here.fsid
     if isinstance(images, Unknown) or isinstance(fsid, Unknown):
         return facts
-    own_site = map_store.site_name(pool, facts.settings)
+    own_site = signed_versions.site_name(pool, facts.settings)
     sources: dict[str, Source] = {
         "start_here": lambda: collect_front_ends.target(
             collect_front_ends.front_end(), facts.settings, pool, fsid, inventory.vms(images, fsid),

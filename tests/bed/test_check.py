@@ -187,7 +187,7 @@ def test_each_query_of_the_dashboard_finds_what_a_real_exporter_tells(g: Ground,
     argv, env = [*a.prefix, "onedr", "exporter", "--listen", where], {**os.environ, **a.process_environment()}
     with subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL) as exporter:
         try:
-            with scraping(where, tmp_path, "2s") as prometheus:
+            with scraping(where, tmp_path) as prometheus:
                 asked = [(title, prometheus.query(text.replace("$datastore", DATASTORE))) for title, text in queries()]
         finally:
             exporter.terminate()
@@ -254,7 +254,7 @@ def test_a_record_key_that_others_may_read(g: Ground) -> None:
         # with no key here, no record of this site can be proven either
         assert found.of("problem") == {"RECORD_KEY", "STARTS_THERE"}, found.findings
         assert "chmod 600" in found.text("RECORD_KEY")
-        assert firing_now(a) == {"OneDRRecordKeyMissing"}
+        assert firing_now(a) - {"OneDRReconcileFails"} == {"OneDRRecordKeyMissing"}, "a keeper's pass may fail too"
     finally:
         key_file(a).chmod(0o600)
         reconcile(a)  # the keeper may have told the peer meanwhile that there is none
@@ -332,14 +332,16 @@ def test_a_lock_and_a_group_that_others_made(g: Ground) -> None:
             rbd.Group(pool.io, "others").add_image(pool.io, name)
             until("the keeper to let go of the image", lambda: locked(pool, name, "host 1"), 30, 0.1)
         found = check(a)
-        only(g, a, found, "LOCKS", also_warned=frozenset({"GROUPS"}))
+        unreported = {"RBD_MIRROR"}  # rbd-mirror reports a new image within half a minute
+        only(g, a, found, "LOCKS", also_warned=frozenset({"GROUPS", *unreported}))
         assert f"{name} is locked by rbd lock add (host 1" in found.text("LOCKS")
         assert f"{name} (others)" in found.text("GROUPS")
         for code in ("LOCKS", "GROUPS"):
             (todo,) = [each["todo"] for each in found.findings if each["code"] == code]
             words = shlex.split(todo[todo.index("rbd "):])
             g.sites.bed.run("site-a", words, check=True, capture_output=True)
-        assert check(a).of("problem") == set() and not check(a).of("warning") - g.warned[a.name]
+        found = check(a)
+        assert found.of("problem") == set() and found.of("warning") - g.warned[a.name] <= unreported
     finally:
         with w.open_pool(a) as pool:
             pool.rbd.group_remove(pool.io, "others")
