@@ -140,8 +140,8 @@ def one_case(ceph: Ceph, job: dict[str, Any], case: dict[str, Any]) -> dict[str,
 
 def executable(job: dict[str, Any], case: dict[str, Any], side: str) -> Path:
     if side == "scripts":
-        return Path(job["scripts"]["ONE_LOCATION"]) / "var" / "remotes" / case["kind"] / "ceph" / case["name"]
-    return Path(job["drivers"]) / case["kind"] / "ceph_dr" / case["name"]
+        return Path(job["scripts"]["ONE_LOCATION"], "var", "remotes", case["kind"], "ceph", case["name"])
+    return Path(job["drivers"], case["kind"], "ceph_dr", case["name"])
 
 
 def commands(job: dict[str, Any], case: dict[str, Any]) -> float:
