@@ -59,21 +59,28 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
     cloned = {**made, "before": [["base", "one-900"], ["clone", "one-900", "one-900-7-0"]]}
     alone = {"before": [["create", "one-901"]], "after": [["remove", "one-901"]]}
 
+    snapped = {**made, "before": [*cloned["before"], ["snapshot", "one-900-7-0"]]}
+    copied = {**cloned, "after": [["remove", "one-905"], *made["after"]]}
+
     def case(
-        name: str, kind: str, argv: list[object], stock: list[str], around: dict[str, Any], data: bool = False
+        name: str, kind: str, argv: list[object], stock: list[str], around: dict[str, Any],
+        data: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """`DS` in argv becomes the datastore's id; with `data` the driver data goes to standard input."""
+        """`DS` in argv becomes the datastore's id; `data`: the image that goes to standard input. The action
+        is the name's first word.
+        """
         stores = [
             {**store, "ID": DATASTORE_ID + 10 * number} for number, store in enumerate((plain, protected))
         ]
-        stdin = [stdin_of(image(902, size=16), store) for store in stores]
+        stdin = [stdin_of(data, store) for store in stores]
         return {
             "name": name,
+            "action": name.split()[0],
             "kind": kind,
             "argv": list(map(str, argv)),
             "stock": stock,
             **around,
-            "stdin": [one.decode() for one in stdin] if data else ["", ""],
+            "stdin": [one.decode() for one in stdin] if data is not None else ["", ""],
             "ids": [DATASTORE_ID, DATASTORE_ID + 10],
         }
 
@@ -127,6 +134,25 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
             ],
             cloned,
         ),
+        case(
+            "snap_delete",
+            "tm",
+            [disk_7, 1, 7, "DS"],
+            [
+                "rbd info one/one-900-7-0",
+                "rbd snap ls one/one-900-7-0",
+                "rbd snap unprotect one/one-900-7-0@1",
+                "rbd snap rm one/one-900-7-0@1",
+            ],
+            snapped,
+        ),
+        case(
+            "cpds (8 MiB)",
+            "tm",
+            [disk_7, "one/one-905", -1, 7, "DS"],
+            ["rbd copy one/one-900-7-0 one/one-905"],
+            copied,
+        ),
         case("resize", "tm", [disk_7, 16, 7, "DS"], ["rbd resize --size 16 one/one-900-7-0"], cloned),
         {
             **case("monitor", "datastore", [DATASTORE_ID], ["ceph df detail --format xml"], nothing),
@@ -141,6 +167,27 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
                 "before": [],
                 "after": [["remove", "one-902"]],
             },
-            data=True,
+            data=image(902, size=16),
+        ),
+        case(
+            "rm",
+            "datastore",
+            [901],
+            [
+                "rbd info one/one-901",
+                "rbd info one/one-901",
+                "rbd snap ls one/one-901",
+                "rbd rm one/one-901",
+            ],
+            alone,
+            data=image(901, SOURCE="one/one-901"),
+        ),
+        case(
+            "clone (of an image, 8 MiB)",
+            "datastore",
+            [905],
+            ["rbd copy one/one-901 one/one-905"],
+            {**alone, "after": [["remove", "one-905"], ["remove", "one-901"]]},
+            data=image(905, path="one/one-901", size=8),
         ),
     ]

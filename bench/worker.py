@@ -38,6 +38,12 @@ class Ceph:
             image.create_snap("snap")
             image.protect_snap("snap")
 
+    def snapshot(self, name: str) -> None:
+        """A disk snapshot with the id 1."""
+        with rbd.Image(self._io, name) as image:
+            image.create_snap("1")
+            image.protect_snap("1")
+
     def clone(self, parent: str, name: str) -> None:
         rbd.RBD().clone(self._io, parent, "snap", self._io, name)
 
@@ -103,7 +109,7 @@ def timed(argv: list[str], environment: dict[str, str], stdin: bytes = b"") -> t
 def around(ceph: Ceph, steps: list[list[str]], mirrored: bool = False) -> None:
     for verb, *names in steps:
         getattr(ceph, verb)(*names)
-        if mirrored and verb != "remove":
+        if mirrored and verb not in ("remove", "snapshot"):
             ceph.mirror(names[-1])
 
 
@@ -140,8 +146,8 @@ def one_case(ceph: Ceph, job: dict[str, Any], case: dict[str, Any]) -> dict[str,
 
 def executable(job: dict[str, Any], case: dict[str, Any], side: str) -> Path:
     if side == "scripts":
-        return Path(job["scripts"]["ONE_LOCATION"], "var", "remotes", case["kind"], "ceph", case["name"])
-    return Path(job["drivers"], case["kind"], "ceph_dr", case["name"])
+        return Path(job["scripts"]["ONE_LOCATION"], "var", "remotes", case["kind"], "ceph", case["action"])
+    return Path(job["drivers"], case["kind"], "ceph_dr", case["action"])
 
 
 def commands(job: dict[str, Any], case: dict[str, Any]) -> float:
