@@ -14,7 +14,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -193,17 +192,6 @@ class Bed:
                     return
             finally:
                 os.close(fd)
-
-
-@contextlib.contextmanager
-def temporary(*, frontends: bool = True, bare: bool = False) -> Iterator[Bed]:
-    """A running bed in a folder of its own below /tmp (short enough for sockets), taken down in any case."""
-    made = Bed(Path(tempfile.mkdtemp(prefix="bed-", dir="/tmp")))
-    try:
-        made.up(frontends=frontends, bare=bare)
-        yield made
-    finally:
-        made.down()
 
 
 def _read_pid(file: Path) -> int:

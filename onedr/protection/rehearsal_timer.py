@@ -1,13 +1,12 @@
 """The nightly rehearsal: the keeper starts it where oned runs its monitor action, the leader of an HA set."""
 from __future__ import annotations
 
-import sys
 import time
 
 import rados
 
 from onedr.ceph.connection import Pool
-from onedr.host import bridge, log, process
+from onedr.host import front_end_process, log
 from onedr.model.errors import OneDRError
 from onedr.model.types import Role
 from onedr.opennebula.datastores import Datastore
@@ -39,8 +38,4 @@ def is_due(pool: Pool, datastore: Datastore, role: Role) -> bool:
 
 def start(datastore_id: int) -> None:
     """Start it as a detached process of the front-end. Raises OSError."""
-    front_end = bridge.bridge_session()
-    if front_end is not None:
-        front_end.call("rehearse", datastore_id=datastore_id)
-        return
-    process.detach([sys.executable, "-m", "onedr.driver.rehearsal_process", str(datastore_id)], b"")
+    front_end_process.start("rehearse", "onedr.driver.rehearsal_process", datastore_id)

@@ -5,7 +5,6 @@ Omap of object `onedr.reports`: `tried.<id>`, `made.<id>` of a datastore, epoch 
 """
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import suppress
 
@@ -13,7 +12,7 @@ import rados
 
 from onedr.ceph import omap
 from onedr.ceph.connection import Pool
-from onedr.host import bridge, log, process
+from onedr.host import front_end_process, log
 from onedr.model.errors import OneDRError
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import rehearsal_rules
@@ -53,11 +52,7 @@ def note_made(pool: Pool, datastore_id: int, now: float) -> None:
 
 def start(datastore_id: int) -> None:
     """Start it as a detached process of the front-end. Raises OSError."""
-    front_end = bridge.bridge_session()
-    if front_end is not None:
-        front_end.call("report", datastore_id=datastore_id)
-        return
-    process.detach([sys.executable, "-m", "onedr.cli.report_process", str(datastore_id)], b"")
+    front_end_process.start("report", "onedr.cli.report_process", datastore_id)
 
 
 def forget(pool: Pool, datastore_id: int) -> None:

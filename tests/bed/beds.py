@@ -17,9 +17,10 @@ import driver_calls as calls
 import pytest
 from driver_calls import Drivers
 
-from sandbox.bed import Bed, temporary
+from sandbox.bed import Bed
 from sandbox.cloud import Cloud, of_site
 from sandbox.layout import Site
+from sandbox.temporary import temporary
 
 REAL = os.environ.get("FRONTEND", "standin") == "real"
 # Files that take longest, in this order; begun last they would keep one worker busy while the others wait.

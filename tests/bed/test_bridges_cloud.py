@@ -14,8 +14,8 @@ from drills import site_as_it_is
 
 from onedr.runs import journal, lease
 from onedr.runs.journal_entry import JournalEntry
-from sandbox.bed import temporary
 from sandbox.cloud import Cloud, of_site
+from sandbox.temporary import temporary
 from sandbox.waiting import until
 
 LIMIT_S = 180  # of every wait; other beds may be at work on this machine

@@ -18,8 +18,8 @@ from drills import NETWORK as DRILL_NETWORK
 from drills import make_network, site_as_it_is
 from production import Production, produce
 
-from sandbox.bed import temporary
 from sandbox.cloud import DATASTORE, NETWORK, Cloud, of_site
+from sandbox.temporary import temporary
 from sandbox.waiting import until
 
 HOLD = 2

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from test_setup import start_mirror
 
-from sandbox.bed import Bed, temporary
+from sandbox.bed import Bed
 from sandbox.cloud import Cloud, of_site
 from sandbox.layout import REPO
+from sandbox.temporary import temporary
 from sandbox.waiting import until
 
 _BLOCK = re.compile(r"^```sh\n(# at ([^\n]+)\n.*?)^```$", re.MULTILINE | re.DOTALL)

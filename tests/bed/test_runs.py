@@ -6,8 +6,10 @@ the step that it looks at, so any test runs alone.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +23,12 @@ from onedr.runs import lease as runs_lease
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.request import Request
 from sandbox.cloud import DATASTORE, Cloud
-from sandbox.waiting import until
 
 if TYPE_CHECKING:
     from conftest import Sites
 
 POWEROFF = 8  # state of a VM
+SLICE_S = 0.005  # less than a run takes between its journal and its first promotion
 
 
 @dataclass
@@ -65,7 +67,7 @@ def kill_at(b: Cloud, request: Request, kind: str, target: str = "") -> None:
         for line in child.stdout:
             event = json.loads(line)
             if kind == "journaled" and event["event"] == "plan":
-                until("its journal", lambda: last(b)["result"] == "RUNNING", 30, 0.01)
+                stop_journaled(b, child)
                 break
             if event["event"] == "step" and event["kind"] == kind and target in ("", event["target"]):
                 break
@@ -74,6 +76,17 @@ def kill_at(b: Cloud, request: Request, kind: str, target: str = "") -> None:
     finally:
         child.kill()
         child.wait()
+
+
+def stop_journaled(b: Cloud, child: subprocess.Popen[str]) -> None:
+    """Stop a run once it is in the journal. It stands still while it is looked at, so that it gets no further."""
+    end = time.monotonic() + 60
+    child.send_signal(signal.SIGSTOP)
+    while last(b)["result"] != "RUNNING":
+        assert time.monotonic() < end, "the run is not in the journal"
+        child.send_signal(signal.SIGCONT)
+        time.sleep(SLICE_S)
+        child.send_signal(signal.SIGSTOP)
 
 
 def last(cloud: Cloud) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 import rbd
 
-from sandbox.bed import Bed, temporary
+from sandbox import processes
+from sandbox.bed import Bed
 from sandbox.ceph.cluster import connect
 from sandbox.layout import POOL, REPO, Site
 from sandbox.network import CLAIMS, NAMESPACES
+from sandbox.temporary import remove_orphans, temporary
 from sandbox.waiting import SandboxError, until
 
 MIB = 1 << 20
@@ -176,6 +178,22 @@ def test_two_beds_side_by_side_and_nothing_is_left(ceph_bed: Bed) -> None:
     assert not any(s.netns in links for s in sites.values())
     assert str(other.base) not in [file.read_text() for file in CLAIMS.glob("*")]
     assert pids(ceph_bed) == before
+
+
+def test_what_a_killed_process_left_is_taken_down_by_the_next_one_and_what_lives_stays(ceph_bed: Bed) -> None:
+    """Ceph's library ends a test's process by a signal, which runs no `finally`."""
+    code = ("import sys\nfrom sandbox.temporary import remove_orphans, temporary\n"
+            "with temporary(frontends=False, bare=True) as bed:\n    print(bed.base, flush=True)\n    sys.stdin.read()")
+    with subprocess.Popen([sys.executable, "-c", code], cwd=REPO, stdin=-1, stdout=-1, text=True) as owner:
+        assert owner.stdout is not None
+        left = Bed(Path(owner.stdout.readline().strip()))
+        running = [pid for site in left.sites.values() for pid in processes.of_site(site)]
+        assert running and left.base not in remove_orphans(), "its process lives"
+        owner.kill()
+    assert left.base in remove_orphans() and not left.base.exists()
+    assert not any(pid_of(pid, left) for pid in running if Path(f"/proc/{pid}").exists())
+    assert str(left.base) not in [file.read_text() for file in CLAIMS.glob("*")]
+    assert all(pids(ceph_bed)["site-a"].values())
 
 
 def pid_of(pid: int, bed: Bed) -> bool:

@@ -18,10 +18,11 @@ from beds import furnish
 
 from onedr.pairing import join_file
 from sandbox import processes
-from sandbox.bed import Bed, temporary
+from sandbox.bed import Bed
 from sandbox.ceph.cluster import command, connect
 from sandbox.ceph.peers import mirror_registered
 from sandbox.cloud import Cloud, of_site
+from sandbox.temporary import temporary
 from sandbox.waiting import until
 
 POOL = "one"

@@ -19,9 +19,9 @@ from onedr.pairing import join as pairing_join
 from onedr.pairing.ceph_caps import Grant
 from onedr.pairing.undo_log import UndoLog
 from sandbox import processes
-from sandbox.bed import temporary
 from sandbox.ceph.cluster import command, connect
 from sandbox.cloud import Cloud, of_site
+from sandbox.temporary import temporary
 from sandbox.waiting import until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]

@@ -323,7 +323,7 @@ def test_the_real_executables_answer_with_one_line(tmp_path: Path, argv: list[st
     ]
     for process in running:
         with process:
-            _, err = process.communicate(stdin, timeout=60)
+            _, err = process.communicate(stdin, timeout=300)
         is_clean(Outcome(process.returncode, "", err.decode(), []))
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"var/onedr/onedr.log", "var/onedr/onedr.log.lock"}
