@@ -2,25 +2,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from bridge_host import bridges
+
+from sandbox.layout import Site
 
 PARTS = ("var/remotes/tm/ceph", "var/remotes/datastore/ceph", "var/remotes/etc", "lib/sh", "bin/onevm")
 """What a self-contained OpenNebula (its `install.sh -d DIR`) has, and the scripts read."""
-_SSH = """#!/bin/bash
-# Stands in for ssh: the command runs on this machine, without a connection, a key exchange or a log-in.
-while [ "${1#-}" != "$1" ]; do
-    case $1 in
-        -o) shift 2 ;;
-        *) shift ;;
-    esac
-done
-shift
-exec bash -c "$*"
-"""
+HOSTS = ("localhost", "127.0.0.1")  # the VMs' host, and the bridge
 
 
-def prepared(scripts: Path, folder: Path, environment: dict[str, str]) -> dict[str, str]:
-    """The environment in which the scripts run, with a stand-in for `ssh` written to `folder`.
+@contextmanager
+def prepared(scripts: Path, site: Site, environment: dict[str, str]) -> Iterator[dict[str, str]]:
+    """The environment in which the scripts run, with an sshd for each host inside the site.
 
     `scripts` is only read. Ends the program when it is no such tree.
     """
@@ -30,9 +27,11 @@ def prepared(scripts: Path, folder: Path, environment: dict[str, str]) -> dict[s
             f"bench/drivers: {scripts} has no {', '.join(missing)}; give the folder into which OpenNebula's "
             "own install.sh -d installed it."
         )
-    folder.mkdir(parents=True)
-    ssh = folder / "ssh"
-    ssh.write_text(_SSH)
-    ssh.chmod(0o755)
-    path = f"{folder}:{scripts / 'bin'}:{environment['PATH']}"
-    return {**environment, "ONE_LOCATION": str(scripts), "PATH": path, "LANG": "C.UTF-8"}
+    folder = site.folder / "bench_ssh"
+    folder.mkdir()
+    with bridges(folder, site, HOSTS) as hosts:
+        # the scripts put the system's folders before PATH, and take their ssh from SSH
+        path, ssh = f"{scripts / 'bin'}:{environment['PATH']}", str(folder / "bin" / "ssh")
+        yield {**environment, "ONE_LOCATION": str(scripts), "PATH": path, "SSH": ssh, "LANG": "C.UTF-8"}
+        used = {name: hosts.logins(name) for name in HOSTS}
+    print(f"sessions of ssh: {used}", file=sys.stderr)
