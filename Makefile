@@ -43,7 +43,7 @@ lint: setup
 # A run for each folder of tests: its files are modules of no package, and names come twice.
 types: setup
 	$(MYPY)
-	$(MYPY) tests/again.py
+	$(MYPY) tests/again.py tests/prometheus.py
 	MYPYPATH=tests/unit $(MYPY) $(LAMBDAS) tests/unit
 	MYPYPATH=tests/contract $(MYPY) $(LAMBDAS) tests/contract
 	MYPYPATH=tests/install $(MYPY) $(LAMBDAS) tests/install

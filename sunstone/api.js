@@ -87,7 +87,15 @@ window.OneDRModule.define('api', function (made) {
   // A datastore with the parts of its document; `problem` says why there are none.
   async function datastore(id, zone) {
     const { data, now } = await call('GET', '/datastore/info/' + id, zone)
-    const found = { datastore: data.DATASTORE || {}, now, status: null, run: null, plan: null, problem: '' }
+    const found = {
+      datastore: data.DATASTORE || {},
+      now,
+      status: null,
+      run: null,
+      plan: null,
+      report: null,
+      problem: '',
+    }
     const document = rules.documentId(found.datastore)
     if (!document)
       return {

@@ -11,18 +11,23 @@ window.OneDRModule.define('pages', function (made) {
   const { Facts, Line, Notice, Section, StateChip } = views
 
   const Frame = (props) =>
-    h(mui.Box, {
-      ...props,
-      sx: {
-        overflow: 'auto',
-        height: '100%',
-        p: { xs: 1, sm: 2 },
-        display: 'grid',
-        alignContent: 'start',
-        gap: 2,
-        gridTemplateColumns: 'minmax(0, 1fr)',
-      },
-    })
+    h(
+      mui.ThemeProvider,
+      { theme: views.readable },
+      h(mui.Box, {
+        ...props,
+        sx: {
+          overflow: 'auto',
+          height: '100%',
+          p: { xs: 1, sm: 2 },
+          display: 'grid',
+          alignContent: 'start',
+          gap: 2,
+          gridTemplateColumns: 'minmax(0, 1fr)',
+          color: 'text.primary',
+        },
+      }),
+    )
 
   function DatastoreTab({ data }) {
     const datastore = rules.many((data || {}).selected)[0]

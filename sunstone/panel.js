@@ -157,6 +157,7 @@ window.OneDRModule.define('panel', function (made) {
     if (!found)
       return h('div', null, h(Failure, { error }), !error && h(Line, { role: 'status' }, 'Loading…'))
     const status = found.status
+    const refusal = rules.refusal(found.datastore)
     return h(
       mui.Box,
       {
@@ -166,6 +167,10 @@ window.OneDRModule.define('panel', function (made) {
       h(Failure, { error, stale: true }),
       found.problem && h(Notice, { severity: 'info', 'data-cy': 'onedr-problem' }, plain(found.problem)),
       h(views.Summary, { found }),
+      status &&
+        state !== 'refused' &&
+        refusal &&
+        h(Notice, { severity: 'warning', 'data-cy': 'onedr-refused' }, refusal),
       h(views.Progress, { found }),
       h(Asked, { asked, state, found, forget: () => setAsked(null) }),
       h(Actions, { found, zone, asked: asked && state === '' ? asked : null, choose: setChosen }),

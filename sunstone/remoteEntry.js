@@ -9,7 +9,7 @@
   'use strict'
 
   const NAME = 'OneDRModule'
-  const PARTS = ['rules', 'api', 'views', 'tables', 'dialog', 'panel', 'pages']
+  const PARTS = ['rules', 'api', 'report', 'views', 'tables', 'dialog', 'panel', 'pages']
   const LIBRARIES = { React: 'react', mui: '@mui/material' }
   const LIMIT_MS = 20000 // of loading one script
 

@@ -73,9 +73,9 @@ window.OneDRModule.define('rules', function () {
 
   // The parts of a document; `problem` says why one of them cannot be used.
   function readDocument(document, datastore) {
-    const found = { status: null, run: null, plan: null, problem: '' }
+    const found = { status: null, run: null, plan: null, report: null, problem: '' }
     const template = (document || {}).TEMPLATE || {}
-    for (const name of ['STATUS', 'RUN', 'PLAN']) {
+    for (const name of ['STATUS', 'RUN', 'PLAN', 'REPORT']) {
       try {
         const part = JSON.parse(template[name] || 'null')
         if (part && part.schema !== SCHEMA)
@@ -87,7 +87,24 @@ window.OneDRModule.define('rules', function () {
         found.problem = 'The document cannot be read: ' + error.message
       }
     }
-    return found.problem ? { ...found, status: null, run: null, plan: null } : found
+    return found.problem ? { ...found, status: null, run: null, plan: null, report: null } : found
+  }
+
+  // STATUS is not written while a run is in progress here: the attribute is newer then.
+  const stateNow = (found) =>
+    (found.status && !found.run && found.status.state) || fromAttributes(found.datastore).state
+
+  // What DR_MESSAGE says of the last request that was refused, whoever made it; '' for none.
+  const refusal = (datastore) => {
+    const said = /Refused at .*/s.exec(plain((datastore.TEMPLATE || {}).DR_MESSAGE))
+    return said ? said[0] : ''
+  }
+
+  // The page of the last drill's report; null where there is none, or it is that of another drill.
+  function reportOf(found) {
+    const { drill } = found.status || {}
+    const name = plain((drill || {}).report).split('/').pop()
+    return name && found.report && found.report.page && found.report.file === name ? found.report : null
   }
 
   // What the datastore's own attributes say: all that there is without a document.
@@ -228,9 +245,12 @@ window.OneDRModule.define('rules', function () {
     plain,
     planNeedsName,
     readDocument,
+    refusal,
+    reportOf,
     rowOf,
     size,
     span,
+    stateNow,
     template,
     title,
     worstFirst,

@@ -8,66 +8,78 @@ window.OneDRModule.define('tables', function (made) {
   const h = React.createElement
   const { plain } = rules
   const { Line, Section } = views
+  const COLUMN_PX = 105 // that a column needs on average
+  const WORD_PX = 96 // so that words stay whole
+
+  // Has what is around a table fewer pixels than it needs? A detail is narrower than its window.
+  function useNarrow(needed) {
+    const around = React.useRef(null)
+    const [narrow, setNarrow] = React.useState(false)
+    React.useLayoutEffect(() => {
+      const look = () => setNarrow(around.current.getBoundingClientRect().width < needed)
+      look()
+      window.addEventListener('resize', look)
+      return () => window.removeEventListener('resize', look)
+    })
+    return [around, narrow]
+  }
 
   // `columns`: [title, cell of a row, is it short]. Where there is little room a row is a block, with titles
   // before its values.
   function Table({ columns, rows, ...rest }) {
-    const narrow = { xs: 'none', md: 'table-cell' }
-    return h(
-      mui.Table,
-      { size: 'small', ...rest, sx: { display: { xs: 'block', md: 'table' } } },
-      h(
-        mui.TableHead,
-        { sx: { display: { xs: 'none', md: 'table-header-group' } } },
-        h(
-          mui.TableRow,
-          null,
-          columns.map(([title]) => h(mui.TableCell, { key: title, sx: { display: narrow, px: 1 } }, title)),
-        ),
-      ),
-      h(
-        mui.TableBody,
-        { sx: { display: { xs: 'block', md: 'table-row-group' } } },
-        rows.map((row, i) =>
-          h(
-            mui.TableRow,
+    const [around, narrow] = useNarrow(columns.length * COLUMN_PX)
+    const part = (wide) => (narrow ? 'block' : wide)
+    const row = { display: part('table-row'), py: narrow ? 1 : 0, borderBottom: narrow ? 1 : 0 }
+    const cell = {
+      display: narrow ? 'flex' : 'table-cell',
+      gap: 1,
+      overflowWrap: 'anywhere',
+      px: narrow ? 0 : 1,
+      py: narrow ? 0.25 : 0.75,
+      verticalAlign: 'top',
+      ...(narrow ? { border: 0 } : {}),
+    }
+    const before = (title) =>
+      narrow ? { content: JSON.stringify(title), color: 'text.secondary', flex: '0 0 110px' } : {}
+    const shown = (value, [title, , short]) =>
+      value === '' || value === null
+        ? h(mui.TableCell, { key: title, sx: { ...cell, display: narrow ? 'none' : 'table-cell' } })
+        : h(
+            mui.TableCell,
             {
-              key: i,
+              key: title,
               sx: {
-                display: { xs: 'block', md: 'table-row' },
-                py: { xs: 1, md: 0 },
-                borderBottomStyle: 'solid',
-                borderBottomWidth: { xs: 1, md: 0 },
-                borderColor: 'divider',
+                ...cell,
+                whiteSpace: short && !narrow ? 'nowrap' : 'normal',
+                '&::before': before(title),
               },
             },
-            columns.map(([title, cell, short]) => {
-              const value = cell(row)
-              return value === '' || value === null
-                ? h(mui.TableCell, { key: title, sx: { display: narrow } })
-                : h(
-                    mui.TableCell,
-                    {
-                      key: title,
-                      sx: {
-                        display: { xs: 'flex', md: 'table-cell' },
-                        gap: 1,
-                        overflowWrap: 'anywhere',
-                        whiteSpace: { md: short ? 'nowrap' : 'normal' },
-                        border: { xs: 0, md: undefined },
-                        px: { xs: 0, md: 1 },
-                        py: { xs: 0.25, md: 0.75 },
-                        verticalAlign: 'top',
-                        '&::before': {
-                          content: { xs: JSON.stringify(title), md: 'none' },
-                          color: 'text.secondary',
-                          flex: '0 0 110px',
-                        },
-                      },
-                    },
-                    h(mui.Box, { sx: { minWidth: 0 } }, value),
-                  )
-            }),
+            h(mui.Box, { sx: { minWidth: narrow || short ? 0 : WORD_PX } }, value),
+          )
+    return h(
+      'div',
+      { ref: around },
+      h(
+        mui.Table,
+        { size: 'small', ...rest, sx: { display: part('table') } },
+        h(
+          mui.TableHead,
+          { sx: { display: narrow ? 'none' : 'table-header-group' } },
+          h(
+            mui.TableRow,
+            null,
+            columns.map(([title]) => h(mui.TableCell, { key: title, sx: { px: 1 } }, title)),
+          ),
+        ),
+        h(
+          mui.TableBody,
+          { sx: { display: part('table-row-group') } },
+          rows.map((each, i) =>
+            h(
+              mui.TableRow,
+              { key: i, sx: { ...row, borderColor: 'divider' } },
+              columns.map((column) => shown(column[1](each), column)),
+            ),
           ),
         ),
       ),
@@ -199,6 +211,7 @@ window.OneDRModule.define('tables', function (made) {
 
   // -- a plan -----------------------------------------------------------------------------------------------
 
+  const LOST = 'Lost at most'
   const PLAN_VM_COLUMNS = [
     [
       'VM',
@@ -210,7 +223,7 @@ window.OneDRModule.define('tables', function (made) {
         ),
     ],
     ['Recovery point', (vm) => rules.moment(vm.recovery_point), true],
-    ['Lost at most', (vm) => rules.loss(vm), true],
+    [LOST, (vm) => rules.loss(vm), true],
     [
       'What happens',
       (vm) =>
@@ -226,6 +239,8 @@ window.OneDRModule.define('tables', function (made) {
             ),
     ],
   ]
+
+  const DRILL_VM_COLUMNS = PLAN_VM_COLUMNS.filter(([title]) => title !== LOST) // a drill loses nothing
 
   const PLAN_IMAGE_COLUMNS = [
     ['Image', (image) => plain(image.image)],
@@ -260,8 +275,8 @@ window.OneDRModule.define('tables', function (made) {
         Line,
         null,
         [
-          plan.lossless ? 'Nothing is lost.' : '',
-          plan.seen || (plan.peer && 'Other site: ' + plan.peer),
+          plan.lossless && !plan.refusal ? 'Nothing is lost.' : '',
+          plan.seen || (plan.peer && 'Other site: ' + plan.peer + '.'),
           plan.fence && 'Fence: ' + plan.fence + '.',
           plan.network && 'Network: ' + plan.network + '.',
         ]
@@ -275,7 +290,7 @@ window.OneDRModule.define('tables', function (made) {
           Section,
           { title: plan.vms.total + ' virtual machine(s)' },
           h(Table, {
-            columns: PLAN_VM_COLUMNS,
+            columns: plan.verb === 'DRILL' ? DRILL_VM_COLUMNS : PLAN_VM_COLUMNS,
             rows: rules.many(plan.vms.rows),
             'data-cy': 'onedr-plan-vms',
           }),

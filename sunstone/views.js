@@ -4,10 +4,21 @@
 window.OneDRModule.define('views', function (made) {
   'use strict'
 
-  const { React, mui, rules } = made
+  const { React, mui, rules, report } = made
   const h = React.createElement
   const { plain } = rules
   const STALE_S = 60 // a run shows itself every few seconds
+
+  // Sunstone 7.4 is dark with a palette that says it is light: MUI's own colours of text are black then.
+  // `theme`: Sunstone's; the one for what is ours, by what its background is like.
+  function readable(theme) {
+    const { palette } = theme
+    if (palette.mode === 'dark' || mui.getLuminance(palette.background.default) > 0.5) return theme
+    const main = palette.text.action || palette.primary.main
+    const { background, divider } = palette
+    const dark = mui.createTheme({ palette: { mode: 'dark', background, divider, primary: { main } } })
+    return { ...theme, palette: { ...palette, ...dark.palette } }
+  }
 
   // Text of users is text: React never takes it for markup.
   const Line = (props) =>
@@ -91,21 +102,25 @@ window.OneDRModule.define('views', function (made) {
     )
   }
 
-  function drillText(drill, name) {
+  function drillText(found) {
+    const { drill, datastore } = found.status
     if (!drill) return 'none yet'
+    const part = rules.reportOf(found)
     return h(
       React.Fragment,
       null,
       plain(drill.result) +
         ' at ' +
         rules.moment(drill.at) +
-        (rules.known(drill.rto_s) ? ', VMs came up in ' + rules.span(drill.rto_s) : ''),
+        (rules.known(drill.rto_s) ? ', its VMs ran after ' + rules.span(drill.rto_s) : ''),
+      part && h('div', null, h(report.ReportLink, { part, name: datastore.name })),
       drill.report &&
         h(
           Line,
           { sx: { color: 'text.secondary' }, 'data-cy': 'onedr-report' },
-          'Its report: onedr drill report ' +
-            plain(name) +
+          (part ? 'Its files: ' : 'Its report: ') +
+            'onedr drill report ' +
+            plain(datastore.name) +
             ', or ' +
             [plain(drill.host), plain(drill.report)].filter(Boolean).join(':'),
         ),
@@ -139,7 +154,7 @@ window.OneDRModule.define('views', function (made) {
       h(
         mui.Box,
         { sx: { display: 'flex', gap: 1, flexWrap: 'wrap', alignItems: 'center', mb: 1 } },
-        h(StateChip, { state: shown.state }),
+        h(StateChip, { state: rules.stateNow(found) }),
         h(RoleChip, { role: shown.role }),
         status &&
           h(
@@ -158,7 +173,7 @@ window.OneDRModule.define('views', function (made) {
             status && plain(status.peer_state) + (status.peer_detail ? ': ' + plain(status.peer_detail) : ''),
           ],
           ['Mirroring', status && plain(status.mode)],
-          ['Last drill', status && drillText(status.drill, status.datastore.name), 'onedr-drill'],
+          ['Last drill', status && drillText(found), 'onedr-drill'],
           ['Last rehearsal', status && rehearsalText(status.rehearsal)],
           ['Progress', status ? '' : shown.progress],
         ],
@@ -230,5 +245,5 @@ window.OneDRModule.define('views', function (made) {
     )
   }
 
-  return { Facts, Line, Notice, Progress, RoleChip, Section, StateChip, Summary, pointText }
+  return { Facts, Line, Notice, Progress, RoleChip, Section, StateChip, Summary, pointText, readable }
 })

@@ -5,13 +5,13 @@ import json
 import typing
 
 from onedr.cli.status_schema import object_schema
-from onedr.document.form import SCHEMA, PlanPart, RunPart, StatusPart
+from onedr.document.form import SCHEMA, PlanPart, ReportPart, RunPart, StatusPart
 from onedr.model.json_form import Json
 
 
 def schema() -> Json:
     """JSON Schema of the attributes of a document, each parsed, as one object of them."""
-    parts = (StatusPart, RunPart, PlanPart)
+    parts = (StatusPart, RunPart, PlanPart, ReportPart)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "The document of a protected datastore",

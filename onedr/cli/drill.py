@@ -135,14 +135,15 @@ def _report(found: Json, files: Mapping[str, str]) -> None:
 def _plan(event: DrillPlanEvent) -> None:
     out = output.console()
     if event.vms:
-        columns = ("VM", "from", "recovery point now", "age", "starts", "blocked by")
+        columns = ("VM", "from", "recovery point now", "age", "starts")
         out.print(output.table(f"VMs of the drill, in network {event.network or '-'}", columns, [
             (
                 f"{vm.name} ({vm.vm})", vm.site, output.moment(vm.recovery_point), output.seconds(vm.age_s),
-                "yes" if vm.starts else "no", vm.left_out,
+                "yes" if vm.starts else "no",
             )
             for vm in event.vms
         ]))
+        output.blocked(event.vms)
     if event.steps:
         output.steps(event.steps)
     output.notes(event)

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from onedr.model.text import printable
 from onedr.runs.events import Event
-from onedr.runs.plan_events import DrillPlanEvent, FailoverPlanEvent, StepShown
+from onedr.runs.plan_events import DrillPlanEvent, DrillVm, FailoverPlanEvent, FailoverVm, StepShown
 
+_WHOLE = 10  # letters of a word that is not broken: a date has as many
 Views = Mapping[type[Event], Callable[[Any], None]]  # by class of event
 
 
@@ -49,12 +50,18 @@ def line(text: str, err: bool = False) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
-    """A table; None is shown as a dash."""
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    for row in rows:
-        made.add_row(*(_cell(cell) for cell in row))
+    """A table; None is shown as a dash. Where it must fold, words of headings, dates and states stay whole.
+    """
+    made = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
+    )
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    for place, column in enumerate(columns):
+        words = [len(word) for row in cells for word in str(row[place]).split()]
+        heading = max(len(word) for word in column.split())
+        made.add_column(column, overflow="fold", min_width=max(heading, min(max(words, default=0), _WHOLE)))
+    for row in cells:
+        made.add_row(*row)
     return made
 
 
@@ -114,6 +121,13 @@ def notes(event: FailoverPlanEvent | DrillPlanEvent) -> None:
     for vm in event.vms:
         for warning in vm.warnings:
             console().print(f"Note: VM {vm.name}: {warning}")
+
+
+def blocked(vms: Iterable[FailoverVm | DrillVm]) -> None:
+    """VMs that a plan cannot take, and why."""
+    rows = [(f"{vm.name} ({vm.vm})", vm.left_out) for vm in vms if vm.left_out]
+    if rows:
+        console().print(table("Blocked", ("VM", "by"), rows))
 
 
 def left_out(items: Mapping[str, str]) -> None:

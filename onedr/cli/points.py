@@ -11,7 +11,10 @@ from onedr.cli import completion, output, run_action
 from onedr.runs.point_events import PointsEvent, PointShown
 from onedr.runs.request import Request
 
-_VM = click.option("--vm", "vms", multiple=True, help="Only this VM (name or id). Can be repeated.")
+_VM = click.option(
+    "--vm", "vms", multiple=True, shell_complete=completion.vms,
+    help="Only this VM (name or id). Can be repeated.",
+)
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import click
 
 from onedr.ceph.admin import Admin
-from onedr.cli import output
+from onedr.cli import completion, output
 from onedr.model import parsing
 from onedr.model.errors import InputError, RefusedError
 from onedr.model.settings import duration
@@ -91,7 +91,7 @@ def _administered(command: Any) -> Any:
 
 
 @click.command(short_help="Pair this site's pool with the other site.")
-@click.argument("datastore", required=False)
+@click.argument("datastore", required=False, shell_complete=completion.datastores)
 @click.option(
     "--site", metavar="NAME", default="", help="Name of this site. Default: DR_SITE, or the name in Ceph."
 )
@@ -255,7 +255,7 @@ def _ask_front_end() -> PeerFrontEnd | None:
 
 
 @click.command(short_help="Undo setup at this site.")
-@click.argument("datastore", required=False)
+@click.argument("datastore", required=False, shell_complete=completion.datastores)
 @_administered
 def teardown(
     datastore: str | None, pool: str | None, yes: bool, as_json: bool, **given: Unpack[AdminOptions]

@@ -120,8 +120,7 @@ def _plan(event: FailoverPlanEvent) -> None:
             f"The other site was last seen at {output.moment(event.last_seen)}. `loss` is what is missing if "
             "it stopped then, bytes at most; `at most` counts to now.",
         )
-    columns = ("VM", "from", "recovery point", "loss", "RPO at most", "RTO in drills", "starts", "priority",
-               "blocked by")
+    columns = ("VM", "from", "recovery point", "loss", "RPO at most", "RTO in drills", "starts")
     points = [vm for vm in event.vms if vm.newest_point is not None]
     if points and not event.planned:
         out.print(
@@ -131,9 +130,10 @@ def _plan(event: FailoverPlanEvent) -> None:
     out.print(output.table("VMs", columns, [
         (f"{vm.name} ({vm.vm})", vm.site, output.moment(vm.recovery_point),
          *_losses(vm, event.planned), output.seconds(vm.drill_rto_s),
-         "yes" if vm.starts else "no", vm.priority, vm.left_out)
+         f"priority {vm.priority}" if vm.starts else "no")
         for vm in event.vms
     ]))
+    output.blocked(event.vms)
     if event.steps:
         output.steps(event.steps)
         for priority, seconds in event.delays.items():

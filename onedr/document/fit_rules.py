@@ -8,11 +8,13 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
-from onedr.document.form import PlanPart, RunPart, StatusPart
+from onedr.document.form import PlanPart, ReportPart, RunPart, StatusPart
 from onedr.model.text import printable
 
 PART_BYTES = 192 * 1024  # of the JSON text of one part
 ROOM = {"vms": 80 * 1024, "unprotected": 16 * 1024, "images": 24 * 1024, "left_out": 8 * 1024}
+# A drill's report is fetched with the rest every few seconds; a browser unpacks no more than the second.
+REPORT_BYTES, REPORT_PAGE_BYTES = 48 * 1024, 2 * 1024 * 1024
 _TEXT = 300  # letters; a letter may take six bytes in JSON
 _REFRESH_S, _REFRESH_S_PER_KIB = 60.0, 2.0  # when only moments moved on
 _CHANGE_S, _CHANGE_S_PER_KIB = 5.0, 0.1
@@ -41,7 +43,7 @@ def fitting(rows: Iterable[Row], room: int) -> tuple[Row, ...]:
     return tuple(kept)
 
 
-def text_of(part: StatusPart | RunPart | PlanPart) -> str:
+def text_of(part: StatusPart | RunPart | PlanPart | ReportPart) -> str:
     """The JSON text of a part, in ASCII: oned and every client pass it on as it is."""
     return json.dumps(_rounded(asdict(part)))
 

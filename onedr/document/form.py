@@ -1,8 +1,8 @@
 """What a document holds: three attributes of JSON, each written by whoever knows it. Data only.
 
-STATUS is the keeper's, RUN that of the run in progress, PLAN that of DR_ACTION=PLAN. Moments are epoch
-seconds, durations seconds, sizes bytes; null: not known. docs/document.schema.json is made from these
-classes.
+STATUS is the keeper's, RUN that of the run in progress, PLAN that of DR_ACTION=PLAN, REPORT a drill's.
+Moments are epoch seconds, durations seconds, sizes bytes; null: not known. docs/document.schema.json is made
+from these classes.
 """
 from __future__ import annotations
 
@@ -311,4 +311,21 @@ class PlanPart:
     vms: PlanVmList
     images: PlanImageList
     left_out: LeftOutList
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class ReportPart:
+    """The attribute REPORT: the page of the last drill's report, for whoever may read the document.
+
+    `file`: the page's name, with which `drill.report` of STATUS ends; `size`: its bytes; `page`: the page,
+    gzip in Base64, empty where it is too long for a document.
+    """
+
+    name: ClassVar[str] = "REPORT"
+    as_of: float
+    datastore: DatastoreShown
+    file: str
+    size: int
+    page: str
     schema: int = SCHEMA

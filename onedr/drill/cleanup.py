@@ -15,6 +15,7 @@ from onedr.drill import plan as drill_plan
 from onedr.drill import rbd_clones
 from onedr.drill import report as drill_report
 from onedr.drill.remnants import find_remnants
+from onedr.drill.show_report import show_report
 from onedr.failover.facts import RunPlan
 from onedr.model import names, template
 from onedr.model.errors import RunStoppedError
@@ -148,6 +149,7 @@ class _Cleanup:
         )
         verdict = VerdictEvent(said)
         if saved:
+            show_report(self.pool, self.target, saved)
             verdict = replace(verdict, report=str(saved.json), page=str(saved.html), sha256=saved.digest)
         return running.end(after, "PARTIAL" if left else "DONE", verdict)
 

@@ -38,11 +38,12 @@ NOT_READ = "not readable"
 
 @dataclass(frozen=True)
 class SavedReport:
-    """The files of a report, and the SHA-256 of its JSON file."""
+    """The files of a report, the SHA-256 of its JSON file, and what is in the HTML file."""
 
     json: Path
     html: Path
     digest: str
+    page: bytes
 
 
 @dataclass(frozen=True)
@@ -192,17 +193,20 @@ def save_report(datastore_id: int, tag: str, report: Mapping[str, Any]) -> Saved
     """
     front_end = bridge.bridge_session()
     if front_end is not None:
-        found = front_end.call("keep_drill", datastore_id=datastore_id, tag=tag, report=dict(report))[0]
-        return SavedReport(Path(found[0]), Path(found[1]), str(found[2]))
+        found, page = front_end.call(
+            "keep_drill", datastore_id=datastore_id, tag=tag, report=dict(report))
+        return SavedReport(Path(found[0]), Path(found[1]), str(found[2]), page)
     from onedr.drill import report_html
 
     text = json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"
     digest = hashlib.sha256(text).hexdigest()
     where = report_folder() / f"{datastore_id}-{tag}"
-    saved = SavedReport(where.with_suffix(".json"), where.with_suffix(".html"), digest)
+    json_file = where.with_suffix(".json")
+    page = report_html.page(report, digest, json_file.name)
+    saved = SavedReport(json_file, where.with_suffix(".html"), digest, page)
     report_folder().mkdir(parents=True, exist_ok=True, mode=0o750)
     write_atomically(saved.json, text, _MODE)
-    write_atomically(saved.html, report_html.page(report, digest, saved.json.name), _MODE)
+    write_atomically(saved.html, page, _MODE)
     write_atomically(
         where.with_suffix(".json.sha256"), f"{digest}  {saved.json.name}\n".encode(), _MODE
     )
@@ -215,10 +219,10 @@ def amend(datastore_id: int, tags: Sequence[str], cleanup: Mapping[str, Any]) ->
     """
     front_end = bridge.bridge_session()
     if front_end is not None:
-        found = front_end.call(
+        found, page = front_end.call(
             "amend_drill", datastore_id=datastore_id, tags=list(tags), cleanup=dict(cleanup)
-        )[0]
-        return SavedReport(Path(found[0]), Path(found[1]), str(found[2])) if found else None
+        )
+        return SavedReport(Path(found[0]), Path(found[1]), str(found[2]), page) if found else None
     for tag in sorted(tags, reverse=True):
         path = report_folder() / f"{datastore_id}-{tag}.json"
         if path.exists():
@@ -264,4 +268,5 @@ def last_report(datastore_id: int) -> tuple[Json, SavedReport]:
             f"{path} was changed since OneDR wrote it: its SHA-256 is {digest}, but {noted.name} has another "
             "one."
         )
-    return _read(path), SavedReport(path, path.with_suffix(".html"), digest)
+    html = path.with_suffix(".html")
+    return _read(path), SavedReport(path, html, digest, html.read_bytes() if html.exists() else b"")

@@ -19,6 +19,7 @@ from onedr.drill import report as drill_report
 from onedr.drill import vms as drill_vms
 from onedr.drill.checks import Checks, DrillGuest, run_checks
 from onedr.drill.evidence import Evidence
+from onedr.drill.show_report import show_report
 from onedr.failover import collect, recreate_vms, start_order, target_site
 from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
@@ -304,6 +305,7 @@ class Drill:
         result = "FAILED" if reasons else "PASSED"
         report = drill_report.build_report(self._described(), result, reasons, rto_s)
         saved = drill_report.save_report(self.target.datastore_id, evidence.tag, report)
+        show_report(self.pool, self.target, saved)
         self.frontend.update_datastore(
             self.target.datastore_id, (("DR_LAST_DRILL", f"{utc_text(time.time())} {result}"),)
         )

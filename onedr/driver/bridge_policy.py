@@ -12,7 +12,8 @@ READS = frozenset({
     "vnpool.info", "vn.info", "secgrouppool.info", "vmgrouppool.info", "hostpool.info", "userpool.info",
     "grouppool.info", "clusterpool.info", "acl.info", "datastorepool.info", "system.version",
 })
-_RECORDS = frozenset({"has_key", "key_fingerprint", "seal", "sign", "fits"})
+_PROOFS = frozenset({"has_key", "key_fingerprint", "fits"})  # of records that are there
+_RECORDS = _PROOFS | {"seal", "sign"}  # and to write some
 _KEEPER = frozenset({"wake", "news", "reminded"})
 _PAUSE = frozenset({"hold", "let_go"})
 _PEER_READS = READS | {"user.info", "system.config"}
@@ -44,13 +45,14 @@ class Allowed(NamedTuple):
     peer: frozenset[str] = frozenset()
 
 
-_VERB = frozenset({"configuration", *_RECORDS, *_KEEPER, *_PAUSE})
+_READER = frozenset({"configuration", *_PROOFS, *_KEEPER, *_PAUSE})
+_VERB = _READER | _RECORDS
 _SHOWS = frozenset({"document"})  # parts of the datastore's document
-_LOOK = Allowed(_VERB, READS)
+_LOOK = Allowed(_READER, READS)
 _CHECK = Allowed(
-    _VERB | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
+    _READER | {"peer_clock"}, READS | {"hookpool.info", "system.config"}, _PEER_READS | {"hookpool.info"}
 )
-_WRITES = Allowed(_VERB, READS | _OWN)
+_WRITES = Allowed(_READER, READS | _OWN)
 _RUN = Allowed(_VERB | _SHOWS | {"open"}, READS | _OWN | _RETURN | _SNAPSHOTS | _REMOVE, _PEER_READS | _GUARD)
 _VM_DISK = Allowed(_RECORDS | _KEEPER, frozenset({"vm.info", "datastore.info"}))
 _IMAGE = Allowed(_RECORDS | _KEEPER)
@@ -62,12 +64,12 @@ ALLOWED = {
     "observe": _LOOK,
     "history": _LOOK,
     "kept": _LOOK,
-    "points": _LOOK,
-    "runbook": Allowed(_VERB | {"open"}, READS, _PEER_READS),
+    "points": Allowed(_VERB, READS),  # a pin is signed
+    "runbook": Allowed(_READER | {"open"}, READS, _PEER_READS),
     "snapshots": Allowed(_VERB, READS | _SNAPSHOTS),
     "check": _CHECK,
     "report": _CHECK,
-    "rehearse": Allowed(_VERB | {"open"}, READS | _DRILL),
+    "rehearse": Allowed(_READER | {"open"}, READS | _DRILL),
     "map": Allowed(_VERB, READS, _PEER_READS),
     "reconcile": Allowed(_VERB, READS | _OWN | _GUARD),
     "keeper_process:keep": Allowed(_VERB | _SHOWS | {"rehearse", "report"}, READS | _OWN | _GUARD),
@@ -84,12 +86,12 @@ ALLOWED = {
     "failover": _RUN,
     "failback": _RUN,
     "abort": _RUN,
-    "plan": Allowed(_VERB | _SHOWS | {"open"}, READS | _OWN, _PEER_READS),
+    "plan": Allowed(_READER | _SHOWS | {"open"}, READS | _OWN, _PEER_READS),
     "reprotect": Allowed(
         _VERB | _SHOWS, READS | _OWN | _GUARD, _PEER_READS
     ),
-    "drill": Allowed(_VERB | _SHOWS | _DRILLS | {"open"}, READS | _OWN | _DRILL, _PEER_READS),
-    "drill_cleanup": Allowed(_VERB | _SHOWS | _DRILLS, READS | _OWN | _DRILL, _PEER_READS),
+    "drill": Allowed(_READER | _SHOWS | _DRILLS | {"open"}, READS | _OWN | _DRILL, _PEER_READS),
+    "drill_cleanup": Allowed(_READER | _SHOWS | _DRILLS, READS | _OWN | _DRILL, _PEER_READS),
     # it continues whichever run was interrupted
     "resume": Allowed(_RUN.services | _DRILLS, _RUN.methods | _DRILL, _RUN.peer),
     "datastore:cp": Allowed(_IMAGE.services | {"stage", "block"}),

@@ -15,7 +15,7 @@ from typing import Any
 from lxml import etree
 
 from onedr.document import fit_rules, place
-from onedr.document.form import PlanPart, RunPart, StatusPart
+from onedr.document.form import PlanPart, ReportPart, RunPart, StatusPart
 from onedr.driver import bridge_policy, decode
 from onedr.driver.bridge_api import Border, WorkItem
 from onedr.driver.bridge_veil import Veil
@@ -34,7 +34,7 @@ from onedr.replication import encryption, map_store, points, quiet_marks, record
 
 VERBS_ENTRY = "onedr.driver.actions:perform"
 _TAG = re.compile(r"onedr-drill-[0-9a-f]{8}-[0-9]{1,18}-[0-9]{1,18}")
-_PARTS = {part.name for part in (StatusPart, RunPart, PlanPart)}
+_PARTS = {part.name for part in (StatusPart, RunPart, PlanPart, ReportPart)}
 _OF_IMAGES = (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY, quiet_marks.KEY, points.KEY)
 _AHEAD_US = 60 * 1_000_000  # a generation is a time in microseconds; clocks of two sites differ by less
 
@@ -191,14 +191,16 @@ class Services:
         from onedr.drill import report as drill_report  # drivers never need it
 
         kept = drill_report.save_report(self._datastore(call), _tag(call["tag"]), dict(call["report"]))
-        return [str(kept.json), str(kept.html), kept.digest], b""
+        return [str(kept.json), str(kept.html), kept.digest], kept.page
 
     def _amend_drill(self, call: Json) -> Answer:
         from onedr.drill import report as drill_report
 
         tags = [_tag(each) for each in call["tags"]]
         kept = drill_report.amend(self._datastore(call), tags, dict(call["cleanup"]))
-        return ([str(kept.json), str(kept.html), kept.digest] if kept else None), b""
+        if kept is None:
+            return None, b""
+        return [str(kept.json), str(kept.html), kept.digest], kept.page
 
     def _document(self, call: Json) -> Answer:
         number, parts, known = self._datastore(call), dict(call["parts"]), call["known"]

@@ -8,7 +8,7 @@ from onedr.model.errors import StorageError
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import hook_lag, passes, status
-from onedr.replication import rehearsals
+from onedr.replication import peer_ceph, rehearsals
 from onedr.runs import history, journal
 from onedr.runs.answer_events import ObservedEvent, RunSeen
 from onedr.runs.journal_entry import JournalEntry
@@ -20,7 +20,8 @@ _DRILL = "drill"
 def observe(datastore: Datastore, frontend: FrontEnd) -> ObservedEvent:
     """Read-only. Raises StorageError, rados.Error, rbd.Error."""
     with connection.connect(datastore.access) as pool:
-        seen = status.collect_status(pool, datastore, frontend, with_rehearsals=True)
+        sight = peer_ceph.begin_probe(pool, datastore.settings)
+        seen = status.collect_status(pool, datastore, frontend, sight, with_rehearsals=True)
         used, free = _space(pool)
         return ObservedEvent(
             datastore=datastore.name,

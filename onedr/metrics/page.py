@@ -24,8 +24,8 @@ once, and node_exporter's textfile collector reads it. Its folder must be oneadm
 
 Each scrape looks anew; a second one within 5 s is answered with the first one's values. It costs three
 calls to oned, however many datastores there are (and a process for each datastore with a `BRIDGE_LIST`),
-and a status of each datastore. A dead peer costs a few seconds: set `scrape_timeout: 30s` and
-`scrape_interval: 60s`.
+and a status of each datastore. A peer that does not answer costs 1.2 s, one that answers slowly more: set
+`scrape_timeout: 30s` and `scrape_interval: 60s`.
 
     scrape_configs:
       - job_name: onedr

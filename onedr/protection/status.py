@@ -1,6 +1,6 @@
 """The protection status of a datastore, as seen from here.
 
-Read-only; an unreachable peer costs a few seconds.
+Read-only; an unreachable peer costs a second or two, or a few where it greets and then is silent.
 """
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class StatusView:
 def status(datastore: Datastore, frontend: FrontEnd) -> StatusEvent:
     """The status as an event (see docs/status.md for its fields)."""
     with connection.connect(datastore.access) as pool:
-        seen = collect_status(pool, datastore, frontend, with_rehearsals=True)
+        sight = peer_ceph.begin_probe(pool, datastore.settings)
+        seen = collect_status(pool, datastore, frontend, sight, with_rehearsals=True)
         return shown(pool, datastore, seen)
 
 

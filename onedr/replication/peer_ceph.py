@@ -1,7 +1,7 @@
 """The peer's Ceph: its state, and connections to it."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import rbd
 from onedr.ceph import connection, mirroring, mon_host, monitor_ping, peer_access
 from onedr.ceph.connection import Pool
 from onedr.ceph.peer_access import PeerAccess
+from onedr.host import threads
 from onedr.model.errors import OneDRError, PeerUnreachableError
 from onedr.model.types import CephAccess, PeerState, Settings
 
@@ -22,6 +23,7 @@ LIMIT_S = 3  # of every single remote call; Ceph accepts whole seconds only
 # For connections that write to images: detecting a dead client takes Ceph up to 30 s, and a lower limit
 # crashed librbd once (docs/measured.md).
 PATIENT_S = 40
+_DARK_S = 1.2  # for whoever only shows: TCP sends its first packet again after 1 s
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,30 @@ def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()
     if access is not None:
         access = access._replace(mon_host=told)
     found, detail = monitor_ping.ping_monitors(told, LIMIT_S)
-    status = PeerStatus(found, detail, access, settings.peer)
-    if found is not PeerState.ANSWERS and not mon_host.addresses(told) and status.can_connect:
+    return _tried(pool, PeerStatus(found, detail, access, settings.peer), told)
+
+
+def begin_probe(pool: Pool, settings: Settings) -> Callable[[], PeerStatus]:
+    """`probe_peer` beside what the caller does meanwhile, for those that only show: the result waits for it.
+
+    A machine that takes no connection within 1.2 s is called silent; one that does gets the usual limit.
+    """
+    access = peer_access.peer_access(pool)
+    known = access.mon_host if access else ""
+    told: list[tuple[PeerState, str]] = []
+    asked = threads.start(lambda: told.append(monitor_ping.ping_monitors(known, LIMIT_S, _DARK_S)))
+
+    def result() -> PeerStatus:
+        asked.join()
+        ((found, detail),) = told
+        return _tried(pool, PeerStatus(found, detail, access, settings.peer), known)
+
+    return result
+
+
+def _tried(pool: Pool, status: PeerStatus, known: str) -> PeerStatus:
+    """With librados asked, where `known` has no address that could be pinged."""
+    if status.peer is not PeerState.ANSWERS and not mon_host.addresses(known) and status.can_connect:
         return _connected(status, pool.access.pool)
     return status
 

@@ -17,11 +17,9 @@ body { font: 11pt/1.45 Georgia, "Times New Roman", serif; color: #111; backgroun
 h1 { font-size: 1.6rem; margin-bottom: .2rem }
 h2 { font-size: 1.15rem; margin-top: 1.8rem; border-bottom: 1px solid #999 }
 h3 { font-size: 1rem; margin: 1.2rem 0 .2rem }
-.wide { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; margin: .6rem 0; font-size: .9rem }
 th, td { border: 1px solid #bbb; padding: .25rem .5rem; text-align: left;
   vertical-align: top; overflow-wrap: anywhere }
-.wide table { min-width: 40rem }
 td { min-width: 5.4rem } th { background: #eee; overflow-wrap: normal }
 .verdict { font-size: 1.3rem; font-weight: bold; border: 2px solid #111; padding: .4rem .8rem;
   display: inline-block }
@@ -30,11 +28,15 @@ td { min-width: 5.4rem } th { background: #eee; overflow-wrap: normal }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid #bbb; padding: .4rem .6rem;
   font-size: .8rem } .here { border-left: .4rem solid #1f4e8c }
 svg { display: block; width: 100%; font: 12px sans-serif } svg text { fill: #222 }
-@media print { body { margin: 0; max-width: none } .wide { overflow: visible } .wide table { min-width: 0 }
+@media screen and (max-width: 40rem) { .wide tr:first-child { display: none }
+  .wide tr { display: block; border: 1px solid #bbb; margin: .5rem 0 } .wide td:empty { display: none }
+  .wide td { display: block; border: 0 } .wide td:first-child { background: #eee; font-weight: bold }
+  .wide td + td::before { content: attr(data-head) ": "; color: #444 } }
+@media print { body { margin: 0; max-width: none }
   h2 { break-after: avoid } tr, svg { break-inside: avoid } }
 """
 _NOTHING_FROM_OUTSIDE = "default-src 'none'; style-src 'unsafe-inline'"
-_WIDE = 4  # columns that a phone cannot show side by side
+_WIDE = 4  # so many columns a telephone cannot show side by side
 
 
 def document(title: str, *parts: Any) -> bytes:
@@ -55,16 +57,20 @@ def document(title: str, *parts: Any) -> bytes:
 
 
 def table(head: Sequence[str] | None, rows: Sequence[Sequence[Any]]) -> Any:
-    """A table of texts, numbers or elements; without a head the first cell of each row is its heading."""
-    made = E.table()
+    """A table of texts, numbers or elements; without a head the first cell of each row is its heading. On a
+    telephone each row of a wide one is a card.
+    """
+    made = E.table({"class": "wide"} if head is not None and len(head) >= _WIDE else {})
     if head is not None:
         made.append(E.tr(*(E.th(text(cell)) for cell in head)))
     for row in rows:
         cells = [E.td(cell if etree.iselement(cell) else text(cell)) for cell in row]
         if head is None:
             cells[0] = E.th(text(row[0]))
+        for cell, title in zip(cells, head or ()):
+            cell.set("data-head", text(title))
         made.append(E.tr(*cells))
-    return E.div({"class": "wide"}, made) if head is not None and len(head) >= _WIDE else made
+    return made
 
 
 def text(value: object) -> str:

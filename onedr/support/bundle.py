@@ -21,25 +21,35 @@ _PACKAGES = ("onedr", "click", "cryptography", "lxml", "prometheus-client", "pyy
 
 
 def known_secrets() -> list[str]:
-    """What this front-end holds: the record key, its own and the peer's credentials. What cannot be read is
-    not known, and not in the bundle either.
+    """What this front-end holds: the record key, its own and the peer's credentials, those of notifications.
+    What cannot be read is not known, and not in the bundle either.
     """
     found: list[str] = []
     key_file = paths.front_end_paths().record_key
-    readers: tuple[Callable[[], str], ...] = (paths.credentials, _peer_session, key_file.read_text)
+    readers: tuple[Callable[[], str], ...] = (
+        paths.credentials, _peer_session, key_file.read_text, _mail_session, _webhook_key,
+    )
     for read in readers:
         try:
             text = read()
         except (OSError, UnicodeError, OneDRError):
             continue
         # of `user:password` the password alone counts too
-        found += [text, text.partition(":")[2]]
+        found += [text.strip(), text.strip().partition(":")[2]]
     key = _key(key_file)
     return [*found, *([key.hex()] if key is not None else [])]
 
 
 def _peer_session() -> str:
     return config.load_config().peer_session
+
+
+def _mail_session() -> str:
+    return Path(config.section("notify").get("smtp_auth", "")).read_text()
+
+
+def _webhook_key() -> str:
+    return Path(config.section("notify").get("webhook_key", "")).read_text()
 
 
 def _key(path: Path) -> bytes | None:

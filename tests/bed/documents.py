@@ -23,7 +23,7 @@ def shown(cloud: Cloud) -> Any:
 def parts(cloud: Cloud) -> dict[str, Any]:
     """Its parts by name, all of them of the schema."""
     found = shown(cloud)
-    texts = {} if found is None else {key: found.TEMPLATE.get(key) for key in ("STATUS", "RUN", "PLAN")}
+    texts = {} if found is None else {key: found.TEMPLATE.get(key) for key in ("STATUS", "RUN", "PLAN", "REPORT")}
     read = {key: json.loads(text) for key, text in texts.items() if text}
     jsonschema.validate(read, SCHEMA)
     return read

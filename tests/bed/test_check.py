@@ -6,18 +6,22 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import by_hand
 import prometheus_client.parser
 import pytest
 import rbd
 import workload as w
+from alerts import firing_now, scrape
 
 from onedr.ceph.connection import Pool
 from onedr.model.records import VmRecord
@@ -26,6 +30,7 @@ from sandbox.ceph.cluster import command, connect
 from sandbox.cloud import DATASTORE, NETWORK, Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import until
+from tests.prometheus import firing, free_port, held, queries, scraping
 
 if TYPE_CHECKING:
     from conftest import Sites
@@ -145,10 +150,9 @@ def test_a_healthy_pair_has_no_problem_at_either_site(g: Ground) -> None:
 
 def samples(cloud: Cloud, path: Path) -> dict[tuple[str, str], float]:
     """What the exporter writes, by name and the label that tells samples of one datastore apart."""
-    cloud.run("onedr", "exporter", "--textfile", str(path))
-    families = prometheus_client.parser.text_string_to_metric_families(path.read_text())
+    families = prometheus_client.parser.text_string_to_metric_families(scrape(cloud, path))
     return {
-        (sample.name, next((value for key, value in sample.labels.items() if key in ("state", "vm", "role")), "")):
+        (sample.name, next((value for key, value in sample.labels.items() if key in ("state", "vm", "role", "reason")), "")):
         sample.value
         for family in families for sample in family.samples
         if sample.labels.get("datastore", DATASTORE) == DATASTORE
@@ -171,7 +175,23 @@ def test_the_exporter_tells_of_the_same_pair(g: Ground, tmp_path: Path) -> None:
     assert here["onedr_datastore_items_protected", ""] == here["onedr_datastore_items", ""] == disks
     assert here["onedr_datastore_journal_bytes", ""] >= 64 << 20
     assert here["onedr_reconcile_duration_seconds", ""] > 0 and here["onedr_reconcile_repairs_total", ""] >= 1
+    for name, alerts in (("a", set()), ("b", {"OneDRDrillTooOld"})):
+        assert firing(held((tmp_path / f"{name}.prom").read_text(), time.time()), tmp_path) == alerts
     until("the peer's report", lambda: ("onedr_datastore_entries_behind", "") in samples(a, tmp_path / "a.prom"), 60, 2)
+
+
+def test_each_query_of_the_dashboard_finds_what_a_real_exporter_tells(g: Ground, tmp_path: Path) -> None:
+    """A Prometheus scrapes it over HTTP. There was no drill, rehearsal or run here."""
+    a = g.sites.a
+    where = f"{urlsplit(a.endpoint).hostname}:{free_port()}"
+    argv, env = [*a.prefix, "onedr", "exporter", "--listen", where], {**os.environ, **a.process_environment()}
+    with subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL) as exporter:
+        try:
+            with scraping(where, tmp_path) as prometheus:
+                asked = [(title, prometheus.query(text.replace("$datastore", DATASTORE))) for title, text in queries()]
+        finally:
+            exporter.terminate()
+    assert {title for title, series in asked if not series} == {"Since the last good drill", "Rehearsed", "Newest runs"}
 
 
 def report(cloud: Cloud) -> dict[str, Any]:
@@ -234,6 +254,7 @@ def test_a_record_key_that_others_may_read(g: Ground) -> None:
         # with no key here, no record of this site can be proven either
         assert found.of("problem") == {"RECORD_KEY", "STARTS_THERE"}, found.findings
         assert "chmod 600" in found.text("RECORD_KEY")
+        assert firing_now(a) - {"OneDRReconcileFails"} == {"OneDRRecordKeyMissing"}, "a keeper's pass may fail too"
     finally:
         key_file(a).chmod(0o600)
         reconcile(a)  # the keeper may have told the peer meanwhile that there is none
@@ -311,14 +332,16 @@ def test_a_lock_and_a_group_that_others_made(g: Ground) -> None:
             rbd.Group(pool.io, "others").add_image(pool.io, name)
             until("the keeper to let go of the image", lambda: locked(pool, name, "host 1"), 30, 0.1)
         found = check(a)
-        only(g, a, found, "LOCKS", also_warned=frozenset({"GROUPS"}))
+        unreported = {"RBD_MIRROR"}  # rbd-mirror reports a new image within half a minute
+        only(g, a, found, "LOCKS", also_warned=frozenset({"GROUPS", *unreported}))
         assert f"{name} is locked by rbd lock add (host 1" in found.text("LOCKS")
         assert f"{name} (others)" in found.text("GROUPS")
         for code in ("LOCKS", "GROUPS"):
             (todo,) = [each["todo"] for each in found.findings if each["code"] == code]
             words = shlex.split(todo[todo.index("rbd "):])
             g.sites.bed.run("site-a", words, check=True, capture_output=True)
-        assert check(a).of("problem") == set() and not check(a).of("warning") - g.warned[a.name]
+        found = check(a)
+        assert found.of("problem") == set() and found.of("warning") - g.warned[a.name] <= unreported
     finally:
         with w.open_pool(a) as pool:
             pool.rbd.group_remove(pool.io, "others")
@@ -368,18 +391,22 @@ def test_one_way_peering(g: Ground) -> None:
         assert "at the peer: the pool takes nothing from its peer" in check(b, DATASTORE).text("PEERING")
 
 
-def test_an_image_taken_out_of_mirroring(g: Ground) -> None:
+def test_an_image_taken_out_of_mirroring(g: Ground, tmp_path: Path) -> None:
     a, name = g.sites.a, g.disks[1]
     found: list[Checked] = []
+    scraped: list[dict[tuple[str, str], float]] = []
 
     def told() -> bool:
         """A keeper may mirror it again before the check has looked."""
         with w.open_pool(a) as pool, pool.image(name) as image:
             image.mirror_image_disable(False)
+        scraped[:] = [samples(a, tmp_path / "a.prom")]
         found[:] = [check(a, DATASTORE)]
-        return "UNPROTECTED" in found[0].of("problem")
+        return "UNPROTECTED" in found[0].of("problem") and scraped[0].get(("onedr_datastore_items_unprotected", "not_mirrored")) == 1
 
     until("the image to be told of", told, 60, 0.1)
+    alerts = firing(held((tmp_path / "a.prom").read_text(), time.time()), tmp_path)
+    assert "OneDRUnprotected" in alerts, alerts
     assert f"{name} is not protected" in found[0].text("UNPROTECTED")
     assert found[0].of("problem") <= {"UNPROTECTED", "STATE", "NAMES", "STARTS_THERE"}, found[0].findings
     reconcile(a)
@@ -422,9 +449,10 @@ def test_a_line_that_is_cut(g: Ground) -> None:
     )
     g.sites.bed.cut()
     try:
-        found = check(a)
+        found, alerts = check(a), firing_now(a)
     finally:
         g.sites.bed.heal()
+    assert alerts == {"OneDRAgeUnknown"}
     only(g, a, found, "PEER", also_warned=dark)
     asked = {finding["code"] for finding in found.findings if finding["level"] == "ok"}
     assert not asked & (dark - {"PEERING", "RBD_MIRROR", "RELEASES", "LINE", "POOL_SIZE", "ROOM", "RPO", "STATE"}), (
@@ -438,10 +466,11 @@ def test_a_front_end_that_is_down_is_told_and_hides_nothing_else(g: Ground) -> N
         pytest.skip("the real front-ends are not ours to stop")
     g.sites.bed.stop("site-a", "frontend")
     try:
-        found = check(a)
+        found, alerts = check(a), firing_now(a)
     finally:
         g.sites.bed.start("site-a", "frontend")
     assert found.of("problem") == {"ONED"} and {"HOOKS", "DATASTORES"} <= found.of("warning"), found.findings
+    assert alerts == {"OneDRFrontEndDown"}
 
 
 def test_bad_attributes_are_told_and_nothing_else_of_that_datastore(g: Ground) -> None:
@@ -452,6 +481,7 @@ def test_bad_attributes_are_told_and_nothing_else_of_that_datastore(g: Ground) -
         own = [finding for finding in found.findings if finding["datastore"] == DATASTORE]
         assert [finding["code"] for finding in own] == ["ATTRIBUTES"]
         assert "DR_RPO" in own[0]["text"] and "DR_DELAY" in own[0]["text"]
+        assert firing_now(a) == {"OneDRDatastoreUnread"}
     finally:
         a.api.datastore.update(a.datastore_id, 'DR_RPO=""\nDR_DELAY=""', 1)
 
@@ -477,7 +507,13 @@ def test_an_rbd_mirror_that_was_killed(g: Ground, site: str, where: str) -> None
         found = check(a, DATASTORE)
         assert f"{where}: " in found.text("RBD_MIRROR")
         assert found.of("problem") <= {"RBD_MIRROR", "STATE"}, found.findings
+        watched = g.sites.b if site == "site-b" else a
+        until("the alert", lambda: "OneDRMirrorDaemonGone" in firing_now(watched), 180, 2)
+        if site == "site-b":
+            a.api.datastore.update(a.datastore_id, "DR_RPO=1m", 1)
+            until("late copies", lambda: {"OneDRLate", "OneDRVmLate"} <= firing_now(a), 180, 2)
     finally:
+        a.api.datastore.update(a.datastore_id, 'DR_RPO=""', 1)
         bed.start(site, "mirror")
     until(
         "rbd-mirror to report again",

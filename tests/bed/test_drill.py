@@ -2,6 +2,8 @@
 """
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
 import json
 import time
@@ -10,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import documents
 import pytest
 import workload as w
 from drills import NETWORK as DRILL_NETWORK
@@ -49,6 +52,7 @@ class Story:
     ledgers: dict[str, dict[str, list[ledger.Record]]] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
     page: str = ""
+    shown: dict[str, Any] = field(default_factory=dict)  # REPORT of the datastore's document
     mirrored: set[str] = field(default_factory=set)
     status: dict[str, Any] = field(default_factory=dict)
     second: str = ""
@@ -134,6 +138,7 @@ def story(sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
     told.after = {cloud.name: site_as_it_is(cloud) for cloud in (sites.a, b)}
     told.report = b.onedr("drill", "report", DATASTORE)
     told.page = Path(told.report["files"]["page"]).read_text()
+    told.shown = documents.parts(b)["REPORT"]
     yield told
 
 
@@ -287,6 +292,12 @@ def test_the_page_is_whole_escaped_and_names_the_digest_of_the_json(story: Story
         assert text in story.page, text
     for kind in ("json", "page"):
         assert Path(files[kind]).stat().st_mode & 0o777 == 0o640
+
+
+def test_the_document_holds_the_page_with_what_the_cleanup_added(story: Story) -> None:
+    assert story.shown["file"] == Path(story.report["files"]["page"]).name
+    assert gzip.decompress(base64.b64decode(story.shown["page"])).decode() == story.page
+    assert story.shown["datastore"]["id"] == story.sites.b.datastore_id
 
 
 def test_an_altered_report_is_not_shown(story: Story) -> None:

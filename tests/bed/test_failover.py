@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
+from alerts import firing_now
 
 from sandbox.cloud import DATASTORE, NETWORK
 from sandbox.guest import ledger
@@ -36,6 +37,7 @@ class Story:
     after_dry_run: Any = None
     run: dict[str, Any] = field(default_factory=dict)  # journal of the run
     datastore: dict[str, Any] = field(default_factory=dict)
+    alerts: set[str] = field(default_factory=set)
 
     def here(self, name: str) -> Any:
         """The VM at site B, whole."""
@@ -149,6 +151,7 @@ def story(sites: Sites) -> Iterator[Story]:
         print(f"{name} writes again {time.monotonic() - began:.1f} s after DR_ACTION")
     told.run = w.last_run(b)
     told.datastore = dict(b.api.datastore.info(b.datastore_id).TEMPLATE)
+    told.alerts = firing_now(b)
     yield told
 
 
@@ -172,6 +175,10 @@ def test_the_run_ends_partial_and_names_the_vm_that_failed_and_why(story: Story)
     assert "1 not" in said or "left 1 item(s) out" in said, "as the run ended, or the keeper after it"
     assert "lost" not in said, "every user may read it: it names nobody's VM"
     assert not story.datastore.get("DR_ACTION") and not story.datastore.get("DR_CONFIRM")
+
+
+def test_that_there_is_no_copy_any_more_and_that_not_all_was_done_is_an_alert(story: Story) -> None:
+    assert {"OneDRTookOver", "OneDRRunFailed"} <= story.alerts, story.alerts
 
 
 def test_a_vm_has_its_owner_group_and_permissions_again(story: Story) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
+from alerts import firing_now
 
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.waiting import until
@@ -162,3 +163,8 @@ def test_nothing_is_done_while_an_image_is_split(ground: Ground, verb: tuple[str
         said = refusal(cloud, *verb)
         assert name in said and "reprotect" in said, said
     assert [found[name] for found in ground.primaries()] == before
+
+
+def test_a_split_image_is_an_alert_at_both_sites(ground: Ground) -> None:
+    for cloud in (ground.a, ground.sites.b):
+        assert "OneDRSplitBrain" in firing_now(cloud)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import workload as w
+from alerts import firing_now
 from test_check import check
 from test_returned_long import run, start
 
@@ -48,6 +49,7 @@ def test_a_paused_datastore_keeps_its_copy_says_so_and_goes_on(sites: Sites) -> 
     assert next(each for each in there["disks"] if each["name"] == disk)["complete"]
     a.wait_datastore(a.datastore_id, lambda shown: "Replication is paused" in str(shown.get("DR_MESSAGE")), 60)
     until("the VM to say so", lambda: a.api.vm.info(vm).USER_TEMPLATE.get("DR_STATE") == "DEGRADED", 120, 0.5)
+    assert "OneDRPaused" in firing_now(a) & firing_now(b)
     assert "resume-protection" in " ".join(each["todo"] for each in check(b, DATASTORE).findings)
     moved = b.run("onedr", "move", DATASTORE, "--yes", check=False)
     assert moved.returncode == 2 and f"onedr resume-protection {DATASTORE}" in moved.stderr + moved.stdout

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
+from alerts import firing_now
 from drills import site_as_it_is
 
 from onedr.ceph import omap
@@ -189,6 +190,7 @@ def test_the_check_shows_them_as_problems(story: Story) -> None:
     assert {one["level"] for one in found} == {"problem"} and len(found) == 4
     text = story.sites.b.run("onedr", "status", DATASTORE).stdout
     assert "rehearsed" in text and "accepted" in text and "limited to 1" in text
+    assert "OneDRRehearsalFailed" in firing_now(story.sites.b)
 
 
 def test_the_site_of_the_vms_says_the_same_of_each(story: Story) -> None:

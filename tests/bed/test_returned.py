@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import rbd
 import workload as w
+from alerts import firing_now
 from production import Production, produce
 
 from onedr.replication import preserved_copies
@@ -161,6 +162,7 @@ class Held:
     dry: Told | None = None
     after_dry: dict[str, str] = field(default_factory=dict)
     kept_after_dry: dict[str, Any] = field(default_factory=dict)
+    alerts: set[str] = field(default_factory=set)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +179,7 @@ def held(lost: Lost, guarded: Guarded) -> Held:
         image.write(b"x", 0)
     seen.written = w.digest(a, lost.disk("db"))
     seen.shown = a.wait_datastore(a.datastore_id, lambda shown: shown.get("DR_STATE") == "RETURNED", LIMIT_S)
-    seen.status = w.status(a)
+    seen.status, seen.alerts = w.status(a), firing_now(a)
     guard = b.run("onedr", "guard", "--json", check=False)
     assert guard.returncode == 0, guard.stdout + guard.stderr
     seen.active = {"state": w.status(b)["state"], **json.loads(guard.stdout)}
@@ -341,6 +343,7 @@ def test_no_client_can_write_to_an_image_there(lost: Lost, held: Held) -> None:
 def test_the_datastore_says_that_it_came_back_and_what_is_next(lost: Lost, held: Held) -> None:
     assert "onedr reprotect" in held.shown["DR_MESSAGE"]
     assert sorted(held.status["stale"]) == lost.moved and held.status["only_here"] == [lost.late]
+    assert "OneDRReturned" in held.alerts, held.alerts
 
 
 def test_the_active_site_knows_that_it_is_right_and_that_it_has_no_copy(lost: Lost, held: Held) -> None:

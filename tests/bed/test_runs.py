@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import workload as w
+from alerts import firing_now
 from production import Production, produce
 
 from onedr.ceph.connection import Pool
@@ -45,6 +46,7 @@ class Interrupted:
     primary_there: dict[str, bool] = field(default_factory=dict)
     refused: str = ""  # what must not be done with it
     vms: dict[str, Any] = field(default_factory=dict)  # of site A
+    alerts: set[str] = field(default_factory=set)
 
 
 def one(world: Production, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -176,6 +178,7 @@ def resumed(world: Production, lost: Interrupted) -> Interrupted:
     """A failover dies after db's disk was promoted, cannot be aborted, and is resumed; db writes at site B."""
     kill_at(world.sites.b, Request("failover", confirm=DATASTORE), "promote", world.disks["db"][0])
     seen = find_interrupted(world)
+    seen.alerts = firing_now(world.sites.b)
     seen.refused = one(world, "abort", "--yes", code=2).stderr
     end(world, seen, "resume")
     w.wait_writing(world.sites.b, seen.there["db"])
@@ -215,6 +218,7 @@ def test_a_disaster_failover_that_died_before_it_promoted_is_ended_by_abort(lost
 def test_one_that_died_after_a_promotion_is_gone_on_with_as_it_was_asked_for(
     world: Production, resumed: Interrupted,
 ) -> None:
+    assert "OneDRRunInterrupted" in resumed.alerts, resumed.alerts
     assert was_found(resumed) and "promoted here already" in resumed.refused and "onedr resume" in resumed.refused
     assert resumed.verdict["state"] == "ACTIVE_UNPROTECTED" and not resumed.verdict["failed"], resumed.verdict
     assert sorted(resumed.there) == ["db", "idle"]

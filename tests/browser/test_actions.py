@@ -129,6 +129,26 @@ def test_without_a_plan_a_failover_can_be_confirmed_by_name_and_a_move_cannot(su
     assert sent(sunstone)[-1]["DR_CONFIRM"] == "ceph-dr"
 
 
+def test_a_drill_loses_nothing_so_its_plan_has_no_such_column(sunstone: Sunstone) -> None:
+    plan = part("PLAN")
+    rows = [{**row, "loss_s": None, "loss_bytes": None, "priority": None} for row in plan["vms"]["rows"]]
+    Driver(sunstone, {"vms": {"total": 2, "rows": rows}, "seen": "", "peer": "a monitor greets", "network": "apart"})
+    page = sunstone.open()
+    page.click("[data-cy=onedr-DRILL]")
+    page.wait_for_selector("[data-cy=onedr-plan]")
+    shown = sunstone.marked("onedr-plan")
+    assert "Lost at most" not in shown and "not known" not in shown
+    assert "Other site: a monitor greets. " in shown and "Network: apart." in shown
+
+
+def test_a_move_that_would_be_refused_does_not_promise_anything(sunstone: Sunstone) -> None:
+    Driver(sunstone, {"lossless": True, "refusal": "A move without loss is not possible now."})
+    page = sunstone.open()
+    page.click("[data-cy=onedr-MOVE]")
+    page.wait_for_selector("[data-cy=onedr-refusal]")
+    assert "Nothing is lost" not in sunstone.marked("onedr-plan") and page.locator("[data-cy=onedr-go]").is_disabled()
+
+
 def test_no_right_to_change_the_datastore(sunstone: Sunstone) -> None:
     sunstone.oned.forbidden.add("datastore.update")
     page = sunstone.open()

@@ -172,7 +172,7 @@ def test_a_vm_that_is_not_listed(sunstone: Sunstone) -> None:
     sunstone.open("vm", id="77").wait_for_selector("text=onedr status --vm 77 shows it")
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", "dark", "dark74"])
 @pytest.mark.parametrize("width", [360, 1400])
 def test_nothing_is_wider_than_the_window(sunstone: Sunstone, width: int, theme: str) -> None:
     sunstone.page.set_viewport_size({"width": width, "height": 800})
@@ -184,7 +184,44 @@ def test_nothing_is_wider_than_the_window(sunstone: Sunstone, width: int, theme:
     assert widest <= width
     ink, ground = (page.evaluate(f"getComputedStyle(document.querySelector('{where}')).{what}") for where, what in (
         ("[data-cy=onedr-message]", "color"), ("body", "backgroundColor")))
-    assert (_light(ink), _light(ground)) == ((True, False) if theme == "dark" else (False, True))
+    assert (_light(ink), _light(ground)) == ((False, True) if theme == "light" else (True, False))
+
+
+def test_a_dialog_can_be_read_in_the_dark(sunstone: Sunstone) -> None:
+    """Sunstone 7.4 is dark with a palette that says it is light."""
+    page = sunstone.open(theme="dark74")
+    page.click("[data-cy=onedr-FAILOVER]")
+    page.wait_for_selector("[data-cy=onedr-dialog]")
+    ink, ground = (page.evaluate(f"getComputedStyle(document.querySelector('{where}')).{what}") for where, what in (
+        ("[data-cy=onedr-what]", "color"), ("[data-cy=onedr-dialog] .MuiPaper-root", "backgroundColor")))
+    assert _light(ink) and not _light(ground)
+
+
+@pytest.mark.parametrize("room, head", [(700, 0), (1000, 1)])
+def test_a_table_follows_the_room_that_a_detail_has_in_its_window(sunstone: Sunstone, room: int, head: int) -> None:
+    page = sunstone.open(room=str(room))
+    page.wait_for_selector("[data-cy=onedr-history]")
+    assert page.locator("[data-cy=onedr-history] thead:visible").count() == head
+    assert page.evaluate("document.querySelector('[data-cy=onedr-history]').getBoundingClientRect().right") <= room
+
+
+def test_while_a_run_is_in_progress_its_state_is_shown(sunstone: Sunstone) -> None:
+    """STATUS is as old as the run."""
+    sunstone.oned.attributes()["DR_STATE"] = "DRILLING"
+    sunstone.oned.documents[DOCUMENT]["RUN"] = part("RUN")
+    sunstone.open().wait_for_selector("[data-cy=onedr-run]")
+    assert sunstone.marked("onedr-state") == "DRILLING"
+
+
+def test_a_refusal_is_shown_whoever_asked(sunstone: Sunstone) -> None:
+    """As after an old page wrote an action back."""
+    markup = HOSTILE.replace("\x1b", "")  # which XML cannot hold
+    refusal = f"Refused at 2025-11-30 17:31:00Z: DR_ACTION=FAILOVER was taken off and nothing was started: {markup}"
+    sunstone.oned.attributes()["DR_MESSAGE"] = f"{EXAMPLE['STATUS']['message']} {refusal}"
+    page = sunstone.open()
+    page.wait_for_selector("[data-cy=onedr-refused]")
+    assert sunstone.marked("onedr-refused").startswith("Refused at 2025-11-30 17:31:00Z: DR_ACTION=FAILOVER")
+    assert page.evaluate("window.errors") == [] and sunstone.marked("onedr-message") == EXAMPLE["STATUS"]["message"]
 
 
 def _light(colour: str) -> bool:

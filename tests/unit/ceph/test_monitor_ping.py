@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -15,10 +16,10 @@ LIMIT_S = 5.0
 
 
 @contextmanager
-def listening(banner: bytes | None) -> Iterator[int]:
+def listening(banner: bytes | None, after_s: float = 0.0) -> Iterator[int]:
     """A server on loopback.
 
-    It greets with `banner` and hangs up; with None it says nothing as long as it lives.
+    It greets with `banner`, this late, and hangs up; with None it says nothing as long as it lives.
     """
     with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as held:
         def greet() -> None:
@@ -31,6 +32,7 @@ def listening(banner: bytes | None) -> Iterator[int]:
                     held.enter_context(connection)
                     continue
                 with connection:
+                    time.sleep(after_s)
                     connection.sendall(banner)
 
         thread = threading.Thread(target=greet, daemon=True)
@@ -79,6 +81,26 @@ def test_silence_is_not_death() -> None:
         peer, text = monitor_ping.ping_monitors(at(port), 0.1)
     assert peer is PeerState.UNKNOWN
     assert "0.1 s" in text
+
+
+@contextmanager
+def silent() -> Iterator[int]:
+    """A port at which connections are neither taken nor refused, as behind a cut line: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as held:
+        for _ in range(3):
+            waiting = held.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def test_a_connection_that_is_not_taken_ends_sooner_than_a_greeting_that_is_late() -> None:
+    with silent() as port:
+        begun = time.monotonic()
+        peer, text = monitor_ping.ping_monitors(at(port), 60, connect_s=0.2)
+    assert (peer, time.monotonic() - begun < 30) == (PeerState.UNKNOWN, True) and "within 0.2 s" in text
+    with listening(b"ceph v2\n", after_s=0.5) as port:
+        assert monitor_ping.ping_monitors(at(port), 60, connect_s=0.2)[0] is PeerState.ANSWERS
 
 
 @pytest.mark.parametrize("banner", [b"SSH-2.0-OpenSSH\r\n", b"", b"HTTP/1.1 400\r\n"])

@@ -5,7 +5,7 @@ import importlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -183,6 +183,20 @@ def test_every_table_fits_in_80_columns_without_folding(
         assert cell in text or (cell.startswith(("one", "34")) and not words)
 
 
+@pytest.mark.parametrize(("state", "colour"), [
+    ("PROTECTED", "32m"), ("PROTECTING", "33m"), ("DEGRADED", "1;31m"), ("SPLIT_BRAIN", "1;31m"),
+])
+def test_the_state_has_its_colour_on_a_terminal_only(
+    shown: Any, state: str, colour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for words in ((), ("production",), ("--vm", "db")):
+        assert "\x1b" not in shown({"production": status(state=state)}, *words).output
+    monkeypatch.setattr(
+        output, "console", lambda: output.PlainConsole(width=80, force_terminal=True, color_system="standard"))
+    for words in ((), ("production",), ("--vm", "db")):
+        assert f"\x1b[{colour}{state}\x1b[0m" in shown({"production": status(state=state)}, *words).output
+
+
 def test_watch_looks_again(shown: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
@@ -231,8 +245,33 @@ def test_names_are_completed_and_none_that_a_shell_would_act_on(monkeypatch: pyt
     offered = [item.value for item in completion.datastores(context, main.params[0], "g")]
     assert offered == ["gold", "grey"]
 
+    vms = "<P><VM><NAME>db</NAME></VM><VM><NAME>d`id`</NAME></VM><VM><NAME>web</NAME></VM></P>"
+    monkeypatch.setattr(FrontEnd, "vms", lambda _: list(parse_xml(vms)))
+    assert [item.value for item in completion.vms(context, main.params[0], "d")] == ["db"]
+
     def silent(_: Any) -> Any:
         raise FrontEndError("oned does not answer.")
 
-    monkeypatch.setattr(FrontEnd, "datastores", silent)
-    assert completion.datastores(context, main.params[0], "") == []
+    for kind, offer in (("datastores", completion.datastores), ("vms", completion.vms)):
+        monkeypatch.setattr(FrontEnd, kind, silent)
+        assert offer(context, main.params[0], "") == []
+
+
+def test_each_argument_that_names_a_datastore_is_completed_and_vms_of_this_site_are() -> None:
+    found = list(_parameters(main, "onedr"))
+    assert {words for words, each in found if each.name == "datastore"} >= {"onedr status", "onedr drill start"}
+    vms = [each for words, each in found if (words, each.name) in (("onedr status", "vm"), ("onedr points", "vms"))]
+    assert len(vms) == 2
+    for words, parameter, offer in (
+        *((words, each, completion.datastores) for words, each in found if each.name == "datastore"),
+        *(("", each, completion.vms) for each in vms),
+    ):
+        assert parameter._custom_shell_complete is offer, (words, parameter.name)
+
+
+def _parameters(command: click.Command, words: str) -> Iterator[tuple[str, click.Parameter]]:
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            yield from _parameters(each, f"{words} {name}")
+    for parameter in command.params:
+        yield words, parameter

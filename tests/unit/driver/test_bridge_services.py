@@ -14,6 +14,7 @@ from typing import IO, Any
 import pytest
 from lxml import etree
 
+from onedr.drill import report as drill_report
 from onedr.driver import actions, bridge_policy, datastore, local, snapshot, tm
 from onedr.driver.bridge_services import Services, work_item
 from onedr.host import bridge, process
@@ -381,6 +382,9 @@ def xml(pairs: template.Pairs) -> str:
         ("keeper_process:keep", ask("sign", kind="onedr.vm", image="g/one-55", covered=COVERED), "one-55"),
         ("keeper_process:keep", ask("sign", kind="onedr.vm", image="g/one-7", covered=FUTURE), "future"),
         ("keeper_process:keep", ask("sign", kind="other", image="g/one-7", covered=COVERED), "other"),
+        ("status", ask("sign", kind="onedr.vm", image="g/one-7", covered=COVERED), "sign"),
+        ("drill", ask("sign", kind="onedr.vm", image="g/one-7", covered=COVERED), "sign"),
+        ("check", ask("seal", secrets=[], bound=[]), "seal"),
         ("drill", ask("keep_drill", datastore_id=100, tag="../../x", report={}), "../../x"),
         ("drill", ask("amend_drill", datastore_id=100, tags=["/etc/x"], cleanup={}), "/etc/x"),
     ],
@@ -509,6 +513,25 @@ def test_a_bridge_host_writes_parts_of_its_datastores_document(oned: Oned, monke
     on_bridge(work_of("move"), document(17, RUN="null"), monkeypatch)
     (written,) = (call for call in oned.asked if call[0] == "one.document.update")
     assert written[1:] == (17, "<TEMPLATE><RUN>null</RUN></TEMPLATE>", 1)
+
+
+def test_a_drill_there_gets_the_page_of_its_report_and_shows_it(
+    oned: Oned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drill_report, "report_folder", lambda: tmp_path / "drills")
+    monkeypatch.setattr("onedr.drill.report_html.page", lambda *_: b"<html>the page</html>")
+    tag = "onedr-drill-0ad1c9f2-100-9"
+
+    def drilled() -> None:
+        saved = drill_report.save_report(100, tag, {"cleanup": None})
+        amended = drill_report.amend(100, [tag], {"at": 1.0})
+        assert amended is not None and saved.page == amended.page == b"<html>the page</html>"
+        document(17, REPORT="null")()
+
+    on_bridge(work_of("drill"), drilled, monkeypatch)
+    (written,) = (call for call in oned.asked if call[0] == "one.document.update")
+    assert written[1:] == (17, "<TEMPLATE><REPORT>null</REPORT></TEMPLATE>", 1)
+    assert (tmp_path / "drills" / f"100-{tag}.html").read_bytes() == b"<html>the page</html>"
 
 
 @pytest.mark.parametrize("known", [18, 19, None])

@@ -74,6 +74,7 @@ def test_dr_accept_unsigned_is_the_word_for_one_action(
     assert on_datastore(world) == "started failover"
     assert [request.accept_unsigned for request in started] == [accepted]
     assert (started[0].confirm, started[0].leave, started[0].trigger) == ("ceph", ("7", "8"), "DR_ACTION")
+    assert started[0].by == "a manager of oneadmin's datastore", "the API hides who called"
     assert not any(world.template.get(key) for key in ("DR_ACTION", "DR_CONFIRM", "DR_ACCEPT_UNSIGNED", "DR_LEAVE"))
 
 

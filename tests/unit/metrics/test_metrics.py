@@ -24,6 +24,7 @@ from onedr.model.lag import Lag, read_lag
 from onedr.opennebula import xmlrpc
 from onedr.opennebula.pools_once import PoolsOnce
 from onedr.runs.answer_events import ObservedEvent
+from tests.prometheus import free_port
 
 ROOT = Path(__file__).parents[3]
 SITE = SiteSeen("1.0", True, True, (("lead", 7),))
@@ -198,14 +199,6 @@ def test_over_http(oned: Oned) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     assert 'onedr_datastore_up{datastore="ds-3",datastore_id="3"} 0.0' in text and "python_info" not in text
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.mark.parametrize("address", ["9925", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "127.0.0.1:0"])

@@ -1,40 +1,41 @@
 """The alert rules by promtool, the dashboard's queries by a real Prometheus that scrapes the real exporter."""
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import prometheus_client
 import pytest
 import yaml
-from observed import observed, standby
-from test_metrics import SITE, free_port
+from observed import NOW, observed, standby
+from test_metrics import SITE
 
 from onedr.metrics import exporter, samples_rules
 from onedr.metrics.catalogue import METRICS
 from onedr.metrics.exporter import Exporter
-from onedr.metrics.samples_rules import Sample
+from onedr.metrics.samples_rules import Sample, SiteSeen
 from onedr.model.types import State
+from onedr.runs.answer_events import ObservedEvent
+from tests.prometheus import (
+    DASHBOARD,
+    MINUTES,
+    RULES,
+    Prometheus,
+    firing,
+    free_port,
+    held,
+    promtool,
+    queries,
+    scraping,
+)
 
 ROOT = Path(__file__).parents[3]
-RULES = ROOT / "share/prometheus/onedr.rules.yml"
-DASHBOARD = json.loads((ROOT / "share/grafana/onedr.json").read_text())
 ALERTS = {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
+SITE_OF_ONE = SiteSeen("1.0", True, True)
 NAMES = {metric.name for metric in METRICS}
 DS = 'datastore="gold",datastore_id="100"'
-MINUTES = 150  # of made-up samples, one a minute
-END = f"{MINUTES}m"
-
-
-def promtool(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["promtool", *words], capture_output=True, text=True, timeout=120)
 
 
 def test_promtool_takes_the_rules() -> None:
@@ -113,22 +114,8 @@ FAULTS: dict[str, dict[str, str | None]] = {
 }
 
 
-def firing(tmp_path: Path, changes: dict[str, str | None], expected: set[str]) -> None:
-    series = {key: value for key, value in {**HEALTHY, **changes}.items() if value is not None}
-    samples = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(expected)]
-    test = {
-        "rule_files": [str(RULES)], "evaluation_interval": "1m",
-        "tests": [{
-            "interval": "1m",
-            "input_series": [{"series": key, "values": value} for key, value in series.items()],
-            "promql_expr_test": [{
-                "expr": 'max by (alertname) (ALERTS{alertstate="firing"})', "eval_time": END, "exp_samples": samples,
-            }],
-        }],
-    }
-    (tmp_path / "test.yml").write_text(yaml.safe_dump(test))
-    done = promtool("test", "rules", str(tmp_path / "test.yml"))
-    assert done.returncode == 0, done.stdout + done.stderr
+def fired(tmp_path: Path, changes: dict[str, str | None]) -> set[str]:
+    return firing({key: value for key, value in {**HEALTHY, **changes}.items() if value is not None}, tmp_path)
 
 
 def test_every_alert_has_its_fault() -> None:
@@ -136,69 +123,44 @@ def test_every_alert_has_its_fault() -> None:
 
 
 def test_nothing_fires_where_all_is_well(tmp_path: Path) -> None:
-    firing(tmp_path, {}, set())
-    with pytest.raises(AssertionError):  # so the test can fail
-        firing(tmp_path, {}, {"OneDRLate"})
+    assert fired(tmp_path, {}) == set()
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_fires_its_alert_and_no_other(tmp_path: Path, name: str) -> None:
-    firing(tmp_path, FAULTS[name], {name})
+    assert fired(tmp_path, FAULTS[name]) == {name}
+
+
+@pytest.mark.parametrize(("seen", "expected"), [
+    (observed(), set()), (standby(), {"OneDRRehearsalFailed", "OneDRRunFailed"}),
+])
+def test_what_the_exporter_writes_fires_what_it_says(seen: ObservedEvent, expected: set[str], tmp_path: Path) -> None:
+    registry = prometheus_client.CollectorRegistry()
+    made = Exporter("1.0", lambda _: seen)
+    made._look = lambda: [*samples_rules.of_site(SITE_OF_ONE), *samples_rules.of_datastore(seen)]  # type: ignore[method-assign]
+    registry.register(made)
+    scraped = prometheus_client.generate_latest(registry).decode()
+    assert firing(held(scraped, NOW), tmp_path) == expected
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A Prometheus that scrapes the exporter of two made-up datastores: its answer to a query."""
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """A Prometheus that scrapes the exporter of two made-up datastores."""
     seen = [*samples_rules.of_site(SITE), *samples_rules.of_datastore(observed()), *samples_rules.of_datastore(standby()),
             Sample("onedr_scrape_duration_seconds", (), 0.1), Sample("onedr_scrape_front_end_calls", (), 3)]
     made = Exporter("1.0", lambda _: observed())
     made._look = lambda: seen  # type: ignore[method-assign]
-    port, folder = free_port(), tmp_path_factory.mktemp("prometheus")
-    exporter.serve(made, "127.0.0.1", port)
-    scrape = {"job_name": "onedr", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(
-        {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "scrape_configs": [scrape],
-         "rule_files": [str(RULES)]}))
-    own = free_port()
-    process = subprocess.Popen(
-        [str(shutil.which("prometheus")), f"--config.file={folder}/prometheus.yml",
-         f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{own}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-
-    def ask(path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{own}/api/v1/{path}", timeout=5) as answer:
-            return json.load(answer)["data"]
-
-    def query(expression: str) -> list[Any]:
-        return list(ask(f"query?query={urllib.parse.quote(expression)}")["result"])
-
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            try:
-                if query("count_over_time(onedr_build_info[1m]) >= 2"):  # two scrapes: rates have values
-                    break
-            except OSError:
-                pass
-            time.sleep(0.2)
-        query.ask = ask  # type: ignore[attr-defined]
-        yield query
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def queries() -> list[tuple[str, str]]:
-    return [(panel["title"], target["expr"]) for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    exporter.serve(made, "127.0.0.1", port := free_port())
+    with scraping(f"127.0.0.1:{port}", tmp_path_factory.mktemp("prometheus")) as running:
+        yield running
 
 
 @pytest.mark.parametrize(("title", "expression"), queries())
-def test_each_query_of_the_dashboard_finds_what_the_exporter_tells(asked: Any, title: str, expression: str) -> None:
+def test_each_query_of_the_dashboard_finds_what_the_exporter_tells(asked: Prometheus, title: str, expression: str) -> None:
     assert set(re.findall(r"onedr_[a-z_]+", expression)) <= NAMES
-    assert asked(expression.replace("$datastore", ".*")), f"{title}: {expression}"
+    assert asked.query(expression.replace("$datastore", ".*")), f"{title}: {expression}"
     if "$datastore" in expression:
-        assert not asked(expression.replace("$datastore", "nosuch"))
+        assert not asked.query(expression.replace("$datastore", "nosuch"))
 
 
 def test_the_dashboard_chooses_among_the_datastores() -> None:
@@ -210,7 +172,7 @@ def test_the_dashboard_chooses_among_the_datastores() -> None:
         assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
 
 
-def test_prometheus_loads_the_rules_and_evaluates_each(asked: Any) -> None:
+def test_prometheus_loads_the_rules_and_evaluates_each(asked: Prometheus) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         (group,) = asked.ask("rules")["groups"]

@@ -19,7 +19,7 @@ from onedr.report.page import Section, page
 from onedr.runbook import page_html
 
 WIDTHS = (1280, 390)
-# A page in a frame of each width. What sticks out: an element beyond the frame, but in a box that scrolls.
+# A page in a frame of each width. What sticks out: an element beyond the frame.
 PROBE = """
 function rgb(css) { var m = css.match(/[\\d.]+/g).map(Number); return m.length > 3 && m[3] === 0 ? null : m; }
 function light(c) {
@@ -34,7 +34,7 @@ function probe(frame) {
   var view = frame.contentWindow, doc = frame.contentDocument, out = [], weak = [], small = [], texts = 0;
   doc.querySelectorAll('body *').forEach(function (e) {
     var box = e.getBoundingClientRect();
-    if (!e.closest('.wide') && (box.right > frame.clientWidth + 1 || box.left < -1)) out.push(e.outerHTML.slice(0, 90));
+    if (box.right > frame.clientWidth + 1 || box.left < -1) out.push(e.outerHTML.slice(0, 90));
     if (!Array.from(e.childNodes).some(function (n) { return n.nodeType === 3 && n.data.trim(); })) return;
     texts += 1;
     var s = view.getComputedStyle(e), ink = rgb(e.closest('svg') ? s.fill : s.color), a = light(ink), b = light(behind(view, e));

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ from onedr.model.text import Sentence
 from onedr.model.types import State
 from onedr.runs import datastore_message
 from onedr.runs import run as runs_run
-from onedr.runs.events import Event, StepEvent, VerdictEvent
+from onedr.runs.events import Event, ProgressEvent, StepEvent, VerdictEvent
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.plan_events import FailoverPlanEvent, ReprotectPlanEvent
 from onedr.runs.request import Request
@@ -98,6 +99,25 @@ def test_a_step_that_comes_later_is_neither_done_nor_failed(tmp_path: Path, monk
     assert made.outcome.done == {"v": "runs"} and "start v" in made.ended
     assert [entry.results for entry in made.log.steps] == [{"v": "not yet"}, {"v": "runs"}]
     assert [event.result for event in events if isinstance(event, StepEvent)] == ["done"]
+
+
+def test_while_one_step_takes_long_it_is_told_how_many_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONE_LOCATION", str(tmp_path))
+    monkeypatch.setattr(runs_run, "_SAVE_EVERY_S", 0.0)
+    run: Any = SimpleNamespace(
+        id="r", verb="drill", pool=None, datastore="ceph", alone="", save=lambda log: None, look=lambda: None, check=lambda: None
+    )
+    frontend: Any = SimpleNamespace(update_datastore=lambda *_: None)
+    told = threading.Event()
+
+    def heard(event: Event) -> None:
+        if isinstance(event, ProgressEvent) and (event.kind, event.done, event.of) == ("check", 0, 1):
+            told.set()
+
+    made = runs_run.Running(run, 1, Request("drill"), heard, frontend, State.DRILLING, "secondary")
+    made.total = 1
+    made.do([Step(StepKind.CHECK, "v", "check v")], lambda _: "told" if told.wait(60) else "nothing was told")
+    assert made.outcome.done == {"v": "told"}
 
 
 def test_a_run_tells_and_journals_its_plan_its_steps_and_its_end(

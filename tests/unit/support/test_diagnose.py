@@ -87,10 +87,15 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (one / "etc/onedr/record.key").chmod(0o600)
     (one / "etc/peer").write_text("oneadmin:peer-passwort\n")
     (one / "etc/peer").chmod(0o600)
-    (one / "etc/onedr/onedr.conf").write_text(f"[peer]\nendpoint = https://b/RPC2\nauth = {one}/etc/peer\n")
+    for name, text in (("mail", "mailer:mail-passwort\n"), ("hook", "hook-schluessel\n")):
+        (one / "etc" / name).write_text(text)
+        (one / "etc" / name).chmod(0o600)
+    (one / "etc/onedr/onedr.conf").write_text(
+        f"[peer]\nendpoint = https://b/RPC2\nauth = {one}/etc/peer\n"
+        f"[notify]\nsmtp_auth = {one}/etc/mail\nwebhook_key = {one}/etc/hook\n")
     (one / "etc/onedr/onedr.conf").chmod(0o644)
     (one / "var/.one/one_auth").write_text("oneadmin:own-passwort\n")
-    log = f"INFO said peer-passwort, own-passwort, {key}, {CEPH_KEY}\n{PEM}\nERROR ROOT_PASSWORD='{SECRET}' failed\n"
+    log = f"INFO said peer-passwort, own-passwort, mail-passwort, hook-schluessel, {key}, {CEPH_KEY}\n{PEM}\nERROR ROOT_PASSWORD='{SECRET}' failed\n"
     (one / "var/onedr/onedr.log").write_text(log)
     return one
 
@@ -107,7 +112,8 @@ DATASTORE = (
     f"<P><DATASTORE><ID>7</ID><NAME>gold</NAME><DS_MAD>ceph_dr</DS_MAD><TYPE>0</TYPE><TEMPLATE>"
     f"<CEPH_SECRET>{SECRET}</CEPH_SECRET><NOTE>peer-passwort</NOTE><POOL_NAME>one</POOL_NAME></TEMPLATE></DATASTORE></P>"
 )
-PLANTED = (SECRET, "peer-passwort", "own-passwort", CEPH_KEY, "b3BlbnNzaC1r", "a2tra2tr", ("k" * 64).encode().hex())
+OWN = ("peer-passwort", "own-passwort", "mail-passwort", "hook-schluessel")
+PLANTED = (SECRET, *OWN, CEPH_KEY, "b3BlbnNzaC1r", "a2tra2tr", ("k" * 64).encode().hex())
 
 
 def test_no_planted_secret_is_in_the_bundle_and_what_helps_is(
@@ -135,7 +141,7 @@ def test_no_planted_secret_is_in_the_bundle_and_what_helps_is(
 def test_the_plants_would_be_found(site: Path) -> None:
     """So the test above can fail."""
     text = "".join(bundle.own_files().values())
-    for secret in (SECRET, "peer-passwort", "own-passwort", CEPH_KEY):
+    for secret in (SECRET, *OWN, CEPH_KEY):
         assert secret in text
 
 
