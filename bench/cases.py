@@ -19,8 +19,7 @@ START_UPS = {
     "and all of a datastore action": "import onedr.driver.run, onedr.driver.datastore",
 }
 """Python code by name, run with the first lines of an installed executable."""
-DISK = f"localhost:/var/lib/one/datastores/{SYSTEM_ID}/7/disk.0"
-OTHER = f"localhost:/var/lib/one/datastores/{SYSTEM_ID}/8/disk.0"
+RUNNING_ON = {"HISTORY": {"SEQ": 0, "HOSTNAME": "localhost"}}
 
 
 def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
@@ -28,6 +27,8 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
 
     `before` and `after` are rbd calls, not timed; `X` in names becomes the image's number.
     """
+    folder = f"localhost:{site.folder}/datastores/{SYSTEM_ID}"
+    disk_7, disk_8 = f"{folder}/7/disk.0", f"{folder}/8/disk.0"
     plain, protected = datastore(site), datastore(site, DR_PROTECT="YES")
     for number, attributes in ((0, plain), (1, protected)):
         api.datastores[DATASTORE_ID + 10 * number] = {
@@ -39,6 +40,7 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
         "CEPH_USER": "oneadmin",
         "CEPH_CONF": str(site.ceph_conf),
         "POOL_NAME": "one",
+        "TYPE": "RBD",
         "DISK_ID": "0",
         "SIZE": "8",
         "ORIGINAL_SIZE": "8",
@@ -48,28 +50,37 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
         api.vms[vm_id] = {
             "ID": vm_id,
             "NAME": f"vm {vm_id}",
+            "LCM_STATE": 0,
             "TEMPLATE": {"DISK": {**usual, **disk}},
             "USER_TEMPLATE": {},
+            "HISTORY_RECORDS": RUNNING_ON,
         }
     made = {"before": [["base", "one-900"]], "after": [["remove", "one-900-7-0"], ["remove", "one-900"]]}
     cloned = {**made, "before": [["base", "one-900"], ["clone", "one-900", "one-900-7-0"]]}
     alone = {"before": [["create", "one-901"]], "after": [["remove", "one-901"]]}
 
+    snapped = {**made, "before": [*cloned["before"], ["snapshot", "one-900-7-0"]]}
+    copied = {**cloned, "after": [["remove", "one-905"], *made["after"]]}
+
     def case(
-        name: str, kind: str, argv: list[object], stock: list[str], around: dict[str, Any], data: bool = False
+        name: str, kind: str, argv: list[object], stock: list[str], around: dict[str, Any],
+        data: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """`DS` in argv becomes the datastore's id; with `data` the driver data goes to standard input."""
+        """`DS` in argv becomes the datastore's id; `data`: the image that goes to standard input. The action
+        is the name's first word.
+        """
         stores = [
             {**store, "ID": DATASTORE_ID + 10 * number} for number, store in enumerate((plain, protected))
         ]
-        stdin = [stdin_of(image(902, size=16), store) for store in stores]
+        stdin = [stdin_of(data, store) for store in stores]
         return {
             "name": name,
+            "action": name.split()[0],
             "kind": kind,
             "argv": list(map(str, argv)),
             "stock": stock,
             **around,
-            "stdin": [one.decode() for one in stdin] if data else ["", ""],
+            "stdin": [one.decode() for one in stdin] if data is not None else ["", ""],
             "ids": [DATASTORE_ID, DATASTORE_ID + 10],
         }
 
@@ -79,14 +90,14 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
         case(
             "ln",
             "tm",
-            ["front:one/one-901", OTHER, 8, "DS"],
+            ["front:one/one-901", disk_8, 8, "DS"],
             ["rbd info one/one-901", "rbd info one/one-901@snap"],
             alone,
         ),
         case(
             "clone",
             "tm",
-            ["front:one/one-900", DISK, 7, "DS"],
+            ["front:one/one-900", disk_7, 7, "DS"],
             [
                 "rbd info one/one-900-7-0",
                 "rbd info one/one-900",
@@ -99,7 +110,7 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
         case(
             "delete",
             "tm",
-            [DISK, 7, "DS"],
+            [disk_7, 7, "DS"],
             [
                 "rbd info one/one-900-7-0",
                 "rbd info one/one-900-7-0",
@@ -115,7 +126,7 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
         case(
             "snap_create",
             "tm",
-            [DISK, 1, 7, "DS"],
+            [disk_7, 1, 7, "DS"],
             [
                 "rbd info one/one-900-7-0",
                 "rbd snap create one/one-900-7-0@1",
@@ -123,7 +134,26 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
             ],
             cloned,
         ),
-        case("resize", "tm", [DISK, 16, 7, "DS"], ["rbd resize --size 16 one/one-900-7-0"], cloned),
+        case(
+            "snap_delete",
+            "tm",
+            [disk_7, 1, 7, "DS"],
+            [
+                "rbd info one/one-900-7-0",
+                "rbd snap ls one/one-900-7-0",
+                "rbd snap unprotect one/one-900-7-0@1",
+                "rbd snap rm one/one-900-7-0@1",
+            ],
+            snapped,
+        ),
+        case(
+            "cpds (8 MiB)",
+            "tm",
+            [disk_7, "one/one-905", -1, 7, "DS"],
+            ["rbd copy one/one-900-7-0 one/one-905"],
+            copied,
+        ),
+        case("resize", "tm", [disk_7, 16, 7, "DS"], ["rbd resize --size 16 one/one-900-7-0"], cloned),
         {
             **case("monitor", "datastore", [DATASTORE_ID], ["ceph df detail --format xml"], nothing),
             "stdin": [monitored, monitored],
@@ -137,6 +167,27 @@ def cases(site: Site, api: calls.FrontEnd) -> list[dict[str, Any]]:
                 "before": [],
                 "after": [["remove", "one-902"]],
             },
-            data=True,
+            data=image(902, size=16),
+        ),
+        case(
+            "rm",
+            "datastore",
+            [901],
+            [
+                "rbd info one/one-901",
+                "rbd info one/one-901",
+                "rbd snap ls one/one-901",
+                "rbd rm one/one-901",
+            ],
+            alone,
+            data=image(901, SOURCE="one/one-901"),
+        ),
+        case(
+            "clone (of an image, 8 MiB)",
+            "datastore",
+            [905],
+            ["rbd copy one/one-901 one/one-905"],
+            {**alone, "after": [["remove", "one-905"], ["remove", "one-901"]]},
+            data=image(905, path="one/one-901", size=8),
         ),
     ]

@@ -1,4 +1,4 @@
-"""Runs inside a site: times processes from start to exit, ours and stock's in turn.
+"""Runs inside a site: times processes from start to exit, ours, stock's commands and stock's scripts in turn.
 
 Job on standard input, results on output.
 """
@@ -38,12 +38,30 @@ class Ceph:
             image.create_snap("snap")
             image.protect_snap("snap")
 
+    def snapshot(self, name: str) -> None:
+        """A disk snapshot with the id 1."""
+        with rbd.Image(self._io, name) as image:
+            image.create_snap("1")
+            image.protect_snap("1")
+
     def clone(self, parent: str, name: str) -> None:
         rbd.RBD().clone(self._io, parent, "snap", self._io, name)
 
     def mirror(self, name: str) -> None:
         with rbd.Image(self._io, name) as image:
             image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_JOURNAL)
+
+    def contents(self) -> dict[str, tuple[int, list[tuple[str, bool]]]]:
+        """Images by name: bytes, and the users' snapshots with whether each is protected."""
+        found = {}
+        for name in rbd.RBD().list(self._io):
+            with rbd.Image(self._io, name, read_only=True) as image:
+                own = [
+                    each["name"] for each in image.list_snaps()
+                    if each["namespace"] == rbd.RBD_SNAP_NAMESPACE_TYPE_USER
+                ]
+                found[name] = (image.size(), [(each, image.is_protected_snap(each)) for each in own])
+        return found
 
     def remove(self, name: str) -> None:
         """The image with its snapshots, however it was left."""
@@ -91,36 +109,32 @@ def timed(argv: list[str], environment: dict[str, str], stdin: bytes = b"") -> t
 def around(ceph: Ceph, steps: list[list[str]], mirrored: bool = False) -> None:
     for verb, *names in steps:
         getattr(ceph, verb)(*names)
-        if mirrored and verb != "remove":
+        if mirrored and verb not in ("remove", "snapshot"):
             ceph.mirror(names[-1])
 
 
 def one_case(ceph: Ceph, job: dict[str, Any], case: dict[str, Any]) -> dict[str, Any] | None:
-    executable = Path(job["drivers"]) / case["kind"] / "ceph_dr" / case["name"]
-    if not executable.is_file():
+    """Medians in ms of each side; None, with the reason on standard error, when the action did not work."""
+    if not executable(job, case, "ours").is_file():
         print(f"{case['name']}: there is no such action yet", file=sys.stderr)
         return None
-    spent: dict[str, list[float]] = {"stock": [], "ours": [], "protected": []}
+    sides = ["stock", *(["scripts"] if job["scripts"] else []), "ours", "protected"]
+    spent: dict[str, list[float]] = {side: [] for side in sides}
+    left: dict[str, Any] = {}
     peak = 0.0
     for turn in range(job["rounds"] + 1):
         for side in spent:
-            mirrored = side == "protected"
-            around(ceph, case["before"], mirrored)
-            total = 0.0
+            around(ceph, case["before"], side == "protected")
             if side == "stock":
-                for command in case["stock"]:
-                    program, *words = command.split()
-                    total += timed(
-                        [program, "--id", "oneadmin", "--conf", job["conf"], *words], job["environment"]
-                    )[0]
+                total = commands(job, case)
             else:
-                argv = [str(case["ids"][mirrored]) if word == "DS" else word for word in case["argv"]]
-                total, memory, code, said = timed(
-                    [str(executable), *argv], job["environment"], case["stdin"][mirrored].encode()
-                )
-                peak = max(peak, memory)
-                if code or "DEBUG" in said:
-                    print(f"{case['name']} ({side}) failed: {said}", file=sys.stderr)
+                total, memory, why = action(job, case, side)
+                peak = peak if side == "scripts" else max(peak, memory)
+                left[side] = ceph.contents()
+                if side == "ours" and left.get("scripts", left[side]) != left[side]:
+                    why = f"what it left differs from what stock's script left: {left}"
+                if why:
+                    print(f"{case['name']} ({side}) failed: {why}", file=sys.stderr)
                     around(ceph, case["after"])
                     return None
             around(ceph, case["after"])
@@ -128,6 +142,34 @@ def one_case(ceph: Ceph, job: dict[str, Any], case: dict[str, Any]) -> dict[str,
                 spent[side].append(total * 1000)
     medians = {side: statistics.median(values) for side, values in spent.items()}
     return {"name": case["name"], "commands": len(case["stock"]), **medians, "peak": peak}
+
+
+def executable(job: dict[str, Any], case: dict[str, Any], side: str) -> Path:
+    if side == "scripts":
+        return Path(job["scripts"]["ONE_LOCATION"], "var", "remotes", case["kind"], "ceph", case["action"])
+    return Path(job["drivers"], case["kind"], "ceph_dr", case["action"])
+
+
+def commands(job: dict[str, Any], case: dict[str, Any]) -> float:
+    """Seconds that the naked commands of stock's script take together."""
+    total = 0.0
+    for command in case["stock"]:
+        program, *words = command.split()
+        access = ["--id", "oneadmin", "--conf", job["conf"]]
+        total += timed([program, *access, *words], job["environment"])[0]
+    return total
+
+
+def action(job: dict[str, Any], case: dict[str, Any], side: str) -> tuple[float, float, str]:
+    """Seconds, peak MiB, and why it failed: an action as oned calls it."""
+    number = int(side == "protected")
+    argv = [str(case["ids"][number]) if word == "DS" else word for word in case["argv"]]
+    environment = job["scripts" if side == "scripts" else "environment"]
+    seconds, memory, code, said = timed(
+        [str(executable(job, case, side)), *argv], environment, case["stdin"][number].encode()
+    )
+    failed = code or "DEBUG" in said
+    return seconds, memory, (said or f"exit code {code}") if failed else ""
 
 
 def start_ups(job: dict[str, Any]) -> dict[str, float]:

@@ -49,6 +49,22 @@ def _write(held: rbd.Image, image: rbd.Image, target: str, spans: Iterable[tuple
     return sum(length for _, length in pieces)
 
 
+def copy_point(pool: Pool, held: rbd.Image, number: int, target: str) -> None:
+    """A new image `target` with what an open image holds at the snapshot of this id. One of that name that a
+    killed call left incomplete is replaced. Raises StorageError when `target` exists, OneDRError, rbd.Error.
+    """
+    if pool.exists(target):
+        raise StorageError(f"RBD image {pool.access.pool}/{target} exists already.")
+    held.set_snap_by_id(number)
+    size, partial = int(held.size()), f"{target}-incomplete"
+    if pool.exists(partial):
+        pool.rbd.remove(pool.io, partial)
+    pool.rbd.create(pool.io, partial, size, old_format=False)
+    with pool.image(partial) as image:
+        _write(held, image, partial, [(0, size)])
+    pool.rbd.rename(pool.io, partial, target)
+
+
 def copy_over(pool: Pool, source: str, target: str) -> None:
     """Write what differs into `target`, so that it holds what `source` does. As `write_back`."""
     with pool.image(source, read_only=True) as held, pool.image(target) as image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from onedr.ceph.connection import Pool
 from onedr.check.collect_peer import PeerConnection
 from onedr.check.facts import Known, MapFacts, Unknown
-from onedr.failover import chosen_plan
+from onedr.failover import plan_choice
 from onedr.model.errors import OneDRError
 from onedr.model.recovery_plan import Chosen
 from onedr.model.site_map import Direction
@@ -33,7 +33,7 @@ def collect(pool: Pool, datastore: Datastore, way: PeerConnection) -> MapFacts:
 
 def recovery(pool: Pool, datastore: Datastore, way: PeerConnection) -> Chosen:
     """The recovery plan that a run here would go by. Raises rados.Error."""
-    return chosen_plan.read(pool, datastore, Request("check"), _there(way))
+    return plan_choice.read(pool, datastore, Request("check"), _there(way))
 
 
 def _there(way: PeerConnection) -> Pool | None:

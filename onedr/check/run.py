@@ -144,9 +144,7 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         "view": lambda: status.collect_status(
             pool, datastore, collect_front_ends.front_end(), way.peer_status
         ),
-        "schedules": lambda: _schedules(pool, datastore),
-        "newest_snapshots": lambda: _newest_snapshots(pool, datastore),
-        "snapshots_kept": lambda: int(cluster_info.own_option(pool, cluster_info.KEPT)),
+        **_snapshot_sources(pool, datastore),
         "probe_results": lambda: probe_results.last_result(pool),
         "rehearsals": lambda: _rehearsals(pool, datastore),
         "mapping": lambda: collect_map.collect(pool, datastore, way),
@@ -171,6 +169,15 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         unprotected={name: why.text for name, why in view.unprotected.items() if why.is_problem},
     )
     return _with_targets(facts, pool, peer_view, datastore.datastore_id)
+
+
+def _snapshot_sources(pool: Pool, datastore: Datastore) -> dict[str, Source]:
+    """Sources of facts about mirror snapshots."""
+    return {
+        "schedules": lambda: _schedules(pool, datastore),
+        "newest_snapshots": lambda: _newest_snapshots(pool, datastore),
+        "snapshots_kept": lambda: int(cluster_info.own_option(pool, cluster_info.KEPT)),
+    }
 
 
 def _cluster(opened: Callable[[], Pool], name: str) -> dict[str, Source]:

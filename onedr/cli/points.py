@@ -36,14 +36,19 @@ def point() -> None:
 @click.argument("datastore", shell_complete=completion.datastores)
 @click.argument("when")
 @click.option("--why", default="", help="Why, in at most 100 characters; shown by onedr points.")
+@click.option(
+    "--until", default="",
+    help="Lock it until this date (2027-01-31, or a moment in UTC): nothing takes it away before. The lock "
+    "cannot be taken back or made shorter. After it DR_POINTS decides.",
+)
 @_VM
 @_JSON
-def pin(datastore: str, when: str, why: str, vms: tuple[str, ...], as_json: bool) -> None:
+def pin(datastore: str, when: str, why: str, until: str, vms: tuple[str, ...], as_json: bool) -> None:
     """Pin the newest point of each VM that is not after WHEN.
 
     WHEN is a point's name, or a moment such as '2026-11-30 17:15 UTC'.
     """
-    asked = (("PIN", when), ("WHY", why))
+    asked = (("PIN", when), ("WHY", why), *((("UNTIL", until),) if until else ()))
     _show(datastore, Request("points", vms=vms, attributes=asked), as_json)
 
 
@@ -55,6 +60,20 @@ def pin(datastore: str, when: str, why: str, vms: tuple[str, ...], as_json: bool
 def unpin(datastore: str, when: str, vms: tuple[str, ...], as_json: bool) -> None:
     """Take the pin off the newest point of each VM that is not after WHEN."""
     _show(datastore, Request("points", vms=vms, attributes=(("UNPIN", when),)), as_json)
+
+
+@point.command(short_help="Copy a point of an image that was deleted at the other site.")
+@click.argument("datastore", shell_complete=completion.datastores)
+@click.argument("copy")
+@click.argument("when")
+@_JSON
+def recover(datastore: str, copy: str, when: str, as_json: bool) -> None:
+    """Copy the newest point that is not after WHEN of a COPY that a lock holds in Ceph's trash.
+
+    onedr points lists such copies. The COPY stays there; a new RBD image has the content.
+    """
+    asked = (("RECOVER", copy), ("AT", when))
+    _show(datastore, Request("points", attributes=asked), as_json)
 
 
 def _show(datastore: str, request: Request, as_json: bool) -> None:
@@ -73,7 +92,7 @@ def _print(found: PointsEvent) -> None:
         (
             f"{vm.name} ({vm.vm} at {vm.site})", each.name, output.seconds(each.age_s),
             _complete(each, vm.here), output.seconds(each.stall_s),
-            "unknown" if each.held is None else str(each.held >> 20), each.pin,
+            "unknown" if each.held is None else str(each.held >> 20), _pinned(each),
         )
         for vm in found.vms for each in vm.points
     ]))
@@ -83,6 +102,10 @@ def _print(found: PointsEvent) -> None:
     for text in (found.message, *found.warnings):
         if text:
             out.print(text)
+
+
+def _pinned(each: PointShown) -> str:
+    return f"{each.pin} (locked until {each.locked})" if each.locked else each.pin
 
 
 def _complete(each: PointShown, own: bool) -> str:

@@ -20,7 +20,7 @@ from onedr.drill import vms as drill_vms
 from onedr.drill.checks import Checks, DrillGuest, run_checks
 from onedr.drill.evidence import Evidence
 from onedr.drill.show_report import show_report
-from onedr.failover import chosen_plan, collect, gates, recreate_vms, start_order, target_site
+from onedr.failover import collect, gates, plan_choice, recreate_vms, start_order, target_site
 from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.failover.start_queue import StartQueue
@@ -95,7 +95,7 @@ def _look(pool: Pool, target: Datastore, request: Request, frontend: FrontEnd) -
         peer, _ = stack.enter_context(peer_ceph.peer_pool(peer_status, pool.access.pool))
         split = image_claims.split_images(pool, peer, [image.name for image in images])
         mapping = collect.map_in_force(pool, target, peer)
-        chosen = chosen_plan.read(pool, target, request, peer)
+        chosen = plan_choice.read(pool, target, request, peer)
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
     hosts = target_site.placement_here(site, ()).hosts
     found = remnants.find_remnants(pool, target, images, frontend, None, "")

@@ -6,21 +6,26 @@ from onedr.failover import point_end
 from onedr.host import log
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import point_list
+from onedr.replication import points
 from onedr.runs.events import ProgressEvent
 from onedr.runs.request import Request
 
 
 def answer(target: Datastore, request: Request) -> None:
-    """The points of VMs, after one of each was pinned (attributes PIN, WHY), or unpinned (UNPIN). Or the end
-    of a failover to points (END).
+    """The points of VMs, after one of each was pinned (attributes PIN, WHY, UNTIL), or unpinned (UNPIN). Or
+    the end of a failover to points (END). Or a point of a copy that is held in the trash (RECOVER, AT).
     """
     asked = dict(request.attributes)
     if "END" in asked:
         emit(ProgressEvent(point_end.end(target, asked["END"] == "UNDO", request.by)))
         log.info(f"failover to points: {asked['END']}, asked by {request.by}")
+    elif "RECOVER" in asked:
+        emit(point_list.recover(target, asked["RECOVER"], asked["AT"]))
+        log.info(f"points {asked} asked by {request.by}")
     elif "PIN" in asked or "UNPIN" in asked:
         why = asked.get("WHY") or f"pinned by {request.by}" if "PIN" in asked else ""
-        emit(point_list.pin(target, asked.get("PIN") or asked["UNPIN"], why, request.vms))
+        why, until = why[:points.MOST_PIN], asked.get("UNTIL", "")
+        emit(point_list.pin(target, asked.get("PIN") or asked["UNPIN"], why, request.vms, until))
         log.info(f"points {asked} asked by {request.by}")
     else:
         emit(point_list.shown(target, request.vms))

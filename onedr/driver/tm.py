@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 
-from onedr.ceph import base_snapshot, connection, disk_snapshots, images, mirroring
+import rbd
+
+from onedr.ceph import base_snapshot, connection, disk_snapshots, group_snapshots, images, mirroring
 from onedr.ceph.connection import Pool
 from onedr.driver import decode
 from onedr.driver import disk as disks
@@ -84,13 +86,26 @@ def delete(arguments: list[str]) -> str:
 
 
 def _remove_disk(pool: Pool, name: str, disk: Disk) -> None:
-    if pool.exists(name):
+    if _is_free(pool, name):
         disks.must_be_primary(pool, name)
         if moves_to_trash(disk.attributes):
             images.move_to_trash(pool, name)
         else:
             images.remove_image(pool, name)
     disk_snapshots.remove_stock_volumes(pool, name)
+
+
+def _is_free(pool: Pool, name: str) -> bool:
+    """Is there such a disk, to be removed? Raises RefusedError while a point in time of it is locked."""
+    try:
+        with pool.image(name, read_only=True) as image:
+            if group_snapshots.of_image(image):
+                from onedr.replication import point_locks  # takes time that a disk without points is spared
+
+                point_locks.refuse_while_locked(image, f"{pool.access.pool}/{name}")
+        return True
+    except rbd.ImageNotFound:
+        return False
 
 
 def _drop_unused_snapshot(pool: Pool, name: str) -> None:

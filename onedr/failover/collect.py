@@ -10,7 +10,7 @@ import rbd
 
 from onedr.ceph import parallel, receiving, replay_status
 from onedr.ceph.connection import Pool
-from onedr.failover import chosen_plan, failback_plan, peer_vms, target_site
+from onedr.failover import failback_plan, peer_vms, plan_choice, target_site
 from onedr.failover.facts import FailoverFacts
 from onedr.host import config as host_config
 from onedr.host import log
@@ -53,7 +53,7 @@ def collect_facts(
         can_fence, osds = peer is not None, peer_osds.osds_seen(pool, peer)
         children = _children(peer, images) if peer is not None else {}
         split = image_claims.split_images(pool, peer, [image.name for image in images])
-        mapping, chosen = map_in_force(pool, target, peer), chosen_plan.read(pool, target, request, peer)
+        mapping, chosen = map_in_force(pool, target, peer), plan_choice.read(pool, target, request, peer)
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
     last, items = journal.last_run(pool, DRILLS, target.datastore_id), inventory.vms(images, pool.fsid())
     local, recovered = known_here(site, frontend, items)
@@ -63,9 +63,7 @@ def collect_facts(
         here=pool.fsid(),
         protected=target.settings.protect,
         images=tuple(images),
-        peer=sight.peer,
-        peer_detail=detail,
-        can_fence=can_fence,
+        peer=sight.peer, peer_detail=detail, can_fence=can_fence,
         registered=frozenset(site.images.keys() - site.half_images),
         recovered=recovered,
         local=local,
@@ -75,13 +73,12 @@ def collect_facts(
         recover_consistent=target.settings.recover_consistent,
         children=children,
         ground=target_site.placement_here(site, items),
-        there=there.vms,
-        there_detail=there.detail,
+        there=there.vms, there_detail=there.detail,
         split=split,
         behind=_behind(pool),
         drilled=journal.drill_times(pool),
         osds=osds,
-        recovery=chosen, gates_passed=chosen_plan.gates_passed(last, chosen),
+        recovery=chosen, gates_passed=plan_choice.gates_passed(last, chosen),
         fence_command=command, fence_unknown=unknown,
     )
     return Collected(facts, sight, site)

@@ -132,12 +132,14 @@ class Epoch:
 class PointNote:
     """A point in time of a disk (replication.points), of which a group snapshot holds the content.
 
-    `stall_s`: how long writers waited at most while it was taken; `pin`: why it is kept, empty for none.
+    `stall_s`: how long writers waited at most while it was taken; `pin`: why it is kept, empty for none;
+    `until`: nothing takes it away before that moment (epoch seconds), 0.0: it was never locked.
     """
 
     at: float  # seconds since the epoch, clock of the site that took it: everything written before is in it
     stall_s: float
     pin: str = ""
+    until: float = 0.0
 
 
 @dataclass(frozen=True)

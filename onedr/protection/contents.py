@@ -3,6 +3,7 @@ its images, its VMs' clones, and the state of each in Ceph.
 """
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from onedr.opennebula import owners_word
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.vm_template import ORIGIN
 from onedr.protection.enable_plan import ConversionItem, Vm
+from onedr.replication import point_locks, vm_points
 from onedr.replication.mirror_image import parent_of
 
 _LIMIT_S = 30
@@ -160,6 +162,7 @@ def inspect_item(pool: Pool, item: ConversionItem, here: str) -> ConversionItem:
             left = mode is None and (
                 mirroring.is_listed(pool, image) or bool(mirroring.sync_snapshots(image))
             )
+            locked = point_locks.of_image(image, time.time())
             made_at = images.creator_in(values).get("fsid", here)
             return replace(
                 item,
@@ -169,6 +172,7 @@ def inspect_item(pool: Pool, item: ConversionItem, here: str) -> ConversionItem:
                 parent="/".join(parent[:2]) if parent else "",
                 traces=left or any(is_onedr_key(key) for key in values),
                 from_peer=item.from_peer or made_at != here,
+                locked_until=vm_points.moment_name(locked) if locked else "",
             )
     except rbd.ImageNotFound:
         return replace(item, exists=False)

@@ -1,6 +1,8 @@
 """Removing an image, unless data would be lost (docs/design.md, "Never delete the last copy")."""
 from __future__ import annotations
 
+import time
+
 import rbd
 from lxml import etree
 
@@ -13,6 +15,7 @@ from onedr.model.types import CephAccess
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.vm_template import ORIGIN
 from onedr.protection.delete_rules import RemovalFacts, refusal
+from onedr.replication import point_locks
 
 # A client that goes on holding an image of no VM is to be named at once: oned's caller waits.
 _IN_USE_S = 5
@@ -66,6 +69,7 @@ def _facts(pool: Pool, name: str, image: etree._Element) -> RemovalFacts:
         mirrored = mirroring.mirror_mode(opened) is not None
         primary = mirroring.is_primary(opened)
         replaying = mirrored and primary and _peer_copy(opened)
+        locked = point_locks.refusal(point_locks.of_image(opened, time.time()))
     own = image.find("TEMPLATE")
     made_at = images.creator(pool, name).get("fsid", pool.fsid())
     return RemovalFacts(
@@ -74,6 +78,7 @@ def _facts(pool: Pool, name: str, image: etree._Element) -> RemovalFacts:
         peer_copy=replaying,
         from_peer=made_at != pool.fsid() or bool(image.findtext(f"TEMPLATE/{ORIGIN}")),
         children=tuple(images.children(pool, name)),
+        locked=locked,
         same_source=tuple(_others(str(image.findtext("SOURCE")), parsing.integer(image, "ID"))),
         unprotected_by_user=own is not None
         and template.get(template.from_element(own), "DR_PROTECT").upper() == "NO",

@@ -19,6 +19,7 @@ class RemovalFacts:
     children: tuple[str, ...]
     same_source: tuple[str, ...]
     unprotected_by_user: bool  # DR_PROTECT=NO on not a clone: the disk is the image itself
+    locked: Sentence | None = None  # why a point in time of it keeps it
 
 
 def refusal(facts: RemovalFacts) -> Sentence | None:
@@ -38,6 +39,8 @@ def refusal(facts: RemovalFacts) -> Sentence | None:
             f"it is the base of {len(facts.children)} other image(s) or disk(s). They are deleted first; "
             "oned.log names them.",
         )
+    if facts.locked:
+        return facts.locked
     if facts.mirrored and not facts.primary:
         return Sentence(
             "it is this site's copy of the peer's data. Delete the image at the peer, or end its protection "

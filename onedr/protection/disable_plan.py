@@ -127,6 +127,11 @@ def _unsafe(facts: DisableFacts) -> list[str]:
     if split:
         text = "Primary at both sites: {}. Decide first which copy is the good one; see docs/states.md."
         found.append(filled(text, named(split)))
+    locked = {item.label: item.locked_until for item in facts.items if item.locked_until}
+    if locked:
+        until = max(locked.values())
+        text = f"Points in time are locked, until {until} the last: {{}}. Disabling would remove them."
+        found.append(filled(text, named(locked, see="onedr points")))
     theirs = [item.label for item in facts.items if item.mode and not item.primary]
     if theirs:
         text = "This site only receives {}: disable protection at the peer, which is their primary."

@@ -44,6 +44,7 @@ class ConversionItem:
     split: bool = False  # primary at the peer too
     parent_bytes: int = 0  # bytes that flattening it may take
     used_by: str = ""  # its clones that do not belong to this datastore
+    locked_until: str = ""  # moment in UTC until which a point in time of it is locked
     unreadable: bool = False  # only oned's data is known, nothing of Ceph's; `blocker` says why
 
 

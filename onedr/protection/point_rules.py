@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
+from onedr.model.errors import RefusedError
 from onedr.model.records import PointNote
 from onedr.protection.pace import is_due
+from onedr.replication import vm_points
 
 Spans = Iterable[tuple[int, int]]
 """DR_POINTS: in each of the last `count` spans of so many seconds one point stays."""
@@ -34,7 +37,25 @@ def expired(notes: Mapping[str, PointNote], whole: Collection[str], spans: Spans
     spans = tuple(spans)
     moments = {name: note.at for name, note in notes.items()}
     stay = kept(moments, spans, now) | kept({name: moments[name] for name in whole}, spans, now)
-    return {name for name, note in notes.items() if name not in stay and not note.pin}
+    return {name for name, note in notes.items() if name not in stay and not _held(note, now)}
+
+
+def _held(note: PointNote, now: float) -> bool:
+    """A lock that is over ends its pin too."""
+    return note.until > now if note.until else bool(note.pin)
+
+
+def pinned(note: PointNote, why: str, until: float, now: float) -> PointNote:
+    """The note with a pin, without one when `why` is empty. `until`: also locked until that moment (epoch
+    seconds); 0.0: not. A lock in force is never made shorter. Raises RefusedError.
+    """
+    if not why and note.until > now:
+        name, until_text = vm_points.moment_name(note.at), vm_points.moment_name(note.until)
+        raise RefusedError(
+            f"The point {name} is locked until {until_text} and cannot be unpinned before. After that it is "
+            "removed as DR_POINTS says."
+        )
+    return replace(note, pin=why, until=max(until, note.until if note.until > now else 0.0))
 
 
 def pause_s(notes: Mapping[str, PointNote], every_s: int, most_stall_s: float) -> float:

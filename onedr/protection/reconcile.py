@@ -45,6 +45,7 @@ from onedr.replication import (
     clock,
     clone_order,
     hand_on,
+    locked_copies,
     peer_ceph,
     peer_osds,
     preserved_copies,
@@ -187,12 +188,9 @@ def _mirrored(report: Report, name: str) -> None:
 
 
 def reconcile_pool(
-    pool: Pool,
-    datastore: Datastore,
-    frontend: FrontEnd,
+    pool: Pool, datastore: Datastore, frontend: FrontEnd,
     tell: Callable[[str, Report], None] = lambda what, report: None,
-    queue: Queue | None = None,
-    known: dict[int, str] | None = None,
+    queue: Queue | None = None, known: dict[int, str] | None = None,
 ) -> Report:
     """The same on an open pool. `tell` is called for each object (`image 3`, `VM 7`) when it is finished.
     `known`: what the caller keeps from turn to turn for settled.PoolView.
@@ -203,6 +201,7 @@ def reconcile_pool(
     if not datastore.settings.protect:
         return report
     _guard(pool, datastore, frontend, report)
+    _each(report, "locked points", lambda: locked_copies.hold(pool, time.time()), tell)
     seen = settled.read_pool(pool, datastore.settings, {} if known is None else known)
     images = frontend.images()
     vms = [vm for vm in frontend.vms() if opennebula_objects.vm_state(vm) != "DONE"]
@@ -267,6 +266,7 @@ def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report)
         if report.clock_sure:
             report.expired = preserved_copies.trash_expired(pool, now)
             preserved_copies.empty_trash(pool, now)
+            locked_copies.remove_expired(pool, now)
     except (rados.Error, rbd.Error, OneDRError) as error:
         report.failed["guard"] = str(error)
 

@@ -44,8 +44,12 @@ def _change(pool: Pool, image: rbd.Image, by: Callable[[Notes], Notes]) -> None:
 
 
 def drop(pool: Pool, name: str, wanted: Collection[str]) -> None:
-    """Remove points, by the names of their snapshots, from an image. Raises RefusedError, rbd.Error."""
+    """Remove points, by the names of their snapshots, from an image. One that was locked since the caller
+    looked stays. Raises RefusedError, rbd.Error.
+    """
     with image_lock(pool, name, _PURPOSE), pool.image(name) as image:
+        noted, now = points.decode(dict(image.metadata_list()).get(points.KEY, ""), None), time.time()
+        gone = {each for each in wanted if each not in noted or noted[each].until <= now}
         if mirroring.is_primary(image):
-            group_snapshots.drop(image, wanted)
-        _change(pool, image, lambda notes: {key: note for key, note in notes.items() if key not in wanted})
+            group_snapshots.drop(image, gone)
+        _change(pool, image, lambda notes: {key: note for key, note in notes.items() if key not in gone})

@@ -13,7 +13,9 @@ from onedr.replication import inventory
 _WHEN = re.compile(
     r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})[T ]([0-9]{2}):?([0-9]{2})(?::?([0-9]{2}))?(?:Z| ?UTC)"
 )
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DAY_S = 86400
+_MOST_LOCKED_S = 10 * 366 * _DAY_S
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,17 @@ def newest(points: Iterable[VmPoint], until: float | None = None) -> VmPoint | N
         point for point in points if point.complete and (until is None or int(point.note.at) <= until)
     ]
     return max(fitting, key=lambda point: point.note.at, default=None)
+
+
+def lock_end(text: str, now: float) -> float:
+    """Until when a person wants a point locked, in epoch seconds: a date (its first second in UTC), or what
+    `when` takes. Raises InputError, also for the past and for more than ten years: no lock can be taken back.
+    """
+    day = text.strip()
+    until = when(f"{day} 00:00 UTC" if _DATE.fullmatch(day) else day)
+    if not now < until <= now + _MOST_LOCKED_S:
+        raise InputError(f"{text!r} is not in the next ten years; a point is locked until a date in them.")
+    return until
 
 
 def moment_name(at: float) -> str:

@@ -12,6 +12,7 @@ from onedr.runs.events import Event
 class PointShown:
     """A point in time of a VM. `stall_s`: how long writers waited at most; `complete`: every disk's copy has
     it; `lacking`: the disks whose copy has it not; `held`: bytes that Ceph keeps for it. None: not known.
+    `locked`: the moment in UTC until which nothing takes it away; empty: no lock is in force.
     """
 
     name: str
@@ -22,6 +23,7 @@ class PointShown:
     complete: bool | None
     lacking: tuple[str, ...]
     held: int | None
+    locked: str = ""
 
 
 @dataclass(frozen=True)

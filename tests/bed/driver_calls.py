@@ -251,6 +251,7 @@ class FrontEnd:
             "one.vm.info": lambda _, vm_id, *more: self._vm(vm_id),
             "one.datastore.info": lambda _, found, *more: self._known("DATASTORE", self.datastores, found),
             "one.image.info": lambda _, found, *more: self._known("IMAGE", {one["ID"]: one for one in self.images}, found),
+            "one.hostpool.info": lambda *_: [True, text("HOST_POOL", {}), 0],
             "one.imagepool.info": lambda *_: [True, text("IMAGE_POOL", {"IMAGE": self.images}), 0],
             "one.image.update": lambda _, image_id, new, *more: self._update("image", image_id, new),
         }

@@ -14,7 +14,7 @@ REPO = Path(__file__).resolve().parents[2]
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("words", [
     ("drivers", "--rounds", "1", "--only", "ln,monitor"), ("promote", "--images", "2", "--modes", "journal"),
-    ("failover", "--vms", "2"), ("check", "--images", "2"),
+    ("failover", "--vms", "2"), ("points", "--vms", "2", "--rounds", "2"), ("check", "--images", "2"),
     ("scale", "--images", "2", "--vms", "1", "--idle-s", "2", "--runs", "1"),
 ], ids=lambda words: words[0])
 def test_a_bench_prints_its_table(words: tuple[str, ...]) -> None:

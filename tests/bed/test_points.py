@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,8 +17,10 @@ import rbd
 import workload as w
 from drills import make_network
 
-from onedr.ceph import group_snapshots
+from onedr.ceph import group_snapshots, images
 from onedr.ceph.connection import Pool
+from onedr.replication import locked_copies
+from onedr.replication.vm_points import moment_name
 from sandbox.cloud import DATASTORE, Cloud
 from sandbox.guest import ledger
 from sandbox.waiting import until
@@ -40,6 +44,7 @@ class Story:
     pinned: dict[str, Any] = field(default_factory=dict)
     later: dict[str, Any] = field(default_factory=dict)
     removed: dict[str, bool] = field(default_factory=dict)
+    locked: dict[str, bool] = field(default_factory=dict)
     drilled: dict[str, list[ledger.Record]] = field(default_factory=dict)
     drill_point: str = ""
     dark: dict[str, Any] = field(default_factory=dict)
@@ -85,18 +90,18 @@ def is_one_instant(disks: list[list[ledger.Record]]) -> bool:
 
 def prepare(story: Story) -> None:
     a, b = story.sites.a, story.sites.b
-    images = {name: w.create_image(a, name, wait=False) for name in ("log", "data", "index", "lone", "gone")}
-    for image in images.values():
+    made = {name: w.create_image(a, name, wait=False) for name in ("log", "data", "index", "lone", "gone", "safe")}
+    for image in made.values():
         a.wait_image(image)
     for cloud in (a, b):
         cloud.api.datastore.update(cloud.datastore_id, POINTS, 1)
     make_network(b)
-    wanted = {"bank": ["log", "data", "index"], "lone": ["lone"], "gone": ["gone"]}
+    wanted = {"bank": ["log", "data", "index"], "lone": ["lone"], "gone": ["gone"], "safe": ["safe"]}
     for name, disks in wanted.items():
-        story.vms[name] = w.create_vm(a, name, [images[disk] for disk in disks], wait=False)
+        story.vms[name] = w.create_vm(a, name, [made[disk] for disk in disks], wait=False)
     for name, vm in story.vms.items():
         a.wait_vm(vm)
-        story.disks[name] = [w.rbd_name(a, images[disk]) for disk in wanted[name]]
+        story.disks[name] = [w.rbd_name(a, made[disk]) for disk in wanted[name]]
     w.wait_writing(a, story.vms["bank"], 5)
 
 
@@ -155,6 +160,62 @@ def pin_and_leave_behind(story: Story) -> None:
 
         until("their end at site B", gone, 30, 0.5)
         story.removed["half"] = not half & {name for disk in story.disks["bank"] for name in held(here, disk)}
+
+
+def lock_one(story: Story) -> None:
+    """A point of a VM is locked. Then unpinning it, deleting its image and disabling protection are tried, and in the
+    end somebody with Ceph's keys at site A removes the image there.
+    """
+    a, b = story.sites.a, story.sites.b
+    (disk,) = story.disks["safe"]
+    point = complete(a, "safe")[-1]
+    tomorrow = moment_name(time.time() + 86400)
+    lock = a.run("onedr", "point", "pin", DATASTORE, point["name"], "--vm", "safe", "--until", tomorrow, "--json")
+    (vm,) = json.loads(lock.stdout)["vms"]
+    story.locked["until"] = {each["name"]: each["locked"] for each in vm["points"]}[point["name"]] == tomorrow
+    for what, command in {
+        "unpin": ("point", "unpin", DATASTORE, point["name"], "--vm", "safe"),
+        "disable": ("disable", DATASTORE, "--dry-run"),
+    }.items():
+        refused = a.run("onedr", *command, check=False)
+        story.locked[what] = refused.returncode != 0 and tomorrow in refused.stdout + refused.stderr
+    with w.open_pool(a) as here, w.open_pool(b) as there:
+        image = int(a.api.vm.info(story.vms["safe"]).TEMPLATE["DISK"]["IMAGE_ID"])
+        a.api.vm.action("terminate-hard", story.vms["safe"])
+        a.wait_image(image)
+        a.api.image.delete(image)
+        a.wait_image(image, "ERROR")
+        story.locked["image"] = here.exists(disk)
+        story.locked["said"] = tomorrow in str(a.api.image.info(image).TEMPLATE.get("DR_MESSAGE"))
+        number = held(there, disk)
+        chosen = max(number, key=number.__getitem__)
+        before = read_at(there, disk, number[chosen], digest)
+        deletion_delay(story.sites, "3600")
+        images.remove_image(here, disk)
+        until("its copy to go to the trash", lambda: not there.exists(disk), 60, 0.1)
+        b.run("onedr", "reconcile", DATASTORE)
+        (kept,) = (each for each in there.rbd.trash_list(there.io) if each["name"].startswith(f"{locked_copies.PREFIX}{disk}-"))
+        story.locked["source"] = kept["source"] == "USER"
+        ends = kept["deferment_end_time"].replace(tzinfo=timezone.utc).timestamp()
+        story.locked["deferred"] = ends >= time.time() + 86400 - 120
+        with rbd.Image(there.io, image_id=kept["id"], read_only=True) as held_copy:
+            held_copy.set_snap_by_id(number[chosen])
+            story.locked["content"] = digest(held_copy) == before
+        shown = b.onedr("points", DATASTORE)["warnings"]
+        story.locked["shown"] = any(each.startswith(kept["name"]) and tomorrow in each for each in shown)
+        b.run("onedr", "point", "recover", DATASTORE, kept["name"], moment_name(time.time()))
+        (made,) = (each for each in there.names() if each.startswith(f"recovered-{disk}-"))
+        with rbd.Image(there.io, image_id=kept["id"], read_only=True) as held_copy:
+            held_copy.set_snap_by_id(group_snapshots.of_image(held_copy)[-1].number)
+            story.locked["recovered"] = read_at(there, made, None, digest) == digest(held_copy)
+    a.api.image.delete(image)
+    deletion_delay(story.sites, "0")
+
+
+def deletion_delay(sites: Sites, seconds: str) -> None:
+    """As `onedr setup` sets it: what rbd-mirror of site B removes stays in the trash for that long."""
+    command = ["ceph", "config", "set", "client", "rbd_mirroring_delete_delay", seconds]
+    sites.bed.run("site-b", command, check=True, capture_output=True)
 
 
 def delete_one(story: Story) -> None:
@@ -229,6 +290,7 @@ def story(sites: Sites) -> Iterator[Story]:
     prepare(told)
     look_at_points(told)
     pin_and_leave_behind(told)
+    lock_one(told)
     delete_one(told)
     drill_at_a_point(told)
     sites.kill_a()
@@ -263,6 +325,17 @@ def test_a_pinned_point_stays_and_the_others_end_at_both_sites(story: Story) -> 
 
 def test_what_a_killed_keeper_left_is_removed(story: Story) -> None:
     assert story.removed["group"] and story.removed["half"]
+
+
+def test_a_locked_point_is_not_taken_away(story: Story) -> None:
+    assert story.locked["until"] and story.locked["unpin"] and story.locked["disable"]
+    assert story.locked["image"] and story.locked["said"], "its image is kept, and the user is told why"
+
+
+def test_a_copy_with_a_locked_point_is_held_when_its_image_is_removed_with_cephs_keys(story: Story) -> None:
+    assert story.locked["source"] and story.locked["deferred"], "neither rbd-mirror nor a purge takes it before"
+    assert story.locked["content"] and story.locked["shown"]
+    assert story.locked["recovered"], "its newest point, in an image of its own"
 
 
 def test_an_image_with_points_can_be_deleted(story: Story) -> None:

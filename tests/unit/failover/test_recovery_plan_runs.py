@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from samples import THERE, disk, vm_record
 from worlds import confirmed, copy_of, facts, worlds
 
-from onedr.failover import chosen_plan, describe, resume, start_waves, waves_plan
+from onedr.failover import describe, plan_choice, resume, start_waves, waves_plan
 from onedr.failover import plan as failover_plan
 from onedr.failover.facts import FailoverFacts, RunPlan
 from onedr.failover.start_queue import StartQueue
@@ -185,7 +185,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch, stored: Any, asked: str = "", target
 
     monkeypatch.setattr(plan_store, "newest", newest)
     attributes = (("RECOVERY_PLAN", asked),) if asked else ()
-    return chosen_plan.read(None, target, Request("move", attributes=attributes), None)  # type: ignore[arg-type]
+    return plan_choice.read(None, target, Request("move", attributes=attributes), None)  # type: ignore[arg-type]
 
 
 def test_the_request_goes_before_the_datastores_attribute(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,11 +210,11 @@ def test_what_is_not_known_or_in_doubt_is_said(monkeypatch: pytest.MonkeyPatch, 
 def test_only_gates_of_an_interrupted_run_by_the_same_version_count() -> None:
     entry = JournalEntry("1-move", "move", "", 1.0, plan={"recovery_plan": "tiers, version 3", "steps": []})
     entry.result, entry.ended = "RUNNING", {"gate group databases": 1.0, "start x:1": 2.0}
-    assert chosen_plan.gates_passed(entry, CHOSEN) == {"group databases"}
-    assert not chosen_plan.gates_passed(entry, Chosen("tiers", 4, PLAN))
-    assert not chosen_plan.gates_passed(entry, Chosen()) and not chosen_plan.gates_passed(None, CHOSEN)
+    assert plan_choice.gates_passed(entry, CHOSEN) == {"group databases"}
+    assert not plan_choice.gates_passed(entry, Chosen("tiers", 4, PLAN))
+    assert not plan_choice.gates_passed(entry, Chosen()) and not plan_choice.gates_passed(None, CHOSEN)
     entry.result = "DONE"
-    assert not chosen_plan.gates_passed(entry, CHOSEN)
+    assert not plan_choice.gates_passed(entry, CHOSEN)
 
 
 def test_who_resumes_may_choose_another_plan(monkeypatch: pytest.MonkeyPatch) -> None:

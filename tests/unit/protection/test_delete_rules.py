@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from onedr.protection.delete_rules import RemovalFacts, refusal
+from onedr.replication import point_locks
 
 
 def facts(**changes: Any) -> RemovalFacts:
@@ -33,6 +34,7 @@ def test_it_may_go(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("changes", "words"), [
     ({"same_source": ("12", "13")}, "image 12, 13 has the same SOURCE"),
     ({"children": ("one-1-5-0",)}, "base of one-1-5-0"),
+    ({"locked": point_locks.refusal(1796058900.0)}, "locked until 20261130T171500Z"),
     ({"primary": False}, "copy of the peer's data"),
     ({"from_peer": True, "peer_copy": False}, "only good copy"),
     ({"from_peer": True, "peer_copy": False, "mirrored": False}, "DR_PROTECT=NO"),
@@ -42,7 +44,7 @@ def test_it_stays_and_the_reason_is_given(changes: dict[str, Any], words: str) -
 
 
 @pytest.mark.parametrize(
-    "changes", [{"same_source": ("12",)}, {"children": ("one-1-5-0",)}, {"primary": False}]
+    "changes", [{"locked": point_locks.refusal(1.0)}, {"same_source": ("12",)}, {"children": ("one-1-5-0",)}, {"primary": False}]
 )
 def test_dr_protect_no_does_not_open_the_other_refusals(changes: dict[str, Any]) -> None:
     assert refusal(facts(**changes, unprotected_by_user=True))

@@ -309,6 +309,13 @@ MIRRORED = ConversionItem("one-1", "image 1", "image 1 (a)", mode=Mode.JOURNAL, 
             {"items": (replace(MIRRORED, unreadable=True, blocker="it cannot be read: x"),)},
             "cannot be read: image 1",
         ),
+        (
+            {"items": (
+                ConversionItem("one-1", "image 1", "a", mode=Mode.JOURNAL, locked_until="20270131T000000Z"),
+                ConversionItem("one-2", "image 2", "b", mode=Mode.JOURNAL, locked_until="20260131T000000Z"),
+            )},
+            "locked, until 20270131T000000Z the last: a, b.",
+        ),
     ],
 )
 def test_disabling_is_refused_where_data_or_the_way_back_would_be_lost(

@@ -1,11 +1,15 @@
 """Which points stay: never more than the spans say, and none goes today that is wanted tomorrow."""
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onedr.model.errors import RefusedError
 from onedr.model.records import PointNote
-from onedr.protection.point_rules import expired, kept, next_is_due, pause_s
+from onedr.protection.point_rules import expired, kept, next_is_due, pause_s, pinned
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 SPANS = ((12, 5 * MINUTE), (24, HOUR), (7, DAY))
@@ -76,6 +80,29 @@ def test_a_pinned_point_and_one_of_all_disks_stay() -> None:
     assert kept({name: note.at for name, note in notes.items()}, rules, NOW) == {"part", "newest"}
     gone = expired(notes, {"whole", "newest", "pinned"}, rules, NOW)
     assert gone == {"old"}, "a point that only some disks have does not take the place of one that all have"
+
+
+def test_a_locked_point_stays_until_its_date_whatever_the_spans_say() -> None:
+    notes = {"locked": PointNote(NOW - 9000, 0.1, "audit", NOW + 1), "newest": PointNote(NOW, 0.1)}
+    assert expired(notes, notes, ((1, HOUR),), NOW) == set()
+    assert expired(notes, notes, ((1, HOUR),), NOW + 1) == {"locked"}, "its pin ends with the lock"
+    assert expired({**notes, "locked": PointNote(NOW - 9000, 0.1, "audit")}, notes, ((1, HOUR),), NOW) == set()
+
+
+def test_a_lock_is_made_longer_and_never_shorter() -> None:
+    free, locked = PointNote(NOW, 0.1), PointNote(NOW, 0.1, "a", NOW + DAY)
+    assert pinned(free, "a", NOW + DAY, NOW) == locked
+    assert pinned(locked, "b", NOW + HOUR, NOW) == replace(locked, pin="b")
+    assert pinned(locked, "b", 0.0, NOW) == replace(locked, pin="b")
+    assert pinned(locked, "b", NOW + 2 * DAY, NOW).until == NOW + 2 * DAY
+    with pytest.raises(RefusedError, match="is locked until"):
+        pinned(locked, "", 0.0, NOW)
+
+
+def test_a_lock_that_is_over_binds_nothing() -> None:
+    over = PointNote(NOW, 0.1, "a", NOW - 1)
+    assert pinned(over, "", 0.0, NOW) == PointNote(NOW, 0.1)
+    assert pinned(over, "b", 0.0, NOW) == PointNote(NOW, 0.1, "b"), "pinned for good"
 
 
 def test_points_that_hold_up_writers_are_taken_less_often() -> None:

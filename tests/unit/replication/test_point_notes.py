@@ -12,15 +12,18 @@ from samples import HERE, image
 
 from onedr.model.errors import InputError
 from onedr.model.records import ImageFacts, PointNote
-from onedr.replication.points import decode, encode
+from onedr.replication.point_locks import locked_until
+from onedr.replication.points import KEY, decode, encode
 from onedr.replication.records import VALUE_LIMIT
 from onedr.replication.signature import Signer, derived
-from onedr.replication.vm_points import VmPoint, moment_name, newest, of_vm, when
+from onedr.replication.vm_points import VmPoint, lock_end, moment_name, newest, of_vm, when
 
 SIGNER = Signer(derived(bytes(64)), "an-id/one-1")
 snapshots = st.from_regex(r"\.group\.[0-9a-f]{1,4}_[0-9a-f]{1,12}_[0-9a-f]{1,12}", fullmatch=True)
 rounded = st.floats(0, 4e9).map(lambda at: round(at, 3))
-notes = st.dictionaries(snapshots, st.builds(PointNote, rounded, rounded, st.text(max_size=100)), max_size=10)
+notes = st.dictionaries(
+    snapshots, st.builds(PointNote, rounded, rounded, st.text(max_size=100), st.just(0.0) | rounded), max_size=10
+)
 
 
 @given(notes, st.sampled_from([None, SIGNER]))
@@ -37,6 +40,40 @@ def test_at_a_site_with_a_key_only_authentic_notes_count() -> None:
     ):
         assert decode(json.dumps(forged), SIGNER) == {}
     assert decode(text, SIGNER._replace(image="an-id/one-2")) == {}
+
+
+def test_notes_of_releases_before_locked_nothing_and_are_read() -> None:
+    text = encode(HERE, {".group.2_a_b": PointNote(5.0, 0.1, "why")}, SIGNER, 100.0)
+    assert "until" not in json.loads(text), "notes without a lock are as they always were"
+    assert decode(text, SIGNER) == {".group.2_a_b": PointNote(5.0, 0.1, "why", 0.0)}
+
+
+def test_no_lock_is_made_shorter_by_writing_to_the_metadata() -> None:
+    head = json.loads(encode(HERE, {".group.2_a_b": PointNote(5.0, 0.1, "", 900.0)}, SIGNER, 100.0))
+    assert decode(json.dumps({**head, "until": {"2_a_b": 6.0}}), SIGNER) == {}
+    assert decode(json.dumps({**head, "until": []}), None) == {}
+
+
+@pytest.mark.parametrize(("now", "until"), [(100.0, 900.0), (899.0, 900.0), (900.0, 0.0)])
+def test_a_lock_is_in_force_until_its_moment_where_the_snapshot_is(now: float, until: float) -> None:
+    noted = {".group.2_a_b": PointNote(5.0, 0.1, "", 900.0), ".group.2_a_c": PointNote(5.0, 0.1, "pinned")}
+    values = {KEY: encode(HERE, noted, SIGNER, 100.0)}
+    assert locked_until(values, {".group.2_a_b", ".group.2_a_c"}, now) == until
+    assert locked_until(values, {".group.2_a_c"}, now) == 0.0, "the metadata of a copy names what it has not"
+    assert locked_until({}, {".group.2_a_b"}, now) == 0.0
+
+
+@pytest.mark.parametrize(("text", "until"), [
+    ("2027-01-31", 1801353600.0), ("2027-01-31 17:15 UTC", 1801415700.0), ("20270131T171500Z", 1801415700.0),
+])
+def test_a_date_until_which_a_point_is_locked(text: str, until: float) -> None:
+    assert lock_end(text, 1796058900.0) == until
+
+
+@pytest.mark.parametrize("text", ["2026-11-30", "2036-12-31", "2027-02-30", "tomorrow", "2027-1-31", ""])
+def test_no_lock_for_the_past_or_for_ever(text: str) -> None:
+    with pytest.raises(InputError):
+        lock_end(text, 1796058900.0)
 
 
 @given(st.text() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))

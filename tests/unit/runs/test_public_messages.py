@@ -107,7 +107,7 @@ def test_a_refused_drill_names_nothing(changes: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("changes", [
-    {"unreadable": True, "blocker": "secret"}, {"split": True, "mode": Mode.JOURNAL}, {"mode": Mode.JOURNAL, "primary": False},
+    {"locked_until": "20270131T000000Z"}, {"unreadable": True, "blocker": "secret"}, {"split": True, "mode": Mode.JOURNAL}, {"mode": Mode.JOURNAL, "primary": False},
 ])
 def test_a_refused_disable_names_nothing(changes: dict[str, object]) -> None:
     item = ConversionItem("one-1", "VM 7", "secret", **changes)  # type: ignore[arg-type]
