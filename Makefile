@@ -12,7 +12,7 @@ AT_ONCE := $(if $(filter standin,$(FRONTEND)),--numprocesses 3 --dist loadfile -
 
 STORY := tests/bed/test_planned.py tests/bed/test_failover.py tests/bed/test_drill.py tests/bed/test_returned.py
 
-.PHONY: setup test quick lint types unit install contract browser bed long demo smoke releases wheels deb clean
+.PHONY: setup test quick lint types unit install contract browser bed long demo smoke releases mixed wheels deb clean
 
 setup: .venv/ready
 
@@ -92,6 +92,12 @@ smoke: setup
 # The story and the demo on Ceph 18.2 and 20.2; the first time, their packages are fetched.
 releases:
 	for release in trixie forky; do sandbox/release $$release make demo smoke || exit; done
+
+# Each site on a release of its own: trixie, forky, or - for this machine's.
+SITE_A ?= -
+SITE_B ?= trixie
+mixed: setup
+	sandbox/mixed $(SITE_A) $(SITE_B) $(PYTEST) tests/bed/test_round_trip_long.py
 
 # What install.sh takes from a package index, for front-ends without one: of this machine's architecture and Python.
 wheels:

@@ -21,6 +21,7 @@ from typing import Any
 import pyone
 
 from sandbox.layout import Site
+from sandbox.network import inside
 from sandbox.waiting import SandboxError, until
 
 NETWORK = "lan"
@@ -182,7 +183,7 @@ def of_site(site: Site) -> Cloud:
     """The stand-in front-end of a site of a bed."""
     return Cloud(
         site.name, site.index, site.endpoint, site.one_auth, site.one_location, site.ceph_conf,
-        prefix=("ip", "netns", "exec", site.netns), environment=site.environment(),
+        prefix=tuple(inside(site, [])), environment=site.environment(),
     )
 
 

@@ -54,6 +54,11 @@ class Site:
         """Folder with one folder per VM: console log, QMP socket, pid file."""
         return self.folder / "vm"
 
+    @property
+    def root(self) -> str:
+        """The tree of another release in which everything of the site runs (sandbox/mixed), else empty."""
+        return os.environ.get(f"SANDBOX_ROOT_{self.name[-1].upper()}", "")
+
     def console(self, vm_id: int) -> Path:
         """Console log of a VM's guest, appended over its boots (sandbox/guest/ledger.py reads it)."""
         return self.guests / str(vm_id) / "console.log"

@@ -106,8 +106,9 @@ def is_cut(site: Site) -> bool:
 
 
 def inside(site: Site, argv: list[str]) -> list[str]:
-    """The argument list that runs `argv` in the site's network namespace; the pid stays the same."""
-    return ["nsenter", f"--net={NAMESPACES / site.netns}", "--", *argv]
+    """The argument list that runs `argv` in the site's network namespace and tree; the pid stays the same."""
+    rooted = ["chroot", site.root, *argv] if site.root else argv
+    return ["nsenter", f"--net={NAMESPACES / site.netns}", "--", *rooted]
 
 
 def _connect_root(site: Site, root: str) -> None:

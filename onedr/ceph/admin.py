@@ -104,6 +104,10 @@ class Cluster:
         preferred = self.mon("mon dump").get("auth_preferred_cipher") or {}
         return str(preferred.get("name") or "aes")
 
+    def knows_key_types(self) -> bool:
+        """Does this release of Ceph know more than one type of cephx keys (19.2.6, 20.2.4)?"""
+        return "auth_allowed_ciphers" in self.mon("mon dump")
+
     def pool(self, name: str) -> rados.Ioctx:
         """An open pool. Raises rados.ObjectNotFound."""
         if name not in self._pools:

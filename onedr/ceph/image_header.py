@@ -36,13 +36,16 @@ class MirrorState(IntEnum):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A snapshot; `mirror`, `complete` and `taken_at` (epoch seconds) are of mirror snapshots only."""
+    """A snapshot; `mirror`, `complete`, `taken_at` (epoch seconds) and `orphan` (taken by a promotion, of no
+    site) are of mirror snapshots only.
+    """
 
     name: str
     namespace: int
     mirror: MirrorState | None = None
     complete: bool = False
     taken_at: int = 0
+    orphan: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,16 @@ def _snapshot(value: bytes) -> Snapshot:
     state = made_by.u8()
     if state not in tuple(MirrorState):
         raise UnknownFormatError(f"a mirror snapshot has state {state}")
-    return Snapshot(name, namespace, MirrorState(state), bool(made_by.u8()), fields.u32())
+    complete = bool(made_by.u8())
+    orphan = state == MirrorState.NON_PRIMARY and not _site_of(made_by)
+    return Snapshot(name, namespace, MirrorState(state), complete, fields.u32(), orphan)
+
+
+def _site_of(mirror: Decoder) -> str:
+    """Ceph's id of the site from which a mirror snapshot was copied. After the sites that still need it."""
+    for _ in range(mirror.u32()):
+        mirror.text()
+    return mirror.text()
 
 
 def is_primary(header: Header) -> bool | None:

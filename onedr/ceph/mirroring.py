@@ -10,7 +10,7 @@ from typing import NamedTuple, TypedDict
 
 import rbd
 
-from onedr.ceph import image_scan, mirror_schedule, omap
+from onedr.ceph import image_scan, mirror_schedule, omap, orphan_snapshots
 from onedr.ceph.connection import Pool
 from onedr.ceph.image_lock import image_lock
 from onedr.host.waiting import wait_until
@@ -247,11 +247,14 @@ def receives(pool: Pool) -> bool:
 
 
 def mirror_snapshots(image: rbd.Image) -> list[tuple[bool, int]]:
-    """Mirror snapshots, oldest first: is each complete, and when was it taken (epoch seconds)?"""
+    """Mirror snapshots, oldest first: is each complete, and when was it taken (epoch seconds)? Without those
+    that only a promotion took.
+    """
     return [
         (bool(snapshot["mirror"].get("complete")), int(snapshot_time(image, snapshot["id"])))
         for snapshot in image.list_snaps()
         if snapshot.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
+        and not orphan_snapshots.is_orphan(snapshot)
     ]
 
 

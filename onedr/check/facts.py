@@ -11,6 +11,7 @@ from typing import TypeVar, Union
 
 from onedr.failover.placement import Placement
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo
+from onedr.model.recovery_plan import Chosen
 from onedr.model.rehearsed import Rehearsed
 from onedr.model.site_map import SiteMap
 from onedr.model.types import Mode, PeerState, Settings
@@ -207,6 +208,7 @@ class CheckFacts:
     start_here: Known[TargetFacts] = NOT_COLLECTED  # for the peer's VMs
     start_there: Known[TargetFacts] = NOT_COLLECTED  # for ours
     mapping: Known[MapFacts] = NOT_COLLECTED
+    recovery: Known[Chosen] = NOT_COLLECTED  # the recovery plan that a run would go by
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,19 @@ def site_index(facts: CheckFacts) -> Iterator[CheckResult]:
         yield ok(f"site index {facts.settings.site_index} here, {site_info.site_index} at the peer")
 
 
+def recovery_plan(facts: CheckFacts) -> Iterator[CheckResult]:
+    """A run is held by a plan that it cannot follow; better to know before."""
+    chosen = known(facts.recovery)
+    if chosen.doubt:
+        yield problem(
+            f"DR_RECOVERY_PLAN={chosen.name}: runs are held. {chosen.doubt}",
+            f"onedr recovery-plan edit {facts.datastore} {chosen.name}, or another DR_RECOVERY_PLAN",
+        )
+    else:
+        by = f"the recovery plan {chosen.label}" if chosen.label else "DR_PRIORITY"
+        yield ok(f"VMs start by {by}")
+
+
 def names(facts: CheckFacts) -> Iterator[CheckResult]:
     found = known(facts.clashes)
     if found:

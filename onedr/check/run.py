@@ -45,7 +45,7 @@ from onedr.model.records import SiteInfo
 from onedr.model.types import Mode
 from onedr.opennebula.datastores import Datastore
 from onedr.protection import enable, snapshot_schedule, status
-from onedr.replication import inventory, map_store, rehearsals, site_info
+from onedr.replication import inventory, rehearsals, signed_versions, site_info
 from onedr.runs.answer_events import FindingShown, ProbeEvent
 
 _LIMIT_S = 12.0  # of one source; the calls in it have shorter limits
@@ -100,6 +100,7 @@ def _check(datastore: Datastore) -> list[Finding]:
             start_here=lost,
             start_there=lost,
             mapping=lost,
+            recovery=lost,
         )
         return check_table.findings(replace(facts, **_known(_front_end_sources(datastore))))
 
@@ -143,12 +144,11 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         "view": lambda: status.collect_status(
             pool, datastore, collect_front_ends.front_end(), way.peer_status
         ),
-        "schedules": lambda: _schedules(pool, datastore),
-        "newest_snapshots": lambda: _newest_snapshots(pool, datastore),
-        "snapshots_kept": lambda: int(cluster_info.own_option(pool, cluster_info.KEPT)),
+        **_snapshot_sources(pool, datastore),
         "probe_results": lambda: probe_results.last_result(pool),
         "rehearsals": lambda: _rehearsals(pool, datastore),
         "mapping": lambda: collect_map.collect(pool, datastore, way),
+        "recovery": lambda: collect_map.recovery(pool, datastore, way),
         "peer_view": lambda: collect_front_ends.peer_front_end(datastore),
         **_front_end_sources(datastore),
         "clock_s": collect_peer.FirstOf(
@@ -169,6 +169,15 @@ def _with_ceph(facts: CheckFacts, datastore: Datastore, pool: Pool, way: PeerCon
         unprotected={name: why.text for name, why in view.unprotected.items() if why.is_problem},
     )
     return _with_targets(facts, pool, peer_view, datastore.datastore_id)
+
+
+def _snapshot_sources(pool: Pool, datastore: Datastore) -> dict[str, Source]:
+    """Sources of facts about mirror snapshots."""
+    return {
+        "schedules": lambda: _schedules(pool, datastore),
+        "newest_snapshots": lambda: _newest_snapshots(pool, datastore),
+        "snapshots_kept": lambda: int(cluster_info.own_option(pool, cluster_info.KEPT)),
+    }
 
 
 def _cluster(opened: Callable[[], Pool], name: str) -> dict[str, Source]:
@@ -260,7 +269,7 @@ def _with_targets(
     images, fsid = facts.images, facts.here.fsid
     if isinstance(images, Unknown) or isinstance(fsid, Unknown):
         return facts
-    own_site = map_store.site_name(pool, facts.settings)
+    own_site = signed_versions.site_name(pool, facts.settings)
     sources: dict[str, Source] = {
         "start_here": lambda: collect_front_ends.target(
             collect_front_ends.front_end(), facts.settings, pool, fsid, inventory.vms(images, fsid),

@@ -227,6 +227,13 @@ DATASTORE: Mapping[str, Check] = {
         Level.PROBLEM,
         todo="onedr map",
     ),
+    "RECOVERY_PLAN": Check(
+        "the plan that DR_RECOVERY_PLAN names is there and to be trusted (docs/plans.md)",
+        ("recovery",),
+        rules_datastore.recovery_plan,
+        Level.PROBLEM,
+        todo="onedr recovery-plan show",
+    ),
     "UNMAPPED_HERE": Check(
         "what the peer's VMs use (networks, security groups, VM groups, and what requirements name) has a "
         "counterpart here",

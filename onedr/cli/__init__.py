@@ -25,6 +25,7 @@ from onedr.cli.notify import notify
 from onedr.cli.pause import pause, resume_protection
 from onedr.cli.points import point, points
 from onedr.cli.reconcile import reconcile
+from onedr.cli.recovery_plans import recovery_plan
 from onedr.cli.report import report
 from onedr.cli.reprotect import reprotect
 from onedr.cli.resume import abort, cancel, resume
@@ -99,6 +100,7 @@ for verb in (
     points,
     point,
     map_,
+    recovery_plan,
     runbook,
     report,
     drill,

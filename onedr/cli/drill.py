@@ -39,6 +39,10 @@ def drill() -> None:
     "--point", default="", metavar="WHEN",
     help="Start the VMs as of their newest point in time that is not after WHEN, or `newest`.",
 )
+@click.option(
+    "--plan", "recovery_plan", default="", metavar="NAME",
+    help="Start the VMs by this recovery plan instead of DR_RECOVERY_PLAN; none: by DR_PRIORITY alone.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the steps. Change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
@@ -48,6 +52,7 @@ def start(
     port: int | None,
     command: str | None,
     point: str,
+    recovery_plan: str,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -59,6 +64,7 @@ def start(
     asked: tuple[tuple[str, str], ...] = (("PORT", str(port)),) if port else ()
     try:
         asked += (("POINT", point),) if point else ()
+        asked += (("RECOVERY_PLAN", recovery_plan),) if recovery_plan else ()
         asked += tuple(("COMMAND", word) for word in shlex.split(command or ""))
     except ValueError as error:
         raise click.BadParameter(f"{command!r} cannot be split into words: {error}") from error
@@ -144,6 +150,8 @@ def _plan(event: DrillPlanEvent) -> None:
             for vm in event.vms
         ]))
         output.blocked(event.vms)
+    if event.recovery_plan:
+        out.print(f"VMs start by the recovery plan {event.recovery_plan}; others after them by priority.")
     if event.steps:
         output.steps(event.steps)
     output.notes(event)

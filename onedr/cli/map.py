@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import click
 
-from onedr.cli import completion, output, run_action
+from onedr.cli import completion, given_file, output, run_action
 from onedr.cli.check import print_findings
-from onedr.model.errors import InputError, ProblemsFoundError
+from onedr.model.errors import ProblemsFoundError
 from onedr.runs.answer_events import CheckEvent, MapEvent
 from onedr.runs.request import Request
 
-MAX_BYTES = 256 * 1024
 # Checks that are about what VMs have at the other site (docs/checks.md).
 CHECKS = (
     "MAPPING",
@@ -67,35 +65,13 @@ def map_(
     if draft:
         attributes = (("DRAFT", "YES"),)
     elif file is not None:
-        attributes = (("FILE", _read(file)),)
+        attributes = (("FILE", given_file.read(file, "leave out what has the same name")),)
     for event in run_action.events(datastore, Request("map", attributes=attributes)):
         found = cast(MapEvent, event)
         if as_json:
             click.echo(json.dumps(asdict(found), indent=2))
         else:
             _print(found, versions)
-
-
-def _read(file: Path) -> str:
-    """The file's text. Raises InputError."""
-    try:
-        with click.open_file(str(file), "rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise InputError(
-                f"{file} is larger than {MAX_BYTES >> 10} KiB; leave out what has the same name."
-            )
-        text: str = content.decode()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is not UTF-8: {error.reason} at byte {error.start}") from error
-    bad = next(
-        (place for place, letter in enumerate(text) if ord(letter) < 32 and letter not in "\t\n\r"), None
-    )
-    if bad is not None:
-        raise InputError(f"{file} has a control character at position {bad}")
-    return text
 
 
 def _print(found: MapEvent, versions: bool) -> None:
@@ -111,22 +87,13 @@ def _print(found: MapEvent, versions: bool) -> None:
             output.line(line)
         output.line(f"Version {found.version} of the mapping of {found.datastore} is in force.")
     elif found.text:
-        _file(found.text)
+        given_file.show(found.text)
     else:
         output.line(
             f"{found.datastore} has no mapping: names are the same at both sites, or in DR_NETWORK_MAP. "
             f"Draft one: onedr map {found.datastore} --draft",
             err=True,
         )
-
-
-def _file(text: str) -> None:
-    """A file as it is, for a file; what a terminal would act on is shown as a ?."""
-    if not sys.stdout.isatty():
-        click.echo(text, nl=not text.endswith("\n"))
-        return
-    for line in text.removesuffix("\n").split("\n"):
-        output.line(line.expandtabs())
 
 
 def _check(datastore: str, as_json: bool) -> None:

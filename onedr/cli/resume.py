@@ -20,22 +20,27 @@ def _views() -> output.Views:
 
 @click.command(short_help="Continue an interrupted run.")
 @click.argument("datastore", shell_complete=completion.datastores)
+@click.option(
+    "--plan", "recovery_plan", default="", metavar="NAME",
+    help="Go on by this recovery plan; none: by DR_PRIORITY alone.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the remaining steps. Change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask. The checks are still made.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as lines of JSON.")
-def resume(datastore: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+def resume(datastore: str, recovery_plan: str, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Continue the interrupted run of DATASTORE with its original request.
 
     The state of both sites is read again; completed steps are not repeated.
     """
-    confirm = ""
+    confirm, attributes = "", (("RECOVERY_PLAN", recovery_plan),) if recovery_plan else ()
     if not dry_run and not yes and sys.stdin.isatty():
-        for event in run_action.events(datastore, Request("resume", dry_run=True)):
+        for event in run_action.events(datastore, Request("resume", dry_run=True, attributes=attributes)):
             output.present([event], _views())
             if isinstance(event, FailoverPlanEvent):  # what is answered is good for this plan only
                 confirm = f"{event.datastore}:{event.digest}"
         click.confirm("Continue the run with these steps?", abort=True)
-    run_action.present(datastore, Request("resume", dry_run=dry_run, confirm=confirm), _views(), as_json)
+    asked = Request("resume", dry_run=dry_run, confirm=confirm, attributes=attributes)
+    run_action.present(datastore, asked, _views(), as_json)
 
 
 @click.command(short_help="Roll back an interrupted run.")

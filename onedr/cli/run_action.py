@@ -43,6 +43,7 @@ from onedr.runs.plan_events import (
     ReprotectPlanEvent,
 )
 from onedr.runs.point_events import PointsEvent
+from onedr.runs.recovery_plan_events import RecoveryPlanEvent
 from onedr.runs.request import Request
 
 _TAIL = 400
@@ -59,6 +60,7 @@ _KINDS: Mapping[str, type[Event]] = {
         ErrorEvent, ProgressEvent, StepEvent, ItemEvent, VerdictEvent, StatusEvent, ReconcileEvent,
         CheckEvent, RehearsalEvent, ProbeEvent, HistoryEvent, KeptEvent, SnapshotsEvent, DrillReportEvent,
         MapEvent, ObservedEvent, ChainEvent, RunBookEvent, ReportEvent, PointsEvent,
+        RecoveryPlanEvent,
     )
 }
 

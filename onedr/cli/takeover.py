@@ -35,6 +35,10 @@ _OPTIONS = (
         "--accept-unsigned", is_flag=True,
         help="Believe records too that are unsigned, forged or dated ahead. Look first: --dry-run.",
     ),
+    click.option(
+        "--plan", "recovery_plan", default="", metavar="NAME",
+        help="Start the VMs by this recovery plan instead of DR_RECOVERY_PLAN; none: by DR_PRIORITY alone.",
+    ),
     click.option("--no-start", is_flag=True, help="Start none of the VMs."),
     click.option("--dry-run", is_flag=True, help="Show the plan and what it may lose. Change nothing."),
     click.option("--yes", is_flag=True, help="Do not ask. The checks are still made."),
@@ -51,6 +55,7 @@ class TakeoverOptions(TypedDict):
     leave: tuple[str, ...]
     take: tuple[str, ...]
     accept_unsigned: bool
+    recovery_plan: str
     no_start: bool
     dry_run: bool
     yes: bool
@@ -71,7 +76,8 @@ def request(verb: str, given: TakeoverOptions, **more: Any) -> Request:
         accept_unsigned=given["accept_unsigned"], **more,
     )
     lists = [*(("LEAVE", word) for word in given["leave"]), *(("TAKE", word) for word in given["take"])]
-    return replace(asked, attributes=(*asked.attributes, *lists))
+    plan = (("RECOVERY_PLAN", given["recovery_plan"]),) if given["recovery_plan"] else ()
+    return replace(asked, attributes=(*asked.attributes, *lists, *plan))
 
 
 def show_plan(datastore: str, asked: Request, as_json: bool = False) -> FailoverPlanEvent:
@@ -130,19 +136,28 @@ def _plan(event: FailoverPlanEvent) -> None:
     out.print(output.table("VMs", columns, [
         (f"{vm.name} ({vm.vm})", vm.site, output.moment(vm.recovery_point),
          *_losses(vm, event.planned), output.seconds(vm.drill_rto_s),
-         f"priority {vm.priority}" if vm.starts else "no")
+         _starts(vm))
         for vm in event.vms
     ]))
     output.blocked(event.vms)
+    if event.recovery_plan:
+        out.print(f"VMs start by the recovery plan {event.recovery_plan}; others after them by priority.")
     if event.steps:
         output.steps(event.steps)
-        for priority, seconds in event.delays.items():
-            out.print(f"After the VMs of priority {priority} run: wait {seconds} s before starting the next.")
+        for called, seconds in event.delays.items():
+            which = f"priority {called}" if called.isdecimal() else called
+            out.print(f"After the VMs of {which} run: wait {seconds} s before starting the next.")
     in_table = {vm.origin for vm in event.vms}
     output.left_out({item: why for item, why in event.left_out.items() if item not in in_table})
     output.notes(event)
     if not event.refusal:
         out.print(f"Confirmation of this plan: {event.datastore}:{event.digest}")
+
+
+def _starts(vm: FailoverVm) -> str:
+    if not vm.starts:
+        return "no"
+    return f"group {vm.group}" if vm.group else f"priority {vm.priority}"
 
 
 def _losses(vm: FailoverVm, planned: bool) -> tuple[str, str]:

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from onedr.drill import drill_networks
-from onedr.failover import placement, point_plan, start_order
+from onedr.failover import placement, point_plan, refusal_plan, start_order, waves_plan
 from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts, VmRecord
+from onedr.model.recovery_plan import Chosen
 from onedr.model.text import Sentence, filled, first_few
 from onedr.model.types import PeerState
 from onedr.opennebula.nics import NETWORK_OWNER, Counterparts
@@ -53,6 +54,7 @@ class DrillFacts:
     placement: Placement = field(default_factory=Placement)
     remaining: tuple[str, ...] = ()
     split: frozenset[str] = frozenset()  # primary at both sites, and nothing says who is right
+    recovery: Chosen = field(default_factory=Chosen)  # the recovery plan
 
 
 def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
@@ -84,13 +86,16 @@ def plan_drill(facts: DrillFacts, request: Request) -> RunPlan:
             vms=tuple(vms), left_out=left_out,
         )
     starting = [item for item in good if start_order.wants_start(item, request)]
+    steps = _steps(good, starting, points)
+    waves = waves_plan.of_run(facts.recovery.plan, steps, vms, start_order.Delays({}, {}, {}))
     return RunPlan(
         "",
-        tuple(_steps(good, starting, points)),
+        tuple(waves_plan.in_order(steps, waves)),
         tuple(vms),
         left_out,
         placement.without_capacity(starting, facts.placement),
         points=points.points,
+        waves=waves,
     )
 
 
@@ -100,6 +105,8 @@ def _refusal(facts: DrillFacts, vms: Sequence[VmItem]) -> Sentence:
             f"Datastore {facts.datastore} is not protected (DR_PROTECT=YES is missing), so there is nothing "
             "to drill."
         )
+    if facts.recovery.doubt:
+        return refusal_plan.chosen_refusal(facts.recovery.doubt)
     if facts.split:
         return split_brain.split_refusal(facts.split, facts.datastore)
     if not any(image.mode is not None and not image.primary for image in facts.images):

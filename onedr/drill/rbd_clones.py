@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import rbd
 
-from onedr.ceph import images, mirroring, pending_images
+from onedr.ceph import images, mirroring, orphan_snapshots, pending_images
 from onedr.ceph.connection import Pool
 from onedr.host.waiting import wait_until
 from onedr.model import names
@@ -68,6 +68,7 @@ def _arrived(here: Pool, name: str, tag: str) -> bool:
         return any(
             int(snap["id"]) > own and snap["mirror"].get("complete") for snap in image.list_snaps()
             if snap.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
+            and not orphan_snapshots.is_orphan(snap)
         )
 
 

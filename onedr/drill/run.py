@@ -20,10 +20,12 @@ from onedr.drill import vms as drill_vms
 from onedr.drill.checks import Checks, DrillGuest, run_checks
 from onedr.drill.evidence import Evidence
 from onedr.drill.show_report import show_report
-from onedr.failover import collect, recreate_vms, start_order, target_site
+from onedr.failover import collect, gates, plan_choice, recreate_vms, start_order, target_site
 from onedr.failover.facts import RunPlan
 from onedr.failover.placement import Placement
 from onedr.failover.start_queue import StartQueue
+from onedr.failover.start_waves import start_waves
+from onedr.failover.waves import GroupGate
 from onedr.model import names
 from onedr.model.errors import RunStoppedError
 from onedr.model.text import NOTHING, Sentence, first_few
@@ -63,7 +65,7 @@ def drill(
     """
     with connection.connect(target.access) as pool:
         if request.dry_run:
-            seen = _look(pool, target, frontend)
+            seen = _look(pool, target, request, frontend)
             emit(describe_drill(drill_plan.plan_drill(seen.facts, request), seen.facts, request, time.time()))
             return None
         begun = both_sites.begin_run(
@@ -86,13 +88,14 @@ class _Seen:
     site: target_site.Site
 
 
-def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
+def _look(pool: Pool, target: Datastore, request: Request, frontend: FrontEnd) -> _Seen:
     images = image_facts.of_datastore(pool, target)
     peer_status = peer_ceph.probe_peer(pool, target.settings, images)
     with ExitStack() as stack:
         peer, _ = stack.enter_context(peer_ceph.peer_pool(peer_status, pool.access.pool))
         split = image_claims.split_images(pool, peer, [image.name for image in images])
         mapping = collect.map_in_force(pool, target, peer)
+        chosen = plan_choice.read(pool, target, request, peer)
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
     hosts = target_site.placement_here(site, ()).hosts
     found = remnants.find_remnants(pool, target, images, frontend, None, "")
@@ -108,6 +111,7 @@ def _look(pool: Pool, target: Datastore, frontend: FrontEnd) -> _Seen:
         placement=Placement(site.counterparts, {}, hosts),
         remaining=drill_plan.remaining(found),
         split=split,
+        recovery=chosen,
     )
     return _Seen(facts, peer_status, site)
 
@@ -124,6 +128,7 @@ def describe_drill(
         vms=tuple(_describe_vm(item, plan, request, now) for item in plan.vms),
         steps=shown_steps(plan.steps),
         left_out=dict(plan.left_out),
+        recovery_plan=facts.recovery.label,
     )
 
 
@@ -171,7 +176,7 @@ class Drill:
         self.registered: dict[str, int] = {}
 
     def execute(self) -> Outcome:
-        self.seen = _look(self.pool, self.target, self.frontend)
+        self.seen = _look(self.pool, self.target, self.request, self.frontend)
         facts = self.seen.facts
         self.plan = drill_plan.plan_drill(facts, self.request)
         self.running.begin(describe_drill(self.plan, facts, self.request, self.running.began))
@@ -189,7 +194,7 @@ class Drill:
                 self.running.do(steps, action, _THREADS[kind])
             else:
                 queue = StartQueue(self.running, self._start, self.target.settings.delay_max_s, {})
-                queue.run(start_order.groups(steps, self.items), {})
+                start_waves(self.running, queue, self.plan.waves, steps, self._pass_gate, may_stop=False)
                 self.evidence.during = {name: self._point(name) for name in disks}
         return self._finish()
 
@@ -265,6 +270,11 @@ class Drill:
         outcome = recreate_vms.start_vm(self.seen.site, self.evidence.vm_ids[origin], wait_s)
         self.evidence.running_s[origin] = time.time() - self.running.began
         return outcome
+
+    def _pass_gate(self, gate: GroupGate) -> str:
+        return gates.pass_gate(
+            self.frontend, gate, self.evidence.vm_ids, self.outcome.failed, self.label, self.running.run.check
+        )
 
     def _check(self, origin: str) -> str:
         item, vm_id = self.items[origin], self.evidence.vm_ids[origin]

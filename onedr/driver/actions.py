@@ -20,7 +20,7 @@ from onedr.drill import checks as drill_checks
 from onedr.drill import cleanup as drill_cleanup
 from onedr.drill import report as drill_report
 from onedr.drill import run as drill_run
-from onedr.driver import bridge_dispatch, decode, document_echo, point_actions, start_action
+from onedr.driver import bridge_dispatch, decode, document_echo, plan_actions, point_actions, start_action
 from onedr.driver.bridge_dispatch import HandedOver
 from onedr.driver.decode import ActionData
 from onedr.driver.tell import emit, heard_by
@@ -306,6 +306,10 @@ def _points(data: ActionData, request: Request) -> None:
     point_actions.answer(_datastore(data), request)
 
 
+def _recovery_plan(data: ActionData, request: Request) -> None:
+    plan_actions.answer(_datastore(data), request)
+
+
 def _map(data: ActionData, request: Request) -> None:
     """Show the mapping (a VERSION of it), draft one (DRAFT), or set the one in FILE."""
     # only here: a bridge host may lack PyYAML, and needs it for nothing else
@@ -386,6 +390,7 @@ _VERBS = {
     "kept": _kept,
     "snapshots": _snapshots,
     "map": _map,
+    "recovery_plan": _recovery_plan,
     "pause": _pause,
     "resume_protection": _pause,
     "points": _points,

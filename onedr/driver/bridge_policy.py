@@ -71,6 +71,7 @@ ALLOWED = {
     "report": _CHECK,
     "rehearse": Allowed(_READER | {"open"}, READS | _DRILL),
     "map": Allowed(_VERB, READS, _PEER_READS),
+    "recovery_plan": Allowed(_VERB, READS, _PEER_READS),
     "reconcile": Allowed(_VERB, READS | _OWN | _GUARD),
     "keeper_process:keep": Allowed(_VERB | _SHOWS | {"rehearse", "report"}, READS | _OWN | _GUARD),
     "take_request:take_request_here": Allowed(frozenset(), frozenset({"datastore.info"}) | _OWN),

@@ -30,11 +30,15 @@ from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.ceph_access import ceph_access
 from onedr.protection import keeper_lock
-from onedr.replication import encryption, map_store, points, quiet_marks, records, signature
+from onedr.replication import encryption, map_store, plan_store, points, quiet_marks, records, signature
+from onedr.replication.signed_versions import Documents
 
 VERBS_ENTRY = "onedr.driver.actions:perform"
 _TAG = re.compile(r"onedr-drill-[0-9a-f]{8}-[0-9]{1,18}-[0-9]{1,18}")
 _PARTS = {part.name for part in (StatusPart, RunPart, PlanPart, ReportPart)}
+_DOCUMENTS: Mapping[str, Documents[Any]] = {  # by verb, what it signs
+    "map": map_store.MAPPINGS, "recovery_plan": plan_store.PLANS,
+}
 _OF_IMAGES = (records.VM_KEY, records.IMAGE_KEY, records.READER_KEY, quiet_marks.KEY, points.KEY)
 _AHEAD_US = 60 * 1_000_000  # a generation is a time in microseconds; clocks of two sites differ by less
 
@@ -155,7 +159,8 @@ class Services:
     def _sign(self, call: Json) -> Answer:
         signer, kind, head = _signer(call), str(call["kind"]), dict(call["covered"])
         name = signer.image.rpartition("/")[2]
-        of_map = kind == map_store.KIND and name == map_store.IMAGE and self.item.what == "map"
+        document = _DOCUMENTS.get(self.item.what)
+        of_map = document is not None and (kind, name) == (document.kind, document.image)
         of_image = kind in _OF_IMAGES and self._is_ours(name)
         if not of_map and not of_image:
             raise BridgeRefusedError(f"a signature of {kind!r} for image {name!r}")

@@ -20,7 +20,7 @@ from onedr.runs.request import Request
 VERBS = (
     "resume", "abort", "cancel", "move", "failover", "failback", "reprotect", "status", "reconcile", "enable",
     "disable", "drill", "drill_cleanup", "drill_report", "check", "rehearse", "history", "kept", "snapshots",
-    "observe", "map", "runbook", "report", "plan", "pause", "resume_protection", "points",
+    "observe", "map", "recovery_plan", "runbook", "report", "plan", "pause", "resume_protection", "points",
 )
 
 

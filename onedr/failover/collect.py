@@ -10,7 +10,7 @@ import rbd
 
 from onedr.ceph import parallel, receiving, replay_status
 from onedr.ceph.connection import Pool
-from onedr.failover import failback_plan, peer_vms, target_site
+from onedr.failover import failback_plan, peer_vms, plan_choice, target_site
 from onedr.failover.facts import FailoverFacts
 from onedr.host import config as host_config
 from onedr.host import log
@@ -26,6 +26,7 @@ from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication import image_claims, image_facts, inventory, map_store, peer_ceph, peer_osds
 from onedr.replication.inventory import VmItem
 from onedr.runs import journal
+from onedr.runs.request import Request
 from onedr.runs.state import DRILLS, MOVES
 
 _LIMIT_S = 10
@@ -41,7 +42,9 @@ class Collected:
     site: target_site.Site
 
 
-def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str = "") -> Collected:
+def collect_facts(
+    pool: Pool, target: Datastore, frontend: FrontEnd, request: Request, alone: str = ""
+) -> Collected:
     """Read everything once; a silent peer costs seconds at the most. `alone`: as `_answering`."""
     images = image_facts.of_datastore(pool, target)
     sight = peer_ceph.probe_peer(pool, target.settings, images)
@@ -50,7 +53,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         can_fence, osds = peer is not None, peer_osds.osds_seen(pool, peer)
         children = _children(peer, images) if peer is not None else {}
         split = image_claims.split_images(pool, peer, [image.name for image in images])
-        mapping = map_in_force(pool, target, peer)
+        mapping, chosen = map_in_force(pool, target, peer), plan_choice.read(pool, target, request, peer)
     site = target_site.survey(frontend, target.datastore_id, pool, target.settings, mapping)
     last, items = journal.last_run(pool, DRILLS, target.datastore_id), inventory.vms(images, pool.fsid())
     local, recovered = known_here(site, frontend, items)
@@ -60,9 +63,7 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         here=pool.fsid(),
         protected=target.settings.protect,
         images=tuple(images),
-        peer=sight.peer,
-        peer_detail=detail,
-        can_fence=can_fence,
+        peer=sight.peer, peer_detail=detail, can_fence=can_fence,
         registered=frozenset(site.images.keys() - site.half_images),
         recovered=recovered,
         local=local,
@@ -72,12 +73,12 @@ def collect_facts(pool: Pool, target: Datastore, frontend: FrontEnd, alone: str 
         recover_consistent=target.settings.recover_consistent,
         children=children,
         ground=target_site.placement_here(site, items),
-        there=there.vms,
-        there_detail=there.detail,
+        there=there.vms, there_detail=there.detail,
         split=split,
         behind=_behind(pool),
         drilled=journal.drill_times(pool),
         osds=osds,
+        recovery=chosen, gates_passed=plan_choice.gates_passed(last, chosen),
         fence_command=command, fence_unknown=unknown,
     )
     return Collected(facts, sight, site)

@@ -1,7 +1,7 @@
 """A plan as people and programs see it before anything is changed."""
 from __future__ import annotations
 
-from onedr.failover import fence_plan, loss, point_plan, start_order
+from onedr.failover import fence_plan, loss, point_plan, start_order, waves_plan
 from onedr.failover.facts import FailoverFacts, RunPlan
 from onedr.replication import recovery_point
 from onedr.replication.inventory import VmItem
@@ -33,7 +33,10 @@ def describe_failover(
         ),
         steps=shown_steps(plan.steps),
         left_out=dict(plan.left_out),
-        delays={str(priority): seconds for priority, seconds in plan.delays.items()},
+        delays={
+            wave.called.removeprefix("priority "): wave.delay_s for wave in plan.waves[:-1] if wave.delay_s
+        },
+        recovery_plan=facts.recovery.label,
     )
 
 
@@ -56,6 +59,7 @@ def _describe_vm(
         seen_loss_bytes=lost.if_seen_bytes,
         starts=start_order.wants_start(item, request) and item.origin not in plan.left_out,
         priority=start_order.priority(item),
+        group=group.name if (group := waves_plan.group_of(facts.recovery.plan, item)) is not None else "",
         delay_s=plan.vm_delays.get(item.origin, 0),
         disks=tuple(image.name for image in item.images),
         left_out=plan.left_out.get(item.origin, ""),

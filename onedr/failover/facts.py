@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from onedr.failover.placement import Placement
+from onedr.failover.waves import Wave
 from onedr.model.records import ImageFacts
+from onedr.model.recovery_plan import Chosen
 from onedr.model.types import PeerState
 from onedr.opennebula.vms import PeerVm, Recovered
 from onedr.replication.inventory import VmItem
@@ -55,6 +57,9 @@ class FailoverFacts:
     paused: bool = False  # the pool here takes nothing (docs/pause.md)
     recover_consistent: bool = False  # DR_RECOVER=CONSISTENT
     interrupted: bool = False  # the last run did not end: another must, if only to say so
+    recovery: Chosen = field(default_factory=Chosen)  # the recovery plan
+    # targets of its gates that the interrupted run has passed, by the same version
+    gates_passed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -69,9 +74,8 @@ class RunPlan:
     vms: tuple[VmItem, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     warnings: Mapping[str, str] = field(default_factory=dict)  # by origin; nothing that stops a step
-    # by priority: seconds between its group and the next
-    delays: Mapping[int, int] = field(default_factory=dict)
     vm_delays: Mapping[str, int] = field(default_factory=dict)  # by origin: seconds after its group began
     fence: Fence = Fence.NONE
     digest: str = ""
     points: Mapping[str, VmPoint] = field(default_factory=dict)  # by image, to which it is taken back
+    waves: tuple[Wave, ...] = ()  # in which VMs start

@@ -22,6 +22,7 @@ from onedr.failover import (
     refusal_plan,
     scope_plan,
     start_order,
+    waves_plan,
 )
 from onedr.failover.facts import FailoverFacts, Fence, RunPlan
 from onedr.failover.start_order import by_priority, chosen, not_found, wants_start
@@ -79,8 +80,8 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     left_out.update(points.left_out)
     good = [item for item in vms if item.origin not in left_out]
     images = scope_plan.images_to_take(facts, request, good, scope.left)
-    in_doubt = doubt_plan.images(facts, request, images)
-    left_out.update(_on_bad_images(_untouchable(images, facts.local, in_doubt), vms))
+    bad = _untouchable(images, facts.local, doubt_plan.images(facts, request, images))
+    left_out.update(_on_bad_images(bad, vms))
     left_out.update(doubt_plan.vms_not_known(facts, request, images, scope.every))
     usable = [image for image in images if image.name not in left_out]
     fence = fence_plan.choose_fence(facts, request)
@@ -94,6 +95,9 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
         return RunPlan(text, vms=tuple(vms), left_out=left_out)
     starting = [item for item in fresh if item.origin not in left_out and wants_start(item, request)]
     delays = start_order.delays(vms, steps, facts.delay_s, facts.delay_max_s)
+    begun = [item.origin for item in good if facts.interrupted and wants_start(item, request)]
+    waves = waves_plan.of_run(facts.recovery.plan, steps, vms, delays, begun, facts.gates_passed)
+    steps = waves_plan.in_order(steps, waves)
     differences = {
         origin: "; ".join(said) for origin, said in placed.differences.items() if origin not in left_out
     }
@@ -102,8 +106,8 @@ def _plan(facts: FailoverFacts, request: Request, scope: _Scope, here: _Here) ->
     warnings = _joined(differences, staying, lacking, delays.warnings, points.warnings)
     waits = any(step.kind is StepKind.PROMOTE for step in steps)
     return RunPlan(
-        "", tuple(steps), tuple(point_plan.as_of(vms, points)), left_out, warnings, delays.groups, delays.vms,
-        fence if waits else Fence.NONE, points=points.points,
+        "", tuple(steps), tuple(point_plan.as_of(vms, points)), left_out, warnings, delays.vms,
+        fence if waits else Fence.NONE, points=points.points, waves=waves,
     )
 
 
@@ -389,5 +393,3 @@ def _is_locked(facts: FailoverFacts, origin: str) -> bool:
 
 def _is_image(image: ImageFacts) -> bool:
     return image.image is not None and isinstance(image.image.body, ImageRecord)
-
-

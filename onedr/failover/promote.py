@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import rbd
 
-from onedr.ceph import image_journal, mirroring, parallel
+from onedr.ceph import image_journal, mirroring, orphan_snapshots, parallel
 from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts
 from onedr.model.errors import OneDRError
@@ -63,6 +63,7 @@ def promote(pool: Pool, name: str, peer_demoted: bool, mode: Mode | None = None)
         return _take_journal(pool, name)
     if not peer_demoted:
         _cut_off_again(pool, name)
+        orphan_snapshots.reveal(pool, name)
     with pool.image(name) as image:
         how = _promote(image, peer_demoted)
         if not mirroring.is_primary(image):

@@ -31,6 +31,8 @@ def refusal(
     if request.confirm and request.confirmed != name:
         text = f"The confirmation {request.confirmed!r} is not this datastore's name; type {name}."
         return Sentence(text)
+    if facts.recovery.doubt:
+        return chosen_refusal(facts.recovery.doubt)
     if facts.split:
         return split_brain.split_refusal(facts.split, name)
     waiting = [image for image in facts.images if from_peer(image, facts.here)]
@@ -52,6 +54,12 @@ def refusal(
     if all(image.primary for image in waiting) or (request.lossless and fence_plan.can_move(facts)):
         return NOTHING
     return _not_lossless(facts, waiting) if request.lossless else _unconfirmed(facts, request, waiting)
+
+
+def chosen_refusal(doubt: str) -> Sentence:
+    """A plan that is not known, or not to be trusted, holds the run: its author wanted another order."""
+    why = "Nothing was changed. Correct it, or go by DR_PRIORITY alone: --plan none."
+    return filled("The recovery plan cannot be followed{}", Sentence(f": {doubt} ", ". ")).then(Sentence(why))
 
 
 def _not_lossless(facts: FailoverFacts, images: Sequence[ImageFacts]) -> Sentence:

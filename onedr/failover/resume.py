@@ -9,6 +9,7 @@ import rbd
 from onedr.ceph import connection, mirroring
 from onedr.ceph.connection import Pool
 from onedr.failover import rollback
+from onedr.model import template
 from onedr.model.errors import NothingInterruptedError, OneDRError, RefusedError, RunInProgressError
 from onedr.model.text import Sentence, filled
 from onedr.model.types import State
@@ -63,7 +64,11 @@ def resumed_request(target: Datastore, asked: Request) -> Request:
             f"The interrupted run is a {last.verb}, which is not resumed; run onedr {last.verb} again."
         ))
     again = asked_again(last, asked.by, f"resume by {asked.trigger}")
-    return replace(again, dry_run=asked.dry_run, confirm=_confirmation(last, asked, again))
+    other = tuple(pair for pair in asked.attributes if pair[0] == "RECOVERY_PLAN")
+    kept = template.without(again.attributes, "RECOVERY_PLAN") if other else again.attributes
+    return replace(
+        again, dry_run=asked.dry_run, confirm=_confirmation(last, asked, again), attributes=(*kept, *other)
+    )
 
 
 def _confirmation(last: JournalEntry, asked: Request, again: Request) -> str:

@@ -13,6 +13,7 @@ from onedr.failover import (
     failback_plan,
     failback_vms,
     final_roles,
+    gates,
     outcomes,
     peer_vms,
     planned_move,
@@ -21,7 +22,9 @@ from onedr.failover import (
     rehearsal_remnants,
     rollback,
     start_order,
+    start_waves,
     take_back,
+    waves_plan,
 )
 from onedr.failover import plan as failover_plan
 from onedr.failover import promote as failover_promote
@@ -30,6 +33,7 @@ from onedr.failover.facts import Fence
 from onedr.failover.snapshot_lists import SnapshotLists
 from onedr.failover.start_queue import StartQueue
 from onedr.failover.verdict import RunEnd, judge_end
+from onedr.failover.waves import GroupGate
 from onedr.host import config as host_config
 from onedr.host import process
 from onedr.model.errors import FrontEndError, OneDRError, RunStoppedError
@@ -70,7 +74,7 @@ def failover(target: Datastore, request: Request, emit: Emit, frontend: FrontEnd
     with connection.connect(target.access) as pool:
         if request.dry_run:
             asked = replace(request, confirm=request.confirm or target.name)
-            facts = collect.collect_facts(pool, target, frontend).facts
+            facts = collect.collect_facts(pool, target, frontend, request).facts
             emit(describe_failover(failover_plan.plan_failover(facts, asked), facts, asked, time.time()))
             return None
         state = State.FAILING_BACK if request.verb == "failback" else State.FAILING_OVER
@@ -102,7 +106,7 @@ class _Failover:
     def execute(self) -> Outcome:
         rehearsal_remnants.give_way(self.pool, self.target.datastore_id, self.frontend)
         alone = self.running.run.alone
-        collected = collect.collect_facts(self.pool, self.target, self.frontend, alone)
+        collected = collect.collect_facts(self.pool, self.target, self.frontend, self.request, alone)
         self.facts, self.sight, self.site = collected.facts, collected.sight, collected.site
         most_s = self.facts.delay_max_s * _THREADS[StepKind.REGISTER]
         self.lists = SnapshotLists(self.site, alone=True, most_s=most_s)
@@ -146,7 +150,8 @@ class _Failover:
 
     def stop(self, stopped: RunStoppedError) -> Outcome:
         """Before the first promotion a move is rolled back; else it is interrupted, and says what is left."""
-        if self.request.lossless and StepKind.PROMOTE.value not in self._begun():
+        promotes = any(step.kind is StepKind.PROMOTE for step in self.plan.steps)
+        if self.request.lossless and promotes and StepKind.PROMOTE.value not in self._begun():
             self.outcome.failed["the run"] = str(stopped)
             return self._roll_back()
         self.running.interrupt(stopped, self._label)
@@ -184,6 +189,9 @@ class _Failover:
                 return
         if kind is StepKind.START:
             self._start_vms(steps)
+            return
+        if kind is StepKind.STOP and self.request.lossless:
+            self._stop_vms(steps)
             return
         self.running.do(steps, self._actions()[kind], _THREADS.get(kind, 1))
         if kind is StepKind.FENCE:
@@ -227,6 +235,13 @@ class _Failover:
     def _sync(self, name: str) -> str:
         known = self.images[name].recovery_point
         return replication_sync.sync(self.pool, self._there(), name, LIMITS_S[StepKind.DRAIN] - 5, known)
+
+    def _stop_vms(self, steps: list[Step]) -> None:
+        """In the reverse order of a recovery plan. Once one cannot be stopped, the move goes back."""
+        for group in waves_plan.stops_in_order(self.facts.recovery.plan, steps, self.plan.waves, self.items):
+            if any(step.target in self.outcome.failed for step in steps):
+                return
+            self.running.do(group, self._stop, _THREADS[StepKind.STOP])
 
     def _stop(self, vm_id: str) -> str:
         there, limit_s = peer_vms.peer_front_end(), LIMITS_S[StepKind.STOP] - 10
@@ -314,11 +329,18 @@ class _Failover:
 
     def _start_vms(self, steps: list[Step]) -> None:
         queue = StartQueue(self.running, self._start, self.facts.delay_max_s, self.plan.vm_delays)
-        queue.run(start_order.groups(steps, self.items), self.plan.delays)
+        start_waves.start_waves(self.running, queue, self.plan.waves, steps, self._pass_gate)
+
+    def _pass_gate(self, gate: GroupGate) -> str:
+        vm_ids = {**self.vm_ids, **{origin: home.vm_id for origin, home in self.homes.items()}}
+        return gates.pass_gate(
+            self.frontend, gate, vm_ids, self.outcome.failed, self._label, self.running.run.check
+        )
 
     def _finish(self) -> Outcome:
         roles = self._read_roles()
-        if self.request.lossless and not self.request.vms and not self.outcome.failed:
+        closed = {gate.step.target for wave in self.plan.waves for gate in wave.gates}
+        if self.request.lossless and not self.request.vms and self.outcome.failed.keys() <= closed:
             self._follow_images()
         vms = self._vms()
         bad = sorted({origin for origin in vms if origin in self.outcome.failed})

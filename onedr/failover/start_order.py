@@ -50,14 +50,6 @@ def priority(item: VmItem) -> int:
     return int(text) if text in ("1", "2", "3", "4", "5") else 3
 
 
-def groups(steps: Iterable[Step], items: Mapping[str, VmItem]) -> list[tuple[int, list[Step]]]:
-    """Steps on VMs by priority, first to start first; `items` by origin."""
-    found: dict[int, list[Step]] = {}
-    for step in steps:
-        found.setdefault(priority(items[step.target]) if step.target in items else 3, []).append(step)
-    return sorted(found.items())
-
-
 def by_priority(vms: Iterable[VmItem]) -> list[VmItem]:
     """VMs in the order in which they start."""
     return sorted(vms, key=lambda item: (priority(item), item.record.name))

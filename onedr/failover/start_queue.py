@@ -1,4 +1,4 @@
-"""Starting VMs, priority by priority; one with a delay of its own when that is over.
+"""Starting VMs, group by group; one with a delay of its own when that is over.
 
 Users choose their VMs' priorities, so how long a VM that does not come to run holds up others is the
 datastore's word: DR_DELAY_MAX. When its group has lost that much time to such VMs, the rest of the group is
@@ -43,20 +43,24 @@ class StartQueue:
         self._slow: list[Step] = []  # started, and not running yet
         self._left_s, self._counting = 0.0, threading.Lock()  # what the group may still lose
 
-    def run(self, groups: list[tuple[int, list[Step]]], delays: Mapping[int, int]) -> None:
-        """Start groups of steps by priority; `delays`: seconds between a group and the next. Ends when every
-        VM runs, has failed or is out of time.
+    def run(
+        self, groups: list[tuple[str, list[Step]]], delays: Mapping[str, int],
+        between: Callable[[str], None] = lambda called: None,
+    ) -> None:
+        """Start groups of steps, each known by what it is called. `between`: what must be done after one;
+        `delays`: seconds between it and the next. Ends when every VM runs, has failed or is out of time.
         """
-        for at, (priority, group) in enumerate(groups):
+        for at, (called, group) in enumerate(groups):
             due = time.monotonic()
             late = [step for step in group if step.target in self._late_s]
             self._late += [(due + self._late_s[step.target], step) for step in late]
             group = [step for step in group if step not in late]
             self._do(group, self._most_s)
             self._do(self._due(), 0.0)
-            delay = delays.get(priority, 0) if at + 1 < len(groups) else 0
+            between(called)
+            delay = delays.get(called, 0) if at + 1 < len(groups) else 0
             if delay and not all(self._runner.has_failed(step.target) for step in group):
-                self._runner.wait(delay, f"{delay} s between priority {priority} and {groups[at + 1][0]}")
+                self._runner.wait(delay, f"{delay} s between {called} and {groups[at + 1][0]}")
         while self._late or self._slow:
             next_s = min((due for due, _ in self._late), default=float("inf")) - time.monotonic()
             if self._slow:

@@ -4,12 +4,8 @@ later.
 
 from __future__ import annotations
 
-import difflib
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-
-import rados
 
 from onedr.ceph import connection
 from onedr.ceph.connection import Pool
@@ -18,18 +14,15 @@ from onedr.host import log
 from onedr.mapping import site_objects
 from onedr.mapping.draft import Drafting, draft
 from onedr.mapping.site_objects import SiteObjects
-from onedr.model.errors import InputError, OneDRError, StorageError
+from onedr.model.errors import InputError, OneDRError
 from onedr.model.site_map import WORDS, Name, SiteMap
 from onedr.model.text import closest
 from onedr.opennebula import uses
 from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
-from onedr.replication import both_sites, image_facts, inventory, map_store, peer_ceph, site_info
+from onedr.replication import image_facts, inventory, map_store, set_version, signed_versions, site_info
 from onedr.replication.map_store import Version
-from onedr.runs import lease as runs_lease
 from onedr.runs.answer_events import MapEvent, MapVersion
-from onedr.runs.journal import Run
-from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.request import Request
 
 _SHOWN = 5
@@ -40,7 +33,7 @@ def show(target: Datastore, wanted: str = "") -> MapEvent:
     StorageError.
     """
     with connection.connect(target.access) as pool, ExitStack() as stack:
-        peer = _peer(pool, target, stack)
+        peer = set_version.open_peer(pool, target, stack)
         stored = map_store.newest(pool, target.name, target.settings, peer)
     chosen = [each for each in stored.versions if wanted in ("", str(each.number))]
     if wanted and not chosen:
@@ -59,15 +52,16 @@ def show(target: Datastore, wanted: str = "") -> MapEvent:
 def make_draft(target: Datastore, frontend: FrontEnd) -> MapEvent:
     """A draft from both live sites, the mapping in force and the short form. Raises OneDRError."""
     with connection.connect(target.access) as pool, ExitStack() as stack:
-        peer = _peer(pool, target, stack)
+        peer = set_version.open_peer(pool, target, stack)
         stored = map_store.newest(pool, target.name, target.settings, peer)
-        here = site_objects.collect(frontend, map_store.site_name(pool, target.settings), target.settings)
+        own = signed_versions.site_name(pool, target.settings)
+        here = site_objects.collect(frontend, own, target.settings)
         name = _peer_name(pool, peer, target, stored.newest, here.site)
         there, answers = _there(target, name)
         used = _used(pool, target, here.site, name, stored.newest)
     settings = target.settings
     short = {"networks": dict(settings.network_map), "security_groups": dict(settings.security_group_map)}
-    current = stored.newest.site_map if stored.newest is not None else None
+    current = stored.newest.body if stored.newest is not None else None
     text = draft(Drafting(target.name, here, there, answers, current, short, used))
     return MapEvent(target.name, text, stored.newest.number if stored.newest else 0, draft=True)
 
@@ -80,13 +74,16 @@ def set_map(target: Datastore, request: Request, text: str, frontend: FrontEnd) 
     from onedr.mapping import map_file  # needs PyYAML, which nothing else does
 
     with connection.connect(target.access) as pool:
-        site = map_store.site_name(pool, target.settings)
+        site = signed_versions.site_name(pool, target.settings)
         found = map_file.read(text, site)
         other = next(name for name in found.sites if name != site)
         there, answers = _there(target, other)
         seen = [site_objects.collect(frontend, site, target.settings), *([there] if answers else [])]
         _refuse_unknown(found, seen)
-        version, alone = _new_version(pool, target, request, text, found, seen)
+        version, alone = set_version.set_version(
+            pool, target, map_store.MAPPINGS, "", request, text,
+            lambda before: SiteMap(found.sites, found.sections, _ids(before, seen)),
+        )
     warnings = () if answers else (f"the names of {other} were not checked: its front-end does not answer",)
     if alone:
         warnings = (*warnings, f"it is in the pool of {site} only ({alone}); reconcile hands it on")
@@ -95,93 +92,18 @@ def set_map(target: Datastore, request: Request, text: str, frontend: FrontEnd) 
     return MapEvent(target.name, text, version.number, (shown,), warnings, written=True)
 
 
-def _new_version(
-    pool: Pool, target: Datastore, request: Request, text: str, found: SiteMap, seen: list[SiteObjects]
-) -> tuple[Version, str]:
-    """Write and journal it under the lease. Returns it, and why the peer has it not; empty when it has."""
-    settings = target.settings
-    begun = both_sites.begin_run(pool, settings, "map", target.name, request.by, target.datastore_id)
-    with begun as run, ExitStack() as stack:
-        peer = _peer(pool, target, stack)
-        before = map_store.newest(pool, target.name, settings, peer).newest if _usable(pool, target) else None
-        made = SiteMap(found.sites, found.sections, _ids(before, seen))
-        version = Version(
-            _next_number(pool, peer, target), time.time(), request.by, map_store.site_name(pool, settings),
-            text, made, (target.name, map_store.name_there(target.name, settings)),
-            changes(before, text),
-        )
-        alone = _write(pool, peer, target, version)
-        _journal(run, request, version)
-    return version, alone
-
-
-def changes(before: Version | None, text: str) -> tuple[str, ...]:
-    """Lines that a file adds (`+`) and removes (`-`)."""
-    old = before.text.splitlines() if before is not None else []
-    lines = list(difflib.unified_diff(old, text.splitlines(), "", "", lineterm="", n=0))[2:]
-    return tuple(line for line in lines if line[:1] in "+-")
-
-
-def _peer(pool: Pool, target: Datastore, stack: ExitStack) -> Pool | None:
-    status = peer_ceph.probe_peer(pool, target.settings)
-    return stack.enter_context(peer_ceph.peer_pool(status, pool.access.pool))[0]
-
-
-def _usable(pool: Pool, target: Datastore) -> bool:
-    """Is there anything but versions in doubt? A set replaces those."""
-    return bool(map_store.read(pool, target.name).versions)
-
-
-def _next_number(pool: Pool, peer: Pool | None, target: Datastore) -> int:
-    """Above every version in either pool, those in doubt too."""
-    there = map_store.name_there(target.name, target.settings)
-    numbers = [
-        map_store.highest(pool, target.name),
-        map_store.highest(peer, there) if peer is not None else 0,
-    ]
-    return max(numbers) + 1
-
-
-def _write(pool: Pool, peer: Pool | None, target: Datastore, version: Version) -> str:
-    """Write it here and at the peer. Returns why the peer has it not; empty when it has."""
-    try:
-        map_store.write(pool, target.name, version)
-    except rados.Error as error:
-        raise StorageError(
-            f"The mapping could not be written into pool {pool.access.pool}: {error}"
-        ) from error
-    if peer is None:
-        return "the peer's pool cannot be reached"
-    try:
-        map_store.write(peer, map_store.name_there(target.name, target.settings), version)
-        map_store.note_handed(pool, target.name, version.number)
-    except (rados.Error, OneDRError) as error:
-        return str(error)
-    return ""
-
-
-def _journal(run: Run, request: Request, version: Version) -> None:
-    """One entry that has ended: a set is one write."""
-    entry = JournalEntry(
-        run.id, "map", runs_lease.me(), version.at, Request("map", by=request.by, trigger=request.trigger)
-    )
-    entry.result, entry.took_s = "DONE", round(time.time() - version.at, 3)
-    entry.message = f"Mapping version {version.number}: {len(version.changes)} lines changed."
-    entry.done = {f"line {number}": line for number, line in enumerate(version.changes[:200], 1)}
-    run.save(entry)
-
-
 def _peer_name(pool: Pool, peer: Pool | None, target: Datastore, stored: Version | None, here: str) -> str:
     """Name of the other site: as it published it, as records say, or as the mapping in force has it."""
     if peer is not None:
-        published = site_info.read_site_info(peer).get(map_store.name_there(target.name, target.settings))
+        there = signed_versions.name_there(target.name, target.settings)
+        published = site_info.read_site_info(peer).get(there)
         return published.site if published is not None else peer.fsid()[:8]
     for image in image_facts.of_datastore(pool, target):
         for record in (image.vm, image.image):
             if record is not None and record.fsid != pool.fsid() and not record.doubt:
                 return record.site
     if stored is not None:
-        return next(name for name in stored.site_map.sites if name != here)
+        return next(name for name in stored.body.sites if name != here)
     raise InputError(
         "The name of the other site is not known: its Ceph does not answer, and no record here is from "
         "there. Draft the mapping when it answers."
@@ -207,8 +129,8 @@ def _used(
     images = image_facts.of_datastore(pool, target)
     for site, other, own in ((here, there, True), (there, here, False)):
         towards = None
-        if stored is not None and other in stored.site_map.sites:
-            towards = stored.site_map.towards(other)
+        if stored is not None and other in stored.body.sites:
+            towards = stored.body.towards(other)
         for item in inventory.vms(images, pool.fsid(), own):
             for use in uses.of_vm(item.record, towards):
                 names = found[site].setdefault(use.section, {})
@@ -253,7 +175,7 @@ def _unknown(section: str, name: Name, names: Mapping[str, int], site: str) -> s
 def _ids(before: Version | None, sites: list[SiteObjects]) -> dict[str, dict[str, dict[str, int]]]:
     """Ids of what requirements may name, of each site as it was last seen."""
     known = (
-        {site: {key: dict(each) for key, each in ids.items()} for site, ids in before.site_map.ids.items()}
+        {site: {key: dict(each) for key, each in ids.items()} for site, ids in before.body.ids.items()}
         if before
         else {}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from onedr.model import template
+from onedr.model import recovery_plan, template
 from onedr.model.errors import InputError
 from onedr.model.template import Pairs
 from onedr.model.types import CephAccess, Mode, Settings
@@ -183,6 +183,12 @@ def _recover(text: str) -> bool:
     return word == "CONSISTENT"
 
 
+def _recovery_plan(text: str) -> str:
+    if not recovery_plan.NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name of a recovery plan")
+    return text
+
+
 _READERS = {
     "DR_PROTECT": ("protect", yes_no),
     "DR_MODE": ("mode", _mode),
@@ -205,6 +211,7 @@ _READERS = {
     "DR_POINTS": ("point_rules", point_rules),
     "DR_POINT_STALL": ("point_stall_s", duration),
     "DR_CONSISTENCY": ("point_of_all", _consistency),
+    "DR_RECOVERY_PLAN": ("recovery_plan", _recovery_plan),
     "DR_RECOVER": ("recover_consistent", _recover),
 }
 

@@ -95,6 +95,7 @@ class Settings:
     point_rules: tuple[tuple[int, int], ...] = ((12, 300), (24, 3600), (7, 86400))
     point_stall_s: int = 2  # a point that held up writers for longer is taken less often
     recover_consistent: bool = False  # a failover takes each VM to its newest point, where it has one
+    recovery_plan: str = ""  # name of the plan by which runs start VMs; empty: by DR_PRIORITY
     point_of_all: bool = False  # one point for all disks of the datastore, instead of one for each VM
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from onedr.ceph import keyring, pool_mirroring
+from onedr.ceph import cephx_key, keyring, pool_mirroring
 from onedr.ceph.admin import Cluster
 from onedr.host import config as host_config
 from onedr.host import systemd
@@ -124,10 +124,16 @@ def collect_facts(
             running, unit, bool(unit) and systemd.is_active(unit), systemd.manual_hint(conf, daemon)
         ),
         pairing_join.pending_offer(cluster, undo, pool, now),
-        tuple(sorted(undo.pools())), _ours(undo),
-        session.join_offer if session else None,
-        pairing_front_end.configured(), str(host_config.path()), cluster.new_key_type(),
+        tuple(sorted(undo.pools())), _ours(undo), session.join_offer if session else None,
+        pairing_front_end.configured(), str(host_config.path()),
+        cluster.new_key_type(), _peer_key_type(cluster),
     ), session
+
+
+def _peer_key_type(cluster: Cluster) -> str:
+    """Of the user that the other site has here; a new one gets the type that this cluster makes."""
+    key = cluster.key(ceph_caps.PEER)
+    return cluster.new_key_type() if key is None else cephx_key.NAMES.get(cephx_key.key_type(key) or 0, "")
 
 
 def _peer(cluster: Cluster, desired: DesiredState, peer: pool_mirroring.PoolPeer) -> PeerSite:

@@ -90,6 +90,7 @@ class JoinOffer:
     record_key: str | None  # digest of the record key in it
     site_index: int | None
     used: bool = False  # already used: the peer exists
+    reads_new_keys: bool = True  # does Ceph there know cephx keys of type aes256k?
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,7 @@ class PairingFacts:
     front_end: str | None = None  # what onedr.conf says of the peer's front-end
     configuration_file: str = ""
     key_type: str = "aes"  # of the cephx keys that this cluster makes
+    peer_key_type: str = "aes"  # of the key that the other site has, or would get
 
 
 @dataclass(frozen=True)

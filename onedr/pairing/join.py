@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from onedr.ceph import admin as ceph_admin
@@ -125,8 +125,7 @@ def pending_offer(cluster: Cluster, undo: UndoLog, pool: str, now: float) -> str
 def open_join_file(
     path: Path, undo: UndoLog, peers: list[pool_mirroring.PoolPeer], now: float
 ) -> JoinSession:
-    """Read a join file and its message, and check that the other site accepts us as its peer. Nothing is
-    changed.
+    """Read a join file and its message; check that the other site accepts us as its peer. Changes nothing.
 
     Raises InputError when the file is missing, changed or readable by others; RefusedError when it is
     expired, used, withdrawn or for another site; StorageError when the other site does not answer.
@@ -161,6 +160,7 @@ def open_join_file(
                 f"Pool {file.pool} of site {file.site} does not mirror per image; run onedr setup again "
                 "there."
             )
+        session.join_offer = replace(session.join_offer, reads_new_keys=there.knows_key_types())
     return session
 
 

@@ -25,6 +25,11 @@ _NEW_KEYS = (
     "other site is older, first run here: ceph mon set auth_allowed_ciphers aes,aes256k; ceph mon set "
     "auth_preferred_cipher aes."
 )
+_UNREADABLE = (
+    "Ceph here would give the other site's rbd-mirror a key of type {}, which Ceph at site {} cannot read "
+    "(19.2.6 and 20.2.4 can). Upgrade there, or run here: ceph mon set auth_allowed_ciphers aes,aes256k; "
+    "ceph mon set auth_preferred_cipher aes;"
+)
 
 
 def settings(desired: DesiredState) -> tuple[Setting, ...]:
@@ -138,6 +143,10 @@ def _offer_refusals(facts: PairingFacts, desired: DesiredState, there: JoinOffer
             f"Pool {pool} has another peer, {facts.peers[0].site}, and Ceph allows one only. Run onedr "
             f"teardown, or rbd mirror pool peer remove {pool} {facts.peers[0].uuid}."
         )
+    if not there.reads_new_keys and facts.peer_key_type != "aes":
+        has_user = facts.users.get(ceph_caps.PEER) is not None
+        rotate = f" ceph auth rotate --key-type=aes {ceph_caps.PEER};" if has_user else ""
+        yield f"{_UNREADABLE.format(facts.peer_key_type, there.site)}{rotate} then onedr setup --join."
     if facts.record_key and there.record_key and facts.record_key != there.record_key:
         yield (
             f"The record keys differ: {facts.record_key_file} is not that of site {there.site}, and secrets "

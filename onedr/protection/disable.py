@@ -53,7 +53,16 @@ from onedr.protection.enable import (
     describe_conversion,
 )
 from onedr.protection.enable_plan import ConversionItem, ConversionPlan
-from onedr.replication import copy_turns, map_store, peer_ceph, peer_copies, peer_osds, rehearsals, site_info
+from onedr.replication import (
+    copy_turns,
+    map_store,
+    peer_ceph,
+    peer_copies,
+    peer_osds,
+    plan_store,
+    rehearsals,
+    site_info,
+)
 from onedr.runs import datastore_message, journal
 from onedr.runs import lease as runs_lease
 from onedr.runs.events import Emit, ItemEvent
@@ -308,7 +317,8 @@ class _Disable:
         """
         found = datastore_facts(self.frontend.datastore(self.datastore_id))
         site_info.withdraw_site_info(self.pool, found.name)
-        map_store.forget(self.pool, found.name)
+        map_store.MAPPINGS.forget(self.pool, found.name)
+        plan_store.PLANS.forget(self.pool, found.name)
         pool_settings.forget_known(self.pool, self.datastore_id)
         quiet_disks.forget(self.pool, self.datastore_id)
         datastore_message.forget(self.pool, self.datastore_id)

@@ -44,13 +44,14 @@ from onedr.rejoin import guard
 from onedr.replication import (
     clock,
     clone_order,
+    hand_on,
     locked_copies,
-    map_store,
     peer_ceph,
     peer_osds,
     preserved_copies,
     quiet_marks,
     reader_records,
+    signed_versions,
     site_info,
     write_records,
 )
@@ -230,24 +231,23 @@ def _tidy(pool: Pool, vms: list[etree._Element], report: Report, seen: PoolView)
 
 def _remember_peer(pool: Pool, datastore: Datastore, report: Report) -> None:
     """Where the peer's OSDs are, for the day on which its monitors do not answer; what its OneDR can read. A
-    mapping that was set while it did not answer is handed on.
+    mapping or plan that was set while it did not answer is handed on.
     """
     with ExitStack() as stack:
         peer_status = peer_ceph.probe_peer(pool, datastore.settings)
         there, _ = stack.enter_context(peer_ceph.peer_pool(peer_status, pool.access.pool))
         if there is not None:
             peer_osds.remember_osds(pool, there)
-            name = map_store.name_there(datastore.name, datastore.settings)
+            name = signed_versions.name_there(datastore.name, datastore.settings)
             published = site_info.read_site_info(there).get(name)
             report.reads_quiet = (
                 published is not None and quiet_marks.OPTION in published.options
                 and published.key == publish_site_info.fingerprint()
             )
             try:
-                if map_store.to_hand_on(pool, datastore.name):
-                    map_store.hand_on(pool, there, datastore.name, datastore.settings)
+                hand_on.hand_on(pool, there, datastore.name, datastore.settings)
             except rados.Error as error:
-                raise OneDRError(f"the mapping is not at the peer yet: {error}") from error
+                raise OneDRError(f"the mapping or a plan is not at the peer yet: {error}") from error
 
 
 def _guard(pool: Pool, datastore: Datastore, frontend: FrontEnd, report: Report) -> None:

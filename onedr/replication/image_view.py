@@ -70,7 +70,10 @@ def read_views(
 def _of_scan(found: ScannedImage) -> ImageView:
     is_copy = found.mode is not None and not found.primary
     snapshots = found.header.snapshots if is_copy else ()
-    syncs = [(each.complete, each.taken_at) for each in snapshots if each.namespace == Namespace.MIRROR]
+    syncs = [
+        (each.complete, each.taken_at) for each in snapshots
+        if each.namespace == Namespace.MIRROR and not each.orphan
+    ]
     return ImageView(
         name=found.name, rbd_id=found.image_id, size=found.header.size, mode=found.mode,
         primary=found.primary, global_id=found.global_id, metadata=found.header.metadata, parent=found.parent,

@@ -19,6 +19,7 @@ from onedr.replication.inventory import VmItem
 from onedr.runbook import plan as runbook_plan
 from onedr.runbook.facts import BookFacts
 from onedr.runs.answer_events import RunBookEvent
+from onedr.runs.request import Request
 
 _SYSTEM_DATASTORE = "1"  # TYPE
 
@@ -37,7 +38,7 @@ def make(target: Datastore, frontend: FrontEnd) -> RunBookEvent:
 def collect_facts(target: Datastore, frontend: FrontEnd) -> BookFacts:
     """Everything but the names of secrets. Raises as `make`."""
     with connection.connect(target.access) as pool:
-        found = failover_collect.collect_facts(pool, target, frontend)
+        found = failover_collect.collect_facts(pool, target, frontend, Request("failover"))
     known, mons = found.facts, found.sight.access.mon_host if found.sight.access else ""
     return BookFacts(
         known, target.datastore_id, target.access, target.settings.site or known.here[:8],

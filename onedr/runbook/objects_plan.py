@@ -5,13 +5,14 @@ that is pasted again makes nothing twice.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from onedr.failover import failback_plan, image_subject, placement, start_order
 from onedr.failover.facts import RunPlan
 from onedr.failover.image_subject import Subject
+from onedr.failover.waves import Wave
 from onedr.model import template
 from onedr.model.errors import OneDRError
 from onedr.model.records import ImageFacts, VmRecord
@@ -235,30 +236,38 @@ class Objects:
         yield Block((f"onevm unlock {home.vm_id}",))
 
     def release(self) -> Chapter:
-        """VMs start by priority; who was off stays on hold."""
-        title, first = "Release the VMs, by priority", True
-        steps = [
-            step for step in self.plan.steps
+        """VMs start by recovery plan and priority; who was off stays on hold."""
+        title = f"Release the VMs, by {'recovery plan' if self.facts.failover.recovery.label else 'priority'}"
+        starting = {
+            step.target for step in self.plan.steps
             if step.kind is StepKind.START and step.target not in self.without_commands
-        ]
+        }
         parts: list[Part] = []
-        for priority, group in start_order.groups(steps, self._items):
-            wait = "" if first else f" When those before run, or after {_WAIT_S} s:"
-            parts.append(f"Priority {priority}.{wait}")
-            first = False
-            late = self.plan.vm_delays
-            lines = [self._start(step.target) for step in group if step.target not in late]
-            for step in sorted((each for each in group if each.target in late), key=lambda s: late[s.target]):
-                lines += [f"sleep {late[step.target]}", self._start(step.target)]
-            parts.append(Block((storage_plan.folder(self.facts), *lines, "onevm list")))
-            if priority in self.plan.delays:
-                parts.append(f"Wait {self.plan.delays[priority]} s (DR_DELAY) before the next priority.")
-        starting = {step.target for step in steps}
+        doubt = self.facts.failover.recovery.doubt
+        if doubt:
+            parts.append(f"- The recovery plan is not followed: {prose(doubt)}")
+        waves = [wave for wave in self.plan.waves if starting.intersection(wave.origins)]
+        for number, wave in enumerate(waves):
+            parts += self._wave(wave, starting, number == 0, number + 1 == len(waves))
         held = [self._items[origin].record.name for origin in self.vms if origin not in starting]
         if held:
             parts.append(f"Not running at the other site, so they stay on hold: {prose(', '.join(held))}.")
         parts += self._locks()
         return Chapter(title, tuple(parts) or ("No VM is to be started.",))
+
+    def _wave(self, wave: Wave, starting: Collection[str], first: bool, last: bool) -> Iterable[Part]:
+        wait = "" if first else f" When those before run, or after {_WAIT_S} s:"
+        yield f"{wave.called[0].upper()}{wave.called[1:]}.{wait}"
+        late = self.plan.vm_delays
+        group = [origin for origin in wave.origins if origin in starting]
+        lines = [self._start(origin) for origin in group if origin not in late]
+        for origin in sorted((each for each in group if each in late), key=lambda each: late[each]):
+            lines += [f"sleep {late[origin]}", self._start(origin)]
+        yield Block((storage_plan.folder(self.facts), *lines, "onevm list"))
+        for gate in wave.gates:
+            yield f"Gate: {gate.step.text}."
+        if wave.delay_s and not last:
+            yield f"Wait {wave.delay_s} s before the next ones."
 
     def _locks(self) -> Iterable[Part]:
         """Locks that their users had put on VMs, which nothing could be done with while they are locked."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from onedr.failover import plan as failover_plan
 from onedr.failover.facts import FailoverFacts, RunPlan
+from onedr.model.recovery_plan import Chosen
 from onedr.model.types import PeerState
 from onedr.runbook import page, storage_plan
 from onedr.runbook.facts import BookFacts, Chapter
@@ -19,10 +20,13 @@ from onedr.runs.steps import StepKind
 
 
 def alone(facts: FailoverFacts) -> FailoverFacts:
-    """The facts as they are once the other site is dark and fenced by hand."""
+    """The facts as they are once the other site is dark and fenced by hand. A recovery plan that is not to be
+    trusted keeps no book from being made: the book says so.
+    """
     return replace(
         facts, peer=PeerState.GONE, peer_detail="it is taken to be lost", can_fence=False, there=None,
         there_detail="", children={}, fence_command=(), fence_unknown="",
+        recovery=Chosen() if facts.recovery.doubt else facts.recovery,
     )
 
 

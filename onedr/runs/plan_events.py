@@ -48,6 +48,7 @@ class FailoverVm:
     seen_loss_s: float | None = None
     seen_loss_bytes: int | None = None
     drill_rto_s: float | None = None
+    group: str = ""  # of the recovery plan
     newest_point: float | None = None  # moment of its newest point in time here; None: it has none
 
 
@@ -63,7 +64,8 @@ class FailoverImage:
 
 @dataclass(frozen=True)
 class FailoverPlanEvent(Event):
-    """The plan of a move, failback or failover. `planned`: nothing is lost. `delays`: seconds by priority.
+    """The plan of a move, failback or failover. `planned`: nothing is lost. `delays`: seconds by priority, or
+    group of the recovery plan.
 
     `seen`: what is seen of the peer, a sentence; `last_seen`: its last sign of life, epoch seconds.
     `digest`: a confirmation `name:digest` is good for this plan only.
@@ -84,6 +86,7 @@ class FailoverPlanEvent(Event):
     seen: str = ""
     last_seen: float | None = None
     digest: str = ""
+    recovery_plan: str = ""  # name and version; empty: VMs start by DR_PRIORITY
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class DrillPlanEvent(Event):
     vms: tuple[DrillVm, ...] = nested(DrillVm, default=())
     steps: tuple[StepShown, ...] = nested(StepShown, default=())
     left_out: Mapping[str, str] = field(default_factory=dict)
+    recovery_plan: str = ""  # name and version; empty: VMs start by DR_PRIORITY
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ SEVERITY = (
 )
 NEEDS_A_PERSON = SEVERITY[:5]  # degraded or worse
 DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
-SETTINGS = ("map", "pause", "resume_protection", "point_end")  # verbs that are journaled, and move nothing
+# verbs that are journaled, and move nothing
+SETTINGS = ("map", "recovery_plan", "pause", "resume_protection", "point_end")
 MOVES = ("move", "failover", "failback")  # of runs that can be rolled back before their first promotion
 
 

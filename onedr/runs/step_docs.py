@@ -91,6 +91,11 @@ MEANINGS = {
         "oned shows it RUNNING",
         "VMs not started yet stay on hold; onedr resume starts them",
     ),
+    StepKind.GATE: Meaning(
+        "the VMs of the group were started",
+        "oned shows them RUNNING, and they answer at the port that the recovery plan names, if any",
+        "VMs of later groups stay on hold; onedr resume tries a gate again that was not passed",
+    ),
     StepKind.SNAPSHOT: Meaning("the peer's Ceph answers", "the snapshot is on the peer's image", _CLEANUP),
     StepKind.ARRIVE: Meaning(
         "the snapshot is on the peer's image", "the copy here has it, complete", _CLEANUP

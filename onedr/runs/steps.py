@@ -22,6 +22,7 @@ class StepKind(str, Enum):
     RETURN = "return"
     CREATE = "create"  # a VM, on hold
     START = "start"
+    GATE = "gate"  # of a group of the recovery plan, between starts
     SNAPSHOT = "snapshot"  # of a drill, on the image at the peer
     ARRIVE = "arrive"  # that snapshot, here
     CLONE = "clone"
@@ -52,6 +53,7 @@ LIMITS_S = {
     StepKind.CREATE: 60,
     StepKind.RETURN: 240,
     StepKind.START: 180,
+    StepKind.GATE: 3720,  # a gate's own limit is an hour at most
     StepKind.SNAPSHOT: 60,
     StepKind.ARRIVE: 150,
     StepKind.CLONE: 60,

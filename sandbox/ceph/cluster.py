@@ -18,6 +18,7 @@ from sandbox.ceph import adminsocket
 from sandbox.ceph.conf import write_conf
 from sandbox.ceph.keys import write_keyring
 from sandbox.layout import POOL, Site
+from sandbox.network import inside
 from sandbox.waiting import SandboxError, TimedOut, until
 
 COMMANDS = {
@@ -50,17 +51,28 @@ def prepare(site: Site, bare: bool = False) -> None:
     (site.folder / "osd-uuid").write_text(f"{osd_uuid}\n")
     monmap, conf = str(site.folder / "monmap"), str(site.ceph_conf)
     address = f"[v2:{site.address}:3300,v1:{site.address}:6789]"
-    _call(["monmaptool", "--create", "--fsid", fsid, "--addv", "a", address, monmap])
+    ciphers = _ciphers(site)
+    _call(site, ["monmaptool", "--create", "--fsid", fsid, "--addv", "a", address, *ciphers, monmap])
     making_mon = subprocess.Popen(
-        ["ceph-mon", "-c", conf, "--mkfs", "-i", "a", "--fsid", fsid, "--monmap", monmap,
-         "--keyring", str(site.folder / "keyring")],
+        inside(site, ["ceph-mon", "-c", conf, "--mkfs", "-i", "a", "--fsid", fsid, "--monmap", monmap,
+                      "--keyring", str(site.folder / "keyring")]),
         stdout=subprocess.DEVNULL,
     )
-    _call(["ceph-osd", "-c", conf, "--no-mon-config", "--mkfs", "-i", "0", "--fsid", fsid,
-           "--osd-uuid", osd_uuid])
+    _call(site, ["ceph-osd", "-c", conf, "--no-mon-config", "--mkfs", "-i", "0", "--fsid", fsid,
+                 "--osd-uuid", osd_uuid])
     if making_mon.wait(60):
         raise SandboxError(f"ceph-mon --mkfs of {site.name} failed, see {site.folder}/mon.a.log")
     ready.touch()
+
+
+def _ciphers(site: Site) -> list[str]:
+    """What makes a cluster beside an older one as an upgrade leaves it: a new one of 20.2 takes no keys of
+    type aes, and an older site can read no others.
+    """
+    if not site.root or "--auth-allowed-ciphers" not in _call(site, ["monmaptool", "--help"]):
+        return []
+    return ["--auth-allowed-ciphers", "aes,aes256k", "--auth-preferred-cipher", "aes",
+            "--auth-service-cipher", "aes"]
 
 
 def start(site: Site, daemon: str) -> None:
@@ -188,12 +200,13 @@ def make_pool(site: Site, cluster: rados.Rados, pool: str = POOL, bare: bool = F
             rbd.RBD().mirror_site_name_set(cluster, site.name)
 
 
-def _call(argv: list[str], limit_s: float = 120) -> None:
+def _call(site: Site, argv: list[str], limit_s: float = 120) -> str:
     try:
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=limit_s)
+        done = subprocess.run(inside(site, argv), capture_output=True, text=True, timeout=limit_s)
     except subprocess.TimeoutExpired as e:
         raise TimedOut(f"{argv[0]} did not end within {limit_s:g} s") from e
     if done.returncode:
         raise SandboxError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()[-500:]}")
+    return done.stdout
 
 

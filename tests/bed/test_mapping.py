@@ -1,5 +1,6 @@
 """One file maps networks, addresses, a security group, an owner and a group; it serves a drill, a move, and the way
-home. A broken file changes nothing, and what a quota would refuse is named before.
+home. A broken file changes nothing, and what a quota would refuse is named before. A recovery plan that was set at
+one site has the drill and the move at the other start the VMs in its order.
 
 One story, in order: each fixture stands on the one before.
 """
@@ -51,6 +52,16 @@ hosts:
 clusters:
   - {site-a: default, site-b: default}
 """
+PLAN = """\
+version: 1
+groups:
+  - name: first
+    vms: [greedy]
+    owners: [bob]
+    gate: {running: yes, within: 2m, then: stop}
+  - name: second
+    vms: [web]
+"""
 
 
 @dataclass
@@ -67,10 +78,14 @@ class Story:
     after_broken: list[int] = field(default_factory=list)
     set: str = ""
     refused: dict[str, Any] = field(default_factory=dict)
+    planned: str = ""  # what was said of the recovery plan
+    held: str = ""  # what a run by a plan that is not there said
     limit: str = ""  # what oned says where a quota is used up
     named: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # findings by site
     drilled: dict[str, Any] = field(default_factory=dict)
     there: dict[str, Any] = field(default_factory=dict)
+    move: dict[str, Any] = field(default_factory=dict)  # its journal
+    stopped: dict[str, Any] = field(default_factory=dict)  # the way home, at a closed gate
     home: dict[str, Any] = field(default_factory=dict)
 
 
@@ -114,7 +129,7 @@ def of(found: list[dict[str, Any]], code: str, level: str) -> list[str]:
 
 def versions(cloud: Cloud) -> list[int]:
     with w.open_pool(cloud) as pool:
-        return [each.number for each in map_store.read(pool, DATASTORE).versions]
+        return [each.number for each in map_store.MAPPINGS.read(pool, DATASTORE).versions]
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +211,26 @@ def mapped(broken: Story) -> Story:
 
 
 @pytest.fixture(scope="module")
-def refused(mapped: Story) -> Story:
+def planned(mapped: Story) -> Story:
+    """A recovery plan is set at site A, after one that cannot be used."""
+    a, b = mapped.sites.a, mapped.sites.b
+    edit = ("onedr", "recovery-plan", "edit", str(a.datastore_id), "tiers", "--file")
+    file = mapped.folder / "plan.yaml"
+    file.write_text(PLAN.replace("    owners: [bob]\n", ""))
+    bad = a.run(*edit, str(file), check=False)
+    assert bad.returncode == 1 and "line 3: group first may stop a run" in bad.stderr, bad.stderr
+    file.write_text(PLAN)
+    mapped.planned = a.run(*edit, str(file)).stdout
+    done = b.run("onedr", "move", str(b.datastore_id), "--dry-run", "--plan", "gone", check=False)
+    mapped.held = done.stderr
+    assert done.returncode == 2, done.stdout + done.stderr
+    return mapped
+
+
+@pytest.fixture(scope="module")
+def refused(planned: Story) -> Story:
     """What each site says before, and a dry run; then the quota is raised."""
+    mapped = planned
     a, b = mapped.sites.a, mapped.sites.b
     mapped.named = {"a": findings(a), "b": findings(b)}
     mapped.refused = b.onedr("move", str(b.datastore_id), "--dry-run")
@@ -217,8 +250,8 @@ def refused(mapped: Story) -> Story:
 def drilled(refused: Story) -> Story:
     """A drill at site B, in the drill network of each network. DR_DRILL_NETWORK is not set."""
     b = refused.sites.b
-    done = b.run("onedr", "drill", "start", str(b.datastore_id), "--vm", "web", check=False)
-    refused.drilled = {"said": done.stdout[-3000:] + done.stderr, "vms": by_name(b)}
+    done = b.run("onedr", "drill", "start", str(b.datastore_id), "--vm", "web", "--plan", "tiers", check=False)
+    refused.drilled = {"said": done.stdout[-3000:] + done.stderr, "vms": by_name(b), "run": w.last_run(b)}
     b.run("onedr", "drill", "cleanup", str(b.datastore_id))
     return refused
 
@@ -226,21 +259,26 @@ def drilled(refused: Story) -> Story:
 @pytest.fixture(scope="module")
 def moved(drilled: Story) -> Story:
     b = drilled.sites.b
-    done = b.run("onedr", "move", str(b.datastore_id), "--yes", check=False)
+    done = b.run("onedr", "move", str(b.datastore_id), "--yes", "--plan", "tiers", check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
-    drilled.there = by_name(b)
+    drilled.there, drilled.move = by_name(b), w.last_run(b)
     return drilled
 
 
 @pytest.fixture(scope="module")
 def home(moved: Story) -> Story:
-    """The way home, once site B's records are at site A."""
+    """The way home, once site B's records are at site A; stopped at a gate that stays closed, then resumed without."""
     a, b = moved.sites.a, moved.sites.b
     with w.open_pool(a) as pool:
         for vm in moved.there.values():
             w.wait_recorded(b, vm.ID, pool)
     until("complete copies at A", lambda: all(disk["complete"] for disk in w.status(a)["disks"]), 120)
-    done = a.run("onedr", "failback", str(a.datastore_id), "--yes", check=False)
+    file = moved.folder / "closed.yaml"
+    file.write_text(PLAN.replace("{running: yes, within: 2m", "{port: 9, within: 1s"))
+    b.run("onedr", "recovery-plan", "edit", str(b.datastore_id), "closed", "--file", str(file))
+    done = a.run("onedr", "failback", str(a.datastore_id), "--yes", "--plan", "closed", check=False)
+    moved.stopped = {"code": done.returncode, "said": done.stderr, "vms": by_name(a)}
+    done = a.run("onedr", "resume", str(a.datastore_id), "--yes", "--plan", "none", check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     moved.home = by_name(a)
     return moved
@@ -279,6 +317,21 @@ def test_it_is_stored_whole_at_both_sites_with_who_and_what(mapped: Story) -> No
         assert told["versions"][0]["site"] == "site-a" and "@" in told["versions"][0]["by"]
     run = w.last_run(a)
     assert (run["verb"], run["result"]) == ("map", "DONE") and "+version: 1" in run["done"].values()
+
+
+def test_a_recovery_plan_that_was_set_at_one_site_is_there_at_the_other(planned: Story) -> None:
+    b = planned.sites.b
+    assert "+    vms: [greedy]" in planned.planned and "Version 1 of the plan tiers" in planned.planned
+    assert b.run("onedr", "recovery-plan", "show", str(b.datastore_id), "tiers").stdout == PLAN
+    (version,) = json.loads(b.run("onedr", "recovery-plan", "history", str(b.datastore_id), "tiers", "--json").stdout)["versions"]
+    assert version["site"] == "site-a" and "@" in version["by"] and "+version: 1" in version["changes"]
+    checked = json.loads(b.run("onedr", "recovery-plan", "check", str(b.datastore_id), "tiers", "--json").stdout)
+    assert [(each["called"], each["vms"]) for each in checked["groups"]] == [("group first", ["greedy"]), ("group second", ["web"])]
+    assert not checked["problems"] and not checked["warnings"]
+
+
+def test_a_plan_that_is_not_there_holds_the_run(planned: Story) -> None:
+    assert "the plan gone is not there" in planned.held and "--plan none" in planned.held
 
 
 def test_a_quota_that_does_not_admit_a_vm_is_named_before(refused: Story) -> None:
@@ -322,6 +375,22 @@ def test_a_moved_vm_has_what_the_mapping_says(moved: Story) -> None:
     assert moved.there["greedy"].UNAME == "bob" and moved.there["web"].STATE == ACTIVE
 
 
+def test_vms_start_in_the_order_of_the_plan_with_its_gate_between(moved: Story) -> None:
+    origins = {each["name"]: each["origin"] for each in moved.move["vms"]}
+    started = [(each["kind"], list(each["results"])) for each in moved.move["steps"] if each["kind"] in ("start", "gate")]
+    assert started == [("start", [origins["greedy"]]), ("gate", ["group first"]), ("start", [origins["web"]])]
+    stopped = [list(each["results"]) for each in moved.move["steps"] if each["kind"] == "stop"]
+    assert stopped == [[str(moved.vms["web"])], [str(moved.vms["greedy"])]], "in reverse"
+    assert moved.move["done"]["group first"] == "1 VM(s) run" and moved.move["plan"]["recovery_plan"] == "tiers, version 1"
+    assert moved.drilled["run"]["plan"]["recovery_plan"] == "tiers, version 1"
+
+
+def test_a_closed_gate_stops_the_run_before_the_next_group(home: Story) -> None:
+    assert home.stopped["code"] == 7, home.stopped["said"]
+    assert "group first: gate: not passed within 1 s: VM greedy" in home.stopped["said"] and "--plan none" in home.stopped["said"]
+    assert home.stopped["vms"]["greedy"].STATE == ACTIVE and home.stopped["vms"]["web"].STATE == POWEROFF
+
+
 def test_it_comes_home_exactly_as_it_was(home: Story) -> None:
     assert home.home.keys() == home.before.keys()
     for name, vm in home.before.items():
@@ -332,9 +401,9 @@ def test_it_comes_home_exactly_as_it_was(home: Story) -> None:
 def test_a_version_that_someone_else_wrote_is_passed_over_and_said(home: Story) -> None:
     b = home.sites.b
     with w.open_pool(b) as pool:
-        (stored,) = omap.read_all(pool, map_store.OBJECT, f"{DATASTORE}/0").values()
+        (stored,) = omap.read_all(pool, map_store.MAPPINGS.object, f"{DATASTORE}/0").values()
         forged = {**json.loads(stored), "version": 2, "text": "version: 1"}
-        omap.write_keys(pool, map_store.OBJECT, {f"{DATASTORE}/00000002": json.dumps(forged).encode()})
+        omap.write_keys(pool, map_store.MAPPINGS.object, {f"{DATASTORE}/00000002": json.dumps(forged).encode()})
     told = b.onedr("map", str(b.datastore_id))
     assert (told["version"], told["text"]) == (1, MAP) and "version 2 of the mapping" in told["warnings"][0]
     assert any("forged" in text for text in of(findings(b), "MAPPING", "warning"))
@@ -347,9 +416,9 @@ def test_a_version_that_was_set_alone_reaches_the_other_site(home: Story) -> Non
     a, b = home.sites.a, home.sites.b
     with w.open_pool(a) as pool:
         newest = f"{DATASTORE}/{versions(a)[-1]:08d}"
-        omap.drop_keys(pool, map_store.OBJECT, newest)
+        omap.drop_keys(pool, map_store.MAPPINGS.object, newest)
     assert a.onedr("map", str(a.datastore_id))["version"] == versions(b)[-1], "read there"
     with w.open_pool(b) as pool:
-        omap.drop_keys(pool, map_store.OBJECT, f"{DATASTORE}/handed")
+        omap.drop_keys(pool, map_store.MAPPINGS.object, f"{DATASTORE}/handed")
     b.onedr("reconcile", str(b.datastore_id))
     assert versions(a)[-1] == versions(b)[-1]

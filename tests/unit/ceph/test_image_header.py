@@ -36,6 +36,12 @@ def snapshot(
     return framed(number(4) + text(name) + number(1 << 20) + rest, version, oldest)
 
 
+def copied(complete: bool = True, site: str = "there", state: int = 2, needed_by: tuple[str, ...] = ()) -> bytes:
+    """What Ceph notes of a mirror snapshot."""
+    peers = struct.pack("<I", len(needed_by)) + b"".join(map(text, needed_by))
+    return bytes([state, complete]) + peers + text(site) + number(9)
+
+
 def parent(image_id: str = "abc", pool: int = 2, overlap: bytes = b"\x01" + number(4096), version: int = 2) -> bytes:
     return framed(struct.pack("<q", pool) + text("") + text(image_id) + number(9) + overlap, version, version)
 
@@ -59,7 +65,7 @@ def test_size_metadata_snapshots_and_parent_are_read() -> None:
 ])
 def test_the_newest_mirror_snapshot_says_whose_the_image_is(states: tuple[int, ...], ours: bool | None) -> None:
     values = {
-        f"snapshot_{4 + at:016x}": snapshot(".mirror", 3, bytes([state, 1])) for at, state in enumerate(states)
+        f"snapshot_{4 + at:016x}": snapshot(".mirror", 3, copied(state=state)) for at, state in enumerate(states)
     }
     values["snapshot_00000000000000ff"] = snapshot("a user's, made last")
     found = decode_header(header(**values))
@@ -69,11 +75,20 @@ def test_the_newest_mirror_snapshot_says_whose_the_image_is(states: tuple[int, .
 
 def test_an_unfinished_mirror_snapshot_is_not_complete() -> None:
     found = decode_header(header(
-        snapshot_0000000000000004=snapshot(".mirror", 3, bytes([2, 0]), taken_at=1700),
+        snapshot_0000000000000004=snapshot(".mirror", 3, copied(False), taken_at=1700),
         create_timestamp=struct.pack("<II", 1699, 7),
     ))
     assert found.snapshots == (Snapshot(".mirror", Namespace.MIRROR, MirrorState.NON_PRIMARY, False, 1700),)
     assert found.made_at == 1699
+
+
+@pytest.mark.parametrize(("noted", "orphan"), [
+    (copied(), False), (copied(site=""), True), (copied(site="", needed_by=("x", "y")), True),
+    (copied(site="", state=0), False), (copied(site="", state=3), False),
+])
+def test_a_snapshot_of_no_site_was_taken_by_a_promotion(noted: bytes, orphan: bool) -> None:
+    (found,) = decode_header(header(snapshot_0000000000000004=snapshot(".mirror", 3, noted))).snapshots
+    assert found.orphan is orphan
 
 
 def test_a_flattened_clone_has_no_parent_although_its_snapshots_still_read_through_it() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
-from test_image_header import framed, header, parent, snapshot, text
+from test_image_header import copied, framed, header, parent, snapshot, text
 from test_image_journal import COPY, key, tag
 
 from onedr.ceph import image_scan, mirroring, omap
@@ -73,7 +73,7 @@ def test_roles_modes_ids_and_parents_of_all(ceph: Ceph) -> None:
     ceph.add("one-1", listed("g1"), {key(0): tag(b"")})
     ceph.add("one-2", listed("g2"), {key(0): COPY[0]})
     ceph.add("one-3", listed("g3", SNAPSHOT), snapshot_1=snapshot(".mirror", 3, bytes([0, 1])))
-    ceph.add("one-4", listed("g4", SNAPSHOT), snapshot_1=snapshot(".mirror", 3, bytes([2, 0])))
+    ceph.add("one-4", listed("g4", SNAPSHOT), snapshot_1=snapshot(".mirror", 3, copied(False)))
     ceph.add("one-5", parent=parent("id1"))
     ceph.add("one-6", listed("g6", state=CREATING))
     assert scan(ceph) == {
@@ -110,7 +110,7 @@ def test_one_that_is_being_enabled_has_no_mode() -> None:
 
 def test_roles_come_without_librbd_unless_one_is_in_doubt(ceph: Ceph) -> None:
     ceph.add("one-1", listed("g1"), {key(0): tag(b"")})
-    ceph.add("one-2", listed("g2", SNAPSHOT), snapshot_1=snapshot(".mirror", 3, bytes([2, 1])))
+    ceph.add("one-2", listed("g2", SNAPSHOT), snapshot_1=snapshot(".mirror", 3, copied()))
     ceph.add("one-3", listed("g3", state=CREATING))
     ceph.add("one-4")
     found = mirroring.roles(cast(Pool, ceph))

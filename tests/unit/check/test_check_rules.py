@@ -36,6 +36,7 @@ from onedr.failover.host_choice import Host
 from onedr.failover.placement import Placement
 from onedr.model.address_rules import AddressRule, read_rule
 from onedr.model.records import ImageFacts, ProbeResult, SiteInfo, VmRecord
+from onedr.model.recovery_plan import Chosen, Group, RecoveryPlan
 from onedr.model.rehearsed import Rehearsed, Result
 from onedr.model.site_map import Entry, SiteMap
 from onedr.model.text import Sentence
@@ -122,6 +123,7 @@ def healthy(**changes: Any) -> CheckFacts:
         "key": "same",
         "guarded": True,
         "rehearsals": Rehearsals(5000.0, {CAME.origin: CAME}),
+        "recovery": Chosen("tiers", 1, RecoveryPlan((Group("web", ("web",)),))),
         "start_here": target(HERE),
         "start_there": target(THERE),
         "mapping": MapFacts(),
@@ -505,6 +507,7 @@ BROKEN: list[tuple[str, CheckFacts, Level, str]] = [
                           more={"networks": frozenset({"lan", "other"})}),
         Level.WARNING, "DR_NETWORK_MAP says lan=other",
     ),
+    ("RECOVERY_PLAN", healthy(recovery=Chosen("tiers", doubt="version 3 is forged")), Level.PROBLEM, "DR_RECOVERY_PLAN=tiers: runs are held. version 3 is forged"),
     ("UNMAPPED_HERE", healthy(start_here=target(HERE, names={})), Level.WARNING, "network lan does not exist here"),
     ("UNMAPPED_THERE", healthy(start_there=target(THERE, names={})), Level.WARNING, "network lan does not exist at the peer"),
     ("RULES_HERE", healthy(start_there=target(THERE, rules=(HIS_RULE,))), Level.WARNING, "user alice has '#2 NET/* USE *' there"),

@@ -53,6 +53,7 @@ from onedr.runs.plan_events import (
     ReprotectPlanEvent,
 )
 from onedr.runs.point_events import PointsEvent
+from onedr.runs.recovery_plan_events import RecoveryPlanEvent
 
 # What a user may call a VM or write into an attribute, and how it is shown.
 HOSTILE = {
@@ -142,6 +143,10 @@ SHOWN: Mapping[tuple[str, ...], Any] = {
     ("resume-protection",): kinds(ProgressEvent),
     ("map",): lambda text: [MapEvent("ceph", "[names]\n", 1, warnings=(text,))],
     ("map", "--versions"): kinds(MapEvent),
+    ("recovery-plan", "show"): kinds(RecoveryPlanEvent),
+    ("recovery-plan", "check"): kinds(RecoveryPlanEvent),
+    ("recovery-plan", "history"): kinds(RecoveryPlanEvent),
+    ("recovery-plan", "edit", "--remove"): kinds(RecoveryPlanEvent),
     ("drill", "report"): lambda text: [drill_report(text)],
     ("drill", "start"): kinds(DrillPlanEvent, StepEvent, VerdictEvent),
     ("drill", "cleanup"): kinds(DrillPlanEvent, StepEvent, VerdictEvent),
@@ -167,6 +172,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(pairing_teardown, "run_teardown", lambda *_: iter(events))
         monkeypatch.setattr("onedr.pairing.collect.of_datastore", lambda _: PairingTarget("one"))
         words = verb[:1] + ("ceph",) + verb[1:] if verb[0] == "history" else (*verb, "ceph")
+        words += ("web",) if verb[0] == "recovery-plan" and verb[1] != "show" else ()
         unasked = ["--yes"] if verb[0] in ("setup", "teardown") else []
         return CliRunner().invoke(main, [*words, *unasked, *options])
 

@@ -21,6 +21,7 @@ from onedr.failover.host_choice import Host
 from onedr.failover.placement import Placement
 from onedr.model import names, template
 from onedr.model.records import ImageFacts, PointNote
+from onedr.model.recovery_plan import Chosen, Gate, Group, RecoveryPlan
 from onedr.model.types import PeerState
 from onedr.opennebula.nics import Counterparts, Network, Range
 from onedr.runs.request import Request
@@ -119,6 +120,17 @@ def test_the_steps_of_one_vm_in_their_order() -> None:
         (StepKind.CHECK, ORIGIN),
         (StepKind.PROVE, "one-1"),
     ]
+
+
+def test_a_drill_goes_by_the_recovery_plan_and_is_held_by_one_that_is_in_doubt() -> None:
+    group = Group("all", (COPY.vm.body.name,), gate=Gate(22, 60))  # type: ignore[union-attr]
+    chosen = Chosen("tiers", 1, RecoveryPlan((group,)))
+    plan = drill_plan.plan_drill(facts(COPY, recovery=chosen), Request("drill"))
+    kinds = [(step.kind, step.target) for step in plan.steps]
+    at = kinds.index((StepKind.START, ORIGIN))
+    assert kinds[at + 1:at + 3] == [(StepKind.GATE, "group all"), (StepKind.CHECK, ORIGIN)]
+    held = drill_plan.plan_drill(facts(COPY, recovery=Chosen("tiers", doubt="it is forged.")), Request("drill"))
+    assert "it is forged." in held.refusal and "--plan none" in held.refusal and not held.steps
 
 
 def test_a_vm_that_did_not_run_is_made_and_not_started() -> None:

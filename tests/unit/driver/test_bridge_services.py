@@ -382,6 +382,8 @@ def xml(pairs: template.Pairs) -> str:
         ("keeper_process:keep", ask("sign", kind="onedr.vm", image="g/one-55", covered=COVERED), "one-55"),
         ("keeper_process:keep", ask("sign", kind="onedr.vm", image="g/one-7", covered=FUTURE), "future"),
         ("keeper_process:keep", ask("sign", kind="other", image="g/one-7", covered=COVERED), "other"),
+        ("map", ask("sign", kind="onedr.plan", image="/recovery-plan", covered=COVERED), "onedr.plan"),
+        ("keeper_process:keep", ask("sign", kind="onedr.plan", image="/recovery-plan", covered=COVERED), "onedr.plan"),
         ("status", ask("sign", kind="onedr.vm", image="g/one-7", covered=COVERED), "sign"),
         ("drill", ask("sign", kind="onedr.vm", image="g/one-7", covered=COVERED), "sign"),
         ("check", ask("seal", secrets=[], bound=[]), "seal"),
@@ -426,6 +428,16 @@ def test_what_it_needs_is_done(
 ) -> None:
     _, sent = on_bridge(work_of(work), asks, monkeypatch)
     assert oned.asked and HASH.encode() not in sent
+
+
+@pytest.mark.parametrize(("work", "kind", "image"), [
+    ("map", "onedr.map", "/mapping"), ("recovery_plan", "onedr.plan", "/recovery-plan"),
+])
+def test_a_document_is_signed_for_the_verb_that_sets_it(
+    oned: Oned, monkeypatch: pytest.MonkeyPatch, work: str, kind: str, image: str
+) -> None:
+    on_bridge(work_of(work), ask("sign", kind=kind, image=image, covered=COVERED), monkeypatch)
+    assert not oned.asked
 
 
 def test_disable_replaces_with_the_secret_it_never_saw(oned: Oned, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import rados
 from onedr.failover import collect
 from onedr.model.errors import RefusedError
 from onedr.replication import image_facts, peer_ceph
+from onedr.runs.request import Request
 
 
 def peer(error: Exception | None) -> Any:
@@ -43,4 +44,4 @@ def test_without_a_lease_at_a_peer_that_answers_a_run_does_not_begin(monkeypatch
     pool: Any = SimpleNamespace(access=SimpleNamespace(pool="one"))
     target: Any = SimpleNamespace(settings=None)
     with pytest.raises(RefusedError, match="another run may be in progress at the peer .timed out."):
-        collect.collect_facts(pool, target, None, "timed out")  # type: ignore[arg-type]
+        collect.collect_facts(pool, target, None, Request("failover"), "timed out")  # type: ignore[arg-type]

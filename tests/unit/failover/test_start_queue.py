@@ -68,7 +68,9 @@ def ran(
     groups: dict[int, list[Step]] = {}
     for origin, (priority, _) in sorted(vms.items()):
         groups.setdefault(priority, []).append(Step(StepKind.START, origin, ""))
-    StartQueue(world, world.start, most_s, late_s or {}).run(sorted(groups.items()), delays or {})
+    called = [(f"priority {priority}", steps) for priority, steps in sorted(groups.items())]
+    between = {f"priority {priority}": seconds for priority, seconds in (delays or {}).items()}
+    StartQueue(world, world.start, most_s, late_s or {}).run(called, between)
     assert world.ended.keys() == vms.keys(), "each VM has a result"
     return world
 

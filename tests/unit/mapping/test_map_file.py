@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onedr.mapping import map_file
+from onedr.model import yaml_nodes
 from onedr.model.errors import InputError, OneDRError
 from onedr.model.site_map import Entry
 
@@ -74,7 +75,7 @@ def test_a_bomb_is_refused_before_it_is_built() -> None:
     with pytest.raises(InputError, match="too many entries"):
         map_file.read("users: [" + "x," * 70_000 + "]", "site-a")
     with pytest.raises(InputError, match="larger than 256 KiB"):
-        map_file.read("#" * (map_file.MAX_BYTES + 1), "site-a")
+        map_file.read("#" * (yaml_nodes.MAX_BYTES + 1), "site-a")
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=300))

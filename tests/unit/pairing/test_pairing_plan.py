@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -306,3 +307,15 @@ def test_a_cluster_that_makes_new_keys_says_so_when_it_writes_the_join_file() ->
     offering = replace(WISH, offer="/f")
     assert any("auth_allowed_ciphers aes,aes256k" in note for note in pairing_plan.plan_setup(new, offering).notes)
     assert not any("ciphers" in note for note in pairing_plan.plan_setup(EMPTY, offering).notes)
+
+
+@pytest.mark.parametrize(("kind", "reads", "refused"), [
+    ("aes256k", False, True), ("aes256k", True, False), ("aes", False, False), ("aes", True, False),
+])
+def test_an_older_site_gets_no_key_that_it_cannot_read(kind: str, reads: bool, refused: bool) -> None:
+    facts = replace(EMPTY, peer_key_type=kind, join_offer=replace(THERE, reads_new_keys=reads))
+    refusals = pairing_plan.plan_setup(facts, WISH).refusals
+    assert any("auth_preferred_cipher aes; then onedr setup --join" in text for text in refusals) is refused
+    again = replace(facts, users={**facts.users, "client.rbd-mirror-peer": {"mon": "profile rbd-mirror-peer"}})
+    told = pairing_plan.plan_setup(again, WISH).refusals
+    assert any("rotate --key-type=aes client.rbd-mirror-peer" in text for text in told) is refused

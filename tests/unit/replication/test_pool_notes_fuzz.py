@@ -14,7 +14,9 @@ from onedr.ceph import omap, pending_images
 from onedr.check import probe_results
 from onedr.model.errors import OneDRError
 from onedr.protection import age_history, hook_lag, passes, pool_settings, report_timer
-from onedr.replication import clock, ledger, map_store, peer_osds, rehearsals, site_info
+from onedr.replication import clock, ledger, peer_osds, plan_store, rehearsals, site_info
+from onedr.replication.map_store import MAPPINGS
+from onedr.replication.plan_store import PLANS
 from onedr.runs import chain as runs_chain
 from onedr.runs import datastore_message, journal, lease
 
@@ -23,8 +25,9 @@ READERS: dict[str, Callable[[], object]] = {
     "ledger": lambda: ledger.read_ledger(POOL), "entry": lambda: ledger.read_entry(POOL, "vm", 3, ("one-1",)),
     "pending": lambda: pending_images.pending_note(POOL, "one-1"), "clock": lambda: clock._last(POOL),
     "passes": lambda: passes.last_pass(POOL, 1), "settings": lambda: pool_settings.read_known(POOL, 1),
-    "site": lambda: site_info.read_site_info(POOL), "map": lambda: map_store.read(POOL, "vm."),
-    "handed": lambda: map_store.to_hand_on(POOL, "x"), "osds": lambda: peer_osds._remembered(POOL),
+    "site": lambda: site_info.read_site_info(POOL), "map": lambda: MAPPINGS.read(POOL, "vm."),
+    "handed": lambda: MAPPINGS.to_hand_on(POOL, "x"), "osds": lambda: peer_osds._remembered(POOL),
+    "plan": lambda: PLANS.read(POOL, "vm."), "plans": lambda: plan_store.names(POOL, "vm"), "plans handed": lambda: plan_store.to_hand_on(POOL, "x"),
     "results": lambda: rehearsals.results(POOL, 1), "turn": lambda: rehearsals.last_turn(POOL, 1),
     "made": lambda: rehearsals.made(POOL, 1), "probe": lambda: probe_results.last_result(POOL),
     "refused": lambda: datastore_message.refused(POOL, 1, 2e9), "lease": lambda: lease.current_lease(POOL),

@@ -17,6 +17,7 @@ from onedr.failover.facts import FailoverFacts
 from onedr.failover.placement import Placement
 from onedr.model import template
 from onedr.model.records import ImageFacts, VmRecord
+from onedr.model.recovery_plan import Chosen, Gate, Group, RecoveryPlan
 from onedr.model.template import Pairs
 from onedr.model.types import CephAccess
 from onedr.opennebula import vm_locks, vm_template
@@ -255,6 +256,20 @@ def test_vms_start_by_priority_each_with_its_delay(tmp_path: Path) -> None:
         "onevm <release> <2>", "sleep <7>", "onevm <release> <6>",
     ]
     assert any("stay on hold: off" in line for line in lines)
+
+
+def test_vms_start_by_the_recovery_plan_and_one_in_doubt_is_said(tmp_path: Path) -> None:
+    app = web(vm_id=1, name="app", disks=(disk(0, "one/one-8"),), template=())
+    base = web(vm_id=2, name="db", disks=(disk(0, "one/one-9"),), template=())
+    plan = RecoveryPlan((Group("data", ("db",), gate=Gate(5432, 60), delay_s=9), Group("app", ("app",), after=("data",))))
+    world = facts(copy_of("one-9", base), copy_of("one-8", app), recovery=Chosen("tiers", 1, plan))
+    lines = printed(book_facts(world))
+    text = "\n".join(lines)
+    data, gate, wait, then = (text.index(words) for words in ("Group data.", "Gate: wait until 1 VM", "Wait 9 s before", "Group app. When"))
+    assert data < gate < wait < then
+    doubted = printed(book_facts(replace(world, recovery=Chosen("tiers", doubt="it is forged."))))
+    assert any("The recovery plan is not followed: it is forged" in line for line in doubted)
+    assert any(line.startswith("Priority ") for line in doubted)
 
 
 @pytest.mark.parametrize(("changes", "why"), [

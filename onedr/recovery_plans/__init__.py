@@ -1,0 +1,1 @@
+"""`onedr recovery-plan`: plans of a datastore, each a file: edit, show, check, history."""
