@@ -251,10 +251,8 @@ def mirror_snapshots(image: rbd.Image) -> list[tuple[bool, int]]:
     that only a promotion took.
     """
     return [
-        (bool(snapshot["mirror"].get("complete")), int(snapshot_time(image, snapshot["id"])))
-        for snapshot in image.list_snaps()
-        if snapshot.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
-        and not orphan_snapshots.is_orphan(snapshot)
+        (sync.complete, int(snapshot_time(image, sync.number)))
+        for sync in orphan_snapshots.syncs(image) if not sync.orphan
     ]
 
 

@@ -47,22 +47,23 @@ def reveal(pool: Pool, name: str) -> int:
     have. Returns how many orphans were in the way. Reads back. Raises StorageError, rbd.Error.
     """
     with pool.image(name, read_only=True) as image:
-        header, found = f"rbd_header.{image.id()}", hiding(_syncs(image))
+        header, found = f"rbd_header.{image.id()}", hiding(syncs(image))
     for number in found:
         data = _PROGRESS.pack(number, False, 0)
         pool.io.execute(header, "rbd", "mirror_image_snapshot_set_copy_progress", data)
     if found:
         with pool.image(name, read_only=True) as image:
-            if hiding(_syncs(image)):
+            if hiding(syncs(image)):
                 raise StorageError(
                     f"RBD image {name} holds a part of an unfinished sync, and Ceph would not roll it back."
                 )
     return len(found)
 
 
-def _syncs(image: rbd.Image) -> list[Sync]:
+def syncs(image: rbd.Image) -> list[Sync]:
+    """The mirror snapshots of an open image, oldest first. Raises rbd.Error."""
     return [
-        Sync(int(each["id"]), bool(each["mirror"]["complete"]), is_orphan(each))
+        Sync(int(each["id"]), bool(each["mirror"].get("complete")), is_orphan(each))
         for each in image.list_snaps()
         if each.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
     ]

@@ -66,9 +66,7 @@ def _arrived(here: Pool, name: str, tag: str) -> bool:
             return True
         own = int(found[tag]["id"])
         return any(
-            int(snap["id"]) > own and snap["mirror"].get("complete") for snap in image.list_snaps()
-            if snap.get("namespace") == rbd.RBD_SNAP_NAMESPACE_TYPE_MIRROR
-            and not orphan_snapshots.is_orphan(snap)
+            sync.number > own and sync.complete and not sync.orphan for sync in orphan_snapshots.syncs(image)
         )
 
 
