@@ -1,13 +1,15 @@
-"""A text file that is given to a verb, or shown by one."""
+"""A text file that is given to a verb, or shown by one, and its versions."""
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
 from onedr.cli import output
 from onedr.model.errors import InputError
+from onedr.runs.answer_events import MapVersion
 
 MAX_BYTES = 256 * 1024
 
@@ -44,3 +46,11 @@ def show(text: str) -> None:
         return
     for line in text.removesuffix("\n").split("\n"):
         output.line(line.expandtabs())
+
+
+def show_versions(versions: Iterable[MapVersion]) -> None:
+    """When each was set, by whom, and which lines it changed."""
+    for each in versions:
+        output.line(f"version {each.number}  {output.moment(each.at)}  {each.by} at {each.site}")
+        for line in each.changes:
+            output.line(f"  {line}")

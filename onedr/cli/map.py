@@ -78,10 +78,7 @@ def _print(found: MapEvent, versions: bool) -> None:
     for warning in found.warnings:
         output.line(f"WARN: {warning}", err=True)
     if versions:
-        for each in found.versions:
-            output.line(f"version {each.number}  {output.moment(each.at)}  {each.by} at {each.site}")
-            for line in each.changes:
-                output.line(f"  {line}")
+        given_file.show_versions(found.versions)
     elif found.written:
         for line in found.versions[-1].changes:
             output.line(line)

@@ -176,7 +176,4 @@ def _checked(found: RecoveryPlanEvent) -> None:
 
 
 def _versions(found: RecoveryPlanEvent) -> None:
-    for each in found.versions:
-        output.line(f"version {each.number}  {output.moment(each.at)}  {each.by} at {each.site}")
-        for line in each.changes:
-            output.line(f"  {line}")
+    given_file.show_versions(found.versions)

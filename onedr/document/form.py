@@ -1,4 +1,4 @@
-"""What a document holds: three attributes of JSON, each written by whoever knows it. Data only.
+"""What a document holds: four attributes of JSON, each written by whoever knows it. Data only.
 
 STATUS is the keeper's, RUN that of the run in progress, PLAN that of DR_ACTION=PLAN, REPORT a drill's.
 Moments are epoch seconds, durations seconds, sizes bytes; null: not known. docs/document.schema.json is made

@@ -22,7 +22,7 @@ from onedr.opennebula.api import FrontEnd
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import image_facts, inventory, map_store, set_version, signed_versions, site_info
 from onedr.replication.map_store import Version
-from onedr.runs.answer_events import MapEvent, MapVersion
+from onedr.runs.answer_events import MapEvent
 from onedr.runs.request import Request
 
 _SHOWN = 5
@@ -35,16 +35,16 @@ def show(target: Datastore, wanted: str = "") -> MapEvent:
     with connection.connect(target.access) as pool, ExitStack() as stack:
         peer = set_version.open_peer(pool, target, stack)
         stored = map_store.newest(pool, target.name, target.settings, peer)
-    chosen = [each for each in stored.versions if wanted in ("", str(each.number))]
-    if wanted and not chosen:
+    chosen = set_version.chosen(stored, wanted)
+    if wanted and chosen is None:
         raise InputError(
             f"There is no version {wanted} of the mapping; onedr map {target.name} --versions lists them."
         )
     return MapEvent(
         target.name,
-        chosen[-1].text if chosen else "",
-        chosen[-1].number if chosen else 0,
-        tuple(MapVersion(each.number, each.at, each.by, each.site, each.changes) for each in stored.versions),
+        chosen.text if chosen else "",
+        chosen.number if chosen else 0,
+        tuple(map(set_version.shown, stored.versions)),
         stored.doubts,
     )
 
@@ -85,11 +85,9 @@ def set_map(target: Datastore, request: Request, text: str, frontend: FrontEnd) 
             lambda before: SiteMap(found.sites, found.sections, _ids(before, seen)),
         )
     warnings = () if answers else (f"the names of {other} were not checked: its front-end does not answer",)
-    if alone:
-        warnings = (*warnings, f"it is in the pool of {site} only ({alone}); reconcile hands it on")
     log.info(f"mapping version {version.number} set by {request.by}: {len(version.changes)} lines changed")
-    shown = MapVersion(version.number, version.at, version.by, site, version.changes)
-    return MapEvent(target.name, text, version.number, (shown,), warnings, written=True)
+    shown = (set_version.shown(version),)
+    return MapEvent(target.name, text, version.number, shown, (*warnings, *alone), written=True)
 
 
 def _peer_name(pool: Pool, peer: Pool | None, target: Datastore, stored: Version | None, here: str) -> str:

@@ -17,8 +17,7 @@ from onedr.opennebula.datastores import Datastore
 from onedr.recovery_plans import check_rules
 from onedr.replication import image_facts, inventory, plan_store, set_version
 from onedr.replication.plan_store import PLANS, Stored, Version
-from onedr.replication.signed_versions import name_there, site_name
-from onedr.runs.answer_events import MapVersion
+from onedr.replication.signed_versions import name_there
 from onedr.runs.recovery_plan_events import PlanShown, RecoveryPlanEvent
 from onedr.runs.request import Request
 
@@ -38,16 +37,15 @@ def show(target: Datastore, name: str, wanted: str = "") -> RecoveryPlanEvent:
 
 
 def _shown(target: Datastore, name: str, stored: Stored, wanted: str) -> RecoveryPlanEvent:
-    chosen = [each for each in stored.versions if wanted in ("", str(each.number))]
-    if wanted and not chosen:
+    chosen = set_version.chosen(stored, wanted)
+    if wanted and chosen is None:
         raise InputError(
             f"There is no version {wanted} of the plan {name}; onedr recovery-plan history {target.name} "
             f"{name} lists them."
         )
     return RecoveryPlanEvent(
-        target.name, name, chosen[-1].text if chosen else "", chosen[-1].number if chosen else 0,
-        tuple(MapVersion(each.number, each.at, each.by, each.site, each.changes) for each in stored.versions),
-        stored.doubts,
+        target.name, name, chosen.text if chosen else "", chosen.number if chosen else 0,
+        tuple(map(set_version.shown, stored.versions)), stored.doubts,
     )
 
 
@@ -114,12 +112,11 @@ def edit(target: Datastore, request: Request, name: str, text: str) -> RecoveryP
         version, alone = set_version.set_version(
             pool, target, PLANS, f"/{name}", request, text, lambda _: found
         )
-        site = site_name(pool, target.settings)
-    if alone:
-        warnings = (*warnings, f"it is in the pool of {site} only ({alone}); reconcile hands it on")
     log.info(f"recovery plan {name}, version {version.number}, set by {request.by}")
-    shown = MapVersion(version.number, version.at, version.by, site, version.changes)
-    return RecoveryPlanEvent(target.name, name, text, version.number, (shown,), warnings, written=True)
+    return RecoveryPlanEvent(
+        target.name, name, text, version.number, (set_version.shown(version),), (*warnings, *alone),
+        written=True,
+    )
 
 
 def _refuse_or_warn(

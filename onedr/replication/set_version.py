@@ -14,8 +14,9 @@ from onedr.ceph.connection import Pool
 from onedr.model.errors import OneDRError, StorageError
 from onedr.opennebula.datastores import Datastore
 from onedr.replication import both_sites, peer_ceph
-from onedr.replication.signed_versions import Documents, Version, name_there, site_name
+from onedr.replication.signed_versions import Documents, Stored, Version, name_there, site_name
 from onedr.runs import lease as runs_lease
+from onedr.runs.answer_events import MapVersion
 from onedr.runs.journal import Run
 from onedr.runs.journal_entry import JournalEntry
 from onedr.runs.request import Request
@@ -27,9 +28,9 @@ _LINES = 200  # journaled at the most
 def set_version(
     pool: Pool, target: Datastore, documents: Documents[Body], below: str, request: Request, text: str,
     body: Callable[[Version[Body] | None], Body],
-) -> tuple[Version[Body], str]:
+) -> tuple[Version[Body], tuple[str, ...]]:
     """Write and journal it under the lease. `below`: what follows the datastore's name, `/<plan>`; `body`:
-    made from the version before. Returns the version, and why the peer has it not; empty when it has.
+    made from the version before. Returns the version, and a warning where the peer has it not.
 
     Raises RunInProgressError, StorageError, rados.Error.
     """
@@ -47,7 +48,20 @@ def set_version(
         )
         alone = _write(documents, (pool, owner), (peer, there), version)
         _journal(run, request, version, f"{documents.called} {below[1:]}".rstrip())
-    return version, alone
+    if not alone:
+        return version, ()
+    return version, (f"it is in the pool of {version.site} only ({alone}); reconcile hands it on",)
+
+
+def chosen(stored: Stored[Body], wanted: str) -> Version[Body] | None:
+    """The version of that number, the newest where `wanted` is empty; None: there is none."""
+    fitting = (each for each in reversed(stored.versions) if wanted in ("", str(each.number)))
+    return next(fitting, None)
+
+
+def shown(version: Version[Body]) -> MapVersion:
+    """A version as the verbs answer it."""
+    return MapVersion(version.number, version.at, version.by, version.site, version.changes)
 
 
 def changes(before: Version[Body] | None, text: str) -> tuple[str, ...]:

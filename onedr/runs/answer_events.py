@@ -301,8 +301,8 @@ class SnapshotsEvent(Event):
 
 @dataclass(frozen=True)
 class MapVersion:
-    """A version of a mapping: when (epoch seconds), by whom and at which site it was set, and the lines
-    changed.
+    """A version of a mapping or recovery plan: when (epoch seconds), by whom and at which site it was set,
+    and the lines changed.
     """
 
     number: int
