@@ -36,6 +36,7 @@ class Story:
     sites: Sites
     vms: dict[str, int] = field(default_factory=dict)
     disks: dict[str, list[str]] = field(default_factory=dict)
+    began: float = 0.0  # epoch seconds: from then on the guest writes to each disk in its turn
     first: dict[str, Any] = field(default_factory=dict)  # `onedr points` of bank, when three were complete
     content: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)  # site, snapshot, disk: digest
     at_points: dict[str, list[list[ledger.Record]]] = field(default_factory=dict)  # by snapshot, at site B
@@ -102,18 +103,25 @@ def prepare(story: Story) -> None:
     for name, vm in story.vms.items():
         a.wait_vm(vm)
         story.disks[name] = [w.rbd_name(a, made[disk]) for disk in wanted[name]]
-    w.wait_writing(a, story.vms["bank"], 5)
+    for target in ("vda", "vdb", "vdc"):  # a guest on a busy machine finds its disks one by one
+        w.wait_writing(a, story.vms["bank"], 2, target)
+    story.began = time.time()
 
 
 def look_at_points(story: Story) -> None:
     a, b = story.sites.a, story.sites.b
-    until("three complete points", lambda: len(complete(a, "bank")) >= 3, 120, 0.5)
+
+    def later() -> list[dict[str, Any]]:
+        return [point for point in complete(a, "bank") if point["at"] >= story.began]
+
+    until("three complete points", lambda: len(later()) >= 3, 120, 0.5)
     found = a.onedr("points", DATASTORE)
     story.first = next(vm for vm in found["vms"] if vm["name"] == "bank")
     story.groups = rbd_groups(a)
     story.listed = a.run("onedr", "snapshots", DATASTORE, "--json").stdout
     with w.open_pool(a) as here, w.open_pool(b) as there:
         common = set.intersection(*(set(held(pool, disk)) for pool in (here, there) for disk in story.disks["bank"]))
+        common &= {name for name, at in read_notes(here, story.disks["bank"][0]).items() if at >= story.began}
         for site, pool in (("a", here), ("b", there)):
             story.content[site] = {
                 name: {disk: read_at(pool, disk, held(pool, disk)[name], digest) for disk in story.disks["bank"]}
@@ -168,6 +176,7 @@ def lock_one(story: Story) -> None:
     """
     a, b = story.sites.a, story.sites.b
     (disk,) = story.disks["safe"]
+    deletion_delay(story.sites, "3600")
     point = complete(a, "safe")[-1]
     tomorrow = moment_name(time.time() + 86400)
     lock = a.run("onedr", "point", "pin", DATASTORE, point["name"], "--vm", "safe", "--until", tomorrow, "--json")
@@ -190,11 +199,9 @@ def lock_one(story: Story) -> None:
         number = held(there, disk)
         chosen = max(number, key=number.__getitem__)
         before = read_at(there, disk, number[chosen], digest)
-        deletion_delay(story.sites, "3600")
         images.remove_image(here, disk)
         until("its copy to go to the trash", lambda: not there.exists(disk), 60, 0.1)
-        b.run("onedr", "reconcile", DATASTORE)
-        (kept,) = (each for each in there.rbd.trash_list(there.io) if each["name"].startswith(f"{locked_copies.PREFIX}{disk}-"))
+        (kept,) = until("its copy to be held", lambda: taken_over(b, there, disk), 60, 0.5)
         story.locked["source"] = kept["source"] == "USER"
         ends = kept["deferment_end_time"].replace(tzinfo=timezone.utc).timestamp()
         story.locked["deferred"] = ends >= time.time() + 86400 - 120
@@ -210,6 +217,13 @@ def lock_one(story: Story) -> None:
             story.locked["recovered"] = read_at(there, made, None, digest) == digest(held_copy)
     a.api.image.delete(image)
     deletion_delay(story.sites, "0")
+
+
+def taken_over(cloud: Cloud, pool: Pool, disk: str) -> list[dict[str, Any]]:
+    """What a pass of the reconcile holds in the trash of a disk; a copy that rbd-mirror has open needs another one."""
+    cloud.run("onedr", "reconcile", DATASTORE)
+    prefix = f"{locked_copies.PREFIX}{disk}-"
+    return [each for each in pool.rbd.trash_list(pool.io) if each["name"].startswith(prefix)]
 
 
 def deletion_delay(sites: Sites, seconds: str) -> None:
