@@ -5,9 +5,8 @@ import signal
 from types import FrameType
 
 from onedr.model.errors import InterruptedRunError, OneDRError, StillRunningError
-from onedr.runs.cancel import CANCELLABLE
 from onedr.runs.request import Request
-from onedr.runs.state import DRILLS
+from onedr.runs.state import CANCELLABLE, DRILLS
 
 _RUNS = (*CANCELLABLE, "resume", "abort")  # verbs that are journaled
 _REPEATED = ("enable", "disable", "reconcile", "rehearse")  # done again they do what is missing

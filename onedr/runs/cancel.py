@@ -6,9 +6,7 @@ from onedr.model.errors import RefusedError
 from onedr.model.text import Sentence
 from onedr.model.types import CephAccess
 from onedr.runs import lease as runs_lease
-from onedr.runs.state import DRILLS, MOVES
-
-CANCELLABLE = (*MOVES, "reprotect", *DRILLS)
+from onedr.runs.state import CANCELLABLE
 
 
 def cancel(access: CephAccess, datastore: str, by: str) -> str:

@@ -73,6 +73,7 @@ DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
 # verbs that are journaled, and move nothing
 SETTINGS = ("map", "recovery_plan", "pause", "resume_protection", "point_end")
 MOVES = ("move", "failover", "failback")  # of runs that can be rolled back before their first promotion
+CANCELLABLE = (*MOVES, "reprotect", *DRILLS)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def commands(group: click.Group, words: str) -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         if isinstance(command, click.Group):
             yield from commands(command, f"{words} {name}")
         elif not command.hidden:

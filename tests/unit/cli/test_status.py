@@ -271,7 +271,10 @@ def test_each_argument_that_names_a_datastore_is_completed_and_vms_of_this_site_
 
 def _parameters(command: click.Command, words: str) -> Iterator[tuple[str, click.Parameter]]:
     if isinstance(command, click.Group):
-        for name, each in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            each = command.get_command(context, name)
+            assert each is not None
             yield from _parameters(each, f"{words} {name}")
     for parameter in command.params:
         yield words, parameter
