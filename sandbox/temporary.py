@@ -19,8 +19,10 @@ def temporary(*, frontends: bool = True, bare: bool = False) -> Iterator[Bed]:
     """A running bed in a folder of its own below /tmp, taken down in any case; arguments as of `Bed.up`."""
     remove_orphans()
     made = Bed(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_PLACE)))
-    with (made.base / _OWNER).open("w") as owner:
+    unnamed = made.base / f"{_OWNER}.new"
+    with unnamed.open("w") as owner:
         fcntl.flock(owner, fcntl.LOCK_EX)
+        unnamed.rename(made.base / _OWNER)  # it never stands there unlocked, as an orphan's does
         try:
             made.up(frontends=frontends, bare=bare)
             yield made
