@@ -6,9 +6,8 @@ from types import FrameType
 
 from onedr.model.errors import InterruptedRunError, OneDRError, StillRunningError
 from onedr.runs.request import Request
-from onedr.runs.state import CANCELLABLE, DRILLS
+from onedr.runs.state import DRILLS, RUN_VERBS
 
-_RUNS = (*CANCELLABLE, "resume", "abort")  # verbs that are journaled
 _REPEATED = ("enable", "disable", "reconcile", "rehearse")  # done again they do what is missing
 
 
@@ -20,8 +19,8 @@ class Follow:
 
     def __init__(self, request: Request, datastore: str):
         self._verb, self._datastore = request.verb, datastore
-        self._run = request.verb in _RUNS
-        self._followed = request.verb in (*_RUNS, *_REPEATED) and not request.dry_run
+        self._run = request.verb in RUN_VERBS
+        self._followed = request.verb in (*RUN_VERBS, *_REPEATED) and not request.dry_run
         self._begun = self._pressed = self._left = False
 
     def __enter__(self) -> Follow:

@@ -17,6 +17,7 @@ from onedr.model.errors import InputError
 from onedr.model.template import Pairs
 from onedr.model.types import CephAccess, Settings
 from onedr.opennebula.ceph_access import ceph_access
+from onedr.opennebula.datastores import Datastore
 
 _DISK = re.compile(r"disk\.([0-9]{1,9})")
 
@@ -50,6 +51,11 @@ class ActionData:
     @property
     def settings(self) -> Settings:
         return model_settings.read_settings(self.attributes, self.datastore_name)
+
+    @property
+    def target(self) -> Datastore:
+        """The datastore of a DR action."""
+        return Datastore(self.datastore_id, self.datastore_name, self.access, self.settings)
 
     def wanted_image(self) -> etree._Element:
         """The image; InputError when the call carries none."""

@@ -22,9 +22,7 @@ from onedr.opennebula.datastores import Datastore
 from onedr.protection import keeper_lock
 from onedr.runs.events import Event
 from onedr.runs.request import Request
-from onedr.runs.state import DRILLS, MOVES
 
-RUNS = (*MOVES, *DRILLS, "reprotect", "resume", "abort")  # verbs of runs
 _EVERY_S, _LONGEST_S = 3.0, 60.0  # between writes, and after several that failed
 _LIMIT_S, _PLAN_LIMIT_S, _END_LIMIT_S = 10, 30, 15
 _NONE = "null"

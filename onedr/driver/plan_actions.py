@@ -1,15 +1,15 @@
 """The action `recovery_plan`: shows the recovery plans of a datastore, sets and checks one."""
 from __future__ import annotations
 
+from onedr.driver.decode import ActionData
 from onedr.driver.tell import emit
-from onedr.opennebula.datastores import Datastore
 from onedr.recovery_plans import run
 from onedr.runs.request import Request
 
 
-def answer(target: Datastore, request: Request) -> None:
+def answer(data: ActionData, request: Request) -> None:
     """The plan NAME, or all; after FILE was set as it (empty: removed); or a CHECK of it."""
-    asked = dict(request.attributes)
+    target, asked = data.target, dict(request.attributes)
     name = asked.get("NAME", "")
     if "FILE" in asked:
         emit(run.edit(target, request, name, asked["FILE"]))

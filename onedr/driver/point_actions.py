@@ -1,21 +1,21 @@
 """The action `points`: shows the points in time of VMs, pins them, and ends a failover to them."""
 from __future__ import annotations
 
+from onedr.driver.decode import ActionData
 from onedr.driver.tell import emit
 from onedr.failover import point_end
 from onedr.host import log
-from onedr.opennebula.datastores import Datastore
 from onedr.protection import point_list
 from onedr.replication import points
 from onedr.runs.events import ProgressEvent
 from onedr.runs.request import Request
 
 
-def answer(target: Datastore, request: Request) -> None:
+def answer(data: ActionData, request: Request) -> None:
     """The points of VMs, after one of each was pinned (attributes PIN, WHY, UNTIL), or unpinned (UNPIN). Or
     the end of a failover to points (END). Or a point of a copy that is held in the trash (RECOVER, AT).
     """
-    asked = dict(request.attributes)
+    target, asked = data.target, dict(request.attributes)
     if "END" in asked:
         emit(ProgressEvent(point_end.end(target, asked["END"] == "UNDO", request.by)))
         log.info(f"failover to points: {asked['END']}, asked by {request.by}")

@@ -74,6 +74,7 @@ DRILLS = ("drill", "drill_cleanup")  # verbs of runs that move nothing
 SETTINGS = ("map", "recovery_plan", "pause", "resume_protection", "point_end")
 MOVES = ("move", "failover", "failback")  # of runs that can be rolled back before their first promotion
 CANCELLABLE = (*MOVES, "reprotect", *DRILLS)
+RUN_VERBS = (*CANCELLABLE, "resume", "abort")  # of runs that are shown while they last
 
 
 @dataclass(frozen=True)

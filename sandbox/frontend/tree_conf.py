@@ -51,7 +51,7 @@ ONED_CONF = f"""\
 
 HOSTNAME = "127.0.0.1"
 MANAGER_TIMER = 15
-MONITORING_INTERVAL_DATASTORE = 10
+MONITORING_INTERVAL_DATASTORE = 20
 
 # Known to the stand-in only: how often it polls the guests.
 SANDBOX_POLL_SECONDS = 5

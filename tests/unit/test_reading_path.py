@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from test_layers import ROOT, imports, module_of
 
+from onedr.driver.verbs import VERBS
+
 MOST = {"onedr failover": 25, "oneimage create": 15}
 # A process is started here: by the verb's name, so no import leads to the executable.
 BORDER = {"drivers/datastore/ceph_dr/failover": "onedr/driver/start_action.py"}
+BY_NAME = "onedr/driver/verbs.py"  # imports what it is asked for
 RUN = "onedr/failover/run.py"
 
 
@@ -30,7 +33,8 @@ def paths() -> dict[str, list[str]]:
 
 
 def called(path: str) -> set[str]:
-    return set(imports(ROOT / path))
+    by_name = {f"onedr.driver.{each.partition(':')[0]}" for each in VERBS.values()} if path == BY_NAME else set()
+    return set(imports(ROOT / path)) | by_name
 
 
 def beside() -> str:

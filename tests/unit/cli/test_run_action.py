@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from onedr.cli import run_action
-from onedr.driver import actions
+from onedr.driver import verbs
 from onedr.driver.start_action import VERBS
 from onedr.model.rehearsed import Rehearsed, Result
 from onedr.runs import answer_events, events, plan_events, point_events
@@ -70,4 +70,4 @@ def test_plans_say_their_verb_and_only_one_class_is_a_verdict() -> None:
 
 
 def test_every_verb_has_an_executable_and_a_function() -> None:
-    assert set(VERBS) == set(actions._VERBS)
+    assert set(VERBS) == set(verbs.VERBS)

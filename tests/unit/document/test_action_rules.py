@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onedr.document.action_rules import NAME, PLANNED, Situation, allowed, hint
-from onedr.driver import actions, start_action
+from onedr.driver import start_action, verbs
 from onedr.model.types import PeerState, State
 
 SITUATIONS = st.builds(
@@ -73,7 +73,7 @@ def test_where_nothing_is_offered_the_page_says_where(state: State) -> None:
 
 
 def test_every_word_of_dr_plan_has_a_dry_run() -> None:
-    assert {word.lower() for word in PLANNED} <= actions._VERBS.keys()
+    assert {word.lower() for word in PLANNED} <= verbs.VERBS.keys()
 
 
 def test_each_word_of_dr_plan_is_documented() -> None:

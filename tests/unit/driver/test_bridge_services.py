@@ -15,7 +15,7 @@ import pytest
 from lxml import etree
 
 from onedr.drill import report as drill_report
-from onedr.driver import actions, bridge_policy, datastore, local, snapshot, tm
+from onedr.driver import actions, bridge_policy, datastore, local, snapshot, tm, verbs
 from onedr.driver.bridge_services import Services, work_item
 from onedr.host import bridge, process
 from onedr.host import config as host_config
@@ -575,7 +575,7 @@ def test_nothing_else_of_documents(
 
 
 def test_every_action_that_may_be_handed_over_is_listed() -> None:
-    verbs = set(actions._VERBS) - set(actions._ON_THE_FRONT_END)
+    dr_actions = set(verbs.VERBS) - set(actions._ON_THE_FRONT_END)
     drivers = {
         f"{module.__name__.rpartition('.')[2]}:{name}"
         for module in (datastore, snapshot, tm, local)
@@ -588,7 +588,7 @@ def test_every_action_that_may_be_handed_over_is_listed() -> None:
         "monitor:monitor", "restore:restore", "keeper_process:keep", "take_request:take_request_here",
         "take_request:answer_here",
     }
-    assert verbs | drivers - at_home | others == set(bridge_policy.ALLOWED)
+    assert dr_actions | drivers - at_home | others == set(bridge_policy.ALLOWED)
 
 
 @pytest.mark.parametrize("entry", sorted(each for each in bridge_policy.ALLOWED if each.startswith("datastore:")))

@@ -15,7 +15,7 @@ from one_omap import one_omap
 
 from onedr.ceph import connection
 from onedr.document import place
-from onedr.driver import actions, document_echo
+from onedr.driver import document_actions, document_echo, failover_actions
 from onedr.driver.document_echo import RunEcho
 from onedr.driver.tell import emit, heard_by
 from onedr.model.errors import FrontEndError, RefusedError
@@ -137,14 +137,15 @@ def test_what_was_not_taken_is_tried_again(written: Written) -> None:
     assert written.parts[-1] == {"RUN": None}
 
 
-def planned(written: Written, monkeypatch: pytest.MonkeyPatch, verb: Any, word: str = "FAILOVER") -> dict[str, Any]:
-    data: Any = SimpleNamespace(datastore_id=100, datastore_name="ceph", access=TARGET.access, settings=TARGET.settings)
+def planned(written: Written, monkeypatch: pytest.MonkeyPatch, verb: Any, word: str | None = None) -> dict[str, Any]:
+    data: Any = SimpleNamespace(datastore_id=100, datastore_name="ceph", access=TARGET.access, target=TARGET)
     one_omap(monkeypatch)
-    monkeypatch.setattr(actions, "FrontEnd", lambda: SimpleNamespace(update_datastore=lambda *_: None))
-    monkeypatch.setitem(actions._VERBS, word.lower(), verb)
+    monkeypatch.setattr(document_actions, "FrontEnd", lambda: SimpleNamespace(update_datastore=lambda *_: None))
+    monkeypatch.setattr(failover_actions, "failover", verb)
+    word = "FAILOVER" if word is None else word
     asked = Request("plan", confirm="", by="ann", attributes=(("PLAN", word), ("REQUEST", "page-1")))
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(write=lambda _: 0, flush=lambda: None))
-    actions._plan(data, asked)
+    document_actions.plan(data, asked)
     (found,) = written.parts
     return dict(found["PLAN"])
 

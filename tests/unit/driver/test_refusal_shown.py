@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from onedr.ceph import connection
-from onedr.driver import actions
+from onedr.driver import refusal
 from onedr.model.errors import FrontEndError, PlanRefusedError, RefusedError, StorageError
 from onedr.model.template import Pairs
 from onedr.model.text import Sentence
@@ -46,7 +46,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def refused(frontend: Any, error: Exception, shown: bool = True) -> str:
     data: Any = type("Data", (), {"datastore_id": 100, "access": None})
-    with pytest.raises(type(error)), actions._refusal_shown(frontend, data, shown):
+    with pytest.raises(type(error)), refusal.refusal_shown(frontend, data, shown):
         raise error
     return str(frontend.message)
 

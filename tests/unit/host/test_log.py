@@ -106,9 +106,9 @@ def executable(front_end: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_an_unexpected_error_through_the_command_leaves_its_traceback(executable: Any) -> None:
     executable(
-        "from onedr.driver import actions\n"
+        "from onedr.driver import actions, status_actions\n"
         "def broken(data, request): return {}['x']\n"
-        "actions._VERBS = {'status': broken}\n"
+        "status_actions.status = broken\n"
         "actions.run_action('status')\n"
     )
     done = CliRunner().invoke(main, ["status", "ceph"])
