@@ -53,6 +53,8 @@ _STATE = (
            "Age of the oldest recovery point of its mirrored items; absent while one is unknown."),
     Metric("onedr_datastore_entries_behind", "journal entries", DATASTORE,
            "Journal entries that copies have not replayed, together; absent in snapshot mode."),
+    Metric("onedr_datastore_bytes_behind", "bytes", DATASTORE,
+           "The most that those entries hold, 16 KiB each; absent in snapshot mode."),
     Metric("onedr_datastore_copy_bytes_per_second", "bytes per second", DATASTORE,
            "What rbd-mirror says it copies, of all items together."),
     Metric("onedr_datastore_journal_bytes", "bytes", DATASTORE,
@@ -110,5 +112,6 @@ _VMS = (
     Metric("onedr_vm_rehearsal_differences", "differences", VM, "What was not as it was then."),
     Metric("onedr_vm_entries_behind", "journal entries", VM,
            "Journal entries that the copies of its disks lack."),
+    Metric("onedr_vm_bytes_behind", "bytes", VM, "The most that those entries hold, 16 KiB each."),
 )
 METRICS: tuple[Metric, ...] = (*_SITE, *_STATE, *_WORK, *_VMS)

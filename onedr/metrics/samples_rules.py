@@ -74,7 +74,7 @@ def _state(seen: ObservedEvent) -> list[tuple[str, float | None]]:
 def _lag(seen: ObservedEvent) -> list[tuple[str, float | None]]:
     disks = seen.status.disks
     return [
-        ("datastore_entries_behind", _entries(disks)),
+        ("datastore_entries_behind", _entries(disks)), ("datastore_bytes_behind", _bytes(disks)),
         ("datastore_copy_bytes_per_second", _sum(disk.lag.bytes_per_s for disk in disks if disk.lag)),
         ("datastore_journal_bytes", _sum(disk.journal_bytes for disk in disks)),
     ]
@@ -128,7 +128,7 @@ def _vm(
     for name, value in (
         ("recovery_point_age_seconds", vm.age_s), ("objective_seconds", seen.status.objective_s),
         ("recoverable", whole), ("skew_seconds", vm.skew_s), ("entries_behind", _entries(disks)),
-        *_rehearsal(vm),
+        ("bytes_behind", _bytes(disks)), *_rehearsal(vm),
     ):
         if value is not None:
             yield Sample(f"onedr_vm_{name}", labels, value)
@@ -146,6 +146,10 @@ def _rehearsal(vm: StatusVm) -> list[tuple[str, float]]:
 
 def _entries(disks: Iterable[StatusDisk]) -> float | None:
     return _sum(disk.lag.entries for disk in disks if disk.lag is not None)
+
+
+def _bytes(disks: Iterable[StatusDisk]) -> float | None:
+    return _sum(disk.lag.bytes_behind for disk in disks if disk.lag is not None)
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

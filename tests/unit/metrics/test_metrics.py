@@ -71,9 +71,11 @@ def test_the_oldest_item_and_sums_count() -> None:
     seen = list(samples_rules.of_datastore(observed()))
     assert values(seen, "datastore_recovery_point_age_seconds") == {(): 6.0}
     assert values(seen, "datastore_entries_behind") == {(): 6}
+    assert values(seen, "datastore_bytes_behind") == {(): 6 * 16384}
     assert values(seen, "datastore_journal_bytes") == {(): 128 << 20}
     assert values(seen, "vm_recovery_point_age_seconds") == {("db", "7", "north"): 6.0}
     assert values(seen, "vm_entries_behind") == {("db", "7", "north"): 6}
+    assert values(seen, "vm_bytes_behind") == {("db", "7", "north"): 6 * 16384}
     assert (values(seen, "hook_lag_seconds"), values(seen, "hook_lag_worst_seconds")) == ({(): 1.5}, {(): 8.0})
 
 
