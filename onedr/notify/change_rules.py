@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from onedr.model.rehearsed import Result
 from onedr.model.text import first_few
+from onedr.model.types import Role
 from onedr.runs.answer_events import ObservedEvent
 from onedr.runs.state import NEEDS_A_PERSON
 
@@ -18,7 +19,8 @@ _UNREAD = "UNREAD"
 @dataclass(frozen=True)
 class Seen:
     """A datastore at one look. `run`: of the one in progress, its id and text; `ended`: of each verb the end
-    of its newest run (epoch seconds) and its result; `refused`: VMs that the last rehearsal refused.
+    of its newest run (epoch seconds) and its result; `refused`: VMs that the last rehearsal refused;
+    `paused`: is a standby's replication paused? Its state does not say so; the primary's does.
     """
 
     state: str
@@ -27,6 +29,7 @@ class Seen:
     run: tuple[str, str] = ("", "")
     ended: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     refused: tuple[str, ...] = ()
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def seen_of(event: ObservedEvent) -> Seen:
             vm.name for vm in status.vms
             if vm.rehearsal is not None and vm.rehearsal.result is Result.REFUSED
         ),
+        paused=status.paused and status.role == Role.SECONDARY.value,
     )
 
 
@@ -95,6 +99,9 @@ def _of(name: str, before: Seen | None, now: Seen, at: float) -> Iterable[Notice
     if now.state != before.state:
         text = f"{name} is {now.state}, it was {before.state}. {now.message}"
         yield Notice(name, "state", "critical" if bad else "info", text, at, now.state)
+    elif now.paused != before.paused:
+        what, severity = ("is paused", "warning") if now.paused else ("goes on", "info")
+        yield Notice(name, "paused", severity, f"Replication of {name} {what}. {now.message}", at)
     elif now.late != before.late:
         age = "are older than its objective" if now.late else "are young enough again"
         severity = "warning" if now.late else "info"

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from onedr.host import log, secret_file
@@ -137,7 +137,7 @@ def _pending(data: Json) -> Pending:
 def _seen(data: Json) -> Seen:
     made = from_json(Seen, data)
     ended = {verb: (float(at), str(result)) for verb, (at, result) in made.ended.items()}
-    return Seen(made.state, made.message, made.late, made.run, ended, made.refused)
+    return replace(made, ended=ended)
 
 
 def save(state: State) -> None:
