@@ -176,7 +176,7 @@ def replicas(facts: CheckFacts) -> Iterator[CheckResult]:
         yield warn(
             f"the pool has size {seen[0].size} (min {seen[0].min_size}) here and {seen[1].size} (min "
             f"{seen[1].min_size}) at the peer: redundancy will differ after a failover",
-            "ceph osd pool set <pool> size …",
+            f"ceph osd pool set <pool> size {max(one.size for one in seen)}, where it is smaller",
         )
     elif len(seen) == 2 and seen[0].size > 1:
         yield ok(f"the pool has size {seen[0].size} at both sites")
@@ -305,7 +305,7 @@ def _objective(where: str, facts: CheckFacts, found: dict[str, float | None]) ->
         yield warn(f"{where}: {', '.join(unread)} cannot be read")
         return
     poll, retry, delay = (float(value or 0) for value in found.values())
-    set_ = "ceph config set client.rbd-mirror.<id> {} {}"
+    set_ = "ceph config set client.rbd-mirror {} {}"  # of every daemon
     if facts.settings.mode is Mode.JOURNAL and poll >= STOCK_POLL_S:
         yield warn(f"{where}: {POLL} is {poll:g}: copies lag up to {2 * poll:g} s", set_.format(POLL, "0.5"))
     if retry >= STOCK_RETRY_S:

@@ -109,4 +109,4 @@ def datastores(facts: SiteFacts) -> Iterator[CheckResult]:
     if found:
         yield ok(f"{len(found)} datastore(s) are protected: {first_few(found)}")
     else:
-        yield warn("no datastore is protected", "onedr enable <datastore>")
+        yield warn("no datastore is protected: run onedr enable with a name of the list", "onedatastore list")

@@ -197,7 +197,7 @@ def processors(facts: CheckFacts) -> Iterator[CheckResult]:
         number = len({label for label, _, _, there in wanted if there is None})
         yield warn(
             f"{number} VM(s) require {first_few(unknown)}; the hosts here do not report what they have",
-            "onehost show <host>",
+            "onehost list",
         )
     if not missing and not unknown:
         yield ok("the hosts here have the CPU models and machine types that VMs require" if wanted else

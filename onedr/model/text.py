@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable
 from typing import TypeVar
 
 _ON_A_DATASTORE = re.compile(
-    r"\bonedr (?:drill (?:start|cleanup|report)|status|check|move|failover|failback|resume|abort|cancel|"
-    r"reconcile|history|enable|disable|reprotect|kept|snapshots|map|pause|"
-    r"resume-protection)\b(?![-_])"
+    r"\bonedr (?:drill (?:start|cleanup|report)|point (?:pin|unpin|recover)|"
+    r"recovery-plan (?:show|edit|check|history)|status|check|move|failover|failback|resume|abort|cancel|"
+    r"reconcile|history|enable|disable|reprotect|kept|snapshots|points|map|pause|resume-protection|runbook)\b"
+    r"(?![-_])(?: DATASTORE\b)?"
 )
 
 
@@ -98,7 +99,7 @@ def _with_name(text: str, datastore: str) -> str:
     named_already = (f" {name}", f" {datastore}")
 
     def one(found: re.Match[str]) -> str:
-        rest = text[found.end():]
-        return found[0] if not datastore or rest.startswith(named_already) else f"{found[0]} {name}"
+        rest, command = text[found.end():], found[0].removesuffix(" DATASTORE")
+        return found[0] if not datastore or rest.startswith(named_already) else f"{command} {name}"
 
     return _ON_A_DATASTORE.sub(one, text)

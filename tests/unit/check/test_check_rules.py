@@ -4,6 +4,7 @@ Nothing is ok that nobody knows; each single fault gives its own finding.
 """
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import fields, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from samples import HERE, THERE, disk, envelope, image, image_record, vm_record
 
 from onedr.check import rules_line
+from onedr.check import run as check_run
 from onedr.check import table as check_table
 from onedr.check.facts import (
     CheckFacts,
@@ -737,6 +739,14 @@ def test_what_is_not_known_is_never_ok_and_nothing_raises(names: frozenset[str],
             assert any(
                 finding.level is not Level.OK and UNKNOWN.reason in finding.text for finding in own
             ) or (check_table.worst(own) is not Level.OK), (code, own)
+
+
+def test_what_to_do_has_no_placeholder_left() -> None:
+    names = {"<pool>": "one", "<datastore>": "gold"}
+    told = {
+        check_run._pasted(finding.todo, names) for _, facts, _, _ in BROKEN for finding in check_table.findings(facts)
+    } | {finding.todo for finding in check_table.site_findings(replace(SITE_OK, datastores=()))}
+    assert not [todo for todo in told if re.search(r"<[a-z]|\bDATASTORE\b", todo)]
 
 
 @given(st.frozensets(st.sampled_from([item.name for item in fields(SiteFacts)])))

@@ -152,6 +152,10 @@ def test_check_can_leave_out_what_is_ok(shown: Any) -> None:
     ("onedr status lists all.", "gold data", "onedr status 'gold data' lists all."),
     ("onedr-reconcile.timer and onedr.conf", "ceph", "onedr-reconcile.timer and onedr.conf"),
     ("onedr status", "", "onedr status"),
+    ("draft one with onedr map DATASTORE --draft.", "gold data", "draft one with onedr map 'gold data' --draft."),
+    ("see onedr points; onedr point recover copies one", "ceph", "see onedr points ceph; onedr point recover ceph copies one"),
+    ("onedr recovery-plan show lists them, onedr recovery-plan is a group", "ceph",
+     "onedr recovery-plan show ceph lists them, onedr recovery-plan is a group"),
 ])
 def test_hints_can_be_pasted(text: str, name: str, told: str) -> None:
     assert pasteable(text, name) == told
