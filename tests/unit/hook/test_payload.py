@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 from samples import WIRE
 
 from onedr.hook import payload
@@ -61,6 +62,13 @@ def test_a_recorded_event_names_its_object(name: str) -> None:
 
 def test_every_recorded_payload_is_expected() -> None:
     assert {path.stem for path in Path(HOOKS).glob("*.b64")} == set(EXPECTED)
+
+
+def test_no_recorded_call_says_who_made_it() -> None:
+    """So the history knows no person behind DR_ACTION: the session is masked, and that is position 1."""
+    calls = [path.stem for path in Path(HOOKS).glob("api-*.b64")]
+    sessions = {etree.fromstring(decoded(name).encode()).findtext("PARAMETERS/PARAMETER/VALUE") for name in calls}
+    assert calls and sessions == {"****"}
 
 
 def test_the_recorded_forgery_is_one_and_does_not_fool_us() -> None:
