@@ -40,9 +40,11 @@ def ping_monitors(
     return PeerState.UNKNOWN, f"no answer from its monitors at {places} within {silent_s:g} s"
 
 
-def answering(known: Iterable[tuple[str, int]], limit_s: float) -> set[tuple[str, int]]:
-    """Those of the addresses at which a daemon of Ceph greets."""
-    results = _ping_all(list(known), limit_s, limit_s)
+def answering(
+    known: Iterable[tuple[str, int]], limit_s: float, connect_s: float | None = None
+) -> set[tuple[str, int]]:
+    """Those of the addresses at which a daemon of Ceph greets; limits as of `ping_monitors`."""
+    results = _ping_all(list(known), limit_s, limit_s if connect_s is None else connect_s)
     return {address for address, result in results.items() if result is PeerState.ANSWERS}
 
 

@@ -1,7 +1,7 @@
 """The facts of a move or failover: both sites, as far as they answer."""
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -46,11 +46,10 @@ def collect_facts(
     pool: Pool, target: Datastore, frontend: FrontEnd, request: Request, alone: str = ""
 ) -> Collected:
     """Read everything once; a silent peer costs seconds at the most. `alone`: as `_answering`."""
-    images = image_facts.of_datastore(pool, target)
-    sight = peer_ceph.probe_peer(pool, target.settings, images)
+    images, sight, osds_seen = _read_and_call(pool, target, request)
     with ExitStack() as stack:
         peer, detail = _answering(*stack.enter_context(peer_ceph.peer_pool(sight, pool.access.pool)), alone)
-        can_fence, osds = peer is not None, peer_osds.osds_seen(pool, peer)
+        can_fence, osds = peer is not None, osds_seen(peer)
         children = _children(peer, images) if peer is not None else {}
         split = image_claims.split_images(pool, peer, [image.name for image in images])
         mapping, chosen = map_in_force(pool, target, peer), plan_choice.read(pool, target, request, peer)
@@ -82,6 +81,19 @@ def collect_facts(
         fence_command=command, fence_unknown=unknown,
     )
     return Collected(facts, sight, site)
+
+
+def _read_and_call(
+    pool: Pool, target: Datastore, request: Request
+) -> tuple[list[ImageFacts], peer_ceph.PeerStatus, Callable[[Pool | None], str]]:
+    """The images here, and the peer, which is called meanwhile: a dark one then costs its limit once. A dry
+    run, which only shows, gives it less time.
+    """
+    connect_s = peer_ceph.DARK_S if request.dry_run else peer_ceph.LIMIT_S
+    probe = peer_ceph.begin_probe(pool, target.settings, connect_s)
+    osds_seen = peer_osds.begin_look(pool, connect_s)
+    images = image_facts.of_datastore(pool, target)
+    return images, probe(images), osds_seen
 
 
 def known_here(

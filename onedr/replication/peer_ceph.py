@@ -23,7 +23,7 @@ LIMIT_S = 3  # of every single remote call; Ceph accepts whole seconds only
 # For connections that write to images: detecting a dead client takes Ceph up to 30 s, and a lower limit
 # crashed librbd once (docs/measured.md).
 PATIENT_S = 40
-_DARK_S = 1.2  # for whoever only shows: TCP sends its first packet again after 1 s
+DARK_S = 1.2  # for whoever only shows: TCP sends its first packet again after 1 s
 
 
 @dataclass(frozen=True)
@@ -69,20 +69,25 @@ def probe_peer(pool: Pool, settings: Settings, images: Iterable[ImageFacts] = ()
     return _tried(pool, PeerStatus(found, detail, access, settings.peer), told)
 
 
-def begin_probe(pool: Pool, settings: Settings) -> Callable[[], PeerStatus]:
-    """`probe_peer` beside what the caller does meanwhile, for those that only show: the result waits for it.
+def begin_probe(
+    pool: Pool, settings: Settings, connect_s: float = DARK_S
+) -> Callable[..., PeerStatus]:
+    """`probe_peer` beside what the caller does meanwhile: the result, given the images, waits for it.
 
-    A machine that takes no connection within 1.2 s is called silent; one that does gets the usual limit.
+    `connect_s`: a machine that takes no connection within it is called silent; one that does gets the usual
+    limit.
     """
     access = peer_access.peer_access(pool)
     known = access.mon_host if access else ""
     told: list[tuple[PeerState, str]] = []
-    asked = threads.start(lambda: told.append(monitor_ping.ping_monitors(known, LIMIT_S, _DARK_S)))
+    asked = threads.start(lambda: told.append(monitor_ping.ping_monitors(known, LIMIT_S, connect_s)))
 
-    def result() -> PeerStatus:
+    def result(images: Iterable[ImageFacts] = ()) -> PeerStatus:
+        if not mon_host.addresses(known):
+            return probe_peer(pool, settings, images)
         asked.join()
         ((found, detail),) = told
-        return _tried(pool, PeerStatus(found, detail, access, settings.peer), known)
+        return PeerStatus(found, detail, access, settings.peer)
 
     return result
 
@@ -95,9 +100,9 @@ def _tried(pool: Pool, status: PeerStatus, known: str) -> PeerStatus:
 
 
 def _from_records(pool: Pool, images: Iterable[ImageFacts]) -> str:
-    records = [record for image in images for record in (image.vm, image.image)]
-    here = pool.fsid()
-    written = [record for record in records if record and record.fsid != here and not record.doubt]
+    records = [record for image in images for record in (image.vm, image.image) if record]
+    here = pool.fsid() if records else ""
+    written = [record for record in records if record.fsid != here and not record.doubt]
     return max(written, key=lambda record: record.generation).mon_host if written else ""
 
 

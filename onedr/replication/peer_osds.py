@@ -6,6 +6,7 @@ Without monitors it is not known where the OSDs are, so their addresses are kept
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 
 import rados
@@ -13,6 +14,7 @@ import rados
 from onedr.ceph import monitor_ping, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.mon_host import addresses
+from onedr.host import threads
 from onedr.model.errors import StorageError
 from onedr.model.json_form import parsed
 
@@ -39,20 +41,37 @@ def forget_osds(pool: Pool) -> None:
         pool.io.remove_object(_OBJECT)
 
 
-def osds_seen(pool: Pool, there: Pool | None) -> str:
-    """What is seen of the peer's OSDs, for people: asked of its monitors (`there`), else called at the
-    addresses remembered. Empty when none are known.
+def begin_look(pool: Pool, connect_s: float = _LIMIT_S) -> Callable[[Pool | None], str]:
+    """Call the peer's OSDs at the addresses remembered, beside what the caller does meanwhile.
+
+    The result says what is seen of them, for people: asked of the peer's monitors where its pool is given,
+    else by who greeted. Empty when none are known. `connect_s`: as of peer_ceph.begin_probe. Raises
+    rados.Error.
     """
-    if there is not None:
-        try:
-            osds = there.mon(prefix="osd dump")["osds"]
-        except (StorageError, rados.Error) as error:
-            return f"its OSDs are not known ({error})"
-        return f"{sum(1 for osd in osds if osd.get('up'))} of its {len(osds)} OSDs are up"
     known = _remembered(pool)
+    told: list[set[tuple[str, int]]] = []
+    asked = threads.start(lambda: told.append(monitor_ping.answering(known, _LIMIT_S, connect_s)))
+
+    def result(there: Pool | None) -> str:
+        if there is not None:
+            return _asked(there)
+        asked.join()
+        return _called(known, told[0])
+
+    return result
+
+
+def _asked(there: Pool) -> str:
+    try:
+        osds = there.mon(prefix="osd dump")["osds"]
+    except (StorageError, rados.Error) as error:
+        return f"its OSDs are not known ({error})"
+    return f"{sum(1 for osd in osds if osd.get('up'))} of its {len(osds)} OSDs are up"
+
+
+def _called(known: list[tuple[str, int]], answering: set[tuple[str, int]]) -> str:
     if not known:
         return ""
-    answering = monitor_ping.answering(known, _LIMIT_S)
     if answering:
         return f"{len(answering)} of the {len(known)} OSDs last seen there answer: VMs may still write there"
     return f"none of the {len(known)} OSDs last seen there answers"
