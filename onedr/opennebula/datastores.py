@@ -46,7 +46,7 @@ def rbd_names(datastore_id: int, images: Iterable[etree._Element], vms: Iterable
         for image in images if image.findtext("DATASTORE_ID") == own
     }
     for vm in vms:
-        for disk in opennebula_objects.vm_record(vm, ()).disks:
+        for disk in opennebula_objects.vm_disks(vm, ()):
             if disk.rbd and disk.datastore_id == datastore_id:
                 found.add(disk.rbd.partition("/")[2])
     return found - {""}

@@ -173,6 +173,17 @@ def vm_record(element: etree._Element, protected_datastores: Collection[int]) ->
     )
 
 
+def vm_disks(element: etree._Element, protected_datastores: Collection[int]) -> tuple[DiskRef, ...]:
+    """The disks of the same record, without reading the templates: a third of what all of it costs. Raises
+    InputError.
+    """
+    vm_id, found = _int(element, "ID"), element.find("TEMPLATE")
+    disks = () if found is None else found.iterfind("DISK")
+    return tuple(
+        _disk(template.from_element(disk), vm_id, protected_datastores) for disk in disks if len(disk)
+    )
+
+
 def state_since(vm: etree._Element) -> float | None:
     """When a VM came into its state, by the last entry of its history (epoch seconds, whole ones); None where
     oned does not say.

@@ -328,7 +328,7 @@ def _vm(
 ) -> None:
     if is_of_run(summary) or not opennebula_objects.vms_of_datastore([summary], datastore.datastore_id):
         return
-    disks = opennebula_objects.vm_record(summary, {datastore.datastore_id}).disks
+    disks = opennebula_objects.vm_disks(summary, {datastore.datastore_id})
     if {(disk.rbd or "").rpartition("/")[2] for disk in disks} & report.split:
         return
     for disk in disks:

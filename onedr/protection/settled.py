@@ -21,6 +21,7 @@ from onedr.model.errors import OneDRError, RecordError
 from onedr.model.records import ImageRecord, VmRecord
 from onedr.model.types import Settings
 from onedr.opennebula import objects as opennebula_objects
+from onedr.opennebula.api import number
 from onedr.replication import (
     encryption,
     image_view,
@@ -103,7 +104,10 @@ class PoolView:
         `summary`: the VM from the pool call, in which secrets are encrypted.
         `secret`: names of DR_SECRET_ATTRS.
         """
-        body = opennebula_objects.vm_record(summary, protected)
+        body = VmRecord(  # what is left out is in the parts of the VM
+            number(summary, "ID"), "", "", "", "", opennebula_objects.vm_state(summary), (), (),
+            opennebula_objects.vm_disks(summary, protected),
+        )
         parts: list[object] = [
             self.site, self.key, sorted(protected), sorted(secret), self.ledger.vms.get(body.vm_id)]
         parts += opennebula_objects.lasting_parts(summary)

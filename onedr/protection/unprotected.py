@@ -65,7 +65,7 @@ def _disks(
 ) -> dict[str, Unprotected]:
     """Of a VM. Volatile disks start empty everywhere: they are no items."""
     found: dict[str, Unprotected] = {}
-    for disk in opennebula_objects.vm_record(vm, protected | {datastore.datastore_id}).disks:
+    for disk in opennebula_objects.vm_disks(vm, protected | {datastore.datastore_id}):
         name = (disk.rbd or "").rpartition("/")[2]
         if disk.datastore_id != datastore.datastore_id or (not name and disk.image_id is None):
             continue

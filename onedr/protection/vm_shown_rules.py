@@ -11,7 +11,7 @@ from typing import NamedTuple
 from lxml import etree
 
 from onedr.model import names, template
-from onedr.model.records import VmRecord
+from onedr.model.records import DiskRef
 from onedr.model.settings import wants_protection
 from onedr.model.template import Pairs
 from onedr.model.types import Settings, State
@@ -42,20 +42,19 @@ class Shown(NamedTuple):
 
 def disks_of(vm: etree._Element, protected: Collection[int]) -> VmDisks:
     """Of a `<VM>`. `protected`: ids of all protected datastores. Raises InputError."""
-    record = opennebula_objects.vm_record(vm, protected)
-    used = [disk.datastore_id for disk in record.disks if disk.datastore_id in protected]
-    home = used[0] if used else -1
-    return VmDisks(record.vm_id, home, frozenset(_names(record, home)))
+    disks, vm_id = opennebula_objects.vm_disks(vm, protected), int(vm.findtext("ID") or "-1")
+    used = [disk.datastore_id for disk in disks if disk.datastore_id in protected]
+    home, waits = used[0] if used else -1, opennebula_objects.vm_state(vm) in opennebula_objects.WAITING
+    own = [disk for disk in disks if disk.datastore_id == home]
+    return VmDisks(vm_id, home, frozenset(_names(vm_id, own, waits)))
 
 
-def _names(record: VmRecord, datastore_id: int) -> Iterable[str]:
-    for disk in record.disks:
-        if disk.datastore_id != datastore_id:
-            continue
+def _names(vm_id: int, disks: Iterable[DiskRef], waits: bool) -> Iterable[str]:
+    for disk in disks:
         name = (disk.rbd or "").rpartition("/")[2]
-        yield name or f"disk {disk.disk_id} of VM {record.vm_id}"  # as protection.unprotected names it
-        if disk.clone and record.state in opennebula_objects.WAITING:
-            yield names.base_of(name, record.vm_id, disk.disk_id)
+        yield name or f"disk {disk.disk_id} of VM {vm_id}"  # as protection.unprotected names it
+        if disk.clone and waits:
+            yield names.base_of(name, vm_id, disk.disk_id)
 
 
 def shown(

@@ -259,3 +259,28 @@ def test_the_record_of_an_image_says_whether_it_is_disabled(state: str, disabled
     put(element, "TEMPLATE/ONEDR_DISABLED", "YES")  # what a user calls so says nothing
     found = opennebula_objects.image_record(element)
     assert [value for key, value in found.template if key == "ONEDR_DISABLED"] == ["YES"] * disabled
+
+
+@pytest.mark.parametrize("path,text", [
+    (None, ""), ("DISK_TYPE", "FILE"), ("TYPE", "fs"), ("SOURCE", ""), ("CLONE", "YES"), ("CLONE", "NO"),
+    ("DR_PROTECT", "NO"), ("SHAREABLE", "YES"), ("PERSISTENT", "YES"), ("DATASTORE_ID", "7"),
+])
+@pytest.mark.parametrize("disk_id", [0, 1])
+@pytest.mark.parametrize("protected", [(), (DATASTORE,)])
+def test_the_disks_alone_are_those_of_the_record(
+    path: str | None, text: str, disk_id: int, protected: tuple[int, ...]
+) -> None:
+    element = vm()
+    if path is not None:
+        put(disk_of(element, disk_id), path, text)
+    etree.SubElement(element.find("TEMPLATE"), "DISK").text = "not a vector"  # type: ignore[arg-type]
+    record = opennebula_objects.vm_record(element, protected)
+    assert record.disks and opennebula_objects.vm_disks(element, protected) == record.disks
+
+
+@pytest.mark.parametrize("path", ["DISK_ID", "IMAGE_ID", "DATASTORE_ID"])
+def test_disks_with_garbage_for_a_number_are_refused_alone_too(path: str) -> None:
+    element = vm()
+    put(disk_of(element, 0), path, "x")
+    with pytest.raises(InputError):
+        opennebula_objects.vm_disks(element, (DATASTORE,))
