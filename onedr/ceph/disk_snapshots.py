@@ -14,7 +14,7 @@ from contextlib import suppress
 
 import rbd
 
-from onedr.ceph import image_data, image_use, images, mirroring, snapshot_marks
+from onedr.ceph import image_data, image_scan, image_use, images, mirroring, snapshot_marks
 from onedr.ceph.connection import Pool
 from onedr.host.waiting import attempts
 from onedr.model import names
@@ -26,6 +26,7 @@ _PIECE = 2 * 1024 * 1024  # read at once; each of _THREADS holds twice as much i
 _THREADS = 4
 _LOCK_LIMIT_S = 30
 _PAUSE_S = 0.2
+_SCAN_LIMIT_S = 30
 _TRIES = 10  # of a snapshot of an image in use; 1 of 40 has to be repeated
 
 
@@ -276,6 +277,18 @@ def numbered(pool: Pool, name: str, among: Collection[str] | None = None) -> set
     """
     volumes = (name, *stock_volumes(pool, name, among))
     return {found for volume in volumes for found in _numbered(pool, volume)}
+
+
+def without_numbered(pool: Pool, among: Collection[str]) -> frozenset[str]:
+    """Those of the images `among` (all of the pool) of which `numbered` is empty, as far as that is seen
+    without opening any. Raises rados.Error.
+    """
+    seen = image_scan.scan_snapshots(pool, among, _SCAN_LIMIT_S)
+    owners = {names.stock_volume_owner(volume) for volume in among}
+    return frozenset(
+        name for name, snapshots in seen.items()
+        if name not in owners and not any(each.name.isdecimal() for each in snapshots)
+    )
 
 
 def _numbered(pool: Pool, name: str) -> set[str]:

@@ -14,7 +14,7 @@ import rbd
 from onedr.ceph import image_header, image_journal, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.encoding import Decoder, UnknownFormatError
-from onedr.ceph.image_header import Header
+from onedr.ceph.image_header import Header, Snapshot
 from onedr.model.types import Mode
 
 _LISTED = "image_"
@@ -76,6 +76,13 @@ def scan(pool: Pool, names: Iterable[str], limit_s: float) -> dict[str, ScannedI
             name, image_id, entry.mode, primary.get(image_id, True), entry.global_id, header, parent
         )
     return found
+
+
+def scan_snapshots(pool: Pool, names: Iterable[str], limit_s: float) -> dict[str, tuple[Snapshot, ...]]:
+    """The snapshots of those of `names` that can be read this way. Raises rados.Error."""
+    ids = {str(entry["name"]): str(entry["id"]) for entry in pool.rbd.list2(pool.io)}
+    wanted = {ids[name]: name for name in names if name in ids}
+    return {wanted[each]: header.snapshots for each, header in _headers(pool, wanted, limit_s).items()}
 
 
 def scan_roles(pool: Pool, limit_s: float) -> dict[str, tuple[str, bool]] | None:

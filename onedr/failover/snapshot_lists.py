@@ -39,13 +39,22 @@ class SnapshotLists:
     def _names(self) -> frozenset[str]:
         return frozenset(self._site.pool.names())
 
+    @cached_property
+    def _bare(self) -> frozenset[str]:
+        """Images that have nothing to list, read at once; the others are opened."""
+        try:
+            return disk_snapshots.without_numbered(self._site.pool, self._names)
+        except rados.Error as error:
+            log.warning(f"the snapshots of each image are read on their own: {error}")
+            return frozenset()
+
     def list_image(self, image_id: int, name: str, recorded: plan.SnapshotList) -> None:
         """Of an image that no VM uses. Raises OneDRError when it is in use afterwards."""
         frontend = self._site.frontend
         image = frontend.image(image_id)
         trees = image.findall("SNAPSHOTS")
         listed = plan.read_list(template.from_element(trees[0])) if trees else plan.SnapshotList()
-        aim = self._aim(name, name, recorded)
+        aim = plan.wanted(recorded, ()) if name in self._bare else self._aim(name, name, recorded)
         wanted = plan.plan_list(listed, aim) if aim is not None else plan.ListPlan(())
         self._say(name, name, wanted)
         if aim is None or not wanted.actions:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import rbd
 
-from onedr.ceph import connection, image_scan, journal_end, journal_events, mirroring, omap
+from onedr.ceph import connection, disk_snapshots, image_scan, journal_end, journal_events, mirroring, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.journal_end import JournalEnd
 from onedr.model.errors import OneDRError
@@ -84,6 +84,7 @@ def furnish(here: Pool) -> None:
         clone(here, base, f"{base}-7-0")
     with here.image("one-1") as image:
         image.create_snap("of a user")
+        image.create_snap("3")
         image.metadata_set("ü", "ä\n{}")
     with here.image("one-5-7-0") as image:
         image.create_snap("before it was flattened")
@@ -123,6 +124,8 @@ def compare(pool: Pool, left_to_librbd: set[str]) -> dict[str, ImageView]:
         for image_id, info in pool.rbd.mirror_image_info_list(pool.io)
     }
     assert image_scan.scan_roles(pool, 30) == listed
+    numbered = {name for name in names if disk_snapshots.numbered(pool, name)}
+    assert disk_snapshots.without_numbered(pool, names) == set(names) - numbered
     return {name: view for name, view in found.items() if isinstance(view, ImageView)}
 
 
@@ -145,6 +148,7 @@ def test_everything_that_a_primary_site_may_hold_is_as_librbd_says(pair: Pair) -
     assert found["one-4-7-0"].parent == "one-4" and found["one-5-7-0"].parent is None
     assert found["one-1"].metadata["ü"] == "ä\n{}" and len(found["one-6"].metadata) == MANY + 1
     assert found[TRASHED_PARENT].parent == "one-8"
+    assert disk_snapshots.numbered(pair.here, "one-1") == {"3"}
 
 
 def test_copies_are_as_librbd_says(pair: Pair) -> None:

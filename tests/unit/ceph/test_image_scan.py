@@ -8,7 +8,7 @@ import pytest
 from test_image_header import copied, framed, header, parent, snapshot, text
 from test_image_journal import COPY, key, tag
 
-from onedr.ceph import image_scan, mirroring, omap
+from onedr.ceph import disk_snapshots, image_scan, mirroring, omap
 from onedr.ceph.connection import Pool
 from onedr.ceph.encoding import UnknownFormatError
 from onedr.ceph.image_scan import Listed, read_listed
@@ -117,3 +117,15 @@ def test_roles_come_without_librbd_unless_one_is_in_doubt(ceph: Ceph) -> None:
     assert found == {"one-1": MirrorRole("g1", True), "one-2": MirrorRole("g2", False)} and ceph.asked == 0
     ceph.objects["journal.id1"] = {}
     assert mirroring.roles(cast(Pool, ceph)) == {"one-1": MirrorRole("g", True)} and ceph.asked == 1
+
+
+def test_only_what_is_sure_to_have_no_numbered_snapshot_is_not_opened_for_them(ceph: Ceph) -> None:
+    """One that is not known, has a group's snapshot of such a name, or a volume of the stock driver is opened."""
+    ceph.add("one-1")
+    ceph.add("one-2", snapshot_0=snapshot("0"))
+    ceph.add("one-3", snapshot_0=snapshot("of a user"))
+    ceph.add("one-4")
+    ceph.add("one-4-0:1")
+    ceph.add("one-5", snapshot_0=b"of a form that is not known")
+    found = disk_snapshots.without_numbered(cast(Pool, ceph), [*ceph.ids, "one-6"])
+    assert found == {"one-1", "one-3", "one-4-0:1"}

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import rados
 from lxml import etree
 
 from onedr.ceph import disk_snapshots
@@ -67,6 +68,7 @@ def test_without_a_limit_there_is_none() -> None:
 
 def test_a_list_that_is_not_written_names_its_snapshots_and_starts_no_vm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_snapshots, "numbered", lambda pool, name, names: {"0": 1, "1": 2})
+    monkeypatch.setattr(disk_snapshots, "without_numbered", lambda pool, names: frozenset({"one-8"}))
     warned: dict[str, str] = {}
     called: list[str] = []
 
@@ -82,3 +84,32 @@ def test_a_list_that_is_not_written_names_its_snapshots_and_starts_no_vm(monkeyp
     SnapshotLists(site, alone=True, most_s=0).list_image(7, "one-7", recorded)
     assert called == []
     assert "snapshots 0, 1" in warned["one-7"] and "mallory" in warned["one-7"] and "onedr snapshots" in warned["one-7"]
+
+
+@pytest.mark.parametrize("error", [None, rados.TimedOut("timed out", errno=110)])
+def test_images_without_snapshots_are_seen_at_once_and_others_opened(
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    opened, scans = [], []
+
+    def numbered(_: Any, name: str, __: Any) -> set[str]:
+        opened.append(name)
+        return set()
+
+    def without_numbered(_: Any, names: Any) -> frozenset[str]:
+        scans.append(names)
+        if error is not None:
+            raise error
+        return frozenset({"one-7", "one-8"})
+
+    monkeypatch.setattr(disk_snapshots, "numbered", numbered)
+    monkeypatch.setattr(disk_snapshots, "without_numbered", without_numbered)
+    site: Any = SimpleNamespace(
+        frontend=SimpleNamespace(image=lambda _: image("alice")), datastore_id=1,
+        pool=SimpleNamespace(names=lambda: ["one-7", "one-8", "one-9"]), warn=lambda *_: None,
+    )
+    lists = SnapshotLists(site, alone=True)
+    for name in ("one-7", "one-8", "one-9"):
+        lists.list_image(7, name, SnapshotList())
+    assert scans[0] == {"one-7", "one-8", "one-9"}
+    assert (opened, len(scans)) == ((["one-9"], 1) if error is None else (["one-7", "one-8", "one-9"], 1))
