@@ -4,14 +4,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from onedr.ceph import connection
 from onedr.host import bridge, log
 from onedr.host.bridge import NoBridgeError, Service, Work
-from onedr.model import template
 from onedr.model.errors import OneDRError
-from onedr.model.template import Pairs
-from onedr.opennebula.ceph_access import ceph_access
+
+if TYPE_CHECKING:  # a hook may end before it needs either
+    from onedr.model.template import Pairs
 
 _HERE_LIMIT_S = 5
 # What this process was started for. Set at its entry,
@@ -59,6 +59,8 @@ def unless_here(attributes: Pairs, more: Mapping[str, Service] | None = None) ->
     work = _work.get()
     if bridge.bridge_session() is not None or work is None:
         return
+    from onedr.model import template
+
     turn = next((int(word) for word in work.argv if word.isdecimal()), 0)  # as in stock: the object's id
     hosts = bridge.hosts(template.get(attributes, "BRIDGE_LIST"), turn)
     if not hosts:
@@ -81,6 +83,9 @@ def unless_here(attributes: Pairs, more: Mapping[str, Service] | None = None) ->
 
 
 def _must_reach_ceph(attributes: Pairs, error: NoBridgeError) -> None:
+    from onedr.ceph import connection
+    from onedr.opennebula.ceph_access import ceph_access
+
     try:
         with connection.connect(ceph_access(attributes), _HERE_LIMIT_S, _HERE_LIMIT_S):
             return

@@ -8,9 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn
 
-import rados
-import rbd
-
+from onedr.ceph.failures import ceph_errors
 from onedr.driver import bridge_dispatch
 from onedr.driver.bridge_dispatch import HandedOver
 from onedr.host import log
@@ -41,7 +39,7 @@ def run_driver(action: Action, limit_s: float | None = None) -> NoReturn:
         answer = done.answer
     except OneDRError as error:
         _fail(str(error))
-    except (rados.Error, rbd.Error) as error:
+    except ceph_errors() as error:
         _fail(f"Ceph: {error}")
     except Exception as error:  # noqa: BLE001 the process ends here
         import traceback

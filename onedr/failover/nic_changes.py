@@ -145,7 +145,7 @@ def groups(own: Pairs, there: Pairs, here: Counterparts, owner: str) -> Groups:
             said.append(f"{what} stay as they are here: {error}")
             continue
         if wanted != has and (not wanted or DEFAULT_GROUP in wanted - has):
-            names = template.get(other, nics.GROUP_NAMES) or "none"
+            names = template.get(other, attributes.GROUP_NAMES) or "none"
             said.append(f"{what} were changed at the other site ({names}): they stay as they are here")
             continue
         number = int(template.get(mine, "NIC_ID", "-1"))

@@ -1,15 +1,14 @@
 """A datastore was created or updated: put its DR_ attributes right, and start the action in DR_ACTION."""
 from __future__ import annotations
 
-import sys
 import time
+from typing import TYPE_CHECKING
 
-import rados
 from lxml import etree
 
-from onedr.driver import start_action
-from onedr.driver.take_request import answer, take_request
-from onedr.hook import payload, settled_note
+from onedr.ceph.failures import ceph_errors
+from onedr.hook import settled_note
+from onedr.hook.payload import Event
 from onedr.host import log
 from onedr.model import template
 from onedr.model.errors import FrontEndError, InputError, OneDRError, RefusedError
@@ -18,20 +17,18 @@ from onedr.model.types import DRIVER, STOCK_DRIVER
 from onedr.opennebula import datastores
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
 from onedr.protection import keeper_lock, settle_rules
-from onedr.runs.datastore_message import refusal_message
-from onedr.runs.request import Request
+
+if TYPE_CHECKING:
+    from onedr.runs.request import Request
 
 _LISTS = ("DR_LEAVE", "DR_TAKE")  # words: VM ids and image names of a move or failover
 _ALONE = (settle_rules.PLAN, settle_rules.REQUEST)  # one value: a verb to plan, an id of whoever asks
 _IMAGE_DATASTORE = "0"
 
 
-def main(_: list[str]) -> str:
+def on_event(event: Event) -> str:
     """Returns one line for the hook's log."""
-    event = payload.read_event(sys.stdin.read())
     frontend = FrontEnd()
-    if not event.succeeded:
-        return "nothing to do"
     if event.object_id is None:  # a new datastore, whose id cannot be trusted: check all of ours
         return _check_all(frontend)
     try:
@@ -42,6 +39,20 @@ def main(_: list[str]) -> str:
         raise
 
 
+def take_request(datastore_id: int) -> Pairs:
+    """driver.take_request, with all that works on a pool, for the datastores whose pool must be asked."""
+    from onedr.driver.take_request import take_request
+
+    return take_request(datastore_id)
+
+
+def answer(datastore_id: int, why: str) -> None:
+    """The same of its answer."""
+    from onedr.driver.take_request import answer
+
+    answer(datastore_id, why)
+
+
 def _check_all(frontend: FrontEnd) -> str:
     """One datastore whose pool does not answer never stops the others."""
     failed = []
@@ -49,7 +60,7 @@ def _check_all(frontend: FrontEnd) -> str:
         if found.findtext("DS_MAD") == DRIVER:
             try:
                 on_datastore(frontend, found)
-            except (OneDRError, rados.Error) as error:
+            except ceph_errors(OneDRError) as error:
                 failed.append(f"{found.findtext('NAME')}: {error}")
     if failed:
         raise OneDRError("; ".join(failed))
@@ -68,7 +79,7 @@ def on_datastore(frontend: FrontEnd, element: etree._Element) -> str:
     if not settled_note.is_settled(seen):  # an update may have taken all DR_ attributes away: the pool knows
         try:
             request = take_request(datastore_id)
-        except (OneDRError, rados.Error) as error:
+        except ceph_errors(OneDRError) as error:
             if driver == STOCK_DRIVER:
                 return f"a stock datastore; whether it was protected is not known: {error}"
             _take_off(frontend, datastore_id, str(error))
@@ -86,6 +97,8 @@ def _start(frontend: FrontEnd, seen: etree._Element, element: etree._Element, re
     try:
         datastore = datastores.from_element(element)
         if request:
+            from onedr.driver import start_action
+
             start_action.start_detached(element, _request(request, str(element.findtext("UNAME"))))
             return f"started {template.get(request, settle_rules.ACTION).strip().lower()}"
     except (InputError, RefusedError) as error:
@@ -108,6 +121,8 @@ def _shows_what_was(before: Pairs, after: Pairs, protect: bool) -> bool:
 
 def _request(taken: Pairs, owner: str) -> Request:
     """The request that was taken off. The API does not say who set it."""
+    from onedr.runs.request import Request
+
     return Request(
         verb=template.get(taken, settle_rules.ACTION).strip().lower(),
         confirm=template.get(taken, "DR_CONFIRM"),
@@ -131,6 +146,8 @@ def _take_off(frontend: FrontEnd, datastore_id: int, why: str) -> None:
     action = template.get(found, settle_rules.ACTION)
     if action:
         cleared = tuple((key, "") for key in (*settle_rules.WORDS, settle_rules.SEQ))
+        from onedr.runs.datastore_message import refusal_message
+
         message = refusal_message(f"DR_ACTION={action} was taken off: {why}", time.time())
         frontend.update_datastore(datastore_id, (*cleared, ("DR_MESSAGE", message)))
 
@@ -138,6 +155,8 @@ def _take_off(frontend: FrontEnd, datastore_id: int, why: str) -> None:
 def _refuse(frontend: FrontEnd, datastore_id: int, why: str) -> None:
     try:
         answer(datastore_id, why)
-    except (OneDRError, rados.Error) as error:
+    except ceph_errors(OneDRError) as error:
         log.warning(f"the answer is not kept in the pool: {error}")
+        from onedr.runs.datastore_message import refusal_message
+
         frontend.update_datastore(datastore_id, (("DR_MESSAGE", refusal_message(why, time.time())),))

@@ -1,28 +1,21 @@
-"""An image became ready, was used, renamed, changed or got another owner: update its record."""
+"""An image became ready, was used, renamed, changed or got another owner: update its record.
+
+What works on a pool is in image_record.py: it is loaded for images that are to be protected only.
+"""
 from __future__ import annotations
 
-import sys
 import time
 
-from onedr.ceph import connection, mirroring
-from onedr.driver import bridge_dispatch
-from onedr.hook import payload
-from onedr.model import parsing
+from onedr.hook.payload import Event
 from onedr.model.errors import FrontEndError
 from onedr.model.settings import wants_protection
 from onedr.opennebula import datastores
-from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import NO_SUCH_OBJECT, FrontEnd, attributes, number
-from onedr.opennebula.vm_template import is_half_made
-from onedr.protection import keeper_lock
-from onedr.replication import write_records
-from onedr.replication.mirror_image import protect_image
 
 
-def main(_: list[str]) -> str:
+def on_event(event: Event) -> str:
     """Returns one line for the hook's log."""
-    event = payload.read_event(sys.stdin.read())
-    if not event.succeeded or event.object_id is None:
+    if event.object_id is None:
         return "nothing to do"
     return on_image(FrontEnd(), event.object_id)
 
@@ -42,24 +35,6 @@ def on_image(frontend: FrontEnd, image_id: int) -> str:
     datastore = datastores.from_element(frontend.datastore(number(element, "DATASTORE_ID")))
     if not wants_protection(datastore.settings, attributes(element)):
         return f"image {image_id} is not protected"
-    if is_half_made(attributes(element)):
-        return f"image {image_id} is still being taken over"
-    state = opennebula_objects.image_state(element)
-    if state not in opennebula_objects.USABLE_IMAGE_STATES:
-        return f"image {image_id} is {state}"
-    if bridge_dispatch.is_bridged(datastore.bridges):
-        keeper_lock.wake_keeper(datastore.datastore_id)
-        return f"image {image_id} is handled by the keeper, which works on a bridge host"
-    source = parsing.source(element.findtext("SOURCE") or "")
-    with connection.connect(datastore.access) as pool:
-        primary = mirroring.is_primary_image(pool, source.name)
-        if primary is None:
-            return f"image {image_id} has no RBD image {source}"
-        if not primary:
-            return f"image {image_id} is the peer's copy"
-        changed = write_records.record_image(pool, datastore.settings, source.name, element, now)
-        if state == "READY":
-            changed |= write_records.remove_vm_record(pool, source.name)
-        reason = protect_image(pool, source.name, datastore.settings)
-    keeper_lock.wake_keeper(datastore.datastore_id)
-    return f"image {image_id}: record {'written' if changed else 'unchanged'}, {reason or 'mirrored'}"
+    from onedr.hook import image_record
+
+    return f"image {image_id} {image_record.record(datastore, element, now)}"

@@ -3,29 +3,48 @@
 
 oned does not escape the data of API hooks: user text may corrupt or forge what follows it. Only RESULT and
 the first id are read, both of which come before any user text. Everything else is read through the API.
+
+This module loads little: many events are none of OneDR's business, and their hooks need nothing else.
 """
 from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from onedr.model import template
 from onedr.model.errors import InputError
-from onedr.opennebula.api import APPEND
 from onedr.opennebula.own_marks import VM_SHOWN
+
+
+def _given(position: int, value: str) -> str:
+    """The pattern of an argument of a call."""
+    return (
+        rf"<PARAMETER>\s*<POSITION>{position}</POSITION>\s*<TYPE>IN</TYPE>\s*<VALUE>{value}</VALUE>\s*"
+        r"</PARAMETER>\s*"
+    )
+
 
 STATE = "state"  # instead of a call: an object came into a state
 _RESULT = re.compile(r"<RESULT>(\d+)</RESULT>")
 _IN = re.compile(r"<POSITION>(\d+)</POSITION>\s*<TYPE>IN</TYPE>\s*<VALUE>(\d+)</VALUE>")
 _OBJECT_ID = re.compile(r"\A\s*<(IMAGE|VM|DATASTORE)>\s*<ID>(\d+)</ID>")
 _ID_POSITION = {"one.vm.action": 3}  # its first argument is the name of the action
+# The whole document of an appending update (mode 1) that sets nothing but VM_SHOWN.
+_TEXT = r"(?:[^<>]|<!\[CDATA\[[^<>\]]*\]\]>)*"
+_SHOWS = (
+    r"\s*<CALL_INFO>\s*<RESULT>\d+</RESULT>\s*<PARAMETERS>\s*"
+    + _given(1, r"[^<>]*") + _given(2, r"\d+")
+    + _given(3, rf"\s*<TEMPLATE>\s*(?:<({'|'.join(VM_SHOWN)})>{_TEXT}</\1>\s*)+</TEMPLATE>\s*")
+    + _given(4, "1")
+    + rf"(?:<PARAMETER>\s*<POSITION>\d+</POSITION>\s*<TYPE>OUT</TYPE>\s*<VALUE>{_TEXT}</VALUE>\s*"
+    r"</PARAMETER>\s*)*"
+    r"</PARAMETERS>\s*<EXTRA\s*/>\s*</CALL_INFO>\s*"
+)
 # the new id comes after the user's text
 _NO_ID = ("one.datastore.allocate", "one.image.allocate", "one.vm.allocate")
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """The object of the event; `object_id` is None when the data cannot be trusted to contain it."""
 
     call: str
@@ -61,20 +80,19 @@ def _argument_id(call: str, document: str) -> int | None:
 
 def _only_shows(call: str, document: str) -> bool:
     """Is it just what `FrontEnd.update_vm` sends for a VM's display? Text of a user that breaks out of its
-    place leaves more arguments than the call has, or none of this form. A mistake costs no more than the time
-    until the keeper's next pass.
+    place leaves more in the document than the call has. A mistake costs no more than the time until the
+    keeper's next pass.
     """
-    if call != "one.vm.update" or not any(f"<{key}>" in document for key in VM_SHOWN):
-        return False
+    return call == "one.vm.update" and bool(re.fullmatch(_SHOWS, document))
+
+
+def nothing_to_do(text: str) -> str:
+    """Why an event needs nothing at all, for the hook's log; empty for one that does, or that cannot be read.
+    """
     try:
-        root = template.parse_xml(document)
-    except ValueError:
-        return False
-    given = [each for each in root.iterfind("PARAMETERS/PARAMETER") if each.findtext("TYPE") == "IN"]
-    if [each.findtext("POSITION") for each in given] != ["1", "2", "3", "4"]:
-        return False
-    value, mode = given[2].find("VALUE"), given[3].findtext("VALUE")
-    if value is None or [child.tag for child in value] != ["TEMPLATE"] or mode != str(APPEND):
-        return False
-    around = [value.text, value[0].text, *(child.tail for child in value.iter() if child is not value)]
-    return not "".join(filter(None, around)).strip() and {child.tag for child in value[0]} <= set(VM_SHOWN)
+        event = read_event(text)
+    except InputError:
+        return ""  # the hook says so
+    if not event.succeeded:
+        return "nothing to do"
+    return f"VM {event.object_id}: only what OneDR shows on it changed" if event.only_shows else ""

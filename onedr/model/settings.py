@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from onedr.model import recovery_plan, template
+from onedr.model import template
 from onedr.model.errors import InputError
 from onedr.model.template import Pairs
 from onedr.model.types import CephAccess, Mode, Settings
@@ -184,6 +184,8 @@ def _recover(text: str) -> bool:
 
 
 def _recovery_plan(text: str) -> str:
+    from onedr.model import recovery_plan  # few datastores have one
+
     if not recovery_plan.NAME.fullmatch(text):
         raise ValueError(f"{text!r} is no name of a recovery plan")
     return text

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
+GROUP_NAMES = "SECURITY_GROUP_NAMES"  # added to a recorded NIC: the groups' names, in the order of their ids
+
 
 class Treatment(str, Enum):
     """What becomes of an attribute."""

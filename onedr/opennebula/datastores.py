@@ -10,7 +10,6 @@ from onedr.model import settings as model_settings
 from onedr.model import template
 from onedr.model.errors import InputError
 from onedr.model.types import DRIVER, CephAccess, Settings
-from onedr.opennebula import objects as opennebula_objects
 from onedr.opennebula.api import FrontEnd, attributes, number
 from onedr.opennebula.ceph_access import ceph_access
 
@@ -40,6 +39,8 @@ def from_element(element: etree._Element) -> Datastore:
 
 def rbd_names(datastore_id: int, images: Iterable[etree._Element], vms: Iterable[etree._Element]) -> set[str]:
     """RBD names of what this front-end keeps in a datastore: its images, and the clones of VMs on them."""
+    from onedr.opennebula import objects as opennebula_objects  # hooks and `status` do without it
+
     own = str(datastore_id)
     found = {
         (image.findtext("SOURCE") or "").partition("/")[2]

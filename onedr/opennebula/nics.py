@@ -12,12 +12,11 @@ from onedr.model.errors import RefusedError
 from onedr.model.parsing import plain_number
 from onedr.model.template import Pairs
 from onedr.opennebula import attributes
-from onedr.opennebula.attributes import Treatment
+from onedr.opennebula.attributes import GROUP_NAMES, Treatment
 
 if TYPE_CHECKING:
     from onedr.model.site_map import Direction, Entry, Name
 
-GROUP_NAMES = "SECURITY_GROUP_NAMES"  # added to a recorded NIC: the groups' names, in the order of their ids
 NETWORK_OWNER = "NETWORK_OWNER"  # likewise: whose its network is, where that is not the admins'
 GIVEN_NAME = re.compile(r"_*NIC\d+(_ALIAS\d+)?")  # oned's own; it renames one that a caller gives
 DEFAULT_GROUP = "0"  # the same group everywhere: it is made with the front-end

@@ -10,7 +10,7 @@ from onedr.model.errors import InputError
 from onedr.model.records import NOT_COPIED, DiskRef, ImageRecord, VmRecord
 from onedr.model.template import Pairs
 from onedr.opennebula import vm_locks
-from onedr.opennebula.nics import GROUP_NAMES
+from onedr.opennebula.attributes import GROUP_NAMES
 from onedr.opennebula.own_marks import DISABLED, STAND_IN, VM_SHOWN
 
 VM_STATES = (

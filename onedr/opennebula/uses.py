@@ -9,7 +9,8 @@ from onedr.model import template
 from onedr.model.records import VmRecord
 from onedr.model.site_map import Direction
 from onedr.opennebula import files, mapped
-from onedr.opennebula.nics import DEFAULT_GROUP, GROUP_NAMES, network_id
+from onedr.opennebula.attributes import GROUP_NAMES
+from onedr.opennebula.nics import DEFAULT_GROUP, network_id
 
 
 class Use(NamedTuple):

@@ -58,13 +58,20 @@ def begin_mirroring(pool: Pool, name: str, settings: Settings, wait_for_base: bo
 
     Without `wait_for_base` a clone does not wait for its base's snapshot at the peer.
     """
+    seen: _Seen | None = None
     try:
         missing = mirroring.pool_ready(pool)
-        found = Waiting(missing) if missing else _enable(pool, name, settings, wait_for_base)
+        if missing:
+            found: Waiting | None = Waiting(missing)
+        else:
+            seen = _look(pool, name)
+            found = _enable(pool, name, settings, wait_for_base, seen)
     except (rados.Error, rbd.Error, OneDRError) as error:
         found = Waiting(f"mirroring failed: {error}")
     if found is _INCOMPLETE:
         return found  # nothing is written to it: its creator completes and protects it
+    if found is None and seen is not None and PROBLEM_KEY not in seen.identity.values:
+        return None  # there is no note to take off
     try:
         note_problem(pool, name, found.reason if found else None)
     except rbd.Error as error:
@@ -74,14 +81,26 @@ def begin_mirroring(pool: Pool, name: str, settings: Settings, wait_for_base: bo
     return found
 
 
-def _enable(pool: Pool, name: str, settings: Settings, wait_for_base: bool) -> Waiting | None:
+class _Seen(NamedTuple):
+    """An image before anything is done to it."""
+
+    is_mirrored: bool
+    identity: MirrorIdentity
+
+
+def _look(pool: Pool, name: str) -> _Seen:
     # Read-only: many clients that open a base for writing at once can
     # abort librbd 16.2.15 (docs/measured.md).
     with pool.image(name, read_only=True) as image:
-        parent = parent_of(image)
-        mirrored, is_own = mirroring.mirror_mode(image) is not None, mirror_identity(image).is_own
-    if mirrored:
-        if not is_own:
+        return _Seen(mirroring.mirror_mode(image) is not None, mirror_identity(image))
+
+
+def _enable(
+    pool: Pool, name: str, settings: Settings, wait_for_base: bool, seen: _Seen
+) -> Waiting | None:
+    parent = seen.identity.parent
+    if seen.is_mirrored:
+        if not seen.identity.is_own:
             with pool.image(name) as image:
                 write_identity(image)
         return None
@@ -133,7 +152,7 @@ def _after_parent(
     where, base, snapshot = parent
     if where != pool.access.pool:
         return Waiting(f"its parent is in pool {where}, which this datastore does not mirror")
-    waiting = _enable(pool, base, settings, wait_for_base)
+    waiting = _enable(pool, base, settings, wait_for_base, _look(pool, base))
     if waiting:
         return waiting._replace(reason=f"its parent {base}: {waiting.reason}")
     reason = clone_order.waiting_reason(pool, base, snapshot, settings) if wait_for_base else None
@@ -157,6 +176,16 @@ def mirror_identity(image: rbd.Image) -> MirrorIdentity:
     return MirrorIdentity(
         values, parent, parent is None or values.get(IDENTITY_KEY) == mirroring.global_id(image)
     )
+
+
+def is_protected(image: rbd.Image) -> bool:
+    """Is it mirrored from here, its metadata its own, and no problem noted? Then `protect_image` has nothing
+    to do, unless the pool's own mirroring was ended.
+    """
+    if not mirroring.is_mirrored_primary(image):
+        return False
+    found = mirror_identity(image)
+    return found.is_own and PROBLEM_KEY not in found.values
 
 
 def write_identity(image: rbd.Image) -> None:

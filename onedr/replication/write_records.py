@@ -99,6 +99,20 @@ def record_image(pool: Pool, settings: Settings, name: str, element: etree._Elem
         return _put(pool, image, records.IMAGE_KEY, envelope(pool, settings, body, now), key)
 
 
+def has_image_record(
+    pool: Pool, settings: Settings, image: rbd.Image, element: etree._Element, now: float
+) -> bool:
+    """Is what `record_image` would write already there? The image may be open for reading only."""
+    body = image_body(
+        element, lambda image_id, source: ledger.read_entry(pool, "image", image_id, (source,))
+    )
+    if body is None:
+        return True
+    signer = signature.signer(encryption.load_key(front_end_paths().record_key), image)
+    present = records.metadata(image)
+    return records.is_current(records.IMAGE_KEY, present, envelope(pool, settings, body, now), signer)
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a VM's record depends on besides the VM. `files`: of its OS, by id; `exists`: is there an RBD

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from onedr.failover import nic_changes
 from onedr.failover.nic_changes import Nics
-from onedr.opennebula.nics import GROUP_NAMES, NETWORK_OWNER, Counterparts, Network, Owned, Range
+from onedr.opennebula.attributes import GROUP_NAMES
+from onedr.opennebula.nics import NETWORK_OWNER, Counterparts, Network, Owned, Range
 
 LAN = Network(1, "lan", (Range("10.0.0.1", "", 50),))
 HERE = Counterparts(

@@ -7,7 +7,8 @@ import pytest
 from samples import disk, vm_record
 
 from onedr.failover import not_followed
-from onedr.opennebula.nics import GROUP_NAMES, Counterparts, Network, Owned, Range
+from onedr.opennebula.attributes import GROUP_NAMES
+from onedr.opennebula.nics import Counterparts, Network, Owned, Range
 from onedr.opennebula.vms import PeerVm
 
 HERE = Counterparts(

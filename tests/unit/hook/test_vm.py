@@ -1,8 +1,6 @@
 """The hook of VMs: whom it wakes, and which waits it notes."""
 from __future__ import annotations
 
-import io
-import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +12,7 @@ from samples import recorded
 
 from onedr.ceph import connection
 from onedr.driver import bridge_dispatch
-from onedr.hook import payload, vm
-from onedr.hook.payload import Event
+from onedr.hook import vm
 from onedr.model.types import Settings
 from onedr.opennebula import datastores
 from onedr.protection import hook_lag, keeper_lock
@@ -106,8 +103,7 @@ def test_a_wait_that_cannot_be_noted_fails_no_hook(
     assert "one-7 written" in hooked.run() and hooked.woken == [DATASTORE]
 
 
-def test_what_only_shows_ends_the_hook_before_it_asks_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload, "read_event", lambda _: Event("one.vm.update", 10, True, True))
-    monkeypatch.setattr(vm, "FrontEnd", lambda: pytest.fail("oned was asked"))
-    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    assert "only what OneDR shows" in vm.main([])
+def test_a_vm_without_a_protected_disk_needs_no_pool(hooked: Hooked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datastores, "all_of", lambda _: {DATASTORE + 1: None})
+    monkeypatch.setattr(connection, "connect", lambda _: pytest.fail("a pool was opened"))
+    assert hooked.run() == "VM 10: no protected disk"

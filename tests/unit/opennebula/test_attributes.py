@@ -7,8 +7,7 @@ import pytest
 from samples import recorded
 
 from onedr.opennebula import attributes
-from onedr.opennebula.attributes import Treatment
-from onedr.opennebula.nics import GROUP_NAMES
+from onedr.opennebula.attributes import GROUP_NAMES, Treatment
 
 OF_THE_RECORDING = {"DR_ID", "DR_MODE"}  # that front-end's own INHERIT_DATASTORE_ATTR
 PAGE = Path(__file__).parents[3] / "docs" / "fidelity.md"

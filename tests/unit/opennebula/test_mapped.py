@@ -17,8 +17,9 @@ from onedr.model.errors import RefusedError
 from onedr.model.site_map import Direction, Entry, SiteMap
 from onedr.model.template import Pairs
 from onedr.opennebula import mapped, uses, vm_template
+from onedr.opennebula.attributes import GROUP_NAMES
 from onedr.opennebula.mapped import Owner
-from onedr.opennebula.nics import GROUP_NAMES, Counterparts, Network, Owned, Range
+from onedr.opennebula.nics import Counterparts, Network, Owned, Range
 from onedr.opennebula.uses import Use
 
 RULES = (read_rule("10.0.1.0/24", "10.9.1.0/24"), read_rule("10.0.1.10", "10.9.1.200"))

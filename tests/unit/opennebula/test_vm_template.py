@@ -15,7 +15,8 @@ from onedr.model.errors import RefusedError
 from onedr.model.template import Pairs
 from onedr.opennebula import image_template, network_owners, scheduled_actions, vm_template
 from onedr.opennebula import objects as opennebula_objects
-from onedr.opennebula.nics import GROUP_NAMES, Counterparts, Network, Owned, Range
+from onedr.opennebula.attributes import GROUP_NAMES
+from onedr.opennebula.nics import Counterparts, Network, Owned, Range
 from onedr.opennebula.vm_template import Recreation
 
 NET1, NET2 = (

@@ -52,7 +52,7 @@ class Ceph:
         patch.setattr(mirroring, "mirror_mode", lambda image: "JOURNAL" if image.name in self.mirrored else None)
         patch.setattr(mirroring, "enable_mirroring", lambda _, image, __: self.mirrored.add(image.name))
         patch.setattr(images, "is_incomplete", lambda *_: False)
-        patch.setattr(mirror_image, "mirror_identity", lambda _: SimpleNamespace(is_own=True))
+        patch.setattr(mirror_image, "mirror_identity", lambda _: SimpleNamespace(is_own=True, values={}, parent=None))
         for name in ("parent_of", "write_identity", "_sign_records"):
             patch.setattr(mirror_image, name, lambda _: None)
         patch.setattr(mirror_image, "note_problem", lambda *_: None)
