@@ -17,6 +17,12 @@ START_UPS = {
     "and lxml": "import rados, rbd, lxml.etree",
     "and all of a TM action": "import onedr.driver.run, onedr.driver.tm",
     "and all of a datastore action": "import onedr.driver.run, onedr.driver.datastore",
+    "hook that needs nothing": "import onedr.hook.entry",
+    "datastore hook, nothing changed": "import onedr.hook.entry, onedr.driver.run, onedr.hook.datastore",
+    "VM hook, no protected disk": "import onedr.hook.entry, onedr.driver.run, onedr.hook.vm",
+    "VM hook that writes": "import onedr.hook.entry, onedr.driver.run, onedr.hook.vm, onedr.hook.vm_record",
+    "image hook that writes":
+        "import onedr.hook.entry, onedr.driver.run, onedr.hook.image, onedr.hook.image_record",
 }
 """Python code by name, run with the first lines of an installed executable."""
 RUNNING_ON = {"HISTORY": {"SEQ": 0, "HOSTNAME": "localhost"}}

@@ -84,8 +84,10 @@ class Ceph:
         sys.exit(f"{name} does not go away")
 
 
-def timed(argv: list[str], environment: dict[str, str], stdin: bytes = b"") -> tuple[float, float, int, str]:
-    """Seconds from start to exit, peak MiB, exit code, what it said on standard error."""
+def timed(
+    argv: list[str], environment: dict[str, str], stdin: bytes = b""
+) -> tuple[float, float, int, str, float]:
+    """Seconds from start to exit, peak MiB, exit code, what it said on standard error, its seconds of CPU."""
     begun = time.perf_counter()
     child = subprocess.Popen(
         argv,
@@ -103,7 +105,8 @@ def timed(argv: list[str], environment: dict[str, str], stdin: bytes = b"") -> t
     seconds = time.perf_counter() - begun
     child.returncode = os.waitstatus_to_exitcode(status)
     child.stderr.close()
-    return seconds, usage.ru_maxrss / 1024, child.returncode, said.decode(errors="replace")
+    spent = usage.ru_utime + usage.ru_stime
+    return seconds, usage.ru_maxrss / 1024, child.returncode, said.decode(errors="replace"), spent
 
 
 def around(ceph: Ceph, steps: list[list[str]], mirrored: bool = False) -> None:
@@ -165,26 +168,24 @@ def action(job: dict[str, Any], case: dict[str, Any], side: str) -> tuple[float,
     number = int(side == "protected")
     argv = [str(case["ids"][number]) if word == "DS" else word for word in case["argv"]]
     environment = job["scripts" if side == "scripts" else "environment"]
-    seconds, memory, code, said = timed(
+    seconds, memory, code, said, _ = timed(
         [str(executable(job, case, side)), *argv], environment, case["stdin"][number].encode()
     )
     failed = code or "DEBUG" in said
     return seconds, memory, (said or f"exit code {code}") if failed else ""
 
 
-def start_ups(job: dict[str, Any]) -> dict[str, float]:
-    """Medians of bare interpreters that import and end."""
+def start_ups(job: dict[str, Any]) -> dict[str, list[float]]:
+    """Bare interpreters that import and end: medians of ms by the clock and of CPU."""
     first, *path = next(Path(job["drivers"]).glob("tm/ceph_dr/ln")).read_text().splitlines()[:4]
     python, *flags = first[2:].split()
     setup = "\n".join(line for line in path if line.startswith(("import sys", "sys.path")))
-    return {
-        name: 1000
-        * statistics.median(
-            timed([python, *flags, "-c", f"{setup}\n{code}"], job["environment"])[0]
-            for _ in range(job["rounds"])
-        )
-        for name, code in job["start_ups"].items()
-    }
+    found = {}
+    for name, code in job["start_ups"].items():
+        argv = [python, *flags, "-c", f"{setup}\n{code}"]
+        runs = [timed(argv, job["environment"]) for _ in range(job["rounds"])]
+        found[name] = [1000 * statistics.median(run[place] for run in runs) for place in (0, 4)]
+    return found
 
 
 def main() -> None:

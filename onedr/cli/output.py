@@ -4,43 +4,35 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from onedr.model.text import printable
 from onedr.runs.events import Event
 from onedr.runs.plan_events import DrillPlanEvent, DrillVm, FailoverPlanEvent, FailoverVm, StepShown
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
 _WHOLE = 10  # letters of a word that is not broken: a date has as many
 Views = Mapping[type[Event], Callable[[Any], None]]  # by class of event
 
 
-class PlainConsole(Console):
-    """Users name VMs and write attributes: every string is shown as text, in one line. Style is what a rich
-    Text has that was made here.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False, **options)
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        """What rich calls for each string that it prints, those in tables too."""
-        return super().render_str(printable(text), **options)
-
-
 def console() -> Console:
     """Output to the terminal; where there is none, plain text in wide lines."""
+    from onedr.cli.terminal import PlainConsole
+
     found = PlainConsole()
     return found if found.is_terminal else PlainConsole(width=200)
 
 
 def styled(text: str, style: str = "bold") -> Text:
     """A text in this style, as one part of a line."""
+    from rich.text import Text
+
     return Text(printable(text), style)
 
 
@@ -52,6 +44,9 @@ def line(text: str, err: bool = False) -> None:
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """A table; None is shown as a dash. Where it must fold, words of headings, dates and states stay whole.
     """
+    from rich import box
+    from rich.table import Table
+
     made = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False
     )
@@ -66,6 +61,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> 
 
 
 def _cell(value: object) -> str | Text:
+    from rich.text import Text
+
     if isinstance(value, Text):
         return value
     return "-" if value is None or value == "" else str(value)

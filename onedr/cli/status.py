@@ -5,7 +5,6 @@ import json
 import sys
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import click
@@ -95,6 +94,8 @@ def _one(datastore: str) -> Found:
 
 def _all() -> Found:
     """Every protected datastore, in parallel; one that cannot be read hides no other."""
+    from concurrent.futures import ThreadPoolExecutor  # it loads logging
+
     wanted = datastores.protected(FrontEnd())
     with ThreadPoolExecutor(max(1, len(wanted))) as pool:
         asked = {

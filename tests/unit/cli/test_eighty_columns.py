@@ -8,7 +8,7 @@ import pytest
 from rich.table import Table
 from test_hostile_text import SHOWN, shown
 
-from onedr.cli import output
+from onedr.cli import output, terminal
 
 __all__ = ["shown"]  # the fixture
 NAME = "web-frontend-07.example"
@@ -25,7 +25,7 @@ def test_tables_fit(shown: Any, verb: tuple[str, ...], monkeypatch: pytest.Monke
         return make(title, columns, rows)
 
     monkeypatch.setattr(output, "table", table)
-    monkeypatch.setattr(output, "console", lambda: output.PlainConsole(width=80))
+    monkeypatch.setattr(output, "console", lambda: terminal.PlainConsole(width=80))
     text = shown(verb, SHOWN[verb](NAME)).output
     lines = text.splitlines()
     rules = [place for place, line in enumerate(lines) if RULE in line]

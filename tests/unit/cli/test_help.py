@@ -48,3 +48,10 @@ def test_a_verb_imports_no_other() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "onedr.cli.history" in loaded
     assert not {"onedr.cli.check", "onedr.cli.setup", "onedr.cli.failover", "rados", "rbd"} & set(loaded)
+
+
+def test_what_draws_tables_is_loaded_for_tables() -> None:
+    """It takes as long as all else that `status --json` needs."""
+    code = "import sys; from onedr.cli import main; main.get_command(None, 'status'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "onedr.cli.output" in loaded and not {"rich.console", "concurrent.futures.thread"} & set(loaded)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onedr.cli import main, output, run_action, run_view
+from onedr.cli import main, output, run_action, run_view, terminal
 from onedr.cli.run_view import RunView
 from onedr.model.text import pasteable
 from onedr.runs.answer_events import CheckEvent, FindingShown, HistoryEvent
@@ -122,7 +122,7 @@ def test_the_history_fits_80_columns_and_names_people_and_vms(shown: Any, monkey
         result="PARTIAL", message="1 of 2 VM(s) run here.", took_s=41.3, vms=OUTCOMES,
     )
     event = HistoryEvent("ceph", {entry.run: json.loads(json.dumps(entry.to_json()))})
-    monkeypatch.setattr(output, "console", lambda: output.PlainConsole(width=80))
+    monkeypatch.setattr(output, "console", lambda: terminal.PlainConsole(width=80))
     for words in (("history", "ceph"), ("history", "ceph", entry.run)):
         text = shown([event], *words).output
         assert max(map(len, text.splitlines())) <= 80

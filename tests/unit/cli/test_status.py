@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
-from onedr.cli import completion, main, output, run_action, status_schema, status_view
+from onedr.cli import completion, main, output, run_action, status_schema, status_view, terminal
 from onedr.model.errors import FrontEndError, OneDRError, StorageError
 from onedr.model.lag import Lag
 from onedr.model.rehearsed import Rehearsed
@@ -176,7 +176,7 @@ def test_the_schema_is_the_pages_and_what_is_printed_fits(shown: Any) -> None:
 def test_every_table_fits_in_80_columns_without_folding(
     shown: Any, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(output, "console", lambda: output.PlainConsole(width=80))
+    monkeypatch.setattr(output, "console", lambda: terminal.PlainConsole(width=80))
     text = shown({"production": status()}, *words).output
     assert max(map(len, text.splitlines())) <= 80
     for cell in ("production", "DEGRADED", "one-3-7-0", "34 %, 11.4 MiB/s"):
@@ -192,7 +192,7 @@ def test_the_state_has_its_colour_on_a_terminal_only(
     for words in ((), ("production",), ("--vm", "db")):
         assert "\x1b" not in shown({"production": status(state=state)}, *words).output
     monkeypatch.setattr(
-        output, "console", lambda: output.PlainConsole(width=80, force_terminal=True, color_system="standard"))
+        output, "console", lambda: terminal.PlainConsole(width=80, force_terminal=True, color_system="standard"))
     for words in ((), ("production",), ("--vm", "db")):
         assert f"\x1b[{colour}{state}\x1b[0m" in shown({"production": status(state=state)}, *words).output
 
