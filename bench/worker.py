@@ -184,7 +184,7 @@ def start_ups(job: dict[str, Any]) -> dict[str, list[float]]:
     for name, code in job["start_ups"].items():
         argv = [python, *flags, "-c", f"{setup}\n{code}"]
         runs = [timed(argv, job["environment"]) for _ in range(job["rounds"])]
-        found[name] = [1000 * statistics.median(run[place] for run in runs) for place in (0, 4)]
+        found[name] = [1000 * statistics.median(each) for each in zip(*((run[0], run[4]) for run in runs))]
     return found
 
 

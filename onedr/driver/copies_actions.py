@@ -28,7 +28,6 @@ def kept(data: ActionData, request: Request) -> None:
     emit(KeptEvent(target.name, copies))
 
 
-
 def snapshots(data: ActionData, request: Request) -> None:
     """The snapshots of disks, after those that are not listed here were (attribute LIST)."""
     frontend, target = FrontEnd(), data.target

@@ -27,17 +27,14 @@ def drill(data: ActionData, request: Request) -> None:
         whole(drill_run.drill(data.target, request, checks, emit, frontend))
 
 
-
 def drill_cleanup(data: ActionData, request: Request) -> None:
     whole(drill_run_cleanup.cleanup(data.target, request, emit, FrontEnd()))
-
 
 
 def drill_report(data: ActionData, _: Request) -> None:
     found, saved = drill_reports.last_report(data.datastore_id)
     files = {"json": str(saved.json), "page": str(saved.html), "sha256": saved.digest}
     emit(DrillReportEvent(found, files))
-
 
 
 def rehearse(data: ActionData, request: Request) -> None:

@@ -20,13 +20,11 @@ def failover(data: ActionData, request: Request) -> None:
         whole(failover_run.failover(data.target, request, emit, frontend))
 
 
-
 def resume(data: ActionData, request: Request) -> None:
     """Repeat the interrupted run's request: its verb gathers facts again and continues."""
     with refusal_shown(FrontEnd(), data):
         again = failover_resume.resumed_request(data.target, request)
     verbs.perform(data, again)
-
 
 
 def abort(data: ActionData, request: Request) -> None:
@@ -35,11 +33,9 @@ def abort(data: ActionData, request: Request) -> None:
         whole(failover_resume.abort(data.target, request, emit, frontend))
 
 
-
 def cancel(data: ActionData, request: Request) -> None:
     with refusal_shown(FrontEnd(), data):
         emit(ProgressEvent(runs_cancel.cancel(data.access, data.datastore_name, request.by)))
-
 
 
 def reprotect(data: ActionData, request: Request) -> None:

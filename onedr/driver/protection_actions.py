@@ -17,12 +17,10 @@ def enable(data: ActionData, request: Request) -> None:
     whole(protection_enable.enable(data.datastore_id, request, emit, FrontEnd()))
 
 
-
 def disable(data: ActionData, request: Request) -> None:
     frontend = FrontEnd()
     with refusal_shown(frontend, data, not request.dry_run and data.datastore.findtext("DS_MAD") == DRIVER):
         whole(protection_disable.disable(data.datastore_id, request, emit, frontend))
-
 
 
 def pause(data: ActionData, request: Request) -> None:

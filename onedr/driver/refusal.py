@@ -30,7 +30,6 @@ def refusal_shown(frontend: FrontEnd, data: ActionData, shown: bool = True) -> I
         raise
 
 
-
 def _answer(frontend: FrontEnd, data: ActionData, why: str) -> None:
     now = time.time()
     try:
@@ -43,7 +42,6 @@ def _answer(frontend: FrontEnd, data: ActionData, why: str) -> None:
         frontend.update_datastore(data.datastore_id, (("DR_MESSAGE", message),))
     except FrontEndError as silent:
         log.warn_oned(f"DR_MESSAGE not written: {silent}")
-
 
 
 class Ended(Protocol):

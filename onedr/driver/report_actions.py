@@ -13,6 +13,5 @@ def runbook(data: ActionData, _: Request) -> None:
     emit(runbook_collect.make(data.target, FrontEnd()))
 
 
-
 def report(data: ActionData, request: Request) -> None:
     emit(report_collect.collect(data.target, FrontEnd(), request))

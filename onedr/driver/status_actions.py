@@ -19,10 +19,8 @@ def status(data: ActionData, _: Request) -> None:
     emit(beyond or protection_status.status(data.target, FrontEnd()))
 
 
-
 def observe(data: ActionData, _: Request) -> None:
     emit(metrics_collect.observe(data.target, FrontEnd()))
-
 
 
 def reconcile(data: ActionData, _: Request) -> None:

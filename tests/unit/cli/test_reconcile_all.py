@@ -3,8 +3,8 @@ other.
 """
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +32,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield REPORT
 
     monkeypatch.setattr(run_action, "events", events)
-    monkeypatch.setattr(sys.modules["onedr.cli.reconcile"], "FrontEnd", lambda: None)
+    monkeypatch.setattr(import_module("onedr.cli.reconcile"), "FrontEnd", lambda: None)
     found = {number: SimpleNamespace(name=name) for number, name in ((7, "gold"), (8, "silver"), (9, "lead"))}
     monkeypatch.setattr(datastores, "all_of", lambda frontend: found)
     return seen

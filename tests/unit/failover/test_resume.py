@@ -1,8 +1,8 @@
 """What stays confirmed of an interrupted run: never the plan of then, and nothing where no step was begun."""
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_who_is_asked_confirms_the_plan_that_was_shown(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(run_action, "events", events)
     # the package shows the command under the module's name
-    monkeypatch.setattr(sys.modules["onedr.cli.resume"], "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr(import_module("onedr.cli.resume"), "sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
     done = CliRunner().invoke(main, ["resume", "ceph"], input="y\n")
     assert done.exit_code == 0, done.output
     assert [(request.dry_run, request.confirm) for request in asked] == [(True, ""), (False, "ceph:bbbbbbbbbbbb")]

@@ -180,7 +180,7 @@ def test_dr_message_is_written_in_these_places_only() -> None:
         if isinstance(node, ast.Constant) and node.value == "DR_MESSAGE"
     }
     of_datastores = {
-        "runs/datastore_message.py", "driver/actions.py", "driver/take_request.py", "hook/datastore.py",
+        "runs/datastore_message.py", "driver/refusal.py", "driver/take_request.py", "hook/datastore.py",
         "protection/settle_rules.py", "protection/disable_plan.py",
     }
     of_images, readers = {"protection/delete_image.py"}, {
