@@ -110,6 +110,12 @@ def wait_protected(story: Story) -> None:
         for target in targets:
             w.wait_writing(a, story.there[name].ID, 10, target)
     w.wait_point(b, ["db", "web"], after=time.time(), limit_s=60)
+    with w.open_pool(b) as there:
+        writing = {*story.disks["db"], *story.disks["web"]}
+        until("rbd-mirror to say how far it is behind", lambda: writing <= {
+            status["name"] for status in there.rbd.mirror_image_status_list(there.io)
+            if "entries_behind_primary" in status["description"]
+        }, w.ARRIVES_S, 0.5)
 
 
 def state_of(sites: Sites) -> Any:

@@ -146,7 +146,7 @@ class Site:
         text = conf.read_text().replace("-d dummy,shared,ssh,ceph", "-d dummy,shared,ssh,ceph,recorder,ceph_dr")
         text = text.replace("-d dummy,fs,ceph -s shared,ssh,ceph",
                             "-d dummy,fs,ceph,recorder,ceph_dr -s shared,ssh,ceph,recorder,ceph_dr")
-        text = text.replace("MONITORING_INTERVAL_DATASTORE = 10", "MONITORING_INTERVAL_DATASTORE = 2")
+        text = text.replace("MONITORING_INTERVAL_DATASTORE = 20", "MONITORING_INTERVAL_DATASTORE = 2")
         text = text.replace("LOG_RETENTION = 20", "LOG_RETENTION = 100")
         text += CONF.format(name="recorder", migrate="YES") + CONF.format(name="ceph_dr", migrate="NO") + VMM_CONF
         conf.write_text(text)
