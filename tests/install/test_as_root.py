@@ -210,7 +210,7 @@ import os, sys
 from onedr.host import log, privileges
 from onedr.protection import keeper_lock
 from onedr.cli import main
-import onedr.cli.status, click
+import click
 
 @click.command()
 def who():
@@ -218,8 +218,7 @@ def who():
     with keeper_lock.keeper_slot(7):
         print(os.getuid(), os.getgid(), os.getgroups(), os.environ["HOME"])
 
-main.add_command(who, "status")
-main.add_command(who, "setup")
+main.get_command = lambda context, name: who
 main()
 """
 
