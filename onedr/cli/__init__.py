@@ -54,8 +54,8 @@ VERBS: Mapping[str, str] = {
 
 
 class _Verbs(click.Group):
-    """Only the verb that runs is imported: importing all took three times as long as a whole `status`. Errors
-    end as one sentence, the error's code in brackets, and its exit code.
+    """Only the verb that runs is imported: all of them take 0.4 s of CPU. Errors end as one sentence, the
+    error's code in brackets, and its exit code.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:

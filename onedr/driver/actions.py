@@ -61,7 +61,7 @@ def perform(words: list[str]) -> str:
     if verb not in _ON_THE_FRONT_END:
         bridge_dispatch.unless_here(data.attributes)
     try:
-        _perform(verb, data, start_action.read_request(data.root, verb))
+        _perform(data, start_action.read_request(data.root, verb))
     except OneDRError as error:
         error.args = (pasteable(str(error), data.datastore_name),)
         error.public = pasteable(error.public, data.datastore_name)
@@ -69,17 +69,17 @@ def perform(words: list[str]) -> str:
     return ""
 
 
-def _perform(verb: str, data: ActionData, request: Request) -> None:
+def _perform(data: ActionData, request: Request) -> None:
     """A run is shown in the datastore's document too."""
-    if verb not in RUN_VERBS or request.dry_run:
-        verbs.perform(data, request, verb)
+    if request.verb not in RUN_VERBS or request.dry_run:
+        verbs.perform(data, request)
         return
     from onedr.driver.document_echo import RunEcho  # only here: looking at things needs no document
 
     echo = RunEcho(data.target, request)
     with heard_by(echo.take):
         try:
-            verbs.perform(data, request, verb)
+            verbs.perform(data, request)
         finally:
             echo.close()
 

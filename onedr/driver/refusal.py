@@ -58,4 +58,3 @@ def whole(outcome: Ended | None) -> None:
     """Raises PartialError when something failed; None is the outcome of a dry run."""
     if outcome is not None and outcome.failed:
         raise PartialError(outcome.message)
-

@@ -1,4 +1,4 @@
-"""The DR actions by name, and where each is. Only the one that runs is imported, which halves a start."""
+"""The DR actions by name, and where each is. Only the one that runs is imported."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ VERBS: Mapping[str, str] = {
 """The file in this folder and the function there, which takes the data and the request."""
 
 
-def perform(data: ActionData, request: Request, verb: str = "") -> None:
-    """Run `verb`, by default that of the request. Events go to standard output; raises what it raises."""
-    file, _, name = VERBS[verb or request.verb].partition(":")
+def perform(data: ActionData, request: Request) -> None:
+    """Run the verb of the request. Events go to standard output; raises what it raises."""
+    file, _, name = VERBS[request.verb].partition(":")
     getattr(import_module(f"onedr.driver.{file}"), name)(data, request)

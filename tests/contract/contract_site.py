@@ -143,11 +143,16 @@ class Site:
 
     def _configure(self) -> None:
         conf = self.location / "etc" / "oned.conf"
-        text = conf.read_text().replace("-d dummy,shared,ssh,ceph", "-d dummy,shared,ssh,ceph,recorder,ceph_dr")
-        text = text.replace("-d dummy,fs,ceph -s shared,ssh,ceph",
-                            "-d dummy,fs,ceph,recorder,ceph_dr -s shared,ssh,ceph,recorder,ceph_dr")
-        text = text.replace("MONITORING_INTERVAL_DATASTORE = 20", "MONITORING_INTERVAL_DATASTORE = 2")
-        text = text.replace("LOG_RETENTION = 20", "LOG_RETENTION = 100")
+        text = conf.read_text()
+        for old, new in (
+            ("-d dummy,shared,ssh,ceph", "-d dummy,shared,ssh,ceph,recorder,ceph_dr"),
+            ("-d dummy,fs,ceph -s shared,ssh,ceph",
+             "-d dummy,fs,ceph,recorder,ceph_dr -s shared,ssh,ceph,recorder,ceph_dr"),
+            ("MONITORING_INTERVAL_DATASTORE = 20", "MONITORING_INTERVAL_DATASTORE = 2"),
+            ("LOG_RETENTION = 20", "LOG_RETENTION = 100"),
+        ):
+            assert old in text, f"oned.conf of the stand-in has no {old}"
+            text = text.replace(old, new)
         text += CONF.format(name="recorder", migrate="YES") + CONF.format(name="ceph_dr", migrate="NO") + VMM_CONF
         conf.write_text(text)
         execrc = self.location / "etc" / "vmm_exec" / "vmm_execrc"
